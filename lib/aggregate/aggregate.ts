@@ -1,0 +1,304 @@
+// takes  BatchRequest or RejectedRecord, one at a time
+// gives  SealedBatch: its body lies on disk, ready to be sent
+// next   submit
+import { Transform, type TransformCallback } from 'node:stream'
+import { BatchStreamError, wholeNumber, wrapError } from '../errors.ts'
+import {
+  SourceRecord,
+  type BatchRequest,
+  type MessageParams,
+  type Problem,
+  type RejectedRecord,
+  type SealedBatch,
+} from '../flow.ts'
+import type { BatchWriter } from '../job/batch-files.ts'
+import type { Job } from '../job/job.ts'
+import { temporaryJob } from '../job/open.ts'
+import { DEFAULT_BODY_BYTES, DEFAULT_REQUESTS, MAX_BODY_BYTES, MAX_REQUESTS } from '../limits.ts'
+import { pushAll, typed, type Stage } from '../stage.ts'
+import { checkCustomId } from '../template/custom-id.ts'
+import { formatId } from './custom-id.ts'
+import { IdSet } from './id-set.ts'
+import { bytesAlone, chooseCount, isFull } from './policy.ts'
+
+export interface AggregateOptions {
+  /**
+   * Requests in a batch at most, 1 to 100,000.
+   * @default 10000
+   */
+  readonly count?: number
+  /**
+   * Bytes of a batch's body at most, up to 250,000,000. A request that is larger goes alone.
+   * @default 64000000
+   */
+  readonly bytes?: number
+  /**
+   * Seal a part-full batch when nothing has come for so many ms. Without it only a full batch and the end of the input
+   * seal one.
+   */
+  readonly periodMs?: number
+  /** The job to keep batches in; without it, that of the records, or a temporary one. */
+  readonly job?: Job | undefined
+  /**
+   * Which try of the records this is; retry() sets it.
+   * @default 1
+   */
+  readonly attempt?: number
+}
+
+/**
+ * Gathers requests into batches on disk. Of a job that is opened again, the batches in its journal come first. Records
+ * that cannot be asked keep their place and come out as `rejected` rows.
+ */
+export function aggregate(
+  options: AggregateOptions = {},
+): Stage<BatchRequest | RejectedRecord, SealedBatch> {
+  wholeNumber('count', options.count ?? DEFAULT_REQUESTS, 1, MAX_REQUESTS)
+  wholeNumber('bytes', options.bytes ?? DEFAULT_BODY_BYTES, 1, MAX_BODY_BYTES)
+  if (options.periodMs !== undefined) wholeNumber('periodMs', options.periodMs, 1, 2 ** 31 - 1)
+  return typed(new Aggregate(options))
+}
+
+export class Aggregate extends Transform {
+  readonly #options: Required<Pick<AggregateOptions, 'count' | 'bytes' | 'attempt'>>
+  readonly #periodMs: number | undefined
+  readonly #stop = new AbortController()
+  readonly #ids = new IdSet()
+  #job: Job | undefined
+  #open: BatchWriter | undefined
+  #most = 0
+  #nextOrdinal = 0
+  #skipBelow = 0
+  /** Whether this stage keeps the records, which it does where no keep() stands before it. */
+  #admits: boolean | undefined
+  #lastArrival = 0
+  /** Work that must be over before the next item is looked at. */
+  #turn: Promise<void> | undefined
+
+  constructor(options: AggregateOptions) {
+    // One batch on either side: each may be hundreds of MB on disk.
+    super({ writableObjectMode: true, readableObjectMode: true, readableHighWaterMark: 1 })
+    const { count = DEFAULT_REQUESTS, bytes = DEFAULT_BODY_BYTES, attempt = 1, job } = options
+    this.#options = { count, bytes, attempt }
+    this.#periodMs = options.periodMs
+    if (job) this.#do(() => this.#begin(job))
+  }
+
+  override _transform(
+    item: BatchRequest | RejectedRecord,
+    _encoding: BufferEncoding,
+    done: TransformCallback,
+  ): void {
+    let added: boolean
+    try {
+      added = !this.#turn && this.#addNow(item)
+    } catch (cause) {
+      return done(wrapError('CBS_STAGE', 'a request cannot be gathered', cause))
+    }
+    if (!added) this.#do(() => this.#add(item), done)
+    else if (this.#isDone()) this.#do(() => this.#seal(), done)
+    else done()
+  }
+
+  override _flush(done: TransformCallback): void {
+    this.#do(async () => {
+      const job = await this.#jobOf(undefined)
+      if (this.#admits) await job.complete()
+      await this.#seal()
+    }, done)
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#stop.abort()
+    const leave = async (): Promise<void> => {
+      await this.#turn
+      await this.#open?.abandon()
+      await this.#job?.release(this)
+    }
+    leave().then(
+      () => done(error),
+      cause => done(error ?? cause),
+    )
+  }
+
+  /** Runs work after the work before it; an error goes to `done`, or ends the stage. */
+  #do(
+    work: () => Promise<void>,
+    done: TransformCallback = error => error && this.destroy(error),
+  ): void {
+    const before = this.#turn ?? Promise.resolve()
+    const turn = before.then(work).then(
+      () => undefined,
+      cause => wrapError('CBS_DISK', 'a batch cannot be gathered', cause),
+    )
+    const over: Promise<void> = turn.then(error => {
+      if (this.#turn === over) this.#turn = undefined
+      done(error)
+    })
+    this.#turn = over
+  }
+
+  async #begin(job: Job): Promise<void> {
+    job.retain()
+    this.#job = job
+    const { attempt } = this.#options
+    const known = job.batchesOf(attempt)
+    for (const batch of known) {
+      const ids = (await job.disk.readWhole(job.path(batch.number, 'ids')))?.toString('utf8') ?? ''
+      for (const [, id] of ids.matchAll(/^\d+ (.*)$/gm)) this.#ids.add(id ?? '')
+    }
+    if (attempt === 1) this.#nextOrdinal = this.#skipBelow = job.firstUncovered
+    if (this.#periodMs !== undefined) this.#watch(this.#periodMs, job)
+    await pushAll(
+      this,
+      known.map(batch => job.sealedBatch(batch.number)),
+      this.#stop.signal,
+    )
+  }
+
+  async #jobOf(record: SourceRecord | undefined): Promise<Job> {
+    if (!this.#job) await this.#begin(record?.job ?? (await temporaryJob()))
+    // #begin has just set it.
+    return this.#job as Job
+  }
+
+  /** The fast path: no promise for a record that goes into the open batch. */
+  #addNow(item: BatchRequest | RejectedRecord): boolean {
+    const writer = this.#open
+    const record = item.record
+    if (!this.#job || !writer || writer.full || record?.ordinal === undefined) return false
+    return this.#put(this.#job, writer, item, record.ordinal)
+  }
+
+  async #add(item: BatchRequest | RejectedRecord): Promise<void> {
+    const job = await this.#jobOf(item.record)
+    const ordinal = item.record?.ordinal ?? (await this.#admit(job, item))
+    this.#admits ??= false
+    if (this.#admits && ordinal < this.#skipBelow) return
+    if (this.#open?.full) await this.#open.flush()
+    const writer = (this.#open ??= await this.#newBatch(job))
+    if (!this.#put(job, writer, item, ordinal)) {
+      await this.#seal()
+      this.#open = await this.#newBatch(job)
+      this.#put(job, this.#open, item, ordinal)
+    }
+    if (this.#isDone()) await this.#seal()
+  }
+
+  /** A batch that has all its requests goes at once: the next record may be long in coming. */
+  #isDone(): boolean {
+    return (this.#open?.requests ?? 0) >= this.#most
+  }
+
+  async #admit(job: Job, item: BatchRequest | RejectedRecord): Promise<number> {
+    if (this.#admits === false) {
+      throw new BatchStreamError(
+        'CBS_STAGE',
+        'a request without its record came behind keep(): pass the record on in `record`',
+      )
+    }
+    this.#admits = true
+    return await job.admit(item.record ?? recordOf(item, job.records.count + 1))
+  }
+
+  async #newBatch(job: Job): Promise<BatchWriter> {
+    this.#most = chooseCount(this.#options.count, countsInUse(job))
+    return await job.newBatch()
+  }
+
+  /** Puts an item into a batch; false where the batch is full. */
+  #put(
+    job: Job,
+    writer: BatchWriter,
+    item: BatchRequest | RejectedRecord,
+    ordinal: number,
+  ): boolean {
+    const { attempt } = this.#options
+    if (ordinal < this.#nextOrdinal) {
+      throw new BatchStreamError(
+        'CBS_STAGE',
+        `record ${ordinal + 1} came to aggregate twice or out of order: one request for each record, in order`,
+      )
+    }
+    const chosen = 'params' in item ? item.custom_id : undefined
+    const customId = chosen ?? formatId(job.run, attempt, ordinal)
+    const json = 'params' in item ? jsonOf(customId, item.params) : undefined
+    if (isFull(writer, json?.length ?? 0, { count: this.#most, bytes: this.#options.bytes }))
+      return false
+    const problem = 'problem' in item ? item.problem : this.#problemOf(json?.length ?? 0, chosen)
+    if (problem || !json)
+      writer.reject({ ordinal, custom_id: chosen ?? null, ...problemOf(problem) })
+    else writer.add(json, ordinal, chosen)
+    this.#nextOrdinal = ordinal + 1
+    this.#lastArrival = job.clock.elapsed()
+    return true
+  }
+
+  #problemOf(bytes: number, chosen: string | undefined): Problem | undefined {
+    if (bytesAlone(bytes) > MAX_BODY_BYTES) {
+      return {
+        type: 'too_large',
+        message: `the request has ${bytes} bytes; a batch takes ${MAX_BODY_BYTES} at most`,
+      }
+    }
+    if (chosen === undefined) return undefined
+    const wrong = checkCustomId(chosen)
+    if (wrong || this.#ids.add(chosen)) return wrong
+    return {
+      type: 'duplicate_custom_id',
+      message: `another record has the custom_id ${chosen}; an id must be unique`,
+    }
+  }
+
+  async #seal(): Promise<void> {
+    const writer = this.#open
+    const job = this.#job
+    if (!writer || !job) return
+    this.#open = undefined
+    const next = this.#options.attempt === 1 ? this.#nextOrdinal : 0
+    const batch = await job.seal(await writer.seal(this.#options.attempt, next))
+    this.push(batch)
+  }
+
+  /** Seals what lies there when nothing has come for a while. */
+  #watch(periodMs: number, job: Job): void {
+    const quiet = async (): Promise<void> => {
+      for (;;) {
+        const since = this.#open ? job.clock.elapsed() - this.#lastArrival : 0
+        await job.clock.sleep(Math.max(1, periodMs - since), this.#stop.signal)
+        if (this.#open && job.clock.elapsed() - this.#lastArrival >= periodMs)
+          this.#do(() => this.#seal())
+        await this.#turn
+      }
+    }
+    quiet().catch(() => {})
+  }
+}
+
+/** A request that a user's own stage made is its own record. */
+function recordOf(item: BatchRequest | RejectedRecord, line: number): SourceRecord {
+  const { custom_id, params } =
+    'params' in item ? item : { custom_id: undefined, params: undefined }
+  return new SourceRecord(Buffer.from(JSON.stringify({ custom_id, params })), { line })
+}
+
+function jsonOf(custom_id: string, params: MessageParams): Buffer {
+  try {
+    return Buffer.from(JSON.stringify({ custom_id, params }))
+  } catch (cause) {
+    throw wrapError('CBS_STAGE', 'a request cannot be written as JSON', cause)
+  }
+}
+
+function problemOf(problem: Problem | undefined): Problem {
+  return problem ?? { type: 'no_params', message: 'the request has no params' }
+}
+
+/** Counts of batches that the API may still be working on. */
+function countsInUse(job: Job): Set<number> {
+  const counts = new Set<number>()
+  for (const { phase, requests } of job.state.batches.values()) {
+    if (phase === 'sealed' || phase === 'armed' || phase === 'submitted') counts.add(requests)
+  }
+  return counts
+}

@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto'
+
+/**
+ * Which ids have been seen, 32 bytes for each at most: an open-addressed table of 63-bit digests. Two different ids of a
+ * million share a digest with a chance of one in ten million; the second would come out as a duplicate, never be lost.
+ */
+export class IdSet {
+  #slots: BigUint64Array = new BigUint64Array(1024)
+  #size = 0
+
+  /** Adds an id; false where it is there already. */
+  add(id: string): boolean {
+    if (this.#size * 2 > this.#slots.length) this.#grow()
+    if (!this.#put(digestOf(id))) return false
+    this.#size += 1
+    return true
+  }
+
+  #put(digest: bigint): boolean {
+    const mask = this.#slots.length - 1
+    for (let at = Number(digest & 0xffffffffn) & mask; ; at = (at + 1) & mask) {
+      const here = this.#slots[at]
+      if (here === digest) return false
+      if (here === 0n) {
+        this.#slots[at] = digest
+        return true
+      }
+    }
+  }
+
+  #grow(): void {
+    const old = this.#slots
+    this.#slots = new BigUint64Array(old.length * 2)
+    for (const digest of old) if (digest !== 0n) this.#put(digest)
+  }
+}
+
+/** Never 0, which marks a free slot. */
+function digestOf(id: string): bigint {
+  return createHash('sha1').update(id).digest().readBigUInt64LE() | (1n << 63n)
+}

@@ -1,0 +1,89 @@
+import { retryAfter } from './retry-after.ts'
+import { BrokenBody, isSdkError, type SdkError } from './sdk-error.ts'
+
+/**
+ * What a failed call means, whatever was asked:
+ * `silent` no answer came or the connection broke; `busy` the API asks to wait; `broken` it failed inside (5xx, 408, 409);
+ * `access` key, permission, billing or a spend limit; `gone` 404; `tooLarge` 413; `refused` any other 4xx;
+ * `elsewhere` a redirect; `nonsense` an answer that is not the API's.
+ */
+export interface Failure {
+  readonly kind:
+    | 'silent'
+    | 'busy'
+    | 'broken'
+    | 'access'
+    | 'gone'
+    | 'tooLarge'
+    | 'refused'
+    | 'elsewhere'
+    | 'nonsense'
+  /** A sentence for the user. */
+  readonly message: string
+  readonly status: number | null
+  /** How long the answer asks us to wait, in ms. */
+  readonly retryAfterMs: number | undefined
+  readonly cause: unknown
+}
+
+/** Spend limits that no waiting of ours lifts. Source: API docs "Rate limits" and the SDK's error codes. */
+const SPEND_CODES = new Set(['enforced_spend_limit_reached', 'contract_spend_limit_reached'])
+
+/** 400s that are about the account and not about the request. Source: the SDK's `@throws` on batches. */
+const ACCOUNT_CODES = new Set([
+  'organization_on_hold',
+  'cmek_key_disabled',
+  'claude_code_key_creator_not_member',
+])
+
+/** A spend limit that the customer set answers 400 without a code; only its words tell. Source: API docs "Rate limits". */
+const OWN_LIMIT = /reached your specified.* usage limits/i
+
+/** Reads an error of the SDK (or anything else that was thrown while calling it). */
+export function failureOf(cause: unknown, now: number): Failure {
+  if (!isSdkError(cause)) return failure(brokeOff(cause) ? 'silent' : 'nonsense', cause, null)
+  const { status, headers } = cause
+  if (status === undefined) return failure('silent', rootOf(cause), null)
+  return {
+    ...failure(kindOf(status, cause), cause, status),
+    retryAfterMs: retryAfter(headers, now),
+  }
+}
+
+/** An answer whose body breaks off or stalls: what fetch throws then comes through the SDK as it is. */
+function brokeOff(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false
+  if (cause instanceof BrokenBody || cause.name === 'AbortError') return true
+  return cause instanceof TypeError && cause.message === 'terminated'
+}
+
+function kindOf(status: number, error: SdkError): Failure['kind'] {
+  if (status >= 300 && status < 400) return 'elsewhere'
+  if (status === 401 || status === 402 || status === 403) return 'access'
+  if (status === 404) return 'gone'
+  if (status === 413) return 'tooLarge'
+  if (status === 429) return SPEND_CODES.has(error.errorCode ?? '') ? 'access' : 'busy'
+  if (status === 408 || status === 409 || status >= 500) return 'broken'
+  if (ACCOUNT_CODES.has(error.errorCode ?? '') || OWN_LIMIT.test(error.message)) return 'access'
+  return 'refused'
+}
+
+function failure(kind: Failure['kind'], cause: unknown, status: number | null): Failure {
+  return { kind, message: sentence(cause, status), status, retryAfterMs: undefined, cause }
+}
+
+function sentence(cause: unknown, status: number | null): string {
+  if (isSdkError(cause) && status !== null) {
+    return `the API answered ${status}: ${cause.apiMessage ?? shorten(cause.message)}`
+  }
+  return cause instanceof Error ? shorten(cause.message) : shorten(String(cause))
+}
+
+function shorten(text: string): string {
+  return text.length > 300 ? `${text.slice(0, 300)}…` : text
+}
+
+/** The SDK wraps what fetch threw, and fetch wraps what the socket said: the innermost message is the one that helps. */
+function rootOf(error: Error): Error {
+  return error.cause instanceof Error && error.cause.message !== '' ? rootOf(error.cause) : error
+}

@@ -1,0 +1,26 @@
+/**
+ * What is read of an error that the SDK throws. It is known by its shape and not by its class: the client is the user's, and
+ * may come from another copy of the SDK than ours.
+ */
+export interface SdkError extends Error {
+  /** Undefined where no answer came. */
+  readonly status: number | undefined
+  readonly headers: Headers | undefined
+  /** `error.details.error_code` of the answer; since SDK 1.5. */
+  readonly errorCode?: string | null
+  /** `error.message` of the answer; since SDK 1.5. */
+  readonly apiMessage?: string | null
+}
+
+export function isSdkError(cause: unknown): cause is SdkError {
+  return cause instanceof Error && 'status' in cause && 'headers' in cause && 'requestID' in cause
+}
+
+/** The connection broke while an answer's body was read; the SDK is out of the game by then. */
+export class BrokenBody extends Error {
+  override readonly name = 'BrokenBody'
+
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause })
+  }
+}

@@ -1,0 +1,64 @@
+import { BatchStreamError } from '../errors.ts'
+import type { Problem, SourceRecord } from '../flow.ts'
+import { alreadyAnswered } from '../template/answered.ts'
+import { attacher } from '../template/attach.ts'
+import { checkFields } from '../template/check-fields.ts'
+import { compile } from '../template/compile.ts'
+import type { TemplateOptions } from '../template/options.ts'
+import { requestMaker } from '../template/request.ts'
+import { FIRST } from './guard.ts'
+import type { Settings } from './settings.ts'
+
+/** Looks at the first records before a job is made or a byte is sent: most mistakes show here, and cost nothing. */
+export async function checkInput(
+  first: readonly SourceRecord[],
+  format: string,
+  settings: Settings,
+  options: TemplateOptions,
+): Promise<void> {
+  const requestOf = requestMaker(options)
+  const attach = attacher(options)
+  const readable = first.find(record => !record.problem)
+  if (readable && (format === 'csv' || format === 'tsv')) checkColumns(readable, settings)
+  for (const record of first) checkResponse(record, settings)
+  const problems: (Problem | undefined)[] = []
+  for (const record of first) {
+    const made = requestOf(record)
+    const whole = attach ? await attach(made) : made
+    problems.push('problem' in whole ? whole.problem : undefined)
+  }
+  const [problem] = problems
+  // Without a prompt nothing can be asked of any record that could be read: that is a mistake in the command.
+  const asked = problems.filter((_, at) => !first[at]?.problem)
+  const [unasked] = asked
+  if (unasked && asked.every(one => one?.type === 'no_prompt')) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `nothing says what to ask: give -p, -f or --template, or records with a "prompt" (${unasked.message})`,
+    )
+  }
+  if (first.length >= FIRST && problem && problems.every(one => one !== undefined)) {
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `the first ${first.length} records are all bad, so nothing was sent; the first one: ${problem.message}`,
+    )
+  }
+}
+
+/** CSV says its columns up front, so a template that names another is wrong for every record. */
+function checkColumns(record: SourceRecord, settings: Settings): void {
+  const columns = Object.keys(record.fields)
+  for (const name of ['prompt', 'system', 'id'] as const) {
+    const text = settings[name]
+    if (text !== undefined) checkFields(compile(text, { name, vars: settings.vars }), columns)
+  }
+}
+
+function checkResponse(record: SourceRecord, { responseField, metaField }: Settings): void {
+  if (record.problem || !alreadyAnswered(record, responseField, metaField)) return
+  throw new BatchStreamError(
+    'CBS_INPUT',
+    `the record on line ${record.line} has a field "${responseField}" already, so nothing was sent: name another with --response-field`,
+    { place: { source: record.source, line: record.line } },
+  )
+}

@@ -1,0 +1,78 @@
+import type Anthropic from '@anthropic-ai/sdk'
+import { createInterface } from 'node:readline/promises'
+import { Api } from '../../api/api.ts'
+import { BatchStreamError } from '../../errors.ts'
+import { temporaryJob } from '../../job/open.ts'
+import { clientOf } from '../client.ts'
+import type { Context } from '../context.ts'
+import { EXIT } from '../exit-code.ts'
+import type { Ending } from '../finish.ts'
+import { jobNamed, rememberedBy } from '../remembered.ts'
+import { stateDir } from '../state-dir.ts'
+
+/** Cancels batches at the API. What they have answered by then is billed, and is fetched by `resume` as ever. */
+export async function cancel(context: Context): Promise<Ending> {
+  const name = context.flags.args[0] ?? ''
+  return name.startsWith('msgbatch_')
+    ? await cancelBatch(context, name)
+    : await cancelJob(context, name)
+}
+
+async function cancelBatch(context: Context, id: string): Promise<Ending> {
+  const client = await clientOf(context.flags, context.io)
+  await confirm(context, `cancel batch ${id}?`)
+  await cancelAll(context, client, [id], null)
+  return { code: EXIT.answered }
+}
+
+/** The job is not taken: it may be waiting for these very batches in another terminal. */
+async function cancelJob(context: Context, name: string): Promise<Ending> {
+  const { flags, io, talk } = context
+  const found = await jobNamed(stateDir(flags, io.env), name)
+  const { run } = rememberedBy(found)
+  const batches = [...(found.state?.batches.values() ?? [])]
+  const ids = batches.flatMap(({ phase, id }) => (phase === 'submitted' && id !== null ? [id] : []))
+  for (const { number, phase } of batches)
+    if (phase === 'armed')
+      talk.must(`batch ${number} may be at the API or not: \`resume\` finds out, cancel it then`)
+  const client = await clientOf(flags, io, { job: run })
+  await confirm(context, `cancel ${ids.length} batches of job ${name}?`)
+  await cancelAll(context, client, ids, found.state?.workspace ?? null)
+  return ids.length === 0
+    ? { code: EXIT.answered }
+    : { code: EXIT.answered, next: { words: ['resume', name, ...context.placeFlags] } }
+}
+
+async function cancelAll(
+  context: Context,
+  client: Anthropic,
+  ids: readonly string[],
+  workspace: string | null,
+): Promise<void> {
+  const job = await temporaryJob()
+  job.retain()
+  try {
+    // A key of another workspace is told so, not that the batches are gone.
+    if (workspace !== null) await job.note({ type: 'workspace', id: workspace }, false)
+    const api = new Api({ client, job, signal: context.signal })
+    for (const id of ids) await cancelOne(context, api, id)
+  } finally {
+    await job.release()
+  }
+}
+
+async function cancelOne({ talk }: Context, api: Api, id: string): Promise<void> {
+  const batch = await api.cancel(id)
+  talk.say(batch ? `${id}: ${batch.processing_status}` : `${id}: the API does not know it`)
+}
+
+async function confirm({ flags, io, signal }: Context, question: string): Promise<void> {
+  if (flags.has('yes')) return
+  if (!io.stdin.isTTY || flags.has('no-input')) {
+    throw new BatchStreamError('CBS_OPTION', `${question} Say yes with -y`)
+  }
+  const lines = createInterface({ input: io.stdin, output: io.stderr })
+  const answer = await lines.question(`${question} [y/N] `, { signal }).finally(() => lines.close())
+  if (!/^y(es)?$/i.test(answer.trim()))
+    throw new BatchStreamError('CBS_STOPPED', 'nothing was canceled')
+}

@@ -1,0 +1,83 @@
+import { Api } from '../../api/api.ts'
+import { nodeDisk } from '../../job/disk.ts'
+import { inspectJob, inspectJobs } from '../../job/inspect.ts'
+import { temporaryJob } from '../../job/open.ts'
+import { clientOf } from '../client.ts'
+import { print } from '../print.ts'
+import type { Context } from '../context.ts'
+import { EXIT } from '../exit-code.ts'
+import type { Ending } from '../finish.ts'
+import { stateDir } from '../state-dir.ts'
+import { printable } from '../talk.ts'
+
+/** Free space below which a large job will not fit. */
+const LOW_BYTES = 1e9
+
+/** A clock that is off by more than this confuses ages and dates; nothing that costs money depends on it. */
+const CLOCK_OFF_MS = 5 * 60_000
+
+interface Finding {
+  readonly ok: boolean
+  readonly text: string
+}
+
+/** Looks at key, host, clock, disk, permissions and journals, and says what it finds. */
+export async function doctor(context: Context): Promise<Ending> {
+  const { io } = context
+  const findings = [...(await apiFindings(context)), ...(await diskFindings(context))]
+  for (const { ok, text } of findings)
+    await print(io.stdout, `${ok ? 'ok  ' : 'BAD '} ${printable(text)}\n`)
+  return { code: findings.every(({ ok }) => ok) ? EXIT.answered : EXIT.someFailed }
+}
+
+async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
+  const job = await temporaryJob()
+  job.retain()
+  try {
+    const client = await clientOf(flags, io)
+    await new Api({ client, job, signal }).list(undefined, 1)
+    const off = (job.serverTime.now() ?? Date.now()) - Date.now()
+    const clock = Math.abs(off) < CLOCK_OFF_MS
+    return [
+      {
+        ok: true,
+        text: `the API at ${client.baseURL} accepts the key (workspace ${job.state.workspace ?? 'not named'})`,
+      },
+      {
+        ok: clock,
+        text: clock
+          ? 'the clock agrees with the API'
+          : `the clock differs from the API's by ${Math.round(off / 1000)} s`,
+      },
+    ]
+  } catch (cause) {
+    return [{ ok: false, text: cause instanceof Error ? cause.message : String(cause) }]
+  } finally {
+    await job.release()
+  }
+}
+
+async function diskFindings({ flags, io }: Context): Promise<Finding[]> {
+  const dir = stateDir(flags, io.env)
+  try {
+    await nodeDisk.makeFolder(dir)
+    const free = await nodeDisk.free(dir)
+    const [name] = flags.args
+    const jobs =
+      name === undefined
+        ? await inspectJobs(nodeDisk, dir)
+        : [await inspectJob(nodeDisk, dir, name)]
+    const found = jobs.map(job => ({
+      ok: job?.state !== undefined,
+      text: job
+        ? `job ${job.name}: ${job.trouble ?? (job.state?.finished ? 'finished' : 'unfinished')}`
+        : `there is no job ${name}`,
+    }))
+    return [
+      { ok: free > LOW_BYTES, text: `${dir} is ours and has ${Math.round(free / 1e6)} MB free` },
+      ...found,
+    ]
+  } catch (cause) {
+    return [{ ok: false, text: cause instanceof Error ? cause.message : String(cause) }]
+  }
+}

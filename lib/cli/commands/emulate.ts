@@ -1,0 +1,38 @@
+import { readFile } from 'node:fs/promises'
+import { createEmulator, type FaultRule } from '../../emulator/index.ts'
+import { wrapError } from '../../errors.ts'
+import { print } from '../print.ts'
+import type { Context } from '../context.ts'
+import type { Ending } from '../finish.ts'
+import { duration, json, whole } from '../values.ts'
+
+/** Runs a local Message Batches API until it is interrupted; its URL is all that goes to stdout. */
+export async function emulate({ flags, io, talk, signal }: Context): Promise<Ending> {
+  const port = flags.text('port')
+  const time = flags.text('batch-time')
+  const faults = flags.text('faults')
+  const emulator = await createEmulator({
+    port: port === undefined ? 0 : whole('--port', port, 0, 65_535),
+    batchTimeMs: time === undefined ? 1000 : duration('--batch-time', time),
+    faults: faults === undefined ? [] : await readFaults(faults),
+  }).catch((cause: unknown) => {
+    throw wrapError('CBS_OPTION', `the emulator cannot listen on port ${port ?? 'any'}`, cause)
+  })
+  await print(io.stdout, `${emulator.url}\n`)
+  talk.say('a local Message Batches API, until Ctrl-C: any key is good, nothing costs anything')
+  // Only a signal ends it.
+  await new Promise<void>(resolve => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+  await emulator.close()
+  throw signal.reason
+}
+
+async function readFaults(file: string): Promise<readonly FaultRule[]> {
+  const text = await readFile(file, 'utf8').catch(cause => {
+    throw wrapError('CBS_OPTION', `--faults ${file} cannot be read`, cause)
+  })
+  // createEmulator checks each rule.
+  return json('--faults', text) as readonly FaultRule[]
+}

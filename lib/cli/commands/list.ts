@@ -1,0 +1,72 @@
+import { Api, type RemoteBatch } from '../../api/api.ts'
+import { countOf } from '../../job/event.ts'
+import { nodeDisk } from '../../job/disk.ts'
+import { inspectJobs, type JobOnDisk } from '../../job/inspect.ts'
+import { temporaryJob } from '../../job/open.ts'
+import { clientOf } from '../client.ts'
+import { print } from '../print.ts'
+import type { Context } from '../context.ts'
+import { EXIT } from '../exit-code.ts'
+import type { Ending } from '../finish.ts'
+import { stateDir } from '../state-dir.ts'
+import { printable } from '../talk.ts'
+
+/** Jobs on this machine, or the batches of the workspace. */
+export async function list(context: Context): Promise<Ending> {
+  const { flags, io } = context
+  if (flags.has('remote')) return await listRemote(context)
+  const jobs = await inspectJobs(nodeDisk, stateDir(flags, io.env))
+  for (const job of jobs)
+    await print(
+      io.stdout,
+      flags.has('json') ? `${JSON.stringify(summary(job))}\n` : `${line(job)}\n`,
+    )
+  return { code: EXIT.answered }
+}
+
+/** One job as JSON says it. */
+function summary(job: JobOnDisk): Record<string, unknown> {
+  return {
+    job: job.name,
+    state: stateOf(job),
+    created_at: job.card?.created_at ?? null,
+    records: job.state?.kept.records ?? null,
+    batches: job.state?.batches.size ?? null,
+  }
+}
+
+function line(job: JobOnDisk): string {
+  const { state } = job
+  const parts = [job.name.padEnd(18), stateOf(job).padEnd(10)]
+  if (state) parts.push(`${state.kept.records} records, ${state.batches.size} batches`)
+  return parts.join('  ').trimEnd()
+}
+
+export function stateOf(job: JobOnDisk): string {
+  if (!job.state) return 'damaged'
+  return job.state.finished ? 'finished' : 'unfinished'
+}
+
+async function listRemote({ flags, io, signal }: Context): Promise<Ending> {
+  const client = await clientOf(flags, io)
+  const job = await temporaryJob()
+  job.retain()
+  try {
+    const api = new Api({ client, job, signal })
+    for (let after: string | undefined; ;) {
+      const page = await api.list(after)
+      for (const batch of page.data) await print(io.stdout, remoteLine(batch, flags.has('json')))
+      if (!page.has_more || page.last_id === null) return { code: EXIT.answered }
+      after = page.last_id
+    }
+  } finally {
+    await job.release()
+  }
+}
+
+function remoteLine(batch: RemoteBatch, json: boolean): string {
+  if (json) return `${JSON.stringify(batch)}\n`
+  const { id, processing_status, created_at, request_counts } = batch
+  const requests = `${countOf(request_counts)} requests`
+  return `${printable([id, processing_status.padEnd(11), created_at, requests].join('  '))}\n`
+}

@@ -1,0 +1,146 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { Api } from '../../api/api.ts'
+import { awaitEnd } from '../../await/await-end.ts'
+import { BatchStreamError } from '../../errors.ts'
+import { answeredAfter } from '../../job/asked.ts'
+import { countOf } from '../../job/event.ts'
+import type { Job } from '../../job/job.ts'
+import { openJob, temporaryJob } from '../../job/open.ts'
+import type { BatchState } from '../../job/state.ts'
+import { compareByRecord } from '../../order/earliest.ts'
+import { fetchResults } from '../../results/fetch-results.ts'
+import type { Result } from '../../results/result.ts'
+import { Transform } from 'node:stream'
+import { typed, type Stage } from '../../stage.ts'
+import { clientOf } from '../client.ts'
+import type { Context } from '../context.ts'
+import { EXIT } from '../exit-code.ts'
+import type { Ending } from '../finish.ts'
+import { jobNamed, rememberedBy } from '../remembered.ts'
+import { openRows, rowOptionsApart, rowOptionsOf } from '../row-options.ts'
+import { paceOf } from '../stages.ts'
+import { stateDir } from '../state-dir.ts'
+import { Tally } from '../tally.ts'
+
+/** Prints rows again, free: a job's from what is kept, a batch's (whoever made it) from the API. */
+export async function results(context: Context): Promise<Ending> {
+  const name = context.flags.args[0]
+  return name?.startsWith('msgbatch_') ? await ofBatch(context, name) : await ofJob(context, name)
+}
+
+async function ofJob(context: Context, name: string | undefined): Promise<Ending> {
+  const { flags, io, talk } = context
+  const dir = stateDir(flags, io.env)
+  const found = await jobNamed(dir, name)
+  const { rows, run, columns } = rememberedBy(found)
+  const options = rowOptionsApart(flags, rows)
+  const client = await clientOf(flags, io, { job: run, keyless: true })
+  const job = await openJob({ dir, name: found.name })
+  try {
+    const tally = new Tally()
+    const parts = { job, options, columns, schema: run.schema, apart: true }
+    const out = await openRows(parts, io, talk, result => tally.add(result))
+    const here = [...job.state.batches.values()]
+      .filter(batch => batch.fetched !== null)
+      .sort(options.order === 'input' ? inInputOrder : inOrderOfFetching)
+    const batches = here.map(batch => job.endedBatch(batch.number))
+    await pipeline(
+      Readable.from(batches),
+      fetchResults({ client, job, schema: run.schema }),
+      newest(job),
+      out,
+      {
+        signal: context.signal,
+      },
+    )
+    talk.say(`job ${job.name}: ${tally}`)
+    if (!job.state.finished)
+      talk.must(`job ${job.name} is not finished: these are the rows that are here`)
+    return { code: tally.failed === 0 && job.state.finished ? EXIT.answered : EXIT.someFailed }
+  } finally {
+    await job.close()
+  }
+}
+
+/** As in a run: what was asked again comes last. */
+function inInputOrder(a: BatchState, b: BatchState): number {
+  return a.attempt - b.attempt || compareByRecord(a, b)
+}
+
+function inOrderOfFetching(a: BatchState, b: BatchState): number {
+  return (a.fetchOrder ?? 0) - (b.fetchOrder ?? 0)
+}
+
+/** Of a record that was asked several times, the newest answer that is here. */
+function newest(job: Job): Stage<Result, Result> {
+  const later = new Map<number, Awaited<ReturnType<typeof answeredAfter>>>()
+  const isNewest = async (result: Result): Promise<boolean> => {
+    const ordinal = result.record?.ordinal
+    if (ordinal === undefined) return true
+    let answered = later.get(result.attempt)
+    if (!answered) later.set(result.attempt, (answered = await answeredAfter(job, result.attempt)))
+    return !answered.has(ordinal)
+  }
+  return typed(
+    new Transform({
+      objectMode: true,
+      transform(result: Result, _encoding, done) {
+        isNewest(result).then(is => (is ? done(null, result) : done()), done)
+      },
+    }),
+  )
+}
+
+async function ofBatch(context: Context, id: string): Promise<Ending> {
+  const { flags, io, talk } = context
+  const options = rowOptionsOf(flags)
+  const pace = paceOf(flags)
+  const client = await clientOf(flags, io)
+  const job = await temporaryJob()
+  job.retain()
+  try {
+    await adopt(new Api({ client, job, signal: context.signal }), job, id)
+    const tally = new Tally()
+    const parts = { job, options, columns: ['custom_id'], schema: undefined, apart: true }
+    const out = await openRows(parts, io, talk, result => tally.add(result))
+    const { pollMs, settleMs } = pace
+    await pipeline(
+      Readable.from([job.submittedBatch(1)]),
+      awaitEnd({ client, job, pollMs, settleMs }),
+      fetchResults({ client, job, settleMs }),
+      out,
+      { signal: context.signal },
+    )
+    talk.say(`batch ${id}: ${tally}`)
+    return { code: tally.failed === 0 ? EXIT.answered : EXIT.someFailed }
+  } finally {
+    await job.release()
+  }
+}
+
+/** Takes a batch that some other tool made into a job of its own. */
+async function adopt(api: Api, job: Job, id: string): Promise<void> {
+  const remote = await api.retrieve(id)
+  if (!remote)
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `the API does not know batch ${id} in this key's workspace`,
+    )
+  const requests = countOf(remote.request_counts)
+  const sealed = {
+    number: 1,
+    attempt: 1,
+    next: 0,
+    records: requests,
+    requests,
+    bytes: 0,
+    hash: '',
+    foreign: true,
+  } as const
+  await job.note({ type: 'sealed', ...sealed }, false)
+  await job.note(
+    { type: 'submitted', number: 1, id, at: Date.parse(remote.created_at), adopted: true },
+    false,
+  )
+}

@@ -1,0 +1,88 @@
+import { pipeline } from 'node:stream/promises'
+import { keep } from '../../job/keep.ts'
+import { openJob } from '../../job/open.ts'
+import { clientOf } from '../client.ts'
+import type { Context } from '../context.ts'
+import { detach } from '../detach.ts'
+import { BatchStreamError } from '../../errors.ts'
+import { finish, type Ending } from '../finish.ts'
+import { openInput, type Reading } from '../input.ts'
+import { isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
+import { remember, type Remembered } from '../run-job.ts'
+import { jobNamed, rememberedBy } from '../remembered.ts'
+import { maxInvalidOf, moneyIn } from '../settings.ts'
+import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
+import { stateDir } from '../state-dir.ts'
+import { Tally } from '../tally.ts'
+import { Ledger } from '../../money/ledger.ts'
+import { capFor, costLine, endIfStopped, mustHavePrice, pricesOf } from '../money.ts'
+
+/** Goes on with a job from what is on disk: the same pipeline as its first run, fed with what the journal holds. */
+export async function resume(context: Context): Promise<Ending> {
+  const { flags, io, talk, signal } = context
+  const dir = stateDir(flags, io.env)
+  const found = await jobNamed(dir, flags.args[0])
+  const known = rememberedBy(found)
+  const piped = known.run.input.includes('-') && !found.state?.kept.complete
+  const words = piped ? known.words : ['resume', found.name, ...context.placeFlags]
+  context.nextIs(() => ({ words, piped }))
+  if (piped) throw needsInput(found.name)
+  const run = { ...known.run, ...moneyIn(flags) }
+  const settings = { ...run, maxInvalid: maxInvalidOf(flags) ?? run.maxInvalid }
+  const rows = rowOptionsOf(flags, known.rows)
+  mustHavePrice(settings)
+  const pace = paceOf(flags)
+  const template = await templateOptions(settings, talk)
+  const client = await clientOf(flags, io, {
+    job: settings,
+    keyless: found.state?.finished ?? false,
+  })
+  const job = await openJob({ dir, name: found.name })
+  try {
+    mustMatch(known.rows, rows, job.state.output.out)
+    await remember(job, found, { ...known, run, rows })
+    const reading: Reading = { format: undefined, broken: undefined }
+    const records = job.state.kept.complete
+      ? undefined
+      : await openInput({ settings, cwd: known.cwd, io, talk, reading, signal })
+    const ordered = rows.order === 'input'
+    const cap = capFor(job, settings, !flags.has('detach'))
+    const ledger = new Ledger(pricesOf(settings))
+    const { columns } = known
+    const table = isTable(rows) ? columns : undefined
+    const work: Work = {
+      ...{ settings, pace, job, client, talk, template, ordered, table, ledger, cap },
+      stateDir: dir,
+    }
+    if (flags.has('detach')) return await detach(context, work, records)
+    const tally = new Tally()
+    const parts = { job, options: rows, columns, schema: settings.schema }
+    const out = await openRows(parts, io, talk, one => tally.add(one))
+    if (records) await pipeline(records, keep({ job }), asking(work), out, { signal })
+    else await pipeline(job.uncovered(), asking(work), out, { signal })
+    endIfStopped(work, tally)
+    const ending = await finish(job, tally, talk, context.placeFlags)
+    talk.say(costLine(job, ledger, settings))
+    if (reading.broken) throw reading.broken
+    return ending
+  } finally {
+    await job.close()
+  }
+}
+
+/** A file that holds rows of one shape is not gone on with in another. */
+function mustMatch(before: RowOptions, now: RowOptions, written: number): void {
+  const shapes = [before, now].map(({ order: _, ...shape }) => JSON.stringify(shape))
+  if (written === 0 || before.output !== now.output || shapes[0] === shapes[1]) return
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    `${now.output} holds rows already, and not of this shape: name another file with -o to have all rows again`,
+  )
+}
+
+function needsInput(name: string): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_INPUT',
+    `job ${name} died before its input was copied whole: give the same command with the same input again, it goes on from there`,
+  )
+}

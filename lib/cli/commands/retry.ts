@@ -1,0 +1,83 @@
+import { pipeline } from 'node:stream/promises'
+import type { Job } from '../../job/job.ts'
+import { openJob } from '../../job/open.ts'
+import type { Result } from '../../results/result.ts'
+import { stage } from '../../stage.ts'
+import { clientOf } from '../client.ts'
+import type { Context } from '../context.ts'
+import { BatchStreamError } from '../../errors.ts'
+import { EXIT } from '../exit-code.ts'
+import type { Ending } from '../finish.ts'
+import { jobNamed, rememberedBy } from '../remembered.ts'
+import { openRows, rowOptionsApart } from '../row-options.ts'
+import { beginRetry, endRetry } from '../retry-note.ts'
+import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
+import { stateDir } from '../state-dir.ts'
+import { Tally } from '../tally.ts'
+import { Ledger } from '../../money/ledger.ts'
+import { capFor, costLine, endIfStopped, mustHavePrice, pricesOf } from '../money.ts'
+import { moneyIn } from '../settings.ts'
+
+/** Asks again for the failed rows of a finished job, once each, and prints their new rows. */
+export async function retryFailed(context: Context): Promise<Ending> {
+  const { flags, io, talk, signal } = context
+  const dir = stateDir(flags, io.env)
+  const found = await jobNamed(dir, flags.args[0])
+  const { run, rows, columns } = rememberedBy(found)
+  const settings = { ...run, ...moneyIn(flags) }
+  mustHavePrice(settings)
+  const options = rowOptionsApart(flags, rows)
+  const pace = { ...paceOf(flags), preflight: false }
+  if (!found.state?.finished) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `job ${found.name} is not finished: \`claude-batch-stream resume ${found.name}\` comes first`,
+    )
+  }
+  const template = await templateOptions(settings, talk)
+  const client = await clientOf(flags, io, { job: settings })
+  const next = { words: ['retry', found.name, ...context.placeFlags] }
+  context.nextIs(() => next)
+  const job = await openJob({ dir, name: found.name })
+  try {
+    const last = await beginRetry(job)
+    const isOld = (result: Result): boolean => result.batch.number <= last
+    const counted = new Tally()
+    const cap = capFor(job, settings, true)
+    const ledger = new Ledger(pricesOf(settings))
+    const ordered = options.order === 'input'
+    const work: Work = {
+      ...{ settings, pace, job, client, talk, template, ordered, table: undefined, ledger, cap },
+      stateDir: dir,
+      ask: result => isOld(result) && canBeAsked(result),
+    }
+    const tally = new Tally()
+    const parts = { job, options, columns, schema: settings.schema, apart: true }
+    const out = await openRows(parts, io, talk, result => tally.add(result))
+    const onlyNew = stage((result: Result) => {
+      if (!isOld(result)) return result
+      counted.add(result)
+      return undefined
+    })
+    await pipeline(job.uncovered(), asking(work), onlyNew, out, { signal })
+    endIfStopped(work, tally)
+    await endRetry(job)
+    say(context, job, tally, counted)
+    talk.say(costLine(job, ledger, settings))
+    return tally.failed === 0 ? { code: EXIT.answered } : { code: EXIT.someFailed, next }
+  } finally {
+    await job.close()
+  }
+}
+
+/** A record that could not be read or rendered is the same each time. */
+function canBeAsked({ status }: Result): boolean {
+  return status !== 'succeeded' && status !== 'rejected'
+}
+
+function say({ talk }: Context, job: Job, asked: Tally, old: Tally): void {
+  const rejected = old.byStatus().rejected ?? 0
+  const rest = rejected === 0 ? '' : `; ${rejected} rejected rows cannot be asked at all`
+  if (asked.rows === 0) talk.say(`job ${job.name}: there is nothing to ask again${rest}`)
+  else talk.say(`job ${job.name}: asked again, ${asked}${rest}`)
+}

@@ -1,0 +1,167 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { BatchStreamError } from '../../errors.ts'
+import type { SourceRecord } from '../../flow.ts'
+import { keep } from '../../job/keep.ts'
+import { FILE_FIELDS } from '../../parse/files.ts'
+import { checkInput } from '../check-input.ts'
+import { clientOf } from '../client.ts'
+import type { Context } from '../context.ts'
+import { detach } from '../detach.ts'
+import { dryRun } from '../dry-run.ts'
+import { EXIT } from '../exit-code.ts'
+import { finish, type Ending } from '../finish.ts'
+import { FIRST } from '../guard.ts'
+import { openInput, peek, readingError, type Peeked, type Reading } from '../input.ts'
+import { columnsOf, isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
+import { fingerprintOf, jobForRun } from '../run-job.ts'
+import { settingsOf, type Settings } from '../settings.ts'
+import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
+import { stateDir } from '../state-dir.ts'
+import { Tally } from '../tally.ts'
+import { duration } from '../values.ts'
+import { Ledger } from '../../money/ledger.ts'
+import { capFor, costLine, endIfStopped, mustHavePrice, pricesOf } from '../money.ts'
+
+/** What the command says. */
+interface Said {
+  readonly settings: Settings
+  readonly rows: RowOptions
+  readonly pace: Pace
+  readonly template: Work['template']
+}
+
+const EMULATED_POLL_MS = 100
+
+/** Records in, rows out. */
+export async function run(context: Context): Promise<Ending> {
+  const { flags, io, talk, signal, cwd } = context
+  const settings = await settingsOf(flags, io.env)
+  const rows = rowOptionsOf(flags)
+  mustHavePrice(settings)
+  const pace = paceOf(flags)
+  if (flags.has('emulate') && flags.has('detach'))
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--detach does not go with --emulate: emulated batches end with the command. Run `claude-batch-stream emulate` beside it, and name its URL with --base-url',
+    )
+  const template = await templateOptions(settings, talk)
+  const reading: Reading = { format: undefined, broken: undefined }
+  const input = await openInput({ settings, cwd, io, talk, reading, signal })
+  try {
+    const peeked = await peek(input, settings.batchWaitMs === undefined ? FIRST : 1)
+    await checkInput(peeked.first, reading.format ?? settings.from, settings, template)
+    if (flags.has('dry-run') || flags.text('show') !== undefined)
+      return await dryRun(context, settings, template, peeked.stream)
+    if (peeked.first.length === 0) return await noInput(context, rows.output, reading)
+    return await ask(context, { settings, rows, pace, template }, peeked, reading)
+  } catch (error) {
+    throw readingError(error)
+  } finally {
+    // A producer that goes on, or waits, must not keep the program alive.
+    input.destroy()
+  }
+}
+
+async function ask(
+  context: Context,
+  { settings, rows, pace, template }: Said,
+  { first, stream }: Peeked,
+  reading: Reading,
+): Promise<Ending> {
+  const { flags, io, talk, signal, words, cwd } = context
+  const place = await placeOf(context)
+  try {
+    const client = await clientOf(flags, io, { emulator: place.emulator?.url, job: settings })
+    const { job, remembered, goesOn } = await jobForRun(
+      {
+        dir: place.dir,
+        name: flags.text('job'),
+        fresh: flags.has('fresh'),
+        fingerprint: fingerprintOf(settings, first[0]),
+        remembered: { run: settings, rows, columns: columnsIn(settings, first), words, cwd },
+      },
+      talk,
+    )
+    const isPiped = settings.input.includes('-')
+    if (place.lasts)
+      context.nextIs(() => {
+        if (job.state.finished) return undefined
+        const piped = isPiped && !job.state.kept.complete
+        return { words: piped ? words : ['resume', job.name, ...context.placeFlags], piped }
+      })
+    try {
+      const ordered = rows.order === 'input'
+      const ledger = new Ledger(pricesOf(settings))
+      const cap = capFor(job, settings, !flags.has('detach'))
+      const { columns } = remembered
+      const table = isTable(rows) ? columns : undefined
+      const work: Work = {
+        ...{ settings, job, client, talk, template, ordered, table, ledger, cap },
+        // Emulated batches end soon, and looking costs nothing.
+        pace: place.emulator ? { ...pace, pollMs: pace.pollMs ?? EMULATED_POLL_MS } : pace,
+        stateDir: place.dir,
+        wary: !goesOn,
+      }
+      if (flags.has('detach')) return await detach(context, work, stream)
+      const tally = new Tally()
+      const parts = { job, options: rows, columns, schema: settings.schema }
+      const out = await openRows(parts, io, talk, one => tally.add(one))
+      await pipeline(stream, keep({ job }), asking(work), out, { signal })
+      endIfStopped(work, tally)
+      const ending = await finish(job, tally, talk, context.placeFlags)
+      if (place.lasts) talk.say(costLine(job, ledger, settings))
+      if (reading.broken) throw reading.broken
+      return place.lasts ? ending : { code: ending.code }
+    } finally {
+      await job.close()
+    }
+  } finally {
+    await place.close()
+  }
+}
+
+/** A first file without text must not leave the texts of the others without a column. */
+function columnsIn({ from }: Settings, first: readonly SourceRecord[]): readonly string[] {
+  return from === 'files' ? FILE_FIELDS : columnsOf(first)
+}
+
+async function noInput({ talk }: Context, output: string, reading: Reading): Promise<Ending> {
+  if (reading.broken) throw reading.broken
+  talk.say('no input: there are no records, and nothing was sent')
+  // A script that reads the output finds it, empty.
+  if (output !== '-') await writeFile(output, '', { flag: 'a' })
+  return { code: EXIT.answered }
+}
+
+interface Place {
+  readonly dir: string
+  readonly emulator: { readonly url: string } | undefined
+  /** Whether a job can be gone on with: an emulated one dies with its emulator. */
+  readonly lasts: boolean
+  close(): Promise<void>
+}
+
+/** Where jobs lie. An emulated run leaves nothing behind: its batches die with the emulator. */
+async function placeOf({ flags, io }: Context): Promise<Place> {
+  if (!flags.has('emulate'))
+    return { dir: stateDir(flags, io.env), emulator: undefined, lasts: true, close: async () => {} }
+  const { createEmulator } = await import('../../emulator/index.ts')
+  const time = flags.text('batch-time')
+  const emulator = await createEmulator(
+    time === undefined ? {} : { batchTimeMs: duration('--batch-time', time) },
+  )
+  // Never among the real jobs, whatever --state-dir says: to go on with it would be to pay for it.
+  const dir = await mkdtemp(join(tmpdir(), 'claude-batch-stream-'))
+  return {
+    dir,
+    emulator,
+    lasts: false,
+    close: async () => {
+      await emulator.close()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}

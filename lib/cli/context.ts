@@ -1,0 +1,21 @@
+import type { Next } from './finish.ts'
+import type { Flags } from './flags.ts'
+import type { Io } from './io.ts'
+import type { Talk } from './talk.ts'
+
+/** What every command works with. */
+export interface Context {
+  readonly flags: Flags
+  readonly io: Io
+  readonly talk: Talk
+  /** Aborted by the first signal that ends the program. */
+  readonly signal: AbortSignal
+  /** The words of this command. */
+  readonly words: readonly string[]
+  /** The folder that it was started in. */
+  readonly cwd: string
+  /** The flags that say where jobs and the API are and how to wait, to be said again by the command that continues. */
+  readonly placeFlags: readonly string[]
+  /** Says which command continues from here, should this one end early. */
+  nextIs(next: () => Next | undefined): void
+}

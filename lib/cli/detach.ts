@@ -1,0 +1,49 @@
+import { pipeline } from 'node:stream/promises'
+import type { SourceRecord, SubmittedBatch } from '../flow.ts'
+import { keep } from '../job/keep.ts'
+import type { Stage } from '../stage.ts'
+import type { Context } from './context.ts'
+import { EXIT } from './exit-code.ts'
+import type { Ending } from './finish.ts'
+import { print } from './print.ts'
+import { submitting, type Work } from './stages.ts'
+import { endIfStopped } from './money.ts'
+
+/** Sends all that the queue takes and leaves: `resume` sends the rest and fetches. */
+export async function detach(
+  context: Context,
+  work: Work,
+  records: Stage<never, SourceRecord> | undefined,
+): Promise<Ending> {
+  const { io, talk } = context
+  const { job } = work
+  job.concurrency =
+    context.flags.text('concurrency') === undefined ? Infinity : work.pace.concurrency
+  // When the queue is full the input is still copied whole, and then the rest is left to `resume`.
+  const full = new AbortController()
+  const onBusy = (): void => {
+    job
+      .when(() => job.state.kept.complete, context.signal)
+      .then(
+        () => full.abort(),
+        () => {},
+      )
+  }
+  const sending = submitting({ ...work, onBusy }, 1)
+  const submitted = async function* (
+    batches: AsyncIterable<SubmittedBatch>,
+  ): AsyncGenerator<never> {
+    for await (const { number, id } of batches) talk.detail(`batch ${number} is ${id}`)
+  }
+  const signal = AbortSignal.any([context.signal, full.signal])
+  try {
+    if (records) await pipeline(records, keep({ job }), sending, submitted, { signal })
+    else await pipeline(job.uncovered(), sending, submitted, { signal })
+  } catch (error) {
+    if (!full.signal.aborted || context.signal.aborted) throw error
+    talk.say('the queue is full; `resume` sends the rest')
+  }
+  await print(io.stdout, `${job.name}\n`)
+  endIfStopped(work)
+  return { code: EXIT.answered, next: { words: ['resume', job.name, ...context.placeFlags] } }
+}

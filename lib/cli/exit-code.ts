@@ -1,0 +1,60 @@
+import { BatchStreamError, type ErrorCode } from '../errors.ts'
+
+/** What the program's exit says. */
+export const EXIT = {
+  answered: 0,
+  bug: 1,
+  usage: 2,
+  someFailed: 3,
+  stopped: 4,
+  access: 5,
+  input: 6,
+  inUse: 7,
+  api: 8,
+  disk: 9,
+  state: 10,
+  hangup: 129,
+  interrupt: 130,
+  closedReader: 141,
+  terminate: 143,
+} as const
+
+const OF_CODE: Readonly<Record<ErrorCode, number>> = {
+  CBS_OPTION: EXIT.usage,
+  CBS_INPUT: EXIT.input,
+  CBS_OUTPUT: EXIT.input,
+  CBS_STOPPED: EXIT.stopped,
+  CBS_ACCESS: EXIT.access,
+  CBS_API: EXIT.api,
+  CBS_JOB_IN_USE: EXIT.inUse,
+  CBS_DISK: EXIT.disk,
+  CBS_STATE: EXIT.state,
+  CBS_STAGE: EXIT.bug,
+}
+
+/** The signals that end a run, and what the program's exit says then. */
+export const SIGNALS: Readonly<Record<'SIGHUP' | 'SIGINT' | 'SIGTERM', number>> = {
+  SIGHUP: EXIT.hangup,
+  SIGINT: EXIT.interrupt,
+  SIGTERM: EXIT.terminate,
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (isClosedReader(error)) return EXIT.closedReader
+  if (!(error instanceof BatchStreamError)) return EXIT.bug
+  // Only a function of the user's is called for a record that has a place: the bug is in --template.
+  return error.code === 'CBS_STAGE' && error.place ? EXIT.usage : OF_CODE[error.code]
+}
+
+/** Has the reader of our stdout gone away (`| head`)? That is the end of the work, not a fault. */
+export function isClosedReader(error: unknown): boolean {
+  for (let inner = error; inner instanceof Error; inner = inner.cause) {
+    if ('code' in inner && inner.code === 'EPIPE') return true
+  }
+  return false
+}
+
+/** Can the job go on after an exit with this code? */
+export function isResumable(code: number): boolean {
+  return code !== EXIT.usage && code !== EXIT.inUse && code !== EXIT.state && code !== EXIT.answered
+}

@@ -1,0 +1,51 @@
+import { Transform } from 'node:stream'
+import { BatchStreamError } from '../errors.ts'
+import type { Job } from '../job/job.ts'
+import type { Result } from '../results/result.ts'
+import { isPassing } from '../retry/policy.ts'
+import { typed, type Stage } from '../stage.ts'
+
+/**
+ * Stops a run (`CBS_STOPPED`) when every answer of the first batch that ends is the same failure and more is to be sent: the
+ * rest would fail alike, and some failures cost as much as answers. Failures that pass say nothing about the rest.
+ */
+export function firstBatch(job: Job): Stage<Result, Result> {
+  let first: number | undefined
+  let alike: string | undefined
+  let answers = 0
+  return typed(
+    new Transform({
+      objectMode: true,
+      transform(result: Result, _encoding, done) {
+        first ??= result.batch.number
+        if (result.batch.number !== first || result.status === 'rejected') return done(null, result)
+        answers += 1
+        const way = wayOf(result)
+        if (answers === 1) alike = way
+        if (alike !== way) alike = undefined
+        const isOver = answers === result.batch.requests
+        if (isOver && alike !== undefined && answers > 1 && hasMore(job)) done(stopped(result))
+        else done(null, result)
+      },
+    }),
+  )
+}
+
+/** How a request failed; undefined for an answer, and for a failure that may pass. */
+function wayOf(result: Result): string | undefined {
+  const { status, error } = result
+  if (status === 'succeeded' || status === 'canceled' || status === 'unanswered') return undefined
+  return isPassing(result) ? undefined : `${status} ${error?.type}`
+}
+
+function hasMore({ state, firstUncovered, records }: Job): boolean {
+  if (!state.kept.complete || firstUncovered < records.count) return true
+  return [...state.batches.values()].some(batch => batch.phase === 'sealed')
+}
+
+function stopped({ status, error, batch }: Result): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_STOPPED',
+    `all ${batch.requests} requests of the first batch are ${status} (${error?.message}), so no more are sent; to go on all the same, resume`,
+  )
+}

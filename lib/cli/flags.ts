@@ -1,0 +1,128 @@
+import { Command, CommanderError, Option } from 'commander'
+import { BatchStreamError } from '../errors.ts'
+import { didYouMean } from '../nearest.ts'
+import { optionsOf, type CommandName, type OptionSpec } from './options.ts'
+
+/** The flags that were given: texts by long name, switches as true (`no-header` for a negative one). */
+export interface Flags {
+  readonly args: readonly string[]
+  text(name: string): string | undefined
+  texts(name: string): readonly string[]
+  has(name: string): boolean
+  count(name: string): number
+}
+
+/** What a command takes beside flags. */
+export type Takes = 'nothing' | 'one' | 'maybe one'
+
+/** Parses a command's words by the table of options; the environment fills in what is not given. */
+export function parseFlags(
+  command: CommandName,
+  takes: Takes,
+  words: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Flags {
+  const specs = optionsOf(command)
+  const program = new Command(command).exitOverride().helpOption(false).allowExcessArguments(true)
+  program.configureOutput({ writeErr: () => {}, writeOut: () => {} })
+  for (const spec of specs) program.addOption(optionOf(spec))
+  program.argument('[args...]')
+  try {
+    program.parse([...words], { from: 'user' })
+  } catch (cause) {
+    throw cause instanceof CommanderError ? unknownWord(cause, specs) : cause
+  }
+  const given = program.opts<Record<string, string | readonly string[] | boolean>>()
+  const args = program.args
+  const most = takes === 'nothing' ? 0 : 1
+  if (args.length > most || (takes === 'one' && args.length < 1))
+    throw wrongArguments(command, takes, args)
+  return readerOf(given, args, env)
+}
+
+function readerOf(
+  given: Readonly<Record<string, string | readonly string[] | boolean>>,
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Flags {
+  // An empty variable is how many a script says "none".
+  const fromEnv = (name: string): string | undefined =>
+    env[`CLAUDE_BATCH_STREAM_${name.toUpperCase().replaceAll('-', '_')}`] || undefined
+  const value = (name: string): string | readonly string[] | boolean | undefined => {
+    const flag = given[keyOf(name)]
+    return flag === undefined ? fromEnv(name) : flag
+  }
+  const texts = (name: string): readonly string[] => {
+    const found = value(name)
+    return Array.isArray(found) ? found : typeof found === 'string' ? [found] : []
+  }
+  const has = (name: string): boolean => {
+    const found = value(name)
+    return typeof found === 'string'
+      ? !['', '0', 'false', 'no'].includes(found)
+      : found === true || Array.isArray(found)
+  }
+  return {
+    args,
+    texts,
+    has,
+    text: name => texts(name).at(-1),
+    count: name => {
+      const found = given[keyOf(name)]
+      return Array.isArray(found) ? found.length : has(name) ? 1 : 0
+    },
+  }
+}
+
+function optionOf(spec: OptionSpec): Option {
+  const short = spec.short === undefined ? '' : `-${spec.short}, `
+  // A negative switch is parsed under its own name, so that `--input FILE` and `--no-input` do not meet.
+  const long = spec.negative ? `--no-${spec.name}` : `--${spec.name}`
+  const option = new Option(
+    `${short}${long}${spec.arg === undefined ? '' : ` <${spec.arg}${spec.many ? '...' : ''}>`}`,
+    spec.help,
+  )
+  option.attributeName = () => keyOf(spec.negative ? `no-${spec.name}` : spec.name)
+  option.negate = false
+  if (spec.many) option.argParser(gather).preset('')
+  return option
+}
+
+function gather(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value]
+}
+
+function keyOf(name: string): string {
+  return name.replaceAll('-', '_')
+}
+
+function unknownWord(cause: CommanderError, specs: readonly OptionSpec[]): BatchStreamError {
+  const flag = /'--([^'=]+)[='].*|'--([^'=]+)'/.exec(cause.message)
+  const name = flag?.[1] ?? flag?.[2]
+  const names = specs.map(spec => (spec.negative ? `no-${spec.name}` : spec.name))
+  const hint =
+    cause.code === 'commander.unknownOption' && name !== undefined ? didYouMean(name, names) : ''
+  // Behind a `=` may stand a key that somebody tried to give; it is not shown.
+  const said = cause.message.replace(/^error: /, '').replace(/\n.*/s, '')
+  const why = said.replace(/^(unknown option '-[^=]*)=.*'$/s, "$1'")
+  return new BatchStreamError('CBS_OPTION', `${why}${hint}; see --help`)
+}
+
+function wrongArguments(
+  command: CommandName,
+  takes: Takes,
+  args: readonly string[],
+): BatchStreamError {
+  const extra = args[takes === 'nothing' ? 0 : 1]
+  if (command === 'run') {
+    return new BatchStreamError(
+      'CBS_OPTION',
+      `"${extra}" is neither a flag nor a command; to read a file: -i ${extra}`,
+    )
+  }
+  const what = takes === 'nothing' ? 'no name' : 'one name'
+  return new BatchStreamError(
+    'CBS_OPTION',
+    `${command} takes ${what}, got ${args.length === 0 ? 'none' : args.join(' ')}`,
+  )
+}

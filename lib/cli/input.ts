@@ -1,0 +1,162 @@
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { addAbortSignal, Readable } from 'node:stream'
+import { each, from } from '../chain.ts'
+import { BatchStreamError, wrapError } from '../errors.ts'
+import type { SourceRecord } from '../flow.ts'
+import { parseFiles } from '../parse/files.ts'
+import { parse } from '../parse/parse.ts'
+import { typed, type Stage } from '../stage.ts'
+import { filesOf } from './glob.ts'
+import type { Io } from './io.ts'
+import type { Settings } from './settings.ts'
+import type { Talk } from './talk.ts'
+
+/** What reading the input has shown. */
+export interface Reading {
+  /** The format, once it is known. */
+  format: string | undefined
+  /** Where the input broke off; what was read before is answered first, then the run ends with this. */
+  broken: BatchStreamError | undefined
+}
+
+export interface InputOptions {
+  readonly settings: Settings
+  /** The folder that relative names start from. */
+  readonly cwd: string
+  readonly io: Io
+  readonly talk: Talk
+  readonly reading: Reading
+  /** Ends a wait for input that may never come. */
+  readonly signal: AbortSignal
+}
+
+/** The records of all inputs in order. Missing files are found before the first byte is read. */
+export async function openInput(options: InputOptions): Promise<Stage<never, SourceRecord>> {
+  const { settings, cwd, signal } = options
+  const names = (await Promise.all(settings.input.map(name => filesOf(name, cwd)))).flat()
+  for (const name of names) if (name !== '-') await mustExist(name, cwd)
+  if (settings.from === 'files') return endedBy(signal, filesIn(names, options))
+  const [only] = names
+  const open = (name: string): Stage<never, SourceRecord> => openOne(name, options)
+  const isPlain = names.length === 1 && settings.limit === undefined && settings.skip === 0
+  if (only !== undefined && isPlain) return endedBy(signal, open(only))
+  // Several inputs, or a part of one: a generator that closes what it leaves.
+  return endedBy(signal, Readable.from(partOf(names, options, open)))
+}
+
+/** Records that end when the program is told to; whoever reads them next finds that out, also where nobody did before. */
+function endedBy(signal: AbortSignal, records: Readable): Stage<never, SourceRecord> {
+  records.on('error', () => {})
+  return typed(addAbortSignal(signal, records))
+}
+
+/** Files that are a record each. */
+function filesIn(
+  names: readonly string[],
+  { settings: { limit = Infinity, skip, maxRecordBytes }, cwd, reading }: InputOptions,
+): Stage<never, SourceRecord> {
+  if (names.includes('-')) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      "--from files makes a record of each file, so it needs their names: -i 'folder/*.pdf'",
+    )
+  }
+  reading.format = 'files'
+  return from(names.slice(skip, skip + limit), parseFiles({ maxRecordBytes, dir: cwd }))
+}
+
+async function* partOf(
+  names: readonly string[],
+  { settings: { limit = Infinity, skip }, reading, signal }: InputOptions,
+  open: (name: string) => Stage<never, SourceRecord>,
+): AsyncGenerator<SourceRecord> {
+  let seen = 0
+  for (const name of names) {
+    const records = endedBy(signal, open(name))
+    for await (const record of each(records)) {
+      seen += 1
+      if (seen > skip) yield record
+      if (seen - skip >= limit) return
+    }
+    if (reading.broken) return
+  }
+}
+
+function openOne(
+  name: string,
+  { settings, cwd, io, talk, reading }: InputOptions,
+): Stage<never, SourceRecord> {
+  const source = name === '-' ? undefined : name
+  const bytes = name === '-' ? io.stdin : createReadStream(resolve(cwd, name))
+  const { from: format, delimiter, columns, header, jsonPath, maxRecordBytes } = settings
+  const parser = parse({
+    from: format === 'files' ? 'text' : format,
+    name: source,
+    source,
+    delimiter,
+    columns,
+    header: columns ? undefined : header,
+    path: jsonPath,
+    maxRecordBytes,
+    onGuess: ({ format: guessed, why }) => {
+      reading.format = guessed
+      talk.detail(why)
+    },
+    onBomb: sentence => talk.say(sentence),
+    onBroken: error => {
+      reading.broken = error
+    },
+  })
+  return from(bytes, parser)
+}
+
+/** What the system says of a file or pipe that it cannot read, as an error of ours; any other error as it is. */
+export function readingError(error: unknown): unknown {
+  const isRead = error instanceof Error && 'syscall' in error && error.syscall === 'read'
+  return isRead ? wrapError('CBS_INPUT', 'the input cannot be read', error) : error
+}
+
+async function mustExist(name: string, cwd: string): Promise<void> {
+  const found = await stat(resolve(cwd, name)).catch((cause: unknown) => {
+    throw wrapError('CBS_INPUT', `the input ${name} cannot be read`, cause)
+  })
+  if (found.isDirectory())
+    throw new BatchStreamError('CBS_INPUT', `the input ${name} is a folder: name its files`)
+}
+
+export interface Peeked {
+  readonly first: readonly SourceRecord[]
+  readonly stream: Stage<never, SourceRecord>
+}
+
+/** The first records of a stream, and the stream as if nothing had been read of it. */
+export async function peek(stream: Stage<never, SourceRecord>, count: number): Promise<Peeked> {
+  const first: SourceRecord[] = []
+  while (first.length < count) {
+    // The stage says what its items are; `read` does not.
+    const item = stream.read() as SourceRecord | null
+    if (item !== null) first.push(item)
+    else if (!(await isReadable(stream))) return { first, stream: typed(Readable.from(first)) }
+  }
+  for (const item of first.toReversed()) stream.unshift(item)
+  return { first, stream }
+}
+
+/** Waits until there is something to read; false at the end. */
+function isReadable(stream: Readable): Promise<boolean> {
+  if (stream.errored) return Promise.reject(stream.errored)
+  if (stream.readableEnded) return Promise.resolve(false)
+  return new Promise((resolve, reject) => {
+    const leave = (settle: () => void) => (): void => {
+      stream.off('readable', readable).off('end', end).off('error', failed).off('close', closed)
+      settle()
+    }
+    const readable = leave(() => resolve(true))
+    const end = leave(() => resolve(false))
+    const closed = leave(() => (stream.errored ? reject(stream.errored) : resolve(false)))
+    const failed = (error: Error): void => leave(() => reject(error))()
+    stream.on('readable', readable).on('end', end).on('error', failed).on('close', closed)
+  })
+}

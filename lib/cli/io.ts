@@ -1,0 +1,13 @@
+import type { Readable, Writable } from 'node:stream'
+
+/** What the program has of the world; `process` is one. */
+export interface Io {
+  readonly stdin: Readable & { readonly isTTY?: boolean }
+  readonly stdout: Writable & { readonly isTTY?: boolean }
+  readonly stderr: Writable & { readonly isTTY?: boolean }
+  readonly env: Readonly<Record<string, string | undefined>>
+  on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
+  off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
+  /** Leaves at once; for a second Ctrl-C. */
+  exit(code: number): void
+}

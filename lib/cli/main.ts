@@ -1,0 +1,162 @@
+import { readFile } from 'node:fs/promises'
+import { BatchStreamError } from '../errors.ts'
+import { didYouMean } from '../nearest.ts'
+import type { Context } from './context.ts'
+import { EXIT, exitCodeOf, isClosedReader, isResumable, SIGNALS } from './exit-code.ts'
+import { sayNext, type Ending, type Next } from './finish.ts'
+import type { Flags, Takes } from './flags.ts'
+import { COMMANDS, longHelp, shortHelp } from './help.ts'
+import type { Io } from './io.ts'
+import type { CommandName } from './options.ts'
+import { print } from './print.ts'
+import { Talk } from './talk.ts'
+
+interface Entry {
+  readonly takes: Takes
+  /** Loaded when it is called: `--version` must not wait for all of them. */
+  readonly load: () => Promise<(context: Context) => Promise<Ending>>
+}
+
+const ENTRIES: Readonly<Record<CommandName, Entry>> = {
+  run: { takes: 'nothing', load: async () => (await import('./commands/run.ts')).run },
+  resume: { takes: 'maybe one', load: async () => (await import('./commands/resume.ts')).resume },
+  status: { takes: 'maybe one', load: async () => (await import('./commands/status.ts')).status },
+  list: { takes: 'nothing', load: async () => (await import('./commands/list.ts')).list },
+  results: { takes: 'one', load: async () => (await import('./commands/results.ts')).results },
+  retry: { takes: 'one', load: async () => (await import('./commands/retry.ts')).retryFailed },
+  cancel: { takes: 'one', load: async () => (await import('./commands/cancel.ts')).cancel },
+  doctor: { takes: 'maybe one', load: async () => (await import('./commands/doctor.ts')).doctor },
+  prune: { takes: 'nothing', load: async () => (await import('./commands/prune.ts')).prune },
+  emulate: { takes: 'nothing', load: async () => (await import('./commands/emulate.ts')).emulate },
+}
+
+/** The program: words in, exit code out. All that it touches of the world comes in `io`. */
+export async function main(words: readonly string[], io: Io): Promise<number> {
+  const talk = new Talk(io.stderr, false, 0)
+  // A stderr that is closed (nohup, a dead terminal) must not end a run; what stdout refuses comes back from its writes.
+  // They stay on: an error can come after the last word is said.
+  const ignore = (): void => {}
+  io.stderr.on('error', ignore)
+  io.stdout.on('error', ignore)
+  try {
+    return await start(words, io)
+  } catch (error) {
+    return report(
+      error,
+      talk,
+      words.some(word => /^-v+$/.test(word)),
+    )
+  }
+}
+
+async function start(words: readonly string[], io: Io): Promise<number> {
+  const [first, ...rest] = words
+  if (first === '--version' || first === '-V') return await tell(io, `${await version()}\n`)
+  if (first === '-h' || (first === 'help' && rest.length === 0)) return await tell(io, shortHelp())
+  if (first === 'help' && rest[0] === 'prices') {
+    const { pricesHelp } = await import('./help-prices.ts')
+    return await tell(io, pricesHelp())
+  }
+  if (first === 'help') return await tell(io, longHelp(commandNamed(rest[0] ?? 'run')))
+  const isNamed = first !== undefined && !first.startsWith('-')
+  const command = isNamed ? commandNamed(first) : 'run'
+  const own = isNamed ? rest : words
+  if (own.includes('--help') || own.includes('-h')) return await tell(io, longHelp(command))
+  const { parseFlags } = await import('./flags.ts')
+  const flags = parseFlags(command, ENTRIES[command].takes, own, io.env)
+  if (command === 'run' && io.stdin.isTTY && flags.text('input') === undefined) {
+    io.stderr.write(shortHelp())
+    return EXIT.usage
+  }
+  return await perform(command, flags, io, words)
+}
+
+/** Flags of a command that hold for the one that continues it, where they were given. */
+const SAID_AGAIN = ['state-dir', 'base-url', 'api-key-file', 'concurrency', 'poll', 'settle']
+
+/** Runs a command until it ends, or until a signal ends it. Ctrl-C detaches and never cancels: batches go on. */
+async function perform(
+  command: CommandName,
+  flags: Flags,
+  io: Io,
+  words: readonly string[],
+): Promise<number> {
+  const talk = new Talk(io.stderr, flags.has('quiet'), flags.count('verbose'))
+  const stop = new AbortController()
+  let signalled: keyof typeof SIGNALS | undefined
+  let next = (): Next | undefined => undefined
+  const onSignal = (signal: NodeJS.Signals): void => {
+    // Only the three of SIGNALS are listened to.
+    const name = signal as keyof typeof SIGNALS
+    if (signalled === undefined) {
+      signalled = name
+      return stop.abort()
+    }
+    // A second one leaves at once, whatever is still being closed: the job is safe at any moment.
+    say(talk, next())
+    io.exit(SIGNALS[name])
+  }
+  for (const signal of Object.keys(SIGNALS)) io.on(signal as NodeJS.Signals, onSignal)
+  const context: Context = {
+    flags,
+    io,
+    talk,
+    words,
+    signal: stop.signal,
+    cwd: process.cwd(),
+    placeFlags: SAID_AGAIN.flatMap(name => {
+      const given = flags.text(name)
+      return given === undefined ? [] : [`--${name}`, given]
+    }),
+    nextIs: following => (next = following),
+  }
+  try {
+    const ending = await (await ENTRIES[command].load())(context)
+    say(talk, ending.next)
+    return ending.code
+  } catch (error) {
+    const code = signalled ? SIGNALS[signalled] : report(error, talk, talk.verbosity > 1)
+    if (isResumable(code)) say(talk, next())
+    return code
+  } finally {
+    for (const signal of Object.keys(SIGNALS)) io.off(signal as NodeJS.Signals, onSignal)
+  }
+}
+
+function say(talk: Talk, next: Next | undefined): void {
+  if (next) sayNext(talk, next)
+}
+
+function commandNamed(word: string): CommandName {
+  if (Object.hasOwn(ENTRIES, word)) return word as CommandName
+  const hint = /[./]/.test(word)
+    ? `; to read a file: -i ${word}`
+    : didYouMean(word, Object.keys(COMMANDS))
+  throw new BatchStreamError('CBS_OPTION', `"${word}" is not a command${hint}`)
+}
+
+function report(error: unknown, talk: Talk, stacks: boolean): number {
+  const code = exitCodeOf(error)
+  // `| head` closing the pipe is the end of the work; nobody wants to read about it.
+  if (isClosedReader(error)) return code
+  const message = error instanceof Error ? error.message : String(error)
+  talk.must(
+    `claude-batch-stream: ${message}${code === EXIT.bug ? ' (this is a bug: please report it)' : ''}`,
+  )
+  if (stacks && error instanceof Error) talk.must(error.stack ?? '')
+  return code
+}
+
+async function tell(io: Io, text: string): Promise<number> {
+  await print(io.stdout, text)
+  return EXIT.answered
+}
+
+async function version(): Promise<string> {
+  const text = await readFile(
+    new URL(import.meta.resolve('claude-batch-stream/package.json')),
+    'utf8',
+  )
+  const { version }: { version: string } = JSON.parse(text)
+  return version
+}

@@ -1,0 +1,87 @@
+import { BatchStreamError } from '../errors.ts'
+import type { JobOnDisk } from '../job/inspect.ts'
+import type { Job } from '../job/job.ts'
+import { estimateOf, reservedOf, type Common } from '../money/journal-figures.ts'
+import type { Cap } from '../money/cap.ts'
+import { capOf } from '../money/capped-job.ts'
+import { priceUnknown, type Ledger } from '../money/ledger.ts'
+import { givenPrice, listPrice, type PriceOf } from '../money/price.ts'
+import { parseUsd, showUsd, usdNumber } from '../money/usd.ts'
+import { rememberedBy } from './remembered.ts'
+import type { Settings } from './settings.ts'
+import type { Work } from './stages.ts'
+import type { Tally } from './tally.ts'
+
+/** The prices that a job is counted by. */
+export function pricesOf({ price }: Pick<Settings, 'price'>): PriceOf {
+  return price === undefined ? listPrice : givenPrice(price)
+}
+
+/** What every request of a job has in common; undefined where its records or a module may say something else. */
+function commonOf({ prompt, model, maxTokens, params }: Settings): Common | undefined {
+  if (prompt === undefined) return undefined
+  // What the API refuses in `params` has been refused before.
+  return { model, max_tokens: maxTokens, ...(params as Partial<Common>) }
+}
+
+/** The cap on a job's cost, where there is one. Without `drains`, nobody waits for what is in flight. */
+export function capFor(job: Job, settings: Settings, drains: boolean): Cap | undefined {
+  const { maxCost } = settings
+  const most = maxCost === undefined ? undefined : parseUsd(maxCost)
+  return most === undefined ? undefined : capOf(job, most, pricesOf(settings), drains)
+}
+
+/** A cap needs a price; without one it would be a promise that nobody can keep. Found out before anything is sent. */
+export function mustHavePrice(settings: Settings): void {
+  const model = commonOf(settings)?.model
+  if (settings.maxCost === undefined || model === undefined || pricesOf(settings)(model)) return
+  throw new BatchStreamError('CBS_OPTION', `--max-cost cannot be kept: ${priceUnknown([model])}`)
+}
+
+/** Says where the job stands and ends the run, if its cap has stopped it. */
+export function endIfStopped({ cap, talk, job, ledger, settings }: Work, tally?: Tally): void {
+  if (cap?.stopped === undefined) return
+  if (tally && ledger) {
+    talk.say(`job ${job.name}: ${tally}, of ${job.records.count} records`)
+    talk.say(costLine(job, ledger, settings))
+  }
+  throw new BatchStreamError(
+    'CBS_STOPPED',
+    `${cap.stopped}; nothing more is sent. A higher --max-cost goes on`,
+  )
+}
+
+/** The last line of a run: what it cost, what synchronous calls would have cost, and what was expected. */
+export function costLine(job: Job, ledger: Ledger, settings: Settings): string {
+  const common = commonOf(settings)
+  const estimate = common && estimateOf(job.state, common, pricesOf(settings))
+  const expected = estimate === undefined ? '' : `; estimate was ${showUsd(estimate)}`
+  return `job ${job.name}: ${ledger}${ledger.spent === undefined ? '' : expected}`
+}
+
+/** Dollars as `status --json` says them; null where they are unknown. */
+export interface Dollars {
+  readonly spent_usd: number | null
+  readonly reserved_usd: number | null
+  readonly estimate_usd: number | null
+}
+
+export function dollarsOf({ state }: JobOnDisk, ledger: Ledger, settings?: Settings): Dollars {
+  const number = (amount: bigint | undefined): number | null =>
+    amount === undefined ? null : usdNumber(amount)
+  const common = settings && commonOf(settings)
+  return {
+    spent_usd: number(ledger.spent),
+    reserved_usd: number(state && reservedOf(state)),
+    estimate_usd: number(state && common && estimateOf(state, common, pricesOf(settings))),
+  }
+}
+
+/** What a job was made for, if that can be read; `status` shows a damaged job too. */
+export function settingsIn(job: JobOnDisk): Settings | undefined {
+  try {
+    return rememberedBy(job).run
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,477 @@
+/** A command that takes flags of the table. */
+export type CommandName =
+  | 'run'
+  | 'resume'
+  | 'status'
+  | 'list'
+  | 'results'
+  | 'retry'
+  | 'cancel'
+  | 'doctor'
+  | 'prune'
+  | 'emulate'
+
+/** One flag: parsing, the environment, config files, help and checks all come from this table. */
+export interface OptionSpec {
+  /** Its long name without dashes. */
+  readonly name: string
+  readonly short?: string
+  /** What its value is called in the help; none for a switch. */
+  readonly arg?: string
+  /** May be given several times. */
+  readonly many?: true
+  /** A switch that turns off what is on by default: `--no-header`. */
+  readonly negative?: true
+  readonly help: string
+  /** The default as the help says it. */
+  readonly fallback?: string
+  readonly on: readonly CommandName[]
+  readonly group: Group
+}
+
+export type Group =
+  'Input' | 'Request' | 'Batches' | 'Output' | 'Money' | 'Job' | 'API' | 'Messages'
+
+const RUN: readonly CommandName[] = ['run']
+const ROWS: readonly CommandName[] = ['run', 'resume', 'retry', 'results']
+const WORK: readonly CommandName[] = ['run', 'resume', 'retry']
+const API: readonly CommandName[] = [
+  'run',
+  'resume',
+  'retry',
+  'results',
+  'status',
+  'list',
+  'cancel',
+  'doctor',
+]
+const JOBS: readonly CommandName[] = [...API, 'prune']
+const ALL: readonly CommandName[] = [...JOBS, 'emulate']
+
+export const OPTIONS: readonly OptionSpec[] = [
+  {
+    group: 'Input',
+    name: 'input',
+    short: 'i',
+    arg: 'FILE',
+    many: true,
+    fallback: '-',
+    on: RUN,
+    help: 'files, quoted patterns (*.csv), or - for stdin; gzip is unpacked',
+  },
+  {
+    group: 'Input',
+    name: 'from',
+    arg: 'FORMAT',
+    fallback: 'auto',
+    on: RUN,
+    help: 'csv, tsv, jsonl, json, text, files (each is a record), requests; guessed from the name, then the first bytes',
+  },
+  {
+    group: 'Input',
+    name: 'delimiter',
+    arg: 'CHAR',
+    fallback: ',',
+    on: RUN,
+    help: 'between CSV fields',
+  },
+  {
+    group: 'Input',
+    name: 'columns',
+    arg: 'A,B',
+    on: RUN,
+    help: 'names the columns of a CSV file without a header',
+  },
+  {
+    group: 'Input',
+    name: 'header',
+    negative: true,
+    on: RUN,
+    help: 'the CSV file has no header: columns are column1, column2 ...',
+  },
+  {
+    group: 'Input',
+    name: 'json-path',
+    arg: 'a.b',
+    on: RUN,
+    help: 'where the array of records is in a JSON document',
+  },
+  { group: 'Input', name: 'limit', arg: 'N', on: RUN, help: 'only so many records' },
+  { group: 'Input', name: 'skip', arg: 'N', on: RUN, help: 'leave out the first N records' },
+  {
+    group: 'Input',
+    name: 'max-invalid',
+    arg: 'N|P%',
+    fallback: '1000',
+    on: ['run', 'resume'],
+    help: 'bad records before the run stops (exit 4)',
+  },
+  {
+    group: 'Input',
+    name: 'max-record-bytes',
+    arg: 'SIZE',
+    fallback: '16MB',
+    on: RUN,
+    help: 'a longer record is a rejected row',
+  },
+
+  {
+    group: 'Request',
+    name: 'prompt',
+    short: 'p',
+    arg: 'TEXT',
+    on: RUN,
+    help: 'the user message, a template: {{field}}',
+  },
+  {
+    group: 'Request',
+    name: 'prompt-file',
+    short: 'f',
+    arg: 'FILE',
+    on: RUN,
+    help: 'the same, from a file',
+  },
+  {
+    group: 'Request',
+    name: 'system',
+    short: 's',
+    arg: 'TEXT',
+    on: RUN,
+    help: 'the system prompt, a template',
+  },
+  { group: 'Request', name: 'system-file', arg: 'FILE', on: RUN, help: 'the same, from a file' },
+  {
+    group: 'Request',
+    name: 'template',
+    arg: 'FILE.mjs',
+    on: RUN,
+    help: 'a module: export default (record) => text or params',
+  },
+  {
+    group: 'Request',
+    name: 'cache',
+    on: RUN,
+    help: 'keep the system prompt (without fields), or the tools, in the prompt cache for an hour',
+  },
+  {
+    group: 'Request',
+    name: 'schema',
+    arg: 'FILE',
+    on: RUN,
+    help: 'a JSON Schema: answers are JSON of it, and each is checked',
+  },
+  {
+    group: 'Request',
+    name: 'attach',
+    arg: 'TEMPLATE',
+    many: true,
+    on: RUN,
+    help: 'the path of a file to send along: an image, a PDF or a text',
+  },
+  {
+    group: 'Request',
+    name: 'var',
+    arg: 'KEY=VALUE',
+    many: true,
+    on: RUN,
+    help: 'the value of {{$KEY}}',
+  },
+  {
+    group: 'Request',
+    name: 'model',
+    short: 'm',
+    arg: 'ID',
+    fallback: '$ANTHROPIC_MODEL, else claude-haiku-5-5',
+    on: RUN,
+    help: 'the model',
+  },
+  {
+    group: 'Request',
+    name: 'max-tokens',
+    short: 't',
+    arg: 'N',
+    fallback: '1024',
+    on: RUN,
+    help: 'answer tokens at most',
+  },
+  {
+    group: 'Request',
+    name: 'param',
+    arg: 'KEY=JSON',
+    many: true,
+    on: RUN,
+    help: 'any other Messages parameter',
+  },
+  { group: 'Request', name: 'params', arg: 'FILE', on: RUN, help: 'the same, from a JSON file' },
+  {
+    group: 'Request',
+    name: 'id',
+    arg: 'TEMPLATE',
+    fallback: 'generated',
+    on: RUN,
+    help: 'custom_id, verbatim: 1 to 64 of A-Z a-z 0-9 _ -',
+  },
+  {
+    group: 'Request',
+    name: 'dry-run',
+    short: 'n',
+    on: RUN,
+    help: 'read, render, check and count; sends nothing',
+  },
+  {
+    group: 'Request',
+    name: 'show',
+    arg: 'N',
+    on: RUN,
+    help: 'print the first N requests as JSON lines; sends nothing',
+  },
+  {
+    group: 'Request',
+    name: 'preflight',
+    negative: true,
+    on: WORK,
+    help: 'skip the free token-count call that proves key and model',
+  },
+
+  {
+    group: 'Batches',
+    name: 'batch-size',
+    arg: 'N',
+    fallback: '10000',
+    on: RUN,
+    help: 'requests in a batch, at most 100000',
+  },
+  {
+    group: 'Batches',
+    name: 'batch-bytes',
+    arg: 'SIZE',
+    fallback: '64MB',
+    on: RUN,
+    help: 'bytes in a batch, at most 250MB',
+  },
+  {
+    group: 'Batches',
+    name: 'batch-wait',
+    arg: 'DUR',
+    on: RUN,
+    help: 'send a part-full batch when input has been quiet this long (tail -f)',
+  },
+  {
+    group: 'Batches',
+    name: 'concurrency',
+    short: 'c',
+    arg: 'N|auto',
+    fallback: '10',
+    on: WORK,
+    help: "batches in flight; auto: as many as the API's queue takes",
+  },
+  {
+    group: 'Batches',
+    name: 'poll',
+    arg: 'DUR',
+    fallback: '5s rising to 60s',
+    on: ROWS,
+    help: 'time between looks at the API',
+  },
+  {
+    group: 'Batches',
+    name: 'settle',
+    arg: 'DUR',
+    fallback: '10m',
+    on: ROWS,
+    help: 'how long an unknown create is looked for before it is sent again',
+  },
+  {
+    group: 'Batches',
+    name: 'retries',
+    arg: 'N',
+    fallback: '2',
+    on: RUN,
+    help: 'new tries of expired and server-error rows',
+  },
+
+  {
+    group: 'Output',
+    name: 'output',
+    short: 'o',
+    arg: 'FILE',
+    fallback: '-',
+    on: ROWS,
+    help: 'where rows go; a file is written exactly once',
+  },
+  {
+    group: 'Output',
+    name: 'to',
+    arg: 'FORMAT',
+    fallback: 'jsonl',
+    on: ROWS,
+    help: 'jsonl, csv, tsv, text, raw',
+  },
+  {
+    group: 'Output',
+    name: 'order',
+    arg: 'ORDER',
+    fallback: 'completion',
+    on: ROWS,
+    help: 'input, or completion: batches as they end; rows asked again come last',
+  },
+  {
+    group: 'Output',
+    name: 'emit',
+    arg: 'WHAT',
+    fallback: 'merged',
+    on: ROWS,
+    help: 'merged: record and response; response: that alone',
+  },
+  {
+    group: 'Output',
+    name: 'response-field',
+    arg: 'NAME',
+    fallback: 'response',
+    on: ROWS,
+    help: 'the field of the answer',
+  },
+  {
+    group: 'Output',
+    name: 'meta-field',
+    arg: 'NAME|none',
+    fallback: '_batch',
+    on: ROWS,
+    help: 'the field that says what became of the record',
+  },
+  { group: 'Output', name: 'errors', arg: 'FILE', on: ROWS, help: 'failed rows go there instead' },
+  { group: 'Output', name: 'csv-safe', on: ROWS, help: 'guard spreadsheet formulas in CSV output' },
+
+  {
+    group: 'Money',
+    name: 'max-cost',
+    arg: 'USD',
+    fallback: 'none',
+    on: WORK,
+    help: 'no batch is sent that could make the job cost more, at the worst of everything (exit 4)',
+  },
+  {
+    group: 'Money',
+    name: 'price',
+    arg: 'IN,OUT',
+    fallback: 'help prices',
+    on: [...WORK, 'status'],
+    help: 'list prices in USD per million tokens, as a pricing page has them; batches are billed at half',
+  },
+
+  { group: 'Job', name: 'job', arg: 'NAME', on: RUN, help: 'name the job, to go on with it later' },
+  {
+    group: 'Job',
+    name: 'fresh',
+    on: RUN,
+    help: 'start anew where an unfinished job of the same command is there',
+  },
+  {
+    group: 'Job',
+    name: 'detach',
+    on: WORK,
+    help: 'submit, print the job name, exit; resume fetches',
+  },
+  {
+    group: 'Job',
+    name: 'state-dir',
+    arg: 'DIR',
+    fallback: '~/.local/state/claude-batch-stream',
+    on: JOBS,
+    help: 'where jobs are kept',
+  },
+  {
+    group: 'Job',
+    name: 'keep',
+    arg: 'DUR',
+    fallback: '30d',
+    on: ['prune'],
+    help: 'delete finished jobs older than this',
+  },
+
+  {
+    group: 'API',
+    name: 'base-url',
+    arg: 'URL',
+    fallback: '$ANTHROPIC_BASE_URL',
+    on: API,
+    help: 'https, or http on this machine',
+  },
+  {
+    group: 'API',
+    name: 'api-key-file',
+    arg: 'FILE',
+    fallback: '$ANTHROPIC_API_KEY',
+    on: API,
+    help: 'read the key from a file',
+  },
+  { group: 'API', name: 'workspace', arg: 'ID', on: API, help: 'the workspace header' },
+  {
+    group: 'API',
+    name: 'beta',
+    arg: 'NAME',
+    many: true,
+    on: RUN,
+    help: 'anthropic-beta for every batch',
+  },
+  {
+    group: 'API',
+    name: 'emulate',
+    on: RUN,
+    help: 'run against the built-in emulator: no key, no cost',
+  },
+  { group: 'API', name: 'remote', on: ['list'], help: 'the batches of the workspace' },
+  {
+    group: 'API',
+    name: 'port',
+    arg: 'N',
+    fallback: 'any',
+    on: ['emulate'],
+    help: 'port of 127.0.0.1',
+  },
+  {
+    group: 'API',
+    name: 'batch-time',
+    arg: 'DUR',
+    fallback: '1s',
+    on: ['run', 'emulate'],
+    help: 'how long an emulated batch takes',
+  },
+  {
+    group: 'API',
+    name: 'faults',
+    arg: 'FILE',
+    on: ['emulate'],
+    help: 'a JSON file of faults to act out',
+  },
+
+  { group: 'Messages', name: 'json', on: ['status', 'list'], help: 'as JSON' },
+  {
+    group: 'Messages',
+    name: 'watch',
+    on: ['status'],
+    help: 'again and again, until it is finished',
+  },
+  { group: 'Messages', name: 'yes', short: 'y', on: ALL, help: 'ask nothing: yes' },
+  { group: 'Messages', name: 'input', negative: true, on: ALL, help: 'ask nothing: no' },
+  {
+    group: 'Messages',
+    name: 'quiet',
+    short: 'q',
+    on: ALL,
+    help: 'only errors and the command that continues',
+  },
+  {
+    group: 'Messages',
+    name: 'verbose',
+    short: 'v',
+    many: true,
+    on: ALL,
+    help: 'more; -vv with stacks',
+  },
+]
+
+/** The flags of a command, in the order of the table. */
+export function optionsOf(command: CommandName): OptionSpec[] {
+  return OPTIONS.filter(({ on }) => on.includes(command))
+}

@@ -1,0 +1,26 @@
+import { join } from 'node:path'
+import { replaceFile } from '../job/disk.ts'
+import type { Job } from '../job/job.ts'
+
+/**
+ * The number of the last batch that a retry does not count as its own. It is kept in the job until the retry is over, so
+ * that one which was interrupted goes on, and prints again what it had printed.
+ */
+export async function beginRetry(job: Job): Promise<number> {
+  const known = await job.disk.readWhole(noteOf(job))
+  if (known) {
+    const { after }: { after: number } = JSON.parse(known.toString('utf8'))
+    return after
+  }
+  const after = Math.max(0, ...job.state.batches.keys())
+  await replaceFile(job.disk, noteOf(job), Buffer.from(`${JSON.stringify({ after })}\n`))
+  return after
+}
+
+export async function endRetry(job: Job): Promise<void> {
+  await job.disk.remove(noteOf(job))
+}
+
+function noteOf(job: Job): string {
+  return join(job.folder, 'retry.json')
+}

@@ -1,0 +1,161 @@
+import { resolve } from 'node:path'
+import { BatchStreamError } from '../errors.ts'
+import type { SourceRecord } from '../flow.ts'
+import type { Job } from '../job/job.ts'
+import type { Result } from '../results/result.ts'
+import type { JsonSchema } from '../schema/load.ts'
+import { csvTable } from '../write/csv.ts'
+import { jsonlRow } from '../write/jsonl.ts'
+import { openOutput, type Output } from '../write/output.ts'
+import { rawRow } from '../write/raw.ts'
+import { StreamTarget } from '../write/target.ts'
+import { textRow } from '../write/text.ts'
+import type { Flags } from './flags.ts'
+import type { Io } from './io.ts'
+import type { Talk } from './talk.ts'
+import { oneOf, wrongFlag } from './values.ts'
+
+const TO = ['jsonl', 'csv', 'tsv', 'text', 'raw'] as const
+const ORDER = ['completion', 'input'] as const
+const EMIT = ['merged', 'response'] as const
+
+/** The shape of the rows and where they go. A job remembers those it was made with. */
+export interface RowOptions {
+  readonly output: string
+  readonly to: (typeof TO)[number]
+  readonly order: (typeof ORDER)[number]
+  readonly emit: (typeof EMIT)[number]
+  readonly responseField: string
+  readonly metaField: string
+  readonly errors?: string
+  readonly csvSafe: boolean
+}
+
+/** The flags, and for what they leave open the options of the job's first run. Paths hold in every folder. */
+export function rowOptionsOf(flags: Flags, known?: Partial<RowOptions>): RowOptions {
+  const to = flags.text('to')
+  const order = flags.text('order')
+  const emit = flags.text('emit')
+  const errors = pathIn(flags.text('errors')) ?? known?.errors
+  const options: RowOptions = {
+    output: pathIn(flags.text('output')) ?? known?.output ?? '-',
+    to: to === undefined ? (known?.to ?? 'jsonl') : oneOf('--to', to, TO),
+    order: order === undefined ? (known?.order ?? 'completion') : oneOf('--order', order, ORDER),
+    emit: emit === undefined ? (known?.emit ?? 'merged') : oneOf('--emit', emit, EMIT),
+    responseField: flags.text('response-field') ?? known?.responseField ?? 'response',
+    metaField: flags.text('meta-field') ?? known?.metaField ?? '_batch',
+    ...(errors !== undefined && { errors }),
+    csvSafe: flags.has('csv-safe') || (known?.csvSafe ?? false),
+  }
+  check(options)
+  return options
+}
+
+/** The same for rows that are not the job's own output: only the flags say where they go. */
+export function rowOptionsApart(flags: Flags, { errors: _, ...known }: RowOptions): RowOptions {
+  return rowOptionsOf(flags, { ...known, output: '-' })
+}
+
+function pathIn(name: string | undefined): string | undefined {
+  return name === undefined || name === '-' ? name : resolve(name)
+}
+
+function check({ to, emit, responseField, metaField, output, errors }: RowOptions): void {
+  if (emit === 'response' && to !== 'jsonl') {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `--emit response is JSON; it does not go with --to ${to} (--to text gives the response alone)`,
+    )
+  }
+  if (responseField === '') throw wrongFlag('--response-field', 'the name of a field', '')
+  if (metaField === '') throw wrongFlag('--meta-field', 'the name of a field, or none', '')
+  if (responseField === metaField)
+    throw wrongFlag('--meta-field', 'another name than --response-field', metaField)
+  if (errors === '-') throw wrongFlag('--errors', 'a file', errors)
+  if (errors !== undefined && errors === output)
+    throw wrongFlag('--errors', 'another file than --output', errors)
+}
+
+export interface Rows {
+  readonly job: Job
+  readonly options: RowOptions
+  /** Columns of the input, for tables. */
+  readonly columns: readonly string[]
+  /** The schema of the answers, for tables. */
+  readonly schema: JsonSchema | undefined
+  /** Rows that are not the job's own output: its files are left as they are, and these are begun anew. */
+  readonly apart?: boolean
+}
+
+/** Opens the end of the pipeline as the options say. */
+export async function openRows(
+  { job, options, columns, schema, apart = false }: Rows,
+  io: Io,
+  talk: Talk,
+  onResult: (result: Result) => void,
+): Promise<Output> {
+  const { rowOf, header } = writerOf(options, { columns, schema }, talk)
+  const errorRowOf = jsonlRow(options)
+  const isStream = options.output === '-' || (await job.disk.look(options.output)) === 'special'
+  const out = isStream ? await streamOf(options.output, io) : { path: options.output }
+  const errors = options.errors === undefined ? undefined : { path: options.errors }
+  return await openOutput({ job, out, errors, rowOf, errorRowOf, header, onResult, apart })
+}
+
+async function streamOf(path: string, io: Io): Promise<StreamTarget> {
+  if (path === '-') return new StreamTarget(io.stdout)
+  const { createWriteStream } = await import('node:fs')
+  const stream = createWriteStream(path)
+  // Each write tells of its own failure.
+  stream.on('error', () => {})
+  return new StreamTarget(stream)
+}
+
+interface Writer {
+  readonly rowOf: (result: Result) => Buffer | undefined
+  readonly header?: Buffer
+}
+
+function writerOf(
+  options: RowOptions,
+  { columns, schema }: Pick<Rows, 'columns' | 'schema'>,
+  talk: Talk,
+): Writer {
+  switch (options.to) {
+    case 'jsonl':
+      return { rowOf: jsonlRow(options) }
+    case 'text':
+      return { rowOf: textRow }
+    case 'raw':
+      return { rowOf: result => rawRow(result) ?? missing(result, talk) }
+    case 'csv':
+    case 'tsv': {
+      const delimiter = options.to === 'csv' ? ',' : '\t'
+      const { header, rowOf } = csvTable(columns, {
+        ...options,
+        delimiter,
+        schema,
+        safe: options.csvSafe,
+        complete: true,
+      })
+      return { rowOf, header }
+    }
+  }
+}
+
+export function isTable({ to }: RowOptions): boolean {
+  return to === 'csv' || to === 'tsv'
+}
+
+/** The columns of a table: all fields of the first records, those that could be read. */
+export function columnsOf(records: readonly SourceRecord[]): readonly string[] {
+  const readable = records.filter(record => !record.problem)
+  const columns = new Set(readable.flatMap(record => Object.keys(record.fields)))
+  return columns.size > 0 ? [...columns] : ['input']
+}
+
+function missing(result: Result, talk: Talk): undefined {
+  const where = result.record ? `line ${result.record.line}` : `request ${result.customId}`
+  talk.must(`${where} has no result line: ${result.error?.message ?? result.status}`)
+  return undefined
+}

@@ -1,0 +1,88 @@
+import type { EndedBatch } from '../flow.ts'
+import { askedIn } from '../job/asked.ts'
+import { batchPath, rejectionsOf } from '../job/batch-files.ts'
+import type { Bits } from '../job/bits.ts'
+import { nodeDisk, type DiskFile } from '../job/disk.ts'
+import type { JobOnDisk } from '../job/inspect.ts'
+import { OrdinalReader } from '../job/ordinals.ts'
+import type { BatchState } from '../job/state.ts'
+import { Window } from '../job/window.ts'
+import { Ledger } from '../money/ledger.ts'
+import type { PriceOf } from '../money/price.ts'
+import { Result } from '../results/result.ts'
+import type { Status } from '../results/status.ts'
+import { LINE_ENTRY } from '../results/verify.ts'
+import { answerCheck, type AnswerCheck } from '../schema/answer-check.ts'
+import type { JsonSchema } from '../schema/load.ts'
+import { Tally } from './tally.ts'
+
+export interface RowsSoFar {
+  readonly rows: Partial<Record<Status, number>>
+  readonly ledger: Ledger
+}
+
+/** Counts the answers that are here, read from the kept result sets: of each record the newest, but the money of all. */
+export async function rowsSoFar(
+  { folder, state }: JobOnDisk,
+  priceOf: PriceOf,
+  schema: JsonSchema | undefined,
+): Promise<RowsSoFar> {
+  const resultOf = resultMaker(schema && answerCheck(schema))
+  const path = (number: number, what: Parameters<typeof batchPath>[2]): string =>
+    batchPath(folder, number, what)
+  const files = { disk: nodeDisk, path }
+  const here = [...(state?.batches.values() ?? [])].filter(batch => batch.fetched !== null)
+  const newest = new Tally()
+  const ledger = new Ledger(priceOf)
+  for (const batch of here) {
+    const later = await askedIn(
+      files,
+      here.filter(({ attempt }) => attempt > batch.attempt),
+    )
+    for (const { ordinal } of await rejectionsOf(files, batch.number))
+      if (!later.has(ordinal)) newest.add({ status: 'rejected', usage: null })
+    await answersIn(batch, path, resultOf, later, newest, ledger)
+  }
+  return { rows: newest.byStatus(), ledger }
+}
+
+async function answersIn(
+  { number, requests, fetched }: BatchState,
+  path: (number: number, what: Parameters<typeof batchPath>[2]) => string,
+  resultOf: (raw: Buffer) => Result,
+  later: Bits,
+  newest: Tally,
+  ledger: Ledger,
+): Promise<void> {
+  await OrdinalReader.use(nodeDisk, path(number, 'members'), async members => {
+    const files: DiskFile[] = []
+    const open = async (what: 'lines' | 'results'): Promise<Window> => {
+      const file = await nodeDisk.open(path(number, what), 'read')
+      files.push(file)
+      return new Window(file)
+    }
+    try {
+      const has = fetched !== null && fetched.lines > 0
+      const index = has ? await open('lines') : undefined
+      const lines = has ? await open('results') : undefined
+      for (let position = 0; position < requests; position++) {
+        const entry = await index?.read(position * LINE_ENTRY, LINE_ENTRY)
+        const length = entry?.readUInt32LE(6) ?? 0
+        const raw = length > 0 ? await lines?.read(entry?.readUIntLE(0, 6) ?? 0, length) : undefined
+        const answer = raw
+          ? resultOf(raw)
+          : { status: 'unanswered' as const, usage: null, model: null }
+        ledger.add(answer)
+        if (!later.has(await members.at(position))) newest.add(answer)
+      }
+    } finally {
+      for (const file of files) await file.close()
+    }
+  })
+}
+
+function resultMaker(check: AnswerCheck | undefined): (raw: Buffer) => Result {
+  // Only the line itself is read of it here.
+  const batch = {} as EndedBatch
+  return raw => new Result({ batch, customId: null, record: undefined, raw, last: false, check })
+}

@@ -1,0 +1,191 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { BatchStreamError } from '../errors.ts'
+import type { SourceRecord } from '../flow.ts'
+import { nodeDisk, replaceFile } from '../job/disk.ts'
+import {
+  inspectJob,
+  inspectJobs,
+  NO_JOURNAL,
+  type JobCard,
+  type JobOnDisk,
+} from '../job/inspect.ts'
+import type { Job } from '../job/job.ts'
+import { JOB_NAME, openJob } from '../job/open.ts'
+import { lockFolder } from '../job/lock.ts'
+import { notOurs } from '../write/output.ts'
+import { rememberedBy } from './remembered.ts'
+import type { RowOptions } from './row-options.ts'
+import type { Settings } from './settings.ts'
+import type { Talk } from './talk.ts'
+import { wrongFlag } from './values.ts'
+
+/** What a job remembers of the command that made it. */
+export interface Remembered {
+  readonly run: Settings
+  readonly rows: RowOptions
+  /** The columns of its input, for tables: a later run must not find others. */
+  readonly columns: readonly string[]
+  /** Its words, and the folder that its inputs are named from. */
+  readonly words: readonly string[]
+  readonly cwd: string
+}
+
+/** What decides that a command is the same: its settings and the first record. */
+export function fingerprintOf(settings: Settings, first: SourceRecord | undefined): string {
+  const { maxInvalid: _, price: __, maxCost: ___, ...deciding } = settings
+  return createHash('sha256')
+    .update(JSON.stringify(deciding))
+    .update(first?.raw ?? '')
+    .digest('hex')
+}
+
+export interface Choice {
+  readonly dir: string
+  readonly name: string | undefined
+  readonly fresh: boolean
+  readonly fingerprint: string
+  readonly remembered: Remembered
+}
+
+/** A run's job, and what is remembered of the command that made it. */
+export interface RunJob {
+  readonly job: Job
+  /** Whether an earlier run began it. */
+  readonly goesOn: boolean
+  readonly remembered: Remembered
+}
+
+/**
+ * The job for a run: the unfinished one of the same command, or a new one. A named job that is finished, or that another
+ * command made, is never touched; one that is damaged may hold paid work, so its command does not silently begin anew.
+ */
+export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
+  const { dir, fresh, fingerprint } = choice
+  if (choice.name !== undefined) return await namedJob(choice, choice.name, talk)
+  const same = fresh
+    ? undefined
+    : (await inspectJobs(nodeDisk, dir)).findLast(
+        job =>
+          job.card?.fingerprint === fingerprint && (isUnfinished(job) || job.trouble !== undefined),
+      )
+  if (!same) return await createJob(choice, newName(new Date()))
+  const known = rememberedBy(same)
+  talk.say(
+    `going on with job ${same.name}, which this command left unfinished (--fresh starts anew)`,
+  )
+  return await goOn(choice, same, known)
+}
+
+async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJob> {
+  const { dir, fresh, fingerprint } = choice
+  if (!JOB_NAME.test(name))
+    throw wrongFlag(
+      '--job',
+      'letters, digits, ".", "_" or "-", at most 64, the first a letter or digit',
+      name,
+    )
+  const found = await inspectJob(nodeDisk, dir, name)
+  if (!found || !hasBegun(found)) return await createJob(choice, name)
+  if (fresh) {
+    await mustBeFree(choice.remembered.rows)
+    await setAside(dir, name, talk)
+    return await createJob(choice, name)
+  }
+  const known = rememberedBy(found)
+  if (found.state?.finished) {
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `job ${name} is finished; \`claude-batch-stream results ${name}\` prints it again, --fresh runs anew`,
+    )
+  }
+  if (found.card?.fingerprint !== fingerprint) {
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `job ${name} was made by another command or input; nothing was sent. \`claude-batch-stream resume ${name}\` goes on with it, --fresh starts anew`,
+    )
+  }
+  talk.say(`going on with job ${name}`)
+  return await goOn(choice, found, known)
+}
+
+/** The rows of the new command count from now on, also for whoever resumes it. */
+async function goOn(
+  { dir, remembered }: Choice,
+  found: JobOnDisk,
+  known: Remembered,
+): Promise<RunJob> {
+  const { run, rows, words, cwd } = remembered
+  const job = await openJob({ dir, name: found.name })
+  return {
+    job,
+    goesOn: true,
+    remembered: await remember(job, found, { ...known, run, rows, words, cwd }),
+  }
+}
+
+/** Keeps what a command has changed of how its job is gone on with. */
+export async function remember(
+  job: Job,
+  { card }: Pick<JobOnDisk, 'card'>,
+  remembered: Remembered,
+): Promise<Remembered> {
+  const same = JSON.stringify(card?.settings) === JSON.stringify(remembered)
+  if (card && !same) await writeCard(job, { ...card, settings: remembered })
+  return remembered
+}
+
+async function writeCard(job: Job, card: JobCard): Promise<void> {
+  const text = `${JSON.stringify(card, undefined, 2)}\n`
+  await replaceFile(nodeDisk, join(job.folder, 'job.json'), Buffer.from(text))
+}
+
+/** What a crash leaves of a job before its card is written has sent nothing. */
+function hasBegun({ card, state, trouble }: JobOnDisk): boolean {
+  if (card) return true
+  return state ? state.kept.records > 0 || state.batches.size > 0 : trouble !== NO_JOURNAL
+}
+
+/** Paid answers are never deleted to make room for a new run. */
+async function setAside(dir: string, name: string, talk: Talk): Promise<void> {
+  const lock = await lockFolder(join(dir, 'jobs', name))
+  const aside = `${name.slice(0, 45)}.${Date.now().toString(36)}`
+  await nodeDisk.rename(join(dir, 'jobs', name), join(dir, 'jobs', aside))
+  await lock.release()
+  talk.say(`job ${name} was there and is now called ${aside}`)
+}
+
+/** An output that is there already is found out before there is a job that nobody wants. */
+async function mustBeFree({ output, errors }: RowOptions): Promise<void> {
+  for (const path of [output, errors]) {
+    if (path !== undefined && path !== '-' && typeof (await nodeDisk.look(path)) === 'number')
+      throw notOurs(path)
+  }
+}
+
+async function createJob(choice: Choice, name: string): Promise<RunJob> {
+  const { dir, fingerprint, remembered } = choice
+  await mustBeFree(remembered.rows)
+  const job = await openJob({ dir, name })
+  try {
+    const created_at = new Date().toISOString()
+    await writeCard(job, { name, created_at, fingerprint, settings: remembered })
+    return { job, goesOn: false, remembered }
+  } catch (cause) {
+    await job.close()
+    throw cause
+  }
+}
+
+/** A folder without a card is what a crash left of a job that had not begun: nothing was sent for it. */
+export function isUnfinished(job: JobOnDisk): boolean {
+  return job.card !== undefined && job.state !== undefined && !job.state.finished
+}
+
+/** The date, so that jobs sort by age, and what tells those of one day apart. */
+function newName(now: Date): string {
+  const day = now.toISOString().slice(0, 10)
+  return `${day}-${Math.floor(Math.random() * 36 ** 5)
+    .toString(36)
+    .padStart(5, '0')}`
+}

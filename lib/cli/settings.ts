@@ -1,0 +1,238 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { BatchStreamError, wrapError } from '../errors.ts'
+import {
+  DEFAULT_BODY_BYTES,
+  DEFAULT_MAX_TOKENS,
+  DEFAULT_MODEL,
+  DEFAULT_RECORD_BYTES,
+  DEFAULT_REQUESTS,
+  MAX_BODY_BYTES,
+  MAX_REQUESTS,
+} from '../limits.ts'
+import { givenPrice } from '../money/price.ts'
+import { parseUsd } from '../money/usd.ts'
+import { answerCheck } from '../schema/answer-check.ts'
+import { checkSchema, type JsonSchema } from '../schema/load.ts'
+import type { Flags } from './flags.ts'
+import type { Io } from './io.ts'
+import { countOrShare, duration, json, oneOf, pairs, size, whole, wrongFlag } from './values.ts'
+
+const FROM = ['auto', 'csv', 'tsv', 'jsonl', 'json', 'text', 'files', 'requests'] as const
+
+/** What decides a run's requests. It is kept with the job, so that going on needs none of these flags again. */
+export interface Settings {
+  readonly input: readonly string[]
+  readonly from: (typeof FROM)[number]
+  readonly delimiter?: string
+  readonly columns?: readonly string[]
+  readonly header: boolean
+  readonly jsonPath?: string
+  readonly limit?: number
+  readonly skip: number
+  readonly maxInvalid: { readonly count: number } | { readonly share: number }
+  readonly maxRecordBytes: number
+  readonly prompt?: string
+  readonly system?: string
+  /** The path of a module. */
+  readonly template?: string
+  /** What the module said when the job was made: another text would ask other things. */
+  readonly templateHash?: string
+  /** Templates of paths. */
+  readonly attach?: readonly string[]
+  /** Where relative paths of attached files start; where no file is read, the folder decides nothing. */
+  readonly filesDir?: string
+  readonly vars: Readonly<Record<string, string>>
+  readonly model: string
+  readonly maxTokens: number
+  readonly params: Readonly<Record<string, unknown>>
+  readonly schema?: JsonSchema
+  readonly cache?: boolean
+  readonly id?: string
+  readonly batchSize: number
+  readonly batchBytes: number
+  readonly batchWaitMs?: number
+  readonly retries: number
+  readonly responseField: string
+  readonly metaField: string
+  readonly baseUrl?: string
+  /** What the whole job may cost in USD, and list prices, as --max-cost and --price have them. */
+  readonly maxCost?: string
+  readonly price?: string
+  readonly workspace?: string
+  readonly betas: readonly string[]
+}
+
+export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings> {
+  const optional = <Value>(
+    name: string,
+    read: (flag: string, text: string) => Value,
+  ): Value | undefined => {
+    const text = flags.text(name)
+    return text === undefined ? undefined : read(`--${name}`, text)
+  }
+  const settings = {
+    input: flags.texts('input').length > 0 ? flags.texts('input') : ['-'],
+    from: optional('from', (flag, text) => oneOf(flag, text, FROM)) ?? 'auto',
+    delimiter: optional('delimiter', delimiterIn),
+    columns: optional('columns', columnsIn),
+    header: !flags.has('no-header'),
+    jsonPath: flags.text('json-path'),
+    limit: optional('limit', (flag, text) => whole(flag, text, 1)),
+    skip: optional('skip', (flag, text) => whole(flag, text, 0)) ?? 0,
+    maxInvalid: maxInvalidOf(flags) ?? { count: 1000 },
+    maxRecordBytes:
+      optional('max-record-bytes', (flag, text) => size(flag, text, 1)) ?? DEFAULT_RECORD_BYTES,
+    prompt: await textOrFile(flags, 'prompt'),
+    system: await textOrFile(flags, 'system'),
+    ...(await moduleOf(flags)),
+    ...attachmentsOf(flags),
+    vars: pairs('--var', flags.texts('var')),
+    model: optional('model', named) ?? (env['ANTHROPIC_MODEL'] || DEFAULT_MODEL),
+    maxTokens: optional('max-tokens', (flag, text) => whole(flag, text, 1)) ?? DEFAULT_MAX_TOKENS,
+    params: await paramsOf(flags),
+    schema: await schemaOf(flags),
+    cache: flags.has('cache') || undefined,
+    id: flags.text('id'),
+    batchSize:
+      optional('batch-size', (flag, text) => whole(flag, text, 1, MAX_REQUESTS)) ??
+      DEFAULT_REQUESTS,
+    batchBytes:
+      optional('batch-bytes', (flag, text) => size(flag, text, 1, MAX_BODY_BYTES)) ??
+      DEFAULT_BODY_BYTES,
+    batchWaitMs: optional('batch-wait', (flag, text) => duration(flag, text, 1)),
+    retries: optional('retries', (flag, text) => whole(flag, text, 0, 1000)) ?? 2,
+    responseField: flags.text('response-field') ?? 'response',
+    metaField: flags.text('meta-field') ?? '_batch',
+    baseUrl: flags.text('base-url') ?? (env['ANTHROPIC_BASE_URL'] || undefined),
+    ...moneyIn(flags),
+    workspace: optional('workspace', headerWord),
+    betas: flags.texts('beta').map(text => headerWord('--beta', text)),
+  }
+  if (settings.template !== undefined && settings.prompt !== undefined) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--template and --prompt both say what to ask: give one of them',
+    )
+  }
+  if (settings.from === 'requests' && (settings.template ?? settings.prompt) !== undefined) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--from requests reads whole requests, which say what to ask: leave out --prompt and --template',
+    )
+  }
+  return withoutUndefined(settings)
+}
+
+function attachmentsOf(flags: Flags): { attach?: readonly string[]; filesDir?: string } {
+  const attach = flags.texts('attach')
+  if (attach.length > 0) return { attach, filesDir: resolve('.') }
+  return flags.text('from') === 'files' ? { filesDir: resolve('.') } : {}
+}
+
+export function maxInvalidOf(flags: Flags): Settings['maxInvalid'] | undefined {
+  const text = flags.text('max-invalid')
+  return text === undefined ? undefined : countOrShare('--max-invalid', text)
+}
+
+/** The cap and the price that flags give, checked; their texts are what the job keeps. */
+export function moneyIn(flags: Flags): Pick<Settings, 'maxCost' | 'price'> {
+  const price = flags.text('price')
+  const maxCost = flags.text('max-cost')
+  if (price !== undefined) givenPrice(price)
+  if (maxCost !== undefined && !parseUsd(maxCost))
+    throw wrongFlag('--max-cost', 'an amount in USD above 0, such as 12.50', maxCost)
+  return { ...(maxCost !== undefined && { maxCost }), ...(price !== undefined && { price }) }
+}
+
+function delimiterIn(flag: string, text: string): string {
+  const delimiter = text.replaceAll('\\t', '\t')
+  if (/^[^"\r\n]{1,8}$/.test(delimiter)) return delimiter
+  throw wrongFlag(flag, '1 to 8 characters that are no quotes or line breaks (\\t is a tab)', text)
+}
+
+function columnsIn(flag: string, text: string): string[] {
+  const columns = text.split(',').map(name => name.trim())
+  if (columns.every(name => name !== '') && new Set(columns).size === columns.length) return columns
+  throw wrongFlag(flag, 'different names with commas between them', text)
+}
+
+function named(flag: string, text: string): string {
+  if (text.trim() !== '') return text
+  throw wrongFlag(flag, 'a name', text)
+}
+
+/** What goes into a header may not break out of it. */
+function headerWord(flag: string, text: string): string {
+  if (/^[\w.,-]+$/.test(text)) return text
+  throw wrongFlag(flag, 'letters, digits, ".", "_" and "-"', text)
+}
+
+/** The module of --template, by a path that holds in every folder, and its text. */
+async function moduleOf(flags: Flags): Promise<{ template?: string; templateHash?: string }> {
+  const path = flags.text('template')
+  if (path === undefined) return {}
+  const template = resolve(path)
+  return { template, templateHash: await hashOfModule(template) }
+}
+
+export async function hashOfModule(path: string): Promise<string> {
+  const text = await readText('--template', path)
+  return createHash('sha256').update(text).digest('hex')
+}
+
+async function textOrFile(flags: Flags, name: 'prompt' | 'system'): Promise<string | undefined> {
+  const text = flags.text(name)
+  const file = flags.text(`${name}-file`)
+  if (text?.trim() === '') throw wrongFlag(`--${name}`, 'a text', text)
+  if (file === undefined) return text
+  if (text !== undefined)
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `--${name} and --${name}-file say the same: give one of them`,
+    )
+  // The newline that ends a text file is not part of the prompt.
+  const read = (await readText(`--${name}-file`, file)).replace(/\r?\n$/, '')
+  if (read.trim() === '') throw wrongFlag(`--${name}-file`, 'a file that holds a text', file)
+  return read
+}
+
+async function schemaOf(flags: Flags): Promise<JsonSchema | undefined> {
+  const file = flags.text('schema')
+  if (file === undefined) return undefined
+  const schema = json(`--schema ${file}`, await readText('--schema', file))
+  checkSchema(schema)
+  // Found out before anything is read or sent.
+  answerCheck(schema)
+  return schema
+}
+
+async function paramsOf(flags: Flags): Promise<Record<string, unknown>> {
+  const file = flags.text('params')
+  const fromFile = file === undefined ? {} : json('--params', await readText('--params', file))
+  if (typeof fromFile !== 'object' || fromFile === null || Array.isArray(fromFile)) {
+    throw new BatchStreamError('CBS_OPTION', `--params ${file} must hold a JSON object`)
+  }
+  const given = Object.entries(pairs('--param', flags.texts('param'))).map(
+    ([key, text]) => [key, json(`--param ${key}`, text)] as const,
+  )
+  return { ...fromFile, ...Object.fromEntries(given) }
+}
+
+async function readText(flag: string, file: string): Promise<string> {
+  return await readFile(file, 'utf8').catch(cause => {
+    throw wrapError('CBS_INPUT', `${flag} ${file} cannot be read`, cause)
+  })
+}
+
+type Defined<T> = { [Key in keyof T as undefined extends T[Key] ? never : Key]: T[Key] } & {
+  [Key in keyof T as undefined extends T[Key] ? Key : never]?: Exclude<T[Key], undefined>
+}
+
+function withoutUndefined<T extends object>(object: T): Defined<T> {
+  // Dropping the undefined members is what makes it so.
+  return Object.fromEntries(
+    Object.entries(object).filter(([, value]) => value !== undefined),
+  ) as Defined<T>
+}

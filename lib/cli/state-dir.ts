@@ -1,0 +1,18 @@
+import { join } from 'node:path'
+import { BatchStreamError } from '../errors.ts'
+import type { Flags } from './flags.ts'
+import type { Io } from './io.ts'
+
+/** The folder that holds `jobs/`: the flag, else the XDG state folder. */
+export function stateDir(flags: Flags, env: Io['env']): string {
+  const given = flags.text('state-dir')
+  if (given !== undefined) return given
+  const xdg = env['XDG_STATE_HOME']
+  if (xdg) return join(xdg, 'claude-batch-stream')
+  const home = env['HOME']
+  if (home) return join(home, '.local', 'state', 'claude-batch-stream')
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    'HOME is not set, so there is no place for jobs: say where with --state-dir DIR',
+  )
+}

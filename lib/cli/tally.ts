@@ -1,0 +1,54 @@
+import type { Result } from '../results/result.ts'
+import { STATUSES, type Status } from '../results/status.ts'
+
+/** Counts what became of the records. */
+export class Tally {
+  readonly #rows = new Map<Status, number>()
+  inputTokens = 0
+  outputTokens = 0
+  /** Prompt tokens that were written to the cache and read from it; `inputTokens` are those beside them. */
+  readonly #cache = { written: 0, read: 0 }
+
+  add({ status, usage }: Pick<Result, 'status' | 'usage'>): void {
+    this.#rows.set(status, (this.#rows.get(status) ?? 0) + 1)
+    this.inputTokens += numberIn(usage?.['input_tokens'])
+    this.outputTokens += numberIn(usage?.['output_tokens'])
+    this.#cache.written += numberIn(usage?.['cache_creation_input_tokens'])
+    this.#cache.read += numberIn(usage?.['cache_read_input_tokens'])
+  }
+
+  get rows(): number {
+    return [...this.#rows.values()].reduce((sum, rows) => sum + rows, 0)
+  }
+
+  get failed(): number {
+    return this.rows - (this.#rows.get('succeeded') ?? 0)
+  }
+
+  /** Rows by status, in the order of the documentation. */
+  byStatus(): Partial<Record<Status, number>> {
+    return Object.fromEntries(
+      STATUSES.filter(status => this.#rows.has(status)).map(status => [
+        status,
+        this.#rows.get(status),
+      ]),
+    )
+  }
+
+  toString(): string {
+    const parts = Object.entries(this.byStatus()).map(([status, rows]) => `${rows} ${status}`)
+    const tokens = `${this.inputTokens} input and ${this.outputTokens} output tokens`
+    return `${this.rows} rows: ${parts.join(', ') || 'none'}; ${tokens}${this.#hits()}`
+  }
+
+  #hits(): string {
+    const { written, read } = this.#cache
+    if (written + read === 0) return ''
+    const share = Math.round((100 * read) / (this.inputTokens + written + read))
+    return `; ${share}% of the prompt tokens came from the cache (${read} read, ${written} written)`
+  }
+}
+
+function numberIn(value: unknown): number {
+  return typeof value === 'number' ? value : 0
+}

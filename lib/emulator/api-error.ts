@@ -1,0 +1,81 @@
+import type { Reply } from './wire.ts'
+
+/** An answer of the API that is no success: thrown by the checks, turned into a reply in one place, seen by no user. */
+export class ApiError extends Error {
+  readonly status: number
+  readonly type: string
+  readonly errorCode: string | undefined
+
+  constructor(status: number, type: string, message: string, errorCode?: string) {
+    super(message)
+    this.status = status
+    this.type = type
+    this.errorCode = errorCode
+  }
+}
+
+/** The ApiError that was thrown; anything else is thrown on. */
+export function apiErrorOf(error: unknown): ApiError {
+  if (error instanceof ApiError) return error
+  throw error
+}
+
+/** 400: the request breaks a rule. */
+export function invalid(message: string): ApiError {
+  return new ApiError(400, 'invalid_request_error', message)
+}
+
+/** 404: no such thing, or not in this workspace. */
+export function notFound(message: string): ApiError {
+  return new ApiError(404, 'not_found_error', message)
+}
+
+/** 413, as it stands in front of the API: it is answered before the body is read. */
+export function tooLarge(): ApiError {
+  return new ApiError(413, 'request_too_large', 'Request exceeds the maximum size')
+}
+
+/** The error type that the API sends with a status, for a fault script that names only the status. */
+export function typeOfStatus(status: number): string {
+  return TYPES[status] ?? (status >= 500 ? 'api_error' : 'invalid_request_error')
+}
+
+const TYPES: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  402: 'billing_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  504: 'timeout_error',
+  529: 'overloaded_error',
+}
+
+/** The body that goes with an error. */
+export function errorBody(
+  type: string,
+  message: string,
+  errorCode: string | undefined,
+  requestId: string,
+): object {
+  const details = errorCode === undefined ? {} : { details: { error_code: errorCode } }
+  return { type: 'error', error: { type, message, ...details }, request_id: requestId }
+}
+
+/** A JSON answer; its length is known. */
+export function json(
+  status: number,
+  value: object,
+  headers: Readonly<Record<string, string>> = {},
+): Reply {
+  const body = Buffer.from(JSON.stringify(value))
+  return {
+    status,
+    headers: {
+      'content-type': 'application/json',
+      'content-length': String(body.length),
+      ...headers,
+    },
+    body,
+  }
+}

@@ -1,0 +1,141 @@
+import { EXPIRES_AFTER_MS, RESULTS_KEPT_MS } from '../limits.ts'
+import type { BatchFault } from './batch-fault.ts'
+import { rfc3339 } from './clock.ts'
+import type { SpoolFile } from './spool.ts'
+
+/** How the requests of an ended batch fared. */
+export interface Tally {
+  readonly succeeded: number
+  readonly errored: number
+  readonly canceled: number
+  readonly expired: number
+}
+
+/** What an ended batch has: one outcome per request, in their order, and the lines of its results. */
+export interface Settled {
+  readonly tally: Tally
+  readonly outcomes: Uint8Array
+  readonly lines: SpoolFile
+}
+
+/** A batch that was accepted. It is all that stays in memory of it; its requests lie in a file. */
+export interface Batch {
+  readonly id: string
+  /** From 1 in the order of creation; 0 for a batch that another tool made. */
+  readonly number: number
+  readonly workspace: string
+  /** The `anthropic-version` it was created with; it holds for all of its requests. */
+  readonly version: string
+  /** The `anthropic-beta` it was created with. */
+  readonly betas: string
+  readonly userProfile: string | null
+  readonly requests: number
+  /** Size of the body that created it. */
+  readonly bytes: number
+  readonly createdAt: number
+  /** How long it takes when nothing stops it. */
+  readonly batchTimeMs: number
+  readonly cancelTimeMs: number
+  readonly fault: BatchFault
+  readonly spool: SpoolFile
+  cancelAt: number | null
+  deletedAt: number | null
+  /** Set at the first look after its end. */
+  settled: Promise<Settled> | undefined
+}
+
+const COUNTS = ['processing', 'succeeded', 'errored', 'canceled', 'expired'] as const
+
+export type ProcessingStatus = 'in_progress' | 'canceling' | 'ended'
+
+/** When it ends, as things stand. */
+export function endOf(batch: Batch): number {
+  const natural = batch.createdAt + Math.min(batch.batchTimeMs, EXPIRES_AFTER_MS)
+  return batch.cancelAt === null ? natural : Math.min(natural, batch.cancelAt + batch.cancelTimeMs)
+}
+
+/** Its state at this time; nothing runs in between, it is only looked at. */
+export function statusOf(batch: Batch, now: number): ProcessingStatus {
+  if (now >= endOf(batch)) return 'ended'
+  return batch.cancelAt === null ? 'in_progress' : 'canceling'
+}
+
+/** True when it can be asked for by its id. */
+export function isFound(batch: Batch, now: number): boolean {
+  return (
+    batch.deletedAt === null &&
+    now >= batch.createdAt + (batch.fault.notFoundMs ?? 0) &&
+    !hasVanished(batch, now)
+  )
+}
+
+/** True when the list shows it. */
+export function isListed(batch: Batch, now: number): boolean {
+  return (
+    batch.deletedAt === null &&
+    now >= batch.createdAt + (batch.fault.listedAfterMs ?? 0) &&
+    !hasVanished(batch, now)
+  )
+}
+
+function hasVanished(batch: Batch, now: number): boolean {
+  return now >= batch.createdAt + (batch.fault.vanishAfterMs ?? Infinity)
+}
+
+/** True when its results can no longer be fetched. */
+export function isArchived(batch: Batch, now: number): boolean {
+  return batch.fault.archived === true || now >= batch.createdAt + RESULTS_KEPT_MS
+}
+
+/**
+ * What becomes of the request at this place. Of a canceled batch every third request was being answered already and
+ * completes, so that a test can count on it; of one that ran into its 24 hours, the first part was.
+ */
+export function fateOf(batch: Batch, index: number): 'asked' | 'canceled' | 'expired' {
+  const { expire } = batch.fault
+  if (expire === true || expire?.includes(index)) return 'expired'
+  const natural = batch.createdAt + Math.min(batch.batchTimeMs, EXPIRES_AFTER_MS)
+  if (batch.cancelAt !== null && endOf(batch) < natural)
+    return index % 3 === 2 ? 'asked' : 'canceled'
+  const done = Math.floor((batch.requests * EXPIRES_AFTER_MS) / batch.batchTimeMs)
+  return index < done || batch.batchTimeMs <= EXPIRES_AFTER_MS ? 'asked' : 'expired'
+}
+
+/** The batch as the API shows it. `tally` is known, and of use, when it has ended. */
+export function showBatch(
+  batch: Batch,
+  now: number,
+  tally: Tally | undefined,
+  origin: string,
+): object {
+  const status = statusOf(batch, now)
+  const counts = {
+    processing: tally ? 0 : batch.requests,
+    ...(tally ?? { succeeded: 0, errored: 0, canceled: 0, expired: 0 }),
+  }
+  const more = (tally && batch.fault.counts) || {}
+  for (const name of COUNTS) counts[name] += more[name] ?? 0
+  const micros = batch.number
+  return {
+    id: batch.id,
+    type: 'message_batch',
+    processing_status: status,
+    request_counts: counts,
+    created_at: rfc3339(batch.createdAt, micros),
+    expires_at: rfc3339(batch.createdAt + EXPIRES_AFTER_MS, micros),
+    ended_at: status === 'ended' ? rfc3339(endOf(batch), micros) : null,
+    cancel_initiated_at: batch.cancelAt === null ? null : rfc3339(batch.cancelAt, micros),
+    archived_at: isArchived(batch, now)
+      ? rfc3339(Math.min(now, batch.createdAt + RESULTS_KEPT_MS), micros)
+      : null,
+    results_url: status === 'ended' ? resultsUrl(batch, origin) : null,
+  }
+}
+
+function resultsUrl(batch: Batch, origin: string): string | null {
+  const { resultsUrl: given } = batch.fault
+  if (given === null) return null
+  const path = `/v1/messages/batches/${batch.id}/results`
+  // A faulty URL replaces scheme, host and port; its own path, if it has one, is put before ours.
+  return given === undefined ? origin + path : given.replace(/\/$/, '') + path
+}

@@ -1,0 +1,138 @@
+import { act, hinder, type Acted } from './act.ts'
+import { ApiError, errorBody, json, notFound } from './api-error.ts'
+import { callerOf, workspaceOf, type Caller } from './auth.ts'
+import {
+  batchResults,
+  cancelBatch,
+  deleteBatch,
+  listBatches,
+  retrieveBatch,
+} from './batch-calls.ts'
+import { createBatch, createdReply, readUpload } from './create.ts'
+import type { FaultEffect, Operation } from './fault.ts'
+import {
+  answerMessage,
+  countTokens,
+  listModels,
+  readParams,
+  retrieveModel,
+} from './message-calls.ts'
+import { routeOf, type Route } from './route.ts'
+import type { Service } from './service.ts'
+import { ConnectionReset, RequestBody, type Reply, type WireRequest } from './wire.ts'
+
+/** What an operation does once its body is read. */
+type Doing = () => Reply | Promise<Reply>
+
+/**
+ * One call of the API, from request to reply. It rejects with a ConnectionReset when there can be no reply. Both the HTTP
+ * server and the in-process `fetch` are thin jackets around this function.
+ */
+export async function handle(service: Service, request: WireRequest): Promise<Reply> {
+  const route = routeOf(request)
+  const requestId = service.ids.make('req')
+  const log = (status: number): void =>
+    service.calls.add({ op: route.op, status, at: service.now(), id: route.id })
+  const body = new RequestBody(request.body)
+  const call = { request, body, clock: service.settings.clock, requestId }
+  const answered = answer(service, call, route).finally(() => body.leave())
+  // Nothing else is thrown than a ConnectionReset: `refusing` has seen to that.
+  answered.catch(() => log(0))
+  const reply = await answered
+  log(reply.status)
+  return { ...reply, headers: { ...commonHeaders(service, request, requestId), ...reply.headers } }
+}
+
+async function answer(service: Service, call: Acted, route: Route): Promise<Reply> {
+  const faults = service.script.pick(route.op, batchNumber(service, route))
+  const reply = await refusing(call, () => perform(service, call, route, faults))
+  return hinder(reply, faults, call)
+}
+
+async function perform(
+  service: Service,
+  call: Acted,
+  route: Route,
+  faults: readonly FaultEffect[],
+): Promise<Reply> {
+  const early = await act('early', faults, call)
+  if (early) return early
+  const caller = callerOf(call.request, service)
+  const doing = await read(service, call, route, caller, faults)
+  const before = await act('before', faults, call)
+  if (before) return before
+  const done = await doing()
+  return (await act('after', faults, call)) ?? done
+}
+
+/** Turns what was thrown into the reply that says so. */
+async function refusing({ request, requestId }: Acted, run: () => Promise<Reply>): Promise<Reply> {
+  try {
+    return await run()
+  } catch (error) {
+    if (error instanceof ApiError) {
+      return json(error.status, errorBody(error.type, error.message, error.errorCode, requestId))
+    }
+    if (error instanceof ConnectionReset || request.signal.aborted) throw new ConnectionReset()
+    // A full disk, or a `respond` that threw: its author must be able to see it.
+    return json(
+      500,
+      errorBody('api_error', `the emulator failed: ${String(error)}`, undefined, requestId),
+    )
+  }
+}
+
+/** Reads the body of a call, refuses what is wrong with it, and says what is to be done. */
+async function read(
+  service: Service,
+  { request, body }: Acted,
+  route: Route,
+  caller: Caller,
+  faults: readonly FaultEffect[],
+): Promise<Doing> {
+  const { op, id = '' } = route
+  const { workspace } = caller
+  const query = request.url.searchParams
+  if (op === 'create') {
+    const upload = await readUpload(service, request, body, faults)
+    return () => createdReply(service, createBatch(service, upload, caller, faults))
+  }
+  if (op === 'messages' || op === 'count_tokens') {
+    const params = await readParams(body)
+    return () =>
+      op === 'messages' ? answerMessage(service, params, caller) : countTokens(params, caller)
+  }
+  // The others have no body that matters.
+  await body.whole(Infinity)
+  const doings: Record<Exclude<Operation, 'create' | 'messages' | 'count_tokens'>, Doing> = {
+    retrieve: () => retrieveBatch(service, workspace, id),
+    list: () => listBatches(service, workspace, query),
+    results: () => batchResults(service, workspace, id, faults),
+    cancel: () => cancelBatch(service, workspace, id),
+    delete: () => deleteBatch(service, workspace, id),
+    models: () => (route.id === undefined ? listModels(query) : retrieveModel(id)),
+    other: () => {
+      throw notFound('Not Found')
+    },
+  }
+  return doings[op]
+}
+
+function batchNumber(service: Service, { op, id }: Route): number | undefined {
+  if (op === 'create') return service.accepted + 1
+  return service.batches.find(batch => batch.id === id)?.number
+}
+
+function commonHeaders(
+  service: Service,
+  request: WireRequest,
+  requestId: string,
+): Record<string, string> {
+  const workspace = workspaceOf(request, service)
+  return {
+    date: new Date(service.now()).toUTCString(),
+    'request-id': requestId,
+    'anthropic-organization-id': service.organization,
+    ...(workspace === undefined ? {} : { 'anthropic-workspace-id': workspace }),
+  }
+}

@@ -1,0 +1,110 @@
+/** A model, as far as its rules differ. */
+export interface Model {
+  readonly id: string
+  readonly line: 'haiku' | 'sonnet' | 'opus' | 'fable' | 'mythos'
+  /** Generation: 4.5, 5, 5.5. */
+  readonly generation: number
+  readonly released: string
+}
+
+/** The models of the API in the autumn of 2026, newest first. */
+export const MODELS: readonly Model[] = [
+  { id: 'claude-fable-5-2', line: 'fable', generation: 5.2, released: '2026-11-09' },
+  { id: 'claude-mythos-5-2', line: 'mythos', generation: 5.2, released: '2026-11-09' },
+  { id: 'claude-haiku-5-5', line: 'haiku', generation: 5.5, released: '2026-10-07' },
+  { id: 'claude-sonnet-5-5', line: 'sonnet', generation: 5.5, released: '2026-09-29' },
+  { id: 'claude-fable-5-1', line: 'fable', generation: 5.1, released: '2026-09-15' },
+  { id: 'claude-opus-5-5', line: 'opus', generation: 5.5, released: '2026-09-08' },
+  { id: 'claude-mythos-5-1', line: 'mythos', generation: 5.1, released: '2026-09-01' },
+  { id: 'claude-sonnet-5', line: 'sonnet', generation: 5, released: '2026-07-01' },
+  { id: 'claude-fable-5', line: 'fable', generation: 5, released: '2026-06-15' },
+  { id: 'claude-mythos-5', line: 'mythos', generation: 5, released: '2026-06-15' },
+  { id: 'claude-opus-5', line: 'opus', generation: 5, released: '2026-06-01' },
+  { id: 'claude-opus-4-8', line: 'opus', generation: 4.8, released: '2026-05-01' },
+  { id: 'claude-opus-4-7', line: 'opus', generation: 4.7, released: '2026-04-01' },
+  { id: 'claude-opus-4-6', line: 'opus', generation: 4.6, released: '2026-02-05' },
+  { id: 'claude-sonnet-4-6', line: 'sonnet', generation: 4.6, released: '2026-02-17' },
+  { id: 'claude-haiku-4-5-20251001', line: 'haiku', generation: 4.5, released: '2025-10-01' },
+  { id: 'claude-opus-4-5-20251101', line: 'opus', generation: 4.5, released: '2025-11-01' },
+  { id: 'claude-sonnet-4-5-20250929', line: 'sonnet', generation: 4.5, released: '2025-09-29' },
+]
+
+/** Names that stand for a dated id. */
+const ALIASES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    'claude-haiku-4-5': 'claude-haiku-4-5-20251001',
+    'claude-opus-4-5': 'claude-opus-4-5-20251101',
+    'claude-sonnet-4-5': 'claude-sonnet-4-5-20250929',
+  }),
+)
+
+const BY_ID = new Map(MODELS.map(model => [model.id, model]))
+
+/** The model of this id or alias; undefined for one that the API does not have. */
+export function findModel(id: string): Model | undefined {
+  return BY_ID.get(ALIASES.get(id) ?? id)
+}
+
+/** `max_tokens` may be this at most; the beta `output-300k` raises it in batches, for the models that the docs name. */
+export function mostTokens(model: Model, betas: string): number {
+  const long =
+    model.line === 'opus'
+      ? model.generation >= 4.6
+      : model.line === 'sonnet' && [4.6, 5].includes(model.generation)
+  if (long && betas.includes('output-300k-2026-03-24')) return 300_000
+  return model.line === 'haiku' || model.generation < 4.6 ? 64_000 : 128_000
+}
+
+/** True where the model thinks at every request. */
+export function alwaysThinks(model: Model): boolean {
+  return model.line === 'fable' || (model.line === 'opus' && model.generation >= 5.5)
+}
+
+/** The model as `/v1/models` shows it. */
+export function showModel(model: Model): object {
+  const yes = { supported: true }
+  const no = { supported: false }
+  const thinks = alwaysThinks(model)
+  const retires = model.id === 'claude-sonnet-4-5-20250929'
+  return {
+    type: 'model',
+    id: model.id,
+    display_name: displayName(model),
+    created_at: `${model.released}T00:00:00Z`,
+    lifecycle: retires ? 'deprecated' : 'active',
+    deprecated_at: retires ? '2026-08-31T00:00:00Z' : null,
+    retires_at: retires ? '2026-11-30T00:00:00Z' : null,
+    line: model.line,
+    max_input_tokens: model.line === 'haiku' ? 200_000 : 1_000_000,
+    max_tokens: mostTokens(model, ''),
+    capabilities: {
+      batch: yes,
+      citations: yes,
+      code_execution: yes,
+      context_management: {
+        supported: true,
+        clear_thinking_20251015: yes,
+        clear_tool_uses_20250919: yes,
+        compact_20260112: null,
+      },
+      effort: { supported: true, low: yes, medium: yes, high: yes, xhigh: null, max: yes },
+      image_input: yes,
+      pdf_input: yes,
+      server_tools: { supported: true, code_execution: yes, web_search: yes },
+      structured_outputs: yes,
+      thinking: {
+        supported: true,
+        types: {
+          adaptive: model.generation >= 4.6 ? yes : no,
+          between_tools: no,
+          disabled: thinks ? no : yes,
+          enabled: model.generation >= 4.7 ? no : yes,
+        },
+      },
+    },
+  }
+}
+
+function displayName(model: Model): string {
+  return `Claude ${model.line.charAt(0).toUpperCase()}${model.line.slice(1)} ${model.generation}`
+}

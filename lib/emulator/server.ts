@@ -1,0 +1,97 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { wrapError } from '../errors.ts'
+import { handle } from './handle.ts'
+import type { Service } from './service.ts'
+import type { Reply, WireRequest } from './wire.ts'
+
+/** The origin when there is no socket: an address that nobody can listen on. */
+const NO_SOCKET = 'http://127.0.0.1:0'
+
+/** Puts the API on a port of 127.0.0.1; 0 is any that is free, null none at all. */
+export async function listen(service: Service, port: number | null): Promise<Server | undefined> {
+  service.origin = NO_SOCKET
+  if (port === null) return undefined
+  // An upload may be held back for as long as its sender likes, and a connection be reused late.
+  const options = { requestTimeout: 0, keepAliveTimeout: 120_000 }
+  const server = createServer(
+    options,
+    (incoming, outgoing) => void serve(service, incoming, outgoing),
+  )
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening').catch(cause => {
+    throw wrapError('CBS_OPTION', `the emulator cannot listen on \`port\` ${port}`, cause)
+  })
+  // A server that listens on a port has an address of this kind.
+  service.origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return server
+}
+
+async function serve(
+  service: Service,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  const { socket } = incoming
+  const gone = new AbortController()
+  outgoing.once('close', () => gone.abort())
+  // What a client does to its end of the connection is no error of ours.
+  outgoing.on('error', () => {})
+  incoming.on('error', () => {})
+  try {
+    const reply = await handle(service, wireRequest(service, incoming, gone.signal))
+    await send(reply, outgoing)
+    // The rest of a body that was answered early is read and thrown away, as the API does.
+    incoming.resume()
+  } catch {
+    socket.resetAndDestroy()
+  }
+}
+
+function wireRequest(
+  service: Service,
+  incoming: IncomingMessage,
+  signal: AbortSignal,
+): WireRequest {
+  return {
+    // A request that a server receives has both.
+    method: incoming.method as string,
+    url: new URL(incoming.url as string, service.origin),
+    header: name => incoming.headers[name]?.toString() ?? null,
+    // Leaving the loop over the body must not close the connection: the answer goes out on it.
+    body: incoming.iterator({ destroyOnReturn: false })[Symbol.asyncIterator](),
+    signal,
+  }
+}
+
+async function send(reply: Reply, outgoing: ServerResponse): Promise<void> {
+  const { status, headers, body } = reply
+  outgoing.writeHead(status, headers)
+  if (body instanceof Uint8Array) {
+    outgoing.end(body)
+    return
+  }
+  let sent = 0
+  for await (const chunk of body) {
+    sent += chunk.length
+    if (outgoing.destroyed) return
+    if (!outgoing.write(chunk)) await drained(outgoing)
+  }
+  outgoing.end()
+  // A body that is shorter than its content-length: nothing more will come, and the client should know.
+  if (sent < Number(headers['content-length'] ?? 0)) outgoing.socket?.end()
+}
+
+/** Resolves when more can be written, or never will be. */
+function drained(outgoing: ServerResponse): Promise<void> {
+  return new Promise(resolve => {
+    const done = (): void => {
+      outgoing.off('drain', done)
+      outgoing.off('close', done)
+      resolve()
+    }
+    outgoing.on('drain', done)
+    outgoing.on('close', done)
+  })
+}

@@ -1,0 +1,91 @@
+import { randomUUID } from 'node:crypto'
+import { notFound } from './api-error.ts'
+import type { Respond } from './answers.ts'
+import { isFound, statusOf, type Batch, type Settled } from './batches.ts'
+import { CallLog } from './call-log.ts'
+import type { Clock } from './clock.ts'
+import type { ResultOrder } from './download.ts'
+import { FaultScript } from './fault-script.ts'
+import type { Faults } from './fault.ts'
+import { Ids } from './ids.ts'
+import { SeenCounts } from './seen.ts'
+import { settle, type Workshop } from './settle.ts'
+import type { Spool } from './spool.ts'
+
+/** The emulator's options with their defaults filled in. */
+export interface Settings {
+  readonly batchTimeMs: number | ((batch: NewBatch) => number)
+  readonly cancelTimeMs: number
+  readonly queueLimit: number
+  readonly order: ResultOrder
+  readonly clock: Clock
+  readonly respond: Respond | undefined
+  readonly faults: Faults
+  readonly keys: Readonly<Record<string, string>> | undefined
+}
+
+/** What is known of a batch when it is decided how long it takes. */
+export interface NewBatch {
+  /** From 1 in the order of creation. */
+  readonly number: number
+  readonly requests: number
+  readonly bytes: number
+}
+
+/** The workspace of every key, unless the `keys` option says otherwise. */
+export const DEFAULT_WORKSPACE = 'wrkspc_01EmulatorDefaultWrkspc'
+
+/** The state behind the endpoints. */
+export class Service implements Workshop {
+  readonly settings: Settings
+  readonly spool: Spool
+  /** Every batch there has been, in the order of creation. */
+  readonly batches: Batch[] = []
+  readonly script: FaultScript
+  readonly calls: CallLog = new CallLog()
+  readonly ids: Ids = new Ids()
+  readonly organization: string = randomUUID()
+  readonly revoked: Set<string> = new Set()
+  readonly asked: SeenCounts = new SeenCounts()
+  readonly cached: SeenCounts = new SeenCounts()
+  /** Where the API is, without a slash at the end. */
+  origin = ''
+  /** Batches that were created through the API, other tools' left out. */
+  accepted = 0
+
+  constructor(settings: Settings, spool: Spool) {
+    this.settings = settings
+    this.spool = spool
+    this.script = new FaultScript(settings.faults)
+  }
+
+  get respond(): Respond | undefined {
+    return this.settings.respond
+  }
+
+  now(): number {
+    return this.settings.clock.now()
+  }
+
+  /** The batch of this id as the workspace sees it. */
+  find(id: string, workspace: string): Batch {
+    const batch = this.batches.find(one => one.id === id)
+    if (!batch || batch.workspace !== workspace || !isFound(batch, this.now())) {
+      throw notFound(`Message Batch with id ${id} not found`)
+    }
+    return batch
+  }
+
+  /** What became of an ended batch; undefined while it runs. The work is done at the first look after the end. */
+  settledOf(batch: Batch): Promise<Settled> | undefined {
+    if (statusOf(batch, this.now()) !== 'ended') return undefined
+    return (batch.settled ??= settle(batch, this))
+  }
+
+  /** Requests that are being worked on, over all batches: what the API's queue limit counts. */
+  queued(): number {
+    const now = this.now()
+    const running = this.batches.filter(batch => statusOf(batch, now) !== 'ended')
+    return running.reduce((sum, batch) => sum + batch.requests, 0)
+  }
+}

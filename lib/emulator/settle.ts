@@ -1,0 +1,154 @@
+import type { MessageParams } from '../flow.ts'
+import { requestKey, type Answer, type Respond } from './answers.ts'
+import { fateOf, type Batch, type Settled, type Tally } from './batches.ts'
+import { erroredRow } from './batch-fault.ts'
+import { messageFor } from './message.ts'
+import { checkParams } from './params.ts'
+import { hashOfHex, type SeenCounts } from './seen.ts'
+import type { Spool, SpoolWriter } from './spool.ts'
+import type { AcceptedRequest } from './validate.ts'
+
+/** How a request fared, as one byte; 0 means that its batch has not ended. */
+export const OUTCOMES = ['processing', 'succeeded', 'errored', 'canceled', 'expired'] as const
+
+type Outcome = 1 | 2 | 3 | 4
+
+/** What working on batches needs. */
+export interface Workshop {
+  readonly spool: Spool
+  readonly respond: Respond | undefined
+  /** How often each params were asked. */
+  readonly asked: SeenCounts
+  /** Prefixes in the prompt cache. */
+  readonly cached: SeenCounts
+}
+
+/** A row of the results. */
+interface Row {
+  readonly custom_id: string
+  readonly outcome: Outcome
+  readonly result: object
+}
+
+/** Answers that a slow `respond` may be working on at a time. */
+const AT_ONCE = 64
+
+/**
+ * Works on the requests of an ended batch, in their order and each one once, and writes the lines of its results. It goes
+ * through the batch's file block by block: a batch of any size takes the memory of one block.
+ */
+export async function settle(batch: Batch, workshop: Workshop): Promise<Settled> {
+  const results = new ResultWriter(batch, await workshop.spool.create())
+  let index = 0
+  let waiting: Promise<Row>[] = []
+  const catchUp = async (): Promise<void> => {
+    for (const row of await Promise.all(waiting)) await results.add(row)
+    waiting = []
+  }
+  for await (const block of batch.spool.read()) {
+    for (const bytes of block) {
+      // It was checked when the batch was created.
+      const request = JSON.parse(bytes.toString()) as AcceptedRequest
+      const row = rowFor(batch, index++, request, workshop)
+      if (row instanceof Promise) {
+        if (waiting.push(row) === AT_ONCE) await catchUp()
+        continue
+      }
+      if (waiting.length > 0) await catchUp()
+      const wait = results.add(row)
+      if (wait) await wait
+    }
+  }
+  await catchUp()
+  return results.end()
+}
+
+/** Writes rows in the order of their requests, and counts. */
+class ResultWriter {
+  readonly #writer: SpoolWriter
+  readonly #outcomes: Uint8Array
+  readonly #counts: Record<Outcome, number> = { 1: 0, 2: 0, 3: 0, 4: 0 }
+  #index = 0
+
+  constructor(batch: Batch, writer: SpoolWriter) {
+    this.#writer = writer
+    this.#outcomes = new Uint8Array(batch.requests)
+  }
+
+  add({ outcome, custom_id, result }: Row): Promise<void> | undefined {
+    this.#outcomes[this.#index++] = outcome
+    this.#counts[outcome]++
+    return this.#writer.add(Buffer.from(JSON.stringify({ custom_id, result })))
+  }
+
+  async end(): Promise<Settled> {
+    const { 1: succeeded, 2: errored, 3: canceled, 4: expired } = this.#counts
+    const tally: Tally = { succeeded, errored, canceled, expired }
+    return { tally, outcomes: this.#outcomes, lines: await this.#writer.end() }
+  }
+}
+
+function rowFor(
+  batch: Batch,
+  index: number,
+  request: AcceptedRequest,
+  workshop: Workshop,
+): Row | Promise<Row> {
+  const { params, custom_id } = request
+  const id = (prefix: string): string => rowId(prefix, batch, index)
+  const fate = fateOf(batch, index)
+  if (fate !== 'asked') return unanswered(custom_id, fate)
+  const wrong = checkParams(params, { kind: 'batch', ...batch })
+  if (wrong) return errored(custom_id, id('req'), wrong)
+  const faults = batch.fault.errored ?? []
+  const counted = workshop.respond !== undefined || faults.length > 0
+  const attempt = counted ? workshop.asked.add(hashOfHex(requestKey(params))) : 1
+  const json = JSON.stringify(params)
+  const failing = erroredRow(faults, index, json, attempt)
+  if (failing) return errored(custom_id, id('req'), failing)
+
+  const row = (answer: Answer | undefined): Row => {
+    if (typeof answer === 'object' && !Array.isArray(answer)) {
+      if ('error' in answer) return errored(custom_id, id('req'), answer.error)
+      if ('expired' in answer) return unanswered(custom_id, 'expired')
+      if ('canceled' in answer) return unanswered(custom_id, 'canceled')
+    }
+    const message = messageFor(
+      { id: id('msg'), params, json, tier: 'batch', cached: workshop.cached },
+      answer,
+    )
+    return { custom_id, outcome: 1, result: { type: 'succeeded', message } }
+  }
+  if (!workshop.respond) return row(undefined)
+  const failed = (cause: unknown): Row => {
+    return errored(custom_id, id('req'), {
+      type: 'api_error',
+      message: `respond threw: ${String(cause)}`,
+    })
+  }
+  try {
+    // checkParams has seen to what the type promises.
+    const answer = workshop.respond(params as unknown as MessageParams, { custom_id, attempt })
+    return answer instanceof Promise ? answer.then(row).catch(failed) : row(answer)
+  } catch (cause) {
+    return failed(cause)
+  }
+}
+
+function unanswered(custom_id: string, type: 'expired' | 'canceled'): Row {
+  return { custom_id, outcome: type === 'expired' ? 4 : 3, result: { type } }
+}
+
+function errored(
+  custom_id: string,
+  request_id: string,
+  { type, message }: { type: string; message: string },
+): Row {
+  const error = { type: 'error', error: { type, message }, request_id }
+  return { custom_id, outcome: 2, result: { type: 'errored', error } }
+}
+
+/** An id made of the batch's own and the row's place: no hash, for a million rows. */
+function rowId(prefix: string, batch: Batch, index: number): string {
+  return `${prefix}_01${batch.id.slice(-16)}${index.toString(36).padStart(6, '0')}`
+}

@@ -1,0 +1,141 @@
+import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { wrapError } from '../errors.ts'
+
+/** Items are written and read in blocks of about this size: few system calls, and little memory. */
+const BLOCK_BYTES = 256 * 1024
+
+/** Each item is preceded by its length, so that it may hold any bytes. */
+const LENGTH_BYTES = 4
+
+/** Where a run of items lies in its file. */
+export interface Block {
+  readonly offset: number
+  readonly bytes: number
+  readonly items: number
+}
+
+/** The emulator's folder of temporary files: what it has accepted, and what it answered. Nobody else can read it. */
+export class Spool {
+  readonly folder: string
+  #files = 0
+
+  private constructor(folder: string) {
+    this.folder = folder
+  }
+
+  static async open(): Promise<Spool> {
+    // mkdtemp makes the folder 0700.
+    const prefix = join(tmpdir(), 'claude-batch-stream-emulator-')
+    const folder = await mkdtemp(prefix).catch(cause => {
+      throw wrapError('CBS_DISK', `the emulator cannot make a folder ${prefix}...`, cause)
+    })
+    return new Spool(folder)
+  }
+
+  async create(): Promise<SpoolWriter> {
+    const path = join(this.folder, `${this.#files++}.spool`)
+    return new SpoolWriter(path, await open(path, 'wx', 0o600))
+  }
+
+  /** Deletes everything. A download that is still running may be about to open its file, so this tries again. */
+  async close(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 })
+  }
+}
+
+/** Writes items one behind the other. */
+export class SpoolWriter {
+  readonly #path: string
+  readonly #file: FileHandle
+  readonly #blocks: Block[] = []
+  #block: Buffer = Buffer.allocUnsafe(BLOCK_BYTES)
+  #used = 0
+  #items = 0
+  #offset = 0
+
+  constructor(path: string, file: FileHandle) {
+    this.#path = path
+    this.#file = file
+  }
+
+  /** Adds an item; a promise comes back only where the disk has to be waited for. */
+  add(item: Buffer): Promise<void> | undefined {
+    const size = LENGTH_BYTES + item.length
+    if (this.#used + size <= BLOCK_BYTES) {
+      this.#put(item)
+      return undefined
+    }
+    return this.#flush().then(() => {
+      if (size > BLOCK_BYTES) this.#block = Buffer.allocUnsafe(size)
+      this.#put(item)
+    })
+  }
+
+  #put(item: Buffer): void {
+    this.#block.writeUInt32LE(item.length, this.#used)
+    item.copy(this.#block, this.#used + LENGTH_BYTES)
+    this.#used += LENGTH_BYTES + item.length
+    this.#items++
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#items === 0) return
+    await this.#file.write(this.#block, 0, this.#used, this.#offset)
+    this.#blocks.push({ offset: this.#offset, bytes: this.#used, items: this.#items })
+    this.#offset += this.#used
+    this.#used = 0
+    this.#items = 0
+    if (this.#block.length > BLOCK_BYTES) this.#block = Buffer.allocUnsafe(BLOCK_BYTES)
+  }
+
+  async end(): Promise<SpoolFile> {
+    await this.#flush()
+    await this.#file.close()
+    return new SpoolFile(this.#path, this.#blocks)
+  }
+
+  async discard(): Promise<void> {
+    await this.#file.close()
+    await rm(this.#path, { force: true })
+  }
+}
+
+/** Items that were written, to be read block by block. */
+export class SpoolFile {
+  readonly path: string
+  readonly blocks: readonly Block[]
+
+  constructor(path: string, blocks: readonly Block[]) {
+    this.path = path
+    this.blocks = blocks
+  }
+
+  /** The items of one block after the other, in the given order of blocks. */
+  async *read(order: readonly Block[] = this.blocks): AsyncGenerator<Buffer[]> {
+    const file = await open(this.path)
+    try {
+      for (const block of order) yield await readBlock(file, block)
+    } finally {
+      await file.close()
+    }
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.path, { force: true })
+  }
+}
+
+async function readBlock(file: FileHandle, block: Block): Promise<Buffer[]> {
+  const bytes = Buffer.allocUnsafe(block.bytes)
+  await file.read(bytes, 0, block.bytes, block.offset)
+  const items: Buffer[] = []
+  for (let at = 0; at < bytes.length;) {
+    const start = at + LENGTH_BYTES
+    const end = start + bytes.readUInt32LE(at)
+    items.push(bytes.subarray(start, end))
+    at = end
+  }
+  return items
+}

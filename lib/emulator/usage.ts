@@ -1,0 +1,96 @@
+import { hash } from 'node:crypto'
+import { hashOfHex, type SeenCounts } from './seen.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+/** Bytes of JSON, or characters of text, that the emulator takes for one token. */
+export const PER_TOKEN = 4
+
+/** Tokens of the input: the bytes of the JSON of `params`, divided by 4 and rounded up. */
+export function inputTokens(paramsJson: string): number {
+  return Math.ceil(Buffer.byteLength(paramsJson) / PER_TOKEN)
+}
+
+/** Tokens of the output: the characters of the text, divided by 4 and rounded up. */
+export function outputTokens(text: string): number {
+  return Math.ceil(text.length / PER_TOKEN)
+}
+
+/** Input tokens, split as a prompt cache splits them. */
+export interface InputUsage {
+  readonly input_tokens: number
+  readonly cache_creation_input_tokens: number
+  readonly cache_read_input_tokens: number
+  readonly cache_creation: {
+    readonly ephemeral_5m_input_tokens: number
+    readonly ephemeral_1h_input_tokens: number
+  }
+}
+
+/**
+ * The input tokens of a request. Where blocks have a `cache_control`, the tokens up to the last of them are a cache write
+ * when that prefix is new, and a read as far as it was seen before; `seen` remembers the prefixes.
+ */
+export function inputUsage(params: Json, paramsJson: string, seen: SeenCounts): InputUsage {
+  const total = inputTokens(paramsJson)
+  // Most requests have no breakpoint; this look is cheaper than walking their blocks.
+  const marks = paramsJson.includes('"cache_control"') ? breakpoints(params) : []
+  const last = marks.at(-1)
+  if (!last) return split(total, 0, 0, false)
+  const read = marks.findLast(mark => seen.has(mark.hash))?.tokens ?? 0
+  for (const mark of marks) seen.add(mark.hash)
+  return split(total - last.tokens, last.tokens - read, read, last.ttl === '1h')
+}
+
+function split(rest: number, write: number, read: number, hour: boolean): InputUsage {
+  return {
+    input_tokens: rest,
+    cache_creation_input_tokens: write,
+    cache_read_input_tokens: read,
+    cache_creation: {
+      ephemeral_5m_input_tokens: hour ? 0 : write,
+      ephemeral_1h_input_tokens: hour ? write : 0,
+    },
+  }
+}
+
+interface Breakpoint {
+  readonly hash: number
+  readonly tokens: number
+  readonly ttl: string
+}
+
+/** The prefixes that end in a `cache_control`, in the order in which a prompt is read: tools, system, messages. */
+function breakpoints(params: Json): Breakpoint[] {
+  const marks: Breakpoint[] = []
+  let prefix = JSON.stringify(params['model'])
+  const blocks = blocksOf(params)
+  blocks.forEach((block, at) => {
+    const { cache_control: own, ...content } = block
+    prefix += JSON.stringify(content)
+    // A cache_control at the top of params stands for one on the last block.
+    const control = own ?? (at === blocks.length - 1 ? params['cache_control'] : undefined)
+    if (!isControl(control)) return
+    const tokens = Math.min(inputTokens(prefix), inputTokens(JSON.stringify(params)))
+    marks.push({ hash: hashOfHex(hash('sha256', prefix)), tokens, ttl: control.ttl ?? '5m' })
+  })
+  return marks
+}
+
+function isControl(value: unknown): value is { readonly ttl?: string } {
+  return typeof value === 'object' && value !== null
+}
+
+function blocksOf(params: Json): Json[] {
+  const blocks: Json[] = []
+  const take = (content: unknown): void => {
+    if (typeof content === 'string') blocks.push({ type: 'text', text: content })
+    // checkParams has seen to it that arrays of content hold objects.
+    else if (Array.isArray(content)) blocks.push(...(content as Json[]))
+  }
+  take(params['tools'])
+  take(params['system'])
+  // As above: messages are objects.
+  for (const message of params['messages'] as Json[]) take(message['content'])
+  return blocks
+}

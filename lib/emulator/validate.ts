@@ -1,0 +1,79 @@
+import { CUSTOM_ID, MAX_REQUESTS } from '../limits.ts'
+import { invalid } from './api-error.ts'
+import { notJson } from './create-body.ts'
+
+/** One request of a create, as far as the API looks at it before it answers. */
+export interface AcceptedRequest {
+  readonly custom_id: string
+  readonly params: Readonly<Record<string, unknown>>
+}
+
+/** Checks the requests of one create, one after the other, in the API's words. `params` are not looked into: that comes later. */
+export class CreateCheck {
+  readonly #ids = new Set<string>()
+  #count = 0
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Takes the bytes of the next request. Throws the ApiError that refuses the whole create. */
+  take(bytes: Buffer): void {
+    const request = parse(bytes)
+    const at = `requests.${this.#count++}`
+    if (this.#count > MAX_REQUESTS) return
+    if (!isObject(request)) throw invalid(`${at}: Input should be a valid dictionary or object`)
+    for (const key in request) {
+      if (key !== 'custom_id' && key !== 'params')
+        throw invalid(`${at}.${key}: Extra inputs are not permitted`)
+    }
+    this.#takeId(request['custom_id'], at)
+    const params = request['params']
+    if (params === undefined) throw invalid(`${at}.params: Field required`)
+    if (!isObject(params)) throw invalid(`${at}.params: Input should be a valid dictionary`)
+  }
+
+  #takeId(id: unknown, at: string): void {
+    const wrong = wrongId(id)
+    if (wrong !== undefined) throw invalid(`${at}.custom_id: ${wrong}`)
+    const size = this.#ids.size
+    // wrongId() has said that it is a string.
+    if (this.#ids.add(id as string).size === size)
+      throw invalid(`${at}.custom_id: custom_id must be unique`)
+  }
+
+  /** What is wrong with the number of requests. */
+  end(): void {
+    if (this.#count === 0)
+      throw invalid('requests: List should have at least 1 item after validation, not 0')
+    if (this.#count > MAX_REQUESTS) {
+      throw invalid(
+        `requests: List should have at most ${MAX_REQUESTS} items after validation, not ${this.#count}`,
+      )
+    }
+  }
+}
+
+function parse(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString())
+  } catch (cause) {
+    // JSON.parse throws nothing but SyntaxErrors.
+    throw notJson((cause as SyntaxError).message)
+  }
+}
+
+/** The words in which the API refuses a custom_id; undefined for a good one. */
+function wrongId(id: unknown): string | undefined {
+  if (id === undefined) return 'Field required'
+  if (typeof id !== 'string') return 'Input should be a valid string'
+  if (id.length === 0) return 'String should have at least 1 character'
+  if (id.length > 64) return 'String should have at most 64 characters'
+  if (!CUSTOM_ID.test(id)) return `String should match pattern '${CUSTOM_ID.source}'`
+  return undefined
+}
+
+/** True for a JSON object: no array, not null. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

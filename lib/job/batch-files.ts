@@ -1,0 +1,175 @@
+import { createHash, type Hash } from 'node:crypto'
+import type { Problem } from '../flow.ts'
+import { AppendFile } from './append-file.ts'
+import type { Disk } from './disk.ts'
+import type { Sealed } from './event.ts'
+import type { Job } from './job.ts'
+import { OrdinalWriter } from './ordinals.ts'
+
+const OPEN = Buffer.from('{"requests":[\n')
+const BETWEEN = Buffer.from(',\n')
+const CLOSE = Buffer.from('\n]}')
+
+/** Bytes of a body besides its requests, which lie one on a line. */
+export const FRAME_BYTES: number = OPEN.length + CLOSE.length
+export const BETWEEN_BYTES: number = BETWEEN.length
+
+/** A record that is covered by a batch and not asked, as a line of its `.rejected` file. */
+export interface Rejection extends Problem {
+  readonly ordinal: number
+  readonly custom_id: string | null
+}
+
+/** Records of a batch that were rejected before it was sent, in input order. */
+export async function rejectionsOf(
+  job: Pick<Job, 'disk' | 'path'>,
+  number: number,
+): Promise<Rejection[]> {
+  const text = (await job.disk.readWhole(job.path(number, 'rejected')))?.toString('utf8') ?? ''
+  const rejections: Rejection[] = text
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line))
+  // A request that the API refused is noted when its batch is divided, before records that were rejected earlier.
+  return rejections.sort((a, b) => a.ordinal - b.ordinal)
+}
+
+/** Where a batch's files lie. */
+export function batchPath(
+  folder: string,
+  number: number,
+  what: 'body' | 'members' | 'rejected' | 'ids' | 'results' | 'lines',
+): string {
+  return `${folder}/batches/${number}.${what}`
+}
+
+/**
+ * Writes the files of one batch as its requests come: the body exactly as it will be sent, which record each request
+ * asks about, which records were rejected and why, and the ids that a user chose. Nothing of it stays in memory.
+ */
+export class BatchWriter {
+  readonly number: number
+  readonly #body: AppendFile
+  readonly #members: OrdinalWriter
+  readonly #rejected: AppendFile
+  readonly #ids: AppendFile
+  readonly #hash: Hash = createHash('sha256')
+  #requests = 0
+  #records = 0
+  #first = Infinity
+
+  private constructor(
+    number: number,
+    body: AppendFile,
+    members: OrdinalWriter,
+    rejected: AppendFile,
+    ids: AppendFile,
+  ) {
+    this.number = number
+    this.#body = body
+    this.#members = members
+    this.#rejected = rejected
+    this.#ids = ids
+    this.#append(OPEN)
+  }
+
+  static async create(disk: Disk, folder: string, number: number): Promise<BatchWriter> {
+    const opened: AppendFile[] = []
+    const file = async (what: 'body' | 'members' | 'rejected' | 'ids'): Promise<AppendFile> => {
+      const file = new AppendFile(await disk.open(batchPath(folder, number, what), 'create'), 0)
+      opened.push(file)
+      return file
+    }
+    try {
+      return new BatchWriter(
+        number,
+        await file('body'),
+        new OrdinalWriter(await file('members')),
+        await file('rejected'),
+        await file('ids'),
+      )
+    } catch (cause) {
+      for (const file of opened) await file.close()
+      throw cause
+    }
+  }
+
+  get requests(): number {
+    return this.#requests
+  }
+
+  /** Records that it covers, those rejected included. */
+  get records(): number {
+    return this.#records
+  }
+
+  /** Size that the body would have if it were closed now. */
+  get bytes(): number {
+    return this.#body.size + CLOSE.length
+  }
+
+  /** True when the caller should flush before it adds more. */
+  get full(): boolean {
+    return this.#body.full || this.#rejected.full || this.#ids.full
+  }
+
+  /** Adds a request: its JSON, the record it asks about, and its custom_id where a user chose it. */
+  add(json: Uint8Array, ordinal: number, chosenId: string | undefined): void {
+    if (this.#requests > 0) this.#append(BETWEEN)
+    this.#append(json)
+    this.#members.append(ordinal)
+    if (chosenId !== undefined) this.#ids.append(Buffer.from(`${this.#requests} ${chosenId}\n`))
+    this.#requests += 1
+    this.#covers(ordinal)
+  }
+
+  /** Covers a record without asking about it. */
+  reject(rejection: Rejection): void {
+    this.#rejected.append(Buffer.from(`${JSON.stringify(rejection)}\n`))
+    this.#covers(rejection.ordinal)
+  }
+
+  #covers(ordinal: number): void {
+    this.#records += 1
+    this.#first = Math.min(this.#first, ordinal)
+  }
+
+  /** Hands on what is gathered, so that memory stays flat. */
+  async flush(): Promise<void> {
+    for (const file of this.#files) await file.flush()
+  }
+
+  /** Closes the body and puts all on disk. `next` is the first ordinal that it does not cover. */
+  async seal(attempt: number, next: number): Promise<Sealed> {
+    this.#append(CLOSE)
+    try {
+      for (const file of this.#files) await file.sync()
+    } finally {
+      await this.abandon()
+    }
+    return {
+      number: this.number,
+      attempt,
+      next,
+      first: this.#first,
+      records: this.#records,
+      requests: this.#requests,
+      bytes: this.#body.size,
+      hash: this.#hash.digest('hex'),
+    }
+  }
+
+  /** Lets go of a batch that is not wanted. */
+  async abandon(): Promise<void> {
+    for (const file of this.#files) await file.close()
+  }
+
+  get #files(): readonly Pick<AppendFile, 'flush' | 'sync' | 'close'>[] {
+    return [this.#body, this.#members, this.#rejected, this.#ids]
+  }
+
+  #append(bytes: Uint8Array): void {
+    this.#hash.update(bytes)
+    this.#body.append(bytes)
+  }
+}

@@ -1,0 +1,87 @@
+import type { Disk, DiskFile } from './disk.ts'
+import type { AppendFile } from './append-file.ts'
+import { Window } from './window.ts'
+
+const WIDTH = 6
+
+/** A file of ascending record ordinals, six bytes each: which records a batch asks about, in the order of its body. */
+export class OrdinalWriter {
+  readonly #file: AppendFile
+
+  constructor(file: AppendFile) {
+    this.#file = file
+  }
+
+  append(ordinal: number): void {
+    const bytes = Buffer.allocUnsafe(WIDTH)
+    bytes.writeUIntLE(ordinal, 0, WIDTH)
+    this.#file.append(bytes)
+  }
+
+  async flush(): Promise<void> {
+    await this.#file.flush()
+  }
+
+  async sync(): Promise<void> {
+    await this.#file.sync()
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close()
+  }
+}
+
+/** Reads such a file by position, and finds an ordinal's position in it. */
+export class OrdinalReader {
+  readonly #window: Window
+  readonly count: number
+
+  private constructor(file: DiskFile, count: number) {
+    this.#window = new Window(file)
+    this.count = count
+  }
+
+  /** Opens such a file for as long as `use` takes. */
+  static async use<T>(
+    disk: Disk,
+    path: string,
+    use: (reader: OrdinalReader) => Promise<T>,
+  ): Promise<T> {
+    const file = await disk.open(path, 'read')
+    try {
+      return await use(new OrdinalReader(file, (await file.size()) / WIDTH))
+    } finally {
+      await file.close()
+    }
+  }
+
+  async at(position: number): Promise<number> {
+    return (
+      this.#window.peek(position * WIDTH, WIDTH) ??
+      (await this.#window.read(position * WIDTH, WIDTH))
+    ).readUIntLE(0, WIDTH)
+  }
+
+  /** All of them, as numbers: 8 bytes for each request of one batch. */
+  async all(): Promise<Float64Array> {
+    const ordinals = new Float64Array(this.count)
+    for (let position = 0; position < this.count; position++)
+      ordinals[position] = await this.at(position)
+    return ordinals
+  }
+}
+
+/** The position of a number in ascending numbers; -1 where it is not among them. */
+export function positionOf(ordinal: number, ascending: Float64Array): number {
+  let low = 0
+  let high = ascending.length - 1
+  while (low <= high) {
+    const middle = (low + high) >>> 1
+    // In range by the loop's condition.
+    const here = ascending[middle] as number
+    if (here === ordinal) return middle
+    if (here < ordinal) low = middle + 1
+    else high = middle - 1
+  }
+  return -1
+}

@@ -1,0 +1,203 @@
+import { BatchStreamError } from '../errors.ts'
+import { SourceRecord, type Problem } from '../flow.ts'
+import { AppendFile } from './append-file.ts'
+import type { Disk, DiskFile } from './disk.ts'
+import type { Job } from './job.ts'
+import { Window } from './window.ts'
+
+// An index entry: where the record lies (6 bytes), its length (4), the length of its problem behind it (4), its line (6),
+// its source (3, 0 for none), 1 spare. Little-endian.
+const ENTRY = 24
+
+/** The records of a job, each one line of JSON, and an index of where each lies. Its ordinal is a record's name. */
+export class Records {
+  readonly #files: { readonly records: DiskFile; readonly index: DiskFile }
+  readonly #records: AppendFile
+  readonly #index: AppendFile
+  readonly #sources: string[]
+  readonly #sourceIndex: Map<string, number>
+  #readable: number
+  #flushed = Promise.resolve()
+
+  private constructor(
+    records: DiskFile,
+    index: DiskFile,
+    count: number,
+    bytes: number,
+    sources: readonly string[],
+  ) {
+    this.#files = { records, index }
+    this.#records = new AppendFile(records, bytes)
+    this.#index = new AppendFile(index, count * ENTRY)
+    this.#readable = count
+    this.#sources = [...sources]
+    this.#sourceIndex = new Map(sources.map((name, index) => [name, index]))
+  }
+
+  /** Opens the files and cuts off what no `kept` event vouches for. */
+  static async open(
+    disk: Disk,
+    folder: string,
+    kept: { readonly records: number; readonly bytes: number },
+    sources: readonly string[],
+  ): Promise<Records> {
+    const opened: DiskFile[] = []
+    const cut = async (name: string, size: number): Promise<DiskFile> => {
+      const file = await disk.open(`${folder}/${name}`, 'update')
+      opened.push(file)
+      if ((await file.size()) < size) {
+        throw new BatchStreamError(
+          'CBS_STATE',
+          `${folder}/${name} is shorter than the job's journal says; nothing was sent: see \`claude-batch-stream doctor\``,
+        )
+      }
+      await file.truncate(size)
+      return file
+    }
+    try {
+      const records = await cut('records.jsonl', kept.bytes)
+      const index = await cut('records.index', kept.records * ENTRY)
+      return new Records(records, index, kept.records, kept.bytes, sources)
+    } catch (cause) {
+      for (const file of opened) await file.close()
+      throw cause
+    }
+  }
+
+  get count(): number {
+    return this.#index.size / ENTRY
+  }
+
+  get bytes(): number {
+    return this.#records.size
+  }
+
+  /** Records that can be read. */
+  get readable(): number {
+    return this.#readable
+  }
+
+  /** True when the caller should flush before it appends more. */
+  get full(): boolean {
+    return this.#records.full || this.#index.full
+  }
+
+  /** The number of a source's name, and whether this is the first record from it. */
+  sourceIndex(name: string): { index: number; isNew: boolean } {
+    const known = this.#sourceIndex.get(name)
+    if (known !== undefined) return { index: known, isNew: false }
+    const index = this.#sources.push(name) - 1
+    this.#sourceIndex.set(name, index)
+    return { index, isNew: true }
+  }
+
+  /** Appends a record and gives its ordinal. */
+  append(record: SourceRecord): number {
+    const ordinal = this.count
+    const problem = record.problem ? Buffer.from(JSON.stringify(record.problem)) : undefined
+    const entry = Buffer.alloc(ENTRY)
+    entry.writeUIntLE(this.#records.size, 0, 6)
+    entry.writeUInt32LE(record.raw.length, 6)
+    entry.writeUInt32LE(problem?.length ?? 0, 10)
+    entry.writeUIntLE(record.line, 14, 6)
+    entry.writeUIntLE(
+      record.source === undefined ? 0 : this.sourceIndex(record.source).index + 1,
+      20,
+      3,
+    )
+    this.#records.append(record.raw)
+    if (problem) this.#records.append(problem)
+    this.#records.append(NEWLINE)
+    this.#index.append(entry)
+    return ordinal
+  }
+
+  /** Makes what was appended readable. */
+  flush(): Promise<void> {
+    const flush = async (): Promise<void> => {
+      // Counted first: what is appended meanwhile may reach the index before it reaches the records.
+      const count = this.count
+      await this.#records.flush()
+      await this.#index.flush()
+      this.#readable = count
+    }
+    const flushed = this.#flushed.then(flush)
+    this.#flushed = flushed.catch(() => {})
+    return flushed
+  }
+
+  async sync(): Promise<void> {
+    await this.flush()
+    await this.#records.sync()
+    await this.#index.sync()
+  }
+
+  /** A reader of its own window, for one consumer that reads mostly forward. */
+  reader(job: Job): RecordReader {
+    return new RecordReader(this.#files.records, this.#files.index, this.#sources, job)
+  }
+
+  async close(): Promise<void> {
+    await this.#flushed
+    await this.#records.close()
+    await this.#index.close()
+  }
+}
+
+const NEWLINE = Buffer.from('\n')
+
+/** Reads records by ordinal; cheap where ordinals ascend. */
+export class RecordReader {
+  readonly #records: Window
+  readonly #index: Window
+  readonly #sources: readonly string[]
+  readonly #job: Job
+
+  constructor(records: DiskFile, index: DiskFile, sources: readonly string[], job: Job) {
+    this.#job = job
+    this.#records = new Window(records)
+    this.#index = new Window(index)
+    this.#sources = sources
+  }
+
+  /** The record if it is in memory already, without a promise. */
+  peek(ordinal: number, attempt: number): SourceRecord | undefined {
+    const entry = this.#index.peek(ordinal * ENTRY, ENTRY)
+    if (!entry) return undefined
+    const { start, length, problemLength } = rangeOf(entry)
+    const bytes = this.#records.peek(start, length + problemLength)
+    return bytes && this.#record(entry, bytes, ordinal, attempt)
+  }
+
+  async read(ordinal: number, attempt: number): Promise<SourceRecord> {
+    const here = this.peek(ordinal, attempt)
+    if (here) return here
+    const entry = await this.#index.read(ordinal * ENTRY, ENTRY)
+    const { start, length, problemLength } = rangeOf(entry)
+    const bytes = await this.#records.read(start, length + problemLength)
+    return this.#record(entry, bytes, ordinal, attempt)
+  }
+
+  #record(entry: Buffer, bytes: Buffer, ordinal: number, attempt: number): SourceRecord {
+    const { length } = rangeOf(entry)
+    const source = entry.readUIntLE(20, 3)
+    const problem: Problem | undefined =
+      bytes.length > length ? JSON.parse(bytes.toString('utf8', length)) : undefined
+    return new SourceRecord(bytes.subarray(0, length), {
+      line: entry.readUIntLE(14, 6),
+      source: source === 0 ? undefined : this.#sources[source - 1],
+      problem,
+      ordinal,
+      job: this.#job,
+      attempt,
+    })
+  }
+}
+
+function rangeOf(entry: Buffer): { start: number; length: number; problemLength: number } {
+  return {
+    start: entry.readUIntLE(0, 6),
+    length: entry.readUInt32LE(6),
+    problemLength: entry.readUInt32LE(10),
+  }
+}

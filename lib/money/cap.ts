@@ -1,0 +1,110 @@
+import type { SealedBatch } from '../flow.ts'
+import type { Job } from '../job/job.ts'
+import type { BatchState } from '../job/state.ts'
+import { judge, standingOf, type Standing } from './budget.ts'
+import { showUsd } from './usd.ts'
+import type { Unbounded } from './worst.ts'
+
+export interface CapOptions {
+  readonly job: Pick<Job, 'state' | 'note' | 'when' | 'batch'>
+  /** What the job may cost in all, in femtodollars. */
+  readonly most: bigint
+  /** The most that a sealed batch can cost. */
+  readonly worstOf: (number: number) => Promise<bigint | Unbounded>
+  /** What the answers of a fetched batch were billed; undefined where a price is unknown. */
+  readonly spentOn: (number: number) => Promise<bigint | undefined>
+  /** Whether batches in flight come to their end in this run, so that waiting for them helps. @default true */
+  readonly drains?: boolean
+}
+
+/**
+ * Keeps a job below a cap. A batch is let go only when everything that may still be billed fits below it, the worst case of
+ * all that is in flight included; what that is stands in the journal before a byte goes out, so a crash forgets nothing.
+ * Once a batch does not fit with nothing in flight, the job has stopped.
+ */
+export class Cap {
+  readonly #options: CapOptions
+  /** What fetched batches were billed; null where a price is unknown. */
+  readonly #spentOn = new Map<number, bigint | null>()
+  #turn: Promise<unknown> = Promise.resolve()
+  #stopped: string | undefined
+
+  constructor(options: CapOptions) {
+    this.#options = options
+  }
+
+  /** Why nothing more is sent; undefined as long as it is. */
+  get stopped(): string | undefined {
+    return this.#stopped
+  }
+
+  /** May this batch be sent? One batch is looked at after the other, and each waits for what helps it. */
+  async admit({ number }: Pick<SealedBatch, 'number'>, signal: AbortSignal): Promise<boolean> {
+    const { reserved } = this.#options.job.batch(number)
+    // What is reserved is sent again without a turn: the batch whose turn it is may be waiting for this very one.
+    if (reserved !== undefined) return await this.#admitAgain(number, BigInt(reserved))
+    const admitted = this.#turn.then(() => this.#admitNext(number, signal))
+    this.#turn = admitted.catch(() => {})
+    return await admitted
+  }
+
+  async #admitAgain(number: number, worst: bigint): Promise<boolean> {
+    const standing = await this.#standing(number)
+    if (judge(this.#options.most, standing, worst) === 'send') return true
+    this.#stop(number, worst, standing)
+    return false
+  }
+
+  async #admitNext(number: number, signal: AbortSignal): Promise<boolean> {
+    const { job, most, worstOf, drains = true } = this.#options
+    if (this.#stopped !== undefined) return false
+    const worst = await worstOf(number)
+    if (typeof worst !== 'bigint') {
+      this.#stopped = `batch ${number} cannot be held below --max-cost: ${worst.why}`
+      return false
+    }
+    for (;;) {
+      const standing = await this.#standing(number)
+      const verdict = judge(most, standing, worst)
+      if (verdict === 'send') {
+        await job.note({ type: 'reserved', number, amount: String(worst) }, false)
+        return true
+      }
+      if (verdict === 'stop' || !drains) {
+        this.#stop(number, worst, standing)
+        return false
+      }
+      const { mark } = standing
+      await job.when(() => markOf(job.state.batches.values()) !== mark, signal)
+    }
+  }
+
+  /** Where the job stands, once it is known what every batch cost whose answers are here. */
+  async #standing(number: number): Promise<Standing & { readonly mark: string }> {
+    const { job, spentOn } = this.#options
+    for (;;) {
+      const batches = [...job.state.batches.values()]
+      const unread = batches.find(batch => batch.fetched && !this.#spentOn.has(batch.number))
+      // Looked at in one go: whatever comes during an await is seen in the next round.
+      if (!unread) return { ...standingOf(batches, this.#spentOn, number), mark: markOf(batches) }
+      this.#spentOn.set(unread.number, (await spentOn(unread.number)) ?? null)
+    }
+  }
+
+  #stop(number: number, worst: bigint, standing: Standing): void {
+    const { spent, reserved, isUnknown } = standing
+    const most = showUsd(this.#options.most)
+    this.#stopped ??= isUnknown
+      ? `it is unknown what the batches so far cost, so nothing more is sent below --max-cost ${most}: a price is unknown, and --price IN,OUT gives it`
+      : `--max-cost ${most} is reached: ${showUsd(spent + reserved)} is spent or in flight, and batch ${number} can cost ${showUsd(worst)}`
+  }
+}
+
+/** Changes when a batch is sent, ends or is done with. */
+function markOf(batches: Iterable<BatchState>): string {
+  let mark = ''
+  for (const { number, phase } of batches) {
+    if (phase !== 'sealed' && phase !== 'written') mark += `${number}${phase} `
+  }
+  return mark
+}

@@ -1,0 +1,43 @@
+/** Money is counted in whole femtodollars (10^-15 USD): fine enough that no price below is ever rounded. */
+export const DOLLAR: bigint = 10n ** 15n
+
+/** Decimals that a list price may have, so that each share of it (half, a tenth, 1.25 and 1.1 times) stays whole. */
+const PRICE_DECIMALS = 5
+
+/** Reads `12.50` as money, exactly; undefined where the text is no such amount. */
+export function parseUsd(text: string): bigint | undefined {
+  const [, whole, fraction = ''] = /^(\d{1,12})(?:\.(\d{1,15}))?$/.exec(text) ?? []
+  if (whole === undefined) return undefined
+  return BigInt(whole) * DOLLAR + BigInt(fraction.padEnd(15, '0'))
+}
+
+/** Reads USD per million tokens as money per token; undefined where it is no such price, or has too many decimals. */
+export function parseRate(text: string): bigint | undefined {
+  const decimals = text.split('.')[1]?.length ?? 0
+  const million = decimals > PRICE_DECIMALS ? undefined : parseUsd(text)
+  return million === undefined ? undefined : million / 1_000_000n
+}
+
+/**
+ * Money as people read it, rounded up in the last digit shown: cents from ten cents on, three digits that count below, so
+ * that what costs something never shows as nothing.
+ */
+export function showUsd(amount: bigint): string {
+  const decimals = decimalsOf(amount)
+  const unit = 10n ** BigInt(15 - decimals)
+  const digits = String((amount + unit - 1n) / unit).padStart(decimals + 1, '0')
+  return `$${digits.slice(0, -decimals)}.${digits.slice(-decimals)}`
+}
+
+function decimalsOf(amount: bigint): number {
+  if (amount === 0n || amount >= DOLLAR / 10n) return 2
+  // A digit for each power of ten below the first decimal.
+  const zeros = 15 - String(amount).length
+  return Math.min(15, zeros + 3)
+}
+
+/** Money as a JSON number of dollars: the double that is nearest to it. */
+export function usdNumber(amount: bigint): number {
+  const digits = String(amount).padStart(16, '0')
+  return Number(`${digits.slice(0, -15)}.${digits.slice(-15)}`)
+}

@@ -1,0 +1,45 @@
+// takes  EndedBatch, in any order
+// gives  EndedBatch, in the order of their records
+// next   fetchResults
+import { Transform } from 'node:stream'
+import type { EndedBatch } from '../flow.ts'
+import type { Job } from '../job/job.ts'
+import { typed, type Stage } from '../stage.ts'
+import { earliest } from './earliest.ts'
+
+export interface InputOrderOptions {
+  /** Taken as every stage takes it; the batches name their job themselves. */
+  readonly job?: Job | undefined
+}
+
+/**
+ * Holds ended batches back until all before them have ended, so that rows come in input order over the whole job, in a
+ * first run as in one that goes on. What is held is a few words for each batch: its answers stay with the API, which keeps
+ * them for 29 days. Records that are asked again are a matter of `retry`, so their rows come when their answer does.
+ */
+export function inputOrder(_options: InputOrderOptions = {}): Stage<EndedBatch, EndedBatch> {
+  const held = new Map<number, EndedBatch>()
+  const given = new Set<number>()
+  return typed(
+    new Transform({
+      objectMode: true,
+      highWaterMark: 1,
+      transform(batch: EndedBatch, _encoding, done) {
+        held.set(batch.number, batch)
+        const { batches } = batch.job.state
+        for (;;) {
+          const next = held.get(earliest(batches.values(), batch.attempt, given)?.number ?? 0)
+          if (!next) return done()
+          held.delete(next.number)
+          given.add(next.number)
+          this.push(next)
+        }
+      },
+      flush(done) {
+        // Where a stage of the user's dropped a batch, those behind it come all the same.
+        for (const batch of held.values()) this.push(batch)
+        done()
+      },
+    }),
+  )
+}

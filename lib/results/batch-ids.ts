@@ -1,0 +1,66 @@
+import { formatId, ordinalOf } from '../aggregate/custom-id.ts'
+import type { Job } from '../job/job.ts'
+import type { Ids } from './ids.ts'
+import { OrdinalReader, positionOf } from '../job/ordinals.ts'
+
+/** Which custom_ids are a batch's own, and which request of it each names. Held for one batch at a time. */
+export class BatchIds implements Ids {
+  readonly #run: string
+  readonly #attempt: number
+  readonly #members: Float64Array
+  /** Ids that a user chose; all others carry their record's ordinal. */
+  readonly #chosen: ReadonlyMap<string, number>
+  #byPosition: ReadonlyMap<number, string> | undefined
+
+  private constructor(
+    run: string,
+    attempt: number,
+    members: Float64Array,
+    chosen: ReadonlyMap<string, number>,
+  ) {
+    this.#run = run
+    this.#attempt = attempt
+    this.#members = members
+    this.#chosen = chosen
+  }
+
+  static async of(job: Job, number: number): Promise<BatchIds> {
+    const path = job.path(number, 'members')
+    const members = await OrdinalReader.use(job.disk, path, reader => reader.all())
+    const lines = (await job.disk.readWhole(job.path(number, 'ids')))?.toString('utf8') ?? ''
+    const chosen = new Map<string, number>()
+    for (const [, position, id] of lines.matchAll(/^(\d+) (.*)$/gm))
+      chosen.set(id ?? '', Number(position))
+    return new BatchIds(job.run, job.batch(number).attempt, members, chosen)
+  }
+
+  get count(): number {
+    return this.#members.length
+  }
+
+  /** The record's ordinal of the request at a position in the body. */
+  ordinalAt(position: number): number | undefined {
+    return this.#members[position]
+  }
+
+  /** The position in the body of the request with this id; -1 where it is not ours. */
+  position(customId: string): number {
+    const chosen = this.#chosen.get(customId)
+    if (chosen !== undefined) return chosen
+    const ordinal = ordinalOf(customId, this.#run, this.#attempt)
+    return ordinal === undefined ? -1 : positionOf(ordinal, this.#members)
+  }
+
+  /** The id that a user chose for the request at a position. */
+  chosenAt(position: number): string | undefined {
+    this.#byPosition ??= new Map([...this.#chosen].map(([id, at]) => [at, id]))
+    return this.#byPosition.get(position)
+  }
+
+  /** The id of the request at a position. */
+  idAt(position: number): string {
+    return (
+      this.chosenAt(position) ?? formatId(this.#run, this.#attempt, this.#members[position] ?? -1)
+    )
+  }
+}

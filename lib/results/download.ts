@@ -1,0 +1,170 @@
+import type { Api } from '../api/api.ts'
+import { errorOf } from '../api/api.ts'
+import { failureOf, type Failure } from '../api/failure.ts'
+import { backoff, waitBeforeRetry } from '../api/patience.ts'
+import { BrokenBody, isSdkError } from '../api/sdk-error.ts'
+import { BatchStreamError } from '../errors.ts'
+import { AppendFile } from '../job/append-file.ts'
+import { replaceFile } from '../job/disk.ts'
+import type { Job } from '../job/job.ts'
+import { RESULTS_KEPT_MS, SILENCE_MS } from '../limits.ts'
+import type { Ids } from './ids.ts'
+import { Splitter } from './split.ts'
+import { Verifier } from './verify.ts'
+
+/** A set that is short or cannot be trusted is fetched so often before that is taken for the truth. */
+const DOWNLOADS = 5
+
+export interface DownloadOptions {
+  readonly job: Job
+  readonly api: Api
+  readonly number: number
+  readonly ids: Ids
+  readonly signal: AbortSignal
+  /** How long a 404 is taken for a hiccup. */
+  readonly settleMs: number
+  readonly onWait: (why: string) => void
+}
+
+/**
+ * Brings a batch's result set to disk and proves it whole: every line parses, every id is ours and comes once, and the
+ * counts agree. Only then does the journal say `fetched`, durably. A set that stays short leaves its requests unanswered; one
+ * that stays dirty is `CBS_API`, and is kept beside the job.
+ */
+export async function download(options: DownloadOptions): Promise<void> {
+  const { job, api, number, onWait, signal } = options
+  const { counts, resultsUrl, id, requests, submittedAt } = job.batch(number)
+  if (counts === null || resultsUrl === null) {
+    return await without(job, number, `the API does not know batch ${id ?? number} (any more)`)
+  }
+  // With the key of another workspace every set would look as if it were gone.
+  await api.proveWorkspace()
+  const began = job.clock.elapsed()
+  let bad = 0
+  for (let failures = 1; ; failures++) {
+    const verifier = new Verifier(options.ids, requests, counts)
+    try {
+      const bytes = await fetchOnce(options, resultsUrl, verifier)
+      const verdict = verifier.end()
+      bad += 1
+      if (verdict.kind === 'whole' || (verdict.kind === 'short' && bad >= DOWNLOADS)) {
+        const why =
+          verdict.kind === 'short'
+            ? 'the API ended the batch and gave no line for this request'
+            : null
+        return await keep(options, verifier, bytes, why)
+      }
+      const what =
+        verdict.kind === 'short' ? `it has ${verifier.lines} lines of ${requests}` : verdict.why
+      if (bad >= DOWNLOADS) throw await dirty(job, number, what)
+      onWait(`the results of batch ${id} are not whole (${what}); fetching them again`)
+      await job.clock.sleep(backoff({ failures: bad, random: Math.random() }), signal)
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason
+      if (cause instanceof BatchStreamError) throw cause
+      await api.hear(cause)
+      const failure = failureOf(cause, job.serverTime.now() ?? job.clock.now())
+      const forMs = job.clock.elapsed() - began
+      if (failure.kind === 'gone' && (isArchived(job, submittedAt) || forMs >= options.settleMs)) {
+        return await without(job, number, goneFor(job, id, submittedAt))
+      }
+      await rest(options, failure, failures, forMs)
+    }
+  }
+}
+
+/** One download, written as it comes and checked line by line. */
+async function fetchOnce(
+  { job, api, number, signal }: DownloadOptions,
+  url: string,
+  verifier: Verifier,
+): Promise<number> {
+  const file = new AppendFile(await job.disk.open(job.path(number, 'results'), 'create'), 0)
+  const quiet = new AbortController()
+  const over = new AbortController()
+  let last = job.clock.elapsed()
+  const watch = async (): Promise<void> => {
+    const stop = AbortSignal.any([signal, over.signal])
+    for (let left = SILENCE_MS; left > 0; left = last + SILENCE_MS - job.clock.elapsed())
+      await job.clock.sleep(left, stop)
+    quiet.abort()
+  }
+  const watching = watch().catch(() => {})
+  try {
+    const body = await api.download(url, AbortSignal.any([signal, quiet.signal]))
+    const splitter = new Splitter()
+    for await (const part of body) {
+      last = job.clock.elapsed()
+      const chunk = Buffer.from(part.buffer, part.byteOffset, part.byteLength)
+      file.append(chunk)
+      for (const line of splitter.push(chunk)) verifier.take(line)
+      if (file.full) await file.flush()
+    }
+    for (const line of splitter.end()) verifier.take(line)
+    await file.sync()
+    return file.size
+  } catch (cause) {
+    // What breaks a body in the middle is fetch's, not the SDK's; it means that the connection broke.
+    if (cause instanceof BatchStreamError || signal.aborted || isSdkError(cause)) throw cause
+    throw new BrokenBody(cause)
+  } finally {
+    over.abort()
+    await watching
+    await file.close()
+  }
+}
+
+async function keep(
+  { job, number }: DownloadOptions,
+  verifier: Verifier,
+  bytes: number,
+  why: string | null,
+): Promise<void> {
+  await replaceFile(job.disk, job.path(number, 'lines'), verifier.index)
+  await job.note({ type: 'fetched', number, lines: verifier.lines, bytes, why }, true)
+}
+
+/** There is nothing to fetch: every request of the batch stays unanswered. */
+async function without(job: Job, number: number, why: string): Promise<void> {
+  await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why }, true)
+}
+
+async function rest(
+  { job, number, signal, onWait, settleMs }: DownloadOptions,
+  failure: Failure,
+  failures: number,
+  forMs: number,
+): Promise<void> {
+  const trouble = { failures, forMs, known: job.serverTime.heard, random: Math.random() }
+  const waitMs =
+    failure.kind === 'gone'
+      ? Math.min(backoff(trouble), Math.max(1, settleMs - forMs))
+      : waitBeforeRetry(failure, trouble)
+  if (waitMs === null) throw errorOf(`fetch the results of batch ${number}`, failure)
+  onWait(failure.message)
+  await job.clock.sleep(waitMs, signal)
+}
+
+async function dirty(job: Job, number: number, why: string): Promise<BatchStreamError> {
+  const kept = `${job.path(number, 'results')}.dirty`
+  await job.disk.rename(job.path(number, 'results'), kept)
+  return new BatchStreamError(
+    'CBS_API',
+    `the results of batch ${job.batch(number).id} cannot be trusted after ${DOWNLOADS} downloads: ${why}. They are kept in ${kept}; no row of them was written`,
+  )
+}
+
+/** By the API's clock where it has told it: ours may be wrong. */
+function isArchived(job: Job, submittedAt: number | null): boolean {
+  return (
+    submittedAt !== null &&
+    (job.serverTime.now() ?? job.clock.now()) - submittedAt > RESULTS_KEPT_MS
+  )
+}
+
+function goneFor(job: Job, id: string | null, submittedAt: number | null): string {
+  const when =
+    submittedAt === null ? 'an unknown day' : new Date(submittedAt).toISOString().slice(0, 10)
+  const now = new Date(job.serverTime.now() ?? job.clock.now()).toISOString().slice(0, 10)
+  return `the API has no results for batch ${id} (404 on ${now}); it was submitted on ${when}, and results are kept for 29 days`
+}

@@ -1,0 +1,102 @@
+// takes  EndedBatch
+// gives  Result, one for each record of the batch, in input order
+// next   retry, or a writer
+import type Anthropic from '@anthropic-ai/sdk'
+import { Transform, type TransformCallback } from 'node:stream'
+import { Api } from '../api/api.ts'
+import { wholeNumber, wrapError } from '../errors.ts'
+import type { EndedBatch } from '../flow.ts'
+import type { Job } from '../job/job.ts'
+import { DEFAULT_SETTLE_MS } from '../limits.ts'
+import { answerCheck, type AnswerCheck } from '../schema/answer-check.ts'
+import type { JsonSchema } from '../schema/load.ts'
+import { pushAll, typed, type Stage } from '../stage.ts'
+import { BatchIds } from './batch-ids.ts'
+import { download } from './download.ts'
+import { ForeignIds, type Ids } from './ids.ts'
+import type { Result } from './result.ts'
+import { rowsOf } from './rows.ts'
+
+export interface FetchResultsOptions {
+  readonly client: Anthropic
+  /**
+   * How long a 404 on the results of a young batch is taken for a hiccup.
+   * @default 600000
+   */
+  readonly settleMs?: number
+  /** Told when a download has to be made again, and why. */
+  readonly onWait?: (batch: EndedBatch, why: string) => void
+  /**
+   * The JSON Schema that `template` asked for: each full answer is read as JSON and held to it, one that breaks it is
+   * `invalid`.
+   */
+  readonly schema?: JsonSchema | undefined
+  readonly job?: Job | undefined
+}
+
+/**
+ * Fetches the results of each batch, once: they are written to the job as they come, proven complete and ours, and only
+ * then given on, each with the record it answers. Ends with `CBS_API` when a set cannot be trusted.
+ */
+export function fetchResults(options: FetchResultsOptions): Stage<EndedBatch, Result> {
+  wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
+  return typed(new FetchResults(options))
+}
+
+export class FetchResults extends Transform {
+  readonly #options: FetchResultsOptions
+  readonly #check: AnswerCheck | undefined
+  readonly #stop = new AbortController()
+  #job: Job | undefined
+  #working: Promise<void> = Promise.resolve()
+
+  constructor(options: FetchResultsOptions) {
+    super({ readableObjectMode: true, writableObjectMode: true, writableHighWaterMark: 1 })
+    this.#options = options
+    this.#check = options.schema && answerCheck(options.schema)
+  }
+
+  override _transform(batch: EndedBatch, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.#working = this.#take(batch).then(
+      () => done(),
+      cause =>
+        done(wrapError('CBS_API', `the results of batch ${batch.number} cannot be fetched`, cause)),
+    )
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#stop.abort()
+    const leave = async (): Promise<void> => {
+      await this.#working
+      await this.#job?.release(this)
+    }
+    leave().then(
+      () => done(error),
+      cause => done(error ?? cause),
+    )
+  }
+
+  async #take(batch: EndedBatch): Promise<void> {
+    const { job, number } = batch
+    if (!this.#job) {
+      this.#job = job
+      job.retain()
+    }
+    const { phase, foreign, requests } = job.batch(number)
+    const ids: Ids = foreign ? new ForeignIds() : await BatchIds.of(job, number)
+    if (phase === 'ended') await this.#download(batch, ids)
+    else if (phase === 'sealed' && requests === 0)
+      await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
+    for await (const rows of rowsOf(batch, ids, this.#check))
+      await pushAll(this, rows, this.#stop.signal)
+  }
+
+  async #download(batch: EndedBatch, ids: Ids): Promise<void> {
+    const { client, settleMs = DEFAULT_SETTLE_MS, onWait } = this.#options
+    const { job, number } = batch
+    const signal = this.#stop.signal
+    const tell = (why: string): void => onWait?.(batch, why)
+    const api = new Api({ client, job, signal, onTrouble: ({ message }) => tell(message) })
+    await download({ job, api, number, ids, signal, settleMs, onWait: tell })
+  }
+}

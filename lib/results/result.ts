@@ -1,0 +1,184 @@
+import type { EndedBatch, Problem, SourceRecord } from '../flow.ts'
+import type { AnswerCheck, Checked } from '../schema/answer-check.ts'
+import { statusOfType, type Status } from './status.ts'
+
+export type { Status } from './status.ts'
+
+/** A result line as the API writes it, as far as we read it. Docs' sample lines omit fields that the types promise. */
+interface Line {
+  readonly custom_id: string
+  readonly result: {
+    readonly type: string
+    readonly message?: Message
+    readonly error?: { readonly error?: { readonly type?: string; readonly message?: string } }
+  }
+}
+
+interface Message {
+  readonly model?: string
+  readonly content?: readonly { readonly type: string; readonly text?: string }[]
+  readonly stop_reason?: string | null
+  readonly stop_details?: {
+    readonly explanation?: string | null
+    readonly category?: string | null
+  } | null
+  readonly usage?: Usage
+}
+
+/** Token counts as the API sent them. */
+export type Usage = Readonly<Record<string, unknown>>
+
+/** What a Result is made of: the API's line, or the reason why there is none. */
+export interface ResultParts {
+  readonly batch: EndedBatch
+  /** null where the record never got one. */
+  readonly customId: string | null
+  /** Undefined for a batch that some other tool made. */
+  readonly record: SourceRecord | undefined
+  /** The API's line without its line end; null where there is none. */
+  readonly raw: Buffer | null
+  /** Why there is no line. */
+  readonly without?: { readonly status: 'rejected' | 'unanswered'; readonly problem: Problem }
+  /** True for the last row of its batch. */
+  readonly last: boolean
+  /** Holds a full answer to the schema that was asked for. */
+  readonly check?: AnswerCheck | undefined
+}
+
+/** The answer to one record. The API's line is parsed when something of it is first read. */
+export class Result {
+  readonly customId: string | null
+  readonly record: SourceRecord | undefined
+  readonly raw: Buffer | null
+  readonly batch: EndedBatch
+  readonly last: boolean
+  readonly #without: ResultParts['without']
+  readonly #check: AnswerCheck | undefined
+  #line: Line | undefined
+  #checked: Checked | undefined
+
+  constructor(parts: ResultParts) {
+    this.batch = parts.batch
+    this.customId = parts.customId
+    this.record = parts.record
+    this.raw = parts.raw
+    this.last = parts.last
+    this.#without = parts.without
+    this.#check = parts.check
+  }
+
+  get batchId(): string | null {
+    return this.raw ? this.batch.id : this.status === 'unanswered' ? this.batch.id : null
+  }
+
+  /** How many times the record was asked, this answer's included. */
+  get attempt(): number {
+    return this.batch.attempt
+  }
+
+  get status(): Status {
+    if (this.#without) return this.#without.status
+    return this.#broken ? 'invalid' : this.#sent
+  }
+
+  /** The text blocks joined, never just the first block (thinking comes before it); null where there is no text. */
+  get response(): string | null {
+    const content = this.#message?.content
+    if (!content) return null
+    const texts = content.filter(block => block.type === 'text').map(block => block.text ?? '')
+    return texts.length > 0 ? texts.join('') : null
+  }
+
+  /**
+   * What a row gives as the response: with a schema the JSON value that a full answer holds, null for one that is `invalid`;
+   * without a schema, and where the answer was cut or refused, the text.
+   */
+  get value(): unknown {
+    const verdict = this.#verdict
+    if (!verdict) return this.response
+    return 'value' in verdict ? verdict.value : null
+  }
+
+  get stopReason(): string | null {
+    return this.#message?.stop_reason ?? null
+  }
+
+  get model(): string | null {
+    return this.#message?.model ?? null
+  }
+
+  get usage(): Usage | null {
+    return this.#message?.usage ?? null
+  }
+
+  /** Why there is no full answer; null for a succeeded one. */
+  get error(): Problem | null {
+    if (this.#without) return this.#without.problem
+    const status = this.status
+    if (status === 'succeeded') return null
+    if (this.#broken) return this.#broken
+    if (status === 'errored') return this.#apiError()
+    if (status === 'refused') return this.#refusal()
+    if (status === 'incomplete') return incomplete(this.stopReason)
+    return { type: status, message: SENTENCES[status as 'expired' | 'canceled'] }
+  }
+
+  #apiError(): Problem {
+    const result = this.#parsed?.result
+    if (result?.type !== 'errored') {
+      return {
+        type: 'unknown_result_type',
+        message: `the API answered with a result type this version does not know: ${result?.type}`,
+      }
+    }
+    // The useful error is nested twice; `result.error.type` is always the word "error".
+    const error = result.error?.error
+    return {
+      type: error?.type ?? 'unknown_error',
+      message: error?.message ?? 'the API gave no reason',
+    }
+  }
+
+  #refusal(): Problem {
+    const details = this.#message?.stop_details
+    const why =
+      details?.explanation ??
+      (details?.category ? `category ${details.category}` : 'no reason given')
+    return { type: 'refusal', message: `the model refused: ${why}` }
+  }
+
+  /** The status that the API's own line says. */
+  get #sent(): Status {
+    return statusOfType(this.#parsed?.result.type ?? '', this.stopReason)
+  }
+
+  /** What the schema says of a full answer; undefined where there is neither of both. */
+  get #verdict(): Checked | undefined {
+    if (!this.#check || this.#without || this.#sent !== 'succeeded') return undefined
+    return (this.#checked ??= this.#check(this.response))
+  }
+
+  get #broken(): Problem | undefined {
+    const verdict = this.#verdict
+    return verdict && 'problem' in verdict ? verdict.problem : undefined
+  }
+
+  get #message(): Message | undefined {
+    return this.#parsed?.result.message
+  }
+
+  get #parsed(): Line | undefined {
+    if (!this.raw) return undefined
+    return (this.#line ??= JSON.parse(this.raw.toString('utf8')))
+  }
+}
+
+const SENTENCES = {
+  expired: 'the batch expired before this request was answered',
+  canceled: 'the batch was canceled before this request was answered',
+}
+
+function incomplete(stopReason: string | null): Problem {
+  const why = stopReason === 'max_tokens' ? 'it reached max_tokens' : `stop_reason is ${stopReason}`
+  return { type: 'incomplete', message: `the answer was cut: ${why}` }
+}

@@ -1,0 +1,78 @@
+import type { Counts } from '../job/event.ts'
+import type { Ids } from './ids.ts'
+import { readLine } from './read-line.ts'
+import type { Line } from './split.ts'
+
+// An index entry: where a request's line begins (6 bytes) and its length (4), 0 where it has none. Little-endian.
+export const LINE_ENTRY = 10
+
+/** What is wrong with a result set. `short`: lines are missing and nothing else; `dirty`: it cannot be trusted. */
+export type Verdict =
+  | { readonly kind: 'whole' }
+  | { readonly kind: 'short' }
+  | { readonly kind: 'dirty'; readonly why: string }
+
+/** Checks a result set line by line, and notes where each request's line lies. */
+export class Verifier {
+  readonly #ids: Ids
+  readonly #requests: number
+  readonly #counts: Counts
+  readonly #tally: Record<string, number> = {}
+  readonly index: Buffer
+  #lines = 0
+  #dirt: string | undefined
+
+  constructor(ids: Ids, requests: number, counts: Counts) {
+    this.#ids = ids
+    this.#requests = requests
+    this.#counts = counts
+    this.index = Buffer.alloc(requests * LINE_ENTRY)
+  }
+
+  get lines(): number {
+    return this.#lines
+  }
+
+  take(line: Line): void {
+    if (line.bytes.length === 0) return
+    const head = readLine(line.bytes)
+    if (!head) return this.#soil(`the line at byte ${line.start} is no result`)
+    const position = this.#ids.position(head.customId)
+    if (position === -1)
+      return this.#soil(
+        `the line at byte ${line.start} has the custom_id ${head.customId}, which is not of this batch`,
+      )
+    const at = position * LINE_ENTRY
+    if (position >= this.#requests)
+      return this.#soil(`it has more lines than the batch has requests (${this.#requests})`)
+    if (this.index.readUInt32LE(at + 6) !== 0)
+      return this.#soil(`the custom_id ${head.customId} comes twice`)
+    this.index.writeUIntLE(line.start, at, 6)
+    this.index.writeUInt32LE(line.bytes.length, at + 6)
+    this.#lines += 1
+    this.#tally[head.type] = (this.#tally[head.type] ?? 0) + 1
+  }
+
+  /** The verdict once all lines are in. */
+  end(): Verdict {
+    if (this.#dirt !== undefined) return { kind: 'dirty', why: this.#dirt }
+    if (this.#lines < this.#requests) return { kind: 'short' }
+    const known = ['succeeded', 'errored', 'canceled', 'expired'] as const
+    const unknown = this.#lines - known.reduce((sum, type) => sum + (this.#tally[type] ?? 0), 0)
+    for (const type of known) {
+      const lines = this.#tally[type] ?? 0
+      // A type that this version does not know is counted somewhere: then the tallies prove nothing.
+      if (unknown === 0 && lines !== this.#counts[type]) {
+        return {
+          kind: 'dirty',
+          why: `it has ${lines} lines of type ${type}, the batch says ${this.#counts[type]}`,
+        }
+      }
+    }
+    return { kind: 'whole' }
+  }
+
+  #soil(why: string): void {
+    this.#dirt ??= why
+  }
+}

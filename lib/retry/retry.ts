@@ -1,0 +1,153 @@
+// takes  Result
+// gives  Result: where a failure is worth another try, the answer to that one instead
+// next   a writer
+import { Readable, Transform, type TransformCallback } from 'node:stream'
+import { each, from } from '../chain.ts'
+import { wholeNumber, wrapError, wrongOption } from '../errors.ts'
+import type { SourceRecord } from '../flow.ts'
+import { askedAfter } from '../job/asked.ts'
+import { Bits } from '../job/bits.ts'
+import type { Job } from '../job/job.ts'
+import type { Result } from '../results/result.ts'
+import { pushAll, typed, type Stage } from '../stage.ts'
+import { isPassing } from './policy.ts'
+
+export interface RetryOptions {
+  /**
+   * New tries of a record at most.
+   * @default 2
+   */
+  readonly attempts?: number
+  /**
+   * Makes the pipeline that asks again: template, aggregate (which is told the attempt), submit, awaitEnd, fetchResults. Each
+   * try has a pipeline of its own.
+   */
+  readonly through: (attempt: number) => Stage<SourceRecord, Result>
+  /**
+   * Which failures are asked again.
+   * @default expired rows and server errors, while attempts are left
+   */
+  readonly ask?: (result: Result) => boolean
+  /** The job of the results. */
+  readonly job?: Job | undefined
+}
+
+/**
+ * Asks again for failures that say nothing about the request: expired rows and server errors. When all else is answered they
+ * go out together, in batches of just those; what fails again goes into the next try. Their rows come last.
+ */
+export function retry(options: RetryOptions): Stage<Result, Result> {
+  if (typeof options.through !== 'function')
+    throw wrongOption('through', 'a function that makes a pipeline', options.through)
+  wholeNumber('attempts', options.attempts ?? 2, 0, 1000)
+  return typed(new Retry(options))
+}
+
+export class Retry extends Transform {
+  readonly #through: RetryOptions['through']
+  readonly #ask: (result: Result) => boolean
+  #job: Job | undefined
+  /** Records that a later try has asked already, by the journal. */
+  #asked: Bits | undefined
+  #again = new Bits()
+  #holds = false
+  #round: Readable | undefined
+  readonly #stop = new AbortController()
+  #flushing: Promise<void> = Promise.resolve()
+
+  constructor(options: RetryOptions) {
+    super({ objectMode: true })
+    const attempts = options.attempts ?? 2
+    this.#through = options.through
+    this.#ask = options.ask ?? (result => result.attempt <= attempts && isPassing(result))
+    this.#job = options.job
+    options.job?.retain()
+  }
+
+  override _transform(result: Result, _encoding: BufferEncoding, done: TransformCallback): void {
+    if (this.#asked) return this.#take(result, done)
+    this.#begin(result).then(
+      () => this.#take(result, done),
+      cause => done(wrapError('CBS_DISK', 'the tries of this job cannot be read', cause)),
+    )
+  }
+
+  override _flush(done: TransformCallback): void {
+    this.#flushing = this.#rounds().then(
+      () => done(),
+      cause => done(wrapError('CBS_STAGE', 'a record cannot be asked again', cause)),
+    )
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#stop.abort()
+    this.#round?.destroy()
+    const leave = async (): Promise<void> => {
+      await this.#flushing
+      await this.#job?.release(this)
+    }
+    leave().then(
+      () => done(error),
+      cause => done(error ?? cause),
+    )
+  }
+
+  async #begin({ batch }: Result): Promise<void> {
+    if (!this.#job) {
+      this.#job = batch.job
+      batch.job.retain()
+    }
+    this.#asked = await askedAfter(batch.job, 1)
+  }
+
+  #take(result: Result, done: TransformCallback): void {
+    let held
+    try {
+      held = this.#holdsBack(result)
+    } catch (cause) {
+      // What `ask` throws, or an answer on disk that cannot be read, must end the stream and not the process.
+      return done(wrapError('CBS_STAGE', 'it cannot be told whether to ask a record again', cause))
+    }
+    if (held) done()
+    else done(null, result)
+  }
+
+  #holdsBack(result: Result): boolean {
+    const ordinal = result.record?.ordinal
+    if (ordinal === undefined || result.status === 'rejected') return false
+    if (this.#asked?.has(ordinal)) return true
+    if (!this.#ask(result)) return false
+    this.#again.add(ordinal)
+    this.#holds = true
+    return true
+  }
+
+  async #rounds(): Promise<void> {
+    const job = this.#job
+    if (!job) return
+    for (let attempt = 2; this.#holds || hasAttempt(job, attempt); attempt++) {
+      this.#asked = await askedAfter(job, attempt)
+      if (this.destroyed) return
+      const again = this.#again
+      this.#again = new Bits()
+      this.#holds = false
+      const round = from(Readable.from(recordsOf(job, again, attempt)), this.#through(attempt))
+      this.#round = round
+      for await (const result of each(round)) {
+        if (!this.#holdsBack(result)) await pushAll(this, [result], this.#stop.signal)
+      }
+    }
+  }
+}
+
+/** True while the journal has batches of this try or a later one. */
+function hasAttempt(job: Job, attempt: number): boolean {
+  return [...job.state.batches.values()].some(
+    batch => batch.attempt >= attempt && batch.phase !== 'void',
+  )
+}
+
+async function* recordsOf(job: Job, ordinals: Bits, attempt: number): AsyncGenerator<SourceRecord> {
+  const reader = job.records.reader(job)
+  for (const ordinal of ordinals) yield await reader.read(ordinal, attempt)
+}

@@ -1,0 +1,86 @@
+import { Transform, type Duplex, type Readable } from 'node:stream'
+import { wrapError, wrongOption } from './errors.ts'
+
+declare const flow: unique symbol
+
+/** A stream that takes `In` and gives `Out`. The types are checked where stages are joined and cost nothing at run time. */
+export interface Stage<In, Out> extends Duplex {
+  readonly [flow]?: (input: In) => Out
+}
+
+/** Gives a plain stream its element types. */
+export function typed<In, Out>(stream: Readable): Stage<In, Out> {
+  // The phantom property exists for the compiler alone; no runtime value carries it.
+  return stream as Stage<In, Out>
+}
+
+/** What a user's function may give: a value, nothing (the item is dropped), or several values. */
+export type Given<Out> = Out | undefined | Iterable<Out> | AsyncIterable<Out>
+
+/**
+ * A stage made of a function, called once per item and one item at a time. It may be async; `undefined` drops the item,
+ * an iterable (that is no string or Buffer) gives each of its values. What it throws ends the pipeline as `CBS_STAGE`.
+ */
+export function stage<In, Out>(fn: (item: In) => Given<Out> | Promise<Given<Out>>): Stage<In, Out> {
+  if (typeof fn !== 'function') throw wrongOption('fn', 'a function', fn)
+  async function* call(item: In): AsyncGenerator<Out> {
+    const given = await fn(item)
+    if (given === undefined || given === null) return
+    if (!isMany(given)) return yield given
+    // A null among them would end the stream, so it is dropped like a single one.
+    for await (const one of given) if (one !== undefined && one !== null) yield one
+  }
+  const through = new Transform({
+    objectMode: true,
+    // Rejections become stream errors here: an async transform that rejects would hang the pipeline.
+    transform(item: In, _encoding, done) {
+      pushAll(through, call(item)).then(
+        () => done(),
+        cause => done(wrapError('CBS_STAGE', 'a stage of yours failed', cause)),
+      )
+    },
+  })
+  return typed(through)
+}
+
+function isMany<Out>(
+  given: Out | Iterable<Out> | AsyncIterable<Out>,
+): given is Iterable<Out> | AsyncIterable<Out> {
+  if (typeof given !== 'object' || given === null || given instanceof Uint8Array) return false
+  return Symbol.iterator in given || Symbol.asyncIterator in given
+}
+
+/**
+ * Pushes every value of a sequence as fast as the reader takes them and no faster: `push` answers false when the buffer
+ * is full, and the stream's next `_read` says when to go on. Ends when the stream is destroyed; a stage whose `_destroy`
+ * waits for this gives the signal that it aborts there, since `close` comes only after `_destroy`.
+ */
+export async function pushAll<T>(
+  stream: Transform,
+  values: AsyncIterable<T> | Iterable<T>,
+  signal?: AbortSignal,
+): Promise<void> {
+  for await (const value of values) {
+    if (stream.destroyed) return
+    if (!stream.push(value) && !stream.destroyed) await readAgain(stream, signal)
+  }
+}
+
+/** Resolves when the reader asks for more, when the stream is closed or when the signal aborts. */
+function readAgain(stream: Duplex, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise(resolve => {
+    const read = stream._read
+    const go = (): void => {
+      stream._read = read
+      stream.off('close', go)
+      signal?.removeEventListener('abort', go)
+      resolve()
+    }
+    stream.once('close', go)
+    signal?.addEventListener('abort', go)
+    stream._read = size => {
+      go()
+      read.call(stream, size)
+    }
+  })
+}

@@ -1,0 +1,142 @@
+import type { Api, RemoteBatch } from '../api/api.ts'
+import { BatchStreamError } from '../errors.ts'
+import type { Job } from '../job/job.ts'
+import { EXPIRES_AFTER_MS } from '../limits.ts'
+import { BatchIds } from '../results/batch-ids.ts'
+import { firstCustomId } from '../results/first-line.ts'
+import {
+  createdFrom,
+  isCandidate,
+  judge,
+  type Proof,
+  sureElapsed,
+  type Unknown,
+  type Verdict,
+} from './reconcile.ts'
+
+/** The shortest and the longest pause between two looks at the list. */
+const FIRST_LOOK_MS = 1000
+const LONGEST_LOOK_MS = 60_000
+
+export interface SearchOptions {
+  readonly job: Job
+  readonly api: Api
+  readonly number: number
+  readonly settleMs: number
+  readonly signal: AbortSignal
+  /** Ids that other jobs of this machine own. */
+  readonly ownedElsewhere: () => Promise<ReadonlySet<string>>
+  /** Told whenever the search has to go on waiting, and why. */
+  readonly onWait: (why: string) => void
+}
+
+/**
+ * Looks for a batch whose create has an unknown outcome until it is found or proven not to exist. `resend`: it is
+ * safe to send again. `lost`: it may be ours and can never be proven.
+ */
+export async function search(
+  options: SearchOptions,
+): Promise<{ adopt: string } | 'resend' | 'lost'> {
+  const { job, settleMs, signal } = options
+  const unknown = await unknownOf(options)
+  const began = job.clock.elapsed()
+  const proofs = new Map<string, Proof>()
+  for (const [id, is] of Object.entries(job.batch(options.number).suspects))
+    if (is === 'cleared') proofs.set(id, 'foreign')
+  for (let look = 0; ; look++) {
+    // A listing proves absence only if it was asked for after the settle time had passed.
+    const settled = settledFor(job, unknown.serverAt, began) >= settleMs
+    const listed = await listFrom(options.api, createdFrom(unknown))
+    const owned = new Set([...ownedBy(job), ...(await options.ownedElsewhere())])
+    for (const batch of listed) {
+      if (
+        isCandidate(batch, unknown, owned) &&
+        job.batch(options.number).suspects[batch.id] === undefined
+      ) {
+        await job.note({ type: 'suspect', number: options.number, id: batch.id }, false)
+      }
+    }
+    const verdict = await verdictOn(options, unknown, listed, owned, proofs, settled)
+    if (verdict.kind === 'adopt') return { adopt: verdict.id }
+    if (verdict.kind === 'resend') return 'resend'
+    const waited = settledFor(job, unknown.serverAt, began)
+    // What may be ours cannot come back after a batch's whole life: its rows are given up, and never sent on a guess.
+    if (verdict.for === 'proof' && waited > EXPIRES_AFTER_MS + settleMs) return 'lost'
+    options.onWait(verdict.why)
+    const rest = settleMs - waited
+    const pause = Math.min(FIRST_LOOK_MS * 2 ** Math.min(look, 6), LONGEST_LOOK_MS)
+    await job.clock.sleep(rest > 0 ? Math.min(rest, pause) : pause, signal)
+  }
+}
+
+async function verdictOn(
+  options: SearchOptions,
+  unknown: Unknown,
+  listed: readonly RemoteBatch[],
+  owned: ReadonlySet<string>,
+  proofs: Map<string, Proof>,
+  settled: boolean,
+): Promise<Exclude<Verdict, { kind: 'prove' }>> {
+  const { job, number } = options
+  for (const [id, proof] of proofs) if (proof === 'unreadable') proofs.delete(id)
+  for (;;) {
+    const suspects = Object.keys(job.batch(number).suspects)
+    const verdict = judge(unknown, { listed, owned, proofs, suspects, settled })
+    if (verdict.kind !== 'prove') return verdict
+    for (const candidate of verdict.candidates) {
+      const proof = await prove(options, candidate)
+      proofs.set(candidate.id, proof)
+      if (proof === 'foreign') await job.note({ type: 'cleared', number, id: candidate.id }, false)
+      if (proof === 'ours') break
+    }
+  }
+}
+
+/** Looks at the first result line of an ended batch: its custom_id says whose it is. */
+async function prove(
+  { job, api, number, signal }: SearchOptions,
+  candidate: RemoteBatch,
+): Promise<Proof> {
+  if (candidate.results_url === null) return 'unreadable'
+  try {
+    const id = await firstCustomId(api, candidate.results_url, job.clock, signal)
+    if (id === undefined) return 'unreadable'
+    return (await BatchIds.of(job, number)).position(id) === -1 ? 'foreign' : 'ours'
+  } catch (cause) {
+    if (signal.aborted || cause instanceof BatchStreamError) throw cause
+    return 'unreadable'
+  }
+}
+
+/** Every batch of the workspace back to a time; pages go newest first. */
+async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
+  const listed: RemoteBatch[] = []
+  let after: string | undefined
+  for (;;) {
+    const page = await api.list(after)
+    listed.push(...page.data)
+    const oldest = page.data.at(-1)
+    if (!page.has_more || page.last_id === null || !oldest || Date.parse(oldest.created_at) < from)
+      return listed
+    after = page.last_id
+  }
+}
+
+function settledFor(job: Job, serverAt: number | null, began: number): number {
+  return sureElapsed(job.clock.elapsed() - began, serverAt, job.serverTime.now())
+}
+
+async function unknownOf({ job, api, number, settleMs }: SearchOptions): Promise<Unknown> {
+  const { requests, armed } = job.batch(number)
+  // Only an armed batch is looked for.
+  const { at, serverAt } = armed as NonNullable<typeof armed>
+  if (serverAt !== null) return { requests, serverAt, at, settleMs }
+  // Our clock may be wrong by any number of days, and an answer of the API's tells by how much.
+  if (job.serverTime.now() === null) await api.list(undefined, 1)
+  const behind = (job.serverTime.now() ?? job.clock.now()) - job.clock.now()
+  return { requests, serverAt, at: at + behind, settleMs }
+}
+
+function ownedBy(job: Job): string[] {
+  return [...job.state.batches.values()].map(batch => batch.id).filter(id => id !== null)
+}

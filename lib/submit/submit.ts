@@ -1,0 +1,268 @@
+// takes  SealedBatch
+// gives  SubmittedBatch: the API has it, once, and the journal knows its id
+// next   awaitEnd
+import type Anthropic from '@anthropic-ai/sdk'
+import { Transform, type TransformCallback } from 'node:stream'
+import { Api, errorOf } from '../api/api.ts'
+import type { Failure } from '../api/failure.ts'
+import { waitBeforeRetry } from '../api/patience.ts'
+import { wholeNumber, wrapError } from '../errors.ts'
+import type { SealedBatch, SubmittedBatch } from '../flow.ts'
+import type { Job } from '../job/job.ts'
+import { DEFAULT_SETTLE_MS } from '../limits.ts'
+import { typed, type Stage } from '../stage.ts'
+import { deliver } from './deliver.ts'
+import { divide } from './divide.ts'
+import { checkRoom } from './room.ts'
+import { search } from './search.ts'
+
+export interface SubmitOptions {
+  readonly client: Anthropic
+  /**
+   * How long a create whose outcome is unknown is looked for before it is sent again.
+   * @default 600000
+   */
+  readonly settleMs?: number
+  /**
+   * Ids of batches that other jobs own, so that none of them is taken for ours.
+   * @default none
+   */
+  readonly ownedElsewhere?: () => Promise<ReadonlySet<string>>
+  /** Told when a batch has to wait, and for what. */
+  readonly onWait?: (batch: SealedBatch, why: string) => void
+  /** Told when the API's queue takes no more for now (429); the batch waits and goes out later. */
+  readonly onBusy?: () => void
+  /**
+   * Asked before a batch is sent: false leaves it sealed, and nothing of it is given on. A cap on spending decides so.
+   * @default yes
+   */
+  readonly admit?: ((batch: SealedBatch, signal: AbortSignal) => Promise<boolean>) | undefined
+  /** Only for symmetry with the other stages: a batch knows its job. */
+  readonly job?: Job | undefined
+}
+
+/**
+ * Sends each batch exactly once. An unknown outcome (silence, a 5xx, a death between two lines of the journal) is looked up
+ * in the API's list and never assumed: that costs time, never money. Ends with `CBS_ACCESS` when the key, the billing or a
+ * spend limit stops it, `CBS_API` when the API refuses what no change of ours can mend.
+ */
+export function submit(options: SubmitOptions): Stage<SealedBatch, SubmittedBatch> {
+  wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
+  return typed(new Submit(options))
+}
+
+export class Submit extends Transform {
+  readonly #options: SubmitOptions
+  readonly #stop = new AbortController()
+  /** Batches whose outcome is unknown, being looked for while others go on. */
+  readonly #searches = new Set<Promise<void>>()
+  /** Batches that are on their way and not armed yet; their counts are taken already. */
+  readonly #sending = new Set<number>()
+  #taking: Promise<void> = Promise.resolve()
+  #job: Job | undefined
+  #api: Api | undefined
+
+  constructor(options: SubmitOptions) {
+    super({ objectMode: true, highWaterMark: 1 })
+    this.#options = options
+  }
+
+  override _transform(
+    batch: SealedBatch,
+    _encoding: BufferEncoding,
+    done: TransformCallback,
+  ): void {
+    this.#taking = this.#take(batch).then(
+      () => done(),
+      cause => done(this.#wrap(cause)),
+    )
+  }
+
+  override _flush(done: TransformCallback): void {
+    // A search that ends may start another, for the parts of a batch that had to be divided.
+    const finish = async (): Promise<void> => {
+      while (this.#searches.size > 0) await Promise.all(this.#searches)
+    }
+    finish().then(
+      () => done(),
+      cause => done(this.#wrap(cause)),
+    )
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#stop.abort()
+    const leave = async (): Promise<void> => {
+      await this.#taking
+      await Promise.allSettled(this.#searches)
+      await this.#job?.release(this)
+    }
+    leave().then(
+      () => done(error),
+      cause => done(error ?? cause),
+    )
+  }
+
+  async #take(batch: SealedBatch): Promise<void> {
+    const { job, number } = batch
+    if (this.#job === undefined) {
+      this.#job = job
+      job.retain()
+      this.#api = new Api({
+        client: this.#options.client,
+        job,
+        signal: this.#stop.signal,
+        onTrouble: trouble => this.#options.onWait?.(batch, trouble.message),
+      })
+    }
+    const { phase, requests } = job.batch(number)
+    if (phase === 'armed') this.#search(number)
+    else if (phase !== 'sealed' || requests === 0) this.push(job.submittedBatch(number))
+    else await this.#send(job, number)
+  }
+
+  /** Sends a batch until it is known what became of it, or until only a search can tell. */
+  async #send(job: Job, number: number): Promise<void> {
+    const api = this.#apiOf
+    const signal = this.#stop.signal
+    const { admit } = this.#options
+    if (admit && !(await admit(job.sealedBatch(number), signal))) return
+    const began = job.clock.elapsed()
+    for (let failures = 1; ; failures++) {
+      await job.when(() => mayGo(job, number, this.#sending), signal)
+      this.#sending.add(number)
+      await api.proveWorkspace()
+      await checkRoom(job, job.batch(number).bytes)
+      const outcome = await deliver(job, api, number, signal)
+      if (
+        outcome.kind !== 'created' &&
+        outcome.kind !== 'unknown' &&
+        job.batch(number).phase === 'armed'
+      ) {
+        await job.note({ type: 'disarmed', number }, true)
+      }
+      switch (outcome.kind) {
+        case 'created':
+          return await this.#accept(job, number, outcome.id, false)
+        case 'unknown':
+          this.#options.onWait?.(job.sealedBatch(number), outcome.failure.message)
+          return this.#search(number)
+        case 'split':
+          return await this.#divide(job, number, half(job.batch(number).requests))
+        case 'reject':
+          if (outcome.position >= job.batch(number).requests)
+            throw errorOf(`submit batch ${number}`, outcome.failure)
+          return await this.#divide(job, number, position =>
+            position === outcome.position
+              ? { type: 'invalid_request_error', message: outcome.failure.message }
+              : 0,
+          )
+        case 'stop':
+          throw errorOf(`submit batch ${number}`, outcome.failure)
+        case 'again':
+          await this.#rest(job, number, outcome.failure, {
+            failures,
+            forMs: job.clock.elapsed() - began,
+          })
+      }
+    }
+  }
+
+  async #rest(
+    job: Job,
+    number: number,
+    failure: Failure,
+    trouble: { failures: number; forMs: number },
+  ): Promise<void> {
+    const waitMs = waitBeforeRetry(failure, {
+      ...trouble,
+      known: job.serverTime.heard,
+      random: Math.random(),
+    })
+    if (waitMs === null) throw errorOf(`submit batch ${number}`, failure)
+    if (failure.kind === 'busy') this.#options.onBusy?.()
+    this.#options.onWait?.(job.sealedBatch(number), failure.message)
+    await job.clock.sleep(waitMs, this.#stop.signal)
+  }
+
+  async #divide(job: Job, number: number, partOf: Parameters<typeof divide>[2]): Promise<void> {
+    for (const part of await divide(job, number, partOf)) await this.#take(job.sealedBatch(part))
+  }
+
+  async #accept(job: Job, number: number, id: string, adopted: boolean): Promise<void> {
+    await job.note({ type: 'submitted', number, id, at: job.clock.now(), adopted }, true)
+    await job.disk.remove(job.path(number, 'body'))
+    this.push(job.submittedBatch(number))
+  }
+
+  #search(number: number): void {
+    const searching = this.#look(number).catch(cause => {
+      if (!this.#stop.signal.aborted) this.destroy(this.#wrap(cause))
+    })
+    const tracked: Promise<void> = searching.finally(() => this.#searches.delete(tracked))
+    this.#searches.add(tracked)
+  }
+
+  async #look(number: number): Promise<void> {
+    const job = this.#job as Job
+    const {
+      settleMs = DEFAULT_SETTLE_MS,
+      ownedElsewhere = async () => new Set<string>(),
+      onWait,
+    } = this.#options
+    const found = await search({
+      job,
+      api: this.#apiOf,
+      number,
+      settleMs,
+      signal: this.#stop.signal,
+      ownedElsewhere,
+      onWait: why => onWait?.(job.sealedBatch(number), why),
+    })
+    if (found === 'resend') {
+      await job.note({ type: 'disarmed', number }, true)
+      return await this.#send(job, number)
+    }
+    if (found === 'lost') {
+      await job.note(
+        { type: 'ended', number, counts: null, resultsUrl: null, at: job.clock.now() },
+        true,
+      )
+      this.push(job.submittedBatch(number))
+      return
+    }
+    await this.#accept(job, number, found.adopt, true)
+  }
+
+  get #apiOf(): Api {
+    // #take has made it before anything is sent or looked for.
+    return this.#api as Api
+  }
+
+  #wrap(cause: unknown): Error {
+    return wrapError('CBS_API', 'a batch cannot be submitted', cause)
+  }
+}
+
+/** May a sealed batch go out now? Not while a batch of the same count has an unknown outcome: the count is its tag. */
+function mayGo(job: Job, number: number, sending: ReadonlySet<number>): boolean {
+  if (job.comparing) return false
+  const { requests } = job.batch(number)
+  let inFlight = 0
+  for (const batch of job.state.batches.values()) {
+    if (batch.number === number) continue
+    const open = batch.phase === 'armed' || (batch.phase === 'sealed' && sending.has(batch.number))
+    if (open && batch.requests === requests) return false
+    if (open || batch.phase === 'submitted') inFlight += 1
+  }
+  return inFlight < job.concurrency
+}
+
+/** The first half of a batch goes to one part, the rest to the other; a single request that is too large is rejected. */
+function half(requests: number): Parameters<typeof divide>[2] {
+  if (requests === 1)
+    return () => ({
+      type: 'request_too_large',
+      message: 'the API says that this request alone is too large (413)',
+    })
+  return position => (position < requests / 2 ? 0 : 1)
+}

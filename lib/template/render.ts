@@ -1,0 +1,43 @@
+import type { Problem, SourceRecord } from '../flow.ts'
+import { didYouMean } from '../nearest.ts'
+import { WHOLE, type Field, type Template } from './compile.ts'
+import { find, textOf } from './field.ts'
+
+/**
+ * Fills a template from a record: its text, or the problem that a field of it is missing. Nothing is escaped, and what is
+ * inserted is never read as a template again. JSON's `null` is a value: `{{field}}` gives `null`, `{{field?}}` nothing.
+ */
+export function render(template: Template, record: SourceRecord): string | Problem {
+  let text = ''
+  for (const part of template.parts) {
+    if (typeof part === 'string') text += part
+    else if (part === WHOLE) text += record.raw.toString('utf8')
+    else {
+      const found = find(record.fields, part)
+      if (!found && !part.optional) return missing(template, part, record)
+      if (found && !(part.optional && found.value === null)) text += textOf(record, found)
+    }
+  }
+  return text
+}
+
+/** True for a text that asks nothing. */
+export function isBlank(text: string): boolean {
+  return text.trim() === ''
+}
+
+/** Where a record stands, for the middle of a sentence: `line 18 of reviews.csv`. */
+export function placeOf(record: SourceRecord): string {
+  return record.source === undefined
+    ? `line ${record.line}`
+    : `line ${record.line} of ${record.source}`
+}
+
+function missing(template: Template, field: Field, record: SourceRecord): Problem {
+  const hint = didYouMean(field.name, Object.keys(record.fields))
+  const wanted = `field ${JSON.stringify(field.name)} of the ${template.name} template`
+  return {
+    type: 'missing_field',
+    message: `${wanted} is missing on ${placeOf(record)}${hint}; {{${field.name}?}} would leave it empty`,
+  }
+}

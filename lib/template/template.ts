@@ -1,0 +1,55 @@
+// takes: SourceRecord
+// gives: BatchRequest, or RejectedRecord where a record cannot be asked
+// next: aggregate
+import { Transform } from 'node:stream'
+import { BatchStreamError, wrapError } from '../errors.ts'
+import type { BatchRequest, RejectedRecord, SourceRecord } from '../flow.ts'
+import { typed, type Stage } from '../stage.ts'
+import { attacher } from './attach.ts'
+import type { TemplateOptions } from './options.ts'
+import { requestMaker } from './request.ts'
+
+/**
+ * Says what is asked: makes a request of each record, in order. A record that cannot be asked goes on with its problem,
+ * of type `missing_field`, `empty_prompt`, `no_prompt`, `response_exists`, `invalid_custom_id` or `refused_parameter`, or
+ * with the one that it came with; with `attach` also `missing_file`, `unreadable_file`, `file_too_large`, `empty_file`,
+ * `invalid_utf8` or `no_user_message`.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for wrong options, broken templates and parameters that the API refuses
+ */
+export function template(
+  options: TemplateOptions = {},
+): Stage<SourceRecord, BatchRequest | RejectedRecord> {
+  const requestOf = requestMaker(options)
+  const attach = attacher(options)
+  return typed(
+    new Transform({
+      objectMode: true,
+      // With its files a request may hold tens of MB, so none waits here for the next stage.
+      ...(attach && { readableHighWaterMark: 1 }),
+      transform(record: SourceRecord, _encoding, done) {
+        let asked
+        try {
+          asked = requestOf(checked(record))
+        } catch (cause) {
+          return done(
+            wrapError('CBS_STAGE', `the record on line ${record?.line} cannot be read`, cause),
+          )
+        }
+        if (!attach) return done(null, asked)
+        attach(asked).then(
+          whole => done(null, whole),
+          cause => done(wrapError('CBS_STAGE', 'a file cannot be attached', cause)),
+        )
+      },
+    }),
+  )
+}
+
+function checked(record: SourceRecord): SourceRecord {
+  if (record?.raw instanceof Uint8Array) return record
+  throw new BatchStreamError(
+    'CBS_STAGE',
+    'template takes records: put a parse stage before it, or make them with `new SourceRecord(raw, { line })`',
+  )
+}

@@ -1,0 +1,43 @@
+// takes: Result
+// gives: bytes, one JSON line per result
+// next: a file, or stdout
+import { wrongOption } from '../errors.ts'
+import type { Result } from '../results/result.ts'
+import type { Stage } from '../stage.ts'
+import type { RowFields } from '../template/answered.ts'
+import { answerOf } from './answer.ts'
+import { mergedRow } from './merge.ts'
+import { fieldNames } from './row-fields.ts'
+import { rowStream } from './row-stream.ts'
+
+export interface JsonlOptions extends RowFields {
+  /**
+   * `merged`: the record byte for byte with its response and what became of it. `response`: the response alone as JSON,
+   * null where there is none.
+   * @default 'merged'
+   */
+  readonly emit?: 'merged' | 'response' | undefined
+}
+
+/**
+ * Writes results as JSON lines.
+ *
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function writeJsonl(options: JsonlOptions = {}): Stage<Result, Buffer> {
+  return rowStream(jsonlRow(options))
+}
+
+/**
+ * The rows of `writeJsonl` without the stream.
+ *
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function jsonlRow(options: JsonlOptions = {}): (result: Result) => Buffer {
+  const { emit = 'merged' } = options
+  const names = fieldNames(options)
+  if (emit === 'merged') return result => mergedRow(result, names)
+  if (emit === 'response')
+    return result => Buffer.from(`${JSON.stringify(answerOf(result).response)}\n`)
+  throw wrongOption('emit', "'merged' or 'response'", emit)
+}

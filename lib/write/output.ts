@@ -1,0 +1,198 @@
+// takes  Result
+// gives  nothing: its rows are in the output, exactly once
+// next   nothing
+import { dirname, resolve } from 'node:path'
+import { Writable } from 'node:stream'
+import { BatchStreamError, wrapError } from '../errors.ts'
+import type { Job } from '../job/job.ts'
+import type { Result } from '../results/result.ts'
+import { FileTarget, type Target } from './target.ts'
+
+export interface OutputOptions {
+  readonly job: Job
+  /** Where rows go: a file of the user's, or a stream that is told every row anew. */
+  readonly out: { readonly path: string } | Target
+  /** The file that failed rows go to instead. */
+  readonly errors?: { readonly path: string } | undefined
+  readonly rowOf: (result: Result) => Buffer | undefined
+  /** The row of a failed result in the file of errors. */
+  readonly errorRowOf: (result: Result) => Buffer
+  /** What stands before the first row. */
+  readonly header?: Buffer | undefined
+  /**
+   * Rows that are no output of the job's own: its files stay what they are, and files that are written now must be new. They
+   * are removed when the work breaks off, as all of it can be had again.
+   * @default false
+   */
+  readonly apart?: boolean
+  /** Told of each result, whether its row was written just now or by an earlier run. */
+  readonly onResult?: (result: Result) => void
+}
+
+/**
+ * Writes rows exactly once. A file is committed at the end of each batch: its bytes are safe, then the journal says so, then
+ * the next batch begins; a run that goes on cuts the file to the last commit. Ends with `CBS_OUTPUT` where the file is not
+ * this job's, or has changed.
+ */
+export async function openOutput(options: OutputOptions): Promise<Output> {
+  const { job, out, errors, apart = false } = options
+  const paths = {
+    out: 'path' in out ? resolve(out.path) : null,
+    errors: errors ? resolve(errors.path) : null,
+  }
+  const committed = apart ? await begin(job, paths) : await agree(job, paths)
+  const target = 'path' in out ? await openFile(job, paths.out ?? '', committed.out) : out
+  const errorTarget =
+    paths.errors === null ? undefined : await openFile(job, paths.errors, committed.errors)
+  if (options.header && committed.out === 0) await target.write(options.header)
+  return new Output(options, target, errorTarget, paths)
+}
+
+/** Files that belong to no job: both must be new. */
+async function begin(job: Job, { out, errors }: Paths): Promise<{ out: number; errors: number }> {
+  for (const path of [out, errors])
+    if (path !== null && (await job.disk.look(path)) !== undefined) throw notOurs(path)
+  return { out: 0, errors: 0 }
+}
+
+interface Paths {
+  readonly out: string | null
+  readonly errors: string | null
+}
+
+/** Settles which bytes of the files are this job's. The journal names a file before it is made, so that a crash leaves none unowned. */
+async function agree(job: Job, paths: Paths): Promise<{ out: number; errors: number }> {
+  const { files, out, errors } = job.state.output
+  const same = files.out === paths.out && files.errors === paths.errors
+  for (const [path, owned] of [
+    [paths.out, files.out],
+    [paths.errors, files.errors],
+  ] as const) {
+    if (path !== null && path !== owned && (await job.disk.look(path)) !== undefined)
+      throw notOurs(path)
+  }
+  // Rows that a stream was told are told again, so the file of errors beside it begins anew too.
+  if (same && paths.out !== null) return { out, errors }
+  if (!same || paths.errors !== null) await job.note({ type: 'output', ...paths }, true)
+  return { out: 0, errors: 0 }
+}
+
+async function openFile(job: Job, path: string, committed: number): Promise<Target> {
+  const size = (await job.disk.look(path)) ?? 0
+  if (size === 'special' || size < committed) throw changed(path, committed)
+  const file = await job.disk.open(path, 'output')
+  // What is committed must not vanish with the file's name.
+  if (committed === 0) await job.disk.syncFolder(dirname(path))
+  return await FileTarget.open(file, committed)
+}
+
+/** The end of the pipeline; `rows` counts the results that came, those whose row an earlier run wrote included. */
+export class Output extends Writable {
+  readonly #options: OutputOptions
+  readonly #out: Target
+  readonly #errors: Target | undefined
+  readonly #paths: Paths
+  readonly #commits: boolean
+  #batch: number | undefined
+  rows = 0
+
+  constructor(options: OutputOptions, out: Target, errors: Target | undefined, paths: Paths) {
+    super({ objectMode: true })
+    this.#options = options
+    this.#out = out
+    this.#errors = errors
+    this.#paths = paths
+    this.#commits = paths.out !== null && !options.apart
+  }
+
+  override _write(
+    result: Result,
+    _encoding: BufferEncoding,
+    done: (error?: Error | null) => void,
+  ): void {
+    const { number } = result.batch
+    const isNew = number !== this.#batch && this.#batch !== undefined
+    if (!isNew && !result.last) {
+      let written
+      try {
+        written = this.#put(result)
+      } catch (cause) {
+        // A row that cannot be written (other columns, say) must end the stream, not the process.
+        return done(wrapError('CBS_DISK', 'a row cannot be written', cause))
+      }
+      return written ? this.#after(written, done) : done()
+    }
+    const both = async (): Promise<void> => {
+      if (isNew) await this.#commit()
+      await this.#put(result)
+      if (result.last) await this.#commit()
+    }
+    this.#after(both(), done)
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#after(this.#commit(), done)
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    const leave = async (): Promise<void> => {
+      await this.#out.close()
+      await this.#errors?.close()
+      if (!error || !this.#options.apart) return
+      const { out, errors } = this.#paths
+      for (const path of [out, errors]) if (path !== null) await this.#options.job.disk.remove(path)
+    }
+    leave().then(
+      () => done(error),
+      cause => done(error ?? cause),
+    )
+  }
+
+  #after(work: Promise<void>, done: (error?: Error | null) => void): void {
+    work.then(
+      () => done(),
+      cause => done(wrapError('CBS_DISK', 'a row cannot be written', cause)),
+    )
+  }
+
+  #put(result: Result): Promise<void> | undefined {
+    const { job, rowOf, errorRowOf, onResult } = this.#options
+    const { number } = result.batch
+    this.#batch = number
+    this.rows += 1
+    onResult?.(result)
+    if (this.#commits && job.batch(number).phase === 'written') return undefined
+    if (this.#errors && result.status !== 'succeeded') return this.#errors.write(errorRowOf(result))
+    const row = rowOf(result)
+    return row && this.#out.write(row)
+  }
+
+  async #commit(): Promise<void> {
+    const number = this.#batch
+    this.#batch = undefined
+    if (number === undefined) {
+      await this.#out.commit()
+      return
+    }
+    const { job } = this.#options
+    const out = await this.#out.commit()
+    const errors = (await this.#errors?.commit()) ?? 0
+    if (!this.#commits || job.batch(number).phase === 'written') return
+    await job.note({ type: 'written', number, out, errors }, true)
+  }
+}
+
+/** The error of an output file that is there already. */
+export function notOurs(path: string): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_OUTPUT',
+    `${path} exists and is not this job's: remove it, or name another file`,
+  )
+}
+
+function changed(path: string, committed: number): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_OUTPUT',
+    `${path} has changed since the last run: this job wrote ${committed} bytes to it. Name another file to have all rows again`,
+  )
+}

@@ -1,0 +1,31 @@
+import { wrongOption } from '../errors.ts'
+import {
+  DEFAULT_META_FIELD,
+  DEFAULT_RESPONSE_FIELD,
+  NO_META_FIELD,
+  type RowFields,
+} from '../template/answered.ts'
+
+/** Names of the fields that a row adds; `meta` is undefined for rows without one. */
+export interface FieldNames {
+  readonly response: string
+  readonly meta: string | undefined
+}
+
+/**
+ * Reads the names of a row's own fields from the options.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for an empty name, or one name for both
+ */
+export function fieldNames(options: RowFields): FieldNames {
+  const { responseField = DEFAULT_RESPONSE_FIELD, metaField = DEFAULT_META_FIELD } = options
+  if (typeof responseField !== 'string' || responseField === '') {
+    throw wrongOption('responseField', 'the name of a field', responseField)
+  }
+  if (typeof metaField !== 'string' || metaField === '') {
+    throw wrongOption('metaField', "the name of a field, or 'none'", metaField)
+  }
+  if (metaField === responseField)
+    throw wrongOption('metaField', 'another name than `responseField`', metaField)
+  return { response: responseField, meta: metaField === NO_META_FIELD ? undefined : metaField }
+}

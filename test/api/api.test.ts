@@ -1,0 +1,215 @@
+import type { RemoteBatch } from '../../lib/api/api.ts'
+import t from 'tap'
+import { Api, remoteBatch, type ApiTrouble } from '../../lib/api/api.ts'
+import type { EmulatorOptions } from '../../lib/emulator/index.ts'
+import { clientOf, KEY, makeWorld, type World } from '../support/world.ts'
+import type { Job } from '../../lib/job/job.ts'
+import type { Test } from 'tap'
+
+async function connect(
+  t: Test,
+  options: EmulatorOptions = {},
+): Promise<{
+  world: World
+  job: Job
+  api: Api
+  troubles: ApiTrouble[]
+  stop: AbortController
+  id: string
+}> {
+  const world = await makeWorld(t, options)
+  const job = await world.open()
+  const troubles: ApiTrouble[] = []
+  const stop = new AbortController()
+  const api = new Api({
+    client: world.client,
+    job,
+    signal: stop.signal,
+    onTrouble: trouble => troubles.push(trouble),
+  })
+  const id = await world.emulator.addForeign({ requests: 2 })
+  return { world, job, api, troubles, stop, id }
+}
+
+for (const [name, fault] of [
+  ['503', { status: 503 }],
+  ['529', { status: 529 }],
+  ['reset', { reset: true }],
+  ['a page of a proxy (N32)', { body: '<html></html>' }],
+  ['JSON that is no batch', { body: '{"id":5}', contentType: 'application/json' }],
+  ['half a JSON', { body: '{"id":', contentType: 'application/json' }],
+  ['no header for a minute (N38)', { stallMs: 'forever' }],
+  ['a body that stalls (N31)', { stallAfterBytes: 10 }],
+  ['a body that breaks off', { resetAfterBytes: 10 }],
+] as const) {
+  void t.test(`a read that meets ${name} is made again, and told`, async t => {
+    const { api, troubles, id, world } = await connect(t, {
+      faults: [{ on: ['retrieve', 'list'], nth: [1, 2, 4], ...fault }],
+    })
+    t.equal((await api.retrieve(id))?.id, id)
+    t.equal((await api.list(undefined)).data.length, 1)
+    t.equal(troubles.length, 3)
+    t.match(troubles[0], { call: `retrieve ${id}`, waitMs: Number })
+    t.equal(world.clock.sleepers.size, 0)
+  })
+}
+
+for (const wait of [5, 120]) {
+  void t.test(`a read that is told to wait ${wait} s waits as long (N09)`, async t => {
+    const { api, id, world } = await connect(t, {
+      faults: [{ on: 'retrieve', nth: 1, status: 429, headers: { 'retry-after': String(wait) } }],
+    })
+    const began = world.clock.elapsed()
+    await api.retrieve(id)
+    t.equal(world.clock.elapsed() - began, wait * 1000)
+  })
+}
+
+void t.test('a read of nonsense is given up after five tries, as CBS_API (N32)', async t => {
+  const { api, id, troubles } = await connect(t, {
+    faults: [{ on: 'retrieve', body: '<html></html>' }],
+  })
+  await t.rejects(api.retrieve(id), {
+    code: 'CBS_API',
+    message: /cannot retrieve msgbatch.*not a batch/,
+  })
+  t.equal(troubles.length, 4)
+})
+
+void t.test('an API that has never answered is given up soon', async t => {
+  const { api, world } = await connect(t, { faults: [{ on: '*', reset: true }] })
+  await t.rejects(api.list(undefined), { code: 'CBS_API' })
+  t.ok(world.clock.elapsed() < 60_000)
+})
+
+void t.test(
+  'a batch that there is not is undefined, a list that there is not is CBS_API',
+  async t => {
+    const { api } = await connect(t, { faults: [{ on: 'list', status: 404 }] })
+    t.equal(await api.retrieve('msgbatch_nobody'), undefined)
+    await t.rejects(api.list(undefined), { code: 'CBS_API', message: /is the base URL right/ })
+  },
+)
+
+void t.test('a batch can be canceled', async t => {
+  const { api, world } = await connect(t)
+  const id = await world.emulator.addForeign({ batchTimeMs: 'forever' })
+  t.equal((await api.cancel(id))?.processing_status, 'canceling')
+})
+
+for (const op of ['retrieve', 'list', 'results'] as const) {
+  void t.test(
+    `a redirect of ${op} goes nowhere, neither with the key nor without (N26, N39)`,
+    async t => {
+      const { world, job, stop, id } = await connect(t, {
+        faults: [{ on: op, redirect: 'https://evil.example/', status: 307 }],
+      })
+      const asked: string[] = []
+      const spy: typeof fetch = (url, init) => {
+        asked.push(new URL(String(url)).host)
+        return world.emulator.fetch(url, init)
+      }
+      const api = new Api({
+        client: clientOf(world.emulator).withOptions({ fetch: spy }),
+        job,
+        signal: stop.signal,
+      })
+      const call = {
+        retrieve: () => api.retrieve(id),
+        list: () => api.list(undefined),
+        results: () =>
+          api.download(`${world.emulator.url}/v1/messages/batches/${id}/results`, stop.signal),
+      }[op]
+      const error: unknown = await call().then(
+        () => t.fail('it was followed'),
+        (cause: unknown) => cause,
+      )
+      t.notMatch(String(error), KEY)
+      t.notOk(asked.includes('evil.example'))
+    },
+  )
+}
+
+void t.test('an abort ends a call, and a wait between two tries, with its own reason', async t => {
+  const { api, id, stop, world } = await connect(t, {
+    faults: [{ on: 'retrieve', stallMs: 'forever' }],
+  })
+  const reason = new Error('enough')
+  setImmediate(() => stop.abort(reason))
+  await t.rejects(api.retrieve(id), reason)
+  t.equal(world.clock.sleepers.size, 0)
+})
+
+void t.test(
+  'the first answer tells the workspace, and a second process must have the same (N14)',
+  async t => {
+    const { api, job, world, stop } = await connect(t, {
+      keys: { [KEY]: 'wrkspc_a', b: 'wrkspc_b' },
+    })
+    await api.list(undefined)
+    t.equal(job.state.workspace, 'wrkspc_a')
+    const other = new Api({ client: clientOf(world.emulator, 'b'), job, signal: stop.signal })
+    for (const call of [
+      (): Promise<unknown> => other.list(undefined),
+      (): Promise<unknown> => other.retrieve('msgbatch_x'),
+    ])
+      await t.rejects(call(), {
+        code: 'CBS_ACCESS',
+        message: /lives in workspace wrkspc_a, and this key is of wrkspc_b/,
+      })
+  },
+)
+
+void t.test('the workspace is proven once per process, and only where one is known', async t => {
+  const { api, job, world } = await connect(t)
+  await api.proveWorkspace()
+  t.same(world.emulator.ledger.calls(), [])
+  await job.note({ type: 'workspace', id: 'wrkspc_01EmulatorDefaultWrkspc' }, false)
+  await api.proveWorkspace()
+  await api.proveWorkspace()
+  t.same(world.emulator.ledger.calls(), [{ op: 'list', status: 200, count: 1 }])
+})
+
+const batch: RemoteBatch = {
+  id: 'msgbatch_1',
+  processing_status: 'ended',
+  request_counts: { processing: 0, succeeded: 1, errored: 0, canceled: 0, expired: 0 },
+  created_at: '2026-11-20T12:00:00Z',
+  ended_at: null,
+  results_url: null,
+}
+
+void t.test('an answer that is a batch is one', async t => {
+  t.equal(remoteBatch(batch), batch)
+})
+
+for (const wrong of [
+  null,
+  'x',
+  {},
+  { ...batch, id: 5 },
+  { ...batch, request_counts: null },
+  { ...batch, request_counts: { processing: 1 } },
+  { ...batch, created_at: 'yesterday' },
+  { ...batch, processing_status: 'done' },
+]) {
+  void t.test(`${JSON.stringify(wrong)} is no batch`, async t => {
+    t.throws(() => remoteBatch(wrong), { message: /is not a batch|names the batch status done/ })
+  })
+}
+
+for (const body of [
+  '{}',
+  '{"data":[],"has_more":"no"}',
+  '{"data":[],"has_more":true,"last_id":null}',
+]) {
+  void t.test(`${body} is no page of batches`, async t => {
+    const { api } = await connect(t, {
+      faults: [{ on: 'list', body, contentType: 'application/json' }],
+    })
+    await t.rejects(api.list(undefined), {
+      code: 'CBS_API',
+      message: /answer is (not a page|a page that leads nowhere)/,
+    })
+  })
+}

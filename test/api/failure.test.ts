@@ -1,0 +1,117 @@
+import {
+  APIConnectionError,
+  APIConnectionTimeoutError,
+  APIError,
+  APIUserAbortError,
+} from '@anthropic-ai/sdk'
+import t from 'tap'
+import { failureOf, type Failure } from '../../lib/api/failure.ts'
+
+function answered(
+  status: number,
+  error: { type?: string; message?: string; error_code?: string } = {},
+  headers: Record<string, string> = {},
+): APIError {
+  const { type = 'x', message = 'm', error_code } = error
+  const body = {
+    type: 'error',
+    error: { type, message, ...(error_code && { details: { error_code } }) },
+  }
+  return APIError.generate(status, body, message, new Headers(headers))
+}
+
+const table: readonly [number, Parameters<typeof answered>[1], Failure['kind']][] = [
+  [302, {}, 'elsewhere'],
+  [307, {}, 'elsewhere'],
+  [400, {}, 'refused'],
+  [400, { error_code: 'organization_on_hold' }, 'access'],
+  [400, { error_code: 'cmek_key_disabled' }, 'access'],
+  [400, { error_code: 'claude_code_key_creator_not_member' }, 'access'],
+  [
+    400,
+    { message: 'You have reached your specified API usage limits. You will regain access' },
+    'access',
+  ],
+  [400, { message: 'You have reached your specified workspace API usage limits.' }, 'access'],
+  [401, {}, 'access'],
+  [402, {}, 'access'],
+  [403, {}, 'access'],
+  [404, {}, 'gone'],
+  [408, {}, 'broken'],
+  [409, {}, 'broken'],
+  [413, {}, 'tooLarge'],
+  [422, {}, 'refused'],
+  [429, {}, 'busy'],
+  [429, { error_code: 'ramp_limit_exceeded' }, 'busy'],
+  [429, { error_code: 'enforced_spend_limit_reached' }, 'access'],
+  [429, { error_code: 'contract_spend_limit_reached' }, 'access'],
+  [500, {}, 'broken'],
+  [503, { error_code: 'cmek_key_unreachable' }, 'broken'],
+  [504, { type: 'timeout_error' }, 'broken'],
+  [529, { type: 'overloaded_error' }, 'broken'],
+]
+
+for (const [status, error, kind] of table) {
+  void t.test(`${status} ${JSON.stringify(error)} is ${kind}`, async t => {
+    const failure = failureOf(answered(status, error), 0)
+    t.match(failure, { kind, status })
+    t.match(failure.message, `the API answered ${status}: `)
+  })
+}
+
+for (const [name, cause, kind, message] of [
+  [
+    'a connection that failed',
+    new APIConnectionError({
+      cause: new Error('fetch failed', { cause: new Error('ECONNRESET') }),
+    }),
+    'silent',
+    'ECONNRESET',
+  ],
+  ['a connection without a word', new APIConnectionError({ message: 'gone' }), 'silent', 'gone'],
+  ['a timeout', new APIConnectionTimeoutError(), 'silent', /timed out/],
+  ['a call that was given up', new APIUserAbortError(), 'silent', /aborted/],
+  [
+    'an error of the SDK without a status',
+    new APIError(undefined, undefined, 'odd', undefined),
+    'silent',
+    /odd/,
+  ],
+  ['a body that breaks off', new TypeError('terminated'), 'silent', 'terminated'],
+  [
+    'a body that is given up',
+    new DOMException('This operation was aborted', 'AbortError'),
+    'silent',
+    /aborted/,
+  ],
+  ['half a JSON', new SyntaxError('Unexpected end of JSON input'), 'nonsense', /JSON/],
+  ['a long complaint', new Error('x'.repeat(1000)), 'nonsense', /^x{300}…$/],
+  ['a thrown text', 'what', 'nonsense', 'what'],
+] as const) {
+  void t.test(`${name} is ${kind}`, async t => {
+    t.match(failureOf(cause, 0), { kind, message, status: null })
+  })
+}
+
+void t.test('an answer tells how long to wait, and its own words', async t => {
+  t.match(failureOf(answered(429, { message: 'slow down' }, { 'retry-after': '7' }), 0), {
+    retryAfterMs: 7000,
+    message: /slow down/,
+  })
+})
+
+t.test('an error of another copy of the SDK is read by its shape', async t => {
+  class APIError extends Error {
+    readonly status = 429
+    readonly headers = new Headers({ 'retry-after': '7' })
+    readonly requestID = null
+    readonly errorCode = null
+    readonly apiMessage = 'slow down'
+  }
+  t.match(failureOf(new APIError('429'), 0), {
+    kind: 'busy',
+    status: 429,
+    retryAfterMs: 7000,
+    message: 'the API answered 429: slow down',
+  })
+})

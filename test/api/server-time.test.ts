@@ -1,0 +1,22 @@
+import t from 'tap'
+import { ServerTime } from '../../lib/api/server-time.ts'
+import { VirtualClock } from '../support/virtual-clock.ts'
+
+void t.test(
+  'the time of the API goes on from what it said last, whatever our clock does',
+  async t => {
+    const clock = new VirtualClock()
+    const time = new ServerTime(clock)
+    t.equal(time.now(), null)
+    t.notOk(time.heard)
+    time.hear(null)
+    t.ok(time.heard)
+    t.equal(time.now(), null)
+    time.hear('Fri, 20 Nov 2026 10:00:00 GMT')
+    clock.pass(5000)
+    clock.jump(-3_600_000)
+    t.equal(time.now(), Date.parse('2026-11-20T10:00:05Z'))
+    time.hear('not a date')
+    t.equal(time.now(), Date.parse('2026-11-20T10:00:05Z'))
+  },
+)

@@ -1,0 +1,135 @@
+// The rules of the house that a program can check.
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import t from 'tap'
+import { OPTIONS } from '../lib/cli/options.ts'
+import { EXIT } from '../lib/cli/exit-code.ts'
+import * as library from '../lib/index.ts'
+
+const root = join(import.meta.dirname, '..')
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+const below = (folder: string, ending: string): string[] =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith(ending) && !name.includes('node_modules'))
+    .map(name => `${folder}/${name}`)
+    .sort()
+
+const LIB = below('lib', '.ts')
+/** Lines of a file at most; a table of data is none that anybody has to hold in mind. */
+const MOST_LINES = 250
+const TABLES = ['lib/cli/options.ts']
+/** Files that grew beyond it, and what they may have until they are divided: they may shrink, not grow. */
+const OVERGROWN: Readonly<Record<string, number>> = {
+  'lib/aggregate/aggregate.ts': 315,
+  'lib/api/api.ts': 300,
+  'lib/job/job.ts': 320,
+  'lib/submit/submit.ts': 270,
+}
+const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'lib/README.md', 'examples/README.md'].concat(
+  below('docs', '.md'),
+  below('benchmarks', '.md'),
+)
+
+/** The text of a source file without its comments, and without what stands in its texts. */
+function codeOf(path: string): string {
+  return read(path)
+    .replace(/\/\*[^]*?\*\//g, '')
+    .replace(/(^|[^:'"`])\/\/.*$/gm, '$1')
+    .replace(/'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g, "''")
+}
+
+/** The files of lib that a file imports, as paths from the root. */
+function importsOf(path: string): string[] {
+  return [...read(path).matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map(([, to]) =>
+    normalize(join(dirname(path), to ?? '')),
+  )
+}
+
+void t.test('only the program reads the environment, prints or exits', async t => {
+  const forbidden = /\bprocess\.(env|exit|exitCode|argv|stdin|stdout|stderr)\b|\bconsole\./
+  for (const path of LIB) {
+    if (path.startsWith('lib/cli/')) continue
+    t.notMatch(codeOf(path), forbidden, path)
+  }
+})
+
+void t.test('nothing imports the program, and only the program imports the emulator', async t => {
+  for (const path of LIB) {
+    const imports = importsOf(path)
+    for (const to of imports) t.ok(existsSync(join(root, to)), `${path} imports ${to}`)
+    if (!path.startsWith('lib/cli/'))
+      t.notOk(
+        imports.some(to => to.startsWith('lib/cli/')),
+        path,
+      )
+    if (/^lib\/(cli|emulator)\//.test(path)) continue
+    t.notOk(
+      imports.some(to => to.startsWith('lib/emulator/')),
+      path,
+    )
+  }
+})
+
+void t.test(
+  'what decides does not know what streams: a stage never imports a later one',
+  async t => {
+    const order = ['parse', 'template', 'aggregate', 'submit', 'await', 'results', 'retry', 'write']
+    // custom-id: an id is checked where it is made and where it is gathered, and read back from a result.
+    const stream =
+      /^lib\/(\w+)\/(csv|jsonl|parse|template|aggregate|submit|await-end|fetch-results|retry)\.ts$/
+    for (const path of LIB) {
+      const at = order.indexOf(path.split('/')[1] ?? '')
+      if (at < 0) continue
+      for (const to of importsOf(path)) {
+        const other = stream.exec(to)?.[1]
+        if (other !== undefined) t.ok(order.indexOf(other) <= at, `${path} imports ${to}`)
+      }
+    }
+  },
+)
+
+void t.test('a file is small, and named for what it does', async t => {
+  for (const path of LIB) {
+    const lines = read(path).split('\n').length - 1
+    const most = OVERGROWN[path] ?? MOST_LINES
+    if (!TABLES.includes(path)) t.ok(lines <= most, `${path} has ${lines} lines`)
+    t.notMatch(path, /\b(utils?|helpers?|common|misc|managers?)\b/)
+  }
+  const sizes = LIB.map(path => read(path).split('\n').length - 1).sort((a, b) => a - b)
+  t.ok(
+    (sizes[sizes.length >> 1] ?? Infinity) < 80,
+    `the median has ${sizes[sizes.length >> 1]} lines`,
+  )
+})
+
+void t.test('no type is given up without a reason beside it', async t => {
+  for (const path of LIB) t.notMatch(codeOf(path), /(: |<|as )any\b/, path)
+})
+
+void t.test('the map of lib names every folder, and no file that is not there', async t => {
+  const map = read('lib/README.md')
+  const folders = readdirSync(join(root, 'lib'), { withFileTypes: true })
+  for (const entry of folders) if (entry.isDirectory()) t.match(map, `${entry.name}/`)
+  const files = new Set(LIB.flatMap(path => [path.slice('lib/'.length), path.split('/').at(-1)]))
+  // Links are looked at below; here are the names that stand in the drawing.
+  const drawing = map.split('```')[1] ?? ''
+  const names = [...drawing.matchAll(/(?:\w+\/)?[\w-]+\.ts\b/g)].map(([name]) => name)
+  t.ok(names.length > 30)
+  for (const name of names) t.ok(files.has(name), name)
+})
+
+void t.test('every flag, code, link and name in the documents is there', async t => {
+  const flags = new Set(OPTIONS.map(({ name, negative }) => `--${negative ? 'no-' : ''}${name}`))
+  const ofOthers = ['--help', '--version', '--import', '--max-old-space-size', '--disable-coverage']
+  for (const document of DOCUMENTS) {
+    const [promised = '', notYet = ''] = read(document).split('## Not yet')
+    for (const [flag] of promised.matchAll(/(?<=[\s`(])--[a-z][a-z-]+/g))
+      t.ok(flags.has(flag) || ofOthers.includes(flag), `${document}: ${flag}`)
+    for (const [flag] of notYet.matchAll(/(?<=`)--[a-z][a-z-]+(?=`)/g))
+      t.notOk(flags.has(flag), `${document} says that there is no ${flag}`)
+    for (const [, link = ''] of promised.matchAll(/\]\((?!http)([^)#]+)\)/g))
+      t.ok(existsSync(join(root, dirname(document), link)), `${document}: ${link}`)
+  }
+  for (const code of Object.values(EXIT)) t.match(read('README.md'), new RegExp(`\\b${code}\\b`))
+  for (const name of Object.keys(library)) t.match(read('docs/library.md'), name)
+})

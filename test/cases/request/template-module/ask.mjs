@@ -1,0 +1,2 @@
+export default record =>
+  record.fields.n === 1 ? `Say ${record.fields.n}` : { messages: [{ role: "user", content: "two" }], max_tokens: 5 }

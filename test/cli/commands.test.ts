@@ -1,0 +1,434 @@
+import { chmodSync, cpSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import t from 'tap'
+import {
+  csv,
+  everythingIn,
+  KEY,
+  nextWords,
+  placeFor,
+  run,
+  rowsOf,
+  until,
+  type Place,
+} from './world.ts'
+
+const jobsOf = (place: Place): string[] => readdirSync(join(place.state, 'jobs')).sort()
+const BAD = { error: { type: 'invalid_request_error', message: 'no' } }
+
+t.test('the same command again prints a finished job anew only as a new job', async t => {
+  const place = await placeFor(t)
+  const first = await place.run(['-p', 'Say {{text}}'], { stdin: csv(2) })
+  const second = await place.run(['-p', 'Say {{text}}'], { stdin: csv(2) })
+  t.same([first.code, second.code], [0, 0])
+  t.equal(jobsOf(place).length, 2)
+})
+
+t.test('--detach says the name of the job, and resume fetches', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run(['--detach', '-v', '-p', 'Say {{text}}', '--to', 'text'], {
+    stdin: csv(3),
+  })
+  t.equal(ran.code, 0)
+  t.same(
+    [ran.out],
+    jobsOf(place).map(name => `${name}\n`),
+  )
+  t.match(ran.err, /batch 1 is msgbatch_/)
+  const again = await place.again(ran)
+  t.equal(again.code, 0)
+  t.match(
+    again.out,
+    /^echo .*: Say text 0\necho .*\necho .*: Say text 2\n$/,
+    'in the shape of the run',
+  )
+  t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+})
+
+t.test('--detach leaves when the queue is full, and resume sends the rest', async t => {
+  const place = await placeFor(t, { queueLimit: 3, batchTimeMs: 300 })
+  const words = ['--detach', '-c', 'auto', '-p', 'Say {{text}}', '--batch-size', '3']
+  const ran = await place.run(words, { stdin: csv(8) })
+  t.equal(ran.code, 0)
+  t.match(ran.err, 'the queue is full; `resume` sends the rest')
+  const again = await place.again(ran)
+  t.same([again.code, again.rows.length], [0, 8])
+  t.match(await place.emulator.ledger.totals(), { accepted: 8, acceptedTwice: 0 })
+})
+
+t.test(
+  'resume can detach once more, and is told of one unfinished job without its name',
+  async t => {
+    const place = await placeFor(t, { batchTimeMs: 100 })
+    await place.run(['--detach', '-p', 'Say {{text}}'], { stdin: csv(3) })
+    const detached = await place.run(['resume', '--detach'])
+    t.same([detached.code, detached.out.trim()], [0, jobsOf(place)[0]])
+    await place.run(['--detach', '-p', 'Tell {{text}}'], { stdin: csv(3) })
+    const which = await place.run(['resume'])
+    t.equal(which.code, 2)
+    t.match(
+      which.err,
+      `several jobs are unfinished, name one: ${jobsOf(place).join(', ')}`.slice(0, 40),
+    )
+    for (const name of jobsOf(place)) t.equal((await place.run(['resume', name])).rows.length, 3)
+    t.match(await place.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+  },
+)
+
+t.test('resume prints a finished job the same again, and results too, without a key', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run(['--job', 'a', '-p', 'Say {{text}}', '--batch-size', '2'], {
+    stdin: csv(5),
+  })
+  const calls = place.emulator.ledger.lastCalls().length
+  for (const command of ['resume', 'results']) {
+    const again = await place.run([command, 'a'], { env: {} })
+    t.same([again.code, again.out], [0, ran.out], command)
+  }
+  t.equal(place.emulator.ledger.lastCalls().length, calls, 'nobody was asked')
+  const text = await place.run(['results', 'a', '--to', 'text', '-o', place.path('a.txt')])
+  t.equal(text.code, 0)
+  t.match(place.read('a.txt'), /^echo /)
+  const twice = await place.run(['results', 'a', '-o', place.path('a.txt')])
+  t.same([twice.code, place.read('a.txt').slice(0, 5)], [6, 'echo '], 'and no file is written over')
+})
+
+t.test('results leave the output of a job that is not finished to that job', async t => {
+  const place = await placeFor(t, {
+    batchTimeMs: ({ number }) => (number === 1 ? 20 : 3_600_000),
+  })
+  const out = place.path('out.jsonl')
+  const words = ['--job', 'a', '-p', 'Say {{text}}', '--batch-size', '3', '-o', out]
+  const { world, ended } = place.start(words, { stdin: csv(5) })
+  await until(() => ((statSync(out, { throwIfNoEntry: false })?.size ?? 0 > 0) ? true : false))
+  const running = await run(['status', 'a', '--json', '--state-dir', place.state])
+  t.match(JSON.parse(running.out), { state: 'running', rows: { succeeded: 3 } })
+  const busy = await place.run(['results', 'a'])
+  t.equal(busy.code, 7)
+  t.match(busy.err, 'another process works on the job')
+  t.notMatch(busy.err, 'to continue')
+  world.emit('SIGINT', 'SIGINT')
+  t.equal((await ended).code, 130)
+  const some = await place.run(['results', 'a'])
+  t.same([some.code, some.rows.length], [3, 3])
+  t.match(some.err, 'job a is not finished: these are the rows that are here')
+  t.match(await run(['status', '--state-dir', place.state]), {
+    code: 0,
+    out: /a  unfinished  5 records; rows: 3 succeeded\n.*batch 1  written.*\n.*batch 2  submitted  2 requests, \d+ s  msgbatch_/,
+  })
+  await place.run(['cancel', 'a', '-y'])
+  const rest = await place.run(['resume', 'a', '--retries', '0'].slice(0, 2))
+  t.equal(rest.code, 3)
+  t.same(
+    rowsOf(place.read('out.jsonl')).map(row => row._batch?.status),
+    ['succeeded', 'succeeded', 'succeeded', 'canceled', 'canceled'],
+  )
+})
+
+t.test('status says in JSON what a job does, without disturbing it', async t => {
+  const place = await placeFor(t)
+  const none = await run(['status', '--state-dir', place.state])
+  t.same([none.code, none.err.slice(0, 42)], [2, 'claude-batch-stream: there are no jobs in '])
+  const faults = { on: 'create' as const, errored: [{ index: 0, times: 1 }] }
+  place.emulator.addFault(faults)
+  await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: `${csv(2)}bad\n` })
+  const { out, code } = await run(['status', 'a', '--json', '--watch', '--state-dir', place.state])
+  t.equal(code, 0)
+  const shown = JSON.parse(out)
+  t.match(shown, {
+    job: 'a',
+    state: 'finished',
+    records: 3,
+    rows: { succeeded: 2, rejected: 1 },
+    batches: [
+      { number: 1, id: /^msgbatch_/, state: 'fetched', requests: 2, age_s: Number },
+      { number: 2, id: /^msgbatch_/, requests: 1 },
+    ],
+    tokens: { input: Number, output: Number },
+    spent_usd: Number,
+    reserved_usd: null,
+    estimate_usd: Number,
+  })
+})
+
+t.test('status watches a job until it is told to stop', async t => {
+  const place = await placeFor(t, { batchTimeMs: 3_600_000 })
+  await place.run(['--detach', '-p', 'Say {{text}}'], { stdin: csv(2) })
+  const { world, ended } = place.start(['status', '--watch'])
+  await until(
+    () =>
+      world.stdout.writableLength === 0 &&
+      /batch 1/.test((world.stdout as { text?: string }).text ?? ''),
+  )
+  world.emit('SIGTERM', 'SIGTERM')
+  t.equal((await ended).code, 143)
+})
+
+t.test('retry asks again for failed rows alone, and prints those', async t => {
+  const place = await placeFor(t, {
+    faults: [{ on: 'create', errored: [{ ...BAD, containing: 'text 1', times: 2 }] }],
+  })
+  const out = place.path('out.csv')
+  const words = ['--job', 'a', '-p', 'Say {{text}}', '--to', 'csv', '-o', out]
+  const ran = await place.run(words, { stdin: csv(3) })
+  t.same([ran.code, nextWords(ran).slice(0, 2)], [3, ['retry', 'a']])
+  const before = place.read('out.csv')
+  const again = await place.again(ran)
+  t.equal(again.code, 3, 'it fails once more')
+  t.match(again.out, /^id,text,response,status,error\n1,text 1,,errored,.*\n$/)
+  const last = await place.again(again)
+  t.same([last.code, last.out.split('\n').length], [0, 3])
+  t.equal(place.read('out.csv'), before, "the job's own output stays")
+  const all = await place.run(['results', 'a', '--to', 'csv', '--order', 'input'])
+  t.equal(all.code, 0)
+  t.match(all.out, /\n0,.*succeeded,\n2,.*succeeded,\n1,.*succeeded,\n$/)
+  t.match(await place.emulator.ledger.totals(), { accepted: 5, billedTwice: 0 })
+  t.match(await place.run(['retry', 'a']), { code: 0, err: /there is nothing to ask again\n/ })
+})
+
+t.test('a retry that is interrupted goes on, and prints all that it asked for', async t => {
+  let slow = false
+  const place = await placeFor(t, {
+    faults: ({ op, batch }) =>
+      op === 'create' && batch === 1 ? { errored: [{ ...BAD, index: [0, 1, 2] }] } : undefined,
+    batchTimeMs: () => (slow ? 3_600_000 : 20),
+  })
+  const ran = await place.run(['--job', 'a', '-p', 'Say {{text}}', '--no-preflight'], {
+    stdin: csv(4),
+  })
+  t.equal(ran.code, 3)
+  slow = true
+  const { world, ended } = place.start(['retry', 'a'])
+  await until(() => place.emulator.ledger.batches().length === 2)
+  world.emit('SIGINT', 'SIGINT')
+  const stopped = await ended
+  t.same([stopped.code, stopped.out], [130, ''])
+  await place.run(['cancel', 'a', '-y'])
+  const canceled = await place.again(stopped)
+  const left = canceled.rows.filter(row => row._batch?.status === 'canceled').length
+  t.same([canceled.code, canceled.rows.length, left > 0], [3, 3, true])
+  slow = false
+  const last = await place.again(canceled)
+  t.same([last.code, last.rows.length], [0, left])
+})
+
+t.test('retry of a job that is not finished says what comes first', async t => {
+  const place = await placeFor(t)
+  await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  t.match(await place.run(['retry', 'a']), {
+    code: 2,
+    err: /job a is not finished: `claude-batch-stream resume a` comes first/,
+  })
+})
+
+t.test('a batch that some other tool made can be printed', async t => {
+  const place = await placeFor(t)
+  const id = await place.emulator.addForeign({ customIds: ['one', 'two'] })
+  const raw = await place.run(['results', id, '--to', 'raw'])
+  t.equal(raw.code, 0, raw.err)
+  t.same(
+    rowsOf(raw.out)
+      .map(row => row['custom_id'])
+      .sort(),
+    ['one', 'two'],
+  )
+  const merged = await place.run(['results', id])
+  t.match(
+    merged.rows.find(row => row._batch?.custom_id === 'one'),
+    { response: String, _batch: { status: 'succeeded', batch_id: id } },
+  )
+  const table = await place.run(['results', id, '--to', 'csv'])
+  t.match(table.out, /^custom_id,response,status,error\n/)
+  const gone = await place.run(['results', 'msgbatch_nobody'])
+  t.equal(gone.code, 6)
+  t.match(gone.err, 'does not know batch msgbatch_nobody')
+})
+
+t.test('list shows jobs, or the batches of the workspace', async t => {
+  const place = await placeFor(t)
+  t.same(await run(['list', '--state-dir', place.state]).then(({ code, out }) => [code, out]), [
+    0,
+    '',
+  ])
+  await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(2) })
+  await place.run(['--job', 'b', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  const jobs = await run(['list', '--state-dir', place.state])
+  t.match(jobs.out, /^a +finished +2 records, 1 batches\nb +unfinished +1 records, 1 batches\n$/)
+  const json = await run(['list', '--json', '--state-dir', place.state])
+  t.match(rowsOf(json.out), [
+    { job: 'a', state: 'finished', records: 2, batches: 1, created_at: String },
+    { job: 'b', state: 'unfinished' },
+  ])
+  const remote = await place.run(['list', '--remote'])
+  t.match(
+    remote.out,
+    /^msgbatch_\w+  \w+ +2026-\S+  1 requests\nmsgbatch_\w+  ended +\S+  2 requests\n$/,
+  )
+  t.equal(rowsOf((await place.run(['list', '--remote', '--json'])).out).length, 2)
+  const denied = await placeFor(t, { keys: { 'sk-other': 'wrkspc_1' } })
+  const refused = await denied.run(['list', '--remote'])
+  t.equal(refused.code, 5)
+  t.match(refused.err, 'cannot list batches: the API answered 401')
+})
+
+t.test('cancel asks first, and says what became of each batch', async t => {
+  const place = await placeFor(t, { batchTimeMs: 3_600_000, cancelTimeMs: 20 })
+  await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}', '--batch-size', '2'], {
+    stdin: csv(3),
+  })
+  const unasked = await place.run(['cancel', 'a'])
+  t.match(unasked, { code: 2, err: /cancel 2 batches of job a\? Say yes with -y/ })
+  const answer = async (text: string) => {
+    const stdin = new PassThrough()
+    stdin.end(text)
+    return await place.run(['cancel', 'a'], { stdin, tty: true })
+  }
+  t.match(await answer('n\n'), { code: 4, err: /nothing was canceled/ })
+  const yes = await answer('y\n')
+  t.equal(yes.code, 0)
+  t.match(
+    yes.err,
+    /msgbatch_\w+: canceling\nmsgbatch_\w+: canceling\nto continue: claude-batch-stream resume a/,
+  )
+  const rows = await place.again(yes)
+  t.same(
+    [rows.code, rows.rows.map(row => row._batch?.status)],
+    [3, ['canceled', 'canceled', 'canceled']],
+  )
+  t.match(await place.run(['cancel', 'a', '-y']), { code: 0, err: '' }, 'nothing is left to cancel')
+  t.match(await place.run(['cancel', 'msgbatch_nobody', '-y']), { err: /the API does not know it/ })
+})
+
+t.test('a question is left when the terminal hangs up', async t => {
+  const place = await placeFor(t)
+  const { world, ended } = place.start(['cancel', 'msgbatch_1'], {
+    stdin: new PassThrough(),
+    tty: true,
+  })
+  await until(() => /\[y\/N\]/.test(world.stderr.text))
+  world.emit('SIGHUP', 'SIGHUP')
+  t.equal((await ended).code, 129)
+})
+
+t.test('prune deletes finished jobs of a certain age', async t => {
+  const place = await placeFor(t)
+  await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  await place.run(['--job', 'b', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  const state = ['--state-dir', place.state]
+  await run(['prune', ...state])
+  t.same(jobsOf(place), ['a', 'b'])
+  const ran = await run(['prune', '--keep', '0s', ...state])
+  t.same([ran.code, ran.err, jobsOf(place)], [0, 'deleted job a\n', ['b']])
+})
+
+t.test('doctor says what is well and what is not', async t => {
+  const place = await placeFor(t)
+  await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  const well = await place.run(['doctor', 'a'])
+  t.equal(well.code, 0)
+  t.match(
+    well.out,
+    /^ok   the API at http:.* accepts the key \(workspace wrkspc_\w+\)\nok   the clock agrees with the API\nok   .* MB free\nok   job a: finished\n$/,
+  )
+  const journal = join(place.state, 'jobs/a/journal.jsonl')
+  writeFileSync(journal, readFileSync(journal, 'utf8').replace('"kept"', '"kepT"'))
+  const ill = await place.run(['doctor'], { env: {} })
+  t.equal(ill.code, 3)
+  t.match(ill.out, /^BAD  there is no API key: set ANTHROPIC_API_KEY.*\nok .*\nBAD  job a: .*\n$/)
+  t.match((await place.run(['doctor', 'b'])).out, 'BAD  there is no job b')
+  const file = await run(
+    ['doctor', '--state-dir', '/dev/null/x', '--base-url', place.emulator.url],
+    { env: place.env },
+  )
+  t.match(file.out, /BAD  .*\/dev\/null/)
+})
+
+t.test('doctor knows a clock that is wrong', async t => {
+  const HOUR = 3_600_000
+  const place = await placeFor(t, {
+    faults: [{ on: '*', headers: { date: new Date(Date.now() - HOUR).toUTCString() } }],
+  })
+  t.match((await place.run(['doctor'])).out, /BAD  the clock differs from the API's by -3\d\d\d s/)
+})
+
+t.test('emulate is an API for everybody until it is interrupted', async t => {
+  const dir = t.testdir({
+    'faults.json': '[{"on":"create","nth":1,"status":429}]',
+    'bad.json': '[{"on":"nap"}]',
+  })
+  const { World, seen } = await import('./world.ts')
+  const { main } = await import('../../lib/cli/main.ts')
+  const world = new World()
+  const words = [
+    'emulate',
+    '--port',
+    '0',
+    '--batch-time',
+    '20ms',
+    '--faults',
+    join(dir, 'faults.json'),
+  ]
+  const ended = main(words, world)
+  await until(() => /until Ctrl-C/.test(world.stderr.text))
+  const url = (world.stdout as unknown as { text: string }).text.trim()
+  const ran = await run(
+    ['-p', 'Say {{text}}', '--base-url', url, '--state-dir', join(dir, 's'), '--poll', '10ms'],
+    { stdin: csv(1), env: { ANTHROPIC_API_KEY: KEY } },
+  )
+  t.equal(ran.code, 0)
+  t.match(ran.err, 'the API answered 429', 'with the faults that were asked for')
+  const taken = await run(['emulate', '--port', new URL(url).port])
+  t.match(taken, { code: 2, err: /cannot listen on `port`/ })
+  world.emit('SIGINT', 'SIGINT')
+  t.equal(seen(world, await ended).code, 130)
+  t.match(await run(['emulate', '--faults', join(dir, 'bad.json')]), {
+    code: 2,
+    err: /faults\[0\].on/,
+  })
+  t.match(await run(['emulate', '--faults', join(dir, 'none')]), { code: 2, err: /cannot be read/ })
+})
+
+t.test('a job is looked for by its own name, not by a path', async t => {
+  const place = await placeFor(t)
+  await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  cpSync(join(place.state, 'jobs/a'), join(place.state, 'elsewhere'), { recursive: true })
+  const ran = await place.run(['results', '../elsewhere'])
+  t.equal(ran.code, 2)
+})
+
+t.test(
+  "a folder that others can read is closed to them before a job's files lie in it",
+  async t => {
+    const place = await placeFor(t)
+    await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
+    const folder = join(place.state, 'jobs/a')
+    chmodSync(folder, 0o755)
+    t.equal((await place.run(['resume', 'a'])).code, 0)
+    t.equal(statSync(folder).mode & 0o777, 0o700)
+    for (const name of readdirSync(folder)) {
+      const { mode } = statSync(join(folder, name))
+      t.equal(mode & 0o077, 0, name)
+    }
+    t.notMatch(everythingIn(place.state), KEY)
+  },
+)
+
+t.test('list follows the pages of the workspace', async t => {
+  const place = await placeFor(t)
+  const batch = (id: string): object => ({
+    id,
+    processing_status: 'ended',
+    request_counts: { processing: 0, succeeded: 1, errored: 0, canceled: 0, expired: 0 },
+    created_at: '2026-11-20T00:00:00Z',
+  })
+  for (const [nth, id, has_more] of [
+    [1, 'msgbatch_1', true],
+    [2, 'msgbatch_2', false],
+  ] as const) {
+    const body = JSON.stringify({ data: [batch(id)], has_more, first_id: id, last_id: id })
+    place.emulator.addFault({ on: 'list', nth, body, contentType: 'application/json' })
+  }
+  const { out } = await place.run(['list', '--remote'])
+  t.match(out, /^msgbatch_1 .*\nmsgbatch_2 .*\n$/)
+})

@@ -1,0 +1,117 @@
+import t from 'tap'
+import { placeFor } from './world.ts'
+
+const PDF = '%PDF-1.7 some pages'
+
+void t.test(
+  '--from files: each file is a record, and a PDF goes along with the question',
+  async t => {
+    const place = await placeFor(t, {}, { 'a.txt': 'first', 'b.pdf': PDF, 'c.txt': 'third' })
+    const ran = await place.run([
+      ...['-i', place.path('*.txt'), place.path('b.pdf')],
+      ...['--from', 'files', '-p', 'Say {{name}}: {{text?}}'],
+    ])
+    t.equal(ran.code, 0)
+    t.same(
+      ran.rows.map(({ name, ext, text }) => [name, ext, text]),
+      [
+        ['a.txt', 'txt', 'first'],
+        ['c.txt', 'txt', 'third'],
+        ['b.pdf', 'pdf', undefined],
+      ],
+    )
+    t.same(
+      ran.rows.map(({ _batch }) => [_batch?.status, _batch?.source, _batch?.line]),
+      ['a.txt', 'c.txt', 'b.pdf'].map(name => ['succeeded', place.path(name), 1]),
+    )
+  },
+)
+
+void t.test('--show prints a request as it will be sent, the file in it', async t => {
+  const place = await placeFor(t, {}, { 'b.pdf': PDF })
+  const ran = await place.run(
+    ['-i', place.path('b.pdf'), '--from', 'files', '-p', 'Sum it up', '--show', '1'],
+    {},
+  )
+  t.equal(ran.code, 0)
+  t.match(JSON.parse(ran.out), {
+    params: {
+      messages: [
+        {
+          content: [
+            { type: 'document', source: { data: Buffer.from(PDF).toString('base64') } },
+            { type: 'text', text: 'Sum it up' },
+          ],
+        },
+      ],
+    },
+  })
+})
+
+void t.test('--skip and --limit count files', async t => {
+  const place = await placeFor(t, {}, { 'a.txt': '1', 'b.txt': '2', 'c.txt': '3', 'd.txt': '4' })
+  const ran = await place.run([
+    ...['-i', place.path('*.txt'), '--from', 'files', '-p', '{{text}}'],
+    ...['--skip', '1', '--limit', '2'],
+  ])
+  t.same(
+    ran.rows.map(({ name }) => name),
+    ['b.txt', 'c.txt'],
+  )
+})
+
+void t.test('a table has a column for texts, though the first file has none', async t => {
+  const place = await placeFor(t, {}, { 'a.pdf': PDF, 'b.txt': 'text' })
+  const ran = await place.run([
+    ...['-i', place.path('*.*'), '--from', 'files', '-p', '{{name}}', '--to', 'csv'],
+  ])
+  t.equal(ran.code, 0)
+  t.match(
+    ran.out,
+    /^path,name,ext,text,response,status,error\n.*a\.pdf,pdf,,.*\n.*,b\.txt,txt,text,/,
+  )
+})
+
+void t.test('--from files needs names', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run(['--from', 'files', '-p', 'x'], { stdin: 'x' })
+  t.equal(ran.code, 2)
+  t.match(ran.err, /--from files makes a record of each file, so it needs their names/)
+})
+
+void t.test(
+  '--attach: a path per record; a missing file is a rejected row in its place',
+  async t => {
+    const files = { 'a.pdf': PDF, 'b.txt': 'a text' }
+    const place = await placeFor(t, {}, files)
+    const paths = ['a.pdf', 'gone.pdf', 'b.txt'].map(name => place.path(name))
+    const stdin = ['path', ...paths, ''].join('\n')
+    const ran = await place.run(['-p', 'Sum it up', '--attach', '{{path}}', '--job', 'one'], {
+      stdin,
+    })
+    t.equal(ran.code, 3)
+    t.same(
+      ran.rows.map(({ _batch }) => _batch?.error?.type ?? _batch?.status),
+      ['succeeded', 'missing_file', 'succeeded'],
+    )
+    t.same(
+      ran.rows.map(({ path }) => path),
+      paths,
+    )
+  },
+)
+
+void t.test('files that are missing count as invalid records, before anything is sent', async t => {
+  const place = await placeFor(t, {}, { 'a.txt': 'x' })
+  const rows = Array.from({ length: 30 }, (_, i) => `gone-${i}`)
+  const stdin = ['path', ...rows, ''].join('\n')
+  const words = ['-p', 'x', '--attach', '{{path}}']
+  const all = await place.run(words, { stdin })
+  t.equal(all.code, 6, 'the first 20 are all bad')
+  const good = Array.from({ length: 30 }, () => place.path('a.txt'))
+  const mixed = ['path', ...good, ...rows, ''].join('\n')
+  const few = await place.run([...words, '--max-invalid', '2'], { stdin: mixed })
+  t.equal(few.code, 4)
+  t.match(few.err, /3 of 33 records cannot be asked/)
+  t.same(place.emulator.ledger.batches(), [])
+})

@@ -1,0 +1,128 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { filesOf } from '../../lib/cli/glob.ts'
+import { longHelp, shortHelp } from '../../lib/cli/help.ts'
+import { optionsOf, OPTIONS } from '../../lib/cli/options.ts'
+import { commandLine, quote } from '../../lib/cli/shell.ts'
+import { printable, Talk } from '../../lib/cli/talk.ts'
+import { countOrShare, duration, size } from '../../lib/cli/values.ts'
+import { Collected, wordsOf } from './world.ts'
+
+t.test('a word survives the shell, whatever it holds', async t => {
+  const words = [
+    'plain',
+    '',
+    "it's",
+    '$HOME `x` "y"',
+    'a\nb\tc',
+    '\u0001é\u0085',
+    '\\',
+    "'\n'",
+    '{{a}}',
+  ]
+  t.same(wordsOf(commandLine(words)).slice(1), words)
+  for (const word of words) t.notMatch(quote(word), /[\u0000-\u001f]/, 'on one line')
+})
+
+t.test('times and sizes are read with their units', async t => {
+  const times = [
+    ['50ms', 50],
+    ['90s', 90_000],
+    ['10m', 600_000],
+    ['2h', 7_200_000],
+    ['1.5s', 1500],
+    ['30d', 2_592_000_000],
+  ] as const
+  for (const [text, ms] of times) t.equal(duration('--x', text), ms)
+  const sizes = [
+    ['64MB', 64e6],
+    ['64MiB', 64 * 2 ** 20],
+    ['7', 7],
+    ['1kB', 1000],
+    ['1KB', 1000],
+    ['2GiB', 2 ** 31],
+    ['3B', 3],
+  ] as const
+  for (const [text, bytes] of sizes) t.equal(size('--x', text, 1), bytes)
+  for (const text of ['', 's', '5', '-1s', '1e3s', '1constructor', '1 s']) {
+    t.throws(
+      () => duration('--x', text),
+      { code: 'CBS_OPTION', message: /^--x must be a time/ },
+      text,
+    )
+  }
+  t.throws(() => duration('--x', '25d', 1), /up to 24d/)
+  t.same(countOrShare('--x', '7'), { count: 7 })
+  t.same(countOrShare('--x', '2.5%'), { share: 0.025 })
+})
+
+t.test('nothing that is said moves a cursor or breaks a line', async t => {
+  t.equal(printable('a\u001b[31mb\r\nc \n d\u0000\u009be'), 'a[31mb c de')
+})
+
+t.test('a reason to wait is said once a minute, and always with -v', async t => {
+  const stderr = new Collected()
+  const talk = new Talk(stderr, false, 0)
+  for (const at of [0, 1, 59_999, 60_000]) talk.wait(`at ${at}`, at)
+  t.equal(stderr.text, 'at 0\nat 60000\n')
+  const all = new Collected()
+  const loud = new Talk(all, false, 1)
+  for (const at of [0, 1]) loud.wait(`at ${at}`, at)
+  t.equal(all.text, 'at 0\nat 1\n')
+})
+
+t.test('every flag of a command stands in its help, with its short name and default', async t => {
+  for (const command of ['run', 'resume', 'status', 'emulate', 'prune'] as const) {
+    const help = longHelp(command)
+    for (const { name, short, negative, fallback } of optionsOf(command)) {
+      t.match(help, `${negative ? '--no-' : '--'}${name} `, `${command} --${name}`)
+      if (short) t.match(help, `-${short}, `)
+      if (fallback) t.match(help, `[${fallback}]`)
+    }
+  }
+  t.notMatch(shortHelp(), 'undefined')
+})
+
+t.test('no command has two flags of one name', async t => {
+  for (const command of ['run', 'resume', 'retry', 'results', 'list'] as const) {
+    const names = optionsOf(command).map(({ name, negative }) => (negative ? `no-${name}` : name))
+    t.same([...new Set(names)], names)
+    const shorts = optionsOf(command).flatMap(({ short }) => short ?? [])
+    t.same([...new Set(shorts)], shorts)
+  }
+  t.ok(OPTIONS.every(({ help }) => help !== ''))
+})
+
+t.test('a pattern means the files it matches, in order', async t => {
+  const dir = t.testdir({
+    'b.csv': '',
+    'a.csv': '',
+    '.c.csv': '',
+    'x[1].csv': '',
+    'a+b.csv': '',
+    sub: { 'd.csv': '', deep: { 'e.csv': '' } },
+  })
+  t.same(await filesOf('?.csv', dir), ['a.csv', 'b.csv'])
+  t.same(await filesOf('.*.csv', dir), ['.c.csv'])
+  t.same(await filesOf('a*.csv', dir), ['a+b.csv', 'a.csv'])
+  t.same(await filesOf('*/?.csv', dir), ['sub/d.csv'])
+  t.same(await filesOf('s*/deep/*', dir), ['sub/deep/e.csv'])
+  t.same(await filesOf(join(dir, '*', 'd.csv'), '/'), [join(dir, 'sub/d.csv')])
+  t.same(await filesOf('-', dir), ['-'])
+  t.same(
+    await filesOf('none.csv', dir),
+    ['none.csv'],
+    'no pattern: whoever opens it says that it is missing',
+  )
+  await t.rejects(filesOf('*.txt', dir), { code: 'CBS_INPUT', message: 'no input is called *.txt' })
+})
+
+t.test('a file whose name looks like a pattern is that file', async t => {
+  const dir = t.testdir({})
+  mkdirSync(join(dir, 'd'))
+  writeFileSync(join(dir, 'd/really?.csv'), '')
+  writeFileSync(join(dir, 'd/reallyX.csv'), '')
+  t.same(await filesOf('d/really?.csv', dir), ['d/really?.csv'])
+  t.same(await filesOf(join(dir, 'd/really?.csv'), '/'), [join(dir, 'd/really?.csv')])
+})

@@ -1,0 +1,149 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { csv, nextWords, placeFor, rowsOf, type Place } from './world.ts'
+
+/** Answers as long as they may be, so that what is spent comes near to the worst case. */
+const LONG = { respond: (): string => 'x'.repeat(400) }
+const ASK = ['-p', 'Say {{text}}', '-t', '100', '--batch-size', '4', '--job', 'j']
+/** Room for some of the batches: an answer costs $0.000025. */
+const SOME = ['--max-cost', '0.0004']
+const PLENTY = ['--max-cost', '1']
+
+async function spentIn(place: Place): Promise<number> {
+  return JSON.parse((await place.run(['status', 'j', '--json'])).out).spent_usd
+}
+
+t.test(
+  'a run stops below its cap, writes what was paid for and names the command that continues',
+  async t => {
+    const place = await placeFor(t, LONG)
+    const ran = await place.run([...ASK, ...SOME], { stdin: csv(30) })
+    t.equal(ran.code, 4)
+    t.ok(ran.rows.length >= 8 && ran.rows.length < 30, `${ran.rows.length} rows`)
+    t.equal((await place.emulator.ledger.totals()).accepted, ran.rows.length)
+    t.ok((await spentIn(place)) <= 0.0004)
+    t.match(ran.err, /^job j: spent \$0\.000[23]/m)
+    t.match(ran.err, /--max-cost \$0\.000400 is reached: .* A higher --max-cost goes on$/m)
+    t.match(nextWords(ran).slice(0, 2), ['resume', 'j'])
+  },
+)
+
+t.test('with a higher cap the job goes on to its end, every record asked once', async t => {
+  const place = await placeFor(t, LONG)
+  const ran = await place.run([...ASK, ...SOME], { stdin: csv(30) })
+  const same = await place.again(ran)
+  t.equal(same.code, 4, 'the same cap sends nothing more')
+  const before = await place.emulator.ledger.totals()
+  const rest = await place.run(['resume', 'j', ...PLENTY])
+  t.equal(rest.code, 0)
+  t.equal(rest.rows.length, 30)
+  t.match(await place.emulator.ledger.totals(), { accepted: 30, acceptedTwice: 0 })
+  t.ok(before.accepted < 30)
+})
+
+t.test('the same command with another cap is the same job', async t => {
+  const place = await placeFor(t, LONG)
+  await place.run([...ASK, ...SOME], { stdin: csv(30) })
+  const again = await place.run([...ASK, ...PLENTY], { stdin: csv(30) })
+  t.equal(again.code, 0)
+  t.match(again.err, /going on with job j/)
+  t.match(await place.emulator.ledger.totals(), { accepted: 30, acceptedTwice: 0 })
+})
+
+t.test('a resume remembers the cap that it was given', async t => {
+  const place = await placeFor(t, LONG)
+  await place.run([...ASK, ...SOME], { stdin: csv(30) })
+  await place.run(['resume', 'j', '--max-cost', '0.0005'])
+  const again = await place.run(['resume', 'j'])
+  t.match(again.err, /--max-cost \$0\.000500 is reached/)
+})
+
+t.test('a file of rows holds each row once over runs that stop', async t => {
+  const place = await placeFor(t, LONG)
+  const out = ['-o', place.path('out.jsonl'), '--order', 'input']
+  const ran = await place.run([...ASK, ...SOME, ...out], { stdin: csv(30) })
+  t.equal(ran.code, 4)
+  t.ok(rowsOf(readFileSync(place.path('out.jsonl'), 'utf8')).length >= 8)
+  t.equal((await place.run(['resume', 'j', ...PLENTY])).code, 0)
+  const ids = rowsOf(readFileSync(place.path('out.jsonl'), 'utf8')).map(row => row['id'])
+  t.same(
+    ids,
+    Array.from({ length: 30 }, (_, i) => String(i)),
+  )
+})
+
+t.test('a run that detaches stops at its cap too', async t => {
+  const place = await placeFor(t, LONG)
+  const ran = await place.run([...ASK, ...SOME, '--detach'], { stdin: csv(30) })
+  t.equal(ran.code, 4)
+  t.equal(ran.out, 'j\n')
+  const shown = JSON.parse((await place.run(['status', 'j', '--json'])).out)
+  t.ok(shown.reserved_usd > 0 && shown.reserved_usd <= 0.0004)
+  t.equal((await place.run(['resume', 'j', ...PLENTY])).rows.length, 30)
+})
+
+t.test('rows that are asked again are held to the cap as well', async t => {
+  const place = await placeFor(t, {
+    respond: (_, { attempt }) => (attempt === 1 ? { stop_reason: 'refusal' } : 'fine'),
+  })
+  await place.run(ASK, { stdin: csv(4) })
+  const ran = await place.run(['retry', 'j', '--max-cost', '0.00001'])
+  t.equal(ran.code, 4)
+  t.equal((await place.emulator.ledger.totals()).accepted, 4)
+  t.match(nextWords(ran).slice(0, 2), ['retry', 'j'])
+  const rest = await place.run(['retry', 'j', ...PLENTY])
+  t.equal(rest.code, 0)
+  t.equal(rest.rows.length, 4)
+})
+
+t.test('a cap without a price is refused before anything is sent, unless one is given', async t => {
+  const place = await placeFor(t)
+  const words = [...ASK, ...PLENTY, '-m', 'claude-fable-5-2']
+  const ran = await place.run(words, { stdin: csv(2) })
+  t.equal(ran.code, 2)
+  t.match(
+    ran.err,
+    /--max-cost cannot be kept: price unknown for claude-fable-5-2: --price IN,OUT gives it/,
+  )
+  t.equal((await place.emulator.ledger.totals()).accepted, 0)
+  t.equal((await place.run([...words, '--price', '10,50'], { stdin: csv(2) })).code, 0)
+})
+
+t.test('a record that asks a model without a price stops the run before its batch', async t => {
+  const place = await placeFor(t)
+  const request = {
+    model: 'claude-fable-5-2',
+    max_tokens: 9,
+    messages: [{ role: 'user', content: 'a' }],
+  }
+  const words = ['--from', 'requests', '--job', 'j', ...PLENTY]
+  const ran = await place.run(words, { stdin: `${JSON.stringify(request)}\n` })
+  t.equal(ran.code, 4)
+  t.match(ran.err, /batch 1 cannot be held below --max-cost: price unknown for claude-fable-5-2/)
+  t.equal((await place.emulator.ledger.totals()).accepted, 0)
+})
+
+t.test('an amount that is none is refused', async t => {
+  const place = await placeFor(t)
+  for (const text of ['0', '-1', 'much', '1,5', '']) {
+    const ran = await place.run([...ASK, `--max-cost=${text}`], { stdin: csv(1) })
+    t.equal(ran.code, 2, text)
+    t.match(ran.err, /--max-cost must be an amount in USD above 0, such as 12.50/)
+  }
+})
+
+t.test(
+  'what is behind the cap is kept and not prepared, and asked once when the job goes on',
+  async t => {
+    const place = await placeFor(t, LONG)
+    const ran = await place.run([...ASK, ...SOME, '--retries', '0'], { stdin: csv(1000) })
+    t.equal(ran.code, 4)
+    const shown = JSON.parse((await place.run(['status', 'j', '--json'])).out)
+    t.equal(shown.records, 1000)
+    t.ok(shown.batches.length < 100, `${shown.batches.length} batches were sealed`)
+    const rest = await place.run(['resume', 'j', ...PLENTY, '-c', '1000'])
+    t.equal(rest.code, 0)
+    t.equal(rest.rows.length, 1000)
+    t.match(await place.emulator.ledger.totals(), { accepted: 1000, acceptedTwice: 0 })
+  },
+)

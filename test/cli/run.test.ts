@@ -1,0 +1,374 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable, Writable } from 'node:stream'
+import t from 'tap'
+import { echo } from '../../lib/emulator/index.ts'
+import { csv, everythingIn, KEY, nextWords, placeFor, run, rowsOf, tap, until } from './world.ts'
+
+t.test('a flag beats its environment variable, which beats the default', async t => {
+  const words = ['--show', '1', '-p', 'Say {{text}}']
+  const model = async (more: string[], env: Record<string, string>): Promise<unknown> => {
+    const { out } = await run([...words, ...more], { stdin: csv(1), env })
+    return JSON.parse(out).params.model
+  }
+  t.equal(await model([], {}), 'claude-haiku-5-5')
+  t.equal(await model([], { ANTHROPIC_MODEL: 'claude-sonnet-5' }), 'claude-sonnet-5')
+  const env = { ANTHROPIC_MODEL: 'claude-sonnet-5', CLAUDE_BATCH_STREAM_MODEL: 'claude-opus-5' }
+  t.equal(await model([], env), 'claude-opus-5')
+  t.equal(await model(['-m', 'claude-opus-5-5'], env), 'claude-opus-5-5')
+  t.equal(await model([], { CLAUDE_BATCH_STREAM_MODEL: '' }), 'claude-haiku-5-5', 'empty is unset')
+})
+
+t.test('a switch can be set by the environment, and said to be off', async t => {
+  const env = (NO_HEADER: string) => ({ CLAUDE_BATCH_STREAM_NO_HEADER: NO_HEADER })
+  const words = ['-n', '--from', 'csv', '-p', 'x {{column1?}}']
+  for (const [value, records] of [
+    ['1', 3],
+    ['true', 3],
+    ['0', 2],
+    ['false', 2],
+    ['no', 2],
+  ] as const) {
+    const { err } = await run(words, { stdin: 'a\nb\nc\n', env: env(value) })
+    t.match(err, `${records} records`, value)
+  }
+})
+
+t.test('a terminal that waits for nobody is shown the help', async t => {
+  const ran = await run(['-p', 'hi'], { tty: true })
+  t.equal(ran.code, 2)
+  t.equal(ran.out, '')
+  t.match(ran.err, 'Commands:')
+  const file = await run(['-n', '-p', 'Say {{text}}', '-i', '-'], { tty: true, stdin: csv(2) })
+  t.match(file.err, '2 records', 'a terminal that is named is read')
+})
+
+t.test('the version is printed', async t => {
+  const version = JSON.parse(readFileSync('package.json', 'utf8')).version
+  t.same(await run(['--version']).then(({ code, out }) => ({ code, out })), {
+    code: 0,
+    out: `${version}\n`,
+  })
+  t.equal((await run(['-V'])).out, `${version}\n`)
+})
+
+t.test('without HOME the state folder has to be named', async t => {
+  const ran = await run(['-p', 'hi'], { stdin: csv(1), env: { ANTHROPIC_API_KEY: KEY } })
+  t.equal(ran.code, 2)
+  t.match(ran.err, 'HOME is not set, so there is no place for jobs: say where with --state-dir DIR')
+})
+
+t.test(
+  'jobs lie where XDG says, else below HOME, and only their owner can look into them',
+  async t => {
+    const place = await placeFor(t)
+    const home = t.testdir({})
+    const words = ['-p', 'Say {{text}}', '--base-url', place.emulator.url, '--poll', '10ms']
+    await run(words, { stdin: csv(1), env: { ...place.env, HOME: home } })
+    t.equal(readdirSync(join(home, '.local/state/claude-batch-stream/jobs')).length, 1)
+    const env = { ...place.env, HOME: home, XDG_STATE_HOME: join(home, 'xdg') }
+    await run(words, { stdin: csv(1), env })
+    t.equal(readdirSync(join(home, 'xdg/claude-batch-stream/jobs')).length, 1)
+  },
+)
+
+t.test('each record gets its own answer, and is paid for once, over several batches', async t => {
+  const place = await placeFor(t)
+  const words = ['-p', 'Say {{text}}', '--batch-size', '4', '-c', '2', '-v']
+  const ran = await place.run(words, { stdin: csv(11) })
+  t.equal(ran.code, 0)
+  t.same(
+    ran.rows.map(row => [row['id'], row.response]).sort((a, b) => Number(a[0]) - Number(b[0])),
+    Array.from({ length: 11 }, (_, i) => [`${i}`, echo(`Say text ${i}`)]),
+  )
+  t.match(await place.emulator.ledger.totals(), { batches: 3, accepted: 11, acceptedTwice: 0 })
+  t.match(ran.err, 'its first line has commas', '-v tells what was guessed')
+})
+
+t.test('-q leaves errors and the command that continues', async t => {
+  const place = await placeFor(t)
+  const fine = await place.run(['-q', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  t.same([fine.code, fine.err], [0, ''])
+  const failed = await place.run(['-q', '-p', 'Say {{text}}', '-t', '1'], { stdin: csv(1) })
+  t.equal(failed.code, 3)
+  t.equal(failed.said.length, 1)
+  t.match(failed.said[0], /^to continue: claude-batch-stream retry /)
+})
+
+t.test('the batch size, and one record more, decide how many batches there are', async t => {
+  const place = await placeFor(t)
+  for (const [records, batches] of [
+    [1, 1],
+    [3, 1],
+    [4, 2],
+  ] as const) {
+    const before = place.emulator.ledger.batches().length
+    await place.run(['-p', `${records} {{text}}`, '--batch-size', '3'], { stdin: csv(records) })
+    t.equal(place.emulator.ledger.batches().length - before, batches)
+  }
+  await place.run(['-p', 'x {{text}}', '--batch-bytes', '400'], { stdin: csv(4) })
+  t.equal(place.emulator.ledger.batches().length, 6, 'two of two, as bytes allow no more')
+})
+
+t.test('an endless pipe is closed when enough records are read', async t => {
+  const place = await placeFor(t)
+  let given = 0
+  const endless = new Readable({
+    read() {
+      this.push(`{"n":${given++}}\n`)
+    },
+  })
+  const ran = await place.run(['-p', 'Say {{n}}', '--skip', '2', '--limit', '3'], {
+    stdin: endless,
+  })
+  t.same(
+    ran.rows.map(row => row['n']),
+    [2, 3, 4],
+  )
+  t.equal(endless.destroyed, true)
+})
+
+t.test('a producer that waits is let go when the command is wrong', async t => {
+  const stdin = tap()
+  stdin.write('a\nx\n'.repeat(30))
+  const ran = await run(['-p', '{{b}}'], { stdin })
+  t.equal(ran.code, 6)
+  await until(() => stdin.destroyed)
+})
+
+t.test('with --batch-wait a pipe that goes quiet gets its answers before it ends', async t => {
+  const place = await placeFor(t)
+  const stdin = tap()
+  const { world, ended } = place.start(['-p', 'Say {{n}}', '--batch-wait', '20ms'], { stdin })
+  const rows = () => (world.stdout as { text?: string }).text?.split('\n').length ?? 0
+  stdin.write('{"n":1}\n{"n":2}\n')
+  await until(() => rows() === 3)
+  stdin.end('{"n":3}\n')
+  const ran = await ended
+  t.same(
+    ran.rows.map(row => row['n']),
+    [1, 2, 3],
+  )
+  t.equal(place.emulator.ledger.batches().length, 2)
+})
+
+t.test('the two files of --errors add up to the input, also in a table', async t => {
+  const faults = [
+    { on: 'create' as const, errored: [{ index: 1, error: { type: 'invalid_request_error' } }] },
+  ]
+  const place = await placeFor(t, { faults })
+  const [out, errors] = [place.path('out.csv'), place.path('failed.jsonl')]
+  const words = ['-p', 'Say {{text}}', '--to', 'csv', '-o', out, '--errors', errors]
+  const ran = await place.run(words, { stdin: `${csv(3)}bad\n` })
+  t.equal(ran.code, 3)
+  t.match(place.read('out.csv'), /^id,text,response,status,error\n0,.*\n2,.*\n$/)
+  t.same(
+    rowsOf(place.read('failed.jsonl')).map(row => row._batch?.status),
+    ['errored', 'rejected'],
+  )
+})
+
+t.test('rows of a record that was read badly say where it is', async t => {
+  const place = await placeFor(t, {}, { 'a.jsonl': '{"n":1}\n\n{"n":', 'b.jsonl': '{"n":2}\n' })
+  const files = [place.path('a.jsonl'), place.path('b.jsonl')]
+  const ran = await place.run(['-p', 'Say {{n}}', '-i', ...files])
+  t.match(ran.rows, [
+    { n: 1, _batch: { line: 1, source: files[0] } },
+    { input: '{"n":', response: null, _batch: { status: 'rejected', line: 3, source: files[0] } },
+    { n: 2, _batch: { line: 1, source: files[1] } },
+  ])
+})
+
+t.test('a job without one record that can be asked asks nothing of the API', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run(['-p', '{{nope}}'], { stdin: '{"a":1}\n{"a":2}\n' })
+  t.equal(ran.code, 3)
+  t.same(
+    ran.rows.map(row => row._batch?.status),
+    ['rejected', 'rejected'],
+  )
+  t.same(place.emulator.ledger.calls(), [])
+  const again = await place.again(ran)
+  t.same([again.code, again.out], [0, ''])
+  t.match(again.err, 'there is nothing to ask again; 2 rejected rows cannot be asked at all')
+})
+
+t.test(
+  'bad records stop a run before more is sent, and the command that continues goes on',
+  async t => {
+    const place = await placeFor(t)
+    const rows = Array.from({ length: 60 }, (_, i) => (i < 21 ? { n: i } : { m: i }))
+    const input = rows.map(row => JSON.stringify(row)).join('\n')
+    writeFileSync(place.path('in.jsonl'), input)
+    const words = ['-i', place.path('in.jsonl'), '-p', 'Say {{n}}', '--max-invalid', '5']
+    const ran = await place.run(words)
+    t.equal(ran.code, 4)
+    t.match(ran.err, '6 of 27 records cannot be asked, more than --max-invalid allows')
+    t.match(await place.emulator.ledger.totals(), { accepted: 0 })
+    const again = await run([...nextWords(ran), '--max-invalid', '100'], { env: place.env })
+    t.equal(again.code, 3)
+    t.equal(again.rows.length, 60)
+    t.match(await place.emulator.ledger.totals(), { accepted: 21, acceptedTwice: 0 })
+  },
+)
+
+t.test('a share of bad records counts once there are enough to judge by', async t => {
+  const rows = Array.from({ length: 1200 }, (_, i) => (i % 2 || i < 20 ? '{"n":1}' : '{}'))
+  const words = ['-n', '-p', 'Say {{n}}', '--max-invalid']
+  const many = await run([...words, '40%'], { stdin: rows.join('\n') })
+  t.equal(many.code, 4)
+  t.match(many.err, /^claude-batch-stream: 49\d of 100\d records/)
+  t.equal((await run([...words, '60%'], { stdin: rows.join('\n') })).code, 3)
+})
+
+t.test(
+  'a first batch that fails as a whole ends the run, unless somebody chooses to go on',
+  async t => {
+    const place = await placeFor(t, {
+      respond: () => ({ error: { type: 'invalid_request_error', message: 'no such tool' } }),
+    })
+    const words = ['-p', 'Say {{text}}', '--batch-size', '2', '-c', '1', '--no-preflight']
+    const ran = await place.run(words, { stdin: csv(40) })
+    t.equal(ran.code, 4)
+    t.match(
+      ran.err,
+      'all 2 requests of the first batch are errored (no such tool), so no more are sent',
+    )
+    t.ok(place.emulator.ledger.batches().length < 20)
+    const again = await place.again(ran)
+    t.equal(again.code, 3)
+    t.equal(again.rows.length, 40)
+    t.match(await place.emulator.ledger.totals(), { accepted: 40, acceptedTwice: 0 })
+  },
+)
+
+t.test('failures that differ, or pass, end nothing', async t => {
+  for (const types of [['invalid_request_error', 'not_found_error'], ['overloaded_error']]) {
+    let asked = 0
+    const respond = () => ({ error: { type: types[asked++ % types.length] ?? '', message: 'no' } })
+    const place = await placeFor(t, { respond })
+    const words = ['-p', 'Say {{text}}', '--batch-size', '2', '-c', '1', '--retries', '0']
+    const ran = await place.run(words, { stdin: csv(6) })
+    t.same([ran.code, ran.rows.length], [3, 6], types.join())
+  }
+})
+
+t.test('-o gets rows as they come, and is never one that was there', async t => {
+  const place = await placeFor(t, {}, { 'there.jsonl': 'mine\n' })
+  const ran = await place.run(['-p', 'Say {{text}}', '-o', place.path('there.jsonl')], {
+    stdin: csv(2),
+  })
+  t.equal(ran.code, 6)
+  t.match(ran.err, /there.jsonl exists and is not this job's: remove it, or name another file/)
+  t.equal(place.read('there.jsonl'), 'mine\n')
+  t.same(place.emulator.ledger.calls(), [])
+  t.notMatch(ran.err, 'to continue', 'there is no job yet')
+  const errors = await place.run(['-p', 'Say {{text}}', '--errors', place.path('there.jsonl')], {
+    stdin: csv(2),
+  })
+  t.equal(errors.code, 6)
+})
+
+t.test('an output that is no file is written like stdout', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run(['-p', 'Say {{text}}', '-o', '/dev/null'], { stdin: csv(2) })
+  t.same([ran.code, ran.out], [0, ''])
+  const full = await place.run(['-p', 'Say  {{text}}', '-o', '/dev/full'], { stdin: csv(2) })
+  t.equal(full.code, 9)
+  t.match(full.err, /ENOSPC/)
+  t.equal((await place.run([...nextWords(full).slice(0, 2), '-o', '-'])).rows.length, 2)
+})
+
+t.test('a reader that goes away is no fault, and what continues is said', async t => {
+  const place = await placeFor(t)
+  const gone = (): Writable =>
+    new Writable({
+      write: (_chunk, _encoding, done) =>
+        done(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })),
+    })
+  const ran = await place.run(['-p', 'Say {{text}}'], { stdin: csv(3), stdout: gone() })
+  t.equal(ran.code, 141)
+  t.equal(ran.said.length, 1)
+  const again = await place.again(ran)
+  t.equal(again.rows.length, 3)
+  t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+  const status = await run(['status', '--state-dir', place.state], { stdout: gone() })
+  t.same([status.code, status.err], [141, ''])
+})
+
+t.test('a slow reader is waited for', async t => {
+  const place = await placeFor(t)
+  const got: Buffer[] = []
+  let writing = 0
+  const stdout = new Writable({
+    write(chunk, _encoding, done) {
+      t.equal(++writing, 1, 'one write at a time')
+      setImmediate(() => {
+        got.push(chunk)
+        writing--
+        done()
+      })
+    },
+  })
+  const ran = await place.run(['-p', 'Say {{text}}', '--batch-size', '3'], {
+    stdin: csv(10),
+    stdout,
+  })
+  t.equal(ran.code, 0)
+  t.equal(rowsOf(Buffer.concat(got).toString()).length, 10)
+})
+
+t.test('--emulate needs no key and leaves nothing behind', async t => {
+  const state = join(t.testdir({}), 'state')
+  const words = ['--emulate', '--batch-time', '20ms', '--poll', '10ms', '--state-dir', state]
+  const ran = await run([...words, '-p', 'Say {{text}}', '-t', '1'], { stdin: csv(2) })
+  t.equal(ran.code, 3)
+  t.equal(ran.rows.length, 2)
+  t.notMatch(ran.err, 'to continue')
+  t.throws(() => readdirSync(state), { code: 'ENOENT' })
+})
+
+t.test('a dry run opens no socket, needs no key, and finds what a run would find', async t => {
+  const place = await placeFor(t)
+  for (const words of [['-p', '{{nope}}'], [], ['-p', 'x', '-i', 'nowhere'], ['-p', '{{$x}}']]) {
+    const dry = await place.run([...words, '-n'], { stdin: csv(2), env: {} })
+    const real = await place.run(words, { stdin: csv(2) })
+    t.same([dry.code, dry.err], [real.code, real.err], words.join(' '))
+  }
+  t.same(place.emulator.ledger.calls(), [])
+  t.throws(() => readdirSync(place.state), { code: 'ENOENT' })
+})
+
+t.test('the key is in no file, no output and no log, also where everything is logged', async t => {
+  const place = await placeFor(t, {}, { key: `${KEY}\n` })
+  const log = process.env['ANTHROPIC_LOG']
+  process.env['ANTHROPIC_LOG'] = 'debug'
+  t.teardown(() => {
+    if (log === undefined) delete process.env['ANTHROPIC_LOG']
+    else process.env['ANTHROPIC_LOG'] = log
+  })
+  const words = ['-vv', '-p', 'Say {{text}}', '--api-key-file', place.path('key')]
+  const ran = await place.run(words, { stdin: csv(2), env: {} })
+  t.equal(ran.code, 0)
+  t.equal(ran.rows.length, 2, 'stdout holds rows alone')
+  t.match(ran.err, /request/i, 'and stderr the log')
+  t.notMatch(ran.err + ran.out + everythingIn(place.state), KEY)
+})
+
+t.test(
+  'a table takes a late record that it has no column for as a row that says so, and pays nothing',
+  async t => {
+    const place = await placeFor(t)
+    const rows = Array.from({ length: 25 }, (_, n) =>
+      n === 23 ? { n, late: 1 } : { n, response: null, _batch: {} },
+    )
+    const stdin = rows.map(row => JSON.stringify(row)).join('\n')
+    const ran = await place.run(['-p', 'Say {{n}}', '--to', 'csv'], { stdin })
+    t.equal(ran.code, 3)
+    t.match(
+      ran.out,
+      /\n23,,rejected,"no_column: the record has a field ""late"" that is no column of the table/,
+    )
+    t.match(await place.emulator.ledger.totals(), { accepted: 24 })
+  },
+)

@@ -1,0 +1,56 @@
+import t from 'tap'
+import { placeFor } from './world.ts'
+
+const schema = JSON.stringify({
+  type: 'object',
+  properties: { mood: { enum: ['good', 'bad'] }, score: { type: 'integer' } },
+  required: ['mood', 'score'],
+})
+const stdin = '{"text":"a"}\n{"text":"b"}\n'
+
+void t.test('--schema: responses are JSON of it; a table has its properties', async t => {
+  const place = await placeFor(t, {}, { 'mood.json': schema })
+  const words = ['-p', '{{text}}', '--schema', place.path('mood.json')]
+  const ran = await place.run(words, { stdin })
+  t.equal(ran.code, 0)
+  for (const { response } of ran.rows) t.match(response, { mood: /good|bad/, score: Number })
+  const table = await place.run([...words, '--to', 'csv'], { stdin })
+  t.match(table.out, /^text,mood,score,status,error\na,(good|bad),-?\d+,succeeded,\n/)
+})
+
+void t.test(
+  'an answer that breaks it is an invalid row, also in status, results and resume',
+  async t => {
+    const respond = (): string => '{"mood":"so so","score":1}'
+    const place = await placeFor(t, { respond }, { 'mood.json': schema })
+    const words = ['-p', '{{text}}', '--schema', place.path('mood.json'), '--job', 'one']
+    const ran = await place.run(words, { stdin })
+    t.equal(ran.code, 3)
+    t.match(ran.rows, [
+      { response: null, _batch: { status: 'invalid', text: respond() } },
+      { response: null, _batch: { status: 'invalid', text: respond() } },
+    ])
+    t.equal((await place.run(['results', 'one'])).out, ran.out)
+    t.equal((await place.run(['resume', 'one'])).out, ran.out)
+    t.match(JSON.parse((await place.run(['status', 'one', '--json'])).out).rows, { invalid: 2 })
+  },
+)
+
+void t.test('a schema that cannot be used is named, and nothing is sent', async t => {
+  const files = {
+    'no.json': '{',
+    'list.json': '[]',
+    'wrong.json': '{"type":"x"}',
+    'open.json': '{}',
+  }
+  const place = await placeFor(t, {}, files)
+  for (const [name, code] of [
+    ...Object.keys(files).map(name => [name, 2] as const),
+    ['gone.json', 6] as const,
+  ]) {
+    const ran = await place.run(['-p', 'x', '--schema', place.path(name)], { stdin })
+    t.equal(ran.code, code, name)
+    t.match(ran.err, /schema/)
+  }
+  t.same(place.emulator.ledger.batches(), [])
+})

@@ -1,0 +1,211 @@
+import { execFileSync } from 'node:child_process'
+import { EventEmitter } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PassThrough, Readable, Writable } from 'node:stream'
+import type { Test } from 'tap'
+import { main } from '../../lib/cli/main.ts'
+import type { Io } from '../../lib/cli/io.ts'
+import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/emulator/index.ts'
+
+/** A key that no output may hold. */
+export const KEY = 'sk-ant-test-4f9c1e77b2d84a6f'
+
+/** A writable end that collects what it is told. */
+export class Collected extends Writable {
+  readonly chunks: Buffer[] = []
+  isTTY?: boolean
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.chunks.push(chunk)
+    this.emit('told')
+    done()
+  }
+
+  get text(): string {
+    return Buffer.concat(this.chunks).toString('utf8')
+  }
+}
+
+export interface WorldOptions {
+  readonly stdin?: string | Buffer | Readable | undefined
+  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly stdout?: Writable
+  /** Is stdin a terminal? */
+  readonly tty?: boolean
+}
+
+/** What a program has of the world, for one run of `main` in this process. */
+export class World extends EventEmitter implements Io {
+  readonly stdin: Io['stdin']
+  readonly stdout: Writable
+  readonly stderr: Collected = new Collected()
+  readonly env: Io['env']
+  /** Codes of `exit`, which leaves a real process at once. */
+  readonly exits: number[] = []
+
+  constructor(options: WorldOptions = {}) {
+    super()
+    const { stdin = '', env = {}, stdout = new Collected(), tty } = options
+    const stream =
+      stdin instanceof Readable ? stdin : Readable.from(stdin.length ? [Buffer.from(stdin)] : [])
+    this.stdin = tty === undefined ? stream : Object.assign(stream, { isTTY: tty })
+    this.stdout = stdout
+    this.env = env
+  }
+
+  exit(code: number): void {
+    this.exits.push(code)
+  }
+}
+
+/** What a run was like, as its user sees it. */
+export interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+  /** The lines of stderr. */
+  readonly said: readonly string[]
+  /** The rows of stdout, parsed. */
+  readonly rows: readonly Row[]
+}
+
+export interface Row {
+  readonly [field: string]: unknown
+  readonly response?: unknown
+  readonly _batch?: {
+    readonly status: string
+    readonly custom_id: string | null
+    readonly line: number
+    readonly source?: string
+    readonly batch_id: string | null
+    readonly attempt: number
+    readonly stop_reason: string | null
+    readonly error?: { readonly type: string; readonly message: string }
+  }
+}
+
+/** Runs the program in this process. */
+export async function run(words: readonly string[], options: WorldOptions = {}): Promise<Ran> {
+  const world = new World(options)
+  const code = await main(words, world)
+  return seen(world, code)
+}
+
+export function seen(world: World, code: number): Ran {
+  const out = world.stdout instanceof Collected ? world.stdout.text : ''
+  const err = world.stderr.text
+  return {
+    code,
+    out,
+    err,
+    said: err.split('\n').slice(0, -1),
+    get rows() {
+      return rowsOf(out)
+    },
+  }
+}
+
+export function rowsOf(jsonl: string): Row[] {
+  return jsonl
+    .split('\n')
+    .slice(0, -1)
+    .map(line => JSON.parse(line))
+}
+
+/** The words of a command line, as a shell reads them. */
+export function wordsOf(line: string): string[] {
+  const printed = execFileSync('bash', ['--norc', '-c', `printf '%s\\0' ${line}`]).toString()
+  return printed.split('\0').slice(0, -1)
+}
+
+/** The words of the command that a run says continues it: its last line on stderr. */
+export function nextWords(ran: Pick<Ran, 'said'>): string[] {
+  const line = /: (claude-batch-stream .*)$/.exec(ran.said.at(-1) ?? '')?.[1]
+  if (line === undefined) throw new Error(`no command in: ${ran.said.at(-1)}`)
+  return wordsOf(line).slice(1)
+}
+
+/** A place with an API of its own, where commands are run as a user would. */
+export interface Place {
+  readonly emulator: Emulator
+  readonly dir: string
+  readonly state: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Runs a command with this place's API and jobs. */
+  run(words: readonly string[], options?: WorldOptions): Promise<Ran>
+  /** Runs exactly these words: the command that continues says where it is. */
+  again(ran: Pick<Ran, 'said'>, options?: WorldOptions): Promise<Ran>
+  /** Where a run has come to, without waiting for its end. */
+  start(words: readonly string[], options?: WorldOptions): { world: World; ended: Promise<Ran> }
+  /** A file's path in the place. */
+  path(name: string): string
+  read(name: string): string
+}
+
+/** Flags that make a run quick. */
+export const QUICK = ['--poll', '10ms', '--settle', '200ms']
+
+export async function placeFor(
+  t: Test,
+  options: EmulatorOptions = {},
+  files: Readonly<Record<string, string>> = {},
+): Promise<Place> {
+  const emulator = await createEmulator({ port: 0, batchTimeMs: 20, ...options })
+  t.teardown(() => emulator.close())
+  const dir = t.testdir({ ...files })
+  const state = join(dir, 'state')
+  const env = { ANTHROPIC_API_KEY: KEY }
+  const where = ['--state-dir', state, '--base-url', emulator.url]
+  const start: Place['start'] = (words, more = {}) => {
+    const at = words.findIndex(word => word.startsWith('-'))
+    const [command, flags] = at === -1 ? [words, []] : [words.slice(0, at), words.slice(at)]
+    const world = new World({ env, ...more })
+    const all = [...command, ...flagsFor(command[0] ?? 'run', where), ...flags]
+    return { world, ended: main(all, world).then(code => seen(world, code)) }
+  }
+  return {
+    emulator,
+    dir,
+    state,
+    env,
+    start,
+    run: (words, more) => start(words, more).ended,
+    again: (ran, more = {}) => run(nextWords(ran), { env, ...more }),
+    path: name => join(dir, name),
+    read: name => readFileSync(join(dir, name), 'utf8'),
+  }
+}
+
+/** What each command takes of where it is and how quick. */
+function flagsFor(command: string, where: readonly string[]): readonly string[] {
+  if (['run', 'resume', 'retry', 'results'].includes(command)) return [...where, ...QUICK]
+  if (command === 'prune') return where.slice(0, 2)
+  return where
+}
+
+/** All text that a run could have left in a folder, to look for what must not be there. */
+export function everythingIn(folder: string): string {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => readFileSync(join(entry.parentPath, entry.name), 'utf8'))
+    .join('\n')
+}
+
+/** A source that gives what it is fed, when it is fed. */
+export function tap(): PassThrough {
+  return new PassThrough()
+}
+
+/** Resolves when something holds, which is looked at again and again; what never comes is an error. */
+export async function until(condition: () => boolean): Promise<void> {
+  const late = Date.now() + 60_000
+  while (!condition()) {
+    if (Date.now() > late) throw new Error(`this never came: ${condition}`)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+}
+
+export function csv(rows: number): string {
+  return ['id,text', ...Array.from({ length: rows }, (_, i) => `${i},text ${i}`), ''].join('\n')
+}

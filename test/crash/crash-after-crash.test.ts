@@ -1,0 +1,74 @@
+import t from 'tap'
+import type { Crash } from '../support/crash/machine.ts'
+import { CALL_FAULTS } from '../support/crash/network.ts'
+import { Random } from '../support/crash/random.ts'
+import { SCENARIOS } from '../support/crash/scenarios.ts'
+import { calmRun, luck, oneOf, places, survey } from '../support/crash/survey.ts'
+import type { Blow, Trial } from '../support/crash/trial.ts'
+
+/** Trials of each scenario. */
+const EACH = 10
+
+const CRASHES: readonly Crash[] = ['kept', 'lost', 'torn']
+
+const HOUR_MS = 3_600_000
+
+void t.test(
+  'half a line of the journal does no harm, however soon the next crash comes',
+  async t => {
+    const calm = await calmRun('plain')
+    const verdicts = await survey(t, halves(calm.endings[0]?.steps ?? 0))
+    t.ok(
+      verdicts.some(({ endings }) => endings[0]?.struckAt?.startsWith('write') === true),
+      'some of them tear a line',
+    )
+  },
+)
+
+for (const { name } of SCENARIOS) {
+  void t.test(`crashes during the recovery do no harm: ${name}`, async t => {
+    const calm = await calmRun(name)
+    await survey(t, trials(name, calm.endings[0]?.steps ?? 0))
+  })
+}
+
+/** Steps of a process that opens a job again and notes its first events. */
+const FIRST_STEPS = 40
+
+function* halves(steps: number): Generator<Trial> {
+  for (const at of places(steps, 9, 0)) {
+    for (const then of places(FIRST_STEPS, 13, at)) {
+      const blows: Blow[] = [
+        { fate: { kind: 'die', at, inside: true } },
+        { fate: { kind: 'die', at: then }, crash: oneOf(new Random(at + then), CRASHES) },
+      ]
+      yield { scenario: 'plain', seed: at, blows }
+    }
+  }
+}
+
+function* trials(scenario: string, steps: number): Generator<Trial> {
+  for (const { seed, random } of luck(EACH)) {
+    const blows = Array.from({ length: 2 + random.below(3) }, () => blowOf(random, steps))
+    yield { scenario, seed, blows }
+  }
+}
+
+/** A crash somewhere, with whatever else goes wrong in the same night. */
+function blowOf(random: Random, steps: number): Blow {
+  const often = random.next() < 0.6
+  return {
+    fate: {
+      kind: 'die',
+      // A recovery is short, so that many of the steps must be early ones.
+      at: 1 + random.below(often ? Math.ceil(steps / 3) : steps),
+      inside: random.next() < 0.3,
+    },
+    crash: oneOf(random, CRASHES),
+    ...(random.next() < 0.3 && {
+      fault: { at: 1 + random.below(12), how: oneOf(random, CALL_FAULTS) },
+    }),
+    ...(random.next() < 0.2 && { pauseMs: oneOf(random, [HOUR_MS / 10, HOUR_MS, 30 * HOUR_MS]) }),
+    ...(random.next() < 0.2 && { jumpMs: oneOf(random, [-24, -1, 1, 48]) * HOUR_MS }),
+  }
+}

@@ -1,0 +1,9 @@
+import t from 'tap'
+import { apiErrorOf, invalid } from '../../lib/emulator/api-error.ts'
+
+t.test('an error that is not the API speaking is no answer', async t => {
+  const spoken = invalid('a: b')
+  t.equal(apiErrorOf(spoken), spoken)
+  const bug = new RangeError('a bug')
+  t.throws(() => apiErrorOf(bug), bug)
+})

@@ -1,0 +1,52 @@
+import t from 'tap'
+import { BatchStreamError, wholeNumber, wrapError, wrongOption } from '../lib/errors.ts'
+
+void t.test('an error says its code, its sentence, its place and its cause', async t => {
+  const cause = new Error('why')
+  const error = new BatchStreamError('CBS_INPUT', 'what', { cause, place: { line: 3, column: 7 } })
+  t.equal(error.name, 'BatchStreamError')
+  t.equal(error.code, 'CBS_INPUT')
+  t.equal(error.cause, cause)
+  t.same(error.place, { line: 3, column: 7 })
+  t.notOk('cause' in new BatchStreamError('CBS_INPUT', 'what'))
+})
+
+void t.test('an error of ours is given back as it is, any other is wrapped', async t => {
+  const ours = new BatchStreamError('CBS_DISK', 'full')
+  t.equal(wrapError('CBS_STAGE', 'it failed', ours), ours)
+  const cause = new Error('boom')
+  const wrapped = wrapError('CBS_STAGE', 'it failed', cause)
+  t.equal(wrapped.message, 'it failed: boom')
+  t.equal(wrapped.cause, cause)
+  t.equal(wrapError('CBS_STAGE', 'it failed', 'boom').message, 'it failed: boom')
+})
+
+const circle: { self?: unknown } = {}
+circle.self = circle
+
+for (const [got, shown] of [
+  ['10mb', '"10mb"'],
+  [Number.NaN, 'NaN'],
+  [Infinity, 'Infinity'],
+  [undefined, 'undefined'],
+  [null, 'null'],
+  [10n, '10'],
+  [() => 1, 'a function'],
+  [{ a: 1 }, '{"a":1}'],
+  [circle, '[object Object]'],
+] as const) {
+  void t.test(`a wrong option is shown as ${shown}`, async t => {
+    const error = wrongOption('count', 'a number', got)
+    t.equal(error.code, 'CBS_OPTION')
+    t.equal(error.message, `\`count\` must be a number, got ${shown}`)
+  })
+}
+
+void t.test('a whole number is taken inside its range and refused outside of it', async t => {
+  t.equal(wholeNumber('count', 1, 1, 5), 1)
+  t.equal(wholeNumber('count', 5, 1, 5), 5)
+  for (const wrong of [0, 6, 1.5, Number.NaN]) {
+    t.throws(() => wholeNumber('count', wrong, 1, 5), { message: /whole number from 1 to 5/ })
+  }
+  t.throws(() => wholeNumber('count', -1, 0, Infinity), { message: /of at least 0, got -1/ })
+})

@@ -1,0 +1,202 @@
+// What a stranger runs first: the demo, every example, and every code block of the documents.
+import { execFile, type ExecFileOptions } from 'node:child_process'
+import { chmodSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { createEmulator, echo } from '../lib/emulator/index.ts'
+
+const root = join(import.meta.dirname, '..')
+const program = join(root, 'dist/bin/claude-batch-stream.js')
+const DOCUMENTS = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)]
+const REVIEWS = 'id,review\n1,Broke after a day\n2,"Great, ""really"""\n3,"Ça va,\nmerci"\n'
+
+interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+function run(command: string, words: readonly string[], options: ExecFileOptions): Promise<Ran> {
+  return new Promise(resolve => {
+    // Without it every program would be loaded with the test runner's own loaders, which cost a second each.
+    const child = execFile(
+      'env',
+      ['-u', 'NODE_OPTIONS', command, ...words],
+      { ...options, maxBuffer: 2 ** 26, encoding: 'utf8' },
+      (error, out, err) => {
+        resolve({ code: error ? Number(error.code ?? 1) : 0, out: String(out), err: String(err) })
+      },
+    )
+    child.stdin?.end()
+  })
+}
+
+/** The environment of a user who has nothing set. */
+function clean(more: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const env: Record<string, string> = {}
+  for (const [name, value] of Object.entries(process.env))
+    if (value !== undefined && !/^(ANTHROPIC|CLAUDE|NODE_|TAP)/.test(name)) env[name] = value
+  return { ...env, ...more }
+}
+
+function example(name: string, words: readonly string[] = [], env = {}): Promise<Ran> {
+  const command = name.endsWith('.sh') ? 'sh' : process.execPath
+  return run(command, [join(root, 'examples', name), ...words], { env: clean(env) })
+}
+
+function rowsOf(text: string): Record<string, string>[] {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line))
+}
+
+t.before(() => {
+  if (!existsSync(program)) throw new Error('the examples run what is built: `npm run build` first')
+})
+
+void t.test('the demo shows rows, and nothing was paid twice', async t => {
+  const { code, out, err } = await example('demo.mjs')
+  t.equal(code, 0, err)
+  t.match(out, /^✓ 1860 James Buchanan/m)
+  t.match(out, /^233 rows from 3 batches in .* s; one a decade is shown\.$/m)
+  t.match(out, /^The API billed 233 requests, none of them twice\.$/m)
+})
+
+void t.test('1: a pipe gives one line for each record', async t => {
+  const { code, out, err } = await example('1-pipe.sh')
+  t.equal(code, 0, err)
+  const asked = out.trimEnd().split('\n')
+  t.equal(asked.length, 5)
+  t.match(asked[0], /^echo [0-9a-f]{12}: The mood of George Washington in 1790/)
+})
+
+void t.test('2: CSV becomes JSONL, each row with the answer to its own question', async t => {
+  const { code, out, err } = await example('2-csv-to-jsonl.mjs')
+  t.equal(code, 0, err)
+  const rows = rowsOf(out)
+  t.equal(rows.length, 233)
+  for (const { president, year, opening, response } of rows)
+    t.equal(response, echo(`What worries ${president} in ${year}? ${opening}`))
+})
+
+void t.test('3: stages of one’s own drop records and sum up answers', async t => {
+  const { code, out, err } = await example('3-own-stages.mjs')
+  t.equal(code, 0, err)
+  t.match(out, /^Republican: \d+ answers, \d+ characters each$/m)
+  const answers = [...out.matchAll(/: (\d+) answers/g)].map(([, count]) => Number(count))
+  t.equal(
+    answers.reduce((sum, count) => sum + count),
+    123,
+  )
+})
+
+void t.test('4: successes and failures add up to the input', async t => {
+  const file = join(t.testdir({}), 'failures.jsonl')
+  const { code, out, err } = await example('4-failures-apart.mjs', [file])
+  t.equal(code, 0, err)
+  const [good, bad] = [rowsOf(out), rowsOf(readFileSync(file, 'utf8'))]
+  t.equal(good.length + bad.length, 233)
+  t.ok(good.some(row => row['president'] === 'Ulysses S Grant'))
+  t.same(new Set(bad.map(row => row['president'])), new Set(['Abraham Lincoln', 'Richard Nixon']))
+})
+
+void t.test('5 and 6: what one process submits, another fetches, again and again', async t => {
+  const emulator = await createEmulator({ batchTimeMs: 300 })
+  t.teardown(() => emulator.close())
+  const env = { ANTHROPIC_BASE_URL: emulator.url, JOBS: t.testdir({}) }
+  const today = await example('5-submit-today.mjs', [], env)
+  t.equal(today.code, 0, today.err)
+  t.match(today.out, /^batch 3: 34 requests are at the API as msgbatch_/m)
+  const tomorrow = await example('6-fetch-tomorrow.mjs', [], env)
+  t.equal(tomorrow.code, 0, tomorrow.err)
+  t.equal(rowsOf(tomorrow.out).length, 233)
+  const again = await example('6-fetch-tomorrow.mjs', [], env)
+  t.equal(again.out, tomorrow.out)
+  t.match(await emulator.ledger.totals(), { batches: 3, billed: 233, billedTwice: 0 })
+})
+
+void t.test('the two that need a running emulator say so', async t => {
+  for (const name of ['5-submit-today.mjs', '6-fetch-tomorrow.mjs']) {
+    const { code, err } = await example(name)
+    t.equal(code, 1)
+    t.match(err, /set ANTHROPIC_BASE_URL/)
+  }
+})
+
+interface Block {
+  readonly language: string
+  /** The file that it is, for the blocks behind it. */
+  readonly file: string | undefined
+  readonly code: string
+}
+
+function blocksOf(document: string): Block[] {
+  const text = readFileSync(join(root, document), 'utf8')
+  return [...text.matchAll(/^```(\w+)(?: file=(\S+))?\n([^]*?)^```$/gm)].map(
+    ([, language = '', file, code = '']) => ({ language, file, code }),
+  )
+}
+
+/** A folder with what the documents speak of, and a program called claude-batch-stream. */
+function folderFor(t: Test, blocks: readonly Block[]): string {
+  const named = blocks.flatMap(({ file, code }) => (file === undefined ? [] : [[file, code]]))
+  const shim = `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`
+  const dir = t.testdir({
+    'reviews.csv': REVIEWS,
+    bin: { 'claude-batch-stream': shim },
+    ...Object.fromEntries(named),
+  })
+  chmodSync(join(dir, 'bin/claude-batch-stream'), 0o755)
+  return dir
+}
+
+async function runBlock(t: Test, block: Block, blocks: readonly Block[]): Promise<string> {
+  const emulator = await createEmulator({ batchTimeMs: 50 })
+  t.teardown(() => emulator.close())
+  const dir = folderFor(t, blocks)
+  const file = join(dir, block.language === 'js' ? 'block.mjs' : 'block.sh')
+  writeFileSync(file, block.code)
+  const env = clean({
+    PATH: `${join(dir, 'bin')}:${process.env['PATH']}`,
+    ANTHROPIC_BASE_URL: emulator.url,
+    ANTHROPIC_API_KEY: 'any',
+    CLAUDE_BATCH_STREAM_POLL: '50ms',
+    CLAUDE_BATCH_STREAM_BATCH_TIME: '50ms',
+    CLAUDE_BATCH_STREAM_STATE_DIR: join(dir, 'jobs'),
+  })
+  const words = block.language === 'js' ? [file] : ['-eu', file]
+  const ran = await run(block.language === 'js' ? process.execPath : 'sh', words, { cwd: dir, env })
+  t.equal(ran.code, 0, `${block.code}\n${ran.err}`)
+  return dir
+}
+
+void t.test('every code block of the documents runs', { jobs: 4 }, async t => {
+  for (const document of DOCUMENTS) {
+    const blocks = blocksOf(document)
+    t.ok(blocks.length > 0, `${document} has code`)
+    for (const [at, block] of blocks.entries()) {
+      const isRun = ['js', 'sh'].includes(block.language) && !block.file
+      if (!isRun || block.code.startsWith('npm ')) continue
+      void t.test(`${document}, block ${at + 1}`, async t => {
+        const dir = await runBlock(t, block, blocks)
+        if (!block.code.includes('out.jsonl')) return
+        const rows = rowsOf(readFileSync(join(dir, 'out.jsonl'), 'utf8'))
+        t.same(
+          rows.map(row => row['response']),
+          rows.map(row => echo(`Sentiment of: ${row['review']}`)),
+        )
+        t.same(
+          rows.map(row => row['id']),
+          ['1', '2', '3'],
+        )
+      })
+    }
+  }
+})
+
+void t.test('the faults of the documents are faults that the emulator takes', async t => {
+  const [block] = blocksOf('docs/emulator.md').filter(({ file }) => file === 'faults.json')
+  const emulator = await createEmulator({ port: null, faults: JSON.parse(block?.code ?? '') })
+  await t.resolves(emulator.close())
+})

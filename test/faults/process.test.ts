@@ -1,0 +1,104 @@
+// What only a real process shows: signals, and the three streams as a shell gives them.
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { csv, KEY, placeFor, type Place } from '../cli/world.ts'
+import { ASK, PROGRAM, start, where } from './program.ts'
+
+// Thirty processes, on a machine that may have better things to do.
+t.setTimeout(300_000)
+
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  t.test(
+    `${signal} detaches: batches go on, and the line that is printed fetches them`,
+    async t => {
+      const place = await placeFor(t, { batchTimeMs: 700 })
+      const running = start(t, [...where(place), ...ASK], csv(3))
+      await running.until(() => place.emulator.ledger.batches().length === 1)
+      running.child.kill(signal)
+      const ended = await running.ended
+      t.equal(ended.code, code)
+      t.same([ended.out, ended.said.length], ['', 1])
+      const again = await place.again({ said: ended.said })
+      t.equal(again.rows.length, 3)
+      t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+    },
+  )
+}
+
+t.test('a command that is wrong ends although its producer goes on', async t => {
+  const running = start(t, ['-p', '{{nope}}'])
+  running.child.stdin?.write(csv(50))
+  t.equal((await running.ended).code, 6)
+})
+
+/** Runs a line of shell with the program as `$cbs`. */
+function shell(place: Place, line: string): { code: number | null; out: string; err: string } {
+  const env = {
+    PATH: process.env['PATH'],
+    ANTHROPIC_API_KEY: KEY,
+    cbs: `${process.execPath} ${PROGRAM} ${where(place).join(' ')} --poll 10ms`,
+  }
+  const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-c', line], {
+    env,
+    cwd: place.dir,
+    timeout: 60_000,
+  })
+  return { code: status, out: stdout.toString(), err: stderr.toString() }
+}
+
+t.test('streams as a shell gives them', async t => {
+  // Another process serves the API: this one waits for the shell.
+  const running = start(t, ['emulate', '--batch-time', '20ms'])
+  const url = await new Promise<string>(done =>
+    running.child.stdout?.once('data', data => done(String(data).trim())),
+  )
+  const place = await placeFor(t, {}, { 'in.csv': csv(400), 'few.csv': csv(2) })
+  const here = { ...place, emulator: { ...place.emulator, url } }
+  const ask = `$cbs -p 'Say {{text}}'`
+
+  await t.test('P01 a reader that leaves ends the program without a word but one', async t => {
+    const { out, err } = shell(
+      here,
+      `${ask} --batch-size 100 -c 1 -i in.csv | head -1; echo \${PIPESTATUS[0]}`,
+    )
+    t.match(out, /^\{"id":"0".*\n141\n$/)
+    t.match(err, /^to continue: claude-batch-stream resume .*\n$/)
+  })
+  await t.test('F04 a full stdout is exit 9, not 0', async t => {
+    const { code, err } = shell(here, `${ask} -i few.csv > /dev/full`)
+    t.equal(code, 9)
+    t.match(err, /ENOSPC/)
+    t.equal(shell(here, 'node "$0" --help > /dev/full'.replace('"$0"', PROGRAM)).code, 9)
+  })
+  await t.test('P06 no stdin is no input', async t => {
+    for (const stdin of ['<&-', '</dev/null']) {
+      const { code, out, err } = shell(here, `${ask} ${stdin}`)
+      t.same([code, out], [0, ''], stdin)
+      t.match(err, 'no input')
+    }
+  })
+  await t.test('P10 a stderr that is closed, full or gone ends nothing', async t => {
+    for (const stderr of ['2>&-', '2>/dev/full', '2> >(exec true)']) {
+      const { code, out } = shell(here, `${ask} -v --fresh -i few.csv ${stderr}`)
+      t.same([code, out.split('\n').length], [0, 3], stderr)
+    }
+  })
+  await t.test('an endless producer is told to stop', async t => {
+    const { code, out } = shell(here, `yes '{"text":"x"}' | ${ask} --limit 2 --to text`)
+    t.same([code, out.split('\n').length], [0, 3])
+  })
+  await t.test('the program says how to run it, and which it is', async t => {
+    t.match(readFileSync(PROGRAM, 'utf8'), /^#!\/usr\/bin\/env node\n/)
+    t.match(shell(here, `node ${PROGRAM} --version`), { code: 0, out: /^\d+\.\d+\.\d+\n$/ })
+  })
+  await t.test('nohup and a process of its own session run on', async t => {
+    t.equal(shell(here, `nohup ${ask} -i few.csv --fresh`).code, 0)
+  })
+
+  running.child.kill('SIGTERM')
+  t.equal((await running.ended).code, 143)
+})

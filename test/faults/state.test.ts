@@ -1,0 +1,455 @@
+import { execFileSync } from 'node:child_process'
+import {
+  appendFileSync,
+  chmodSync,
+  createWriteStream,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import t, { type Test } from 'tap'
+import { isExcepted, proxied } from '../../lib/cli/proxy.ts'
+import {
+  csv,
+  everythingIn,
+  KEY,
+  nextWords,
+  placeFor,
+  run,
+  until,
+  type Place,
+} from '../cli/world.ts'
+
+const ASK = ['--job', 'a', '-p', 'Say {{text}}']
+
+/** A job that is half done: its batch is at the API. */
+async function halfDone(t: Test): Promise<{ place: Place; folder: string; journal: string }> {
+  const place = await placeFor(t)
+  await place.run([...ASK, '--detach'], { stdin: csv(3) })
+  const folder = join(place.state, 'jobs/a')
+  return { place, folder, journal: join(folder, 'journal.jsonl') }
+}
+
+/** The job is refused by all who would go on with it, and nothing is sent. */
+async function refused(t: Test, place: Place, code: number, says: RegExp): Promise<void> {
+  for (const words of [ASK, ['resume', 'a'], ['-p', 'Say {{text}}'], ['results', 'a']].slice(
+    0,
+    3,
+  )) {
+    const ran = await place.run(words, { stdin: csv(3) })
+    t.equal(ran.code, code, ran.err)
+    t.match(ran.err, says)
+    t.notMatch(ran.err, 'to continue')
+  }
+  t.equal(place.emulator.ledger.batches().length, 1)
+}
+
+t.test('C13 an empty journal is damage, and doctor is named', async t => {
+  const { place, journal } = await halfDone(t)
+  writeFileSync(journal, '')
+  await refused(
+    t,
+    place,
+    10,
+    /job a cannot be used: has no journal; see `claude-batch-stream doctor a`/,
+  )
+})
+
+t.test('C14 a journal that is missing is damage', async t => {
+  const { place, journal } = await halfDone(t)
+  rmSync(journal)
+  await refused(t, place, 10, /has no journal/)
+})
+
+t.test('C15 a journal of a newer version names both', async t => {
+  const { place, journal } = await halfDone(t)
+  const { formatLine, NO_SUM } = await import('../../lib/job/journal-line.ts')
+  const { line } = formatLine({ type: 'opened', version: 7, run: 'a', at: 0 }, NO_SUM)
+  writeFileSync(journal, line)
+  await refused(t, place, 10, /newer version \(format 7; this one reads up to 1\)/)
+})
+
+t.test('a journal with a changed byte is damage', async t => {
+  const { place, journal } = await halfDone(t)
+  writeFileSync(journal, readFileSync(journal, 'utf8').replace('"sealed"', '"sealeD"'))
+  await refused(t, place, 10, /job a cannot be used/)
+})
+
+t.test('C20 a link that was planted is not followed', async t => {
+  const { place, journal } = await halfDone(t)
+  renameSync(journal, place.path('elsewhere'))
+  symlinkSync(place.path('elsewhere'), journal)
+  await refused(t, place, 10, /job a cannot be used/)
+  const { code } = await run(
+    ['-p', 'x', '--state-dir', place.path('link'), '--base-url', place.emulator.url],
+    { stdin: 'a\n1\n', env: place.env },
+  )
+  t.equal(code, 0)
+})
+
+t.test('a damaged card is told, and other jobs are not touched by it', async t => {
+  const { place, folder } = await halfDone(t)
+  writeFileSync(join(folder, 'job.json'), '{')
+  t.equal((await place.run(['resume', 'a'])).code, 10)
+  t.equal((await place.run(['--job', 'b', '-p', 'Say {{text}}'], { stdin: csv(1) })).code, 0)
+  t.match((await run(['list', '--state-dir', place.state])).out, /^a +damaged\nb/)
+  writeFileSync(join(folder, 'job.json'), '{}')
+  t.match(await place.run(['resume', 'a']), { code: 10, err: /does not say what it was made for/ })
+  writeFileSync(join(place.state, 'jobs/.DS_Store'), 'x')
+  t.equal((await run(['list', '--state-dir', place.state])).code, 0)
+})
+
+t.test('what a crash leaves of a job that had not begun is begun anew', async t => {
+  const place = await placeFor(t)
+  mkdirSync(join(place.state, 'jobs/a'), { recursive: true })
+  writeFileSync(join(place.state, 'jobs/a/journal.jsonl.next'), 'torn')
+  t.equal((await place.run(ASK, { stdin: csv(1) })).code, 0)
+  const { openJob } = await import('../../lib/job/open.ts')
+  await (await openJob({ dir: place.state, name: 'b' })).close()
+  t.match(await place.run(['resume']), { code: 2, err: /no job in .* is unfinished/ })
+  t.equal((await place.run(['--job', 'b', '-p', 'Say {{text}}'], { stdin: csv(1) })).code, 0)
+})
+
+t.test('C11 a torn last line is cut off', async t => {
+  const { place, journal } = await halfDone(t)
+  const [line = ''] = readFileSync(journal, 'utf8').split('\n').slice(-2)
+  appendFileSync(journal, line.slice(0, 60))
+  const ran = await place.run(['resume', 'a'])
+  t.same([ran.code, ran.rows.length], [0, 3])
+})
+
+t.test('C18 a state folder that cannot be written is found before anything is sent', async t => {
+  const place = await placeFor(t)
+  const ran = await run(
+    ['-p', 'Say {{text}}', '--state-dir', '/dev/null/x', '--base-url', place.emulator.url],
+    { stdin: csv(1), env: place.env },
+  )
+  t.equal(ran.code, 9)
+  t.same(place.emulator.ledger.calls(), [])
+})
+
+t.test('C21 the same command goes on with what it left, and pays nothing twice', async t => {
+  const { place } = await halfDone(t)
+  const ran = await place.run(['-p', 'Say {{text}}', '-o', place.path('out.jsonl')], {
+    stdin: csv(3),
+  })
+  t.equal(ran.code, 0)
+  t.match(ran.err, 'going on with job a, which this command left unfinished (--fresh starts anew)')
+  t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+})
+
+t.test('C23 another prompt is another job, and the old one stays', async t => {
+  const { place } = await halfDone(t)
+  const other = await place.run(['-p', 'Tell {{text}}'], { stdin: csv(3) })
+  t.equal(other.code, 0)
+  t.match((await run(['list', '--state-dir', place.state])).out, /^a +unfinished/)
+  const named = await place.run(['--job', 'a', '-p', 'Tell {{text}}'], { stdin: csv(3) })
+  t.match(named, { code: 6, err: /job a was made by another command or input; nothing was sent/ })
+})
+
+t.test('changed input is told before anything is sent', async t => {
+  for (const input of [csv(3).replace('text 2', 'texT 2'), csv(2), csv(4)]) {
+    const { place } = await halfDone(t)
+    const ran = await place.run(ASK, { stdin: input })
+    t.equal(ran.code, 6, ran.err)
+    t.equal(place.emulator.ledger.batches().length, 1)
+    t.equal((await place.again(ran)).rows.length, 3, 'the job goes on as it was')
+  }
+})
+
+t.test(
+  'a finished name is not run again but with --fresh, which keeps the old answers',
+  async t => {
+    const place = await placeFor(t)
+    await place.run(ASK, { stdin: csv(1) })
+    const calls = place.emulator.ledger.lastCalls().length
+    const ran = await place.run(ASK, { stdin: csv(1) })
+    t.match(ran, {
+      code: 6,
+      err: /job a is finished; `claude-batch-stream results a` prints it again, --fresh runs anew/,
+    })
+    t.equal(place.emulator.ledger.lastCalls().length, calls)
+    const fresh = await place.run([...ASK, '--fresh'], { stdin: csv(2) })
+    t.same([fresh.code, fresh.rows.length], [0, 2])
+    const [, aside = ''] = /is now called (\S+)/.exec(fresh.err) ?? []
+    t.equal((await place.run(['results', aside])).rows.length, 1)
+  },
+)
+
+t.test('--fresh starts anew where an unfinished job of the same command is there', async t => {
+  const { place } = await halfDone(t)
+  const ran = await place.run(['-p', 'Say {{text}}', '--fresh'], { stdin: csv(3) })
+  t.equal(ran.code, 0)
+  t.equal(readdirSync(join(place.state, 'jobs')).length, 2)
+})
+
+t.test('a file whose job died early is read again by resume, from any folder', async t => {
+  const place = await placeFor(t, {}, { 'in.csv': csv(5) })
+  // A job that knows of its input, and has kept none of it.
+  place.emulator.addFault({ on: 'count_tokens', nth: 1, status: 401 })
+  const home = process.cwd()
+  process.chdir(place.dir)
+  const first = await place.run([...ASK, '-i', 'in.csv'])
+  process.chdir(home)
+  t.equal(first.code, 5)
+  const ran = await place.again(first)
+  t.same([ran.code, ran.rows.length], [0, 5])
+})
+
+t.test('F07 an output that was changed meanwhile is not written over', async t => {
+  const place = await placeFor(t, { batchTimeMs: ({ number }) => (number === 1 ? 20 : 400) })
+  const out = place.path('out.jsonl')
+  const { world, ended } = place.start([...ASK, '--batch-size', '2', '-o', out], { stdin: csv(3) })
+  await until(() => readdirSync(place.dir).includes('out.jsonl') && place.read('out.jsonl') !== '')
+  world.emit('SIGINT', 'SIGINT')
+  const stopped = await ended
+  const [first = ''] = place.read('out.jsonl').split('\n')
+  writeFileSync(out, first)
+  const ran = await place.again(stopped)
+  t.match(ran, { code: 6, err: /out.jsonl has changed since the last run/ })
+  const shape = await run([...nextWords(stopped), '--to', 'csv'], { env: place.env })
+  t.match(shape, { code: 2, err: /holds rows already, and not of this shape/ })
+  const other = await run([...nextWords(stopped), '-o', place.path('other.jsonl')], {
+    env: place.env,
+  })
+  t.equal(other.code, 0)
+  t.equal(place.read('other.jsonl').split('\n').length, 4)
+})
+
+t.test('P08 a second Ctrl-C leaves at once, and still says what continues', async t => {
+  const place = await placeFor(t, { batchTimeMs: 400 })
+  const { world, ended } = place.start(ASK, { stdin: csv(2) })
+  await until(() => place.emulator.ledger.batches().length === 1)
+  world.emit('SIGINT', 'SIGINT')
+  world.emit('SIGTERM', 'SIGTERM')
+  t.same(world.exits, [143])
+  const said = world.stderr.text.split('\n').slice(0, -1)
+  t.match(said, [/^to continue: claude-batch-stream resume a/])
+  await ended
+  t.equal((await place.again({ said })).rows.length, 2)
+})
+
+t.test('a signal ends a wait for input', async t => {
+  const place = await placeFor(t)
+  for (const words of [
+    ['-p', 'hi'],
+    ['-p', 'hi', '--limit', '3'],
+  ]) {
+    const stdin = new PassThrough()
+    const { world, ended } = place.start(words, { stdin })
+    stdin.write('a\n1\n')
+    await until(() => world.listenerCount('SIGINT') > 0)
+    await new Promise(setImmediate)
+    world.emit('SIGINT', 'SIGINT')
+    t.equal((await ended).code, 130)
+  }
+})
+
+t.test('two runs of one job do not meet', async t => {
+  const place = await placeFor(t, { batchTimeMs: 300 })
+  const { ended } = place.start(ASK, { stdin: csv(2) })
+  await until(() => place.emulator.ledger.batches().length === 1)
+  const second = await place.run(ASK, { stdin: csv(2) })
+  t.equal(second.code, 7)
+  t.equal((await run(['prune', '--keep', '0s', '--state-dir', place.state])).code, 0)
+  t.equal((await ended).rows.length, 2)
+})
+
+t.test('without a key nothing is begun, and a trial without one is offered', async t => {
+  const place = await placeFor(t)
+  process.env['ANTHROPIC_CONFIG_DIR'] = place.path('none')
+  t.teardown(() => delete process.env['ANTHROPIC_CONFIG_DIR'])
+  const ran = await place.run(ASK, { stdin: csv(1), env: {} })
+  t.equal(ran.code, 5)
+  t.match(
+    ran.err,
+    /there is no API key: set ANTHROPIC_API_KEY .*, or try without one: --emulate\n$/,
+  )
+  t.throws(() => readdirSync(place.state), { code: 'ENOENT' })
+  const broken = await place.run(ASK, {
+    stdin: csv(1),
+    env: { ANTHROPIC_API_KEY: 'sk-ant-\u0001\n-x' },
+  })
+  t.equal(broken.code, 5)
+  t.match(broken.err, /ANTHROPIC_API_KEY must hold one key/)
+  t.notMatch(broken.err, 'sk-ant')
+  t.same(place.emulator.ledger.calls(), [])
+  const token = await place.run(ASK, { stdin: csv(1), env: { ANTHROPIC_AUTH_TOKEN: KEY } })
+  t.equal(token.code, 0)
+  t.notMatch(everythingIn(place.state), KEY)
+})
+
+t.test('a profile of the SDK is a way to log in, and a broken one is told', async t => {
+  const place = await placeFor(t, {}, {
+    config: {
+      configs: { 'default.json': '{"version":"1.0","authentication":{"type":"user_oauth"}}' },
+      credentials: {
+        'default.json': JSON.stringify({ version: '1.0', type: 'oauth_token', access_token: KEY }),
+      },
+    },
+  } as unknown as Record<string, string>)
+  chmodSync(place.path('config/credentials/default.json'), 0o600)
+  process.env['ANTHROPIC_CONFIG_DIR'] = place.path('config')
+  t.teardown(() => delete process.env['ANTHROPIC_CONFIG_DIR'])
+  const ran = await place.run(ASK, { stdin: csv(1), env: {} })
+  t.equal(ran.code, 0, ran.err)
+  writeFileSync(place.path('config/configs/default.json'), '{')
+  const broken = await place.run(['--job', 'b', '-p', 'Say {{text}}'], { stdin: csv(1), env: {} })
+  t.match(broken, { code: 5, err: /the profile to log in with cannot be used/ })
+})
+
+t.test(
+  'N34 calls go through the proxy that is named, and around it for the hosts that are excepted',
+  async t => {
+    const asked: string[] = []
+    const proxy = createServer(socket => {
+      socket.once('data', data => {
+        asked.push(String(data).split('\r\n')[0] ?? '')
+        socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
+      })
+      socket.on('error', () => {})
+    })
+    await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+    t.teardown(() => proxy.close())
+    // It listens on a port.
+    const { port } = proxy.address() as AddressInfo
+    const env = { ANTHROPIC_API_KEY: KEY, HTTPS_PROXY: `http://127.0.0.1:${port}` }
+    const place = await placeFor(t)
+    const words = ['list', '--remote', '--base-url', 'https://api.example.invalid']
+    const { World } = await import('../cli/world.ts')
+    const { main } = await import('../../lib/cli/main.ts')
+    const world = new World({ env })
+    const ended = main(words, world)
+    await until(() => asked.length > 0)
+    world.emit('SIGINT', 'SIGINT')
+    t.equal(await ended, 130)
+    t.equal(asked[0], 'CONNECT api.example.invalid:443 HTTP/1.1', 'the key goes through a tunnel')
+    const api = new URL('https://api.example.invalid')
+    for (const [noProxy, is] of [
+      ['', false],
+      ['other, api.example.invalid', true],
+      ['.example.invalid', true],
+      ['*.invalid', true],
+      ['*', true],
+      ['example.invalid:443', true],
+      ['example.invalid:8443', false],
+      ['pi.example.invalid', false],
+    ] as const)
+      t.equal(isExcepted(api, noProxy), is, noProxy)
+    t.same(await proxied({ ...env, NO_PROXY: 'invalid' }, api.href), {})
+    t.equal((await place.run(['list', '--remote'], { env })).code, 0, 'this machine needs no proxy')
+    const wrong = await run(words, { env: { ...env, HTTPS_PROXY: 'socks5://me:secret@x' } })
+    t.match(wrong, { code: 2, err: /HTTPS_PROXY must be an http:\/\/ or https:\/\/ URL\n$/ })
+  },
+)
+
+t.test(
+  'the workspace and the betas of a job are said again by whoever goes on with it',
+  async t => {
+    const place = await placeFor(t, { keys: { [KEY]: 'wrkspc_1' }, batchTimeMs: 100 })
+    const wrong = await place.run([...ASK, '--workspace', 'wrkspc_2'], { stdin: csv(1) })
+    t.match(wrong, { code: 5, err: /belongs to workspace wrkspc_1, not to wrkspc_2/ })
+    const right = await place.run(
+      [
+        '--job',
+        'b',
+        '-p',
+        'Say {{text}}',
+        '--workspace',
+        'wrkspc_1',
+        '--beta',
+        'output-300k-2026-03-24',
+        '--detach',
+      ],
+      { stdin: csv(1) },
+    )
+    t.equal(right.code, 0)
+    const card = JSON.parse(readFileSync(join(place.state, 'jobs/b/job.json'), 'utf8'))
+    t.match(card.settings.run, { workspace: 'wrkspc_1', betas: ['output-300k-2026-03-24'] })
+    t.equal((await place.again(right)).rows.length, 1)
+  },
+)
+
+t.test('a template that has changed is told, and is no other job for who resumes', async t => {
+  const place = await placeFor(
+    t,
+    { batchTimeMs: 100 },
+    { 'ask.mjs': 'export default r => `Say ${r.fields.text}`\n' },
+  )
+  const words = ['--job', 'a', '--template', place.path('ask.mjs')]
+  const first = await place.run([...words, '--detach'], { stdin: csv(2) })
+  writeFileSync(place.path('ask.mjs'), 'export default r => `Tell ${r.fields.text}`\n')
+  t.match(await place.run(words, { stdin: csv(2) }), { code: 6, err: /another command or input/ })
+  const ran = await place.again(first)
+  t.equal(ran.code, 0)
+  t.match(ran.err, 'has changed since the job was made')
+  t.match(ran.rows[0]?.response, /: Say text 0$/)
+})
+
+t.test('a folder that holds its card back is told before anything is sent, and freed', async t => {
+  const place = await placeFor(t)
+  mkdirSync(join(place.state, 'jobs/a/job.json.next'), { recursive: true })
+  const ran = await place.run(ASK, { stdin: csv(1) })
+  t.match(ran, { code: 9, err: /cannot open .*job.json.next/ })
+  t.same(place.emulator.ledger.calls(), [])
+  rmSync(join(place.state, 'jobs/a/job.json.next'), { recursive: true })
+  t.equal((await place.run(ASK, { stdin: csv(1) })).code, 0)
+})
+
+t.test('prune passes over a job that somebody has open', async t => {
+  const place = await placeFor(t)
+  await place.run(ASK, { stdin: csv(1) })
+  const { lockFolder } = await import('../../lib/job/lock.ts')
+  const lock = await lockFolder(join(place.state, 'jobs/a'))
+  const prune = ['prune', '--keep', '0s', '--state-dir', place.state]
+  t.same(await run(prune).then(({ code, err }) => [code, err]), [0, ''])
+  await lock.release()
+  t.equal((await run(prune)).err, 'deleted job a\n')
+})
+
+t.test(
+  'a run that gave another number of rows than it had records says so, and is not finished',
+  async t => {
+    const { openJob } = await import('../../lib/job/open.ts')
+    const { finish } = await import('../../lib/cli/finish.ts')
+    const { Tally } = await import('../../lib/cli/tally.ts')
+    const { Talk } = await import('../../lib/cli/talk.ts')
+    const job = await openJob({ dir: t.testdir({}), name: 'a' })
+    t.teardown(() => job.close())
+    const tally = new Tally()
+    tally.add({ status: 'succeeded', usage: null })
+    const talk = new Talk(new PassThrough(), false, 0)
+    await t.rejects(finish(job, tally, talk, []), {
+      code: 'CBS_STAGE',
+      message: /0 records and gave 1 rows/,
+    })
+    t.equal(job.state.finished, false)
+  },
+)
+
+t.test('a file that was not read to its end is read again by resume', async t => {
+  const place = await placeFor(t)
+  const input = place.path('in.csv')
+  execFileSync('mkfifo', [input])
+  const { world, ended } = place.start([...ASK, '-i', input, '--batch-size', '5'])
+  const writer = createWriteStream(input)
+  writer.write(csv(30).slice(0, -3))
+  await until(() => place.emulator.ledger.batches().length > 1)
+  world.emit('SIGINT', 'SIGINT')
+  writer.end()
+  const stopped = await ended
+  t.same([stopped.code, nextWords(stopped).slice(0, 2)], [130, ['resume', 'a']])
+  rmSync(input)
+  writeFileSync(input, csv(40))
+  const ran = await place.again(stopped)
+  t.same([ran.code, ran.rows.length], [0, 40], ran.err)
+  t.match(await place.emulator.ledger.totals(), { accepted: 40, acceptedTwice: 0 })
+})

@@ -1,0 +1,42 @@
+import t from 'tap'
+import { AppendFile } from '../../lib/job/append-file.ts'
+import { nodeDisk } from '../../lib/job/disk.ts'
+import { OrdinalReader, OrdinalWriter, positionOf } from '../../lib/job/ordinals.ts'
+import { openBelow } from '../support/descriptors.ts'
+
+void t.test('ordinals come back as they were written, by position and all together', async t => {
+  const folder = t.testdir()
+  const ordinals = [0, 1, 255, 65_536, 2 ** 32 + 5, 2 ** 47]
+  const writer = new OrdinalWriter(new AppendFile(await nodeDisk.open(`${folder}/m`, 'create'), 0))
+  for (const ordinal of ordinals) writer.append(ordinal)
+  await writer.flush()
+  await writer.sync()
+  await writer.close()
+  await OrdinalReader.use(nodeDisk, `${folder}/m`, async reader => {
+    t.equal(reader.count, ordinals.length)
+    t.equal(await reader.at(4), ordinals[4])
+    t.equal(await reader.at(0), 0)
+    t.same([...(await reader.all())], ordinals)
+  })
+  t.same(openBelow(folder), [])
+})
+
+void t.test('a reader that fails leaves no file open', async t => {
+  const folder = t.testdir({ m: 'xxxxxx' })
+  const fail = OrdinalReader.use(nodeDisk, `${folder}/m`, () => Promise.reject(new Error('no')))
+  await t.rejects(fail, /no/)
+  t.same(openBelow(folder), [])
+})
+
+void t.test('a number is found among ascending ones, at either end and nowhere', async t => {
+  const some = Float64Array.from([2, 5, 9, 1000])
+  t.same(
+    [2, 5, 9, 1000].map(n => positionOf(n, some)),
+    [0, 1, 2, 3],
+  )
+  t.same(
+    [0, 3, 7, 999, 1001].map(n => positionOf(n, some)),
+    [-1, -1, -1, -1, -1],
+  )
+  t.equal(positionOf(1, new Float64Array(0)), -1)
+})

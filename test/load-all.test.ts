@@ -1,0 +1,53 @@
+// Every module of lib can be loaded by itself, and loading it does nothing: no output, no listener, no file, no timer. That
+// all of them are loaded also makes coverage count those that no other test touches.
+import { readdirSync } from 'node:fs'
+import { getActiveResourcesInfo } from 'node:process'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+
+const lib = join(import.meta.dirname, '../lib')
+const files = readdirSync(lib, { recursive: true, encoding: 'utf8' })
+  .filter(name => name.endsWith('.ts'))
+  .sort()
+
+/** How many listen to each event of the process. */
+function listeners(): Map<string | symbol, number> {
+  return new Map(process.eventNames().map(name => [name, process.listenerCount(name)]))
+}
+
+/** What keeps the process alive, without what loading a file takes for a moment. */
+function resources(): string[] {
+  return getActiveResourcesInfo().filter(name => !/^FSReq|^Immediate$|Pipe|TTY/.test(name))
+}
+
+void t.test('loading a module of lib does nothing besides', async t => {
+  const before = { resources: resources(), globals: Reflect.ownKeys(globalThis) }
+  const heard = listeners()
+  const said = t.capture(process.stdout, 'write', process.stdout.write)
+  const complained = t.capture(process.stderr, 'write', process.stderr.write)
+  const loaded: Record<string, number> = {}
+  for (const file of files) {
+    const module: object = await import(pathToFileURL(join(lib, file)).href)
+    loaded[file] = Object.keys(module).length
+  }
+  said.restore()
+  complained.restore()
+  t.same({ resources: resources(), globals: Reflect.ownKeys(globalThis) }, before)
+  // The test runner may take a listener of its own away meanwhile.
+  for (const [name, count] of listeners())
+    t.ok(count <= (heard.get(name) ?? 0), `nobody new listens to ${String(name)}`)
+  t.same(said(), [])
+  t.same(complained(), [])
+  t.ok(files.length > 100)
+  // A file that exports nothing at run time holds types alone.
+  t.ok((loaded['index.ts'] ?? 0) > 20)
+})
+
+void t.test('the package gives every name that its documents promise', async t => {
+  const names = Object.keys(await import('../lib/index.ts'))
+  const contract =
+    'parseCsv parseJsonl parseJson parseText template keep aggregate submit awaitEnd fetchResults retry ' +
+    'writeJsonl writeCsv writeText writeRaw chain from each stage openJob BatchStreamError'
+  for (const name of contract.split(' ')) t.ok(names.includes(name), name)
+})

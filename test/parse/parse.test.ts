@@ -1,0 +1,176 @@
+import { Readable, Transform } from 'node:stream'
+import { gzipSync } from 'node:zlib'
+import t from 'tap'
+import type { BatchStreamError } from '../../lib/errors.ts'
+import { parse, type ParseOptions } from '../../lib/parse/parse.ts'
+import { differenceByCut, read, records, seen, type Parser } from './feeding.ts'
+
+const any =
+  (options?: ParseOptions): Parser =>
+  () =>
+    parse(options)
+
+t.test('the format is guessed from the bytes, and told (I15)', async t => {
+  const cases: [string, string, string][] = [
+    ['a,b\n1,2\n', 'csv', '{"a":"1","b":"2"}'],
+    ['a\tb\n1\t2\n', 'tsv', '{"a":"1","b":"2"}'],
+    ['prompt\nhello\n', 'csv', '{"prompt":"hello"}'],
+    ['{"a":1.0}\n', 'jsonl', '{"a":1.0}'],
+    ['\ufeff{"a":1.0}\n', 'jsonl', '{"a":1.0}'],
+    ['[{"a": 1.0}]', 'json', '{"a":1.0}'],
+    ['{\n"a": 1.0\n}', 'json', '{"a":1.0}'],
+  ]
+  for (const [input, format, raw] of cases) {
+    const told: string[] = []
+    const found = await records(any({ onGuess: guess => told.push(guess.format) }), input)
+    t.same([told, found.map(([, text]) => text)], [[format], [raw]], input)
+    t.equal(await differenceByCut(any(), input), undefined)
+  }
+})
+
+t.test('a name or a given format goes before the bytes', async t => {
+  t.same(await records(any({ name: 'a.txt' }), 'a,b\n'), [[1, '{"input":"a,b"}']])
+  t.same(await records(any({ from: 'text' }), '{"a":1}\n'), [[1, '{"input":"{\\"a\\":1}"}']])
+  t.same(await records(any({ from: 'json', path: 'x' }), '{"x":[{}]}'), [[1, '{}']])
+  t.same(await records(any({ path: 'x' }), '{"x":[{}]}'), [[1, '{}']])
+  t.same(await records(any({ from: 'csv', columns: ['A'] }), '{}\n'), [[1, '{"A":"{}"}']])
+  t.same(await records(any({ delimiter: ';' }), 'a;b\n1;2\n'), [[2, '{"a":"1","b":"2"}']])
+  t.same(await records(any({ from: 'tsv' }), 'a\tb\n1\t2\n'), [[2, '{"a":"1","b":"2"}']])
+  t.same(await records(any({ from: 'tsv', delimiter: ';' }), 'a;b\n1;2\n'), [
+    [2, '{"a":"1","b":"2"}'],
+  ])
+  for (const from of ['jsonl', 'requests'] as const) {
+    t.same(await records(any({ from }), '{"custom_id":"a","params":{}}'), [
+      [1, '{"custom_id":"a","params":{}}'],
+    ])
+  }
+  const { records: named } = await read(any({ name: 'dir/a.csv' }), [Buffer.from('a\n1\n')])
+  t.equal(named[0]?.source, 'dir/a.csv', 'the name is the source')
+})
+
+t.test('a stream gives its first record with its first line', async t => {
+  const stage = parse()
+  stage.write(Buffer.from('{"a":1}\n'))
+  await new Promise(resolve => stage.once('readable', resolve))
+  t.same(seen(stage.read()), [1, '{"a":1}'])
+  stage.destroy()
+})
+
+t.test('no more than 64 KB are looked at', async t => {
+  const told: string[] = []
+  const long = `{"a":"${'x'.repeat(100_000)}"}\n`
+  const chunks = Array.from({ length: 11 }, (_, index) =>
+    Buffer.from(long.slice(index * 10_000, (index + 1) * 10_000)),
+  )
+  const { records: found } = await read(any({ onGuess: guess => told.push(guess.why) }), chunks)
+  t.same(told, ['its first line is a JSON object'])
+  t.equal(found.length, 1)
+})
+
+t.test('an empty input gives no records (I19)', async t => {
+  for (const input of ['', '\n', '\ufeff'])
+    t.same(await records(any(), input), [], JSON.stringify(input))
+  t.same(await records(any(), gzipSync('')), [])
+})
+
+t.test('gzip is unpacked, however it comes', async t => {
+  const input = Buffer.concat([gzipSync('a,b\n1,'), gzipSync('2\n3,4\n')])
+  t.same(await records(any({ name: 'a.csv.gz' }), input), [
+    [2, '{"a":"1","b":"2"}'],
+    [3, '{"a":"3","b":"4"}'],
+  ])
+  t.equal(await differenceByCut(any(), input), undefined)
+})
+
+const lines = Array.from({ length: 30_000 }, (_, index) => `{"n":${index * 7919}}`)
+const whole = gzipSync(lines.join('\n'))
+
+t.test('a cut gzip gives the whole records, then an error that says where (I16)', async t => {
+  const { records: found, error } = await read(any({ name: 'a.jsonl.gz' }), [
+    whole.subarray(0, 60_000),
+  ])
+  t.ok(found.length > 10_000, `${found.length} records`)
+  t.same(
+    found.map(record => record.raw.toString()),
+    lines.slice(0, found.length),
+  )
+  t.match(error, { code: 'CBS_INPUT', place: { source: 'a.jsonl.gz', line: found.length } })
+  t.match(error?.message, `the last record read whole began on line ${found.length}`)
+  const early = await read(any(), [whole.subarray(0, 10)])
+  t.match(
+    early.error?.message,
+    /break off within its first 10 bytes; get the whole file and run it again$/,
+  )
+})
+
+t.test('with onBroken a cut input ends the stream as if it had ended there (I16)', async t => {
+  const errors: BatchStreamError[] = []
+  const options = { onBroken: (error: BatchStreamError): unknown => errors.push(error) }
+  for (const chunks of [
+    [whole.subarray(0, 60_000)],
+    [
+      whole.subarray(0, 40_000),
+      Buffer.alloc(20_000, 0xff),
+      Buffer.alloc(20_000),
+      Buffer.alloc(20_000),
+    ],
+  ]) {
+    errors.length = 0
+    const { records: found, error } = await read(any(options), chunks)
+    t.ok(found.length > 5000, `${found.length} records`)
+    t.same([error, errors.length, errors[0]?.place?.line], [undefined, 1, found.length])
+  }
+  t.match(
+    (await read(any(options), [whole.subarray(0, 10)])).error,
+    { code: 'CBS_INPUT' },
+    'where there were none it is an error',
+  )
+})
+
+t.test('a slow reader of a cut gzip gets each whole record', async t => {
+  const errors: BatchStreamError[] = []
+  const stage = parse({ onBroken: error => errors.push(error) })
+  stage.end(whole.subarray(0, 60_000))
+  const found: string[] = []
+  for await (const record of stage) {
+    found.push(record.raw.toString())
+    if (found.length % 100 === 0) await new Promise(resolve => setImmediate(resolve))
+  }
+  t.same(found, lines.slice(0, found.length))
+  t.equal(errors[0]?.place?.line, found.length)
+})
+
+t.test('zstd that Node cannot unpack is an error that says how', async t => {
+  const zstd = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3])
+  const zlib = { createGunzip: (): Transform => new Transform() }
+  t.match((await read(any({ zlib }), [zstd])).error, { code: 'CBS_INPUT', message: /zstd -dc/ })
+})
+
+t.test('the error of the chosen format arrives', async t => {
+  const { error } = await read(any(), [Buffer.from('a,a\n1,2\n')])
+  t.match(error, { code: 'CBS_INPUT', message: /names "a" as column 1 and 2/ })
+  const packed = await read(any(), [gzipSync('a,a\n1,2\n')])
+  t.match(packed.error?.message, /names "a" as column 1 and 2/)
+  t.match((await read(any(), [Buffer.from('\ufeff{}\n', 'utf16le')])).error?.message, /iconv/)
+})
+
+t.test('a reader that stops ends the unpacking', async t => {
+  const source = Readable.from([whole], { objectMode: false })
+  const stage = parse()
+  source.pipe(stage)
+  for await (const record of stage) {
+    t.same(seen(record), [1, '{"n":0}'])
+    break
+  }
+  t.ok(stage.destroyed)
+})
+
+t.test('wrong options are refused at once', async t => {
+  // What TypeScript would not let through still comes from JavaScript.
+  t.throws(() => parse({ from: 'xlsx' } as unknown as ParseOptions), {
+    code: 'CBS_OPTION',
+    message: /`from` must be auto, csv, tsv/,
+  })
+  t.throws(() => parse({ maxRecordBytes: 0 }), { code: 'CBS_OPTION' })
+  t.throws(() => parse({ from: 'text', delimiter: '' }), { code: 'CBS_OPTION' })
+})

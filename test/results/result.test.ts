@@ -1,0 +1,150 @@
+import t from 'tap'
+import type { EndedBatch } from '../../lib/flow.ts'
+import { Result, type ResultParts } from '../../lib/results/result.ts'
+
+// A result reads the id and the attempt of its batch alone.
+const batch = { id: 'msgbatch_1', attempt: 2 } as EndedBatch
+
+function result(line: object | null, without?: ResultParts['without']): Result {
+  const raw = line && Buffer.from(JSON.stringify({ custom_id: 'a', result: line }))
+  return new Result({
+    batch,
+    customId: 'a',
+    record: undefined,
+    raw,
+    last: false,
+    ...(without && { without }),
+  })
+}
+
+const message = (more: object): object => ({
+  type: 'succeeded',
+  message: {
+    model: 'm',
+    content: [],
+    stop_reason: 'end_turn',
+    usage: { input_tokens: 1 },
+    ...more,
+  },
+})
+
+void t.test('the texts of an answer are joined, whatever stands between them', async t => {
+  const content = [
+    { type: 'thinking', thinking: 'hm' },
+    { type: 'text', text: 'a' },
+    { type: 'tool_use' },
+    { type: 'text', text: 'b' },
+    { type: 'text' },
+  ]
+  const one = result(message({ content }))
+  t.match(one, {
+    status: 'succeeded',
+    response: 'ab',
+    stopReason: 'end_turn',
+    model: 'm',
+    usage: { input_tokens: 1 },
+    error: null,
+    batchId: 'msgbatch_1',
+    attempt: 2,
+  })
+})
+
+void t.test('an answer without text has no response', async t => {
+  t.equal(result(message({})).response, null)
+  t.equal(result(message({ content: [{ type: 'tool_use' }] })).response, null)
+  t.match(result({ type: 'succeeded', message: {} }), {
+    response: null,
+    stopReason: null,
+    model: null,
+    usage: null,
+    status: 'succeeded',
+  })
+})
+
+for (const [name, one, status, error] of [
+  [
+    'cut by max_tokens',
+    result(message({ stop_reason: 'max_tokens' })),
+    'incomplete',
+    { type: 'incomplete', message: /reached max_tokens/ },
+  ],
+  [
+    'paused',
+    result(message({ stop_reason: 'pause_turn' })),
+    'incomplete',
+    { message: /stop_reason is pause_turn/ },
+  ],
+  [
+    'refused with a reason',
+    result(message({ stop_reason: 'refusal', stop_details: { explanation: 'no bombs' } })),
+    'refused',
+    { type: 'refusal', message: 'the model refused: no bombs' },
+  ],
+  [
+    'refused with a category',
+    result(message({ stop_reason: 'refusal', stop_details: { category: 'bio' } })),
+    'refused',
+    { message: /category bio/ },
+  ],
+  [
+    'refused without a word',
+    result(message({ stop_reason: 'refusal' })),
+    'refused',
+    { message: /no reason given/ },
+  ],
+  [
+    'errored',
+    result({
+      type: 'errored',
+      error: { type: 'error', error: { type: 'api_error', message: 'oops' } },
+    }),
+    'errored',
+    { type: 'api_error', message: 'oops' },
+  ],
+  [
+    'errored without a word',
+    result({ type: 'errored' }),
+    'errored',
+    { type: 'unknown_error', message: 'the API gave no reason' },
+  ],
+  [
+    'of a new type',
+    result({ type: 'postponed' }),
+    'errored',
+    { type: 'unknown_result_type', message: /postponed/ },
+  ],
+  [
+    'expired',
+    result({ type: 'expired' }),
+    'expired',
+    { type: 'expired', message: /expired before/ },
+  ],
+  [
+    'canceled',
+    result({ type: 'canceled' }),
+    'canceled',
+    { type: 'canceled', message: /canceled before/ },
+  ],
+] as const) {
+  void t.test(`a record ${name} is ${status}, and says why`, async t => {
+    t.match(one, { status, error })
+  })
+}
+
+void t.test(
+  'a record without a line says why, and names the batch only where it was asked',
+  async t => {
+    const problem = { type: 'x', message: 'y' }
+    t.match(result(null, { status: 'rejected', problem }), {
+      status: 'rejected',
+      error: problem,
+      batchId: null,
+      response: null,
+    })
+    t.match(result(null, { status: 'unanswered', problem }), {
+      status: 'unanswered',
+      error: problem,
+      batchId: 'msgbatch_1',
+    })
+  },
+)

@@ -1,0 +1,45 @@
+import t from 'tap'
+import { Splitter, type Line } from '../../lib/results/split.ts'
+
+function split(chunks: readonly Buffer[]): Line[] {
+  const splitter = new Splitter()
+  return [...chunks.flatMap(chunk => [...splitter.push(chunk)]), ...splitter.end()]
+}
+
+const TEXT = '{"a":1}\n\n{"b":"é 😀"}\r\n{"c":3}\r\n\r\nlast'
+const EXPECTED = [
+  [0, '{"a":1}'],
+  [8, ''],
+  [9, '{"b":"é 😀"}'],
+  [26, '{"c":3}'],
+  [35, ''],
+  [37, 'last'],
+]
+
+const shown = (lines: readonly Line[]): unknown =>
+  lines.map(({ start, bytes }) => [start, bytes.toString()])
+
+void t.test('lines and where they begin are the same however the bytes come', async t => {
+  const bytes = Buffer.from(TEXT)
+  t.same(shown(split([bytes])), EXPECTED)
+  t.same(shown(split([...bytes].map(byte => Buffer.from([byte])))), EXPECTED, 'one byte at a time')
+  for (let cut = 1; cut < bytes.length; cut++)
+    t.same(shown(split([bytes.subarray(0, cut), bytes.subarray(cut)])), EXPECTED, `cut at ${cut}`)
+})
+
+void t.test('an empty download has no line, and a last newline begins none', async t => {
+  t.same(shown(split([])), [])
+  t.same(shown(split([Buffer.from('a\n')])), [[0, 'a']])
+})
+
+void t.test('a line of 2 MB in small pieces takes time in proportion to its length', async t => {
+  const time = (bytes: number): number => {
+    const pieces = Array.from({ length: bytes / 256 }, () => Buffer.alloc(256, 'x'))
+    const began = process.cpuUsage()
+    t.equal(split(pieces)[0]?.bytes.length, bytes)
+    return process.cpuUsage(began).user + process.cpuUsage(began).system
+  }
+  time(1_048_576)
+  // Quadratic would be 16 times.
+  t.ok(time(8_388_608) < Math.max(20_000, time(2_097_152)) * 12)
+})

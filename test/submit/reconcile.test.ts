@@ -1,0 +1,159 @@
+import t from 'tap'
+import type { RemoteBatch } from '../../lib/api/api.ts'
+import {
+  createdFrom,
+  isCandidate,
+  judge,
+  sureElapsed,
+  type Evidence,
+  type Proof,
+  type Unknown,
+} from '../../lib/submit/reconcile.ts'
+
+const MINUTE = 60_000
+const ARMED = Date.parse('2026-11-20T12:00:00Z')
+const unknown: Unknown = { requests: 5, serverAt: ARMED, at: ARMED, settleMs: 10 * MINUTE }
+
+function remote(
+  id: string,
+  more: { status?: RemoteBatch['processing_status']; count?: number; at?: number } = {},
+): RemoteBatch {
+  const { status = 'ended', count = 5, at = ARMED + 1000 } = more
+  return {
+    id,
+    processing_status: status,
+    request_counts: { processing: count, succeeded: 0, errored: 0, canceled: 0, expired: 0 },
+    created_at: new Date(at).toISOString(),
+    ended_at: null,
+    results_url: null,
+  }
+}
+
+const running = remote('a', { status: 'in_progress' })
+const ended = remote('a')
+
+const verdicts: readonly [
+  name: string,
+  Partial<Omit<Evidence, 'proofs'>> & { proofs?: [string, Proof][] },
+  object,
+][] = [
+  ['nothing is listed yet', {}, { kind: 'wait', for: 'time' }],
+  ['nothing is listed after the settle time', { settled: true }, { kind: 'resend' }],
+  [
+    'a batch of another count is no candidate',
+    { listed: [remote('a', { count: 6 })], settled: true },
+    { kind: 'resend' },
+  ],
+  [
+    'a batch that a journal owns is no candidate',
+    { listed: [ended], owned: new Set(['a']), settled: true },
+    { kind: 'resend' },
+  ],
+  [
+    'a batch that is older is no candidate',
+    { listed: [remote('a', { at: ARMED - 11 * MINUTE })], settled: true },
+    { kind: 'resend' },
+  ],
+  [
+    'a batch that was made after the settle time is no candidate',
+    { listed: [remote('a', { at: ARMED + 21 * MINUTE })], settled: true },
+    { kind: 'resend' },
+  ],
+  [
+    'machines of the API may disagree by minutes',
+    { listed: [remote('a', { at: ARMED - 9 * MINUTE })], settled: true },
+    { kind: 'prove' },
+  ],
+  [
+    'a running candidate tells only at its end',
+    { listed: [running], settled: true },
+    { kind: 'wait', for: 'proof', why: /tells only when it has ended/ },
+  ],
+  [
+    'an ended candidate must be looked at',
+    { listed: [ended], settled: true },
+    { kind: 'prove', candidates: [ended] },
+  ],
+  [
+    'a proven one is adopted',
+    { listed: [remote('b'), ended], proofs: [['a', 'ours']] },
+    { kind: 'adopt', id: 'a' },
+  ],
+  [
+    'a foreign one is not waited for',
+    { listed: [ended], proofs: [['a', 'foreign']], settled: true },
+    { kind: 'resend' },
+  ],
+  [
+    'a foreign one does not shorten the settle time',
+    { listed: [ended], proofs: [['a', 'foreign']] },
+    { kind: 'wait', for: 'time' },
+  ],
+  [
+    'one that cannot be read is waited for',
+    { listed: [ended], proofs: [['a', 'unreadable']], settled: true },
+    { kind: 'wait', for: 'proof', why: /holds no result line/ },
+  ],
+  [
+    'a foreign one beside one that runs',
+    {
+      listed: [ended, remote('b', { status: 'canceling' })],
+      proofs: [['a', 'foreign']],
+      settled: true,
+    },
+    { kind: 'wait', for: 'proof' },
+  ],
+  [
+    'a suspect that is gone may have been ours',
+    { suspects: ['a'], settled: true },
+    { kind: 'wait', for: 'proof', why: /no longer listed/ },
+  ],
+  [
+    'a suspect that is gone and was proven foreign',
+    { suspects: ['a'], proofs: [['a', 'foreign']], settled: true },
+    { kind: 'resend' },
+  ],
+  [
+    'a suspect that another journal owns by now',
+    { suspects: ['a'], owned: new Set(['a']), settled: true },
+    { kind: 'resend' },
+  ],
+]
+
+for (const [name, { proofs = [], ...evidence }, verdict] of verdicts) {
+  void t.test(`${name}`, async t => {
+    const whole = {
+      listed: [],
+      owned: new Set<string>(),
+      suspects: [],
+      settled: false,
+      ...evidence,
+    }
+    t.match(judge(unknown, { ...whole, proofs: new Map(proofs) }), verdict)
+  })
+}
+
+void t.test('where nothing told the time of the API, two days on either side count', async t => {
+  const blind: Unknown = { ...unknown, serverAt: null }
+  const none = new Set<string>()
+  t.equal(createdFrom(blind), ARMED - 48 * 60 * MINUTE)
+  t.ok(isCandidate(remote('a', { at: ARMED - 47 * 60 * MINUTE }), blind, none))
+  t.ok(isCandidate(remote('a', { at: ARMED + 47 * 60 * MINUTE }), blind, none))
+  t.notOk(isCandidate(remote('a', { at: ARMED - 49 * 60 * MINUTE }), blind, none))
+})
+
+t.test('the settle time passes by our own clock, or by what the API says for sure', async t => {
+  for (const [here, serverAt, serverNow, elapsed] of [
+    [300, null, ARMED, 300],
+    [300, ARMED, null, 300],
+    // A date header counts whole seconds: one that is a second on proves nothing (a batch was once paid twice over this).
+    [300, ARMED, ARMED + 1000, 300],
+    [300, ARMED, ARMED + 61_000, 300],
+    [300, ARMED, ARMED + 61_500, 500],
+    [300, ARMED, ARMED + 60 * MINUTE, 60 * MINUTE - 61_000],
+    // The API's clock going back changes nothing.
+    [300, ARMED, ARMED - MINUTE, 300],
+  ] as const) {
+    t.equal(sureElapsed(here, serverAt, serverNow), elapsed, `${here} ${serverAt} ${serverNow}`)
+  }
+})

@@ -1,0 +1,154 @@
+import Anthropic from '@anthropic-ai/sdk'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { aggregate } from '../../../lib/aggregate/aggregate.ts'
+import { awaitEnd } from '../../../lib/await/await-end.ts'
+import { chain, from } from '../../../lib/chain.ts'
+import type { Clock } from '../../../lib/clock.ts'
+import type { Emulator } from '../../../lib/emulator/index.ts'
+import type { SourceRecord } from '../../../lib/flow.ts'
+import { keep } from '../../../lib/job/keep.ts'
+import { openJob } from '../../../lib/job/open.ts'
+import { parseJsonl } from '../../../lib/parse/jsonl.ts'
+import { fetchResults } from '../../../lib/results/fetch-results.ts'
+import type { Result } from '../../../lib/results/result.ts'
+import { retry } from '../../../lib/retry/retry.ts'
+import type { Stage } from '../../../lib/stage.ts'
+import { submit } from '../../../lib/submit/submit.ts'
+import { template } from '../../../lib/template/template.ts'
+import { jsonlRow } from '../../../lib/write/jsonl.ts'
+import { openOutput } from '../../../lib/write/output.ts'
+import { untilIdle, type VirtualClock } from '../virtual-clock.ts'
+import { Gate, type Fate } from './gate.ts'
+import { diskOf } from './machine-disk.ts'
+import type { Machine } from './machine.ts'
+import { Network, type NetworkFault } from './network.ts'
+
+/** What a run is asked to do. */
+export interface Task {
+  /** The input, as JSON lines. */
+  readonly input: string
+  /** Requests in a batch at most. */
+  readonly count: number
+  readonly errors: boolean
+  /** A template of custom_ids; undefined has them made. */
+  readonly id?: string | undefined
+  /** New tries of a record at most. */
+  readonly attempts: number
+  /** Batches in flight at most. */
+  readonly concurrency: number
+}
+
+/** Where processes run one after the other. */
+export interface World {
+  readonly clock: VirtualClock
+  readonly emulator: Emulator
+  machine: Machine
+}
+
+/** How a process ended, and how far it came. */
+export interface Ending {
+  readonly how: 'finished' | 'died' | 'failed' | 'hung'
+  readonly error?: unknown
+  readonly steps: number
+  readonly diskCalls: number
+  readonly calls: number
+  /** Where its fate came over it; undefined where it ended without. */
+  readonly struckAt: string | undefined
+}
+
+export const PLACES = {
+  state: '/home/state',
+  out: '/home/rows.jsonl',
+  errors: '/home/failed.jsonl',
+} as const
+
+/** Settings of every run; all times are virtual. */
+const POLL_MS = 5_000
+const SETTLE_MS = 600_000
+
+/** Rounds without sleepers and without anything under way after which a run is taken for stuck. */
+const STUCK_ROUNDS = 5
+
+/** Runs the whole pipeline in a process of its own, until it ends or its fate comes over it. */
+export async function runProcess(
+  world: World,
+  task: Task,
+  fate: Fate,
+  fault?: NetworkFault,
+): Promise<Ending> {
+  const gate = new Gate(fate)
+  const network = new Network(world.emulator, gate, fault)
+  let ending: Pick<Ending, 'how' | 'error'> | undefined
+  gate.onDeath(() => (ending ??= { how: 'died' }))
+  runJob(world, task, gate, network).then(
+    () => (ending ??= { how: 'finished' }),
+    (error: unknown) => (ending ??= { how: 'failed', error }),
+  )
+  for (let stuck = 0, seen = 0; !ending; seen = gate.steps) {
+    await untilIdle()
+    stuck = world.clock.sleepers.size === 0 && gate.steps === seen ? stuck + 1 : 0
+    if (stuck > STUCK_ROUNDS) ending ??= { how: 'hung' }
+  }
+  // A process that hangs is killed, as its user would do.
+  void gate.die()
+  await network.settled()
+  await untilIdle()
+  const struckAt = gate.struckAt ?? network.struckAt
+  const { steps, diskCalls } = gate
+  return { ...ending, steps, diskCalls, calls: network.calls, struckAt }
+}
+
+/** The run as the command line makes it. */
+async function runJob(world: World, task: Task, gate: Gate, network: Network): Promise<void> {
+  const disk = diskOf(world.machine, gate)
+  const clock = processClock(world.clock, gate)
+  const client = new Anthropic({
+    apiKey: 'key',
+    baseURL: world.emulator.url,
+    fetch: network.fetch,
+  })
+  const lock = async (): Promise<{ release(): Promise<void> }> => ({ release: async () => {} })
+  const job = await openJob({ name: 'crash', dir: PLACES.state, disk, clock, lock })
+  try {
+    const { count, attempts, concurrency, id } = task
+    const through = (attempt: number): Stage<SourceRecord, Result> =>
+      chain(
+        template({ prompt: 'Say {{q}}', id }),
+        aggregate({ job, count, attempt }),
+        submit({ client, job, settleMs: SETTLE_MS }),
+        awaitEnd({ client, job, pollMs: POLL_MS, concurrency, settleMs: SETTLE_MS }),
+        fetchResults({ client, job, settleMs: SETTLE_MS }),
+      )
+    const row = jsonlRow()
+    const output = await openOutput({
+      job,
+      out: { path: PLACES.out },
+      errors: task.errors ? { path: PLACES.errors } : undefined,
+      rowOf: row,
+      errorRowOf: row,
+    })
+    const source = from(Readable.from([Buffer.from(task.input)]), parseJsonl())
+    // A dead process frees its memory; what its streams do as they are destroyed never reaches the world.
+    const dead = new AbortController()
+    gate.onDeath(() => dead.abort())
+    const again = retry({ job, attempts, through })
+    await pipeline([source, keep({ job }), through(1), again, output], { signal: dead.signal })
+    await job.note({ type: 'finished', at: clock.now() }, true)
+  } finally {
+    await job.close()
+  }
+}
+
+/** Time as one process has it: its own beginning, and no end once it is dead. */
+function processClock(time: VirtualClock, gate: Gate): Clock {
+  const began = time.elapsed()
+  const dead = new AbortController()
+  gate.onDeath(() => dead.abort())
+  return {
+    now: () => time.now(),
+    elapsed: () => time.elapsed() - began,
+    sleep: (ms, signal) =>
+      time.sleep(ms, signal ? AbortSignal.any([signal, dead.signal]) : dead.signal),
+  }
+}

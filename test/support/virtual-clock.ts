@@ -1,0 +1,94 @@
+import type { Clock } from '../../lib/clock.ts'
+import type { Clock as EmulatorClock } from '../../lib/emulator/index.ts'
+
+/** Rounds of the event loop without anything under way after which only time can move things on. */
+const QUIET_ROUNDS = 12
+
+/** More virtual time than any test needs: what sleeps beyond it would sleep forever. */
+const LONGEST_MS = 400 * 24 * 60 * 60 * 1000
+
+interface Sleeper {
+  readonly due: number
+  readonly wake: () => void
+}
+
+/**
+ * Time that passes only when nothing else happens: as soon as no file or stream is under way, the next sleeper wakes.
+ * Waits of hours cost nothing, and no test depends on the speed of the machine. `server` is the API's clock, which goes
+ * on when ours jumps.
+ */
+export class VirtualClock implements Clock {
+  readonly started: number = Date.parse('2026-11-20T12:00:00Z')
+  readonly sleepers: Set<Sleeper> = new Set()
+  #elapsed = 0
+  #jumped = 0
+  #running = false
+
+  readonly server: EmulatorClock = {
+    now: () => this.started + this.#elapsed,
+    sleep: (ms, signal) => this.sleep(ms, signal).catch(() => {}),
+  }
+
+  now(): number {
+    return this.started + this.#jumped + this.#elapsed
+  }
+
+  elapsed(): number {
+    return this.#elapsed
+  }
+
+  /** Sets the wall clock on (or back); what was measured stays. */
+  jump(ms: number): void {
+    this.#jumped += ms
+  }
+
+  /** Lets time pass while nobody sleeps, as between two processes. */
+  pass(ms: number): void {
+    this.#elapsed += ms
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.sleepers.delete(sleeper)
+        signal?.removeEventListener('abort', stop)
+      }
+      const stop = (): void => {
+        leave()
+        reject(signal?.reason)
+      }
+      const sleeper: Sleeper = {
+        due: this.#elapsed + ms,
+        wake: () => {
+          leave()
+          resolve()
+        },
+      }
+      if (signal?.aborted) return reject(signal.reason)
+      signal?.addEventListener('abort', stop)
+      this.sleepers.add(sleeper)
+      if (!this.#running) void this.#run()
+    })
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    while (this.sleepers.size > 0) {
+      await untilIdle()
+      const next = [...this.sleepers].sort((a, b) => a.due - b.due)[0]
+      if (!next) break
+      if (next.due > LONGEST_MS) throw new Error('a test sleeps for more than a year')
+      this.#elapsed = Math.max(this.#elapsed, next.due)
+      next.wake()
+    }
+    this.#running = false
+  }
+}
+
+/** Resolves when no file operation, compression or connection attempt has been under way for some rounds of the loop. */
+export async function untilIdle(): Promise<void> {
+  for (let quiet = 0; quiet < QUIET_ROUNDS; quiet++) {
+    await new Promise(resolve => setImmediate(resolve))
+    if (process.getActiveResourcesInfo().some(kind => /req|zlib/i.test(kind))) quiet = -1
+  }
+}

@@ -1,0 +1,124 @@
+import Anthropic from '@anthropic-ai/sdk'
+import { cpSync, readFileSync } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { Test } from 'tap'
+import { aggregate, type AggregateOptions } from '../../lib/aggregate/aggregate.ts'
+import { awaitEnd, type AwaitEndOptions } from '../../lib/await/await-end.ts'
+import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/emulator/index.ts'
+import type { BatchRequest, RejectedRecord } from '../../lib/flow.ts'
+import type { JobEvent } from '../../lib/job/event.ts'
+import type { Job } from '../../lib/job/job.ts'
+import type { JobOptions } from '../../lib/job/open.ts'
+import { fetchResults, type FetchResultsOptions } from '../../lib/results/fetch-results.ts'
+import type { Result } from '../../lib/results/result.ts'
+import { submit, type SubmitOptions } from '../../lib/submit/submit.ts'
+import { openFor } from './jobs.ts'
+import { VirtualClock } from './virtual-clock.ts'
+
+/** An API, a client and a folder for jobs, in virtual time. */
+export interface World {
+  readonly t: Test
+  readonly clock: VirtualClock
+  readonly emulator: Emulator
+  readonly client: Anthropic
+  readonly dir: string
+  /** Opens a job in the folder; the name is `test` unless the options say otherwise. */
+  open(options?: Partial<JobOptions>): Promise<Job>
+}
+
+export const KEY = 'sk-ant-secret-key-of-the-test'
+
+export async function makeWorld(t: Test, options: EmulatorOptions = {}): Promise<World> {
+  const clock = new VirtualClock()
+  const emulator = await createEmulator({ port: null, clock: clock.server, ...options })
+  t.teardown(() => emulator.close())
+  const dir = t.testdir()
+  const client = clientOf(emulator)
+  const open = (more: Partial<JobOptions> = {}): Promise<Job> => openFor(t, dir, { clock, ...more })
+  return { t, clock, emulator, client, dir, open }
+}
+
+export function clientOf(emulator: Emulator, apiKey: string = KEY): Anthropic {
+  return new Anthropic({ apiKey, baseURL: emulator.url, fetch: emulator.fetch, logLevel: 'off' })
+}
+
+/** A request that asks a text; each text has its own answer. */
+export function ask(text: string, custom_id?: string): BatchRequest {
+  const params = {
+    model: 'claude-haiku-5-5',
+    max_tokens: 64,
+    messages: [{ role: 'user' as const, content: text }],
+  }
+  return custom_id === undefined ? { params } : { custom_id, params }
+}
+
+export function asks(count: number): BatchRequest[] {
+  return Array.from({ length: count }, (_, i) => ask(`question ${i}`))
+}
+
+export interface RunOptions {
+  readonly client?: Anthropic
+  readonly aggregate?: AggregateOptions
+  readonly submit?: Partial<SubmitOptions>
+  readonly awaitEnd?: Partial<AwaitEndOptions>
+  readonly fetch?: Partial<FetchResultsOptions>
+  readonly signal?: AbortSignal
+  /** Told of whatever a stage waits for. */
+  readonly waits?: string[]
+}
+
+/** Asks requests in a job, through all stages, and gives the results in their order. */
+export async function run(
+  world: World,
+  job: Job,
+  requests: Iterable<BatchRequest | RejectedRecord> | AsyncIterable<BatchRequest | RejectedRecord>,
+  options: RunOptions = {},
+): Promise<Result[]> {
+  const { client = world.client, waits = [] } = options
+  const onWait = (_: unknown, why: string): void => void waits.push(why)
+  const results: Result[] = []
+  await pipeline(
+    Readable.from(requests),
+    aggregate({ job, ...options.aggregate }),
+    submit({ client, job, onWait, ...options.submit }),
+    awaitEnd({ client, job, onWait, ...options.awaitEnd }),
+    fetchResults({ client, job, onWait, ...options.fetch }),
+    async function (stream: AsyncIterable<Result>) {
+      for await (const result of stream) results.push(result)
+    },
+    { ...(options.signal && { signal: options.signal }) },
+  )
+  return results
+}
+
+/** What a result says, short enough to compare. */
+export function said(results: readonly Result[]): string[] {
+  return results.map(({ record, status, response }) =>
+    `${record?.ordinal}: ${status} ${response ?? ''}`.trim(),
+  )
+}
+
+/** The calls of one kind that the emulator has seen, by status. */
+export function callsOf(emulator: Emulator, op: string): Record<number, number> {
+  const calls = emulator.ledger.calls().filter(call => call.op === op)
+  return Object.fromEntries(calls.map(({ status, count }) => [status, count]))
+}
+
+/** The events in a job's journal, read from disk. */
+export function journalOf(folder: string): JobEvent[] {
+  const lines = readFileSync(`${folder}/journal.jsonl`, 'utf8').split('\n').filter(Boolean)
+  return lines.map(line => JSON.parse(line).event)
+}
+
+/** Copies a job's folder each time its journal says something: what a death at that moment would leave behind. */
+export function deathsOf(job: Job, dir: string, at: (event: JobEvent) => boolean): string[] {
+  const copies: string[] = []
+  job.listen(event => {
+    if (!at(event)) return
+    const copy = `${dir}/death-${copies.length}`
+    cpSync(job.folder, `${copy}/jobs/test`, { recursive: true })
+    copies.push(copy)
+  })
+  return copies
+}
