@@ -26,6 +26,8 @@ export { chain, each, from } from './chain.ts'
 export { stage, type Given, type Stage } from './stage.ts'
 export { openJob, type JobOptions } from './job/open.ts'
 export type { Job } from './job/job.ts'
+export type { JobEvent } from './job/event.ts'
+export type { RunEvent } from './job/run-event.ts'
 
 export {
   SourceRecord,

@@ -1,6 +1,7 @@
 import type { Next } from './finish.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
+import type { Watch } from './progress/watch.ts'
 import type { Talk } from './talk.ts'
 
 /** What every command works with. */
@@ -8,6 +9,8 @@ export interface Context {
   readonly flags: Flags
   readonly io: Io
   readonly talk: Talk
+  /** Told of what happens. */
+  readonly watch: Watch
   /** Aborted by the first signal that ends the program. */
   readonly signal: AbortSignal
   /** The words of this command. */

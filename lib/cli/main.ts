@@ -9,6 +9,7 @@ import { COMMANDS, longHelp, shortHelp } from './help.ts'
 import type { Io } from './io.ts'
 import type { CommandName } from './options.ts'
 import { print } from './print.ts'
+import { openWatch, type Watch } from './progress/watch.ts'
 import { Talk } from './talk.ts'
 
 interface Entry {
@@ -93,11 +94,18 @@ async function perform(
       return stop.abort()
     }
     // A second one leaves at once, whatever is still being closed: the job is safe at any moment.
-    say(talk, next())
+    const following = next()
+    if (following) sayNext(talk, following)
     io.exit(SIGNALS[name])
   }
   for (const signal of Object.keys(SIGNALS)) io.on(signal as NodeJS.Signals, onSignal)
-  const context: Context = {
+  let watch: Watch | undefined
+  const end = (code: number, following: Next | undefined): number => {
+    if (following) sayNext(talk, following)
+    watch?.exit(code, following?.words)
+    return code
+  }
+  const context: Omit<Context, 'watch'> = {
     flags,
     io,
     talk,
@@ -111,20 +119,16 @@ async function perform(
     nextIs: following => (next = following),
   }
   try {
-    const ending = await (await ENTRIES[command].load())(context)
-    say(talk, ending.next)
-    return ending.code
+    watch = await openWatch(command, flags, io, talk)
+    const ending = await (await ENTRIES[command].load())({ ...context, watch })
+    return end(ending.code, ending.next)
   } catch (error) {
     const code = signalled ? SIGNALS[signalled] : report(error, talk, talk.verbosity > 1)
-    if (isResumable(code)) say(talk, next())
-    return code
+    return end(code, isResumable(code) ? next() : undefined)
   } finally {
+    await watch?.close()
     for (const signal of Object.keys(SIGNALS)) io.off(signal as NodeJS.Signals, onSignal)
   }
-}
-
-function say(talk: Talk, next: Next | undefined): void {
-  if (next) sayNext(talk, next)
 }
 
 function commandNamed(word: string): CommandName {

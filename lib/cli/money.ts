@@ -66,7 +66,11 @@ export interface Dollars {
   readonly estimate_usd: number | null
 }
 
-export function dollarsOf({ state }: JobOnDisk, ledger: Ledger, settings?: Settings): Dollars {
+export function dollarsOf(
+  { state }: Pick<JobOnDisk, 'state'>,
+  ledger: Ledger,
+  settings?: Settings,
+): Dollars {
   const number = (amount: bigint | undefined): number | null =>
     amount === undefined ? null : usdNumber(amount)
   const common = settings && commonOf(settings)

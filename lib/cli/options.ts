@@ -456,6 +456,21 @@ export const OPTIONS: readonly OptionSpec[] = [
   { group: 'Messages', name: 'input', negative: true, on: ALL, help: 'ask nothing: no' },
   {
     group: 'Messages',
+    name: 'progress',
+    arg: 'HOW',
+    fallback: 'none',
+    on: ROWS,
+    help: 'json: events as JSON lines on stderr; none',
+  },
+  {
+    group: 'Messages',
+    name: 'events',
+    arg: 'FILE',
+    on: ROWS,
+    help: 'events as JSON lines, added to a file',
+  },
+  {
+    group: 'Messages',
     name: 'quiet',
     short: 'q',
     on: ALL,

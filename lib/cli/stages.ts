@@ -192,7 +192,10 @@ export function fetching(work: Work): Stage<ReturnType<Job['submittedBatch']>, R
 }
 
 function waits({ talk, job }: Work): (batch: Pick<SealedBatch, 'number'>, why: string) => void {
-  return ({ number }, why) => talk.wait(`batch ${number} waits: ${why}`, job.clock.elapsed())
+  return ({ number }, why) => {
+    job.tell({ type: 'waiting', number, why })
+    talk.wait(`batch ${number} waits: ${why}`, job.clock.elapsed())
+  }
 }
 
 /** Ids that other jobs of this machine own: none of them can be a batch of this one. */

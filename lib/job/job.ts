@@ -9,6 +9,7 @@ import type { JobEvent, Sealed } from './event.ts'
 import type { Journal } from './journal.ts'
 import type { Lock } from './lock.ts'
 import { Records, type RecordReader } from './records.ts'
+import type { RunEvent, Told } from './run-event.ts'
 import { apply, type BatchState, type JobState } from './state.ts'
 
 /** What a job is opened with; `open.ts` puts it together. */
@@ -42,7 +43,7 @@ export class Job {
   concurrency: number = Infinity
   readonly #journal: Journal
   readonly #end: () => Promise<void>
-  readonly #events: EventEmitter<{ event: [JobEvent] }> = new EventEmitter()
+  readonly #events: EventEmitter<{ event: [RunEvent] }> = new EventEmitter()
   readonly #waiting: Set<() => void> = new Set()
   readonly #known: number
   #state: JobState
@@ -90,9 +91,14 @@ export class Job {
   }
 
   /** Calls `listener` for each event from now on; the answer stops it. */
-  listen(listener: (event: JobEvent) => void): () => void {
+  listen(listener: (event: RunEvent) => void): () => void {
     this.#events.on('event', listener)
     return () => this.#events.off('event', listener)
+  }
+
+  /** Tells who listens what is not for the journal. */
+  tell(event: Told): void {
+    this.#events.emit('event', event)
   }
 
   /** Resolves as soon as `condition` holds; it is looked at after each event. Rejects when the signal aborts. */

@@ -177,8 +177,9 @@ export class Output extends Writable {
     const { job } = this.#options
     const out = await this.#out.commit()
     const errors = (await this.#errors?.commit()) ?? 0
-    if (!this.#commits || job.batch(number).phase === 'written') return
-    await job.note({ type: 'written', number, out, errors }, true)
+    if (this.#commits && job.batch(number).phase !== 'written')
+      await job.note({ type: 'written', number, out, errors }, true)
+    job.tell({ type: 'rows', number, rows: this.rows })
   }
 }
 

@@ -3,7 +3,7 @@ import t from 'tap'
 import { aggregate } from '../../lib/aggregate/aggregate.ts'
 import { each } from '../../lib/chain.ts'
 import { echo, type EmulatorOptions } from '../../lib/emulator/index.ts'
-import type { JobEvent } from '../../lib/job/event.ts'
+import type { RunEvent } from '../../lib/job/run-event.ts'
 import { submit } from '../../lib/submit/submit.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { record, watched } from '../support/jobs.ts'
@@ -407,7 +407,7 @@ void t.test('batches whose records were all rejected go through without a call',
 const deaths: {
   name: string
   faults?: EmulatorOptions
-  at: (event: JobEvent) => boolean
+  at: (event: RunEvent) => boolean
 }[] = [
   {
     name: 'after it is armed, with its last byte unsent (C02)',

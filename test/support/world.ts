@@ -8,6 +8,7 @@ import { awaitEnd, type AwaitEndOptions } from '../../lib/await/await-end.ts'
 import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/emulator/index.ts'
 import type { BatchRequest, RejectedRecord } from '../../lib/flow.ts'
 import type { JobEvent } from '../../lib/job/event.ts'
+import type { RunEvent } from '../../lib/job/run-event.ts'
 import type { Job } from '../../lib/job/job.ts'
 import type { JobOptions } from '../../lib/job/open.ts'
 import { fetchResults, type FetchResultsOptions } from '../../lib/results/fetch-results.ts'
@@ -112,7 +113,7 @@ export function journalOf(folder: string): JobEvent[] {
 }
 
 /** Copies a job's folder each time its journal says something: what a death at that moment would leave behind. */
-export function deathsOf(job: Job, dir: string, at: (event: JobEvent) => boolean): string[] {
+export function deathsOf(job: Job, dir: string, at: (event: RunEvent) => boolean): string[] {
   const copies: string[] = []
   job.listen(event => {
     if (!at(event)) return

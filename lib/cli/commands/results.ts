@@ -18,6 +18,7 @@ import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
+import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart, rowOptionsOf } from '../row-options.ts'
 import { paceOf } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
@@ -101,6 +102,7 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
   job.retain()
   try {
     await adopt(new Api({ client, job, signal: context.signal }), job, id)
+    follow(context, { job })
     const tally = new Tally()
     const parts = { job, options, columns: ['custom_id'], schema: undefined, apart: true }
     const out = await openRows(parts, io, talk, result => tally.add(result))

@@ -7,6 +7,7 @@ import { detach } from '../detach.ts'
 import { BatchStreamError } from '../../errors.ts'
 import { finish, type Ending } from '../finish.ts'
 import { openInput, type Reading } from '../input.ts'
+import { follow } from '../progress/follow.ts'
 import { isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
 import { remember, type Remembered } from '../run-job.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
@@ -54,6 +55,7 @@ export async function resume(context: Context): Promise<Ending> {
       ...{ settings, pace, job, client, talk, template, ordered, table, ledger, cap },
       stateDir: dir,
     }
+    follow(context, work)
     if (flags.has('detach')) return await detach(context, work, records)
     const tally = new Tally()
     const parts = { job, options: rows, columns, schema: settings.schema }

@@ -9,6 +9,7 @@ import { BatchStreamError } from '../../errors.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
+import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart } from '../row-options.ts'
 import { beginRetry, endRetry } from '../retry-note.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
@@ -51,6 +52,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
       stateDir: dir,
       ask: result => isOld(result) && canBeAsked(result),
     }
+    follow(context, work)
     const tally = new Tally()
     const parts = { job, options, columns, schema: settings.schema, apart: true }
     const out = await openRows(parts, io, talk, result => tally.add(result))

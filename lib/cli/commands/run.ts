@@ -15,6 +15,7 @@ import { EXIT } from '../exit-code.ts'
 import { finish, type Ending } from '../finish.ts'
 import { FIRST } from '../guard.ts'
 import { openInput, peek, readingError, type Peeked, type Reading } from '../input.ts'
+import { follow } from '../progress/follow.ts'
 import { columnsOf, isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
 import { fingerprintOf, jobForRun } from '../run-job.ts'
 import { settingsOf, type Settings } from '../settings.ts'
@@ -105,6 +106,7 @@ async function ask(
         stateDir: place.dir,
         wary: !goesOn,
       }
+      follow(context, { job, settings, ledger: place.lasts ? ledger : undefined })
       if (flags.has('detach')) return await detach(context, work, stream)
       const tally = new Tally()
       const parts = { job, options: rows, columns, schema: settings.schema }

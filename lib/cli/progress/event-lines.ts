@@ -1,0 +1,46 @@
+import { createWriteStream } from 'node:fs'
+import { once } from 'node:events'
+import type { Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { wrapError } from '../../errors.ts'
+import type { Talk } from '../talk.ts'
+import { wrongFlag } from '../values.ts'
+import type { Sink } from './report.ts'
+
+/** Reports as JSON lines behind what a file holds already: a job that is gone on with has one history. */
+export async function eventFile(path: string, talk: Talk): Promise<Sink> {
+  if (path === '-') throw wrongFlag('--events', 'a file: stdout is for rows', path)
+  const file = createWriteStream(path, { flags: 'a', mode: 0o600 })
+  await once(file, 'open').catch((cause: unknown) => {
+    throw wrapError('CBS_OUTPUT', `--events ${path} cannot be opened`, cause)
+  })
+  // A history that cannot be kept is no reason to leave paid work lying.
+  file.on('error', ({ message }) =>
+    talk.must(`--events ${path} cannot be written any more (${message}); the run goes on`),
+  )
+  const lines = await eventLines(file)
+  return {
+    ...lines,
+    close: async () => {
+      await lines.close()
+      file.end()
+      await finished(file).catch(() => {})
+    },
+  }
+}
+
+/** Reports as JSON lines on a stream that stays open. */
+export async function eventLines(stream: Writable): Promise<Sink & { close(): Promise<void> }> {
+  const { default: ndjson } = await import('ndjson')
+  const lines = ndjson.stringify()
+  lines.on('data', (line: Buffer) => {
+    if (!stream.destroyed) stream.write(line)
+  })
+  return {
+    tell: report => void lines.write(report),
+    close: async () => {
+      lines.end()
+      await finished(lines)
+    },
+  }
+}

@@ -1,0 +1,29 @@
+import type { Job } from '../../job/job.ts'
+import type { Ledger } from '../../money/ledger.ts'
+import type { Context } from '../context.ts'
+import { dollarsOf } from '../money.ts'
+import type { Settings } from '../settings.ts'
+import { startedOf, type ProgramEvent } from './report.ts'
+
+/** What is followed; without a ledger nothing is said of money. */
+export interface Followed {
+  readonly job: Job
+  readonly ledger?: Ledger | undefined
+  readonly settings?: Settings
+}
+
+/** Tells whoever watches where a job stands, and from now on what happens to it. */
+export function follow(
+  { watch }: Pick<Context, 'watch'>,
+  { job, ledger, settings }: Followed,
+): void {
+  const tell = (event: ProgramEvent): void => {
+    watch.tell({ time: new Date(job.clock.now()).toISOString(), job: job.name, ...event })
+  }
+  tell(startedOf(job.state))
+  job.listen(event => {
+    tell(event)
+    if (event.type === 'rows' && ledger)
+      tell({ type: 'spent', ...dollarsOf(job, ledger, settings) })
+  })
+}

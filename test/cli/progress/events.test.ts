@@ -1,0 +1,160 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import t from 'tap'
+import { eventLines } from '../../../lib/cli/progress/event-lines.ts'
+import { fold } from '../../../lib/job/state.ts'
+import { journalOf } from '../../support/world.ts'
+import { csv, KEY, placeFor, run, until } from '../world.ts'
+
+type Line = Readonly<Record<string, unknown>> & { readonly type: string }
+
+const linesOf = (text: string): Line[] =>
+  text
+    .split('\n')
+    .slice(0, -1)
+    .map(line => JSON.parse(line))
+
+const PAGE = readFileSync(join(import.meta.dirname, '../../../docs/events.md'), 'utf8')
+const ASK = ['-p', 'Say {{text}}', '--job', 'j']
+
+t.test('--events is the whole history of a job, over all its commands', async t => {
+  const place = await placeFor(t, {
+    faults: [{ on: 'results', nth: 1, status: 503 }],
+  })
+  const events = place.path('events.jsonl')
+  const more = ['--batch-size', '2', '--events', events]
+  await place.run([...ASK, ...more, '--detach', '--max-cost', '1'], { stdin: csv(3) })
+  const ran = await place.run(['resume', 'j', '-o', place.path('out.jsonl'), '--events', events])
+  t.equal(ran.code, 0)
+
+  const lines = linesOf(place.read('events.jsonl'))
+  const types = lines.map(({ type }) => type)
+  t.equal(types.filter(type => type === 'started').length, 2)
+  t.same(
+    lines.filter(({ type }) => type === 'exit').map(({ code, next }) => [code, next]),
+    [
+      [
+        0,
+        [
+          'resume',
+          'j',
+          '--state-dir',
+          place.state,
+          '--base-url',
+          place.emulator.url,
+          ...['--poll', '10ms', '--settle', '200ms'],
+        ],
+      ],
+      [0, null],
+    ],
+  )
+  for (const { job, time } of lines) {
+    t.equal(job, 'j')
+    t.equal(new Date(String(time)).toISOString(), time)
+  }
+
+  await t.test('what the journal says is among it, word for word', async t => {
+    const journal = journalOf(join(place.state, 'jobs/j'))
+    const told = lines.map(({ time: _, job: __, ...event }) => JSON.stringify(event))
+    for (const event of journal.slice(1)) t.ok(told.includes(JSON.stringify(event)), event.type)
+    t.ok(fold(journal)?.finished)
+  })
+  await t.test('rows and money are told batch by batch', async t => {
+    t.same(
+      lines.filter(({ type }) => type === 'rows').map(({ rows }) => rows),
+      [2, 3],
+    )
+    const spent = lines
+      .filter(({ type }) => type === 'spent')
+      .map(line => Number(line['spent_usd']))
+    t.equal(spent.length, 2)
+    t.ok((spent[0] ?? 0) > 0 && (spent[1] ?? 0) > (spent[0] ?? 0))
+  })
+  await t.test('every event and every field of it is in the documentation', async t => {
+    for (const { type, ...fields } of lines) {
+      const row = PAGE.split('\n').find(line => line.startsWith(`| \`${type}\``)) ?? ''
+      for (const field of Object.keys(fields))
+        if (!['time', 'job'].includes(field)) t.match(row, `\`${field}\``, `${type}: ${field}`)
+    }
+  })
+  t.notMatch(place.read('events.jsonl'), KEY)
+})
+
+t.test('what a job stands at is told first, so that a reader needs no memory', async t => {
+  const place = await placeFor(t)
+  await place.run([...ASK, '--detach'], { stdin: csv(3) })
+  const events = place.path('later.jsonl')
+  await place.run(['resume', 'j', '--events', events])
+  const [first] = linesOf(place.read('later.jsonl'))
+  t.match(first, {
+    type: 'started',
+    records: 3,
+    complete: true,
+    batches: [{ number: 1, attempt: 1, phase: 'submitted', id: /^msgbatch_/, requests: 3 }],
+  })
+})
+
+t.test(
+  '--progress json tells the same on stderr, and an emulated run says nothing of money',
+  async t => {
+    const ran = await run(
+      ['--emulate', '--batch-time', '5ms', '-p', 'x', '-q', '--progress', 'json'],
+      {
+        stdin: csv(2),
+      },
+    )
+    const types = linesOf(ran.err).map(({ type }) => type)
+    t.same([types[0], types.at(-1)], ['started', 'exit'])
+    t.ok(types.includes('rows') && !types.includes('spent'))
+  },
+)
+
+t.test('why a batch waits is told', async t => {
+  const place = await placeFor(t, {
+    faults: [{ on: 'create', nth: 1, status: 429 }],
+  })
+  const ran = await place.run([...ASK, '--progress', 'json', '-q'], { stdin: csv(1) })
+  t.match(
+    linesOf(ran.err).find(({ type }) => type === 'waiting'),
+    { number: 1, why: /./ },
+  )
+})
+
+t.test('where events cannot go, nothing begins', async t => {
+  const place = await placeFor(t)
+  for (const [file, code, why] of [
+    [place.path('none/events'), 6, /--events .* cannot be opened/],
+    ['-', 2, /--events must be a file: stdout is for rows/],
+  ] as const) {
+    const ran = await place.run([...ASK, '--events', file], { stdin: csv(1) })
+    t.equal(ran.code, code)
+    t.match(ran.err, why)
+  }
+  t.equal((await place.run(['list'])).out, '')
+  t.same((await place.run([...ASK, '--progress', 'bars'])).code, 2)
+})
+
+t.test('a disk that takes no more events is said once, and the run goes on', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run([...ASK, '--events', '/dev/full'], { stdin: csv(2) })
+  t.equal(ran.code, 0)
+  t.equal(ran.said.filter(line => /--events .* cannot be written any more/.test(line)).length, 1)
+})
+
+t.test('a status command writes no events, whatever the environment names', async t => {
+  const place = await placeFor(t)
+  const events = place.path('none.jsonl')
+  const env = { ...place.env, CLAUDE_BATCH_STREAM_EVENTS: events }
+  t.equal((await place.run(['list'], { env })).code, 0)
+  t.throws(() => place.read('none.jsonl'))
+})
+
+t.test('a stream that is gone is not written to', async t => {
+  const gone = new Writable({ write: (_chunk, _encoding, done) => done() })
+  gone.destroy()
+  await until(() => gone.closed)
+  const lines = await eventLines(gone)
+  lines.tell({ time: '', job: null, type: 'exit', code: 0, next: null })
+  await t.resolves(lines.close())
+})
