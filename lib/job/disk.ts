@@ -1,4 +1,4 @@
-import { constants } from 'node:fs'
+import { constants, readSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { BatchStreamError, wrapError } from '../errors.ts'
@@ -7,6 +7,8 @@ import { BatchStreamError, wrapError } from '../errors.ts'
 export interface DiskFile {
   /** Fills as much of `into` as the file holds from `position` on; gives the count of bytes. */
   read(into: Uint8Array, position: number): Promise<number>
+  /** The same without a wait, for few bytes that are likely in memory; a disk need not offer it. */
+  readNow?(into: Uint8Array, position: number): number
   /** Writes all of `bytes` at `position`. */
   write(bytes: Uint8Array, position: number): Promise<void>
   /** Returns when the file's bytes survive a power cut. */
@@ -87,6 +89,14 @@ class NodeFile implements DiskFile {
       done += bytesRead
     }
     return done
+  }
+
+  readNow(into: Uint8Array, position: number): number {
+    try {
+      return readSync(this.#handle.fd, into, 0, into.length, position)
+    } catch (cause) {
+      throw wrapError('CBS_DISK', `cannot read ${this.#path}`, cause)
+    }
   }
 
   async write(bytes: Uint8Array, position: number): Promise<void> {

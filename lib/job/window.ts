@@ -3,23 +3,30 @@ import type { DiskFile } from './disk.ts'
 /** Bytes read at a time where a file is read forward. */
 const WINDOW = 256 * 1024
 
-/** Bytes read at a time where ranges lie anywhere: the API gives results in any order. */
-const SCATTERED = 16 * 1024
+/** A range that begins so near behind the last one is a step forward; smaller gaps are cheaper to read than to skip. */
+const STEP = 64 * 1024
 
 /** Reads ranges of a file, mostly forward: one large read serves many small ranges. */
 export class Window {
   readonly #file: DiskFile
   #start = 0
   #bytes: Buffer = Buffer.alloc(0)
+  /** Behind the last range that was asked for. */
+  #next = 0
 
   constructor(file: DiskFile) {
     this.#file = file
   }
 
-  /** The range if it is in memory; the bytes are not copied and stay valid. */
+  /**
+   * The range without a wait; undefined where one is needed. Bytes in memory are not copied and stay valid. A small range
+   * that lies elsewhere is picked out at once: the API gives results in any order, what was downloaded a moment ago is in
+   * the system's memory, and a promise for each row would cost ten times the read.
+   */
   peek(start: number, length: number): Buffer | undefined {
     const at = start - this.#start
-    if (at < 0 || at + length > this.#bytes.length) return undefined
+    if (at < 0 || at + length > this.#bytes.length) return this.#pick(start, length)
+    this.#next = start + length
     return this.#bytes.subarray(at, at + length)
   }
 
@@ -27,25 +34,24 @@ export class Window {
   async read(start: number, length: number): Promise<Buffer> {
     const here = this.peek(start, length)
     if (here) return here
-    const { from, size } = this.#range(start)
-    const wanted = start + length - from
+    const size = this.#isForward(start) ? Math.max(length, WINDOW) : length
+    this.#next = start + length
     // A fresh buffer each time, since slices of the last one may still be in use.
-    const bytes = Buffer.allocUnsafe(Math.max(wanted, size))
-    const read = await this.#file.read(bytes, from)
-    this.#start = from
+    const bytes = Buffer.allocUnsafe(size)
+    const read = await this.#file.read(bytes, start)
+    this.#start = start
     this.#bytes = bytes.subarray(0, read)
-    return this.#bytes.subarray(start - from, wanted)
+    return this.#bytes.subarray(0, length)
   }
 
-  /** What to read for a range that is not here: much ahead of it, around it, or little where the last one was far away. */
-  #range(start: number): { from: number; size: number } {
-    const end = this.#start + this.#bytes.length
-    if (this.#bytes.length === 0 || (start >= this.#start && start <= end + WINDOW)) {
-      return { from: start, size: WINDOW }
-    }
-    if (start < this.#start && start >= this.#start - WINDOW) {
-      return { from: Math.max(0, start - WINDOW / 2), size: WINDOW }
-    }
-    return { from: start, size: SCATTERED }
+  #pick(start: number, length: number): Buffer | undefined {
+    if (length > STEP || this.#isForward(start) || !this.#file.readNow) return undefined
+    this.#next = start + length
+    const bytes = Buffer.allocUnsafe(length)
+    return bytes.subarray(0, this.#file.readNow(bytes, start))
+  }
+
+  #isForward(start: number): boolean {
+    return start >= this.#next && start <= this.#next + STEP
   }
 }

@@ -68,7 +68,8 @@ export function endOfValue(json: Buffer, at: number): number {
 
 /** The first index from `at` on that is no JSON blank. */
 export function skipBlanks(json: Buffer, at: number): number {
-  while (isBlank(json[at])) at++
+  // Most bytes are no blanks, and all blanks are at or below the space.
+  while ((json[at] as number) <= 0x20 && isBlank(json[at])) at++
   return at
 }
 

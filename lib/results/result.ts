@@ -1,37 +1,26 @@
 import type { EndedBatch, Problem, SourceRecord } from '../flow.ts'
 import type { AnswerCheck, Checked } from '../schema/answer-check.ts'
+import { ResultLine, type Place } from './result-line.ts'
 import { statusOfType, type Status } from './status.ts'
 
 export type { Status } from './status.ts'
 
-/** A result line as the API writes it, as far as we read it. Docs' sample lines omit fields that the types promise. */
-interface Line {
-  readonly custom_id: string
-  readonly result: {
-    readonly type: string
-    readonly message?: Message
-    readonly error?: { readonly error?: { readonly type?: string; readonly message?: string } }
-  }
-}
-
-interface Message {
-  readonly model?: string
-  readonly content?: readonly { readonly type: string; readonly text?: string }[]
-  readonly stop_reason?: string | null
-  readonly stop_details?: {
-    readonly explanation?: string | null
-    readonly category?: string | null
-  } | null
-  readonly usage?: Usage
-}
-
 /** Token counts as the API sent them. */
 export type Usage = Readonly<Record<string, unknown>>
+
+interface ApiError {
+  readonly error?: { readonly type?: string; readonly message?: string }
+}
+
+interface StopDetails {
+  readonly explanation?: string | null
+  readonly category?: string | null
+}
 
 /** What a Result is made of: the API's line, or the reason why there is none. */
 export interface ResultParts {
   readonly batch: EndedBatch
-  /** null where the record never got one. */
+  /** Of a result without a line; null where the record never got one. */
   readonly customId: string | null
   /** Undefined for a batch that some other tool made. */
   readonly record: SourceRecord | undefined
@@ -45,26 +34,31 @@ export interface ResultParts {
   readonly check?: AnswerCheck | undefined
 }
 
-/** The answer to one record. The API's line is parsed when something of it is first read. */
+/** The answer to one record. The API's line is walked when something of it is first read, and no more of it parsed than that. */
 export class Result {
-  readonly customId: string | null
   readonly record: SourceRecord | undefined
   readonly raw: Buffer | null
   readonly batch: EndedBatch
   readonly last: boolean
+  readonly #customId: string | null
   readonly #without: ResultParts['without']
   readonly #check: AnswerCheck | undefined
-  #line: Line | undefined
+  #line: ResultLine | undefined
   #checked: Checked | undefined
 
   constructor(parts: ResultParts) {
     this.batch = parts.batch
-    this.customId = parts.customId
+    this.#customId = parts.customId
     this.record = parts.record
     this.raw = parts.raw
     this.last = parts.last
     this.#without = parts.without
     this.#check = parts.check
+  }
+
+  /** null where the record never got one. */
+  get customId(): string | null {
+    return this.line?.string(this.line.customId) ?? this.#customId
   }
 
   get batchId(): string | null {
@@ -83,10 +77,9 @@ export class Result {
 
   /** The text blocks joined, never just the first block (thinking comes before it); null where there is no text. */
   get response(): string | null {
-    const content = this.#message?.content
-    if (!content) return null
-    const texts = content.filter(block => block.type === 'text').map(block => block.text ?? '')
-    return texts.length > 0 ? texts.join('') : null
+    const line = this.line
+    if (!line || line.texts.length === 0) return null
+    return line.texts.map(text => line.string(text)).join('')
   }
 
   /**
@@ -94,21 +87,21 @@ export class Result {
    * without a schema, and where the answer was cut or refused, the text.
    */
   get value(): unknown {
-    const verdict = this.#verdict
+    const verdict = this.checked
     if (!verdict) return this.response
     return 'value' in verdict ? verdict.value : null
   }
 
   get stopReason(): string | null {
-    return this.#message?.stop_reason ?? null
+    return this.line?.string(this.line.stopReason) ?? null
   }
 
   get model(): string | null {
-    return this.#message?.model ?? null
+    return this.line?.string(this.line.model) ?? null
   }
 
   get usage(): Usage | null {
-    return this.#message?.usage ?? null
+    return this.#object<Usage>(this.line?.usage) ?? null
   }
 
   /** Why there is no full answer; null for a succeeded one. */
@@ -124,15 +117,15 @@ export class Result {
   }
 
   #apiError(): Problem {
-    const result = this.#parsed?.result
-    if (result?.type !== 'errored') {
+    const type = this.line?.string(this.line.type)
+    if (type !== 'errored') {
       return {
         type: 'unknown_result_type',
-        message: `the API answered with a result type this version does not know: ${result?.type}`,
+        message: `the API answered with a result type this version does not know: ${type}`,
       }
     }
     // The useful error is nested twice; `result.error.type` is always the word "error".
-    const error = result.error?.error
+    const error = this.#object<ApiError>(this.line?.error)?.error
     return {
       type: error?.type ?? 'unknown_error',
       message: error?.message ?? 'the API gave no reason',
@@ -140,7 +133,7 @@ export class Result {
   }
 
   #refusal(): Problem {
-    const details = this.#message?.stop_details
+    const details = this.#object<StopDetails>(this.line?.stopDetails)
     const why =
       details?.explanation ??
       (details?.category ? `category ${details.category}` : 'no reason given')
@@ -149,27 +142,30 @@ export class Result {
 
   /** The status that the API's own line says. */
   get #sent(): Status {
-    return statusOfType(this.#parsed?.result.type ?? '', this.stopReason)
+    return statusOfType(this.line?.string(this.line.type) ?? '', this.stopReason)
   }
 
   /** What the schema says of a full answer; undefined where there is neither of both. */
-  get #verdict(): Checked | undefined {
+  get checked(): Checked | undefined {
     if (!this.#check || this.#without || this.#sent !== 'succeeded') return undefined
     return (this.#checked ??= this.#check(this.response))
   }
 
   get #broken(): Problem | undefined {
-    const verdict = this.#verdict
+    const verdict = this.checked
     return verdict && 'problem' in verdict ? verdict.problem : undefined
   }
 
-  get #message(): Message | undefined {
-    return this.#parsed?.result.message
+  /** The API's line and where its parts lie; undefined where there is none. */
+  get line(): ResultLine | undefined {
+    if (!this.raw) return undefined
+    return (this.#line ??= ResultLine.read(this.raw))
   }
 
-  get #parsed(): Line | undefined {
-    if (!this.raw) return undefined
-    return (this.#line ??= JSON.parse(this.raw.toString('utf8')))
+  /** Docs' sample lines omit fields that the types promise, so each member of what this gives may be missing. */
+  #object<T extends object>(place: Place | undefined): T | undefined {
+    const value = this.line?.parse(place)
+    return typeof value === 'object' && value !== null ? (value as T) : undefined
   }
 }
 

@@ -4,7 +4,6 @@ import { rejectionsOf } from '../job/batch-files.ts'
 import { Window } from '../job/window.ts'
 import type { AnswerCheck } from '../schema/answer-check.ts'
 import type { Ids } from './ids.ts'
-import { readLine } from './read-line.ts'
 import { Result } from './result.ts'
 import { LINE_ENTRY } from './verify.ts'
 
@@ -46,11 +45,10 @@ export async function* rowsOf(
             ? undefined
             : (reader.peek(ordinal, batch.attempt) ?? (await reader.read(ordinal, batch.attempt)))
         const raw = files ? (files.peek(position) ?? (await files.read(position))) : null
-        const customId = ids.idAt(position) ?? (raw && readLine(raw)?.customId) ?? null
         block.push(
           new Result({
             batch,
-            customId,
+            customId: raw ? null : (ids.idAt(position) ?? null),
             record,
             raw,
             last,

@@ -1,6 +1,6 @@
 import type { Counts } from '../job/event.ts'
 import type { Ids } from './ids.ts'
-import { readLine } from './read-line.ts'
+import { ResultLine } from './result-line.ts'
 import type { Line } from './split.ts'
 
 // An index entry: where a request's line begins (6 bytes) and its length (4), 0 where it has none. Little-endian.
@@ -35,22 +35,25 @@ export class Verifier {
 
   take(line: Line): void {
     if (line.bytes.length === 0) return
-    const head = readLine(line.bytes)
-    if (!head) return this.#soil(`the line at byte ${line.start} is no result`)
-    const position = this.#ids.position(head.customId)
+    const read = ResultLine.check(line.bytes)
+    const customId = read?.string(read.customId)
+    const type = read?.string(read.type)
+    if (customId === undefined || type === undefined)
+      return this.#soil(`the line at byte ${line.start} is no result`)
+    const position = this.#ids.position(customId)
     if (position === -1)
       return this.#soil(
-        `the line at byte ${line.start} has the custom_id ${head.customId}, which is not of this batch`,
+        `the line at byte ${line.start} has the custom_id ${customId}, which is not of this batch`,
       )
     const at = position * LINE_ENTRY
     if (position >= this.#requests)
       return this.#soil(`it has more lines than the batch has requests (${this.#requests})`)
     if (this.index.readUInt32LE(at + 6) !== 0)
-      return this.#soil(`the custom_id ${head.customId} comes twice`)
+      return this.#soil(`the custom_id ${customId} comes twice`)
     this.index.writeUIntLE(line.start, at, 6)
     this.index.writeUInt32LE(line.bytes.length, at + 6)
     this.#lines += 1
-    this.#tally[head.type] = (this.#tally[head.type] ?? 0) + 1
+    this.#tally[type] = (this.#tally[type] ?? 0) + 1
   }
 
   /** The verdict once all lines are in. */

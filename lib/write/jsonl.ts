@@ -5,8 +5,9 @@ import { wrongOption } from '../errors.ts'
 import type { Result } from '../results/result.ts'
 import type { Stage } from '../stage.ts'
 import type { RowFields } from '../template/answered.ts'
-import { answerOf } from './answer.ts'
 import { mergedRow } from './merge.ts'
+import { addResponse } from './response.ts'
+import { RowBytes } from './row-bytes.ts'
 import { fieldNames } from './row-fields.ts'
 import { rowStream } from './row-stream.ts'
 
@@ -37,7 +38,12 @@ export function jsonlRow(options: JsonlOptions = {}): (result: Result) => Buffer
   const { emit = 'merged' } = options
   const names = fieldNames(options)
   if (emit === 'merged') return result => mergedRow(result, names)
-  if (emit === 'response')
-    return result => Buffer.from(`${JSON.stringify(answerOf(result).response)}\n`)
+  if (emit === 'response') return responseRow
   throw wrongOption('emit', "'merged' or 'response'", emit)
+}
+
+function responseRow(result: Result): Buffer {
+  const row = new RowBytes()
+  addResponse(row, result)
+  return row.text('\n').join()
 }

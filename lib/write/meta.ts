@@ -1,23 +1,40 @@
 import type { Result } from '../results/result.ts'
-import type { Answer } from './answer.ts'
+import type { Place, ResultLine } from '../results/result-line.ts'
+import type { RowBytes } from './row-bytes.ts'
 
 /**
- * What `_batch` says of a row, as JSON, in the order that users read it. `custom_id` and `batch_id` are null where there
- * is none; the others are left out where there is nothing to say.
+ * Adds what `_batch` says of a row, as JSON, in the order that users read it. `custom_id` and `batch_id` are null where
+ * there is none; the others are left out where there is nothing to say. What the API said is copied as it said it.
  */
-export function metaJson(result: Result, answer: Answer): string {
-  const { record } = result
-  return JSON.stringify({
-    status: result.status,
-    custom_id: result.customId,
-    line: record?.line,
-    source: record?.source,
-    batch_id: result.batchId,
-    attempt: result.attempt,
-    stop_reason: result.stopReason ?? undefined,
-    model: result.model ?? undefined,
-    usage: result.usage ?? undefined,
-    error: result.error ?? undefined,
-    text: answer.text ?? undefined,
-  })
+export function addMeta(row: RowBytes, result: Result): void {
+  const { record, line, error } = result
+  row.text(`{"status":"${result.status}","custom_id":`)
+  if (line?.customId) row.bytes(line.json, line.customId.start, line.customId.end)
+  else row.text(JSON.stringify(result.customId))
+  let said = record ? `,"line":${record.line}` : ''
+  if (record?.source !== undefined) said += `,"source":${JSON.stringify(record.source)}`
+  said += `,"batch_id":${JSON.stringify(result.batchId)},"attempt":${result.attempt}`
+  row.text(said)
+  if (line) {
+    addPlace(row, ',"stop_reason":', line, line.stopReason)
+    addPlace(row, ',"model":', line, line.model)
+    addPlace(row, ',"usage":', line, line.usage)
+  }
+  if (error) row.text(`,"error":${JSON.stringify(error)}`)
+  // The paid text of an answer that breaks the schema has no other place.
+  if (result.status === 'invalid' && result.response !== null)
+    row.text(`,"text":${JSON.stringify(result.response)}`)
+  row.text('}')
+}
+
+const LETTER_N = 0x6e
+
+function addPlace(
+  row: RowBytes,
+  label: string,
+  { json }: ResultLine,
+  place: Place | undefined,
+): void {
+  // Of all JSON values only null begins with an n.
+  if (place && json[place.start] !== LETTER_N) row.text(label).bytes(json, place.start, place.end)
 }

@@ -3,7 +3,6 @@
 // next: a file, or stdout
 import type { Result } from '../results/result.ts'
 import type { Stage } from '../stage.ts'
-import { answerOf } from './answer.ts'
 import { rowStream } from './row-stream.ts'
 
 /** Writes the responses alone, as `jq -r` does: newlines inside one stay. A row without a response is an empty line. */
@@ -18,7 +17,7 @@ export function textRow(result: Result): Buffer {
 
 /** A response as text: a string as it is, any other value as JSON, and nothing where there is none. */
 export function responseText(result: Result): string {
-  const { response } = answerOf(result)
-  if (response === null) return ''
-  return typeof response === 'string' ? response : JSON.stringify(response)
+  const { value } = result
+  if (value === null) return ''
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }

@@ -104,7 +104,7 @@ t.test('a result that cannot be read ends the pipeline with an error of ours', a
     .then(() => pipeline([broken], writeJsonl(), new Writable()))
     .catch((error: unknown) => error)
   t.ok(failed instanceof BatchStreamError)
-  t.match(failed, { code: 'CBS_STAGE', cause: SyntaxError })
+  t.match(failed, { code: 'CBS_STATE', message: 'a kept result line is damaged' })
 })
 
 t.test('a record of another length each does not mix rows up', async t => {

@@ -1,6 +1,6 @@
 import { SourceRecord, type EndedBatch, type RecordOrigin } from '../../lib/flow.ts'
 import type { Job } from '../../lib/job/job.ts'
-import { Result, type Status } from '../../lib/results/result.ts'
+import { Result } from '../../lib/results/result.ts'
 
 // Writers read the batch's numbers alone, never its job.
 const job = { name: 'made by hand' } as Job
@@ -68,11 +68,4 @@ export function without(
     without: { status, problem: { type, message: 'a reason' } },
     last: true,
   })
-}
-
-/** A result whose status an answer check has changed. */
-export class Judged extends Result {
-  override get status(): Status {
-    return 'invalid'
-  }
 }

@@ -1,7 +1,8 @@
 import t from 'tap'
+import { answerCheck } from '../../lib/schema/answer-check.ts'
 import { Result } from '../../lib/results/result.ts'
 import { mergedRow } from '../../lib/write/merge.ts'
-import { answered, batch, Judged, message, record, said, usage, without } from './made.ts'
+import { answered, batch, message, record, said, usage, without } from './made.ts'
 
 const names = { response: 'response', meta: '_batch' }
 const row = (result: Result) => mergedRow(result, names).toString()
@@ -118,7 +119,15 @@ t.test('an answer that breaks the schema is null, and its paid text is kept', as
   const raw = Buffer.from(
     JSON.stringify({ custom_id: 'r-1', result: message([{ type: 'text', text: '{"a":' }]) }),
   )
-  const result = new Judged({ batch, customId: 'r-1', record: record('{}'), raw, last: true })
+  const check = answerCheck({ type: 'object' })
+  const result = new Result({
+    batch,
+    customId: 'r-1',
+    record: record('{}'),
+    raw,
+    last: true,
+    check,
+  })
   t.match(parsed(result), { response: null, _batch: { status: 'invalid', text: '{"a":' } })
   t.equal(Object.keys(parsed(result)._batch).at(-1), 'text')
 })

@@ -1,0 +1,244 @@
+import { isUtf8 } from 'node:buffer'
+import { BatchStreamError } from '../errors.ts'
+import { endOfValue, skipBlanks } from '../json/scan.ts'
+import { endOfValid, endOfValidString, INVALID } from '../json/valid.ts'
+
+const QUOTE = 0x22
+const COMMA = 0x2c
+const COLON = 0x3a
+const OPEN_BRACKET = 0x5b
+const BACKSLASH = 0x5c
+const CLOSE_BRACKET = 0x5d
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+
+/** Bytes of a damaged line that the error shows. */
+const SHOWN = 100
+
+/** Where one value of a line lies, `end` not included. */
+export interface Place {
+  readonly start: number
+  readonly end: number
+}
+
+/** The members that are looked at, by the object they stand in; all others are stepped over. */
+const MEMBERS = {
+  line: named({ custom_id: 'customId', result: 'result' }),
+  result: named({ type: 'type', message: 'message', error: 'error' }),
+  message: named({
+    content: 'content',
+    model: 'model',
+    stop_reason: 'stopReason',
+    stop_details: 'stopDetails',
+    usage: 'usage',
+  }),
+  block: named({ type: 'blockType', text: 'blockText' }),
+} as const
+
+type Level = keyof typeof MEMBERS
+
+/** Values that are kept as a place, and those that are walked into. */
+type Kept =
+  | 'customId'
+  | 'type'
+  | 'error'
+  | 'model'
+  | 'stopReason'
+  | 'stopDetails'
+  | 'usage'
+  | 'blockType'
+  | 'blockText'
+type Walked = 'result' | 'message' | 'content'
+
+interface Member {
+  readonly name: string
+  /** The name as it stands in a line, quotes included. */
+  readonly bytes: Buffer
+  readonly part: Kept | Walked
+}
+
+function named(parts: Readonly<Record<string, Kept | Walked>>): readonly Member[] {
+  return Object.entries(parts).map(([name, part]) => ({
+    name,
+    bytes: Buffer.from(`"${name}"`),
+    part,
+  }))
+}
+
+/**
+ * A line of a result set, and where in it lies what a row needs. It is walked once and no value is built: most of what an
+ * answer holds is copied from here to its row as bytes. Of equal keys the last counts, as JSON.parse has it.
+ */
+export class ResultLine {
+  readonly json: Buffer
+  readonly #isProven: boolean
+  customId: Place | undefined
+  type: Place | undefined
+  message: Place | undefined
+  /** The API's `error` object, which holds the useful one. */
+  error: Place | undefined
+  model: Place | undefined
+  stopReason: Place | undefined
+  stopDetails: Place | undefined
+  usage: Place | undefined
+  /** The string of each text block, quotes included. */
+  texts: Place[] = []
+  /** Of the block that is being walked. */
+  blockType: Place | undefined
+  blockText: Place | undefined
+
+  private constructor(json: Buffer, isProven: boolean) {
+    this.json = json
+    this.#isProven = isProven
+  }
+
+  /** Reads bytes that may be anything; undefined where they are no result line. The whole must be JSON: a cut line has a good head. */
+  static check(json: Buffer): ResultLine | undefined {
+    const line = new ResultLine(json, false).#read()
+    return line && line.#isString(line.customId) && line.#isString(line.type) ? line : undefined
+  }
+
+  /**
+   * Reads a line that has been checked, which need not be done again. Bytes that are no UTF-8 become U+FFFD, as rows must be.
+   *
+   * @throws BatchStreamError `CBS_STATE` where the line has changed since
+   */
+  static read(bytes: Buffer): ResultLine {
+    const json = isUtf8(bytes) ? bytes : Buffer.from(bytes.toString('utf8'))
+    const line = new ResultLine(json, true).#read()
+    if (line) return line
+    throw new BatchStreamError(
+      'CBS_STATE',
+      `a kept result line is damaged: ${json.toString('utf8', 0, SHOWN)}; see \`claude-batch-stream doctor\``,
+    )
+  }
+
+  /** A value of this line as JSON.parse gives it; undefined where there is none. */
+  parse(place: Place | undefined): unknown {
+    return place && JSON.parse(this.json.toString('utf8', place.start, place.end))
+  }
+
+  /** A value of this line if it is a string. */
+  string(place: Place | undefined): string | undefined {
+    if (!place || this.json[place.start] !== QUOTE) return undefined
+    const inside = this.json.toString('utf8', place.start + 1, place.end - 1)
+    return inside.includes('\\') ? JSON.parse(`"${inside}"`) : inside
+  }
+
+  #read(): this | undefined {
+    const { json } = this
+    const start = skipBlanks(json, 0)
+    if (json[start] !== OPEN_BRACE) return undefined
+    const end = this.#object('line', start)
+    if (end === INVALID || skipBlanks(json, end) !== json.length) return undefined
+    return this
+  }
+
+  #isString(place: Place | undefined): place is Place {
+    return place !== undefined && this.json[place.start] === QUOTE
+  }
+
+  #skip(at: number): number {
+    return this.#isProven ? endOfValue(this.json, at) : endOfValid(this.json, at)
+  }
+
+  /** Walks the object that begins at `from`; gives the index behind it, -1 where it is none. */
+  #object(level: Level, from: number): number {
+    const { json } = this
+    let at = skipBlanks(json, from + 1)
+    if (json[at] === CLOSE_BRACE) return at + 1
+    while (json[at] === QUOTE) {
+      const keyEnd = this.#isProven ? endOfValue(json, at) : endOfValidString(json, at)
+      if (keyEnd === INVALID) return INVALID
+      const colon = skipBlanks(json, keyEnd)
+      if (json[colon] !== COLON) return INVALID
+      const end = this.#member(level, at, keyEnd, skipBlanks(json, colon + 1))
+      if (end === INVALID) return INVALID
+      at = skipBlanks(json, end)
+      if (json[at] === CLOSE_BRACE) return at + 1
+      if (json[at] !== COMMA) return INVALID
+      at = skipBlanks(json, at + 1)
+    }
+    return INVALID
+  }
+
+  /** Takes in one member; gives the index behind its value. */
+  #member(level: Level, key: number, keyEnd: number, start: number): number {
+    const member = this.#named(level, key, keyEnd)
+    if (!member) return this.#skip(start)
+    switch (member.part) {
+      case 'result':
+        return this.#result(start)
+      case 'message':
+        return this.#message(start)
+      case 'content':
+        return this.#content(start)
+      default: {
+        const end = this.#skip(start)
+        this[member.part] = { start, end }
+        return end
+      }
+    }
+  }
+
+  #result(start: number): number {
+    this.type = this.error = undefined
+    this.#forgetMessage()
+    return this.json[start] === OPEN_BRACE ? this.#object('result', start) : this.#skip(start)
+  }
+
+  #message(start: number): number {
+    this.#forgetMessage()
+    if (this.json[start] !== OPEN_BRACE) return this.#skip(start)
+    const end = this.#object('message', start)
+    this.message = { start, end }
+    return end
+  }
+
+  #forgetMessage(): void {
+    this.message = this.model = this.stopReason = this.stopDetails = this.usage = undefined
+    this.texts = []
+  }
+
+  #content(start: number): number {
+    const { json } = this
+    this.texts = []
+    if (json[start] !== OPEN_BRACKET) return this.#skip(start)
+    let at = skipBlanks(json, start + 1)
+    if (json[at] === CLOSE_BRACKET) return at + 1
+    for (;;) {
+      at = json[at] === OPEN_BRACE ? this.#block(at) : this.#skip(at)
+      if (at === INVALID) return INVALID
+      at = skipBlanks(json, at)
+      if (json[at] === CLOSE_BRACKET) return at + 1
+      if (json[at] !== COMMA) return INVALID
+      at = skipBlanks(json, at + 1)
+    }
+  }
+
+  #block(start: number): number {
+    this.blockType = this.blockText = undefined
+    const end = this.#object('block', start)
+    const { blockType, blockText } = this
+    if (this.#isString(blockText) && this.string(blockType) === 'text') this.texts.push(blockText)
+    return end
+  }
+
+  #named(level: Level, key: number, keyEnd: number): Member | undefined {
+    for (const member of MEMBERS[level]) if (this.#is(key, keyEnd, member.bytes)) return member
+    // A key may also be written with escapes.
+    for (let at = key; at < keyEnd; at++) {
+      if (this.json[at] !== BACKSLASH) continue
+      const name = this.string({ start: key, end: keyEnd })
+      return MEMBERS[level].find(member => member.name === name)
+    }
+    return undefined
+  }
+
+  #is(key: number, keyEnd: number, name: Buffer): boolean {
+    if (keyEnd - key !== name.length) return false
+    for (let index = 1; index < name.length; index++)
+      if (this.json[key + index] !== name[index]) return false
+    return true
+  }
+}
