@@ -11,6 +11,7 @@ export const COMMANDS: Readonly<
   results: { words: 'results JOB|BATCH_ID', help: 'print results again, free' },
   retry: { words: 'retry JOB', help: 'ask again for the failed rows only' },
   cancel: { words: 'cancel JOB|BATCH_ID', help: 'cancel batches at the API' },
+  estimate: { words: 'estimate', help: 'what a run would cost, expected and at worst' },
   doctor: { words: 'doctor [JOB]', help: 'look at key, host, clock, disk and journals' },
   prune: { words: 'prune', help: 'delete finished jobs older than --keep' },
   emulate: { words: 'emulate', help: 'a local Message Batches API for tests and trials' },

@@ -26,6 +26,10 @@ const ENTRIES: Readonly<Record<CommandName, Entry>> = {
   results: { takes: 'one', load: async () => (await import('./commands/results.ts')).results },
   retry: { takes: 'one', load: async () => (await import('./commands/retry.ts')).retryFailed },
   cancel: { takes: 'one', load: async () => (await import('./commands/cancel.ts')).cancel },
+  estimate: {
+    takes: 'nothing',
+    load: async () => (await import('./commands/estimate.ts')).estimate,
+  },
   doctor: { takes: 'maybe one', load: async () => (await import('./commands/doctor.ts')).doctor },
   prune: { takes: 'nothing', load: async () => (await import('./commands/prune.ts')).prune },
   emulate: { takes: 'nothing', load: async () => (await import('./commands/emulate.ts')).emulate },
@@ -65,7 +69,11 @@ async function start(words: readonly string[], io: Io): Promise<number> {
   if (own.includes('--help') || own.includes('-h')) return await tell(io, longHelp(command))
   const { parseFlags } = await import('./flags.ts')
   const flags = parseFlags(command, ENTRIES[command].takes, own, io.env)
-  if (command === 'run' && io.stdin.isTTY && flags.text('input') === undefined) {
+  if (
+    (command === 'run' || command === 'estimate') &&
+    io.stdin.isTTY &&
+    flags.text('input') === undefined
+  ) {
     io.stderr.write(shortHelp())
     return EXIT.usage
   }

@@ -1,6 +1,7 @@
 import { BatchStreamError } from '../errors.ts'
 import type { JobOnDisk } from '../job/inspect.ts'
 import type { Job } from '../job/job.ts'
+import type { JobState } from '../job/state.ts'
 import { estimateOf, reservedOf, type Common } from '../money/journal-figures.ts'
 import type { Cap } from '../money/cap.ts'
 import { capOf } from '../money/capped-job.ts'
@@ -51,10 +52,15 @@ export function endIfStopped({ cap, talk, job, ledger, settings }: Work, tally?:
   )
 }
 
+/** What a job was expected to cost; undefined where nobody knows: the bytes of images and PDFs say nothing of their tokens. */
+function estimateFor(state: JobState, settings: Settings): bigint | undefined {
+  const common = settings.filesDir === undefined ? commonOf(settings) : undefined
+  return common && estimateOf(state, common, pricesOf(settings))
+}
+
 /** The last line of a run: what it cost, what synchronous calls would have cost, and what was expected. */
 export function costLine(job: Job, ledger: Ledger, settings: Settings): string {
-  const common = commonOf(settings)
-  const estimate = common && estimateOf(job.state, common, pricesOf(settings))
+  const estimate = estimateFor(job.state, settings)
   const expected = estimate === undefined ? '' : `; estimate was ${showUsd(estimate)}`
   return `job ${job.name}: ${ledger}${ledger.spent === undefined ? '' : expected}`
 }
@@ -73,11 +79,10 @@ export function dollarsOf(
 ): Dollars {
   const number = (amount: bigint | undefined): number | null =>
     amount === undefined ? null : usdNumber(amount)
-  const common = settings && commonOf(settings)
   return {
     spent_usd: number(ledger.spent),
     reserved_usd: number(state && reservedOf(state)),
-    estimate_usd: number(state && common && estimateOf(state, common, pricesOf(settings))),
+    estimate_usd: number(state && settings && estimateFor(state, settings)),
   }
 }
 

@@ -7,6 +7,7 @@ export type CommandName =
   | 'results'
   | 'retry'
   | 'cancel'
+  | 'estimate'
   | 'doctor'
   | 'prune'
   | 'emulate'
@@ -33,6 +34,8 @@ export type Group =
   'Input' | 'Request' | 'Batches' | 'Output' | 'Money' | 'Job' | 'API' | 'Messages'
 
 const RUN: readonly CommandName[] = ['run']
+/** Commands that read records and make requests of them. */
+const ASKS: readonly CommandName[] = ['run', 'estimate']
 const ROWS: readonly CommandName[] = ['run', 'resume', 'retry', 'results']
 const WORK: readonly CommandName[] = ['run', 'resume', 'retry']
 const API: readonly CommandName[] = [
@@ -46,7 +49,7 @@ const API: readonly CommandName[] = [
   'doctor',
 ]
 const JOBS: readonly CommandName[] = [...API, 'prune']
-const ALL: readonly CommandName[] = [...JOBS, 'emulate']
+const ALL: readonly CommandName[] = [...JOBS, 'estimate', 'emulate']
 
 export const OPTIONS: readonly OptionSpec[] = [
   {
@@ -56,7 +59,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     arg: 'FILE',
     many: true,
     fallback: '-',
-    on: RUN,
+    on: ASKS,
     help: 'files, quoted patterns (*.csv), or - for stdin; gzip is unpacked',
   },
   {
@@ -64,7 +67,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'from',
     arg: 'FORMAT',
     fallback: 'auto',
-    on: RUN,
+    on: ASKS,
     help: 'csv, tsv, jsonl, json, text, files (each is a record), requests; guessed from the name, then the first bytes',
   },
   {
@@ -72,38 +75,38 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'delimiter',
     arg: 'CHAR',
     fallback: ',',
-    on: RUN,
+    on: ASKS,
     help: 'between CSV fields',
   },
   {
     group: 'Input',
     name: 'columns',
     arg: 'A,B',
-    on: RUN,
+    on: ASKS,
     help: 'names the columns of a CSV file without a header',
   },
   {
     group: 'Input',
     name: 'header',
     negative: true,
-    on: RUN,
+    on: ASKS,
     help: 'the CSV file has no header: columns are column1, column2 ...',
   },
   {
     group: 'Input',
     name: 'json-path',
     arg: 'a.b',
-    on: RUN,
+    on: ASKS,
     help: 'where the array of records is in a JSON document',
   },
-  { group: 'Input', name: 'limit', arg: 'N', on: RUN, help: 'only so many records' },
-  { group: 'Input', name: 'skip', arg: 'N', on: RUN, help: 'leave out the first N records' },
+  { group: 'Input', name: 'limit', arg: 'N', on: ASKS, help: 'only so many records' },
+  { group: 'Input', name: 'skip', arg: 'N', on: ASKS, help: 'leave out the first N records' },
   {
     group: 'Input',
     name: 'max-invalid',
     arg: 'N|P%',
     fallback: '1000',
-    on: ['run', 'resume'],
+    on: [...ASKS, 'resume'],
     help: 'bad records before the run stops (exit 4)',
   },
   {
@@ -111,7 +114,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'max-record-bytes',
     arg: 'SIZE',
     fallback: '16MB',
-    on: RUN,
+    on: ASKS,
     help: 'a longer record is a rejected row',
   },
 
@@ -120,7 +123,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'prompt',
     short: 'p',
     arg: 'TEXT',
-    on: RUN,
+    on: ASKS,
     help: 'the user message, a template: {{field}}',
   },
   {
@@ -128,7 +131,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'prompt-file',
     short: 'f',
     arg: 'FILE',
-    on: RUN,
+    on: ASKS,
     help: 'the same, from a file',
   },
   {
@@ -136,28 +139,28 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'system',
     short: 's',
     arg: 'TEXT',
-    on: RUN,
+    on: ASKS,
     help: 'the system prompt, a template',
   },
-  { group: 'Request', name: 'system-file', arg: 'FILE', on: RUN, help: 'the same, from a file' },
+  { group: 'Request', name: 'system-file', arg: 'FILE', on: ASKS, help: 'the same, from a file' },
   {
     group: 'Request',
     name: 'template',
     arg: 'FILE.mjs',
-    on: RUN,
+    on: ASKS,
     help: 'a module: export default (record) => text or params',
   },
   {
     group: 'Request',
     name: 'cache',
-    on: RUN,
+    on: ASKS,
     help: 'keep the system prompt (without fields), or the tools, in the prompt cache for an hour',
   },
   {
     group: 'Request',
     name: 'schema',
     arg: 'FILE',
-    on: RUN,
+    on: ASKS,
     help: 'a JSON Schema: answers are JSON of it, and each is checked',
   },
   {
@@ -165,7 +168,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'attach',
     arg: 'TEMPLATE',
     many: true,
-    on: RUN,
+    on: ASKS,
     help: 'the path of a file to send along: an image, a PDF or a text',
   },
   {
@@ -173,7 +176,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'var',
     arg: 'KEY=VALUE',
     many: true,
-    on: RUN,
+    on: ASKS,
     help: 'the value of {{$KEY}}',
   },
   {
@@ -182,7 +185,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     short: 'm',
     arg: 'ID',
     fallback: '$ANTHROPIC_MODEL, else claude-haiku-5-5',
-    on: RUN,
+    on: ASKS,
     help: 'the model',
   },
   {
@@ -191,7 +194,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     short: 't',
     arg: 'N',
     fallback: '1024',
-    on: RUN,
+    on: ASKS,
     help: 'answer tokens at most',
   },
   {
@@ -199,16 +202,16 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'param',
     arg: 'KEY=JSON',
     many: true,
-    on: RUN,
+    on: ASKS,
     help: 'any other Messages parameter',
   },
-  { group: 'Request', name: 'params', arg: 'FILE', on: RUN, help: 'the same, from a JSON file' },
+  { group: 'Request', name: 'params', arg: 'FILE', on: ASKS, help: 'the same, from a JSON file' },
   {
     group: 'Request',
     name: 'id',
     arg: 'TEMPLATE',
     fallback: 'generated',
-    on: RUN,
+    on: ASKS,
     help: 'custom_id, verbatim: 1 to 64 of A-Z a-z 0-9 _ -',
   },
   {
@@ -238,7 +241,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'batch-size',
     arg: 'N',
     fallback: '10000',
-    on: RUN,
+    on: ASKS,
     help: 'requests in a batch, at most 100000',
   },
   {
@@ -246,14 +249,14 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'batch-bytes',
     arg: 'SIZE',
     fallback: '64MB',
-    on: RUN,
+    on: ASKS,
     help: 'bytes in a batch, at most 250MB',
   },
   {
     group: 'Batches',
     name: 'batch-wait',
     arg: 'DUR',
-    on: RUN,
+    on: ASKS,
     help: 'send a part-full batch when input has been quiet this long (tail -f)',
   },
   {
@@ -328,7 +331,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'response-field',
     arg: 'NAME',
     fallback: 'response',
-    on: ROWS,
+    on: [...ROWS, 'estimate'],
     help: 'the field of the answer',
   },
   {
@@ -336,7 +339,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'meta-field',
     arg: 'NAME|none',
     fallback: '_batch',
-    on: ROWS,
+    on: [...ROWS, 'estimate'],
     help: 'the field that says what became of the record',
   },
   { group: 'Output', name: 'errors', arg: 'FILE', on: ROWS, help: 'failed rows go there instead' },
@@ -355,8 +358,14 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'price',
     arg: 'IN,OUT',
     fallback: 'help prices',
-    on: [...WORK, 'status'],
+    on: [...WORK, 'status', 'estimate'],
     help: 'list prices in USD per million tokens, as a pricing page has them; batches are billed at half',
+  },
+  {
+    group: 'Money',
+    name: 'exact',
+    on: ['estimate'],
+    help: 'count the tokens of a sample of the requests by the API, which is free',
   },
 
   { group: 'Job', name: 'job', arg: 'NAME', on: RUN, help: 'name the job, to go on with it later' },
@@ -394,7 +403,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'base-url',
     arg: 'URL',
     fallback: '$ANTHROPIC_BASE_URL',
-    on: API,
+    on: [...API, 'estimate'],
     help: 'https, or http on this machine',
   },
   {
@@ -402,16 +411,22 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'api-key-file',
     arg: 'FILE',
     fallback: '$ANTHROPIC_API_KEY',
-    on: API,
+    on: [...API, 'estimate'],
     help: 'read the key from a file',
   },
-  { group: 'API', name: 'workspace', arg: 'ID', on: API, help: 'the workspace header' },
+  {
+    group: 'API',
+    name: 'workspace',
+    arg: 'ID',
+    on: [...API, 'estimate'],
+    help: 'the workspace header',
+  },
   {
     group: 'API',
     name: 'beta',
     arg: 'NAME',
     many: true,
-    on: RUN,
+    on: ASKS,
     help: 'anthropic-beta for every batch',
   },
   {
@@ -445,7 +460,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     help: 'a JSON file of faults to act out',
   },
 
-  { group: 'Messages', name: 'json', on: ['status', 'list'], help: 'as JSON' },
+  { group: 'Messages', name: 'json', on: ['status', 'list', 'estimate'], help: 'as JSON' },
   {
     group: 'Messages',
     name: 'watch',

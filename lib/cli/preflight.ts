@@ -1,24 +1,11 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { Transform, type TransformCallback } from 'node:stream'
-import { errorOf } from '../api/api.ts'
-import { failureOf, type Failure } from '../api/failure.ts'
-import { waitBeforeRetry } from '../api/patience.ts'
-import { systemClock } from '../clock.ts'
+import type { Failure } from '../api/failure.ts'
 import { BatchStreamError } from '../errors.ts'
 import type { BatchRequest, MessageParams, RejectedRecord } from '../flow.ts'
-import { SILENCE_MS } from '../limits.ts'
+import { broughtBy } from '../money/parts.ts'
 import { typed, type Stage } from '../stage.ts'
-
-/** What the token counter takes of a request. Source: the SDK's MessageCountTokensParams. */
-const COUNTED = [
-  'model',
-  'messages',
-  'system',
-  'tools',
-  'tool_choice',
-  'thinking',
-  'output_config',
-] as const
+import { countTokens } from './count-tokens.ts'
 
 /**
  * Proves key, workspace, model and the shape of the first request with one free call to the token counter, before anything
@@ -55,51 +42,24 @@ async function prove(
   signal: AbortSignal,
   onSkip: (why: string) => void,
 ): Promise<void> {
-  const asked = Object.fromEntries(
-    COUNTED.filter(key => key in params).map(key => [key, params[key]]),
-  )
-  // Picked from a request whose type says the same of each of these.
-  const body = asked as unknown as Anthropic.Messages.MessageCountTokensParams
-  const options = {
-    maxRetries: 0,
-    timeout: SILENCE_MS,
-    signal,
-    fetchOptions: { redirect: 'manual' } as const,
-  }
-  const began = systemClock.elapsed()
-  let known = false
-  for (let failures = 1; ; failures++) {
-    try {
-      await client.messages.countTokens(body, options)
-      return
-    } catch (cause) {
-      if (signal.aborted) throw signal.reason
-      const failure = failureOf(cause, systemClock.now())
-      known ||= failure.status !== null
-      const forMs = systemClock.elapsed() - began
-      const waitMs = waitBeforeRetry(failure, { failures, forMs, known, random: Math.random() })
-      if (waitMs === null) return settle(failure, params.model, onSkip)
-      await systemClock.sleep(waitMs, signal)
-    }
-  }
+  // The counter refuses what a batch takes: addresses, stored files and tools of the API's own.
+  const brought = broughtBy(params, JSON.stringify(params))
+  if (brought !== undefined) return onSkip(`the token counter does not take ${brought}`)
+  const count = await countTokens(client, params, signal)
+  if ('failure' in count) settle(count.failure, params.model, onSkip)
 }
 
 /** What a counter that gave no count means for the run. */
-function settle(failure: Failure, model: string, onSkip: (why: string) => void): void {
+export function settle(failure: Failure, model: string, onSkip: (why: string) => void): void {
   const says = failure.message.toLowerCase()
   // A gateway without this endpoint is no reason not to run; a model that nobody knows is.
-  if (failure.kind === 'gone' && !says.includes('model')) return onSkip(failure.message)
-  if (failure.kind === 'gone')
-    throw new BatchStreamError(
-      'CBS_OPTION',
-      `the model ${model} is not known: ${failure.message}`,
-      { cause: failure.cause },
-    )
-  if (failure.kind === 'refused')
-    throw new BatchStreamError(
-      'CBS_OPTION',
-      `the first request would be refused: ${failure.message}`,
-      { cause: failure.cause },
-    )
-  throw errorOf('reach the API', failure)
+  const isGone = failure.kind === 'gone'
+  if (isGone && !says.includes('model')) return onSkip(failure.message)
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    isGone
+      ? `the model ${model} is not known: ${failure.message}`
+      : `the first request would be refused: ${failure.message}`,
+    { cause: failure.cause },
+  )
 }

@@ -1,36 +1,38 @@
 import type { MessageParams } from '../flow.ts'
+import { BYTES_PER_TOKEN, GUESS, type Calibration } from './calibration.ts'
+import { Groups } from './groups.ts'
+import { partsOf, type Parts } from './parts.ts'
 import { priceUnknown } from './ledger.ts'
 import type { PriceOf } from './price.ts'
 import { showUsd, usdNumber } from './usd.ts'
 import { inBatch, ratesFor, worstOf } from './worst.ts'
 
-/**
- * Bytes of a request's JSON for each token, as long as nothing has been counted: English prose has about 3 to 4 by the
- * tokenizer of the model; `--exact` counts.
- */
-export const BYTES_PER_TOKEN = 3.5
-
 /** Tokens of an answer, as long as nobody says how long answers are; fewer where max_tokens is lower. */
 export const ANSWER_TOKENS = 100
 
-export interface EstimateOptions {
-  readonly priceOf: PriceOf
-  /** Tokens that an answer is expected to have. @default 100, or max_tokens where that is less */
-  readonly answerTokens?: number | undefined
-}
-
-/** What a run is expected to take and cost; `usd` is null where a price is unknown, `worst` also where there is no bound. */
+/** What a run is expected to take and cost; dollars are null where a price is unknown, or how many tokens there are. */
 export interface Figures {
   readonly requests: number
   readonly tokens: {
+    /** Of text; of images and PDFs too, once some were counted. */
     readonly input: number
+    /** How far off `input` may be, as a share of it. */
+    readonly input_error: number
+    /** Those of `input` that stand in a cached beginning. */
+    readonly cached: number
     readonly output: number
     /** Every answer as long as it may be. */
     readonly output_worst: number
   }
+  /** Requests with images, PDFs, or what the API brings in, whose tokens are unknown. */
+  readonly unknown: number
   readonly usd: {
+    /** Answers of one token, input at the low end, the cache at its best. */
+    readonly least: number | null
     readonly expected: number | null
+    /** The most that it can cost. */
     readonly worst: number | null
+    /** What synchronous calls would be expected to cost: no half price. */
     readonly synchronous: number | null
   }
 }
@@ -56,20 +58,10 @@ export function expectedOf(asked: Uniform, priceOf: PriceOf): bigint | undefined
   return inBatch(BigInt(input) * rates.input + BigInt(output) * rates.output, inference_geo)
 }
 
-/** Requests of one price. */
-interface Group {
-  readonly model: string
-  readonly isLong: boolean
-  readonly geo: unknown
-  bytes: number
-  output: number
-}
-
 /** Adds up requests to what they are expected to cost and to the most that they can cost. Keeps sums alone. */
 export class Estimate {
   readonly #priceOf: PriceOf
-  readonly #answerTokens: number
-  readonly #groups = new Map<string, Group>()
+  readonly #groups: Groups
   readonly #unpriced = new Set<string>()
   /** Why there is no bound. */
   #unbounded: string | undefined
@@ -77,27 +69,17 @@ export class Estimate {
   #requests = 0
   #longest = 0
 
-  constructor(options: EstimateOptions) {
-    this.#priceOf = options.priceOf
-    this.#answerTokens = options.answerTokens ?? ANSWER_TOKENS
+  constructor(priceOf: PriceOf) {
+    this.#priceOf = priceOf
+    this.#groups = new Groups(priceOf, ANSWER_TOKENS)
   }
 
   /** Takes in a request; `json` is its params as they are sent. */
-  add(params: MessageParams, json: string): void {
-    const { model, max_tokens: most } = params
-    const geo = params.inference_geo
-    const price = this.#priceOf(model)
-    const bytes = Buffer.byteLength(json)
-    const tokens = bytes / BYTES_PER_TOKEN
-    const isLong = price?.long !== undefined && tokens > price.long.above
-    const key = `${model} ${isLong} ${geo === 'us'}`
-    const group = this.#groups.get(key) ?? { model, isLong, geo, bytes: 0, output: 0 }
-    this.#groups.set(key, group)
-    group.bytes += bytes
-    group.output += Math.min(most, this.#answerTokens)
+  add(params: MessageParams, json: string, parts: Parts = partsOf(params, json)): void {
+    this.#groups.add(params, parts)
     this.#requests += 1
-    this.#longest += most
-    if (!price) this.#unpriced.add(model)
+    this.#longest += params.max_tokens
+    if (!this.#priceOf(params.model)) this.#unpriced.add(params.model)
     const worst = worstOf(params, json, this.#priceOf)
     if (typeof worst === 'bigint') this.#worst += worst
     else this.#unbounded ??= worst.why
@@ -108,58 +90,49 @@ export class Estimate {
     return this.#unbounded === undefined ? this.#worst : undefined
   }
 
-  /** What it is expected to cost, in femtodollars; undefined where a price is unknown. */
-  expected(bytesPerToken: number = BYTES_PER_TOKEN): bigint | undefined {
-    return this.#sum(bytesPerToken, inBatch)
-  }
-
-  /** What synchronous calls would be expected to cost: no half price. */
-  synchronous(bytesPerToken: number = BYTES_PER_TOKEN): bigint | undefined {
-    return this.#sum(bytesPerToken, (list, geo) => 2n * inBatch(list, geo))
-  }
-
-  #sum(bytesPerToken: number, costOf: (list: bigint, geo: unknown) => bigint): bigint | undefined {
-    let sum = 0n
-    for (const { model, isLong, geo, bytes, output } of this.#groups.values()) {
-      const price = this.#priceOf(model)
-      if (!price) return undefined
-      const rates = ratesFor(isLong ? Infinity : 0, price)
-      const input = BigInt(Math.ceil(bytes / bytesPerToken))
-      sum += costOf(input * rates.input + BigInt(output) * rates.output, geo)
-    }
-    return sum
+  /** What it is expected to cost, in femtodollars; undefined where that is unknown. */
+  expected(calibration: Calibration = GUESS): bigint | undefined {
+    return this.#groups.sum(calibration).expected
   }
 
   /** The figures as JSON says them. */
-  figures(bytesPerToken: number = BYTES_PER_TOKEN): Figures {
-    const groups = [...this.#groups.values()]
-    const bytes = groups.reduce((sum, group) => sum + group.bytes, 0)
+  figures(calibration: Calibration = GUESS): Figures {
+    const { tokens, error, cached, output, unknown, ...usd } = this.#groups.sum(calibration)
     const number = (amount: bigint | undefined): number | null =>
       amount === undefined ? null : usdNumber(amount)
     return {
       requests: this.#requests,
       tokens: {
-        input: Math.ceil(bytes / bytesPerToken),
-        output: groups.reduce((sum, group) => sum + group.output, 0),
+        input: Math.ceil(tokens),
+        input_error: Math.ceil(error * 1000) / 1000,
+        cached: Math.ceil(cached),
+        output,
         output_worst: this.#longest,
       },
+      unknown,
       usd: {
-        expected: number(this.expected(bytesPerToken)),
+        least: number(usd.least),
+        expected: number(usd.expected),
         worst: number(this.worst),
-        synchronous: number(this.synchronous(bytesPerToken)),
+        synchronous: number(usd.synchronous),
       },
     }
   }
 
-  /** One line for people. */
-  describe(bytesPerToken: number = BYTES_PER_TOKEN): string {
-    const { tokens } = this.figures(bytesPerToken)
-    const counts = `about ${tokens.input} input and ${tokens.output} output tokens`
-    const expected = this.expected(bytesPerToken)
-    const synchronous = this.synchronous(bytesPerToken)
-    if (expected === undefined || synchronous === undefined)
-      return `${counts}; ${priceUnknown([...this.#unpriced])}`
+  /** The dollars in one line for people. */
+  dollars(calibration: Calibration = GUESS): string {
+    if (this.#unpriced.size > 0) return priceUnknown([...this.#unpriced])
+    const { least = 0n, expected, synchronous = 0n, unknown } = this.#groups.sum(calibration)
     const worst = this.worst === undefined ? `no bound: ${this.#unbounded}` : showUsd(this.worst)
-    return `${counts}: ${showUsd(expected)} expected, at worst ${worst} (synchronous calls: ${showUsd(synchronous)})`
+    const range = `at least ${showUsd(least)}, at worst ${worst}`
+    if (expected !== undefined)
+      return `${showUsd(expected)} expected, ${range} (synchronous calls: ${showUsd(synchronous)})`
+    return `expected is unknown, since ${unknown} of ${this.#requests} requests hold what has no known number of tokens; ${range}`
+  }
+
+  /** One line for people. */
+  describe(): string {
+    const { tokens } = this.figures()
+    return `about ${tokens.input} input and ${tokens.output} output tokens: ${this.dollars()}`
   }
 }

@@ -1,7 +1,11 @@
+import { broughtBy } from './parts.ts'
 import type { Price, PriceOf } from './price.ts'
 
 /** Tokens that tools or a schema can add to a prompt beside their own text. Source: API docs, "Tool use", pricing. */
 const ADDED = 1000
+
+/** Tokens of an image at most: larger ones are scaled down. Source: API docs, "Vision", image costs. */
+const MOST_OF_IMAGE = 5000
 
 /** A request as far as its price depends on it. */
 export interface Asked {
@@ -18,9 +22,9 @@ export interface Unbounded {
 }
 
 /**
- * The most that a request can cost in a batch, in femtodollars: a token for each byte of its JSON (no tokenizer makes more),
- * all of them written to the cache where it asks for one, and an answer of `max_tokens`. What the API itself brings
- * into a prompt, by an address or a tool that it runs, has no such bound.
+ * The most that a request can cost in a batch, in femtodollars: a token for each byte of its JSON (no tokenizer makes more)
+ * and what an image has however small its file is, all of them written to the cache where it asks for one, and an answer of
+ * `max_tokens`. What the API itself brings into a prompt, by an address or a tool that it runs, has no such bound.
  */
 export function worstOf(asked: Asked, json: string, priceOf: PriceOf): bigint | Unbounded {
   const price = priceOf(asked.model)
@@ -28,7 +32,7 @@ export function worstOf(asked: Asked, json: string, priceOf: PriceOf): bigint | 
   const brought = broughtBy(asked, json)
   if (brought !== undefined)
     return { why: `${brought} has no size that is known before it is sent` }
-  const tokens = Buffer.byteLength(json) + (isLarger(asked) ? ADDED : 0)
+  const tokens = Buffer.byteLength(json) + (isLarger(asked) ? ADDED : 0) + ofImages(json)
   const rates = ratesFor(tokens, price)
   // Quotes inside of texts are escaped, so this is found in the structure alone.
   const isCached = json.includes('"cache_control":')
@@ -46,20 +50,11 @@ export function ratesFor(tokens: number, { rates, long }: Price): Price['rates']
   return long && tokens > long.above ? long.rates : rates
 }
 
+/** Quotes inside of texts are escaped, so these are found in the structure alone. */
+function ofImages(json: string): number {
+  return (json.split('"type":"base64"').length - 1) * MOST_OF_IMAGE
+}
+
 function isLarger({ tools, output_config }: Asked): boolean {
   return tools !== undefined || output_config !== undefined
-}
-
-function broughtBy({ tools }: Asked, json: string): string | undefined {
-  if (json.includes('"type":"url"')) return 'what an address brings into the prompt'
-  if (json.includes('"type":"file"')) return 'what a stored file brings into the prompt'
-  return Array.isArray(tools) && tools.some(isRunByApi)
-    ? 'what a tool that the API runs brings into the prompt'
-    : undefined
-}
-
-/** A user's own tool has no type, or `custom`; any other is run by the API. */
-function isRunByApi(tool: unknown): boolean {
-  const type: unknown = (tool as { type?: unknown } | null)?.type
-  return type !== undefined && type !== 'custom'
 }

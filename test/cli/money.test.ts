@@ -100,7 +100,7 @@ t.test(
     const place = await placeFor(t)
     const ran = await place.run([...ASK, '--dry-run'], { stdin: csv(100) })
     const [, input, output, expected, worst, synchronous] =
-      /^estimate: about (\d+) input and (\d+) output tokens: \$([\d.]+) expected, at worst \$([\d.]+) \(synchronous calls: \$([\d.]+)\)$/m
+      /^estimate: about (\d+) input and (\d+) output tokens: \$([\d.]+) expected, at least \$[\d.]+, at worst \$([\d.]+) \(synchronous calls: \$([\d.]+)\)$/m
         .exec(ran.err)
         ?.map(Number) ?? []
     t.equal(output, 10_000)
@@ -110,7 +110,7 @@ t.test(
     const none = await place.run([...ASK, '--dry-run', '-m', 'claude-fable-5-2'], { stdin: csv(2) })
     t.match(
       none.err,
-      /^estimate: about .*; price unknown for claude-fable-5-2: --price IN,OUT gives it$/m,
+      /^estimate: about .*: price unknown for claude-fable-5-2: --price IN,OUT gives it$/m,
     )
   },
 )

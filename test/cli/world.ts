@@ -181,6 +181,7 @@ export async function placeFor(
 function flagsFor(command: string, where: readonly string[]): readonly string[] {
   if (['run', 'resume', 'retry', 'results'].includes(command)) return [...where, ...QUICK]
   if (command === 'prune') return where.slice(0, 2)
+  if (command === 'estimate') return where.slice(2)
   return where
 }
 

@@ -6,15 +6,14 @@ import { BatchStreamError } from '../../errors.ts'
 import type { SourceRecord } from '../../flow.ts'
 import { keep } from '../../job/keep.ts'
 import { FILE_FIELDS } from '../../parse/files.ts'
-import { checkInput } from '../check-input.ts'
+import { withInput } from '../checked-input.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { detach } from '../detach.ts'
 import { dryRun } from '../dry-run.ts'
 import { EXIT } from '../exit-code.ts'
 import { finish, type Ending } from '../finish.ts'
-import { FIRST } from '../guard.ts'
-import { openInput, peek, readingError, type Peeked, type Reading } from '../input.ts'
+import type { Peeked, Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { columnsOf, isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
 import { fingerprintOf, jobForRun } from '../run-job.ts'
@@ -38,7 +37,7 @@ const EMULATED_POLL_MS = 100
 
 /** Records in, rows out. */
 export async function run(context: Context): Promise<Ending> {
-  const { flags, io, talk, signal, cwd } = context
+  const { flags, io, talk } = context
   const settings = await settingsOf(flags, io.env)
   const rows = rowOptionsOf(flags)
   mustHavePrice(settings)
@@ -49,21 +48,12 @@ export async function run(context: Context): Promise<Ending> {
       '--detach does not go with --emulate: emulated batches end with the command. Run `claude-batch-stream emulate` beside it, and name its URL with --base-url',
     )
   const template = await templateOptions(settings, talk)
-  const reading: Reading = { format: undefined, broken: undefined }
-  const input = await openInput({ settings, cwd, io, talk, reading, signal })
-  try {
-    const peeked = await peek(input, settings.batchWaitMs === undefined ? FIRST : 1)
-    await checkInput(peeked.first, reading.format ?? settings.from, settings, template)
+  return await withInput(context, settings, template, async (peeked, reading) => {
     if (flags.has('dry-run') || flags.text('show') !== undefined)
-      return await dryRun(context, settings, template, peeked.stream)
+      return await dryRun(context, settings, template, peeked.stream, reading)
     if (peeked.first.length === 0) return await noInput(context, rows.output, reading)
     return await ask(context, { settings, rows, pace, template }, peeked, reading)
-  } catch (error) {
-    throw readingError(error)
-  } finally {
-    // A producer that goes on, or waits, must not keep the program alive.
-    input.destroy()
-  }
+  })
 }
 
 async function ask(

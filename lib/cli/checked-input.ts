@@ -1,0 +1,28 @@
+import { checkInput } from './check-input.ts'
+import type { Context } from './context.ts'
+import type { Ending } from './finish.ts'
+import { FIRST } from './guard.ts'
+import { openInput, peek, readingError, type Peeked, type Reading } from './input.ts'
+import type { Settings } from './settings.ts'
+import type { Work } from './stages.ts'
+
+/** Opens the input, looks at its first records, and closes it when the work with it is done. */
+export async function withInput(
+  { cwd, io, talk, signal }: Context,
+  settings: Settings,
+  template: Work['template'],
+  work: (peeked: Peeked, reading: Reading) => Promise<Ending>,
+): Promise<Ending> {
+  const reading: Reading = { format: undefined, broken: undefined }
+  const input = await openInput({ settings, cwd, io, talk, reading, signal })
+  try {
+    const peeked = await peek(input, settings.batchWaitMs === undefined ? FIRST : 1)
+    await checkInput(peeked.first, reading.format ?? settings.from, settings, template)
+    return await work(peeked, reading)
+  } catch (error) {
+    throw readingError(error)
+  } finally {
+    // A producer that goes on, or waits, must not keep the program alive.
+    input.destroy()
+  }
+}

@@ -1,0 +1,74 @@
+import { BatchStreamError } from '../../errors.ts'
+import type { MessageParams } from '../../flow.ts'
+import { GUESS } from '../../money/calibration.ts'
+import type { Figures } from '../../money/estimate.ts'
+import { Sample } from '../../money/sample.ts'
+import { withInput } from '../checked-input.ts'
+import { clientOf } from '../client.ts'
+import type { Context } from '../context.ts'
+import { countTokens } from '../count-tokens.ts'
+import { EXIT } from '../exit-code.ts'
+import type { Ending } from '../finish.ts'
+import { print } from '../print.ts'
+import { settingsOf, type Settings } from '../settings.ts'
+import { templateOptions } from '../stages.ts'
+import { describeSurvey, surveyOf } from '../survey.ts'
+
+/** Says what a run would cost. Opens no socket without --exact. */
+export async function estimate(context: Context): Promise<Ending> {
+  const { flags, io, talk } = context
+  const settings = await settingsOf(flags, io.env)
+  const template = await templateOptions(settings, talk)
+  const sample = flags.has('exact') ? await sampler(context, settings) : undefined
+  return await withInput(context, settings, template, async ({ stream }, reading) => {
+    const survey = await surveyOf(stream, { settings, template, talk, sample })
+    const calibration = await sample?.calibrate()
+    const counted = sample?.counted
+    const { records, rejected, batches, bytes } = survey
+    const figures = survey.estimate.figures(calibration)
+    const said = flags.has('json')
+      ? JSON.stringify({
+          ...{ records, rejected, batches, bytes, ...figures },
+          sample: counted?.requests ?? null,
+        })
+      : [
+          describeSurvey(survey),
+          `input: ${inputOf(figures, counted)}`,
+          `answers: ${figures.tokens.output} tokens expected, ${figures.tokens.output_worst} at most`,
+          `cost: ${survey.estimate.dollars(calibration ?? GUESS)}`,
+        ].join('\n')
+    await print(io.stdout, `${said}\n`)
+    if (reading.broken) throw reading.broken
+    return { code: rejected === 0 ? EXIT.answered : EXIT.someFailed }
+  })
+}
+
+/** A sample that asks the API's token counter. A request that it refuses is left out, and said. */
+async function sampler({ flags, io, talk, signal }: Context, settings: Settings): Promise<Sample> {
+  const client = await clientOf(flags, io, { job: settings })
+  let isSaid = false
+  const count = async (params: MessageParams): Promise<number | undefined> => {
+    const counted = await countTokens(client, params, signal)
+    if ('tokens' in counted) return counted.tokens
+    const { kind, message, cause } = counted.failure
+    if (kind === 'gone')
+      throw new BatchStreamError('CBS_API', `--exact cannot count tokens: ${message}`, { cause })
+    if (!isSaid) talk.say(`a request of the sample would be refused: ${message}`)
+    isSaid = true
+    return undefined
+  }
+  return new Sample({ count })
+}
+
+function inputOf({ tokens, unknown }: Figures, counted: Sample['counted'] | undefined): string {
+  const share = `± ${Math.ceil(tokens.input_error * 1000) / 10} %`
+  const how = counted
+    ? `counted on ${counted.requests} of ${counted.of} requests: ${share}`
+    : `a guess by their bytes: ${share}; --exact counts a sample`
+  const cached = tokens.cached === 0 ? '' : `, ${tokens.cached} of them in what is cached`
+  const more =
+    unknown === 0
+      ? ''
+      : `; beside what ${unknown} requests hold of images, PDFs or what the API adds`
+  return `${tokens.input} tokens${cached} (${how})${more}`
+}

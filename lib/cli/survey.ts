@@ -1,0 +1,104 @@
+import { IdSet } from '../aggregate/id-set.ts'
+import { each } from '../chain.ts'
+import type { BatchRequest, MessageParams, RejectedRecord, SourceRecord } from '../flow.ts'
+import { Estimate } from '../money/estimate.ts'
+import { partsOf } from '../money/parts.ts'
+import type { Sample } from '../money/sample.ts'
+import type { Stage } from '../stage.ts'
+import { attacher } from '../template/attach.ts'
+import type { TemplateOptions } from '../template/options.ts'
+import { requestMaker } from '../template/request.ts'
+import { BatchCounter } from './batch-counter.ts'
+import { invalidCounter } from './guard.ts'
+import { pricesOf } from './money.ts'
+import type { Settings } from './settings.ts'
+import type { Talk } from './talk.ts'
+
+/** A custom_id is as long as this, so that the sizes are right. */
+const SAMPLE_ID = '0000000000-1-zzzzz'
+
+/** What a run would do with its input. */
+export interface Survey {
+  readonly records: number
+  /** Records that cannot be asked. */
+  readonly rejected: number
+  readonly requests: number
+  readonly batches: number
+  /** Bytes of all requests. */
+  readonly bytes: number
+  readonly estimate: Estimate
+}
+
+export interface SurveyOptions {
+  readonly settings: Settings
+  readonly template: TemplateOptions
+  readonly talk: Talk
+  /** Told of each request; false ends the survey. */
+  readonly onRequest?: (request: Pick<BatchRequest, 'custom_id' | 'params'>) => Promise<boolean>
+  readonly sample?: Sample | undefined
+}
+
+/** Reads, renders, checks and counts as a run does, one record at a time. */
+export async function surveyOf(
+  records: Stage<never, SourceRecord>,
+  { settings, template, talk, onRequest, sample }: SurveyOptions,
+): Promise<Survey> {
+  const askOf = asker(template)
+  const tooManyBad = invalidCounter(settings.maxInvalid)
+  const batches = new BatchCounter({ count: settings.batchSize, bytes: settings.batchBytes })
+  const estimate = new Estimate(pricesOf(settings))
+  const total = { records: 0, rejected: 0, requests: 0 }
+  for await (const record of each(records)) {
+    total.records += 1
+    const asked = await askOf(record)
+    const isBad = 'problem' in asked
+    const error = tooManyBad(isBad ? asked : undefined)
+    if (error) throw error
+    if (isBad) {
+      total.rejected += 1
+      talk.detail(`line ${record.line}: ${asked.problem.message}`)
+      continue
+    }
+    const { custom_id, params } = asked
+    const request = { ...(custom_id !== undefined && { custom_id }), params }
+    total.requests += 1
+    if (onRequest && !(await onRequest(request))) break
+    batches.add(Buffer.byteLength(JSON.stringify({ custom_id: SAMPLE_ID, ...request })))
+    const wait = weigh(params, estimate, sample)
+    if (wait) await wait
+  }
+  return { ...total, batches: batches.count, bytes: batches.bytes, estimate }
+}
+
+function weigh(
+  params: MessageParams,
+  estimate: Estimate,
+  sample: Sample | undefined,
+): Promise<void> | undefined {
+  const json = JSON.stringify(params)
+  const parts = partsOf(params, json)
+  estimate.add(params, json, parts)
+  return sample?.add(params, parts, json.length)
+}
+
+/** The counts in one line. */
+export function describeSurvey({ records, requests, batches, bytes, rejected }: Survey): string {
+  return `${records} records, ${requests} requests in ${batches} batches, ${bytes} bytes; ${rejected} records cannot be asked`
+}
+
+/** What a run would ask of a record, ids that are taken already told as a run tells them. */
+function asker(
+  options: TemplateOptions,
+): (record: SourceRecord) => Promise<BatchRequest | RejectedRecord> {
+  const requestOf = requestMaker(options)
+  const attach = attacher(options)
+  const ids = new IdSet()
+  return async record => {
+    const made = requestOf(record)
+    const asked = attach ? await attach(made) : made
+    if ('problem' in asked || asked.custom_id === undefined || ids.add(asked.custom_id))
+      return asked
+    const message = `another record has the custom_id ${asked.custom_id}; an id must be unique`
+    return { record, problem: { type: 'duplicate_custom_id', message } }
+  }
+}

@@ -1,0 +1,132 @@
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import t from 'tap'
+import { csv, placeFor, type Place } from './world.ts'
+
+const ASK = ['-p', 'Say {{text}}']
+const ADDRESSES = join(import.meta.dirname, '../../examples/data/state-of-the-union.csv')
+
+async function estimateOf(place: Place, words: readonly string[], stdin?: string) {
+  const ran = await place.run(['estimate', ...words, '--json'], { stdin })
+  return { ...ran, figures: JSON.parse(ran.out || 'null') }
+}
+
+t.test('an estimate says what a run would cost, needs no key and opens no socket', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run(['estimate', ...ASK], { stdin: csv(100), env: {} })
+  t.equal(ran.code, 0)
+  t.equal(ran.err, '')
+  t.match(
+    ran.out,
+    /^100 records, 100 requests in 1 batches, \d+ bytes; 0 records cannot be asked\ninput: \d+ tokens \(a guess by their bytes: ± 30 %; --exact counts a sample\)\nanswers: 10000 tokens expected, 102400 at most\ncost: \$[\d.]+ expected, at least \$[\d.]+, at worst \$[\d.]+ \(synchronous calls: \$[\d.]+\)\n$/,
+  )
+  t.same(place.emulator.ledger.calls(), [])
+})
+
+t.test('with --exact the State of the Union job costs what was estimated', async t => {
+  const place = await placeFor(t)
+  const job = [
+    ...['-i', ADDRESSES, '--batch-size', '80', '-t', '16'],
+    ...['-p', 'In one word, what does {{president}} open with in {{year}}? {{opening}}'],
+  ]
+  const { figures } = await estimateOf(place, [...job, '--exact'])
+  t.match(figures, { records: 233, requests: 233, batches: 3, rejected: 0, sample: 100 })
+  t.ok(figures.tokens.input_error > 0 && figures.tokens.input_error < 0.05)
+  t.equal((await place.emulator.ledger.totals()).accepted, 0, 'nothing was sent')
+  await place.run([...job, '--job', 'j'])
+  const shown = JSON.parse((await place.run(['status', 'j', '--json'])).out)
+  const ratio = figures.usd.expected / shown.spent_usd
+  t.ok(Math.abs(ratio - 1) < 0.15, `estimated ${ratio} of what it cost`)
+  t.ok(figures.usd.least < shown.spent_usd && shown.spent_usd < figures.usd.worst)
+})
+
+t.test('it counts the batches, the bytes and the bad records that a run would have', async t => {
+  const place = await placeFor(t)
+  const { figures, code } = await estimateOf(
+    place,
+    ['--id', '{{text}}', '--batch-size', '2', '-p', '{{text}}'],
+    'text\na\nb\na\nc\nd\ne\n',
+  )
+  t.equal(code, 3)
+  t.match(figures, { records: 6, rejected: 1, requests: 5, batches: 3, sample: null })
+})
+
+t.test('it reads a pipe as it comes, and keeps nothing of it', async t => {
+  const place = await placeFor(t)
+  let lines = 0
+  const endless = Readable.from(
+    (function* () {
+      yield 'text\n'
+      for (; lines < 20_000; lines += 1000) yield 'some words\n'.repeat(1000)
+    })(),
+  )
+  const ran = await place.run(['estimate', ...ASK, '--json'], { stdin: endless })
+  t.equal(JSON.parse(ran.out).records, 20_000)
+})
+
+t.test('an image is unknown until it is counted', async t => {
+  const png = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(30_000)])
+  const place = await placeFor(t, {}, { 'a.png': '' })
+  const { writeFileSync } = await import('node:fs')
+  writeFileSync(place.path('a.png'), png)
+  const words = ['-p', 'What is on it?', '--from', 'files', '-i', place.path('a.png')]
+  const plain = await place.run(['estimate', ...words])
+  t.match(plain.out, /beside what 1 requests hold of images, PDFs or what the API adds/)
+  t.match(plain.out, /cost: expected is unknown, since 1 of 1 requests/)
+  const { figures } = await estimateOf(place, [...words, '--exact'])
+  t.match(figures, { unknown: 0, sample: 1 })
+  t.ok(figures.usd.expected > 0)
+  await place.run([...words, '--job', 'j'])
+  const shown = JSON.parse((await place.run(['status', 'j', '--json'])).out)
+  t.equal(shown.estimate_usd, null, 'a guess by its bytes would be far too high')
+})
+
+t.test('what is cached is counted apart', async t => {
+  const place = await placeFor(t)
+  const words = [...ASK, '--cache', '-s', 'Be very brief. '.repeat(100)]
+  const ran = await place.run(['estimate', ...words], { stdin: csv(10) })
+  t.match(ran.out, /^input: \d+ tokens, \d+ of them in what is cached \(a guess/m)
+})
+
+t.test('requests that the counter refuses are left out, and said once', async t => {
+  const place = await placeFor(t)
+  const messages = [{ role: 'user', content: 'a' }]
+  const bad = { params: { messages, tools: [{ nameless: true }] } }
+  const input = [bad, bad, { prompt: 'fine' }].map(one => `${JSON.stringify(one)}\n`).join('')
+  const ran = await place.run(['estimate', '--exact', '--json'], { stdin: input })
+  t.equal(ran.said.length, 1)
+  t.match(ran.err, /^a request of the sample would be refused: .*tools\.0\.name: Field required/)
+  t.match(JSON.parse(ran.out), { requests: 3, sample: 1 })
+})
+
+t.test('an API without a counter, or without a key, is no reason to guess silently', async t => {
+  const place = await placeFor(t, { faults: [{ on: 'count_tokens', times: 99, status: 404 }] })
+  const ran = await place.run(['estimate', ...ASK, '--exact'], { stdin: csv(2) })
+  t.equal(ran.code, 8)
+  t.match(ran.err, /--exact cannot count tokens/)
+  const keyless = await place.run(['estimate', ...ASK, '--exact'], { stdin: csv(2), env: {} })
+  t.equal(keyless.code, 5)
+})
+
+t.test('input that breaks off is estimated as far as it came, and said', async t => {
+  const place = await placeFor(t)
+  for (const words of [['estimate'], ['run', '--dry-run']]) {
+    const ran = await place.run([...words, ...ASK], { stdin: '[{"text":"a"},{"text":' })
+    t.equal(ran.code, 6)
+    t.match(ran.out + ran.err, /1 records, 1 requests/)
+  }
+})
+
+t.test('a request with what the token counter refuses passes without a preflight', async t => {
+  const place = await placeFor(t, { faults: [{ on: 'count_tokens', times: 99, status: 400 }] })
+  const source = { type: 'url', url: 'https://example.org/a.png' }
+  const request = {
+    model: 'claude-haiku-5-5',
+    max_tokens: 9,
+    messages: [{ role: 'user', content: [{ type: 'image', source }] }],
+  }
+  const words = ['--from', 'requests', '-v']
+  const ran = await place.run(words, { stdin: `${JSON.stringify(request)}\n` })
+  t.equal(ran.code, 0)
+  t.match(ran.err, /preflight skipped: the token counter does not take what an address brings/)
+})
