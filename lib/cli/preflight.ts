@@ -50,7 +50,7 @@ async function prove(
 }
 
 /** What a counter that gave no count means for the run. */
-export function settle(failure: Failure, model: string, onSkip: (why: string) => void): void {
+function settle(failure: Failure, model: string, onSkip: (why: string) => void): void {
   const says = failure.message.toLowerCase()
   // A gateway without this endpoint is no reason not to run; a model that nobody knows is.
   const isGone = failure.kind === 'gone'

@@ -103,10 +103,11 @@ export class Sample {
 
   /** Takes out the highest lot, where it is higher than this one. */
   #makeRoom({ chosen }: Kind, lot: number): boolean {
-    const highest = chosen.reduce((at, one, i) => (one.lot > (chosen[at]?.lot ?? 0) ? i : at), 0)
-    if ((chosen[highest]?.lot ?? 0) < lot) return false
-    const [out] = chosen.splice(highest, 1)
-    if (out?.params) this.#bytes -= out.bytes
+    chosen.sort((a, b) => a.lot - b.lot)
+    const out = chosen.at(-1)
+    if (!out || out.lot < lot) return false
+    chosen.pop()
+    if (out.params) this.#bytes -= out.bytes
     return true
   }
 
