@@ -363,6 +363,12 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Money',
+    name: 'row-cost',
+    on: ROWS,
+    help: 'each row says what its answer cost: _batch.cost_usd',
+  },
+  {
+    group: 'Money',
     name: 'exact',
     on: ['estimate'],
     help: 'count the tokens of a sample of the requests by the API, which is free',

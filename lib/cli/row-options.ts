@@ -2,8 +2,11 @@ import { resolve } from 'node:path'
 import { BatchStreamError } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
 import type { Job } from '../job/job.ts'
+import { listPrice, type PriceOf } from '../money/price.ts'
+import { rowCost } from '../money/row-cost.ts'
 import type { Result } from '../results/result.ts'
 import type { JsonSchema } from '../schema/load.ts'
+import { NO_META_FIELD } from '../template/answered.ts'
 import { csvTable } from '../write/csv.ts'
 import { jsonlRow } from '../write/jsonl.ts'
 import { openOutput, type Output } from '../write/output.ts'
@@ -29,6 +32,8 @@ export interface RowOptions {
   readonly metaField: string
   readonly errors?: string
   readonly csvSafe: boolean
+  /** Whether rows say what they cost. */
+  readonly rowCost: boolean
 }
 
 /** The flags, and for what they leave open the options of the job's first run. Paths hold in every folder. */
@@ -46,9 +51,11 @@ export function rowOptionsOf(flags: Flags, known?: Partial<RowOptions>): RowOpti
     metaField: flags.text('meta-field') ?? known?.metaField ?? '_batch',
     ...(errors !== undefined && { errors }),
     csvSafe: flags.has('csv-safe') || (known?.csvSafe ?? false),
+    rowCost: flags.has('row-cost'),
   }
   check(options)
-  return options
+  // A table of a job whose rows said it says nothing of it.
+  return known?.rowCost && hasMeta(options) ? { ...options, rowCost: true } : options
 }
 
 /** The same for rows that are not the job's own output: only the flags say where they go. */
@@ -60,11 +67,18 @@ function pathIn(name: string | undefined): string | undefined {
   return name === undefined || name === '-' ? name : resolve(name)
 }
 
-function check({ to, emit, responseField, metaField, output, errors }: RowOptions): void {
+function check(options: RowOptions): void {
+  const { to, emit, responseField, metaField, output, errors } = options
   if (emit === 'response' && to !== 'jsonl') {
     throw new BatchStreamError(
       'CBS_OPTION',
       `--emit response is JSON; it does not go with --to ${to} (--to text gives the response alone)`,
+    )
+  }
+  if (options.rowCost && !hasMeta(options)) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--row-cost stands in the meta field (`_batch`) of merged JSON rows: it needs --to jsonl and --emit merged',
     )
   }
   if (responseField === '') throw wrongFlag('--response-field', 'the name of a field', '')
@@ -76,6 +90,10 @@ function check({ to, emit, responseField, metaField, output, errors }: RowOption
     throw wrongFlag('--errors', 'another file than --output', errors)
 }
 
+function hasMeta({ to, emit, metaField }: RowOptions): boolean {
+  return to === 'jsonl' && emit === 'merged' && metaField !== NO_META_FIELD
+}
+
 export interface Rows {
   readonly job: Job
   readonly options: RowOptions
@@ -83,19 +101,22 @@ export interface Rows {
   readonly columns: readonly string[]
   /** The schema of the answers, for tables. */
   readonly schema: JsonSchema | undefined
+  /** What they are counted by, where they say what they cost. @default the list */
+  readonly priceOf?: PriceOf
   /** Rows that are not the job's own output: its files are left as they are, and these are begun anew. */
   readonly apart?: boolean
 }
 
 /** Opens the end of the pipeline as the options say. */
 export async function openRows(
-  { job, options, columns, schema, apart = false }: Rows,
+  { job, options, columns, schema, priceOf = listPrice, apart = false }: Rows,
   io: Io,
   talk: Talk,
   onResult: (result: Result) => void,
 ): Promise<Output> {
-  const { rowOf, header } = writerOf(options, { columns, schema }, talk)
-  const errorRowOf = jsonlRow(options)
+  const costOf = options.rowCost ? rowCost(priceOf) : undefined
+  const errorRowOf = jsonlRow(options, costOf)
+  const { rowOf, header } = writerOf(options, { columns, schema }, talk, errorRowOf)
   const isStream = options.output === '-' || (await job.disk.look(options.output)) === 'special'
   const out = isStream ? await streamOf(options.output, io) : { path: options.output }
   const errors = options.errors === undefined ? undefined : { path: options.errors }
@@ -120,10 +141,11 @@ function writerOf(
   options: RowOptions,
   { columns, schema }: Pick<Rows, 'columns' | 'schema'>,
   talk: Talk,
+  jsonRowOf: (result: Result) => Buffer,
 ): Writer {
   switch (options.to) {
     case 'jsonl':
-      return { rowOf: jsonlRow(options) }
+      return { rowOf: jsonRowOf }
     case 'text':
       return { rowOf: textRow }
     case 'raw':

@@ -36,8 +36,14 @@ function decimalsOf(amount: bigint): number {
   return Math.min(15, zeros + 3)
 }
 
+/** Money as a JSON number of dollars with all its digits: sums of such numbers are exact where they are added as decimals. */
+export function exactUsd(amount: bigint): string {
+  const digits = String(amount).padStart(16, '0')
+  const fraction = digits.slice(-15).replace(/0+$/, '')
+  return `${digits.slice(0, -15)}${fraction === '' ? '' : `.${fraction}`}`
+}
+
 /** Money as a JSON number of dollars: the double that is nearest to it. */
 export function usdNumber(amount: bigint): number {
-  const digits = String(amount).padStart(16, '0')
-  return Number(`${digits.slice(0, -15)}.${digits.slice(-15)}`)
+  return Number(exactUsd(amount))
 }

@@ -34,9 +34,12 @@ export function writeJsonl(options: JsonlOptions = {}): Stage<Result, Buffer> {
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function jsonlRow(options: JsonlOptions = {}): (result: Result) => Buffer {
+export function jsonlRow(
+  options: JsonlOptions = {},
+  costOf?: (result: Result) => string,
+): (result: Result) => Buffer {
   const { emit = 'merged' } = options
-  const names = fieldNames(options)
+  const names = { ...fieldNames(options), costOf }
   if (emit === 'merged') return result => mergedRow(result, names)
   if (emit === 'response') return responseRow
   throw wrongOption('emit', "'merged' or 'response'", emit)

@@ -6,7 +6,7 @@ import type { RowBytes } from './row-bytes.ts'
  * Adds what `_batch` says of a row, as JSON, in the order that users read it. `custom_id` and `batch_id` are null where
  * there is none; the others are left out where there is nothing to say. What the API said is copied as it said it.
  */
-export function addMeta(row: RowBytes, result: Result): void {
+export function addMeta(row: RowBytes, result: Result, costOf?: (result: Result) => string): void {
   const { record, line, error } = result
   row.text(`{"status":"${result.status}","custom_id":`)
   if (line?.customId) row.bytes(line.json, line.customId.start, line.customId.end)
@@ -20,6 +20,7 @@ export function addMeta(row: RowBytes, result: Result): void {
     addPlace(row, ',"model":', line, line.model)
     addPlace(row, ',"usage":', line, line.usage)
   }
+  if (costOf) row.text(`,"cost_usd":${costOf(result)}`)
   if (error) row.text(`,"error":${JSON.stringify(error)}`)
   // The paid text of an answer that breaks the schema has no other place.
   if (result.status === 'invalid' && result.response !== null)

@@ -1,4 +1,5 @@
 import { wrongOption } from '../errors.ts'
+import type { Result } from '../results/result.ts'
 import {
   DEFAULT_META_FIELD,
   DEFAULT_RESPONSE_FIELD,
@@ -10,6 +11,8 @@ import {
 export interface FieldNames {
   readonly response: string
   readonly meta: string | undefined
+  /** What the answer cost, as JSON; without it rows say nothing of money. */
+  readonly costOf?: ((result: Result) => string) | undefined
 }
 
 /**

@@ -20,6 +20,7 @@ import type { Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart, rowOptionsOf } from '../row-options.ts'
+import { pricesOf } from '../money.ts'
 import { paceOf } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { Tally } from '../tally.ts'
@@ -40,7 +41,8 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
   const job = await openJob({ dir, name: found.name })
   try {
     const tally = new Tally()
-    const parts = { job, options, columns, schema: run.schema, apart: true }
+    const priceOf = pricesOf(run)
+    const parts = { job, options, columns, schema: run.schema, priceOf, apart: true }
     const out = await openRows(parts, io, talk, result => tally.add(result))
     const here = [...job.state.batches.values()]
       .filter(batch => batch.fetched !== null)

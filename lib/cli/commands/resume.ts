@@ -58,7 +58,13 @@ export async function resume(context: Context): Promise<Ending> {
     follow(context, work)
     if (flags.has('detach')) return await detach(context, work, records)
     const tally = new Tally()
-    const parts = { job, options: rows, columns, schema: settings.schema }
+    const parts = {
+      job,
+      options: rows,
+      columns,
+      schema: settings.schema,
+      priceOf: pricesOf(settings),
+    }
     const out = await openRows(parts, io, talk, one => tally.add(one))
     if (records) await pipeline(records, keep({ job }), asking(work), out, { signal })
     else await pipeline(job.uncovered(), asking(work), out, { signal })

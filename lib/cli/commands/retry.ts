@@ -54,7 +54,8 @@ export async function retryFailed(context: Context): Promise<Ending> {
     }
     follow(context, work)
     const tally = new Tally()
-    const parts = { job, options, columns, schema: settings.schema, apart: true }
+    const priceOf = pricesOf(settings)
+    const parts = { job, options, columns, schema: settings.schema, priceOf, apart: true }
     const out = await openRows(parts, io, talk, result => tally.add(result))
     const onlyNew = stage((result: Result) => {
       if (!isOld(result)) return result

@@ -99,7 +99,13 @@ async function ask(
       follow(context, { job, settings, ledger: place.lasts ? ledger : undefined })
       if (flags.has('detach')) return await detach(context, work, stream)
       const tally = new Tally()
-      const parts = { job, options: rows, columns, schema: settings.schema }
+      const parts = {
+        job,
+        options: rows,
+        columns,
+        schema: settings.schema,
+        priceOf: pricesOf(settings),
+      }
       const out = await openRows(parts, io, talk, one => tally.add(one))
       await pipeline(stream, keep({ job }), asking(work), out, { signal })
       endIfStopped(work, tally)
