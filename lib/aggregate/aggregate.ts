@@ -3,14 +3,7 @@
 // next   submit
 import { Transform, type TransformCallback } from 'node:stream'
 import { BatchStreamError, wholeNumber, wrapError } from '../errors.ts'
-import {
-  SourceRecord,
-  type BatchRequest,
-  type MessageParams,
-  type Problem,
-  type RejectedRecord,
-  type SealedBatch,
-} from '../flow.ts'
+import type { BatchRequest, Problem, RejectedRecord, SealedBatch, SourceRecord } from '../flow.ts'
 import type { BatchWriter } from '../job/batch-files.ts'
 import type { Job } from '../job/job.ts'
 import { temporaryJob } from '../job/open.ts'
@@ -20,6 +13,9 @@ import { checkCustomId } from '../template/custom-id.ts'
 import { formatId } from './custom-id.ts'
 import { IdSet } from './id-set.ts'
 import { bytesAlone, chooseCount, isFull } from './policy.ts'
+import { seenBefore } from './seen-before.ts'
+import type { Seen } from './seen.ts'
+import { recordOf, requestJson, written, type Written } from './written.ts'
 
 export interface AggregateOptions {
   /**
@@ -37,6 +33,12 @@ export interface AggregateOptions {
    * seal one.
    */
   readonly periodMs?: number
+  /**
+   * Ask identical requests once: each later one shares the answer of the first. Rows then need their batches in input order,
+   * so `inputOrder` must stand before `fetchResults`.
+   * @default false
+   */
+  readonly dedupe?: boolean | undefined
   /** The job to keep batches in; without it, that of the records, or a temporary one. */
   readonly job?: Job | undefined
   /**
@@ -64,6 +66,9 @@ export class Aggregate extends Transform {
   readonly #periodMs: number | undefined
   readonly #stop = new AbortController()
   readonly #ids = new IdSet()
+  readonly #dedupe: boolean
+  /** What has been asked, where repeats are looked for. */
+  #seen: Seen | undefined
   #job: Job | undefined
   #open: BatchWriter | undefined
   #most = 0
@@ -81,6 +86,7 @@ export class Aggregate extends Transform {
     const { count = DEFAULT_REQUESTS, bytes = DEFAULT_BODY_BYTES, attempt = 1, job } = options
     this.#options = { count, bytes, attempt }
     this.#periodMs = options.periodMs
+    this.#dedupe = options.dedupe ?? false
     if (job) this.#do(() => this.#begin(job))
   }
 
@@ -113,6 +119,7 @@ export class Aggregate extends Transform {
     const leave = async (): Promise<void> => {
       await this.#turn
       await this.#open?.abandon()
+      await this.#seen?.close()
       await this.#job?.release(this)
     }
     leave().then(
@@ -147,6 +154,7 @@ export class Aggregate extends Transform {
       const ids = (await job.disk.readWhole(job.path(batch.number, 'ids')))?.toString('utf8') ?? ''
       for (const [, id] of ids.matchAll(/^\d+ (.*)$/gm)) this.#ids.add(id ?? '')
     }
+    if (this.#dedupe) this.#seen = await seenBefore(job, attempt)
     if (attempt === 1) this.#nextOrdinal = this.#skipBelow = job.firstUncovered
     if (this.#periodMs !== undefined) this.#watch(this.#periodMs, job)
     await pushAll(
@@ -167,7 +175,9 @@ export class Aggregate extends Transform {
     const writer = this.#open
     const record = item.record
     if (!this.#job || !writer || writer.full || record?.ordinal === undefined) return false
-    return this.#put(this.#job, writer, item, record.ordinal)
+    const asked = written(item, this.#dedupe)
+    if (asked?.key && !this.#seen?.ready(asked.key)) return false
+    return this.#put(this.#job, writer, item, record.ordinal, asked)
   }
 
   async #add(item: BatchRequest | RejectedRecord): Promise<void> {
@@ -176,11 +186,13 @@ export class Aggregate extends Transform {
     this.#admits ??= false
     if (this.#admits && ordinal < this.#skipBelow) return
     if (this.#open?.full) await this.#open.flush()
+    const asked = written(item, this.#dedupe)
+    if (asked?.key) await this.#seen?.prepare(asked.key)
     const writer = (this.#open ??= await this.#newBatch(job))
-    if (!this.#put(job, writer, item, ordinal)) {
+    if (!this.#put(job, writer, item, ordinal, asked)) {
       await this.#seal()
       this.#open = await this.#newBatch(job)
-      this.#put(job, this.#open, item, ordinal)
+      this.#put(job, this.#open, item, ordinal, asked)
     }
     if (this.#isDone()) await this.#seal()
   }
@@ -203,7 +215,7 @@ export class Aggregate extends Transform {
 
   async #newBatch(job: Job): Promise<BatchWriter> {
     this.#most = chooseCount(this.#options.count, countsInUse(job))
-    return await job.newBatch()
+    return await job.newBatch(this.#dedupe)
   }
 
   /** Puts an item into a batch; false where the batch is full. */
@@ -212,6 +224,7 @@ export class Aggregate extends Transform {
     writer: BatchWriter,
     item: BatchRequest | RejectedRecord,
     ordinal: number,
+    asked: Written | undefined,
   ): boolean {
     const { attempt } = this.#options
     if (ordinal < this.#nextOrdinal) {
@@ -221,14 +234,18 @@ export class Aggregate extends Transform {
       )
     }
     const chosen = 'params' in item ? item.custom_id : undefined
-    const customId = chosen ?? formatId(job.run, attempt, ordinal)
-    const json = 'params' in item ? jsonOf(customId, item.params) : undefined
-    if (isFull(writer, json?.length ?? 0, { count: this.#most, bytes: this.#options.bytes }))
-      return false
-    const problem = 'problem' in item ? item.problem : this.#problemOf(json?.length ?? 0, chosen)
+    const json = asked && requestJson(chosen ?? formatId(job.run, attempt, ordinal), asked.params)
+    const first = asked?.key && this.#seen?.find(asked.key)
+    const bytes = first === undefined ? (json?.length ?? 0) : 0
+    if (isFull(writer, bytes, { count: this.#most, bytes: this.#options.bytes })) return false
+    const problem = 'problem' in item ? item.problem : this.#problemOf(bytes, chosen)
     if (problem || !json)
       writer.reject({ ordinal, custom_id: chosen ?? null, ...problemOf(problem) })
-    else writer.add(json, ordinal, chosen)
+    else if (first !== undefined) writer.repeat(ordinal, first)
+    else {
+      writer.add(json, ordinal, chosen, asked.key)
+      if (asked.key) this.#seen?.put(asked.key, ordinal)
+    }
     this.#nextOrdinal = ordinal + 1
     this.#lastArrival = job.clock.elapsed()
     return true
@@ -272,21 +289,6 @@ export class Aggregate extends Transform {
       }
     }
     quiet().catch(() => {})
-  }
-}
-
-/** A request that a user's own stage made is its own record. */
-function recordOf(item: BatchRequest | RejectedRecord, line: number): SourceRecord {
-  const { custom_id, params } =
-    'params' in item ? item : { custom_id: undefined, params: undefined }
-  return new SourceRecord(Buffer.from(JSON.stringify({ custom_id, params })), { line })
-}
-
-function jsonOf(custom_id: string, params: MessageParams): Buffer {
-  try {
-    return Buffer.from(JSON.stringify({ custom_id, params }))
-  } catch (cause) {
-    throw wrapError('CBS_STAGE', 'a request cannot be written as JSON', cause)
   }
 }
 

@@ -18,7 +18,8 @@ export function firstBatch(job: Job): Stage<Result, Result> {
       objectMode: true,
       transform(result: Result, _encoding, done) {
         first ??= result.batch.number
-        if (result.batch.number !== first || result.status === 'rejected') return done(null, result)
+        const isAsked = result.status !== 'rejected' && !result.repeat
+        if (result.batch.number !== first || !isAsked) return done(null, result)
         answers += 1
         const way = wayOf(result)
         if (answers === 1) alike = way

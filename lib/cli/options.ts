@@ -261,6 +261,12 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Batches',
+    name: 'dedupe',
+    on: RUN,
+    help: 'ask identical requests once; each of their rows has the answer (batches then come in input order)',
+  },
+  {
+    group: 'Batches',
     name: 'concurrency',
     short: 'c',
     arg: 'N|auto',

@@ -6,9 +6,11 @@ import { nodeDisk, type DiskFile } from '../job/disk.ts'
 import type { JobOnDisk } from '../job/inspect.ts'
 import { OrdinalReader } from '../job/ordinals.ts'
 import type { BatchState } from '../job/state.ts'
+import { Repeats } from '../job/repeats.ts'
 import { Window } from '../job/window.ts'
 import { Ledger } from '../money/ledger.ts'
 import type { PriceOf } from '../money/price.ts'
+import { FirstAnswers } from '../results/first-answers.ts'
 import { Result } from '../results/result.ts'
 import type { Status } from '../results/status.ts'
 import { LINE_ENTRY } from '../results/verify.ts'
@@ -42,6 +44,14 @@ export async function rowsSoFar(
     for (const { ordinal } of await rejectionsOf(files, batch.number))
       if (!later.has(ordinal)) newest.add({ status: 'rejected', usage: null })
     await answersIn(batch, path, resultOf, later, newest, ledger)
+    const firsts = new FirstAnswers(files, here, batch.attempt)
+    for (const { ordinal, of } of await Repeats.of(files, batch.number)) {
+      if (later.has(ordinal)) continue
+      const { raw, rejection } = await firsts.of(of)
+      const status = raw ? resultOf(raw).status : rejection ? 'rejected' : 'unanswered'
+      newest.add({ status, usage: null })
+    }
+    await firsts.close()
   }
   return { rows: newest.byStatus(), ledger }
 }

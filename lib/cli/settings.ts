@@ -53,6 +53,7 @@ export interface Settings {
   readonly batchSize: number
   readonly batchBytes: number
   readonly batchWaitMs?: number
+  readonly dedupe?: boolean
   readonly retries: number
   readonly responseField: string
   readonly metaField: string
@@ -102,6 +103,7 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
       optional('batch-bytes', (flag, text) => size(flag, text, 1, MAX_BODY_BYTES)) ??
       DEFAULT_BODY_BYTES,
     batchWaitMs: optional('batch-wait', (flag, text) => duration(flag, text, 1)),
+    dedupe: flags.has('dedupe') || undefined,
     retries: optional('retries', (flag, text) => whole(flag, text, 0, 1000)) ?? 2,
     responseField: flags.text('response-field') ?? 'response',
     metaField: flags.text('meta-field') ?? '_batch',

@@ -132,6 +132,7 @@ export function submitting(
 ): Stage<SourceRecord, ReturnType<Job['submittedBatch']>> {
   const { settings, job, talk, pace, client, cap } = work
   const { batchSize: count, batchBytes: bytes, batchWaitMs: periodMs, maxInvalid } = settings
+  const { dedupe } = settings
   const { attach, ...plain } = work.template
   const { responseField, metaField } = settings
   const fitting = work.table
@@ -149,7 +150,7 @@ export function submitting(
   const wanted = cap ? chain(untilStopped(cap), proven) : proven
   const onWait = waits(work)
   const gathered = aggregate({
-    ...{ job, count, bytes, attempt },
+    ...{ job, count, bytes, attempt, dedupe },
     ...(periodMs !== undefined && { periodMs }),
   })
   const sent = submit({
@@ -186,9 +187,10 @@ export function fetching(work: Work): Stage<ReturnType<Job['submittedBatch']>, R
   const { pollMs, concurrency, settleMs } = pace
   const onWait = waits(work)
   const ended = awaitEnd({ client, job, pollMs, concurrency, settleMs, onWait })
-  const { schema } = work.settings
+  const { schema, dedupe } = work.settings
   const results = fetchResults({ client, job, settleMs, schema, onWait })
-  return ordered ? chain(ended, inputOrder({ job }), results) : chain(ended, results)
+  // A record that repeats an earlier one shares its answer, which therefore has to be here first.
+  return ordered || dedupe ? chain(ended, inputOrder({ job }), results) : chain(ended, results)
 }
 
 function waits({ talk, job }: Work): (batch: Pick<SealedBatch, 'number'>, why: string) => void {

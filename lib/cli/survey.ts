@@ -23,6 +23,8 @@ export interface Survey {
   /** Records that cannot be asked. */
   readonly rejected: number
   readonly requests: number
+  /** Records that repeat another and are not sent; undefined where repeats are not looked for. */
+  readonly repeats: number | undefined
   readonly batches: number
   /** Bytes of all requests. */
   readonly bytes: number
@@ -48,6 +50,8 @@ export async function surveyOf(
   const batches = new BatchCounter({ count: settings.batchSize, bytes: settings.batchBytes })
   const estimate = new Estimate(pricesOf(settings))
   const total = { records: 0, rejected: 0, requests: 0 }
+  const keys = settings.dedupe ? new IdSet() : undefined
+  let repeats = 0
   for await (const record of each(records)) {
     total.records += 1
     const asked = await askOf(record)
@@ -60,6 +64,10 @@ export async function surveyOf(
       continue
     }
     const { custom_id, params } = asked
+    if (keys && !keys.add(JSON.stringify(params))) {
+      repeats += 1
+      continue
+    }
     const request = { ...(custom_id !== undefined && { custom_id }), params }
     total.requests += 1
     if (onRequest && !(await onRequest(request))) break
@@ -67,7 +75,13 @@ export async function surveyOf(
     const wait = weigh(params, estimate, sample)
     if (wait) await wait
   }
-  return { ...total, batches: batches.count, bytes: batches.bytes, estimate }
+  return {
+    ...total,
+    repeats: keys && repeats,
+    batches: batches.count,
+    bytes: batches.bytes,
+    estimate,
+  }
 }
 
 function weigh(
@@ -82,8 +96,10 @@ function weigh(
 }
 
 /** The counts in one line. */
-export function describeSurvey({ records, requests, batches, bytes, rejected }: Survey): string {
-  return `${records} records, ${requests} requests in ${batches} batches, ${bytes} bytes; ${rejected} records cannot be asked`
+export function describeSurvey(survey: Survey): string {
+  const { records, requests, batches, bytes, rejected, repeats } = survey
+  const unsent = repeats === undefined ? '' : `, ${repeats} repeat another and are not sent`
+  return `${records} records, ${requests} requests in ${batches} batches, ${bytes} bytes; ${rejected} records cannot be asked${unsent}`
 }
 
 /** What a run would ask of a record, ids that are taken already told as a run tells them. */

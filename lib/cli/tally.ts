@@ -8,8 +8,14 @@ export class Tally {
   outputTokens = 0
   /** Prompt tokens that were written to the cache and read from it; `inputTokens` are those beside them. */
   readonly #cache = { written: 0, read: 0 }
+  #repeats = 0
 
-  add({ status, usage }: Pick<Result, 'status' | 'usage'>): void {
+  add({
+    status,
+    usage,
+    repeat,
+  }: Pick<Result, 'status' | 'usage'> & Partial<Pick<Result, 'repeat'>>): void {
+    if (repeat) this.#repeats += 1
     this.#rows.set(status, (this.#rows.get(status) ?? 0) + 1)
     this.inputTokens += numberIn(usage?.['input_tokens'])
     this.outputTokens += numberIn(usage?.['output_tokens'])
@@ -38,7 +44,8 @@ export class Tally {
   toString(): string {
     const parts = Object.entries(this.byStatus()).map(([status, rows]) => `${rows} ${status}`)
     const tokens = `${this.inputTokens} input and ${this.outputTokens} output tokens`
-    return `${this.rows} rows: ${parts.join(', ') || 'none'}; ${tokens}${this.#hits()}`
+    const repeats = this.#repeats === 0 ? '' : `; ${this.#repeats} repeat another and cost nothing`
+    return `${this.rows} rows: ${parts.join(', ') || 'none'}${repeats}; ${tokens}${this.#hits()}`
   }
 
   #hits(): string {

@@ -2,6 +2,7 @@ import { rejectionsOf } from './batch-files.ts'
 import { Bits } from './bits.ts'
 import type { Job } from './job.ts'
 import { OrdinalReader } from './ordinals.ts'
+import { Repeats } from './repeats.ts'
 import type { BatchState } from './state.ts'
 
 /** The records that some of a job's batches cover. */
@@ -18,6 +19,7 @@ export async function askedIn(
     })
     // A record that was rejected in a batch has its row from there: it must not be asked once more.
     for (const { ordinal } of await rejectionsOf(job, number)) asked.add(ordinal)
+    for (const { ordinal } of await Repeats.of(job, number)) asked.add(ordinal)
   }
   return asked
 }

@@ -5,6 +5,7 @@ import type { Disk } from './disk.ts'
 import type { Sealed } from './event.ts'
 import type { Job } from './job.ts'
 import { OrdinalWriter } from './ordinals.ts'
+import { repeatEntry } from './repeats.ts'
 
 const OPEN = Buffer.from('{"requests":[\n')
 const BETWEEN = Buffer.from(',\n')
@@ -34,18 +35,32 @@ export async function rejectionsOf(
   return rejections.sort((a, b) => a.ordinal - b.ordinal)
 }
 
+/** What a batch has files of; the last two only where repeats are looked for. */
+export type BatchFile =
+  'body' | 'members' | 'rejected' | 'ids' | 'results' | 'lines' | 'repeats' | 'keys'
+
+/** The files that are written before a batch is sealed. */
+export const GATHERED: readonly BatchFile[] = [
+  'body',
+  'members',
+  'rejected',
+  'ids',
+  'repeats',
+  'keys',
+]
+
 /** Where a batch's files lie. */
-export function batchPath(
-  folder: string,
-  number: number,
-  what: 'body' | 'members' | 'rejected' | 'ids' | 'results' | 'lines',
-): string {
+export function batchPath(folder: string, number: number, what: BatchFile): string {
   return `${folder}/batches/${number}.${what}`
 }
 
+/** What a request is known by among those that are asked, where repeats are looked for: a digest of its params. */
+export const KEY_BYTES = 16
+
 /**
  * Writes the files of one batch as its requests come: the body exactly as it will be sent, which record each request
- * asks about, which records were rejected and why, and the ids that a user chose. Nothing of it stays in memory.
+ * asks about, which records were rejected and why, and the ids that a user chose; where repeats are looked for, also the
+ * key of each request, and which records share the answer of another. Nothing of it stays in memory.
  */
 export class BatchWriter {
   readonly number: number
@@ -53,6 +68,7 @@ export class BatchWriter {
   readonly #members: OrdinalWriter
   readonly #rejected: AppendFile
   readonly #ids: AppendFile
+  readonly #shared: { readonly repeats: AppendFile; readonly keys: AppendFile } | undefined
   readonly #hash: Hash = createHash('sha256')
   #requests = 0
   #records = 0
@@ -64,18 +80,25 @@ export class BatchWriter {
     members: OrdinalWriter,
     rejected: AppendFile,
     ids: AppendFile,
+    shared: { readonly repeats: AppendFile; readonly keys: AppendFile } | undefined,
   ) {
     this.number = number
     this.#body = body
     this.#members = members
     this.#rejected = rejected
     this.#ids = ids
+    this.#shared = shared
     this.#append(OPEN)
   }
 
-  static async create(disk: Disk, folder: string, number: number): Promise<BatchWriter> {
+  static async create(
+    disk: Disk,
+    folder: string,
+    number: number,
+    dedupe = false,
+  ): Promise<BatchWriter> {
     const opened: AppendFile[] = []
-    const file = async (what: 'body' | 'members' | 'rejected' | 'ids'): Promise<AppendFile> => {
+    const file = async (what: BatchFile): Promise<AppendFile> => {
       const file = new AppendFile(await disk.open(batchPath(folder, number, what), 'create'), 0)
       opened.push(file)
       return file
@@ -87,6 +110,7 @@ export class BatchWriter {
         new OrdinalWriter(await file('members')),
         await file('rejected'),
         await file('ids'),
+        dedupe ? { repeats: await file('repeats'), keys: await file('keys') } : undefined,
       )
     } catch (cause) {
       for (const file of opened) await file.close()
@@ -110,16 +134,24 @@ export class BatchWriter {
 
   /** True when the caller should flush before it adds more. */
   get full(): boolean {
-    return this.#body.full || this.#rejected.full || this.#ids.full
+    const { repeats, keys } = this.#shared ?? {}
+    return [this.#body, this.#rejected, this.#ids, repeats, keys].some(file => file?.full)
   }
 
-  /** Adds a request: its JSON, the record it asks about, and its custom_id where a user chose it. */
-  add(json: Uint8Array, ordinal: number, chosenId: string | undefined): void {
+  /** Adds a request: its JSON, the record it asks about, its custom_id where a user chose it, and its key. */
+  add(json: Uint8Array, ordinal: number, chosenId: string | undefined, key?: Uint8Array): void {
     if (this.#requests > 0) this.#append(BETWEEN)
     this.#append(json)
     this.#members.append(ordinal)
     if (chosenId !== undefined) this.#ids.append(Buffer.from(`${this.#requests} ${chosenId}\n`))
+    if (key) this.#shared?.keys.append(key)
     this.#requests += 1
+    this.#covers(ordinal)
+  }
+
+  /** Covers a record that shares the answer of an earlier one. */
+  repeat(ordinal: number, of: number): void {
+    this.#shared?.repeats.append(repeatEntry(ordinal, of))
     this.#covers(ordinal)
   }
 
@@ -165,7 +197,9 @@ export class BatchWriter {
   }
 
   get #files(): readonly Pick<AppendFile, 'flush' | 'sync' | 'close'>[] {
-    return [this.#body, this.#members, this.#rejected, this.#ids]
+    const { repeats, keys } = this.#shared ?? {}
+    const all = [this.#body, this.#members, this.#rejected, this.#ids, repeats, keys]
+    return all.filter(file => file !== undefined)
   }
 
   #append(bytes: Uint8Array): void {

@@ -197,10 +197,10 @@ export class Job {
     return next
   }
 
-  /** Starts the files of a new batch. */
-  async newBatch(): Promise<BatchWriter> {
+  /** Starts the files of a new batch; with `dedupe` also those that tell repeats. */
+  async newBatch(dedupe = false): Promise<BatchWriter> {
     this.#lastNumber += 1
-    return await BatchWriter.create(this.disk, this.folder, this.#lastNumber)
+    return await BatchWriter.create(this.disk, this.folder, this.#lastNumber, dedupe)
   }
 
   /** Journals a batch whose files are complete. Its records are made safe first: an event must not name what may be lost. */

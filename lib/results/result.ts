@@ -20,6 +20,8 @@ interface StopDetails {
 /** What a Result is made of: the API's line, or the reason why there is none. */
 export interface ResultParts {
   readonly batch: EndedBatch
+  /** The batch whose answer it shares, where an identical request was asked there. */
+  readonly answeredIn?: EndedBatch
   /** Of a result without a line; null where the record never got one. */
   readonly customId: string | null
   /** Undefined for a batch that some other tool made. */
@@ -41,6 +43,9 @@ export class Result {
   readonly batch: EndedBatch
   readonly last: boolean
   readonly #customId: string | null
+  /** True where the record was not asked itself: it shares the answer of an earlier one with an identical request. */
+  readonly repeat: boolean
+  readonly #answeredIn: EndedBatch
   readonly #without: ResultParts['without']
   readonly #check: AnswerCheck | undefined
   #line: ResultLine | undefined
@@ -52,6 +57,8 @@ export class Result {
     this.record = parts.record
     this.raw = parts.raw
     this.last = parts.last
+    this.repeat = parts.answeredIn !== undefined
+    this.#answeredIn = parts.answeredIn ?? parts.batch
     this.#without = parts.without
     this.#check = parts.check
   }
@@ -62,7 +69,7 @@ export class Result {
   }
 
   get batchId(): string | null {
-    return this.raw ? this.batch.id : this.status === 'unanswered' ? this.batch.id : null
+    return this.raw || this.status === 'unanswered' ? this.#answeredIn.id : null
   }
 
   /** How many times the record was asked, this answer's included. */
@@ -100,8 +107,9 @@ export class Result {
     return this.line?.string(this.line.model) ?? null
   }
 
+  /** As the API sent it; null for a `repeat`, so that the usage of all rows adds up to what was billed. */
   get usage(): Usage | null {
-    return this.#object<Usage>(this.line?.usage) ?? null
+    return this.repeat ? null : (this.#object<Usage>(this.line?.usage) ?? null)
   }
 
   /** Why there is no full answer; null for a succeeded one. */

@@ -1,11 +1,13 @@
 import type { EndedBatch } from '../flow.ts'
-import type { DiskFile } from '../job/disk.ts'
 import { rejectionsOf } from '../job/batch-files.ts'
-import { Window } from '../job/window.ts'
+import { Repeats } from '../job/repeats.ts'
 import type { AnswerCheck } from '../schema/answer-check.ts'
+import { FirstAnswers } from './first-answers.ts'
 import type { Ids } from './ids.ts'
+import { Lines } from './lines.ts'
+import { repeated } from './repeated.ts'
 import { Result } from './result.ts'
-import { LINE_ENTRY } from './verify.ts'
+import { unanswered } from './status.ts'
 
 /** Rows handed over at a time, so that a row costs no promise. */
 const BLOCK = 64
@@ -19,21 +21,29 @@ export async function* rowsOf(
   const { job, number } = batch
   const { requests, records, fetched } = job.batch(number)
   const rejected = await rejectionsOf(job, number)
-  const why = {
-    type: 'unanswered',
-    message: fetched?.why ?? 'the API gave no line for this request',
-  }
+  const repeats = await Repeats.of(job, number)
+  const firsts = new FirstAnswers(job, job.state.batches.values(), batch.attempt)
+  const why = unanswered(fetched?.why)
   const reader = job.records.reader(job)
-  const files = fetched && fetched.lines > 0 ? await openBoth(batch) : undefined
+  const files = fetched && fetched.lines > 0 ? await Lines.open(job, number) : undefined
   let position = 0
   let rejection = 0
+  let repeat = 0
   let block: Result[] = []
   try {
     for (let row = 1; row <= records; row++) {
       const last = row === records
       const ordinal = position < requests ? ids.ordinalAt(position) : undefined
       const refused = rejected[rejection]
-      if (refused && (position >= requests || refused.ordinal < (ordinal ?? Infinity))) {
+      const shared = repeats.ordinalAt(repeat)
+      const next = Math.min(ordinal ?? Infinity, refused?.ordinal ?? Infinity)
+      if (shared !== undefined && shared < next) {
+        const record =
+          reader.peek(shared, batch.attempt) ?? (await reader.read(shared, batch.attempt))
+        const answer = await firsts.of(repeats.firstAt(repeat))
+        block.push(repeated(batch, record, answer, { last, check }))
+        repeat += 1
+      } else if (refused && (position >= requests || refused.ordinal < (ordinal ?? Infinity))) {
         const { ordinal: at, custom_id, type, message } = refused
         const record = reader.peek(at, batch.attempt) ?? (await reader.read(at, batch.attempt))
         const without = { status: 'rejected' as const, problem: { type, message } }
@@ -64,40 +74,6 @@ export async function* rowsOf(
     }
   } finally {
     await files?.close()
+    await firsts.close()
   }
-}
-
-/** The result lines of a batch, by the position of their request. */
-class Lines {
-  readonly #files: readonly DiskFile[]
-  readonly #index: Window
-  readonly #results: Window
-
-  constructor(index: DiskFile, results: DiskFile) {
-    this.#files = [index, results]
-    this.#index = new Window(index)
-    this.#results = new Window(results)
-  }
-
-  /** The line if it is in memory already; undefined where it has to be read, or where there is none. */
-  peek(position: number): Buffer | undefined {
-    const entry = this.#index.peek(position * LINE_ENTRY, LINE_ENTRY)
-    const length = entry?.readUInt32LE(6) ?? 0
-    return entry && length > 0 ? this.#results.peek(entry.readUIntLE(0, 6), length) : undefined
-  }
-
-  async read(position: number): Promise<Buffer | null> {
-    const entry = await this.#index.read(position * LINE_ENTRY, LINE_ENTRY)
-    const length = entry.readUInt32LE(6)
-    return length > 0 ? await this.#results.read(entry.readUIntLE(0, 6), length) : null
-  }
-
-  async close(): Promise<void> {
-    for (const file of this.#files) await file.close()
-  }
-}
-
-async function openBoth({ job, number }: EndedBatch): Promise<Lines> {
-  const index = await job.disk.open(job.path(number, 'lines'), 'read')
-  return new Lines(index, await job.disk.open(job.path(number, 'results'), 'read'))
 }

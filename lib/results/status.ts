@@ -1,3 +1,5 @@
+import type { Problem } from '../flow.ts'
+
 /**
  * What became of a record, as its row says it.
  *
@@ -53,4 +55,9 @@ export function statusOfType(type: string, stopReason: string | null): Status {
     default:
       return 'errored'
   }
+}
+
+/** Why a request has no answer at all. */
+export function unanswered(why: string | null | undefined): Problem {
+  return { type: 'unanswered', message: why ?? 'the API gave no line for this request' }
 }

@@ -12,7 +12,7 @@ import type { Job } from '../job/job.ts'
 import { DEFAULT_SETTLE_MS } from '../limits.ts'
 import { typed, type Stage } from '../stage.ts'
 import { deliver } from './deliver.ts'
-import { divide } from './divide.ts'
+import { divide, half } from './divide.ts'
 import { checkRoom } from './room.ts'
 import { search } from './search.ts'
 
@@ -59,6 +59,8 @@ export class Submit extends Transform {
   /** Batches that are on their way and not armed yet; their counts are taken already. */
   readonly #sending = new Set<number>()
   #taking: Promise<void> = Promise.resolve()
+  /** Was a batch not admitted? One that asks nothing then waits too: its records may repeat some of that. */
+  #refused = false
   #job: Job | undefined
   #api: Api | undefined
 
@@ -116,16 +118,18 @@ export class Submit extends Transform {
     }
     const { phase, requests } = job.batch(number)
     if (phase === 'armed') this.#search(number)
-    else if (phase !== 'sealed' || requests === 0) this.push(job.submittedBatch(number))
-    else await this.#send(job, number)
+    else if (phase !== 'sealed') this.push(job.submittedBatch(number))
+    else if (requests > 0) await this.#send(job, number)
+    else if (!this.#refused) this.push(job.submittedBatch(number))
   }
 
   /** Sends a batch until it is known what became of it, or until only a search can tell. */
   async #send(job: Job, number: number): Promise<void> {
     const api = this.#apiOf
     const signal = this.#stop.signal
-    const { admit } = this.#options
-    if (admit && !(await admit(job.sealedBatch(number), signal))) return
+    const refused = (await this.#options.admit?.(job.sealedBatch(number), signal)) === false
+    this.#refused ||= refused
+    if (refused) return
     const began = job.clock.elapsed()
     for (let failures = 1; ; failures++) {
       await job.when(() => mayGo(job, number, this.#sending), signal)
@@ -255,14 +259,4 @@ function mayGo(job: Job, number: number, sending: ReadonlySet<number>): boolean 
     if (open || batch.phase === 'submitted') inFlight += 1
   }
   return inFlight < job.concurrency
-}
-
-/** The first half of a batch goes to one part, the rest to the other; a single request that is too large is rejected. */
-function half(requests: number): Parameters<typeof divide>[2] {
-  if (requests === 1)
-    return () => ({
-      type: 'request_too_large',
-      message: 'the API says that this request alone is too large (413)',
-    })
-  return position => (position < requests / 2 ? 0 : 1)
 }

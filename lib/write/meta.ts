@@ -14,11 +14,12 @@ export function addMeta(row: RowBytes, result: Result, costOf?: (result: Result)
   let said = record ? `,"line":${record.line}` : ''
   if (record?.source !== undefined) said += `,"source":${JSON.stringify(record.source)}`
   said += `,"batch_id":${JSON.stringify(result.batchId)},"attempt":${result.attempt}`
+  if (result.repeat) said += ',"repeat":true'
   row.text(said)
   if (line) {
     addPlace(row, ',"stop_reason":', line, line.stopReason)
     addPlace(row, ',"model":', line, line.model)
-    addPlace(row, ',"usage":', line, line.usage)
+    if (!result.repeat) addPlace(row, ',"usage":', line, line.usage)
   }
   if (costOf) row.text(`,"cost_usd":${costOf(result)}`)
   if (error) row.text(`,"error":${JSON.stringify(error)}`)

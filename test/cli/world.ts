@@ -80,6 +80,8 @@ export interface Row {
     readonly source?: string
     readonly batch_id: string | null
     readonly attempt: number
+    readonly repeat?: true
+    readonly usage?: unknown
     readonly stop_reason: string | null
     readonly error?: { readonly type: string; readonly message: string }
   }

@@ -676,7 +676,10 @@ void t.test(
         signal: stop.signal,
         submit: { onWait: () => stop.abort() },
       })
-      if (fault.when === 'early') setTimeout(() => stop.abort(), 50)
+      // A batch that is being gathered has files open of its own.
+      const gathered = ({ type }: { readonly type: string }): unknown =>
+        type === 'sealed' && fault.when === 'early' && setTimeout(() => stop.abort(), 50)
+      job.listen(gathered)
       await t.rejects(running)
       await job.close()
       t.same(openBelow(world.dir), [])

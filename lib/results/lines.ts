@@ -1,0 +1,39 @@
+import type { DiskFile } from '../job/disk.ts'
+import type { Job } from '../job/job.ts'
+import { Window } from '../job/window.ts'
+import { LINE_ENTRY } from './verify.ts'
+
+/** The result lines of a batch, by the position of their request. */
+export class Lines {
+  readonly #files: readonly DiskFile[]
+  readonly #index: Window
+  readonly #results: Window
+
+  private constructor(index: DiskFile, results: DiskFile) {
+    this.#files = [index, results]
+    this.#index = new Window(index)
+    this.#results = new Window(results)
+  }
+
+  static async open(job: Pick<Job, 'disk' | 'path'>, number: number): Promise<Lines> {
+    const index = await job.disk.open(job.path(number, 'lines'), 'read')
+    return new Lines(index, await job.disk.open(job.path(number, 'results'), 'read'))
+  }
+
+  /** The line if it is in memory already; undefined where it has to be read, or where there is none. */
+  peek(position: number): Buffer | undefined {
+    const entry = this.#index.peek(position * LINE_ENTRY, LINE_ENTRY)
+    const length = entry?.readUInt32LE(6) ?? 0
+    return entry && length > 0 ? this.#results.peek(entry.readUIntLE(0, 6), length) : undefined
+  }
+
+  async read(position: number): Promise<Buffer | null> {
+    const entry = await this.#index.read(position * LINE_ENTRY, LINE_ENTRY)
+    const length = entry.readUInt32LE(6)
+    return length > 0 ? await this.#results.read(entry.readUIntLE(0, 6), length) : null
+  }
+
+  async close(): Promise<void> {
+    for (const file of this.#files) await file.close()
+  }
+}
