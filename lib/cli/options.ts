@@ -485,9 +485,9 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Messages',
     name: 'progress',
     arg: 'HOW',
-    fallback: 'none',
+    fallback: 'auto',
     on: ROWS,
-    help: 'json: events as JSON lines on stderr; none',
+    help: 'bar: a line that is redrawn; plain: a line for each event; json: events as JSON lines; none; auto: bar on a terminal, else plain',
   },
   {
     group: 'Messages',

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { Writable } from 'node:stream'
 import { BatchStreamError } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
 import type { Job } from '../job/job.ts'
@@ -118,18 +119,30 @@ export async function openRows(
   const errorRowOf = jsonlRow(options, costOf)
   const { rowOf, header } = writerOf(options, { columns, schema }, talk, errorRowOf)
   const isStream = options.output === '-' || (await job.disk.look(options.output)) === 'special'
-  const out = isStream ? await streamOf(options.output, io) : { path: options.output }
+  const out = isStream ? await streamOf(options.output, io, talk) : { path: options.output }
   const errors = options.errors === undefined ? undefined : { path: options.errors }
   return await openOutput({ job, out, errors, rowOf, errorRowOf, header, onResult, apart })
 }
 
-async function streamOf(path: string, io: Io): Promise<StreamTarget> {
-  if (path === '-') return new StreamTarget(io.stdout)
+async function streamOf(path: string, io: Io, talk: Talk): Promise<StreamTarget> {
+  if (path === '-') return new StreamTarget(io.stdout.isTTY ? shared(io.stdout, talk) : io.stdout)
   const { createWriteStream } = await import('node:fs')
   const stream = createWriteStream(path)
   // Each write tells of its own failure.
   stream.on('error', () => {})
   return new StreamTarget(stream)
+}
+
+/** A terminal that rows share with the line of progress, which goes before a row comes. */
+function shared(terminal: Writable, talk: Talk): Writable {
+  const stream = new Writable({
+    write(chunk: Buffer, encoding, done) {
+      talk.clear()
+      terminal.write(chunk, encoding, done)
+    },
+  })
+  // Each write tells of its own failure.
+  return stream.on('error', () => {})
 }
 
 interface Writer {

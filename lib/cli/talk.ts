@@ -6,6 +6,8 @@ export class Talk {
   readonly #quiet: boolean
   readonly verbosity: number
   #lastWait = -Infinity
+  /** The line of progress that stands on the terminal now. */
+  #drawn: string | undefined
 
   constructor(stderr: Writable, quiet: boolean, verbosity: number) {
     this.#stderr = stderr
@@ -15,7 +17,24 @@ export class Talk {
 
   /** Always said, also with -q: errors, and the command that continues. */
   must(line: string): void {
+    this.clear()
     this.#stderr.write(`${printable(line)}\n`)
+  }
+
+  /**
+   * Draws the line of progress. The cursor goes back to its start, so that whatever the terminal makes of the line when it is
+   * resized stands behind the cursor, and goes with it.
+   */
+  line(text: string): void {
+    if (text === this.#drawn) return
+    this.#stderr.write(`\r\u001b[J${text}\r`)
+    this.#drawn = text
+  }
+
+  /** Takes the line of progress away, for what is said next. */
+  clear(): void {
+    if (this.#drawn !== undefined) this.#stderr.write('\r\u001b[J')
+    this.#drawn = undefined
   }
 
   say(line: string): void {

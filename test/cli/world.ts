@@ -51,7 +51,8 @@ export class World extends EventEmitter implements Io {
       stdin instanceof Readable ? stdin : Readable.from(stdin.length ? [Buffer.from(stdin)] : [])
     this.stdin = tty === undefined ? stream : Object.assign(stream, { isTTY: tty })
     this.stdout = stdout
-    this.env = env
+    // What a test asks of stderr is what is said; progress has tests of its own.
+    this.env = { CLAUDE_BATCH_STREAM_PROGRESS: 'none', ...env }
   }
 
   exit(code: number): void {

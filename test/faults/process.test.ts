@@ -40,6 +40,7 @@ function shell(place: Place, line: string): { code: number | null; out: string; 
   const env = {
     PATH: process.env['PATH'],
     ANTHROPIC_API_KEY: KEY,
+    CLAUDE_BATCH_STREAM_PROGRESS: 'none',
     cbs: `${process.execPath} ${PROGRAM} ${where(place).join(' ')} --poll 10ms`,
   }
   const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-c', line], {

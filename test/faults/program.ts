@@ -24,7 +24,11 @@ export interface Running {
 
 export function start(t: Test, words: readonly string[], stdin?: string): Running {
   const child = spawn(process.execPath, [PROGRAM, ...words], {
-    env: { PATH: process.env['PATH'], ANTHROPIC_API_KEY: KEY },
+    env: {
+      PATH: process.env['PATH'],
+      ANTHROPIC_API_KEY: KEY,
+      CLAUDE_BATCH_STREAM_PROGRESS: 'none',
+    },
   })
   t.teardown(() => child.kill('SIGKILL'))
   child.stdin.on('error', () => {})

@@ -20,6 +20,7 @@ export function follow(
   const tell = (event: ProgramEvent): void => {
     watch.tell({ time: new Date(job.clock.now()).toISOString(), job: job.name, ...event })
   }
+  watch.count(() => job.records.count)
   tell(startedOf(job.state))
   job.listen(event => {
     tell(event)

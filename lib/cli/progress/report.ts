@@ -33,6 +33,8 @@ export type Report = { readonly time: string; readonly job: string | null } & Pr
 /** Something that reports go to. */
 export interface Sink {
   tell(report: Report): void
+  /** How many records have been read, whenever somebody asks. */
+  count?(read: () => number): void
   /** Resolves when all that was told is out. */
   close?(): Promise<void>
 }

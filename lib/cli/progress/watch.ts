@@ -1,12 +1,16 @@
+import { systemClock } from '../../clock.ts'
 import type { Flags } from '../flags.ts'
 import type { Io } from '../io.ts'
 import { optionsOf, type CommandName } from '../options.ts'
 import type { Talk } from '../talk.ts'
 import { oneOf } from '../values.ts'
+import { Bar } from './bar.ts'
 import { eventFile, eventLines } from './event-lines.ts'
+import { Plain } from './plain.ts'
 import type { Report, Sink } from './report.ts'
 
-const PROGRESS = ['json', 'none'] as const
+type Progress = (typeof PROGRESS)[number]
+const PROGRESS = ['auto', 'bar', 'plain', 'json', 'none'] as const
 
 /** Whoever watches a command at work. */
 export interface Watch extends Required<Sink> {
@@ -18,14 +22,16 @@ export interface Watch extends Required<Sink> {
 export async function openWatch(
   command: CommandName,
   flags: Flags,
-  io: Pick<Io, 'stderr'>,
+  io: Pick<Io, 'stderr' | 'env'>,
   talk: Talk,
 ): Promise<Watch> {
   const takes = optionsOf(command).some(({ name }) => name === 'events')
   const events = takes ? flags.text('events') : undefined
-  const progress = oneOf('--progress', (takes && flags.text('progress')) || 'none', PROGRESS)
+  const progress = takes ? progressOf(flags, io) : 'none'
   const sinks: Sink[] = []
   if (progress === 'json') sinks.push(await eventLines(io.stderr))
+  if (progress === 'bar') sinks.push(new Bar(io.stderr, talk, systemClock))
+  if (progress === 'plain') sinks.push(new Plain(talk, systemClock))
   if (events !== undefined) sinks.push(await eventFile(events, talk))
   let job: string | null = null
   const tell = (report: Report): void => {
@@ -34,10 +40,22 @@ export async function openWatch(
   }
   return {
     tell,
+    count(read) {
+      for (const sink of sinks) sink.count?.(read)
+    },
     exit: (code, next = undefined) =>
       tell({ time: new Date().toISOString(), job, type: 'exit', code, next: next ?? null }),
     async close() {
       for (const sink of sinks) await sink.close?.()
     },
   }
+}
+
+/** How progress is shown: a line that is redrawn needs a terminal that can, and with -q nothing is shown but what a program asks for. */
+function progressOf(flags: Flags, { stderr, env }: Pick<Io, 'stderr' | 'env'>): Progress {
+  const said = oneOf('--progress', flags.text('progress') ?? 'auto', PROGRESS)
+  if (said === 'json' || said === 'none') return said
+  if (flags.has('quiet')) return 'none'
+  if (said !== 'auto') return said
+  return stderr.isTTY && env['TERM'] !== 'dumb' ? 'bar' : 'plain'
 }

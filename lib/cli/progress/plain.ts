@@ -1,0 +1,72 @@
+import type { Clock } from '../../clock.ts'
+import type { Talk } from '../talk.ts'
+import { count, lineOf, span } from './line.ts'
+import { Pauses } from './pauses.ts'
+import type { Report, Sink } from './report.ts'
+import { after, agesOf, NOTHING, type Standing } from './standing.ts'
+
+const MINUTE_MS = 60_000
+
+/** Progress where no line can be redrawn: a line for each event that matters, and one a minute while nothing happens. */
+export class Plain implements Sink {
+  readonly #talk: Talk
+  readonly #clock: Clock
+  readonly #pauses: Pauses
+  #standing = NOTHING
+  #saidAt = -Infinity
+
+  constructor(talk: Talk, clock: Clock) {
+    this.#talk = talk
+    this.#clock = clock
+    this.#pauses = new Pauses(clock)
+  }
+
+  tell(report: Report): void {
+    if (report.type === 'exit') return this.#pauses.end()
+    const line = wordsOf(report, this.#standing)
+    this.#standing = after(this.#standing, report)
+    if (line !== undefined) this.#say(line)
+    if (report.type === 'started') void this.#run()
+  }
+
+  async #run(): Promise<void> {
+    this.#saidAt = this.#clock.elapsed()
+    while (!this.#pauses.over) {
+      const quiet = this.#clock.elapsed() - this.#saidAt
+      await this.#pauses.take(Math.max(1, MINUTE_MS - quiet))
+      const now = this.#clock.now()
+      const isTime = this.#clock.elapsed() - this.#saidAt >= MINUTE_MS && !this.#pauses.over
+      if (!isTime) continue
+      if (agesOf(this.#standing, now).length > 0)
+        this.#say(`waiting: ${lineOf(this.#standing, now)}`)
+      else this.#saidAt = this.#clock.elapsed()
+    }
+  }
+
+  #say(line: string): void {
+    this.#saidAt = this.#clock.elapsed()
+    this.#talk.say(line)
+  }
+}
+
+/** What an event that matters to people is in words. */
+export function wordsOf(report: Report, before: Standing): string | undefined {
+  switch (report.type) {
+    case 'kept':
+      if (before.complete || !report.complete) return undefined
+      return `${count(report.records)} records read`
+    case 'submitted': {
+      const requests = before.open.get(report.number)?.requests ?? 0
+      return `batch ${report.number}: ${count(requests)} requests are at the API as ${report.id}`
+    }
+    case 'ended': {
+      const since = before.open.get(report.number)?.since
+      const took = since === undefined || since === null ? '' : ` after ${span(report.at - since)}`
+      return `batch ${report.number}: ended${took}`
+    }
+    case 'rows':
+      return `batch ${report.number}: rows are out, ${count(report.rows)} in all`
+    default:
+      return undefined
+  }
+}

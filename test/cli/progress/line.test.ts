@@ -1,0 +1,55 @@
+import t from 'tap'
+import { lineOf, span } from '../../../lib/cli/progress/line.ts'
+import {
+  begun,
+  endedAt,
+  fetchedOf,
+  MINUTE,
+  sealedOf,
+  spentOf,
+  standingAfter,
+  submittedAt,
+} from './reports.ts'
+
+const FULL = standingAfter(
+  begun({ records: 40_000, complete: true }),
+  ...[1, 2, 3, 4].map(number => sealedOf(number, number * 10_000, 10_000)),
+  ...[1, 2, 3].map(number => submittedAt(number, number * MINUTE)),
+  endedAt(1, 21 * MINUTE),
+  fetchedOf(1),
+  { type: 'rows', number: 1, rows: 10_000 },
+  spentOf(1.2, 4.8),
+)
+const LINE =
+  '40,000 records, 1 of 4 batches done, 10,000 rows, $1.20 of about $4.80, about 31m left, 2 running: 10m 9m'
+
+t.test('all that matters in a job of hours stands on one line', async t => {
+  t.equal(lineOf(FULL, 12 * MINUTE), LINE)
+})
+
+t.test('a narrow terminal shows as much of it as fits, in whole parts', async t => {
+  for (let width = 14; width <= LINE.length; width++) {
+    const line = lineOf(FULL, 12 * MINUTE, width)
+    t.ok(line.length <= width, `${width}: ${line}`)
+    const rest = LINE.slice(line.length)
+    t.ok(LINE.startsWith(line) && /^($|, |: 10m| 9m)/.test(rest), `${width}: ${line}`)
+  }
+  t.equal(lineOf(FULL, 12 * MINUTE, 6), '40,000')
+  t.equal(lineOf(FULL, 12 * MINUTE, 0), '')
+})
+
+t.test('what is not known is not said', async t => {
+  t.equal(lineOf(standingAfter(begun()), 0), '0 records so far, 0 of 0 batches done, 0 rows')
+  t.match(lineOf(standingAfter(begun(), spentOf(0.002, null)), 0), /, \$0\.00200$/)
+})
+
+t.test('times are said as people say them', async t => {
+  t.same([0, 59_400, 60_000, 59 * MINUTE, 60 * MINUTE, 1445 * MINUTE].map(span), [
+    '0s',
+    '59s',
+    '1m',
+    '59m',
+    '1h00m',
+    '24h05m',
+  ])
+})

@@ -1,0 +1,101 @@
+import t from 'tap'
+import { Plain } from '../../../lib/cli/progress/plain.ts'
+import { Talk } from '../../../lib/cli/talk.ts'
+import { HandClock } from '../../support/hand-clock.ts'
+import { Collected, csv, placeFor } from '../world.ts'
+import { begun, endedAt, MINUTE, reported, sealedOf, submittedAt } from './reports.ts'
+
+t.test('a line for each event that matters, and one a minute while nothing happens', async t => {
+  const stderr = new Collected()
+  const clock = new HandClock()
+  const plain = new Plain(new Talk(stderr, false, 0), clock)
+  const said = (): string[] => stderr.chunks.splice(0).map(chunk => String(chunk).trimEnd())
+  const tell = (...events: readonly Parameters<typeof reported>[0][]): void => {
+    for (const event of events) plain.tell(reported(event))
+  }
+  tell(begun(), sealedOf(1, 5000, 5000))
+  await clock.pass(10 * MINUTE)
+  t.same(said(), [], 'nothing runs')
+
+  const kept = { type: 'kept', records: 5000, bytes: 1, complete: true } as const
+  tell({ ...kept, complete: false }, kept, kept, submittedAt(1, clock.now()))
+  t.same(said(), ['5,000 records read', 'batch 1: 5,000 requests are at the API as msgbatch_1'])
+
+  await clock.pass(3 * MINUTE)
+  t.same(
+    said(),
+    ['1m', '2m', '3m'].map(
+      age => `waiting: 5,000 records, 0 of 1 batches done, 0 rows, 1 running: ${age}`,
+    ),
+  )
+  tell(
+    endedAt(1, clock.now()),
+    { type: 'rows', number: 1, rows: 5000 },
+    submittedAt(9, 0),
+    endedAt(8, 0),
+  )
+  t.same(said(), [
+    'batch 1: ended after 3m',
+    'batch 1: rows are out, 5,000 in all',
+    'batch 9: 0 requests are at the API as msgbatch_9',
+    'batch 8: ended',
+  ])
+  await clock.pass(59_000)
+  t.same(said(), [])
+  tell({ type: 'exit', code: 0, next: null })
+  await clock.pass(MINUTE)
+  t.same([said(), clock.sleepers.size], [[], 0])
+})
+
+t.test('a run in a pipe says what happens, on a dumb terminal too; -q leaves it out', async t => {
+  const place = await placeFor(t)
+  const ask = ['-p', 'Say {{text}}']
+  const progress = { CLAUDE_BATCH_STREAM_PROGRESS: undefined }
+  const env = { ...place.env, ...progress }
+  const { said } = await place.run(ask, { stdin: csv(3), env })
+  t.match(said.slice(0, 4), [
+    '3 records read',
+    /^batch 1: 3 requests are at the API as msgbatch_\w+$/,
+    /^batch 1: ended after \d+s$/,
+    'batch 1: rows are out, 3 in all',
+  ])
+  const dumb = place.start([...ask, '--fresh'], { stdin: csv(3), env: { ...env, TERM: 'dumb' } })
+  dumb.world.stderr.isTTY = true
+  t.notMatch((await dumb.ended).err, '\u001b')
+  const quiet = await place.run([...ask, '--fresh', '-q', '--progress', 'plain'], { stdin: csv(3) })
+  t.equal(quiet.err, '')
+})
+
+t.test('rows and progress share a terminal: the line is gone before a row comes', async t => {
+  const place = await placeFor(t)
+  const screen = Object.assign(new Collected(), { isTTY: true })
+  const { world, ended } = place.start(['-p', 'x', '--progress', 'auto', '--to', 'text'], {
+    stdin: csv(3),
+    stdout: screen,
+  })
+  world.stderr.isTTY = true
+  // One screen: what stdout says goes to where stderr goes.
+  screen.on('told', () => world.stderr.write(screen.chunks.at(-1)))
+  t.equal((await ended).code, 0)
+  t.match(world.stderr.text, /\r\u001b\[J0 records so far/)
+  t.match(screenOf(world.stderr.text), [
+    /^echo \w+: x$/,
+    /^echo \w+: x$/,
+    /^echo \w+: x$/,
+    /^job .*: 3 rows/,
+    /^job .*: spent/,
+    /^$/,
+  ])
+})
+
+/** The lines that stand on a terminal after all this. */
+function screenOf(text: string): string[] {
+  return text.split('\n').map(line => {
+    let shown = ''
+    for (const part of line.split('\r')) {
+      if (part.startsWith('\u001b[J')) shown = part.slice('\u001b[J'.length)
+      else shown = part + shown.slice(part.length)
+    }
+    return shown
+  })
+}
