@@ -38,7 +38,13 @@ export interface AggregateOptions {
    * so `inputOrder` must stand before `fetchResults`.
    * @default false
    */
-  readonly dedupe?: boolean | undefined
+  readonly dedupe?: boolean
+  /**
+   * Begin the job with a batch of one request, and send nothing else before it has ended: then the others find in the
+   * prompt cache what they share with it.
+   * @default false
+   */
+  readonly prime?: boolean
   /** The job to keep batches in; without it, that of the records, or a temporary one. */
   readonly job?: Job | undefined
   /**
@@ -62,11 +68,12 @@ export function aggregate(
 }
 
 export class Aggregate extends Transform {
-  readonly #options: Required<Pick<AggregateOptions, 'count' | 'bytes' | 'attempt'>>
+  readonly #options: Required<Omit<AggregateOptions, 'periodMs' | 'job'>>
   readonly #periodMs: number | undefined
   readonly #stop = new AbortController()
   readonly #ids = new IdSet()
-  readonly #dedupe: boolean
+  /** Whether the next batch is the one that primes the cache. */
+  #primes = false
   /** What has been asked, where repeats are looked for. */
   #seen: Seen | undefined
   #job: Job | undefined
@@ -84,9 +91,9 @@ export class Aggregate extends Transform {
     // One batch on either side: each may be hundreds of MB on disk.
     super({ writableObjectMode: true, readableObjectMode: true, readableHighWaterMark: 1 })
     const { count = DEFAULT_REQUESTS, bytes = DEFAULT_BODY_BYTES, attempt = 1, job } = options
-    this.#options = { count, bytes, attempt }
+    const { dedupe = false, prime = false } = options
+    this.#options = { count, bytes, attempt, dedupe, prime }
     this.#periodMs = options.periodMs
-    this.#dedupe = options.dedupe ?? false
     if (job) this.#do(() => this.#begin(job))
   }
 
@@ -148,13 +155,14 @@ export class Aggregate extends Transform {
   async #begin(job: Job): Promise<void> {
     job.retain()
     this.#job = job
-    const { attempt } = this.#options
+    const { attempt, dedupe, prime } = this.#options
     const known = job.batchesOf(attempt)
     for (const batch of known) {
       const ids = (await job.disk.readWhole(job.path(batch.number, 'ids')))?.toString('utf8') ?? ''
       for (const [, id] of ids.matchAll(/^\d+ (.*)$/gm)) this.#ids.add(id ?? '')
     }
-    if (this.#dedupe) this.#seen = await seenBefore(job, attempt)
+    this.#primes = prime && attempt === 1 && known.length === 0
+    if (dedupe) this.#seen = await seenBefore(job, attempt)
     if (attempt === 1) this.#nextOrdinal = this.#skipBelow = job.firstUncovered
     if (this.#periodMs !== undefined) this.#watch(this.#periodMs, job)
     await pushAll(
@@ -175,7 +183,7 @@ export class Aggregate extends Transform {
     const writer = this.#open
     const record = item.record
     if (!this.#job || !writer || writer.full || record?.ordinal === undefined) return false
-    const asked = written(item, this.#dedupe)
+    const asked = written(item, this.#options.dedupe)
     if (asked?.key && !this.#seen?.ready(asked.key)) return false
     return this.#put(this.#job, writer, item, record.ordinal, asked)
   }
@@ -186,7 +194,7 @@ export class Aggregate extends Transform {
     this.#admits ??= false
     if (this.#admits && ordinal < this.#skipBelow) return
     if (this.#open?.full) await this.#open.flush()
-    const asked = written(item, this.#dedupe)
+    const asked = written(item, this.#options.dedupe)
     if (asked?.key) await this.#seen?.prepare(asked.key)
     const writer = (this.#open ??= await this.#newBatch(job))
     if (!this.#put(job, writer, item, ordinal, asked)) {
@@ -214,8 +222,8 @@ export class Aggregate extends Transform {
   }
 
   async #newBatch(job: Job): Promise<BatchWriter> {
-    this.#most = chooseCount(this.#options.count, countsInUse(job))
-    return await job.newBatch(this.#dedupe)
+    this.#most = this.#primes ? 1 : chooseCount(this.#options.count, countsInUse(job))
+    return await job.newBatch(this.#options.dedupe)
   }
 
   /** Puts an item into a batch; false where the batch is full. */
@@ -273,8 +281,9 @@ export class Aggregate extends Transform {
     if (!writer || !job) return
     this.#open = undefined
     const next = this.#options.attempt === 1 ? this.#nextOrdinal : 0
-    const batch = await job.seal(await writer.seal(this.#options.attempt, next))
-    this.push(batch)
+    const sealed = await writer.seal(this.#options.attempt, next)
+    this.push(await job.seal({ ...sealed, ...(this.#primes && { primes: true }) }))
+    this.#primes = false
   }
 
   /** Seals what lies there when nothing has come for a while. */

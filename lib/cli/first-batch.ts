@@ -17,7 +17,8 @@ export function firstBatch(job: Job): Stage<Result, Result> {
     new Transform({
       objectMode: true,
       transform(result: Result, _encoding, done) {
-        first ??= result.batch.number
+        // One answer alone, which fills the cache, says nothing of the rest.
+        if (!job.batch(result.batch.number).primes) first ??= result.batch.number
         const isAsked = result.status !== 'rejected' && !result.repeat
         if (result.batch.number !== first || !isAsked) return done(null, result)
         answers += 1

@@ -78,10 +78,8 @@ function optionOf(spec: OptionSpec): Option {
   const short = spec.short === undefined ? '' : `-${spec.short}, `
   // A negative switch is parsed under its own name, so that `--input FILE` and `--no-input` do not meet.
   const long = spec.negative ? `--no-${spec.name}` : `--${spec.name}`
-  const option = new Option(
-    `${short}${long}${spec.arg === undefined ? '' : ` <${spec.arg}${spec.many ? '...' : ''}>`}`,
-    spec.help,
-  )
+  const arg = spec.maybe ? ` [${spec.arg}]` : ` <${spec.arg}${spec.many ? '...' : ''}>`
+  const option = new Option(`${short}${long}${spec.arg === undefined ? '' : arg}`, spec.help)
   option.attributeName = () => keyOf(spec.negative ? `no-${spec.name}` : spec.name)
   option.negate = false
   if (spec.many) option.argParser(gather).preset('')

@@ -66,7 +66,8 @@ export function longHelp(command: CommandName): string {
 function flagLine(spec: OptionSpec): string {
   const short = spec.short === undefined ? '    ' : `-${spec.short}, `
   const name = `${spec.negative ? '--no-' : '--'}${spec.name}`
-  const flag = `  ${short}${name}${spec.arg === undefined ? '' : ` ${spec.arg}`}${spec.many && spec.arg ? '...' : ''}`
+  const arg = spec.maybe ? `[${spec.arg}]` : spec.arg
+  const flag = `  ${short}${name}${arg === undefined ? '' : ` ${arg}`}${spec.many && spec.arg ? '...' : ''}`
   const fallback = spec.fallback === undefined ? '' : ` [${spec.fallback}]`
   return `${flag.padEnd(34)} ${spec.help}${fallback}`
 }

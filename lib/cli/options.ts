@@ -19,6 +19,8 @@ export interface OptionSpec {
   readonly short?: string
   /** What its value is called in the help; none for a switch. */
   readonly arg?: string
+  /** Its value may be left out: it is a switch, too. */
+  readonly maybe?: true
   /** May be given several times. */
   readonly many?: true
   /** A switch that turns off what is on by default: `--no-header`. */
@@ -153,8 +155,10 @@ export const OPTIONS: readonly OptionSpec[] = [
   {
     group: 'Request',
     name: 'cache',
+    arg: 'prime',
+    maybe: true,
     on: ASKS,
-    help: 'keep the system prompt (without fields), or the tools, in the prompt cache for an hour',
+    help: 'keep the system prompt (without fields), or the tools, in the prompt cache for an hour; prime: fill it by a first batch of one request',
   },
   {
     group: 'Request',

@@ -48,7 +48,7 @@ export interface Settings {
   readonly maxTokens: number
   readonly params: Readonly<Record<string, unknown>>
   readonly schema?: JsonSchema
-  readonly cache?: boolean
+  readonly cache?: true | 'prime'
   readonly id?: string
   readonly batchSize: number
   readonly batchBytes: number
@@ -94,7 +94,7 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
     maxTokens: optional('max-tokens', (flag, text) => whole(flag, text, 1)) ?? DEFAULT_MAX_TOKENS,
     params: await paramsOf(flags),
     schema: await schemaOf(flags),
-    cache: flags.has('cache') || undefined,
+    cache: cacheIn(flags),
     id: flags.text('id'),
     batchSize:
       optional('batch-size', (flag, text) => whole(flag, text, 1, MAX_REQUESTS)) ??
@@ -169,6 +169,14 @@ function named(flag: string, text: string): string {
 function headerWord(flag: string, text: string): string {
   if (/^[\w.,-]+$/.test(text)) return text
   throw wrongFlag(flag, 'letters, digits, ".", "_" and "-"', text)
+}
+
+function cacheIn(flags: Flags): Settings['cache'] {
+  const text = flags.text('cache')
+  if (text === 'prime') return text
+  if (!flags.has('cache')) return undefined
+  if (text === undefined || ['1', 'true', 'yes'].includes(text)) return true
+  throw wrongFlag('--cache', 'prime, or nothing', text)
 }
 
 /** The module of --template, by a path that holds in every folder, and its text. */

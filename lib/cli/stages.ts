@@ -90,7 +90,7 @@ export async function templateOptions(settings: Settings, talk: Talk): Promise<T
     ...{ system, model, maxTokens, params, id, vars, responseField, metaField },
     ready: settings.from === 'requests',
     schema: settings.schema,
-    cache: settings.cache,
+    cache: settings.cache !== undefined,
     ...attachments(settings),
   }
 }
@@ -150,7 +150,9 @@ export function submitting(
   const wanted = cap ? chain(untilStopped(cap), proven) : proven
   const onWait = waits(work)
   const gathered = aggregate({
-    ...{ job, count, bytes, attempt, dedupe },
+    ...{ job, count, bytes, attempt },
+    dedupe: dedupe ?? false,
+    prime: settings.cache === 'prime',
     ...(periodMs !== undefined && { periodMs }),
   })
   const sent = submit({

@@ -30,6 +30,8 @@ export interface Sealed {
   readonly hash: string
   /** Made by some other tool: its ids are not ours, and no records stand behind them. */
   readonly foreign?: true
+  /** Its one answer fills the prompt cache: nothing else is sent before it has ended. */
+  readonly primes?: true
 }
 
 /** What a journal line says. State is a fold over these (state.ts). Times are ms since 1970. */

@@ -134,11 +134,12 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
 }
 
 function sealed(part: Sealed): BatchState {
-  const { number, attempt, next, first, records, requests, bytes, hash, foreign } = part
+  const { number, attempt, next, first, records, requests, bytes, hash, foreign, primes } = part
   return {
     ...{ number, attempt, next, records, requests, bytes, hash },
     ...(first !== undefined && { first }),
     ...(foreign && { foreign }),
+    ...(primes && { primes }),
     phase: 'sealed',
     armed: null,
     suspects: {},

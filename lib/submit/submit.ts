@@ -9,6 +9,7 @@ import { waitBeforeRetry } from '../api/patience.ts'
 import { wholeNumber, wrapError } from '../errors.ts'
 import type { SealedBatch, SubmittedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
+import type { Phase } from '../job/state.ts'
 import { DEFAULT_SETTLE_MS } from '../limits.ts'
 import { typed, type Stage } from '../stage.ts'
 import { deliver } from './deliver.ts'
@@ -247,13 +248,16 @@ export class Submit extends Transform {
   }
 }
 
-/** May a sealed batch go out now? Not while a batch of the same count has an unknown outcome: the count is its tag. */
+const WITHOUT_ANSWERS: ReadonlySet<Phase> = new Set(['sealed', 'armed', 'submitted'])
+
+/** May a sealed batch go out now? Not before one that primes the cache has ended; and not while a batch of the same count has an unknown outcome: the count is its tag. */
 function mayGo(job: Job, number: number, sending: ReadonlySet<number>): boolean {
   if (job.comparing) return false
   const { requests } = job.batch(number)
   let inFlight = 0
   for (const batch of job.state.batches.values()) {
     if (batch.number === number) continue
+    if (batch.primes && WITHOUT_ANSWERS.has(batch.phase)) return false
     const open = batch.phase === 'armed' || (batch.phase === 'sealed' && sending.has(batch.number))
     if (open && batch.requests === requests) return false
     if (open || batch.phase === 'submitted') inFlight += 1

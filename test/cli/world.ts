@@ -82,7 +82,7 @@ export interface Row {
     readonly batch_id: string | null
     readonly attempt: number
     readonly repeat?: true
-    readonly usage?: unknown
+    readonly usage?: Readonly<Record<string, unknown>>
     readonly stop_reason: string | null
     readonly error?: { readonly type: string; readonly message: string }
   }

@@ -20,6 +20,7 @@ import { fingerprintOf, jobForRun } from '../run-job.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
+import { cacheWarning } from '../../template/cache-minimum.ts'
 import { Tally } from '../tally.ts'
 import { duration } from '../values.ts'
 import { Ledger } from '../../money/ledger.ts'
@@ -47,7 +48,14 @@ export async function run(context: Context): Promise<Ending> {
       'CBS_OPTION',
       '--detach does not go with --emulate: emulated batches end with the command. Run `claude-batch-stream emulate` beside it, and name its URL with --base-url',
     )
+  if (settings.cache === 'prime' && flags.has('detach'))
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--detach does not go with --cache prime, which waits for its first answer; --cache alone does',
+    )
   const template = await templateOptions(settings, talk)
+  const warning = cacheWarning(template)
+  if (warning !== undefined) talk.say(`--cache: ${warning}`)
   return await withInput(context, settings, template, async (peeked, reading) => {
     if (flags.has('dry-run') || flags.text('show') !== undefined)
       return await dryRun(context, settings, template, peeked.stream, reading)
