@@ -40,5 +40,5 @@ export async function finish(
 
 export function sayNext(talk: Talk, { words, piped }: Next): void {
   const how = piped ? 'to continue, with the same input again' : 'to continue'
-  talk.must(`${how}: ${commandLine(words)}`)
+  talk.must(`${how}: ${commandLine(words)}`, { next: words })
 }

@@ -11,6 +11,7 @@ import type { CommandName } from './options.ts'
 import { print } from './print.ts'
 import { openWatch, type Watch } from './progress/watch.ts'
 import { Talk } from './talk.ts'
+import { earlyStyle, talkStyle } from './talk-style.ts'
 
 interface Entry {
   readonly takes: Takes
@@ -37,7 +38,7 @@ const ENTRIES: Readonly<Record<CommandName, Entry>> = {
 
 /** The program: words in, exit code out. All that it touches of the world comes in `io`. */
 export async function main(words: readonly string[], io: Io): Promise<number> {
-  const talk = new Talk(io.stderr, false, 0)
+  const talk = new Talk(io.stderr, false, 0, earlyStyle(words, io))
   // A stderr that is closed (nohup, a dead terminal) must not end a run; what stdout refuses comes back from its writes.
   // They stay on: an error can come after the last word is said.
   const ignore = (): void => {}
@@ -49,7 +50,7 @@ export async function main(words: readonly string[], io: Io): Promise<number> {
     return report(
       error,
       talk,
-      words.some(word => /^-v+$/.test(word)),
+      words.filter(word => word === '-v').length > 1 || words.includes('-vv'),
     )
   }
 }
@@ -90,7 +91,8 @@ async function perform(
   io: Io,
   words: readonly string[],
 ): Promise<number> {
-  const talk = new Talk(io.stderr, flags.has('quiet'), flags.count('verbose'))
+  const quiet = flags.has('quiet')
+  const talk = new Talk(io.stderr, quiet, flags.count('verbose'), talkStyle(flags, io))
   const stop = new AbortController()
   let signalled: keyof typeof SIGNALS | undefined
   let next = (): Next | undefined => undefined
@@ -102,8 +104,7 @@ async function perform(
       return stop.abort()
     }
     // A second one leaves at once, whatever is still being closed: the job is safe at any moment.
-    const following = next()
-    if (following) sayNext(talk, following)
+    end(SIGNALS[name], next())
     io.exit(SIGNALS[name])
   }
   for (const signal of Object.keys(SIGNALS)) io.on(signal as NodeJS.Signals, onSignal)
@@ -152,10 +153,11 @@ function report(error: unknown, talk: Talk, stacks: boolean): number {
   // `| head` closing the pipe is the end of the work; nobody wants to read about it.
   if (isClosedReader(error)) return code
   const message = error instanceof Error ? error.message : String(error)
-  talk.must(
-    `claude-batch-stream: ${message}${code === EXIT.bug ? ' (this is a bug: please report it)' : ''}`,
+  talk.fail(
+    code === EXIT.bug ? `${message} (this is a bug: please report it)` : message,
+    error instanceof BatchStreamError ? error.code : undefined,
+    stacks && error instanceof Error ? error.stack : undefined,
   )
-  if (stacks && error instanceof Error) talk.must(error.stack ?? '')
   return code
 }
 

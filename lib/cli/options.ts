@@ -502,6 +502,22 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Messages',
+    name: 'log-format',
+    arg: 'FORMAT',
+    fallback: 'text',
+    on: ALL,
+    help: 'text, or json: messages as JSON lines',
+  },
+  {
+    group: 'Messages',
+    name: 'color',
+    arg: 'WHEN',
+    fallback: 'auto',
+    on: ALL,
+    help: 'auto, always, never; NO_COLOR, FORCE_COLOR and TERM=dumb are heard',
+  },
+  {
+    group: 'Messages',
     name: 'quiet',
     short: 'q',
     on: ALL,

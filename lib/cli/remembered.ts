@@ -1,6 +1,7 @@
 import { BatchStreamError } from '../errors.ts'
 import { nodeDisk } from '../job/disk.ts'
 import { inspectJob, inspectJobs, type JobOnDisk } from '../job/inspect.ts'
+import { didYouMean } from '../nearest.ts'
 import type { Remembered } from './run-job.ts'
 import { isUnfinished } from './run-job.ts'
 
@@ -8,11 +9,13 @@ import { isUnfinished } from './run-job.ts'
 export async function jobNamed(dir: string, name: string | undefined): Promise<JobOnDisk> {
   if (name !== undefined) {
     const job = await inspectJob(nodeDisk, dir, name)
-    if (!job)
+    if (!job) {
+      const names = (await inspectJobs(nodeDisk, dir)).map(other => other.name)
       throw new BatchStreamError(
         'CBS_OPTION',
-        `there is no job ${name} in ${dir}; see \`claude-batch-stream list\``,
+        `there is no job ${name} in ${dir}${didYouMean(name, names)}; see \`claude-batch-stream list\``,
       )
+    }
     return job
   }
   const unfinished = (await inspectJobs(nodeDisk, dir)).filter(isUnfinished)

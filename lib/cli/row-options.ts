@@ -16,6 +16,7 @@ import { StreamTarget } from '../write/target.ts'
 import { textRow } from '../write/text.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
+import { forTerminal } from './shown.ts'
 import type { Talk } from './talk.ts'
 import { oneOf, wrongFlag } from './values.ts'
 
@@ -133,12 +134,13 @@ async function streamOf(path: string, io: Io, talk: Talk): Promise<StreamTarget>
   return new StreamTarget(stream)
 }
 
-/** A terminal that rows share with the line of progress, which goes before a row comes. */
+/** A terminal that rows share with the line of progress, which goes before a row comes. No answer may move its cursor. */
 function shared(terminal: Writable, talk: Talk): Writable {
   const stream = new Writable({
-    write(chunk: Buffer, encoding, done) {
+    write(chunk: Buffer, _encoding, done) {
       talk.clear()
-      terminal.write(chunk, encoding, done)
+      // Rows come whole, so no character is cut in two.
+      terminal.write(forTerminal(chunk.toString()), done)
     },
   })
   // Each write tells of its own failure.

@@ -1,24 +1,64 @@
 import type { Writable } from 'node:stream'
+import { printable, redacted } from './shown.ts'
 
-/** What is said on stderr. Nothing a record holds may move a terminal's cursor. */
+export interface TalkStyle {
+  /** Messages as JSON lines. */
+  readonly json?: boolean
+  readonly colour?: boolean
+  /** Texts that are never shown. */
+  readonly secrets?: readonly string[]
+}
+
+type Level = 'error' | 'warn' | 'info'
+
+/** What is said on stderr. Nothing a record holds may move a terminal's cursor, and no key is shown. */
 export class Talk {
   readonly #stderr: Writable
   readonly #quiet: boolean
+  readonly #style: TalkStyle
   readonly verbosity: number
   #lastWait = -Infinity
   /** The line of progress that stands on the terminal now. */
   #drawn: string | undefined
 
-  constructor(stderr: Writable, quiet: boolean, verbosity: number) {
+  constructor(stderr: Writable, quiet: boolean, verbosity: number, style: TalkStyle = {}) {
     this.#stderr = stderr
     this.#quiet = quiet
+    this.#style = style
     this.verbosity = verbosity
   }
 
-  /** Always said, also with -q: errors, and the command that continues. */
-  must(line: string): void {
+  /** Always said, also with -q: what must be known, and the command that continues. */
+  must(line: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    this.#write('warn', line, fields)
+  }
+
+  say(line: string): void {
+    if (!this.#quiet) this.#write('info', line)
+  }
+
+  /** Why the program ends. */
+  fail(message: string, code: string | undefined, stack: string | undefined): void {
+    if (this.#style.json)
+      return this.#write('error', message, { code: code ?? null, ...(stack && { stack }) })
+    const name = 'claude-batch-stream:'
+    const begin = this.#style.colour ? `\u001b[1;31m${name}\u001b[0m` : name
+    const end = this.verbosity > 0 && code !== undefined ? ` [${code}]` : ''
     this.clear()
-    this.#stderr.write(`${printable(line)}\n`)
+    this.#stderr.write(`${begin} ${this.#shown(message)}${end}\n`)
+    for (const line of stack?.split('\n') ?? []) this.#stderr.write(`    ${this.#shown(line)}\n`)
+  }
+
+  /** Said with -v. */
+  detail(line: string): void {
+    if (this.verbosity > 0) this.say(line)
+  }
+
+  /** A reason to wait, at most once a minute: an outage lasts hours. */
+  wait(line: string, now: number): void {
+    if (now - this.#lastWait < 60_000) return this.detail(line)
+    this.#lastWait = now
+    this.say(line)
   }
 
   /**
@@ -37,24 +77,15 @@ export class Talk {
     this.#drawn = undefined
   }
 
-  say(line: string): void {
-    if (!this.#quiet) this.must(line)
+  #shown(text: string): string {
+    return redacted(printable(text), this.#style.secrets)
   }
 
-  /** Said with -v. */
-  detail(line: string): void {
-    if (this.verbosity > 0) this.say(line)
+  #write(level: Level, line: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    this.clear()
+    const message = this.#shown(line)
+    const time = new Date().toISOString()
+    const said = this.#style.json ? JSON.stringify({ time, level, message, ...fields }) : message
+    this.#stderr.write(`${said}\n`)
   }
-
-  /** A reason to wait, at most once a minute: an outage lasts hours. */
-  wait(line: string, now: number): void {
-    if (now - this.#lastWait < 60_000) return this.detail(line)
-    this.#lastWait = now
-    this.say(line)
-  }
-}
-
-/** Without control characters, line breaks as blanks. */
-export function printable(text: string): string {
-  return text.replaceAll(/\s*[\r\n]+\s*/g, ' ').replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '')
 }

@@ -8,7 +8,7 @@ import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { stateDir } from '../state-dir.ts'
-import { printable } from '../talk.ts'
+import { printable } from '../shown.ts'
 
 /** Free space below which a large job will not fit. */
 const LOW_BYTES = 1e9

@@ -9,7 +9,7 @@ import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { stateDir } from '../state-dir.ts'
-import { printable } from '../talk.ts'
+import { printable } from '../shown.ts'
 
 /** Jobs on this machine, or the batches of the workspace. */
 export async function list(context: Context): Promise<Ending> {

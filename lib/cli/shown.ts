@@ -1,0 +1,25 @@
+/** Without control characters, line breaks as blanks. */
+export function printable(text: string): string {
+  return text.replaceAll(/\s*[\r\n]+\s*/g, ' ').replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '')
+}
+
+/** What a terminal may be given of a text of several lines: nothing in it moves the cursor but line breaks and tabs. */
+export function forTerminal(text: string): string {
+  return text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '')
+}
+
+/** Without keys: those that are known, what looks like one, and what an address holds before its host. */
+export function redacted(text: string, secrets: readonly string[] = []): string {
+  return secrets
+    .reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
+    .replaceAll(/\bsk-ant-[\w-]+/g, 'sk-ant-***')
+    .replaceAll(/(:\/\/)[^/\s@]+@/g, '$1***@')
+}
+
+/** The secrets of an environment. A short one could be part of any word. */
+export function secretsIn(env: Readonly<Record<string, string | undefined>>): string[] {
+  return ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN'].flatMap(name => {
+    const secret = env[name]?.trim() ?? ''
+    return secret.length < 8 ? [] : [secret]
+  })
+}

@@ -1,0 +1,120 @@
+import t from 'tap'
+import { forTerminal, redacted, secretsIn } from '../../lib/cli/shown.ts'
+import { wantsColour } from '../../lib/cli/talk-style.ts'
+import { Talk } from '../../lib/cli/talk.ts'
+import { Collected, csv, KEY, placeFor, run } from './world.ts'
+
+const ASK = ['-p', 'Say {{text}}', '--job', 'mood']
+
+t.test('keys are shown to nobody, known or not', async t => {
+  t.equal(
+    redacted(`a ${KEY}b, https://user:pass@proxy:80/x@y`),
+    'a sk-ant-***, https://***@proxy:80/x@y',
+  )
+  const secrets = secretsIn({ ANTHROPIC_API_KEY: 'of-a-gateway', ANTHROPIC_AUTH_TOKEN: 'short' })
+  t.same(secrets, ['of-a-gateway'])
+  t.equal(redacted('short of-a-gateway of-a-gateway', secrets), 'short *** ***')
+  const env = { ANTHROPIC_API_KEY: 'of-a-gateway' }
+  const ran = await run(['of-a-gateway'], { env })
+  t.match(ran.err, '"***" is not a command')
+})
+
+t.test('a terminal is given nothing that moves its cursor, neither rows nor messages', async t => {
+  const evil = '\u001b[2J\u009b1A\u0007x'
+  t.equal(forTerminal(`${evil}\t\n`), '[2J1Ax\t\n')
+  const place = await placeFor(t, { respond: () => `${evil}é\n` })
+  const stdout = Object.assign(new Collected(), { isTTY: true })
+  await place.run([...ASK, '--to', 'text'], { stdin: csv(1), stdout })
+  t.equal(stdout.text, '[2J1Axé\n\n')
+  const piped = await place.run([...ASK, '--fresh', '--to', 'text'], { stdin: csv(1) })
+  t.equal(piped.out, `${evil}é\n\n`, 'a pipe gets what the answer is')
+  const screen = Object.assign(new Collected(), { isTTY: true })
+  t.equal((await place.run(['status'], { stdout: screen })).code, 0)
+  t.match(screen.text, /^mood  finished/)
+})
+
+t.test('--log-format json gives each message as one object', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run([...ASK, '--log-format', 'json'], { stdin: csv(1) })
+  t.match(
+    ran.said.map(line => JSON.parse(line)),
+    [
+      { time: /^\d{4}-/, level: 'info', message: /^job mood: 1 rows/ },
+      { level: 'info', message: /^job mood: spent/ },
+    ],
+  )
+  const failed = await place.run([...ASK, '--log-format', 'json', '--fresh', '-p', '{{no}}'], {
+    stdin: csv(1),
+  })
+  t.match(JSON.parse(failed.said[0] ?? ''), { level: 'error', code: 'CBS_INPUT', message: /no/ })
+  const stopped = await place.run([...ASK, '--fresh', '--detach', '--log-format', 'json'], {
+    stdin: csv(1),
+  })
+  t.match(JSON.parse(stopped.said.at(-1) ?? ''), { level: 'warn', next: ['resume', 'mood'] })
+  const wrong = await run(['--log-format', 'json', '--nope'])
+  t.match(JSON.parse(wrong.err), { level: 'error', code: 'CBS_OPTION', message: /--nope/ })
+})
+
+t.test('the code of an error is said with -v, its stack only with -vv', async t => {
+  const words = ['-p', '{{no}}', '--emulate']
+  const of = async (...more: string[]): Promise<readonly string[]> =>
+    (await run([...words, ...more], { stdin: csv(1) })).said
+  t.equal((await of()).length, 1)
+  t.match((await of('-v')).at(-1), /\[CBS_INPUT\]$/)
+  t.match((await of('-vv')).join('\n'), /\[CBS_INPUT\]\n {4}BatchStreamError: .*\n {4,}at /)
+  t.equal((await run(['--nope', '-v'])).said.length, 1)
+  t.ok((await run(['--nope', '-vv'])).said.length > 2)
+  t.ok((await run(['--nope', '-v', '-v'])).said.length > 2)
+  const json = await of('-vv', '--log-format', 'json')
+  t.match(JSON.parse(json.at(-1) ?? ''), { code: 'CBS_INPUT', stack: /at / })
+  const loud = new Collected()
+  new Talk(loud, false, 2, { json: true }).fail('a bug', undefined, undefined)
+  t.match(JSON.parse(loud.text), { message: 'a bug', code: null })
+})
+
+t.test('colour is for terminals, unless somebody says otherwise', async t => {
+  const on = (env: Record<string, string>, isTTY?: boolean): boolean =>
+    wantsColour({
+      env,
+      stderr: Object.assign(new Collected(), isTTY === undefined ? {} : { isTTY }),
+    })
+  t.equal(on({}, true), true)
+  t.equal(on({}), false)
+  t.equal(on({ TERM: 'dumb' }, true), false)
+  t.equal(on({ NO_COLOR: '1', FORCE_COLOR: '1' }, true), false)
+  t.equal(on({ NO_COLOR: '' }, true), true)
+  t.equal(on({ FORCE_COLOR: '1' }), true)
+  t.equal(on({ FORCE_COLOR: '0' }, true), false)
+  for (const [when, begin] of [
+    ['always', '\u001b[1;31mclaude-batch-stream:\u001b[0m '],
+    ['never', 'claude-batch-stream: '],
+    ['auto', 'claude-batch-stream: '],
+  ] as const) {
+    const ran = await run(['-p', '{{no}}', '--emulate', '--color', when], { stdin: csv(1) })
+    t.ok(ran.err.startsWith(begin), when)
+  }
+  t.match(
+    (await run(['--emulate', '--color', 'red'])).err,
+    /--color must be one of auto, always, never/,
+  )
+})
+
+t.test('a job that is misspelt is asked back', async t => {
+  const place = await placeFor(t)
+  await place.run(ASK, { stdin: csv(1) })
+  t.match((await place.run(['results', 'moof'])).err, 'there is no job moof')
+  t.match((await place.run(['results', 'moof'])).err, 'did you mean "mood"?')
+})
+
+t.test('a second Ctrl-C says what continues, and leaves', async t => {
+  const place = await placeFor(t, { batchTimeMs: 60_000 })
+  const { world, ended } = place.start([...ASK, '--progress', 'json'], { stdin: csv(1) })
+  await new Promise<void>(done => {
+    world.stderr.on('told', () => world.stderr.text.includes('"submitted"') && done())
+  })
+  world.emit('SIGINT', 'SIGINT')
+  world.emit('SIGINT', 'SIGINT')
+  t.same(world.exits, [130])
+  t.match(world.stderr.text, 'to continue: claude-batch-stream resume mood')
+  t.equal((await ended).code, 130)
+})
