@@ -12,7 +12,7 @@ import { pushAll, typed, type Stage } from '../stage.ts'
 import { checkCustomId } from '../template/custom-id.ts'
 import { formatId } from './custom-id.ts'
 import { IdSet } from './id-set.ts'
-import { bytesAlone, chooseCount, isFull } from './policy.ts'
+import { bytesAlone, chooseCount, countsInUse, isFull } from './policy.ts'
 import { seenBefore } from './seen-before.ts'
 import type { Seen } from './seen.ts'
 import { recordOf, requestJson, written, type Written } from './written.ts'
@@ -45,6 +45,11 @@ export interface AggregateOptions {
    * @default false
    */
   readonly prime?: boolean
+  /**
+   * The first so many records go as a batch of their own, to be looked at before the rest is sent.
+   * @default none
+   */
+  readonly canary?: number
   /** The job to keep batches in; without it, that of the records, or a temporary one. */
   readonly job?: Job | undefined
   /**
@@ -63,6 +68,7 @@ export function aggregate(
 ): Stage<BatchRequest | RejectedRecord, SealedBatch> {
   wholeNumber('count', options.count ?? DEFAULT_REQUESTS, 1, MAX_REQUESTS)
   wholeNumber('bytes', options.bytes ?? DEFAULT_BODY_BYTES, 1, MAX_BODY_BYTES)
+  wholeNumber('canary', options.canary ?? 1, 1, Infinity)
   if (options.periodMs !== undefined) wholeNumber('periodMs', options.periodMs, 1, 2 ** 31 - 1)
   return typed(new Aggregate(options))
 }
@@ -91,8 +97,8 @@ export class Aggregate extends Transform {
     // One batch on either side: each may be hundreds of MB on disk.
     super({ writableObjectMode: true, readableObjectMode: true, readableHighWaterMark: 1 })
     const { count = DEFAULT_REQUESTS, bytes = DEFAULT_BODY_BYTES, attempt = 1, job } = options
-    const { dedupe = false, prime = false } = options
-    this.#options = { count, bytes, attempt, dedupe, prime }
+    const { dedupe = false, prime = false, canary = Infinity } = options
+    this.#options = { count, bytes, attempt, dedupe, prime, canary }
     this.#periodMs = options.periodMs
     if (job) this.#do(() => this.#begin(job))
   }
@@ -207,7 +213,7 @@ export class Aggregate extends Transform {
 
   /** A batch that has all its requests goes at once: the next record may be long in coming. */
   #isDone(): boolean {
-    return (this.#open?.requests ?? 0) >= this.#most
+    return (this.#open?.requests ?? 0) >= this.#most || this.#nextOrdinal === this.#options.canary
   }
 
   async #admit(job: Job, item: BatchRequest | RejectedRecord): Promise<number> {
@@ -222,7 +228,9 @@ export class Aggregate extends Transform {
   }
 
   async #newBatch(job: Job): Promise<BatchWriter> {
-    this.#most = this.#primes ? 1 : chooseCount(this.#options.count, countsInUse(job))
+    this.#most = this.#primes
+      ? 1
+      : chooseCount(this.#options.count, countsInUse(job.state.batches.values()))
     return await job.newBatch(this.#options.dedupe)
   }
 
@@ -303,13 +311,4 @@ export class Aggregate extends Transform {
 
 function problemOf(problem: Problem | undefined): Problem {
   return problem ?? { type: 'no_params', message: 'the request has no params' }
-}
-
-/** Counts of batches that the API may still be working on. */
-function countsInUse(job: Job): Set<number> {
-  const counts = new Set<number>()
-  for (const { phase, requests } of job.state.batches.values()) {
-    if (phase === 'sealed' || phase === 'armed' || phase === 'submitted') counts.add(requests)
-  }
-  return counts
 }

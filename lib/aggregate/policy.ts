@@ -1,5 +1,6 @@
 import { MAX_REQUESTS } from '../limits.ts'
 import { BETWEEN_BYTES, FRAME_BYTES } from '../job/batch-files.ts'
+import type { BatchState } from '../job/state.ts'
 
 /** How large a batch may get. */
 export interface BatchLimits {
@@ -35,4 +36,13 @@ export function bytesAlone(request: number): number {
 export function chooseCount(most: number, taken: ReadonlySet<number>): number {
   for (let count = most; count > most / 2; count--) if (!taken.has(count)) return count
   return most
+}
+
+/** Counts of batches that the API may still be working on. */
+export function countsInUse(batches: Iterable<BatchState>): Set<number> {
+  const counts = new Set<number>()
+  for (const { phase, requests } of batches) {
+    if (phase === 'sealed' || phase === 'armed' || phase === 'submitted') counts.add(requests)
+  }
+  return counts
 }

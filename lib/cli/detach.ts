@@ -44,6 +44,7 @@ export async function detach(
     talk.say('the queue is full; `resume` sends the rest')
   }
   await print(io.stdout, `${job.name}\n`)
-  endIfStopped(work)
+  await endIfStopped(work)
+  if (work.canary?.isHeld) talk.say('the rest waits for the canary: `resume` sends it')
   return { code: EXIT.answered, next: { words: ['resume', job.name, ...context.placeFlags] } }
 }

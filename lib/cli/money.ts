@@ -39,16 +39,27 @@ export function mustHavePrice(settings: Settings): void {
   throw new BatchStreamError('CBS_OPTION', `--max-cost cannot be kept: ${priceUnknown([model])}`)
 }
 
-/** Says where the job stands and ends the run, if its cap has stopped it. */
-export function endIfStopped({ cap, talk, job, ledger, settings }: Work, tally?: Tally): void {
-  if (cap?.stopped === undefined) return
+/** Says where the job stands and ends the run, if its cap or its canary has stopped it. */
+export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
+  const { cap, canary, talk, job, ledger, settings } = work
+  const isFailed = canary?.stopped !== undefined
+  if (cap?.stopped === undefined && !isFailed) return
   if (tally && ledger) {
     talk.say(`job ${job.name}: ${tally}, of ${job.records.count} records`)
     talk.say(costLine(job, ledger, settings))
   }
+  if (isFailed) {
+    // Told first and noted then: who dies between the two is told again.
+    talk.must(`canary: ${canary.stopped}`)
+    await job.note({ type: 'warned', at: job.clock.now() }, true)
+    throw new BatchStreamError(
+      'CBS_STOPPED',
+      'the canary failed, so nothing more is sent; to go on all the same, resume',
+    )
+  }
   throw new BatchStreamError(
     'CBS_STOPPED',
-    `${cap.stopped}; nothing more is sent. A higher --max-cost goes on`,
+    `${cap?.stopped}; nothing more is sent. A higher --max-cost goes on`,
   )
 }
 

@@ -271,6 +271,13 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Batches',
+    name: 'canary',
+    arg: 'N',
+    on: RUN,
+    help: 'send the first N records alone; the rest waits for their answers (exit 4 if there is none)',
+  },
+  {
+    group: 'Batches',
     name: 'concurrency',
     short: 'c',
     arg: 'N|auto',

@@ -33,7 +33,7 @@ export interface Remembered {
 
 /** What decides that a command is the same: its settings and the first record. */
 export function fingerprintOf(settings: Settings, first: SourceRecord | undefined): string {
-  const { maxInvalid: _, price: __, maxCost: ___, ...deciding } = settings
+  const { maxInvalid: _, price: __, maxCost: ___, canary: ____, ...deciding } = settings
   return createHash('sha256')
     .update(JSON.stringify(deciding))
     .update(first?.raw ?? '')

@@ -54,6 +54,7 @@ export interface Settings {
   readonly batchBytes: number
   readonly batchWaitMs?: number
   readonly dedupe?: boolean
+  readonly canary?: number
   readonly retries: number
   readonly responseField: string
   readonly metaField: string
@@ -104,6 +105,7 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
       DEFAULT_BODY_BYTES,
     batchWaitMs: optional('batch-wait', (flag, text) => duration(flag, text, 1)),
     dedupe: flags.has('dedupe') || undefined,
+    canary: optional('canary', (flag, text) => whole(flag, text, 1)),
     retries: optional('retries', (flag, text) => whole(flag, text, 0, 1000)) ?? 2,
     responseField: flags.text('response-field') ?? 'response',
     metaField: flags.text('meta-field') ?? '_batch',

@@ -16,6 +16,7 @@ import type { Result } from '../results/result.ts'
 import { retry } from '../retry/retry.ts'
 import { attachedFile } from '../parse/files.ts'
 import type { Stage } from '../stage.ts'
+import type { Canary } from '../submit/canary.ts'
 import { submit } from '../submit/submit.ts'
 import type { TemplateOptions } from '../template/options.ts'
 import { attachFiles, type AttachOptions } from '../template/attach.ts'
@@ -76,6 +77,8 @@ export interface Work {
   readonly ask?: (result: Result) => boolean
   /** What it may cost at most. */
   readonly cap?: Cap | undefined
+  /** What holds it back until its first records are answered. */
+  readonly canary?: Canary | undefined
   /** The books that every answer is entered into. */
   readonly ledger?: Ledger
   /** Told when the API's queue takes no more for now. */
@@ -130,7 +133,7 @@ export function submitting(
   work: Work,
   attempt: number,
 ): Stage<SourceRecord, ReturnType<Job['submittedBatch']>> {
-  const { settings, job, talk, pace, client, cap } = work
+  const { settings, job, talk, pace, client, cap, canary } = work
   const { batchSize: count, batchBytes: bytes, batchWaitMs: periodMs, maxInvalid } = settings
   const { dedupe } = settings
   const { attach, ...plain } = work.template
@@ -147,13 +150,16 @@ export function submitting(
           preflight(client, why => talk.detail(`preflight skipped: ${why}`)),
         )
       : asked
-  const wanted = cap ? chain(untilStopped(cap), proven) : proven
+  const isStopped = (): boolean =>
+    cap?.stopped !== undefined || canary?.stopped !== undefined || canary?.isHeld === true
+  const wanted = cap || canary ? chain(untilStopped(isStopped), proven) : proven
   const onWait = waits(work)
   const gathered = aggregate({
     ...{ job, count, bytes, attempt },
     dedupe: dedupe ?? false,
     prime: settings.cache === 'prime',
     ...(periodMs !== undefined && { periodMs }),
+    ...(attempt === 1 && settings.canary !== undefined && { canary: settings.canary }),
   })
   const sent = submit({
     client,
@@ -161,7 +167,8 @@ export function submitting(
     settleMs: pace.settleMs,
     onWait,
     ...(work.onBusy && { onBusy: work.onBusy }),
-    admit: cap && ((batch, signal) => cap.admit(batch, signal)),
+    admit: async (batch, signal) =>
+      (await (canary?.admit(batch, signal) ?? true)) && (await (cap?.admit(batch, signal) ?? true)),
     ownedElsewhere: () => ownedElsewhere(work),
   })
   if (attempt > 1 || attach === undefined) return chain(wanted, gathered, sent)
@@ -176,7 +183,7 @@ export function asking(work: Work): Stage<SourceRecord, Result> {
     work.ledger
       ? chain(submitting(work, attempt), fetching(work), counted(work.ledger))
       : chain(submitting(work, attempt), fetching(work))
-  const first = work.wary ? chain(through(1), firstBatch(job)) : through(1)
+  const first = work.wary && !work.canary ? chain(through(1), firstBatch(job)) : through(1)
   return chain(
     first,
     retry({ job, attempts: settings.retries, through, ...(work.ask && { ask: work.ask }) }),

@@ -53,6 +53,8 @@ export type JobEvent =
   | { readonly type: 'split'; readonly number: number; readonly into: readonly Sealed[] }
   /** The most that it can cost, in femtodollars: kept free under a cap until its result set is here. */
   | { readonly type: 'reserved'; readonly number: number; readonly amount: string }
+  /** The user was told that the canary failed; who goes on with the job now has chosen to. */
+  | { readonly type: 'warned'; readonly at: number }
   /** Its last byte may go out from now on. `serverAt` is the API's own clock, where an answer has told it. */
   | {
       readonly type: 'armed'

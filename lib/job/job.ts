@@ -10,6 +10,7 @@ import type { Journal } from './journal.ts'
 import type { Lock } from './lock.ts'
 import { Records, type RecordReader } from './records.ts'
 import type { RunEvent, Told } from './run-event.ts'
+import { compareByRecord } from '../order/earliest.ts'
 import { apply, type BatchState, type JobState } from './state.ts'
 
 /** What a job is opened with; `open.ts` puts it together. */
@@ -232,14 +233,14 @@ export class Job {
 
   /**
    * Batches of one attempt that are to be gone on with. Those whose results are here come first, in the order they came;
-   * what is to be sent comes last, since it may have to wait for the end of what is in flight.
+   * what is to be sent comes last, since it may have to wait for the end of what is in flight, the earliest records first.
    */
   batchesOf(attempt: number): BatchState[] {
     const rank = ({ phase, fetchOrder }: BatchState): number =>
       fetchOrder ?? (phase === 'sealed' ? Infinity : Number.MAX_SAFE_INTEGER)
     return [...this.#state.batches.values()]
       .filter(batch => batch.attempt === attempt && batch.phase !== 'void')
-      .sort((a, b) => (rank(a) === rank(b) ? a.number - b.number : rank(a) - rank(b)))
+      .sort((a, b) => (rank(a) === rank(b) ? compareByRecord(a, b) : rank(a) - rank(b)))
   }
 
   path(number: number, what: Parameters<typeof batchPath>[2]): string {

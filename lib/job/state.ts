@@ -39,6 +39,8 @@ export interface JobState {
     readonly errors: number
   }
   readonly fetches: number
+  /** Whether the user was told that the canary failed. */
+  readonly warned: boolean
   readonly finished: boolean
 }
 
@@ -75,6 +77,8 @@ export function apply(state: JobState | undefined, event: JobEvent): JobState {
       )
     case 'reserved':
       return move(state, event.number, ['sealed'], { reserved: event.amount })
+    case 'warned':
+      return { ...state, warned: true }
     case 'armed':
       return move(state, event.number, ['sealed'], {
         phase: 'armed',
@@ -129,6 +133,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
     batches: new Map(),
     output: { files: { out: null, errors: null }, out: 0, errors: 0 },
     fetches: 0,
+    warned: false,
     finished: false,
   }
 }

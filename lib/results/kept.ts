@@ -2,17 +2,22 @@ import { createReadStream } from 'node:fs'
 import type { EndedBatch } from '../flow.ts'
 import { batchPath } from '../job/batch-files.ts'
 import { nodeDisk } from '../job/disk.ts'
+import type { AnswerCheck } from '../schema/answer-check.ts'
 import { Result } from './result.ts'
 import { Splitter } from './split.ts'
 
 /** The answers in a kept result set, read from its file alone: each knows its own line, and neither record nor batch. */
-export async function* keptResults(folder: string, number: number): AsyncGenerator<Result> {
+export async function* keptResults(
+  folder: string,
+  number: number,
+  check?: AnswerCheck,
+): AsyncGenerator<Result> {
   const path = batchPath(folder, number, 'results')
   if ((await nodeDisk.look(path)) === undefined) return
   for await (const raw of linesOf(path)) {
     // Only the line itself is ever read of it.
     const batch = {} as EndedBatch
-    yield new Result({ batch, customId: null, record: undefined, raw, last: false })
+    yield new Result({ batch, customId: null, record: undefined, raw, last: false, check })
   }
 }
 

@@ -12,6 +12,7 @@ import { isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options
 import { remember, type Remembered } from '../run-job.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { maxInvalidOf, moneyIn } from '../settings.ts'
+import { canaryFor } from '../canary-for.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { Tally } from '../tally.ts'
@@ -47,12 +48,14 @@ export async function resume(context: Context): Promise<Ending> {
       ? undefined
       : await openInput({ settings, cwd: known.cwd, io, talk, reading, signal })
     const ordered = rows.order === 'input'
-    const cap = capFor(job, settings, !flags.has('detach'))
+    const drains = !flags.has('detach')
+    const cap = capFor(job, settings, drains)
+    const canary = canaryFor(job, settings, drains)
     const ledger = new Ledger(pricesOf(settings))
     const { columns } = known
     const table = isTable(rows) ? columns : undefined
     const work: Work = {
-      ...{ settings, pace, job, client, talk, template, ordered, table, ledger, cap },
+      ...{ settings, pace, job, client, talk, template, ordered, table, ledger, cap, canary },
       stateDir: dir,
     }
     follow(context, work)
@@ -68,7 +71,7 @@ export async function resume(context: Context): Promise<Ending> {
     const out = await openRows(parts, io, talk, one => tally.add(one))
     if (records) await pipeline(records, keep({ job }), asking(work), out, { signal })
     else await pipeline(job.uncovered(), asking(work), out, { signal })
-    endIfStopped(work, tally)
+    await endIfStopped(work, tally)
     const ending = await finish(job, tally, talk, context.placeFlags)
     talk.say(costLine(job, ledger, settings))
     if (reading.broken) throw reading.broken

@@ -63,7 +63,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
       return undefined
     })
     await pipeline(job.uncovered(), asking(work), onlyNew, out, { signal })
-    endIfStopped(work, tally)
+    await endIfStopped(work, tally)
     await endRetry(job)
     say(context, job, tally, counted)
     talk.say(costLine(job, ledger, settings))

@@ -18,6 +18,7 @@ import { follow } from '../progress/follow.ts'
 import { columnsOf, isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
 import { fingerprintOf, jobForRun } from '../run-job.ts'
 import { settingsOf, type Settings } from '../settings.ts'
+import { canaryFor } from '../canary-for.ts'
 import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { cacheWarning } from '../../template/cache-minimum.ts'
@@ -94,11 +95,13 @@ async function ask(
     try {
       const ordered = rows.order === 'input'
       const ledger = new Ledger(pricesOf(settings))
-      const cap = capFor(job, settings, !flags.has('detach'))
+      const drains = !flags.has('detach')
+      const cap = capFor(job, settings, drains)
+      const canary = canaryFor(job, settings, drains)
       const { columns } = remembered
       const table = isTable(rows) ? columns : undefined
       const work: Work = {
-        ...{ settings, job, client, talk, template, ordered, table, ledger, cap },
+        ...{ settings, job, client, talk, template, ordered, table, ledger, cap, canary },
         // Emulated batches end soon, and looking costs nothing.
         pace: place.emulator ? { ...pace, pollMs: pace.pollMs ?? EMULATED_POLL_MS } : pace,
         stateDir: place.dir,
@@ -116,7 +119,7 @@ async function ask(
       }
       const out = await openRows(parts, io, talk, one => tally.add(one))
       await pipeline(stream, keep({ job }), asking(work), out, { signal })
-      endIfStopped(work, tally)
+      await endIfStopped(work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)
       if (place.lasts) talk.say(costLine(job, ledger, settings))
       if (reading.broken) throw reading.broken

@@ -1,0 +1,14 @@
+import type { Job } from '../job/job.ts'
+import { answerCheck } from '../schema/answer-check.ts'
+import { Canary } from '../submit/canary.ts'
+import type { Settings } from './settings.ts'
+
+/** What holds a job back until its first records are answered, where that was asked for. */
+export function canaryFor(
+  job: Job,
+  { canary: records, schema }: Settings,
+  drains: boolean,
+): Canary | undefined {
+  if (records === undefined) return undefined
+  return new Canary({ job, records, drains, check: schema && answerCheck(schema) })
+}

@@ -1,0 +1,57 @@
+import t from 'tap'
+import { csv, nextWords, placeFor } from './world.ts'
+
+const ASK = ['-p', 'Say {{text}}', '--batch-size', '20', '--job', 'j', '--canary', '3']
+const FAILING = {
+  respond: () => ({ error: { type: 'invalid_request_error', message: 'no such' } }),
+}
+
+t.test('the first records go as a batch of their own', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run(ASK, { stdin: csv(40) })
+  t.equal(ran.code, 0)
+  t.equal(ran.rows.length, 40)
+  t.equal(place.emulator.ledger.batches()[0]?.requests, 3)
+})
+
+t.test('a canary that fails ends the run, and to go on is a choice', async t => {
+  const place = await placeFor(t, FAILING)
+  const ran = await place.run(ASK, { stdin: csv(40) })
+  t.equal(ran.code, 4)
+  t.equal(ran.rows.length, 3, 'what it was told is in the output')
+  t.match(ran.err, /^canary: none of the first 3 records was answered \(errored: no such\)$/m)
+  t.match(ran.err, /the canary failed, so nothing more is sent; to go on all the same, resume$/m)
+  t.match(nextWords(ran).slice(0, 2), ['resume', 'j'])
+  t.match(await place.emulator.ledger.totals(), { accepted: 3 })
+  const rest = await place.again(ran)
+  t.equal(rest.code, 3)
+  t.equal(rest.rows.length, 40)
+  t.match(await place.emulator.ledger.totals(), { accepted: 40, acceptedTwice: 0 })
+})
+
+t.test('an input of a canary alone has nothing to hold back', async t => {
+  const place = await placeFor(t, FAILING)
+  const ran = await place.run(ASK, { stdin: csv(3) })
+  t.equal(ran.code, 3)
+})
+
+t.test('a run that detaches sends the canary; resume waits for it and sends the rest', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run([...ASK, '--detach'], { stdin: csv(40) })
+  t.equal(ran.code, 0)
+  t.match(ran.err, 'the rest waits for the canary: `resume` sends it')
+  t.match(await place.emulator.ledger.totals(), { accepted: 3 })
+  const rest = await place.run(['resume', 'j'])
+  t.equal(rest.code, 0)
+  t.equal(rest.rows.length, 40)
+  t.match(await place.emulator.ledger.totals(), { accepted: 40, acceptedTwice: 0 })
+})
+
+t.test('it goes with a cap', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run([...ASK, '--max-cost', '1'], { stdin: csv(40) })
+  t.equal(ran.rows.length, 40)
+  const none = await place.run([...ASK, '--canary', '0'], { stdin: csv(1) })
+  t.equal(none.code, 2)
+  t.match(none.err, /--canary must be a whole number of at least 1/)
+})
