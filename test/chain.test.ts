@@ -66,7 +66,9 @@ void t.test('destroying the whole ends each stage', async t => {
   const whole = chain(...stages)
   whole.on('error', () => {})
   whole.destroy(new Error('enough'))
-  await new Promise(resolve => setTimeout(resolve, 10))
+  // A stage that stayed open would leave the test hanging here.
+  for (const one of stages)
+    if (!one.closed) await new Promise(resolve => one.once('close', resolve))
   t.same(
     stages.map(stream => stream.destroyed),
     [true, true],

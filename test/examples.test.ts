@@ -10,6 +10,9 @@ const program = join(root, 'dist/bin/claude-batch-stream.js')
 const DOCUMENTS = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)]
 const REVIEWS = 'id,review\n1,Broke after a day\n2,"Great, ""really"""\n3,"Ça va,\nmerci"\n'
 
+/** What a program may take at most, on the slowest machine. */
+const LONGEST_MS = 120_000
+
 interface Ran {
   readonly code: number
   readonly out: string
@@ -22,9 +25,10 @@ function run(command: string, words: readonly string[], options: ExecFileOptions
     const child = execFile(
       'env',
       ['-u', 'NODE_OPTIONS', command, ...words],
-      { ...options, maxBuffer: 2 ** 26, encoding: 'utf8' },
+      { ...options, maxBuffer: 2 ** 26, encoding: 'utf8', timeout: LONGEST_MS },
       (error, out, err) => {
-        resolve({ code: error ? Number(error.code ?? 1) : 0, out: String(out), err: String(err) })
+        const hung = error?.killed ? `\nit did not end within ${LONGEST_MS / 1000} s` : ''
+        resolve({ code: error ? Number(error.code ?? 1) : 0, out: String(out), err: err + hung })
       },
     )
     child.stdin?.end()

@@ -7,6 +7,9 @@ import type { Test } from 'tap'
 import { main } from '../../lib/cli/main.ts'
 import type { Io } from '../../lib/cli/io.ts'
 import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/emulator/index.ts'
+import { within } from '../support/waiting.ts'
+
+export { until } from '../support/waiting.ts'
 
 /** A key that no output may hold. */
 export const KEY = 'sk-ant-test-4f9c1e77b2d84a6f'
@@ -90,8 +93,15 @@ export interface Row {
 
 /** Runs the program in this process. */
 export async function run(words: readonly string[], options: WorldOptions = {}): Promise<Ran> {
-  const world = new World(options)
-  const code = await main(words, world)
+  return await runIn(new World(options), words)
+}
+
+/** The same in a world that a test holds; a run that hangs is told to stop, and is an error with its last words. */
+export async function runIn(world: World, words: readonly string[]): Promise<Ran> {
+  const code = await within(main(words, world), () => {
+    world.emit('SIGTERM', 'SIGTERM')
+    return `claude-batch-stream ${words.join(' ')}; it said: ${world.stderr.text}`
+  })
   return seen(world, code)
 }
 
@@ -165,7 +175,7 @@ export async function placeFor(
     const [command, flags] = at === -1 ? [words, []] : [words.slice(0, at), words.slice(at)]
     const world = new World({ env, ...more })
     const all = [...command, ...flagsFor(command[0] ?? 'run', where), ...flags]
-    return { world, ended: main(all, world).then(code => seen(world, code)) }
+    return { world, ended: runIn(world, all) }
   }
   return {
     emulator,
@@ -199,15 +209,6 @@ export function everythingIn(folder: string): string {
 /** A source that gives what it is fed, when it is fed. */
 export function tap(): PassThrough {
   return new PassThrough()
-}
-
-/** Resolves when something holds, which is looked at again and again; what never comes is an error. */
-export async function until(condition: () => boolean): Promise<void> {
-  const late = Date.now() + 60_000
-  while (!condition()) {
-    if (Date.now() > late) throw new Error(`this never came: ${condition}`)
-    await new Promise(resolve => setTimeout(resolve, 5))
-  }
 }
 
 export function csv(rows: number): string {

@@ -1,9 +1,9 @@
 // Runs the program that `npm run build` has made, as a process of its own.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { resolve } from 'node:path'
-import { text } from 'node:stream/consumers'
 import type { Test } from 'tap'
-import { KEY, until, type Place } from '../cli/world.ts'
+import { KEY, type Place } from '../cli/world.ts'
+import { until, within } from '../support/waiting.ts'
 
 export const PROGRAM = resolve('dist/bin/claude-batch-stream.js')
 export const ASK = ['-p', 'Say {{text}}', '--poll', '10ms', '--settle', '200ms']
@@ -17,6 +17,7 @@ export interface Ended {
 
 export interface Running {
   readonly child: ChildProcess
+  /** Its end; who waits for one that does not come is told what it said. */
   readonly ended: Promise<Ended>
   /** Resolves when something holds; a program that ends before is an error, with its last words. */
   until(condition: () => boolean): Promise<void>
@@ -33,20 +34,27 @@ export function start(t: Test, words: readonly string[], stdin?: string): Runnin
   t.teardown(() => child.kill('SIGKILL'))
   child.stdin.on('error', () => {})
   if (stdin !== undefined) child.stdin.end(stdin)
-  const ended = ending(child)
-  const early = ended.then(({ code, err }) => {
+  const told = { out: '', err: '' }
+  child.stdout.setEncoding('utf8').on('data', data => (told.out += data))
+  child.stderr.setEncoding('utf8').on('data', data => (told.err += data))
+  const closed = new Promise<Ended>(done =>
+    child.once('close', code => done({ code, ...told, said: told.err.split('\n').slice(0, -1) })),
+  )
+  const early = closed.then(({ code, err }) => {
     throw new Error(`it ended before, with ${code}: ${err}`)
   })
   // Of use only to who waits for something.
   early.catch(() => {})
-  return { child, ended, until: condition => Promise.race([until(condition), early]) }
-}
-
-async function ending(child: ReturnType<typeof spawn>): Promise<Ended> {
-  const streams = [child.stdout, child.stderr].map(stream => (stream ? text(stream) : ''))
-  const code = await new Promise<number | null>(done => child.once('close', done))
-  const [out = '', err = ''] = await Promise.all(streams)
-  return { code, out, err, said: err.split('\n').slice(0, -1) }
+  return {
+    child,
+    get ended() {
+      return within(closed, () => {
+        child.kill('SIGKILL')
+        return `claude-batch-stream ${words.join(' ')}; it said: ${told.err}`
+      })
+    },
+    until: condition => Promise.race([until(condition), early]),
+  }
 }
 
 /** The flags that say where a place is. */

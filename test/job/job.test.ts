@@ -1,6 +1,7 @@
 import t from 'tap'
 import { askedAfter, answeredAfter } from '../../lib/job/asked.ts'
 import { openFor, record, watched } from '../support/jobs.ts'
+import { untilIdle } from '../support/virtual-clock.ts'
 
 const sealed = (number: number, more: object = {}) => ({
   type: 'sealed' as const,
@@ -95,7 +96,8 @@ void t.test(
     const sealing = job.seal(part)
     for (const n of [1, 2]) await job.admit(record({ n }))
     const completing = job.complete()
-    setTimeout(finish, 20)
+    // The second has had its chance by then.
+    void untilIdle().then(finish)
     await Promise.all([sealing, completing])
     t.same(job.state.kept, { records: 3, bytes: job.records.bytes, complete: true })
     await job.close()

@@ -9,6 +9,7 @@ import { nodeDisk } from '../../lib/job/disk.ts'
 import { sendBody, type Sending } from '../../lib/submit/send-body.ts'
 import { submit } from '../../lib/submit/submit.ts'
 import { openFor } from '../support/jobs.ts'
+import { untilIdle } from '../support/virtual-clock.ts'
 import { ask, asks, journalOf, makeWorld, run } from '../support/world.ts'
 
 void t.test('a body is sent whole, its last byte after it was armed', async t => {
@@ -136,11 +137,15 @@ for (const [status, code] of [
       let creates = 0
       let begun = (): void => {}
       const arming = new Promise<void>(resolve => (begun = resolve))
+      let answer = (): void => {}
+      const answered = new Promise<void>(resolve => (answer = resolve))
       const note = job.note.bind(job)
       job.note = async (event, durable) => {
         if (event.type === 'armed') {
           begun()
-          await new Promise(resolve => setTimeout(resolve, 30))
+          await answered
+          // By now the answer has come through the client to whoever waits for it.
+          await untilIdle()
         }
         await note(event, durable)
       }
@@ -152,6 +157,7 @@ for (const [status, code] of [
         await body.next()
         body.next().catch(() => {})
         await arming
+        answer()
         return Response.json({ type: 'error', error: { type: 'e', message: 'early' } }, { status })
       }
       const client = new Anthropic({
