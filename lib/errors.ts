@@ -49,8 +49,12 @@ export class BatchStreamError extends Error {
 /** Gives an error of ours back as it is and wraps any other under `code`, so that nothing foreign leaves a stage. */
 export function wrapError(code: ErrorCode, what: string, cause: unknown): BatchStreamError {
   if (cause instanceof BatchStreamError) return cause
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new BatchStreamError(code, `${what}: ${why}`, { cause })
+  return new BatchStreamError(code, `${what}: ${messageOf(cause)}`, { cause })
+}
+
+/** What anything that was thrown says. */
+export function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
 }
 
 /** The message of a wrong option: what it is, what it must be, and what was given. */

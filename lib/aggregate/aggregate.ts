@@ -4,7 +4,7 @@
 import { Transform, type TransformCallback } from 'node:stream'
 import { BatchStreamError, wholeNumber, wrapError } from '../errors.ts'
 import type { BatchRequest, Problem, RejectedRecord, SealedBatch, SourceRecord } from '../flow.ts'
-import type { BatchWriter } from '../job/batch-files.ts'
+import { chosenIdsOf, type BatchWriter } from '../job/batch-files.ts'
 import type { Job } from '../job/job.ts'
 import { temporaryJob } from '../job/open.ts'
 import { DEFAULT_BODY_BYTES, DEFAULT_REQUESTS, MAX_BODY_BYTES, MAX_REQUESTS } from '../limits.ts'
@@ -163,10 +163,8 @@ export class Aggregate extends Transform {
     this.#job = job
     const { attempt, dedupe, prime } = this.#options
     const known = job.batchesOf(attempt)
-    for (const batch of known) {
-      const ids = (await job.disk.readWhole(job.path(batch.number, 'ids')))?.toString('utf8') ?? ''
-      for (const [, id] of ids.matchAll(/^\d+ (.*)$/gm)) this.#ids.add(id ?? '')
-    }
+    for (const { number } of known)
+      for (const [id] of await chosenIdsOf(job, number)) this.#ids.add(id)
     this.#primes = prime && attempt === 1 && known.length === 0
     if (dedupe) this.#seen = await seenBefore(job, attempt)
     if (attempt === 1) this.#nextOrdinal = this.#skipBelow = job.firstUncovered
@@ -213,7 +211,8 @@ export class Aggregate extends Transform {
 
   /** A batch that has all its requests goes at once: the next record may be long in coming. */
   #isDone(): boolean {
-    return (this.#open?.requests ?? 0) >= this.#most || this.#nextOrdinal === this.#options.canary
+    if (this.#nextOrdinal === this.#options.canary) return true
+    return this.#open !== undefined && this.#open.requests >= this.#most
   }
 
   async #admit(job: Job, item: BatchRequest | RejectedRecord): Promise<number> {

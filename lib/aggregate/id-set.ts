@@ -18,14 +18,13 @@ export class IdSet {
 
   #put(digest: bigint): boolean {
     const mask = this.#slots.length - 1
-    for (let at = Number(digest & 0xffffffffn) & mask; ; at = (at + 1) & mask) {
-      const here = this.#slots[at]
-      if (here === digest) return false
-      if (here === 0n) {
-        this.#slots[at] = digest
-        return true
-      }
+    let at = Number(digest & 0xffffffffn) & mask
+    while (this.#slots[at] !== 0n) {
+      if (this.#slots[at] === digest) return false
+      at = (at + 1) & mask
     }
+    this.#slots[at] = digest
+    return true
   }
 
   #grow(): void {

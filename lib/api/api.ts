@@ -160,7 +160,8 @@ export class Api {
   async #read<T>(call: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
     const { clock } = this.#job
     const began = clock.elapsed()
-    for (let failures = 1; ; failures++) {
+    let failures = 0
+    for (;;) {
       try {
         return await this.#withDeadline(ask)
       } catch (cause) {
@@ -169,6 +170,7 @@ export class Api {
         await this.hear(cause)
         const failure = failureOf(cause, this.#job.serverTime.now() ?? clock.now())
         if (failure.kind === 'gone') return undefined
+        failures += 1
         const trouble = {
           failures,
           forMs: clock.elapsed() - began,

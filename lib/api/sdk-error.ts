@@ -1,3 +1,5 @@
+import { messageOf } from '../errors.ts'
+
 /**
  * What is read of an error that the SDK throws. It is known by its shape and not by its class: the client is the user's, and
  * may come from another copy of the SDK than ours.
@@ -21,6 +23,6 @@ export class BrokenBody extends Error {
   override readonly name = 'BrokenBody'
 
   constructor(cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    super(messageOf(cause), { cause })
   }
 }

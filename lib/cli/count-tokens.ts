@@ -43,7 +43,8 @@ export async function countTokens(
   }
   const began = systemClock.elapsed()
   let known = false
-  for (let failures = 1; ; failures++) {
+  let failures = 0
+  for (;;) {
     try {
       const { input_tokens: tokens } = await client.messages.countTokens(body, options)
       return { tokens }
@@ -51,6 +52,7 @@ export async function countTokens(
       if (signal.aborted) throw signal.reason
       const failure = failureOf(cause, systemClock.now())
       known ||= failure.status !== null
+      failures += 1
       const forMs = systemClock.elapsed() - began
       const waitMs = waitBeforeRetry(failure, { failures, forMs, known, random: Math.random() })
       if (waitMs === null) return settled(failure)

@@ -1,4 +1,4 @@
-import { Command, CommanderError, Option } from 'commander'
+import { Command, type CommanderError, Option } from 'commander'
 import { BatchStreamError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
 import { optionsOf, type CommandName, type OptionSpec } from './options.ts'
@@ -30,7 +30,8 @@ export function parseFlags(
   try {
     program.parse([...words], { from: 'user' })
   } catch (cause) {
-    throw cause instanceof CommanderError ? unknownWord(cause, specs) : cause
+    // With exitOverride() it throws nothing else.
+    throw unknownWord(cause as CommanderError, specs)
   }
   const given = program.opts<Record<string, string | readonly string[] | boolean>>()
   const args = program.args
@@ -95,8 +96,7 @@ function keyOf(name: string): string {
 }
 
 function unknownWord(cause: CommanderError, specs: readonly OptionSpec[]): BatchStreamError {
-  const flag = /'--([^'=]+)[='].*|'--([^'=]+)'/.exec(cause.message)
-  const name = flag?.[1] ?? flag?.[2]
+  const name = /'--([^'=]+)/.exec(cause.message)?.[1]
   const names = specs.map(spec => (spec.negative ? `no-${spec.name}` : spec.name))
   const hint =
     cause.code === 'commander.unknownOption' && name !== undefined ? didYouMean(name, names) : ''

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError, messageOf } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
 import type { Context } from './context.ts'
 import { EXIT, exitCodeOf, isClosedReader, isResumable, SIGNALS } from './exit-code.ts'
@@ -58,12 +58,8 @@ export async function main(words: readonly string[], io: Io): Promise<number> {
 async function start(words: readonly string[], io: Io): Promise<number> {
   const [first, ...rest] = words
   if (first === '--version' || first === '-V') return await tell(io, `${await version()}\n`)
-  if (first === '-h' || (first === 'help' && rest.length === 0)) return await tell(io, shortHelp())
-  if (first === 'help' && rest[0] === 'prices') {
-    const { pricesHelp } = await import('./help-prices.ts')
-    return await tell(io, pricesHelp())
-  }
-  if (first === 'help') return await tell(io, longHelp(commandNamed(rest[0] ?? 'run')))
+  if (first === '-h') return await tell(io, shortHelp())
+  if (first === 'help') return await tell(io, await helpOn(rest[0]))
   const isNamed = first !== undefined && !first.startsWith('-')
   const command = isNamed ? commandNamed(first) : 'run'
   const own = isNamed ? rest : words
@@ -79,6 +75,12 @@ async function start(words: readonly string[], io: Io): Promise<number> {
     return EXIT.usage
   }
   return await perform(command, flags, io, words)
+}
+
+async function helpOn(topic: string | undefined): Promise<string> {
+  if (topic === undefined) return shortHelp()
+  if (topic !== 'prices') return longHelp(commandNamed(topic))
+  return (await import('./help-prices.ts')).pricesHelp()
 }
 
 /** Flags of a command that hold for the one that continues it, where they were given. */
@@ -152,7 +154,7 @@ function report(error: unknown, talk: Talk, stacks: boolean): number {
   const code = exitCodeOf(error)
   // `| head` closing the pipe is the end of the work; nobody wants to read about it.
   if (isClosedReader(error)) return code
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   talk.fail(
     code === EXIT.bug ? `${message} (this is a bug: please report it)` : message,
     error instanceof BatchStreamError ? error.code : undefined,

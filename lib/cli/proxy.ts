@@ -34,7 +34,8 @@ export async function proxied(
 /** Entries are hosts, with all below them, with a port or without; `*` is every host. */
 export function isExcepted({ hostname, port }: URL, noProxy: string): boolean {
   return noProxy.split(/[\s,]+/).some(entry => {
-    const [, name = '', only] = /^(.*?)(?::(\d+))?$/.exec(entry.toLowerCase()) ?? []
+    const name = entry.toLowerCase().replace(/:\d+$/, '')
+    const only = /:(\d+)$/.exec(entry)?.[1]
     if (name === '*') return true
     const host = name.replace(/^\*?\./, '')
     if (host === '' || (only !== undefined && only !== (port || '443'))) return false

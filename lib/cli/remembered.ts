@@ -1,12 +1,16 @@
 import { BatchStreamError } from '../errors.ts'
 import { nodeDisk } from '../job/disk.ts'
 import { inspectJob, inspectJobs, type JobOnDisk } from '../job/inspect.ts'
+import type { JobState } from '../job/state.ts'
 import { didYouMean } from '../nearest.ts'
 import type { Remembered } from './run-job.ts'
 import { isUnfinished } from './run-job.ts'
 
+/** A job whose journal can be read. */
+export type SoundJob = JobOnDisk & { readonly state: JobState }
+
 /** A job by name, or the only unfinished one. */
-export async function jobNamed(dir: string, name: string | undefined): Promise<JobOnDisk> {
+export async function jobNamed(dir: string, name: string | undefined): Promise<SoundJob> {
   if (name !== undefined) {
     const job = await inspectJob(nodeDisk, dir, name)
     if (!job) {
@@ -16,11 +20,11 @@ export async function jobNamed(dir: string, name: string | undefined): Promise<J
         `there is no job ${name} in ${dir}${didYouMean(name, names)}; see \`claude-batch-stream list\``,
       )
     }
-    return job
+    return sound(job)
   }
   const unfinished = (await inspectJobs(nodeDisk, dir)).filter(isUnfinished)
   const [only] = unfinished
-  if (only && unfinished.length === 1) return only
+  if (only && unfinished.length === 1) return sound(only)
   if (!only)
     throw new BatchStreamError(
       'CBS_OPTION',
@@ -32,14 +36,18 @@ export async function jobNamed(dir: string, name: string | undefined): Promise<J
   )
 }
 
+function sound(job: JobOnDisk): SoundJob {
+  const { name, state, trouble } = job
+  if (state) return { ...job, state }
+  throw new BatchStreamError(
+    'CBS_STATE',
+    `job ${name} cannot be used: ${trouble}; see \`claude-batch-stream doctor ${name}\``,
+  )
+}
+
 /** What the job's first command said. */
 export function rememberedBy(job: JobOnDisk): Remembered {
-  if (job.trouble !== undefined)
-    throw new BatchStreamError(
-      'CBS_STATE',
-      `job ${job.name} cannot be used: ${job.trouble}; see \`claude-batch-stream doctor ${job.name}\``,
-    )
-  const settings = job.card?.settings
+  const settings = sound(job).card?.settings
   if (
     typeof settings === 'object' &&
     settings !== null &&

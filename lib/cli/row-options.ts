@@ -192,7 +192,8 @@ export function columnsOf(records: readonly SourceRecord[]): readonly string[] {
 }
 
 function missing(result: Result, talk: Talk): undefined {
-  const where = result.record ? `line ${result.record.line}` : `request ${result.customId}`
-  talk.must(`${where} has no result line: ${result.error?.message ?? result.status}`)
+  // Of a batch that some other tool made only the result lines say the ids.
+  const where = result.record ? `line ${result.record.line}` : `a request of ${result.batch.id}`
+  talk.must(`${where} has no result line: ${result.error?.message}`)
   return undefined
 }

@@ -73,15 +73,10 @@ async function answersIn(
     }
     try {
       const has = fetched !== null && fetched.lines > 0
-      const index = has ? await open('lines') : undefined
-      const lines = has ? await open('results') : undefined
+      const lineAt = has ? lineReader(await open('lines'), await open('results')) : noLine
       for (let position = 0; position < requests; position++) {
-        const entry = await index?.read(position * LINE_ENTRY, LINE_ENTRY)
-        const length = entry?.readUInt32LE(6) ?? 0
-        const raw = length > 0 ? await lines?.read(entry?.readUIntLE(0, 6) ?? 0, length) : undefined
-        const answer = raw
-          ? resultOf(raw)
-          : { status: 'unanswered' as const, usage: null, model: null }
+        const raw = await lineAt(position)
+        const answer = raw ? resultOf(raw) : UNANSWERED
         ledger.add(answer)
         if (!later.has(await members.at(position))) newest.add(answer)
       }
@@ -89,6 +84,22 @@ async function answersIn(
       for (const file of files) await file.close()
     }
   })
+}
+
+const UNANSWERED = { status: 'unanswered', usage: null, model: null } as const
+
+async function noLine(): Promise<undefined> {}
+
+/** Reads the result line of the request at a position; undefined where the API gave none. */
+function lineReader(
+  index: Window,
+  lines: Window,
+): (position: number) => Promise<Buffer | undefined> {
+  return async position => {
+    const entry = await index.read(position * LINE_ENTRY, LINE_ENTRY)
+    const length = entry.readUInt32LE(6)
+    return length > 0 ? await lines.read(entry.readUIntLE(0, 6), length) : undefined
+  }
 }
 
 function resultMaker(check: AnswerCheck | undefined): (raw: Buffer) => Result {

@@ -32,12 +32,9 @@ export interface Remembered {
 }
 
 /** What decides that a command is the same: its settings and the first record. */
-export function fingerprintOf(settings: Settings, first: SourceRecord | undefined): string {
+export function fingerprintOf(settings: Settings, first: SourceRecord): string {
   const { maxInvalid: _, price: __, maxCost: ___, canary: ____, ...deciding } = settings
-  return createHash('sha256')
-    .update(JSON.stringify(deciding))
-    .update(first?.raw ?? '')
-    .digest('hex')
+  return createHash('sha256').update(JSON.stringify(deciding)).update(first.raw).digest('hex')
 }
 
 export interface Choice {

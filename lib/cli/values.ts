@@ -108,8 +108,8 @@ function scaled(
   units: Readonly<Record<string, number>>,
   wanted: string,
 ): number {
-  const [, amount, unit] = /^(\d+(?:\.\d+)?)([A-Za-z]+)$/.exec(text) ?? []
-  const factor = Object.hasOwn(units, unit ?? '') ? units[unit ?? ''] : undefined
+  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)([A-Za-z]+)$/.exec(text) ?? []
+  const factor = Object.hasOwn(units, unit) ? units[unit] : undefined
   if (factor === undefined) throw wrongFlag(flag, wanted, text)
   return Math.round(Number(amount) * factor)
 }

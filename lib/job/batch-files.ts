@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
+import { BatchStreamError } from '../errors.ts'
 import type { Problem } from '../flow.ts'
 import { AppendFile } from './append-file.ts'
 import type { Disk } from './disk.ts'
@@ -33,6 +34,28 @@ export async function rejectionsOf(
     .map(line => JSON.parse(line))
   // A request that the API refused is noted when its batch is divided, before records that were rejected earlier.
   return rejections.sort((a, b) => a.ordinal - b.ordinal)
+}
+
+/**
+ * The ids that a user chose for requests of a batch, with their positions in its body. A file that is gone is damage:
+ * without it a batch of ours would look like somebody else's, and be sent once more.
+ */
+export async function chosenIdsOf(
+  job: Pick<Job, 'disk' | 'path'>,
+  number: number,
+): Promise<[id: string, position: number][]> {
+  const path = job.path(number, 'ids')
+  const bytes = await job.disk.readWhole(path)
+  if (!bytes)
+    throw new BatchStreamError(
+      'CBS_STATE',
+      `the file ${path} of the job is gone: see \`claude-batch-stream doctor\``,
+    )
+  const lines = bytes.toString('utf8').split('\n').slice(0, -1)
+  return lines.map(line => {
+    const blank = line.indexOf(' ')
+    return [line.slice(blank + 1), Number(line.slice(0, blank))]
+  })
 }
 
 /** What a batch has files of; the last two only where repeats are looked for. */

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { messageOf } from '../errors.ts'
 import type { Disk } from './disk.ts'
 import { readLines } from './journal-line.ts'
 import { fold, type JobState } from './state.ts'
@@ -41,13 +42,7 @@ export async function inspectJob(
     const state = journal && fold(readLines(journal).events)
     return { name, folder, card, state, trouble: state ? undefined : NO_JOURNAL }
   } catch (cause) {
-    return {
-      name,
-      folder,
-      card,
-      state: undefined,
-      trouble: cause instanceof Error ? cause.message : String(cause),
-    }
+    return { name, folder, card, state: undefined, trouble: messageOf(cause) }
   }
 }
 

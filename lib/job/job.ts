@@ -27,6 +27,9 @@ export interface JobParts {
   readonly temporary: boolean
 }
 
+/** Input that is fed again: what is there already is read beside it; `next` is the ordinal that comes next. */
+type Again = { readonly reader: RecordReader; next: number }
+
 /**
  * The durable memory of a run: records, requests until they are accepted, results as they came, and the journal that
  * alone says how far each batch is. Stages share it; each appends its own events.
@@ -52,7 +55,7 @@ export class Job {
   #users = 0
   /** The last note on how much is kept: they must not overtake each other. */
   #keeping: Promise<void> = Promise.resolve()
-  #again: { reader: RecordReader; next: number } | undefined
+  #again: Again | undefined
 
   constructor(parts: JobParts) {
     this.name = parts.name
@@ -125,11 +128,9 @@ export class Job {
     })
   }
 
-  /**
-   * Says that the input is about to be fed again from its start.
-   */
-  compare(): void {
-    this.#again ??= { reader: this.records.reader(this), next: 0 }
+  /** Says that the input is about to be fed again from its start; gives how far it has come. */
+  compare(): Again {
+    return (this.#again ??= { reader: this.records.reader(this), next: 0 })
   }
 
   /**
@@ -137,7 +138,7 @@ export class Job {
    * is compared, not kept twice, and a difference is `CBS_INPUT`.
    */
   async admit(record: SourceRecord): Promise<number> {
-    const again = (this.#again ??= { reader: this.records.reader(this), next: 0 })
+    const again = this.compare()
     const ordinal = again.next++
     if (ordinal < this.#known) {
       const known = await again.reader.read(ordinal, 1)
@@ -170,8 +171,8 @@ export class Job {
 
   /** Says that no more records come; all of them are safe when this returns. */
   async complete(): Promise<void> {
-    if ((this.#again?.next ?? 0) < this.#known)
-      throw shorterInput(this.name, this.#again?.next ?? 0, this.#known)
+    const { next } = this.compare()
+    if (next < this.#known) throw shorterInput(this.name, next, this.#known)
     await this.#keep(true)
   }
 

@@ -45,7 +45,10 @@ export class Keep extends Duplex {
       this.#reader = job.records.reader(job)
       this.#next = job.firstUncovered
     }
-    begin().then(() => done(), done)
+    begin().then(
+      () => done(),
+      cause => done(wrapError('CBS_DISK', 'the records cannot be kept', cause)),
+    )
   }
 
   override _write(

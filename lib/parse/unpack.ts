@@ -88,8 +88,8 @@ class Unpack extends Transform {
     if (this.#told || this.#unpacked < BOMB_BYTES || this.#unpacked < this.#packed * BOMB_RATIO)
       return
     this.#told = true
-    const { source, onBomb } = this.#options
-    onBomb?.(`${source ?? 'the input'} unpacks to more than ${BOMB_RATIO} times its size`)
+    const { source = 'the input', onBomb } = this.#options
+    onBomb?.(`${source} unpacks to more than ${BOMB_RATIO} times its size`)
   }
 
   #pass(chunk: Buffer, done: TransformCallback): void {

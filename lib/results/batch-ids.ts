@@ -1,5 +1,6 @@
 import { formatId, ordinalOf } from '../aggregate/custom-id.ts'
 import type { Job } from '../job/job.ts'
+import { chosenIdsOf } from '../job/batch-files.ts'
 import type { Ids } from './ids.ts'
 import { OrdinalReader, positionOf } from '../job/ordinals.ts'
 
@@ -27,10 +28,7 @@ export class BatchIds implements Ids {
   static async of(job: Job, number: number): Promise<BatchIds> {
     const path = job.path(number, 'members')
     const members = await OrdinalReader.use(job.disk, path, reader => reader.all())
-    const lines = (await job.disk.readWhole(job.path(number, 'ids')))?.toString('utf8') ?? ''
-    const chosen = new Map<string, number>()
-    for (const [, position, id] of lines.matchAll(/^(\d+) (.*)$/gm))
-      chosen.set(id ?? '', Number(position))
+    const chosen = new Map(await chosenIdsOf(job, number))
     return new BatchIds(job.run, job.batch(number).attempt, members, chosen)
   }
 

@@ -41,8 +41,10 @@ export async function download(options: DownloadOptions): Promise<void> {
   await api.proveWorkspace()
   const began = job.clock.elapsed()
   let bad = 0
-  for (let failures = 1; ; failures++) {
+  let failures = 0
+  for (;;) {
     const verifier = new Verifier(options.ids, requests, counts)
+    failures += 1
     try {
       const bytes = await fetchOnce(options, resultsUrl, verifier)
       const verdict = verifier.end()

@@ -27,12 +27,13 @@ export async function deliver(
     arming = job.note({ type: 'armed', number, at: job.clock.now(), serverAt }, true)
     return arming
   }
+  let outcome: Outcome
   try {
     const body = sendBody(file, bytes, sending, arm, () =>
       silence.moved(sending.whole ? ANSWER_MS : SILENCE_MS),
     )
     const answer = await api.create(body, bytes, silence.signal)
-    return created(answer, sending)
+    outcome = created(answer, sending)
   } catch (cause) {
     // From here on the last byte cannot go out any more, whatever is awaited.
     sending.over = true
@@ -40,7 +41,7 @@ export async function deliver(
     if (cause instanceof BatchStreamError) throw cause
     await api.hear(cause)
     const failure = failureOf(rootCause(cause), job.serverTime.now() ?? job.clock.now())
-    return outcomeOf(failure, sending.whole)
+    outcome = outcomeOf(failure, sending.whole)
   } finally {
     sending.over = true
     silence.over()
@@ -48,6 +49,7 @@ export async function deliver(
     await arming.catch(() => {})
     await file.close()
   }
+  return outcome
 }
 
 function created(answer: unknown, sending: Sending): Outcome {

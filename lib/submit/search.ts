@@ -43,7 +43,8 @@ export async function search(
   const proofs = new Map<string, Proof>()
   for (const [id, is] of Object.entries(job.batch(options.number).suspects))
     if (is === 'cleared') proofs.set(id, 'foreign')
-  for (let look = 0; ; look++) {
+  let looks = 0
+  for (;;) {
     // A listing proves absence only if it was asked for after the settle time had passed.
     const settled = settledFor(job, unknown.serverAt, began) >= settleMs
     const listed = await listFrom(options.api, createdFrom(unknown))
@@ -64,7 +65,8 @@ export async function search(
     if (verdict.for === 'proof' && waited > EXPIRES_AFTER_MS + settleMs) return 'lost'
     options.onWait(verdict.why)
     const rest = settleMs - waited
-    const pause = Math.min(FIRST_LOOK_MS * 2 ** Math.min(look, 6), LONGEST_LOOK_MS)
+    const pause = Math.min(FIRST_LOOK_MS * 2 ** Math.min(looks, 6), LONGEST_LOOK_MS)
+    looks += 1
     await job.clock.sleep(rest > 0 ? Math.min(rest, pause) : pause, signal)
   }
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import t from 'tap'
 import { aggregate, type AggregateOptions } from '../../lib/aggregate/aggregate.ts'
@@ -259,4 +259,20 @@ void t.test('a stage that is destroyed in the middle closes, with no file left o
   await new Promise(resolve => filling.once('close', resolve))
   await job.close()
   t.same(openBelow(dir), [])
+})
+
+void t.test('a job whose ids are gone, or cannot be read, is not gone on with', async t => {
+  const dir = t.testdir()
+  const first = await openFor(t, dir)
+  await seal(first, [ask('a', 'mine'), ask('b')])
+  await first.close()
+  const disk = watched((what, path) => {
+    if (what === 'readWhole' && path.endsWith('1.ids')) throw new Error('EIO')
+  })
+  const unread = await openFor(t, dir, { disk })
+  await t.rejects(seal(unread, asks(2)), { code: 'CBS_DISK', message: /EIO/ })
+  await unread.close()
+  const job = await openFor(t, dir)
+  rmSync(job.path(1, 'ids'))
+  await t.rejects(seal(job, asks(2)), { code: 'CBS_STATE', message: /1\.ids of the job is gone/ })
 })

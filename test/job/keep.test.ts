@@ -10,6 +10,7 @@ import { stage } from '../../lib/stage.ts'
 import { aggregate } from '../../lib/aggregate/aggregate.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { openFor, record, records, watched } from '../support/jobs.ts'
+import { until } from '../support/waiting.ts'
 import { ask } from '../support/world.ts'
 
 async function feed(job: Job | undefined, input: Iterable<SourceRecord>): Promise<unknown[]> {
@@ -165,22 +166,21 @@ void t.test(
       t.ok(one.job?.temporary)
       break
     }
-    for (let tries = 0; tries < 200 && existsSync(folder); tries++)
-      await new Promise(resolve => setTimeout(resolve, 10))
-    t.notOk(existsSync(folder))
+    await until(() => !existsSync(folder))
     t.same(openBelow(folder), [])
   },
 )
 
 /** In a function of its own, so that nothing of it is referred to any more when it is over. */
 async function sealSlowly(t: Test): Promise<string> {
+  const keeping = keep()
   const slow = stage(async (one: SourceRecord) => {
-    // By now keep has long come to its end.
-    await new Promise(resolve => setTimeout(resolve, 20))
+    // Not before keep has come to its end.
+    await until(() => keeping.readableEnded)
     return { ...ask('q'), record: one }
   })
   let folder = ''
-  for await (const batch of each(from(records(3), keep(), slow, aggregate()))) {
+  for await (const batch of each(from(records(3), keeping, slow, aggregate()))) {
     folder = batch.job.folder
     t.equal(batch.records, 3)
     t.same((await batch.job.records.reader(batch.job).read(2, 1)).fields, { n: 2 })
@@ -192,11 +192,43 @@ void t.test(
   'a temporary job lives as long as a record of it is on its way, and vanishes then',
   async t => {
     const folder = await sealSlowly(t)
-    for (let tries = 0; tries < 300 && existsSync(folder); tries++) {
+    await until(() => {
       globalThis.gc?.()
-      await new Promise(resolve => setTimeout(resolve, 10))
-    }
-    t.notOk(existsSync(folder))
+      return !existsSync(folder)
+    })
     t.same(openBelow(folder), [])
+  },
+)
+
+void t.test('a temporary job that cannot be made is CBS_DISK', async t => {
+  const before = process.env['TMPDIR']
+  process.env['TMPDIR'] = `${t.testdir()}/none`
+  t.teardown(() => {
+    if (before === undefined) delete process.env['TMPDIR']
+    else process.env['TMPDIR'] = before
+  })
+  await t.rejects(feed(undefined, records(1)), { code: 'CBS_DISK', message: /ENOENT/ })
+})
+
+void t.test(
+  'a reader that asks for more while it is given one gets each once, in order',
+  async t => {
+    // So large that each has to be read from disk again.
+    const large = Array.from({ length: 30 }, (_, n) =>
+      record({ n, text: 'x'.repeat(40_000) }, n + 1),
+    )
+    const keeping = keep({ job: await openFor(t, t.testdir()) })
+    const seen: unknown[] = []
+    keeping.on('data', (one: SourceRecord) => {
+      seen.push(one.fields['n'])
+      keeping.read(0)
+    })
+    for (const one of large) keeping.write(one)
+    keeping.end()
+    await new Promise(resolve => keeping.once('end', resolve))
+    t.same(
+      seen,
+      large.map((_, n) => n),
+    )
   },
 )

@@ -3,11 +3,13 @@ import t from 'tap'
 import { BatchStreamError } from '../../lib/errors.ts'
 import { echo, type EmulatorOptions } from '../../lib/emulator/index.ts'
 import type { LineFault } from '../../lib/emulator/index.ts'
+import type { Job } from '../../lib/job/job.ts'
 import { fetchResults } from '../../lib/results/fetch-results.ts'
 import type { Result } from '../../lib/results/result.ts'
 import { Readable } from 'node:stream'
 import { openBelow } from '../support/descriptors.ts'
 import { record, watched } from '../support/jobs.ts'
+import { until } from '../support/waiting.ts'
 import {
   ask,
   asks,
@@ -18,6 +20,7 @@ import {
   makeWorld,
   run,
   said,
+  type World,
 } from '../support/world.ts'
 
 const DAY = 24 * 60 * 60 * 1000
@@ -259,25 +262,22 @@ void t.test(
   },
 )
 
+/** Puts an ended batch of another tool into a job, as its only one. */
+async function foreignBatch({ emulator }: World, job: Job, customIds: string[]): Promise<void> {
+  const id = await emulator.addForeign({ customIds })
+  const [records, requests] = [customIds.length, customIds.length]
+  const counts = { processing: 0, succeeded: requests, errored: 0, canceled: 0, expired: 0 }
+  const sealed = { number: 1, attempt: 1, next: 0, records, requests, bytes: 0, hash: '' }
+  await job.note({ type: 'sealed', ...sealed, foreign: true }, true)
+  await job.note({ type: 'submitted', number: 1, id, at: 0, adopted: true }, true)
+  const resultsUrl = `${emulator.url}/v1/messages/batches/${id}/results`
+  await job.note({ type: 'ended', number: 1, counts, resultsUrl, at: 0 }, true)
+}
+
 void t.test('a batch of another tool is printed by its own ids, the second time too', async t => {
   const world = await makeWorld(t)
-  const id = await world.emulator.addForeign({ customIds: ['their-1', 'their-2', 'their-3'] })
   const job = await world.open()
-  const counts = { processing: 0, succeeded: 3, errored: 0, canceled: 0, expired: 0 }
-  const sealed = {
-    number: 1,
-    attempt: 1,
-    next: 0,
-    records: 3,
-    requests: 3,
-    bytes: 0,
-    hash: '',
-    foreign: true,
-  } as const
-  await job.note({ type: 'sealed', ...sealed }, true)
-  await job.note({ type: 'submitted', number: 1, id, at: 0, adopted: true }, true)
-  const resultsUrl = `${world.emulator.url}/v1/messages/batches/${id}/results`
-  await job.note({ type: 'ended', number: 1, counts, resultsUrl, at: 0 }, true)
+  await foreignBatch(world, job, ['their-1', 'their-2', 'their-3'])
   for (const time of ['first', 'second']) {
     const results: Result[] = []
     for await (const result of Readable.from([job.endedBatch(1)]).pipe(
@@ -335,8 +335,16 @@ void t.test(
 void t.test(
   'a stage that is destroyed while its reader is slow, or in a download, closes',
   async t => {
-    for (const fault of [undefined, { on: 'results', stallAfterBytes: 100 }] as const) {
-      const world = await makeWorld(t)
+    for (const fault of [undefined, { stallAfterBytes: 100 }]) {
+      let effect: typeof fault
+      let met = false
+      const world = await makeWorld(t, {
+        faults: ({ op }) => {
+          if (op !== 'results' || !effect) return undefined
+          met = true
+          return effect
+        },
+      })
       const job = await world.open()
       await run(world, job, asks(100))
       const number = 1
@@ -361,11 +369,11 @@ void t.test(
         )
         const { counts, resultsUrl } = job.batch(1)
         await job.note({ type: 'ended', number: 2, counts, resultsUrl, at: 0 }, false)
-        world.emulator.addFault(fault)
+        effect = fault
       }
       const stage = fetchResults({ client: world.client })
       stage.write(job.endedBatch(fault ? 2 : number))
-      if (fault) await new Promise(resolve => setTimeout(resolve, 5))
+      if (fault) await until(() => met)
       else await new Promise(resolve => stage.once('readable', resolve))
       stage.destroy()
       await new Promise(resolve => stage.once('close', resolve))
@@ -385,3 +393,56 @@ void t.test('the key is in no file of a job (invariant 5)', async t => {
     t.notOk(readFileSync(`${job.folder}/${file}`).includes(KEY), file)
   }
 })
+
+void t.test('a body that breaks off with what is no error at all is fetched again', async t => {
+  const world = await makeWorld(t)
+  let downloads = 0
+  const broken: typeof fetch = async (url, init) => {
+    const answer = await world.emulator.fetch(url, init)
+    if (!String(url).endsWith('/results') || ++downloads > 1) return answer
+    const body = new ReadableStream({ pull: controller => controller.error('gone') })
+    return new Response(body, { headers: answer.headers })
+  }
+  const client = clientOf(world.emulator).withOptions({ fetch: broken })
+  const waits: string[] = []
+  t.same(said(await run(world, await world.open(), asks(2), { client, waits })), answers(2))
+  t.same([downloads, waits], [2, ['gone']])
+})
+
+void t.test(
+  'an API that is away when its workspace is asked for is waited for, and told',
+  async t => {
+    const keys = { [KEY]: 'wrkspc_a' }
+    const world = await makeWorld(t, { keys })
+    const first = await world.open()
+    const stop = new AbortController()
+    first.listen(({ type }) => type === 'ended' && setImmediate(() => stop.abort()))
+    world.emulator.addFault({ on: 'results', status: 503, times: 1 })
+    await t.rejects(run(world, first, asks(2), { signal: stop.signal }))
+    await first.close()
+    const job = await world.open()
+    world.emulator.addFault({ on: 'list', status: 503, times: 1 })
+    const waits: string[] = []
+    const results: Result[] = []
+    const stage = fetchResults({ client: world.client, onWait: (_, why) => waits.push(why) })
+    for await (const one of Readable.from([job.endedBatch(1)]).pipe(stage)) results.push(one)
+    t.same(said(results), answers(2))
+    t.match(waits, [/^the API answered 503/])
+  },
+)
+
+void t.test(
+  'a result set of another tool in which a line comes twice is fetched again',
+  async t => {
+    const world = await makeWorld(t)
+    const job = await world.open()
+    await foreignBatch(world, job, ['one', 'two'])
+    world.emulator.addFault({ on: 'results', nth: 1, lines: { double: 1 } })
+    const stage = fetchResults({ client: world.client })
+    const seen: unknown[] = []
+    for await (const { customId } of Readable.from([job.endedBatch(1)]).pipe(stage))
+      seen.push(customId)
+    t.same(seen.sort(), ['one', 'two'])
+    t.equal(callsOf(world.emulator, 'results')[200], 2)
+  },
+)

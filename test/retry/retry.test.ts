@@ -9,12 +9,12 @@ import type { BatchRequest, SourceRecord } from '../../lib/flow.ts'
 import type { Job } from '../../lib/job/job.ts'
 import { keep } from '../../lib/job/keep.ts'
 import { fetchResults } from '../../lib/results/fetch-results.ts'
-import type { Result } from '../../lib/results/result.ts'
+import { Result } from '../../lib/results/result.ts'
 import { retry, type RetryOptions } from '../../lib/retry/retry.ts'
 import { stage, type Stage } from '../../lib/stage.ts'
 import { submit } from '../../lib/submit/submit.ts'
 import { openBelow } from '../support/descriptors.ts'
-import { records } from '../support/jobs.ts'
+import { records, watched } from '../support/jobs.ts'
 import { ask, makeWorld, type World } from '../support/world.ts'
 
 /** What a record is answered at each try, by its number. */
@@ -153,6 +153,14 @@ void t.test('a record that is rejected in a round has one row, also after a resu
   t.same((await runRetry(world, await world.open(), 3)).sort(), expected)
 })
 
+void t.test('without the job as an option, it is that of the results', async t => {
+  const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }) })
+  t.same(await runRetry(world, await world.open(), 2, { job: undefined }), [
+    '1 succeeded 1 ok 1 at 1',
+    '0 succeeded 2 ok 0 at 2',
+  ])
+})
+
 void t.test('a pipeline that cannot be made ends the stage', async t => {
   const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }) })
   const through = (): never => {
@@ -162,6 +170,56 @@ void t.test('a pipeline that cannot be made ends the stage', async t => {
     code: 'CBS_STAGE',
     message: /boom/,
   })
+})
+
+for (const at of [1, 2, 4]) {
+  void t.test(
+    `what \`ask\` throws at result ${at} ends the stage with CBS_STAGE, and not the process`,
+    async t => {
+      const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }) })
+      let asked = 0
+      const ask = ({ status, attempt }: Result): boolean => {
+        if (++asked === at) throw new Error('boom')
+        return status === 'expired' && attempt === 1
+      }
+      const job = await world.open()
+      await t.rejects(runRetry(world, job, 3, { ask }), { code: 'CBS_STAGE', message: /boom/ })
+      await job.close()
+      t.same(openBelow(world.dir), [])
+    },
+  )
+}
+
+void t.test('an answer that cannot be read ends the stage with CBS_STATE', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  const spoil = ({ batch, customId, record, last }: Result): Result =>
+    new Result({ batch, customId, record, raw: Buffer.from('{"custom_id":'), last })
+  const spoilt = pipeline(
+    Readable.from(records(2)),
+    keep({ job }),
+    asking(world, job, 1),
+    stage(spoil),
+    retry({ through: attempt => asking(world, job, attempt), job }),
+    async (results: AsyncIterable<Result>) => {
+      for await (const _ of results) t.fail('it has no status')
+    },
+  )
+  await t.rejects(spoilt, { code: 'CBS_STATE', message: /a kept result line is damaged/ })
+})
+
+void t.test('the tries of a job that cannot be read end the stage with CBS_DISK', async t => {
+  const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }) })
+  const broken = { is: false }
+  const disk = watched((what, path) => {
+    if (broken.is && what === 'open' && path.endsWith('2.members')) throw new Error('EIO')
+  })
+  const job = await world.open()
+  await runRetry(world, job, 2)
+  await job.close()
+  broken.is = true
+  const again = await world.open({ disk })
+  await t.rejects(runRetry(world, again, 2), { code: 'CBS_DISK', message: /EIO/ })
 })
 
 void t.test('an error in a round keeps its code, and no file stays open', async t => {

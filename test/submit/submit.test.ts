@@ -1,13 +1,15 @@
-import { truncateSync } from 'node:fs'
+import { rmSync, truncateSync } from 'node:fs'
 import t from 'tap'
 import { aggregate } from '../../lib/aggregate/aggregate.ts'
-import { each } from '../../lib/chain.ts'
+import { each, from } from '../../lib/chain.ts'
 import { echo, type EmulatorOptions } from '../../lib/emulator/index.ts'
 import type { RunEvent } from '../../lib/job/run-event.ts'
+import { divide } from '../../lib/submit/divide.ts'
 import { submit } from '../../lib/submit/submit.ts'
 import { openBelow } from '../support/descriptors.ts'
-import { record, watched } from '../support/jobs.ts'
+import { openFor, record, watched } from '../support/jobs.ts'
 import {
+  ask,
   asks,
   callsOf,
   clientOf,
@@ -450,6 +452,28 @@ for (const { name, faults, at } of deaths) {
   }
 }
 
+void t.test(
+  'a resume an hour after a death looks for itself before it sends again (N37)',
+  async t => {
+    const world = await makeWorld(t, {
+      faults: [{ on: 'create', nth: 1, when: 'early', bytes: -1, stallMs: 'forever' }],
+    })
+    const first = await world.open()
+    const stop = new AbortController()
+    first.listen(({ type }) => type === 'armed' && setImmediate(() => stop.abort()))
+    await t.rejects(run(world, first, asks(3), { signal: stop.signal }))
+    await first.close()
+    world.clock.pass(60 * MINUTE)
+    const before = world.emulator.ledger.lastCalls().length
+    t.same(said(await run(world, await world.open(), asks(3))), answers(3))
+    const calls = world.emulator.ledger.lastCalls().slice(before)
+    const ops = calls.map(({ op }) => op)
+    t.equal(ops[ops.indexOf('create') - 1], 'list', 'a whole listing comes before the create')
+    t.equal(ops.lastIndexOf('create'), ops.indexOf('create'))
+    await oneBill(world, 3)
+  },
+)
+
 void t.test('a batch that is only sealed is sent without a look at the list (C01)', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
@@ -666,20 +690,20 @@ void t.test(
       { when: 'early', bytes: 5, stallMs: 'forever' },
       { when: 'after', reset: true },
     ] as const) {
+      const stop = new AbortController()
       const world = await makeWorld(t, {
         batchTimeMs: 60 * MINUTE,
-        faults: [{ on: 'create', ...fault }],
+        faults: ({ op }) => {
+          if (op !== 'create') return undefined
+          if (fault.when === 'early') setImmediate(() => stop.abort())
+          return fault
+        },
       })
       const job = await world.open()
-      const stop = new AbortController()
       const running = run(world, job, asks(2), {
         signal: stop.signal,
         submit: { onWait: () => stop.abort() },
       })
-      // A batch that is being gathered has files open of its own.
-      const gathered = ({ type }: { readonly type: string }): unknown =>
-        type === 'sealed' && fault.when === 'early' && setTimeout(() => stop.abort(), 50)
-      job.listen(gathered)
       await t.rejects(running)
       await job.close()
       t.same(openBelow(world.dir), [])
@@ -709,3 +733,94 @@ for (const body of ['<html>Sign in</html>', '{}']) {
     await oneBill(world, 2)
   })
 }
+
+void t.test(
+  'an API whose queue is full for a day ends with CBS_API, and nothing is lost',
+  async t => {
+    let until = Infinity
+    const world = await makeWorld(t, {
+      faults: ({ op }) =>
+        op === 'create' && world.clock.elapsed() < until
+          ? { status: 429, headers: { 'retry-after': '600' } }
+          : undefined,
+    })
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(2)), { code: 'CBS_API', message: /answered 429/ })
+    t.ok(world.clock.elapsed() >= 24 * 60 * MINUTE)
+    await job.close()
+    until = 0
+    t.same(said(await run(world, await world.open(), asks(2))), answers(2))
+    await oneBill(world, 2)
+  },
+)
+
+void t.test('a batch that is older than a page of the list is found on the next one', async t => {
+  let isFirst = true
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: ({ op }) => {
+      if (op === 'create') return { when: 'after', reset: true }
+      if (op !== 'list' || world.clock.elapsed() < 2000) return undefined
+      isFirst = !isFirst
+      if (isFirst) return undefined
+      // What somebody else has made in the meantime fills the first page of every look.
+      const page = { data: [other], has_more: true, first_id: other.id, last_id: other.id }
+      return { body: JSON.stringify(page), contentType: 'application/json' }
+    },
+  })
+  const other = {
+    id: await world.emulator.addForeign({ requests: 9, createdAgoMs: -1000 }),
+    processing_status: 'in_progress',
+    request_counts: { processing: 9, succeeded: 0, errored: 0, canceled: 0, expired: 0 },
+    created_at: new Date(world.clock.now() + 1000).toISOString(),
+  }
+  t.same(said(await run(world, await world.open(), asks(3))), answers(3))
+  await oneBill(world, 3)
+  t.same(callsOf(world.emulator, 'create'), { 0: 1 })
+})
+
+void t.test(
+  'a search that has lost the ids of its own batch ends, and sends nothing again',
+  async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'create', when: 'after', reset: true }] })
+    const job = await world.open()
+    job.listen(event => event.type === 'armed' && rmSync(job.path(1, 'ids')))
+    const mine = asks(2).map((one, i) => ({ ...one, custom_id: `mine-${i}` }))
+    await t.rejects(run(world, job, mine), {
+      code: 'CBS_STATE',
+      message: /1\.ids of the job is gone/,
+    })
+    t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
+  },
+)
+
+void t.test(
+  'a large batch is divided in flat memory, each request with its own answer',
+  async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })
+    const texts = Array.from({ length: 8 }, (_, i) => `${i} ${'x'.repeat(600_000)}`)
+    const results = await run(
+      world,
+      await world.open(),
+      texts.map(text => ask(text)),
+    )
+    t.same(
+      results.map(({ response }) => response),
+      texts.map(text => echo(text)),
+    )
+    await oneBill(world, 8)
+  },
+)
+
+void t.test('a body that was cut on disk is damage when it is to be divided', async t => {
+  const job = await openFor(t, t.testdir())
+  for await (const _ of each(from(asks(3), aggregate({ job }))));
+  truncateSync(job.path(1, 'body'), job.batch(1).bytes - 100)
+  await t.rejects(
+    divide(job, 1, () => 0),
+    {
+      code: 'CBS_STATE',
+      message: /the body of batch 1 on disk is shorter than its journal says/,
+    },
+  )
+})

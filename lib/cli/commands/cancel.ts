@@ -12,7 +12,7 @@ import { stateDir } from '../state-dir.ts'
 
 /** Cancels batches at the API. What they have answered by then is billed, and is fetched by `resume` as ever. */
 export async function cancel(context: Context): Promise<Ending> {
-  const name = context.flags.args[0] ?? ''
+  const [name = ''] = context.flags.args
   return name.startsWith('msgbatch_')
     ? await cancelBatch(context, name)
     : await cancelJob(context, name)
@@ -30,14 +30,14 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   const { flags, io, talk } = context
   const found = await jobNamed(stateDir(flags, io.env), name)
   const { run } = rememberedBy(found)
-  const batches = [...(found.state?.batches.values() ?? [])]
+  const batches = [...found.state.batches.values()]
   const ids = batches.flatMap(({ phase, id }) => (phase === 'submitted' && id !== null ? [id] : []))
   for (const { number, phase } of batches)
     if (phase === 'armed')
       talk.must(`batch ${number} may be at the API or not: \`resume\` finds out, cancel it then`)
   const client = await clientOf(flags, io, { job: run })
   await confirm(context, `cancel ${ids.length} batches of job ${name}?`)
-  await cancelAll(context, client, ids, found.state?.workspace ?? null)
+  await cancelAll(context, client, ids, found.state.workspace)
   return ids.length === 0
     ? { code: EXIT.answered }
     : { code: EXIT.answered, next: { words: ['resume', name, ...context.placeFlags] } }

@@ -1,4 +1,5 @@
 import { Api } from '../../api/api.ts'
+import { messageOf } from '../../errors.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import { inspectJob, inspectJobs } from '../../job/inspect.ts'
 import { temporaryJob } from '../../job/open.ts'
@@ -51,7 +52,7 @@ async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
       },
     ]
   } catch (cause) {
-    return [{ ok: false, text: cause instanceof Error ? cause.message : String(cause) }]
+    return [{ ok: false, text: messageOf(cause) }]
   } finally {
     await job.release()
   }
@@ -78,6 +79,6 @@ async function diskFindings({ flags, io }: Context): Promise<Finding[]> {
       ...found,
     ]
   } catch (cause) {
-    return [{ ok: false, text: cause instanceof Error ? cause.message : String(cause) }]
+    return [{ ok: false, text: messageOf(cause) }]
   }
 }

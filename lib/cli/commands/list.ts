@@ -53,7 +53,8 @@ async function listRemote({ flags, io, signal }: Context): Promise<Ending> {
   job.retain()
   try {
     const api = new Api({ client, job, signal })
-    for (let after: string | undefined; ;) {
+    let after: string | undefined
+    for (;;) {
       const page = await api.list(after)
       for (const batch of page.data) await print(io.stdout, remoteLine(batch, flags.has('json')))
       if (!page.has_more || page.last_id === null) return { code: EXIT.answered }

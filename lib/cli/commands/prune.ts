@@ -1,4 +1,4 @@
-import { BatchStreamError } from '../../errors.ts'
+import { messageOf } from '../../errors.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import { inspectJobs } from '../../job/inspect.ts'
 import { lockFolder } from '../../job/lock.ts'
@@ -17,11 +17,10 @@ export async function prune({ flags, io, talk }: Context): Promise<Ending> {
   for (const job of await inspectJobs(nodeDisk, stateDir(flags, io.env))) {
     const made = Date.parse(job.card?.created_at ?? '')
     if (!job.state?.finished || !(made <= before)) continue
-    const lock = await lockFolder(job.folder).catch((cause: unknown) => {
-      // Somebody prints its results just now; the next prune finds it.
-      if (cause instanceof BatchStreamError && cause.code === 'CBS_JOB_IN_USE') return undefined
-      throw cause
-    })
+    // Somebody prints its results just now, say; the next prune finds it.
+    const lock = await lockFolder(job.folder).catch((cause: unknown) =>
+      talk.detail(`job ${job.name} stays: ${messageOf(cause)}`),
+    )
     if (!lock) continue
     await nodeDisk.remove(job.folder)
     await lock.release()

@@ -72,7 +72,8 @@ function inInputOrder(a: BatchState, b: BatchState): number {
 }
 
 function inOrderOfFetching(a: BatchState, b: BatchState): number {
-  return (a.fetchOrder ?? 0) - (b.fetchOrder ?? 0)
+  // Both are fetched.
+  return Number(a.fetchOrder) - Number(b.fetchOrder)
 }
 
 /** Of a record that was asked several times, the newest answer that is here. */

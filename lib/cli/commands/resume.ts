@@ -25,7 +25,7 @@ export async function resume(context: Context): Promise<Ending> {
   const dir = stateDir(flags, io.env)
   const found = await jobNamed(dir, flags.args[0])
   const known = rememberedBy(found)
-  const piped = known.run.input.includes('-') && !found.state?.kept.complete
+  const piped = known.run.input.includes('-') && !found.state.kept.complete
   const words = piped ? known.words : ['resume', found.name, ...context.placeFlags]
   context.nextIs(() => ({ words, piped }))
   if (piped) throw needsInput(found.name)
@@ -37,7 +37,7 @@ export async function resume(context: Context): Promise<Ending> {
   const template = await templateOptions(settings, talk)
   const client = await clientOf(flags, io, {
     job: settings,
-    keyless: found.state?.finished ?? false,
+    keyless: found.state.finished,
   })
   const job = await openJob({ dir, name: found.name })
   try {

@@ -80,7 +80,8 @@ async function ask(
         dir: place.dir,
         name: flags.text('job'),
         fresh: flags.has('fresh'),
-        fingerprint: fingerprintOf(settings, first[0]),
+        // Without a record there would be nothing to ask.
+        fingerprint: fingerprintOf(settings, first[0] as SourceRecord),
         remembered: { run: settings, rows, columns: columnsIn(settings, first), words, cwd },
       },
       talk,
