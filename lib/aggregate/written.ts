@@ -27,7 +27,7 @@ export function requestJson(customId: string, params: string): Buffer {
 
 /** A request that a user's own stage made is its own record. */
 export function recordOf(item: BatchRequest | RejectedRecord, line: number): SourceRecord {
-  const { custom_id, params } =
-    'params' in item ? item : { custom_id: undefined, params: undefined }
+  // What was rejected has its record already; only a request can lack one.
+  const { custom_id, params } = item as BatchRequest
   return new SourceRecord(Buffer.from(JSON.stringify({ custom_id, params })), { line })
 }

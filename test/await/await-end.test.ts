@@ -221,3 +221,25 @@ void t.test(
     t.equal(world.clock.sleepers.size, 0)
   },
 )
+
+void t.test('batches that are lost at the same time come in their own order', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 60 * MINUTE,
+    faults: [{ on: 'create', vanishAfterMs: MINUTE }],
+  })
+  const results = await run(world, await world.open(), asks(3), { aggregate: { count: 1 } })
+  t.same(said(results), ['0: unanswered', '1: unanswered', '2: unanswered'])
+})
+
+void t.test('a machine that was suspended for 6 h looks as soon as it wakes (P12)', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 60 * MINUTE })
+  const job = await world.open()
+  job.listen(({ type }) => type === 'submitted' && world.clock.pass(360 * MINUTE))
+  const began = world.clock.elapsed()
+  t.same(
+    (await run(world, job, asks(1))).map(({ status }) => status),
+    ['succeeded'],
+  )
+  t.ok(world.clock.elapsed() - began < 362 * MINUTE)
+  t.same(callsOf(world.emulator, 'create'), { 200: 1 })
+})

@@ -1,8 +1,20 @@
-import { chmodSync, cpSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
 import {
+  Collected,
   csv,
   everythingIn,
   KEY,
@@ -10,11 +22,16 @@ import {
   placeFor,
   run,
   rowsOf,
+  runIn,
   until,
+  World,
   type Place,
 } from './world.ts'
 
 const jobsOf = (place: Place): string[] => readdirSync(join(place.state, 'jobs')).sort()
+/** How many batches of job `a` have their id on disk. */
+const submitted = (place: Place): number =>
+  place.read('state/jobs/a/journal.jsonl').split('"submitted"').length - 1
 const BAD = { error: { type: 'invalid_request_error', message: 'no' } }
 
 t.test('the same command again prints a finished job anew only as a new job', async t => {
@@ -101,7 +118,10 @@ t.test('results leave the output of a job that is not finished to that job', asy
   const out = place.path('out.jsonl')
   const words = ['--job', 'a', '-p', 'Say {{text}}', '--batch-size', '3', '-o', out]
   const { world, ended } = place.start(words, { stdin: csv(5) })
-  await until(() => ((statSync(out, { throwIfNoEntry: false })?.size ?? 0 > 0) ? true : false))
+  // Not before the second batch is known by its id: one that may or may not exist cannot be canceled.
+  await until(
+    () => (statSync(out, { throwIfNoEntry: false })?.size ?? 0) > 0 && submitted(place) === 2,
+  )
   const running = await run(['status', 'a', '--json', '--state-dir', place.state])
   t.match(JSON.parse(running.out), { state: 'running', rows: { succeeded: 3 } })
   const busy = await place.run(['results', 'a'])
@@ -201,7 +221,7 @@ t.test('a retry that is interrupted goes on, and prints all that it asked for', 
   slow = true
   const { world, ended } = place.start(['retry', 'a'])
   // Not before the reply is on disk: a batch that may or may not exist cannot be canceled.
-  await until(() => place.read('state/jobs/a/journal.jsonl').split('"submitted"').length === 3)
+  await until(() => submitted(place) === 2)
   world.emit('SIGINT', 'SIGINT')
   const stopped = await ended
   t.same([stopped.code, stopped.out], [130, ''])
@@ -432,4 +452,124 @@ t.test('list follows the pages of the workspace', async t => {
   }
   const { out } = await place.run(['list', '--remote'])
   t.match(out, /^msgbatch_1 .*\nmsgbatch_2 .*\n$/)
+})
+
+t.test('resume goes to the API where the job was made, unless it is told another', async t => {
+  const place = await placeFor(t)
+  await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}', '--to', 'csv'], {
+    stdin: csv(2),
+  })
+  const ran = await run(['resume', 'a', '--state-dir', place.state, '--poll', '10ms'], {
+    env: place.env,
+  })
+  t.equal(ran.code, 0, ran.err)
+  t.match(ran.out, /^id,text,response,status,error\n0,text 0,/, 'as the table that it was')
+})
+
+t.test('--detach tells of a key that is refused, and the job goes on later', async t => {
+  const place = await placeFor(t, { faults: [{ on: 'create', nth: 1, status: 401 }] })
+  const ran = await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(2) })
+  t.same([ran.code, ran.out], [5, ''])
+  t.match(ran.err, /cannot submit batch 1: the API answered 401/)
+  t.equal((await place.again(ran)).rows.length, 2)
+})
+
+t.test('a batch whose create nobody answered is not canceled on a guess', async t => {
+  const place = await placeFor(t, {
+    batchTimeMs: 3_600_000,
+    cancelTimeMs: 20,
+    faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
+  })
+  const { world, ended } = place.start(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(2) })
+  const journal = join(place.state, 'jobs/a/journal.jsonl')
+  await until(() => existsSync(journal) && readFileSync(journal, 'utf8').includes('"suspect"'))
+  world.emit('SIGINT', 'SIGINT')
+  const stopped = await ended
+  const unsure = await place.run(['cancel', 'a', '-y'])
+  t.match(unsure, { code: 0, err: /^batch 1 may be at the API or not: `resume` finds out/ })
+  const status = await run(['status', 'a', '--state-dir', place.state])
+  t.match(status.out, /batch 1  armed      2 requests  , may be msgbatch_\w+: waiting until/)
+  const [batch] = place.emulator.ledger.batches()
+  await place.run(['cancel', batch?.id ?? '', '-y'])
+  const rest = await place.again(stopped)
+  t.same([rest.code, rest.rows.length], [3, 2])
+  t.match(await place.emulator.ledger.totals(), { accepted: 2, acceptedTwice: 0 })
+})
+
+t.test('status watches a job to its end', async t => {
+  const place = await placeFor(t, { batchTimeMs: 3_600_000, cancelTimeMs: 20 })
+  await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(2) })
+  const { world, ended } = place.start(['status', 'a', '--watch'])
+  await until(() => /submitted/.test((world.stdout as { text?: string }).text ?? ''))
+  await place.run(['cancel', 'a', '-y'])
+  await place.run(['resume', 'a'])
+  const ran = await ended
+  t.equal(ran.code, 0)
+  t.match(ran.out, /^a  unfinished[^]*\na  finished  2 records; rows: 2 canceled\n/)
+})
+
+t.test('status counts rows without an answer, of a set that is short or gone', async t => {
+  const place = await placeFor(t, {
+    faults: [
+      { on: 'create', nth: 1, archived: true },
+      { on: 'results', batch: 2, lines: { drop: 1 } },
+    ],
+  })
+  const words = ['--job', 'a', '-p', 'Say {{text}}', '--batch-size', '3', '-c', '1']
+  t.equal((await place.run(words, { stdin: csv(5) })).code, 3)
+  const { out } = await run(['status', 'a', '--json', '--state-dir', place.state])
+  t.match(JSON.parse(out).rows, { succeeded: 1, unanswered: 4 })
+})
+
+t.test('a job that cannot be read is shown as damaged, in words and in JSON', async t => {
+  const place = await placeFor(t)
+  await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  writeFileSync(join(place.state, 'jobs/a/journal.jsonl'), '')
+  rmSync(join(place.state, 'jobs/a/job.json'))
+  const state = ['--state-dir', place.state]
+  t.match((await run(['status', 'a', ...state])).out, /^a  damaged  0 records; rows: none\n$/)
+  t.same(rowsOf((await run(['list', '--json', ...state])).out), [
+    { job: 'a', state: 'damaged', created_at: null, records: null, batches: null },
+  ])
+  t.equal((await run(['prune', '--keep', '0s', ...state])).code, 0)
+  t.same(jobsOf(place), ['a'], 'it may hold paid work')
+})
+
+t.test(
+  'a batch of another tool that failed in part is exit 3, and --to raw names the rest',
+  async t => {
+    const place = await placeFor(t)
+    const id = await place.emulator.addForeign({ customIds: ['one', 'two'], expire: [0] })
+    t.equal((await place.run(['results', id])).code, 3)
+    place.emulator.addFault({ on: 'results', lines: { drop: 1 } })
+    const raw = await place.run(['results', id, '--to', 'raw'])
+    t.same([raw.code, rowsOf(raw.out).length], [3, 1])
+    t.match(raw.err, `a request of ${id} has no result line: the API ended the batch and gave`)
+  },
+)
+
+t.test('doctor asks an API that says neither the time nor its workspace', async t => {
+  const server = createServer((_request, response) => {
+    response.sendDate = false
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify({ data: [], has_more: false, first_id: null, last_id: null }))
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  // It listens on a port.
+  const { port } = server.address() as AddressInfo
+  const place = await placeFor(t)
+  await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  const words = ['doctor', '--state-dir', place.state, '--base-url', `http://127.0.0.1:${port}`]
+  const ran = await run(words, { env: place.env })
+  t.equal(ran.code, 0)
+  t.match(ran.out, /accepts the key \(workspace not named\)\nok   the clock agrees with the API\n/)
+  t.match(ran.out, 'ok   job a: unfinished')
+})
+
+t.test('emulate that is interrupted as it starts leaves at once', async t => {
+  const stdout = new Collected()
+  const world = new World({ stdout })
+  stdout.once('told', () => world.emit('SIGINT', 'SIGINT'))
+  t.equal((await runIn(world, ['emulate'])).code, 130)
 })

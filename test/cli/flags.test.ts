@@ -8,7 +8,8 @@ import { commandLine, quote } from '../../lib/cli/shell.ts'
 import { printable } from '../../lib/cli/shown.ts'
 import { Talk } from '../../lib/cli/talk.ts'
 import { countOrShare, duration, size } from '../../lib/cli/values.ts'
-import { Collected, wordsOf } from './world.ts'
+import { main } from '../../lib/cli/main.ts'
+import { Collected, run, wordsOf, World } from './world.ts'
 
 t.test('a word survives the shell, whatever it holds', async t => {
   const words = [
@@ -127,3 +128,51 @@ t.test('a file whose name looks like a pattern is that file', async t => {
   t.same(await filesOf('d/really?.csv', dir), ['d/really?.csv'])
   t.same(await filesOf(join(dir, 'd/really?.csv'), '/'), [join(dir, 'd/really?.csv')])
 })
+
+t.test('words that a command does not take are named', async t => {
+  for (const [words, says] of [
+    [['list', 'x'], 'list takes no name, got x'],
+    [['status', 'a', 'b'], 'status takes one name, got a b'],
+    [['results'], 'results takes one name, got none'],
+    [['a.csv', '-p', 'x'], '"a.csv" is not a command; to read a file: -i a.csv'],
+    [['-p', 'x', 'a.csv'], '"a.csv" is neither a flag nor a command; to read a file: -i a.csv'],
+    [['list', '--remot'], 'unknown option \'--remot\' (did you mean "remote"?)'],
+    [['-p', 'x', '-c'], 'argument missing'],
+    [['help', 'lits'], '"lits" is not a command (did you mean "list"?)'],
+  ] as const) {
+    const ran = await run(words)
+    t.equal(ran.code, 2, words.join(' '))
+    t.match(ran.err, says)
+  }
+})
+
+t.test('-v can be set by the environment', async t => {
+  const env = { CLAUDE_BATCH_STREAM_VERBOSE: '1' }
+  const words = ['-n', '-p', 'Say {{text}}']
+  t.match((await run(words, { stdin: 'text\na\n', env })).err, 'single column')
+  t.notMatch((await run(words, { stdin: 'text\na\n' })).err, 'single column')
+})
+
+t.test('help is there for the program, each command and the prices', async t => {
+  for (const [words, says] of [
+    [['help'], 'Commands:'],
+    [['help', 'cancel'], '--yes'],
+    [['cancel', '--help'], '--yes'],
+    [['help', 'prices'], 'claude-haiku-5-5'],
+  ] as const)
+    t.match(await run(words), { code: 0, err: '', out: says }, words.join(' '))
+})
+
+for (const thrown of [new Error('boom'), 'boom'])
+  t.test(`a bug says that it is one (${typeof thrown})`, async t => {
+    const world = new World()
+    const get = (_: unknown, name: string): undefined => {
+      if (name === 'CLAUDE_BATCH_STREAM_MODEL') throw thrown
+      return undefined
+    }
+    const env = new Proxy({}, { get })
+    const broken = Object.assign(world, { env })
+    t.equal(await main(['-p', 'x', '-vv'], broken), 1)
+    t.match(world.stderr.text, 'claude-batch-stream: boom (this is a bug: please report it)\n')
+    t.equal(/flags.test.ts:\d+/.test(world.stderr.text), thrown instanceof Error, 'with its place')
+  })

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import t from 'tap'
+import { gzipSync } from 'node:zlib'
 import { echo } from '../../lib/emulator/index.ts'
 import { csv, everythingIn, KEY, nextWords, placeFor, run, rowsOf, tap, until } from './world.ts'
 
@@ -34,7 +35,7 @@ t.test('a switch can be set by the environment, and said to be off', async t => 
   }
 })
 
-t.test('a terminal that waits for nobody is shown the help', async t => {
+t.test('P05 a terminal that waits for nobody is shown the help', async t => {
   const ran = await run(['-p', 'hi'], { tty: true })
   t.equal(ran.code, 2)
   t.equal(ran.out, '')
@@ -52,7 +53,7 @@ t.test('the version is printed', async t => {
   t.equal((await run(['-V'])).out, `${version}\n`)
 })
 
-t.test('without HOME the state folder has to be named', async t => {
+t.test('C24 without HOME the state folder has to be named', async t => {
   const ran = await run(['-p', 'hi'], { stdin: csv(1), env: { ANTHROPIC_API_KEY: KEY } })
   t.equal(ran.code, 2)
   t.match(ran.err, 'HOME is not set, so there is no place for jobs: say where with --state-dir DIR')
@@ -296,13 +297,33 @@ t.test('a reader that goes away is no fault, and what continues is said', async 
   t.same([status.code, status.err], [141, ''])
 })
 
-t.test('a slow reader is waited for', async t => {
+t.test('P02 a reader that leaves long after the first rows is no fault either', async t => {
+  const place = await placeFor(t)
+  const got: Buffer[] = []
+  const stdout = new Writable({
+    write(chunk, _encoding, done) {
+      if (Buffer.concat(got).includes('\n'))
+        return done(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }))
+      got.push(chunk)
+      done()
+    },
+  })
+  const words = ['-p', 'Say {{text}}', '--batch-size', '2', '-c', '1']
+  const ran = await place.run(words, { stdin: csv(6), stdout })
+  t.equal(ran.code, 141)
+  t.match(ran.said, [/^to continue: claude-batch-stream resume /])
+  t.equal((await place.again(ran)).rows.length, 6)
+  t.match(await place.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+})
+
+t.test('P03 a slow reader is waited for, and nothing piles up meanwhile', async t => {
   const place = await placeFor(t)
   const got: Buffer[] = []
   let writing = 0
   const stdout = new Writable({
     write(chunk, _encoding, done) {
       t.equal(++writing, 1, 'one write at a time')
+      t.equal(stdout.writableLength, chunk.length, 'and none behind it')
       setImmediate(() => {
         got.push(chunk)
         writing--
@@ -372,3 +393,41 @@ t.test(
     t.match(await place.emulator.ledger.totals(), { accepted: 24 })
   },
 )
+
+t.test('--emulate says by itself how long batches take', async t => {
+  const ran = await run(['--emulate', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  t.same([ran.code, ran.rows.length], [0, 1])
+})
+
+t.test('records without a field are a table all the same', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run(['-p', 'Say hi', '--to', 'csv'], { stdin: '{}\n{}\n' })
+  t.equal(ran.code, 0, ran.err)
+  t.match(ran.out, /^input,response,status,error\n.*,succeeded,\n.*,succeeded,\n$/)
+})
+
+t.test('of several files that one breaks off, the rest is not read', async t => {
+  const packed = gzipSync(csv(40))
+  const place = await placeFor(t, {}, { 'b.csv': csv(2) })
+  const [broken, whole] = [place.path('a.csv.gz'), place.path('b.csv')]
+  writeFileSync(broken, packed.subarray(0, packed.length - 12))
+  const ran = await place.run(['-p', 'Say {{text}}', '-i', broken, whole])
+  t.equal(ran.code, 6, ran.err)
+  t.match(ran.err, /a.csv.gz break off/)
+  t.same([...new Set(ran.rows.map(row => row._batch?.source))], [broken])
+  writeFileSync(broken, packed.subarray(0, 12))
+  const none = await place.run(['-p', 'Say {{text}}', '-i', broken])
+  t.same([none.code, none.out], [6, ''], 'nothing of it could be read')
+})
+
+t.test('an input that the system cannot read is exit 6, not a bug', async t => {
+  const place = await placeFor(t)
+  const stdin = new Readable({
+    read() {
+      const cause = Object.assign(new Error('read EIO'), { code: 'EIO', syscall: 'read' })
+      this.destroy(cause)
+    },
+  })
+  const ran = await place.run(['-p', 'Say {{text}}'], { stdin })
+  t.match(ran, { code: 6, err: /the input cannot be read: read EIO/ })
+})

@@ -15,6 +15,7 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { isExcepted, proxied } from '../../lib/cli/proxy.ts'
 import {
@@ -26,6 +27,7 @@ import {
   run,
   until,
   type Place,
+  type Ran,
 } from '../cli/world.ts'
 
 const ASK = ['--job', 'a', '-p', 'Say {{text}}']
@@ -205,12 +207,17 @@ t.test('a file whose job died early is read again by resume, from any folder', a
 })
 
 t.test('F07 an output that was changed meanwhile is not written over', async t => {
-  const place = await placeFor(t, { batchTimeMs: ({ number }) => (number === 1 ? 20 : 400) })
+  let held = true
+  const place = await placeFor(t, {
+    faults: ({ op, batch }) =>
+      op === 'results' && batch === 2 && held ? { stallMs: 'forever' } : undefined,
+  })
   const out = place.path('out.jsonl')
   const { world, ended } = place.start([...ASK, '--batch-size', '2', '-o', out], { stdin: csv(3) })
   await until(() => readdirSync(place.dir).includes('out.jsonl') && place.read('out.jsonl') !== '')
   world.emit('SIGINT', 'SIGINT')
   const stopped = await ended
+  held = false
   const [first = ''] = place.read('out.jsonl').split('\n')
   writeFileSync(out, first)
   const ran = await place.again(stopped)
@@ -254,12 +261,14 @@ t.test('a signal ends a wait for input', async t => {
 })
 
 t.test('two runs of one job do not meet', async t => {
-  const place = await placeFor(t, { batchTimeMs: 300 })
+  const place = await placeFor(t, { batchTimeMs: 3_600_000, cancelTimeMs: 20 })
   const { ended } = place.start(ASK, { stdin: csv(2) })
   await until(() => place.emulator.ledger.batches().length === 1)
   const second = await place.run(ASK, { stdin: csv(2) })
   t.equal(second.code, 7)
   t.equal((await run(['prune', '--keep', '0s', '--state-dir', place.state])).code, 0)
+  const [batch] = place.emulator.ledger.batches()
+  await place.run(['cancel', batch?.id ?? '', '-y'])
   t.equal((await ended).rows.length, 2)
 })
 
@@ -346,8 +355,10 @@ t.test(
       t.equal(isExcepted(api, noProxy), is, noProxy)
     t.same(await proxied({ ...env, NO_PROXY: 'invalid' }, api.href), {})
     t.equal((await place.run(['list', '--remote'], { env })).code, 0, 'this machine needs no proxy')
-    const wrong = await run(words, { env: { ...env, HTTPS_PROXY: 'socks5://me:secret@x' } })
-    t.match(wrong, { code: 2, err: /HTTPS_PROXY must be an http:\/\/ or https:\/\/ URL\n$/ })
+    for (const HTTPS_PROXY of ['socks5://me:secret@x', 'me:secret@:x']) {
+      const wrong = await run(words, { env: { ...env, HTTPS_PROXY } })
+      t.match(wrong, { code: 2, err: /HTTPS_PROXY must be an http:\/\/ or https:\/\/ URL\n$/ })
+    }
   },
 )
 
@@ -435,7 +446,8 @@ t.test(
   },
 )
 
-t.test('a file that was not read to its end is read again by resume', async t => {
+/** A run that was interrupted while its input, a file, was still being written. */
+async function readInPart(t: Test): Promise<{ place: Place; input: string; stopped: Ran }> {
   const place = await placeFor(t)
   const input = place.path('in.csv')
   execFileSync('mkfifo', [input])
@@ -448,8 +460,38 @@ t.test('a file that was not read to its end is read again by resume', async t =>
   const stopped = await ended
   t.same([stopped.code, nextWords(stopped).slice(0, 2)], [130, ['resume', 'a']])
   rmSync(input)
+  return { place, input, stopped }
+}
+
+t.test('a file that was not read to its end is read again by resume', async t => {
+  const { place, input, stopped } = await readInPart(t)
   writeFileSync(input, csv(40))
   const ran = await place.again(stopped)
   t.same([ran.code, ran.rows.length], [0, 40], ran.err)
   t.match(await place.emulator.ledger.totals(), { accepted: 40, acceptedTwice: 0 })
 })
+
+t.test('resume of a file that breaks off answers what is whole, then says where', async t => {
+  const { place, input, stopped } = await readInPart(t)
+  const packed = gzipSync(csv(60))
+  writeFileSync(input, packed.subarray(0, packed.length - 12))
+  const ran = await place.again(stopped)
+  t.match(ran, { code: 6, err: /the gzip bytes of .*in.csv break off/ })
+  t.ok(ran.rows.length >= 30, `${ran.rows.length} rows`)
+  t.match(await place.emulator.ledger.totals(), { acceptedTwice: 0 })
+})
+
+t.test(
+  'N01 a batch that another job owns, and a job that is damaged, mislead no search',
+  async t => {
+    const place = await placeFor(t)
+    await place.run([...ASK, '--detach'], { stdin: csv(2) })
+    mkdirSync(join(place.state, 'jobs/damaged'), { recursive: true })
+    writeFileSync(join(place.state, 'jobs/damaged/journal.jsonl'), '')
+    place.emulator.addFault({ on: 'create', nth: 1, when: 'after', reset: true })
+    const ran = await place.run(['--job', 'b', '-p', 'Tell {{text}}'], { stdin: csv(2) })
+    t.same([ran.code, ran.rows.length], [0, 2], ran.err)
+    t.match(ran.rows[0]?.response, /: Tell text 0$/)
+    t.match(await place.emulator.ledger.totals(), { accepted: 4, acceptedTwice: 0 })
+  },
+)

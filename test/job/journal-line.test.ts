@@ -101,3 +101,10 @@ void t.test('an event that is too long for a line is refused before it is writte
   const long: JobEvent = { type: 'source', index: 0, name: 'x'.repeat(1_000_000) }
   t.throws(() => formatLine(long, NO_SUM), { code: 'CBS_STATE' })
 })
+
+void t.test('bytes that were never a line are damage, also where NULs follow them', async t => {
+  for (const stray of ['x', '{"size":"0001x', '{"event"']) {
+    const torn = Buffer.concat([bytes, Buffer.from(stray), Buffer.alloc(600)])
+    t.throws(() => readLines(torn), { code: 'CBS_STATE', message: /damaged at line 5/ }, stray)
+  }
+})

@@ -2,7 +2,8 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import t from 'tap'
-import { lockFolder } from '../../lib/job/lock.ts'
+import { isLocked, lockFolder } from '../../lib/job/lock.ts'
+import { within } from '../support/waiting.ts'
 
 void t.test('a folder is held by one, and free again after', async t => {
   const folder = t.testdir({ other: {} })
@@ -31,7 +32,8 @@ void t.test(
      createServer().listen('\\0claude-batch-stream/${dev}-${ino}', () => process.send('held'))`,
     )
     const child = fork(holder, { execArgv: [] })
-    await once(child, 'message')
+    t.teardown(() => child.kill('SIGKILL'))
+    await within(once(child, 'message'), () => 'the process that holds the lock says nothing')
     await t.rejects(lockFolder(folder), { code: 'CBS_JOB_IN_USE' })
     child.kill('SIGKILL')
     await once(child, 'exit')
@@ -62,4 +64,26 @@ void t.test('a held file and a failing socket are told apart', async t => {
   })) as typeof import('../../lib/job/lock.ts')
   await t.rejects(lockFolder(folder, 'darwin'), { code: 'CBS_JOB_IN_USE' })
   await t.rejects(lockFolder(folder, 'win32'), { code: 'CBS_DISK', message: /cannot lock/ })
+})
+
+void t.test('who only looks finds out whether a folder is held, and does not take it', async t => {
+  const folder = t.testdir()
+  t.equal(await isLocked(folder), false)
+  const lock = await lockFolder(folder)
+  t.equal(await isLocked(folder), true)
+  await lock.release()
+  await (await lockFolder(folder)).release()
+})
+
+void t.test('the same where the lock is a file', async t => {
+  const folder = t.testdir()
+  t.equal(await isLocked(folder, 'darwin'), false)
+  // t.mockImport gives the module as it is, with this in the place of Node's.
+  const held = (await t.mockImport('../../lib/job/lock.ts', {
+    'node:fs/promises': {
+      open: () => Promise.reject(Object.assign(new Error('held'), { code: 'EAGAIN' })),
+      stat: async () => ({ dev: 1n, ino: 1n }),
+    },
+  })) as typeof import('../../lib/job/lock.ts')
+  t.equal(await held.isLocked(folder, 'darwin'), true)
 })

@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import t from 'tap'
+import { aggregate } from '../../lib/aggregate/aggregate.ts'
+import { awaitEnd } from '../../lib/await/await-end.ts'
+import type { Job } from '../../lib/job/job.ts'
+import { fetchResults } from '../../lib/results/fetch-results.ts'
+import { submit } from '../../lib/submit/submit.ts'
+import { jsonlRow } from '../../lib/write/jsonl.ts'
+import { openOutput } from '../../lib/write/output.ts'
+import { openBelow } from '../support/descriptors.ts'
+import { watched } from '../support/jobs.ts'
+import { asks, makeWorld, type World } from '../support/world.ts'
+
+/** Asks six requests in batches of two, with rows in a file. */
+async function write({ client }: World, job: Job, path: string): Promise<void> {
+  const row = jsonlRow()
+  const output = await openOutput({
+    job,
+    out: { path },
+    errors: undefined,
+    rowOf: row,
+    errorRowOf: row,
+  })
+  await pipeline(
+    Readable.from(asks(6)),
+    aggregate({ job, count: 2 }),
+    submit({ client, job }),
+    awaitEnd({ client, job, concurrency: 1 }),
+    fetchResults({ client, job }),
+    output,
+  )
+}
+
+/** The questions of the rows in a file, each with its own answer. */
+function asked(path: string): unknown[] {
+  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1)
+  return lines.map(line => JSON.parse(line).response)
+}
+
+void t.test(
+  'F03 a disk that is full under -o leaves what is committed, and the rest comes later',
+  async t => {
+    const world = await makeWorld(t)
+    const path = `${world.dir}/out.jsonl`
+    let isFull = false
+    const disk = watched((what, at) => {
+      if (isFull && what === 'write' && at === path) throw new Error('ENOSPC: no space left')
+    })
+    const job = await world.open({ disk })
+    job.listen(({ type }) => type === 'written' && (isFull = true))
+    await t.rejects(write(world, job, path), { code: 'CBS_DISK', message: /ENOSPC/ })
+    await job.close()
+    t.same(openBelow(world.dir), [])
+    const committed = asked(path)
+    t.equal(committed.length, 2)
+    await write(world, await world.open(), path)
+    const rows = asked(path)
+    t.same(rows.slice(0, 2), committed)
+    t.equal(new Set(rows).size, 6)
+    t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0, billedTwice: 0 })
+  },
+)
+
+void t.test('C08 a death between the rows and their commit gives each row once', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  const job = await world.open()
+  const note = job.note.bind(job)
+  let commits = 0
+  job.note = async (event, durable) => {
+    if (event.type === 'written' && ++commits === 2) throw new Error('dead')
+    await note(event, durable)
+  }
+  await t.rejects(write(world, job, path), { message: /dead/ })
+  await job.close()
+  t.equal(asked(path).length, 4, 'the rows are there, and the journal does not know')
+  await write(world, await world.open(), path)
+  t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
+  t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+})
