@@ -8,6 +8,15 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
+  /** The terminal that it was started in, whatever stdin and stdout are; undefined, or none, where there is no terminal. */
+  readonly terminal?: (() => Promise<Terminal | undefined>) | undefined
   /** Leaves at once; for a second Ctrl-C. */
   exit(code: number): void
+}
+
+/** Where somebody can be asked. */
+export interface Terminal {
+  readonly input: Readable
+  readonly output: Writable
+  close(): void
 }

@@ -8,6 +8,8 @@ import { capOf } from '../money/capped-job.ts'
 import { priceUnknown, type Ledger } from '../money/ledger.ts'
 import { givenPrice, listPrice, type PriceOf } from '../money/price.ts'
 import { parseUsd, showUsd, usdNumber } from '../money/usd.ts'
+import { askForMore } from './ask-for-more.ts'
+import type { Context } from './context.ts'
 import { rememberedBy } from './remembered.ts'
 import type { Settings } from './settings.ts'
 import type { Work } from './stages.ts'
@@ -26,10 +28,16 @@ function commonOf({ prompt, model, maxTokens, params }: Settings): Common | unde
 }
 
 /** The cap on a job's cost, where there is one. Without `drains`, nobody waits for what is in flight. */
-export function capFor(job: Job, settings: Settings, drains: boolean): Cap | undefined {
+export function capFor(
+  context: Context,
+  job: Job,
+  settings: Settings,
+  drains: boolean,
+): Cap | undefined {
   const { maxCost } = settings
   const most = maxCost === undefined ? undefined : parseUsd(maxCost)
-  return most === undefined ? undefined : capOf(job, most, pricesOf(settings), drains)
+  const ask = askForMore(context, job)
+  return most === undefined ? undefined : capOf(job, most, pricesOf(settings), { drains, ask })
 }
 
 /** A cap needs a price; without one it would be a promise that nobody can keep. Found out before anything is sent. */

@@ -132,6 +132,14 @@ export async function remember(
   return remembered
 }
 
+/** Keeps a cap that was raised while the job ran. */
+export async function rememberCap(job: Job, maxCost: string): Promise<void> {
+  // It is open, so it is there.
+  const found = (await inspectJob(nodeDisk, join(job.folder, '../..'), job.name)) as JobOnDisk
+  const known = rememberedBy(found)
+  await remember(job, found, { ...known, run: { ...known.run, maxCost } })
+}
+
 async function writeCard(job: Job, card: JobCard): Promise<void> {
   const text = `${JSON.stringify(card, undefined, 2)}\n`
   await replaceFile(nodeDisk, join(job.folder, 'job.json'), Buffer.from(text))

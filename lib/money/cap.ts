@@ -13,8 +13,19 @@ export interface CapOptions {
   readonly worstOf: (number: number) => Promise<bigint | Unbounded>
   /** What the answers of a fetched batch were billed; undefined where a price is unknown. */
   readonly spentOn: (number: number) => Promise<bigint | undefined>
+  /** Asked before the job stops for its cap: a higher one goes on. @default nobody is asked */
+  readonly ask?:
+    ((reached: Reached, signal: AbortSignal) => Promise<bigint | undefined>) | undefined
   /** Whether batches in flight come to their end in this run, so that waiting for them helps. @default true */
   readonly drains?: boolean
+}
+
+/** A cap that the next batch does not fit below. */
+export interface Reached {
+  /** In a sentence. */
+  readonly why: string
+  /** The least cap, in femtodollars, that lets the batch go. */
+  readonly least: bigint
 }
 
 /**
@@ -28,9 +39,11 @@ export class Cap {
   readonly #spentOn = new Map<number, bigint | null>()
   #turn: Promise<unknown> = Promise.resolve()
   #stopped: string | undefined
+  #most: bigint
 
   constructor(options: CapOptions) {
     this.#options = options
+    this.#most = options.most
   }
 
   /** Why nothing more is sent; undefined as long as it is. */
@@ -50,13 +63,13 @@ export class Cap {
 
   async #admitAgain(number: number, worst: bigint): Promise<boolean> {
     const standing = await this.#standing(number)
-    if (judge(this.#options.most, standing, worst) === 'send') return true
+    if (judge(this.#most, standing, worst) === 'send') return true
     this.#stop(number, worst, standing)
     return false
   }
 
   async #admitNext(number: number, signal: AbortSignal): Promise<boolean> {
-    const { job, most, worstOf, drains = true } = this.#options
+    const { job, worstOf, drains = true } = this.#options
     if (this.#stopped !== undefined) return false
     const worst = await worstOf(number)
     if (typeof worst !== 'bigint') {
@@ -65,12 +78,13 @@ export class Cap {
     }
     for (;;) {
       const standing = await this.#standing(number)
-      const verdict = judge(most, standing, worst)
+      const verdict = judge(this.#most, standing, worst)
       if (verdict === 'send') {
         await job.note({ type: 'reserved', number, amount: String(worst) }, false)
         return true
       }
       if (verdict === 'stop' || !drains) {
+        if (await this.#raise(number, worst, standing, signal)) continue
         this.#stop(number, worst, standing)
         return false
       }
@@ -91,10 +105,29 @@ export class Cap {
     }
   }
 
+  /** Whether somebody has raised the cap. A price that is unknown is no question of how much. */
+  async #raise(
+    number: number,
+    worst: bigint,
+    standing: Standing,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    if (standing.isUnknown) return false
+    const why = this.#reached(number, worst, standing)
+    const least = standing.spent + standing.reserved + worst
+    const raised = await this.#options.ask?.({ why, least }, signal)
+    if (raised === undefined) return false
+    this.#most = raised
+    return true
+  }
+
   #stop(number: number, worst: bigint, standing: Standing): void {
-    const { spent, reserved, isUnknown } = standing
-    const most = showUsd(this.#options.most)
-    this.#stopped ??= isUnknown
+    this.#stopped ??= this.#reached(number, worst, standing)
+  }
+
+  #reached(number: number, worst: bigint, { spent, reserved, isUnknown }: Standing): string {
+    const most = showUsd(this.#most)
+    return isUnknown
       ? `it is unknown what the batches so far cost, so nothing more is sent below --max-cost ${most}: a price is unknown, and --price IN,OUT gives it`
       : `--max-cost ${most} is reached: ${showUsd(spent + reserved)} is spent or in flight, and batch ${number} can cost ${showUsd(worst)}`
   }

@@ -1,7 +1,7 @@
 import type { Job } from '../job/job.ts'
 import { keptResults } from '../results/kept.ts'
 import { lines } from '../submit/body-lines.ts'
-import { Cap } from './cap.ts'
+import { Cap, type CapOptions } from './cap.ts'
 import { Ledger } from './ledger.ts'
 import type { PriceOf } from './price.ts'
 import { worstOf, type Unbounded } from './worst.ts'
@@ -9,11 +9,17 @@ import { worstOf, type Unbounded } from './worst.ts'
 const PARAMS = '"params":'
 
 /** A cap on what a job may cost in all, in femtodollars, read from what the job has on disk. */
-export function capOf(job: Job, most: bigint, priceOf: PriceOf, drains = true): Cap {
+export function capOf(
+  job: Job,
+  most: bigint,
+  priceOf: PriceOf,
+  { drains = true, ask }: Pick<CapOptions, 'drains' | 'ask'> = {},
+): Cap {
   return new Cap({
     job,
     most,
     drains,
+    ask,
     worstOf: number => worstOfBatch(job, number, priceOf),
     spentOn: number => spentOnBatch(job, number, priceOf),
   })

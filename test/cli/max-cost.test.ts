@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
+import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { csv, nextWords, placeFor, rowsOf, type Place } from './world.ts'
+import { Collected, csv, nextWords, placeFor, rowsOf, until, type Place } from './world.ts'
 
 /** Answers as long as they may be, so that what is spent comes near to the worst case. */
 const LONG = { respond: (): string => 'x'.repeat(400) }
@@ -147,3 +148,75 @@ t.test(
     t.match(await place.emulator.ledger.totals(), { accepted: 1000, acceptedTwice: 0 })
   },
 )
+
+/** A terminal whose user types these lines; what it shows is collected. */
+function terminalOf(...typed: string[]) {
+  const output = new Collected()
+  const input = new PassThrough()
+  for (const line of typed) input.write(`${line}\n`)
+  let closed = 0
+  const terminal = async () => ({ input, output, close: () => void closed++ })
+  return { terminal, output, input, closed: () => closed }
+}
+
+t.test('on a terminal the user is asked for more, and the job keeps what is answered', async t => {
+  const place = await placeFor(t, LONG)
+  const { terminal, output, closed } = terminalOf('lots', '0.0001', '$1')
+  const ran = await place.run([...ASK, ...SOME], { stdin: csv(30), terminal })
+  t.equal(ran.code, 0)
+  t.equal(ran.rows.length, 30)
+  t.match(
+    output.text,
+    /^--max-cost \$0\.000400 is reached: .*\nMay the job cost more, and how much in all\? At least \$[\d.]+ lets it go on; nothing stops it here: \$/,
+  )
+  t.equal(
+    output.text.split('May the job').length - 1,
+    3,
+    'what is no amount, or too little, is asked again',
+  )
+  t.equal(closed(), 1)
+  const card = JSON.parse(readFileSync(`${place.state}/jobs/j/job.json`, 'utf8'))
+  t.equal(card.settings.run.maxCost, '1')
+})
+
+t.test('who answers nothing stops it there', async t => {
+  for (const typed of ['', 'n', 'No']) {
+    const place = await placeFor(t, LONG)
+    const { terminal } = terminalOf(typed)
+    const ran = await place.run([...ASK, ...SOME], { stdin: csv(30), terminal })
+    t.equal(ran.code, 4, typed)
+    t.match(ran.err, /--max-cost \$0\.000400 is reached/)
+  }
+  const place = await placeFor(t, LONG)
+  const { terminal, input } = terminalOf()
+  input.end()
+  t.equal((await place.run([...ASK, ...SOME], { stdin: csv(30), terminal })).code, 4, 'Ctrl-D')
+})
+
+t.test('nobody is asked with --no-input or -y, and a yes raises nothing', async t => {
+  for (const flag of ['--no-input', '-y']) {
+    const place = await placeFor(t, LONG)
+    const { terminal, output } = terminalOf('1')
+    const ran = await place.run([...ASK, ...SOME, flag], { stdin: csv(30), terminal })
+    t.equal(ran.code, 4, flag)
+    t.equal(output.text, '')
+  }
+})
+
+t.test('where there is no terminal after all, the run stops', async t => {
+  const place = await placeFor(t, LONG)
+  const terminal = async () => undefined
+  t.equal((await place.run([...ASK, ...SOME], { stdin: csv(30), terminal })).code, 4)
+})
+
+t.test('Ctrl-C at the question leaves as it does anywhere', async t => {
+  const place = await placeFor(t, LONG)
+  const { terminal, output, closed } = terminalOf()
+  const { world, ended } = place.start([...ASK, ...SOME], { stdin: csv(30), terminal })
+  await until(() => output.text.includes('May the job'))
+  world.emit('SIGINT', 'SIGINT')
+  const ran = await ended
+  t.equal(ran.code, 130)
+  t.equal(closed(), 1)
+  t.match(nextWords(ran).slice(0, 2), ['resume', 'j'])
+})

@@ -34,6 +34,8 @@ export interface WorldOptions {
   readonly stdin?: string | Buffer | Readable | undefined
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly stdout?: Writable
+  /** A terminal on which somebody is asked; stderr is shown on it. */
+  readonly terminal?: Io['terminal']
   /** Is stdin a terminal? */
   readonly tty?: boolean
 }
@@ -44,12 +46,17 @@ export class World extends EventEmitter implements Io {
   readonly stdout: Writable
   readonly stderr: Collected = new Collected()
   readonly env: Io['env']
+  readonly terminal?: Io['terminal']
   /** Codes of `exit`, which leaves a real process at once. */
   readonly exits: number[] = []
 
   constructor(options: WorldOptions = {}) {
     super()
-    const { stdin = '', env = {}, stdout = new Collected(), tty } = options
+    const { stdin = '', env = {}, stdout = new Collected(), tty, terminal } = options
+    if (terminal) {
+      this.terminal = terminal
+      this.stderr.isTTY = true
+    }
     const stream =
       stdin instanceof Readable ? stdin : Readable.from(stdin.length ? [Buffer.from(stdin)] : [])
     this.stdin = tty === undefined ? stream : Object.assign(stream, { isTTY: tty })

@@ -49,7 +49,7 @@ export async function resume(context: Context): Promise<Ending> {
       : await openInput({ settings, cwd: known.cwd, io, talk, reading, signal })
     const ordered = rows.order === 'input'
     const drains = !flags.has('detach')
-    const cap = capFor(job, settings, drains)
+    const cap = capFor(context, job, settings, drains)
     const canary = canaryFor(job, settings, drains)
     const ledger = new Ledger(pricesOf(settings))
     const { columns } = known

@@ -44,7 +44,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const last = await beginRetry(job)
     const isOld = (result: Result): boolean => result.batch.number <= last
     const counted = new Tally()
-    const cap = capFor(job, settings, true)
+    const cap = capFor(context, job, settings, true)
     const ledger = new Ledger(pricesOf(settings))
     const ordered = options.order === 'input'
     const work: Work = {

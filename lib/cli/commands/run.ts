@@ -97,7 +97,7 @@ async function ask(
       const ordered = rows.order === 'input'
       const ledger = new Ledger(pricesOf(settings))
       const drains = !flags.has('detach')
-      const cap = capFor(job, settings, drains)
+      const cap = capFor(context, job, settings, drains)
       const canary = canaryFor(job, settings, drains)
       const { columns } = remembered
       const table = isTable(rows) ? columns : undefined

@@ -1,0 +1,51 @@
+import { createInterface } from 'node:readline'
+import type { Job } from '../job/job.ts'
+import type { CapOptions } from '../money/cap.ts'
+import { parseUsd, showUsd } from '../money/usd.ts'
+import type { Context } from './context.ts'
+import type { Terminal } from './io.ts'
+import { rememberCap } from './run-job.ts'
+
+/**
+ * Asks on the terminal whether a job may cost more, once it has come to its cap. What is answered is kept with the job. With
+ * -y nobody is asked either, and nothing is raised: a yes to every amount would make the cap mean nothing.
+ */
+export function askForMore({ flags, io }: Context, job: Job): CapOptions['ask'] {
+  const { terminal } = io
+  if (!terminal || !io.stderr.isTTY || flags.has('no-input') || flags.has('yes')) return undefined
+  return async ({ why, least }, signal) => {
+    const opened = await terminal()
+    if (!opened) return undefined
+    try {
+      const text = await amountFrom(opened, why, least, signal)
+      if (text !== undefined) await rememberCap(job, text)
+      return text === undefined ? undefined : parseUsd(text)
+    } finally {
+      opened.close()
+    }
+  }
+}
+
+/** The amount that is answered, as it was written; undefined where the answer is to stop. */
+async function amountFrom(
+  { input, output }: Terminal,
+  why: string,
+  least: bigint,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  // The terminal itself echoes and edits the line.
+  const lines = createInterface({ input, terminal: false })
+  signal.addEventListener('abort', () => lines.close(), { once: true })
+  const question = `May the job cost more, and how much in all? At least ${showUsd(least)} lets it go on; nothing stops it here: $`
+  output.write(`${why}\n${question}`)
+  for await (const line of lines) {
+    const text = line.trim().replace(/^\$/, '')
+    const amount = parseUsd(text)
+    if (amount !== undefined && amount >= least) return text
+    if (text === '' || /^no?$/i.test(text)) return undefined
+    output.write(question)
+  }
+  // Ctrl-D, or a signal that ends the run.
+  signal.throwIfAborted()
+  return undefined
+}

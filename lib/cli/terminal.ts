@@ -1,0 +1,18 @@
+import { openSync } from 'node:fs'
+import { ReadStream, WriteStream } from 'node:tty'
+import type { Terminal } from './io.ts'
+
+/** The terminal that the program was started in, also where stdin and stdout are pipes; undefined in a service or a cron job. */
+export function openTerminal(): Terminal | undefined {
+  try {
+    const input = new ReadStream(openSync('/dev/tty', 'r'))
+    const output = new WriteStream(openSync('/dev/tty', 'w'))
+    const close = (): void => {
+      input.destroy()
+      output.destroy()
+    }
+    return { input, output, close }
+  } catch {
+    return undefined
+  }
+}

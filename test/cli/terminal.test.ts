@@ -1,0 +1,35 @@
+// The program in a terminal of its own, made by script(1) of util-linux.
+import { spawn, spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import t from 'tap'
+import { quote } from '../../lib/cli/shell.ts'
+import { PROGRAM, where } from '../faults/program.ts'
+import { csv, KEY, placeFor, until } from './world.ts'
+
+const found = spawnSync('script', ['-qec', 'test -t 1', '/dev/null']).status === 0
+
+t.test(
+  'a cap is asked about in the terminal, also where stdin and stdout are files',
+  { skip: !found && 'there is no script(1) here that makes a terminal' },
+  async t => {
+    const place = await placeFor(t, { respond: () => 'x'.repeat(400) })
+    writeFileSync(place.path('in.csv'), csv(30))
+    const words = [
+      ...['-p', 'Say {{text}}', '-t', '100', '--batch-size', '4', '--job', 'j'],
+      ...['--max-cost', '0.0004', '--poll', '10ms', ...where(place)],
+    ]
+    const [input, output] = [place.path('in.csv'), place.path('out.jsonl')].map(quote)
+    const command = [process.execPath, PROGRAM, ...words].map(quote).join(' ')
+    const child = spawn('script', ['-qec', `${command} < ${input} > ${output}`, '/dev/null'], {
+      env: { PATH: process.env['PATH'], ANTHROPIC_API_KEY: KEY, TERM: 'dumb' },
+    })
+    t.teardown(() => child.kill('SIGKILL'))
+    let screen = ''
+    child.stdout.on('data', chunk => (screen += chunk))
+    await until(() => screen.includes('May the job cost more'))
+    child.stdin.write('1\r')
+    const code = await new Promise(resolve => child.once('close', resolve))
+    t.equal(code, 0, screen)
+    t.equal(place.read('out.jsonl').split('\n').length - 1, 30)
+  },
+)
