@@ -26,6 +26,8 @@ export interface RecordOrigin {
   readonly job?: Job | undefined
   /** How many times it will have been asked with the next request; 1 unless it is retried. */
   readonly attempt?: number | undefined
+  /** How often its max_tokens is doubled with the next request, as answers were cut; 0 unless it is retried for that. */
+  readonly doublings?: number | undefined
 }
 
 /**
@@ -40,6 +42,7 @@ export class SourceRecord {
   readonly ordinal: number | undefined
   readonly job: Job | undefined
   readonly attempt: number
+  readonly doublings: number
   #fields: Readonly<Record<string, unknown>> | undefined
 
   constructor(raw: Buffer, origin: RecordOrigin) {
@@ -50,6 +53,7 @@ export class SourceRecord {
     this.ordinal = origin.ordinal
     this.job = origin.job
     this.attempt = origin.attempt ?? 1
+    this.doublings = origin.doublings ?? 0
     this.#fields = origin.fields
   }
 

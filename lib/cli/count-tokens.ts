@@ -1,10 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk'
-import { errorOf } from '../api/api.ts'
-import { failureOf, type Failure } from '../api/failure.ts'
-import { waitBeforeRetry } from '../api/patience.ts'
-import { systemClock } from '../clock.ts'
+import type { Failure } from '../api/failure.ts'
 import type { MessageParams } from '../flow.ts'
-import { SILENCE_MS } from '../limits.ts'
+import { outwait } from './outwait.ts'
 
 /** What the token counter takes of a request. Source: the SDK's MessageCountTokensParams. */
 const COUNTED = [
@@ -35,33 +32,6 @@ export async function countTokens(
   )
   // Picked from a request whose type says the same of each of these.
   const body = asked as unknown as Anthropic.Messages.MessageCountTokensParams
-  const options = {
-    maxRetries: 0,
-    timeout: SILENCE_MS,
-    signal,
-    fetchOptions: { redirect: 'manual' } as const,
-  }
-  const began = systemClock.elapsed()
-  let known = false
-  let failures = 0
-  for (;;) {
-    try {
-      const { input_tokens: tokens } = await client.messages.countTokens(body, options)
-      return { tokens }
-    } catch (cause) {
-      if (signal.aborted) throw signal.reason
-      const failure = failureOf(cause, systemClock.now())
-      known ||= failure.status !== null
-      failures += 1
-      const forMs = systemClock.elapsed() - began
-      const waitMs = waitBeforeRetry(failure, { failures, forMs, known, random: Math.random() })
-      if (waitMs === null) return settled(failure)
-      await systemClock.sleep(waitMs, signal)
-    }
-  }
-}
-
-function settled(failure: Failure): Count {
-  if (failure.kind === 'gone' || failure.kind === 'refused') return { failure }
-  throw errorOf('reach the API', failure)
+  const count = await outwait(options => client.messages.countTokens(body, options), signal)
+  return 'failure' in count ? count : { tokens: count.value.input_tokens }
 }

@@ -309,6 +309,12 @@ export const OPTIONS: readonly OptionSpec[] = [
     on: RUN,
     help: 'new tries of expired and server-error rows',
   },
+  {
+    group: 'Batches',
+    name: 'retry-incomplete',
+    on: ['run', 'retry'],
+    help: 'also try answers again that --max-tokens cut, with twice as many, as far as the model goes',
+  },
 
   {
     group: 'Output',

@@ -15,6 +15,7 @@ import { givenPrice } from '../money/price.ts'
 import { parseUsd } from '../money/usd.ts'
 import { answerCheck } from '../schema/answer-check.ts'
 import { checkSchema, type JsonSchema } from '../schema/load.ts'
+import { cacheIn } from './cache-flag.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { countOrShare, duration, json, oneOf, pairs, size, whole, wrongFlag } from './values.ts'
@@ -56,6 +57,7 @@ export interface Settings {
   readonly dedupe?: boolean
   readonly canary?: number
   readonly retries: number
+  readonly retryIncomplete?: true
   readonly responseField: string
   readonly metaField: string
   readonly baseUrl?: string
@@ -107,6 +109,7 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
     dedupe: flags.has('dedupe') || undefined,
     canary: optional('canary', (flag, text) => whole(flag, text, 1)),
     retries: optional('retries', (flag, text) => whole(flag, text, 0, 1000)) ?? 2,
+    retryIncomplete: flags.has('retry-incomplete') || undefined,
     responseField: flags.text('response-field') ?? 'response',
     metaField: flags.text('meta-field') ?? '_batch',
     baseUrl: flags.text('base-url') ?? (env['ANTHROPIC_BASE_URL'] || undefined),
@@ -171,14 +174,6 @@ function named(flag: string, text: string): string {
 function headerWord(flag: string, text: string): string {
   if (/^[\w.,-]+$/.test(text)) return text
   throw wrongFlag(flag, 'letters, digits, ".", "_" and "-"', text)
-}
-
-function cacheIn(flags: Flags): Settings['cache'] {
-  const text = flags.text('cache')
-  if (text === 'prime') return text
-  if (!flags.has('cache')) return undefined
-  if (text === undefined || ['1', 'true', 'yes'].includes(text)) return true
-  throw wrongFlag('--cache', 'prime, or nothing', text)
 }
 
 /** The module of --template, by a path that holds in every folder, and its text. */

@@ -186,7 +186,10 @@ export function asking(work: Work): Stage<SourceRecord, Result> {
   const first = work.wary && !work.canary ? chain(through(1), firstBatch(job)) : through(1)
   return chain(
     first,
-    retry({ job, attempts: settings.retries, through, ...(work.ask && { ask: work.ask }) }),
+    retry({
+      ...{ job, attempts: settings.retries, through, ...(work.ask && { ask: work.ask }) },
+      longer: work.template.mostTokens === undefined ? undefined : work.template,
+    }),
   )
 }
 

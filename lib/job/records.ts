@@ -1,5 +1,5 @@
 import { BatchStreamError } from '../errors.ts'
-import { SourceRecord, type Problem } from '../flow.ts'
+import { SourceRecord, type Problem, type RecordOrigin } from '../flow.ts'
 import { AppendFile } from './append-file.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import type { Job } from './job.ts'
@@ -161,24 +161,28 @@ export class RecordReader {
   }
 
   /** The record if it is in memory already, without a promise. */
-  peek(ordinal: number, attempt: number): SourceRecord | undefined {
+  peek(ordinal: number, attempt: number, doublings = 0): SourceRecord | undefined {
     const entry = this.#index.peek(ordinal * ENTRY, ENTRY)
     if (!entry) return undefined
     const { start, length, problemLength } = rangeOf(entry)
     const bytes = this.#records.peek(start, length + problemLength)
-    return bytes && this.#record(entry, bytes, ordinal, attempt)
+    return bytes && this.#record(entry, bytes, { ordinal, attempt, doublings })
   }
 
-  async read(ordinal: number, attempt: number): Promise<SourceRecord> {
-    const here = this.peek(ordinal, attempt)
+  async read(ordinal: number, attempt: number, doublings = 0): Promise<SourceRecord> {
+    const here = this.peek(ordinal, attempt, doublings)
     if (here) return here
     const entry = await this.#index.read(ordinal * ENTRY, ENTRY)
     const { start, length, problemLength } = rangeOf(entry)
     const bytes = await this.#records.read(start, length + problemLength)
-    return this.#record(entry, bytes, ordinal, attempt)
+    return this.#record(entry, bytes, { ordinal, attempt, doublings })
   }
 
-  #record(entry: Buffer, bytes: Buffer, ordinal: number, attempt: number): SourceRecord {
+  #record(
+    entry: Buffer,
+    bytes: Buffer,
+    asked: Pick<RecordOrigin, 'ordinal' | 'attempt' | 'doublings'>,
+  ): SourceRecord {
     const { length } = rangeOf(entry)
     const source = entry.readUIntLE(20, 3)
     const problem: Problem | undefined =
@@ -187,9 +191,8 @@ export class RecordReader {
       line: entry.readUIntLE(14, 6),
       source: source === 0 ? undefined : this.#sources[source - 1],
       problem,
-      ordinal,
       job: this.#job,
-      attempt,
+      ...asked,
     })
   }
 }

@@ -10,6 +10,8 @@ import { Bits } from '../job/bits.ts'
 import type { Job } from '../job/job.ts'
 import type { Result } from '../results/result.ts'
 import { pushAll, typed, type Stage } from '../stage.ts'
+import type { TemplateOptions } from '../template/options.ts'
+import { Longer } from './longer.ts'
 import { isPassing } from './policy.ts'
 
 export interface RetryOptions {
@@ -28,6 +30,11 @@ export interface RetryOptions {
    * @default expired rows and server errors, while attempts are left
    */
   readonly ask?: (result: Result) => boolean
+  /**
+   * Ask again for answers that max_tokens has cut, with twice as many: these are the options of the `template` in `through`,
+   * whose `mostTokens` says how far that may go.
+   */
+  readonly longer?: TemplateOptions | undefined
   /** The job of the results. */
   readonly job?: Job | undefined
 }
@@ -46,6 +53,7 @@ export function retry(options: RetryOptions): Stage<Result, Result> {
 export class Retry extends Transform {
   readonly #through: RetryOptions['through']
   readonly #ask: (result: Result) => boolean
+  readonly #longer: Longer | undefined
   #job: Job | undefined
   /** Records that a later try has asked already, by the journal. */
   #asked: Bits | undefined
@@ -59,7 +67,10 @@ export class Retry extends Transform {
     super({ objectMode: true })
     const attempts = options.attempts ?? 2
     this.#through = options.through
-    this.#ask = options.ask ?? (result => result.attempt <= attempts && isPassing(result))
+    this.#longer = options.longer && new Longer(options.longer)
+    const isWorthIt = (result: Result): boolean =>
+      isPassing(result) || (this.#longer?.helps(result) ?? false)
+    this.#ask = options.ask ?? (result => result.attempt <= attempts && isWorthIt(result))
     this.#job = options.job
     options.job?.retain()
   }
@@ -115,8 +126,10 @@ export class Retry extends Transform {
   #holdsBack(result: Result): boolean {
     const ordinal = result.record?.ordinal
     if (ordinal === undefined || result.status === 'rejected') return false
-    if (this.#asked?.has(ordinal)) return true
-    if (!this.#ask(result)) return false
+    const isAsked = this.#asked?.has(ordinal) ?? false
+    if (!isAsked && !this.#ask(result)) return false
+    this.#longer?.take(result)
+    if (isAsked) return true
     this.#again.add(ordinal)
     this.#holds = true
     return true
@@ -131,7 +144,10 @@ export class Retry extends Transform {
       const again = this.#again
       this.#again = new Bits()
       this.#holds = false
-      const round = from(Readable.from(recordsOf(job, again, attempt)), this.#through(attempt))
+      const longer = this.#longer
+      longer?.next()
+      const records = recordsOf(job, again, attempt, longer)
+      const round = from(Readable.from(records), this.#through(attempt))
       this.#round = round
       for await (const result of each(round)) {
         if (!this.#holdsBack(result)) await pushAll(this, [result], this.#stop.signal)
@@ -147,7 +163,13 @@ function hasAttempt(job: Job, attempt: number): boolean {
   )
 }
 
-async function* recordsOf(job: Job, ordinals: Bits, attempt: number): AsyncGenerator<SourceRecord> {
+async function* recordsOf(
+  job: Job,
+  ordinals: Bits,
+  attempt: number,
+  longer: Longer | undefined,
+): AsyncGenerator<SourceRecord> {
   const reader = job.records.reader(job)
-  for (const ordinal of ordinals) yield await reader.read(ordinal, attempt)
+  for (const ordinal of ordinals)
+    yield await reader.read(ordinal, attempt, longer?.doublings(ordinal))
 }

@@ -1,5 +1,6 @@
 import type { MessageParams, Problem, SourceRecord } from '../flow.ts'
 import type { OutputFormat } from '../schema/output-format.ts'
+import { grown } from './grow.ts'
 import type { Settings } from './options.ts'
 import type { OwnRequest } from './own-request.ts'
 import { checkParams } from './params.ts'
@@ -23,6 +24,9 @@ export function fillIn(
   }
   if (settings.format)
     params['output_config'] = withFormat(params['output_config'], settings.format)
+  const whole = params as Record<string, unknown> & Pick<MessageParams, 'model' | 'max_tokens'>
+  if (record.doublings > 0)
+    params['max_tokens'] = grown(whole, record.doublings, settings.mostTokens)
   const problems = own.fromText ? [] : checkParams({ messages: [], ...params })
   if (problems.length > 0) return { type: 'refused_parameter', message: sentences(problems) }
   // The API is the judge of the rest: nothing here knows every shape of every parameter.

@@ -7,6 +7,7 @@ import { outputFormat, type OutputFormat } from '../schema/output-format.ts'
 import type { AttachOptions } from './attach.ts'
 import { DEFAULT_META_FIELD, DEFAULT_RESPONSE_FIELD } from './answered.ts'
 import { cachedPrefix } from './cache.ts'
+import type { MostTokens } from './grow.ts'
 import { compile, type Template } from './compile.ts'
 import { said, sentences } from './fill-in.ts'
 import { checkParams } from './params.ts'
@@ -51,6 +52,11 @@ export interface TemplateOptions extends AttachOptions {
    * @default false
    */
   readonly cache?: boolean | undefined
+  /**
+   * What the model answers at most, where `retry` asks again for answers that max_tokens has cut: up to that it is doubled.
+   * @default none: it is never doubled
+   */
+  readonly mostTokens?: MostTokens | undefined
   /** Taken as every stage takes it; nothing of a template is kept. */
   readonly job?: Job | undefined
 }
@@ -66,6 +72,7 @@ export interface Settings {
   readonly responseField: string | false
   readonly metaField: string
   readonly format: OutputFormat | undefined
+  readonly mostTokens: MostTokens | undefined
 }
 
 /**
@@ -96,6 +103,7 @@ export function settingsOf(options: TemplateOptions): Settings {
     defaults: options.cache ? cachedPrefix(defaults, systemTemplate) : defaults,
     ready,
     format: formatOf(options),
+    mostTokens: options.mostTokens,
     responseField: options.responseField ?? DEFAULT_RESPONSE_FIELD,
     metaField: options.metaField ?? DEFAULT_META_FIELD,
   }

@@ -13,6 +13,7 @@ import { remember, type Remembered } from '../run-job.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { maxInvalidOf, moneyIn } from '../settings.ts'
 import { canaryFor } from '../canary-for.ts'
+import { withLimits } from '../model-limits.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { Tally } from '../tally.ts'
@@ -55,7 +56,11 @@ export async function resume(context: Context): Promise<Ending> {
     const { columns } = known
     const table = isTable(rows) ? columns : undefined
     const work: Work = {
-      ...{ settings, pace, job, client, talk, template, ordered, table, ledger, cap, canary },
+      ...{ settings, pace, job, client, talk, ordered, table, ledger, cap, canary },
+      // What is finished is only printed again.
+      template: job.state.finished
+        ? template
+        : await withLimits(template, settings, client, signal),
       stateDir: dir,
     }
     follow(context, work)

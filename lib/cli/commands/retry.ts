@@ -12,6 +12,7 @@ import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart } from '../row-options.ts'
 import { beginRetry, endRetry } from '../retry-note.ts'
+import { withLimits } from '../model-limits.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { Tally } from '../tally.ts'
@@ -25,7 +26,8 @@ export async function retryFailed(context: Context): Promise<Ending> {
   const dir = stateDir(flags, io.env)
   const found = await jobNamed(dir, flags.args[0])
   const { run, rows, columns } = rememberedBy(found)
-  const settings = { ...run, ...moneyIn(flags) }
+  const retryIncomplete = flags.has('retry-incomplete') || run.retryIncomplete
+  const settings = { ...run, ...moneyIn(flags), ...(retryIncomplete && { retryIncomplete }) }
   mustHavePrice(settings)
   const options = rowOptionsApart(flags, rows)
   const pace = { ...paceOf(flags), preflight: false }
@@ -48,8 +50,9 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const ledger = new Ledger(pricesOf(settings))
     const ordered = options.order === 'input'
     const work: Work = {
-      ...{ settings, pace, job, client, talk, template, ordered, table: undefined, ledger, cap },
+      ...{ settings, pace, job, client, talk, ordered, table: undefined, ledger, cap },
       stateDir: dir,
+      template: await withLimits(template, settings, client, signal),
       ask: result => isOld(result) && canBeAsked(result),
     }
     follow(context, work)

@@ -19,6 +19,7 @@ import { columnsOf, isTable, openRows, rowOptionsOf, type RowOptions } from '../
 import { fingerprintOf, jobForRun } from '../run-job.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 import { canaryFor } from '../canary-for.ts'
+import { withLimits } from '../model-limits.ts'
 import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { cacheWarning } from '../../template/cache-minimum.ts'
@@ -102,7 +103,8 @@ async function ask(
       const { columns } = remembered
       const table = isTable(rows) ? columns : undefined
       const work: Work = {
-        ...{ settings, job, client, talk, template, ordered, table, ledger, cap, canary },
+        ...{ settings, job, client, talk, ordered, table, ledger, cap, canary },
+        template: await withLimits(template, settings, client, signal),
         // Emulated batches end soon, and looking costs nothing.
         pace: place.emulator ? { ...pace, pollMs: pace.pollMs ?? EMULATED_POLL_MS } : pace,
         stateDir: place.dir,
