@@ -19,6 +19,22 @@ export const EXIT = {
   terminate: 143,
 } as const
 
+/** The same for people; the README has these words, too. */
+export const EXIT_MEANING: Readonly<Record<string, string>> = {
+  0: 'every record was answered',
+  1: 'a bug: please report it',
+  2: 'a wrong flag or command',
+  3: 'finished, and some rows are not `succeeded`',
+  4: 'stopped on purpose: a budget, more bad records than `--max-invalid` allows, or a first batch whose every row failed the same way',
+  5: 'key, permission, billing or spend limit',
+  6: 'input or output not as expected',
+  7: 'another process works on the job',
+  8: 'the API stays unreachable, or answers what it should not',
+  9: 'the local disk',
+  10: 'the job on disk is damaged, or newer than this version',
+  '129, 130, 141, 143': 'hangup, Ctrl-C, closed reader, terminate',
+}
+
 const OF_CODE: Readonly<Record<ErrorCode, number>> = {
   CBS_OPTION: EXIT.usage,
   CBS_INPUT: EXIT.input,

@@ -2,6 +2,7 @@ import { Command, type CommanderError, Option } from 'commander'
 import { BatchStreamError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
 import { optionsOf, type CommandName, type OptionSpec } from './options.ts'
+import { variableOf } from './variables.ts'
 
 /** The flags that were given: texts by long name, switches as true (`no-header` for a negative one). */
 export interface Flags {
@@ -47,8 +48,7 @@ function readerOf(
   env: Readonly<Record<string, string | undefined>>,
 ): Flags {
   // An empty variable is how many a script says "none".
-  const fromEnv = (name: string): string | undefined =>
-    env[`CLAUDE_BATCH_STREAM_${name.toUpperCase().replaceAll('-', '_')}`] || undefined
+  const fromEnv = (name: string): string | undefined => env[variableOf(name)] || undefined
   const value = (name: string): string | readonly string[] | boolean | undefined => {
     const flag = given[keyOf(name)]
     return flag === undefined ? fromEnv(name) : flag

@@ -7,7 +7,7 @@ export const COMMANDS: Readonly<
   run: { words: '[run] [flags]', help: 'records in, rows out (the default command)' },
   resume: { words: 'resume [JOB]', help: 'go on with a job; without JOB the only unfinished one' },
   status: { words: 'status [JOB]', help: 'what a job is doing' },
-  list: { words: 'list', help: 'jobs on this machine (--remote: batches of the workspace)' },
+  list: { words: 'list', help: 'jobs on this machine (--remote: of the workspace)' },
   results: { words: 'results JOB|BATCH_ID', help: 'print results again, free' },
   retry: { words: 'retry JOB', help: 'ask again for the failed rows only' },
   cancel: { words: 'cancel JOB|BATCH_ID', help: 'cancel batches at the API' },
@@ -17,36 +17,25 @@ export const COMMANDS: Readonly<
   emulate: { words: 'emulate', help: 'a local Message Batches API for tests and trials' },
 }
 
-const SHORT = new Set([
-  'input',
-  'prompt',
-  'system',
-  'model',
-  'max-tokens',
-  'output',
-  'to',
-  'dry-run',
-  'emulate',
-  'job',
-  'quiet',
-  'verbose',
-])
+/** What is no command of the table. */
+export const OTHERS: readonly { readonly words: string; readonly help: string }[] = [
+  { words: 'completion SHELL', help: 'what makes bash, zsh or fish complete all this' },
+  { words: 'help [COMMAND|TOPIC]', help: 'all flags of a command, or one of:' },
+]
 
-/** One screen: what it is for, the commands, the flags that most people need. */
-export function shortHelp(): string {
-  const commands = Object.values(COMMANDS).map(({ words, help }) => `  ${words.padEnd(22)}${help}`)
-  const flags = optionsOf('run').filter(({ name, negative }) => SHORT.has(name) && !negative)
+const SHORT = ['input', 'prompt', 'output', 'dry-run', 'emulate', 'job']
+
+/** One screen of 24 lines: what it is for, the commands, the flags that most people need. */
+export function shortHelp(topics: readonly string[]): string {
+  const commands = [...Object.values(COMMANDS), ...OTHERS]
+  const flags = optionsOf('run').filter(({ name, negative }) => SHORT.includes(name) && !negative)
   return [
-    "Sends records through Claude's Message Batches API: half the price, never paid twice.",
-    '',
+    "Records in, Claude's answers out, by Message Batches: half price, nothing lost",
     "  cat data.csv | claude-batch-stream -p 'Sentiment of: {{review}}' > out.jsonl",
-    '',
-    'Commands:',
-    ...commands,
-    `  ${'help [COMMAND]'.padEnd(22)}all flags (of a command); help prices: what tokens cost`,
-    '',
-    'Flags of run (--help: all):',
-    ...flags.map(flagLine),
+    ...commands.map(({ words, help }) => `  ${words.padEnd(23)}${help}`),
+    `    ${topics.join(', ')}`,
+    'Flags of run (--help: all of them):',
+    ...flags.map(shortLine),
     '',
   ].join('\n')
 }
@@ -54,13 +43,29 @@ export function shortHelp(): string {
 /** All flags of a command, by group. */
 export function longHelp(command: CommandName): string {
   const { words, help } = COMMANDS[command]
-  const specs = optionsOf(command)
+  const groups = groupsOf(optionsOf(command))
+  return [
+    `claude-batch-stream ${words}`,
+    `  ${help}`,
+    '',
+    ...groups.flatMap(([group, specs]) => [`${group}:`, ...specs.map(flagLine), '']),
+  ].join('\n')
+}
+
+/** Flags by their groups, in the order of the table. */
+export function groupsOf(
+  specs: readonly OptionSpec[],
+): readonly (readonly [Group, readonly OptionSpec[]])[] {
   const groups = [...new Set(OPTIONS.map(({ group }) => group))]
-  const of = (group: Group): string[] => {
-    const lines = specs.filter(spec => spec.group === group).map(flagLine)
-    return lines.length === 0 ? [] : [`${group}:`, ...lines, '']
-  }
-  return [`claude-batch-stream ${words}`, `  ${help}`, '', ...groups.flatMap(of)].join('\n')
+  return groups
+    .map(group => [group, specs.filter(spec => spec.group === group)] as const)
+    .filter(([, own]) => own.length > 0)
+}
+
+/** The first thing that is to be said of a flag. */
+function shortLine(spec: OptionSpec): string {
+  const { fallback: _, ...plain } = spec
+  return flagLine({ ...plain, help: spec.help.split(';')[0] ?? '' }).replace(/^(.{25}) +/, '$1')
 }
 
 function flagLine(spec: OptionSpec): string {

@@ -11,6 +11,7 @@ import type { CommandName } from './options.ts'
 import { print } from './print.ts'
 import { openWatch, type Watch } from './progress/watch.ts'
 import { Talk } from './talk.ts'
+import { TOPICS } from './topics.ts'
 import { earlyStyle, talkStyle } from './talk-style.ts'
 
 interface Entry {
@@ -58,8 +59,12 @@ export async function main(words: readonly string[], io: Io): Promise<number> {
 async function start(words: readonly string[], io: Io): Promise<number> {
   const [first, ...rest] = words
   if (first === '--version' || first === '-V') return await tell(io, `${await version()}\n`)
-  if (first === '-h') return await tell(io, shortHelp())
-  if (first === 'help') return await tell(io, await helpOn(rest[0]))
+  if (first === '-h' || (first === 'help' && rest.length === 0)) return await tell(io, screen())
+  if (first === 'help') return await tell(io, await helpOn(rest[0] ?? ''))
+  if (first === 'completion') {
+    const { completionFor } = await import('./completion/completion.ts')
+    return await tell(io, completionFor(rest[0]))
+  }
   const isNamed = first !== undefined && !first.startsWith('-')
   const command = isNamed ? commandNamed(first) : 'run'
   const own = isNamed ? rest : words
@@ -71,16 +76,10 @@ async function start(words: readonly string[], io: Io): Promise<number> {
     io.stdin.isTTY &&
     flags.text('input') === undefined
   ) {
-    io.stderr.write(shortHelp())
+    io.stderr.write(screen())
     return EXIT.usage
   }
   return await perform(command, flags, io, words)
-}
-
-async function helpOn(topic: string | undefined): Promise<string> {
-  if (topic === undefined) return shortHelp()
-  if (topic !== 'prices') return longHelp(commandNamed(topic))
-  return (await import('./help-prices.ts')).pricesHelp()
 }
 
 /** Flags of a command that hold for the one that continues it, where they were given. */
@@ -142,11 +141,25 @@ async function perform(
   }
 }
 
-function commandNamed(word: string): CommandName {
+function screen(): string {
+  return shortHelp(Object.keys(TOPICS))
+}
+
+/** A topic, a command's flags, or both where a command has a topic of its name. */
+async function helpOn(word: string): Promise<string> {
+  const topic = Object.hasOwn(TOPICS, word) ? await TOPICS[word]?.text() : undefined
+  if (topic === undefined) return longHelp(commandNamed(word, Object.keys(TOPICS)))
+  return Object.hasOwn(ENTRIES, word) ? `${topic}\n${longHelp(commandNamed(word))}` : topic
+}
+
+function commandNamed(
+  word: string,
+  others: readonly string[] = ['help', 'completion'],
+): CommandName {
   if (Object.hasOwn(ENTRIES, word)) return word as CommandName
   const hint = /[./]/.test(word)
     ? `; to read a file: -i ${word}`
-    : didYouMean(word, Object.keys(COMMANDS))
+    : didYouMean(word, [...Object.keys(COMMANDS), ...others])
   throw new BatchStreamError('CBS_OPTION', `"${word}" is not a command${hint}`)
 }
 

@@ -23,6 +23,8 @@ export interface OptionSpec {
   readonly maybe?: true
   /** May be given several times. */
   readonly many?: true
+  /** The values that it takes, where they are few. */
+  readonly choices?: readonly string[]
   /** A switch that turns off what is on by default: `--no-header`. */
   readonly negative?: true
   readonly help: string
@@ -68,6 +70,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Input',
     name: 'from',
     arg: 'FORMAT',
+    choices: ['auto', 'csv', 'tsv', 'jsonl', 'json', 'text', 'files', 'requests'],
     fallback: 'auto',
     on: ASKS,
     help: 'csv, tsv, jsonl, json, text, files (each is a record), requests; guessed from the name, then the first bytes',
@@ -329,6 +332,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Output',
     name: 'to',
     arg: 'FORMAT',
+    choices: ['jsonl', 'csv', 'tsv', 'text', 'raw'],
     fallback: 'jsonl',
     on: ROWS,
     help: 'jsonl, csv, tsv, text, raw',
@@ -337,6 +341,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Output',
     name: 'order',
     arg: 'ORDER',
+    choices: ['completion', 'input'],
     fallback: 'completion',
     on: ROWS,
     help: 'input, or completion: batches as they end; rows asked again come last',
@@ -345,6 +350,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Output',
     name: 'emit',
     arg: 'WHAT',
+    choices: ['merged', 'response'],
     fallback: 'merged',
     on: ROWS,
     help: 'merged: record and response; response: that alone',
@@ -502,6 +508,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Messages',
     name: 'progress',
     arg: 'HOW',
+    choices: ['auto', 'bar', 'plain', 'json', 'none'],
     fallback: 'auto',
     on: ROWS,
     help: 'bar: a line that is redrawn; plain: a line for each event; json: events as JSON lines; none; auto: bar on a terminal, else plain',
@@ -517,6 +524,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Messages',
     name: 'log-format',
     arg: 'FORMAT',
+    choices: ['text', 'json'],
     fallback: 'text',
     on: ALL,
     help: 'text, or json: messages as JSON lines',
@@ -525,6 +533,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Messages',
     name: 'color',
     arg: 'WHEN',
+    choices: ['auto', 'always', 'never'],
     fallback: 'auto',
     on: ALL,
     help: 'auto, always, never; NO_COLOR, FORCE_COLOR and TERM=dumb are heard',

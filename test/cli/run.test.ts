@@ -39,7 +39,7 @@ t.test('P05 a terminal that waits for nobody is shown the help', async t => {
   const ran = await run(['-p', 'hi'], { tty: true })
   t.equal(ran.code, 2)
   t.equal(ran.out, '')
-  t.match(ran.err, 'Commands:')
+  t.match(ran.err, 'Flags of run')
   const file = await run(['-n', '-p', 'Say {{text}}', '-i', '-'], { tty: true, stdin: csv(2) })
   t.match(file.err, '2 records', 'a terminal that is named is read')
 })

@@ -1,0 +1,44 @@
+import { OPTIONS, optionsOf } from '../options.ts'
+import { FIRST, HELP_WORDS, JOB_NAMES, NAMED, OF_JOBS, spellings, takesFile } from './words.ts'
+
+export function bash(): string {
+  const withValue = OPTIONS.filter(({ arg, maybe }) => arg !== undefined && !maybe)
+  const choosing = withValue.filter(({ choices }) => choices)
+  const files = withValue.filter(takesFile)
+  const others = withValue.filter(spec => !spec.choices && !takesFile(spec))
+  const pattern = (specs: typeof withValue): string =>
+    [...new Set(specs.flatMap(spellings))].join('|')
+  const flags = NAMED.map(
+    name => `    ${name}) flags='${optionsOf(name).flatMap(spellings).join(' ')}' ;;`,
+  )
+  return `# eval "$(claude-batch-stream completion bash)"
+_claude_batch_stream() {
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} command=run flags=''
+  COMPREPLY=()
+  case \${COMP_WORDS[1]} in
+    ${FIRST.map(([word]) => word).join('|')}) [ "$COMP_CWORD" -gt 1 ] && command=\${COMP_WORDS[1]} ;;
+  esac
+  case $prev in
+${choosing.map(spec => `    ${spellings(spec).join('|')}) COMPREPLY=($(compgen -W '${spec.choices?.join(' ')}' -- "$cur")); return ;;`).join('\n')}
+    ${pattern(files)}) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    ${pattern(others)}) return ;;
+  esac
+  case $command in
+${flags.join('\n')}
+    help) COMPREPLY=($(compgen -W '${HELP_WORDS.join(' ')}' -- "$cur")); return ;;
+    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$cur")); return ;;
+  esac
+  case $cur in
+    -*) COMPREPLY=($(compgen -W "$flags --help" -- "$cur")); return ;;
+  esac
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W '${FIRST.map(([word]) => word).join(' ')}' -- "$cur"))
+    return
+  fi
+  case $command in
+    ${OF_JOBS.join('|')}) COMPREPLY=($(compgen -W "$(${JOB_NAMES})" -- "$cur")) ;;
+  esac
+}
+complete -F _claude_batch_stream claude-batch-stream
+`
+}
