@@ -371,6 +371,12 @@ export const OPTIONS: readonly OptionSpec[] = [
     on: [...ROWS, 'estimate'],
     help: 'the field that says what became of the record',
   },
+  {
+    group: 'Output',
+    name: 'blocks',
+    on: ROWS,
+    help: 'keep what is no text in an answer (thinking, tool_use ...) in _batch.blocks',
+  },
   { group: 'Output', name: 'errors', arg: 'FILE', on: ROWS, help: 'failed rows go there instead' },
   { group: 'Output', name: 'csv-safe', on: ROWS, help: 'guard spreadsheet formulas in CSV output' },
 

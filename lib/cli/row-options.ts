@@ -36,6 +36,8 @@ export interface RowOptions {
   readonly csvSafe: boolean
   /** Whether rows say what they cost. */
   readonly rowCost: boolean
+  /** Whether rows keep the blocks of an answer that are no text. */
+  readonly blocks?: true
 }
 
 /** The flags, and for what they leave open the options of the job's first run. Paths hold in every folder. */
@@ -54,10 +56,13 @@ export function rowOptionsOf(flags: Flags, known?: Partial<RowOptions>): RowOpti
     ...(errors !== undefined && { errors }),
     csvSafe: flags.has('csv-safe') || (known?.csvSafe ?? false),
     rowCost: flags.has('row-cost'),
+    ...(flags.has('blocks') && { blocks: true }),
   }
   check(options)
   // A table of a job whose rows said it says nothing of it.
-  return known?.rowCost && hasMeta(options) ? { ...options, rowCost: true } : options
+  return hasMeta(options)
+    ? { ...options, rowCost: options.rowCost || (known?.rowCost ?? false), ...blocksOf(known) }
+    : options
 }
 
 /** The same for rows that are not the job's own output: only the flags say where they go. */
@@ -77,10 +82,11 @@ function check(options: RowOptions): void {
       `--emit response is JSON; it does not go with --to ${to} (--to text gives the response alone)`,
     )
   }
-  if (options.rowCost && !hasMeta(options)) {
+  const inMeta = options.rowCost ? '--row-cost' : options.blocks ? '--blocks' : undefined
+  if (inMeta !== undefined && !hasMeta(options)) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--row-cost stands in the meta field (`_batch`) of merged JSON rows: it needs --to jsonl and --emit merged',
+      `${inMeta} stands in the meta field (\`_batch\`) of merged JSON rows: it needs --to jsonl and --emit merged`,
     )
   }
   if (responseField === '') throw wrongFlag('--response-field', 'the name of a field', '')
@@ -90,6 +96,10 @@ function check(options: RowOptions): void {
   if (errors === '-') throw wrongFlag('--errors', 'a file', errors)
   if (errors !== undefined && errors === output)
     throw wrongFlag('--errors', 'another file than --output', errors)
+}
+
+function blocksOf(known: Partial<RowOptions> | undefined): Pick<RowOptions, 'blocks'> {
+  return known?.blocks ? { blocks: true } : {}
 }
 
 function hasMeta({ to, emit, metaField }: RowOptions): boolean {

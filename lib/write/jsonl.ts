@@ -18,6 +18,11 @@ export interface JsonlOptions extends RowFields {
    * @default 'merged'
    */
   readonly emit?: 'merged' | 'response' | undefined
+  /**
+   * Keep the blocks of an answer that are no text, such as thinking and tool_use, in the meta field of a merged row.
+   * @default false
+   */
+  readonly blocks?: boolean | undefined
 }
 
 /**
@@ -39,7 +44,7 @@ export function jsonlRow(
   costOf?: (result: Result) => string,
 ): (result: Result) => Buffer {
   const { emit = 'merged' } = options
-  const names = { ...fieldNames(options), costOf }
+  const names = { ...fieldNames(options), costOf, blocks: options.blocks }
   if (emit === 'merged') return result => mergedRow(result, names)
   if (emit === 'response') return responseRow
   throw wrongOption('emit', "'merged' or 'response'", emit)

@@ -27,7 +27,7 @@ export function mergedRow(result: Result, names: FieldNames): Buffer {
   }
   if (names.meta !== undefined) {
     row.text(`${comma}${JSON.stringify(names.meta)}:`)
-    addMeta(row, result, names.costOf)
+    addMeta(row, result, names)
   }
   return row.text('}\n').join()
 }

@@ -1,12 +1,18 @@
 import type { Result } from '../results/result.ts'
 import type { Place, ResultLine } from '../results/result-line.ts'
+import { addBlocks } from './blocks.ts'
 import type { RowBytes } from './row-bytes.ts'
+import type { FieldNames } from './row-fields.ts'
 
 /**
  * Adds what `_batch` says of a row, as JSON, in the order that users read it. `custom_id` and `batch_id` are null where
  * there is none; the others are left out where there is nothing to say. What the API said is copied as it said it.
  */
-export function addMeta(row: RowBytes, result: Result, costOf?: (result: Result) => string): void {
+export function addMeta(
+  row: RowBytes,
+  result: Result,
+  { costOf, blocks }: Pick<FieldNames, 'costOf' | 'blocks'> = {},
+): void {
   const { record, line, error } = result
   row.text(`{"status":"${result.status}","custom_id":`)
   if (line?.customId) row.bytes(line.json, line.customId.start, line.customId.end)
@@ -23,6 +29,7 @@ export function addMeta(row: RowBytes, result: Result, costOf?: (result: Result)
   }
   if (costOf) row.text(`,"cost_usd":${costOf(result)}`)
   if (error) row.text(`,"error":${JSON.stringify(error)}`)
+  if (blocks && line) addBlocks(row, line)
   // The paid text of an answer that breaks the schema has no other place.
   if (result.status === 'invalid' && result.response !== null)
     row.text(`,"text":${JSON.stringify(result.response)}`)

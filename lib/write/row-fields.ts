@@ -11,6 +11,8 @@ import {
 export interface FieldNames {
   readonly response: string
   readonly meta: string | undefined
+  /** Whether rows keep the blocks of an answer that are no text. */
+  readonly blocks?: boolean | undefined
   /** What the answer cost, as JSON; without it rows say nothing of money. */
   readonly costOf?: ((result: Result) => string) | undefined
 }
