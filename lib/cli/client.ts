@@ -51,6 +51,13 @@ export function baseUrlOf(flags: Flags, env: Io['env']): string | undefined {
   return flags.text('base-url') ?? (env['ANTHROPIC_BASE_URL'] || undefined)
 }
 
+/** Nothing that is secret may cross a network in the clear. */
+export function isSafeUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || url.username || url.password) return false
+  return url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.test(url.hostname))
+}
+
 /** A key must not cross a network in the clear. */
 function checkBaseUrl(text: string): void {
   const url = URL.canParse(text) ? new URL(text) : undefined
@@ -58,8 +65,7 @@ function checkBaseUrl(text: string): void {
     // Not shown: this one is a secret too.
     throw new BatchStreamError('CBS_OPTION', '--base-url must not hold a user name or password')
   }
-  if (url?.protocol === 'https:') return
-  if (url?.protocol === 'http:' && LOOPBACK.test(url.hostname)) return
+  if (isSafeUrl(text)) return
   throw new BatchStreamError(
     'CBS_OPTION',
     `--base-url must be https, or http on this machine, got "${text}"`,

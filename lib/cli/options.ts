@@ -409,6 +409,20 @@ export const OPTIONS: readonly OptionSpec[] = [
     help: 'count the tokens of a sample of the requests by the API, which is free',
   },
 
+  {
+    group: 'Job',
+    name: 'on-complete',
+    arg: 'CMD',
+    on: WORK,
+    help: 'a shell command to run when the job ends, with its summary as JSON on stdin',
+  },
+  {
+    group: 'Job',
+    name: 'notify',
+    arg: 'URL',
+    on: WORK,
+    help: 'POST that summary there; signed if $CLAUDE_BATCH_STREAM_NOTIFY_SECRET is set',
+  },
   { group: 'Job', name: 'job', arg: 'NAME', on: RUN, help: 'name the job, to go on with it later' },
   {
     group: 'Job',

@@ -33,7 +33,8 @@ export interface Remembered {
 
 /** What decides that a command is the same: its settings and the first record. */
 export function fingerprintOf(settings: Settings, first: SourceRecord): string {
-  const { maxInvalid: _, price: __, maxCost: ___, canary: ____, ...deciding } = settings
+  const { maxInvalid: _, price: __, maxCost: ___, canary: ____, ...rest } = settings
+  const { onComplete: _____, notify: ______, ...deciding } = rest
   return createHash('sha256').update(JSON.stringify(deciding)).update(first.raw).digest('hex')
 }
 

@@ -18,7 +18,9 @@ import { checkSchema, type JsonSchema } from '../schema/load.ts'
 import { cacheIn } from './cache-flag.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
+import { endIn } from './job-end/end-options.ts'
 import { countOrShare, duration, json, oneOf, pairs, size, whole, wrongFlag } from './values.ts'
+import { withoutUndefined } from './without-undefined.ts'
 
 const FROM = ['auto', 'csv', 'tsv', 'jsonl', 'json', 'text', 'files', 'requests'] as const
 
@@ -64,6 +66,9 @@ export interface Settings {
   /** What the whole job may cost in USD, and list prices, as --max-cost and --price have them. */
   readonly maxCost?: string
   readonly price?: string
+  /** The command that is run, and the URL that is told, when a run of the job ends. */
+  readonly onComplete?: string
+  readonly notify?: string
   readonly workspace?: string
   readonly betas: readonly string[]
 }
@@ -114,6 +119,7 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
     metaField: flags.text('meta-field') ?? '_batch',
     baseUrl: flags.text('base-url') ?? (env['ANTHROPIC_BASE_URL'] || undefined),
     ...moneyIn(flags),
+    ...endIn(flags),
     workspace: optional('workspace', headerWord),
     betas: flags.texts('beta').map(text => headerWord('--beta', text)),
   }
@@ -231,15 +237,4 @@ async function readText(flag: string, file: string): Promise<string> {
   return await readFile(file, 'utf8').catch(cause => {
     throw wrapError('CBS_INPUT', `${flag} ${file} cannot be read`, cause)
   })
-}
-
-type Defined<T> = { [Key in keyof T as undefined extends T[Key] ? never : Key]: T[Key] } & {
-  [Key in keyof T as undefined extends T[Key] ? Key : never]?: Exclude<T[Key], undefined>
-}
-
-function withoutUndefined<T extends object>(object: T): Defined<T> {
-  // Dropping the undefined members is what makes it so.
-  return Object.fromEntries(
-    Object.entries(object).filter(([, value]) => value !== undefined),
-  ) as Defined<T>
 }

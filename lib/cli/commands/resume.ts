@@ -12,6 +12,8 @@ import { isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options
 import { remember, type Remembered } from '../run-job.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { maxInvalidOf, moneyIn } from '../settings.ts'
+import { endIn } from '../job-end/end-options.ts'
+import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
@@ -30,7 +32,7 @@ export async function resume(context: Context): Promise<Ending> {
   const words = piped ? known.words : ['resume', found.name, ...context.placeFlags]
   context.nextIs(() => ({ words, piped }))
   if (piped) throw needsInput(found.name)
-  const run = { ...known.run, ...moneyIn(flags) }
+  const run = { ...known.run, ...moneyIn(flags), ...endIn(flags) }
   const settings = { ...run, maxInvalid: maxInvalidOf(flags) ?? run.maxInvalid }
   const rows = rowOptionsOf(flags, known.rows)
   mustHavePrice(settings)
@@ -41,7 +43,7 @@ export async function resume(context: Context): Promise<Ending> {
     keyless: found.state.finished,
   })
   const job = await openJob({ dir, name: found.name })
-  try {
+  return await tellingEnd(context, { settings, job }, async () => {
     mustMatch(known.rows, rows, job.state.output.out)
     await remember(job, found, { ...known, run, rows })
     const reading: Reading = { format: undefined, broken: undefined }
@@ -81,9 +83,7 @@ export async function resume(context: Context): Promise<Ending> {
     talk.say(costLine(job, ledger, settings))
     if (reading.broken) throw reading.broken
     return ending
-  } finally {
-    await job.close()
-  }
+  })
 }
 
 /** A file that holds rows of one shape is not gone on with in another. */

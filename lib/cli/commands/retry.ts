@@ -18,6 +18,8 @@ import { stateDir } from '../state-dir.ts'
 import { Tally } from '../tally.ts'
 import { Ledger } from '../../money/ledger.ts'
 import { capFor, costLine, endIfStopped, mustHavePrice, pricesOf } from '../money.ts'
+import { endIn } from '../job-end/end-options.ts'
+import { tellingEnd } from '../job-end/tell-end.ts'
 import { moneyIn } from '../settings.ts'
 
 /** Asks again for the failed rows of a finished job, once each, and prints their new rows. */
@@ -27,7 +29,12 @@ export async function retryFailed(context: Context): Promise<Ending> {
   const found = await jobNamed(dir, flags.args[0])
   const { run, rows, columns } = rememberedBy(found)
   const retryIncomplete = flags.has('retry-incomplete') || run.retryIncomplete
-  const settings = { ...run, ...moneyIn(flags), ...(retryIncomplete && { retryIncomplete }) }
+  const settings = {
+    ...run,
+    ...moneyIn(flags),
+    ...endIn(flags),
+    ...(retryIncomplete && { retryIncomplete }),
+  }
   mustHavePrice(settings)
   const options = rowOptionsApart(flags, rows)
   const pace = { ...paceOf(flags), preflight: false }
@@ -42,7 +49,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
   const next = { words: ['retry', found.name, ...context.placeFlags] }
   context.nextIs(() => next)
   const job = await openJob({ dir, name: found.name })
-  try {
+  return await tellingEnd(context, { settings, job }, async () => {
     const last = await beginRetry(job)
     const isOld = (result: Result): boolean => result.batch.number <= last
     const counted = new Tally()
@@ -71,9 +78,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     say(context, job, tally, counted)
     talk.say(costLine(job, ledger, settings))
     return tally.failed === 0 ? { code: EXIT.answered } : { code: EXIT.someFailed, next }
-  } finally {
-    await job.close()
-  }
+  })
 }
 
 /** A record that could not be read or rendered is the same each time. */

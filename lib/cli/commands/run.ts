@@ -18,6 +18,7 @@ import { follow } from '../progress/follow.ts'
 import { columnsOf, isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
 import { fingerprintOf, jobForRun } from '../run-job.ts'
 import { settingsOf, type Settings } from '../settings.ts'
+import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
 import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
@@ -94,7 +95,7 @@ async function ask(
         const piped = isPiped && !job.state.kept.complete
         return { words: piped ? words : ['resume', job.name, ...context.placeFlags], piped }
       })
-    try {
+    return await tellingEnd(context, { settings, job }, async () => {
       const ordered = rows.order === 'input'
       const ledger = new Ledger(pricesOf(settings))
       const drains = !flags.has('detach')
@@ -127,9 +128,7 @@ async function ask(
       if (place.lasts) talk.say(costLine(job, ledger, settings))
       if (reading.broken) throw reading.broken
       return place.lasts ? ending : { code: ending.code }
-    } finally {
-      await job.close()
-    }
+    })
   } finally {
     await place.close()
   }

@@ -1,18 +1,14 @@
 import { systemClock } from '../../clock.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import { inspectJob, inspectJobs, type JobOnDisk } from '../../job/inspect.ts'
-import { isLocked } from '../../job/lock.ts'
-import type { BatchState } from '../../job/state.ts'
 import { print } from '../print.ts'
 import type { Context } from '../context.ts'
 import { BatchStreamError } from '../../errors.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
-import { dollarsOf, pricesOf, settingsIn, type Dollars } from '../money.ts'
-import { rowsSoFar } from '../rows-so-far.ts'
+import { summaryOf, type Summary } from '../job-end/summary.ts'
 import { moneyIn } from '../settings.ts'
 import { stateDir } from '../state-dir.ts'
-import { stateOf } from './list.ts'
 
 const WATCH_MS = 5000
 
@@ -22,7 +18,7 @@ export async function status(context: Context): Promise<Ending> {
   const dir = stateDir(flags, io.env)
   for (;;) {
     const job = await jobToShow(dir, flags.args[0])
-    const shown = await describe(job, moneyIn(flags).price)
+    const shown = await summaryOf(job, moneyIn(flags).price)
     const said = flags.has('json') ? JSON.stringify(shown) : text(shown)
     await print(io.stdout, `${said}\n`)
     if (!flags.has('watch') || shown.state === 'finished' || shown.state === 'damaged') break
@@ -43,68 +39,7 @@ async function jobToShow(dir: string, name: string | undefined): Promise<JobOnDi
   )
 }
 
-interface Shown extends Dollars {
-  readonly job: string
-  readonly state: string
-  readonly records: number
-  readonly rows: Readonly<Record<string, number>>
-  readonly batches: readonly {
-    readonly number: number
-    readonly id: string | null
-    readonly state: string
-    readonly requests: number
-    readonly age_s: number | null
-    /** Batches that may be this one, while its create has an unknown outcome. */
-    readonly waits_for?: readonly string[]
-  }[]
-  /** Of every answer that came, those that were asked again later included. */
-  readonly tokens: {
-    readonly input: number
-    readonly output: number
-    readonly cache_write_5m: number
-    readonly cache_write_1h: number
-    readonly cache_read: number
-  }
-}
-
-async function describe(job: JobOnDisk, price: string | undefined): Promise<Shown> {
-  const { state } = job
-  const batches = [...(state?.batches.values() ?? [])].filter(batch => batch.phase !== 'void')
-  const settings = settingsIn(job)
-  const known = settings && { ...settings, ...(price !== undefined && { price }) }
-  const { rows, ledger } = await rowsSoFar(job, pricesOf(known ?? {}), known?.schema)
-  const { input, output, write5m, write1h, read } = ledger.tokens
-  return {
-    job: job.name,
-    state: (await isLocked(job.folder)) ? 'running' : stateOf(job),
-    records: state?.kept.records ?? 0,
-    rows,
-    batches: batches.map(describeBatch),
-    tokens: {
-      ...{ input, output },
-      ...{ cache_write_5m: write5m, cache_write_1h: write1h, cache_read: read },
-    },
-    ...dollarsOf(job, ledger, known),
-  }
-}
-
-function describeBatch(batch: BatchState): Shown['batches'][number] {
-  const { number, id, phase, requests, submittedAt, suspects } = batch
-  const open = Object.keys(suspects).filter(suspect => suspects[suspect] === 'open')
-  return {
-    number,
-    id,
-    state: phase,
-    requests,
-    age_s:
-      submittedAt === null
-        ? null
-        : Math.max(0, Math.round((systemClock.now() - submittedAt) / 1000)),
-    ...(phase === 'armed' && open.length > 0 && { waits_for: open }),
-  }
-}
-
-function text(shown: Shown): string {
+function text(shown: Summary): string {
   const rows = Object.entries(shown.rows).map(([status, count]) => `${count} ${status}`)
   const lines = [
     `${shown.job}  ${shown.state}  ${shown.records} records; rows: ${rows.join(', ') || 'none'}`,

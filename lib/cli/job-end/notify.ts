@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto'
+import { systemClock } from '../../clock.ts'
+import type { Io } from '../io.ts'
+import { proxied } from '../proxy.ts'
+import { webhookHeaders } from './signature.ts'
+
+/** All tries together take no longer. */
+const MOST_MS = 10_000
+const FIRST_WAIT_MS = 500
+
+export interface Notice {
+  readonly url: string
+  readonly body: string
+  readonly env: Io['env']
+  /** Ends it at once. */
+  readonly signal: AbortSignal
+  /** @default 10000 */
+  readonly mostMs?: number
+}
+
+/**
+ * POSTs a JSON text, again and again while the other side is away or busy, for ten seconds at most. Gives the reason why it
+ * could not be told; undefined when it was. What is said never holds the URL, which is a secret more often than not.
+ */
+export async function notify(notice: Notice): Promise<string | undefined> {
+  const { url, body, env } = notice
+  const signal = AbortSignal.any([notice.signal, AbortSignal.timeout(notice.mostMs ?? MOST_MS)])
+  const timestamp = Math.floor(systemClock.now() / 1000)
+  const signed = { id: `msg_${randomUUID()}`, timestamp, body }
+  const { fetch = globalThis.fetch, fetchOptions } = await proxied(env, url)
+  const request = {
+    ...fetchOptions,
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'user-agent': 'claude-batch-stream',
+      ...webhookHeaders(signed, env['CLAUDE_BATCH_STREAM_NOTIFY_SECRET']),
+    },
+    body,
+    // Somebody else's address was not agreed on.
+    redirect: 'manual',
+    signal,
+  } as const
+  let why = 'no answer came'
+  for (let waitMs = FIRST_WAIT_MS; !signal.aborted; waitMs *= 2) {
+    const status = await fetch(url, request).then(
+      async response => {
+        await response.body?.cancel()
+        return response.status
+      },
+      (cause: unknown) => {
+        if (!signal.aborted) why = reasonOf(cause)
+        return undefined
+      },
+    )
+    if (status !== undefined && status >= 200 && status < 300) return undefined
+    if (status !== undefined) why = `it answered ${status}`
+    if (status !== undefined && !isPassing(status)) return why
+    await systemClock.sleep(waitMs, signal).catch(() => {})
+  }
+  return why
+}
+
+function isPassing(status: number): boolean {
+  return status >= 500 || status === 408 || status === 425 || status === 429
+}
+
+/** What fetch throws says nothing; what broke stands in its cause. */
+function reasonOf(cause: unknown): string {
+  const inner = cause instanceof Error ? cause.cause : undefined
+  const code = inner instanceof Error && 'code' in inner ? inner.code : undefined
+  return typeof code === 'string' ? `the connection failed (${code})` : 'the connection failed'
+}

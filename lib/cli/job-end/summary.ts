@@ -1,0 +1,70 @@
+import { systemClock } from '../../clock.ts'
+import type { JobOnDisk } from '../../job/inspect.ts'
+import { isLocked } from '../../job/lock.ts'
+import type { BatchState } from '../../job/state.ts'
+import { stateOf } from '../commands/list.ts'
+import { dollarsOf, pricesOf, settingsIn, type Dollars } from '../money.ts'
+import { rowsSoFar } from '../rows-so-far.ts'
+
+/** A job as `status --json` shows it, and as whoever is told of its end reads it. */
+export interface Summary extends Dollars {
+  readonly job: string
+  readonly state: string
+  readonly records: number
+  readonly rows: Readonly<Record<string, number>>
+  readonly batches: readonly {
+    readonly number: number
+    readonly id: string | null
+    readonly state: string
+    readonly requests: number
+    readonly age_s: number | null
+    /** Batches that may be this one, while its create has an unknown outcome. */
+    readonly waits_for?: readonly string[]
+  }[]
+  /** Of every answer that came, those that were asked again later included. */
+  readonly tokens: {
+    readonly input: number
+    readonly output: number
+    readonly cache_write_5m: number
+    readonly cache_write_1h: number
+    readonly cache_read: number
+  }
+}
+
+/** Reads it from the job's folder; a `price` takes the place of the job's own. */
+export async function summaryOf(job: JobOnDisk, price?: string): Promise<Summary> {
+  const { state } = job
+  const batches = [...(state?.batches.values() ?? [])].filter(batch => batch.phase !== 'void')
+  const settings = settingsIn(job)
+  const known = settings && { ...settings, ...(price !== undefined && { price }) }
+  const { rows, ledger } = await rowsSoFar(job, pricesOf(known ?? {}), known?.schema)
+  const { input, output, write5m, write1h, read } = ledger.tokens
+  return {
+    job: job.name,
+    state: (await isLocked(job.folder)) ? 'running' : stateOf(job),
+    records: state?.kept.records ?? 0,
+    rows,
+    batches: batches.map(describeBatch),
+    tokens: {
+      ...{ input, output },
+      ...{ cache_write_5m: write5m, cache_write_1h: write1h, cache_read: read },
+    },
+    ...dollarsOf(job, ledger, known),
+  }
+}
+
+function describeBatch(batch: BatchState): Summary['batches'][number] {
+  const { number, id, phase, requests, submittedAt, suspects } = batch
+  const open = Object.keys(suspects).filter(suspect => suspects[suspect] === 'open')
+  return {
+    number,
+    id,
+    state: phase,
+    requests,
+    age_s:
+      submittedAt === null
+        ? null
+        : Math.max(0, Math.round((systemClock.now() - submittedAt) / 1000)),
+    ...(phase === 'armed' && open.length > 0 && { waits_for: open }),
+  }
+}

@@ -1,0 +1,64 @@
+import { join } from 'node:path'
+import { nodeDisk } from '../../job/disk.ts'
+import { inspectJob, type JobOnDisk } from '../../job/inspect.ts'
+import type { Job } from '../../job/job.ts'
+import type { Context } from '../context.ts'
+import { exitCodeOf, isClosedReader } from '../exit-code.ts'
+import type { Ending } from '../finish.ts'
+import type { Settings } from '../settings.ts'
+import { notify } from './notify.ts'
+import { runCommand } from './run-command.ts'
+import { summaryOf } from './summary.ts'
+
+/**
+ * Does the work of a command on a job, closes the job, and tells of its end whom the flags name. The exit code stays that of
+ * the work: it says what became of the rows. Nobody is told when a run was only interrupted, or has only left (--detach).
+ */
+export async function tellingEnd(
+  context: Context,
+  { settings, job }: { readonly settings: Settings; readonly job: Job },
+  work: () => Promise<Ending>,
+): Promise<Ending> {
+  const worked = await closing(job, work).then(
+    ending => ({ ending, code: ending.code, error: null }),
+    (cause: unknown) => ({ cause, code: exitCodeOf(cause), error: messageOf(cause) }),
+  )
+  const isDetached = context.flags.has('detach') && worked.error === null
+  const isOver = !context.signal.aborted && !isDetached
+  if (isOver && !('cause' in worked && isClosedReader(worked.cause)))
+    await tell(context, settings, job, { exit_code: worked.code, error: worked.error })
+  if ('cause' in worked) throw worked.cause
+  return worked.ending
+}
+
+async function closing(job: Job, work: () => Promise<Ending>): Promise<Ending> {
+  try {
+    return await work()
+  } finally {
+    await job.close()
+  }
+}
+
+async function tell(
+  { io, talk, signal }: Context,
+  { onComplete, notify: url }: Settings,
+  { folder, name }: Job,
+  how: { readonly exit_code: number; readonly error: string | null },
+): Promise<void> {
+  if (onComplete === undefined && url === undefined) return
+  // It was open until now, so it is there.
+  const found = (await inspectJob(nodeDisk, join(folder, '../..'), name)) as JobOnDisk
+  const body = `${JSON.stringify({ ...(await summaryOf(found)), ...how })}\n`
+  const told = async (flag: string, telling: Promise<string | undefined>): Promise<void> => {
+    const why = await telling
+    if (why !== undefined) talk.must(`${flag} failed: ${why}`)
+  }
+  await Promise.all([
+    onComplete !== undefined && told('--on-complete', runCommand(onComplete, body, io, signal)),
+    url !== undefined && told('--notify', notify({ url, body, env: io.env, signal })),
+  ])
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}

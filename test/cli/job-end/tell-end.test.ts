@@ -1,0 +1,119 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
+import { csv, KEY, nextWords, placeFor, until } from '../world.ts'
+
+const ASK = ['-p', 'Say {{text}}', '--job', 'j']
+
+async function receiver(t: Test, status = 200): Promise<{ url: string; got: string[] }> {
+  const got: string[] = []
+  const server = createServer((request, response) => {
+    void text(request).then(body => {
+      got.push(body)
+      response.writeHead(status).end()
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  // It listens on a port, so this is its address.
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/secret-token`, got }
+}
+
+t.test('a command and a URL are told of the end, as status would say it', async t => {
+  const place = await placeFor(t)
+  const { url, got } = await receiver(t)
+  const command = `cat > ${place.path('summary.json')}; echo done; echo >&2 ok`
+  const ran = await place.run([...ASK, '--on-complete', command, '--notify', url], {
+    stdin: csv(3),
+  })
+  t.equal(ran.code, 0)
+  t.equal(ran.rows.length, 3, 'what the command says is not in the output')
+  t.match(ran.err, /^done$/m)
+  t.match(ran.err, /^ok$/m)
+  const summary = JSON.parse(place.read('summary.json'))
+  t.same(JSON.parse(got[0] ?? ''), summary)
+  const shown = JSON.parse((await place.run(['status', 'j', '--json'])).out)
+  const { batches: _, ...same } = shown
+  t.match(summary, { ...same, state: 'finished', exit_code: 0, error: null })
+  t.notMatch(place.read('summary.json') + ran.err, KEY)
+  t.notMatch(place.read('summary.json') + ran.err, 'secret-token')
+})
+
+t.test('an end that is none is told too, and what continues is not changed by it', async t => {
+  const place = await placeFor(t, {
+    respond: () => ({ error: { type: 'invalid_request_error', message: 'no' } }),
+  })
+  const { url, got } = await receiver(t)
+  const words = [...ASK, '--batch-size', '4', '-c', '1', '--notify', url, '--canary', '2']
+  const ran = await place.run(words, { stdin: csv(20) })
+  t.equal(ran.code, 4)
+  const [summary] = got.map(body => JSON.parse(body))
+  t.match(summary, { state: 'unfinished', exit_code: 4, error: /the canary failed/ })
+  t.match(nextWords(ran).slice(0, 2), ['resume', 'j'])
+  await place.again(ran)
+  t.match(JSON.parse(got[1] ?? ''), { state: 'finished', exit_code: 3 }, 'the job remembers it')
+  t.equal(got.length, 2)
+})
+
+t.test('where nobody can be told, it is said, and the exit is that of the rows', async t => {
+  const place = await placeFor(t)
+  const { url } = await receiver(t, 403)
+  const ran = await place.run([...ASK, '--on-complete', 'exit 7', '--notify', url], {
+    stdin: csv(1),
+  })
+  t.equal(ran.code, 0)
+  t.match(ran.err, /^--on-complete failed: it exited with 7$/m)
+  t.match(ran.err, /^--notify failed: it answered 403$/m)
+  const again = await place.run(['retry', 'j', '--on-complete', 'kill -9 $$', '--notify', url])
+  t.match(again.err, /^--on-complete failed: it was ended by SIGKILL$/m)
+})
+
+t.test('a command that reads nothing is no fault', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run([...ASK, '--on-complete', 'true'], { stdin: csv(1) })
+  t.notMatch(ran.err, 'failed')
+})
+
+t.test('who leaves, or is interrupted, has not ended the job', async t => {
+  const place = await placeFor(t, { batchTimeMs: 60_000 })
+  const { url, got } = await receiver(t)
+  const detached = await place.run([...ASK, '--notify', url, '--detach'], { stdin: csv(1) })
+  t.equal(detached.code, 0)
+  const { world, ended } = place.start(['resume', 'j', '--notify', url])
+  await until(() => place.emulator.ledger.calls().some(({ op }) => op === 'list'))
+  world.emit('SIGINT', 'SIGINT')
+  t.equal((await ended).code, 130)
+  t.same(got, [])
+})
+
+t.test('a command is ended with the run', async t => {
+  const place = await placeFor(t)
+  const flag = place.path('runs')
+  const { world, ended } = place.start(
+    [...ASK, '--on-complete', `echo yes > ${flag}; exec sleep 600`],
+    { stdin: csv(1) },
+  )
+  const { existsSync } = await import('node:fs')
+  await until(() => existsSync(flag))
+  world.emit('SIGTERM', 'SIGTERM')
+  t.match((await ended).err, /--on-complete failed: it could not be run: The operation was aborted/)
+})
+
+t.test(
+  'an address that is not safe, or no command, is refused before anything is read',
+  async t => {
+    const place = await placeFor(t)
+    for (const url of ['http://example.org/secret-token', 'https://u:p@example.org', 'nonsense']) {
+      const ran = await place.run([...ASK, '--notify', url], { stdin: csv(1) })
+      t.equal(ran.code, 2)
+      t.match(ran.err, /--notify must be an https URL/)
+      t.notMatch(ran.err, url)
+    }
+    const ran = await place.run([...ASK, '--on-complete', ' '], { stdin: csv(1) })
+    t.match(ran.err, /--on-complete must be a command/)
+  },
+)
