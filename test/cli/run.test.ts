@@ -195,7 +195,7 @@ t.test('a job without one record that can be asked asks nothing of the API', asy
 })
 
 t.test(
-  'bad records stop a run before more is sent, and the command that continues goes on',
+  'bad records stop a run before more is sent, and the command that continues goes on (I23)',
   async t => {
     const place = await placeFor(t)
     const rows = Array.from({ length: 60 }, (_, i) => (i < 21 ? { n: i } : { m: i }))

@@ -19,7 +19,7 @@ void t.test('--schema: responses are JSON of it; a table has its properties', as
 })
 
 void t.test(
-  'an answer that breaks it is an invalid row, also in status, results and resume',
+  'an answer that breaks it is an invalid row and its text is kept, also in status, results and resume (O04)',
   async t => {
     const respond = (): string => '{"mood":"so so","score":1}'
     const place = await placeFor(t, { respond }, { 'mood.json': schema })
