@@ -4,7 +4,7 @@ import type { BatchState, Phase } from '../job/state.ts'
 export interface Standing {
   /** What the answers that are here were billed. */
   readonly spent: bigint
-  /** The worst case of what has been sent, or may have been, and whose answers are not here. */
+  /** The worst case of what has been sent, or may have been, and whose answers are not here, or never came. */
   readonly reserved: bigint
   /** Batches in flight whose end will set something free. */
   readonly open: number
@@ -39,11 +39,18 @@ export function standingOf(
     if (number === next || phase === 'void') continue
     const paid = spentOn.get(number) ?? null
     const isSent = phase !== 'sealed'
-    if (paid !== null) spent += paid
-    else if (batch.reserved !== undefined) reserved += BigInt(batch.reserved)
+    // Answers that never came may have been billed all the same.
+    if (batch.reserved !== undefined && (paid === null || isShort(batch)))
+      reserved += BigInt(batch.reserved)
+    else if (paid !== null) spent += paid
     else if (isSent) isUnknown = true
     // Rows in input order wait for those before them: what has ended behind this batch comes only after it.
     if (IN_FLIGHT.has(phase) && !(phase === 'ended' && number > next)) open += 1
   }
   return { spent, reserved, open, isUnknown }
+}
+
+/** Whether answers of a batch are missing for good. */
+export function isShort({ fetched }: Pick<BatchState, 'fetched'>): boolean {
+  return fetched !== null && fetched.why !== null
 }

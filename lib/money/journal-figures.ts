@@ -1,4 +1,5 @@
 import type { BatchState, JobState } from '../job/state.ts'
+import { isShort } from './budget.ts'
 import { expectedOf } from './estimate.ts'
 import type { PriceOf } from './price.ts'
 
@@ -26,11 +27,13 @@ export function estimateOf(state: JobState, common: Common, priceOf: PriceOf): b
   return sum === undefined ? undefined : (sum * all) / BigInt(covered)
 }
 
-/** What is kept free for the batches in flight, in femtodollars; undefined where no cap has reserved anything. */
+/** What is kept free for the batches in flight, and for those whose answers never came, in femtodollars; undefined where no cap has reserved anything. */
 export function reservedOf(state: JobState): bigint | undefined {
-  const reserved = [...state.batches.values()].flatMap(({ phase, reserved, fetched }) =>
-    reserved === undefined || fetched || phase === 'void' ? [] : [BigInt(reserved)],
-  )
+  const reserved = [...state.batches.values()].flatMap(batch => {
+    const { phase, reserved, fetched } = batch
+    const isFree = phase === 'void' || (fetched !== null && !isShort(batch))
+    return reserved === undefined || isFree ? [] : [BigInt(reserved)]
+  })
   return reserved.length === 0 ? undefined : reserved.reduce((sum, one) => sum + one)
 }
 

@@ -104,6 +104,17 @@ t.test('a reservation stands until the results are here, and then what they cost
   t.same(standing(), { ...NONE, spent: 4n })
 })
 
+t.test('answers that never came may have been billed, so their reservation stands', async t => {
+  const books = new Books()
+  for (const number of [1, 2]) await books.seal(number)
+  await books.note({ type: 'reserved', number: 1, amount: '7' })
+  await books.send(1)
+  await books.end(1)
+  await books.note({ type: 'fetched', number: 1, lines: 1, bytes: 1, why: 'they are gone' })
+  const standing = standingOf(books.state.batches.values(), new Map([[1, 4n]]), 2)
+  t.same(standing, { ...NONE, reserved: 7n })
+})
+
 t.test(
   'what has ended behind a batch is not waited for: in input order it comes after it',
   async t => {
