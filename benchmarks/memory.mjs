@@ -1,61 +1,108 @@
-// Does memory grow with the input? The whole durable job, JSONL to JSONL, against an emulator in a process of its own: the
-// peak of our process at 100,000 and at 1,000,000 records. With --emulate the emulator is in the same process.
-import { createWriteStream, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+// Peak memory while results stream to a file, by the number of rows: ours on a job, the SDK's loop, and results that are
+// collected in an array first, as scripts do that join answers with their questions.
+import { cpSync, createWriteStream, mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { emulator, machine, measured, PROGRAM, table } from './run.mjs'
+import { fileURLToPath } from 'node:url'
+import { clientAt, prepare } from './prepared.mjs'
+import { attempt, scratch, startServer } from './run.mjs'
+import { table, whole } from './table.mjs'
 
-const COUNTS = (process.argv[2] ?? '1000,100000,1000000').split(',').map(Number)
+export const question = 'How much memory do streaming results take?'
 
-const folder = mkdtempSync(join(tmpdir(), 'claude-batch-stream-bench-'))
-const rows = []
-try {
-  for (const count of COUNTS) {
-    const input = join(folder, `${count}.jsonl`)
-    await pipeline(Readable.from(lines(count)), createWriteStream(input))
-    const own = await emulator('--batch-time', '1s')
-    const base = ['-i', input, '--poll', '200ms', '-q', '-p', 'Sentiment of: {{review}}']
-    const apart = await run(count, base, {
-      ANTHROPIC_BASE_URL: own.url,
-      ANTHROPIC_API_KEY: 'any',
-    })
-    own.stop()
-    const together = await run(count, [...base, '--emulate'], {})
-    rows.push([count.toLocaleString('en'), ...shown(apart), ...shown(together)])
+const COUNTS = [10_000, 100_000, 1_000_000, 3_000_000]
+const OURS = 'ours'
+
+const CASES = {
+  [OURS]: async (url, dir) => {
+    const { awaitEnd, chain, fetchResults, openJob, writeJsonl } =
+      await import('../dist/lib/index.js')
+    const client = clientAt(url)
+    const job = await openJob({ name: 'bench', dir })
+    const batches = Array.from({ length: job.state.batches.size }, (_, n) =>
+      job.submittedBatch(n + 1),
+    )
+    await pipeline(
+      Readable.from(batches),
+      chain(awaitEnd({ client, pollMs: 1 }), fetchResults({ client }), writeJsonl()),
+      createWriteStream(join(dir, 'rows.jsonl')),
+    )
+    await job.close()
+  },
+  'the SDK loop': async (url, dir, ...ids) => {
+    const client = clientAt(url)
+    const out = createWriteStream(join(dir, 'rows.jsonl'))
+    for (const id of ids)
+      for await (const entry of await client.messages.batches.results(id))
+        if (!out.write(`${JSON.stringify(entry)}\n`)) await new Promise(go => out.once('drain', go))
+    await new Promise(done => out.end(done))
+  },
+  'an array': async (url, dir, ...ids) => {
+    const client = clientAt(url)
+    const all = []
+    for (const id of ids)
+      for await (const entry of await client.messages.batches.results(id)) all.push(entry)
+    const lines = function* () {
+      for (const entry of all) yield `${JSON.stringify(entry)}\n`
+    }
+    await pipeline(lines, createWriteStream(join(dir, 'rows.jsonl')))
+  },
+}
+
+export async function ask({ smoke, tell }) {
+  const rows = []
+  const values = []
+  for (const count of smoke ? [10, 100] : COUNTS) {
+    tell(`${whole(count)} rows`)
+    const peaks = await peaksAt(count)
+    rows.push([
+      whole(count),
+      ...Object.values(peaks).map(({ peakMB }) => (peakMB ? whole(peakMB) : 'died')),
+    ])
+    for (const [name, { peakMB }] of Object.entries(peaks))
+      if (peakMB) values.push({ x: count, y: peakMB, case: name })
   }
-} finally {
-  rmSync(folder, { recursive: true, force: true })
-}
-
-console.log(machine())
-console.log()
-console.log(
-  table(
-    ['records', 'peak, MB', 'CPU, s', 'wall, s', '--emulate: peak, MB', 'CPU, s', 'wall, s'],
-    rows,
-  ),
-)
-
-async function run(count, words, env) {
-  const state = join(folder, `state-${count}`)
-  const numbers = await measured(PROGRAM, [...words, '--state-dir', state], { env })
-  rmSync(state, { recursive: true, force: true })
-  return numbers
-}
-
-function shown({ peakMB, cpuS, wallS }) {
-  return [peakMB.toFixed(0), cpuS.toFixed(1), wallS.toFixed(1)]
-}
-
-function* lines(count) {
-  let block = ''
-  for (let n = 0; n < count; n++) {
-    block += `{"id":${n},"review":"Broke after day ${n}, and the shop would not take it back"}\n`
-    if (block.length < 65_536) continue
-    yield block
-    block = ''
+  const at = count => values.find(({ x, case: name }) => x === count && name === OURS)?.y
+  const growth = at(1_000_000) - at(100_000)
+  return {
+    text: table(['rows', ...Object.keys(CASES).map(name => `${name}: peak, MB`)], rows),
+    goals: smoke
+      ? []
+      : [
+          {
+            what: 'peak memory while results stream, 1,000,000 rows against 100,000',
+            goal: '+ at most 10 MB',
+            measured: `${growth > 0 ? '+' : ''}${whole(growth)} MB`,
+          },
+        ],
+    plot: {
+      title: 'Peak memory while results stream',
+      x: { title: 'rows', scale: 'log' },
+      y: { title: 'peak, MB', scale: 'log' },
+      values,
+    },
   }
-  yield block
 }
+
+async function peaksAt(count) {
+  const folder = scratch()
+  const server = await startServer()
+  try {
+    const dir = mkdtempSync(join(folder.path, 'job-'))
+    const ids = await prepare({ url: server.url, dir, length: 200, count })
+    const peaks = {}
+    for (const name of Object.keys(CASES)) {
+      const copy = mkdtempSync(join(folder.path, 'run-'))
+      if (name === OURS) cpSync(dir, copy, { recursive: true })
+      peaks[name] = await attempt(fileURLToPath(import.meta.url), [name, server.url, copy, ...ids])
+    }
+    return peaks
+  } finally {
+    server[Symbol.dispose]()
+    folder[Symbol.dispose]()
+  }
+}
+
+const [name, ...words] = process.argv.slice(2)
+if (process.argv[1] === fileURLToPath(import.meta.url)) await CASES[name](...words)

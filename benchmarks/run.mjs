@@ -1,13 +1,17 @@
-// What the benchmarks share: every case is a process of its own, measured at its end.
+// How a case is run: in a process of its own, against an emulator in another, its CPU and its peak memory told at its end.
 import { spawn } from 'node:child_process'
-import { cpus, release, totalmem } from 'node:os'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const PROGRAM = fileURLToPath(new URL('../dist/bin/claude-batch-stream.js', import.meta.url))
 const MEASURE = new URL('measure.mjs', import.meta.url).href
+const SERVER = fileURLToPath(new URL('server.mjs', import.meta.url))
 
-/** Runs a case to its end; gives `{ peakMB, cpuS, wallS }`. */
-export async function measured(file, words = [], { env = {}, nodeFlags = [] } = {}) {
+/** Runs a file to its end; gives `{ peakMB, cpuS, wallS }`, or `{ died }` with its last words where it ends badly. */
+export async function attempt(file, words = [], { env = {}, nodeFlags = [] } = {}) {
   const child = spawn(process.execPath, [...nodeFlags, '--import', MEASURE, file, ...words], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: { ...process.env, ...env },
@@ -16,39 +20,49 @@ export async function measured(file, words = [], { env = {}, nodeFlags = [] } = 
   let said = ''
   child.on('message', message => (measures = message))
   child.stderr.on('data', text => (said += text))
-  const code = await new Promise(resolve => child.on('close', resolve))
-  if (code !== 0) throw new Error(`${file} ${words.join(' ')} ended with ${code}: ${said}`)
+  const [code, signal] = await once(child, 'close')
+  return code === 0 && measures ? measures : { died: `${signal ?? code}: ${said.slice(-600)}` }
+}
+
+/** The same for a case that has to end well. */
+export async function measured(file, words, options) {
+  const measures = await attempt(file, words, options)
+  if (measures.died) throw new Error(`${file} ${words.join(' ')} ended with ${measures.died}`)
   return measures
 }
 
-/** A case several times over; gives the median of each measure. */
-export async function medians(times, run) {
-  const all = []
-  for (let time = 0; time < times; time++) all.push(await run())
-  return Object.fromEntries(Object.keys(all[0]).map(key => [key, median(all.map(one => one[key]))]))
+/** Runs each case so many times, in turns, as a machine is busier at times; gives the medians by name. */
+export async function medians(times, cases) {
+  const all = Object.fromEntries(Object.keys(cases).map(name => [name, []]))
+  for (let time = 0; time < times; time++)
+    for (const [name, run] of Object.entries(cases)) all[name].push(await run())
+  return Object.fromEntries(
+    Object.entries(all).map(([name, runs]) => [
+      name,
+      Object.fromEntries(Object.keys(runs[0]).map(key => [key, median(runs.map(run => run[key]))])),
+    ]),
+  )
 }
 
 function median(values) {
   return values.toSorted((a, b) => a - b)[values.length >> 1]
 }
 
-/** An emulator in a process of its own; gives its URL and what ends it. */
-export async function emulator(...words) {
-  const child = spawn(process.execPath, [PROGRAM, 'emulate', ...words], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
-  const url = await new Promise(resolve => child.stdout.once('data', text => resolve(`${text}`)))
-  return { url: url.trim(), stop: () => child.kill() }
+/** An emulator in a process of its own; its settings are those of server.mjs. */
+export async function startServer(settings = {}) {
+  const child = spawn(
+    process.execPath,
+    ['--max-old-space-size=8000', SERVER, JSON.stringify(settings)],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
+  const [url] = await once(child.stdout, 'data')
+  return { url: String(url).trim(), [Symbol.dispose]: () => child.kill() }
 }
 
-/** What stands above every table of numbers. */
-export function machine() {
-  const [cpu] = cpus()
-  const date = new Date().toISOString().slice(0, 10)
-  return `${date}, Node ${process.version}, ${process.platform} ${release().split('-')[0]}, ${cpus().length} x ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB`
-}
-
-export function table(head, rows) {
-  const line = cells => `| ${cells.join(' | ')} |`
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+/** A folder that is gone at the end. */
+export function scratch() {
+  const path = mkdtempSync(join(tmpdir(), 'claude-batch-stream-bench-'))
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }

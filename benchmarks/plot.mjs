@@ -1,0 +1,18 @@
+// Lines in an SVG, for a page that is light or dark.
+export async function plot({ title, x, y, values }) {
+  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')])
+  const { spec } = compile({
+    width: 560,
+    height: 280,
+    background: 'white',
+    title,
+    data: { values },
+    mark: { type: 'line', point: true },
+    encoding: {
+      x: { field: 'x', type: 'quantitative', title: x.title, scale: { type: x.scale ?? 'linear' } },
+      y: { field: 'y', type: 'quantitative', title: y.title, scale: { type: y.scale ?? 'linear' } },
+      color: { field: 'case', type: 'nominal', title: null },
+    },
+  })
+  return await new vega.View(vega.parse(spec), { renderer: 'none' }).toSVG()
+}
