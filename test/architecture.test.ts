@@ -120,7 +120,14 @@ void t.test('the map of lib names every folder, and no file that is not there', 
 
 void t.test('every flag, code, link and name in the documents is there', async t => {
   const flags = new Set(OPTIONS.map(({ name, negative }) => `--${negative ? 'no-' : ''}${name}`))
-  const ofOthers = ['--help', '--version', '--import', '--max-old-space-size', '--disable-coverage']
+  const ofOthers = [
+    '--help',
+    '--version',
+    '--import',
+    '--max-old-space-size',
+    '--disable-coverage',
+    '--smoke',
+  ]
   for (const document of DOCUMENTS) {
     const [promised = '', notYet = ''] = read(document).split('## Not yet')
     for (const [flag] of promised.matchAll(/(?<=[\s`(])--[a-z][a-z-]+/g))
