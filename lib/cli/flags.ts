@@ -1,6 +1,7 @@
 import { Command, type CommanderError, Option } from 'commander'
 import { BatchStreamError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
+import { configFile, userConfig, type Config } from './config.ts'
 import { optionsOf, type CommandName, type OptionSpec } from './options.ts'
 import { variableOf } from './variables.ts'
 
@@ -11,6 +12,8 @@ export interface Flags {
   texts(name: string): readonly string[]
   has(name: string): boolean
   count(name: string): number
+  /** Where each value that is no default comes from, a line each. */
+  origins(): string[]
 }
 
 /** What a command takes beside flags. */
@@ -39,20 +42,28 @@ export function parseFlags(
   const most = takes === 'nothing' ? 0 : 1
   if (args.length > most || (takes === 'one' && args.length < 1))
     throw wrongArguments(command, takes, args)
-  return readerOf(given, args, env)
+  return readerOf(specs, given, args, env)
 }
 
+type Value = string | readonly string[] | boolean | undefined
+
 function readerOf(
-  given: Readonly<Record<string, string | readonly string[] | boolean>>,
+  specs: readonly OptionSpec[],
+  given: Readonly<Record<string, Value>>,
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Flags {
   // An empty variable is how many a script says "none".
   const fromEnv = (name: string): string | undefined => env[variableOf(name)] || undefined
-  const value = (name: string): string | readonly string[] | boolean | undefined => {
-    const flag = given[keyOf(name)]
-    return flag === undefined ? fromEnv(name) : flag
-  }
+  const named = given['config'] ?? fromEnv('config')
+  const configs = [
+    ...(typeof named === 'string' ? [configFile(named)] : []),
+    ...[userConfig(env)].filter(config => config !== undefined),
+  ]
+  const inConfig = (name: string): Config | undefined =>
+    configs.find(({ values }) => values.has(name))
+  const value = (name: string): Value =>
+    given[keyOf(name)] ?? fromEnv(name) ?? inConfig(name)?.values.get(name)
   const texts = (name: string): readonly string[] => {
     const found = value(name)
     return Array.isArray(found) ? found : typeof found === 'string' ? [found] : []
@@ -69,8 +80,22 @@ function readerOf(
     has,
     text: name => texts(name).at(-1),
     count: name => {
-      const found = given[keyOf(name)]
+      const found = value(name)
       return Array.isArray(found) ? found.length : has(name) ? 1 : 0
+    },
+    origins: () => {
+      const names = specs.map(({ name, negative }) => (negative ? `no-${name}` : name))
+      const lines = names.flatMap(name => {
+        if (value(name) === undefined) return []
+        const where =
+          given[keyOf(name)] !== undefined
+            ? 'the command line'
+            : fromEnv(name) !== undefined
+              ? variableOf(name)
+              : inConfig(name)?.path
+        return [`--${name} is from ${where}`]
+      })
+      return [...lines, 'every other flag has its default']
     },
   }
 }

@@ -83,7 +83,15 @@ async function start(words: readonly string[], io: Io): Promise<number> {
 }
 
 /** Flags of a command that hold for the one that continues it, where they were given. */
-const SAID_AGAIN = ['state-dir', 'base-url', 'api-key-file', 'concurrency', 'poll', 'settle']
+const SAID_AGAIN = [
+  'state-dir',
+  'base-url',
+  'api-key-file',
+  'concurrency',
+  'poll',
+  'settle',
+  'config',
+]
 
 /** Runs a command until it ends, or until a signal ends it. Ctrl-C detaches and never cancels: batches go on. */
 async function perform(
@@ -129,6 +137,7 @@ async function perform(
     nextIs: following => (next = following),
   }
   try {
+    for (const line of flags.origins()) talk.detail(line)
     watch = await openWatch(command, flags, io, talk)
     const ending = await (await ENTRIES[command].load())({ ...context, watch })
     return end(ending.code, ending.next)

@@ -526,6 +526,13 @@ export const OPTIONS: readonly OptionSpec[] = [
   { group: 'Messages', name: 'input', negative: true, on: ALL, help: 'ask nothing: no' },
   {
     group: 'Messages',
+    name: 'config',
+    arg: 'FILE',
+    on: ALL,
+    help: 'flags from a JSON object, by their long names; before the one in ~/.config/claude-batch-stream/config.json',
+  },
+  {
+    group: 'Messages',
     name: 'progress',
     arg: 'HOW',
     choices: ['auto', 'bar', 'plain', 'json', 'none'],

@@ -92,7 +92,7 @@ function environment(): string {
   const heads = ['Environment', '', ...lines, '']
   return [
     ...heads,
-    'Each flag can be a variable; the command line comes before it:',
+    'Each flag can be a variable. The command line comes before it, --config FILE and your own config.json after it:',
     ...flags,
     '',
   ].join('\n')

@@ -12,7 +12,12 @@ export const VARIABLES: readonly { readonly names: string; readonly help: string
     names: 'XDG_STATE_HOME',
     help: 'where jobs are kept, below claude-batch-stream/ [~/.local/state]',
   },
+  { names: 'XDG_CONFIG_HOME', help: 'where claude-batch-stream/config.json is [~/.config]' },
   { names: 'HOME', help: 'the folder that ~ is' },
+  {
+    names: 'CLAUDE_BATCH_STREAM_NOTIFY_SECRET',
+    help: 'signs what --notify sends',
+  },
   { names: 'NO_COLOR', help: 'no colour' },
   { names: 'FORCE_COLOR', help: 'colour in a pipe, too; 0 is none' },
   { names: 'TERM', help: 'dumb: no line that is redrawn, no colour' },

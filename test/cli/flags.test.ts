@@ -154,7 +154,7 @@ t.test('-v can be set by the environment', async t => {
 
 t.test('help is there for the program, each command and the prices', async t => {
   for (const [words, says] of [
-    [['help'], 'Commands:'],
+    [['help'], 'Flags of run'],
     [['help', 'cancel'], '--yes'],
     [['cancel', '--help'], '--yes'],
     [['help', 'prices'], 'claude-haiku-5-5'],
