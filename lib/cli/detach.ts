@@ -1,10 +1,10 @@
 import { pipeline } from 'node:stream/promises'
 import type { SourceRecord, SubmittedBatch } from '../flow.ts'
-import { keep } from '../job/keep.ts'
 import type { Stage } from '../stage.ts'
 import type { Context } from './context.ts'
 import { EXIT } from './exit-code.ts'
 import type { Ending } from './finish.ts'
+import { keepFrom, type Reading } from './input.ts'
 import { print } from './print.ts'
 import { submitting, type Work } from './stages.ts'
 import { endIfStopped } from './money.ts'
@@ -13,7 +13,7 @@ import { endIfStopped } from './money.ts'
 export async function detach(
   context: Context,
   work: Work,
-  records: Stage<never, SourceRecord> | undefined,
+  input: { reading: Reading; stream: Stage<never, SourceRecord> } | undefined,
 ): Promise<Ending> {
   const { io, talk } = context
   const { job } = work
@@ -37,7 +37,8 @@ export async function detach(
   }
   const signal = AbortSignal.any([context.signal, full.signal])
   try {
-    if (records) await pipeline(records, keep({ job }), sending, submitted, { signal })
+    const kept = input && keepFrom(input.reading, job)
+    if (kept) await pipeline(input.stream, kept, sending, submitted, { signal })
     else await pipeline(job.uncovered(), sending, submitted, { signal })
   } catch (error) {
     if (!full.signal.aborted || context.signal.aborted) throw error
@@ -45,6 +46,7 @@ export async function detach(
   }
   await print(io.stdout, `${job.name}\n`)
   await endIfStopped(work)
+  if (job.state.kept.broken !== null) talk.must(job.state.kept.broken)
   if (work.canary?.isHeld) talk.say('the rest waits for the canary: `resume` sends it')
   return { code: EXIT.answered, next: { words: ['resume', job.name, ...context.placeFlags] } }
 }

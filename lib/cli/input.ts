@@ -5,6 +5,8 @@ import { addAbortSignal, Readable } from 'node:stream'
 import { each, from } from '../chain.ts'
 import { BatchStreamError, wrapError } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
+import type { Job } from '../job/job.ts'
+import { keep } from '../job/keep.ts'
 import { parseFiles } from '../parse/files.ts'
 import { parse } from '../parse/parse.ts'
 import { typed, type Stage } from '../stage.ts'
@@ -19,6 +21,21 @@ export interface Reading {
   format: string | undefined
   /** Where the input broke off; what was read before is answered first, then the run ends with this. */
   broken: BatchStreamError | undefined
+}
+
+/** Keeps records, and with them that their input broke off, should it: who goes on with the job has to be told as well. */
+export function keepFrom(reading: Reading, job: Job): Stage<SourceRecord, SourceRecord> {
+  return keep({ job, brokenOff: () => reading.broken?.message })
+}
+
+/**
+ * Called when all rows are out.
+ *
+ * @throws BatchStreamError `CBS_INPUT` where the input broke off, in this run or in an earlier one
+ */
+export function mustBeWhole({ broken }: Reading, { state: { kept } }: Job): void {
+  if (broken) throw broken
+  if (kept.broken !== null) throw new BatchStreamError('CBS_INPUT', kept.broken)
 }
 
 export interface InputOptions {

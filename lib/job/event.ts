@@ -41,12 +41,13 @@ export type JobEvent =
   | { readonly type: 'workspace'; readonly id: string }
   /** A file that records come from; `index` is what the records' index calls it. */
   | { readonly type: 'source'; readonly index: number; readonly name: string }
-  /** So many records are safe on disk; `complete` once the whole input is. */
+  /** So many records are safe on disk; `complete` once the whole input is. `broken` says why it ended before its end. */
   | {
       readonly type: 'kept'
       readonly records: number
       readonly bytes: number
       readonly complete: boolean
+      readonly broken?: string
     }
   | ({ readonly type: 'sealed' } & Sealed)
   /** A batch the API would not take as it was: others take its place. */

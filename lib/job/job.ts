@@ -169,21 +169,20 @@ export class Job {
     }
   }
 
-  /** Says that no more records come; all of them are safe when this returns. */
-  async complete(): Promise<void> {
+  /** Says that no more records come, or `broken` why they do not; all that came are safe when this returns. */
+  async complete(broken?: string): Promise<void> {
     const { next } = this.compare()
     if (next < this.#known) throw shorterInput(this.name, next, this.#known)
-    await this.#keep(true)
+    await this.#keep(true, broken)
   }
 
-  #keep(complete: boolean): Promise<void> {
+  #keep(complete: boolean, broken?: string): Promise<void> {
     const keep = async (): Promise<void> => {
       const { count, bytes } = this.records
       await this.records.sync()
-      await this.note(
-        { type: 'kept', records: count, bytes, complete: complete || this.#state.kept.complete },
-        complete,
-      )
+      const isWhole = complete || this.#state.kept.complete
+      const kept = { records: count, bytes, complete: isWhole, ...(broken && { broken }) }
+      await this.note({ type: 'kept', ...kept }, complete)
     }
     const kept = this.#keeping.then(keep)
     this.#keeping = kept.catch(() => {})

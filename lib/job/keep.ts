@@ -12,6 +12,8 @@ import type { RecordReader } from './records.ts'
 export interface KeepOptions {
   /** The job to keep records in; a temporary one without it. */
   readonly job?: Job | undefined
+  /** Asked at the end of the input: why it is not its real end. The job remembers that for whoever goes on with it. */
+  readonly brokenOff?: (() => string | undefined) | undefined
 }
 
 /**
@@ -24,6 +26,7 @@ export function keep(options: KeepOptions = {}): Stage<SourceRecord, SourceRecor
 }
 
 export class Keep extends Duplex {
+  readonly #brokenOff: KeepOptions['brokenOff']
   #job: Job | undefined
   #reader: RecordReader | undefined
   #next = 0
@@ -35,6 +38,7 @@ export class Keep extends Duplex {
   constructor(options: KeepOptions) {
     super({ objectMode: true })
     this.#job = options.job
+    this.#brokenOff = options.brokenOff
   }
 
   override _construct(done: (error?: Error | null) => void): void {
@@ -74,7 +78,7 @@ export class Keep extends Duplex {
 
   override _final(done: (error?: Error | null) => void): void {
     const finish = async (): Promise<void> => {
-      await this.#kept.complete()
+      await this.#kept.complete(this.#brokenOff?.())
       this.#inputOver = true
       this.#wake()
     }

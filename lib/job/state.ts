@@ -30,7 +30,13 @@ export interface JobState {
   readonly openedAt: number
   readonly workspace: string | null
   readonly sources: readonly string[]
-  readonly kept: { readonly records: number; readonly bytes: number; readonly complete: boolean }
+  readonly kept: {
+    readonly records: number
+    readonly bytes: number
+    readonly complete: boolean
+    /** Why the input ended before its end, as whoever reads the last row has to be told. */
+    readonly broken: string | null
+  }
   readonly batches: ReadonlyMap<number, BatchState>
   /** The files that rows go to, and how many bytes of each a commit covers. */
   readonly output: {
@@ -66,7 +72,12 @@ export function apply(state: JobState | undefined, event: JobEvent): JobState {
     case 'kept':
       return {
         ...state,
-        kept: { records: event.records, bytes: event.bytes, complete: event.complete },
+        kept: {
+          records: event.records,
+          bytes: event.bytes,
+          complete: event.complete,
+          broken: event.broken ?? state.kept.broken,
+        },
       }
     case 'sealed':
       return withBatch(state, sealed(event))
@@ -129,7 +140,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
     openedAt: event.at,
     workspace: null,
     sources: [],
-    kept: { records: 0, bytes: 0, complete: false },
+    kept: { records: 0, bytes: 0, complete: false, broken: null },
     batches: new Map(),
     output: { files: { out: null, errors: null }, out: 0, errors: 0 },
     fetches: 0,

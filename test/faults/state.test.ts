@@ -482,6 +482,33 @@ t.test('resume of a file that breaks off answers what is whole, then says where'
 })
 
 t.test(
+  'resume of a job whose input broke off in an earlier run ends as that would have',
+  async t => {
+    const place = await placeFor(t, {
+      faults: ({ op }) => (op === 'create' && !isWell ? { status: 401 } : undefined),
+    })
+    let isWell = false
+    const packed = gzipSync(csv(60))
+    const stdin = packed.subarray(0, packed.length - 12)
+    const stopped = await place.run([...ASK, '--no-preflight'], { stdin })
+    t.equal(stopped.code, 5, stopped.err)
+    isWell = true
+    const left = await place.run(['resume', 'a', '--detach'])
+    t.match(left, { code: 0, err: /the gzip bytes .*break off/ })
+    const ran = await place.again(stopped)
+    t.match(ran, { code: 6, err: /the gzip bytes .*break off/ })
+    t.match(
+      await place.run(['resume', 'a']),
+      { code: 6, err: /break off/ },
+      'and so when printed again',
+    )
+    const totals = await place.emulator.ledger.totals()
+    t.same([totals.accepted, totals.acceptedTwice], [ran.rows.length, 0])
+    t.ok(ran.rows.length >= 50, `${ran.rows.length} rows`)
+  },
+)
+
+t.test(
   'N01 a batch that another job owns, and a job that is damaged, mislead no search',
   async t => {
     const place = await placeFor(t)

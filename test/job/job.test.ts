@@ -99,7 +99,7 @@ void t.test(
     // The second has had its chance by then.
     void untilIdle().then(finish)
     await Promise.all([sealing, completing])
-    t.same(job.state.kept, { records: 3, bytes: job.records.bytes, complete: true })
+    t.same(job.state.kept, { records: 3, bytes: job.records.bytes, complete: true, broken: null })
     await job.close()
     const again = await openFor(t, dir)
     t.equal(again.records.count, 3)

@@ -30,7 +30,7 @@ void t.test('records come out as they came in, kept and numbered', async t => {
     t.equal(one.job, job)
     t.same(one.fields, { n: ordinal++ })
   }
-  t.same(job.state.kept, { records: 1000, bytes: job.records.bytes, complete: true })
+  t.same(job.state.kept, { records: 1000, bytes: job.records.bytes, complete: true, broken: null })
 })
 
 void t.test('no record is no record', async t => {
@@ -141,7 +141,12 @@ for (const broken of ['write', 'sync'] as const) {
       await t.rejects(feed(job, records(100)), { code: 'CBS_DISK', message: /ENOSPC/ })
       await job.close()
       t.same(openBelow(dir), [])
-      t.same((await openFor(t, dir)).state.kept, { records: 0, bytes: 0, complete: false })
+      t.same((await openFor(t, dir)).state.kept, {
+        records: 0,
+        bytes: 0,
+        complete: false,
+        broken: null,
+      })
     },
   )
 }

@@ -1,12 +1,11 @@
 import { pipeline } from 'node:stream/promises'
-import { keep } from '../../job/keep.ts'
 import { openJob } from '../../job/open.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { detach } from '../detach.ts'
 import { BatchStreamError } from '../../errors.ts'
 import { finish, type Ending } from '../finish.ts'
-import { openInput, type Reading } from '../input.ts'
+import { keepFrom, mustBeWhole, openInput, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
 import { remember, type Remembered } from '../run-job.ts'
@@ -66,7 +65,8 @@ export async function resume(context: Context): Promise<Ending> {
       stateDir: dir,
     }
     follow(context, work)
-    if (flags.has('detach')) return await detach(context, work, records)
+    if (flags.has('detach'))
+      return await detach(context, work, records && { reading, stream: records })
     const tally = new Tally()
     const parts = {
       job,
@@ -76,12 +76,12 @@ export async function resume(context: Context): Promise<Ending> {
       priceOf: pricesOf(settings),
     }
     const out = await openRows(parts, io, talk, one => tally.add(one))
-    if (records) await pipeline(records, keep({ job }), asking(work), out, { signal })
+    if (records) await pipeline(records, keepFrom(reading, job), asking(work), out, { signal })
     else await pipeline(job.uncovered(), asking(work), out, { signal })
     await endIfStopped(work, tally)
     const ending = await finish(job, tally, talk, context.placeFlags)
     talk.say(costLine(job, ledger, settings))
-    if (reading.broken) throw reading.broken
+    mustBeWhole(reading, job)
     return ending
   })
 }

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { BatchStreamError } from '../../errors.ts'
 import type { SourceRecord } from '../../flow.ts'
-import { keep } from '../../job/keep.ts'
 import { FILE_FIELDS } from '../../parse/files.ts'
 import { withInput } from '../checked-input.ts'
 import { clientOf } from '../client.ts'
@@ -13,7 +12,7 @@ import { detach } from '../detach.ts'
 import { dryRun } from '../dry-run.ts'
 import { EXIT } from '../exit-code.ts'
 import { finish, type Ending } from '../finish.ts'
-import type { Peeked, Reading } from '../input.ts'
+import { keepFrom, mustBeWhole, type Peeked, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { columnsOf, isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
 import { fingerprintOf, jobForRun } from '../run-job.ts'
@@ -112,7 +111,7 @@ async function ask(
         wary: !goesOn,
       }
       follow(context, { job, settings, ledger: place.lasts ? ledger : undefined })
-      if (flags.has('detach')) return await detach(context, work, stream)
+      if (flags.has('detach')) return await detach(context, work, { reading, stream })
       const tally = new Tally()
       const parts = {
         job,
@@ -122,11 +121,11 @@ async function ask(
         priceOf: pricesOf(settings),
       }
       const out = await openRows(parts, io, talk, one => tally.add(one))
-      await pipeline(stream, keep({ job }), asking(work), out, { signal })
+      await pipeline(stream, keepFrom(reading, job), asking(work), out, { signal })
       await endIfStopped(work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)
       if (place.lasts) talk.say(costLine(job, ledger, settings))
-      if (reading.broken) throw reading.broken
+      mustBeWhole(reading, job)
       return place.lasts ? ending : { code: ending.code }
     })
   } finally {
