@@ -10,17 +10,20 @@ import { rememberCap } from './run-job.ts'
  * Asks on the terminal whether a job may cost more, once it has come to its cap. What is answered is kept with the job. With
  * -y nobody is asked either, and nothing is raised: a yes to every amount would make the cap mean nothing.
  */
-export function askForMore({ flags, io }: Context, job: Job): CapOptions['ask'] {
+export function askForMore({ flags, io, talk }: Context, job: Job): CapOptions['ask'] {
   const { terminal } = io
   if (!terminal || !io.stderr.isTTY || flags.has('no-input') || flags.has('yes')) return undefined
   return async ({ why, least }, signal) => {
     const opened = await terminal()
     if (!opened) return undefined
+    // The line of progress would be drawn over the question.
+    const go = talk.hold()
     try {
       const text = await amountFrom(opened, why, least, signal)
       if (text !== undefined) await rememberCap(job, text)
       return text === undefined ? undefined : parseUsd(text)
     } finally {
+      go()
       opened.close()
     }
   }

@@ -20,6 +20,7 @@ export class Talk {
   #lastWait = -Infinity
   /** The line of progress that stands on the terminal now. */
   #drawn: string | undefined
+  #held = false
 
   constructor(stderr: Writable, quiet: boolean, verbosity: number, style: TalkStyle = {}) {
     this.#stderr = stderr
@@ -66,9 +67,16 @@ export class Talk {
    * resized stands behind the cursor, and goes with it.
    */
   line(text: string): void {
-    if (text === this.#drawn) return
+    if (this.#held || text === this.#drawn) return
     this.#stderr.write(`\r\u001b[J${text}\r`)
     this.#drawn = text
+  }
+
+  /** Keeps the terminal free of the line of progress until the answer is called. */
+  hold(): () => void {
+    this.clear()
+    this.#held = true
+    return () => (this.#held = false)
   }
 
   /** Takes the line of progress away, for what is said next. */

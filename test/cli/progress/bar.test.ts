@@ -94,3 +94,16 @@ t.test('at the end nothing is left: no line, no timer, no listener', async t => 
   await clock.pass(MINUTE)
   t.equal(clock.sleepers.size, 0)
 })
+
+t.test('nothing is drawn over a question', async t => {
+  const { bar, clock, talk, drawn } = barFor(t)
+  bar.tell(reported(begun()))
+  const go = talk.hold()
+  drawn()
+  bar.tell(reported(sealedOf(1, 5, 5)))
+  await clock.pass(5000)
+  t.same(drawn(), [])
+  go()
+  await clock.pass(1000)
+  t.match(drawn(), [/0 of 1 batches done/])
+})

@@ -1,0 +1,144 @@
+// What only a terminal shows: the line of progress, Ctrl-C, going on from what the screen says, the question of the budget.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { csv, KEY, placeFor, until, wordsOf, type Place } from '../cli/world.ts'
+import { noTerminal, onTerminal } from '../support/pty.ts'
+import { PROGRAM, where } from './program.ts'
+
+t.setTimeout(300_000)
+const skip = noTerminal() ?? false
+const ENV = { ANTHROPIC_API_KEY: KEY }
+const HIDDEN = '\r\u001b[J'
+
+/** A line of shell that runs the program in a place; its rows go to a file. */
+const ask = (place: Place, ...more: readonly string[]): string =>
+  [
+    ...[process.execPath, PROGRAM, ...where(place), '-i', place.path('in.csv')],
+    ...["-p 'Say {{text}}' --poll 10ms --settle 200ms --job night", ...more],
+  ].join(' ')
+
+/** Does nobody work on the job any more? */
+function isFree(place: Place): boolean {
+  const words = [PROGRAM, 'status', 'night', '--json', '--state-dir', place.state]
+  const { stdout } = spawnSync(process.execPath, words, { encoding: 'utf8' })
+  return JSON.parse(stdout).state === 'unfinished'
+}
+
+/** Lines as they stand on the screen in the end. */
+const linesOf = (text: string): string[] =>
+  text.split(/\r?\n/).map(line => (line.split(HIDDEN).at(-1) ?? '').replaceAll('\r', ''))
+
+/** The command that the screen says continues. */
+function nextOn(text: string): string[] {
+  const said = linesOf(text).flatMap(
+    line => /^to continue: (claude-batch-stream .*)$/.exec(line)?.[1] ?? [],
+  )
+  return wordsOf(said.at(-1) ?? '').slice(1)
+}
+
+t.test(
+  'the line tells how far it is, Ctrl-C leaves the command that goes on',
+  { skip },
+  async t => {
+    const place = await placeFor(t, { batchTimeMs: 3_600_000 }, { 'in.csv': csv(3) })
+    const screen = onTerminal(t, `${ask(place)} > ${place.path('out')}`, ENV)
+    await screen.until(text => /3 records, 0 of 1 batches done, 0 rows, 1 running: \d+s/.test(text))
+
+    screen.type('\u0003')
+    t.equal(await screen.ended, 130)
+    const words = nextOn(screen.text)
+    t.match(words, ['resume', 'night', '--state-dir', place.state])
+    t.same(
+      linesOf(screen.text).filter(line => /records/.test(line)),
+      [],
+      'the line is gone',
+    )
+
+    await t.test('and it is gone on with from what the screen says', async t => {
+      const [batch] = place.emulator.ledger.batches()
+      const api = `${place.emulator.url}/v1/messages/batches/${batch?.id}/cancel`
+      await fetch(api, {
+        method: 'POST',
+        headers: { 'x-api-key': KEY, 'anthropic-version': '2023-06-01' },
+      })
+      const again = onTerminal(
+        t,
+        `${[process.execPath, PROGRAM, ...words].join(' ')} --to text`,
+        ENV,
+      )
+      t.equal(await again.ended, 3, 'what was canceled is no success')
+      t.match(linesOf(again.text).join('\n'), /^job night: 3 rows: .*canceled/m)
+      t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+    })
+  },
+)
+
+t.test('rows and progress share a screen without a trace of each other', { skip }, async t => {
+  const place = await placeFor(t, { batchTimeMs: 300 }, { 'in.csv': csv(5) })
+  const screen = onTerminal(t, ask(place, '--to text -c 1 --batch-size 2'), ENV)
+  t.equal(await screen.ended, 0)
+  t.match(screen.text, /\d of \d batches done/)
+  const lines = linesOf(screen.text).filter(line => line !== '')
+  t.equal(lines.filter(line => /^echo \w+: Say text \d$/.test(line)).length, 5)
+  t.match(lines.slice(5), [/^job night: 5 rows/, /^job night: spent/])
+  t.equal(lines.length, 7)
+})
+
+t.test('a terminal that is made narrower gets a line that fits', { skip }, async t => {
+  const place = await placeFor(t, { batchTimeMs: 3_600_000 }, { 'in.csv': csv(3) })
+  const screen = onTerminal(t, `tty > ${place.path('tty')}; ${ask(place)} > /dev/null`, ENV)
+  await screen.until(text => /1 running: \d+s/.test(text))
+  const before = screen.text.length
+  const device = readFileSync(place.path('tty'), 'utf8').trim()
+  execFileSync('stty', ['-F', device, 'cols', '30'])
+  await screen.until(text => /\u001b\[J3 records\r/.test(text.slice(before)))
+  screen.type('\u0003')
+  t.equal(await screen.ended, 130)
+})
+
+t.test('the width, a dumb terminal, -q and NO_COLOR are heard', { skip }, async t => {
+  const place = await placeFor(t, { batchTimeMs: 300 }, { 'in.csv': csv(3) })
+  const shown = async (more: string, env = {}, columns = 100): Promise<string> => {
+    const screen = onTerminal(t, `${ask(place, more)} > /dev/null`, { ...ENV, ...env }, columns)
+    await screen.ended
+    return screen.text
+  }
+  const narrow = await shown('--fresh', {}, 40)
+  for (const [, line = ''] of narrow.matchAll(/\u001b\[J([^\r\n]*)\r(?!\n)/g))
+    t.ok(line.length < 40, line)
+  t.notMatch(await shown('--fresh -q'), /./)
+  const dumb = await shown('--fresh', { TERM: 'dumb' })
+  t.notMatch(dumb, '\u001b')
+  t.match(dumb, /^batch 1: 3 requests are at the API/m)
+  t.match(await shown('--nope'), /^\u001b\[1;31mclaude-batch-stream:\u001b\[0m /)
+  t.match(await shown('--nope', { NO_COLOR: '1' }), /^claude-batch-stream: /)
+})
+
+t.test('a terminal that is closed detaches: the batch goes on', { skip }, async t => {
+  const place = await placeFor(t, { batchTimeMs: 1000 }, { 'in.csv': csv(3) })
+  const screen = onTerminal(t, `${ask(place)} > ${place.path('out')}`, ENV)
+  await screen.until(text => /1 running: \d+s/.test(text))
+  screen.close()
+  await until(() => isFree(place))
+  const ran = await place.run(['resume', 'night'])
+  t.equal(ran.rows.length, 3)
+  t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+})
+
+t.test(
+  'at its cap a run asks on the terminal, and goes on with what is answered',
+  { skip },
+  async t => {
+    const respond = (): string => 'x'.repeat(400)
+    const place = await placeFor(t, { batchTimeMs: 50, respond }, { 'in.csv': csv(20) })
+    const more = '-t 100 --batch-size 4 --max-cost 0.0004'
+    const screen = onTerminal(t, `${ask(place, more)} > ${place.path('out')}`, ENV)
+    await screen.until(text => /nothing stops it here: \$/.test(text))
+    const asked = screen.text.length
+    screen.type('1\r')
+    t.equal(await screen.ended, 0)
+    t.match(screen.text.slice(0, asked), /May the job cost more/)
+    t.equal(readFileSync(place.path('out'), 'utf8').trim().split('\n').length, 20)
+  },
+)
