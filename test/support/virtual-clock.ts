@@ -1,5 +1,6 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Clock as EmulatorClock } from '../../lib/emulator/index.ts'
+import { isZlibBusy } from './zlib-work.ts'
 
 /** Rounds of the event loop without anything under way after which only time can move things on. */
 const QUIET_ROUNDS = 12
@@ -89,6 +90,7 @@ export class VirtualClock implements Clock {
 export async function untilIdle(): Promise<void> {
   for (let quiet = 0; quiet < QUIET_ROUNDS; quiet++) {
     await new Promise(resolve => setImmediate(resolve))
-    if (process.getActiveResourcesInfo().some(kind => /req|zlib/i.test(kind))) quiet = -1
+    const isBusy = process.getActiveResourcesInfo().some(kind => /req/i.test(kind))
+    if (isBusy || isZlibBusy()) quiet = -1
   }
 }
