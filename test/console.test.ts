@@ -34,7 +34,7 @@ for (const document of DOCUMENTS) {
 
 /** Runs the commands of a block in one folder, and gives the block as it came out. */
 async function replay(t: Test, shown: string): Promise<string> {
-  const emulator = await createEmulator({ batchTimeMs: 50 })
+  const emulator = await createEmulator({ batchTimeMs: 500 })
   t.teardown(() => emulator.close())
   const shim = `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`
   const dir = t.testdir({ bin: { 'claude-batch-stream': shim } })

@@ -1,5 +1,6 @@
 import type { MessageParams } from '../flow.ts'
-import type { Calibration } from './calibration.ts'
+import { BYTES_PER_TOKEN, type Calibration } from './calibration.ts'
+import { LEAST_OF_ALL, leastCached } from './least-cached.ts'
 import type { Parts } from './parts.ts'
 import type { Prefix } from './prefix.ts'
 import type { PriceOf, Rates } from './price.ts'
@@ -63,7 +64,7 @@ export class Groups {
     group.text += parts.text
     group.output += Math.min(params.max_tokens, this.#answerTokens)
     const { prefix } = parts
-    if (!prefix) return
+    if (!prefix || isTooShort(params.model, prefix)) return
     const sum = this.#isKnown(prefix) ? group.again : group.first
     sum[prefix.isHour ? 'hour' : 'minutes'] += prefix.bytes
   }
@@ -126,6 +127,11 @@ export class Groups {
       synchronous: isKnown ? usd.synchronous : undefined,
     }
   }
+}
+
+/** Whether a model caches no beginning that is so short. */
+function isTooShort(model: string, { bytes }: Prefix): boolean {
+  return bytes / BYTES_PER_TOKEN < (leastCached(model) ?? LEAST_OF_ALL)
 }
 
 /** Tokens of a group's input, those in cached beginnings among them. Of what is unknown the text is counted. */

@@ -55,3 +55,12 @@ t.test('it goes with a cap', async t => {
   t.equal(none.code, 2)
   t.match(none.err, /--canary must be a whole number of at least 1/)
 })
+
+t.test('an answer that breaks the schema is none', async t => {
+  const schema = JSON.stringify({ type: 'object', required: ['mood'] })
+  const place = await placeFor(t, { respond: () => '{}' }, { 'schema.json': schema })
+  const words = [...ASK, '--schema', place.path('schema.json')]
+  const ran = await place.run(words, { stdin: csv(40) })
+  t.equal(ran.code, 4)
+  t.match(ran.err, /none of the first 3 records was answered \(invalid: /)
+})

@@ -83,9 +83,14 @@ t.test('an image is unknown until it is counted', async t => {
 
 t.test('what is cached is counted apart', async t => {
   const place = await placeFor(t)
-  const words = [...ASK, '--cache', '-s', 'Be very brief. '.repeat(100)]
+  const words = [...ASK, '--cache', '-s', 'Be very brief. '.repeat(200)]
   const ran = await place.run(['estimate', ...words], { stdin: csv(10) })
   t.match(ran.out, /^input: \d+ tokens, \d+ of them in what is cached \(a guess/m)
+  const short = await place.run(['estimate', ...ASK, '--cache', '-s', 'Be brief.'], {
+    stdin: csv(9),
+  })
+  t.match(short.err, /the prompt cache will not help/)
+  t.notMatch(short.out, 'cached')
 })
 
 t.test('requests that the counter refuses are left out, and said once', async t => {
@@ -129,4 +134,12 @@ t.test('a request with what the token counter refuses passes without a preflight
   const ran = await place.run(words, { stdin: `${JSON.stringify(request)}\n` })
   t.equal(ran.code, 0)
   t.match(ran.err, /preflight skipped: the token counter does not take what an address brings/)
+})
+
+t.test('too many bad records end it, as they end a run', async t => {
+  const place = await placeFor(t)
+  const words = ['estimate', '-p', '{{text}}', '--max-invalid', '1', '--batch-wait', '1s']
+  const ran = await place.run(words, { stdin: 'text\na\n""\n""\n' })
+  t.equal(ran.code, 4)
+  t.match(ran.err, /2 of 3 records cannot be asked, more than --max-invalid allows/)
 })

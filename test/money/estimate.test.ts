@@ -151,6 +151,21 @@ t.test('a beginning that is cached costs a write, and reads for most of the rest
   t.ok(once(short) < once(five), 'five minutes are cheaper to write than an hour')
 })
 
+t.test('a beginning that is too short for the model is not cached at all', async t => {
+  const of = (model: string, words: number): number => {
+    const text = 'word '.repeat(words)
+    const system: MessageParams['system'] = [
+      { type: 'text', text, cache_control: { type: 'ephemeral' } },
+    ]
+    return estimated([params({ model, system } as Partial<MessageParams>, 9000)]).figures().tokens
+      .cached
+  }
+  t.equal(of('claude-haiku-5-5', 300), 0)
+  t.ok(of('claude-haiku-5-5', 400) > 512)
+  t.equal(of('claude-opus-4-7', 1400), 0)
+  t.ok(of('claude-opus-4-7', 1500) > 2048)
+})
+
 t.test('beginnings that never come again are all written', async t => {
   const of = (text: (i: number) => string): number => {
     const requests = Array.from({ length: 1500 }, (_, i) =>
@@ -158,7 +173,8 @@ t.test('beginnings that never come again are all written', async t => {
     )
     return estimated(requests).figures().usd.expected ?? 0
   }
-  t.ok(of(i => `you are number ${i + 1000}`) > of(() => 'you are number 1000'))
+  const long = 'be brief '.repeat(250)
+  t.ok(of(i => `${long}${i + 1000}`) > of(() => `${long}1000`))
 })
 
 t.test('the worst is never below the expected, and the least never above it', async t => {

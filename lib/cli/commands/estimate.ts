@@ -3,6 +3,7 @@ import type { MessageParams } from '../../flow.ts'
 import { GUESS } from '../../money/calibration.ts'
 import type { Figures } from '../../money/estimate.ts'
 import { Sample } from '../../money/sample.ts'
+import { cacheWarning } from '../../template/cache-minimum.ts'
 import { withInput } from '../checked-input.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
@@ -19,6 +20,8 @@ export async function estimate(context: Context): Promise<Ending> {
   const { flags, io, talk } = context
   const settings = await settingsOf(flags, io.env)
   const template = await templateOptions(settings, talk)
+  const warning = cacheWarning(template)
+  if (warning !== undefined) talk.say(`--cache: ${warning}`)
   const sample = flags.has('exact') ? await sampler(context, settings) : undefined
   return await withInput(context, settings, template, async ({ stream }, reading) => {
     const survey = await surveyOf(stream, { settings, template, talk, sample })
