@@ -65,7 +65,7 @@ export function groupsOf(
 /** The first thing that is to be said of a flag. */
 function shortLine(spec: OptionSpec): string {
   const { fallback: _, ...plain } = spec
-  return flagLine({ ...plain, help: spec.help.split(';')[0] ?? '' }).replace(/^(.{25}) +/, '$1')
+  return flagLine({ ...plain, help: spec.help.replace(/;.*/, '') }).replace(/^(.{25}) +/, '$1')
 }
 
 function flagLine(spec: OptionSpec): string {

@@ -17,7 +17,7 @@ export const OF_JOBS: readonly CommandName[] = NAMED.filter(name =>
 /** All words that may come first, with what each is for. */
 export const FIRST: readonly (readonly [string, string])[] = [
   ...NAMED.map(name => [name, COMMANDS[name].help] as const),
-  ...OTHERS.map(({ words, help }) => [words.split(' ')[0] ?? '', help] as const),
+  ...OTHERS.map(({ words, help }) => [words.replace(/ .*/, ''), help] as const),
 ]
 
 /** What `help` takes. */

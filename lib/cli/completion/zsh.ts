@@ -58,5 +58,5 @@ function valueOf(spec: OptionSpec): string {
 }
 
 function quoted(text: string): string {
-  return text === '' ? '' : `'${text.replaceAll("'", `'\\''`)}'`
+  return `'${text.replaceAll("'", `'\\''`)}'`
 }

@@ -64,6 +64,8 @@ t.test('a run in a pipe says what happens, on a dumb terminal too; -q leaves it 
   t.notMatch((await dumb.ended).err, '\u001b')
   const quiet = await place.run([...ask, '--fresh', '-q', '--progress', 'plain'], { stdin: csv(3) })
   t.equal(quiet.err, '')
+  const bar = await place.run([...ask, '--fresh', '--progress', 'bar'], { stdin: csv(3) })
+  t.match(bar.err, /^\r\u001b\[J0 records so far/, 'who wants a line has it')
 })
 
 t.test('rows and progress share a terminal: the line is gone before a row comes', async t => {
