@@ -3,14 +3,24 @@ import type { DiskFile } from './disk.ts'
 /** Bytes gathered before they are written: few system calls, little memory. */
 const GATHERED = 256 * 1024
 
+/** The least that is set aside to gather in; many files of a job stay as small. */
+const LEAST = 4 * 1024
+
+/** Nothing longer is kept to gather in again: one huge record must not cost its size for ever. */
+const KEPT = 2 * GATHERED
+
+const NOTHING = Buffer.alloc(0)
+
 /**
  * A file that only grows. Small appends are gathered; what is flushed can be read. After a failed write or sync nothing is
  * written any more: what came later would lie where the lost bytes belong.
  */
 export class AppendFile {
   readonly #file: DiskFile
-  #pending: Uint8Array[] = []
+  /** Two buffers take turns, one being filled while the other is written: new ones would be garbage as large as the file. */
+  #filling = NOTHING
   #pendingBytes = 0
+  #spare = NOTHING
   #size: number
   #flushed: number
   /** Rejected for good by the first failure, so that every later call meets it. */
@@ -38,8 +48,14 @@ export class AppendFile {
   }
 
   append(bytes: Uint8Array): void {
-    this.#pending.push(bytes)
-    this.#pendingBytes += bytes.length
+    const needed = this.#pendingBytes + bytes.length
+    if (needed > this.#filling.length) {
+      const longer = Buffer.allocUnsafe(Math.max(needed, 2 * this.#filling.length, LEAST))
+      this.#filling.copy(longer, 0, 0, this.#pendingBytes)
+      this.#filling = longer
+    }
+    this.#filling.set(bytes, this.#pendingBytes)
+    this.#pendingBytes = needed
     this.#size += bytes.length
   }
 
@@ -47,11 +63,14 @@ export class AppendFile {
   flush(): Promise<void> {
     const write = async (): Promise<void> => {
       if (this.#pendingBytes === 0) return
-      const bytes = Buffer.concat(this.#pending)
-      this.#pending = []
+      const full = this.#filling
+      const bytes = full.subarray(0, this.#pendingBytes)
+      this.#filling = this.#spare
+      this.#spare = NOTHING
       this.#pendingBytes = 0
       await this.#file.write(bytes, this.#flushed)
       this.#flushed += bytes.length
+      if (full.length <= KEPT) this.#spare = full
     }
     return this.#next(write)
   }
