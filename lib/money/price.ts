@@ -54,6 +54,15 @@ export const listPrice: PriceOf = model => {
   const name = Object.hasOwn(models, model) ? model : model.replace(/-\d{8}$/, '')
   const listed = Object.hasOwn(models, name) ? models[name] : undefined
   if (!listed) return undefined
+  const known = prices.get(name) ?? priceIn(listed)
+  prices.set(name, known)
+  return known
+}
+
+/** Prices of the list that have been asked for: each answer of millions asks for its own. */
+const prices = new Map<string, Price>()
+
+function priceIn(listed: Listed): Price {
   const { long, date, source } = listed
   return {
     rates: ratesOf(listed),

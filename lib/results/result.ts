@@ -49,6 +49,9 @@ export class Result {
   readonly #without: ResultParts['without']
   readonly #check: AnswerCheck | undefined
   #line: ResultLine | undefined
+  // Each is asked for by the writer, the tally and the books of every row.
+  #status: Status | undefined
+  #usage: Usage | null | undefined
   #checked: Checked | undefined
 
   constructor(parts: ResultParts) {
@@ -109,7 +112,9 @@ export class Result {
 
   /** As the API sent it; null for a `repeat`, so that the usage of all rows adds up to what was billed. */
   get usage(): Usage | null {
-    return this.repeat ? null : (this.#object<Usage>(this.line?.usage) ?? null)
+    if (this.#usage === undefined)
+      this.#usage = this.repeat ? null : (this.#object<Usage>(this.line?.usage) ?? null)
+    return this.#usage
   }
 
   /** Why there is no full answer; null for a succeeded one. */
@@ -150,7 +155,8 @@ export class Result {
 
   /** The status that the API's own line says. */
   get #sent(): Status {
-    return statusOfType(this.line?.string(this.line.type) ?? '', this.stopReason)
+    this.#status ??= statusOfType(this.line?.string(this.line.type) ?? '', this.stopReason)
+    return this.#status
   }
 
   /** What the schema says of a full answer; undefined where there is neither of both. */
