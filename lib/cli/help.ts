@@ -7,6 +7,7 @@ export const COMMANDS: Readonly<
   run: { words: '[run] [flags]', help: 'records in, rows out (the default command)' },
   resume: { words: 'resume [JOB]', help: 'go on with a job; without JOB the only unfinished one' },
   status: { words: 'status [JOB]', help: 'what a job is doing' },
+  report: { words: 'report JOB', help: 'a job as a page to look at: -o report.html' },
   list: { words: 'list', help: 'jobs on this machine (--remote: of the workspace)' },
   results: { words: 'results JOB|BATCH_ID', help: 'print results again, free' },
   retry: { words: 'retry JOB', help: 'ask again for the failed rows only' },
@@ -23,7 +24,7 @@ export const OTHERS: readonly { readonly words: string; readonly help: string }[
   { words: 'help [COMMAND|TOPIC]', help: 'all flags of a command, or one of:' },
 ]
 
-const SHORT = ['input', 'prompt', 'output', 'dry-run', 'emulate', 'job']
+const SHORT = ['input', 'prompt', 'output', 'dry-run', 'emulate']
 
 /** One screen of 24 lines: what it is for, the commands, the flags that most people need. */
 export function shortHelp(topics: readonly string[]): string {

@@ -24,6 +24,7 @@ const ENTRIES: Readonly<Record<CommandName, Entry>> = {
   run: { takes: 'nothing', load: async () => (await import('./commands/run.ts')).run },
   resume: { takes: 'maybe one', load: async () => (await import('./commands/resume.ts')).resume },
   status: { takes: 'maybe one', load: async () => (await import('./commands/status.ts')).status },
+  report: { takes: 'one', load: async () => (await import('./commands/report.ts')).report },
   list: { takes: 'nothing', load: async () => (await import('./commands/list.ts')).list },
   results: { takes: 'one', load: async () => (await import('./commands/results.ts')).results },
   retry: { takes: 'one', load: async () => (await import('./commands/retry.ts')).retryFailed },

@@ -72,7 +72,7 @@ export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
 }
 
 /** What a job was expected to cost; undefined where nobody knows: the bytes of images and PDFs say nothing of their tokens. */
-function estimateFor(state: JobState, settings: Settings): bigint | undefined {
+export function estimateFor(state: JobState, settings: Settings): bigint | undefined {
   const common = settings.filesDir === undefined ? commonOf(settings) : undefined
   return common && estimateOf(state, common, pricesOf(settings))
 }

@@ -3,6 +3,7 @@ export type CommandName =
   | 'run'
   | 'resume'
   | 'status'
+  | 'report'
   | 'list'
   | 'results'
   | 'retry'
@@ -52,7 +53,7 @@ const API: readonly CommandName[] = [
   'cancel',
   'doctor',
 ]
-const JOBS: readonly CommandName[] = [...API, 'prune']
+const JOBS: readonly CommandName[] = [...API, 'report', 'prune']
 const ALL: readonly CommandName[] = [...JOBS, 'estimate', 'emulate']
 
 export const OPTIONS: readonly OptionSpec[] = [
@@ -325,8 +326,8 @@ export const OPTIONS: readonly OptionSpec[] = [
     short: 'o',
     arg: 'FILE',
     fallback: '-',
-    on: ROWS,
-    help: 'where rows go; a file is written exactly once',
+    on: [...ROWS, 'report'],
+    help: 'where rows, or the page of a report, go; a file is written exactly once',
   },
   {
     group: 'Output',
@@ -393,7 +394,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'price',
     arg: 'IN,OUT',
     fallback: 'help prices',
-    on: [...WORK, 'status', 'estimate'],
+    on: [...WORK, 'status', 'report', 'estimate'],
     help: 'list prices in USD per million tokens, as a pricing page has them; batches are billed at half',
   },
   {

@@ -151,9 +151,10 @@ export class RecordReader {
   readonly #records: Window
   readonly #index: Window
   readonly #sources: readonly string[]
-  readonly #job: Job
+  readonly #job: Job | undefined
 
-  constructor(records: DiskFile, index: DiskFile, sources: readonly string[], job: Job) {
+  /** Without a job, records are only looked at. */
+  constructor(records: DiskFile, index: DiskFile, sources: readonly string[], job?: Job) {
     this.#job = job
     this.#records = new Window(records)
     this.#index = new Window(index)

@@ -13,6 +13,8 @@ export interface BatchState extends Sealed {
   readonly suspects: Readonly<Record<string, 'open' | 'cleared'>>
   readonly id: string | null
   readonly submittedAt: number | null
+  /** When its end was seen. */
+  readonly endedAt: number | null
   readonly counts: Counts | null
   readonly resultsUrl: string | null
   /** Size of the kept result set; null until it is fetched. */
@@ -110,6 +112,7 @@ export function apply(state: JobState | undefined, event: JobEvent): JobState {
     case 'ended':
       return move(state, event.number, ['submitted', 'armed'], {
         phase: 'ended',
+        endedAt: event.at,
         counts: event.counts,
         resultsUrl: event.resultsUrl,
       })
@@ -161,6 +164,7 @@ function sealed(part: Sealed): BatchState {
     suspects: {},
     id: null,
     submittedAt: null,
+    endedAt: null,
     counts: null,
     resultsUrl: null,
     fetched: null,

@@ -1,6 +1,7 @@
 import type { Usage } from '../results/result.ts'
 import type { Price, PriceOf } from './price.ts'
 import { DOLLAR } from './usd.ts'
+import { ratesFor } from './worst.ts'
 
 /** Tokens of one answer or of many, by what they cost. */
 export interface Tokens {
@@ -34,10 +35,8 @@ export function tokensOf(usage: Usage): Tokens {
  * of a batch. Undefined where the model's price is unknown.
  */
 export function costOf(usage: Usage, model: string, priceOf: PriceOf): bigint | undefined {
-  const tier = usage['service_tier']
-  const isBatch = tier !== 'standard' && tier !== 'priority'
   const price = priceOf(model)
-  return price && billed(usage, price, isBatch ? 2n : 1n)
+  return price && billed(usage, price, shareOf(usage))
 }
 
 /** What the same answer would have cost as a synchronous call. */
@@ -47,25 +46,52 @@ export function synchronousCost(usage: Usage, model: string, priceOf: PriceOf): 
 }
 
 function billed(usage: Usage, price: Price, share: bigint): bigint {
-  const list = listCost(tokensOf(usage), price)
-  const searches = countIn(objectIn(usage['server_tool_use'])['web_search_requests'])
-  // Inference kept in the US costs 1.1 times as much, in every class. Source: pricing page.
-  const geo = usage['inference_geo'] === 'us' ? 11n : 10n
-  return (list * geo) / (10n * share) + BigInt(searches) * WEB_SEARCH
+  return sumOf(billedByClass(usage, price, share))
 }
 
-/** The list price of tokens that one request used. */
-export function listCost(tokens: Tokens, price: Price): bigint {
-  const { input, output, write5m, write1h, read } = tokens
-  const prompt = input + write5m + write1h + read
-  const rates = price.long && prompt > price.long.above ? price.long.rates : price.rates
+/** What is billed apart: the tokens by class, and web searches. */
+export type Billed = Readonly<Record<keyof Tokens | 'searches', bigint>>
+
+/** What the classes of an answer cost in a batch, and would have cost as a synchronous call, in femtodollars. */
+export function costByClass(
+  usage: Usage,
+  model: string,
+  priceOf: PriceOf,
+): { readonly batch: Billed; readonly synchronous: Billed } | undefined {
+  const price = priceOf(model)
   return (
-    BigInt(input) * rates.input +
-    BigInt(output) * rates.output +
-    BigInt(write5m) * rates.write5m +
-    BigInt(write1h) * rates.write1h +
-    BigInt(read) * rates.read
+    price && {
+      batch: billedByClass(usage, price, shareOf(usage)),
+      synchronous: billedByClass(usage, price, 1n),
+    }
   )
+}
+
+export function sumOf(billed: Billed): bigint {
+  return Object.values(billed).reduce((sum, part) => sum + part, 0n)
+}
+
+function shareOf({ service_tier: tier }: Usage): bigint {
+  return tier === 'standard' || tier === 'priority' ? 1n : 2n
+}
+
+function billedByClass(usage: Usage, price: Price, share: bigint): Billed {
+  const tokens = tokensOf(usage)
+  const { input, output, write5m, write1h, read } = tokens
+  const rates = ratesFor(input + write5m + write1h + read, price)
+  // Inference kept in the US costs 1.1 times as much, in every class. Source: pricing page.
+  const geo = usage['inference_geo'] === 'us' ? 11n : 10n
+  // Every rate is a whole multiple of what it is divided by here, so the classes add up to the last digit.
+  const cost = (count: number, rate: bigint): bigint => (BigInt(count) * rate * geo) / (10n * share)
+  const searches = countIn(objectIn(usage['server_tool_use'])['web_search_requests'])
+  return {
+    input: cost(input, rates.input),
+    output: cost(output, rates.output),
+    write5m: cost(write5m, rates.write5m),
+    write1h: cost(write1h, rates.write1h),
+    read: cost(read, rates.read),
+    searches: BigInt(searches) * WEB_SEARCH,
+  }
 }
 
 function objectIn(value: unknown): Readonly<Record<string, unknown>> {

@@ -146,7 +146,7 @@ t.test('completions', async t => {
       return String(stdout).trim().split('\n')
     }
     if (!has(t, 'bash')) return
-    t.same(complete('re'), ['resume', 'results', 'retry'])
+    t.same(complete('re'), ['resume', 'report', 'results', 'retry'])
     t.same(complete('--max-i'), ['--max-invalid'])
     t.same(complete('status', '--wat'), ['--watch'])
     t.same(complete('resume', '--prom'), [''])
@@ -190,7 +190,7 @@ t.test('completions', async t => {
         .split('\n')
         .map(found => found.split('\t')[0] ?? '')
     }
-    t.same(complete('re').sort(), ['results', 'resume', 'retry'])
+    t.same(complete('re').sort(), ['report', 'results', 'resume', 'retry'])
     t.same(complete('--max-i'), ['--max-invalid'])
     t.same(complete('status --wat'), ['--watch'])
     t.same(complete('resume --prompt'), [''])

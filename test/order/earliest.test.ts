@@ -6,8 +6,8 @@ function batch(number: number, first?: number, phase: Phase = 'sealed', attempt 
   return {
     ...{ number, attempt, phase, next: 0, records: 1, requests: 1, bytes: 0, hash: '' },
     ...(first !== undefined && { first }),
-    ...{ armed: null, suspects: {}, id: null, submittedAt: null, counts: null, resultsUrl: null },
-    ...{ fetched: null, fetchOrder: null },
+    ...{ armed: null, suspects: {}, id: null, submittedAt: null, endedAt: null },
+    ...{ counts: null, resultsUrl: null, fetched: null, fetchOrder: null },
   }
 }
 

@@ -1,0 +1,80 @@
+import { writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { systemClock } from '../../clock.ts'
+import { wrapError } from '../../errors.ts'
+import { nodeDisk } from '../../job/disk.ts'
+import { isLocked } from '../../job/lock.ts'
+import { reservedOf } from '../../money/journal-figures.ts'
+import { withLines } from '../../report/failed-lines.ts'
+import { Figures } from '../../report/figures.ts'
+import { pageOf } from '../../report/page.ts'
+import type { Report } from '../../report/report.ts'
+import { timeLineOf } from '../../report/time-line.ts'
+import { eachKeptAnswer } from '../../results/kept-answers.ts'
+import { answerCheck } from '../../schema/answer-check.ts'
+import { notOurs } from '../../write/output.ts'
+import type { Context } from '../context.ts'
+import { EXIT } from '../exit-code.ts'
+import type { Ending } from '../finish.ts'
+import { estimateFor, pricesOf } from '../money.ts'
+import { print } from '../print.ts'
+import { jobNamed, rememberedBy, type SoundJob } from '../remembered.ts'
+import { moneyIn } from '../settings.ts'
+import { redacted, secretsIn } from '../shown.ts'
+import { stateDir } from '../state-dir.ts'
+
+/** Shows a job as a page, from what is on disk: the API is not asked, and the job is not disturbed. */
+export async function report(context: Context): Promise<Ending> {
+  const { flags, io, talk } = context
+  const job = await jobNamed(stateDir(flags, io.env), flags.args[0])
+  const output = flags.text('output') ?? '-'
+  const path = output === '-' ? undefined : resolve(output)
+  const found = path === undefined ? undefined : await nodeDisk.look(path)
+  // Said before a large job is read through.
+  if (path !== undefined && typeof found === 'number') throw notOurs(path)
+  const page = redacted(pageOf(await reportOf(job, context)), secretsIn(io.env))
+  if (path === undefined) await print(io.stdout, page)
+  else {
+    await write(path, page, found === undefined)
+    talk.say(`job ${job.name}: the report is ${path}`)
+  }
+  return { code: EXIT.answered }
+}
+
+async function reportOf(job: SoundJob, { flags, signal }: Context): Promise<Report> {
+  const { state, name, folder } = job
+  const { run } = rememberedBy(job)
+  const settings = { ...run, ...moneyIn(flags) }
+  const madeAt = systemClock.now()
+  const isRunning = await isLocked(folder)
+  const figures = new Figures(pricesOf(settings))
+  await eachKeptAnswer(job, settings.schema && answerCheck(settings.schema), (result, kept) => {
+    signal.throwIfAborted()
+    figures.add(result, kept)
+  })
+  return {
+    job: name,
+    state: isRunning ? 'running' : state.finished ? 'finished' : 'unfinished',
+    madeAt,
+    openedAt: state.openedAt,
+    model: settings.prompt === undefined ? undefined : settings.model,
+    sources: state.sources,
+    records: state.kept.records,
+    isRead: state.kept.complete,
+    timeLine: timeLineOf(state.batches.values(), state.openedAt, madeAt),
+    figures,
+    failures: await withLines(folder, state.sources, figures.failures.groups),
+    estimate: estimateFor(state, settings),
+    reserved: reservedOf(state),
+  }
+}
+
+async function write(path: string, page: string, isNew: boolean): Promise<void> {
+  await writeFile(path, page, { flag: isNew ? 'wx' : 'w' }).catch(
+    (cause: NodeJS.ErrnoException) => {
+      throw cause.code === 'EEXIST'
+        ? notOurs(path)
+        : wrapError('CBS_DISK', `${path} cannot be written`, cause)
+    },
+  )
+}

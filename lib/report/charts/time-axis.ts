@@ -1,0 +1,26 @@
+import { scaleUtc, type ScaleTime } from 'd3-scale'
+
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+
+/** The time of a job from left to right. */
+export function timeScale(from: number, to: number, range: readonly [number, number]): TimeScale {
+  return scaleUtc([from, to], range)
+}
+
+export type TimeScale = ScaleTime<number, number>
+
+/** The times that are named below a time line, with as much of each as tells it from its neighbours. */
+export function timeTicks(x: TimeScale): { readonly at: Date; readonly said: string }[] {
+  const ticks = x.ticks(6)
+  const step = Number(ticks[1]) - Number(ticks[0])
+  return ticks.map(at => ({ at, said: nameOf(at, step) }))
+}
+
+function nameOf(at: Date, step: number): string {
+  const [day = '', time = ''] = at.toISOString().split('T')
+  if (step >= DAY) return day
+  if (time.startsWith('00:00:00.000')) return day.slice(5)
+  if (step >= MINUTE) return time.slice(0, 5)
+  return step >= 1000 ? time.slice(0, 8) : time.slice(3, 12)
+}

@@ -1,0 +1,46 @@
+import type { Problem } from '../flow.ts'
+import type { Status } from '../results/status.ts'
+
+/** Kinds of failure that are told apart, records that each of them names, and characters that are kept of its message. */
+export const MOST_GROUPS = 50
+export const MOST_RECORDS = 5
+const MOST_CHARACTERS = 600
+
+/** Failures that say the same, but for the numbers in it. */
+export interface FailureGroup extends Problem {
+  readonly status: Status
+  readonly count: number
+  /** The first records of it, ascending. */
+  readonly ordinals: readonly number[]
+}
+
+/** Groups failures by what they say. Messages can all be different, so the number of groups has a cap. */
+export class Failures {
+  readonly #groups = new Map<string, FailureGroup & { count: number; ordinals: number[] }>()
+  #others = 0
+
+  add(status: Status, { type, message }: Problem, ordinal: number): void {
+    const said = message.slice(0, MOST_CHARACTERS)
+    const key = JSON.stringify([status, type, said.replaceAll(/\d+/g, '#')])
+    const group = this.#groups.get(key)
+    if (group) {
+      group.count += 1
+      const { ordinals } = group
+      ordinals.push(ordinal)
+      ordinals.sort((a, b) => a - b).splice(MOST_RECORDS)
+    } else if (this.#groups.size < MOST_GROUPS) {
+      const shown = said.length < message.length ? `${said}…` : said
+      this.#groups.set(key, { status, type, message: shown, count: 1, ordinals: [ordinal] })
+    } else this.#others += 1
+  }
+
+  /** The largest first. */
+  get groups(): readonly FailureGroup[] {
+    return [...this.#groups.values()].sort((a, b) => b.count - a.count)
+  }
+
+  /** Failures of further kinds. */
+  get others(): number {
+    return this.#others
+  }
+}

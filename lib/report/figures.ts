@@ -1,0 +1,58 @@
+import { Bill } from '../money/bill.ts'
+import { tokensOf } from '../money/cost.ts'
+import { Ledger } from '../money/ledger.ts'
+import type { PriceOf } from '../money/price.ts'
+import type { Kept } from '../results/kept-answers.ts'
+import type { Result } from '../results/result.ts'
+import type { Status } from '../results/status.ts'
+import { Failures } from './failures.ts'
+import { Histogram } from './histogram.ts'
+
+/** Tries that are told apart: what was asked more often counts with the last. */
+export const MOST_TRIES = 20
+
+export type Counts = Partial<Record<Status, number>>
+
+/** What a report says of the answers of a job, gathered in one pass: however many there are, it takes the same memory. */
+export class Figures {
+  /** Of each record the newest answer. */
+  readonly rows: Counts = {}
+  /** Requests by how often their record had been asked, the first try first. */
+  readonly tries: Counts[] = []
+  /** Rows that share the answer of an identical request. */
+  repeats = 0
+  /** Tokens of each prompt, what was cached included, and of each answer. */
+  readonly prompts: Histogram = new Histogram()
+  readonly answers: Histogram = new Histogram()
+  /** Answers a part of whose prompt came from the cache. */
+  hits = 0
+  readonly ledger: Ledger
+  readonly bill: Bill
+  readonly failures: Failures = new Failures()
+
+  constructor(priceOf: PriceOf) {
+    this.ledger = new Ledger(priceOf)
+    this.bill = new Bill(priceOf)
+  }
+
+  add(result: Result, { batch, ordinal, isAsked, isNewest }: Kept): void {
+    const { status, usage, error } = result
+    if (isAsked) count((this.tries[Math.min(batch.attempt, MOST_TRIES) - 1] ??= {}), status)
+    if (isNewest) {
+      count(this.rows, status)
+      if (result.repeat) this.repeats += 1
+      if (error) this.failures.add(status, error, ordinal)
+    }
+    if (!usage) return
+    this.ledger.add(result)
+    this.bill.add(result)
+    const { input, output, write5m, write1h, read } = tokensOf(usage)
+    this.prompts.add(input + write5m + write1h + read)
+    this.answers.add(output)
+    if (read > 0) this.hits += 1
+  }
+}
+
+function count(counts: Counts, status: Status): void {
+  counts[status] = (counts[status] ?? 0) + 1
+}

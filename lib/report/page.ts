@@ -1,0 +1,40 @@
+import { markup, Markup } from './markup.ts'
+import type { Report } from './report.ts'
+import { costSection } from './sections/cost.ts'
+import { failuresSection, triesSection } from './sections/failures.ts'
+import { batchesSection, overview, rowsSection } from './sections/overview.ts'
+import { tokensSection } from './sections/tokens.ts'
+import { STYLE } from './style.ts'
+import { moment } from './words.ts'
+
+/** A page that needs nothing else: it holds no script and may load nothing, which its first lines forbid. */
+export function pageOf(report: Report): string {
+  const { job, madeAt } = report
+  return markup`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="referrer" content="no-referrer">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>${job}: report</title>
+<style>${new Markup(STYLE)}</style>
+</head>
+<body>
+${overview(report)}
+<main>
+${[
+  rowsSection(report),
+  batchesSection(report),
+  costSection(report),
+  tokensSection(report),
+  triesSection(report),
+  failuresSection(report),
+]}
+</main>
+<footer class="soft">Made by claude-batch-stream ${moment(madeAt)}, from what is kept of the job on this machine. It holds the beginnings of records that failed.</footer>
+</body>
+</html>
+`.html
+}

@@ -1,0 +1,52 @@
+import { barChart, type Bar } from '../charts/bars.ts'
+import { markup, type Markup } from '../markup.ts'
+import type { Report } from '../report.ts'
+import type { Billed } from '../../money/cost.ts'
+import { priceUnknown } from '../../money/ledger.ts'
+import { usdNumber } from '../../money/usd.ts'
+import { count, dollars, percent } from '../words.ts'
+
+const CLASSES: readonly (readonly [keyof Billed, string])[] = [
+  ['input', 'input'],
+  ['output', 'output'],
+  ['write5m', 'cache write, 5 min'],
+  ['write1h', 'cache write, 1 h'],
+  ['read', 'cache read'],
+  ['searches', 'web searches'],
+]
+
+/** What it cost, class by class, beside what synchronous calls would have cost. */
+export function costSection({ figures, estimate, reserved }: Report): Markup {
+  const { ledger, bill } = figures
+  const { spent, synchronous, tokens, unpriced } = ledger
+  const searched = bill.synchronous.searches > 0n
+  const used = CLASSES.filter(([name]) => (name === 'searches' ? searched : tokens[name] > 0))
+  const isKnown = spent !== undefined
+  if (used.length === 0) return markup`<section><h2>Cost</h2><p>Nothing was billed.</p></section>`
+  const bars = used.flatMap(([name, said]): Bar[] => [
+    bar(said, bill.batch[name], 'data'),
+    { ...bar(`${said}, synchronous`, bill.synchronous[name], 'pale'), isSecond: true },
+  ])
+  const rows = used.map(
+    ([name, said]) =>
+      markup`<tr><td>${said}</td><td>${name === 'searches' ? '' : count(tokens[name])}</td><td>${isKnown ? dollars(bill.batch[name]) : '?'}</td><td>${isKnown ? dollars(bill.synchronous[name]) : '?'}</td></tr>`,
+  )
+  const saved =
+    spent !== undefined && synchronous !== undefined && synchronous > spent
+      ? `Batches saved ${dollars(synchronous - spent)}, ${percent(usdNumber(synchronous - spent), usdNumber(synchronous))} of what synchronous calls would have cost.`
+      : ''
+  const notes = [
+    isKnown ? saved : `No dollars can be said: ${priceUnknown(unpriced)}.`,
+    estimate === undefined ? '' : `The estimate for the whole job was ${dollars(estimate)}.`,
+    reserved === undefined ? '' : `${dollars(reserved)} are kept free for what is in flight.`,
+    `This counts every answer that came (${count(figures.prompts.count)}), those that were asked again later too.`,
+  ]
+  const chart = isKnown
+    ? markup`<figure>${barChart(bars, 'Cost by class, as batches and as synchronous calls')}<figcaption><span class="key"></span>as batches<span class="key pale"></span>as synchronous calls</figcaption></figure>`
+    : undefined
+  return markup`<section><h2>Cost</h2>${chart}<div class="wide"><table><thead><tr><th>Class</th><th>Tokens</th><th>Batches</th><th>Synchronous calls</th></tr></thead><tbody>${rows}</tbody><tfoot><tr><td>All</td><td></td><td>${dollars(spent)}</td><td>${dollars(synchronous)}</td></tr></tfoot></table></div><p class="soft">${notes.filter(note => note !== '').join(' ')}</p></section>`
+}
+
+function bar(name: string, amount: bigint, look: string): Bar {
+  return { name, value: usdNumber(amount), said: dollars(amount), look }
+}

@@ -1,0 +1,45 @@
+import { sum } from 'd3-array'
+import { MOST_GROUPS } from '../failures.ts'
+import { MOST_TRIES } from '../figures.ts'
+import { LOOK_OF } from '../looks.ts'
+import { markup, type Markup } from '../markup.ts'
+import type { FailedLine, Report, ShownFailure } from '../report.ts'
+import { STATUSES } from '../../results/status.ts'
+import { count, several } from '../words.ts'
+
+/** What failed, grouped by what was said, with where it stands in the input. */
+export function failuresSection({ failures, figures, sources }: Report): Markup {
+  if (failures.length === 0) return markup`<section><h2>Failures</h2><p>None.</p></section>`
+  const { others } = figures.failures
+  const more =
+    others === 0
+      ? undefined
+      : markup`<p>${several(others, 'more failure')} of other kinds: the first ${MOST_GROUPS} kinds are told apart, no more.</p>`
+  return markup`<section id="failures"><h2>Failures</h2><p class="soft">Of each record its newest answer. Messages that differ in numbers alone are one kind, shown by the first of them; each has the first lines of the input that failed so.</p>${failures.map(group => groupOf(group, sources.length > 1))}${more}</section>`
+}
+
+function groupOf(
+  { status, type, message, count: many, lines }: ShownFailure,
+  isNamed: boolean,
+): Markup {
+  return markup`<article class="failure ${LOOK_OF[status]}"><h3>${several(many, 'row')} ${status} <code>${type}</code></h3><p>${message}</p><table class="${isNamed ? 'texts' : 'texts one'}"><thead><tr><th>Line</th><th>Record</th></tr></thead><tbody>${lines.map(line => lineOf(line, isNamed))}</tbody></table></article>`
+}
+
+function lineOf({ line, source, text }: FailedLine, isNamed: boolean): Markup {
+  const where = source === undefined || !isNamed ? count(line) : `${count(line)} of ${source}`
+  return markup`<tr><td><bdi>${where}</bdi></td><td><code><bdi>${text}</bdi></code></td></tr>`
+}
+
+/** What was asked again, and what came of it. */
+export function triesSection({ figures: { tries } }: Report): Markup {
+  if (tries.length < 2)
+    return markup`<section><h2>Retries</h2><p>Nothing was asked again.</p></section>`
+  const seen = STATUSES.filter(status => tries.some(counts => counts[status] !== undefined))
+  const head = seen.map(status => markup`<th>${status}</th>`)
+  const rows = [...tries].map((counts, at) => {
+    const name = at + 1 === MOST_TRIES ? `${MOST_TRIES} and more` : String(at + 1)
+    const cells = seen.map(status => markup`<td>${count(counts?.[status] ?? 0)}</td>`)
+    return markup`<tr><td>${name}</td><td>${count(sum(Object.values(counts ?? {})))}</td>${cells}</tr>`
+  })
+  return markup`<section><h2>Retries</h2><div class="wide"><table><thead><tr><th>Try</th><th>Requests</th>${head}</tr></thead><tbody>${rows}</tbody></table></div></section>`
+}

@@ -1,0 +1,80 @@
+import { sum } from 'd3-array'
+import { barChart } from '../charts/bars.ts'
+import { timeChart } from '../charts/time-chart.ts'
+import { LOOK_OF } from '../looks.ts'
+import { markup, type Markup } from '../markup.ts'
+import type { Report } from '../report.ts'
+import { STATUSES } from '../../results/status.ts'
+import { count, dollars, moment, percent, several, span } from '../words.ts'
+
+/** Which job it is, and the figures that matter most. */
+export function overview(report: Report): Markup {
+  const { job, state, madeAt, openedAt, model, sources, records, isRead, timeLine } = report
+  const { rows, ledger } = report.figures
+  const all = sum(Object.values(rows))
+  const { spent, synchronous } = ledger
+  const [first, ...more] = sources
+  const from = first === undefined ? '' : ` from ${first}`
+  const others = more.length === 0 ? '' : ` and ${several(more.length, 'other file')}`
+  const what = `${several(records, 'record')}${isRead ? '' : ' so far'}${from}${others}`
+  return markup`<header><h1>${job} <span class="state ${state}">${state}</span></h1>
+<p class="soft">${what}${model === undefined ? '' : `, asked of ${model}`}. Begun ${moment(openedAt)}${state === 'finished' ? '' : `; this is how it stood ${moment(madeAt)}`}.</p>
+<dl class="tiles">${[
+    tile('Rows', count(all), `of ${several(records, 'record')}`),
+    tile('Succeeded', percent(rows.succeeded ?? 0, all), count(rows.succeeded ?? 0)),
+    tile('Spent', dollars(spent), `synchronous calls: ${dollars(synchronous)}`),
+    tile('Time', span(timeLine.to - timeLine.from), several(batchesIn(report), 'batch', 'batches')),
+  ]}</dl></header>`
+}
+
+function tile(name: string, value: string, note: string): Markup {
+  return markup`<div class="tile"><dt>${name}</dt><dd>${value}</dd><dd class="note">${note}</dd></div>`
+}
+
+function batchesIn({ timeLine: { lanes, waiting } }: Report): number {
+  return sum(lanes, ({ batches }) => batches) + waiting
+}
+
+/** What became of the records. */
+export function rowsSection({ records, figures }: Report): Markup {
+  const { rows, repeats } = figures
+  const without = Math.max(0, records - sum(Object.values(rows)))
+  const bars = STATUSES.flatMap(status => {
+    const value = rows[status] ?? 0
+    const said = `${count(value)}, ${percent(value, records)}`
+    return value === 0 ? [] : [{ name: status, value, said, look: LOOK_OF[status] }]
+  })
+  const open = { name: 'no row yet', value: without, look: 'pale' }
+  const said = `${count(without)}, ${percent(without, records)}`
+  const all = without === 0 ? bars : [...bars, { ...open, said }]
+  const shared =
+    repeats === 0
+      ? undefined
+      : markup`<p class="soft">${several(repeats, 'row has', 'rows have')} the answer of an identical request, and cost nothing.</p>`
+  if (records === 0)
+    return markup`<section><h2>Rows by status</h2><p>No record is read yet.</p></section>`
+  const failed =
+    figures.failures.groups.length === 0
+      ? undefined
+      : markup`<p class="soft"><a href="#failures">What failed, and why</a></p>`
+  return markup`<section><h2>Rows by status</h2>${barChart(all, 'Rows by status')}${shared}${failed}</section>`
+}
+
+/** When batches were sent and ended. */
+export function batchesSection({ timeLine }: Report): Markup {
+  const { lanes, perLane, waiting } = timeLine
+  const notes = [
+    perLane > 1 ? `Each row stands for ${perLane} batches that follow each other.` : '',
+    waiting > 0 ? `${several(waiting, 'batch is', 'batches are')} ready and not sent yet.` : '',
+  ].filter(note => note !== '')
+  if (lanes.length === 0)
+    return markup`<section><h2>Batches</h2><p>None has been sent. ${notes.join(' ')}</p></section>`
+  const again = lanes.some(({ attempt }) => attempt > 1)
+  const running = lanes.some(({ kind }) => kind !== 'ended')
+  const keys = [
+    markup`<span class="key"></span>from sending to end`,
+    again ? markup`<span class="key again"></span>asked again` : undefined,
+    running ? markup`<span class="key running"></span>not ended` : undefined,
+  ]
+  return markup`<section><h2>Batches</h2><figure>${timeChart(timeLine)}<figcaption>Times are UTC. The numbers at the right are requests.${keys}. ${notes.join(' ')}</figcaption></figure></section>`
+}

@@ -1,0 +1,27 @@
+import { columnChart } from '../charts/columns.ts'
+import type { Histogram } from '../histogram.ts'
+import { markup, type Markup } from '../markup.ts'
+import type { Report } from '../report.ts'
+import { count, percent, several } from '../words.ts'
+
+/** How large prompts and answers were, and what of the prompts came from the cache. */
+export function tokensSection({ figures }: Report): Markup {
+  const { prompts, answers, hits, ledger } = figures
+  const { write5m, write1h, read, input } = ledger.tokens
+  const all = input + write5m + write1h + read
+  const cache =
+    all === input
+      ? 'Nothing was written to the prompt cache, and nothing read from it.'
+      : `${percent(read, all)} of the prompt tokens came from the prompt cache, in ${several(hits, 'answer')} of ${count(prompts.count)}: ${count(read)} read, ${count(write5m + write1h)} written.`
+  if (prompts.count === 0)
+    return markup`<section><h2>Tokens</h2><p>No answer that was billed is here.</p></section>`
+  return markup`<section><h2>Tokens</h2><div class="pair">${[
+    sizes('Prompt', prompts),
+    sizes('Answer', answers),
+  ]}</div><p class="soft">Bins grow by the same factor; what was asked again is counted each time. ${cache}</p></section>`
+}
+
+function sizes(name: string, histogram: Histogram): Markup {
+  const { least, median, mean, most } = histogram.summary
+  return markup`<figure><h3>${name} tokens</h3>${columnChart(histogram, `How many answers had how many ${name.toLowerCase()} tokens`)}<figcaption>least ${count(least)} · median about ${count(median)} · mean ${count(mean)} · most ${count(most)}</figcaption></figure>`
+}

@@ -1,0 +1,81 @@
+/** How a report looks: in light, in dark and on paper, by what whoever reads it has set. */
+export const STYLE: string = `
+:root { color-scheme: light dark; --page: #fff; --card: #f6f7f9; --ink: #1a1d21; --soft: #5b6470; --line: #dfe3e8;
+  --data: #2f6fdb; --pale: #a9b4c2; --good: #2c8a5b; --warn: #b97400; --bad: #c43d3d; --again: #8a5bd0; --area: #2f6fdb2e; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #14171b; --card: #1d2127; --ink: #e6e9ed; --soft: #9aa5b1; --line: #313740;
+    --data: #6ea3ff; --pale: #66717f; --good: #4fb985; --warn: #e0a33c; --bad: #f07b76; --again: #b592f2; --area: #6ea3ff38; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 2rem 1.25rem 3rem; max-width: 62rem; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif; }
+h1 { margin: 0; font-size: 1.7rem; line-height: 1.2; overflow-wrap: anywhere; }
+h2 { margin: 2.5rem 0 .75rem; font-size: 1.15rem; }
+p { margin: .5rem 0; max-width: 75ch; }
+.soft, figcaption { color: var(--soft); font-size: .9rem; }
+.state { display: inline-block; margin-left: .5rem; padding: .1rem .6rem; border: 1px solid currentColor; border-radius: 1rem;
+  font-size: .85rem; font-weight: 500; vertical-align: middle; color: var(--data); }
+.state.finished { color: var(--good); }
+.state.unfinished { color: var(--warn); }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .75rem; margin: 1.5rem 0 0; }
+.tile { padding: .75rem 1rem; background: var(--card); border-radius: .5rem; }
+.tile dt { color: var(--soft); font-size: .85rem; }
+.tile dd { margin: 0; font-size: 1.45rem; font-weight: 600; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.tile dd.note { color: var(--soft); font-size: .85rem; font-weight: 400; }
+.chart { overflow-x: auto; }
+.chart svg { display: block; width: 100%; min-width: 44rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1.5rem 2rem; }
+.pair .chart svg { min-width: 18rem; }
+figure { margin: 0 0 1rem; }
+figcaption { margin-top: .4rem; }
+a { color: var(--data); }
+figure h3 { margin: 0 0 .5rem; font-size: 1rem; font-weight: 600; }
+svg text { fill: var(--ink); font-size: 13px; dominant-baseline: central; }
+svg .name { text-anchor: end; }
+svg .value, svg .tick { fill: var(--soft); font-variant-numeric: tabular-nums; }
+svg .tick, svg .small { font-size: 11px; }
+svg .tick.left { text-anchor: end; }
+svg .tick.below { text-anchor: middle; dominant-baseline: auto; }
+svg .grid { stroke: var(--line); }
+svg .axis { stroke: var(--pale); }
+svg .area { fill: var(--area); stroke: var(--data); stroke-width: 1.5; }
+svg .data, svg .lane { fill: var(--data); }
+svg .pale { fill: var(--pale); }
+svg .good { fill: var(--good); }
+svg .warn { fill: var(--warn); }
+svg .bad { fill: var(--bad); }
+svg .lane.again { fill: var(--again); }
+svg .lane.running, svg .lane.unknown { fill: var(--area); stroke: var(--data); stroke-dasharray: 4 2; }
+svg .lane.unknown { stroke: var(--warn); }
+.key { display: inline-block; width: .7em; height: .7em; margin: 0 .3em 0 .8em; border-radius: 2px; background: var(--data); }
+.key.again { background: var(--again); }
+.key.pale { background: var(--pale); }
+.key.running { background: var(--area); outline: 1px dashed var(--data); }
+.wide { overflow-x: auto; }
+table { width: 100%; border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
+th { color: var(--soft); font-weight: 500; }
+th:first-child, td:first-child, .texts th, .texts td { text-align: left; }
+tfoot td { font-weight: 600; border-bottom: 0; }
+.failure { margin: 0 0 1.25rem; padding: .85rem 1rem; background: var(--card); border-radius: .5rem; border-left: 4px solid var(--bad); }
+.failure.warn { border-left-color: var(--warn); }
+.failure.pale { border-left-color: var(--pale); }
+.failure h3 { margin: 0; font-size: 1rem; }
+.failure p, header p { overflow-wrap: anywhere; }
+.failure table { table-layout: fixed; }
+.failure th:first-child { width: 30%; }
+.failure .one th:first-child { width: 7rem; }
+.failure td { overflow-wrap: anywhere; }
+code { font: .85em/1.45 ui-monospace, 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, monospace; }
+footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); }
+@media print {
+  :root { color-scheme: light; --page: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #ccc;
+    --data: #2f6fdb; --pale: #a9b4c2; --good: #2c8a5b; --warn: #b97400; --bad: #c43d3d; --again: #8a5bd0; --area: #2f6fdb2e; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  body { max-width: none; padding: 0; font-size: 10.5pt; }
+  .tile, .failure { border: 1px solid var(--line); }
+  h2 { break-after: avoid; }
+  figure, .failure, .tile, tr { break-inside: avoid; }
+  .chart svg { min-width: 0; }
+}
+`

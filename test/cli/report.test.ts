@@ -1,0 +1,138 @@
+import { existsSync, symlinkSync } from 'node:fs'
+import t from 'tap'
+import { csv, KEY, placeFor, run, runIn, until, World } from './world.ts'
+
+const ASK = ['-p', 'Say {{text}}', '--job', 'j']
+
+/** The texts of a page as a reader sees them. */
+function seen(page: string): string {
+  return page
+    .replace(/<style>[^]*?<\/style>|<title>[^]*?<\/title>/g, '')
+    .replaceAll(/<[^>]*>/g, ' ')
+    .replaceAll(/\s+/g, ' ')
+}
+
+t.test('a report shows the job of a run, and agrees with status', async t => {
+  const place = await placeFor(t, {
+    respond: (params, { attempt }) => {
+      const text = JSON.stringify(params)
+      if (text.includes('text 1"')) return attempt === 1 ? { expired: true } : 'at last'
+      if (text.includes('text 2')) return { stop_reason: 'refusal' }
+      if (/text [34]"/.test(text))
+        return { error: { type: 'invalid_request_error', message: `<b>bad ${text.length}</b>` } }
+      return undefined
+    },
+  })
+  const input = `${csv(6).replace('text 2', `text 2${' long'.repeat(99)}`)}"<i>\u001b[1m"\n`
+  t.equal((await place.run([...ASK, '--batch-size', '3'], { stdin: input })).code, 3)
+  const file = place.path('report.html')
+  const ran = await place.run(['report', 'j', '-o', file])
+  t.match(ran, { code: 0, out: '', err: `job j: the report is ${file}` })
+  const page = place.read('report.html')
+  const text = seen(page)
+  t.match(text, /j finished 7 records, asked of claude-haiku-5-5/)
+  t.match(text, /succeeded 3, 42\.9% refused 1, 14\.3% errored 2, 28\.6% rejected 1, 14\.3%/)
+  t.match(text, /Try Requests succeeded refused errored expired 1 6 2 1 2 1 2 1 1 0 0 0/)
+  t.match(
+    text,
+    /2 rows errored invalid_request_error &lt;b&gt;bad \d+&lt;\/b&gt; Line Record 5 \{.*?\} 6 /,
+  )
+  t.match(text, /1 row rejected wrong_column_count .*? 8 \{&quot;input&quot;:.*&lt;i&gt;/)
+  t.match(
+    text,
+    /1 row refused refusal .*? 4 \{&quot;id&quot;:&quot;2&quot;,&quot;text&quot;:&quot;text 2( long){32,}[ long]*… /,
+  )
+  t.notMatch(page, /<b>bad|<i>|\u001b/)
+  const status = JSON.parse((await place.run(['status', 'j', '--json'])).out)
+  t.match(text, `input ${status.tokens.input} $`)
+  t.match(text, `output ${status.tokens.output} $`)
+  t.same(status.rows, { succeeded: 3, refused: 1, errored: 2, rejected: 1 })
+  t.notMatch(page, KEY)
+})
+
+t.test('a report never writes over a file, and goes to stdout without one', async t => {
+  const place = await placeFor(t, {}, { 'mine.html': 'mine' })
+  await place.run(ASK, { stdin: csv(1) })
+  const calls = place.emulator.ledger.lastCalls().length
+  const kept = await place.run(['report', 'j', '-o', place.path('mine.html')])
+  t.match(kept, { code: 6, err: /mine\.html exists and is not this job's/ })
+  t.equal(place.read('mine.html'), 'mine')
+  const shown = await place.run(['report', 'j'])
+  t.match(shown, { code: 0, out: /^<!doctype html>[^]*<\/html>\n$/, err: '' })
+  t.equal((await place.run(['report', 'j', '-o', '-'])).code, 0)
+  const nowhere = await place.run(['report', 'j', '-o', place.path('no/such/folder.html')])
+  t.match(nowhere, { code: 9, err: /folder\.html cannot be written/ })
+  t.equal((await place.run(['report', 'j', '-o', '/dev/null'])).code, 0, 'a device is no file')
+  symlinkSync(place.path('nothing'), place.path('link.html'))
+  const linked = await place.run(['report', 'j', '-o', place.path('link.html')])
+  t.match(linked, { code: 6, err: /link\.html exists/ }, 'nor does it follow a link to nothing')
+  t.equal(place.emulator.ledger.lastCalls().length, calls, 'nobody was asked')
+})
+
+t.test('a job that runs is shown as it stands, and is not disturbed', async t => {
+  const place = await placeFor(t, {
+    batchTimeMs: ({ number }) => (number === 1 ? 20 : 3_600_000),
+  })
+  const { world, ended } = place.start([...ASK, '--batch-size', '3'], { stdin: csv(5) })
+  const name = 'state/jobs/j/journal.jsonl'
+  const journal = (): string => (existsSync(place.path(name)) ? place.read(name) : '')
+  await until(() => /"fetched"/.test(journal()) && journal().split('"submitted"').length === 3)
+  const text = seen((await place.run(['report', 'j'])).out)
+  t.match(text, /j running 5 records, asked/)
+  t.match(text, /succeeded 3, 60% no row yet 2, 40%/)
+  t.match(text, 'not ended')
+  world.emit('SIGINT', 'SIGINT')
+  t.equal((await ended).code, 130)
+  t.match(seen((await place.run(['report', 'j'])).out), /j unfinished 5 records/)
+})
+
+t.test('rows that repeat another, and those without an answer, are counted as such', async t => {
+  const place = await placeFor(t, { faults: [{ on: 'results', lines: { drop: 2 } }] })
+  const input = 'text\na\nb\na\nb\n" "\n" "\n'
+  const ask = [...ASK.with(1, '{{text}}'), '--dedupe', '--retries', '0']
+  const ran = await place.run(ask, { stdin: input })
+  t.equal(ran.code, 3, ran.err)
+  const shown = await place.run(['report', 'j'])
+  t.equal(shown.code, 0, shown.err)
+  const text = seen(shown.out)
+  t.match(text, /succeeded 2, .* unanswered 2, /)
+  t.match(text, /2 rows unanswered unanswered the API .*gave no line for this request/)
+  t.match(text, /2 rows have the answer of an identical request, and cost nothing/)
+  t.match(text, /every answer that came \(1\)/)
+})
+
+t.test('prices can be given, and what nobody asked for is an error', async t => {
+  const place = await placeFor(t)
+  await place.run([...ASK, '-m', 'claude-fable-5-2'], { stdin: csv(1) })
+  const page = async (...more: string[]): Promise<string> =>
+    seen((await place.run(['report', 'j', ...more])).out)
+  t.match(await page(), 'price unknown for claude-fable-5-2')
+  t.match(await page('--price', '10,50'), /Batches saved \$0\.\d+, 50%/)
+  t.match(await place.run(['report']), { code: 2, err: /report takes one name/ })
+  t.match(await place.run(['report', 'k']), { code: 2, err: /there is no job k/ })
+})
+
+t.test('an answer that breaks the schema fails in the report as in its row', async t => {
+  const schema = { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] }
+  const place = await placeFor(
+    t,
+    { respond: () => '{"m":1}' },
+    { 's.json': JSON.stringify(schema) },
+  )
+  await place.run([...ASK, '--schema', place.path('s.json')], { stdin: csv(1) })
+  t.match(seen((await place.run(['report', 'j'])).out), /1 row invalid \w+ /)
+})
+
+t.test('Ctrl-C ends it', async t => {
+  const place = await placeFor(t)
+  await place.run(['--job', 'j'], { stdin: 'prompt\nsay a\nsay b\n' })
+  const world = new World()
+  world.on('newListener', (event, listener: (signal: string) => void) => {
+    if (event === 'SIGINT') queueMicrotask(() => listener('SIGINT'))
+  })
+  const ran = await runIn(world, ['report', 'j', '--state-dir', place.state])
+  t.match(ran, { code: 130, out: '', err: '' })
+  const whole = await run(['report', 'j', '--state-dir', place.state])
+  t.equal(whole.code, 0)
+  t.match(seen(whole.out), /j finished 2 records\. Begun/, 'each record says its own model')
+})

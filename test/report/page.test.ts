@@ -1,0 +1,183 @@
+import t from 'tap'
+import { givenPrice } from '../../lib/money/price.ts'
+import { MOST_TRIES } from '../../lib/report/figures.ts'
+import { pageOf } from '../../lib/report/page.ts'
+import type { Report } from '../../lib/report/report.ts'
+import { timeLineOf } from '../../lib/report/time-line.ts'
+import { answered, batch, BEGAN, failed, failure, figuresOf, MINUTE, reportOf } from './reports.ts'
+
+/** What a reader sees of a page: its texts, without those that are shown when pointed at. */
+function seen(page: string): string {
+  return page
+    .replace(/<style>[^]*?<\/style>|<title>[^]*?<\/title>/g, '')
+    .replaceAll(/<[^>]*>/g, ' ')
+    .replaceAll(/\s+/g, ' ')
+}
+
+const textOf = (change: Partial<Report> = {}): string => seen(pageOf(reportOf(change)))
+
+t.test('a page says what the job is, what it gave and what it cost', async t => {
+  const text = textOf()
+  t.match(text, /nightly finished 40 records from reviews.csv, asked of claude-haiku-5-5/)
+  t.match(text, 'Begun 2026-11-20 22:15 UTC.')
+  t.match(
+    text,
+    /Rows 40 of 40 records Succeeded 100% 40 Spent \$0\.\d+ synchronous calls: \$0\.\d+/,
+  )
+  t.match(text, /Time 9 min 4 batches/)
+  t.match(text, /Batches saved \$0\.\d+, 50% of what synchronous calls/)
+  t.match(text, 'The estimate for the whole job was $0.00400.')
+  t.match(text, /cache write, 5 min 4,800 \$/)
+  t.match(text, /% of the prompt tokens came from the prompt cache, in 36 answers of 40/)
+  t.match(text, 'Nothing was asked again.')
+  t.match(text, /Failures None\./)
+  t.match(text, /batch 1 10 batch 2 10 batch 3 10 batch 4 10/)
+})
+
+t.test('a page holds nothing that acts or that is loaded', async t => {
+  const evil = '"\'><script src=https://example.com/x.js></script>\u0000\u001b]0;x\u0007 \u202e'
+  const page = pageOf(
+    reportOf({
+      job: 'a',
+      model: evil,
+      sources: [evil, 'b'],
+      failures: [failure(evil, evil)],
+      figures: figuresOf([answered({ input_tokens: 1 }, { model: evil }), failed(evil)]),
+    }),
+  )
+  t.notMatch(page, /<script|<iframe|<object|<link rel="(?!icon)|@import|url\(|\son\w+="/)
+  t.notMatch(page, /(?:src|href)="(?!data:,|#)/)
+  t.notMatch(page, /[\u0000-\u0009\u000b-\u001f\u007f\u0080-\u009f\u202e]/)
+  t.match(page, "default-src 'none'")
+  t.match(page, '&lt;script src=https://example.com/x.js&gt;&lt;/script&gt;␀␛]0;x␇')
+})
+
+t.test('a job that goes on shows what is open', async t => {
+  const open = { endedAt: null, fetched: null }
+  const batches = [
+    batch(1),
+    batch(2, { ...open, phase: 'submitted' }),
+    batch(3, {
+      ...{ ...open, phase: 'armed', submittedAt: null, id: null },
+      armed: { at: BEGAN + MINUTE, serverAt: null },
+    }),
+    batch(4, { ...open, phase: 'sealed', submittedAt: null, id: null }),
+  ]
+  const change = {
+    ...({ state: 'running', records: 1000, isRead: false, reserved: 2n * 10n ** 15n } as const),
+    timeLine: timeLineOf(batches, BEGAN, BEGAN + 3000 * MINUTE),
+    estimate: undefined,
+  }
+  const text = textOf(change)
+  t.match(text, /nightly running 1,000 records so far from/)
+  t.match(text, 'this is how it stood 2026-11-21 01:15 UTC')
+  t.match(text, 'no row yet 960, 96%')
+  t.match(text, '1 batch is ready and not sent yet.')
+  t.match(text, '$2.00 are kept free for what is in flight.')
+  t.match(text, 'not ended')
+  t.match(text, /11-22 /, 'a day is named where one begins')
+  const page = pageOf(reportOf(change))
+  t.match(page, /batch 2, msgbatch_2, 10 requests, running for 2 d 1 h/)
+  t.match(page, /batch 3, 10 requests, sent, outcome unknown for/)
+})
+
+t.test('before anything is sent there is a page, too', async t => {
+  const empty = {
+    ...({ state: 'unfinished', records: 0, sources: [], model: undefined } as const),
+    ...{ figures: figuresOf([]), timeLine: timeLineOf([], BEGAN, BEGAN), estimate: undefined },
+  }
+  const text = textOf(empty)
+  t.match(text, /0 records\. Begun/)
+  t.match(text, 'No record is read yet.')
+  t.match(text, 'None has been sent.')
+  t.match(text, 'Nothing was billed.')
+  t.match(text, 'No answer that was billed is here.')
+  t.match(text, /Spent \$0\.00/)
+  t.notMatch(text, /NaN|Infinity|undefined/)
+  const waiting = [batch(1, { phase: 'sealed', submittedAt: null, endedAt: null, fetched: null })]
+  const ready = textOf({ ...empty, timeLine: timeLineOf(waiting, BEGAN, BEGAN) })
+  t.match(ready, 'None has been sent. 1 batch is ready and not sent yet.')
+  t.match(ready, /Time 0.0 s 1 batch /)
+})
+
+t.test('without a price no dollars are said', async t => {
+  const figures = figuresOf([answered({ input_tokens: 5 }, { model: 'claude-x' })])
+  const text = textOf({ figures, estimate: undefined })
+  t.match(text, 'No dollars can be said: price unknown for claude-x')
+  t.match(text, /input 5 \? \? All unknown unknown/)
+  t.match(text, /Spent unknown/)
+  const priced = figuresOf([answered({ input_tokens: 5 }, { model: 'x' })], givenPrice('10,50'))
+  t.match(textOf({ figures: priced }), /input 5 \$0\.0000250 \$0\.0000500/)
+  const free = figuresOf([answered({ input_tokens: 5 }, { model: 'x' })], givenPrice('0,0'))
+  t.match(textOf({ figures: free }), /input 5 \$0\.00 \$0\.00/)
+})
+
+t.test('web searches are billed apart', async t => {
+  const usage = { input_tokens: 5, server_tool_use: { web_search_requests: 3 } }
+  t.match(textOf({ figures: figuresOf([answered(usage)]) }), /web searches \$0.0300 \$0.0300/)
+})
+
+t.test('what failed is grouped, with the beginnings of its records', async t => {
+  const figures = figuresOf(Array.from({ length: 3 }, () => failed('too long')))
+  for (let kind = 0; kind < 60; kind++)
+    figures.failures.add('invalid', { type: 'x', message: String.fromCharCode(200 + kind) }, kind)
+  const failures = [failure('too long', '{"id":1}'), failure('no', 'x', 'refused')]
+  const text = textOf({ figures, failures, records: 3, sources: ['reviews.csv', 'b.csv'] })
+  t.match(text, /What failed, and why/)
+  t.match(text, /from reviews.csv and 1 other file,/)
+  t.match(
+    text,
+    /1 row errored invalid_request_error too long Line Record 12 of reviews.csv \{&quot;id/,
+  )
+  t.match(text, '11 more failures of other kinds: the first 50 kinds are told apart, no more.')
+  t.match(textOf({ failures }), /Line Record 12 \{/, 'one file needs no name')
+})
+
+t.test('what was asked again is a row for each try', async t => {
+  const figures = figuresOf([])
+  const add = (attempt: number, isNewest: boolean, answer = failed('x')): void =>
+    figures.add(answer, { batch: batch(attempt, { attempt }), ordinal: 0, isAsked: true, isNewest })
+  add(1, false)
+  add(1, false)
+  add(2, false)
+  add(4, true, answered({ input_tokens: 1 }))
+  const text = textOf({ figures })
+  t.match(text, /Try Requests succeeded errored 1 2 0 2 2 1 0 1 3 0 0 0 4 1 1 0/)
+  add(MOST_TRIES + 5, false)
+  t.match(textOf({ figures }), '20 and more 1 0 1')
+  const again = [batch(1), batch(2, { attempt: 3 })]
+  const timeLine = timeLineOf(again, BEGAN, BEGAN)
+  t.match(textOf({ timeLine }), 'asked again')
+  t.match(pageOf(reportOf({ timeLine })), 'msgbatch_2, 10 requests, try 3, ended after 5 min')
+})
+
+t.test('rows that repeat another, and many batches, are said', async t => {
+  const figures = figuresOf([answered({ input_tokens: 1 })])
+  figures.repeats = 1
+  const many = Array.from({ length: 300 }, (_, at) => batch(at + 1))
+  const timeLine = timeLineOf(many, BEGAN, BEGAN)
+  const text = textOf({ figures, timeLine })
+  t.match(text, '1 row has the answer of an identical request, and cost nothing.')
+  t.match(text, 'Each row stands for 5 batches that follow each other.')
+  t.match(text, /1–5 50 6–10 50/)
+  t.match(pageOf(reportOf({ timeLine })), 'batches 1 to 5, 50 requests')
+})
+
+t.test('a time line names what tells its times apart', async t => {
+  const ticksOf = (ms: number): string =>
+    textOf({
+      timeLine: timeLineOf([batch(1, { submittedAt: BEGAN, endedAt: BEGAN + ms })], BEGAN, 0),
+    })
+  t.match(ticksOf(300), /15:00\.050 /)
+  t.match(ticksOf(9000), /22:15:02 /)
+  t.match(ticksOf(600_000), /22:15 22:16 22:17/)
+  t.match(ticksOf(10 * 86_400_000), /2026-11-21 2026-11-23/)
+})
+
+t.test('large numbers have little room in a chart', async t => {
+  const usage = { input_tokens: 150_000, output_tokens: 2_500_000 }
+  const text = textOf({ figures: figuresOf(Array.from({ length: 2000 }, () => answered(usage))) })
+  t.match(text, /2k/)
+  t.match(text, /13\dk|14\dk|15\dk/)
+  t.match(text, /\dM/)
+})
