@@ -33,13 +33,14 @@ export interface DownloadOptions {
  */
 export async function download(options: DownloadOptions): Promise<void> {
   const { job, api, number, onWait, signal } = options
-  const { counts, resultsUrl, id, requests, submittedAt } = job.batch(number)
-  if (counts === null || resultsUrl === null) {
+  const { counts: told, resultsUrl, id, requests, submittedAt } = job.batch(number)
+  if (told === null || resultsUrl === null) {
     return await without(job, number, `the API does not know batch ${id ?? number} (any more)`)
   }
   // With the key of another workspace every set would look as if it were gone.
   await api.proveWorkspace()
   const began = job.clock.elapsed()
+  let counts = told
   let bad = 0
   let failures = 0
   for (;;) {
@@ -60,6 +61,9 @@ export async function download(options: DownloadOptions): Promise<void> {
         verdict.kind === 'short' ? `it has ${verifier.lines} lines of ${requests}` : verdict.why
       if (bad >= DOWNLOADS) throw await dirty(job, number, what)
       onWait(`the results of batch ${id} are not whole (${what}); fetching them again`)
+      // The tallies may be what is wrong: the API sums them up late.
+      const now = id === null ? undefined : await api.retrieve(id)
+      if (now?.processing_status === 'ended') counts = now.request_counts
       await job.clock.sleep(backoff({ failures: bad, random: Math.random() }), signal)
     } catch (cause) {
       if (signal.aborted) throw signal.reason

@@ -124,6 +124,32 @@ for (const [name, faults] of [
 }
 
 void t.test(
+  'tallies that the API sums up late are asked for again, and no answer is lost',
+  async t => {
+    const world = await makeWorld(t)
+    let isLate = true
+    const fetch: typeof world.emulator.fetch = async (input, init) => {
+      const response = await world.emulator.fetch(input, init)
+      if (String(input).includes('/results')) isLate = false
+      else if (isLate) {
+        const text = (await response.text()).replace(
+          /"succeeded":3,"errored":0/g,
+          '"succeeded":2,"errored":1',
+        )
+        return new Response(text, response)
+      }
+      return response
+    }
+    const client = clientOf({ ...world.emulator, url: world.emulator.url, fetch })
+    const job = await world.open()
+    const waits: string[] = []
+    t.same(said(await run({ ...world, client }, job, asks(3), { waits })), answers(3))
+    t.match(waits, [/3 lines of type succeeded, the batch says 2/])
+    t.same(callsOf(world.emulator, 'results'), { 200: 2 })
+  },
+)
+
+void t.test(
   'a result of an unknown type is an errored row that names it, with its raw line (N23)',
   async t => {
     const world = await makeWorld(t, {
