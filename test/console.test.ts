@@ -8,7 +8,12 @@ import { createEmulator } from '../lib/emulator/index.ts'
 
 const root = join(import.meta.dirname, '..')
 const program = join(root, 'dist/bin/claude-batch-stream.js')
-const DOCUMENTS = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)]
+const DOCUMENTS = [
+  'README.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter(name => name.endsWith('.md'))
+    .map(name => `docs/${name}`),
+]
 const BLOCK = /^```console\n([^]*?)^```$/gm
 
 t.before(() => {

@@ -7,7 +7,12 @@ import { createEmulator, echo } from '../lib/emulator/index.ts'
 
 const root = join(import.meta.dirname, '..')
 const program = join(root, 'dist/bin/claude-batch-stream.js')
-const DOCUMENTS = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)]
+const DOCUMENTS = [
+  'README.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter(name => name.endsWith('.md'))
+    .map(name => `docs/${name}`),
+]
 const REVIEWS = 'id,review\n1,Broke after a day\n2,"Great, ""really"""\n3,"Ça va,\nmerci"\n'
 
 /** What a program may take at most, on the slowest machine. */
