@@ -29,7 +29,7 @@ t.test(
   },
 )
 
-t.test('with a higher cap the job goes on to its end, every record asked once', async t => {
+t.test('U01 with a higher cap the job goes on to its end, every record asked once', async t => {
   const place = await placeFor(t, LONG)
   const ran = await place.run([...ASK, ...SOME], { stdin: csv(30) })
   const same = await place.again(ran)
@@ -97,18 +97,21 @@ t.test('rows that are asked again are held to the cap as well', async t => {
   t.equal(rest.rows.length, 4)
 })
 
-t.test('a cap without a price is refused before anything is sent, unless one is given', async t => {
-  const place = await placeFor(t)
-  const words = [...ASK, ...PLENTY, '-m', 'claude-fable-5-2']
-  const ran = await place.run(words, { stdin: csv(2) })
-  t.equal(ran.code, 2)
-  t.match(
-    ran.err,
-    /--max-cost cannot be kept: price unknown for claude-fable-5-2: --price IN,OUT gives it/,
-  )
-  t.equal((await place.emulator.ledger.totals()).accepted, 0)
-  t.equal((await place.run([...words, '--price', '10,50'], { stdin: csv(2) })).code, 0)
-})
+t.test(
+  'U02 a cap without a price is refused before anything is sent, unless one is given',
+  async t => {
+    const place = await placeFor(t)
+    const words = [...ASK, ...PLENTY, '-m', 'claude-fable-5-2']
+    const ran = await place.run(words, { stdin: csv(2) })
+    t.equal(ran.code, 2)
+    t.match(
+      ran.err,
+      /--max-cost cannot be kept: price unknown for claude-fable-5-2: --price IN,OUT gives it/,
+    )
+    t.equal((await place.emulator.ledger.totals()).accepted, 0)
+    t.equal((await place.run([...words, '--price', '10,50'], { stdin: csv(2) })).code, 0)
+  },
+)
 
 t.test('a record that asks a model without a price stops the run before its batch', async t => {
   const place = await placeFor(t)

@@ -349,7 +349,7 @@ t.test('--emulate needs no key and leaves nothing behind', async t => {
   t.throws(() => readdirSync(state), { code: 'ENOENT' })
 })
 
-t.test('a dry run opens no socket, needs no key, and finds what a run would find', async t => {
+t.test('U03 a dry run opens no socket, needs no key, and finds what a run would find', async t => {
   const place = await placeFor(t)
   for (const words of [['-p', '{{nope}}'], [], ['-p', 'x', '-i', 'nowhere'], ['-p', '{{$x}}']]) {
     const dry = await place.run([...words, '-n'], { stdin: csv(2), env: {} })
