@@ -1,6 +1,7 @@
 import type { SourceRecord } from '../flow.ts'
 import { KEPT_CHARACTERS, badRecord, tooLongRecord, type RecordPlace } from './bad-record.ts'
 import { behindBreak, countBreaks, endsLine, isBreak, lineBody, nextLine } from './line-breaks.ts'
+import { standsAt } from './stands-at.ts'
 
 const QUOTE = 0x22
 
@@ -48,7 +49,7 @@ function scanQuotes(bytes: Buffer, delimiter: Buffer): { openAt: number; recordE
       else openAt = -1
     } else if (bytes[at] === QUOTE && at === fieldAt) openAt = at
     else if (isBreak(bytes[at])) return { openAt, recordEnd: behindBreak(bytes, at) }
-    else if (bytes.compare(delimiter, 0, delimiter.length, at, at + delimiter.length) === 0) {
+    else if (standsAt(bytes, at, delimiter)) {
       at += delimiter.length - 1
       fieldAt = at + 1
     }

@@ -229,6 +229,30 @@ t.test(
   },
 )
 
+t.test(
+  'a record over maxRecordBytes is one bad record, also where the delimiter is more than a byte',
+  async t => {
+    for (const delimiter of [';;', '¦']) {
+      const long = 'y'.repeat(9000)
+      const input = ['a,b', `1,${long}`, '2,3', `4,"x,${long}`]
+        .join('\n')
+        .replaceAll(',', delimiter)
+      const { records: rows } = await read(csv({ delimiter, maxRecordBytes: 1000 }), [
+        Buffer.from(input),
+      ])
+      t.same(
+        rows.map(row => [row.line, row.problem?.type]),
+        [
+          [2, 'too_long'],
+          [3, undefined],
+          [4, 'unclosed_quote'],
+        ],
+        delimiter,
+      )
+    }
+  },
+)
+
 t.test('a header that does not end is refused', async t => {
   t.match((await read(csv(), [Buffer.from('a,"b\n1,2\n')])).error, {
     code: 'CBS_INPUT',
