@@ -107,7 +107,7 @@ function openOne(
 ): Stage<never, SourceRecord> {
   const source = name === '-' ? undefined : name
   const bytes = name === '-' ? io.stdin : createReadStream(resolve(cwd, name))
-  const { from: format, delimiter, columns, header, jsonPath, maxRecordBytes } = settings
+  const { from: format, delimiter, columns, header, comment, jsonPath, maxRecordBytes } = settings
   const parser = parse({
     from: format === 'files' ? 'text' : format,
     name: source,
@@ -115,6 +115,7 @@ function openOne(
     delimiter,
     columns,
     header: columns ? undefined : header,
+    comment,
     path: jsonPath,
     maxRecordBytes,
     onGuess: ({ format: guessed, why }) => {

@@ -100,6 +100,13 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Input',
+    name: 'comment',
+    arg: 'STRING',
+    on: ASKS,
+    help: 'passes over lines of a CSV file that begin with it, such as #',
+  },
+  {
+    group: 'Input',
     name: 'json-path',
     arg: 'a.b',
     on: ASKS,

@@ -19,18 +19,16 @@ import { cacheIn } from './cache-flag.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { endIn } from './job-end/end-options.ts'
+import { tableIn, type TableSettings } from './table-flags.ts'
 import { countOrShare, duration, json, oneOf, pairs, size, whole, wrongFlag } from './values.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 const FROM = ['auto', 'csv', 'tsv', 'jsonl', 'json', 'text', 'files', 'requests'] as const
 
 /** What decides a run's requests. It is kept with the job, so that going on needs none of these flags again. */
-export interface Settings {
+export interface Settings extends TableSettings {
   readonly input: readonly string[]
   readonly from: (typeof FROM)[number]
-  readonly delimiter?: string
-  readonly columns?: readonly string[]
-  readonly header: boolean
   readonly jsonPath?: string
   readonly limit?: number
   readonly skip: number
@@ -84,9 +82,7 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
   const settings = {
     input: flags.texts('input').length > 0 ? flags.texts('input') : ['-'],
     from: optional('from', (flag, text) => oneOf(flag, text, FROM)) ?? 'auto',
-    delimiter: optional('delimiter', delimiterIn),
-    columns: optional('columns', columnsIn),
-    header: !flags.has('no-header'),
+    ...tableIn(flags),
     jsonPath: flags.text('json-path'),
     limit: optional('limit', (flag, text) => whole(flag, text, 1)),
     skip: optional('skip', (flag, text) => whole(flag, text, 0)) ?? 0,
@@ -157,18 +153,6 @@ export function moneyIn(flags: Flags): Pick<Settings, 'maxCost' | 'price'> {
   if (maxCost !== undefined && !parseUsd(maxCost))
     throw wrongFlag('--max-cost', 'an amount in USD above 0, such as 12.50', maxCost)
   return { ...(maxCost !== undefined && { maxCost }), ...(price !== undefined && { price }) }
-}
-
-function delimiterIn(flag: string, text: string): string {
-  const delimiter = text.replaceAll('\\t', '\t')
-  if (/^[^"\r\n]{1,8}$/.test(delimiter)) return delimiter
-  throw wrongFlag(flag, '1 to 8 characters that are no quotes or line breaks (\\t is a tab)', text)
-}
-
-function columnsIn(flag: string, text: string): string[] {
-  const columns = text.split(',').map(name => name.trim())
-  if (columns.every(name => name !== '') && new Set(columns).size === columns.length) return columns
-  throw wrongFlag(flag, 'different names with commas between them', text)
 }
 
 function named(flag: string, text: string): string {

@@ -10,7 +10,8 @@ export interface Topic {
 const FORMATS = `Formats
 
 In (--from), guessed from the name, then from the first bytes; gzip is known by its first bytes, on stdin too:
-  csv, tsv   a row is an object of texts; --delimiter, --columns A,B, --no-header
+  csv, tsv   a row is an object of texts; --delimiter, --columns A,B, --no-header,
+             --comment '#' (lines that begin so are no rows)
   jsonl      a line is a record, its bytes are kept; a value that is no object is {"input": value}
   json       an element of the array at the top, or at --json-path a.b
   text       a line is {"input": "the line"}

@@ -1,3 +1,4 @@
+import { BatchStreamError } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
 import { CsvReader, type CsvSettings } from './csv-reader.ts'
 import { guess, type Guess, type GuessedFormat } from './guess.ts'
@@ -34,6 +35,13 @@ export function readerOf(format: GuessedFormat, { csv, json }: AnySettings): Rec
   }
 }
 
+/** Lines that were meant to be passed over would be records of any other format. */
+function onlyTables({ format, why }: Guess, source: string | undefined): void {
+  if (format === 'csv' || format === 'tsv') return
+  const message = `${source ?? 'the input'} is taken for ${format} (${why}), and only CSV and TSV have comments; leave \`comment\` out, or say that it is csv or tsv`
+  throw new BatchStreamError('CBS_INPUT', message, { place: { source } })
+}
+
 /** A reader that looks at the beginning of the input (64 KB at most) and then is the reader of its format. */
 export class GuessingReader implements RecordReader {
   readonly #settings: AnySettings
@@ -68,8 +76,10 @@ export class GuessingReader implements RecordReader {
       .joined()
       .toString('utf8', 0, HEAD_BYTES)
       .replace(/^\ufeff/, '')
-    const guessed = guess({ name: this.#settings.name, head, enough })
+    const { name, csv } = this.#settings
+    const guessed = guess({ name, head, comment: csv.comment, enough })
     if (!guessed) return
+    if (csv.comment !== undefined) onlyTables(guessed, csv.source)
     this.#settings.onGuess?.(guessed)
     this.#chosen = readerOf(guessed.format, this.#settings)
     this.#chosen.write(this.#head.take())

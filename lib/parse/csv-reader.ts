@@ -1,10 +1,11 @@
-import { isUtf8 } from 'node:buffer'
 import type { SourceRecord } from '../flow.ts'
 import { KEPT_CHARACTERS, type RecordPlace } from './bad-record.ts'
 import { headerColumns, numberedColumns, type Columns } from './csv-columns.ts'
 import { brokenRecord } from './csv-broken.ts'
+import { behindComments } from './csv-comments.ts'
 import { badHeader, rowRecord, unreadable } from './csv-row.ts'
 import { CsvRows, LAG_BYTES } from './csv-rows.ts'
+import { lookAt, type Window } from './csv-window.ts'
 import {
   CR,
   LF,
@@ -18,7 +19,6 @@ import {
 import { Pieces } from './pieces.ts'
 import type { RecordReader } from './record-stream.ts'
 import { TextStart } from './text-start.ts'
-import { cutCharacter } from './utf8.ts'
 
 /**
  * Bytes given to csv-parse at once: it hands out all rows of what it is given, whether anyone wants them or not, so this
@@ -36,14 +36,9 @@ export interface CsvSettings {
   readonly columns: Columns | undefined
   readonly header: boolean
   readonly maxRecordBytes: number
+  /** What a line begins with that is no row. */
+  readonly comment: string | undefined
   readonly source: string | undefined
-}
-
-/** The bytes that csv-parse has given no row for, and what is known of all of them. */
-interface Window {
-  readonly bytes: Buffer
-  readonly hasCr: boolean
-  readonly isUtf8: boolean
 }
 
 /**
@@ -53,6 +48,7 @@ interface Window {
 export class CsvReader implements RecordReader {
   readonly #settings: CsvSettings
   readonly #limit: number
+  readonly #comment: Buffer | undefined
   readonly #start: TextStart
   #rows: CsvRows
   #columns: Columns | undefined
@@ -66,7 +62,7 @@ export class CsvReader implements RecordReader {
   #unreadAt = 0
   #rowsEnd = 0
   #window: Window | undefined
-  /** The physical line that the next row begins on, blank lines before it not counted. */
+  /** The physical line that the next row begins on, blank lines and comments before it not counted. */
   #line = 1
   /** What is to be passed over: the rest of a line, or the LF of a CRLF. */
   #skip: 'line' | 'lf' | undefined
@@ -74,6 +70,7 @@ export class CsvReader implements RecordReader {
   constructor(settings: CsvSettings) {
     this.#settings = settings
     this.#limit = Math.max(settings.maxRecordBytes, HEAD_BYTES) + LAG_BYTES
+    this.#comment = settings.comment === undefined ? undefined : Buffer.from(settings.comment)
     this.#start = new TextStart(settings.source)
     this.#columns = settings.columns
     this.#rows = this.#newRows()
@@ -99,7 +96,11 @@ export class CsvReader implements RecordReader {
   }
 
   #newRows(): CsvRows {
-    return new CsvRows(this.#settings.delimiter, row => this.#onRow(row))
+    const { delimiter, comment } = this.#settings
+    // Two ways, so that files without comments do nothing for each row.
+    return comment === undefined
+      ? new CsvRows(delimiter, row => this.#onRow(row))
+      : new CsvRows(delimiter, row => this.#onRowBehindComments(row), comment)
   }
 
   /** Reads one slice; false when there is nothing to read. */
@@ -146,6 +147,20 @@ export class CsvReader implements RecordReader {
     else this.#give(row, lineBody(bytes, from, to), place)
   }
 
+  /** Comments before a row are no bytes of it, but count as lines. */
+  #onRowBehindComments(row: readonly string[]): void {
+    const { bytes } = (this.#window ??= lookAt(this.#unread.joined()))
+    const at = this.#rowsEnd - this.#unreadAt
+    const from = this.#behindNoRows(bytes, at)
+    this.#line += countBreaks(bytes, at, from)
+    this.#rowsEnd += from - at
+    this.#onRow(row)
+  }
+
+  #behindNoRows(bytes: Buffer, from: number): number {
+    return this.#comment ? behindComments(bytes, from, this.#comment) : behindBreaks(bytes, from)
+  }
+
   #give(row: readonly string[], bytes: Buffer, place: RecordPlace): void {
     const bad = unreadable(bytes, this.#settings.maxRecordBytes, place)
     if (this.#columns === undefined && this.#settings.header) {
@@ -161,19 +176,32 @@ export class CsvReader implements RecordReader {
     this.#unread.drop(this.#rowsEnd - this.#unreadAt)
     this.#unreadAt = this.#rowsEnd
     this.#window = undefined
-    if (isBreak(this.#unread.first)) this.#dropBlankLines()
+    if (isBreak(this.#unread.first) || (this.#comment && this.#unread.startWith(this.#comment)))
+      this.#dropNoRows()
   }
 
-  /** Blank lines belong to no row, and must not count as bytes of the next one. */
-  #dropBlankLines(): void {
+  /** Blank lines and comments belong to no row, and must not count as bytes of the next one. */
+  #dropNoRows(): void {
     const bytes = this.#unread.joined()
-    const end = behindBreaks(bytes, 0)
+    const end = this.#behindNoRows(bytes, 0)
     // A CR at the end may be half of a line end.
     const count = end === bytes.length && bytes[end - 1] === CR ? end - 1 : end
     this.#line += countBreaks(bytes, 0, count)
     this.#unread.drop(count)
     this.#unreadAt += count
     this.#rowsEnd = this.#unreadAt
+    // The rest of a comment, which may be endless, is passed over: no row has begun that csv-parse would have to know of.
+    if (count === bytes.length && !endsLine(bytes, count)) {
+      this.#skip = 'line'
+      this.#startRows()
+    }
+  }
+
+  #startRows(): void {
+    this.#rows = this.#newRows()
+    this.#unreadAt = 0
+    this.#rowsEnd = 0
+    this.#window = undefined
   }
 
   /** Ends a record that does not end by itself: it is too long, or a quote in it is never closed. */
@@ -189,10 +217,7 @@ export class CsvReader implements RecordReader {
     if (!endsLine(bytes, end)) this.#skip = 'line'
     else if (end === bytes.length && bytes[end - 1] === CR) this.#skip = 'lf'
     this.#input.unshift(bytes.subarray(end))
-    this.#rows = this.#newRows()
-    this.#unreadAt = 0
-    this.#rowsEnd = 0
-    this.#window = undefined
+    this.#startRows()
   }
 
   #passOver(bytes: Buffer): Buffer {
@@ -208,9 +233,4 @@ export class CsvReader implements RecordReader {
     }
     return bytes.subarray(end)
   }
-}
-
-function lookAt(bytes: Buffer): Window {
-  const whole = bytes.subarray(0, bytes.length - cutCharacter(bytes))
-  return { bytes, hasCr: bytes.includes(CR), isUtf8: isUtf8(whole) }
 }

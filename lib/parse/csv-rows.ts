@@ -4,7 +4,7 @@ import { CR } from './line-breaks.ts'
 
 /**
  * Bytes by which a row that csv-parse gives may lie behind the bytes it was given: it looks ahead before it decides. A
- * delimiter is far shorter than this.
+ * delimiter and the beginning of a comment are far shorter than this.
  */
 export const LAG_BYTES = 64
 
@@ -13,8 +13,10 @@ export class CsvRows extends Parser {
   #hasCr = false
   readonly #onRow: (row: readonly string[]) => void
 
-  constructor(delimiter: string, onRow: (row: readonly string[]) => void) {
+  constructor(delimiter: string, onRow: (row: readonly string[]) => void, comment?: string) {
     super({
+      comment: comment ?? null,
+      comment_no_infix: true,
       delimiter,
       record_delimiter: '\n',
       relax_column_count: true,
@@ -22,6 +24,7 @@ export class CsvRows extends Parser {
       skip_empty_lines: true,
     })
     this.#onRow = onRow
+    if (comment !== undefined) onlyAtLineStarts(this)
   }
 
   /** How many bytes it was given up to the end of its last row, line end included. */
@@ -51,6 +54,24 @@ export class CsvRows extends Parser {
     if (row) this.#onRow(row)
     return true
   }
+}
+
+/**
+ * csv-parse also looks for a comment behind a closing quote: it would take `"a"#1` for `a#1`, and lose all of `""#1`. With
+ * comments a row is what it is without them.
+ */
+function onlyAtLineStarts(rows: CsvRows): void {
+  // Its types leave `api` out. It compares bytes for comments alone.
+  const { api } = rows as unknown as { readonly api: CsvParseCore }
+  const compare = api.__compareBytes
+  const { state } = api
+  api.__compareBytes = (comment, bytes, at, byte) =>
+    state.quoting || state.wasQuoting ? 0 : compare(comment, bytes, at, byte)
+}
+
+interface CsvParseCore {
+  readonly state: { readonly quoting: boolean; readonly wasQuoting: boolean }
+  __compareBytes: (comment: Buffer, bytes: Buffer, at: number, byte: number) => number
 }
 
 // CRLF must come before CR, or it would be two line ends.

@@ -4,6 +4,7 @@ import type { SourceRecord } from '../flow.ts'
 import { DEFAULT_RECORD_BYTES } from '../limits.ts'
 import { typed, type Stage } from '../stage.ts'
 import { Columns, nameFaults } from './csv-columns.ts'
+import { COMMENT_WANTED, isCommentStart } from './csv-comments.ts'
 import { CsvReader, type CsvSettings } from './csv-reader.ts'
 import { RecordStream } from './record-stream.ts'
 
@@ -22,6 +23,12 @@ export interface CsvOptions {
    */
   readonly header?: boolean | undefined
   /**
+   * What a line begins with that is a comment and no row: `'#'`, up to 8 characters. Only whole lines are comments, and in
+   * quotes such a line is data.
+   * @default none: each line is read
+   */
+  readonly comment?: string | undefined
+  /**
    * Bytes of one record at most; a longer one becomes a problem and its first 1,000 characters are kept.
    * @default 16_000_000
    */
@@ -32,8 +39,8 @@ export interface CsvOptions {
 
 /**
  * CSV (RFC 4180) -> records: each row an object of strings in column order. LF, CRLF and a lone CR end a row; empty lines
- * are skipped but counted; a quote inside an unquoted field is text. `line` is the physical line on which a row began,
- * also behind line breaks in quotes.
+ * and comments are skipped but counted; a quote inside an unquoted field is text. `line` is the physical line on which a row
+ * began, also behind line breaks in quotes.
  *
  * A row that cannot be read comes out as a record with a `problem` and its raw text as `input`: `wrong_column_count`,
  * `invalid_utf8`, `too_long`, `unclosed_quote`. A quote that is never closed (not before the end, or not within
@@ -49,7 +56,7 @@ export function parseCsv(options: CsvOptions = {}): Stage<Uint8Array, SourceReco
 
 /** The options, checked and filled in. */
 export function csvSettings(options: CsvOptions): CsvSettings {
-  const { delimiter = ',', columns, header = columns === undefined, source } = options
+  const { delimiter = ',', columns, header = columns === undefined, comment, source } = options
   const maxRecordBytes = wholeNumber(
     'maxRecordBytes',
     options.maxRecordBytes ?? DEFAULT_RECORD_BYTES,
@@ -63,9 +70,11 @@ export function csvSettings(options: CsvOptions): CsvSettings {
       delimiter,
     )
   }
+  if (comment !== undefined && !(typeof comment === 'string' && isCommentStart(comment, delimiter)))
+    throw wrongOption('comment', COMMENT_WANTED, comment)
   if (typeof header !== 'boolean') throw wrongOption('header', 'true or false', header)
   const named = columns === undefined ? undefined : namedColumns(columns, header)
-  return { delimiter, columns: named, header, maxRecordBytes, source }
+  return { delimiter, columns: named, header, maxRecordBytes, comment, source }
 }
 
 function namedColumns(columns: readonly string[], header: boolean): Columns {

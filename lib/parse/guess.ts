@@ -1,4 +1,5 @@
 import { END, faultOf } from '../json/fault.ts'
+import { withoutComments } from './csv-comments.ts'
 
 /** The formats that can be told from a name or from bytes. */
 export type GuessedFormat = 'csv' | 'tsv' | 'jsonl' | 'json' | 'text'
@@ -15,18 +16,20 @@ export interface Evidence {
   readonly name?: string | undefined
   /** The first characters, unpacked, without a byte order mark. */
   readonly head: string
+  /** What a line begins with that says nothing of the format. */
+  readonly comment?: string | undefined
   /** Whether no more will come, or more is not to be waited for. */
   readonly enough: boolean
 }
 
 /**
  * The format of an input: by its name where that tells, else by its beginning. Undefined while more of it must be seen:
- * at most its first line, for JSON one character of the next.
+ * at most its first line that is no comment, for JSON one character of the next.
  */
-export function guess({ name = '', head, enough }: Evidence): Guess | undefined {
+export function guess({ name = '', head, comment, enough }: Evidence): Guess | undefined {
   const ending = /\.([a-z]+)(?:\.(?:gz|zst))?$/i.exec(name)?.[1]?.toLowerCase() ?? ''
   const named = BY_NAME.get(ending)
-  const text = head.trimStart()
+  const text = (comment === undefined ? head : withoutComments(head, comment)).trimStart()
   const json = text.startsWith('{') || text.startsWith('[')
   // JSON lines are often named .json, so there the content has the last word.
   if (named && (named !== 'json' || !json)) {

@@ -29,7 +29,8 @@ export interface ParseOptions extends CsvOptions, JsonOptions, UnpackOptions {
 
 /**
  * Bytes of any format -> records: unpacks gzip (and zstd where Node can), finds out the format where it is not given, and
- * reads as that format's own stage does. A `delimiter` says that it is CSV, a `path` that it is JSON.
+ * reads as that format's own stage does. A `delimiter` says that it is CSV, a `path` that it is JSON. With a
+ * `comment` it must be CSV or TSV.
  *
  * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` as the stages it stands for, after what was read before.
  */
@@ -42,9 +43,13 @@ export function parse(options: ParseOptions = {}): Stage<Uint8Array, SourceRecor
 }
 
 function readerFor(
-  { from = 'auto', delimiter, path }: ParseOptions,
+  { from = 'auto', delimiter, path, comment }: ParseOptions,
   settings: AnySettings,
 ): RecordReader {
+  const mayBeTable =
+    from === 'auto' ? delimiter !== undefined || !path : from === 'csv' || from === 'tsv'
+  if (comment !== undefined && !mayBeTable)
+    throw wrongOption('comment', 'left out: only CSV and TSV have comments', comment)
   switch (from) {
     case 'auto':
       if (delimiter !== undefined) return readerOf('csv', settings)

@@ -18,6 +18,14 @@ export class Pieces {
     return this.#list[0]?.[0]
   }
 
+  /** Whether its first bytes are these, which are few. */
+  startWith(bytes: Buffer): boolean {
+    const first = this.#list[0] ?? NOTHING
+    // The first piece is so short only where all of it is, or once.
+    const start = first.length < bytes.length ? this.joined() : first
+    return start.subarray(0, bytes.length).equals(bytes)
+  }
+
   push(piece: Buffer): void {
     this.#bytes += piece.length
     let last = piece

@@ -47,6 +47,19 @@ t.test('an array file and JSON lines are told apart (I15)', async t => {
   }
 })
 
+t.test('comments tell nothing', async t => {
+  const comment = '//'
+  const seen = (head: string, enough = false): string | undefined =>
+    guess({ head, comment, enough })?.why
+  t.equal(seen('// a,b\n\n//\nid\tx\n'), 'its first line has tabs')
+  t.equal(seen('// a,b\n/,\n'), 'its first line has commas')
+  t.equal(seen('//\n{"a":1}\n'), 'its first line is a JSON object')
+  for (const head of ['/', '// a', '// a\n', '// a\n/', '// a\nid,x']) {
+    t.equal(seen(head), undefined, JSON.stringify(head))
+    t.ok(seen(head, true), JSON.stringify(head))
+  }
+})
+
 t.test('anything else is a table', async t => {
   t.same(guess({ head: 'id,text\n1,a\tb\n', enough: false }), {
     format: 'csv',

@@ -48,6 +48,51 @@ t.test('a name or a given format goes before the bytes', async t => {
   t.equal(named[0]?.source, 'dir/a.csv', 'the name is the source')
 })
 
+t.test('with comments the first line that is none tells CSV from TSV', async t => {
+  const cases: [string, string, string][] = [
+    ['# a\tb, c\n\n#\na,b\n#x\n1,2\n', 'csv', '{"a":"1","b":"2"}'],
+    ['\ufeff#\r\na\tb\r\n1\t2\r\n', 'tsv', '{"a":"1","b":"2"}'],
+    ['#{}\nprompt\nhello', 'csv', '{"prompt":"hello"}'],
+  ]
+  for (const [input, format, raw] of cases) {
+    const told: string[] = []
+    const options: ParseOptions = { comment: '#', onGuess: guess => told.push(guess.format) }
+    const found = await records(any(options), input)
+    t.same([told, found.map(([, text]) => text)], [[format], [raw]], input)
+    t.equal(await differenceByCut(any({ comment: '#' }), input), undefined)
+  }
+  t.same(await records(any({ comment: '#' }), '# a\n#'), [], 'nothing but comments')
+  for (const more of [{ from: 'csv' }, { name: 'a.csv' }, { delimiter: ';', path: 'x' }] as const) {
+    const options: ParseOptions = { ...more, comment: '#' }
+    t.same(await records(any(options), '#\na\n#\n1'), [[4, '{"a":"1"}']], JSON.stringify(more))
+  }
+  const tabs: ParseOptions = { from: 'tsv', comment: '#' }
+  t.same(await records(any(tabs), '#\na\tb\n#\n1\t2'), [[4, '{"a":"1","b":"2"}']])
+})
+
+t.test('only tables have comments', async t => {
+  const from = ['jsonl', 'json', 'text', 'requests'] as const
+  for (const options of [...from.map(format => ({ from: format })), { path: 'x' }]) {
+    t.throws(() => parse({ ...options, comment: '#' }), {
+      code: 'CBS_OPTION',
+      message: '`comment` must be left out: only CSV and TSV have comments, got "#"',
+    })
+  }
+  const told: string[] = []
+  const json = any({ comment: '#', source: 'x', onGuess: guess => told.push(guess.format) })
+  const { records: found, error } = await read(json, [Buffer.from('#\n{"a":1}\n{"a":2}\n')])
+  t.same([found, told], [[], []])
+  t.match(error, { code: 'CBS_INPUT', place: { source: 'x' } })
+  t.equal(
+    error?.message,
+    'x is taken for jsonl (its first line is a JSON object), and only CSV and TSV have comments; leave `comment` out, or say that it is csv or tsv',
+  )
+  const { error: unnamed } = await read(any({ comment: '#' }), [Buffer.from('[1]')])
+  t.match(unnamed?.message, /^the input is taken for json /)
+  const { error: named } = await read(any({ comment: '#', name: 'a.txt' }), [Buffer.from('#')])
+  t.match(named?.message, /^a.txt is taken for text \(its name ends in .txt\)/)
+})
+
 t.test('a stream gives its first record with its first line', async t => {
   const stage = parse()
   stage.write(Buffer.from('{"a":1}\n'))

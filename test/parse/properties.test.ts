@@ -69,6 +69,55 @@ void t.test('any record survives from CSV to a row and back to CSV', async t => 
   await fc.assert(survives, EACH)
 })
 
+// What stands between two rows: blank lines, and comments of anything at all.
+const comment = fc.string({
+  unit: fc.oneof(
+    fc.constantFrom('#', '"', ',', ' ', 'é'),
+    fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }).filter(text => !/[\r\n]/.test(text)),
+  ),
+})
+const between = fc.array(
+  fc.oneof(
+    fc.constant(''),
+    comment.map(text => `#${text}`),
+  ),
+)
+
+void t.test('comments between rows change nothing but their lines, however they come', async t => {
+  const cases = sheet.chain(({ columns, rows }) =>
+    fc.record({
+      columns: fc.constant(columns),
+      rows: fc.constant(rows),
+      gaps: fc.array(between, { minLength: rows.length + 2, maxLength: rows.length + 2 }),
+      end: fc.constantFrom('\n', '\r\n', '\r'),
+      size: fc.integer({ min: 1, max: 40 }),
+    }),
+  )
+  const same = fc.asyncProperty(cases, async ({ columns, rows, gaps, end, size }) => {
+    let text = ''
+    const lines: number[] = []
+    for (const [at, gap] of gaps.entries()) {
+      text += gap.map(line => line + end).join('')
+      lines.push(text.split(/\r\n|\r|\n/).length)
+      const row = [columns, ...rows][at]
+      if (row) text += stringify([row], { quoted: true, record_delimiter: end })
+    }
+    const bytes = Buffer.from(text)
+    const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) =>
+      bytes.subarray(at * size, (at + 1) * size),
+    )
+    const plain = await recordsOf(parseCsv(), stringify([columns, ...rows], { quoted: true }))
+    const found: SourceRecord[] = []
+    for await (const record of each(from(chunks, parseCsv({ comment: '#' })))) found.push(record)
+    t.strictSame(found.map(asCells), plain.map(asCells))
+    t.strictSame(
+      found.map(({ line }) => line),
+      lines.slice(1, -1),
+    )
+  })
+  await fc.assert(same, EACH)
+})
+
 function asCells({ fields, problem }: SourceRecord): unknown {
   return problem ?? sorted(Object.entries(fields))
 }

@@ -1,0 +1,54 @@
+import { BatchStreamError } from '../errors.ts'
+import { COMMENT_WANTED, isCommentStart } from '../parse/csv-comments.ts'
+import type { Flags } from './flags.ts'
+import { wrongFlag } from './values.ts'
+
+/** How CSV and TSV are read. */
+export interface TableSettings {
+  readonly delimiter?: string | undefined
+  readonly columns?: readonly string[] | undefined
+  readonly header: boolean
+  readonly comment?: string | undefined
+}
+
+/** What the flags say of tables, checked. */
+export function tableIn(flags: Flags): TableSettings {
+  const columns = flags.text('columns')
+  const delimiter = delimiterIn(flags)
+  return {
+    delimiter,
+    columns: columns === undefined ? undefined : columnsIn(columns),
+    header: !flags.has('no-header'),
+    comment: commentIn(flags, delimiter),
+  }
+}
+
+function delimiterIn(flags: Flags): string | undefined {
+  const text = flags.text('delimiter')
+  if (text === undefined) return undefined
+  const delimiter = text.replaceAll('\\t', '\t')
+  if (/^[^"\r\n]{1,8}$/.test(delimiter)) return delimiter
+  const wanted = '1 to 8 characters that are no quotes or line breaks (\\t is a tab)'
+  throw wrongFlag('--delimiter', wanted, text)
+}
+
+function columnsIn(text: string): string[] {
+  const columns = text.split(',').map(name => name.trim())
+  if (columns.every(name => name !== '') && new Set(columns).size === columns.length) return columns
+  throw wrongFlag('--columns', 'different names with commas between them', text)
+}
+
+/** Lines that were meant to be passed over would be records of any other format, and cost. */
+function commentIn(flags: Flags, delimiter: string | undefined): string | undefined {
+  const comment = flags.text('comment')
+  if (comment === undefined) return undefined
+  if (!isCommentStart(comment, delimiter ?? ','))
+    throw wrongFlag('--comment', COMMENT_WANTED, comment)
+  const from = flags.text('from') ?? 'auto'
+  const isJson = from === 'auto' && delimiter === undefined && flags.text('json-path') !== undefined
+  if (['auto', 'csv', 'tsv'].includes(from) && !isJson) return comment
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    `--comment is for CSV and TSV; it does not go with ${isJson ? '--json-path' : `--from ${from}`}`,
+  )
+}

@@ -1,0 +1,72 @@
+import { writeFileSync } from 'node:fs'
+import t from 'tap'
+import { placeFor } from './world.ts'
+
+const ASK = ['-p', 'Say {{text}}']
+const COMMENT = ['--comment', '#']
+
+t.test('a job whose input broke off behind comments is gone on with as it began', async t => {
+  // More rows than are looked at before a job is made.
+  const rows = Array.from({ length: 50 }, (_, at) => `# ${at}, "\n${at},"text\n# ${at}"\n`)
+  const whole = '# of "today\nid,text\n# c\n50,last\n'
+  const place = await placeFor(
+    t,
+    {},
+    {
+      'a.csv': `# of "yesterday\n\nid,text\n${rows.join('')}`,
+      'b.csv': whole.replace('id,text', 'id,id'),
+    },
+  )
+  const files = ['-i', place.path('a.csv'), '-i', place.path('b.csv')]
+  const broken = await place.run([...ASK, ...files, ...COMMENT, '--job', 'j'])
+  t.equal(broken.code, 6)
+  t.match(broken.err, /line 2: the CSV header names "id"/)
+  const unfinished = JSON.parse((await place.run(['status', 'j', '--json'])).out)
+  t.match(unfinished, { state: 'unfinished' })
+  writeFileSync(place.path('b.csv'), whole)
+  const rest = await place.run(['resume', 'j', '--order', 'input'])
+  t.equal(rest.code, 0)
+  t.same(
+    rest.rows.map(row => [row['id'], row['text'], row._batch?.line]),
+    [...rows.map((_, at) => [String(at), `text\n# ${at}`, 5 + 3 * at]), ['50', 'last', 4]],
+  )
+  t.match(await place.emulator.ledger.totals(), { accepted: 51, acceptedTwice: 0 })
+})
+
+t.test('retry asks again for the row of a file with comments, and knows its line', async t => {
+  const place = await placeFor(t, {}, { 'a.csv': '#\nid,text\n# a\n1,one\n# b\n2,two\n' })
+  place.emulator.addFault({ on: 'create', errored: [{ index: 1, times: 1 }] })
+  const words = [...ASK, '-i', place.path('a.csv'), ...COMMENT, '--job', 'j', '--retries', '0']
+  t.equal((await place.run(words)).code, 3)
+  const retried = await place.run(['retry', 'j'])
+  t.match(retried.rows, [{ id: '2', text: 'two', _batch: { status: 'succeeded', line: 6 } }])
+  t.equal(retried.rows.length, 1)
+})
+
+t.test('an estimate, a dry run and a config file pass over comments, too', async t => {
+  const place = await placeFor(
+    t,
+    {},
+    { 'a.tsv': '# a, b\n\nid\ttext\n# 1\n1\tone\n', 'c.json': '{"comment":"#"}' },
+  )
+  const words = [...ASK, '-i', place.path('a.tsv'), '--config', place.path('c.json')]
+  const estimate = await place.run(['estimate', ...words, '--json'])
+  t.match(JSON.parse(estimate.out), { records: 1, rejected: 0 })
+  const dry = await place.run([...words, '-n', '--show', '5'])
+  t.match(dry.rows, [{ params: { messages: [{ content: 'Say one' }] } }])
+  t.equal(dry.rows.length, 1)
+})
+
+t.test('comments do not go with what is no table', async t => {
+  const place = await placeFor(t, {}, { 'a.dat': '# x\ntext;y\n1;2\n' })
+  const words = ['-n', ...ASK, '-i', place.path('a.dat'), ...COMMENT]
+  for (const from of ['jsonl', 'json', 'text', 'files', 'requests']) {
+    const told = await place.run([...words, '--from', from])
+    t.equal(told.code, 2)
+    t.match(told.err, `--comment is for CSV and TSV; it does not go with --from ${from}`)
+  }
+  t.match(await place.run([...words, '--json-path', 'a']), { code: 2, err: /with --json-path$/m })
+  const semicolons = ['--delimiter', ';', '--json-path', 'a']
+  t.equal((await place.run([...words, ...semicolons])).code, 0, 'a delimiter says that it is CSV')
+  t.equal((await place.run([...words, ...semicolons, '--comment', ';'])).code, 2)
+})
