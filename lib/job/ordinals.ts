@@ -56,23 +56,32 @@ export class OrdinalReader {
   }
 
   async at(position: number): Promise<number> {
-    return (
-      this.#window.peek(position * WIDTH, WIDTH) ??
-      (await this.#window.read(position * WIDTH, WIDTH))
-    ).readUIntLE(0, WIDTH)
+    return this.#peek(position) ?? (await this.#read(position))
   }
 
   /** All of them, as numbers: 8 bytes for each request of one batch. */
   async all(): Promise<Float64Array> {
     const ordinals = new Float64Array(this.count)
     for (let position = 0; position < this.count; position++)
-      ordinals[position] = await this.at(position)
+      // A promise for each of them would cost more than all else here.
+      ordinals[position] = this.#peek(position) ?? (await this.#read(position))
     return ordinals
+  }
+
+  #peek(position: number): number | undefined {
+    return this.#window.peek(position * WIDTH, WIDTH)?.readUIntLE(0, WIDTH)
+  }
+
+  async #read(position: number): Promise<number> {
+    return (await this.#window.read(position * WIDTH, WIDTH)).readUIntLE(0, WIDTH)
   }
 }
 
 /** The position of a number in ascending numbers; -1 where it is not among them. */
 export function positionOf(ordinal: number, ascending: Float64Array): number {
+  // Most batches lack none of their records, and then a number's place follows from the first.
+  const near = ordinal - (ascending[0] ?? 0)
+  if (ascending[near] === ordinal) return near
   let low = 0
   let high = ascending.length - 1
   while (low <= high) {

@@ -9,13 +9,16 @@ const STEP = 64 * 1024
 /** Reads ranges of a file, mostly forward: one large read serves many small ranges. */
 export class Window {
   readonly #file: DiskFile
+  readonly #step: number
   #start = 0
   #bytes: Buffer = Buffer.alloc(0)
   /** Behind the last range that was asked for. */
   #next = 0
 
-  constructor(file: DiskFile) {
+  /** Ranges that lie in no order are to give a small `step`: else two that are neighbours by chance cost a large read. */
+  constructor(file: DiskFile, step: number = STEP) {
     this.#file = file
+    this.#step = step
   }
 
   /**
@@ -52,6 +55,6 @@ export class Window {
   }
 
   #isForward(start: number): boolean {
-    return start >= this.#next && start <= this.#next + STEP
+    return start >= this.#next && start <= this.#next + this.#step
   }
 }

@@ -1,4 +1,4 @@
-import { formatId, ordinalOf } from '../aggregate/custom-id.ts'
+import { idPrefix, ordinalOf } from '../aggregate/custom-id.ts'
 import type { Job } from '../job/job.ts'
 import { chosenIdsOf } from '../job/batch-files.ts'
 import type { Ids } from './ids.ts'
@@ -6,21 +6,14 @@ import { OrdinalReader, positionOf } from '../job/ordinals.ts'
 
 /** Which custom_ids are a batch's own, and which request of it each names. Held for one batch at a time. */
 export class BatchIds implements Ids {
-  readonly #run: string
-  readonly #attempt: number
+  readonly #prefix: string
   readonly #members: Float64Array
   /** Ids that a user chose; all others carry their record's ordinal. */
   readonly #chosen: ReadonlyMap<string, number>
   #byPosition: ReadonlyMap<number, string> | undefined
 
-  private constructor(
-    run: string,
-    attempt: number,
-    members: Float64Array,
-    chosen: ReadonlyMap<string, number>,
-  ) {
-    this.#run = run
-    this.#attempt = attempt
+  private constructor(prefix: string, members: Float64Array, chosen: ReadonlyMap<string, number>) {
+    this.#prefix = prefix
     this.#members = members
     this.#chosen = chosen
   }
@@ -29,11 +22,7 @@ export class BatchIds implements Ids {
     const path = job.path(number, 'members')
     const members = await OrdinalReader.use(job.disk, path, reader => reader.all())
     const chosen = new Map(await chosenIdsOf(job, number))
-    return new BatchIds(job.run, job.batch(number).attempt, members, chosen)
-  }
-
-  get count(): number {
-    return this.#members.length
+    return new BatchIds(idPrefix(job.run, job.batch(number).attempt), members, chosen)
   }
 
   /** The record's ordinal of the request at a position in the body. */
@@ -43,9 +32,9 @@ export class BatchIds implements Ids {
 
   /** The position in the body of the request with this id; -1 where it is not ours. */
   position(customId: string): number {
-    const chosen = this.#chosen.get(customId)
+    const chosen = this.#chosen.size > 0 ? this.#chosen.get(customId) : undefined
     if (chosen !== undefined) return chosen
-    const ordinal = ordinalOf(customId, this.#run, this.#attempt)
+    const ordinal = ordinalOf(customId, this.#prefix)
     return ordinal === undefined ? -1 : positionOf(ordinal, this.#members)
   }
 
@@ -57,8 +46,6 @@ export class BatchIds implements Ids {
 
   /** The id of the request at a position. */
   idAt(position: number): string {
-    return (
-      this.chosenAt(position) ?? formatId(this.#run, this.#attempt, this.#members[position] ?? -1)
-    )
+    return this.chosenAt(position) ?? this.#prefix + (this.#members[position] ?? -1).toString(36)
   }
 }

@@ -3,6 +3,9 @@ import type { Job } from '../job/job.ts'
 import { Window } from '../job/window.ts'
 import { LINE_ENTRY } from './verify.ts'
 
+/** A line that comes next in the file as well begins behind its predecessor's line end. */
+const LINE_END_BYTES = 2
+
 /** The result lines of a batch, by the position of their request. */
 export class Lines {
   readonly #files: readonly DiskFile[]
@@ -12,7 +15,7 @@ export class Lines {
   private constructor(index: DiskFile, results: DiskFile) {
     this.#files = [index, results]
     this.#index = new Window(index)
-    this.#results = new Window(results)
+    this.#results = new Window(results, LINE_END_BYTES)
   }
 
   static async open(job: Pick<Job, 'disk' | 'path'>, number: number): Promise<Lines> {

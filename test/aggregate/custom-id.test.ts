@@ -1,12 +1,12 @@
 import t from 'tap'
-import { formatId, ordinalOf } from '../../lib/aggregate/custom-id.ts'
+import { formatId, idPrefix, ordinalOf } from '../../lib/aggregate/custom-id.ts'
 import { CUSTOM_ID } from '../../lib/limits.ts'
 
 void t.test('an id carries the ordinal and gives it back', async t => {
   for (const ordinal of [0, 1, 35, 36, 1_000_000, 2 ** 47]) {
     const id = formatId('abcdefghij', 3, ordinal)
     t.match(id, CUSTOM_ID)
-    t.equal(ordinalOf(id, 'abcdefghij', 3), ordinal)
+    t.equal(ordinalOf(id, idPrefix('abcdefghij', 3)), ordinal)
   }
 })
 
@@ -22,5 +22,5 @@ void t.test('an id of another run, another attempt or another form is none of ou
     '',
     'run-1-ZZ',
   ])
-    t.equal(ordinalOf(id, 'run', 1), undefined, id)
+    t.equal(ordinalOf(id, idPrefix('run', 1)), undefined, id)
 })

@@ -68,3 +68,30 @@ void t.test(
     await disk.close()
   },
 )
+
+void t.test(
+  'ranges that lie in no order are read alone, also where two of them are neighbours by chance',
+  async t => {
+    const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7) % 253))
+    const path = `${t.testdir()}/file`
+    await writeFile(path, bytes)
+    const disk = await nodeDisk.open(path, 'read')
+    let large = 0
+    const file = Object.assign(Object.create(disk), {
+      read: (into: Uint8Array, position: number) => {
+        large += 1
+        return disk.read(into, position)
+      },
+      readNow: (into: Uint8Array, position: number) => disk.readNow?.(into, position),
+    })
+    const window = new Window(file, 2)
+    await window.read(0, 100)
+    for (const block of [270_000, 290_000, 280_000])
+      for (const at of [5, 1, 3, 0, 4, 2]) {
+        const start = block + at * 1000
+        t.same(window.peek(start, 999), bytes.subarray(start, start + 999), `${start}`)
+      }
+    t.equal(large, 1)
+    await disk.close()
+  },
+)
