@@ -68,17 +68,69 @@ const PLAIN = new Uint8Array(256).fill(1, 0x20)
 PLAIN[QUOTE] = 0
 PLAIN[BACKSLASH] = 0
 
+/** So much of a string is looked at byte by byte: most are keys and ids, and four at a time has a price to begin with. */
+const SHORT = 128
+
 /** The index behind the string whose quote is at `open`; -1 where it does not end or holds what a string may not. */
 export function endOfValidString(json: Buffer, open: number): number {
+  const near = open + SHORT
+  let words: Words | undefined
   let at = open + 1
   for (;;) {
     // Behind the end there is undefined, which is in no table.
-    while (PLAIN[json[at] as number] === 1) at++
+    while (at < near && PLAIN[json[at] as number] === 1) at++
+    if (at >= near) at = (words ??= new Words(json)).endOfPlain(at)
     if (json[at] === QUOTE) return at + 1
     if (json[at] !== BACKSLASH) return INVALID
     at = endOfEscape(json, at + 1)
     if (at === INVALID) return INVALID
   }
+}
+
+/** Bytes, four at a time: that halves the time for an answer of megabytes. */
+class Words {
+  readonly #json: Buffer
+  readonly #words: Int32Array
+  /** The index of the first byte that lies on a word's border. */
+  readonly #first: number
+
+  constructor(json: Buffer) {
+    const { buffer, byteOffset, length } = json
+    this.#json = json
+    this.#first = -byteOffset & 3
+    this.#words = new Int32Array(
+      buffer,
+      byteOffset + this.#first,
+      Math.max(0, length - this.#first) >> 2,
+    )
+  }
+
+  /** The first index from `at` on whose byte does not stand for itself in a string. */
+  endOfPlain(from: number): number {
+    const json = this.#json
+    const words = this.#words
+    let at = from
+    while (((at - this.#first) & 3) !== 0 && PLAIN[json[at] as number] === 1) at++
+    if (((at - this.#first) & 3) === 0) {
+      let index = (at - this.#first) >> 2
+      while (index < words.length && isPlain(words[index] as number)) index++
+      at = (index << 2) + this.#first
+    }
+    while (PLAIN[json[at] as number] === 1) at++
+    return at
+  }
+}
+
+/**
+ * True when none of four bytes is below a space, a quote or a backslash. `(x - n) & ~x & 0x80…` has a bit for each byte of x
+ * below n (for n up to 0x80; a byte above such a one may be taken for one too, which then is looked at singly).
+ */
+function isPlain(word: number): boolean {
+  const quote = word ^ 0x22222222
+  const backslash = word ^ 0x5c5c5c5c
+  const below = (word - 0x20202020) & ~word
+  const same = ((quote - 0x01010101) & ~quote) | ((backslash - 0x01010101) & ~backslash)
+  return ((below | same) & 0x80808080) === 0
 }
 
 /** What may stand behind a backslash. */

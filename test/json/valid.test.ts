@@ -66,3 +66,39 @@ void t.test('with any byte at any place it judges as JSON.parse does', async t =
   }
   t.ok(judged > 5000)
 })
+
+void t.test(
+  'a long string is judged as JSON.parse does, wherever it lies and whatever stands where in it',
+  async t => {
+    let judged = 0
+    for (let shift = 0; shift < 4; shift++) {
+      const memory = Buffer.alloc(400, ' ')
+      for (const byte of [
+        0x00, 0x1f, 0x20, 0x21, 0x22, 0x23, 0x5b, 0x5c, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff,
+      ])
+        for (let at = 150; at < 170; at++)
+          for (const end of [200, 201, 202, 203]) {
+            memory.fill(' ').fill('x', shift + 1, shift + end)
+            memory[shift] = memory[shift + end] = 0x22
+            memory[shift + at] = byte
+            const bytes = memory.subarray(shift, shift + end + 1)
+            const { parse, ours } = judge(bytes)
+            judged += 1
+            if (parse !== ours) t.fail(`${byte} at ${at} of ${end}, shifted by ${shift}`)
+            const cut = judge(bytes.subarray(0, -1))
+            if (cut.ours !== cut.parse)
+              t.fail(`cut: ${byte} at ${at} of ${end}, shifted by ${shift}`)
+          }
+    }
+    t.equal(judged, 4 * 14 * 20 * 4)
+  },
+)
+
+void t.test('escapes in a long string are each looked at', async t => {
+  const long = 'x'.repeat(200)
+  for (const tail of ['\\n', '\\u00e9', '\\"', '\\\\', '\\x', '\\u00g0', '\\'])
+    for (const more of ['', 'y', long]) {
+      const bytes = Buffer.from(`"${long}${tail}${more}"`)
+      t.same(judge(bytes).ours, judge(bytes).parse, bytes.toString())
+    }
+})
