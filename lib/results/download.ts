@@ -98,7 +98,7 @@ async function fetchOnce(
   const watching = watch().catch(() => {})
   try {
     const body = await api.download(url, AbortSignal.any([signal, quiet.signal]))
-    const splitter = new Splitter()
+    const splitter = new Splitter({ reuse: true })
     for await (const part of body) {
       last = job.clock.elapsed()
       const chunk = Buffer.from(part.buffer, part.byteOffset, part.byteLength)

@@ -12,34 +12,53 @@ const RETURN = 0x0d
  * decoder joins and scans again with each piece, which is quadratic.)
  */
 export class Splitter {
+  readonly #reuses: boolean
+  #joined = Buffer.alloc(0)
   #start = 0
   #pieces: Buffer[] = []
-  #held = 0;
+  #held = 0
 
-  /** The lines that end in this chunk. They share its memory. */
-  *push(chunk: Buffer): Generator<Line> {
+  /** With `reuse` a line is good until the next chunk: lines of megabytes then cost no memory each. */
+  constructor({ reuse = false }: { readonly reuse?: boolean } = {}) {
+    this.#reuses = reuse
+  }
+
+  /** The lines that end in this chunk. They share its memory, or that of the chunks that they came in. */
+  push(chunk: Buffer): Line[] {
+    const lines: Line[] = []
     let from = 0
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, from)) {
-      yield this.#line(chunk.subarray(from, end), 1)
+      lines.push(this.#line(chunk.subarray(from, end), 1))
       from = end + 1
     }
     if (from < chunk.length) {
       this.#pieces.push(chunk.subarray(from))
       this.#held += chunk.length - from
     }
+    return lines
   }
 
   /** The last line, where no newline ends it. */
-  *end(): Generator<Line> {
-    if (this.#held > 0) yield this.#line(Buffer.alloc(0), 0)
+  end(): Line[] {
+    return this.#held > 0 ? [this.#line(Buffer.alloc(0), 0)] : []
   }
 
   #line(piece: Buffer, newline: number): Line {
-    const whole = this.#held === 0 ? piece : Buffer.concat([...this.#pieces, piece])
+    const whole = this.#held === 0 ? piece : this.#join(piece)
     const start = this.#start
     this.#start += whole.length + newline
     this.#pieces = []
     this.#held = 0
-    return { start, bytes: whole.at(-1) === RETURN ? whole.subarray(0, -1) : whole }
+    return { start, bytes: whole[whole.length - 1] === RETURN ? whole.subarray(0, -1) : whole }
+  }
+
+  #join(piece: Buffer): Buffer {
+    this.#pieces.push(piece)
+    if (!this.#reuses) return Buffer.concat(this.#pieces)
+    const size = this.#held + piece.length
+    if (this.#joined.length < size) this.#joined = Buffer.allocUnsafeSlow(size)
+    let at = 0
+    for (const part of this.#pieces) at += part.copy(this.#joined, at)
+    return this.#joined.subarray(0, size)
   }
 }

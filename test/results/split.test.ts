@@ -1,9 +1,11 @@
 import t from 'tap'
 import { Splitter, type Line } from '../../lib/results/split.ts'
 
-function split(chunks: readonly Buffer[]): Line[] {
-  const splitter = new Splitter()
-  return [...chunks.flatMap(chunk => [...splitter.push(chunk)]), ...splitter.end()]
+function split(chunks: readonly Buffer[], reuse?: boolean): Line[] {
+  const splitter = new Splitter(reuse ? { reuse } : {})
+  const given = (lines: readonly Line[]): Line[] =>
+    reuse ? lines.map(({ start, bytes }) => ({ start, bytes: Buffer.from(bytes) })) : [...lines]
+  return [...chunks.flatMap(chunk => given(splitter.push(chunk))), ...given(splitter.end())]
 }
 
 const TEXT = '{"a":1}\n\n{"b":"é 😀"}\r\n{"c":3}\r\n\r\nlast'
@@ -21,10 +23,15 @@ const shown = (lines: readonly Line[]): unknown =>
 
 void t.test('lines and where they begin are the same however the bytes come', async t => {
   const bytes = Buffer.from(TEXT)
-  t.same(shown(split([bytes])), EXPECTED)
-  t.same(shown(split([...bytes].map(byte => Buffer.from([byte])))), EXPECTED, 'one byte at a time')
-  for (let cut = 1; cut < bytes.length; cut++)
-    t.same(shown(split([bytes.subarray(0, cut), bytes.subarray(cut)])), EXPECTED, `cut at ${cut}`)
+  for (const reuse of [false, true]) {
+    t.same(shown(split([bytes], reuse)), EXPECTED)
+    const single = [...bytes].map(byte => Buffer.from([byte]))
+    t.same(shown(split(single, reuse)), EXPECTED, 'one byte at a time')
+    for (let cut = 1; cut < bytes.length; cut++) {
+      const two = [bytes.subarray(0, cut), bytes.subarray(cut)]
+      t.same(shown(split(two, reuse)), EXPECTED, `cut at ${cut}`)
+    }
+  }
 })
 
 void t.test('an empty download has no line, and a last newline begins none', async t => {
@@ -43,3 +50,16 @@ void t.test('a line of 2 MB in small pieces takes time in proportion to its leng
   // Quadratic would be 16 times.
   t.ok(time(8_388_608) < Math.max(20_000, time(2_097_152)) * 12)
 })
+
+void t.test(
+  'with reuse, lines in pieces share one memory, which is as long as the longest',
+  async t => {
+    const splitter = new Splitter({ reuse: true })
+    const [first] = [...splitter.push(Buffer.from('abc')), ...splitter.push(Buffer.from('def\n'))]
+    t.equal(String(first?.bytes), 'abcdef')
+    splitter.push(Buffer.from('xy'))
+    const [second] = splitter.push(Buffer.from('z\n'))
+    t.equal(second?.bytes.buffer, first?.bytes.buffer)
+    t.equal(String(second?.bytes), 'xyz')
+  },
+)
