@@ -82,7 +82,9 @@ function billedByClass(usage: Usage, price: Price, share: bigint): Billed {
   // Inference kept in the US costs 1.1 times as much, in every class. Source: pricing page.
   const geo = usage['inference_geo'] === 'us' ? 11n : 10n
   // Every rate is a whole multiple of what it is divided by here, so the classes add up to the last digit.
-  const cost = (count: number, rate: bigint): bigint => (BigInt(count) * rate * geo) / (10n * share)
+  const cost = (count: number, rate: bigint): bigint =>
+    // Most classes of most answers are empty, and this runs for each of millions.
+    count === 0 ? 0n : (BigInt(count) * rate * geo) / (10n * share)
   const searches = countIn(objectIn(usage['server_tool_use'])['web_search_requests'])
   return {
     input: cost(input, rates.input),

@@ -5,7 +5,7 @@ import { wrongOption } from '../errors.ts'
 import type { Result } from '../results/result.ts'
 import type { Stage } from '../stage.ts'
 import type { RowFields } from '../template/answered.ts'
-import { mergedRow } from './merge.ts'
+import { mergedRows } from './merge.ts'
 import { addResponse } from './response.ts'
 import { RowBytes } from './row-bytes.ts'
 import { fieldNames } from './row-fields.ts'
@@ -45,13 +45,13 @@ export function jsonlRow(
 ): (result: Result) => Buffer {
   const { emit = 'merged' } = options
   const names = { ...fieldNames(options), costOf, blocks: options.blocks }
-  if (emit === 'merged') return result => mergedRow(result, names)
-  if (emit === 'response') return responseRow
+  const row = new RowBytes()
+  if (emit === 'merged') return mergedRows(names, row)
+  if (emit === 'response') return result => responseRow(result, row)
   throw wrongOption('emit', "'merged' or 'response'", emit)
 }
 
-function responseRow(result: Result): Buffer {
-  const row = new RowBytes()
-  addResponse(row, result)
-  return row.text('\n').join()
+function responseRow(result: Result, row: RowBytes): Buffer {
+  addResponse(row.begin(), result)
+  return row.text('\n').take()
 }

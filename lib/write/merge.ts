@@ -4,52 +4,77 @@ import { withoutMembers } from '../json/without.ts'
 import type { Result } from '../results/result.ts'
 import { addMeta } from './meta.ts'
 import { addResponse } from './response.ts'
-import { RowBytes } from './row-bytes.ts'
+import type { RowBytes } from './row-bytes.ts'
 import type { FieldNames } from './row-fields.ts'
 
 /**
- * One merged row with its newline: the record byte for byte, and before its last brace the response and what became of
- * it. Fields of these names from an earlier run are replaced; a rejected record that has a response of its own keeps it.
- * Where there is no record (some other tool made the batch) the row is those two fields alone.
+ * Makes merged rows, each with its newline: the record byte for byte, and before its last brace the response and what
+ * became of it. Fields of these names from an earlier run are replaced; a rejected record that has a response of its own
+ * keeps it. Where there is no record (some other tool made the batch) the row is those two fields alone.
  */
-export function mergedRow(result: Result, names: FieldNames): Buffer {
-  const { record } = result
-  const keepsOwn =
-    record !== undefined && result.status === 'rejected' && hasValue(record.raw, names.response)
-  const replaced = [keepsOwn ? undefined : names.response, names.meta]
-  const object = record ? without(record.raw, replaced) : EMPTY
-  const row = new RowBytes().bytes(object, 0, object.length - 1)
-  let comma = object[skipBlanks(object, 1)] === CLOSE_BRACE ? '' : ','
-  if (!keepsOwn) {
-    row.text(`${comma}${JSON.stringify(names.response)}:`)
-    addResponse(row, result)
-    comma = ','
+export function mergedRows(names: FieldNames, row: RowBytes): (result: Result) => Buffer {
+  const response = field(names.response)
+  const meta = names.meta === undefined ? undefined : field(names.meta)
+  return result => {
+    const { record } = result
+    const present = record ? presentIn(record.raw, response, meta) : NONE
+    const keepsOwn =
+      record !== undefined &&
+      present.includes(names.response) &&
+      result.status === 'rejected' &&
+      hasValue(record.raw, names.response)
+    const replaced = keepsOwn ? present.filter(key => key !== names.response) : present
+    const raw = record?.raw ?? EMPTY
+    const object = replaced.length === 0 ? raw : withoutMembers(raw, replaced)
+    row.begin().bytes(object, 0, object.length - 1)
+    let comma = object[skipBlanks(object, 1)] === CLOSE_BRACE ? '' : ','
+    if (!keepsOwn) {
+      row.text(comma + response.label)
+      addResponse(row, result)
+      comma = ','
+    }
+    if (meta) {
+      row.text(comma + meta.label)
+      addMeta(row, result, names)
+    }
+    return row.text('}\n').take()
   }
-  if (names.meta !== undefined) {
-    row.text(`${comma}${JSON.stringify(names.meta)}:`)
-    addMeta(row, result, names)
-  }
-  return row.text('}\n').join()
 }
 
 const EMPTY = Buffer.from('{}')
+const NONE: readonly string[] = []
 const CLOSE_BRACE = 0x7d
 const LETTER_N = 0x6e
 const BACKSLASH = 0x5c
 
-function without(raw: Buffer, keys: readonly (string | undefined)[]): Buffer {
-  const present = keys.filter(key => key !== undefined && mayHave(raw, key))
-  // The filter above leaves strings only.
-  return present.length === 0 ? raw : withoutMembers(raw, present as string[])
+/** A field that rows add. */
+interface Field {
+  readonly key: string
+  /** What stands before its value. */
+  readonly label: string
+  /** The key as JSON, to be searched for. */
+  readonly bytes: Buffer
+}
+
+function field(key: string): Field {
+  const json = JSON.stringify(key)
+  return { key, label: `${json}:`, bytes: Buffer.from(json) }
+}
+
+/**
+ * Those of the keys that a record may have. A native search spares most records the walk over their members. A key's letters
+ * can also be spelled as escapes.
+ */
+function presentIn(raw: Buffer, response: Field, meta: Field | undefined): readonly string[] {
+  const hasEscapes = raw.includes(BACKSLASH)
+  const hasResponse = hasEscapes || raw.includes(response.bytes)
+  const hasMeta = meta !== undefined && (hasEscapes || raw.includes(meta.bytes))
+  if (!hasResponse) return hasMeta ? [meta.key] : NONE
+  return hasMeta ? [response.key, meta.key] : [response.key]
 }
 
 function hasValue(raw: Buffer, key: string): boolean {
-  const own = mayHave(raw, key) ? memberOf(raw, key) : undefined
+  const own = memberOf(raw, key)
   // Of all JSON values only null begins with an n.
   return own !== undefined && raw[own.valueStart] !== LETTER_N
-}
-
-/** A native search spares most records the walk over their members. A key's letters can also be spelled as escapes. */
-function mayHave(raw: Buffer, key: string): boolean {
-  return raw.includes(JSON.stringify(key)) || raw.includes(BACKSLASH)
 }

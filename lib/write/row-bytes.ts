@@ -1,35 +1,57 @@
-interface Stretch {
-  readonly from: Buffer
-  readonly start: number
-  readonly end: number
-}
+/** Rows are cut from pieces of memory of this size, so that a row costs no allocation; a longer row has one of its own. */
+const SLAB = 64 * 1024
 
-/** Gathers the pieces of a row, texts and stretches of other bytes, and joins them with one allocation and one copy. */
+/** A character takes at most so many bytes of UTF-8. */
+const WIDEST = 3
+
+/** So many bytes are copied here before a native copy is worth its call. */
+const FEW = 16
+
+/** Puts rows together, texts and stretches of other bytes, each row a piece of memory that nothing else is written to. */
 export class RowBytes {
-  readonly #pieces: (string | Stretch)[] = []
-  #size = 0
+  #slab: Buffer = Buffer.alloc(0)
+  #start = 0
+  #end = 0
+
+  /** Begins a row; what is left of one that came to no end is forgotten. */
+  begin(): this {
+    this.#end = this.#start
+    return this
+  }
 
   text(piece: string): this {
-    this.#pieces.push(piece)
-    this.#size += Buffer.byteLength(piece)
+    this.#makeRoom(piece.length * WIDEST)
+    this.#end += this.#slab.write(piece, this.#end)
     return this
   }
 
-  bytes(from: Buffer, start: number, end: number): this {
-    this.#pieces.push({ from, start, end })
-    this.#size += end - start
+  bytes(from: Uint8Array, start: number = 0, end: number = from.length): this {
+    const length = end - start
+    this.#makeRoom(length)
+    const slab = this.#slab
+    const at = this.#end
+    if (length > FEW) slab.set(from.subarray(start, end), at)
+    else
+      for (let index = 0; index < length; index++) slab[at + index] = from[start + index] as number
+    this.#end = at + length
     return this
   }
 
-  join(): Buffer {
-    const row = Buffer.allocUnsafe(this.#size)
-    let at = 0
-    for (const piece of this.#pieces) {
-      at +=
-        typeof piece === 'string'
-          ? row.write(piece, at)
-          : piece.from.copy(row, at, piece.start, piece.end)
-    }
+  /** The row; what comes next belongs to the next one. */
+  take(): Buffer {
+    const row = this.#slab.subarray(this.#start, this.#end)
+    this.#start = this.#end
     return row
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#end + bytes <= this.#slab.length) return
+    const begun = this.#slab.subarray(this.#start, this.#end)
+    const needed = begun.length + bytes
+    // What stands behind an answer of megabytes must not move it again.
+    this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB, needed + (needed >> 3)))
+    this.#slab.set(begun)
+    this.#start = 0
+    this.#end = begun.length
   }
 }

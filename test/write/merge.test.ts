@@ -1,10 +1,13 @@
 import t from 'tap'
 import { answerCheck } from '../../lib/schema/answer-check.ts'
 import { Result } from '../../lib/results/result.ts'
-import { mergedRow } from '../../lib/write/merge.ts'
+import { mergedRows } from '../../lib/write/merge.ts'
+import { RowBytes } from '../../lib/write/row-bytes.ts'
+import type { FieldNames } from '../../lib/write/row-fields.ts'
 import { answered, batch, message, record, said, usage, without } from './made.ts'
 
 const names = { response: 'response', meta: '_batch' }
+const mergedRow = (result: Result, names: FieldNames) => mergedRows(names, new RowBytes())(result)
 const row = (result: Result) => mergedRow(result, names).toString()
 const parsed = (result: Result) => JSON.parse(row(result))
 
@@ -195,5 +198,10 @@ t.test('the fields can have other names, and the meta field can be left out', as
   t.equal(
     mergedRow(without('rejected', '{"r":1}'), { response: 'r', meta: undefined }).toString(),
     '{"r":1}\n',
+  )
+  t.match(
+    mergedRow(said('x', '{"_batch":1,"a":2}'), names).toString(),
+    /^\{"a":2,"response":"x","_batch":\{"status"/,
+    'an old meta field gives way also where it stands alone',
   )
 })
