@@ -15,14 +15,16 @@ export async function withInput(
 ): Promise<Ending> {
   const reading: Reading = { format: undefined, broken: undefined }
   const input = await openInput({ settings, cwd, io, talk, reading, signal })
-  try {
+  const checked = async (): Promise<Ending> => {
     const peeked = await peek(input, settings.batchWaitMs === undefined ? FIRST : 1)
     await checkInput(peeked.first, reading.format ?? settings.from, settings, template)
     return await work(peeked, reading)
-  } catch (error) {
-    throw readingError(error)
-  } finally {
-    // A producer that goes on, or waits, must not keep the program alive.
-    input.destroy()
   }
+  const failed = (error: unknown): never => {
+    throw readingError(error)
+  }
+  // A producer that goes on, or waits, must not keep the program alive.
+  return await checked()
+    .catch(failed)
+    .finally(() => input.destroy())
 }

@@ -28,7 +28,7 @@ export function parseFlags(
 ): Flags {
   const specs = optionsOf(command)
   const program = new Command(command).exitOverride().helpOption(false).allowExcessArguments(true)
-  program.configureOutput({ writeErr: () => {}, writeOut: () => {} })
+  program.configureOutput({ writeErr: () => {} })
   for (const spec of specs) program.addOption(optionOf(spec))
   program.argument('[args...]')
   try {

@@ -54,9 +54,10 @@ export async function openInput(options: InputOptions): Promise<Stage<never, Sou
   const { settings, cwd, signal } = options
   const names = (await Promise.all(settings.input.map(name => filesOf(name, cwd)))).flat()
   for (const name of names) if (name !== '-') await mustExist(name, cwd)
-  if (settings.from === 'files') return endedBy(signal, filesIn(names, options))
+  const { from: format } = settings
+  if (format === 'files') return endedBy(signal, filesIn(names, options))
   const [only] = names
-  const open = (name: string): Stage<never, SourceRecord> => openOne(name, options)
+  const open = (name: string): Stage<never, SourceRecord> => openOne(name, format, options)
   const isPlain = names.length === 1 && settings.limit === undefined && settings.skip === 0
   if (only !== undefined && isPlain) return endedBy(signal, open(only))
   // Several inputs, or a part of one: a generator that closes what it leaves.
@@ -103,13 +104,14 @@ async function* partOf(
 
 function openOne(
   name: string,
+  format: Exclude<Settings['from'], 'files'>,
   { settings, cwd, io, talk, reading }: InputOptions,
 ): Stage<never, SourceRecord> {
   const source = name === '-' ? undefined : name
   const bytes = name === '-' ? io.stdin : createReadStream(resolve(cwd, name))
-  const { from: format, delimiter, columns, header, comment, jsonPath, maxRecordBytes } = settings
+  const { delimiter, columns, header, comment, jsonPath, maxRecordBytes } = settings
   const parser = parse({
-    from: format === 'files' ? 'text' : format,
+    from: format,
     name: source,
     source,
     delimiter,

@@ -60,11 +60,12 @@ export async function main(words: readonly string[], io: Io): Promise<number> {
 async function start(words: readonly string[], io: Io): Promise<number> {
   const [first, ...rest] = words
   if (first === '--version' || first === '-V') return await tell(io, `${await version()}\n`)
-  if (first === '-h' || (first === 'help' && rest.length === 0)) return await tell(io, screen())
-  if (first === 'help') return await tell(io, await helpOn(rest[0] ?? ''))
+  if (first === '-h') return await tell(io, screen())
+  const [word] = rest
+  if (first === 'help') return await tell(io, word === undefined ? screen() : await helpOn(word))
   if (first === 'completion') {
     const { completionFor } = await import('./completion/completion.ts')
-    return await tell(io, completionFor(rest[0]))
+    return await tell(io, completionFor(word))
   }
   const isNamed = first !== undefined && !first.startsWith('-')
   const command = isNamed ? commandNamed(first) : 'run'
@@ -119,10 +120,9 @@ async function perform(
   }
   for (const signal of Object.keys(SIGNALS)) io.on(signal as NodeJS.Signals, onSignal)
   let watch: Watch | undefined
-  const end = (code: number, following: Next | undefined): number => {
+  const end = (code: number, following: Next | undefined): void => {
     if (following) sayNext(talk, following)
     watch?.exit(code, following?.words)
-    return code
   }
   const context: Omit<Context, 'watch'> = {
     flags,
@@ -137,18 +137,22 @@ async function perform(
     }),
     nextIs: following => (next = following),
   }
-  try {
+  const work = async (): Promise<Ending> => {
     for (const line of flags.origins()) talk.detail(line)
     watch = await openWatch(command, flags, io, talk)
-    const ending = await (await ENTRIES[command].load())({ ...context, watch })
-    return end(ending.code, ending.next)
-  } catch (error) {
-    const code = signalled ? SIGNALS[signalled] : report(error, talk, talk.verbosity > 1)
-    return end(code, isResumable(code) ? next() : undefined)
-  } finally {
-    await watch?.close()
-    for (const signal of Object.keys(SIGNALS)) io.off(signal as NodeJS.Signals, onSignal)
+    return await (
+      await ENTRIES[command].load()
+    )({ ...context, watch })
   }
+  const failed = (error: unknown): Ending => {
+    const code = signalled ? SIGNALS[signalled] : report(error, talk, talk.verbosity > 1)
+    return { code, next: isResumable(code) ? next() : undefined }
+  }
+  const ending = await work().catch(failed)
+  end(ending.code, ending.next)
+  await watch?.close()
+  for (const signal of Object.keys(SIGNALS)) io.off(signal as NodeJS.Signals, onSignal)
+  return ending.code
 }
 
 function screen(): string {

@@ -52,7 +52,7 @@ export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
   const { cap, canary, talk, job, ledger, settings } = work
   const isFailed = canary?.stopped !== undefined
   if (cap?.stopped === undefined && !isFailed) return
-  if (tally && ledger) {
+  if (tally) {
     talk.say(`job ${job.name}: ${tally}, of ${job.records.count} records`)
     talk.say(costLine(job, ledger, settings))
   }

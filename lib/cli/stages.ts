@@ -65,7 +65,7 @@ export interface Work {
   readonly job: Job
   readonly client: Anthropic
   readonly talk: Talk
-  readonly stateDir: string | undefined
+  readonly stateDir: string
   readonly template: TemplateOptions
   /** Do rows come in the order of their records? */
   readonly ordered: boolean
@@ -80,7 +80,7 @@ export interface Work {
   /** What holds it back until its first records are answered. */
   readonly canary?: Canary | undefined
   /** The books that every answer is entered into. */
-  readonly ledger?: Ledger
+  readonly ledger: Ledger
   /** Told when the API's queue takes no more for now. */
   readonly onBusy?: () => void
 }
@@ -180,9 +180,7 @@ export function submitting(
 export function asking(work: Work): Stage<SourceRecord, Result> {
   const { settings, job } = work
   const through = (attempt: number): Stage<SourceRecord, Result> =>
-    work.ledger
-      ? chain(submitting(work, attempt), fetching(work), counted(work.ledger))
-      : chain(submitting(work, attempt), fetching(work))
+    chain(submitting(work, attempt), fetching(work), counted(work.ledger))
   const first = work.wary && !work.canary ? chain(through(1), firstBatch(job)) : through(1)
   return chain(
     first,
@@ -215,7 +213,6 @@ function waits({ talk, job }: Work): (batch: Pick<SealedBatch, 'number'>, why: s
 /** Ids that other jobs of this machine own: none of them can be a batch of this one. */
 async function ownedElsewhere({ job, stateDir }: Work): Promise<ReadonlySet<string>> {
   const ids = new Set<string>()
-  if (stateDir === undefined) return ids
   for (const other of await inspectJobs(job.disk, stateDir)) {
     if (other.name === job.name) continue
     for (const { id } of other.state?.batches.values() ?? []) if (id !== null) ids.add(id)

@@ -3,10 +3,10 @@ import { ReadStream, WriteStream } from 'node:tty'
 import type { Terminal } from './io.ts'
 
 /** The terminal that the program was started in, also where stdin and stdout are pipes; undefined in a service or a cron job. */
-export function openTerminal(): Terminal | undefined {
+export function openTerminal(path: string = '/dev/tty'): Terminal | undefined {
   try {
-    const input = new ReadStream(openSync('/dev/tty', 'r'))
-    const output = new WriteStream(openSync('/dev/tty', 'w'))
+    const input = new ReadStream(openSync(path, 'r'))
+    const output = new WriteStream(openSync(path, 'w'))
     const close = (): void => {
       input.destroy()
       output.destroy()

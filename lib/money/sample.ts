@@ -71,14 +71,15 @@ export class Sample {
     }
     kind.chosen.push(chosen)
     this.#bytes += bytes
-    if (this.#bytes > this.#held) await this.#settle(chosen)
+    if (this.#bytes > this.#held) await this.#settle(chosen, params)
   }
 
   /** Counts what is not counted yet, and gives what follows for all requests. */
   async calibrate(): Promise<Calibration> {
-    const open = [...this.#kinds.values()].flatMap(({ chosen }) => chosen.filter(one => one.params))
+    const open = [...this.#kinds.values()].flatMap(({ chosen }) => chosen)
     const work = async (): Promise<void> => {
-      for (let one = open.pop(); one; one = open.pop()) await this.#settle(one)
+      for (let one = open.pop(); one; one = open.pop())
+        if (one.params) await this.#settle(one, one.params)
     }
     await Promise.all(Array.from({ length: AT_ONCE }, work))
     const rate = (model: string, isMedia: boolean): Rate | undefined => {
@@ -111,9 +112,7 @@ export class Sample {
     return true
   }
 
-  async #settle(chosen: Chosen): Promise<void> {
-    const { params } = chosen
-    if (!params) return
+  async #settle(chosen: Chosen, params: MessageParams): Promise<void> {
     chosen.tokens = await this.#count(params)
     chosen.params = undefined
     this.#bytes -= chosen.bytes

@@ -56,7 +56,9 @@ export class Retry extends Transform {
   readonly #longer: Longer | undefined
   #job: Job | undefined
   /** Records that a later try has asked already, by the journal. */
-  #asked: Bits | undefined
+  #asked = new Bits()
+  /** Whether the journal has been asked for them. */
+  #begun = false
   #again = new Bits()
   #holds = false
   #round: Readable | undefined
@@ -76,7 +78,7 @@ export class Retry extends Transform {
   }
 
   override _transform(result: Result, _encoding: BufferEncoding, done: TransformCallback): void {
-    if (this.#asked) return this.#take(result, done)
+    if (this.#begun) return this.#take(result, done)
     this.#begin(result).then(
       () => this.#take(result, done),
       cause => done(wrapError('CBS_DISK', 'the tries of this job cannot be read', cause)),
@@ -109,6 +111,7 @@ export class Retry extends Transform {
       batch.job.retain()
     }
     this.#asked = await askedAfter(batch.job, 1)
+    this.#begun = true
   }
 
   #take(result: Result, done: TransformCallback): void {
@@ -126,7 +129,7 @@ export class Retry extends Transform {
   #holdsBack(result: Result): boolean {
     const ordinal = result.record?.ordinal
     if (ordinal === undefined || result.status === 'rejected') return false
-    const isAsked = this.#asked?.has(ordinal) ?? false
+    const isAsked = this.#asked.has(ordinal)
     if (!isAsked && !this.#ask(result)) return false
     this.#longer?.take(result)
     if (isAsked) return true

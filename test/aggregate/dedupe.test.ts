@@ -3,15 +3,18 @@ import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { aggregate } from '../../lib/aggregate/aggregate.ts'
 import { awaitEnd } from '../../lib/await/await-end.ts'
-import { chain } from '../../lib/chain.ts'
+import { chain, each, from } from '../../lib/chain.ts'
 import { echo } from '../../lib/emulator/index.ts'
 import type { Job } from '../../lib/job/job.ts'
+import { keep } from '../../lib/job/keep.ts'
 import { inputOrder } from '../../lib/order/input-order.ts'
 import { fetchResults } from '../../lib/results/fetch-results.ts'
 import type { Result } from '../../lib/results/result.ts'
+import { stage } from '../../lib/stage.ts'
 import { submit } from '../../lib/submit/submit.ts'
+import { records } from '../support/jobs.ts'
 import { ask, makeWorld, said, type World } from '../support/world.ts'
-import type { BatchRequest } from '../../lib/flow.ts'
+import type { BatchRequest, SourceRecord } from '../../lib/flow.ts'
 import { aggregated, gathered } from './dedupe.ts'
 
 /** Asks texts, each once, and gives the results in the order of the records. */
@@ -85,6 +88,20 @@ void t.test('a batch is full of records, whatever it asks', async t => {
       [2, 0],
     ],
   )
+})
+
+void t.test('a batch of many requests finds every repeat, whatever grows under it', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  const repeating = stage((record: SourceRecord): BatchRequest => ({
+    ...ask(`text ${Number(record.fields['n']) % 300}`),
+    record,
+  }))
+  const stages = chain(keep({ job }), repeating, aggregate({ job, dedupe: true }))
+  const seen: unknown[] = []
+  for await (const batch of each(from(Readable.from(records(600)), stages)))
+    seen.push([batch.records, batch.requests])
+  t.same(seen, [[600, 300]])
 })
 
 void t.test('answers of many batches are found', async t => {

@@ -130,6 +130,12 @@ for (const op of ['retrieve', 'list', 'results'] as const) {
   )
 }
 
+void t.test('a download without a body says so', async t => {
+  const { api, world, id, stop } = await connect(t, { faults: [{ on: 'results', status: 204 }] })
+  const url = `${world.emulator.url}/v1/messages/batches/${id}/results`
+  await t.rejects(api.download(url, stop.signal), { message: 'the API sent no body' })
+})
+
 void t.test('an abort ends a call, and a wait between two tries, with its own reason', async t => {
   const { api, id, stop, world } = await connect(t, {
     faults: [{ on: 'retrieve', stallMs: 'forever' }],

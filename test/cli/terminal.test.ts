@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { quote } from '../../lib/cli/shell.ts'
+import { openTerminal } from '../../lib/cli/terminal.ts'
 import { PROGRAM, where } from '../faults/program.ts'
 import { csv, KEY, placeFor, until } from './world.ts'
 
@@ -33,3 +34,7 @@ t.test(
     t.equal(place.read('out.jsonl').split('\n').length - 1, 30)
   },
 )
+
+t.test('where there is no terminal, nobody can be asked', async t => {
+  t.equal(openTerminal(`${t.testdir()}/tty`), undefined)
+})

@@ -355,7 +355,7 @@ t.test(
       t.equal(isExcepted(api, noProxy), is, noProxy)
     t.same(await proxied({ ...env, NO_PROXY: 'invalid' }, api.href), {})
     t.equal((await place.run(['list', '--remote'], { env })).code, 0, 'this machine needs no proxy')
-    for (const HTTPS_PROXY of ['socks5://me:secret@x', 'me:secret@:x']) {
+    for (const HTTPS_PROXY of ['socks5://me:secret@x', 'me:secret@:x', '//me:secret@x']) {
       const wrong = await run(words, { env: { ...env, HTTPS_PROXY } })
       t.match(wrong, { code: 2, err: /HTTPS_PROXY must be an http:\/\/ or https:\/\/ URL\n$/ })
     }

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { aggregate } from '../../lib/aggregate/aggregate.ts'
 import { awaitEnd } from '../../lib/await/await-end.ts'
-import { chain } from '../../lib/chain.ts'
+import { chain, each, from } from '../../lib/chain.ts'
 import { lastUserText, type EmulatorOptions } from '../../lib/emulator/index.ts'
 import type { BatchRequest, SourceRecord } from '../../lib/flow.ts'
 import type { Job } from '../../lib/job/job.ts'
@@ -15,6 +15,7 @@ import { stage, type Stage } from '../../lib/stage.ts'
 import { submit } from '../../lib/submit/submit.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { records, watched } from '../support/jobs.ts'
+import { until } from '../support/waiting.ts'
 import { ask, makeWorld, type World } from '../support/world.ts'
 
 /** What a record is answered at each try, by its number. */
@@ -244,4 +245,31 @@ void t.test('a stage that is destroyed in a round closes', async t => {
   await job.close()
   t.same(openBelow(world.dir), [])
   t.equal(world.clock.sleepers.size, 0)
+})
+
+void t.test('without a result there is nothing to ask again, and no job is needed', async t => {
+  const none: Result[] = []
+  const through = (): never => t.fail('nobody is asked') as never
+  for await (const _ of each(from(Readable.from(none), retry({ through })))) t.fail('a row')
+})
+
+void t.test('a stage that is destroyed while it looks up later tries asks nobody', async t => {
+  const world = await makeWorld(t, { respond: answersOf({ 0: ['expired', 'expired'] }) })
+  const job = await world.open()
+  await runRetry(world, job, 2)
+  await job.close()
+  const calls = world.emulator.ledger.lastCalls().length
+  const stop = new AbortController()
+  let looks = 0
+  // The first look is that of the first result, the second begins the round.
+  const disk = watched((what, path) => {
+    if (what === 'open' && path.endsWith('3.members') && ++looks === 2) stop.abort()
+  })
+  const again = await world.open({ disk })
+  const through = (): never => t.fail('nobody is asked') as never
+  await t.rejects(runRetry(world, again, 2, { through }, stop.signal), { name: 'AbortError' })
+  await again.close()
+  await until(() => openBelow(world.dir).length === 0)
+  t.equal(looks, 2)
+  t.equal(world.emulator.ledger.lastCalls().length, calls)
 })

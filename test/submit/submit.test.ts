@@ -824,3 +824,82 @@ void t.test('a body that was cut on disk is damage when it is to be divided', as
     },
   )
 })
+
+void t.test(
+  'a candidate that has ended without an address for its results is not sent again (N36)',
+  async t => {
+    const world = await makeWorld(t, {
+      faults: ({ op }) => {
+        if (op === 'create') return { when: 'after', reset: true }
+        const page = { data: [ended], has_more: false, first_id: ended.id, last_id: ended.id }
+        return { body: JSON.stringify(page), contentType: 'application/json' }
+      },
+    })
+    const ended = {
+      id: 'msgbatch_ended',
+      processing_status: 'ended',
+      request_counts: { processing: 0, succeeded: 2, errored: 0, canceled: 0, expired: 0 },
+      created_at: new Date(world.clock.now()).toISOString(),
+      results_url: null,
+    }
+    const results = await run(world, await world.open(), asks(2))
+    t.same(
+      results.map(({ status }) => status),
+      ['unanswered', 'unanswered'],
+    )
+    t.equal((await world.emulator.ledger.totals()).accepted, 2)
+  },
+)
+
+void t.test('a create that another workspace answers is never made twice (N14)', async t => {
+  const world = await makeWorld(t, {
+    faults: [{ on: 'create', nth: 1, headers: { 'anthropic-workspace-id': 'wrkspc_other' } }],
+  })
+  const job = await world.open()
+  const own = 'wrkspc_01EmulatorDefaultWrkspc'
+  await job.note({ type: 'workspace', id: own }, false)
+  await t.rejects(run(world, job, asks(2)), {
+    code: 'CBS_ACCESS',
+    message: /lives in workspace wrkspc_01EmulatorDefaultWrkspc, and this key is of wrkspc_other/,
+  })
+  t.equal(job.batch(1).phase, 'armed')
+  await job.close()
+  t.same(said(await run(world, await world.open(), asks(2))), answers(2))
+  await oneBill(world, 2)
+})
+
+void t.test('a lost reply is found at an API that never says its time', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
+  })
+  const timeless: typeof fetch = async (url, init) => {
+    const { body, status, headers } = await world.emulator.fetch(url, init)
+    headers.delete('date')
+    return new Response(body, { status, headers })
+  }
+  const client = world.client.withOptions({ fetch: timeless })
+  t.same(said(await run(world, await world.open(), asks(2), { client })), answers(2))
+  await oneBill(world, 2)
+})
+
+void t.test('a batch that was proven foreign is not looked into again after a death', async t => {
+  const looked: number[] = []
+  const world = await makeWorld(t, {
+    batchTimeMs: 20 * MINUTE,
+    foreign: [{ requests: 3, batchTimeMs: MINUTE }],
+    faults: ({ op, batch }) => {
+      if (op === 'results' && batch !== undefined) looked.push(batch)
+      return op === 'create' ? { when: 'after', reset: true } : undefined
+    },
+  })
+  const dying = await world.open()
+  const stop = new AbortController()
+  dying.listen(({ type }) => type === 'cleared' && stop.abort())
+  await t.rejects(run(world, dying, asks(3), { signal: stop.signal }))
+  await dying.close()
+  t.equal(looked.length, 1)
+  t.same(said(await run(world, await world.open(), asks(3))), answers(3))
+  t.equal(looked.filter(number => number === looked[0]).length, 1)
+  await oneBill(world, 3)
+})

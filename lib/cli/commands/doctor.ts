@@ -34,7 +34,7 @@ export async function doctor(context: Context): Promise<Ending> {
 async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
   const job = await temporaryJob()
   job.retain()
-  try {
+  const found = async (): Promise<Finding[]> => {
     const client = await clientOf(flags, io)
     await new Api({ client, job, signal }).list(undefined, 1)
     const off = (job.serverTime.now() ?? Date.now()) - Date.now()
@@ -51,11 +51,11 @@ async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
           : `the clock differs from the API's by ${Math.round(off / 1000)} s`,
       },
     ]
-  } catch (cause) {
-    return [{ ok: false, text: messageOf(cause) }]
-  } finally {
-    await job.release()
   }
+  const failed = (cause: unknown): Finding[] => [{ ok: false, text: messageOf(cause) }]
+  return await found()
+    .catch(failed)
+    .finally(() => job.release())
 }
 
 async function diskFindings({ flags, io }: Context): Promise<Finding[]> {

@@ -8,15 +8,16 @@ import { duration, json, whole } from '../values.ts'
 
 /** Runs a local Message Batches API until it is interrupted; its URL is all that goes to stdout. */
 export async function emulate({ flags, io, talk, signal }: Context): Promise<Ending> {
-  const port = flags.text('port')
+  const text = flags.text('port')
+  const port = text === undefined ? 0 : whole('--port', text, 0, 65_535)
   const time = flags.text('batch-time')
   const faults = flags.text('faults')
   const emulator = await createEmulator({
-    port: port === undefined ? 0 : whole('--port', port, 0, 65_535),
+    port,
     batchTimeMs: time === undefined ? 1000 : duration('--batch-time', time),
     faults: faults === undefined ? [] : await readFaults(faults),
   }).catch((cause: unknown) => {
-    throw wrapError('CBS_OPTION', `the emulator cannot listen on port ${port ?? 'any'}`, cause)
+    throw wrapError('CBS_OPTION', `the emulator cannot listen on port ${port}`, cause)
   })
   await print(io.stdout, `${emulator.url}\n`)
   talk.say('a local Message Batches API, until Ctrl-C: any key is good, nothing costs anything')

@@ -81,10 +81,9 @@ function newest(job: Job): Stage<Result, Result> {
   const later = new Map<number, Awaited<ReturnType<typeof answeredAfter>>>()
   const isNewest = async (result: Result): Promise<boolean> => {
     const ordinal = result.record?.ordinal
-    if (ordinal === undefined) return true
     let answered = later.get(result.attempt)
     if (!answered) later.set(result.attempt, (answered = await answeredAfter(job, result.attempt)))
-    return !answered.has(ordinal)
+    return ordinal === undefined || !answered.has(ordinal)
   }
   return typed(
     new Transform({

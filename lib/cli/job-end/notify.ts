@@ -67,7 +67,7 @@ function isPassing(status: number): boolean {
 
 /** What fetch throws says nothing; what broke stands in its cause. */
 function reasonOf(cause: unknown): string {
-  const inner = cause instanceof Error ? cause.cause : undefined
+  const inner = cause instanceof Error && cause.cause
   const code = inner instanceof Error && 'code' in inner ? inner.code : undefined
   return typeof code === 'string' ? `the connection failed (${code})` : 'the connection failed'
 }

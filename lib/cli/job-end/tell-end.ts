@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { messageOf } from '../../errors.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import { inspectJob, type JobOnDisk } from '../../job/inspect.ts'
 import type { Job } from '../../job/job.ts'
@@ -57,8 +58,4 @@ async function tell(
     onComplete !== undefined && told('--on-complete', runCommand(onComplete, body, io, signal)),
     url !== undefined && told('--notify', notify({ url, body, env: io.env, signal })),
   ])
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
 }
