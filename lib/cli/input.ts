@@ -167,16 +167,16 @@ export async function peek(stream: Stage<never, SourceRecord>, count: number): P
 /** Waits until there is something to read; false at the end. */
 function isReadable(stream: Readable): Promise<boolean> {
   if (stream.errored) return Promise.reject(stream.errored)
-  if (stream.readableEnded) return Promise.resolve(false)
+  if (stream.readableEnded || stream.destroyed) return Promise.resolve(false)
   return new Promise((resolve, reject) => {
     const leave = (settle: () => void) => (): void => {
-      stream.off('readable', readable).off('end', end).off('error', failed).off('close', closed)
+      stream.off('readable', readable).off('end', end).off('error', failed).off('close', end)
       settle()
     }
     const readable = leave(() => resolve(true))
     const end = leave(() => resolve(false))
-    const closed = leave(() => (stream.errored ? reject(stream.errored) : resolve(false)))
     const failed = (error: Error): void => leave(() => reject(error))()
-    stream.on('readable', readable).on('end', end).on('error', failed).on('close', closed)
+    // An error comes before the close, so that this one is an end.
+    stream.on('readable', readable).on('end', end).on('error', failed).on('close', end)
   })
 }

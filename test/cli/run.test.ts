@@ -431,3 +431,33 @@ t.test('an input that the system cannot read is exit 6, not a bug', async t => {
   const ran = await place.run(['-p', 'Say {{text}}'], { stdin })
   t.match(ran, { code: 6, err: /the input cannot be read: read EIO/ })
 })
+
+t.test('an input that breaks off before its first record is wanted is exit 6', async t => {
+  const place = await placeFor(t)
+  const packed = gzipSync(csv(40))
+  const stdin = packed.subarray(0, packed.length - 12)
+  const ran = await place.run(['-p', 'Say {{text}}', '--skip', '100'], { stdin })
+  t.match(ran, { code: 6, out: '', err: /the gzip bytes of the input break off/ })
+  t.same(place.emulator.ledger.batches(), [])
+})
+
+t.test(
+  'a pipe that a signal cuts off has to be given again, and nothing is paid twice',
+  async t => {
+    const place = await placeFor(t)
+    const stdin = tap()
+    const words = ['-p', 'Say {{text}}', '--batch-size', '5', '--job', 'a']
+    const { world, ended } = place.start(words, { stdin })
+    stdin.write(csv(30))
+    await until(() => place.emulator.ledger.batches().length > 1)
+    world.emit('SIGINT', 'SIGINT')
+    const stopped = await ended
+    t.equal(stopped.code, 130)
+    t.match(stopped.said.at(-1), /^to continue, with the same input again: claude-batch-stream -/)
+    const resumed = await place.run(['resume', 'a'])
+    t.match(resumed, { code: 6, err: /job a died before its input was copied whole/ })
+    const ran = await place.again(resumed, { stdin: csv(30) })
+    t.same([ran.code, ran.rows.length], [0, 30], ran.err)
+    t.match(await place.emulator.ledger.totals(), { accepted: 30, acceptedTwice: 0 })
+  },
+)

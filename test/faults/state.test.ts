@@ -471,6 +471,16 @@ t.test('a file that was not read to its end is read again by resume', async t =>
   t.match(await place.emulator.ledger.totals(), { accepted: 40, acceptedTwice: 0 })
 })
 
+t.test('resume --detach reads such a file to its end, and leaves', async t => {
+  const { place, input, stopped } = await readInPart(t)
+  writeFileSync(input, csv(40))
+  t.match(await place.run(['resume', 'a', '--detach']), { code: 0, out: 'a\n' })
+  t.equal((await place.emulator.ledger.totals()).accepted, 40)
+  rmSync(input)
+  const ran = await place.again(stopped)
+  t.same([ran.code, ran.rows.length], [0, 40], ran.err)
+})
+
 t.test('resume of a file that breaks off answers what is whole, then says where', async t => {
   const { place, input, stopped } = await readInPart(t)
   const packed = gzipSync(csv(60))

@@ -1,0 +1,66 @@
+import { PassThrough, Readable } from 'node:stream'
+import t from 'tap'
+import { peek } from '../../lib/cli/input.ts'
+import type { SourceRecord } from '../../lib/flow.ts'
+import { typed, type Stage } from '../../lib/stage.ts'
+import { records } from '../support/jobs.ts'
+import { csv, placeFor } from './world.ts'
+
+/** A stage that gives what a test pushes. */
+function source(): { pushed: Readable; stage: Stage<never, SourceRecord> } {
+  const pushed = new Readable({ objectMode: true, read() {} })
+  pushed.on('error', () => {})
+  return { pushed, stage: typed(pushed) }
+}
+
+t.test('the first records are looked at, and none of them is lost', async t => {
+  const all = records(5)
+  for (const [count, seen] of [
+    [2, 2],
+    [9, 5],
+  ] as const) {
+    const { pushed, stage } = source()
+    for (const record of [...all, null]) pushed.push(record)
+    const peeked = await peek(stage, count)
+    t.same(peeked.first, all.slice(0, seen))
+    t.same(await peeked.stream.toArray(), all)
+  }
+})
+
+t.test('a source that has ended, or is closed, has no more records', async t => {
+  const ended = source()
+  ended.pushed.push(null)
+  await ended.pushed.toArray()
+  t.same((await peek(ended.stage, 2)).first, [])
+  const closed = source()
+  closed.pushed.destroy()
+  t.same((await peek(closed.stage, 2)).first, [])
+  const closing = source()
+  const peeking = peek(closing.stage, 2)
+  closing.pushed.destroy()
+  t.same((await peeking).first, [])
+})
+
+t.test('a source that fails says why, whether it has failed or does so later', async t => {
+  const failed = source()
+  failed.pushed.destroy(new Error('broken'))
+  await t.rejects(peek(failed.stage, 2), { message: 'broken' })
+  const failing = source()
+  const peeking = peek(failing.stage, 2)
+  failing.pushed.destroy(new Error('broken'))
+  await t.rejects(peeking, { message: 'broken' })
+})
+
+t.test(
+  'a signal that comes before the input is opened ends the run, and nothing is sent',
+  async t => {
+    const place = await placeFor(t)
+    const stdin = new PassThrough()
+    const { world, ended } = place.start(['-p', 'Say {{text}}'], { stdin })
+    // It is listened to first, so that SIGINT is heard when this one comes to be.
+    world.on('newListener', name => name === 'SIGTERM' && world.emit('SIGINT', 'SIGINT'))
+    stdin.end(csv(30))
+    t.match(await ended, { code: 130, out: '' })
+    t.same(place.emulator.ledger.calls(), [])
+  },
+)
