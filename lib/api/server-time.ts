@@ -21,4 +21,9 @@ export class ServerTime {
   now(): number | null {
     return this.#last ? this.#last.serverMs + (this.#clock.elapsed() - this.#last.elapsed) : null
   }
+
+  /** The same, and by our own clock where no answer has told. */
+  nowOrOurs(): number {
+    return this.now() ?? this.#clock.now()
+  }
 }

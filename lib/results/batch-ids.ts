@@ -46,6 +46,8 @@ export class BatchIds implements Ids {
 
   /** The id of the request at a position. */
   idAt(position: number): string {
-    return this.chosenAt(position) ?? this.#prefix + (this.#members[position] ?? -1).toString(36)
+    // Only positions of requests are asked for, and each of these has its record.
+    const ordinal = this.#members[position] as number
+    return this.chosenAt(position) ?? this.#prefix + ordinal.toString(36)
   }
 }

@@ -34,7 +34,7 @@ export interface DownloadOptions {
 export async function download(options: DownloadOptions): Promise<void> {
   const { job, api, number, onWait, signal } = options
   const { counts: told, resultsUrl, id, requests, submittedAt } = job.batch(number)
-  if (told === null || resultsUrl === null) {
+  if (told === null || resultsUrl === null || id === null || submittedAt === null) {
     return await without(job, number, `the API does not know batch ${id ?? number} (any more)`)
   }
   // With the key of another workspace every set would look as if it were gone.
@@ -62,14 +62,14 @@ export async function download(options: DownloadOptions): Promise<void> {
       if (bad >= DOWNLOADS) throw await dirty(job, number, what)
       onWait(`the results of batch ${id} are not whole (${what}); fetching them again`)
       // The tallies may be what is wrong: the API sums them up late.
-      const now = id === null ? undefined : await api.retrieve(id)
+      const now = await api.retrieve(id)
       if (now?.processing_status === 'ended') counts = now.request_counts
       await job.clock.sleep(backoff({ failures: bad, random: Math.random() }), signal)
     } catch (cause) {
       if (signal.aborted) throw signal.reason
       if (cause instanceof BatchStreamError) throw cause
       await api.hear(cause)
-      const failure = failureOf(cause, job.serverTime.now() ?? job.clock.now())
+      const failure = failureOf(cause, job.serverTime.nowOrOurs())
       const forMs = job.clock.elapsed() - began
       if (failure.kind === 'gone' && (isArchived(job, submittedAt) || forMs >= options.settleMs)) {
         return await without(job, number, goneFor(job, id, submittedAt))
@@ -161,16 +161,11 @@ async function dirty(job: Job, number: number, why: string): Promise<BatchStream
 }
 
 /** By the API's clock where it has told it: ours may be wrong. */
-function isArchived(job: Job, submittedAt: number | null): boolean {
-  return (
-    submittedAt !== null &&
-    (job.serverTime.now() ?? job.clock.now()) - submittedAt > RESULTS_KEPT_MS
-  )
+function isArchived(job: Job, submittedAt: number): boolean {
+  return job.serverTime.nowOrOurs() - submittedAt > RESULTS_KEPT_MS
 }
 
-function goneFor(job: Job, id: string | null, submittedAt: number | null): string {
-  const when =
-    submittedAt === null ? 'an unknown day' : new Date(submittedAt).toISOString().slice(0, 10)
-  const now = new Date(job.serverTime.now() ?? job.clock.now()).toISOString().slice(0, 10)
-  return `the API has no results for batch ${id} (404 on ${now}); it was submitted on ${when}, and results are kept for 29 days`
+function goneFor(job: Job, id: string, submittedAt: number): string {
+  const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
+  return `the API has no results for batch ${id} (404 on ${day(job.serverTime.nowOrOurs())}); it was submitted on ${day(submittedAt)}, and results are kept for 29 days`
 }

@@ -43,7 +43,7 @@ export async function* rowsOf(
         const answer = await firsts.of(repeats.firstAt(repeat))
         block.push(repeated(batch, record, answer, { last, check }))
         repeat += 1
-      } else if (refused && (position >= requests || refused.ordinal < (ordinal ?? Infinity))) {
+      } else if (refused && (ordinal === undefined || refused.ordinal < ordinal)) {
         const { ordinal: at, custom_id, type, message } = refused
         const record = reader.peek(at, batch.attempt) ?? (await reader.read(at, batch.attempt))
         const without = { status: 'rejected' as const, problem: { type, message } }

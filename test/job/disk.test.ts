@@ -132,3 +132,15 @@ void t.test('what cannot be done with an open file is CBS_DISK and names it', as
   await t.rejects(file.read(Buffer.alloc(1), 0), { code: 'CBS_DISK' })
   await t.rejects(file.size(), { code: 'CBS_DISK' })
 })
+
+void t.test('a read without a wait that fails is CBS_DISK and names the file', async t => {
+  const folder = t.testdir({ file: 'abc' })
+  const file = await nodeDisk.open(`${folder}/file`, 'read')
+  const into = Buffer.alloc(2)
+  t.same([file.readNow?.(into, 1), String(into)], [2, 'bc'])
+  await file.close()
+  t.throws(() => file.readNow?.(into, 0), {
+    code: 'CBS_DISK',
+    message: `cannot read ${folder}/file`,
+  })
+})

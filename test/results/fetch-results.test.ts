@@ -472,3 +472,19 @@ void t.test(
     t.equal(callsOf(world.emulator, 'results')[200], 2)
   },
 )
+
+void t.test(
+  'a damaged set is fetched again, also where the batch cannot be found just then',
+  async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'results', nth: 1, lines: { double: 1 } }] })
+    const job = await world.open()
+    job.listen(
+      ({ type }) =>
+        type === 'ended' && world.emulator.addFault({ on: 'retrieve', status: 404, times: 1 }),
+    )
+    const waits: string[] = []
+    t.same(said(await run(world, job, asks(2), { waits })), answers(2))
+    t.match(waits, [/the results of batch .* are not whole \(the custom_id .* comes twice\)/])
+    t.equal((await world.emulator.ledger.totals()).billedTwice, 0)
+  },
+)

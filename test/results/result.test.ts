@@ -148,3 +148,16 @@ void t.test(
     })
   },
 )
+
+void t.test(
+  'a line without a type, and no line at all, count as errored, never as success',
+  async t => {
+    const made = (raw: Buffer | null): Result =>
+      new Result({ batch, customId: 'a', record: undefined, raw, last: false })
+    for (const one of [made(Buffer.from('{"custom_id":"a","result":{}}')), made(null)]) {
+      t.equal(one.status, 'errored')
+      t.equal(one.response, null)
+      t.match(one.error, { type: 'unknown_result_type', message: String })
+    }
+  },
+)

@@ -4,8 +4,10 @@ import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { aggregate } from '../../lib/aggregate/aggregate.ts'
 import { awaitEnd } from '../../lib/await/await-end.ts'
+import { BatchStreamError } from '../../lib/errors.ts'
 import type { Job } from '../../lib/job/job.ts'
 import { fetchResults } from '../../lib/results/fetch-results.ts'
+import type { Result } from '../../lib/results/result.ts'
 import { submit } from '../../lib/submit/submit.ts'
 import { jsonlRow } from '../../lib/write/jsonl.ts'
 import { openOutput } from '../../lib/write/output.ts'
@@ -14,8 +16,12 @@ import { watched } from '../support/jobs.ts'
 import { asks, makeWorld, type World } from '../support/world.ts'
 
 /** Asks six requests in batches of two, with rows in a file. */
-async function write({ client }: World, job: Job, path: string): Promise<void> {
-  const row = jsonlRow()
+async function write(
+  { client }: World,
+  job: Job,
+  path: string,
+  row: (result: Result) => Buffer = jsonlRow(),
+): Promise<void> {
   const output = await openOutput({
     job,
     out: { path },
@@ -78,5 +84,27 @@ void t.test('C08 a death between the rows and their commit gives each row once',
   t.equal(asked(path).length, 4, 'the rows are there, and the journal does not know')
   await write(world, await world.open(), path)
   t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
+  t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+})
+
+void t.test('a row that cannot be made ends the stream, and what is committed stays', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  const job = await world.open()
+  const row = jsonlRow()
+  let rows = 0
+  const refuse = (result: Result): Buffer => {
+    // The first row of the second batch is one that is not the last of its batch.
+    if (++rows === 3) throw new BatchStreamError('CBS_OUTPUT', 'another column')
+    return row(result)
+  }
+  await t.rejects(write(world, job, path, refuse), {
+    code: 'CBS_OUTPUT',
+    message: 'another column',
+  })
+  await job.close()
+  t.equal(asked(path).length, 2)
+  await write(world, await world.open(), path)
+  t.equal(new Set(asked(path)).size, 6)
   t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
 })
