@@ -30,12 +30,17 @@ export interface RecordOrigin {
   readonly doublings?: number | undefined
 }
 
+/** What a record is made of when it is first read: most are read once, as bytes or as fields. */
+export interface UnreadRecord {
+  raw(): Buffer
+  fields(): Readonly<Record<string, unknown>>
+}
+
 /**
  * One input record. `raw` is always one JSON object on one line: a JSONL line as it came (byte for byte, without the
  * blanks around it), a CSV row as an object of strings, anything that is no object as `{"input": ...}`.
  */
 export class SourceRecord {
-  readonly raw: Buffer
   readonly line: number
   readonly source: string | undefined
   readonly problem: Problem | undefined
@@ -43,10 +48,13 @@ export class SourceRecord {
   readonly job: Job | undefined
   readonly attempt: number
   readonly doublings: number
+  readonly #unread: UnreadRecord | undefined
+  #raw: Buffer | undefined
   #fields: Readonly<Record<string, unknown>> | undefined
 
-  constructor(raw: Buffer, origin: RecordOrigin) {
-    this.raw = raw
+  constructor(raw: Buffer | UnreadRecord, origin: RecordOrigin) {
+    if (Buffer.isBuffer(raw)) this.#raw = raw
+    else this.#unread = raw
     this.line = origin.line
     this.source = origin.source
     this.problem = origin.problem
@@ -57,9 +65,14 @@ export class SourceRecord {
     this.#fields = origin.fields
   }
 
+  get raw(): Buffer {
+    // It has one of the two.
+    return (this.#raw ??= (this.#unread as UnreadRecord).raw())
+  }
+
   /** The record as an object, parsed when first read. */
   get fields(): Readonly<Record<string, unknown>> {
-    return (this.#fields ??= JSON.parse(this.raw.toString('utf8')))
+    return (this.#fields ??= this.#unread?.fields() ?? JSON.parse(this.raw.toString('utf8')))
   }
 }
 

@@ -43,6 +43,7 @@ export {
   type RejectedRecord,
   type SealedBatch,
   type SubmittedBatch,
+  type UnreadRecord,
 } from './flow.ts'
 export { Result } from './results/result.ts'
 export type { JsonSchema } from './schema/load.ts'

@@ -1,5 +1,5 @@
 import { BatchStreamError } from '../errors.ts'
-import { SourceRecord } from '../flow.ts'
+import { SourceRecord, type UnreadRecord } from '../flow.ts'
 import type { RecordPlace } from './bad-record.ts'
 
 /** The columns of a file: rows become objects of strings in their order. */
@@ -23,22 +23,45 @@ export class Columns {
 
   /** A row with a value for each column, as a record. */
   record(row: readonly string[], place: RecordPlace): SourceRecord {
-    const names = this.#names
-    const fields: Record<string, string> = {}
+    return new SourceRecord(new Row(this, row), place)
+  }
+
+  /** A row as JSON, byte for byte what JSON.stringify gives of its fields. */
+  json(row: readonly string[]): string {
     let json = ''
-    for (let index = 0; index < names.length; index++) {
+    for (let index = 0; index < this.#openings.length; index++) {
       // There are as many values as names, and the index stays below both.
       const value = row[index] as string
       json += `${this.#openings[index]}${NEEDS_ESCAPE.test(value) ? JSON.stringify(value) : `"${value}"`}`
-      fields[names[index] as string] = value
     }
+    return json + '}'
+  }
+
+  fields(row: readonly string[]): Readonly<Record<string, string>> {
     // An assignment to `__proto__` would be lost; parsing makes a plain property of it.
-    const parsed = this.#proto ? undefined : fields
-    return new SourceRecord(Buffer.from(json + '}'), {
-      line: place.line,
-      source: place.source,
-      fields: parsed,
-    })
+    if (this.#proto) return JSON.parse(this.json(row))
+    const fields: Record<string, string> = {}
+    for (const [index, name] of this.#names.entries()) fields[name] = row[index] as string
+    return fields
+  }
+}
+
+/** The values of a row until somebody reads them. */
+class Row implements UnreadRecord {
+  readonly #columns: Columns
+  readonly #values: readonly string[]
+
+  constructor(columns: Columns, values: readonly string[]) {
+    this.#columns = columns
+    this.#values = values
+  }
+
+  raw(): Buffer {
+    return Buffer.from(this.#columns.json(this.#values))
+  }
+
+  fields(): Readonly<Record<string, string>> {
+    return this.#columns.fields(this.#values)
   }
 }
 
