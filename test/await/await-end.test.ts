@@ -243,3 +243,13 @@ void t.test('a machine that was suspended for 6 h looks as soon as it wakes (P12
   t.ok(world.clock.elapsed() - began < 362 * MINUTE)
   t.same(callsOf(world.emulator, 'create'), { 200: 1 })
 })
+
+void t.test('batches behind a page of others are found on the next one', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    foreign: Array.from({ length: 120 }, () => ({ requests: 1, createdAgoMs: -1000 })),
+  })
+  const results = await run(world, await world.open(), asks(2), { aggregate: { count: 1 } })
+  t.equal(results.length, 2)
+  t.same(callsOf(world.emulator, 'retrieve'), {})
+})

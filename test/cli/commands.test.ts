@@ -64,11 +64,16 @@ t.test('--detach says the name of the job, and resume fetches', async t => {
 })
 
 t.test('--detach leaves when the queue is full, and resume sends the rest', async t => {
-  const place = await placeFor(t, { queueLimit: 3, batchTimeMs: 300 })
+  let isFull = true
+  const place = await placeFor(t, {
+    faults: ({ op, batch = 0 }) =>
+      op === 'create' && batch > 1 && isFull ? { status: 429 } : undefined,
+  })
   const words = ['--detach', '-c', 'auto', '-p', 'Say {{text}}', '--batch-size', '3']
   const ran = await place.run(words, { stdin: csv(8) })
   t.equal(ran.code, 0)
   t.match(ran.err, 'the queue is full; `resume` sends the rest')
+  isFull = false
   const again = await place.again(ran)
   t.same([again.code, again.rows.length], [0, 8])
   t.match(await place.emulator.ledger.totals(), { accepted: 8, acceptedTwice: 0 })

@@ -461,3 +461,13 @@ t.test(
     t.match(await place.emulator.ledger.totals(), { accepted: 30, acceptedTwice: 0 })
   },
 )
+
+t.test(
+  'an input that unpacks to far more than it is, is told of and read all the same',
+  async t => {
+    const stdin = gzipSync(Buffer.concat([Buffer.from('one\n'), Buffer.alloc(101_000_000, 'x')]))
+    const ran = await run(['-n', '--from', 'text', '-p', 'Say {{input}}'], { stdin })
+    t.match(ran, { code: 3, err: /^the input unpacks to more than 100 times its size$/m })
+    t.match(ran.err, '2 records')
+  },
+)

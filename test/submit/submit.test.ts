@@ -903,3 +903,26 @@ void t.test('a batch that was proven foreign is not looked into again after a de
   t.equal(looked.filter(number => number === looked[0]).length, 1)
   await oneBill(world, 3)
 })
+
+void t.test('nothing else is sent before the batch that fills the cache has ended', async t => {
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  const job = await world.open()
+  const results = await run(world, job, asks(5), { aggregate: { prime: true, count: 2 } })
+  t.same(said(results).sort(), answers(5))
+  t.same(
+    world.emulator.ledger.batches().map(({ requests }) => requests),
+    [1, 2, 2],
+  )
+  const events = journalOf(job.folder).flatMap(event =>
+    'number' in event ? [`${event.type} ${event.number}`] : [],
+  )
+  t.ok(events.indexOf('armed 2') > events.indexOf('ended 1'), events.join(', '))
+})
+
+void t.test('who sends is told when the queue takes no more for now', async t => {
+  const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 429 }] })
+  let told = 0
+  const onBusy = (): void => void (told += 1)
+  t.same(said(await run(world, await world.open(), asks(2), { submit: { onBusy } })), answers(2))
+  t.equal(told, 1)
+})
