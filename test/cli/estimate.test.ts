@@ -104,6 +104,12 @@ t.test('requests that the counter refuses are left out, and said once', async t 
   t.match(JSON.parse(ran.out), { requests: 3, sample: 1 })
 })
 
+t.test('--exact says in words on how many requests it counted', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run(['estimate', ...ASK, '--exact'], { stdin: csv(2) })
+  t.match(ran.out, /^input: \d+ tokens \(counted on 2 of 2 requests: ± 0 %\)$/m)
+})
+
 t.test('an API without a counter, or without a key, is no reason to guess silently', async t => {
   const place = await placeFor(t, { faults: [{ on: 'count_tokens', times: 99, status: 404 }] })
   const ran = await place.run(['estimate', ...ASK, '--exact'], { stdin: csv(2) })

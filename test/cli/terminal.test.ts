@@ -37,4 +37,16 @@ t.test(
 
 t.test('where there is no terminal, nobody can be asked', async t => {
   t.equal(openTerminal(`${t.testdir()}/tty`), undefined)
+  t.equal(openTerminal('/dev/null'), undefined)
 })
+
+t.test(
+  'a terminal is opened both ways, and keeps no program alive that has closed it',
+  { skip: process.platform !== 'linux' && 'only Linux makes a terminal of each opened /dev/ptmx' },
+  async t => {
+    const terminal = openTerminal('/dev/ptmx')
+    t.match(terminal, { input: { isTTY: true }, output: { isTTY: true } })
+    terminal?.close()
+    t.match(terminal, { input: { destroyed: true }, output: { destroyed: true } })
+  },
+)
