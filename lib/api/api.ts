@@ -168,7 +168,7 @@ export class Api {
         if (this.#signal.aborted) throw this.#signal.reason
         if (cause instanceof BatchStreamError) throw cause
         await this.hear(cause)
-        const failure = failureOf(cause, this.#job.serverTime.now() ?? clock.now())
+        const failure = failureOf(cause, this.#job.serverTime.nowOrOurs())
         if (failure.kind === 'gone') return undefined
         failures += 1
         const trouble = {

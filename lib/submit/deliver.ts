@@ -40,7 +40,7 @@ export async function deliver(
     if (signal.aborted) throw signal.reason
     if (cause instanceof BatchStreamError) throw cause
     await api.hear(cause)
-    const failure = failureOf(rootCause(cause), job.serverTime.now() ?? job.clock.now())
+    const failure = failureOf(rootCause(cause), job.serverTime.nowOrOurs())
     outcome = outcomeOf(failure, sending.whole)
   } finally {
     sending.over = true

@@ -2,12 +2,14 @@ import { readFileSync, rmSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import t from 'tap'
 import { aggregate, type AggregateOptions } from '../../lib/aggregate/aggregate.ts'
-import { each, from } from '../../lib/chain.ts'
-import type { BatchRequest, RejectedRecord, SealedBatch } from '../../lib/flow.ts'
+import { chain, each, from } from '../../lib/chain.ts'
+import type { BatchRequest, RejectedRecord, SealedBatch, SourceRecord } from '../../lib/flow.ts'
 import type { Job } from '../../lib/job/job.ts'
 import { rejectionsOf } from '../../lib/job/batch-files.ts'
+import { keep } from '../../lib/job/keep.ts'
+import { stage } from '../../lib/stage.ts'
 import { openBelow } from '../support/descriptors.ts'
-import { openFor, record, watched } from '../support/jobs.ts'
+import { openFor, record, records, watched } from '../support/jobs.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 import { ask, asks } from '../support/world.ts'
 
@@ -85,6 +87,16 @@ void t.test('a request that is larger than a batch may be goes alone', async t =
 void t.test('no request is no batch, also without a job', async t => {
   t.same(await seal(await openFor(t, t.testdir()), []), [])
   for await (const _ of each(from([], aggregate()))) t.fail('there is none')
+})
+
+void t.test('a record that is kept already says in which job its request is gathered', async t => {
+  const job = await openFor(t, t.testdir())
+  const asking = stage((record: SourceRecord): BatchRequest => ({ ...ask('same'), record }))
+  const stages = chain(keep({ job }), asking, aggregate())
+  const batches: SealedBatch[] = []
+  for await (const batch of each(from(Readable.from(records(3)), stages))) batches.push(batch)
+  t.same(shape(batches), [[1, 3, 3]])
+  t.equal(batches[0]?.job, job)
 })
 
 void t.test('records that cannot be asked keep their place and say why', async t => {
