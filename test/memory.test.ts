@@ -41,8 +41,9 @@ async function mostInUse(count: number, items: Iterable<unknown>, stage: Duplex)
   let most = 0
   const look = (): void => {
     global.gc?.()
-    const { heapUsed, external } = process.memoryUsage()
-    most = Math.max(most, heapUsed + external)
+    // Not `external`: what is freed leaves that number only some time later.
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    most = Math.max(most, heapUsed + arrayBuffers)
   }
   const watched = function* (): Generator<unknown> {
     for (const item of items) {

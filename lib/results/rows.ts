@@ -12,6 +12,9 @@ import { unanswered } from './status.ts'
 /** Rows handed over at a time, so that a row costs no promise. */
 const BLOCK = 64
 
+/** Fewer are handed over where they have more bytes: an answer may have megabytes. */
+const BLOCK_BYTES = 256 * 1024
+
 /** The rows of a batch whose results are on disk, in input order, in small blocks. */
 export async function* rowsOf(
   batch: EndedBatch,
@@ -30,6 +33,7 @@ export async function* rowsOf(
   let rejection = 0
   let repeat = 0
   let block: Result[] = []
+  let bytes = 0
   try {
     for (let row = 1; row <= records; row++) {
       const last = row === records
@@ -68,9 +72,11 @@ export async function* rowsOf(
         )
         position += 1
       }
-      if (block.length < BLOCK && !last) continue
+      bytes += block.at(-1)?.raw?.length ?? 0
+      if (block.length < BLOCK && bytes < BLOCK_BYTES && !last) continue
       yield block
       block = []
+      bytes = 0
     }
   } finally {
     await files?.close()
