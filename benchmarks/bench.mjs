@@ -49,6 +49,7 @@ function render() {
       ['what', 'goal', 'measured'],
       goals.map(({ what, goal, measured }) => [what, goal, measured]),
     ),
+    readFileSync(here('MISSED.md'), 'utf8').trim(),
     ...answers.flatMap(({ name, question, measured, text, plot: title }) => [
       `## ${question}`,
       `[${name}.mjs](${name}.mjs), ${measured}`,
