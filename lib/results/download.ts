@@ -96,7 +96,7 @@ async function fetchOnce(
     quiet.abort()
   }
   const watching = watch().catch(() => {})
-  try {
+  const bring = async (): Promise<number> => {
     const body = await api.download(url, AbortSignal.any([signal, quiet.signal]))
     const splitter = new Splitter({ reuse: true })
     for await (const part of body) {
@@ -109,10 +109,13 @@ async function fetchOnce(
     for (const line of splitter.end()) verifier.take(line)
     await file.sync()
     return file.size
-  } catch (cause) {
-    // What breaks a body in the middle is fetch's, not the SDK's; it means that the connection broke.
-    if (cause instanceof BatchStreamError || signal.aborted || isSdkError(cause)) throw cause
-    throw new BrokenBody(cause)
+  }
+  try {
+    return await bring().catch(cause => {
+      // What breaks a body in the middle is fetch's, not the SDK's; it means that the connection broke.
+      const isBroken = !(cause instanceof BatchStreamError || signal.aborted || isSdkError(cause))
+      throw isBroken ? new BrokenBody(cause) : cause
+    })
   } finally {
     over.abort()
     await watching

@@ -41,7 +41,7 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
     errors: errors ? resolve(errors.path) : null,
   }
   const committed = apart ? await begin(job, paths) : await agree(job, paths)
-  const target = 'path' in out ? await openFile(job, paths.out ?? '', committed.out) : out
+  const target = 'path' in out ? await openFile(job, resolve(out.path), committed.out) : out
   const errorTarget =
     paths.errors === null ? undefined : await openFile(job, paths.errors, committed.errors)
   if (options.header && committed.out === 0) await target.write(options.header)

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
@@ -107,4 +107,35 @@ void t.test('a row that cannot be made ends the stream, and what is committed st
   await write(world, await world.open(), path)
   t.equal(new Set(asked(path)).size, 6)
   t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+})
+
+void t.test(
+  'a file that is there already and not ours is refused before it is touched',
+  async t => {
+    const world = await makeWorld(t)
+    const path = `${world.dir}/out.jsonl`
+    writeFileSync(path, 'theirs')
+    await t.rejects(write(world, await world.open(), path), {
+      code: 'CBS_OUTPUT',
+      message: `${path} exists and is not this job's`,
+    })
+    t.equal(readFileSync(path, 'utf8'), 'theirs')
+  },
+)
+
+void t.test('rows that are apart from the job leave no file where they break off', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  await write(world, job, `${world.dir}/out.jsonl`)
+  const path = `${world.dir}/again.jsonl`
+  const rowOf = (): Buffer => {
+    throw new BatchStreamError('CBS_OUTPUT', 'no such row')
+  }
+  const output = await openOutput({ job, out: { path }, apart: true, rowOf, errorRowOf: rowOf })
+  const again = fetchResults({ client: world.client, job })
+  await t.rejects(pipeline(Readable.from([job.endedBatch(1)]), again, output), {
+    code: 'CBS_OUTPUT',
+  })
+  t.notOk(existsSync(path))
+  t.ok(existsSync(`${world.dir}/out.jsonl`))
 })
