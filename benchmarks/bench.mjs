@@ -5,7 +5,18 @@ import { parseArgs } from 'node:util'
 import { plot } from './plot.mjs'
 import { machine, table } from './table.mjs'
 
-const NAMES = ['results', 'memory', 'submit', 'job', 'jsonl', 'csv', 'schedule', 'startup', 'chain']
+const NAMES = [
+  'results',
+  'copy',
+  'memory',
+  'submit',
+  'job',
+  'jsonl',
+  'csv',
+  'schedule',
+  'startup',
+  'chain',
+]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -24,12 +24,19 @@ const SPEED = 300
 const HOUR_MS = 3_600_000
 const AUTO = Number.MAX_SAFE_INTEGER
 
+// Batches in flight have counts of their own, 2,000 and 1,999, say, by which a create of unknown outcome is found again. So five
+// queues full of rows leave a few for a sixth wave; 19,000 rows need five waves, too, and leave none.
+const ALL = 20_000
+const FEWER = 19_000
+
 const CASES = [
-  { concurrency: AUTO, size: 200 },
-  { concurrency: AUTO, size: 1000 },
-  { concurrency: AUTO, size: 2000 },
-  { concurrency: 10, size: 200 },
-  { concurrency: 2, size: 2000 },
+  { rows: ALL, concurrency: AUTO, size: 200 },
+  { rows: ALL, concurrency: AUTO, size: 2000 },
+  { rows: ALL, concurrency: 10, size: 200 },
+  { rows: ALL, concurrency: 2, size: 2000 },
+  { rows: FEWER, concurrency: AUTO, size: 200 },
+  { rows: FEWER, concurrency: AUTO, size: 1000 },
+  { rows: FEWER, concurrency: AUTO, size: 2000 },
 ]
 
 function fastClock(speed) {
@@ -43,25 +50,21 @@ function fastClock(speed) {
 }
 
 export async function ask({ smoke, tell }) {
-  const rows = smoke ? 200 : 20_000
-  const queue = rows / 5
+  const queue = (smoke ? 200 : ALL) / 5
   // In small a batch takes seconds, and time runs so slowly that no deadline passes on a busy machine.
   const [speed, batchMs] = smoke ? [20, 5000] : [SPEED, HOUR_MS]
   const lines = []
   const values = []
   const bestMs = 5 * batchMs
-  let best = Infinity
-  let worst = 0
-  for (const { concurrency, size: full } of smoke ? CASES.slice(-1) : CASES) {
-    const size = smoke ? 10 : full
-    const name = `-c ${concurrency === AUTO ? 'auto' : concurrency}, batches of ${whole(size)}`
+  const ratios = { [ALL]: [], [FEWER]: [] }
+  for (const { rows: all, concurrency, size: full } of smoke ? CASES.slice(-1) : CASES) {
+    const [rows, size] = smoke ? [200, 10] : [all, full]
+    const auto = concurrency === AUTO
+    const name = `${whole(rows)} rows, -c ${auto ? 'auto' : concurrency}, batches of ${whole(size)}`
     tell(name)
     const { ended, refused } = await finished({ rows, queue, concurrency, size, speed, batchMs })
     const ratio = ended.at(-1).atMs / bestMs
-    if (concurrency === AUTO && queue % size === 0) {
-      best = Math.min(best, ratio)
-      worst = Math.max(worst, ratio)
-    }
+    if (auto) ratios[all].push(ratio)
     lines.push([name, (ended.at(-1).atMs / HOUR_MS).toFixed(2), whole(refused), times(ratio)])
     for (const { atMs, done } of ended) values.push({ x: atMs / HOUR_MS, y: done, case: name })
   }
@@ -74,7 +77,9 @@ export async function ask({ smoke, tell }) {
       {
         what: 'time to finish when the queue holds a fifth of the rows, -c auto, against the best possible schedule',
         goal: '<= 1.1x',
-        measured: `${times(best)} to ${times(worst)} where batches fill the queue evenly`,
+        measured: smoke
+          ? ''
+          : `${times(Math.max(...ratios[FEWER]))}; ${times(Math.max(...ratios[ALL]))} where the rows are exactly five queues, as a few are left for a sixth wave`,
       },
     ],
     plot: { title: 'Rows finished', x: { title: 'hours' }, y: { title: 'rows' }, values },
