@@ -82,7 +82,13 @@ export async function ask({ smoke, tell }) {
           : `${times(Math.max(...ratios[FEWER]))}; ${times(Math.max(...ratios[ALL]))} where the rows are exactly five queues, as a few are left for a sixth wave`,
       },
     ],
-    plot: { title: 'Rows finished', x: { title: 'hours' }, y: { title: 'rows' }, values },
+    plot: {
+      title: 'Rows finished',
+      x: { title: 'hours' },
+      y: { title: 'rows' },
+      values,
+      interpolate: 'step-after',
+    },
   }
 }
 
