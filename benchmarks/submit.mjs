@@ -99,6 +99,11 @@ export async function ask({ smoke, tell }) {
         measured: `${whole(peaks.ours)} MB, with ${heaps.ours} (the SDK: ${whole(peaks['the SDK'])}, ${heaps['the SDK']}; the AI SDK: ${whole(peaks['the AI SDK'])}, ${heaps['the AI SDK']})`,
       },
     ],
+    plot: {
+      title: 'Peak memory while 240 MB are submitted',
+      y: { title: 'peak, MB' },
+      values: Object.entries(peaks).map(([name, peakMB]) => ({ case: name, y: peakMB })),
+    },
   }
 }
 
