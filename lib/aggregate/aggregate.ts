@@ -10,7 +10,7 @@ import { temporaryJob } from '../job/open.ts'
 import { DEFAULT_BODY_BYTES, DEFAULT_REQUESTS, MAX_BODY_BYTES, MAX_REQUESTS } from '../limits.ts'
 import { pushAll, typed, type Stage } from '../stage.ts'
 import { checkCustomId } from '../template/custom-id.ts'
-import { formatId } from './custom-id.ts'
+import { formatId, idPrefix } from './custom-id.ts'
 import { IdSet } from './id-set.ts'
 import { bytesAlone, chooseCount, countsInUse, isFull } from './policy.ts'
 import { seenBefore } from './seen-before.ts'
@@ -249,7 +249,8 @@ export class Aggregate extends Transform {
       )
     }
     const chosen = 'params' in item ? item.custom_id : undefined
-    const json = asked && requestJson(chosen ?? formatId(job.run, attempt, ordinal), asked.params)
+    const json =
+      asked && requestJson(chosen ?? formatId(idPrefix(job.run, attempt), ordinal), asked.params)
     const first = asked?.key && this.#seen?.find(asked.key)
     const bytes = first === undefined ? (json?.length ?? 0) : 0
     if (isFull(writer, bytes, { count: this.#most, bytes: this.#options.bytes })) return false

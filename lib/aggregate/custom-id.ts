@@ -1,11 +1,11 @@
-/** The custom_id of a request whose id nobody chose: the job's run, the attempt and the record's ordinal in base 36. */
-export function formatId(run: string, attempt: number, ordinal: number): string {
-  return idPrefix(run, attempt) + ordinal.toString(36)
-}
-
-/** What all ids of a run and attempt begin with. */
+/** What the custom_ids that nobody chose begin with: the job's run and the attempt. */
 export function idPrefix(run: string, attempt: number): string {
   return `${run}-${attempt.toString(36)}-`
+}
+
+/** Such an id: behind the prefix the record's ordinal in base 36. */
+export function formatId(prefix: string, ordinal: number): string {
+  return prefix + ordinal.toString(36)
 }
 
 /** The ordinal in such an id; undefined where the id does not begin so. */

@@ -98,11 +98,7 @@ class Words {
     const { buffer, byteOffset, length } = json
     this.#json = json
     this.#first = -byteOffset & 3
-    this.#words = new Int32Array(
-      buffer,
-      byteOffset + this.#first,
-      Math.max(0, length - this.#first) >> 2,
-    )
+    this.#words = new Int32Array(buffer, byteOffset + this.#first, (length - this.#first) >> 2)
   }
 
   /** The first index from `at` on whose byte does not stand for itself in a string. */

@@ -1,4 +1,4 @@
-import { idPrefix, ordinalOf } from '../aggregate/custom-id.ts'
+import { formatId, idPrefix, ordinalOf } from '../aggregate/custom-id.ts'
 import type { Job } from '../job/job.ts'
 import { chosenIdsOf } from '../job/batch-files.ts'
 import type { Ids } from './ids.ts'
@@ -32,7 +32,7 @@ export class BatchIds implements Ids {
 
   /** The position in the body of the request with this id; -1 where it is not ours. */
   position(customId: string): number {
-    const chosen = this.#chosen.size > 0 ? this.#chosen.get(customId) : undefined
+    const chosen = this.#chosen.get(customId)
     if (chosen !== undefined) return chosen
     const ordinal = ordinalOf(customId, this.#prefix)
     return ordinal === undefined ? -1 : positionOf(ordinal, this.#members)
@@ -48,6 +48,6 @@ export class BatchIds implements Ids {
   idAt(position: number): string {
     // Only positions of requests are asked for, and each of these has its record.
     const ordinal = this.#members[position] as number
-    return this.chosenAt(position) ?? this.#prefix + ordinal.toString(36)
+    return this.chosenAt(position) ?? formatId(this.#prefix, ordinal)
   }
 }

@@ -4,7 +4,7 @@ import { CUSTOM_ID } from '../../lib/limits.ts'
 
 void t.test('an id carries the ordinal and gives it back', async t => {
   for (const ordinal of [0, 1, 35, 36, 1_000_000, 2 ** 47]) {
-    const id = formatId('abcdefghij', 3, ordinal)
+    const id = formatId(idPrefix('abcdefghij', 3), ordinal)
     t.match(id, CUSTOM_ID)
     t.equal(ordinalOf(id, idPrefix('abcdefghij', 3)), ordinal)
   }

@@ -37,7 +37,7 @@ async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
   const found = async (): Promise<Finding[]> => {
     const client = await clientOf(flags, io)
     await new Api({ client, job, signal }).list(undefined, 1)
-    const off = (job.serverTime.now() ?? Date.now()) - Date.now()
+    const off = job.serverTime.nowOrOurs() - Date.now()
     const clock = Math.abs(off) < CLOCK_OFF_MS
     return [
       {
