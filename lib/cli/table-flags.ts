@@ -1,5 +1,5 @@
 import { BatchStreamError } from '../errors.ts'
-import { COMMENT_WANTED, isCommentStart } from '../parse/csv-comments.ts'
+import { COMMENT_WANTED, isCommentStart, mayBeTable } from '../parse/csv-comments.ts'
 import type { Flags } from './flags.ts'
 import { wrongFlag } from './values.ts'
 
@@ -45,10 +45,11 @@ function commentIn(flags: Flags, delimiter: string | undefined): string | undefi
   if (!isCommentStart(comment, delimiter ?? ','))
     throw wrongFlag('--comment', COMMENT_WANTED, comment)
   const from = flags.text('from') ?? 'auto'
-  const isJson = from === 'auto' && delimiter === undefined && flags.text('json-path') !== undefined
-  if (['auto', 'csv', 'tsv'].includes(from) && !isJson) return comment
+  const hasPath = flags.text('json-path') !== undefined
+  if (mayBeTable(from, { delimiter, hasPath })) return comment
+  const other = from === 'auto' ? '--json-path' : `--from ${from}`
   throw new BatchStreamError(
     'CBS_OPTION',
-    `--comment is for CSV and TSV; it does not go with ${isJson ? '--json-path' : `--from ${from}`}`,
+    `--comment is for CSV and TSV; it does not go with ${other}`,
   )
 }

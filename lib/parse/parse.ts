@@ -4,6 +4,7 @@ import { BatchStreamError, wrongOption } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
 import { typed, type Stage } from '../stage.ts'
 import { GuessingReader, readerOf, type AnySettings } from './any-reader.ts'
+import { mayBeTable } from './csv-comments.ts'
 import { csvSettings, type CsvOptions } from './csv.ts'
 import type { Guess, GuessedFormat } from './guess.ts'
 import { jsonSettings, type JsonOptions } from './json.ts'
@@ -46,9 +47,7 @@ function readerFor(
   { from = 'auto', delimiter, path, comment }: ParseOptions,
   settings: AnySettings,
 ): RecordReader {
-  const mayBeTable =
-    from === 'auto' ? delimiter !== undefined || !path : from === 'csv' || from === 'tsv'
-  if (comment !== undefined && !mayBeTable)
+  if (comment !== undefined && !mayBeTable(from, { delimiter, hasPath: Boolean(path) }))
     throw wrongOption('comment', 'left out: only CSV and TSV have comments', comment)
   switch (from) {
     case 'auto':
