@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { begin } from './measure.mjs'
-import { measured, medians, scratch } from './run.mjs'
+import { mediansOf, scratch } from './run.mjs'
 import { cells, COSTS, table } from './table.mjs'
 
 export const question = 'What does it cost to copy result bytes?'
@@ -47,15 +47,7 @@ export async function ask({ smoke, tell }) {
       tell(`${line} lines`)
       const file = join(folder.path, 'results.jsonl')
       await pipeline(Readable.from(lines(length, smoke ? 10 : count)), createWriteStream(file))
-      const costs = await medians(
-        smoke ? 1 : 5,
-        Object.fromEntries(
-          Object.keys(CASES).map(name => [
-            name,
-            () => measured(fileURLToPath(import.meta.url), [name, file]),
-          ]),
-        ),
-      )
+      const costs = await mediansOf(import.meta.url, CASES, smoke ? 1 : 5, () => [file])
       for (const [name, cost] of Object.entries(costs)) rows.push([line, name, ...cells(cost)])
       const ratio = costs['a bare scan'].cpuS / costs['lines copied'].cpuS
       ratios.push(`${line}: ${ratio.toFixed(2)}`)

@@ -5,7 +5,7 @@ import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { begin } from './measure.mjs'
-import { measured, medians, scratch } from './run.mjs'
+import { mediansOf, scratch } from './run.mjs'
 import { cells, COSTS, table } from './table.mjs'
 
 export const question = 'How fast does CSV become records?'
@@ -53,15 +53,7 @@ export async function ask({ smoke, tell }) {
     const file = join(folder.path, 'a.csv')
     await pipeline(Readable.from(csv(smoke ? 100 : 400_000)), createWriteStream(file))
     tell('400,000 rows')
-    const costs = await medians(
-      smoke ? 1 : 5,
-      Object.fromEntries(
-        Object.keys(CASES).map(name => [
-          name,
-          () => measured(fileURLToPath(import.meta.url), [name, file]),
-        ]),
-      ),
-    )
+    const costs = await mediansOf(import.meta.url, CASES, smoke ? 1 : 5, () => [file])
     const ratio = costs['csv-parse'].cpuS / costs.parseCsv.cpuS
     return {
       text: table(

@@ -6,7 +6,7 @@ import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { begin } from './measure.mjs'
-import { measured, medians, scratch } from './run.mjs'
+import { mediansOf, scratch } from './run.mjs'
 import { cells, COSTS, table, times } from './table.mjs'
 
 export const question = 'How fast do JSON lines become records?'
@@ -97,15 +97,7 @@ export async function ask({ smoke, tell }) {
       const file = join(folder.path, 'lines.jsonl')
       await pipeline(Readable.from(lines(length, smoke ? 10 : count)), createWriteStream(file))
       tell(`lines of ${line}`)
-      const costs = await medians(
-        smoke ? 1 : 3,
-        Object.fromEntries(
-          Object.keys(CASES).map(name => [
-            name,
-            () => measured(fileURLToPath(import.meta.url), [name, file]),
-          ]),
-        ),
-      )
+      const costs = await mediansOf(import.meta.url, CASES, smoke ? 1 : 3, () => [file])
       const ours = costs.parseJsonl.cpuS
       for (const [name, cost] of Object.entries(costs))
         rows.push([line, name, ...cells(cost), times(cost.cpuS / ours)])

@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { begin } from './measure.mjs'
 import { clientAt, prepare } from './prepared.mjs'
-import { measured, medians, scratch, startServer } from './run.mjs'
+import { mediansOf, scratch, startServer } from './run.mjs'
 import { cells, COSTS, table, times, whole } from './table.mjs'
 
 export const question = 'How fast do results become rows?'
@@ -108,15 +108,11 @@ async function costsAt(folder, { length, count, order }, turns) {
   try {
     const dir = mkdtempSync(join(folder, 'job-'))
     const [id] = await prepare({ url: server.url, dir, length, count })
-    const run = name => async () => {
+    return await mediansOf(import.meta.url, CASES, turns, () => {
       const copy = mkdtempSync(join(folder, 'run-'))
       cpSync(dir, copy, { recursive: true })
-      return await measured(fileURLToPath(import.meta.url), [name, server.url, id, copy])
-    }
-    return await medians(
-      turns,
-      Object.fromEntries(Object.keys(CASES).map(name => [name, run(name)])),
-    )
+      return [server.url, id, copy]
+    })
   } finally {
     server[Symbol.dispose]()
   }

@@ -44,6 +44,13 @@ export async function medians(times, cases) {
   )
 }
 
+/** The same for the cases that a file holds: each is that file, run with the case's name and what `wordsOf` gives anew. */
+export async function mediansOf(url, cases, times, wordsOf) {
+  const run = name => () => measured(fileURLToPath(url), [name, ...wordsOf()])
+  const names = Object.keys(cases)
+  return await medians(times, Object.fromEntries(names.map(name => [name, run(name)])))
+}
+
 function median(values) {
   return values.toSorted((a, b) => a - b)[values.length >> 1]
 }
