@@ -7,12 +7,13 @@ import type { BatchRequest, Problem, RejectedRecord, SealedBatch, SourceRecord }
 import { chosenIdsOf, type BatchWriter } from '../job/batch-files.ts'
 import type { Job } from '../job/job.ts'
 import { temporaryJob } from '../job/open.ts'
+import { freeCount, unresolvedCounts } from '../job/tags.ts'
 import { DEFAULT_BODY_BYTES, DEFAULT_REQUESTS, MAX_BODY_BYTES, MAX_REQUESTS } from '../limits.ts'
 import { pushAll, typed, type Stage } from '../stage.ts'
 import { checkCustomId } from '../template/custom-id.ts'
 import { formatId, idPrefix } from './custom-id.ts'
 import { IdSet } from './id-set.ts'
-import { bytesAlone, chooseCount, countsInUse, isFull } from './policy.ts'
+import { bytesAlone, isFull } from './policy.ts'
 import { seenBefore } from './seen-before.ts'
 import type { Seen } from './seen.ts'
 import { recordOf, requestJson, written, type Written } from './written.ts'
@@ -227,9 +228,7 @@ export class Aggregate extends Transform {
   }
 
   async #newBatch(job: Job): Promise<BatchWriter> {
-    this.#most = this.#primes
-      ? 1
-      : chooseCount(this.#options.count, countsInUse(job.state.batches.values()))
+    this.#most = this.#primes ? 1 : freeCount(this.#options.count, unresolvedCounts(job))
     return await job.newBatch(this.#options.dedupe)
   }
 

@@ -1,6 +1,5 @@
 import { MAX_REQUESTS } from '../limits.ts'
 import { BETWEEN_BYTES, FRAME_BYTES } from '../job/batch-files.ts'
-import type { BatchState } from '../job/state.ts'
 
 /** How large a batch may get. */
 export interface BatchLimits {
@@ -26,23 +25,4 @@ export function isFull(open: OpenBatch, next: number, limits: BatchLimits): bool
 /** The size of a body that holds one request. */
 export function bytesAlone(request: number): number {
   return FRAME_BYTES + request
-}
-
-/**
- * How many requests the next batch is to have: as many as allowed, but not as many as a batch of this job that has not
- * ended yet. After a crash the count is the only tag by which the API's list can be read, so it should name one batch.
- * Below half of what is allowed a batch would be wasteful: then submit waits instead, until the other one is known.
- */
-export function chooseCount(most: number, taken: ReadonlySet<number>): number {
-  for (let count = most; count > most / 2; count--) if (!taken.has(count)) return count
-  return most
-}
-
-/** Counts of batches that the API may still be working on. */
-export function countsInUse(batches: Iterable<BatchState>): Set<number> {
-  const counts = new Set<number>()
-  for (const { phase, requests } of batches) {
-    if (phase === 'sealed' || phase === 'armed' || phase === 'submitted') counts.add(requests)
-  }
-  return counts
 }

@@ -15,12 +15,17 @@ export function half(requests: number): (position: number) => Part {
       type: 'request_too_large',
       message: 'the API says that this request alone is too large (413)',
     })
-  return position => (position < requests / 2 ? 0 : 1)
+  return firstOf(requests / 2)
+}
+
+/** So many go to one part, the rest to the other. */
+export function firstOf(count: number): (position: number) => Part {
+  return position => (position < count ? 0 : 1)
 }
 
 /**
- * Puts others in the place of a batch that the API will not take as it is: two halves of one that is too large, or one
- * without the request that it refuses. Their files are complete before the one journal line that makes them count.
+ * Puts others in the place of a batch that the API will not take as it is: two halves of one that is too large, one
+ * without the request that it refuses, or two of other counts. Their files are complete before the one journal line that makes them count.
  */
 export async function divide(
   job: Job,

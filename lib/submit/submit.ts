@@ -9,13 +9,14 @@ import { waitBeforeRetry } from '../api/patience.ts'
 import { wholeNumber, wrapError } from '../errors.ts'
 import type { SealedBatch, SubmittedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
-import type { Phase } from '../job/state.ts'
 import { DEFAULT_SETTLE_MS } from '../limits.ts'
 import { typed, type Stage } from '../stage.ts'
 import { deliver } from './deliver.ts'
-import { divide, half } from './divide.ts'
+import { divide, firstOf, half } from './divide.ts'
+import type { Outcome } from './outcome.ts'
 import { checkRoom } from './room.ts'
 import { search } from './search.ts'
+import { mayGo } from './turn.ts'
 
 export interface SubmitOptions {
   readonly client: Anthropic
@@ -57,8 +58,6 @@ export class Submit extends Transform {
   readonly #stop = new AbortController()
   /** Batches whose outcome is unknown, being looked for while others go on. */
   readonly #searches = new Set<Promise<void>>()
-  /** Batches that are on their way and not armed yet; their counts are taken already. */
-  readonly #sending = new Set<number>()
   #taking: Promise<void> = Promise.resolve()
   /** Was a batch not admitted? One that asks nothing then waits too: its records may repeat some of that. */
   #refused = false
@@ -126,28 +125,18 @@ export class Submit extends Transform {
 
   /** Sends a batch until it is known what became of it, or until only a search can tell. */
   async #send(job: Job, number: number): Promise<void> {
-    const api = this.#apiOf
-    const signal = this.#stop.signal
-    const refused = (await this.#options.admit?.(job.sealedBatch(number), signal)) === false
+    const batch = job.sealedBatch(number)
+    const refused = (await this.#options.admit?.(batch, this.#stop.signal)) === false
     this.#refused ||= refused
     if (refused) return
     const began = job.clock.elapsed()
     for (let failures = 1; ; failures++) {
-      await job.when(() => mayGo(job, number, this.#sending), signal)
-      this.#sending.add(number)
-      await api.proveWorkspace()
-      await checkRoom(job, job.batch(number).bytes)
-      const outcome = await deliver(job, api, number, signal)
-      if (
-        outcome.kind !== 'created' &&
-        outcome.kind !== 'unknown' &&
-        job.batch(number).phase === 'armed'
-      ) {
-        await job.note({ type: 'disarmed', number }, true)
-      }
+      const count = await this.#turn(job, number)
+      if (count < job.batch(number).requests) return await this.#divide(job, number, firstOf(count))
+      const outcome = await this.#deliver(job, number).finally(() => job.stopSending(number))
       switch (outcome.kind) {
         case 'created':
-          return await this.#accept(job, number, outcome.id, false)
+          return
         case 'unknown':
           this.#options.onWait?.(job.sealedBatch(number), outcome.failure.message)
           return this.#search(number)
@@ -170,6 +159,30 @@ export class Submit extends Transform {
           })
       }
     }
+  }
+
+  /** Waits until a batch may go out, and says how many of its requests; it is on its way then if that is all. */
+  async #turn(job: Job, number: number): Promise<number> {
+    let count = 0
+    const isOurs = (): boolean => {
+      count = mayGo(job, number)
+      // At once, or another that waits would go with it.
+      if (count === job.batch(number).requests) job.startSending(number)
+      return count > 0
+    }
+    await job.when(isOurs, this.#stop.signal)
+    return count
+  }
+
+  /** Sends a batch, and journals what is known to have come of it. */
+  async #deliver(job: Job, number: number): Promise<Outcome> {
+    await this.#apiOf.proveWorkspace()
+    await checkRoom(job, job.batch(number).bytes)
+    const outcome = await deliver(job, this.#apiOf, number, this.#stop.signal)
+    if (outcome.kind === 'created') await this.#accept(job, number, outcome.id, false)
+    else if (outcome.kind !== 'unknown' && job.batch(number).phase === 'armed')
+      await job.note({ type: 'disarmed', number }, true)
+    return outcome
   }
 
   async #rest(
@@ -246,21 +259,4 @@ export class Submit extends Transform {
   #wrap(cause: unknown): Error {
     return wrapError('CBS_API', 'a batch cannot be submitted', cause)
   }
-}
-
-const WITHOUT_ANSWERS: ReadonlySet<Phase> = new Set(['sealed', 'armed', 'submitted'])
-
-/** May a sealed batch go out now? Not before one that primes the cache has ended; and not while a batch of the same count has an unknown outcome: the count is its tag. */
-function mayGo(job: Job, number: number, sending: ReadonlySet<number>): boolean {
-  if (job.comparing) return false
-  const { requests } = job.batch(number)
-  let inFlight = 0
-  for (const batch of job.state.batches.values()) {
-    if (batch.number === number) continue
-    if (batch.primes && WITHOUT_ANSWERS.has(batch.phase)) return false
-    const open = batch.phase === 'armed' || (batch.phase === 'sealed' && sending.has(batch.number))
-    if (open && batch.requests === requests) return false
-    if (open || batch.phase === 'submitted') inFlight += 1
-  }
-  return inFlight < job.concurrency
 }

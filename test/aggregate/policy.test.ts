@@ -1,5 +1,5 @@
 import t from 'tap'
-import { bytesAlone, chooseCount, isFull } from '../../lib/aggregate/policy.ts'
+import { bytesAlone, isFull } from '../../lib/aggregate/policy.ts'
 import { MAX_REQUESTS } from '../../lib/limits.ts'
 
 const limits = { count: 3, bytes: 100 }
@@ -25,16 +25,3 @@ for (const [name, open, next, full] of [
 void t.test('a body of one request has its frame', async t => {
   t.equal(bytesAlone(2), Buffer.byteLength('{"requests":[\n{}\n]}'))
 })
-
-for (const [most, taken, count] of [
-  [10, [], 10],
-  [10, [10, 9], 8],
-  [10, [10, 9, 8, 7, 6], 10],
-  [10, [10, 9, 8, 7], 6],
-  [1, [1], 1],
-  [1, [], 1],
-] as const) {
-  void t.test(`of ${most} with ${taken.join()} in flight the next has ${count}`, async t => {
-    t.equal(chooseCount(most, new Set(taken)), count)
-  })
-}

@@ -585,6 +585,27 @@ void t.test('ids that other jobs of this machine own are no candidates', async t
   t.same(said(await run(world, job, asks(2), { submit: { ownedElsewhere } })), answers(2))
 })
 
+void t.test(
+  'batches go on with other counts while one of theirs has an unknown outcome',
+  async t => {
+    const world = await makeWorld(t, {
+      batchTimeMs: 60 * MINUTE,
+      faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
+    })
+    const job = await world.open()
+    const results = await run(world, job, asks(20), { aggregate: { count: 4 } })
+    t.same(said(results).sort(), answers(20).sort())
+    const made = world.emulator.ledger.batches()
+    t.same(made.filter(({ requests }) => requests === 4).length, 1, 'the count is a tag')
+    const at = made.map(({ created_at }) => Date.parse(created_at))
+    t.ok(
+      Math.max(...at) - Math.min(...at) < MINUTE,
+      'the search takes an hour, and none waits for it',
+    )
+    await oneBill(world, 20)
+  },
+)
+
 void t.test('a batch waits while one of the same count has an unknown outcome', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: 3 * MINUTE,
