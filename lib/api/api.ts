@@ -38,6 +38,9 @@ export interface ApiOptions {
   readonly onTrouble?: ((trouble: ApiTrouble) => void) | undefined
 }
 
+/** The host does not matter: results are read from the base URL. */
+const API_URL = 'https://api.anthropic.com'
+
 /** Never follow a redirect: it would carry the key, and a body, to whoever it names. */
 const NO_REDIRECT = { redirect: 'manual' } as const
 
@@ -254,6 +257,13 @@ export function remoteBatch(answer: unknown): RemoteBatch {
     throw new Error(`the answer names the batch status ${String(batch.processing_status)}`)
   }
   return batch
+}
+
+/** Where the results of an ended batch lie; where it does not say so, where they always have been. */
+export function resultsUrlOf({ id, results_url }: Pick<RemoteBatch, 'id' | 'results_url'>): string {
+  return results_url && URL.canParse(results_url, API_URL)
+    ? results_url
+    : `${API_URL}/v1/messages/batches/${encodeURIComponent(id)}/results`
 }
 
 function isCounts(counts: unknown): counts is Counts {

@@ -3,7 +3,7 @@
 // next   fetchResults
 import type Anthropic from '@anthropic-ai/sdk'
 import { Transform, type TransformCallback } from 'node:stream'
-import { Api, type RemoteBatch } from '../api/api.ts'
+import { Api, resultsUrlOf, type RemoteBatch } from '../api/api.ts'
 import { wholeNumber, wrapError } from '../errors.ts'
 import type { EndedBatch, SubmittedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
@@ -170,14 +170,12 @@ export class AwaitEnd extends Transform {
   }
 
   async #end(job: Job, { batch, id }: Waiting, remote: RemoteBatch | undefined): Promise<void> {
-    const resultsUrl =
-      remote?.results_url ?? `https://api.anthropic.com/v1/messages/batches/${id}/results`
     await job.note(
       {
         type: 'ended',
         number: batch.number,
         counts: remote?.request_counts ?? null,
-        resultsUrl,
+        resultsUrl: resultsUrlOf(remote ?? { id, results_url: null }),
         at: job.clock.now(),
       },
       false,

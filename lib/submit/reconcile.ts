@@ -42,7 +42,16 @@ function createdUntil(unknown: Unknown): number {
   return settleMs + (serverAt === null ? at + BLIND_MS : serverAt + SKEW_MS)
 }
 
-/** Could this batch be the one? Its count is the tag: no two unresolved batches of a job share it. */
+/**
+ * Does this batch have the right count, and no owner? The count is the tag: no two unresolved batches of a job share it. A
+ * batch has requests, so one that says none has not been counted yet.
+ */
+function isTagged(batch: RemoteBatch, unknown: Unknown, owned: ReadonlySet<string>): boolean {
+  const count = countOf(batch.request_counts)
+  return (count === unknown.requests || count === 0) && !owned.has(batch.id)
+}
+
+/** Could this batch be the one? */
 export function isCandidate(
   batch: RemoteBatch,
   unknown: Unknown,
@@ -50,11 +59,16 @@ export function isCandidate(
 ): boolean {
   const created = Date.parse(batch.created_at)
   return (
-    countOf(batch.request_counts) === unknown.requests &&
-    !owned.has(batch.id) &&
+    isTagged(batch, unknown, owned) &&
     created >= createdFrom(unknown) &&
     created <= createdUntil(unknown)
   )
+}
+
+/** No batch is from the future, and none runs for longer than its life: the API's clocks disagree, and its times tell nothing. */
+function isImpossible(batch: RemoteBatch, now: number): boolean {
+  const age = now - Date.parse(batch.created_at)
+  return age < -SKEW_MS || age > EXPIRES_AFTER_MS + SKEW_MS
 }
 
 /** All that is known when a verdict is asked for. */
@@ -69,14 +83,16 @@ export interface Evidence {
   readonly suspects: Iterable<string>
   /** Whether the listing was made after the settle time had passed. */
   readonly settled: boolean
+  /** The time by the API's clock. */
+  readonly now: number
 }
 
 /** What to do about an unknown create. When in doubt it waits: an unknown costs latency, never money. */
 export function judge(unknown: Unknown, evidence: Evidence): Verdict {
-  const { listed, owned, proofs, suspects, settled } = evidence
-  const candidates = listed.filter(batch => isCandidate(batch, unknown, owned))
-  const ours = candidates.find(batch => proofs.get(batch.id) === 'ours')
+  const { listed, owned, proofs, suspects, settled, now } = evidence
+  const ours = listed.find(batch => !owned.has(batch.id) && proofs.get(batch.id) === 'ours')
   if (ours) return { kind: 'adopt', id: ours.id }
+  const candidates = listed.filter(batch => isCandidate(batch, unknown, owned))
   const unread = candidates.filter(
     batch => batch.processing_status === 'ended' && !proofs.has(batch.id),
   )
@@ -90,8 +106,15 @@ export function judge(unknown: Unknown, evidence: Evidence): Verdict {
       return { kind: 'wait', for: 'proof', why }
     }
   }
-  if (settled) return { kind: 'resend' }
-  return { kind: 'wait', for: 'time', why: 'the settle time has not passed' }
+  if (!settled) return { kind: 'wait', for: 'time', why: 'the settle time has not passed' }
+  // Two clocks at the API may differ by more than they should. Before money is spent again, what only its time rules out is
+  // looked at too: where it has ended that costs a call, where it runs it must be proven only if its time cannot be true.
+  const strays = listed.filter(batch => isTagged(batch, unknown, owned) && !proofs.has(batch.id))
+  const toRead = strays.filter(batch => batch.processing_status === 'ended')
+  if (toRead.length > 0) return { kind: 'prove', candidates: toRead }
+  const running = strays.find(batch => isImpossible(batch, now))
+  if (running) return { kind: 'wait', for: 'proof', why: waitingFor(running) }
+  return { kind: 'resend' }
 }
 
 function waitingFor(batch: RemoteBatch): string {

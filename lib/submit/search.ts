@@ -1,9 +1,9 @@
-import type { Api, RemoteBatch } from '../api/api.ts'
+import { resultsUrlOf, type Api, type RemoteBatch } from '../api/api.ts'
 import { BatchStreamError } from '../errors.ts'
 import type { Job } from '../job/job.ts'
 import { EXPIRES_AFTER_MS } from '../limits.ts'
 import { BatchIds } from '../results/batch-ids.ts'
-import { firstCustomId } from '../results/first-line.ts'
+import { firstCustomIds } from '../results/first-lines.ts'
 import {
   createdFrom,
   isCandidate,
@@ -83,7 +83,8 @@ async function verdictOn(
   for (const [id, proof] of proofs) if (proof === 'unreadable') proofs.delete(id)
   for (;;) {
     const suspects = Object.keys(job.batch(number).suspects)
-    const verdict = judge(unknown, { listed, owned, proofs, suspects, settled })
+    const now = job.serverTime.nowOrOurs()
+    const verdict = judge(unknown, { listed, owned, proofs, suspects, settled, now })
     if (verdict.kind !== 'prove') return verdict
     for (const candidate of verdict.candidates) {
       const proof = await prove(options, candidate)
@@ -94,33 +95,49 @@ async function verdictOn(
   }
 }
 
-/** Looks at the first result line of an ended batch: its custom_id says whose it is. */
+/** Looks at the first result lines of an ended batch: their custom_ids say whose it is. */
 async function prove(
   { job, api, number, signal }: SearchOptions,
   candidate: RemoteBatch,
 ): Promise<Proof> {
-  if (candidate.results_url === null) return 'unreadable'
+  const ids = await BatchIds.of(job, number)
+  let proof: Proof = 'unreadable'
   try {
-    const id = await firstCustomId(api, candidate.results_url, job.clock, signal)
-    if (id === undefined) return 'unreadable'
-    return (await BatchIds.of(job, number)).position(id) === -1 ? 'foreign' : 'ours'
+    for await (const id of firstCustomIds(api, resultsUrlOf(candidate), job.clock, signal)) {
+      // A set may hold a line that is not of its batch; that one of ours is in it by chance cannot be.
+      if (ids.position(id) !== -1) return 'ours'
+      proof = 'foreign'
+    }
+    return proof
   } catch (cause) {
     if (signal.aborted || cause instanceof BatchStreamError) throw cause
     return 'unreadable'
   }
 }
 
-/** Every batch of the workspace back to a time; pages go newest first. */
+/** Every batch of the workspace back to a time; pages go newest first. A list in another order is read to its end. */
 async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
   const listed: RemoteBatch[] = []
+  const cursors = new Set<string>()
+  let last = Infinity
+  let isSorted = true
   let after: string | undefined
   for (;;) {
     const page = await api.list(after)
     listed.push(...page.data)
-    const oldest = page.data.at(-1)
-    if (!page.has_more || page.last_id === null || !oldest || Date.parse(oldest.created_at) < from)
-      return listed
+    for (const { created_at } of page.data) {
+      const created = Date.parse(created_at)
+      isSorted &&= created <= last
+      last = created
+    }
+    if (!page.has_more || page.last_id === null || (isSorted && last < from)) return listed
+    if (cursors.has(page.last_id))
+      throw new BatchStreamError(
+        'CBS_API',
+        `the list of batches comes round to ${page.last_id} again and has no end: what became of a batch cannot be found out`,
+      )
     after = page.last_id
+    cursors.add(after)
   }
 }
 

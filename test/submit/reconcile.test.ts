@@ -29,14 +29,18 @@ function remote(
   }
 }
 
+/** When somebody looks. */
+const NOW = ARMED + 30 * MINUTE
 const running = remote('a', { status: 'in_progress' })
 const ended = remote('a')
 
-const verdicts: readonly [
+type Given = readonly [
   name: string,
   Partial<Omit<Evidence, 'proofs'>> & { proofs?: [string, Proof][] },
   object,
-][] = [
+]
+
+const verdicts: readonly Given[] = [
   ['nothing is listed yet', {}, { kind: 'wait', for: 'time' }],
   ['nothing is listed after the settle time', { settled: true }, { kind: 'resend' }],
   [
@@ -49,15 +53,49 @@ const verdicts: readonly [
     { listed: [ended], owned: new Set(['a']), settled: true },
     { kind: 'resend' },
   ],
+  ...[-11, 21].flatMap(minutes => {
+    const at = ARMED + minutes * MINUTE
+    const listed = [remote('a', { at })]
+    const when = `a batch of ${minutes} minutes`
+    return [
+      [`${when} is not waited for`, { listed }, { kind: 'wait', for: 'time' }],
+      [
+        `${when} is looked at before anything is sent again`,
+        { listed, settled: true },
+        { kind: 'prove', candidates: listed },
+      ],
+      [
+        `${when} that is ours, whatever its time says, is adopted`,
+        { listed, settled: true, proofs: [['a', 'ours']] },
+        { kind: 'adopt', id: 'a' },
+      ],
+      [
+        `${when} that tells nothing is not ours`,
+        { listed, settled: true, proofs: [['a', 'unreadable']] },
+        { kind: 'resend' },
+      ],
+      [
+        `${when} that runs is not ours`,
+        { listed: [remote('a', { at, status: 'in_progress' })], settled: true },
+        { kind: 'resend' },
+      ],
+    ] satisfies Given[]
+  }),
+  ...[-25, 1].map(
+    hours =>
+      [
+        `a batch that runs and is ${-hours} hours old by its time may be ours`,
+        {
+          listed: [remote('a', { at: NOW + hours * 60 * MINUTE, status: 'in_progress' })],
+          settled: true,
+        },
+        { kind: 'wait', for: 'proof', why: /tells only when it has ended/ },
+      ] satisfies Given,
+  ),
   [
-    'a batch that is older is no candidate',
-    { listed: [remote('a', { at: ARMED - 11 * MINUTE })], settled: true },
-    { kind: 'resend' },
-  ],
-  [
-    'a batch that was made after the settle time is no candidate',
-    { listed: [remote('a', { at: ARMED + 21 * MINUTE })], settled: true },
-    { kind: 'resend' },
+    'a batch that has not been counted yet is a candidate',
+    { listed: [remote('a', { count: 0 })], settled: true },
+    { kind: 'prove' },
   ],
   [
     'machines of the API may disagree by minutes',
@@ -127,6 +165,7 @@ for (const [name, { proofs = [], ...evidence }, verdict] of verdicts) {
       owned: new Set<string>(),
       suspects: [],
       settled: false,
+      now: NOW,
       ...evidence,
     }
     t.match(judge(unknown, { ...whole, proofs: new Map(proofs) }), verdict)
