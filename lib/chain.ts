@@ -4,6 +4,18 @@ import { typed, type Stage } from './stage.ts'
 // Node 20 has stream.compose without declaring it in its types.
 const { compose } = stream as typeof stream & { compose(...streams: unknown[]): stream.Duplex }
 
+/** Eight stages in a row, which the longer forms begin with. */
+type Eight<A, B, C, D, E, F, G, H, I> = [
+  first: Stage<A, B>,
+  second: Stage<B, C>,
+  third: Stage<C, D>,
+  fourth: Stage<D, E>,
+  fifth: Stage<E, F>,
+  sixth: Stage<F, G>,
+  seventh: Stage<G, H>,
+  eighth: Stage<H, I>,
+]
+
 /**
  * Joins stages into one. A wrong order does not compile. An error in any of them ends the whole; destroying the whole
  * ends each of them.
@@ -55,6 +67,24 @@ export function chain<A, B, C, D, E, F, G, H, I>(
   seventh: Stage<G, H>,
   eighth: Stage<H, I>,
 ): Stage<A, I>
+export function chain<A, B, C, D, E, F, G, H, I, J>(
+  ...stages: [...Eight<A, B, C, D, E, F, G, H, I>, Stage<I, J>]
+): Stage<A, J>
+export function chain<A, B, C, D, E, F, G, H, I, J, K>(
+  ...stages: [...Eight<A, B, C, D, E, F, G, H, I>, Stage<I, J>, Stage<J, K>]
+): Stage<A, K>
+export function chain<A, B, C, D, E, F, G, H, I, J, K, L>(
+  ...stages: [...Eight<A, B, C, D, E, F, G, H, I>, Stage<I, J>, Stage<J, K>, Stage<K, L>]
+): Stage<A, L>
+export function chain<A, B, C, D, E, F, G, H, I, J, K, L, M>(
+  ...stages: [
+    ...Eight<A, B, C, D, E, F, G, H, I>,
+    Stage<I, J>,
+    Stage<J, K>,
+    Stage<K, L>,
+    Stage<L, M>,
+  ]
+): Stage<A, M>
 export function chain(...stages: Stage<never, unknown>[]): Stage<never, unknown> {
   return stages.length === 1 && stages[0] ? stages[0] : typed(compose(...stages))
 }
@@ -111,6 +141,32 @@ export function from<B, C, D, E, F, G, Out>(
   fifth: Stage<E, F>,
   sixth: Stage<F, G>,
   seventh: Stage<G, Out>,
+): Stage<never, Out>
+export function from<B, C, D, E, F, G, H, Out>(
+  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
+  ...stages: Eight<never, B, C, D, E, F, G, H, Out>
+): Stage<never, Out>
+export function from<B, C, D, E, F, G, H, I, Out>(
+  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
+  ...stages: [...Eight<never, B, C, D, E, F, G, H, I>, Stage<I, Out>]
+): Stage<never, Out>
+export function from<B, C, D, E, F, G, H, I, J, Out>(
+  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
+  ...stages: [...Eight<never, B, C, D, E, F, G, H, I>, Stage<I, J>, Stage<J, Out>]
+): Stage<never, Out>
+export function from<B, C, D, E, F, G, H, I, J, K, Out>(
+  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
+  ...stages: [...Eight<never, B, C, D, E, F, G, H, I>, Stage<I, J>, Stage<J, K>, Stage<K, Out>]
+): Stage<never, Out>
+export function from<B, C, D, E, F, G, H, I, J, K, L, Out>(
+  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
+  ...stages: [
+    ...Eight<never, B, C, D, E, F, G, H, I>,
+    Stage<I, J>,
+    Stage<J, K>,
+    Stage<K, L>,
+    Stage<L, Out>,
+  ]
 ): Stage<never, Out>
 export function from(
   source: Readable | Iterable<unknown> | AsyncIterable<unknown>,

@@ -21,6 +21,14 @@ void t.test('a chain of stages is one stage', async t => {
   ])
 })
 
+void t.test('as many stages join as there are in the longest journey', async t => {
+  const one = () => stage((n: number) => n + 1)
+  const nine = chain(one(), one(), one(), one(), one(), one(), one(), one(), one())
+  t.same(await all(each(from([0], nine, one(), one()))), [11])
+  const ten = from([0], one(), one(), one(), one(), one(), one(), one(), one(), one(), text())
+  t.same(await all(each(ten)), ['<9>'])
+})
+
 void t.test('a chain of one stage is that stage', async t => {
   const one = double()
   t.equal(chain(one), one)

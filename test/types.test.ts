@@ -1,19 +1,24 @@
 // What the compiler has to refuse. `npm run types` checks this file like any other; the first test checks it here as well, so
 // that it does not pass where the compiler was never asked.
 import type Anthropic from '@anthropic-ai/sdk'
+import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
 import {
   aggregate,
+  attachFiles,
   awaitEnd,
   chain,
+  divide,
   each,
   fetchResults,
   from,
+  inputOrder,
   keep,
   openJob,
   parseCsv,
+  retry,
   stage,
   submit,
   template,
@@ -34,7 +39,51 @@ export function refused(client: Anthropic): void {
     fetchResults({ client }),
   )
   const whole: Stage<Uint8Array, Buffer> = chain(parseCsv(), keep(), ask, writeJsonl())
-  void [whole]
+  // Every stage that there is, in one.
+  const through = (): Stage<SourceRecord, Result> => ask
+  const all: Stage<Uint8Array, Buffer> = chain(
+    parseCsv(),
+    keep(),
+    template({ prompt: 'Sum up {{text}}' }),
+    attachFiles({ attach: '{{path}}' }),
+    aggregate(),
+    submit({ client }),
+    awaitEnd({ client }),
+    inputOrder(),
+    fetchResults({ client }),
+    retry({ through }),
+    divide({ through: writeJsonl(), to: createWriteStream('failed.jsonl') }),
+    writeJsonl(),
+  )
+  const rows: Stage<never, Buffer> = from(
+    [],
+    parseCsv(),
+    keep(),
+    template({ prompt: 'Sum up {{text}}' }),
+    attachFiles({ attach: '{{path}}' }),
+    aggregate(),
+    submit({ client }),
+    awaitEnd({ client }),
+    inputOrder(),
+    fetchResults({ client }),
+    retry({ through }),
+    divide({ through: writeJsonl(), to: createWriteStream('failed.jsonl') }),
+    writeJsonl(),
+  )
+  void [whole, all, rows]
+
+  chain(
+    parseCsv(),
+    keep(),
+    template({ prompt: 'x' }),
+    aggregate(),
+    submit({ client }),
+    awaitEnd({ client }),
+    fetchResults({ client }),
+    // @ts-expect-error a wrong order shows late in a long chain, too
+    writeJsonl(),
+    retry({ through }),
+  )
 
   // @ts-expect-error a batch is submitted after it was gathered
   chain(submit({ client }), aggregate())
