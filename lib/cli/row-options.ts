@@ -45,9 +45,9 @@ export function rowOptionsOf(flags: Flags, known?: Partial<RowOptions>): RowOpti
   const to = flags.text('to')
   const order = flags.text('order')
   const emit = flags.text('emit')
-  const errors = pathIn(flags.text('errors')) ?? known?.errors
+  const errors = pathIn('--errors', flags.text('errors')) ?? known?.errors
   const options: RowOptions = {
-    output: pathIn(flags.text('output')) ?? known?.output ?? '-',
+    output: pathIn('--output', flags.text('output')) ?? known?.output ?? '-',
     to: to === undefined ? (known?.to ?? 'jsonl') : oneOf('--to', to, TO),
     order: order === undefined ? (known?.order ?? 'completion') : oneOf('--order', order, ORDER),
     emit: emit === undefined ? (known?.emit ?? 'merged') : oneOf('--emit', emit, EMIT),
@@ -70,7 +70,9 @@ export function rowOptionsApart(flags: Flags, { errors: _, ...known }: RowOption
   return rowOptionsOf(flags, { ...known, output: '-' })
 }
 
-function pathIn(name: string | undefined): string | undefined {
+function pathIn(flag: string, name: string | undefined): string | undefined {
+  // As a path these would be folders.
+  if (name !== undefined && /^$|\/$/.test(name)) throw wrongFlag(flag, 'a file', name)
   return name === undefined || name === '-' ? name : resolve(name)
 }
 

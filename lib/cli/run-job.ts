@@ -164,8 +164,9 @@ async function setAside(dir: string, name: string, talk: Talk): Promise<void> {
 /** An output that is there already is found out before there is a job that nobody wants. */
 async function mustBeFree({ output, errors }: RowOptions): Promise<void> {
   for (const path of [output, errors]) {
-    if (path !== undefined && path !== '-' && typeof (await nodeDisk.look(path)) === 'number')
-      throw notOurs(path)
+    const found = path === undefined || path === '-' ? undefined : await nodeDisk.look(path)
+    // A device or a pipe takes rows as stdout does.
+    if (path !== undefined && found !== undefined && found !== 'special') throw notOurs(path, found)
   }
 }
 

@@ -18,6 +18,9 @@ export interface DiskFile {
   close(): Promise<void>
 }
 
+/** What a path leads to: a regular file of so many bytes, a folder, or 'special' for a device or a pipe. */
+export type Found = number | 'folder' | 'special'
+
 /** The file system as a job uses it: a seam, so that tests can crash it at every step. */
 export interface Disk {
   /**
@@ -25,8 +28,8 @@ export interface Disk {
    * link. `output` is for a file of the user's: like `update`, links followed and with the user's own permissions.
    */
   open(path: string, how: 'create' | 'update' | 'read' | 'output'): Promise<DiskFile>
-  /** Size of a regular file, 'special' for a device or a pipe, undefined where there is nothing. */
-  look(path: string): Promise<number | 'special' | undefined>
+  /** What is there; undefined where there is nothing. */
+  look(path: string): Promise<Found | undefined>
   /** The whole of a small file; undefined where there is none. */
   readWhole(path: string): Promise<Buffer | undefined>
   /** Makes a folder that only its owner can enter, and those above it; gives the highest one that it made. */
@@ -147,6 +150,7 @@ export const nodeDisk: Disk = {
       if (cause.code === 'ENOENT') return undefined
       return failed('look at', path)(cause)
     })
+    if (stat?.isDirectory()) return 'folder'
     return stat && (stat.isFile() ? stat.size : 'special')
   },
 

@@ -4,6 +4,7 @@
 import { dirname, resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { BatchStreamError, wrapError } from '../errors.ts'
+import type { Found } from '../job/disk.ts'
 import type { Job } from '../job/job.ts'
 import type { Result } from '../results/result.ts'
 import { FileTarget, type Target } from './target.ts'
@@ -50,8 +51,10 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
 
 /** Files that belong to no job: both must be new. */
 async function begin(job: Job, { out, errors }: Paths): Promise<{ out: number; errors: number }> {
-  for (const path of [out, errors])
-    if (path !== null && (await job.disk.look(path)) !== undefined) throw notOurs(path)
+  for (const path of [out, errors]) {
+    const found = path === null ? undefined : await job.disk.look(path)
+    if (path !== null && found !== undefined) throw notOurs(path, found)
+  }
   return { out: 0, errors: 0 }
 }
 
@@ -68,8 +71,8 @@ async function agree(job: Job, paths: Paths): Promise<{ out: number; errors: num
     [paths.out, files.out],
     [paths.errors, files.errors],
   ] as const) {
-    if (path !== null && path !== owned && (await job.disk.look(path)) !== undefined)
-      throw notOurs(path)
+    const found = path === null || path === owned ? undefined : await job.disk.look(path)
+    if (path !== null && found !== undefined) throw notOurs(path, found)
   }
   // Rows that a stream was told are told again, so the file of errors beside it begins anew too.
   if (same && paths.out !== null) return { out, errors }
@@ -79,7 +82,7 @@ async function agree(job: Job, paths: Paths): Promise<{ out: number; errors: num
 
 async function openFile(job: Job, path: string, committed: number): Promise<Target> {
   const size = (await job.disk.look(path)) ?? 0
-  if (size === 'special' || size < committed) throw changed(path, committed)
+  if (typeof size === 'string' || size < committed) throw changed(path, committed)
   const file = await job.disk.open(path, 'output')
   // What is committed must not vanish with the file's name.
   if (committed === 0) await job.disk.syncFolder(dirname(path))
@@ -184,11 +187,12 @@ export class Output extends Writable {
 }
 
 /** The error of an output file that is there already. */
-export function notOurs(path: string): BatchStreamError {
-  return new BatchStreamError(
-    'CBS_OUTPUT',
-    `${path} exists and is not this job's: remove it, or name another file`,
-  )
+export function notOurs(path: string, found?: Found): BatchStreamError {
+  const why =
+    found === 'folder'
+      ? 'is a folder: name a file'
+      : "exists and is not this job's: remove it, or name another file"
+  return new BatchStreamError('CBS_OUTPUT', `${path} ${why}`)
 }
 
 function changed(path: string, committed: number): BatchStreamError {

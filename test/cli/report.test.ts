@@ -63,6 +63,8 @@ t.test('a report never writes over a file, and goes to stdout without one', asyn
   const nowhere = await place.run(['report', 'j', '-o', place.path('no/such/folder.html')])
   t.match(nowhere, { code: 9, err: /folder\.html cannot be written/ })
   t.equal((await place.run(['report', 'j', '-o', '/dev/null'])).code, 0, 'a device is no file')
+  const folder = await place.run(['report', 'j', '-o', place.dir])
+  t.match(folder, { code: 6, err: /is a folder: name a file/ })
   symlinkSync(place.path('nothing'), place.path('link.html'))
   const linked = await place.run(['report', 'j', '-o', place.path('link.html')])
   t.match(linked, { code: 6, err: /link\.html exists/ }, 'nor does it follow a link to nothing')

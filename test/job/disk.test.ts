@@ -97,6 +97,7 @@ void t.test('what is not there is told apart from what fails', async t => {
   t.same(await nodeDisk.list(folder), ['file'])
   t.equal(await nodeDisk.look(`${folder}/none`), undefined)
   t.equal(await nodeDisk.look(`${folder}/file`), 3)
+  t.equal(await nodeDisk.look(folder), 'folder')
   t.equal(await nodeDisk.look('/dev/null'), 'special')
   await nodeDisk.remove(`${folder}/none`)
   t.ok((await nodeDisk.free(folder)) > 0)

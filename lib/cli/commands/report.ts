@@ -31,7 +31,7 @@ export async function report(context: Context): Promise<Ending> {
   const path = output === '-' ? undefined : resolve(output)
   const found = path === undefined ? undefined : await nodeDisk.look(path)
   // Said before a large job is read through.
-  if (path !== undefined && typeof found === 'number') throw notOurs(path)
+  if (path !== undefined && found !== undefined && found !== 'special') throw notOurs(path, found)
   const page = redacted(pageOf(await reportOf(job, context)), secretsIn(io.env))
   if (path === undefined) await print(io.stdout, page)
   else {

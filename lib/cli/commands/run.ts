@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { BatchStreamError } from '../../errors.ts'
+import { BatchStreamError, wrapError } from '../../errors.ts'
 import type { SourceRecord } from '../../flow.ts'
 import { FILE_FIELDS } from '../../parse/files.ts'
 import { withInput } from '../checked-input.ts'
@@ -23,6 +23,7 @@ import { withLimits } from '../model-limits.ts'
 import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { cacheWarning } from '../../template/cache-minimum.ts'
+import { notOurs } from '../../write/output.ts'
 import { Tally } from '../tally.ts'
 import { duration } from '../values.ts'
 import { Ledger } from '../../money/ledger.ts'
@@ -142,7 +143,12 @@ async function noInput({ talk }: Context, output: string, reading: Reading): Pro
   if (reading.broken) throw reading.broken
   talk.say('no input: there are no records, and nothing was sent')
   // A script that reads the output finds it, empty.
-  if (output !== '-') await writeFile(output, '', { flag: 'a' })
+  if (output !== '-')
+    await writeFile(output, '', { flag: 'a' }).catch((cause: NodeJS.ErrnoException) => {
+      throw cause.code === 'EISDIR'
+        ? notOurs(output, 'folder')
+        : wrapError('CBS_DISK', `${output} cannot be written`, cause)
+    })
   return { code: EXIT.answered }
 }
 

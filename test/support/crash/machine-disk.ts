@@ -59,7 +59,7 @@ export function diskOf(machine: Machine, gate: Gate): Disk {
     look: path =>
       step('look at', path, () => {
         const node = machine.find(path)
-        return node instanceof FileNode ? node.bytes.length : node && 'special'
+        return node instanceof FileNode ? node.bytes.length : node && 'folder'
       }),
     readWhole: path =>
       step('read whole', path, () => {
