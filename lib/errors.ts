@@ -33,6 +33,11 @@ export interface Place {
   readonly column?: number | undefined
 }
 
+/** Where a record or an error lies, for a sentence: `line 18 of reviews.csv`. */
+export function lineOf({ line, source }: { line: number; source?: string | undefined }): string {
+  return source === undefined ? `line ${line}` : `line ${line} of ${source}`
+}
+
 /** Every error of this package: `code` says what kind, the message what, where and what to do; `cause` is kept. */
 export class BatchStreamError extends Error {
   override readonly name = 'BatchStreamError'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { BatchStreamError, wholeNumber, wrapError, wrongOption } from '../lib/errors.ts'
+import { BatchStreamError, lineOf, wholeNumber, wrapError, wrongOption } from '../lib/errors.ts'
 
 void t.test('an error says its code, its sentence, its place and its cause', async t => {
   const cause = new Error('why')
@@ -19,6 +19,11 @@ void t.test('an error of ours is given back as it is, any other is wrapped', asy
   t.equal(wrapped.message, 'it failed: boom')
   t.equal(wrapped.cause, cause)
   t.equal(wrapError('CBS_STAGE', 'it failed', 'boom').message, 'it failed: boom')
+})
+
+void t.test('a place names the file where there is one', async t => {
+  t.equal(lineOf({ line: 18 }), 'line 18')
+  t.equal(lineOf({ line: 18, source: 'a.csv' }), 'line 18 of a.csv')
 })
 
 const circle: { self?: unknown } = {}

@@ -77,13 +77,7 @@ export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
 
 async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJob> {
   const { dir, fresh, fingerprint } = choice
-  if (!JOB_NAME.test(name))
-    throw wrongFlag(
-      '--job',
-      'letters, digits, ".", "_" or "-", at most 64, the first a letter or digit',
-      name,
-    )
-  const found = await inspectJob(nodeDisk, dir, name)
+  const found = await lookUp(dir, name)
   if (!found || !hasBegun(found)) return await createJob(choice, name)
   if (fresh) {
     await mustBeFree(choice.remembered.rows)
@@ -91,20 +85,40 @@ async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJo
     return await createJob(choice, name)
   }
   const known = rememberedBy(found)
-  if (found.state?.finished) {
+  mustBeOf(found, fingerprint)
+  talk.say(`going on with job ${name}`)
+  return await goOn(choice, found, known)
+}
+
+/** Input without a record is no input of a job that has some: an empty pipe must not pass for the answers to a full one. */
+export async function mustNotHaveBegun(dir: string, name: string): Promise<void> {
+  const found = await lookUp(dir, name)
+  if (found && hasBegun(found)) mustBeOf(found, undefined)
+}
+
+async function lookUp(dir: string, name: string): Promise<JobOnDisk | undefined> {
+  if (!JOB_NAME.test(name))
+    throw wrongFlag(
+      '--job',
+      'letters, digits, ".", "_" or "-", at most 64, the first a letter or digit',
+      name,
+    )
+  return await inspectJob(nodeDisk, dir, name)
+}
+
+function mustBeOf({ name, state, card }: JobOnDisk, fingerprint: string | undefined): void {
+  if (state?.finished) {
     throw new BatchStreamError(
       'CBS_INPUT',
       `job ${name} is finished; \`claude-batch-stream results ${name}\` prints it again, --fresh runs anew`,
     )
   }
-  if (found.card?.fingerprint !== fingerprint) {
+  if (fingerprint === undefined || card?.fingerprint !== fingerprint) {
     throw new BatchStreamError(
       'CBS_INPUT',
       `job ${name} was made by another command or input; nothing was sent. \`claude-batch-stream resume ${name}\` goes on with it, --fresh starts anew`,
     )
   }
-  talk.say(`going on with job ${name}`)
-  return await goOn(choice, found, known)
 }
 
 /** The rows of the new command count from now on, also for whoever resumes it. */

@@ -1,4 +1,4 @@
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError, lineOf } from '../errors.ts'
 import { SourceRecord, type UnreadRecord } from '../flow.ts'
 import type { RecordPlace } from './bad-record.ts'
 
@@ -69,7 +69,7 @@ class Row implements UnreadRecord {
 export function headerColumns(header: readonly string[], place: RecordPlace): Columns {
   const faults = nameFaults(header)
   if (faults.length === 0) return new Columns(header)
-  const message = `line ${place.line}: the CSV header ${faults.join('; ')}; give each column a name of its own`
+  const message = `${lineOf(place)}: the CSV header ${faults.join('; ')}; give each column a name of its own`
   throw new BatchStreamError('CBS_INPUT', message, { place })
 }
 

@@ -34,9 +34,10 @@ function counted(columns: number): string {
 
 /** A header cannot be a bad record: no row could be read without it. */
 export function badHeader(record: SourceRecord, place: RecordPlace): BatchStreamError {
+  const header = place.source === undefined ? 'CSV header' : `CSV header of ${place.source}`
   return new BatchStreamError(
     'CBS_INPUT',
-    `the CSV header cannot be read: ${record.problem?.message}`,
+    `the ${header} cannot be read: ${record.problem?.message}`,
     { place },
   )
 }

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { jsonParser, type Token } from 'stream-json/core/parser.js'
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError, lineOf } from '../errors.ts'
 import { SourceRecord } from '../flow.ts'
 import { MAX_JSON_DEPTH } from '../limits.ts'
 import { badRecord, tooLongRecord } from './bad-record.ts'
@@ -90,10 +90,14 @@ export class JsonReader implements RecordReader {
       const hint = more
         ? 'more follows behind the value; if each line is a value of its own, read it as jsonl'
         : why
-      throw new BatchStreamError('CBS_INPUT', `line ${line}: the JSON cannot be read: ${hint}`, {
-        cause,
-        place,
-      })
+      throw new BatchStreamError(
+        'CBS_INPUT',
+        `${lineOf(place)}: the JSON cannot be read: ${hint}`,
+        {
+          cause,
+          place,
+        },
+      )
     }
   }
 
@@ -160,10 +164,8 @@ export class JsonReader implements RecordReader {
   }
 
   #error(why: string): BatchStreamError {
-    const { line } = this.#slices
-    return new BatchStreamError('CBS_INPUT', `line ${line}: ${why}`, {
-      place: { line, source: this.#settings.source },
-    })
+    const place = { line: this.#slices.line, source: this.#settings.source }
+    return new BatchStreamError('CBS_INPUT', `${lineOf(place)}: ${why}`, { place })
   }
 }
 

@@ -1,6 +1,7 @@
+import { lineOf } from '../errors.ts'
 import type { Problem, SourceRecord } from '../flow.ts'
 import { textOf } from './field.ts'
-import { isBlank, placeOf } from './render.ts'
+import { isBlank } from './render.ts'
 
 /** A request as far as a record spells it out; what it lacks is filled in from the options. */
 export interface OwnRequest {
@@ -49,19 +50,19 @@ export function textRequest(content: string, record: SourceRecord): OwnRequest |
   if (!isBlank(content)) {
     return { params: { messages: [{ role: 'user', content }] }, fromText: true }
   }
-  const message = `the prompt of ${placeOf(record)} is empty; nothing was asked`
+  const message = `the prompt of ${lineOf(record)} is empty; nothing was asked`
   return { type: 'empty_prompt', message }
 }
 
 function noPrompt(record: SourceRecord): Problem {
   const wanted =
     'give a prompt, or records with a field `prompt` (text), `messages` (a list) or `params` (an object)'
-  return { type: 'no_prompt', message: `there is nothing to ask on ${placeOf(record)}: ${wanted}` }
+  return { type: 'no_prompt', message: `there is nothing to ask on ${lineOf(record)}: ${wanted}` }
 }
 
 function noMessages(record: SourceRecord): Problem {
   const wanted = 'give it `params` with `messages`, or `messages` of its own'
-  return { type: 'no_prompt', message: `${placeOf(record)} holds no Messages request: ${wanted}` }
+  return { type: 'no_prompt', message: `${lineOf(record)} holds no Messages request: ${wanted}` }
 }
 
 function own(fields: Readonly<Record<string, unknown>>, name: string): unknown {

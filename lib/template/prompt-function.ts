@@ -1,7 +1,6 @@
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError, lineOf } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
 import type { PartialParams } from './options.ts'
-import { placeOf } from './render.ts'
 
 /**
  * Asks the user's function what a record's prompt is: a text, or params with `messages`.
@@ -35,7 +34,7 @@ function isThenable(given: unknown): boolean {
 
 function failed(record: SourceRecord, how: string, cause?: unknown): BatchStreamError {
   const { source, line } = record
-  return new BatchStreamError('CBS_STAGE', `the prompt function ${how} (${placeOf(record)})`, {
+  return new BatchStreamError('CBS_STAGE', `the prompt function ${how} (${lineOf(record)})`, {
     cause,
     place: { source, line },
   })

@@ -1,3 +1,4 @@
+import { lineOf } from '../errors.ts'
 import type { Problem, SourceRecord } from '../flow.ts'
 import { didYouMean } from '../nearest.ts'
 import { WHOLE, type Field, type Template } from './compile.ts'
@@ -26,18 +27,11 @@ export function isBlank(text: string): boolean {
   return text.trim() === ''
 }
 
-/** Where a record stands, for the middle of a sentence: `line 18 of reviews.csv`. */
-export function placeOf(record: SourceRecord): string {
-  return record.source === undefined
-    ? `line ${record.line}`
-    : `line ${record.line} of ${record.source}`
-}
-
 function missing(template: Template, field: Field, record: SourceRecord): Problem {
   const hint = didYouMean(field.name, Object.keys(record.fields))
   const wanted = `field ${JSON.stringify(field.name)} of the ${template.name} template`
   return {
     type: 'missing_field',
-    message: `${wanted} is missing on ${placeOf(record)}${hint}; {{${field.name}?}} would leave it empty`,
+    message: `${wanted} is missing on ${lineOf(record)}${hint}; {{${field.name}?}} would leave it empty`,
   }
 }

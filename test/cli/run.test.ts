@@ -270,6 +270,21 @@ t.test('-o gets rows as they come, and is never one that was there', async t => 
   t.equal(errors.code, 6)
 })
 
+t.test('input without a record does not pass for that of a job that has some', async t => {
+  const place = await placeFor(t)
+  const words = ['-p', 'Say {{text}}', '--job', 'j']
+  const none = await place.run(words, { stdin: '' })
+  t.match(none, { code: 0, err: /no input/ })
+  t.equal((await place.run([...words, '--detach'], { stdin: csv(2) })).code, 0)
+  const begun = await place.run(words, { stdin: '' })
+  t.match(begun, { code: 6, out: '', err: /job j was made by another command or input/ })
+  t.equal((await place.run(['resume', 'j'])).rows.length, 2)
+  const finished = await place.run(words, { stdin: '' })
+  t.match(finished, { code: 6, out: '', err: /job j is finished; `claude-batch-stream results j`/ })
+  t.equal((await place.run([...words, '--fresh'], { stdin: '' })).code, 0)
+  t.match(await place.run(['-p', 'x', '--job', '../j'], { stdin: '' }), { code: 2, err: /--job/ })
+})
+
 t.test('rows never go to a folder, and nothing is sent for it', async t => {
   const place = await placeFor(t)
   const ask = ['-p', 'Say {{text}}', '--job', 'j']
@@ -442,6 +457,19 @@ t.test('of several files that one breaks off, the rest is not read', async t => 
   writeFileSync(broken, packed.subarray(0, 12))
   const none = await place.run(['-p', 'Say {{text}}', '-i', broken])
   t.same([none.code, none.out], [6, ''], 'nothing of it could be read')
+})
+
+t.test('of several files the one that cannot be read is named', async t => {
+  const bad = '[{"text":"a"},{"te'
+  const files = { 'a.json': '[{"text":"a"}]', 'b.json': bad, 'c.json': '[1]]' }
+  const place = await placeFor(t, {}, { ...files, 'd.csv': 'text,\n1,2\n' })
+  const ask = async (name: string) =>
+    await place.run(['-p', 'Say {{text}}', '-i', place.path('a.json'), place.path(name)])
+  t.match((await ask('b.json')).err, `line 1 of ${place.path('b.json')}: the JSON breaks off`)
+  t.match((await ask('c.json')).err, `line 1 of ${place.path('c.json')}: the JSON cannot be read`)
+  t.match((await ask('d.csv')).err, `line 1 of ${place.path('d.csv')}: the CSV header has no name`)
+  writeFileSync(place.path('e.csv'), Buffer.from('te\xffxt\n1\n', 'latin1'))
+  t.match((await ask('e.csv')).err, `the CSV header of ${place.path('e.csv')} cannot be read`)
 })
 
 t.test('an input that the system cannot read is exit 6, not a bug', async t => {

@@ -20,7 +20,7 @@ t.test('a job whose input broke off behind comments is gone on with as it began'
   const files = ['-i', place.path('a.csv'), '-i', place.path('b.csv')]
   const broken = await place.run([...ASK, ...files, ...COMMENT, '--job', 'j'])
   t.equal(broken.code, 6)
-  t.match(broken.err, /line 2: the CSV header names "id"/)
+  t.match(broken.err, `line 2 of ${place.path('b.csv')}: the CSV header names "id"`)
   const unfinished = JSON.parse((await place.run(['status', 'j', '--json'])).out)
   t.match(unfinished, { state: 'unfinished' })
   writeFileSync(place.path('b.csv'), whole)

@@ -94,7 +94,7 @@ t.test('empty and double names in the header are refused with their positions (I
   t.match(error, { code: 'CBS_INPUT', place: { line: 2, source: 'a.csv' } })
   t.equal(
     error?.message,
-    'line 2: the CSV header names "id" as column 1 and 4; has no name for column 3 and 5; give each column a name of its own',
+    'line 2 of a.csv: the CSV header names "id" as column 1 and 4; has no name for column 3 and 5; give each column a name of its own',
   )
 })
 

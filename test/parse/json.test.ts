@@ -63,16 +63,16 @@ t.test('a path that leads nowhere is an error that says what is there', async t 
     [
       'data.rows',
       '{"data":{"items":[1],"n":2},"rows":[3]}',
-      'line 1: no value at "data.rows"; its keys there are "items", "n"',
+      'line 1 of x.json: no value at "data.rows"; its keys there are "items", "n"',
     ],
     [
       'rows',
       '{"a":1,\n"b":{"rows":[1]}}',
-      'line 2: no value at "rows"; its keys there are "a", "b"',
+      'line 2 of x.json: no value at "rows"; its keys there are "a", "b"',
     ],
-    ['rows', '[{"rows":[1]}]', 'line 1: no value at "rows"; it has no keys there'],
-    ['a.b', '{"a":[{"b":1}]}', 'line 1: no value at "a.b"; its keys there are "a"'],
-    ['a', '7', 'line 1: no value at "a"; it has no keys there'],
+    ['rows', '[{"rows":[1]}]', 'line 1 of x.json: no value at "rows"; it has no keys there'],
+    ['a.b', '{"a":[{"b":1}]}', 'line 1 of x.json: no value at "a.b"; its keys there are "a"'],
+    ['a', '7', 'line 1 of x.json: no value at "a"; it has no keys there'],
   ]
   for (const [path, input, message] of cases) {
     const { records, error } = await read(json({ path, source: 'x.json' }), [Buffer.from(input)])

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { SourceRecord } from '../../lib/flow.ts'
 import { compile } from '../../lib/template/compile.ts'
-import { isBlank, placeOf, render } from '../../lib/template/render.ts'
+import { isBlank, render } from '../../lib/template/render.ts'
 
 const record = (json: string, source?: string) =>
   new SourceRecord(Buffer.from(json), { line: 18, source })
@@ -105,9 +105,4 @@ t.test('fields that a record made by hand has besides its bytes still render', a
 t.test('blanks ask nothing', async t => {
   t.ok(isBlank(' \n\t\u00a0'))
   t.notOk(isBlank(' .'))
-})
-
-t.test('a place names the file where there is one', async t => {
-  t.equal(placeOf(record('{}')), 'line 18')
-  t.equal(placeOf(record('{}', 'a.csv')), 'line 18 of a.csv')
 })

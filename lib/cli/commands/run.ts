@@ -15,7 +15,7 @@ import { finish, type Ending } from '../finish.ts'
 import { keepFrom, mustBeWhole, type Peeked, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { columnsOf, isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
-import { fingerprintOf, jobForRun } from '../run-job.ts'
+import { fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
@@ -62,7 +62,7 @@ export async function run(context: Context): Promise<Ending> {
   return await withInput(context, settings, template, async (peeked, reading) => {
     if (flags.has('dry-run') || flags.text('show') !== undefined)
       return await dryRun(context, settings, template, peeked.stream, reading)
-    if (peeked.first.length === 0) return await noInput(context, rows.output, reading)
+    if (peeked.first.length === 0) return await noInput(context, rows, reading)
     return await ask(context, { settings, rows, pace, template }, peeked, reading)
   })
 }
@@ -139,8 +139,15 @@ function columnsIn({ from }: Settings, first: readonly SourceRecord[]): readonly
   return from === 'files' ? FILE_FIELDS : columnsOf(first)
 }
 
-async function noInput({ talk }: Context, output: string, reading: Reading): Promise<Ending> {
+async function noInput(
+  { flags, io, talk }: Context,
+  { output }: RowOptions,
+  reading: Reading,
+): Promise<Ending> {
   if (reading.broken) throw reading.broken
+  const name = flags.text('job')
+  if (name !== undefined && !flags.has('fresh') && !flags.has('emulate'))
+    await mustNotHaveBegun(stateDir(flags, io.env), name)
   talk.say('no input: there are no records, and nothing was sent')
   // A script that reads the output finds it, empty.
   if (output !== '-')
