@@ -52,6 +52,8 @@ function checkColumns(record: SourceRecord, settings: Settings): void {
     const text = settings[name]
     if (text !== undefined) checkFields(compile(text, { name, vars: settings.vars }), columns)
   }
+  for (const text of settings.attach ?? [])
+    checkFields(compile(text, { name: 'attach', vars: settings.vars }), columns)
 }
 
 function checkResponse(record: SourceRecord, { responseField, metaField }: Settings): void {

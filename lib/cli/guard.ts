@@ -7,43 +7,65 @@ import type { Settings } from './settings.ts'
 /** So many records, all bad from the first on, mean that the command is wrong and not the data. */
 export const FIRST = 20
 
-/**
- * Stops a run whose input goes bad: more than `maxInvalid` rejected records end it with `CBS_STOPPED` before more is sent. A
- * share is looked at from the 1,000th record on, where it means something. So many records wait here at most.
- */
-export function guard(
-  maxInvalid: Settings['maxInvalid'],
-  highWaterMark: number = 16,
-): Stage<BatchRequest | RejectedRecord, BatchRequest | RejectedRecord> {
-  const check = invalidCounter(maxInvalid)
+export interface GuardOptions {
+  readonly maxInvalid: Settings['maxInvalid']
+  /** So many records wait here at most. @default 16 */
+  readonly highWaterMark?: number
+  /** Records of the job that an earlier run has dealt with; a share is one of these, too. @default 0 */
+  readonly before?: number
+}
+
+/** Stops a run whose input goes bad: more rejected records than `maxInvalid` end it with `CBS_STOPPED` before more is sent. */
+export function guard({
+  maxInvalid,
+  highWaterMark = 16,
+  before = 0,
+}: GuardOptions): Stage<BatchRequest | RejectedRecord, BatchRequest | RejectedRecord> {
+  const counter = new InvalidCounter(maxInvalid, before)
   return typed(
     new Transform({
       objectMode: true,
       highWaterMark,
       transform(item: BatchRequest | RejectedRecord, _encoding, done: TransformCallback) {
-        const error = check('problem' in item ? item : undefined)
+        const error = counter.add('problem' in item ? item : undefined)
         if (error) done(error)
         else done(null, item)
       },
+      flush: done => done(counter.end()),
     }),
   )
 }
 
 /** Counts records; gives the error that ends the run once too many of them are bad. */
-export function invalidCounter(
-  maxInvalid: Settings['maxInvalid'],
-): (rejected: RejectedRecord | undefined) => BatchStreamError | undefined {
-  let records = 0
-  let bad = 0
-  return rejected => {
-    records += 1
+export class InvalidCounter {
+  readonly #maxInvalid: Settings['maxInvalid']
+  #records: number
+  #bad = 0
+  #last: RejectedRecord | undefined
+
+  constructor(maxInvalid: Settings['maxInvalid'], before = 0) {
+    this.#maxInvalid = maxInvalid
+    this.#records = before
+  }
+
+  add(rejected: RejectedRecord | undefined): BatchStreamError | undefined {
+    this.#records += 1
     if (!rejected) return undefined
-    bad += 1
+    this.#bad += 1
+    this.#last = rejected
+    // A share means something once there are enough records to take it of.
+    return 'count' in this.#maxInvalid || this.#records >= 1000 ? this.end() : undefined
+  }
+
+  /** Called when no more records come: a share is one of all of them then, however few there are. */
+  end(): BatchStreamError | undefined {
+    const bad = this.#bad
+    const records = this.#records
     const tooMany =
-      'count' in maxInvalid
-        ? bad > maxInvalid.count
-        : records >= 1000 && bad / records > maxInvalid.share
-    return tooMany ? stopped(bad, records, rejected) : undefined
+      'count' in this.#maxInvalid
+        ? bad > this.#maxInvalid.count
+        : bad / records > this.#maxInvalid.share
+    return this.#last && tooMany ? stopped(bad, records, this.#last) : undefined
   }
 }
 

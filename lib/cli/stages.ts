@@ -138,10 +138,12 @@ export function submitting(
   const { dedupe } = settings
   const { attach, ...plain } = work.template
   const { responseField, metaField } = settings
+  const before = job.firstUncovered
   const fitting = work.table
     ? chain(template(plain), fitsTable(work.table, [responseField, metaField]))
     : template(plain)
-  const asked = attempt === 1 ? chain(fitting, guard(maxInvalid)) : template(work.template)
+  const asked =
+    attempt === 1 ? chain(fitting, guard({ maxInvalid, before })) : template(work.template)
   const proven =
     // A job with a workspace has been answered before: its key is proven, and another workspace's must not be tried.
     pace.preflight && attempt === 1 && job.state.workspace === null
@@ -173,7 +175,13 @@ export function submitting(
   })
   if (attempt > 1 || attach === undefined) return chain(wanted, gathered, sent)
   // Files are read last, and in one chain with what gathers them, so that large requests wait on disk and not in streams.
-  return chain(wanted, attachFiles(work.template), guard(maxInvalid, 1), gathered, sent)
+  return chain(
+    wanted,
+    attachFiles(work.template),
+    guard({ maxInvalid, before, highWaterMark: 1 }),
+    gathered,
+    sent,
+  )
 }
 
 /** From records to the answer of each, failures asked again. */

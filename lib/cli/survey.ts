@@ -9,7 +9,7 @@ import { attacher } from '../template/attach.ts'
 import type { TemplateOptions } from '../template/options.ts'
 import { requestMaker } from '../template/request.ts'
 import { BatchCounter } from './batch-counter.ts'
-import { invalidCounter } from './guard.ts'
+import { InvalidCounter } from './guard.ts'
 import { pricesOf } from './money.ts'
 import type { Settings } from './settings.ts'
 import type { Talk } from './talk.ts'
@@ -46,17 +46,18 @@ export async function surveyOf(
   { settings, template, talk, onRequest, sample }: SurveyOptions,
 ): Promise<Survey> {
   const askOf = asker(template)
-  const tooManyBad = invalidCounter(settings.maxInvalid)
+  const counter = new InvalidCounter(settings.maxInvalid)
   const batches = new BatchCounter({ count: settings.batchSize, bytes: settings.batchBytes })
   const estimate = new Estimate(pricesOf(settings))
   const total = { records: 0, rejected: 0, requests: 0 }
   const keys = settings.dedupe ? new IdSet() : undefined
   let repeats = 0
+  let isWhole = true
   for await (const record of each(records)) {
     total.records += 1
     const asked = await askOf(record)
     const isBad = 'problem' in asked
-    const error = tooManyBad(isBad ? asked : undefined)
+    const error = counter.add(isBad ? asked : undefined)
     if (error) throw error
     if (isBad) {
       total.rejected += 1
@@ -70,11 +71,16 @@ export async function surveyOf(
     }
     const request = { ...(custom_id !== undefined && { custom_id }), params }
     total.requests += 1
-    if (onRequest && !(await onRequest(request))) break
+    if (onRequest && !(await onRequest(request))) {
+      isWhole = false
+      break
+    }
     batches.add(Buffer.byteLength(JSON.stringify({ custom_id: SAMPLE_ID, ...request })))
     const wait = weigh(params, estimate, sample)
     if (wait) await wait
   }
+  const error = isWhole ? counter.end() : undefined
+  if (error) throw error
   return {
     ...total,
     repeats: keys && repeats,

@@ -108,6 +108,8 @@ void t.test('files that are missing count as invalid records, before anything is
   const words = ['-p', 'x', '--attach', '{{path}}']
   const all = await place.run(words, { stdin })
   t.equal(all.code, 6, 'the first 20 are all bad')
+  const one = await place.run(['-p', 'x', '--attach', '{{pth}}'], { stdin: 'path\na.txt\n' })
+  t.match(one, { code: 6, err: /attach template.* no column "pth" \(did you mean "path"\?\)/ })
   const good = Array.from({ length: 30 }, () => place.path('a.txt'))
   const mixed = ['path', ...good, ...rows, ''].join('\n')
   const few = await place.run([...words, '--max-invalid', '2'], { stdin: mixed })

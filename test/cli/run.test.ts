@@ -223,6 +223,22 @@ t.test('a share of bad records counts once there are enough to judge by', async 
 })
 
 t.test(
+  'a share of few records is looked at when there are no more, before they are sent',
+  async t => {
+    const place = await placeFor(t)
+    const stdin = '{"n":1}\n{}\n{"n":2}\n{}\n'
+    const ran = await place.run(['-p', 'Say {{n}}', '--max-invalid', '49%'], { stdin })
+    t.match(ran, { code: 4, out: '', err: /2 of 4 records cannot be asked/ })
+    t.match(await place.emulator.ledger.totals(), { accepted: 0 })
+    const again = await run([...nextWords(ran), '--max-invalid', '50%'], { env: place.env })
+    t.same([again.code, again.rows.length], [3, 4])
+    const words = ['-p', 'Say {{n}}', '--max-invalid', '49%']
+    t.equal((await run(['estimate', ...words], { stdin })).code, 4)
+    t.equal((await run([...words, '--show', '1'], { stdin })).code, 0, 'the rest is not read')
+  },
+)
+
+t.test(
   'a first batch that fails as a whole ends the run, unless somebody chooses to go on',
   async t => {
     const place = await placeFor(t, {
