@@ -1,7 +1,7 @@
 import { Command, type CommanderError, Option } from 'commander'
 import { BatchStreamError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
-import { configFile, userConfig, type Config } from './config.ts'
+import { configFile, userConfig } from './config.ts'
 import { optionsOf, type CommandName, type OptionSpec } from './options.ts'
 import { variableOf } from './variables.ts'
 
@@ -45,7 +45,19 @@ export function parseFlags(
   return readerOf(specs, given, args, env)
 }
 
+/** Flags that say the same thing in different ways: a prompt on the command line comes before a prompt file of the environment. */
+const SAME = [
+  ['prompt', 'prompt-file', 'template'],
+  ['system', 'system-file'],
+]
+
 type Value = string | readonly string[] | boolean | undefined
+
+/** One of the places that say what a flag is; the nearest one that says anything of it counts. */
+interface Place {
+  where(name: string): string
+  of(name: string): Value
+}
 
 function readerOf(
   specs: readonly OptionSpec[],
@@ -60,10 +72,19 @@ function readerOf(
     ...(typeof named === 'string' ? [configFile(named)] : []),
     ...[userConfig(env)].filter(config => config !== undefined),
   ]
-  const inConfig = (name: string): Config | undefined =>
-    configs.find(({ values }) => values.has(name))
-  const value = (name: string): Value =>
-    given[keyOf(name)] ?? fromEnv(name) ?? inConfig(name)?.values.get(name)
+  const places: readonly Place[] = [
+    { where: () => 'the command line', of: name => given[keyOf(name)] },
+    { where: variableOf, of: fromEnv },
+    ...configs.map(({ path, values }) => ({
+      where: () => path,
+      of: (name: string) => values.get(name),
+    })),
+  ]
+  const placeOf = (name: string): Place | undefined => {
+    const names = SAME.find(each => each.includes(name)) ?? [name]
+    return places.find(({ of }) => names.some(each => of(each) !== undefined))
+  }
+  const value = (name: string): Value => placeOf(name)?.of(name)
   const texts = (name: string): readonly string[] => {
     const found = value(name)
     return Array.isArray(found) ? found : typeof found === 'string' ? [found] : []
@@ -85,16 +106,9 @@ function readerOf(
     },
     origins: () => {
       const names = specs.map(({ name, negative }) => (negative ? `no-${name}` : name))
-      const lines = names.flatMap(name => {
-        if (value(name) === undefined) return []
-        const where =
-          given[keyOf(name)] !== undefined
-            ? 'the command line'
-            : fromEnv(name) !== undefined
-              ? variableOf(name)
-              : inConfig(name)?.path
-        return [`--${name} is from ${where}`]
-      })
+      const lines = names
+        .filter(name => value(name) !== undefined)
+        .map(name => `--${name} is from ${placeOf(name)?.where(name)}`)
       return [...lines, 'every other flag has its default']
     },
   }

@@ -13,6 +13,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
+import { createEmulator } from '../../lib/emulator/index.ts'
 import {
   Collected,
   csv,
@@ -322,8 +323,29 @@ t.test('cancel asks first, and says what became of each batch', async t => {
     [rows.code, rows.rows.map(row => row._batch?.status)],
     [3, ['canceled', 'canceled', 'canceled']],
   )
-  t.match(await place.run(['cancel', 'a', '-y']), { code: 0, err: '' }, 'nothing is left to cancel')
-  t.match(await place.run(['cancel', 'msgbatch_nobody', '-y']), { err: /the API does not know it/ })
+  for (const words of [
+    ['cancel', 'a', '-y'],
+    ['cancel', 'a'],
+  ])
+    t.match(await place.run(words), { code: 0, err: 'job a: there is nothing to cancel\n' })
+  t.match(await place.run(['cancel', 'msgbatch_nobody', '-y']), {
+    code: 6,
+    err: /the API does not know batch msgbatch_nobody in this key's workspace/,
+  })
+})
+
+t.test('a job is told of batches that the API has forgotten', async t => {
+  const place = await placeFor(t, { batchTimeMs: 3_600_000 })
+  await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  const other = await createEmulator({ port: 0 })
+  t.teardown(() => other.close())
+  const lost = await run(
+    ['cancel', 'a', '-y', '--state-dir', place.state, '--base-url', other.url],
+    {
+      env: place.env,
+    },
+  )
+  t.match(lost, { code: 0, err: /^msgbatch_\w+: the API does not know it\nto continue/ })
 })
 
 t.test('a question is left when the terminal hangs up', async t => {

@@ -42,6 +42,26 @@ t.test(
     t.same([flags.count('verbose'), flags.has('cache')], [2, true])
     t.equal(flagsOf([], { XDG_CONFIG_HOME: '', HOME: dir }).text('model'), undefined)
 
+    await t.test('also where two flags say the same: the nearer one is heard', async t => {
+      const asked = join(dir, 'asked.json')
+      writeFileSync(asked, '{"prompt":"of-file","system-file":"of-file"}')
+      const prompts = (words: readonly string[], env: Record<string, string> = {}) => {
+        const flags = flagsOf([...words, '--config', asked], env)
+        return ['prompt', 'prompt-file', 'template', 'system', 'system-file'].map(name =>
+          flags.text(name),
+        )
+      }
+      const none = undefined
+      t.same(prompts([]), ['of-file', none, none, none, 'of-file'])
+      t.same(prompts(['-f', 'p.txt']), [none, 'p.txt', none, none, 'of-file'])
+      t.same(prompts(['--template', 'p.mjs']), [none, none, 'p.mjs', none, 'of-file'])
+      t.same(prompts(['-s', 'x'], { CLAUDE_BATCH_STREAM_PROMPT_FILE: 'p.txt' }), [
+        ...[none, 'p.txt', none, 'x', none],
+      ])
+      t.same(prompts(['-p', 'x', '-f', 'p.txt']).slice(0, 2), ['x', 'p.txt'], 'an error later')
+      t.notMatch(flagsOf(['-f', 'p.txt', '--config', asked]).origins().join(), '--prompt is from')
+    })
+
     await t.test('and -v says where each value comes from', async t => {
       t.same(
         flagsOf(['-t', '9', ...file], model)

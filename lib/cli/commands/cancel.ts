@@ -21,7 +21,12 @@ export async function cancel(context: Context): Promise<Ending> {
 async function cancelBatch(context: Context, id: string): Promise<Ending> {
   const client = await clientOf(context.flags, context.io)
   await confirm(context, `cancel batch ${id}?`)
-  await cancelAll(context, client, [id], null)
+  const unknown = await cancelAll(context, client, [id], null)
+  if (unknown.length > 0)
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `the API does not know batch ${id} in this key's workspace`,
+    )
   return { code: EXIT.answered }
 }
 
@@ -35,35 +40,40 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   for (const { number, phase } of batches)
     if (phase === 'armed')
       talk.must(`batch ${number} may be at the API or not: \`resume\` finds out, cancel it then`)
+  if (ids.length === 0) {
+    talk.say(`job ${name}: there is nothing to cancel`)
+    return { code: EXIT.answered }
+  }
   const client = await clientOf(flags, io, { job: run })
   await confirm(context, `cancel ${ids.length} batches of job ${name}?`)
-  await cancelAll(context, client, ids, found.state.workspace)
-  return ids.length === 0
-    ? { code: EXIT.answered }
-    : { code: EXIT.answered, next: { words: ['resume', name, ...context.placeFlags] } }
+  const unknown = await cancelAll(context, client, ids, found.state.workspace)
+  for (const id of unknown) talk.say(`${id}: the API does not know it`)
+  return { code: EXIT.answered, next: { words: ['resume', name, ...context.placeFlags] } }
 }
 
+/** Gives the ids that the API does not know. */
 async function cancelAll(
   context: Context,
   client: Anthropic,
   ids: readonly string[],
   workspace: string | null,
-): Promise<void> {
+): Promise<readonly string[]> {
   const job = await temporaryJob()
   job.retain()
   try {
     // A key of another workspace is told so, not that the batches are gone.
     if (workspace !== null) await job.note({ type: 'workspace', id: workspace }, false)
     const api = new Api({ client, job, signal: context.signal })
-    for (const id of ids) await cancelOne(context, api, id)
+    const unknown: string[] = []
+    for (const id of ids) {
+      const batch = await api.cancel(id)
+      if (batch) context.talk.say(`${id}: ${batch.processing_status}`)
+      else unknown.push(id)
+    }
+    return unknown
   } finally {
     await job.release()
   }
-}
-
-async function cancelOne({ talk }: Context, api: Api, id: string): Promise<void> {
-  const batch = await api.cancel(id)
-  talk.say(batch ? `${id}: ${batch.processing_status}` : `${id}: the API does not know it`)
 }
 
 async function confirm({ flags, io, signal }: Context, question: string): Promise<void> {
