@@ -137,6 +137,7 @@ t.test('results leave the output of a job that is not finished to that job', asy
   world.emit('SIGINT', 'SIGINT')
   t.equal((await ended).code, 130)
   const some = await place.run(['results', 'a'])
+  t.equal(nextWords(some).slice(0, 2).join(' '), 'resume a')
   t.same([some.code, some.rows.length], [3, 3])
   t.match(some.err, 'job a is not finished: these are the rows that are here')
   t.match(await run(['status', '--state-dir', place.state]), {
@@ -199,6 +200,8 @@ t.test('retry asks again for failed rows alone, and prints those', async t => {
   const words = ['--job', 'a', '-p', 'Say {{text}}', '--to', 'csv', '-o', out]
   const ran = await place.run(words, { stdin: csv(3) })
   t.same([ran.code, nextWords(ran).slice(0, 2)], [3, ['retry', 'a']])
+  const printed = await place.run(['results', 'a'])
+  t.same([printed.code, nextWords(printed).slice(0, 2)], [3, ['retry', 'a']])
   const before = place.read('out.csv')
   const again = await place.again(ran)
   t.equal(again.code, 3, 'it fails once more')

@@ -58,9 +58,11 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
       },
     )
     talk.say(`job ${job.name}: ${tally}`)
-    if (!job.state.finished)
-      talk.must(`job ${job.name} is not finished: these are the rows that are here`)
-    return { code: tally.failed === 0 && job.state.finished ? EXIT.answered : EXIT.someFailed }
+    const isWhole = job.state.finished
+    if (!isWhole) talk.must(`job ${job.name} is not finished: these are the rows that are here`)
+    if (isWhole && tally.failed === 0) return { code: EXIT.answered }
+    const words = [isWhole ? 'retry' : 'resume', job.name, ...context.placeFlags]
+    return { code: EXIT.someFailed, next: { words } }
   } finally {
     await job.close()
   }
