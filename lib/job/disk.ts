@@ -167,7 +167,7 @@ export const nodeDisk: Disk = {
   },
 
   async makeFolder(path) {
-    const made = await fs.mkdir(path, { recursive: true, mode: 0o700 }).catch(failed('make', path))
+    const made = await makeFolders(path).catch(failed('make', path))
     await guardFolder(path)
     return made
   },
@@ -207,6 +207,23 @@ export const nodeDisk: Disk = {
 }
 
 /** A job's folder holds prompts and answers: it must be ours, a real folder, and closed to others. */
+/** Node's own recursive mkdir never ends where a folder that is there, such as /proc, says that it is not. */
+async function makeFolders(path: string): Promise<string | undefined> {
+  const above = dirname(path)
+  const isThere = await fs.stat(above).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT') throw cause
+  })
+  const highest = isThere ? undefined : await makeFolders(above)
+  const made = await fs.mkdir(path, { mode: 0o700 }).then(
+    () => path,
+    (cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'EEXIST') throw cause
+      return undefined
+    },
+  )
+  return highest ?? made
+}
+
 async function guardFolder(path: string): Promise<void> {
   const stat = await fs.lstat(path).catch(failed('look at', path))
   const refuse = (what: string): BatchStreamError =>

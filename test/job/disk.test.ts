@@ -1,4 +1,12 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import t from 'tap'
 import { nodeDisk, replaceFile } from '../../lib/job/disk.ts'
 import { openBelow } from '../support/descriptors.ts'
@@ -12,6 +20,26 @@ void t.test('files and folders are closed to other users (C19)', async t => {
   t.equal(statSync(`${folder}/a/b`).mode & 0o777, 0o700)
   t.equal(statSync(`${folder}/a/b/file`).mode & 0o777, 0o600)
 })
+
+void t.test('the highest folder that was made is told', async t => {
+  const folder = t.testdir({ file: 'x' })
+  t.equal(await nodeDisk.makeFolder(`${folder}/a/b/c`), `${folder}/a`)
+  t.equal(await nodeDisk.makeFolder(`${folder}/a/b/c`), undefined)
+  t.equal(await nodeDisk.makeFolder(`${folder}/a/b/d`), `${folder}/a/b/d`)
+  await t.rejects(nodeDisk.makeFolder(`${folder}/file/x/y`), { code: 'CBS_DISK' })
+})
+
+void t.test(
+  'a place that takes no folders is an error at once',
+  { skip: !existsSync('/proc/self') && 'only Linux has such a place' },
+  async t => {
+    for (const path of ['/proc/none', '/proc/none/of/these'])
+      await t.rejects(nodeDisk.makeFolder(path), {
+        code: 'CBS_DISK',
+        message: `cannot make ${path}: ENOENT`,
+      })
+  },
+)
 
 void t.test('a folder that is open to others is closed (C19)', async t => {
   const folder = `${t.testdir()}/open`
