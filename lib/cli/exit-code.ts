@@ -57,15 +57,24 @@ export const SIGNALS: Readonly<Record<'SIGHUP' | 'SIGINT' | 'SIGTERM', number>> 
 
 export function exitCodeOf(error: unknown): number {
   if (isClosedReader(error)) return EXIT.closedReader
-  if (!(error instanceof BatchStreamError)) return EXIT.bug
+  if (!(error instanceof BatchStreamError)) return isOutOfFiles(error) ? EXIT.disk : EXIT.bug
   // Only a function of the user's is called for a record that has a place: the bug is in --template.
   return error.code === 'CBS_STAGE' && error.place ? EXIT.usage : OF_CODE[error.code]
 }
 
 /** Has the reader of our stdout gone away (`| head`)? That is the end of the work, not a fault. */
 export function isClosedReader(error: unknown): boolean {
+  return stemsFrom(error, ['EPIPE'])
+}
+
+/** May this process open no more files? Then even a part of the program may not be found. */
+export function isOutOfFiles(error: unknown): boolean {
+  return stemsFrom(error, ['EMFILE', 'ENFILE'])
+}
+
+function stemsFrom(error: unknown, codes: readonly unknown[]): boolean {
   for (let inner = error; inner instanceof Error; inner = inner.cause) {
-    if ('code' in inner && inner.code === 'EPIPE') return true
+    if ('code' in inner && codes.includes(inner.code)) return true
   }
   return false
 }

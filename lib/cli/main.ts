@@ -2,7 +2,14 @@ import { readFile } from 'node:fs/promises'
 import { BatchStreamError, messageOf } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
 import type { Context } from './context.ts'
-import { EXIT, exitCodeOf, isClosedReader, isResumable, SIGNALS } from './exit-code.ts'
+import {
+  EXIT,
+  exitCodeOf,
+  isClosedReader,
+  isOutOfFiles,
+  isResumable,
+  SIGNALS,
+} from './exit-code.ts'
 import { sayNext, type Ending, type Next } from './finish.ts'
 import type { Flags, Takes } from './flags.ts'
 import { COMMANDS, longHelp, shortHelp } from './help.ts'
@@ -181,7 +188,8 @@ function report(error: unknown, talk: Talk, stacks: boolean): number {
   const code = exitCodeOf(error)
   // `| head` closing the pipe is the end of the work; nobody wants to read about it.
   if (isClosedReader(error)) return code
-  const message = messageOf(error)
+  const hint = isOutOfFiles(error) ? '; raise the limit with `ulimit -n`' : ''
+  const message = messageOf(error) + hint
   talk.fail(
     code === EXIT.bug ? `${message} (this is a bug: please report it)` : message,
     error instanceof BatchStreamError ? error.code : undefined,
