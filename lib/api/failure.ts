@@ -1,4 +1,5 @@
 import { retryAfter } from './retry-after.ts'
+import { withoutKeys } from './without-keys.ts'
 import { BrokenBody, isSdkError, type SdkError } from './sdk-error.ts'
 
 /**
@@ -74,7 +75,7 @@ function failure(kind: Failure['kind'], cause: unknown, status: number | null): 
 
 function sentence(cause: unknown, status: number | null): string {
   if (isSdkError(cause) && status !== null) {
-    return `the API answered ${status}: ${cause.apiMessage ?? shorten(cause.message)}`
+    return `the API answered ${status}: ${withoutKeys(cause.apiMessage ?? shorten(cause.message))}`
   }
   return cause instanceof Error ? shorten(cause.message) : shorten(String(cause))
 }

@@ -1,3 +1,5 @@
+import { withoutKeys } from '../api/without-keys.ts'
+
 /** Without control characters, line breaks as blanks. */
 export function printable(text: string): string {
   return text.replaceAll(/\s*[\r\n]+\s*/g, ' ').replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '')
@@ -10,10 +12,9 @@ export function forTerminal(text: string): string {
 
 /** Without keys: those that are known, what looks like one, and what an address holds before its host. */
 export function redacted(text: string, secrets: readonly string[] = []): string {
-  return secrets
-    .reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
-    .replaceAll(/\bsk-ant-[\w-]+/g, 'sk-ant-***')
-    .replaceAll(/(:\/\/)[^/\s@]+@/g, '$1***@')
+  return withoutKeys(
+    secrets.reduce((rest, secret) => rest.replaceAll(secret, '***'), text),
+  ).replaceAll(/(:\/\/)[^/\s@]+@/g, '$1***@')
 }
 
 /** The secrets of an environment. A short one could be part of any word. */

@@ -115,3 +115,11 @@ t.test('an error of another copy of the SDK is read by its shape', async t => {
     message: 'the API answered 429: slow down',
   })
 })
+
+void t.test('a key that an answer tells is not told again', async t => {
+  const message = 'no such key: sk-ant-api03-x_Y, in Bearer gateway-token'
+  t.equal(
+    failureOf(answered(400, { message }), 0).message,
+    'the API answered 400: no such key: sk-ant-***, in Bearer ***',
+  )
+})
