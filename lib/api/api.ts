@@ -1,27 +1,11 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { BatchStreamError } from '../errors.ts'
-import { countOf, type Counts } from '../job/event.ts'
 import type { Job } from '../job/job.ts'
 import { MAX_PAGE, SILENCE_MS } from '../limits.ts'
 import { failureOf, type Failure } from './failure.ts'
 import { waitBeforeRetry } from './patience.ts'
+import { about, remoteBatch, remotePage, type Page, type RemoteBatch } from './remote-batch.ts'
 import { isSdkError } from './sdk-error.ts'
-
-/** A batch as the API describes it, as far as we read it. */
-export interface RemoteBatch {
-  readonly id: string
-  readonly processing_status: 'in_progress' | 'canceling' | 'ended'
-  readonly request_counts: Counts
-  readonly created_at: string
-  readonly ended_at: string | null
-  readonly results_url: string | null
-}
-
-export interface Page {
-  readonly data: readonly RemoteBatch[]
-  readonly has_more: boolean
-  readonly last_id: string | null
-}
 
 /** What a call that is waiting for the API to come back tells whoever watches. */
 export interface ApiTrouble {
@@ -37,9 +21,6 @@ export interface ApiOptions {
   readonly signal: AbortSignal
   readonly onTrouble?: ((trouble: ApiTrouble) => void) | undefined
 }
-
-/** The host does not matter: results are read from the base URL. */
-const API_URL = 'https://api.anthropic.com'
 
 /** Never follow a redirect: it would carry the key, and a body, to whoever it names. */
 const NO_REDIRECT = { redirect: 'manual' } as const
@@ -91,19 +72,26 @@ export class Api {
         .retrieve(id, {}, options)
         .withResponse()
       await this.#learn(response.headers)
-      return remoteBatch(data)
+      return about(id, remoteBatch(data))
     })
   }
 
-  /** One page of the workspace's batches, newest first. */
-  async list(afterId: string | undefined, limit: number = MAX_PAGE): Promise<Page> {
+  /**
+   * One page of the workspace's batches, newest first. Batches of others that are described as none have been so far are an
+   * error where absence is to be proven; who only looks for his own by their ids may have them left out.
+   */
+  async list(
+    afterId: string | undefined,
+    limit: number = MAX_PAGE,
+    odd: 'refused' | 'left out' = 'refused',
+  ): Promise<Page> {
     const page = await this.#read('list batches', async signal => {
       const options = { maxRetries: 0, timeout: SILENCE_MS, signal, fetchOptions: NO_REDIRECT }
       const query = afterId === undefined ? { limit } : { limit, after_id: afterId }
       // Read here and not by the SDK, which makes an empty page of any answer: that would prove that nothing was created.
       const response = await this.#client.messages.batches.list(query, options).asResponse()
       await this.#learn(response.headers)
-      return remotePage(await response.json())
+      return remotePage(await response.json(), odd)
     })
     if (!page)
       throw new BatchStreamError(
@@ -120,7 +108,7 @@ export class Api {
         .cancel(id, {}, options)
         .withResponse()
       await this.#learn(response.headers)
-      return remoteBatch(data)
+      return about(id, remoteBatch(data))
     })
   }
 
@@ -130,12 +118,6 @@ export class Api {
    */
   async download(resultsUrl: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
     const base = new URL(this.#client.baseURL)
-    if (!URL.canParse(resultsUrl, base.href)) {
-      throw new BatchStreamError(
-        'CBS_API',
-        `the API names an address for results that is none: ${resultsUrl}`,
-      )
-    }
     const url = new URL(resultsUrl, base)
     const where = url.origin === base.origin ? url.href : url.pathname + url.search
     const response = await this.#client
@@ -214,8 +196,15 @@ export class Api {
   /** Every answer tells the API's clock and workspace. */
   async #learn(headers: Headers): Promise<void> {
     this.#job.serverTime.hear(headers.get('date'))
-    const workspace = headers.get('anthropic-workspace-id')
-    if (workspace === null) return
+    await this.learnWorkspace(headers)
+  }
+
+  /** Takes in whose key it is, from an answer to a call that is not about batches: its clock need not be theirs. */
+  async learnWorkspace(headers: Headers): Promise<void> {
+    this.#job.serverTime.heard = true
+    // A proxy may write a header twice.
+    const workspace = headers.get('anthropic-workspace-id')?.split(',')[0]?.trim()
+    if (!workspace) return
     const known = this.#job.state.workspace
     if (known === null) await this.#job.note({ type: 'workspace', id: workspace }, false)
     else if (known !== workspace) throw otherWorkspace(this.#job.name, known, workspace)
@@ -237,54 +226,4 @@ function otherWorkspace(job: string, known: string, got: string): BatchStreamErr
     'CBS_ACCESS',
     `job ${job} lives in workspace ${known}, and this key is of ${got}: use a key of ${known}; nothing was sent`,
   )
-}
-
-/** A batch if the answer is one: a proxy's page or half an answer must not be taken for it. */
-export function remoteBatch(answer: unknown): RemoteBatch {
-  // Each field that is read is checked on the next lines.
-  const batch = answer as RemoteBatch | null
-  if (
-    typeof batch !== 'object' ||
-    batch === null ||
-    typeof batch.id !== 'string' ||
-    !isCounts(batch.request_counts) ||
-    // Without its time a batch of ours could be taken for none, and be sent again.
-    Number.isNaN(Date.parse(batch.created_at))
-  ) {
-    throw new Error('the answer is not a batch')
-  }
-  if (!['in_progress', 'canceling', 'ended'].includes(batch.processing_status)) {
-    throw new Error(`the answer names the batch status ${String(batch.processing_status)}`)
-  }
-  return batch
-}
-
-/** Where the results of an ended batch lie; where it does not say so, where they always have been. */
-export function resultsUrlOf({ id, results_url }: Pick<RemoteBatch, 'id' | 'results_url'>): string {
-  return results_url && URL.canParse(results_url, API_URL)
-    ? results_url
-    : `${API_URL}/v1/messages/batches/${encodeURIComponent(id)}/results`
-}
-
-function isCounts(counts: unknown): counts is Counts {
-  // NaN is what an object without the five numbers adds up to.
-  return (
-    typeof counts === 'object' && counts !== null && Number.isInteger(countOf(counts as Counts))
-  )
-}
-
-function remotePage(answer: unknown): Page {
-  // Each field that is read is checked on the next lines.
-  const page = answer as Page | null
-  if (
-    typeof page !== 'object' ||
-    page === null ||
-    !Array.isArray(page.data) ||
-    typeof page.has_more !== 'boolean'
-  ) {
-    throw new Error('the answer is not a page of batches')
-  }
-  if (page.has_more && typeof page.last_id !== 'string')
-    throw new Error('the answer is a page that leads nowhere')
-  return { data: page.data.map(remoteBatch), has_more: page.has_more, last_id: page.last_id }
 }

@@ -3,7 +3,8 @@
 // next   fetchResults
 import type Anthropic from '@anthropic-ai/sdk'
 import { Transform, type TransformCallback } from 'node:stream'
-import { Api, resultsUrlOf, type RemoteBatch } from '../api/api.ts'
+import { Api } from '../api/api.ts'
+import { resultsUrlOf, type RemoteBatch } from '../api/remote-batch.ts'
 import { wholeNumber, wrapError } from '../errors.ts'
 import type { EndedBatch, SubmittedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'

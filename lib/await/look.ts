@@ -1,4 +1,5 @@
-import type { Api, RemoteBatch } from '../api/api.ts'
+import type { Api } from '../api/api.ts'
+import type { RemoteBatch } from '../api/remote-batch.ts'
 
 /** Pages of the list that are read before batches are asked for one by one. */
 const PAGES = 3
@@ -13,7 +14,7 @@ export async function lookAt(api: Api, ids: readonly string[]): Promise<Map<stri
   const left = new Set(ids)
   let after: string | undefined
   for (let page = 0; ids.length > 1 && page < PAGES && left.size > 0; page++) {
-    const { data, has_more, last_id } = await api.list(after, PAGE)
+    const { data, has_more, last_id } = await api.list(after, PAGE, 'left out')
     for (const batch of data) if (left.delete(batch.id)) found.set(batch.id, batch)
     if (!has_more || last_id === null) break
     after = last_id

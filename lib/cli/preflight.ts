@@ -1,21 +1,39 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { Transform, type TransformCallback } from 'node:stream'
+import { Api } from '../api/api.ts'
 import type { Failure } from '../api/failure.ts'
 import { BatchStreamError } from '../errors.ts'
 import type { BatchRequest, MessageParams, RejectedRecord } from '../flow.ts'
+import type { Job } from '../job/job.ts'
 import { broughtBy } from '../money/parts.ts'
 import { typed, type Stage } from '../stage.ts'
 import { countTokens } from './count-tokens.ts'
+import type { Outwaited } from './outwait.ts'
+
+export interface PreflightOptions {
+  readonly client: Anthropic
+  readonly job: Job
+  /** Told why nothing can be proven. */
+  readonly onSkip: (why: string) => void
+  /** Told why the call has to wait. */
+  readonly onWait: (why: string) => void
+}
 
 /**
  * Proves key, workspace, model and the shape of the first request with one free call to the token counter, before anything
  * is paid for: inside a batch a wrong parameter shows only when the whole batch has ended.
  */
-export function preflight(
-  client: Anthropic,
-  onSkip: (why: string) => void,
-): Stage<BatchRequest | RejectedRecord, BatchRequest | RejectedRecord> {
+export function preflight({
+  client,
+  job,
+  onSkip,
+  onWait,
+}: PreflightOptions): Stage<BatchRequest | RejectedRecord, BatchRequest | RejectedRecord> {
   const stop = new AbortController()
+  const { signal } = stop
+  // The answer tells the job's workspace before anything is sent: with another's key a lost batch would look like none.
+  const api = new Api({ client, job, signal })
+  const waiting: Outwaited = { signal, onWait, hear: headers => api.learnWorkspace(headers) }
   let proven = false
   return typed(
     new Transform({
@@ -23,7 +41,7 @@ export function preflight(
       transform(item: BatchRequest | RejectedRecord, _encoding, done: TransformCallback) {
         if (proven || !('params' in item)) return done(null, item)
         proven = true
-        prove(client, item.params, stop.signal, onSkip).then(
+        prove(client, item.params, waiting, onSkip).then(
           () => done(null, item),
           cause => done(cause),
         )
@@ -39,13 +57,13 @@ export function preflight(
 async function prove(
   client: Anthropic,
   params: MessageParams,
-  signal: AbortSignal,
+  waiting: Outwaited,
   onSkip: (why: string) => void,
 ): Promise<void> {
   // The counter refuses what a batch takes: addresses, stored files and tools of the API's own.
   const brought = broughtBy(params, JSON.stringify(params))
   if (brought !== undefined) return onSkip(`the token counter does not take ${brought}`)
-  const count = await countTokens(client, params, signal)
+  const count = await countTokens(client, params, waiting)
   if ('failure' in count) settle(count.failure, params.model, onSkip)
 }
 

@@ -25,6 +25,7 @@ import type { Flags } from './flags.ts'
 import { firstBatch } from './first-batch.ts'
 import { fitsTable } from './fits-table.ts'
 import { guard } from './guard.ts'
+import { waitsAt } from './outwait.ts'
 import { preflight } from './preflight.ts'
 import { hashOfModule, type Settings } from './settings.ts'
 import type { Talk } from './talk.ts'
@@ -149,7 +150,10 @@ export function submitting(
     pace.preflight && attempt === 1 && job.state.workspace === null
       ? chain(
           asked,
-          preflight(client, why => talk.detail(`preflight skipped: ${why}`)),
+          preflight({
+            ...{ client, job, onWait: waitsAt(talk) },
+            onSkip: why => talk.detail(`preflight skipped: ${why}`),
+          }),
         )
       : asked
   const isStopped = (): boolean =>

@@ -1,5 +1,6 @@
 import type { Api } from '../api/api.ts'
 import { errorOf } from '../api/api.ts'
+import { resultsUrlOf } from '../api/remote-batch.ts'
 import { failureOf, type Failure } from '../api/failure.ts'
 import { backoff, waitBeforeRetry } from '../api/patience.ts'
 import { BrokenBody, isSdkError } from '../api/sdk-error.ts'
@@ -41,13 +42,21 @@ export async function download(options: DownloadOptions): Promise<void> {
   await api.proveWorkspace()
   const began = job.clock.elapsed()
   let counts = told
+  let url = resultsUrl
+  // What the batch said at its end may be what is wrong: the tallies are summed up late, and an address may change.
+  const lookAgain = async (): Promise<void> => {
+    const now = await api.retrieve(id)
+    if (now?.processing_status !== 'ended') return
+    counts = now.request_counts
+    url = resultsUrlOf(now)
+  }
   let bad = 0
   let failures = 0
   for (;;) {
     const verifier = new Verifier(options.ids, requests, counts)
     failures += 1
     try {
-      const bytes = await fetchOnce(options, resultsUrl, verifier)
+      const bytes = await fetchOnce(options, url, verifier)
       const verdict = verifier.end()
       bad += 1
       if (verdict.kind === 'whole' || (verdict.kind === 'short' && bad >= DOWNLOADS)) {
@@ -61,9 +70,7 @@ export async function download(options: DownloadOptions): Promise<void> {
         verdict.kind === 'short' ? `it has ${verifier.lines} lines of ${requests}` : verdict.why
       if (bad >= DOWNLOADS) throw await dirty(job, number, what)
       onWait(`the results of batch ${id} are not whole (${what}); fetching them again`)
-      // The tallies may be what is wrong: the API sums them up late.
-      const now = await api.retrieve(id)
-      if (now?.processing_status === 'ended') counts = now.request_counts
+      await lookAgain()
       await job.clock.sleep(backoff({ failures: bad, random: Math.random() }), signal)
     } catch (cause) {
       if (signal.aborted) throw signal.reason
@@ -75,6 +82,7 @@ export async function download(options: DownloadOptions): Promise<void> {
         return await without(job, number, goneFor(job, id, submittedAt))
       }
       await rest(options, failure, failures, forMs)
+      if (failure.kind === 'gone') await lookAgain()
     }
   }
 }

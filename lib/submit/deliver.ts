@@ -1,5 +1,6 @@
 import type { Api } from '../api/api.ts'
 import { failureOf } from '../api/failure.ts'
+import { createdId } from '../api/remote-batch.ts'
 import type { Clock } from '../clock.ts'
 import { BatchStreamError } from '../errors.ts'
 import type { Job } from '../job/job.ts'
@@ -33,7 +34,7 @@ export async function deliver(
       silence.moved(sending.whole ? ANSWER_MS : SILENCE_MS),
     )
     const answer = await api.create(body, bytes, silence.signal)
-    outcome = created(answer, sending)
+    outcome = created(job, answer, sending)
   } catch (cause) {
     // From here on the last byte cannot go out any more, whatever is awaited.
     sending.over = true
@@ -52,14 +53,13 @@ export async function deliver(
   return outcome
 }
 
-function created(answer: unknown, sending: Sending): Outcome {
-  // Read with care: whatever a 200 carries that is no batch leaves the outcome unknown.
-  const id: unknown = (answer as { id?: unknown } | null)?.id
-  if (typeof id === 'string' && id !== '') return { kind: 'created', id }
-  return outcomeOf(
-    failureOf(new Error('the answer to the create is not a batch'), 0),
-    sending.whole,
-  )
+function created(job: Job, answer: unknown, sending: Sending): Outcome {
+  const id = createdId(answer)
+  // An earlier answer may come once more, from a proxy: it says nothing of this batch.
+  const isOwned = [...job.state.batches.values()].some(batch => batch.id === id)
+  if (id !== undefined && !isOwned) return { kind: 'created', id }
+  const what = id === undefined ? 'not a batch' : `batch ${id}, which another create has made`
+  return outcomeOf(failureOf(new Error(`the answer to the create is ${what}`), 0), sending.whole)
 }
 
 /** What our own body generator threw comes back wrapped by fetch and the SDK; a disk or journal error must be seen as such. */

@@ -1,4 +1,4 @@
-import type { RemoteBatch } from '../api/api.ts'
+import type { RemoteBatch } from '../api/remote-batch.ts'
 import { countOf } from '../job/event.ts'
 import { EXPIRES_AFTER_MS, SILENCE_MS } from '../limits.ts'
 

@@ -1,4 +1,5 @@
-import { resultsUrlOf, type Api, type RemoteBatch } from '../api/api.ts'
+import type { Api } from '../api/api.ts'
+import { resultsUrlOf, type RemoteBatch } from '../api/remote-batch.ts'
 import { BatchStreamError } from '../errors.ts'
 import type { Job } from '../job/job.ts'
 import { EXPIRES_AFTER_MS } from '../limits.ts'

@@ -1,6 +1,5 @@
-import type { RemoteBatch } from '../../lib/api/api.ts'
 import t from 'tap'
-import { Api, remoteBatch, type ApiTrouble } from '../../lib/api/api.ts'
+import { Api, type ApiTrouble } from '../../lib/api/api.ts'
 import type { EmulatorOptions } from '../../lib/emulator/index.ts'
 import { clientOf, KEY, makeWorld, type World } from '../support/world.ts'
 import type { Job } from '../../lib/job/job.ts'
@@ -176,34 +175,6 @@ void t.test('the workspace is proven once per process, and only where one is kno
   t.same(world.emulator.ledger.calls(), [{ op: 'list', status: 200, count: 1 }])
 })
 
-const batch: RemoteBatch = {
-  id: 'msgbatch_1',
-  processing_status: 'ended',
-  request_counts: { processing: 0, succeeded: 1, errored: 0, canceled: 0, expired: 0 },
-  created_at: '2026-11-20T12:00:00Z',
-  ended_at: null,
-  results_url: null,
-}
-
-void t.test('an answer that is a batch is one', async t => {
-  t.equal(remoteBatch(batch), batch)
-})
-
-for (const wrong of [
-  null,
-  'x',
-  {},
-  { ...batch, id: 5 },
-  { ...batch, request_counts: null },
-  { ...batch, request_counts: { processing: 1 } },
-  { ...batch, created_at: 'yesterday' },
-  { ...batch, processing_status: 'done' },
-]) {
-  void t.test(`${JSON.stringify(wrong)} is no batch`, async t => {
-    t.throws(() => remoteBatch(wrong), { message: /is not a batch|names the batch status done/ })
-  })
-}
-
 for (const body of [
   '{}',
   '{"data":[],"has_more":"no"}',
@@ -218,4 +189,31 @@ for (const body of [
       message: /answer is (not a page|a page that leads nowhere)/,
     })
   })
+}
+
+void t.test('a header that is written twice names one workspace', async t => {
+  const { api, job } = await connect(t, {
+    faults: [{ on: 'list', headers: { 'anthropic-workspace-id': 'wrkspc_a, wrkspc_a' } }],
+  })
+  await api.list(undefined)
+  t.equal(job.state.workspace, 'wrkspc_a')
+})
+
+void t.test(
+  'an answer about another batch is not taken for the one that was asked for',
+  async t => {
+    const { api, id, world } = await connect(t)
+    const other = await world.emulator.addForeign({ requests: 3 })
+    let answers = 0
+    const mixed: typeof fetch = (url, init) =>
+      world.emulator.fetch(++answers > 1 ? url : String(url).replace(id, other), init)
+    const client = world.client.withOptions({ fetch: mixed })
+    const mixedUp = new Api({ client, job: await world.open({ name: 'b' }), signal: stopless() })
+    t.equal((await mixedUp.retrieve(id))?.id, id)
+    t.equal((await api.retrieve(other))?.id, other)
+  },
+)
+
+function stopless(): AbortSignal {
+  return new AbortController().signal
 }

@@ -186,20 +186,28 @@ for (const resultsUrl of ['https://evil.example', 'http://127.0.0.1:1', 'https:/
   )
 }
 
-void t.test('a results_url that is none stops the run', async t => {
-  const world = await makeWorld(t)
-  const spoil: typeof fetch = async (url, init) => {
-    const response = await world.emulator.fetch(url, init)
-    if (!/batches\/[^/]+$/.test(String(url))) return response
-    const { results_url: _, ...batch } = (await response.json()) as { results_url: string }
-    return Response.json({ ...batch, results_url: 'http://' })
-  }
-  const client = clientOf(world.emulator).withOptions({ fetch: spoil })
-  await t.rejects(run(world, await world.open(), asks(2), { client }), {
-    code: 'CBS_API',
-    message: /names an address/,
+for (const [what, wrong] of [
+  ['is none', 'http://'],
+  ['leads nowhere at first', '/v1/messages/batches/msgbatch_x/results'],
+  ['leads to the results of another batch at first', 'foreign'],
+] as const) {
+  void t.test(`a results_url that ${what} does not lose the results`, async t => {
+    const world = await makeWorld(t)
+    const foreign = await world.emulator.addForeign({ requests: 2 })
+    let looks = 0
+    const spoil: typeof fetch = async (url, init) => {
+      const response = await world.emulator.fetch(url, init)
+      if (!/batches\/[^/]+$/.test(String(url)) || ++looks > 1) return response
+      const results_url = wrong === 'foreign' ? `/v1/messages/batches/${foreign}/results` : wrong
+      return Response.json({ ...(await response.json()), results_url })
+    }
+    const client = clientOf(world.emulator).withOptions({ fetch: spoil })
+    t.same(
+      (await run(world, await world.open(), asks(2), { client })).map(({ status }) => status),
+      ['succeeded', 'succeeded'],
+    )
   })
-})
+}
 
 void t.test('a redirect of a download is refused (N26, N39)', async t => {
   const world = await makeWorld(t, {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { RemoteBatch } from '../../lib/api/api.ts'
+import type { RemoteBatch } from '../../lib/api/remote-batch.ts'
 import {
   createdFrom,
   isCandidate,

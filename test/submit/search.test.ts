@@ -1,6 +1,6 @@
 import t from 'tap'
 import type Anthropic from '@anthropic-ai/sdk'
-import type { RemoteBatch } from '../../lib/api/api.ts'
+import type { RemoteBatch } from '../../lib/api/remote-batch.ts'
 import { echo, type EmulatorOptions } from '../../lib/emulator/index.ts'
 import { asks, makeWorld, run, said, type World } from '../support/world.ts'
 
@@ -136,3 +136,42 @@ void t.test('a list in another order is read to its end', async t => {
   }
   await found(world, world.client.withOptions({ fetch }))
 })
+
+void t.test('an answer that another create got already leaves the outcome unknown', async t => {
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  let earlier: string | undefined
+  const cached: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    if (init?.method?.toUpperCase() !== 'POST') return response
+    earlier ??= await response.text()
+    return new Response(earlier, { headers: { 'content-type': 'application/json' } })
+  }
+  const client = world.client.withOptions({ fetch: cached })
+  const job = await world.open()
+  const options = { client, aggregate: { count: 2 } }
+  const results = await run(world, job, asks(4), options)
+  t.same(
+    results.map(({ status }) => status),
+    Array(4).fill('succeeded'),
+  )
+  t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
+})
+
+void t.test(
+  'batches of others that are described as none do not end the waiting for ours',
+  async t => {
+    const world = await makeWorld(t, { batchTimeMs: MINUTE })
+    const foreign = await world.emulator.addForeign({ batchTimeMs: 'forever' })
+    const client = altering(world, text => {
+      return text.replace(new RegExp(`("${foreign}".{0,60}?"processing_status":")\\w+`), '$1queued')
+    })
+    const results = await run(world, await world.open(), asks(3), {
+      client,
+      aggregate: { count: 1 },
+    })
+    t.same(
+      results.map(({ status }) => status),
+      Array(3).fill('succeeded'),
+    )
+  },
+)

@@ -8,6 +8,7 @@ import { withInput } from '../checked-input.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { countTokens } from '../count-tokens.ts'
+import { waitsAt } from '../outwait.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { print } from '../print.ts'
@@ -51,7 +52,7 @@ async function sampler({ flags, io, talk, signal }: Context, settings: Settings)
   const client = await clientOf(flags, io, { job: settings })
   let isSaid = false
   const count = async (params: MessageParams): Promise<number | undefined> => {
-    const counted = await countTokens(client, params, signal)
+    const counted = await countTokens(client, params, { signal, onWait: waitsAt(talk) })
     if ('tokens' in counted) return counted.tokens
     const { kind, message, cause } = counted.failure
     if (kind === 'gone')

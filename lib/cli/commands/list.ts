@@ -1,4 +1,5 @@
-import { Api, type RemoteBatch } from '../../api/api.ts'
+import { Api } from '../../api/api.ts'
+import type { RemoteBatch } from '../../api/remote-batch.ts'
 import { countOf } from '../../job/event.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import { inspectJobs, type JobOnDisk } from '../../job/inspect.ts'

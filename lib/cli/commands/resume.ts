@@ -15,6 +15,7 @@ import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
+import { waitsAt } from '../outwait.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { Tally } from '../tally.ts'
@@ -61,7 +62,7 @@ export async function resume(context: Context): Promise<Ending> {
       // What is finished is only printed again.
       template: job.state.finished
         ? template
-        : await withLimits(template, settings, client, signal),
+        : await withLimits(template, settings, client, { signal, onWait: waitsAt(talk) }),
       stateDir: dir,
     }
     follow(context, work)

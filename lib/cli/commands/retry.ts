@@ -13,6 +13,7 @@ import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart } from '../row-options.ts'
 import { beginRetry, endRetry } from '../retry-note.ts'
 import { withLimits } from '../model-limits.ts'
+import { waitsAt } from '../outwait.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { Tally } from '../tally.ts'
@@ -59,7 +60,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const work: Work = {
       ...{ settings, pace, job, client, talk, ordered, table: undefined, ledger, cap },
       stateDir: dir,
-      template: await withLimits(template, settings, client, signal),
+      template: await withLimits(template, settings, client, { signal, onWait: waitsAt(talk) }),
       ask: result => isOld(result) && canBeAsked(result),
     }
     follow(context, work)

@@ -20,6 +20,7 @@ import { settingsOf, type Settings } from '../settings.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
+import { waitsAt } from '../outwait.ts'
 import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { cacheWarning } from '../../template/cache-minimum.ts'
@@ -105,7 +106,7 @@ async function ask(
       const table = isTable(rows) ? columns : undefined
       const work: Work = {
         ...{ settings, job, client, talk, ordered, table, ledger, cap, canary },
-        template: await withLimits(template, settings, client, signal),
+        template: await withLimits(template, settings, client, { signal, onWait: waitsAt(talk) }),
         // Emulated batches end soon, and looking costs nothing.
         pace: place.emulator ? { ...pace, pollMs: pace.pollMs ?? EMULATED_POLL_MS } : pace,
         stateDir: place.dir,
