@@ -21,7 +21,6 @@ const TABLES = ['lib/cli/options.ts']
 /** Files that grew beyond it, and what they may have until they are divided: they may shrink, not grow. */
 const OVERGROWN: Readonly<Record<string, number>> = {
   'lib/aggregate/aggregate.ts': 315,
-  'lib/api/api.ts': 300,
   'lib/job/job.ts': 320,
   'lib/submit/submit.ts': 270,
 }
