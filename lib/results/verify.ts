@@ -2,9 +2,12 @@ import type { Counts } from '../job/event.ts'
 import type { Ids } from './ids.ts'
 import { ResultLine } from './result-line.ts'
 import type { Line } from './split.ts'
+import { skipBlanks } from '../json/scan.ts'
 
 // An index entry: where a request's line begins (6 bytes) and its length (4), 0 where it has none. Little-endian.
 export const LINE_ENTRY = 10
+
+const MARK = Buffer.from('\ufeff')
 
 /** What is wrong with a result set. `short`: lines are missing and nothing else; `dirty`: it cannot be trusted. */
 export type Verdict =
@@ -33,8 +36,9 @@ export class Verifier {
     return this.#lines
   }
 
-  take(line: Line): void {
-    if (line.bytes.length === 0) return
+  take(given: Line): void {
+    const line = given.start === 0 ? withoutMark(given) : given
+    if (skipBlanks(line.bytes, 0) === line.bytes.length) return
     const read = ResultLine.check(line.bytes)
     const customId = read?.string(read.customId)
     const type = read?.string(read.type)
@@ -78,4 +82,10 @@ export class Verifier {
   #soil(why: string): void {
     this.#dirt ??= why
   }
+}
+
+/** A byte order mark before the first line, which a proxy may put there, is no part of it. */
+function withoutMark({ start, bytes }: Line): Line {
+  const isMarked = bytes.subarray(0, MARK.length).equals(MARK)
+  return isMarked ? { start: MARK.length, bytes: bytes.subarray(MARK.length) } : { start, bytes }
 }

@@ -24,7 +24,7 @@ export async function deliver(
   const silence = new Silence(job.clock, signal)
   let arming: Promise<void> = Promise.resolve()
   const arm = (): Promise<void> => {
-    const serverAt = job.serverTime.now()
+    const serverAt = job.serverTime.sure()
     arming = job.note({ type: 'armed', number, at: job.clock.now(), serverAt }, true)
     return arming
   }

@@ -152,7 +152,7 @@ async function unknownOf({ job, api, number, settleMs }: SearchOptions): Promise
   const { at, serverAt } = armed as NonNullable<typeof armed>
   if (serverAt !== null) return { requests, serverAt, at, settleMs }
   // Our clock may be wrong by any number of days, and an answer of the API's tells by how much.
-  if (job.serverTime.now() === null) await api.list(undefined, 1)
+  if (job.serverTime.sure() === null) await api.list(undefined, 1)
   const behind = job.serverTime.nowOrOurs() - job.clock.now()
   return { requests, serverAt, at: at + behind, settleMs }
 }

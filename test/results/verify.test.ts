@@ -36,6 +36,19 @@ const cases: readonly [string, string[], Partial<typeof none>, object][] = [
     { succeeded: 3 },
     { kind: 'whole' },
   ],
+  [
+    'blanks between, and a byte order mark before',
+    [`\ufeff ${line('c')}`, ' \t', `${line('a')} `, line('b'), ' '],
+    { succeeded: 3 },
+    { kind: 'whole' },
+  ],
+  ['a byte order mark alone', ['\ufeff'], { succeeded: 3 }, { kind: 'short' }],
+  [
+    'a byte order mark inside',
+    [line('a'), `\ufeff${line('b')}`, line('c')],
+    { succeeded: 3 },
+    { kind: 'dirty', why: /is no result/ },
+  ],
   ['a line too few', [line('c'), line('a')], { succeeded: 3 }, { kind: 'short' }],
   ['no line', [], { succeeded: 3 }, { kind: 'short' }],
   [
@@ -93,6 +106,12 @@ void t.test('the index tells where each line lies', async t => {
     ],
   )
   t.equal(verifier.lines, 2)
+})
+
+void t.test('the index does not count a byte order mark to the first line', async t => {
+  const { verifier } = verify([`\ufeff${line('a')}`], {})
+  t.equal(verifier.index.readUIntLE(0, 6), 3)
+  t.equal(verifier.index.readUInt32LE(6), line('a').length)
 })
 
 void t.test('more lines than requests are dirt', async t => {

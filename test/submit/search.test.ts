@@ -2,7 +2,9 @@ import t from 'tap'
 import type Anthropic from '@anthropic-ai/sdk'
 import type { RemoteBatch } from '../../lib/api/remote-batch.ts'
 import { echo, type EmulatorOptions } from '../../lib/emulator/index.ts'
+import type { BatchRequest } from '../../lib/flow.ts'
 import { asks, makeWorld, run, said, type World } from '../support/world.ts'
+import { VirtualClock } from '../support/virtual-clock.ts'
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
@@ -175,3 +177,28 @@ void t.test(
     )
   },
 )
+
+void t.test('a lost reply is found after the machine has slept for days', async t => {
+  let slept = 0
+  const clock = new VirtualClock()
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    clock: { ...clock.server, now: () => clock.server.now() + slept },
+    faults: [{ on: 'create', nth: 2, when: 'after', reset: true }],
+  })
+  const job = await world.open({ clock })
+  const requests = async function* (): AsyncGenerator<BatchRequest> {
+    yield* asks(2)
+    await job.when(
+      () => job.state.batches.get(1)?.phase === 'fetched',
+      new AbortController().signal,
+    )
+    // Wall time goes on, and so does the API's; the clock that we measure by does not.
+    slept = 3 * DAY
+    clock.jump(slept)
+    yield* asks(4).slice(2)
+  }
+  const results = await run(world, job, requests(), { aggregate: { count: 2 } })
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 4)
+  t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
+})
