@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { BatchStreamError, wrapError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
 import { OPTIONS, type OptionSpec } from './options.ts'
@@ -13,7 +13,8 @@ export interface Config {
 /** The configuration of the user, where there is one; nothing is ever read from the working directory. */
 export function userConfig(env: Readonly<Record<string, string | undefined>>): Config | undefined {
   const { XDG_CONFIG_HOME: xdg, HOME: home } = env
-  const base = xdg || (home && join(home, '.config'))
+  // A relative one would load what lies in the working directory.
+  const base = xdg && isAbsolute(xdg) ? xdg : home && join(home, '.config')
   if (!base) return undefined
   const path = join(base, 'claude-batch-stream', 'config.json')
   try {

@@ -1,14 +1,17 @@
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { BatchStreamError } from '../errors.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
+import { wrongFlag } from './values.ts'
 
 /** The folder that holds `jobs/`: the flag, else the XDG state folder. */
 export function stateDir(flags: Flags, env: Io['env']): string {
   const given = flags.text('state-dir')
+  if (given === '') throw wrongFlag('--state-dir', 'a folder', given)
   if (given !== undefined) return given
   const xdg = env['XDG_STATE_HOME']
-  if (xdg) return join(xdg, 'claude-batch-stream')
+  // As the XDG specification has it: a relative one would be another folder wherever the program is started.
+  if (xdg && isAbsolute(xdg)) return join(xdg, 'claude-batch-stream')
   const home = env['HOME']
   if (home) return join(home, '.local', 'state', 'claude-batch-stream')
   throw new BatchStreamError(

@@ -1,5 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import t from 'tap'
 import { parseFlags, type Flags } from '../../lib/cli/flags.ts'
 import { csv, placeFor, run } from './world.ts'
@@ -41,6 +41,8 @@ t.test(
     t.same([flags.texts('var'), flags.texts('attach')], [['a=1', 'b=2'], ['one']])
     t.same([flags.count('verbose'), flags.has('cache')], [2, true])
     t.equal(flagsOf([], { XDG_CONFIG_HOME: '', HOME: dir }).text('model'), undefined)
+    const here = relative(process.cwd(), join(dir, 'home'))
+    t.equal(flagsOf([], { XDG_CONFIG_HOME: here }).text('model'), undefined, 'a relative one')
 
     await t.test('also where two flags say the same: the nearer one is heard', async t => {
       const asked = join(dir, 'asked.json')

@@ -70,6 +70,10 @@ t.test(
     const env = { ...place.env, HOME: home, XDG_STATE_HOME: join(home, 'xdg') }
     await run(words, { stdin: csv(1), env })
     t.equal(readdirSync(join(home, 'xdg/claude-batch-stream/jobs')).length, 1)
+    const relative = { ...env, XDG_STATE_HOME: 'xdg' }
+    const listed = await run(['list'], { env: relative })
+    t.match(listed.out, /^[^\n]+finished[^\n]+\n$/, 'a relative place is none')
+    t.match(await run(['list', '--state-dir', ''], { env }), { code: 2, err: /must be a folder/ })
   },
 )
 
