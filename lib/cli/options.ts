@@ -293,7 +293,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     short: 'c',
     arg: 'N|auto',
     fallback: '10',
-    on: WORK,
+    on: ROWS,
     help: "batches in flight; auto: as many as the API's queue takes",
   },
   {
@@ -457,8 +457,8 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'keep',
     arg: 'DUR',
     fallback: '30d',
-    on: ['prune'],
-    help: 'delete finished jobs older than this',
+    on: ['run', 'prune'],
+    help: 'prune deletes finished jobs older than this; of a run: how old this one may become',
   },
 
   {

@@ -29,6 +29,8 @@ export interface Remembered {
   /** Its words, and the folder that its inputs are named from. */
   readonly words: readonly string[]
   readonly cwd: string
+  /** How long `prune` lets it be, once it is finished. */
+  readonly keep?: string
 }
 
 /** What decides that a command is the same: its settings and the first record. */
@@ -127,12 +129,12 @@ async function goOn(
   found: JobOnDisk,
   known: Remembered,
 ): Promise<RunJob> {
-  const { run, rows, words, cwd } = remembered
+  const { columns: _, ...newer } = remembered
   const job = await openJob({ dir, name: found.name })
   return {
     job,
     goesOn: true,
-    remembered: await remember(job, found, { ...known, run, rows, words, cwd }),
+    remembered: await remember(job, found, { ...known, ...newer }),
   }
 }
 

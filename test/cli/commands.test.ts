@@ -263,7 +263,7 @@ t.test('a batch that some other tool made can be printed', async t => {
       .sort(),
     ['one', 'two'],
   )
-  const merged = await place.run(['results', id])
+  const merged = await place.run(['results', id, '-c', '2'])
   t.match(
     merged.rows.find(row => row._batch?.custom_id === 'one'),
     { response: String, _batch: { status: 'succeeded', batch_id: id } },
@@ -360,6 +360,20 @@ t.test('a question is left when the terminal hangs up', async t => {
   await until(() => /\[y\/N\]/.test(world.stderr.text))
   world.emit('SIGHUP', 'SIGHUP')
   t.equal((await ended).code, 129)
+})
+
+t.test('a run says how old its job may become', async t => {
+  const place = await placeFor(t)
+  const state = ['--state-dir', place.state]
+  for (const [name, ...more] of [['short', '--keep', '0s'], ['long', '--keep', '90d'], ['plain']])
+    await place.run(['-p', 'Say {{text}}', '--job', `${name}`, ...more], { stdin: csv(1) })
+  const wrong = await place.run(['-p', 'x', '--keep', 'long'], { stdin: csv(1) })
+  t.match(wrong, { code: 2, err: /--keep must be a time/ })
+  const ran = await run(['prune', ...state])
+  t.match(ran, { code: 0, err: 'deleted job short\n' })
+  t.same(readdirSync(join(place.state, 'jobs')).sort(), ['long', 'plain'])
+  await run(['prune', '--keep', '0s', ...state])
+  t.same(readdirSync(join(place.state, 'jobs')), [])
 })
 
 t.test('prune deletes finished jobs of a certain age', async t => {

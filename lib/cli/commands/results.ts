@@ -110,10 +110,10 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
     const tally = new Tally()
     const parts = { job, options, columns: ['custom_id'], schema: undefined, apart: true }
     const out = await openRows(parts, io, talk, result => tally.add(result))
-    const { pollMs, settleMs } = pace
+    const { pollMs, settleMs, concurrency } = pace
     await pipeline(
       Readable.from([job.submittedBatch(1)]),
-      awaitEnd({ client, job, pollMs, settleMs }),
+      awaitEnd({ client, job, pollMs, settleMs, concurrency }),
       fetchResults({ client, job, settleMs }),
       out,
       { signal: context.signal },

@@ -47,6 +47,8 @@ export async function run(context: Context): Promise<Ending> {
   const rows = rowOptionsOf(flags)
   mustHavePrice(settings)
   const pace = paceOf(flags)
+  const kept = flags.text('keep')
+  if (kept !== undefined) duration('--keep', kept)
   if (flags.has('emulate') && flags.has('detach'))
     throw new BatchStreamError(
       'CBS_OPTION',
@@ -75,6 +77,7 @@ async function ask(
   reading: Reading,
 ): Promise<Ending> {
   const { flags, io, talk, signal, words, cwd } = context
+  const keep = flags.text('keep')
   const place = await placeOf(context)
   try {
     const client = await clientOf(flags, io, { emulator: place.emulator?.url, job: settings })
@@ -85,7 +88,10 @@ async function ask(
         fresh: flags.has('fresh'),
         // Without a record there would be nothing to ask.
         fingerprint: fingerprintOf(settings, first[0] as SourceRecord),
-        remembered: { run: settings, rows, columns: columnsIn(settings, first), words, cwd },
+        remembered: {
+          ...{ run: settings, rows, columns: columnsIn(settings, first), words, cwd },
+          ...(keep !== undefined && { keep }),
+        },
       },
       talk,
     )
