@@ -69,7 +69,14 @@ async function start(words: readonly string[], io: Io): Promise<number> {
   if (first === '--version' || first === '-V') return await tell(io, `${await version()}\n`)
   if (first === '-h') return await tell(io, screen())
   const [word] = rest
-  if (first === 'help') return await tell(io, word === undefined ? screen() : await helpOn(word))
+  if (first === 'help')
+    return await tell(
+      io,
+      word === undefined || word.startsWith('-') ? screen() : await helpOn(word),
+    )
+  // These two have no flags, so the first screen says all of them.
+  if (first === 'completion' && (word === '--help' || word === '-h'))
+    return await tell(io, screen())
   if (first === 'completion') {
     const { completionFor } = await import('./completion/completion.ts')
     return await tell(io, completionFor(word))
@@ -168,6 +175,7 @@ function screen(): string {
 
 /** A topic, a command's flags, or both where a command has a topic of its name. */
 async function helpOn(word: string): Promise<string> {
+  if (word === 'help' || word === 'completion') return screen()
   const topic = Object.hasOwn(TOPICS, word) ? await TOPICS[word]?.text() : undefined
   if (topic === undefined) return longHelp(commandNamed(word, Object.keys(TOPICS)))
   return Object.hasOwn(ENTRIES, word) ? `${topic}\n${longHelp(commandNamed(word))}` : topic

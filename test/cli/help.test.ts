@@ -106,6 +106,19 @@ t.test('a choice in the table is a choice of the program', async t => {
   }
 })
 
+t.test('help and completion have no flags, and the first screen says what they are', async t => {
+  const screen = await said('help')
+  t.match(screen, /completion SHELL/)
+  for (const words of [
+    ['help', 'help'],
+    ['help', 'completion'],
+    ['help', '-h'],
+    ['help', '--help'],
+  ])
+    t.equal(await said(...words), screen, words.join(' '))
+  for (const flag of ['-h', '--help']) t.equal(await said('completion', flag), screen)
+})
+
 t.test('completions', async t => {
   const place = t.testdir({})
   const script = async (shell: string): Promise<string> => {
