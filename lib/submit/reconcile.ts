@@ -131,13 +131,14 @@ const SLACK_MS = 1000 + SILENCE_MS
 
 /**
  * How long ago the last byte went out, at the least: by this process's own clock since it looks, or by the API's clock then
- * and now; never by wall time.
+ * and now. That one may jump too, so it is believed as far as our wall time agrees, which says nothing alone.
  */
 export function sureElapsed(
   hereMs: number,
   serverAt: number | null,
   serverNow: number | null,
+  wallMs: number,
 ): number {
   if (serverAt === null || serverNow === null) return hereMs
-  return Math.max(hereMs, serverNow - serverAt - SLACK_MS)
+  return Math.max(hereMs, Math.min(serverNow - serverAt - SLACK_MS, wallMs))
 }

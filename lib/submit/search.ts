@@ -2,6 +2,7 @@ import type { Api } from '../api/api.ts'
 import { resultsUrlOf, type RemoteBatch } from '../api/remote-batch.ts'
 import { BatchStreamError } from '../errors.ts'
 import type { Job } from '../job/job.ts'
+import type { BatchState } from '../job/state.ts'
 import { EXPIRES_AFTER_MS } from '../limits.ts'
 import { BatchIds } from '../results/batch-ids.ts'
 import { firstCustomIds } from '../results/first-lines.ts'
@@ -47,7 +48,7 @@ export async function search(
   let looks = 0
   for (;;) {
     // A listing proves absence only if it was asked for after the settle time had passed.
-    const settled = settledFor(job, unknown.serverAt, began) >= settleMs
+    const settled = settledFor(job, options.number, began) >= settleMs
     const listed = await listFrom(options.api, createdFrom(unknown))
     const owned = new Set([...ownedBy(job), ...(await options.ownedElsewhere())])
     for (const batch of listed) {
@@ -61,7 +62,7 @@ export async function search(
     const verdict = await verdictOn(options, unknown, listed, owned, proofs, settled)
     if (verdict.kind === 'adopt') return { adopt: verdict.id }
     if (verdict.kind === 'resend') return 'resend'
-    const waited = settledFor(job, unknown.serverAt, began)
+    const waited = settledFor(job, options.number, began)
     // What may be ours cannot come back after a batch's whole life: its rows are given up, and never sent on a guess.
     if (verdict.for === 'proof' && waited > EXPIRES_AFTER_MS + settleMs) return 'lost'
     options.onWait(verdict.why)
@@ -142,14 +143,20 @@ async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
   }
 }
 
-function settledFor(job: Job, serverAt: number | null, began: number): number {
-  return sureElapsed(job.clock.elapsed() - began, serverAt, job.serverTime.now())
+function settledFor(job: Job, number: number, began: number): number {
+  const { at, serverAt } = armedOf(job, number)
+  const here = job.clock.elapsed() - began
+  return sureElapsed(here, serverAt, job.serverTime.now(), job.clock.now() - at)
+}
+
+function armedOf(job: Job, number: number): NonNullable<BatchState['armed']> {
+  // Only an armed batch is looked for.
+  return job.batch(number).armed as NonNullable<BatchState['armed']>
 }
 
 async function unknownOf({ job, api, number, settleMs }: SearchOptions): Promise<Unknown> {
-  const { requests, armed } = job.batch(number)
-  // Only an armed batch is looked for.
-  const { at, serverAt } = armed as NonNullable<typeof armed>
+  const { requests } = job.batch(number)
+  const { at, serverAt } = armedOf(job, number)
   if (serverAt !== null) return { requests, serverAt, at, settleMs }
   // Our clock may be wrong by any number of days, and an answer of the API's tells by how much.
   if (job.serverTime.sure() === null) await api.list(undefined, 1)

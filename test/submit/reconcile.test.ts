@@ -182,17 +182,23 @@ void t.test('where nothing told the time of the API, two days on either side cou
 })
 
 t.test('the settle time passes by our own clock, or by what the API says for sure', async t => {
-  for (const [here, serverAt, serverNow, elapsed] of [
-    [300, null, ARMED, 300],
-    [300, ARMED, null, 300],
+  for (const [here, serverAt, serverNow, wall, elapsed] of [
+    [300, null, ARMED, MINUTE, 300],
+    [300, ARMED, null, MINUTE, 300],
     // A date header counts whole seconds: one that is a second on proves nothing (a batch was once paid twice over this).
-    [300, ARMED, ARMED + 1000, 300],
-    [300, ARMED, ARMED + 61_000, 300],
-    [300, ARMED, ARMED + 61_500, 500],
-    [300, ARMED, ARMED + 60 * MINUTE, 60 * MINUTE - 61_000],
-    // The API's clock going back changes nothing.
-    [300, ARMED, ARMED - MINUTE, 300],
+    [300, ARMED, ARMED + 1000, 60 * MINUTE, 300],
+    [300, ARMED, ARMED + 61_000, 60 * MINUTE, 300],
+    [300, ARMED, ARMED + 61_500, 60 * MINUTE, 500],
+    [300, ARMED, ARMED + 60 * MINUTE, 60 * MINUTE, 60 * MINUTE - 61_000],
+    // The API's clock going back changes nothing, nor does its going on where ours does not, nor ours alone.
+    [300, ARMED, ARMED - MINUTE, MINUTE, 300],
+    [300, ARMED, ARMED + 60 * MINUTE, 2 * MINUTE, 2 * MINUTE],
+    [300, ARMED, ARMED + 60 * MINUTE, -60 * MINUTE, 300],
   ] as const) {
-    t.equal(sureElapsed(here, serverAt, serverNow), elapsed, `${here} ${serverAt} ${serverNow}`)
+    t.equal(
+      sureElapsed(here, serverAt, serverNow, wall),
+      elapsed,
+      `${here} ${serverAt} ${serverNow} ${wall}`,
+    )
   }
 })

@@ -202,3 +202,25 @@ void t.test('a lost reply is found after the machine has slept for days', async 
   t.equal(results.filter(({ status }) => status === 'succeeded').length, 4)
   t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
 })
+
+void t.test('an API whose clock jumps does not shorten the settle time', async t => {
+  let jumped = 0
+  const clock = new VirtualClock()
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    clock: { ...clock.server, now: () => clock.server.now() + jumped },
+    faults: [
+      { on: 'create', nth: 1 },
+      { on: 'create', nth: 2, when: 'after', reset: true, listedAfterMs: DAY + MINUTE },
+    ],
+  })
+  const job = await world.open({ clock })
+  const results = await run(world, job, asks(4), {
+    aggregate: { count: 2 },
+    awaitEnd: { concurrency: 1 },
+    // The outcome is unknown from here on.
+    submit: { onWait: () => (jumped = DAY) },
+  })
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 4)
+  t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
+})
