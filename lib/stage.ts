@@ -60,9 +60,18 @@ export async function pushAll<T>(
   values: AsyncIterable<T> | Iterable<T>,
   signal?: AbortSignal,
 ): Promise<void> {
-  for await (const value of values) {
+  const isFull = (value: T): boolean => !stream.push(value) && !stream.destroyed
+  if (Symbol.asyncIterator in values) {
+    for await (const value of values) {
+      if (stream.destroyed) return
+      if (isFull(value)) await readAgain(stream, signal)
+    }
+    return
+  }
+  // Not by `for await` too: it costs a promise and three turns for each value, although all of them are here.
+  for (const value of values) {
     if (stream.destroyed) return
-    if (!stream.push(value) && !stream.destroyed) await readAgain(stream, signal)
+    if (isFull(value)) await readAgain(stream, signal)
   }
 }
 

@@ -38,6 +38,20 @@ void t.test('nests as deep as the bytes go', async t => {
   t.equal(endOfValid(deep.subarray(0, -1), 0), -1)
 })
 
+void t.test('what opens at any depth is closed by its own bracket alone', async t => {
+  const kinds = Array.from({ length: 100 }, (_, level) => level % 3 === 0 || level % 7 === 0)
+  const opening = kinds.map(isObject => (isObject ? '{"a":' : '[')).join('')
+  const closing: string[] = kinds.map(isObject => (isObject ? '}' : ']')).reverse()
+  t.equal(endOfValid(Buffer.from(`${opening}1${closing.join('')}`), 0), opening.length + 101)
+  for (const level of closing.keys()) {
+    const wrong = closing.with(level, closing[level] === '}' ? ']' : '}').join('')
+    t.equal(endOfValid(Buffer.from(`${opening}1${wrong}`), 0), -1, `level ${level}`)
+    const comma = closing.with(level, `,2${closing[level]}`).join('')
+    const isArray = closing[level] === ']'
+    t.equal(endOfValid(Buffer.from(`${opening}1${comma}`), 0) !== -1, isArray, `level ${level}`)
+  }
+})
+
 void t.test('cut anywhere it is refused, as JSON.parse does', async t => {
   for (const sample of SAMPLES)
     for (let end = 0; end < sample.length; end++) {
