@@ -69,7 +69,8 @@ export class OrdinalReader {
   }
 
   #peek(position: number): number | undefined {
-    return this.#window.peek(position * WIDTH, WIDTH)?.readUIntLE(0, WIDTH)
+    const at = this.#window.find(position * WIDTH, WIDTH)
+    return at === -1 ? undefined : this.#window.bytes.readUIntLE(at, WIDTH)
   }
 
   async #read(position: number): Promise<number> {

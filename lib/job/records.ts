@@ -163,45 +163,61 @@ export class RecordReader {
 
   /** The record if it is in memory already, without a promise. */
   peek(ordinal: number, attempt: number, doublings = 0): SourceRecord | undefined {
-    const entry = this.#index.peek(ordinal * ENTRY, ENTRY)
-    if (!entry) return undefined
-    const { start, length, problemLength } = rangeOf(entry)
-    const bytes = this.#records.peek(start, length + problemLength)
+    const entry = this.#entry(ordinal)
+    const bytes = entry && this.#records.peek(entry.start, entry.length + entry.problemLength)
     return bytes && this.#record(entry, bytes, { ordinal, attempt, doublings })
   }
 
   async read(ordinal: number, attempt: number, doublings = 0): Promise<SourceRecord> {
     const here = this.peek(ordinal, attempt, doublings)
     if (here) return here
-    const entry = await this.#index.read(ordinal * ENTRY, ENTRY)
-    const { start, length, problemLength } = rangeOf(entry)
-    const bytes = await this.#records.read(start, length + problemLength)
+    const entry = entryIn(await this.#index.read(ordinal * ENTRY, ENTRY), 0)
+    const bytes = await this.#records.read(entry.start, entry.length + entry.problemLength)
     return this.#record(entry, bytes, { ordinal, attempt, doublings })
   }
 
+  #entry(ordinal: number): Entry | undefined {
+    const at = this.#index.find(ordinal * ENTRY, ENTRY)
+    if (at !== -1) return entryIn(this.#index.bytes, at)
+    const elsewhere = this.#index.peek(ordinal * ENTRY, ENTRY)
+    return elsewhere && entryIn(elsewhere, 0)
+  }
+
   #record(
-    entry: Buffer,
+    { length, problemLength, line, source }: Entry,
     bytes: Buffer,
-    asked: Pick<RecordOrigin, 'ordinal' | 'attempt' | 'doublings'>,
+    { ordinal, attempt, doublings }: Pick<RecordOrigin, 'ordinal' | 'attempt' | 'doublings'>,
   ): SourceRecord {
-    const { length } = rangeOf(entry)
-    const source = entry.readUIntLE(20, 3)
     const problem: Problem | undefined =
-      bytes.length > length ? JSON.parse(bytes.toString('utf8', length)) : undefined
-    return new SourceRecord(bytes.subarray(0, length), {
-      line: entry.readUIntLE(14, 6),
+      problemLength > 0 ? JSON.parse(bytes.toString('utf8', length)) : undefined
+    return new SourceRecord(problemLength > 0 ? bytes.subarray(0, length) : bytes, {
+      line,
       source: source === 0 ? undefined : this.#sources[source - 1],
       problem,
       job: this.#job,
-      ...asked,
+      ordinal,
+      attempt,
+      doublings,
     })
   }
 }
 
-function rangeOf(entry: Buffer): { start: number; length: number; problemLength: number } {
+/** What the index says of a record. */
+interface Entry {
+  readonly start: number
+  readonly length: number
+  readonly problemLength: number
+  readonly line: number
+  /** The number of its source, from 1; 0 for none. */
+  readonly source: number
+}
+
+function entryIn(bytes: Buffer, at: number): Entry {
   return {
-    start: entry.readUIntLE(0, 6),
-    length: entry.readUInt32LE(6),
-    problemLength: entry.readUInt32LE(10),
+    start: bytes.readUIntLE(at, 6),
+    length: bytes.readUInt32LE(at + 6),
+    problemLength: bytes.readUInt32LE(at + 10),
+    line: bytes.readUIntLE(at + 14, 6),
+    source: bytes.readUIntLE(at + 20, 3),
   }
 }

@@ -14,6 +14,9 @@ export class Window {
   #bytes: Buffer = Buffer.alloc(0)
   /** Behind the last range that was asked for. */
   #next = 0
+  /** Small ranges that lie elsewhere share memory, which nothing is written to twice. */
+  #slab: Buffer = Buffer.alloc(0)
+  #picked = 0
 
   /** Ranges that lie in no order are to give a small `step`: else two that are neighbours by chance cost a large read. */
   constructor(file: DiskFile, step: number = STEP) {
@@ -27,10 +30,21 @@ export class Window {
    * the system's memory, and a promise for each row would cost ten times the read.
    */
   peek(start: number, length: number): Buffer | undefined {
+    const at = this.find(start, length)
+    return at === -1 ? this.#pick(start, length) : this.#bytes.subarray(at, at + length)
+  }
+
+  /** Where in `bytes` the range lies, for who reads a few numbers of it and needs no view; -1 where it is not in memory. */
+  find(start: number, length: number): number {
     const at = start - this.#start
-    if (at < 0 || at + length > this.#bytes.length) return this.#pick(start, length)
+    if (at < 0 || at + length > this.#bytes.length) return -1
     this.#next = start + length
-    return this.#bytes.subarray(at, at + length)
+    return at
+  }
+
+  /** What is in memory. */
+  get bytes(): Buffer {
+    return this.#bytes
   }
 
   /** The range, read from the file if need be; shorter where the file ends before it. */
@@ -50,8 +64,14 @@ export class Window {
   #pick(start: number, length: number): Buffer | undefined {
     if (length > STEP || this.#isForward(start) || !this.#file.readNow) return undefined
     this.#next = start + length
-    const bytes = Buffer.allocUnsafe(length)
-    return bytes.subarray(0, this.#file.readNow(bytes, start))
+    if (this.#picked + length > this.#slab.length) {
+      this.#slab = Buffer.allocUnsafeSlow(STEP)
+      this.#picked = 0
+    }
+    const bytes = this.#slab.subarray(this.#picked, this.#picked + length)
+    this.#picked += length
+    const read = this.#file.readNow(bytes, start)
+    return read === length ? bytes : bytes.subarray(0, read)
   }
 
   #isForward(start: number): boolean {

@@ -89,11 +89,19 @@ const SHORT = 128
 /** The index behind the string whose quote is at `open`; -1 where it does not end or holds what a string may not. */
 export function endOfValidString(json: Buffer, open: number): number {
   const near = open + SHORT
+  let words: Int32Array | undefined
+  let offset = 0
   let at = open + 1
   for (;;) {
     // Behind the end there is undefined, which is in no table.
     while (at < near && PLAIN[json[at] as number] === 1) at++
-    if (at >= near) at = endOfPlain(json, at)
+    if (at >= near) {
+      if (words === undefined) {
+        words = wordsOf(json)
+        offset = json.byteOffset
+      }
+      at = endOfPlain(json, words, offset, at)
+    }
     if (json[at] === QUOTE) return at + 1
     if (json[at] !== BACKSLASH) return INVALID
     at = endOfEscape(json, at + 1)
@@ -101,20 +109,26 @@ export function endOfValidString(json: Buffer, open: number): number {
   }
 }
 
-/** The memory that was looked at last, four bytes at a time: lines of a chunk share it, and a view for each would be garbage. */
-let words: Int32Array = new Int32Array(0)
+let lastWords: Int32Array = new Int32Array(0)
 
-/** The first index from `at` on whose byte does not stand for itself in a string. */
-function endOfPlain(json: Buffer, from: number): number {
-  const { buffer, byteOffset } = json
-  if (words.buffer !== buffer) words = new Int32Array(buffer, 0, buffer.byteLength >> 2)
+/** The memory that a line lies in, four bytes at a time. Lines of a chunk share it, and a view for each would be garbage. */
+function wordsOf({ buffer }: Buffer): Int32Array {
+  if (lastWords.buffer !== buffer) lastWords = new Int32Array(buffer, 0, buffer.byteLength >> 2)
+  return lastWords
+}
+
+/**
+ * The first index from `from` on whose byte does not stand for itself in a string; `json` begins at `offset` of the memory.
+ * Four bytes at a time halve the time for a long answer.
+ */
+function endOfPlain(json: Buffer, words: Int32Array, offset: number, from: number): number {
   let at = from
-  while (((at + byteOffset) & 3) !== 0 && PLAIN[json[at] as number] === 1) at++
-  if (((at + byteOffset) & 3) === 0) {
-    const last = (json.length + byteOffset) >> 2
-    let index = (at + byteOffset) >> 2
+  while (((at + offset) & 3) !== 0 && PLAIN[json[at] as number] === 1) at++
+  if (((at + offset) & 3) === 0) {
+    const last = (json.length + offset) >> 2
+    let index = (at + offset) >> 2
     while (index < last && isPlain(words[index] as number)) index++
-    at = (index << 2) - byteOffset
+    at = (index << 2) - offset
   }
   while (PLAIN[json[at] as number] === 1) at++
   return at

@@ -25,18 +25,22 @@ export class Lines {
 
   /** The line if it is in memory already; undefined where it has to be read, or where there is none. */
   peek(position: number): Buffer | undefined {
-    const entry = this.#index.peek(position * LINE_ENTRY, LINE_ENTRY)
-    const length = entry?.readUInt32LE(6) ?? 0
-    return entry && length > 0 ? this.#results.peek(entry.readUIntLE(0, 6), length) : undefined
+    const at = this.#index.find(position * LINE_ENTRY, LINE_ENTRY)
+    if (at === -1) return undefined
+    const { start, length } = entryIn(this.#index.bytes, at)
+    return length > 0 ? this.#results.peek(start, length) : undefined
   }
 
   async read(position: number): Promise<Buffer | null> {
-    const entry = await this.#index.read(position * LINE_ENTRY, LINE_ENTRY)
-    const length = entry.readUInt32LE(6)
-    return length > 0 ? await this.#results.read(entry.readUIntLE(0, 6), length) : null
+    const { start, length } = entryIn(await this.#index.read(position * LINE_ENTRY, LINE_ENTRY), 0)
+    return length > 0 ? await this.#results.read(start, length) : null
   }
 
   async close(): Promise<void> {
     for (const file of this.#files) await file.close()
   }
+}
+
+function entryIn(bytes: Buffer, at: number): { start: number; length: number } {
+  return { start: bytes.readUIntLE(at, 6), length: bytes.readUInt32LE(at + 6) }
 }

@@ -21,6 +21,8 @@ export interface Place {
   readonly end: number
 }
 
+const NONE: readonly Place[] = []
+
 /** The members that are looked at, by the object they stand in; all others are stepped over. */
 const MEMBERS = {
   line: named({ custom_id: 'customId', result: 'result' }),
@@ -34,8 +36,6 @@ const MEMBERS = {
   }),
   block: named({ type: 'blockType', text: 'blockText' }),
 } as const
-
-type Level = keyof typeof MEMBERS
 
 /** Values that are kept as a place, and those that are walked into. */
 type Kept =
@@ -81,8 +81,7 @@ export class ResultLine {
   stopReason: Place | undefined
   stopDetails: Place | undefined
   usage: Place | undefined
-  /** The string of each text block, quotes included. */
-  texts: Place[] = []
+  #texts: Place[] | undefined
   /** Of the block that is being walked. */
   blockType: Place | undefined
   blockText: Place | undefined
@@ -113,6 +112,11 @@ export class ResultLine {
     )
   }
 
+  /** The string of each text block, quotes included. */
+  get texts(): readonly Place[] {
+    return this.#texts ?? NONE
+  }
+
   /** A value of this line as JSON.parse gives it; undefined where there is none. */
   parse(place: Place | undefined): unknown {
     return place && JSON.parse(this.json.toString('utf8', place.start, place.end))
@@ -129,7 +133,7 @@ export class ResultLine {
     const { json } = this
     const start = skipBlanks(json, 0)
     if (json[start] !== OPEN_BRACE) return undefined
-    const end = this.#object('line', start)
+    const end = this.#object(MEMBERS.line, start)
     if (end === INVALID || skipBlanks(json, end) !== json.length) return undefined
     return this
   }
@@ -143,7 +147,7 @@ export class ResultLine {
   }
 
   /** Walks the object that begins at `from`; gives the index behind it, -1 where it is none. */
-  #object(level: Level, from: number): number {
+  #object(looked: readonly Member[], from: number): number {
     const { json } = this
     let at = skipBlanks(json, from + 1)
     if (json[at] === CLOSE_BRACE) return at + 1
@@ -152,7 +156,7 @@ export class ResultLine {
       if (keyEnd === INVALID) return INVALID
       const colon = skipBlanks(json, keyEnd)
       if (json[colon] !== COLON) return INVALID
-      const end = this.#member(level, at, keyEnd, skipBlanks(json, colon + 1))
+      const end = this.#member(looked, at, keyEnd, skipBlanks(json, colon + 1))
       if (end === INVALID) return INVALID
       at = skipBlanks(json, end)
       if (json[at] === CLOSE_BRACE) return at + 1
@@ -163,8 +167,8 @@ export class ResultLine {
   }
 
   /** Takes in one member; gives the index behind its value. */
-  #member(level: Level, key: number, keyEnd: number, start: number): number {
-    const member = this.#named(level, key, keyEnd)
+  #member(looked: readonly Member[], key: number, keyEnd: number, start: number): number {
+    const member = this.#named(looked, key, keyEnd)
     if (!member) return this.#skip(start)
     switch (member.part) {
       case 'result':
@@ -184,25 +188,25 @@ export class ResultLine {
   #result(start: number): number {
     this.type = this.error = undefined
     this.#forgetMessage()
-    return this.json[start] === OPEN_BRACE ? this.#object('result', start) : this.#skip(start)
+    return this.json[start] === OPEN_BRACE ? this.#object(MEMBERS.result, start) : this.#skip(start)
   }
 
   #message(start: number): number {
     this.#forgetMessage()
     if (this.json[start] !== OPEN_BRACE) return this.#skip(start)
-    const end = this.#object('message', start)
+    const end = this.#object(MEMBERS.message, start)
     this.message = { start, end }
     return end
   }
 
   #forgetMessage(): void {
     this.message = this.model = this.stopReason = this.stopDetails = this.usage = undefined
-    this.texts = []
+    this.#texts = undefined
   }
 
   #content(start: number): number {
     const { json } = this
-    this.texts = []
+    this.#texts = undefined
     if (json[start] !== OPEN_BRACKET) return this.#skip(start)
     let at = skipBlanks(json, start + 1)
     if (json[at] === CLOSE_BRACKET) return at + 1
@@ -218,19 +222,22 @@ export class ResultLine {
 
   #block(start: number): number {
     this.blockType = this.blockText = undefined
-    const end = this.#object('block', start)
+    const end = this.#object(MEMBERS.block, start)
     const { blockType, blockText } = this
-    if (this.#isString(blockText) && this.string(blockType) === 'text') this.texts.push(blockText)
+    if (this.#isString(blockText) && this.string(blockType) === 'text') {
+      if (this.#texts) this.#texts.push(blockText)
+      else this.#texts = [blockText]
+    }
     return end
   }
 
-  #named(level: Level, key: number, keyEnd: number): Member | undefined {
-    for (const member of MEMBERS[level]) if (this.#is(key, keyEnd, member.bytes)) return member
+  #named(looked: readonly Member[], key: number, keyEnd: number): Member | undefined {
+    for (const member of looked) if (this.#is(key, keyEnd, member.bytes)) return member
     // A key may also be written with escapes.
     for (let at = key; at < keyEnd; at++) {
       if (this.json[at] !== BACKSLASH) continue
       const name = this.string({ start: key, end: keyEnd })
-      return MEMBERS[level].find(member => member.name === name)
+      return looked.find(member => member.name === name)
     }
     return undefined
   }

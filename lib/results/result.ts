@@ -29,7 +29,8 @@ export interface ResultParts {
   /** The API's line without its line end; null where there is none. */
   readonly raw: Buffer | null
   /** Why there is no line. */
-  readonly without?: { readonly status: 'rejected' | 'unanswered'; readonly problem: Problem }
+  readonly without?:
+    { readonly status: 'rejected' | 'unanswered'; readonly problem: Problem } | undefined
   /** True for the last row of its batch. */
   readonly last: boolean
   /** Holds a full answer to the schema that was asked for. */

@@ -67,7 +67,7 @@ export async function* rowsOf(
             raw,
             last,
             check,
-            ...(raw ? {} : { without: { status: 'unanswered', problem: why } }),
+            without: raw ? undefined : { status: 'unanswered', problem: why },
           }),
         )
         position += 1

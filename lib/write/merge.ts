@@ -2,7 +2,7 @@ import { memberOf } from '../json/find.ts'
 import { skipBlanks } from '../json/scan.ts'
 import { withoutMembers } from '../json/without.ts'
 import type { Result } from '../results/result.ts'
-import { addMeta } from './meta.ts'
+import { metaOf } from './meta.ts'
 import { addResponse } from './response.ts'
 import type { RowBytes } from './row-bytes.ts'
 import type { FieldNames } from './row-fields.ts'
@@ -15,6 +15,7 @@ import type { FieldNames } from './row-fields.ts'
 export function mergedRows(names: FieldNames, row: RowBytes): (result: Result) => Buffer {
   const response = field(names.response)
   const meta = names.meta === undefined ? undefined : field(names.meta)
+  const addMeta = metaOf(names)
   return result => {
     const { record } = result
     const present = record ? presentIn(record.raw, response, meta) : NONE
@@ -35,7 +36,7 @@ export function mergedRows(names: FieldNames, row: RowBytes): (result: Result) =
     }
     if (meta) {
       row.text(comma + meta.label)
-      addMeta(row, result, names)
+      addMeta(row, result)
     }
     return row.text('}\n').take()
   }

@@ -5,7 +5,7 @@ const SLAB = 64 * 1024
 const WIDEST = 3
 
 /** So many bytes are copied here before a native copy is worth its call. */
-const FEW = 16
+const FEW = 32
 
 /** Puts rows together, texts and stretches of other bytes, each row a piece of memory that nothing else is written to. */
 export class RowBytes {
