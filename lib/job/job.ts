@@ -10,6 +10,7 @@ import type { Journal } from './journal.ts'
 import type { Lock } from './lock.ts'
 import { Records, type RecordReader } from './records.ts'
 import type { RunEvent, Told } from './run-event.ts'
+import { Sending } from './sending.ts'
 import { compareByRecord } from '../order/earliest.ts'
 import { apply, type BatchState, type JobState } from './state.ts'
 
@@ -45,11 +46,12 @@ export class Job {
   readonly serverTime: ServerTime
   /** Batches in flight at most; awaitEnd sets it. */
   concurrency: number = Infinity
+  /** Batches that are on their way to the API. */
+  readonly sending: Sending = new Sending(() => this.#look())
   readonly #journal: Journal
   readonly #end: () => Promise<void>
   readonly #events: EventEmitter<{ event: [RunEvent] }> = new EventEmitter()
   readonly #waiting: Set<() => void> = new Set()
-  readonly #sending: Set<number> = new Set()
   readonly #known: number
   #state: JobState
   #lastNumber: number
@@ -127,22 +129,6 @@ export class Job {
       this.#waiting.add(look)
       look()
     })
-  }
-
-  /** Says that a batch goes to the API now. */
-  startSending(number: number): void {
-    this.#sending.add(number)
-  }
-
-  /** Says that it no longer does; what is known to have come of it is in the journal. */
-  stopSending(number: number): void {
-    this.#sending.delete(number)
-    this.#look()
-  }
-
-  /** Whether a batch is on its way to the API. What became of one that is armed and no longer is has to be looked up. */
-  isSending(number: number): boolean {
-    return this.#sending.has(number)
   }
 
   /** Says that the input is about to be fed again from its start; gives how far it has come. */

@@ -7,7 +7,7 @@ import type { Job } from './job.ts'
 export function unresolvedCounts(job: Job): ReadonlySet<number> {
   const counts = new Set<number>()
   for (const { number, phase, requests } of job.state.batches.values())
-    if (phase === 'armed' && !job.isSending(number)) counts.add(requests)
+    if (phase === 'armed' && !job.sending.has(number)) counts.add(requests)
   return counts
 }
 

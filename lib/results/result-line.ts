@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { BatchStreamError } from '../errors.ts'
 import { endOfValue, skipBlanks } from '../json/scan.ts'
 import { endOfValid, endOfValidString, INVALID } from '../json/valid.ts'
+import { MEMBERS, type Member, type Place } from './line-members.ts'
 
 const QUOTE = 0x22
 const COMMA = 0x2c
@@ -15,55 +16,7 @@ const CLOSE_BRACE = 0x7d
 /** Bytes of a damaged line that the error shows. */
 const SHOWN = 100
 
-/** Where one value of a line lies, `end` not included. */
-export interface Place {
-  readonly start: number
-  readonly end: number
-}
-
 const NONE: readonly Place[] = []
-
-/** The members that are looked at, by the object they stand in; all others are stepped over. */
-const MEMBERS = {
-  line: named({ custom_id: 'customId', result: 'result' }),
-  result: named({ type: 'type', message: 'message', error: 'error' }),
-  message: named({
-    content: 'content',
-    model: 'model',
-    stop_reason: 'stopReason',
-    stop_details: 'stopDetails',
-    usage: 'usage',
-  }),
-  block: named({ type: 'blockType', text: 'blockText' }),
-} as const
-
-/** Values that are kept as a place, and those that are walked into. */
-type Kept =
-  | 'customId'
-  | 'type'
-  | 'error'
-  | 'model'
-  | 'stopReason'
-  | 'stopDetails'
-  | 'usage'
-  | 'blockType'
-  | 'blockText'
-type Walked = 'result' | 'message' | 'content'
-
-interface Member {
-  readonly name: string
-  /** The name as it stands in a line, quotes included. */
-  readonly bytes: Buffer
-  readonly part: Kept | Walked
-}
-
-function named(parts: Readonly<Record<string, Kept | Walked>>): readonly Member[] {
-  return Object.entries(parts).map(([name, part]) => ({
-    name,
-    bytes: Buffer.from(`"${name}"`),
-    part,
-  }))
-}
 
 /**
  * A line of a result set, and where in it lies what a row needs. It is walked once and no value is built: most of what an

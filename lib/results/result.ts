@@ -1,6 +1,7 @@
 import type { EndedBatch, Problem, SourceRecord } from '../flow.ts'
 import type { AnswerCheck, Checked } from '../schema/answer-check.ts'
-import { ResultLine, type Place } from './result-line.ts'
+import type { Place } from './line-members.ts'
+import { ResultLine } from './result-line.ts'
 import { statusOfType, type Status } from './status.ts'
 
 export type { Status } from './status.ts'

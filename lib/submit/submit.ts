@@ -133,7 +133,7 @@ export class Submit extends Transform {
     for (let failures = 1; ; failures++) {
       const count = await this.#turn(job, number)
       if (count < job.batch(number).requests) return await this.#divide(job, number, firstOf(count))
-      const outcome = await this.#deliver(job, number).finally(() => job.stopSending(number))
+      const outcome = await this.#deliver(job, number).finally(() => job.sending.end(number))
       switch (outcome.kind) {
         case 'created':
           return
@@ -167,7 +167,7 @@ export class Submit extends Transform {
     const isOurs = (): boolean => {
       count = mayGo(job, number)
       // At once, or another that waits would go with it.
-      if (count === job.batch(number).requests) job.startSending(number)
+      if (count === job.batch(number).requests) job.sending.begin(number)
       return count > 0
     }
     await job.when(isOurs, this.#stop.signal)

@@ -17,7 +17,7 @@ export function mayGo(job: Job, number: number): number {
   for (const batch of job.state.batches.values()) {
     if (batch.number === number) continue
     if (batch.primes && WITHOUT_ANSWERS.has(batch.phase)) return 0
-    const isSending = job.isSending(batch.number)
+    const isSending = job.sending.has(batch.number)
     if (isSending && batch.requests === requests) return 0
     if (isSending || batch.phase === 'armed' || batch.phase === 'submitted') inFlight += 1
   }

@@ -1,5 +1,6 @@
 import type { Result } from '../results/result.ts'
-import type { Place, ResultLine } from '../results/result-line.ts'
+import type { Place } from '../results/line-members.ts'
+import type { ResultLine } from '../results/result-line.ts'
 import { addBlocks } from './blocks.ts'
 import type { RowBytes } from './row-bytes.ts'
 import type { FieldNames } from './row-fields.ts'

@@ -23,12 +23,12 @@ void t.test('a batch goes whole while no other is under way', async t => {
 
 void t.test('it waits for one of its count that is on its way', async t => {
   const job = await threeOfFour(t)
-  job.startSending(1)
+  job.sending.begin(1)
   t.equal(mayGo(job, 2), 0, 'not armed yet')
   await job.note({ ...armed, number: 1 }, false)
   t.equal(mayGo(job, 2), 0, 'armed')
   const gone = job.when(() => mayGo(job, 2) > 0, new AbortController().signal)
-  job.stopSending(1)
+  job.sending.end(1)
   await gone
 })
 
@@ -43,9 +43,9 @@ void t.test('it takes another count where one of its own is looked for', async t
 void t.test('it waits for its place', async t => {
   const job = await threeOfFour(t)
   job.concurrency = 1
-  job.startSending(1)
+  job.sending.begin(1)
   t.equal(mayGo(job, 2), 0)
-  job.stopSending(1)
+  job.sending.end(1)
   await job.note({ ...armed, number: 1 }, false)
   t.equal(mayGo(job, 2), 0)
   job.concurrency = 2
