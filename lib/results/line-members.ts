@@ -5,18 +5,19 @@ export interface Place {
 }
 
 /** The members that are looked at, by the object they stand in; all others are stepped over. */
-export const MEMBERS = {
-  line: named({ custom_id: 'customId', result: 'result' }),
-  result: named({ type: 'type', message: 'message', error: 'error' }),
-  message: named({
-    content: 'content',
-    model: 'model',
-    stop_reason: 'stopReason',
-    stop_details: 'stopDetails',
-    usage: 'usage',
-  }),
-  block: named({ type: 'blockType', text: 'blockText' }),
-} as const
+export const MEMBERS: Readonly<Record<'line' | 'result' | 'message' | 'block', readonly Member[]>> =
+  {
+    line: named({ custom_id: 'customId', result: 'result' }),
+    result: named({ type: 'type', message: 'message', error: 'error' }),
+    message: named({
+      content: 'content',
+      model: 'model',
+      stop_reason: 'stopReason',
+      stop_details: 'stopDetails',
+      usage: 'usage',
+    }),
+    block: named({ type: 'blockType', text: 'blockText' }),
+  }
 
 /** Values that are kept as a place, and those that are walked into. */
 export type Kept =
