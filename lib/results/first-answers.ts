@@ -40,17 +40,22 @@ export class FirstAnswers {
   }
 
   async of(ordinal: number): Promise<FirstAnswer> {
-    // Batches of one attempt cover spans that follow each other, so the last that begins at or before it has it.
     this.#batches ??= [...this.#all]
       .filter(batch => batch.attempt === this.#attempt && batch.phase !== 'void')
-      .sort(compareByRecord)
-    const batch = this.#batches.findLast(({ first = 0 }) => first <= ordinal)
-    if (!batch?.fetched) throw tooEarly(ordinal)
-    const { members, rejections, lines } = await this.#opened(batch)
-    const position = positionOf(ordinal, members)
-    if (position >= 0) return { batch, raw: (await lines?.read(position)) ?? null }
-    const rejection = rejections.find(one => one.ordinal === ordinal)
-    return { batch, raw: null, rejection }
+      .sort((a, b) => compareByRecord(b, a))
+    // The spans of a try follow each other; only what `retry` of a job asked later may lie between the records of an
+    // earlier batch. So it is almost always the first of these.
+    for (const batch of this.#batches) {
+      if ((batch.first ?? 0) > ordinal) continue
+      const opened = await this.#opened(batch)
+      const position = positionOf(ordinal, opened.members)
+      const rejection = opened.rejections.find(one => one.ordinal === ordinal)
+      if (position < 0 && !rejection) continue
+      if (!batch.fetched) break
+      const raw = position < 0 ? null : ((await opened.lines?.read(position)) ?? null)
+      return { batch, raw, rejection }
+    }
+    throw tooEarly(ordinal)
   }
 
   async #opened(batch: BatchState): Promise<OpenBatch> {

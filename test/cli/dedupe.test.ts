@@ -102,6 +102,28 @@ t.test('`retry` asks for failed rows once, and gives each its new row', async t 
   t.match(await place.emulator.ledger.totals(), { accepted: 4 })
 })
 
+t.test('a repeat finds its answer beside what `retry` asked later', async t => {
+  const tries = new Map<string, number>()
+  const place = await placeFor(t, {
+    respond: params => {
+      const said = String((params['messages'] as { content: string }[])[0]?.content)
+      const nth = (tries.get(said) ?? 0) + 1
+      tries.set(said, nth)
+      if (nth === 1 && /[bf]$/.test(said)) return { expired: true }
+      return nth === 1 && said.endsWith('d') ? { stop_reason: 'refusal' } : 'fine'
+    },
+  })
+  const ran = await place.run([...ASK], { stdin: csvOf('abcdeff') })
+  t.equal(ran.code, 3)
+  t.equal((await place.again(ran)).code, 0)
+  const results = await place.run(['results', 'j'])
+  t.equal(results.code, 0)
+  t.same(results.rows.map(({ id }) => id).sort(), [...'0123456'])
+  t.same(results.rows.find(({ id }) => id === '6')?.response, 'fine')
+  const status = JSON.parse((await place.run(['status', 'j', '--json'])).out)
+  t.same(status.rows, { succeeded: 7 })
+})
+
 t.test('a repeat of a request that the API refuses at once is rejected like it', async t => {
   const place = await placeFor(t, {
     faults: [
