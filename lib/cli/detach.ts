@@ -8,6 +8,7 @@ import { keepFrom, type Reading } from './input.ts'
 import { print } from './print.ts'
 import { submitting, type Work } from './stages.ts'
 import { endIfStopped } from './money.ts'
+import { waitsForEnd } from '../submit/turn.ts'
 
 /** Sends all that the queue takes and leaves: `resume` sends the rest and fetches. */
 export async function detach(
@@ -21,14 +22,16 @@ export async function detach(
     context.flags.text('concurrency') === undefined ? Infinity : work.pace.concurrency
   // When the queue is full the input is still copied whole, and then the rest is left to `resume`.
   const full = new AbortController()
-  const onBusy = (): void => {
+  const leaveOnce = (condition: () => boolean, why: string): void => {
     job
-      .when(() => job.state.kept.complete, context.signal)
+      .when(() => job.state.kept.complete && condition(), context.signal)
       .then(
-        () => full.abort(),
+        () => full.abort(why),
         () => {},
       )
   }
+  const onBusy = (): void => leaveOnce(() => true, 'the queue is full')
+  leaveOnce(() => waitsForEnd(job), 'what is left waits for batches in flight')
   const sending = submitting({ ...work, onBusy }, 1)
   const submitted = async function* (
     batches: AsyncIterable<SubmittedBatch>,
@@ -42,7 +45,7 @@ export async function detach(
     else await pipeline(job.uncovered(), sending, submitted, { signal })
   } catch (error) {
     if (!full.signal.aborted || context.signal.aborted) throw error
-    talk.say('the queue is full; `resume` sends the rest')
+    talk.say(`${full.signal.reason}; \`resume\` sends the rest`)
   }
   await print(io.stdout, `${job.name}\n`)
   await endIfStopped(work)

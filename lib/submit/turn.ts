@@ -26,3 +26,16 @@ export function mayGo(job: Job, number: number): number {
   const count = freeCount(requests, taken)
   return taken.has(count) ? 0 : count
 }
+
+/** Whether all that is left to be sent waits for the end of what the API has: who does not wait for that can send no more. */
+export function waitsForEnd(job: Job): boolean {
+  if (job.comparing) return false
+  let waits = false
+  for (const { number, phase, requests } of job.state.batches.values()) {
+    if (phase === 'armed' || job.sending.has(number)) return false
+    if (phase !== 'sealed' || requests === 0) continue
+    if (mayGo(job, number) > 0) return false
+    waits = true
+  }
+  return waits
+}

@@ -80,6 +80,20 @@ t.test('--detach leaves when the queue is full, and resume sends the rest', asyn
   t.match(await place.emulator.ledger.totals(), { accepted: 8, acceptedTwice: 0 })
 })
 
+t.test('--detach leaves when as many batches are in flight as -c allows', async t => {
+  const place = await placeFor(t, { batchTimeMs: 100 })
+  const words = ['--detach', '-c', '2', '-p', 'Say {{text}}', '--batch-size', '1']
+  const ran = await place.run(words, { stdin: csv(5) })
+  t.same([ran.code, ran.out.trim()], [0, jobsOf(place)[0]])
+  t.match(ran.err, 'what is left waits for batches in flight; `resume` sends the rest')
+  t.match(await place.emulator.ledger.totals(), { accepted: 2 })
+  t.equal((await place.run(['resume', '-c', '1', '--detach'])).code, 0)
+  t.match(await place.emulator.ledger.totals(), { accepted: 2 }, 'they are still in flight')
+  const again = await place.again(ran)
+  t.same([again.code, again.rows.length], [0, 5])
+  t.match(await place.emulator.ledger.totals(), { accepted: 5, acceptedTwice: 0 })
+})
+
 t.test(
   'resume can detach once more, and is told of one unfinished job without its name',
   async t => {
