@@ -55,10 +55,8 @@ export class Retry extends Transform {
   readonly #ask: (result: Result) => boolean
   readonly #longer: Longer | undefined
   #job: Job | undefined
-  /** Records that a later try has asked already, by the journal. */
-  #asked = new Bits()
-  /** Whether the journal has been asked for them. */
-  #begun = false
+  /** Records that a later try has asked already, by the journal; undefined until that has been read. */
+  #asked: Bits | undefined
   #again = new Bits()
   #holds = false
   #round: Readable | undefined
@@ -78,9 +76,9 @@ export class Retry extends Transform {
   }
 
   override _transform(result: Result, _encoding: BufferEncoding, done: TransformCallback): void {
-    if (this.#begun) return this.#take(result, done)
+    if (this.#asked) return this.#take(result, this.#asked, done)
     this.#begin(result).then(
-      () => this.#take(result, done),
+      asked => this.#take(result, asked, done),
       cause => done(wrapError('CBS_DISK', 'the tries of this job cannot be read', cause)),
     )
   }
@@ -105,19 +103,18 @@ export class Retry extends Transform {
     )
   }
 
-  async #begin({ batch }: Result): Promise<void> {
+  async #begin({ batch }: Result): Promise<Bits> {
     if (!this.#job) {
       this.#job = batch.job
       batch.job.retain()
     }
-    this.#asked = await askedAfter(batch.job, 1)
-    this.#begun = true
+    return (this.#asked = await askedAfter(batch.job, 1))
   }
 
-  #take(result: Result, done: TransformCallback): void {
+  #take(result: Result, asked: Bits, done: TransformCallback): void {
     let held
     try {
-      held = this.#holdsBack(result)
+      held = this.#holdsBack(result, asked)
     } catch (cause) {
       // What `ask` throws, or an answer on disk that cannot be read, must end the stream and not the process.
       return done(wrapError('CBS_STAGE', 'it cannot be told whether to ask a record again', cause))
@@ -126,10 +123,10 @@ export class Retry extends Transform {
     else done(null, result)
   }
 
-  #holdsBack(result: Result): boolean {
+  #holdsBack(result: Result, asked: Bits): boolean {
     const ordinal = result.record?.ordinal
     if (ordinal === undefined || result.status === 'rejected') return false
-    const isAsked = this.#asked.has(ordinal)
+    const isAsked = asked.has(ordinal)
     if (!isAsked && !this.#ask(result)) return false
     this.#longer?.take(result)
     if (isAsked) return true
@@ -142,7 +139,7 @@ export class Retry extends Transform {
     const job = this.#job
     if (!job) return
     for (let attempt = 2; this.#holds || hasAttempt(job, attempt); attempt++) {
-      this.#asked = await askedAfter(job, attempt)
+      const asked = await askedAfter(job, attempt)
       if (this.destroyed) return
       const again = this.#again
       this.#again = new Bits()
@@ -153,7 +150,7 @@ export class Retry extends Transform {
       const round = from(Readable.from(records), this.#through(attempt))
       this.#round = round
       for await (const result of each(round)) {
-        if (!this.#holdsBack(result)) await pushAll(this, [result], this.#stop.signal)
+        if (!this.#holdsBack(result, asked)) await pushAll(this, [result], this.#stop.signal)
       }
     }
   }
