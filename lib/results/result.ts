@@ -133,6 +133,13 @@ export class Result {
 
   #apiError(): Problem {
     const type = this.line?.string(this.line.type)
+    if (type === 'succeeded') {
+      return {
+        type: 'unknown_message',
+        message:
+          'the API says that this request succeeded, and its message has no list of content; the line is kept as it came',
+      }
+    }
     if (type !== 'errored') {
       return {
         type: 'unknown_result_type',
@@ -157,8 +164,20 @@ export class Result {
 
   /** The status that the API's own line says. */
   get #sent(): Status {
-    this.#status ??= statusOfType(this.line?.string(this.line.type) ?? '', this.stopReason)
+    if (this.#status === undefined) {
+      const status = statusOfType(this.line?.string(this.line.type) ?? '', this.stopReason)
+      // An answer that is paid for and cannot be read must not look like an empty one.
+      this.#status = status === 'succeeded' && !this.#hasContent ? 'errored' : status
+    }
     return this.#status
+  }
+
+  /** Whether the message is one: with a list of blocks, be it empty. */
+  get #hasContent(): boolean {
+    const line = this.line
+    if (!line) return false
+    if (line.texts.length > 0) return true
+    return Array.isArray(this.#object<{ readonly content?: unknown }>(line.message)?.content)
   }
 
   /** What the schema says of a full answer; undefined where there is neither of both. */

@@ -52,7 +52,7 @@ void t.test('the texts of an answer are joined, whatever stands between them', a
 void t.test('an answer without text has no response', async t => {
   t.equal(result(message({})).response, null)
   t.equal(result(message({ content: [{ type: 'tool_use' }] })).response, null)
-  t.match(result({ type: 'succeeded', message: {} }), {
+  t.match(result({ type: 'succeeded', message: { content: [] } }), {
     response: null,
     stopReason: null,
     model: null,
@@ -112,6 +112,18 @@ for (const [name, one, status, error] of [
     result({ type: 'postponed' }),
     'errored',
     { type: 'unknown_result_type', message: /postponed/ },
+  ],
+  [
+    'whose message is null',
+    result({ type: 'succeeded', message: null }),
+    'errored',
+    { type: 'unknown_message', message: /succeeded, and its message has no list of content/ },
+  ],
+  [
+    'whose content is no list',
+    result(message({ content: 'yes' })),
+    'errored',
+    { type: 'unknown_message' },
   ],
   [
     'expired',
