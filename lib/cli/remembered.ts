@@ -4,7 +4,7 @@ import { inspectJob, inspectJobs, type JobOnDisk } from '../job/inspect.ts'
 import type { JobState } from '../job/state.ts'
 import { didYouMean } from '../nearest.ts'
 import type { Remembered } from './run-job.ts'
-import { isUnfinished } from './run-job.ts'
+import { hasBegun, isUnfinished } from './run-job.ts'
 
 /** A job whose journal can be read. */
 export type SoundJob = JobOnDisk & { readonly state: JobState }
@@ -57,6 +57,12 @@ export function rememberedBy(job: JobOnDisk): Remembered {
   ) {
     // Written by run-job.ts from this very type; the journal beside it carries the checksums.
     return settings as Remembered
+  }
+  if (!hasBegun(job)) {
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `job ${job.name} died before anything of it was kept, and nothing was sent: give the same command again`,
+    )
   }
   throw new BatchStreamError(
     'CBS_STATE',

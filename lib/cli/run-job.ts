@@ -163,7 +163,7 @@ async function writeCard(job: Job, card: JobCard): Promise<void> {
 }
 
 /** What a crash leaves of a job before its card is written has sent nothing. */
-function hasBegun({ card, state, trouble }: JobOnDisk): boolean {
+export function hasBegun({ card, state, trouble }: JobOnDisk): boolean {
   if (card) return true
   return state ? state.kept.records > 0 || state.batches.size > 0 : trouble !== NO_JOURNAL
 }

@@ -117,6 +117,10 @@ t.test('what a crash leaves of a job that had not begun is begun anew', async t 
   const { openJob } = await import('../../lib/job/open.ts')
   await (await openJob({ dir: place.state, name: 'b' })).close()
   t.match(await place.run(['resume']), { code: 2, err: /no job in .* is unfinished/ })
+  t.match(await place.run(['resume', 'b']), {
+    code: 6,
+    err: /job b died before anything of it was kept, and nothing was sent: give the same command again/,
+  })
   t.equal((await place.run(['--job', 'b', '-p', 'Say {{text}}'], { stdin: csv(1) })).code, 0)
 })
 
