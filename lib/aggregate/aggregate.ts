@@ -10,6 +10,7 @@ import { temporaryJob } from '../job/open.ts'
 import { freeCount, unresolvedCounts } from '../job/tags.ts'
 import { DEFAULT_BODY_BYTES, DEFAULT_REQUESTS, MAX_BODY_BYTES, MAX_REQUESTS } from '../limits.ts'
 import { pushAll, typed, type Stage } from '../stage.ts'
+import { misplaced } from '../takes.ts'
 import { checkCustomId } from '../template/custom-id.ts'
 import { formatId, idPrefix } from './custom-id.ts'
 import { IdSet } from './id-set.ts'
@@ -109,6 +110,8 @@ export class Aggregate extends Transform {
     _encoding: BufferEncoding,
     done: TransformCallback,
   ): void {
+    const wrong = misplaced('aggregate', 'requests', item)
+    if (wrong) return done(wrong)
     let added: boolean
     try {
       added = !this.#turn && this.#addNow(item)
@@ -255,7 +258,7 @@ export class Aggregate extends Transform {
     if (isFull(writer, bytes, { count: this.#most, bytes: this.#options.bytes })) return false
     const problem = 'problem' in item ? item.problem : this.#problemOf(bytes, chosen)
     if (problem || !json)
-      writer.reject({ ordinal, custom_id: chosen ?? null, ...problemOf(problem) })
+      writer.reject({ ordinal, custom_id: chosen ?? null, ...(problem ?? NO_PARAMS) })
     else if (first !== undefined) writer.repeat(ordinal, first)
     else {
       writer.add(json, ordinal, chosen, asked.key)
@@ -308,6 +311,4 @@ export class Aggregate extends Transform {
   }
 }
 
-function problemOf(problem: Problem | undefined): Problem {
-  return problem ?? { type: 'no_params', message: 'the request has no params' }
-}
+const NO_PARAMS: Problem = { type: 'no_params', message: 'the request has no params' }

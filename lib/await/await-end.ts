@@ -10,6 +10,7 @@ import type { EndedBatch, SubmittedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../limits.ts'
 import { typed, type Stage } from '../stage.ts'
+import { misplaced } from '../takes.ts'
 import { lookAt } from './look.ts'
 import { nextLook } from './schedule.ts'
 
@@ -74,17 +75,14 @@ export class AwaitEnd extends Transform {
     _encoding: BufferEncoding,
     done: TransformCallback,
   ): void {
-    const { job, number } = batch
-    this.#begin(batch)
-    const { phase, id } = job.batch(number)
-    if (phase !== 'submitted' || id === null) {
-      this.push(job.endedBatch(number))
-      return done()
+    const wrong = misplaced('awaitEnd', 'submitted batches', batch)
+    if (wrong) return done(wrong)
+    try {
+      this.#take(batch, done)
+    } catch (cause) {
+      // What is thrown from here would pass the pipeline by.
+      done(wrapError('CBS_STAGE', 'a batch cannot be waited for', cause))
     }
-    this.#waiting.set(number, { batch, id, since: job.clock.elapsed(), missingSince: undefined })
-    this.#polling ??= this.#poll(job)
-    if (this.#waiting.size < this.#concurrency) done()
-    else this.#more = done
   }
 
   override _flush(done: TransformCallback): void {
@@ -107,6 +105,20 @@ export class AwaitEnd extends Transform {
       () => done(error),
       cause => done(error ?? cause),
     )
+  }
+
+  #take(batch: SubmittedBatch, done: TransformCallback): void {
+    const { job, number } = batch
+    this.#begin(batch)
+    const { phase, id } = job.batch(number)
+    if (phase !== 'submitted' || id === null) {
+      this.push(job.endedBatch(number))
+      return done()
+    }
+    this.#waiting.set(number, { batch, id, since: job.clock.elapsed(), missingSince: undefined })
+    this.#polling ??= this.#poll(job)
+    if (this.#waiting.size < this.#concurrency) done()
+    else this.#more = done
   }
 
   #begin(batch: SubmittedBatch): void {

@@ -5,6 +5,7 @@ import { Duplex } from 'node:stream'
 import { wrapError } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
 import { typed, type Stage } from '../stage.ts'
+import { misplaced } from '../takes.ts'
 import type { Job } from './job.ts'
 import { temporaryJob } from './open.ts'
 import type { RecordReader } from './records.ts'
@@ -110,6 +111,8 @@ export class Keep extends Duplex {
   }
 
   async #admit(record: SourceRecord): Promise<void> {
+    const wrong = misplaced('keep', 'records', record)
+    if (wrong) throw wrong
     await this.#kept.admit(record)
     if (this.#starved && !this.#kept.comparing) this.#wake()
   }

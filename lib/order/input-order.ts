@@ -5,6 +5,7 @@ import { Transform } from 'node:stream'
 import type { EndedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
 import { typed, type Stage } from '../stage.ts'
+import { misplaced } from '../takes.ts'
 import { earliest } from './earliest.ts'
 
 export interface InputOrderOptions {
@@ -25,6 +26,8 @@ export function inputOrder(_options: InputOrderOptions = {}): Stage<EndedBatch, 
       objectMode: true,
       highWaterMark: 1,
       transform(batch: EndedBatch, _encoding, done) {
+        const wrong = misplaced('inputOrder', 'ended batches', batch)
+        if (wrong) return done(wrong)
         held.set(batch.number, batch)
         const { batches } = batch.job.state
         for (;;) {

@@ -1,6 +1,7 @@
-import { Transform, type TransformCallback } from 'node:stream'
+import type { TransformCallback } from 'node:stream'
 import { wrapError, type BatchStreamError } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
+import { ByteStream } from './byte-stream.ts'
 import { failWhenRead } from './fail-when-read.ts'
 
 /** What a parser is without its stream: bytes are written to it, records are taken from it until it has none. */
@@ -25,7 +26,7 @@ export interface BreakOptions {
  * The stream around a reader: bytes -> SourceRecord. It gives a record only when the reader of the stream takes it, also
  * in the middle of a chunk, and costs no promise for it.
  */
-export class RecordStream extends Transform {
+export class RecordStream extends ByteStream {
   readonly #reader: RecordReader
   readonly #onBroken: BreakOptions['onBroken']
   /** The line of the last record that was read. */

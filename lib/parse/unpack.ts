@@ -2,6 +2,7 @@
 import { Transform, type TransformCallback } from 'node:stream'
 import { BatchStreamError, wrapError } from '../errors.ts'
 import { typed, type Stage } from '../stage.ts'
+import { ByteStream } from './byte-stream.ts'
 import { failWhenRead } from './fail-when-read.ts'
 import { MAGIC_BYTES, packingOf, unpacker, type Zlib } from './packed.ts'
 
@@ -30,7 +31,7 @@ export function unpack(options: UnpackOptions = {}): Stage<Uint8Array, Uint8Arra
   return typed(new Unpack(options))
 }
 
-class Unpack extends Transform {
+class Unpack extends ByteStream {
   readonly #options: UnpackOptions
   #start: Buffer | undefined = Buffer.alloc(0)
   #inner: Transform | undefined

@@ -10,6 +10,7 @@ import { Bits } from '../job/bits.ts'
 import type { Job } from '../job/job.ts'
 import type { Result } from '../results/result.ts'
 import { pushAll, typed, type Stage } from '../stage.ts'
+import { misplaced } from '../takes.ts'
 import type { TemplateOptions } from '../template/options.ts'
 import { Longer } from './longer.ts'
 import { isPassing } from './policy.ts'
@@ -76,6 +77,8 @@ export class Retry extends Transform {
   }
 
   override _transform(result: Result, _encoding: BufferEncoding, done: TransformCallback): void {
+    const wrong = misplaced('retry', 'results', result)
+    if (wrong) return done(wrong)
     if (this.#asked) return this.#take(result, this.#asked, done)
     this.#begin(result).then(
       asked => this.#take(result, asked, done),

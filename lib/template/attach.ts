@@ -10,6 +10,7 @@ import { textIn } from '../file/text.ts'
 import type { BatchRequest, Problem, RejectedRecord, SourceRecord } from '../flow.ts'
 import { MAX_ATTACHED_BYTES } from '../limits.ts'
 import { typed, type Stage } from '../stage.ts'
+import { misplaced } from '../takes.ts'
 import { compile, type Template } from './compile.ts'
 import { placeContent, type ContentBlock } from './content.ts'
 import { isBlank, render } from './render.ts'
@@ -79,6 +80,8 @@ export function attachFiles(options: AttachOptions): Stage<Asked, Asked> {
       // A request may hold tens of MB, so none waits here for the next stage.
       readableHighWaterMark: 1,
       transform(asked: Asked, _encoding, done) {
+        const wrong = misplaced('attachFiles', 'requests', asked)
+        if (wrong) return done(wrong)
         if (!attach) return done(null, asked)
         attach(asked).then(
           whole => done(null, whole),

@@ -2,9 +2,10 @@
 // gives: BatchRequest, or RejectedRecord where a record cannot be asked
 // next: aggregate
 import { Transform } from 'node:stream'
-import { BatchStreamError, wrapError } from '../errors.ts'
+import { wrapError } from '../errors.ts'
 import type { BatchRequest, RejectedRecord, SourceRecord } from '../flow.ts'
 import { typed, type Stage } from '../stage.ts'
+import { misplaced } from '../takes.ts'
 import { attacher } from './attach.ts'
 import type { TemplateOptions } from './options.ts'
 import { requestMaker } from './request.ts'
@@ -28,12 +29,14 @@ export function template(
       // With its files a request may hold tens of MB, so none waits here for the next stage.
       ...(attach && { readableHighWaterMark: 1 }),
       transform(record: SourceRecord, _encoding, done) {
+        const wrong = misplaced('template', 'records', record)
+        if (wrong) return done(wrong)
         let asked
         try {
-          asked = requestOf(checked(record))
+          asked = requestOf(record)
         } catch (cause) {
           return done(
-            wrapError('CBS_STAGE', `the record on line ${record?.line} cannot be read`, cause),
+            wrapError('CBS_STAGE', `the record on line ${record.line} cannot be read`, cause),
           )
         }
         if (!attach) return done(null, asked)
@@ -43,13 +46,5 @@ export function template(
         )
       },
     }),
-  )
-}
-
-function checked(record: SourceRecord): SourceRecord {
-  if (record?.raw instanceof Uint8Array) return record
-  throw new BatchStreamError(
-    'CBS_STAGE',
-    'template takes records: put a parse stage before it, or make them with `new SourceRecord(raw, { line })`',
   )
 }

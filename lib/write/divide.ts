@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { wrapError } from '../errors.ts'
 import type { Result } from '../results/result.ts'
 import { typed, type Stage } from '../stage.ts'
+import { misplaced } from '../takes.ts'
 
 export interface DivideOptions {
   /** What turns the diverted results into bytes: `writeJsonl()`, say. */
@@ -30,6 +31,8 @@ export function divide(options: DivideOptions): Stage<Result, Result> {
   const stage = new Transform({
     objectMode: true,
     transform(result: Result, _encoding, done) {
+      const wrong = misplaced('divide', 'results', result)
+      if (wrong) return done(wrong)
       let passes
       try {
         passes = pass(result)

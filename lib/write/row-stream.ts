@@ -2,6 +2,7 @@ import { Transform } from 'node:stream'
 import { wrapError } from '../errors.ts'
 import type { Result } from '../results/result.ts'
 import { typed, type Stage } from '../stage.ts'
+import { misplaced } from '../takes.ts'
 
 /** Makes the bytes of one row, line end included; undefined for a result that has no row. */
 export type RowOf = (result: Result) => Buffer | undefined
@@ -19,6 +20,8 @@ export function rowStream(
       writableObjectMode: true,
       readableHighWaterMark: BUFFERED_BYTES,
       transform(result: Result, _encoding, done) {
+        const wrong = misplaced('a writer', 'results', result)
+        if (wrong) return done(wrong)
         let row
         try {
           row = rowOf(result)
