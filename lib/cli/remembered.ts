@@ -39,6 +39,7 @@ export async function jobNamed(dir: string, name: string | undefined): Promise<S
 function sound(job: JobOnDisk): SoundJob {
   const { name, state, trouble } = job
   if (state) return { ...job, state }
+  if (!hasBegun(job)) throw neverBegan(job)
   throw new BatchStreamError(
     'CBS_STATE',
     `job ${name} cannot be used: ${trouble}; see \`claude-batch-stream doctor ${name}\``,
@@ -58,14 +59,16 @@ export function rememberedBy(job: JobOnDisk): Remembered {
     // Written by run-job.ts from this very type; the journal beside it carries the checksums.
     return settings as Remembered
   }
-  if (!hasBegun(job)) {
-    throw new BatchStreamError(
-      'CBS_INPUT',
-      `job ${job.name} died before anything of it was kept, and nothing was sent: give the same command again`,
-    )
-  }
+  if (!hasBegun(job)) throw neverBegan(job)
   throw new BatchStreamError(
     'CBS_STATE',
     `job ${job.name} does not say what it was made for (job.json); see \`claude-batch-stream doctor ${job.name}\``,
+  )
+}
+
+function neverBegan({ name }: JobOnDisk): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_INPUT',
+    `job ${name} died before anything of it was kept, and nothing was sent: give the same command again`,
   )
 }

@@ -9,6 +9,7 @@ import { firstCustomIds } from '../results/first-lines.ts'
 import {
   createdFrom,
   isCandidate,
+  isEarlier,
   judge,
   type Proof,
   sureElapsed,
@@ -89,7 +90,7 @@ async function verdictOn(
     const verdict = judge(unknown, { listed, owned, proofs, suspects, settled, now })
     if (verdict.kind !== 'prove') return verdict
     for (const candidate of verdict.candidates) {
-      const proof = await prove(options, candidate)
+      const proof = await prove(options, candidate, isEarlier(candidate, unknown))
       proofs.set(candidate.id, proof)
       if (proof === 'foreign') await job.note({ type: 'cleared', number, id: candidate.id }, false)
       if (proof === 'ours') break
@@ -101,13 +102,16 @@ async function verdictOn(
 async function prove(
   { job, api, number, signal }: SearchOptions,
   candidate: RemoteBatch,
+  isEarlier: boolean,
 ): Promise<Proof> {
   const ids = await BatchIds.of(job, number)
   let proof: Proof = 'unreadable'
   try {
     for await (const id of firstCustomIds(api, resultsUrlOf(candidate), job.clock, signal)) {
       // A set may hold a line that is not of its batch; that one of ours is in it by chance cannot be.
-      if (ids.position(id) !== -1) return 'ours'
+      const position = ids.position(id)
+      const isSure = !isEarlier || ids.chosenAt(position) === undefined
+      if (position !== -1 && isSure) return 'ours'
       proof = 'foreign'
     }
     return proof

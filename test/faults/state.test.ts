@@ -113,6 +113,7 @@ t.test('what a crash leaves of a job that had not begun is begun anew', async t 
   const place = await placeFor(t)
   mkdirSync(join(place.state, 'jobs/a'), { recursive: true })
   writeFileSync(join(place.state, 'jobs/a/journal.jsonl.next'), 'torn')
+  t.match(await place.run(['resume', 'a']), { code: 6, err: /give the same command again/ })
   t.equal((await place.run(ASK, { stdin: csv(1) })).code, 0)
   const { openJob } = await import('../../lib/job/open.ts')
   await (await openJob({ dir: place.state, name: 'b' })).close()

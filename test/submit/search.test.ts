@@ -101,6 +101,30 @@ for (const days of [-3, 3]) {
   }
 }
 
+void t.test(
+  'the batch of an earlier run with the same chosen ids is not taken for ours',
+  async t => {
+    const mine = asks(3).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
+    for (const [when, accepted] of [
+      ['before', 3],
+      ['after', 3],
+    ] as const) {
+      const world = await makeWorld(t, {
+        batchTimeMs: MINUTE,
+        faults: [{ on: 'create', nth: 1, when, reset: true }],
+      })
+      const customIds = mine.map(({ custom_id }) => custom_id)
+      await world.emulator.addForeign({ customIds, createdAgoMs: DAY, batchTimeMs: MINUTE })
+      const results = said(await run(world, await world.open(), mine))
+      t.same(
+        results,
+        [0, 1, 2].map(i => `${i}: succeeded ${echo(`question ${i}`)}`),
+      )
+      t.match(await world.emulator.ledger.totals(), { accepted, acceptedTwice: 0 })
+    }
+  },
+)
+
 void t.test('a list that comes round again ends the run, and the next one goes on', async t => {
   const world = await makeWorld(t, LOST)
   const fetch: typeof globalThis.fetch = async (url, init) => {
