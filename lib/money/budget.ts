@@ -1,4 +1,5 @@
 import type { BatchState, Phase } from '../job/state.ts'
+import { compareByRecord } from '../order/earliest.ts'
 
 /** How a job stands against its cap; amounts in femtodollars. */
 export interface Standing {
@@ -28,7 +29,7 @@ const IN_FLIGHT: ReadonlySet<Phase> = new Set(['armed', 'submitted', 'ended'])
 export function standingOf(
   batches: Iterable<BatchState>,
   spentOn: ReadonlyMap<number, bigint | null>,
-  next: number,
+  next: BatchState,
 ): Standing {
   let spent = 0n
   let reserved = 0n
@@ -36,7 +37,7 @@ export function standingOf(
   let isUnknown = false
   for (const batch of batches) {
     const { number, phase } = batch
-    if (number === next || phase === 'void') continue
+    if (number === next.number || phase === 'void') continue
     const paid = spentOn.get(number) ?? null
     const isSent = phase !== 'sealed'
     // Answers that never came may have been billed all the same.
@@ -45,7 +46,7 @@ export function standingOf(
     else if (paid !== null) spent += paid
     else if (isSent) isUnknown = true
     // Rows in input order wait for those before them: what has ended behind this batch comes only after it.
-    if (IN_FLIGHT.has(phase) && !(phase === 'ended' && number > next)) open += 1
+    if (IN_FLIGHT.has(phase) && !(phase === 'ended' && compareByRecord(batch, next) > 0)) open += 1
   }
   return { spent, reserved, open, isUnknown }
 }

@@ -96,11 +96,12 @@ export class Cap {
   /** Where the job stands, once it is known what every batch cost whose answers are here. */
   async #standing(number: number): Promise<Standing & { readonly mark: string }> {
     const { job, spentOn } = this.#options
+    const next = job.batch(number)
     for (;;) {
       const batches = [...job.state.batches.values()]
       const unread = batches.find(batch => batch.fetched && !this.#spentOn.has(batch.number))
       // Looked at in one go: whatever comes during an await is seen in the next round.
-      if (!unread) return { ...standingOf(batches, this.#spentOn, number), mark: markOf(batches) }
+      if (!unread) return { ...standingOf(batches, this.#spentOn, next), mark: markOf(batches) }
       this.#spentOn.set(unread.number, (await spentOn(unread.number)) ?? null)
     }
   }

@@ -92,7 +92,7 @@ t.test('a reservation stands until the results are here, and then what they cost
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   const spentOn = new Map<number, bigint>()
-  const standing = (): unknown => standingOf(books.state.batches.values(), spentOn, 2)
+  const standing = (): unknown => standingOf(books.state.batches.values(), spentOn, books.batch(2))
   await books.note({ type: 'reserved', number: 1, amount: '7' })
   t.same(standing(), { ...NONE, reserved: 7n }, 'before it is sent')
   await books.send(1)
@@ -111,7 +111,7 @@ t.test('answers that never came may have been billed, so their reservation stand
   await books.send(1)
   await books.end(1)
   await books.note({ type: 'fetched', number: 1, lines: 1, bytes: 1, why: 'they are gone' })
-  const standing = standingOf(books.state.batches.values(), new Map([[1, 4n]]), 2)
+  const standing = standingOf(books.state.batches.values(), new Map([[1, 4n]]), books.batch(2))
   t.same(standing, { ...NONE, reserved: 7n })
 })
 
@@ -119,10 +119,16 @@ t.test(
   'what has ended behind a batch is not waited for: in input order it comes after it',
   async t => {
     const books = new Books()
-    for (const number of [1, 2]) await books.seal(number)
+    const size = { attempt: 1, next: 2, records: 1, requests: 1, bytes: 1, hash: '' }
+    for (const number of [1, 2])
+      await books.note({ type: 'sealed', ...size, number, first: number - 1 })
     await books.send(2)
     await books.end(2)
-    t.match(standingOf(books.state.batches.values(), new Map(), 1), { open: 0, isUnknown: true })
+    const standing = (number: number): unknown =>
+      standingOf(books.state.batches.values(), new Map(), books.batch(number))
+    t.match(standing(1), { open: 0, isUnknown: true })
+    await books.note({ type: 'split', number: 1, into: [{ ...size, number: 3, first: 0 }] })
+    t.match(standing(3), { open: 0 }, 'nor by a part of one that stood before it')
   },
 )
 
