@@ -173,8 +173,12 @@ export function submitting(
     settleMs: pace.settleMs,
     onWait,
     ...(work.onBusy && { onBusy: work.onBusy }),
-    admit: async (batch, signal) =>
-      (await (canary?.admit(batch, signal) ?? true)) && (await (cap?.admit(batch, signal) ?? true)),
+    admit: async (batch, signal) => {
+      if ((await canary?.admit(batch, signal)) === false) return false
+      if ((await cap?.admit(batch, signal)) !== false) return true
+      canary?.giveUp()
+      return false
+    },
     ownedElsewhere: () => ownedElsewhere(work),
   })
   if (attempt > 1 || attach === undefined) return chain(wanted, gathered, sent)

@@ -23,6 +23,7 @@ export class Canary {
   #verdict: Promise<string | undefined> | undefined
   #stopped: string | undefined
   #isHeld = false
+  readonly #givenUp = new AbortController()
 
   constructor(options: CanaryOptions) {
     this.#options = options
@@ -48,10 +49,19 @@ export class Canary {
       this.#isHeld = true
       return false
     }
-    await job.when(isHere, signal)
+    const over = this.#givenUp.signal
+    await job.when(isHere, AbortSignal.any([signal, over])).catch(cause => {
+      if (signal.aborted) throw cause
+    })
+    if (!isHere()) return false
     this.#verdict ??= this.#judge()
     this.#stopped = await this.#verdict
     return this.#stopped === undefined
+  }
+
+  /** Says that something else stops the job: where the canary is not answered yet it may never be sent. */
+  giveUp(): void {
+    this.#givenUp.abort()
   }
 
   #covers({ next }: BatchState): boolean {

@@ -56,6 +56,15 @@ t.test('it goes with a cap', async t => {
   t.match(none.err, /--canary must be a whole number of at least 1/)
 })
 
+t.test('where the canary does not fit below a cap, the run ends', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run([...ASK, '--max-cost', '0.00001'], { stdin: csv(40) })
+  t.match(ran, { code: 4, err: /--max-cost \$0\.0000100 is reached/ })
+  t.match(await place.emulator.ledger.totals(), { accepted: 0 })
+  const rest = await place.run([...nextWords(ran), '--max-cost', '1'], { env: place.env })
+  t.same([rest.code, rest.rows.length], [0, 40])
+})
+
 t.test('an answer that breaks the schema is none', async t => {
   const schema = JSON.stringify({ type: 'object', required: ['mood'] })
   const place = await placeFor(t, { respond: () => '{}' }, { 'schema.json': schema })

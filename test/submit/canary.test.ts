@@ -50,6 +50,30 @@ t.test('the first records go alone, and the rest when their answers are here', a
   t.same(order.slice(0, 3), ['armed 1', 'fetched 1', 'armed 2'])
 })
 
+t.test(
+  'who waits for a canary that is never sent is told when something else stops the job',
+  async t => {
+    const world = await makeWorld(t)
+    const job = await world.open()
+    const canary = new Canary({ job, records: 3 })
+    const results = await run(world, job, asks(12), {
+      aggregate: { count: 4, canary: 3 },
+      submit: {
+        admit: async (batch, signal) => {
+          if (batch.number === 1) return false
+          const admitted = canary.admit(batch, signal)
+          canary.giveUp()
+          return await admitted
+        },
+      },
+    })
+    t.same([results.length, canary.stopped, await accepted(world)], [0, undefined, []])
+    await t.rejects(canary.admit({ number: 2 }, AbortSignal.abort(new Error('left'))), {
+      message: 'left',
+    })
+  },
+)
+
 t.test('when none of them is answered nothing more is sent', async t => {
   const world = await makeWorld(t, FAILING)
   const job = await world.open()
