@@ -13,7 +13,7 @@ import type { Ledger } from '../money/ledger.ts'
 import { inputOrder } from '../order/input-order.ts'
 import { fetchResults } from '../results/fetch-results.ts'
 import type { Result } from '../results/result.ts'
-import { retry } from '../retry/retry.ts'
+import { MOST_TRIES, retry } from '../retry/retry.ts'
 import { attachedFile } from '../parse/files.ts'
 import type { Stage } from '../stage.ts'
 import type { Canary } from '../submit/canary.ts'
@@ -201,7 +201,9 @@ export function asking(work: Work): Stage<SourceRecord, Result> {
   return chain(
     first,
     retry({
-      ...{ job, attempts: settings.retries, through, ...(work.ask && { ask: work.ask }) },
+      ...{ job, attempts: settings.retries, through },
+      // `retry JOB` bounds its tries by itself: a job may have had any number of them before.
+      ...(work.ask && { ask: work.ask, attempts: MOST_TRIES }),
       longer: work.template.mostTokens === undefined ? undefined : work.template,
     }),
   )

@@ -72,7 +72,12 @@ export class RecordStream extends ByteStream {
     const known = wrapError('CBS_INPUT', 'the input cannot be read', error)
     if (!this.#onBroken || this.lastLine === undefined) return failWhenRead(this, known)
     this.#broken = true
-    this.#onBroken(known)
+    try {
+      this.#onBroken(known)
+    } catch (cause) {
+      this.destroy(wrapError('CBS_STAGE', '`onBroken` failed', cause))
+      return
+    }
     this.push(null)
     done()
   }

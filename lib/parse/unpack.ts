@@ -90,7 +90,11 @@ class Unpack extends ByteStream {
       return
     this.#told = true
     const { source = 'the input', onBomb } = this.#options
-    onBomb?.(`${source} unpacks to more than ${BOMB_RATIO} times its size`)
+    try {
+      onBomb?.(`${source} unpacks to more than ${BOMB_RATIO} times its size`)
+    } catch (cause) {
+      this.destroy(wrapError('CBS_STAGE', '`onBomb` failed', cause))
+    }
   }
 
   #pass(chunk: Buffer, done: TransformCallback): void {

@@ -2,6 +2,7 @@
 // gives  Result: where a failure is worth another try, the answer to that one instead
 // next   a writer
 import { Readable, Transform, type TransformCallback } from 'node:stream'
+import { atOnce } from '../at-once.ts'
 import { each, from } from '../chain.ts'
 import { wholeNumber, wrapError, wrongOption } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
@@ -15,6 +16,9 @@ import type { TemplateOptions } from '../template/options.ts'
 import { Longer } from './longer.ts'
 import { isPassing } from './policy.ts'
 
+/** New tries of a record that can be asked for. */
+export const MOST_TRIES = 1000
+
 export interface RetryOptions {
   /**
    * New tries of a record at most.
@@ -27,8 +31,8 @@ export interface RetryOptions {
    */
   readonly through: (attempt: number) => Stage<SourceRecord, Result>
   /**
-   * Which failures are asked again.
-   * @default expired rows and server errors, while attempts are left
+   * Which results are asked again, while attempts are left.
+   * @default expired rows and server errors
    */
   readonly ask?: (result: Result) => boolean
   /**
@@ -47,7 +51,7 @@ export interface RetryOptions {
 export function retry(options: RetryOptions): Stage<Result, Result> {
   if (typeof options.through !== 'function')
     throw wrongOption('through', 'a function that makes a pipeline', options.through)
-  wholeNumber('attempts', options.attempts ?? 2, 0, 1000)
+  wholeNumber('attempts', options.attempts ?? 2, 0, MOST_TRIES)
   return typed(new Retry(options))
 }
 
@@ -71,7 +75,9 @@ export class Retry extends Transform {
     this.#longer = options.longer && new Longer(options.longer)
     const isWorthIt = (result: Result): boolean =>
       isPassing(result) || (this.#longer?.helps(result) ?? false)
-    this.#ask = options.ask ?? (result => result.attempt <= attempts && isWorthIt(result))
+    const ask = options.ask ?? isWorthIt
+    // Without a bound an `ask` that says yes to everything would be paid for without an end.
+    this.#ask = result => result.attempt <= attempts && atOnce('ask', ask(result))
     this.#job = options.job
     options.job?.retain()
   }

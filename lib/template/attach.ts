@@ -3,7 +3,8 @@
 // next   aggregate
 import { resolve } from 'node:path'
 import { Transform } from 'node:stream'
-import { wrapError, wrongOption } from '../errors.ts'
+import { atOnce } from '../at-once.ts'
+import { BatchStreamError, lineOf, wrapError, wrongOption } from '../errors.ts'
 import type { MediaType } from '../file/media-type.ts'
 import { readFile, type Content } from '../file/read.ts'
 import { textIn } from '../file/text.ts'
@@ -96,7 +97,14 @@ function pathOf(
   named: Template | ((record: SourceRecord) => string | undefined),
   record: SourceRecord,
 ): string | undefined | Problem {
-  return typeof named === 'function' ? named(record) : render(named, record)
+  if (typeof named !== 'function') return render(named, record)
+  const path: unknown = atOnce('attach', named(record))
+  // A JavaScript user may give null for nothing.
+  if (path === undefined || path === null || typeof path === 'string') return path ?? undefined
+  throw new BatchStreamError(
+    'CBS_STAGE',
+    `\`attach\` must give the path of a file, or nothing (${lineOf(record)})`,
+  )
 }
 
 async function blockOf(path: string, found: string): Promise<ContentBlock | Problem> {

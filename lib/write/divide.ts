@@ -3,6 +3,7 @@
 // next: a writer
 import { Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { atOnce } from '../at-once.ts'
 import { wrapError } from '../errors.ts'
 import type { Result } from '../results/result.ts'
 import { typed, type Stage } from '../stage.ts'
@@ -35,7 +36,7 @@ export function divide(options: DivideOptions): Stage<Result, Result> {
       if (wrong) return done(wrong)
       let passes
       try {
-        passes = pass(result)
+        passes = atOnce('pass', pass(result))
       } catch (cause) {
         return done(wrapError('CBS_STAGE', 'the choice of rows failed', cause))
       }

@@ -172,6 +172,14 @@ t.test('with onBroken a cut input ends the stream as if it had ended there (I16)
   )
 })
 
+t.test('what onBroken throws ends the stream with CBS_STAGE, and not the process', async t => {
+  const onBroken = (): never => {
+    throw new Error('boom')
+  }
+  const { error } = await read(any({ onBroken }), [whole.subarray(0, 60_000)])
+  t.match(error, { code: 'CBS_STAGE', message: '`onBroken` failed: boom' })
+})
+
 t.test('a slow reader of a cut gzip gets each whole record', async t => {
   const errors: BatchStreamError[] = []
   const stage = parse({ onBroken: error => errors.push(error) })

@@ -157,3 +157,15 @@ t.test('I18 a gzip bomb is told of, once; plain bytes and mild ratios are not', 
   t.same(await count(bomb), ['the input unpacks to more than 100 times its size'])
   t.same(await count(gzipSync(Buffer.alloc(50_000_000))), [], 'below 100 MB nobody is bothered')
 })
+
+t.test('what onBomb throws ends the stream with CBS_STAGE, and not the process', async t => {
+  const onBomb = (): never => {
+    throw new Error('boom')
+  }
+  const stage = unpack({ onBomb })
+  stage.end(gzipSync(Buffer.alloc(150_000_000)))
+  const all = async (): Promise<void> => {
+    for await (const _ of stage);
+  }
+  await t.rejects(all(), { code: 'CBS_STAGE', message: '`onBomb` failed: boom' })
+})

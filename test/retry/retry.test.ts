@@ -117,6 +117,26 @@ void t.test('which failures are asked again can be chosen', async t => {
   ])
 })
 
+void t.test('an `ask` that always says yes is bounded by the attempts', async t => {
+  const world = await makeWorld(t, { respond: answersOf({}) })
+  const rows = await runRetry(world, await world.open(), 1, { attempts: 2, ask: () => true })
+  t.same(rows, ['0 succeeded 3 ok 0 at 3'])
+  t.match(await world.emulator.ledger.totals(), { batches: 3 })
+})
+
+void t.test('an `ask` that gives a promise is refused: it would count as yes', async t => {
+  const world = await makeWorld(t, {})
+  // A JavaScript user may do so; that it rejects must not end the process.
+  const ask = (async () => {
+    throw new Error('boom')
+  }) as never
+  await t.rejects(runRetry(world, await world.open(), 1, { ask }), {
+    code: 'CBS_STAGE',
+    message: /`ask` gave a promise/,
+  })
+  t.match(await world.emulator.ledger.totals(), { batches: 1 })
+})
+
 void t.test(
   'a death at every other event of a run leads to one row each and no answer paid twice',
   async t => {

@@ -172,6 +172,16 @@ void t.test('a function that throws ends the pipeline as one of ours', async t =
   }, failed)
 })
 
+void t.test('a function that names no path ends the pipeline, and null names none', async t => {
+  // What a JavaScript user may give: the first three are no paths.
+  for (const given of [5, Promise.reject(new Error('boom')), { path: 'a' }])
+    await t.rejects(ask({ attach: () => given as never }, {}), {
+      code: 'CBS_STAGE',
+      message: /`attach` (must give the path of a file, or nothing \(line 3\)|gave a promise)/,
+    })
+  t.equal(await contentOf({ attach: () => null as never }, {}), 'What is it?')
+})
+
 void t.test('wrong options are refused at once', async t => {
   // @ts-expect-error a path is a text
   t.throws(() => template({ attach: 5 }), { code: 'CBS_OPTION', message: /`attach` must be/ })

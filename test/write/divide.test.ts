@@ -42,6 +42,22 @@ t.test('succeeded results pass, the others are written elsewhere, and the two ad
   t.ok(failed.writableFinished, 'the file is ended')
 })
 
+t.test('a choice that gives a promise is refused: it would count as yes', async t => {
+  // A JavaScript user may do so; that it rejects must not end the process.
+  const pass = (async () => {
+    throw new Error('boom')
+  }) as never
+  const joined = [
+    divide({ through: writeJsonl(), to: kept(), pass }),
+    writeJsonl(),
+    kept(),
+  ] as const
+  await t.rejects(pipeline(mixed, ...joined), {
+    code: 'CBS_STAGE',
+    message: /`pass` gave a promise/,
+  })
+})
+
 t.test("the choice can be the user's", async t => {
   const other = kept()
   const out = kept()

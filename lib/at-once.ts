@@ -1,0 +1,17 @@
+import { BatchStreamError } from './errors.ts'
+
+/**
+ * What a function of the user's has given, where nobody can wait for it: a promise would count as true, and the rows would go
+ * where they do not belong.
+ *
+ * @throws BatchStreamError `CBS_STAGE`
+ */
+export function atOnce<T>(name: string, given: T): T {
+  if (!(given instanceof Promise)) return given
+  // It may reject, and nobody else will hear of it.
+  given.catch(() => {})
+  throw new BatchStreamError(
+    'CBS_STAGE',
+    `\`${name}\` gave a promise, and must answer at once: put what it waits for in a stage before`,
+  )
+}
