@@ -40,7 +40,8 @@ export interface JobOptions {
  */
 export async function openJob(options: JobOptions): Promise<Job> {
   const { name, dir, disk = nodeDisk, clock = systemClock, lock = lockFolder } = options
-  if (!JOB_NAME.test(name))
+  if (typeof dir !== 'string') throw wrongOption('dir', 'the path of a folder', dir)
+  if (typeof name !== 'string' || !JOB_NAME.test(name))
     throw wrongOption(
       'name',
       'letters, digits, ".", "_" or "-", at most 64, the first a letter or digit',

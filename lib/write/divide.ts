@@ -4,7 +4,7 @@
 import { Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { atOnce } from '../at-once.ts'
-import { wrapError } from '../errors.ts'
+import { wrapError, wrongOption } from '../errors.ts'
 import type { Result } from '../results/result.ts'
 import { typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
@@ -25,6 +25,9 @@ export interface DivideOptions {
  */
 export function divide(options: DivideOptions): Stage<Result, Result> {
   const { through, to, pass = succeeded } = options
+  if (typeof through?.pipe !== 'function') throw wrongOption('through', 'a writer', through)
+  if (typeof to?.write !== 'function') throw wrongOption('to', 'a writable stream', to)
+  if (typeof pass !== 'function') throw wrongOption('pass', 'a function', pass)
   const written = pipeline(through, to).then(
     () => undefined,
     cause => wrapError('CBS_DISK', 'the failed rows could not be written', cause),

@@ -9,6 +9,14 @@ void t.test('a name that could lead elsewhere is refused', async t => {
     await t.rejects(openJob({ name, dir: t.testdirName }), { code: 'CBS_OPTION' }, name)
 })
 
+void t.test('a name or a folder that is no text is refused', async t => {
+  // A JavaScript user may give any of these.
+  for (const wrong of [undefined, null, 5, {}]) {
+    await t.rejects(openJob({ name: 'a', dir: wrong as never }), { code: 'CBS_OPTION' })
+    await t.rejects(openJob({ name: wrong as never, dir: t.testdirName }), { code: 'CBS_OPTION' })
+  }
+})
+
 void t.test('a new job has a journal with its version and a run of its own', async t => {
   const dir = t.testdir()
   const a = await openFor(t, dir, { name: 'a.1_-' })

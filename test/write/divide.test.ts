@@ -163,3 +163,19 @@ t.test('destroying the stage closes the file for failed rows', async t => {
   await closed
   t.notOk(failed.writableFinished, 'it is not mistaken for a whole file')
 })
+
+t.test('wrong options are refused at once', async t => {
+  const right = { through: writeJsonl(), to: kept() }
+  for (const [name, options] of [
+    ['through', { ...right, through: 'x' }],
+    ['through', { to: right.to }],
+    ['to', { ...right, to: 'failed.jsonl' }],
+    ['to', { through: right.through }],
+    ['pass', { ...right, pass: 'x' }],
+  ] as const)
+    // A JavaScript user may give any of these.
+    t.throws(() => divide(options as never), {
+      code: 'CBS_OPTION',
+      message: new RegExp(`\`${name}\` must be`),
+    })
+})
