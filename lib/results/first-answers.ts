@@ -46,12 +46,13 @@ export class FirstAnswers {
     // The spans of a try follow each other; only what `retry` of a job asked later may lie between the records of an
     // earlier batch. So it is almost always the first of these.
     for (const batch of this.#batches) {
-      if ((batch.first ?? 0) > ordinal) continue
+      const { first = 0, fetched } = batch
+      if (first > ordinal) continue
       const opened = await this.#opened(batch)
       const position = positionOf(ordinal, opened.members)
       const rejection = opened.rejections.find(one => one.ordinal === ordinal)
       if (position < 0 && !rejection) continue
-      if (!batch.fetched) break
+      if (!fetched) break
       const raw = position < 0 ? null : ((await opened.lines?.read(position)) ?? null)
       return { batch, raw, rejection }
     }
