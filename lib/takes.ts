@@ -3,7 +3,8 @@ import { BatchStreamError } from './errors.ts'
 import { SourceRecord, type EndedBatch } from './flow.ts'
 import { Result } from './results/result.ts'
 
-type Taken = 'records' | 'requests' | 'submitted batches' | 'ended batches' | 'results'
+type Taken =
+  'records' | 'requests' | 'sealed batches' | 'submitted batches' | 'ended batches' | 'results'
 
 /** What stages take: how it is told, and what gives it. */
 const TAKEN: Record<Taken, { is: (item: unknown) => boolean; before: string }> = {
@@ -14,6 +15,10 @@ const TAKEN: Record<Taken, { is: (item: unknown) => boolean; before: string }> =
   requests: {
     is: isRequest,
     before: 'put template before it, or give it objects with `params`',
+  },
+  'sealed batches': {
+    is: item => isBatch(item, ['sealed', 'submitted', 'ended']),
+    before: 'put aggregate before it',
   },
   'submitted batches': {
     is: item => isBatch(item, ['submitted', 'ended']),

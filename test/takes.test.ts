@@ -13,8 +13,10 @@ import { parseCsv } from '../lib/parse/csv.ts'
 import { parseText } from '../lib/parse/text.ts'
 import { unpack } from '../lib/parse/unpack.ts'
 import type { Result } from '../lib/results/result.ts'
+import { fetchResults } from '../lib/results/fetch-results.ts'
 import { retry } from '../lib/retry/retry.ts'
 import { stage, typed, type Stage } from '../lib/stage.ts'
+import { submit } from '../lib/submit/submit.ts'
 import { attachFiles } from '../lib/template/attach.ts'
 import { template } from '../lib/template/template.ts'
 import { divide } from '../lib/write/divide.ts'
@@ -62,6 +64,18 @@ const PLACES: readonly [
     [row, record, {}, { record: {} }, 'x'],
   ],
   [
+    'submit',
+    () => submit({ client }),
+    /submit takes sealed batches: put aggregate before it/,
+    [row, record, request, {}],
+  ],
+  [
+    'fetchResults',
+    () => fetchResults({ client }),
+    /fetchResults takes ended batches: put awaitEnd before it/,
+    [row, record, { job: {} }, 'x'],
+  ],
+  [
     'awaitEnd',
     () => awaitEnd({ client }),
     /awaitEnd takes submitted batches: put submit/,
@@ -102,7 +116,11 @@ for (const [name, make, takes, wrong] of PLACES) {
 
 void t.test('a batch that was not sent cannot be waited for', async t => {
   const batch = await sealedBatch()
-  for (const make of [() => awaitEnd({ client }), () => inputOrder()]) {
+  for (const make of [
+    () => awaitEnd({ client }),
+    () => inputOrder(),
+    () => fetchResults({ client }),
+  ]) {
     await t.rejects(joined([batch], make()), {
       code: 'CBS_STAGE',
       message: /put (submit|awaitEnd) before it/,

@@ -226,6 +226,7 @@ export class Aggregate extends Transform {
         'a request without its record came behind keep(): pass the record on in `record`',
       )
     }
+    if (!this.#admits) job.compare(this)
     this.#admits = true
     return await job.admit(item.record ?? recordOf(item, job.records.count + 1))
   }

@@ -6,6 +6,7 @@ import type { EndedBatch, SealedBatch, SourceRecord, SubmittedBatch } from '../f
 import { BatchWriter, batchPath } from './batch-files.ts'
 import type { Disk } from './disk.ts'
 import type { JobEvent, Sealed } from './event.ts'
+import { changedInput, fedAlready, shorterInput } from './fed-again.ts'
 import type { Journal } from './journal.ts'
 import type { Lock } from './lock.ts'
 import { Records, type RecordReader } from './records.ts'
@@ -59,6 +60,7 @@ export class Job {
   /** The last note on how much is kept: they must not overtake each other. */
   #keeping: Promise<void> = Promise.resolve()
   #again: Again | undefined
+  #feeder: object | undefined
 
   constructor(parts: JobParts) {
     this.name = parts.name
@@ -131,8 +133,13 @@ export class Job {
     })
   }
 
-  /** Says that the input is about to be fed again from its start; gives how far it has come. */
-  compare(): Again {
+  /**
+   * Says that the input is about to be fed again from its start; gives how far it has come. A second feeder's records would
+   * be taken for more of them, and be paid for twice: that is `CBS_STAGE`.
+   */
+  compare(feeder?: object): Again {
+    if (feeder && this.#feeder && feeder !== this.#feeder) throw fedAlready(this.name)
+    this.#feeder ??= feeder
     return (this.#again ??= { reader: this.records.reader(this), next: 0 })
   }
 
@@ -299,21 +306,4 @@ function closing({
     }
   }
   return () => (closed ??= close())
-}
-
-function changedInput(name: string, ordinal: number, record: SourceRecord): BatchStreamError {
-  const where =
-    record.source === undefined ? `line ${record.line}` : `${record.source}, line ${record.line}`
-  return new BatchStreamError(
-    'CBS_INPUT',
-    `the input has changed since job ${name} began: record ${ordinal + 1} (${where}) is not what it was; nothing was sent. Give the same input, or start anew with --fresh`,
-    { place: { source: record.source, line: record.line } },
-  )
-}
-
-function shorterInput(name: string, got: number, known: number): BatchStreamError {
-  return new BatchStreamError(
-    'CBS_INPUT',
-    `the input has changed since job ${name} began: it has ${got} records now and had at least ${known}. Give the same input, or start anew with --fresh`,
-  )
 }

@@ -46,7 +46,7 @@ export class Keep extends Duplex {
     const begin = async (): Promise<void> => {
       const job = (this.#job ??= await temporaryJob())
       job.retain()
-      job.compare()
+      job.compare(this)
       this.#reader = job.records.reader(job)
       this.#next = job.firstUncovered
     }

@@ -11,6 +11,7 @@ import { DEFAULT_SETTLE_MS } from '../limits.ts'
 import { answerCheck, type AnswerCheck } from '../schema/answer-check.ts'
 import type { JsonSchema } from '../schema/load.ts'
 import { pushAll, typed, type Stage } from '../stage.ts'
+import { misplaced } from '../takes.ts'
 import { BatchIds } from './batch-ids.ts'
 import { download } from './download.ts'
 import { ForeignIds, type Ids } from './ids.ts'
@@ -57,6 +58,8 @@ export class FetchResults extends Transform {
   }
 
   override _transform(batch: EndedBatch, _encoding: BufferEncoding, done: TransformCallback): void {
+    const wrong = misplaced('fetchResults', 'ended batches', batch)
+    if (wrong) return done(wrong)
     this.#working = this.#take(batch).then(
       () => done(),
       cause =>

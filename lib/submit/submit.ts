@@ -11,6 +11,7 @@ import type { SealedBatch, SubmittedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
 import { DEFAULT_SETTLE_MS } from '../limits.ts'
 import { typed, type Stage } from '../stage.ts'
+import { misplaced } from '../takes.ts'
 import { deliver } from './deliver.ts'
 import { divide, firstOf, half } from './divide.ts'
 import type { Outcome } from './outcome.ts'
@@ -74,6 +75,8 @@ export class Submit extends Transform {
     _encoding: BufferEncoding,
     done: TransformCallback,
   ): void {
+    const wrong = misplaced('submit', 'sealed batches', batch)
+    if (wrong) return done(wrong)
     this.#taking = this.#take(batch).then(
       () => done(),
       cause => done(this.#wrap(cause)),

@@ -11,7 +11,7 @@ import { aggregate } from '../../lib/aggregate/aggregate.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { openFor, record, records, watched } from '../support/jobs.ts'
 import { until } from '../support/waiting.ts'
-import { ask } from '../support/world.ts'
+import { ask, asks } from '../support/world.ts'
 
 async function feed(job: Job | undefined, input: Iterable<SourceRecord>): Promise<unknown[]> {
   const seen: unknown[] = []
@@ -237,3 +237,17 @@ void t.test(
     )
   },
 )
+
+void t.test('a job that has been fed takes no second input before it is opened again', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  t.same(await feed(job, records(5)), numbers(5))
+  const again = { code: 'CBS_STAGE', message: /close it, open it again/ }
+  await t.rejects(feed(job, records(5)), again)
+  const asking = from(asks(5), aggregate({ job }))
+  await t.rejects(asking.toArray(), again, 'aggregate takes in what no keep has')
+  await job.close()
+  const second = await openFor(t, dir)
+  t.same(await feed(second, records(5)), numbers(5))
+  t.equal(second.records.count, 5)
+})
