@@ -141,3 +141,11 @@ void t.test('records of another copy of this package are records', async t => {
   for await (const asked of each(from([other], template({ prompt: 'is {{a}}' }))))
     t.match(asked, { params: { messages: [{ content: 'is 1' }] } })
 })
+
+void t.test('a forgotten client, or one in place of the options, is refused at once', async t => {
+  // What a JavaScript user may call.
+  const makers: readonly unknown[] = [submit, awaitEnd, fetchResults]
+  for (const make of makers as readonly ((options?: unknown) => unknown)[])
+    for (const wrong of [undefined, null, {}, client, { client: 'sk-ant' }])
+      t.throws(() => make(wrong), { code: 'CBS_OPTION', message: /client/ })
+})

@@ -4,6 +4,7 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { Transform, type TransformCallback } from 'node:stream'
 import { Api } from '../api/api.ts'
+import { needClient } from '../api/need-client.ts'
 import { resultsUrlOf, type RemoteBatch } from '../api/remote-batch.ts'
 import { wholeNumber, wrapError } from '../errors.ts'
 import type { EndedBatch, SubmittedBatch } from '../flow.ts'
@@ -38,6 +39,7 @@ export interface AwaitEndOptions {
 
 /** Waits for batches to end; one list call covers all that are in flight. Waiting costs no CPU and survives outages of a day. */
 export function awaitEnd(options: AwaitEndOptions): Stage<SubmittedBatch, EndedBatch> {
+  needClient(options)
   if (options.pollMs !== undefined) wholeNumber('pollMs', options.pollMs, 1, 2 ** 31 - 1)
   wholeNumber('concurrency', options.concurrency ?? DEFAULT_CONCURRENCY, 1, Infinity)
   wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)

@@ -4,6 +4,7 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { Transform, type TransformCallback } from 'node:stream'
 import { Api } from '../api/api.ts'
+import { needClient } from '../api/need-client.ts'
 import { wholeNumber, wrapError } from '../errors.ts'
 import type { EndedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
@@ -40,6 +41,7 @@ export interface FetchResultsOptions {
  * then given on, each with the record it answers. Ends with `CBS_API` when a set cannot be trusted.
  */
 export function fetchResults(options: FetchResultsOptions): Stage<EndedBatch, Result> {
+  needClient(options)
   wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
   return typed(new FetchResults(options))
 }

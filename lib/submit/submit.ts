@@ -5,6 +5,7 @@ import type Anthropic from '@anthropic-ai/sdk'
 import { Transform, type TransformCallback } from 'node:stream'
 import { Api, errorOf } from '../api/api.ts'
 import type { Failure } from '../api/failure.ts'
+import { needClient } from '../api/need-client.ts'
 import { waitBeforeRetry } from '../api/patience.ts'
 import { wholeNumber, wrapError } from '../errors.ts'
 import type { SealedBatch, SubmittedBatch } from '../flow.ts'
@@ -50,6 +51,7 @@ export interface SubmitOptions {
  * spend limit stops it, `CBS_API` when the API refuses what no change of ours can mend.
  */
 export function submit(options: SubmitOptions): Stage<SealedBatch, SubmittedBatch> {
+  needClient(options)
   wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
   return typed(new Submit(options))
 }
