@@ -70,8 +70,7 @@ export class Window {
     }
     const bytes = this.#slab.subarray(this.#picked, this.#picked + length)
     this.#picked += length
-    const read = this.#file.readNow(bytes, start)
-    return read === length ? bytes : bytes.subarray(0, read)
+    return bytes.subarray(0, this.#file.readNow(bytes, start))
   }
 
   #isForward(start: number): boolean {

@@ -174,10 +174,9 @@ export class Result {
 
   /** Whether the message is one: with a list of blocks, be it empty. */
   get #hasContent(): boolean {
-    const line = this.line
-    if (!line) return false
-    if (line.texts.length > 0) return true
-    return Array.isArray(this.#object<{ readonly content?: unknown }>(line.message)?.content)
+    const { line } = this
+    if (line && line.texts.length > 0) return true
+    return Array.isArray(this.#object<{ readonly content?: unknown }>(line?.message)?.content)
   }
 
   /** What the schema says of a full answer; undefined where there is neither of both. */

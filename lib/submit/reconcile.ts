@@ -67,10 +67,11 @@ export function isCandidate(
 
 /**
  * Was this batch made before ours was sent? Its time alone does not rule it out, but an id that the user chose does not prove
- * it ours then: an earlier run over the same records has the same ids, and other answers.
+ * it ours then: an earlier run over the same records has the same ids, and other answers. Where nothing had told the API's
+ * time, that of ours may be wrong by days: then nothing is earlier.
  */
-export function isEarlier(batch: RemoteBatch, { serverAt, at }: Unknown): boolean {
-  return Date.parse(batch.created_at) < (serverAt ?? at) - SKEW_MS
+export function isEarlier(batch: RemoteBatch, { serverAt }: Unknown): boolean {
+  return serverAt !== null && Date.parse(batch.created_at) < serverAt - SKEW_MS
 }
 
 /** No batch is from the future, and none runs for longer than its life: the API's clocks disagree, and its times tell nothing. */
