@@ -124,6 +124,7 @@ void t.test('every flag, code, link and name in the documents is there', async t
     '--version',
     '--import',
     '--max-old-space-size',
+    '--max-semi-space-size',
     '--disable-coverage',
     '--smoke',
   ]
