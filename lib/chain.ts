@@ -58,14 +58,7 @@ export function chain<A, B, C, D, E, F, G, H>(
   seventh: Stage<G, H>,
 ): Stage<A, H>
 export function chain<A, B, C, D, E, F, G, H, I>(
-  first: Stage<A, B>,
-  second: Stage<B, C>,
-  third: Stage<C, D>,
-  fourth: Stage<D, E>,
-  fifth: Stage<E, F>,
-  sixth: Stage<F, G>,
-  seventh: Stage<G, H>,
-  eighth: Stage<H, I>,
+  ...stages: Eight<A, B, C, D, E, F, G, H, I>
 ): Stage<A, I>
 export function chain<A, B, C, D, E, F, G, H, I, J>(
   ...stages: [...Eight<A, B, C, D, E, F, G, H, I>, Stage<I, J>]

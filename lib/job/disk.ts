@@ -206,7 +206,6 @@ export const nodeDisk: Disk = {
   },
 }
 
-/** A job's folder holds prompts and answers: it must be ours, a real folder, and closed to others. */
 /** Node's own recursive mkdir never ends where a folder that is there, such as /proc, says that it is not. */
 async function makeFolders(path: string): Promise<string | undefined> {
   const above = dirname(path)
@@ -224,6 +223,7 @@ async function makeFolders(path: string): Promise<string | undefined> {
   return highest ?? made
 }
 
+/** A job's folder holds prompts and answers: it must be ours, a real folder, and closed to others. */
 async function guardFolder(path: string): Promise<void> {
   const stat = await fs.lstat(path).catch(failed('look at', path))
   const refuse = (what: string): BatchStreamError =>

@@ -34,6 +34,8 @@ export class ResultLine {
   stopReason: Place | undefined
   stopDetails: Place | undefined
   usage: Place | undefined
+  /** Whether the message has a list of content, be it empty. */
+  hasContent = false
   #texts: Place[] | undefined
   /** Of the block that is being walked. */
   blockType: Place | undefined
@@ -154,13 +156,19 @@ export class ResultLine {
 
   #forgetMessage(): void {
     this.message = this.model = this.stopReason = this.stopDetails = this.usage = undefined
+    this.#forgetContent()
+  }
+
+  #forgetContent(): void {
+    this.hasContent = false
     this.#texts = undefined
   }
 
   #content(start: number): number {
     const { json } = this
-    this.#texts = undefined
+    this.#forgetContent()
     if (json[start] !== OPEN_BRACKET) return this.#skip(start)
+    this.hasContent = true
     let at = skipBlanks(json, start + 1)
     if (json[at] === CLOSE_BRACKET) return at + 1
     for (;;) {

@@ -167,16 +167,9 @@ export class Result {
     if (this.#status === undefined) {
       const status = statusOfType(this.line?.string(this.line.type) ?? '', this.stopReason)
       // An answer that is paid for and cannot be read must not look like an empty one.
-      this.#status = status === 'succeeded' && !this.#hasContent ? 'errored' : status
+      this.#status = status === 'succeeded' && !this.line?.hasContent ? 'errored' : status
     }
     return this.#status
-  }
-
-  /** Whether the message is one: with a list of blocks, be it empty. */
-  get #hasContent(): boolean {
-    const { line } = this
-    if (line && line.texts.length > 0) return true
-    return Array.isArray(this.#object<{ readonly content?: unknown }>(line?.message)?.content)
   }
 
   /** What the schema says of a full answer; undefined where there is neither of both. */

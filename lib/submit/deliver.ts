@@ -6,6 +6,7 @@ import { BatchStreamError } from '../errors.ts'
 import type { Job } from '../job/job.ts'
 import { SILENCE_MS } from '../limits.ts'
 import { outcomeOf, type Outcome } from './outcome.ts'
+import { ownedBy } from './owned.ts'
 import { sendBody, type Sending } from './send-body.ts'
 
 /** How long the API may take to answer once it has a whole body: it reads hundreds of MB before it does. */
@@ -56,8 +57,7 @@ export async function deliver(
 function created(job: Job, answer: unknown, sending: Sending): Outcome {
   const id = createdId(answer)
   // An earlier answer may come once more, from a proxy: it says nothing of this batch.
-  const isOwned = [...job.state.batches.values()].some(batch => batch.id === id)
-  if (id !== undefined && !isOwned) return { kind: 'created', id }
+  if (id !== undefined && !ownedBy(job).includes(id)) return { kind: 'created', id }
   const what = id === undefined ? 'not a batch' : `batch ${id}, which another create has made`
   return outcomeOf(failureOf(new Error(`the answer to the create is ${what}`), 0), sending.whole)
 }

@@ -6,6 +6,7 @@ import type { BatchState } from '../job/state.ts'
 import { EXPIRES_AFTER_MS } from '../limits.ts'
 import { BatchIds } from '../results/batch-ids.ts'
 import { firstCustomIds } from '../results/first-lines.ts'
+import { ownedBy } from './owned.ts'
 import {
   createdFrom,
   isCandidate,
@@ -166,8 +167,4 @@ async function unknownOf({ job, api, number, settleMs }: SearchOptions): Promise
   if (job.serverTime.sure() === null) await api.list(undefined, 1)
   const behind = job.serverTime.nowOrOurs() - job.clock.now()
   return { requests, serverAt, at: at + behind, settleMs }
-}
-
-function ownedBy(job: Job): string[] {
-  return [...job.state.batches.values()].map(batch => batch.id).filter(id => id !== null)
 }
