@@ -51,11 +51,13 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
 
 /** Files that belong to no job: both must be new. */
 async function begin(job: Job, { out, errors }: Paths): Promise<{ out: number; errors: number }> {
-  for (const path of [out, errors]) {
-    const found = path === null ? undefined : await job.disk.look(path)
-    if (path !== null && found !== undefined) throw notOurs(path, found)
-  }
+  for (const path of [out, errors]) await mustBeNew(job, path)
   return { out: 0, errors: 0 }
+}
+
+async function mustBeNew(job: Job, path: string | null): Promise<void> {
+  const found = path === null ? undefined : await job.disk.look(path)
+  if (path !== null && found !== undefined) throw notOurs(path, found)
 }
 
 interface Paths {
@@ -71,8 +73,7 @@ async function agree(job: Job, paths: Paths): Promise<{ out: number; errors: num
     [paths.out, files.out],
     [paths.errors, files.errors],
   ] as const) {
-    const found = path === null || path === owned ? undefined : await job.disk.look(path)
-    if (path !== null && found !== undefined) throw notOurs(path, found)
+    if (path !== owned) await mustBeNew(job, path)
   }
   // Rows that a stream was told are told again, so the file of errors beside it begins anew too.
   if (same && paths.out !== null) return { out, errors }
