@@ -27,7 +27,9 @@ const colours = isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
 const [bold, faint, red, green] = [1, 2, 31, 32].map(
   code => text => (colours ? `\x1b[${code}m${text}\x1b[0m` : text),
 )
-const say = (line = '') => process.stdout.write(`${line}\n`)
+// The program draws its progress line on the same terminal: clear that line before printing another.
+const start = isTTY ? '\r\x1b[J' : ''
+const say = (line = '') => process.stdout.write(`${start}${line}\n`)
 
 const emulator = await createEmulator({
   batchTimeMs: 600,

@@ -47,6 +47,7 @@ export async function detach(
     if (!full.signal.aborted || context.signal.aborted) throw error
     talk.say(`${full.signal.reason}; \`resume\` sends the rest`)
   }
+  talk.clear()
   await print(io.stdout, `${job.name}\n`)
   await endIfStopped(work)
   if (job.state.kept.broken !== null) talk.must(job.state.kept.broken)

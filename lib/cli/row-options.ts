@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { BatchStreamError } from '../errors.ts'
@@ -137,25 +138,27 @@ export async function openRows(
   return await openOutput({ job, out, errors, rowOf, errorRowOf, header, onResult, apart })
 }
 
-async function streamOf(path: string, io: Io, talk: Talk): Promise<StreamTarget> {
-  if (path === '-') return new StreamTarget(io.stdout.isTTY ? shared(io.stdout, talk) : io.stdout)
+async function streamOf(path: string, { stdout, stderr }: Io, talk: Talk): Promise<StreamTarget> {
+  if (path === '-' && stdout.isTTY) return new StreamTarget(talk.beside(withoutControls(stdout)))
+  // The reader of a pipe or a socket may print to the terminal that shows the progress line; a file never does.
+  const isRead = stderr.isTTY === true && stdout instanceof Socket
+  if (path === '-')
+    return new StreamTarget(isRead ? talk.beside(stdout, { keepOff: true }) : stdout)
   const { createWriteStream } = await import('node:fs')
   const stream = createWriteStream(path)
-  // Each write tells of its own failure.
+  // Each write reports its own failure.
   stream.on('error', () => {})
-  return new StreamTarget(stream)
+  // It may be the terminal itself: /dev/tty.
+  return new StreamTarget(talk.beside(stream))
 }
 
-/** A terminal that rows share with the line of progress, which goes before a row comes. No answer may move its cursor. */
-function shared(terminal: Writable, talk: Talk): Writable {
+/** A terminal whose cursor no answer can move. */
+function withoutControls(terminal: Writable): Writable {
   const stream = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      talk.clear()
-      // Rows come whole, so no character is cut in two.
-      terminal.write(forTerminal(chunk.toString()), done)
-    },
+    // Rows come whole, so no character is cut in two.
+    write: (chunk: Buffer, _encoding, done) =>
+      void terminal.write(forTerminal(chunk.toString()), done),
   })
-  // Each write tells of its own failure.
   return stream.on('error', () => {})
 }
 

@@ -1,4 +1,4 @@
-import type { Writable } from 'node:stream'
+import { Writable } from 'node:stream'
 import { printable, redacted } from './shown.ts'
 
 export interface TalkStyle {
@@ -8,6 +8,9 @@ export interface TalkStyle {
   /** Texts that are never shown. */
   readonly secrets?: readonly string[]
 }
+
+/** How long the progress line stays off the terminal after rows went to another program. */
+const KEEP_OFF_MS = 500
 
 type Level = 'error' | 'warn' | 'info'
 
@@ -20,7 +23,8 @@ export class Talk {
   #lastWait = -Infinity
   /** The line of progress that stands on the terminal now. */
   #drawn: string | undefined
-  #held = false
+  #held = 0
+  #quietUntil = 0
 
   constructor(stderr: Writable, quiet: boolean, verbosity: number, style: TalkStyle = {}) {
     this.#stderr = stderr
@@ -67,19 +71,35 @@ export class Talk {
    * resized stands behind the cursor, and goes with it.
    */
   line(text: string): void {
-    if (this.#held || text === this.#drawn) return
+    if (this.#held > 0 || performance.now() < this.#quietUntil || text === this.#drawn) return
     this.#stderr.write(`\r\u001b[J${text}\r`)
     this.#drawn = text
   }
 
-  /** Keeps the terminal free of the line of progress until the answer is called. */
+  /** Keeps the progress line off the terminal until the returned function is called. */
   hold(): () => void {
     this.clear()
-    this.#held = true
-    return () => (this.#held = false)
+    this.#held += 1
+    return () => void (this.#held -= 1)
   }
 
-  /** Takes the line of progress away, for what is said next. */
+  /**
+   * A stream that shares the terminal with the progress line: every write clears the line first. With `keepOff`, the line also
+   * stays away for a moment, because the program that reads the stream may print to the same terminal.
+   */
+  beside(stream: Writable, { keepOff = false } = {}): Writable {
+    const shared = new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        this.clear()
+        if (keepOff) this.#quietUntil = performance.now() + KEEP_OFF_MS
+        stream.write(chunk, done)
+      },
+    })
+    // Each write reports its own failure.
+    return shared.on('error', () => {})
+  }
+
+  /** Clears the progress line, so that the next output starts on an empty line. */
   clear(): void {
     if (this.#drawn !== undefined) this.#stderr.write('\r\u001b[J')
     this.#drawn = undefined

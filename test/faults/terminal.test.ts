@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { csv, KEY, placeFor, until, wordsOf, type Place } from '../cli/world.ts'
-import { noTerminal, onTerminal } from '../support/pty.ts'
+import { noTerminal, onTerminal, screenOf } from '../support/pty.ts'
 import { PROGRAM, where } from './program.ts'
 
 t.setTimeout(300_000)
@@ -83,6 +83,53 @@ t.test('rows and progress share a screen without a trace of each other', { skip 
   t.equal(lines.filter(line => /^echo \w+: Say text \d$/.test(line)).length, 5)
   t.match(lines.slice(5), [/^job night: 5 rows/, /^job night: spent/])
   t.equal(lines.length, 7)
+})
+
+t.test('no part of the progress line stays on the screen', { skip }, async t => {
+  const place = await placeFor(t, { batchTimeMs: 600 }, { 'in.csv': csv(4) })
+  const echoed = /^echo \w+: Say text \d$/
+
+  await t.test('where --detach prints the name of the job', async t => {
+    const screen = onTerminal(t, `${ask(place, '--detach')}`, ENV)
+    t.equal(await screen.ended, 0)
+    t.match(screen.text, /records/, 'the line was drawn')
+    t.match(screenOf(screen.text), [/^night$/, /^to continue: /])
+    t.equal(screenOf(screen.text).length, 2)
+  })
+
+  await t.test('where another program prints the rows', async t => {
+    const slowly = `while read -r row; do sleep 0.05; printf '%s\\n' "$row"; done`
+    const rows = ask(place, '--fresh --to text -c 1 --batch-size 2')
+    const screen = onTerminal(t, `${rows} | { ${slowly}; }`, ENV)
+    t.equal(await screen.ended, 0)
+    t.match(screen.text, /\d of \d batches done/)
+    const lines = screenOf(screen.text).filter(line => !line.startsWith('job night'))
+    t.equal(lines.length, 4, screen.text)
+    for (const line of lines) t.match(line, echoed)
+  })
+
+  await t.test('where rows go to the terminal by its name', async t => {
+    const screen = onTerminal(t, ask(place, '--fresh --to text -o /dev/tty'), ENV)
+    t.equal(await screen.ended, 0)
+    const lines = screenOf(screen.text).filter(line => !line.startsWith('job night'))
+    t.equal(lines.filter(line => echoed.test(line)).length, 4, screen.text)
+    t.equal(lines.length, 4, screen.text)
+  })
+
+  await t.test('where a command runs when the job ends', async t => {
+    const command = `"printf half; sleep 1.5; echo done"`
+    const more = `--fresh --on-complete ${command} > ${place.path('out')}`
+    const screen = onTerminal(t, ask(place, more), ENV)
+    t.equal(await screen.ended, 0)
+    t.equal(screenOf(screen.text).at(-1), 'halfdone')
+  })
+
+  await t.test('where the demo prints its rows', async t => {
+    const screen = onTerminal(t, `${process.execPath} examples/demo.mjs`, {})
+    t.equal(await screen.ended, 0)
+    for (const line of screenOf(screen.text)) t.notMatch(line, /records.*done|(left|running.*)$/)
+    t.equal(screenOf(screen.text).filter(line => /^✓ \d{4} .*…$/.test(line)).length, 24)
+  })
 })
 
 t.test('a terminal that is made narrower gets a line that fits', { skip }, async t => {

@@ -55,3 +55,24 @@ export function onTerminal(
     ended,
   }
 }
+
+/** The lines that a reader sees on the screen after all that was written to a terminal; blank ones are left out. */
+export function screenOf(text: string): string[] {
+  const lines: string[][] = [[]]
+  let row = 0
+  let column = 0
+  for (const [part] of text.matchAll(/\u001b\[[\d;]*[A-Za-z]|[^]/gu)) {
+    const line = (lines[row] ??= [])
+    if (part === '\n') row += 1
+    else if (part === '\r') column = 0
+    else if (part === '\u001b[J') {
+      line.length = Math.min(line.length, column)
+      lines.length = row + 1
+    } else if (!part.startsWith('\u001b')) {
+      while (line.length < column) line.push(' ')
+      line[column] = part
+      column += 1
+    }
+  }
+  return lines.map(line => (line ?? []).join('').trimEnd()).filter(line => line !== '')
+}

@@ -54,8 +54,11 @@ async function tell(
     const why = await telling
     if (why !== undefined) talk.must(`${flag} failed: ${why}`)
   }
+  // The command prints to the terminal as it likes.
+  const release = talk.hold()
   await Promise.all([
     onComplete !== undefined && told('--on-complete', runCommand(onComplete, body, io, signal)),
     url !== undefined && told('--notify', notify({ url, body, env: io.env, signal })),
   ])
+  release()
 }
