@@ -1,7 +1,10 @@
 import type { ErrorObject } from 'ajv'
-import { wrapError } from '../errors.ts'
+import { createContext, Script } from 'node:vm'
+import { messageOf, wrapError } from '../errors.ts'
 import type { Problem } from '../flow.ts'
-import { checkSchema, loadValidator } from './load.ts'
+import { deeperThan, mayNestDeeper } from '../json/depth.ts'
+import { MAX_JSON_DEPTH } from '../limits.ts'
+import { checkSchema, loadValidator, type JsonSchema } from './load.ts'
 
 /** What an answer is worth: its value, or what breaks the schema. */
 export type Checked = { readonly value: unknown } | { readonly problem: Problem }
@@ -9,16 +12,28 @@ export type Checked = { readonly value: unknown } | { readonly problem: Problem 
 /** Checks the text of an answer; null where it has none. */
 export type AnswerCheck = (text: string | null) => Checked
 
+/** The row that holds an answer must itself be a valid record, for the next run of a pipe: the answer is one level deeper. */
+const MAX_ANSWER_DEPTH = MAX_JSON_DEPTH - 1
+
+/** How long one answer may be checked. Only an answer that a pattern or a recursive schema cannot cope with takes longer. */
+const DEADLINE_MS = 1000
+
+/** Characters of a reason at most: it may name keys and values of the answer. */
+const MAX_REASON = 500
+
 /**
- * Reads answers as JSON and holds them to a schema.
+ * Reads answers as JSON and validates them against a schema. It never throws over an answer: whatever that holds can make
+ * one row invalid and nothing else.
  *
  * @throws BatchStreamError `CBS_OPTION` where the schema itself is wrong
  */
 export function answerCheck(schema: unknown): AnswerCheck {
   checkSchema(schema)
-  let fits: ReturnType<ReturnType<typeof loadValidator>['compile']>
+  let validate: ReturnType<ReturnType<typeof loadValidator>['compile']>
+  let fits: (value: unknown) => boolean
   try {
-    fits = loadValidator(schema).compile(schema)
+    validate = loadValidator(schema).compile(schema)
+    fits = isSlow(schema) ? withDeadline(validate) : validate
   } catch (cause) {
     throw wrapError('CBS_OPTION', 'the schema is wrong', cause)
   }
@@ -30,8 +45,46 @@ export function answerCheck(schema: unknown): AnswerCheck {
     } catch {
       return invalid('it is no JSON')
     }
-    return fits(value) ? { value } : invalid(sentence(fits.errors?.[0]))
+    if (mayNestDeeper(text, MAX_ANSWER_DEPTH) && deeperThan(value, MAX_ANSWER_DEPTH))
+      return invalid(`it nests deeper than ${MAX_ANSWER_DEPTH} levels`)
+    try {
+      return fits(value) ? { value } : invalid(sentence(validate.errors?.[0]))
+    } catch (cause) {
+      return invalid(`it cannot be checked: ${messageOf(cause)}`)
+    }
   }
+}
+
+/**
+ * Keywords whose cost can grow faster than the answer: regular expressions backtrack, unique items are compared in pairs, and
+ * references can try the same part of an answer again and again.
+ */
+const SLOW = /"(?:pattern|patternProperties|uniqueItems|\$(?:dynamic|recursive)?[rR]ef)":/
+
+function isSlow(schema: JsonSchema): boolean {
+  return SLOW.test(JSON.stringify(schema))
+}
+
+/** Runs a check in a script, whose deadline also ends a regular expression. That costs 0.05 ms for each answer. */
+function withDeadline(check: (value: unknown) => boolean): (value: unknown) => boolean {
+  const script = new Script('check(value)')
+  const globals: { check: typeof check; value: unknown } = { check, value: null }
+  createContext(globals)
+  return value => {
+    globals.value = value
+    try {
+      // It gives what `check` gives.
+      return script.runInContext(globals, { timeout: DEADLINE_MS }) as boolean
+    } catch (cause) {
+      if (!isTimeout(cause)) throw cause
+      throw new Error(`that takes longer than ${DEADLINE_MS} ms; simplify the schema's patterns`)
+    }
+  }
+}
+
+/** The error is one of the script's own globals, so `instanceof` does not know it. */
+function isTimeout(cause: unknown): boolean {
+  return Object(cause).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
 }
 
 function sentence(error: ErrorObject | undefined): string {
@@ -44,5 +97,8 @@ function sentence(error: ErrorObject | undefined): string {
 }
 
 function invalid(why: string): Checked {
-  return { problem: { type: 'invalid_response', message: `the answer breaks the schema: ${why}` } }
+  const reason = why.length > MAX_REASON ? `${why.slice(0, MAX_REASON)}…` : why
+  return {
+    problem: { type: 'invalid_response', message: `the answer breaks the schema: ${reason}` },
+  }
 }

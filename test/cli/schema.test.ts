@@ -54,3 +54,39 @@ void t.test('a schema that cannot be used is named, and nothing is sent', async 
   }
   t.same(place.emulator.ledger.batches(), [])
 })
+
+void t.test(
+  'an answer nested thousands of levels deep spoils its own row and no other, in every format and command',
+  async t => {
+    const list = JSON.stringify({ type: 'array' })
+    const deep = '['.repeat(4500) + ']'.repeat(4500)
+    const respond = (params: object): string =>
+      JSON.stringify(params).includes('deep') ? deep : '[1]'
+    const place = await placeFor(t, { respond }, { 'list.json': list })
+    const input = { stdin: '{"text":"deep"}\n{"text":"flat"}\n' }
+    const words = ['-p', '{{text}}', '--schema', place.path('list.json')]
+    const ran = await place.run([...words, '--job', 'one'], input)
+    t.equal(ran.code, 3, ran.err)
+    t.match(ran.rows, [
+      {
+        response: null,
+        _batch: {
+          status: 'invalid',
+          error: { message: /nests deeper than 999 levels/ },
+          text: deep,
+        },
+      },
+      { response: [1], _batch: { status: 'succeeded' } },
+    ])
+    t.equal((await place.run(['resume', 'one'])).out, ran.out)
+    const text = await place.run([...words, '--to', 'text', '--job', 'two'], input)
+    t.equal(text.code, 3, text.err)
+    t.equal(text.out, '\n[1]\n')
+    const table = await place.run([...words, '--to', 'csv', '--job', 'three'], input)
+    t.equal(table.code, 3, table.err)
+    t.match(table.out, /deep,,invalid,.*nests deeper.*\nflat,\[1\],succeeded,/)
+    for (const command of ['report', 'results', 'status'])
+      t.ok([0, 3].includes((await place.run([command, 'one'])).code), command)
+    t.equal((await place.run(['retry', 'one'])).code, 3)
+  },
+)
