@@ -1,5 +1,6 @@
 import { wrapError } from '../errors.ts'
 import { SourceRecord, type BatchRequest, type RejectedRecord } from '../flow.ts'
+import { wellFormedJson } from '../json/well-formed.ts'
 import { keyOf } from './seen.ts'
 
 /** What an item asks: the JSON of its params, which is most of what is sent, and the key that tells repeats. */
@@ -13,7 +14,7 @@ export function written(item: BatchRequest | RejectedRecord, dedupe: boolean): W
   if (!('params' in item)) return undefined
   let params: string | undefined
   try {
-    params = JSON.stringify(item.params)
+    params = wellFormedJson(item.params)
   } catch (cause) {
     throw wrapError('CBS_STAGE', 'a request cannot be written as JSON', cause)
   }

@@ -5,6 +5,7 @@ import type { Failure } from '../api/failure.ts'
 import { BatchStreamError } from '../errors.ts'
 import type { BatchRequest, MessageParams, RejectedRecord } from '../flow.ts'
 import type { Job } from '../job/job.ts'
+import { wellFormed } from '../json/well-formed.ts'
 import { broughtBy } from '../money/parts.ts'
 import { typed, type Stage } from '../stage.ts'
 import { countTokens } from './count-tokens.ts'
@@ -41,7 +42,7 @@ export function preflight({
       transform(item: BatchRequest | RejectedRecord, _encoding, done: TransformCallback) {
         if (proven || !('params' in item)) return done(null, item)
         proven = true
-        prove(client, item.params, waiting, onSkip).then(
+        prove(client, wellFormed(item.params), waiting, onSkip).then(
           () => done(null, item),
           cause => done(cause),
         )

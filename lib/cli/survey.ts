@@ -1,6 +1,7 @@
 import { IdSet } from '../aggregate/id-set.ts'
 import { each } from '../chain.ts'
 import type { BatchRequest, MessageParams, RejectedRecord, SourceRecord } from '../flow.ts'
+import { wellFormed } from '../json/well-formed.ts'
 import { Estimate } from '../money/estimate.ts'
 import { partsOf } from '../money/parts.ts'
 import type { Sample } from '../money/sample.ts'
@@ -64,7 +65,8 @@ export async function surveyOf(
       talk.detail(`line ${record.line}: ${asked.problem.message}`)
       continue
     }
-    const { custom_id, params } = asked
+    const { custom_id } = asked
+    const params = wellFormed(asked.params)
     if (keys && !keys.add(JSON.stringify(params))) {
       repeats += 1
       continue

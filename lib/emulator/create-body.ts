@@ -178,7 +178,33 @@ export class RequestSplitter {
   }
 }
 
+/** Reads JSON as the API does: JSON.parse takes half of a surrogate pair (`\ud83d`), the API refuses the whole body for it. */
+export function parseJson(bytes: Buffer): unknown {
+  const text = bytes.toString()
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    // JSON.parse throws nothing but SyntaxErrors.
+    throw notJson((cause as SyntaxError).message)
+  }
+  const at = halfOfPairIn(text)
+  if (at !== undefined)
+    throw notJson(`no low surrogate in string: line 1 column ${at + 1} (char ${at})`)
+  return value
+}
+
+/** A whole pair, half of one (the group), or any other escape. */
+const ESCAPES =
+  /\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(\\u[dD][89a-fA-F][\da-fA-F]{2})|\\./g
+
+function halfOfPairIn(json: string): number | undefined {
+  if (!json.includes('\\u')) return undefined
+  for (const { 1: half, index } of json.matchAll(ESCAPES)) if (half !== undefined) return index
+  return undefined
+}
+
 /** The API's sentence for a body that cannot be parsed. */
-export function notJson(why: string): Error {
+function notJson(why: string): Error {
   return invalid(`The request body is not valid JSON: ${why}`)
 }

@@ -2,7 +2,7 @@ import type { MessageParams } from '../flow.ts'
 import { ApiError, invalid, json, notFound, tooLarge } from './api-error.ts'
 import { requestKey } from './answers.ts'
 import type { Caller } from './auth.ts'
-import { notJson } from './create-body.ts'
+import { parseJson } from './create-body.ts'
 import { messageFor } from './message.ts'
 import { findModel, MODELS, showModel } from './models.ts'
 import { page } from './paging.ts'
@@ -22,13 +22,7 @@ type Json = Readonly<Record<string, unknown>>
 export async function readParams(body: RequestBody): Promise<Json> {
   const bytes = await body.whole(MAX_BYTES)
   if (bytes === null) throw tooLarge()
-  let params: unknown
-  try {
-    params = JSON.parse(bytes.toString())
-  } catch (cause) {
-    // JSON.parse throws nothing but SyntaxErrors.
-    throw notJson((cause as SyntaxError).message)
-  }
+  const params = parseJson(bytes)
   if (!isObject(params)) throw invalid('Input should be a valid dictionary or object')
   return params
 }

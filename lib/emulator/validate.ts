@@ -1,6 +1,6 @@
 import { CUSTOM_ID, MAX_REQUESTS } from '../limits.ts'
 import { invalid } from './api-error.ts'
-import { notJson } from './create-body.ts'
+import { parseJson } from './create-body.ts'
 
 /** One request of a create, as far as the API looks at it before it answers. */
 export interface AcceptedRequest {
@@ -19,7 +19,7 @@ export class CreateCheck {
 
   /** Takes the bytes of the next request. Throws the ApiError that refuses the whole create. */
   take(bytes: Buffer): void {
-    const request = parse(bytes)
+    const request = parseJson(bytes)
     const at = `requests.${this.#count++}`
     if (this.#count > MAX_REQUESTS) return
     if (!isObject(request)) throw invalid(`${at}: Input should be a valid dictionary or object`)
@@ -51,15 +51,6 @@ export class CreateCheck {
         `requests: List should have at most ${MAX_REQUESTS} items after validation, not ${this.#count}`,
       )
     }
-  }
-}
-
-function parse(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString())
-  } catch (cause) {
-    // JSON.parse throws nothing but SyntaxErrors.
-    throw notJson((cause as SyntaxError).message)
   }
 }
 

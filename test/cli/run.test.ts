@@ -543,3 +543,39 @@ t.test(
     t.match(ran.err, '2 records')
   },
 )
+
+t.test(
+  'R08: a text that was cut in an emoji is sent with U+FFFD, and its row has the bytes it came with',
+  async t => {
+    const place = await placeFor(
+      t,
+      {},
+      {
+        'ask.mjs': 'export default record => record.fields.text.slice(0, 5)',
+        'params.json': '{"system":"cut \\ud83d","metadata":{"user_id":"\\ude00"}}',
+      },
+    )
+    const half = '{"text":"cut \\ud83d"}'
+    const whole = '{"text":"cut \\ud83d\\ude00","x":1}'
+    const stdin = [half, whole, '{"text":"\\\\ud83d"}', ''].join('\n')
+    const flags = ['--from', 'jsonl', '--params', place.path('params.json')]
+    const ran = await place.run([...flags, '-p', '{{text}}'], { stdin })
+    t.equal(ran.code, 0, ran.err)
+    t.same(
+      ran.rows.map(row => row.response),
+      ['cut \ufffd', 'cut \u{1f600}', '\\ud83d'].map(echo),
+    )
+    t.match(ran.out, half.slice(0, -1))
+    t.match(ran.out, whole.slice(0, -1))
+    const cut = await place.run([...flags, '--template', place.path('ask.mjs')], { stdin })
+    t.same(
+      cut.rows.map(row => row.response),
+      ['cut \ufffd', 'cut \ufffd', '\\ud83'].map(echo),
+    )
+    const requests = `{"custom_id":"a","params":{"model":"claude-haiku-5-5","max_tokens":9,"messages":[{"role":"user","content":"\\ud83d"}]}}\n`
+    const asked = await place.run(['--from', 'requests'], { stdin: requests })
+    t.match(asked, { code: 0, rows: [{ response: echo('\ufffd') }] })
+    const shown = await place.run(['--show', '1', ...flags, '-p', '{{text}}'], { stdin })
+    t.notMatch(shown.out, '\\ud83d', 'what is shown is what is sent')
+  },
+)

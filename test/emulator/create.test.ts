@@ -253,3 +253,35 @@ both(t, 'the SDK can hold back the last byte of a create', async (t, jacket) => 
   clock.turn(1000)
   t.match(textOf((await linesOf(client, batch.id))[0]), /: grüße 🙂$/)
 })
+
+both(
+  t,
+  'R08: half of a surrogate pair refuses the whole create, and names no request',
+  async (t, jacket) => {
+    const at = await bench(t, jacket)
+    const body = (text: string): string =>
+      JSON.stringify({ requests: [ask('a', 'a'), ask('b', 'TEXT')] }).replace('TEXT', text)
+    for (const half of [
+      'cut \\ud83d',
+      '\\uDE00',
+      '\\ude00\\ud83d',
+      '\\ud83d\\u0041',
+      '\\\\\\ud83d',
+    ]) {
+      const found = await refusal(await post(at, body(half)))
+      t.match(found, { status: 400, type: 'invalid_request_error' }, half)
+      t.match(
+        found.message,
+        /^The request body is not valid JSON: no low surrogate in string: line 1/,
+      )
+    }
+    const counted = await at.fetch(`${at.emulator.url}/v1/messages/count_tokens`, {
+      method: 'POST',
+      headers: JSON_HEADERS,
+      body: '{"model":"claude-haiku-5-5","messages":[{"role":"user","content":"\\ud83d"}]}',
+    })
+    t.match(await refusal(counted), { status: 400, message: /no low surrogate/ })
+    for (const good of ['\\ud83d\\ude00', '\\\\ud83d', '\\uD83D\\uDE00 \\n', 'caf\\u00e9'])
+      t.equal((await post(at, body(good))).status, 200, good)
+  },
+)
