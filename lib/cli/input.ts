@@ -124,6 +124,7 @@ function openOne(
       reading.format = guessed
       talk.detail(why)
     },
+    onNote: ({ message }) => talk.say(message),
     onBomb: sentence => talk.say(sentence),
     onBroken: error => {
       reading.broken = error

@@ -1,6 +1,10 @@
-import { BatchStreamError, lineOf } from '../errors.ts'
+import { lineOf } from '../errors.ts'
 import { SourceRecord, type UnreadRecord } from '../flow.ts'
 import type { RecordPlace } from './bad-record.ts'
+import type { InputNote } from './note.ts'
+
+/** Renamed columns that a note lists; it counts the others. */
+const LISTED_COLUMNS = 10
 
 /** The columns of a file: rows become objects of strings in their order. */
 export class Columns {
@@ -65,12 +69,45 @@ class Row implements UnreadRecord {
   }
 }
 
-/** The columns that a header names. Throws `CBS_INPUT` for names that are empty or stand there twice. */
-export function headerColumns(header: readonly string[], place: RecordPlace): Columns {
-  const faults = nameFaults(header)
-  if (faults.length === 0) return new Columns(header)
-  const message = `${lineOf(place)}: the CSV header ${faults.join('; ')}; give each column a name of its own`
-  throw new BatchStreamError('CBS_INPUT', message, { place })
+/** The columns of a header, and a note where some are not called what the header says. */
+export function headerColumns(
+  header: readonly string[],
+  place: RecordPlace,
+): { readonly columns: Columns; readonly note: InputNote | undefined } {
+  const names = uniqueNames(header)
+  const renamed = names.flatMap((name, index) =>
+    name === header[index] ? [] : [`column ${index + 1} is called ${JSON.stringify(name)}`],
+  )
+  const columns = new Columns(names)
+  if (renamed.length === 0) return { columns, note: undefined }
+  const more = renamed.length - LISTED_COLUMNS
+  const list = renamed.slice(0, LISTED_COLUMNS).join(', ') + (more > 0 ? ` and ${more} more` : '')
+  const message = `${lineOf(place)}: the CSV header has unnamed or duplicate columns; ${list}`
+  return { columns, note: { type: 'renamed_columns', message } }
+}
+
+/**
+ * A name of its own for each column: an unnamed column N is `columnN`, the second `a` is `a_2`. A name that the header
+ * itself contains is never given to another column; the number is then raised until it is free.
+ */
+function uniqueNames(header: readonly string[]): string[] {
+  const taken = new Set(header)
+  const given = new Set<string>()
+  const counts = new Map<string, number>()
+  return header.map((written, index) => {
+    const base = written === '' ? `column${index + 1}` : written
+    const isFree = written === '' ? !taken.has(base) : !given.has(base)
+    let name = base
+    if (!isFree) {
+      let count = counts.get(base) ?? 1
+      do name = `${base}_${++count}`
+      while (taken.has(name))
+      counts.set(base, count)
+    }
+    taken.add(name)
+    given.add(name)
+    return name
+  })
 }
 
 /** The columns of a file without header: column1, column2 and so on. */
@@ -78,7 +115,7 @@ export function numberedColumns(row: readonly string[]): Columns {
   return new Columns(row.map((_, index) => `column${index + 1}`))
 }
 
-/** What is wrong with column names, with their positions from 1. */
+/** What is wrong with column names that an option gives, with their positions from 1. */
 export function nameFaults(names: readonly string[]): string[] {
   const positions = new Map<string, number[]>()
   for (const [index, name] of names.entries())

@@ -16,6 +16,7 @@ import {
   lineBody,
   nextLine,
 } from './line-breaks.ts'
+import { tellNote, type NoteOptions } from './note.ts'
 import { Pieces } from './pieces.ts'
 import type { RecordReader } from './record-stream.ts'
 import { TextStart } from './text-start.ts'
@@ -30,7 +31,7 @@ const SLICE_BYTES = 16_384
 const HEAD_BYTES = 4 * KEPT_CHARACTERS
 
 /** What the reader must know, checked already. */
-export interface CsvSettings {
+export interface CsvSettings extends NoteOptions {
   readonly delimiter: string
   /** Undefined: the first row names them (`header`), or they are numbered. */
   readonly columns: Columns | undefined
@@ -165,7 +166,9 @@ export class CsvReader implements RecordReader {
     const bad = unreadable(bytes, this.#settings.maxRecordBytes, place)
     if (this.#columns === undefined && this.#settings.header) {
       if (bad) throw badHeader(bad, place)
-      this.#columns = headerColumns(row, place)
+      const { columns, note } = headerColumns(row, place)
+      this.#columns = columns
+      if (note) tellNote(this.#settings, note)
       return
     }
     this.#columns ??= numberedColumns(row)

@@ -6,10 +6,11 @@ import { typed, type Stage } from '../stage.ts'
 import { Columns, nameFaults } from './csv-columns.ts'
 import { COMMENT_WANTED, isCommentStart } from './csv-comments.ts'
 import { CsvReader, type CsvSettings } from './csv-reader.ts'
+import type { NoteOptions } from './note.ts'
 import { RecordStream } from './record-stream.ts'
 
 /** Options of `parseCsv`. */
-export interface CsvOptions {
+export interface CsvOptions extends NoteOptions {
   /**
    * What stands between two fields: up to 8 characters. `'\t'` reads TSV.
    * @default ','
@@ -47,8 +48,10 @@ export interface CsvOptions {
  * `maxRecordBytes`) spoils its row up to the end of the line on which it was opened; the lines after that are read as rows
  * again. Of a row that is too long, the rest of the line is passed over.
  *
- * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` on UTF-16 and on a header that cannot be read, has an
- * empty name or the same name twice.
+ * A column without a name in the header is called `column3` by its position, a second column `a` is called `a_2`; `onNote`
+ * is called with the new names. Names that the header contains stay as they are.
+ *
+ * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` on UTF-16 and on a header that cannot be read.
  */
 export function parseCsv(options: CsvOptions = {}): Stage<Uint8Array, SourceRecord> {
   return typed(new RecordStream(new CsvReader(csvSettings(options))))
@@ -56,7 +59,14 @@ export function parseCsv(options: CsvOptions = {}): Stage<Uint8Array, SourceReco
 
 /** The options, checked and filled in. */
 export function csvSettings(options: CsvOptions): CsvSettings {
-  const { delimiter = ',', columns, header = columns === undefined, comment, source } = options
+  const {
+    delimiter = ',',
+    columns,
+    header = columns === undefined,
+    comment,
+    source,
+    onNote,
+  } = options
   const maxRecordBytes = wholeNumber(
     'maxRecordBytes',
     options.maxRecordBytes ?? DEFAULT_RECORD_BYTES,
@@ -74,7 +84,7 @@ export function csvSettings(options: CsvOptions): CsvSettings {
     throw wrongOption('comment', COMMENT_WANTED, comment)
   if (typeof header !== 'boolean') throw wrongOption('header', 'true or false', header)
   const named = columns === undefined ? undefined : namedColumns(columns, header)
-  return { delimiter, columns: named, header, maxRecordBytes, comment, source }
+  return { delimiter, columns: named, header, maxRecordBytes, comment, source, onNote }
 }
 
 function namedColumns(columns: readonly string[], header: boolean): Columns {

@@ -70,7 +70,8 @@ export class RecordStream extends ByteStream {
   /** Ends the stream with an error, after the records that were read before it. */
   protected fail(error: unknown, done: TransformCallback): void {
     const known = wrapError('CBS_INPUT', 'the input cannot be read', error)
-    if (!this.#onBroken || this.lastLine === undefined) return failWhenRead(this, known)
+    const isInput = known.code === 'CBS_INPUT'
+    if (!this.#onBroken || !isInput || this.lastLine === undefined) return failWhenRead(this, known)
     this.#broken = true
     try {
       this.#onBroken(known)

@@ -482,12 +482,15 @@ t.test('of several files that one breaks off, the rest is not read', async t => 
 t.test('of several files the one that cannot be read is named', async t => {
   const bad = '[{"text":"a"},{"te'
   const files = { 'a.json': '[{"text":"a"}]', 'b.json': bad, 'c.json': '[1]]' }
-  const place = await placeFor(t, {}, { ...files, 'd.csv': 'text,\n1,2\n' })
+  const place = await placeFor(t, {}, { ...files, 'd.csv': 'text,"\n1,2\n' })
   const ask = async (name: string) =>
     await place.run(['-p', 'Say {{text}}', '-i', place.path('a.json'), place.path(name)])
   t.match((await ask('b.json')).err, `line 1 of ${place.path('b.json')}: the JSON breaks off`)
   t.match((await ask('c.json')).err, `line 1 of ${place.path('c.json')}: the JSON cannot be read`)
-  t.match((await ask('d.csv')).err, `line 1 of ${place.path('d.csv')}: the CSV header has no name`)
+  t.match(
+    (await ask('d.csv')).err,
+    `the CSV header of ${place.path('d.csv')} cannot be read: line 1`,
+  )
   writeFileSync(place.path('e.csv'), Buffer.from('te\xffxt\n1\n', 'latin1'))
   t.match((await ask('e.csv')).err, `the CSV header of ${place.path('e.csv')} cannot be read`)
 })

@@ -14,13 +14,13 @@ t.test('a job whose input broke off behind comments is gone on with as it began'
     {},
     {
       'a.csv': `# of "yesterday\n\nid,text\n${rows.join('')}`,
-      'b.csv': whole.replace('id,text', 'id,id'),
+      'b.csv': whole.replace('id,text', 'id,"text'),
     },
   )
   const files = ['-i', place.path('a.csv'), '-i', place.path('b.csv')]
   const broken = await place.run([...ASK, ...files, ...COMMENT, '--job', 'j'])
   t.equal(broken.code, 6)
-  t.match(broken.err, `line 2 of ${place.path('b.csv')}: the CSV header names "id"`)
+  t.match(broken.err, `the CSV header of ${place.path('b.csv')} cannot be read: line 2`)
   const unfinished = JSON.parse((await place.run(['status', 'j', '--json'])).out)
   t.match(unfinished, { state: 'unfinished' })
   writeFileSync(place.path('b.csv'), whole)

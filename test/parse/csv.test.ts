@@ -1,6 +1,7 @@
 import t from 'tap'
 import { parseCsv, type CsvOptions } from '../../lib/parse/csv.ts'
-import { differenceByCut, read, records, type Parser } from './feeding.ts'
+import type { InputNote } from '../../lib/parse/note.ts'
+import { differenceByCut, read, records, seen, type Parser } from './feeding.ts'
 
 const csv =
   (options?: CsvOptions): Parser =>
@@ -86,16 +87,59 @@ t.test('names of Object.prototype are plain columns (I11)', async t => {
   t.equal(Object.getPrototypeOf(rows[0]?.fields), Object.prototype)
 })
 
-t.test('empty and double names in the header are refused with their positions (I10)', async t => {
-  const { records, error } = await read(csv({ source: 'a.csv' }), [
-    Buffer.from('\nid,text,,id,\n1,2,3,4,5\n'),
-  ])
-  t.same(records, [])
-  t.match(error, { code: 'CBS_INPUT', place: { line: 2, source: 'a.csv' } })
-  t.equal(
-    error?.message,
-    'line 2 of a.csv: the CSV header names "id" as column 1 and 4; has no name for column 3 and 5; give each column a name of its own',
+t.test('R11 I10: a header with unnamed and duplicate cells is read, and said once', async t => {
+  const notes: InputNote[] = []
+  const { records: rows } = await read(
+    csv({ source: 'a.csv', onNote: note => notes.push(note) }),
+    Array.from('\nid,text,,id,\n1,2,3,4,5\n6,7,8,9,0\n', byte => Buffer.from(byte)),
   )
+  t.same(rows.map(seen), [
+    [3, '{"id":"1","text":"2","column3":"3","id_2":"4","column5":"5"}'],
+    [4, '{"id":"6","text":"7","column3":"8","id_2":"9","column5":"0"}'],
+  ])
+  t.same(notes, [
+    {
+      type: 'renamed_columns',
+      message:
+        'line 2 of a.csv: the CSV header has unnamed or duplicate columns; column 3 is called "column3", column 4 is called "id_2", column 5 is called "column5"',
+    },
+  ])
+})
+
+t.test('R11: new names never clash with names of the header', async t => {
+  const cases: [string, string[]][] = [
+    [',text,label', ['column1', 'text', 'label']],
+    ['a,a,b', ['a', 'a_2', 'b']],
+    ['a,b,', ['a', 'b', 'column3']],
+    ['a,a,a_2,a', ['a', 'a_3', 'a_2', 'a_4']],
+    ['a_2,a,a,a_2', ['a_2', 'a', 'a_3', 'a_2_2']],
+    [',column1,', ['column1_2', 'column1', 'column3']],
+    ['column1,,column2,', ['column1', 'column2_2', 'column2', 'column4']],
+    [',,', ['column1', 'column2', 'column3']],
+    ['__proto__,__proto__,constructor,', ['__proto__', '__proto___2', 'constructor', 'column4']],
+  ]
+  for (const [header, names] of cases) {
+    const row = names.map((_, at) => at).join(',')
+    const { records: rows } = await read(csv(), [Buffer.from(`${header}\n${row}\n`)])
+    t.same(Object.keys(JSON.parse(`${rows[0]?.raw}`)), names, header)
+    t.same(Object.keys(rows[0]?.fields ?? {}), names, header)
+    t.equal(await differenceByCut(csv(), `${header}\n${row}\n`), undefined)
+  }
+})
+
+t.test('R11: a note lists ten columns and counts the others', async t => {
+  const notes: string[] = []
+  const parser = csv({ onNote: ({ message }) => notes.push(message) })
+  await read(parser, [Buffer.from(`a${','.repeat(30_000)}\n`)])
+  t.match(notes, [/^line 1: .* column 11 is called "column11" and 29990 more$/])
+})
+
+t.test('what onNote throws ends the stream with CBS_STAGE', async t => {
+  const onNote = (): never => {
+    throw new Error('boom')
+  }
+  const { error } = await read(csv({ onNote }), [Buffer.from('a,a\n1,2\n')])
+  t.match(error, { code: 'CBS_STAGE', message: '`onNote` failed: boom' })
 })
 
 t.test('a row with another count of columns is a record that says both counts (I09)', async t => {
