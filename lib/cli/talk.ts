@@ -87,7 +87,7 @@ export class Talk {
    * A stream that shares the terminal with the progress line: every write clears the line first. With `keepOff`, the line also
    * stays away for a moment, because the program that reads the stream may print to the same terminal.
    */
-  beside(stream: Writable, { keepOff = false } = {}): Writable {
+  beside(stream: Writable, { keepOff = false }: { readonly keepOff?: boolean } = {}): Writable {
     const shared = new Writable({
       write: (chunk: Buffer, _encoding, done) => {
         this.clear()
