@@ -1,6 +1,14 @@
 // What a stranger runs first: the demo, every example, and every code block of the documents.
 import { execFile, type ExecFileOptions } from 'node:child_process'
-import { chmodSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createEmulator, echo } from '../lib/emulator/index.ts'
@@ -63,6 +71,17 @@ function rowsOf(text: string): Record<string, string>[] {
 t.before(() => {
   if (!existsSync(program)) throw new Error('the examples run what is built: `npm run build` first')
 })
+
+void t.test(
+  'what is built can be linked, and keeps its executable bit when it is built again',
+  t => {
+    const { bin, man } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    accessSync(join(root, bin['claude-batch-stream']), constants.X_OK)
+    // npm 11 installs a man page only from a list.
+    t.ok(Array.isArray(man) && existsSync(join(root, man[0])))
+    t.end()
+  },
+)
 
 void t.test('the demo shows rows, and nothing was paid twice', async t => {
   const { code, out, err } = await example('demo.mjs')

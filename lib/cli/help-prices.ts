@@ -3,8 +3,9 @@ import { priceList, type Listed } from '../money/price.ts'
 const COLUMNS = ['input', 'output', 'write_5m', 'write_1h', 'read'] as const
 const HEADS = ['input', 'output', '5m write', '1h write', 'cache read']
 const NOTES = [
-  'List prices of synchronous calls; a batch is billed at half of each. Models that are not here have no known price:',
-  '--price IN,OUT gives one, in USD per million tokens as a pricing page has it, for every model of a job.',
+  'List prices of synchronous calls; a batch is billed at half of them. If a model',
+  'is not in this list, give its price with --price IN,OUT: its list price in USD',
+  'per million tokens. It then holds for all models of the job.',
 ]
 
 /** The price list as a table. */

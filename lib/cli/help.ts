@@ -1,4 +1,5 @@
 import { OPTIONS, optionsOf, type CommandName, type Group, type OptionSpec } from './options.ts'
+import { wrapItems, type Item } from './wrap.ts'
 
 /** What each command is for, in one line. */
 export const COMMANDS: Readonly<
@@ -41,15 +42,19 @@ export function shortHelp(topics: readonly string[]): string {
   ].join('\n')
 }
 
-/** All flags of a command, by group. */
-export function longHelp(command: CommandName): string {
+/** All flags of a command, by group, for a screen of some width. */
+export async function longHelp(command: CommandName, width: number): Promise<string> {
   const { words, help } = COMMANDS[command]
   const groups = groupsOf(optionsOf(command))
+  const lines = await wrapItems(
+    groups.flatMap(([, specs]) => specs.map(itemOf)),
+    width,
+  )
   return [
     `claude-batch-stream ${words}`,
     `  ${help}`,
     '',
-    ...groups.flatMap(([group, specs]) => [`${group}:`, ...specs.map(flagLine), '']),
+    ...groups.flatMap(([group, specs]) => [`${group}:`, ...lines.splice(0, specs.length), '']),
   ].join('\n')
 }
 
@@ -63,17 +68,17 @@ export function groupsOf(
     .filter(([, own]) => own.length > 0)
 }
 
-/** The first thing that is to be said of a flag. */
+/** A flag on one line: what its help says before the first semicolon. */
 function shortLine(spec: OptionSpec): string {
-  const { fallback: _, ...plain } = spec
-  return flagLine({ ...plain, help: spec.help.replace(/;.*/, '') }).replace(/^(.{25}) +/, '$1')
+  const [flag, text] = itemOf(spec)
+  return `  ${flag.padEnd(22)} ${text.replace(/;.*| \[[^\]]*\]$/, '')}`
 }
 
-function flagLine(spec: OptionSpec): string {
+function itemOf(spec: OptionSpec): Item {
   const short = spec.short === undefined ? '    ' : `-${spec.short}, `
   const name = `${spec.negative ? '--no-' : '--'}${spec.name}`
   const arg = spec.maybe ? `[${spec.arg}]` : spec.arg
-  const flag = `  ${short}${name}${arg === undefined ? '' : ` ${arg}`}${spec.many && spec.arg ? '...' : ''}`
+  const value = arg === undefined ? '' : ` ${arg}${spec.many ? '...' : ''}`
   const fallback = spec.fallback === undefined ? '' : ` [${spec.fallback}]`
-  return `${flag.padEnd(34)} ${spec.help}${fallback}`
+  return [`${short}${name}${value}`, `${spec.help}${fallback}`]
 }

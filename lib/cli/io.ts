@@ -3,7 +3,7 @@ import type { Readable, Writable } from 'node:stream'
 /** What the program has of the world; `process` is one. */
 export interface Io {
   readonly stdin: Readable & { readonly isTTY?: boolean }
-  readonly stdout: Writable & { readonly isTTY?: boolean }
+  readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number }
   readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number }
   readonly env: Readonly<Record<string, string | undefined>>
   on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown

@@ -19,6 +19,7 @@ import { print } from './print.ts'
 import { openWatch, type Watch } from './progress/watch.ts'
 import { Talk } from './talk.ts'
 import { TOPICS } from './topics.ts'
+import { screenWidth } from './wrap.ts'
 import { earlyStyle, talkStyle } from './talk-style.ts'
 
 interface Entry {
@@ -72,7 +73,7 @@ async function start(words: readonly string[], io: Io): Promise<number> {
   if (first === 'help')
     return await tell(
       io,
-      word === undefined || word.startsWith('-') ? screen() : await helpOn(word),
+      word === undefined || word.startsWith('-') ? screen() : await helpOn(word, screenWidth(io)),
     )
   // These two have no flags, so the first screen says all of them.
   if (first === 'completion' && (word === '--help' || word === '-h'))
@@ -84,7 +85,8 @@ async function start(words: readonly string[], io: Io): Promise<number> {
   const isNamed = first !== undefined && !first.startsWith('-')
   const command = isNamed ? commandNamed(first) : 'run'
   const own = isNamed ? rest : words
-  if (own.includes('--help') || own.includes('-h')) return await tell(io, longHelp(command))
+  if (own.includes('--help') || own.includes('-h'))
+    return await tell(io, await longHelp(command, screenWidth(io)))
   const { parseFlags } = await import('./flags.ts')
   const flags = parseFlags(command, ENTRIES[command].takes, own, io.env)
   if (
@@ -174,11 +176,12 @@ function screen(): string {
 }
 
 /** A topic, a command's flags, or both where a command has a topic of its name. */
-async function helpOn(word: string): Promise<string> {
+async function helpOn(word: string, width: number): Promise<string> {
   if (word === 'help' || word === 'completion') return screen()
-  const topic = Object.hasOwn(TOPICS, word) ? await TOPICS[word]?.text() : undefined
-  if (topic === undefined) return longHelp(commandNamed(word, Object.keys(TOPICS)))
-  return Object.hasOwn(ENTRIES, word) ? `${topic}\n${longHelp(commandNamed(word))}` : topic
+  const topic = Object.hasOwn(TOPICS, word) ? await TOPICS[word]?.text(width) : undefined
+  if (topic === undefined) return await longHelp(commandNamed(word, Object.keys(TOPICS)), width)
+  if (!Object.hasOwn(ENTRIES, word)) return topic
+  return `${topic}\n${await longHelp(commandNamed(word), width)}`
 }
 
 function commandNamed(

@@ -1,109 +1,128 @@
 import { EXIT_MEANING } from './exit-code.ts'
+import { wrapItems } from './wrap.ts'
 import { flagVariables, VARIABLES } from './variables.ts'
 
 /** What `help TOPIC` says: one line for the list of topics, and the whole. */
 export interface Topic {
   readonly help: string
-  text(): string | Promise<string>
+  /** For a screen of some width. */
+  text(width: number): string | Promise<string>
 }
 
 const FORMATS = `Formats
 
-In (--from), guessed from the name, then from the first bytes; gzip is known by its first bytes, on stdin too:
-  csv, tsv   a row is an object of texts; --delimiter, --columns A,B, --no-header,
-             --comment '#' (lines that begin so are no rows)
-  jsonl      a line is a record, its bytes are kept; a value that is no object is {"input": value}
-  json       an element of the array at the top, or at --json-path a.b
-  text       a line is {"input": "the line"}
-  files      each file is a record: path, name, ext, text; images and PDFs attach themselves
-  requests   a Messages request a line: {"custom_id","params"}, or bare params
+Input (--from): guessed from the file name, then from the first bytes. gzip is
+detected, on stdin too.
+  csv, tsv   a row is an object of strings; see --delimiter, --columns A,B,
+             --no-header, --comment '#' (skips lines that start with #)
+  jsonl      one record per line, kept byte for byte; a value that is not an
+             object becomes {"input": value}
+  json       the elements of the top-level array, or of the array at
+             --json-path a.b
+  text       one record per line: {"input": "the line"}
+  files      one record per file: path, name, ext, text; images and PDFs are
+             attached to the request
+  requests   one Messages request per line: {"custom_id","params"}, or params
 
-Out (--to), one row for each record, also where it failed:
-  jsonl      the record byte for byte, plus "response" and "_batch"; --emit response: the response alone
-  csv, tsv   the input columns, then response, status, error; --csv-safe guards formulas
-  text       the response alone, an empty line for a failed row
+Output (--to): one row per record, even if the record failed.
+  jsonl      the record byte for byte, plus "response" and "_batch";
+             with --emit response, only the response
+  csv, tsv   the input columns, then response, status, error; --csv-safe
+             protects against spreadsheet formulas
+  text       only the response; an empty line if the record failed
   raw        the API's own result lines
 
-A row's status is succeeded, incomplete, refused, invalid, errored, expired, canceled, rejected or unanswered.
---errors FILE takes all that is not succeeded out of the output.
+The status of a row is succeeded, incomplete, refused, invalid, errored,
+expired, canceled, rejected or unanswered. --errors FILE writes the rows that
+are not succeeded to FILE instead of the output.
 `
 
 const TEMPLATES = `Templates
 
-  {{field}}        the field of the record; an unknown one is an error before anything is spent
-  {{a.b.0}}        inside of it; a column whose whole name matches comes first
-  {{field?}}       empty where it is missing
-  {{Issue Text}}   names may hold spaces
+  {{field}}        a field of the record; if a CSV file has no such column, the
+                   run stops before anything is sent
+  {{a.b.0}}        a value inside a field; a column with this whole name wins
+  {{field?}}       the same, but empty if the field is missing
+  {{Issue Text}}   a field name can contain spaces
   {{$name}}        the value of --var name=VALUE
   {{@json}}        the whole record as JSON
 
---prompt and --system are templates, and so are --id and --attach. Nothing is escaped, and what a record holds is never read
-as a template. What these cannot say, a module can: --template FILE.mjs, export default (record) => text or params.
+--prompt, --system, --id and --attach are templates. Values are inserted as
+they are; template syntax inside a value has no effect. If you need more, write
+a module: --template FILE.mjs, with export default (record) => text or params.
 
-Without --prompt a record's own "params" is asked, else its "messages", else its "prompt".
+Without --prompt, the "params" of each record is the request, else its
+"messages", else its "prompt".
 `
 
-const RESUME = `Going on
+const RESUME = `Resume
 
-Ctrl-C, a closed terminal, a crash or a full disk lose nothing: batches go on at the API, and the last line on stderr is the
-command that continues. The same command again does so, too.
+Ctrl-C, a closed terminal, a crash or a full disk lose nothing: the API keeps
+working on its batches, and the last line on stderr is the command that resumes
+the job. Running the same command again also resumes it.
 
-  claude-batch-stream ... --job NAME --detach   submit, leave
-  claude-batch-stream status NAME               what it is doing
-  claude-batch-stream resume NAME               wait, fetch, print
-  claude-batch-stream results NAME              print again, free
-  claude-batch-stream retry NAME                ask again for the failed rows only
+  claude-batch-stream ... --job NAME --detach   submit and exit
+  claude-batch-stream status NAME               show the progress
+  claude-batch-stream resume NAME               wait, fetch, print the rows
+  claude-batch-stream results NAME              print the rows again, free
+  claude-batch-stream retry NAME                retry only the failed rows
 
-A file named with --output gets each row exactly once, however often a run is interrupted; on stdout a resumed job prints all of
-its rows again. A batch whose create nobody answered is looked for, never sent again blindly (--settle).
+A file named by --output gets every row exactly once, no matter how often the
+run is interrupted. On stdout, a resumed job prints all its rows again. If a
+submission gets no reply, the job searches for its batch at the API for the
+settle time (--settle) before it submits it again.
 `
 
 const COST = `Cost
 
 A batch costs half of the list price.
 
-Before: estimate says what a run would cost, --dry-run on a run the same; --exact samples the free token counter.
-During: --max-cost USD sends no batch that could make the job cost more with all that is in flight at its worst (exit 4).
-After:  the summary says what was spent, what was expected and what synchronous calls would have cost; status --json, too.
+Before: estimate prints what a run would cost, and so does run --dry-run;
+        with --exact, the free token counter counts a sample.
+During: --max-cost USD never sends a batch whose worst-case cost would exceed
+        the cap, together with all that is spent or in flight (exit 4).
+After:  the summary and status --json show what the job cost, what was expected
+        and what synchronous calls would have cost.
 
-Only answers are billed: errored, expired and canceled requests are free. Prices stand in a table (help prices); a model that
-is not in it has none until --price IN,OUT gives one.
+Only answers are billed: requests that errored, expired or were canceled are
+free. A table has the prices (help prices). If a model is not in it, give its
+price with --price IN,OUT.
 `
 
 export const TOPICS: Readonly<Record<string, Topic>> = {
-  formats: { help: 'what goes in and comes out', text: () => FORMATS },
-  templates: { help: 'what a prompt can say', text: () => TEMPLATES },
-  environment: { help: 'the variables that are read', text: environment },
-  'exit-codes': { help: 'what the exit says', text: exitCodes },
-  resume: { help: 'stopping and going on', text: () => RESUME },
-  cost: { help: 'before, during and after', text: () => COST },
+  formats: { help: 'input and output formats', text: () => FORMATS },
+  templates: { help: 'fields in prompts', text: () => TEMPLATES },
+  environment: { help: 'environment variables', text: environment },
+  'exit-codes': { help: 'exit codes', text: exitCodes },
+  resume: { help: 'stopping and resuming a job', text: () => RESUME },
+  cost: { help: 'the cost before, during and after a run', text: () => COST },
   prices: {
-    help: 'what tokens cost',
+    help: 'prices of tokens',
     text: async () => (await import('./help-prices.ts')).pricesHelp(),
   },
   man: {
-    help: 'all of it as a man page: help man | man -l -',
+    help: 'the man page: help man | man -l -',
     text: async () => (await import('./man.ts')).manPage(),
   },
 }
 
-function environment(): string {
-  const lines = VARIABLES.map(({ names, help }) => `  ${names.padEnd(26)}${help}`)
+async function environment(width: number): Promise<string> {
+  const items = VARIABLES.map(({ names, help }) => [names, help] as const)
   const flags = flagVariables().map(name => `  ${name}`)
-  const heads = ['Environment', '', ...lines, '']
   return [
-    ...heads,
-    'Each flag can be a variable. The command line comes before it, --config FILE and your own config.json after it:',
+    ...['Environment', '', ...(await wrapItems(items, width)), ''],
+    'Every flag can be an environment variable. The command line wins over it; it',
+    'wins over --config FILE and your own config.json:',
     ...flags,
     '',
   ].join('\n')
 }
 
-function exitCodes(): string {
-  // The numbers come first in an object, in their order.
-  const lines = Object.entries(EXIT_MEANING).map(
-    ([code, meaning]) => `  ${code.padEnd(20)}${meaning.replaceAll('`', '')}`,
+async function exitCodes(width: number): Promise<string> {
+  // An object lists keys that are numbers first, in ascending order.
+  const items = Object.entries(EXIT_MEANING).map(
+    ([code, meaning]) => [code, meaning.replaceAll('`', '')] as const,
   )
-  const last = 'Wherever a job can go on, the last line on stderr is the command that continues it.'
-  return ['Exit codes', '', ...lines, '', last, ''].join('\n')
+  const last = 'If a job can continue, the last line on stderr is the command that does it.'
+  return ['Exit codes', '', ...(await wrapItems(items, width)), '', last, ''].join('\n')
 }

@@ -1,26 +1,26 @@
 import { OPTIONS } from './options.ts'
 
-/** The environment variables that are read beside those of the flags. */
+/** Environment variables besides those of the flags. */
 export const VARIABLES: readonly { readonly names: string; readonly help: string }[] = [
-  { names: 'ANTHROPIC_API_KEY', help: 'the key; --api-key-file comes before it' },
-  { names: 'ANTHROPIC_AUTH_TOKEN', help: 'a bearer token, where there is no key' },
-  { names: 'ANTHROPIC_BASE_URL', help: 'where the API is; --base-url comes before it' },
-  { names: 'ANTHROPIC_MODEL', help: 'the model, where --model says none' },
-  { names: 'HTTPS_PROXY, https_proxy', help: 'a proxy for all calls' },
-  { names: 'NO_PROXY, no_proxy', help: 'hosts that are called without it' },
+  { names: 'ANTHROPIC_API_KEY', help: 'API key; --api-key-file wins over it' },
+  { names: 'ANTHROPIC_AUTH_TOKEN', help: 'bearer token, used if there is no key' },
+  { names: 'ANTHROPIC_BASE_URL', help: 'URL of the API; --base-url wins over it' },
+  { names: 'ANTHROPIC_MODEL', help: 'default for --model' },
+  { names: 'HTTPS_PROXY, https_proxy', help: 'proxy for all calls' },
+  { names: 'NO_PROXY, no_proxy', help: 'hosts to call without the proxy' },
   {
     names: 'XDG_STATE_HOME',
-    help: 'where jobs are kept, below claude-batch-stream/ [~/.local/state]',
+    help: 'jobs are kept in its folder claude-batch-stream [~/.local/state]',
   },
-  { names: 'XDG_CONFIG_HOME', help: 'where claude-batch-stream/config.json is [~/.config]' },
-  { names: 'HOME', help: 'the folder that ~ is' },
   {
-    names: 'CLAUDE_BATCH_STREAM_NOTIFY_SECRET',
-    help: 'signs what --notify sends',
+    names: 'XDG_CONFIG_HOME',
+    help: 'flags are read from its file claude-batch-stream/config.json [~/.config]',
   },
-  { names: 'NO_COLOR', help: 'no colour' },
-  { names: 'FORCE_COLOR', help: 'colour in a pipe, too; 0 is none' },
-  { names: 'TERM', help: 'dumb: no line that is redrawn, no colour' },
+  { names: 'HOME', help: 'home folder (~)' },
+  { names: 'CLAUDE_BATCH_STREAM_NOTIFY_SECRET', help: 'signs the requests of --notify' },
+  { names: 'NO_COLOR', help: 'no colors' },
+  { names: 'FORCE_COLOR', help: 'colors even in a pipe; 0: no colors' },
+  { names: 'TERM', help: 'dumb: no redrawn progress line and no colors' },
 ]
 
 /** The variable that gives a flag where the command line does not. */

@@ -76,7 +76,7 @@ t.test('a reason to wait is said once a minute, and always with -v', async t => 
 
 t.test('every flag of a command stands in its help, with its short name and default', async t => {
   for (const command of ['run', 'resume', 'status', 'emulate', 'prune'] as const) {
-    const help = longHelp(command)
+    const help = (await longHelp(command, 80)).replaceAll(/\n {4,}(?! *-)/g, ' ')
     for (const { name, short, negative, fallback } of optionsOf(command)) {
       t.match(help, `${negative ? '--no-' : '--'}${name} `, `${command} --${name}`)
       if (short) t.match(help, `-${short}, `)
