@@ -1,3 +1,4 @@
+import { tokensOf } from '../money/cost.ts'
 import type { Result } from '../results/result.ts'
 import { STATUSES, type Status } from '../results/status.ts'
 
@@ -17,10 +18,12 @@ export class Tally {
   }: Pick<Result, 'status' | 'usage'> & Partial<Pick<Result, 'repeat'>>): void {
     if (repeat) this.#repeats += 1
     this.#rows.set(status, (this.#rows.get(status) ?? 0) + 1)
-    this.inputTokens += numberIn(usage?.['input_tokens'])
-    this.outputTokens += numberIn(usage?.['output_tokens'])
-    this.#cache.written += numberIn(usage?.['cache_creation_input_tokens'])
-    this.#cache.read += numberIn(usage?.['cache_read_input_tokens'])
+    if (!usage) return
+    const { input, output, write5m, write1h, read } = tokensOf(usage)
+    this.inputTokens += input
+    this.outputTokens += output
+    this.#cache.written += write5m + write1h
+    this.#cache.read += read
   }
 
   get rows(): number {
@@ -54,8 +57,4 @@ export class Tally {
     const share = Math.round((100 * read) / (this.inputTokens + written + read))
     return `; ${share}% of the prompt tokens came from the cache (${read} read, ${written} written)`
   }
-}
-
-function numberIn(value: unknown): number {
-  return typeof value === 'number' ? value : 0
 }

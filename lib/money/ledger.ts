@@ -5,6 +5,10 @@ import { showUsd } from './usd.ts'
 
 const NONE: Tokens = { input: 0, output: 0, write5m: 0, write1h: 0, read: 0 }
 
+/** Models without a price that are named, and characters of a name: answers could name others without end. */
+const MAX_UNPRICED = 10
+const MAX_NAME = 100
+
 /**
  * The books of a job: what every line that the API sent was billed. A record that was asked twice is in it twice, and so is
  * what a canceled batch had answered by then.
@@ -25,7 +29,8 @@ export class Ledger {
     if (!usage) return
     this.#tokens = sum(this.#tokens, tokensOf(usage))
     const cost = costOf(usage, model ?? '', this.#priceOf)
-    if (cost === undefined) this.#unknown.add(model ?? 'a model without a name')
+    if (cost === undefined && this.#unknown.size < MAX_UNPRICED)
+      this.#unknown.add(model?.slice(0, MAX_NAME) ?? 'a model without a name')
     this.#spent += cost ?? 0n
     this.#synchronous += synchronousCost(usage, model ?? '', this.#priceOf) ?? 0n
   }
@@ -44,7 +49,7 @@ export class Ledger {
     return this.#unknown.size === 0 ? this.#synchronous : undefined
   }
 
-  /** The models whose price is unknown. */
+  /** The models whose price is unknown, the first few of them. */
   get unpriced(): readonly string[] {
     return [...this.#unknown]
   }

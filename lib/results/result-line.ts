@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { BatchStreamError } from '../errors.ts'
+import { memberOf } from '../json/find.ts'
 import { endOfValue, skipBlanks } from '../json/scan.ts'
 import { endOfValid, endOfValidString, INVALID } from '../json/valid.ts'
 import { MEMBERS, type Member, type Place } from './line-members.ts'
@@ -12,6 +13,8 @@ const BACKSLASH = 0x5c
 const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
+/** Of all JSON values only null begins with an n. */
+const LETTER_N = 0x6e
 
 /** Bytes of a damaged line that the error shows. */
 const SHOWN = 100
@@ -34,7 +37,7 @@ export class ResultLine {
   stopReason: Place | undefined
   stopDetails: Place | undefined
   usage: Place | undefined
-  /** Whether the message has a list of content, be it empty. */
+  /** Whether the message has a list of content, be it empty, and each block in it is one. */
   hasContent = false
   #texts: Place[] | undefined
   /** Of the block that is being walked. */
@@ -82,6 +85,18 @@ export class ResultLine {
     if (!place || this.json[place.start] !== QUOTE) return undefined
     const inside = this.json.toString('utf8', place.start + 1, place.end - 1)
     return inside.includes('\\') ? JSON.parse(`"${inside}"`) : inside
+  }
+
+  /** A value of this line as text: a string's own, other values as their JSON; undefined for null and where there is none. */
+  text(place: Place | undefined): string | undefined {
+    if (!place || this.json[place.start] === LETTER_N) return undefined
+    return this.string(place) ?? this.json.toString('utf8', place.start, place.end)
+  }
+
+  /** A member of an object of this line; undefined where it is no object or has no such member. */
+  member(object: Place | undefined, key: string): Place | undefined {
+    const found = object && memberOf(this.json, key, object.start)
+    return found && { start: found.valueStart, end: found.valueEnd }
   }
 
   #read(): this | undefined {
@@ -172,7 +187,11 @@ export class ResultLine {
     let at = skipBlanks(json, start + 1)
     if (json[at] === CLOSE_BRACKET) return at + 1
     for (;;) {
-      at = json[at] === OPEN_BRACE ? this.#block(at) : this.#skip(at)
+      if (json[at] === OPEN_BRACE) at = this.#block(at)
+      else {
+        this.hasContent = false
+        at = this.#skip(at)
+      }
       if (at === INVALID) return INVALID
       at = skipBlanks(json, at)
       if (json[at] === CLOSE_BRACKET) return at + 1
@@ -185,10 +204,10 @@ export class ResultLine {
     this.blockType = this.blockText = undefined
     const end = this.#object(MEMBERS.block, start)
     const { blockType, blockText } = this
-    if (this.#isString(blockText) && this.string(blockType) === 'text') {
-      if (this.#texts) this.#texts.push(blockText)
-      else this.#texts = [blockText]
-    }
+    if (!blockText || this.string(blockType) !== 'text') return end
+    if (!this.#isString(blockText)) this.hasContent = false
+    else if (this.#texts) this.#texts.push(blockText)
+    else this.#texts = [blockText]
     return end
   }
 

@@ -9,15 +9,6 @@ export type { Status } from './status.ts'
 /** Token counts as the API sent them. */
 export type Usage = Readonly<Record<string, unknown>>
 
-interface ApiError {
-  readonly error?: { readonly type?: string; readonly message?: string }
-}
-
-interface StopDetails {
-  readonly explanation?: string | null
-  readonly category?: string | null
-}
-
 /** What a Result is made of: the API's line, or the reason why there is none. */
 export interface ResultParts {
   readonly batch: EndedBatch
@@ -115,7 +106,7 @@ export class Result {
   /** As the API sent it; null for a `repeat`, so that the usage of all rows adds up to what was billed. */
   get usage(): Usage | null {
     if (this.#usage === undefined)
-      this.#usage = this.repeat ? null : (this.#object<Usage>(this.line?.usage) ?? null)
+      this.#usage = this.repeat ? null : usageOf(this.line?.parse(this.line.usage))
     return this.#usage
   }
 
@@ -132,12 +123,12 @@ export class Result {
   }
 
   #apiError(): Problem {
-    const type = this.line?.string(this.line.type)
+    const type = this.#text(this.line?.type)
     if (type === 'succeeded') {
       return {
         type: 'unknown_message',
         message:
-          'the API says that this request succeeded, and its message has no list of content; the line is kept as it came',
+          'the API says that this request succeeded, and its message has no list of content that can be read; the line is kept as it came',
       }
     }
     if (type !== 'errored') {
@@ -147,18 +138,19 @@ export class Result {
       }
     }
     // The useful error is nested twice; `result.error.type` is always the word "error".
-    const error = this.#object<ApiError>(this.line?.error)?.error
+    const error = this.line?.member(this.line.error, 'error')
     return {
-      type: error?.type ?? 'unknown_error',
-      message: error?.message ?? 'the API gave no reason',
+      type: this.#text(this.line?.member(error, 'type')) ?? 'unknown_error',
+      message: this.#text(this.line?.member(error, 'message')) ?? 'the API gave no reason',
     }
   }
 
   #refusal(): Problem {
-    const details = this.#object<StopDetails>(this.line?.stopDetails)
+    const details = this.line?.stopDetails
+    const category = this.#text(this.line?.member(details, 'category'))
     const why =
-      details?.explanation ??
-      (details?.category ? `category ${details.category}` : 'no reason given')
+      this.#text(this.line?.member(details, 'explanation')) ??
+      (category ? `category ${category}` : 'no reason given')
     return { type: 'refusal', message: `the model refused: ${why}` }
   }
 
@@ -189,12 +181,16 @@ export class Result {
     return (this.#line ??= ResultLine.read(this.raw))
   }
 
-  /** Docs' sample lines omit fields that the types promise, so each member of what this gives may be missing. */
-  #object<T extends object>(place: Place | undefined): T | undefined {
-    const value = this.line?.parse(place)
-    return typeof value === 'object' && value !== null ? (value as T) : undefined
+  /** What should be a string, for a sentence: JSON text where it is something else, undefined where it is null or missing. */
+  #text(place: Place | undefined): string | undefined {
+    const text = this.line?.text(place)
+    if (text === undefined || text.length <= MAX_TEXT) return text
+    return `${text.slice(0, MAX_TEXT)}…`
   }
 }
+
+/** Characters of what the API says in an error at most. */
+const MAX_TEXT = 1000
 
 const SENTENCES = {
   expired: 'the batch expired before this request was answered',
@@ -204,4 +200,10 @@ const SENTENCES = {
 function incomplete(stopReason: string | null): Problem {
   const why = stopReason === 'max_tokens' ? 'it reached max_tokens' : `stop_reason is ${stopReason}`
   return { type: 'incomplete', message: `the answer was cut: ${why}` }
+}
+
+/** Each member is checked where it is counted: the docs' sample lines omit some that the types promise. */
+function usageOf(value: unknown): Usage | null {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject ? (value as Usage) : null
 }

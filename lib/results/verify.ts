@@ -15,12 +15,22 @@ export type Verdict =
   | { readonly kind: 'short' }
   | { readonly kind: 'dirty'; readonly why: string }
 
+const TYPES = ['succeeded', 'errored', 'canceled', 'expired'] as const
+
+function isKnown(type: string): type is (typeof TYPES)[number] {
+  const types: readonly string[] = TYPES
+  return types.includes(type)
+}
+
+/** Characters of a reason at most: it may name a custom_id of any length. */
+const MAX_REASON = 300
+
 /** Checks a result set line by line, and notes where each request's line lies. */
 export class Verifier {
   readonly #ids: Ids
   readonly #requests: number
   readonly #counts: Counts
-  readonly #tally: Record<string, number> = {}
+  readonly #tally = { succeeded: 0, errored: 0, canceled: 0, expired: 0 }
   readonly index: Buffer
   #lines = 0
   #dirt: string | undefined
@@ -57,17 +67,16 @@ export class Verifier {
     this.index.writeUIntLE(line.start, at, 6)
     this.index.writeUInt32LE(line.bytes.length, at + 6)
     this.#lines += 1
-    this.#tally[type] = (this.#tally[type] ?? 0) + 1
+    if (isKnown(type)) this.#tally[type] += 1
   }
 
   /** The verdict once all lines are in. */
   end(): Verdict {
     if (this.#dirt !== undefined) return { kind: 'dirty', why: this.#dirt }
     if (this.#lines < this.#requests) return { kind: 'short' }
-    const known = ['succeeded', 'errored', 'canceled', 'expired'] as const
-    const unknown = this.#lines - known.reduce((sum, type) => sum + (this.#tally[type] ?? 0), 0)
-    for (const type of known) {
-      const lines = this.#tally[type] ?? 0
+    const unknown = this.#lines - TYPES.reduce((sum, type) => sum + this.#tally[type], 0)
+    for (const type of TYPES) {
+      const lines = this.#tally[type]
       // A type that this version does not know is counted somewhere: then the tallies prove nothing.
       if (unknown === 0 && lines !== this.#counts[type]) {
         return {
@@ -80,7 +89,7 @@ export class Verifier {
   }
 
   #soil(why: string): void {
-    this.#dirt ??= why
+    this.#dirt ??= why.length > MAX_REASON ? `${why.slice(0, MAX_REASON)}…` : why
   }
 }
 

@@ -61,3 +61,12 @@ t.test('with a given price every model has one', async t => {
   ledger.add({ usage: { input_tokens: 1_000_000 }, model: 'claude-fable-5-2' })
   t.equal(String(ledger), 'spent $1.00 (synchronous calls: $2.00)')
 })
+
+t.test('models without a price are named, but not without end', async t => {
+  const ledger = new Ledger(listPrice)
+  for (let i = 0; i < 1000; i++)
+    ledger.add({ usage: { input_tokens: 1 }, model: `m${i}${'x'.repeat(10_000)}` })
+  t.equal(ledger.unpriced.length, 10)
+  t.equal(ledger.unpriced[0]?.length, 100)
+  t.equal(ledger.spent, undefined)
+})

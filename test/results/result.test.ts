@@ -173,3 +173,59 @@ void t.test(
     }
   },
 )
+
+const deep = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
+
+/** A result whose line is this JSON text. */
+function lineOf(json: string): Result {
+  const raw = Buffer.from(`{"custom_id":"a","result":${json}}`)
+  return new Result({ batch, customId: 'a', record: undefined, raw, last: false })
+}
+
+void t.test('what an error says is text, whatever its type', async t => {
+  const error = (inner: string): Result['error'] =>
+    lineOf(`{"type":"errored","error":${inner}}`).error
+  for (const [inner, type, message] of [
+    ['{"error":{"type":{"a":1},"message":["no", 2]}}', '{"a":1}', '["no", 2]'],
+    ['{"error":{"type":7,"message":false}}', '7', 'false'],
+    ['{"error":{"type":null,"message":null}}', 'unknown_error', 'the API gave no reason'],
+    ['{"error":"overloaded"}', 'unknown_error', 'the API gave no reason'],
+    ['{"error":[1]}', 'unknown_error', 'the API gave no reason'],
+    ['"gone"', 'unknown_error', 'the API gave no reason'],
+    ['{"error":{"type":"x","message":"a\\u0062c"}}', 'x', 'abc'],
+  ] as const)
+    t.same(error(inner), { type, message }, inner)
+  const nested = error(`{"error":{"type":"x","message":${deep(100_000)}}}`)
+  t.equal(nested?.message, `${'['.repeat(1000)}…`)
+})
+
+void t.test('what a refusal says is text, whatever its type', async t => {
+  const said = (details: string): unknown =>
+    lineOf(
+      `{"type":"succeeded","message":{"content":[],"stop_reason":"refusal","stop_details":${details}}}`,
+    ).error?.message
+  t.equal(said('{"explanation":{"en":"no"}}'), 'the model refused: {"en":"no"}')
+  t.equal(said('{"explanation":null,"category":["bio"]}'), 'the model refused: category ["bio"]')
+  t.equal(said('"no"'), 'the model refused: no reason given')
+  t.equal(said(`{"explanation":"${'x'.repeat(5000)}"}`), `the model refused: ${'x'.repeat(1000)}…`)
+})
+
+void t.test('content that cannot be read never looks like an empty answer', async t => {
+  for (const content of [
+    '["hello"]',
+    '[{"type":"text","text":"a"},null]',
+    '[{"type":"text","text":{"a":1}}]',
+    '[[1]]',
+  ]) {
+    const one = lineOf(`{"type":"succeeded","message":{"content":${content},"usage":{}}}`)
+    t.match(one, { status: 'errored', error: { type: 'unknown_message' } }, content)
+  }
+})
+
+void t.test('a model, a stop reason or a usage of another type is none', async t => {
+  const one = lineOf(
+    '{"type":"succeeded","message":{"content":[],"model":{"a":1},"stop_reason":["end_turn"],"usage":[1]}}',
+  )
+  t.match(one, { status: 'succeeded', model: null, stopReason: null, usage: null, error: null })
+  t.equal(lineOf('{"type":"succeeded","message":{"content":[],"usage":"1"}}').usage, null)
+})

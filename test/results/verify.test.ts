@@ -121,3 +121,14 @@ void t.test('more lines than requests are dirt', async t => {
     why: /more lines than the batch has requests/,
   })
 })
+
+void t.test('a reason is short, however long a custom_id is', async t => {
+  const { verdict } = verify([line('x'.repeat(100_000))], { succeeded: 3 })
+  t.match(verdict, { kind: 'dirty', why: /^the line at byte 0 has the custom_id x+…$/ })
+  t.ok(JSON.stringify(verdict).length < 400)
+})
+
+void t.test('types named like members of every object prove no tally', async t => {
+  const lines = [line('a', '__proto__'), line('b', 'constructor'), line('c')]
+  t.match(verify(lines, { succeeded: 3 }).verdict, { kind: 'whole' })
+})
