@@ -10,6 +10,7 @@ import { wholeNumber, wrapError } from '../errors.ts'
 import type { EndedBatch, SubmittedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../limits.ts'
+import { notify } from '../notify.ts'
 import { typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import { lookAt } from './look.ts'
@@ -33,7 +34,7 @@ export interface AwaitEndOptions {
    */
   readonly settleMs?: number
   /** Told when the API cannot be reached. */
-  readonly onWait?: (batch: SubmittedBatch, why: string) => void
+  readonly onWait?: (batch: SubmittedBatch, why: string) => unknown
   readonly job?: Job | undefined
 }
 
@@ -130,7 +131,7 @@ export class AwaitEnd extends Transform {
     job.retain()
     job.concurrency = this.#concurrency
     const onTrouble = ({ message }: { message: string }): void =>
-      this.#options.onWait?.(batch, message)
+      notify('onWait', this.#options.onWait, batch, message)
     this.#api = new Api({ client: this.#options.client, job, signal: this.#stop.signal, onTrouble })
   }
 

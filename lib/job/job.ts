@@ -1,7 +1,6 @@
-import { EventEmitter } from 'node:events'
 import { ServerTime } from '../api/server-time.ts'
 import type { Clock } from '../clock.ts'
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError, messageOf } from '../errors.ts'
 import type { EndedBatch, SealedBatch, SourceRecord, SubmittedBatch } from '../flow.ts'
 import { BatchWriter, batchPath } from './batch-files.ts'
 import type { Disk } from './disk.ts'
@@ -10,10 +9,11 @@ import { changedInput, fedAlready, shorterInput } from './fed-again.ts'
 import type { Journal } from './journal.ts'
 import type { Lock } from './lock.ts'
 import { Records, type RecordReader } from './records.ts'
-import type { RunEvent, Told } from './run-event.ts'
+import type { RunEvent } from './run-event.ts'
 import { Sending } from './sending.ts'
+import { notify } from '../notify.ts'
 import { compareByRecord } from '../order/earliest.ts'
-import { apply, type BatchState, type JobState } from './state.ts'
+import { commit, step, type Change, type BatchState, type JobState } from './state.ts'
 
 /** What a job is opened with; `open.ts` puts it together. */
 export interface JobParts {
@@ -51,12 +51,14 @@ export class Job {
   readonly sending: Sending = new Sending(() => this.#look())
   readonly #journal: Journal
   readonly #end: () => Promise<void>
-  readonly #events: EventEmitter<{ event: [RunEvent] }> = new EventEmitter()
+  readonly #listeners: Set<{ readonly hear: (event: RunEvent) => unknown }> = new Set()
   readonly #waiting: Set<() => void> = new Set()
   readonly #known: number
   #state: JobState
   #lastNumber: number
   #users = 0
+  /** The last note: each is checked against the state that the one before it left. */
+  #noting: Promise<void> = Promise.resolve()
   /** The last note on how much is kept: they must not overtake each other. */
   #keeping: Promise<void> = Promise.resolve()
   #again: Again | undefined
@@ -87,27 +89,53 @@ export class Job {
     return this.#state.run
   }
 
-  /** Appends an event to the journal and to the state; with `durable`, returns when it survives a power cut. */
-  async note(event: JobEvent, durable: boolean): Promise<void> {
-    await this.#journal.append(event, durable)
-    this.#state = apply(this.#state, event)
-    this.#events.emit('event', event)
-    this.#look()
+  /**
+   * Appends an event to the journal and to the state; with `durable`, returns when it survives a power cut. An event that
+   * the state does not allow is refused before it is written. Notes keep their order.
+   */
+  note(event: JobEvent, durable: boolean): Promise<void> {
+    const note = async (): Promise<void> => {
+      const change = this.#changeBy(event)
+      await this.#journal.append(event, durable)
+      this.#state = commit(change)
+      this.tell(event)
+      this.#look()
+    }
+    const noted = this.#noting.then(note)
+    this.#noting = noted.catch(() => {})
+    return noted
+  }
+
+  #changeBy(event: JobEvent): Change {
+    try {
+      return step(this.#state, event)
+    } catch (cause) {
+      throw new BatchStreamError(
+        'CBS_STAGE',
+        `job ${this.name} cannot note "${event.type}": ${messageOf(cause)}; nothing was written`,
+        { cause },
+      )
+    }
   }
 
   #look(): void {
     for (const look of [...this.#waiting]) look()
   }
 
-  /** Calls `listener` for each event from now on; the answer stops it. */
-  listen(listener: (event: RunEvent) => void): () => void {
-    this.#events.on('event', listener)
-    return () => this.#events.off('event', listener)
+  /**
+   * Calls `listener` for each event from now on; the function returned stops it. A listener that throws or rejects changes
+   * nothing: its first failure becomes a process warning.
+   */
+  listen(listener: (event: RunEvent) => unknown): () => void {
+    // An object of its own, since one function may listen twice.
+    const entry = { hear: listener }
+    this.#listeners.add(entry)
+    return () => this.#listeners.delete(entry)
   }
 
-  /** Tells who listens what is not for the journal. */
-  tell(event: Told): void {
-    this.#events.emit('event', event)
+  /** Calls the listeners with an event that is not for the journal. */
+  tell(event: RunEvent): void {
+    for (const { hear } of [...this.#listeners]) notify('job.listen', hear, event)
   }
 
   /** Resolves as soon as `condition` holds; it is looked at after each event. Rejects when the signal aborts. */
@@ -118,9 +146,14 @@ export class Job {
         signal.removeEventListener('abort', stop)
       }
       const look = (): void => {
-        if (!condition()) return
+        try {
+          if (!condition()) return
+          resolve()
+        } catch (cause) {
+          // Whoever noted the event that is looked at must not fail for it.
+          reject(cause)
+        }
         leave()
-        resolve()
       }
       const stop = (): void => {
         leave()

@@ -1,4 +1,4 @@
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError, messageOf } from '../errors.ts'
 import type { Counts, JobEvent, Sealed } from './event.ts'
 
 /** How far a batch has come. `void`: replaced by others, or nothing to do for it. */
@@ -62,36 +62,57 @@ export function fold(events: Iterable<JobEvent>): JobState | undefined {
   return state
 }
 
-/** One step of the fold. An event that cannot follow what came before means that the journal is not ours. */
+/** What one event changes; nothing is changed before `commit`. */
+export interface Change {
+  readonly state: JobState
+  /** Batches that are new or have moved. */
+  readonly batches: readonly BatchState[]
+  /** A file that records come from, seen for the first time. */
+  readonly source?: string
+}
+
+/** One step of the fold. An event that cannot follow what came before is `CBS_STATE`. */
 export function apply(state: JobState | undefined, event: JobEvent): JobState {
+  try {
+    return commit(step(state, event))
+  } catch (cause) {
+    if (cause instanceof BatchStreamError) throw cause
+    throw new BatchStreamError(
+      'CBS_STATE',
+      `the job's journal is damaged: ${messageOf(cause)}; see \`claude-batch-stream doctor\``,
+    )
+  }
+}
+
+/** What an event would change. Throws a plain error, which says why, where the event cannot follow this state. */
+export function step(state: JobState | undefined, event: JobEvent): Change {
   if (event.type === 'opened') return opened(state, event)
-  if (!state) throw damaged(`begins with "${event.type}"`)
+  if (!state) throw new Error(`it begins with "${event.type}"`)
   switch (event.type) {
     case 'workspace':
-      return { ...state, workspace: event.id }
+      return changed(state, { workspace: event.id })
     case 'source':
-      return { ...state, sources: appended(state.sources, event.name) }
+      return { state, batches: [], source: event.name }
     case 'kept':
-      return {
-        ...state,
+      return changed(state, {
         kept: {
           records: event.records,
           bytes: event.bytes,
           complete: event.complete,
           broken: event.broken ?? state.kept.broken,
         },
-      }
+      })
     case 'sealed':
-      return withBatch(state, sealed(event))
+      return withBatches({ state, batches: [] }, [event])
     case 'split':
-      return event.into.reduce(
-        (next, part) => withBatch(next, sealed(part)),
+      return withBatches(
         move(state, event.number, ['sealed', 'armed'], { phase: 'void' }),
+        event.into,
       )
     case 'reserved':
       return move(state, event.number, ['sealed'], { reserved: event.amount })
     case 'warned':
-      return { ...state, warned: true }
+      return changed(state, { warned: true })
     case 'armed':
       return move(state, event.number, ['sealed'], {
         phase: 'armed',
@@ -123,22 +144,36 @@ export function apply(state: JobState | undefined, event: JobEvent): JobState {
     case 'written':
       return {
         ...move(state, event.number, ['fetched'], { phase: 'written' }),
-        output: { ...state.output, out: event.out, errors: event.errors },
+        state: {
+          ...state,
+          output: { ...state.output, out: event.out, errors: event.errors },
+        },
       }
     case 'finished':
-      return { ...state, finished: true }
+      return changed(state, { finished: true })
   }
 }
 
-function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' }): JobState {
-  if (state) throw damaged('is opened twice')
+/**
+ * Makes a change. The map of batches and the list of sources are shared between states and only grow: copying them for
+ * each event would be quadratic.
+ */
+export function commit({ state, batches, source }: Change): JobState {
+  // The fold owns both; nobody else has a mutable view of them.
+  for (const batch of batches) (state.batches as Map<number, BatchState>).set(batch.number, batch)
+  if (source !== undefined) (state.sources as string[]).push(source)
+  return state
+}
+
+function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' }): Change {
+  if (state) throw new Error('it is opened twice')
   if (event.version > VERSION) {
     throw new BatchStreamError(
       'CBS_STATE',
       `the job was written by a newer version (format ${event.version}; this one reads up to ${VERSION}): use that version`,
     )
   }
-  return {
+  const first: JobState = {
     run: event.run,
     openedAt: event.at,
     workspace: null,
@@ -150,6 +185,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
     warned: false,
     finished: false,
   }
+  return { state: first, batches: [] }
 }
 
 function sealed(part: Sealed): BatchState {
@@ -173,35 +209,44 @@ function sealed(part: Sealed): BatchState {
 }
 
 /** Another output is written from its first row, so no batch counts as written. */
-function anewInto(state: JobState, { out, errors }: JobEvent & { type: 'output' }): JobState {
-  let next: JobState = { ...state, output: { files: { out, errors }, out: 0, errors: 0 } }
-  for (const { number, phase } of state.batches.values()) {
-    if (phase === 'written') next = move(next, number, ['written'], { phase: 'fetched' })
+function anewInto(state: JobState, { out, errors }: JobEvent & { type: 'output' }): Change {
+  const written = [...state.batches.values()].filter(({ phase }) => phase === 'written')
+  return {
+    state: { ...state, output: { files: { out, errors }, out: 0, errors: 0 } },
+    batches: written.map(batch => ({ ...batch, phase: 'fetched' })),
   }
-  return next
 }
 
-function fetched(state: JobState, event: JobEvent & { type: 'fetched' }): JobState {
-  const next = move(state, event.number, ['sealed', 'submitted', 'ended'], {
+function fetched(state: JobState, event: JobEvent & { type: 'fetched' }): Change {
+  const { batches } = move(state, event.number, ['sealed', 'submitted', 'ended'], {
     phase: 'fetched',
     fetched: { lines: event.lines, bytes: event.bytes, why: event.why },
     fetchOrder: state.fetches,
   })
-  return { ...next, fetches: state.fetches + 1 }
+  return { state: { ...state, fetches: state.fetches + 1 }, batches }
 }
 
 function suspect(
   state: JobState,
   event: { readonly number: number; readonly id: string },
   is: 'open' | 'cleared',
-): JobState {
+): Change {
   const suspects = { ...state.batches.get(event.number)?.suspects, [event.id]: is }
   return move(state, event.number, ['armed'], { suspects })
 }
 
-function withBatch(state: JobState, batch: BatchState): JobState {
-  if (state.batches.has(batch.number)) throw damaged(`seals batch ${batch.number} twice`)
-  return { ...state, batches: mutated(state.batches, batch) }
+function changed(state: JobState, change: Partial<JobState>): Change {
+  return { state: { ...state, ...change }, batches: [] }
+}
+
+function withBatches({ state, batches }: Change, parts: readonly Sealed[]): Change {
+  const all = [...batches]
+  for (const part of parts) {
+    if (state.batches.has(part.number) || all.some(({ number }) => number === part.number))
+      throw new Error(`it seals batch ${part.number} twice`)
+    all.push(sealed(part))
+  }
+  return { state, batches: all }
 }
 
 function move(
@@ -209,33 +254,9 @@ function move(
   number: number,
   from: readonly Phase[],
   change: Partial<BatchState>,
-): JobState {
+): Change {
   const batch = state.batches.get(number)
-  if (!batch || !from.includes(batch.phase)) {
-    throw damaged(`moves batch ${number} from ${batch?.phase ?? 'nowhere'} to ${change.phase}`)
-  }
-  return { ...state, batches: mutated(state.batches, { ...batch, ...change }) }
-}
-
-/** The map is shared between states and only ever grows forward: copying it for each event would be quadratic. */
-function mutated(
-  batches: ReadonlyMap<number, BatchState>,
-  batch: BatchState,
-): ReadonlyMap<number, BatchState> {
-  // The fold owns this map; nobody else is handed a mutable view of it.
-  return (batches as Map<number, BatchState>).set(batch.number, batch)
-}
-
-/** Shared and grown like the map of batches: with `--from files` each of 100,000 records is a source of its own. */
-function appended(sources: readonly string[], name: string): readonly string[] {
-  // The fold owns this list; nobody else is handed a mutable view of it.
-  ;(sources as string[]).push(name)
-  return sources
-}
-
-function damaged(how: string): BatchStreamError {
-  return new BatchStreamError(
-    'CBS_STATE',
-    `the job's journal is damaged: it ${how}; see \`claude-batch-stream doctor\``,
-  )
+  if (!batch || !from.includes(batch.phase))
+    throw new Error(`it moves batch ${number} from ${batch?.phase ?? 'nowhere'} to ${change.phase}`)
+  return { state, batches: [{ ...batch, ...change }] }
 }

@@ -11,6 +11,7 @@ import type { Job } from '../job/job.ts'
 import { DEFAULT_SETTLE_MS } from '../limits.ts'
 import { answerCheck, type AnswerCheck } from '../schema/answer-check.ts'
 import type { JsonSchema } from '../schema/load.ts'
+import { notify } from '../notify.ts'
 import { pushAll, typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import { BatchIds } from './batch-ids.ts'
@@ -27,7 +28,7 @@ export interface FetchResultsOptions {
    */
   readonly settleMs?: number
   /** Told when a download has to be made again, and why. */
-  readonly onWait?: (batch: EndedBatch, why: string) => void
+  readonly onWait?: (batch: EndedBatch, why: string) => unknown
   /**
    * The JSON Schema that `template` asked for: each full answer is read as JSON and held to it, one that breaks it is
    * `invalid`.
@@ -100,7 +101,7 @@ export class FetchResults extends Transform {
     const { client, settleMs = DEFAULT_SETTLE_MS, onWait } = this.#options
     const { job, number } = batch
     const signal = this.#stop.signal
-    const tell = (why: string): void => onWait?.(batch, why)
+    const tell = (why: string): void => notify('onWait', onWait, batch, why)
     const api = new Api({ client, job, signal, onTrouble: ({ message }) => tell(message) })
     await download({ job, api, number, ids, signal, settleMs, onWait: tell })
   }

@@ -11,6 +11,7 @@ import { wholeNumber, wrapError } from '../errors.ts'
 import type { SealedBatch, SubmittedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
 import { DEFAULT_SETTLE_MS } from '../limits.ts'
+import { notify } from '../notify.ts'
 import { typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import { deliver } from './deliver.ts'
@@ -33,9 +34,9 @@ export interface SubmitOptions {
    */
   readonly ownedElsewhere?: () => Promise<ReadonlySet<string>>
   /** Told when a batch has to wait, and for what. */
-  readonly onWait?: (batch: SealedBatch, why: string) => void
+  readonly onWait?: (batch: SealedBatch, why: string) => unknown
   /** Told when the API's queue takes no more for now (429); the batch waits and goes out later. */
-  readonly onBusy?: () => void
+  readonly onBusy?: () => unknown
   /**
    * Asked before a batch is sent: false leaves it sealed, and nothing of it is given on. A cap on spending decides so.
    * @default yes
@@ -118,7 +119,7 @@ export class Submit extends Transform {
         client: this.#options.client,
         job,
         signal: this.#stop.signal,
-        onTrouble: trouble => this.#options.onWait?.(batch, trouble.message),
+        onTrouble: trouble => this.#wait(batch, trouble.message),
       })
     }
     const { phase, requests } = job.batch(number)
@@ -143,7 +144,7 @@ export class Submit extends Transform {
         case 'created':
           return
         case 'unknown':
-          this.#options.onWait?.(job.sealedBatch(number), outcome.failure.message)
+          this.#wait(job.sealedBatch(number), outcome.failure.message)
           return this.#search(number)
         case 'split':
           return await this.#divide(job, number, half(job.batch(number).requests))
@@ -202,8 +203,8 @@ export class Submit extends Transform {
       random: Math.random(),
     })
     if (waitMs === null) throw errorOf(`submit batch ${number}`, failure)
-    if (failure.kind === 'busy') this.#options.onBusy?.()
-    this.#options.onWait?.(job.sealedBatch(number), failure.message)
+    if (failure.kind === 'busy') notify('onBusy', this.#options.onBusy)
+    this.#wait(job.sealedBatch(number), failure.message)
     await job.clock.sleep(waitMs, this.#stop.signal)
   }
 
@@ -227,11 +228,8 @@ export class Submit extends Transform {
 
   async #look(number: number): Promise<void> {
     const job = this.#job as Job
-    const {
-      settleMs = DEFAULT_SETTLE_MS,
-      ownedElsewhere = async () => new Set<string>(),
-      onWait,
-    } = this.#options
+    const { settleMs = DEFAULT_SETTLE_MS, ownedElsewhere = async () => new Set<string>() } =
+      this.#options
     const found = await search({
       job,
       api: this.#apiOf,
@@ -239,7 +237,7 @@ export class Submit extends Transform {
       settleMs,
       signal: this.#stop.signal,
       ownedElsewhere,
-      onWait: why => onWait?.(job.sealedBatch(number), why),
+      onWait: why => this.#wait(job.sealedBatch(number), why),
     })
     if (found === 'resend') {
       await job.note({ type: 'disarmed', number }, true)
@@ -254,6 +252,10 @@ export class Submit extends Transform {
       return
     }
     await this.#accept(job, number, found.adopt, true)
+  }
+
+  #wait(batch: SealedBatch, why: string): void {
+    notify('onWait', this.#options.onWait, batch, why)
   }
 
   get #apiOf(): Api {

@@ -1,6 +1,7 @@
 // takes: Result
 // gives: bytes, the API's own result lines
 // next: a file, or stdout
+import { atOnce } from '../at-once.ts'
 import { wrongOption } from '../errors.ts'
 import type { Result } from '../results/result.ts'
 import type { Stage } from '../stage.ts'
@@ -22,7 +23,7 @@ export function writeRaw(options: RawOptions = {}): Stage<Result, Buffer> {
     throw wrongOption('onMissing', 'a function', onMissing)
   return rowStream(result => {
     const row = rawRow(result)
-    if (!row) onMissing?.(result)
+    if (!row) atOnce('onMissing', onMissing?.(result))
     return row
   })
 }

@@ -30,6 +30,70 @@ void t.test('who listens is told of every event until he stops', async t => {
   t.same(seen, ['sealed'])
 })
 
+void t.test('a listener that throws or rejects changes nothing (13.4)', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  const warnings: string[] = []
+  const warn = ({ message }: Error): void => void warnings.push(message)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
+  const seen: string[] = []
+  job.listen(() => {
+    throw new Error('no')
+  })
+  job.listen(async () => Promise.reject(new Error('late')))
+  job.listen(({ type }) => seen.push(type))
+  await job.note(sealed(1), true)
+  await job.note({ type: 'submitted', number: 1, id: 'a', at: 0, adopted: false }, true)
+  await job.note({ type: 'fetched', number: 1, lines: 0, bytes: 0, why: null }, true)
+  job.tell({ type: 'rows', number: 1, rows: 1 })
+  t.same(seen, ['sealed', 'submitted', 'fetched', 'rows'])
+  await untilIdle()
+  t.same(warnings, [
+    '`job.listen` failed, and the run continues: no',
+    '`job.listen` failed, and the run continues: late',
+  ])
+  await job.close()
+  t.equal((await openFor(t, dir)).batch(1).phase, 'fetched')
+})
+
+void t.test('an event that cannot follow is refused before it is written (13.4)', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  await job.note(sealed(1), false)
+  // Both are noted before either is written: the second is judged by what the first has changed.
+  const first = job.note({ type: 'split', number: 1, into: [] }, false)
+  const second = job.note({ type: 'split', number: 1, into: [] }, false)
+  await first
+  await t.rejects(second, {
+    code: 'CBS_STAGE',
+    message:
+      'job test cannot note "split": it moves batch 1 from void to void; nothing was written',
+  })
+  await t.rejects(
+    job.note({ type: 'finished', at: 0 }, false).then(() => job.note(sealed(1), false)),
+    /seals batch 1 twice/,
+  )
+  await job.note(sealed(2), false)
+  await t.rejects(job.note({ type: 'split', number: 2, into: [sealed(3), sealed(3)] }, false), {
+    message: /seals batch 3 twice/,
+  })
+  t.equal(job.batch(2).phase, 'sealed', 'a refused event changes nothing')
+  await job.close()
+  t.same([...(await openFor(t, dir)).state.batches.keys()], [1, 2])
+})
+
+void t.test('a condition that throws fails who waits for it, not who notes an event', async t => {
+  const job = await openFor(t, t.testdir())
+  let isBroken = false
+  const waiting = job.when(() => {
+    if (isBroken) throw new Error('a bad condition')
+    return false
+  }, new AbortController().signal)
+  isBroken = true
+  await Promise.all([t.rejects(waiting, /a bad condition/), job.note(sealed(1), false)])
+})
+
 void t.test(
   'who waits for a condition goes on as soon as it holds, or when told to stop',
   async t => {

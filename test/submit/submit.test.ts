@@ -947,3 +947,31 @@ void t.test('who sends is told when the queue takes no more for now', async t =>
   t.same(said(await run(world, await world.open(), asks(2), { submit: { onBusy } })), answers(2))
   t.equal(told, 1)
 })
+
+void t.test('callbacks that throw or reject change nothing in a run (13.4)', async t => {
+  const world = await makeWorld(t, {
+    faults: [
+      { on: 'create', nth: 1, status: 429 },
+      { on: 'retrieve', nth: 1, status: 503 },
+      { on: 'results', nth: 1, status: 503 },
+    ],
+  })
+  const warnings: string[] = []
+  const warn = ({ message }: Error): void => void warnings.push(message)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
+  const onBusy = (): never => {
+    throw new Error('busy')
+  }
+  const onWait = async (): Promise<never> => Promise.reject(new Error('wait'))
+  const results = await run(world, await world.open(), asks(2), {
+    submit: { onBusy, onWait },
+    awaitEnd: { onWait: async () => Promise.reject(new Error('end')) },
+    fetch: { onWait: async () => Promise.reject(new Error('fetch')) },
+  })
+  t.same(said(results), answers(2))
+  t.same(
+    warnings.map(message => message.replace(/ failed, and the run continues/, '')),
+    ['`onBusy`: busy', '`onWait`: wait', '`onWait`: end', '`onWait`: fetch'],
+  )
+})

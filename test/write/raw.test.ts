@@ -44,6 +44,13 @@ t.test('an onMissing that throws ends the pipeline', async t => {
   t.match(await failed, [{ code: 'CBS_STAGE', message: /no thanks/ }])
 })
 
+t.test('an async onMissing is refused, since nobody waits for it', async t => {
+  const stream = writeRaw({ onMissing: async () => Promise.reject(new Error('late')) })
+  const failed = once(stream, 'error')
+  stream.write(without('rejected'))
+  t.match(await failed, [{ code: 'CBS_STAGE', message: /`onMissing` gave a promise/ }])
+})
+
 t.test('an onMissing that is no function is refused', async t => {
   // @ts-expect-error a function is wanted
   t.throws(() => writeRaw({ onMissing: true }), {
