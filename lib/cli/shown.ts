@@ -1,8 +1,10 @@
 import { withoutKeys } from '../api/without-keys.ts'
 
-/** Without control characters, line breaks as blanks. */
+/** Without control characters, lines joined by blanks. Each pattern here takes linear time: the text may be foreign. */
 export function printable(text: string): string {
-  return text.replaceAll(/\s*[\r\n]+\s*/g, ' ').replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '')
+  const lines = text.split(/[\r\n]+/)
+  const joined = lines.length === 1 ? text : lines.flatMap(line => line.trim() || []).join(' ')
+  return joined.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '')
 }
 
 /** What a terminal may be given of a text of several lines: nothing in it moves the cursor but line breaks and tabs. */

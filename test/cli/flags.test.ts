@@ -60,6 +60,7 @@ t.test('times and sizes are read with their units', async t => {
 })
 
 t.test('nothing that is said moves a cursor or breaks a line', async t => {
+  t.equal(printable(' a\n \n\r b\n'), 'a b')
   t.equal(printable('a\u001b[31mb\r\nc \n d\u0000\u009be'), 'a[31mb c de')
 })
 

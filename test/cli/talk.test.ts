@@ -1,5 +1,5 @@
 import t from 'tap'
-import { forTerminal, redacted, secretsIn } from '../../lib/cli/shown.ts'
+import { forTerminal, printable, redacted, secretsIn } from '../../lib/cli/shown.ts'
 import { wantsColour } from '../../lib/cli/talk-style.ts'
 import { Talk } from '../../lib/cli/talk.ts'
 import { Collected, csv, KEY, placeFor, run } from './world.ts'
@@ -117,4 +117,13 @@ t.test('a second Ctrl-C says what continues, and leaves', async t => {
   t.same(world.exits, [130])
   t.match(world.stderr.text, 'to continue: claude-batch-stream resume mood')
   t.equal((await ended).code, 130)
+})
+
+t.test('a text of hundreds of thousands of blanks is shown without delay', async t => {
+  const began = performance.now()
+  const blanks = ' '.repeat(400_000)
+  t.equal(printable(`a${blanks}\n${blanks}b`), 'a b')
+  t.equal(printable(`a${blanks}b`).length, 400_002)
+  t.equal(redacted(blanks), blanks)
+  t.ok(performance.now() - began < 5000)
 })

@@ -31,3 +31,17 @@ t.test('other text is left alone', async t => {
   for (const cell of ['', 'a=b', 'a - b', 'x@y.z', "'=1", 'one\ntwo', '"-"'])
     t.equal(guardFormula(cell), cell)
 })
+
+t.test('cells of hundreds of thousands of blanks, line breaks or digits take no time', async t => {
+  const began = performance.now()
+  const many = 400_000
+  for (const cell of [
+    ' '.repeat(many),
+    '\n'.repeat(many),
+    ' \n'.repeat(many),
+    `${'1'.repeat(many)}x`,
+  ])
+    t.equal(guardFormula(cell), cell)
+  t.equal(guardFormula(`-${'1'.repeat(many)}x`).length, many + 3)
+  t.ok(performance.now() - began < 5000)
+})
