@@ -1,5 +1,6 @@
 // Every module of lib can be loaded by itself, and loading it does nothing: no output, no listener, no file, no timer. That
 // all of them are loaded also makes coverage count those that no other test touches.
+import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { getActiveResourcesInfo } from 'node:process'
 import { join } from 'node:path'
@@ -50,4 +51,18 @@ void t.test('the package gives every name that its documents promise', async t =
     'parseCsv parseJsonl parseJson parseText template keep aggregate submit awaitEnd fetchResults retry ' +
     'writeJsonl writeCsv writeText writeRaw chain from each stage openJob BatchStreamError'
   for (const name of contract.split(' ')) t.ok(names.includes(name), name)
+})
+
+void t.test('importing the built package writes nothing into the global object', async t => {
+  const script = `
+    const before = Reflect.ownKeys(globalThis)
+    await import(process.argv[1])
+    console.log(Reflect.ownKeys(globalThis).filter(key => !before.includes(key)).map(String).join())`
+  for (const entry of ['claude-batch-stream', 'claude-batch-stream/emulator']) {
+    const node = ['--input-type=module', '--eval', script, entry]
+    const added = execFileSync(process.execPath, node, { encoding: 'utf8' }).trim().split(',')
+    // The test runner follows into child processes and has symbols of its own there.
+    const ours = added.filter(name => name !== '' && !name.includes('@tapjs/'))
+    t.same(ours, [], entry)
+  }
 })

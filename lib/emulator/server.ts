@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { wrapError } from '../errors.ts'
 import { handle } from './handle.ts'
@@ -13,6 +13,8 @@ const NO_SOCKET = 'http://127.0.0.1:0'
 export async function listen(service: Service, port: number | null): Promise<Server | undefined> {
   service.origin = NO_SOCKET
   if (port === null) return undefined
+  // Imported here because the import of node:http loads Node's fetch, which writes global symbols.
+  const { createServer } = await import('node:http')
   // An upload may be held back for as long as its sender likes, and a connection be reused late.
   const options = { requestTimeout: 0, keepAliveTimeout: 120_000 }
   const server = createServer(

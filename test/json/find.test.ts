@@ -1,6 +1,7 @@
 import t from 'tap'
 import { memberOf, valueAt } from '../../lib/json/find.ts'
 import { randomJson, seeded } from './documents.ts'
+import { parsed } from './oracle.ts'
 
 const at = (json: string, path: readonly string[]): string | undefined => {
   const bytes = Buffer.from(json)
@@ -8,7 +9,7 @@ const at = (json: string, path: readonly string[]): string | undefined => {
   return range && bytes.toString('utf8', range.start, range.end)
 }
 
-t.test('of equal keys the last one counts, as JSON.parse has it', async t => {
+t.test('of equal keys the last one counts, as in JavaScript', async t => {
   const json = Buffer.from('{"a":1,"\\u0061":2.0}')
   const member = memberOf(json, 'a')
   t.equal(json.toString('utf8', member?.valueStart, member?.valueEnd), '2.0')
@@ -40,13 +41,13 @@ t.test('a path that leads nowhere finds nothing', async t => {
   }
 })
 
-t.test('every path of a random document finds what JSON.parse holds there', async t => {
+t.test('every path of a random document leads to its value', async t => {
   const random = seeded(7)
   let paths = 0
   const walk = (json: string, value: unknown, path: readonly string[]): void => {
     const found = at(json, path)
     paths++
-    if (found === undefined || JSON.stringify(JSON.parse(found)) !== JSON.stringify(value)) {
+    if (found === undefined || JSON.stringify(parsed(found)) !== JSON.stringify(value)) {
       t.fail(`${path.join('.')} of ${json} gave ${found}`)
     }
     if (typeof value !== 'object' || value === null) return
@@ -54,7 +55,7 @@ t.test('every path of a random document finds what JSON.parse holds there', asyn
   }
   for (let run = 0; run < 500; run++) {
     const json = randomJson(random)
-    walk(json, JSON.parse(json), [])
+    walk(json, parsed(json), [])
   }
   t.ok(paths > 1000, `${paths} paths were followed`)
 })
