@@ -3,7 +3,7 @@ import type { Problem, SourceRecord } from '../flow.ts'
 import { alreadyAnswered } from '../template/answered.ts'
 import { attacher } from '../template/attach.ts'
 import { checkFields } from '../template/check-fields.ts'
-import { compile } from '../template/compile.ts'
+import { compile, isFixed } from '../template/compile.ts'
 import type { TemplateOptions } from '../template/options.ts'
 import { requestMaker } from '../template/request.ts'
 import { FIRST } from './guard.ts'
@@ -43,6 +43,25 @@ export async function checkInput(
       `the first ${first.length} records are all bad, so nothing was sent; the first one: ${problem.message}`,
     )
   }
+}
+
+/**
+ * Says so where nothing of a record goes into its request, as in a prompt that has no `{{field}}`; undefined where the first
+ * records cannot tell.
+ */
+export function sameQuestion(
+  first: readonly SourceRecord[],
+  { prompt, system = '', attach = [], vars }: TemplateOptions,
+): string | undefined {
+  const readable = first.find(record => !record.problem)
+  if (prompt === undefined || !readable) return undefined
+  const usesNothing = [prompt, system, attach]
+    .flat()
+    .every(text => typeof text === 'string' && isFixed(compile(text, { name: 'prompt', vars })))
+  if (!usesNothing) return undefined
+  const [field] = Object.keys(readable.fields)
+  const hint = field === undefined ? '' : `; {{${field}}} would insert a field`
+  return `the prompt names no field, so every record asks the same question${hint}`
 }
 
 /** CSV says its columns up front, so a template that names another is wrong for every record. */

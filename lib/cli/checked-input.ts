@@ -1,4 +1,4 @@
-import { checkInput } from './check-input.ts'
+import { checkInput, sameQuestion } from './check-input.ts'
 import type { Context } from './context.ts'
 import type { Ending } from './finish.ts'
 import { FIRST } from './guard.ts'
@@ -18,6 +18,8 @@ export async function withInput(
   const checked = async (): Promise<Ending> => {
     const peeked = await peek(input, settings.batchWaitMs === undefined ? FIRST : 1)
     await checkInput(peeked.first, reading.format ?? settings.from, settings, template)
+    const same = sameQuestion(peeked.first, template)
+    if (same !== undefined) talk.say(same)
     return await work(peeked, reading)
   }
   const failed = (error: unknown): never => {

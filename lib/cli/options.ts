@@ -161,7 +161,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'template',
     arg: 'FILE.mjs',
     on: ASKS,
-    help: 'a module: export default (record) => text or params',
+    help: 'a module: export default (fields, record) => text or params',
   },
   {
     group: 'Request',

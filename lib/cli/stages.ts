@@ -122,7 +122,7 @@ async function promptFrom(
   if (typeof module.default !== 'function') {
     throw new BatchStreamError(
       'CBS_OPTION',
-      `--template ${path} must \`export default (record) => text or params\``,
+      `--template ${path} must \`export default fields => text or params\``,
     )
   }
   // What it gives is checked at each record.

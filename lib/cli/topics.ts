@@ -49,7 +49,8 @@ const TEMPLATES = `Templates
 
 --prompt, --system, --id and --attach are templates. Values are inserted as
 they are; template syntax inside a value has no effect. If you need more, write
-a module: --template FILE.mjs, with export default (record) => text or params.
+a module: --template FILE.mjs, with export default (fields, record) => text or
+params.
 
 Without --prompt, the "params" of each record is the request, else its
 "messages", else its "prompt".

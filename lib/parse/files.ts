@@ -58,6 +58,6 @@ function recordOf(path: string, text: string | undefined, problem?: Problem): So
 }
 
 /** The path of a file's record where the file is to be attached, as images and PDFs are. */
-export function attachedFile({ fields }: SourceRecord): string | undefined {
+export function attachedFile(fields: Readonly<Record<string, unknown>>): string | undefined {
   return 'text' in fields ? undefined : String(fields['path'])
 }

@@ -18,8 +18,13 @@ import { isBlank, render } from './render.ts'
 
 type Asked = BatchRequest | RejectedRecord
 
-/** Which file a record names: a template, or a function of the record. Nothing, or an empty text, names none; one that is named twice is attached once. */
-export type Attachment = string | ((record: SourceRecord) => string | undefined)
+/** Which file a record names: a template, or a function of the record's fields. Nothing, or an empty text, names none; one that is named twice is attached once. */
+export type Attachment = string | NamesFile
+
+type NamesFile = (
+  fields: Readonly<Record<string, unknown>>,
+  record: SourceRecord,
+) => string | undefined
 
 export interface AttachOptions {
   /**
@@ -93,12 +98,9 @@ export function attachFiles(options: AttachOptions): Stage<Asked, Asked> {
   )
 }
 
-function pathOf(
-  named: Template | ((record: SourceRecord) => string | undefined),
-  record: SourceRecord,
-): string | undefined | Problem {
+function pathOf(named: Template | NamesFile, record: SourceRecord): string | undefined | Problem {
   if (typeof named !== 'function') return render(named, record)
-  const path: unknown = atOnce('attach', named(record))
+  const path: unknown = atOnce('attach', named(record.fields, record))
   // A JavaScript user may give null for nothing.
   if (path === undefined || path === null || typeof path === 'string') return path ?? undefined
   throw new BatchStreamError(

@@ -1,5 +1,5 @@
 import { BatchStreamError } from '../errors.ts'
-import type { Template } from './compile.ts'
+import { isFixed, type Template } from './compile.ts'
 import { isBlank } from './render.ts'
 
 /** An hour, as batches outlast the five minutes that are the API's default. */
@@ -28,7 +28,7 @@ export function cachedPrefix(
 
 /** The text of a template that no record changes; a blank one is left out of requests. */
 function staticText(template: Template | undefined): string | undefined {
-  if (!template?.parts.every(part => typeof part === 'string')) return undefined
+  if (!template || !isFixed(template)) return undefined
   const text = template.parts.join('')
   return isBlank(text) ? undefined : text
 }

@@ -74,6 +74,11 @@ export function compile(text: string, options: CompileOptions): Template {
   return { name: options.name, parts }
 }
 
+/** Whether a template renders the same for every record. */
+export function isFixed({ parts }: Template): boolean {
+  return parts.every(part => typeof part === 'string')
+}
+
 interface At {
   readonly line: number
   readonly column: number

@@ -17,11 +17,16 @@ export type PartialParams = Partial<MessageParams> & Pick<MessageParams, 'messag
 
 export interface TemplateOptions extends AttachOptions {
   /**
-   * What is asked: a template (`'Sentiment of: {{review}}'`), or a function of the record that gives the text or the
-   * params. The function must be pure, as it may be called again, and synchronous. Without a prompt a record's own
-   * `params`, `messages` or `prompt` is asked.
+   * What is asked: a template (`'Sentiment of: {{review}}'`), or a function of the record's fields that gives the text or
+   * the params. The function must be pure, as it may be called more than once, and synchronous. A record whose prompt
+   * contains `undefined`, `NaN` or `[object Object]`, where neither the record nor the function's own code does, is
+   * rejected: a property that the function reads is missing. Without a prompt a record's own `params`, `messages` or
+   * `prompt` is asked.
    */
-  readonly prompt?: string | ((record: SourceRecord) => string | PartialParams) | undefined
+  readonly prompt?:
+    | string
+    | ((fields: Readonly<Record<string, unknown>>, record: SourceRecord) => string | PartialParams)
+    | undefined
   /** The system prompt, a template. One that renders empty is left out. */
   readonly system?: string | undefined
   /** @default DEFAULT_MODEL, the cheapest current one */
@@ -63,7 +68,7 @@ export interface TemplateOptions extends AttachOptions {
 
 /** The options, checked and with their templates read. */
 export interface Settings {
-  readonly prompt: Template | ((record: SourceRecord) => string | PartialParams) | undefined
+  readonly prompt: Template | Exclude<TemplateOptions['prompt'], string | undefined> | undefined
   readonly system: Template | undefined
   readonly id: Template | undefined
   /** What every request has where its record says nothing else; already checked. */

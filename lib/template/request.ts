@@ -57,7 +57,8 @@ function wanted(record: SourceRecord, settings: Settings): OwnRequest | Problem 
   const { prompt, ready, responseField, metaField } = settings
   if (typeof prompt === 'function') {
     const given = callPrompt(prompt, record)
-    return typeof given === 'string' ? textRequest(given, record) : { params: { ...given } }
+    if (typeof given === 'string') return textRequest(given, record)
+    return 'messages' in given ? { params: { ...given } } : given
   }
   if (prompt) {
     const text = render(prompt, record)

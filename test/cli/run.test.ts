@@ -554,7 +554,7 @@ t.test(
       t,
       {},
       {
-        'ask.mjs': 'export default record => record.fields.text.slice(0, 5)',
+        'ask.mjs': 'export default fields => fields.text.slice(0, 5)',
         'params.json': '{"system":"cut \\ud83d","metadata":{"user_id":"\\ude00"}}',
       },
     )

@@ -398,11 +398,11 @@ t.test('a template that has changed is told, and is no other job for who resumes
   const place = await placeFor(
     t,
     { batchTimeMs: 100 },
-    { 'ask.mjs': 'export default r => `Say ${r.fields.text}`\n' },
+    { 'ask.mjs': 'export default fields => `Say ${fields.text}`\n' },
   )
   const words = ['--job', 'a', '--template', place.path('ask.mjs')]
   const first = await place.run([...words, '--detach'], { stdin: csv(2) })
-  writeFileSync(place.path('ask.mjs'), 'export default r => `Tell ${r.fields.text}`\n')
+  writeFileSync(place.path('ask.mjs'), 'export default fields => `Tell ${fields.text}`\n')
   t.match(await place.run(words, { stdin: csv(2) }), { code: 6, err: /another command or input/ })
   const ran = await place.again(first)
   t.equal(ran.code, 0)

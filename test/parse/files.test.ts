@@ -58,7 +58,10 @@ void t.test('a file that cannot be read is a record with a problem', async t => 
 void t.test('images and PDFs are to be attached, texts are not', async t => {
   const dir = t.testdir({ 'a.txt': 'x', 'a.pdf': PDF })
   const records = await recordsOf(['a.txt', 'a.pdf'], { dir })
-  t.same(records.map(attachedFile), [undefined, 'a.pdf'])
+  t.same(
+    records.map(({ fields }) => attachedFile(fields)),
+    [undefined, 'a.pdf'],
+  )
 })
 
 void t.test('wrong options and what is no path are refused', async t => {

@@ -59,7 +59,11 @@ void t.test('a text file becomes a text block', async t => {
 
 void t.test('several files come in the order of their templates, the same one once', async t => {
   const dir = t.testdir({ a: PNG, b: 'text' })
-  const attach = ['{{two}}', '{{$first}}', ({ fields }: SourceRecord) => String(fields['two'])]
+  const attach = [
+    '{{two}}',
+    '{{$first}}',
+    (fields: Readonly<Record<string, unknown>>) => String(fields['two']),
+  ]
   const content = await contentOf({ attach, attachDir: dir, vars: { first: 'a' } }, { two: 'b' })
   t.same(content, [{ type: 'text', text: 'text' }, base64('image/png', PNG), question])
 })

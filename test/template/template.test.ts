@@ -241,7 +241,7 @@ t.test('a request that the API would refuse is rejected before it is paid for', 
 t.test('a function gives the text or the params', async t => {
   t.match(
     await one(
-      { prompt: ({ fields, line }) => `${line}: ${String(fields['a'])} {{a}}` },
+      { prompt: (fields, { line }) => `${line}: ${String(fields['a'])} {{a}}` },
       '{"a":"x"}',
     ),
     { messages: [{ content: '18: x {{a}}' }] },
@@ -274,7 +274,7 @@ t.test(
       throw 'a word'
     }, /failed: a word/)
     await fails(async () => 'late', /gave a promise; put what it waits for in a stage before/)
-    for (const odd of [undefined, null, 5, {}, []])
+    for (const odd of [5, {}, []])
       await fails(() => odd, /gave neither text nor params with `messages`/)
     const thrown: unknown = await ask(
       {
@@ -287,6 +287,53 @@ t.test(
     t.match(thrown, { cause })
   },
 )
+
+t.test('a function that gives nothing for a record rejects that record', async t => {
+  const prompt = (fields: Readonly<Record<string, unknown>>) => fields['q'] as string
+  t.same(
+    await one({ prompt }, '{"q":"why?"}').then(asked => Object(asked).messages[0].content),
+    'why?',
+  )
+  const problem = { type: 'empty_prompt', message: /the prompt function gives nothing for line 18/ }
+  t.match(await one({ prompt }, '{}'), problem)
+  t.match(await one({ prompt }, '{"q":null}'), problem)
+})
+
+t.test('a prompt with a value that is missing is rejected before anything is sent', async t => {
+  const text = (value: unknown) => `Mood of: ${String(value)}`
+  const prompt = (fields: Readonly<Record<string, unknown>>) => text(fields['review'])
+  const message = (found: string) =>
+    `the prompt of line 18 contains "${found}", which the record does not: the prompt function reads a property that is missing or no text; nothing was sent`
+  const problem = (found: string) => ({ type: 'missing_value', message: message(found) })
+  t.same(await one({ prompt }, '{"text":"good"}'), problem('undefined'))
+  t.same(await one({ prompt }, '{"review":{"text":"good"}}'), problem('[object Object]'))
+  t.same(await one({ prompt: fields => text(Number(fields['n'])) }, '{"n":"x"}'), problem('NaN'))
+  for (const json of ['{"review":"x is undefined"}', '{"review":"undefin\\u0065d"}'])
+    t.match(await one({ prompt }, json), { messages: [{ content: /undefined/ }] })
+  const own = (fields: Readonly<Record<string, unknown>>) =>
+    `Is there undefined behaviour in this code? ${String(fields['code'])}`
+  t.match(await one({ prompt: own }, '{"code":"i++"}'), { messages: [{ content: /undefined/ }] })
+  t.match(await one({ prompt: 'Is NaN in {{a}}?' }, '{"a":1}'), { messages: [{}] })
+})
+
+t.test('the texts of params are looked at, too, and the data of files is not', async t => {
+  const user = (content: unknown) => ({ messages: [{ role: 'user', content }] })
+  const missing = moodOf({})
+  for (const params of [
+    user(missing),
+    user([{ type: 'text', text: missing }]),
+    { ...user('good'), system: missing },
+    { ...user('good'), system: [{ type: 'text', text: missing }] },
+  ])
+    t.match(await one({ prompt: () => params as never }, '{}'), { type: 'missing_value' })
+  const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'NaN=' } }
+  t.match(await one({ prompt: () => user([image, 'odd']) as never }, '{}'), { messages: [{}] })
+})
+
+/** A text with what JavaScript writes for a value that is not there. */
+function moodOf(fields: Readonly<Record<string, unknown>>): string {
+  return `Mood of: ${String(fields['review'])}`
+}
 
 t.test("the id is a template, taken verbatim, checked by the API's rule", async t => {
   t.match(await ask({ prompt: 'q', id: '{{a}}-{{b}}' }, '{"a":"x","b":1.0}'), [

@@ -71,19 +71,22 @@ t.test('a run in a pipe says what happens, on a dumb terminal too; -q leaves it 
 t.test('rows and progress share a terminal: the line is gone before a row comes', async t => {
   const place = await placeFor(t)
   const screen = Object.assign(new Collected(), { isTTY: true })
-  const { world, ended } = place.start(['-p', 'x', '--progress', 'auto', '--to', 'text'], {
-    stdin: csv(3),
-    stdout: screen,
-  })
+  const { world, ended } = place.start(
+    ['-p', 'x {{text?}}', '--progress', 'auto', '--to', 'text'],
+    {
+      stdin: csv(3),
+      stdout: screen,
+    },
+  )
   world.stderr.isTTY = true
   // One screen: what stdout says goes to where stderr goes.
   screen.on('told', () => world.stderr.write(screen.chunks.at(-1)))
   t.equal((await ended).code, 0)
   t.match(world.stderr.text, /\r\u001b\[J0 records so far/)
   t.match(screenOf(world.stderr.text), [
-    /^echo \w+: x$/,
-    /^echo \w+: x$/,
-    /^echo \w+: x$/,
+    /^echo \w+: x text \d$/,
+    /^echo \w+: x text \d$/,
+    /^echo \w+: x text \d$/,
     /^job .*: 3 rows/,
     /^job .*: spent/,
     /^$/,

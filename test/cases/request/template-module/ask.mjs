@@ -1,2 +1,2 @@
-export default record =>
-  record.fields.n === 1 ? `Say ${record.fields.n}` : { messages: [{ role: "user", content: "two" }], max_tokens: 5 }
+export default fields =>
+  fields.n === 1 ? `Say ${fields.n}` : { messages: [{ role: "user", content: "two" }], max_tokens: 5 }

@@ -1,0 +1,1 @@
+export default fields => `Mood of: ${fields.reveiw}`
