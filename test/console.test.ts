@@ -43,8 +43,8 @@ async function replay(t: Test, shown: string): Promise<string> {
   t.teardown(() => emulator.close())
   const shim = `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`
   const dir = t.testdir({ bin: { 'claude-batch-stream': shim } })
+  cpSync(join(root, 'examples/data'), dir, { recursive: true })
   chmodSync(join(dir, 'bin/claude-batch-stream'), 0o755)
-  cpSync(join(root, 'examples/data/state-of-the-union.csv'), join(dir, 'speeches.csv'))
   const env = {
     PATH: `${join(dir, 'bin')}:${process.env['PATH']}`,
     ANTHROPIC_BASE_URL: emulator.url,

@@ -4,6 +4,7 @@ import {
   accessSync,
   chmodSync,
   constants,
+  cpSync,
   existsSync,
   readFileSync,
   readdirSync,
@@ -21,7 +22,6 @@ const DOCUMENTS = [
     .filter(name => name.endsWith('.md'))
     .map(name => `docs/${name}`),
 ]
-const REVIEWS = 'id,review\n1,Broke after a day\n2,"Great, ""really"""\n3,"Ça va,\nmerci"\n'
 
 /** What a program may take at most, on the slowest machine. */
 const LONGEST_MS = 120_000
@@ -166,16 +166,16 @@ function blocksOf(document: string): Block[] {
   )
 }
 
-/** A folder with what the documents speak of, and a program called claude-batch-stream. */
+/** A copy of examples/data, where the documents run, and a program called claude-batch-stream. */
 function folderFor(t: Test, blocks: readonly Block[]): string {
   const named = blocks.flatMap(({ file, code }) => (file === undefined ? [] : [[file, code]]))
   const shim = `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`
   const dir = t.testdir({
-    'reviews.csv': REVIEWS,
     bin: { 'claude-batch-stream': shim },
     ...Object.fromEntries(named),
   })
   chmodSync(join(dir, 'bin/claude-batch-stream'), 0o755)
+  cpSync(join(root, 'examples/data'), dir, { recursive: true })
   return dir
 }
 
@@ -208,6 +208,10 @@ void t.test('every code block of the documents runs', { jobs: 4 }, async t => {
       if (!isRun || block.code.startsWith('npm ')) continue
       void t.test(`${document}, block ${at + 1}`, async t => {
         const dir = await runBlock(t, block, blocks)
+        if (block.code.includes('summaries.jsonl')) {
+          const rows = rowsOf(readFileSync(join(dir, 'summaries.jsonl'), 'utf8'))
+          t.same(rows.map(row => row['ext']).sort(), ['pdf', 'png', 'txt'])
+        }
         if (!block.code.includes('out.jsonl')) return
         const rows = rowsOf(readFileSync(join(dir, 'out.jsonl'), 'utf8'))
         t.same(
@@ -216,7 +220,7 @@ void t.test('every code block of the documents runs', { jobs: 4 }, async t => {
         )
         t.same(
           rows.map(row => row['id']),
-          ['1', '2', '3'],
+          ['1', '2', '3', '4', '5', '6'],
         )
       })
     }
