@@ -6,6 +6,7 @@ import {
   constants,
   cpSync,
   existsSync,
+  mkdirSync,
   readFileSync,
   readdirSync,
   writeFileSync,
@@ -226,6 +227,52 @@ void t.test('every code block of the documents runs', { jobs: 4 }, async t => {
     }
   }
 })
+
+void t.test(
+  'R05: the cron lines of the documents fetch a job, also after starts that failed',
+  async t => {
+    const emulator = await createEmulator({ batchTimeMs: 50 })
+    t.teardown(() => emulator.close())
+    const [crontab] = blocksOf('docs/operations.md').filter(
+      ({ language }) => language === 'crontab',
+    )
+    const lines = crontab?.code.split('\n') ?? []
+    const commandOf = (schedule: string): string =>
+      (lines.find(line => line.startsWith(schedule)) ?? '')
+        .slice(schedule.length)
+        .trim()
+        .replaceAll('\\%', '%')
+    const [submit, fetch] = [commandOf('0 1 * * * '), commandOf('*/15 * * * * ')]
+    const dir = folderFor(t, [])
+    for (const [name, text] of [
+      ['.key', 'any'],
+      ['in.csv', REVIEWS],
+      ['prompt.txt', 'Sentiment of: {{review}}'],
+    ] as const)
+      writeFileSync(join(dir, name), text)
+    const env = clean({
+      PATH: `${join(dir, 'bin')}:${process.env['PATH']}`,
+      HOME: dir,
+      XDG_STATE_HOME: '',
+      ANTHROPIC_BASE_URL: emulator.url,
+      CLAUDE_BATCH_STREAM_POLL: '50ms',
+    })
+    const cron = (command: string): Promise<Ran> => run('sh', ['-c', command], { cwd: dir, env })
+    const noFolder = await cron(submit)
+    t.match(noFolder, { code: 6, err: /out is not a folder/ }, 'the folder ~/out is missing')
+    const noModel = await cron(submit.replace(/-o .*jsonl/, '-m haiku'))
+    t.match(noModel, { code: 2, err: /the model haiku is not known/ })
+    mkdirSync(join(dir, 'out'))
+    t.match(await cron(submit), { code: 0, err: /^to continue: / })
+    t.match(await cron(fetch), { code: 0, out: '', err: '' })
+    const [file = ''] = readdirSync(join(dir, 'out'))
+    t.same(
+      rowsOf(readFileSync(join(dir, 'out', file), 'utf8')).map(row => row['id']),
+      ['1', '2', '3'],
+    )
+    t.match(await cron(fetch), { code: 0, err: /no job in \S+ is unfinished/ })
+  },
+)
 
 void t.test('the faults of the documents are faults that the emulator takes', async t => {
   const [block] = blocksOf('docs/emulator.md').filter(({ file }) => file === 'faults.json')

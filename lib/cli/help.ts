@@ -15,6 +15,7 @@ export const COMMANDS: Readonly<
   cancel: { words: 'cancel JOB|BATCH_ID', help: 'cancel batches at the API' },
   estimate: { words: 'estimate', help: 'what a run would cost, expected and at worst' },
   doctor: { words: 'doctor [JOB]', help: 'look at key, host, clock, disk and journals' },
+  rm: { words: 'rm JOB', help: 'delete a job; asks where paid answers would be lost' },
   prune: { words: 'prune', help: 'delete finished jobs older than --keep' },
   emulate: { words: 'emulate', help: 'a local Message Batches API for tests and trials' },
 }
@@ -25,7 +26,8 @@ export const OTHERS: readonly { readonly words: string; readonly help: string }[
   { words: 'help [COMMAND|TOPIC]', help: 'all flags of a command, or one of:' },
 ]
 
-const SHORT = ['input', 'prompt', 'output', 'dry-run', 'emulate']
+// Rows go to stdout where no flag says otherwise, as the example shows.
+const SHORT = ['input', 'prompt', 'dry-run', 'emulate']
 
 /** One screen of 24 lines: what it is for, the commands, the flags that most people need. */
 export function shortHelp(topics: readonly string[]): string {

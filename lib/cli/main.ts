@@ -42,6 +42,7 @@ const ENTRIES: Readonly<Record<CommandName, Entry>> = {
     load: async () => (await import('./commands/estimate.ts')).estimate,
   },
   doctor: { takes: 'maybe one', load: async () => (await import('./commands/doctor.ts')).doctor },
+  rm: { takes: 'one', load: async () => (await import('./commands/rm.ts')).rm },
   prune: { takes: 'nothing', load: async () => (await import('./commands/prune.ts')).prune },
   emulate: { takes: 'nothing', load: async () => (await import('./commands/emulate.ts')).emulate },
 }

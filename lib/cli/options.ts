@@ -10,6 +10,7 @@ export type CommandName =
   | 'cancel'
   | 'estimate'
   | 'doctor'
+  | 'rm'
   | 'prune'
   | 'emulate'
 
@@ -53,7 +54,7 @@ const API: readonly CommandName[] = [
   'cancel',
   'doctor',
 ]
-const JOBS: readonly CommandName[] = [...API, 'report', 'prune']
+const JOBS: readonly CommandName[] = [...API, 'report', 'rm', 'prune']
 const ALL: readonly CommandName[] = [...JOBS, 'estimate', 'emulate']
 
 export const OPTIONS: readonly OptionSpec[] = [

@@ -4,7 +4,8 @@ import { inspectJob, inspectJobs, type JobOnDisk } from '../job/inspect.ts'
 import type { JobState } from '../job/state.ts'
 import { didYouMean } from '../nearest.ts'
 import type { Remembered } from './run-job.ts'
-import { hasBegun, isUnfinished } from './run-job.ts'
+import { isUnfinished } from './job-work.ts'
+import { hasBegun } from './run-job.ts'
 
 /** A job whose journal can be read. */
 export type SoundJob = JobOnDisk & { readonly state: JobState }
@@ -12,15 +13,7 @@ export type SoundJob = JobOnDisk & { readonly state: JobState }
 /** A job by name, or the only unfinished one. */
 export async function jobNamed(dir: string, name: string | undefined): Promise<SoundJob> {
   if (name !== undefined) {
-    const job = await inspectJob(nodeDisk, dir, name)
-    if (!job) {
-      const names = (await inspectJobs(nodeDisk, dir)).map(other => other.name)
-      throw new BatchStreamError(
-        'CBS_OPTION',
-        `there is no job ${name} in ${dir}${didYouMean(name, names)}; see \`claude-batch-stream list\``,
-      )
-    }
-    return sound(job)
+    return sound(await existingJob(dir, name))
   }
   const unfinished = (await inspectJobs(nodeDisk, dir)).filter(isUnfinished)
   const [only] = unfinished
@@ -33,6 +26,17 @@ export async function jobNamed(dir: string, name: string | undefined): Promise<S
   throw new BatchStreamError(
     'CBS_OPTION',
     `several jobs are unfinished, name one: ${unfinished.map(({ name }) => name).join(', ')}`,
+  )
+}
+
+/** A job by name, in whatever state it is. */
+export async function existingJob(dir: string, name: string): Promise<JobOnDisk> {
+  const job = await inspectJob(nodeDisk, dir, name)
+  if (job) return job
+  const names = (await inspectJobs(nodeDisk, dir)).map(other => other.name)
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    `there is no job ${name} in ${dir}${didYouMean(name, names)}; see \`claude-batch-stream list\``,
   )
 }
 

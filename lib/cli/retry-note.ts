@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { replaceFile } from '../job/disk.ts'
 import type { Job } from '../job/job.ts'
+import { RETRY_NOTE } from './job-work.ts'
 
 /**
  * The number of the last batch that a retry does not count as its own. It is kept in the job until the retry is over, so
@@ -22,5 +23,5 @@ export async function endRetry(job: Job): Promise<void> {
 }
 
 function noteOf(job: Job): string {
-  return join(job.folder, 'retry.json')
+  return join(job.folder, RETRY_NOTE)
 }

@@ -13,7 +13,9 @@ import {
 import type { Job } from '../job/job.ts'
 import { JOB_NAME, openJob } from '../job/open.ts'
 import { lockFolder } from '../job/lock.ts'
-import { notOurs } from '../write/output.ts'
+import { checkNewOutput } from '../write/output.ts'
+import { EXIT, exitCodeOf } from './exit-code.ts'
+import { isUnsent } from './job-work.ts'
 import { rememberedBy } from './remembered.ts'
 import type { RowOptions } from './row-options.ts'
 import type { Settings } from './settings.ts'
@@ -66,8 +68,8 @@ export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
   const same = fresh
     ? undefined
     : (await inspectJobs(nodeDisk, dir)).findLast(
-        job =>
-          job.card?.fingerprint === fingerprint && (isUnfinished(job) || job.trouble !== undefined),
+        // One that is damaged has no state.
+        job => job.card?.fingerprint === fingerprint && !job.state?.finished,
       )
   if (!same) return await createJob(choice, newName(new Date()))
   const known = rememberedBy(same)
@@ -177,12 +179,38 @@ async function setAside(dir: string, name: string, talk: Talk): Promise<void> {
   talk.say(`job ${name} was there and is now called ${aside}`)
 }
 
-/** An output that is there already is found out before there is a job that nobody wants. */
+/** An output that exists or cannot be made is found out before there is a job that nobody wants. */
 async function mustBeFree({ output, errors }: RowOptions): Promise<void> {
   for (const path of [output, errors]) {
-    const found = path === undefined || path === '-' ? undefined : await nodeDisk.look(path)
+    if (path === undefined || path === '-') continue
     // A device or a pipe takes rows as stdout does.
-    if (path !== undefined && found !== undefined && found !== 'special') throw notOurs(path, found)
+    if ((await nodeDisk.look(path)) !== 'special') await checkNewOutput(nodeDisk, path)
+  }
+}
+
+/**
+ * Deletes the job of a run that has failed, where nothing of it was sent and running it again fails again: before its first
+ * record was read, by a mistake in the command or its input, or by a key that the API has never accepted. Says whether it did.
+ */
+export async function discardFailedStart(
+  { folder, name, state }: Pick<Job, 'folder' | 'name' | 'state'>,
+  cause: unknown,
+  isStarted: boolean,
+): Promise<boolean> {
+  const code = exitCodeOf(cause)
+  const isWrong =
+    code === EXIT.usage || code === EXIT.input || (code === EXIT.access && state.workspace === null)
+  if (!isUnsent(state) || (isStarted && !isWrong)) return false
+  // The job has been closed: another process may have it now.
+  const lock = await lockFolder(folder).catch(() => undefined)
+  if (!lock) return false
+  try {
+    const now = (await inspectJob(nodeDisk, join(folder, '../..'), name))?.state
+    if (!now || !isUnsent(now)) return false
+    await nodeDisk.remove(folder)
+    return true
+  } finally {
+    await lock.release()
   }
 }
 
@@ -198,11 +226,6 @@ async function createJob(choice: Choice, name: string): Promise<RunJob> {
     await job.close()
     throw cause
   }
-}
-
-/** A folder without a card is what a crash left of a job that had not begun: nothing was sent for it. */
-export function isUnfinished(job: JobOnDisk): boolean {
-  return job.card !== undefined && job.state !== undefined && !job.state.finished
 }
 
 /** The date, so that jobs sort by age, and what tells those of one day apart. */

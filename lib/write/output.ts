@@ -4,7 +4,7 @@
 import { dirname, resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { BatchStreamError, wrapError } from '../errors.ts'
-import type { Found } from '../job/disk.ts'
+import type { Disk, Found } from '../job/disk.ts'
 import type { Job } from '../job/job.ts'
 import type { Result } from '../results/result.ts'
 import { FileTarget, type Target } from './target.ts'
@@ -56,8 +56,19 @@ async function begin(job: Job, { out, errors }: Paths): Promise<{ out: number; e
 }
 
 async function mustBeNew(job: Job, path: string | null): Promise<void> {
-  const found = path === null ? undefined : await job.disk.look(path)
-  if (path !== null && found !== undefined) throw notOurs(path, found)
+  if (path !== null) await checkNewOutput(job.disk, path)
+}
+
+/** An output file that does not exist, in a folder that does: found out before anything is made or sent. */
+export async function checkNewOutput(disk: Pick<Disk, 'look'>, path: string): Promise<void> {
+  const found = await disk.look(path)
+  if (found !== undefined) throw notOurs(path, found)
+  const folder = dirname(path)
+  if ((await disk.look(folder)) === 'folder') return
+  throw new BatchStreamError(
+    'CBS_OUTPUT',
+    `${path} cannot be written: ${folder} is not a folder. Create the folder, or name another file`,
+  )
 }
 
 interface Paths {

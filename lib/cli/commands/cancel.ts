@@ -1,14 +1,16 @@
 import type Anthropic from '@anthropic-ai/sdk'
-import { createInterface } from 'node:readline/promises'
 import { Api } from '../../api/api.ts'
 import { BatchStreamError } from '../../errors.ts'
 import { temporaryJob } from '../../job/open.ts'
 import { clientOf } from '../client.ts'
+import { confirm } from '../confirm.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { stateDir } from '../state-dir.ts'
+
+const REFUSED = 'nothing was canceled'
 
 /** Cancels batches at the API. What they have answered by then is billed, and is fetched by `resume` as ever. */
 export async function cancel(context: Context): Promise<Ending> {
@@ -20,7 +22,7 @@ export async function cancel(context: Context): Promise<Ending> {
 
 async function cancelBatch(context: Context, id: string): Promise<Ending> {
   const client = await clientOf(context.flags, context.io)
-  await confirm(context, `cancel batch ${id}?`)
+  await confirm(context, `cancel batch ${id}?`, REFUSED)
   const unknown = await cancelAll(context, client, [id], null)
   if (unknown.length > 0)
     throw new BatchStreamError(
@@ -45,7 +47,7 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
     return { code: EXIT.answered }
   }
   const client = await clientOf(flags, io, { job: run })
-  await confirm(context, `cancel ${ids.length} batches of job ${name}?`)
+  await confirm(context, `cancel ${ids.length} batches of job ${name}?`, REFUSED)
   const unknown = await cancelAll(context, client, ids, found.state.workspace)
   for (const id of unknown) talk.say(`${id}: the API does not know it`)
   return { code: EXIT.answered, next: { words: ['resume', name, ...context.placeFlags] } }
@@ -74,15 +76,4 @@ async function cancelAll(
   } finally {
     await job.release()
   }
-}
-
-async function confirm({ flags, io, signal }: Context, question: string): Promise<void> {
-  if (flags.has('yes')) return
-  if (!io.stdin.isTTY || flags.has('no-input')) {
-    throw new BatchStreamError('CBS_OPTION', `${question} Say yes with -y`)
-  }
-  const lines = createInterface({ input: io.stdin, output: io.stderr })
-  const answer = await lines.question(`${question} [y/N] `, { signal }).finally(() => lines.close())
-  if (!/^y(es)?$/i.test(answer.trim()))
-    throw new BatchStreamError('CBS_STOPPED', 'nothing was canceled')
 }

@@ -8,6 +8,7 @@ import { print } from '../print.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
+import { standingOf } from '../job-work.ts'
 import { stateDir } from '../state-dir.ts'
 import { printable } from '../shown.ts'
 
@@ -70,9 +71,7 @@ async function diskFindings({ flags, io }: Context): Promise<Finding[]> {
         : [await inspectJob(nodeDisk, dir, name)]
     const found = jobs.map(job => ({
       ok: job?.state !== undefined,
-      text: job
-        ? `job ${job.name}: ${job.trouble ?? (job.state?.finished ? 'finished' : 'unfinished')}`
-        : `there is no job ${name}`,
+      text: job ? `job ${job.name}: ${job.trouble ?? standingOf(job)}` : `there is no job ${name}`,
     }))
     return [
       { ok: free > LOW_BYTES, text: `${dir} is ours and has ${Math.round(free / 1e6)} MB free` },

@@ -9,6 +9,7 @@ import { print } from '../print.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
+import { standingOf } from '../job-work.ts'
 import { stateDir } from '../state-dir.ts'
 import { printable } from '../shown.ts'
 
@@ -29,7 +30,7 @@ export async function list(context: Context): Promise<Ending> {
 function summary(job: JobOnDisk): Record<string, unknown> {
   return {
     job: job.name,
-    state: stateOf(job),
+    state: standingOf(job),
     created_at: job.card?.created_at ?? null,
     records: job.state?.kept.records ?? null,
     batches: job.state?.batches.size ?? null,
@@ -38,14 +39,9 @@ function summary(job: JobOnDisk): Record<string, unknown> {
 
 function line(job: JobOnDisk): string {
   const { state } = job
-  const parts = [job.name.padEnd(18), stateOf(job).padEnd(10)]
+  const parts = [job.name.padEnd(18), standingOf(job).padEnd(10)]
   if (state) parts.push(`${state.kept.records} records, ${state.batches.size} batches`)
   return parts.join('  ').trimEnd()
-}
-
-export function stateOf(job: JobOnDisk): string {
-  if (!job.state) return 'damaged'
-  return job.state.finished ? 'finished' : 'unfinished'
 }
 
 async function listRemote({ flags, io, signal }: Context): Promise<Ending> {

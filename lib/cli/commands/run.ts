@@ -15,7 +15,7 @@ import { finish, type Ending } from '../finish.ts'
 import { keepFrom, mustBeWhole, type Peeked, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { columnsOf, isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
-import { fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
+import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
@@ -96,13 +96,14 @@ async function ask(
       talk,
     )
     const isPiped = settings.input.includes('-')
+    let isStarted = false
     if (place.lasts)
       context.nextIs(() => {
         if (job.state.finished) return undefined
         const piped = isPiped && !job.state.kept.complete
         return { words: piped ? words : ['resume', job.name, ...context.placeFlags], piped }
       })
-    return await tellingEnd(context, { settings, job }, async () => {
+    const working = tellingEnd(context, { settings, job }, async () => {
       const ordered = rows.order === 'input'
       const ledger = new Ledger(pricesOf(settings))
       const drains = !flags.has('detach')
@@ -119,7 +120,8 @@ async function ask(
         wary: !goesOn,
       }
       follow(context, { job, settings, ledger: place.lasts ? ledger : undefined })
-      if (flags.has('detach')) return await detach(context, work, { reading, stream })
+      isStarted = flags.has('detach')
+      if (isStarted) return await detach(context, work, { reading, stream })
       const tally = new Tally()
       const parts = {
         job,
@@ -129,12 +131,18 @@ async function ask(
         priceOf: pricesOf(settings),
       }
       const out = await openRows(parts, io, talk, one => tally.add(one))
+      isStarted = true
       await pipeline(stream, keepFrom(reading, job), asking(work), out, { signal })
       await endIfStopped(work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)
       if (place.lasts) talk.say(costLine(job, ledger, settings))
       mustBeWhole(reading, job)
       return place.lasts ? ending : { code: ending.code }
+    })
+    return await working.catch(async (cause: unknown) => {
+      const isDiscarded = !goesOn && (await discardFailedStart(job, cause, isStarted))
+      if (isDiscarded) context.nextIs(() => undefined)
+      throw cause
     })
   } finally {
     await place.close()

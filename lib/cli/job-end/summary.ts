@@ -2,7 +2,7 @@ import { systemClock } from '../../clock.ts'
 import type { JobOnDisk } from '../../job/inspect.ts'
 import { isLocked } from '../../job/lock.ts'
 import type { BatchState } from '../../job/state.ts'
-import { stateOf } from '../commands/list.ts'
+import { standingOf } from '../job-work.ts'
 import { dollarsOf, pricesOf, settingsIn, type Dollars } from '../money.ts'
 import { rowsSoFar } from '../rows-so-far.ts'
 
@@ -41,7 +41,7 @@ export async function summaryOf(job: JobOnDisk, price?: string): Promise<Summary
   const { input, output, write5m, write1h, read } = ledger.tokens
   return {
     job: job.name,
-    state: (await isLocked(job.folder)) ? 'running' : stateOf(job),
+    state: (await isLocked(job.folder)) ? 'running' : standingOf(job),
     records: state?.kept.records ?? 0,
     rows,
     batches: batches.map(describeBatch),

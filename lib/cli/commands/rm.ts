@@ -1,0 +1,52 @@
+import { nodeDisk } from '../../job/disk.ts'
+import type { JobOnDisk } from '../../job/inspect.ts'
+import { lockFolder } from '../../job/lock.ts'
+import { confirm } from '../confirm.ts'
+import type { Context } from '../context.ts'
+import { EXIT } from '../exit-code.ts'
+import type { Ending } from '../finish.ts'
+import { hasUnprinted, inFlight } from '../job-work.ts'
+import { existingJob } from '../remembered.ts'
+import { stateDir } from '../state-dir.ts'
+
+/** Deletes a job from this machine. It asks first where answers that are paid for would be lost with it. */
+export async function rm(context: Context): Promise<Ending> {
+  const { flags, io, talk } = context
+  const dir = stateDir(flags, io.env)
+  // The program does not start without a name.
+  const name = flags.args[0] as string
+  const { folder } = await existingJob(dir, name)
+  const lock = await lockFolder(folder)
+  try {
+    // Read again: only under the lock does it stay as it is.
+    const job = await existingJob(dir, name)
+    const losses = await lossesOf(job)
+    if (losses.length > 0)
+      await confirm(
+        context,
+        `job ${name} ${losses.join(' and ')}; \`claude-batch-stream resume ${name}\` prints its rows first. Delete it all the same?`,
+        'nothing was deleted',
+      )
+    await nodeDisk.remove(folder)
+    talk.say(`deleted job ${name}`)
+    const ids = job.state ? inFlight(job.state).flatMap(({ id }) => id ?? []) : []
+    // They cost money whether anybody reads them or not.
+    if (ids.length > 0)
+      talk.must(
+        `still at the API: ${ids.join(', ')}; \`claude-batch-stream results BATCH_ID\` prints one, \`cancel BATCH_ID\` cancels it`,
+      )
+    return { code: EXIT.answered }
+  } finally {
+    await lock.release()
+  }
+}
+
+/** What would be lost with a job, each as the predicate of a sentence. */
+async function lossesOf(job: JobOnDisk): Promise<string[]> {
+  if (!job.state) return [`cannot be read (${job.trouble}) and may hold paid answers`]
+  const running = inFlight(job.state).length
+  return [
+    ...(running === 0 ? [] : [`has ${running} ${running === 1 ? 'batch' : 'batches'} in flight`]),
+    ...((await hasUnprinted(job)) ? ['has paid answers that were not printed'] : []),
+  ]
+}
