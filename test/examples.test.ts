@@ -246,7 +246,7 @@ void t.test(
     const dir = folderFor(t, [])
     for (const [name, text] of [
       ['.key', 'any'],
-      ['in.csv', REVIEWS],
+      ['in.csv', 'id,review\n1,Broke after a day\n2,Great\n3,Late\n'],
       ['prompt.txt', 'Sentiment of: {{review}}'],
     ] as const)
       writeFileSync(join(dir, name), text)
