@@ -19,7 +19,8 @@ export async function checkInput(
   const requestOf = requestMaker(options)
   const attach = attacher(options)
   const readable = first.find(record => !record.problem)
-  if (readable && (format === 'csv' || format === 'tsv')) checkColumns(readable, settings)
+  const isTable = format === 'csv' || format === 'tsv'
+  if (readable && isTable) checkColumns(readable, settings)
   for (const record of first) checkResponse(record, settings)
   const problems: (Problem | undefined)[] = []
   for (const record of first) {
@@ -38,9 +39,10 @@ export async function checkInput(
     )
   }
   if (first.length >= FIRST && problem && problems.every(one => one !== undefined)) {
+    const hint = problem.type === 'wrong_column_count' ? DELIMITER_HINT : ''
     throw new BatchStreamError(
       'CBS_INPUT',
-      `the first ${first.length} records are all bad, so nothing was sent; the first one: ${problem.message}`,
+      `the first ${first.length} records are all bad, so nothing was sent; the first one: ${problem.message}${hint}`,
     )
   }
 }
@@ -64,15 +66,20 @@ export function sameQuestion(
   return `the prompt names no field, so every record asks the same question${hint}`
 }
 
+/** Where columns are not as expected, the delimiter may be another than the one that was found. */
+const DELIMITER_HINT =
+  '; if its columns are separated by another character, name it with --delimiter'
+
 /** CSV says its columns up front, so a template that names another is wrong for every record. */
 function checkColumns(record: SourceRecord, settings: Settings): void {
   const columns = Object.keys(record.fields)
   for (const name of ['prompt', 'system', 'id'] as const) {
     const text = settings[name]
-    if (text !== undefined) checkFields(compile(text, { name, vars: settings.vars }), columns)
+    if (text !== undefined)
+      checkFields(compile(text, { name, vars: settings.vars }), columns, DELIMITER_HINT)
   }
   for (const text of settings.attach ?? [])
-    checkFields(compile(text, { name: 'attach', vars: settings.vars }), columns)
+    checkFields(compile(text, { name: 'attach', vars: settings.vars }), columns, DELIMITER_HINT)
 }
 
 function checkResponse(record: SourceRecord, { responseField, metaField }: Settings): void {

@@ -124,7 +124,8 @@ function openOne(
       reading.format = guessed
       talk.detail(why)
     },
-    onNote: ({ message }) => talk.say(message),
+    onNote: ({ type, message }) =>
+      talk.say(type === 'delimiter' ? `${message} (--delimiter names another)` : message),
     onBomb: sentence => talk.say(sentence),
     onBroken: error => {
       reading.broken = error

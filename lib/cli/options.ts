@@ -81,9 +81,9 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Input',
     name: 'delimiter',
     arg: 'CHAR',
-    fallback: ',',
+    fallback: 'detected: , ; | or a tab',
     on: ASKS,
-    help: 'between CSV fields',
+    help: 'what separates CSV fields; \\t is a tab',
   },
   {
     group: 'Input',

@@ -1,10 +1,12 @@
 import { BatchStreamError } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
 import { CsvReader, type CsvSettings } from './csv-reader.ts'
+import { delimiterNote } from './csv-start.ts'
 import { guess, type Guess, type GuessedFormat } from './guess.ts'
 import { JsonReader, type JsonSettings } from './json-reader.ts'
 import { JsonlReader } from './jsonl.ts'
 import { isBreak } from './line-breaks.ts'
+import { tellNote } from './note.ts'
 import { Pieces } from './pieces.ts'
 import type { RecordReader } from './record-stream.ts'
 import { TextReader } from './text.ts'
@@ -81,6 +83,9 @@ export class GuessingReader implements RecordReader {
     if (!guessed) return
     if (csv.comment !== undefined) onlyTables(guessed, csv.source)
     this.#settings.onGuess?.(guessed)
+    const hasTabs = guessed.format === 'tsv' && guessed.by === 'bytes'
+    const note = hasTabs && delimiterNote({ delimiter: '\t', by: 'rows' }, csv.source)
+    if (note) tellNote(csv, note)
     this.#chosen = readerOf(guessed.format, this.#settings)
     this.#chosen.write(this.#head.take())
   }

@@ -5,6 +5,7 @@ import { brokenRecord } from './csv-broken.ts'
 import { behindComments } from './csv-comments.ts'
 import { badHeader, rowRecord, unreadable } from './csv-row.ts'
 import { CsvRows, LAG_BYTES } from './csv-rows.ts'
+import { CsvStart, delimiterNote, type CsvBeginning } from './csv-start.ts'
 import { lookAt, type Window } from './csv-window.ts'
 import {
   CR,
@@ -32,7 +33,8 @@ const HEAD_BYTES = 4 * KEPT_CHARACTERS
 
 /** What the reader must know, checked already. */
 export interface CsvSettings extends NoteOptions {
-  readonly delimiter: string
+  /** Undefined: it is detected. */
+  readonly delimiter: string | undefined
   /** Undefined: the first row names them (`header`), or they are numbered. */
   readonly columns: Columns | undefined
   readonly header: boolean
@@ -50,7 +52,10 @@ export class CsvReader implements RecordReader {
   readonly #settings: CsvSettings
   readonly #limit: number
   readonly #comment: Buffer | undefined
-  readonly #start: TextStart
+  readonly #textStart: TextStart
+  /** Undefined once the delimiter is known. */
+  #start: CsvStart | undefined
+  #delimiter = ','
   #rows: CsvRows
   #columns: Columns | undefined
   #input: Buffer[] = []
@@ -72,18 +77,20 @@ export class CsvReader implements RecordReader {
     this.#settings = settings
     this.#limit = Math.max(settings.maxRecordBytes, HEAD_BYTES) + LAG_BYTES
     this.#comment = settings.comment === undefined ? undefined : Buffer.from(settings.comment)
-    this.#start = new TextStart(settings.source)
+    this.#textStart = new TextStart(settings.source)
+    this.#start = new CsvStart({ ...settings, columns: settings.columns?.count })
     this.#columns = settings.columns
     this.#rows = this.#newRows()
   }
 
   write(chunk: Buffer): void {
-    const bytes = this.#start.write(chunk)
-    if (bytes) this.#input.push(bytes)
+    const bytes = this.#textStart.write(chunk)
+    if (bytes) this.#write(bytes)
   }
 
   finish(): void {
-    this.#input.push(this.#start.end())
+    this.#write(this.#textStart.end())
+    if (this.#start) this.#begin(this.#start.end())
     this.#finished = true
   }
 
@@ -96,8 +103,30 @@ export class CsvReader implements RecordReader {
     return this.#ready[this.#taken++]
   }
 
+  #write(bytes: Buffer): void {
+    if (!this.#start) {
+      this.#input.push(bytes)
+      return
+    }
+    const beginning = this.#start.write(bytes)
+    if (beginning) this.#begin(beginning)
+  }
+
+  #begin(beginning: CsvBeginning): void {
+    const { delimiter, bytes, from, cutBreak } = beginning
+    this.#start = undefined
+    this.#delimiter = delimiter
+    this.#rows = this.#newRows()
+    this.#line += countBreaks(bytes, 0, from)
+    if (cutBreak) this.#skip = 'lf'
+    this.#input.push(bytes.subarray(from))
+    const note = delimiterNote(beginning, this.#settings.source)
+    if (note) tellNote(this.#settings, note)
+  }
+
   #newRows(): CsvRows {
-    const { delimiter, comment } = this.#settings
+    const { comment } = this.#settings
+    const delimiter = this.#delimiter
     // Two ways, so that files without comments do nothing for each row.
     return comment === undefined
       ? new CsvRows(delimiter, row => this.#onRow(row))
@@ -209,7 +238,8 @@ export class CsvReader implements RecordReader {
 
   /** Ends a record that does not end by itself: it is too long, or a quote in it is never closed. */
   #breakUp(): void {
-    const { delimiter, maxRecordBytes, source } = this.#settings
+    const { maxRecordBytes, source } = this.#settings
+    const delimiter = this.#delimiter
     const bytes = this.#unread.take()
     const place = { line: this.#line, source }
     const { record, end } = brokenRecord(bytes, { delimiter, maxRecordBytes }, place)

@@ -12,8 +12,9 @@ import { RecordStream } from './record-stream.ts'
 /** Options of `parseCsv`. */
 export interface CsvOptions extends NoteOptions {
   /**
-   * What stands between two fields: up to 8 characters. `'\t'` reads TSV.
-   * @default ','
+   * What separates two fields: up to 8 characters. `'\t'` reads TSV.
+   * @default detected: a comma, or a semicolon, tab or vertical bar where the first two rows show it; `onNote` is called
+   * unless it is a comma
    */
   readonly delimiter?: string | undefined
   /** Names for the columns of a file that has no header. */
@@ -48,6 +49,10 @@ export interface CsvOptions extends NoteOptions {
  * `maxRecordBytes`) spoils its row up to the end of the line on which it was opened; the lines after that are read as rows
  * again. Of a row that is too long, the rest of the line is passed over.
  *
+ * Without a `delimiter` it is detected, the same however the bytes arrive: commas, unless another of `;`, tab and `|` separates the
+ * first row and commas do not, or the first two rows have the same number of columns with it and not with commas. A first line
+ * `sep=;` names the delimiter and is no row, also where `delimiter` is given.
+ *
  * A column without a name in the header is called `column3` by its position, a second column `a` is called `a_2`; `onNote`
  * is called with the new names. Names that the header contains stay as they are.
  *
@@ -59,28 +64,25 @@ export function parseCsv(options: CsvOptions = {}): Stage<Uint8Array, SourceReco
 
 /** The options, checked and filled in. */
 export function csvSettings(options: CsvOptions): CsvSettings {
-  const {
-    delimiter = ',',
-    columns,
-    header = columns === undefined,
-    comment,
-    source,
-    onNote,
-  } = options
+  const { delimiter, columns, header = columns === undefined, comment, source, onNote } = options
   const maxRecordBytes = wholeNumber(
     'maxRecordBytes',
     options.maxRecordBytes ?? DEFAULT_RECORD_BYTES,
     1,
     Infinity,
   )
-  if (typeof delimiter !== 'string' || !/^[^"\r\n]{1,8}$/.test(delimiter)) {
+  const isDelimiter = typeof delimiter === 'string' && /^[^"\r\n]{1,8}$/.test(delimiter)
+  if (delimiter !== undefined && !isDelimiter) {
     throw wrongOption(
       'delimiter',
       'a string of 1 to 8 characters without quotes and line breaks',
       delimiter,
     )
   }
-  if (comment !== undefined && !(typeof comment === 'string' && isCommentStart(comment, delimiter)))
+  if (
+    comment !== undefined &&
+    !(typeof comment === 'string' && isCommentStart(comment, delimiter ?? ','))
+  )
     throw wrongOption('comment', COMMENT_WANTED, comment)
   if (typeof header !== 'boolean') throw wrongOption('header', 'true or false', header)
   const named = columns === undefined ? undefined : namedColumns(columns, header)

@@ -8,6 +8,8 @@ export type GuessedFormat = 'csv' | 'tsv' | 'jsonl' | 'json' | 'text'
 export interface Guess {
   readonly format: GuessedFormat
   readonly why: string
+  /** What it was guessed from. */
+  readonly by: 'name' | 'bytes'
 }
 
 /** What there is to guess from. */
@@ -34,12 +36,13 @@ export function guess({ name = '', head, comment, enough }: Evidence): Guess | u
   // JSON lines are often named .json, so there the content has the last word.
   if (named && (named !== 'json' || !json)) {
     if (named === 'json' && text === '' && !enough) return undefined
-    return { format: named, why: `its name ends in .${ending}` }
+    return { format: named, why: `its name ends in .${ending}`, by: 'name' }
   }
   if (text === '' && !enough) return undefined
   const [line = '', next] = firstLine(text)
   if (next === undefined && !enough) return undefined
-  return json ? guessJson(line, next?.trimStart() ?? '', enough) : guessTable(line)
+  const guessed = json ? guessJson(line, next?.trimStart() ?? '', enough) : guessTable(line)
+  return guessed && { ...guessed, by: 'bytes' }
 }
 
 const BY_NAME = new Map<string, GuessedFormat>([
@@ -57,7 +60,7 @@ function firstLine(text: string): [line: string, rest: string | undefined] {
   return at === -1 ? [text, undefined] : [text.slice(0, at), text.slice(at)]
 }
 
-function guessJson(line: string, next: string, enough: boolean): Guess | undefined {
+function guessJson(line: string, next: string, enough: boolean): Omit<Guess, 'by'> | undefined {
   const { at, wanted } = faultOf(line)
   const whole = wanted === END && at === line.length
   const cut = wanted !== END && at === line.length
@@ -73,10 +76,14 @@ function guessJson(line: string, next: string, enough: boolean): Guess | undefin
   return { format: 'json', why: 'it begins with [' }
 }
 
-function guessTable(line: string): Guess {
-  const tabs = line.split('\t').length - 1
-  const commas = line.split(',').length - 1
-  if (tabs > 0 && tabs >= commas) return { format: 'tsv', why: 'its first line has tabs' }
+function guessTable(line: string): Omit<Guess, 'by'> {
+  const count = (delimiter: string): number => line.split(delimiter).length - 1
+  const commas = count(',')
+  const tabs = count('\t')
+  if (tabs > 0 && tabs >= Math.max(commas, count(';'), count('|')))
+    return { format: 'tsv', why: 'its first line has tabs' }
   if (commas > 0) return { format: 'csv', why: 'its first line has commas' }
+  if (count(';') > 0) return { format: 'csv', why: 'its first line has semicolons' }
+  if (count('|') > 0) return { format: 'csv', why: 'its first line has vertical bars' }
   return { format: 'csv', why: 'its first line is taken for the header of a single column' }
 }

@@ -2,8 +2,11 @@ import { wrapError } from '../errors.ts'
 
 /** A remark on how an input is read. Nothing is wrong with it, and reading continues. */
 export interface InputNote {
-  /** A stable word: `renamed_columns` for a CSV header with unnamed or duplicate columns. */
-  readonly type: 'renamed_columns'
+  /**
+   * A stable word: `renamed_columns` for a CSV header with unnamed or duplicate columns, `delimiter` for a CSV delimiter that was
+   * detected and is no comma.
+   */
+  readonly type: 'renamed_columns' | 'delimiter'
   /** A sentence for the user, with the place. */
   readonly message: string
 }

@@ -9,20 +9,22 @@ export function fieldsOf(template: Template): readonly Field[] {
 
 /**
  * Checks a template against columns that are known up front, as a CSV header's are, before anything is spent. Cells are
- * text, so a path leads nowhere and only whole names count.
+ * text, so a path leads nowhere and only whole names count. `hint` says what to do where no column has a similar name, or all is one column.
  *
  * @throws BatchStreamError `CBS_INPUT` for a field that no column has: its line and column in the template, and the nearest name
  */
-export function checkFields(template: Template, columns: readonly string[]): void {
+export function checkFields(template: Template, columns: readonly string[], hint = ''): void {
   const known = new Set(columns)
   const absent = fieldsOf(template).find(field => !field.optional && !known.has(field.name))
   if (!absent) return
   const { name, line, column } = absent
   const where = `${template.name} template, line ${line}, column ${column}`
+  const similar = didYouMean(name, columns)
+  const isHinted = similar === '' || columns.length === 1
   const names = columns.map(each => JSON.stringify(each)).join(', ')
   throw new BatchStreamError(
     'CBS_INPUT',
-    `${where}: the input has no column ${JSON.stringify(name)}${didYouMean(name, columns)}; it has ${names}`,
+    `${where}: the input has no column ${JSON.stringify(name)}${similar}; it has ${names}${isHinted ? hint : ''}`,
     { place: { line, column } },
   )
 }

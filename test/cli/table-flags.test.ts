@@ -33,6 +33,37 @@ t.test('a job whose input broke off behind comments is gone on with as it began'
   t.match(await place.emulator.ledger.totals(), { accepted: 51, acceptedTwice: 0 })
 })
 
+t.test('R12: a job resumes with the delimiters that its first run detected', async t => {
+  const rows = Array.from({ length: 50 }, (_, at) => `${at};text, ${at}\n`)
+  const whole = 'sep=|\nid|text\n50|last; one\n'
+  const files = { 'a.csv': `id;text\n${rows.join('')}`, 'b.csv': whole.replace('|text', '|"text') }
+  const place = await placeFor(t, {}, files)
+  const names = ['-i', place.path('a.csv'), '-i', place.path('b.csv')]
+  const broken = await place.run([...ASK, ...names, '--job', 'j'])
+  t.equal(broken.code, 6)
+  t.match(broken.err, `${place.path('a.csv')} has semicolons between its fields`)
+  writeFileSync(place.path('b.csv'), whole)
+  const rest = await place.run(['resume', 'j', '--order', 'input'])
+  t.equal(rest.code, 0)
+  t.same(
+    rest.rows.map(row => [row['id'], row['text']]),
+    [...rows.map((_, at) => [String(at), `text, ${at}`]), ['50', 'last; one']],
+  )
+  t.match(await place.emulator.ledger.totals(), { accepted: 51, acceptedTwice: 0 })
+})
+
+t.test('R12: --delimiter overrides what is detected', async t => {
+  const place = await placeFor(t, {}, { 'a.csv': 'a;b\n1;2\n' })
+  const words = ['-i', place.path('a.csv'), '-p', '{{a;b}}', '--show', '1']
+  const plain = await place.run([...words, '--delimiter', ','])
+  t.same([plain.code, plain.err], [0, ''])
+  t.match(plain.rows, [{ params: { messages: [{ content: '1;2' }] } }])
+  t.match(await place.run(words), {
+    code: 6,
+    err: /no column "a;b"; .* name it with --delimiter$/m,
+  })
+})
+
 t.test('retry asks again for the row of a file with comments, and knows its line', async t => {
   const place = await placeFor(t, {}, { 'a.csv': '#\nid,text\n# a\n1,one\n# b\n2,two\n' })
   place.emulator.addFault({ on: 'create', errored: [{ index: 1, times: 1 }] })

@@ -418,6 +418,7 @@ t.test('wrong options are refused at once', async t => {
   t.throws(wrong({ columns: 'A,B' }), { message: /`columns` must be a list of names/ })
   t.throws(wrong({ columns: [1] }), { message: /`columns` must be a list of names/ })
   t.throws(wrong({ columns: ['a', 'a'] }), { message: /names "a" as column 1 and 2/ })
+  t.throws(wrong({ columns: ['a', ''] }), { message: /has no name for column 2/ })
   t.throws(wrong({ columns: ['a'], header: true }), {
     message: /`header` must be false with `columns`/,
   })

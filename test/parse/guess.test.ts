@@ -20,6 +20,7 @@ t.test('a name tells, packed or not, in any case', async t => {
   t.same(guess({ name: 'a.csv.gz', head: '', enough: false }), {
     format: 'csv',
     why: 'its name ends in .csv',
+    by: 'name',
   })
   t.equal(format('a,b\n', 'a.dat'), 'csv', 'another name leaves it to the content')
   t.equal(format('{"a":1}\n', '.gz'), 'jsonl')
@@ -64,12 +65,19 @@ t.test('anything else is a table', async t => {
   t.same(guess({ head: 'id,text\n1,a\tb\n', enough: false }), {
     format: 'csv',
     why: 'its first line has commas',
+    by: 'bytes',
   })
   t.same(guess({ head: 'id\ttext, long\n', enough: false }), {
     format: 'tsv',
     why: 'its first line has tabs',
+    by: 'bytes',
   })
   t.equal(guess({ head: 'prompt\nhello, you\n', enough: false })?.format, 'csv')
+  for (const [head, why] of [
+    ['a;b\tc;d\n', 'its first line has semicolons'],
+    ['a|b\n', 'its first line has vertical bars'],
+  ] as const)
+    t.same(guess({ head, enough: false }), { format: 'csv', why, by: 'bytes' })
   t.equal(format(''), 'csv')
   t.equal(format('', 'a.json'), 'json')
 })
