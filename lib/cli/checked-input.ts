@@ -13,7 +13,7 @@ export async function withInput(
   template: Work['template'],
   work: (peeked: Peeked, reading: Reading) => Promise<Ending>,
 ): Promise<Ending> {
-  const reading: Reading = { format: undefined, broken: undefined }
+  const reading: Reading = { format: undefined, files: 0, broken: undefined }
   const input = await openInput({ settings, cwd, io, talk, reading, signal })
   const checked = async (): Promise<Ending> => {
     const peeked = await peek(input, settings.batchWaitMs === undefined ? FIRST : 1)

@@ -1,31 +1,36 @@
-import type { SourceRecord } from '../flow.ts'
-import type { Stage } from '../stage.ts'
 import type { TemplateOptions } from '../template/options.ts'
 import type { Context } from './context.ts'
 import { EXIT } from './exit-code.ts'
 import type { Ending } from './finish.ts'
-import type { Reading } from './input.ts'
+import type { Peeked, Reading } from './input.ts'
 import { print } from './print.ts'
+import { isTable, tableOf, type RowOptions } from './row-options.ts'
 import type { Settings } from './settings.ts'
+import { columnsIn, mustHaveColumns, NO_COLUMNS } from './table-columns.ts'
 import { describeSurvey, surveyOf } from './survey.ts'
 import { whole } from './values.ts'
 
 /** Reads, renders, checks and counts as a run does, and shows the first requests; opens no socket. */
 export async function dryRun(
   { flags, io, talk }: Context,
-  settings: Settings,
+  { settings, rows }: { readonly settings: Settings; readonly rows: RowOptions },
   template: TemplateOptions,
-  records: Stage<never, SourceRecord>,
+  { first, stream }: Peeked,
   reading: Reading,
 ): Promise<Ending> {
   const text = flags.text('show')
   const show = text === undefined ? 0 : whole('--show', text, 1)
   const onlyShow = show > 0 && !flags.has('dry-run')
   let shown = 0
-  const survey = await surveyOf(records, {
+  const known = columnsIn(settings, reading, first)
+  mustHaveColumns(rows, known)
+  const chosen = rows.outputColumns
+  const survey = await surveyOf(stream, {
     settings,
     template,
     talk,
+    ...(isTable(rows) &&
+      !chosen && { table: { known, endless: settings.batchWaitMs !== undefined } }),
     onRequest: async request => {
       if (shown < show) await print(io.stdout, `${JSON.stringify(request)}\n`)
       shown += 1
@@ -34,8 +39,24 @@ export async function dryRun(
   })
   if (!onlyShow) {
     talk.say(`dry run, nothing was sent: ${describeSurvey(survey)}`)
+    const columns = chosen ?? survey.columns
+    if (columns) talk.say(`table: ${headerShown(rows, columns, settings)}`)
     if (survey.requests > 0) talk.say(`estimate: ${survey.estimate.describe()}`)
   }
   if (reading.broken) throw reading.broken
   return { code: survey.rejected === 0 ? EXIT.answered : EXIT.someFailed }
+}
+
+/** Characters of a header that are shown. */
+const SHOWN = 500
+
+function headerShown(
+  rows: RowOptions,
+  columns: readonly string[],
+  { schema }: Pick<Settings, 'schema'>,
+): string {
+  const names = columns.length > 0 ? columns : NO_COLUMNS
+  const header = tableOf(rows, names, schema).header.toString().trimEnd()
+  const rest = header.length > SHOWN ? '...' : ''
+  return `${names.length} input columns; the header is ${header.slice(0, SHOWN)}${rest}`
 }

@@ -1,26 +1,43 @@
 import { Transform } from 'node:stream'
 import type { BatchRequest, RejectedRecord } from '../flow.ts'
 import { typed, type Stage } from '../stage.ts'
+import type { TableColumns } from './table-columns.ts'
+
+type Item = BatchRequest | RejectedRecord
 
 /**
  * Rejects a record with a field that the table has no column for, before anything is spent on it: its row would hide what
  * it holds. `added` are fields that rows have anyhow.
  */
-export function fitsTable(
-  columns: readonly string[],
-  added: readonly string[],
-): Stage<BatchRequest | RejectedRecord, BatchRequest | RejectedRecord> {
-  const known = new Set([...columns, ...added])
+export function fitsTable(table: TableColumns, added: readonly string[]): Stage<Item, Item> {
+  let known: ReadonlySet<string> | undefined
+  const check = (item: Item): Item => {
+    const { record } = item
+    const columns = table.names
+    if (!record || !columns) {
+      if (record?.ordinal !== undefined) table.pass(record.ordinal)
+      return item
+    }
+    known ??= new Set([...columns, ...added])
+    return fitting(item, known)
+  }
   return typed(
     new Transform({
       objectMode: true,
-      transform(item: BatchRequest | RejectedRecord, _encoding, done) {
-        const { record } = item
-        const extra = record && Object.keys(record.fields).find(name => !known.has(name))
-        if (!record || extra === undefined || 'problem' in item) return done(null, item)
-        const message = `the record has a field ${JSON.stringify(extra)} that is no column of the table; write JSON lines (--to jsonl), or give the first records all fields`
-        done(null, { record, problem: { type: 'no_column', message } })
+      transform(item: Item, _encoding, done) {
+        const { deciding } = table
+        if (!deciding) return done(null, check(item))
+        deciding.then(() => done(null, check(item)), done)
       },
     }),
   )
+}
+
+/** The item, or its record rejected where it has a field that is none of the known ones. */
+export function fitting(item: Item, known: ReadonlySet<string>): Item {
+  const { record } = item
+  const extra = record && Object.keys(record.fields).find(name => !known.has(name))
+  if (!record || extra === undefined || 'problem' in item) return item
+  const message = `the record has a field ${JSON.stringify(extra)} that is not a column of the table; name the columns with --output-columns, or write JSON lines (--to jsonl)`
+  return { record, problem: { type: 'no_column', message } }
 }

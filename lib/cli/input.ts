@@ -19,6 +19,8 @@ import type { Talk } from './talk.ts'
 export interface Reading {
   /** The format, once it is known. */
   format: string | undefined
+  /** How many files there are; a pipe is one. */
+  files: number
   /** Where the input broke off; what was read before is answered first, then the run ends with this. */
   broken: BatchStreamError | undefined
 }
@@ -53,6 +55,7 @@ export interface InputOptions {
 export async function openInput(options: InputOptions): Promise<Stage<never, SourceRecord>> {
   const { settings, cwd, signal } = options
   const names = (await Promise.all(settings.input.map(name => filesOf(name, cwd)))).flat()
+  options.reading.files = names.length
   for (const name of names) if (name !== '-') await mustExist(name, cwd)
   const { from: format } = settings
   if (format === 'files') return endedBy(signal, filesIn(names, options))

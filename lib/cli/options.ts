@@ -387,6 +387,14 @@ export const OPTIONS: readonly OptionSpec[] = [
     help: 'keep what is no text in an answer (thinking, tool_use ...) in _batch.blocks',
   },
   { group: 'Output', name: 'errors', arg: 'FILE', on: ROWS, help: 'failed rows go there instead' },
+  {
+    group: 'Output',
+    name: 'output-columns',
+    arg: 'A,B',
+    fallback: 'all fields',
+    on: ROWS,
+    help: 'the input columns of a CSV or TSV table; other fields are left out',
+  },
   { group: 'Output', name: 'csv-safe', on: ROWS, help: 'guard spreadsheet formulas in CSV output' },
 
   {

@@ -57,8 +57,7 @@ export function rememberedBy(job: JobOnDisk): Remembered {
     typeof settings === 'object' &&
     settings !== null &&
     'run' in settings &&
-    'rows' in settings &&
-    'columns' in settings
+    'rows' in settings
   ) {
     // Written by run-job.ts from this very type; the journal beside it carries the checksums.
     return settings as Remembered

@@ -2,22 +2,24 @@ import { Socket } from 'node:net'
 import { resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { BatchStreamError } from '../errors.ts'
-import type { SourceRecord } from '../flow.ts'
+import { fieldsOf } from '../job/fields.ts'
 import type { Job } from '../job/job.ts'
 import { listPrice, type PriceOf } from '../money/price.ts'
 import { rowCost } from '../money/row-cost.ts'
 import type { Result } from '../results/result.ts'
 import type { JsonSchema } from '../schema/load.ts'
 import { NO_META_FIELD } from '../template/answered.ts'
-import { csvTable } from '../write/csv.ts'
+import { csvTable, type CsvTable } from '../write/csv.ts'
 import { jsonlRow } from '../write/jsonl.ts'
-import { openOutput, type Output } from '../write/output.ts'
+import { openOutput, type LateRowWriter, type Output, type RowWriter } from '../write/output.ts'
 import { rawRow } from '../write/raw.ts'
 import { StreamTarget } from '../write/target.ts'
 import { textRow } from '../write/text.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { forTerminal } from './shown.ts'
+import { outputColumnsIn } from './table-flags.ts'
+import { NO_COLUMNS, type TableColumns } from './table-columns.ts'
 import type { Talk } from './talk.ts'
 import { oneOf, wrongFlag } from './values.ts'
 
@@ -35,6 +37,8 @@ export interface RowOptions {
   readonly metaField: string
   readonly errors?: string
   readonly csvSafe: boolean
+  /** The input columns that the user chose for a table. */
+  readonly outputColumns?: readonly string[]
   /** Whether rows say what they cost. */
   readonly rowCost: boolean
   /** Whether rows keep the blocks of an answer that are no text. */
@@ -47,15 +51,20 @@ export function rowOptionsOf(flags: Flags, known?: Partial<RowOptions>): RowOpti
   const order = flags.text('order')
   const emit = flags.text('emit')
   const errors = pathIn('--errors', flags.text('errors')) ?? known?.errors
+  const format = to === undefined ? (known?.to ?? 'jsonl') : oneOf('--to', to, TO)
+  // Rows of another format than the job's are no table any more.
+  const knownColumns = isTable({ to: format }) ? known?.outputColumns : undefined
+  const outputColumns = outputColumnsIn(flags) ?? knownColumns
   const options: RowOptions = {
     output: pathIn('--output', flags.text('output')) ?? known?.output ?? '-',
-    to: to === undefined ? (known?.to ?? 'jsonl') : oneOf('--to', to, TO),
+    to: format,
     order: order === undefined ? (known?.order ?? 'completion') : oneOf('--order', order, ORDER),
     emit: emit === undefined ? (known?.emit ?? 'merged') : oneOf('--emit', emit, EMIT),
     responseField: flags.text('response-field') ?? known?.responseField ?? 'response',
     metaField: flags.text('meta-field') ?? known?.metaField ?? '_batch',
     ...(errors !== undefined && { errors }),
     csvSafe: flags.has('csv-safe') || (known?.csvSafe ?? false),
+    ...(outputColumns && { outputColumns }),
     rowCost: flags.has('row-cost'),
     ...(flags.has('blocks') && { blocks: true }),
   }
@@ -85,6 +94,12 @@ function check(options: RowOptions): void {
       `--emit response is JSON; it does not go with --to ${to} (--to text gives the response alone)`,
     )
   }
+  if (options.outputColumns && !isTable(options)) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `--output-columns chooses the columns of a table; it does not go with --to ${to}, only with csv and tsv`,
+    )
+  }
   const inMeta = options.rowCost ? '--row-cost' : options.blocks ? '--blocks' : undefined
   if (inMeta !== undefined && !hasMeta(options)) {
     throw new BatchStreamError(
@@ -112,8 +127,8 @@ function hasMeta({ to, emit, metaField }: RowOptions): boolean {
 export interface Rows {
   readonly job: Job
   readonly options: RowOptions
-  /** Columns of the input, for tables. */
-  readonly columns: readonly string[]
+  /** Columns of the input, for tables: known, or to be decided. */
+  readonly columns: readonly string[] | TableColumns
   /** The schema of the answers, for tables. */
   readonly schema: JsonSchema | undefined
   /** What they are counted by, where they say what they cost. @default the list */
@@ -131,11 +146,11 @@ export async function openRows(
 ): Promise<Output> {
   const costOf = options.rowCost ? rowCost(priceOf) : undefined
   const errorRowOf = jsonlRow(options, costOf)
-  const { rowOf, header } = writerOf(options, { columns, schema }, talk, errorRowOf)
+  const rows = writerOf(options, { columns, schema }, talk, errorRowOf)
   const isStream = options.output === '-' || (await job.disk.look(options.output)) === 'special'
   const out = isStream ? await streamOf(options.output, io, talk) : { path: options.output }
   const errors = options.errors === undefined ? undefined : { path: options.errors }
-  return await openOutput({ job, out, errors, rowOf, errorRowOf, header, onResult, apart })
+  return await openOutput({ job, out, errors, rows, errorRowOf, onResult, apart })
 }
 
 async function streamOf(path: string, { stdout, stderr }: Io, talk: Talk): Promise<StreamTarget> {
@@ -162,17 +177,12 @@ function withoutControls(terminal: Writable): Writable {
   return stream.on('error', () => {})
 }
 
-interface Writer {
-  readonly rowOf: (result: Result) => Buffer | undefined
-  readonly header?: Buffer
-}
-
 function writerOf(
   options: RowOptions,
   { columns, schema }: Pick<Rows, 'columns' | 'schema'>,
   talk: Talk,
   jsonRowOf: (result: Result) => Buffer,
-): Writer {
+): RowWriter | LateRowWriter {
   switch (options.to) {
     case 'jsonl':
       return { rowOf: jsonRowOf }
@@ -182,28 +192,51 @@ function writerOf(
       return { rowOf: result => rawRow(result) ?? missing(result, talk) }
     case 'csv':
     case 'tsv': {
-      const delimiter = options.to === 'csv' ? ',' : '\t'
-      const { header, rowOf } = csvTable(columns, {
-        ...options,
-        delimiter,
-        schema,
-        safe: options.csvSafe,
-        complete: true,
-      })
-      return { rowOf, header }
+      const chosen = options.outputColumns
+      if (chosen) return tableOf(options, chosen, schema)
+      if (!('decide' in columns)) return tableOf(options, columns, schema)
+      return {
+        open: async signal => tableOf(options, await columns.decide(signal), schema),
+        end: () => columns.end(),
+      }
     }
   }
 }
 
-export function isTable({ to }: RowOptions): boolean {
-  return to === 'csv' || to === 'tsv'
+/** The table of these input columns, its header included. */
+export function tableOf(
+  options: RowOptions,
+  columns: readonly string[],
+  schema: JsonSchema | undefined,
+): CsvTable {
+  return csvTable(columns, {
+    ...options,
+    delimiter: options.to === 'csv' ? ',' : '\t',
+    schema,
+    safe: options.csvSafe,
+    // Fields beside the chosen ones are left out; any other field without a column would be lost.
+    complete: options.outputColumns === undefined,
+  })
 }
 
-/** The columns of a table: all fields of the first records, those that could be read. */
-export function columnsOf(records: readonly SourceRecord[]): readonly string[] {
-  const readable = records.filter(record => !record.problem)
-  const columns = new Set(readable.flatMap(record => Object.keys(record.fields)))
-  return columns.size > 0 ? [...columns] : ['input']
+/** The columns of a table of all records that a job has. */
+export async function tableFieldsOf(
+  job: Job,
+  options: RowOptions,
+  known: readonly string[] = [],
+): Promise<readonly string[]> {
+  if (!isTable(options) || options.outputColumns) return NO_COLUMNS
+  const names = await fieldsOf(job, known)
+  return names.length > 0 ? names : NO_COLUMNS
+}
+
+/** The table that records are checked against before they are sent: where columns are chosen, every record fits. */
+export function checkedTable(options: RowOptions, columns: TableColumns): TableColumns | undefined {
+  return isTable(options) && !options.outputColumns ? columns : undefined
+}
+
+export function isTable({ to }: Pick<RowOptions, 'to'>): boolean {
+  return to === 'csv' || to === 'tsv'
 }
 
 function missing(result: Result, talk: Talk): undefined {

@@ -26,8 +26,8 @@ import { wrongFlag } from './values.ts'
 export interface Remembered {
   readonly run: Settings
   readonly rows: RowOptions
-  /** The columns of its input, for tables: a later run must not find others. */
-  readonly columns: readonly string[]
+  /** The columns of its input, where they were known before its records were read. */
+  readonly columns?: readonly string[]
   /** Its words, and the folder that its inputs are named from. */
   readonly words: readonly string[]
   readonly cwd: string

@@ -28,6 +28,7 @@ import { guard } from './guard.ts'
 import { waitsAt } from './outwait.ts'
 import { preflight } from './preflight.ts'
 import { hashOfModule, type Settings } from './settings.ts'
+import type { TableColumns } from './table-columns.ts'
 import type { Talk } from './talk.ts'
 import { untilStopped } from './until-stopped.ts'
 import { duration, whole, wrongFlag } from './values.ts'
@@ -70,8 +71,8 @@ export interface Work {
   readonly template: TemplateOptions
   /** Do rows come in the order of their records? */
   readonly ordered: boolean
-  /** The columns of the table that rows go to; undefined where they go to none. */
-  readonly table: readonly string[] | undefined
+  /** The columns of the table that rows go to; undefined where they go to none, and where the user chose the columns. */
+  readonly table: TableColumns | undefined
   /** Whether a first batch that fails as a whole ends the run; not where somebody chose to go on. */
   readonly wary?: boolean
   /** Which failures are asked again; by default those that say nothing about the request. */

@@ -1,6 +1,7 @@
 import { IdSet } from '../aggregate/id-set.ts'
 import { each } from '../chain.ts'
 import type { BatchRequest, MessageParams, RejectedRecord, SourceRecord } from '../flow.ts'
+import { FieldSet } from '../job/fields.ts'
 import { wellFormed } from '../json/well-formed.ts'
 import { Estimate } from '../money/estimate.ts'
 import { partsOf } from '../money/parts.ts'
@@ -10,9 +11,11 @@ import { attacher } from '../template/attach.ts'
 import type { TemplateOptions } from '../template/options.ts'
 import { requestMaker } from '../template/request.ts'
 import { BatchCounter } from './batch-counter.ts'
+import { fitting } from './fits-table.ts'
 import { InvalidCounter } from './guard.ts'
 import { pricesOf } from './money.ts'
 import type { Settings } from './settings.ts'
+import type { TableColumnsOptions } from './table-columns.ts'
 import type { Talk } from './talk.ts'
 
 /** A custom_id is as long as this, so that the sizes are right. */
@@ -30,6 +33,8 @@ export interface Survey {
   /** Bytes of all requests. */
   readonly bytes: number
   readonly estimate: Estimate
+  /** The input columns of a table, where rows go to one. */
+  readonly columns: readonly string[] | undefined
 }
 
 export interface SurveyOptions {
@@ -39,12 +44,14 @@ export interface SurveyOptions {
   /** Told of each request; false ends the survey. */
   readonly onRequest?: (request: Pick<BatchRequest, 'custom_id' | 'params'>) => Promise<boolean>
   readonly sample?: Sample | undefined
+  /** What decides the columns of a table, where rows go to one. */
+  readonly table?: Pick<TableColumnsOptions, 'known' | 'endless'> | undefined
 }
 
 /** Reads, renders, checks and counts as a run does, one record at a time. */
 export async function surveyOf(
   records: Stage<never, SourceRecord>,
-  { settings, template, talk, onRequest, sample }: SurveyOptions,
+  { settings, template, talk, onRequest, sample, table }: SurveyOptions,
 ): Promise<Survey> {
   const askOf = asker(template)
   const counter = new InvalidCounter(settings.maxInvalid)
@@ -52,11 +59,24 @@ export async function surveyOf(
   const estimate = new Estimate(pricesOf(settings))
   const total = { records: 0, rejected: 0, requests: 0 }
   const keys = settings.dedupe ? new IdSet() : undefined
+  const fields = table && new FieldSet(table.known)
+  let columns: ReadonlySet<string> | undefined
+  const fits = (asked: BatchRequest | RejectedRecord): BatchRequest | RejectedRecord => {
+    const { record } = asked
+    if (!table || !fields || !record) return asked
+    // What a run takes for the first batch depends on the time as well, which a dry run does not have.
+    if (table.known !== undefined || (table.endless && batches.count > 1)) {
+      columns ??= new Set([...fields.names, settings.responseField, settings.metaField])
+      return fitting(asked, columns)
+    }
+    fields.add(record)
+    return asked
+  }
   let repeats = 0
   let isWhole = true
   for await (const record of each(records)) {
     total.records += 1
-    const asked = await askOf(record)
+    const asked = fits(await askOf(record))
     const isBad = 'problem' in asked
     const error = counter.add(isBad ? asked : undefined)
     if (error) throw error
@@ -89,6 +109,7 @@ export async function surveyOf(
     batches: batches.count,
     bytes: batches.bytes,
     estimate,
+    columns: fields?.names,
   }
 }
 

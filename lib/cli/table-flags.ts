@@ -1,3 +1,4 @@
+import { parse } from 'csv-parse/sync'
 import { BatchStreamError } from '../errors.ts'
 import { COMMENT_WANTED, isCommentStart, mayBeTable } from '../parse/csv-comments.ts'
 import type { Flags } from './flags.ts'
@@ -36,6 +37,23 @@ function columnsIn(text: string): string[] {
   const columns = text.split(',').map(name => name.trim())
   if (columns.every(name => name !== '') && new Set(columns).size === columns.length) return columns
   throw wrongFlag('--columns', 'different names with commas between them', text)
+}
+
+/** The input columns that --output-columns chooses for a table: a line of CSV, so that a name may hold a comma. */
+export function outputColumnsIn(flags: Flags): readonly string[] | undefined {
+  const text = flags.text('output-columns')
+  if (text === undefined) return undefined
+  const wanted = 'different names with commas between them (a name with a comma stands in quotes)'
+  let lines: readonly (readonly string[])[]
+  try {
+    lines = parse(text, { trim: true })
+  } catch {
+    throw wrongFlag('--output-columns', wanted, text)
+  }
+  const [names = [], ...more] = lines
+  const isRight = names.length > 0 && more.length === 0 && !names.includes('')
+  if (isRight && new Set(names).size === names.length) return names
+  throw wrongFlag('--output-columns', wanted, text)
 }
 
 /** Lines that were meant to be passed over would be records of any other format, and cost. */

@@ -27,8 +27,9 @@ detected, on stdin too.
 Output (--to): one row per record, even if the record failed.
   jsonl      the record byte for byte, plus "response" and "_batch";
              with --emit response, only the response
-  csv, tsv   the input columns, then response, status, error; --csv-safe
-             protects against spreadsheet formulas
+  csv, tsv   the fields of all records, or --output-columns A,B, then
+             response, status, error; --csv-safe protects against
+             spreadsheet formulas
   text       only the response; an empty line if the record failed
   raw        the API's own result lines
 

@@ -102,5 +102,7 @@ export type JobEvent =
       readonly out: number
       readonly errors: number
     }
+  /** The input columns of the table that rows are written to. */
+  | { readonly type: 'columns'; readonly names: readonly string[] }
   /** Every record has its row. */
   | { readonly type: 'finished'; readonly at: number }

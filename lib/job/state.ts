@@ -46,6 +46,8 @@ export interface JobState {
     readonly out: number
     readonly errors: number
   }
+  /** The input columns of a table, once they are decided. */
+  readonly columns: readonly string[] | null
   readonly fetches: number
   /** Whether the user was told that the canary failed. */
   readonly warned: boolean
@@ -53,7 +55,7 @@ export interface JobState {
 }
 
 /** The version of the journal's format; a higher one is refused. */
-export const VERSION = 1
+export const VERSION = 2
 
 /** The state that a journal's events add up to. */
 export function fold(events: Iterable<JobEvent>): JobState | undefined {
@@ -149,6 +151,8 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
           output: { ...state.output, out: event.out, errors: event.errors },
         },
       }
+    case 'columns':
+      return changed(state, { columns: event.names })
     case 'finished':
       return changed(state, { finished: true })
   }
@@ -181,6 +185,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
     kept: { records: 0, bytes: 0, complete: false, broken: null },
     batches: new Map(),
     output: { files: { out: null, errors: null }, out: 0, errors: 0 },
+    columns: null,
     fetches: 0,
     warned: false,
     finished: false,

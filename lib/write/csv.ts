@@ -18,9 +18,9 @@ export interface CsvOptions extends RowFields {
   /** One character between cells. @default ',' */
   readonly delimiter?: string | undefined
   /**
-   * The input columns to write, in this order; fields that are none of them are left out. A record that lacks one has an
-   * empty cell.
-   * @default the fields of the first record; a later one with other fields ends the pipeline with `CBS_OUTPUT`
+   * The input columns to write, in this order; other fields are left out. A record that lacks one has an empty cell.
+   * @default the fields of the first record that could be read; a later record with another field ends the pipeline with
+   * `CBS_OUTPUT`. Name the columns where records differ: a writer cannot know what later records hold.
    */
   readonly columns?: readonly string[] | undefined
   /** The schema of the answers: an object schema gives a column for each property instead of the response. */

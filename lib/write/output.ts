@@ -9,17 +9,31 @@ import type { Job } from '../job/job.ts'
 import type { Result } from '../results/result.ts'
 import { FileTarget, type Target } from './target.ts'
 
+/** What makes the bytes of rows. */
+export interface RowWriter {
+  /** Undefined for a result that has no row. */
+  readonly rowOf: (result: Result) => Buffer | undefined
+  /** Written before the first row, also where no row follows. */
+  readonly header?: Buffer | undefined
+}
+
+/** A writer that is known later, such as that of a table whose columns the input decides. Rows wait for it. */
+export interface LateRowWriter {
+  /** Resolves when rows can be written. Rejects when the signal aborts. */
+  open(signal: AbortSignal): Promise<RowWriter>
+  /** Called when no more rows come: `open` must settle now. */
+  end(): void
+}
+
 export interface OutputOptions {
   readonly job: Job
   /** Where rows go: a file of the user's, or a stream that is told every row anew. */
   readonly out: { readonly path: string } | Target
   /** The file that failed rows go to instead. */
   readonly errors?: { readonly path: string } | undefined
-  readonly rowOf: (result: Result) => Buffer | undefined
+  readonly rows: RowWriter | LateRowWriter
   /** The row of a failed result in the file of errors. */
   readonly errorRowOf: (result: Result) => Buffer
-  /** What stands before the first row. */
-  readonly header?: Buffer | undefined
   /**
    * Rows that are no output of the job's own: its files stay what they are, and files that are written now must be new. They
    * are removed when the work breaks off, as all of it can be had again.
@@ -45,8 +59,15 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
   const target = 'path' in out ? await openFile(job, resolve(out.path), committed.out) : out
   const errorTarget =
     paths.errors === null ? undefined : await openFile(job, paths.errors, committed.errors)
-  if (options.header && committed.out === 0) await target.write(options.header)
-  return new Output(options, target, errorTarget, paths)
+  return new Output(options, { out: target, errors: errorTarget, paths, committed: committed.out })
+}
+
+interface Opened {
+  readonly out: Target
+  readonly errors: Target | undefined
+  readonly paths: Paths
+  /** Bytes of `out` that an earlier run has committed. */
+  readonly committed: number
 }
 
 /** Files that belong to no job: both must be new. */
@@ -108,23 +129,35 @@ export class Output extends Writable {
   readonly #errors: Target | undefined
   readonly #paths: Paths
   readonly #commits: boolean
+  readonly #stop = new AbortController()
+  readonly #opening: Promise<void>
+  #writer: RowWriter | undefined
   #batch: number | undefined
   rows = 0
 
-  constructor(options: OutputOptions, out: Target, errors: Target | undefined, paths: Paths) {
+  constructor(options: OutputOptions, { out, errors, paths, committed }: Opened) {
     super({ objectMode: true })
     this.#options = options
     this.#out = out
     this.#errors = errors
     this.#paths = paths
     this.#commits = paths.out !== null && !options.apart
+    this.#opening = this.#open(options.rows, committed)
+    this.#opening.catch(cause =>
+      this.destroy(wrapError('CBS_DISK', 'a row cannot be written', cause)),
+    )
   }
 
   override _write(
     result: Result,
-    _encoding: BufferEncoding,
+    encoding: BufferEncoding,
     done: (error?: Error | null) => void,
   ): void {
+    if (!this.#writer) {
+      // Where it fails, the stream is destroyed already.
+      this.#opening.then(() => this._write(result, encoding, done), done)
+      return
+    }
     const { number } = result.batch
     const isNew = number !== this.#batch && this.#batch !== undefined
     if (!isNew && !result.last) {
@@ -146,10 +179,16 @@ export class Output extends Writable {
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.#after(this.#commit(), done)
+    const { rows } = this.#options
+    if ('end' in rows) rows.end()
+    this.#after(
+      this.#opening.then(() => this.#commit()),
+      done,
+    )
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#stop.abort()
     const leave = async (): Promise<void> => {
       await this.#out.close()
       await this.#errors?.close()
@@ -163,6 +202,12 @@ export class Output extends Writable {
     )
   }
 
+  async #open(rows: RowWriter | LateRowWriter, committed: number): Promise<void> {
+    const writer = 'open' in rows ? await rows.open(this.#stop.signal) : rows
+    if (writer.header && committed === 0) await this.#out.write(writer.header)
+    this.#writer = writer
+  }
+
   #after(work: Promise<void>, done: (error?: Error | null) => void): void {
     work.then(
       () => done(),
@@ -171,14 +216,14 @@ export class Output extends Writable {
   }
 
   #put(result: Result): Promise<void> | undefined {
-    const { job, rowOf, errorRowOf, onResult } = this.#options
+    const { job, errorRowOf, onResult } = this.#options
     const { number } = result.batch
     this.#batch = number
     this.rows += 1
     onResult?.(result)
     if (this.#commits && job.batch(number).phase === 'written') return undefined
     if (this.#errors && result.status !== 'succeeded') return this.#errors.write(errorRowOf(result))
-    const row = rowOf(result)
+    const row = this.#writer?.rowOf(result)
     return row && this.#out.write(row)
   }
 

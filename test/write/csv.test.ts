@@ -77,7 +77,7 @@ t.test('a field without a column ends the pipeline rather than vanish', async t 
     {
       code: 'CBS_OUTPUT',
       message:
-        'the record on line 7 has a field "note" that is no column ("a"); write JSON lines (--to jsonl), or name the columns with `columns`',
+        'the record on line 7 has a field "note" that is not a column ("a"): name the columns (`columns`, --output-columns), or write JSON lines (--to jsonl)',
       place: { line: 7, source: 'a.jsonl' },
     },
   ])

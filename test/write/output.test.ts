@@ -10,7 +10,7 @@ import { fetchResults } from '../../lib/results/fetch-results.ts'
 import type { Result } from '../../lib/results/result.ts'
 import { submit } from '../../lib/submit/submit.ts'
 import { jsonlRow } from '../../lib/write/jsonl.ts'
-import { openOutput } from '../../lib/write/output.ts'
+import { openOutput, type RowWriter } from '../../lib/write/output.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { watched } from '../support/jobs.ts'
 import { asks, makeWorld, type World } from '../support/world.ts'
@@ -26,7 +26,7 @@ async function write(
     job,
     out: { path },
     errors: undefined,
-    rowOf: row,
+    rows: { rowOf: row },
     errorRowOf: row,
   })
   await pipeline(
@@ -131,11 +131,42 @@ void t.test('rows that are apart from the job leave no file where they break off
   const rowOf = (): Buffer => {
     throw new BatchStreamError('CBS_OUTPUT', 'no such row')
   }
-  const output = await openOutput({ job, out: { path }, apart: true, rowOf, errorRowOf: rowOf })
+  const output = await openOutput({
+    job,
+    out: { path },
+    apart: true,
+    rows: { rowOf },
+    errorRowOf: rowOf,
+  })
   const again = fetchResults({ client: world.client, job })
   await t.rejects(pipeline(Readable.from([job.endedBatch(1)]), again, output), {
     code: 'CBS_OUTPUT',
   })
   t.notOk(existsSync(path))
   t.ok(existsSync(`${world.dir}/out.jsonl`))
+})
+
+void t.test('rows wait for a writer that is known later, and end with what it says', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  await write(world, job, `${world.dir}/out.jsonl`)
+  const again = async (open: (signal: AbortSignal) => Promise<RowWriter>): Promise<string> => {
+    const path = `${world.dir}/again.jsonl`
+    const rows = { open, end: () => {} }
+    const errorRowOf = jsonlRow()
+    const output = await openOutput({ job, out: { path }, apart: true, rows, errorRowOf })
+    const results = fetchResults({ client: world.client, job })
+    await pipeline(Readable.from([job.endedBatch(1)]), results, output)
+    return readFileSync(path, 'utf8')
+  }
+  const failing = again(async () => {
+    throw new BatchStreamError('CBS_OUTPUT', 'too many columns')
+  })
+  await t.rejects(failing, { code: 'CBS_OUTPUT', message: 'too many columns' })
+  const rowOf = (): Buffer => Buffer.from('row\n')
+  const late = async (): Promise<RowWriter> => {
+    await new Promise(setImmediate)
+    return { rowOf, header: Buffer.from('header\n') }
+  }
+  t.equal(await again(late), 'header\nrow\nrow\n')
 })

@@ -19,7 +19,7 @@ import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
-import { openRows, rowOptionsApart, rowOptionsOf } from '../row-options.ts'
+import { openRows, rowOptionsApart, rowOptionsOf, tableFieldsOf } from '../row-options.ts'
 import { pricesOf } from '../money.ts'
 import { paceOf } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
@@ -35,13 +35,14 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
   const { flags, io, talk } = context
   const dir = stateDir(flags, io.env)
   const found = await jobNamed(dir, name)
-  const { rows, run, columns } = rememberedBy(found)
+  const { rows, run, columns: known } = rememberedBy(found)
   const options = rowOptionsApart(flags, rows)
   const client = await clientOf(flags, io, { job: run, keyless: true })
   const job = await openJob({ dir, name: found.name })
   try {
     const tally = new Tally()
     const priceOf = pricesOf(run)
+    const columns = await tableFieldsOf(job, options, known)
     const parts = { job, options, columns, schema: run.schema, priceOf, apart: true }
     const out = await openRows(parts, io, talk, result => tally.add(result))
     const here = [...job.state.batches.values()]

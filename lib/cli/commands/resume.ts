@@ -7,7 +7,7 @@ import { BatchStreamError } from '../../errors.ts'
 import { finish, type Ending } from '../finish.ts'
 import { keepFrom, mustBeWhole, openInput, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
-import { isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
+import { checkedTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
 import { remember, type Remembered } from '../run-job.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { maxInvalidOf, moneyIn } from '../settings.ts'
@@ -18,6 +18,7 @@ import { withLimits } from '../model-limits.ts'
 import { waitsAt } from '../outwait.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
+import { TableColumns } from '../table-columns.ts'
 import { Tally } from '../tally.ts'
 import { Ledger } from '../../money/ledger.ts'
 import { capFor, costLine, endIfStopped, mustHavePrice, pricesOf } from '../money.ts'
@@ -46,7 +47,7 @@ export async function resume(context: Context): Promise<Ending> {
   return await tellingEnd(context, { settings, job }, async () => {
     mustMatch(known.rows, rows, job.state.output.out)
     await remember(job, found, { ...known, run, rows })
-    const reading: Reading = { format: undefined, broken: undefined }
+    const reading: Reading = { format: undefined, files: 0, broken: undefined }
     const records = job.state.kept.complete
       ? undefined
       : await openInput({ settings, cwd: known.cwd, io, talk, reading, signal })
@@ -55,8 +56,13 @@ export async function resume(context: Context): Promise<Ending> {
     const cap = capFor(context, job, settings, drains)
     const canary = canaryFor(job, settings, drains)
     const ledger = new Ledger(pricesOf(settings))
-    const { columns } = known
-    const table = isTable(rows) ? columns : undefined
+    const columns = new TableColumns({
+      job,
+      known: known.columns,
+      endless: settings.batchWaitMs !== undefined,
+      isRead: records !== undefined,
+    })
+    const table = checkedTable(rows, columns)
     const work: Work = {
       ...{ settings, pace, job, client, talk, ordered, table, ledger, cap, canary },
       // What is finished is only printed again.

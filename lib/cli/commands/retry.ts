@@ -10,7 +10,7 @@ import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
-import { openRows, rowOptionsApart } from '../row-options.ts'
+import { openRows, rowOptionsApart, tableFieldsOf } from '../row-options.ts'
 import { beginRetry, endRetry } from '../retry-note.ts'
 import { withLimits } from '../model-limits.ts'
 import { waitsAt } from '../outwait.ts'
@@ -28,7 +28,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
   const { flags, io, talk, signal } = context
   const dir = stateDir(flags, io.env)
   const found = await jobNamed(dir, flags.args[0])
-  const { run, rows, columns } = rememberedBy(found)
+  const { run, rows, columns: known } = rememberedBy(found)
   const retryIncomplete = flags.has('retry-incomplete') || run.retryIncomplete
   const settings = {
     ...run,
@@ -66,6 +66,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     follow(context, work)
     const tally = new Tally()
     const priceOf = pricesOf(settings)
+    const columns = await tableFieldsOf(job, options, known)
     const parts = { job, options, columns, schema: settings.schema, priceOf, apart: true }
     const out = await openRows(parts, io, talk, result => tally.add(result))
     const onlyNew = stage((result: Result) => {

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { BatchStreamError, wrapError } from '../../errors.ts'
 import type { SourceRecord } from '../../flow.ts'
-import { FILE_FIELDS } from '../../parse/files.ts'
 import { withInput } from '../checked-input.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
@@ -14,7 +13,7 @@ import { EXIT } from '../exit-code.ts'
 import { finish, type Ending } from '../finish.ts'
 import { keepFrom, mustBeWhole, type Peeked, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
-import { columnsOf, isTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
+import { checkedTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
 import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
@@ -23,6 +22,7 @@ import { withLimits } from '../model-limits.ts'
 import { waitsAt } from '../outwait.ts'
 import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
+import { columnsIn, mustHaveColumns, TableColumns } from '../table-columns.ts'
 import { cacheWarning } from '../../template/cache-minimum.ts'
 import { notOurs } from '../../write/output.ts'
 import { Tally } from '../tally.ts'
@@ -64,7 +64,7 @@ export async function run(context: Context): Promise<Ending> {
   if (warning !== undefined) talk.say(`--cache: ${warning}`)
   return await withInput(context, settings, template, async (peeked, reading) => {
     if (flags.has('dry-run') || flags.text('show') !== undefined)
-      return await dryRun(context, settings, template, peeked.stream, reading)
+      return await dryRun(context, { settings, rows }, template, peeked, reading)
     if (peeked.first.length === 0) return await noInput(context, rows, reading)
     return await ask(context, { settings, rows, pace, template }, peeked, reading)
   })
@@ -78,6 +78,8 @@ async function ask(
 ): Promise<Ending> {
   const { flags, io, talk, signal, words, cwd } = context
   const keep = flags.text('keep')
+  const inputColumns = columnsIn(settings, reading, first)
+  mustHaveColumns(rows, inputColumns)
   const place = await placeOf(context)
   try {
     const client = await clientOf(flags, io, { emulator: place.emulator?.url, job: settings })
@@ -89,7 +91,8 @@ async function ask(
         // Without a record there would be nothing to ask.
         fingerprint: fingerprintOf(settings, first[0] as SourceRecord),
         remembered: {
-          ...{ run: settings, rows, columns: columnsIn(settings, first), words, cwd },
+          ...{ run: settings, rows, words, cwd },
+          ...(inputColumns && { columns: inputColumns }),
           ...(keep !== undefined && { keep }),
         },
       },
@@ -109,8 +112,14 @@ async function ask(
       const drains = !flags.has('detach')
       const cap = capFor(context, job, settings, drains)
       const canary = canaryFor(job, settings, drains)
-      const { columns } = remembered
-      const table = isTable(rows) ? columns : undefined
+      const columns = new TableColumns({
+        job,
+        known: remembered.columns,
+        endless: settings.batchWaitMs !== undefined,
+      })
+      const isDetached = flags.has('detach')
+      // Who prints the rows later has all records, unless the columns are known from the start.
+      const table = isDetached && !remembered.columns ? undefined : checkedTable(rows, columns)
       const work: Work = {
         ...{ settings, job, client, talk, ordered, table, ledger, cap, canary },
         template: await withLimits(template, settings, client, { signal, onWait: waitsAt(talk) }),
@@ -147,11 +156,6 @@ async function ask(
   } finally {
     await place.close()
   }
-}
-
-/** A first file without text must not leave the texts of the others without a column. */
-function columnsIn({ from }: Settings, first: readonly SourceRecord[]): readonly string[] {
-  return from === 'files' ? FILE_FIELDS : columnsOf(first)
 }
 
 async function noInput(

@@ -23,7 +23,7 @@ export function follow(
   watch.count(() => job.records.count)
   tell(startedOf(job.state))
   job.listen(event => {
-    tell(event)
+    tell(event.type === 'columns' ? { type: event.type, count: event.names.length } : event)
     if (event.type === 'rows' && ledger)
       tell({ type: 'spent', ...dollarsOf(job, ledger, settings) })
   })

@@ -21,7 +21,9 @@ export interface Started {
 
 /** What the program tells besides what the job does. */
 export type ProgramEvent =
-  | RunEvent
+  | Exclude<RunEvent, { readonly type: 'columns' }>
+  /** How many input columns a table has: their names may say what a record holds. */
+  | { readonly type: 'columns'; readonly count: number }
   | Started
   | ({ readonly type: 'spent' } & Dollars)
   /** The last one: the exit code, and the words of the command that continues. */

@@ -125,7 +125,7 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
       job,
       out: { path: PLACES.out },
       errors: task.errors ? { path: PLACES.errors } : undefined,
-      rowOf: row,
+      rows: { rowOf: row },
       errorRowOf: row,
     })
     const source = from(Readable.from([Buffer.from(task.input)]), parseJsonl())

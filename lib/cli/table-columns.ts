@@ -1,0 +1,115 @@
+import { BatchStreamError } from '../errors.ts'
+import type { SourceRecord } from '../flow.ts'
+import { fieldsOf } from '../job/fields.ts'
+import type { Job } from '../job/job.ts'
+import { members } from '../json/scan.ts'
+import { didYouMean } from '../nearest.ts'
+import { FILE_FIELDS } from '../parse/files.ts'
+import type { Reading } from './input.ts'
+import type { RowOptions } from './row-options.ts'
+import type { Settings } from './settings.ts'
+
+/** The columns of a table whose records have no field that could be read. */
+export const NO_COLUMNS: readonly string[] = ['input']
+
+export interface TableColumnsOptions {
+  readonly job: Job
+  /** Columns that are known before the records are read, such as those of a CSV header. */
+  readonly known?: readonly string[] | undefined
+  /** The input may have no end: the columns are those of the first full batch. */
+  readonly endless: boolean
+  /** No input is read in this run: the records that the job has decide. */
+  readonly isRead?: boolean
+}
+
+/**
+ * Decides which input columns a table has: the fields of all records. Rows therefore wait until the input is spooled, or for
+ * endless input until the first batch is full. The decision is journaled before the first row is written.
+ */
+export class TableColumns {
+  readonly #options: TableColumnsOptions
+  readonly #noMoreRows = new AbortController()
+  /** Records that may be sent without a check, because the decision covers them. */
+  #passed: number
+  #deciding: Promise<readonly string[]> | undefined
+
+  constructor(options: TableColumnsOptions) {
+    this.#options = options
+    this.#passed = options.job.firstUncovered
+  }
+
+  /** The columns, once they are decided. */
+  get names(): readonly string[] | undefined {
+    return this.#options.known ?? this.#options.job.state.columns ?? undefined
+  }
+
+  /** Pending while the columns are being decided. */
+  get deciding(): Promise<unknown> | undefined {
+    return this.names ? undefined : this.#deciding
+  }
+
+  /** A record has been let through before the columns are decided. */
+  pass(ordinal: number): void {
+    this.#passed = Math.max(this.#passed, ordinal + 1)
+  }
+
+  /** Waits until the columns can be decided. Rejects when the signal aborts. */
+  async decide(signal: AbortSignal): Promise<readonly string[]> {
+    const { job } = this.#options
+    if (this.names) return this.names
+    const either = AbortSignal.any([signal, this.#noMoreRows.signal])
+    await job
+      .when(() => this.#isTime(), either)
+      .catch((cause: unknown) => {
+        if (signal.aborted) throw cause
+      })
+    return await (this.#deciding ??= this.#fix())
+  }
+
+  /** No more rows come: the records that are here decide. */
+  end(): void {
+    this.#noMoreRows.abort()
+  }
+
+  #isTime(): boolean {
+    const { job, endless, isRead = true } = this.#options
+    if (job.state.kept.complete || !isRead) return true
+    // A batch that primes the cache is a single record.
+    return endless && [...job.state.batches.values()].some(batch => !batch.primes)
+  }
+
+  async #fix(): Promise<readonly string[]> {
+    const { job, endless, isRead = true } = this.#options
+    const isWhole = job.state.kept.complete || !endless || !isRead
+    const fields = await fieldsOf(job, [], isWhole ? job.records.count : this.#passed)
+    const names = fields.length > 0 ? fields : NO_COLUMNS
+    await job.note({ type: 'columns', names }, true)
+    return names
+  }
+}
+
+/** The input columns, where they are known from the beginning: what is no JSON has the same in each record. */
+export function columnsIn(
+  { from }: Pick<Settings, 'from'>,
+  { format, files }: Pick<Reading, 'format' | 'files'>,
+  first: readonly SourceRecord[],
+): readonly string[] | undefined {
+  if (from === 'files') return FILE_FIELDS
+  const isUniform = ['csv', 'tsv', 'text'].includes(format ?? from)
+  const readable = first.find(record => !record.problem)
+  if (!isUniform || files !== 1 || !readable) return undefined
+  return [...members(readable.raw)].map(({ key }) => key)
+}
+
+/** A column that the input does not have is a typing slip, found before anything is sent. */
+export function mustHaveColumns(
+  { outputColumns = [] }: Pick<RowOptions, 'outputColumns'>,
+  known: readonly string[] = outputColumns,
+): void {
+  const unknown = outputColumns.find(name => !known.includes(name))
+  if (unknown === undefined) return
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    `--output-columns: the input has no column ${JSON.stringify(unknown)}${didYouMean(unknown, known)}`,
+  )
+}

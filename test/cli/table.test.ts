@@ -1,0 +1,250 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import type { JobEvent } from '../../lib/job/event.ts'
+import { journalOf } from '../support/world.ts'
+import { type Collected, placeFor, tap, until, type Place } from './world.ts'
+
+const ASK = ['-p', 'Say {{n}}', '--order', 'input']
+
+/** JSON lines with a field that most records lack. */
+function jsonl(count: number, more: Readonly<Record<number, object>>): string {
+  return Array.from({ length: count }, (_, n) => `${JSON.stringify({ n, ...more[n] })}\n`).join('')
+}
+
+/** Whether the job has come so far. */
+function journaled({ state }: Place, type: JobEvent['type']): boolean {
+  const folder = `${state}/jobs/j`
+  return existsSync(`${folder}/journal.jsonl`) && journalOf(folder).some(one => one.type === type)
+}
+
+/** The input cells of each row: the last three are the answer's. */
+function cells(table: string): string[] {
+  return table
+    .split('\n')
+    .slice(0, -1)
+    .map(line => line.split(',').slice(0, -3).join(','))
+}
+
+t.test('R10: fields that first appear in later records are columns, too', async t => {
+  const place = await placeFor(t)
+  const stdin = jsonl(30, { 24: { b: 'late' }, 29: { a: 'last', 7: 'seven' } })
+  const dry = await place.run([...ASK, '--to', 'csv', '--dry-run'], { stdin })
+  t.match(dry, { code: 0, err: /0 records cannot be asked/ })
+  t.match(dry.err, 'table: 4 input columns; the header is n,b,7,a,response,status,error')
+  const ran = await place.run([...ASK, '--to', 'csv', '--batch-size', '10', '--job', 'j'], {
+    stdin,
+  })
+  t.equal(ran.code, 0)
+  const all = cells(ran.out)
+  t.equal(all[0], 'n,b,7,a', 'in the order in which they appear')
+  t.same([all[1], all[25], all[30]], ['0,,,', '24,late,,', '29,,seven,last'])
+  const again = await place.run(['results', 'j', '--order', 'input'])
+  t.equal(again.out, ran.out)
+  const events = journalOf(`${place.state}/jobs/j`).filter(({ type }) => type === 'columns')
+  t.same(events, [{ type: 'columns', names: ['n', 'b', '7', 'a'] }])
+})
+
+t.test('R10: a finished job of JSON lines is printed as a table of all its fields', async t => {
+  const place = await placeFor(t)
+  await place.run([...ASK, '--job', 'j'], { stdin: jsonl(30, { 25: { late: 1 } }) })
+  const table = await place.run(['results', 'j', '--to', 'csv', '--order', 'input'])
+  t.equal(table.code, 0)
+  t.same([cells(table.out)[0], cells(table.out)[26]], ['n,late', '25,1'])
+  const chosen = await place.run(['results', 'j', '--to', 'tsv', '--output-columns', 'late'])
+  t.equal(chosen.out.split('\n')[0], 'late\tresponse\tstatus\terror')
+})
+
+t.test('R10: CSV files with different headers give one table', async t => {
+  const place = await placeFor(t, {}, { 'a.csv': 'n,a\n1,x\n', 'b.csv': 'n,b\n2,y\n' })
+  const files = ['-i', place.path('a.csv'), '-i', place.path('b.csv')]
+  const ran = await place.run([...ASK, ...files, '--to', 'csv'])
+  t.match(ran, { code: 0 })
+  t.same(cells(ran.out), ['n,a,b', '1,x,', '2,,y'])
+})
+
+t.test('rows wait for the end of the input, and the input does not wait for rows', async t => {
+  const place = await placeFor(t)
+  const stdin = tap()
+  const { world, ended } = place.start([...ASK, '--to', 'csv', '--batch-size', '2', '--job', 'j'], {
+    stdin,
+  })
+  stdin.write(jsonl(20, {}))
+  await until(() => journaled(place, 'fetched'))
+  t.equal((world.stdout as Collected).text, '')
+  stdin.end(jsonl(2, { 1: { b: 'late' } }))
+  const ran = await ended
+  const rows = cells(ran.out)
+  t.same([rows.length, rows[0], rows.at(-1)], [23, 'n,b', '1,late'])
+})
+
+t.test('endless input: the first full batch decides the columns', async t => {
+  const place = await placeFor(t)
+  const stdin = tap()
+  const words = [...ASK, '--to', 'csv', '--batch-size', '2', '--batch-wait', '1h', '--job', 'j']
+  const { world, ended } = place.start(words, { stdin })
+  stdin.write('{"n":0}\n{"n":1,"a":"x"}\n')
+  await until(() => (world.stdout as Collected).text.split('\n').length === 4)
+  stdin.end('{"n":2}\n{"n":3,"b":"y"}\n')
+  const ran = await ended
+  t.equal(ran.code, 3)
+  t.same(cells(ran.out).slice(0, 4), ['n,a', '0,', '1,x', '2,'])
+  t.match(
+    ran.out,
+    /3,,,rejected,"no_column: the record has a field ""b"" that is not a column of the table; name the columns with --output-columns/,
+  )
+  const all = await place.run(['results', 'j', '--order', 'input'])
+  t.same(cells(all.out)[0], 'n,a,b', 'whoever prints the rows later has all columns')
+})
+
+t.test('endless input: a dry run rejects what the first batch does not show', async t => {
+  const place = await placeFor(t)
+  const words = [
+    ...ASK,
+    '--to',
+    'csv',
+    '--batch-size',
+    '2',
+    '--batch-wait',
+    '1h',
+    '--dry-run',
+    '-v',
+  ]
+  const ran = await place.run(words, { stdin: '{"n":0}\n{"n":1}\n{"n":2}\n{"n":3,"b":1}\n' })
+  t.match(ran, { code: 3, err: /1 records cannot be asked/ })
+  t.match(ran.err, /line 4: the record has a field "b" .* --output-columns/)
+})
+
+t.test('endless input: columns stay what they are when the job is resumed', async t => {
+  const place = await placeFor(t)
+  const out = place.path('out.csv')
+  const words = [...ASK, '--to', 'csv', '--batch-size', '2', '--batch-wait', '1h', '-o', out]
+  const stdin = tap()
+  const { world, ended } = place.start([...words, '--job', 'j'], { stdin })
+  stdin.write('{"n":0}\n{"n":1,"a":"x"}\n')
+  await until(() => journaled(place, 'written'))
+  world.emit('SIGTERM', 'SIGTERM')
+  t.equal((await ended).code, 143)
+  const again = await place.run([...words, '--job', 'j'], {
+    stdin: '{"n":0}\n{"n":1,"a":"x"}\n{"n":2,"b":"y"}\n{"n":3,"a":"z"}\n',
+  })
+  t.equal(again.code, 3)
+  const rows = cells(place.read('out.csv'))
+  t.same([...rows.slice(0, 3), rows.at(-1)], ['n,a', '0,', '1,x', '3,z'])
+  t.match(place.read('out.csv'), /2,,,rejected,/)
+})
+
+t.test(
+  'a run that died before its first row is resumed with the columns of all records',
+  async t => {
+    const place = await placeFor(t, { batchTimeMs: 500 })
+    const out = place.path('out.csv')
+    const words = [...ASK, '--to', 'csv', '-o', out, '--job', 'j']
+    const { world, ended } = place.start(words, { stdin: jsonl(25, { 24: { b: 'late' } }) })
+    await until(() => journaled(place, 'submitted'))
+    world.emit('SIGTERM', 'SIGTERM')
+    await ended
+    t.equal((await place.run(['resume', 'j'])).code, 0)
+    const rows = cells(place.read('out.csv'))
+    t.same([rows.length, rows[0], rows[25]], [26, 'n,b', '24,late'])
+  },
+)
+
+t.test('more fields than a table has columns end the run, and the rows can be had', async t => {
+  const place = await placeFor(t)
+  const wide = (n: number): object =>
+    Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`f${n}-${i}`, i]))
+  const stdin = jsonl(2, { 0: wide(0), 1: wide(1) })
+  const dry = await place.run([...ASK, '--to', 'csv', '--dry-run'], { stdin })
+  t.match(dry, { code: 6, err: /more than 1000 different fields.*--output-columns A,B/ })
+  const ran = await place.run([...ASK, '--to', 'csv', '--job', 'j'], { stdin })
+  t.match(ran, { code: 6, out: '', err: /more than 1000 different fields.*--output-columns A,B/ })
+  const chosen = await place.run(['resume', 'j', '--output-columns', 'n,f1-0'])
+  t.match(chosen, { code: 0 })
+  t.same(cells(chosen.out), ['n,f1-0', '0,', '1,0'])
+  t.match(await place.emulator.ledger.totals(), { accepted: 2, acceptedTwice: 0 })
+})
+
+t.test('a table without rows has its header', async t => {
+  const place = await placeFor(t)
+  const errors = place.path('failed.jsonl')
+  const ran = await place.run(['-p', 'Say {{x}}', '--to', 'csv', '--errors', errors], {
+    stdin: '{"n":0}\n',
+  })
+  t.match(ran, { code: 3, out: 'n,response,status,error\n' })
+  t.equal(place.read('failed.jsonl').split('\n').length, 2)
+})
+
+t.test('--output-columns chooses the columns of a table', async t => {
+  const place = await placeFor(t)
+  const stdin = 'n,"a,b",c\n1,2,3\n'
+  const ran = await place.run([...ASK, '--to', 'csv', '--output-columns', '"a,b", n'], { stdin })
+  t.match(ran, { code: 0 })
+  t.match(ran.out, /^"a,b",n,response,status,error\n2,1,/)
+  const dry = await place.run([...ASK, '--to', 'csv', '--output-columns', 'c', '--dry-run'], {
+    stdin,
+  })
+  t.match(dry.err, 'table: 1 input columns; the header is c,response,status,error')
+  const slip = await place.run([...ASK, '--to', 'csv', '--output-columns', 'n,cc'], { stdin })
+  t.match(slip, {
+    code: 2,
+    err: /--output-columns: the input has no column "cc" \(did you mean "c"\?\)/,
+  })
+  const rows = await place.run([...ASK, '--output-columns', 'n'], { stdin })
+  t.match(rows, { code: 2, err: /--output-columns .* does not go with --to jsonl/ })
+  for (const wrong of ['', 'n,,c', 'n,n', 'n\nc', '"n']) {
+    const refused = await place.run([...ASK, '--to', 'csv', '--output-columns', wrong], { stdin })
+    t.match(refused, { code: 2, err: /--output-columns must be different names/ }, wrong)
+  }
+  t.same(await place.emulator.ledger.totals().then(({ accepted }) => accepted), 1)
+})
+
+t.test('a table of a job whose columns were chosen is printed with them again', async t => {
+  const place = await placeFor(t)
+  const words = [...ASK, '--to', 'csv', '--output-columns', 'b', '--job', 'j']
+  const ran = await place.run(words, { stdin: '{"n":1,"a":2,"b":3}\n' })
+  t.same(cells(ran.out), ['b', '3'])
+  t.equal((await place.run(['results', 'j'])).out, ran.out)
+  t.match((await place.run(['results', 'j', '--to', 'jsonl'])).rows, [{ n: 1, a: 2, b: 3 }])
+})
+
+t.test('a dry run shows the beginning of a long header', async t => {
+  const place = await placeFor(t)
+  const wide = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`column${i}`, i]))
+  const dry = await place.run([...ASK, '--to', 'csv', '--dry-run'], {
+    stdin: `${JSON.stringify({ n: 1, ...wide })}\n`,
+  })
+  t.match(dry.err, /table: 301 input columns; the header is n,column0,.*\.\.\.\n/)
+})
+
+t.test('a table of records that cannot be read has the column `input`', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run([...ASK, '--to', 'csv', '--from', 'jsonl'], { stdin: 'junk\n' })
+  t.match(ran, { code: 3, out: /^input,response,status,error\njunk,,rejected/ })
+  const dry = await place.run([...ASK, '--to', 'csv', '--from', 'jsonl', '--dry-run'], {
+    stdin: 'junk\n',
+  })
+  t.match(dry.err, 'table: 1 input columns; the header is input,response,status,error')
+})
+
+t.test('the columns of a job of version 0.1 are those that it remembers', async t => {
+  const place = await placeFor(t)
+  const out = place.path('out.csv')
+  await place.run([...ASK, '--to', 'csv', '-o', out, '--job', 'j', '--detach'], {
+    stdin: '{"n":0}\n{"n":1}\n',
+  })
+  const path = `${place.state}/jobs/j/job.json`
+  const card = JSON.parse(readFileSync(path, 'utf8'))
+  card.settings.columns = ['n', 'more']
+  writeFileSync(path, JSON.stringify(card))
+  t.equal((await place.run(['resume', 'j'])).code, 0)
+  t.same(cells(place.read('out.csv')), ['n,more', '0,', '1,'])
+})
+
+t.test('events say how many columns a table has, and not their names', async t => {
+  const place = await placeFor(t)
+  await place.run([...ASK, '--to', 'csv', '--events', place.path('e.jsonl')], {
+    stdin: '{"n":1,"secret":2}\n',
+  })
+  t.match(place.read('e.jsonl'), '"type":"columns","count":2')
+  t.notMatch(place.read('e.jsonl'), 'secret')
+})
