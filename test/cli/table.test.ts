@@ -12,8 +12,8 @@ function jsonl(count: number, more: Readonly<Record<number, object>>): string {
 }
 
 /** Whether the job has come so far. */
-function journaled({ state }: Place, type: JobEvent['type']): boolean {
-  const folder = `${state}/jobs/j`
+function journaled({ state }: Place, type: JobEvent['type'], job = 'j'): boolean {
+  const folder = `${state}/jobs/${job}`
   return existsSync(`${folder}/journal.jsonl`) && journalOf(folder).some(one => one.type === type)
 }
 
@@ -156,12 +156,20 @@ t.test('more fields than a table has columns end the run, and the rows can be ha
   const stdin = jsonl(2, { 0: wide(0), 1: wide(1) })
   const dry = await place.run([...ASK, '--to', 'csv', '--dry-run'], { stdin })
   t.match(dry, { code: 6, err: /more than 1000 different fields.*--output-columns A,B/ })
-  const ran = await place.run([...ASK, '--to', 'csv', '--job', 'j'], { stdin })
-  t.match(ran, { code: 6, out: '', err: /more than 1000 different fields.*--output-columns A,B/ })
-  const chosen = await place.run(['resume', 'j', '--output-columns', 'n,f1-0'])
+  const refused = await place.run([...ASK, '--to', 'csv', '--job', 'j'], { stdin })
+  t.match(refused, { code: 6, out: '', err: /more than 1000 different fields.*--output-columns/ })
+  const later = tap()
+  const words = [...ASK, '--to', 'csv', '--batch-size', '20', '--job', 'k']
+  const { ended } = place.start(words, { stdin: later })
+  later.write(jsonl(20, {}))
+  await until(() => journaled(place, 'submitted', 'k'))
+  later.end(stdin.replaceAll('"n":', '"n":10'))
+  t.match(await ended, { code: 6, out: '', err: /more than 1000 different fields/ })
+  const chosen = await place.run(['resume', 'k', '--output-columns', 'n,f1-0'])
   t.match(chosen, { code: 0 })
-  t.same(cells(chosen.out), ['n,f1-0', '0,', '1,0'])
-  t.match(await place.emulator.ledger.totals(), { accepted: 2, acceptedTwice: 0 })
+  const rows = cells(chosen.out)
+  t.same([rows.length, rows[0], rows.at(-1)], [23, 'n,f1-0', '101,0'])
+  t.match(await place.emulator.ledger.totals(), { acceptedTwice: 0 })
 })
 
 t.test('a table without rows has its header', async t => {
