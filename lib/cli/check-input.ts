@@ -6,7 +6,7 @@ import { checkFields } from '../template/check-fields.ts'
 import { compile, isFixed } from '../template/compile.ts'
 import type { TemplateOptions } from '../template/options.ts'
 import { requestMaker } from '../template/request.ts'
-import { FIRST } from './guard.ts'
+import { FIRST, isBad } from './guard.ts'
 import type { Settings } from './settings.ts'
 
 /** Looks at the first records before a job is made or a byte is sent: most mistakes show here, and cost nothing. */
@@ -26,7 +26,7 @@ export async function checkInput(
   for (const record of first) {
     const made = requestOf(record)
     const whole = attach ? await attach(made) : made
-    problems.push('problem' in whole ? whole.problem : undefined)
+    problems.push(isBad(whole) ? whole.problem : undefined)
   }
   const [problem] = problems
   // Without a prompt nothing can be asked of any record that could be read: that is a mistake in the command.

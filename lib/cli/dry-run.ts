@@ -44,7 +44,7 @@ export async function dryRun(
     if (survey.requests > 0) talk.say(`estimate: ${survey.estimate.describe()}`)
   }
   if (reading.broken) throw reading.broken
-  return { code: survey.rejected === 0 ? EXIT.answered : EXIT.someFailed }
+  return { code: survey.rejected + survey.skipped === 0 ? EXIT.answered : EXIT.someFailed }
 }
 
 /** Characters of a header that are shown. */

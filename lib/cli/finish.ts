@@ -2,7 +2,7 @@ import type { Job } from '../job/job.ts'
 import { BatchStreamError } from '../errors.ts'
 import { EXIT } from './exit-code.ts'
 import { commandLine } from './shell.ts'
-import type { Tally } from './tally.ts'
+import { skippedNote, type Tally } from './tally.ts'
 import type { Talk } from './talk.ts'
 
 /** The command that continues. */
@@ -33,9 +33,11 @@ export async function finish(
   }
   if (!job.state.finished) await job.note({ type: 'finished', at: job.clock.now() }, true)
   talk.say(`job ${job.name}: ${tally}`)
-  return tally.failed === 0
-    ? { code: EXIT.answered }
-    : { code: EXIT.someFailed, next: { words: ['retry', job.name, ...flags] } }
+  const { skipped = 0 } = tally.byStatus()
+  if (skipped > 0) talk.say(skippedNote(skipped))
+  if (tally.failed === 0) return { code: EXIT.answered }
+  if (tally.failed === skipped) return { code: EXIT.someFailed }
+  return { code: EXIT.someFailed, next: { words: ['retry', job.name, ...flags] } }
 }
 
 export function sayNext(talk: Talk, { words, piped }: Next): void {

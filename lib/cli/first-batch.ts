@@ -2,6 +2,7 @@ import { Transform } from 'node:stream'
 import { BatchStreamError } from '../errors.ts'
 import type { Job } from '../job/job.ts'
 import type { Result } from '../results/result.ts'
+import { isUnsent } from '../results/status.ts'
 import { isPassing } from '../retry/policy.ts'
 import { typed, type Stage } from '../stage.ts'
 
@@ -19,7 +20,7 @@ export function firstBatch(job: Job): Stage<Result, Result> {
       transform(result: Result, _encoding, done) {
         // One answer alone, which fills the cache, says nothing of the rest.
         if (!job.batch(result.batch.number).primes) first ??= result.batch.number
-        const isAsked = result.status !== 'rejected' && !result.repeat
+        const isAsked = !isUnsent(result.status) && !result.repeat
         if (result.batch.number !== first || !isAsked) return done(null, result)
         answers += 1
         const way = wayOf(result)

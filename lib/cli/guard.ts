@@ -2,6 +2,7 @@ import { Transform, type TransformCallback } from 'node:stream'
 import { BatchStreamError } from '../errors.ts'
 import type { BatchRequest, RejectedRecord } from '../flow.ts'
 import { typed, type Stage } from '../stage.ts'
+import { SKIPPED } from '../template/answered.ts'
 import type { Settings } from './settings.ts'
 
 /** So many records, all bad from the first on, mean that the command is wrong and not the data. */
@@ -27,13 +28,18 @@ export function guard({
       objectMode: true,
       highWaterMark,
       transform(item: BatchRequest | RejectedRecord, _encoding, done: TransformCallback) {
-        const error = counter.add('problem' in item ? item : undefined)
+        const error = counter.add(isBad(item) ? item : undefined)
         if (error) done(error)
         else done(null, item)
       },
       flush: done => done(counter.end()),
     }),
   )
+}
+
+/** Whether a record cannot be sent for a fault of its own; one that failed in an earlier run has none. */
+export function isBad(item: BatchRequest | RejectedRecord): item is RejectedRecord {
+  return 'problem' in item && item.problem.type !== SKIPPED
 }
 
 /** Counts records; gives the error that ends the run once too many of them are bad. */

@@ -189,6 +189,12 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Request',
+    name: 'ask-failed',
+    on: ASKS,
+    help: 'send records that are failed rows of an earlier run, too; by default they pass through unsent, with the status they have',
+  },
+  {
+    group: 'Request',
     name: 'var',
     arg: 'KEY=VALUE',
     many: true,

@@ -58,6 +58,8 @@ export interface Settings extends TableSettings {
   readonly canary?: number
   readonly retries: number
   readonly retryIncomplete?: true
+  /** Whether failed rows of an earlier run are sent, too. */
+  readonly askFailed?: true
   readonly responseField: string
   readonly metaField: string
   readonly baseUrl?: string
@@ -111,6 +113,7 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
     canary: optional('canary', (flag, text) => whole(flag, text, 1)),
     retries: optional('retries', (flag, text) => whole(flag, text, 0, 1000)) ?? 2,
     retryIncomplete: flags.has('retry-incomplete') || undefined,
+    askFailed: flags.has('ask-failed') || undefined,
     responseField: flags.text('response-field') ?? 'response',
     metaField: flags.text('meta-field') ?? '_batch',
     baseUrl: flags.text('base-url') ?? (env['ANTHROPIC_BASE_URL'] || undefined),

@@ -90,9 +90,10 @@ export interface Work {
 /** What the flags say of the template, the user's module loaded. */
 export async function templateOptions(settings: Settings, talk: Talk): Promise<TemplateOptions> {
   const { prompt, system, model, maxTokens, params, id, vars, responseField, metaField } = settings
+  const { askFailed } = settings
   return {
     prompt: settings.template === undefined ? prompt : await promptFrom(settings, talk),
-    ...{ system, model, maxTokens, params, id, vars, responseField, metaField },
+    ...{ system, model, maxTokens, params, id, vars, responseField, metaField, askFailed },
     ready: settings.from === 'requests',
     schema: settings.schema,
     cache: settings.cache !== undefined,

@@ -12,11 +12,12 @@ import type { TemplateOptions } from '../template/options.ts'
 import { requestMaker } from '../template/request.ts'
 import { BatchCounter } from './batch-counter.ts'
 import { fitting } from './fits-table.ts'
-import { InvalidCounter } from './guard.ts'
+import { InvalidCounter, isBad } from './guard.ts'
 import { pricesOf } from './money.ts'
 import type { Settings } from './settings.ts'
 import type { TableColumnsOptions } from './table-columns.ts'
 import type { Talk } from './talk.ts'
+import { skippedNote } from './tally.ts'
 
 /** A custom_id is as long as this, so that the sizes are right. */
 const SAMPLE_ID = '0000000000-1-zzzzz'
@@ -26,6 +27,8 @@ export interface Survey {
   readonly records: number
   /** Records that cannot be asked. */
   readonly rejected: number
+  /** Records that failed in an earlier run. */
+  readonly skipped: number
   readonly requests: number
   /** Records that repeat another and are not sent; undefined where repeats are not looked for. */
   readonly repeats: number | undefined
@@ -57,7 +60,7 @@ export async function surveyOf(
   const counter = new InvalidCounter(settings.maxInvalid)
   const batches = new BatchCounter({ count: settings.batchSize, bytes: settings.batchBytes })
   const estimate = new Estimate(pricesOf(settings))
-  const total = { records: 0, rejected: 0, requests: 0 }
+  const total = { records: 0, rejected: 0, skipped: 0, requests: 0 }
   const keys = settings.dedupe ? new IdSet() : undefined
   const fields = table && new FieldSet(table.known)
   let columns: ReadonlySet<string> | undefined
@@ -77,11 +80,11 @@ export async function surveyOf(
   for await (const record of each(records)) {
     total.records += 1
     const asked = fits(await askOf(record))
-    const isBad = 'problem' in asked
-    const error = counter.add(isBad ? asked : undefined)
+    const error = counter.add(isBad(asked) ? asked : undefined)
     if (error) throw error
-    if (isBad) {
-      total.rejected += 1
+    if ('problem' in asked) {
+      if (isBad(asked)) total.rejected += 1
+      else total.skipped += 1
       talk.detail(`line ${record.line}: ${asked.problem.message}`)
       continue
     }
@@ -126,9 +129,9 @@ function weigh(
 
 /** The counts in one line. */
 export function describeSurvey(survey: Survey): string {
-  const { records, requests, batches, bytes, rejected, repeats } = survey
+  const { records, requests, batches, bytes, rejected, skipped, repeats } = survey
   const unsent = repeats === undefined ? '' : `, ${repeats} repeat another and are not sent`
-  return `${records} records, ${requests} requests in ${batches} batches, ${bytes} bytes; ${rejected} records cannot be asked${unsent}`
+  return `${records} records, ${requests} requests in ${batches} batches, ${bytes} bytes; ${rejected} records cannot be asked${unsent}${skipped === 0 ? '' : `; ${skippedNote(skipped)}`}`
 }
 
 /** What a run would ask of a record, ids that are taken already told as a run tells them. */

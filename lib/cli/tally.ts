@@ -58,3 +58,9 @@ export class Tally {
     return `; ${share}% of the prompt tokens came from the cache (${read} read, ${written} written)`
   }
 }
+
+/** What is said of records that are not sent because they failed in an earlier run. */
+export function skippedNote(count: number): string {
+  const records = count === 1 ? '1 record failed' : `${count} records failed`
+  return `${records} in an earlier run and ${count === 1 ? 'is' : 'are'} skipped (--ask-failed sends such records)`
+}

@@ -34,8 +34,10 @@ Output (--to): one row per record, even if the record failed.
   raw        the API's own result lines
 
 The status of a row is succeeded, incomplete, refused, invalid, errored,
-expired, canceled, rejected or unanswered. --errors FILE writes the rows that
-are not succeeded to FILE instead of the output.
+expired, canceled, rejected or unanswered. A record that is a failed row of an
+earlier run passes through unsent, counted as skipped (--ask-failed sends it).
+--errors FILE writes the rows that are not succeeded to FILE instead of the
+output.
 `
 
 const TEMPLATES = `Templates
@@ -43,7 +45,7 @@ const TEMPLATES = `Templates
   {{field}}        a field of the record; if a CSV file has no such column, the
                    run stops before anything is sent
   {{a.b.0}}        a value inside a field; a column with this whole name wins
-  {{field?}}       the same, but empty if the field is missing
+  {{field?}}       the same, but empty if the field is missing or null
   {{Issue Text}}   a field name can contain spaces
   {{$name}}        the value of --var name=VALUE
   {{@json}}        the whole record as JSON

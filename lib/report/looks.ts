@@ -10,5 +10,6 @@ export const LOOK_OF: Readonly<Record<Status, 'good' | 'warn' | 'bad' | 'pale'>>
   expired: 'bad',
   canceled: 'pale',
   rejected: 'bad',
+  skipped: 'bad',
   unanswered: 'bad',
 }

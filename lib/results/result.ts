@@ -22,7 +22,8 @@ export interface ResultParts {
   readonly raw: Buffer | null
   /** Why there is no line. */
   readonly without?:
-    { readonly status: 'rejected' | 'unanswered'; readonly problem: Problem } | undefined
+    | { readonly status: 'rejected' | 'unanswered' | 'skipped'; readonly problem: Problem }
+    | undefined
   /** True for the last row of its batch. */
   readonly last: boolean
   /** Holds a full answer to the schema that was asked for. */

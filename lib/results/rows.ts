@@ -7,6 +7,7 @@ import type { Ids } from './ids.ts'
 import { Lines } from './lines.ts'
 import { repeated } from './repeated.ts'
 import { Result } from './result.ts'
+import { SKIPPED } from '../template/answered.ts'
 import { unanswered } from './status.ts'
 
 /** Rows handed over at a time, so that a row costs no promise. */
@@ -50,7 +51,8 @@ export async function* rowsOf(
       } else if (refused && (ordinal === undefined || refused.ordinal < ordinal)) {
         const { ordinal: at, custom_id, type, message } = refused
         const record = reader.peek(at, batch.attempt) ?? (await reader.read(at, batch.attempt))
-        const without = { status: 'rejected' as const, problem: { type, message } }
+        const status = type === SKIPPED ? ('skipped' as const) : ('rejected' as const)
+        const without = { status, problem: { type, message } }
         block.push(new Result({ batch, customId: custom_id, record, raw: null, without, last }))
         rejection += 1
       } else {

@@ -4,8 +4,8 @@ import type { Problem } from '../flow.ts'
  * What became of a record, as its row says it.
  *
  * `succeeded`, and then what else can be: `incomplete` (the answer was cut; the text so far is kept), `refused`,
- * `invalid` (breaks the schema), `errored`, `expired`, `canceled`, `rejected` (never sent) and `unanswered` (the API ended
- * the batch and gave no line for it).
+ * `invalid` (breaks the schema), `errored`, `expired`, `canceled`, `rejected` (never sent), `unanswered` (the API ended
+ * the batch and gave no line for it) and `skipped` (it failed in an earlier run, and was not sent in this one).
  */
 export type Status =
   | 'succeeded'
@@ -17,6 +17,7 @@ export type Status =
   | 'canceled'
   | 'rejected'
   | 'unanswered'
+  | 'skipped'
 
 export const STATUSES: readonly Status[] = [
   'succeeded',
@@ -28,7 +29,13 @@ export const STATUSES: readonly Status[] = [
   'canceled',
   'rejected',
   'unanswered',
+  'skipped',
 ]
+
+/** Statuses of records that were never sent. */
+export function isUnsent(status: Status): boolean {
+  return status === 'rejected' || status === 'skipped'
+}
 
 /** What a succeeded line's `stop_reason` makes of it: an answer that was cut or refused must not look like success. */
 export function statusOfStop(stopReason: string | null): Status {

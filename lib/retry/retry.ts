@@ -10,6 +10,7 @@ import { askedAfter } from '../job/asked.ts'
 import { Bits } from '../job/bits.ts'
 import type { Job } from '../job/job.ts'
 import type { Result } from '../results/result.ts'
+import { isUnsent } from '../results/status.ts'
 import { pushAll, typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import type { TemplateOptions } from '../template/options.ts'
@@ -134,7 +135,7 @@ export class Retry extends Transform {
 
   #holdsBack(result: Result, asked: Bits): boolean {
     const ordinal = result.record?.ordinal
-    if (ordinal === undefined || result.status === 'rejected') return false
+    if (ordinal === undefined || isUnsent(result.status)) return false
     const isAsked = asked.has(ordinal)
     if (!isAsked && !this.#ask(result)) return false
     this.#longer?.take(result)

@@ -47,6 +47,12 @@ export interface TemplateOptions extends AttachOptions {
   /** The field in which rows say what became of them. @default '_batch' */
   readonly metaField?: string | undefined
   /**
+   * Send records that are failed rows of an earlier run, too. Without it a record whose meta field has a status other than
+   * `succeeded` is not sent: its row passes through as it is, with the status `skipped`.
+   * @default false
+   */
+  readonly askFailed?: boolean | undefined
+  /**
    * A JSON Schema that answers are to have: `output_config.format`, transformed as the API needs it. Give it to
    * `fetchResults` too, which holds each answer to it.
    */
@@ -76,6 +82,7 @@ export interface Settings {
   readonly ready: boolean
   readonly responseField: string | false
   readonly metaField: string
+  readonly askFailed: boolean
   readonly format: OutputFormat | undefined
   readonly mostTokens: MostTokens | undefined
 }
@@ -111,6 +118,7 @@ export function settingsOf(options: TemplateOptions): Settings {
     mostTokens: options.mostTokens,
     responseField: options.responseField ?? DEFAULT_RESPONSE_FIELD,
     metaField: options.metaField ?? DEFAULT_META_FIELD,
+    askFailed: options.askFailed ?? false,
   }
 }
 

@@ -2,11 +2,11 @@ import { lineOf } from '../errors.ts'
 import type { Problem, SourceRecord } from '../flow.ts'
 import { didYouMean } from '../nearest.ts'
 import { WHOLE, type Field, type Template } from './compile.ts'
-import { find, textOf } from './field.ts'
+import { find, textOf, type Found } from './field.ts'
 
 /**
- * Fills a template from a record: its text, or the problem that a field of it is missing. Nothing is escaped, and what is
- * inserted is never read as a template again. JSON's `null` is a value: `{{field}}` gives `null`, `{{field?}}` nothing.
+ * Fills a template from a record: its text, or the problem that a field of it is missing, or null. Nothing is escaped,
+ * and what is inserted is never read as a template again. `{{field?}}` is empty where the field is missing or null.
  */
 export function render(template: Template, record: SourceRecord): string | Problem {
   let text = ''
@@ -15,8 +15,8 @@ export function render(template: Template, record: SourceRecord): string | Probl
     else if (part === WHOLE) text += record.raw.toString('utf8')
     else {
       const found = find(record.fields, part)
-      if (!found && !part.optional) return missing(template, part, record)
-      if (found && !(part.optional && found.value === null)) text += textOf(record, found)
+      if (found && found.value !== null) text += textOf(record, found)
+      else if (!part.optional) return missing(template, part, record, found)
     }
   }
   return text
@@ -27,11 +27,16 @@ export function isBlank(text: string): boolean {
   return text.trim() === ''
 }
 
-function missing(template: Template, field: Field, record: SourceRecord): Problem {
-  const hint = didYouMean(field.name, Object.keys(record.fields))
+function missing(
+  template: Template,
+  field: Field,
+  record: SourceRecord,
+  found: Found | undefined,
+): Problem {
+  const hint = found ? '' : didYouMean(field.name, Object.keys(record.fields))
   const wanted = `field ${JSON.stringify(field.name)} of the ${template.name} template`
   return {
     type: 'missing_field',
-    message: `${wanted} is missing on ${lineOf(record)}${hint}; {{${field.name}?}} would leave it empty`,
+    message: `${wanted} is ${found ? 'null' : 'missing'} on ${lineOf(record)}${hint}; {{${field.name}?}} would leave it empty`,
   }
 }

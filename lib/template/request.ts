@@ -1,5 +1,5 @@
 import type { BatchRequest, Problem, RejectedRecord, SourceRecord } from '../flow.ts'
-import { alreadyAnswered } from './answered.ts'
+import { alreadyAnswered, failedEarlier } from './answered.ts'
 import { checkCustomId } from './custom-id.ts'
 import { fillIn } from './fill-in.ts'
 import { settingsOf, type Settings, type TemplateOptions } from './options.ts'
@@ -18,7 +18,12 @@ export function requestMaker(
 ): (record: SourceRecord) => BatchRequest | RejectedRecord {
   const settings = settingsOf(options)
   return record => {
-    const asked = record.problem ?? answered(record, settings) ?? request(record, settings)
+    const { askFailed, metaField } = settings
+    const asked =
+      record.problem ??
+      (askFailed ? undefined : failedEarlier(record, metaField)) ??
+      answered(record, settings) ??
+      request(record, settings)
     return 'params' in asked ? asked : { record, problem: asked }
   }
 }

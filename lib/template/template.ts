@@ -13,7 +13,7 @@ import { requestMaker } from './request.ts'
 /**
  * Says what is asked: makes a request of each record, in order. A record that cannot be asked goes on with its problem,
  * of type `missing_field`, `missing_value`, `empty_prompt`, `no_prompt`, `response_exists`, `invalid_custom_id` or `refused_parameter`, or
- * with the one that it came with; with `attach` also `missing_file`, `unreadable_file`, `file_too_large`, `empty_file`,
+ * with the one that it came with, or with `skipped` where it is the failed row of an earlier run; with `attach` also `missing_file`, `unreadable_file`, `file_too_large`, `empty_file`,
  * `invalid_utf8` or `no_user_message`.
  *
  * @throws BatchStreamError `CBS_OPTION` for wrong options, broken templates and parameters that the API refuses

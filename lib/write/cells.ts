@@ -1,5 +1,6 @@
 import type { SourceRecord } from '../flow.ts'
 import type { Result } from '../results/result.ts'
+import { isUnsent } from '../results/status.ts'
 import { textOf } from '../template/field.ts'
 import { isUnreadable, type Columns } from './columns.ts'
 import { responseText } from './text.ts'
@@ -30,9 +31,9 @@ function inputCell(result: Result, column: string): string {
   return cell(result.record, column)
 }
 
-/** A rejected record that has a response of its own keeps it. */
+/** A record that was not sent keeps a response of its own. */
 function ownResponse(result: Result, name: string): string | undefined {
-  if (result.status !== 'rejected' || !result.record) return undefined
+  if (!isUnsent(result.status) || !result.record) return undefined
   return Object.hasOwn(result.record.fields, name) ? cell(result.record, name) : undefined
 }
 

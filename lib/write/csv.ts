@@ -4,6 +4,7 @@
 import { stringify } from 'csv-stringify/sync'
 import { wrongOption } from '../errors.ts'
 import type { Result } from '../results/result.ts'
+import { isUnsent } from '../results/status.ts'
 import type { JsonSchema } from '../schema/load.ts'
 import { propertiesOf } from '../schema/properties.ts'
 import { rowStream } from './row-stream.ts'
@@ -95,8 +96,8 @@ export function csvTable(input: readonly string[], options: CsvTableOptions = {}
   return {
     header: bytes([...columns.input, ...columns.own]),
     rowOf: result => {
-      // A rejected row says in words what it lacks.
-      if (complete && result.status !== 'rejected') checkColumns(result, columns)
+      // The row of a record that was not sent says in words what it lacks.
+      if (complete && !isUnsent(result.status)) checkColumns(result, columns)
       return bytes(cellsOf(result, columns))
     },
   }

@@ -10,7 +10,7 @@ import type { FieldNames } from './row-fields.ts'
 /**
  * Makes merged rows, each with its newline: the record byte for byte, and before its last brace the response and what
  * became of it. Fields of these names from an earlier run are replaced; a rejected record that has a response of its own
- * keeps it. Where there is no record (some other tool made the batch) the row is those two fields alone.
+ * keeps it, and a skipped one passes through as it is. Where there is no record (some other tool made the batch) the row is those two fields alone.
  */
 export function mergedRows(names: FieldNames, row: RowBytes): (result: Result) => Buffer {
   const response = field(names.response)
@@ -18,6 +18,8 @@ export function mergedRows(names: FieldNames, row: RowBytes): (result: Result) =
   const addMeta = metaOf(names)
   return result => {
     const { record } = result
+    if (record && result.status === 'skipped')
+      return row.begin().bytes(record.raw).text('\n').take()
     const present = record ? presentIn(record.raw, response, meta) : NONE
     const keepsOwn =
       record !== undefined &&

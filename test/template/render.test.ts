@@ -22,8 +22,18 @@ t.test('numbers keep the digits of the source', async t => {
   )
 })
 
-t.test('true, false and null are their words', async t => {
-  t.equal(fill('{{a}} {{b}} {{c}}', '{"a":true,"b":false,"c":null}'), 'true false null')
+t.test('true and false are their words', async t => {
+  t.equal(fill('{{a}} {{b}}', '{"a":true,"b":false}'), 'true false')
+})
+
+t.test('R06: a field that is null counts as missing', async t => {
+  t.same(fill('T {{topic}}', '{"topic":null}'), {
+    type: 'missing_field',
+    message:
+      'field "topic" of the prompt template is null on line 18; {{topic?}} would leave it empty',
+  })
+  t.match(fill('{{a.b}}', '{"a":{"b":null}}'), { type: 'missing_field' })
+  t.equal(fill('T{{topic?}}{{a.b?}}', '{"topic":null,"a":{"b":null}}'), 'T')
 })
 
 t.test('objects and arrays are their own JSON, order and blanks kept', async t => {

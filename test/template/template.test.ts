@@ -288,6 +288,46 @@ t.test(
   },
 )
 
+t.test(
+  'R06: a failed row of an earlier run is skipped, and asked where askFailed says so',
+  async t => {
+    const failed =
+      '{"a":"x","response":"cut","_batch":{"status":"incomplete","error":{"message":"too long"}}}'
+    const skipped = (message: string) => ({ type: 'skipped', message })
+    t.same(
+      await one({ prompt: '{{a}}' }, failed),
+      skipped('incomplete in an earlier run, and not sent in this one: too long'),
+    )
+    for (const meta of ['{"status":"errored"}', '{"status":"rejected","error":"odd"}'])
+      for (const options of [
+        {},
+        { metaField: 'none' },
+        { metaField: 'other' },
+        { responseField: false } as const,
+      ])
+        t.match(await one({ prompt: 'x', ...options }, `{"_batch":${meta}}`), { type: 'skipped' })
+    t.match(await one({ prompt: 'x', metaField: 'm' }, '{"m":{"status":"expired"}}'), {
+      type: 'skipped',
+    })
+    t.match(await one({ ready: true }, '{"messages":[],"_batch":{"status":"errored"}}'), {
+      type: 'skipped',
+    })
+    t.match(await one({ prompt: '{{a}}', askFailed: true }, failed), {
+      messages: [{ content: 'x' }],
+    })
+    for (const mine of [
+      '{"status":"errored"}',
+      '{"_batch":{"status":"succeeded"}}',
+      '{"_batch":{"status":"open"}}',
+      '{"_batch":"errored"}',
+      '{"_batch":null}',
+      '{"_batch":{}}',
+      '{"m":{"status":"errored"}}',
+    ])
+      t.match(await one({ prompt: 'x' }, mine), { messages: [{ content: 'x' }] }, mine)
+  },
+)
+
 t.test('a function that gives nothing for a record rejects that record', async t => {
   const prompt = (fields: Readonly<Record<string, unknown>>) => fields['q'] as string
   t.same(
@@ -373,7 +413,10 @@ t.test(
   'a failed row of an earlier run may be asked again, and a response beside another name',
   async t => {
     t.match(
-      await one({ prompt: '{{a}}' }, '{"a":"x","response":null,"_batch":{"status":"expired"}}'),
+      await one(
+        { prompt: '{{a}}', askFailed: true },
+        '{"a":"x","response":null,"_batch":{"status":"expired"}}',
+      ),
       { messages: [{ content: 'x' }] },
     )
     t.match(await one({ prompt: 'q', metaField: 'm' }, '{"response":null,"m":1}'), {

@@ -28,11 +28,11 @@ export async function estimate(context: Context): Promise<Ending> {
     const survey = await surveyOf(stream, { settings, template, talk, sample })
     const calibration = await sample?.calibrate()
     const counted = sample?.counted
-    const { records, rejected, batches, bytes } = survey
+    const { records, rejected, skipped, batches, bytes } = survey
     const figures = survey.estimate.figures(calibration)
     const said = flags.has('json')
       ? JSON.stringify({
-          ...{ records, rejected, batches, bytes, ...figures },
+          ...{ records, rejected, skipped, batches, bytes, ...figures },
           sample: counted?.requests ?? null,
         })
       : [
@@ -43,7 +43,7 @@ export async function estimate(context: Context): Promise<Ending> {
         ].join('\n')
     await print(io.stdout, `${said}\n`)
     if (reading.broken) throw reading.broken
-    return { code: rejected === 0 ? EXIT.answered : EXIT.someFailed }
+    return { code: rejected + skipped === 0 ? EXIT.answered : EXIT.someFailed }
   })
 }
 

@@ -2,6 +2,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Job } from '../../job/job.ts'
 import { openJob } from '../../job/open.ts'
 import type { Result } from '../../results/result.ts'
+import { isUnsent } from '../../results/status.ts'
 import { stage } from '../../stage.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
@@ -85,7 +86,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
 
 /** A record that could not be read or rendered is the same each time. */
 function canBeAsked({ status }: Result): boolean {
-  return status !== 'succeeded' && status !== 'rejected'
+  return status !== 'succeeded' && !isUnsent(status)
 }
 
 function say({ talk }: Context, job: Job, asked: Tally, old: Tally): void {
