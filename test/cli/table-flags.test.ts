@@ -1,55 +1,66 @@
-import { writeFileSync } from 'node:fs'
-import t from 'tap'
-import { placeFor } from './world.ts'
+import { execFileSync } from 'node:child_process'
+import { rmSync, writeFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { placeFor, until, type Place, type Ran } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}']
 const COMMENT = ['--comment', '#']
 
-t.test('a job whose input broke off behind comments is gone on with as it began', async t => {
-  // More rows than are looked at before a job is made.
-  const rows = Array.from({ length: 50 }, (_, at) => `# ${at}, "\n${at},"text\n# ${at}"\n`)
-  const whole = '# of "today\nid,text\n# c\n50,last\n'
-  const place = await placeFor(
-    t,
-    {},
-    {
-      'a.csv': `# of "yesterday\n\nid,text\n${rows.join('')}`,
-      'b.csv': whole.replace('id,text', 'id,"text'),
-    },
-  )
-  const files = ['-i', place.path('a.csv'), '-i', place.path('b.csv')]
-  const broken = await place.run([...ASK, ...files, ...COMMENT, '--job', 'j'])
+/** A job that sends the 50 records of a.csv and then cannot read b.csv, which is a whole file when it resumes. */
+async function brokenThenResumed(
+  t: Test,
+  files: { readonly a: string; readonly broken: string; readonly whole: string },
+  words: readonly string[],
+): Promise<{ place: Place; broken: Ran; rest: Ran }> {
+  const place = await placeFor(t, {}, { 'a.csv': files.a })
+  const [a, b] = [place.path('a.csv'), place.path('b.csv')]
+  execFileSync('mkfifo', [b])
+  const run = place.start([...ASK, '-i', a, '-i', b, ...words, '--batch-size', '10', '--job', 'j'])
+  await until(() => place.emulator.ledger.batches().length === 5)
+  writeFileSync(b, files.broken)
+  const broken = await run.ended
   t.equal(broken.code, 6)
-  t.match(broken.err, `the CSV header of ${place.path('b.csv')} cannot be read: line 2`)
-  const unfinished = JSON.parse((await place.run(['status', 'j', '--json'])).out)
-  t.match(unfinished, { state: 'unfinished' })
-  writeFileSync(place.path('b.csv'), whole)
+  t.match(JSON.parse((await place.run(['status', 'j', '--json'])).out), { state: 'unfinished' })
+  rmSync(b)
+  writeFileSync(b, files.whole)
   const rest = await place.run(['resume', 'j', '--order', 'input'])
   t.equal(rest.code, 0)
+  t.match(await place.emulator.ledger.totals(), { accepted: 51, acceptedTwice: 0 })
+  return { place, broken, rest }
+}
+
+t.test('a job whose input broke off behind comments resumes as it began', async t => {
+  const rows = Array.from({ length: 50 }, (_, at) => `# ${at}, "\n${at},"text\n# ${at}"\n`)
+  const whole = '# of "today\nid,text\n# c\n50,last\n'
+  const { place, broken, rest } = await brokenThenResumed(
+    t,
+    {
+      a: `# of "yesterday\n\nid,text\n${rows.join('')}`,
+      broken: whole.replace('id,text', 'id,"text'),
+      whole,
+    },
+    COMMENT,
+  )
+  t.match(broken.err, `the CSV header of ${place.path('b.csv')} cannot be read: line 2`)
   t.same(
     rest.rows.map(row => [row['id'], row['text'], row._batch?.line]),
     [...rows.map((_, at) => [String(at), `text\n# ${at}`, 5 + 3 * at]), ['50', 'last', 4]],
   )
-  t.match(await place.emulator.ledger.totals(), { accepted: 51, acceptedTwice: 0 })
 })
 
 t.test('R12: a job resumes with the delimiters that its first run detected', async t => {
   const rows = Array.from({ length: 50 }, (_, at) => `${at};text, ${at}\n`)
   const whole = 'sep=|\nid|text\n50|last; one\n'
-  const files = { 'a.csv': `id;text\n${rows.join('')}`, 'b.csv': whole.replace('|text', '|"text') }
-  const place = await placeFor(t, {}, files)
-  const names = ['-i', place.path('a.csv'), '-i', place.path('b.csv')]
-  const broken = await place.run([...ASK, ...names, '--job', 'j'])
-  t.equal(broken.code, 6)
+  const { place, broken, rest } = await brokenThenResumed(
+    t,
+    { a: `id;text\n${rows.join('')}`, broken: whole.replace('|text', '|"text'), whole },
+    [],
+  )
   t.match(broken.err, `${place.path('a.csv')} has semicolons between its fields`)
-  writeFileSync(place.path('b.csv'), whole)
-  const rest = await place.run(['resume', 'j', '--order', 'input'])
-  t.equal(rest.code, 0)
   t.same(
     rest.rows.map(row => [row['id'], row['text']]),
     [...rows.map((_, at) => [String(at), `text, ${at}`]), ['50', 'last; one']],
   )
-  t.match(await place.emulator.ledger.totals(), { accepted: 51, acceptedTwice: 0 })
 })
 
 t.test('R12: --delimiter overrides what is detected', async t => {
