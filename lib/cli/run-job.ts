@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { BatchStreamError } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
+import { deleteJob } from '../job/delete.ts'
 import { nodeDisk, replaceFile } from '../job/disk.ts'
 import {
   inspectJob,
@@ -207,7 +208,7 @@ export async function discardFailedStart(
   try {
     const now = (await inspectJob(nodeDisk, join(folder, '../..'), name))?.state
     if (!now || !isUnsent(now)) return false
-    await nodeDisk.remove(folder)
+    await deleteJob(nodeDisk, folder)
     return true
   } finally {
     await lock.release()

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { messageOf } from '../errors.ts'
 import type { Disk } from './disk.ts'
 import { readLines } from './journal-line.ts'
+import { LOCK_FILE } from './lock.ts'
 import { fold, type JobState } from './state.ts'
 
 /** What job.json says: how the job was made. */
@@ -35,7 +36,7 @@ export async function inspectJob(
   const folder = join(dir, 'jobs', name)
   let card: JobCard | undefined
   try {
-    if ((await disk.list(folder)).length === 0) return undefined
+    if ((await disk.list(folder)).every(file => file === LOCK_FILE)) return undefined
     const text = await disk.readWhole(join(folder, 'job.json'))
     card = text && JSON.parse(text.toString('utf8'))
     const journal = await disk.readWhole(join(folder, 'journal.jsonl'))

@@ -2,6 +2,7 @@ import {
   chmodSync,
   cpSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -13,7 +14,10 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
+import { prune } from '../../lib/cli/commands/prune.ts'
+import type { Context } from '../../lib/cli/context.ts'
 import { createEmulator } from '../../lib/emulator/index.ts'
+import { openJob } from '../../lib/job/open.ts'
 import {
   Collected,
   csv,
@@ -146,7 +150,7 @@ t.test('results leave the output of a job that is not finished to that job', asy
   t.match(JSON.parse(running.out), { state: 'running', rows: { succeeded: 3 } })
   const busy = await place.run(['results', 'a'])
   t.equal(busy.code, 7)
-  t.match(busy.err, 'another process works on the job')
+  t.match(busy.err, 'this process has opened the job in ')
   t.notMatch(busy.err, 'to continue')
   world.emit('SIGINT', 'SIGINT')
   t.equal((await ended).code, 130)
@@ -399,6 +403,51 @@ t.test('prune deletes finished jobs of a certain age', async t => {
   t.same(jobsOf(place), ['a', 'b'])
   const ran = await run(['prune', '--keep', '0s', ...state])
   t.same([ran.code, ran.err, jobsOf(place)], [0, 'deleted job a\n', ['b']])
+})
+
+t.test('prune deletes no job whose retry is in flight, and what an earlier prune left', async t => {
+  const place = await placeFor(t)
+  await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  const job = await openJob({ dir: place.state, name: 'a' })
+  const part = { number: 9, attempt: 2, next: 0, records: 1, requests: 1, bytes: 1, hash: '' }
+  await job.note({ type: 'sealed', ...part }, false)
+  await job.note({ type: 'armed', number: 9, at: 0, serverAt: null }, true)
+  mkdirSync(join(place.state, 'jobs/.deleted-b-1/batches'), { recursive: true })
+  const words = ['prune', '--keep', '0s', '--state-dir', place.state]
+  await job.close()
+  t.match(await run(words), { code: 0, err: '' })
+  t.same(readdirSync(join(place.state, 'jobs')), ['a'])
+  const again = await openJob({ dir: place.state, name: 'a' })
+  await again.note({ type: 'disarmed', number: 9 }, true)
+  await again.close()
+  t.match(await run(words), { code: 0, err: 'deleted job a\n' })
+  t.same(readdirSync(join(place.state, 'jobs')), [])
+})
+
+t.test('prune looks again once it has the lock: a job may have been retried meanwhile', async t => {
+  const place = await placeFor(t)
+  for (const name of ['a', 'b'])
+    await place.run(['--job', name, '-p', 'Say {{text}}'], { stdin: csv(1) })
+  const journal = place.path('state/jobs/b/journal.jsonl')
+  const finished = readFileSync(journal)
+  const job = await openJob({ dir: place.state, name: 'b' })
+  const part = { number: 9, attempt: 2, next: 0, records: 1, requests: 1, bytes: 1, hash: '' }
+  await job.note({ type: 'sealed', ...part }, false)
+  await job.note({ type: 'armed', number: 9, at: 0, serverAt: null }, true)
+  await job.close()
+  const retried = readFileSync(journal)
+  writeFileSync(journal, finished)
+  const said: string[] = []
+  const say = (text: string): void => {
+    said.push(text)
+    // Both jobs have been looked at by now, and the second one has not been locked.
+    writeFileSync(journal, retried)
+  }
+  const flags = { text: (name: string) => (name === 'keep' ? '0s' : place.state) }
+  // Only what prune uses of a context.
+  const context = { flags, io: { env: {} }, talk: { say, detail: say } } as unknown as Context
+  t.same(await prune(context), { code: 0 })
+  t.same([said, jobsOf(place)], [['deleted job a'], ['b']])
 })
 
 t.test('doctor says what is well and what is not', async t => {

@@ -79,7 +79,10 @@ t.test('rm asks where paid answers would be lost, and names what stays at the AP
   const submitted = (): number =>
     place.read('state/jobs/a/journal.jsonl').split('"submitted"').length - 1
   await until(() => rows() !== '' && submitted() === 2)
-  t.match(await place.run(['rm', 'a', '-y']), { code: 7, err: /another process works on the job/ })
+  t.match(await place.run(['rm', 'a', '-y']), {
+    code: 7,
+    err: /this process has opened the job in /,
+  })
   world.emit('SIGINT', 'SIGINT')
   await ended
   t.match(await place.run(['rm', 'a']), {

@@ -1,4 +1,5 @@
 import { messageOf } from '../../errors.ts'
+import { deleteJob, finishDeletions } from '../../job/delete.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import { inspectJob, inspectJobs, type JobOnDisk } from '../../job/inspect.ts'
 import { lockFolder } from '../../job/lock.ts'
@@ -29,10 +30,11 @@ export async function prune({ flags, io, talk }: Context): Promise<Ending> {
     // Looked at again under the lock: the process that held it may have sent something since.
     const locked = await inspectJob(nodeDisk, dir, job.name)
     const isSame = locked !== undefined && (await isDone(locked))
-    if (isSame) await nodeDisk.remove(job.folder)
+    if (isSame) await deleteJob(nodeDisk, job.folder)
     await lock.release()
     if (isSame) talk.say(`deleted job ${job.name}`)
   }
+  await finishDeletions(nodeDisk, dir)
   return { code: EXIT.answered }
 }
 

@@ -1,3 +1,4 @@
+import { deleteJob } from '../../job/delete.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import type { JobOnDisk } from '../../job/inspect.ts'
 import { lockFolder } from '../../job/lock.ts'
@@ -27,7 +28,7 @@ export async function rm(context: Context): Promise<Ending> {
         `job ${name} ${losses.join(' and ')}; \`claude-batch-stream resume ${name}\` prints its rows first. Delete it all the same?`,
         'nothing was deleted',
       )
-    await nodeDisk.remove(folder)
+    await deleteJob(nodeDisk, folder)
     talk.say(`deleted job ${name}`)
     const ids = job.state ? inFlight(job.state).flatMap(({ id }) => id ?? []) : []
     // They cost money whether anybody reads them or not.
