@@ -6,7 +6,7 @@ import { createEmulator } from 'claude-batch-stream/emulator'
 /** Gives a client, how often to look at its batches (undefined: as the stages think fit), and what closes it. */
 export async function connect(options = {}) {
   if (process.env.ANTHROPIC_BASE_URL) {
-    const local = /^http:/.test(process.env.ANTHROPIC_BASE_URL)
+    const local = process.env.ANTHROPIC_BASE_URL.startsWith('http:')
     // An emulator takes any key.
     const client = new Anthropic({ maxRetries: 0, ...(local && { apiKey: 'any' }) })
     return { client, pollMs: local ? 100 : undefined, close: async () => {} }

@@ -33,6 +33,7 @@ export async function detach(
   const onBusy = (): void => leaveOnce(() => true, 'the queue is full')
   leaveOnce(() => waitsForEnd(job), 'what is left waits for batches in flight')
   const sending = submitting({ ...work, onBusy }, 1)
+  // oxlint-disable-next-line eslint/require-yield -- it consumes the batches and yields nothing.
   const submitted = async function* (
     batches: AsyncIterable<SubmittedBatch>,
   ): AsyncGenerator<never> {

@@ -29,7 +29,7 @@ export interface Summary {
 
 /** Counts whole numbers in bins that are set from the start: however many come, it takes the same memory. */
 export class Histogram {
-  readonly #counts = new Array<number>(EDGES.length).fill(0)
+  readonly #counts = Array.from(EDGES, () => 0)
   #count = 0
   #sum = 0
   #least = Infinity

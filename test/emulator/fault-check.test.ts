@@ -52,7 +52,7 @@ const EVERYTHING: FaultRule[] = [
   { on: 'create', rejectRequest: 'poison' },
 ]
 
-t.test('a script may be a JSON file', async t => {
+t.test('a script may be a JSON file', async () => {
   checkFaults(EVERYTHING)
   checkFaults(JSON.parse(JSON.stringify(EVERYTHING)))
   checkFaults(() => undefined)

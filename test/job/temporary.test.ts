@@ -31,7 +31,7 @@ void t.test('a folder that cannot be made is CBS_DISK', async t => {
   })
 })
 
-void t.test('what is temporary is not synced', async t => {
+void t.test('what is temporary is not synced', async () => {
   const folder = await makeTemporaryFolder()
   const file = await temporaryDisk.open(`${folder}/file`, 'create')
   await file.sync()

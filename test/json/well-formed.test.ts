@@ -17,7 +17,7 @@ t.test('R08: half of a surrogate pair becomes U+FFFD, and nothing else changes',
     t.equal(wellFormedJson(value), json)
 })
 
-t.test('R08: every text is as String.prototype.toWellFormed has it', async t => {
+t.test('R08: every text is as String.prototype.toWellFormed has it', async () => {
   const texts = fc.array(
     fc.oneof(
       fc.string({ unit: 'binary' }),
