@@ -4,9 +4,9 @@ import { wrapError } from '../errors.ts'
 export interface InputNote {
   /**
    * A stable word: `renamed_columns` for a CSV header with unnamed or duplicate columns, `delimiter` for a CSV delimiter that was
-   * detected and is no comma.
+   * detected and is no comma, `trailing_bytes` for bytes behind a gzip that are left out.
    */
-  readonly type: 'renamed_columns' | 'delimiter'
+  readonly type: 'renamed_columns' | 'delimiter' | 'trailing_bytes'
   /** A sentence for the user, with the place. */
   readonly message: string
 }

@@ -1,6 +1,7 @@
 import zlib from 'node:zlib'
 import type { Transform } from 'node:stream'
 import { BatchStreamError } from '../errors.ts'
+import { Gunzip, type GunzipOptions, type Inflater } from './gunzip.ts'
 
 /** How bytes are compressed. */
 export type Packing = 'gzip' | 'zstd'
@@ -18,17 +19,21 @@ export function packingOf(start: Buffer): Packing | undefined {
 
 /** What of node:zlib is used; zstd came with Node 22.15. */
 export interface Zlib {
-  createGunzip(): Transform
+  createInflateRaw(): Inflater
   createZstdDecompress?(): Transform
 }
 
 /** A stream that unpacks. Throws `CBS_INPUT` where this Node cannot. */
 export function unpacker(
   packing: Packing,
-  source: string | undefined,
-  using: Zlib = zlib,
+  {
+    source,
+    zlib: using = zlib,
+    onTrailing,
+  }: Pick<GunzipOptions, 'onTrailing'> & { source?: string | undefined; zlib?: Zlib | undefined },
 ): Transform {
-  if (packing === 'gzip') return using.createGunzip()
+  if (packing === 'gzip')
+    return new Gunzip({ createInflateRaw: () => using.createInflateRaw(), onTrailing })
   if (using.createZstdDecompress) return using.createZstdDecompress()
   const file = source === undefined ? '' : ` ${source}`
   const message = `${source ?? 'the input'} is compressed with zstd, which this version of Node cannot unpack; pipe it through: zstd -dc${file}`

@@ -4,10 +4,11 @@ import { BatchStreamError, wrapError } from '../errors.ts'
 import { typed, type Stage } from '../stage.ts'
 import { ByteStream } from './byte-stream.ts'
 import { failWhenRead } from './fail-when-read.ts'
+import { tellNote, type NoteOptions } from './note.ts'
 import { MAGIC_BYTES, packingOf, unpacker, type Zlib } from './packed.ts'
 
 /** Options of `unpack`. */
-export interface UnpackOptions {
+export interface UnpackOptions extends NoteOptions {
   /** The file's name, for errors. */
   readonly source?: string | undefined
   /**
@@ -25,7 +26,8 @@ const BOMB_BYTES = 100_000_000
 /**
  * Unpacks gzip (of several members, too) and zstd, known by their first bytes; anything else passes as it is. Memory stays
  * flat whatever the ratio. Compressed bytes that break off, or are damaged, give what could be read and then fail with
- * `CBS_INPUT`; so does zstd where Node cannot unpack it (before 22.15).
+ * `CBS_INPUT`; so does zstd where Node cannot unpack it (before 22.15). Bytes behind a gzip that are no gzip (zeros as tapes pad
+ * with, or any others) are left out as gzip(1) does, and `onNote` is called.
  */
 export function unpack(options: UnpackOptions = {}): Stage<Uint8Array, Uint8Array> {
   return typed(new Unpack(options))
@@ -71,7 +73,9 @@ class Unpack extends ByteStream {
     const packing = packingOf(start)
     if (packing) {
       try {
-        this.#inner = unpacker(packing, this.#options.source, this.#options.zlib)
+        const onTrailing = (count: number, onlyZeros: boolean): void =>
+          this.#tellTrailing(count, onlyZeros)
+        this.#inner = unpacker(packing, { ...this.#options, onTrailing })
       } catch (error) {
         return done(wrapError('CBS_INPUT', 'the input cannot be unpacked', error))
       }
@@ -82,6 +86,16 @@ class Unpack extends ByteStream {
       this.#inner.on('error', cause => this.#fail(packing, cause))
     }
     this.#pass(start, done)
+  }
+
+  #tellTrailing(count: number, onlyZeros: boolean): void {
+    const what = `${count} ${onlyZeros ? 'zero ' : ''}${count === 1 ? 'byte' : 'bytes'}`
+    const message = `${this.#options.source ?? 'the input'} has ${what} behind its gzip data, and they are ignored`
+    try {
+      tellNote(this.#options, { type: 'trailing_bytes', message })
+    } catch (error) {
+      this.destroy(wrapError('CBS_STAGE', '`onNote` failed', error))
+    }
   }
 
   #weigh(piece: Buffer): void {

@@ -1,7 +1,8 @@
 import { Readable, Transform } from 'node:stream'
-import { gzipSync } from 'node:zlib'
+import { createInflateRaw, gzipSync } from 'node:zlib'
 import t from 'tap'
 import { BatchStreamError } from '../../lib/errors.ts'
+import type { InputNote } from '../../lib/parse/note.ts'
 import { unpack, type UnpackOptions } from '../../lib/parse/unpack.ts'
 import { cuts } from './feeding.ts'
 
@@ -81,10 +82,76 @@ t.test('damaged gzip is an error with its cause', async t => {
   t.ok(error?.cause instanceof Error)
 })
 
-t.test('zeros behind a gzip, as tapes pad it, are left out', async t => {
-  const zeros = Buffer.alloc(512)
-  const { text, error } = await unpacked([gzipSync('one\n'), zeros, zeros])
-  t.same([text, error], ['one\n', undefined])
+t.test('R14: bytes behind a gzip are left out, and said; what was packed is kept', async t => {
+  const packed = Buffer.concat([gzipSync('one\n'), gzipSync('two\n')])
+  const text = 'one\ntwo\n'
+  const cases: [Buffer, string][] = [
+    [Buffer.alloc(512), '512 zero bytes'],
+    [Buffer.from('garbage, longer than a header'), '29 bytes'],
+    [Buffer.from('\0\0garbage'), '9 bytes'],
+    [Buffer.from('\x1fx'), '2 bytes'],
+    [Buffer.concat([Buffer.alloc(3), gzipSync('lost')]), '27 bytes'],
+    [Buffer.from('\n'), '1 byte'],
+  ]
+  for (const [behind, what] of cases) {
+    for (const chunks of cuts(Buffer.concat([packed, behind]))) {
+      const notes: string[] = []
+      const onNote = ({ message }: InputNote): unknown => notes.push(message)
+      t.same(await unpacked(chunks, { source: 'a.gz', onNote }), { text, error: undefined })
+      t.same(
+        notes.map(note => note.replace('they are', 'are')),
+        [`a.gz has ${what} behind its gzip data, and are ignored`],
+      )
+    }
+  }
+  const { error } = await unpacked([packed, Buffer.alloc(9)], {
+    onNote: () => {
+      throw new Error('boom')
+    },
+  })
+  t.match(error, { code: 'CBS_STAGE', message: '`onNote` failed: boom' })
+})
+
+t.test('R14: a last member that is cut is no trailing garbage', async t => {
+  const members = [gzipSync('one\n'), gzipSync('two\n')]
+  for (let size = 1; size < (members[1]?.length ?? 0); size++) {
+    const cut = members[1]?.subarray(0, size) ?? Buffer.alloc(0)
+    for (const chunks of [[Buffer.concat([members[0] ?? cut, cut])], [members[0] ?? cut, cut]]) {
+      const { text, error } = await unpacked(chunks)
+      t.match(error?.message, /^the gzip bytes of the input break off within/, `${size} bytes`)
+      t.match(text, /^one\n(t?w?o?\n?)$/)
+    }
+  }
+})
+
+t.test('a gzip header with all that it may hold is read', async t => {
+  const plain = gzipSync('text\n')
+  const header = Buffer.from(plain.subarray(0, 10))
+  header[3] = 2 + 4 + 8 + 16
+  const more = [Buffer.from([3, 0, 1, 2, 3]), Buffer.from('a.csv\0'), Buffer.from('of me\0ab')]
+  const input = Buffer.concat([header, ...more, plain.subarray(10)])
+  for (const chunks of cuts(input))
+    t.same(await unpacked(chunks), { text: 'text\n', error: undefined })
+})
+
+t.test('a member with a wrong checksum, length or header is damaged', async t => {
+  const member = gzipSync('some text')
+  const changed = (at: number, byte: number): Buffer => {
+    const copy = Buffer.from(member)
+    copy[at < 0 ? copy.length + at : at] = byte
+    return copy
+  }
+  const unending = Buffer.concat([changed(3, 8).subarray(0, 10), Buffer.alloc(1_100_000, 'x')])
+  for (const [input, why] of [
+    [changed(-8, 1), 'incorrect data check'],
+    [changed(-4, 1), 'incorrect length check'],
+    [changed(2, 7), 'incorrect header check'],
+    [changed(3, 0x80), 'incorrect header check'],
+    [unending, 'incorrect header check'],
+  ] as const) {
+    const { error } = await unpacked([input])
+    t.match(error, { code: 'CBS_INPUT', message: `are damaged (${why})` })
+  }
 })
 
 t.test('a gzip bomb goes through in flat memory (I18)', async t => {
@@ -102,9 +169,21 @@ t.test('a gzip bomb goes through in flat memory (I18)', async t => {
   t.ok(most < 100_000_000, `${most} bytes more`)
 })
 
+t.test('a reader that pauses gets every member in order', async t => {
+  const parts = Array.from({ length: 20 }, (_, at) => String.fromCharCode(97 + at).repeat(70_000))
+  const stage = unpack()
+  stage.end(Buffer.concat(parts.map(part => gzipSync(part))))
+  await new Promise(resolve => setTimeout(resolve, 50))
+  const pieces: Buffer[] = []
+  for await (const piece of stage) {
+    pieces.push(piece)
+    if (pieces.length % 10 === 0) await new Promise(resolve => setTimeout(resolve, 1))
+  }
+  t.ok(Buffer.concat(pieces).toString() === parts.join(''))
+})
+
 t.test('zstd is unpacked where Node can, and elsewhere the error says how', async t => {
   const zstd = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3])
-  const createGunzip = (): Transform => new Transform()
   const seen: number[] = []
   const createZstdDecompress = (): Transform =>
     new Transform({
@@ -113,18 +192,18 @@ t.test('zstd is unpacked where Node can, and elsewhere the error says how', asyn
         done(null, 'unpacked')
       },
     })
-  t.same(await unpacked([zstd], { zlib: { createGunzip, createZstdDecompress } }), {
+  t.same(await unpacked([zstd], { zlib: { createInflateRaw, createZstdDecompress } }), {
     text: 'unpacked',
     error: undefined,
   })
   t.same(seen, [...zstd])
-  const { error } = await unpacked([zstd], { source: 'a.csv.zst', zlib: { createGunzip } })
+  const { error } = await unpacked([zstd], { source: 'a.csv.zst', zlib: { createInflateRaw } })
   t.match(error, {
     code: 'CBS_INPUT',
     message: /cannot unpack; pipe it through: zstd -dc a\.csv\.zst$/,
   })
   t.match(
-    (await unpacked([zstd.subarray(0, 4)], { zlib: { createGunzip } })).error?.message,
+    (await unpacked([zstd.subarray(0, 4)], { zlib: { createInflateRaw } })).error?.message,
     /zstd -dc$/,
   )
 })
@@ -138,7 +217,8 @@ t.test('a reader that stops ends what unpacks', async t => {
       done(error)
     },
   })
-  const stage = unpack({ zlib: { createGunzip: () => inner } })
+  const inflater = Object.assign(inner, { bytesWritten: 0 })
+  const stage = unpack({ zlib: { createInflateRaw: () => inflater } })
   stage.write(gzipSync('x'))
   for await (const _ of stage) break
   t.ok(destroyed)
