@@ -1,6 +1,6 @@
 import { Command, type CommanderError, Option } from 'commander'
 import { BatchStreamError } from '../errors.ts'
-import { didYouMean } from '../nearest.ts'
+import { nearest } from '../nearest.ts'
 import { configFile, userConfig } from './config.ts'
 import { optionsOf, type CommandName, type OptionSpec } from './options.ts'
 import { variableOf } from './variables.ts'
@@ -137,8 +137,11 @@ function keyOf(name: string): string {
 function unknownWord(cause: CommanderError, specs: readonly OptionSpec[]): BatchStreamError {
   const name = /'--([^'=]+)/.exec(cause.message)?.[1]
   const names = specs.map(spec => (spec.negative ? `no-${spec.name}` : spec.name))
-  const hint =
-    cause.code === 'commander.unknownOption' && name !== undefined ? didYouMean(name, names) : ''
+  const near =
+    cause.code === 'commander.unknownOption' && name !== undefined
+      ? nearest(name, names)
+      : undefined
+  const hint = near === undefined ? '' : ` (did you mean --${near}?)`
   // Behind a `=` may stand a key that somebody tried to give; it is not shown.
   const said = cause.message.replace(/^error: /, '').replace(/\n.*/s, '')
   const why = said.replace(/^(unknown option '-[^=]*)=.*'$/s, "$1'")

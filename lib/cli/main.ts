@@ -13,6 +13,7 @@ import {
 import { sayNext, type Ending, type Next } from './finish.ts'
 import type { Flags, Takes } from './flags.ts'
 import { COMMANDS, longHelp, shortHelp } from './help.ts'
+import { commandFirst } from './command-first.ts'
 import type { Io } from './io.ts'
 import type { CommandName } from './options.ts'
 import { print } from './print.ts'
@@ -66,9 +67,10 @@ export async function main(words: readonly string[], io: Io): Promise<number> {
   }
 }
 
-async function start(words: readonly string[], io: Io): Promise<number> {
+async function start(given: readonly string[], io: Io): Promise<number> {
+  if (given[0] === '--version' || given[0] === '-V') return await tell(io, `${await version()}\n`)
+  const words = commandFirst(given, [...Object.keys(ENTRIES), 'help', 'completion'])
   const [first, ...rest] = words
-  if (first === '--version' || first === '-V') return await tell(io, `${await version()}\n`)
   if (first === '-h') return await tell(io, screen())
   const [word] = rest
   if (first === 'help')

@@ -473,7 +473,14 @@ export const OPTIONS: readonly OptionSpec[] = [
     arg: 'DUR',
     fallback: '30d',
     on: ['run', 'prune'],
-    help: 'prune deletes finished jobs older than this; of a run: how old this one may become',
+    help: 'how long to keep the job after it finishes; prune deletes finished jobs that are older',
+  },
+  {
+    group: 'Job',
+    name: 'dry-run',
+    short: 'n',
+    on: ['prune'],
+    help: 'list the jobs that would be deleted; deletes nothing',
   },
 
   {

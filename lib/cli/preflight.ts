@@ -7,6 +7,8 @@ import type { BatchRequest, MessageParams, RejectedRecord } from '../flow.ts'
 import type { Job } from '../job/job.ts'
 import { wellFormed } from '../json/well-formed.ts'
 import { broughtBy } from '../money/parts.ts'
+import { priceList } from '../money/price.ts'
+import { didYouMean } from '../nearest.ts'
 import { typed, type Stage } from '../stage.ts'
 import { countTokens } from './count-tokens.ts'
 import type { Outwaited } from './outwait.ts'
@@ -77,8 +79,17 @@ function settle(failure: Failure, model: string, onSkip: (why: string) => void):
   throw new BatchStreamError(
     'CBS_OPTION',
     isGone
-      ? `the model ${model} is not known: ${failure.message}`
+      ? `the model ${model} is not known${modelsLike(model)}: ${failure.message}`
       : `the first request would be refused: ${failure.message}`,
     { cause: failure.cause },
   )
+}
+
+/** A hint with the models whose names have the same words, else the nearest one. */
+function modelsLike(model: string): string {
+  const known = Object.keys(priceList().models)
+  const words = model.toLowerCase().match(/[a-z]+|\d+/g) ?? []
+  const similar = known.filter(name => words.every(word => name.split('-').includes(word)))
+  if (similar.length === 0) return didYouMean(model, known)
+  return ` (did you mean ${similar.slice(0, 4).join(', ')}?)`
 }

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { BatchStreamError, wrapError } from '../errors.ts'
+import { BatchStreamError } from '../errors.ts'
 import {
   DEFAULT_BODY_BYTES,
   DEFAULT_MAX_TOKENS,
@@ -20,7 +19,18 @@ import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { endIn } from './job-end/end-options.ts'
 import { tableIn, type TableSettings } from './table-flags.ts'
-import { countOrShare, duration, json, oneOf, pairs, size, whole, wrongFlag } from './values.ts'
+import {
+  countOrShare,
+  duration,
+  json,
+  jsonIn,
+  oneOf,
+  pairs,
+  size,
+  textIn,
+  whole,
+  wrongFlag,
+} from './values.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 const FROM = ['auto', 'csv', 'tsv', 'jsonl', 'json', 'text', 'files', 'requests'] as const
@@ -178,7 +188,7 @@ async function moduleOf(flags: Flags): Promise<{ template?: string; templateHash
 }
 
 export async function hashOfModule(path: string): Promise<string> {
-  const text = await readText('--template', path)
+  const text = await textIn('--template', path)
   return createHash('sha256').update(text).digest('hex')
 }
 
@@ -193,7 +203,7 @@ async function textOrFile(flags: Flags, name: 'prompt' | 'system'): Promise<stri
       `--${name} and --${name}-file say the same: give one of them`,
     )
   // The newline that ends a text file is not part of the prompt.
-  const read = (await readText(`--${name}-file`, file)).replace(/\r?\n$/, '')
+  const read = (await textIn(`--${name}-file`, file)).replace(/\r?\n$/, '')
   if (read.trim() === '') throw wrongFlag(`--${name}-file`, 'a file that holds a text', file)
   return read
 }
@@ -201,7 +211,7 @@ async function textOrFile(flags: Flags, name: 'prompt' | 'system'): Promise<stri
 async function schemaOf(flags: Flags): Promise<JsonSchema | undefined> {
   const file = flags.text('schema')
   if (file === undefined) return undefined
-  const schema = json(`--schema ${file}`, await readText('--schema', file))
+  const schema = await jsonIn('--schema', file)
   checkSchema(schema)
   // Found out before anything is read or sent.
   answerCheck(schema)
@@ -210,7 +220,7 @@ async function schemaOf(flags: Flags): Promise<JsonSchema | undefined> {
 
 async function paramsOf(flags: Flags): Promise<Record<string, unknown>> {
   const file = flags.text('params')
-  const fromFile = file === undefined ? {} : json('--params', await readText('--params', file))
+  const fromFile = file === undefined ? {} : await jsonIn('--params', file)
   if (typeof fromFile !== 'object' || fromFile === null || Array.isArray(fromFile)) {
     throw new BatchStreamError('CBS_OPTION', `--params ${file} must hold a JSON object`)
   }
@@ -218,10 +228,4 @@ async function paramsOf(flags: Flags): Promise<Record<string, unknown>> {
     ([key, text]) => [key, json(`--param ${key}`, text)] as const,
   )
   return { ...fromFile, ...Object.fromEntries(given) }
-}
-
-async function readText(flag: string, file: string): Promise<string> {
-  return await readFile(file, 'utf8').catch(cause => {
-    throw wrapError('CBS_INPUT', `${flag} ${file} cannot be read`, cause)
-  })
 }

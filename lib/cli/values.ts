@@ -1,4 +1,8 @@
-import { BatchStreamError } from '../errors.ts'
+import { readFile } from 'node:fs/promises'
+import { BatchStreamError, wrapError } from '../errors.ts'
+
+/** Characters of a wrong value that an error shows. */
+const SHOWN = 80
 
 const DURATIONS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -90,12 +94,30 @@ export function json(flag: string, text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
+    const got = text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text
     throw new BatchStreamError(
       'CBS_OPTION',
-      `${flag} must be JSON (a text in quotes: '"a text"'), got ${text}`,
+      `${flag} must be JSON (a text in quotes: '"a text"'), got ${got}`,
       { cause },
     )
   }
+}
+
+/** The JSON of a file that a flag names. */
+export async function jsonIn(flag: string, file: string): Promise<unknown> {
+  const text = await textIn(flag, file)
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    // The message of JSON.parse quotes a few characters at most.
+    throw wrapError('CBS_OPTION', `${flag} ${file} is not JSON`, cause)
+  }
+}
+
+export async function textIn(flag: string, file: string): Promise<string> {
+  return await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw wrapError('CBS_INPUT', `${flag} ${file} cannot be read`, cause)
+  })
 }
 
 export function wrongFlag(flag: string, wanted: string, got: string): BatchStreamError {

@@ -14,6 +14,7 @@ export function pageOf(report: Report): string {
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="${generatorOf(job)}">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <meta name="referrer" content="no-referrer">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -37,4 +38,9 @@ ${[
 </body>
 </html>
 `.html
+}
+
+/** What tells a page from other files: whether it is a report, and of which job. */
+export function generatorOf(job: string): string {
+  return `claude-batch-stream report ${job}`
 }

@@ -394,6 +394,39 @@ t.test('a run says how old its job may become', async t => {
   t.same(readdirSync(join(place.state, 'jobs')), [])
 })
 
+t.test('prune asks on a terminal, and with -n only lists', async t => {
+  const place = await placeFor(t)
+  for (const name of ['a', 'b'])
+    await place.run(['--job', name, '-p', 'Say {{text}}'], { stdin: csv(1) })
+  const words = ['prune', '--keep', '0s']
+  t.match(await place.run([...words, '-n']), {
+    code: 0,
+    err: 'would delete job a\nwould delete job b\n',
+  })
+  t.match(await place.run(['prune', '-n']), { code: 0, err: 'there is no job to delete\n' })
+  const answer = async (text: string, ...more: string[]) => {
+    const stdin = new PassThrough()
+    stdin.end(text)
+    return await place.run([...words, ...more], { stdin, tty: true })
+  }
+  t.match(await answer('\n'), {
+    code: 4,
+    err: /delete 2 jobs \(a, b\)\? \[y\/N\].*nothing was deleted/,
+  })
+  t.match(await answer('', '--no-input'), { code: 2, err: /Say yes with -y/ })
+  t.same(jobsOf(place), ['a', 'b'])
+  t.equal((await answer('y\n')).code, 0)
+  t.same(jobsOf(place), [])
+  t.match(await answer(''), { code: 0, err: '' }, 'it asks only if there is something to delete')
+  for (let at = 0; at < 11; at += 1)
+    await place.run(['--job', `j${at}`, '-p', 'Say {{text}}'], { stdin: csv(1) })
+  t.match((await answer('\n')).err, /delete 11 jobs \(j0, .* and 1 more\)/)
+  await answer('', '-y')
+  t.same(jobsOf(place), [])
+  await place.run(['--job', 'last', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  t.match((await answer('\n')).err, 'delete 1 job (last)?')
+})
+
 t.test('prune deletes finished jobs of a certain age', async t => {
   const place = await placeFor(t)
   await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
@@ -443,9 +476,14 @@ t.test('prune looks again once it has the lock: a job may have been retried mean
     // Both jobs have been looked at by now, and the second one has not been locked.
     writeFileSync(journal, retried)
   }
-  const flags = { text: (name: string) => (name === 'keep' ? '0s' : place.state) }
+  const text = (name: string): string => (name === 'keep' ? '0s' : place.state)
+  const flags = { text, has: () => false }
   // Only what prune uses of a context.
-  const context = { flags, io: { env: {} }, talk: { say, detail: say } } as unknown as Context
+  const context = {
+    flags,
+    io: { env: {}, stdin: {} },
+    talk: { say, detail: say },
+  } as unknown as Context
   t.same(await prune(context), { code: 0 })
   t.same([said, jobsOf(place)], [['deleted job a'], ['b']])
 })
@@ -514,7 +552,7 @@ t.test('emulate is an API for everybody until it is interrupted', async t => {
     code: 2,
     err: /faults\[0\].on/,
   })
-  t.match(await run(['emulate', '--faults', join(dir, 'none')]), { code: 2, err: /cannot be read/ })
+  t.match(await run(['emulate', '--faults', join(dir, 'none')]), { code: 6, err: /cannot be read/ })
 })
 
 t.test('a job is looked for by its own name, not by a path', async t => {

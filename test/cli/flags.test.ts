@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { filesOf } from '../../lib/cli/glob.ts'
+import { commandFirst } from '../../lib/cli/command-first.ts'
 import { longHelp } from '../../lib/cli/help.ts'
 import { optionsOf, OPTIONS } from '../../lib/cli/options.ts'
 import { commandLine, quote } from '../../lib/cli/shell.ts'
@@ -9,7 +10,7 @@ import { printable } from '../../lib/cli/shown.ts'
 import { Talk } from '../../lib/cli/talk.ts'
 import { countOrShare, duration, size } from '../../lib/cli/values.ts'
 import { main } from '../../lib/cli/main.ts'
-import { Collected, run, wordsOf, World } from './world.ts'
+import { Collected, run, wordsOf, World, csv, placeFor } from './world.ts'
 
 t.test('a word survives the shell, whatever it holds', async t => {
   const words = [
@@ -136,7 +137,8 @@ t.test('words that a command does not take are named', async t => {
     [['results'], 'results takes one name, got none'],
     [['a.csv', '-p', 'x'], '"a.csv" is not a command; to read a file: -i a.csv'],
     [['-p', 'x', 'a.csv'], '"a.csv" is neither a flag nor a command; to read a file: -i a.csv'],
-    [['list', '--remot'], 'unknown option \'--remot\' (did you mean "remote"?)'],
+    [['list', '--remot'], "unknown option '--remot' (did you mean --remote?)"],
+    [['--promtp', 'x'], "unknown option '--promtp' (did you mean --prompt?)"],
     [['-p', 'x', '-c'], 'argument missing'],
     [['help', 'lits'], '"lits" is not a command (did you mean "list"?)'],
   ] as const) {
@@ -144,6 +146,49 @@ t.test('words that a command does not take are named', async t => {
     t.equal(ran.code, 2, words.join(' '))
     t.match(ran.err, says)
   }
+})
+
+t.test('flags may come before the command', async t => {
+  const place = await placeFor(t)
+  await place.run(['-p', 'Say {{text}}', '--job', 'j'], { stdin: csv(1) })
+  for (const before of [
+    ['--state-dir', place.state],
+    [`--state-dir=${place.state}`, '-q'],
+    ['-vq', '--state-dir', place.state, '--log-format', 'text'],
+  ]) {
+    const ran = await run([...before, 'status', 'j', '--json'])
+    t.equal(ran.code, 0, ran.err)
+    t.match(JSON.parse(ran.out), { job: 'j' })
+  }
+  t.match((await run(['--color', 'never', '--help', 'status'])).out, /^claude-batch-stream status/)
+  const commands = ['status', 'estimate']
+  for (const [words, first] of [
+    ['-i a.csv estimate', '-i'],
+    ['-i a.csv -p x estimate', 'estimate'],
+    ['-i=a.csv estimate', 'estimate'],
+    ['-qp estimate', '-qp'],
+    ['-px status', 'status'],
+    ['--cache -p status', '--cache'],
+    ['--cache prime status', 'status'],
+    ['-p x -- status', '-p'],
+    ['-p x', '-p'],
+    ['--no-input status', 'status'],
+  ] as const)
+    t.equal(commandFirst(words.split(' '), commands)[0], first, words)
+})
+
+t.test('a file that is not JSON is named, and not shown', async t => {
+  const long = `id,review\n${'1,secret words\n'.repeat(1000)}`
+  const place = await placeFor(t, {}, { 'data.csv': long })
+  for (const flag of ['--schema', '--params']) {
+    const ran = await place.run(['-p', 'x', flag, place.path('data.csv')], { stdin: csv(1) })
+    t.equal(ran.code, 2)
+    t.match(ran.err, `${flag} ${place.path('data.csv')} is not JSON: `)
+    t.ok(ran.err.length < 500, ran.err)
+  }
+  const inline = await place.run(['-p', 'x', '--param', `stop=${long}`], { stdin: csv(1) })
+  t.match(inline.err, /--param stop must be JSON .* got id,review 1,secret/)
+  t.ok(inline.err.length < 500)
 })
 
 t.test('-v can be set by the environment', async t => {

@@ -1,6 +1,6 @@
 import { existsSync, symlinkSync } from 'node:fs'
 import t from 'tap'
-import { csv, KEY, placeFor, run, runIn, until, World } from './world.ts'
+import { Collected, csv, KEY, placeFor, run, runIn, until, World } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}', '--job', 'j']
 
@@ -48,6 +48,28 @@ t.test('a report shows the job of a run, and agrees with status', async t => {
   t.match(text, `output ${status.tokens.output} $`)
   t.same(status.rows, { succeeded: 3, refused: 1, errored: 2, rejected: 1 })
   t.notMatch(page, KEY)
+})
+
+t.test('a report replaces an earlier report of its job, and no other file', async t => {
+  const place = await placeFor(t)
+  const file = place.path('report.html')
+  await place.run(ASK, { stdin: csv(1) })
+  await place.run([...ASK.with(3, 'k')], { stdin: csv(2) })
+  t.equal((await place.run(['report', 'j', '-o', file])).code, 0)
+  const first = place.read('report.html')
+  t.equal((await place.run(['report', 'j', '-o', file, '--price', '10,50'])).code, 0)
+  t.not(place.read('report.html'), first, 'it is the newer one')
+  t.match(await place.run(['report', 'k', '-o', file]), { code: 6, err: /report\.html/ })
+  t.match(seen(place.read('report.html')), /^ *j finished/)
+})
+
+t.test('a terminal is not filled with HTML', async t => {
+  const place = await placeFor(t)
+  await place.run(ASK, { stdin: csv(1) })
+  const stdout = Object.assign(new Collected(), { isTTY: true })
+  const ran = await place.run(['report', 'j'], { stdout })
+  t.match(ran, { code: 2, err: /-o report\.html/ })
+  t.equal(stdout.text, '')
 })
 
 t.test('a report never writes over a file, and goes to stdout without one', async t => {

@@ -4,7 +4,19 @@ import { Readable, Writable } from 'node:stream'
 import t from 'tap'
 import { gzipSync } from 'node:zlib'
 import { echo } from '../../lib/emulator/index.ts'
-import { csv, everythingIn, KEY, nextWords, placeFor, run, rowsOf, tap, until } from './world.ts'
+import {
+  csv,
+  everythingIn,
+  KEY,
+  nextWords,
+  placeFor,
+  run,
+  rowsOf,
+  tap,
+  until,
+  World,
+  runIn,
+} from './world.ts'
 
 t.test('a flag beats its environment variable, which beats the default', async t => {
   const words = ['--show', '1', '-p', 'Say {{text}}']
@@ -452,6 +464,19 @@ t.test(
     t.match(await place.emulator.ledger.totals(), { accepted: 24 })
   },
 )
+
+t.test('Ctrl-C under --emulate says that nothing can be resumed, and what was billed', async t => {
+  const world = new World({ stdin: csv(3) })
+  const words = ['--emulate', '--batch-time', '1h', '-p', 'Say {{text}}', '--batch-size', '2']
+  const ended = runIn(world, [...words, '--progress', 'plain'])
+  await until(() => /batch 2: 1 requests? (is|are) at the API/.test(world.stderr.text))
+  world.emit('SIGINT', 'SIGINT')
+  const ran = await ended
+  t.equal(ran.code, 130)
+  t.match(ran.err, /the emulator accepted 3 requests in 2 batches and billed 0\n/)
+  t.match(ran.said.at(-1), /there is nothing to resume/)
+  t.notMatch(ran.err, /to continue/)
+})
 
 t.test('--emulate says by itself how long batches take', async t => {
   const ran = await run(['--emulate', '-p', 'Say {{text}}'], { stdin: csv(1) })

@@ -348,6 +348,12 @@ t.test('a key, a model and a shape that are wrong cost nothing', async t => {
       says: /the model claude-haiku-9 is not known/,
     },
     {
+      words: ['-p', 'hi', '-m', 'haiku'],
+      env: { ANTHROPIC_API_KEY: KEY },
+      code: 2,
+      says: /the model haiku is not known \(did you mean claude-haiku-5-5, claude-haiku-4-5\?\)/,
+    },
+    {
       words: ['-p', 'hi', '--param', 'tools=[{"name":1}]'],
       env: { ANTHROPIC_API_KEY: KEY },
       code: 2,

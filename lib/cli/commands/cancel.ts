@@ -47,7 +47,8 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
     return { code: EXIT.answered }
   }
   const client = await clientOf(flags, io, { job: run })
-  await confirm(context, `cancel ${ids.length} batches of job ${name}?`, REFUSED)
+  const which = ids.length === 1 ? '1 batch' : `${ids.length} batches`
+  await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
   const unknown = await cancelAll(context, client, ids, found.state.workspace)
   for (const id of unknown) talk.say(`${id}: the API does not know it`)
   return { code: EXIT.answered, next: { words: ['resume', name, ...context.placeFlags] } }

@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises'
-import { createEmulator, type FaultRule } from '../../emulator/index.ts'
+import { createEmulator, type Emulator, type FaultRule } from '../../emulator/index.ts'
 import { wrapError } from '../../errors.ts'
 import { print } from '../print.ts'
 import type { Context } from '../context.ts'
 import type { Ending } from '../finish.ts'
-import { duration, json, whole } from '../values.ts'
+import { duration, jsonIn, whole } from '../values.ts'
 
 /** Runs a local Message Batches API until it is interrupted; its URL is all that goes to stdout. */
 export async function emulate({ flags, io, talk, signal }: Context): Promise<Ending> {
@@ -26,14 +25,23 @@ export async function emulate({ flags, io, talk, signal }: Context): Promise<End
     if (signal.aborted) resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
+  talk.say(await describeTotals(emulator))
   await emulator.close()
   throw signal.reason
 }
 
+/** Faults of a file; createEmulator checks each of them. */
 async function readFaults(file: string): Promise<readonly FaultRule[]> {
-  const text = await readFile(file, 'utf8').catch(cause => {
-    throw wrapError('CBS_OPTION', `--faults ${file} cannot be read`, cause)
-  })
-  // createEmulator checks each rule.
-  return json('--faults', text) as readonly FaultRule[]
+  return (await jsonIn('--faults', file)) as readonly FaultRule[]
+}
+
+/** What an emulator has seen until now, in a sentence. */
+export async function describeTotals({ ledger }: Pick<Emulator, 'ledger'>): Promise<string> {
+  const { batches, accepted, billed, billedTwice } = await ledger.totals()
+  const requests = `${counted(accepted, 'request')} in ${counted(batches, 'batch', 'batches')}`
+  return `the emulator accepted ${requests} and billed ${billed}${billedTwice === 0 ? '' : `, ${billedTwice} of them twice`}`
+}
+
+function counted(number: number, one: string, several: string = `${one}s`): string {
+  return `${number} ${number === 1 ? one : several}`
 }

@@ -3,6 +3,7 @@ import { deleteJob, finishDeletions } from '../../job/delete.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import { inspectJob, inspectJobs, type JobOnDisk } from '../../job/inspect.ts'
 import { lockFolder } from '../../job/lock.ts'
+import { confirm } from '../confirm.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
@@ -12,22 +13,28 @@ import { duration } from '../values.ts'
 
 const DEFAULT_KEEP = '30d'
 
-/** Deletes jobs that have nothing left to do and are older than --keep, or than the run that made them said. Others hold paid work and are never deleted. */
-export async function prune({ flags, io, talk }: Context): Promise<Ending> {
-  const now = Date.now()
-  const given = flags.text('keep')
-  const keepMs = duration('--keep', given ?? DEFAULT_KEEP)
+/**
+ * Deletes jobs that have nothing left to do and are older than --keep, or than the --keep of their run. Others hold paid work
+ * and are never deleted. On a terminal it asks first; a cron job does not.
+ */
+export async function prune(context: Context): Promise<Ending> {
+  const { flags, io, talk } = context
   const dir = stateDir(flags, io.env)
-  for (const job of await inspectJobs(nodeDisk, dir)) {
-    const made = Date.parse(job.card?.created_at ?? '')
-    const kept = given === undefined ? (ownKeep(job) ?? keepMs) : keepMs
-    if (!(await isDone(job)) || !(made <= now - kept)) continue
-    // Somebody prints its results just now, say; the next prune finds it.
+  const jobs = await oldJobs(context, dir)
+  if (flags.has('dry-run')) {
+    for (const { name } of jobs) talk.say(`would delete job ${name}`)
+    if (jobs.length === 0) talk.say('there is no job to delete')
+    return { code: EXIT.answered }
+  }
+  if (jobs.length > 0 && io.stdin.isTTY)
+    await confirm(context, questionFor(jobs), 'nothing was deleted')
+  for (const job of jobs) {
+    // Another process may print its results now; the next prune finds it.
     const lock = await lockFolder(job.folder).catch((cause: unknown) =>
       talk.detail(`job ${job.name} stays: ${messageOf(cause)}`),
     )
     if (!lock) continue
-    // Looked at again under the lock: the process that held it may have sent something since.
+    // Checked again under the lock: the process that held it may have sent something since.
     const locked = await inspectJob(nodeDisk, dir, job.name)
     const isSame = locked !== undefined && (await isDone(locked))
     if (isSame) await deleteJob(nodeDisk, job.folder)
@@ -36,6 +43,26 @@ export async function prune({ flags, io, talk }: Context): Promise<Ending> {
   }
   await finishDeletions(nodeDisk, dir)
   return { code: EXIT.answered }
+}
+
+/** The jobs that are done and older than what they are kept for. */
+async function oldJobs({ flags }: Context, dir: string): Promise<readonly JobOnDisk[]> {
+  const now = Date.now()
+  const given = flags.text('keep')
+  const keepMs = duration('--keep', given ?? DEFAULT_KEEP)
+  const old: JobOnDisk[] = []
+  for (const job of await inspectJobs(nodeDisk, dir)) {
+    const made = Date.parse(job.card?.created_at ?? '')
+    const kept = given === undefined ? (ownKeep(job) ?? keepMs) : keepMs
+    if (made <= now - kept && (await isDone(job))) old.push(job)
+  }
+  return old
+}
+
+function questionFor(jobs: readonly JobOnDisk[]): string {
+  const names = jobs.slice(0, 10).map(({ name }) => name)
+  const more = jobs.length > names.length ? ` and ${jobs.length - names.length} more` : ''
+  return `delete ${jobs.length === 1 ? '1 job' : `${jobs.length} jobs`} (${names.join(', ')}${more})?`
 }
 
 /** Is every answer that was paid for here, and printed? A retry of a finished job may be in flight. */

@@ -1,13 +1,13 @@
 import { writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { systemClock } from '../../clock.ts'
-import { wrapError } from '../../errors.ts'
-import { nodeDisk } from '../../job/disk.ts'
+import { BatchStreamError, wrapError } from '../../errors.ts'
+import { nodeDisk, type Found } from '../../job/disk.ts'
 import { isLocked } from '../../job/lock.ts'
 import { reservedOf } from '../../money/journal-figures.ts'
 import { withLines } from '../../report/failed-lines.ts'
 import { Figures } from '../../report/figures.ts'
-import { pageOf } from '../../report/page.ts'
+import { generatorOf, pageOf } from '../../report/page.ts'
 import type { Report } from '../../report/report.ts'
 import { timeLineOf } from '../../report/time-line.ts'
 import { eachKeptAnswer } from '../../results/kept-answers.ts'
@@ -29,9 +29,15 @@ export async function report(context: Context): Promise<Ending> {
   const job = await jobNamed(stateDir(flags, io.env), flags.args[0])
   const output = flags.text('output') ?? '-'
   const path = output === '-' ? undefined : resolve(output)
+  if (path === undefined && io.stdout.isTTY)
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      'a report is an HTML page, which is of no use on a terminal: write it to a file with -o report.html',
+    )
   const found = path === undefined ? undefined : await nodeDisk.look(path)
-  // Said before a large job is read through.
-  if (path !== undefined && found !== undefined && found !== 'special') throw notOurs(path, found)
+  // Checked before a large job is read.
+  if (path !== undefined && found !== undefined && found !== 'special')
+    if (!(await isReportOf(job.name, path, found))) throw notOurs(path, found)
   const page = redacted(pageOf(await reportOf(job, context)), secretsIn(io.env))
   if (path === undefined) await print(io.stdout, page)
   else {
@@ -39,6 +45,19 @@ export async function report(context: Context): Promise<Ending> {
     talk.say(`job ${job.name}: the report is ${path}`)
   }
   return { code: EXIT.answered }
+}
+
+/** Whether a file is an earlier report of the job, which a new one replaces. */
+async function isReportOf(job: string, path: string, found: Found): Promise<boolean> {
+  if (found === 'folder') return false
+  const file = await nodeDisk.open(path, 'read')
+  try {
+    const start = Buffer.alloc(1000)
+    const bytes = start.subarray(0, await file.read(start, 0))
+    return bytes.includes(`<meta name="generator" content="${generatorOf(job)}">`)
+  } finally {
+    await file.close()
+  }
 }
 
 async function reportOf(job: SoundJob, { flags, signal }: Context): Promise<Report> {

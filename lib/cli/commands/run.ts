@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { BatchStreamError, wrapError } from '../../errors.ts'
+import type { Emulator } from '../../emulator/index.ts'
 import type { SourceRecord } from '../../flow.ts'
 import { withInput } from '../checked-input.ts'
 import { clientOf } from '../client.ts'
@@ -25,6 +26,7 @@ import { stateDir } from '../state-dir.ts'
 import { columnsIn, mustHaveColumns, TableColumns } from '../table-columns.ts'
 import { cacheWarning } from '../../template/cache-minimum.ts'
 import { notOurs } from '../../write/output.ts'
+import type { Talk } from '../talk.ts'
 import { Tally } from '../tally.ts'
 import { duration } from '../values.ts'
 import { Ledger } from '../../money/ledger.ts'
@@ -154,8 +156,16 @@ async function ask(
       throw cause
     })
   } finally {
+    if (place.emulator && signal.aborted) await sayLost(place.emulator, talk)
     await place.close()
   }
+}
+
+/** What a signal ends of an emulated run is lost, unlike the batches of a real one. */
+async function sayLost(emulator: Emulator, talk: Talk): Promise<void> {
+  const { describeTotals } = await import('./emulate.ts')
+  talk.say(await describeTotals(emulator))
+  talk.say('emulated batches end with the command, so there is nothing to resume')
 }
 
 async function noInput(
@@ -180,7 +190,7 @@ async function noInput(
 
 interface Place {
   readonly dir: string
-  readonly emulator: { readonly url: string } | undefined
+  readonly emulator: Emulator | undefined
   /** Whether a job can be gone on with: an emulated one dies with its emulator. */
   readonly lasts: boolean
   close(): Promise<void>
