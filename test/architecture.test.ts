@@ -15,10 +15,13 @@ const below = (folder: string, ending: string): string[] =>
     .sort()
 
 const LIB = below('lib', '.ts')
-const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'lib/README.md', 'examples/README.md'].concat(
-  below('docs', '.md'),
-  below('benchmarks', '.md'),
-)
+const DOCUMENTS = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'lib/README.md',
+  'examples/README.md',
+  'test/faults/README.md',
+].concat(below('docs', '.md'), below('benchmarks', '.md'))
 
 /** The text of a source file without its comments, and without what stands in its texts. */
 function codeOf(path: string): string {
@@ -120,4 +123,13 @@ void t.test('every flag, code, link and name in the documents is there', async t
   }
   for (const code of Object.values(EXIT)) t.match(read('README.md'), new RegExp(`\\b${code}\\b`))
   for (const name of Object.keys(library)) t.match(read('docs/library.md'), name)
+})
+
+void t.test('every fault id in a test name is explained', async t => {
+  const explained = read('test/faults/README.md')
+  const cases = readdirSync(join(root, 'test/cases'), { recursive: true, encoding: 'utf8' })
+  const tests = [...below('test', '.test.ts').map(read), ...cases].join('\n')
+  const ids = new Set(tests.match(/\b[NCFPIOUR]\d\d\b/g))
+  t.ok(ids.size > 50)
+  for (const id of ids) t.match(explained, `| ${id} |`, id)
 })
