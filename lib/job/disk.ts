@@ -1,4 +1,4 @@
-import { constants, readSync } from 'node:fs'
+import { constants, readSync, type BigIntStats } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { BatchStreamError, wrapError } from '../errors.ts'
@@ -15,6 +15,8 @@ export interface DiskFile {
   sync(): Promise<void>
   truncate(size: number): Promise<void>
   size(): Promise<number>
+  /** What tells this file from every other one while it is open; a disk need not offer it. */
+  identity?(): Promise<string>
   close(): Promise<void>
 }
 
@@ -30,6 +32,8 @@ export interface Disk {
   open(path: string, how: 'create' | 'update' | 'read' | 'output'): Promise<DiskFile>
   /** What is there; undefined where there is nothing. */
   look(path: string): Promise<Found | undefined>
+  /** The same for the file that a path leads to; undefined where there is none. */
+  identityOf?(path: string): Promise<string | undefined>
   /** The whole of a small file; undefined where there is none. */
   readWhole(path: string): Promise<Buffer | undefined>
   /** Makes a folder that only its owner can enter, and those above it; gives the highest one that it made. */
@@ -71,6 +75,13 @@ function failed(what: string, path: string) {
   return (cause: unknown): never => {
     throw wrapError('CBS_DISK', `cannot ${what} ${path}`, cause)
   }
+}
+
+// Inodes of some file systems are larger than a number is exact.
+const BIGINT = { bigint: true } as const
+
+function identityIn({ dev, ino }: BigIntStats): string {
+  return `${dev}:${ino}`
 }
 
 class NodeFile implements DiskFile {
@@ -124,6 +135,10 @@ class NodeFile implements DiskFile {
     return (await this.#handle.stat().catch(failed('look at', this.#path))).size
   }
 
+  async identity(): Promise<string> {
+    return identityIn(await this.#handle.stat(BIGINT).catch(failed('look at', this.#path)))
+  }
+
   async close(): Promise<void> {
     await this.#handle.close().catch(failed('close', this.#path))
   }
@@ -152,6 +167,14 @@ export const nodeDisk: Disk = {
     })
     if (stat?.isDirectory()) return 'folder'
     return stat && (stat.isFile() ? stat.size : 'special')
+  },
+
+  async identityOf(path) {
+    const stat = await fs.stat(path, BIGINT).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT') return undefined
+      return failed('look at', path)(cause)
+    })
+    return stat && identityIn(stat)
   },
 
   async readWhole(path) {

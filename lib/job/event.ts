@@ -101,6 +101,9 @@ export type JobEvent =
       readonly number: number
       readonly out: number
       readonly errors: number
+      /** SHA-256 of the last bytes of each file, in hex; absent where there is none, and in jobs of version 1. */
+      readonly outTail?: string
+      readonly errorsTail?: string
     }
   /** The input columns of the table that rows are written to. */
   | { readonly type: 'columns'; readonly names: readonly string[] }

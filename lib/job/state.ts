@@ -45,6 +45,9 @@ export interface JobState {
     readonly files: { readonly out: string | null; readonly errors: string | null }
     readonly out: number
     readonly errors: number
+    /** SHA-256 of the last bytes that the commit covers. */
+    readonly outTail: string | null
+    readonly errorsTail: string | null
   }
   /** The input columns of a table, once they are decided. */
   readonly columns: readonly string[] | null
@@ -148,7 +151,13 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         ...move(state, event.number, ['fetched'], { phase: 'written' }),
         state: {
           ...state,
-          output: { ...state.output, out: event.out, errors: event.errors },
+          output: {
+            ...state.output,
+            out: event.out,
+            errors: event.errors,
+            outTail: event.outTail ?? null,
+            errorsTail: event.errorsTail ?? null,
+          },
         },
       }
     case 'columns':
@@ -184,7 +193,13 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
     sources: [],
     kept: { records: 0, bytes: 0, complete: false, broken: null },
     batches: new Map(),
-    output: { files: { out: null, errors: null }, out: 0, errors: 0 },
+    output: {
+      files: { out: null, errors: null },
+      out: 0,
+      errors: 0,
+      outTail: null,
+      errorsTail: null,
+    },
     columns: null,
     fetches: 0,
     warned: false,
@@ -217,7 +232,10 @@ function sealed(part: Sealed): BatchState {
 function anewInto(state: JobState, { out, errors }: JobEvent & { type: 'output' }): Change {
   const written = [...state.batches.values()].filter(({ phase }) => phase === 'written')
   return {
-    state: { ...state, output: { files: { out, errors }, out: 0, errors: 0 } },
+    state: {
+      ...state,
+      output: { files: { out, errors }, out: 0, errors: 0, outTail: null, errorsTail: null },
+    },
     batches: written.map(batch => ({ ...batch, phase: 'fetched' })),
   }
 }

@@ -5,9 +5,10 @@ import { dirname, resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { BatchStreamError, wrapError } from '../errors.ts'
 import type { Disk, Found } from '../job/disk.ts'
+import type { JobEvent } from '../job/event.ts'
 import type { Job } from '../job/job.ts'
 import type { Result } from '../results/result.ts'
-import { FileTarget, type Target } from './target.ts'
+import { changed, FileTarget, NOTHING_COMMITTED, type Committed, type Target } from './target.ts'
 
 /** What makes the bytes of rows. */
 export interface RowWriter {
@@ -56,10 +57,38 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
     errors: errors ? resolve(errors.path) : null,
   }
   const committed = apart ? await begin(job, paths) : await agree(job, paths)
-  const target = 'path' in out ? await openFile(job, resolve(out.path), committed.out) : out
-  const errorTarget =
-    paths.errors === null ? undefined : await openFile(job, paths.errors, committed.errors)
-  return new Output(options, { out: target, errors: errorTarget, paths, committed: committed.out })
+  const advice = apart
+    ? 'give the same command with another file'
+    : `\`claude-batch-stream resume ${job.name} -o FILE\` writes all rows to another file`
+  const opened: FileTarget[] = []
+  const open = async (path: string, last: Committed): Promise<FileTarget> => {
+    const target = await openFile(job, path, last, advice)
+    opened.push(target)
+    return target
+  }
+  try {
+    const target = 'path' in out ? await open(resolve(out.path), committed.out) : out
+    const errorTarget =
+      paths.errors === null ? undefined : await open(paths.errors, committed.errors)
+    await mustDiffer(opened, paths)
+    return new Output(options, {
+      ...{ out: target, errors: errorTarget, paths },
+      committed: committed.out.bytes,
+    })
+  } catch (cause) {
+    for (const target of opened) await target.close()
+    throw cause
+  }
+}
+
+/** Two paths may lead to one file by a link. */
+async function mustDiffer(targets: readonly FileTarget[], { errors }: Paths): Promise<void> {
+  const [out, other] = await Promise.all(targets.map(target => target.identity()))
+  if (out === undefined || out !== other) return
+  throw new BatchStreamError(
+    'CBS_OUTPUT',
+    `--errors and --output lead to the same file (${errors}): name two different files`,
+  )
 }
 
 interface Opened {
@@ -71,10 +100,18 @@ interface Opened {
 }
 
 /** Files that belong to no job: both must be new. */
-async function begin(job: Job, { out, errors }: Paths): Promise<{ out: number; errors: number }> {
+async function begin(job: Job, { out, errors }: Paths): Promise<BothCommitted> {
   for (const path of [out, errors]) await mustBeNew(job, path)
-  return { out: 0, errors: 0 }
+  return NEITHER
 }
+
+/** What is committed of both files. */
+interface BothCommitted {
+  readonly out: Committed
+  readonly errors: Committed
+}
+
+const NEITHER: BothCommitted = { out: NOTHING_COMMITTED, errors: NOTHING_COMMITTED }
 
 async function mustBeNew(job: Job, path: string | null): Promise<void> {
   if (path !== null) await checkNewOutput(job.disk, path)
@@ -98,8 +135,8 @@ interface Paths {
 }
 
 /** Settles which bytes of the files are this job's. The journal names a file before it is made, so that a crash leaves none unowned. */
-async function agree(job: Job, paths: Paths): Promise<{ out: number; errors: number }> {
-  const { files, out, errors } = job.state.output
+async function agree(job: Job, paths: Paths): Promise<BothCommitted> {
+  const { files, out, errors, outTail, errorsTail } = job.state.output
   const same = files.out === paths.out && files.errors === paths.errors
   for (const [path, owned] of [
     [paths.out, files.out],
@@ -108,18 +145,25 @@ async function agree(job: Job, paths: Paths): Promise<{ out: number; errors: num
     if (path !== owned) await mustBeNew(job, path)
   }
   // Rows that a stream was told are told again, so the file of errors beside it begins anew too.
-  if (same && paths.out !== null) return { out, errors }
+  if (same && paths.out !== null)
+    return { out: { bytes: out, tail: outTail }, errors: { bytes: errors, tail: errorsTail } }
   if (!same || paths.errors !== null) await job.note({ type: 'output', ...paths }, true)
-  return { out: 0, errors: 0 }
+  return NEITHER
 }
 
-async function openFile(job: Job, path: string, committed: number): Promise<Target> {
-  const size = (await job.disk.look(path)) ?? 0
-  if (typeof size === 'string' || size < committed) throw changed(path, committed)
-  const file = await job.disk.open(path, 'output')
+async function openFile(
+  { disk }: Job,
+  path: string,
+  committed: Committed,
+  advice: string,
+): Promise<FileTarget> {
+  // A file that is gone must not be made anew: what it held would be missing. To open a pipe would wait for its reader.
+  const size = (await disk.look(path)) ?? 0
+  if (typeof size === 'string' || size < committed.bytes) throw changed(path, committed.bytes)
+  const target = await FileTarget.open({ disk, path, committed, advice })
   // What is committed must not vanish with the file's name.
-  if (committed === 0) await job.disk.syncFolder(dirname(path))
-  return await FileTarget.open(file, committed)
+  if (committed.bytes === 0) await disk.syncFolder(dirname(path))
+  return target
 }
 
 /** The end of the pipeline; `rows` counts the results that came, those whose row an earlier run wrote included. */
@@ -231,14 +275,16 @@ export class Output extends Writable {
     const number = this.#batch
     this.#batch = undefined
     if (number === undefined) {
+      // The files are looked at once more before the job can be called finished.
       await this.#out.commit()
+      await this.#errors?.commit()
       return
     }
     const { job } = this.#options
     const out = await this.#out.commit()
-    const errors = (await this.#errors?.commit()) ?? 0
+    const errors = (await this.#errors?.commit()) ?? NOTHING_COMMITTED
     if (this.#commits && job.batch(number).phase !== 'written')
-      await job.note({ type: 'written', number, out, errors }, true)
+      await job.note({ type: 'written', number, ...writtenBytes(out, errors) }, true)
     job.tell({ type: 'rows', number, rows: this.rows })
   }
 }
@@ -252,9 +298,12 @@ export function notOurs(path: string, found?: Found): BatchStreamError {
   return new BatchStreamError('CBS_OUTPUT', `${path} ${why}`)
 }
 
-function changed(path: string, committed: number): BatchStreamError {
-  return new BatchStreamError(
-    'CBS_OUTPUT',
-    `${path} has changed since the last run: this job wrote ${committed} bytes to it. Name another file to have all rows again`,
-  )
+function writtenBytes(out: Committed, errors: Committed): Omit<Written, 'type' | 'number'> {
+  return {
+    ...{ out: out.bytes, errors: errors.bytes },
+    ...(out.tail !== null && { outTail: out.tail }),
+    ...(errors.tail !== null && { errorsTail: errors.tail }),
+  }
 }
+
+type Written = Extract<JobEvent, { readonly type: 'written' }>

@@ -173,3 +173,18 @@ void t.test('a read without a wait that fails is CBS_DISK and names the file', a
     message: `cannot read ${folder}/file`,
   })
 })
+
+void t.test('a file is told from another one under its name', async t => {
+  const folder = t.testdir({ other: 'x' })
+  const path = `${folder}/file`
+  const file = await nodeDisk.open(path, 'output')
+  symlinkSync('file', `${folder}/link`)
+  t.equal(await nodeDisk.identityOf?.(`${folder}/link`), await file.identity?.())
+  t.not(await nodeDisk.identityOf?.(`${folder}/other`), await file.identity?.())
+  t.equal(await nodeDisk.identityOf?.(`${folder}/none`), undefined)
+  const below = async (): Promise<void> => {
+    await nodeDisk.identityOf?.(`${folder}/other/below`)
+  }
+  await t.rejects(below(), { code: 'CBS_DISK' })
+  await file.close()
+})

@@ -1,4 +1,14 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
@@ -169,4 +179,88 @@ void t.test('rows wait for a writer that is known later, and end with what it sa
     return { rowOf, header: Buffer.from('header\n') }
   }
   t.equal(await again(late), 'header\nrow\nrow\n')
+})
+
+void t.test('a foreign file of enough bytes under the same name is not cut', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  const job = await world.open()
+  const stop = new Error('stopped')
+  let rows = 0
+  const row = jsonlRow()
+  const refuse = (result: Result): Buffer => {
+    if (++rows === 4) throw stop
+    return row(result)
+  }
+  await t.rejects(write(world, job, path, refuse), { cause: stop })
+  await job.close()
+  const foreign = 'not a row of this job\n'.repeat(10_000)
+  writeFileSync(path, foreign)
+  await t.rejects(write(world, await world.open(), path), {
+    code: 'CBS_OUTPUT',
+    message: /has changed since the last run.*it was left as it is/,
+  })
+  t.equal(readFileSync(path, 'utf8'), foreign)
+  t.notOk(openBelow(world.dir).includes(path))
+})
+
+const TAMPERING: Readonly<Record<string, readonly [(path: string) => void, RegExp]>> = {
+  deleted: [unlinkSync, /was deleted while rows were written to it/],
+  replaced: [
+    path => {
+      writeFileSync(`${path}.new`, 'new')
+      renameSync(`${path}.new`, path)
+    },
+    /was replaced by another file/,
+  ],
+  truncated: [path => truncateSync(path), /was changed by another program/],
+  appended: [path => appendFileSync(path, 'x'), /was changed by another program/],
+}
+
+for (const [how, [tamper, message]] of Object.entries(TAMPERING)) {
+  for (const at of [1, 3]) {
+    void t.test(`a file that is ${how} after batch ${at} is noticed before the end`, async t => {
+      const world = await makeWorld(t)
+      const path = `${world.dir}/out.jsonl`
+      const job = await world.open()
+      let written = 0
+      job.listen(({ type }) => {
+        if (type === 'written' && ++written === at) tamper(path)
+      })
+      await t.rejects(write(world, job, path), { code: 'CBS_OUTPUT', message })
+      const isThere = existsSync(path)
+      const left = isThere ? readFileSync(path, 'utf8') : ''
+      await job.close()
+      const again = await world.open()
+      if (how !== 'appended') {
+        await t.rejects(write(world, again, path), { code: 'CBS_OUTPUT', message: /has changed/ })
+        t.equal(existsSync(path), isThere)
+        t.equal(isThere ? readFileSync(path, 'utf8') : '', left, 'it stays as it is')
+      }
+      await again.close()
+      const other = `${world.dir}/other.jsonl`
+      await write(world, await world.open(), other)
+      t.equal(new Set(asked(other)).size, 6)
+      t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+    })
+  }
+}
+
+void t.test('rows and failed rows never go to one file by a link', async t => {
+  const world = await makeWorld(t)
+  mkdirSync(`${world.dir}/a`)
+  symlinkSync('a', `${world.dir}/b`)
+  const rowOf = jsonlRow()
+  const options = {
+    out: { path: `${world.dir}/a/x` },
+    errors: { path: `${world.dir}/b/x` },
+    rows: { rowOf },
+    errorRowOf: rowOf,
+  }
+  const message = /--errors and --output lead to the same file/
+  await t.rejects(openOutput({ job: await world.open(), ...options }), {
+    code: 'CBS_OUTPUT',
+    message,
+  })
+  t.same(openBelow(`${world.dir}/a`), [])
 })
