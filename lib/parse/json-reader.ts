@@ -14,6 +14,9 @@ import { invalidUtf8At } from './utf8.ts'
 /** Levels at which a document is given up: the parser remembers each that is open. */
 const MAX_OPEN_LEVELS = 1_000_000
 
+const MORE_FOLLOWS =
+  'more follows behind the value; if each line is a value of its own, read it as jsonl'
+
 /** What the reader must know, checked already. */
 export interface JsonSettings {
   readonly path: string
@@ -26,9 +29,10 @@ export class JsonReader implements RecordReader {
   readonly #settings: JsonSettings
   readonly #start: TextStart
   readonly #slices = new JsonSlices()
-  readonly #parse = jsonParser({ packValues: false })
+  readonly #parse: ReturnType<typeof jsonParser>
   readonly #search: JsonPath
-  #state: 'search' | 'elements' | 'done' = 'search'
+  /** In a sequence the first value at the top was an object, and each object behind it is a record as well. */
+  #state: 'search' | 'elements' | 'sequence' | 'done' = 'search'
   #element: JsonElement | undefined
   // Levels that are open, and how many of them are open around an element.
   #open = 0
@@ -42,6 +46,7 @@ export class JsonReader implements RecordReader {
     this.#settings = settings
     this.#start = new TextStart(settings.source)
     this.#search = new JsonPath(settings.path)
+    this.#parse = jsonParser({ packValues: false, jsonStreaming: settings.path === '' })
   }
 
   write(chunk: Buffer): void {
@@ -83,21 +88,9 @@ export class JsonReader implements RecordReader {
       // Without tokens it gives a symbol.
       return typeof given === 'symbol' ? [] : given.values
     } catch (cause) {
-      const { line } = this.#slices
-      const place = { line, source: this.#settings.source }
       const why = String(cause).replace(/^Error: (?:Parser (?:cannot parse input: )?)?/, '')
       const more = this.#begun && this.#open === 0 && !this.#element
-      const hint = more
-        ? 'more follows behind the value; if each line is a value of its own, read it as jsonl'
-        : why
-      throw new BatchStreamError(
-        'CBS_INPUT',
-        `${lineOf(place)}: the JSON cannot be read: ${hint}`,
-        {
-          cause,
-          place,
-        },
-      )
+      throw this.#error(`the JSON cannot be read: ${more ? MORE_FOLLOWS : why}`, cause)
     }
   }
 
@@ -115,15 +108,19 @@ export class JsonReader implements RecordReader {
 
   /** The element that begins with a token, if one does. */
   #begin(token: Token): JsonElement | undefined {
-    if (this.#state === 'done') return undefined
-    if (this.#state === 'search') {
+    if (this.#state === 'done' || this.#state === 'sequence') {
+      if (this.#open > 0) return undefined
+      if (this.#state === 'done' || token.name !== 'startObject')
+        throw this.#error(`the JSON cannot be read: ${MORE_FOLLOWS}`)
+    } else if (this.#state === 'search') {
       const found = this.#search.add(token)
       if (found === 'array') {
         this.#state = 'elements'
         this.#around = this.#open + 1
       }
       if (found !== 'value') return undefined
-      this.#state = 'done'
+      const isObject = token.name === 'startObject'
+      this.#state = isObject && this.#settings.path === '' ? 'sequence' : 'done'
     } else if (isClosing(token)) return undefined
     this.#element = new JsonElement(this.#slices.line, token, this.#settings.maxRecordBytes)
     return this.#element
@@ -163,9 +160,9 @@ export class JsonReader implements RecordReader {
     if (this.#state === 'search') throw this.#error(this.#search.missing)
   }
 
-  #error(why: string): BatchStreamError {
+  #error(why: string, cause?: unknown): BatchStreamError {
     const place = { line: this.#slices.line, source: this.#settings.source }
-    return new BatchStreamError('CBS_INPUT', `${lineOf(place)}: ${why}`, { place })
+    return new BatchStreamError('CBS_INPUT', `${lineOf(place)}: ${why}`, { cause, place })
   }
 }
 

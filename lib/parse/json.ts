@@ -25,7 +25,7 @@ export interface JsonOptions extends BreakOptions {
 
 /**
  * The elements of a JSON array -> records, at the top or at `path`, in constant memory; where an object (or any other
- * value) stands there, it is the one record. Elements are written again on one line, with their digits and the order of
+ * value) stands there, it is the one record. At the top, objects that follow one another are a record each, as `jq` prints them. Elements are written again on one line, with their digits and the order of
  * their keys; an element that is no object is `{"input": element}`. `line` is the line on which an element began.
  *
  * An element that is too long, not UTF-8 or nested deeper than 1,000 levels comes out as a record with a `problem`

@@ -146,13 +146,45 @@ t.test('with onBroken the stream ends after the elements that were whole (I16)',
   t.equal(errors.length, 1)
 })
 
-t.test('JSON lines are told apart from one document', async t => {
-  const { records: found, error } = await read(json(), [Buffer.from('{"a":1}\n{"b":2}\n')])
-  t.equal(found.length, 1)
-  t.equal(
-    error?.message,
-    'line 2: the JSON cannot be read: more follows behind the value; if each line is a value of its own, read it as jsonl',
+t.test('objects that follow one another are a record each, on several lines or on one', async t => {
+  const pretty = '{\n  "a": [1, {}],\n  "é": "}{"\n}\n{\n  "b": 2.0\n}\n\n{}{"c":\n3}\n'
+  t.same(await records(json(), pretty), [
+    [1, '{"a":[1,{}],"é":"}{"}'],
+    [5, '{"b":2.0}'],
+    [9, '{}'],
+    [9, '{"c":3}'],
+  ])
+  t.equal(await differenceByCut(json(), pretty), undefined)
+  const { records: found, error } = await read(json(), [Buffer.from('{"a":1}\n{"b":2}\n{"c":')])
+  t.same(found.map(seen), [
+    [1, '{"a":1}'],
+    [2, '{"b":2}'],
+  ])
+  t.match(error?.message, 'the JSON breaks off before its end')
+  const spoilt = Buffer.from('{"a":1}\n{"b":"\xff"} {"c":1}', 'latin1')
+  t.same(
+    (await read(json(), [spoilt])).records.map(({ problem }) => problem?.type),
+    [undefined, 'invalid_utf8', undefined],
   )
+})
+
+t.test('anything else behind a whole value is an error', async t => {
+  for (const [input, path, count] of [
+    ['{"a":1}\n[2]\n', '', 1],
+    ['{"a":1}\n2\n', '', 1],
+    ['[{"a":1}]\n[{"b":2}]\n', '', 1],
+    ['"a"\n{"b":2}\n', '', 1],
+    ['{"a":1}\n}', '', 1],
+    ['{"x":[{}]}\n{"x":[{}]}\n', 'x', 1],
+  ] as const) {
+    const { records: found, error } = await read(json({ path }), [Buffer.from(input)])
+    t.equal(found.length, count, input)
+    t.equal(
+      error?.message,
+      'line 2: the JSON cannot be read: more follows behind the value; if each line is a value of its own, read it as jsonl',
+    )
+    t.equal(await differenceByCut(json({ path }), input), undefined)
+  }
 })
 
 t.test('JSON nested 100,000 deep is a record with a problem (I13)', async t => {
