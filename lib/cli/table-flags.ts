@@ -1,6 +1,7 @@
 import { parse } from 'csv-parse/sync'
 import { BatchStreamError } from '../errors.ts'
-import { COMMENT_WANTED, isCommentStart, mayBeTable } from '../parse/csv-comments.ts'
+import { COMMENT_WANTED, isCommentStart } from '../parse/csv-comments.ts'
+import { mayBeTable, tableOption } from '../parse/table-options.ts'
 import type { Flags } from './flags.ts'
 import { wrongFlag } from './values.ts'
 
@@ -16,12 +17,27 @@ export interface TableSettings {
 export function tableIn(flags: Flags): TableSettings {
   const columns = flags.text('columns')
   const delimiter = delimiterIn(flags)
-  return {
+  const settings = {
     delimiter,
     columns: columns === undefined ? undefined : columnsIn(columns),
     header: !flags.has('no-header'),
     comment: commentIn(flags, delimiter),
   }
+  mustBeTable(flags, settings)
+  return settings
+}
+
+/** Other formats would ignore these flags, and make records of lines that they are meant to skip. */
+function mustBeTable(flags: Flags, settings: TableSettings): void {
+  const option = tableOption(settings)
+  const from = flags.text('from') ?? 'auto'
+  if (!option || mayBeTable(from, flags.text('json-path') !== undefined)) return
+  const flag = option === 'header' ? 'no-header' : option
+  const other = from === 'auto' ? '--json-path' : `--from ${from}`
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    `--${flag} is for CSV and TSV; it does not go with ${other}`,
+  )
 }
 
 function delimiterIn(flags: Flags): string | undefined {
@@ -56,18 +72,10 @@ export function outputColumnsIn(flags: Flags): readonly string[] | undefined {
   throw wrongFlag('--output-columns', wanted, text)
 }
 
-/** Lines that were meant to be passed over would be records of any other format, and cost. */
 function commentIn(flags: Flags, delimiter: string | undefined): string | undefined {
   const comment = flags.text('comment')
   if (comment === undefined) return undefined
   if (!isCommentStart(comment, delimiter ?? ','))
     throw wrongFlag('--comment', COMMENT_WANTED, comment)
-  const from = flags.text('from') ?? 'auto'
-  const hasPath = flags.text('json-path') !== undefined
-  if (mayBeTable(from, { delimiter, hasPath })) return comment
-  const other = from === 'auto' ? '--json-path' : `--from ${from}`
-  throw new BatchStreamError(
-    'CBS_OPTION',
-    `--comment is for CSV and TSV; it does not go with ${other}`,
-  )
+  return comment
 }

@@ -9,6 +9,7 @@ import { isBreak } from './line-breaks.ts'
 import { tellNote } from './note.ts'
 import { Pieces } from './pieces.ts'
 import type { RecordReader } from './record-stream.ts'
+import { onlyTablesHave, type TableOption } from './table-options.ts'
 import { TextReader } from './text.ts'
 
 /** Bytes that are looked at before a format is guessed, at most. */
@@ -18,6 +19,8 @@ const HEAD_BYTES = 65_536
 export interface AnySettings {
   readonly name: string | undefined
   readonly csv: CsvSettings
+  /** An option that says that the input is a table. */
+  readonly tableOption: TableOption | undefined
   readonly json: JsonSettings
   readonly onGuess: ((guess: Guess) => void) | undefined
 }
@@ -27,7 +30,7 @@ export function readerOf(format: GuessedFormat, { csv, json }: AnySettings): Rec
   switch (format) {
     case 'csv':
     case 'tsv':
-      return new CsvReader(format === 'tsv' ? { ...csv, delimiter: '\t' } : csv)
+      return new CsvReader(format === 'tsv' ? { ...csv, delimiter: csv.delimiter ?? '\t' } : csv)
     case 'json':
       return new JsonReader(json)
     case 'jsonl':
@@ -37,10 +40,10 @@ export function readerOf(format: GuessedFormat, { csv, json }: AnySettings): Rec
   }
 }
 
-/** Lines that were meant to be passed over would be records of any other format. */
-function onlyTables({ format, why }: Guess, source: string | undefined): void {
+/** An option of tables would be ignored in any other format, or make a record of what it is meant to skip. */
+function onlyTables({ format, why }: Guess, option: TableOption, source: string | undefined): void {
   if (format === 'csv' || format === 'tsv') return
-  const message = `${source ?? 'the input'} is taken for ${format} (${why}), and only CSV and TSV have comments; leave \`comment\` out, or say that it is csv or tsv`
+  const message = `${source ?? 'the input'} is taken for ${format} (${why}), and ${onlyTablesHave(option)}; leave \`${option}\` out, or say that it is csv or tsv`
   throw new BatchStreamError('CBS_INPUT', message, { place: { source } })
 }
 
@@ -79,11 +82,17 @@ export class GuessingReader implements RecordReader {
       .toString('utf8', 0, HEAD_BYTES)
       .replace(/^\ufeff/, '')
     const { name, csv } = this.#settings
-    const guessed = guess({ name, head, comment: csv.comment, enough })
-    if (!guessed) return
-    if (csv.comment !== undefined) onlyTables(guessed, csv.source)
+    const seen = guess({ name, head, comment: csv.comment, enough })
+    if (!seen) return
+    // A table with a delimiter of its own is often named .txt.
+    const isTable = csv.delimiter !== undefined && seen.format === 'text'
+    const guessed: Guess = isTable
+      ? { format: 'csv', why: 'its delimiter is given', by: 'option' }
+      : seen
+    const { tableOption } = this.#settings
+    if (tableOption) onlyTables(guessed, tableOption, csv.source)
     this.#settings.onGuess?.(guessed)
-    const hasTabs = guessed.format === 'tsv' && guessed.by === 'bytes'
+    const hasTabs = guessed.format === 'tsv' && guessed.by === 'bytes' && !csv.delimiter
     const note = hasTabs && delimiterNote({ delimiter: '\t', by: 'rows' }, csv.source)
     if (note) tellNote(csv, note)
     this.#chosen = readerOf(guessed.format, this.#settings)

@@ -5,14 +5,6 @@ import { standsAt } from './stands-at.ts'
 export const COMMENT_WANTED =
   '1 to 8 characters that are no quotes, tabs or line breaks and do not begin as the delimiter does'
 
-/** Whether an input that is read so may be CSV or TSV: no other format has comments. */
-export function mayBeTable(
-  from: string,
-  { delimiter, hasPath }: { readonly delimiter: string | undefined; readonly hasPath: boolean },
-): boolean {
-  return from === 'auto' ? delimiter !== undefined || !hasPath : from === 'csv' || from === 'tsv'
-}
-
 /** Whether lines that begin with this text can be told from rows: a row whose first cell is empty begins with a delimiter. */
 export function isCommentStart(text: string, delimiter: string): boolean {
   return (

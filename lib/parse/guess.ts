@@ -9,7 +9,7 @@ export interface Guess {
   readonly format: GuessedFormat
   readonly why: string
   /** What it was guessed from. */
-  readonly by: 'name' | 'bytes'
+  readonly by: 'name' | 'bytes' | 'option'
 }
 
 /** What there is to guess from. */

@@ -4,12 +4,12 @@ import { BatchStreamError, wrongOption } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
 import { typed, type Stage } from '../stage.ts'
 import { GuessingReader, readerOf, type AnySettings } from './any-reader.ts'
-import { mayBeTable } from './csv-comments.ts'
 import { csvSettings, type CsvOptions } from './csv.ts'
 import type { Guess, GuessedFormat } from './guess.ts'
 import { jsonSettings, type JsonOptions } from './json.ts'
 import { MAGIC_BYTES, packingOf } from './packed.ts'
 import { RecordStream, type BreakOptions, type RecordReader } from './record-stream.ts'
+import { mayBeTable, onlyTablesHave, tableOption } from './table-options.ts'
 import { unpack, type UnpackOptions } from './unpack.ts'
 
 /** A format that can be asked for. `requests` are Messages requests, one a line: they are read as `jsonl`. */
@@ -30,7 +30,7 @@ export interface ParseOptions extends CsvOptions, JsonOptions, UnpackOptions {
 
 /**
  * Bytes of any format -> records: unpacks gzip (and zstd where Node can), finds out the format where it is not given, and
- * reads as that format's own stage does. A `delimiter` says that it is CSV, a `path` that it is JSON. With a
+ * reads as that format's own stage does. A `path` says that it is JSON. With a `delimiter`, `columns`, `header: false` or a
  * `comment` it must be CSV or TSV.
  *
  * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` as the stages it stands for, after what was read before.
@@ -39,25 +39,23 @@ export function parse(options: ParseOptions = {}): Stage<Uint8Array, SourceRecor
   const source = options.source ?? options.name
   const { name, onGuess } = options
   const csv = csvSettings({ ...options, source })
-  const settings: AnySettings = { name, csv, json: jsonSettings({ ...options, source }), onGuess }
+  const json = jsonSettings({ ...options, source })
+  const settings: AnySettings = { name, csv, tableOption: tableOption(options), json, onGuess }
   return typed(new Parse(readerFor(options, settings), { ...options, source }))
 }
 
-function readerFor(
-  { from = 'auto', delimiter, path, comment }: ParseOptions,
-  settings: AnySettings,
-): RecordReader {
-  if (comment !== undefined && !mayBeTable(from, { delimiter, hasPath: Boolean(path) }))
-    throw wrongOption('comment', 'left out: only CSV and TSV have comments', comment)
+function readerFor(options: ParseOptions, settings: AnySettings): RecordReader {
+  const { from = 'auto', path } = options
+  const option = settings.tableOption
+  if (option && !mayBeTable(from, Boolean(path)))
+    throw wrongOption(option, `left out: ${onlyTablesHave(option)}`, options[option])
   switch (from) {
     case 'auto':
-      if (delimiter !== undefined) return readerOf('csv', settings)
       return path ? readerOf('json', settings) : new GuessingReader(settings)
     case 'requests':
       return readerOf('jsonl', settings)
-    case 'tsv':
-      return readerOf(delimiter === undefined ? 'tsv' : 'csv', settings)
     case 'csv':
+    case 'tsv':
     case 'json':
     case 'jsonl':
     case 'text':

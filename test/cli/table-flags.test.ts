@@ -99,16 +99,36 @@ t.test('an estimate, a dry run and a config file pass over comments, too', async
   t.equal(dry.rows.length, 1)
 })
 
-t.test('comments do not go with what is no table', async t => {
+t.test('flags of tables do not go with what is no table', async t => {
   const place = await placeFor(t, {}, { 'a.dat': '# x\ntext;y\n1;2\n' })
   const words = ['-n', ...ASK, '-i', place.path('a.dat'), ...COMMENT]
+  const flags = [['--delimiter', ';'], ['--columns', 'text'], ['--no-header'], COMMENT]
   for (const from of ['jsonl', 'json', 'text', 'files', 'requests']) {
-    const told = await place.run([...words, '--from', from])
-    t.equal(told.code, 2)
-    t.match(told.err, `--comment is for CSV and TSV; it does not go with --from ${from}`)
+    for (const flag of flags) {
+      const told = await place.run(['-n', ...ASK, '-i', 'a.dat', ...flag, '--from', from])
+      t.equal(told.code, 2)
+      t.match(told.err, `${flag[0]} is for CSV and TSV; it does not go with --from ${from}`)
+    }
   }
   t.match(await place.run([...words, '--json-path', 'a']), { code: 2, err: /with --json-path$/m })
-  const semicolons = ['--delimiter', ';', '--json-path', 'a']
-  t.equal((await place.run([...words, ...semicolons])).code, 0, 'a delimiter says that it is CSV')
+  const semicolons = ['--delimiter', ';']
+  t.equal((await place.run([...words, ...semicolons])).code, 0)
+  t.match(await place.run([...words, ...semicolons, '--json-path', 'a']), { code: 2 })
   t.equal((await place.run([...words, ...semicolons, '--comment', ';'])).code, 2)
+})
+
+t.test('flags of tables end the run where the input is guessed to be none', async t => {
+  const place = await placeFor(t)
+  const lines = '{"text":"a"}\n{"text":"b"}\n'
+  for (const [flag, option] of [
+    [['--delimiter', ';'], 'delimiter'],
+    [['--columns', 'text'], 'columns'],
+    [['--no-header'], 'header'],
+  ] as const) {
+    const ran = await place.run(['-p', 'Say {{text}}', ...flag], { stdin: lines })
+    t.equal(ran.code, 6, option)
+    t.match(ran.err, `is taken for jsonl (its first line is a JSON object)`)
+    t.match(ran.err, `leave \`${option}\` out, or say that it is csv or tsv`)
+  }
+  t.same(place.emulator.ledger.batches(), [])
 })

@@ -62,12 +62,38 @@ t.test('with comments the first line that is none tells CSV from TSV', async t =
     t.equal(await differenceByCut(any({ comment: '#' }), input), undefined)
   }
   t.same(await records(any({ comment: '#' }), '# a\n#'), [], 'nothing but comments')
-  for (const more of [{ from: 'csv' }, { name: 'a.csv' }, { delimiter: ';', path: 'x' }] as const) {
+  for (const more of [{ from: 'csv' }, { name: 'a.csv' }, { delimiter: ';' }] as const) {
     const options: ParseOptions = { ...more, comment: '#' }
     t.same(await records(any(options), '#\na\n#\n1'), [[4, '{"a":"1"}']], JSON.stringify(more))
   }
   const tabs: ParseOptions = { from: 'tsv', comment: '#' }
   t.same(await records(any(tabs), '#\na\tb\n#\n1\t2'), [[4, '{"a":"1","b":"2"}']])
+})
+
+t.test('a delimiter, columns and a missing header are for tables only', async t => {
+  const options: [ParseOptions, string][] = [
+    [{ delimiter: ';' }, '`delimiter` must be left out: only CSV and TSV have delimiters, got ";"'],
+    [
+      { columns: ['a'] },
+      '`columns` must be left out: only CSV and TSV have columns to name, got ["a"]',
+    ],
+    [{ header: false }, '`header` must be left out: only CSV and TSV have headers, got false'],
+  ]
+  for (const [one, message] of options) {
+    for (const more of [{ from: 'jsonl' }, { from: 'text' }, { path: 'x' }] as const)
+      t.throws(() => parse({ ...one, ...more }), { code: 'CBS_OPTION', message })
+    for (const input of ['{"a":1}\n{"a":2}\n', '[{"a":1}]', '{\n"a":1}\n']) {
+      const { records: found, error } = await read(any(one), [Buffer.from(input)])
+      t.same(found, [], 'the first line is no header')
+      t.match(error, { code: 'CBS_INPUT', message: /^the input is taken for json/ })
+    }
+  }
+  t.same(await records(any({ name: 'a.txt', delimiter: '|' }), 'a|b\n1|2\n'), [
+    [2, '{"a":"1","b":"2"}'],
+  ])
+  t.same(await records(any({ name: 'a.tsv', delimiter: '|' }), 'a|b\n1|2\n'), [
+    [2, '{"a":"1","b":"2"}'],
+  ])
 })
 
 t.test('only tables have comments', async t => {

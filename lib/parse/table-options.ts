@@ -1,0 +1,33 @@
+/** Options that only tables have, and what they say that no other format has. */
+const TABLE_OPTIONS = {
+  delimiter: 'delimiters',
+  columns: 'columns to name',
+  header: 'headers',
+  comment: 'comments',
+} as const
+
+export type TableOption = keyof typeof TABLE_OPTIONS
+
+/** Why the option does not go with another format. */
+export function onlyTablesHave(option: TableOption): string {
+  return `only CSV and TSV have ${TABLE_OPTIONS[option]}`
+}
+
+/** The first option that says that the input is CSV or TSV; any other format would ignore it. */
+export function tableOption(given: {
+  readonly delimiter?: unknown
+  readonly columns?: unknown
+  readonly header?: unknown
+  readonly comment?: unknown
+}): TableOption | undefined {
+  if (given.comment !== undefined) return 'comment'
+  if (given.delimiter !== undefined) return 'delimiter'
+  if (given.columns !== undefined) return 'columns'
+  // That there is one is the default, and says nothing.
+  return given.header === false ? 'header' : undefined
+}
+
+/** Whether an input that is read so may be CSV or TSV. */
+export function mayBeTable(from: string, hasPath: boolean): boolean {
+  return from === 'auto' ? !hasPath : from === 'csv' || from === 'tsv'
+}
