@@ -35,10 +35,14 @@ const ACCOUNT_CODES = new Set([
   'organization_on_hold',
   'cmek_key_disabled',
   'claude_code_key_creator_not_member',
+  'workspace_human_review_disabled',
 ])
 
-/** A spend limit that the customer set answers 400 without a code; only its words tell. Source: API docs "Rate limits". */
-const OWN_LIMIT = /reached your specified.* usage limits/i
+/**
+ * 400s about the account that have no code; only their words tell. Sources: API docs "Rate limits" for a spend limit that the
+ * customer set, users' reports for an empty account.
+ */
+const ACCOUNT_WORDS = /reached your specified.* usage limits|credit balance is too low/i
 
 /** Reads an error of the SDK (or anything else that was thrown while calling it). */
 export function failureOf(cause: unknown, now: number): Failure {
@@ -65,7 +69,7 @@ function kindOf(status: number, error: SdkError): Failure['kind'] {
   if (status === 413) return 'tooLarge'
   if (status === 429) return SPEND_CODES.has(error.errorCode ?? '') ? 'access' : 'busy'
   if (status === 408 || status === 409 || status >= 500) return 'broken'
-  if (ACCOUNT_CODES.has(error.errorCode ?? '') || OWN_LIMIT.test(error.message)) return 'access'
+  if (ACCOUNT_CODES.has(error.errorCode ?? '') || ACCOUNT_WORDS.test(error.message)) return 'access'
   return 'refused'
 }
 

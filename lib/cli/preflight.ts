@@ -18,6 +18,8 @@ export interface PreflightOptions {
   readonly job: Job
   /** Told why nothing can be proven. */
   readonly onSkip: (why: string) => void
+  /** Told that the model will retire. */
+  readonly onWarn: (warning: string) => void
   /** Told why the call has to wait. */
   readonly onWait: (why: string) => void
 }
@@ -30,6 +32,7 @@ export function preflight({
   client,
   job,
   onSkip,
+  onWarn,
   onWait,
 }: PreflightOptions): Stage<BatchRequest | RejectedRecord, BatchRequest | RejectedRecord> {
   const stop = new AbortController()
@@ -44,7 +47,13 @@ export function preflight({
       transform(item: BatchRequest | RejectedRecord, _encoding, done: TransformCallback) {
         if (proven || !('params' in item)) return done(null, item)
         proven = true
-        prove(client, wellFormed(item.params), waiting, onSkip).then(
+        const proof = async (): Promise<void> => {
+          await prove(client, wellFormed(item.params), waiting, onSkip)
+          const { model } = item.params
+          const warning = await retirement(client, model, signal, job.clock.now())
+          if (warning !== undefined) onWarn(warning)
+        }
+        proof().then(
           () => done(null, item),
           cause => done(cause),
         )
@@ -92,4 +101,52 @@ function modelsLike(model: string): string {
   const similar = known.filter(name => words.every(word => name.split('-').includes(word)))
   if (similar.length === 0) return didYouMean(model, known)
   return ` (did you mean ${similar.slice(0, 4).join(', ')}?)`
+}
+
+/** A batch may take so long. */
+const LONGEST_MS = 24 * 60 * 60 * 1000
+
+/** How long the call that tells of a model may take. */
+const ADVICE_MS = 10_000
+
+const NO_REDIRECT = { redirect: 'manual' } as const
+
+/**
+ * What is to be said of a model that is deprecated; undefined for others, and where the API tells nothing.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for a model that retires before a batch that is sent now has to end
+ */
+async function retirement(
+  client: Anthropic,
+  model: string,
+  signal: AbortSignal,
+  ourTime: number,
+): Promise<string | undefined> {
+  // Advice is worth one try: a gateway need not know this call.
+  const options = { maxRetries: 0, timeout: ADVICE_MS, signal, fetchOptions: NO_REDIRECT }
+  const found = await client.models
+    .retrieve(model, {}, options)
+    .withResponse()
+    .catch(() => undefined)
+  if (!found) return undefined
+  const { data, response } = found
+  // A gateway may leave out what the type promises.
+  const { lifecycle, retires_at }: Partial<typeof data> = data ?? {}
+  if (lifecycle === 'retired') throw retired(model, 'is retired')
+  if (lifecycle !== 'deprecated') return undefined
+  const retiresAt = Date.parse(retires_at ?? '')
+  if (Number.isNaN(retiresAt)) return `the model ${model} is deprecated: choose another one soon`
+  const now = Date.parse(response.headers.get('date') ?? '') || ourTime
+  const day = new Date(retiresAt).toISOString().slice(0, 10)
+  // The API keeps serving a model whose date has passed until it is retired.
+  if (retiresAt > now && retiresAt <= now + LONGEST_MS)
+    throw retired(model, `retires on ${day}, before a batch that is sent now has to end`)
+  return `the model ${model} is deprecated and retires on ${day}: choose another one before`
+}
+
+function retired(model: string, how: string): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_OPTION',
+    `the model ${model} ${how}; nothing was sent: choose another one with --model`,
+  )
 }

@@ -155,6 +155,7 @@ export function submitting(
           preflight({
             ...{ client, job, onWait: waitsAt(talk) },
             onSkip: why => talk.detail(`preflight skipped: ${why}`),
+            onWarn: warning => talk.say(warning),
           }),
         )
       : asked

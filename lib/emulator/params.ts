@@ -1,6 +1,6 @@
 import { apiErrorOf, invalid, notFound, type ApiError } from './api-error.ts'
 import { checkMessages, checkSystem } from './messages.ts'
-import { alwaysThinks, findModel, mostTokens, type Model } from './models.ts'
+import { alwaysThinks, findModel, mostTokens, takesForcedTools, type Model } from './models.ts'
 import { isObject } from './validate.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -44,6 +44,7 @@ export function checkParams(params: Json, context: ParamsContext): ApiError | un
     checkThinking(params['thinking'], params['max_tokens'], model)
     checkFormat(params['output_config'])
     checkTools(params['tools'])
+    checkToolChoice(params['tool_choice'], model)
     checkProfile(params['user_profile_id'], context.userProfile)
     checkSystem(params['system'])
     checkMessages(params['messages'], context.version >= STRICT_VERSION, model)
@@ -90,6 +91,9 @@ function checkBatchOnly(params: Json): void {
   if (params['stream'] === true) throw invalid('stream: streaming is not supported in batches')
   if (params['speed'] !== undefined && params['speed'] !== null)
     throw invalid('speed: fast mode is not supported in batches')
+  const policy = params['billing_policy']
+  if (isObject(policy) && policy['bill_to'] === 'user_profile')
+    throw invalid('billing_policy: user_profile is not supported in batches')
 }
 
 function checkThinking(thinking: unknown, maxTokens: unknown, model: Model): void {
@@ -132,6 +136,12 @@ function checkTools(tools: unknown): void {
     if (!isObject(tool)) throw invalid(`tools.${at}: Input should be a valid dictionary`)
     if (typeof tool['name'] !== 'string') throw invalid(`tools.${at}.name: Field required`)
   })
+}
+
+function checkToolChoice(choice: unknown, model: Model): void {
+  const type = isObject(choice) ? choice['type'] : undefined
+  if ((type === 'any' || type === 'tool') && !takesForcedTools(model))
+    throw invalid(`tool_choice.type: ${type} is not supported by this model, use auto`)
 }
 
 function checkProfile(own: unknown, header: string | null): void {

@@ -142,8 +142,15 @@ export class Result {
     const error = this.line?.member(this.line.error, 'error')
     return {
       type: this.#text(this.line?.member(error, 'type')) ?? 'unknown_error',
-      message: this.#text(this.line?.member(error, 'message')) ?? 'the API gave no reason',
+      message: `${this.#text(this.line?.member(error, 'message')) ?? 'the API gave no reason'}${this.#paths(error)}`,
     }
+  }
+
+  /** Where in the request the fault is, for an error that says so: which images are too large. */
+  #paths(error: Place | undefined): string {
+    const paths = this.line?.parse(this.line.member(this.line.member(error, 'details'), 'paths'))
+    const named = Array.isArray(paths) ? paths.filter(path => typeof path === 'string') : []
+    return named.length > 0 ? ` (${named.join(', ')})` : ''
   }
 
   #refusal(): Problem {

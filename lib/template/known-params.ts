@@ -1,5 +1,5 @@
 /**
- * The body fields of a Messages request. Source: MessageCreateParamsBase of @anthropic-ai/sdk 1.11.0, the beta one
+ * The body fields of a Messages request. Source: MessageCreateParamsBase of @anthropic-ai/sdk 1.14.0, the beta one
  * included, without what `REFUSED` lists.
  */
 export const KNOWN: ReadonlySet<string> = new Set([

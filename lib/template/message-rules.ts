@@ -47,7 +47,8 @@ function blocksOf(message: unknown): readonly unknown[] {
   return Array.isArray(content) ? content : []
 }
 
-function member(value: unknown, name: string): unknown {
+/** An object's own member; undefined where there is none. */
+export function member(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
   // An object's own member may be read by name; its type stays unknown.
   return (value as Readonly<Record<string, unknown>>)[name]

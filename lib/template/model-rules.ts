@@ -1,8 +1,14 @@
-/** Versions of a model id, as `claude-opus-4-7` or `claude-haiku-5-5-20261007` write them; undefined for other shapes. */
-export function versionOf(model: unknown): number | undefined {
+/** The line and the version of a model id, as `claude-opus-4-7` or `claude-haiku-5-5-20261007` write them; undefined for other shapes. */
+function partsOf(model: unknown): { readonly line: string; readonly version: number } | undefined {
   if (typeof model !== 'string') return undefined
-  const match = /^claude-[a-z]+-(\d{1,2})(?:-(\d{1,2}))?(?:-\d{8})?$/.exec(model)
-  return match ? Number(match[1]) * 100 + Number(match[2] ?? 0) : undefined
+  const match = /^claude-([a-z]+)-(\d{1,2})(?:-(\d{1,2}))?(?:-\d{8})?$/.exec(model)
+  const [, line = '', major, minor = 0] = match ?? []
+  return match ? { line, version: Number(major) * 100 + Number(minor) } : undefined
+}
+
+/** The version of a model id; undefined for ids of another shape. */
+export function versionOf(model: unknown): number | undefined {
+  return partsOf(model)?.version
 }
 
 // Sources: API docs "Errors" and the SDK's notes on thinking: 4.6 ended prefill, 4.7 manual thinking.
@@ -17,4 +23,30 @@ export function takesPrefill(model: unknown): boolean {
 /** False where `thinking: {type: "enabled"}` is an error. A model of unknown version is given the benefit. */
 export function takesManualThinking(model: unknown): boolean {
   return (versionOf(model) ?? 0) < NO_MANUAL_THINKING_SINCE
+}
+
+// Source: platform docs, "What's new". Versions by the line of the model.
+const NO_FORCED_TOOLS_SINCE = new Map([
+  ['fable', 501],
+  ['opus', 505],
+  ['sonnet', 505],
+])
+const ALWAYS_THINKS_SINCE = new Map([
+  ['fable', 500],
+  ['opus', 505],
+])
+
+/** False where `tool_choice` must not force a tool. A model of unknown line or version is assumed to allow it. */
+export function takesForcedTools(model: unknown): boolean {
+  return isBefore(NO_FORCED_TOOLS_SINCE, model)
+}
+
+/** False where `thinking: {type: "disabled"}` is an error. A model of unknown line or version is assumed to allow it. */
+export function takesDisabledThinking(model: unknown): boolean {
+  return isBefore(ALWAYS_THINKS_SINCE, model)
+}
+
+function isBefore(since: ReadonlyMap<string, number>, model: unknown): boolean {
+  const { line = '', version = 0 } = partsOf(model) ?? {}
+  return version < (since.get(line) ?? Infinity)
 }

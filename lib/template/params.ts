@@ -1,8 +1,8 @@
 import type { Problem } from '../flow.ts'
 import { didYouMean } from '../nearest.ts'
 import { KNOWN, REFUSED } from './known-params.ts'
-import { wrongMessages } from './message-rules.ts'
-import { takesManualThinking } from './model-rules.ts'
+import { member, wrongMessages } from './message-rules.ts'
+import { takesDisabledThinking, takesForcedTools, takesManualThinking } from './model-rules.ts'
 
 /**
  * What the API would refuse of a request in a batch. It checks requests only when the batch is worked on, hours later
@@ -16,11 +16,24 @@ export function checkParams(params: Readonly<Record<string, unknown>>): Problem[
     wrong.push('`model` must be the id of a model')
   if (!isMaxTokens(params['max_tokens']))
     wrong.push('`max_tokens` must be a whole number of at least 1')
-  if (isManualThinking(params['thinking']) && !takesManualThinking(model)) {
+  if (typeOf(params['thinking']) === 'enabled' && !takesManualThinking(model)) {
     wrong.push(
       `\`thinking\` of type "enabled" is refused by ${String(model)}; use {"type":"adaptive"}, and output_config.effort`,
     )
   }
+  if (typeOf(params['thinking']) === 'disabled' && !takesDisabledThinking(model)) {
+    wrong.push(
+      `\`thinking\` of type "disabled" is refused by ${String(model)}, which always thinks; leave it out, and lower output_config.effort`,
+    )
+  }
+  const choice = typeOf(params['tool_choice'])
+  if ((choice === 'any' || choice === 'tool') && !takesForcedTools(model)) {
+    wrong.push(
+      `\`tool_choice\` of type "${choice}" is refused by ${String(model)}, which chooses its tools itself; use {"type":"auto"}, or a schema for an answer of a given shape`,
+    )
+  }
+  if (member(params['billing_policy'], 'bill_to') === 'user_profile')
+    wrong.push('`billing_policy` cannot bill a user profile in a batch; leave it out')
   wrong.push(...wrongMessages(params['messages'], model))
   return wrong.map(message => ({ type: 'refused_parameter', message }))
 }
@@ -39,11 +52,6 @@ function isMaxTokens(value: unknown): boolean {
   )
 }
 
-function isManualThinking(thinking: unknown): boolean {
-  return (
-    typeof thinking === 'object' &&
-    thinking !== null &&
-    'type' in thinking &&
-    thinking.type === 'enabled'
-  )
+function typeOf(param: unknown): unknown {
+  return member(param, 'type')
 }

@@ -33,6 +33,12 @@ const table: readonly [number, Parameters<typeof answered>[1], Failure['kind']][
     'access',
   ],
   [400, { message: 'You have reached your specified workspace API usage limits.' }, 'access'],
+  [400, { error_code: 'workspace_human_review_disabled' }, 'access'],
+  [
+    400,
+    { message: 'Your credit balance is too low to access the Anthropic API. Please go to Plans' },
+    'access',
+  ],
   [401, {}, 'access'],
   [402, {}, 'access'],
   [403, {}, 'access'],

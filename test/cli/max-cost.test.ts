@@ -101,12 +101,12 @@ t.test(
   'U02 a cap without a price is refused before anything is sent, unless one is given',
   async t => {
     const place = await placeFor(t)
-    const words = [...ASK, ...PLENTY, '-m', 'claude-fable-5-2']
+    const words = [...ASK, ...PLENTY, '-m', 'claude-mythos-preview']
     const ran = await place.run(words, { stdin: csv(2) })
     t.equal(ran.code, 2)
     t.match(
       ran.err,
-      /--max-cost cannot be kept: price unknown for claude-fable-5-2: --price IN,OUT gives it/,
+      /--max-cost cannot be kept: price unknown for claude-mythos-preview: --price IN,OUT gives it/,
     )
     t.equal((await place.emulator.ledger.totals()).accepted, 0)
     t.equal((await place.run([...words, '--price', '10,50'], { stdin: csv(2) })).code, 0)
@@ -116,14 +116,17 @@ t.test(
 t.test('a record that asks a model without a price stops the run before its batch', async t => {
   const place = await placeFor(t)
   const request = {
-    model: 'claude-fable-5-2',
+    model: 'claude-mythos-preview',
     max_tokens: 9,
     messages: [{ role: 'user', content: 'a' }],
   }
   const words = ['--from', 'requests', '--job', 'j', ...PLENTY]
   const ran = await place.run(words, { stdin: `${JSON.stringify(request)}\n` })
   t.equal(ran.code, 4)
-  t.match(ran.err, /batch 1 cannot be held below --max-cost: price unknown for claude-fable-5-2/)
+  t.match(
+    ran.err,
+    /batch 1 cannot be held below --max-cost: price unknown for claude-mythos-preview/,
+  )
   t.equal((await place.emulator.ledger.totals()).accepted, 0)
 })
 

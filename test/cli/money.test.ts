@@ -20,10 +20,10 @@ t.test('a run ends with what it cost, and status says the same', async t => {
 
 t.test('a model without a price is said to have none; --price gives it', async t => {
   const place = await placeFor(t)
-  const words = [...ASK, '-m', 'claude-fable-5-2', '--job', 'j']
+  const words = [...ASK, '-m', 'claude-mythos-preview', '--job', 'j']
   const ran = await place.run(words, { stdin: csv(2) })
   t.equal(ran.code, 0)
-  t.match(ran.err, /^job j: price unknown for claude-fable-5-2: --price IN,OUT gives it$/m)
+  t.match(ran.err, /^job j: price unknown for claude-mythos-preview: --price IN,OUT gives it$/m)
   const unknown = JSON.parse((await place.run(['status', 'j', '--json'])).out)
   t.match(unknown, { spent_usd: null, estimate_usd: null })
   const given = JSON.parse((await place.run(['status', 'j', '--json', '--price', '10,50'])).out)
@@ -32,7 +32,7 @@ t.test('a model without a price is said to have none; --price gives it', async t
 
 t.test('the price that a job was given is remembered, until another is given', async t => {
   const place = await placeFor(t)
-  const words = [...ASK, '-m', 'claude-fable-5-2', '--job', 'j', '--price', '10,50']
+  const words = [...ASK, '-m', 'claude-mythos-preview', '--job', 'j', '--price', '10,50']
   const ran = await place.run(words, { stdin: csv(2) })
   t.match(ran.err, /^job j: spent \$/m)
   const spent = async (...more: string[]): Promise<number> =>
@@ -107,10 +107,12 @@ t.test(
     t.ok((input ?? 0) > 100 && (expected ?? 0) > 0 && (worst ?? 0) > (expected ?? 0))
     t.ok(Math.abs((synchronous ?? 0) - 2 * (expected ?? 0)) < 0.0001)
     t.same(place.emulator.ledger.calls(), [])
-    const none = await place.run([...ASK, '--dry-run', '-m', 'claude-fable-5-2'], { stdin: csv(2) })
+    const none = await place.run([...ASK, '--dry-run', '-m', 'claude-mythos-preview'], {
+      stdin: csv(2),
+    })
     t.match(
       none.err,
-      /^estimate: about .*: price unknown for claude-fable-5-2: --price IN,OUT gives it$/m,
+      /^estimate: about .*: price unknown for claude-mythos-preview: --price IN,OUT gives it$/m,
     )
   },
 )

@@ -55,3 +55,63 @@ void t.test('a key that the API tells is in no row', async t => {
   t.match(ran.rows[1]?._batch?.error?.message, /not with sk-ant-\*\*\*/)
   t.notMatch(ran.out + ran.err, KEY)
 })
+
+/** A clock that begins at a time. */
+function from(time: string): { now(): number } {
+  const apart = Date.parse(time) - Date.now()
+  return { now: () => Date.now() + apart }
+}
+
+void t.test('R16: a deprecated model is told with its date', async t => {
+  const place = await placeFor(t, { clock: from('2026-11-20T12:00:00Z') })
+  const ran = await place.run([...ASK, '-m', 'claude-sonnet-4-5'], { stdin: csv(2) })
+  t.equal(ran.code, 0, ran.err)
+  t.match(
+    ran.err,
+    'the model claude-sonnet-4-5 is deprecated and retires on 2026-11-30: choose another one before',
+  )
+  const other = await place.run(['-p', '{{text}}', '-m', 'claude-opus-5'], { stdin: csv(2) })
+  t.notMatch(other.err, /deprecated/)
+  const off = ['-p', '{{text}}', '-m', 'claude-sonnet-4-5', '--no-preflight']
+  t.notMatch((await place.run(off, { stdin: csv(2) })).err, /deprecated/)
+})
+
+void t.test('R16: nothing is sent for a model that retires before the batch can end', async t => {
+  const place = await placeFor(t, { clock: from('2026-11-29T12:00:00Z') })
+  const ran = await place.run([...ASK, '-m', 'claude-sonnet-4-5'], { stdin: csv(2) })
+  t.equal(ran.code, 2, ran.err)
+  t.match(
+    ran.err,
+    /claude-sonnet-4-5 retires on 2026-11-30, before a batch that is sent now has to end/,
+  )
+  t.equal((await place.emulator.ledger.totals()).accepted, 0)
+})
+
+void t.test('R16: what the API says of a model decides, and silence says nothing', async t => {
+  const told = async (model: object): Promise<string> => {
+    const place = await placeFor(t, {
+      faults: [
+        { on: 'models', nth: 1, body: JSON.stringify(model), contentType: 'application/json' },
+      ],
+    })
+    const { err } = await place.run(['-p', '{{text}}'], { stdin: csv(1) })
+    return err
+  }
+  const lifecycle = 'deprecated'
+  t.match(
+    await told({ lifecycle: 'retired' }),
+    /the model claude-haiku-5-5 is retired; nothing was sent/,
+  )
+  t.match(
+    await told({ lifecycle, retires_at: null }),
+    /claude-haiku-5-5 is deprecated: choose another/,
+  )
+  t.match(await told({ lifecycle, retires_at: '2026-01-01T00:00:00Z' }), /retires on 2026-01-01/)
+  t.notMatch(await told({}), /deprecated|retire/)
+})
+
+void t.test('R16: an API that does not tell of models is used all the same', async t => {
+  const place = await placeFor(t, { faults: [{ on: 'models', status: 501 }] })
+  const ran = await place.run(ASK, { stdin: csv(1) })
+  t.match(ran, { code: 0, rows: [{ _batch: { status: 'succeeded' } }] })
+})

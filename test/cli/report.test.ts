@@ -127,10 +127,10 @@ t.test('rows that repeat another, and those without an answer, are counted as su
 
 t.test('prices can be given, and what nobody asked for is an error', async t => {
   const place = await placeFor(t)
-  await place.run([...ASK, '-m', 'claude-fable-5-2'], { stdin: csv(1) })
+  await place.run([...ASK, '-m', 'claude-mythos-preview'], { stdin: csv(1) })
   const page = async (...more: string[]): Promise<string> =>
     seen((await place.run(['report', 'j', ...more])).out)
-  t.match(await page(), 'price unknown for claude-fable-5-2')
+  t.match(await page(), 'price unknown for claude-mythos-preview')
   t.match(await page('--price', '10,50'), /Batches saved \$0\.\d+, 50%/)
   t.match(await place.run(['report']), { code: 2, err: /report takes one name/ })
   t.match(await place.run(['report', 'k']), { code: 2, err: /there is no job k/ })

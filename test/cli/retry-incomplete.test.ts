@@ -54,9 +54,9 @@ t.test('it is not asked for more than the model gives, nor where that is all it 
   const place = await placeFor(t, {
     respond: () => ({ stop_reason: 'max_tokens' }),
   })
-  const ran = await place.run([...ASK, '-t', '40000', '--retries', '9'], { stdin: csv(1) })
+  const ran = await place.run([...ASK, '-t', '80000', '--retries', '9'], { stdin: csv(1) })
   t.same(short(ran.rows), [['0', 'incomplete', 2]])
-  t.equal(await asked(place), 2, '40,000, then the 64,000 that are the most')
+  t.equal(await asked(place), 2, '80,000, then the 128,000 that are the most')
 })
 
 t.test('other cuts and refusals are not asked again', async t => {

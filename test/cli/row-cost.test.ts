@@ -47,7 +47,7 @@ t.test('a row that was not billed costs nothing, and without a price nobody know
   const failed = await place.run(ASK, { stdin: csv(1) })
   t.same(costsIn(failed.out), [0n])
   const fine = await placeFor(t)
-  const unpriced = await fine.run([...ASK, '-m', 'claude-fable-5-2', '--job', 'j'], {
+  const unpriced = await fine.run([...ASK, '-m', 'claude-mythos-preview', '--job', 'j'], {
     stdin: csv(1),
   })
   t.match(unpriced.out, /"cost_usd":null/)

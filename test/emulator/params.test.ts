@@ -63,7 +63,10 @@ t.test('max_tokens', async t => {
     undefined,
     'outside of a batch it warms the cache',
   )
-  t.match(said({ max_tokens: 64_001 }), /^max_tokens: 64001 > 64000, which is the maximum allowed/)
+  t.match(
+    said({ max_tokens: 128_001 }),
+    /^max_tokens: 128001 > 128000, which is the maximum allowed/,
+  )
   const long = { model: 'claude-opus-5-5', max_tokens: 300_000 }
   const betas = 'other-1,output-300k-2026-03-24'
   t.match(said(long), /300000 > 128000/)
@@ -141,4 +144,25 @@ t.test('output_config and tools', async t => {
   t.match(said({ tools: {} }), /^tools: Input should be a valid list/)
   t.match(said({ tools: ['a'] }), /^tools.0: Input should be a valid dictionary/)
   t.match(said({ tools: [{ name: 'a' }, {}] }), /^tools.1.name: Field required/)
+})
+
+t.test('R15: forced tools, and who is billed', async t => {
+  for (const type of ['any', 'tool']) {
+    const tool_choice = { type, name: 'a' }
+    for (const model of [
+      'claude-opus-5-5',
+      'claude-sonnet-5-5',
+      'claude-fable-5-1',
+      'claude-fable-5-2',
+    ])
+      t.equal(
+        said({ model, tool_choice }),
+        `tool_choice.type: ${type} is not supported by this model, use auto`,
+      )
+    for (const model of ['claude-opus-5', 'claude-sonnet-5', 'claude-fable-5', 'claude-haiku-5-5'])
+      t.equal(said({ model, tool_choice }), undefined, model)
+  }
+  const billing_policy = { type: 'billing_policy', bill_to: 'user_profile' }
+  t.match(said({ billing_policy }, { betas: 'x-1' }), /user_profile is not supported in batches/)
+  t.equal(said({ billing_policy: { type: 'billing_policy' } }, { betas: 'x-1' }), undefined)
 })

@@ -104,9 +104,11 @@ t.test(
 t.test('one request without a price leaves the whole batch without a bound', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
-  const strange = { params: { ...ask('a').params, model: 'claude-fable-5-2' as const } }
+  const strange = { params: { ...ask('a').params, model: 'claude-mythos-preview' as const } }
   await seal(job, [ask('b'), strange])
-  t.match(await worstOfBatch(job, 1, listPrice), { why: /^price unknown for claude-fable-5-2/ })
+  t.match(await worstOfBatch(job, 1, listPrice), {
+    why: /^price unknown for claude-mythos-preview/,
+  })
 })
 
 t.test(

@@ -82,9 +82,9 @@ t.test('nothing is made up where counts are missing or no counts', async t => {
 
 t.test('the cost of an unknown model is unknown, unless a price is given', async t => {
   const usage = { input_tokens: 1_000_000, output_tokens: 1_000_000 }
-  t.equal(costOf(usage, 'claude-fable-5-2', listPrice), undefined)
-  t.equal(synchronousCost(usage, 'claude-fable-5-2', listPrice), undefined)
-  t.equal(costOf(usage, 'claude-fable-5-2', givenPrice('10,50')), usd('30'))
+  t.equal(costOf(usage, 'claude-mythos-preview', listPrice), undefined)
+  t.equal(synchronousCost(usage, 'claude-mythos-preview', listPrice), undefined)
+  t.equal(costOf(usage, 'claude-mythos-preview', givenPrice('10,50')), usd('30'))
 })
 
 t.test('over 20,000 random usages the sum is exactly that of other arithmetic', async t => {

@@ -94,12 +94,12 @@ t.test('whether a prompt is long is decided by its counted tokens', async t => {
 })
 
 t.test('one model without a price leaves the dollars unknown, never the tokens', async t => {
-  const estimate = estimated([params(), params({ model: 'claude-fable-5-2' })])
+  const estimate = estimated([params(), params({ model: 'claude-mythos-preview' })])
   t.same(estimate.figures().usd, { least: null, expected: null, worst: null, synchronous: null })
   t.equal(estimate.figures().tokens.output, 200)
   t.equal(
     estimate.describe(),
-    'about 200 input and 200 output tokens: price unknown for claude-fable-5-2: --price IN,OUT gives it',
+    'about 200 input and 200 output tokens: price unknown for claude-mythos-preview: --price IN,OUT gives it',
   )
   // 350 tokens at half a dollar, 1024 at two and a half, per million.
   const given = estimated([params({ model: 'x' })], givenPrice('1,5'))

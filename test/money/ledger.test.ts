@@ -45,20 +45,20 @@ t.test('each class of tokens is counted apart', async t => {
 t.test('one model without a price leaves the sum unknown, and is named', async t => {
   const ledger = new Ledger(listPrice)
   ledger.add({ usage: { input_tokens: 9 }, model: 'claude-haiku-5-5' })
-  ledger.add({ usage: { input_tokens: 9 }, model: 'claude-fable-5-2' })
+  ledger.add({ usage: { input_tokens: 9 }, model: 'claude-mythos-preview' })
   ledger.add({ usage: { input_tokens: 9 }, model: null })
   t.equal(ledger.spent, undefined)
   t.equal(ledger.synchronous, undefined)
   t.equal(
     String(ledger),
-    'price unknown for claude-fable-5-2, a model without a name: --price IN,OUT gives it',
+    'price unknown for claude-mythos-preview, a model without a name: --price IN,OUT gives it',
   )
   t.equal(ledger.tokens.input, 27, 'tokens are counted all the same')
 })
 
 t.test('with a given price every model has one', async t => {
   const ledger = new Ledger(givenPrice('2,10'))
-  ledger.add({ usage: { input_tokens: 1_000_000 }, model: 'claude-fable-5-2' })
+  ledger.add({ usage: { input_tokens: 1_000_000 }, model: 'claude-mythos-preview' })
   t.equal(String(ledger), 'spent $1.00 (synchronous calls: $2.00)')
 })
 

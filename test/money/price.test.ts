@@ -54,7 +54,7 @@ t.test('a dated snapshot costs what its model costs', async t => {
 
 t.test('an unknown model has no price, and no guess', async t => {
   for (const model of [
-    'claude-fable-5-2',
+    'claude-mythos-preview',
     'claude-haiku-5',
     'claude',
     '',

@@ -2,6 +2,7 @@ import type { Usage } from '../../lib/results/result.ts'
 
 /** Prices typed anew from the pricing page, in micro-dollars per million tokens: input, output, 5m, 1h, read. */
 const MICRO: Readonly<Record<string, readonly number[]>> = {
+  'claude-fable-5-2': [8_000_000, 40_000_000, 10_000_000, 16_000_000, 200_000],
   'claude-fable-5-1': [10_000_000, 50_000_000, 12_500_000, 20_000_000, 250_000],
   'claude-mythos-5': [10_000_000, 50_000_000, 12_500_000, 20_000_000, 1_000_000],
   'claude-opus-5-5': [4_000_000, 20_000_000, 5_000_000, 8_000_000, 200_000],

@@ -71,8 +71,8 @@ t.test('what the API brings into a prompt has no bound', async t => {
 })
 
 t.test('a model without a price has none, unless one is given', async t => {
-  t.match(worst(request({ model: 'claude-fable-5-2' })), {
-    why: /^price unknown for claude-fable-5-2/,
+  t.match(worst(request({ model: 'claude-mythos-preview' })), {
+    why: /^price unknown for claude-mythos-preview/,
   })
-  t.type(worst(request({ model: 'claude-fable-5-2' }), givenPrice('10,50')), 'bigint')
+  t.type(worst(request({ model: 'claude-mythos-preview' }), givenPrice('10,50')), 'bigint')
 })

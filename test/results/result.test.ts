@@ -102,6 +102,24 @@ for (const [name, one, status, error] of [
     { type: 'api_error', message: 'oops' },
   ],
   [
+    'errored over images',
+    result({
+      type: 'errored',
+      error: {
+        error: {
+          type: 'invalid_request_error',
+          message: 'too large',
+          details: {
+            error_code: 'image_dimensions_too_large',
+            paths: ['messages.0.content.1', 'messages.2.content.0', 3],
+          },
+        },
+      },
+    }),
+    'errored',
+    { message: 'too large (messages.0.content.1, messages.2.content.0)' },
+  ],
+  [
     'errored without a word',
     result({ type: 'errored' }),
     'errored',

@@ -183,3 +183,53 @@ t.test('messages of any shape do not throw; the API is the judge of them', async
 t.test('all faults are told at once', async t => {
   t.equal(checkParams({ temperature: 1, top_p: 1, stream: true, max_tokens: 0, foo: 1 }).length, 5)
 })
+
+t.test('R15: a model that chooses its tools itself takes no forced tool_choice', async t => {
+  for (const type of ['any', 'tool']) {
+    const tool_choice = { type, name: 'a' }
+    for (const model of [
+      'claude-opus-5-5',
+      'claude-sonnet-5-5-20260929',
+      'claude-fable-5-1',
+      'claude-fable-5-2',
+    ])
+      t.match(
+        said({ model, tool_choice }),
+        [/`tool_choice` of type "(any|tool)" is refused by claude-/],
+        model,
+      )
+    for (const model of [
+      'claude-opus-5',
+      'claude-sonnet-5',
+      'claude-fable-5',
+      'claude-haiku-5-5',
+      'their-model',
+      undefined,
+    ])
+      t.same(said({ model, tool_choice }), [], String(model))
+  }
+  t.same(said({ model: 'claude-opus-5-5', tool_choice: { type: 'auto' } }), [])
+})
+
+t.test('R15: thinking cannot be turned off where a model always thinks', async t => {
+  const thinking = { type: 'disabled' }
+  for (const model of ['claude-opus-5-5', 'claude-fable-5', 'claude-fable-5-2'])
+    t.match(
+      said({ model, thinking }),
+      [/`thinking` of type "disabled" is refused by claude-/],
+      model,
+    )
+  for (const model of ['claude-opus-5', 'claude-sonnet-5-5', 'claude-haiku-5-5', 'their-model'])
+    t.same(said({ model, thinking }), [], model)
+})
+
+t.test('a batch cannot bill a user profile', async t => {
+  const billing_policy = { type: 'billing_policy', bill_to: 'user_profile' }
+  t.match(said({ billing_policy }), [/`billing_policy` cannot bill a user profile in a batch/])
+  for (const fine of [
+    { type: 'billing_policy', bill_to: 'self' },
+    null,
+    { type: 'billing_policy' },
+  ])
+    t.same(said({ billing_policy: fine }), [])
+})
