@@ -1,13 +1,14 @@
+import { crc32 } from 'node:zlib'
 import { BatchStreamError } from '../errors.ts'
-import { SourceRecord, type Problem, type RecordOrigin } from '../flow.ts'
+import { SourceRecord, type Problem } from '../flow.ts'
 import { AppendFile } from './append-file.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import type { Job } from './job.ts'
 import { Window } from './window.ts'
 
 // An index entry: where the record lies (6 bytes), its length (4), the length of its problem behind it (4), its line (6),
-// its source (3, 0 for none), 1 spare. Little-endian.
-const ENTRY = 24
+// its source (3, 0 for none), 1 spare, the checksum of all this and of the record (4). Little-endian.
+const ENTRY = 28
 
 /** The records of a job, each one line of JSON, and an index of where each lies. Its ordinal is a record's name. */
 export class Records {
@@ -95,20 +96,18 @@ export class Records {
   append(record: SourceRecord): number {
     const ordinal = this.count
     const problem = record.problem ? Buffer.from(JSON.stringify(record.problem)) : undefined
-    const entry = Buffer.alloc(ENTRY)
-    entry.writeUIntLE(this.#records.size, 0, 6)
-    entry.writeUInt32LE(record.raw.length, 6)
-    entry.writeUInt32LE(problem?.length ?? 0, 10)
-    entry.writeUIntLE(record.line, 14, 6)
-    entry.writeUIntLE(
-      record.source === undefined ? 0 : this.sourceIndex(record.source).index + 1,
-      20,
-      3,
-    )
+    const entry: Entry = {
+      start: this.#records.size,
+      length: record.raw.length,
+      problemLength: problem?.length ?? 0,
+      line: record.line,
+      source: record.source === undefined ? 0 : this.sourceIndex(record.source).index + 1,
+    }
+    const sum = crc32(record.raw, seedOf(entry, ordinal))
     this.#records.append(record.raw)
     if (problem) this.#records.append(problem)
     this.#records.append(NEWLINE)
-    this.#index.append(entry)
+    this.#index.append(bytesOf(entry, problem ? crc32(problem, sum) : sum))
     return ordinal
   }
 
@@ -171,23 +170,25 @@ export class RecordReader {
   async read(ordinal: number, attempt: number, doublings = 0): Promise<SourceRecord> {
     const here = this.peek(ordinal, attempt, doublings)
     if (here) return here
-    const entry = entryIn(await this.#index.read(ordinal * ENTRY, ENTRY), 0)
+    const entry = entryIn(await this.#index.read(ordinal * ENTRY, ENTRY), 0, ordinal)
     const bytes = await this.#records.read(entry.start, entry.length + entry.problemLength)
     return this.#record(entry, bytes, { ordinal, attempt, doublings })
   }
 
-  #entry(ordinal: number): Entry | undefined {
+  #entry(ordinal: number): SummedEntry | undefined {
     const at = this.#index.find(ordinal * ENTRY, ENTRY)
-    if (at !== -1) return entryIn(this.#index.bytes, at)
+    if (at !== -1) return entryIn(this.#index.bytes, at, ordinal)
     const elsewhere = this.#index.peek(ordinal * ENTRY, ENTRY)
-    return elsewhere && entryIn(elsewhere, 0)
+    return elsewhere && entryIn(elsewhere, 0, ordinal)
   }
 
   #record(
-    { length, problemLength, line, source }: Entry,
+    entry: SummedEntry,
     bytes: Buffer,
-    { ordinal, attempt, doublings }: Pick<RecordOrigin, 'ordinal' | 'attempt' | 'doublings'>,
+    { ordinal, attempt, doublings }: { ordinal: number; attempt: number; doublings: number },
   ): SourceRecord {
+    const { length, problemLength, line, source, sum } = entry
+    if (crc32(bytes, seedOf(entry, ordinal)) !== sum) throw damaged(ordinal)
     const problem: Problem | undefined =
       problemLength > 0 ? JSON.parse(bytes.toString('utf8', length)) : undefined
     return new SourceRecord(problemLength > 0 ? bytes.subarray(0, length) : bytes, {
@@ -212,12 +213,53 @@ interface Entry {
   readonly source: number
 }
 
-function entryIn(bytes: Buffer, at: number): Entry {
+interface SummedEntry extends Entry {
+  /** CRC-32 of the record and its problem, begun with what the entry says. */
+  readonly sum: number
+}
+
+function entryIn(bytes: Buffer, at: number, ordinal: number): SummedEntry {
+  if (bytes.length < at + ENTRY) throw damaged(ordinal)
   return {
     start: bytes.readUIntLE(at, 6),
     length: bytes.readUInt32LE(at + 6),
     problemLength: bytes.readUInt32LE(at + 10),
     line: bytes.readUIntLE(at + 14, 6),
     source: bytes.readUIntLE(at + 20, 3),
+    sum: bytes.readUInt32LE(at + 24),
   }
+}
+
+function bytesOf({ start, length, problemLength, line, source }: Entry, sum: number): Buffer {
+  const entry = Buffer.allocUnsafe(ENTRY)
+  entry.writeUIntLE(start, 0, 6)
+  entry.writeUInt32LE(length, 6)
+  entry.writeUInt32LE(problemLength, 10)
+  entry.writeUIntLE(line, 14, 6)
+  // Four bytes: the spare one is 0.
+  entry.writeUInt32LE(source, 20)
+  entry.writeUInt32LE(sum, 24)
+  return entry
+}
+
+/** What a record's checksum begins with, so that it covers the entry, too, and the place of the entry in the index. */
+function seedOf({ start, length, problemLength, line, source }: Entry, ordinal: number): number {
+  let seed = mix(0, ordinal)
+  seed = mix(seed, start)
+  seed = mix(seed, length)
+  seed = mix(seed, problemLength)
+  seed = mix(seed, line)
+  return mix(seed, source) >>> 0
+}
+
+/** Takes a number of up to 53 bits into one of 32. */
+function mix(seed: number, number: number): number {
+  return Math.imul(seed ^ number ^ Math.floor(number / 2 ** 32), 0x9e3779b1)
+}
+
+function damaged(ordinal: number): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_STATE',
+    `record ${ordinal + 1} of the job is damaged on disk: records.jsonl or records.index was changed since it was written; see \`claude-batch-stream doctor\``,
+  )
 }

@@ -180,10 +180,11 @@ export function commit({ state, batches, source }: Change): JobState {
 
 function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' }): Change {
   if (state) throw new Error('it is opened twice')
-  if (event.version > VERSION) {
+  if (event.version !== VERSION) {
+    const whose = event.version > VERSION ? 'a newer' : 'an older'
     throw new BatchStreamError(
       'CBS_STATE',
-      `the job was written by a newer version (format ${event.version}; this one reads up to ${VERSION}): use that version`,
+      `the job was written by ${whose} version of this program (format ${event.version}; this one reads format ${VERSION}): use that version to finish the job`,
     )
   }
   const first: JobState = {

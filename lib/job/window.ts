@@ -51,7 +51,10 @@ export class Window {
   async read(start: number, length: number): Promise<Buffer> {
     const here = this.peek(start, length)
     if (here) return here
-    const size = this.#isForward(start) ? Math.max(length, WINDOW) : length
+    const wanted = this.#isForward(start) ? Math.max(length, WINDOW) : length
+    // A length that damage has made of a few bytes must not cost gigabytes of memory.
+    const left = wanted > WINDOW ? Math.max(0, (await this.#file.size()) - start) : wanted
+    const size = Math.min(wanted, left)
     this.#next = start + length
     // A fresh buffer each time, since slices of the last one may still be in use.
     const bytes = Buffer.allocUnsafe(size)

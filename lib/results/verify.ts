@@ -1,11 +1,21 @@
+import { crc32 } from 'node:zlib'
 import type { Counts } from '../job/event.ts'
 import type { Ids } from './ids.ts'
 import { ResultLine } from './result-line.ts'
 import type { Line } from './split.ts'
 import { skipBlanks } from '../json/scan.ts'
 
-// An index entry: where a request's line begins (6 bytes) and its length (4), 0 where it has none. Little-endian.
-export const LINE_ENTRY = 10
+// An index entry: where a request's line begins (6 bytes), its length (4), 0 where it has none, and the checksum of both, of
+// the entry's place and of the line (4). Little-endian.
+export const LINE_ENTRY = 14
+
+/** The checksum of an index entry and its line. */
+export function lineSum(position: number, start: number, line: Uint8Array): number {
+  return crc32(line, (Math.imul(position, 0x9e3779b1) ^ start ^ Math.floor(start / 2 ** 32)) >>> 0)
+}
+
+/** What stands for a line where there is none: an entry of zeros is damage. */
+export const NO_LINE: Buffer = Buffer.from('none')
 
 const MARK = Buffer.from('\ufeff')
 
@@ -31,7 +41,7 @@ export class Verifier {
   readonly #requests: number
   readonly #counts: Counts
   readonly #tally = { succeeded: 0, errored: 0, canceled: 0, expired: 0 }
-  readonly index: Buffer
+  readonly #index: Buffer
   #lines = 0
   #dirt: string | undefined
 
@@ -39,11 +49,21 @@ export class Verifier {
     this.#ids = ids
     this.#requests = requests
     this.#counts = counts
-    this.index = Buffer.alloc(requests * LINE_ENTRY)
+    this.#index = Buffer.alloc(requests * LINE_ENTRY)
   }
 
   get lines(): number {
     return this.#lines
+  }
+
+  /** Where each request's line lies, once all lines are in. */
+  get index(): Buffer {
+    for (let position = 0; position < this.#requests; position++) {
+      const at = position * LINE_ENTRY
+      if (this.#index.readUInt32LE(at + 6) === 0)
+        this.#index.writeUInt32LE(lineSum(position, 0, NO_LINE), at + 10)
+    }
+    return this.#index
   }
 
   take(given: Line): void {
@@ -62,10 +82,11 @@ export class Verifier {
     const at = position * LINE_ENTRY
     if (position >= this.#requests)
       return this.#soil(`it has more lines than the batch has requests (${this.#requests})`)
-    if (this.index.readUInt32LE(at + 6) !== 0)
+    if (this.#index.readUInt32LE(at + 6) !== 0)
       return this.#soil(`the custom_id ${customId} comes twice`)
-    this.index.writeUIntLE(line.start, at, 6)
-    this.index.writeUInt32LE(line.bytes.length, at + 6)
+    this.#index.writeUIntLE(line.start, at, 6)
+    this.#index.writeUInt32LE(line.bytes.length, at + 6)
+    this.#index.writeUInt32LE(lineSum(position, line.start, line.bytes), at + 10)
     this.#lines += 1
     if (isKnown(type)) this.#tally[type] += 1
   }

@@ -19,7 +19,7 @@ export async function deliver(
   number: number,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const { bytes } = job.batch(number)
+  const { bytes, hash } = job.batch(number)
   const file = await job.disk.open(job.path(number, 'body'), 'read')
   const sending: Sending = { whole: false, over: false }
   const silence = new Silence(job.clock, signal)
@@ -31,7 +31,7 @@ export async function deliver(
   }
   let outcome: Outcome
   try {
-    const body = sendBody(file, bytes, sending, arm, () =>
+    const body = sendBody(file, { size: bytes, hash }, sending, arm, () =>
       silence.moved(sending.whole ? ANSWER_MS : SILENCE_MS),
     )
     const answer = await api.create(body, bytes, silence.signal)

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { openJob } from '../../lib/job/open.ts'
+import { VERSION } from '../../lib/job/state.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { openFor, records, watched } from '../support/jobs.ts'
 
@@ -23,7 +24,7 @@ void t.test('a new job has a journal with its version and a run of its own', asy
   const b = await openFor(t, dir, { name: 'x'.repeat(64) })
   t.match(a.run, /^[a-z0-9]{10}$/)
   t.not(a.run, b.run)
-  t.match(readFileSync(`${a.folder}/journal.jsonl`, 'utf8'), '"type":"opened","version":1')
+  t.match(readFileSync(`${a.folder}/journal.jsonl`, 'utf8'), `"type":"opened","version":${VERSION}`)
   t.notOk(a.temporary)
 })
 

@@ -2,7 +2,7 @@ import t from 'tap'
 import type { JobEvent } from '../../lib/job/event.ts'
 import { apply, fold, VERSION, type Phase } from '../../lib/job/state.ts'
 
-const opened: JobEvent = { type: 'opened', version: VERSION, run: 'r', at: 1 }
+const opened = { type: 'opened', version: VERSION, run: 'r', at: 1 } as const satisfies JobEvent
 const counts = { processing: 0, succeeded: 1, errored: 0, canceled: 0, expired: 0 }
 const part = (number: number) => ({
   number,
@@ -89,12 +89,15 @@ void t.test('no event is no state, and none but opened can be the first', async 
   t.throws(() => fold([opened, opened]), { code: 'CBS_STATE', message: /opened twice/ })
 })
 
-void t.test('a newer journal is refused by both versions (C15)', async t => {
-  const newer = { ...opened, version: VERSION + 7 } as JobEvent
-  t.throws(() => fold([newer]), {
-    code: 'CBS_STATE',
-    message: `format ${VERSION + 7}; this one reads up to ${VERSION}`,
-  })
+void t.test('a journal of another version is refused by both versions (C15)', async t => {
+  for (const [version, whose] of [
+    [VERSION + 7, 'a newer'],
+    [VERSION - 1, 'an older'],
+  ] as const)
+    t.throws(() => fold([{ ...opened, version }]), {
+      code: 'CBS_STATE',
+      message: `the job was written by ${whose} version of this program (format ${version}; this one reads format ${VERSION}): use that version to finish the job`,
+    })
 })
 
 void t.test('what events tell is kept', async t => {

@@ -1,10 +1,10 @@
 import t from 'tap'
 import type { JobEvent } from '../../lib/job/event.ts'
-import { apply, fold, type BatchState, type JobState } from '../../lib/job/state.ts'
+import { apply, fold, type BatchState, type JobState, VERSION } from '../../lib/job/state.ts'
 import { judge, standingOf } from '../../lib/money/budget.ts'
 import { Cap, type CapOptions } from '../../lib/money/cap.ts'
 
-const OPENED: JobEvent = { type: 'opened', version: 1, run: 'test', at: 0 }
+const OPENED: JobEvent = { type: 'opened', version: VERSION, run: 'test', at: 0 }
 const NONE = { spent: 0n, reserved: 0n, open: 0, isUnknown: false }
 
 /** A job in memory: events, and whoever waits for one. A death is another of it with the same events. */

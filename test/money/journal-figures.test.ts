@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { JobEvent, Sealed } from '../../lib/job/event.ts'
-import { fold, type JobState } from '../../lib/job/state.ts'
+import { fold, type JobState, VERSION } from '../../lib/job/state.ts'
 import { estimateOf, reservedOf } from '../../lib/money/journal-figures.ts'
 import { listPrice } from '../../lib/money/price.ts'
 import { usdNumber } from '../../lib/money/usd.ts'
@@ -13,7 +13,7 @@ function batch(number: number, more: Partial<Sealed> = {}): JobEvent {
 }
 
 function state(...events: JobEvent[]): JobState {
-  const opened: JobEvent = { type: 'opened', version: 1, run: 'test', at: 0 }
+  const opened: JobEvent = { type: 'opened', version: VERSION, run: 'test', at: 0 }
   // There is always the first event.
   return fold([opened, ...events]) as JobState
 }

@@ -1,6 +1,8 @@
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { BatchIds } from '../../lib/results/batch-ids.ts'
 import { rowsOf } from '../../lib/results/rows.ts'
+import type { Job } from '../../lib/job/job.ts'
 import { asks, makeWorld, run } from '../support/world.ts'
 
 const LONG = 400_000
@@ -29,3 +31,62 @@ void t.test('short rows are handed over many at a time, long ones few, in input 
     'one long row ends a block',
   )
 })
+
+/** The rows of batch 1 as text: the record, and what it was answered. */
+async function rowsIn(job: Job): Promise<string[]> {
+  const rows: string[] = []
+  for await (const block of rowsOf(job.endedBatch(1), await BatchIds.of(job, 1)))
+    for (const { record, raw, status } of block)
+      rows.push(`${record?.line} ${record?.source} ${record?.raw} ${status} ${raw}`)
+  return rows
+}
+
+for (const [file, of] of [
+  ['records.jsonl', 'record'],
+  ['records.index', 'record'],
+  ['batches/1.results', 'result'],
+  ['batches/1.lines', 'result'],
+] as const) {
+  void t.test(
+    `${file} cut or changed under a job is CBS_STATE, or gives the same rows (13.9)`,
+    async t => {
+      // One request of the three has no line.
+      const world = await makeWorld(t, { faults: [{ on: 'results', lines: { drop: 2 } }] })
+      const job = await world.open()
+      await run(world, job, asks(3))
+      const right = await rowsIn(job)
+      t.equal(right.length, 3)
+      const path = `${job.folder}/${file}`
+      const bytes = readFileSync(path)
+      // Every byte of an index, and some of the longer files.
+      const step = Math.ceil(bytes.length / 100)
+      let tried = 0
+      let refused = 0
+      const attempt = async (what: string): Promise<void> => {
+        const got = await rowsIn(job).catch((cause: unknown) => {
+          t.match(
+            cause,
+            { code: 'CBS_STATE', message: new RegExp(`^${of} \\d .*is damaged on disk`) },
+            what,
+          )
+          refused += 1
+          return right
+        })
+        t.strictSame(got, right, what)
+      }
+      for (let at = 0; at < bytes.length; at += step, tried++) {
+        const changed = Buffer.from(bytes)
+        changed.writeUInt8((bytes[at] as number) ^ (1 << (at % 8)), at)
+        writeFileSync(path, changed)
+        await attempt(`byte ${at}`)
+      }
+      // Line ends and a spare byte are nobody's.
+      t.ok(refused >= tried - 6, `${refused} of ${tried} changes are seen`)
+      for (let size = 0; size < bytes.length; size += step) {
+        writeFileSync(path, bytes)
+        truncateSync(path, size)
+        await attempt(`cut to ${size}`)
+      }
+    },
+  )
+}

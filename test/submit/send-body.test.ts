@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import Anthropic from '@anthropic-ai/sdk'
@@ -12,6 +13,9 @@ import { openFor } from '../support/jobs.ts'
 import { untilIdle } from '../support/virtual-clock.ts'
 import { ask, asks, journalOf, makeWorld, run } from '../support/world.ts'
 
+const hashOf = (bytes: string | Uint8Array): string =>
+  createHash('sha256').update(bytes).digest('hex')
+
 void t.test('a body is sent whole, its last byte after it was armed', async t => {
   for (const size of [1, 2, 256 * 1024, 256 * 1024 + 1, 256 * 1024 + 2, 700_000]) {
     const bytes = Buffer.alloc(size, 'abcdefg')
@@ -23,7 +27,8 @@ void t.test('a body is sent whole, its last byte after it was armed', async t =>
     let armedAt = -1
     const sent = (): number => parts.reduce((sum, part) => sum + part.length, 0)
     const arm = async (): Promise<void> => void (armedAt = sent())
-    for await (const part of sendBody(file, size, sending, arm, () => {})) parts.push(part)
+    for await (const part of sendBody(file, { size, hash: hashOf(bytes) }, sending, arm, () => {}))
+      parts.push(part)
     t.same(Buffer.concat(parts), bytes)
     t.equal(armedAt, size - 1)
     t.ok(sending.whole)
@@ -42,7 +47,13 @@ void t.test('a call that is over sends its last byte no more, whether armed or n
       armed = true
       sending.over = true
     }
-    for await (const part of sendBody(file, 3, sending, arm, () => {})) {
+    for await (const part of sendBody(
+      file,
+      { size: 3, hash: hashOf('abc') },
+      sending,
+      arm,
+      () => {},
+    )) {
       parts.push(String(part))
       if (when === 'before') sending.over = true
     }
@@ -59,12 +70,37 @@ void t.test('a file that is too short is CBS_STATE, before anything is armed', a
   for (const size of [4, 10]) {
     const arm = (): Promise<void> => Promise.reject(new Error('armed'))
     const all = async (): Promise<void> => {
-      for await (const _ of sendBody(file, size, { whole: false, over: false }, arm, () => {}));
+      const body = { size, hash: hashOf('abc') }
+      for await (const _ of sendBody(file, body, { whole: false, over: false }, arm, () => {}));
     }
     await t.rejects(all(), { code: 'CBS_STATE' })
   }
   await file.close()
 })
+
+void t.test(
+  'a body with a changed byte is CBS_STATE, and its last byte is not sent (13.9)',
+  async t => {
+    const bytes = Buffer.from('{"requests":[]}')
+    const path = `${t.testdir()}/body`
+    for (let at = 0; at < bytes.length; at++) {
+      const changed = Buffer.from(bytes)
+      changed.writeUInt8((bytes[at] as number) ^ 1, at)
+      await writeFile(path, changed)
+      const file = await nodeDisk.open(path, 'read')
+      const parts: Uint8Array[] = []
+      const all = async (): Promise<void> => {
+        const body = { size: bytes.length, hash: hashOf(bytes) }
+        const arm = (): Promise<void> => Promise.reject(new Error('armed'))
+        const sending: Sending = { whole: false, over: false }
+        for await (const part of sendBody(file, body, sending, arm, () => {})) parts.push(part)
+      }
+      await t.rejects(all(), { code: 'CBS_STATE', message: /was changed since it was sealed/ })
+      t.equal(Buffer.concat(parts).length, bytes.length - 1)
+      await file.close()
+    }
+  },
+)
 
 void t.test('on the wire the last byte comes only when the journal on disk says armed', async t => {
   const dir = t.testdir()

@@ -1,4 +1,4 @@
-import { rmSync, truncateSync } from 'node:fs'
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { aggregate } from '../../lib/aggregate/aggregate.ts'
 import { each, from } from '../../lib/chain.ts'
@@ -833,18 +833,36 @@ void t.test(
   },
 )
 
-void t.test('a body that was cut on disk is damage when it is to be divided', async t => {
-  const job = await openFor(t, t.testdir())
-  for await (const _ of each(from(asks(3), aggregate({ job }))));
-  truncateSync(job.path(1, 'body'), job.batch(1).bytes - 100)
-  await t.rejects(
-    divide(job, 1, () => 0),
-    {
+void t.test(
+  'a body that was cut or changed on disk is damage when it is divided (13.9)',
+  async t => {
+    const job = await openFor(t, t.testdir())
+    for await (const _ of each(from(asks(3), aggregate({ job }))));
+    const path = job.path(1, 'body')
+    const body = readFileSync(path)
+    const damaged = {
       code: 'CBS_STATE',
-      message: /the body of batch 1 on disk is shorter than its journal says/,
-    },
-  )
-})
+      message: /the body of batch 1 on disk was changed since it was sealed/,
+    }
+    truncateSync(path, body.length - 100)
+    await t.rejects(
+      divide(job, 1, () => 0),
+      damaged,
+    )
+    for (let at = 0; at < body.length; at += 10) {
+      const changed = Buffer.from(body)
+      changed.writeUInt8((body[at] as number) ^ 1, at)
+      writeFileSync(path, changed)
+      await t.rejects(
+        divide(job, 1, () => 0),
+        damaged,
+      )
+    }
+    t.equal(job.batch(1).phase, 'sealed')
+    writeFileSync(path, body)
+    t.equal((await divide(job, 1, () => 0)).length, 1)
+  },
+)
 
 void t.test(
   'a candidate that has ended without an address for its results is not sent again (N36)',
