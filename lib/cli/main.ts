@@ -158,7 +158,7 @@ async function perform(
   }
   const work = async (): Promise<Ending> => {
     for (const line of flags.origins()) talk.detail(line)
-    watch = await openWatch(command, flags, io, talk)
+    watch = await openWatch(command, flags, io, talk, stop.signal)
     return await (
       await ENTRIES[command].load()
     )({ ...context, watch })

@@ -1,4 +1,5 @@
 import { Socket } from 'node:net'
+import { createWriteStream } from 'node:fs'
 import { resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { BatchStreamError } from '../errors.ts'
@@ -17,6 +18,7 @@ import { StreamTarget } from '../write/target.ts'
 import { textRow } from '../write/text.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
+import { isPipe, openPipe, waitsForReader } from './pipe.ts'
 import { forTerminal } from './shown.ts'
 import { outputColumnsIn } from './table-flags.ts'
 import { NO_COLUMNS, type TableColumns } from './table-columns.ts'
@@ -135,11 +137,13 @@ export interface Rows {
   readonly priceOf?: PriceOf
   /** Rows that are not the job's own output: its files are left as they are, and these are begun anew. */
   readonly apart?: boolean
+  /** Ends the wait for a reader of a named pipe. */
+  readonly signal: AbortSignal
 }
 
 /** Opens the end of the pipeline as the options say. */
 export async function openRows(
-  { job, options, columns, schema, priceOf = listPrice, apart = false }: Rows,
+  { job, options, columns, schema, priceOf = listPrice, apart = false, signal }: Rows,
   io: Io,
   talk: Talk,
   onResult: (result: Result) => void,
@@ -148,23 +152,29 @@ export async function openRows(
   const errorRowOf = jsonlRow(options, costOf)
   const rows = writerOf(options, { columns, schema }, talk, errorRowOf)
   const isStream = options.output === '-' || (await job.disk.look(options.output)) === 'special'
-  const out = isStream ? await streamOf(options.output, io, talk) : { path: options.output }
+  const out = isStream ? await streamOf(options.output, io, talk, signal) : { path: options.output }
   const errors = options.errors === undefined ? undefined : { path: options.errors }
   return await openOutput({ job, out, errors, rows, errorRowOf, onResult, apart })
 }
 
-async function streamOf(path: string, { stdout, stderr }: Io, talk: Talk): Promise<StreamTarget> {
+async function streamOf(
+  path: string,
+  { stdout, stderr }: Io,
+  talk: Talk,
+  signal: AbortSignal,
+): Promise<StreamTarget> {
   if (path === '-' && stdout.isTTY) return new StreamTarget(talk.beside(withoutControls(stdout)))
   // The reader of a pipe or a socket may print to the terminal that shows the progress line; a file never does.
   const isRead = stderr.isTTY === true && stdout instanceof Socket
   if (path === '-')
     return new StreamTarget(isRead ? talk.beside(stdout, { keepOff: true }) : stdout)
-  const { createWriteStream } = await import('node:fs')
-  const stream = createWriteStream(path)
+  const stream = (await isPipe(path))
+    ? await openPipe(path, { signal, onWait: () => talk.say(waitsForReader(path)) })
+    : createWriteStream(path)
   // Each write reports its own failure.
   stream.on('error', () => {})
   // It may be the terminal itself: /dev/tty.
-  return new StreamTarget(talk.beside(stream))
+  return new StreamTarget(talk.beside(stream), () => stream.destroy())
 }
 
 /** A terminal whose cursor no answer can move. */

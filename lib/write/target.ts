@@ -133,10 +133,13 @@ export function changed(path: string, committed: number): BatchStreamError {
 export class StreamTarget implements Target {
   readonly #stream: Writable
   #rows: Buffer[] = []
+  readonly #end: () => void
   #bytes = 0
 
-  constructor(stream: Writable) {
+  /** `end` is called when the work is over; a stream of somebody else's, such as stdout, stays open. */
+  constructor(stream: Writable, end: () => void = () => {}) {
     this.#stream = stream
+    this.#end = end
   }
 
   write(bytes: Buffer): Promise<void> | undefined {
@@ -150,7 +153,9 @@ export class StreamTarget implements Target {
     return NOTHING_COMMITTED
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#end()
+  }
 
   async #flush(): Promise<void> {
     if (this.#bytes === 0) return

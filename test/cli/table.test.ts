@@ -1,20 +1,13 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import type { JobEvent } from '../../lib/job/event.ts'
 import { journalOf } from '../support/world.ts'
-import { type Collected, placeFor, tap, until, type Place } from './world.ts'
+import { type Collected, journaled, placeFor, tap, until } from './world.ts'
 
 const ASK = ['-p', 'Say {{n}}', '--order', 'input']
 
 /** JSON lines with a field that most records lack. */
 function jsonl(count: number, more: Readonly<Record<number, object>>): string {
   return Array.from({ length: count }, (_, n) => `${JSON.stringify({ n, ...more[n] })}\n`).join('')
-}
-
-/** Whether the job has come so far. */
-function journaled({ state }: Place, type: JobEvent['type'], job = 'j'): boolean {
-  const folder = `${state}/jobs/${job}`
-  return existsSync(`${folder}/journal.jsonl`) && journalOf(folder).some(one => one.type === type)
 }
 
 /** The input cells of each row: the last three are the answer's. */

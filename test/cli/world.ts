@@ -1,13 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { EventEmitter } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import type { Test } from 'tap'
 import { main } from '../../lib/cli/main.ts'
 import type { Io } from '../../lib/cli/io.ts'
 import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/emulator/index.ts'
+import type { JobEvent } from '../../lib/job/event.ts'
 import { within } from '../support/waiting.ts'
+import { journalOf } from '../support/world.ts'
 
 export { until } from '../support/waiting.ts'
 
@@ -220,4 +222,10 @@ export function tap(): PassThrough {
 
 export function csv(rows: number): string {
   return ['id,text', ...Array.from({ length: rows }, (_, i) => `${i},text ${i}`), ''].join('\n')
+}
+
+/** Whether the job has come so far. */
+export function journaled({ state }: Place, type: JobEvent['type'], job = 'j'): boolean {
+  const folder = `${state}/jobs/${job}`
+  return existsSync(`${folder}/journal.jsonl`) && journalOf(folder).some(one => one.type === type)
 }

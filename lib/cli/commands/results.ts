@@ -43,7 +43,8 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
     const tally = new Tally()
     const priceOf = pricesOf(run)
     const columns = await tableFieldsOf(job, options, known)
-    const parts = { job, options, columns, schema: run.schema, priceOf, apart: true }
+    const { signal } = context
+    const parts = { job, options, columns, schema: run.schema, priceOf, apart: true, signal }
     const out = await openRows(parts, io, talk, result => tally.add(result))
     const here = [...job.state.batches.values()]
       .filter(batch => batch.fetched !== null)
@@ -109,7 +110,14 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
     await adopt(new Api({ client, job, signal: context.signal }), job, id)
     follow(context, { job })
     const tally = new Tally()
-    const parts = { job, options, columns: ['custom_id'], schema: undefined, apart: true }
+    const parts = {
+      job,
+      options,
+      columns: ['custom_id'],
+      schema: undefined,
+      apart: true,
+      signal: context.signal,
+    }
     const out = await openRows(parts, io, talk, result => tally.add(result))
     const { pollMs, settleMs, concurrency } = pace
     await pipeline(

@@ -76,6 +76,7 @@ export async function resume(context: Context): Promise<Ending> {
       return await detach(context, work, records && { reading, stream: records })
     const tally = new Tally()
     const parts = {
+      signal,
       job,
       options: rows,
       columns,

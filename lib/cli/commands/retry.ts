@@ -68,7 +68,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const tally = new Tally()
     const priceOf = pricesOf(settings)
     const columns = await tableFieldsOf(job, options, known)
-    const parts = { job, options, columns, schema: settings.schema, priceOf, apart: true }
+    const parts = { job, options, columns, schema: settings.schema, priceOf, apart: true, signal }
     const out = await openRows(parts, io, talk, result => tally.add(result))
     const onlyNew = stage((result: Result) => {
       if (!isOld(result)) return result

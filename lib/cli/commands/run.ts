@@ -16,6 +16,7 @@ import { keepFrom, mustBeWhole, type Peeked, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { checkedTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
 import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
+import { isPipe, openPipe, waitsForReader } from '../pipe.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
@@ -135,6 +136,7 @@ async function ask(
       if (isStarted) return await detach(context, work, { reading, stream })
       const tally = new Tally()
       const parts = {
+        signal,
         job,
         options: rows,
         columns,
@@ -169,7 +171,7 @@ async function sayLost(emulator: Emulator, talk: Talk): Promise<void> {
 }
 
 async function noInput(
-  { flags, io, talk }: Context,
+  { flags, io, talk, signal }: Context,
   { output }: RowOptions,
   reading: Reading,
 ): Promise<Ending> {
@@ -179,7 +181,10 @@ async function noInput(
     await mustNotHaveBegun(stateDir(flags, io.env), name)
   talk.say('no input: there are no records, and nothing was sent')
   // A script that reads the output finds it, empty.
-  if (output !== '-')
+  if (await isPipe(output)) {
+    const onWait = (): void => talk.say(waitsForReader(output))
+    ;(await openPipe(output, { signal, onWait })).destroy()
+  } else if (output !== '-')
     await writeFile(output, '', { flag: 'a' }).catch((cause: NodeJS.ErrnoException) => {
       throw cause.code === 'EISDIR'
         ? notOurs(output, 'folder')

@@ -3,17 +3,18 @@ import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { wrapError } from '../../errors.ts'
+import { isPipe, openPipe, waitsForReader } from '../pipe.ts'
 import type { Talk } from '../talk.ts'
 import { wrongFlag } from '../values.ts'
 import type { Sink } from './report.ts'
 
 /** Reports as JSON lines behind what a file holds already: a job that is gone on with has one history. */
-export async function eventFile(path: string, talk: Talk): Promise<Sink> {
+export async function eventFile(path: string, talk: Talk, signal: AbortSignal): Promise<Sink> {
   if (path === '-') throw wrongFlag('--events', 'a file: stdout is for rows', path)
-  const file = createWriteStream(path, { flags: 'a', mode: 0o600 })
-  await once(file, 'open').catch((cause: unknown) => {
-    throw wrapError('CBS_OUTPUT', `--events ${path} cannot be opened`, cause)
-  })
+  const isRead = await isPipe(path)
+  const file = isRead
+    ? await openPipe(path, { signal, onWait: () => talk.say(waitsForReader(path)) })
+    : await openFile(path)
   // A history that cannot be kept is no reason to leave paid work lying.
   file.on('error', ({ message }) =>
     talk.must(`--events ${path} cannot be written any more (${message}); the run goes on`),
@@ -24,9 +25,19 @@ export async function eventFile(path: string, talk: Talk): Promise<Sink> {
     close: async () => {
       await lines.close()
       file.end()
-      await finished(file).catch(() => {})
+      // A reader that has stopped reading must not hold a run that was told to stop.
+      await finished(file, isRead ? { signal } : {}).catch(() => {})
+      file.destroy()
     },
   }
+}
+
+async function openFile(path: string): Promise<Writable> {
+  const file = createWriteStream(path, { flags: 'a', mode: 0o600 })
+  await once(file, 'open').catch((cause: unknown) => {
+    throw wrapError('CBS_OUTPUT', `--events ${path} cannot be opened`, cause)
+  })
+  return file
 }
 
 /** Reports as JSON lines on a stream that stays open. */

@@ -24,6 +24,7 @@ export async function openWatch(
   flags: Flags,
   io: Pick<Io, 'stderr' | 'env'>,
   talk: Talk,
+  signal: AbortSignal,
 ): Promise<Watch> {
   const takes = optionsOf(command).some(({ name }) => name === 'events')
   const events = takes ? flags.text('events') : undefined
@@ -32,7 +33,7 @@ export async function openWatch(
   if (progress === 'json') sinks.push(await eventLines(io.stderr))
   if (progress === 'bar') sinks.push(new Bar(io.stderr, talk, systemClock))
   if (progress === 'plain') sinks.push(new Plain(talk, systemClock))
-  if (events !== undefined) sinks.push(await eventFile(events, talk))
+  if (events !== undefined) sinks.push(await eventFile(events, talk, signal))
   let job: string | null = null
   const tell = (report: Report): void => {
     job = report.job
