@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import type { Clock } from '../clock.ts'
 
 /** What the program has of the world; `process` is one. */
 export interface Io {
@@ -10,6 +11,8 @@ export interface Io {
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
   /** The terminal that it was started in, whatever stdin and stdout are; undefined, or none, where there is no terminal. */
   readonly terminal?: (() => Promise<Terminal | undefined>) | undefined
+  /** What jobs and `status --watch` wait by; the system's clock by default. */
+  readonly clock?: Clock | undefined
   /** Leaves at once; for a second Ctrl-C. */
   exit(code: number): void
 }

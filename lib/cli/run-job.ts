@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { BatchStreamError } from '../errors.ts'
@@ -49,6 +50,7 @@ export interface Choice {
   readonly fresh: boolean
   readonly fingerprint: string
   readonly remembered: Remembered
+  readonly clock: Clock | undefined
 }
 
 /** A run's job, and what is remembered of the command that made it. */
@@ -128,12 +130,12 @@ function mustBeOf({ name, state, card }: JobOnDisk, fingerprint: string | undefi
 
 /** The rows of the new command count from now on, also for whoever resumes it. */
 async function goOn(
-  { dir, remembered }: Choice,
+  { dir, remembered, clock }: Choice,
   found: JobOnDisk,
   known: Remembered,
 ): Promise<RunJob> {
   const { columns: _, ...newer } = remembered
-  const job = await openJob({ dir, name: found.name })
+  const job = await openJob({ dir, name: found.name, clock })
   return {
     job,
     goesOn: true,
@@ -216,9 +218,9 @@ export async function discardFailedStart(
 }
 
 async function createJob(choice: Choice, name: string): Promise<RunJob> {
-  const { dir, fingerprint, remembered } = choice
+  const { dir, fingerprint, remembered, clock } = choice
   await mustBeFree(remembered.rows)
-  const job = await openJob({ dir, name })
+  const job = await openJob({ dir, name, clock })
   try {
     const created_at = new Date().toISOString()
     await writeCard(job, { name, created_at, fingerprint, settings: remembered })

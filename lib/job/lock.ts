@@ -136,9 +136,9 @@ async function secretOf(folder: string): Promise<Buffer> {
 function answers(address: string): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(address)
-    // A holder that is too busy to accept (EAGAIN) is one.
-    socket.once('error', ({ code }: NodeJS.ErrnoException) =>
-      resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'),
+    // A holder that is too busy to accept (EAGAIN) is one; a name that the system does not allow (EINVAL) has none.
+    socket.once('error', ({ code = '' }: NodeJS.ErrnoException) =>
+      resolve(!['ECONNREFUSED', 'ENOENT', 'EINVAL'].includes(code)),
     )
     socket.once('connect', () => {
       resolve(true)

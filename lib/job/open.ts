@@ -26,7 +26,7 @@ export interface JobOptions {
    */
   readonly disk?: Disk
   /** @default the machine's */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
   /**
    * How a folder is held against other processes; for tests.
    * @default a lock that the kernel frees

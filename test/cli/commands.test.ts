@@ -20,6 +20,7 @@ import { createEmulator } from '../../lib/emulator/index.ts'
 import { openJob } from '../../lib/job/open.ts'
 import {
   Collected,
+  FAST_CLOCK,
   csv,
   everythingIn,
   KEY,
@@ -339,7 +340,7 @@ t.test('cancel asks first, and says what became of each batch', async t => {
     yes.err,
     /msgbatch_\w+: canceling\nmsgbatch_\w+: canceling\nto continue: claude-batch-stream resume a/,
   )
-  const rows = await place.again(yes)
+  const rows = await place.again(yes, { clock: FAST_CLOCK })
   t.same(
     [rows.code, rows.rows.map(row => row._batch?.status)],
     [3, ['canceled', 'canceled', 'canceled']],
@@ -644,7 +645,7 @@ t.test('a batch whose create nobody answered is not canceled on a guess', async 
 t.test('status watches a job to its end', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000, cancelTimeMs: 20 })
   await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(2) })
-  const { world, ended } = place.start(['status', 'a', '--watch'])
+  const { world, ended } = place.start(['status', 'a', '--watch'], { clock: FAST_CLOCK })
   await until(() => /submitted/.test((world.stdout as { text?: string }).text ?? ''))
   await place.run(['cancel', 'a', '-y'])
   await place.run(['resume', 'a'])
@@ -661,7 +662,7 @@ t.test('status counts rows without an answer, of a set that is short or gone', a
     ],
   })
   const words = ['--job', 'a', '-p', 'Say {{text}}', '--batch-size', '3', '-c', '1']
-  t.equal((await place.run(words, { stdin: csv(5) })).code, 3)
+  t.equal((await place.run(words, { stdin: csv(5), clock: FAST_CLOCK })).code, 3)
   const { out } = await run(['status', 'a', '--json', '--state-dir', place.state])
   t.match(JSON.parse(out).rows, { succeeded: 1, unanswered: 4 })
 })
@@ -687,7 +688,7 @@ t.test(
     const id = await place.emulator.addForeign({ customIds: ['one', 'two'], expire: [0] })
     t.equal((await place.run(['results', id])).code, 3)
     place.emulator.addFault({ on: 'results', lines: { drop: 1 } })
-    const raw = await place.run(['results', id, '--to', 'raw'])
+    const raw = await place.run(['results', id, '--to', 'raw'], { clock: FAST_CLOCK })
     t.same([raw.code, rowsOf(raw.out).length], [3, 1])
     t.match(raw.err, `a request of ${id} has no result line: the API ended the batch and gave`)
   },

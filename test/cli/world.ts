@@ -6,6 +6,7 @@ import { PassThrough, Readable, Writable } from 'node:stream'
 import type { Test } from 'tap'
 import { main } from '../../lib/cli/main.ts'
 import type { Io } from '../../lib/cli/io.ts'
+import { systemClock, type Clock } from '../../lib/clock.ts'
 import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/emulator/index.ts'
 import type { JobEvent } from '../../lib/job/event.ts'
 import { within } from '../support/waiting.ts'
@@ -38,6 +39,8 @@ export interface WorldOptions {
   readonly stdout?: Writable
   /** A terminal on which somebody is asked; stderr is shown on it. */
   readonly terminal?: Io['terminal']
+  /** What it waits by; the system's clock by default. */
+  readonly clock?: Clock | undefined
   /** Is stdin a terminal? */
   readonly tty?: boolean
 }
@@ -49,12 +52,14 @@ export class World extends EventEmitter implements Io {
   readonly stderr: Collected = new Collected()
   readonly env: Io['env']
   readonly terminal?: Io['terminal']
+  readonly clock: Io['clock']
   /** Codes of `exit`, which leaves a real process at once. */
   readonly exits: number[] = []
 
   constructor(options: WorldOptions = {}) {
     super()
-    const { stdin = '', env = {}, stdout = new Collected(), tty, terminal } = options
+    const { stdin = '', env = {}, stdout = new Collected(), tty, terminal, clock } = options
+    this.clock = clock
     if (terminal) {
       this.terminal = terminal
       this.stderr.isTTY = true
@@ -163,6 +168,13 @@ export interface Place {
   /** A file's path in the place. */
   path(name: string): string
   read(name: string): string
+}
+
+/** Waits a fiftieth of what it is told, for runs whose waits of seconds no flag shortens. */
+export const FAST_CLOCK: Clock = {
+  now: () => systemClock.now(),
+  elapsed: () => systemClock.elapsed() * 50,
+  sleep: (ms, signal) => systemClock.sleep(ms / 50, signal),
 }
 
 /** Flags that make a run quick. */

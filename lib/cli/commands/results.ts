@@ -38,7 +38,7 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
   const { rows, run, columns: known } = rememberedBy(found)
   const options = rowOptionsApart(flags, rows)
   const client = await clientOf(flags, io, { job: run, keyless: true })
-  const job = await openJob({ dir, name: found.name })
+  const job = await openJob({ dir, name: found.name, clock: io.clock })
   try {
     const tally = new Tally()
     const priceOf = pricesOf(run)
@@ -104,7 +104,7 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
   const options = rowOptionsOf(flags)
   const pace = paceOf(flags)
   const client = await clientOf(flags, io)
-  const job = await temporaryJob()
+  const job = await temporaryJob(context.io.clock)
   job.retain()
   try {
     await adopt(new Api({ client, job, signal: context.signal }), job, id)

@@ -43,7 +43,7 @@ export async function resume(context: Context): Promise<Ending> {
     job: settings,
     keyless: found.state.finished,
   })
-  const job = await openJob({ dir, name: found.name })
+  const job = await openJob({ dir, name: found.name, clock: io.clock })
   return await tellingEnd(context, { settings, job }, async () => {
     mustMatch(known.rows, rows, job.state.output.out)
     await remember(job, found, { ...known, run, rows })

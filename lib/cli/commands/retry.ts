@@ -50,7 +50,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
   const client = await clientOf(flags, io, { job: settings })
   const next = { words: ['retry', found.name, ...context.placeFlags] }
   context.nextIs(() => next)
-  const job = await openJob({ dir, name: found.name })
+  const job = await openJob({ dir, name: found.name, clock: io.clock })
   return await tellingEnd(context, { settings, job }, async () => {
     const last = await beginRetry(job)
     const isOld = (result: Result): boolean => result.batch.number <= last

@@ -93,6 +93,7 @@ async function ask(
         fresh: flags.has('fresh'),
         // Without a record there would be nothing to ask.
         fingerprint: fingerprintOf(settings, first[0] as SourceRecord),
+        clock: io.clock,
         remembered: {
           ...{ run: settings, rows, words, cwd },
           ...(inputColumns && { columns: inputColumns }),

@@ -22,7 +22,7 @@ export async function status(context: Context): Promise<Ending> {
     const said = flags.has('json') ? JSON.stringify(shown) : text(shown)
     await print(io.stdout, `${said}\n`)
     if (!flags.has('watch') || shown.state === 'finished' || shown.state === 'damaged') break
-    await systemClock.sleep(WATCH_MS, signal)
+    await (io.clock ?? systemClock).sleep(WATCH_MS, signal)
   }
   return { code: EXIT.answered }
 }
