@@ -43,6 +43,15 @@ export const DEFAULT_RECORD_BYTES: number = 16_000_000
  */
 export const MAX_ATTACHED_BYTES: number = 24_000_000
 
+/** Bytes of one reply of the API that are read, a result set aside: a page of 1000 batches has less than 1 MB. */
+export const MAX_REPLY_BYTES: number = 8_000_000
+
+/**
+ * Bytes of one line of a result set at most: twice the 32 MB that the API takes of a request, and 100 bytes for each of
+ * 600,000 tokens, several times what a model answers.
+ */
+export const MAX_RESULT_LINE_BYTES: number = 64_000_000
+
 /** Silence on a connection, to the first byte or between bytes, after which a request is given up. */
 export const SILENCE_MS: number = 60_000
 

@@ -3,8 +3,16 @@ import { BatchStreamError } from '../errors.ts'
 import type { Job } from '../job/job.ts'
 import { MAX_PAGE, SILENCE_MS } from '../limits.ts'
 import { failureOf, type Failure } from './failure.ts'
+import { guardedClient, RESULT_SET } from './guarded-client.ts'
 import { waitBeforeRetry } from './patience.ts'
-import { about, remoteBatch, remotePage, type Page, type RemoteBatch } from './remote-batch.ts'
+import {
+  about,
+  remoteBatch,
+  remotePage,
+  resultsUrlFor,
+  type Page,
+  type RemoteBatch,
+} from './remote-batch.ts'
 import { isSdkError } from './sdk-error.ts'
 
 /** What a call that is waiting for the API to come back tells whoever watches. */
@@ -36,7 +44,7 @@ export class Api {
   readonly #onTrouble: ApiOptions['onTrouble']
 
   constructor(options: ApiOptions) {
-    this.#client = options.client
+    this.#client = guardedClient(options.client)
     this.#job = options.job
     this.#signal = options.signal
     this.#onTrouble = options.onTrouble
@@ -112,17 +120,12 @@ export class Api {
     })
   }
 
-  /**
-   * Opens the download of a result set; what it throws is for `failureOf`. The key goes to the base URL's origin only: of
-   * a `results_url` elsewhere, the same path on the base URL is read.
-   */
+  /** Opens the download of a result set; what it throws is for `failureOf`. */
   async download(resultsUrl: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-    const base = new URL(this.#client.baseURL)
-    const url = new URL(resultsUrl, base)
-    const where = url.origin === base.origin ? url.href : url.pathname + url.search
+    const where = resultsUrlFor(this.#client.baseURL, resultsUrl)
     const response = await this.#client
       .get(where, {
-        headers: { Accept: 'application/binary' },
+        headers: { Accept: RESULT_SET },
         maxRetries: 0,
         timeout: SILENCE_MS,
         signal,

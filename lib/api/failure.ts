@@ -1,6 +1,12 @@
 import { retryAfter } from './retry-after.ts'
-import { withoutKeys } from './without-keys.ts'
-import { BrokenBody, isSdkError, type SdkError } from './sdk-error.ts'
+import {
+  BrokenBody,
+  isSdkError,
+  isUndecodable,
+  MalformedReply,
+  type SdkError,
+} from './sdk-error.ts'
+import { shorten } from './without-keys.ts'
 
 /**
  * What a failed call means, whatever was asked:
@@ -48,7 +54,10 @@ const ACCOUNT_WORDS = /reached your specified.* usage limits|credit balance is t
 export function failureOf(cause: unknown, now: number): Failure {
   if (!isSdkError(cause)) return failure(brokeOff(cause) ? 'silent' : 'nonsense', cause, null)
   const { status, headers } = cause
-  if (status === undefined) return failure('silent', rootOf(cause), null)
+  if (status === undefined) {
+    const root = rootOf(cause)
+    return failure(root instanceof MalformedReply ? 'nonsense' : 'silent', root, null)
+  }
   return {
     ...failure(kindOf(status, cause), cause, status),
     retryAfterMs: retryAfter(headers, now),
@@ -57,7 +66,7 @@ export function failureOf(cause: unknown, now: number): Failure {
 
 /** An answer whose body breaks off or stalls: what fetch throws then comes through the SDK as it is. */
 function brokeOff(cause: unknown): boolean {
-  if (!(cause instanceof Error)) return false
+  if (!(cause instanceof Error) || isUndecodable(cause)) return false
   if (cause instanceof BrokenBody || cause.name === 'AbortError') return true
   return cause instanceof TypeError && cause.message === 'terminated'
 }
@@ -79,13 +88,9 @@ function failure(kind: Failure['kind'], cause: unknown, status: number | null): 
 
 function sentence(cause: unknown, status: number | null): string {
   if (isSdkError(cause) && status !== null) {
-    return `the API answered ${status}: ${withoutKeys(cause.apiMessage ?? shorten(cause.message))}`
+    return `the API answered ${status}: ${shorten(cause.apiMessage ?? cause.message)}`
   }
   return cause instanceof Error ? shorten(cause.message) : shorten(String(cause))
-}
-
-function shorten(text: string): string {
-  return text.length > 300 ? `${text.slice(0, 300)}…` : text
 }
 
 /** The SDK wraps what fetch threw, and fetch wraps what the socket said: the innermost message is the one that helps. */

@@ -1,4 +1,5 @@
-import { countOf, type Counts } from '../job/event.ts'
+import { MalformedReply } from './sdk-error.ts'
+import type { Counts } from '../job/event.ts'
 
 /** A batch as the API describes it, as far as we read it. */
 export interface RemoteBatch {
@@ -26,7 +27,7 @@ export function remoteBatch(answer: unknown): RemoteBatch {
   if (
     typeof batch !== 'object' ||
     batch === null ||
-    typeof batch.id !== 'string' ||
+    !isId(batch.id) ||
     !isCounts(batch.request_counts) ||
     // Without its time a batch of ours could be taken for none, and be sent again.
     Number.isNaN(Date.parse(batch.created_at))
@@ -41,9 +42,26 @@ export function remoteBatch(answer: unknown): RemoteBatch {
 
 /** Where the results of an ended batch lie; where it does not say so, where they always have been. */
 export function resultsUrlOf({ id, results_url }: Pick<RemoteBatch, 'id' | 'results_url'>): string {
-  return results_url && URL.canParse(results_url, API_URL)
+  return typeof results_url === 'string' && httpUrl(results_url, API_URL)
     ? results_url
     : `${API_URL}/v1/messages/batches/${encodeURIComponent(id)}/results`
+}
+
+/**
+ * The URL from which results are read, always of the base URL's origin. A URL of another origin is that of the API behind a
+ * gateway: its path is read below the gateway's own, which may have a prefix.
+ */
+export function resultsUrlFor(baseURL: string, resultsUrl: string): string {
+  const base = new URL(baseURL)
+  const url = httpUrl(resultsUrl, base.origin)
+  if (!url) throw new MalformedReply('the batch has no results_url that can be used')
+  const prefix = url.origin === base.origin ? '' : base.pathname.replace(/\/$/, '')
+  return `${base.origin}${prefix}${url.pathname}${url.search}`
+}
+
+function httpUrl(text: string, base: string): URL | undefined {
+  const url = URL.canParse(text, base) ? new URL(text, base) : undefined
+  return url?.protocol === 'https:' || url?.protocol === 'http:' ? url : undefined
 }
 
 /** Another batch's answer (of a proxy's cache, say) would have us read another batch's results. */
@@ -52,11 +70,17 @@ export function about(id: string, batch: RemoteBatch): RemoteBatch {
   return batch
 }
 
+/** The form of ids may change, but not to what has blanks or is longer than any id. */
+function isId(id: unknown): id is string {
+  return typeof id === 'string' && /^[\x21-\x7e]{1,200}$/.test(id)
+}
+
+const STATES = ['processing', 'succeeded', 'errored', 'canceled', 'expired']
+
 function isCounts(counts: unknown): counts is Counts {
-  // NaN is what an object without the five numbers adds up to.
-  return (
-    typeof counts === 'object' && counts !== null && Number.isInteger(countOf(counts as Counts))
-  )
+  // Each of the five is checked; `Object` makes an object without members of what is none.
+  const given: Readonly<Record<string, unknown>> = Object(counts)
+  return STATES.every(state => Number.isSafeInteger(given[state]) && Number(given[state]) >= 0)
 }
 
 /** A page if the answer is one. */
@@ -91,6 +115,6 @@ function understood(entry: unknown): RemoteBatch | undefined {
 export function createdId(answer: unknown): string | undefined {
   // Read with care: whatever a 200 carries that is no batch leaves the outcome unknown.
   const batch = answer as Partial<RemoteBatch & { type: string }> | null
-  if (typeof batch?.id !== 'string' || batch.id === '') return undefined
+  if (!isId(batch?.id)) return undefined
   return batch.type === 'message_batch' || isCounts(batch.request_counts) ? batch.id : undefined
 }

@@ -26,3 +26,18 @@ export class BrokenBody extends Error {
     super(messageOf(cause), { cause })
   }
 }
+
+/** A reply that no API gives: a retry may help, waiting for hours does not. */
+export class MalformedReply extends Error {
+  override readonly name = 'MalformedReply'
+}
+
+/** Codes of zlib, Brotli and Zstandard for bytes that are not what their encoding says. */
+const UNDECODABLE = /^(?:Z_DATA_ERROR|Z_NEED_DICT|Z_STREAM_ERROR|ERR__|ERR_BROTLI|ZSTD_error)/
+
+/** Did a body fail because it cannot be decoded? fetch wraps what the decoder said. */
+export function isUndecodable(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false
+  if ('code' in cause && UNDECODABLE.test(String(cause.code))) return true
+  return isUndecodable(cause.cause)
+}

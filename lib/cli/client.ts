@@ -1,5 +1,6 @@
 import Anthropic from '@anthropic-ai/sdk'
 import { Console } from 'node:console'
+import { guardedClient } from '../api/guarded-client.ts'
 import { BatchStreamError } from '../errors.ts'
 import { credentialsOf, type Credentials } from './credentials.ts'
 import type { Flags } from './flags.ts'
@@ -25,7 +26,7 @@ export async function clientOf(flags: Flags, io: Io, use: ClientFor = {}): Promi
   if (baseURL !== undefined) checkBaseUrl(baseURL)
   const betas = job?.betas ?? []
   const workspace = flags.text('workspace') ?? job?.workspace
-  return new Anthropic({
+  const client = new Anthropic({
     ...(await loginOf(flags, io, use)),
     ...(baseURL !== undefined && { baseURL }),
     ...(await proxied(io.env, baseURL)),
@@ -37,6 +38,7 @@ export async function clientOf(flags: Flags, io: Io, use: ClientFor = {}): Promi
       ...(workspace !== undefined && { 'anthropic-workspace-id': workspace }),
     },
   })
+  return guardedClient(client)
 }
 
 async function loginOf(flags: Flags, io: Io, use: ClientFor): Promise<Credentials> {

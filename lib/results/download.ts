@@ -3,12 +3,12 @@ import { errorOf } from '../api/api.ts'
 import { resultsUrlOf } from '../api/remote-batch.ts'
 import { failureOf, type Failure } from '../api/failure.ts'
 import { backoff, waitBeforeRetry } from '../api/patience.ts'
-import { BrokenBody, isSdkError } from '../api/sdk-error.ts'
+import { BrokenBody, isSdkError, isUndecodable, MalformedReply } from '../api/sdk-error.ts'
 import { BatchStreamError } from '../errors.ts'
 import { AppendFile } from '../job/append-file.ts'
 import { replaceFile } from '../job/disk.ts'
 import type { Job } from '../job/job.ts'
-import { RESULTS_KEPT_MS, SILENCE_MS } from '../limits.ts'
+import { MAX_RESULT_LINE_BYTES, RESULTS_KEPT_MS, SILENCE_MS } from '../limits.ts'
 import type { Ids } from './ids.ts'
 import { Splitter } from './split.ts'
 import { Verifier } from './verify.ts'
@@ -56,7 +56,7 @@ export async function download(options: DownloadOptions): Promise<void> {
     const verifier = new Verifier(options.ids, requests, counts)
     failures += 1
     try {
-      const bytes = await fetchOnce(options, url, verifier)
+      const bytes = await fetchOnce(options, url, verifier).catch(cause => discard(options, cause))
       const verdict = verifier.end()
       bad += 1
       if (verdict.kind === 'whole' || (verdict.kind === 'short' && bad >= DOWNLOADS)) {
@@ -82,7 +82,10 @@ export async function download(options: DownloadOptions): Promise<void> {
         return await without(job, number, goneFor(job, id, submittedAt))
       }
       await rest(options, failure, failures, forMs)
-      if (failure.kind === 'gone') await lookAgain()
+      if (failure.kind !== 'gone' && failure.kind !== 'nonsense') continue
+      await lookAgain()
+      // A results_url may lead nowhere for good; every second try reads where results have always been.
+      if (failures % 2 === 1) url = resultsUrlOf({ id, results_url: null })
     }
   }
 }
@@ -112,16 +115,25 @@ async function fetchOnce(
       const chunk = Buffer.from(part.buffer, part.byteOffset, part.byteLength)
       file.append(chunk)
       for (const line of splitter.push(chunk)) verifier.take(line)
+      if (splitter.held > MAX_RESULT_LINE_BYTES) verifier.tooLong(file.size - splitter.held)
       if (file.full) await file.flush()
+      // What comes after a line that cannot be trusted is not worth the download, which may have no end.
+      if (verifier.isDirty) break
     }
-    for (const line of splitter.end()) verifier.take(line)
+    for (const line of verifier.isDirty ? [] : splitter.end()) verifier.take(line)
     await file.sync()
     return file.size
   }
   try {
     return await bring().catch(cause => {
       // What breaks a body in the middle is fetch's, not the SDK's; it means that the connection broke.
-      const isBroken = !(cause instanceof BatchStreamError || signal.aborted || isSdkError(cause))
+      const isBroken = !(
+        cause instanceof BatchStreamError ||
+        cause instanceof MalformedReply ||
+        signal.aborted ||
+        isSdkError(cause) ||
+        isUndecodable(cause)
+      )
       throw isBroken ? new BrokenBody(cause) : cause
     })
   } finally {
@@ -129,6 +141,12 @@ async function fetchOnce(
     await watching
     await file.close()
   }
+}
+
+/** Half a result set is of no use, and may fill the disk. */
+async function discard({ job, number }: DownloadOptions, cause: unknown): Promise<never> {
+  await job.disk.remove(job.path(number, 'results')).catch(() => {})
+  throw cause
 }
 
 async function keep(

@@ -1,3 +1,4 @@
+import { shorten, withoutKeys } from '../api/without-keys.ts'
 import type { EndedBatch, Problem, SourceRecord } from '../flow.ts'
 import type { AnswerCheck, Checked } from '../schema/answer-check.ts'
 import type { Place } from './line-members.ts'
@@ -192,13 +193,9 @@ export class Result {
   /** What should be a string, for a sentence: JSON text where it is something else, undefined where it is null or missing. */
   #text(place: Place | undefined): string | undefined {
     const text = this.line?.text(place)
-    if (text === undefined || text.length <= MAX_TEXT) return text
-    return `${text.slice(0, MAX_TEXT)}…`
+    return text === undefined ? undefined : shorten(withoutKeys(text))
   }
 }
-
-/** Characters of what the API says in an error at most. */
-const MAX_TEXT = 1000
 
 const SENTENCES = {
   expired: 'the batch expired before this request was answered',

@@ -38,6 +38,11 @@ export class Splitter {
     return lines
   }
 
+  /** Bytes of the line that has begun and not ended. */
+  get held(): number {
+    return this.#held
+  }
+
   /** The last line, where no newline ends it. */
   end(): Line[] {
     return this.#held > 0 ? [this.#line(Buffer.alloc(0), 0)] : []

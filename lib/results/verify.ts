@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib'
 import type { Counts } from '../job/event.ts'
+import { MAX_RESULT_LINE_BYTES } from '../limits.ts'
 import type { Ids } from './ids.ts'
 import { ResultLine } from './result-line.ts'
 import type { Line } from './split.ts'
@@ -32,6 +33,9 @@ function isKnown(type: string): type is (typeof TYPES)[number] {
   return types.includes(type)
 }
 
+/** Bytes of blank lines at most. */
+const MAX_BLANK_BYTES = 1_000_000
+
 /** Characters of a reason at most: it may name a custom_id of any length. */
 const MAX_REASON = 300
 
@@ -43,6 +47,7 @@ export class Verifier {
   readonly #tally = { succeeded: 0, errored: 0, canceled: 0, expired: 0 }
   readonly #index: Buffer
   #lines = 0
+  #blankBytes = 0
   #dirt: string | undefined
 
   constructor(ids: Ids, requests: number, counts: Counts) {
@@ -68,7 +73,12 @@ export class Verifier {
 
   take(given: Line): void {
     const line = given.start === 0 ? withoutMark(given) : given
-    if (skipBlanks(line.bytes, 0) === line.bytes.length) return
+    if (skipBlanks(line.bytes, 0) === line.bytes.length) {
+      this.#blankBytes += line.bytes.length + 1
+      if (this.#blankBytes > MAX_BLANK_BYTES) this.#soil('it has blank lines without an end')
+      return
+    }
+    if (line.bytes.length > MAX_RESULT_LINE_BYTES) return this.tooLong(line.start)
     const read = ResultLine.check(line.bytes)
     const customId = read?.string(read.customId)
     const type = read?.string(read.type)
@@ -91,7 +101,17 @@ export class Verifier {
     if (isKnown(type)) this.#tally[type] += 1
   }
 
-  /** The verdict once all lines are in. */
+  /** True once no further line can make the set good. */
+  get isDirty(): boolean {
+    return this.#dirt !== undefined
+  }
+
+  /** Takes in that a line is longer than any answer. */
+  tooLong(start: number): void {
+    this.#soil(`the line at byte ${start} is longer than ${MAX_RESULT_LINE_BYTES} bytes`)
+  }
+
+  /** The verdict once all lines are in, or the set is dirty. */
   end(): Verdict {
     if (this.#dirt !== undefined) return { kind: 'dirty', why: this.#dirt }
     if (this.#lines < this.#requests) return { kind: 'short' }

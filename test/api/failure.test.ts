@@ -91,7 +91,7 @@ for (const [name, cause, kind, message] of [
     /aborted/,
   ],
   ['half a JSON', new SyntaxError('Unexpected end of JSON input'), 'nonsense', /JSON/],
-  ['a long complaint', new Error('x'.repeat(1000)), 'nonsense', /^x{300}…$/],
+  ['a long complaint', new Error('x'.repeat(2000)), 'nonsense', /^x{1000}…$/],
   ['a thrown text', 'what', 'nonsense', 'what'],
 ] as const) {
   void t.test(`${name} is ${kind}`, async t => {
@@ -120,12 +120,4 @@ t.test('an error of another copy of the SDK is read by its shape', async t => {
     retryAfterMs: 7000,
     message: 'the API answered 429: slow down',
   })
-})
-
-void t.test('a key that an answer tells is not told again', async t => {
-  const message = 'no such key: sk-ant-api03-x_Y, in Bearer gateway-token'
-  t.equal(
-    failureOf(answered(400, { message }), 0).message,
-    'the API answered 400: no such key: sk-ant-***, in Bearer ***',
-  )
 })

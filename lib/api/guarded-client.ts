@@ -1,0 +1,132 @@
+import type Anthropic from '@anthropic-ai/sdk'
+import type { ClientOptions } from '@anthropic-ai/sdk'
+import { MAX_REPLY_BYTES } from '../limits.ts'
+import { isUndecodable, MalformedReply } from './sdk-error.ts'
+import { shorten, withoutKeys } from './without-keys.ts'
+
+type Fetch = NonNullable<ClientOptions['fetch']>
+
+const guarded = new WeakSet<object>()
+
+/**
+ * The user's client behind the one boundary that everything from the API passes. Each request goes to the base URL's origin
+ * and follows no redirect. Each reply but a result set is read here, up to `MAX_REPLY_BYTES`, without the key that it was
+ * asked with; what an error says is text, and short. A result set is a stream, which `lib/results` checks line by line.
+ */
+export function guardedClient(client: Anthropic): Anthropic {
+  if (guarded.has(client)) return client
+  // The SDK hides its fetch from the compiler; every client has one.
+  const { fetch } = client as unknown as { readonly fetch: Fetch }
+  const copy: Anthropic = client.withOptions({
+    fetch: async (input, init) => {
+      const headers = new Headers(init?.headers)
+      checkOrigin(input, copy.baseURL)
+      // A redirect would carry the key, and a body, to another host.
+      const response = await fetch(input, { ...init, redirect: 'manual' })
+      if (response.ok && headers.get('accept') === RESULT_SET) return response
+      return await checkedReply(response, secretsIn(headers))
+    },
+  })
+  guarded.add(copy)
+  return copy
+}
+
+/** What the SDK accepts where it asks for a result set. */
+export const RESULT_SET = 'application/binary'
+
+/** Where a request of the SDK goes: a URL or a text, never a Request of its own. */
+function checkOrigin(input: Parameters<Fetch>[0], baseURL: string): void {
+  const url = new URL(String(input))
+  const isHttp = url.protocol === 'https:' || url.protocol === 'http:'
+  if (!isHttp || url.origin !== new URL(baseURL).origin || url.username || url.password)
+    throw new MalformedReply(
+      `refused to send a request to ${url.origin}, which is not the base URL's`,
+    )
+}
+
+/** A shorter secret could be a part of any word. */
+const MIN_SECRET = 8
+
+/** The key that a request carries, as it may be echoed. */
+function secretsIn(headers: Headers): string[] {
+  const token = headers.get('authorization')?.replace(/^\S+ /, '')
+  return [headers.get('x-api-key'), token].flatMap(secret =>
+    secret && secret.length >= MIN_SECRET ? [secret, encodeURIComponent(secret)] : [],
+  )
+}
+
+async function checkedReply(response: Response, secrets: readonly string[]): Promise<Response> {
+  const { status, statusText } = response
+  const clean = (text: string): string =>
+    secrets.reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
+  const headers = new Headers(response.headers)
+  for (const [name, value] of response.headers) headers.set(name, clean(value))
+  // They describe the bytes that came, not the text that is handed on.
+  headers.delete('content-encoding')
+  headers.delete('content-length')
+  const text = await textOf(response)
+  const body = response.ok ? cleanJson(text, clean) : errorBody(text, clean)
+  // These statuses allow no body.
+  const isBare = status === 204 || status === 205 || status === 304
+  return new Response(isBare ? null : body, { status, statusText, headers })
+}
+
+/** The text of a reply. What is too long is cut, and what cannot be decoded is empty: neither is JSON then. */
+async function textOf({ body }: Response): Promise<string> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  try {
+    // Any fetch gives a body that can be iterated, which the compiler does not know of all of them.
+    for await (const part of (body ?? []) as AsyncIterable<Uint8Array>) {
+      parts.push(part)
+      size += part.length
+      if (size > MAX_REPLY_BYTES) break
+    }
+  } catch (cause) {
+    if (!isUndecodable(cause)) throw cause
+    return ''
+  }
+  return Buffer.concat(parts).toString('utf8')
+}
+
+/** JSON whose strings are clean; the text itself, cut short, where it is none or nests too deep. */
+function cleanJson(text: string, clean: (text: string) => string): string {
+  try {
+    return JSON.stringify(
+      JSON.parse(text, (_, value: unknown) => (typeof value === 'string' ? clean(value) : value)),
+    )
+  } catch {
+    return shorten(clean(text))
+  }
+}
+
+/** An error as the API describes them, with the types it promises and no more than its message needs; another text as it is. */
+function errorBody(text: string, clean: (text: string) => string): string {
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    body = undefined
+  }
+  const tidy = (value: unknown): string | undefined => {
+    const said = textOfValue(value)
+    return said === undefined ? undefined : shorten(withoutKeys(clean(said)))
+  }
+  // Each member is read with care: `Object` makes an object without members of what is none.
+  const { error, request_id } = Object(body)
+  if (typeof error !== 'object' || error === null) return shorten(withoutKeys(clean(text)))
+  const code: unknown = Object(error.details).error_code
+  const details = typeof code === 'string' ? { error_code: shorten(clean(code)) } : undefined
+  const cleaned = { type: tidy(error.type), message: tidy(error.message), details }
+  return JSON.stringify({ type: 'error', error: cleaned, request_id: tidy(request_id) })
+}
+
+function textOfValue(value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined
+  if (typeof value === 'string') return value
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return 'a value that nests too deep'
+  }
+}

@@ -1,0 +1,150 @@
+import Anthropic from '@anthropic-ai/sdk'
+import t from 'tap'
+import { failureOf, type Failure } from '../../lib/api/failure.ts'
+import { guardedClient } from '../../lib/api/guarded-client.ts'
+
+const SECRET = 'gateway+token/0123456789'
+const base = { baseURL: 'https://gw.example/api', maxRetries: 0, logLevel: 'off' } as const
+
+/** A client behind the boundary whose every request is answered so, and the requests that it made. */
+function clientOf(
+  reply: () => Response,
+  login: { apiKey: string } | { authToken: string } = { apiKey: SECRET },
+): { client: Anthropic; requests: { url: string; init: RequestInit | undefined }[] } {
+  const requests: { url: string; init: RequestInit | undefined }[] = []
+  const fetch: typeof globalThis.fetch = async (input, init) => {
+    requests.push({ url: String(input), init })
+    return reply()
+  }
+  return { client: guardedClient(new Anthropic({ ...base, ...login, fetch })), requests }
+}
+
+function json(body: string | ReadableStream, status = 200, headers: object = {}): Response {
+  return new Response(body, { status, headers: { 'content-type': 'application/json', ...headers } })
+}
+
+async function failureFrom(client: Anthropic): Promise<Failure> {
+  try {
+    await client.messages.batches.retrieve('a')
+  } catch (cause) {
+    return failureOf(cause, 0)
+  }
+  throw new Error('the call succeeded')
+}
+
+const error = (inner: string): string => `{"type":"error","error":${inner},"request_id":"req_1"}`
+
+void t.test('a request goes to the base URL alone, and no redirect is followed', async t => {
+  const { client, requests } = clientOf(() => json('{"data":[],"has_more":false}'))
+  await client.models.list()
+  t.match(requests, [{ url: /^https:\/\/gw\.example\/api\//, init: { redirect: 'manual' } }])
+  for (const url of [
+    'https://evil.example/v1',
+    'https://gw.example./v1',
+    'https://gw.example:444/v1',
+    'http://gw.example/v1',
+    'https://me:word@gw.example/v1',
+  ]) {
+    const cause: unknown = await client.get(url).catch((thrown: unknown) => thrown)
+    t.match(failureOf(cause, 0), { kind: 'nonsense', message: /refused to send a request to/ }, url)
+  }
+  t.equal(requests.length, 1)
+  t.equal(guardedClient(client), client, 'one boundary is enough')
+})
+
+for (const login of [{ apiKey: SECRET }, { authToken: SECRET }] as const) {
+  void t.test(`a key that a gateway echoes is removed: ${Object.keys(login)[0]}`, async t => {
+    const says = `no ${SECRET}, ${encodeURIComponent(SECRET)}, sk-ant-api03-x_Y or Bearer abc`
+    const body = error(JSON.stringify({ type: SECRET, message: says }))
+    const { client } = clientOf(() => json(body, 401, { 'request-id': SECRET }), login)
+    const cause: unknown = await client.messages.batches.retrieve('a').catch((e: unknown) => e)
+    t.equal(
+      failureOf(cause, 0).message,
+      'the API answered 401: no ***, ***, sk-ant-*** or Bearer ***',
+    )
+    t.notMatch(JSON.stringify([cause, String(cause), Object(cause).headers]), SECRET)
+    t.match(cause, { requestID: '***', type: '***' })
+    const page = clientOf(() => new Response(`<p>${SECRET}</p>`, { status: 502 }), login)
+    t.equal((await failureFrom(page.client)).message, 'the API answered 502: 502 <p>***</p>')
+    const echo = JSON.stringify({ id: `batch-${SECRET}`, type: 'message_batch' })
+    const batch = await clientOf(() => json(echo), login).client.messages.batches.retrieve('a')
+    t.equal(batch.id, 'batch-***')
+  })
+}
+
+void t.test('a short key is no reason to change every text', async t => {
+  const { client } = clientOf(() => json('{"id":"aba"}'), { apiKey: 'a' })
+  t.equal((await client.messages.batches.retrieve('a')).id, 'aba')
+})
+
+void t.test('what an error says is text and short, whatever it is', async t => {
+  const said = async (inner: string, status = 400): Promise<Failure> =>
+    await failureFrom(clientOf(() => json(error(inner), status)).client)
+  const deep = '['.repeat(100_000) + ']'.repeat(100_000)
+  t.equal((await said('{"type":1,"message":{"a":[1]}}')).message, 'the API answered 400: {"a":[1]}')
+  t.match((await said(`{"message":${deep}}`)).message, /nests too deep/)
+  t.match((await said('{"message":null}')).message, /^the API answered 400: /)
+  t.match((await said('"no"')).message, /400: .*"no"/)
+  const long = await said(`{"type":"x","message":"${'y'.repeat(400_000)}"}`)
+  t.match(long.message, /: y{1000}…$/)
+  const blanks = `${' '.repeat(200_000)}\n`.repeat(4)
+  const began = performance.now()
+  t.match(await said(JSON.stringify({ message: `reached your specified ${blanks}` })), {
+    kind: 'refused',
+  })
+  const repeated = JSON.stringify({ message: 'reached your specified '.repeat(20_000) })
+  t.match(await said(repeated), { kind: 'refused' })
+  t.ok(performance.now() - began < 3000)
+  const spent = '{"message":"no","details":{"error_code":"enforced_spend_limit_reached","more":1}}'
+  t.match(await said(spent, 429), { kind: 'access' })
+  t.match(await said('{"message":"no","details":{"error_code":7}}', 429), { kind: 'busy' })
+})
+
+/** A body without an end, and how many bytes of it were read. */
+function endless(text: string): { body: ReadableStream; size: () => number } {
+  const part = Buffer.from(text.repeat(10_000))
+  let size = 0
+  const body = new ReadableStream({
+    pull(controller) {
+      size += part.length
+      controller.enqueue(part)
+    },
+  })
+  return { body, size: () => size }
+}
+
+for (const status of [200, 400, 503]) {
+  void t.test(`a reply ${status} without an end is read up to a limit`, async t => {
+    const { body, size } = endless('[1,')
+    const failure = await failureFrom(clientOf(() => json(body, status)).client)
+    t.equal(failure.kind, { 200: 'nonsense', 400: 'refused', 503: 'broken' }[status])
+    t.ok(failure.message.length < 1200)
+    t.ok(size() < 10_000_000, String(size()))
+  })
+}
+
+void t.test('a result set is handed on as it comes', async t => {
+  const { body } = endless('x')
+  const { client } = clientOf(() => new Response(body))
+  const headers = { Accept: 'application/binary' }
+  const response = await client
+    .get('/v1/r', { headers, stream: true, __binaryResponse: true })
+    .asResponse()
+  t.equal(response.body, body)
+  await response.body?.cancel()
+})
+
+void t.test('a reply without a body, or one that breaks off, is what it was', async t => {
+  const { client } = clientOf(() => new Response(null, { status: 204 }))
+  t.equal(await client.messages.batches.retrieve('a'), null)
+  const broken = (): ReadableStream =>
+    new ReadableStream({ start: controller => controller.error(new TypeError('terminated')) })
+  t.match(await failureFrom(clientOf(() => json(broken())).client), { kind: 'silent' })
+  // What fetch throws where a body is not encoded as it says.
+  const decoder = Object.assign(new Error('incorrect header check'), { code: 'Z_DATA_ERROR' })
+  const undecodable = (): ReadableStream =>
+    new ReadableStream({
+      start: controller => controller.error(new TypeError('terminated', { cause: decoder })),
+    })
+  t.match(await failureFrom(clientOf(() => json(undecodable())).client), { kind: 'nonsense' })
+})
