@@ -7,7 +7,7 @@ import { print } from './print.ts'
 import { isTable, tableOf, type RowOptions } from './row-options.ts'
 import type { Settings } from './settings.ts'
 import { columnsIn, mustHaveColumns, NO_COLUMNS } from './table-columns.ts'
-import { describeSurvey, surveyOf } from './survey.ts'
+import { describeSurvey, surveyOf, type SurveyOptions } from './survey.ts'
 import { whole } from './values.ts'
 
 /** Reads, renders, checks and counts as a run does, and shows the first requests; opens no socket. */
@@ -22,15 +22,12 @@ export async function dryRun(
   const show = text === undefined ? 0 : whole('--show', text, 1)
   const onlyShow = show > 0 && !flags.has('dry-run')
   let shown = 0
-  const known = columnsIn(settings, reading, first)
-  mustHaveColumns(rows, known)
   const chosen = rows.outputColumns
   const survey = await surveyOf(stream, {
     settings,
     template,
     talk,
-    ...(isTable(rows) &&
-      !chosen && { table: { known, endless: settings.batchWaitMs !== undefined } }),
+    table: tableFor(rows, settings, reading, first),
     onRequest: async request => {
       if (shown < show) await print(io.stdout, `${JSON.stringify(request)}\n`)
       shown += 1
@@ -45,6 +42,19 @@ export async function dryRun(
   }
   if (reading.broken) throw reading.broken
   return { code: survey.rejected + survey.skipped === 0 ? EXIT.answered : EXIT.someFailed }
+}
+
+/** What decides the columns of a table, where rows go to one and no flag says its columns. */
+export function tableFor(
+  rows: RowOptions,
+  settings: Settings,
+  reading: Reading,
+  first: Peeked['first'],
+): SurveyOptions['table'] {
+  const known = columnsIn(settings, reading, first)
+  mustHaveColumns(rows, known)
+  if (!isTable(rows) || rows.outputColumns) return undefined
+  return { known, endless: settings.batchWaitMs !== undefined }
 }
 
 /** Characters of a header that are shown. */

@@ -2,7 +2,7 @@ import { Command, type CommanderError, Option } from 'commander'
 import { BatchStreamError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 import { configFile, userConfig } from './config.ts'
-import { optionsOf, type CommandName, type OptionSpec } from './options.ts'
+import { acceptedBy, type CommandName, type OptionSpec } from './options.ts'
 import { variableOf } from './variables.ts'
 
 /** The flags that were given: texts by long name, switches as true (`no-header` for a negative one). */
@@ -26,7 +26,7 @@ export function parseFlags(
   words: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Flags {
-  const specs = optionsOf(command)
+  const specs = acceptedBy(command)
   const program = new Command(command).exitOverride().helpOption(false).allowExcessArguments(true)
   program.configureOutput({ writeErr: () => {} })
   for (const spec of specs) program.addOption(optionOf(spec))

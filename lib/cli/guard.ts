@@ -84,7 +84,7 @@ function stopped(
     record.source === undefined ? `line ${record.line}` : `${record.source}, line ${record.line}`
   return new BatchStreamError(
     'CBS_STOPPED',
-    `${bad} of ${records} records cannot be asked, more than --max-invalid allows; the last one (${where}): ${problem.message}`,
+    `${bad} of ${records} records are invalid, more than --max-invalid allows; the last one (${where}): ${problem.message}`,
     { place: { source: record.source, line: record.line } },
   )
 }

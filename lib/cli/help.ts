@@ -57,6 +57,9 @@ export async function longHelp(command: CommandName, width: number): Promise<str
     `  ${help}`,
     '',
     ...groups.flatMap(([group, specs]) => [`${group}:`, ...lines.splice(0, specs.length), '']),
+    ...(command === 'estimate'
+      ? ['All other flags of run are accepted, too, and have no effect.', '']
+      : []),
   ].join('\n')
 }
 

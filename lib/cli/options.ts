@@ -616,3 +616,9 @@ export const OPTIONS: readonly OptionSpec[] = [
 export function optionsOf(command: CommandName): OptionSpec[] {
   return OPTIONS.filter(({ on }) => on.includes(command))
 }
+
+/** The flags that a command accepts. `estimate` accepts all of `run`, so that one word in front of a command prices it. */
+export function acceptedBy(command: CommandName): OptionSpec[] {
+  if (command !== 'estimate') return optionsOf(command)
+  return OPTIONS.filter(({ on }) => on.includes('estimate') || on.includes('run'))
+}

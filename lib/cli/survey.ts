@@ -1,5 +1,6 @@
 import { IdSet } from '../aggregate/id-set.ts'
 import { each } from '../chain.ts'
+import { lineOf } from '../errors.ts'
 import type { BatchRequest, MessageParams, RejectedRecord, SourceRecord } from '../flow.ts'
 import { FieldSet } from '../job/fields.ts'
 import { wellFormed } from '../json/well-formed.ts'
@@ -21,6 +22,9 @@ import { skippedNote } from './tally.ts'
 
 /** A custom_id is as long as this, so that the sizes are right. */
 const SAMPLE_ID = '0000000000-1-zzzzz'
+
+/** Records that would not be sent and are named, with the reason; -v names all of them. */
+const NAMED = 5
 
 /** What a run would do with its input. */
 export interface Survey {
@@ -75,6 +79,14 @@ export async function surveyOf(
     fields.add(record)
     return asked
   }
+  const unsent = (why: string, record: SourceRecord): void => {
+    const line = `not sent: ${lineOf(record)}: ${why}`
+    const before = total.rejected + total.skipped - 1
+    if (before < NAMED) talk.say(line)
+    else talk.detail(line)
+    if (before === NAMED && talk.verbosity === 0)
+      talk.say('not sent: more records; -v names them all')
+  }
   let repeats = 0
   let isWhole = true
   for await (const record of each(records)) {
@@ -85,7 +97,7 @@ export async function surveyOf(
     if ('problem' in asked) {
       if (isBad(asked)) total.rejected += 1
       else total.skipped += 1
-      talk.detail(`line ${record.line}: ${asked.problem.message}`)
+      unsent(asked.problem.message, record)
       continue
     }
     const { custom_id } = asked
@@ -131,7 +143,11 @@ function weigh(
 export function describeSurvey(survey: Survey): string {
   const { records, requests, batches, bytes, rejected, skipped, repeats } = survey
   const unsent = repeats === undefined ? '' : `, ${repeats} repeat another and are not sent`
-  return `${records} records, ${requests} requests in ${batches} batches, ${bytes} bytes; ${rejected} records cannot be asked${unsent}${skipped === 0 ? '' : `; ${skippedNote(skipped)}`}`
+  return `${number(records, 'record')}, ${number(requests, 'request')} in ${number(batches, 'batch', 'batches')}, ${number(bytes, 'byte')}; ${number(rejected, 'invalid record')}${unsent}${skipped === 0 ? '' : `; ${skippedNote(skipped)}`}`
+}
+
+function number(count: number, one: string, several: string = `${one}s`): string {
+  return `${count} ${count === 1 ? one : several}`
 }
 
 /** What a run would ask of a record, ids that are taken already told as a run tells them. */

@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import t from 'tap'
+import { parseFlags } from '../../lib/cli/flags.ts'
+import { optionsOf } from '../../lib/cli/options.ts'
 import { csv, placeFor, type Place } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}']
@@ -18,7 +21,7 @@ t.test('an estimate says what a run would cost, needs no key and opens no socket
   t.equal(ran.err, '')
   t.match(
     ran.out,
-    /^100 records, 100 requests in 1 batches, \d+ bytes; 0 records cannot be asked\ninput: \d+ tokens \(a guess by their bytes: ± 30 %; --exact counts a sample\)\nanswers: 10000 tokens expected, 102400 at most\ncost: \$[\d.]+ expected, at least \$[\d.]+, at worst \$[\d.]+ \(synchronous calls: \$[\d.]+\)\n$/,
+    /^100 records, 100 requests in 1 batch, \d+ bytes; 0 invalid records\ninput: \d+ tokens \(a guess by their bytes: ± 30 %; --exact counts a sample\)\nanswers: 10000 tokens expected, 102400 at most\ncost: \$[\d.]+ expected, at least \$[\d.]+, at worst \$[\d.]+ \(synchronous calls: \$[\d.]+\)\n$/,
   )
   t.same(place.emulator.ledger.calls(), [])
 })
@@ -124,7 +127,7 @@ t.test('input that breaks off is estimated as far as it came, and said', async t
   for (const words of [['estimate'], ['run', '--dry-run']]) {
     const ran = await place.run([...words, ...ASK], { stdin: '[{"text":"a"},{"text":' })
     t.equal(ran.code, 6)
-    t.match(ran.out + ran.err, /1 records, 1 requests/)
+    t.match(ran.out + ran.err, /1 record, 1 request in 1 batch/)
   }
 })
 
@@ -147,5 +150,49 @@ t.test('too many bad records end it, as they end a run', async t => {
   const words = ['estimate', '-p', '{{text}}', '--max-invalid', '1', '--batch-wait', '1s']
   const ran = await place.run(words, { stdin: 'text\na\n""\n""\n' })
   t.equal(ran.code, 4)
-  t.match(ran.err, /2 of 3 records cannot be asked, more than --max-invalid allows/)
+  t.match(ran.err, /2 of 3 records are invalid, more than --max-invalid allows/)
+})
+
+t.test('one word in front of a run prices it: every flag of run is accepted', async t => {
+  const place = await placeFor(t)
+  for (const { name, arg, negative, maybe, choices } of optionsOf('run')) {
+    // A file of flags is read at once.
+    if (name === 'config') continue
+    const value = arg === undefined || maybe ? [] : [choices?.[0] ?? 'x']
+    const words = [`--${negative ? 'no-' : ''}${name}`, ...value]
+    t.ok(parseFlags('estimate', 'nothing', words, {}), words.join(' '))
+  }
+  const words = [
+    ...[...ASK, '--job', 'j', '-o', place.path('out.csv'), '--to', 'csv', '--max-cost', '5', '-n'],
+    ...['--state-dir', place.state, '--order', 'input', '--dedupe', '--canary', '1', '-c', '3'],
+  ]
+  const ran = await place.run(['estimate', ...words], { stdin: 'text\na\na\nb\n' })
+  t.match(ran, { code: 0, err: '', out: /^3 records, 2 requests in 1 batch, .*1 repeat/ })
+  t.notOk(existsSync(place.state) || existsSync(place.path('out.csv')))
+  t.match(await place.run(['estimate', ...ASK, '--to', 'xml'], { stdin: csv(1) }), {
+    code: 2,
+    err: /--to must be one of/,
+  })
+  t.match(await place.run(['estimate', ...ASK, '--poll', 'soon'], { stdin: csv(1) }), {
+    code: 2,
+    err: /--poll/,
+  })
+})
+
+t.test('the first invalid records are named by estimate, --dry-run and --show', async t => {
+  const place = await placeFor(t)
+  const good = JSON.stringify({ text: 'a' })
+  const stdin = `${[good, '{"b":1}', '{', good, ...Array(9).fill('{"b":1}'), good].join('\n')}\n`
+  for (const words of [['estimate'], ['-n'], ['--show', '3']]) {
+    const ran = await place.run([...words, ...ASK, '--from', 'jsonl'], { stdin })
+    t.equal(ran.code, 3)
+    const named = ran.said.filter(line => line.startsWith('not sent: line '))
+    t.equal(named.length, 5)
+    t.match(named[0], /^not sent: line 2: field "text" of the prompt template is missing/)
+    t.match(named[1], /^not sent: line 3: .*JSON/)
+    t.match(ran.err, 'not sent: more records; -v names them all\n')
+    const all = await place.run([...words, ...ASK, '--from', 'jsonl', '-v'], { stdin })
+    t.equal(all.said.filter(line => line.startsWith('not sent: line ')).length, 11)
+    t.notMatch(all.err, 'more records')
+  }
 })

@@ -114,6 +114,6 @@ void t.test('files that are missing count as invalid records, before anything is
   const mixed = ['path', ...good, ...rows, ''].join('\n')
   const few = await place.run([...words, '--max-invalid', '2'], { stdin: mixed })
   t.equal(few.code, 4)
-  t.match(few.err, /3 of 33 records cannot be asked/)
+  t.match(few.err, /3 of 33 records are invalid/)
   t.same(place.emulator.ledger.batches(), [])
 })

@@ -30,7 +30,7 @@ void t.test('a count is looked at with each record, a share once there are a tho
   t.match(counted.add(bad), {
     code: 'CBS_STOPPED',
     message:
-      '2 of 2 records cannot be asked, more than --max-invalid allows; the last one (a.csv, line 3): it is bad',
+      '2 of 2 records are invalid, more than --max-invalid allows; the last one (a.csv, line 3): it is bad',
   })
   const shared = new InvalidCounter({ share: 0.5 }, 998)
   t.equal(shared.add(bad), undefined)

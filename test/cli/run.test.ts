@@ -220,7 +220,7 @@ t.test(
     const words = ['-i', place.path('in.jsonl'), '-p', 'Say {{n}}', '--max-invalid', '5']
     const ran = await place.run(words)
     t.equal(ran.code, 4)
-    t.match(ran.err, '6 of 27 records cannot be asked, more than --max-invalid allows')
+    t.match(ran.err, '6 of 27 records are invalid, more than --max-invalid allows')
     t.match(await place.emulator.ledger.totals(), { accepted: 0 })
     const again = await run([...nextWords(ran), '--max-invalid', '100'], { env: place.env })
     t.equal(again.code, 3)
@@ -234,7 +234,7 @@ t.test('a share of bad records counts once there are enough to judge by', async 
   const words = ['-n', '-p', 'Say {{n}}', '--max-invalid']
   const many = await run([...words, '40%'], { stdin: rows.join('\n') })
   t.equal(many.code, 4)
-  t.match(many.err, /^claude-batch-stream: 49\d of 100\d records/)
+  t.match(many.err, /^claude-batch-stream: 49\d of 100\d records/m)
   t.equal((await run([...words, '60%'], { stdin: rows.join('\n') })).code, 3)
 })
 
@@ -244,7 +244,7 @@ t.test(
     const place = await placeFor(t)
     const stdin = '{"n":1}\n{}\n{"n":2}\n{}\n'
     const ran = await place.run(['-p', 'Say {{n}}', '--max-invalid', '49%'], { stdin })
-    t.match(ran, { code: 4, out: '', err: /2 of 4 records cannot be asked/ })
+    t.match(ran, { code: 4, out: '', err: /2 of 4 records are invalid/ })
     t.match(await place.emulator.ledger.totals(), { accepted: 0 })
     const again = await run([...nextWords(ran), '--max-invalid', '50%'], { env: place.env })
     t.same([again.code, again.rows.length], [3, 4])

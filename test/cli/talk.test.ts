@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { forTerminal, printable, redacted, secretsIn } from '../../lib/cli/shown.ts'
 import { wantsColour } from '../../lib/cli/talk-style.ts'
@@ -126,4 +129,40 @@ t.test('a text of hundreds of thousands of blanks is shown without delay', async
   t.equal(printable(`a${blanks}b`).length, 400_002)
   t.equal(redacted(blanks), blanks)
   t.ok(performance.now() - began < 5000)
+})
+
+t.test('the progress line stays off while another program prints the rows', t => {
+  const stderr = new Collected()
+  const talk = new Talk(stderr, false, 0)
+  const stdout = new Collected()
+  let now = 1000
+  t.intercept(performance, 'now', { value: () => now })
+  const rows = talk.beside(stdout, { keepOff: true })
+  talk.line('1 of 2')
+  rows.write('row')
+  talk.line('2 of 2')
+  t.equal(stderr.text, '\r\u001b[J1 of 2\r\r\u001b[J')
+  now += 500
+  talk.line('2 of 2')
+  t.match(stderr.text, /2 of 2\r$/)
+  t.equal(stdout.text, 'row')
+  t.end()
+})
+
+t.test('rows reach another program beside the progress line', async t => {
+  const place = await placeFor(t)
+  const server = createServer().listen(0)
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const reader = once(server, 'connection').then(async ([socket]) => await text(socket))
+  // An address of a TCP server is no path.
+  const stdout = connect((server.address() as AddressInfo).port)
+  const ran = await place.run([...ASK, '--progress', 'bar'], {
+    stdin: csv(3),
+    stdout,
+    terminal: async () => undefined,
+  })
+  t.equal(ran.code, 0, ran.err)
+  stdout.end()
+  t.equal((await reader).trimEnd().split('\n').length, 3)
 })

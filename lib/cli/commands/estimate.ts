@@ -8,24 +8,30 @@ import { withInput } from '../checked-input.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { countTokens } from '../count-tokens.ts'
+import { tableFor } from '../dry-run.ts'
 import { waitsAt } from '../outwait.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { print } from '../print.ts'
+import { rowOptionsOf } from '../row-options.ts'
 import { settingsOf, type Settings } from '../settings.ts'
-import { templateOptions } from '../stages.ts'
+import { paceOf, templateOptions } from '../stages.ts'
 import { describeSurvey, surveyOf } from '../survey.ts'
 
 /** Says what a run would cost. Opens no socket without --exact. */
 export async function estimate(context: Context): Promise<Ending> {
   const { flags, io, talk } = context
   const settings = await settingsOf(flags, io.env)
+  // It accepts the flags of a run, so wrong values of them are errors here, too.
+  const rows = rowOptionsOf(flags)
+  paceOf(flags)
   const template = await templateOptions(settings, talk)
   const warning = cacheWarning(template)
   if (warning !== undefined) talk.say(`--cache: ${warning}`)
   const sample = flags.has('exact') ? await sampler(context, settings) : undefined
-  return await withInput(context, settings, template, async ({ stream }, reading) => {
-    const survey = await surveyOf(stream, { settings, template, talk, sample })
+  return await withInput(context, settings, template, async ({ first, stream }, reading) => {
+    const table = tableFor(rows, settings, reading, first)
+    const survey = await surveyOf(stream, { settings, template, talk, sample, table })
     const calibration = await sample?.calibrate()
     const counted = sample?.counted
     const { records, rejected, skipped, batches, bytes } = survey
