@@ -9,13 +9,16 @@ import { requestMaker } from '../template/request.ts'
 import { FIRST, isBad } from './guard.ts'
 import type { Settings } from './settings.ts'
 
-/** Looks at the first records before a job is made or a byte is sent: most mistakes show here, and cost nothing. */
+/**
+ * Looks at the first records before a job is made or a byte is sent: most mistakes show here, and cost nothing. What is
+ * probably a mistake is the result, as a sentence.
+ */
 export async function checkInput(
   first: readonly SourceRecord[],
   format: string,
   settings: Settings,
   options: TemplateOptions,
-): Promise<void> {
+): Promise<string | undefined> {
   const requestOf = requestMaker(options)
   const attach = attacher(options)
   const readable = first.find(record => !record.problem)
@@ -29,13 +32,14 @@ export async function checkInput(
     problems.push(isBad(whole) ? whole.problem : undefined)
   }
   const [problem] = problems
+  const inside = problem && recordsInside(first, format, settings)
   // Without a prompt nothing can be asked of any record that could be read: that is a mistake in the command.
   const asked = problems.filter((_, at) => !first[at]?.problem)
   const [unasked] = asked
   if (unasked && asked.every(one => one?.type === 'no_prompt')) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      `nothing says what to ask: give -p, -f or --template, or records with a "prompt" (${unasked.message})`,
+      `nothing says what to ask: give -p, -f or --template, or records with a "prompt" (${unasked.message})${inside === undefined ? '' : `; ${inside}`}`,
     )
   }
   if (first.length >= FIRST && problem && problems.every(one => one !== undefined)) {
@@ -45,6 +49,7 @@ export async function checkInput(
       `the first ${first.length} records are all bad, so nothing was sent; the first one: ${problem.message}${hint}`,
     )
   }
+  return inside
 }
 
 /**
@@ -64,6 +69,43 @@ export function sameQuestion(
   const [field] = Object.keys(readable.fields)
   const hint = field === undefined ? '' : `; {{${field}}} would insert a field`
   return `the prompt names no field, so every record asks the same question${hint}`
+}
+
+/**
+ * Says so where the input is one JSON object around a list of objects, which are more likely the records than the object;
+ * undefined where it is not, or where several lists are in it.
+ */
+function recordsInside(
+  [only, another]: readonly SourceRecord[],
+  format: string,
+  { jsonPath, batchWaitMs }: Settings,
+): string | undefined {
+  const isJson = format === 'json' || format === 'jsonl'
+  // Of an endless input only the first record has been seen.
+  if (!isJson || jsonPath !== undefined || batchWaitMs !== undefined || !only || another)
+    return undefined
+  if (only.problem?.type === 'too_long')
+    return 'the input is one JSON document that is longer than a record may be: --json-path names the list of records in it'
+  const [path, more] = only.problem ? [] : listsIn(only.fields, '', 0)
+  if (path === undefined || more !== undefined) return undefined
+  return `the input is one JSON object, and is one record; to make a record of each object in its list: --json-path ${path}`
+}
+
+/** Levels of objects in which lists are looked for. */
+const LIST_DEPTH = 5
+
+/** The paths of lists of objects, as --json-path takes them. */
+function listsIn(value: object, before: string, depth: number): string[] {
+  return Object.entries(value).flatMap(([key, inner]: [string, unknown]) => {
+    if (typeof inner !== 'object' || inner === null || key === '' || key.includes('.')) return []
+    const path = before + key
+    if (Array.isArray(inner)) return inner.length > 1 && inner.every(isObject) ? [path] : []
+    return depth < LIST_DEPTH ? listsIn(inner, `${path}.`, depth + 1) : []
+  })
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Where columns are not as expected, the delimiter may be another than the one that was found. */

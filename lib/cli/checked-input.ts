@@ -17,7 +17,9 @@ export async function withInput(
   const input = await openInput({ settings, cwd, io, talk, reading, signal })
   const checked = async (): Promise<Ending> => {
     const peeked = await peek(input, settings.batchWaitMs === undefined ? FIRST : 1)
-    await checkInput(peeked.first, reading.format ?? settings.from, settings, template)
+    const format = reading.format ?? settings.from
+    const hint = await checkInput(peeked.first, format, settings, template)
+    if (hint !== undefined) talk.say(hint)
     const same = sameQuestion(peeked.first, template)
     if (same !== undefined) talk.say(same)
     return await work(peeked, reading)

@@ -3,7 +3,7 @@ import type { OutputFormat } from '../schema/output-format.ts'
 import { grown } from './grow.ts'
 import type { Settings } from './options.ts'
 import type { OwnRequest } from './own-request.ts'
-import { checkParams } from './params.ts'
+import { checkParams, wrongBudget } from './params.ts'
 import { isBlank, render } from './render.ts'
 
 /**
@@ -27,7 +27,9 @@ export function fillIn(
   const whole = params as Record<string, unknown> & Pick<MessageParams, 'model' | 'max_tokens'>
   if (record.doublings > 0)
     params['max_tokens'] = grown(whole, record.doublings, settings.mostTokens)
-  const problems = own.fromText ? [] : checkParams({ messages: [], ...params })
+  const problems = own.fromText
+    ? wrongBudget(params).map(message => ({ type: 'refused_parameter', message }))
+    : checkParams({ messages: [], ...params })
   if (problems.length > 0) return { type: 'refused_parameter', message: sentences(problems) }
   // The API is the judge of the rest: nothing here knows every shape of every parameter.
   return params as unknown as MessageParams

@@ -103,10 +103,12 @@ export function settingsOf(options: TemplateOptions): Settings {
   if (typeof model !== 'string' || model === '')
     throw wrongOption('model', 'the id of a model', model)
   const systemTemplate = read('system', system, vars)
+  // Where each record may say its own, the record's request is checked.
+  const fixedTokens = typeof prompt === 'string' ? maxTokens : undefined
   const defaults = {
     model,
     max_tokens: wholeNumber('maxTokens', maxTokens, 1, Infinity),
-    ...said(checkedParams(options.params ?? {}, model)),
+    ...said(checkedParams(options.params ?? {}, model, fixedTokens)),
   }
   return {
     prompt: typeof prompt === 'function' ? prompt : read('prompt', prompt, vars),
@@ -142,6 +144,7 @@ function read(
 function checkedParams(
   params: Readonly<Record<string, unknown>>,
   model: string,
+  maxTokens: number | undefined,
 ): Readonly<Record<string, unknown>> {
   if (typeof params !== 'object' || Array.isArray(params))
     throw wrongOption('params', 'an object', params)
@@ -151,7 +154,7 @@ function checkedParams(
       '`params.messages` is made from the prompt; leave it out, or give a prompt function that returns messages',
     )
   }
-  const problems = checkParams({ model, ...params })
+  const problems = checkParams({ model, ...(maxTokens && { max_tokens: maxTokens }), ...params })
   if (problems.length === 0) return params
   throw new BatchStreamError(
     'CBS_OPTION',

@@ -20,7 +20,7 @@ export function checkParams(params: Readonly<Record<string, unknown>>): Problem[
     wrong.push(
       `\`thinking\` of type "enabled" is refused by ${String(model)}; use {"type":"adaptive"}, and output_config.effort`,
     )
-  }
+  } else wrong.push(...wrongBudget(params))
   if (typeOf(params['thinking']) === 'disabled' && !takesDisabledThinking(model)) {
     wrong.push(
       `\`thinking\` of type "disabled" is refused by ${String(model)}, which always thinks; leave it out, and lower output_config.effort`,
@@ -50,6 +50,28 @@ function isMaxTokens(value: unknown): boolean {
   return (
     value === undefined || (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1)
   )
+}
+
+/** The least budget of thinking that the API takes. */
+const LEAST_BUDGET = 1024
+
+/**
+ * What the API refuses of `thinking.budget_tokens`. With tools a budget may be larger than `max_tokens` (interleaved thinking);
+ * without `max_tokens` only the least budget is checked.
+ */
+export function wrongBudget({
+  thinking,
+  max_tokens: most,
+  tools,
+}: Readonly<Record<string, unknown>>): string[] {
+  if (typeOf(thinking) !== 'enabled') return []
+  const budget = member(thinking, 'budget_tokens')
+  if (typeof budget !== 'number' || !Number.isSafeInteger(budget) || budget < LEAST_BUDGET)
+    return [`\`thinking.budget_tokens\` must be a whole number of at least ${LEAST_BUDGET}`]
+  if (typeof most !== 'number' || budget < most || tools !== undefined) return []
+  return [
+    `\`thinking.budget_tokens\` (${budget}) must be below \`max_tokens\` (${most}): raise \`max_tokens\`, which counts thinking and answer, or lower the budget`,
+  ]
 }
 
 function typeOf(param: unknown): unknown {

@@ -76,6 +76,23 @@ t.test('a model is a text', async t => {
     t.same(said({ model }), ['`model` must be the id of a model'], String(model))
 })
 
+t.test('a budget of thinking must be below max_tokens, and large enough', async t => {
+  const model = 'claude-sonnet-4-5'
+  const budget = (budget_tokens: unknown, more: object = {}): readonly string[] =>
+    said({ model, thinking: { type: 'enabled', budget_tokens }, ...more })
+  t.match(budget(2048, { max_tokens: 2048 }), [
+    /`thinking.budget_tokens` \(2048\) must be below `max_tokens` \(2048\)/,
+  ])
+  t.same(budget(2047, { max_tokens: 2048 }), [])
+  t.same(budget(2048), [], 'max_tokens may come later')
+  t.same(budget(4096, { max_tokens: 2048, tools: [] }), [], 'interleaved thinking')
+  for (const few of [1023, 1.5, '2048', undefined])
+    t.match(budget(few), [/must be a whole number of at least 1024$/])
+  t.match(said({ model, thinking: { type: 'enabled' } }), [/at least 1024$/])
+  t.same(said({ model, thinking: { type: 'adaptive' }, max_tokens: 1 }), [])
+  t.equal(said({ model: 'claude-haiku-5-5', thinking: { type: 'enabled' } }).length, 1)
+})
+
 t.test('manual thinking ended with version 4.7', async t => {
   const thinking = { type: 'enabled', budget_tokens: 2000 }
   for (const model of [

@@ -7,6 +7,7 @@ import {
   type RecordOrigin,
   type RejectedRecord,
 } from '../../lib/flow.ts'
+import { requestMaker } from '../../lib/template/request.ts'
 import { template } from '../../lib/template/template.ts'
 import type { TemplateOptions } from '../../lib/template/options.ts'
 
@@ -472,3 +473,29 @@ t.test('a record whose bytes are no JSON ends the pipeline with its line', async
     message: /^the record on line 18 cannot be read: /,
   })
 })
+
+t.test(
+  'a budget of thinking above max_tokens is refused with the prompt, or with the record',
+  async t => {
+    const model = 'claude-sonnet-4-5'
+    const params = { thinking: { type: 'enabled', budget_tokens: 2048 } } as const
+    t.throws(() => template({ prompt: 'x', model, params }), {
+      code: 'CBS_OPTION',
+      message: /\(2048\) must be below `max_tokens` \(1024\)/,
+    })
+    t.doesNotThrow(() => template({ prompt: 'x', model, params, maxTokens: 4096 }))
+    const messages = [{ role: 'user' as const, content: 'x' }]
+    for (const [prompt, isTaken] of [
+      [() => 'x', false],
+      [() => ({ messages }), false],
+      [() => ({ messages, max_tokens: 4096 }), true],
+    ] as const) {
+      const made = requestMaker({ prompt, model, params })(
+        new SourceRecord(Buffer.from('{"a":1}'), { line: 1 }),
+      )
+      t.equal('params' in made, isTaken)
+      if ('problem' in made)
+        t.match(made.problem, { type: 'refused_parameter', message: /must be below `max_tokens`/ })
+    }
+  },
+)
