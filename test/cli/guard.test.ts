@@ -12,7 +12,7 @@ function atEnd(
 ): string | undefined {
   const counter = new InvalidCounter(maxInvalid, before)
   for (let at = 0; at < of; at++) counter.add(at < wrong ? bad : undefined)
-  return counter.end()?.message.replace(/ cannot.*/, '')
+  return counter.end()?.message.replace(/ are invalid.*/, '')
 }
 
 void t.test('a share is one of all records of the job, exactly', async t => {
