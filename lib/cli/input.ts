@@ -160,13 +160,24 @@ export interface Peeked {
 export async function peek(stream: Stage<never, SourceRecord>, count: number): Promise<Peeked> {
   const first: SourceRecord[] = []
   while (first.length < count) {
-    // The stage says what its items are; `read` does not.
-    const item = stream.read() as SourceRecord | null
-    if (item !== null) first.push(item)
-    else if (!(await isReadable(stream))) return { first, stream: typed(Readable.from(first)) }
+    const item = await nextRecord(stream)
+    if (!item) return { first, stream: typed(Readable.from(first)) }
+    first.push(item)
   }
   for (const item of first.toReversed()) stream.unshift(item)
   return { first, stream }
+}
+
+/** The next record of a stream that goes on afterwards; undefined at its end. */
+export async function nextRecord(
+  stream: Stage<never, SourceRecord>,
+): Promise<SourceRecord | undefined> {
+  for (;;) {
+    // The stage says what its items are; `read` does not.
+    const item = stream.read() as SourceRecord | null
+    if (item !== null) return item
+    if (!(await isReadable(stream))) return undefined
+  }
 }
 
 /** Waits until there is something to read; false at the end. */

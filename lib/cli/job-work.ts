@@ -32,8 +32,10 @@ export function isUnsent(state: JobState): boolean {
 }
 
 /** Rows that were paid for and may not have been printed: those of an unfinished job, and of a retry that was interrupted. */
-export async function hasUnprinted({ folder, state }: JobOnDisk): Promise<boolean> {
-  if (!state) return false
+export async function hasUnprinted({
+  folder,
+  state,
+}: Pick<JobOnDisk, 'folder'> & { readonly state: JobState }): Promise<boolean> {
   const isRetrying = (await nodeDisk.look(join(folder, RETRY_NOTE))) !== undefined
   if (state.finished && !isRetrying) return false
   return batchesOf(state).some(({ phase }) => phase === 'fetched')

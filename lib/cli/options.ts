@@ -451,7 +451,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Job',
     name: 'fresh',
     on: RUN,
-    help: 'start anew where an unfinished job of the same command is there',
+    help: 'start a new job even if this command has one, unfinished or finished',
   },
   {
     group: 'Job',

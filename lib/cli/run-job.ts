@@ -15,11 +15,15 @@ import {
 import type { Job } from '../job/job.ts'
 import { JOB_NAME, openJob } from '../job/open.ts'
 import { lockFolder } from '../job/lock.ts'
+import type { Stage } from '../stage.ts'
+import type { TemplateOptions } from '../template/options.ts'
 import { checkNewOutput } from '../write/output.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
-import { isUnsent } from './job-work.ts'
-import { rememberedBy } from './remembered.ts'
+import type { Reading } from './input.ts'
+import { hasUnprinted, inFlight, isUnsent } from './job-work.ts'
+import { rememberedBy, type SoundJob } from './remembered.ts'
 import type { RowOptions } from './row-options.ts'
+import { compareInput, type ComparedInput } from './same-input.ts'
 import type { Settings } from './settings.ts'
 import type { Talk } from './talk.ts'
 import { wrongFlag } from './values.ts'
@@ -51,6 +55,13 @@ export interface Choice {
   readonly fingerprint: string
   readonly remembered: Remembered
   readonly clock: Clock | undefined
+  readonly input: ChosenInput
+}
+
+export interface ChosenInput {
+  readonly stream: Stage<never, SourceRecord>
+  readonly reading: Reading
+  readonly template: TemplateOptions
 }
 
 /** A run's job, and what is remembered of the command that made it. */
@@ -59,22 +70,30 @@ export interface RunJob {
   /** Whether an earlier run began it. */
   readonly goesOn: boolean
   readonly remembered: Remembered
+  /** The input, from its first record; undefined where the job is finished and its rows are only printed again. */
+  readonly stream: Stage<never, SourceRecord> | undefined
+  /** Lets go of what the stream is read from. */
+  close(): Promise<void>
 }
 
 /**
- * The job for a run: the unfinished one of the same command, or a new one. A named job that is finished, or that another
- * command made, is never touched; one that is damaged may hold paid work, so its command does not silently begin anew.
+ * The job for a run: the unfinished one of the same command, the finished one of the same command and the same whole input,
+ * or a new one. A named job that another command or input made is never touched; one that is damaged may hold paid work, so
+ * its command does not silently begin anew.
  */
 export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
   const { dir, fresh, fingerprint } = choice
   if (choice.name !== undefined) return await namedJob(choice, choice.name, talk)
-  const same = fresh
-    ? undefined
-    : (await inspectJobs(nodeDisk, dir)).findLast(
-        // One that is damaged has no state.
-        job => job.card?.fingerprint === fingerprint && !job.state?.finished,
-      )
-  if (!same) return await createJob(choice, newName(new Date()))
+  const alike = fresh
+    ? []
+    : (await inspectJobs(nodeDisk, dir)).filter(job => job.card?.fingerprint === fingerprint)
+  // One that is damaged has no state.
+  const same = alike.findLast(job => !job.state?.finished)
+  if (!same) {
+    const { same: finished, ...rest } = await compared(choice, alike)
+    if (finished) return await printAgain(choice, finished, rest.close, talk)
+    return await createJob(choice, newName(new Date()), rest)
+  }
   const known = rememberedBy(same)
   talk.say(
     `going on with job ${same.name}, which this command left unfinished (--fresh starts anew)`,
@@ -85,13 +104,19 @@ export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
 async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJob> {
   const { dir, fresh, fingerprint } = choice
   const found = await lookUp(dir, name)
-  if (!found || !hasBegun(found)) return await createJob(choice, name)
+  const { stream } = choice.input
+  if (!found || !hasBegun(found)) return await createJob(choice, name, { stream, close: nothing })
   if (fresh) {
     await mustBeFree(choice.remembered.rows)
     await setAside(dir, name, talk)
-    return await createJob(choice, name)
+    return await createJob(choice, name, { stream, close: nothing })
   }
   const known = rememberedBy(found)
+  if (found.card?.fingerprint === fingerprint) {
+    const { same, close } = await compared(choice, [found])
+    if (same) return await printAgain(choice, same, close, talk)
+    await close()
+  }
   mustBeOf(found, fingerprint)
   talk.say(`going on with job ${name}`)
   return await goOn(choice, found, known)
@@ -117,7 +142,7 @@ function mustBeOf({ name, state, card }: JobOnDisk, fingerprint: string | undefi
   if (state?.finished) {
     throw new BatchStreamError(
       'CBS_INPUT',
-      `job ${name} is finished; \`claude-batch-stream results ${name}\` prints it again, --fresh runs anew`,
+      `job ${name} is finished, and another command or input made it; nothing was sent. \`claude-batch-stream results ${name}\` prints its rows, --fresh starts anew`,
     )
   }
   if (fingerprint === undefined || card?.fingerprint !== fingerprint) {
@@ -128,18 +153,76 @@ function mustBeOf({ name, state, card }: JobOnDisk, fingerprint: string | undefi
   }
 }
 
+/** Compares the input with that of finished jobs of the same command. An input without an end is not held back for that. */
+async function compared(
+  { remembered, input: { stream, reading, template } }: Choice,
+  alike: readonly JobOnDisk[],
+): Promise<ComparedInput> {
+  const { batchWaitMs, dedupe, filesDir } = remembered.run
+  // Of records that share an answer, only the first one's files can be proven.
+  const isComparable = batchWaitMs === undefined && !(dedupe && filesDir !== undefined)
+  const finished: SoundJob[] = []
+  for (const job of isComparable ? alike : []) {
+    const { state } = job
+    // While a retry of it is in flight its rows are not what they will be.
+    if (!state?.finished || state.kept.broken !== null || inFlight(state).length > 0) continue
+    const sound = { ...job, state }
+    if (!(await hasUnprinted(sound))) finished.push(sound)
+  }
+  if (finished.length === 0) return { same: undefined, stream, close: nothing }
+  return await compareInput(stream, reading, finished, template)
+}
+
+const nothing = async (): Promise<void> => {}
+
+/** Takes a finished job to print its rows once more. Where its files are gone, they are written anew. */
+async function printAgain(
+  choice: Choice,
+  found: SoundJob,
+  close: () => Promise<void>,
+  talk: Talk,
+): Promise<RunJob> {
+  await close()
+  const { files } = found.state.output
+  const own = [files.out, files.errors].filter(path => path !== null)
+  const there = await Promise.all(own.map(path => nodeDisk.look(path)))
+  const isGone = own.length > 0 && there.every(size => size === undefined)
+  const written = isGone ? 0 : found.state.output.out
+  const known = rememberedBy(found)
+  const taken = await goOn(choice, found, known, written)
+  if (isGone) await taken.job.note({ type: 'output', ...files }, true)
+  talk.say(
+    `job ${found.name} has the answers to this command and input: its rows are printed again, free (--fresh asks anew)`,
+  )
+  return { ...taken, stream: undefined }
+}
+
+/** A file that holds rows of one shape is not continued in another. */
+export function mustMatch(before: RowOptions, now: RowOptions, written: number): void {
+  const shapes = [before, now].map(({ order: _, ...shape }) => JSON.stringify(shape))
+  if (written === 0 || before.output !== now.output || shapes[0] === shapes[1]) return
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    `${now.output} holds rows already, and not of this shape: name another file with -o to have all rows again`,
+  )
+}
+
 /** The rows of the new command count from now on, also for whoever resumes it. */
 async function goOn(
-  { dir, remembered, clock }: Choice,
+  { dir, remembered, clock, input: { stream } }: Choice,
   found: JobOnDisk,
   known: Remembered,
+  written: number = found.state?.output.out ?? 0,
 ): Promise<RunJob> {
+  mustMatch(known.rows, remembered.rows, written)
   const { columns: _, ...newer } = remembered
   const job = await openJob({ dir, name: found.name, clock })
   return {
     job,
     goesOn: true,
     remembered: await remember(job, found, { ...known, ...newer }),
+    stream,
+    close: nothing,
   }
 }
 
@@ -217,14 +300,24 @@ export async function discardFailedStart(
   }
 }
 
-async function createJob(choice: Choice, name: string): Promise<RunJob> {
+async function createJob(
+  choice: Choice,
+  name: string,
+  input: Pick<ComparedInput, 'stream' | 'close'>,
+): Promise<RunJob> {
   const { dir, fingerprint, remembered, clock } = choice
-  await mustBeFree(remembered.rows)
-  const job = await openJob({ dir, name, clock })
+  const made = async (): Promise<Job> => {
+    await mustBeFree(remembered.rows)
+    return await openJob({ dir, name, clock })
+  }
+  const job = await made().catch(async (cause: unknown) => {
+    await input.close()
+    throw cause
+  })
   try {
     const created_at = new Date().toISOString()
     await writeCard(job, { name, created_at, fingerprint, settings: remembered })
-    return { job, goesOn: false, remembered }
+    return { job, goesOn: false, remembered, ...input }
   } catch (cause) {
     await job.close()
     throw cause

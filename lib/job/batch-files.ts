@@ -13,6 +13,15 @@ const BETWEEN = Buffer.from(',\n')
 const CLOSE = Buffer.from('\n]}')
 
 /** Bytes of a body besides its requests, which lie one on a line. */
+export const BODY_FRAME: {
+  readonly open: Buffer
+  readonly between: Buffer
+  readonly close: Buffer
+} = {
+  open: OPEN,
+  between: BETWEEN,
+  close: CLOSE,
+}
 export const FRAME_BYTES: number = OPEN.length + CLOSE.length
 export const BETWEEN_BYTES: number = BETWEEN.length
 

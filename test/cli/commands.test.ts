@@ -40,10 +40,10 @@ const submitted = (place: Place): number =>
   place.read('state/jobs/a/journal.jsonl').split('"submitted"').length - 1
 const BAD = { error: { type: 'invalid_request_error', message: 'no' } }
 
-t.test('the same command again prints a finished job anew only as a new job', async t => {
+t.test('--fresh asks a finished command anew, as a new job', async t => {
   const place = await placeFor(t)
   const first = await place.run(['-p', 'Say {{text}}'], { stdin: csv(2) })
-  const second = await place.run(['-p', 'Say {{text}}'], { stdin: csv(2) })
+  const second = await place.run(['-p', 'Say {{text}}', '--fresh'], { stdin: csv(2) })
   t.same([first.code, second.code], [0, 0])
   t.equal(jobsOf(place).length, 2)
 })

@@ -101,6 +101,13 @@ t.test('rm asks where paid answers would be lost, and names what stays at the AP
   t.same(jobsOf(place), [])
 })
 
+t.test('rm counts the batches in flight', async t => {
+  const place = await placeFor(t, { batchTimeMs: 3_600_000 })
+  await place.run([...ASK, '--detach', '--batch-size', '1'], { stdin: csv(2) })
+  const ran = await place.run(['rm', 'a'])
+  t.match(ran, { code: 2, err: /job a has 2 batches in flight; `claude-batch-stream resume a`/ })
+})
+
 t.test('rm asks before it deletes a job that cannot be read', async t => {
   const place = await placeFor(t)
   await place.run(ASK, { stdin: csv(2) })

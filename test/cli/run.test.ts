@@ -312,7 +312,11 @@ t.test('input without a record does not pass for that of a job that has some', a
   t.match(begun, { code: 6, out: '', err: /job j was made by another command or input/ })
   t.equal((await place.run(['resume', 'j'])).rows.length, 2)
   const finished = await place.run(words, { stdin: '' })
-  t.match(finished, { code: 6, out: '', err: /job j is finished; `claude-batch-stream results j`/ })
+  t.match(finished, {
+    code: 6,
+    out: '',
+    err: /job j is finished, .* `claude-batch-stream results j`/,
+  })
   t.equal((await place.run([...words, '--fresh'], { stdin: '' })).code, 0)
   t.match(await place.run(['-p', 'x', '--job', '../j'], { stdin: '' }), { code: 2, err: /--job/ })
 })

@@ -173,15 +173,15 @@ t.test('changed input is told before anything is sent', async t => {
 })
 
 t.test(
-  'a finished name is not run again but with --fresh, which keeps the old answers',
+  'a finished name is not run with other input but with --fresh, which keeps the old answers',
   async t => {
     const place = await placeFor(t)
     await place.run(ASK, { stdin: csv(1) })
     const calls = place.emulator.ledger.lastCalls().length
-    const ran = await place.run(ASK, { stdin: csv(1) })
+    const ran = await place.run(ASK, { stdin: csv(2) })
     t.match(ran, {
       code: 6,
-      err: /job a is finished; `claude-batch-stream results a` prints it again, --fresh runs anew/,
+      err: /job a is finished, and another command or input made it; nothing was sent. `claude-batch-stream results a` prints its rows, --fresh starts anew/,
     })
     t.equal(place.emulator.ledger.lastCalls().length, calls)
     const fresh = await place.run([...ASK, '--fresh'], { stdin: csv(2) })

@@ -67,10 +67,9 @@ function questionFor(jobs: readonly JobOnDisk[]): string {
 
 /** Is every answer that was paid for here, and printed? A retry of a finished job may be in flight. */
 async function isDone(job: JobOnDisk): Promise<boolean> {
-  const { state } = job
-  const standing = standingOf(job)
-  if (!state || standing === 'damaged' || standing === 'unfinished') return false
-  return inFlight(state).length === 0 && !(await hasUnprinted(job))
+  const { state, folder } = job
+  if (!state || standingOf(job) === 'unfinished') return false
+  return inFlight(state).length === 0 && !(await hasUnprinted({ folder, state }))
 }
 
 /** What --keep of its run said, in milliseconds. */

@@ -7,8 +7,8 @@ import { BatchStreamError } from '../../errors.ts'
 import { finish, type Ending } from '../finish.ts'
 import { keepFrom, mustBeWhole, openInput, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
-import { checkedTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
-import { remember } from '../run-job.ts'
+import { checkedTable, openRows, rowOptionsOf } from '../row-options.ts'
+import { mustMatch, remember } from '../run-job.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { maxInvalidOf, moneyIn } from '../settings.ts'
 import { endIn } from '../job-end/end-options.ts'
@@ -92,16 +92,6 @@ export async function resume(context: Context): Promise<Ending> {
     mustBeWhole(reading, job)
     return ending
   })
-}
-
-/** A file that holds rows of one shape is not gone on with in another. */
-function mustMatch(before: RowOptions, now: RowOptions, written: number): void {
-  const shapes = [before, now].map(({ order: _, ...shape }) => JSON.stringify(shape))
-  if (written === 0 || before.output !== now.output || shapes[0] === shapes[1]) return
-  throw new BatchStreamError(
-    'CBS_OPTION',
-    `${now.output} holds rows already, and not of this shape: name another file with -o to have all rows again`,
-  )
 }
 
 function needsInput(name: string): BatchStreamError {

@@ -30,7 +30,8 @@ export async function rm(context: Context): Promise<Ending> {
       )
     await deleteJob(nodeDisk, folder)
     talk.say(`deleted job ${name}`)
-    const ids = job.state ? inFlight(job.state).flatMap(({ id }) => id ?? []) : []
+    const running = job.state ? inFlight(job.state) : []
+    const ids = running.map(({ id }) => id).filter(id => id !== null)
     // They cost money whether anybody reads them or not.
     if (ids.length > 0)
       talk.must(
@@ -48,6 +49,8 @@ async function lossesOf(job: JobOnDisk): Promise<string[]> {
   const running = inFlight(job.state).length
   return [
     ...(running === 0 ? [] : [`has ${running} ${running === 1 ? 'batch' : 'batches'} in flight`]),
-    ...((await hasUnprinted(job)) ? ['has paid answers that were not printed'] : []),
+    ...((await hasUnprinted({ ...job, state: job.state }))
+      ? ['has paid answers that were not printed']
+      : []),
   ]
 }

@@ -86,7 +86,7 @@ async function ask(
   const place = await placeOf(context)
   try {
     const client = await clientOf(flags, io, { emulator: place.emulator?.url, job: settings })
-    const { job, remembered, goesOn } = await jobForRun(
+    const begun = await jobForRun(
       {
         dir: place.dir,
         name: flags.text('job'),
@@ -99,9 +99,11 @@ async function ask(
           ...(inputColumns && { columns: inputColumns }),
           ...(keep !== undefined && { keep }),
         },
+        input: { stream, reading, template },
       },
       talk,
     )
+    const { job, remembered, goesOn } = begun
     const isPiped = settings.input.includes('-')
     let isStarted = false
     if (place.lasts)
@@ -126,7 +128,10 @@ async function ask(
       const table = isDetached && !remembered.columns ? undefined : checkedTable(rows, columns)
       const work: Work = {
         ...{ settings, job, client, talk, ordered, table, ledger, cap, canary },
-        template: await withLimits(template, settings, client, { signal, onWait: waitsAt(talk) }),
+        // What is finished is only printed again.
+        template: job.state.finished
+          ? template
+          : await withLimits(template, settings, client, { signal, onWait: waitsAt(talk) }),
         // Emulated batches end soon, and looking costs nothing.
         pace: place.emulator ? { ...pace, pollMs: pace.pollMs ?? EMULATED_POLL_MS } : pace,
         stateDir: place.dir,
@@ -134,7 +139,8 @@ async function ask(
       }
       follow(context, { job, settings, ledger: place.lasts ? ledger : undefined })
       isStarted = flags.has('detach')
-      if (isStarted) return await detach(context, work, { reading, stream })
+      const input = begun.stream && { reading, stream: begun.stream }
+      if (isStarted) return await detach(context, work, input)
       const tally = new Tally()
       const parts = {
         signal,
@@ -146,18 +152,21 @@ async function ask(
       }
       const out = await openRows(parts, io, talk, one => tally.add(one))
       isStarted = true
-      await pipeline(stream, keepFrom(reading, job), asking(work), out, { signal })
+      if (input) await pipeline(input.stream, keepFrom(reading, job), asking(work), out, { signal })
+      else await pipeline(job.uncovered(), asking(work), out, { signal })
       await endIfStopped(work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)
       if (place.lasts) talk.say(costLine(job, ledger, settings))
       mustBeWhole(reading, job)
       return place.lasts ? ending : { code: ending.code }
     })
-    return await working.catch(async (cause: unknown) => {
-      const isDiscarded = !goesOn && (await discardFailedStart(job, cause, isStarted))
-      if (isDiscarded) context.nextIs(() => undefined)
-      throw cause
-    })
+    return await working
+      .catch(async (cause: unknown) => {
+        const isDiscarded = !goesOn && (await discardFailedStart(job, cause, isStarted))
+        if (isDiscarded) context.nextIs(() => undefined)
+        throw cause
+      })
+      .finally(() => begun.close())
   } finally {
     if (place.emulator && signal.aborted) await sayLost(place.emulator, talk)
     await place.close()

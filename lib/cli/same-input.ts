@@ -1,0 +1,194 @@
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { formatId, idPrefix } from '../aggregate/custom-id.ts'
+import { requestJson, written } from '../aggregate/written.ts'
+import { each } from '../chain.ts'
+import type { BatchRequest, RejectedRecord, SourceRecord } from '../flow.ts'
+import { batchPath, BODY_FRAME, rejectionsOf, type BatchFile } from '../job/batch-files.ts'
+import { nodeDisk, type DiskFile } from '../job/disk.ts'
+import { OrdinalReader } from '../job/ordinals.ts'
+import { RecordReader } from '../job/records.ts'
+import type { BatchState } from '../job/state.ts'
+import { typed, type Stage } from '../stage.ts'
+import { attacher } from '../template/attach.ts'
+import type { TemplateOptions } from '../template/options.ts'
+import { requestMaker } from '../template/request.ts'
+import { nextRecord, type Reading } from './input.ts'
+import type { SoundJob } from './remembered.ts'
+
+/** Jobs that an input is compared with at once; each has two files open. */
+const MOST_JOBS = 16
+
+export interface ComparedInput {
+  /** The finished job whose input this is, from its first record to its last. */
+  readonly same: SoundJob | undefined
+  /** The input as if nothing had been read of it. */
+  readonly stream: Stage<never, SourceRecord>
+  /** Lets go of the jobs, once the stream is not read any more. */
+  close(): Promise<void>
+}
+
+/**
+ * Reads an input for as long as it is that of a finished job. What was read of it is not kept: up to the first difference
+ * the job's own records are the same, and are given in its place.
+ */
+export async function compareInput(
+  stream: Stage<never, SourceRecord>,
+  reading: Reading,
+  finished: readonly SoundJob[],
+  template: TemplateOptions,
+): Promise<ComparedInput> {
+  const opened: KnownInput[] = []
+  const close = async (): Promise<void> => {
+    for (const known of opened) await known.close()
+  }
+  try {
+    for (const job of finished.slice(-MOST_JOBS)) opened.push(await KnownInput.open(job))
+    let same: readonly KnownInput[] = opened
+    let count = 0
+    for (;;) {
+      const record = await nextRecord(stream)
+      const alike: KnownInput[] = []
+      for (const known of same) {
+        const isSame = record
+          ? await known.has(record, count)
+          : await endsHere(known, count, reading, template)
+        if (isSame) alike.push(known)
+      }
+      if (!record) return { same: alike.at(-1)?.job, stream: rest(same[0], count, stream), close }
+      if (alike.length === 0) {
+        stream.unshift(record)
+        return { same: undefined, stream: rest(same[0], count, stream), close }
+      }
+      same = alike
+      count += 1
+    }
+  } catch (cause) {
+    await close()
+    throw cause
+  }
+}
+
+async function endsHere(
+  known: KnownInput,
+  count: number,
+  { broken }: Reading,
+  template: TemplateOptions,
+): Promise<boolean> {
+  return !broken && known.count === count && (await known.attaches(template))
+}
+
+/** The first records as a job has them, then what is left of the stream. */
+function rest(
+  known: KnownInput | undefined,
+  count: number,
+  stream: Stage<never, SourceRecord>,
+): Stage<never, SourceRecord> {
+  const records = async function* (): AsyncGenerator<SourceRecord> {
+    for (let ordinal = 0; known && ordinal < count; ordinal++) yield await known.read(ordinal)
+    yield* each(stream)
+  }
+  return count === 0 ? stream : typed(Readable.from(records()))
+}
+
+/** The input of a finished job. */
+class KnownInput {
+  readonly job: SoundJob
+  readonly #files: readonly DiskFile[]
+  readonly #reader: RecordReader
+
+  private constructor(job: SoundJob, records: DiskFile, index: DiskFile) {
+    this.job = job
+    this.#files = [records, index]
+    this.#reader = new RecordReader(records, index, job.state.sources)
+  }
+
+  static async open(job: SoundJob): Promise<KnownInput> {
+    const records = await nodeDisk.open(`${job.folder}/records.jsonl`, 'read')
+    try {
+      return new KnownInput(
+        job,
+        records,
+        await nodeDisk.open(`${job.folder}/records.index`, 'read'),
+      )
+    } catch (cause) {
+      await records.close()
+      throw cause
+    }
+  }
+
+  get count(): number {
+    return this.job.state.kept.records
+  }
+
+  async read(ordinal: number): Promise<SourceRecord> {
+    return this.#reader.peek(ordinal, 1) ?? (await this.#reader.read(ordinal, 1))
+  }
+
+  /** Is this its record, byte for byte, and from the same place? A row says where its record is from. */
+  async has(record: SourceRecord, ordinal: number): Promise<boolean> {
+    if (ordinal >= this.count) return false
+    const known = await this.read(ordinal)
+    return (
+      known.raw.equals(record.raw) &&
+      known.line === record.line &&
+      known.source === record.source &&
+      JSON.stringify(known.problem) === JSON.stringify(record.problem)
+    )
+  }
+
+  /** Are the files that go along still the same, byte for byte? What was sent is proven by the hash of each batch. */
+  async attaches(template: TemplateOptions): Promise<boolean> {
+    const attach = attacher(template)
+    if (!attach) return true
+    const requestOf = requestMaker(template)
+    const askOf = async (ordinal: number): Promise<BatchRequest | RejectedRecord> =>
+      await attach(requestOf(await this.read(ordinal)))
+    for (const batch of this.job.state.batches.values()) {
+      if (batch.attempt !== 1 || batch.phase === 'void') continue
+      if (!(await this.#isSent(batch, askOf)) || !(await this.#isRejected(batch, askOf)))
+        return false
+    }
+    return true
+  }
+
+  async #isSent({ number, hash }: BatchState, askOf: AskOf): Promise<boolean> {
+    const prefix = idPrefix(this.job.state.run, 1)
+    const sum = createHash('sha256')
+    const { open, between, close } = BODY_FRAME
+    sum.update(open)
+    const isWhole = await OrdinalReader.use(nodeDisk, this.#path(number, 'members'), async all => {
+      for (let position = 0; position < all.count; position++) {
+        const ordinal = await all.at(position)
+        const asked = await askOf(ordinal)
+        const made = written(asked, false)
+        if (!made || 'problem' in asked) return false
+        if (position > 0) sum.update(between)
+        sum.update(requestJson(asked.custom_id ?? formatId(prefix, ordinal), made.params))
+      }
+      return true
+    })
+    sum.update(close)
+    return isWhole && sum.digest('hex') === hash
+  }
+
+  async #isRejected({ number }: BatchState, askOf: AskOf): Promise<boolean> {
+    const files = { disk: nodeDisk, path: this.#path.bind(this) }
+    for (const { ordinal, type, message } of await rejectionsOf(files, number)) {
+      const asked = await askOf(ordinal)
+      if (!('problem' in asked)) return false
+      if (asked.problem.type !== type || asked.problem.message !== message) return false
+    }
+    return true
+  }
+
+  #path(number: number, what: BatchFile): string {
+    return batchPath(this.job.folder, number, what)
+  }
+
+  async close(): Promise<void> {
+    for (const file of this.#files) await file.close()
+  }
+}
+
+type AskOf = (ordinal: number) => Promise<BatchRequest | RejectedRecord>

@@ -1,0 +1,172 @@
+import { appendFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import t from 'tap'
+import { csv, nextWords, placeFor, rowsOf, until, type Place } from './world.ts'
+
+const ASK = ['-p', 'Say {{text}}']
+const jobsOf = (place: Place): string[] => readdirSync(join(place.state, 'jobs')).sort()
+const accepted = async (place: Place): Promise<number> =>
+  (await place.emulator.ledger.totals()).accepted
+/** One byte at a time. */
+const slowly = (text: string): Readable =>
+  Readable.from([...Buffer.from(text)].map(byte => Buffer.of(byte)))
+
+t.test('the same finished command prints its rows again, free, and says so', async t => {
+  const place = await placeFor(t)
+  const words = [...ASK, '--batch-size', '4']
+  const first = await place.run(words, { stdin: csv(30) })
+  const calls = place.emulator.ledger.lastCalls().length
+  for (const stdin of [csv(30), slowly(csv(30))]) {
+    const again = await place.run(words, { stdin })
+    t.same([again.code, again.out], [0, first.out])
+    t.match(again.said[0], /^job \S+ has the answers to this command and input: its rows are/)
+  }
+  const text = await place.run([...words, '--to', 'text', '--order', 'input'], { stdin: csv(30) })
+  t.match(text.out, /^echo .*: Say text 0\necho .*: Say text 1\n/, 'in another shape')
+  const detached = await place.run([...words, '--detach'], { stdin: csv(30) })
+  t.same([detached.code, detached.out.trim()], [0, jobsOf(place)[0]])
+  t.equal(place.emulator.ledger.lastCalls().length, calls, 'the API is not called')
+  t.equal(jobsOf(place).length, 1)
+  const fresh = await place.run([...words, '--fresh'], { stdin: csv(30) })
+  t.same([fresh.code, fresh.rows.length], [0, 30])
+  t.equal(await accepted(place), 60, '--fresh asks anew')
+})
+
+t.test('input that differs anywhere is a new job, with all of its rows', async t => {
+  const place = await placeFor(t)
+  await place.run(ASK, { stdin: csv(30) })
+  await place.run(ASK, { stdin: csv(20) })
+  let expected = 50
+  for (const stdin of [
+    csv(31),
+    csv(29),
+    csv(1),
+    csv(30).replace('text 17', 'text seventeen'),
+    csv(30).replace('text 29', 'text twenty-nine'),
+    csv(30).replace('17,', '\n17,'),
+    `${csv(30)}1,2,3\n`,
+  ]) {
+    const ran = await place.run(ASK, { stdin: slowly(stdin) })
+    const rows = stdin.trim().split(/\n+/).length - 1
+    t.same([ran.code === 2, ran.rows.length], [false, rows])
+    t.notMatch(ran.err, 'has the answers')
+    const asked = ran.rows.filter(row => row._batch?.status === 'succeeded').length
+    t.equal(await accepted(place), (expected += asked))
+    for (const row of ran.rows.filter(one => one._batch?.status === 'succeeded'))
+      t.match(row.response, `Say ${String(row['text'])}`)
+  }
+  t.match(await place.run(ASK, { stdin: csv(20) }), { code: 0, err: /has the answers/ })
+  t.equal(await accepted(place), expected)
+})
+
+t.test('other settings are another command', async t => {
+  const place = await placeFor(t)
+  await place.run(ASK, { stdin: csv(3) })
+  await place.run([...ASK, '-t', '99'], { stdin: csv(3) })
+  await place.run([...ASK, '--batch-wait', '1h'], { stdin: csv(3) })
+  await place.run([...ASK, '--batch-wait', '1h'], { stdin: csv(3) })
+  t.equal(await accepted(place), 12, 'and an input that may never end is not held back')
+})
+
+t.test('a file of rows stays, or is written anew where it is gone', async t => {
+  const place = await placeFor(t, {}, { 'in.csv': csv(6) })
+  const out = place.path('out.jsonl')
+  const words = [...ASK, '-i', place.path('in.csv'), '-o', out]
+  await place.run(words)
+  const rows = place.read('out.jsonl')
+  t.equal((await place.run(words)).code, 0)
+  t.equal(place.read('out.jsonl'), rows)
+  const table = await place.run([...words, '--to', 'csv'])
+  t.match(table, { code: 2, err: /holds rows already, and not of this shape/ })
+  rmSync(out)
+  t.equal((await place.run(words)).code, 0)
+  t.equal(place.read('out.jsonl'), rows)
+  rmSync(out)
+  t.equal((await place.run([...words, '--to', 'csv'])).code, 0)
+  t.match(place.read('out.jsonl'), /^id,text,response,status,error\n0,/)
+  appendFileSync(place.path('in.csv'), '6,text 6\n')
+  const more = await place.run([...words, '--to', 'csv'])
+  t.match(more, { code: 6, err: /exists and is not this job's/ }, 'a new job, as it always was')
+  t.equal(await accepted(place), 6)
+})
+
+t.test('a named job that is finished prints its rows again for the same input alone', async t => {
+  const place = await placeFor(t)
+  const first = await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
+  const again = await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
+  t.same([again.code, again.out], [0, first.out])
+  const other = await place.run([...ASK, '--job', 'a'], { stdin: csv(4) })
+  t.match(other, { code: 6, out: '', err: /job a is finished, and another command or input/ })
+  t.equal(await accepted(place), 3)
+})
+
+t.test('failed rows are printed again too, and a retry counts', async t => {
+  const place = await placeFor(t, {
+    faults: [
+      {
+        on: 'create',
+        errored: [{ index: 1, times: 1, error: { type: 'invalid_request_error' } }],
+      },
+    ],
+  })
+  const first = await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
+  const again = await place.run(ASK, { stdin: csv(3) })
+  t.same([first.code, again.code, again.out], [3, 3, first.out])
+  t.equal((await place.run(['retry', 'a'])).code, 0)
+  const last = await place.run(ASK, { stdin: csv(3) })
+  t.same([last.code, last.rows.length], [0, 3])
+  t.equal(await accepted(place), 4)
+})
+
+t.test('attached files are compared by their bytes', async t => {
+  const place = await placeFor(t, {}, { 'a.txt': 'one', 'b.txt': 'two', 'c.txt': '' })
+  const names = ['a', 'b', 'c'].map(name => place.path(`${name}.txt`))
+  const stdin = ['path', ...names, ''].join('\n')
+  const words = ['-p', 'Sum it up', '--attach', '{{path}}', '--batch-size', '1']
+  const first = await place.run(words, { stdin })
+  t.equal(first.code, 3, 'one is empty')
+  t.match(await place.run(words, { stdin }), { code: 3, out: first.out, err: /has the answers/ })
+  t.equal(await accepted(place), 2)
+  writeFileSync(place.path('b.txt'), 'two!')
+  t.notMatch((await place.run(words, { stdin })).err, 'has the answers')
+  t.equal(await accepted(place), 4)
+  writeFileSync(place.path('c.txt'), 'three')
+  const whole = await place.run(words, { stdin })
+  t.same([whole.code, whole.rows.length, await accepted(place)], [0, 3, 7])
+  rmSync(place.path('a.txt'))
+  t.equal((await place.run(words, { stdin })).code, 3)
+  t.equal(await accepted(place), 9)
+  writeFileSync(place.path('a.txt'), '')
+  const empty = await place.run(words, { stdin })
+  t.match(empty.rows[0]?._batch?.error?.message, 'is empty', 'another reason is another row')
+})
+
+t.test('a command that is stopped while it compares has made no job', async t => {
+  const place = await placeFor(t)
+  await place.run(ASK, { stdin: csv(30) })
+  const stdin = new Readable({ read() {} })
+  stdin.push(csv(25))
+  const { world, ended } = place.start(ASK, { stdin })
+  await until(() => stdin.readableFlowing !== null && stdin.readableLength === 0)
+  world.emit('SIGINT', 'SIGINT')
+  const ran = await ended
+  t.same([ran.code, ran.out, jobsOf(place).length], [130, '', 1])
+  t.throws(() => nextWords(ran))
+})
+
+t.test('a finished job that has lost a file is named, and --fresh does without it', async t => {
+  const place = await placeFor(t)
+  await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
+  rmSync(join(place.state, 'jobs/a/records.index'))
+  t.match(await place.run(ASK, { stdin: csv(3) }), { code: 9, err: /jobs\/a\/records.index/ })
+  t.equal((await place.run([...ASK, '--fresh'], { stdin: csv(3) })).code, 0)
+})
+
+t.test('a job whose retry is in flight is not taken for the answer', async t => {
+  const place = await placeFor(t)
+  await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
+  writeFileSync(join(place.state, 'jobs/a/retry.json'), '{"after":1}\n')
+  const ran = await place.run(ASK, { stdin: csv(3) })
+  t.same([ran.code, rowsOf(ran.out).length, await accepted(place)], [0, 3, 6])
+})
