@@ -8,6 +8,8 @@ export interface RemoteBatch {
   readonly request_counts: Counts
   readonly created_at: string
   readonly ended_at: string | null
+  /** Since when its results cannot be fetched any more. */
+  readonly archived_at?: string | null
   readonly results_url: string | null
 }
 

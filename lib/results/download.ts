@@ -8,7 +8,7 @@ import { BatchStreamError } from '../errors.ts'
 import { AppendFile } from '../job/append-file.ts'
 import { replaceFile } from '../job/disk.ts'
 import type { Job } from '../job/job.ts'
-import { MAX_RESULT_LINE_BYTES, RESULTS_KEPT_MS, SILENCE_MS } from '../limits.ts'
+import { MAX_RESULT_LINE_BYTES, SILENCE_MS } from '../limits.ts'
 import type { Ids } from './ids.ts'
 import { Splitter } from './split.ts'
 import { Verifier } from './verify.ts'
@@ -22,7 +22,7 @@ export interface DownloadOptions {
   readonly number: number
   readonly ids: Ids
   readonly signal: AbortSignal
-  /** How long a 404 is taken for a hiccup. */
+  /** How long a 404 is taken for a hiccup, unless the API says that the batch is archived. */
   readonly settleMs: number
   readonly onWait: (why: string) => void
 }
@@ -43,12 +43,18 @@ export async function download(options: DownloadOptions): Promise<void> {
   const began = job.clock.elapsed()
   let counts = told
   let url = resultsUrl
+  let createdAt = submittedAt
+  // When the results were missing first. Neither clock of the wall decides, as both may be wrong by weeks.
+  let goneSince: number | undefined
+  let isArchived = false
   // What the batch said at its end may be what is wrong: the tallies are summed up late, and an address may change.
   const lookAgain = async (): Promise<void> => {
     const now = await api.retrieve(id)
     if (now?.processing_status !== 'ended') return
     counts = now.request_counts
     url = resultsUrlOf(now)
+    createdAt = Date.parse(now.created_at)
+    isArchived = typeof now.archived_at === 'string'
   }
   let bad = 0
   let failures = 0
@@ -77,10 +83,12 @@ export async function download(options: DownloadOptions): Promise<void> {
       if (cause instanceof BatchStreamError) throw cause
       await api.hear(cause)
       const failure = failureOf(cause, job.serverTime.nowOrOurs())
-      const forMs = job.clock.elapsed() - began
-      if (failure.kind === 'gone' && (isArchived(job, submittedAt) || forMs >= options.settleMs)) {
-        return await without(job, number, goneFor(job, id, submittedAt))
-      }
+      const now = job.clock.elapsed()
+      if (failure.kind === 'gone') goneSince ??= now
+      const goneForMs = now - (goneSince ?? now)
+      if (failure.kind === 'gone' && (isArchived || goneForMs >= options.settleMs))
+        return await without(job, number, goneFor(job, id, createdAt))
+      const forMs = failure.kind === 'gone' ? goneForMs : now - began
       await rest(options, failure, failures, forMs)
       if (failure.kind !== 'gone' && failure.kind !== 'nonsense') continue
       await lookAgain()
@@ -189,12 +197,7 @@ async function dirty(job: Job, number: number, why: string): Promise<BatchStream
   )
 }
 
-/** By the API's clock where it has told it: ours may be wrong. */
-function isArchived(job: Job, submittedAt: number): boolean {
-  return job.serverTime.nowOrOurs() - submittedAt > RESULTS_KEPT_MS
-}
-
-function goneFor(job: Job, id: string, submittedAt: number): string {
+function goneFor(job: Job, id: string, createdAt: number): string {
   const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
-  return `the API has no results for batch ${id} (404 on ${day(job.serverTime.nowOrOurs())}); it was submitted on ${day(submittedAt)}, and results are kept for 29 days`
+  return `the API has no results for batch ${id} (404 on ${day(job.serverTime.nowOrOurs())}); it was created on ${day(createdAt)}, and results are kept for 29 days`
 }

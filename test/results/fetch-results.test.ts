@@ -240,7 +240,7 @@ void t.test(
       results.map(({ status }) => status),
       ['unanswered', 'unanswered'],
     )
-    t.match(results[0]?.error?.message, /404 on 2026-12-20.*submitted on 2026-11-20.*29 days/)
+    t.match(results[0]?.error?.message, /404 on 2026-12-20.*created on 2026-11-20.*29 days/)
     t.ok(world.clock.elapsed() - began < 60_000)
   },
 )

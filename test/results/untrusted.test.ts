@@ -111,3 +111,45 @@ void t.test('a disk that a download fills is freed at once', async t => {
   await t.rejects(run({ ...world, client }, job, asks(3)), { code: 'CBS_DISK' })
   t.notOk(existsSync(`${job.folder}/batches/1.results`))
 })
+
+const DAY = 24 * 60 * 60 * 1000
+
+void t.test('one 404 with a Date weeks ahead does not make rows unanswered', async t => {
+  const date = new Date(Date.parse('2026-11-20T12:00:00Z') + 40 * DAY).toUTCString()
+  const { world, client } = await worldWith(t, (_, isFirst) =>
+    isFirst ? new Response('{}', { status: 404, headers: { date } }) : undefined,
+  )
+  t.same(said(await run({ ...world, client }, await world.open(), asks(3))), answers(3))
+})
+
+void t.test(
+  'one 404 after the local clock was wrong by weeks does not make rows unanswered',
+  async t => {
+    // Without a Date the local clock is all there is.
+    const { world, client: plain } = await worldWith(t, (_, isFirst) =>
+      isFirst ? new Response('{}', { status: 404 }) : undefined,
+    )
+    const { fetch } = plain as unknown as { fetch: typeof globalThis.fetch }
+    const client = plain.withOptions({
+      fetch: async (input, init) => {
+        if (String(input).endsWith('/results')) world.clock.jump(60 * DAY)
+        const response = await fetch(String(input), init)
+        response.headers.delete('date')
+        return response
+      },
+    })
+    t.same(said(await run({ ...world, client }, await world.open(), asks(3))), answers(3))
+  },
+)
+
+void t.test('one 404 after hours of outage does not make rows unanswered', async t => {
+  let downloads = 0
+  const { world, client } = await worldWith(t, () => {
+    downloads += 1
+    if (downloads > 101) return undefined
+    return new Response('{}', { status: downloads > 100 ? 404 : 503 })
+  })
+  const began = world.clock.elapsed()
+  t.same(said(await run({ ...world, client }, await world.open(), asks(3))), answers(3))
+  t.ok(world.clock.elapsed() - began > 60 * 60 * 1000, 'longer than the settle time')
+})

@@ -132,3 +132,13 @@ void t.test('types named like members of every object prove no tally', async t =
   const lines = [line('a', '__proto__'), line('b', 'constructor'), line('c')]
   t.match(verify(lines, { succeeded: 3 }).verdict, { kind: 'whole' })
 })
+
+void t.test('a line that is longer than any answer makes the set dirty', async t => {
+  const verifier = new Verifier(ids, 3, none)
+  verifier.take({ start: 7, bytes: Buffer.alloc(64_000_001, 'x') })
+  t.ok(verifier.isDirty)
+  t.match(verifier.end(), {
+    kind: 'dirty',
+    why: 'the line at byte 7 is longer than 64000000 bytes',
+  })
+})
