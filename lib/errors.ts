@@ -80,7 +80,9 @@ function shown(got: unknown): string {
 
 /** Checks a whole number in a range, in the words of `wrongOption`. */
 export function wholeNumber(name: string, value: number, least: number, most: number): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value
-  const range = most === Infinity ? `of at least ${least}` : `from ${least} to ${most}`
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value
+  const top = Math.min(most, Number.MAX_SAFE_INTEGER)
+  const range =
+    most === Infinity && !(value > top) ? `of at least ${least}` : `from ${least} to ${top}`
   throw wrongOption(name, `a whole number ${range}`, value)
 }

@@ -51,6 +51,20 @@ function isMany<Out>(
 }
 
 /**
+ * Pushes a value, and answers like `push`. A stream that throws in its `write` instead of calling back throws out of `push`:
+ * that error is the other stream's own, so it ends the pipeline as it is and is not taken for a failure of this stage.
+ */
+export function give(stream: Duplex, value: unknown): boolean {
+  try {
+    return stream.push(value)
+  } catch (cause) {
+    // Node takes whatever was thrown; its types want an error.
+    stream.destroy(cause as Error)
+    return false
+  }
+}
+
+/**
  * Pushes every value of a sequence as fast as the reader takes them and no faster: `push` answers false when the buffer
  * is full, and the stream's next `_read` says when to go on. Ends when the stream is destroyed; a stage whose `_destroy`
  * waits for this gives the signal that it aborts there, since `close` comes only after `_destroy`.
@@ -60,7 +74,7 @@ export async function pushAll<T>(
   values: AsyncIterable<T> | Iterable<T>,
   signal?: AbortSignal,
 ): Promise<void> {
-  const isFull = (value: T): boolean => !stream.push(value) && !stream.destroyed
+  const isFull = (value: T): boolean => !give(stream, value) && !stream.destroyed
   if (Symbol.asyncIterator in values) {
     for await (const value of values) {
       if (stream.destroyed) return

@@ -53,5 +53,11 @@ void t.test('a whole number is taken inside its range and refused outside of it'
   for (const wrong of [0, 6, 1.5, Number.NaN]) {
     t.throws(() => wholeNumber('count', wrong, 1, 5), { message: /whole number from 1 to 5/ })
   }
-  t.throws(() => wholeNumber('count', -1, 0, Infinity), { message: /of at least 0, got -1/ })
+  for (const wrong of [-1, Number.NaN, 0.5])
+    t.throws(() => wholeNumber('count', wrong, 0, Infinity), { message: /of at least 0, got / })
+  for (const huge of [1e300, Infinity, 2 ** 53])
+    t.throws(() => wholeNumber('count', huge, 0, Infinity), {
+      code: 'CBS_OPTION',
+      message: `\`count\` must be a whole number from 0 to 9007199254740991, got ${huge}`,
+    })
 })

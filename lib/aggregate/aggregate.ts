@@ -9,7 +9,7 @@ import type { Job } from '../job/job.ts'
 import { temporaryJob } from '../job/open.ts'
 import { freeCount, unresolvedCounts } from '../job/tags.ts'
 import { DEFAULT_BODY_BYTES, DEFAULT_REQUESTS, MAX_BODY_BYTES, MAX_REQUESTS } from '../limits.ts'
-import { pushAll, typed, type Stage } from '../stage.ts'
+import { give, pushAll, typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import { checkCustomId } from '../template/custom-id.ts'
 import { formatId, idPrefix } from './custom-id.ts'
@@ -71,6 +71,7 @@ export function aggregate(
   wholeNumber('count', options.count ?? DEFAULT_REQUESTS, 1, MAX_REQUESTS)
   wholeNumber('bytes', options.bytes ?? DEFAULT_BODY_BYTES, 1, MAX_BODY_BYTES)
   wholeNumber('canary', options.canary ?? 1, 1, Infinity)
+  wholeNumber('attempt', options.attempt ?? 1, 1, Infinity)
   if (options.periodMs !== undefined) wholeNumber('periodMs', options.periodMs, 1, 2 ** 31 - 1)
   return typed(new Aggregate(options))
 }
@@ -293,7 +294,7 @@ export class Aggregate extends Transform {
     this.#open = undefined
     const next = this.#options.attempt === 1 ? this.#nextOrdinal : 0
     const sealed = await writer.seal(this.#options.attempt, next)
-    this.push(await job.seal({ ...sealed, ...(this.#primes && { primes: true }) }))
+    give(this, await job.seal({ ...sealed, ...(this.#primes && { primes: true }) }))
     this.#primes = false
   }
 

@@ -11,7 +11,7 @@ import type { EndedBatch, SubmittedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../limits.ts'
 import { notify } from '../notify.ts'
-import { typed, type Stage } from '../stage.ts'
+import { give, typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import { lookAt } from './look.ts'
 import { nextLook } from './schedule.ts'
@@ -115,7 +115,7 @@ export class AwaitEnd extends Transform {
     this.#begin(batch)
     const { phase, id } = job.batch(number)
     if (phase !== 'submitted' || id === null) {
-      this.push(job.endedBatch(number))
+      give(this, job.endedBatch(number))
       return done()
     }
     this.#waiting.set(number, { batch, id, since: job.clock.elapsed(), missingSince: undefined })
@@ -197,7 +197,7 @@ export class AwaitEnd extends Transform {
       false,
     )
     this.#waiting.delete(batch.number)
-    this.push(job.endedBatch(batch.number))
+    give(this, job.endedBatch(batch.number))
     const more = this.#more
     this.#more = undefined
     more?.()

@@ -4,7 +4,7 @@
 import { Duplex } from 'node:stream'
 import { wrapError } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
-import { typed, type Stage } from '../stage.ts'
+import { give, typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import type { Job } from './job.ts'
 import { temporaryJob } from './open.ts'
@@ -142,7 +142,7 @@ export class Keep extends Duplex {
       this.#next += 1
       // Cleared before the push, which may ask for the next record at once.
       this.#reading = false
-      if (!this.push(record)) return
+      if (!give(this, record)) return
       if (this.#reading) return
       this.#reading = true
     }

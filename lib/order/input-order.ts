@@ -4,7 +4,7 @@
 import { Transform } from 'node:stream'
 import type { EndedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
-import { typed, type Stage } from '../stage.ts'
+import { give, typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import { earliest } from './earliest.ts'
 
@@ -35,12 +35,12 @@ export function inputOrder(_options: InputOrderOptions = {}): Stage<EndedBatch, 
           if (!next) return done()
           held.delete(next.number)
           given.add(next.number)
-          this.push(next)
+          give(this, next)
         }
       },
       flush(done) {
         // Where a stage of the user's dropped a batch, those behind it come all the same.
-        for (const batch of held.values()) this.push(batch)
+        for (const batch of held.values()) give(this, batch)
         done()
       },
     }),

@@ -11,7 +11,7 @@ import { Bits } from '../job/bits.ts'
 import type { Job } from '../job/job.ts'
 import type { Result } from '../results/result.ts'
 import { isUnsent } from '../results/status.ts'
-import { pushAll, typed, type Stage } from '../stage.ts'
+import { give, pushAll, typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import type { TemplateOptions } from '../template/options.ts'
 import { Longer } from './longer.ts'
@@ -129,8 +129,8 @@ export class Retry extends Transform {
       // What `ask` throws, or an answer on disk that cannot be read, must end the stream and not the process.
       return done(wrapError('CBS_STAGE', 'it cannot be told whether to ask a record again', cause))
     }
-    if (held) done()
-    else done(null, result)
+    if (!held) give(this, result)
+    done()
   }
 
   #holdsBack(result: Result, asked: Bits): boolean {

@@ -37,7 +37,8 @@ export async function* lines(job: Job, number: number): AsyncGenerator<Buffer> {
       held = held.subarray(end + 1)
       line += 1
     }
-    while ((await next(PART)).length > 0);
+    // What closes the body.
+    await next(PART)
     if (hash.digest('hex') !== wanted) throw damaged(number)
   } finally {
     await file.close()

@@ -12,7 +12,7 @@ import type { SealedBatch, SubmittedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
 import { DEFAULT_SETTLE_MS } from '../limits.ts'
 import { notify } from '../notify.ts'
-import { typed, type Stage } from '../stage.ts'
+import { give, typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import { deliver } from './deliver.ts'
 import { divide, firstOf, half } from './divide.ts'
@@ -124,9 +124,9 @@ export class Submit extends Transform {
     }
     const { phase, requests } = job.batch(number)
     if (phase === 'armed') this.#search(number)
-    else if (phase !== 'sealed') this.push(job.submittedBatch(number))
+    else if (phase !== 'sealed') give(this, job.submittedBatch(number))
     else if (requests > 0) await this.#send(job, number)
-    else if (!this.#refused) this.push(job.submittedBatch(number))
+    else if (!this.#refused) give(this, job.submittedBatch(number))
   }
 
   /** Sends a batch until it is known what became of it, or until only a search can tell. */
@@ -215,7 +215,7 @@ export class Submit extends Transform {
   async #accept(job: Job, number: number, id: string, adopted: boolean): Promise<void> {
     await job.note({ type: 'submitted', number, id, at: job.clock.now(), adopted }, true)
     await job.disk.remove(job.path(number, 'body'))
-    this.push(job.submittedBatch(number))
+    give(this, job.submittedBatch(number))
   }
 
   #search(number: number): void {
@@ -248,7 +248,7 @@ export class Submit extends Transform {
         { type: 'ended', number, counts: null, resultsUrl: null, at: job.clock.now() },
         true,
       )
-      this.push(job.submittedBatch(number))
+      give(this, job.submittedBatch(number))
       return
     }
     await this.#accept(job, number, found.adopt, true)

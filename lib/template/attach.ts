@@ -10,7 +10,7 @@ import { readFile, type Content } from '../file/read.ts'
 import { textIn } from '../file/text.ts'
 import type { BatchRequest, Problem, RejectedRecord, SourceRecord } from '../flow.ts'
 import { MAX_ATTACHED_BYTES } from '../limits.ts'
-import { typed, type Stage } from '../stage.ts'
+import { give, typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import { compile, type Template } from './compile.ts'
 import { placeContent, type ContentBlock } from './content.ts'
@@ -90,7 +90,10 @@ export function attachFiles(options: AttachOptions): Stage<Asked, Asked> {
         if (wrong) return done(wrong)
         if (!attach) return done(null, asked)
         attach(asked).then(
-          whole => done(null, whole),
+          whole => {
+            give(this, whole)
+            done()
+          },
           cause => done(wrapError('CBS_STAGE', 'a file cannot be attached', cause)),
         )
       },

@@ -4,7 +4,7 @@
 import { Transform } from 'node:stream'
 import { wrapError } from '../errors.ts'
 import type { BatchRequest, RejectedRecord, SourceRecord } from '../flow.ts'
-import { typed, type Stage } from '../stage.ts'
+import { give, typed, type Stage } from '../stage.ts'
 import { misplaced } from '../takes.ts'
 import { attacher } from './attach.ts'
 import type { TemplateOptions } from './options.ts'
@@ -41,7 +41,10 @@ export function template(
         }
         if (!attach) return done(null, asked)
         attach(asked).then(
-          whole => done(null, whole),
+          whole => {
+            give(this, whole)
+            done()
+          },
           cause => done(wrapError('CBS_STAGE', 'a file cannot be attached', cause)),
         )
       },

@@ -1,0 +1,83 @@
+// What a stream that is not ours throws ends the pipeline as it is, wherever it stands.
+import { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import t from 'tap'
+import { aggregate } from '../lib/aggregate/aggregate.ts'
+import { awaitEnd } from '../lib/await/await-end.ts'
+import { chain } from '../lib/chain.ts'
+import { keep } from '../lib/job/keep.ts'
+import { inputOrder } from '../lib/order/input-order.ts'
+import { parseJsonl } from '../lib/parse/jsonl.ts'
+import { fetchResults } from '../lib/results/fetch-results.ts'
+import { retry } from '../lib/retry/retry.ts'
+import { submit } from '../lib/submit/submit.ts'
+import { attachFiles } from '../lib/template/attach.ts'
+import { template } from '../lib/template/template.ts'
+import { writeJsonl } from '../lib/write/jsonl.ts'
+import { within } from './support/waiting.ts'
+import { makeWorld } from './support/world.ts'
+
+const INPUT = Array.from({ length: 9 }, (_, id) => `{"id":${id}}\n`).join('')
+const NAMES = [
+  ...['parseJsonl', 'keep', 'template', 'attachFiles', 'aggregate', 'submit'],
+  ...['awaitEnd', 'inputOrder', 'fetchResults', 'retry', 'writeJsonl'],
+]
+// A small text.
+const attached = { attach: () => `${import.meta.dirname}/../LICENSE` }
+
+for (const how of ['throws at once', 'calls back', 'throws at its end'] as const) {
+  for (const [index, name] of NAMES.entries()) {
+    void t.test(
+      `the error of a sink behind ${name} that ${how} passes unchanged (13.17)`,
+      async t => {
+        const { client, open } = await makeWorld(t)
+        const job = await open()
+        const tries = (attempt: number) =>
+          chain(
+            template({ prompt: 'x {{id}}' }),
+            aggregate({ job, attempt }),
+            submit({ client }),
+            awaitEnd({ client }),
+            fetchResults({ client }),
+          )
+        const stages = [
+          parseJsonl(),
+          keep({ job }),
+          template({ prompt: 'x {{id}}' }),
+          attachFiles(attached),
+          aggregate({ job, count: 3 }),
+          submit({ client }),
+          awaitEnd({ client }),
+          inputOrder(),
+          fetchResults({ client }),
+          retry({ job, through: tries }),
+          writeJsonl(),
+        ].slice(0, index + 1)
+        const error = new TypeError('my sink broke')
+        let items = 0
+        const sink = new Writable({
+          objectMode: true,
+          write(_item, _encoding, done) {
+            items += 1
+            if (items === 2 && how === 'throws at once') throw error
+            done(items === 2 && how === 'calls back' ? error : null)
+          },
+          final(done) {
+            done(how === 'throws at its end' ? error : null)
+          },
+        })
+        // Each stage gives what the next one takes; an array of them has no type that says so.
+        const all = [Readable.from([Buffer.from(INPUT)]), ...stages, sink] as unknown
+        const ended = pipeline(all as NodeJS.ReadWriteStream[])
+        const got = await within(
+          ended.then(
+            () => undefined,
+            (cause: unknown) => cause,
+          ),
+          () => `a pipeline that ends in ${name}`,
+        )
+        t.equal(got, error)
+      },
+    )
+  }
+}
