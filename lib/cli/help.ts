@@ -5,25 +5,25 @@ import { wrapItems, type Item } from './wrap.ts'
 export const COMMANDS: Readonly<
   Record<CommandName, { readonly words: string; readonly help: string }>
 > = {
-  run: { words: '[run] [flags]', help: 'records in, rows out (the default command)' },
-  resume: { words: 'resume [JOB]', help: 'go on with a job; without JOB the only unfinished one' },
-  status: { words: 'status [JOB]', help: 'what a job is doing' },
-  report: { words: 'report JOB', help: 'a job as a page to look at: -o report.html' },
-  list: { words: 'list', help: 'jobs on this machine (--remote: of the workspace)' },
-  results: { words: 'results JOB|BATCH_ID', help: 'print results again, free' },
-  retry: { words: 'retry JOB', help: 'ask again for the failed rows only' },
+  run: { words: '[run] [flags]', help: 'read records, write rows (default command)' },
+  resume: { words: 'resume [JOB]', help: 'resume a job (default: the only unfinished one)' },
+  status: { words: 'status [JOB]', help: 'show the state of a job' },
+  report: { words: 'report JOB', help: 'write a job as an HTML page: -o report.html' },
+  list: { words: 'list', help: 'list jobs on this machine (--remote: batches)' },
+  results: { words: 'results JOB|BATCH_ID', help: 'print the results again, free' },
+  retry: { words: 'retry JOB', help: 'retry only the failed rows' },
   cancel: { words: 'cancel JOB|BATCH_ID', help: 'cancel batches at the API' },
-  estimate: { words: 'estimate', help: 'what a run would cost, expected and at worst' },
-  doctor: { words: 'doctor [JOB]', help: 'look at key, host, clock, disk and journals' },
-  rm: { words: 'rm JOB', help: 'delete a job; asks where paid answers would be lost' },
-  prune: { words: 'prune', help: 'delete finished jobs older than --keep' },
-  emulate: { words: 'emulate', help: 'a local Message Batches API for tests and trials' },
+  estimate: { words: 'estimate', help: 'estimate the cost of a run: put it before a run' },
+  doctor: { words: 'doctor [JOB]', help: 'check the key, the host, the clock and the disk' },
+  rm: { words: 'rm JOB', help: 'delete a job; asks if paid answers would be lost' },
+  prune: { words: 'prune', help: 'delete finished jobs that are older than --keep' },
+  emulate: { words: 'emulate', help: 'run a local Message Batches API for tests' },
 }
 
 /** What is no command of the table. */
 export const OTHERS: readonly { readonly words: string; readonly help: string }[] = [
-  { words: 'completion SHELL', help: 'what makes bash, zsh or fish complete all this' },
-  { words: 'help [COMMAND|TOPIC]', help: 'all flags of a command, or one of:' },
+  { words: 'completion SHELL', help: 'print a completion script for bash, zsh or fish' },
+  { words: 'help [COMMAND|TOPIC]', help: 'show all flags of a command, or a topic:' },
 ]
 
 // Rows go to stdout where no flag says otherwise, as the example shows.
@@ -34,11 +34,11 @@ export function shortHelp(topics: readonly string[]): string {
   const commands = [...Object.values(COMMANDS), ...OTHERS]
   const flags = optionsOf('run').filter(({ name, negative }) => SHORT.includes(name) && !negative)
   return [
-    "Records in, Claude's answers out, by Message Batches: half price, nothing lost",
+    'Sends records to Claude in batches, at half price, and writes a row for each',
     "  cat data.csv | claude-batch-stream -p 'Sentiment of: {{review}}' > out.jsonl",
     ...commands.map(({ words, help }) => `  ${words.padEnd(23)}${help}`),
     `    ${topics.join(', ')}`,
-    'Flags of run (--help: all of them):',
+    'Flags of run (all of them: --help):',
     ...flags.map(shortLine),
     '',
   ].join('\n')
