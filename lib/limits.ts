@@ -13,6 +13,9 @@ export const CUSTOM_ID: RegExp = /^[a-zA-Z0-9_-]{1,64}$/
 /** Batches on one page of the list endpoint at most. Source: API reference, "List Message Batches". */
 export const MAX_PAGE: number = 1000
 
+/** Pages of a list of batches that are read at most: 200,000 batches, more than a workspace makes in a month. */
+export const MAX_LIST_PAGES: number = 200
+
 /** How long a batch may be in processing before it expires. Source: API docs "Batch processing". */
 export const EXPIRES_AFTER_MS: number = 24 * 60 * 60 * 1000
 

@@ -3,7 +3,7 @@ import { resultsUrlOf, type RemoteBatch } from '../api/remote-batch.ts'
 import { BatchStreamError } from '../errors.ts'
 import type { Job } from '../job/job.ts'
 import type { BatchState } from '../job/state.ts'
-import { EXPIRES_AFTER_MS } from '../limits.ts'
+import { EXPIRES_AFTER_MS, MAX_LIST_PAGES } from '../limits.ts'
 import { BatchIds } from '../results/batch-ids.ts'
 import { firstCustomIds } from '../results/first-lines.ts'
 import { ownedBy } from './owned.ts'
@@ -138,10 +138,10 @@ async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
       last = created
     }
     if (!page.has_more || page.last_id === null || (isSorted && last < from)) return listed
-    if (cursors.has(page.last_id))
+    if (cursors.has(page.last_id) || cursors.size === MAX_LIST_PAGES)
       throw new BatchStreamError(
         'CBS_API',
-        `the list of batches comes round to ${page.last_id} again and has no end: what became of a batch cannot be found out`,
+        `the list of batches has no end, or comes round to ${page.last_id} again: what became of a batch cannot be found out`,
       )
     after = page.last_id
     cursors.add(after)

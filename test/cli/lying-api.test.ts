@@ -1,6 +1,6 @@
 import t from 'tap'
 import { lyingApi } from '../support/lying-api.ts'
-import { placeFor } from './world.ts'
+import { everythingIn, placeFor } from './world.ts'
 
 /** Members of results that are not of the type that they should be, by the question they answer. */
 const ODD: Readonly<Record<string, string>> = {
@@ -66,3 +66,52 @@ void t.test(
     for (const text of told) t.notMatch(text, /Infinity|NaN|TypeError|a bug/)
   },
 )
+
+void t.test('a list that has no end is left, and says so', async t => {
+  const place = await placeFor(t)
+  let pages = 0
+  const url = await lyingApi(t, place.emulator.url, {
+    answer: (_, response) => {
+      pages += 1
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.end(JSON.stringify({ data: [], has_more: true, last_id: `b${pages % 3}` }))
+      return true
+    },
+  })
+  const ran = await place.run(['list', '--remote', '--base-url', url])
+  t.equal(ran.code, 8)
+  t.match(ran.err, /the list of batches has no end: it comes to b1 again/)
+  t.equal(pages, 4)
+})
+
+const SECRET = 'gateway+token/0123456789'
+
+for (const variable of ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN']) {
+  void t.test(
+    `a key of any form that a gateway echoes is nowhere in the end: ${variable}`,
+    async t => {
+      const place = await placeFor(t)
+      const env = { [variable]: SECRET }
+      let creates = 0
+      const url = await lyingApi(t, place.emulator.url, {
+        answer: ({ method, headers }, response) => {
+          const isCreate = method === 'POST'
+          if (isCreate) creates += 1
+          if (isCreate && creates > 2) return false
+          const status = !isCreate ? 401 : creates === 1 ? 529 : 400
+          const sent = [headers['x-api-key'], headers.authorization].join(' ')
+          const message = `requests.0: what is ${sent}?`
+          response.writeHead(status, { 'content-type': 'application/json', 'request-id': SECRET })
+          response.end(JSON.stringify({ type: 'error', error: { type: SECRET, message } }))
+          return true
+        },
+      })
+      const events = place.path('events.jsonl')
+      const words = ['-p', '{{q}}', '--base-url', url, '--job', 'one', '--events', events, '-v']
+      const ran = await place.run(words, { stdin: '{"q":"a"}\n{"q":"b"}\n', env })
+      t.match(ran.err, /\*\*\*/)
+      t.ok(creates >= 2)
+      for (const text of [ran.out, ran.err, everythingIn(place.dir)]) t.notMatch(text, SECRET)
+    },
+  )
+}

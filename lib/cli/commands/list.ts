@@ -1,9 +1,11 @@
 import { Api } from '../../api/api.ts'
 import type { RemoteBatch } from '../../api/remote-batch.ts'
+import { BatchStreamError } from '../../errors.ts'
 import { countOf } from '../../job/event.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import { inspectJobs, type JobOnDisk } from '../../job/inspect.ts'
 import { temporaryJob } from '../../job/open.ts'
+import { MAX_LIST_PAGES } from '../../limits.ts'
 import { clientOf } from '../client.ts'
 import { print } from '../print.ts'
 import type { Context } from '../context.ts'
@@ -50,12 +52,19 @@ async function listRemote({ flags, io, signal }: Context): Promise<Ending> {
   job.retain()
   try {
     const api = new Api({ client, job, signal })
+    const cursors = new Set<string>()
     let after: string | undefined
     for (;;) {
       const page = await api.list(after)
       for (const batch of page.data) await print(io.stdout, remoteLine(batch, flags.has('json')))
       if (!page.has_more || page.last_id === null) return { code: EXIT.answered }
       after = page.last_id
+      if (cursors.has(after) || cursors.size === MAX_LIST_PAGES)
+        throw new BatchStreamError(
+          'CBS_API',
+          `the list of batches has no end: it comes to ${after} again`,
+        )
+      cursors.add(after)
     }
   } finally {
     await job.release()
