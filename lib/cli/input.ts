@@ -19,6 +19,8 @@ import type { Talk } from './talk.ts'
 export interface Reading {
   /** The format, once it is known. */
   format: string | undefined
+  /** The columns that the header of a CSV file names. */
+  columns?: readonly string[]
   /** How many files there are; a pipe is one. */
   files: number
   /** Where the input broke off; what was read before is answered first, then the run ends with this. */
@@ -129,6 +131,9 @@ function openOne(
     },
     onNote: ({ type, message }) =>
       talk.say(type === 'delimiter' ? `${message} (--delimiter names another)` : message),
+    onHeader: names => {
+      reading.columns = names
+    },
     onBomb: sentence => talk.say(sentence),
     onBroken: error => {
       reading.broken = error

@@ -91,10 +91,11 @@ export class TableColumns {
 /** The input columns, where they are known from the beginning: what is no JSON has the same in each record. */
 export function columnsIn(
   { from }: Pick<Settings, 'from'>,
-  { format, files }: Pick<Reading, 'format' | 'files'>,
+  { format, files, columns }: Pick<Reading, 'format' | 'files' | 'columns'>,
   first: readonly SourceRecord[],
 ): readonly string[] | undefined {
   if (from === 'files') return FILE_FIELDS
+  if (columns && files === 1) return columns
   const isUniform = ['csv', 'tsv', 'text'].includes(format ?? from)
   const readable = first.find(record => !record.problem)
   if (!isUniform || files !== 1 || !readable) return undefined

@@ -21,6 +21,10 @@ export class Columns {
     this.#proto = names.includes('__proto__')
   }
 
+  get names(): readonly string[] {
+    return this.#names
+  }
+
   get count(): number {
     return this.#names.length
   }

@@ -17,7 +17,7 @@ import {
   lineBody,
   nextLine,
 } from './line-breaks.ts'
-import { tellNote, type NoteOptions } from './note.ts'
+import { tellHeader, tellNote, type NoteOptions } from './note.ts'
 import { Pieces } from './pieces.ts'
 import type { RecordReader } from './record-stream.ts'
 import { TextStart } from './text-start.ts'
@@ -42,6 +42,7 @@ export interface CsvSettings extends NoteOptions {
   /** What a line begins with that is no row. */
   readonly comment: string | undefined
   readonly source: string | undefined
+  readonly onHeader?: ((columns: readonly string[]) => void) | undefined
 }
 
 /**
@@ -198,6 +199,7 @@ export class CsvReader implements RecordReader {
       const { columns, note } = headerColumns(row, place)
       this.#columns = columns
       if (note) tellNote(this.#settings, note)
+      tellHeader(this.#settings, columns.names)
       return
     }
     this.#columns ??= numberedColumns(row)

@@ -37,6 +37,8 @@ export interface CsvOptions extends NoteOptions {
   readonly maxRecordBytes?: number | undefined
   /** The file's name, for the records and for errors. */
   readonly source?: string | undefined
+  /** Called with the names that a header gives, before the first record, also where none follows. */
+  readonly onHeader?: ((columns: readonly string[]) => void) | undefined
 }
 
 /**
@@ -64,7 +66,8 @@ export function parseCsv(options: CsvOptions = {}): Stage<Uint8Array, SourceReco
 
 /** The options, checked and filled in. */
 export function csvSettings(options: CsvOptions): CsvSettings {
-  const { delimiter, columns, header = columns === undefined, comment, source, onNote } = options
+  const { delimiter, columns, header = columns === undefined } = options
+  const { comment, source, onNote, onHeader } = options
   const maxRecordBytes = wholeNumber(
     'maxRecordBytes',
     options.maxRecordBytes ?? DEFAULT_RECORD_BYTES,
@@ -86,7 +89,7 @@ export function csvSettings(options: CsvOptions): CsvSettings {
     throw wrongOption('comment', COMMENT_WANTED, comment)
   if (typeof header !== 'boolean') throw wrongOption('header', 'true or false', header)
   const named = columns === undefined ? undefined : namedColumns(columns, header)
-  return { delimiter, columns: named, header, maxRecordBytes, comment, source, onNote }
+  return { delimiter, columns: named, header, maxRecordBytes, comment, source, onNote, onHeader }
 }
 
 function namedColumns(columns: readonly string[], header: boolean): Columns {

@@ -29,3 +29,19 @@ export function tellNote({ onNote }: NoteOptions, note: InputNote): void {
     throw wrapError('CBS_STAGE', '`onNote` failed', cause)
   }
 }
+
+/**
+ * Calls the user's function with the names of columns.
+ *
+ * @throws BatchStreamError `CBS_STAGE` where it throws
+ */
+export function tellHeader(
+  { onHeader }: { readonly onHeader?: ((columns: readonly string[]) => void) | undefined },
+  columns: readonly string[],
+): void {
+  try {
+    onHeader?.(columns)
+  } catch (cause) {
+    throw wrapError('CBS_STAGE', '`onHeader` failed', cause)
+  }
+}

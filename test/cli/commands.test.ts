@@ -22,6 +22,7 @@ import {
   Collected,
   FAST_CLOCK,
   csv,
+  journaled,
   everythingIn,
   KEY,
   nextWords,
@@ -144,9 +145,7 @@ t.test('results leave the output of a job that is not finished to that job', asy
   const words = ['--job', 'a', '-p', 'Say {{text}}', '--batch-size', '3', '-o', out]
   const { world, ended } = place.start(words, { stdin: csv(5) })
   // Not before the second batch is known by its id: one that may or may not exist cannot be canceled.
-  await until(
-    () => (statSync(out, { throwIfNoEntry: false })?.size ?? 0) > 0 && submitted(place) === 2,
-  )
+  await until(() => journaled(place, 'written', 'a') && submitted(place) === 2)
   const running = await run(['status', 'a', '--json', '--state-dir', place.state])
   t.match(JSON.parse(running.out), { state: 'running', rows: { succeeded: 3 } })
   const busy = await place.run(['results', 'a'])

@@ -249,3 +249,37 @@ t.test('events say how many columns a table has, and not their names', async t =
   t.match(place.read('e.jsonl'), '"type":"columns","count":2')
   t.notMatch(place.read('e.jsonl'), 'secret')
 })
+
+t.test('a table of an input without records has its header', async t => {
+  const place = await placeFor(t)
+  const words = [...ASK, '--to', 'csv']
+  const ran = await place.run(words, { stdin: 'n,text\n' })
+  t.match(ran, { code: 0, out: 'n,text,response,status,error\n', err: /no input/ })
+  t.equal((await place.run(words, { stdin: '' })).out, 'response,status,error\n')
+  const named = await place.run([...words, '--from', 'csv', '--columns', 'a,b'], { stdin: '' })
+  t.equal(named.out, 'a,b,response,status,error\n')
+  const chosen = await place.run([...words, '--output-columns', 'x'], { stdin: '' })
+  t.equal(chosen.out, 'x,response,status,error\n')
+  const out = place.path('out.csv')
+  await place.run([...words, '-o', out], { stdin: 'n,text\n' })
+  await place.run([...words, '-o', out], { stdin: 'n,text\n' })
+  t.equal(place.read('out.csv'), 'n,text,response,status,error\n', 'once')
+})
+
+t.test('a CSV file whose rows cannot be read has the columns of its header', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run([...ASK, '--to', 'csv'], { stdin: 'n,text\n1,2,3\n' })
+  t.match(ran, { code: 3, out: /^n,text,response,status,error\n,,,rejected,/ })
+})
+
+t.test('F04 a table on a full device ends with exit 9, and its rows can be had', async t => {
+  const place = await placeFor(t)
+  const words = [...ASK, '--to', 'csv', '-o', '/dev/full']
+  const ran = await place.run([...words, '--job', 'j'], { stdin: '{"n":1}\n{"n":2,"b":3}\n' })
+  t.match(ran, { code: 9, err: /a row cannot be written: .*ENOSPC/ })
+  const resumed = await place.run(['resume', 'j', '-o', '-'])
+  t.same([resumed.code, ...cells(resumed.out)], [0, 'n,b', '1,', '2,3'])
+  t.match(await place.emulator.ledger.totals(), { accepted: 2, acceptedTwice: 0 })
+  const empty = await place.run(words, { stdin: '' })
+  t.match(empty, { code: 9, err: /\/dev\/full cannot be written/ })
+})

@@ -424,3 +424,18 @@ t.test('wrong options are refused at once', async t => {
   })
   t.throws(wrong({ maxRecordBytes: 0 }), { message: /`maxRecordBytes` must be/ })
 })
+
+t.test('a header is told before the first record, also where none follows', async t => {
+  const headers: (readonly string[])[] = []
+  const parser = parseCsv({ onHeader: columns => headers.push(columns) })
+  parser.end('a,,a\n')
+  t.same(await parser.toArray(), [])
+  t.same(headers, [['a', 'column2', 'a_2']])
+  const failing = parseCsv({
+    onHeader: () => {
+      throw new Error('no')
+    },
+  })
+  failing.end('a\n')
+  await t.rejects(failing.toArray(), { code: 'CBS_STAGE', message: '`onHeader` failed: no' })
+})

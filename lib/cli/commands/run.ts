@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { BatchStreamError, wrapError } from '../../errors.ts'
 import type { Emulator } from '../../emulator/index.ts'
 import type { SourceRecord } from '../../flow.ts'
+import { nodeDisk } from '../../job/disk.ts'
 import { withInput } from '../checked-input.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
@@ -14,8 +15,16 @@ import { EXIT } from '../exit-code.ts'
 import { finish, type Ending } from '../finish.ts'
 import { keepFrom, mustBeWhole, type Peeked, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
-import { checkedTable, openRows, rowOptionsOf, type RowOptions } from '../row-options.ts'
+import {
+  checkedTable,
+  isTable,
+  openRows,
+  rowOptionsOf,
+  tableOf,
+  type RowOptions,
+} from '../row-options.ts'
 import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
+import { print } from '../print.ts'
 import { isPipe, openPipe, waitsForReader } from '../pipe.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
@@ -68,7 +77,7 @@ export async function run(context: Context): Promise<Ending> {
   return await withInput(context, settings, template, async (peeked, reading) => {
     if (flags.has('dry-run') || flags.text('show') !== undefined)
       return await dryRun(context, { settings, rows }, template, peeked, reading)
-    if (peeked.first.length === 0) return await noInput(context, rows, reading)
+    if (peeked.first.length === 0) return await noInput(context, { settings, rows }, reading)
     return await ask(context, { settings, rows, pace, template }, peeked, reading)
   })
 }
@@ -181,26 +190,48 @@ async function sayLost(emulator: Emulator, talk: Talk): Promise<void> {
 }
 
 async function noInput(
-  { flags, io, talk, signal }: Context,
-  { output }: RowOptions,
+  context: Context,
+  { settings, rows }: Pick<Said, 'settings' | 'rows'>,
   reading: Reading,
 ): Promise<Ending> {
+  const { flags, io, talk } = context
+  const { output } = rows
   if (reading.broken) throw reading.broken
   const name = flags.text('job')
   if (name !== undefined && !flags.has('fresh') && !flags.has('emulate'))
     await mustNotHaveBegun(stateDir(flags, io.env), name)
   talk.say('no input: there are no records, and nothing was sent')
-  // A script that reads the output finds it, empty.
+  const columns = rows.outputColumns ?? columnsIn(settings, reading, []) ?? settings.columns ?? []
+  // A table has its header also without rows.
+  const header = isTable(rows) ? tableOf(rows, columns, settings.schema).header.toString() : ''
+  await writeEmpty(context, output, header)
+  return { code: EXIT.answered }
+}
+
+/** Writes what an output without rows holds: a script that reads it finds it. A file that has content is left as it is. */
+async function writeEmpty(
+  { io, talk, signal }: Context,
+  output: string,
+  text: string,
+): Promise<void> {
+  if (output === '-' && text === '') return
+  if (output === '-') return await print(io.stdout, text)
   if (await isPipe(output)) {
     const onWait = (): void => talk.say(waitsForReader(output))
-    ;(await openPipe(output, { signal, onWait })).destroy()
-  } else if (output !== '-')
-    await writeFile(output, '', { flag: 'a' }).catch((cause: NodeJS.ErrnoException) => {
+    const pipe = await openPipe(output, { signal, onWait })
+    await print(pipe, text)
+    pipe.destroy()
+    return
+  }
+  const found = await nodeDisk.look(output)
+  const hasContent = typeof found === 'number' && found > 0
+  await writeFile(output, hasContent ? '' : text, { flag: 'a' }).catch(
+    (cause: NodeJS.ErrnoException) => {
       throw cause.code === 'EISDIR'
         ? notOurs(output, 'folder')
         : wrapError('CBS_DISK', `${output} cannot be written`, cause)
-    })
-  return { code: EXIT.answered }
+    },
+  )
 }
 
 interface Place {
