@@ -227,7 +227,7 @@ t.test('a table of records that cannot be read has the column `input`', async t 
   t.match(dry.err, 'table: 1 input columns; the header is input,response,status,error')
 })
 
-t.test('the columns of a job of version 0.1 are those that it remembers', async t => {
+t.test('columns that were known when a job was made stay what they are', async t => {
   const place = await placeFor(t)
   const out = place.path('out.csv')
   await place.run([...ASK, '--to', 'csv', '-o', out, '--job', 'j', '--detach'], {

@@ -21,6 +21,7 @@ import { isExcepted, proxied } from '../../lib/cli/proxy.ts'
 import {
   csv,
   everythingIn,
+  journaled,
   KEY,
   nextWords,
   placeFor,
@@ -76,7 +77,7 @@ t.test('C15 a journal of a newer version names both', async t => {
   const { formatLine, NO_SUM } = await import('../../lib/job/journal-line.ts')
   const { line } = formatLine({ type: 'opened', version: 7, run: 'a', at: 0 }, NO_SUM)
   writeFileSync(journal, line)
-  await refused(t, place, 10, /newer version \(format 7; this one reads up to 1\)/)
+  await refused(t, place, 10, /newer version of this program \(format 7; this one reads format 2\)/)
 })
 
 t.test('a journal with a changed byte is damage', async t => {
@@ -219,7 +220,7 @@ t.test('F07 an output that was changed meanwhile is not written over', async t =
   })
   const out = place.path('out.jsonl')
   const { world, ended } = place.start([...ASK, '--batch-size', '2', '-o', out], { stdin: csv(3) })
-  await until(() => readdirSync(place.dir).includes('out.jsonl') && place.read('out.jsonl') !== '')
+  await until(() => journaled(place, 'written', 'a'))
   world.emit('SIGINT', 'SIGINT')
   const stopped = await ended
   held = false

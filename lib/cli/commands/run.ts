@@ -131,6 +131,7 @@ async function ask(
         job,
         known: remembered.columns,
         endless: settings.batchWaitMs !== undefined,
+        isRead: begun.stream !== undefined,
       })
       const isDetached = flags.has('detach')
       // Who prints the rows later has all records, unless the columns are known from the start.
