@@ -16,3 +16,21 @@ export function mediaTypeOf(head: Buffer): MediaType | undefined {
   if (text.startsWith('RIFF') && text.endsWith('WEBP')) return 'image/webp'
   return text.startsWith('%PDF-') ? 'application/pdf' : undefined
 }
+
+/** Kinds of files that are no text and that the API does not take, by how they begin. */
+const FOREIGN: readonly [RegExp, string][] = [
+  [/^(?:II\*\0|MM\0\*)/, 'a TIFF image'],
+  [/^BM.{4}\0{4}/s, 'a BMP image'],
+  [/^.{4}ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)/s, 'a HEIC image'],
+  [/^.{4}ftypavi[fs]/s, 'an AVIF image'],
+  [/^\0\0\x01\0/, 'an icon'],
+  [/^PK\x03\x04/, 'a ZIP archive, as DOCX and XLSX files are'],
+  [/^\xd0\xcf\x11\xe0/, 'an Office file of an old format'],
+  [/^\x1f\x8b/, 'gzip data'],
+]
+
+/** What a file is that is neither text nor taken by the API, where its first bytes tell. */
+export function foreignKind(bytes: Buffer): string | undefined {
+  const head = bytes.toString('latin1', 0, HEAD_BYTES)
+  return FOREIGN.find(([pattern]) => pattern.test(head))?.[1]
+}

@@ -23,7 +23,7 @@ export const FILE_FIELDS: readonly string[] = ['path', 'name', 'ext', 'text']
  * Paths -> records, each `{ path, name, ext }` (`ext` in small letters without its dot), with the `text` of a text file.
  * What a file is shows in its first bytes, not in its name. A file that is missing, unreadable, too large, or neither
  * UTF-8 text nor PNG, JPEG, GIF, WebP or PDF comes out with a `problem` (`missing_file`, `unreadable_file`,
- * `file_too_large`, `invalid_utf8`).
+ * `file_too_large`, `invalid_utf8`, `wrong_file_type`).
  *
  * Throws `CBS_OPTION` for a wrong option.
  */

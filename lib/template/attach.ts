@@ -29,7 +29,8 @@ type NamesFile = (
 export interface AttachOptions {
   /**
    * Files that go with the prompt, before its text: a PNG, JPEG, GIF or WebP as an image, a PDF as a document, a text
-   * file as text. A file that is missing, unreadable, empty, or larger than 24 MB makes a `rejected` row.
+   * file as text. A file that is missing, unreadable, empty, larger than 24 MB, of another kind, or not what
+   * its name says (HTML named .png) makes a `rejected` row.
    */
   readonly attach?: Attachment | readonly Attachment[] | undefined
   /** The folder that relative paths of `attach` start from. @default the working directory */

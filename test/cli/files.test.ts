@@ -117,3 +117,32 @@ void t.test('files that are missing count as invalid records, before anything is
   t.match(few.err, /3 of 33 records are invalid/)
   t.same(place.emulator.ledger.batches(), [])
 })
+
+void t.test(
+  'R13: files that are not what they are named are rejected, and nothing is billed',
+  async t => {
+    const files = {
+      'a.png': '<html>Not found</html>',
+      'b.pdf': '<!doctype html><p>Sign in',
+      'c.tif': 'II*\0\x08\0\0\0',
+      'd.bmp': 'BM6\x0c\0\0\0\0\0\0',
+      'e.txt': 'text\0',
+    }
+    const place = await placeFor(t, {}, { ...files, 'f.txt': 'text' })
+    const paths = [...Object.keys(files), 'f.txt'].map(name => place.path(name))
+    for (const words of [
+      ['--from', 'files', ...paths.flatMap(path => ['-i', path])],
+      ['--attach', '{{path}}'],
+    ]) {
+      const stdin = ['path', ...paths, ''].join('\n')
+      const ran = await place.run(['-p', 'Sum it up', ...words, '--fresh'], { stdin })
+      t.equal(ran.code, 3)
+      t.same(
+        ran.rows.map(({ _batch }) => _batch?.error?.type ?? _batch?.status),
+        [...Object.keys(files).map(() => 'wrong_file_type'), 'succeeded'],
+      )
+      t.match(ran.rows[0]?._batch?.error?.message, `${paths[0]} ends in .png but holds HTML`)
+    }
+    t.match(await place.emulator.ledger.totals(), { accepted: 2 })
+  },
+)
