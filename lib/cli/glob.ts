@@ -23,19 +23,37 @@ async function inFolder(folder: string, part: string, cwd: string): Promise<stri
   if (!/[*?]/.test(part)) return (await exists(join(cwd, path), path)) ? [path] : []
   // A part of the path that is no folder, or may not be read, holds no matches.
   const names = await readdir(folder.startsWith('/') ? folder : join(cwd, folder)).catch(() => [])
-  const wanted = patternOf(part)
   return names
-    .filter(name => wanted.test(name))
+    .filter(name => isMatch(part, name))
     .sort()
     .map(name => join(folder, name))
 }
 
-function patternOf(part: string): RegExp {
-  const source = part
-    .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.')
-  return new RegExp(`^${part.startsWith('.') ? '' : '(?!\\.)'}${source}$`, 's')
+/**
+ * Whether a name of a folder matches a pattern of `*` and `?`. After a mismatch only the last star takes one character more, so
+ * the work is at most the product of both lengths; a regular expression tries every star, and so do the glob libraries that
+ * are made of one.
+ */
+function isMatch(pattern: string, name: string): boolean {
+  if (name.startsWith('.') && !pattern.startsWith('.')) return false
+  let at = 0
+  let inName = 0
+  let star: { readonly at: number; inName: number } | undefined
+  while (inName < name.length) {
+    if (pattern[at] === '*') {
+      star = { at, inName }
+      at += 1
+    } else if (pattern[at] === '?' || pattern[at] === name[inName]) {
+      at += 1
+      inName += 1
+    } else if (star) {
+      star.inName += 1
+      at = star.at + 1
+      inName = star.inName
+    } else return false
+  }
+  while (pattern[at] === '*') at += 1
+  return at === pattern.length
 }
 
 async function exists(inCwd: string, name: string): Promise<boolean> {

@@ -121,6 +121,37 @@ t.test('a pattern means the files it matches, in order', async t => {
   await t.rejects(filesOf('*.txt', dir), { code: 'CBS_INPUT', message: 'no input is called *.txt' })
 })
 
+t.test(
+  'a pattern matches whole names, with the fewest or the most characters for a star',
+  async t => {
+    const names = ['aXbXc', 'ab', 'abab.csv', '*', 'a.b.csv', 'line\nend', '.aa']
+    const dir = t.testdir(Object.fromEntries(names.map(name => [name, ''])))
+    for (const [pattern, found] of [
+      ['a*b', ['ab']],
+      ['a*b*', ['a.b.csv', 'aXbXc', 'ab', 'abab.csv']],
+      ['*b.csv', ['a.b.csv', 'abab.csv']],
+      ['*X*X?', ['aXbXc']],
+      ['**', names.filter(name => name !== '.aa').toSorted()],
+      ['?', ['*']],
+      ['a?*?*c', ['aXbXc']],
+      ['l*d', ['line\nend']],
+      ['.?a', ['.aa']],
+      ['.*', ['.aa']],
+      ['a**b.*v', ['a.b.csv', 'abab.csv']],
+    ] as const)
+      t.same(await filesOf(pattern, dir), found, pattern)
+    await t.rejects(filesOf('?a?', dir), { code: 'CBS_INPUT' }, 'a dot in front is named')
+  },
+)
+
+t.test('a pattern of many stars takes no longer than another', async t => {
+  const name = 'a'.repeat(200)
+  const dir = t.testdir({ [name]: '', [`${name}b`]: '' })
+  const began = performance.now()
+  t.same(await filesOf(`${'*a'.repeat(25)}*b`, dir), [`${name}b`])
+  t.ok(performance.now() - began < 2000)
+})
+
 t.test('a file whose name looks like a pattern is that file', async t => {
   const dir = t.testdir({})
   mkdirSync(join(dir, 'd'))
