@@ -168,8 +168,7 @@ export class Aggregate extends Transform {
     this.#job = job
     const { attempt, dedupe, prime } = this.#options
     const known = job.batchesOf(attempt)
-    for (const { number } of known)
-      for (const [id] of await chosenIdsOf(job, number)) this.#ids.add(id)
+    for (const batch of known) for (const [id] of await chosenIdsOf(job, batch)) this.#ids.add(id)
     this.#primes = prime && attempt === 1 && known.length === 0
     if (dedupe) this.#seen = await seenBefore(job, attempt)
     if (attempt === 1) this.#nextOrdinal = this.#skipBelow = job.firstUncovered

@@ -1,6 +1,8 @@
 import { KEY_BYTES } from '../job/batch-files.ts'
 import type { Job } from '../job/job.ts'
 import { OrdinalReader } from '../job/ordinals.ts'
+import type { BatchState } from '../job/state.ts'
+import { openSummed } from '../job/sums.ts'
 import { Window } from '../job/window.ts'
 import { Seen } from './seen.ts'
 
@@ -9,7 +11,7 @@ export async function seenBefore(job: Job, attempt: number, inMemory?: number): 
   // A name without a number: the next process removes it as litter.
   const seen = await Seen.create(job.disk, `${job.folder}/batches/seen-${attempt}`, inMemory)
   try {
-    for (const { number } of job.batchesOf(attempt)) await fill(seen, job, number)
+    for (const batch of job.batchesOf(attempt)) await fill(seen, job, batch)
     return seen
   } catch (cause) {
     await seen.close()
@@ -17,21 +19,17 @@ export async function seenBefore(job: Job, attempt: number, inMemory?: number): 
   }
 }
 
-async function fill(seen: Seen, job: Job, number: number): Promise<void> {
-  const path = job.path(number, 'keys')
+async function fill(seen: Seen, job: Job, batch: BatchState): Promise<void> {
   // A batch of a run that did not look for repeats has no keys.
-  if ((await job.disk.look(path)) === undefined) return
-  const file = await job.disk.open(path, 'read')
-  try {
+  if (batch.sums?.keys === undefined) return
+  await openSummed(job, batch, 'keys', async file => {
     const keys = new Window(file)
-    await OrdinalReader.use(job.disk, job.path(number, 'members'), async members => {
+    await OrdinalReader.use(job, batch, async members => {
       for (let position = 0; position < members.count; position++) {
         const key = await keys.read(position * KEY_BYTES, KEY_BYTES)
         await seen.prepare(key)
         if (seen.find(key) === undefined) seen.put(key, await members.at(position))
       }
     })
-  } finally {
-    await file.close()
-  }
+  })
 }

@@ -4,9 +4,10 @@ import { formatId, idPrefix } from '../aggregate/custom-id.ts'
 import { requestJson, written } from '../aggregate/written.ts'
 import { each } from '../chain.ts'
 import type { BatchRequest, RejectedRecord, SourceRecord } from '../flow.ts'
-import { batchPath, BODY_FRAME, rejectionsOf, type BatchFile } from '../job/batch-files.ts'
+import { batchPath, BODY_FRAME, rejectionsOf } from '../job/batch-files.ts'
 import { nodeDisk, type DiskFile } from '../job/disk.ts'
 import { OrdinalReader } from '../job/ordinals.ts'
+import type { BatchFiles } from '../job/sums.ts'
 import { RecordReader } from '../job/records.ts'
 import type { BatchState } from '../job/state.ts'
 import { typed, type Stage } from '../stage.ts'
@@ -152,12 +153,12 @@ class KnownInput {
     return true
   }
 
-  async #isSent({ number, hash }: BatchState, askOf: AskOf): Promise<boolean> {
+  async #isSent(batch: BatchState, askOf: AskOf): Promise<boolean> {
     const prefix = idPrefix(this.job.state.run, 1)
     const sum = createHash('sha256')
     const { open, between, close } = BODY_FRAME
     sum.update(open)
-    const isWhole = await OrdinalReader.use(nodeDisk, this.#path(number, 'members'), async all => {
+    const isWhole = await OrdinalReader.use(this.#batchFiles, batch, async all => {
       for (let position = 0; position < all.count; position++) {
         const ordinal = await all.at(position)
         const asked = await askOf(ordinal)
@@ -169,12 +170,11 @@ class KnownInput {
       return true
     })
     sum.update(close)
-    return isWhole && sum.digest('hex') === hash
+    return isWhole && sum.digest('hex') === batch.hash
   }
 
-  async #isRejected({ number }: BatchState, askOf: AskOf): Promise<boolean> {
-    const files = { disk: nodeDisk, path: this.#path.bind(this) }
-    for (const { ordinal, type, message } of await rejectionsOf(files, number)) {
+  async #isRejected(batch: BatchState, askOf: AskOf): Promise<boolean> {
+    for (const { ordinal, type, message } of await rejectionsOf(this.#batchFiles, batch)) {
       const asked = await askOf(ordinal)
       if (!('problem' in asked)) return false
       if (asked.problem.type !== type || asked.problem.message !== message) return false
@@ -182,8 +182,11 @@ class KnownInput {
     return true
   }
 
-  #path(number: number, what: BatchFile): string {
-    return batchPath(this.job.folder, number, what)
+  get #batchFiles(): BatchFiles {
+    return {
+      disk: nodeDisk,
+      path: (number, what) => batchPath(this.job.folder, number, what),
+    }
   }
 
   async close(): Promise<void> {

@@ -11,12 +11,15 @@ const KEPT = 2 * GATHERED
 
 const NOTHING = Buffer.alloc(0)
 
+/** What a file that only grows needs of a file. */
+export type AppendTarget = Pick<DiskFile, 'write' | 'sync' | 'close'>
+
 /**
  * A file that only grows. Small appends are gathered; what is flushed can be read. After a failed write or sync nothing is
  * written any more: what came later would lie where the lost bytes belong.
  */
 export class AppendFile {
-  readonly #file: DiskFile
+  readonly #file: AppendTarget
   /** Two buffers take turns, one being filled while the other is written: new ones would be garbage as large as the file. */
   #filling = NOTHING
   #pendingBytes = 0
@@ -26,7 +29,7 @@ export class AppendFile {
   /** Rejected for good by the first failure, so that every later call meets it. */
   #writing: Promise<void> = Promise.resolve()
 
-  constructor(file: DiskFile, size: number) {
+  constructor(file: AppendTarget, size: number) {
     this.#file = file
     this.#size = size
     this.#flushed = size

@@ -11,15 +11,15 @@ export async function askedIn(
   batches: Iterable<BatchState>,
 ): Promise<Bits> {
   const asked = new Bits()
-  for (const { number, phase, foreign } of batches) {
-    if (phase === 'void' || foreign) continue
-    await OrdinalReader.use(job.disk, job.path(number, 'members'), async reader => {
+  for (const batch of batches) {
+    if (batch.phase === 'void' || batch.foreign) continue
+    await OrdinalReader.use(job, batch, async reader => {
       for (let position = 0; position < reader.count; position++)
         asked.add(await reader.at(position))
     })
     // A record that was rejected in a batch has its row from there: it must not be asked once more.
-    for (const { ordinal } of await rejectionsOf(job, number)) asked.add(ordinal)
-    for (const { ordinal } of await Repeats.of(job, number)) asked.add(ordinal)
+    for (const { ordinal } of await rejectionsOf(job, batch)) asked.add(ordinal)
+    for (const { ordinal } of await Repeats.of(job, batch)) asked.add(ordinal)
   }
   return asked
 }

@@ -1,12 +1,11 @@
 import { createHash, type Hash } from 'node:crypto'
-import { BatchStreamError } from '../errors.ts'
 import type { Problem } from '../flow.ts'
-import { AppendFile } from './append-file.ts'
-import type { Disk } from './disk.ts'
-import type { Sealed } from './event.ts'
-import type { Job } from './job.ts'
+import { AppendFile, type AppendTarget } from './append-file.ts'
+import type { Disk, DiskFile } from './disk.ts'
+import type { Sealed, SummedFile } from './event.ts'
 import { OrdinalWriter } from './ordinals.ts'
 import { repeatEntry } from './repeats.ts'
+import { readSummed, summing, type BatchFiles, type SummedBatch } from './sums.ts'
 
 const OPEN = Buffer.from('{"requests":[\n')
 const BETWEEN = Buffer.from(',\n')
@@ -32,11 +31,8 @@ export interface Rejection extends Problem {
 }
 
 /** Records of a batch that were rejected before it was sent, in input order. */
-export async function rejectionsOf(
-  job: Pick<Job, 'disk' | 'path'>,
-  number: number,
-): Promise<Rejection[]> {
-  const text = (await job.disk.readWhole(job.path(number, 'rejected')))?.toString('utf8') ?? ''
+export async function rejectionsOf(files: BatchFiles, batch: SummedBatch): Promise<Rejection[]> {
+  const text = (await readSummed(files, batch, 'rejected'))?.toString('utf8') ?? ''
   const rejections: Rejection[] = text
     .split('\n')
     .filter(line => line !== '')
@@ -45,22 +41,13 @@ export async function rejectionsOf(
   return rejections.sort((a, b) => a.ordinal - b.ordinal)
 }
 
-/**
- * The ids that a user chose for requests of a batch, with their positions in its body. A file that is gone is damage:
- * without it a batch of ours would look like somebody else's, and be sent once more.
- */
+/** The ids that a user chose for requests of a batch, with their positions in its body. */
 export async function chosenIdsOf(
-  job: Pick<Job, 'disk' | 'path'>,
-  number: number,
+  files: BatchFiles,
+  batch: SummedBatch,
 ): Promise<[id: string, position: number][]> {
-  const path = job.path(number, 'ids')
-  const bytes = await job.disk.readWhole(path)
-  if (!bytes)
-    throw new BatchStreamError(
-      'CBS_STATE',
-      `the file ${path} of the job is gone: see \`claude-batch-stream doctor\``,
-    )
-  const lines = bytes.toString('utf8').split('\n').slice(0, -1)
+  const bytes = await readSummed(files, batch, 'ids')
+  const lines = bytes?.toString('utf8').split('\n').slice(0, -1) ?? []
   return lines.map(line => {
     const blank = line.indexOf(' ')
     return [line.slice(blank + 1), Number(line.slice(0, blank))]
@@ -101,6 +88,7 @@ export class BatchWriter {
   readonly #rejected: AppendFile
   readonly #ids: AppendFile
   readonly #shared: { readonly repeats: AppendFile; readonly keys: AppendFile } | undefined
+  readonly #sums: ReadonlyMap<SummedFile, () => number>
   readonly #hash: Hash = createHash('sha256')
   #requests = 0
   #records = 0
@@ -113,8 +101,10 @@ export class BatchWriter {
     rejected: AppendFile,
     ids: AppendFile,
     shared: { readonly repeats: AppendFile; readonly keys: AppendFile } | undefined,
+    sums: ReadonlyMap<SummedFile, () => number>,
   ) {
     this.number = number
+    this.#sums = sums
     this.#body = body
     this.#members = members
     this.#rejected = rejected
@@ -130,19 +120,28 @@ export class BatchWriter {
     dedupe = false,
   ): Promise<BatchWriter> {
     const opened: AppendFile[] = []
-    const file = async (what: BatchFile): Promise<AppendFile> => {
-      const file = new AppendFile(await disk.open(batchPath(folder, number, what), 'create'), 0)
-      opened.push(file)
-      return file
+    const open = async (what: BatchFile): Promise<DiskFile> =>
+      await disk.open(batchPath(folder, number, what), 'create')
+    const appending = (file: AppendTarget): AppendFile => {
+      const appended = new AppendFile(file, 0)
+      opened.push(appended)
+      return appended
+    }
+    const sums = new Map<SummedFile, () => number>()
+    const file = async (what: SummedFile): Promise<AppendFile> => {
+      const { file, sum } = summing(await open(what))
+      sums.set(what, sum)
+      return appending(file)
     }
     try {
       return new BatchWriter(
         number,
-        await file('body'),
+        appending(await open('body')),
         new OrdinalWriter(await file('members')),
         await file('rejected'),
         await file('ids'),
         dedupe ? { repeats: await file('repeats'), keys: await file('keys') } : undefined,
+        sums,
       )
     } catch (cause) {
       for (const file of opened) await file.close()
@@ -220,6 +219,7 @@ export class BatchWriter {
       requests: this.#requests,
       bytes: this.#body.size,
       hash: this.#hash.digest('hex'),
+      sums: Object.fromEntries([...this.#sums].map(([what, sum]) => [what, sum()])),
     }
   }
 

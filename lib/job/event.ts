@@ -12,6 +12,9 @@ export function countOf(counts: Counts): number {
   return counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
 }
 
+/** The files of a sealed batch besides its body. */
+export type SummedFile = 'members' | 'rejected' | 'ids' | 'repeats' | 'keys'
+
 /** A batch as it was sealed. */
 export interface Sealed {
   readonly number: number
@@ -28,6 +31,8 @@ export interface Sealed {
   readonly bytes: number
   /** SHA-256 of the body, in hex. */
   readonly hash: string
+  /** CRC-32 of each other file that it has. */
+  readonly sums?: Readonly<Partial<Record<SummedFile, number>>>
   /** Made by some other tool: its ids are not ours, and no records stand behind them. */
   readonly foreign?: true
   /** Its one answer fills the prompt cache: nothing else is sent before it has ended. */

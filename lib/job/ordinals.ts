@@ -1,5 +1,6 @@
-import type { Disk, DiskFile } from './disk.ts'
+import type { DiskFile } from './disk.ts'
 import type { AppendFile } from './append-file.ts'
+import { openSummed, type BatchFiles, type SummedBatch } from './sums.ts'
 import { Window } from './window.ts'
 
 const WIDTH = 6
@@ -41,18 +42,15 @@ export class OrdinalReader {
     this.count = count
   }
 
-  /** Opens such a file for as long as `use` takes. */
+  /** Opens the file of a batch, once it has been checked, for as long as `use` takes. */
   static async use<T>(
-    disk: Disk,
-    path: string,
+    files: BatchFiles,
+    batch: SummedBatch,
     use: (reader: OrdinalReader) => Promise<T>,
   ): Promise<T> {
-    const file = await disk.open(path, 'read')
-    try {
-      return await use(new OrdinalReader(file, (await file.size()) / WIDTH))
-    } finally {
-      await file.close()
-    }
+    return await openSummed(files, batch, 'members', async file =>
+      use(new OrdinalReader(file, (await file.size()) / WIDTH)),
+    )
   }
 
   async at(position: number): Promise<number> {

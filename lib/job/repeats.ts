@@ -1,4 +1,4 @@
-import type { Job } from './job.ts'
+import { readSummed, type BatchFiles, type SummedBatch } from './sums.ts'
 
 // An entry: the record's ordinal (6 bytes), and the ordinal of the earlier record that asks the same (6). Little-endian.
 const HALF = 6
@@ -20,8 +20,8 @@ export class Repeats {
     this.#entries = entries
   }
 
-  static async of(job: Pick<Job, 'disk' | 'path'>, number: number): Promise<Repeats> {
-    return new Repeats((await job.disk.readWhole(job.path(number, 'repeats'))) ?? Buffer.alloc(0))
+  static async of(files: BatchFiles, batch: SummedBatch): Promise<Repeats> {
+    return new Repeats((await readSummed(files, batch, 'repeats')) ?? Buffer.alloc(0))
   }
 
   get count(): number {

@@ -210,10 +210,12 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
 }
 
 function sealed(part: Sealed): BatchState {
-  const { number, attempt, next, first, records, requests, bytes, hash, foreign, primes } = part
+  const { number, attempt, next, first, records, requests, bytes, hash, sums, foreign, primes } =
+    part
   return {
     ...{ number, attempt, next, records, requests, bytes, hash },
     ...(first !== undefined && { first }),
+    ...(sums && { sums }),
     ...(foreign && { foreign }),
     ...(primes && { primes }),
     phase: 'sealed',

@@ -19,10 +19,10 @@ export class BatchIds implements Ids {
   }
 
   static async of(job: Job, number: number): Promise<BatchIds> {
-    const path = job.path(number, 'members')
-    const members = await OrdinalReader.use(job.disk, path, reader => reader.all())
-    const chosen = new Map(await chosenIdsOf(job, number))
-    return new BatchIds(idPrefix(job.run, job.batch(number).attempt), members, chosen)
+    const batch = job.batch(number)
+    const members = await OrdinalReader.use(job, batch, reader => reader.all())
+    const chosen = new Map(await chosenIdsOf(job, batch))
+    return new BatchIds(idPrefix(job.run, batch.attempt), members, chosen)
   }
 
   /** The record's ordinal of the request at a position in the body. */

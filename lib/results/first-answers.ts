@@ -63,10 +63,8 @@ export class FirstAnswers {
     const { number, fetched } = batch
     const here = this.#open.get(number) ?? {
       batch,
-      members: await OrdinalReader.use(this.#job.disk, this.#job.path(number, 'members'), reader =>
-        reader.all(),
-      ),
-      rejections: await rejectionsOf(this.#job, number),
+      members: await OrdinalReader.use(this.#job, batch, reader => reader.all()),
+      rejections: await rejectionsOf(this.#job, batch),
       lines: fetched && fetched.lines > 0 ? await Lines.open(this.#job, number) : undefined,
     }
     this.#open.delete(number)

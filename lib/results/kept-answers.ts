@@ -55,12 +55,12 @@ export async function eachKeptAnswer(
       const result = new Result({ ...UNTOLD, ...parts, check })
       tell(result, { batch, ordinal, isAsked, isNewest: !later.has(ordinal) })
     }
-    for (const rejection of await rejectionsOf(files, batch.number))
+    for (const rejection of await rejectionsOf(files, batch))
       give(rejected(rejection), rejection.ordinal, false)
     await eachLine(files, batch, (raw, ordinal) => give(answered(raw, batch), ordinal, true))
     const firsts = new FirstAnswers(files, here, batch.attempt)
     try {
-      for (const { ordinal, of } of await Repeats.of(files, batch.number)) {
+      for (const { ordinal, of } of await Repeats.of(files, batch)) {
         const first = await firsts.of(of)
         const parts = first.rejection ? rejected(first.rejection) : answered(first.raw, first.batch)
         give({ ...parts, answeredIn: NOWHERE }, ordinal, false)
@@ -89,10 +89,11 @@ function answered(raw: Buffer | null, { fetched }: BatchState): Parts {
 
 async function eachLine(
   files: Parameters<typeof Lines.open>[0],
-  { number, requests, fetched }: BatchState,
+  batch: BatchState,
   give: (raw: Buffer | null, ordinal: number) => void,
 ): Promise<void> {
-  await OrdinalReader.use(files.disk, files.path(number, 'members'), async members => {
+  const { number, requests, fetched } = batch
+  await OrdinalReader.use(files, batch, async members => {
     const lines = fetched && fetched.lines > 0 ? await Lines.open(files, number) : undefined
     try {
       for (let position = 0; position < requests; position++) {

@@ -23,9 +23,10 @@ export async function* rowsOf(
   check?: AnswerCheck,
 ): AsyncGenerator<Result[]> {
   const { job, number } = batch
-  const { requests, records, fetched } = job.batch(number)
-  const rejected = await rejectionsOf(job, number)
-  const repeats = await Repeats.of(job, number)
+  const known = job.batch(number)
+  const { requests, records, fetched } = known
+  const rejected = await rejectionsOf(job, known)
+  const repeats = await Repeats.of(job, known)
   const firsts = new FirstAnswers(job, job.state.batches.values(), batch.attempt)
   const why = unanswered(fetched?.why)
   const reader = job.records.reader(job)

@@ -2,6 +2,7 @@ import type { Job } from '../job/job.ts'
 import { GATHERED, KEY_BYTES, rejectionsOf, type BatchWriter } from '../job/batch-files.ts'
 import type { Sealed } from '../job/event.ts'
 import { Repeats } from '../job/repeats.ts'
+import { readSummed } from '../job/sums.ts'
 import { BatchIds } from '../results/batch-ids.ts'
 import { lines } from './body-lines.ts'
 
@@ -33,7 +34,7 @@ export async function divide(
   partOf: (position: number) => Part,
 ): Promise<readonly number[]> {
   const writers: BatchWriter[] = []
-  const keys = await job.disk.readWhole(job.path(number, 'keys'))
+  const keys = await readSummed(job, job.batch(number), 'keys')
   try {
     for (const _ of [0, 1]) writers.push(await job.newBatch(keys !== undefined))
     return await divideInto(writers, job, number, partOf, keys)
@@ -68,11 +69,11 @@ async function divideInto(
     if (writer.full) await writer.flush()
     position += 1
   }
-  for (const rejection of await rejectionsOf(job, number)) {
+  for (const rejection of await rejectionsOf(job, job.batch(number))) {
     const writer = rejection.ordinal > secondFrom ? second : first
     writer.reject(rejection)
   }
-  for (const { ordinal, of } of await Repeats.of(job, number)) {
+  for (const { ordinal, of } of await Repeats.of(job, job.batch(number))) {
     const writer = ordinal > secondFrom ? second : first
     writer.repeat(ordinal, of)
   }

@@ -131,7 +131,7 @@ void t.test('records that cannot be asked keep their place and say why', async t
   ]
   const [batch] = await seal(job, items)
   t.match(batch, { records: 7, requests: 2 })
-  const rejections = await rejectionsOf(job, 1)
+  const rejections = await rejectionsOf(job, job.batch(1))
   t.same(
     rejections.map(({ ordinal, type, custom_id }) => [ordinal, type, custom_id]),
     [
@@ -166,7 +166,7 @@ void t.test('a request of more than a batch can ever take is rejected', async t 
   }
   const [batch] = await seal(job, [huge])
   t.match(batch, { records: 1, requests: 0 })
-  t.match(await rejectionsOf(job, 1), [
+  t.match(await rejectionsOf(job, job.batch(1)), [
     { type: 'too_large', message: /a batch takes 250000000 at most/ },
   ])
 })

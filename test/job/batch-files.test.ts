@@ -1,8 +1,17 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { crc32 } from 'node:zlib'
 import t from 'tap'
-import { BatchWriter, batchPath, BETWEEN_BYTES, FRAME_BYTES } from '../../lib/job/batch-files.ts'
+import {
+  BatchWriter,
+  batchPath,
+  BETWEEN_BYTES,
+  chosenIdsOf,
+  FRAME_BYTES,
+  rejectionsOf,
+} from '../../lib/job/batch-files.ts'
 import { nodeDisk } from '../../lib/job/disk.ts'
+import { Repeats } from '../../lib/job/repeats.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { watched } from '../support/jobs.ts'
 
@@ -29,9 +38,22 @@ void t.test('the body is what is sent, and its size and hash are known', async t
     requests: 2,
     bytes: body.length,
     hash,
+    sums: Object.fromEntries(
+      (['members', 'rejected', 'ids'] as const).map(what => [
+        what,
+        crc32(readFileSync(batchPath(folder, 7, what))),
+      ]),
+    ),
   })
   t.equal(readFileSync(batchPath(folder, 7, 'ids'), 'utf8'), '1 chosen\n')
   t.same(openBelow(folder), [])
+})
+
+void t.test('a batch of another tool has no files, so no ids, rejections and repeats', async t => {
+  const files = { disk: nodeDisk, path: () => `${t.testdirName}/none` }
+  t.same(await chosenIdsOf(files, { number: 1 }), [])
+  t.same(await rejectionsOf(files, { number: 1 }), [])
+  t.same([...(await Repeats.of(files, { number: 1 }))], [])
 })
 
 void t.test('it is full when any of its files is, and a flush makes room', async t => {

@@ -1,18 +1,24 @@
+import { crc32 } from 'node:zlib'
 import t from 'tap'
 import { AppendFile } from '../../lib/job/append-file.ts'
 import { nodeDisk } from '../../lib/job/disk.ts'
 import { OrdinalReader, OrdinalWriter, positionOf } from '../../lib/job/ordinals.ts'
+import { summing, type BatchFiles } from '../../lib/job/sums.ts'
 import { openBelow } from '../support/descriptors.ts'
+
+const filesAt = (path: string): BatchFiles => ({ disk: nodeDisk, path: () => path })
 
 void t.test('ordinals come back as they were written, by position and all together', async t => {
   const folder = t.testdir()
   const ordinals = [0, 1, 255, 65_536, 2 ** 32 + 5, 2 ** 47]
-  const writer = new OrdinalWriter(new AppendFile(await nodeDisk.open(`${folder}/m`, 'create'), 0))
+  const { file, sum } = summing(await nodeDisk.open(`${folder}/m`, 'create'))
+  const writer = new OrdinalWriter(new AppendFile(file, 0))
   for (const ordinal of ordinals) writer.append(ordinal)
   await writer.flush()
   await writer.sync()
   await writer.close()
-  await OrdinalReader.use(nodeDisk, `${folder}/m`, async reader => {
+  const batch = { number: 1, sums: { members: sum() } }
+  await OrdinalReader.use(filesAt(`${folder}/m`), batch, async reader => {
     t.equal(reader.count, ordinals.length)
     t.equal(await reader.at(4), ordinals[4])
     t.equal(await reader.at(0), 0)
@@ -23,8 +29,9 @@ void t.test('ordinals come back as they were written, by position and all togeth
 
 void t.test('a reader that fails leaves no file open', async t => {
   const folder = t.testdir({ m: 'xxxxxx' })
-  const fail = OrdinalReader.use(nodeDisk, `${folder}/m`, () => Promise.reject(new Error('no')))
-  await t.rejects(fail, /no/)
+  const batch = { number: 1, sums: { members: crc32('xxxxxx') } }
+  const use = () => Promise.reject(new Error('no'))
+  await t.rejects(OrdinalReader.use(filesAt(`${folder}/m`), batch, use), /no/)
   t.same(openBelow(folder), [])
 })
 

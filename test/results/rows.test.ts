@@ -1,9 +1,11 @@
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { seenBefore } from '../../lib/aggregate/seen-before.ts'
 import { BatchIds } from '../../lib/results/batch-ids.ts'
 import { rowsOf } from '../../lib/results/rows.ts'
 import type { Job } from '../../lib/job/job.ts'
-import { asks, makeWorld, run } from '../support/world.ts'
+import { record } from '../support/jobs.ts'
+import { ask, asks, makeWorld, run } from '../support/world.ts'
 
 const LONG = 400_000
 
@@ -32,8 +34,10 @@ void t.test('short rows are handed over many at a time, long ones few, in input 
   )
 })
 
-/** The rows of batch 1 as text: the record, and what it was answered. */
+/** The rows of batch 1 as text: the record, and what it was answered. Its keys are read, too. */
 async function rowsIn(job: Job): Promise<string[]> {
+  const seen = await seenBefore(job, 1)
+  await seen.close()
   const rows: string[] = []
   for await (const block of rowsOf(job.endedBatch(1), await BatchIds.of(job, 1)))
     for (const { record, raw, status } of block)
@@ -46,6 +50,11 @@ for (const [file, of] of [
   ['records.index', 'record'],
   ['batches/1.results', 'result'],
   ['batches/1.lines', 'result'],
+  ['batches/1.members', 'the file'],
+  ['batches/1.rejected', 'the file'],
+  ['batches/1.ids', 'the file'],
+  ['batches/1.repeats', 'the file'],
+  ['batches/1.keys', 'the file'],
 ] as const) {
   void t.test(
     `${file} cut or changed under a job is CBS_STATE, or gives the same rows (13.9)`,
@@ -53,9 +62,11 @@ for (const [file, of] of [
       // One request of the three has no line.
       const world = await makeWorld(t, { faults: [{ on: 'results', lines: { drop: 2 } }] })
       const job = await world.open()
-      await run(world, job, asks(3))
+      const problem = { type: 'bad', message: 'no' }
+      const asked = [ask('a', 'mine'), ...asks(2), ask('a'), { record: record({ n: 1 }), problem }]
+      await run(world, job, asked, { aggregate: { dedupe: true } })
       const right = await rowsIn(job)
-      t.equal(right.length, 3)
+      t.equal(right.length, 5)
       const path = `${job.folder}/${file}`
       const bytes = readFileSync(path)
       // Every byte of an index, and some of the longer files.
@@ -66,7 +77,10 @@ for (const [file, of] of [
         const got = await rowsIn(job).catch((cause: unknown) => {
           t.match(
             cause,
-            { code: 'CBS_STATE', message: new RegExp(`^${of} \\d .*is damaged on disk`) },
+            {
+              code: 'CBS_STATE',
+              message: new RegExp(`^${of} .*(is damaged on disk|was changed since|is gone)`),
+            },
             what,
           )
           refused += 1
@@ -87,6 +101,10 @@ for (const [file, of] of [
         truncateSync(path, size)
         await attempt(`cut to ${size}`)
       }
+      if (of !== 'the file') return
+      rmSync(path)
+      await attempt('gone')
+      t.equal(refused, tried + Math.ceil(bytes.length / step) + 1, 'all of it is seen')
     },
   )
 }

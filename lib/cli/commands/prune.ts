@@ -1,4 +1,4 @@
-import { messageOf } from '../../errors.ts'
+import { BatchStreamError, messageOf } from '../../errors.ts'
 import { deleteJob, finishDeletions } from '../../job/delete.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import { inspectJob, inspectJobs, type JobOnDisk } from '../../job/inspect.ts'
@@ -30,9 +30,12 @@ export async function prune(context: Context): Promise<Ending> {
     await confirm(context, questionFor(jobs), 'nothing was deleted')
   for (const job of jobs) {
     // Another process may print its results now; the next prune finds it.
-    const lock = await lockFolder(job.folder).catch((cause: unknown) =>
-      talk.detail(`job ${job.name} stays: ${messageOf(cause)}`),
-    )
+    const lock = await lockFolder(job.folder).catch(async (cause: unknown) => {
+      const isInUse = cause instanceof BatchStreamError && cause.code === 'CBS_JOB_IN_USE'
+      const isGone = (await nodeDisk.look(job.folder)) === undefined
+      if (!isInUse && !isGone) throw cause
+      talk.detail(`job ${job.name} stays: ${messageOf(cause)}`)
+    })
     if (!lock) continue
     // Checked again under the lock: the process that held it may have sent something since.
     const locked = await inspectJob(nodeDisk, dir, job.name)
