@@ -79,6 +79,7 @@ t.test('help breaks lines between words, as wide as the screen', async t => {
           word,
         )
   }
+  t.match(await said('help', 'estimate'), /^All other flags of run are accepted/m)
   t.match(await said('help', 'environment'), /^ {2}CLAUDE_BATCH_STREAM_NOTIFY_SECRET {2}signs /m)
 })
 

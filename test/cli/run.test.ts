@@ -475,7 +475,10 @@ t.test('Ctrl-C under --emulate says that nothing can be resumed, and what was bi
   world.emit('SIGINT', 'SIGINT')
   const ran = await ended
   t.equal(ran.code, 130)
-  t.match(ran.err, /the emulator accepted 3 requests in 2 batches and billed 0\n/)
+  t.match(
+    ran.err,
+    /the emulator accepted 3 requests in 2 batches and billed 0, none of them twice\n/,
+  )
   t.match(ran.said.at(-1), /there is nothing to resume/)
   t.notMatch(ran.err, /to continue/)
 })

@@ -39,7 +39,7 @@ async function readFaults(file: string): Promise<readonly FaultRule[]> {
 export async function describeTotals({ ledger }: Pick<Emulator, 'ledger'>): Promise<string> {
   const { batches, accepted, billed, billedTwice } = await ledger.totals()
   const requests = `${counted(accepted, 'request')} in ${counted(batches, 'batch', 'batches')}`
-  return `the emulator accepted ${requests} and billed ${billed}${billedTwice === 0 ? '' : `, ${billedTwice} of them twice`}`
+  return `the emulator accepted ${requests} and billed ${billed}, ${billedTwice || 'none'} of them twice`
 }
 
 function counted(number: number, one: string, several: string = `${one}s`): string {
