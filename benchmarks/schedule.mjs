@@ -99,8 +99,8 @@ async function finished({ rows, queue, concurrency, size, speed, batchMs }) {
         parseJsonl(),
         template({ prompt: '{{n}}' }),
         aggregate({ job, count: size }),
-        submit({ client }),
-        awaitEnd({ client, concurrency }),
+        submit({ client, concurrency }),
+        awaitEnd({ client }),
         fetchResults({ client }),
       ),
       async results => {

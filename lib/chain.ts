@@ -1,5 +1,5 @@
 import stream, { pipeline, type Duplex, type Readable } from 'node:stream'
-import { typed, type Stage } from './stage.ts'
+import { standFor, typed, type Stage } from './stage.ts'
 
 // Node 20 has stream.compose without declaring it in its types.
 const { compose } = stream as typeof stream & { compose(...streams: unknown[]): stream.Duplex }
@@ -79,7 +79,10 @@ export function chain<A, B, C, D, E, F, G, H, I, J, K, L, M>(
   ]
 ): Stage<A, M>
 export function chain(...stages: Stage<never, unknown>[]): Stage<never, unknown> {
-  return stages.length === 1 && stages[0] ? stages[0] : typed(compose(...stages))
+  if (stages.length === 1 && stages[0]) return stages[0]
+  const whole = compose(...stages)
+  standFor(whole, stages)
+  return typed(whole)
 }
 
 /**

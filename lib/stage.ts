@@ -1,5 +1,78 @@
-import { Transform, type Duplex, type Readable } from 'node:stream'
+import { Transform, type Duplex, type Readable, type TransformOptions } from 'node:stream'
 import { wrapError, wrongOption } from './errors.ts'
+
+/** The last of the stages that `chain` made one of, by the stream that stands for them. */
+const lastStages: WeakMap<Readable, Readable> = new WeakMap()
+
+/** The Transform that every stage is made of. */
+export class StageTransform extends Transform {
+  /** The stage that this one is piped into: it reports in its place why the run ended early. */
+  #successor: StageTransform | undefined
+  #stopReason: Error | undefined
+
+  constructor(options?: TransformOptions) {
+    super(options)
+    this.on('pipe', (source: Readable) => {
+      const last = lastStages.get(source) ?? source
+      if (last instanceof StageTransform) last.#successor = this
+    })
+  }
+
+  /**
+   * Called at the end of each stage from `submit` on. Where submission stopped, the last of them fails with the reason once all
+   * its rows have been read; the stages before it end as usual.
+   */
+  async reportStop(reason?: Error, signal?: AbortSignal): Promise<void> {
+    const found = reason ?? this.#stopReason
+    if (!found) return
+    if (this.#successor) {
+      this.#successor.#stopReason = found
+      return
+    }
+    while (this.readableLength > 0 && !this.destroyed) await readAgain(this, signal)
+    throw found
+  }
+
+  /**
+   * After `destroy()` nothing is given on, and above all no end. A stream that throws in its `write` instead of calling back
+   * throws out of `push`: that error is the other stream's own, so it ends the pipeline as it is.
+   */
+  override push(value: unknown, encoding?: BufferEncoding): boolean {
+    if (this.destroyed) return false
+    try {
+      return super.push(value, encoding)
+    } catch (cause) {
+      // Node takes whatever was thrown; its types want an error.
+      this.destroy(cause as Error)
+      return false
+    }
+  }
+
+  /**
+   * In a pipeline a stage that is destroyed before its end reports a premature close. Node alone would take a stage whose
+   * last chunk was pushed for finished, and the pipeline for successful.
+   */
+  override destroy(error?: Error | null): this {
+    return super.destroy(error ?? prematureClose(this))
+  }
+}
+
+/** Makes a chain of stages stand for its first stage where it is piped into, and for its last where it is piped from. */
+export function standFor(whole: Duplex, stages: readonly Duplex[]): void {
+  const first = stages[0]
+  const last = stages.at(-1)
+  if (last) lastStages.set(whole, lastStages.get(last) ?? last)
+  whole.on('pipe', source => first?.emit('pipe', source))
+}
+
+/** The error of a stream that is destroyed before its end; undefined where nothing listens for errors or it has ended. */
+export function prematureClose(stream: Duplex): Error | undefined {
+  if (stream.destroyed || stream.readableEnded || stream.listenerCount('error') === 0)
+    return undefined
+  return Object.assign(new Error('the stage was destroyed before its end'), {
+    code: 'ERR_STREAM_PREMATURE_CLOSE',
+  })
+}
 
 declare const flow: unique symbol
 
@@ -30,7 +103,7 @@ export function stage<In, Out>(fn: (item: In) => Given<Out> | Promise<Given<Out>
     // A null among them would end the stream, so it is dropped like a single one.
     for await (const one of given) if (one !== undefined && one !== null) yield one
   }
-  const through = new Transform({
+  const through = new StageTransform({
     objectMode: true,
     // Rejections become stream errors here: an async transform that rejects would hang the pipeline.
     transform(item: In, _encoding, done) {
@@ -38,6 +111,9 @@ export function stage<In, Out>(fn: (item: In) => Given<Out> | Promise<Given<Out>
         () => done(),
         cause => done(wrapError('CBS_STAGE', 'a stage of yours failed', cause)),
       )
+    },
+    flush(done) {
+      through.reportStop().then(() => done(), done)
     },
   })
   return typed(through)

@@ -66,8 +66,8 @@ void t.test('10,000 rows get their own answers, with three batches in flight at 
       keep(),
       template({ prompt: 'About {{id}}: {{text}}' }),
       aggregate({ count: 900 }),
-      submit({ client }),
-      awaitEnd({ client, pollMs: 5, concurrency: CONCURRENCY }),
+      submit({ client, concurrency: CONCURRENCY }),
+      awaitEnd({ client, pollMs: 5 }),
       fetchResults({ client }),
     ),
     async (results: AsyncIterable<Result>) => {

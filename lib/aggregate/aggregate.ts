@@ -1,16 +1,15 @@
 // takes  BatchRequest or RejectedRecord, one at a time
 // gives  SealedBatch: its body lies on disk, ready to be sent
 // next   submit
-import { Transform, type TransformCallback } from 'node:stream'
-import { BatchStreamError, wholeNumber, wrapError } from '../errors.ts'
+import { BatchStreamError, wholeNumber } from '../errors.ts'
 import type { BatchRequest, Problem, RejectedRecord, SealedBatch, SourceRecord } from '../flow.ts'
 import { chosenIdsOf, type BatchWriter } from '../job/batch-files.ts'
+import { JobStage } from '../job/job-stage.ts'
 import type { Job } from '../job/job.ts'
 import { temporaryJob } from '../job/open.ts'
-import { freeCount, unresolvedCounts } from '../job/tags.ts'
+import { freeCount, unresolvedCounts } from '../job/batch-queue.ts'
 import { DEFAULT_BODY_BYTES, DEFAULT_REQUESTS, MAX_BODY_BYTES, MAX_REQUESTS } from '../limits.ts'
-import { give, pushAll, typed, type Stage } from '../stage.ts'
-import { misplaced } from '../takes.ts'
+import { pushAll, typed, type Stage } from '../stage.ts'
 import { checkCustomId } from '../template/custom-id.ts'
 import { formatId, idPrefix } from './custom-id.ts'
 import { IdSet } from './id-set.ts'
@@ -76,124 +75,98 @@ export function aggregate(
   return typed(new Aggregate(options))
 }
 
-export class Aggregate extends Transform {
+export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   readonly #options: Required<Omit<AggregateOptions, 'periodMs' | 'job'>>
   readonly #periodMs: number | undefined
-  readonly #stop = new AbortController()
   readonly #ids = new IdSet()
   /** Whether the next batch is the one that primes the cache. */
   #primes = false
   /** What has been asked, where repeats are looked for. */
   #seen: Seen | undefined
-  #job: Job | undefined
   #open: BatchWriter | undefined
   #most = 0
   #nextOrdinal = 0
   #skipBelow = 0
-  /** Whether this stage keeps the records, which it does where no keep() stands before it. */
+  /** Whether this stage spools the records itself, because no keep() stands before it. */
   #admits: boolean | undefined
   #lastArrival = 0
-  /** Work that must be over before the next item is looked at. */
+  /** Asynchronous work, one after the other; undefined while there is none. */
   #turn: Promise<void> | undefined
 
   constructor(options: AggregateOptions) {
-    // One batch on either side: each may be hundreds of MB on disk.
-    super({ writableObjectMode: true, readableObjectMode: true, readableHighWaterMark: 1 })
+    super({
+      stage: 'aggregate',
+      takes: 'requests',
+      failure: { code: 'CBS_DISK', what: 'a batch cannot be gathered' },
+      // One batch waits to be read: each may be hundreds of MB on disk.
+      readableHighWaterMark: 1,
+    })
     const { count = DEFAULT_REQUESTS, bytes = DEFAULT_BODY_BYTES, attempt = 1, job } = options
     const { dedupe = false, prime = false, canary = Infinity } = options
     this.#options = { count, bytes, attempt, dedupe, prime, canary }
     this.#periodMs = options.periodMs
-    if (job) this.#do(() => this.#begin(job))
+    if (job) this.runBeside(this.#inTurn(() => this.#begin(job)))
   }
 
-  override _transform(
-    item: BatchRequest | RejectedRecord,
-    _encoding: BufferEncoding,
-    done: TransformCallback,
-  ): void {
-    const wrong = misplaced('aggregate', 'requests', item)
-    if (wrong) return done(wrong)
-    let added: boolean
-    try {
-      added = !this.#turn && this.#addNow(item)
-    } catch (cause) {
-      return done(wrapError('CBS_STAGE', 'a request cannot be gathered', cause))
-    }
-    if (!added) this.#do(() => this.#add(item), done)
-    else if (this.#isDone()) this.#do(() => this.#seal(), done)
-    else done()
+  protected override receive(item: BatchRequest | RejectedRecord): Promise<void> | void {
+    if (this.#turn || !this.#addNow(item)) return this.#inTurn(() => this.#add(item))
+    if (this.#isDone()) return this.#inTurn(() => this.#seal())
   }
 
-  override _flush(done: TransformCallback): void {
-    this.#do(async () => {
+  protected override finish(): Promise<void> {
+    return this.#inTurn(async () => {
       const job = await this.#jobOf(undefined)
       if (this.#admits) await job.complete()
       await this.#seal()
-    }, done)
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#stop.abort()
-    const leave = async (): Promise<void> => {
-      await this.#turn
-      await this.#open?.abandon()
-      await this.#seen?.close()
-      await this.#job?.release(this)
-    }
-    leave().then(
-      () => done(error),
-      cause => done(error ?? cause),
-    )
-  }
-
-  /** Runs work after the work before it; an error goes to `done`, or ends the stage. */
-  #do(
-    work: () => Promise<void>,
-    done: TransformCallback = error => error && this.destroy(error),
-  ): void {
-    const before = this.#turn ?? Promise.resolve()
-    const turn = before.then(work).then(
-      () => undefined,
-      cause => wrapError('CBS_DISK', 'a batch cannot be gathered', cause),
-    )
-    const over: Promise<void> = turn.then(error => {
-      if (this.#turn === over) this.#turn = undefined
-      done(error)
     })
-    this.#turn = over
+  }
+
+  protected override async cleanUp(): Promise<void> {
+    await this.#open?.abandon()
+    await this.#seen?.close()
+  }
+
+  /** Runs work after the work before it; none of it runs after a failure. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = (this.#turn ?? Promise.resolve()).then(work)
+    this.#turn = turn
+    const over = (): void => {
+      if (this.#turn === turn) this.#turn = undefined
+    }
+    turn.then(over, () => {})
+    return turn
   }
 
   async #begin(job: Job): Promise<void> {
-    job.retain()
-    this.#job = job
+    this.attach(job)
     const { attempt, dedupe, prime } = this.#options
     const known = job.batchesOf(attempt)
     for (const batch of known) for (const [id] of await chosenIdsOf(job, batch)) this.#ids.add(id)
     this.#primes = prime && attempt === 1 && known.length === 0
     if (dedupe) this.#seen = await seenBefore(job, attempt)
     if (attempt === 1) this.#nextOrdinal = this.#skipBelow = job.firstUncovered
-    if (this.#periodMs !== undefined) this.#watch(this.#periodMs, job)
+    if (this.#periodMs !== undefined) this.runBeside(this.#watch(this.#periodMs, job))
     await pushAll(
       this,
       known.map(batch => job.sealedBatch(batch.number)),
-      this.#stop.signal,
+      this.signal,
     )
   }
 
   async #jobOf(record: SourceRecord | undefined): Promise<Job> {
-    if (!this.#job) await this.#begin(record?.job ?? (await temporaryJob()))
-    // #begin has just set it.
-    return this.#job as Job
+    if (!this.job) await this.#begin(record?.job ?? (await temporaryJob()))
+    // #begin has just attached it.
+    return this.job as Job
   }
 
   /** The fast path: no promise for a record that goes into the open batch. */
   #addNow(item: BatchRequest | RejectedRecord): boolean {
     const writer = this.#open
     const record = item.record
-    if (!this.#job || !writer || writer.full || record?.ordinal === undefined) return false
+    if (!this.job || !writer || writer.full || record?.ordinal === undefined) return false
     const asked = written(item, this.#options.dedupe)
     if (asked?.key && !this.#seen?.ready(asked.key)) return false
-    return this.#put(this.#job, writer, item, record.ordinal, asked)
+    return this.#put(this.job, writer, item, record.ordinal, asked)
   }
 
   async #add(item: BatchRequest | RejectedRecord): Promise<void> {
@@ -226,7 +199,7 @@ export class Aggregate extends Transform {
         'a request without its record came behind keep(): pass the record on in `record`',
       )
     }
-    if (!this.#admits) job.compare(this)
+    if (!this.#admits) job.startReplay(this)
     this.#admits = true
     return await job.admit(item.record ?? recordOf(item, job.records.count + 1))
   }
@@ -288,27 +261,24 @@ export class Aggregate extends Transform {
 
   async #seal(): Promise<void> {
     const writer = this.#open
-    const job = this.#job
+    const { job } = this
     if (!writer || !job) return
     this.#open = undefined
     const next = this.#options.attempt === 1 ? this.#nextOrdinal : 0
     const sealed = await writer.seal(this.#options.attempt, next)
-    give(this, await job.seal({ ...sealed, ...(this.#primes && { primes: true }) }))
+    this.push(await job.seal({ ...sealed, ...(this.#primes && { primes: true }) }))
     this.#primes = false
   }
 
-  /** Seals what lies there when nothing has come for a while. */
-  #watch(periodMs: number, job: Job): void {
-    const quiet = async (): Promise<void> => {
-      for (;;) {
-        const since = this.#open ? job.clock.elapsed() - this.#lastArrival : 0
-        await job.clock.sleep(Math.max(1, periodMs - since), this.#stop.signal)
-        if (this.#open && job.clock.elapsed() - this.#lastArrival >= periodMs)
-          this.#do(() => this.#seal())
-        await this.#turn
-      }
+  /** Seals a part-full batch when nothing has come for a while. */
+  async #watch(periodMs: number, job: Job): Promise<void> {
+    for (;;) {
+      const since = this.#open ? job.clock.elapsed() - this.#lastArrival : 0
+      await job.clock.sleep(Math.max(1, periodMs - since), this.signal)
+      if (this.#open && job.clock.elapsed() - this.#lastArrival >= periodMs)
+        await this.#inTurn(() => this.#seal())
+      else await this.#turn
     }
-    quiet().catch(() => {})
   }
 }
 

@@ -1,10 +1,10 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { BatchStreamError } from '../errors.ts'
-import type { Job } from '../job/job.ts'
+import type { ApiSession } from '../core/session.ts'
 import { MAX_PAGE, SILENCE_MS } from '../limits.ts'
-import { failureOf, type Failure } from './failure.ts'
+import type { Failure } from './failure.ts'
 import { guardedClient, RESULT_SET } from './guarded-client.ts'
-import { waitBeforeRetry } from './patience.ts'
+import { withIdleTimeout } from './idle-timeout.ts'
 import {
   about,
   remoteBatch,
@@ -13,10 +13,10 @@ import {
   type Page,
   type RemoteBatch,
 } from './remote-batch.ts'
-import { isSdkError } from './sdk-error.ts'
+import { withRetry } from './retry-policy.ts'
 
-/** What a call that is waiting for the API to come back tells whoever watches. */
-export interface ApiTrouble {
+/** A call that waits before its next try. */
+export interface ApiWait {
   readonly call: string
   readonly message: string
   readonly waitMs: number
@@ -24,30 +24,30 @@ export interface ApiTrouble {
 
 export interface ApiOptions {
   readonly client: Anthropic
-  readonly job: Job
-  /** Aborted when the stage is destroyed. */
+  readonly session: ApiSession
+  /** Aborts every call. */
   readonly signal: AbortSignal
-  readonly onTrouble?: ((trouble: ApiTrouble) => void) | undefined
+  readonly onWait?: ((wait: ApiWait) => void) | undefined
 }
 
-/** Never follow a redirect: it would carry the key, and a body, to whoever it names. */
+/** A redirect is never followed: it would carry the key, and a body, to another host. */
 const NO_REDIRECT = { redirect: 'manual' } as const
 
 /**
- * The few calls that we make, through the user's own client. Reads are tried again with patience; create is never
- * repeated here, since only submit knows what an unanswered create means. The SDK's own retries are off.
+ * The calls of the batches API, through the user's own client. Reads are retried; `create` is not, because only `submit`
+ * knows what a create without an answer means. The SDK's own retries are off.
  */
 export class Api {
+  readonly session: ApiSession
   readonly #client: Anthropic
-  readonly #job: Job
   readonly #signal: AbortSignal
-  readonly #onTrouble: ApiOptions['onTrouble']
+  readonly #onWait: ApiOptions['onWait']
 
   constructor(options: ApiOptions) {
     this.#client = guardedClient(options.client)
-    this.#job = options.job
+    this.session = options.session
     this.#signal = options.signal
-    this.#onTrouble = options.onTrouble
+    this.#onWait = options.onWait
   }
 
   /** Sends a batch once. What it throws is for `failureOf`; the answer may be anything. */
@@ -56,19 +56,19 @@ export class Api {
     size: number,
     signal: AbortSignal,
   ): Promise<unknown> {
-    // The SDK types `create` for its own array; a body of ours goes with the options, which come after it.
+    // The SDK types `create` for an array of requests; the body in the options overrides it.
     const params = {} as Anthropic.Messages.Batches.BatchCreateParams
     const call = this.#client.messages.batches.create(params, {
       body,
       headers: { 'content-type': 'application/json', 'content-length': String(size) },
       maxRetries: 0,
-      // The SDK's timer covers the whole upload; submit watches for silence itself.
+      // The SDK's timer would cover the whole upload; submit has an idle timeout instead.
       timeout: 2 ** 31 - 1,
       signal,
       fetchOptions: NO_REDIRECT,
     })
     const { data, response } = await call.withResponse()
-    await this.#learn(response.headers)
+    await this.session.observe(response.headers)
     return data
   }
 
@@ -79,7 +79,7 @@ export class Api {
       const { data, response } = await this.#client.messages.batches
         .retrieve(id, {}, options)
         .withResponse()
-      await this.#learn(response.headers)
+      await this.session.observe(response.headers)
       return about(id, remoteBatch(data))
     })
   }
@@ -96,9 +96,9 @@ export class Api {
     const page = await this.#read('list batches', async signal => {
       const options = { maxRetries: 0, timeout: SILENCE_MS, signal, fetchOptions: NO_REDIRECT }
       const query = afterId === undefined ? { limit } : { limit, after_id: afterId }
-      // Read here and not by the SDK, which makes an empty page of any answer: that would prove that nothing was created.
+      // The SDK reads any answer as an empty page, which would prove that nothing was created.
       const response = await this.#client.messages.batches.list(query, options).asResponse()
-      await this.#learn(response.headers)
+      await this.session.observe(response.headers)
       return remotePage(await response.json(), odd)
     })
     if (!page)
@@ -115,7 +115,7 @@ export class Api {
       const { data, response } = await this.#client.messages.batches
         .cancel(id, {}, options)
         .withResponse()
-      await this.#learn(response.headers)
+      await this.session.observe(response.headers)
       return about(id, remoteBatch(data))
     })
   }
@@ -134,99 +134,38 @@ export class Api {
         __binaryResponse: true,
       })
       .asResponse()
-    await this.#learn(response.headers)
+    await this.session.observe(response.headers)
     if (!response.body) throw new Error('the API sent no body')
     return response.body
   }
 
-  /** Makes sure that the key is of the job's workspace before anything is sent with it. */
+  /** Makes sure that the key belongs to the job's workspace before its batches are looked for or anything is sent. */
   async proveWorkspace(): Promise<void> {
-    if (this.#job.state.workspace !== null && !this.#job.serverTime.heard)
-      await this.list(undefined, 1)
+    if (this.session.workspace !== null && !this.session.answered) await this.list(undefined, 1)
   }
 
-  async #read<T>(call: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
-    const { clock } = this.#job
-    const began = clock.elapsed()
-    let failures = 0
-    for (;;) {
-      try {
-        return await this.#withDeadline(ask)
-      } catch (cause) {
-        if (this.#signal.aborted) throw this.#signal.reason
-        if (cause instanceof BatchStreamError) throw cause
-        await this.hear(cause)
-        const failure = failureOf(cause, this.#job.serverTime.nowOrOurs())
-        if (failure.kind === 'gone') return undefined
-        failures += 1
-        const trouble = {
-          failures,
-          forMs: clock.elapsed() - began,
-          known: this.#job.serverTime.heard,
-          random: Math.random(),
-        }
-        const waitMs = waitBeforeRetry(failure, trouble)
-        if (waitMs === null) throw errorOf(call, failure)
-        this.#onTrouble?.({ call, message: failure.message, waitMs })
-        await clock.sleep(waitMs, this.#signal)
-      }
-    }
-  }
-
-  /** Gives up a call whose answer does not come whole: the SDK's timer ends with the headers. */
-  async #withDeadline<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const deadline = new AbortController()
-    const done = new AbortController()
-    const late = this.#job.clock
-      .sleep(SILENCE_MS, AbortSignal.any([this.#signal, done.signal]))
-      .then(
-        () => deadline.abort(),
-        () => {},
-      )
-    try {
-      return await ask(AbortSignal.any([this.#signal, deadline.signal]))
-    } finally {
-      done.abort()
-      await late
-    }
-  }
-
-  /** An answer that is an error tells as much: a 404 of another workspace must not be taken for a lost batch. */
-  async hear(cause: unknown): Promise<void> {
-    if (isSdkError(cause) && cause.headers) await this.#learn(cause.headers)
-  }
-
-  /** Every answer tells the API's clock and workspace. */
-  async #learn(headers: Headers): Promise<void> {
-    this.#job.serverTime.hear(headers.get('date'))
-    await this.learnWorkspace(headers)
-  }
-
-  /** Takes in whose key it is, from an answer to a call that is not about batches: its clock need not be theirs. */
-  async learnWorkspace(headers: Headers): Promise<void> {
-    this.#job.serverTime.heard = true
-    // A proxy may write a header twice.
-    const workspace = headers.get('anthropic-workspace-id')?.split(',')[0]?.trim()
-    if (!workspace) return
-    const known = this.#job.state.workspace
-    if (known === null) await this.#job.note({ type: 'workspace', id: workspace }, false)
-    else if (known !== workspace) throw otherWorkspace(this.#job.name, known, workspace)
+  /** Makes a read until it succeeds; undefined for a 404. */
+  async #read<T>(call: string, read: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
+    const { session } = this
+    const signal = this.#signal
+    const timeout = { clock: session.clock, signal, limitMs: SILENCE_MS }
+    const tried = await withRetry(() => withIdleTimeout(timeout, timer => read(timer.signal)), {
+      session,
+      signal,
+      onWait: ({ message }, waitMs) => this.#onWait?.({ call, message, waitMs }),
+    })
+    if ('value' in tried) return tried.value
+    if (tried.failure.kind === 'notFound') return undefined
+    throw errorOf(call, tried.failure)
   }
 }
 
-/** The error that ends a run over a call that failed for good. */
+/** The error of a call that failed for good. */
 export function errorOf(call: string, failure: Failure): BatchStreamError {
   const code = failure.kind === 'access' ? 'CBS_ACCESS' : 'CBS_API'
   const what =
-    failure.kind === 'elsewhere'
-      ? `${failure.message} (a redirect is not followed: check the base URL)`
+    failure.kind === 'redirect'
+      ? `${failure.message} (redirects are not followed: check the base URL)`
       : failure.message
   return new BatchStreamError(code, `cannot ${call}: ${what}`, { cause: failure.cause })
-}
-
-function otherWorkspace(job: string, known: string, got: string): BatchStreamError {
-  return new BatchStreamError(
-    'CBS_ACCESS',
-    `job ${job} lives in workspace ${known}, and this key is of ${got}: use a key of ${known}; nothing was sent`,
-  )
 }

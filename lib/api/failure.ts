@@ -9,22 +9,22 @@ import {
 import { shorten } from './without-keys.ts'
 
 /**
- * What a failed call means, whatever was asked:
- * `silent` no answer came or the connection broke; `busy` the API asks to wait; `broken` it failed inside (5xx, 408, 409);
- * `access` key, permission, billing or a spend limit; `gone` 404; `tooLarge` 413; `refused` any other 4xx;
- * `elsewhere` a redirect; `nonsense` an answer that is not the API's.
+ * What a failed call means, whatever the call was:
+ * `network` no answer came or the connection broke; `busy` the API asks to wait; `server` it failed inside (5xx, 408, 409);
+ * `access` key, permission, billing or a spend limit; `notFound` 404; `tooLarge` 413; `refused` any other 4xx;
+ * `redirect` a 3xx; `malformed` an answer that is not the API's.
  */
 export interface Failure {
   readonly kind:
-    | 'silent'
+    | 'network'
     | 'busy'
-    | 'broken'
+    | 'server'
     | 'access'
-    | 'gone'
+    | 'notFound'
     | 'tooLarge'
     | 'refused'
-    | 'elsewhere'
-    | 'nonsense'
+    | 'redirect'
+    | 'malformed'
   /** A sentence for the user. */
   readonly message: string
   readonly status: number | null
@@ -52,11 +52,11 @@ const ACCOUNT_WORDS = /reached your specified.* usage limits|credit balance is t
 
 /** Reads an error of the SDK (or anything else that was thrown while calling it). */
 export function failureOf(cause: unknown, now: number): Failure {
-  if (!isSdkError(cause)) return failure(brokeOff(cause) ? 'silent' : 'nonsense', cause, null)
+  if (!isSdkError(cause)) return failure(brokeOff(cause) ? 'network' : 'malformed', cause, null)
   const { status, headers } = cause
   if (status === undefined) {
     const root = rootOf(cause)
-    return failure(root instanceof MalformedReply ? 'nonsense' : 'silent', root, null)
+    return failure(root instanceof MalformedReply ? 'malformed' : 'network', root, null)
   }
   return {
     ...failure(kindOf(status, cause), cause, status),
@@ -72,12 +72,12 @@ function brokeOff(cause: unknown): boolean {
 }
 
 function kindOf(status: number, error: SdkError): Failure['kind'] {
-  if (status >= 300 && status < 400) return 'elsewhere'
+  if (status >= 300 && status < 400) return 'redirect'
   if (status === 401 || status === 402 || status === 403) return 'access'
-  if (status === 404) return 'gone'
+  if (status === 404) return 'notFound'
   if (status === 413) return 'tooLarge'
   if (status === 429) return SPEND_CODES.has(error.errorCode ?? '') ? 'access' : 'busy'
-  if (status === 408 || status === 409 || status >= 500) return 'broken'
+  if (status === 408 || status === 409 || status >= 500) return 'server'
   if (ACCOUNT_CODES.has(error.errorCode ?? '') || ACCOUNT_WORDS.test(error.message)) return 'access'
   return 'refused'
 }

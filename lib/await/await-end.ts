@@ -2,47 +2,40 @@
 // gives  EndedBatch, in the order of ending
 // next   fetchResults
 import type Anthropic from '@anthropic-ai/sdk'
-import { Transform, type TransformCallback } from 'node:stream'
 import { Api } from '../api/api.ts'
 import { needClient } from '../api/need-client.ts'
 import { resultsUrlOf, type RemoteBatch } from '../api/remote-batch.ts'
-import { wholeNumber, wrapError } from '../errors.ts'
+import { wholeNumber } from '../errors.ts'
 import type { EndedBatch, SubmittedBatch } from '../flow.ts'
+import { JobStage } from '../job/job-stage.ts'
 import type { Job } from '../job/job.ts'
-import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../limits.ts'
+import { DEFAULT_SETTLE_MS } from '../limits.ts'
 import { notify } from '../notify.ts'
-import { give, typed, type Stage } from '../stage.ts'
-import { misplaced } from '../takes.ts'
+import { typed, type Stage } from '../stage.ts'
 import { lookAt } from './look.ts'
 import { nextLook } from './schedule.ts'
 
 export interface AwaitEndOptions {
   readonly client: Anthropic
   /**
-   * Ms between two looks at the API.
+   * Ms between two polls of the API.
    * @default 5000, rising to 60000 with the age of the batches
    */
   readonly pollMs?: number | undefined
   /**
-   * Batches in flight at most; submit waits when there are so many.
-   * @default 10
-   */
-  readonly concurrency?: number
-  /**
-   * How long a batch that the API says it does not know is looked for; then its rows are `unanswered`.
+   * How long the API may answer 404 for a batch, in ms; after that its rows are `unanswered`.
    * @default 600000
    */
   readonly settleMs?: number
-  /** Told when the API cannot be reached. */
+  /** Called when the API cannot be reached, with the reason. */
   readonly onWait?: (batch: SubmittedBatch, why: string) => unknown
   readonly job?: Job | undefined
 }
 
-/** Waits for batches to end; one list call covers all that are in flight. Waiting costs no CPU and survives outages of a day. */
+/** Waits for batches to end. One list call covers all that are in flight; waiting costs no CPU and survives outages of a day. */
 export function awaitEnd(options: AwaitEndOptions): Stage<SubmittedBatch, EndedBatch> {
   needClient(options)
   if (options.pollMs !== undefined) wholeNumber('pollMs', options.pollMs, 1, 2 ** 31 - 1)
-  wholeNumber('concurrency', options.concurrency ?? DEFAULT_CONCURRENCY, 1, Infinity)
   wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
   return typed(new AwaitEnd(options))
 }
@@ -51,117 +44,71 @@ interface Waiting {
   readonly batch: SubmittedBatch
   readonly id: string
   readonly since: number
-  /** When the API first said that it does not know it. */
+  /** When the API first answered that it does not know the batch. */
   missingSince: number | undefined
 }
 
-export class AwaitEnd extends Transform {
+export class AwaitEnd extends JobStage<SubmittedBatch> {
   readonly #options: AwaitEndOptions
-  readonly #concurrency: number
-  readonly #stop = new AbortController()
   readonly #waiting = new Map<number, Waiting>()
-  #job: Job | undefined
   #api: Api | undefined
   #polling: Promise<void> | undefined
-  /** Takes the next batch when one has ended. */
-  #more: (() => void) | undefined
 
   constructor(options: AwaitEndOptions) {
-    super({ objectMode: true, highWaterMark: 1 })
+    super({
+      stage: 'awaitEnd',
+      takes: 'submitted batches',
+      failure: { code: 'CBS_API', what: 'waiting for a batch failed' },
+      highWaterMark: 1,
+    })
     this.#options = options
-    this.#concurrency = options.concurrency ?? DEFAULT_CONCURRENCY
-    if (options.job) options.job.concurrency = this.#concurrency
   }
 
-  override _transform(
-    batch: SubmittedBatch,
-    _encoding: BufferEncoding,
-    done: TransformCallback,
-  ): void {
-    const wrong = misplaced('awaitEnd', 'submitted batches', batch)
-    if (wrong) return done(wrong)
-    try {
-      this.#take(batch, done)
-    } catch (cause) {
-      // What is thrown from here would pass the pipeline by.
-      done(wrapError('CBS_STAGE', 'a batch cannot be waited for', cause))
-    }
-  }
-
-  override _flush(done: TransformCallback): void {
-    const finish = async (): Promise<void> => {
-      while (this.#polling) await this.#polling
-    }
-    finish().then(
-      () => done(),
-      cause => done(cause),
-    )
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#stop.abort()
-    const leave = async (): Promise<void> => {
-      await this.#polling
-      await this.#job?.release(this)
-    }
-    leave().then(
-      () => done(error),
-      cause => done(error ?? cause),
-    )
-  }
-
-  #take(batch: SubmittedBatch, done: TransformCallback): void {
+  protected override receive(batch: SubmittedBatch): void {
     const { job, number } = batch
-    this.#begin(batch)
+    this.attach(job)
+    this.#api ??= new Api({
+      client: this.#options.client,
+      session: job.session,
+      signal: this.signal,
+      onWait: ({ message }) => notify('onWait', this.#options.onWait, batch, message),
+    })
     const { phase, id } = job.batch(number)
     if (phase !== 'submitted' || id === null) {
-      give(this, job.endedBatch(number))
-      return done()
+      this.push(job.endedBatch(number))
+      return
     }
     this.#waiting.set(number, { batch, id, since: job.clock.elapsed(), missingSince: undefined })
-    this.#polling ??= this.#poll(job)
-    if (this.#waiting.size < this.#concurrency) done()
-    else this.#more = done
+    if (this.#polling) return
+    this.#polling = this.#poll(job, this.#api)
+    this.runBeside(this.#polling)
   }
 
-  #begin(batch: SubmittedBatch): void {
-    if (this.#job) return
-    const { job } = batch
-    this.#job = job
-    job.retain()
-    job.concurrency = this.#concurrency
-    const onTrouble = ({ message }: { message: string }): void =>
-      notify('onWait', this.#options.onWait, batch, message)
-    this.#api = new Api({ client: this.#options.client, job, signal: this.#stop.signal, onTrouble })
+  protected override async finish(): Promise<void> {
+    while (this.#polling) await this.#polling
+    await this.reportStop(this.job?.queue.unreportedStop, this.signal)
   }
 
-  #poll(job: Job): Promise<void> {
-    const looking = async (): Promise<void> => {
+  async #poll(job: Job, api: Api): Promise<void> {
+    try {
       while (this.#waiting.size > 0) {
         const youngest = Math.max(...[...this.#waiting.values()].map(({ since }) => since))
-        await job.clock.sleep(
-          nextLook(this.#options.pollMs, job.clock.elapsed() - youngest),
-          this.#stop.signal,
-        )
-        await this.#look(job)
+        const pause = nextLook(this.#options.pollMs, job.clock.elapsed() - youngest)
+        await job.clock.sleep(pause, this.signal)
+        await this.#look(job, api)
       }
+    } finally {
       // In the same tick as the last look, so that a batch that comes next starts a poll of its own.
       this.#polling = undefined
     }
-    return looking().catch(cause => {
-      this.#polling = undefined
-      if (!this.#stop.signal.aborted) {
-        this.destroy(wrapError('CBS_API', 'batches cannot be waited for', cause))
-      }
-    })
   }
 
-  async #look(job: Job): Promise<void> {
-    // With the key of another workspace every batch would look as if it were lost.
-    await (this.#api as Api).proveWorkspace()
+  async #look(job: Job, api: Api): Promise<void> {
+    // With the key of another workspace every batch would look lost.
+    await api.proveWorkspace()
     const waiting = [...this.#waiting.values()]
     const found = await lookAt(
-      this.#api as Api,
+      api,
       waiting.map(({ id }) => id),
     )
     const ended: { one: Waiting; remote: RemoteBatch | undefined }[] = []
@@ -179,7 +126,7 @@ export class AwaitEnd extends Transform {
     for (const { one, remote } of ended) await this.#end(job, one, remote)
   }
 
-  /** The API may deny a batch for some seconds after it took it; that is no reason to give it up, and never one to resend. */
+  /** The API may deny a batch for some seconds after it took it: that is no reason to give it up, and never one to resend. */
   #isLost(one: Waiting, job: Job): boolean {
     one.missingSince ??= job.clock.elapsed()
     return job.clock.elapsed() - one.missingSince >= (this.#options.settleMs ?? DEFAULT_SETTLE_MS)
@@ -197,9 +144,6 @@ export class AwaitEnd extends Transform {
       false,
     )
     this.#waiting.delete(batch.number)
-    give(this, job.endedBatch(batch.number))
-    const more = this.#more
-    this.#more = undefined
-    more?.()
+    this.push(job.endedBatch(batch.number))
   }
 }

@@ -1,7 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import type { Failure } from '../api/failure.ts'
 import type { MessageParams } from '../flow.ts'
-import { outwait, type Outwaited } from './outwait.ts'
+import { callWithRetry, type FreeCall } from './free-call.ts'
 
 /** What the token counter takes of a request. Source: the SDK's MessageCountTokensParams. */
 const COUNTED = [
@@ -25,19 +25,19 @@ export type Count = { readonly tokens: number } | { readonly failure: Failure }
 export async function countTokens(
   client: Anthropic,
   params: MessageParams,
-  waiting: Outwaited,
+  free: FreeCall,
 ): Promise<Count> {
   const asked = Object.fromEntries(
     COUNTED.filter(key => key in params).map(key => [key, params[key]]),
   )
   // Picked from a request whose type says the same of each of these.
   const body = asked as unknown as Anthropic.Messages.MessageCountTokensParams
-  const count = await outwait(
+  const count = await callWithRetry(
     options => client.messages.countTokens(body, options).withResponse(),
-    waiting,
+    free,
   )
   if ('failure' in count) return count
   const { data, response } = count.value
-  await waiting.hear?.(response.headers)
+  await free.session.observeWorkspace(response.headers)
   return { tokens: data.input_tokens }
 }

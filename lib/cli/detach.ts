@@ -7,8 +7,8 @@ import type { Ending } from './finish.ts'
 import { keepFrom, type Reading } from './input.ts'
 import { print } from './print.ts'
 import { submitting, type Work } from './stages.ts'
-import { endIfStopped } from './money.ts'
-import { waitsForEnd } from '../submit/turn.ts'
+import { endIfStopped, runDraining } from './drain.ts'
+import { ownedIds, waitsForEnds } from '../job/batch-queue.ts'
 
 /** Sends all that the queue takes and leaves: `resume` sends the rest and fetches. */
 export async function detach(
@@ -18,8 +18,9 @@ export async function detach(
 ): Promise<Ending> {
   const { io, talk } = context
   const { job } = work
-  job.concurrency =
-    context.flags.text('concurrency') === undefined ? Infinity : work.pace.concurrency
+  const isGiven = context.flags.text('concurrency') !== undefined
+  const concurrency = isGiven ? work.pace.concurrency : Number.MAX_SAFE_INTEGER
+  const pace = { ...work.pace, concurrency }
   // When the queue is full the input is still copied whole, and then the rest is left to `resume`.
   const full = new AbortController()
   const leaveOnce = (condition: () => boolean, why: string): void => {
@@ -31,8 +32,8 @@ export async function detach(
       )
   }
   const onBusy = (): void => leaveOnce(() => true, 'the queue is full')
-  leaveOnce(() => waitsForEnd(job), 'what is left waits for batches in flight')
-  const sending = submitting({ ...work, onBusy }, 1)
+  leaveOnce(() => waitsForEnds(job, concurrency), 'what is left waits for batches in flight')
+  const sending = submitting({ ...work, pace, onBusy }, 1)
   // oxlint-disable-next-line eslint/require-yield -- it consumes the batches and yields nothing.
   const submitted = async function* (
     batches: AsyncIterable<SubmittedBatch>,
@@ -42,14 +43,17 @@ export async function detach(
   const signal = AbortSignal.any([context.signal, full.signal])
   try {
     const kept = input && keepFrom(input.reading, job)
-    if (kept) await pipeline(input.stream, kept, sending, submitted, { signal })
-    else await pipeline(job.uncovered(), sending, submitted, { signal })
+    await runDraining(work, signal, async signal => {
+      if (kept) await pipeline(input.stream, kept, sending, submitted, { signal })
+      else await pipeline(job.uncovered(), sending, submitted, { signal })
+    })
   } catch (error) {
     if (!full.signal.aborted || context.signal.aborted) throw error
     talk.say(`${full.signal.reason}; \`resume\` sends the rest`)
   }
   talk.clear()
-  await print(io.stdout, `${job.name}\n`)
+  // A job that has nothing at the API has nothing to come back for.
+  if (!job.queue.stopReason || ownedIds(job.state).size > 0) await print(io.stdout, `${job.name}\n`)
   await endIfStopped(work)
   if (job.state.kept.broken !== null) talk.must(job.state.kept.broken)
   if (work.canary?.isHeld) talk.say('the rest waits for the canary: `resume` sends it')

@@ -1,13 +1,12 @@
-import { Transform } from 'node:stream'
 import { BatchStreamError } from '../errors.ts'
 import type { Job } from '../job/job.ts'
 import type { Result } from '../results/result.ts'
 import { isUnsent } from '../results/status.ts'
 import { isPassing } from '../retry/policy.ts'
-import { typed, type Stage } from '../stage.ts'
+import { StageTransform, typed, type Stage } from '../stage.ts'
 
 /**
- * Stops a run (`CBS_STOPPED`) when every answer of the first batch that ends is the same failure and more is to be sent: the
+ * Stops submission (`CBS_STOPPED`) when every answer of the first batch that ends is the same failure and more is to be sent: the
  * rest would fail alike, and some failures cost as much as answers. Failures that pass say nothing about the rest.
  */
 export function firstBatch(job: Job): Stage<Result, Result> {
@@ -15,7 +14,7 @@ export function firstBatch(job: Job): Stage<Result, Result> {
   let alike: string | undefined
   let answers = 0
   return typed(
-    new Transform({
+    new StageTransform({
       objectMode: true,
       transform(result: Result, _encoding, done) {
         // One answer alone, which fills the cache, says nothing of the rest.
@@ -27,8 +26,9 @@ export function firstBatch(job: Job): Stage<Result, Result> {
         if (answers === 1) alike = way
         if (alike !== way) alike = undefined
         const isOver = answers === result.batch.requests
-        if (isOver && alike !== undefined && answers > 1 && hasMore(job)) done(stopped(result))
-        else done(null, result)
+        if (isOver && alike !== undefined && answers > 1 && hasMore(job))
+          job.queue.stop(stopped(result))
+        done(null, result)
       },
     }),
   )
@@ -49,6 +49,6 @@ function hasMore({ state, firstUncovered, records }: Job): boolean {
 function stopped({ status, error, batch }: Result): BatchStreamError {
   return new BatchStreamError(
     'CBS_STOPPED',
-    `all ${batch.requests} requests of the first batch are ${status} (${error?.message}), so no more are sent; to go on all the same, resume`,
+    `all ${batch.requests} requests of the first batch are ${status} (${error?.message}), so no more are sent; to send the rest all the same, resume`,
   )
 }

@@ -1,6 +1,5 @@
-import { Transform } from 'node:stream'
 import type { BatchRequest, RejectedRecord } from '../flow.ts'
-import { typed, type Stage } from '../stage.ts'
+import { StageTransform, typed, type Stage } from '../stage.ts'
 import type { TableColumns } from './table-columns.ts'
 
 type Item = BatchRequest | RejectedRecord
@@ -22,7 +21,7 @@ export function fitsTable(table: TableColumns, added: readonly string[]): Stage<
     return fitting(item, known)
   }
   return typed(
-    new Transform({
+    new StageTransform({
       objectMode: true,
       transform(item: Item, _encoding, done) {
         const { deciding } = table

@@ -1,7 +1,8 @@
-import { Transform, type TransformCallback } from 'node:stream'
+import type { TransformCallback } from 'node:stream'
 import { BatchStreamError } from '../errors.ts'
 import type { BatchRequest, RejectedRecord } from '../flow.ts'
-import { typed, type Stage } from '../stage.ts'
+import type { Job } from '../job/job.ts'
+import { StageTransform, typed, type Stage } from '../stage.ts'
 import { SKIPPED } from '../template/answered.ts'
 import type { Settings } from './settings.ts'
 
@@ -9,6 +10,7 @@ import type { Settings } from './settings.ts'
 export const FIRST = 20
 
 export interface GuardOptions {
+  readonly job: Pick<Job, 'queue'>
   readonly maxInvalid: Settings['maxInvalid']
   /** So many records wait here at most. @default 16 */
   readonly highWaterMark?: number
@@ -16,23 +18,29 @@ export interface GuardOptions {
   readonly before?: number
 }
 
-/** Stops a run whose input goes bad: more rejected records than `maxInvalid` end it with `CBS_STOPPED` before more is sent. */
+/** Stops submission (`CBS_STOPPED`) when more records than `maxInvalid` are rejected, before more is sent. */
 export function guard({
+  job,
   maxInvalid,
   highWaterMark = 16,
   before = 0,
 }: GuardOptions): Stage<BatchRequest | RejectedRecord, BatchRequest | RejectedRecord> {
   const counter = new InvalidCounter(maxInvalid, before)
   return typed(
-    new Transform({
+    new StageTransform({
       objectMode: true,
       highWaterMark,
       transform(item: BatchRequest | RejectedRecord, _encoding, done: TransformCallback) {
         const error = counter.add(isBad(item) ? item : undefined)
-        if (error) done(error)
+        if (error) job.queue.stop(error)
+        if (job.queue.stopReason) done()
         else done(null, item)
       },
-      flush: done => done(counter.end()),
+      flush(done) {
+        const error = counter.end()
+        if (error) job.queue.stop(error)
+        done()
+      },
     }),
   )
 }

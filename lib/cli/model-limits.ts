@@ -1,7 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { BatchStreamError } from '../errors.ts'
 import type { TemplateOptions } from '../template/options.ts'
-import { outwait, type CallOptions, type Outwaited } from './outwait.ts'
+import { callWithRetry, type CallOptions, type FreeCall } from './free-call.ts'
 import type { Settings } from './settings.ts'
 
 /** The template with what its models answer at most, where cut answers are asked again; that is asked of the API, for free. */
@@ -9,10 +9,10 @@ export async function withLimits(
   template: TemplateOptions,
   settings: Pick<Settings, 'model' | 'retryIncomplete'>,
   client: Anthropic,
-  waiting: Outwaited,
+  free: FreeCall,
 ): Promise<TemplateOptions> {
   if (!settings.retryIncomplete) return template
-  const asked = await outwait(options => limitsOf(client, settings.model, options), waiting)
+  const asked = await callWithRetry(options => limitsOf(client, settings.model, options), free)
   if ('failure' in asked)
     throw new BatchStreamError(
       'CBS_OPTION',

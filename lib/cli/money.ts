@@ -12,8 +12,6 @@ import { askForMore } from './ask-for-more.ts'
 import type { Context } from './context.ts'
 import { rememberedBy } from './remembered.ts'
 import type { Settings } from './settings.ts'
-import type { Work } from './stages.ts'
-import type { Tally } from './tally.ts'
 
 /** The prices that a job is counted by. */
 export function pricesOf({ price }: Pick<Settings, 'price'>): PriceOf {
@@ -45,30 +43,6 @@ export function mustHavePrice(settings: Settings): void {
   const model = commonOf(settings)?.model
   if (settings.maxCost === undefined || model === undefined || pricesOf(settings)(model)) return
   throw new BatchStreamError('CBS_OPTION', `--max-cost cannot be kept: ${priceUnknown([model])}`)
-}
-
-/** Says where the job stands and ends the run, if its cap or its canary has stopped it. */
-export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
-  const { cap, canary, talk, job, ledger, settings } = work
-  const isFailed = canary?.stopped !== undefined
-  if (cap?.stopped === undefined && !isFailed) return
-  if (tally) {
-    talk.say(`job ${job.name}: ${tally}, of ${job.records.count} records`)
-    talk.say(costLine(job, ledger, settings))
-  }
-  if (isFailed) {
-    // Told first and noted then: who dies between the two is told again.
-    talk.must(`canary: ${canary.stopped}`)
-    await job.note({ type: 'warned', at: job.clock.now() }, true)
-    throw new BatchStreamError(
-      'CBS_STOPPED',
-      'the canary failed, so nothing more is sent; to go on all the same, resume',
-    )
-  }
-  throw new BatchStreamError(
-    'CBS_STOPPED',
-    `${cap?.stopped}; nothing more is sent. A higher --max-cost goes on`,
-  )
 }
 
 /** What a job was expected to cost; undefined where nobody knows: the bytes of images and PDFs say nothing of their tokens. */

@@ -1,6 +1,5 @@
 import type Anthropic from '@anthropic-ai/sdk'
-import { Transform, type TransformCallback } from 'node:stream'
-import { Api } from '../api/api.ts'
+import type { TransformCallback } from 'node:stream'
 import type { Failure } from '../api/failure.ts'
 import { BatchStreamError } from '../errors.ts'
 import type { BatchRequest, MessageParams, RejectedRecord } from '../flow.ts'
@@ -9,9 +8,9 @@ import { wellFormed } from '../json/well-formed.ts'
 import { broughtBy } from '../money/parts.ts'
 import { priceList } from '../money/price.ts'
 import { didYouMean } from '../nearest.ts'
-import { typed, type Stage } from '../stage.ts'
+import { StageTransform, typed, type Stage } from '../stage.ts'
 import { countTokens } from './count-tokens.ts'
-import type { Outwaited } from './outwait.ts'
+import type { FreeCall } from './free-call.ts'
 
 export interface PreflightOptions {
   readonly client: Anthropic
@@ -37,18 +36,17 @@ export function preflight({
 }: PreflightOptions): Stage<BatchRequest | RejectedRecord, BatchRequest | RejectedRecord> {
   const stop = new AbortController()
   const { signal } = stop
-  // The answer tells the job's workspace before anything is sent: with another's key a lost batch would look like none.
-  const api = new Api({ client, job, signal })
-  const waiting: Outwaited = { signal, onWait, hear: headers => api.learnWorkspace(headers) }
+  // The answer names the key's workspace before anything is sent: with the key of another one a batch would look lost.
+  const free: FreeCall = { signal, onWait, session: job.session }
   let proven = false
   return typed(
-    new Transform({
+    new StageTransform({
       objectMode: true,
       transform(item: BatchRequest | RejectedRecord, _encoding, done: TransformCallback) {
         if (proven || !('params' in item)) return done(null, item)
         proven = true
         const proof = async (): Promise<void> => {
-          await prove(client, wellFormed(item.params), waiting, onSkip)
+          await prove(client, wellFormed(item.params), free, onSkip)
           const { model } = item.params
           const warning = await retirement(client, model, signal, job.clock.now())
           if (warning !== undefined) onWarn(warning)
@@ -69,13 +67,13 @@ export function preflight({
 async function prove(
   client: Anthropic,
   params: MessageParams,
-  waiting: Outwaited,
+  free: FreeCall,
   onSkip: (why: string) => void,
 ): Promise<void> {
   // The counter refuses what a batch takes: addresses, stored files and tools of the API's own.
   const brought = broughtBy(params, JSON.stringify(params))
   if (brought !== undefined) return onSkip(`the token counter does not take ${brought}`)
-  const count = await countTokens(client, params, waiting)
+  const count = await countTokens(client, params, free)
   if ('failure' in count) settle(count.failure, params.model, onSkip)
 }
 
@@ -83,7 +81,7 @@ async function prove(
 function settle(failure: Failure, model: string, onSkip: (why: string) => void): void {
   const says = failure.message.toLowerCase()
   // A gateway without this endpoint is no reason not to run; a model that nobody knows is.
-  const isGone = failure.kind === 'gone'
+  const isGone = failure.kind === 'notFound'
   if (isGone && !says.includes('model')) return onSkip(failure.message)
   throw new BatchStreamError(
     'CBS_OPTION',

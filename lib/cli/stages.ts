@@ -25,12 +25,12 @@ import type { Flags } from './flags.ts'
 import { firstBatch } from './first-batch.ts'
 import { fitsTable } from './fits-table.ts'
 import { guard } from './guard.ts'
-import { waitsAt } from './outwait.ts'
+import { waitsAt } from './free-call.ts'
 import { preflight } from './preflight.ts'
 import { hashOfModule, type Settings } from './settings.ts'
 import type { TableColumns } from './table-columns.ts'
 import type { Talk } from './talk.ts'
-import { untilStopped } from './until-stopped.ts'
+import { canaryFailed, capReached, untilStopped } from './drain.ts'
 import { duration, whole, wrongFlag } from './values.ts'
 
 /** How a run waits; not kept with the job. */
@@ -146,7 +146,7 @@ export function submitting(
     ? chain(template(plain), fitsTable(work.table, [responseField, metaField]))
     : template(plain)
   const asked =
-    attempt === 1 ? chain(fitting, guard({ maxInvalid, before })) : template(work.template)
+    attempt === 1 ? chain(fitting, guard({ job, maxInvalid, before })) : template(work.template)
   const proven =
     // A job with a workspace has been answered before: its key is proven, and another workspace's must not be tried.
     pace.preflight && attempt === 1 && job.state.workspace === null
@@ -159,9 +159,7 @@ export function submitting(
           }),
         )
       : asked
-  const isStopped = (): boolean =>
-    cap?.stopped !== undefined || canary?.stopped !== undefined || canary?.isHeld === true
-  const wanted = cap || canary ? chain(untilStopped(isStopped), proven) : proven
+  const wanted = chain(untilStopped(job, canary), proven)
   const onWait = waits(work)
   const gathered = aggregate({
     ...{ job, count, bytes, attempt },
@@ -173,12 +171,17 @@ export function submitting(
   const sent = submit({
     client,
     job,
+    concurrency: pace.concurrency,
     settleMs: pace.settleMs,
     onWait,
     ...(work.onBusy && { onBusy: work.onBusy }),
     admit: async (batch, signal) => {
-      if ((await canary?.admit(batch, signal)) === false) return false
+      if ((await canary?.admit(batch, signal)) === false) {
+        if (canary?.stopped !== undefined) job.queue.stop(canaryFailed())
+        return false
+      }
       if ((await cap?.admit(batch, signal)) !== false) return true
+      if (cap?.stopped !== undefined) job.queue.stop(capReached(cap.stopped))
       canary?.giveUp()
       return false
     },
@@ -189,7 +192,7 @@ export function submitting(
   return chain(
     wanted,
     attachFiles(work.template),
-    guard({ maxInvalid, before, highWaterMark: 1 }),
+    guard({ job, maxInvalid, before, highWaterMark: 1 }),
     gathered,
     sent,
   )
@@ -215,9 +218,9 @@ export function asking(work: Work): Stage<SourceRecord, Result> {
 /** From batches that the API has to their results. */
 export function fetching(work: Work): Stage<ReturnType<Job['submittedBatch']>, Result> {
   const { client, job, pace, ordered } = work
-  const { pollMs, concurrency, settleMs } = pace
+  const { pollMs, settleMs } = pace
   const onWait = waits(work)
-  const ended = awaitEnd({ client, job, pollMs, concurrency, settleMs, onWait })
+  const ended = awaitEnd({ client, job, pollMs, settleMs, onWait })
   const { schema, dedupe } = work.settings
   const results = fetchResults({ client, job, settleMs, schema, onWait })
   // A record that repeats an earlier one shares its answer, which therefore has to be here first.

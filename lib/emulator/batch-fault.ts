@@ -14,6 +14,8 @@ export interface ErroredFault {
 export interface BatchFault {
   /** Refuse the create with a 400 that names the first request whose JSON holds this text (`requests.7.params...`). */
   readonly rejectRequest?: string
+  /** Refuse the create with a 400 that names no request, if the JSON of one holds this text. */
+  readonly refuseContaining?: string
   /** retrieve, cancel, delete and results answer 404 until the batch is this old. */
   readonly notFoundMs?: number
   /** The list leaves it out until it is this old. */

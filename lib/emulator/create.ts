@@ -32,7 +32,7 @@ export async function readUpload(
   const writer = await service.spool.create()
   const check = new CreateCheck()
   try {
-    const bytes = await take(body, declared, check, writer, mergeBatchFaults(faults).rejectRequest)
+    const bytes = await take(body, declared, check, writer, mergeBatchFaults(faults))
     return { requests: check.count, bytes, spool: await writer.end() }
   } catch (error) {
     await writer.discard()
@@ -45,7 +45,7 @@ async function take(
   declared: number,
   check: CreateCheck,
   writer: SpoolWriter,
-  poison: string | undefined,
+  fault: BatchFault,
 ): Promise<number> {
   const splitter = new RequestSplitter()
   let bytes = 0
@@ -55,7 +55,7 @@ async function take(
     bytes += chunk.length
     if (bytes > MAX_BYTES) throw tooLarge()
     // A bad request is answered when the body is here; until then the rest of it is only counted.
-    if (!wrong) wrong = await takeChunk(chunk, splitter, check, writer, poison)
+    if (!wrong) wrong = await takeChunk(chunk, splitter, check, writer, fault)
     // With a known length the batch exists as soon as the last byte is in, whatever the connection does then.
     if (bytes >= declared) break
   }
@@ -71,14 +71,15 @@ async function takeChunk(
   splitter: RequestSplitter,
   check: CreateCheck,
   writer: SpoolWriter,
-  poison: string | undefined,
+  { rejectRequest, refuseContaining }: BatchFault,
 ): Promise<ApiError | undefined> {
   try {
     for (const bytes of splitter.push(chunk)) {
       check.take(bytes)
-      if (poison !== undefined && bytes.includes(poison)) {
+      if (rejectRequest !== undefined && bytes.includes(rejectRequest))
         throw invalid(`requests.${check.count - 1}.params.messages: this request is not accepted`)
-      }
+      if (refuseContaining !== undefined && bytes.includes(refuseContaining))
+        throw invalid('a request in this batch is not accepted')
       const wait = writer.add(bytes)
       if (wait) await wait
     }

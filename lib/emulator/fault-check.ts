@@ -43,6 +43,7 @@ const MEMBERS: Readonly<Record<string, readonly [Test, string]>> = {
   stallAfterBytes: [time, 'a number of bytes'],
   lines: [object, 'an object'],
   rejectRequest: [text, 'a text'],
+  refuseContaining: [text, 'a text'],
   notFoundMs: [time, 'a number of milliseconds'],
   listedAfterMs: [time, 'a number of milliseconds'],
   vanishAfterMs: [time, 'a number of milliseconds'],

@@ -37,6 +37,8 @@ export interface Sealed {
   readonly foreign?: true
   /** Its one answer fills the prompt cache: nothing else is sent before it has ended. */
   readonly primes?: true
+  /** Part of a batch that the API refused for some of its requests only: it is halved until those are alone. */
+  readonly isolated?: true
 }
 
 /** What a journal line says. State is a fold over these (state.ts). Times are ms since 1970. */

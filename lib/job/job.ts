@@ -1,8 +1,9 @@
-import { ServerTime } from '../api/server-time.ts'
 import type { Clock } from '../clock.ts'
+import { ApiSession } from '../core/session.ts'
 import { BatchStreamError, messageOf } from '../errors.ts'
 import type { EndedBatch, SealedBatch, SourceRecord, SubmittedBatch } from '../flow.ts'
 import { BatchWriter, batchPath } from './batch-files.ts'
+import { BatchQueue } from './batch-queue.ts'
 import type { Disk } from './disk.ts'
 import type { JobEvent, Sealed } from './event.ts'
 import { changedInput, fedAlready, shorterInput } from './fed-again.ts'
@@ -10,7 +11,6 @@ import type { Journal } from './journal.ts'
 import type { Lock } from './lock.ts'
 import { Records, type RecordReader } from './records.ts'
 import type { RunEvent } from './run-event.ts'
-import { Sending } from './sending.ts'
 import { notify } from '../notify.ts'
 import { compareByRecord } from '../order/earliest.ts'
 import { commit, step, type Change, type BatchState, type JobState } from './state.ts'
@@ -43,12 +43,9 @@ export class Job {
   readonly clock: Clock
   readonly records: Records
   readonly temporary: boolean
-  /** The API's clock, as this process has heard it. */
-  readonly serverTime: ServerTime
-  /** Batches in flight at most; awaitEnd sets it. */
-  concurrency: number = Infinity
-  /** Batches that are on their way to the API. */
-  readonly sending: Sending = new Sending(() => this.#look())
+  /** What this process knows about the API. */
+  readonly session: ApiSession
+  readonly queue: BatchQueue = new BatchQueue(() => this.#look())
   readonly #journal: Journal
   readonly #end: () => Promise<void>
   readonly #listeners: Set<{ readonly hear: (event: RunEvent) => unknown }> = new Set()
@@ -71,7 +68,11 @@ export class Job {
     this.clock = parts.clock
     this.records = parts.records
     this.temporary = parts.temporary
-    this.serverTime = new ServerTime(parts.clock)
+    this.session = new ApiSession(parts.clock, {
+      name: parts.name,
+      workspace: () => this.#state.workspace,
+      remember: id => this.note({ type: 'workspace', id }, false),
+    })
     this.#journal = parts.journal
     this.#end = closing(parts)
     if (parts.temporary) unreachable.register(this, this.#end)
@@ -170,7 +171,7 @@ export class Job {
    * Says that the input is about to be fed again from its start; gives how far it has come. A second feeder's records would
    * be taken for more of them, and be paid for twice: that is `CBS_STAGE`.
    */
-  compare(feeder?: object): Again {
+  startReplay(feeder?: object): Again {
     if (feeder && this.#feeder && feeder !== this.#feeder) throw fedAlready(this.name)
     this.#feeder ??= feeder
     return (this.#again ??= { reader: this.records.reader(this), next: 0 })
@@ -181,7 +182,7 @@ export class Job {
    * is compared, not kept twice, and a difference is `CBS_INPUT`.
    */
   async admit(record: SourceRecord): Promise<number> {
-    const again = this.compare()
+    const again = this.startReplay()
     const ordinal = again.next++
     if (ordinal < this.#known) {
       const known = await again.reader.read(ordinal, 1)
@@ -200,7 +201,7 @@ export class Job {
   }
 
   /** True while input that is fed again has not been compared with all that is here: nothing is sent meanwhile. */
-  get comparing(): boolean {
+  get isReplaying(): boolean {
     return this.#again !== undefined && this.#again.next < this.#known
   }
 
@@ -214,7 +215,7 @@ export class Job {
 
   /** Says that no more records come, or `broken` why they do not; all that came are safe when this returns. */
   async complete(broken?: string): Promise<void> {
-    const { next } = this.compare()
+    const { next } = this.startReplay()
     if (next < this.#known) throw shorterInput(this.name, next, this.#known)
     await this.#keep(true, broken)
   }

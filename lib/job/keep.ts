@@ -5,7 +5,7 @@ import { Duplex } from 'node:stream'
 import { wrapError } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
 import { give, typed, type Stage } from '../stage.ts'
-import { misplaced } from '../takes.ts'
+import { wrongInputError } from '../validate-input.ts'
 import type { Job } from './job.ts'
 import { temporaryJob } from './open.ts'
 import type { RecordReader } from './records.ts'
@@ -46,7 +46,7 @@ export class Keep extends Duplex {
     const begin = async (): Promise<void> => {
       const job = (this.#job ??= await temporaryJob())
       job.retain()
-      job.compare(this)
+      job.startReplay(this)
       this.#reader = job.records.reader(job)
       this.#next = job.firstUncovered
     }
@@ -111,10 +111,10 @@ export class Keep extends Duplex {
   }
 
   async #admit(record: SourceRecord): Promise<void> {
-    const wrong = misplaced('keep', 'records', record)
+    const wrong = wrongInputError('keep', 'records', record)
     if (wrong) throw wrong
     await this.#kept.admit(record)
-    if (this.#starved && !this.#kept.comparing) this.#wake()
+    if (this.#starved && !this.#kept.isReplaying) this.#wake()
   }
 
   #wake(): void {
@@ -126,7 +126,7 @@ export class Keep extends Duplex {
   async #give(): Promise<void> {
     const { records } = this.#kept
     while (!this.destroyed) {
-      if (this.#kept.comparing) return this.#starve()
+      if (this.#kept.isReplaying) return this.#starve()
       if (this.#next >= records.readable) {
         if (this.#next < records.count) {
           await records.flush()

@@ -6,6 +6,8 @@ export type Phase = 'sealed' | 'armed' | 'submitted' | 'ended' | 'fetched' | 'wr
 
 export interface BatchState extends Sealed {
   readonly phase: Phase
+  /** The batch that this one is a part of, directly or not; its own number where none was split. */
+  readonly root: number
   /** What a cap on spending keeps free for it, in femtodollars; absent where there was none. */
   readonly reserved?: string
   readonly armed: { readonly at: number; readonly serverAt: number | null } | null
@@ -113,6 +115,7 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
       return withBatches(
         move(state, event.number, ['sealed', 'armed'], { phase: 'void' }),
         event.into,
+        state.batches.get(event.number)?.root,
       )
     case 'reserved':
       return move(state, event.number, ['sealed'], { reserved: event.amount })
@@ -210,14 +213,16 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
 }
 
 function sealed(part: Sealed): BatchState {
-  const { number, attempt, next, first, records, requests, bytes, hash, sums, foreign, primes } =
-    part
+  const { number, attempt, next, first, records, requests, bytes, hash, sums } = part
+  const { foreign, primes, isolated } = part
   return {
     ...{ number, attempt, next, records, requests, bytes, hash },
     ...(first !== undefined && { first }),
     ...(sums && { sums }),
     ...(foreign && { foreign }),
     ...(primes && { primes }),
+    ...(isolated && { isolated }),
+    root: number,
     phase: 'sealed',
     armed: null,
     suspects: {},
@@ -265,12 +270,12 @@ function changed(state: JobState, change: Partial<JobState>): Change {
   return { state: { ...state, ...change }, batches: [] }
 }
 
-function withBatches({ state, batches }: Change, parts: readonly Sealed[]): Change {
+function withBatches({ state, batches }: Change, parts: readonly Sealed[], root?: number): Change {
   const all = [...batches]
   for (const part of parts) {
     if (state.batches.has(part.number) || all.some(({ number }) => number === part.number))
       throw new Error(`it seals batch ${part.number} twice`)
-    all.push(sealed(part))
+    all.push({ ...sealed(part), ...(root !== undefined && { root }) })
   }
   return { state, batches: all }
 }

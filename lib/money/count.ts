@@ -1,12 +1,11 @@
-import { Transform } from 'node:stream'
 import type { Result } from '../results/result.ts'
-import { typed, type Stage } from '../stage.ts'
+import { StageTransform, typed, type Stage } from '../stage.ts'
 import type { Ledger } from './ledger.ts'
 
 /** Enters each answer into the books and gives it on; it stands before retry, so that every try is counted. */
 export function counted(ledger: Ledger): Stage<Result, Result> {
   return typed(
-    new Transform({
+    new StageTransform({
       objectMode: true,
       transform(result: Result, _encoding, done) {
         ledger.add(result)

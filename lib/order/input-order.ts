@@ -1,11 +1,10 @@
 // takes  EndedBatch, in any order
 // gives  EndedBatch, in the order of their records
 // next   fetchResults
-import { Transform } from 'node:stream'
 import type { EndedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
-import { give, typed, type Stage } from '../stage.ts'
-import { misplaced } from '../takes.ts'
+import { StageTransform, typed, type Stage } from '../stage.ts'
+import { wrongInputError } from '../validate-input.ts'
 import { earliest } from './earliest.ts'
 
 export interface InputOrderOptions {
@@ -21,28 +20,27 @@ export interface InputOrderOptions {
 export function inputOrder(_options: InputOrderOptions = {}): Stage<EndedBatch, EndedBatch> {
   const held = new Map<number, EndedBatch>()
   const given = new Set<number>()
-  return typed(
-    new Transform({
-      objectMode: true,
-      highWaterMark: 1,
-      transform(batch: EndedBatch, _encoding, done) {
-        const wrong = misplaced('inputOrder', 'ended batches', batch)
-        if (wrong) return done(wrong)
-        held.set(batch.number, batch)
-        const { batches } = batch.job.state
-        for (;;) {
-          const next = held.get(earliest(batches.values(), batch.attempt, given)?.number ?? 0)
-          if (!next) return done()
-          held.delete(next.number)
-          given.add(next.number)
-          give(this, next)
-        }
-      },
-      flush(done) {
-        // Where a stage of the user's dropped a batch, those behind it come all the same.
-        for (const batch of held.values()) give(this, batch)
-        done()
-      },
-    }),
-  )
+  const ordered = new StageTransform({
+    objectMode: true,
+    highWaterMark: 1,
+    transform(batch: EndedBatch, _encoding, done) {
+      const wrong = wrongInputError('inputOrder', 'ended batches', batch)
+      if (wrong) return done(wrong)
+      held.set(batch.number, batch)
+      const { batches } = batch.job.state
+      for (;;) {
+        const next = held.get(earliest(batches.values(), batch.attempt, given)?.number ?? 0)
+        if (!next) return done()
+        held.delete(next.number)
+        given.add(next.number)
+        this.push(next)
+      }
+    },
+    flush(done) {
+      // Where a stage of the user's dropped a batch, those behind it come all the same.
+      for (const batch of held.values()) this.push(batch)
+      ordered.reportStop().then(() => done(), done)
+    },
+  })
+  return typed(ordered)
 }

@@ -1,5 +1,5 @@
-import { Transform } from 'node:stream'
 import { BatchStreamError } from '../errors.ts'
+import { StageTransform } from '../stage.ts'
 
 type Written = ((error: Error | null | undefined) => void) | undefined
 
@@ -7,7 +7,7 @@ type Written = ((error: Error | null | undefined) => void) | undefined
  * A stage that takes bytes. Of anything else Node throws out of `write`, and that is past the pipeline where a stream is
  * piped into it: here it ends the stage, and the pipeline with it.
  */
-export class ByteStream extends Transform {
+export class ByteStream extends StageTransform {
   override write(chunk: unknown, encoding?: BufferEncoding | Written, done?: Written): boolean {
     // Node itself finds out which of the two has come.
     if (isBytes(chunk)) return super.write(chunk, encoding as BufferEncoding, done)

@@ -2,7 +2,8 @@ import type { Api } from '../api/api.ts'
 import { errorOf } from '../api/api.ts'
 import { resultsUrlOf } from '../api/remote-batch.ts'
 import { failureOf, type Failure } from '../api/failure.ts'
-import { backoff, waitBeforeRetry } from '../api/patience.ts'
+import { withIdleTimeout, type IdleTimer } from '../api/idle-timeout.ts'
+import { backoff, Retries } from '../api/retry-policy.ts'
 import { BrokenBody, isSdkError, isUndecodable, MalformedReply } from '../api/sdk-error.ts'
 import { BatchStreamError } from '../errors.ts'
 import { AppendFile } from '../job/append-file.ts'
@@ -40,7 +41,7 @@ export async function download(options: DownloadOptions): Promise<void> {
   }
   // With the key of another workspace every set would look as if it were gone.
   await api.proveWorkspace()
-  const began = job.clock.elapsed()
+  const retries = new Retries(job.session)
   let counts = told
   let url = resultsUrl
   let createdAt = submittedAt
@@ -57,10 +58,8 @@ export async function download(options: DownloadOptions): Promise<void> {
     isArchived = typeof now.archived_at === 'string'
   }
   let bad = 0
-  let failures = 0
   for (;;) {
     const verifier = new Verifier(options.ids, requests, counts)
-    failures += 1
     try {
       const bytes = await fetchOnce(options, url, verifier).catch(cause => discard(options, cause))
       const verdict = verifier.end()
@@ -81,19 +80,18 @@ export async function download(options: DownloadOptions): Promise<void> {
     } catch (cause) {
       if (signal.aborted) throw signal.reason
       if (cause instanceof BatchStreamError) throw cause
-      await api.hear(cause)
-      const failure = failureOf(cause, job.serverTime.nowOrOurs())
+      if (isSdkError(cause) && cause.headers) await job.session.observe(cause.headers)
+      const failure = failureOf(cause, job.session.serverTime.nowOrOurs())
       const now = job.clock.elapsed()
-      if (failure.kind === 'gone') goneSince ??= now
+      if (failure.kind === 'notFound') goneSince ??= now
       const goneForMs = now - (goneSince ?? now)
-      if (failure.kind === 'gone' && (isArchived || goneForMs >= options.settleMs))
+      if (failure.kind === 'notFound' && (isArchived || goneForMs >= options.settleMs))
         return await without(job, number, goneFor(job, id, createdAt))
-      const forMs = failure.kind === 'gone' ? goneForMs : now - began
-      await rest(options, failure, failures, forMs)
-      if (failure.kind !== 'gone' && failure.kind !== 'nonsense') continue
+      await waitToRetry(options, failure, retries, goneForMs)
+      if (failure.kind !== 'notFound' && failure.kind !== 'malformed') continue
       await lookAgain()
       // A results_url may lead nowhere for good; every second try reads where results have always been.
-      if (failures % 2 === 1) url = resultsUrlOf({ id, results_url: null })
+      if (retries.failures % 2 === 1) url = resultsUrlOf({ id, results_url: null })
     }
   }
 }
@@ -105,21 +103,11 @@ async function fetchOnce(
   verifier: Verifier,
 ): Promise<number> {
   const file = new AppendFile(await job.disk.open(job.path(number, 'results'), 'create'), 0)
-  const quiet = new AbortController()
-  const over = new AbortController()
-  let last = job.clock.elapsed()
-  const watch = async (): Promise<void> => {
-    const stop = AbortSignal.any([signal, over.signal])
-    for (let left = SILENCE_MS; left > 0; left = last + SILENCE_MS - job.clock.elapsed())
-      await job.clock.sleep(left, stop)
-    quiet.abort()
-  }
-  const watching = watch().catch(() => {})
-  const bring = async (): Promise<number> => {
-    const body = await api.download(url, AbortSignal.any([signal, quiet.signal]))
+  const bring = async ({ signal: quiet, moved }: IdleTimer): Promise<number> => {
+    const body = await api.download(url, quiet)
     const splitter = new Splitter({ reuse: true })
     for await (const part of body) {
-      last = job.clock.elapsed()
+      moved()
       const chunk = Buffer.from(part.buffer, part.byteOffset, part.byteLength)
       file.append(chunk)
       for (const line of splitter.push(chunk)) verifier.take(line)
@@ -133,20 +121,18 @@ async function fetchOnce(
     return file.size
   }
   try {
-    return await bring().catch(cause => {
-      // What breaks a body in the middle is fetch's, not the SDK's; it means that the connection broke.
-      const isBroken = !(
-        cause instanceof BatchStreamError ||
-        cause instanceof MalformedReply ||
-        signal.aborted ||
-        isSdkError(cause) ||
-        isUndecodable(cause)
-      )
-      throw isBroken ? new BrokenBody(cause) : cause
-    })
+    return await withIdleTimeout({ clock: job.clock, signal, limitMs: SILENCE_MS }, bring)
+  } catch (cause) {
+    // What breaks a body in the middle is fetch's, not the SDK's; it means that the connection broke.
+    const isBroken = !(
+      cause instanceof BatchStreamError ||
+      cause instanceof MalformedReply ||
+      signal.aborted ||
+      isSdkError(cause) ||
+      isUndecodable(cause)
+    )
+    throw isBroken ? new BrokenBody(cause) : cause
   } finally {
-    over.abort()
-    await watching
     await file.close()
   }
 }
@@ -172,17 +158,18 @@ async function without(job: Job, number: number, why: string): Promise<void> {
   await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why }, true)
 }
 
-async function rest(
+async function waitToRetry(
   { job, number, signal, onWait, settleMs }: DownloadOptions,
   failure: Failure,
-  failures: number,
-  forMs: number,
+  retries: Retries,
+  goneForMs: number,
 ): Promise<void> {
-  const trouble = { failures, forMs, known: job.serverTime.heard, random: Math.random() }
-  const waitMs =
-    failure.kind === 'gone'
-      ? Math.min(backoff(trouble), Math.max(1, settleMs - forMs))
-      : waitBeforeRetry(failure, trouble)
+  let waitMs = retries.next(failure)
+  // A 404 is a hiccup until the settle time has passed.
+  if (failure.kind === 'notFound') {
+    const pause = backoff({ failures: retries.failures, random: Math.random() })
+    waitMs = Math.min(pause, Math.max(1, settleMs - goneForMs))
+  }
   if (waitMs === null) throw errorOf(`fetch the results of batch ${number}`, failure)
   onWait(failure.message)
   await job.clock.sleep(waitMs, signal)
@@ -199,5 +186,5 @@ async function dirty(job: Job, number: number, why: string): Promise<BatchStream
 
 function goneFor(job: Job, id: string, createdAt: number): string {
   const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
-  return `the API has no results for batch ${id} (404 on ${day(job.serverTime.nowOrOurs())}); it was created on ${day(createdAt)}, and results are kept for 29 days`
+  return `the API has no results for batch ${id} (404 on ${day(job.session.serverTime.nowOrOurs())}); it was created on ${day(createdAt)}, and results are kept for 29 days`
 }

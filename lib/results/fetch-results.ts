@@ -2,18 +2,17 @@
 // gives  Result, one for each record of the batch, in input order
 // next   retry, or a writer
 import type Anthropic from '@anthropic-ai/sdk'
-import { Transform, type TransformCallback } from 'node:stream'
 import { Api } from '../api/api.ts'
 import { needClient } from '../api/need-client.ts'
-import { wholeNumber, wrapError } from '../errors.ts'
+import { wholeNumber } from '../errors.ts'
 import type { EndedBatch } from '../flow.ts'
+import { JobStage } from '../job/job-stage.ts'
 import type { Job } from '../job/job.ts'
 import { DEFAULT_SETTLE_MS } from '../limits.ts'
 import { answerCheck, type AnswerCheck } from '../schema/answer-check.ts'
 import type { JsonSchema } from '../schema/load.ts'
 import { notify } from '../notify.ts'
 import { pushAll, typed, type Stage } from '../stage.ts'
-import { misplaced } from '../takes.ts'
 import { BatchIds } from './batch-ids.ts'
 import { download } from './download.ts'
 import { ForeignIds, type Ids } from './ids.ts'
@@ -47,62 +46,43 @@ export function fetchResults(options: FetchResultsOptions): Stage<EndedBatch, Re
   return typed(new FetchResults(options))
 }
 
-export class FetchResults extends Transform {
+export class FetchResults extends JobStage<EndedBatch> {
   readonly #options: FetchResultsOptions
   readonly #check: AnswerCheck | undefined
-  readonly #stop = new AbortController()
-  #job: Job | undefined
-  #working: Promise<void> = Promise.resolve()
 
   constructor(options: FetchResultsOptions) {
-    super({ readableObjectMode: true, writableObjectMode: true, writableHighWaterMark: 1 })
+    super({
+      stage: 'fetchResults',
+      takes: 'ended batches',
+      failure: { code: 'CBS_API', what: 'fetching results failed' },
+      writableHighWaterMark: 1,
+    })
     this.#options = options
     this.#check = options.schema && answerCheck(options.schema)
   }
 
-  override _transform(batch: EndedBatch, _encoding: BufferEncoding, done: TransformCallback): void {
-    const wrong = misplaced('fetchResults', 'ended batches', batch)
-    if (wrong) return done(wrong)
-    this.#working = this.#take(batch).then(
-      () => done(),
-      cause =>
-        done(wrapError('CBS_API', `the results of batch ${batch.number} cannot be fetched`, cause)),
-    )
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#stop.abort()
-    const leave = async (): Promise<void> => {
-      await this.#working
-      await this.#job?.release(this)
-    }
-    leave().then(
-      () => done(error),
-      cause => done(error ?? cause),
-    )
-  }
-
-  async #take(batch: EndedBatch): Promise<void> {
+  protected override async receive(batch: EndedBatch): Promise<void> {
     const { job, number } = batch
-    if (!this.#job) {
-      this.#job = job
-      job.retain()
-    }
+    this.attach(job)
     const { phase, foreign, requests } = job.batch(number)
     const ids: Ids = foreign ? new ForeignIds() : await BatchIds.of(job, number)
     if (phase === 'ended') await this.#download(batch, ids)
     else if (phase === 'sealed' && requests === 0)
       await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
-    for await (const rows of rowsOf(batch, ids, this.#check))
-      await pushAll(this, rows, this.#stop.signal)
+    for await (const rows of rowsOf(batch, ids, this.#check)) await pushAll(this, rows, this.signal)
+  }
+
+  protected override async finish(): Promise<void> {
+    await this.reportStop(this.job?.queue.unreportedStop, this.signal)
   }
 
   async #download(batch: EndedBatch, ids: Ids): Promise<void> {
     const { client, settleMs = DEFAULT_SETTLE_MS, onWait } = this.#options
     const { job, number } = batch
-    const signal = this.#stop.signal
+    const { session } = job
+    const { signal } = this
     const tell = (why: string): void => notify('onWait', onWait, batch, why)
-    const api = new Api({ client, job, signal, onTrouble: ({ message }) => tell(message) })
+    const api = new Api({ client, session, signal, onWait: ({ message }) => tell(message) })
     await download({ job, api, number, ids, signal, settleMs, onWait: tell })
   }
 }

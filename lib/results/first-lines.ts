@@ -1,42 +1,39 @@
 import type { Api } from '../api/api.ts'
-import type { Clock } from '../clock.ts'
+import { withIdleTimeout } from '../api/idle-timeout.ts'
 import { SILENCE_MS } from '../limits.ts'
 import { ResultLine } from './result-line.ts'
 import { Splitter } from './split.ts'
 
-/** More of a set than this is not read to find out whose it is. */
+/** Bytes of a result set that are read at most to find out whose it is. */
 const MOST = 1_000_000
 
 /** The API writes the custom_id first, so that the head of a line, too, says whose it is. */
 const HEAD = /^\s*\{\s*"custom_id"\s*:\s*"([a-zA-Z0-9_-]{1,64})"/
 
-/** The custom_ids of the first lines of a result set that have one. What is not asked for is not downloaded. */
-export async function* firstCustomIds(
+/**
+ * Visits the custom_ids of the first lines of a result set that have one, until `visit` returns true. The rest of the set is
+ * not downloaded.
+ */
+export async function eachFirstCustomId(
   api: Api,
   resultsUrl: string,
-  clock: Clock,
   signal: AbortSignal,
-): AsyncGenerator<string> {
-  const stop = new AbortController()
-  const silence = clock.sleep(SILENCE_MS, AbortSignal.any([signal, stop.signal])).then(
-    () => stop.abort(),
-    () => {},
-  )
-  try {
-    const body = await api.download(resultsUrl, AbortSignal.any([signal, stop.signal]))
+  visit: (id: string) => boolean,
+): Promise<void> {
+  const timeout = { clock: api.session.clock, signal, limitMs: SILENCE_MS }
+  await withIdleTimeout(timeout, async timer => {
+    const body = await api.download(resultsUrl, timer.signal)
     const splitter = new Splitter()
     let size = 0
     for await (const part of body) {
+      timer.moved()
       const chunk = Buffer.from(part.buffer, part.byteOffset, part.byteLength)
-      yield* idsIn(splitter.push(chunk))
+      for (const id of idsIn(splitter.push(chunk))) if (visit(id)) return
       size += chunk.length
       if (size > MOST) break
     }
-    yield* idsIn(splitter.end())
-  } finally {
-    stop.abort()
-    await silence
-  }
+    for (const id of idsIn(splitter.end())) if (visit(id)) return
+  })
 }
 
 function* idsIn(lines: readonly { readonly bytes: Buffer }[]): Generator<string> {

@@ -1,18 +1,18 @@
 // takes  Result
 // gives  Result: where a failure is worth another try, the answer to that one instead
 // next   a writer
-import { Readable, Transform, type TransformCallback } from 'node:stream'
+import { Readable } from 'node:stream'
 import { atOnce } from '../at-once.ts'
 import { each, from } from '../chain.ts'
 import { wholeNumber, wrapError, wrongOption } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
 import { askedAfter } from '../job/asked.ts'
 import { Bits } from '../job/bits.ts'
+import { JobStage } from '../job/job-stage.ts'
 import type { Job } from '../job/job.ts'
 import type { Result } from '../results/result.ts'
 import { isUnsent } from '../results/status.ts'
-import { give, pushAll, typed, type Stage } from '../stage.ts'
-import { misplaced } from '../takes.ts'
+import { pushAll, typed, type Stage } from '../stage.ts'
 import type { TemplateOptions } from '../template/options.ts'
 import { Longer } from './longer.ts'
 import { isPassing } from './policy.ts'
@@ -56,21 +56,22 @@ export function retry(options: RetryOptions): Stage<Result, Result> {
   return typed(new Retry(options))
 }
 
-export class Retry extends Transform {
+export class Retry extends JobStage<Result> {
   readonly #through: RetryOptions['through']
   readonly #ask: (result: Result) => boolean
   readonly #longer: Longer | undefined
-  #job: Job | undefined
-  /** Records that a later try has asked already, by the journal; undefined until that has been read. */
+  /** Records that a later attempt has asked already, by the journal; undefined until that has been read. */
   #asked: Bits | undefined
   #again = new Bits()
   #holds = false
   #round: Readable | undefined
-  readonly #stop = new AbortController()
-  #flushing: Promise<void> = Promise.resolve()
 
   constructor(options: RetryOptions) {
-    super({ objectMode: true })
+    super({
+      stage: 'retry',
+      takes: 'results',
+      failure: { code: 'CBS_STAGE', what: 'a retry failed' },
+    })
     const attempts = options.attempts ?? 2
     this.#through = options.through
     this.#longer = options.longer && new Longer(options.longer)
@@ -79,74 +80,16 @@ export class Retry extends Transform {
     const ask = options.ask ?? isWorthIt
     // Without a bound an `ask` that says yes to everything would be paid for without an end.
     this.#ask = result => result.attempt <= attempts && atOnce('ask', ask(result))
-    this.#job = options.job
-    options.job?.retain()
+    if (options.job) this.attach(options.job)
   }
 
-  override _transform(result: Result, _encoding: BufferEncoding, done: TransformCallback): void {
-    const wrong = misplaced('retry', 'results', result)
-    if (wrong) return done(wrong)
-    if (this.#asked) return this.#take(result, this.#asked, done)
-    this.#begin(result).then(
-      asked => this.#take(result, asked, done),
-      cause => done(wrapError('CBS_DISK', 'the tries of this job cannot be read', cause)),
-    )
+  protected override receive(result: Result): Promise<void> | void {
+    if (this.#asked) return this.#pass(result, this.#asked)
+    return this.#begin(result)
   }
 
-  override _flush(done: TransformCallback): void {
-    this.#flushing = this.#rounds().then(
-      () => done(),
-      cause => done(wrapError('CBS_STAGE', 'a record cannot be asked again', cause)),
-    )
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#stop.abort()
-    this.#round?.destroy()
-    const leave = async (): Promise<void> => {
-      await this.#flushing
-      await this.#job?.release(this)
-    }
-    leave().then(
-      () => done(error),
-      cause => done(error ?? cause),
-    )
-  }
-
-  async #begin({ batch }: Result): Promise<Bits> {
-    if (!this.#job) {
-      this.#job = batch.job
-      batch.job.retain()
-    }
-    return (this.#asked = await askedAfter(batch.job, 1))
-  }
-
-  #take(result: Result, asked: Bits, done: TransformCallback): void {
-    let held
-    try {
-      held = this.#holdsBack(result, asked)
-    } catch (cause) {
-      // What `ask` throws, or an answer on disk that cannot be read, must end the stream and not the process.
-      return done(wrapError('CBS_STAGE', 'it cannot be told whether to ask a record again', cause))
-    }
-    if (!held) give(this, result)
-    done()
-  }
-
-  #holdsBack(result: Result, asked: Bits): boolean {
-    const ordinal = result.record?.ordinal
-    if (ordinal === undefined || isUnsent(result.status)) return false
-    const isAsked = asked.has(ordinal)
-    if (!isAsked && !this.#ask(result)) return false
-    this.#longer?.take(result)
-    if (isAsked) return true
-    this.#again.add(ordinal)
-    this.#holds = true
-    return true
-  }
-
-  async #rounds(): Promise<void> {
-    const job = this.#job
+  protected override async finish(): Promise<void> {
+    const { job } = this
     if (!job) return
     for (let attempt = 2; this.#holds || hasAttempt(job, attempt); attempt++) {
       const asked = await askedAfter(job, attempt)
@@ -160,9 +103,39 @@ export class Retry extends Transform {
       const round = from(Readable.from(records), this.#through(attempt))
       this.#round = round
       for await (const result of each(round)) {
-        if (!this.#holdsBack(result, asked)) await pushAll(this, [result], this.#stop.signal)
+        if (!this.#holdsBack(result, asked)) await pushAll(this, [result], this.signal)
       }
     }
+    await this.reportStop(job.queue.unreportedStop, this.signal)
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#round?.destroy()
+    super._destroy(error, done)
+  }
+
+  async #begin(result: Result): Promise<void> {
+    this.attach(result.batch.job)
+    this.#asked = await askedAfter(result.batch.job, 1).catch((cause: unknown) => {
+      throw wrapError('CBS_DISK', 'the earlier attempts of this job cannot be read', cause)
+    })
+    this.#pass(result, this.#asked)
+  }
+
+  #pass(result: Result, asked: Bits): void {
+    if (!this.#holdsBack(result, asked)) this.push(result)
+  }
+
+  #holdsBack(result: Result, asked: Bits): boolean {
+    const ordinal = result.record?.ordinal
+    if (ordinal === undefined || isUnsent(result.status)) return false
+    const isAsked = asked.has(ordinal)
+    if (!isAsked && !this.#ask(result)) return false
+    this.#longer?.take(result)
+    if (isAsked) return true
+    this.#again.add(ordinal)
+    this.#holds = true
+    return true
   }
 }
 

@@ -3,7 +3,8 @@ import type { Failure } from '../api/failure.ts'
 /**
  * What the reply to a create means.
  * `created` the API has the batch; `again` it has not, and it can be sent again after a wait; `unknown` it may have it;
- * `split` it is too large; `reject` one request of it is refused; `stop` no batch will be taken.
+ * `split` it is too large; `reject` one request of it is refused; `refused` it is refused for a request that is not named, or
+ * for a cause that all share; `stop` no batch will be taken.
  */
 export type Outcome =
   | { readonly kind: 'created'; readonly id: string }
@@ -11,6 +12,7 @@ export type Outcome =
   | { readonly kind: 'unknown'; readonly failure: Failure }
   | { readonly kind: 'split' }
   | { readonly kind: 'reject'; readonly position: number; readonly failure: Failure }
+  | { readonly kind: 'refused'; readonly failure: Failure }
   | { readonly kind: 'stop'; readonly failure: Failure }
 
 /** How a 400 names the request it refuses. Source: anthropic-sdk-python#984, "requests.0.custom_id: String should ...". */
@@ -24,8 +26,8 @@ const NAMED = /\brequests\.(\d+)\b/
 export function outcomeOf(failure: Failure, wholeSent: boolean): Outcome {
   switch (failure.kind) {
     case 'access':
-    case 'elsewhere':
-    case 'gone':
+    case 'redirect':
+    case 'notFound':
       return { kind: 'stop', failure }
     case 'tooLarge':
       return { kind: 'split' }
@@ -33,15 +35,15 @@ export function outcomeOf(failure: Failure, wholeSent: boolean): Outcome {
       return { kind: 'again', failure }
     case 'refused':
       return refused(failure)
-    case 'silent':
-    case 'broken':
-    case 'nonsense':
+    case 'network':
+    case 'server':
+    case 'malformed':
       return wholeSent ? { kind: 'unknown', failure } : { kind: 'again', failure }
   }
 }
 
 function refused(failure: Failure): Outcome {
   const position = NAMED.exec(failure.message)?.[1]
-  if (position === undefined) return { kind: 'stop', failure }
+  if (position === undefined) return { kind: 'refused', failure }
   return { kind: 'reject', position: Number(position), failure }
 }

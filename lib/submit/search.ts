@@ -1,12 +1,12 @@
 import type { Api } from '../api/api.ts'
 import { resultsUrlOf, type RemoteBatch } from '../api/remote-batch.ts'
 import { BatchStreamError } from '../errors.ts'
+import { ownedIds } from '../job/batch-queue.ts'
 import type { Job } from '../job/job.ts'
 import type { BatchState } from '../job/state.ts'
 import { EXPIRES_AFTER_MS, MAX_LIST_PAGES } from '../limits.ts'
 import { BatchIds } from '../results/batch-ids.ts'
-import { firstCustomIds } from '../results/first-lines.ts'
-import { ownedBy } from './owned.ts'
+import { eachFirstCustomId } from '../results/first-lines.ts'
 import {
   createdFrom,
   isCandidate,
@@ -52,7 +52,7 @@ export async function search(
     // A listing proves absence only if it was asked for after the settle time had passed.
     const settled = settledFor(job, options.number, began) >= settleMs
     const listed = await listFrom(options.api, createdFrom(unknown))
-    const owned = new Set([...ownedBy(job), ...(await options.ownedElsewhere())])
+    const owned = new Set([...ownedIds(job.state), ...(await options.ownedElsewhere())])
     for (const batch of listed) {
       if (
         isCandidate(batch, unknown, owned) &&
@@ -87,7 +87,7 @@ async function verdictOn(
   for (const [id, proof] of proofs) if (proof === 'unreadable') proofs.delete(id)
   for (;;) {
     const suspects = Object.keys(job.batch(number).suspects)
-    const now = job.serverTime.nowOrOurs()
+    const now = job.session.serverTime.nowOrOurs()
     const verdict = judge(unknown, { listed, owned, proofs, suspects, settled, now })
     if (verdict.kind !== 'prove') return verdict
     for (const candidate of verdict.candidates) {
@@ -108,13 +108,13 @@ async function prove(
   const ids = await BatchIds.of(job, number)
   let proof: Proof = 'unreadable'
   try {
-    for await (const id of firstCustomIds(api, resultsUrlOf(candidate), job.clock, signal)) {
-      // A set may hold a line that is not of its batch; that one of ours is in it by chance cannot be.
+    await eachFirstCustomId(api, resultsUrlOf(candidate), signal, id => {
+      // A set may hold a line of another batch, but never one of ours by chance.
       const position = ids.position(id)
       const isSure = !isEarlier || ids.chosenAt(position) === undefined
-      if (position !== -1 && isSure) return 'ours'
-      proof = 'foreign'
-    }
+      proof = position !== -1 && isSure ? 'ours' : 'foreign'
+      return proof === 'ours'
+    })
     return proof
   } catch (cause) {
     if (signal.aborted || cause instanceof BatchStreamError) throw cause
@@ -151,7 +151,7 @@ async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
 function settledFor(job: Job, number: number, began: number): number {
   const { at, serverAt } = armedOf(job, number)
   const here = job.clock.elapsed() - began
-  return sureElapsed(here, serverAt, job.serverTime.now(), job.clock.now() - at)
+  return sureElapsed(here, serverAt, job.session.serverTime.now(), job.clock.now() - at)
 }
 
 function armedOf(job: Job, number: number): NonNullable<BatchState['armed']> {
@@ -164,7 +164,7 @@ async function unknownOf({ job, api, number, settleMs }: SearchOptions): Promise
   const { at, serverAt } = armedOf(job, number)
   if (serverAt !== null) return { requests, serverAt, at, settleMs }
   // Our clock may be wrong by any number of days, and an answer of the API's tells by how much.
-  if (job.serverTime.sure() === null) await api.list(undefined, 1)
-  const behind = job.serverTime.nowOrOurs() - job.clock.now()
+  if (job.session.serverTime.sure() === null) await api.list(undefined, 1)
+  const behind = job.session.serverTime.nowOrOurs() - job.clock.now()
   return { requests, serverAt, at: at + behind, settleMs }
 }

@@ -2,29 +2,34 @@
 // gives  SubmittedBatch: the API has it, once, and the journal knows its id
 // next   awaitEnd
 import type Anthropic from '@anthropic-ai/sdk'
-import { Transform, type TransformCallback } from 'node:stream'
 import { Api, errorOf } from '../api/api.ts'
 import type { Failure } from '../api/failure.ts'
 import { needClient } from '../api/need-client.ts'
-import { waitBeforeRetry } from '../api/patience.ts'
-import { wholeNumber, wrapError } from '../errors.ts'
+import { Retries } from '../api/retry-policy.ts'
+import { BatchStreamError, wholeNumber } from '../errors.ts'
 import type { SealedBatch, SubmittedBatch } from '../flow.ts'
+import { ownedIds, sendableCount, unresolvedCounts } from '../job/batch-queue.ts'
+import { JobStage } from '../job/job-stage.ts'
 import type { Job } from '../job/job.ts'
-import { DEFAULT_SETTLE_MS } from '../limits.ts'
+import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../limits.ts'
 import { notify } from '../notify.ts'
-import { give, typed, type Stage } from '../stage.ts'
-import { misplaced } from '../takes.ts'
-import { deliver } from './deliver.ts'
-import { divide, firstOf, half } from './divide.ts'
+import { typed, type Stage } from '../stage.ts'
+import { ensureFreeSpace } from './free-space.ts'
 import type { Outcome } from './outcome.ts'
-import { checkRoom } from './room.ts'
+import { NAMED_REFUSALS, planProbes, PROBES, RefusalJudge, type RefusalVerdict } from './refusal.ts'
 import { search } from './search.ts'
-import { mayGo } from './turn.ts'
+import { firstOf, half, splitBatch, without, type Part } from './split-batch.ts'
+import { uploadBatch } from './upload.ts'
 
 export interface SubmitOptions {
   readonly client: Anthropic
   /**
-   * How long a create whose outcome is unknown is looked for before it is sent again.
+   * Batches in flight at most, at least 1. Further batches wait on disk.
+   * @default 10
+   */
+  readonly concurrency?: number
+  /**
+   * How long to search for a batch whose create got no reply, in ms, before it is sent again.
    * @default 600000
    */
   readonly settleMs?: number
@@ -33,13 +38,13 @@ export interface SubmitOptions {
    * @default none
    */
   readonly ownedElsewhere?: () => Promise<ReadonlySet<string>>
-  /** Told when a batch has to wait, and for what. */
+  /** Called when a batch has to wait, with the reason. */
   readonly onWait?: (batch: SealedBatch, why: string) => unknown
-  /** Told when the API's queue takes no more for now (429); the batch waits and goes out later. */
+  /** Called when the API's queue is full (429); the batch waits and is sent later. */
   readonly onBusy?: () => unknown
   /**
-   * Asked before a batch is sent: false leaves it sealed, and nothing of it is given on. A cap on spending decides so.
-   * @default yes
+   * Called before a batch is sent; false leaves it sealed, and nothing of it is given on. Spending caps use it.
+   * @default every batch is sent
    */
   readonly admit?: ((batch: SealedBatch, signal: AbortSignal) => Promise<boolean>) | undefined
   /** Only for symmetry with the other stages: a batch knows its job. */
@@ -47,195 +52,250 @@ export interface SubmitOptions {
 }
 
 /**
- * Sends each batch exactly once. An unknown outcome (silence, a 5xx, a death between two lines of the journal) is looked up
- * in the API's list and never assumed: that costs time, never money. Ends with `CBS_ACCESS` when the key, the billing or a
- * spend limit stops it, `CBS_API` when the API refuses what no change of ours can mend.
+ * Sends each batch exactly once. An unknown outcome (no reply, a 5xx, a crash between two lines of the journal) is looked up
+ * in the API's list and never assumed: that costs time, never money.
+ *
+ * When the API takes no more batches for good, submission stops and the pipeline does not: batches in flight are awaited and
+ * their results given on, then the last stage fails with the reason: `CBS_ACCESS` for the key, billing or a spend limit,
+ * `CBS_STOPPED` when every request is refused alike, `CBS_API` otherwise. A single request that the API refuses becomes a
+ * `rejected` row.
  */
 export function submit(options: SubmitOptions): Stage<SealedBatch, SubmittedBatch> {
   needClient(options)
+  wholeNumber('concurrency', options.concurrency ?? DEFAULT_CONCURRENCY, 1, Infinity)
   wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
   return typed(new Submit(options))
 }
 
-export class Submit extends Transform {
+export class Submit extends JobStage<SealedBatch> {
   readonly #options: SubmitOptions
-  readonly #stop = new AbortController()
-  /** Batches whose outcome is unknown, being looked for while others go on. */
-  readonly #searches = new Set<Promise<void>>()
-  #taking: Promise<void> = Promise.resolve()
-  /** Was a batch not admitted? One that asks nothing then waits too: its records may repeat some of that. */
-  #refused = false
-  #job: Job | undefined
+  readonly #concurrency: number
+  readonly #judge = new RefusalJudge()
+  /** First batches whose parts are refused for single requests, not for a common cause. */
+  readonly #individual = new Set<number>()
+  /** How many requests of a batch and its parts were refused by name, by the number of the first batch. */
+  readonly #named = new Map<number, number>()
+  /** Searches for batches with an unknown outcome, and parts that wait for one. */
+  readonly #beside = new Set<Promise<void>>()
+  /** Was a batch not admitted? A batch without requests then waits, too: its records may repeat some of that one. */
+  #notAdmitted = false
   #api: Api | undefined
 
   constructor(options: SubmitOptions) {
-    super({ objectMode: true, highWaterMark: 1 })
+    super({
+      stage: 'submit',
+      takes: 'sealed batches',
+      failure: { code: 'CBS_API', what: 'a batch cannot be submitted' },
+      highWaterMark: 1,
+    })
     this.#options = options
+    this.#concurrency = options.concurrency ?? DEFAULT_CONCURRENCY
   }
 
-  override _transform(
-    batch: SealedBatch,
-    _encoding: BufferEncoding,
-    done: TransformCallback,
-  ): void {
-    const wrong = misplaced('submit', 'sealed batches', batch)
-    if (wrong) return done(wrong)
-    this.#taking = this.#take(batch).then(
-      () => done(),
-      cause => done(this.#wrap(cause)),
-    )
-  }
-
-  override _flush(done: TransformCallback): void {
-    // A search that ends may start another, for the parts of a batch that had to be divided.
-    const finish = async (): Promise<void> => {
-      while (this.#searches.size > 0) await Promise.all(this.#searches)
-    }
-    finish().then(
-      () => done(),
-      cause => done(this.#wrap(cause)),
-    )
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#stop.abort()
-    const leave = async (): Promise<void> => {
-      await this.#taking
-      await Promise.allSettled(this.#searches)
-      await this.#job?.release(this)
-    }
-    leave().then(
-      () => done(error),
-      cause => done(error ?? cause),
-    )
-  }
-
-  async #take(batch: SealedBatch): Promise<void> {
+  protected override async receive(batch: SealedBatch): Promise<void> {
     const { job, number } = batch
-    if (this.#job === undefined) {
-      this.#job = job
-      job.retain()
-      this.#api = new Api({
-        client: this.#options.client,
-        job,
-        signal: this.#stop.signal,
-        onTrouble: trouble => this.#wait(batch, trouble.message),
-      })
-    }
-    const { phase, requests } = job.batch(number)
-    if (phase === 'armed') this.#search(number)
-    else if (phase !== 'sealed') give(this, job.submittedBatch(number))
-    else if (requests > 0) await this.#send(job, number)
-    else if (!this.#refused) give(this, job.submittedBatch(number))
+    this.attach(job)
+    this.#api ??= new Api({
+      client: this.#options.client,
+      session: job.session,
+      signal: this.signal,
+      onWait: ({ message }) => this.#wait(batch, message),
+    })
+    await this.#take(job, number)
   }
 
-  /** Sends a batch until it is known what became of it, or until only a search can tell. */
+  protected override async finish(): Promise<void> {
+    const { job } = this
+    // A search that ends may start another, for the parts of a batch that had to be split.
+    while (this.#beside.size > 0) await Promise.all(this.#beside)
+    if (!job) return
+    await this.#settle(job, this.#judge.ended(ownedIds(job.state).size > 0))
+    await this.reportStop(job.queue.unreportedStop, this.signal)
+  }
+
+  async #take(job: Job, number: number): Promise<void> {
+    const { phase, requests } = job.batch(number)
+    if (phase === 'armed') this.#startSearch(job, number)
+    else if (phase !== 'sealed') this.push(job.submittedBatch(number))
+    else if (requests > 0) await this.#send(job, number)
+    else if (!this.#notAdmitted && !job.queue.stopReason) this.push(job.submittedBatch(number))
+  }
+
+  /** Sends a batch until its outcome is known, or only a search can tell, or submission has stopped. */
   async #send(job: Job, number: number): Promise<void> {
-    const batch = job.sealedBatch(number)
-    const refused = (await this.#options.admit?.(batch, this.#stop.signal)) === false
-    this.#refused ||= refused
-    if (refused) return
-    const began = job.clock.elapsed()
-    for (let failures = 1; ; failures++) {
+    if (job.queue.stopReason) return
+    const isAdmitted = await this.#options.admit?.(job.sealedBatch(number), this.signal)
+    if (isAdmitted === false) {
+      this.#notAdmitted = true
+      return
+    }
+    const retries = new Retries(job.session)
+    for (;;) {
       const count = await this.#turn(job, number)
-      if (count < job.batch(number).requests) return await this.#divide(job, number, firstOf(count))
-      const outcome = await this.#deliver(job, number).finally(() => job.sending.end(number))
+      if (count === undefined) return
+      const { requests, root } = job.batch(number)
+      if (count < requests) return await this.#split(job, number, firstOf(count))
+      const outcome = await this.#upload(job, number).finally(() => job.queue.endSending(number))
       switch (outcome.kind) {
         case 'created':
-          return
+          return await this.#settle(job, this.#judge.accepted())
         case 'unknown':
           this.#wait(job.sealedBatch(number), outcome.failure.message)
-          return this.#search(number)
+          return this.#startSearch(job, number)
         case 'split':
-          return await this.#divide(job, number, half(job.batch(number).requests))
+          return await this.#split(job, number, half(requests))
         case 'reject':
-          if (outcome.position >= job.batch(number).requests)
-            throw errorOf(`submit batch ${number}`, outcome.failure)
-          return await this.#divide(job, number, position =>
-            position === outcome.position
-              ? { type: 'invalid_request_error', message: outcome.failure.message }
-              : 0,
-          )
+          this.#named.set(root, (this.#named.get(root) ?? 0) + 1)
+          if (outcome.position >= requests || (this.#named.get(root) ?? 0) > NAMED_REFUSALS)
+            return await this.#isolate(job, number, outcome.failure)
+          return await this.#reject(job, number, outcome.position, outcome.failure.message)
+        case 'refused':
+          return await this.#isolate(job, number, outcome.failure)
         case 'stop':
-          throw errorOf(`submit batch ${number}`, outcome.failure)
+          return job.queue.stop(errorOf(`submit batch ${number}`, outcome.failure))
         case 'again':
-          await this.#rest(job, number, outcome.failure, {
-            failures,
-            forMs: job.clock.elapsed() - began,
-          })
+          if (!(await this.#waitToRetry(job, number, outcome.failure, retries))) return
       }
     }
   }
 
-  /** Waits until a batch may go out, and says how many of its requests; it is on its way then if that is all. */
-  async #turn(job: Job, number: number): Promise<number> {
+  /**
+   * Waits until a batch may be sent, and says how many of its requests; it counts as being sent if that is all. Undefined once
+   * submission has stopped.
+   */
+  async #turn(job: Job, number: number): Promise<number | undefined> {
     let count = 0
-    const isOurs = (): boolean => {
-      count = mayGo(job, number)
-      // At once, or another that waits would go with it.
-      if (count === job.batch(number).requests) job.sending.begin(number)
+    const isDecided = (): boolean => {
+      if (job.queue.stopReason) return true
+      count = sendableCount(job, number, this.#concurrency)
+      // In the same tick, or another batch that waits would be sent beside it.
+      if (count === job.batch(number).requests) job.queue.beginSending(number)
       return count > 0
     }
-    await job.when(isOurs, this.#stop.signal)
-    return count
+    await job.when(isDecided, this.signal)
+    return count > 0 ? count : undefined
   }
 
-  /** Sends a batch, and journals what is known to have come of it. */
-  async #deliver(job: Job, number: number): Promise<Outcome> {
-    await this.#apiOf.proveWorkspace()
-    await checkRoom(job, job.batch(number).bytes)
-    const outcome = await deliver(job, this.#apiOf, number, this.#stop.signal)
+  /** Sends a batch once, and journals what is known about the outcome. */
+  async #upload(job: Job, number: number): Promise<Outcome> {
+    // receive has made it before anything is sent.
+    const api = this.#api as Api
+    await api.proveWorkspace()
+    await ensureFreeSpace(job, job.batch(number).bytes)
+    const outcome = await uploadBatch(job, api, number, this.signal)
     if (outcome.kind === 'created') await this.#accept(job, number, outcome.id, false)
     else if (outcome.kind !== 'unknown' && job.batch(number).phase === 'armed')
       await job.note({ type: 'disarmed', number }, true)
+    this.signal.throwIfAborted()
     return outcome
   }
 
-  async #rest(
+  /** Waits before a batch is sent again; false once submission has stopped. */
+  async #waitToRetry(
     job: Job,
     number: number,
     failure: Failure,
-    trouble: { failures: number; forMs: number },
-  ): Promise<void> {
-    const waitMs = waitBeforeRetry(failure, {
-      ...trouble,
-      known: job.serverTime.heard,
-      random: Math.random(),
-    })
-    if (waitMs === null) throw errorOf(`submit batch ${number}`, failure)
+    retries: Retries,
+  ): Promise<boolean> {
+    const waitMs = retries.next(failure)
+    if (waitMs === null) {
+      job.queue.stop(errorOf(`submit batch ${number}`, failure))
+      return false
+    }
     if (failure.kind === 'busy') notify('onBusy', this.#options.onBusy)
     this.#wait(job.sealedBatch(number), failure.message)
-    await job.clock.sleep(waitMs, this.#stop.signal)
+    const over = new AbortController()
+    const signal = AbortSignal.any([this.signal, over.signal])
+    await Promise.race([
+      job.clock.sleep(waitMs, signal),
+      job.when(() => job.queue.stopReason !== undefined, signal),
+    ]).finally(() => over.abort())
+    return job.queue.stopReason === undefined
   }
 
-  async #divide(job: Job, number: number, partOf: Parameters<typeof divide>[2]): Promise<void> {
-    for (const part of await divide(job, number, partOf)) await this.#take(job.sealedBatch(part))
+  async #split(job: Job, number: number, partOf: (position: number) => Part): Promise<void> {
+    for (const part of await splitBatch(job, number, partOf)) await this.#take(job, part)
+  }
+
+  /** Makes a `rejected` row of one request; the others of its batch are sent without it. */
+  async #reject(job: Job, number: number, position: number, message: string): Promise<void> {
+    await this.#split(job, number, without(position, { type: 'invalid_request_error', message }))
+  }
+
+  /**
+   * The API refused a batch as a whole and named no request: halves it until the requests it refuses are alone. Before a batch
+   * is halved, some of its requests are sent alone, since the cause may be common to all.
+   */
+  async #isolate(job: Job, number: number, { message }: Failure): Promise<void> {
+    const { requests, root, isolated } = job.batch(number)
+    if (requests === 1) {
+      if (isolated) return await this.#reject(job, number, 0, message)
+      return await this.#settle(job, this.#judge.refusedAlone({ number, message }))
+    }
+    if (isolated || this.#individual.has(root)) {
+      for (const part of await splitBatch(job, number, half(requests), { isolated: true }))
+        await this.#takePart(job, part)
+      return
+    }
+    const { partOf, probes } = planProbes(requests)
+    const parts = await splitBatch(job, number, partOf)
+    for (const probe of probes) await this.#takePart(job, parts[probe])
+    // Fewer probes may all be refused and still tell nothing.
+    if (probes.length === PROBES) this.#individual.add(root)
+    for (const [index, part] of parts.entries())
+      if (!probes.includes(index)) await this.#takePart(job, part)
+  }
+
+  /** Sends a part of a split batch. Where one with its count has an unknown outcome it waits beside the others. */
+  async #takePart(job: Job, part: number | undefined): Promise<void> {
+    if (part === undefined) return
+    const taking = this.#take(job, part)
+    if (unresolvedCounts(job).has(job.batch(part).requests)) this.#runBeside(taking)
+    else await taking
+  }
+
+  async #settle(job: Job, verdict: RefusalVerdict): Promise<void> {
+    if (verdict.kind === 'common')
+      job.queue.stop(
+        new BatchStreamError(
+          'CBS_STOPPED',
+          `the API refuses every request alike, so nothing more is sent: ${verdict.message}`,
+        ),
+      )
+    else if (verdict.kind === 'reject')
+      for (const { number, message } of verdict.refused) await this.#reject(job, number, 0, message)
   }
 
   async #accept(job: Job, number: number, id: string, adopted: boolean): Promise<void> {
     await job.note({ type: 'submitted', number, id, at: job.clock.now(), adopted }, true)
     await job.disk.remove(job.path(number, 'body'))
-    give(this, job.submittedBatch(number))
+    this.push(job.submittedBatch(number))
   }
 
-  #search(number: number): void {
-    const searching = this.#look(number).catch(cause => {
-      if (!this.#stop.signal.aborted) this.destroy(this.#wrap(cause))
-    })
-    const tracked: Promise<void> = searching.finally(() => this.#searches.delete(tracked))
-    this.#searches.add(tracked)
+  #wait(batch: SealedBatch, why: string): void {
+    notify('onWait', this.#options.onWait, batch, why)
   }
 
-  async #look(number: number): Promise<void> {
-    const job = this.#job as Job
+  #startSearch(job: Job, number: number): void {
+    this.#runBeside(this.#search(job, number))
+  }
+
+  #runBeside(work: Promise<void>): void {
+    const tracked: Promise<void> = work.finally(() => this.#beside.delete(tracked))
+    this.#beside.add(tracked)
+    this.runBeside(tracked)
+  }
+
+  async #search(job: Job, number: number): Promise<void> {
     const { settleMs = DEFAULT_SETTLE_MS, ownedElsewhere = async () => new Set<string>() } =
       this.#options
     const found = await search({
       job,
-      api: this.#apiOf,
+      // receive has made it before anything is searched for.
+      api: this.#api as Api,
       number,
       settleMs,
-      signal: this.#stop.signal,
+      signal: this.signal,
       ownedElsewhere,
       onWait: why => this.#wait(job.sealedBatch(number), why),
     })
@@ -244,26 +304,11 @@ export class Submit extends Transform {
       return await this.#send(job, number)
     }
     if (found === 'lost') {
-      await job.note(
-        { type: 'ended', number, counts: null, resultsUrl: null, at: job.clock.now() },
-        true,
-      )
-      give(this, job.submittedBatch(number))
+      const at = job.clock.now()
+      await job.note({ type: 'ended', number, counts: null, resultsUrl: null, at }, true)
+      this.push(job.submittedBatch(number))
       return
     }
     await this.#accept(job, number, found.adopt, true)
-  }
-
-  #wait(batch: SealedBatch, why: string): void {
-    notify('onWait', this.#options.onWait, batch, why)
-  }
-
-  get #apiOf(): Api {
-    // #take has made it before anything is sent or looked for.
-    return this.#api as Api
-  }
-
-  #wrap(cause: unknown): Error {
-    return wrapError('CBS_API', 'a batch cannot be submitted', cause)
   }
 }

@@ -2,7 +2,6 @@
 // gives  the same, with the files that the record names in its request
 // next   aggregate
 import { resolve } from 'node:path'
-import { Transform } from 'node:stream'
 import { atOnce } from '../at-once.ts'
 import { BatchStreamError, lineOf, wrapError, wrongOption } from '../errors.ts'
 import type { MediaType } from '../file/media-type.ts'
@@ -10,8 +9,8 @@ import { readFile, type Content } from '../file/read.ts'
 import { textIn } from '../file/text.ts'
 import type { BatchRequest, Problem, RejectedRecord, SourceRecord } from '../flow.ts'
 import { MAX_ATTACHED_BYTES } from '../limits.ts'
-import { give, typed, type Stage } from '../stage.ts'
-import { misplaced } from '../takes.ts'
+import { StageTransform, typed, type Stage } from '../stage.ts'
+import { wrongInputError } from '../validate-input.ts'
 import { compile, type Template } from './compile.ts'
 import { placeContent, type ContentBlock } from './content.ts'
 import { isBlank, render } from './render.ts'
@@ -82,17 +81,17 @@ export function attacher(options: AttachOptions): ((asked: Asked) => Promise<Ask
 export function attachFiles(options: AttachOptions): Stage<Asked, Asked> {
   const attach = attacher(options)
   return typed(
-    new Transform({
+    new StageTransform({
       objectMode: true,
       // A request may hold tens of MB, so none waits here for the next stage.
       readableHighWaterMark: 1,
       transform(asked: Asked, _encoding, done) {
-        const wrong = misplaced('attachFiles', 'requests', asked)
+        const wrong = wrongInputError('attachFiles', 'requests', asked)
         if (wrong) return done(wrong)
         if (!attach) return done(null, asked)
         attach(asked).then(
           whole => {
-            give(this, whole)
+            this.push(whole)
             done()
           },
           cause => done(wrapError('CBS_STAGE', 'a file cannot be attached', cause)),

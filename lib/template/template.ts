@@ -1,11 +1,10 @@
 // takes: SourceRecord
 // gives: BatchRequest, or RejectedRecord where a record cannot be asked
 // next: aggregate
-import { Transform } from 'node:stream'
 import { wrapError } from '../errors.ts'
 import type { BatchRequest, RejectedRecord, SourceRecord } from '../flow.ts'
-import { give, typed, type Stage } from '../stage.ts'
-import { misplaced } from '../takes.ts'
+import { StageTransform, typed, type Stage } from '../stage.ts'
+import { wrongInputError } from '../validate-input.ts'
 import { attacher } from './attach.ts'
 import type { TemplateOptions } from './options.ts'
 import { requestMaker } from './request.ts'
@@ -24,12 +23,12 @@ export function template(
   const requestOf = requestMaker(options)
   const attach = attacher(options)
   return typed(
-    new Transform({
+    new StageTransform({
       objectMode: true,
       // With its files a request may hold tens of MB, so none waits here for the next stage.
       ...(attach && { readableHighWaterMark: 1 }),
       transform(record: SourceRecord, _encoding, done) {
-        const wrong = misplaced('template', 'records', record)
+        const wrong = wrongInputError('template', 'records', record)
         if (wrong) return done(wrong)
         let asked
         try {
@@ -42,7 +41,7 @@ export function template(
         if (!attach) return done(null, asked)
         attach(asked).then(
           whole => {
-            give(this, whole)
+            this.push(whole)
             done()
           },
           cause => done(wrapError('CBS_STAGE', 'a file cannot be attached', cause)),

@@ -1,13 +1,13 @@
 // takes: Result
 // gives: Result, those that pass; the others go to a file of their own
 // next: a writer
-import { Transform, type Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { atOnce } from '../at-once.ts'
 import { wrapError, wrongOption } from '../errors.ts'
 import type { Result } from '../results/result.ts'
-import { typed, type Stage } from '../stage.ts'
-import { misplaced } from '../takes.ts'
+import { StageTransform, typed, type Stage } from '../stage.ts'
+import { wrongInputError } from '../validate-input.ts'
 
 export interface DivideOptions {
   /** What turns the diverted results into bytes: `writeJsonl()`, say. */
@@ -32,10 +32,10 @@ export function divide(options: DivideOptions): Stage<Result, Result> {
     () => undefined,
     cause => wrapError('CBS_DISK', 'the failed rows could not be written', cause),
   )
-  const stage = new Transform({
+  const stage = new StageTransform({
     objectMode: true,
     transform(result: Result, _encoding, done) {
-      const wrong = misplaced('divide', 'results', result)
+      const wrong = wrongInputError('divide', 'results', result)
       if (wrong) return done(wrong)
       let passes
       try {
@@ -51,7 +51,9 @@ export function divide(options: DivideOptions): Stage<Result, Result> {
     },
     flush(done) {
       through.end()
-      void written.then(done)
+      written
+        .then(error => (error ? Promise.reject(error) : stage.reportStop()))
+        .then(() => done(), done)
     },
     destroy(error, done) {
       if (!through.writableFinished) through.destroy(error ?? undefined)

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { Api, type ApiTrouble } from '../../lib/api/api.ts'
+import { Api, type ApiWait } from '../../lib/api/api.ts'
+import { ApiSession } from '../../lib/core/session.ts'
 import type { EmulatorOptions } from '../../lib/emulator/index.ts'
 import { clientOf, KEY, makeWorld, type World } from '../support/world.ts'
 import type { Job } from '../../lib/job/job.ts'
@@ -12,19 +13,19 @@ async function connect(
   world: World
   job: Job
   api: Api
-  troubles: ApiTrouble[]
+  troubles: ApiWait[]
   stop: AbortController
   id: string
 }> {
   const world = await makeWorld(t, options)
   const job = await world.open()
-  const troubles: ApiTrouble[] = []
+  const troubles: ApiWait[] = []
   const stop = new AbortController()
   const api = new Api({
     client: world.client,
-    job,
+    session: job.session,
     signal: stop.signal,
-    onTrouble: trouble => troubles.push(trouble),
+    onWait: wait => troubles.push(wait),
   })
   const id = await world.emulator.addForeign({ requests: 2 })
   return { world, job, api, troubles, stop, id }
@@ -110,7 +111,7 @@ for (const op of ['retrieve', 'list', 'results'] as const) {
       }
       const api = new Api({
         client: clientOf(world.emulator).withOptions({ fetch: spy }),
-        job,
+        session: job.session,
         signal: stop.signal,
       })
       const call = {
@@ -153,14 +154,18 @@ void t.test(
     })
     await api.list(undefined)
     t.equal(job.state.workspace, 'wrkspc_a')
-    const other = new Api({ client: clientOf(world.emulator, 'b'), job, signal: stop.signal })
+    const other = new Api({
+      client: clientOf(world.emulator, 'b'),
+      session: job.session,
+      signal: stop.signal,
+    })
     for (const call of [
       (): Promise<unknown> => other.list(undefined),
       (): Promise<unknown> => other.retrieve('msgbatch_x'),
     ])
       await t.rejects(call(), {
         code: 'CBS_ACCESS',
-        message: /lives in workspace wrkspc_a, and this key is of wrkspc_b/,
+        message: /belongs to workspace wrkspc_a, but this key belongs to wrkspc_b/,
       })
   },
 )
@@ -208,7 +213,7 @@ void t.test(
     const mixed: typeof fetch = (url, init) =>
       world.emulator.fetch(++answers > 1 ? url : String(url).replace(id, other), init)
     const client = world.client.withOptions({ fetch: mixed })
-    const mixedUp = new Api({ client, job: await world.open({ name: 'b' }), signal: stopless() })
+    const mixedUp = new Api({ client, session: new ApiSession(world.clock), signal: stopless() })
     t.equal((await mixedUp.retrieve(id))?.id, id)
     t.equal((await api.retrieve(other))?.id, other)
   },

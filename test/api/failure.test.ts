@@ -21,8 +21,8 @@ function answered(
 }
 
 const table: readonly [number, Parameters<typeof answered>[1], Failure['kind']][] = [
-  [302, {}, 'elsewhere'],
-  [307, {}, 'elsewhere'],
+  [302, {}, 'redirect'],
+  [307, {}, 'redirect'],
   [400, {}, 'refused'],
   [400, { error_code: 'organization_on_hold' }, 'access'],
   [400, { error_code: 'cmek_key_disabled' }, 'access'],
@@ -42,19 +42,19 @@ const table: readonly [number, Parameters<typeof answered>[1], Failure['kind']][
   [401, {}, 'access'],
   [402, {}, 'access'],
   [403, {}, 'access'],
-  [404, {}, 'gone'],
-  [408, {}, 'broken'],
-  [409, {}, 'broken'],
+  [404, {}, 'notFound'],
+  [408, {}, 'server'],
+  [409, {}, 'server'],
   [413, {}, 'tooLarge'],
   [422, {}, 'refused'],
   [429, {}, 'busy'],
   [429, { error_code: 'ramp_limit_exceeded' }, 'busy'],
   [429, { error_code: 'enforced_spend_limit_reached' }, 'access'],
   [429, { error_code: 'contract_spend_limit_reached' }, 'access'],
-  [500, {}, 'broken'],
-  [503, { error_code: 'cmek_key_unreachable' }, 'broken'],
-  [504, { type: 'timeout_error' }, 'broken'],
-  [529, { type: 'overloaded_error' }, 'broken'],
+  [500, {}, 'server'],
+  [503, { error_code: 'cmek_key_unreachable' }, 'server'],
+  [504, { type: 'timeout_error' }, 'server'],
+  [529, { type: 'overloaded_error' }, 'server'],
 ]
 
 for (const [status, error, kind] of table) {
@@ -71,28 +71,28 @@ for (const [name, cause, kind, message] of [
     new APIConnectionError({
       cause: new Error('fetch failed', { cause: new Error('ECONNRESET') }),
     }),
-    'silent',
+    'network',
     'ECONNRESET',
   ],
-  ['a connection without a word', new APIConnectionError({ message: 'gone' }), 'silent', 'gone'],
-  ['a timeout', new APIConnectionTimeoutError(), 'silent', /timed out/],
-  ['a call that was given up', new APIUserAbortError(), 'silent', /aborted/],
+  ['a connection without a word', new APIConnectionError({ message: 'gone' }), 'network', 'gone'],
+  ['a timeout', new APIConnectionTimeoutError(), 'network', /timed out/],
+  ['a call that was given up', new APIUserAbortError(), 'network', /aborted/],
   [
     'an error of the SDK without a status',
     new APIError(undefined, undefined, 'odd', undefined),
-    'silent',
+    'network',
     /odd/,
   ],
-  ['a body that breaks off', new TypeError('terminated'), 'silent', 'terminated'],
+  ['a body that breaks off', new TypeError('terminated'), 'network', 'terminated'],
   [
     'a body that is given up',
     new DOMException('This operation was aborted', 'AbortError'),
-    'silent',
+    'network',
     /aborted/,
   ],
-  ['half a JSON', new SyntaxError('Unexpected end of JSON input'), 'nonsense', /JSON/],
-  ['a long complaint', new Error('x'.repeat(2000)), 'nonsense', /^x{1000}…$/],
-  ['a thrown text', 'what', 'nonsense', 'what'],
+  ['half a JSON', new SyntaxError('Unexpected end of JSON input'), 'malformed', /JSON/],
+  ['a long complaint', new Error('x'.repeat(2000)), 'malformed', /^x{1000}…$/],
+  ['a thrown text', 'what', 'malformed', 'what'],
 ] as const) {
   void t.test(`${name} is ${kind}`, async t => {
     t.match(failureOf(cause, 0), { kind, message, status: null })

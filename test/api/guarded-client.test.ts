@@ -46,7 +46,11 @@ void t.test('a request goes to the base URL alone, and no redirect is followed',
     'https://me:word@gw.example/v1',
   ]) {
     const cause: unknown = await client.get(url).catch((thrown: unknown) => thrown)
-    t.match(failureOf(cause, 0), { kind: 'nonsense', message: /refused to send a request to/ }, url)
+    t.match(
+      failureOf(cause, 0),
+      { kind: 'malformed', message: /refused to send a request to/ },
+      url,
+    )
   }
   t.equal(requests.length, 1)
   t.equal(guardedClient(client), client, 'one boundary is enough')
@@ -117,7 +121,7 @@ for (const status of [200, 400, 503]) {
   void t.test(`a reply ${status} without an end is read up to a limit`, async t => {
     const { body, size } = endless('[1,')
     const failure = await failureFrom(clientOf(() => json(body, status)).client)
-    t.equal(failure.kind, { 200: 'nonsense', 400: 'refused', 503: 'broken' }[status])
+    t.equal(failure.kind, { 200: 'malformed', 400: 'refused', 503: 'server' }[status])
     t.ok(failure.message.length < 1200)
     t.ok(size() < 10_000_000, String(size()))
   })
@@ -139,12 +143,12 @@ void t.test('a reply without a body, or one that breaks off, is what it was', as
   t.equal(await client.messages.batches.retrieve('a'), null)
   const broken = (): ReadableStream =>
     new ReadableStream({ start: controller => controller.error(new TypeError('terminated')) })
-  t.match(await failureFrom(clientOf(() => json(broken())).client), { kind: 'silent' })
+  t.match(await failureFrom(clientOf(() => json(broken())).client), { kind: 'network' })
   // What fetch throws where a body is not encoded as it says.
   const decoder = Object.assign(new Error('incorrect header check'), { code: 'Z_DATA_ERROR' })
   const undecodable = (): ReadableStream =>
     new ReadableStream({
       start: controller => controller.error(new TypeError('terminated', { cause: decoder })),
     })
-  t.match(await failureFrom(clientOf(() => json(undecodable())).client), { kind: 'nonsense' })
+  t.match(await failureFrom(clientOf(() => json(undecodable())).client), { kind: 'malformed' })
 })

@@ -50,6 +50,7 @@ const EVERYTHING: FaultRule[] = [
     counts: { succeeded: -1 },
   },
   { on: 'create', rejectRequest: 'poison' },
+  { on: 'create', refuseContaining: 'poison' },
 ]
 
 t.test('a script may be a JSON file', async () => {

@@ -185,12 +185,12 @@ stops('N13 a key that is revoked stops the run', {
 stops('N26 a redirect of a download is not followed', {
   faults: results({ redirect: 'https://example.com/' }),
   code: 8,
-  says: /a redirect is not followed: check the base URL/,
+  says: /redirects are not followed: check the base URL/,
 })
 stops('N39 a redirect of a poll is not followed', {
   faults: [{ on: ['list', 'retrieve'], nth: 1, redirect: 'https://example.com/', status: 307 }],
   code: 8,
-  says: /a redirect is not followed/,
+  says: /redirects are not followed/,
 })
 stops('N22 an answer to a request that is not ours stops the run, and is kept', {
   faults: [{ on: 'results', times: 5, lines: { unknownId: 2 } }],
@@ -253,7 +253,7 @@ t.test('N14 a key of another workspace is refused before anything is sent', asyn
   const before = posts()
   const other = await place.run(['resume', 'a'], { env: { ANTHROPIC_API_KEY: 'sk-other' } })
   t.equal(other.code, 5)
-  t.match(other.err, 'job a lives in workspace wrkspc_mine, and this key is of wrkspc_other')
+  t.match(other.err, 'job a belongs to workspace wrkspc_mine, but this key belongs to wrkspc_other')
   t.equal(posts(), before)
   t.match(await place.run(['cancel', 'a', '-y'], { env: { ANTHROPIC_API_KEY: 'sk-other' } }), {
     code: 5,

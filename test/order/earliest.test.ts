@@ -4,7 +4,17 @@ import { compareByRecord, earliest } from '../../lib/order/earliest.ts'
 
 function batch(number: number, first?: number, phase: Phase = 'sealed', attempt = 1): BatchState {
   return {
-    ...{ number, attempt, phase, next: 0, records: 1, requests: 1, bytes: 0, hash: '' },
+    ...{
+      number,
+      root: number,
+      attempt,
+      phase,
+      next: 0,
+      records: 1,
+      requests: 1,
+      bytes: 0,
+      hash: '',
+    },
     ...(first !== undefined && { first }),
     ...{ armed: null, suspects: {}, id: null, submittedAt: null, endedAt: null },
     ...{ counts: null, resultsUrl: null, fetched: null, fetchOrder: null },

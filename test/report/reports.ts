@@ -13,7 +13,16 @@ export const MINUTE = 60_000
 /** A batch as a job's state has it: sent after so many minutes, ended after so many more. */
 export function batch(number: number, change: Partial<BatchState> = {}): BatchState {
   return {
-    ...{ number, attempt: 1, next: 0, records: 10, requests: 10, bytes: 1000, hash: '' },
+    ...{
+      number,
+      root: number,
+      attempt: 1,
+      next: 0,
+      records: 10,
+      requests: 10,
+      bytes: 1000,
+      hash: '',
+    },
     ...{ phase: 'written', armed: null, suspects: {}, id: `msgbatch_${number}` },
     ...{ submittedAt: BEGAN + number * MINUTE, endedAt: BEGAN + (number + 5) * MINUTE },
     ...{ counts: null, resultsUrl: null, fetchOrder: 0 },

@@ -215,7 +215,7 @@ void t.test('a redirect of a download is refused (N26, N39)', async t => {
   })
   await t.rejects(run(world, await world.open(), asks(2)), {
     code: 'CBS_API',
-    message: /redirect is not followed/,
+    message: /redirects are not followed/,
   })
 })
 

@@ -8,14 +8,14 @@ function failure(kind: Failure['kind'], message = 'm'): Failure {
 
 const table: readonly [Failure['kind'], before: string, after: string][] = [
   ['access', 'stop', 'stop'],
-  ['elsewhere', 'stop', 'stop'],
-  ['gone', 'stop', 'stop'],
+  ['redirect', 'stop', 'stop'],
+  ['notFound', 'stop', 'stop'],
   ['tooLarge', 'split', 'split'],
   ['busy', 'again', 'again'],
-  ['refused', 'stop', 'stop'],
-  ['silent', 'again', 'unknown'],
-  ['broken', 'again', 'unknown'],
-  ['nonsense', 'again', 'unknown'],
+  ['refused', 'refused', 'refused'],
+  ['network', 'again', 'unknown'],
+  ['server', 'again', 'unknown'],
+  ['malformed', 'again', 'unknown'],
 ]
 
 for (const [kind, before, after] of table) {

@@ -239,9 +239,8 @@ void t.test('an API whose clock jumps does not shorten the settle time', async t
   const job = await world.open({ clock })
   const results = await run(world, job, asks(4), {
     aggregate: { count: 2 },
-    awaitEnd: { concurrency: 1 },
     // The outcome is unknown from here on.
-    submit: { onWait: () => (jumped = DAY) },
+    submit: { concurrency: 1, onWait: () => (jumped = DAY) },
   })
   t.equal(results.filter(({ status }) => status === 'succeeded').length, 4)
   t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)

@@ -42,8 +42,8 @@ async function write(
   await pipeline(
     Readable.from(asks(6)),
     aggregate({ job, count: 2 }),
-    submit({ client, job }),
-    awaitEnd({ client, job, concurrency: 1 }),
+    submit({ client, job, concurrency: 1 }),
+    awaitEnd({ client, job }),
     fetchResults({ client, job }),
     output,
   )

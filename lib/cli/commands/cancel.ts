@@ -1,7 +1,8 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { Api } from '../../api/api.ts'
 import { BatchStreamError } from '../../errors.ts'
-import { temporaryJob } from '../../job/open.ts'
+import { systemClock } from '../../clock.ts'
+import { ApiSession } from '../../core/session.ts'
 import { clientOf } from '../client.ts'
 import { confirm } from '../confirm.ts'
 import type { Context } from '../context.ts'
@@ -23,7 +24,7 @@ export async function cancel(context: Context): Promise<Ending> {
 async function cancelBatch(context: Context, id: string): Promise<Ending> {
   const client = await clientOf(context.flags, context.io)
   await confirm(context, `cancel batch ${id}?`, REFUSED)
-  const unknown = await cancelAll(context, client, [id], null)
+  const unknown = await cancelAll(context, client, [id], id, null)
   if (unknown.length > 0)
     throw new BatchStreamError(
       'CBS_INPUT',
@@ -49,7 +50,7 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   const client = await clientOf(flags, io, { job: run })
   const which = ids.length === 1 ? '1 batch' : `${ids.length} batches`
   await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
-  const unknown = await cancelAll(context, client, ids, found.state.workspace)
+  const unknown = await cancelAll(context, client, ids, name, found.state.workspace)
   for (const id of unknown) talk.say(`${id}: the API does not know it`)
   return { code: EXIT.answered, next: { words: ['resume', name, ...context.placeFlags] } }
 }
@@ -59,22 +60,18 @@ async function cancelAll(
   context: Context,
   client: Anthropic,
   ids: readonly string[],
+  name: string,
   workspace: string | null,
 ): Promise<readonly string[]> {
-  const job = await temporaryJob()
-  job.retain()
-  try {
-    // A key of another workspace is told so, not that the batches are gone.
-    if (workspace !== null) await job.note({ type: 'workspace', id: workspace }, false)
-    const api = new Api({ client, job, signal: context.signal })
-    const unknown: string[] = []
-    for (const id of ids) {
-      const batch = await api.cancel(id)
-      if (batch) context.talk.say(`${id}: ${batch.processing_status}`)
-      else unknown.push(id)
-    }
-    return unknown
-  } finally {
-    await job.release()
+  // With the key of another workspace the batches would look gone.
+  const owner = { name, workspace: () => workspace, remember: async () => {} }
+  const session = new ApiSession(systemClock, owner)
+  const api = new Api({ client, session, signal: context.signal })
+  const unknown: string[] = []
+  for (const id of ids) {
+    const batch = await api.cancel(id)
+    if (batch) context.talk.say(`${id}: ${batch.processing_status}`)
+    else unknown.push(id)
   }
+  return unknown
 }

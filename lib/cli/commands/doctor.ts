@@ -1,8 +1,9 @@
 import { Api } from '../../api/api.ts'
+import { systemClock } from '../../clock.ts'
+import { ApiSession } from '../../core/session.ts'
 import { messageOf } from '../../errors.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import { inspectJob, inspectJobs } from '../../job/inspect.ts'
-import { temporaryJob } from '../../job/open.ts'
 import { clientOf } from '../client.ts'
 import { print } from '../print.ts'
 import type { Context } from '../context.ts'
@@ -33,17 +34,16 @@ export async function doctor(context: Context): Promise<Ending> {
 }
 
 async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
-  const job = await temporaryJob()
-  job.retain()
+  const session = new ApiSession(systemClock)
   const found = async (): Promise<Finding[]> => {
     const client = await clientOf(flags, io)
-    await new Api({ client, job, signal }).list(undefined, 1)
-    const off = job.serverTime.nowOrOurs() - Date.now()
+    await new Api({ client, session, signal }).list(undefined, 1)
+    const off = session.serverTime.nowOrOurs() - Date.now()
     const clock = Math.abs(off) < CLOCK_OFF_MS
     return [
       {
         ok: true,
-        text: `the API at ${client.baseURL} accepts the key (workspace ${job.state.workspace ?? 'not named'})`,
+        text: `the API at ${client.baseURL} accepts the key (workspace ${session.workspace ?? 'not named'})`,
       },
       {
         ok: clock,
@@ -54,9 +54,7 @@ async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
     ]
   }
   const failed = (cause: unknown): Finding[] => [{ ok: false, text: messageOf(cause) }]
-  return await found()
-    .catch(failed)
-    .finally(() => job.release())
+  return await found().catch(failed)
 }
 
 async function diskFindings({ flags, io }: Context): Promise<Finding[]> {

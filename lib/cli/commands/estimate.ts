@@ -9,7 +9,7 @@ import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { countTokens } from '../count-tokens.ts'
 import { tableFor } from '../dry-run.ts'
-import { waitsAt } from '../outwait.ts'
+import { freeCall } from '../free-call.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { print } from '../print.ts'
@@ -56,12 +56,13 @@ export async function estimate(context: Context): Promise<Ending> {
 /** A sample that asks the API's token counter. A request that it refuses is left out, and said. */
 async function sampler({ flags, io, talk, signal }: Context, settings: Settings): Promise<Sample> {
   const client = await clientOf(flags, io, { job: settings })
+  const free = freeCall(talk, signal)
   let isSaid = false
   const count = async (params: MessageParams): Promise<number | undefined> => {
-    const counted = await countTokens(client, params, { signal, onWait: waitsAt(talk) })
+    const counted = await countTokens(client, params, free)
     if ('tokens' in counted) return counted.tokens
     const { kind, message, cause } = counted.failure
-    if (kind === 'gone')
+    if (kind === 'notFound')
       throw new BatchStreamError('CBS_API', `--exact cannot count tokens: ${message}`, { cause })
     if (!isSaid) talk.say(`a request of the sample would be refused: ${message}`)
     isSaid = true

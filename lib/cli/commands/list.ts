@@ -4,7 +4,8 @@ import { BatchStreamError } from '../../errors.ts'
 import { countOf } from '../../job/event.ts'
 import { nodeDisk } from '../../job/disk.ts'
 import { inspectJobs, type JobOnDisk } from '../../job/inspect.ts'
-import { temporaryJob } from '../../job/open.ts'
+import { systemClock } from '../../clock.ts'
+import { ApiSession } from '../../core/session.ts'
 import { MAX_LIST_PAGES } from '../../limits.ts'
 import { clientOf } from '../client.ts'
 import { print } from '../print.ts'
@@ -48,26 +49,20 @@ function line(job: JobOnDisk): string {
 
 async function listRemote({ flags, io, signal }: Context): Promise<Ending> {
   const client = await clientOf(flags, io)
-  const job = await temporaryJob()
-  job.retain()
-  try {
-    const api = new Api({ client, job, signal })
-    const cursors = new Set<string>()
-    let after: string | undefined
-    for (;;) {
-      const page = await api.list(after)
-      for (const batch of page.data) await print(io.stdout, remoteLine(batch, flags.has('json')))
-      if (!page.has_more || page.last_id === null) return { code: EXIT.answered }
-      after = page.last_id
-      if (cursors.has(after) || cursors.size === MAX_LIST_PAGES)
-        throw new BatchStreamError(
-          'CBS_API',
-          `the list of batches has no end: it comes to ${after} again`,
-        )
-      cursors.add(after)
-    }
-  } finally {
-    await job.release()
+  const api = new Api({ client, session: new ApiSession(systemClock), signal })
+  const cursors = new Set<string>()
+  let after: string | undefined
+  for (;;) {
+    const page = await api.list(after)
+    for (const batch of page.data) await print(io.stdout, remoteLine(batch, flags.has('json')))
+    if (!page.has_more || page.last_id === null) return { code: EXIT.answered }
+    after = page.last_id
+    if (cursors.has(after) || cursors.size === MAX_LIST_PAGES)
+      throw new BatchStreamError(
+        'CBS_API',
+        `the list of batches has no end: it comes to ${after} again`,
+      )
+    cursors.add(after)
   }
 }
 

@@ -11,8 +11,7 @@ import type { BatchState } from '../../job/state.ts'
 import { compareByRecord } from '../../order/earliest.ts'
 import { fetchResults } from '../../results/fetch-results.ts'
 import type { Result } from '../../results/result.ts'
-import { Transform } from 'node:stream'
-import { typed, type Stage } from '../../stage.ts'
+import { StageTransform, typed, type Stage } from '../../stage.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
@@ -90,7 +89,7 @@ function newest(job: Job): Stage<Result, Result> {
     return ordinal === undefined || !answered.has(ordinal)
   }
   return typed(
-    new Transform({
+    new StageTransform({
       objectMode: true,
       transform(result: Result, _encoding, done) {
         isNewest(result).then(is => (is ? done(null, result) : done()), done)
@@ -107,7 +106,7 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
   const job = await temporaryJob(context.io.clock)
   job.retain()
   try {
-    await adopt(new Api({ client, job, signal: context.signal }), job, id)
+    await adopt(new Api({ client, session: job.session, signal: context.signal }), job, id)
     follow(context, { job })
     const tally = new Tally()
     const parts = {
@@ -119,10 +118,10 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
       signal: context.signal,
     }
     const out = await openRows(parts, io, talk, result => tally.add(result))
-    const { pollMs, settleMs, concurrency } = pace
+    const { pollMs, settleMs } = pace
     await pipeline(
       Readable.from([job.submittedBatch(1)]),
-      awaitEnd({ client, job, pollMs, settleMs, concurrency }),
+      awaitEnd({ client, job, pollMs, settleMs }),
       fetchResults({ client, job, settleMs }),
       out,
       { signal: context.signal },

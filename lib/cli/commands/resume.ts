@@ -15,13 +15,14 @@ import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
-import { waitsAt } from '../outwait.ts'
+import { endIfStopped, runDraining } from '../drain.ts'
+import { freeCall } from '../free-call.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { TableColumns } from '../table-columns.ts'
 import { Tally } from '../tally.ts'
 import { Ledger } from '../../money/ledger.ts'
-import { capFor, costLine, endIfStopped, mustHavePrice, pricesOf } from '../money.ts'
+import { capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
 
 /** Goes on with a job from what is on disk: the same pipeline as its first run, fed with what the journal holds. */
 export async function resume(context: Context): Promise<Ending> {
@@ -68,7 +69,7 @@ export async function resume(context: Context): Promise<Ending> {
       // What is finished is only printed again.
       template: job.state.finished
         ? template
-        : await withLimits(template, settings, client, { signal, onWait: waitsAt(talk) }),
+        : await withLimits(template, settings, client, freeCall(talk, signal)),
       stateDir: dir,
     }
     follow(context, work)
@@ -84,8 +85,10 @@ export async function resume(context: Context): Promise<Ending> {
       priceOf: pricesOf(settings),
     }
     const out = await openRows(parts, io, talk, one => tally.add(one))
-    if (records) await pipeline(records, keepFrom(reading, job), asking(work), out, { signal })
-    else await pipeline(job.uncovered(), asking(work), out, { signal })
+    await runDraining(work, signal, async signal => {
+      if (records) await pipeline(records, keepFrom(reading, job), asking(work), out, { signal })
+      else await pipeline(job.uncovered(), asking(work), out, { signal })
+    })
     await endIfStopped(work, tally)
     const ending = await finish(job, tally, talk, context.placeFlags)
     talk.say(costLine(job, ledger, settings))

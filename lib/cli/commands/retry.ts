@@ -14,12 +14,13 @@ import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart, tableFieldsOf } from '../row-options.ts'
 import { beginRetry, endRetry } from '../retry-note.ts'
 import { withLimits } from '../model-limits.ts'
-import { waitsAt } from '../outwait.ts'
+import { endIfStopped, runDraining } from '../drain.ts'
+import { freeCall } from '../free-call.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { Tally } from '../tally.ts'
 import { Ledger } from '../../money/ledger.ts'
-import { capFor, costLine, endIfStopped, mustHavePrice, pricesOf } from '../money.ts'
+import { capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
 import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { moneyIn } from '../settings.ts'
@@ -61,7 +62,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const work: Work = {
       ...{ settings, pace, job, client, talk, ordered, table: undefined, ledger, cap },
       stateDir: dir,
-      template: await withLimits(template, settings, client, { signal, onWait: waitsAt(talk) }),
+      template: await withLimits(template, settings, client, freeCall(talk, signal)),
       ask: result => isOld(result) && canBeAsked(result),
     }
     follow(context, work)
@@ -75,7 +76,9 @@ export async function retryFailed(context: Context): Promise<Ending> {
       counted.add(result)
       return undefined
     })
-    await pipeline(job.uncovered(), asking(work), onlyNew, out, { signal })
+    await runDraining(work, signal, signal =>
+      pipeline(job.uncovered(), asking(work), onlyNew, out, { signal }),
+    )
     await endIfStopped(work, tally)
     await endRetry(job)
     say(context, job, tally, counted)

@@ -30,7 +30,8 @@ import { settingsOf, type Settings } from '../settings.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
-import { waitsAt } from '../outwait.ts'
+import { endIfStopped, runDraining } from '../drain.ts'
+import { freeCall } from '../free-call.ts'
 import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { columnsIn, mustHaveColumns, TableColumns } from '../table-columns.ts'
@@ -40,7 +41,7 @@ import type { Talk } from '../talk.ts'
 import { Tally } from '../tally.ts'
 import { duration } from '../values.ts'
 import { Ledger } from '../../money/ledger.ts'
-import { capFor, costLine, endIfStopped, mustHavePrice, pricesOf } from '../money.ts'
+import { capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
 
 /** What the command says. */
 interface Said {
@@ -141,7 +142,7 @@ async function ask(
         // What is finished is only printed again.
         template: job.state.finished
           ? template
-          : await withLimits(template, settings, client, { signal, onWait: waitsAt(talk) }),
+          : await withLimits(template, settings, client, freeCall(talk, signal)),
         // Emulated batches end soon, and looking costs nothing.
         pace: place.emulator ? { ...pace, pollMs: pace.pollMs ?? EMULATED_POLL_MS } : pace,
         stateDir: place.dir,
@@ -162,8 +163,11 @@ async function ask(
       }
       const out = await openRows(parts, io, talk, one => tally.add(one))
       isStarted = true
-      if (input) await pipeline(input.stream, keepFrom(reading, job), asking(work), out, { signal })
-      else await pipeline(job.uncovered(), asking(work), out, { signal })
+      await runDraining(work, signal, async signal => {
+        if (input)
+          await pipeline(input.stream, keepFrom(reading, job), asking(work), out, { signal })
+        else await pipeline(job.uncovered(), asking(work), out, { signal })
+      })
       await endIfStopped(work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)
       if (place.lasts) talk.say(costLine(job, ledger, settings))

@@ -116,8 +116,8 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
       chain(
         template({ prompt: 'Say {{q}}', id }),
         aggregate({ job, count, attempt }),
-        submit({ client, job, settleMs: SETTLE_MS }),
-        awaitEnd({ client, job, pollMs: POLL_MS, concurrency, settleMs: SETTLE_MS }),
+        submit({ client, job, concurrency, settleMs: SETTLE_MS }),
+        awaitEnd({ client, job, pollMs: POLL_MS, settleMs: SETTLE_MS }),
         fetchResults({ client, job, settleMs: SETTLE_MS }),
       )
     const row = jsonlRow()

@@ -6,7 +6,7 @@ const ANSWERS_PER_BYTE = 4
 const ALWAYS = 1_000_000
 
 /** Makes sure that the answers of a batch will fit on the disk before the batch is paid for. */
-export async function checkRoom(job: Job, bodyBytes: number): Promise<void> {
+export async function ensureFreeSpace(job: Job, bodyBytes: number): Promise<void> {
   const wanted = ALWAYS + ANSWERS_PER_BYTE * bodyBytes
   const free = await job.disk.free(job.folder)
   if (free >= wanted) return

@@ -7,7 +7,7 @@ import { aggregate } from '../../lib/aggregate/aggregate.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { chain } from '../../lib/chain.ts'
 import { nodeDisk } from '../../lib/job/disk.ts'
-import { sendBody, type Sending } from '../../lib/submit/send-body.ts'
+import { bodyParts, type UploadProgress } from '../../lib/submit/upload.ts'
 import { submit } from '../../lib/submit/submit.ts'
 import { openFor } from '../support/jobs.ts'
 import { untilIdle } from '../support/virtual-clock.ts'
@@ -22,16 +22,22 @@ void t.test('a body is sent whole, its last byte after it was armed', async t =>
     const path = `${t.testdir()}/body`
     await writeFile(path, bytes)
     const file = await nodeDisk.open(path, 'read')
-    const sending: Sending = { whole: false, over: false }
+    const progress: UploadProgress = { complete: false, ended: false }
     const parts: Uint8Array[] = []
     let armedAt = -1
     const sent = (): number => parts.reduce((sum, part) => sum + part.length, 0)
     const arm = async (): Promise<void> => void (armedAt = sent())
-    for await (const part of sendBody(file, { size, hash: hashOf(bytes) }, sending, arm, () => {}))
+    for await (const part of bodyParts(
+      file,
+      { size, hash: hashOf(bytes) },
+      progress,
+      arm,
+      () => {},
+    ))
       parts.push(part)
     t.same(Buffer.concat(parts), bytes)
     t.equal(armedAt, size - 1)
-    t.ok(sending.whole)
+    t.ok(progress.complete)
     await file.close()
   }
 })
@@ -40,26 +46,26 @@ void t.test('a call that is over sends its last byte no more, whether armed or n
   const path = `${t.testdir({ body: 'abc' })}/body`
   const file = await nodeDisk.open(path, 'read')
   for (const when of ['before', 'while arming'] as const) {
-    const sending: Sending = { whole: false, over: false }
+    const progress: UploadProgress = { complete: false, ended: false }
     const parts: string[] = []
     let armed = false
     const arm = async (): Promise<void> => {
       armed = true
-      sending.over = true
+      progress.ended = true
     }
-    for await (const part of sendBody(
+    for await (const part of bodyParts(
       file,
       { size: 3, hash: hashOf('abc') },
-      sending,
+      progress,
       arm,
       () => {},
     )) {
       parts.push(String(part))
-      if (when === 'before') sending.over = true
+      if (when === 'before') progress.ended = true
     }
     t.same(parts, ['ab'])
     t.equal(armed, when === 'while arming')
-    t.notOk(sending.whole)
+    t.notOk(progress.complete)
   }
   await file.close()
 })
@@ -71,7 +77,13 @@ void t.test('a file that is too short is CBS_STATE, before anything is armed', a
     const arm = (): Promise<void> => Promise.reject(new Error('armed'))
     const all = async (): Promise<void> => {
       const body = { size, hash: hashOf('abc') }
-      for await (const _ of sendBody(file, body, { whole: false, over: false }, arm, () => {}));
+      for await (const _ of bodyParts(
+        file,
+        body,
+        { complete: false, ended: false },
+        arm,
+        () => {},
+      ));
     }
     await t.rejects(all(), { code: 'CBS_STATE' })
   }
@@ -92,8 +104,8 @@ void t.test(
       const all = async (): Promise<void> => {
         const body = { size: bytes.length, hash: hashOf(bytes) }
         const arm = (): Promise<void> => Promise.reject(new Error('armed'))
-        const sending: Sending = { whole: false, over: false }
-        for await (const part of sendBody(file, body, sending, arm, () => {})) parts.push(part)
+        const progress: UploadProgress = { complete: false, ended: false }
+        for await (const part of bodyParts(file, body, progress, arm, () => {})) parts.push(part)
       }
       await t.rejects(all(), { code: 'CBS_STATE', message: /was changed since it was sealed/ })
       t.equal(Buffer.concat(parts).length, bytes.length - 1)

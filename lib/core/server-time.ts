@@ -1,32 +1,30 @@
 import type { Clock } from '../clock.ts'
 
-/** What our two clocks may disagree by since an answer came; more, and the machine has slept, or its clock was set. */
+/** How far our two clocks may disagree since the last answer; beyond that the machine slept or its clock was set. */
 const TRUSTED_MS = 60_000
 
-/** The API's clock, as its `date` headers tell it. Ours may be wrong and may jump; the API's decides what is old. */
+/** The API's clock, from its `date` headers. The local clock may be wrong and may jump; the API's decides what is old. */
 export class ServerTime {
   readonly #clock: Clock
   #last: { readonly serverMs: number; readonly elapsed: number; readonly wall: number } | undefined
-  /** Whether the API has answered this process at all. */
-  heard = false
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  hear(date: string | null): void {
-    this.heard = true
+  /** Takes in a `date` header; one that is missing or no date changes nothing. */
+  observe(date: string | null): void {
     const serverMs = Date.parse(date ?? '')
     if (Number.isNaN(serverMs)) return
     this.#last = { serverMs, elapsed: this.#clock.elapsed(), wall: this.#clock.now() }
   }
 
-  /** Ms since 1970 by the API's clock; null where no answer has told. */
+  /** Ms since 1970 by the API's clock; null before the first `date` header. */
   now(): number | null {
     return this.#last ? this.#last.serverMs + (this.#clock.elapsed() - this.#last.elapsed) : null
   }
 
-  /** The same where it is beyond doubt. While a machine sleeps, the clock that never jumps stands still, and the API's does not. */
+  /** The same, or null when in doubt: while a machine sleeps, its monotonic clock stands still and the API's does not. */
   sure(): number | null {
     if (!this.#last) return null
     const { elapsed, wall } = this.#last
@@ -34,7 +32,7 @@ export class ServerTime {
     return Math.abs(apart) > TRUSTED_MS ? null : this.now()
   }
 
-  /** The same, and by our own clock where no answer has told. */
+  /** The same, or the local clock's time before the first `date` header. */
   nowOrOurs(): number {
     return this.now() ?? this.#clock.now()
   }

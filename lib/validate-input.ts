@@ -1,12 +1,13 @@
-// The compiler refuses stages in a wrong order; in JavaScript the first item that comes tells.
+// The compiler rejects a wrong order of stages; in JavaScript the first item does.
 import { BatchStreamError } from './errors.ts'
 import { SourceRecord, type EndedBatch } from './flow.ts'
 import { Result } from './results/result.ts'
 
-type Taken =
+/** What a stage takes. */
+export type Taken =
   'records' | 'requests' | 'sealed batches' | 'submitted batches' | 'ended batches' | 'results'
 
-/** What stages take: how it is told, and what gives it. */
+/** How each input is recognised, and which stage produces it. */
 const TAKEN: Record<Taken, { is: (item: unknown) => boolean; before: string }> = {
   records: {
     is: isRecord,
@@ -34,8 +35,8 @@ const TAKEN: Record<Taken, { is: (item: unknown) => boolean; before: string }> =
   },
 }
 
-/** The error of a stage that stands in the wrong place; undefined where it has been given what it takes. */
-export function misplaced(
+/** The error of a stage that was given something else than it takes; undefined for what it takes. */
+export function wrongInputError(
   stage: string,
   taken: Taken,
   item: unknown,

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { nodeDisk } from '../../lib/job/disk.ts'
 import { openJob } from '../../lib/job/open.ts'
-import { checkRoom } from '../../lib/submit/room.ts'
+import { ensureFreeSpace } from '../../lib/submit/free-space.ts'
 
 t.test('F01 a batch whose answers may not fit on the disk is not paid for', async t => {
   for (const [free, fits] of [
@@ -11,10 +11,10 @@ t.test('F01 a batch whose answers may not fit on the disk is not paid for', asyn
   ] as const) {
     const job = await openJob({
       name: `free-${free}`,
-      dir: t.testdirName,
+      dir: t.testdir(),
       disk: { ...nodeDisk, free: async () => free },
     })
-    const checked = checkRoom(job, 1_000_000)
+    const checked = ensureFreeSpace(job, 1_000_000)
     if (fits) await t.resolves(checked, `${free} bytes are enough`)
     else {
       await t.rejects(checked, { code: 'CBS_DISK', message: /the next batch may take 5\.0 MB/ })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ServerTime } from '../../lib/api/server-time.ts'
+import { ServerTime } from '../../lib/core/server-time.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 
 void t.test(
@@ -8,16 +8,14 @@ void t.test(
     const clock = new VirtualClock()
     const time = new ServerTime(clock)
     t.equal(time.now(), null)
-    t.notOk(time.heard)
-    time.hear(null)
-    t.ok(time.heard)
+    time.observe(null)
     t.equal(time.now(), null)
-    time.hear('Fri, 20 Nov 2026 10:00:00 GMT')
+    time.observe('Fri, 20 Nov 2026 10:00:00 GMT')
     clock.pass(5000)
     clock.jump(-3_600_000)
     t.equal(time.now(), Date.parse('2026-11-20T10:00:05Z'))
     t.equal(time.sure(), null)
-    time.hear('not a date')
+    time.observe('not a date')
     t.equal(time.now(), Date.parse('2026-11-20T10:00:05Z'))
   },
 )
@@ -26,12 +24,12 @@ void t.test('the time of the API is beyond doubt until the machine sleeps', asyn
   const clock = new VirtualClock()
   const time = new ServerTime(clock)
   t.equal(time.sure(), null)
-  time.hear('Fri, 20 Nov 2026 10:00:00 GMT')
+  time.observe('Fri, 20 Nov 2026 10:00:00 GMT')
   clock.pass(3_600_000)
   clock.jump(50_000)
   t.equal(time.sure(), Date.parse('2026-11-20T11:00:00Z'))
   clock.jump(50_000)
   t.equal(time.sure(), null)
-  time.hear('Fri, 20 Nov 2026 11:00:50 GMT')
+  time.observe('Fri, 20 Nov 2026 11:00:50 GMT')
   t.equal(time.sure(), Date.parse('2026-11-20T11:00:50Z'))
 })

@@ -1,9 +1,9 @@
 import t from 'tap'
 import type { Failure } from '../../lib/api/failure.ts'
-import { backoff, waitBeforeRetry, type Trouble } from '../../lib/api/patience.ts'
+import { backoff, waitBeforeRetry, type Trouble } from '../../lib/api/retry-policy.ts'
 
 const DAY = 24 * 60 * 60 * 1000
-const trouble: Trouble = { failures: 1, forMs: 0, known: true, random: 0 }
+const trouble: Trouble = { failures: 1, forMs: 0, answered: true, random: 0 }
 
 function failure(kind: Failure['kind'], retryAfterMs?: number): Failure {
   return { kind, message: '', status: null, retryAfterMs, cause: undefined }
@@ -18,30 +18,30 @@ void t.test('waits double from half a second to a minute, less up to a quarter',
 })
 
 for (const [name, kind, retryAfterMs, more, wait] of [
-  ['a failure of an API that is known', 'broken', undefined, { failures: 3 }, 2000],
-  ['silence', 'silent', undefined, {}, 500],
+  ['a failure of an API that is known', 'server', undefined, { failures: 3 }, 2000],
+  ['silence', 'network', undefined, {}, 500],
   ['a wait that was asked for', 'busy', 5000, {}, 5000],
   ['a wait of nothing does not hammer', 'busy', 0, { failures: 9 }, 500],
-  ['an outage of almost a day', 'silent', undefined, { failures: 999, forMs: DAY - 1 }, 60_000],
-  ['an outage of a day', 'silent', undefined, { failures: 999, forMs: DAY }, null],
+  ['an outage of almost a day', 'network', undefined, { failures: 999, forMs: DAY - 1 }, 60_000],
+  ['an outage of a day', 'network', undefined, { failures: 999, forMs: DAY }, null],
   [
     'an API that was never heard, five times',
-    'silent',
+    'network',
     undefined,
-    { failures: 5, known: false },
+    { failures: 5, answered: false },
     8000,
   ],
   [
     'an API that was never heard, six times',
-    'silent',
+    'network',
     undefined,
-    { failures: 6, known: false },
+    { failures: 6, answered: false },
     null,
   ],
-  ['nonsense, four times (N32)', 'nonsense', undefined, { failures: 4 }, 4000],
-  ['nonsense, five times (N32)', 'nonsense', undefined, { failures: 5 }, null],
+  ['nonsense, four times (N32)', 'malformed', undefined, { failures: 4 }, 4000],
+  ['nonsense, five times (N32)', 'malformed', undefined, { failures: 5 }, null],
   ['a key that is refused', 'access', undefined, {}, null],
-  ['a redirect', 'elsewhere', undefined, {}, null],
+  ['a redirect', 'redirect', undefined, {}, null],
   ['a refusal', 'refused', undefined, {}, null],
 ] as const) {
   void t.test(`${name}: ${wait === null ? 'given up' : `again after ${wait} ms`}`, async t => {

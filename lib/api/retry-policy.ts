@@ -1,0 +1,119 @@
+import type { ApiSession } from '../core/session.ts'
+import { BatchStreamError } from '../errors.ts'
+import { failureOf, type Failure } from './failure.ts'
+import { isSdkError } from './sdk-error.ts'
+
+/** First wait after a failure; it doubles with each further one. The SDK starts alike (client.ts). */
+const FIRST_WAIT_MS = 500
+const LONGEST_WAIT_MS = 60_000
+
+/** Tries for answers that are not the API's (a proxy's page, cut JSON). */
+const MALFORMED_TRIES = 5
+
+/** Tries while the API has never answered: the address is probably wrong, and nothing is in flight. */
+const FIRST_CONTACT_TRIES = 6
+
+/** How long an API that has answered before may be away: a batch takes up to 24 hours anyway. */
+const LONGEST_OUTAGE_MS = 24 * 60 * 60 * 1000
+
+export interface Trouble {
+  /** Failures in a row, this one included. */
+  readonly failures: number
+  /** Ms since the first of them. */
+  readonly forMs: number
+  /** Whether the API has ever answered this process. */
+  readonly answered: boolean
+  /** From 0 to 1. */
+  readonly random: number
+}
+
+/** How long to wait before the next try, in ms; null to give up. Reads are free, so they wait out long outages. */
+export function waitBeforeRetry(failure: Failure, trouble: Trouble): number | null {
+  switch (failure.kind) {
+    case 'network':
+    case 'server':
+    case 'busy':
+      if (!trouble.answered && trouble.failures >= FIRST_CONTACT_TRIES) return null
+      if (trouble.forMs >= LONGEST_OUTAGE_MS) return null
+      // A busy API that asks for no wait still gets one.
+      if (failure.retryAfterMs === undefined) return backoff(trouble)
+      return Math.max(failure.retryAfterMs, FIRST_WAIT_MS)
+    case 'malformed':
+      return trouble.failures < MALFORMED_TRIES ? backoff(trouble) : null
+    default:
+      return null
+  }
+}
+
+/** Doubling waits, shortened by up to a quarter so that clients that failed together do not return together. */
+export function backoff({ failures, random }: Pick<Trouble, 'failures' | 'random'>): number {
+  const wait = Math.min(FIRST_WAIT_MS * 2 ** Math.min(failures - 1, 20), LONGEST_WAIT_MS)
+  return wait * (1 - random * 0.25)
+}
+
+/** Counts the failures of one call and decides how long to wait before the next try. */
+export class Retries {
+  readonly #session: ApiSession
+  readonly #began: number
+  #failures = 0
+
+  constructor(session: ApiSession) {
+    this.#session = session
+    this.#began = session.clock.elapsed()
+  }
+
+  /** Failures so far, counted by `next`. */
+  get failures(): number {
+    return this.#failures
+  }
+
+  /** Ms since the first try. */
+  get forMs(): number {
+    return this.#session.clock.elapsed() - this.#began
+  }
+
+  /** Ms to wait after this failure; null to give up. */
+  next(failure: Failure): number | null {
+    this.#failures += 1
+    const { failures, forMs } = this
+    const { answered } = this.#session
+    return waitBeforeRetry(failure, { failures, forMs, answered, random: Math.random() })
+  }
+}
+
+export interface RetryContext {
+  readonly session: ApiSession
+  readonly signal: AbortSignal
+  /** Called before each wait. */
+  readonly onWait?: ((failure: Failure, waitMs: number) => void) | undefined
+  /**
+   * Takes in the headers of an error answer.
+   * @default the session observes them
+   */
+  readonly observe?: ((headers: Headers) => Promise<void>) | undefined
+}
+
+/**
+ * Makes a free call, and repeats it for as long as its failures are worth another try. Returns the failure that is not.
+ * Errors of this package and an abort are thrown at once.
+ */
+export async function withRetry<T>(
+  call: () => Promise<T>,
+  { session, signal, onWait, observe = headers => session.observe(headers) }: RetryContext,
+): Promise<{ readonly value: T } | { readonly failure: Failure }> {
+  const retries = new Retries(session)
+  for (;;) {
+    try {
+      return { value: await call() }
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason
+      if (cause instanceof BatchStreamError) throw cause
+      if (isSdkError(cause) && cause.headers) await observe(cause.headers)
+      const failure = failureOf(cause, session.serverTime.nowOrOurs())
+      const waitMs = retries.next(failure)
+      if (waitMs === null) return { failure }
+      onWait?.(failure, waitMs)
+      await session.clock.sleep(waitMs, signal)
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import type { Clock } from '../clock.ts'
+import { BatchStreamError } from '../errors.ts'
+import { ServerTime } from './server-time.ts'
+
+/** Where the workspace that owns a job's batches is remembered. */
+export interface WorkspaceOwner {
+  /** The job's name, for messages. */
+  readonly name: string
+  /** The workspace that its batches live in; null as long as no answer has named one. */
+  workspace(): string | null
+  remember(workspace: string): Promise<void>
+}
+
+/**
+ * What a process learns about the API from its answers: the server's clock, the key's workspace, and that it answers at
+ * all. A job keeps its workspace across runs; commands without a job use a session alone.
+ */
+export class ApiSession {
+  readonly clock: Clock
+  readonly serverTime: ServerTime
+  readonly #owner: WorkspaceOwner | undefined
+  #workspace: string | null = null
+  #answered = false
+
+  constructor(clock: Clock, owner?: WorkspaceOwner) {
+    this.clock = clock
+    this.serverTime = new ServerTime(clock)
+    this.#owner = owner
+  }
+
+  /** Whether the API has answered this process at all. */
+  get answered(): boolean {
+    return this.#answered
+  }
+
+  /** The workspace of the job, or of the key; null where no answer has named one. */
+  get workspace(): string | null {
+    return this.#owner?.workspace() ?? this.#workspace
+  }
+
+  /**
+   * Learns from the headers of an answer of the batches API; an error answer counts as well.
+   *
+   * @throws BatchStreamError `CBS_ACCESS` when the key belongs to another workspace than the job
+   */
+  async observe(headers: Headers): Promise<void> {
+    this.serverTime.observe(headers.get('date'))
+    await this.observeWorkspace(headers)
+  }
+
+  /** The same for an answer of another endpoint, whose clock may differ from that of the batches API. */
+  async observeWorkspace(headers: Headers): Promise<void> {
+    this.#answered = true
+    // A proxy may repeat the header.
+    const workspace = headers.get('anthropic-workspace-id')?.split(',')[0]?.trim()
+    if (!workspace) return
+    this.#workspace = workspace
+    if (!this.#owner) return
+    const known = this.#owner.workspace()
+    if (known === null) await this.#owner.remember(workspace)
+    else if (known !== workspace) throw otherWorkspace(this.#owner.name, known, workspace)
+  }
+}
+
+function otherWorkspace(job: string, known: string, got: string): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_ACCESS',
+    `job ${job} belongs to workspace ${known}, but this key belongs to ${got}: use a key of ${known}; nothing was sent`,
+  )
+}
