@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:http'
@@ -486,6 +487,29 @@ t.test('prune looks again once it has the lock: a job may have been retried mean
   } as unknown as Context
   t.same(await prune(context), { code: 0 })
   t.same([said, jobsOf(place)], [['deleted job a'], ['b']])
+})
+
+t.test('prune skips a job that is gone by now, and names one that it cannot lock', async t => {
+  const place = await placeFor(t)
+  for (const name of ['a', 'b', 'c'])
+    await place.run(['--job', name, '-p', 'Say {{text}}'], { stdin: csv(1) })
+  const said: string[] = []
+  const say = (text: string): void => {
+    said.push(text)
+    rmSync(place.path('state/jobs/b'), { recursive: true, force: true })
+    rmSync(place.path('state/jobs/c/lock'), { force: true })
+    symlinkSync('elsewhere', place.path('state/jobs/c/lock'))
+  }
+  const talk = { say, detail: (text: string) => said.push(text) }
+  const flags = {
+    text: (name: string) => (name === 'keep' ? '0s' : place.state),
+    has: () => false,
+  }
+  // Only what prune uses of a context.
+  const context = { flags, io: { env: {}, stdin: {} }, talk } as unknown as Context
+  await t.rejects(prune(context), { code: 'CBS_DISK', message: /cannot lock .*jobs.c: ELOOP/ })
+  t.match(said, ['deleted job a', /^job b stays: cannot lock/])
+  t.same(jobsOf(place), ['c'])
 })
 
 t.test('doctor says what is well and what is not', async t => {
