@@ -95,7 +95,7 @@ function settle(failure: Failure, model: string, onSkip: (why: string) => void):
 /** A hint with the models whose names have the same words, else the nearest one. */
 function modelsLike(model: string): string {
   const known = Object.keys(priceList().models)
-  const words = model.toLowerCase().match(/[a-z]+|\d+/g) ?? []
+  const words = model.toLowerCase().split(/[^a-z\d]+/)
   const similar = known.filter(name => words.every(word => name.split('-').includes(word)))
   if (similar.length === 0) return didYouMean(model, known)
   return ` (did you mean ${similar.slice(0, 4).join(', ')}?)`
