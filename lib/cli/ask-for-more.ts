@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline'
 import type { Job } from '../job/job.ts'
 import type { CapOptions } from '../money/cap.ts'
-import { parseUsd, showUsd } from '../money/usd.ts'
+import { parseUsd, showUsdUp } from '../money/usd.ts'
 import type { Context } from './context.ts'
 import type { Terminal } from './io.ts'
 import { rememberCap } from './run-job.ts'
@@ -39,7 +39,7 @@ async function amountFrom(
   // The terminal itself echoes and edits the line.
   const lines = createInterface({ input, terminal: false })
   signal.addEventListener('abort', () => lines.close(), { once: true })
-  const question = `May the job cost more, and how much in all? At least ${showUsd(least)} lets it go on; nothing stops it here: $`
+  const question = `May the job cost more, and how much in all? At least ${showUsdUp(least)} lets it go on; nothing stops it here: $`
   output.write(`${why}\n${question}`)
   for await (const line of lines) {
     const text = line.trim().replace(/^\$/, '')

@@ -28,11 +28,17 @@ export interface JobOnDisk {
 /** The trouble of a job whose journal is missing or empty. */
 export const NO_JOURNAL = 'has no journal'
 
+/** A job by its name; undefined where there is none. A path is no name, so that no command leaves the folder of jobs. */
 export async function inspectJob(
   disk: Disk,
   dir: string,
   name: string,
 ): Promise<JobOnDisk | undefined> {
+  const names = await disk.list(join(dir, 'jobs'))
+  return names.includes(name) ? await readJob(disk, dir, name) : undefined
+}
+
+async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk | undefined> {
   const folder = join(dir, 'jobs', name)
   let card: JobCard | undefined
   try {
@@ -53,7 +59,7 @@ export async function inspectJobs(disk: Disk, dir: string): Promise<JobOnDisk[]>
   for (const name of await disk.list(join(dir, 'jobs'))) {
     // No job has such a name, but desktops leave files of theirs anywhere.
     if (name.startsWith('.')) continue
-    const job = await inspectJob(disk, dir, name)
+    const job = await readJob(disk, dir, name)
     if (job) jobs.push(job)
   }
   return jobs.sort((a, b) => (a.card?.created_at ?? '').localeCompare(b.card?.created_at ?? ''))

@@ -19,14 +19,29 @@ export function parseRate(text: string): bigint | undefined {
 }
 
 /**
- * Money as people read it, rounded up in the last digit shown: cents from ten cents on, three digits that count below, so
- * that what costs something never shows as nothing.
+ * Money as people read it, rounded to the nearest: cents from ten cents on, three significant digits below, so that what
+ * costs something never shows as nothing.
  */
 export function showUsd(amount: bigint): string {
-  const decimals = decimalsOf(amount)
-  const unit = 10n ** BigInt(15 - decimals)
-  const digits = String((amount + unit - 1n) / unit).padStart(decimals + 1, '0')
+  return shown(amount, unit => unit / 2n)
+}
+
+/** The same, rounded up: for an amount that has to be enough. */
+export function showUsdUp(amount: bigint): string {
+  return shown(amount, unit => unit - 1n)
+}
+
+function shown(amount: bigint, addedTo: (unit: bigint) => bigint): string {
+  const unit = unitOf(amount)
+  const rounded = ((amount + addedTo(unit)) / unit) * unit
+  // What is rounded to one digit more needs one decimal less.
+  const decimals = decimalsOf(rounded)
+  const digits = String(rounded / unitOf(rounded)).padStart(decimals + 1, '0')
   return `$${digits.slice(0, -decimals)}.${digits.slice(-decimals)}`
+}
+
+function unitOf(amount: bigint): bigint {
+  return 10n ** BigInt(15 - decimalsOf(amount))
 }
 
 function decimalsOf(amount: bigint): number {

@@ -524,7 +524,7 @@ t.test('doctor says what is well and what is not', async t => {
   const journal = join(place.state, 'jobs/a/journal.jsonl')
   writeFileSync(journal, readFileSync(journal, 'utf8').replace('"kept"', '"kepT"'))
   const ill = await place.run(['doctor'], { env: {} })
-  t.equal(ill.code, 3)
+  t.equal(ill.code, 5)
   t.match(ill.out, /^BAD  there is no API key: set ANTHROPIC_API_KEY.*\nok .*\nBAD  job a: .*\n$/)
   t.match((await place.run(['doctor', 'b'])).out, 'BAD  there is no job b')
   const file = await run(
@@ -577,6 +577,38 @@ t.test('emulate is an API for everybody until it is interrupted', async t => {
     err: /faults\[0\].on/,
   })
   t.match(await run(['emulate', '--faults', join(dir, 'none')]), { code: 6, err: /cannot be read/ })
+})
+
+t.test('doctor tells of a key that is refused by its exit code', async t => {
+  const place = await placeFor(t, { keys: { 'sk-other': 'wrkspc_1' } })
+  t.match(await place.run(['doctor']), { code: 5, out: /^BAD  .* the API answered 401/ })
+})
+
+t.test('a path is no name of a job, for any command', async t => {
+  const place = await placeFor(t)
+  await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  for (const name of ['..', '.', '../jobs/a', 'a/', 'a/../a', '', '../../state'])
+    for (const command of ['status', 'cancel', 'report', 'results', 'retry', 'resume', 'rm']) {
+      const ran = await place.run([command, name, '-y'])
+      t.match(ran, { code: 2, out: '', err: /there is no job/ }, `${command} ${name}`)
+    }
+  t.match((await place.run(['doctor', '..'])).out, 'BAD  there is no job ..')
+  t.same(jobsOf(place), ['a'])
+})
+
+t.test('a state directory that cannot be one is a matter of the disk', async t => {
+  const place = await placeFor(t, {}, { file: '' })
+  const state = ['--state-dir', place.path('file/state')]
+  for (const words of [['status', 'a'], ['status'], ['list'], ['rm', 'a', '-y'], ['prune']])
+    t.match(await run([...words, ...state]), { code: 9, err: /ENOTDIR/ }, words.join(' '))
+  for (const words of [
+    ['resume', 'a'],
+    ['results', 'a'],
+    ['-p', 'Say {{text}}', '-i', '-'],
+  ]) {
+    const ran = await run([...words, ...state], { env: place.env, stdin: csv(1) })
+    t.match(ran, { code: 9, err: /ENOTDIR/ }, words.join(' '))
+  }
 })
 
 t.test('a job is looked for by its own name, not by a path', async t => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { DOLLAR, parseRate, parseUsd, showUsd, usdNumber } from '../../lib/money/usd.ts'
+import { DOLLAR, parseRate, parseUsd, showUsd, showUsdUp, usdNumber } from '../../lib/money/usd.ts'
 
 t.test('an amount is read digit by digit, without a double in between', async t => {
   t.equal(parseUsd('0.1'), DOLLAR / 10n)
@@ -33,12 +33,23 @@ t.test('amounts show as cents, and small ones with three digits that count', asy
   t.equal(shown('0.000000000000001'), '$0.000000000000001')
 })
 
-t.test('what is rounded is rounded up, so that a cost never shows as less', async t => {
-  const shown = (text: string): string => showUsd(parseUsd(text) as bigint)
-  t.equal(shown('1.001'), '$1.01')
-  t.equal(shown('0.04211'), '$0.0422')
-  t.equal(shown('0.0999999'), '$0.1000')
-  t.equal(shown('0.999'), '$1.00')
+t.test('amounts are rounded to the nearest, and up only where they have to be enough', async t => {
+  for (const [text, nearest, up] of [
+    ['5.974', '$5.97', '$5.98'],
+    ['1.001', '$1.00', '$1.01'],
+    ['1.005', '$1.01', '$1.01'],
+    ['0.104', '$0.10', '$0.11'],
+    ['0.04211', '$0.0421', '$0.0422'],
+    ['0.04215', '$0.0422', '$0.0422'],
+    ['0.0999999', '$0.10', '$0.10'],
+    ['0.00999999', '$0.0100', '$0.0100'],
+    ['0.999', '$1.00', '$1.00'],
+    ['0.000000000000001', '$0.000000000000001', '$0.000000000000001'],
+    ['0', '$0.00', '$0.00'],
+  ] as const) {
+    const amount = parseUsd(text) as bigint
+    t.same([showUsd(amount), showUsdUp(amount)], [nearest, up], text)
+  }
 })
 
 t.test('JSON gets the nearest double', async t => {

@@ -7,7 +7,7 @@ import { inspectJob, inspectJobs } from '../../job/inspect.ts'
 import { clientOf } from '../client.ts'
 import { print } from '../print.ts'
 import type { Context } from '../context.ts'
-import { EXIT } from '../exit-code.ts'
+import { EXIT, exitCodeOf } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { standingOf } from '../job-work.ts'
 import { stateDir } from '../state-dir.ts'
@@ -22,6 +22,8 @@ const CLOCK_OFF_MS = 5 * 60_000
 interface Finding {
   readonly ok: boolean
   readonly text: string
+  /** The exit code that it calls for, where it is not the usual one. */
+  readonly code?: number
 }
 
 /** Looks at key, host, clock, disk, permissions and journals, and says what it finds. */
@@ -30,7 +32,9 @@ export async function doctor(context: Context): Promise<Ending> {
   const findings = [...(await apiFindings(context)), ...(await diskFindings(context))]
   for (const { ok, text } of findings)
     await print(io.stdout, `${ok ? 'ok  ' : 'BAD '} ${printable(text)}\n`)
-  return { code: findings.every(({ ok }) => ok) ? EXIT.answered : EXIT.someFailed }
+  const refused = findings.find(({ code }) => code !== undefined)?.code
+  const isWell = findings.every(({ ok }) => ok)
+  return { code: refused ?? (isWell ? EXIT.answered : EXIT.someFailed) }
 }
 
 async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
@@ -53,7 +57,10 @@ async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
       },
     ]
   }
-  const failed = (cause: unknown): Finding[] => [{ ok: false, text: messageOf(cause) }]
+  const failed = (cause: unknown): Finding[] => {
+    const isRefused = exitCodeOf(cause) === EXIT.access
+    return [{ ok: false, text: messageOf(cause), ...(isRefused && { code: EXIT.access }) }]
+  }
   return await found().catch(failed)
 }
 

@@ -1,0 +1,54 @@
+import t from 'tap'
+import { runCommand } from '../../../lib/cli/job-end/run-command.ts'
+import { Collected, until } from '../world.ts'
+
+const never = new AbortController().signal
+const env = { PATH: process.env['PATH'] }
+
+t.test('a process that a command leaves behind is not waited for', async t => {
+  const stderr = new Collected()
+  const began = Date.now()
+  const command = 'sleep 60 & echo $!; exit 3'
+  const why = await runCommand(command, '{}', { env, stderr }, never, { restMs: 50 })
+  t.equal(why, 'it exited with 3')
+  t.ok(Date.now() - began < 30_000)
+  const left = Number(stderr.text)
+  t.ok(process.kill(left), 'it still runs')
+})
+
+t.test('all that a command prints is shown', async t => {
+  const stderr = new Collected()
+  const command = 'cat; seq 1 20000; echo end >&2'
+  t.equal(await runCommand(command, 'begin\n', { env, stderr }, never), undefined)
+  t.match(stderr.text, /^begin\n1\n/m)
+  t.match(stderr.text, /\n20000\n/)
+  t.match(stderr.text, /^end$/m)
+})
+
+t.test('a signal ends a command, also one that does not heed SIGTERM', async t => {
+  for (const trap of ['', "trap '' TERM; "]) {
+    const stderr = new Collected()
+    const stop = new AbortController()
+    const command = `${trap}echo $$; while :; do sleep 0.05; done`
+    const ran = runCommand(command, '', { env, stderr }, stop.signal, { restMs: 50 })
+    await until(() => stderr.text !== '')
+    stop.abort()
+    t.match(await ran, /it could not be run|it was ended by SIGTERM/)
+    try {
+      process.kill(Number(stderr.text), 'SIGKILL')
+    } catch {
+      // It has ended.
+    }
+  }
+})
+
+t.test('a command that does not end is ended', async t => {
+  const stderr = new Collected()
+  const why = await runCommand('exec sleep 60', '', { env, stderr }, never, { mostMs: 50 })
+  t.equal(why, 'it did not end within 0.05 s')
+})
+
+t.test('a command that ends by a signal of its own says so', async t => {
+  const why = await runCommand('kill -9 $$', '', { env, stderr: new Collected() }, never)
+  t.equal(why, 'it was ended by SIGKILL')
+})
