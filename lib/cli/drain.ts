@@ -53,7 +53,7 @@ export async function runDraining(
 function leaveWhenDrained(job: Job, signal: AbortSignal, drained: AbortController): void {
   const written = new Set<number>()
   const stopListening = job.listen(event => {
-    if (event.type === 'rows') written.add(event.number)
+    if (event.type === 'rows' || event.type === 'held') written.add(event.number)
   })
   signal.addEventListener('abort', stopListening)
   const isDrained = (): boolean => {

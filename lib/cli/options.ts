@@ -371,7 +371,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     choices: ['completion', 'input'],
     fallback: 'completion',
     on: ROWS,
-    help: 'order of the rows: completion (batches as they end, retried rows last) or input',
+    help: 'order of the rows: completion (batches as they end, retried rows last) or input (a row that is retried holds back the rows after it)',
   },
   {
     group: 'Output',

@@ -154,7 +154,8 @@ export async function openRows(
   const isStream = options.output === '-' || (await job.disk.look(options.output)) === 'special'
   const out = isStream ? await streamOf(options.output, io, talk, signal) : { path: options.output }
   const errors = options.errors === undefined ? undefined : { path: options.errors }
-  return await openOutput({ job, out, errors, rows, errorRowOf, onResult, apart })
+  const ordered = options.order === 'input'
+  return await openOutput({ job, out, errors, rows, errorRowOf, onResult, apart, ordered })
 }
 
 async function streamOf(

@@ -11,6 +11,7 @@ import type { Cap } from '../money/cap.ts'
 import { counted } from '../money/count.ts'
 import type { Ledger } from '../money/ledger.ts'
 import { inputOrder } from '../order/input-order.ts'
+import { rowsInOrder } from '../order/rows-in-order.ts'
 import { fetchResults } from '../results/fetch-results.ts'
 import type { Result } from '../results/result.ts'
 import { MOST_TRIES, retry } from '../retry/retry.ts'
@@ -204,7 +205,7 @@ export function asking(work: Work): Stage<SourceRecord, Result> {
   const through = (attempt: number): Stage<SourceRecord, Result> =>
     chain(submitting(work, attempt), fetching(work), counted(work.ledger))
   const first = work.wary && !work.canary ? chain(through(1), firstBatch(job)) : through(1)
-  return chain(
+  const answered = chain(
     first,
     retry({
       ...{ job, attempts: settings.retries, through },
@@ -213,6 +214,7 @@ export function asking(work: Work): Stage<SourceRecord, Result> {
       longer: work.template.mostTokens === undefined ? undefined : work.template,
     }),
   )
+  return work.ordered ? chain(answered, rowsInOrder({ job, schema: settings.schema })) : answered
 }
 
 /** From batches that the API has to their results. */

@@ -112,6 +112,15 @@ export type JobEvent =
       readonly outTail?: string
       readonly errorsTail?: string
     }
+  /** The same for rows in input order: those of all records below this ordinal stand in the outputs. */
+  | {
+      readonly type: 'writtenBelow'
+      readonly below: number
+      readonly out: number
+      readonly errors: number
+      readonly outTail?: string
+      readonly errorsTail?: string
+    }
   /** The input columns of the table that rows are written to. */
   | { readonly type: 'columns'; readonly names: readonly string[] }
   /** Every record has its row. */

@@ -47,6 +47,8 @@ export interface JobState {
     readonly files: { readonly out: string | null; readonly errors: string | null }
     readonly out: number
     readonly errors: number
+    /** All records below this ordinal have their row there; 0 where rows do not come in input order. */
+    readonly below: number
     /** SHA-256 of the last bytes that the commit covers. */
     readonly outTail: string | null
     readonly errorsTail: string | null
@@ -152,17 +154,12 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
     case 'written':
       return {
         ...move(state, event.number, ['fetched'], { phase: 'written' }),
-        state: {
-          ...state,
-          output: {
-            ...state.output,
-            out: event.out,
-            errors: event.errors,
-            outTail: event.outTail ?? null,
-            errorsTail: event.errorsTail ?? null,
-          },
-        },
+        state: committed(state, event, state.output.below),
       }
+    case 'writtenBelow':
+      if (event.below < state.output.below)
+        throw new Error(`it takes back rows below ${state.output.below}`)
+      return { state: committed(state, event, event.below), batches: [] }
     case 'columns':
       return changed(state, { columns: event.names })
     case 'finished':
@@ -201,6 +198,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
       files: { out: null, errors: null },
       out: 0,
       errors: 0,
+      below: 0,
       outTail: null,
       errorsTail: null,
     },
@@ -236,13 +234,25 @@ function sealed(part: Sealed): BatchState {
   }
 }
 
+function committed(
+  state: JobState,
+  { out, errors, outTail, errorsTail }: JobEvent & { type: 'written' | 'writtenBelow' },
+  below: number,
+): JobState {
+  const tails = { outTail: outTail ?? null, errorsTail: errorsTail ?? null }
+  return { ...state, output: { ...state.output, out, errors, below, ...tails } }
+}
+
 /** Another output is written from its first row, so no batch counts as written. */
 function anewInto(state: JobState, { out, errors }: JobEvent & { type: 'output' }): Change {
   const written = [...state.batches.values()].filter(({ phase }) => phase === 'written')
   return {
     state: {
       ...state,
-      output: { files: { out, errors }, out: 0, errors: 0, outTail: null, errorsTail: null },
+      output: {
+        files: { out, errors },
+        ...{ out: 0, errors: 0, below: 0, outTail: null, errorsTail: null },
+      },
     },
     batches: written.map(batch => ({ ...batch, phase: 'fetched' })),
   }

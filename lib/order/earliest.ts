@@ -22,7 +22,7 @@ export function compareByRecord(a: BatchState, b: BatchState): number {
   return firstOf(a) - firstOf(b) || a.number - b.number
 }
 
-/** A batch that some other tool made covers no records, so its number is all that there is to go by. */
-function firstOf({ first = 0 }: BatchState): number {
+/** The earliest record of a batch. One that some other tool made covers no records, and comes first. */
+export function firstOf({ first = 0 }: BatchState): number {
   return first
 }

@@ -41,9 +41,17 @@ export interface OutputOptions {
    * @default false
    */
   readonly apart?: boolean
+  /**
+   * Results come in the order of their records, whatever their batches: commits say up to which record the rows are there.
+   * @default false
+   */
+  readonly ordered?: boolean
   /** Told of each result, whether its row was written just now or by an earlier run. */
   readonly onResult?: (result: Result) => void
 }
+
+/** Rows in input order are committed after so many at the latest: the end of a batch may not show among them. */
+const MOST_UNCOMMITTED = 10_000
 
 /**
  * Writes rows exactly once. A file is committed at the end of each batch: its bytes are safe, then the journal says so, then
@@ -177,6 +185,12 @@ export class Output extends Writable {
   readonly #opening: Promise<void>
   #writer: RowWriter | undefined
   #batch: number | undefined
+  /**
+   * Where results come in input order: the rows of all records below this ordinal were written. NaN once the result of a record
+   * is missing: a commit behind it would say that its row is there.
+   */
+  #below = 0
+  #uncommitted = 0
   rows = 0
 
   constructor(options: OutputOptions, { out, errors, paths, committed }: Opened) {
@@ -202,9 +216,8 @@ export class Output extends Writable {
       this.#opening.then(() => this._write(result, encoding, done), done)
       return
     }
-    const { number } = result.batch
-    const isNew = number !== this.#batch && this.#batch !== undefined
-    if (!isNew && !result.last) {
+    const { isNew, isDue } = this.#commitsAt(result)
+    if (!isNew && !isDue) {
       let written
       try {
         written = this.#put(result)
@@ -217,7 +230,7 @@ export class Output extends Writable {
     const both = async (): Promise<void> => {
       if (isNew) await this.#commit()
       await this.#put(result)
-      if (result.last) await this.#commit()
+      if (isDue) await this.#commit()
     }
     this.#after(both(), done)
   }
@@ -259,21 +272,41 @@ export class Output extends Writable {
     )
   }
 
+  /** Whether a commit comes before a result, and whether one comes after it. */
+  #commitsAt({ batch: { number, attempt }, last }: Result): { isNew: boolean; isDue: boolean } {
+    // Retried rows stand between those of other batches, so a change of batch says nothing.
+    if (this.#options.ordered)
+      return {
+        isNew: false,
+        isDue: (last && attempt === 1) || this.#uncommitted >= MOST_UNCOMMITTED,
+      }
+    return { isNew: number !== this.#batch && this.#batch !== undefined, isDue: last }
+  }
+
   #put(result: Result): Promise<void> | undefined {
-    const { job, errorRowOf, onResult } = this.#options
-    const { number } = result.batch
-    this.#batch = number
+    const { errorRowOf, onResult } = this.#options
+    this.#batch = result.batch.number
     this.rows += 1
+    this.#uncommitted += 1
+    this.#below = result.record?.ordinal === this.#below ? this.#below + 1 : NaN
     onResult?.(result)
-    if (this.#commits && job.batch(number).phase === 'written') return undefined
+    if (this.#commits && this.#isWritten(result)) return undefined
     if (this.#errors && result.status !== 'succeeded') return this.#errors.write(errorRowOf(result))
     const row = this.#writer?.rowOf(result)
     return row && this.#out.write(row)
   }
 
+  /** Has an earlier run committed the row? It may have written its rows in the other order. */
+  #isWritten({ batch, record }: Result): boolean {
+    const { job } = this.#options
+    const { below } = job.state.output
+    return job.batch(batch.number).phase === 'written' || (record?.ordinal ?? below) < below
+  }
+
   async #commit(): Promise<void> {
     const number = this.#batch
     this.#batch = undefined
+    this.#uncommitted = 0
     if (number === undefined) {
       // The files are looked at once more before the job can be called finished.
       await this.#out.commit()
@@ -283,8 +316,13 @@ export class Output extends Writable {
     const { job } = this.#options
     const out = await this.#out.commit()
     const errors = (await this.#errors?.commit()) ?? NOTHING_COMMITTED
-    if (this.#commits && job.batch(number).phase !== 'written')
-      await job.note({ type: 'written', number, ...writtenBytes(out, errors) }, true)
+    const bytes = writtenBytes(out, errors)
+    if (this.#commits && this.#options.ordered) {
+      const below = this.#below
+      if (below > job.state.output.below)
+        await job.note({ type: 'writtenBelow', below, ...bytes }, true)
+    } else if (this.#commits && job.batch(number).phase !== 'written')
+      await job.note({ type: 'written', number, ...bytes }, true)
     job.tell({ type: 'rows', number, rows: this.rows })
   }
 }

@@ -167,9 +167,25 @@ void t.test('another output begins anew with every batch that was written', asyn
   t.equal(state?.batches.get(2)?.phase, 'sealed')
   t.same(state?.output, {
     files: { out: null, errors: 'e' },
-    ...{ out: 0, errors: 0, outTail: null, errorsTail: null },
+    ...{ out: 0, errors: 0, below: 0, outTail: null, errorsTail: null },
   })
 })
+
+void t.test(
+  'R09: rows in input order are committed up to a record, and never taken back',
+  async t => {
+    const to = (below: number, out: number): JobEvent => ({
+      ...{ type: 'writtenBelow', below, out, errors: 1, outTail: 'a' },
+    })
+    const state = fold([opened, EVENTS.sealed, to(2, 10), to(5, 30)])
+    t.match(state?.output, { below: 5, out: 30, errors: 1, outTail: 'a', errorsTail: null })
+    t.equal(state?.batches.get(1)?.phase, 'sealed')
+    t.throws(() => fold([opened, to(5, 30), to(4, 20)]), {
+      code: 'CBS_STATE',
+      message: /it takes back rows below 5/,
+    })
+  },
+)
 
 void t.test('the parts of a split stand in its place, a foreign batch is known as one', async t => {
   const state = fold([opened, { ...EVENTS.sealed, foreign: true }, EVENTS.split])

@@ -8,9 +8,10 @@ import { countOf } from '../../job/event.ts'
 import type { Job } from '../../job/job.ts'
 import { openJob, temporaryJob } from '../../job/open.ts'
 import type { BatchState } from '../../job/state.ts'
-import { compareByRecord } from '../../order/earliest.ts'
+import { rowsInInputOrder } from '../../order/kept-rows.ts'
 import { fetchResults } from '../../results/fetch-results.ts'
 import type { Result } from '../../results/result.ts'
+import { answerCheck } from '../../schema/answer-check.ts'
 import { StageTransform, typed, type Stage } from '../../stage.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
@@ -45,19 +46,17 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
     const { signal } = context
     const parts = { job, options, columns, schema: run.schema, priceOf, apart: true, signal }
     const out = await openRows(parts, io, talk, result => tally.add(result))
-    const here = [...job.state.batches.values()]
-      .filter(batch => batch.fetched !== null)
-      .sort(options.order === 'input' ? inInputOrder : inOrderOfFetching)
-    const batches = here.map(batch => job.endedBatch(batch.number))
-    await pipeline(
-      Readable.from(batches),
-      fetchResults({ client, job, schema: run.schema }),
-      newest(job),
-      out,
-      {
-        signal: context.signal,
-      },
-    )
+    if (options.order === 'input') {
+      const check = run.schema && answerCheck(run.schema)
+      await pipeline(Readable.from(rowsInInputOrder(job, check)), out, { signal })
+    } else {
+      const here = [...job.state.batches.values()]
+        .filter(batch => batch.fetched !== null)
+        .sort(inOrderOfFetching)
+      const batches = here.map(batch => job.endedBatch(batch.number))
+      const answers = fetchResults({ client, job, schema: run.schema })
+      await pipeline(Readable.from(batches), answers, newest(job), out, { signal })
+    }
     talk.say(`job ${job.name}: ${tally}`)
     const isWhole = job.state.finished
     if (!isWhole) talk.must(`job ${job.name} is not finished: these are the rows that are here`)
@@ -67,11 +66,6 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
   } finally {
     await job.close()
   }
-}
-
-/** As in a run: what was asked again comes last. */
-function inInputOrder(a: BatchState, b: BatchState): number {
-  return a.attempt - b.attempt || compareByRecord(a, b)
 }
 
 function inOrderOfFetching(a: BatchState, b: BatchState): number {

@@ -9,6 +9,8 @@ import type { Emulator } from '../../../lib/emulator/index.ts'
 import type { SourceRecord } from '../../../lib/flow.ts'
 import { keep } from '../../../lib/job/keep.ts'
 import { openJob } from '../../../lib/job/open.ts'
+import { inputOrder } from '../../../lib/order/input-order.ts'
+import { rowsInOrder } from '../../../lib/order/rows-in-order.ts'
 import { parseJsonl } from '../../../lib/parse/jsonl.ts'
 import { fetchResults } from '../../../lib/results/fetch-results.ts'
 import type { Result } from '../../../lib/results/result.ts'
@@ -37,6 +39,8 @@ export interface Task {
   readonly attempts: number
   /** Batches in flight at most. */
   readonly concurrency: number
+  /** Rows in the order of the input. */
+  readonly ordered?: boolean
 }
 
 /** Where processes run one after the other. */
@@ -111,15 +115,17 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
   const lock = async (): Promise<{ release(): Promise<void> }> => ({ release: async () => {} })
   const job = await openJob({ name: 'crash', dir: PLACES.state, disk, clock, lock })
   try {
-    const { count, attempts, concurrency, id } = task
-    const through = (attempt: number): Stage<SourceRecord, Result> =>
-      chain(
+    const { count, attempts, concurrency, id, ordered = false } = task
+    const through = (attempt: number): Stage<SourceRecord, Result> => {
+      const ended = chain(
         template({ prompt: 'Say {{q}}', id }),
         aggregate({ job, count, attempt }),
         submit({ client, job, concurrency, settleMs: SETTLE_MS }),
         awaitEnd({ client, job, pollMs: POLL_MS, settleMs: SETTLE_MS }),
-        fetchResults({ client, job, settleMs: SETTLE_MS }),
       )
+      const results = fetchResults({ client, job, settleMs: SETTLE_MS })
+      return ordered ? chain(ended, inputOrder({ job }), results) : chain(ended, results)
+    }
     const row = jsonlRow()
     const output = await openOutput({
       job,
@@ -127,12 +133,14 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
       errors: task.errors ? { path: PLACES.errors } : undefined,
       rows: { rowOf: row },
       errorRowOf: row,
+      ordered,
     })
     const source = from(Readable.from([Buffer.from(task.input)]), parseJsonl())
     // A dead process frees its memory; what its streams do as they are destroyed never reaches the world.
     const dead = new AbortController()
     gate.onDeath(() => dead.abort())
-    const again = retry({ job, attempts, through })
+    const retried = retry({ job, attempts, through })
+    const again = ordered ? chain(retried, rowsInOrder({ job })) : retried
     await pipeline([source, keep({ job }), through(1), again, output], { signal: dead.signal })
     await job.note({ type: 'finished', at: clock.now() }, true)
   } finally {

@@ -96,6 +96,11 @@ export const SCENARIOS: readonly Scenario[] = [
     api: { respond: failingOnce(['word 1', 'word 2', 'word 7', 'word 9', 'word 11'], 'expired') },
   },
   {
+    name: 'R09: retried rows in input order',
+    task: { ...PLAIN, ordered: true },
+    api: { respond: failingOnce(['word 1', 'word 2', 'word 7', 'word 9', 'word 11'], 'expired') },
+  },
+  {
     name: 'a whole batch is asked again',
     task: PLAIN,
     api: { respond: failingOnce(['word 3', 'word 4', 'word 5'], 'overloaded') },
