@@ -299,8 +299,9 @@ export class Output extends Writable {
   /** Has an earlier run committed the row? It may have written its rows in the other order. */
   #isWritten({ batch, record }: Result): boolean {
     const { job } = this.#options
-    const { below } = job.state.output
-    return job.batch(batch.number).phase === 'written' || (record?.ordinal ?? below) < below
+    if (job.batch(batch.number).phase === 'written') return true
+    // What is committed belongs to a job of kept records.
+    return (record?.ordinal as number) < job.state.output.below
   }
 
   async #commit(): Promise<void> {

@@ -230,7 +230,7 @@ t.test('retry asks again for failed rows alone, and prints those', async t => {
   t.equal(place.read('out.csv'), before, "the job's own output stays")
   const all = await place.run(['results', 'a', '--to', 'csv', '--order', 'input'])
   t.equal(all.code, 0)
-  t.match(all.out, /\n0,.*succeeded,\n2,.*succeeded,\n1,.*succeeded,\n$/)
+  t.match(all.out, /\n0,.*succeeded,\n1,.*succeeded,\n2,.*succeeded,\n$/)
   t.match(await place.emulator.ledger.totals(), { accepted: 5, billedTwice: 0 })
   t.match(await place.run(['retry', 'a']), { code: 0, err: /there is nothing to ask again\n/ })
 })

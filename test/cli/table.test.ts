@@ -114,7 +114,7 @@ t.test('endless input: columns stay what they are when the job is resumed', asyn
   const stdin = tap()
   const { world, ended } = place.start([...words, '--job', 'j'], { stdin })
   stdin.write('{"n":0}\n{"n":1,"a":"x"}\n')
-  await until(() => journaled(place, 'written'))
+  await until(() => journaled(place, 'writtenBelow'))
   world.emit('SIGTERM', 'SIGTERM')
   t.equal((await ended).code, 143)
   const again = await place.run([...words, '--job', 'j'], {
