@@ -9,13 +9,21 @@ export class StageTransform extends Transform {
   /** The stage that this one is piped into: it reports in its place why the run ended early. */
   #successor: StageTransform | undefined
   #stopReason: Error | undefined
+  #predecessor: StageTransform | undefined
 
   constructor(options?: TransformOptions) {
     super(options)
     this.on('pipe', (source: Readable) => {
       const last = lastStages.get(source) ?? source
-      if (last instanceof StageTransform) last.#successor = this
+      if (!(last instanceof StageTransform)) return
+      last.#successor = this
+      this.#predecessor = last
     })
+  }
+
+  /** A digest of the options that requests are made with; undefined where no `template` is piped into this stage. */
+  get askDigest(): string | undefined {
+    return this.#predecessor?.askDigest
   }
 
   /**

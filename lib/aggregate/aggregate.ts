@@ -4,6 +4,7 @@
 import { BatchStreamError, wholeNumber } from '../errors.ts'
 import type { BatchRequest, Problem, RejectedRecord, SealedBatch, SourceRecord } from '../flow.ts'
 import { chosenIdsOf, type BatchWriter } from '../job/batch-files.ts'
+import { changedTemplate } from '../job/fed-again.ts'
 import { JobStage } from '../job/job-stage.ts'
 import type { Job } from '../job/job.ts'
 import { temporaryJob } from '../job/open.ts'
@@ -51,6 +52,12 @@ export interface AggregateOptions {
    * @default none
    */
   readonly canary?: number
+  /**
+   * Refuse to go on with a named job whose requests were made with other options of `template`: another prompt, model,
+   * schema or other parameters. Nothing is sent then; results of batches in flight are given, and the last stage fails with `CBS_INPUT`.
+   * @default true
+   */
+  readonly compareTemplate?: boolean
   /** The job to keep batches in; without it, that of the records, or a temporary one. */
   readonly job?: Job | undefined
   /**
@@ -83,6 +90,10 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   #primes = false
   /** What has been asked, where repeats are looked for. */
   #seen: Seen | undefined
+  /** Whether the template before this stage has been compared with the job's. */
+  #isCompared = false
+  /** Set where the job was begun with another template: no record is taken then. */
+  #difference: BatchStreamError | undefined
   #open: BatchWriter | undefined
   #most = 0
   #nextOrdinal = 0
@@ -102,9 +113,11 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
       readableHighWaterMark: 1,
     })
     const { count = DEFAULT_REQUESTS, bytes = DEFAULT_BODY_BYTES, attempt = 1, job } = options
-    const { dedupe = false, prime = false, canary = Infinity } = options
-    this.#options = { count, bytes, attempt, dedupe, prime, canary }
+    const { dedupe = false, prime = false, canary = Infinity, compareTemplate = true } = options
+    this.#options = { count, bytes, attempt, dedupe, prime, canary, compareTemplate }
     this.#periodMs = options.periodMs
+    // A stage that is made long before it is piped into begins without its template.
+    this.on('pipe', () => this.job && this.#compare(this.job))
     if (job) this.runBeside(this.#inTurn(() => this.#begin(job)))
   }
 
@@ -116,6 +129,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   protected override finish(): Promise<void> {
     return this.#inTurn(async () => {
       const job = await this.#jobOf(undefined)
+      if (this.#difference) return this.#reportDifference(job, this.#difference)
       if (this.#admits) await job.complete()
       await this.#seal()
     })
@@ -139,6 +153,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
 
   async #begin(job: Job): Promise<void> {
     this.attach(job)
+    this.#compare(job)
     const { attempt, dedupe, prime } = this.#options
     const known = job.batchesOf(attempt)
     for (const batch of known) for (const [id] of await chosenIdsOf(job, batch)) this.#ids.add(id)
@@ -151,6 +166,26 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
       known.map(batch => job.sealedBatch(batch.number)),
       this.signal,
     )
+  }
+
+  /** Compares the template that is piped into this stage with the one that the job was begun with. */
+  #compare(job: Job): void {
+    const { attempt, compareTemplate } = this.#options
+    if (this.#isCompared || job.temporary || attempt > 1 || !compareTemplate) return
+    const digest = this.askDigest
+    if (digest === undefined) return
+    this.#isCompared = true
+    const known = job.state.askDigest
+    // Notes keep their order, so this one stands before any batch that is sealed from now on.
+    if (known === null) return this.runBeside(job.note({ type: 'asked', digest }, false))
+    if (known === digest) return
+    this.#difference = changedTemplate(job.name)
+    job.queue.stop(this.#difference)
+  }
+
+  /** The last stage fails with it after the rows of the job's batches; where there are none, this one does. */
+  #reportDifference(job: Job, difference: BatchStreamError): void {
+    if (job.batchesOf(1).length === 0) throw difference
   }
 
   async #jobOf(record: SourceRecord | undefined): Promise<Job> {
@@ -171,6 +206,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
 
   async #add(item: BatchRequest | RejectedRecord): Promise<void> {
     const job = await this.#jobOf(item.record)
+    if (this.#difference) return
     const ordinal = item.record?.ordinal ?? (await this.#admit(job, item))
     this.#admits ??= false
     if (this.#admits && ordinal < this.#skipBelow) return

@@ -163,6 +163,8 @@ export function submitting(
   const wanted = chain(untilStopped(job, canary), proven)
   const onWait = waits(work)
   const gathered = aggregate({
+    // The job's card holds its settings, and what may change of them.
+    compareTemplate: false,
     ...{ job, count, bytes, attempt },
     dedupe: dedupe ?? false,
     prime: settings.cache === 'prime',

@@ -46,6 +46,8 @@ export type JobEvent =
   | { readonly type: 'opened'; readonly version: number; readonly run: string; readonly at: number }
   /** The API's workspace that this job's batches live in. */
   | { readonly type: 'workspace'; readonly id: string }
+  /** SHA-256, in hex, of the options that the requests of the first attempt are made with (lib/template/digest.ts). */
+  | { readonly type: 'asked'; readonly digest: string }
   /** A file that records come from; `index` is what the records' index calls it. */
   | { readonly type: 'source'; readonly index: number; readonly name: string }
   /** So many records are safe on disk; `complete` once the whole input is. `broken` says why it ended before its end. */

@@ -25,6 +25,14 @@ export function changedInput(
   )
 }
 
+/** The requests are made with other options of `template` than those that the job has. */
+export function changedTemplate(name: string): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_INPUT',
+    `the template has changed since job ${name} began: its prompt, model, schema or other parameters are not what they were; nothing was sent. Give the same options, or another job name for another question`,
+  )
+}
+
 /** The job has records that did not come. */
 export function shorterInput(name: string, got: number, known: number): BatchStreamError {
   return new BatchStreamError(

@@ -33,6 +33,8 @@ export interface JobState {
   readonly run: string
   readonly openedAt: number
   readonly workspace: string | null
+  /** A digest of the options that its requests are made with; null where no template has been compared yet. */
+  readonly askDigest: string | null
   readonly sources: readonly string[]
   readonly kept: {
     readonly records: number
@@ -100,6 +102,8 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
   switch (event.type) {
     case 'workspace':
       return changed(state, { workspace: event.id })
+    case 'asked':
+      return changed(state, { askDigest: event.digest })
     case 'source':
       return { state, batches: [], source: event.name }
     case 'kept':
@@ -191,6 +195,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
     run: event.run,
     openedAt: event.at,
     workspace: null,
+    askDigest: null,
     sources: [],
     kept: { records: 0, bytes: 0, complete: false, broken: null },
     batches: new Map(),

@@ -1,13 +1,28 @@
 // takes: SourceRecord
 // gives: BatchRequest, or RejectedRecord where a record cannot be asked
 // next: aggregate
+import type { TransformOptions } from 'node:stream'
 import { wrapError } from '../errors.ts'
 import type { BatchRequest, RejectedRecord, SourceRecord } from '../flow.ts'
 import { StageTransform, typed, type Stage } from '../stage.ts'
 import { wrongInputError } from '../validate-input.ts'
 import { attacher } from './attach.ts'
+import { digestOf } from './digest.ts'
 import type { TemplateOptions } from './options.ts'
 import { requestMaker } from './request.ts'
+
+class TemplateStage extends StageTransform {
+  readonly #options: TemplateOptions
+
+  constructor(options: TemplateOptions, streamOptions: TransformOptions) {
+    super(streamOptions)
+    this.#options = options
+  }
+
+  override get askDigest(): string {
+    return digestOf(this.#options)
+  }
+}
 
 /**
  * Says what is asked: makes a request of each record, in order. A record that cannot be asked goes on with its problem,
@@ -23,7 +38,7 @@ export function template(
   const requestOf = requestMaker(options)
   const attach = attacher(options)
   return typed(
-    new StageTransform({
+    new TemplateStage(options, {
       objectMode: true,
       // With its files a request may hold tens of MB, so none waits here for the next stage.
       ...(attach && { readableHighWaterMark: 1 }),
