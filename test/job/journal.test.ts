@@ -1,3 +1,4 @@
+import { readFileSync, statSync } from 'node:fs'
 import { appendFile, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { nodeDisk } from '../../lib/job/disk.ts'
@@ -83,4 +84,29 @@ void t.test('a damaged journal leaves no file open', async t => {
   await writeFile(`${folder}/journal`, 'nonsense that is no journal')
   await t.rejects(Journal.open(nodeDisk, `${folder}/journal`), { code: 'CBS_STATE' })
   t.same(openBelow(folder), [])
+})
+
+void t.test('R04: the outcome of an armed batch has its room before it is armed', async t => {
+  const path = `${t.testdir()}/journal`
+  const { journal } = await Journal.open(nodeDisk, path)
+  await journal.append(opened, false)
+  for (const number of [1, 2])
+    await journal.append({ type: 'armed', number, at: 0, serverAt: null }, true)
+  const { size } = statSync(path)
+  // The disk is full now: what is written in place still fits.
+  for (const number of [1, 2])
+    await journal.append(
+      { type: 'submitted', number, id: `msgbatch_${'x'.repeat(100)}`, at: 0, adopted: false },
+      true,
+    )
+  t.equal(statSync(path).size, size, 'the file did not grow')
+  const during = await Journal.open(nodeDisk, path)
+  t.same(
+    during.events.map(({ type }) => type),
+    ['opened', 'armed', 'armed', 'submitted', 'submitted'],
+    'a reader sees no more than the lines',
+  )
+  await during.journal.close()
+  await journal.close()
+  t.equal(readFileSync(path).indexOf(0), -1, 'the rest is cut off at the end')
 })

@@ -108,7 +108,9 @@ export function callsOf(emulator: Emulator, op: string): Record<number, number> 
 
 /** The events in a job's journal, read from disk. */
 export function journalOf(folder: string): JobEvent[] {
-  const lines = readFileSync(`${folder}/journal.jsonl`, 'utf8').split('\n').filter(Boolean)
+  // While a batch is armed, room for its outcome lies behind the last line.
+  const text = readFileSync(`${folder}/journal.jsonl`, 'utf8').replace(/\0+$/, '')
+  const lines = text.split('\n').filter(Boolean)
   return lines.map(line => JSON.parse(line).event)
 }
 
