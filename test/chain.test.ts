@@ -1,8 +1,10 @@
 import { createReadStream } from 'node:fs'
+import { once } from 'node:events'
 import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { chain, each, from } from '../lib/chain.ts'
-import { stage } from '../lib/stage.ts'
+import { stage, type Stage } from '../lib/stage.ts'
 
 const double = () => stage((n: number) => n * 2)
 const text = () => stage((n: number) => `<${n}>`)
@@ -86,3 +88,29 @@ void t.test('destroying the whole ends each stage', async t => {
 function* endless(): Generator<number> {
   for (let n = 1; ; n++) yield n
 }
+
+void t.test('a stage that fails ends a chain of chains, however deep', async t => {
+  const pass = (): Stage<number, number> => stage((n: number) => n)
+  const fails = stage(async (n: number): Promise<number> => {
+    if (n === 3) throw new Error('boom')
+    return n
+  })
+  let whole: Stage<number, number> = chain(pass(), fails)
+  for (let depth = 0; depth < 5; depth++) whole = chain(chain(pass(), whole), pass())
+  await t.rejects(
+    pipeline(Readable.from([1, 2, 3]), whole, async (numbers: AsyncIterable<number>) => {
+      for await (const _ of numbers);
+    }),
+    { code: 'CBS_STAGE', message: /boom/ },
+  )
+})
+
+void t.test('a chain that nobody watches can be destroyed', async t => {
+  const whole = chain(
+    stage((n: number) => n),
+    stage((n: number) => n),
+  )
+  whole.destroy()
+  await once(whole, 'close')
+  t.ok(whole.destroyed)
+})

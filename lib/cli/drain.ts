@@ -52,10 +52,6 @@ export async function runDraining(
 /** Aborts once nothing is in flight and every row that is here has been written. */
 function leaveWhenDrained(job: Job, signal: AbortSignal, drained: AbortController): void {
   const written = new Set<number>()
-  const stopListening = job.listen(event => {
-    if (event.type === 'rows' || event.type === 'held') written.add(event.number)
-  })
-  signal.addEventListener('abort', stopListening)
   const isDrained = (): boolean => {
     if (job.queue.stopReason === undefined) return false
     for (const { number, phase } of job.state.batches.values()) {
@@ -64,10 +60,11 @@ function leaveWhenDrained(job: Job, signal: AbortSignal, drained: AbortControlle
     }
     return true
   }
-  job.when(isDrained, signal).then(
-    () => drained.abort(),
-    () => {},
-  )
+  const stopListening = job.listen(event => {
+    if (event.type === 'rows' || event.type === 'held') written.add(event.number)
+    if (isDrained()) drained.abort()
+  })
+  signal.addEventListener('abort', stopListening)
 }
 
 /** Says at once why nothing more is sent, and what the run waits for. */

@@ -45,7 +45,7 @@ export class Job {
   readonly temporary: boolean
   /** What this process knows about the API. */
   readonly session: ApiSession
-  readonly queue: BatchQueue = new BatchQueue(() => this.#look())
+  readonly queue: BatchQueue = new BatchQueue(() => this.#changed())
   readonly #journal: Journal
   readonly #end: () => Promise<void>
   readonly #listeners: Set<{ readonly hear: (event: RunEvent) => unknown }> = new Set()
@@ -117,6 +117,17 @@ export class Job {
         { cause },
       )
     }
+  }
+
+  #isStopTold = false
+
+  #changed(): void {
+    const { stopReason } = this.queue
+    if (stopReason && !this.#isStopTold) {
+      this.#isStopTold = true
+      this.tell({ type: 'stopped', code: stopReason.code, why: stopReason.message })
+    }
+    this.#look()
   }
 
   #look(): void {

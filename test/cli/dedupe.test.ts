@@ -194,7 +194,7 @@ t.test('where a cap stops the run, repeats of what was not sent wait for it', as
 t.test('--dry-run counts what would be sent', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--dry-run'], { stdin: csvOf('abab') })
-  t.match(ran.err, /4 records, 2 requests in 1 batches, .*, 2 repeat another and are not sent/)
+  t.match(ran.err, /4 records, 2 requests in 1 batch, .*, 2 repeat another and are not sent/)
 })
 
 t.test('an id that is there already is rejected, also on a repeat', async t => {

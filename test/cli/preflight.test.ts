@@ -21,7 +21,7 @@ void t.test(
     t.equal(died.code, 143)
     const other = await place.again(died, { env: { ANTHROPIC_API_KEY: 'sk-ant-other-key' } })
     t.equal(other.code, 5)
-    t.match(other.err, /lives in workspace wrkspc_a, and this key is of wrkspc_b/)
+    t.match(other.err, /belongs to workspace wrkspc_a, but this key belongs to wrkspc_b/)
     const ran = await place.again(died)
     t.equal(ran.code, 0, ran.err)
     t.equal(ran.rows.length, 3)

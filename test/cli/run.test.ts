@@ -560,7 +560,7 @@ t.test(
     t.equal(stopped.code, 130)
     t.match(stopped.said.at(-1), /^to continue, with the same input again: claude-batch-stream -/)
     const resumed = await place.run(['resume', 'a'])
-    t.match(resumed, { code: 6, err: /job a died before its input was copied whole/ })
+    t.match(resumed, { code: 6, err: /job a ended before its input was read to the end/ })
     const ran = await place.again(resumed, { stdin: csv(30) })
     t.same([ran.code, ran.rows.length], [0, 30], ran.err)
     t.match(await place.emulator.ledger.totals(), { accepted: 30, acceptedTwice: 0 })

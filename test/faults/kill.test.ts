@@ -160,7 +160,7 @@ t.test('a piped input that died half-way says what it needs, and works then', as
   const [job = ''] = readdirSync(join(place.state, 'jobs'))
   const resumed = await place.run(['resume', job])
   t.equal(resumed.code, 6)
-  t.match(resumed.err, 'died before its input was copied whole')
+  t.match(resumed.err, 'ended before its input was read to the end')
   t.match(
     resumed.said.at(-1),
     /^to continue, with the same input again: claude-batch-stream --state-dir/,

@@ -1,5 +1,6 @@
 import { pipeline } from 'node:stream/promises'
 import { openJob } from '../../job/open.ts'
+import type { JobState } from '../../job/state.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { detach } from '../detach.ts'
@@ -33,7 +34,7 @@ export async function resume(context: Context): Promise<Ending> {
   const piped = known.run.input.includes('-') && !found.state.kept.complete
   const words = piped ? known.words : ['resume', found.name, ...context.placeFlags]
   context.nextIs(() => ({ words, piped }))
-  if (piped) throw needsInput(found.name)
+  if (piped && !hasSomethingToCollect(found.state)) throw needsInput(found.name)
   const run = { ...known.run, ...moneyIn(flags), ...endIn(flags) }
   const settings = { ...run, maxInvalid: maxInvalidOf(flags) ?? run.maxInvalid }
   const rows = rowOptionsOf(flags, known.rows)
@@ -49,9 +50,12 @@ export async function resume(context: Context): Promise<Ending> {
     mustMatch(known.rows, rows, job.state.output.out)
     await remember(job, found, { ...known, run, rows })
     const reading: Reading = { format: undefined, files: 0, broken: undefined }
-    const records = job.state.kept.complete
-      ? undefined
-      : await openInput({ settings, cwd: known.cwd, io, talk, reading, signal })
+    // The rest of a pipe is gone, but what was sent of it can be collected.
+    if (piped) job.queue.stop(needsInput(found.name))
+    const records =
+      job.state.kept.complete || piped
+        ? undefined
+        : await openInput({ settings, cwd: known.cwd, io, talk, reading, signal })
     const ordered = rows.order === 'input'
     const drains = !flags.has('detach')
     const cap = capFor(context, job, settings, drains)
@@ -97,9 +101,17 @@ export async function resume(context: Context): Promise<Ending> {
   })
 }
 
+/** Whether the API has answers, or may have, whose rows are not written yet. */
+function hasSomethingToCollect({ batches }: JobState): boolean {
+  return [...batches.values()].some(
+    ({ phase }) =>
+      phase === 'armed' || phase === 'submitted' || phase === 'ended' || phase === 'fetched',
+  )
+}
+
 function needsInput(name: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_INPUT',
-    `job ${name} died before its input was copied whole: give the same command with the same input again, it goes on from there`,
+    `job ${name} ended before its input was read to the end: run the same command with the same input again to continue`,
   )
 }
