@@ -3,6 +3,7 @@ import type { SourceRecord } from '../flow.ts'
 import type { Job } from '../job/job.ts'
 import { StageTransform, typed, type Stage } from '../stage.ts'
 import type { Canary } from '../submit/canary.ts'
+import { sayTally } from './finish.ts'
 import { costLine } from './money.ts'
 import type { Work } from './stages.ts'
 import type { Talk } from './talk.ts'
@@ -85,7 +86,7 @@ export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
   const { stopReason } = job.queue
   if (!stopReason) return
   if (tally) {
-    talk.say(`job ${job.name}: ${tally}, of ${job.records.count} records`)
+    await sayTally(job, tally, talk, `, of ${job.records.count} records`)
     talk.say(costLine(job, ledger, settings))
   }
   // Printed first and noted then: a user whose run dies between the two sees it again.

@@ -1,6 +1,7 @@
 import type { Job } from '../job/job.ts'
 import { BatchStreamError } from '../errors.ts'
 import { EXIT } from './exit-code.ts'
+import { linesOf, mostFrequent } from './most-frequent.ts'
 import { commandLine } from './shell.ts'
 import { skippedNote, type Tally } from './tally.ts'
 import type { Talk } from './talk.ts'
@@ -10,6 +11,8 @@ export interface Next {
   readonly words: readonly string[]
   /** It reads a pipe, which has to be fed the same input from its start. */
   readonly piped?: boolean
+  /** The job is finished; it retries the failed rows. */
+  readonly retries?: boolean
 }
 
 /** How a command ends: its exit code, and what continues. */
@@ -32,15 +35,37 @@ export async function finish(
     )
   }
   if (!job.state.finished) await job.note({ type: 'finished', at: job.clock.now() }, true)
-  talk.say(`job ${job.name}: ${tally}`)
+  await sayTally(job, tally, talk)
   const { skipped = 0 } = tally.byStatus()
   if (skipped > 0) talk.say(skippedNote(skipped))
   if (tally.failed === 0) return { code: EXIT.answered }
-  if (tally.failed === skipped) return { code: EXIT.someFailed }
-  return { code: EXIT.someFailed, next: { words: ['retry', job.name, ...flags] } }
+  return failedEnding(job, tally, flags)
 }
 
-export function sayNext(talk: Talk, { words, piped }: Next): void {
-  const how = piped ? 'to continue, with the same input again' : 'to continue'
+/** Says what became of the rows, and what most of the failed ones say. */
+export async function sayTally(
+  { name, folder, state }: Pick<Job, 'name' | 'folder' | 'state'>,
+  tally: Tally,
+  talk: Talk,
+  more = '',
+): Promise<void> {
+  talk.say(`job ${name}: ${tally}${more}`)
+  for (const line of linesOf(await mostFrequent(folder, state.sources, tally.failures)))
+    talk.say(line)
+}
+
+/** The end of a command whose rows are not all `succeeded`, with the command that retries them where that can help. */
+export function failedEnding(
+  { name }: Pick<Job, 'name'>,
+  tally: Tally,
+  flags: readonly string[],
+): Ending {
+  if (!tally.isRetryable) return { code: EXIT.someFailed }
+  return { code: EXIT.someFailed, next: { words: ['retry', name, ...flags], retries: true } }
+}
+
+export function sayNext(talk: Talk, { words, piped, retries }: Next): void {
+  const resumes = piped ? 'to continue, with the same input again' : 'to continue'
+  const how = retries ? 'to retry the failed rows' : resumes
   talk.must(`${how}: ${commandLine(words)}`, { next: words })
 }

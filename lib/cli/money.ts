@@ -7,7 +7,7 @@ import type { Cap } from '../money/cap.ts'
 import { capOf } from '../money/capped-job.ts'
 import { priceUnknown, type Ledger } from '../money/ledger.ts'
 import { givenPrice, listPrice, type PriceOf } from '../money/price.ts'
-import { parseUsd, showUsd, usdNumber } from '../money/usd.ts'
+import { parseUsd, showUsd, suggestedUsd, usdNumber } from '../money/usd.ts'
 import { askForMore } from './ask-for-more.ts'
 import type { Context } from './context.ts'
 import { rememberedBy } from './remembered.ts'
@@ -36,6 +36,12 @@ export function capFor(
   const most = maxCost === undefined ? undefined : parseUsd(maxCost)
   const ask = askForMore(context, job)
   return most === undefined ? undefined : capOf(job, most, pricesOf(settings), { drains, ask })
+}
+
+/** What the command that continues says of a cap that was reached: an amount at which nothing more can stop the job. */
+export function capFlags(cap: Cap | undefined): readonly string[] {
+  const enough = cap?.enough
+  return enough === undefined ? [] : ['--max-cost', suggestedUsd(enough)]
 }
 
 /** A cap needs a price; without one it would be a promise that nobody can keep. Found out before anything is sent. */
@@ -74,7 +80,10 @@ export function dollarsOf(
     amount === undefined ? null : usdNumber(amount)
   return {
     spent_usd: number(ledger.spent),
-    reserved_usd: number(state && reservedOf(state)),
+    // Under a cap it is always a number.
+    reserved_usd: number(
+      state && (reservedOf(state) ?? (settings?.maxCost === undefined ? undefined : 0n)),
+    ),
     estimate_usd: number(state && settings && estimateFor(state, settings)),
   }
 }

@@ -2,13 +2,12 @@ import type { JobOnDisk } from '../job/inspect.ts'
 import { Ledger } from '../money/ledger.ts'
 import type { PriceOf } from '../money/price.ts'
 import { eachKeptAnswer } from '../results/kept-answers.ts'
-import type { Status } from '../results/status.ts'
 import { answerCheck } from '../schema/answer-check.ts'
 import type { JsonSchema } from '../schema/load.ts'
 import { Tally } from './tally.ts'
 
 export interface RowsSoFar {
-  readonly rows: Partial<Record<Status, number>>
+  readonly tally: Tally
   readonly ledger: Ledger
 }
 
@@ -20,9 +19,9 @@ export async function rowsSoFar(
 ): Promise<RowsSoFar> {
   const newest = new Tally()
   const ledger = new Ledger(priceOf)
-  await eachKeptAnswer(job, schema && answerCheck(schema), (result, { isNewest }) => {
+  await eachKeptAnswer(job, schema && answerCheck(schema), (result, { isNewest, ordinal }) => {
     ledger.add(result)
-    if (isNewest) newest.add(result)
+    if (isNewest) newest.add(result, ordinal)
   })
-  return { rows: newest.byStatus(), ledger }
+  return { tally: newest, ledger }
 }

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { formatId, idPrefix } from '../aggregate/custom-id.ts'
-import { requestJson, written } from '../aggregate/written.ts'
+import { requestJson } from '../aggregate/written.ts'
 import { each } from '../chain.ts'
 import type { BatchRequest, RejectedRecord, SourceRecord } from '../flow.ts'
 import { batchPath, BODY_FRAME, rejectionsOf } from '../job/batch-files.ts'
 import { nodeDisk, type DiskFile } from '../job/disk.ts'
+import { wellFormedJson } from '../json/well-formed.ts'
 import { OrdinalReader } from '../job/ordinals.ts'
 import type { BatchFiles } from '../job/sums.ts'
 import { RecordReader } from '../job/records.ts'
@@ -56,10 +57,12 @@ export async function compareInput(
           : await endsHere(known, count, reading, template)
         if (isSame) alike.push(known)
       }
-      if (!record) return { same: alike.at(-1)?.job, stream: rest(same[0], count, stream), close }
+      // There is at least one job, and what was left of them last is not empty.
+      const known = same[0] as KnownInput
+      if (!record) return { same: alike.at(-1)?.job, stream: rest(known, count, stream), close }
       if (alike.length === 0) {
         stream.unshift(record)
-        return { same: undefined, stream: rest(same[0], count, stream), close }
+        return { same: undefined, stream: rest(known, count, stream), close }
       }
       same = alike
       count += 1
@@ -81,15 +84,15 @@ async function endsHere(
 
 /** The first records as a job has them, then what is left of the stream. */
 function rest(
-  known: KnownInput | undefined,
+  known: KnownInput,
   count: number,
   stream: Stage<never, SourceRecord>,
 ): Stage<never, SourceRecord> {
   const records = async function* (): AsyncGenerator<SourceRecord> {
-    for (let ordinal = 0; known && ordinal < count; ordinal++) yield await known.read(ordinal)
+    for (let ordinal = 0; ordinal < count; ordinal++) yield await known.read(ordinal)
     yield* each(stream)
   }
-  return count === 0 ? stream : typed(Readable.from(records()))
+  return typed(Readable.from(records()))
 }
 
 /** The input of a finished job. */
@@ -162,10 +165,10 @@ class KnownInput {
       for (let position = 0; position < all.count; position++) {
         const ordinal = await all.at(position)
         const asked = await askOf(ordinal)
-        const made = written(asked, false)
-        if (!made || 'problem' in asked) return false
+        if ('problem' in asked) return false
+        const params = String(wellFormedJson(asked.params))
         if (position > 0) sum.update(between)
-        sum.update(requestJson(asked.custom_id ?? formatId(prefix, ordinal), made.params))
+        sum.update(requestJson(asked.custom_id ?? formatId(prefix, ordinal), params))
       }
       return true
     })

@@ -1,6 +1,8 @@
+import type { Problem } from '../flow.ts'
 import { tokensOf } from '../money/cost.ts'
+import { Failures } from '../report/failures.ts'
 import type { Result } from '../results/result.ts'
-import { STATUSES, type Status } from '../results/status.ts'
+import { isUnsent, STATUSES, type Status } from '../results/status.ts'
 
 /** Counts what became of the records. */
 export class Tally {
@@ -10,13 +12,24 @@ export class Tally {
   /** Prompt tokens that were written to the cache and read from it; `inputTokens` are those beside them. */
   readonly #cache = { written: 0, read: 0 }
   #repeats = 0
+  #retryable = 0
+  /** What the failed rows say; a bounded number of kinds. */
+  readonly failures: Failures = new Failures()
 
-  add({
-    status,
-    usage,
-    repeat,
-  }: Pick<Result, 'status' | 'usage'> & Partial<Pick<Result, 'repeat'>>): void {
+  /** Counts a result; `ordinal` is its record's. */
+  add(
+    {
+      status,
+      usage,
+      repeat,
+      error,
+    }: Pick<Result, 'status' | 'usage'> & Partial<Pick<Result, 'repeat' | 'error'>>,
+    ordinal?: number,
+  ): void {
     if (repeat) this.#repeats += 1
+    if (error && canRetry(status, error)) this.#retryable += 1
+    if (error && ordinal !== undefined && status !== 'skipped')
+      this.failures.add(status, error, ordinal)
     this.#rows.set(status, (this.#rows.get(status) ?? 0) + 1)
     if (!usage) return
     const { input, output, write5m, write1h, read } = tokensOf(usage)
@@ -32,6 +45,11 @@ export class Tally {
 
   get failed(): number {
     return this.rows - (this.#rows.get('succeeded') ?? 0)
+  }
+
+  /** Whether a retry can change any of the failed rows. */
+  get isRetryable(): boolean {
+    return this.#retryable > 0
   }
 
   /** Rows by status, in the order of the documentation. */
@@ -57,6 +75,11 @@ export class Tally {
     const share = Math.round((100 * read) / (this.inputTokens + written + read))
     return `; ${share}% of the prompt tokens came from the cache (${read} read, ${written} written)`
   }
+}
+
+/** Can a row be another one when its record is asked once more? A request that the API finds invalid stays so. */
+function canRetry(status: Status, { type }: Problem): boolean {
+  return !isUnsent(status) && !(status === 'errored' && type === 'invalid_request_error')
 }
 
 /** What is said of records that are not sent because they failed in an earlier run. */

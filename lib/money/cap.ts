@@ -39,6 +39,9 @@ export class Cap {
   readonly #spentOn = new Map<number, bigint | null>()
   #turn: Promise<unknown> = Promise.resolve()
   #stopped: string | undefined
+  /** The batch that did not fit, and what was spent or in flight then. */
+  #refused:
+    { readonly committed: bigint; readonly worst: bigint; readonly records: number } | undefined
   #most: bigint
 
   constructor(options: CapOptions) {
@@ -49,6 +52,25 @@ export class Cap {
   /** Why nothing more is sent; undefined as long as it is. */
   get stopped(): string | undefined {
     return this.#stopped
+  }
+
+  /**
+   * A cap, in femtodollars, at which all that is left could be sent, if it costs at worst as much for each record as the batch
+   * that did not fit. Undefined until the cap is reached, and where a price is unknown.
+   */
+  get enough(): bigint | undefined {
+    if (!this.#refused) return undefined
+    const { committed, worst, records } = this.#refused
+    const { kept, batches } = this.#options.job.state
+    let covered = 0
+    let sealed = 0
+    for (const { phase, attempt, next, records } of batches.values()) {
+      if (phase === 'sealed') sealed += records
+      if (phase !== 'void' && attempt === 1) covered = Math.max(covered, next)
+    }
+    // Input is spooled after the stop, too, so this is counted when it is asked.
+    const left = BigInt(sealed + Math.max(0, kept.records - covered))
+    return committed + (worst * left + BigInt(records) - 1n) / BigInt(records)
   }
 
   /** May this batch be sent? One batch is looked at after the other, and each waits for what helps it. */
@@ -124,6 +146,13 @@ export class Cap {
 
   #stop(number: number, worst: bigint, standing: Standing): void {
     this.#stopped ??= this.#reached(number, worst, standing)
+    if (standing.isUnknown) return
+    const { spent, reserved } = standing
+    this.#refused ??= {
+      committed: spent + reserved,
+      worst,
+      records: this.#options.job.batch(number).records,
+    }
   }
 
   #reached(number: number, worst: bigint, { spent, reserved, isUnknown }: Standing): string {

@@ -62,3 +62,14 @@ export function exactUsd(amount: bigint): string {
 export function usdNumber(amount: bigint): number {
   return Number(exactUsd(amount))
 }
+
+/** Such a number as money again. */
+export function usdOf(dollars: number): bigint {
+  return BigInt(Math.round(dollars * 1e15))
+}
+
+/** An amount that has to be enough, as --max-cost takes it: rounded up to two significant digits. */
+export function suggestedUsd(amount: bigint): string {
+  const unit = 10n ** BigInt(Math.max(0, String(amount).length - 2))
+  return exactUsd(((amount + unit - 1n) / unit) * unit)
+}

@@ -40,7 +40,7 @@ const jobsOf = (place: Place): string[] => readdirSync(join(place.state, 'jobs')
 /** How many batches of job `a` have their id on disk. */
 const submitted = (place: Place): number =>
   place.read('state/jobs/a/journal.jsonl').split('"submitted"').length - 1
-const BAD = { error: { type: 'invalid_request_error', message: 'no' } }
+const BAD = { error: { type: 'permission_error', message: 'no' } }
 
 t.test('--fresh asks a finished command anew, as a new job', async t => {
   const place = await placeFor(t)
@@ -161,7 +161,7 @@ t.test('results leave the output of a job that is not finished to that job', asy
   t.match(some.err, 'job a is not finished: these are the rows that are here')
   t.match(await run(['status', '--state-dir', place.state]), {
     code: 0,
-    out: /a  unfinished  5 records; rows: 3 succeeded\n.*batch 1  written.*\n.*batch 2  submitted  2 requests, \d+ s  msgbatch_/,
+    out: /a  unfinished  5 records; rows: 3 succeeded\n  cost: \$0\.\d+ spent, \$0\.\d+ estimated in all\n.*batch 1  written.*\n.*batch 2  submitted  2 requests, \d+ s  msgbatch_/,
   })
   await place.run(['cancel', 'a', '-y'])
   const rest = await place.run(['resume', 'a', '--retries', '0'].slice(0, 2))
@@ -260,6 +260,56 @@ t.test('a retry that is interrupted goes on, and prints all that it asked for', 
   slow = false
   const last = await place.again(canceled)
   t.same([last.code, last.rows.length], [0, left])
+})
+
+t.test(
+  'the summary and status show the most frequent failures, and where the first one is',
+  async t => {
+    const place = await placeFor(t, {
+      respond: ({ messages }) => {
+        const said = JSON.stringify(messages)
+        if (/text 1?[0-4]"/.test(said))
+          return { error: { type: 'api_error', message: 'fell over' } }
+        if (/text [56]"/.test(said))
+          return { error: { type: 'permission_error', message: 'not you' } }
+        return 'fine'
+      },
+    })
+    const words = ['--job', 'a', '-p', 'Say {{text}}', '--retries', '0']
+    const ran = await place.run(words, { stdin: `${csv(20)}1,2,3\n` })
+    t.equal(ran.code, 3)
+    t.match(ran.err, /^  10 errored: api_error: fell over \(first: line 2\)$/m)
+    t.match(ran.err, /^  2 errored: permission_error: not you \(first: line 7\)$/m)
+    t.match(ran.err, /^  1 rejected: wrong_column_count: .* \(first: line 22\)$/m)
+    t.match(ran.said.at(-1), /^to retry the failed rows: claude-batch-stream retry a /)
+    const state = ['--state-dir', place.state]
+    const { out } = await run(['status', 'a', ...state])
+    t.match(
+      out,
+      /\n  10 errored: api_error: fell over \(first: line 2\)\n  2 errored: .*\n  1 rejected/,
+    )
+    t.match(out, /\n  cost: \$0\.\d+ spent, \$0\.\d+ estimated in all\n  batch 1/)
+    const json = JSON.parse((await run(['status', 'a', '--json', ...state])).out)
+    t.match(json.failures[0], {
+      ...{ count: 10, status: 'errored', type: 'api_error', message: 'fell over' },
+      ...{ source: null, line: 2 },
+    })
+    t.match((await place.run(['results', 'a'])).err, /^  10 errored: api_error: fell over/m)
+  },
+)
+
+t.test('nothing is said of a retry where none can help', async t => {
+  const place = await placeFor(t, {
+    respond: () => ({ error: { type: 'invalid_request_error', message: 'x'.repeat(300) } }),
+  })
+  const ran = await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  t.equal(ran.code, 3)
+  t.match(ran.err, /^  1 errored: invalid_request_error: x{200}… \(first: line 2\)$/m)
+  t.notMatch(ran.err + (await place.run(['results', 'a'])).err, /to retry|to continue/)
+  const file = place.path('in.csv')
+  writeFileSync(file, csv(1))
+  const named = await place.run(['--job', 'b', '-p', 'Say {{text}}', '-i', file])
+  t.match(named.err, /\(first: .*in\.csv, line 2\)/)
 })
 
 t.test('retry of a job that is not finished says what comes first', async t => {

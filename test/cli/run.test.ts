@@ -109,7 +109,7 @@ t.test('-q leaves errors and the command that continues', async t => {
   const failed = await place.run(['-q', '-p', 'Say {{text}}', '-t', '1'], { stdin: csv(1) })
   t.equal(failed.code, 3)
   t.equal(failed.said.length, 1)
-  t.match(failed.said[0], /^to continue: claude-batch-stream retry /)
+  t.match(failed.said[0], /^to retry the failed rows: claude-batch-stream retry /)
 })
 
 t.test('the batch size, and one record more, decide how many batches there are', async t => {
@@ -205,7 +205,10 @@ t.test('a job without one record that can be asked asks nothing of the API', asy
     ['rejected', 'rejected'],
   )
   t.same(place.emulator.ledger.calls(), [])
-  const again = await place.again(ran)
+  t.notMatch(ran.err, /to retry|to continue/, 'which would help nothing')
+  t.match(ran.err, /^  2 rejected: .*\(first: line 1\)$/m)
+  const [, job = ''] = /^job (\S+):/.exec(ran.err) ?? []
+  const again = await place.run(['retry', job])
   t.same([again.code, again.out], [0, ''])
   t.match(again.err, 'there is nothing to ask again; 2 rejected rows cannot be asked at all')
 })

@@ -142,6 +142,19 @@ t.test('attached files are compared by their bytes', async t => {
   t.match(empty.rows[0]?._batch?.error?.message, 'is empty', 'another reason is another row')
 })
 
+t.test('attached files are compared after retries and under chosen ids, too', async t => {
+  const faults = [{ on: 'create' as const, nth: 1, errored: [{ index: 0 }] }]
+  const place = await placeFor(t, { faults }, { 'a.txt': 'one', 'b.txt': 'two' })
+  const stdin = `n,path\n1,${place.path('a.txt')}\n2,${place.path('b.txt')}\n`
+  const words = ['-p', 'Sum it up', '--attach', '{{path}}', '--id', 'row-{{n}}']
+  t.equal((await place.run(words, { stdin })).code, 0)
+  t.equal(await accepted(place), 3, 'one was retried')
+  t.match(await place.run(words, { stdin }), { code: 0, err: /has the answers/ })
+  writeFileSync(place.path('b.txt'), 'three')
+  t.equal((await place.run(words, { stdin })).code, 0)
+  t.equal(await accepted(place), 5)
+})
+
 t.test('a command that is stopped while it compares has made no job', async t => {
   const place = await placeFor(t)
   await place.run(ASK, { stdin: csv(30) })

@@ -1,5 +1,14 @@
 import t from 'tap'
-import { DOLLAR, parseRate, parseUsd, showUsd, showUsdUp, usdNumber } from '../../lib/money/usd.ts'
+import {
+  DOLLAR,
+  parseRate,
+  parseUsd,
+  showUsd,
+  showUsdUp,
+  suggestedUsd,
+  usdNumber,
+  usdOf,
+} from '../../lib/money/usd.ts'
 
 t.test('an amount is read digit by digit, without a double in between', async t => {
   t.equal(parseUsd('0.1'), DOLLAR / 10n)
@@ -57,4 +66,17 @@ t.test('JSON gets the nearest double', async t => {
   t.equal(usdNumber(parseUsd('1234.567') as bigint), 1234.567)
   t.equal(usdNumber(1n), 1e-15)
   t.equal(usdNumber(0n), 0)
+})
+
+t.test('a suggested amount is enough, and short', async t => {
+  for (const [text, suggested] of [
+    ['0.00622', '0.0063'],
+    ['5.974', '6'],
+    ['123.4', '130'],
+    ['99.5', '100'],
+    ['0.25', '0.25'],
+    ['0.000000000000001', '0.000000000000001'],
+  ] as const)
+    t.equal(suggestedUsd(parseUsd(text) as bigint), suggested, text)
+  t.equal(usdOf(0.0421), parseUsd('0.0421'))
 })

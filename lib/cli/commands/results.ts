@@ -16,7 +16,7 @@ import { StageTransform, typed, type Stage } from '../../stage.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
-import type { Ending } from '../finish.ts'
+import { failedEnding, sayTally, type Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart, rowOptionsOf, tableFieldsOf } from '../row-options.ts'
@@ -45,7 +45,7 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
     const columns = await tableFieldsOf(job, options, known)
     const { signal } = context
     const parts = { job, options, columns, schema: run.schema, priceOf, apart: true, signal }
-    const out = await openRows(parts, io, talk, result => tally.add(result))
+    const out = await openRows(parts, io, talk, result => tally.add(result, result.record?.ordinal))
     if (options.order === 'input') {
       const check = run.schema && answerCheck(run.schema)
       await pipeline(Readable.from(rowsInInputOrder(job, check)), out, { signal })
@@ -57,12 +57,15 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
       const answers = fetchResults({ client, job, schema: run.schema })
       await pipeline(Readable.from(batches), answers, newest(job), out, { signal })
     }
-    talk.say(`job ${job.name}: ${tally}`)
+    await sayTally(job, tally, talk)
     const isWhole = job.state.finished
     if (!isWhole) talk.must(`job ${job.name} is not finished: these are the rows that are here`)
     if (isWhole && tally.failed === 0) return { code: EXIT.answered }
-    const words = [isWhole ? 'retry' : 'resume', job.name, ...context.placeFlags]
-    return { code: EXIT.someFailed, next: { words } }
+    if (isWhole) return failedEnding(job, tally, context.placeFlags)
+    return {
+      code: EXIT.someFailed,
+      next: { words: ['resume', job.name, ...context.placeFlags] },
+    }
   } finally {
     await job.close()
   }

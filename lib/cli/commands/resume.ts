@@ -23,7 +23,7 @@ import { stateDir } from '../state-dir.ts'
 import { TableColumns } from '../table-columns.ts'
 import { Tally } from '../tally.ts'
 import { Ledger } from '../../money/ledger.ts'
-import { capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
+import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
 
 /** Goes on with a job from what is on disk: the same pipeline as its first run, fed with what the journal holds. */
 export async function resume(context: Context): Promise<Ending> {
@@ -59,6 +59,9 @@ export async function resume(context: Context): Promise<Ending> {
     const ordered = rows.order === 'input'
     const drains = !flags.has('detach')
     const cap = capFor(context, job, settings, drains)
+    context.nextIs(() => ({
+      words: ['resume', found.name, ...capFlags(cap), ...context.placeFlags],
+    }))
     const canary = canaryFor(job, settings, drains)
     const ledger = new Ledger(pricesOf(settings))
     const columns = new TableColumns({
@@ -88,7 +91,7 @@ export async function resume(context: Context): Promise<Ending> {
       schema: settings.schema,
       priceOf: pricesOf(settings),
     }
-    const out = await openRows(parts, io, talk, one => tally.add(one))
+    const out = await openRows(parts, io, talk, one => tally.add(one, one.record?.ordinal))
     await runDraining(work, signal, async signal => {
       if (records) await pipeline(records, keepFrom(reading, job), asking(work), out, { signal })
       else await pipeline(job.uncovered(), asking(work), out, { signal })

@@ -8,7 +8,7 @@ import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { BatchStreamError } from '../../errors.ts'
 import { EXIT } from '../exit-code.ts'
-import type { Ending } from '../finish.ts'
+import { failedEnding, sayTally, type Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart, tableFieldsOf } from '../row-options.ts'
@@ -20,7 +20,7 @@ import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { Tally } from '../tally.ts'
 import { Ledger } from '../../money/ledger.ts'
-import { capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
+import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
 import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { moneyIn } from '../settings.ts'
@@ -57,6 +57,9 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const isOld = (result: Result): boolean => result.batch.number <= last
     const counted = new Tally()
     const cap = capFor(context, job, settings, true)
+    context.nextIs(() => ({
+      words: ['retry', found.name, ...capFlags(cap), ...context.placeFlags],
+    }))
     const ledger = new Ledger(pricesOf(settings))
     const ordered = options.order === 'input'
     const work: Work = {
@@ -70,7 +73,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const priceOf = pricesOf(settings)
     const columns = await tableFieldsOf(job, options, known)
     const parts = { job, options, columns, schema: settings.schema, priceOf, apart: true, signal }
-    const out = await openRows(parts, io, talk, result => tally.add(result))
+    const out = await openRows(parts, io, talk, one => tally.add(one, one.record?.ordinal))
     const onlyNew = stage((result: Result) => {
       if (!isOld(result)) return result
       counted.add(result)
@@ -81,9 +84,11 @@ export async function retryFailed(context: Context): Promise<Ending> {
     )
     await endIfStopped(work, tally)
     await endRetry(job)
-    say(context, job, tally, counted)
+    await say(context, job, tally, counted)
     talk.say(costLine(job, ledger, settings))
-    return tally.failed === 0 ? { code: EXIT.answered } : { code: EXIT.someFailed, next }
+    return tally.failed === 0
+      ? { code: EXIT.answered }
+      : failedEnding(job, tally, context.placeFlags)
   })
 }
 
@@ -92,9 +97,9 @@ function canBeAsked({ status }: Result): boolean {
   return status !== 'succeeded' && !isUnsent(status)
 }
 
-function say({ talk }: Context, job: Job, asked: Tally, old: Tally): void {
+async function say({ talk }: Context, job: Job, asked: Tally, old: Tally): Promise<void> {
   const rejected = old.byStatus().rejected ?? 0
   const rest = rejected === 0 ? '' : `; ${rejected} rejected rows cannot be asked at all`
   if (asked.rows === 0) talk.say(`job ${job.name}: there is nothing to ask again${rest}`)
-  else talk.say(`job ${job.name}: asked again, ${asked}${rest}`)
+  else await sayTally(job, asked, talk, ` (retried)${rest}`)
 }

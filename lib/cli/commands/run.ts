@@ -40,8 +40,9 @@ import { notOurs } from '../../write/output.ts'
 import type { Talk } from '../talk.ts'
 import { Tally } from '../tally.ts'
 import { duration } from '../values.ts'
+import type { Cap } from '../../money/cap.ts'
 import { Ledger } from '../../money/ledger.ts'
-import { capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
+import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
 
 /** What the command says. */
 interface Said {
@@ -116,17 +117,20 @@ async function ask(
     const { job, remembered, goesOn } = begun
     const isPiped = settings.input.includes('-')
     let isStarted = false
+    let cap: Cap | undefined
     if (place.lasts)
       context.nextIs(() => {
         if (job.state.finished) return undefined
         const piped = isPiped && !job.state.kept.complete
-        return { words: piped ? words : ['resume', job.name, ...context.placeFlags], piped }
+        const more = capFlags(cap)
+        const resume = ['resume', job.name, ...more, ...context.placeFlags]
+        return { words: piped ? [...words, ...more] : resume, piped }
       })
     const working = tellingEnd(context, { settings, job }, async () => {
       const ordered = rows.order === 'input'
       const ledger = new Ledger(pricesOf(settings))
       const drains = !flags.has('detach')
-      const cap = capFor(context, job, settings, drains)
+      cap = capFor(context, job, settings, drains)
       const canary = canaryFor(job, settings, drains)
       const columns = new TableColumns({
         job,
@@ -161,7 +165,7 @@ async function ask(
         schema: settings.schema,
         priceOf: pricesOf(settings),
       }
-      const out = await openRows(parts, io, talk, one => tally.add(one))
+      const out = await openRows(parts, io, talk, one => tally.add(one, one.record?.ordinal))
       isStarted = true
       await runDraining(work, signal, async signal => {
         if (input)

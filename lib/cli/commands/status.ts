@@ -7,6 +7,8 @@ import { BatchStreamError } from '../../errors.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { summaryOf, type Summary } from '../job-end/summary.ts'
+import { showUsd, usdOf } from '../../money/usd.ts'
+import { linesOf } from '../most-frequent.ts'
 import { moneyIn } from '../settings.ts'
 import { stateDir } from '../state-dir.ts'
 
@@ -44,6 +46,9 @@ function text(shown: Summary): string {
   const lines = [
     `${shown.job}  ${shown.state}  ${shown.records} records; rows: ${rows.join(', ') || 'none'}`,
   ]
+  lines.push(...linesOf(shown.failures))
+  const cost = shown.state === 'damaged' ? '' : costOf(shown)
+  if (cost !== '') lines.push(`  cost: ${cost}`)
   for (const { number, id, state, requests, age_s, waits_for } of shown.batches) {
     const age = age_s === null ? '' : `, ${age_s} s`
     const waits = waits_for
@@ -54,4 +59,16 @@ function text(shown: Summary): string {
     )
   }
   return lines.join('\n')
+}
+
+function costOf({ spent_usd, reserved_usd, estimate_usd }: Summary): string {
+  const parts = [
+    [spent_usd, 'spent'],
+    // Without a cap nothing is reserved.
+    [reserved_usd || null, 'reserved'],
+    [estimate_usd, 'estimated in all'],
+  ] as const
+  return parts
+    .flatMap(([amount, what]) => (amount === null ? [] : [`${showUsd(usdOf(amount))} ${what}`]))
+    .join(', ')
 }

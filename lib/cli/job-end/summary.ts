@@ -4,6 +4,7 @@ import { isLocked } from '../../job/lock.ts'
 import type { BatchState } from '../../job/state.ts'
 import { standingOf } from '../job-work.ts'
 import { dollarsOf, pricesOf, settingsIn, type Dollars } from '../money.ts'
+import { mostFrequent, type FrequentFailure } from '../most-frequent.ts'
 import { rowsSoFar } from '../rows-so-far.ts'
 
 /** A job as `status --json` shows it, and as whoever is told of its end reads it. */
@@ -12,6 +13,8 @@ export interface Summary extends Dollars {
   readonly state: string
   readonly records: number
   readonly rows: Readonly<Record<string, number>>
+  /** The most frequent failures, each with the line of its first record. */
+  readonly failures: readonly FrequentFailure[]
   readonly batches: readonly {
     readonly number: number
     readonly id: string | null
@@ -37,13 +40,14 @@ export async function summaryOf(job: JobOnDisk, price?: string): Promise<Summary
   const batches = [...(state?.batches.values() ?? [])].filter(batch => batch.phase !== 'void')
   const settings = settingsIn(job)
   const known = settings && { ...settings, ...(price !== undefined && { price }) }
-  const { rows, ledger } = await rowsSoFar(job, pricesOf(known ?? {}), known?.schema)
+  const { tally, ledger } = await rowsSoFar(job, pricesOf(known ?? {}), known?.schema)
   const { input, output, write5m, write1h, read } = ledger.tokens
   return {
     job: job.name,
     state: (await isLocked(job.folder)) ? 'running' : standingOf(job),
     records: state?.kept.records ?? 0,
-    rows,
+    rows: tally.byStatus(),
+    failures: await mostFrequent(job.folder, state?.sources ?? [], tally.failures),
     batches: batches.map(describeBatch),
     tokens: {
       ...{ input, output },

@@ -1,4 +1,4 @@
-import { showUsd } from '../../money/usd.ts'
+import { showUsd, usdOf } from '../../money/usd.ts'
 import { agesOf, leftOf, type Standing } from './standing.ts'
 
 /**
@@ -40,7 +40,7 @@ function money({ spent, expected }: Standing): string {
 }
 
 function dollars(amount: number): string {
-  return showUsd(BigInt(Math.round(amount * 1e15)))
+  return showUsd(usdOf(amount))
 }
 
 export function count(number: number): string {
