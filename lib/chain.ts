@@ -1,4 +1,4 @@
-import { Duplex, pipeline, type Readable } from 'node:stream'
+import { Duplex, finished, pipeline, type Readable } from 'node:stream'
 import { give, prematureClose, standFor, typed, type Stage } from './stage.ts'
 
 /**
@@ -28,10 +28,16 @@ class Chain extends Duplex {
     this.#stages = stages
     this.#head = head
     this.#tail = tail
-    this.#over = new Promise(resolve => {
+    const joined = new Promise<Error | undefined>(resolve => {
       pipeline([...stages], error => resolve(error ?? undefined))
     })
-    void this.#over.then(error => error && this.destroy(error))
+    // The pipeline is done with the last stage once all is written to it; what it still has to give may fail, too.
+    const read = new Promise<Error | undefined>(resolve => {
+      finished(tail, error => resolve(error ?? undefined))
+    })
+    this.#over = joined.then(async error => error ?? (await read))
+    void joined.then(error => error && this.destroy(error))
+    tail.on('error', error => this.destroy(error))
     head.on('drain', () => {
       const drained = this.#drained
       this.#drained = undefined

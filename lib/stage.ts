@@ -30,15 +30,30 @@ export class StageTransform extends Transform {
    * Called at the end of each stage from `submit` on. Where submission stopped, the last of them fails with the reason once all
    * its rows have been read; the stages before it end as usual.
    */
-  async reportStop(reason?: Error, signal?: AbortSignal): Promise<void> {
+  async reportStop(reason?: Error): Promise<void> {
     const found = reason ?? this.#stopReason
     if (!found) return
     if (this.#successor) {
       this.#successor.#stopReason = found
       return
     }
-    while (this.readableLength > 0 && !this.destroyed) await readAgain(this, signal)
+    await this.#allRead()
     throw found
+  }
+
+  /** Resolves when the reader has taken everything, or the stage is closed. */
+  #allRead(): Promise<void> {
+    return new Promise(resolve => {
+      if (this.readableLength === 0) return resolve()
+      const { read } = this
+      // Node calls `_read` only while it expects more; every reader calls `read`.
+      this.read = (size?: number): unknown => {
+        const chunk: unknown = read.call(this, size)
+        if (this.readableLength === 0) resolve()
+        return chunk
+      }
+      this.once('close', resolve)
+    })
   }
 
   /**

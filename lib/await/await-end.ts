@@ -86,7 +86,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
 
   protected override async finish(): Promise<void> {
     while (this.#polling) await this.#polling
-    await this.reportStop(this.job?.queue.unreportedStop, this.signal)
+    await this.reportStop(this.job?.queue.unreportedStop)
   }
 
   async #poll(job: Job, api: Api): Promise<void> {

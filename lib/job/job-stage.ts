@@ -85,7 +85,9 @@ export abstract class JobStage<In> extends StageTransform {
       await this.cleanUp()
       await this.#job?.release(this)
     }
-    leave().then(
+    const left = leave()
+    this.#job?.leave(left)
+    left.then(
       () => done(error),
       cause => done(error ?? this.#wrap(cause)),
     )

@@ -54,6 +54,7 @@ export class Job {
   #state: JobState
   #lastNumber: number
   #users = 0
+  readonly #leaving: Set<Promise<unknown>> = new Set()
   /** The last note: each is checked against the state that the one before it left. */
   #noting: Promise<void> = Promise.resolve()
   /** The last note on how much is kept: they must not overtake each other. */
@@ -313,12 +314,22 @@ export class Job {
    */
   async release(stage?: { readonly readableEnded: boolean }): Promise<void> {
     this.#users -= 1
-    if (this.#users === 0 && this.temporary && !stage?.readableEnded) await this.close()
+    if (this.#users === 0 && this.temporary && !stage?.readableEnded) await this.#end()
   }
 
-  /** Closes the files and frees the lock; a temporary job is deleted. */
-  close(): Promise<void> {
-    return this.#end()
+  /** Makes `close` wait for a stage that is being destroyed: it may wait for the reply to a create. */
+  leave(work: Promise<void>): void {
+    const left: Promise<void> = work.then(
+      () => void this.#leaving.delete(left),
+      () => void this.#leaving.delete(left),
+    )
+    this.#leaving.add(left)
+  }
+
+  /** Closes the files and frees the lock; a temporary job is deleted. Stages that are being destroyed come to their end first. */
+  async close(): Promise<void> {
+    await Promise.all(this.#leaving)
+    await this.#end()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

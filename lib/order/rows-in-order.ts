@@ -66,7 +66,7 @@ class RowsInOrder extends JobStage<Result> {
         await pushAll(this, this.#upToGap(), this.signal)
       }
     }
-    await this.reportStop(queue.unreportedStop, this.signal)
+    await this.reportStop(queue.unreportedStop)
   }
 
   protected override async cleanUp(): Promise<void> {

@@ -73,7 +73,7 @@ export class FetchResults extends JobStage<EndedBatch> {
   }
 
   protected override async finish(): Promise<void> {
-    await this.reportStop(this.job?.queue.unreportedStop, this.signal)
+    await this.reportStop(this.job?.queue.unreportedStop)
   }
 
   async #download(batch: EndedBatch, ids: Ids): Promise<void> {

@@ -106,7 +106,7 @@ export class Retry extends JobStage<Result> {
         if (!this.#holdsBack(result, asked)) await pushAll(this, [result], this.signal)
       }
     }
-    await this.reportStop(job.queue.unreportedStop, this.signal)
+    await this.reportStop(job.queue.unreportedStop)
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {

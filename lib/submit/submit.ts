@@ -110,7 +110,7 @@ export class Submit extends JobStage<SealedBatch> {
     while (this.#beside.size > 0) await Promise.all(this.#beside)
     if (!job) return
     await this.#settle(job, this.#judge.ended(ownedIds(job.state).size > 0))
-    await this.reportStop(job.queue.unreportedStop, this.signal)
+    await this.reportStop(job.queue.unreportedStop)
   }
 
   async #take(job: Job, number: number): Promise<void> {
