@@ -37,7 +37,8 @@ class Chain extends Duplex {
     })
     this.#over = joined.then(async error => error ?? (await read))
     void joined.then(error => error && this.destroy(error))
-    tail.on('error', error => this.destroy(error))
+    // The pipeline may have let go of a stage that is still being destroyed: its error must not end the process.
+    for (const stage of stages) stage.on('error', error => this.destroy(error))
     head.on('drain', () => {
       const drained = this.#drained
       this.#drained = undefined
