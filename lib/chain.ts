@@ -9,6 +9,8 @@ class Chain extends Duplex {
   readonly #stages: readonly Duplex[]
   readonly #head: Duplex
   readonly #tail: Duplex
+  /** Resolves when all is written to the last stage, with the error of the first that failed. */
+  readonly #written: Promise<Error | undefined>
   /** Resolves when every stage is closed, with the error of the first that failed. */
   readonly #over: Promise<Error | undefined>
   /** Whether the reader asks for more than it has. */
@@ -28,15 +30,15 @@ class Chain extends Duplex {
     this.#stages = stages
     this.#head = head
     this.#tail = tail
-    const joined = new Promise<Error | undefined>(resolve => {
+    this.#written = new Promise<Error | undefined>(resolve => {
       pipeline([...stages], error => resolve(error ?? undefined))
     })
     // The pipeline is done with the last stage once all is written to it; what it still has to give may fail, too.
     const read = new Promise<Error | undefined>(resolve => {
       finished(tail, error => resolve(error ?? undefined))
     })
-    this.#over = joined.then(async error => error ?? (await read))
-    void joined.then(error => error && this.destroy(error))
+    this.#over = this.#written.then(async error => error ?? (await read))
+    void this.#written.then(error => error && this.destroy(error))
     // The pipeline may have let go of a stage that is still being destroyed: its error must not end the process.
     for (const stage of stages) stage.on('error', error => this.destroy(error))
     head.on('drain', () => {
@@ -45,7 +47,8 @@ class Chain extends Duplex {
       drained?.()
     })
     tail.on('readable', () => this.#pull())
-    tail.on('end', () => this.push(null))
+    // As of a Transform, the writable side finishes before the readable side ends.
+    tail.on('end', () => void this.#written.then(() => this.destroyed || this.push(null)))
     standFor(this, stages)
   }
 
@@ -56,7 +59,7 @@ class Chain extends Duplex {
 
   override _final(done: () => void): void {
     this.#head.end()
-    void this.#over.then(done)
+    void this.#written.then(() => done())
   }
 
   override _read(): void {
