@@ -60,7 +60,8 @@ export async function resume(context: Context): Promise<Ending> {
     const drains = !flags.has('detach')
     const cap = capFor(context, job, settings, drains)
     context.nextIs(() => ({
-      words: ['resume', found.name, ...capFlags(cap), ...context.placeFlags],
+      words: piped ? words : ['resume', found.name, ...capFlags(cap), ...context.placeFlags],
+      piped,
     }))
     const canary = canaryFor(job, settings, drains)
     const ledger = new Ledger(pricesOf(settings))
