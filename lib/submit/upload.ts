@@ -86,10 +86,9 @@ function callUntil(
       progress.ended = true
       return call.abort(stop.reason)
     }
-    job.clock.sleep(STOP_GRACE_MS, released.signal).then(
-      () => call.abort(stop.reason),
-      () => {},
-    )
+    // Once the call is over, the wait is given up and the abort comes too late to matter.
+    const abort = (): void => call.abort(stop.reason)
+    job.clock.sleep(STOP_GRACE_MS, released.signal).then(abort, abort)
   }
   if (stop.aborted) onStop()
   else stop.addEventListener('abort', onStop)
