@@ -24,7 +24,7 @@ export function guardedClient(client: Anthropic): Anthropic {
       // A redirect would carry the key, and a body, to another host.
       const response = await fetch(input, { ...init, redirect: 'manual' })
       if (response.ok && headers.get('accept') === RESULT_SET) return response
-      return await checkedReply(response, secretsIn(headers))
+      return await untilAborted(init?.signal, checkedReply(response, secretsIn(headers)))
     },
   })
   guarded.add(copy)
@@ -53,6 +53,17 @@ function secretsIn(headers: Headers): string[] {
   return [headers.get('x-api-key'), token].flatMap(secret =>
     secret && secret.length >= MIN_SECRET ? [secret, encodeURIComponent(secret)] : [],
   )
+}
+
+/** Not every fetch ends a body when its call is aborted, and the SDK keeps its timer until the reply is here. */
+function untilAborted<T>(signal: AbortSignal | null | undefined, work: Promise<T>): Promise<T> {
+  if (!signal) return work
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop)
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
 }
 
 async function checkedReply(response: Response, secrets: readonly string[]): Promise<Response> {
