@@ -158,6 +158,7 @@ t.test('a piped input that died half-way says what it needs, and works then', as
   running.child.kill('SIGKILL')
   await running.ended
   const [job = ''] = readdirSync(join(place.state, 'jobs'))
+  for (const { id } of place.emulator.ledger.batches()) await place.run(['cancel', id, '-y'])
   const resumed = await place.run(['resume', job])
   t.equal(resumed.code, 6)
   t.match(resumed.err, 'ended before its input was read to the end')
@@ -165,7 +166,6 @@ t.test('a piped input that died half-way says what it needs, and works then', as
     resumed.said.at(-1),
     /^to continue, with the same input again: claude-batch-stream --state-dir/,
   )
-  for (const { id } of place.emulator.ledger.batches()) await place.run(['cancel', id, '-y'])
   const detached = await start(t, [...nextWords(resumed), '--detach'], csv(30)).ended
   t.equal(detached.code, 0, detached.err)
   t.match(await place.emulator.ledger.totals(), { accepted: 30, acceptedTwice: 0 })
