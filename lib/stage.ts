@@ -149,10 +149,7 @@ function isMany<Out>(
   return Symbol.iterator in given || Symbol.asyncIterator in given
 }
 
-/**
- * Pushes a value, and answers like `push`. A stream that throws in its `write` instead of calling back throws out of `push`:
- * that error is the other stream's own, so it ends the pipeline as it is and is not taken for a failure of this stage.
- */
+/** Pushes like a `StageTransform`, for a stage that is another kind of stream. */
 export function give(stream: Duplex, value: unknown): boolean {
   try {
     return stream.push(value)
@@ -173,7 +170,7 @@ export async function pushAll<T>(
   values: AsyncIterable<T> | Iterable<T>,
   signal?: AbortSignal,
 ): Promise<void> {
-  const isFull = (value: T): boolean => !give(stream, value) && !stream.destroyed
+  const isFull = (value: T): boolean => !stream.push(value) && !stream.destroyed
   if (Symbol.asyncIterator in values) {
     for await (const value of values) {
       if (stream.destroyed) return

@@ -53,7 +53,7 @@ export interface AggregateOptions {
    */
   readonly canary?: number
   /**
-   * Refuse to go on with a named job whose requests were made with other options of `template`: another prompt, model,
+   * Refuse to resume a named job whose requests were made with other options of `template`: another prompt, model,
    * schema or other parameters. Nothing is sent then; results of batches in flight are given, and the last stage fails with `CBS_INPUT`.
    * @default true
    */

@@ -139,7 +139,7 @@ export class Api {
     return response.body
   }
 
-  /** Makes sure that the key belongs to the job's workspace before its batches are looked for or anything is sent. */
+  /** Makes sure that the key belongs to the job's workspace before its batches are searched for or anything is sent. */
   async proveWorkspace(): Promise<void> {
     if (this.session.workspace !== null && !this.session.answered) await this.list(undefined, 1)
   }

@@ -93,13 +93,23 @@ export interface RetryContext {
   readonly observe?: ((headers: Headers) => Promise<void>) | undefined
 }
 
+/** Reads what a call threw, after the session has learned from the answer, if there was one. */
+export async function observeFailure(
+  cause: unknown,
+  session: ApiSession,
+  observe: (headers: Headers) => Promise<void> = headers => session.observe(headers),
+): Promise<Failure> {
+  if (isSdkError(cause) && cause.headers) await observe(cause.headers)
+  return failureOf(cause, session.serverTime.nowOrOurs())
+}
+
 /**
  * Makes a free call, and repeats it for as long as its failures are worth another try. Returns the failure that is not.
  * Errors of this package and an abort are thrown at once.
  */
 export async function withRetry<T>(
   call: () => Promise<T>,
-  { session, signal, onWait, observe = headers => session.observe(headers) }: RetryContext,
+  { session, signal, onWait, observe }: RetryContext,
 ): Promise<{ readonly value: T } | { readonly failure: Failure }> {
   const retries = new Retries(session)
   for (;;) {
@@ -108,8 +118,7 @@ export async function withRetry<T>(
     } catch (cause) {
       if (signal.aborted) throw signal.reason
       if (cause instanceof BatchStreamError) throw cause
-      if (isSdkError(cause) && cause.headers) await observe(cause.headers)
-      const failure = failureOf(cause, session.serverTime.nowOrOurs())
+      const failure = await observeFailure(cause, session, observe)
       const waitMs = retries.next(failure)
       if (waitMs === null) return { failure }
       onWait?.(failure, waitMs)

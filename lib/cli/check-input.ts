@@ -91,7 +91,7 @@ function recordsInside(
   return `the input is one JSON object, and is one record; to make a record of each object in its list: --json-path ${path}`
 }
 
-/** Levels of objects in which lists are looked for. */
+/** Levels of objects that are searched for lists. */
 const LIST_DEPTH = 5
 
 /** The paths of lists of objects, as --json-path takes them. */

@@ -5,7 +5,7 @@ import type { Context } from './context.ts'
 /**
  * Asks on the terminal before something is done that cannot be undone; `-y` answers yes.
  *
- * @throws BatchStreamError `CBS_OPTION` where nobody can be asked, `CBS_STOPPED` with `refusal` when the answer is not yes
+ * @throws BatchStreamError `CBS_OPTION` where there is no terminal to ask on, `CBS_STOPPED` with `refusal` when the answer is not yes
  */
 export async function confirm(
   { flags, io, signal }: Pick<Context, 'flags' | 'io' | 'signal'>,

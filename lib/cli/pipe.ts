@@ -38,7 +38,7 @@ export async function openPipe(path: string, { signal, onWait }: PipeOptions): P
   return new Socket({ fd, readable: false, writable: true })
 }
 
-/** A descriptor that is not bound to an object which would close it; undefined where nobody reads the pipe. */
+/** A descriptor that is not bound to an object which would close it; undefined where the pipe has no reader. */
 async function openNow(path: string): Promise<number | undefined> {
   return await new Promise((resolve, reject) => {
     open(path, constants.O_WRONLY | constants.O_NONBLOCK, (cause, fd) => {

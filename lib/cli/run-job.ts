@@ -72,7 +72,7 @@ export interface RunJob {
   readonly remembered: Remembered
   /** The input, from its first record; undefined where the job is finished and its rows are only printed again. */
   readonly stream: Stage<never, SourceRecord> | undefined
-  /** Lets go of what the stream is read from. */
+  /** Closes what the stream is read from. */
   close(): Promise<void>
 }
 
@@ -265,7 +265,7 @@ async function setAside(dir: string, name: string, talk: Talk): Promise<void> {
   talk.say(`job ${name} was there and is now called ${aside}`)
 }
 
-/** An output that exists or cannot be made is found out before there is a job that nobody wants. */
+/** An output that exists or cannot be made is found before a job is made. */
 async function mustBeFree({ output, errors }: RowOptions): Promise<void> {
   for (const path of [output, errors]) {
     if (path === undefined || path === '-') continue

@@ -26,7 +26,7 @@ export interface ComparedInput {
   readonly same: SoundJob | undefined
   /** The input as if nothing had been read of it. */
   readonly stream: Stage<never, SourceRecord>
-  /** Lets go of the jobs, once the stream is not read any more. */
+  /** Closes the jobs, once the stream is no longer read. */
   close(): Promise<void>
 }
 

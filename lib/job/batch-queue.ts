@@ -9,13 +9,15 @@ import type { JobState, Phase } from './state.ts'
 export class BatchQueue {
   readonly #sending: Set<number> = new Set()
   readonly #onChange: () => void
+  readonly #onStop: (reason: BatchStreamError) => void
   #stopReason: BatchStreamError | undefined
   /** Whether the owner of the run reports `stopReason` itself; otherwise the last stage fails with it once all rows are out. */
   isStopHandled = false
 
-  /** `onChange` is called when a batch is no longer being sent and when sending stops. */
-  constructor(onChange: () => void) {
+  /** `onStop` is called once, when sending stops; `onChange` then, and whenever a batch is no longer being sent. */
+  constructor(onChange: () => void, onStop: (reason: BatchStreamError) => void) {
     this.#onChange = onChange
+    this.#onStop = onStop
   }
 
   beginSending(number: number): void {
@@ -46,6 +48,7 @@ export class BatchQueue {
   stop(reason: BatchStreamError): void {
     if (this.#stopReason) return
     this.#stopReason = reason
+    this.#onStop(reason)
     this.#onChange()
   }
 }

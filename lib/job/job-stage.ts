@@ -50,7 +50,7 @@ export abstract class JobStage<In> extends StageTransform {
   protected abstract receive(item: In): Promise<void> | void
 
   /** Runs after the last item; the stage ends when the answer is here. */
-  protected async finish(): Promise<void> {}
+  protected abstract finish(): Promise<void>
 
   /** Runs when the stage is destroyed and its work is over. */
   protected async cleanUp(): Promise<void> {}

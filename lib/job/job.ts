@@ -45,7 +45,10 @@ export class Job {
   readonly temporary: boolean
   /** What this process knows about the API. */
   readonly session: ApiSession
-  readonly queue: BatchQueue = new BatchQueue(() => this.#changed())
+  readonly queue: BatchQueue = new BatchQueue(
+    () => this.#look(),
+    ({ code, message: why }) => this.tell({ type: 'stopped', code, why }),
+  )
   readonly #journal: Journal
   readonly #end: () => Promise<void>
   readonly #listeners: Set<{ readonly hear: (event: RunEvent) => unknown }> = new Set()
@@ -120,17 +123,6 @@ export class Job {
     }
   }
 
-  #isStopTold = false
-
-  #changed(): void {
-    const { stopReason } = this.queue
-    if (stopReason && !this.#isStopTold) {
-      this.#isStopTold = true
-      this.tell({ type: 'stopped', code: stopReason.code, why: stopReason.message })
-    }
-    this.#look()
-  }
-
   #look(): void {
     for (const look of [...this.#waiting]) look()
   }
@@ -163,7 +155,7 @@ export class Job {
           if (!condition()) return
           resolve()
         } catch (cause) {
-          // Whoever noted the event that is looked at must not fail for it.
+          // The caller that noted the event must not fail for it.
           reject(cause)
         }
         leave()

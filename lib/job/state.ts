@@ -176,7 +176,7 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
  * each event would be quadratic.
  */
 export function commit({ state, batches, source }: Change): JobState {
-  // The fold owns both; nobody else has a mutable view of them.
+  // The fold owns both; nothing else has a mutable view of them.
   for (const batch of batches) (state.batches as Map<number, BatchState>).set(batch.number, batch)
   if (source !== undefined) (state.sources as string[]).push(source)
   return state

@@ -82,7 +82,7 @@ class RowsInOrder extends JobStage<Result> {
     }
   }
 
-  /** Whoever waits until the rows of all batches are out must not wait for these. */
+  /** Tells those who wait for the rows of all batches not to wait for these. */
   #hold({ batch: { number }, last }: Result, ordinal: number): void {
     this.#early.add(ordinal)
     if (this.#batch !== undefined && this.#batch !== number) this.#tell(this.#batch)

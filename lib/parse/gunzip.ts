@@ -7,7 +7,7 @@ export type Inflater = Transform & { readonly bytesWritten: number }
 
 export interface GunzipOptions {
   createInflateRaw(): Inflater
-  /** Called at the end of the input when bytes that are no gzip stand behind the last member. */
+  /** Called at the end of the input when bytes that are not gzip follow the last member. */
   onTrailing(count: number, onlyZeros: boolean): void
 }
 
@@ -22,7 +22,7 @@ const HAS_CHECKSUM = 2
 const RESERVED = 0xe0
 
 /**
- * Gunzip (RFC 1952) as gzip(1) does it: one member after another, and what stands behind the last one is left out, zeros as
+ * Gunzip (RFC 1952) as gzip(1) does it: one member after another, and what follows the last one is left out, zeros as
  * tapes pad with or any other bytes. node:zlib's own takes such bytes for a damaged member, and loses what was unpacked with
  * them. A last member that is cut is an error, with the code `Z_BUF_ERROR`.
  */

@@ -1,5 +1,4 @@
 import type { TransformCallback } from 'node:stream'
-import { give } from '../stage.ts'
 import { wrapError, type BatchStreamError } from '../errors.ts'
 import type { SourceRecord } from '../flow.ts'
 import { ByteStream } from './byte-stream.ts'
@@ -97,7 +96,7 @@ export class RecordStream extends ByteStream {
       // Set before the push, in which the reader may ask for the next record already.
       this.#waiting = done
       // Outside the try: what the next stage throws is no fault of the input.
-      if (!give(this, record) || this.#waiting === undefined) return
+      if (!this.push(record) || this.#waiting === undefined) return
       this.#waiting = undefined
     }
   }

@@ -1,9 +1,9 @@
 import type { Api } from '../api/api.ts'
 import { errorOf } from '../api/api.ts'
 import { resultsUrlOf } from '../api/remote-batch.ts'
-import { failureOf, type Failure } from '../api/failure.ts'
+import type { Failure } from '../api/failure.ts'
 import { withIdleTimeout, type IdleTimer } from '../api/idle-timeout.ts'
-import { backoff, Retries } from '../api/retry-policy.ts'
+import { backoff, observeFailure, Retries } from '../api/retry-policy.ts'
 import { BrokenBody, isSdkError, isUndecodable, MalformedReply } from '../api/sdk-error.ts'
 import { BatchStreamError } from '../errors.ts'
 import { AppendFile } from '../job/append-file.ts'
@@ -80,8 +80,7 @@ export async function download(options: DownloadOptions): Promise<void> {
     } catch (cause) {
       if (signal.aborted) throw signal.reason
       if (cause instanceof BatchStreamError) throw cause
-      if (isSdkError(cause) && cause.headers) await job.session.observe(cause.headers)
-      const failure = failureOf(cause, job.session.serverTime.nowOrOurs())
+      const failure = await observeFailure(cause, job.session)
       const now = job.clock.elapsed()
       if (failure.kind === 'notFound') goneSince ??= now
       const goneForMs = now - (goneSince ?? now)

@@ -19,8 +19,7 @@ export function planProbes(requests: number): ProbePlan {
   const starts: number[] = []
   const probes: number[] = []
   for (const position of positions) {
-    if (position > 0 && starts.at(-1) !== position) starts.push(position)
-    if (position === 0) starts.push(0)
+    if (starts.at(-1) !== position) starts.push(position)
     probes.push(starts.length - 1)
     if (position + 1 < requests) starts.push(position + 1)
   }

@@ -109,7 +109,7 @@ async function prove(
   let proof: Proof = 'unreadable'
   try {
     await eachFirstCustomId(api, resultsUrlOf(candidate), signal, id => {
-      // A set may hold a line of another batch, but never one of ours by chance.
+      // A set may hold a line of another batch, but never by chance a line of this one.
       const position = ids.position(id)
       const isSure = !isEarlier || ids.chosenAt(position) === undefined
       proof = position !== -1 && isSure ? 'ours' : 'foreign'

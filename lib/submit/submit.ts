@@ -144,11 +144,13 @@ export class Submit extends JobStage<SealedBatch> {
           return this.#startSearch(job, number)
         case 'split':
           return await this.#split(job, number, half(requests))
-        case 'reject':
-          this.#named.set(root, (this.#named.get(root) ?? 0) + 1)
-          if (outcome.position >= requests || (this.#named.get(root) ?? 0) > NAMED_REFUSALS)
+        case 'reject': {
+          const named = (this.#named.get(root) ?? 0) + 1
+          this.#named.set(root, named)
+          if (outcome.position >= requests || named > NAMED_REFUSALS)
             return await this.#isolate(job, number, outcome.failure)
           return await this.#reject(job, number, outcome.position, outcome.failure.message)
+        }
         case 'refused':
           return await this.#isolate(job, number, outcome.failure)
         case 'stop':

@@ -3,7 +3,7 @@ import type { Api } from '../api/api.ts'
 import { failureOf } from '../api/failure.ts'
 import { withIdleTimeout, type IdleTimer } from '../api/idle-timeout.ts'
 import { createdId } from '../api/remote-batch.ts'
-import { isSdkError } from '../api/sdk-error.ts'
+import { observeFailure } from '../api/retry-policy.ts'
 import { BatchStreamError } from '../errors.ts'
 import { ownedIds } from '../job/batch-queue.ts'
 import type { DiskFile } from '../job/disk.ts'
@@ -61,9 +61,7 @@ export async function uploadBatch(
     // From here on the last byte cannot go out, whatever is awaited.
     progress.ended = true
     throwOwnError(cause)
-    if (isSdkError(cause) && cause.headers) await api.session.observe(cause.headers)
-    const failure = failureOf(cause, job.session.serverTime.nowOrOurs())
-    return outcomeOf(failure, progress.complete)
+    return outcomeOf(await observeFailure(cause, api.session), progress.complete)
   } finally {
     progress.ended = true
     call.release()

@@ -83,7 +83,7 @@ export class FileTarget implements Target {
     await this.#file.close()
   }
 
-  /** Bytes behind a file that somebody has cut would lie behind a hole. */
+  /** Bytes behind a file that another program has cut would lie behind a hole. */
   async #flush(): Promise<void> {
     await this.#checkSize()
     await this.#file.flush()
@@ -136,7 +136,7 @@ export class StreamTarget implements Target {
   readonly #end: () => void
   #bytes = 0
 
-  /** `end` is called when the work is over; a stream of somebody else's, such as stdout, stays open. */
+  /** `end` is called when the work is over; a stream that is not its own, such as stdout, stays open. */
   constructor(stream: Writable, end: () => void = () => {}) {
     this.#stream = stream
     this.#end = end

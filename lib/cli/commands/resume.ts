@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises'
 import { openJob } from '../../job/open.ts'
-import type { JobState } from '../../job/state.ts'
+import type { JobState, Phase } from '../../job/state.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { detach } from '../detach.ts'
@@ -105,12 +105,11 @@ export async function resume(context: Context): Promise<Ending> {
   })
 }
 
+const COLLECTABLE: ReadonlySet<Phase> = new Set(['armed', 'submitted', 'ended', 'fetched'])
+
 /** Whether the API has answers, or may have, whose rows are not written yet. */
 function hasSomethingToCollect({ batches }: JobState): boolean {
-  return [...batches.values()].some(
-    ({ phase }) =>
-      phase === 'armed' || phase === 'submitted' || phase === 'ended' || phase === 'fetched',
-  )
+  return [...batches.values()].some(({ phase }) => COLLECTABLE.has(phase))
 }
 
 function needsInput(name: string): BatchStreamError {
