@@ -6,7 +6,7 @@ import {
   MalformedReply,
   type SdkError,
 } from './sdk-error.ts'
-import { shorten } from './without-keys.ts'
+import { shorten } from '../core/without-keys.ts'
 
 /**
  * What a failed call means, whatever the call was:

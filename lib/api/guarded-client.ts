@@ -1,8 +1,8 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import type { ClientOptions } from '@anthropic-ai/sdk'
-import { MAX_REPLY_BYTES } from '../limits.ts'
+import { MAX_REPLY_BYTES } from '../core/limits.ts'
 import { isUndecodable, MalformedReply } from './sdk-error.ts'
-import { shorten, withoutKeys } from './without-keys.ts'
+import { shorten, withoutKeys } from '../core/without-keys.ts'
 
 type Fetch = NonNullable<ClientOptions['fetch']>
 
@@ -11,7 +11,7 @@ const guarded = new WeakSet<object>()
 /**
  * The user's client behind the one boundary that everything from the API passes. Each request goes to the base URL's origin
  * and follows no redirect. Each reply but a result set is read here, up to `MAX_REPLY_BYTES`, without the key that it was
- * asked with; what an error says is text, and short. A result set is a stream, which `lib/results` checks line by line.
+ * asked with; what an error says is text, and short. A result set is a stream, which `stages/results` checks line by line.
  */
 export function guardedClient(client: Anthropic): Anthropic {
   if (guarded.has(client)) return client

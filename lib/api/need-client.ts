@@ -1,5 +1,5 @@
 import type Anthropic from '@anthropic-ai/sdk'
-import { wrongOption } from '../errors.ts'
+import { wrongOption } from '../core/errors.ts'
 
 /**
  * The compiler asks for a client; in JavaScript a forgotten one, or the client in place of the options, is told at once.

@@ -1,5 +1,5 @@
 import { MalformedReply } from './sdk-error.ts'
-import type { Counts } from '../job/event.ts'
+import type { Counts } from '../core/job/event.ts'
 
 /** A batch as the API describes it, as far as we read it. */
 export interface RemoteBatch {

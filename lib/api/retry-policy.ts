@@ -1,5 +1,5 @@
 import type { ApiSession } from '../core/session.ts'
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError } from '../core/errors.ts'
 import { failureOf, type Failure } from './failure.ts'
 import { isSdkError } from './sdk-error.ts'
 

@@ -1,4 +1,4 @@
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../core/errors.ts'
 
 /**
  * What is read of an error that the SDK throws. It is known by its shape and not by its class: the client is the user's, and

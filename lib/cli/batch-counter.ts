@@ -1,5 +1,5 @@
-import { isFull } from '../aggregate/policy.ts'
-import { BETWEEN_BYTES, FRAME_BYTES } from '../job/batch-files.ts'
+import { isFull } from '../stages/aggregate/policy.ts'
+import { BETWEEN_BYTES, FRAME_BYTES } from '../store/batch-files.ts'
 
 /** How many batches requests of these sizes would make. */
 export class BatchCounter {

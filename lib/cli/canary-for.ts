@@ -1,6 +1,6 @@
-import type { Job } from '../job/job.ts'
-import { answerCheck } from '../schema/answer-check.ts'
-import { Canary } from '../submit/canary.ts'
+import type { Job } from '../store/job.ts'
+import { answerCheck } from '../core/schema/answer-check.ts'
+import { Canary } from '../run/canary.ts'
 import type { Settings } from './settings.ts'
 
 /** What holds a job back until its first records are answered, where that was asked for. */

@@ -1,7 +1,7 @@
 import Anthropic from '@anthropic-ai/sdk'
 import { Console } from 'node:console'
 import { guardedClient } from '../api/guarded-client.ts'
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError } from '../core/errors.ts'
 import { credentialsOf, type Credentials } from './credentials.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
-import { BatchStreamError, wrapError } from '../errors.ts'
-import { didYouMean } from '../nearest.ts'
+import { BatchStreamError, wrapError } from '../core/errors.ts'
+import { didYouMean } from '../core/nearest.ts'
 import { OPTIONS, type OptionSpec } from './options.ts'
 
 /** What a file says of flags, by their long names. */

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises'
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError } from '../core/errors.ts'
 import type { Context } from './context.ts'
 
 /**

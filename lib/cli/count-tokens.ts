@@ -1,6 +1,6 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import type { Failure } from '../api/failure.ts'
-import type { MessageParams } from '../flow.ts'
+import type { MessageParams } from '../core/flow.ts'
 import { callWithRetry, type FreeCall } from './free-call.ts'
 
 /** What the token counter takes of a request. Source: the SDK's MessageCountTokensParams. */

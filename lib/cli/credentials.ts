@@ -1,6 +1,6 @@
 import { loadConfig } from '@anthropic-ai/sdk/core/credentials'
 import { readFile } from 'node:fs/promises'
-import { BatchStreamError, wrapError } from '../errors.ts'
+import { BatchStreamError, wrapError } from '../core/errors.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 

@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises'
-import type { SourceRecord, SubmittedBatch } from '../flow.ts'
-import type { Stage } from '../stage.ts'
+import type { SourceRecord, SubmittedBatch } from '../core/flow.ts'
+import type { Stage } from '../core/stage.ts'
 import type { Context } from './context.ts'
 import { EXIT } from './exit-code.ts'
 import type { Ending } from './finish.ts'
@@ -8,7 +8,7 @@ import { keepFrom, type Reading } from './input.ts'
 import { print } from './print.ts'
 import { submitting, type Work } from './stages.ts'
 import { endIfStopped, runDraining } from './drain.ts'
-import { ownedIds, waitsForEnds } from '../job/batch-queue.ts'
+import { ownedIds, waitsForEnds } from '../store/batch-queue.ts'
 
 /** Sends all that the queue takes and leaves: `resume` sends the rest and fetches. */
 export async function detach(

@@ -1,4 +1,4 @@
-import type { TemplateOptions } from '../template/options.ts'
+import type { TemplateOptions } from '../stages/template/options.ts'
 import type { Context } from './context.ts'
 import { EXIT } from './exit-code.ts'
 import type { Ending } from './finish.ts'

@@ -1,4 +1,4 @@
-import { BatchStreamError, type ErrorCode } from '../errors.ts'
+import { BatchStreamError, type ErrorCode } from '../core/errors.ts'
 
 /** What the program's exit says. */
 export const EXIT = {

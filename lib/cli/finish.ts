@@ -1,5 +1,5 @@
-import type { Job } from '../job/job.ts'
-import { BatchStreamError } from '../errors.ts'
+import type { Job } from '../store/job.ts'
+import { BatchStreamError } from '../core/errors.ts'
 import { EXIT } from './exit-code.ts'
 import { linesOf, mostFrequent } from './most-frequent.ts'
 import { commandLine } from './shell.ts'

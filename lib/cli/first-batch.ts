@@ -1,9 +1,9 @@
-import { BatchStreamError } from '../errors.ts'
-import type { Job } from '../job/job.ts'
-import type { Result } from '../results/result.ts'
-import { isUnsent } from '../results/status.ts'
-import { isPassing } from '../retry/policy.ts'
-import { StageTransform, typed, type Stage } from '../stage.ts'
+import { BatchStreamError } from '../core/errors.ts'
+import type { Job } from '../store/job.ts'
+import type { Result } from '../core/results/result.ts'
+import { isUnsent } from '../core/results/status.ts'
+import { isPassing } from '../stages/retry/policy.ts'
+import { StageTransform, typed, type Stage } from '../core/stage.ts'
 
 /**
  * Stops submission (`CBS_STOPPED`) when every answer of the first batch that ends is the same failure and more is to be sent: the

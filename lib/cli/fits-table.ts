@@ -1,5 +1,5 @@
-import type { BatchRequest, RejectedRecord } from '../flow.ts'
-import { StageTransform, typed, type Stage } from '../stage.ts'
+import type { BatchRequest, RejectedRecord } from '../core/flow.ts'
+import { StageTransform, typed, type Stage } from '../core/stage.ts'
 import type { TableColumns } from './table-columns.ts'
 
 type Item = BatchRequest | RejectedRecord

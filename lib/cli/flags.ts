@@ -1,6 +1,6 @@
 import { Command, type CommanderError, Option } from 'commander'
-import { BatchStreamError } from '../errors.ts'
-import { nearest } from '../nearest.ts'
+import { BatchStreamError } from '../core/errors.ts'
+import { nearest } from '../core/nearest.ts'
 import { configFile, userConfig } from './config.ts'
 import { acceptedBy, type CommandName, type OptionSpec } from './options.ts'
 import { variableOf } from './variables.ts'

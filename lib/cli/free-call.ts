@@ -1,9 +1,9 @@
 import type { Failure } from '../api/failure.ts'
 import { errorOf } from '../api/api.ts'
 import { withRetry } from '../api/retry-policy.ts'
-import { systemClock } from '../clock.ts'
+import { systemClock } from '../core/clock.ts'
 import { ApiSession } from '../core/session.ts'
-import { SILENCE_MS } from '../limits.ts'
+import { SILENCE_MS } from '../core/limits.ts'
 import type { Talk } from './talk.ts'
 
 /** What a free call is made with: no second layer of retries, no redirects. */

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError } from '../core/errors.ts'
 
 /**
  * The files that a quoted pattern means, sorted by name: `*` and `?` stand for characters of one name, never for a dot in

@@ -1,9 +1,9 @@
 import type { TransformCallback } from 'node:stream'
-import { BatchStreamError } from '../errors.ts'
-import type { BatchRequest, RejectedRecord } from '../flow.ts'
-import type { Job } from '../job/job.ts'
-import { StageTransform, typed, type Stage } from '../stage.ts'
-import { SKIPPED } from '../template/answered.ts'
+import { BatchStreamError } from '../core/errors.ts'
+import type { BatchRequest, RejectedRecord } from '../core/flow.ts'
+import type { Job } from '../store/job.ts'
+import { StageTransform, typed, type Stage } from '../core/stage.ts'
+import { SKIPPED } from '../core/answered.ts'
 import type { Settings } from './settings.ts'
 
 /** So many records, all bad from the first on, mean that the command is wrong and not the data. */

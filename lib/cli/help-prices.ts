@@ -1,4 +1,4 @@
-import { priceList, type Listed } from '../money/price.ts'
+import { priceList, type Listed } from '../cost/price.ts'
 
 const COLUMNS = ['input', 'output', 'write_5m', 'write_1h', 'read'] as const
 const HEADS = ['input', 'output', '5m write', '1h write', 'cache read']

@@ -1,8 +1,8 @@
 // What is left to do in a job, by its journal.
 import { join } from 'node:path'
-import { nodeDisk } from '../job/disk.ts'
-import type { JobOnDisk } from '../job/inspect.ts'
-import type { BatchState, JobState, Phase } from '../job/state.ts'
+import { nodeDisk } from '../store/disk.ts'
+import type { JobOnDisk } from '../store/inspect.ts'
+import type { BatchState, JobState, Phase } from '../core/job/state.ts'
 
 /** The states that `list` and `status` show of a job that no process works on. */
 export type Standing = 'damaged' | 'finished' | 'unfinished' | 'empty'

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { BatchStreamError, messageOf } from '../errors.ts'
-import { didYouMean } from '../nearest.ts'
+import { BatchStreamError, messageOf } from '../core/errors.ts'
+import { didYouMean } from '../core/nearest.ts'
 import type { Context } from './context.ts'
 import {
   EXIT,

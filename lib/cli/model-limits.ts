@@ -1,6 +1,6 @@
 import type Anthropic from '@anthropic-ai/sdk'
-import { BatchStreamError } from '../errors.ts'
-import type { TemplateOptions } from '../template/options.ts'
+import { BatchStreamError } from '../core/errors.ts'
+import type { TemplateOptions } from '../stages/template/options.ts'
 import { callWithRetry, type CallOptions, type FreeCall } from './free-call.ts'
 import type { Settings } from './settings.ts'
 

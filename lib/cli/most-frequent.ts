@@ -1,7 +1,7 @@
 import { withLines } from '../report/failed-lines.ts'
 import type { Failures } from '../report/failures.ts'
 import type { FailedLine } from '../report/report.ts'
-import type { Status } from '../results/status.ts'
+import type { Status } from '../core/results/status.ts'
 import { printable } from './shown.ts'
 
 /** Kinds of failure that are shown, and characters of a message. */

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { wrapError } from '../errors.ts'
+import { wrapError } from '../core/errors.ts'
 
 export interface PipeOptions {
   /** Ends the wait for a reader. */

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import { wrapError } from '../errors.ts'
+import { wrapError } from '../core/errors.ts'
 import { forTerminal } from './shown.ts'
 
 /** Writes text and waits until it is taken: a closed reader or a full disk is an error here, not an event somewhere. */

@@ -1,5 +1,5 @@
 import type { ClientOptions } from '@anthropic-ai/sdk'
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError } from '../core/errors.ts'
 import type { Io } from './io.ts'
 
 /** Where the SDK calls unless it is told otherwise. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { replaceFile } from '../job/disk.ts'
-import type { Job } from '../job/job.ts'
+import { replaceFile } from '../store/disk.ts'
+import type { Job } from '../store/job.ts'
 import { RETRY_NOTE } from './job-work.ts'
 
 /**

@@ -1,9 +1,9 @@
-import type { JobOnDisk } from '../job/inspect.ts'
-import { Ledger } from '../money/ledger.ts'
-import type { PriceOf } from '../money/price.ts'
-import { eachKeptAnswer } from '../results/kept-answers.ts'
-import { answerCheck } from '../schema/answer-check.ts'
-import type { JsonSchema } from '../schema/load.ts'
+import type { JobOnDisk } from '../store/inspect.ts'
+import { Ledger } from '../cost/ledger.ts'
+import type { PriceOf } from '../cost/price.ts'
+import { eachKeptAnswer } from '../store/results/kept-answers.ts'
+import { answerCheck } from '../core/schema/answer-check.ts'
+import type { JsonSchema } from '../core/schema/load.ts'
 import { Tally } from './tally.ts'
 
 export interface RowsSoFar {

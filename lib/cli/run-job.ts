@@ -1,23 +1,23 @@
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../core/clock.ts'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { BatchStreamError } from '../errors.ts'
-import type { SourceRecord } from '../flow.ts'
-import { deleteJob } from '../job/delete.ts'
-import { nodeDisk, replaceFile } from '../job/disk.ts'
+import { BatchStreamError } from '../core/errors.ts'
+import type { SourceRecord } from '../core/flow.ts'
+import { deleteJob } from '../store/delete.ts'
+import { nodeDisk, replaceFile } from '../store/disk.ts'
 import {
   inspectJob,
   inspectJobs,
   NO_JOURNAL,
   type JobCard,
   type JobOnDisk,
-} from '../job/inspect.ts'
-import type { Job } from '../job/job.ts'
-import { JOB_NAME, openJob } from '../job/open.ts'
-import { lockFolder } from '../job/lock.ts'
-import type { Stage } from '../stage.ts'
-import type { TemplateOptions } from '../template/options.ts'
-import { checkNewOutput } from '../write/output.ts'
+} from '../store/inspect.ts'
+import type { Job } from '../store/job.ts'
+import { JOB_NAME, openJob } from '../store/open.ts'
+import { lockFolder } from '../store/lock.ts'
+import type { Stage } from '../core/stage.ts'
+import type { TemplateOptions } from '../stages/template/options.ts'
+import { checkNewOutput } from '../stages/write/output.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
 import type { Reading } from './input.ts'
 import { hasUnprinted, inFlight, isUnsent } from './job-work.ts'

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError } from '../core/errors.ts'
 import {
   DEFAULT_BODY_BYTES,
   DEFAULT_MAX_TOKENS,
@@ -9,11 +9,11 @@ import {
   DEFAULT_REQUESTS,
   MAX_BODY_BYTES,
   MAX_REQUESTS,
-} from '../limits.ts'
-import { givenPrice } from '../money/price.ts'
-import { parseUsd } from '../money/usd.ts'
-import { answerCheck } from '../schema/answer-check.ts'
-import { checkSchema, type JsonSchema } from '../schema/load.ts'
+} from '../core/limits.ts'
+import { givenPrice } from '../cost/price.ts'
+import { parseUsd } from '../cost/usd.ts'
+import { answerCheck } from '../core/schema/answer-check.ts'
+import { checkSchema, type JsonSchema } from '../core/schema/load.ts'
 import { cacheIn } from './cache-flag.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'

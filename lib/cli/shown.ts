@@ -1,4 +1,4 @@
-import { withoutKeys } from '../api/without-keys.ts'
+import { withoutKeys } from '../core/without-keys.ts'
 
 /** Without control characters, lines joined by blanks. Each pattern here takes linear time: the text may be foreign. */
 export function printable(text: string): string {

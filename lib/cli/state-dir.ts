@@ -1,5 +1,5 @@
 import { isAbsolute, join } from 'node:path'
-import { BatchStreamError } from '../errors.ts'
+import { BatchStreamError } from '../core/errors.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { wrongFlag } from './values.ts'

@@ -1,7 +1,7 @@
 import { parse } from 'csv-parse/sync'
-import { BatchStreamError } from '../errors.ts'
-import { COMMENT_WANTED, isCommentStart } from '../parse/csv-comments.ts'
-import { mayBeTable, tableOption } from '../parse/table-options.ts'
+import { BatchStreamError } from '../core/errors.ts'
+import { COMMENT_WANTED, isCommentStart } from '../stages/parse/csv-comments.ts'
+import { mayBeTable, tableOption } from '../stages/parse/table-options.ts'
 import type { Flags } from './flags.ts'
 import { wrongFlag } from './values.ts'
 

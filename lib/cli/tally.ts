@@ -1,8 +1,8 @@
-import type { Problem } from '../flow.ts'
-import { tokensOf } from '../money/cost.ts'
+import type { Problem } from '../core/flow.ts'
+import { tokensOf } from '../cost/cost.ts'
 import { Failures } from '../report/failures.ts'
-import type { Result } from '../results/result.ts'
-import { isUnsent, STATUSES, type Status } from '../results/status.ts'
+import type { Result } from '../core/results/result.ts'
+import { isUnsent, STATUSES, type Status } from '../core/results/status.ts'
 
 /** Counts what became of the records. */
 export class Tally {

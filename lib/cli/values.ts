@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { BatchStreamError, wrapError } from '../errors.ts'
+import { BatchStreamError, wrapError } from '../core/errors.ts'
 
 /** Characters of a wrong value that an error shows. */
 const SHOWN = 80

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts'
+import type { Clock } from './clock.ts'
 
 /** How far our two clocks may disagree since the last answer; beyond that the machine slept or its clock was set. */
 const TRUSTED_MS = 60_000

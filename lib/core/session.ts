@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts'
-import { BatchStreamError } from '../errors.ts'
+import type { Clock } from './clock.ts'
+import { BatchStreamError } from './errors.ts'
 import { ServerTime } from './server-time.ts'
 
 /** Where the workspace that owns a job's batches is remembered. */

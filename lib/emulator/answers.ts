@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type Anthropic from '@anthropic-ai/sdk'
-import type { MessageParams } from '../flow.ts'
+import type { MessageParams } from '../core/flow.ts'
 
 type Json = Readonly<Record<string, unknown>>
 

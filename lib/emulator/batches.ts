@@ -1,4 +1,4 @@
-import { EXPIRES_AFTER_MS, RESULTS_KEPT_MS } from '../limits.ts'
+import { EXPIRES_AFTER_MS, RESULTS_KEPT_MS } from '../core/limits.ts'
 import type { BatchFault } from './batch-fault.ts'
 import { rfc3339 } from './clock.ts'
 import type { SpoolFile } from './spool.ts'

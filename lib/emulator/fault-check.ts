@@ -1,4 +1,4 @@
-import { wrongOption } from '../errors.ts'
+import { wrongOption } from '../core/errors.ts'
 import type { Faults } from './fault.ts'
 import { isObject } from './validate.ts'
 

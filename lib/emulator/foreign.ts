@@ -1,5 +1,5 @@
-import { wholeNumber, wrongOption } from '../errors.ts'
-import { CUSTOM_ID, DEFAULT_MODEL, MAX_REQUESTS } from '../limits.ts'
+import { wholeNumber, wrongOption } from '../core/errors.ts'
+import { CUSTOM_ID, DEFAULT_MODEL, MAX_REQUESTS } from '../core/limits.ts'
 import type { Batch } from './batches.ts'
 import { DEFAULT_WORKSPACE, type Service } from './service.ts'
 

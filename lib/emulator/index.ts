@@ -1,4 +1,4 @@
-import { wholeNumber, wrongOption } from '../errors.ts'
+import { wholeNumber, wrongOption } from '../core/errors.ts'
 import type { Respond } from './answers.ts'
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
 import type { ResultOrder } from './download.ts'

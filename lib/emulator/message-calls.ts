@@ -1,4 +1,4 @@
-import type { MessageParams } from '../flow.ts'
+import type { MessageParams } from '../core/flow.ts'
 import { ApiError, invalid, json, notFound, tooLarge } from './api-error.ts'
 import { requestKey } from './answers.ts'
 import type { Caller } from './auth.ts'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { wrapError } from '../errors.ts'
+import { wrapError } from '../core/errors.ts'
 import { handle } from './handle.ts'
 import type { Service } from './service.ts'
 import type { Reply, WireRequest } from './wire.ts'

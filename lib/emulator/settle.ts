@@ -1,4 +1,4 @@
-import type { MessageParams } from '../flow.ts'
+import type { MessageParams } from '../core/flow.ts'
 import { requestKey, type Answer, type Respond } from './answers.ts'
 import { fateOf, type Batch, type Settled, type Tally } from './batches.ts'
 import { erroredRow } from './batch-fault.ts'

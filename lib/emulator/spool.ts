@@ -1,7 +1,7 @@
 import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { wrapError } from '../errors.ts'
+import { wrapError } from '../core/errors.ts'
 
 /** Items are written and read in blocks of about this size: few system calls, and little memory. */
 const BLOCK_BYTES = 256 * 1024

@@ -1,4 +1,4 @@
-import { CUSTOM_ID, MAX_REQUESTS } from '../limits.ts'
+import { CUSTOM_ID, MAX_REQUESTS } from '../core/limits.ts'
 import { invalid } from './api-error.ts'
 import { parseJson } from './create-body.ts'
 

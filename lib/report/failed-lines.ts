@@ -1,5 +1,5 @@
-import { nodeDisk, type DiskFile } from '../job/disk.ts'
-import { RecordReader } from '../job/records.ts'
+import { nodeDisk, type DiskFile } from '../store/disk.ts'
+import { RecordReader } from '../store/records.ts'
 import type { FailureGroup } from './failures.ts'
 import type { ShownFailure } from './report.ts'
 

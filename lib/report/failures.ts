@@ -1,5 +1,5 @@
-import type { Problem } from '../flow.ts'
-import type { Status } from '../results/status.ts'
+import type { Problem } from '../core/flow.ts'
+import type { Status } from '../core/results/status.ts'
 
 /** Kinds of failure that are told apart, records that each of them names, and characters that are kept of its message. */
 export const MOST_GROUPS = 50

@@ -1,4 +1,4 @@
-import type { Status } from '../results/status.ts'
+import type { Status } from '../core/results/status.ts'
 
 /** The colour of a status: what was answered, what was answered in part or otherwise than asked, what was not. */
 export const LOOK_OF: Readonly<Record<Status, 'good' | 'warn' | 'bad' | 'pale'>> = {

@@ -1,5 +1,5 @@
 import { max, min, sum } from 'd3-array'
-import type { BatchState } from '../job/state.ts'
+import type { BatchState } from '../core/job/state.ts'
 
 /** Rows of the time line at most; with more batches each row stands for several. */
 export const MOST_LANES = 60

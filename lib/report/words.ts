@@ -1,4 +1,4 @@
-import { showUsd } from '../money/usd.ts'
+import { showUsd } from '../cost/usd.ts'
 
 export function count(number: number): string {
   return number.toLocaleString('en-US', { maximumFractionDigits: 1 })

@@ -3,7 +3,7 @@ import { Api, type ApiWait } from '../../lib/api/api.ts'
 import { ApiSession } from '../../lib/core/session.ts'
 import type { EmulatorOptions } from '../../lib/emulator/index.ts'
 import { clientOf, KEY, makeWorld, type World } from '../support/world.ts'
-import type { Job } from '../../lib/job/job.ts'
+import type { Job } from '../../lib/store/job.ts'
 import type { Test } from 'tap'
 
 async function connect(

@@ -18,7 +18,7 @@ import t from 'tap'
 import { prune } from '../../lib/cli/commands/prune.ts'
 import type { Context } from '../../lib/cli/context.ts'
 import { createEmulator } from '../../lib/emulator/index.ts'
-import { openJob } from '../../lib/job/open.ts'
+import { openJob } from '../../lib/store/open.ts'
 import {
   Collected,
   FAST_CLOCK,

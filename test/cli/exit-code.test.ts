@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
-import { BatchStreamError } from '../../lib/errors.ts'
+import { BatchStreamError } from '../../lib/core/errors.ts'
 import { EXIT, exitCodeOf } from '../../lib/cli/exit-code.ts'
 import { run } from './world.ts'
 

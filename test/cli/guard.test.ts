@@ -1,6 +1,6 @@
 import t from 'tap'
 import { InvalidCounter } from '../../lib/cli/guard.ts'
-import { SourceRecord } from '../../lib/flow.ts'
+import { SourceRecord } from '../../lib/core/flow.ts'
 
 const record = new SourceRecord(Buffer.from('{}'), { line: 3, source: 'a.csv' })
 const bad = { record, problem: { type: 'bad', message: 'it is bad' } }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { listPrice, priceList } from '../../lib/money/price.ts'
+import { listPrice, priceList } from '../../lib/cost/price.ts'
 import { run } from './world.ts'
 
 t.test(

@@ -1,8 +1,8 @@
 import { PassThrough, Readable } from 'node:stream'
 import t from 'tap'
 import { peek } from '../../lib/cli/input.ts'
-import type { SourceRecord } from '../../lib/flow.ts'
-import { typed, type Stage } from '../../lib/stage.ts'
+import type { SourceRecord } from '../../lib/core/flow.ts'
+import { typed, type Stage } from '../../lib/core/stage.ts'
 import { records } from '../support/jobs.ts'
 import { csv, placeFor } from './world.ts'
 

@@ -2,7 +2,7 @@ import { cpSync, existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { openJob } from '../../lib/job/open.ts'
+import { openJob } from '../../lib/store/open.ts'
 import { csv, placeFor, run, until, type Place } from './world.ts'
 
 const jobsOf = (place: Place): string[] => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { parseUsd } from '../../lib/money/usd.ts'
+import { parseUsd } from '../../lib/cost/usd.ts'
 import { csv, placeFor, type Place } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}', '--row-cost']

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { each } from '../../lib/chain.ts'
+import { each } from '../../lib/core/chain.ts'
 import { fitsTable } from '../../lib/cli/fits-table.ts'
 import { columnsIn, TableColumns } from '../../lib/cli/table-columns.ts'
 import { openFor, record } from '../support/jobs.ts'

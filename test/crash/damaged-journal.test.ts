@@ -1,5 +1,5 @@
 import t from 'tap'
-import { BatchStreamError } from '../../lib/errors.ts'
+import { BatchStreamError } from '../../lib/core/errors.ts'
 import { calmRun, luck, oneOf, places, survey } from '../support/crash/survey.ts'
 import type { Trial } from '../support/crash/trial.ts'
 

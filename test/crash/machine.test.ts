@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Disk } from '../../lib/job/disk.ts'
+import type { Disk } from '../../lib/store/disk.ts'
 import { Gate } from '../support/crash/gate.ts'
 import { diskOf } from '../support/crash/machine-disk.ts'
 import { Machine, type Crash } from '../support/crash/machine.ts'

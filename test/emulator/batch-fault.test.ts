@@ -1,5 +1,5 @@
 import t from 'tap'
-import { RESULTS_KEPT_MS } from '../../lib/limits.ts'
+import { RESULTS_KEPT_MS } from '../../lib/core/limits.ts'
 import { ask, asks, bench, both, linesOf, rejection } from './jackets.ts'
 
 both(

@@ -74,7 +74,7 @@ t.test('C14 a journal that is missing is damage', async t => {
 
 t.test('C15 a journal of a newer version names both', async t => {
   const { place, journal } = await halfDone(t)
-  const { formatLine, NO_SUM } = await import('../../lib/job/journal-line.ts')
+  const { formatLine, NO_SUM } = await import('../../lib/store/journal-line.ts')
   const { line } = formatLine({ type: 'opened', version: 7, run: 'a', at: 0 }, NO_SUM)
   writeFileSync(journal, line)
   await refused(t, place, 10, /newer version of this program \(format 7; this one reads format 2\)/)
@@ -116,7 +116,7 @@ t.test('what a crash leaves of a job that had not begun is begun anew', async t 
   writeFileSync(join(place.state, 'jobs/a/journal.jsonl.next'), 'torn')
   t.match(await place.run(['resume', 'a']), { code: 6, err: /give the same command again/ })
   t.equal((await place.run(ASK, { stdin: csv(1) })).code, 0)
-  const { openJob } = await import('../../lib/job/open.ts')
+  const { openJob } = await import('../../lib/store/open.ts')
   await (await openJob({ dir: place.state, name: 'b' })).close()
   t.match(await place.run(['resume']), { code: 2, err: /no job in .* is unfinished/ })
   t.match(await place.run(['resume', 'b']), {
@@ -424,7 +424,7 @@ t.test('a folder that holds its card back is told before anything is sent, and f
 t.test('prune passes over a job that somebody has open', async t => {
   const place = await placeFor(t)
   await place.run(ASK, { stdin: csv(1) })
-  const { lockFolder } = await import('../../lib/job/lock.ts')
+  const { lockFolder } = await import('../../lib/store/lock.ts')
   const lock = await lockFolder(join(place.state, 'jobs/a'))
   const prune = ['prune', '--keep', '0s', '--state-dir', place.state]
   t.same(await run(prune).then(({ code, err }) => [code, err]), [0, ''])
@@ -435,7 +435,7 @@ t.test('prune passes over a job that somebody has open', async t => {
 t.test(
   'a run that gave another number of rows than it had records says so, and is not finished',
   async t => {
-    const { openJob } = await import('../../lib/job/open.ts')
+    const { openJob } = await import('../../lib/store/open.ts')
     const { finish } = await import('../../lib/cli/finish.ts')
     const { Tally } = await import('../../lib/cli/tally.ts')
     const { Talk } = await import('../../lib/cli/talk.ts')

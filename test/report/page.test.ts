@@ -1,5 +1,5 @@
 import t from 'tap'
-import { givenPrice } from '../../lib/money/price.ts'
+import { givenPrice } from '../../lib/cost/price.ts'
 import { MOST_TRIES } from '../../lib/report/figures.ts'
 import { pageOf } from '../../lib/report/page.ts'
 import type { Report } from '../../lib/report/report.ts'

@@ -1,11 +1,11 @@
-import type { EndedBatch } from '../../lib/flow.ts'
-import type { BatchState } from '../../lib/job/state.ts'
-import { listPrice } from '../../lib/money/price.ts'
+import type { EndedBatch } from '../../lib/core/flow.ts'
+import type { BatchState } from '../../lib/core/job/state.ts'
+import { listPrice } from '../../lib/cost/price.ts'
 import { Figures } from '../../lib/report/figures.ts'
 import type { Report } from '../../lib/report/report.ts'
 import { timeLineOf } from '../../lib/report/time-line.ts'
-import { Result } from '../../lib/results/result.ts'
-import type { Status } from '../../lib/results/status.ts'
+import { Result } from '../../lib/core/results/result.ts'
+import type { Status } from '../../lib/core/results/status.ts'
 
 export const BEGAN: number = Date.parse('2026-11-20T22:15:00Z')
 export const MINUTE = 60_000

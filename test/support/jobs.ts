@@ -1,8 +1,8 @@
 import type { Test } from 'tap'
-import { SourceRecord, type Problem } from '../../lib/flow.ts'
-import { nodeDisk, type Disk, type DiskFile } from '../../lib/job/disk.ts'
-import type { Job } from '../../lib/job/job.ts'
-import { openJob, type JobOptions } from '../../lib/job/open.ts'
+import { SourceRecord, type Problem } from '../../lib/core/flow.ts'
+import { nodeDisk, type Disk, type DiskFile } from '../../lib/store/disk.ts'
+import type { Job } from '../../lib/store/job.ts'
+import { openJob, type JobOptions } from '../../lib/store/open.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 /** Opens a job that is closed when the test is over. Closing it earlier does no harm. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../../lib/clock.ts'
+import type { Clock } from '../../lib/core/clock.ts'
 import type { Clock as EmulatorClock } from '../../lib/emulator/index.ts'
 import { isZlibBusy } from './zlib-work.ts'
 

@@ -1,5 +1,5 @@
 import { createEmulator, type Emulator, type FaultRule } from '../../emulator/index.ts'
-import { wrapError } from '../../errors.ts'
+import { wrapError } from '../../core/errors.ts'
 import { print } from '../print.ts'
 import type { Context } from '../context.ts'
 import type { Ending } from '../finish.ts'

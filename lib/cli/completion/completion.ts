@@ -1,5 +1,5 @@
-import { BatchStreamError } from '../../errors.ts'
-import { didYouMean } from '../../nearest.ts'
+import { BatchStreamError } from '../../core/errors.ts'
+import { didYouMean } from '../../core/nearest.ts'
 import { bash } from './bash.ts'
 import { fish } from './fish.ts'
 import { zsh } from './zsh.ts'

@@ -1,4 +1,4 @@
-import { BatchStreamError } from '../../errors.ts'
+import { BatchStreamError } from '../../core/errors.ts'
 import { isSafeUrl } from '../client.ts'
 import type { Flags } from '../flags.ts'
 import type { Settings } from '../settings.ts'

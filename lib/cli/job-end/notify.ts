@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { systemClock } from '../../clock.ts'
+import { systemClock } from '../../core/clock.ts'
 import type { Io } from '../io.ts'
 import { proxied } from '../proxy.ts'
 import { webhookHeaders } from './signature.ts'

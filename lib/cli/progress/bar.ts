@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../core/clock.ts'
 import type { Io } from '../io.ts'
 import type { Talk } from '../talk.ts'
 import { lineOf } from './line.ts'

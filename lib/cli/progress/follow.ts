@@ -1,5 +1,5 @@
-import type { Job } from '../../job/job.ts'
-import type { Ledger } from '../../money/ledger.ts'
+import type { Job } from '../../store/job.ts'
+import type { Ledger } from '../../cost/ledger.ts'
 import type { Context } from '../context.ts'
 import { dollarsOf } from '../money.ts'
 import type { Settings } from '../settings.ts'

@@ -1,4 +1,4 @@
-import { showUsd, usdOf } from '../../money/usd.ts'
+import { showUsd, usdOf } from '../../cost/usd.ts'
 import { agesOf, leftOf, type Standing } from './standing.ts'
 
 /**

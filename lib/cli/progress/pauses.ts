@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../core/clock.ts'
 
 /** Pauses of a loop that can be cut short, and end with it. */
 export class Pauses {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../core/clock.ts'
 import type { Talk } from '../talk.ts'
 import { count, lineOf, span } from './line.ts'
 import { Pauses } from './pauses.ts'

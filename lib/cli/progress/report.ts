@@ -1,5 +1,5 @@
-import type { RunEvent } from '../../job/run-event.ts'
-import type { JobState, Phase } from '../../job/state.ts'
+import type { RunEvent } from '../../core/job/run-event.ts'
+import type { JobState, Phase } from '../../core/job/state.ts'
 import type { Dollars } from '../money.ts'
 
 /** Where a job stands when a command begins to work on it: what the events after it go on from. */

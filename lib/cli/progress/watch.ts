@@ -1,4 +1,4 @@
-import { systemClock } from '../../clock.ts'
+import { systemClock } from '../../core/clock.ts'
 import type { Flags } from '../flags.ts'
 import type { Io } from '../io.ts'
 import { optionsOf, type CommandName } from '../options.ts'

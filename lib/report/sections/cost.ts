@@ -1,9 +1,9 @@
 import { barChart, type Bar } from '../charts/bars.ts'
 import { markup, type Markup } from '../markup.ts'
 import type { Report } from '../report.ts'
-import type { Billed } from '../../money/cost.ts'
-import { priceUnknown } from '../../money/ledger.ts'
-import { usdNumber } from '../../money/usd.ts'
+import type { Billed } from '../../cost/cost.ts'
+import { priceUnknown } from '../../cost/ledger.ts'
+import { usdNumber } from '../../cost/usd.ts'
 import { count, dollars, percent } from '../words.ts'
 
 const CLASSES: readonly (readonly [keyof Billed, string])[] = [

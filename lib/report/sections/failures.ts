@@ -4,7 +4,7 @@ import { MOST_TRIES } from '../figures.ts'
 import { LOOK_OF } from '../looks.ts'
 import { markup, type Markup } from '../markup.ts'
 import type { FailedLine, Report, ShownFailure } from '../report.ts'
-import { STATUSES } from '../../results/status.ts'
+import { STATUSES } from '../../core/results/status.ts'
 import { count, several } from '../words.ts'
 
 /** What failed, grouped by what was said, with where it stands in the input. */

@@ -4,7 +4,7 @@ import { timeChart } from '../charts/time-chart.ts'
 import { LOOK_OF } from '../looks.ts'
 import { markup, type Markup } from '../markup.ts'
 import type { Report } from '../report.ts'
-import { STATUSES } from '../../results/status.ts'
+import { STATUSES } from '../../core/results/status.ts'
 import { count, dollars, moment, percent, several, span } from '../words.ts'
 
 /** Which job it is, and the figures that matter most. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import t from 'tap'
 import { eventLines } from '../../../lib/cli/progress/event-lines.ts'
-import { fold } from '../../../lib/job/state.ts'
+import { fold } from '../../../lib/core/job/state.ts'
 import { journalOf } from '../../support/world.ts'
 import { csv, KEY, placeFor, run, until } from '../world.ts'
 

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { Disk, DiskFile } from '../../../lib/job/disk.ts'
-import { wrapError } from '../../../lib/errors.ts'
+import type { Disk, DiskFile } from '../../../lib/store/disk.ts'
+import { wrapError } from '../../../lib/core/errors.ts'
 import type { Gate } from './gate.ts'
 import { errno, FileNode, FolderNode, type Machine } from './machine.ts'
 

@@ -1,5 +1,5 @@
-import { fold } from '../../../lib/job/state.ts'
-import { readLines } from '../../../lib/job/journal-line.ts'
+import { fold } from '../../../lib/core/job/state.ts'
+import { readLines } from '../../../lib/store/journal-line.ts'
 import { PLACES, type World } from './process.ts'
 
 /** What a run left behind: what the API was paid for, and what its user has. */

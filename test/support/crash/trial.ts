@@ -1,5 +1,5 @@
 import { createEmulator } from '../../../lib/emulator/index.ts'
-import { BatchStreamError } from '../../../lib/errors.ts'
+import { BatchStreamError } from '../../../lib/core/errors.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 import { damage, type Damage } from './damage.ts'
 import type { Fate } from './gate.ts'

@@ -1,0 +1,45 @@
+import type { Api } from './api.ts'
+import { withIdleTimeout } from './idle-timeout.ts'
+import { SILENCE_MS } from '../core/limits.ts'
+import { ResultLine } from '../core/results/result-line.ts'
+import { Splitter } from '../core/line-splitter.ts'
+
+/** Bytes of a result set that are read at most to find out whose it is. */
+const MOST = 1_000_000
+
+/** The API writes the custom_id first, so that the head of a line, too, says whose it is. */
+const HEAD = /^\s*\{\s*"custom_id"\s*:\s*"([a-zA-Z0-9_-]{1,64})"/
+
+/**
+ * Visits the custom_ids of the first lines of a result set that have one, until `visit` returns true. The rest of the set is
+ * not downloaded.
+ */
+export async function eachFirstCustomId(
+  api: Api,
+  resultsUrl: string,
+  signal: AbortSignal,
+  visit: (id: string) => boolean,
+): Promise<void> {
+  const timeout = { clock: api.session.clock, signal, limitMs: SILENCE_MS }
+  await withIdleTimeout(timeout, async timer => {
+    const body = await api.download(resultsUrl, timer.signal)
+    const splitter = new Splitter()
+    let size = 0
+    for await (const part of body) {
+      timer.moved()
+      const chunk = Buffer.from(part.buffer, part.byteOffset, part.byteLength)
+      for (const id of idsIn(splitter.push(chunk))) if (visit(id)) return
+      size += chunk.length
+      if (size > MOST) break
+    }
+    for (const id of idsIn(splitter.end())) if (visit(id)) return
+  })
+}
+
+function* idsIn(lines: readonly { readonly bytes: Buffer }[]): Generator<string> {
+  for (const { bytes } of lines) {
+    const line = ResultLine.check(bytes)
+    const id = line ? line.string(line.customId) : HEAD.exec(bytes.toString('latin1', 0, 1000))?.[1]
+    if (id !== undefined) yield id
+  }
+}

@@ -1,0 +1,48 @@
+import type { SourceRecord } from './flow.ts'
+import { valueAt } from './json/find.ts'
+import type { Field } from '../stages/template/compile.ts'
+
+/** A value in a record and the way to it. */
+export interface Found {
+  readonly path: readonly string[]
+  readonly value: unknown
+}
+
+/**
+ * Looks a template's field up in a record. A field whose whole name matches wins over a path, so a column `a.b` or
+ * `Is it good?` is found under its name. Only what the record itself holds counts: no prototype, no `length`.
+ */
+export function find(fields: Readonly<Record<string, unknown>>, field: Field): Found | undefined {
+  if (Object.hasOwn(fields, field.name)) return own(fields, field.name)
+  if (field.optional && Object.hasOwn(fields, field.bare)) return own(fields, field.bare)
+  let value: unknown = fields
+  for (const step of field.path) {
+    if (!has(value, step)) return undefined
+    value = value[step]
+  }
+  return { path: field.path, value }
+}
+
+/**
+ * A value as text: a string as it is, everything else as it stands in the record's JSON, so that a number keeps its
+ * digits (12345678901234567890, 1.0), and an object its order.
+ */
+export function textOf(record: SourceRecord, found: Found): string {
+  if (typeof found.value === 'string') return found.value
+  if (found.value === null || typeof found.value === 'boolean') return String(found.value)
+  const range = valueAt(record.raw, found.path)
+  // A record made by hand can have fields that its bytes lack.
+  return range ? record.raw.toString('utf8', range.start, range.end) : JSON.stringify(found.value)
+}
+
+function own(fields: Readonly<Record<string, unknown>>, name: string): Found {
+  return { path: [name], value: fields[name] }
+}
+
+const INDEX = /^(?:0|[1-9]\d*)$/
+
+function has(value: unknown, step: string): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false
+  if (Array.isArray(value) && !INDEX.test(step)) return false
+  return Object.hasOwn(value, step)
+}

@@ -1,0 +1,214 @@
+import { shorten, withoutKeys } from '../without-keys.ts'
+import type { EndedBatch, Problem, SourceRecord } from '../flow.ts'
+import type { AnswerCheck, Checked } from '../schema/answer-check.ts'
+import type { Place } from './line-members.ts'
+import { ResultLine } from './result-line.ts'
+import { statusOfType, type Status } from './status.ts'
+
+export type { Status } from './status.ts'
+
+/** Token counts as the API sent them. */
+export type Usage = Readonly<Record<string, unknown>>
+
+/** What a Result is made of: the API's line, or the reason why there is none. */
+export interface ResultParts {
+  readonly batch: EndedBatch
+  /** The batch whose answer it shares, where an identical request was asked there. */
+  readonly answeredIn?: EndedBatch
+  /** Of a result without a line; null where the record never got one. */
+  readonly customId: string | null
+  /** Undefined for a batch that some other tool made. */
+  readonly record: SourceRecord | undefined
+  /** The API's line without its line end; null where there is none. */
+  readonly raw: Buffer | null
+  /** Why there is no line. */
+  readonly without?:
+    | { readonly status: 'rejected' | 'unanswered' | 'skipped'; readonly problem: Problem }
+    | undefined
+  /** True for the last row of its batch. */
+  readonly last: boolean
+  /** Holds a full answer to the schema that was asked for. */
+  readonly check?: AnswerCheck | undefined
+}
+
+/** The answer to one record. The API's line is walked when something of it is first read, and no more of it parsed than that. */
+export class Result {
+  readonly record: SourceRecord | undefined
+  readonly raw: Buffer | null
+  readonly batch: EndedBatch
+  readonly last: boolean
+  readonly #customId: string | null
+  /** True where the record was not asked itself: it shares the answer of an earlier one with an identical request. */
+  readonly repeat: boolean
+  readonly #answeredIn: EndedBatch
+  readonly #without: ResultParts['without']
+  readonly #check: AnswerCheck | undefined
+  #line: ResultLine | undefined
+  // Each is asked for by the writer, the tally and the books of every row.
+  #status: Status | undefined
+  #usage: Usage | null | undefined
+  #checked: Checked | undefined
+
+  constructor(parts: ResultParts) {
+    this.batch = parts.batch
+    this.#customId = parts.customId
+    this.record = parts.record
+    this.raw = parts.raw
+    this.last = parts.last
+    this.repeat = parts.answeredIn !== undefined
+    this.#answeredIn = parts.answeredIn ?? parts.batch
+    this.#without = parts.without
+    this.#check = parts.check
+  }
+
+  /** null where the record never got one. */
+  get customId(): string | null {
+    return this.line?.string(this.line.customId) ?? this.#customId
+  }
+
+  get batchId(): string | null {
+    return this.raw || this.status === 'unanswered' ? this.#answeredIn.id : null
+  }
+
+  /** How many times the record was asked, this answer's included. */
+  get attempt(): number {
+    return this.batch.attempt
+  }
+
+  get status(): Status {
+    if (this.#without) return this.#without.status
+    return this.#broken ? 'invalid' : this.#sent
+  }
+
+  /** The text blocks joined, never just the first block (thinking comes before it); null where there is no text. */
+  get response(): string | null {
+    const line = this.line
+    if (!line || line.texts.length === 0) return null
+    return line.texts.map(text => line.string(text)).join('')
+  }
+
+  /**
+   * What a row gives as the response: with a schema the JSON value that a full answer holds, null for one that is `invalid`;
+   * without a schema, and where the answer was cut or refused, the text.
+   */
+  get value(): unknown {
+    const verdict = this.checked
+    if (!verdict) return this.response
+    return 'value' in verdict ? verdict.value : null
+  }
+
+  get stopReason(): string | null {
+    return this.line?.string(this.line.stopReason) ?? null
+  }
+
+  get model(): string | null {
+    return this.line?.string(this.line.model) ?? null
+  }
+
+  /** As the API sent it; null for a `repeat`, so that the usage of all rows adds up to what was billed. */
+  get usage(): Usage | null {
+    if (this.#usage === undefined)
+      this.#usage = this.repeat ? null : usageOf(this.line?.parse(this.line.usage))
+    return this.#usage
+  }
+
+  /** Why there is no full answer; null for a succeeded one. */
+  get error(): Problem | null {
+    if (this.#without) return this.#without.problem
+    const status = this.status
+    if (status === 'succeeded') return null
+    if (this.#broken) return this.#broken
+    if (status === 'errored') return this.#apiError()
+    if (status === 'refused') return this.#refusal()
+    if (status === 'incomplete') return incomplete(this.stopReason)
+    return { type: status, message: SENTENCES[status as 'expired' | 'canceled'] }
+  }
+
+  #apiError(): Problem {
+    const type = this.#text(this.line?.type)
+    if (type === 'succeeded') {
+      return {
+        type: 'unknown_message',
+        message:
+          'the API says that this request succeeded, and its message has no list of content that can be read; the line is kept as it came',
+      }
+    }
+    if (type !== 'errored') {
+      return {
+        type: 'unknown_result_type',
+        message: `the API answered with a result type this version does not know: ${type}`,
+      }
+    }
+    // The useful error is nested twice; `result.error.type` is always the word "error".
+    const error = this.line?.member(this.line.error, 'error')
+    return {
+      type: this.#text(this.line?.member(error, 'type')) ?? 'unknown_error',
+      message: `${this.#text(this.line?.member(error, 'message')) ?? 'the API gave no reason'}${this.#paths(error)}`,
+    }
+  }
+
+  /** Where in the request the fault is, for an error that says so: which images are too large. */
+  #paths(error: Place | undefined): string {
+    const paths = this.line?.parse(this.line.member(this.line.member(error, 'details'), 'paths'))
+    const named = Array.isArray(paths) ? paths.filter(path => typeof path === 'string') : []
+    return named.length > 0 ? ` (${named.join(', ')})` : ''
+  }
+
+  #refusal(): Problem {
+    const details = this.line?.stopDetails
+    const category = this.#text(this.line?.member(details, 'category'))
+    const why =
+      this.#text(this.line?.member(details, 'explanation')) ??
+      (category ? `category ${category}` : 'no reason given')
+    return { type: 'refusal', message: `the model refused: ${why}` }
+  }
+
+  /** The status that the API's own line says. */
+  get #sent(): Status {
+    if (this.#status === undefined) {
+      const status = statusOfType(this.line?.string(this.line.type) ?? '', this.stopReason)
+      // An answer that is paid for and cannot be read must not look like an empty one.
+      this.#status = status === 'succeeded' && !this.line?.hasContent ? 'errored' : status
+    }
+    return this.#status
+  }
+
+  /** What the schema says of a full answer; undefined where there is neither of both. */
+  get checked(): Checked | undefined {
+    if (!this.#check || this.#without || this.#sent !== 'succeeded') return undefined
+    return (this.#checked ??= this.#check(this.response))
+  }
+
+  get #broken(): Problem | undefined {
+    const verdict = this.checked
+    return verdict && 'problem' in verdict ? verdict.problem : undefined
+  }
+
+  /** The API's line and where its parts lie; undefined where there is none. */
+  get line(): ResultLine | undefined {
+    if (!this.raw) return undefined
+    return (this.#line ??= ResultLine.read(this.raw))
+  }
+
+  /** What should be a string, for a sentence: JSON text where it is something else, undefined where it is null or missing. */
+  #text(place: Place | undefined): string | undefined {
+    const text = this.line?.text(place)
+    return text === undefined ? undefined : shorten(withoutKeys(text))
+  }
+}
+
+const SENTENCES = {
+  expired: 'the batch expired before this request was answered',
+  canceled: 'the batch was canceled before this request was answered',
+}
+
+function incomplete(stopReason: string | null): Problem {
+  const why = stopReason === 'max_tokens' ? 'it reached max_tokens' : `stop_reason is ${stopReason}`
+  return { type: 'incomplete', message: `the answer was cut: ${why}` }
+}
+
+/** Each member is checked where it is counted: the docs' sample lines omit some that the types promise. */
+function usageOf(value: unknown): Usage | null {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject ? (value as Usage) : null
+}

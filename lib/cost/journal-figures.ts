@@ -1,0 +1,44 @@
+import type { BatchState, JobState } from '../core/job/state.ts'
+import { isShort } from './budget.ts'
+import { expectedOf } from './estimate.ts'
+import type { PriceOf } from './price.ts'
+
+/** Bytes that a body has for each request beside its params: the custom_id, and what stands around it. */
+const AROUND = 45
+
+/** What every request of a job has in common. */
+export interface Common {
+  readonly model: string
+  readonly max_tokens: number
+  readonly inference_geo?: unknown
+}
+
+/** What a job was expected to cost, in femtodollars, by the sizes in its journal; undefined where the price is unknown. */
+export function estimateOf(state: JobState, common: Common, priceOf: PriceOf): bigint | undefined {
+  const batches = firstTries(state)
+  const covered = batches.reduce((sum, { records }) => sum + records, 0)
+  const requests = batches.reduce((sum, batch) => sum + batch.requests, 0)
+  const size = batches.reduce((sum, { bytes }) => sum + bytes, 0)
+  if (requests === 0) return undefined
+  const bytes = Math.max(0, size - requests * AROUND)
+  const sum = expectedOf({ ...common, requests, bytes }, priceOf)
+  // What is kept and not in a batch yet will cost as much for each record.
+  const all = BigInt(Math.max(covered, state.kept.records))
+  return sum === undefined ? undefined : (sum * all) / BigInt(covered)
+}
+
+/** What is kept free for the batches in flight, and for those whose answers never came, in femtodollars; undefined where no cap has reserved anything. */
+export function reservedOf(state: JobState): bigint | undefined {
+  const reserved = [...state.batches.values()].flatMap(batch => {
+    const { phase, reserved, fetched } = batch
+    const isFree = phase === 'void' || (fetched !== null && !isShort(batch))
+    return reserved === undefined || isFree ? [] : [BigInt(reserved)]
+  })
+  return reserved.length === 0 ? undefined : reserved.reduce((sum, one) => sum + one)
+}
+
+function firstTries(state: JobState): BatchState[] {
+  return [...state.batches.values()].filter(
+    ({ attempt, phase }) => attempt === 1 && phase !== 'void',
+  )
+}

@@ -1,0 +1,93 @@
+import type { SealedBatch } from '../core/flow.ts'
+import type { Job } from '../store/job.ts'
+import type { BatchState } from '../core/job/state.ts'
+import { keptResults } from '../store/results/stored-results.ts'
+import type { AnswerCheck } from '../core/schema/answer-check.ts'
+
+export interface CanaryOptions {
+  readonly job: Pick<Job, 'state' | 'when' | 'batch' | 'folder'>
+  /** The first so many records. */
+  readonly records: number
+  readonly check?: AnswerCheck | undefined
+  /** Whether batches in flight come to their end in this run, so that waiting for them helps. @default true */
+  readonly drains?: boolean
+}
+
+/**
+ * Holds a job back until its first records are answered. What decides is on disk: the batches in the journal that cover
+ * nothing but those records, and their kept result sets. When none of them is answered nothing more is sent, until somebody
+ * who was told goes on with the job.
+ */
+export class Canary {
+  readonly #options: CanaryOptions
+  #verdict: Promise<string | undefined> | undefined
+  #stopped: string | undefined
+  #isHeld = false
+  readonly #givenUp = new AbortController()
+
+  constructor(options: CanaryOptions) {
+    this.#options = options
+  }
+
+  /** Why nothing more is sent; undefined as long as it is. */
+  get stopped(): string | undefined {
+    return this.#stopped
+  }
+
+  /** Whether the rest was left to a run that waits for the answers. */
+  get isHeld(): boolean {
+    return this.#isHeld
+  }
+
+  /** May this batch be sent? One of the canary goes at once, any other waits for it. */
+  async admit({ number }: Pick<SealedBatch, 'number'>, signal: AbortSignal): Promise<boolean> {
+    const { job, drains = true } = this.#options
+    const batch = job.batch(number)
+    if (batch.attempt > 1 || this.#covers(batch) || job.state.warned) return true
+    const isHere = (): boolean => this.#batches().every(({ fetched }) => fetched !== null)
+    if (!isHere() && !drains) {
+      this.#isHeld = true
+      return false
+    }
+    const over = this.#givenUp.signal
+    await job.when(isHere, AbortSignal.any([signal, over])).catch(cause => {
+      if (signal.aborted) throw cause
+    })
+    if (!isHere()) return false
+    this.#verdict ??= this.#judge()
+    this.#stopped = await this.#verdict
+    return this.#stopped === undefined
+  }
+
+  /** Says that something else stops the job: where the canary is not answered yet it may never be sent. */
+  giveUp(): void {
+    this.#givenUp.abort()
+  }
+
+  #covers({ next }: BatchState): boolean {
+    return next <= this.#options.records
+  }
+
+  #batches(): BatchState[] {
+    return [...this.#options.job.state.batches.values()].filter(
+      batch => batch.attempt === 1 && batch.phase !== 'void' && this.#covers(batch),
+    )
+  }
+
+  /** Why nothing more is to be sent; one answer that is as it should be is enough to go on. */
+  async #judge(): Promise<string | undefined> {
+    const { job, check } = this.#options
+    const batches = this.#batches()
+    // A job that was begun without a canary has none.
+    if (batches.length === 0) return undefined
+    let why: string | undefined
+    for (const { number } of batches) {
+      for await (const { status, error } of keptResults(job.folder, number, check)) {
+        if (status === 'succeeded') return undefined
+        why ??= `${status}: ${error?.message}`
+      }
+    }
+    const records = batches.reduce((sum, batch) => sum + batch.records, 0)
+    return `none of the first ${records} records was answered (${why ?? 'the API gave no line for any of them'})`
+  }
+}

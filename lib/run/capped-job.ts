@@ -1,0 +1,55 @@
+import type { Job } from '../store/job.ts'
+import { keptResults } from '../store/results/stored-results.ts'
+import { lines } from '../store/body-lines.ts'
+import { Cap, type CapOptions } from './cap.ts'
+import { Ledger } from '../cost/ledger.ts'
+import type { PriceOf } from '../cost/price.ts'
+import { worstOf, type Unbounded } from '../cost/worst.ts'
+
+const PARAMS = '"params":'
+
+/** A cap on what a job may cost in all, in femtodollars, read from what the job has on disk. */
+export function capOf(
+  job: Job,
+  most: bigint,
+  priceOf: PriceOf,
+  { drains = true, ask }: Pick<CapOptions, 'drains' | 'ask'> = {},
+): Cap {
+  return new Cap({
+    job,
+    most,
+    drains,
+    ask,
+    worstOf: number => worstOfBatch(job, number, priceOf),
+    spentOn: number => spentOnBatch(job, number, priceOf),
+  })
+}
+
+/** The most that a sealed batch can cost: the sum over the requests in its body. */
+export async function worstOfBatch(
+  job: Job,
+  number: number,
+  priceOf: PriceOf,
+): Promise<bigint | Unbounded> {
+  let sum = 0n
+  for await (const line of lines(job, number)) {
+    const text = line.toString('utf8')
+    // A custom_id holds no quotes, so the first such key is the request's own.
+    const json = text.slice(text.indexOf(PARAMS) + PARAMS.length, -1)
+    const worst = worstOf(JSON.parse(json), json, priceOf)
+    if (typeof worst !== 'bigint') return worst
+    sum += worst
+  }
+  return sum
+}
+
+/** What the answers of a fetched batch were billed; undefined where a price is unknown. */
+export async function spentOnBatch(
+  job: Pick<Job, 'folder'>,
+  number: number,
+  priceOf: PriceOf,
+): Promise<bigint | undefined> {
+  const ledger = new Ledger(priceOf)
+  for await (const result of keptResults(job.folder, number)) ledger.add(result)
+  return ledger.spent
+}

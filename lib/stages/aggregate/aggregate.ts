@@ -1,0 +1,332 @@
+// takes  BatchRequest or RejectedRecord, one at a time
+// gives  SealedBatch: its body lies on disk, ready to be sent
+// next   submit
+import { BatchStreamError, wholeNumber } from '../../core/errors.ts'
+import type {
+  BatchRequest,
+  Problem,
+  RejectedRecord,
+  SealedBatch,
+  SourceRecord,
+} from '../../core/flow.ts'
+import { chosenIdsOf, type BatchWriter } from '../../store/batch-files.ts'
+import { changedTemplate } from '../../store/fed-again.ts'
+import { JobStage } from '../job-stage.ts'
+import type { Job } from '../../store/job.ts'
+import { temporaryJob } from '../../store/open.ts'
+import { freeCount, unresolvedCounts } from '../../store/batch-queue.ts'
+import {
+  DEFAULT_BODY_BYTES,
+  DEFAULT_REQUESTS,
+  MAX_BODY_BYTES,
+  MAX_REQUESTS,
+} from '../../core/limits.ts'
+import { pushAll, typed, type Stage } from '../../core/stage.ts'
+import { checkCustomId } from '../../core/check-custom-id.ts'
+import { formatId, idPrefix } from '../../core/custom-id.ts'
+import { IdSet } from './id-set.ts'
+import { bytesAlone, isFull } from './policy.ts'
+import { seenBefore } from './seen-before.ts'
+import type { Seen } from './seen.ts'
+import { recordOf, requestJson, written, type Written } from './written.ts'
+
+export interface AggregateOptions {
+  /**
+   * Requests in a batch at most, 1 to 100,000.
+   * @default 10000
+   */
+  readonly count?: number
+  /**
+   * Bytes of a batch's body at most, up to 250,000,000. A request that is larger goes alone.
+   * @default 64000000
+   */
+  readonly bytes?: number
+  /**
+   * Seal a part-full batch when nothing has come for so many ms. Without it only a full batch and the end of the input
+   * seal one.
+   */
+  readonly periodMs?: number
+  /**
+   * Ask identical requests once: each later one shares the answer of the first. Rows then need their batches in input order,
+   * so `inputOrder` must stand before `fetchResults`.
+   * @default false
+   */
+  readonly dedupe?: boolean
+  /**
+   * Begin the job with a batch of one request, and send nothing else before it has ended: then the others find in the
+   * prompt cache what they share with it.
+   * @default false
+   */
+  readonly prime?: boolean
+  /**
+   * The first so many records go as a batch of their own, to be looked at before the rest is sent.
+   * @default none
+   */
+  readonly canary?: number
+  /**
+   * Refuse to resume a named job whose requests were made with other options of `template`: another prompt, model,
+   * schema or other parameters. Nothing is sent then; results of batches in flight are given, and the last stage fails with `CBS_INPUT`.
+   * @default true
+   */
+  readonly compareTemplate?: boolean
+  /** The job to keep batches in; without it, that of the records, or a temporary one. */
+  readonly job?: Job | undefined
+  /**
+   * Which try of the records this is; retry() sets it.
+   * @default 1
+   */
+  readonly attempt?: number
+}
+
+/**
+ * Gathers requests into batches on disk. Of a job that is opened again, the batches in its journal come first. Records
+ * that cannot be asked keep their place and come out as `rejected` rows.
+ */
+export function aggregate(
+  options: AggregateOptions = {},
+): Stage<BatchRequest | RejectedRecord, SealedBatch> {
+  wholeNumber('count', options.count ?? DEFAULT_REQUESTS, 1, MAX_REQUESTS)
+  wholeNumber('bytes', options.bytes ?? DEFAULT_BODY_BYTES, 1, MAX_BODY_BYTES)
+  wholeNumber('canary', options.canary ?? 1, 1, Infinity)
+  wholeNumber('attempt', options.attempt ?? 1, 1, Infinity)
+  if (options.periodMs !== undefined) wholeNumber('periodMs', options.periodMs, 1, 2 ** 31 - 1)
+  return typed(new Aggregate(options))
+}
+
+export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
+  readonly #options: Required<Omit<AggregateOptions, 'periodMs' | 'job'>>
+  readonly #periodMs: number | undefined
+  readonly #ids = new IdSet()
+  /** Whether the next batch is the one that primes the cache. */
+  #primes = false
+  /** What has been asked, where repeats are looked for. */
+  #seen: Seen | undefined
+  /** Whether the template before this stage has been compared with the job's. */
+  #isCompared = false
+  /** Set where the job was begun with another template: no record is taken then. */
+  #difference: BatchStreamError | undefined
+  #open: BatchWriter | undefined
+  #most = 0
+  #nextOrdinal = 0
+  #skipBelow = 0
+  /** Whether this stage spools the records itself, because no keep() stands before it. */
+  #admits: boolean | undefined
+  #lastArrival = 0
+  /** Asynchronous work, one after the other; undefined while there is none. */
+  #turn: Promise<void> | undefined
+
+  constructor(options: AggregateOptions) {
+    super({
+      stage: 'aggregate',
+      takes: 'requests',
+      failure: { code: 'CBS_DISK', what: 'a batch cannot be gathered' },
+      // One batch waits to be read: each may be hundreds of MB on disk.
+      readableHighWaterMark: 1,
+    })
+    const { count = DEFAULT_REQUESTS, bytes = DEFAULT_BODY_BYTES, attempt = 1, job } = options
+    const { dedupe = false, prime = false, canary = Infinity, compareTemplate = true } = options
+    this.#options = { count, bytes, attempt, dedupe, prime, canary, compareTemplate }
+    this.#periodMs = options.periodMs
+    // A stage that is made long before it is piped into begins without its template.
+    this.on('pipe', () => this.job && this.#compare(this.job))
+    if (job) this.runBeside(this.#inTurn(() => this.#begin(job)))
+  }
+
+  protected override receive(item: BatchRequest | RejectedRecord): Promise<void> | void {
+    if (this.#turn || !this.#addNow(item)) return this.#inTurn(() => this.#add(item))
+    if (this.#isDone()) return this.#inTurn(() => this.#seal())
+  }
+
+  protected override finish(): Promise<void> {
+    return this.#inTurn(async () => {
+      const job = await this.#jobOf(undefined)
+      if (this.#difference) return this.#reportDifference(job, this.#difference)
+      if (this.#admits) await job.complete()
+      await this.#seal()
+    })
+  }
+
+  protected override async cleanUp(): Promise<void> {
+    await this.#open?.abandon()
+    await this.#seen?.close()
+  }
+
+  /** Runs work after the work before it; none of it runs after a failure. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = (this.#turn ?? Promise.resolve()).then(work)
+    this.#turn = turn
+    const over = (): void => {
+      if (this.#turn === turn) this.#turn = undefined
+    }
+    turn.then(over, () => {})
+    return turn
+  }
+
+  async #begin(job: Job): Promise<void> {
+    this.attach(job)
+    this.#compare(job)
+    const { attempt, dedupe, prime } = this.#options
+    const known = job.batchesOf(attempt)
+    for (const batch of known) for (const [id] of await chosenIdsOf(job, batch)) this.#ids.add(id)
+    this.#primes = prime && attempt === 1 && known.length === 0
+    if (dedupe) this.#seen = await seenBefore(job, attempt)
+    if (attempt === 1) this.#nextOrdinal = this.#skipBelow = job.firstUncovered
+    if (this.#periodMs !== undefined) this.runBeside(this.#watch(this.#periodMs, job))
+    await pushAll(
+      this,
+      known.map(batch => job.sealedBatch(batch.number)),
+      this.signal,
+    )
+  }
+
+  /** Compares the template that is piped into this stage with the one that the job was begun with. */
+  #compare(job: Job): void {
+    const { attempt, compareTemplate } = this.#options
+    if (this.#isCompared || job.temporary || attempt > 1 || !compareTemplate) return
+    const digest = this.askDigest
+    if (digest === undefined) return
+    this.#isCompared = true
+    const known = job.state.askDigest
+    // Notes keep their order, so this one stands before any batch that is sealed from now on.
+    if (known === null) return this.runBeside(job.note({ type: 'asked', digest }, false))
+    if (known === digest) return
+    this.#difference = changedTemplate(job.name)
+    job.queue.stop(this.#difference)
+  }
+
+  /** The last stage fails with it after the rows of the job's batches; where there are none, this one does. */
+  #reportDifference(job: Job, difference: BatchStreamError): void {
+    if (job.batchesOf(1).length === 0) throw difference
+  }
+
+  async #jobOf(record: SourceRecord | undefined): Promise<Job> {
+    if (!this.job) await this.#begin(record?.job ?? (await temporaryJob()))
+    // #begin has just attached it.
+    return this.job as Job
+  }
+
+  /** The fast path: no promise for a record that goes into the open batch. */
+  #addNow(item: BatchRequest | RejectedRecord): boolean {
+    const writer = this.#open
+    const record = item.record
+    if (!this.job || !writer || writer.full || record?.ordinal === undefined) return false
+    const asked = written(item, this.#options.dedupe)
+    if (asked?.key && !this.#seen?.ready(asked.key)) return false
+    return this.#put(this.job, writer, item, record.ordinal, asked)
+  }
+
+  async #add(item: BatchRequest | RejectedRecord): Promise<void> {
+    const job = await this.#jobOf(item.record)
+    if (this.#difference) return
+    const ordinal = item.record?.ordinal ?? (await this.#admit(job, item))
+    this.#admits ??= false
+    if (this.#admits && ordinal < this.#skipBelow) return
+    if (this.#open?.full) await this.#open.flush()
+    const asked = written(item, this.#options.dedupe)
+    if (asked?.key) await this.#seen?.prepare(asked.key)
+    const writer = (this.#open ??= await this.#newBatch(job))
+    if (!this.#put(job, writer, item, ordinal, asked)) {
+      await this.#seal()
+      this.#open = await this.#newBatch(job)
+      this.#put(job, this.#open, item, ordinal, asked)
+    }
+    if (this.#isDone()) await this.#seal()
+  }
+
+  /** A batch that has all its requests goes at once: the next record may be long in coming. */
+  #isDone(): boolean {
+    if (this.#nextOrdinal === this.#options.canary) return true
+    return this.#open !== undefined && this.#open.requests >= this.#most
+  }
+
+  async #admit(job: Job, item: BatchRequest | RejectedRecord): Promise<number> {
+    if (this.#admits === false) {
+      throw new BatchStreamError(
+        'CBS_STAGE',
+        'a request without its record came behind keep(): pass the record on in `record`',
+      )
+    }
+    if (!this.#admits) job.startReplay(this)
+    this.#admits = true
+    return await job.admit(item.record ?? recordOf(item, job.records.count + 1))
+  }
+
+  async #newBatch(job: Job): Promise<BatchWriter> {
+    this.#most = this.#primes ? 1 : freeCount(this.#options.count, unresolvedCounts(job))
+    return await job.newBatch(this.#options.dedupe)
+  }
+
+  /** Puts an item into a batch; false where the batch is full. */
+  #put(
+    job: Job,
+    writer: BatchWriter,
+    item: BatchRequest | RejectedRecord,
+    ordinal: number,
+    asked: Written | undefined,
+  ): boolean {
+    const { attempt } = this.#options
+    if (ordinal < this.#nextOrdinal) {
+      throw new BatchStreamError(
+        'CBS_STAGE',
+        `record ${ordinal + 1} came to aggregate twice or out of order: one request for each record, in order`,
+      )
+    }
+    const chosen = 'params' in item ? item.custom_id : undefined
+    const json =
+      asked && requestJson(chosen ?? formatId(idPrefix(job.run, attempt), ordinal), asked.params)
+    const first = asked?.key && this.#seen?.find(asked.key)
+    const bytes = first === undefined ? (json?.length ?? 0) : 0
+    if (isFull(writer, bytes, { count: this.#most, bytes: this.#options.bytes })) return false
+    const problem = 'problem' in item ? item.problem : this.#problemOf(bytes, chosen)
+    if (problem || !json)
+      writer.reject({ ordinal, custom_id: chosen ?? null, ...(problem ?? NO_PARAMS) })
+    else if (first !== undefined) writer.repeat(ordinal, first)
+    else {
+      writer.add(json, ordinal, chosen, asked.key)
+      if (asked.key) this.#seen?.put(asked.key, ordinal)
+    }
+    this.#nextOrdinal = ordinal + 1
+    this.#lastArrival = job.clock.elapsed()
+    return true
+  }
+
+  #problemOf(bytes: number, chosen: string | undefined): Problem | undefined {
+    if (bytesAlone(bytes) > MAX_BODY_BYTES) {
+      return {
+        type: 'too_large',
+        message: `the request has ${bytes} bytes; a batch takes ${MAX_BODY_BYTES} at most`,
+      }
+    }
+    if (chosen === undefined) return undefined
+    const wrong = checkCustomId(chosen)
+    if (wrong || this.#ids.add(chosen)) return wrong
+    return {
+      type: 'duplicate_custom_id',
+      message: `another record has the custom_id ${chosen}; an id must be unique`,
+    }
+  }
+
+  async #seal(): Promise<void> {
+    const writer = this.#open
+    const { job } = this
+    if (!writer || !job) return
+    this.#open = undefined
+    const next = this.#options.attempt === 1 ? this.#nextOrdinal : 0
+    const sealed = await writer.seal(this.#options.attempt, next)
+    this.push(await job.seal({ ...sealed, ...(this.#primes && { primes: true }) }))
+    this.#primes = false
+  }
+
+  /** Seals a part-full batch when nothing has come for a while. */
+  async #watch(periodMs: number, job: Job): Promise<void> {
+    for (;;) {
+      const since = this.#open ? job.clock.elapsed() - this.#lastArrival : 0
+      await job.clock.sleep(Math.max(1, periodMs - since), this.signal)
+      if (this.#open && job.clock.elapsed() - this.#lastArrival >= periodMs)
+        await this.#inTurn(() => this.#seal())
+      else await this.#turn
+    }
+  }
+}
+
+const NO_PARAMS: Problem = { type: 'no_params', message: 'the request has no params' }

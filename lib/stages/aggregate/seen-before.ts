@@ -1,0 +1,35 @@
+import { KEY_BYTES } from '../../store/batch-files.ts'
+import type { Job } from '../../store/job.ts'
+import { OrdinalReader } from '../../store/ordinals.ts'
+import type { BatchState } from '../../core/job/state.ts'
+import { openSummed } from '../../store/sums.ts'
+import { Window } from '../../store/window.ts'
+import { Seen } from './seen.ts'
+
+/** What an attempt of a job has asked already, by the keys that its batches keep. */
+export async function seenBefore(job: Job, attempt: number, inMemory?: number): Promise<Seen> {
+  // A name without a number: the next process removes it as litter.
+  const seen = await Seen.create(job.disk, `${job.folder}/batches/seen-${attempt}`, inMemory)
+  try {
+    for (const batch of job.batchesOf(attempt)) await fill(seen, job, batch)
+    return seen
+  } catch (cause) {
+    await seen.close()
+    throw cause
+  }
+}
+
+async function fill(seen: Seen, job: Job, batch: BatchState): Promise<void> {
+  // A batch of a run that did not look for repeats has no keys.
+  if (batch.sums?.keys === undefined) return
+  await openSummed(job, batch, 'keys', async file => {
+    const keys = new Window(file)
+    await OrdinalReader.use(job, batch, async members => {
+      for (let position = 0; position < members.count; position++) {
+        const key = await keys.read(position * KEY_BYTES, KEY_BYTES)
+        await seen.prepare(key)
+        if (seen.find(key) === undefined) seen.put(key, await members.at(position))
+      }
+    })
+  })
+}

@@ -1,0 +1,149 @@
+// takes  SubmittedBatch
+// gives  EndedBatch, in the order of ending
+// next   fetchResults
+import type Anthropic from '@anthropic-ai/sdk'
+import { Api } from '../../api/api.ts'
+import { needClient } from '../../api/need-client.ts'
+import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
+import { wholeNumber } from '../../core/errors.ts'
+import type { EndedBatch, SubmittedBatch } from '../../core/flow.ts'
+import { JobStage } from '../job-stage.ts'
+import type { Job } from '../../store/job.ts'
+import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
+import { notify } from '../../core/notify.ts'
+import { typed, type Stage } from '../../core/stage.ts'
+import { lookAt } from './look.ts'
+import { nextLook } from './schedule.ts'
+
+export interface AwaitEndOptions {
+  readonly client: Anthropic
+  /**
+   * Ms between two polls of the API.
+   * @default 5000, rising to 60000 with the age of the batches
+   */
+  readonly pollMs?: number | undefined
+  /**
+   * How long the API may answer 404 for a batch, in ms; after that its rows are `unanswered`.
+   * @default 600000
+   */
+  readonly settleMs?: number
+  /** Called when the API cannot be reached, with the reason. */
+  readonly onWait?: (batch: SubmittedBatch, why: string) => unknown
+  readonly job?: Job | undefined
+}
+
+/** Waits for batches to end. One list call covers all that are in flight; waiting costs no CPU and survives outages of a day. */
+export function awaitEnd(options: AwaitEndOptions): Stage<SubmittedBatch, EndedBatch> {
+  needClient(options)
+  if (options.pollMs !== undefined) wholeNumber('pollMs', options.pollMs, 1, 2 ** 31 - 1)
+  wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
+  return typed(new AwaitEnd(options))
+}
+
+interface Waiting {
+  readonly batch: SubmittedBatch
+  readonly id: string
+  readonly since: number
+  /** When the API first answered that it does not know the batch. */
+  missingSince: number | undefined
+}
+
+export class AwaitEnd extends JobStage<SubmittedBatch> {
+  readonly #options: AwaitEndOptions
+  readonly #waiting = new Map<number, Waiting>()
+  #api: Api | undefined
+  #polling: Promise<void> | undefined
+
+  constructor(options: AwaitEndOptions) {
+    super({
+      stage: 'awaitEnd',
+      takes: 'submitted batches',
+      failure: { code: 'CBS_API', what: 'waiting for a batch failed' },
+      highWaterMark: 1,
+    })
+    this.#options = options
+  }
+
+  protected override receive(batch: SubmittedBatch): void {
+    const { job, number } = batch
+    this.attach(job)
+    this.#api ??= new Api({
+      client: this.#options.client,
+      session: job.session,
+      signal: this.signal,
+      onWait: ({ message }) => notify('onWait', this.#options.onWait, batch, message),
+    })
+    const { phase, id } = job.batch(number)
+    if (phase !== 'submitted' || id === null) {
+      this.push(job.endedBatch(number))
+      return
+    }
+    this.#waiting.set(number, { batch, id, since: job.clock.elapsed(), missingSince: undefined })
+    if (this.#polling) return
+    this.#polling = this.#poll(job, this.#api)
+    this.runBeside(this.#polling)
+  }
+
+  protected override async finish(): Promise<void> {
+    while (this.#polling) await this.#polling
+    await this.reportStop(this.job?.queue.unreportedStop)
+  }
+
+  async #poll(job: Job, api: Api): Promise<void> {
+    try {
+      while (this.#waiting.size > 0) {
+        const youngest = Math.max(...[...this.#waiting.values()].map(({ since }) => since))
+        const pause = nextLook(this.#options.pollMs, job.clock.elapsed() - youngest)
+        await job.clock.sleep(pause, this.signal)
+        await this.#look(job, api)
+      }
+    } finally {
+      // In the same tick as the last look, so that a batch that comes next starts a poll of its own.
+      this.#polling = undefined
+    }
+  }
+
+  async #look(job: Job, api: Api): Promise<void> {
+    // With the key of another workspace every batch would look lost.
+    await api.proveWorkspace()
+    const waiting = [...this.#waiting.values()]
+    const found = await lookAt(
+      api,
+      waiting.map(({ id }) => id),
+    )
+    const ended: { one: Waiting; remote: RemoteBatch | undefined }[] = []
+    for (const one of waiting) {
+      const remote = found.get(one.id)
+      if (remote?.processing_status === 'ended' || (!remote && this.#isLost(one, job)))
+        ended.push({ one, remote })
+      if (remote) one.missingSince = undefined
+    }
+    ended.sort(
+      (a, b) =>
+        Date.parse(a.remote?.ended_at ?? '') - Date.parse(b.remote?.ended_at ?? '') ||
+        a.one.batch.number - b.one.batch.number,
+    )
+    for (const { one, remote } of ended) await this.#end(job, one, remote)
+  }
+
+  /** The API may deny a batch for some seconds after it took it: that is no reason to give it up, and never one to resend. */
+  #isLost(one: Waiting, job: Job): boolean {
+    one.missingSince ??= job.clock.elapsed()
+    return job.clock.elapsed() - one.missingSince >= (this.#options.settleMs ?? DEFAULT_SETTLE_MS)
+  }
+
+  async #end(job: Job, { batch, id }: Waiting, remote: RemoteBatch | undefined): Promise<void> {
+    await job.note(
+      {
+        type: 'ended',
+        number: batch.number,
+        counts: remote?.request_counts ?? null,
+        resultsUrl: resultsUrlOf(remote ?? { id, results_url: null }),
+        at: job.clock.now(),
+      },
+      false,
+    )
+    this.#waiting.delete(batch.number)
+    this.push(job.endedBatch(batch.number))
+  }
+}

@@ -1,0 +1,114 @@
+import type { TransformCallback, TransformOptions } from 'node:stream'
+import { wrapError, type ErrorCode } from '../core/errors.ts'
+import { StageTransform } from '../core/stage.ts'
+import { wrongInputError, type Taken } from '../core/validate-input.ts'
+import type { Job } from '../store/job.ts'
+
+export interface JobStageOptions extends TransformOptions {
+  /** The stage's name, for messages. */
+  readonly stage: string
+  /** What it takes. */
+  readonly takes: Taken
+  /** The code and the sentence for errors that are not of this package. */
+  readonly failure: { readonly code: ErrorCode; readonly what: string }
+}
+
+/**
+ * A stage that works on a job: it holds the job open, waits for its own work when it is destroyed, and wraps foreign errors.
+ * After `destroy()` it pushes nothing and ends nothing.
+ */
+export abstract class JobStage<In> extends StageTransform {
+  readonly #options: JobStageOptions
+  readonly #abort = new AbortController()
+  readonly #work: Set<Promise<unknown>> = new Set()
+  #job: Job | undefined
+
+  constructor(options: JobStageOptions) {
+    const { stage: _, takes: __, failure: ___, ...streamOptions } = options
+    super({ objectMode: true, ...streamOptions })
+    this.#options = options
+  }
+
+  /** Aborts when the stage is destroyed. */
+  protected get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  /** The job, once `attach` has been called. */
+  protected get job(): Job | undefined {
+    return this.#job
+  }
+
+  /** Holds a job open until the stage is destroyed; the first one counts. */
+  protected attach(job: Job): void {
+    if (this.#job) return
+    this.#job = job
+    job.retain()
+  }
+
+  /** Takes one item; the next one comes when the answer is here. */
+  protected abstract receive(item: In): Promise<void> | void
+
+  /** Runs after the last item; the stage ends when the answer is here. */
+  protected abstract finish(): Promise<void>
+
+  /** Runs when the stage is destroyed and its work is over. */
+  protected async cleanUp(): Promise<void> {}
+
+  /** Runs work beside the stream. Its error destroys the stage, and `destroy()` waits for it. */
+  protected runBeside(work: Promise<void>): void {
+    void this.#follow(work, error => error && this.destroy(error))
+  }
+
+  override _transform(item: In, _encoding: BufferEncoding, done: TransformCallback): void {
+    const wrong = wrongInputError(this.#options.stage, this.#options.takes, item)
+    if (wrong) return done(wrong)
+    let received: Promise<void> | void
+    try {
+      received = this.receive(item)
+    } catch (cause) {
+      // An exception here would miss the pipeline and end the process.
+      return done(this.#wrap(cause))
+    }
+    if (received) void this.#follow(received, done)
+    else done()
+  }
+
+  override _flush(done: TransformCallback): void {
+    void this.#follow(this.finish(), done)
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#abort.abort()
+    const leave = async (): Promise<void> => {
+      while (this.#work.size > 0) await Promise.all(this.#work)
+      await this.cleanUp()
+      await this.#job?.release(this)
+    }
+    const left = leave()
+    this.#job?.leave(left)
+    left.then(
+      () => done(error),
+      cause => done(error ?? this.#wrap(cause)),
+    )
+  }
+
+  /** Calls `done` when work is over, unless the stage has been destroyed meanwhile. */
+  #follow(work: Promise<void>, done: TransformCallback): Promise<void> {
+    const over = work
+      .then(
+        () => undefined,
+        cause => this.#wrap(cause),
+      )
+      .then(error => {
+        this.#work.delete(over)
+        if (!this.destroyed) done(error)
+      })
+    this.#work.add(over)
+    return over
+  }
+
+  #wrap(cause: unknown): Error {
+    return wrapError(this.#options.failure.code, this.#options.failure.what, cause)
+  }
+}

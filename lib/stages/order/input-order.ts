@@ -1,0 +1,46 @@
+// takes  EndedBatch, in any order
+// gives  EndedBatch, in the order of their records
+// next   fetchResults
+import type { EndedBatch } from '../../core/flow.ts'
+import type { Job } from '../../store/job.ts'
+import { StageTransform, typed, type Stage } from '../../core/stage.ts'
+import { wrongInputError } from '../../core/validate-input.ts'
+import { earliest } from '../../core/job/earliest.ts'
+
+export interface InputOrderOptions {
+  /** Taken as every stage takes it; the batches name their job themselves. */
+  readonly job?: Job | undefined
+}
+
+/**
+ * Holds ended batches back until all before them have ended, so that rows come in input order over the whole job, in a
+ * first run as in one that goes on. What is held is a few words for each batch: its answers stay with the API, which keeps
+ * them for 29 days. Records that are asked again are a matter of `retry`, so their rows come when their answer does.
+ */
+export function inputOrder(_options: InputOrderOptions = {}): Stage<EndedBatch, EndedBatch> {
+  const held = new Map<number, EndedBatch>()
+  const given = new Set<number>()
+  const ordered = new StageTransform({
+    objectMode: true,
+    highWaterMark: 1,
+    transform(batch: EndedBatch, _encoding, done) {
+      const wrong = wrongInputError('inputOrder', 'ended batches', batch)
+      if (wrong) return done(wrong)
+      held.set(batch.number, batch)
+      const { batches } = batch.job.state
+      for (;;) {
+        const next = held.get(earliest(batches.values(), batch.attempt, given)?.number ?? 0)
+        if (!next) return done()
+        held.delete(next.number)
+        given.add(next.number)
+        this.push(next)
+      }
+    },
+    flush(done) {
+      // Where a stage of the user's dropped a batch, those behind it come all the same.
+      for (const batch of held.values()) this.push(batch)
+      ordered.reportStop().then(() => done(), done)
+    },
+  })
+  return typed(ordered)
+}

@@ -1,0 +1,58 @@
+import type { SourceRecord } from '../../core/flow.ts'
+import { KEPT_CHARACTERS, badRecord, tooLongRecord, type RecordPlace } from './bad-record.ts'
+import { behindBreak, countBreaks, endsLine, isBreak, lineBody, nextLine } from './line-breaks.ts'
+import { standsAt } from './stands-at.ts'
+
+const QUOTE = 0x22
+
+/** A record that did not end by itself, and the index where reading goes on. */
+export interface Broken {
+  readonly record: SourceRecord
+  readonly end: number
+}
+
+/**
+ * What becomes of a row that does not end: `bytes` begins with it. A quote that is never closed spoils the row up to the
+ * end of the line on which it was opened, and no further, so that the lines behind it are read; a row without such a
+ * quote is too long.
+ */
+export function brokenRecord(
+  bytes: Buffer,
+  { delimiter, maxRecordBytes }: { readonly delimiter: string; readonly maxRecordBytes: number },
+  place: RecordPlace,
+): Broken {
+  const { openAt, recordEnd } = scanQuotes(bytes, Buffer.from(delimiter))
+  if (openAt === -1) {
+    const end = recordEnd === -1 ? bytes.length : recordEnd
+    return { record: tooLongRecord(bytes.toString('utf8', 0, end), maxRecordBytes, place), end }
+  }
+  const end = nextLine(bytes, openAt)
+  const text = lineBody(bytes, 0, end).toString('utf8')
+  const opened = place.line + countBreaks(bytes, 0, openAt)
+  const why = `the quote opened on line ${opened} is never closed; reading goes on with the line after it`
+  const raw = endsLine(bytes, end) ? text : text.slice(0, KEPT_CHARACTERS)
+  return { record: badRecord('unclosed_quote', why, raw, place), end }
+}
+
+/**
+ * Reads the quotes of a row as csv-parse does with `relax_quotes`: one opens at the start of a field and closes at the
+ * next that is not doubled; any other is text. Gives where a quote stands that is open at the end of the bytes, or where
+ * the row ends.
+ */
+function scanQuotes(bytes: Buffer, delimiter: Buffer): { openAt: number; recordEnd: number } {
+  let openAt = -1
+  let fieldAt = 0
+  for (let at = 0; at < bytes.length; at++) {
+    if (openAt >= 0) {
+      if (bytes[at] !== QUOTE) continue
+      if (bytes[at + 1] === QUOTE) at++
+      else openAt = -1
+    } else if (bytes[at] === QUOTE && at === fieldAt) openAt = at
+    else if (isBreak(bytes[at])) return { openAt, recordEnd: behindBreak(bytes, at) }
+    else if (standsAt(bytes, at, delimiter)) {
+      at += delimiter.length - 1
+      fieldAt = at + 1
+    }
+  }
+  return { openAt, recordEnd: -1 }
+}

@@ -1,0 +1,271 @@
+import type { SourceRecord } from '../../core/flow.ts'
+import { KEPT_CHARACTERS, type RecordPlace } from './bad-record.ts'
+import { headerColumns, numberedColumns, type Columns } from './csv-columns.ts'
+import { brokenRecord } from './csv-broken.ts'
+import { behindComments } from './csv-comments.ts'
+import { badHeader, rowRecord, unreadable } from './csv-row.ts'
+import { CsvRows, LAG_BYTES } from './csv-rows.ts'
+import { CsvStart, delimiterNote, type CsvBeginning } from './csv-start.ts'
+import { lookAt, type Window } from './csv-window.ts'
+import {
+  CR,
+  LF,
+  behindBreaks,
+  countBreaks,
+  endsLine,
+  isBreak,
+  lineBody,
+  nextLine,
+} from './line-breaks.ts'
+import { tellHeader, tellNote, type NoteOptions } from './note.ts'
+import { Pieces } from './pieces.ts'
+import type { RecordReader } from './record-stream.ts'
+import { TextStart } from '../../core/text-start.ts'
+
+/**
+ * Bytes given to csv-parse at once: it hands out all rows of what it is given, whether anyone wants them or not, so this
+ * bounds the rows that wait.
+ */
+const SLICE_BYTES = 16_384
+
+/** Bytes of a record that is too long that are looked at in any case: enough for the characters that are kept. */
+const HEAD_BYTES = 4 * KEPT_CHARACTERS
+
+/** What the reader must know, checked already. */
+export interface CsvSettings extends NoteOptions {
+  /** Undefined: it is detected. */
+  readonly delimiter: string | undefined
+  /** Undefined: the first row names them (`header`), or they are numbered. */
+  readonly columns: Columns | undefined
+  readonly header: boolean
+  readonly maxRecordBytes: number
+  /** What a line begins with that is no row. */
+  readonly comment: string | undefined
+  readonly source: string | undefined
+  readonly onHeader?: ((columns: readonly string[]) => void) | undefined
+}
+
+/**
+ * CSV bytes -> records, without a stream. csv-parse says at which byte a row ends; the bytes since the row before are
+ * kept for its physical line, its raw text and the look at its encoding.
+ */
+export class CsvReader implements RecordReader {
+  readonly #settings: CsvSettings
+  readonly #limit: number
+  readonly #comment: Buffer | undefined
+  readonly #textStart: TextStart
+  /** Undefined once the delimiter is known. */
+  #start: CsvStart | undefined
+  #delimiter = ','
+  #rows: CsvRows
+  #columns: Columns | undefined
+  #input: Buffer[] = []
+  #finished = false
+  #flushed = false
+  #ready: SourceRecord[] = []
+  #taken = 0
+  // Where the window begins and where the last row ended, counted from the first byte that csv-parse was given.
+  readonly #unread = new Pieces()
+  #unreadAt = 0
+  #rowsEnd = 0
+  #window: Window | undefined
+  /** The physical line that the next row begins on, blank lines and comments before it not counted. */
+  #line = 1
+  /** What is to be passed over: the rest of a line, or the LF of a CRLF. */
+  #skip: 'line' | 'lf' | undefined
+
+  constructor(settings: CsvSettings) {
+    this.#settings = settings
+    this.#limit = Math.max(settings.maxRecordBytes, HEAD_BYTES) + LAG_BYTES
+    this.#comment = settings.comment === undefined ? undefined : Buffer.from(settings.comment)
+    this.#textStart = new TextStart(settings.source)
+    this.#start = new CsvStart({ ...settings, columns: settings.columns?.count })
+    this.#columns = settings.columns
+    this.#rows = this.#newRows()
+  }
+
+  write(chunk: Buffer): void {
+    const bytes = this.#textStart.write(chunk)
+    if (bytes) this.#write(bytes)
+  }
+
+  finish(): void {
+    this.#write(this.#textStart.end())
+    if (this.#start) this.#begin(this.#start.end())
+    this.#finished = true
+  }
+
+  next(): SourceRecord | undefined {
+    while (this.#taken === this.#ready.length) {
+      this.#ready = []
+      this.#taken = 0
+      if (!this.#readOn()) return undefined
+    }
+    return this.#ready[this.#taken++]
+  }
+
+  #write(bytes: Buffer): void {
+    if (!this.#start) {
+      this.#input.push(bytes)
+      return
+    }
+    const beginning = this.#start.write(bytes)
+    if (beginning) this.#begin(beginning)
+  }
+
+  #begin(beginning: CsvBeginning): void {
+    const { delimiter, bytes, from, cutBreak } = beginning
+    this.#start = undefined
+    this.#delimiter = delimiter
+    this.#rows = this.#newRows()
+    this.#line += countBreaks(bytes, 0, from)
+    if (cutBreak) this.#skip = 'lf'
+    this.#input.push(bytes.subarray(from))
+    const note = delimiterNote(beginning, this.#settings.source)
+    if (note) tellNote(this.#settings, note)
+  }
+
+  #newRows(): CsvRows {
+    const { comment } = this.#settings
+    const delimiter = this.#delimiter
+    // Two ways, so that files without comments do nothing for each row.
+    return comment === undefined
+      ? new CsvRows(delimiter, row => this.#onRow(row))
+      : new CsvRows(delimiter, row => this.#onRowBehindComments(row), comment)
+  }
+
+  /** Reads one slice; false when there is nothing to read. */
+  #readOn(): boolean {
+    const bytes = this.#input[0]
+    if (!bytes) return this.#finished && this.#flush()
+    // A slice never goes past the limit of a record, so that the same bytes break it up however they come in.
+    const size = Math.min(SLICE_BYTES, this.#limit - this.#unread.bytes)
+    if (bytes.length > size) this.#input[0] = bytes.subarray(size)
+    else this.#input.shift()
+    const slice = this.#passOver(bytes.subarray(0, size))
+    if (slice.length === 0) return true
+
+    this.#unread.push(slice)
+    this.#rows.parse(slice)
+    this.#dropRows()
+    if (this.#unread.bytes >= this.#limit) this.#breakUp()
+    return true
+  }
+
+  #flush(): boolean {
+    if (this.#flushed) return false
+    this.#flushed = this.#rows.finish()
+    this.#dropRows()
+    // What stands behind an unclosed quote is read again, and then the end comes once more.
+    if (!this.#flushed) this.#breakUp()
+    return true
+  }
+
+  #onRow(row: readonly string[]): void {
+    const { bytes, hasCr, isUtf8 } = (this.#window ??= lookAt(this.#unread.joined()))
+    const at = this.#rowsEnd - this.#unreadAt
+    this.#rowsEnd = this.#rows.rowsEnd
+    const to = this.#rowsEnd - this.#unreadAt
+    const from = behindBreaks(bytes, at)
+    if (from > at) this.#line += countBreaks(bytes, at, from)
+    const place = { line: this.#line, source: this.#settings.source }
+    this.#line += !hasCr && bytes.indexOf(LF, from) === to - 1 ? 1 : countBreaks(bytes, from, to)
+    const columns = this.#columns
+    const whole = isUtf8 && to - from <= this.#settings.maxRecordBytes
+    // Nearly every row is good, and then its bytes are not wanted.
+    if (columns && whole && row.length === columns.count)
+      this.#ready.push(columns.record(row, place))
+    else this.#give(row, lineBody(bytes, from, to), place)
+  }
+
+  /** Comments before a row are no bytes of it, but count as lines. */
+  #onRowBehindComments(row: readonly string[]): void {
+    const { bytes } = (this.#window ??= lookAt(this.#unread.joined()))
+    const at = this.#rowsEnd - this.#unreadAt
+    const from = this.#behindNoRows(bytes, at)
+    this.#line += countBreaks(bytes, at, from)
+    this.#rowsEnd += from - at
+    this.#onRow(row)
+  }
+
+  #behindNoRows(bytes: Buffer, from: number): number {
+    return this.#comment ? behindComments(bytes, from, this.#comment) : behindBreaks(bytes, from)
+  }
+
+  #give(row: readonly string[], bytes: Buffer, place: RecordPlace): void {
+    const bad = unreadable(bytes, this.#settings.maxRecordBytes, place)
+    if (this.#columns === undefined && this.#settings.header) {
+      if (bad) throw badHeader(bad, place)
+      const { columns, note } = headerColumns(row, place)
+      this.#columns = columns
+      if (note) tellNote(this.#settings, note)
+      tellHeader(this.#settings, columns.names)
+      return
+    }
+    this.#columns ??= numberedColumns(row)
+    this.#ready.push(bad ?? rowRecord(this.#columns, row, bytes, place))
+  }
+
+  #dropRows(): void {
+    this.#unread.drop(this.#rowsEnd - this.#unreadAt)
+    this.#unreadAt = this.#rowsEnd
+    this.#window = undefined
+    if (isBreak(this.#unread.first) || (this.#comment && this.#unread.startWith(this.#comment)))
+      this.#dropNoRows()
+  }
+
+  /** Blank lines and comments belong to no row, and must not count as bytes of the next one. */
+  #dropNoRows(): void {
+    const bytes = this.#unread.joined()
+    const end = this.#behindNoRows(bytes, 0)
+    // A CR at the end may be half of a line end.
+    const count = end === bytes.length && bytes[end - 1] === CR ? end - 1 : end
+    this.#line += countBreaks(bytes, 0, count)
+    this.#unread.drop(count)
+    this.#unreadAt += count
+    this.#rowsEnd = this.#unreadAt
+    // The rest of a comment, which may be endless, is passed over: no row has begun that csv-parse would have to know of.
+    if (count === bytes.length && !endsLine(bytes, count)) {
+      this.#skip = 'line'
+      this.#startRows()
+    }
+  }
+
+  #startRows(): void {
+    this.#rows = this.#newRows()
+    this.#unreadAt = 0
+    this.#rowsEnd = 0
+    this.#window = undefined
+  }
+
+  /** Ends a record that does not end by itself: it is too long, or a quote in it is never closed. */
+  #breakUp(): void {
+    const { maxRecordBytes, source } = this.#settings
+    const delimiter = this.#delimiter
+    const bytes = this.#unread.take()
+    const place = { line: this.#line, source }
+    const { record, end } = brokenRecord(bytes, { delimiter, maxRecordBytes }, place)
+    if (this.#columns === undefined && this.#settings.header) throw badHeader(record, place)
+    this.#ready.push(record)
+
+    this.#line += countBreaks(bytes, 0, end)
+    if (!endsLine(bytes, end)) this.#skip = 'line'
+    else if (end === bytes.length && bytes[end - 1] === CR) this.#skip = 'lf'
+    this.#input.unshift(bytes.subarray(end))
+    this.#startRows()
+  }
+
+  #passOver(bytes: Buffer): Buffer {
+    const skip = this.#skip
+    if (!skip || bytes.length === 0) return bytes
+    this.#skip = undefined
+    if (skip === 'lf') return bytes[0] === LF ? bytes.subarray(1) : bytes
+    const end = nextLine(bytes, 0)
+    if (!endsLine(bytes, end)) this.#skip = 'line'
+    else {
+      this.#line++
+      if (end === bytes.length && bytes[end - 1] === CR) this.#skip = 'lf'
+    }
+    return bytes.subarray(end)
+  }
+}

@@ -1,0 +1,113 @@
+// Takes bytes, gives SourceRecord; next comes template (or keep).
+import { wholeNumber, wrongOption } from '../../core/errors.ts'
+import type { SourceRecord } from '../../core/flow.ts'
+import { DEFAULT_RECORD_BYTES } from '../../core/limits.ts'
+import { typed, type Stage } from '../../core/stage.ts'
+import { Columns, nameFaults } from './csv-columns.ts'
+import { COMMENT_WANTED, isCommentStart } from './csv-comments.ts'
+import { CsvReader, type CsvSettings } from './csv-reader.ts'
+import type { NoteOptions } from './note.ts'
+import { RecordStream } from './record-stream.ts'
+
+/** Options of `parseCsv`. */
+export interface CsvOptions extends NoteOptions {
+  /**
+   * What separates two fields: up to 8 characters. `'\t'` reads TSV.
+   * @default detected: a comma, or a semicolon, tab or vertical bar where the first two rows show it; `onNote` is called
+   * unless it is a comma
+   */
+  readonly delimiter?: string | undefined
+  /** Names for the columns of a file that has no header. */
+  readonly columns?: readonly string[] | undefined
+  /**
+   * Whether the first row names the columns; false alone calls them column1, column2 and so on.
+   * @default true, false with `columns`
+   */
+  readonly header?: boolean | undefined
+  /**
+   * What a line begins with that is a comment and no row: `'#'`, up to 8 characters. Only whole lines are comments, and in
+   * quotes such a line is data.
+   * @default none: each line is read
+   */
+  readonly comment?: string | undefined
+  /**
+   * Bytes of one record at most; a longer one becomes a problem and its first 1,000 characters are kept.
+   * @default 16_000_000
+   */
+  readonly maxRecordBytes?: number | undefined
+  /** The file's name, for the records and for errors. */
+  readonly source?: string | undefined
+  /** Called with the names that a header gives, before the first record, also where none follows. */
+  readonly onHeader?: ((columns: readonly string[]) => void) | undefined
+}
+
+/**
+ * CSV (RFC 4180) -> records: each row an object of strings in column order. LF, CRLF and a lone CR end a row; empty lines
+ * and comments are skipped but counted; a quote inside an unquoted field is text. `line` is the physical line on which a row
+ * began, also behind line breaks in quotes.
+ *
+ * A row that cannot be read comes out as a record with a `problem` and its raw text as `input`: `wrong_column_count`,
+ * `invalid_utf8`, `too_long`, `unclosed_quote`. A quote that is never closed (not before the end, or not within
+ * `maxRecordBytes`) spoils its row up to the end of the line on which it was opened; the lines after that are read as rows
+ * again. Of a row that is too long, the rest of the line is passed over.
+ *
+ * Without a `delimiter` it is detected, the same however the bytes arrive: commas, unless another of `;`, tab and `|` separates the
+ * first row and commas do not, or the first two rows have the same number of columns with it and not with commas. A first line
+ * `sep=;` names the delimiter and is no row, also where `delimiter` is given.
+ *
+ * A column without a name in the header is called `column3` by its position, a second column `a` is called `a_2`; `onNote`
+ * is called with the new names. Names that the header contains stay as they are.
+ *
+ * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` on UTF-16 and on a header that cannot be read.
+ */
+export function parseCsv(options: CsvOptions = {}): Stage<Uint8Array, SourceRecord> {
+  return typed(new RecordStream(new CsvReader(csvSettings(options))))
+}
+
+/** The options, checked and filled in. */
+export function csvSettings(options: CsvOptions): CsvSettings {
+  const { delimiter, columns, header = columns === undefined } = options
+  const { comment, source, onNote, onHeader } = options
+  const maxRecordBytes = wholeNumber(
+    'maxRecordBytes',
+    options.maxRecordBytes ?? DEFAULT_RECORD_BYTES,
+    1,
+    Infinity,
+  )
+  const isDelimiter = typeof delimiter === 'string' && /^[^"\r\n]{1,8}$/.test(delimiter)
+  if (delimiter !== undefined && !isDelimiter) {
+    throw wrongOption(
+      'delimiter',
+      'a string of 1 to 8 characters without quotes and line breaks',
+      delimiter,
+    )
+  }
+  if (
+    comment !== undefined &&
+    !(typeof comment === 'string' && isCommentStart(comment, delimiter ?? ','))
+  )
+    throw wrongOption('comment', COMMENT_WANTED, comment)
+  if (typeof header !== 'boolean') throw wrongOption('header', 'true or false', header)
+  const named = columns === undefined ? undefined : namedColumns(columns, header)
+  return { delimiter, columns: named, header, maxRecordBytes, comment, source, onNote, onHeader }
+}
+
+function namedColumns(columns: readonly string[], header: boolean): Columns {
+  if (
+    !Array.isArray(columns) ||
+    columns.length === 0 ||
+    !columns.every(name => typeof name === 'string')
+  ) {
+    throw wrongOption('columns', 'a list of names', columns)
+  }
+  if (header)
+    throw wrongOption(
+      'header',
+      'false with `columns`, which name the columns of a file without header',
+      header,
+    )
+  const faults = nameFaults(columns)
+  if (faults.length > 0)
+    throw wrongOption('columns', `names that are all different; it ${faults.join('; ')}`, columns)
+  return new Columns(columns)
+}

@@ -1,0 +1,109 @@
+// Takes bytes, gives SourceRecord; next comes template (or keep).
+import { DEFAULT_RECORD_BYTES, MAX_JSON_DEPTH } from '../../core/limits.ts'
+import { wholeNumber } from '../../core/errors.ts'
+import { SourceRecord } from '../../core/flow.ts'
+import { deeperThan, mayNestDeeper } from '../../core/json/depth.ts'
+import { faultOf } from '../../core/json/fault.ts'
+import { typed, type Stage } from '../../core/stage.ts'
+import { badRecord, invalidUtf8Record, tooLongRecord, type RecordPlace } from './bad-record.ts'
+import { Lines } from './lines.ts'
+import { RecordStream, type RecordReader } from './record-stream.ts'
+import { invalidUtf8At } from '../../core/utf8.ts'
+
+/** Options of `parseJsonl`. */
+export interface JsonlOptions {
+  /**
+   * Bytes of one record at most; a longer one becomes a problem and its first 1,000 characters are kept.
+   * @default 16_000_000
+   */
+  readonly maxRecordBytes?: number | undefined
+  /** The file's name, for the records and for errors. */
+  readonly source?: string | undefined
+}
+
+/**
+ * JSON lines -> records, each with its bytes as they came. A value that is no object is `{"input": value}`; blank lines
+ * are skipped but counted. A line that is not JSON, not UTF-8, too long or nested deeper than 1,000 levels comes out as a
+ * record with a `problem` (`invalid_json`, `invalid_utf8`, `too_long`, `too_deep`) and its raw text as `input`.
+ *
+ * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` on UTF-16.
+ */
+export function parseJsonl(options: JsonlOptions = {}): Stage<Uint8Array, SourceRecord> {
+  return typed(new RecordStream(new JsonlReader(options)))
+}
+
+/** `parseJsonl` without its stream. */
+export class JsonlReader implements RecordReader {
+  readonly #lines: Lines
+  readonly #max: number
+  readonly #source: string | undefined
+
+  constructor({ maxRecordBytes = DEFAULT_RECORD_BYTES, source }: JsonlOptions = {}) {
+    this.#max = wholeNumber('maxRecordBytes', maxRecordBytes, 1, Infinity)
+    this.#source = source
+    this.#lines = new Lines({ maxRecordBytes, source })
+  }
+
+  write(chunk: Buffer): void {
+    this.#lines.write(chunk)
+  }
+
+  finish(): void {
+    this.#lines.finish()
+  }
+
+  next(): SourceRecord | undefined {
+    const lines = this.#lines
+    while (lines.next()) {
+      const { bytes } = lines
+      let { from, to } = lines
+      while (from < to && isBlank(bytes[from])) from++
+      while (from < to && isBlank(bytes[to - 1])) to--
+      if (from === to && !lines.tooLong) continue
+      const place = { line: lines.number, source: this.#source }
+      if (lines.tooLong) return tooLongRecord(bytes.toString('utf8', from, to), this.#max, place)
+      const raw = bytes.subarray(from, to)
+      const text = lines.text(from, to)
+      if (text === undefined) return invalidUtf8Record(raw, invalidUtf8At(raw), place)
+      return jsonRecord(raw, text, from - lines.from, place)
+    }
+    return undefined
+  }
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x09
+}
+
+/** The record that a line is, `indent` characters into it. */
+function jsonRecord(raw: Buffer, text: string, indent: number, place: RecordPlace): SourceRecord {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return badRecord('invalid_json', faultSentence(text, indent), text, place)
+  }
+  // Each level takes two brackets, so most lines are too short.
+  const long = text.length > 2 * MAX_JSON_DEPTH
+  if (long && mayNestDeeper(text, MAX_JSON_DEPTH) && deeperThan(value, MAX_JSON_DEPTH)) {
+    const why = `the record nests deeper than ${MAX_JSON_DEPTH} levels`
+    return badRecord('too_deep', why, text, place)
+  }
+  if (isObject(value))
+    return new SourceRecord(raw, { line: place.line, source: place.source, fields: value })
+  const wrapped = Buffer.concat([INPUT_OPEN, raw, INPUT_CLOSE])
+  return new SourceRecord(wrapped, { ...place, fields: { input: value } })
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function faultSentence(text: string, indent: number): string {
+  const fault = faultOf(text)
+  const got = fault.at < text.length ? JSON.stringify(text.charAt(fault.at)) : 'the end of the line'
+  return `not valid JSON at column ${fault.at + indent + 1}: expected ${fault.wanted}, got ${got}`
+}
+
+const INPUT_OPEN = Buffer.from('{"input":')
+const INPUT_CLOSE = Buffer.from('}')

@@ -1,0 +1,41 @@
+import zlib from 'node:zlib'
+import type { Transform } from 'node:stream'
+import { BatchStreamError } from '../../core/errors.ts'
+import { Gunzip, type GunzipOptions, type Inflater } from './gunzip.ts'
+
+/** How bytes are compressed. */
+export type Packing = 'gzip' | 'zstd'
+
+/** First bytes that it takes to know. */
+export const MAGIC_BYTES = 4
+
+/** The compression that the first bytes tell of; undefined for none. */
+export function packingOf(start: Buffer): Packing | undefined {
+  if (start[0] === 0x1f && start[1] === 0x8b) return 'gzip'
+  if (start[0] === 0x28 && start[1] === 0xb5 && start[2] === 0x2f && start[3] === 0xfd)
+    return 'zstd'
+  return undefined
+}
+
+/** What of node:zlib is used; zstd came with Node 22.15. */
+export interface Zlib {
+  createInflateRaw(): Inflater
+  createZstdDecompress?(): Transform
+}
+
+/** A stream that unpacks. Throws `CBS_INPUT` where this Node cannot. */
+export function unpacker(
+  packing: Packing,
+  {
+    source,
+    zlib: using = zlib,
+    onTrailing,
+  }: Pick<GunzipOptions, 'onTrailing'> & { source?: string | undefined; zlib?: Zlib | undefined },
+): Transform {
+  if (packing === 'gzip')
+    return new Gunzip({ createInflateRaw: () => using.createInflateRaw(), onTrailing })
+  if (using.createZstdDecompress) return using.createZstdDecompress()
+  const file = source === undefined ? '' : ` ${source}`
+  const message = `${source ?? 'the input'} is compressed with zstd, which this version of Node cannot unpack; pipe it through: zstd -dc${file}`
+  throw new BatchStreamError('CBS_INPUT', message, { place: { source } })
+}

@@ -1,0 +1,152 @@
+// Takes bytes as a file or pipe has them, gives SourceRecord; next comes template (or keep).
+import type { Duplex, TransformCallback } from 'node:stream'
+import { BatchStreamError, wrongOption } from '../../core/errors.ts'
+import type { SourceRecord } from '../../core/flow.ts'
+import { typed, type Stage } from '../../core/stage.ts'
+import { GuessingReader, readerOf, type AnySettings } from './any-reader.ts'
+import { csvSettings, type CsvOptions } from './csv.ts'
+import type { Guess, GuessedFormat } from './guess.ts'
+import { jsonSettings, type JsonOptions } from './json.ts'
+import { MAGIC_BYTES, packingOf } from './packed.ts'
+import { RecordStream, type BreakOptions, type RecordReader } from './record-stream.ts'
+import { mayBeTable, onlyTablesHave, tableOption } from './table-options.ts'
+import { unpack, type UnpackOptions } from './unpack.ts'
+
+/** A format that can be asked for. `requests` are Messages requests, one a line: they are read as `jsonl`. */
+export type InputFormat = 'auto' | GuessedFormat | 'requests'
+
+/** Options of `parse`: those of every parser, as far as they matter for the format. */
+export interface ParseOptions extends CsvOptions, JsonOptions, UnpackOptions {
+  /**
+   * The format; `auto` guesses it from the name, then from the first bytes.
+   * @default 'auto'
+   */
+  readonly from?: InputFormat | undefined
+  /** The file's name, to guess from; and `source` unless that is given. */
+  readonly name?: string | undefined
+  /** Told what was guessed, before the first record. */
+  readonly onGuess?: ((guess: Guess) => void) | undefined
+}
+
+/**
+ * Bytes of any format -> records: unpacks gzip (and zstd where Node can), finds out the format where it is not given, and
+ * reads as that format's own stage does. A `path` says that it is JSON. With a `delimiter`, `columns`, `header: false` or a
+ * `comment` it must be CSV or TSV.
+ *
+ * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` as the stages it stands for, after what was read before.
+ */
+export function parse(options: ParseOptions = {}): Stage<Uint8Array, SourceRecord> {
+  const source = options.source ?? options.name
+  const { name, onGuess } = options
+  const csv = csvSettings({ ...options, source })
+  const json = jsonSettings({ ...options, source })
+  const settings: AnySettings = { name, csv, tableOption: tableOption(options), json, onGuess }
+  return typed(new Parse(readerFor(options, settings), { ...options, source }))
+}
+
+function readerFor(options: ParseOptions, settings: AnySettings): RecordReader {
+  const { from = 'auto', path } = options
+  const option = settings.tableOption
+  if (option && !mayBeTable(from, Boolean(path)))
+    throw wrongOption(option, `left out: ${onlyTablesHave(option)}`, options[option])
+  switch (from) {
+    case 'auto':
+      return path ? readerOf('json', settings) : new GuessingReader(settings)
+    case 'requests':
+      return readerOf('jsonl', settings)
+    case 'csv':
+    case 'tsv':
+    case 'json':
+    case 'jsonl':
+    case 'text':
+      return readerOf(from, settings)
+    default:
+      throw wrongOption('from', 'auto, csv, tsv, jsonl, json, text or requests', from)
+  }
+}
+
+/** A record stream that unpacks its input first where its first bytes say so. */
+class Parse extends RecordStream {
+  readonly #options: UnpackOptions & BreakOptions
+  #start: Buffer | undefined = Buffer.alloc(0)
+  #unpacking: Duplex | undefined
+  /** What the writer waits for while bytes are unpacked. */
+  #waiting: TransformCallback | undefined
+
+  constructor(reader: RecordReader, options: UnpackOptions & BreakOptions) {
+    super(reader, options)
+    this.#options = options
+  }
+
+  override _transform(chunk: Buffer, encoding: BufferEncoding, done: TransformCallback): void {
+    if (!this.#start) return this.#pass(chunk, encoding, done)
+    this.#start = Buffer.concat([this.#start, chunk])
+    if (this.#start.length < MAGIC_BYTES) return done()
+    this.#begin(this.#start, encoding, done)
+  }
+
+  override _flush(done: TransformCallback): void {
+    if (this.#start) return this.#begin(this.#start, 'utf8', () => this._flush(done))
+    const unpacking = this.#unpacking
+    if (!unpacking) return super._flush(done)
+    this.#waiting = done
+    unpacking.once('end', () => super._flush(done))
+    unpacking.end()
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#unpacking?.destroy()
+    super._destroy(error, done)
+  }
+
+  #begin(start: Buffer, encoding: BufferEncoding, done: TransformCallback): void {
+    this.#start = undefined
+    if (packingOf(start)) this.#unpacking = this.#unpack()
+    this.#pass(start, encoding, done)
+  }
+
+  #pass(chunk: Buffer, encoding: BufferEncoding, done: TransformCallback): void {
+    if (!this.#unpacking) return super._transform(chunk, encoding, done)
+    this.#waiting = done
+    // Its error comes as an event.
+    this.#unpacking.write(chunk, error => error ?? done())
+  }
+
+  #unpack(): Duplex {
+    const unpacking = unpack(this.#options)
+    let broken: BatchStreamError | undefined
+    let busy = false
+    const fail = (error: BatchStreamError): void => {
+      this.#unpacking = undefined
+      this.fail(this.#placed(error), () => this.#waiting?.())
+    }
+    unpacking.on('data', (piece: Buffer) => {
+      unpacking.pause()
+      busy = true
+      super._transform(piece, 'utf8', () => {
+        busy = false
+        if (broken) fail(broken)
+        else unpacking.resume()
+      })
+    })
+    unpacking.on('error', (error: BatchStreamError) => {
+      // The records of the last piece come first.
+      broken = error
+      if (!busy) fail(error)
+    })
+    return unpacking
+  }
+
+  /** Says where among the records the compressed bytes broke off. */
+  #placed(error: BatchStreamError): BatchStreamError {
+    const line = this.lastLine
+    if (line === undefined) return error
+    const { code, message, cause } = error
+    const more = { cause, place: { source: this.#options.source, line } }
+    return new BatchStreamError(
+      code,
+      `${message}; the last record read whole began on line ${line}`,
+      more,
+    )
+  }
+}

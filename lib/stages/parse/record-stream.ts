@@ -1,0 +1,103 @@
+import type { TransformCallback } from 'node:stream'
+import { wrapError, type BatchStreamError } from '../../core/errors.ts'
+import type { SourceRecord } from '../../core/flow.ts'
+import { ByteStream } from './byte-stream.ts'
+import { failWhenRead } from './fail-when-read.ts'
+
+/** What a parser is without its stream: bytes are written to it, records are taken from it until it has none. */
+export interface RecordReader {
+  write(chunk: Buffer): void
+  /** Says that the input is at its end. */
+  finish(): void
+  /** The next record; undefined when it needs more bytes. Throws `CBS_INPUT` where the input cannot be read on. */
+  next(): SourceRecord | undefined
+}
+
+/** What every parser does when its input breaks off. */
+export interface BreakOptions {
+  /**
+   * Called when the input breaks off after records were read (a cut gzip, a cut JSON array): the stream then ends as if
+   * the input had ended there, so that what was read whole is still answered. Without it the error ends the pipeline.
+   */
+  readonly onBroken?: ((error: BatchStreamError) => void) | undefined
+}
+
+/**
+ * The stream around a reader: bytes -> SourceRecord. It gives a record only when the reader of the stream takes it, also
+ * in the middle of a chunk, and costs no promise for it.
+ */
+export class RecordStream extends ByteStream {
+  readonly #reader: RecordReader
+  readonly #onBroken: BreakOptions['onBroken']
+  /** The line of the last record that was read. */
+  protected lastLine: number | undefined
+  #broken = false
+  #waiting: TransformCallback | undefined
+
+  constructor(reader: RecordReader, { onBroken }: BreakOptions = {}) {
+    super({ readableObjectMode: true })
+    this.#reader = reader
+    this.#onBroken = onBroken
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.feed(() => this.#reader.write(chunk), done)
+  }
+
+  override _flush(done: TransformCallback): void {
+    this.feed(() => this.#reader.finish(), done)
+  }
+
+  override _read(size: number): void {
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    if (waiting) this.#give(waiting)
+    // Also then: Transform holds a `done` back that is called while its buffer is still full, and only this frees it.
+    super._read(size)
+  }
+
+  /** Gives the reader its next bytes, and gives the records on; `done` is called when it needs more. */
+  protected feed(write: () => void, done: TransformCallback): void {
+    if (this.#broken) return done()
+    try {
+      write()
+    } catch (error) {
+      return this.fail(error, done)
+    }
+    this.#give(done)
+  }
+
+  /** Ends the stream with an error, after the records that were read before it. */
+  protected fail(error: unknown, done: TransformCallback): void {
+    const known = wrapError('CBS_INPUT', 'the input cannot be read', error)
+    const isInput = known.code === 'CBS_INPUT'
+    if (!this.#onBroken || !isInput || this.lastLine === undefined) return failWhenRead(this, known)
+    this.#broken = true
+    try {
+      this.#onBroken(known)
+    } catch (cause) {
+      this.destroy(wrapError('CBS_STAGE', '`onBroken` failed', cause))
+      return
+    }
+    this.push(null)
+    done()
+  }
+
+  #give(done: TransformCallback): void {
+    while (!this.destroyed) {
+      let record: SourceRecord | undefined
+      try {
+        record = this.#reader.next()
+      } catch (error) {
+        return this.fail(error, done)
+      }
+      if (!record) return done()
+      this.lastLine = record.line
+      // Set before the push, in which the reader may ask for the next record already.
+      this.#waiting = done
+      // Outside the try: what the next stage throws is no fault of the input.
+      if (!this.push(record) || this.#waiting === undefined) return
+      this.#waiting = undefined
+    }
+  }
+}

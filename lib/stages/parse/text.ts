@@ -1,0 +1,65 @@
+// Takes bytes, gives SourceRecord; next comes template (or keep).
+import { wholeNumber } from '../../core/errors.ts'
+import type { SourceRecord } from '../../core/flow.ts'
+import { DEFAULT_RECORD_BYTES } from '../../core/limits.ts'
+import { typed, type Stage } from '../../core/stage.ts'
+import { inputRecord, invalidUtf8Record, tooLongRecord } from './bad-record.ts'
+import { Lines } from './lines.ts'
+import { RecordStream, type RecordReader } from './record-stream.ts'
+import { invalidUtf8At } from '../../core/utf8.ts'
+
+/** Options of `parseText`. */
+export interface TextOptions {
+  /**
+   * Bytes of one line at most; a longer one becomes a problem and its first 1,000 characters are kept.
+   * @default 16_000_000
+   */
+  readonly maxRecordBytes?: number | undefined
+  /** The file's name, for the records and for errors. */
+  readonly source?: string | undefined
+}
+
+/**
+ * Lines of text -> records, each `{"input": line}` with its blanks. An empty line is skipped but counted. A line that is
+ * not UTF-8 or too long comes out as a record with a `problem` (`invalid_utf8`, `too_long`).
+ *
+ * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` on UTF-16.
+ */
+export function parseText(options: TextOptions = {}): Stage<Uint8Array, SourceRecord> {
+  return typed(new RecordStream(new TextReader(options)))
+}
+
+/** `parseText` without its stream. */
+export class TextReader implements RecordReader {
+  readonly #lines: Lines
+  readonly #max: number
+  readonly #source: string | undefined
+
+  constructor({ maxRecordBytes = DEFAULT_RECORD_BYTES, source }: TextOptions = {}) {
+    this.#max = wholeNumber('maxRecordBytes', maxRecordBytes, 1, Infinity)
+    this.#source = source
+    this.#lines = new Lines({ maxRecordBytes, source })
+  }
+
+  write(chunk: Buffer): void {
+    this.#lines.write(chunk)
+  }
+
+  finish(): void {
+    this.#lines.finish()
+  }
+
+  next(): SourceRecord | undefined {
+    const lines = this.#lines
+    while (lines.next()) {
+      if (lines.from === lines.to) continue
+      const place = { line: lines.number, source: this.#source }
+      const bytes = lines.bytes.subarray(lines.from, lines.to)
+      if (lines.tooLong) return tooLongRecord(bytes.toString('utf8'), this.#max, place)
+      const text = lines.text()
+      if (text === undefined) return invalidUtf8Record(bytes, invalidUtf8At(bytes), place)
+      return inputRecord(text, place)
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,142 @@
+// Takes bytes as a file has them, gives bytes to parse; next comes a parser.
+import { Transform, type TransformCallback } from 'node:stream'
+import { BatchStreamError, wrapError } from '../../core/errors.ts'
+import { typed, type Stage } from '../../core/stage.ts'
+import { ByteStream } from './byte-stream.ts'
+import { failWhenRead } from './fail-when-read.ts'
+import { tellNote, type NoteOptions } from './note.ts'
+import { MAGIC_BYTES, packingOf, unpacker, type Zlib } from './packed.ts'
+
+/** Options of `unpack`. */
+export interface UnpackOptions extends NoteOptions {
+  /** The file's name, for errors. */
+  readonly source?: string | undefined
+  /**
+   * What unpacks.
+   * @default node:zlib
+   */
+  readonly zlib?: Zlib | undefined
+  /** Told once when the input unpacks to more than 100 times its size and 100 MB: it may be a bomb, or just very regular. */
+  readonly onBomb?: ((sentence: string) => void) | undefined
+}
+
+const BOMB_RATIO = 100
+const BOMB_BYTES = 100_000_000
+
+/**
+ * Unpacks gzip (of several members, too) and zstd, known by their first bytes; anything else passes as it is. Memory stays
+ * flat whatever the ratio. Compressed bytes that break off, or are damaged, give what could be read and then fail with
+ * `CBS_INPUT`; so does zstd where Node cannot unpack it (before 22.15). Bytes behind a gzip that are no gzip (zeros as tapes pad
+ * with, or any others) are left out as gzip(1) does, and `onNote` is called.
+ */
+export function unpack(options: UnpackOptions = {}): Stage<Uint8Array, Uint8Array> {
+  return typed(new Unpack(options))
+}
+
+class Unpack extends ByteStream {
+  readonly #options: UnpackOptions
+  #start: Buffer | undefined = Buffer.alloc(0)
+  #inner: Transform | undefined
+  #packed = 0
+  #unpacked = 0
+  #told = false
+
+  constructor(options: UnpackOptions) {
+    super()
+    this.#options = options
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    if (!this.#start) return this.#pass(chunk, done)
+    this.#start = Buffer.concat([this.#start, chunk])
+    if (this.#start.length < MAGIC_BYTES) return done()
+    this.#begin(this.#start, done)
+  }
+
+  override _flush(done: TransformCallback): void {
+    if (this.#start) return this.#begin(this.#start, () => this.#end(done))
+    this.#end(done)
+  }
+
+  override _read(size: number): void {
+    this.#inner?.resume()
+    super._read(size)
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#inner?.destroy()
+    done(error)
+  }
+
+  #begin(start: Buffer, done: TransformCallback): void {
+    this.#start = undefined
+    const packing = packingOf(start)
+    if (packing) {
+      try {
+        const onTrailing = (count: number, onlyZeros: boolean): void =>
+          this.#tellTrailing(count, onlyZeros)
+        this.#inner = unpacker(packing, { ...this.#options, onTrailing })
+      } catch (error) {
+        return done(wrapError('CBS_INPUT', 'the input cannot be unpacked', error))
+      }
+      this.#inner.on('data', (piece: Buffer) => {
+        this.#weigh(piece)
+        if (!this.push(piece)) this.#inner?.pause()
+      })
+      this.#inner.on('error', cause => this.#fail(packing, cause))
+    }
+    this.#pass(start, done)
+  }
+
+  #tellTrailing(count: number, onlyZeros: boolean): void {
+    const what = `${count} ${onlyZeros ? 'zero ' : ''}${count === 1 ? 'byte' : 'bytes'}`
+    const message = `${this.#options.source ?? 'the input'} has ${what} behind its gzip data, and they are ignored`
+    try {
+      tellNote(this.#options, { type: 'trailing_bytes', message })
+    } catch (error) {
+      this.destroy(wrapError('CBS_STAGE', '`onNote` failed', error))
+    }
+  }
+
+  #weigh(piece: Buffer): void {
+    this.#unpacked += piece.length
+    if (this.#told || this.#unpacked < BOMB_BYTES || this.#unpacked < this.#packed * BOMB_RATIO)
+      return
+    this.#told = true
+    const { source = 'the input', onBomb } = this.#options
+    try {
+      onBomb?.(`${source} unpacks to more than ${BOMB_RATIO} times its size`)
+    } catch (cause) {
+      this.destroy(wrapError('CBS_STAGE', '`onBomb` failed', cause))
+    }
+  }
+
+  #pass(chunk: Buffer, done: TransformCallback): void {
+    if (!this.#inner) {
+      this.push(chunk)
+      return done()
+    }
+    this.#packed += chunk.length
+    // Its error comes as an event, too, and waits there for what was unpacked before.
+    this.#inner.write(chunk, error => error ?? done())
+  }
+
+  #end(done: TransformCallback): void {
+    const inner = this.#inner
+    // It ends by itself where something else stands behind the compressed bytes.
+    if (!inner || inner.readableEnded) return done()
+    inner.once('end', () => done())
+    // The end is where it finds out that bytes are missing, and that would cost what it still holds.
+    const end = (): unknown => (inner.readableLength === 0 ? inner.end() : inner.once('data', end))
+    end()
+  }
+
+  #fail(packing: string, cause: NodeJS.ErrnoException): void {
+    const { source } = this.#options
+    const what = cause.code === 'Z_BUF_ERROR' ? 'break off' : `are damaged (${cause.message})`
+    const where = `within its first ${this.#packed} bytes`
+    const message = `the ${packing} bytes of ${source ?? 'the input'} ${what} ${where}; get the whole file and run it again`
+    const error = new BatchStreamError('CBS_INPUT', message, { cause, place: { source } })
+    failWhenRead(this, error)
+  }
+}

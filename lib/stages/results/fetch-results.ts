@@ -1,0 +1,88 @@
+// takes  EndedBatch
+// gives  Result, one for each record of the batch, in input order
+// next   retry, or a writer
+import type Anthropic from '@anthropic-ai/sdk'
+import { Api } from '../../api/api.ts'
+import { needClient } from '../../api/need-client.ts'
+import { wholeNumber } from '../../core/errors.ts'
+import type { EndedBatch } from '../../core/flow.ts'
+import { JobStage } from '../job-stage.ts'
+import type { Job } from '../../store/job.ts'
+import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
+import { answerCheck, type AnswerCheck } from '../../core/schema/answer-check.ts'
+import type { JsonSchema } from '../../core/schema/load.ts'
+import { notify } from '../../core/notify.ts'
+import { pushAll, typed, type Stage } from '../../core/stage.ts'
+import { BatchIds } from '../../store/results/batch-ids.ts'
+import { download } from './download.ts'
+import { ForeignIds, type Ids } from '../../store/results/ids.ts'
+import type { Result } from '../../core/results/result.ts'
+import { rowsOf } from '../../store/results/rows.ts'
+
+export interface FetchResultsOptions {
+  readonly client: Anthropic
+  /**
+   * How long a 404 on the results of a young batch is taken for a hiccup.
+   * @default 600000
+   */
+  readonly settleMs?: number
+  /** Told when a download has to be made again, and why. */
+  readonly onWait?: (batch: EndedBatch, why: string) => unknown
+  /**
+   * The JSON Schema that `template` asked for: each full answer is read as JSON and held to it, one that breaks it is
+   * `invalid`.
+   */
+  readonly schema?: JsonSchema | undefined
+  readonly job?: Job | undefined
+}
+
+/**
+ * Fetches the results of each batch, once: they are written to the job as they come, proven complete and ours, and only
+ * then given on, each with the record it answers. Ends with `CBS_API` when a set cannot be trusted.
+ */
+export function fetchResults(options: FetchResultsOptions): Stage<EndedBatch, Result> {
+  needClient(options)
+  wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
+  return typed(new FetchResults(options))
+}
+
+export class FetchResults extends JobStage<EndedBatch> {
+  readonly #options: FetchResultsOptions
+  readonly #check: AnswerCheck | undefined
+
+  constructor(options: FetchResultsOptions) {
+    super({
+      stage: 'fetchResults',
+      takes: 'ended batches',
+      failure: { code: 'CBS_API', what: 'fetching results failed' },
+      writableHighWaterMark: 1,
+    })
+    this.#options = options
+    this.#check = options.schema && answerCheck(options.schema)
+  }
+
+  protected override async receive(batch: EndedBatch): Promise<void> {
+    const { job, number } = batch
+    this.attach(job)
+    const { phase, foreign, requests } = job.batch(number)
+    const ids: Ids = foreign ? new ForeignIds() : await BatchIds.of(job, number)
+    if (phase === 'ended') await this.#download(batch, ids)
+    else if (phase === 'sealed' && requests === 0)
+      await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
+    for await (const rows of rowsOf(batch, ids, this.#check)) await pushAll(this, rows, this.signal)
+  }
+
+  protected override async finish(): Promise<void> {
+    await this.reportStop(this.job?.queue.unreportedStop)
+  }
+
+  async #download(batch: EndedBatch, ids: Ids): Promise<void> {
+    const { client, settleMs = DEFAULT_SETTLE_MS, onWait } = this.#options
+    const { job, number } = batch
+    const { session } = job
+    const { signal } = this
+    const tell = (why: string): void => notify('onWait', onWait, batch, why)
+    const api = new Api({ client, session, signal, onWait: ({ message }) => tell(message) })
+    await download({ job, api, number, ids, signal, settleMs, onWait: tell })
+  }
+}

@@ -1,0 +1,158 @@
+// takes  Result
+// gives  Result: where a failure is worth another try, the answer to that one instead
+// next   a writer
+import { Readable } from 'node:stream'
+import { atOnce } from '../../core/assert-sync.ts'
+import { each, from } from '../../core/chain.ts'
+import { wholeNumber, wrapError, wrongOption } from '../../core/errors.ts'
+import type { SourceRecord } from '../../core/flow.ts'
+import { askedAfter } from '../../store/asked.ts'
+import { Bits } from '../../store/bits.ts'
+import { JobStage } from '../job-stage.ts'
+import type { Job } from '../../store/job.ts'
+import type { Result } from '../../core/results/result.ts'
+import { isUnsent } from '../../core/results/status.ts'
+import { pushAll, typed, type Stage } from '../../core/stage.ts'
+import type { TemplateOptions } from '../template/options.ts'
+import { Longer } from './longer.ts'
+import { isPassing } from './policy.ts'
+
+/** New tries of a record that can be asked for. */
+export const MOST_TRIES = 1000
+
+export interface RetryOptions {
+  /**
+   * New tries of a record at most.
+   * @default 2
+   */
+  readonly attempts?: number
+  /**
+   * Makes the pipeline that asks again: template, aggregate (which is told the attempt), submit, awaitEnd, fetchResults. Each
+   * try has a pipeline of its own.
+   */
+  readonly through: (attempt: number) => Stage<SourceRecord, Result>
+  /**
+   * Which results are asked again, while attempts are left.
+   * @default expired rows and server errors
+   */
+  readonly ask?: (result: Result) => boolean
+  /**
+   * Ask again for answers that max_tokens has cut, with twice as many: these are the options of the `template` in `through`,
+   * whose `mostTokens` says how far that may go.
+   */
+  readonly longer?: TemplateOptions | undefined
+  /** The job of the results. */
+  readonly job?: Job | undefined
+}
+
+/**
+ * Asks again for failures that say nothing about the request: expired rows and server errors. When all else is answered they
+ * go out together, in batches of just those; what fails again goes into the next try. Their rows come last.
+ */
+export function retry(options: RetryOptions): Stage<Result, Result> {
+  if (typeof options.through !== 'function')
+    throw wrongOption('through', 'a function that makes a pipeline', options.through)
+  wholeNumber('attempts', options.attempts ?? 2, 0, MOST_TRIES)
+  return typed(new Retry(options))
+}
+
+export class Retry extends JobStage<Result> {
+  readonly #through: RetryOptions['through']
+  readonly #ask: (result: Result) => boolean
+  readonly #longer: Longer | undefined
+  /** Records that a later attempt has asked already, by the journal; undefined until that has been read. */
+  #asked: Bits | undefined
+  #again = new Bits()
+  #holds = false
+  #round: Readable | undefined
+
+  constructor(options: RetryOptions) {
+    super({
+      stage: 'retry',
+      takes: 'results',
+      failure: { code: 'CBS_STAGE', what: 'a retry failed' },
+    })
+    const attempts = options.attempts ?? 2
+    this.#through = options.through
+    this.#longer = options.longer && new Longer(options.longer)
+    const isWorthIt = (result: Result): boolean =>
+      isPassing(result) || (this.#longer?.helps(result) ?? false)
+    const ask = options.ask ?? isWorthIt
+    // Without a bound an `ask` that says yes to everything would be paid for without an end.
+    this.#ask = result => result.attempt <= attempts && atOnce('ask', ask(result))
+    if (options.job) this.attach(options.job)
+  }
+
+  protected override receive(result: Result): Promise<void> | void {
+    if (this.#asked) return this.#pass(result, this.#asked)
+    return this.#begin(result)
+  }
+
+  protected override async finish(): Promise<void> {
+    const { job } = this
+    if (!job) return
+    for (let attempt = 2; this.#holds || hasAttempt(job, attempt); attempt++) {
+      const asked = await askedAfter(job, attempt)
+      if (this.destroyed) return
+      const again = this.#again
+      this.#again = new Bits()
+      this.#holds = false
+      const longer = this.#longer
+      longer?.next()
+      const records = recordsOf(job, again, attempt, longer)
+      const round = from(Readable.from(records), this.#through(attempt))
+      this.#round = round
+      for await (const result of each(round)) {
+        if (!this.#holdsBack(result, asked)) await pushAll(this, [result], this.signal)
+      }
+    }
+    await this.reportStop(job.queue.unreportedStop)
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#round?.destroy()
+    super._destroy(error, done)
+  }
+
+  async #begin(result: Result): Promise<void> {
+    this.attach(result.batch.job)
+    this.#asked = await askedAfter(result.batch.job, 1).catch((cause: unknown) => {
+      throw wrapError('CBS_DISK', 'the earlier attempts of this job cannot be read', cause)
+    })
+    this.#pass(result, this.#asked)
+  }
+
+  #pass(result: Result, asked: Bits): void {
+    if (!this.#holdsBack(result, asked)) this.push(result)
+  }
+
+  #holdsBack(result: Result, asked: Bits): boolean {
+    const ordinal = result.record?.ordinal
+    if (ordinal === undefined || isUnsent(result.status)) return false
+    const isAsked = asked.has(ordinal)
+    if (!isAsked && !this.#ask(result)) return false
+    this.#longer?.take(result)
+    if (isAsked) return true
+    this.#again.add(ordinal)
+    this.#holds = true
+    return true
+  }
+}
+
+/** True while the journal has batches of this try or a later one. */
+function hasAttempt(job: Job, attempt: number): boolean {
+  return [...job.state.batches.values()].some(
+    batch => batch.attempt >= attempt && batch.phase !== 'void',
+  )
+}
+
+async function* recordsOf(
+  job: Job,
+  ordinals: Bits,
+  attempt: number,
+  longer: Longer | undefined,
+): AsyncGenerator<SourceRecord> {
+  const reader = job.records.reader(job)
+  for (const ordinal of ordinals)
+    yield await reader.read(ordinal, attempt, longer?.doublings(ordinal))
+}

@@ -1,0 +1,155 @@
+// takes  SourceRecord, at the producer's speed
+// gives  the same records, kept: read back from the job at the consumer's speed
+// next   template
+import { Duplex } from 'node:stream'
+import { wrapError } from '../../core/errors.ts'
+import type { SourceRecord } from '../../core/flow.ts'
+import { give, typed, type Stage } from '../../core/stage.ts'
+import { wrongInputError } from '../../core/validate-input.ts'
+import type { Job } from '../../store/job.ts'
+import { temporaryJob } from '../../store/open.ts'
+import type { RecordReader } from '../../store/records.ts'
+
+export interface KeepOptions {
+  /** The job to keep records in; a temporary one without it. */
+  readonly job?: Job | undefined
+  /** Asked at the end of the input: why it is not its real end. The job remembers that for whoever goes on with it. */
+  readonly brokenOff?: (() => string | undefined) | undefined
+}
+
+/**
+ * Puts every record on disk before anything depends on it. Upstream of it nothing waits for the API; downstream nothing
+ * runs ahead of it. Of a job that is opened again it gives the records that no batch covers yet, and compares what comes
+ * in with what is there (`CBS_INPUT` where they differ).
+ */
+export function keep(options: KeepOptions = {}): Stage<SourceRecord, SourceRecord> {
+  return typed(new Keep(options))
+}
+
+export class Keep extends Duplex {
+  readonly #brokenOff: KeepOptions['brokenOff']
+  #job: Job | undefined
+  #reader: RecordReader | undefined
+  #next = 0
+  #inputOver = false
+  #reading = false
+  /** Set while the reader waits for a record. */
+  #starved = false
+
+  constructor(options: KeepOptions) {
+    super({ objectMode: true })
+    this.#job = options.job
+    this.#brokenOff = options.brokenOff
+  }
+
+  override _construct(done: (error?: Error | null) => void): void {
+    const begin = async (): Promise<void> => {
+      const job = (this.#job ??= await temporaryJob())
+      job.retain()
+      job.startReplay(this)
+      this.#reader = job.records.reader(job)
+      this.#next = job.firstUncovered
+    }
+    begin().then(
+      () => done(),
+      cause => done(wrapError('CBS_DISK', 'the records cannot be kept', cause)),
+    )
+  }
+
+  override _write(
+    record: SourceRecord,
+    _encoding: BufferEncoding,
+    done: (error?: Error | null) => void,
+  ): void {
+    this.#admit(record).then(
+      () => done(),
+      cause => done(wrapError('CBS_DISK', 'a record cannot be kept', cause)),
+    )
+  }
+
+  override _writev(chunks: { chunk: SourceRecord }[], done: (error?: Error | null) => void): void {
+    const admitAll = async (): Promise<void> => {
+      for (const { chunk } of chunks) await this.#admit(chunk)
+    }
+    admitAll().then(
+      () => done(),
+      cause => done(wrapError('CBS_DISK', 'a record cannot be kept', cause)),
+    )
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    const finish = async (): Promise<void> => {
+      await this.#kept.complete(this.#brokenOff?.())
+      this.#inputOver = true
+      this.#wake()
+    }
+    finish().then(
+      () => done(),
+      cause => done(wrapError('CBS_DISK', 'the records cannot be kept', cause)),
+    )
+  }
+
+  override _read(): void {
+    if (this.#reading) return
+    this.#reading = true
+    this.#give().catch(cause =>
+      this.destroy(wrapError('CBS_DISK', 'a kept record cannot be read', cause)),
+    )
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    const leave = this.#job?.release(this) ?? Promise.resolve()
+    leave.then(
+      () => done(error),
+      cause => done(error ?? cause),
+    )
+  }
+
+  get #kept(): Job {
+    // _construct has run before anything is written or read.
+    return this.#job as Job
+  }
+
+  async #admit(record: SourceRecord): Promise<void> {
+    const wrong = wrongInputError('keep', 'records', record)
+    if (wrong) throw wrong
+    await this.#kept.admit(record)
+    if (this.#starved && !this.#kept.isReplaying) this.#wake()
+  }
+
+  #wake(): void {
+    this.#starved = false
+    this._read()
+  }
+
+  /** Pushes records until the consumer has enough or none are left. */
+  async #give(): Promise<void> {
+    const { records } = this.#kept
+    while (!this.destroyed) {
+      if (this.#kept.isReplaying) return this.#starve()
+      if (this.#next >= records.readable) {
+        if (this.#next < records.count) {
+          await records.flush()
+          continue
+        }
+        if (!this.#inputOver) return this.#starve()
+        this.push(null)
+        return
+      }
+      // _construct has made the reader.
+      const reader = this.#reader as RecordReader
+      const record = reader.peek(this.#next, 1) ?? (await reader.read(this.#next, 1))
+      this.#next += 1
+      // Cleared before the push, which may ask for the next record at once.
+      this.#reading = false
+      if (!give(this, record)) return
+      if (this.#reading) return
+      this.#reading = true
+    }
+  }
+
+  #starve(): void {
+    this.#reading = false
+    this.#starved = true
+  }
+}

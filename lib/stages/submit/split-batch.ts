@@ -1,0 +1,115 @@
+import type { Problem } from '../../core/flow.ts'
+import { GATHERED, KEY_BYTES, rejectionsOf, type BatchWriter } from '../../store/batch-files.ts'
+import type { Sealed } from '../../core/job/event.ts'
+import type { Job } from '../../store/job.ts'
+import { Repeats } from '../../store/repeats.ts'
+import { readSummed } from '../../store/sums.ts'
+import { BatchIds } from '../../store/results/batch-ids.ts'
+import { lines } from '../../store/body-lines.ts'
+
+/** The part of a split batch that a request goes to, counted from 0 in the order of requests; or why it is left out. */
+export type Part = number | Problem
+
+/** The first half of a batch is one part, the rest the other; a single request that is too large is rejected. */
+export function half(requests: number): (position: number) => Part {
+  if (requests === 1)
+    return () => ({
+      type: 'request_too_large',
+      message: 'the API says that this request alone is too large (413)',
+    })
+  return firstOf(requests / 2)
+}
+
+/** The first `count` requests are one part, the rest the other. */
+export function firstOf(count: number): (position: number) => Part {
+  return position => (position < count ? 0 : 1)
+}
+
+/** One request is rejected; the others stay together. */
+export function without(rejected: number, problem: Problem): (position: number) => Part {
+  return position => (position === rejected ? problem : 0)
+}
+
+/**
+ * Replaces a batch that the API does not take as it is by parts of it. Their files are complete before the one journal line
+ * that makes them count. Returns the numbers of the parts, in the order of their requests.
+ */
+export async function splitBatch(
+  job: Job,
+  number: number,
+  partOf: (position: number) => Part,
+  { isolated = job.batch(number).isolated }: { readonly isolated?: true | undefined } = {},
+): Promise<readonly number[]> {
+  const { attempt, next } = job.batch(number)
+  const ids = await BatchIds.of(job, number)
+  const keys = await readSummed(job, job.batch(number), 'keys')
+  const parts = new Parts(job, keys !== undefined)
+  try {
+    let position = 0
+    for await (const json of lines(job, number)) {
+      // Every line of the body has its record.
+      const ordinal = ids.ordinalAt(position) as number
+      const part = partOf(position)
+      const id = ids.chosenAt(position)
+      if (typeof part === 'number') {
+        const writer = await parts.at(part, ordinal)
+        writer.add(
+          json,
+          ordinal,
+          id,
+          keys?.subarray(position * KEY_BYTES, (position + 1) * KEY_BYTES),
+        )
+        if (writer.full) await writer.flush()
+      } else {
+        const writer = await parts.covering(ordinal)
+        writer.reject({ ordinal, custom_id: id ?? null, ...part })
+      }
+      position += 1
+    }
+    for (const rejection of await rejectionsOf(job, job.batch(number)))
+      (await parts.covering(rejection.ordinal)).reject(rejection)
+    for (const { ordinal, of } of await Repeats.of(job, job.batch(number)))
+      (await parts.covering(ordinal)).repeat(ordinal, of)
+    const into: Sealed[] = []
+    for (const writer of parts.writers)
+      into.push({ ...(await writer.seal(attempt, next)), ...(isolated && { isolated }) })
+    await job.disk.syncFolder(`${job.folder}/batches`)
+    await job.note({ type: 'split', number, into }, true)
+    for (const what of GATHERED) await job.disk.remove(job.path(number, what))
+    return into.map(part => part.number)
+  } finally {
+    // Closing a file that is closed already does no harm.
+    for (const writer of parts.writers) await writer.abandon()
+  }
+}
+
+/** The writers of the parts. Each part covers the records from its first request up to that of the next part. */
+class Parts {
+  readonly writers: BatchWriter[] = []
+  readonly #job: Job
+  readonly #dedupe: boolean
+  readonly #firstOrdinals: number[] = []
+
+  constructor(job: Job, dedupe: boolean) {
+    this.#job = job
+    this.#dedupe = dedupe
+  }
+
+  /** The writer of a part whose request about this record comes next; parts begin one after the other. */
+  async at(part: number, ordinal: number): Promise<BatchWriter> {
+    return this.writers[part] ?? (await this.#open(ordinal))
+  }
+
+  /** The writer of the part that covers a record. */
+  async covering(ordinal: number): Promise<BatchWriter> {
+    const index = this.#firstOrdinals.findLastIndex(first => first <= ordinal)
+    return this.writers[Math.max(0, index)] ?? (await this.#open(ordinal))
+  }
+
+  async #open(ordinal: number): Promise<BatchWriter> {
+    const writer = await this.#job.newBatch(this.#dedupe)
+    this.writers.push(writer)
+    this.#firstOrdinals.push(ordinal)
+    return writer
+  }
+}

@@ -1,0 +1,131 @@
+// takes  BatchRequest or RejectedRecord
+// gives  the same, with the files that the record names in its request
+// next   aggregate
+import { resolve } from 'node:path'
+import { atOnce } from '../../core/assert-sync.ts'
+import { BatchStreamError, lineOf, wrapError, wrongOption } from '../../core/errors.ts'
+import type { MediaType } from '../../core/file/media-type.ts'
+import { readFile, type Content } from '../../core/file/read.ts'
+import { textIn } from '../../core/file/text.ts'
+import type { BatchRequest, Problem, RejectedRecord, SourceRecord } from '../../core/flow.ts'
+import { MAX_ATTACHED_BYTES } from '../../core/limits.ts'
+import { StageTransform, typed, type Stage } from '../../core/stage.ts'
+import { wrongInputError } from '../../core/validate-input.ts'
+import { compile, type Template } from './compile.ts'
+import { placeContent, type ContentBlock } from './content.ts'
+import { isBlank, render } from './render.ts'
+
+type Asked = BatchRequest | RejectedRecord
+
+/** Which file a record names: a template, or a function of the record's fields. Nothing, or an empty text, names none; one that is named twice is attached once. */
+export type Attachment = string | NamesFile
+
+type NamesFile = (
+  fields: Readonly<Record<string, unknown>>,
+  record: SourceRecord,
+) => string | undefined
+
+export interface AttachOptions {
+  /**
+   * Files that go with the prompt, before its text: a PNG, JPEG, GIF or WebP as an image, a PDF as a document, a text
+   * file as text. A file that is missing, unreadable, empty, larger than 24 MB, of another kind, or not what
+   * its name says (HTML named .png) makes a `rejected` row.
+   */
+  readonly attach?: Attachment | readonly Attachment[] | undefined
+  /** The folder that relative paths of `attach` start from. @default the working directory */
+  readonly attachDir?: string | undefined
+  /** Values of `{{$key}}`. */
+  readonly vars?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * The deciding half of `attachFiles`; undefined where nothing is to be attached.
+ *
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function attacher(options: AttachOptions): ((asked: Asked) => Promise<Asked>) | undefined {
+  const { attach = [], attachDir = '.', vars } = options
+  if (typeof attachDir !== 'string')
+    throw wrongOption('attachDir', 'the path of a folder', attachDir)
+  const named = [attach].flat().map(one => {
+    if (typeof one === 'string') return compile(one, { name: 'attach', vars })
+    if (typeof one === 'function') return one
+    throw wrongOption('attach', 'templates of paths, or functions that give one', attach)
+  })
+  if (named.length === 0) return undefined
+  return async asked => {
+    if ('problem' in asked || !asked.record) return asked
+    const { record } = asked
+    const blocks: ContentBlock[] = []
+    const seen = new Set([''])
+    for (const one of named) {
+      const path = pathOf(one, record)
+      if (typeof path === 'object') return { record, problem: path }
+      if (path === undefined || seen.has(path)) continue
+      seen.add(path)
+      const block = await blockOf(path, resolve(attachDir, path))
+      if ('message' in block) return { record, problem: block }
+      blocks.push(block)
+    }
+    const placed = placeContent(asked.params, blocks)
+    return 'messages' in placed ? { ...asked, params: placed } : { record, problem: placed }
+  }
+}
+
+/**
+ * Attaches files to requests that another stage made, one record at a time: a batch of thousands of documents never is in
+ * memory. Takes the options of `template` that say which files.
+ *
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function attachFiles(options: AttachOptions): Stage<Asked, Asked> {
+  const attach = attacher(options)
+  return typed(
+    new StageTransform({
+      objectMode: true,
+      // A request may hold tens of MB, so none waits here for the next stage.
+      readableHighWaterMark: 1,
+      transform(asked: Asked, _encoding, done) {
+        const wrong = wrongInputError('attachFiles', 'requests', asked)
+        if (wrong) return done(wrong)
+        if (!attach) return done(null, asked)
+        attach(asked).then(
+          whole => {
+            this.push(whole)
+            done()
+          },
+          cause => done(wrapError('CBS_STAGE', 'a file cannot be attached', cause)),
+        )
+      },
+    }),
+  )
+}
+
+function pathOf(named: Template | NamesFile, record: SourceRecord): string | undefined | Problem {
+  if (typeof named !== 'function') return render(named, record)
+  const path: unknown = atOnce('attach', named(record.fields, record))
+  // A JavaScript user may give null for nothing.
+  if (path === undefined || path === null || typeof path === 'string') return path ?? undefined
+  throw new BatchStreamError(
+    'CBS_STAGE',
+    `\`attach\` must give the path of a file, or nothing (${lineOf(record)})`,
+  )
+}
+
+async function blockOf(path: string, found: string): Promise<ContentBlock | Problem> {
+  const content = await readFile(found, { most: MAX_ATTACHED_BYTES })
+  if ('type' in content) return content
+  if (content.mediaType) return mediaBlock(content.mediaType, content)
+  const text = textIn(path, content.bytes)
+  if (typeof text !== 'string') return text
+  // The API refuses a text of blanks.
+  if (isBlank(text)) return { type: 'empty_file', message: `the file ${path} is empty` }
+  return { type: 'text', text }
+}
+
+function mediaBlock(media_type: MediaType, { bytes }: Content): ContentBlock {
+  const data = bytes.toString('base64')
+  return media_type === 'application/pdf'
+    ? { type: 'document', source: { type: 'base64', media_type, data } }
+    : { type: 'image', source: { type: 'base64', media_type, data } }
+}

@@ -1,0 +1,113 @@
+import { BatchStreamError } from '../../core/errors.ts'
+import { didYouMean } from '../../core/nearest.ts'
+
+/** A place in a template that a record fills. */
+export interface Field {
+  /** The name as it was written, without the blanks around it; a `?` at its end included. */
+  readonly name: string
+  /** The name without the `?` that makes a field optional. */
+  readonly bare: string
+  /** `bare` as a path: `a.b.0` is `['a', 'b', '0']`. */
+  readonly path: readonly string[]
+  readonly optional: boolean
+  /** Where its braces open in the template, both from 1. */
+  readonly line: number
+  readonly column: number
+}
+
+/** The whole record as JSON: `{{@json}}`. */
+export const WHOLE: unique symbol = Symbol('@json')
+
+/** Literal text, a field, or the whole record. */
+export type Part = string | Field | typeof WHOLE
+
+/** A template that was read, and holds no error. */
+export interface Template {
+  /** What users call it: `prompt`, `system`, `id`. */
+  readonly name: string
+  readonly parts: readonly Part[]
+}
+
+export interface CompileOptions {
+  /** What errors call this template. */
+  readonly name: string
+  /** Values of `{{$key}}`. They become literal text: what looks like a field in them is none. */
+  readonly vars?: Readonly<Record<string, string>> | undefined
+}
+
+// Of a run of braces the last two open, so that `\textbf{{{name}}}` puts a field between single braces.
+const OPEN = /\{\{(?!\{)/g
+
+/**
+ * Reads a template. Fields stand in double braces: `{{review}}`, `{{a.b.0}}`, `{{note?}}` (may be missing),
+ * `{{$key}}` (a variable), `{{@json}}` (the whole record). Everything else is text, a stray `}}` too.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for braces that stay open, a name that is empty, or an unknown variable; with line and column
+ */
+export function compile(text: string, options: CompileOptions): Template {
+  const parts: Part[] = []
+  let literal = ''
+  let end = 0
+  for (const { index: start } of text.matchAll(OPEN)) {
+    const close = text.indexOf('}}', start)
+    const again = text.indexOf('{{', start + 2)
+    const at = placeOf(text, start)
+    if (close < 0 || (again >= 0 && again < close)) {
+      throw wrong(
+        options.name,
+        at,
+        'these {{ are never closed by }}; {{ as text can come from a variable: {{$key}}',
+      )
+    }
+    const name = text.slice(start + 2, close).trim()
+    literal += text.slice(end, start)
+    end = close + 2
+    if (name.startsWith('$')) literal += variable(name.slice(1).trim(), options, at)
+    else {
+      if (literal) parts.push(literal)
+      literal = ''
+      parts.push(name === '@json' ? WHOLE : field(name, options.name, at))
+    }
+  }
+  literal += text.slice(end)
+  if (literal) parts.push(literal)
+  return { name: options.name, parts }
+}
+
+/** Whether a template renders the same for every record. */
+export function isFixed({ parts }: Template): boolean {
+  return parts.every(part => typeof part === 'string')
+}
+
+interface At {
+  readonly line: number
+  readonly column: number
+}
+
+function field(name: string, template: string, at: At): Field {
+  const optional = name.endsWith('?')
+  const bare = optional ? name.slice(0, -1).trim() : name
+  if (bare === '') throw wrong(template, at, 'a field needs a name: {{name}}')
+  return { name, bare, path: bare.split('.'), optional, ...at }
+}
+
+function variable(key: string, options: CompileOptions, at: At): string {
+  const vars = options.vars ?? {}
+  const value = Object.hasOwn(vars, key) ? vars[key] : undefined
+  if (value !== undefined) return value
+  const known = Object.keys(vars)
+  const list = known.length > 0 ? `known are ${known.map(k => `$${k}`).join(', ')}` : 'none is set'
+  throw wrong(options.name, at, `unknown variable {{$${key}}}${didYouMean(key, known)}; ${list}`)
+}
+
+/** Where an offset lies in a text: lines and characters (not UTF-16 halves) from 1. */
+function placeOf(text: string, offset: number): At {
+  const before = text.slice(0, offset)
+  const lineStart = before.lastIndexOf('\n') + 1
+  return { line: before.split('\n').length, column: [...before.slice(lineStart)].length + 1 }
+}
+
+function wrong(template: string, place: At, what: string): BatchStreamError {
+  const where = `${template} template, line ${place.line}, column ${place.column}`
+  return new BatchStreamError('CBS_OPTION', `${where}: ${what}`, { place })
+}

@@ -1,0 +1,74 @@
+import { lineOf } from '../../core/errors.ts'
+import type { Problem, SourceRecord } from '../../core/flow.ts'
+import { textOf } from '../../core/field.ts'
+import { isBlank } from './render.ts'
+
+/** A request as far as a record spells it out; what it lacks is filled in from the options. */
+export interface OwnRequest {
+  readonly params: Readonly<Record<string, unknown>>
+  /** As the record has it, not yet checked; undefined where it has none. */
+  readonly custom_id?: unknown
+  /** The params are one text and nothing else, so there is nothing to check in them. */
+  readonly fromText?: true
+}
+
+/**
+ * What a record asks by itself, without a prompt: its `params` (a whole Messages request, with the record's `custom_id`),
+ * else its `messages`, else its `prompt` as one user message. The text of a record is never a template.
+ */
+export function ownRequest(record: SourceRecord): OwnRequest | Problem {
+  const { fields } = record
+  const params = own(fields, 'params')
+  if (isObject(params)) return { params, custom_id: own(fields, 'custom_id') }
+  const messages = own(fields, 'messages')
+  if (Array.isArray(messages)) return { params: { messages } }
+  const prompt = own(fields, 'prompt')
+  if (typeof prompt === 'string' || typeof prompt === 'number') {
+    return textRequest(textOf(record, { path: ['prompt'], value: prompt }), record)
+  }
+  return noPrompt(record)
+}
+
+/**
+ * The request that a ready line holds: `{"custom_id","params"}`, or bare params, of which `custom_id` and the fields that
+ * an earlier run added are no part.
+ */
+export function readyRequest(
+  record: SourceRecord,
+  rowFields: readonly string[],
+): OwnRequest | Problem {
+  const { fields } = record
+  if (isObject(own(fields, 'params'))) return ownRequest(record)
+  if (!Array.isArray(own(fields, 'messages'))) return noMessages(record)
+  const notParams = new Set(['custom_id', ...rowFields])
+  const params = Object.entries(fields).filter(([name]) => !notParams.has(name))
+  return { params: Object.fromEntries(params), custom_id: own(fields, 'custom_id') }
+}
+
+/** A text as the one user message of a request; a text of blanks asks nothing. */
+export function textRequest(content: string, record: SourceRecord): OwnRequest | Problem {
+  if (!isBlank(content)) {
+    return { params: { messages: [{ role: 'user', content }] }, fromText: true }
+  }
+  const message = `the prompt of ${lineOf(record)} is empty; nothing was asked`
+  return { type: 'empty_prompt', message }
+}
+
+function noPrompt(record: SourceRecord): Problem {
+  const wanted =
+    'give a prompt, or records with a field `prompt` (text), `messages` (a list) or `params` (an object)'
+  return { type: 'no_prompt', message: `there is nothing to ask on ${lineOf(record)}: ${wanted}` }
+}
+
+function noMessages(record: SourceRecord): Problem {
+  const wanted = 'give it `params` with `messages`, or `messages` of its own'
+  return { type: 'no_prompt', message: `${lineOf(record)} holds no Messages request: ${wanted}` }
+}
+
+function own(fields: Readonly<Record<string, unknown>>, name: string): unknown {
+  return Object.hasOwn(fields, name) ? fields[name] : undefined
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

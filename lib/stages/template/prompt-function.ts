@@ -1,0 +1,89 @@
+import { BatchStreamError, lineOf } from '../../core/errors.ts'
+import type { Problem, SourceRecord } from '../../core/flow.ts'
+import type { Template } from './compile.ts'
+import type { PartialParams, Settings } from './options.ts'
+
+type PromptFunction = Exclude<Settings['prompt'], Template | undefined>
+
+/**
+ * Calls the user's prompt function: a text, or params with `messages`; or the problem that it reads what the record lacks.
+ *
+ * @throws BatchStreamError `CBS_STAGE` naming the record's line, when the function throws or gives something else
+ */
+export function callPrompt(
+  prompt: PromptFunction,
+  record: SourceRecord,
+): string | PartialParams | Problem {
+  let given: unknown
+  try {
+    given = prompt(record.fields, record)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw failed(record, `failed: ${why}`, cause)
+  }
+  if (typeof given === 'string') return missingValue([given], prompt, record) ?? given
+  if (given === undefined || given === null) return gaveNothing(record)
+  if (isParams(given)) return missingValue(textsOf(given), prompt, record) ?? given
+  if (isThenable(given))
+    throw failed(record, 'gave a promise; put what it waits for in a stage before')
+  throw failed(record, 'gave neither text nor params with `messages`')
+}
+
+function gaveNothing(record: SourceRecord): Problem {
+  const message = `the prompt function gives nothing for ${lineOf(record)}; nothing was sent`
+  return { type: 'empty_prompt', message }
+}
+
+/** What JavaScript writes into a text where there is no value. */
+const NO_VALUES = ['undefined', 'NaN', '[object Object]']
+
+/** The problem of a prompt with a value in it that neither the record nor the code of the function spells out. */
+function missingValue(
+  texts: readonly string[],
+  prompt: PromptFunction,
+  record: SourceRecord,
+): Problem | undefined {
+  const found = NO_VALUES.find(word => texts.some(text => text.includes(word)))
+  if (found === undefined || holds(record, found) || String(prompt).includes(found))
+    return undefined
+  return {
+    type: 'missing_value',
+    message: `the prompt of ${lineOf(record)} contains "${found}", which the record does not: the prompt function reads a property that is missing or no text; nothing was sent`,
+  }
+}
+
+function holds(record: SourceRecord, text: string): boolean {
+  // Its bytes may spell a letter as an escape.
+  return record.raw.includes(text) || JSON.stringify(record.fields).includes(text)
+}
+
+/** The texts of params that a function gave; the data of files is none. */
+function textsOf({ system, messages }: PartialParams): string[] {
+  const contents: readonly unknown[] = [system, ...[messages].flat().map(contentOf)]
+  return contents.flat().flatMap(part => (typeof part === 'string' ? [part] : textOf(part)))
+}
+
+function contentOf(message: unknown): unknown {
+  return Object(message).content
+}
+
+function textOf(block: unknown): string[] {
+  const { text }: { readonly text?: unknown } = Object(block)
+  return typeof text === 'string' ? [text] : []
+}
+
+function isParams(given: unknown): given is PartialParams {
+  return typeof given === 'object' && given !== null && 'messages' in given
+}
+
+function isThenable(given: unknown): boolean {
+  return typeof given === 'object' && given !== null && 'then' in given
+}
+
+function failed(record: SourceRecord, how: string, cause?: unknown): BatchStreamError {
+  const { source, line } = record
+  return new BatchStreamError('CBS_STAGE', `the prompt function ${how} (${lineOf(record)})`, {
+    cause,
+    place: { source, line },
+  })
+}

@@ -1,0 +1,42 @@
+import { lineOf } from '../../core/errors.ts'
+import type { Problem, SourceRecord } from '../../core/flow.ts'
+import { didYouMean } from '../../core/nearest.ts'
+import { WHOLE, type Field, type Template } from './compile.ts'
+import { find, textOf, type Found } from '../../core/field.ts'
+
+/**
+ * Fills a template from a record: its text, or the problem that a field of it is missing, or null. Nothing is escaped,
+ * and what is inserted is never read as a template again. `{{field?}}` is empty where the field is missing or null.
+ */
+export function render(template: Template, record: SourceRecord): string | Problem {
+  let text = ''
+  for (const part of template.parts) {
+    if (typeof part === 'string') text += part
+    else if (part === WHOLE) text += record.raw.toString('utf8')
+    else {
+      const found = find(record.fields, part)
+      if (found && found.value !== null) text += textOf(record, found)
+      else if (!part.optional) return missing(template, part, record, found)
+    }
+  }
+  return text
+}
+
+/** True for a text that asks nothing. */
+export function isBlank(text: string): boolean {
+  return text.trim() === ''
+}
+
+function missing(
+  template: Template,
+  field: Field,
+  record: SourceRecord,
+  found: Found | undefined,
+): Problem {
+  const hint = found ? '' : didYouMean(field.name, Object.keys(record.fields))
+  const wanted = `field ${JSON.stringify(field.name)} of the ${template.name} template`
+  return {
+    type: 'missing_field',
+    message: `${wanted} is ${found ? 'null' : 'missing'} on ${lineOf(record)}${hint}; {{${field.name}?}} would leave it empty`,
+  }
+}

@@ -1,0 +1,74 @@
+import type { BatchRequest, Problem, RejectedRecord, SourceRecord } from '../../core/flow.ts'
+import { alreadyAnswered, failedEarlier } from '../../core/answered.ts'
+import { checkCustomId } from '../../core/check-custom-id.ts'
+import { fillIn } from './fill-in.ts'
+import { settingsOf, type Settings, type TemplateOptions } from './options.ts'
+import { ownRequest, readyRequest, textRequest, type OwnRequest } from './own-request.ts'
+import { callPrompt } from './prompt-function.ts'
+import { render } from './render.ts'
+
+/**
+ * The deciding half of `template`, without a stream: a pure function from a record to its request, or to the reason why
+ * it cannot be asked.
+ *
+ * @throws BatchStreamError `CBS_OPTION` at once for wrong options; the function itself `CBS_STAGE` when the user's prompt function fails
+ */
+export function requestMaker(
+  options: TemplateOptions,
+): (record: SourceRecord) => BatchRequest | RejectedRecord {
+  const settings = settingsOf(options)
+  return record => {
+    const { askFailed, metaField } = settings
+    const asked =
+      record.problem ??
+      (askFailed ? undefined : failedEarlier(record, metaField)) ??
+      answered(record, settings) ??
+      request(record, settings)
+    return 'params' in asked ? asked : { record, problem: asked }
+  }
+}
+
+function answered(record: SourceRecord, settings: Settings): Problem | undefined {
+  const { responseField, metaField } = settings
+  return responseField === false ? undefined : alreadyAnswered(record, responseField, metaField)
+}
+
+function request(record: SourceRecord, settings: Settings): BatchRequest | Problem {
+  const own = wanted(record, settings)
+  if (!('params' in own)) return own
+  const params = fillIn(own, record, settings)
+  if (!('messages' in params)) return params
+  const custom_id = idOf(own, record, settings)
+  if (custom_id === undefined) return { params, record }
+  return typeof custom_id === 'string' ? { custom_id, params, record } : custom_id
+}
+
+/** The id that the options ask for, else the record's own; null is none. */
+function idOf(
+  own: OwnRequest,
+  record: SourceRecord,
+  settings: Settings,
+): string | Problem | undefined {
+  if (settings.id) {
+    const id = render(settings.id, record)
+    return typeof id === 'string' ? (checkCustomId(id) ?? id) : id
+  }
+  const { custom_id } = own
+  if (custom_id === undefined || custom_id === null) return undefined
+  return checkCustomId(custom_id) ?? String(custom_id)
+}
+
+function wanted(record: SourceRecord, settings: Settings): OwnRequest | Problem {
+  const { prompt, ready, responseField, metaField } = settings
+  if (typeof prompt === 'function') {
+    const given = callPrompt(prompt, record)
+    if (typeof given === 'string') return textRequest(given, record)
+    return 'messages' in given ? { params: { ...given } } : given
+  }
+  if (prompt) {
+    const text = render(prompt, record)
+    return typeof text === 'string' ? textRequest(text, record) : text
+  }
+  if (!ready) return ownRequest(record)
+  return readyRequest(record, responseField === false ? [metaField] : [metaField, responseField])
+}

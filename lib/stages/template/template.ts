@@ -1,0 +1,67 @@
+// takes: SourceRecord
+// gives: BatchRequest, or RejectedRecord where a record cannot be asked
+// next: aggregate
+import type { TransformOptions } from 'node:stream'
+import { wrapError } from '../../core/errors.ts'
+import type { BatchRequest, RejectedRecord, SourceRecord } from '../../core/flow.ts'
+import { StageTransform, typed, type Stage } from '../../core/stage.ts'
+import { wrongInputError } from '../../core/validate-input.ts'
+import { attacher } from './attach.ts'
+import { digestOf } from './digest.ts'
+import type { TemplateOptions } from './options.ts'
+import { requestMaker } from './request.ts'
+
+class TemplateStage extends StageTransform {
+  readonly #options: TemplateOptions
+
+  constructor(options: TemplateOptions, streamOptions: TransformOptions) {
+    super(streamOptions)
+    this.#options = options
+  }
+
+  override get askDigest(): string {
+    return digestOf(this.#options)
+  }
+}
+
+/**
+ * Says what is asked: makes a request of each record, in order. A record that cannot be asked goes on with its problem,
+ * of type `missing_field`, `missing_value`, `empty_prompt`, `no_prompt`, `response_exists`, `invalid_custom_id` or `refused_parameter`, or
+ * with the one that it came with, or with `skipped` where it is the failed row of an earlier run; with `attach` also `missing_file`, `unreadable_file`, `file_too_large`, `empty_file`,
+ * `invalid_utf8` or `no_user_message`.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for wrong options, broken templates and parameters that the API refuses
+ */
+export function template(
+  options: TemplateOptions = {},
+): Stage<SourceRecord, BatchRequest | RejectedRecord> {
+  const requestOf = requestMaker(options)
+  const attach = attacher(options)
+  return typed(
+    new TemplateStage(options, {
+      objectMode: true,
+      // With its files a request may hold tens of MB, so none waits here for the next stage.
+      ...(attach && { readableHighWaterMark: 1 }),
+      transform(record: SourceRecord, _encoding, done) {
+        const wrong = wrongInputError('template', 'records', record)
+        if (wrong) return done(wrong)
+        let asked
+        try {
+          asked = requestOf(record)
+        } catch (cause) {
+          return done(
+            wrapError('CBS_STAGE', `the record on line ${record.line} cannot be read`, cause),
+          )
+        }
+        if (!attach) return done(null, asked)
+        attach(asked).then(
+          whole => {
+            this.push(whole)
+            done()
+          },
+          cause => done(wrapError('CBS_STAGE', 'a file cannot be attached', cause)),
+        )
+      },
+    }),
+  )
+}

@@ -1,0 +1,61 @@
+import { BatchStreamError } from '../../core/errors.ts'
+import type { Result } from '../../core/results/result.ts'
+import type { FieldNames } from './row-fields.ts'
+
+/** The columns of a table: those of the input, then our own under names that the input leaves free. */
+export interface Columns {
+  readonly input: readonly string[]
+  readonly own: readonly string[]
+  /** The properties of an object schema, which stand in columns instead of the response. */
+  readonly properties: readonly string[] | undefined
+  /** Every field that has its place in the table, or is replaced. */
+  readonly known: ReadonlySet<string | undefined>
+}
+
+/** Lays out a table. Fields that an earlier run added are replaced, so they are no input columns. */
+export function layOut(
+  columns: readonly string[],
+  { response, meta }: FieldNames,
+  properties?: readonly string[],
+): Columns {
+  const input = columns.filter(column => column !== response && column !== meta)
+  const known = new Set<string | undefined>([...input, response, meta])
+  const taken = new Set<string | undefined>([...input, meta])
+  const free = (name: string): string => {
+    if (taken.has(name)) return free(`_${name}`)
+    taken.add(name)
+    return name
+  }
+  const answer = properties ? properties.map(free) : [free(response)]
+  return { input, own: [...answer, free('status'), free('error')], properties, known }
+}
+
+/** The columns that a result asks for. One of a batch that some other tool made is known by its custom_id alone. */
+export function columnsOf(result: Result): readonly string[] {
+  return result.record ? Object.keys(result.record.fields) : ['custom_id']
+}
+
+/** True for a record that could not be read: all there is of it is its text, as `input`. */
+export function isUnreadable(result: Result): boolean {
+  if (result.status !== 'rejected') return false
+  const [first, ...others] = columnsOf(result)
+  return first === 'input' && others.length === 0
+}
+
+/**
+ * Refuses a record with a field that has no column, as dropping it would hide data.
+ *
+ * @throws BatchStreamError `CBS_OUTPUT` naming the field, where the record is and what to do
+ */
+export function checkColumns(result: Result, columns: Columns): void {
+  const extra = columnsOf(result).find(name => !columns.known.has(name))
+  if (extra === undefined) return
+  const { record, customId } = result
+  const which = record ? `the record on line ${record.line}` : `the result ${customId}`
+  const header = columns.input.map(name => JSON.stringify(name)).join(', ')
+  throw new BatchStreamError(
+    'CBS_OUTPUT',
+    `${which} has a field ${JSON.stringify(extra)} that is not a column (${header}): name the columns (\`columns\`, --output-columns), or write JSON lines (--to jsonl)`,
+    { place: { line: record?.line, source: record?.source } },
+  )
+}

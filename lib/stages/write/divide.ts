@@ -1,0 +1,69 @@
+// takes: Result
+// gives: Result, those that pass; the others go to a file of their own
+// next: a writer
+import type { Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { atOnce } from '../../core/assert-sync.ts'
+import { wrapError, wrongOption } from '../../core/errors.ts'
+import type { Result } from '../../core/results/result.ts'
+import { StageTransform, typed, type Stage } from '../../core/stage.ts'
+import { wrongInputError } from '../../core/validate-input.ts'
+
+export interface DivideOptions {
+  /** What turns the diverted results into bytes: `writeJsonl()`, say. */
+  readonly through: Stage<Result, Buffer>
+  /** Where these bytes go. It is ended with this stage, and destroyed when it fails. */
+  readonly to: Writable
+  /** Which results go on. @default those that succeeded */
+  readonly pass?: ((result: Result) => boolean) | undefined
+}
+
+/**
+ * Lets the succeeded results pass and writes the others elsewhere, so that the two add up to the input. A slow writer of
+ * either holds both back. The stage ends when the diverted rows are written; an error of their writer is an error of this
+ * stage, `CBS_DISK`.
+ */
+export function divide(options: DivideOptions): Stage<Result, Result> {
+  const { through, to, pass = succeeded } = options
+  if (typeof through?.pipe !== 'function') throw wrongOption('through', 'a writer', through)
+  if (typeof to?.write !== 'function') throw wrongOption('to', 'a writable stream', to)
+  if (typeof pass !== 'function') throw wrongOption('pass', 'a function', pass)
+  const written = pipeline(through, to).then(
+    () => undefined,
+    cause => wrapError('CBS_DISK', 'the failed rows could not be written', cause),
+  )
+  const stage = new StageTransform({
+    objectMode: true,
+    transform(result: Result, _encoding, done) {
+      const wrong = wrongInputError('divide', 'results', result)
+      if (wrong) return done(wrong)
+      let passes
+      try {
+        passes = atOnce('pass', pass(result))
+      } catch (cause) {
+        return done(wrapError('CBS_STAGE', 'the choice of rows failed', cause))
+      }
+      if (passes) return done(null, result)
+      // An error of the writer arrives through `written`, which knows its cause.
+      through.write(result, error => {
+        if (!error) done()
+      })
+    },
+    flush(done) {
+      through.end()
+      written
+        .then(error => (error ? Promise.reject(error) : stage.reportStop()))
+        .then(() => done(), done)
+    },
+    destroy(error, done) {
+      if (!through.writableFinished) through.destroy(error ?? undefined)
+      done(error)
+    },
+  })
+  void written.then(error => error && stage.destroy(error))
+  return typed(stage)
+}
+
+function succeeded(result: Result): boolean {
+  return result.status === 'succeeded'
+}

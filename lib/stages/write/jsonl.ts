@@ -1,0 +1,57 @@
+// takes: Result
+// gives: bytes, one JSON line per result
+// next: a file, or stdout
+import { wrongOption } from '../../core/errors.ts'
+import type { Result } from '../../core/results/result.ts'
+import type { Stage } from '../../core/stage.ts'
+import type { RowFields } from '../../core/answered.ts'
+import { mergedRows } from './merge.ts'
+import { addResponse } from './response.ts'
+import { RowBytes } from './row-bytes.ts'
+import { fieldNames } from './row-fields.ts'
+import { rowStream } from './row-stream.ts'
+
+export interface JsonlOptions extends RowFields {
+  /**
+   * `merged`: the record byte for byte with its response and what became of it. `response`: the response alone as JSON,
+   * null where there is none.
+   * @default 'merged'
+   */
+  readonly emit?: 'merged' | 'response' | undefined
+  /**
+   * Keep the blocks of an answer that are no text, such as thinking and tool_use, in the meta field of a merged row.
+   * @default false
+   */
+  readonly blocks?: boolean | undefined
+}
+
+/**
+ * Writes results as JSON lines.
+ *
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function writeJsonl(options: JsonlOptions = {}): Stage<Result, Buffer> {
+  return rowStream(jsonlRow(options))
+}
+
+/**
+ * The rows of `writeJsonl` without the stream.
+ *
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function jsonlRow(
+  options: JsonlOptions = {},
+  costOf?: (result: Result) => string,
+): (result: Result) => Buffer {
+  const { emit = 'merged' } = options
+  const names = { ...fieldNames(options), costOf, blocks: options.blocks }
+  const row = new RowBytes()
+  if (emit === 'merged') return mergedRows(names, row)
+  if (emit === 'response') return result => responseRow(result, row)
+  throw wrongOption('emit', "'merged' or 'response'", emit)
+}
+
+function responseRow(result: Result, row: RowBytes): Buffer {
+  addResponse(row.begin(), result)
+  return row.text('\n').take()
+}

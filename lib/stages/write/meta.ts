@@ -1,0 +1,68 @@
+import type { Result } from '../../core/results/result.ts'
+import type { Place } from '../../core/results/line-members.ts'
+import type { ResultLine } from '../../core/results/result-line.ts'
+import { addBlocks } from './blocks.ts'
+import type { RowBytes } from './row-bytes.ts'
+import type { FieldNames } from './row-fields.ts'
+
+/**
+ * Makes what adds to a row what `_batch` says of it, as JSON, in the order that users read it. `custom_id` and `batch_id`
+ * are null where there is none; the others are left out where there is nothing to say. What the API said is copied as it
+ * said it.
+ */
+export function metaOf({
+  costOf,
+  blocks,
+}: Pick<FieldNames, 'costOf' | 'blocks'>): (row: RowBytes, result: Result) => void {
+  const originOf = origins()
+  return (row, result) => {
+    const { record, line, error } = result
+    row.text(`{"status":"${result.status}","custom_id":`)
+    if (line?.customId) row.bytes(line.json, line.customId.start, line.customId.end)
+    else row.text(JSON.stringify(result.customId))
+    if (record) row.text(`,"line":${record.line}`)
+    row.text(originOf(result))
+    if (result.repeat) row.text(',"repeat":true')
+    if (line) {
+      addPlace(row, ',"stop_reason":', line, line.stopReason)
+      addPlace(row, ',"model":', line, line.model)
+      if (!result.repeat) addPlace(row, ',"usage":', line, line.usage)
+    }
+    if (costOf) row.text(`,"cost_usd":${costOf(result)}`)
+    if (error) row.text(`,"error":${JSON.stringify(error)}`)
+    if (blocks && line) addBlocks(row, line)
+    // The paid text of an answer that breaks the schema has no other place.
+    if (result.status === 'invalid' && result.response !== null)
+      row.text(`,"text":${JSON.stringify(result.response)}`)
+    row.text('}')
+  }
+}
+
+/** Where a row comes from: the same of most rows that follow each other, so it is made once for them. */
+function origins(): (result: Result) => string {
+  let source: string | undefined
+  let batchId: string | null = null
+  let attempt = 0
+  let text = ''
+  return result => {
+    const { record, batchId: id, attempt: tries } = result
+    if (record?.source === source && id === batchId && tries === attempt) return text
+    source = record?.source
+    batchId = id
+    attempt = tries
+    const said = source === undefined ? '' : `,"source":${JSON.stringify(source)}`
+    return (text = `${said},"batch_id":${JSON.stringify(id)},"attempt":${tries}`)
+  }
+}
+
+const LETTER_N = 0x6e
+
+function addPlace(
+  row: RowBytes,
+  label: string,
+  { json }: ResultLine,
+  place: Place | undefined,
+): void {
+  // Of all JSON values only null begins with an n.
+  if (place && json[place.start] !== LETTER_N) row.text(label).bytes(json, place.start, place.end)
+}

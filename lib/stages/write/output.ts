@@ -1,0 +1,348 @@
+// takes  Result
+// gives  nothing: its rows are in the output, exactly once
+// next   nothing
+import { dirname, resolve } from 'node:path'
+import { Writable } from 'node:stream'
+import { BatchStreamError, wrapError } from '../../core/errors.ts'
+import type { Disk, Found } from '../../store/disk.ts'
+import type { JobEvent } from '../../core/job/event.ts'
+import type { Job } from '../../store/job.ts'
+import type { Result } from '../../core/results/result.ts'
+import { changed, FileTarget, NOTHING_COMMITTED, type Committed, type Target } from './target.ts'
+
+/** What makes the bytes of rows. */
+export interface RowWriter {
+  /** Undefined for a result that has no row. */
+  readonly rowOf: (result: Result) => Buffer | undefined
+  /** Written before the first row, also where no row follows. */
+  readonly header?: Buffer | undefined
+}
+
+/** A writer that is known later, such as that of a table whose columns the input decides. Rows wait for it. */
+export interface LateRowWriter {
+  /** Resolves when rows can be written. Rejects when the signal aborts. */
+  open(signal: AbortSignal): Promise<RowWriter>
+  /** Called when no more rows come: `open` must settle now. */
+  end(): void
+}
+
+export interface OutputOptions {
+  readonly job: Job
+  /** Where rows go: a file of the user's, or a stream that is told every row anew. */
+  readonly out: { readonly path: string } | Target
+  /** The file that failed rows go to instead. */
+  readonly errors?: { readonly path: string } | undefined
+  readonly rows: RowWriter | LateRowWriter
+  /** The row of a failed result in the file of errors. */
+  readonly errorRowOf: (result: Result) => Buffer
+  /**
+   * Rows that are no output of the job's own: its files stay what they are, and files that are written now must be new. They
+   * are removed when the work breaks off, as all of it can be had again.
+   * @default false
+   */
+  readonly apart?: boolean
+  /**
+   * Results come in the order of their records, whatever their batches: commits say up to which record the rows are there.
+   * @default false
+   */
+  readonly ordered?: boolean
+  /** Told of each result, whether its row was written just now or by an earlier run. */
+  readonly onResult?: (result: Result) => void
+}
+
+/** Rows in input order are committed after so many at the latest: the end of a batch may not show among them. */
+const MOST_UNCOMMITTED = 10_000
+
+/**
+ * Writes rows exactly once. A file is committed at the end of each batch: its bytes are safe, then the journal says so, then
+ * the next batch begins; a run that goes on cuts the file to the last commit. Ends with `CBS_OUTPUT` where the file is not
+ * this job's, or has changed.
+ */
+export async function openOutput(options: OutputOptions): Promise<Output> {
+  const { job, out, errors, apart = false } = options
+  const paths = {
+    out: 'path' in out ? resolve(out.path) : null,
+    errors: errors ? resolve(errors.path) : null,
+  }
+  const committed = apart ? await begin(job, paths) : await agree(job, paths)
+  const advice = apart
+    ? 'give the same command with another file'
+    : `\`claude-batch-stream resume ${job.name} -o FILE\` writes all rows to another file`
+  const opened: FileTarget[] = []
+  const open = async (path: string, last: Committed): Promise<FileTarget> => {
+    const target = await openFile(job, path, last, advice)
+    opened.push(target)
+    return target
+  }
+  try {
+    const target = 'path' in out ? await open(resolve(out.path), committed.out) : out
+    const errorTarget =
+      paths.errors === null ? undefined : await open(paths.errors, committed.errors)
+    await mustDiffer(opened, paths)
+    return new Output(options, {
+      ...{ out: target, errors: errorTarget, paths },
+      committed: committed.out.bytes,
+    })
+  } catch (cause) {
+    for (const target of opened) await target.close()
+    throw cause
+  }
+}
+
+/** Two paths may lead to one file by a link. */
+async function mustDiffer(targets: readonly FileTarget[], { errors }: Paths): Promise<void> {
+  const [out, other] = await Promise.all(targets.map(target => target.identity()))
+  if (out === undefined || out !== other) return
+  throw new BatchStreamError(
+    'CBS_OUTPUT',
+    `--errors and --output lead to the same file (${errors}): name two different files`,
+  )
+}
+
+interface Opened {
+  readonly out: Target
+  readonly errors: Target | undefined
+  readonly paths: Paths
+  /** Bytes of `out` that an earlier run has committed. */
+  readonly committed: number
+}
+
+/** Files that belong to no job: both must be new. */
+async function begin(job: Job, { out, errors }: Paths): Promise<BothCommitted> {
+  for (const path of [out, errors]) await mustBeNew(job, path)
+  return NEITHER
+}
+
+/** What is committed of both files. */
+interface BothCommitted {
+  readonly out: Committed
+  readonly errors: Committed
+}
+
+const NEITHER: BothCommitted = { out: NOTHING_COMMITTED, errors: NOTHING_COMMITTED }
+
+async function mustBeNew(job: Job, path: string | null): Promise<void> {
+  if (path !== null) await checkNewOutput(job.disk, path)
+}
+
+/** An output file that does not exist, in a folder that does: found out before anything is made or sent. */
+export async function checkNewOutput(disk: Pick<Disk, 'look'>, path: string): Promise<void> {
+  const found = await disk.look(path)
+  if (found !== undefined) throw notOurs(path, found)
+  const folder = dirname(path)
+  if ((await disk.look(folder)) === 'folder') return
+  throw new BatchStreamError(
+    'CBS_OUTPUT',
+    `${path} cannot be written: ${folder} is not a folder. Create the folder, or name another file`,
+  )
+}
+
+interface Paths {
+  readonly out: string | null
+  readonly errors: string | null
+}
+
+/** Settles which bytes of the files are this job's. The journal names a file before it is made, so that a crash leaves none unowned. */
+async function agree(job: Job, paths: Paths): Promise<BothCommitted> {
+  const { files, out, errors, outTail, errorsTail } = job.state.output
+  const same = files.out === paths.out && files.errors === paths.errors
+  for (const [path, owned] of [
+    [paths.out, files.out],
+    [paths.errors, files.errors],
+  ] as const) {
+    if (path !== owned) await mustBeNew(job, path)
+  }
+  // Rows that a stream was told are told again, so the file of errors beside it begins anew too.
+  if (same && paths.out !== null)
+    return { out: { bytes: out, tail: outTail }, errors: { bytes: errors, tail: errorsTail } }
+  if (!same || paths.errors !== null) await job.note({ type: 'output', ...paths }, true)
+  return NEITHER
+}
+
+async function openFile(
+  { disk }: Job,
+  path: string,
+  committed: Committed,
+  advice: string,
+): Promise<FileTarget> {
+  // A file that is gone must not be made anew: what it held would be missing. To open a pipe would wait for its reader.
+  const size = (await disk.look(path)) ?? 0
+  if (typeof size === 'string' || size < committed.bytes) throw changed(path, committed.bytes)
+  const target = await FileTarget.open({ disk, path, committed, advice })
+  // What is committed must not vanish with the file's name.
+  if (committed.bytes === 0) await disk.syncFolder(dirname(path))
+  return target
+}
+
+/** The end of the pipeline; `rows` counts the results that came, those whose row an earlier run wrote included. */
+export class Output extends Writable {
+  readonly #options: OutputOptions
+  readonly #out: Target
+  readonly #errors: Target | undefined
+  readonly #paths: Paths
+  readonly #commits: boolean
+  readonly #stop = new AbortController()
+  readonly #opening: Promise<void>
+  #writer: RowWriter | undefined
+  #batch: number | undefined
+  /**
+   * Where results come in input order: the rows of all records below this ordinal were written. NaN once the result of a record
+   * is missing: a commit behind it would say that its row is there.
+   */
+  #below = 0
+  #uncommitted = 0
+  rows = 0
+
+  constructor(options: OutputOptions, { out, errors, paths, committed }: Opened) {
+    super({ objectMode: true })
+    this.#options = options
+    this.#out = out
+    this.#errors = errors
+    this.#paths = paths
+    this.#commits = paths.out !== null && !options.apart
+    this.#opening = this.#open(options.rows, committed)
+    this.#opening.catch(cause =>
+      this.destroy(wrapError('CBS_DISK', 'a row cannot be written', cause)),
+    )
+  }
+
+  override _write(
+    result: Result,
+    encoding: BufferEncoding,
+    done: (error?: Error | null) => void,
+  ): void {
+    if (!this.#writer) {
+      // Where it fails, the stream is destroyed already.
+      this.#opening.then(() => this._write(result, encoding, done), done)
+      return
+    }
+    const { isNew, isDue } = this.#commitsAt(result)
+    if (!isNew && !isDue) {
+      let written
+      try {
+        written = this.#put(result)
+      } catch (cause) {
+        // A row that cannot be written (other columns, say) must end the stream, not the process.
+        return done(wrapError('CBS_DISK', 'a row cannot be written', cause))
+      }
+      return written ? this.#after(written, done) : done()
+    }
+    const both = async (): Promise<void> => {
+      if (isNew) await this.#commit()
+      await this.#put(result)
+      if (isDue) await this.#commit()
+    }
+    this.#after(both(), done)
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    const { rows } = this.#options
+    if ('end' in rows) rows.end()
+    this.#after(
+      this.#opening.then(() => this.#commit()),
+      done,
+    )
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#stop.abort()
+    const leave = async (): Promise<void> => {
+      await this.#out.close()
+      await this.#errors?.close()
+      if (!error || !this.#options.apart) return
+      const { out, errors } = this.#paths
+      for (const path of [out, errors]) if (path !== null) await this.#options.job.disk.remove(path)
+    }
+    leave().then(
+      () => done(error),
+      cause => done(error ?? cause),
+    )
+  }
+
+  async #open(rows: RowWriter | LateRowWriter, committed: number): Promise<void> {
+    const writer = 'open' in rows ? await rows.open(this.#stop.signal) : rows
+    if (writer.header && committed === 0) await this.#out.write(writer.header)
+    this.#writer = writer
+  }
+
+  #after(work: Promise<void>, done: (error?: Error | null) => void): void {
+    work.then(
+      () => done(),
+      cause => done(wrapError('CBS_DISK', 'a row cannot be written', cause)),
+    )
+  }
+
+  /** Whether a commit comes before a result, and whether one comes after it. */
+  #commitsAt({ batch: { number, attempt }, last }: Result): { isNew: boolean; isDue: boolean } {
+    // Retried rows stand between those of other batches, so a change of batch says nothing.
+    if (this.#options.ordered)
+      return {
+        isNew: false,
+        isDue: (last && attempt === 1) || this.#uncommitted >= MOST_UNCOMMITTED,
+      }
+    return { isNew: number !== this.#batch && this.#batch !== undefined, isDue: last }
+  }
+
+  #put(result: Result): Promise<void> | undefined {
+    const { errorRowOf, onResult } = this.#options
+    this.#batch = result.batch.number
+    this.rows += 1
+    this.#uncommitted += 1
+    this.#below = result.record?.ordinal === this.#below ? this.#below + 1 : NaN
+    onResult?.(result)
+    if (this.#commits && this.#isWritten(result)) return undefined
+    if (this.#errors && result.status !== 'succeeded') return this.#errors.write(errorRowOf(result))
+    const row = this.#writer?.rowOf(result)
+    return row && this.#out.write(row)
+  }
+
+  /** Has an earlier run committed the row? It may have written its rows in the other order. */
+  #isWritten({ batch, record }: Result): boolean {
+    const { job } = this.#options
+    if (job.batch(batch.number).phase === 'written') return true
+    // What is committed belongs to a job of kept records.
+    return (record?.ordinal as number) < job.state.output.below
+  }
+
+  async #commit(): Promise<void> {
+    const number = this.#batch
+    this.#batch = undefined
+    this.#uncommitted = 0
+    if (number === undefined) {
+      // The files are looked at once more before the job can be called finished.
+      await this.#out.commit()
+      await this.#errors?.commit()
+      return
+    }
+    const { job } = this.#options
+    const out = await this.#out.commit()
+    const errors = (await this.#errors?.commit()) ?? NOTHING_COMMITTED
+    const bytes = writtenBytes(out, errors)
+    if (this.#commits && this.#options.ordered) {
+      const below = this.#below
+      if (below > job.state.output.below)
+        await job.note({ type: 'writtenBelow', below, ...bytes }, true)
+    } else if (this.#commits && job.batch(number).phase !== 'written')
+      await job.note({ type: 'written', number, ...bytes }, true)
+    job.tell({ type: 'rows', number, rows: this.rows })
+  }
+}
+
+/** The error of an output file that is there already. */
+export function notOurs(path: string, found?: Found): BatchStreamError {
+  const why =
+    found === 'folder'
+      ? 'is a folder: name a file'
+      : "exists and is not this job's: remove it, or name another file"
+  return new BatchStreamError('CBS_OUTPUT', `${path} ${why}`)
+}
+
+function writtenBytes(out: Committed, errors: Committed): Omit<Written, 'type' | 'number'> {
+  return {
+    ...{ out: out.bytes, errors: errors.bytes },
+    ...(out.tail !== null && { outTail: out.tail }),
+    ...(errors.tail !== null && { errorsTail: errors.tail }),
+  }
+}
+
+type Written = Extract<JobEvent, { readonly type: 'written' }>

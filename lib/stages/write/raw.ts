@@ -1,0 +1,36 @@
+// takes: Result
+// gives: bytes, the API's own result lines
+// next: a file, or stdout
+import { atOnce } from '../../core/assert-sync.ts'
+import { wrongOption } from '../../core/errors.ts'
+import type { Result } from '../../core/results/result.ts'
+import type { Stage } from '../../core/stage.ts'
+import { rowStream } from './row-stream.ts'
+
+export interface RawOptions {
+  /** Is given each result for which the API sent no line. @default they are left out */
+  readonly onMissing?: ((result: Result) => void) | undefined
+}
+
+/**
+ * Writes the API's own result lines, byte for byte.
+ *
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function writeRaw(options: RawOptions = {}): Stage<Result, Buffer> {
+  const { onMissing } = options
+  if (onMissing !== undefined && typeof onMissing !== 'function')
+    throw wrongOption('onMissing', 'a function', onMissing)
+  return rowStream(result => {
+    const row = rawRow(result)
+    if (!row) atOnce('onMissing', onMissing?.(result))
+    return row
+  })
+}
+
+/** A row of `writeRaw` without the stream; undefined where the API sent no line. */
+export function rawRow(result: Result): Buffer | undefined {
+  return result.raw ? Buffer.concat([result.raw, NEWLINE]) : undefined
+}
+
+const NEWLINE = Buffer.from('\n')

@@ -1,0 +1,38 @@
+import { wrapError } from '../../core/errors.ts'
+import type { Result } from '../../core/results/result.ts'
+import { StageTransform, typed, type Stage } from '../../core/stage.ts'
+import { wrongInputError } from '../../core/validate-input.ts'
+
+/** Makes the bytes of one row, line end included; undefined for a result that has no row. */
+export type RowOf = (result: Result) => Buffer | undefined
+
+/** Bytes that may wait for the reader before results do. */
+const BUFFERED_BYTES = 64 * 1024
+
+/** The Transform shared by all writers: results in, one chunk of bytes per row out. `last` gives bytes for the end. */
+export function rowStream(
+  rowOf: RowOf,
+  last: () => Buffer | undefined = () => undefined,
+): Stage<Result, Buffer> {
+  const rows = new StageTransform({
+    writableObjectMode: true,
+    readableHighWaterMark: BUFFERED_BYTES,
+    transform(result: Result, _encoding, done) {
+      const wrong = wrongInputError('a writer', 'results', result)
+      if (wrong) return done(wrong)
+      let row
+      try {
+        row = rowOf(result)
+      } catch (cause) {
+        return done(wrapError('CBS_STAGE', 'a row could not be written', cause))
+      }
+      done(null, row)
+    },
+    flush(done) {
+      const end = last()
+      if (end) rows.push(end)
+      rows.reportStop().then(() => done(), done)
+    },
+  })
+  return typed(rows)
+}

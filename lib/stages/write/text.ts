@@ -1,0 +1,23 @@
+// takes: Result
+// gives: bytes, the response of each and a newline
+// next: a file, or stdout
+import type { Result } from '../../core/results/result.ts'
+import type { Stage } from '../../core/stage.ts'
+import { rowStream } from './row-stream.ts'
+
+/** Writes the responses alone, as `jq -r` does: newlines inside one stay. A row without a response is an empty line. */
+export function writeText(): Stage<Result, Buffer> {
+  return rowStream(textRow)
+}
+
+/** A row of `writeText` without the stream. */
+export function textRow(result: Result): Buffer {
+  return Buffer.from(`${responseText(result)}\n`)
+}
+
+/** A response as text: a string as it is, any other value as JSON, and nothing where there is none. */
+export function responseText(result: Result): string {
+  const { value } = result
+  if (value === null) return ''
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}

@@ -1,0 +1,241 @@
+import { createHash, type Hash } from 'node:crypto'
+import type { Problem } from '../core/flow.ts'
+import { AppendFile, type AppendTarget } from './append-file.ts'
+import type { Disk, DiskFile } from './disk.ts'
+import type { Sealed, SummedFile } from '../core/job/event.ts'
+import { OrdinalWriter } from './ordinals.ts'
+import { repeatEntry } from './repeats.ts'
+import { readSummed, summing, type BatchFiles, type SummedBatch } from './sums.ts'
+
+const OPEN = Buffer.from('{"requests":[\n')
+const BETWEEN = Buffer.from(',\n')
+const CLOSE = Buffer.from('\n]}')
+
+/** Bytes of a body besides its requests, which lie one on a line. */
+export const BODY_FRAME: {
+  readonly open: Buffer
+  readonly between: Buffer
+  readonly close: Buffer
+} = {
+  open: OPEN,
+  between: BETWEEN,
+  close: CLOSE,
+}
+export const FRAME_BYTES: number = OPEN.length + CLOSE.length
+export const BETWEEN_BYTES: number = BETWEEN.length
+
+/** A record that is covered by a batch and not asked, as a line of its `.rejected` file. */
+export interface Rejection extends Problem {
+  readonly ordinal: number
+  readonly custom_id: string | null
+}
+
+/** Records of a batch that were rejected before it was sent, in input order. */
+export async function rejectionsOf(files: BatchFiles, batch: SummedBatch): Promise<Rejection[]> {
+  const text = (await readSummed(files, batch, 'rejected'))?.toString('utf8') ?? ''
+  const rejections: Rejection[] = text
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line))
+  // A request that the API refused is noted when its batch is divided, before records that were rejected earlier.
+  return rejections.sort((a, b) => a.ordinal - b.ordinal)
+}
+
+/** The ids that a user chose for requests of a batch, with their positions in its body. */
+export async function chosenIdsOf(
+  files: BatchFiles,
+  batch: SummedBatch,
+): Promise<[id: string, position: number][]> {
+  const bytes = await readSummed(files, batch, 'ids')
+  const lines = bytes?.toString('utf8').split('\n').slice(0, -1) ?? []
+  return lines.map(line => {
+    const blank = line.indexOf(' ')
+    return [line.slice(blank + 1), Number(line.slice(0, blank))]
+  })
+}
+
+/** What a batch has files of; the last two only where repeats are looked for. */
+export type BatchFile =
+  'body' | 'members' | 'rejected' | 'ids' | 'results' | 'lines' | 'repeats' | 'keys'
+
+/** The files that are written before a batch is sealed. */
+export const GATHERED: readonly BatchFile[] = [
+  'body',
+  'members',
+  'rejected',
+  'ids',
+  'repeats',
+  'keys',
+]
+
+/** Where a batch's files lie. */
+export function batchPath(folder: string, number: number, what: BatchFile): string {
+  return `${folder}/batches/${number}.${what}`
+}
+
+/** What a request is known by among those that are asked, where repeats are looked for: a digest of its params. */
+export const KEY_BYTES = 16
+
+/**
+ * Writes the files of one batch as its requests come: the body exactly as it will be sent, which record each request
+ * asks about, which records were rejected and why, and the ids that a user chose; where repeats are looked for, also the
+ * key of each request, and which records share the answer of another. Nothing of it stays in memory.
+ */
+export class BatchWriter {
+  readonly number: number
+  readonly #body: AppendFile
+  readonly #members: OrdinalWriter
+  readonly #rejected: AppendFile
+  readonly #ids: AppendFile
+  readonly #shared: { readonly repeats: AppendFile; readonly keys: AppendFile } | undefined
+  readonly #sums: ReadonlyMap<SummedFile, () => number>
+  readonly #hash: Hash = createHash('sha256')
+  #requests = 0
+  #records = 0
+  #first = Infinity
+
+  private constructor(
+    number: number,
+    body: AppendFile,
+    members: OrdinalWriter,
+    rejected: AppendFile,
+    ids: AppendFile,
+    shared: { readonly repeats: AppendFile; readonly keys: AppendFile } | undefined,
+    sums: ReadonlyMap<SummedFile, () => number>,
+  ) {
+    this.number = number
+    this.#sums = sums
+    this.#body = body
+    this.#members = members
+    this.#rejected = rejected
+    this.#ids = ids
+    this.#shared = shared
+    this.#append(OPEN)
+  }
+
+  static async create(
+    disk: Disk,
+    folder: string,
+    number: number,
+    dedupe = false,
+  ): Promise<BatchWriter> {
+    const opened: AppendFile[] = []
+    const open = async (what: BatchFile): Promise<DiskFile> =>
+      await disk.open(batchPath(folder, number, what), 'create')
+    const appending = (file: AppendTarget): AppendFile => {
+      const appended = new AppendFile(file, 0)
+      opened.push(appended)
+      return appended
+    }
+    const sums = new Map<SummedFile, () => number>()
+    const file = async (what: SummedFile): Promise<AppendFile> => {
+      const { file, sum } = summing(await open(what))
+      sums.set(what, sum)
+      return appending(file)
+    }
+    try {
+      return new BatchWriter(
+        number,
+        appending(await open('body')),
+        new OrdinalWriter(await file('members')),
+        await file('rejected'),
+        await file('ids'),
+        dedupe ? { repeats: await file('repeats'), keys: await file('keys') } : undefined,
+        sums,
+      )
+    } catch (cause) {
+      for (const file of opened) await file.close()
+      throw cause
+    }
+  }
+
+  get requests(): number {
+    return this.#requests
+  }
+
+  /** Records that it covers, those rejected included. */
+  get records(): number {
+    return this.#records
+  }
+
+  /** Size that the body would have if it were closed now. */
+  get bytes(): number {
+    return this.#body.size + CLOSE.length
+  }
+
+  /** True when the caller should flush before it adds more. */
+  get full(): boolean {
+    const { repeats, keys } = this.#shared ?? {}
+    return [this.#body, this.#rejected, this.#ids, repeats, keys].some(file => file?.full)
+  }
+
+  /** Adds a request: its JSON, the record it asks about, its custom_id where a user chose it, and its key. */
+  add(json: Uint8Array, ordinal: number, chosenId: string | undefined, key?: Uint8Array): void {
+    if (this.#requests > 0) this.#append(BETWEEN)
+    this.#append(json)
+    this.#members.append(ordinal)
+    if (chosenId !== undefined) this.#ids.append(Buffer.from(`${this.#requests} ${chosenId}\n`))
+    if (key) this.#shared?.keys.append(key)
+    this.#requests += 1
+    this.#covers(ordinal)
+  }
+
+  /** Covers a record that shares the answer of an earlier one. */
+  repeat(ordinal: number, of: number): void {
+    this.#shared?.repeats.append(repeatEntry(ordinal, of))
+    this.#covers(ordinal)
+  }
+
+  /** Covers a record without asking about it. */
+  reject(rejection: Rejection): void {
+    this.#rejected.append(Buffer.from(`${JSON.stringify(rejection)}\n`))
+    this.#covers(rejection.ordinal)
+  }
+
+  #covers(ordinal: number): void {
+    this.#records += 1
+    this.#first = Math.min(this.#first, ordinal)
+  }
+
+  /** Hands on what is gathered, so that memory stays flat. */
+  async flush(): Promise<void> {
+    for (const file of this.#files) await file.flush()
+  }
+
+  /** Closes the body and puts all on disk. `next` is the first ordinal that it does not cover. */
+  async seal(attempt: number, next: number): Promise<Sealed> {
+    this.#append(CLOSE)
+    try {
+      for (const file of this.#files) await file.sync()
+    } finally {
+      await this.abandon()
+    }
+    return {
+      number: this.number,
+      attempt,
+      next,
+      first: this.#first,
+      records: this.#records,
+      requests: this.#requests,
+      bytes: this.#body.size,
+      hash: this.#hash.digest('hex'),
+      sums: Object.fromEntries([...this.#sums].map(([what, sum]) => [what, sum()])),
+    }
+  }
+
+  /** Lets go of a batch that is not wanted. */
+  async abandon(): Promise<void> {
+    for (const file of this.#files) await file.close()
+  }
+
+  get #files(): readonly Pick<AppendFile, 'flush' | 'sync' | 'close'>[] {
+    const { repeats, keys } = this.#shared ?? {}
+    const all = [this.#body, this.#members, this.#rejected, this.#ids, repeats, keys]
+    return all.filter(file => file !== undefined)
+  }
+
+  #append(bytes: Uint8Array): void {
+    this.#hash.update(bytes)
+    this.#body.append(bytes)
+  }
+}

@@ -1,0 +1,119 @@
+import type { BatchStreamError } from '../core/errors.ts'
+import type { Job } from './job.ts'
+import type { JobState, Phase } from '../core/job/state.ts'
+
+/**
+ * Flow control of a job in this process: which batches are being sent, and whether sending has stopped for good. Every stage
+ * that sends batches of the job shares it.
+ */
+export class BatchQueue {
+  readonly #sending: Set<number> = new Set()
+  readonly #onChange: () => void
+  readonly #onStop: (reason: BatchStreamError) => void
+  #stopReason: BatchStreamError | undefined
+  /** Whether the owner of the run reports `stopReason` itself; otherwise the last stage fails with it once all rows are out. */
+  isStopHandled = false
+
+  /** `onStop` is called once, when sending stops; `onChange` then, and whenever a batch is no longer being sent. */
+  constructor(onChange: () => void, onStop: (reason: BatchStreamError) => void) {
+    this.#onChange = onChange
+    this.#onStop = onStop
+  }
+
+  beginSending(number: number): void {
+    this.#sending.add(number)
+  }
+
+  /** What is known about the outcome is in the journal by now. */
+  endSending(number: number): void {
+    this.#sending.delete(number)
+    this.#onChange()
+  }
+
+  isSending(number: number): boolean {
+    return this.#sending.has(number)
+  }
+
+  /** Why no further batch is sent; undefined while batches are sent. The first reason counts. */
+  get stopReason(): BatchStreamError | undefined {
+    return this.#stopReason
+  }
+
+  /** The reason that the last stage of a pipeline has to report. */
+  get unreportedStop(): BatchStreamError | undefined {
+    return this.isStopHandled ? undefined : this.#stopReason
+  }
+
+  /** Stops sending for good. What is in flight is still awaited, fetched and written. */
+  stop(reason: BatchStreamError): void {
+    if (this.#stopReason) return
+    this.#stopReason = reason
+    this.#onStop(reason)
+    this.#onChange()
+  }
+}
+
+/** Ids of the batches that the API has made for a job, by its journal. */
+export function ownedIds({ batches }: JobState): Set<string> {
+  const ids = new Set<string>()
+  for (const { id } of batches.values()) if (id !== null) ids.add(id)
+  return ids
+}
+
+/**
+ * The request counts of batches whose create has an unknown outcome. Such a batch is found in the API's list by its count,
+ * so no other batch may go out with the same one meanwhile.
+ */
+export function unresolvedCounts(job: Job): ReadonlySet<number> {
+  const counts = new Set<number>()
+  for (const { number, phase, requests } of job.state.batches.values())
+    if (phase === 'armed' && !job.queue.isSending(number)) counts.add(requests)
+  return counts
+}
+
+/**
+ * How many requests a batch should have: as many as allowed, but not a count in use. A batch below half of what is allowed
+ * would be wasteful: then it is the allowed count, and has to wait until that is free.
+ */
+export function freeCount(most: number, used: ReadonlySet<number>): number {
+  for (let count = most; count > most / 2; count--) if (!used.has(count)) return count
+  return most
+}
+
+const WITHOUT_ANSWERS: ReadonlySet<Phase> = new Set(['sealed', 'armed', 'submitted'])
+
+/**
+ * How many requests of a sealed batch may be sent now: all, none, or fewer where a batch with the same count has an unknown
+ * outcome, since finding that out may take a day. A batch waits for a place among the `concurrency` batches in flight, for
+ * one that primes the cache, and for one with the same count that is being sent. The parts of a split batch share its place.
+ */
+export function sendableCount(job: Job, number: number, concurrency: number): number {
+  if (job.isReplaying) return 0
+  const { requests, root } = job.batch(number)
+  const inFlight = new Set<number>()
+  for (const batch of job.state.batches.values()) {
+    if (batch.number === number) continue
+    if (batch.primes && WITHOUT_ANSWERS.has(batch.phase)) return 0
+    const isSending = job.queue.isSending(batch.number)
+    if (isSending && batch.requests === requests) return 0
+    if (isSending || batch.phase === 'armed' || batch.phase === 'submitted')
+      inFlight.add(batch.root)
+  }
+  if (inFlight.size >= concurrency && !inFlight.has(root)) return 0
+  const used = unresolvedCounts(job)
+  const count = freeCount(requests, used)
+  return used.has(count) ? 0 : count
+}
+
+/** Whether everything unsent waits for the end of batches in flight: a run that does not wait for ends can send no more. */
+export function waitsForEnds(job: Job, concurrency: number): boolean {
+  if (job.isReplaying) return false
+  let waits = false
+  for (const { number, phase, requests } of job.state.batches.values()) {
+    if (phase === 'armed' || job.queue.isSending(number)) return false
+    if (phase !== 'sealed' || requests === 0) continue
+    if (sendableCount(job, number, concurrency) > 0) return false
+    waits = true
+  }
+  return waits
+}

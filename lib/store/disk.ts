@@ -1,0 +1,257 @@
+import { constants, readSync, type BigIntStats } from 'node:fs'
+import * as fs from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { BatchStreamError, wrapError } from '../core/errors.ts'
+
+/** One open file. Positions are bytes from its start. */
+export interface DiskFile {
+  /** Fills as much of `into` as the file holds from `position` on; gives the count of bytes. */
+  read(into: Uint8Array, position: number): Promise<number>
+  /** The same without a wait, for few bytes that are likely in memory; a disk need not offer it. */
+  readNow?(into: Uint8Array, position: number): number
+  /** Writes all of `bytes` at `position`. */
+  write(bytes: Uint8Array, position: number): Promise<void>
+  /** Returns when the file's bytes survive a power cut. */
+  sync(): Promise<void>
+  truncate(size: number): Promise<void>
+  size(): Promise<number>
+  /** What tells this file from every other one while it is open; a disk need not offer it. */
+  identity?(): Promise<string>
+  close(): Promise<void>
+}
+
+/** What a path leads to: a regular file of so many bytes, a folder, or 'special' for a device or a pipe. */
+export type Found = number | 'folder' | 'special'
+
+/** The file system as a job uses it: a seam, so that tests can crash it at every step. */
+export interface Disk {
+  /**
+   * `create` replaces what is there, `update` opens it or makes it empty, `read` wants it to exist; none of them follows a
+   * link. `output` is for a file of the user's: like `update`, links followed and with the user's own permissions.
+   */
+  open(path: string, how: 'create' | 'update' | 'read' | 'output'): Promise<DiskFile>
+  /** What is there; undefined where there is nothing. */
+  look(path: string): Promise<Found | undefined>
+  /** The same for the file that a path leads to; undefined where there is none. */
+  identityOf?(path: string): Promise<string | undefined>
+  /** The whole of a small file; undefined where there is none. */
+  readWhole(path: string): Promise<Buffer | undefined>
+  /** Makes a folder that only its owner can enter, and those above it; gives the highest one that it made. */
+  makeFolder(path: string): Promise<string | undefined>
+  /** Names in a folder; none where there is no such folder. */
+  list(path: string): Promise<string[]>
+  rename(from: string, to: string): Promise<void>
+  /** Removes a file or a folder with all in it; nothing where it is gone already. */
+  remove(path: string): Promise<void>
+  /** Returns when the names in a folder survive a power cut. */
+  syncFolder(path: string): Promise<void>
+  /** Bytes free for this user where `path` lies. */
+  free(path: string): Promise<number>
+}
+
+/** Replaces a small file in one step: after a crash there is the old one or the new one. */
+export async function replaceFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  const next = `${path}.next`
+  const file = await disk.open(next, 'create')
+  try {
+    await file.write(bytes, 0)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await disk.rename(next, path)
+  await disk.syncFolder(dirname(path))
+}
+
+// O_NOFOLLOW: a link planted in a job's folder must not lead our writes elsewhere.
+const FLAGS = {
+  create: constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
+  update: constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW,
+  read: constants.O_RDONLY | constants.O_NOFOLLOW,
+  output: constants.O_RDWR | constants.O_CREAT,
+}
+
+function failed(what: string, path: string) {
+  return (cause: unknown): never => {
+    throw wrapError('CBS_DISK', `cannot ${what} ${path}`, cause)
+  }
+}
+
+// Inodes of some file systems are larger than a number is exact.
+const BIGINT = { bigint: true } as const
+
+function identityIn({ dev, ino }: BigIntStats): string {
+  return `${dev}:${ino}`
+}
+
+class NodeFile implements DiskFile {
+  readonly #handle: fs.FileHandle
+  readonly #path: string
+
+  constructor(handle: fs.FileHandle, path: string) {
+    this.#handle = handle
+    this.#path = path
+  }
+
+  async read(into: Uint8Array, position: number): Promise<number> {
+    let done = 0
+    while (done < into.length) {
+      const { bytesRead } = await this.#handle
+        .read(into, done, into.length - done, position + done)
+        .catch(failed('read', this.#path))
+      if (bytesRead === 0) break
+      done += bytesRead
+    }
+    return done
+  }
+
+  readNow(into: Uint8Array, position: number): number {
+    try {
+      return readSync(this.#handle.fd, into, 0, into.length, position)
+    } catch (cause) {
+      throw wrapError('CBS_DISK', `cannot read ${this.#path}`, cause)
+    }
+  }
+
+  async write(bytes: Uint8Array, position: number): Promise<void> {
+    let done = 0
+    while (done < bytes.length) {
+      const { bytesWritten } = await this.#handle
+        .write(bytes, done, bytes.length - done, position + done)
+        .catch(failed('write', this.#path))
+      done += bytesWritten
+    }
+  }
+
+  async sync(): Promise<void> {
+    await this.#handle.datasync().catch(failed('sync', this.#path))
+  }
+
+  async truncate(size: number): Promise<void> {
+    await this.#handle.truncate(size).catch(failed('cut', this.#path))
+  }
+
+  async size(): Promise<number> {
+    return (await this.#handle.stat().catch(failed('look at', this.#path))).size
+  }
+
+  async identity(): Promise<string> {
+    return identityIn(await this.#handle.stat(BIGINT).catch(failed('look at', this.#path)))
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close().catch(failed('close', this.#path))
+  }
+}
+
+/** The file system of this machine. */
+export const nodeDisk: Disk = {
+  async open(path, how) {
+    const handle = await fs
+      .open(path, FLAGS[how], how === 'output' ? 0o666 : 0o600)
+      .catch((cause: NodeJS.ErrnoException) => {
+        if (cause.code !== 'ELOOP') return failed('open', path)(cause)
+        throw new BatchStreamError(
+          'CBS_DISK',
+          `${path} is a symbolic link; a job follows none: remove it`,
+          { cause },
+        )
+      })
+    return new NodeFile(handle, path)
+  },
+
+  async look(path) {
+    const stat = await fs.stat(path).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT') return undefined
+      return failed('look at', path)(cause)
+    })
+    if (stat?.isDirectory()) return 'folder'
+    return stat && (stat.isFile() ? stat.size : 'special')
+  },
+
+  async identityOf(path) {
+    const stat = await fs.stat(path, BIGINT).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT') return undefined
+      return failed('look at', path)(cause)
+    })
+    return stat && identityIn(stat)
+  },
+
+  async readWhole(path) {
+    const handle = await fs.open(path, FLAGS.read).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT') return undefined
+      throw wrapError('CBS_DISK', `cannot open ${path}`, cause)
+    })
+    try {
+      return await handle?.readFile().catch(failed('read', path))
+    } finally {
+      await handle?.close()
+    }
+  },
+
+  async makeFolder(path) {
+    const made = await makeFolders(path).catch(failed('make', path))
+    await guardFolder(path)
+    return made
+  },
+
+  async list(path) {
+    return await fs.readdir(path).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT') return []
+      return failed('read', path)(cause)
+    })
+  },
+
+  async rename(from, to) {
+    await fs.rename(from, to).catch(failed('rename', from))
+  },
+
+  async remove(path) {
+    await fs.rm(path, { recursive: true, force: true }).catch(failed('remove', path))
+  },
+
+  async syncFolder(path) {
+    const handle = await fs.open(path, constants.O_RDONLY).catch((cause: NodeJS.ErrnoException) => {
+      // A folder that may be written to and not read, as a drop box is, cannot be synced by us.
+      if (cause.code === 'EACCES') return undefined
+      return failed('open', path)(cause)
+    })
+    try {
+      await handle?.sync().catch(failed('sync', path))
+    } finally {
+      await handle?.close()
+    }
+  },
+
+  async free(path) {
+    const { bavail, bsize } = await fs.statfs(path).catch(failed('look at', path))
+    return bavail * bsize
+  },
+}
+
+/** Node's own recursive mkdir never ends where a folder that is there, such as /proc, says that it is not. */
+async function makeFolders(path: string): Promise<string | undefined> {
+  const above = dirname(path)
+  const isThere = await fs.stat(above).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT') throw cause
+  })
+  const highest = isThere ? undefined : await makeFolders(above)
+  const made = await fs.mkdir(path, { mode: 0o700 }).then(
+    () => path,
+    (cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'EEXIST') throw cause
+      return undefined
+    },
+  )
+  return highest ?? made
+}
+
+/** A job's folder holds prompts and answers: it must be ours, a real folder, and closed to others. */
+async function guardFolder(path: string): Promise<void> {
+  const stat = await fs.lstat(path).catch(failed('look at', path))
+  const refuse = (what: string): BatchStreamError =>
+    new BatchStreamError('CBS_DISK', `${path} ${what}; choose another --state-dir or mend it`)
+  if (!stat.isDirectory()) throw refuse('is not a folder (a link is not followed)')
+  if (process.getuid && stat.uid !== process.getuid()) throw refuse('belongs to another user')
+  if ((stat.mode & 0o077) !== 0) await fs.chmod(path, 0o700).catch(failed('close to others', path))
+}

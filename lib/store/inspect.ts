@@ -1,0 +1,66 @@
+import { join } from 'node:path'
+import { messageOf } from '../core/errors.ts'
+import type { Disk } from './disk.ts'
+import { readLines } from './journal-line.ts'
+import { LOCK_FILE } from './lock.ts'
+import { fold, type JobState } from '../core/job/state.ts'
+
+/** What job.json says: how the job was made. */
+export interface JobCard {
+  readonly name: string
+  readonly created_at: string
+  /** The same for the same command on the same first record. */
+  readonly fingerprint: string
+  /** The settings of the one who made it. */
+  readonly settings: unknown
+}
+
+/** A job as it lies on disk, looked at without taking it. */
+export interface JobOnDisk {
+  readonly name: string
+  readonly folder: string
+  readonly card: JobCard | undefined
+  /** Undefined where the journal is missing or damaged; `trouble` says how. */
+  readonly state: JobState | undefined
+  readonly trouble: string | undefined
+}
+
+/** The trouble of a job whose journal is missing or empty. */
+export const NO_JOURNAL = 'has no journal'
+
+/** A job by its name; undefined where there is none. A path is no name, so that no command leaves the folder of jobs. */
+export async function inspectJob(
+  disk: Disk,
+  dir: string,
+  name: string,
+): Promise<JobOnDisk | undefined> {
+  const names = await disk.list(join(dir, 'jobs'))
+  return names.includes(name) ? await readJob(disk, dir, name) : undefined
+}
+
+async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk | undefined> {
+  const folder = join(dir, 'jobs', name)
+  let card: JobCard | undefined
+  try {
+    if ((await disk.list(folder)).every(file => file === LOCK_FILE)) return undefined
+    const text = await disk.readWhole(join(folder, 'job.json'))
+    card = text && JSON.parse(text.toString('utf8'))
+    const journal = await disk.readWhole(join(folder, 'journal.jsonl'))
+    const state = journal && fold(readLines(journal).events)
+    return { name, folder, card, state, trouble: state ? undefined : NO_JOURNAL }
+  } catch (cause) {
+    return { name, folder, card, state: undefined, trouble: messageOf(cause) }
+  }
+}
+
+/** All jobs below a state folder, the newest last. */
+export async function inspectJobs(disk: Disk, dir: string): Promise<JobOnDisk[]> {
+  const jobs: JobOnDisk[] = []
+  for (const name of await disk.list(join(dir, 'jobs'))) {
+    // No job has such a name, but desktops leave files of theirs anywhere.
+    if (name.startsWith('.')) continue
+    const job = await readJob(disk, dir, name)
+    if (job) jobs.push(job)
+  }
+  return jobs.sort((a, b) => (a.card?.created_at ?? '').localeCompare(b.card?.created_at ?? ''))
+}

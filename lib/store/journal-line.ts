@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto'
+import { BatchStreamError } from '../core/errors.ts'
+import type { JobEvent } from '../core/job/event.ts'
+
+// A line: {"size":"000123-999876","sum":"<16 hex>","event":{...}}\n
+// The size stands twice (the second time as its complement), so that a line that was cut by a crash can be told from one
+// whose bytes were changed: only the first may be dropped, for a dropped `armed` line would be paid for twice.
+const OPENING = '{"size":"'
+const HEADER = OPENING.length + '000000-000000'.length
+const MOST = 999_999
+
+/** The sum before the first line. */
+export const NO_SUM = ''
+
+/** One event as a journal line, chained to the sum of the line before it. */
+export function formatLine(event: JobEvent, before: string): { line: Buffer; sum: string } {
+  const body = JSON.stringify(event)
+  const sum = sumOf(before, body)
+  const rest = `","sum":"${sum}","event":${body}}\n`
+  const size = HEADER + Buffer.byteLength(rest)
+  if (size > MOST)
+    throw new BatchStreamError(
+      'CBS_STATE',
+      `a journal line of ${size} bytes is longer than a line may be`,
+    )
+  return { line: Buffer.from(`${OPENING}${digits(size)}-${digits(MOST - size)}${rest}`), sum }
+}
+
+/** What a journal holds: its events, how many bytes of it are whole lines, and the sum to go on from. */
+export interface JournalRead {
+  readonly events: JobEvent[]
+  readonly size: number
+  readonly sum: string
+}
+
+/** Reads a journal. A last line cut by a crash is left out; a line that was changed is `CBS_STATE`. */
+export function readLines(bytes: Buffer): JournalRead {
+  const events: JobEvent[] = []
+  let at = 0
+  let sum = NO_SUM
+  while (at < bytes.length) {
+    const size = sizeAt(bytes, at)
+    const line = bytes.subarray(at, at + (size ?? bytes.length))
+    if (size === undefined || line.length < size) {
+      if (isHole(bytes, at) || isCut(line)) break
+      throw damaged(events.length + 1)
+    }
+    const read = readLine(line, sum)
+    if (!read) {
+      if (isHole(bytes, at)) break
+      throw damaged(events.length + 1)
+    }
+    events.push(read.event)
+    sum = read.sum
+    at += size
+  }
+  return { events, size: at, sum }
+}
+
+function readLine(line: Buffer, before: string): { event: JobEvent; sum: string } | undefined {
+  const text = line.toString('utf8')
+  // A line end that was never written takes nothing from the line: a NUL there must not drop it.
+  const match = /^\{"size":"\d{6}-\d{6}","sum":"([0-9a-f]{16})","event":(\{.*\})\}[\n\0]$/s.exec(
+    text,
+  )
+  const [, sum, body] = match ?? []
+  if (sum === undefined || body === undefined || sumOf(before, body) !== sum) return undefined
+  return { event: JSON.parse(body), sum }
+}
+
+function sizeAt(bytes: Buffer, at: number): number | undefined {
+  const header = bytes.toString('latin1', at, at + HEADER)
+  const match = /^\{"size":"(\d{6})-(\d{6})$/.exec(header)
+  const size = Number(match?.[1])
+  return match && size > HEADER && size + Number(match[2]) === MOST ? size : undefined
+}
+
+/** Is this the beginning of a line that was never written to its end? */
+function isCut(tail: Buffer): boolean {
+  if (tail.length >= HEADER) return sizeAt(tail, 0) !== undefined
+  return (
+    /^\d{0,6}(-\d{0,5})?$/.test(tail.toString('latin1', OPENING.length)) &&
+    OPENING.startsWith(tail.toString('latin1', 0, OPENING.length))
+  )
+}
+
+/** What a disk writes at once, in bytes: a crash leaves each sector written or not. */
+const SECTOR = 512
+
+/**
+ * We never write a NUL: where a line is cut by NULs that go on to the end of a sector or of the file, a crash left space that
+ * was never written, and nothing behind it had been made safe. Any other NUL is a byte that was changed.
+ */
+function isHole(bytes: Buffer, at: number): boolean {
+  const first = bytes.indexOf(0, at)
+  if (first === -1 || first >= at + (sizeAt(bytes, at) ?? HEADER)) return false
+  if (!isCut(bytes.subarray(at, first))) return false
+  let end = first
+  while (bytes[end] === 0) end += 1
+  return end === bytes.length || (end % SECTOR === 0 && end - first > 1)
+}
+
+function sumOf(before: string, body: string): string {
+  return createHash('sha256').update(before).update(body).digest('hex').slice(0, 16)
+}
+
+function digits(size: number): string {
+  return String(size).padStart(6, '0')
+}
+
+function damaged(line: number): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_STATE',
+    `the job's journal is damaged at line ${line}; nothing was sent: see \`claude-batch-stream doctor\``,
+    { place: { line } },
+  )
+}

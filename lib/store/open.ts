@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto'
+import { dirname, join, resolve } from 'node:path'
+import { systemClock, type Clock } from '../core/clock.ts'
+import { BatchStreamError, wrongOption } from '../core/errors.ts'
+import { nodeDisk, replaceFile, type Disk } from './disk.ts'
+import type { JobEvent } from '../core/job/event.ts'
+import { Job } from './job.ts'
+import { formatLine, NO_SUM } from './journal-line.ts'
+import { Journal } from './journal.ts'
+import { lockFolder, type Lock } from './lock.ts'
+import { Records } from './records.ts'
+import { fold, VERSION, type JobState } from '../core/job/state.ts'
+import { makeTemporaryFolder, temporaryDisk } from './temporary.ts'
+
+/** What a job may be called. */
+export const JOB_NAME: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
+export interface JobOptions {
+  /** Letters, digits, `.`, `_` and `-`, at most 64. The same name in the same `dir` is the same job. */
+  readonly name: string
+  /** The folder that holds `jobs/`. It is made where it is missing, closed to other users. */
+  readonly dir: string
+  /**
+   * The file system; for tests.
+   * @default the machine's
+   */
+  readonly disk?: Disk
+  /** @default the machine's */
+  readonly clock?: Clock | undefined
+  /**
+   * How a folder is held against other processes; for tests.
+   * @default a lock that the kernel frees
+   */
+  readonly lock?: (folder: string) => Promise<Lock>
+}
+
+/**
+ * Opens a job by name, or makes it. All that stages note in it is on disk when they act on it, so that a process may die
+ * at any moment and the next one goes on. One process at a time: `CBS_JOB_IN_USE`. A damaged job is `CBS_STATE`.
+ */
+export async function openJob(options: JobOptions): Promise<Job> {
+  const { name, dir, disk = nodeDisk, clock = systemClock, lock = lockFolder } = options
+  if (typeof dir !== 'string') throw wrongOption('dir', 'the path of a folder', dir)
+  if (typeof name !== 'string' || !JOB_NAME.test(name))
+    throw wrongOption(
+      'name',
+      'letters, digits, ".", "_" or "-", at most 64, the first a letter or digit',
+      name,
+    )
+  const folder = join(resolve(dir), 'jobs', name)
+  const made = await disk.makeFolder(folder)
+  const held = await lock(folder)
+  try {
+    if ((await disk.look(`${folder}/journal.jsonl`)) === undefined)
+      await makeSafe(disk, folder, [dirname(resolve(dir)), dirname(made ?? folder)])
+    return await openFolder({ name, folder, disk, clock, lock: held, temporary: false })
+  } catch (cause) {
+    await held.release()
+    throw cause
+  }
+}
+
+/** A job that is deleted at the end: the stages' memory where the user names none. Nothing of it is synced. */
+export async function temporaryJob(clock: Clock = systemClock): Promise<Job> {
+  const folder = await makeTemporaryFolder()
+  return await openFolder({
+    name: folder,
+    folder,
+    disk: temporaryDisk,
+    clock,
+    lock: undefined,
+    temporary: true,
+  })
+}
+
+/** A job whose folder a power cut took away would be sent, and paid for, once more. */
+async function makeSafe(disk: Disk, folder: string, upTo: readonly string[]): Promise<void> {
+  const highest = Math.min(...upTo.map(path => path.length))
+  for (let at = folder; at.length > highest;) {
+    at = dirname(at)
+    await disk.syncFolder(at)
+  }
+}
+
+interface Place {
+  readonly name: string
+  readonly folder: string
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly lock: Lock | undefined
+  readonly temporary: boolean
+}
+
+async function openFolder(place: Place): Promise<Job> {
+  const { folder, disk } = place
+  const path = `${folder}/journal.jsonl`
+  const names = await disk.list(folder)
+  if (!names.includes('journal.jsonl')) {
+    if (names.includes('records.jsonl')) throw damaged(folder, 'has records and no journal')
+    await disk.makeFolder(`${folder}/batches`)
+    // The first line comes with the file, so that an empty journal is always damage and never a crash of ours.
+    await replaceFile(disk, path, firstLine(place.clock))
+  }
+  const { journal, events } = await Journal.open(disk, path)
+  try {
+    const state = fold(events)
+    if (!state) throw damaged(folder, 'has an empty journal')
+    await removeLitter(disk, folder, state)
+    const records = await Records.open(disk, folder, state.kept, state.sources)
+    // The names of the records' files must be as safe as the journal that vouches for them.
+    if (state.kept.records === 0) await disk.syncFolder(folder)
+    return new Job({ ...place, journal, state, records })
+  } catch (cause) {
+    await journal.close()
+    throw cause
+  }
+}
+
+function firstLine(clock: Clock): Buffer {
+  const opened: JobEvent = { type: 'opened', version: VERSION, run: randomWord(), at: clock.now() }
+  return formatLine(opened, NO_SUM).line
+}
+
+/** Ten letters and digits (52 bits): no two runs of a workspace share them. */
+function randomWord(): string {
+  return [...randomBytes(10)].map(byte => (byte % 36).toString(36)).join('')
+}
+
+/** Files that the journal does not name are what a crash left behind. */
+async function removeLitter(disk: Disk, folder: string, state: JobState): Promise<void> {
+  for (const name of await disk.list(`${folder}/batches`)) {
+    const [number, what] = name.split('.')
+    const batch = state.batches.get(Number(number))
+    const named =
+      batch &&
+      // Results that could not be trusted stay as they came: they are paid for, and somebody may want to look at them.
+      (name.endsWith('.dirty') ||
+        (what === 'body'
+          ? batch.phase === 'sealed' || batch.phase === 'armed'
+          : what === 'results' || what === 'lines'
+            ? batch.fetched !== null
+            : batch.phase !== 'void'))
+    if (!named) await disk.remove(`${folder}/batches/${name}`)
+  }
+}
+
+function damaged(folder: string, how: string): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_STATE',
+    `the job in ${folder} ${how}; nothing was sent: see \`claude-batch-stream doctor\``,
+  )
+}

@@ -1,0 +1,53 @@
+import { formatId, idPrefix, ordinalOf } from '../../core/custom-id.ts'
+import type { Job } from '../job.ts'
+import { chosenIdsOf } from '../batch-files.ts'
+import type { Ids } from './ids.ts'
+import { OrdinalReader, positionOf } from '../ordinals.ts'
+
+/** Which custom_ids are a batch's own, and which request of it each names. Held for one batch at a time. */
+export class BatchIds implements Ids {
+  readonly #prefix: string
+  readonly #members: Float64Array
+  /** Ids that a user chose; all others carry their record's ordinal. */
+  readonly #chosen: ReadonlyMap<string, number>
+  #byPosition: ReadonlyMap<number, string> | undefined
+
+  private constructor(prefix: string, members: Float64Array, chosen: ReadonlyMap<string, number>) {
+    this.#prefix = prefix
+    this.#members = members
+    this.#chosen = chosen
+  }
+
+  static async of(job: Job, number: number): Promise<BatchIds> {
+    const batch = job.batch(number)
+    const members = await OrdinalReader.use(job, batch, reader => reader.all())
+    const chosen = new Map(await chosenIdsOf(job, batch))
+    return new BatchIds(idPrefix(job.run, batch.attempt), members, chosen)
+  }
+
+  /** The record's ordinal of the request at a position in the body. */
+  ordinalAt(position: number): number | undefined {
+    return this.#members[position]
+  }
+
+  /** The position in the body of the request with this id; -1 where it is not ours. */
+  position(customId: string): number {
+    const chosen = this.#chosen.get(customId)
+    if (chosen !== undefined) return chosen
+    const ordinal = ordinalOf(customId, this.#prefix)
+    return ordinal === undefined ? -1 : positionOf(ordinal, this.#members)
+  }
+
+  /** The id that a user chose for the request at a position. */
+  chosenAt(position: number): string | undefined {
+    this.#byPosition ??= new Map([...this.#chosen].map(([id, at]) => [at, id]))
+    return this.#byPosition.get(position)
+  }
+
+  /** The id of the request at a position. */
+  idAt(position: number): string {
+    // Only positions of requests are asked for, and each of these has its record.
+    const ordinal = this.#members[position] as number
+    return this.chosenAt(position) ?? formatId(this.#prefix, ordinal)
+  }
+}

@@ -1,0 +1,91 @@
+import { BatchStreamError } from '../../core/errors.ts'
+import { rejectionsOf, type Rejection } from '../batch-files.ts'
+import type { Job } from '../job.ts'
+import { OrdinalReader, positionOf } from '../ordinals.ts'
+import type { BatchState } from '../../core/job/state.ts'
+import { compareByRecord } from '../../core/job/earliest.ts'
+import { Lines } from './lines.ts'
+
+/** Batches whose files are open at a time. */
+const OPEN = 8
+
+/** What an earlier record was answered: the API's line, or why there is none. */
+export interface FirstAnswer {
+  readonly batch: BatchState
+  readonly raw: Buffer | null
+  /** Set where the record was rejected in its batch. */
+  readonly rejection?: Rejection | undefined
+}
+
+interface OpenBatch {
+  readonly batch: BatchState
+  readonly members: Float64Array
+  readonly rejections: readonly Rejection[]
+  readonly lines: Lines | undefined
+}
+
+/** Answers of the same attempt, found by the record that was asked; for the records that repeat it. */
+export class FirstAnswers {
+  readonly #job: Pick<Job, 'disk' | 'path'>
+  readonly #all: Iterable<BatchState>
+  readonly #attempt: number
+  #batches: readonly BatchState[] | undefined
+  /** The least recently used first. */
+  readonly #open = new Map<number, OpenBatch>()
+
+  constructor(job: Pick<Job, 'disk' | 'path'>, batches: Iterable<BatchState>, attempt: number) {
+    this.#job = job
+    this.#all = batches
+    this.#attempt = attempt
+  }
+
+  async of(ordinal: number): Promise<FirstAnswer> {
+    this.#batches ??= [...this.#all]
+      .filter(batch => batch.attempt === this.#attempt && batch.phase !== 'void')
+      .sort((a, b) => compareByRecord(b, a))
+    // The spans of a try follow each other; only what `retry` of a job asked later may lie between the records of an
+    // earlier batch. So it is almost always the first of these.
+    for (const batch of this.#batches) {
+      const { first = 0, fetched } = batch
+      if (first > ordinal) continue
+      const opened = await this.#opened(batch)
+      const position = positionOf(ordinal, opened.members)
+      const rejection = opened.rejections.find(one => one.ordinal === ordinal)
+      if (position < 0 && !rejection) continue
+      if (!fetched) break
+      const raw = position < 0 ? null : ((await opened.lines?.read(position)) ?? null)
+      return { batch, raw, rejection }
+    }
+    throw tooEarly(ordinal)
+  }
+
+  async #opened(batch: BatchState): Promise<OpenBatch> {
+    const { number, fetched } = batch
+    const here = this.#open.get(number) ?? {
+      batch,
+      members: await OrdinalReader.use(this.#job, batch, reader => reader.all()),
+      rejections: await rejectionsOf(this.#job, batch),
+      lines: fetched && fetched.lines > 0 ? await Lines.open(this.#job, number) : undefined,
+    }
+    this.#open.delete(number)
+    this.#open.set(number, here)
+    for (const [oldest, { lines }] of this.#open) {
+      if (this.#open.size <= OPEN) break
+      this.#open.delete(oldest)
+      await lines?.close()
+    }
+    return here
+  }
+
+  async close(): Promise<void> {
+    for (const { lines } of this.#open.values()) await lines?.close()
+    this.#open.clear()
+  }
+}
+
+function tooEarly(ordinal: number): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_STAGE',
+    `a record shares the answer of record ${ordinal + 1}, which is not here yet: with \`dedupe\`, put inputOrder() between awaitEnd and fetchResults`,
+  )
+}

@@ -1,0 +1,107 @@
+import type { EndedBatch } from '../../core/flow.ts'
+import { askedIn } from '../asked.ts'
+import { batchPath, rejectionsOf, type BatchFile, type Rejection } from '../batch-files.ts'
+import { Bits } from '../bits.ts'
+import { nodeDisk } from '../disk.ts'
+import type { JobOnDisk } from '../inspect.ts'
+import { OrdinalReader } from '../ordinals.ts'
+import { Repeats } from '../repeats.ts'
+import type { BatchState } from '../../core/job/state.ts'
+import type { AnswerCheck } from '../../core/schema/answer-check.ts'
+import { FirstAnswers } from './first-answers.ts'
+import { Lines } from './lines.ts'
+import { Result, type ResultParts } from '../../core/results/result.ts'
+import { unanswered } from '../../core/results/status.ts'
+
+/** What is told beside an answer. */
+export interface Kept {
+  readonly batch: BatchState
+  /** The record that it answers. */
+  readonly ordinal: number
+  /** True where the request was sent; a rejected record and a repeat were not. */
+  readonly isAsked: boolean
+  /** False where a later answer to the record is here, too. */
+  readonly isNewest: boolean
+}
+
+/**
+ * Tells of each answer that is here, those that were asked again later included, in one pass over the kept result sets and
+ * without taking the job. A result that is told knows its line and why there is none, neither its record nor its batch.
+ */
+export async function eachKeptAnswer(
+  { folder, state }: Pick<JobOnDisk, 'folder' | 'state'>,
+  check: AnswerCheck | undefined,
+  tell: (result: Result, kept: Kept) => void,
+): Promise<void> {
+  const files = {
+    disk: nodeDisk,
+    path: (number: number, what: BatchFile): string => batchPath(folder, number, what),
+  }
+  // By attempt, so that the records that were asked later are gathered once for each.
+  const here = [...(state?.batches.values() ?? [])]
+    .filter(batch => batch.fetched !== null)
+    .sort((a, b) => a.attempt - b.attempt)
+  let attempt = 0
+  let later = new Bits()
+  for (const batch of here) {
+    if (batch.attempt !== attempt) {
+      attempt = batch.attempt
+      later = await askedIn(
+        files,
+        here.filter(other => other.attempt > attempt),
+      )
+    }
+    const give = (parts: Parts, ordinal: number, isAsked: boolean): void => {
+      const result = new Result({ ...UNTOLD, ...parts, check })
+      tell(result, { batch, ordinal, isAsked, isNewest: !later.has(ordinal) })
+    }
+    for (const rejection of await rejectionsOf(files, batch))
+      give(rejected(rejection), rejection.ordinal, false)
+    await eachLine(files, batch, (raw, ordinal) => give(answered(raw, batch), ordinal, true))
+    const firsts = new FirstAnswers(files, here, batch.attempt)
+    try {
+      for (const { ordinal, of } of await Repeats.of(files, batch)) {
+        const first = await firsts.of(of)
+        const parts = first.rejection ? rejected(first.rejection) : answered(first.raw, first.batch)
+        give({ ...parts, answeredIn: NOWHERE }, ordinal, false)
+      }
+    } finally {
+      await firsts.close()
+    }
+  }
+}
+
+type Parts = Pick<ResultParts, 'raw' | 'without' | 'answeredIn'>
+
+// Only the line itself is ever read of these results.
+const NOWHERE = {} as EndedBatch
+const UNTOLD = { batch: NOWHERE, customId: null, record: undefined, last: false } as const
+
+function rejected({ type, message }: Rejection): Parts {
+  return { raw: null, without: { status: 'rejected', problem: { type, message } } }
+}
+
+function answered(raw: Buffer | null, { fetched }: BatchState): Parts {
+  return raw
+    ? { raw }
+    : { raw, without: { status: 'unanswered', problem: unanswered(fetched?.why) } }
+}
+
+async function eachLine(
+  files: Parameters<typeof Lines.open>[0],
+  batch: BatchState,
+  give: (raw: Buffer | null, ordinal: number) => void,
+): Promise<void> {
+  const { number, requests, fetched } = batch
+  await OrdinalReader.use(files, batch, async members => {
+    const lines = fetched && fetched.lines > 0 ? await Lines.open(files, number) : undefined
+    try {
+      for (let position = 0; position < requests; position++) {
+        const raw = lines?.peek(position) ?? (await lines?.read(position)) ?? null
+        give(raw, await members.at(position))
+      }
+    } finally {
+      await lines?.close()
+    }
+  })
+}

@@ -1,0 +1,88 @@
+import type { EndedBatch } from '../../core/flow.ts'
+import { rejectionsOf } from '../batch-files.ts'
+import { Repeats } from '../repeats.ts'
+import type { AnswerCheck } from '../../core/schema/answer-check.ts'
+import { FirstAnswers } from './first-answers.ts'
+import type { Ids } from './ids.ts'
+import { Lines } from './lines.ts'
+import { repeated } from './repeated.ts'
+import { Result } from '../../core/results/result.ts'
+import { SKIPPED } from '../../core/answered.ts'
+import { unanswered } from '../../core/results/status.ts'
+
+/** Rows handed over at a time, so that a row costs no promise. */
+const BLOCK = 64
+
+/** Fewer are handed over where they have more bytes: an answer may have megabytes. */
+const BLOCK_BYTES = 256 * 1024
+
+/** The rows of a batch whose results are on disk, in input order, in small blocks. */
+export async function* rowsOf(
+  batch: EndedBatch,
+  ids: Ids,
+  check?: AnswerCheck,
+): AsyncGenerator<Result[]> {
+  const { job, number } = batch
+  const known = job.batch(number)
+  const { requests, records, fetched } = known
+  const rejected = await rejectionsOf(job, known)
+  const repeats = await Repeats.of(job, known)
+  const firsts = new FirstAnswers(job, job.state.batches.values(), batch.attempt)
+  const why = unanswered(fetched?.why)
+  const reader = job.records.reader(job)
+  const files = fetched && fetched.lines > 0 ? await Lines.open(job, number) : undefined
+  let position = 0
+  let rejection = 0
+  let repeat = 0
+  let block: Result[] = []
+  let bytes = 0
+  try {
+    for (let row = 1; row <= records; row++) {
+      const last = row === records
+      const ordinal = position < requests ? ids.ordinalAt(position) : undefined
+      const refused = rejected[rejection]
+      const shared = repeats.ordinalAt(repeat)
+      const next = Math.min(ordinal ?? Infinity, refused?.ordinal ?? Infinity)
+      if (shared !== undefined && shared < next) {
+        const record =
+          reader.peek(shared, batch.attempt) ?? (await reader.read(shared, batch.attempt))
+        const answer = await firsts.of(repeats.firstAt(repeat))
+        block.push(repeated(batch, record, answer, { last, check }))
+        repeat += 1
+      } else if (refused && (ordinal === undefined || refused.ordinal < ordinal)) {
+        const { ordinal: at, custom_id, type, message } = refused
+        const record = reader.peek(at, batch.attempt) ?? (await reader.read(at, batch.attempt))
+        const status = type === SKIPPED ? ('skipped' as const) : ('rejected' as const)
+        const without = { status, problem: { type, message } }
+        block.push(new Result({ batch, customId: custom_id, record, raw: null, without, last }))
+        rejection += 1
+      } else {
+        const record =
+          ordinal === undefined
+            ? undefined
+            : (reader.peek(ordinal, batch.attempt) ?? (await reader.read(ordinal, batch.attempt)))
+        const raw = files ? (files.peek(position) ?? (await files.read(position))) : null
+        block.push(
+          new Result({
+            batch,
+            customId: raw ? null : (ids.idAt(position) ?? null),
+            record,
+            raw,
+            last,
+            check,
+            without: raw ? undefined : { status: 'unanswered', problem: why },
+          }),
+        )
+        position += 1
+      }
+      bytes += block.at(-1)?.raw?.length ?? 0
+      if (block.length < BLOCK && bytes < BLOCK_BYTES && !last) continue
+      yield block
+      block = []
+      bytes = 0
+    }
+  } finally {
+    await files?.close()
+    await firsts.close()
+  }
+}

@@ -1,0 +1,95 @@
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, chmodSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { readFile } from '../../../lib/core/file/read.ts'
+
+const PDF = `%PDF-1.7\n${'x'.repeat(5000)}`
+
+void t.test('a file is read whole, with what it is', async t => {
+  const dir = t.testdir({ 'a.txt': 'some text', 'b.pdf': PDF, empty: '' })
+  t.same(await readFile(join(dir, 'a.txt'), { most: 100 }), {
+    mediaType: undefined,
+    bytes: Buffer.from('some text'),
+  })
+  t.same(await readFile(join(dir, 'b.pdf'), { most: 10_000 }), {
+    mediaType: 'application/pdf',
+    bytes: Buffer.from(PDF),
+  })
+  t.same(await readFile(join(dir, 'empty'), { most: 1 }), {
+    mediaType: undefined,
+    bytes: Buffer.alloc(0),
+  })
+})
+
+void t.test('where only text is wanted a PDF of any size costs its first bytes', async t => {
+  const dir = t.testdir({ 'b.pdf': PDF })
+  t.same(await readFile(join(dir, 'b.pdf'), { most: 10, textOnly: true }), {
+    mediaType: 'application/pdf',
+    bytes: Buffer.alloc(0),
+  })
+})
+
+void t.test('a file of just the most bytes is taken, one of a byte more is not', async t => {
+  const dir = t.testdir({ a: 'x'.repeat(64) })
+  const path = join(dir, 'a')
+  t.same(await readFile(path, { most: 64 }), {
+    mediaType: undefined,
+    bytes: Buffer.from('x'.repeat(64)),
+  })
+  const message = `the file ${path} has 64 bytes; 63 at most can be taken`
+  t.same(await readFile(path, { most: 63 }), { type: 'file_too_large', message })
+})
+
+void t.test('a file that tells no size is bounded all the same', async t => {
+  // The kernel says 0 bytes for these.
+  t.match(await readFile('/proc/self/status', { most: 0 }), { type: 'file_too_large' })
+})
+
+void t.test('a file that breaks when it is read is a problem', async t => {
+  t.match(await readFile('/proc/self/mem', { most: 100 }), {
+    type: 'unreadable_file',
+    message: /cannot be read: EIO/,
+  })
+})
+
+void t.test('what is no regular file is a problem, and never a wait', async t => {
+  const dir = t.testdir({ folder: {} })
+  execFileSync('mkfifo', [join(dir, 'pipe')])
+  for (const name of ['folder', 'pipe'])
+    t.match(await readFile(join(dir, name), { most: 100 }), {
+      type: 'unreadable_file',
+      message: /is no regular file$/,
+    })
+})
+
+void t.test('a missing file, a broken link and a file in a file are problems', async t => {
+  const dir = t.testdir({ a: 'text' })
+  symlinkSync(join(dir, 'gone'), join(dir, 'link'))
+  for (const name of ['gone', 'link']) {
+    const message = `there is no file ${join(dir, name)}`
+    t.same(await readFile(join(dir, name), { most: 1 }), { type: 'missing_file', message })
+  }
+  t.match(await readFile(join(dir, 'a', 'b'), { most: 1 }), {
+    type: 'unreadable_file',
+    message: /a\/b cannot be read: ENOTDIR/,
+  })
+})
+
+void t.test('a file that grows after it was looked at is bounded by its most', async t => {
+  const dir = t.testdir({ a: 'x'.repeat(10) })
+  const path = join(dir, 'a')
+  const reading = readFile(path, { most: 10 })
+  appendFileSync(path, 'y'.repeat(1000))
+  t.match(await reading, { type: 'file_too_large' })
+})
+
+void t.test(
+  'a file that nobody may read is a problem',
+  { skip: process.getuid?.() === 0 && 'root may read everything' },
+  async t => {
+    const dir = t.testdir({ a: 'x' })
+    chmodSync(join(dir, 'a'), 0)
+    t.match(await readFile(join(dir, 'a'), { most: 10 }), { type: 'unreadable_file' })
+  },
+)

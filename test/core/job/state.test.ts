@@ -1,0 +1,204 @@
+import t from 'tap'
+import type { JobEvent } from '../../../lib/core/job/event.ts'
+import { apply, fold, VERSION, type Phase } from '../../../lib/core/job/state.ts'
+
+const opened = { type: 'opened', version: VERSION, run: 'r', at: 1 } as const satisfies JobEvent
+const counts = { processing: 0, succeeded: 1, errored: 0, canceled: 0, expired: 0 }
+const part = (number: number) => ({
+  number,
+  attempt: 1,
+  next: 1,
+  records: 1,
+  requests: 1,
+  bytes: 9,
+  hash: 'h',
+})
+
+/** The event of each kind about batch 1. */
+const EVENTS = {
+  sealed: { type: 'sealed', ...part(1) },
+  split: { type: 'split', number: 1, into: [part(2), part(3)] },
+  armed: { type: 'armed', number: 1, at: 2, serverAt: null },
+  disarmed: { type: 'disarmed', number: 1 },
+  suspect: { type: 'suspect', number: 1, id: 'x' },
+  cleared: { type: 'cleared', number: 1, id: 'x' },
+  submitted: { type: 'submitted', number: 1, id: 'a', at: 3, adopted: false },
+  ended: { type: 'ended', number: 1, counts, resultsUrl: 'u', at: 4 },
+  fetched: { type: 'fetched', number: 1, lines: 1, bytes: 5, why: null },
+  written: { type: 'written', number: 1, out: 10, errors: 2 },
+} as const satisfies Record<string, JobEvent>
+
+type Kind = keyof typeof EVENTS
+
+/** How a batch comes to each phase, and where each event takes it from there; what is not named is damage. */
+const table: readonly {
+  phase: Phase | 'nowhere'
+  by: readonly Kind[]
+  to: Partial<Record<Kind, Phase>>
+}[] = [
+  { phase: 'nowhere', by: [], to: { sealed: 'sealed' } },
+  {
+    phase: 'sealed',
+    by: ['sealed'],
+    to: { split: 'void', armed: 'armed', submitted: 'submitted', fetched: 'fetched' },
+  },
+  {
+    phase: 'armed',
+    by: ['sealed', 'armed'],
+    to: {
+      split: 'void',
+      disarmed: 'sealed',
+      suspect: 'armed',
+      cleared: 'armed',
+      submitted: 'submitted',
+      ended: 'ended',
+    },
+  },
+  {
+    phase: 'submitted',
+    by: ['sealed', 'armed', 'submitted'],
+    to: { ended: 'ended', fetched: 'fetched' },
+  },
+  { phase: 'ended', by: ['sealed', 'armed', 'submitted', 'ended'], to: { fetched: 'fetched' } },
+  {
+    phase: 'fetched',
+    by: ['sealed', 'armed', 'submitted', 'ended', 'fetched'],
+    to: { written: 'written' },
+  },
+  { phase: 'written', by: ['sealed', 'armed', 'submitted', 'ended', 'fetched', 'written'], to: {} },
+  { phase: 'void', by: ['sealed', 'split'], to: {} },
+]
+
+for (const { phase, by, to } of table) {
+  for (const [kind, event] of Object.entries(EVENTS)) {
+    // The keys of EVENTS are its kinds.
+    const next = to[kind as Kind]
+    void t.test(`a batch that is ${phase} and ${kind} is ${next ?? 'damage'}`, async t => {
+      const state = fold([opened, ...by.map(step => EVENTS[step])])
+      t.equal(state?.batches.get(1)?.phase, phase === 'nowhere' ? undefined : phase)
+      if (next === undefined)
+        t.throws(() => apply(state, event), { code: 'CBS_STATE', message: /damaged/ })
+      else t.equal(apply(state, event).batches.get(1)?.phase, next)
+    })
+  }
+}
+
+void t.test('no event is no state, and none but opened can be the first', async t => {
+  t.equal(fold([]), undefined)
+  t.throws(() => fold([EVENTS.sealed]), { code: 'CBS_STATE', message: /begins with "sealed"/ })
+  t.throws(() => fold([opened, opened]), { code: 'CBS_STATE', message: /opened twice/ })
+})
+
+void t.test('a journal of another version is refused by both versions (C15)', async t => {
+  for (const [version, whose] of [
+    [VERSION + 7, 'a newer'],
+    [VERSION - 1, 'an older'],
+  ] as const)
+    t.throws(() => fold([{ ...opened, version }]), {
+      code: 'CBS_STATE',
+      message: `the job was written by ${whose} version of this program (format ${version}; this one reads format ${VERSION}): use that version to finish the job`,
+    })
+})
+
+void t.test('what events tell is kept', async t => {
+  const state = fold([
+    opened,
+    { type: 'workspace', id: 'w' },
+    { type: 'source', index: 0, name: 'a.csv' },
+    { type: 'source', index: 1, name: 'b.csv' },
+    { type: 'kept', records: 5, bytes: 50, complete: true },
+    EVENTS.sealed,
+    EVENTS.armed,
+    EVENTS.suspect,
+    { ...EVENTS.suspect, id: '__proto__' },
+    EVENTS.cleared,
+    EVENTS.submitted,
+    EVENTS.ended,
+    EVENTS.fetched,
+    { type: 'output', out: 'o', errors: null },
+    EVENTS.written,
+    { type: 'finished', at: 9 },
+  ])
+  t.match(state, {
+    run: 'r',
+    openedAt: 1,
+    workspace: 'w',
+    sources: ['a.csv', 'b.csv'],
+    kept: { records: 5, bytes: 50, complete: true },
+    fetches: 1,
+    finished: true,
+  })
+  t.match(state?.output, { files: { out: 'o', errors: null }, out: 10, errors: 2 })
+  const batch = state?.batches.get(1)
+  t.same(Object.entries(batch?.suspects ?? {}), [
+    ['x', 'cleared'],
+    ['__proto__', 'open'],
+  ])
+  t.match(batch, {
+    id: 'a',
+    submittedAt: 3,
+    counts,
+    resultsUrl: 'u',
+    fetched: { lines: 1, bytes: 5, why: null },
+    fetchOrder: 0,
+    armed: { at: 2, serverAt: null },
+  })
+})
+
+void t.test('a batch that is not there any more is forgotten by its search', async t => {
+  const state = fold([opened, EVENTS.sealed, EVENTS.armed, EVENTS.suspect, EVENTS.disarmed])
+  t.same(state?.batches.get(1)?.suspects, {})
+  t.equal(state?.batches.get(1)?.armed, null)
+})
+
+void t.test('another output begins anew with every batch that was written', async t => {
+  const all = [
+    opened,
+    ...Object.values(EVENTS).filter(
+      ({ type }) => !['split', 'disarmed', 'suspect', 'cleared'].includes(type),
+    ),
+  ]
+  const state = fold([
+    ...all,
+    { type: 'sealed', ...part(2) },
+    { type: 'output', out: null, errors: 'e' },
+  ])
+  t.equal(state?.batches.get(1)?.phase, 'fetched')
+  t.equal(state?.batches.get(2)?.phase, 'sealed')
+  t.same(state?.output, {
+    files: { out: null, errors: 'e' },
+    ...{ out: 0, errors: 0, below: 0, outTail: null, errorsTail: null },
+  })
+})
+
+void t.test(
+  'R09: rows in input order are committed up to a record, and never taken back',
+  async t => {
+    const to = (below: number, out: number): JobEvent => ({
+      ...{ type: 'writtenBelow', below, out, errors: 1, outTail: 'a' },
+    })
+    const state = fold([opened, EVENTS.sealed, to(2, 10), to(5, 30)])
+    t.match(state?.output, { below: 5, out: 30, errors: 1, outTail: 'a', errorsTail: null })
+    t.equal(state?.batches.get(1)?.phase, 'sealed')
+    t.throws(() => fold([opened, to(5, 30), to(4, 20)]), {
+      code: 'CBS_STATE',
+      message: /it takes back rows below 5/,
+    })
+  },
+)
+
+void t.test('the parts of a split stand in its place, a foreign batch is known as one', async t => {
+  const state = fold([opened, { ...EVENTS.sealed, foreign: true }, EVENTS.split])
+  t.same(
+    [...(state?.batches.values() ?? [])].map(({ number, phase, foreign }) => [
+      number,
+      phase,
+      foreign,
+    ]),
+    [
+      [1, 'void', true],
+      [2, 'sealed', undefined],
+      [3, 'sealed', undefined],
+    ],
+  )
+})

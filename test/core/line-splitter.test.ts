@@ -1,0 +1,65 @@
+import t from 'tap'
+import { Splitter, type Line } from '../../lib/core/line-splitter.ts'
+
+function split(chunks: readonly Buffer[], reuse?: boolean): Line[] {
+  const splitter = new Splitter(reuse ? { reuse } : {})
+  const given = (lines: readonly Line[]): Line[] =>
+    reuse ? lines.map(({ start, bytes }) => ({ start, bytes: Buffer.from(bytes) })) : [...lines]
+  return [...chunks.flatMap(chunk => given(splitter.push(chunk))), ...given(splitter.end())]
+}
+
+const TEXT = '{"a":1}\n\n{"b":"é 😀"}\r\n{"c":3}\r\n\r\nlast'
+const EXPECTED = [
+  [0, '{"a":1}'],
+  [8, ''],
+  [9, '{"b":"é 😀"}'],
+  [26, '{"c":3}'],
+  [35, ''],
+  [37, 'last'],
+]
+
+const shown = (lines: readonly Line[]): unknown =>
+  lines.map(({ start, bytes }) => [start, bytes.toString()])
+
+void t.test('lines and where they begin are the same however the bytes come', async t => {
+  const bytes = Buffer.from(TEXT)
+  for (const reuse of [false, true]) {
+    t.same(shown(split([bytes], reuse)), EXPECTED)
+    const single = [...bytes].map(byte => Buffer.from([byte]))
+    t.same(shown(split(single, reuse)), EXPECTED, 'one byte at a time')
+    for (let cut = 1; cut < bytes.length; cut++) {
+      const two = [bytes.subarray(0, cut), bytes.subarray(cut)]
+      t.same(shown(split(two, reuse)), EXPECTED, `cut at ${cut}`)
+    }
+  }
+})
+
+void t.test('an empty download has no line, and a last newline begins none', async t => {
+  t.same(shown(split([])), [])
+  t.same(shown(split([Buffer.from('a\n')])), [[0, 'a']])
+})
+
+void t.test('a line of 2 MB in small pieces takes time in proportion to its length', async t => {
+  const time = (bytes: number): number => {
+    const pieces = Array.from({ length: bytes / 256 }, () => Buffer.alloc(256, 'x'))
+    const began = process.cpuUsage()
+    t.equal(split(pieces)[0]?.bytes.length, bytes)
+    return process.cpuUsage(began).user + process.cpuUsage(began).system
+  }
+  time(1_048_576)
+  // Quadratic would be 16 times.
+  t.ok(time(8_388_608) < Math.max(20_000, time(2_097_152)) * 12)
+})
+
+void t.test(
+  'with reuse, lines in pieces share one memory, which is as long as the longest',
+  async t => {
+    const splitter = new Splitter({ reuse: true })
+    const [first] = [...splitter.push(Buffer.from('abc')), ...splitter.push(Buffer.from('def\n'))]
+    t.equal(String(first?.bytes), 'abcdef')
+    splitter.push(Buffer.from('xy'))
+    const [second] = splitter.push(Buffer.from('z\n'))
+    t.equal(second?.bytes.buffer, first?.bytes.buffer)
+    t.equal(String(second?.bytes), 'xyz')
+  },
+)

@@ -1,0 +1,249 @@
+import t from 'tap'
+import type { EndedBatch } from '../../../lib/core/flow.ts'
+import { Result, type ResultParts } from '../../../lib/core/results/result.ts'
+
+// A result reads the id and the attempt of its batch alone.
+const batch = { id: 'msgbatch_1', attempt: 2 } as EndedBatch
+
+function result(line: object | null, without?: ResultParts['without']): Result {
+  const raw = line && Buffer.from(JSON.stringify({ custom_id: 'a', result: line }))
+  return new Result({
+    batch,
+    customId: 'a',
+    record: undefined,
+    raw,
+    last: false,
+    ...(without && { without }),
+  })
+}
+
+const message = (more: object): object => ({
+  type: 'succeeded',
+  message: {
+    model: 'm',
+    content: [],
+    stop_reason: 'end_turn',
+    usage: { input_tokens: 1 },
+    ...more,
+  },
+})
+
+void t.test('the texts of an answer are joined, whatever stands between them', async t => {
+  const content = [
+    { type: 'thinking', thinking: 'hm' },
+    { type: 'text', text: 'a' },
+    { type: 'tool_use' },
+    { type: 'text', text: 'b' },
+    { type: 'text' },
+  ]
+  const one = result(message({ content }))
+  t.match(one, {
+    status: 'succeeded',
+    response: 'ab',
+    stopReason: 'end_turn',
+    model: 'm',
+    usage: { input_tokens: 1 },
+    error: null,
+    batchId: 'msgbatch_1',
+    attempt: 2,
+  })
+})
+
+void t.test('an answer without text has no response', async t => {
+  t.equal(result(message({})).response, null)
+  t.equal(result(message({ content: [{ type: 'tool_use' }] })).response, null)
+  t.match(result({ type: 'succeeded', message: { content: [] } }), {
+    response: null,
+    stopReason: null,
+    model: null,
+    usage: null,
+    status: 'succeeded',
+  })
+})
+
+for (const [name, one, status, error] of [
+  [
+    'cut by max_tokens',
+    result(message({ stop_reason: 'max_tokens' })),
+    'incomplete',
+    { type: 'incomplete', message: /reached max_tokens/ },
+  ],
+  [
+    'paused',
+    result(message({ stop_reason: 'pause_turn' })),
+    'incomplete',
+    { message: /stop_reason is pause_turn/ },
+  ],
+  [
+    'refused with a reason',
+    result(message({ stop_reason: 'refusal', stop_details: { explanation: 'no bombs' } })),
+    'refused',
+    { type: 'refusal', message: 'the model refused: no bombs' },
+  ],
+  [
+    'refused with a category',
+    result(message({ stop_reason: 'refusal', stop_details: { category: 'bio' } })),
+    'refused',
+    { message: /category bio/ },
+  ],
+  [
+    'refused without a word',
+    result(message({ stop_reason: 'refusal' })),
+    'refused',
+    { message: /no reason given/ },
+  ],
+  [
+    'errored',
+    result({
+      type: 'errored',
+      error: { type: 'error', error: { type: 'api_error', message: 'oops' } },
+    }),
+    'errored',
+    { type: 'api_error', message: 'oops' },
+  ],
+  [
+    'errored over images',
+    result({
+      type: 'errored',
+      error: {
+        error: {
+          type: 'invalid_request_error',
+          message: 'too large',
+          details: {
+            error_code: 'image_dimensions_too_large',
+            paths: ['messages.0.content.1', 'messages.2.content.0', 3],
+          },
+        },
+      },
+    }),
+    'errored',
+    { message: 'too large (messages.0.content.1, messages.2.content.0)' },
+  ],
+  [
+    'errored without a word',
+    result({ type: 'errored' }),
+    'errored',
+    { type: 'unknown_error', message: 'the API gave no reason' },
+  ],
+  [
+    'of a new type',
+    result({ type: 'postponed' }),
+    'errored',
+    { type: 'unknown_result_type', message: /postponed/ },
+  ],
+  [
+    'whose message is null',
+    result({ type: 'succeeded', message: null }),
+    'errored',
+    { type: 'unknown_message', message: /succeeded, and its message has no list of content/ },
+  ],
+  [
+    'whose content is no list',
+    result(message({ content: 'yes' })),
+    'errored',
+    { type: 'unknown_message' },
+  ],
+  [
+    'expired',
+    result({ type: 'expired' }),
+    'expired',
+    { type: 'expired', message: /expired before/ },
+  ],
+  [
+    'canceled',
+    result({ type: 'canceled' }),
+    'canceled',
+    { type: 'canceled', message: /canceled before/ },
+  ],
+] as const) {
+  void t.test(`a record ${name} is ${status}, and says why`, async t => {
+    t.match(one, { status, error })
+  })
+}
+
+void t.test(
+  'a record without a line says why, and names the batch only where it was asked',
+  async t => {
+    const problem = { type: 'x', message: 'y' }
+    t.match(result(null, { status: 'rejected', problem }), {
+      status: 'rejected',
+      error: problem,
+      batchId: null,
+      response: null,
+    })
+    t.match(result(null, { status: 'unanswered', problem }), {
+      status: 'unanswered',
+      error: problem,
+      batchId: 'msgbatch_1',
+    })
+  },
+)
+
+void t.test(
+  'a line without a type, and no line at all, count as errored, never as success',
+  async t => {
+    const made = (raw: Buffer | null): Result =>
+      new Result({ batch, customId: 'a', record: undefined, raw, last: false })
+    for (const one of [made(Buffer.from('{"custom_id":"a","result":{}}')), made(null)]) {
+      t.equal(one.status, 'errored')
+      t.equal(one.response, null)
+      t.match(one.error, { type: 'unknown_result_type', message: String })
+    }
+  },
+)
+
+const deep = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
+
+/** A result whose line is this JSON text. */
+function lineOf(json: string): Result {
+  const raw = Buffer.from(`{"custom_id":"a","result":${json}}`)
+  return new Result({ batch, customId: 'a', record: undefined, raw, last: false })
+}
+
+void t.test('what an error says is text, whatever its type', async t => {
+  const error = (inner: string): Result['error'] =>
+    lineOf(`{"type":"errored","error":${inner}}`).error
+  for (const [inner, type, message] of [
+    ['{"error":{"type":{"a":1},"message":["no", 2]}}', '{"a":1}', '["no", 2]'],
+    ['{"error":{"type":7,"message":false}}', '7', 'false'],
+    ['{"error":{"type":null,"message":null}}', 'unknown_error', 'the API gave no reason'],
+    ['{"error":"overloaded"}', 'unknown_error', 'the API gave no reason'],
+    ['{"error":[1]}', 'unknown_error', 'the API gave no reason'],
+    ['"gone"', 'unknown_error', 'the API gave no reason'],
+    ['{"error":{"type":"x","message":"a\\u0062c"}}', 'x', 'abc'],
+  ] as const)
+    t.same(error(inner), { type, message }, inner)
+  const nested = error(`{"error":{"type":"x","message":${deep(100_000)}}}`)
+  t.equal(nested?.message, `${'['.repeat(1000)}…`)
+})
+
+void t.test('what a refusal says is text, whatever its type', async t => {
+  const said = (details: string): unknown =>
+    lineOf(
+      `{"type":"succeeded","message":{"content":[],"stop_reason":"refusal","stop_details":${details}}}`,
+    ).error?.message
+  t.equal(said('{"explanation":{"en":"no"}}'), 'the model refused: {"en":"no"}')
+  t.equal(said('{"explanation":null,"category":["bio"]}'), 'the model refused: category ["bio"]')
+  t.equal(said('"no"'), 'the model refused: no reason given')
+  t.equal(said(`{"explanation":"${'x'.repeat(5000)}"}`), `the model refused: ${'x'.repeat(1000)}…`)
+})
+
+void t.test('content that cannot be read never looks like an empty answer', async t => {
+  for (const content of [
+    '["hello"]',
+    '[{"type":"text","text":"a"},null]',
+    '[{"type":"text","text":{"a":1}}]',
+    '[[1]]',
+  ]) {
+    const one = lineOf(`{"type":"succeeded","message":{"content":${content},"usage":{}}}`)
+    t.match(one, { status: 'errored', error: { type: 'unknown_message' } }, content)
+  }
+})
+
+void t.test('a model, a stop reason or a usage of another type is none', async t => {
+  const one = lineOf(
+    '{"type":"succeeded","message":{"content":[],"model":{"a":1},"stop_reason":["end_turn"],"usage":[1]}}',
+  )
+  t.match(one, { status: 'succeeded', model: null, stopReason: null, usage: null, error: null })
+  t.equal(lineOf('{"type":"succeeded","message":{"content":[],"usage":"1"}}').usage, null)
+})

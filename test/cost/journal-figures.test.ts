@@ -1,0 +1,68 @@
+import t from 'tap'
+import type { JobEvent, Sealed } from '../../lib/core/job/event.ts'
+import { fold, type JobState, VERSION } from '../../lib/core/job/state.ts'
+import { estimateOf, reservedOf } from '../../lib/cost/journal-figures.ts'
+import { listPrice } from '../../lib/cost/price.ts'
+import { usdNumber } from '../../lib/cost/usd.ts'
+
+const COMMON = { model: 'claude-haiku-5-5', max_tokens: 1024 }
+
+function batch(number: number, more: Partial<Sealed> = {}): JobEvent {
+  const size = { records: 10, requests: 10, bytes: 10 * (45 + 350) }
+  return { type: 'sealed', number, attempt: 1, next: 10, hash: '', ...size, ...more }
+}
+
+function state(...events: JobEvent[]): JobState {
+  const opened: JobEvent = { type: 'opened', version: VERSION, run: 'test', at: 0 }
+  // There is always the first event.
+  return fold([opened, ...events]) as JobState
+}
+
+t.test('a job without a batch has no estimate', async t => {
+  t.equal(estimateOf(state(), COMMON, listPrice), undefined)
+})
+
+t.test(
+  'the estimate of a job is that of its requests: their bytes, and answers of a hundred tokens',
+  async t => {
+    const estimate = estimateOf(state(batch(1), batch(2)), COMMON, listPrice)
+    t.equal(usdNumber(estimate ?? 0n), (20 * (100 * 0.05 + 100 * 0.25)) / 1e6)
+  },
+)
+
+t.test('tries of failed rows and batches that were divided do not count twice', async t => {
+  const { type: _, ...part } = batch(3) as JobEvent & { type: 'sealed' }
+  const whole = state(
+    batch(1),
+    { type: 'split', number: 1, into: [part] },
+    batch(2, { attempt: 2 }),
+  )
+  t.equal(estimateOf(whole, COMMON, listPrice), estimateOf(state(batch(1)), COMMON, listPrice))
+})
+
+t.test('what is kept and not yet in a batch is expected to cost as much', async t => {
+  const half = state(batch(1), { type: 'kept', records: 20, bytes: 0, complete: true })
+  const both = state(batch(1), batch(2))
+  t.equal(estimateOf(half, COMMON, listPrice), estimateOf(both, COMMON, listPrice))
+})
+
+t.test('an unknown price leaves it unknown', async t => {
+  t.equal(estimateOf(state(batch(1)), { ...COMMON, model: 'x' }, listPrice), undefined)
+})
+
+t.test('what is reserved is the worst case of what is on its way', async t => {
+  const reserve = (number: number, amount: string): JobEvent => ({
+    type: 'reserved',
+    number,
+    amount,
+  })
+  t.equal(reservedOf(state(batch(1))), undefined)
+  const some = state(
+    ...[batch(1), batch(2), batch(3), reserve(1, '5'), reserve(2, '7'), reserve(3, '11')],
+    { type: 'submitted', number: 2, id: 'b', at: 0, adopted: false },
+    { type: 'ended', number: 2, counts: null, resultsUrl: null, at: 0 },
+    { type: 'fetched', number: 2, lines: 0, bytes: 0, why: null },
+    { type: 'split', number: 3, into: [] },
+  )
+  t.equal(reservedOf(some), 5n)
+})

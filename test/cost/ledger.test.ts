@@ -1,0 +1,72 @@
+import t from 'tap'
+import { Ledger, sum } from '../../lib/cost/ledger.ts'
+import { givenPrice, listPrice } from '../../lib/cost/price.ts'
+import { randomUsages } from './usages.ts'
+
+t.test('an empty book has spent nothing', async t => {
+  const ledger = new Ledger(listPrice)
+  t.equal(ledger.spent, 0n)
+  t.equal(String(ledger), 'spent $0.00 (synchronous calls: $0.00)')
+})
+
+t.test('sums are exact over many lines, whatever their classes', async t => {
+  const ledger = new Ledger(listPrice)
+  let twentieths = 0n
+  let list = 0n
+  for (const one of randomUsages(5000, 99)) {
+    ledger.add(one)
+    twentieths += one.twentieths
+    list += one.list
+  }
+  t.equal((ledger.spent ?? 0n) * 20n, twentieths * 1000n)
+  t.equal((ledger.synchronous ?? 0n) * 20n, list * 1000n)
+})
+
+t.test('a line without usage was not billed', async t => {
+  const ledger = new Ledger(listPrice)
+  ledger.add({ usage: null, model: null })
+  t.equal(ledger.spent, 0n)
+})
+
+t.test('each class of tokens is counted apart', async t => {
+  const ledger = new Ledger(listPrice)
+  const usage = {
+    input_tokens: 1,
+    output_tokens: 2,
+    cache_creation_input_tokens: 7,
+    cache_creation: { ephemeral_5m_input_tokens: 3, ephemeral_1h_input_tokens: 4 },
+    cache_read_input_tokens: 5,
+  }
+  for (let i = 0; i < 3; i++) ledger.add({ usage, model: 'claude-haiku-5-5' })
+  t.same(ledger.tokens, { input: 3, output: 6, write5m: 9, write1h: 12, read: 15 })
+  t.same(sum(ledger.tokens, ledger.tokens).read, 30)
+})
+
+t.test('one model without a price leaves the sum unknown, and is named', async t => {
+  const ledger = new Ledger(listPrice)
+  ledger.add({ usage: { input_tokens: 9 }, model: 'claude-haiku-5-5' })
+  ledger.add({ usage: { input_tokens: 9 }, model: 'claude-mythos-preview' })
+  ledger.add({ usage: { input_tokens: 9 }, model: null })
+  t.equal(ledger.spent, undefined)
+  t.equal(ledger.synchronous, undefined)
+  t.equal(
+    String(ledger),
+    'price unknown for claude-mythos-preview, a model without a name: --price IN,OUT gives it',
+  )
+  t.equal(ledger.tokens.input, 27, 'tokens are counted all the same')
+})
+
+t.test('with a given price every model has one', async t => {
+  const ledger = new Ledger(givenPrice('2,10'))
+  ledger.add({ usage: { input_tokens: 1_000_000 }, model: 'claude-mythos-preview' })
+  t.equal(String(ledger), 'spent $1.00 (synchronous calls: $2.00)')
+})
+
+t.test('models without a price are named, but not without end', async t => {
+  const ledger = new Ledger(listPrice)
+  for (let i = 0; i < 1000; i++)
+    ledger.add({ usage: { input_tokens: 1 }, model: `m${i}${'x'.repeat(10_000)}` })
+  t.equal(ledger.unpriced.length, 10)
+  t.equal(ledger.unpriced[0]?.length, 100)
+  t.equal(ledger.spent, undefined)
+})

@@ -1,0 +1,11 @@
+import t from 'tap'
+import { listPrice } from '../../lib/cost/price.ts'
+import { rowCost } from '../../lib/cost/row-cost.ts'
+
+t.test('usage of a model that the answer does not name costs nobody knows what', async t => {
+  const costOf = rowCost(listPrice)
+  const usage = { input_tokens: 10, output_tokens: 1 }
+  t.equal(costOf({ usage, model: null }), 'null')
+  t.notMatch(costOf({ usage, model: 'claude-haiku-5-5' }), 'null')
+  t.equal(costOf({ usage: null, model: null }), '0')
+})

@@ -1,0 +1,78 @@
+import t from 'tap'
+import { costOf } from '../../lib/cost/cost.ts'
+import { givenPrice, listPrice } from '../../lib/cost/price.ts'
+import { parseUsd } from '../../lib/cost/usd.ts'
+import { worstOf, type Asked } from '../../lib/cost/worst.ts'
+
+const HAIKU = 'claude-haiku-5-5'
+
+function worst(asked: object, priceOf = listPrice): ReturnType<typeof worstOf> {
+  // The tests give what a request needs here.
+  return worstOf(asked as Asked, JSON.stringify(asked), priceOf)
+}
+
+function request(more: object = {}): object {
+  const messages = [{ role: 'user', content: 'Is this "type":"url" or "cache_control": a text?' }]
+  return { model: HAIKU, max_tokens: 1000, messages, ...more }
+}
+
+t.test('it is a token a byte, and an answer of max_tokens, at half price', async t => {
+  const bytes = JSON.stringify(request()).length
+  const usage = { input_tokens: bytes, output_tokens: 1000, service_tier: 'batch' }
+  t.equal(worst(request()), costOf(usage, HAIKU, listPrice))
+})
+
+t.test('letters beyond ASCII count with all their bytes', async t => {
+  const one = worst(request({ system: 'é' })) as bigint
+  const two = worst(request({ system: 'é€' })) as bigint
+  t.equal(two - one, 3n * ((parseUsd('0.05') as bigint) / 1_000_000n))
+})
+
+t.test('a prompt that may be long is taken at the long price', async t => {
+  const long = worst(request({ system: 'x'.repeat(100_000) })) as bigint
+  t.ok(long > (parseUsd('0.25') as bigint) / 10n, 'five times the short rate')
+})
+
+t.test('what is cached may be written for an hour', async t => {
+  const system = [{ type: 'text', text: 'x', cache_control: { type: 'ephemeral' } }]
+  const json = JSON.stringify(request({ system }))
+  const usage = {
+    cache_creation: { ephemeral_1h_input_tokens: json.length },
+    output_tokens: 1000,
+    service_tier: 'batch',
+  }
+  t.equal(worst(request({ system })), costOf(usage, HAIKU, listPrice))
+})
+
+t.test(
+  'tools and schemas add what the API writes about them, and US inference a tenth',
+  async t => {
+    const plain = worst(request({ tools: undefined })) as bigint
+    t.ok(
+      (worst(request({ tools: [{ name: 'f', input_schema: {} }] })) as bigint) > plain + 10n ** 10n,
+    )
+    t.ok((worst(request({ output_config: { format: {} } })) as bigint) > plain + 10n ** 10n)
+    const us = request({ inference_geo: 'us' })
+    const elsewhere = request({ inference_geo: 'eu' })
+    t.equal((worst(us) as bigint) * 10n, (worst(elsewhere) as bigint) * 11n)
+  },
+)
+
+t.test('what the API brings into a prompt has no bound', async t => {
+  const image = (source: object): object =>
+    request({ messages: [{ role: 'user', content: [{ type: 'image', source }] }] })
+  t.match(worst(image({ type: 'url', url: 'https://example.org/a.png' })), { why: /an address/ })
+  t.match(worst(image({ type: 'file', file_id: 'file_1' })), { why: /a stored file/ })
+  t.type(worst(image({ type: 'base64', media_type: 'image/png', data: 'AAAA' })), 'bigint')
+  const search = { type: 'web_search_20260209', name: 'web_search' }
+  t.match(worst(request({ tools: [{ type: 'custom', name: 'f' }, search] })), { why: /a tool/ })
+  t.type(worst(request({ tools: [{ type: 'custom', name: 'f' }] })), 'bigint')
+  t.match(worst(request({ tools: [null, search] })), { why: /a tool/ })
+})
+
+t.test('a model without a price has none, unless one is given', async t => {
+  t.match(worst(request({ model: 'claude-mythos-preview' })), {
+    why: /^price unknown for claude-mythos-preview/,
+  })
+  t.type(worst(request({ model: 'claude-mythos-preview' }), givenPrice('10,50')), 'bigint')
+})

@@ -1,0 +1,358 @@
+import t from 'tap'
+import type { JobEvent } from '../../lib/core/job/event.ts'
+import { apply, fold, type BatchState, type JobState, VERSION } from '../../lib/core/job/state.ts'
+import { judge, standingOf } from '../../lib/cost/budget.ts'
+import { Cap, type CapOptions } from '../../lib/run/cap.ts'
+
+const OPENED: JobEvent = { type: 'opened', version: VERSION, run: 'test', at: 0 }
+const NONE = { spent: 0n, reserved: 0n, open: 0, isUnknown: false }
+
+/** A job in memory: events, and whoever waits for one. A death is another of it with the same events. */
+class Books {
+  readonly events: JobEvent[]
+  state: JobState
+  readonly #waiting = new Set<() => void>()
+
+  constructor(events: readonly JobEvent[] = [OPENED]) {
+    this.events = [...events]
+    // There is always the first event.
+    this.state = fold(events) as JobState
+  }
+
+  batch(number: number): BatchState {
+    const batch = this.state.batches.get(number)
+    if (!batch) throw new Error(`no batch ${number}`)
+    return batch
+  }
+
+  async note(event: JobEvent): Promise<void> {
+    this.events.push(event)
+    this.state = apply(this.state, event)
+    for (const look of [...this.#waiting]) look()
+  }
+
+  when(condition: () => boolean): Promise<void> {
+    return new Promise(resolve => {
+      const look = (): void => {
+        if (!condition()) return
+        this.#waiting.delete(look)
+        resolve()
+      }
+      this.#waiting.add(look)
+      look()
+    })
+  }
+
+  seal(number: number): Promise<void> {
+    const size = { next: number, records: 1, requests: 1, bytes: 1, hash: '' }
+    return this.note({ type: 'sealed', number, attempt: 1, ...size })
+  }
+
+  async send(number: number): Promise<void> {
+    await this.note({ type: 'armed', number, at: 0, serverAt: null })
+    await this.note({ type: 'submitted', number, id: `id-${number}`, at: 0, adopted: false })
+  }
+
+  async end(number: number): Promise<void> {
+    await this.note({ type: 'ended', number, counts: null, resultsUrl: null, at: 0 })
+  }
+
+  async fetch(number: number): Promise<void> {
+    await this.note({ type: 'fetched', number, lines: 1, bytes: 1, why: null })
+  }
+}
+
+function capOn(books: Books, more: Partial<CapOptions> = {}): Cap {
+  return new Cap({
+    job: books,
+    most: 100n,
+    worstOf: async () => 10n,
+    spentOn: async () => 1n,
+    ...more,
+  })
+}
+
+const signal = new AbortController().signal
+
+t.test(
+  'a batch fits when all that may be billed stays below the cap, to the last femtodollar',
+  async t => {
+    t.equal(judge(10n, { ...NONE, spent: 3n, reserved: 3n }, 4n), 'send')
+    t.equal(judge(10n, { ...NONE, spent: 3n, reserved: 3n }, 5n), 'stop')
+    t.equal(judge(10n, { ...NONE, spent: 3n, reserved: 3n, open: 1 }, 5n), 'wait')
+  },
+)
+
+t.test('as long as it is unknown what a batch in flight can cost, none is sent', async t => {
+  t.equal(judge(10n, { ...NONE, isUnknown: true, open: 1 }, 1n), 'wait')
+  t.equal(judge(10n, { ...NONE, isUnknown: true }, 1n), 'stop')
+})
+
+t.test('a reservation stands until the results are here, and then what they cost', async t => {
+  const books = new Books()
+  for (const number of [1, 2]) await books.seal(number)
+  const spentOn = new Map<number, bigint>()
+  const standing = (): unknown => standingOf(books.state.batches.values(), spentOn, books.batch(2))
+  await books.note({ type: 'reserved', number: 1, amount: '7' })
+  t.same(standing(), { ...NONE, reserved: 7n }, 'before it is sent')
+  await books.send(1)
+  t.same(standing(), { ...NONE, reserved: 7n, open: 1 })
+  await books.end(1)
+  t.same(standing(), { ...NONE, reserved: 7n, open: 1 })
+  await books.fetch(1)
+  spentOn.set(1, 4n)
+  t.same(standing(), { ...NONE, spent: 4n })
+})
+
+t.test('answers that never came may have been billed, so their reservation stands', async t => {
+  const books = new Books()
+  for (const number of [1, 2]) await books.seal(number)
+  await books.note({ type: 'reserved', number: 1, amount: '7' })
+  await books.send(1)
+  await books.end(1)
+  await books.note({ type: 'fetched', number: 1, lines: 1, bytes: 1, why: 'they are gone' })
+  const standing = standingOf(books.state.batches.values(), new Map([[1, 4n]]), books.batch(2))
+  t.same(standing, { ...NONE, reserved: 7n })
+})
+
+t.test(
+  'what has ended behind a batch is not waited for: in input order it comes after it',
+  async t => {
+    const books = new Books()
+    const size = { attempt: 1, next: 2, records: 1, requests: 1, bytes: 1, hash: '' }
+    for (const number of [1, 2])
+      await books.note({ type: 'sealed', ...size, number, first: number - 1 })
+    await books.send(2)
+    await books.end(2)
+    const standing = (number: number): unknown =>
+      standingOf(books.state.batches.values(), new Map(), books.batch(number))
+    t.match(standing(1), { open: 0, isUnknown: true })
+    await books.note({ type: 'split', number: 1, into: [{ ...size, number: 3, first: 0 }] })
+    t.match(standing(3), { open: 0 }, 'nor by a part of one that stood before it')
+  },
+)
+
+t.test('a batch that was divided reserves nothing; its parts do it for themselves', async t => {
+  const books = new Books()
+  await books.seal(1)
+  await books.note({ type: 'reserved', number: 1, amount: '90' })
+  const part = { attempt: 1, next: 1, records: 1, requests: 1, bytes: 1, hash: '' }
+  await books.note({ type: 'split', number: 1, into: [{ number: 2, ...part }] })
+  t.ok(await capOn(books, { worstOf: async () => 95n }).admit({ number: 2 }, signal))
+})
+
+t.test(
+  'what would not fit waits for what is in flight, and goes when that was cheaper',
+  async t => {
+    const books = new Books()
+    for (const number of [1, 2]) await books.seal(number)
+    const cap = capOn(books, { worstOf: async () => 60n })
+    t.ok(await cap.admit({ number: 1 }, signal))
+    await books.send(1)
+    const second = cap.admit({ number: 2 }, signal)
+    t.equal(await Promise.race([second, new Promise(resolve => setImmediate(resolve))]), undefined)
+    await books.end(1)
+    await books.fetch(1)
+    t.ok(await second)
+    t.equal(cap.stopped, undefined)
+  },
+)
+
+t.test('what never fits stops the job, and says what it would need', async t => {
+  const books = new Books()
+  for (const number of [1, 2, 3]) await books.seal(number)
+  const cap = capOn(books, { worstOf: async number => (number === 2 ? 101n : 1n) })
+  t.ok(await cap.admit({ number: 1 }, signal))
+  await books.send(1)
+  await books.end(1)
+  await books.fetch(1)
+  t.notOk(await cap.admit({ number: 2 }, signal))
+  t.match(cap.stopped, /--max-cost \$0.0000000000001\d* is reached: .* batch 2 can cost/)
+  t.notOk(await cap.admit({ number: 3 }, signal), 'nor is a smaller one sent behind it')
+})
+
+t.test('a run that does not wait for batches stops where it would have to', async t => {
+  const books = new Books()
+  for (const number of [1, 2]) await books.seal(number)
+  const cap = capOn(books, { worstOf: async () => 60n, drains: false })
+  t.ok(await cap.admit({ number: 1 }, signal))
+  await books.send(1)
+  t.notOk(await cap.admit({ number: 2 }, signal))
+})
+
+t.test('what has no bound is never sent', async t => {
+  const books = new Books()
+  await books.seal(1)
+  const cap = capOn(books, { worstOf: async () => ({ why: 'a thing has no size' }) })
+  t.notOk(await cap.admit({ number: 1 }, signal))
+  t.equal(cap.stopped, 'batch 1 cannot be held below --max-cost: a thing has no size')
+})
+
+t.test('what was billed at an unknown price counts as its worst case', async t => {
+  const books = new Books()
+  for (const number of [1, 2]) await books.seal(number)
+  const cap = capOn(books, { worstOf: async () => 60n, spentOn: async () => undefined })
+  t.ok(await cap.admit({ number: 1 }, signal))
+  await books.send(1)
+  await books.end(1)
+  await books.fetch(1)
+  t.notOk(await cap.admit({ number: 2 }, signal))
+  t.match(cap.stopped, /is reached/)
+})
+
+t.test('what was sent without a cap, at an unknown price, stops the job', async t => {
+  const books = new Books()
+  for (const number of [1, 2]) await books.seal(number)
+  await books.send(1)
+  await books.end(1)
+  await books.fetch(1)
+  const cap = capOn(books, { spentOn: async () => undefined })
+  t.notOk(await cap.admit({ number: 2 }, signal))
+  t.match(cap.stopped, /a price is unknown, and --price IN,OUT gives it/)
+})
+
+t.test('what was sent without a cap is waited for', async t => {
+  const books = new Books()
+  for (const number of [1, 2]) await books.seal(number)
+  await books.send(1)
+  const second = capOn(books).admit({ number: 2 }, signal)
+  await books.end(1)
+  await books.fetch(1)
+  t.ok(await second)
+})
+
+t.test('a batch that has to be sent again does not wait for the one whose turn it is', async t => {
+  const books = new Books()
+  for (const number of [1, 2]) await books.seal(number)
+  const cap = capOn(books, { worstOf: async () => 60n })
+  t.ok(await cap.admit({ number: 1 }, signal))
+  await books.note({ type: 'armed', number: 1, at: 0, serverAt: null })
+  const second = cap.admit({ number: 2 }, signal)
+  await new Promise(resolve => setImmediate(resolve))
+  await books.note({ type: 'disarmed', number: 1 })
+  t.ok(await cap.admit({ number: 1 }, signal))
+  t.notOk(await second, 'nothing is in flight that could make room')
+})
+
+t.test('below a lower cap not even what was reserved is sent again', async t => {
+  const books = new Books()
+  await books.seal(1)
+  t.ok(await capOn(books).admit({ number: 1 }, signal))
+  const lower = capOn(books, { most: 9n })
+  t.notOk(await lower.admit({ number: 1 }, signal))
+  t.match(lower.stopped, /is reached/)
+})
+
+t.test('a batch that cannot be read lets the next one have its turn', async t => {
+  const books = new Books()
+  for (const number of [1, 2]) await books.seal(number)
+  const worstOf = async (number: number): Promise<bigint> => {
+    if (number === 1) throw new Error('torn')
+    return 1n
+  }
+  const cap = capOn(books, { worstOf })
+  await t.rejects(cap.admit({ number: 1 }, signal), /torn/)
+  t.ok(await cap.admit({ number: 2 }, signal))
+})
+
+t.test('over 1,000 random jobs, with deaths, the cap holds and no job stops too early', async t => {
+  let stops = 0
+  let deaths = 0
+  for (let seed = 1; seed <= 1000; seed++) {
+    const job = await randomJob(seed)
+    deaths += job.deaths
+    stops += job.stopped ? 1 : 0
+    if (job.highest > job.most) t.fail(`seed ${seed}: ${job.highest} of ${job.most}`)
+    if (job.stopped && job.spent + job.next <= job.most)
+      t.fail(`seed ${seed} stopped at ${job.spent} of ${job.most} before a batch of ${job.next}`)
+    if (!job.stopped && job.sent < job.batches) t.fail(`seed ${seed} sent ${job.sent} batches`)
+  }
+  t.ok(stops > 200 && stops < 900, `${stops} jobs were stopped by their cap`)
+  t.ok(deaths > 200, `${deaths} processes died`)
+})
+
+interface RandomJob {
+  readonly most: bigint
+  readonly batches: number
+  readonly sent: number
+  readonly stopped: boolean
+  readonly spent: bigint
+  /** What the batch could have cost that was not sent. */
+  readonly next: bigint
+  /** The highest that could ever have been billed: spent, and the worst of all that the API had. */
+  readonly highest: bigint
+  readonly deaths: number
+}
+
+/** Acts out a job whose batches cost up to their worst, end in any order, are sent again and die with their process. */
+async function randomJob(seed: number): Promise<RandomJob> {
+  let random = seed
+  const below = (most: number): number => {
+    random = (Math.imul(random, 1664525) + 1013904223) >>> 0
+    return Math.floor((random / 2 ** 32) * most)
+  }
+  const batches = 1 + below(12)
+  const worst = Array.from({ length: batches + 1 }, () => BigInt(1 + below(50)))
+  const cost = worst.map(most => BigInt(below(Number(most) + 1)))
+  const most = BigInt(below(40 * batches) + 1)
+  let books = new Books()
+  for (let number = 1; number <= batches; number++) await books.seal(number)
+  const make = (): Cap =>
+    capOn(books, {
+      most,
+      worstOf: async number => worst[number] ?? 0n,
+      spentOn: async number => cost[number] ?? 0n,
+    })
+  let cap = make()
+  let deaths = 0
+  let highest = 0n
+  const inPhase = (...phases: string[]): BatchState[] =>
+    [...books.state.batches.values()].filter(({ phase }) => phases.includes(phase))
+  const spentNow = (): bigint =>
+    inPhase('fetched').reduce((sum, { number }) => sum + (cost[number] ?? 0n), 0n)
+  const look = (): void => {
+    const flying = inPhase('armed', 'submitted', 'ended')
+    const most = flying.reduce((sum, { number }) => sum + (worst[number] ?? 0n), spentNow())
+    if (most > highest) highest = most
+  }
+  for (let number = 1; number <= batches;) {
+    let answer: boolean | undefined
+    void cap.admit({ number }, signal).then(admitted => (answer = admitted))
+    while (answer === undefined) {
+      await new Promise(resolve => setImmediate(resolve))
+      if (answer === undefined) await endOne()
+    }
+    if (!answer) break
+    if (below(6) === 0) {
+      // The process dies with the batch reserved; the next one reads the same journal.
+      deaths += 1
+      books = new Books(books.events)
+      cap = make()
+      continue
+    }
+    await books.send(number)
+    look()
+    number += 1
+    while (below(3) === 0) await endOne()
+  }
+  return {
+    most,
+    batches,
+    deaths,
+    highest,
+    sent: batches - inPhase('sealed').length,
+    stopped: cap.stopped !== undefined,
+    spent: spentNow(),
+    next: worst[inPhase('sealed')[0]?.number ?? 0] ?? 0n,
+  }
+
+  /** Some batch in flight comes to its end. */
+  async function endOne(): Promise<void> {
+    const flying = inPhase('submitted')
+    const one = flying[below(flying.length)]
+    if (!one) return
+    await books.end(one.number)
+    await books.fetch(one.number)
+    look()
+  }
+}

@@ -1,0 +1,147 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import t from 'tap'
+import { aggregate } from '../../lib/stages/aggregate/aggregate.ts'
+import type { Job } from '../../lib/store/job.ts'
+import type { Cap } from '../../lib/run/cap.ts'
+import { capOf, spentOnBatch, worstOfBatch } from '../../lib/run/capped-job.ts'
+import { costOf } from '../../lib/cost/cost.ts'
+import { Ledger } from '../../lib/cost/ledger.ts'
+import { listPrice } from '../../lib/cost/price.ts'
+import { worstOf } from '../../lib/cost/worst.ts'
+import type { Result } from '../../lib/core/results/result.ts'
+import { ask, asks, callsOf, deathsOf, makeWorld, run, type World } from '../support/world.ts'
+
+/** Answers that are as long as they may be, so that what is spent comes near to the worst case. */
+const LONG = { respond: (): string => 'x'.repeat(256) }
+
+/** Asks below a cap, as far as it goes; gives what came. */
+async function capped(world: World, job: Job, cap: Cap, requests = asks(12)): Promise<Result[]> {
+  const admit: Cap['admit'] = (batch, signal) => cap.admit(batch, signal)
+  return await run(world, job, requests, { aggregate: { count: 3 }, submit: { admit } })
+}
+
+/** What the API billed, by its own answers. */
+function billed(results: readonly Result[]): bigint {
+  const ledger = new Ledger(listPrice)
+  for (const result of results) ledger.add(result)
+  return ledger.spent ?? -1n
+}
+
+/** The most that one of the requests of these tests can cost. */
+function worstOne(): bigint {
+  const { params } = ask('question 10')
+  return worstOf(params, JSON.stringify(params), listPrice) as bigint
+}
+
+t.test('below a cap with room for all, all is asked', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  const cap = capOf(job, 12n * worstOne(), listPrice)
+  t.equal((await capped(world, job, cap)).length, 12)
+  t.equal(cap.stopped, undefined)
+})
+
+t.test('the cap holds to the end, and what was paid for is in the output', async t => {
+  const world = await makeWorld(t, LONG)
+  const job = await world.open()
+  const most = 6n * worstOne()
+  const cap = capOf(job, most, listPrice)
+  const results = await capped(world, job, cap)
+  t.ok(cap.stopped)
+  t.ok(results.length >= 5 && results.length < 12, `${results.length} rows`)
+  t.ok(billed(results) <= most)
+  t.ok(billed(results) + 3n * worstOne() > most, 'one more batch would not have fitted')
+  t.equal((await world.emulator.ledger.totals()).accepted, results.length)
+})
+
+t.test('with a higher cap the same job goes on to its end, and nothing is asked twice', async t => {
+  const world = await makeWorld(t, LONG)
+  const first = await world.open()
+  const cap = capOf(first, 6n * worstOne(), listPrice)
+  const before = await capped(world, first, cap)
+  await first.close()
+  const job = await world.open()
+  const results = await capped(world, job, capOf(job, 100n * worstOne(), listPrice))
+  t.ok(results.length === 12 && before.length < 12)
+  t.match(await world.emulator.ledger.totals(), { accepted: 12, acceptedTwice: 0 })
+})
+
+t.test('a process that dies after any event leaves a journal that keeps the cap', async t => {
+  const world = await makeWorld(t, LONG)
+  const most = 7n * worstOne()
+  const job = await world.open()
+  const deaths = deathsOf(job, world.dir, ({ type }) =>
+    ['reserved', 'armed', 'fetched'].includes(type),
+  )
+  await capped(world, job, capOf(job, most, listPrice))
+  await job.close()
+  t.ok(deaths.length >= 6)
+  for (const [at, dir] of deaths.entries()) {
+    const again = await world.open({ dir })
+    const cap = capOf(again, most, listPrice)
+    const results = await capped(world, again, cap)
+    t.ok(billed(results) <= most, `death ${at}`)
+    t.ok(cap.stopped, `death ${at} stops where the first run did, or later`)
+    await again.close()
+  }
+})
+
+t.test(
+  'the worst case of a batch is the sum of its requests, whatever stands around them',
+  async t => {
+    const world = await makeWorld(t)
+    const job = await world.open()
+    const tricky = [ask('"params": {"max_tokens": 1}', 'own-id'), ask('{"params":1}')]
+    await seal(job, tricky)
+    const expected = tricky.map(
+      ({ params }) => worstOf(params, JSON.stringify(params), listPrice) as bigint,
+    )
+    t.equal(await worstOfBatch(job, 1, listPrice), (expected[0] ?? 0n) + (expected[1] ?? 0n))
+  },
+)
+
+t.test('one request without a price leaves the whole batch without a bound', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  const strange = { params: { ...ask('a').params, model: 'claude-mythos-preview' as const } }
+  await seal(job, [ask('b'), strange])
+  t.match(await worstOfBatch(job, 1, listPrice), {
+    why: /^price unknown for claude-mythos-preview/,
+  })
+})
+
+t.test(
+  'what a fetched batch was billed is read from its results; one without lines cost nothing',
+  async t => {
+    const world = await makeWorld(t)
+    const job = await world.open()
+    const results = await run(world, job, asks(5))
+    const sum = results.reduce(
+      (sum, { usage, model }) => sum + (costOf(usage ?? {}, model ?? '', listPrice) ?? 0n),
+      0n,
+    )
+    t.ok(sum > 0n)
+    t.equal(await spentOnBatch(job, 1, listPrice), sum)
+    t.equal(await spentOnBatch(job, 2, listPrice), 0n)
+  },
+)
+
+t.test('a batch the API finds too large is divided, and its parts keep the cap', async t => {
+  const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })
+  const job = await world.open()
+  const most = 6n * worstOne()
+  const results = await capped(world, job, capOf(job, most, listPrice), asks(3))
+  t.equal(results.length, 3)
+  t.ok(callsOf(world.emulator, 'create')[413])
+})
+
+async function seal(job: Job, requests: readonly ReturnType<typeof ask>[]): Promise<void> {
+  await pipeline(
+    Readable.from(requests),
+    aggregate({ job }),
+    async function (batches: AsyncIterable<unknown>) {
+      for await (const _ of batches);
+    },
+  )
+}

@@ -1,0 +1,313 @@
+import { readFileSync, rmSync } from 'node:fs'
+import { Readable } from 'node:stream'
+import t from 'tap'
+import { aggregate, type AggregateOptions } from '../../../lib/stages/aggregate/aggregate.ts'
+import { chain, each, from } from '../../../lib/core/chain.ts'
+import type {
+  BatchRequest,
+  RejectedRecord,
+  SealedBatch,
+  SourceRecord,
+} from '../../../lib/core/flow.ts'
+import type { Job } from '../../../lib/store/job.ts'
+import { rejectionsOf } from '../../../lib/store/batch-files.ts'
+import { keep } from '../../../lib/stages/spool/spool.ts'
+import { stage } from '../../../lib/core/stage.ts'
+import { openBelow } from '../../support/descriptors.ts'
+import { openFor, record, records, watched } from '../../support/jobs.ts'
+import { VirtualClock } from '../../support/virtual-clock.ts'
+import { ask, asks } from '../../support/world.ts'
+
+type Item = BatchRequest | RejectedRecord
+
+async function seal(
+  job: Job,
+  items: Iterable<Item> | AsyncIterable<Item>,
+  options: AggregateOptions = {},
+): Promise<SealedBatch[]> {
+  const batches: SealedBatch[] = []
+  for await (const batch of each(from(Readable.from(items), aggregate({ job, ...options }))))
+    batches.push(batch)
+  return batches
+}
+
+const shape = (batches: readonly SealedBatch[]): number[][] =>
+  batches.map(({ number, records, requests }) => [number, records, requests])
+
+function bodyOf(
+  job: Job,
+  number: number,
+): { custom_id: string; params: { messages: { content: string }[] } }[] {
+  return JSON.parse(readFileSync(job.path(number, 'body'), 'utf8')).requests
+}
+
+const problem = { type: 'bad', message: 'no' }
+
+void t.test('wrong options are refused at once', async t => {
+  for (const wrong of [
+    { count: 0 },
+    { count: 100_001 },
+    { bytes: 0 },
+    { bytes: 250_000_001 },
+    { periodMs: 0 },
+  ])
+    t.throws(() => aggregate(wrong), { code: 'CBS_OPTION' })
+})
+
+void t.test('a batch is full by its count', async t => {
+  const job = await openFor(t, t.testdir())
+  t.same(shape(await seal(job, asks(25), { count: 10 })), [
+    [1, 10, 10],
+    [2, 10, 10],
+    [3, 5, 5],
+  ])
+  t.same(
+    bodyOf(job, 2).map(({ params }) => params.messages[0]?.content),
+    asks(25)
+      .slice(10, 20)
+      .map(({ params }) => params.messages[0]?.content),
+  )
+  t.same(bodyOf(job, 2)[0]?.custom_id, `${job.run}-1-a`)
+})
+
+void t.test('no batch gets the count of one that is looked for in the list', async t => {
+  const dir = t.testdir()
+  const first = await openFor(t, dir)
+  const broken = async function* (): AsyncGenerator<Item> {
+    yield* asks(10)
+    await first.when(() => first.state.batches.size === 1, new AbortController().signal)
+    throw new Error('the input broke off')
+  }
+  await t.rejects(seal(first, broken(), { count: 10 }), /broke off/)
+  await first.note({ type: 'armed', number: 1, at: 0, serverAt: null }, true)
+  await first.close()
+  t.same(shape(await seal(await openFor(t, dir), asks(25), { count: 10 })), [
+    [1, 10, 10],
+    [2, 9, 9],
+    [3, 6, 6],
+  ])
+})
+
+void t.test('a batch is full by its bytes, and says the bytes of its body', async t => {
+  const job = await openFor(t, t.testdir())
+  const batches = await seal(job, asks(20), { bytes: 600 })
+  t.ok(batches.length > 3)
+  for (const { number, bytes } of batches) {
+    t.equal(readFileSync(job.path(number, 'body')).length, bytes)
+    t.ok(bytes <= 600)
+  }
+})
+
+void t.test('a request that is larger than a batch may be goes alone', async t => {
+  const job = await openFor(t, t.testdir())
+  const batches = await seal(job, [ask('a'), ask('x'.repeat(2000)), ask('b')], { bytes: 500 })
+  t.same(
+    batches.map(({ requests }) => requests),
+    [1, 1, 1],
+  )
+})
+
+void t.test('no request is no batch, also without a job', async t => {
+  t.same(await seal(await openFor(t, t.testdir()), []), [])
+  for await (const _ of each(from([], aggregate()))) t.fail('there is none')
+})
+
+void t.test('a record that is kept already says in which job its request is gathered', async t => {
+  const job = await openFor(t, t.testdir())
+  const asking = stage((record: SourceRecord): BatchRequest => ({ ...ask('same'), record }))
+  const stages = chain(keep({ job }), asking, aggregate())
+  const batches: SealedBatch[] = []
+  for await (const batch of each(from(Readable.from(records(3)), stages))) batches.push(batch)
+  t.same(shape(batches), [[1, 3, 3]])
+  t.equal(batches[0]?.job, job)
+})
+
+void t.test('records that cannot be asked keep their place and say why', async t => {
+  const job = await openFor(t, t.testdir())
+  const items: Item[] = [
+    ask('a', 'same'),
+    { record: record({ n: 1 }, 2), problem },
+    ask('b', 'same'),
+    ask('c', 'not an id'),
+    ask('d', 'two\n9 lines'),
+    // A JavaScript user may forget the params.
+    { record: record({ n: 5 }, 6) } as never,
+    ask('e'),
+  ]
+  const [batch] = await seal(job, items)
+  t.match(batch, { records: 7, requests: 2 })
+  const rejections = await rejectionsOf(job, job.batch(1))
+  t.same(
+    rejections.map(({ ordinal, type, custom_id }) => [ordinal, type, custom_id]),
+    [
+      [1, 'bad', null],
+      [2, 'duplicate_custom_id', 'same'],
+      [3, 'invalid_custom_id', 'not an id'],
+      [4, 'invalid_custom_id', 'two\n9 lines'],
+      [5, 'no_params', null],
+    ],
+  )
+  t.match(rejections[1]?.message, /another record has the custom_id same/)
+})
+
+void t.test('an id is a duplicate also after a resume', async t => {
+  const dir = t.testdir()
+  const first = await openFor(t, dir)
+  await seal(first, [ask('a', 'same'), ask('b')], { count: 1 })
+  await first.close()
+  const job = await openFor(t, dir, {})
+  const again = await seal(job, [ask('a', 'same'), ask('b')])
+  t.same(shape(again), [
+    [1, 1, 1],
+    [2, 1, 1],
+  ])
+})
+
+void t.test('a request of more than a batch can ever take is rejected', async t => {
+  const job = await openFor(t, t.testdir())
+  const huge = {
+    record: record({ n: 1 }),
+    params: { toJSON: () => 'x'.repeat(250_000_000) } as never,
+  }
+  const [batch] = await seal(job, [huge])
+  t.match(batch, { records: 1, requests: 0 })
+  t.match(await rejectionsOf(job, job.batch(1)), [
+    { type: 'too_large', message: /a batch takes 250000000 at most/ },
+  ])
+})
+
+void t.test('a request that is no JSON is CBS_STAGE, first or later', async t => {
+  for (const before of [0, 1, 2]) {
+    const job = await openFor(t, t.testdir(), { name: `n-${before}` })
+    const items = [...asks(before), { params: { n: 10n } as never }].map((item, i) => ({
+      ...item,
+      record: record({ i }),
+    }))
+    await t.rejects(seal(job, items), { code: 'CBS_STAGE', message: /cannot be written as JSON/ })
+  }
+})
+
+void t.test('a record that comes twice, or out of order, is CBS_STAGE', async t => {
+  const job = await openFor(t, t.testdir())
+  const { keep } = await import('../../../lib/stages/spool/spool.ts')
+  const kept: BatchRequest[] = []
+  for await (const one of each(from([record({ n: 0 }), record({ n: 1 })], keep({ job }))))
+    kept.push({ ...ask('q'), record: one })
+  const [a, b] = kept as [BatchRequest, BatchRequest]
+  for (const wrong of [
+    [b, a],
+    [a, a],
+  ])
+    await t.rejects(seal(job, wrong), {
+      code: 'CBS_STAGE',
+      message: /came to aggregate twice or out of order/,
+    })
+  await t.rejects(seal(job, [a, ask('no record')]), {
+    code: 'CBS_STAGE',
+    message: /pass the record on/,
+  })
+})
+
+void t.test(
+  'of a job that is opened again, known batches come first and nothing is sealed twice',
+  async t => {
+    const dir = t.testdir()
+    const first = await openFor(t, dir)
+    const writing = aggregate({ job: first, count: 4 })
+    for (const request of asks(20)) writing.write(request)
+    for await (const { number } of each(writing)) if (number === 2) break
+    await first.close()
+    const job = await openFor(t, dir)
+    const known = job.state.batches.size
+    t.ok(known >= 2)
+    const batches = await seal(job, asks(20), { count: 4 })
+    t.same(
+      batches.slice(0, known).map(({ number }) => number),
+      Array.from({ length: known }, (_, i) => i + 1),
+    )
+    t.equal(
+      batches.reduce((sum, { records }) => sum + records, 0),
+      20,
+    )
+    const asked = batches
+      .flatMap(({ number }) => bodyOf(job, number))
+      .map(({ params }) => params.messages[0]?.content)
+    t.same(
+      asked,
+      asks(20).map(({ params }) => params.messages[0]?.content),
+    )
+    await job.close()
+    const third = await openFor(t, dir)
+    t.same(shape(await seal(third, asks(20))), shape(batches))
+  },
+)
+
+void t.test('a part-full batch goes when nothing has come for a while, and not before', async t => {
+  const clock = new VirtualClock()
+  const job = await openFor(t, t.testdir(), { clock })
+  const began = clock.elapsed()
+  const seen: number[][] = []
+  const feed = async function* (): AsyncGenerator<BatchRequest> {
+    yield ask('a')
+    await clock.sleep(600)
+    yield ask('b')
+    await clock.sleep(5000)
+    yield ask('c')
+  }
+  for await (const { records } of each(from(feed(), aggregate({ job, periodMs: 1000 }))))
+    seen.push([records, clock.elapsed() - began])
+  t.equal(seen[0]?.[0], 2)
+  t.ok((seen[0]?.[1] as number) >= 1600 && (seen[0]?.[1] as number) < 1700, JSON.stringify(seen))
+  t.equal(seen[1]?.[0], 1)
+  await job.close()
+  t.equal(clock.sleepers.size, 0)
+})
+
+for (const failing of ['open', 'write', 'sync'] as const) {
+  void t.test(
+    `a disk that fails to ${failing} a batch is CBS_DISK, with no file left open (F01)`,
+    async t => {
+      const dir = t.testdir()
+      const disk = watched((what, path) => {
+        if (what === failing && /\d\.(body|ids)$/.test(path)) throw new Error('ENOSPC')
+      })
+      const job = await openFor(t, dir, { disk })
+      await t.rejects(seal(job, asks(3)), { code: 'CBS_DISK', message: /ENOSPC/ })
+      await job.close()
+      t.same(openBelow(dir), [])
+    },
+  )
+}
+
+void t.test('a stage that is destroyed in the middle closes, with no file left open', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  await seal(job, asks(9), { count: 3 })
+  // It waits for its reader, with batches of an earlier run at hand.
+  const waiting = aggregate({ job, periodMs: 1000 })
+  await new Promise(resolve => waiting.once('readable', resolve))
+  waiting.destroy()
+  await new Promise(resolve => waiting.once('close', resolve))
+  const filling = aggregate({ job, attempt: 2 })
+  filling.write({ ...ask('q'), record: await job.records.reader(job).read(0, 2) })
+  setImmediate(() => filling.destroy())
+  await new Promise(resolve => filling.once('close', resolve))
+  await job.close()
+  t.same(openBelow(dir), [])
+})
+
+void t.test('a job whose ids are gone, or cannot be read, is not gone on with', async t => {
+  const dir = t.testdir()
+  const first = await openFor(t, dir)
+  await seal(first, [ask('a', 'mine'), ask('b')])
+  await first.close()
+  const disk = watched((what, path) => {
+    if (what === 'readWhole' && path.endsWith('1.ids')) throw new Error('EIO')
+  })
+  const unread = await openFor(t, dir, { disk })
+  await t.rejects(seal(unread, asks(2)), { code: 'CBS_DISK', message: /EIO/ })
+  await unread.close()
+  const job = await openFor(t, dir)
+  rmSync(job.path(1, 'ids'))
+  await t.rejects(seal(job, asks(2)), { code: 'CBS_STATE', message: /1\.ids of the job is gone/ })
+})

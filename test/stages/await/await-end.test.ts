@@ -1,0 +1,255 @@
+import { Readable } from 'node:stream'
+import t from 'tap'
+import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
+import { nextLook } from '../../../lib/stages/await/schedule.ts'
+import { openBelow } from '../../support/descriptors.ts'
+import { record } from '../../support/jobs.ts'
+import { ask, asks, callsOf, clientOf, makeWorld, run, said } from '../../support/world.ts'
+
+const MINUTE = 60_000
+
+void t.test('a wrong option is refused at once', async t => {
+  const { client } = await makeWorld(t)
+  for (const wrong of [{ pollMs: 0 }, { settleMs: -1 }])
+    t.throws(() => awaitEnd({ client, ...wrong }), { code: 'CBS_OPTION' })
+})
+
+for (const [pollMs, age, wait] of [
+  [undefined, 0, 5_000],
+  [undefined, 50_000, 5_000],
+  [undefined, 300_000, 30_000],
+  [undefined, 7_200_000, 60_000],
+  [123, 7_200_000, 123],
+] as const) {
+  void t.test(
+    `a batch of ${age} ms is looked at again after ${wait} ms where pollMs is ${pollMs}`,
+    async t => {
+      t.equal(nextLook(pollMs, age), wait)
+    },
+  )
+}
+
+void t.test('one list call covers several batches, one batch is asked for by its id', async t => {
+  for (const [count, op, other] of [
+    [1, 'list', 'retrieve'],
+    [6, 'retrieve', 'list'],
+  ] as const) {
+    const world = await makeWorld(t, { batchTimeMs: MINUTE })
+    const job = await world.open({ name: op })
+    t.equal((await run(world, job, asks(6), { aggregate: { count } })).length, 6)
+    t.same(callsOf(world.emulator, other), {})
+    t.ok((callsOf(world.emulator, op)[200] as number) < 15)
+  }
+})
+
+void t.test('batches are given on in the order of their ending', async t => {
+  const times = [5, 1, 3]
+  const world = await makeWorld(t, {
+    batchTimeMs: ({ number }) => (times[number - 1] as number) * MINUTE,
+  })
+  const results = await run(world, await world.open(), asks(6), { aggregate: { count: 2 } })
+  t.same(
+    results.map(({ record }) => record?.ordinal),
+    [2, 3, 4, 5, 0, 1],
+  )
+})
+
+for (const concurrency of [1, 3]) {
+  void t.test(
+    `never more than ${concurrency} batches are in flight, and all are asked`,
+    async t => {
+      let most = 0
+      const world = await makeWorld(t, {
+        batchTimeMs: ({ number }) => (number % 3) * MINUTE + 1000,
+        faults: () => {
+          const running = world.emulator.ledger.batches().filter(batch => batch.state !== 'ended')
+          most = Math.max(most, running.length)
+          return undefined
+        },
+      })
+      const job = await world.open()
+      const results = await run(world, job, asks(20), {
+        aggregate: { count: 2 },
+        submit: { concurrency },
+      })
+      t.equal(results.length, 20)
+      t.equal(most, concurrency)
+    },
+  )
+}
+
+void t.test(
+  'a batch that is denied just after it was made is waited for, and not sent again',
+  async t => {
+    const world = await makeWorld(t, {
+      batchTimeMs: MINUTE,
+      faults: [{ on: 'create', notFoundMs: 5 * MINUTE }],
+    })
+    t.same(
+      (await run(world, await world.open(), asks(1))).map(({ status }) => status),
+      ['succeeded'],
+    )
+    t.same(callsOf(world.emulator, 'create'), { 200: 1 })
+  },
+)
+
+void t.test(
+  'a batch that is lost for good leaves its rows unanswered after the settle time',
+  async t => {
+    const world = await makeWorld(t, {
+      batchTimeMs: 60 * MINUTE,
+      faults: [{ on: 'create', vanishAfterMs: MINUTE }],
+    })
+    const began = world.clock.elapsed()
+    const results = await run(world, await world.open(), asks(2))
+    t.same(
+      results.map(({ status }) => status),
+      ['unanswered', 'unanswered'],
+    )
+    t.match(results[0]?.error?.message, /does not know batch msgbatch_/)
+    const minutes = (world.clock.elapsed() - began) / MINUTE
+    t.ok(minutes >= 11 && minutes < 14, `${minutes} minutes`)
+    t.same(callsOf(world.emulator, 'create'), { 200: 1 })
+  },
+)
+
+void t.test('an outage of hours is survived, and told (N33)', async t => {
+  let until = Infinity
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: ({ op }) =>
+      op === 'retrieve' && world.clock.elapsed() < until ? { reset: true } : undefined,
+  })
+  until = world.clock.elapsed() + 120 * MINUTE
+  const waits: string[] = []
+  t.same(
+    (await run(world, await world.open(), asks(1), { waits })).map(({ status }) => status),
+    ['succeeded'],
+  )
+  t.ok(waits.length > 100 && waits.length < 200, `${waits.length} lines in two hours`)
+})
+
+void t.test('a revoked key stops the wait as CBS_ACCESS, and a new key goes on (N13)', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 5 * MINUTE, keys: { old: 'w', new: 'w' } })
+  const job = await world.open()
+  job.listen(({ type }) => type === 'submitted' && world.emulator.revokeKey('old'))
+  await t.rejects(run(world, job, asks(2), { client: clientOf(world.emulator, 'old') }), {
+    code: 'CBS_ACCESS',
+    message: /401/,
+  })
+  await job.close()
+  const again = await world.open()
+  t.equal((await run(world, again, asks(2), { client: clientOf(world.emulator, 'new') })).length, 2)
+  t.same(callsOf(world.emulator, 'create'), { 200: 1 })
+})
+
+void t.test('the key of another workspace does not make a batch look lost (N14)', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 5 * MINUTE,
+    keys: { a: 'wrkspc_a', b: 'wrkspc_b' },
+  })
+  const job = await world.open()
+  job.listen(({ type }) => type === 'submitted' && world.emulator.revokeKey('a'))
+  await t.rejects(run(world, job, asks(2), { client: clientOf(world.emulator, 'a') }))
+  await job.close()
+  const again = await world.open()
+  await t.rejects(run(world, again, asks(2), { client: clientOf(world.emulator, 'b') }), {
+    code: 'CBS_ACCESS',
+    message: /wrkspc_a, but this key belongs to wrkspc_b/,
+  })
+  t.equal(again.batch(1).phase, 'submitted')
+})
+
+for (const hours of [-1, 24]) {
+  void t.test(`a clock that jumps by ${hours} h changes no wait (P11)`, async t => {
+    const world = await makeWorld(t, { batchTimeMs: 10 * MINUTE })
+    const job = await world.open()
+    job.listen(({ type }) => type === 'submitted' && world.clock.jump(hours * 60 * MINUTE))
+    const began = world.clock.elapsed()
+    t.equal((await run(world, job, asks(1))).length, 1)
+    t.ok(world.clock.elapsed() - began < 13 * MINUTE)
+  })
+}
+
+void t.test(
+  'batches behind one that is to be sent do not block it, with one in flight at most',
+  async t => {
+    const world = await makeWorld(t, { batchTimeMs: MINUTE })
+    // The first is to be sent again, the second is in flight already.
+    const other = await world.open({ name: 'other' })
+    const writer = await other.newBatch()
+    const next = await other.newBatch()
+    for (const [at, one] of [writer, next].entries()) {
+      const ordinal = await other.admit(record({ at }, at + 1))
+      one.add(
+        Buffer.from(JSON.stringify({ custom_id: `c-${at}`, ...ask(`q ${at}`) })),
+        ordinal,
+        `c-${at}`,
+      )
+      await other.seal(await one.seal(1, ordinal + 1))
+    }
+    const { id } = await world.client.messages.batches.create({
+      requests: [{ custom_id: 'c-1', params: ask('q 1').params as never }],
+    })
+    await other.note({ type: 'submitted', number: 2, id, at: 0, adopted: false }, true)
+    await other.complete()
+    await other.close()
+    const again = await world.open({ name: 'other' })
+    const results = await run(world, again, Readable.from([]), { submit: { concurrency: 1 } })
+    t.same(
+      said(results).map(row => row.slice(0, 12)),
+      ['1: succeeded', '0: succeeded'],
+    )
+  },
+)
+
+void t.test(
+  'a stage that is destroyed while it waits closes at once, without a timer or a file left',
+  async t => {
+    const world = await makeWorld(t, {
+      batchTimeMs: 60 * MINUTE,
+      faults: [{ on: 'retrieve', stallMs: 'forever' }],
+    })
+    const job = await world.open()
+    const stop = new AbortController()
+    job.listen(
+      ({ type }) => type === 'submitted' && setImmediate(() => setImmediate(() => stop.abort())),
+    )
+    await t.rejects(run(world, job, asks(2), { signal: stop.signal }), { name: 'AbortError' })
+    await job.close()
+    t.same(openBelow(world.dir), [])
+    t.equal(world.clock.sleepers.size, 0)
+  },
+)
+
+void t.test('batches that are lost at the same time come in their own order', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 60 * MINUTE,
+    faults: [{ on: 'create', vanishAfterMs: MINUTE }],
+  })
+  const results = await run(world, await world.open(), asks(3), { aggregate: { count: 1 } })
+  t.same(said(results), ['0: unanswered', '1: unanswered', '2: unanswered'])
+})
+
+void t.test('a machine that was suspended for 6 h looks as soon as it wakes (P12)', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 60 * MINUTE })
+  const job = await world.open()
+  job.listen(({ type }) => type === 'submitted' && world.clock.pass(360 * MINUTE))
+  const began = world.clock.elapsed()
+  t.same(
+    (await run(world, job, asks(1))).map(({ status }) => status),
+    ['succeeded'],
+  )
+  t.ok(world.clock.elapsed() - began < 362 * MINUTE)
+  t.same(callsOf(world.emulator, 'create'), { 200: 1 })
+})
+
+void t.test('batches behind a page of others are found on the next one', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    foreign: Array.from({ length: 120 }, () => ({ requests: 1, createdAgoMs: -1000 })),
+  })
+  const results = await run(world, await world.open(), asks(2), { aggregate: { count: 1 } })
+  t.equal(results.length, 2)
+  t.same(callsOf(world.emulator, 'retrieve'), {})
+})

@@ -1,0 +1,498 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import t from 'tap'
+import { BatchStreamError } from '../../../lib/core/errors.ts'
+import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
+import type { LineFault } from '../../../lib/emulator/index.ts'
+import type { Job } from '../../../lib/store/job.ts'
+import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
+import type { Result } from '../../../lib/core/results/result.ts'
+import { Readable } from 'node:stream'
+import { openBelow } from '../../support/descriptors.ts'
+import { record, watched } from '../../support/jobs.ts'
+import { until } from '../../support/waiting.ts'
+import {
+  ask,
+  asks,
+  callsOf,
+  clientOf,
+  journalOf,
+  KEY,
+  makeWorld,
+  run,
+  said,
+  type World,
+} from '../../support/world.ts'
+
+const DAY = 24 * 60 * 60 * 1000
+const answers = (count: number): string[] =>
+  Array.from({ length: count }, (_, i) => `${i}: succeeded ${echo(`question ${i}`)}`)
+
+void t.test('a wrong option is refused at once', async t => {
+  const { client } = await makeWorld(t)
+  t.throws(() => fetchResults({ client, settleMs: 1.5 }), { code: 'CBS_OPTION' })
+})
+
+/** Faults of the first download that a second one heals. */
+const healed: readonly [string, NonNullable<EmulatorOptions['faults']>][] = [
+  ['cut in a line (N17)', [{ on: 'results', nth: 1, lines: { cutInside: 3 } }]],
+  ['cut at a line end (N20)', [{ on: 'results', nth: [1, 2, 3], lines: { cutAfter: 2 } }]],
+  ['shorter than it says (N20)', [{ on: 'results', nth: 1, lines: { shortBy: 10 } }]],
+  ['a gzip that is cut (N19)', [{ on: 'results', nth: 1, lines: { gzipCut: 60 } }]],
+  ['a line left out', [{ on: 'results', nth: 1, lines: { drop: 2 } }]],
+  ['a line twice', [{ on: 'results', nth: 1, lines: { double: 2 } }]],
+  ['a line twice with other words', [{ on: 'results', nth: 1, lines: { conflict: 2 } }]],
+  ['garbage for a line', [{ on: 'results', nth: 1, lines: { garbage: 4 } }]],
+  ["a stranger's line", [{ on: 'results', nth: 1, lines: { unknownId: 1 } }]],
+  ['a reset in the middle', [{ on: 'results', nth: 1, resetAfterBytes: 200 }]],
+  ['silence in the middle (N31)', [{ on: 'results', nth: 1, stallAfterBytes: 200 }]],
+  ['silence before it begins (N38)', [{ on: 'results', nth: 1, stallMs: 'forever' }]],
+  ['a page of a proxy (N32)', [{ on: 'results', nth: 1, body: '<html>hello</html>' }]],
+  ['a 503', [{ on: 'results', nth: 1, status: 503 }]],
+  ['a 404 for a moment', [{ on: 'results', nth: [1, 2], status: 404 }]],
+]
+
+for (const [name, faults] of healed) {
+  void t.test(
+    `a download that is ${name} is made again, and no row comes of the bad one`,
+    async t => {
+      const world = await makeWorld(t, { faults })
+      const job = await world.open()
+      const waits: string[] = []
+      t.same(said(await run(world, job, asks(5), { waits })), answers(5))
+      t.not(waits.length, 0)
+      t.equal(callsOf(world.emulator, 'create')[200], 1)
+    },
+  )
+}
+
+for (const [name, lines] of [
+  ['reversed (N24)', { reversed: true }],
+  ['with blank lines', { blank: [1, 3] }],
+  ['gzipped', { gzipCut: 0 }],
+] as [string, LineFault][]) {
+  void t.test(`results that come ${name} are given in input order at once`, async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'results', lines }] })
+    const job = await world.open()
+    const waits: string[] = []
+    t.same(said(await run(world, job, asks(5), { waits })), answers(5))
+    t.same(callsOf(world.emulator, 'results'), { 200: 1 }, waits.join())
+  })
+}
+
+void t.test(
+  'a set that stays short after five downloads leaves the missing rows unanswered',
+  async t => {
+    const world = await makeWorld(t, {
+      order: 'input',
+      faults: [{ on: 'results', lines: { drop: [2, 4] } }],
+    })
+    const job = await world.open()
+    const results = await run(world, job, asks(5))
+    t.same(
+      results.map(({ status }) => status),
+      ['succeeded', 'unanswered', 'succeeded', 'unanswered', 'succeeded'],
+    )
+    t.match(results[1]?.error, { type: 'unanswered', message: /gave no line for this request/ })
+    t.equal(results[1]?.batchId, job.batch(1).id)
+    t.same(callsOf(world.emulator, 'results'), { 200: 5 })
+  },
+)
+
+for (const [name, faults] of [
+  ['an id that nobody sent (N22)', [{ on: 'results', lines: { unknownId: 2 } }]],
+  ['tallies that disagree', [{ on: 'create', counts: { errored: 1, succeeded: -1 } }]],
+] as [string, NonNullable<EmulatorOptions['faults']>][]) {
+  void t.test(
+    `a set that stays dirty by ${name} is CBS_API, and is kept also through the next start`,
+    async t => {
+      const world = await makeWorld(t, { faults })
+      const job = await world.open()
+      await t.rejects(run(world, job, asks(3)), {
+        code: 'CBS_API',
+        message: /cannot be trusted after 5 downloads/,
+      })
+      await job.close()
+      const again = await world.open()
+      t.same(
+        readdirSync(`${again.folder}/batches`).filter(file => file.endsWith('.dirty')),
+        ['1.results.dirty'],
+      )
+      t.match(readFileSync(`${again.folder}/batches/1.results.dirty`, 'utf8'), 'custom_id')
+      t.notOk(journalOf(again.folder).some(({ type }) => type === 'fetched'))
+    },
+  )
+}
+
+void t.test(
+  'tallies that the API sums up late are asked for again, and no answer is lost',
+  async t => {
+    const world = await makeWorld(t)
+    let isLate = true
+    const fetch: typeof world.emulator.fetch = async (input, init) => {
+      const response = await world.emulator.fetch(input, init)
+      if (String(input).includes('/results')) isLate = false
+      else if (isLate) {
+        const text = (await response.text()).replace(
+          /"succeeded":3,"errored":0/g,
+          '"succeeded":2,"errored":1',
+        )
+        return new Response(text, response)
+      }
+      return response
+    }
+    const client = clientOf({ ...world.emulator, url: world.emulator.url, fetch })
+    const job = await world.open()
+    const waits: string[] = []
+    t.same(said(await run({ ...world, client }, job, asks(3), { waits })), answers(3))
+    t.match(waits, [/3 lines of type succeeded, the batch says 2/])
+    t.same(callsOf(world.emulator, 'results'), { 200: 2 })
+  },
+)
+
+void t.test(
+  'a result of an unknown type is an errored row that names it, with its raw line (N23)',
+  async t => {
+    const world = await makeWorld(t, {
+      order: 'input',
+      faults: [{ on: 'results', lines: { unknownType: 1 } }],
+    })
+    const [first] = await run(world, await world.open(), asks(2))
+    t.match(first, {
+      status: 'errored',
+      error: { type: 'unknown_result_type', message: /postponed/ },
+    })
+    t.match(String(first?.raw), 'postponed')
+  },
+)
+
+for (const resultsUrl of ['https://evil.example', 'http://127.0.0.1:1', 'https://127.0.0.1']) {
+  void t.test(
+    `of a results_url at ${resultsUrl} the same path of the base URL is read, with the key (N25)`,
+    async t => {
+      const world = await makeWorld(t, { faults: [{ on: 'create', resultsUrl }] })
+      const asked: string[] = []
+      const spy: typeof fetch = (url, init) => {
+        asked.push(String(url))
+        return world.emulator.fetch(url, init)
+      }
+      const client = clientOf(world.emulator).withOptions({ fetch: spy })
+      const job = await world.open()
+      t.same(said(await run(world, job, asks(2), { client })), answers(2))
+      t.same(
+        new Set(asked.map(url => new URL(url).origin)),
+        new Set([new URL(world.emulator.url).origin]),
+      )
+    },
+  )
+}
+
+for (const [what, wrong] of [
+  ['is none', 'http://'],
+  ['leads nowhere at first', '/v1/messages/batches/msgbatch_x/results'],
+  ['leads to the results of another batch at first', 'foreign'],
+] as const) {
+  void t.test(`a results_url that ${what} does not lose the results`, async t => {
+    const world = await makeWorld(t)
+    const foreign = await world.emulator.addForeign({ requests: 2 })
+    let looks = 0
+    const spoil: typeof fetch = async (url, init) => {
+      const response = await world.emulator.fetch(url, init)
+      if (!/batches\/[^/]+$/.test(String(url)) || ++looks > 1) return response
+      const results_url = wrong === 'foreign' ? `/v1/messages/batches/${foreign}/results` : wrong
+      return Response.json({ ...(await response.json()), results_url })
+    }
+    const client = clientOf(world.emulator).withOptions({ fetch: spoil })
+    t.same(
+      (await run(world, await world.open(), asks(2), { client })).map(({ status }) => status),
+      ['succeeded', 'succeeded'],
+    )
+  })
+}
+
+void t.test('a redirect of a download is refused (N26, N39)', async t => {
+  const world = await makeWorld(t, {
+    faults: [{ on: 'results', redirect: 'https://evil.example/' }],
+  })
+  await t.rejects(run(world, await world.open(), asks(2)), {
+    code: 'CBS_API',
+    message: /redirects are not followed/,
+  })
+})
+
+void t.test(
+  'results that are gone after 29 days leave their rows unanswered, with the dates (N27)',
+  async t => {
+    const world = await makeWorld(t, {
+      faults: [
+        { on: 'results', nth: 1, status: 401 },
+        { on: 'create', archived: false },
+      ],
+    })
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(2)), { code: 'CBS_ACCESS' })
+    await job.close()
+    world.clock.pass(30 * DAY)
+    world.emulator.addFault({ on: 'results', status: 404 })
+    const again = await world.open()
+    const began = world.clock.elapsed()
+    const results = await run(world, again, asks(2))
+    t.same(
+      results.map(({ status }) => status),
+      ['unanswered', 'unanswered'],
+    )
+    t.match(results[0]?.error?.message, /404 on 2026-12-20.*created on 2026-11-20.*29 days/)
+    t.ok(world.clock.elapsed() - began < 60_000)
+  },
+)
+
+void t.test(
+  'results that stay 404 while they are young are looked for during the settle time',
+  async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'results', status: 404 }] })
+    const began = world.clock.elapsed()
+    const results = await run(world, await world.open(), asks(2), { fetch: { settleMs: 120_000 } })
+    t.same(
+      results.map(({ status }) => status),
+      ['unanswered', 'unanswered'],
+    )
+    t.ok(world.clock.elapsed() - began >= 120_000)
+  },
+)
+
+void t.test(
+  'a set that is fetched is given again without a call, in the order it came in',
+  async t => {
+    const world = await makeWorld(t, {
+      batchTimeMs: ({ number }) => (number === 1 ? 60_000 : 1000),
+    })
+    const job = await world.open()
+    const problem = { type: 'bad', message: 'no' }
+    const input = asks(7).map((request, i) =>
+      i === 3 ? { record: record({ i }, i + 1), problem } : request,
+    )
+    const first = await run(world, job, input as never, { aggregate: { count: 3 } })
+    await job.close()
+    const calls = world.emulator.ledger.calls()
+    const again = await world.open()
+    t.same(said(await run(world, again, input as never)), said(first))
+    t.same(world.emulator.ledger.calls(), calls)
+  },
+)
+
+void t.test(
+  'a canceled batch gives canceled rows, an expired one expired rows (N29, N30)',
+  async t => {
+    const world = await makeWorld(t, {
+      respond: (_, { custom_id }) => (custom_id === 'x' ? { canceled: true } : { expired: true }),
+    })
+    const results = await run(world, await world.open(), [ask('a', 'x'), ask('b')])
+    t.same(
+      results.map(({ status, error, customId }) => [status, error?.type, customId === 'x']),
+      [
+        ['canceled', 'canceled', true],
+        ['expired', 'expired', false],
+      ],
+    )
+  },
+)
+
+/** Puts an ended batch of another tool into a job, as its only one. */
+async function foreignBatch({ emulator }: World, job: Job, customIds: string[]): Promise<void> {
+  const id = await emulator.addForeign({ customIds })
+  const [records, requests] = [customIds.length, customIds.length]
+  const counts = { processing: 0, succeeded: requests, errored: 0, canceled: 0, expired: 0 }
+  const sealed = { number: 1, attempt: 1, next: 0, records, requests, bytes: 0, hash: '' }
+  await job.note({ type: 'sealed', ...sealed, foreign: true }, true)
+  await job.note({ type: 'submitted', number: 1, id, at: 0, adopted: true }, true)
+  const resultsUrl = `${emulator.url}/v1/messages/batches/${id}/results`
+  await job.note({ type: 'ended', number: 1, counts, resultsUrl, at: 0 }, true)
+}
+
+void t.test('a batch of another tool is printed by its own ids, the second time too', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  await foreignBatch(world, job, ['their-1', 'their-2', 'their-3'])
+  for (const time of ['first', 'second']) {
+    const results: Result[] = []
+    for await (const result of Readable.from([job.endedBatch(1)]).pipe(
+      fetchResults({ client: world.client }),
+    ))
+      results.push(result)
+    t.same(
+      results.map(({ customId, status }) => `${customId} ${status}`).sort(),
+      ['their-1 succeeded', 'their-2 succeeded', 'their-3 succeeded'],
+      time,
+    )
+    t.equal(results[0]?.record, undefined)
+    t.ok(results.at(-1)?.last)
+  }
+})
+
+void t.test(
+  'a disk that fails under a download is CBS_DISK, and the download is made again later (F02, C06)',
+  async t => {
+    let failing = true
+    const disk = watched((what, path) => {
+      if (failing && what === 'write' && path.endsWith('.results'))
+        throw new BatchStreamError('CBS_DISK', 'ENOSPC')
+    })
+    const world = await makeWorld(t)
+    const job = await world.open({ disk })
+    await t.rejects(run(world, job, asks(2)), { code: 'CBS_DISK' })
+    await job.close()
+    t.same(openBelow(world.dir), [])
+    failing = false
+    t.same(said(await run(world, await world.open(), asks(2))), answers(2))
+  },
+)
+
+void t.test(
+  'the key of another workspace does not make results look as if they were gone (N14)',
+  async t => {
+    const world = await makeWorld(t, {
+      keys: { a: 'wrkspc_a', b: 'wrkspc_b' },
+      faults: [{ on: 'results', nth: 1, status: 401 }],
+    })
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(2), { client: clientOf(world.emulator, 'a') }), {
+      code: 'CBS_ACCESS',
+    })
+    await job.close()
+    const again = await world.open()
+    await t.rejects(run(world, again, asks(2), { client: clientOf(world.emulator, 'b') }), {
+      code: 'CBS_ACCESS',
+      message: /wrkspc_b/,
+    })
+  },
+)
+
+void t.test(
+  'a stage that is destroyed while its reader is slow, or in a download, closes',
+  async t => {
+    for (const fault of [undefined, { stallAfterBytes: 100 }]) {
+      let effect: typeof fault
+      let met = false
+      const world = await makeWorld(t, {
+        faults: ({ op }) => {
+          if (op !== 'results' || !effect) return undefined
+          met = true
+          return effect
+        },
+      })
+      const job = await world.open()
+      await run(world, job, asks(100))
+      const number = 1
+      if (fault) {
+        await job.note(
+          {
+            type: 'sealed',
+            number: 2,
+            attempt: 1,
+            next: 100,
+            records: 100,
+            requests: 100,
+            bytes: 0,
+            hash: '',
+            foreign: true,
+          },
+          false,
+        )
+        await job.note(
+          { type: 'submitted', number: 2, id: job.batch(1).id as string, at: 0, adopted: true },
+          false,
+        )
+        const { counts, resultsUrl } = job.batch(1)
+        await job.note({ type: 'ended', number: 2, counts, resultsUrl, at: 0 }, false)
+        effect = fault
+      }
+      const stage = fetchResults({ client: world.client })
+      stage.write(job.endedBatch(fault ? 2 : number))
+      if (fault) await until(() => met)
+      else await new Promise(resolve => stage.once('readable', resolve))
+      stage.destroy()
+      await new Promise(resolve => stage.once('close', resolve))
+      await job.close()
+      t.same(openBelow(world.dir), [])
+      t.equal(world.clock.sleepers.size, 0)
+    }
+  },
+)
+
+void t.test('the key is in no file of a job (invariant 5)', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  await run(world, job, asks(2))
+  for (const file of readdirSync(job.folder, { recursive: true, encoding: 'utf8' })) {
+    if (!file.includes('.')) continue
+    t.notOk(readFileSync(`${job.folder}/${file}`).includes(KEY), file)
+  }
+})
+
+void t.test('a body that breaks off with what is no error at all is fetched again', async t => {
+  const world = await makeWorld(t)
+  let downloads = 0
+  const broken: typeof fetch = async (url, init) => {
+    const answer = await world.emulator.fetch(url, init)
+    if (!String(url).endsWith('/results') || ++downloads > 1) return answer
+    const body = new ReadableStream({ pull: controller => controller.error('gone') })
+    return new Response(body, { headers: answer.headers })
+  }
+  const client = clientOf(world.emulator).withOptions({ fetch: broken })
+  const waits: string[] = []
+  t.same(said(await run(world, await world.open(), asks(2), { client, waits })), answers(2))
+  t.same([downloads, waits], [2, ['gone']])
+})
+
+void t.test(
+  'an API that is away when its workspace is asked for is waited for, and told',
+  async t => {
+    const keys = { [KEY]: 'wrkspc_a' }
+    const world = await makeWorld(t, { keys })
+    const first = await world.open()
+    const stop = new AbortController()
+    first.listen(({ type }) => type === 'ended' && setImmediate(() => stop.abort()))
+    world.emulator.addFault({ on: 'results', status: 503, times: 1 })
+    await t.rejects(run(world, first, asks(2), { signal: stop.signal }))
+    await first.close()
+    const job = await world.open()
+    world.emulator.addFault({ on: 'list', status: 503, times: 1 })
+    const waits: string[] = []
+    const results: Result[] = []
+    const stage = fetchResults({ client: world.client, onWait: (_, why) => waits.push(why) })
+    for await (const one of Readable.from([job.endedBatch(1)]).pipe(stage)) results.push(one)
+    t.same(said(results), answers(2))
+    t.match(waits, [/^the API answered 503/])
+  },
+)
+
+void t.test(
+  'a result set of another tool in which a line comes twice is fetched again',
+  async t => {
+    const world = await makeWorld(t)
+    const job = await world.open()
+    await foreignBatch(world, job, ['one', 'two'])
+    world.emulator.addFault({ on: 'results', nth: 1, lines: { double: 1 } })
+    const stage = fetchResults({ client: world.client })
+    const seen: unknown[] = []
+    for await (const { customId } of Readable.from([job.endedBatch(1)]).pipe(stage))
+      seen.push(customId)
+    t.same(seen.sort(), ['one', 'two'])
+    t.equal(callsOf(world.emulator, 'results')[200], 2)
+  },
+)
+
+void t.test(
+  'a damaged set is fetched again, also where the batch cannot be found just then',
+  async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'results', nth: 1, lines: { double: 1 } }] })
+    const job = await world.open()
+    job.listen(
+      ({ type }) =>
+        type === 'ended' && world.emulator.addFault({ on: 'retrieve', status: 404, times: 1 }),
+    )
+    const waits: string[] = []
+    t.same(said(await run(world, job, asks(2), { waits })), answers(2))
+    t.match(waits, [/the results of batch .* are not whole \(the custom_id .* comes twice\)/])
+    t.equal((await world.emulator.ledger.totals()).billedTwice, 0)
+  },
+)

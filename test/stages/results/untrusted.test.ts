@@ -1,0 +1,155 @@
+import type Anthropic from '@anthropic-ai/sdk'
+import { existsSync } from 'node:fs'
+import t from 'tap'
+import type { Test } from 'tap'
+import { BatchStreamError } from '../../../lib/core/errors.ts'
+import { echo } from '../../../lib/emulator/index.ts'
+import { watched } from '../../support/jobs.ts'
+import { asks, clientOf, makeWorld, run, said, type World } from '../../support/world.ts'
+
+const answers = (count: number): string[] =>
+  Array.from({ length: count }, (_, i) => `${i}: succeeded ${echo(`question ${i}`)}`)
+
+type Reply = (url: string, isFirst: boolean) => Promise<Response | undefined> | Response | undefined
+
+/** A world whose API is the emulator's, but for the result sets, and the URLs that were requested. */
+async function worldWith(
+  t: Test,
+  results: Reply,
+): Promise<{ world: World; client: Anthropic; urls: string[] }> {
+  const world = await makeWorld(t)
+  const urls: string[] = []
+  let downloads = 0
+  const fetch: typeof world.emulator.fetch = async (input, init) => {
+    const url = String(input)
+    urls.push(url)
+    const reply = url.endsWith('/results') ? await results(url, downloads++ === 0) : undefined
+    return reply ?? (await world.emulator.fetch(input, init))
+  }
+  return { world, client: clientOf({ ...world.emulator, url: world.emulator.url, fetch }), urls }
+}
+
+/** A body that repeats a text without an end, and how many bytes of it were read. */
+function endless(text: string): { body: ReadableStream; size: () => number } {
+  const part = Buffer.from(text.repeat(Math.ceil(65_536 / text.length)))
+  let size = 0
+  const body = new ReadableStream({
+    pull(controller) {
+      size += part.length
+      controller.enqueue(part)
+    },
+  })
+  return { body, size: () => size }
+}
+
+void t.test('a result set that cannot be decoded is given up after five tries', async t => {
+  const undecodable = (): Response => {
+    const cause = Object.assign(new Error('incorrect header check'), { code: 'Z_DATA_ERROR' })
+    const start = (controller: ReadableStreamDefaultController): void =>
+      controller.error(new TypeError('terminated', { cause }))
+    return new Response(new ReadableStream({ start }))
+  }
+  const { world, client, urls } = await worldWith(t, undecodable)
+  const job = await world.open()
+  const began = world.clock.elapsed()
+  await t.rejects(run({ ...world, client }, job, asks(3)), { code: 'CBS_API' })
+  t.equal(urls.filter(url => url.endsWith('/results')).length, 5)
+  t.ok(world.clock.elapsed() - began < 24 * 60 * 60 * 1000, 'long before an outage is given up')
+})
+
+for (const results_url of ['x:5/steal', 'data:text/plain,x', '//evil.example/v1', 'http://']) {
+  void t.test(`the results_url ${results_url} leads nowhere else, and loses nothing`, async t => {
+    const { world, client: plain, urls } = await worldWith(t, () => undefined)
+    const client = plain.withOptions({
+      // The spy of the world stays below this one.
+      fetch: async (input, init) => {
+        const { fetch } = plain as unknown as { fetch: typeof globalThis.fetch }
+        const response = await fetch(String(input), init)
+        if (String(input).endsWith('/results')) return response
+        const text = await response.text()
+        const lie = JSON.stringify(results_url)
+        return new Response(
+          text.replaceAll(/"results_url":"[^"]*"/g, `"results_url":${lie}`),
+          response,
+        )
+      },
+    })
+    const job = await world.open()
+    t.same(said(await run({ ...world, client }, job, asks(3))), answers(3))
+    t.same([...new Set(urls.map(url => new URL(url).origin))], [new URL(world.emulator.url).origin])
+  })
+}
+
+for (const [name, text, most] of [
+  ['lines of another batch', '{"custom_id":"nobody","result":{"type":"succeeded"}}\n', 1_000_000],
+  ['one line', 'x', 70_000_000],
+  ['blank lines', '\n', 4_000_000],
+] as const) {
+  void t.test(
+    `a result set of ${name} without an end is left early, and fetched again`,
+    async t => {
+      const { body, size } = endless(text)
+      const { world, client } = await worldWith(t, (_, isFirst) =>
+        isFirst ? new Response(body) : undefined,
+      )
+      const waits: string[] = []
+      const results = await run({ ...world, client }, await world.open(), asks(3), { waits })
+      t.same(said(results), answers(3))
+      t.match(waits, [/are not whole \(/])
+      t.ok(size() < most, String(size()))
+    },
+  )
+}
+
+void t.test('a disk that a download fills is freed at once', async t => {
+  const { world, client } = await worldWith(t, () => undefined)
+  const disk = watched((what, path) => {
+    if (what === 'write' && path.endsWith('.results'))
+      throw new BatchStreamError('CBS_DISK', 'ENOSPC: no space left on device')
+  })
+  const job = await world.open({ disk })
+  await t.rejects(run({ ...world, client }, job, asks(3)), { code: 'CBS_DISK' })
+  t.notOk(existsSync(`${job.folder}/batches/1.results`))
+})
+
+const DAY = 24 * 60 * 60 * 1000
+
+void t.test('one 404 with a Date weeks ahead does not make rows unanswered', async t => {
+  const date = new Date(Date.parse('2026-11-20T12:00:00Z') + 40 * DAY).toUTCString()
+  const { world, client } = await worldWith(t, (_, isFirst) =>
+    isFirst ? new Response('{}', { status: 404, headers: { date } }) : undefined,
+  )
+  t.same(said(await run({ ...world, client }, await world.open(), asks(3))), answers(3))
+})
+
+void t.test(
+  'one 404 after the local clock was wrong by weeks does not make rows unanswered',
+  async t => {
+    // Without a Date the local clock is all there is.
+    const { world, client: plain } = await worldWith(t, (_, isFirst) =>
+      isFirst ? new Response('{}', { status: 404 }) : undefined,
+    )
+    const { fetch } = plain as unknown as { fetch: typeof globalThis.fetch }
+    const client = plain.withOptions({
+      fetch: async (input, init) => {
+        if (String(input).endsWith('/results')) world.clock.jump(60 * DAY)
+        const response = await fetch(String(input), init)
+        response.headers.delete('date')
+        return response
+      },
+    })
+    t.same(said(await run({ ...world, client }, await world.open(), asks(3))), answers(3))
+  },
+)
+
+void t.test('one 404 after hours of outage does not make rows unanswered', async t => {
+  let downloads = 0
+  const { world, client } = await worldWith(t, () => {
+    downloads += 1
+    if (downloads > 101) return undefined
+    return new Response('{}', { status: downloads > 100 ? 404 : 503 })
+  })
+  const began = world.clock.elapsed()
+  t.same(said(await run({ ...world, client }, await world.open(), asks(3))), answers(3))
+  t.ok(world.clock.elapsed() - began > 60 * 60 * 1000, 'longer than the settle time')
+})

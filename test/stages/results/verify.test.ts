@@ -1,0 +1,144 @@
+import t from 'tap'
+import type { Ids } from '../../../lib/store/results/ids.ts'
+import { LINE_ENTRY, Verifier } from '../../../lib/stages/results/verify.ts'
+
+const IDS = ['a', 'b', 'c']
+const ids: Ids = { position: id => IDS.indexOf(id), idAt: at => IDS[at], ordinalAt: at => at }
+const none = { processing: 0, succeeded: 0, errored: 0, canceled: 0, expired: 0 }
+
+const line = (id: string, type = 'succeeded'): string =>
+  JSON.stringify({ custom_id: id, result: { type } })
+
+function verify(
+  lines: readonly string[],
+  counts: Partial<typeof none>,
+  of: Ids = ids,
+): { verifier: Verifier; verdict: object } {
+  const verifier = new Verifier(of, 3, { ...none, ...counts })
+  let start = 0
+  for (const text of lines) {
+    verifier.take({ start, bytes: Buffer.from(text) })
+    start += Buffer.byteLength(text) + 1
+  }
+  return { verifier, verdict: verifier.end() }
+}
+
+const cases: readonly [string, string[], Partial<typeof none>, object][] = [
+  [
+    'all lines in any order',
+    [line('c'), line('a'), line('b')],
+    { succeeded: 3 },
+    { kind: 'whole' },
+  ],
+  [
+    'blank lines between',
+    [line('c'), '', line('a'), line('b'), ''],
+    { succeeded: 3 },
+    { kind: 'whole' },
+  ],
+  [
+    'blanks between, and a byte order mark before',
+    [`\ufeff ${line('c')}`, ' \t', `${line('a')} `, line('b'), ' '],
+    { succeeded: 3 },
+    { kind: 'whole' },
+  ],
+  ['a byte order mark alone', ['\ufeff'], { succeeded: 3 }, { kind: 'short' }],
+  [
+    'a byte order mark inside',
+    [line('a'), `\ufeff${line('b')}`, line('c')],
+    { succeeded: 3 },
+    { kind: 'dirty', why: /is no result/ },
+  ],
+  ['a line too few', [line('c'), line('a')], { succeeded: 3 }, { kind: 'short' }],
+  ['no line', [], { succeeded: 3 }, { kind: 'short' }],
+  [
+    'a line that comes twice',
+    [line('a'), line('a'), line('b'), line('c')],
+    { succeeded: 3 },
+    { kind: 'dirty', why: /comes twice/ },
+  ],
+  [
+    'an id that is not ours (N22)',
+    [line('x'), line('b'), line('c')],
+    { succeeded: 3 },
+    { kind: 'dirty', why: /custom_id x, which is not of this batch/ },
+  ],
+  [
+    'a line that is cut',
+    [line('a'), line('b'), line('c').slice(0, 20)],
+    { succeeded: 3 },
+    { kind: 'dirty', why: /line at byte \d+ is no result/ },
+  ],
+  ['garbage', ['<html>', line('a'), line('b'), line('c')], { succeeded: 3 }, { kind: 'dirty' }],
+  [
+    'tallies that differ',
+    [line('a'), line('b'), line('c', 'errored')],
+    { succeeded: 3 },
+    { kind: 'dirty', why: /2 lines of type succeeded, the batch says 3/ },
+  ],
+  [
+    'a type nobody knows proves no tally (N23)',
+    [line('a'), line('b'), line('c', 'postponed')],
+    { succeeded: 3 },
+    { kind: 'whole' },
+  ],
+]
+
+for (const [name, lines, counts, verdict] of cases) {
+  void t.test(`${name}: ${JSON.stringify(verdict)}`, async t => {
+    t.match(verify(lines, counts).verdict, verdict)
+  })
+}
+
+void t.test('the index tells where each line lies', async t => {
+  const { verifier } = verify([line('c'), '', line('a')], {})
+  const at = (position: number): number[] => [
+    verifier.index.readUIntLE(position * LINE_ENTRY, 6),
+    verifier.index.readUInt32LE(position * LINE_ENTRY + 6),
+  ]
+  const length = line('a').length
+  t.same(
+    [at(0), at(1), at(2)],
+    [
+      [length + 2, length],
+      [0, 0],
+      [0, length],
+    ],
+  )
+  t.equal(verifier.lines, 2)
+})
+
+void t.test('the index does not count a byte order mark to the first line', async t => {
+  const { verifier } = verify([`\ufeff${line('a')}`], {})
+  t.equal(verifier.index.readUIntLE(0, 6), 3)
+  t.equal(verifier.index.readUInt32LE(6), line('a').length)
+})
+
+void t.test('more lines than requests are dirt', async t => {
+  const more: Ids = { ...ids, position: () => 3 }
+  t.match(verify([line('a')], {}, more).verdict, {
+    kind: 'dirty',
+    why: /more lines than the batch has requests/,
+  })
+})
+
+void t.test('a reason is short, however long a custom_id is', async t => {
+  const { verdict } = verify([line('x'.repeat(100_000))], { succeeded: 3 })
+  t.match(verdict, { kind: 'dirty', why: /^the line at byte 0 has the custom_id x+…$/ })
+  t.ok(JSON.stringify(verdict).length < 400)
+})
+
+void t.test('types named like members of every object prove no tally', async t => {
+  const lines = [line('a', '__proto__'), line('b', 'constructor'), line('c')]
+  t.match(verify(lines, { succeeded: 3 }).verdict, { kind: 'whole' })
+})
+
+void t.test('a line that is longer than any answer makes the set dirty', async t => {
+  const verifier = new Verifier(ids, 3, none)
+  verifier.take({ start: 7, bytes: Buffer.alloc(64_000_001, 'x') })
+  t.ok(verifier.isDirty)
+  t.match(verifier.end(), {
+    kind: 'dirty',
+    why: 'the line at byte 7 is longer than 64000000 bytes',
+  })
+})

@@ -1,0 +1,58 @@
+import t from 'tap'
+import type { EndedBatch } from '../../../lib/core/flow.ts'
+import { SourceRecord } from '../../../lib/core/flow.ts'
+import { Result } from '../../../lib/core/results/result.ts'
+import { Longer } from '../../../lib/stages/retry/longer.ts'
+import { grown } from '../../../lib/stages/template/grow.ts'
+
+const cut = (ordinal: number | undefined, fields: object = { text: 'a' }): Result => {
+  const raw = Buffer.from(JSON.stringify(fields))
+  const message = { content: [], stop_reason: 'max_tokens' }
+  const line = { custom_id: 'x', result: { type: 'succeeded', message } }
+  return new Result({
+    // Nothing of the batch is read here.
+    batch: {} as EndedBatch,
+    customId: null,
+    record: ordinal === undefined ? undefined : new SourceRecord(raw, { line: 1, ordinal }),
+    raw: Buffer.from(JSON.stringify(line)),
+    last: false,
+  })
+}
+
+void t.test('max_tokens is doubled up to what the model takes, and never lowered', async t => {
+  const params = { model: 'm', max_tokens: 100 }
+  t.equal(grown(params, 0, 1000), 100)
+  t.equal(grown(params, 3, 1000), 800)
+  t.equal(grown(params, 4, 1000), 1000)
+  t.equal(grown(params, 4, 50), 100)
+  t.equal(grown(params, 4, undefined), 100)
+  t.equal(
+    grown(params, 1, model => (model === 'm' ? 150 : 0)),
+    150,
+  )
+})
+
+void t.test('each try doubles once more for those that it cut', async t => {
+  const longer = new Longer({ prompt: '{{text}}', maxTokens: 100, mostTokens: 350 })
+  for (const [ordinal, helps] of [
+    [1, true],
+    [1, true],
+    [1, false],
+  ] as const) {
+    t.equal(longer.helps(cut(ordinal)), helps)
+    longer.take(cut(ordinal))
+    longer.next()
+  }
+  t.equal(longer.doublings(1), 2)
+  t.equal(longer.doublings(2), 0)
+})
+
+void t.test('what has no record, or cannot be asked any more, is left alone', async t => {
+  const longer = new Longer({ prompt: '{{text}}', mostTokens: 9999 })
+  for (const result of [cut(undefined), cut(1, { other: 'a' })]) {
+    t.notOk(longer.helps(result))
+    longer.take(result)
+  }
+  longer.next()
+  t.equal(longer.doublings(1), 0)
+})

@@ -1,0 +1,295 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import t from 'tap'
+import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
+import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
+import { chain, each, from } from '../../../lib/core/chain.ts'
+import { lastUserText, type EmulatorOptions } from '../../../lib/emulator/index.ts'
+import type { BatchRequest, SourceRecord } from '../../../lib/core/flow.ts'
+import type { Job } from '../../../lib/store/job.ts'
+import { keep } from '../../../lib/stages/spool/spool.ts'
+import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
+import { Result } from '../../../lib/core/results/result.ts'
+import { retry, type RetryOptions } from '../../../lib/stages/retry/retry.ts'
+import { stage, type Stage } from '../../../lib/core/stage.ts'
+import { submit } from '../../../lib/stages/submit/submit.ts'
+import { openBelow } from '../../support/descriptors.ts'
+import { records, watched } from '../../support/jobs.ts'
+import { until } from '../../support/waiting.ts'
+import { ask, makeWorld, type World } from '../../support/world.ts'
+
+/** What a record is answered at each try, by its number. */
+const answersOf =
+  (script: Readonly<Record<number, readonly string[]>>): NonNullable<EmulatorOptions['respond']> =>
+  (params, { attempt }) => {
+    const n = Number(lastUserText(params).slice(2))
+    const answer = script[n]?.[attempt - 1]
+    if (answer === undefined) return `ok ${n} at ${attempt}`
+    return answer === 'expired' ? { expired: true } : { error: { type: answer, message: 'no' } }
+  }
+
+function asking({ client }: World, job: Job, attempt: number): Stage<SourceRecord, Result> {
+  const template = stage((record: SourceRecord): BatchRequest => ({
+    ...ask(`n ${record.fields['n']}`),
+    record,
+  }))
+  return chain(
+    template,
+    aggregate({ job, attempt, count: 3 }),
+    submit({ client }),
+    awaitEnd({ client }),
+    fetchResults({ client }),
+  )
+}
+
+async function runRetry(
+  world: World,
+  job: Job,
+  count: number,
+  options: Partial<RetryOptions> = {},
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const rows: string[] = []
+  await pipeline(
+    Readable.from(records(count)),
+    keep({ job }),
+    asking(world, job, 1),
+    retry({ through: attempt => asking(world, job, attempt), job, ...options }),
+    async function (results: AsyncIterable<Result>) {
+      for await (const { record, status, attempt, response } of results)
+        rows.push(`${record?.fields['n']} ${status} ${attempt} ${response ?? ''}`.trim())
+    },
+    { ...(signal && { signal }) },
+  )
+  return rows
+}
+
+void t.test('wrong options are refused at once', async t => {
+  // @ts-expect-error through is missing
+  t.throws(() => retry({}), { code: 'CBS_OPTION', message: /`through`/ })
+  t.throws(() => retry({ through: () => stage((): never[] => []), attempts: -1 }), {
+    code: 'CBS_OPTION',
+  })
+})
+
+void t.test(
+  'passing failures are asked again until they are answered or no try is left; their rows come last (N30)',
+  async t => {
+    const world = await makeWorld(t, {
+      respond: answersOf({
+        1: ['expired'],
+        2: ['api_error', 'overloaded_error'],
+        4: ['api_error', 'rate_limit_error', 'timeout_error', 'api_error'],
+        5: ['invalid_request_error'],
+      }),
+    })
+    t.same(await runRetry(world, await world.open(), 6), [
+      '0 succeeded 1 ok 0 at 1',
+      '3 succeeded 1 ok 3 at 1',
+      '5 errored 1',
+      '1 succeeded 2 ok 1 at 2',
+      '2 succeeded 3 ok 2 at 3',
+      '4 errored 3',
+    ])
+    t.equal((await world.emulator.ledger.totals()).billedTwice, 0)
+  },
+)
+
+void t.test('without attempts, or without a failure, every row comes at once', async t => {
+  for (const attempts of [0, 2]) {
+    const world = await makeWorld(t, { respond: answersOf(attempts ? {} : { 0: ['expired'] }) })
+    t.equal(
+      (await runRetry(world, await world.open(), 2, { attempts }))[0]?.slice(0, 11),
+      attempts ? '0 succeeded' : '0 expired 1',
+    )
+    t.equal((await world.emulator.ledger.totals()).batches, 1)
+  }
+})
+
+void t.test('which failures are asked again can be chosen', async t => {
+  const world = await makeWorld(t, {
+    respond: answersOf({ 0: ['invalid_request_error'], 1: ['expired'] }),
+  })
+  const ask = ({ status, attempt }: Result): boolean => status === 'errored' && attempt === 1
+  t.same(await runRetry(world, await world.open(), 2, { ask }), [
+    '1 expired 1',
+    '0 succeeded 2 ok 0 at 2',
+  ])
+})
+
+void t.test('an `ask` that always says yes is bounded by the attempts', async t => {
+  const world = await makeWorld(t, { respond: answersOf({}) })
+  const rows = await runRetry(world, await world.open(), 1, { attempts: 2, ask: () => true })
+  t.same(rows, ['0 succeeded 3 ok 0 at 3'])
+  t.match(await world.emulator.ledger.totals(), { batches: 3 })
+})
+
+void t.test('an `ask` that gives a promise is refused: it would count as yes', async t => {
+  const world = await makeWorld(t, {})
+  // A JavaScript user may do so; that it rejects must not end the process.
+  const ask = (async () => {
+    throw new Error('boom')
+  }) as never
+  await t.rejects(runRetry(world, await world.open(), 1, { ask }), {
+    code: 'CBS_STAGE',
+    message: /`ask` gave a promise/,
+  })
+  t.match(await world.emulator.ledger.totals(), { batches: 1 })
+})
+
+void t.test(
+  'a death at every other event of a run leads to one row each and no answer paid twice',
+  async t => {
+    const script = { 1: ['expired'], 2: ['api_error', 'api_error'], 4: ['expired'] }
+    const calm = await makeWorld(t, { respond: answersOf(script) })
+    const job = await calm.open()
+    let events = 0
+    job.listen(() => void events++)
+    const rows = await runRetry(calm, job, 6)
+    for (let death = 1; death <= events; death += 2) {
+      const world = await makeWorld(t, { respond: answersOf(script) })
+      const dying = await world.open()
+      const stop = new AbortController()
+      let seen = 0
+      dying.listen(() => ++seen === death && stop.abort())
+      await runRetry(world, dying, 6, {}, stop.signal).catch(() => {})
+      await dying.close()
+      const again = await world.open()
+      t.same((await runRetry(world, again, 6)).sort(), [...rows].sort(), `death at event ${death}`)
+      t.equal((await world.emulator.ledger.totals()).billedTwice, 0, `death at event ${death}`)
+      await again.close()
+    }
+  },
+)
+
+void t.test('a record that is rejected in a round has one row, also after a resume', async t => {
+  const world = await makeWorld(t, {
+    respond: answersOf({ 0: ['expired'], 1: ['expired'] }),
+    faults: [{ on: 'create', nth: 2, rejectRequest: '"n 1"' }],
+  })
+  const job = await world.open()
+  const expected = ['0 succeeded 2 ok 0 at 2', '1 rejected 2', '2 succeeded 1 ok 2 at 1']
+  t.same((await runRetry(world, job, 3)).sort(), expected)
+  await job.close()
+  t.same((await runRetry(world, await world.open(), 3)).sort(), expected)
+})
+
+void t.test('without the job as an option, it is that of the results', async t => {
+  const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }) })
+  t.same(await runRetry(world, await world.open(), 2, { job: undefined }), [
+    '1 succeeded 1 ok 1 at 1',
+    '0 succeeded 2 ok 0 at 2',
+  ])
+})
+
+void t.test('a pipeline that cannot be made ends the stage', async t => {
+  const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }) })
+  const through = (): never => {
+    throw new Error('boom')
+  }
+  await t.rejects(runRetry(world, await world.open(), 1, { through }), {
+    code: 'CBS_STAGE',
+    message: /boom/,
+  })
+})
+
+for (const at of [1, 2, 4]) {
+  void t.test(
+    `what \`ask\` throws at result ${at} ends the stage with CBS_STAGE, and not the process`,
+    async t => {
+      const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }) })
+      let asked = 0
+      const ask = ({ status, attempt }: Result): boolean => {
+        if (++asked === at) throw new Error('boom')
+        return status === 'expired' && attempt === 1
+      }
+      const job = await world.open()
+      await t.rejects(runRetry(world, job, 3, { ask }), { code: 'CBS_STAGE', message: /boom/ })
+      await job.close()
+      t.same(openBelow(world.dir), [])
+    },
+  )
+}
+
+void t.test('an answer that cannot be read ends the stage with CBS_STATE', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  const spoil = ({ batch, customId, record, last }: Result): Result =>
+    new Result({ batch, customId, record, raw: Buffer.from('{"custom_id":'), last })
+  const spoilt = pipeline(
+    Readable.from(records(2)),
+    keep({ job }),
+    asking(world, job, 1),
+    stage(spoil),
+    retry({ through: attempt => asking(world, job, attempt), job }),
+    async (results: AsyncIterable<Result>) => {
+      for await (const _ of results) t.fail('it has no status')
+    },
+  )
+  await t.rejects(spoilt, { code: 'CBS_STATE', message: /a kept result line is damaged/ })
+})
+
+void t.test('the tries of a job that cannot be read end the stage with CBS_DISK', async t => {
+  const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }) })
+  const broken = { is: false }
+  const disk = watched((what, path) => {
+    if (broken.is && what === 'open' && path.endsWith('2.members')) throw new Error('EIO')
+  })
+  const job = await world.open()
+  await runRetry(world, job, 2)
+  await job.close()
+  broken.is = true
+  const again = await world.open({ disk })
+  await t.rejects(runRetry(world, again, 2), { code: 'CBS_DISK', message: /EIO/ })
+})
+
+void t.test('an error in a round keeps its code, and no file stays open', async t => {
+  const world = await makeWorld(t, {
+    respond: answersOf({ 0: ['expired'] }),
+    faults: [{ on: 'create', nth: 2, status: 401 }],
+  })
+  const job = await world.open()
+  await t.rejects(runRetry(world, job, 2), { code: 'CBS_ACCESS' })
+  await job.close()
+  t.same(openBelow(world.dir), [])
+})
+
+void t.test('a stage that is destroyed in a round closes', async t => {
+  const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }), batchTimeMs: 60_000 })
+  const job = await world.open()
+  const stop = new AbortController()
+  job.listen(
+    event => event.type === 'submitted' && event.number === 2 && setImmediate(() => stop.abort()),
+  )
+  await t.rejects(runRetry(world, job, 2, {}, stop.signal), { name: 'AbortError' })
+  await job.close()
+  t.same(openBelow(world.dir), [])
+  t.equal(world.clock.sleepers.size, 0)
+})
+
+void t.test('without a result there is nothing to ask again, and no job is needed', async t => {
+  const none: Result[] = []
+  const through = (): never => t.fail('nobody is asked') as never
+  for await (const _ of each(from(Readable.from(none), retry({ through })))) t.fail('a row')
+})
+
+void t.test('a stage that is destroyed while it looks up later tries asks nobody', async t => {
+  const world = await makeWorld(t, { respond: answersOf({ 0: ['expired', 'expired'] }) })
+  const job = await world.open()
+  await runRetry(world, job, 2)
+  await job.close()
+  const calls = world.emulator.ledger.lastCalls().length
+  const stop = new AbortController()
+  let looks = 0
+  // The first look is that of the first result, the second begins the round.
+  const disk = watched((what, path) => {
+    if (what === 'open' && path.endsWith('3.members') && ++looks === 2) stop.abort()
+  })
+  const again = await world.open({ disk })
+  const through = (): never => t.fail('nobody is asked') as never
+  await t.rejects(runRetry(world, again, 2, { through }, stop.signal), { name: 'AbortError' })
+  await again.close()
+  await until(() => openBelow(world.dir).length === 0)
+  t.equal(looks, 2)
+  t.equal(world.emulator.ledger.lastCalls().length, calls)
+})

@@ -1,0 +1,204 @@
+import t from 'tap'
+import type { RemoteBatch } from '../../../lib/api/remote-batch.ts'
+import {
+  createdFrom,
+  isCandidate,
+  judge,
+  sureElapsed,
+  type Evidence,
+  type Proof,
+  type Unknown,
+} from '../../../lib/stages/submit/reconcile.ts'
+
+const MINUTE = 60_000
+const ARMED = Date.parse('2026-11-20T12:00:00Z')
+const unknown: Unknown = { requests: 5, serverAt: ARMED, at: ARMED, settleMs: 10 * MINUTE }
+
+function remote(
+  id: string,
+  more: { status?: RemoteBatch['processing_status']; count?: number; at?: number } = {},
+): RemoteBatch {
+  const { status = 'ended', count = 5, at = ARMED + 1000 } = more
+  return {
+    id,
+    processing_status: status,
+    request_counts: { processing: count, succeeded: 0, errored: 0, canceled: 0, expired: 0 },
+    created_at: new Date(at).toISOString(),
+    ended_at: null,
+    results_url: null,
+  }
+}
+
+/** When somebody looks. */
+const NOW = ARMED + 30 * MINUTE
+const running = remote('a', { status: 'in_progress' })
+const ended = remote('a')
+
+type Given = readonly [
+  name: string,
+  Partial<Omit<Evidence, 'proofs'>> & { proofs?: [string, Proof][] },
+  object,
+]
+
+const verdicts: readonly Given[] = [
+  ['nothing is listed yet', {}, { kind: 'wait', for: 'time' }],
+  ['nothing is listed after the settle time', { settled: true }, { kind: 'resend' }],
+  [
+    'a batch of another count is no candidate',
+    { listed: [remote('a', { count: 6 })], settled: true },
+    { kind: 'resend' },
+  ],
+  [
+    'a batch that a journal owns is no candidate',
+    { listed: [ended], owned: new Set(['a']), settled: true },
+    { kind: 'resend' },
+  ],
+  ...[-11, 21].flatMap(minutes => {
+    const at = ARMED + minutes * MINUTE
+    const listed = [remote('a', { at })]
+    const when = `a batch of ${minutes} minutes`
+    return [
+      [`${when} is not waited for`, { listed }, { kind: 'wait', for: 'time' }],
+      [
+        `${when} is looked at before anything is sent again`,
+        { listed, settled: true },
+        { kind: 'prove', candidates: listed },
+      ],
+      [
+        `${when} that is ours, whatever its time says, is adopted`,
+        { listed, settled: true, proofs: [['a', 'ours']] },
+        { kind: 'adopt', id: 'a' },
+      ],
+      [
+        `${when} that tells nothing is not ours`,
+        { listed, settled: true, proofs: [['a', 'unreadable']] },
+        { kind: 'resend' },
+      ],
+      [
+        `${when} that runs is not ours`,
+        { listed: [remote('a', { at, status: 'in_progress' })], settled: true },
+        { kind: 'resend' },
+      ],
+    ] satisfies Given[]
+  }),
+  ...[-25, 1].map(
+    hours =>
+      [
+        `a batch that runs and is ${-hours} hours old by its time may be ours`,
+        {
+          listed: [remote('a', { at: NOW + hours * 60 * MINUTE, status: 'in_progress' })],
+          settled: true,
+        },
+        { kind: 'wait', for: 'proof', why: /tells only when it has ended/ },
+      ] satisfies Given,
+  ),
+  [
+    'a batch that has not been counted yet is a candidate',
+    { listed: [remote('a', { count: 0 })], settled: true },
+    { kind: 'prove' },
+  ],
+  [
+    'machines of the API may disagree by minutes',
+    { listed: [remote('a', { at: ARMED - 9 * MINUTE })], settled: true },
+    { kind: 'prove' },
+  ],
+  [
+    'a running candidate tells only at its end',
+    { listed: [running], settled: true },
+    { kind: 'wait', for: 'proof', why: /tells only when it has ended/ },
+  ],
+  [
+    'an ended candidate must be looked at',
+    { listed: [ended], settled: true },
+    { kind: 'prove', candidates: [ended] },
+  ],
+  [
+    'a proven one is adopted',
+    { listed: [remote('b'), ended], proofs: [['a', 'ours']] },
+    { kind: 'adopt', id: 'a' },
+  ],
+  [
+    'a foreign one is not waited for',
+    { listed: [ended], proofs: [['a', 'foreign']], settled: true },
+    { kind: 'resend' },
+  ],
+  [
+    'a foreign one does not shorten the settle time',
+    { listed: [ended], proofs: [['a', 'foreign']] },
+    { kind: 'wait', for: 'time' },
+  ],
+  [
+    'one that cannot be read is waited for',
+    { listed: [ended], proofs: [['a', 'unreadable']], settled: true },
+    { kind: 'wait', for: 'proof', why: /holds no result line/ },
+  ],
+  [
+    'a foreign one beside one that runs',
+    {
+      listed: [ended, remote('b', { status: 'canceling' })],
+      proofs: [['a', 'foreign']],
+      settled: true,
+    },
+    { kind: 'wait', for: 'proof' },
+  ],
+  [
+    'a suspect that is gone may have been ours',
+    { suspects: ['a'], settled: true },
+    { kind: 'wait', for: 'proof', why: /no longer listed/ },
+  ],
+  [
+    'a suspect that is gone and was proven foreign',
+    { suspects: ['a'], proofs: [['a', 'foreign']], settled: true },
+    { kind: 'resend' },
+  ],
+  [
+    'a suspect that another journal owns by now',
+    { suspects: ['a'], owned: new Set(['a']), settled: true },
+    { kind: 'resend' },
+  ],
+]
+
+for (const [name, { proofs = [], ...evidence }, verdict] of verdicts) {
+  void t.test(`${name}`, async t => {
+    const whole = {
+      listed: [],
+      owned: new Set<string>(),
+      suspects: [],
+      settled: false,
+      now: NOW,
+      ...evidence,
+    }
+    t.match(judge(unknown, { ...whole, proofs: new Map(proofs) }), verdict)
+  })
+}
+
+void t.test('where nothing told the time of the API, two days on either side count', async t => {
+  const blind: Unknown = { ...unknown, serverAt: null }
+  const none = new Set<string>()
+  t.equal(createdFrom(blind), ARMED - 48 * 60 * MINUTE)
+  t.ok(isCandidate(remote('a', { at: ARMED - 47 * 60 * MINUTE }), blind, none))
+  t.ok(isCandidate(remote('a', { at: ARMED + 47 * 60 * MINUTE }), blind, none))
+  t.notOk(isCandidate(remote('a', { at: ARMED - 49 * 60 * MINUTE }), blind, none))
+})
+
+t.test('the settle time passes by our own clock, or by what the API says for sure', async t => {
+  for (const [here, serverAt, serverNow, wall, elapsed] of [
+    [300, null, ARMED, MINUTE, 300],
+    [300, ARMED, null, MINUTE, 300],
+    // A date header counts whole seconds: one that is a second on proves nothing (a batch was once paid twice over this).
+    [300, ARMED, ARMED + 1000, 60 * MINUTE, 300],
+    [300, ARMED, ARMED + 61_000, 60 * MINUTE, 300],
+    [300, ARMED, ARMED + 61_500, 60 * MINUTE, 500],
+    [300, ARMED, ARMED + 60 * MINUTE, 60 * MINUTE, 60 * MINUTE - 61_000],
+    // The API's clock going back changes nothing, nor does its going on where ours does not, nor ours alone.
+    [300, ARMED, ARMED - MINUTE, MINUTE, 300],
+    [300, ARMED, ARMED + 60 * MINUTE, 2 * MINUTE, 2 * MINUTE],
+    [300, ARMED, ARMED + 60 * MINUTE, -60 * MINUTE, 300],
+  ] as const) {
+    t.equal(
+      sureElapsed(here, serverAt, serverNow, wall),
+      elapsed,
+      `${here} ${serverAt} ${serverNow} ${wall}`,
+    )
+  }
+})

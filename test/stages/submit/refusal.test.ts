@@ -1,0 +1,160 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { planProbes, PROBES, RefusalJudge } from '../../../lib/stages/submit/refusal.ts'
+import { ask, asks, callsOf, makeWorld, run, said } from '../../support/world.ts'
+
+void t.test('probes are single requests, spread evenly, and the parts keep the order', async () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 2, max: 20_000 }), requests => {
+      const { partOf, probes } = planProbes(requests)
+      const sizes: number[] = []
+      let last = -1
+      for (let position = 0; position < requests; position++) {
+        const part = Number(partOf(position))
+        if (part < last || part > last + 1) return false
+        sizes[part] = (sizes[part] ?? 0) + 1
+        last = part
+      }
+      const gaps = sizes.filter((_, index) => !probes.includes(index))
+      return (
+        new Set(probes).size === Math.min(PROBES, requests) &&
+        probes.every(part => sizes[part] === 1) &&
+        Math.max(0, ...gaps) <= Math.ceil(requests / Math.min(PROBES, requests))
+      )
+    }),
+  )
+})
+
+void t.test('requests refused alike are a common cause only while none is accepted', async t => {
+  const judge = new RefusalJudge()
+  const refuse = (number: number, message = 'requests.0: no'): string =>
+    judge.refusedAlone({ number, message }).kind
+  for (let number = 1; number < PROBES; number++) t.equal(refuse(number), 'undecided')
+  t.match(judge.accepted(), { kind: 'reject', refused: { length: PROBES - 1 } })
+  t.match(judge.accepted(), { kind: 'undecided' })
+  for (let number = 1; number < PROBES; number++) refuse(number, `requests.${number}: no`)
+  t.equal(refuse(PROBES), 'common', 'the position does not count')
+})
+
+void t.test('requests refused for different reasons are refused for what is in them', async t => {
+  const judge = new RefusalJudge()
+  judge.refusedAlone({ number: 1, message: 'a' })
+  t.match(judge.refusedAlone({ number: 2, message: 'b' }), {
+    kind: 'reject',
+    refused: [{ number: 1 }, { number: 2 }],
+  })
+  t.match(judge.ended(false), { kind: 'undecided' })
+})
+
+void t.test('at the end a few refusals decide by what the API has ever accepted', async t => {
+  const judge = new RefusalJudge()
+  judge.refusedAlone({ number: 1, message: 'a' })
+  t.match(judge.ended(false), { kind: 'reject', refused: [{ number: 1 }] })
+  judge.refusedAlone({ number: 1, message: 'a' })
+  judge.refusedAlone({ number: 2, message: 'a' })
+  t.match(judge.ended(false), { kind: 'common', message: 'a' })
+  t.match(judge.ended(true), { kind: 'reject' })
+})
+
+for (const bad of [[0], [9], [3, 4], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [5, 90, 199]]) {
+  void t.test(
+    `R02: requests ${bad.join()} that the API refuses without naming them are rejected rows`,
+    async t => {
+      const world = await makeWorld(t, {
+        faults: [{ on: 'create', refuseContaining: 'poison' }],
+      })
+      const job = await world.open()
+      const all = Array.from({ length: 200 }, (_, i) =>
+        ask(bad.includes(i) ? `poison ${i}` : `question ${i}`),
+      )
+      const results = await run(world, job, all, { aggregate: { count: 100 } })
+      t.equal(results.length, 200)
+      for (const { record, status, error, response } of results) {
+        const n = Number(record?.ordinal)
+        if (bad.includes(n)) t.match([status, error?.message], ['rejected', /is not accepted/])
+        else t.match([status, response], ['succeeded', new RegExp(`question ${n}$`)])
+      }
+      const { accepted, acceptedTwice } = await world.emulator.ledger.totals()
+      t.same([accepted, acceptedTwice], [200 - bad.length, 0])
+    },
+  )
+}
+
+void t.test('R02: with one batch in flight the parts of a refused one do not wait', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 60 * 60 * 1000,
+    faults: [{ on: 'create', refuseContaining: 'question 17"' }],
+  })
+  const job = await world.open()
+  const results = await run(world, job, asks(40), { submit: { concurrency: 1 } })
+  t.equal(results.filter(({ status }) => status === 'rejected').length, 1)
+  t.ok(world.clock.elapsed() < 2 * 60 * 60 * 1000, 'all parts were in flight together')
+})
+
+void t.test('R02: a request that is refused and a lost reply go together', async t => {
+  const world = await makeWorld(t, {
+    faults: [
+      { on: 'create', refuseContaining: 'question 7"' },
+      { on: 'create', nth: [2, 4, 5], when: 'after', reset: true },
+    ],
+  })
+  const job = await world.open()
+  const results = await run(world, job, asks(30))
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 29)
+  t.match(await world.emulator.ledger.totals(), { accepted: 29, acceptedTwice: 0 })
+})
+
+for (const count of [3, 4, 10, 1000]) {
+  void t.test(`R03: a refusal common to all requests in batches of ${count} stops`, async t => {
+    const world = await makeWorld(t, {
+      faults: [{ on: 'create', times: 999, status: 400, error: { message: 'no such beta' } }],
+    })
+    const job = await world.open()
+    const stops = { code: 'CBS_STOPPED', message: /refuses every request alike.* no such beta/ }
+    await t.rejects(run(world, job, asks(40), { aggregate: { count } }), stops)
+    const creates = callsOf(world.emulator, 'create')[400] ?? 0
+    t.ok(creates <= 12, `${creates} creates were refused`)
+    await job.close()
+    // A resume tries again, and stops again: no record is rejected for what is not its fault.
+    const again = await world.open()
+    await t.rejects(run(world, again, asks(40), { aggregate: { count } }), stops)
+    const more = (callsOf(world.emulator, 'create')[400] ?? 0) - creates
+    t.ok(more <= 12, `${more} more creates were refused`)
+  })
+}
+
+void t.test('R03: once the cause is gone, a resume asks every record', async t => {
+  const world = await makeWorld(t, {
+    faults: [{ on: 'create', times: 9, status: 400, error: { message: 'no such beta' } }],
+  })
+  const job = await world.open()
+  await t.rejects(run(world, job, asks(40)), { code: 'CBS_STOPPED' })
+  await job.close()
+  const results = await run(world, await world.open(), asks(40))
+  t.same(
+    said(results).filter(text => !text.includes('succeeded')),
+    [],
+  )
+  t.equal(results.length, 40)
+})
+
+void t.test('a single record that the API refuses is a rejected row', async t => {
+  const world = await makeWorld(t, {
+    faults: [{ on: 'create', status: 400, error: { message: 'requests.99.params: bad' } }],
+  })
+  const job = await world.open()
+  const [only, ...others] = await run(world, job, asks(1))
+  t.match([only?.status, only?.error?.message, others], ['rejected', /requests.99/, []])
+})
+
+void t.test('R03: requests refused by name, one after the other, are probed', async t => {
+  const world = await makeWorld(t, {
+    faults: [
+      { on: 'create', times: 999, status: 400, error: { message: 'requests.0.params.x: no' } },
+    ],
+  })
+  const job = await world.open()
+  await t.rejects(run(world, job, asks(1000)), { code: 'CBS_STOPPED' })
+  const creates = callsOf(world.emulator, 'create')[400] ?? 0
+  t.ok(creates <= 20, `${creates} creates were refused`)
+})

@@ -1,0 +1,247 @@
+import t from 'tap'
+import type Anthropic from '@anthropic-ai/sdk'
+import type { RemoteBatch } from '../../../lib/api/remote-batch.ts'
+import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
+import type { BatchRequest } from '../../../lib/core/flow.ts'
+import { asks, makeWorld, run, said, type World } from '../../support/world.ts'
+import { VirtualClock } from '../../support/virtual-clock.ts'
+
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+
+/** The reply to the first create is lost. */
+const LOST: EmulatorOptions = {
+  batchTimeMs: MINUTE,
+  faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
+}
+
+/** A client whose answers to what it reads are altered on their way. */
+function altering(world: World, alter: (text: string, path: string) => string): Anthropic {
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    if (init?.method?.toUpperCase() === 'POST') return response
+    const { status, headers } = response
+    const text = alter(await response.text(), new URL(String(url)).pathname)
+    headers.delete('content-length')
+    return new Response(text, { status, headers })
+  }
+  return world.client.withOptions({ fetch })
+}
+
+/** Three answers, and one bill for them. */
+async function found(world: World, client: Anthropic): Promise<void> {
+  const results = said(await run(world, await world.open(), asks(3), { client }))
+  world.t.same(
+    results,
+    [0, 1, 2].map(i => `${i}: succeeded ${echo(`question ${i}`)}`),
+  )
+  const { accepted, acceptedTwice } = await world.emulator.ledger.totals()
+  world.t.same({ accepted, acceptedTwice }, { accepted: 3, acceptedTwice: 0 })
+}
+
+const FOREIGN = '{"custom_id":"foreign-1","result":{"type":"expired"}}\n'
+
+const heads: readonly [name: string, alter: (set: string) => string][] = [
+  ['begins with a line of another batch', set => FOREIGN + set],
+  ['holds another custom_id first', set => set.replaceAll(/^{/gm, '{"of":{"custom_id":"a"},')],
+  ['has its results before its ids', set => set.replaceAll(/^{("[^,]*),(.*)}$/gm, '{$2,$1}')],
+  ['writes its keys with escapes', set => set.replaceAll('"custom_id"', '"custom\\u005fid"')],
+  ['is a page that talks of ids', () => '<p>"custom_id": "a"</p>'],
+  ['is cut in its first id', set => set.slice(0, 18)],
+  ['is cut behind its first id', set => set.slice(0, 40)],
+]
+
+for (const [name, alter] of heads) {
+  void t.test(`a batch of ours is found though its set ${name}`, async t => {
+    const world = await makeWorld(t, LOST)
+    let sets = 0
+    await found(
+      world,
+      altering(world, (text, path) =>
+        path.endsWith('/results') && ++sets === 1 ? alter(text) : text,
+      ),
+    )
+  })
+}
+
+void t.test('no more than the head of a large set is read to prove it foreign', async t => {
+  const line = JSON.stringify({ custom_id: 'foreign-1', result: { type: 'x'.repeat(300_000) } })
+  const world = await makeWorld(t, {
+    batchTimeMs: 20 * MINUTE,
+    foreign: [{ requests: 3, batchTimeMs: MINUTE }],
+    faults: [{ on: 'create', nth: 1, reset: true }],
+  })
+  let lines = 0
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    if (!String(url).endsWith('/results') || lines > 0) return world.emulator.fetch(url, init)
+    const pull = (controller: ReadableStreamDefaultController): void => {
+      lines += 1
+      controller.enqueue(Buffer.from(`${line}\n`))
+    }
+    return new Response(new ReadableStream({ pull }))
+  }
+  await found(world, world.client.withOptions({ fetch }))
+  t.ok(lines > 0 && lines < 10, `${lines} lines`)
+})
+
+for (const days of [-3, 3]) {
+  for (const batchTimeMs of [1000, 30 * MINUTE]) {
+    void t.test(
+      `a batch of ours of ${batchTimeMs} ms is found though its times are ${days} days off`,
+      async t => {
+        const world = await makeWorld(t, { ...LOST, batchTimeMs })
+        const client = altering(world, text =>
+          text.replaceAll(/("created_at":")([^"]*)/g, (_, key: string, time: string) => {
+            return key + new Date(Date.parse(time) + days * DAY).toISOString()
+          }),
+        )
+        await found(world, client)
+      },
+    )
+  }
+}
+
+void t.test(
+  'the batch of an earlier run with the same chosen ids is not taken for ours',
+  async t => {
+    const mine = asks(6).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
+    for (const when of ['before', 'after'] as const) {
+      const world = await makeWorld(t, {
+        batchTimeMs: MINUTE,
+        // The first has told the API's time.
+        faults: [{ on: 'create', nth: 2, when, reset: true }],
+      })
+      const customIds = mine.slice(3).map(({ custom_id }) => custom_id)
+      await world.emulator.addForeign({ customIds, createdAgoMs: DAY, batchTimeMs: MINUTE })
+      const results = await run(world, await world.open(), mine, { aggregate: { count: 3 } })
+      t.same(
+        said(results).sort(),
+        [0, 1, 2, 3, 4, 5].map(i => `${i}: succeeded ${echo(`question ${i}`)}`),
+      )
+      t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+    }
+  },
+)
+
+void t.test('a list that comes round again ends the run, and the next one goes on', async t => {
+  const world = await makeWorld(t, LOST)
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(String(url).replace(/&?after_id=\w+/, ''), init)
+    if (!new URL(String(url)).search) return response
+    return Response.json({ ...(await response.json()), has_more: true })
+  }
+  const client = world.client.withOptions({ fetch })
+  const job = await world.open()
+  await t.rejects(run(world, job, asks(3), { client }), {
+    code: 'CBS_API',
+    message: /has no end, or comes round to msgbatch_/,
+  })
+  await job.close()
+  await found(world, world.client)
+})
+
+void t.test('a list in another order is read to its end', async t => {
+  const world = await makeWorld(t, LOST)
+  const old = [2, 1].map(days => ({
+    id: `msgbatch_old${days}`,
+    processing_status: 'ended' as const,
+    request_counts: { processing: 0, succeeded: 9, errored: 0, canceled: 0, expired: 0 },
+    created_at: new Date(world.clock.now() - days * DAY).toISOString(),
+    ended_at: null,
+    results_url: null,
+  })) satisfies RemoteBatch[]
+  const first = { data: old, has_more: true, first_id: old[0]?.id, last_id: old[1]?.id }
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const { pathname, searchParams } = new URL(String(url))
+    const isList = pathname.endsWith('/batches') && init?.method?.toUpperCase() !== 'POST'
+    if (!isList) return world.emulator.fetch(url, init)
+    if (!searchParams.has('after_id')) return Response.json(first)
+    return world.emulator.fetch(String(url).replace(/&?after_id=\w+/, ''), init)
+  }
+  await found(world, world.client.withOptions({ fetch }))
+})
+
+void t.test('an answer that another create got already leaves the outcome unknown', async t => {
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  let earlier: string | undefined
+  const cached: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    if (init?.method?.toUpperCase() !== 'POST') return response
+    earlier ??= await response.text()
+    return new Response(earlier, { headers: { 'content-type': 'application/json' } })
+  }
+  const client = world.client.withOptions({ fetch: cached })
+  const job = await world.open()
+  const options = { client, aggregate: { count: 2 } }
+  const results = await run(world, job, asks(4), options)
+  t.same(
+    results.map(({ status }) => status),
+    Array(4).fill('succeeded'),
+  )
+  t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
+})
+
+void t.test(
+  'batches of others that are described as none do not end the waiting for ours',
+  async t => {
+    const world = await makeWorld(t, { batchTimeMs: MINUTE })
+    const foreign = await world.emulator.addForeign({ batchTimeMs: 'forever' })
+    const client = altering(world, text => {
+      return text.replace(new RegExp(`("${foreign}".{0,60}?"processing_status":")\\w+`), '$1queued')
+    })
+    const results = await run(world, await world.open(), asks(3), {
+      client,
+      aggregate: { count: 1 },
+    })
+    t.same(
+      results.map(({ status }) => status),
+      Array(3).fill('succeeded'),
+    )
+  },
+)
+
+void t.test('a lost reply is found after the machine has slept for days', async t => {
+  let slept = 0
+  const clock = new VirtualClock()
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    clock: { ...clock.server, now: () => clock.server.now() + slept },
+    faults: [{ on: 'create', nth: 2, when: 'after', reset: true }],
+  })
+  const job = await world.open({ clock })
+  const requests = async function* (): AsyncGenerator<BatchRequest> {
+    yield* asks(2)
+    await job.when(
+      () => job.state.batches.get(1)?.phase === 'fetched',
+      new AbortController().signal,
+    )
+    // Wall time goes on, and so does the API's; the clock that we measure by does not.
+    slept = 3 * DAY
+    clock.jump(slept)
+    yield* asks(4).slice(2)
+  }
+  const results = await run(world, job, requests(), { aggregate: { count: 2 } })
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 4)
+  t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
+})
+
+void t.test('an API whose clock jumps does not shorten the settle time', async t => {
+  let jumped = 0
+  const clock = new VirtualClock()
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    clock: { ...clock.server, now: () => clock.server.now() + jumped },
+    faults: [
+      { on: 'create', nth: 1 },
+      { on: 'create', nth: 2, when: 'after', reset: true, listedAfterMs: DAY + MINUTE },
+    ],
+  })
+  const job = await world.open({ clock })
+  const results = await run(world, job, asks(4), {
+    aggregate: { count: 2 },
+    // The outcome is unknown from here on.
+    submit: { concurrency: 1, onWait: () => (jumped = DAY) },
+  })
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 4)
+  t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
+})

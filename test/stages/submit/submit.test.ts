@@ -1,0 +1,997 @@
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
+import { each, from } from '../../../lib/core/chain.ts'
+import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
+import type { RunEvent } from '../../../lib/core/job/run-event.ts'
+import { splitBatch } from '../../../lib/stages/submit/split-batch.ts'
+import { submit } from '../../../lib/stages/submit/submit.ts'
+import { openBelow } from '../../support/descriptors.ts'
+import { openFor, record, watched } from '../../support/jobs.ts'
+import {
+  ask,
+  asks,
+  callsOf,
+  clientOf,
+  deathsOf,
+  journalOf,
+  makeWorld,
+  run,
+  said,
+  type World,
+} from '../../support/world.ts'
+
+const MINUTE = 60_000
+const SETTLE = 10 * MINUTE
+
+function answers(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${i}: succeeded ${echo(`question ${i}`)}`)
+}
+
+async function oneBill(world: World, count: number): Promise<void> {
+  const { accepted, billed, acceptedTwice, billedTwice } = await world.emulator.ledger.totals()
+  world.t.same(
+    { accepted, billed, acceptedTwice, billedTwice },
+    { accepted: count, billed: count, acceptedTwice: 0, billedTwice: 0 },
+  )
+}
+
+void t.test('a wrong option is refused at once', async t => {
+  const { client } = await makeWorld(t)
+  t.throws(() => submit({ client, settleMs: -1 }), { code: 'CBS_OPTION' })
+})
+
+void t.test('batches are sent once each and answered in order', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  t.same(said(await run(world, job, asks(7), { aggregate: { count: 3 } })), answers(7))
+  await oneBill(world, 7)
+  t.same(callsOf(world.emulator, 'create'), { 200: 3 })
+})
+
+/** A fault of the first create, and what is right to happen then. */
+interface Case {
+  readonly name: string
+  readonly faults: Parameters<typeof makeWorld>[1]
+  /** Statuses of the creates. */
+  readonly creates: Record<number, number>
+  readonly lists: 'none' | 'some'
+  /** How long the first batch is not known to be there, at least and at most. */
+  readonly waited: readonly [number, number]
+  readonly adopted: boolean
+}
+
+const cases: Case[] = [
+  {
+    name: 'a create whose reply is lost is adopted (N01)',
+    faults: { faults: [{ on: 'create', nth: 1, when: 'after', reset: true }] },
+    creates: { 0: 1 },
+    lists: 'some',
+    waited: [0, SETTLE],
+    adopted: true,
+  },
+  {
+    name: 'a reset before the last byte is tried again at once, without a look at the list (N02)',
+    faults: { faults: [{ on: 'create', nth: 1, when: 'early', bytes: 10, reset: true }] },
+    creates: { 0: 1, 200: 1 },
+    lists: 'none',
+    waited: [0, MINUTE],
+    adopted: false,
+  },
+  {
+    name: 'a 500 after the batch was made is adopted (N03)',
+    faults: { faults: [{ on: 'create', nth: 1, when: 'after', status: 500 }] },
+    creates: { 500: 1 },
+    lists: 'some',
+    waited: [0, SETTLE],
+    adopted: true,
+  },
+  {
+    name: 'a 529 after the batch was made is billed once (N40)',
+    faults: { faults: [{ on: 'create', nth: 1, when: 'after', status: 529 }] },
+    creates: { 529: 1 },
+    lists: 'some',
+    waited: [0, SETTLE],
+    adopted: true,
+  },
+  {
+    name: 'a 500 with nothing made is sent again only after the settle time (N04)',
+    faults: { faults: [{ on: 'create', nth: 1, status: 500 }] },
+    creates: { 500: 1, 200: 1 },
+    lists: 'some',
+    waited: [SETTLE, SETTLE + 2 * MINUTE],
+    adopted: false,
+  },
+  {
+    name: 'a page of a proxy with 200 leaves the outcome unknown (N32)',
+    faults: { faults: [{ on: 'create', nth: 1, when: 'after', body: '<html>Sign in</html>' }] },
+    creates: { 200: 1 },
+    lists: 'some',
+    waited: [0, SETTLE],
+    adopted: true,
+  },
+  {
+    name: 'a page of a proxy with 200 and nothing made is sent again after the settle time (N32)',
+    faults: { faults: [{ on: 'create', nth: 1, body: '<html>Sign in</html>' }] },
+    creates: { 200: 2 },
+    lists: 'some',
+    waited: [SETTLE, SETTLE + 2 * MINUTE],
+    adopted: false,
+  },
+  {
+    name: 'JSON with 200 that is no batch leaves the outcome unknown',
+    faults: {
+      faults: [
+        {
+          on: 'create',
+          nth: 1,
+          when: 'after',
+          body: '{"type":"hello"}',
+          contentType: 'application/json',
+        },
+      ],
+    },
+    creates: { 200: 1 },
+    lists: 'some',
+    waited: [0, SETTLE],
+    adopted: true,
+  },
+  {
+    name: 'half an answer leaves the outcome unknown',
+    faults: {
+      faults: [
+        {
+          on: 'create',
+          nth: 1,
+          when: 'after',
+          body: '{"id":"msgba',
+          contentType: 'application/json',
+        },
+      ],
+    },
+    creates: { 200: 1 },
+    lists: 'some',
+    waited: [0, SETTLE],
+    adopted: true,
+  },
+  {
+    name: 'an answer that stalls in its body is given up and adopted',
+    faults: { faults: [{ on: 'create', nth: 1, stallAfterBytes: 20 }] },
+    creates: { 200: 1 },
+    lists: 'some',
+    waited: [4 * MINUTE, SETTLE],
+    adopted: true,
+  },
+  {
+    name: 'an answer that never comes is given up and adopted',
+    faults: { faults: [{ on: 'create', nth: 1, when: 'after', stallMs: 'forever' }] },
+    creates: { 0: 1 },
+    lists: 'some',
+    waited: [4 * MINUTE, SETTLE],
+    adopted: true,
+  },
+  {
+    name: 'a batch that the list shows late is still found',
+    faults: {
+      faults: [{ on: 'create', nth: 1, when: 'after', reset: true, listedAfterMs: 5 * MINUTE }],
+    },
+    creates: { 0: 1 },
+    lists: 'some',
+    waited: [5 * MINUTE, SETTLE],
+    adopted: true,
+  },
+  {
+    name: 'a 429 before the last byte means that it is never armed (N35)',
+    faults: {
+      faults: [
+        {
+          on: 'create',
+          nth: 1,
+          when: 'early',
+          bytes: -1,
+          status: 429,
+          headers: { 'retry-after': '90' },
+        },
+      ],
+    },
+    creates: { 429: 1, 200: 1 },
+    lists: 'none',
+    waited: [90_000, 100_000],
+    adopted: false,
+  },
+  {
+    name: 'a 429 waits as long as it says',
+    faults: { faults: [{ on: 'create', nth: 1, status: 429, headers: { 'retry-after': '90' } }] },
+    creates: { 429: 1, 200: 1 },
+    lists: 'none',
+    waited: [90_000, 100_000],
+    adopted: false,
+  },
+]
+
+for (const { name, faults, creates, lists, waited, adopted } of cases) {
+  void t.test(name, async t => {
+    const world = await makeWorld(t, { batchTimeMs: 2 * MINUTE, ...faults })
+    const job = await world.open()
+    const began = world.clock.elapsed()
+    let known = 0
+    job.listen(({ type }) => {
+      if (type === 'submitted') known ||= world.clock.elapsed() - began
+    })
+    t.same(
+      said(
+        await run(world, job, asks(4), { submit: { concurrency: 1 }, awaitEnd: { pollMs: 1000 } }),
+      ),
+      answers(4),
+    )
+    await oneBill(world, 4)
+    t.same(callsOf(world.emulator, 'create'), creates)
+    t.ok(known >= waited[0] && known <= waited[1], `known after ${known} ms`)
+    if (lists === 'none') t.same(callsOf(world.emulator, 'list'), {})
+    const submitted = journalOf(job.folder).filter(event => event.type === 'submitted')
+    t.equal(submitted.length, 1)
+    t.match(submitted[0], { adopted })
+  })
+}
+
+void t.test('a storm of 529 for an hour is survived, and billed once (N12)', async t => {
+  let until = 0
+  const world = await makeWorld(t, {
+    faults: ({ op }) =>
+      op === 'create' && world.clock.elapsed() < until ? { status: 529 } : undefined,
+  })
+  until = world.clock.elapsed() + 60 * MINUTE
+  const job = await world.open()
+  t.same(said(await run(world, job, asks(3))), answers(3))
+  await oneBill(world, 3)
+})
+
+void t.test(
+  'while the list fails for half an hour a batch stays unknown, and others go on (N08)',
+  async t => {
+    let until = 0
+    const world = await makeWorld(t, {
+      batchTimeMs: MINUTE,
+      faults: ({ op, nth }) => {
+        if (op === 'create' && nth === 1) return { when: 'after', reset: true }
+        // Batches that were submitted are looked at one by one, so that only the search needs the list.
+        return op === 'list' && world.clock.elapsed() < until ? { status: 503 } : undefined
+      },
+    })
+    until = world.clock.elapsed() + 30 * MINUTE
+    const job = await world.open()
+    const order: number[] = []
+    job.listen(event => void (event.type === 'submitted' && order.push(event.number)))
+    const results = await run(world, job, asks(5), { aggregate: { count: 3 } })
+    t.same(said(results).sort(), answers(5))
+    t.same(order, [2, 1])
+    await oneBill(world, 5)
+  },
+)
+
+for (const [name, fault, message] of [
+  ['a 401 (N13)', { status: 401 }, /cannot submit batch 1: the API answered 401/],
+  ['a 401 before the last byte (N35)', { status: 401, when: 'early', bytes: 5 }, /401/],
+  [
+    'a spend limit with 429 (N10)',
+    { status: 429, error: { error_code: 'enforced_spend_limit_reached' } },
+    /429/,
+  ],
+  [
+    'a spend limit with 400 (N11)',
+    {
+      status: 400,
+      error: { message: 'You have reached your specified workspace API usage limits.' },
+    },
+    /usage limits/,
+  ],
+  [
+    'an organization on hold',
+    { status: 400, error: { error_code: 'organization_on_hold' } },
+    /400/,
+  ],
+] as const) {
+  void t.test(`${name} stops the run as CBS_ACCESS, and a resume goes on`, async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, ...fault }] })
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(2)), { code: 'CBS_ACCESS', message })
+    await job.close()
+    const again = await world.open()
+    t.same(
+      [...again.state.batches.values()].map(({ phase }) => phase),
+      ['sealed'],
+    )
+    t.same(said(await run(world, again, asks(2))), answers(2))
+    await oneBill(world, 2)
+  })
+}
+
+for (const [name, fault] of [
+  ['a 404', { status: 404 }],
+  ['a redirect (N39)', { redirect: 'https://evil.example/v1/messages/batches', status: 307 }],
+] as const) {
+  void t.test(`${name} stops the run as CBS_API`, async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'create', ...fault }] })
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(2)), { code: 'CBS_API', message: /cannot submit batch 1/ })
+    t.equal(job.batch(1).phase, 'sealed')
+    t.equal((await world.emulator.ledger.totals()).accepted, 0)
+  })
+}
+
+void t.test('a batch that is too large is split until it fits, and billed once (N15)', async t => {
+  const world = await makeWorld(t, { faults: [{ on: 'create', nth: [1, 2], status: 413 }] })
+  const job = await world.open()
+  const results = await run(world, job, asks(7))
+  t.same(said(results).sort(), answers(7))
+  t.same(
+    [...job.state.batches.values()].map(({ phase, requests }) => [phase, requests]),
+    [
+      ['void', 7],
+      ['void', 4],
+      ['fetched', 3],
+      ['fetched', 2],
+      ['fetched', 2],
+    ],
+  )
+  await oneBill(world, 7)
+})
+
+void t.test('a single request that is too large comes out as a rejected row (N15)', async t => {
+  const world = await makeWorld(t, { faults: [{ on: 'create', status: 413 }] })
+  const job = await world.open()
+  const results = await run(world, job, asks(2))
+  t.same(
+    results.map(({ status, error }) => [status, error?.type]),
+    [
+      ['rejected', 'request_too_large'],
+      ['rejected', 'request_too_large'],
+    ],
+  )
+})
+
+void t.test(
+  'a request that the API names is rejected in its place, the rest is sent (N16)',
+  async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'create', rejectRequest: 'question 3"' }] })
+    const job = await world.open()
+    const problem = { type: 'bad', message: 'no' }
+    const input = asks(6).map((request, i) => {
+      return i === 1 || i === 5
+        ? { record: record({ i }, i + 1), problem }
+        : { ...request, record: record({ i }, i + 1) }
+    })
+    const results = await run(world, job, input as never)
+    t.same(
+      results.map(({ record, status }) => `${record?.line} ${status}`),
+      ['1 succeeded', '2 rejected', '3 succeeded', '4 rejected', '5 succeeded', '6 rejected'],
+    )
+    t.match(results[3]?.error, { type: 'invalid_request_error', message: /requests\.2/ })
+    await oneBill(world, 3)
+  },
+)
+
+void t.test(
+  'a batch that was split keeps its rejected records with the part that they lie in',
+  async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })
+    const job = await world.open()
+    const problem = { type: 'bad', message: 'no' }
+    const input = asks(6).map((request, i) =>
+      i === 1 || i === 4 ? { record: record({ i }, i + 1), problem } : request,
+    )
+    const results = await run(world, job, input as never, { submit: { concurrency: 1 } })
+    t.same(
+      results.map(({ record }) => record?.ordinal),
+      [0, 1, 2, 3, 4, 5],
+    )
+  },
+)
+
+void t.test('batches whose records were all rejected go through without a call', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  const input = [1, 2].map(line => ({
+    record: record({ line }, line),
+    problem: { type: 'bad', message: 'no' },
+  }))
+  t.same(
+    (await run(world, job, input)).map(({ status }) => status),
+    ['rejected', 'rejected'],
+  )
+  t.same(world.emulator.ledger.calls(), [])
+})
+
+/** What a death at some moment leaves behind, and what is right for the next process. */
+const deaths: {
+  name: string
+  faults?: EmulatorOptions
+  at: (event: RunEvent) => boolean
+}[] = [
+  {
+    name: 'after it is armed, with its last byte unsent (C02)',
+    faults: { faults: [{ on: 'create', nth: 1, status: 500 }] },
+    at: ({ type }) => type === 'armed',
+  },
+  { name: 'after its last byte (C03)', at: ({ type }) => type === 'armed' },
+  { name: 'after its id is durable (C05)', at: ({ type }) => type === 'submitted' },
+]
+
+for (const { name, faults, at } of deaths) {
+  for (const later of [0, 26 * 60 * MINUTE]) {
+    void t.test(
+      `a death ${name} leads to one bill, ${later ? 'a day later' : 'at once'} (C09)`,
+      async t => {
+        const world = await makeWorld(t, { batchTimeMs: 5 * MINUTE, ...faults })
+        const first = await world.open()
+        const copies = deathsOf(first, world.dir, at)
+        const stop = new AbortController()
+        first.listen(
+          ({ type }) =>
+            type === (faults ? 'armed' : 'submitted') && setImmediate(() => stop.abort()),
+        )
+        await t.rejects(run(world, first, asks(3), { signal: stop.signal }))
+        await first.close()
+        world.clock.pass(later)
+        // It dies twice more while it finds out.
+        for (const round of [1, 2]) {
+          const dying = await world.open({ dir: copies[0] as string })
+          const end = new AbortController()
+          setImmediate(() => end.abort())
+          await t.rejects(run(world, dying, asks(3), { signal: end.signal }), `death ${round}`)
+          await dying.close()
+        }
+        const second = await world.open({ dir: copies[0] as string })
+        t.same(said(await run(world, second, asks(3))), answers(3))
+        await oneBill(world, 3)
+      },
+    )
+  }
+}
+
+void t.test(
+  'a resume an hour after a death looks for itself before it sends again (N37)',
+  async t => {
+    const world = await makeWorld(t, {
+      faults: [{ on: 'create', nth: 1, when: 'early', bytes: -1, stallMs: 'forever' }],
+    })
+    const first = await world.open()
+    const stop = new AbortController()
+    first.listen(({ type }) => type === 'armed' && setImmediate(() => stop.abort()))
+    await t.rejects(run(world, first, asks(3), { signal: stop.signal }))
+    await first.close()
+    world.clock.pass(60 * MINUTE)
+    const before = world.emulator.ledger.lastCalls().length
+    t.same(said(await run(world, await world.open(), asks(3))), answers(3))
+    const calls = world.emulator.ledger.lastCalls().slice(before)
+    // The first create ends without an answer some time after the stop.
+    const ops = calls.filter(({ status }) => status !== 0).map(({ op }) => op)
+    t.equal(ops[ops.indexOf('create') - 1], 'list', 'a whole listing comes before the create')
+    t.equal(ops.lastIndexOf('create'), ops.indexOf('create'))
+    await oneBill(world, 3)
+  },
+)
+
+void t.test('a batch that is only sealed is sent without a look at the list (C01)', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  const writing = aggregate({ job })
+  for (const request of asks(3)) writing.write(request)
+  writing.end()
+  for await (const batch of each(writing)) t.equal(batch.requests, 3)
+  await job.close()
+  const second = await world.open()
+  t.same(said(await run(world, second, asks(3))), answers(3))
+  await oneBill(world, 3)
+  t.same(callsOf(world.emulator, 'list'), {})
+})
+
+void t.test('other batches of the same count are never taken for ours', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 3 * MINUTE,
+    foreign: [
+      { requests: 4, createdAgoMs: 60_000 },
+      { requests: 4, batchTimeMs: 8 * MINUTE },
+      { requests: 4, createdAgoMs: -30_000, batchTimeMs: 60_000 },
+    ],
+    faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
+  })
+  const job = await world.open()
+  t.same(said(await run(world, job, asks(4))), answers(4))
+  await oneBill(world, 4)
+})
+
+void t.test(
+  'nothing is sent again while a batch of the same count runs that may be ours',
+  async t => {
+    const world = await makeWorld(t, {
+      foreign: [{ requests: 4, batchTimeMs: 40 * MINUTE }],
+      faults: [{ on: 'create', nth: 1, status: 500 }],
+    })
+    const job = await world.open()
+    const waits: string[] = []
+    const began = world.clock.elapsed()
+    let sent = 0
+    job.listen(({ type }) => void (type === 'submitted' && (sent = world.clock.elapsed() - began)))
+    t.same(said(await run(world, job, asks(4), { waits })), answers(4))
+    t.ok(sent >= 40 * MINUTE && sent < 45 * MINUTE, `sent after ${sent} ms`)
+    t.ok(waits.some(why => /may be ours and tells only when it has ended/.test(why)))
+    await oneBill(world, 4)
+  },
+)
+
+void t.test(
+  'a candidate that vanishes before it could be proven is not sent again; its rows are unanswered (N36)',
+  async t => {
+    const world = await makeWorld(t, {
+      batchTimeMs: 20 * MINUTE,
+      faults: [{ on: 'create', nth: 1, when: 'after', reset: true, vanishAfterMs: 5 * MINUTE }],
+    })
+    const job = await world.open()
+    const waits: string[] = []
+    const results = await run(world, job, asks(2), { waits })
+    t.same(
+      results.map(({ status }) => status),
+      ['unanswered', 'unanswered'],
+    )
+    t.ok(waits.some(why => /no longer listed/.test(why)))
+    t.equal((await world.emulator.ledger.totals()).accepted, 2)
+  },
+)
+
+void t.test('a candidate without a line that could tell is not sent again (N36)', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [
+      { on: 'create', nth: 1, when: 'after', reset: true },
+      { on: 'results', lines: { cutAfter: 0 } },
+    ],
+  })
+  const job = await world.open()
+  const waits: string[] = []
+  const results = await run(world, job, asks(2), { waits })
+  t.same(
+    results.map(({ status }) => status),
+    ['unanswered', 'unanswered'],
+  )
+  t.ok(waits.some(why => /holds no result line/.test(why)))
+  t.equal((await world.emulator.ledger.totals()).accepted, 2)
+})
+
+void t.test('a candidate whose results cannot be read for a while is looked at again', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [
+      { on: 'create', nth: 1, when: 'after', reset: true },
+      { on: 'results', nth: [1, 2], status: 500 },
+      { on: 'results', nth: 3, stallMs: 'forever' },
+    ],
+  })
+  const job = await world.open()
+  t.same(said(await run(world, job, asks(2))), answers(2))
+  await oneBill(world, 2)
+})
+
+void t.test('ids that other jobs of this machine own are no candidates', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [{ on: 'create', nth: 1, status: 500 }],
+  })
+  const other = await world.emulator.addForeign({ requests: 2, batchTimeMs: 'forever' })
+  const job = await world.open()
+  const ownedElsewhere = async () => new Set([other])
+  t.same(said(await run(world, job, asks(2), { submit: { ownedElsewhere } })), answers(2))
+})
+
+void t.test(
+  'batches go on with other counts while one of theirs has an unknown outcome',
+  async t => {
+    const world = await makeWorld(t, {
+      batchTimeMs: 60 * MINUTE,
+      faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
+    })
+    const job = await world.open()
+    const results = await run(world, job, asks(20), { aggregate: { count: 4 } })
+    t.same(said(results).sort(), answers(20).sort())
+    const made = world.emulator.ledger.batches()
+    t.same(made.filter(({ requests }) => requests === 4).length, 1, 'the count is a tag')
+    const at = made.map(({ created_at }) => Date.parse(created_at))
+    t.ok(
+      Math.max(...at) - Math.min(...at) < MINUTE,
+      'the search takes an hour, and none waits for it',
+    )
+    await oneBill(world, 20)
+  },
+)
+
+void t.test('a batch waits while one of the same count has an unknown outcome', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 3 * MINUTE,
+    faults: [{ on: 'create', nth: 1, status: 500 }],
+  })
+  const job = await world.open()
+  // Two batches of one request each: the least count there is leaves no other choice.
+  const results = await run(world, job, asks(2), { aggregate: { count: 1 } })
+  t.same(said(results).sort(), answers(2))
+  const events = journalOf(job.folder).flatMap(event =>
+    'number' in event ? [`${event.type} ${event.number}`] : [],
+  )
+  t.ok(events.indexOf('armed 2') > events.indexOf('disarmed 1'), events.join(', '))
+  await oneBill(world, 2)
+})
+
+for (const hours of [-1, 24, -24 * 40, 24 * 40]) {
+  void t.test(
+    `a clock that jumps by ${hours} h while the outcome is unknown changes nothing (P11)`,
+    async t => {
+      const world = await makeWorld(t, {
+        batchTimeMs: 15 * MINUTE,
+        faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
+      })
+      const job = await world.open()
+      job.listen(
+        ({ type }) =>
+          type === 'armed' && Math.abs(hours) <= 24 && world.clock.jump(hours * 60 * MINUTE),
+      )
+      if (Math.abs(hours) > 24) world.clock.jump(hours * 60 * MINUTE)
+      t.same(said(await run(world, job, asks(2))), answers(2))
+      await oneBill(world, 2)
+    },
+  )
+}
+
+void t.test(
+  'a journal that breaks when a batch is armed keeps the last byte back (F05)',
+  async t => {
+    let failing = false
+    const disk = watched(what => {
+      if (what === 'sync' && failing) throw new Error('EIO')
+    })
+    const world = await makeWorld(t)
+    const job = await world.open({ disk })
+    const later = async function* () {
+      yield* asks(2)
+    }
+    job.listen(({ type }) => void (type === 'sealed' && (failing = true)))
+    await t.rejects(run(world, job, later()), { code: 'CBS_DISK', message: /nothing more is sent/ })
+    t.equal((await world.emulator.ledger.totals()).accepted, 0)
+  },
+)
+
+void t.test(
+  'a body that is shorter than its journal says is CBS_STATE, and is not sent',
+  async t => {
+    const world = await makeWorld(t)
+    for (const cut of [0, 30]) {
+      const job = await world.open({ name: `cut-${cut}` })
+      job.listen(({ type }) => void (type === 'sealed' && truncateSync(job.path(1, 'body'), cut)))
+      await t.rejects(run(world, job, asks(2)), { code: 'CBS_STATE' })
+    }
+    t.equal((await world.emulator.ledger.totals()).accepted, 0)
+  },
+)
+
+void t.test(
+  'a key of another workspace is refused by name before anything is sent (N14)',
+  async t => {
+    const world = await makeWorld(t, {
+      keys: { 'key-a': 'wrkspc_a', 'key-b': 'wrkspc_b' },
+      faults: [{ on: 'create', nth: 2, status: 401 }],
+    })
+    const job = await world.open()
+    await t.rejects(
+      run(world, job, asks(2), {
+        client: clientOf(world.emulator, 'key-a'),
+        aggregate: { count: 1 },
+      }),
+    )
+    await job.close()
+    const again = await world.open()
+    const wrong = run(world, again, asks(2), {
+      client: clientOf(world.emulator, 'key-b'),
+      aggregate: { count: 1 },
+    })
+    await t.rejects(wrong, {
+      code: 'CBS_ACCESS',
+      message: /wrkspc_a, but this key belongs to wrkspc_b/,
+    })
+    await again.close()
+    t.equal(callsOf(world.emulator, 'create')[200], 1)
+    const third = await world.open()
+    t.equal(
+      (await run(world, third, asks(2), { client: clientOf(world.emulator, 'key-a') })).length,
+      2,
+    )
+  },
+)
+
+void t.test(
+  'a stage that is destroyed in the middle of a send or a search closes, with no file left open',
+  async t => {
+    for (const fault of [
+      { when: 'early', bytes: 5, stallMs: 'forever' },
+      { when: 'after', reset: true },
+    ] as const) {
+      const stop = new AbortController()
+      const world = await makeWorld(t, {
+        batchTimeMs: 60 * MINUTE,
+        faults: ({ op }) => {
+          if (op !== 'create') return undefined
+          if (fault.when === 'early') setImmediate(() => stop.abort())
+          return fault
+        },
+      })
+      const job = await world.open()
+      const running = run(world, job, asks(2), {
+        signal: stop.signal,
+        submit: { onWait: () => stop.abort() },
+      })
+      await t.rejects(running)
+      await job.close()
+      t.same(openBelow(world.dir), [])
+      t.equal(world.clock.sleepers.size, 0)
+    }
+  },
+)
+
+for (const body of ['<html>Sign in</html>', '{}']) {
+  void t.test(`a list that answers 200 with ${body} proves nothing (N32)`, async t => {
+    let until = 0
+    const world = await makeWorld(t, {
+      batchTimeMs: 3 * MINUTE,
+      faults: ({ op, nth }) => {
+        if (op === 'create' && nth === 1) return { when: 'after', reset: true }
+        if (op !== 'list' || world.clock.elapsed() > until) return undefined
+        return { body, contentType: 'application/json' }
+      },
+    })
+    until = world.clock.elapsed() + 30 * MINUTE
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(2)), { code: 'CBS_API' })
+    t.equal(job.batch(1).phase, 'armed')
+    await job.close()
+    world.clock.pass(30 * MINUTE)
+    t.same(said(await run(world, await world.open(), asks(2))), answers(2))
+    await oneBill(world, 2)
+  })
+}
+
+void t.test(
+  'an API whose queue is full for a day ends with CBS_API, and nothing is lost',
+  async t => {
+    let until = Infinity
+    const world = await makeWorld(t, {
+      faults: ({ op }) =>
+        op === 'create' && world.clock.elapsed() < until
+          ? { status: 429, headers: { 'retry-after': '600' } }
+          : undefined,
+    })
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(2)), { code: 'CBS_API', message: /answered 429/ })
+    t.ok(world.clock.elapsed() >= 24 * 60 * MINUTE)
+    await job.close()
+    until = 0
+    t.same(said(await run(world, await world.open(), asks(2))), answers(2))
+    await oneBill(world, 2)
+  },
+)
+
+void t.test('a batch that is older than a page of the list is found on the next one', async t => {
+  let isFirst = true
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: ({ op }) => {
+      if (op === 'create') return { when: 'after', reset: true }
+      if (op !== 'list' || world.clock.elapsed() < 2000) return undefined
+      isFirst = !isFirst
+      if (isFirst) return undefined
+      // What somebody else has made in the meantime fills the first page of every look.
+      const page = { data: [other], has_more: true, first_id: other.id, last_id: other.id }
+      return { body: JSON.stringify(page), contentType: 'application/json' }
+    },
+  })
+  const other = {
+    id: await world.emulator.addForeign({ requests: 9, createdAgoMs: -1000 }),
+    processing_status: 'in_progress',
+    request_counts: { processing: 9, succeeded: 0, errored: 0, canceled: 0, expired: 0 },
+    created_at: new Date(world.clock.now() + 1000).toISOString(),
+  }
+  t.same(said(await run(world, await world.open(), asks(3))), answers(3))
+  await oneBill(world, 3)
+  t.same(callsOf(world.emulator, 'create'), { 0: 1 })
+})
+
+void t.test(
+  'a search that has lost the ids of its own batch ends, and sends nothing again',
+  async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'create', when: 'after', reset: true }] })
+    const job = await world.open()
+    job.listen(event => event.type === 'armed' && rmSync(job.path(1, 'ids')))
+    const mine = asks(2).map((one, i) => ({ ...one, custom_id: `mine-${i}` }))
+    await t.rejects(run(world, job, mine), {
+      code: 'CBS_STATE',
+      message: /1\.ids of the job is gone/,
+    })
+    t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
+  },
+)
+
+void t.test(
+  'a large batch is divided in flat memory, each request with its own answer',
+  async t => {
+    const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })
+    const texts = Array.from({ length: 8 }, (_, i) => `${i} ${'x'.repeat(600_000)}`)
+    const results = await run(
+      world,
+      await world.open(),
+      texts.map(text => ask(text)),
+    )
+    t.same(
+      results.map(({ response }) => response),
+      texts.map(text => echo(text)),
+    )
+    await oneBill(world, 8)
+  },
+)
+
+void t.test(
+  'a body that was cut or changed on disk is damage when it is divided (13.9)',
+  async t => {
+    const job = await openFor(t, t.testdir())
+    for await (const _ of each(from(asks(3), aggregate({ job }))));
+    const path = job.path(1, 'body')
+    const body = readFileSync(path)
+    const damaged = {
+      code: 'CBS_STATE',
+      message: /the body of batch 1 on disk was changed since it was sealed/,
+    }
+    truncateSync(path, body.length - 100)
+    await t.rejects(
+      splitBatch(job, 1, () => 0),
+      damaged,
+    )
+    for (let at = 0; at < body.length; at += 10) {
+      const changed = Buffer.from(body)
+      changed.writeUInt8((body[at] as number) ^ 1, at)
+      writeFileSync(path, changed)
+      await t.rejects(
+        splitBatch(job, 1, () => 0),
+        damaged,
+      )
+    }
+    t.equal(job.batch(1).phase, 'sealed')
+    writeFileSync(path, body)
+    t.equal((await splitBatch(job, 1, () => 0)).length, 1)
+  },
+)
+
+void t.test(
+  'a candidate that has ended without an address for its results is not sent again (N36)',
+  async t => {
+    const world = await makeWorld(t, {
+      faults: ({ op }) => {
+        if (op === 'create') return { when: 'after', reset: true }
+        const page = { data: [ended], has_more: false, first_id: ended.id, last_id: ended.id }
+        return { body: JSON.stringify(page), contentType: 'application/json' }
+      },
+    })
+    const ended = {
+      id: 'msgbatch_ended',
+      processing_status: 'ended',
+      request_counts: { processing: 0, succeeded: 2, errored: 0, canceled: 0, expired: 0 },
+      created_at: new Date(world.clock.now()).toISOString(),
+      results_url: null,
+    }
+    const results = await run(world, await world.open(), asks(2))
+    t.same(
+      results.map(({ status }) => status),
+      ['unanswered', 'unanswered'],
+    )
+    t.equal((await world.emulator.ledger.totals()).accepted, 2)
+  },
+)
+
+void t.test('a create that another workspace answers is never made twice (N14)', async t => {
+  const world = await makeWorld(t, {
+    faults: [{ on: 'create', nth: 1, headers: { 'anthropic-workspace-id': 'wrkspc_other' } }],
+  })
+  const job = await world.open()
+  const own = 'wrkspc_01EmulatorDefaultWrkspc'
+  await job.note({ type: 'workspace', id: own }, false)
+  await t.rejects(run(world, job, asks(2)), {
+    code: 'CBS_ACCESS',
+    message:
+      /belongs to workspace wrkspc_01EmulatorDefaultWrkspc, but this key belongs to wrkspc_other/,
+  })
+  t.equal(job.batch(1).phase, 'armed')
+  await job.close()
+  t.same(said(await run(world, await world.open(), asks(2))), answers(2))
+  await oneBill(world, 2)
+})
+
+void t.test('a lost reply is found at an API that never says its time', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
+  })
+  const timeless: typeof fetch = async (url, init) => {
+    const { body, status, headers } = await world.emulator.fetch(url, init)
+    headers.delete('date')
+    return new Response(body, { status, headers })
+  }
+  const client = world.client.withOptions({ fetch: timeless })
+  t.same(said(await run(world, await world.open(), asks(2), { client })), answers(2))
+  await oneBill(world, 2)
+})
+
+void t.test('a batch that was proven foreign is not looked into again after a death', async t => {
+  const looked: number[] = []
+  const world = await makeWorld(t, {
+    batchTimeMs: 20 * MINUTE,
+    foreign: [{ requests: 3, batchTimeMs: MINUTE }],
+    faults: ({ op, batch }) => {
+      if (op === 'results' && batch !== undefined) looked.push(batch)
+      return op === 'create' ? { when: 'after', reset: true } : undefined
+    },
+  })
+  const dying = await world.open()
+  const stop = new AbortController()
+  dying.listen(({ type }) => type === 'cleared' && stop.abort())
+  await t.rejects(run(world, dying, asks(3), { signal: stop.signal }))
+  await dying.close()
+  t.equal(looked.length, 1)
+  t.same(said(await run(world, await world.open(), asks(3))), answers(3))
+  t.equal(looked.filter(number => number === looked[0]).length, 1)
+  await oneBill(world, 3)
+})
+
+void t.test('nothing else is sent before the batch that fills the cache has ended', async t => {
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  const job = await world.open()
+  const results = await run(world, job, asks(5), { aggregate: { prime: true, count: 2 } })
+  t.same(said(results).sort(), answers(5))
+  t.same(
+    world.emulator.ledger.batches().map(({ requests }) => requests),
+    [1, 2, 2],
+  )
+  const events = journalOf(job.folder).flatMap(event =>
+    'number' in event ? [`${event.type} ${event.number}`] : [],
+  )
+  t.ok(events.indexOf('armed 2') > events.indexOf('ended 1'), events.join(', '))
+})
+
+void t.test('who sends is told when the queue takes no more for now', async t => {
+  const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 429 }] })
+  let told = 0
+  const onBusy = (): void => void (told += 1)
+  t.same(said(await run(world, await world.open(), asks(2), { submit: { onBusy } })), answers(2))
+  t.equal(told, 1)
+})
+
+void t.test('callbacks that throw or reject change nothing in a run (13.4)', async t => {
+  const world = await makeWorld(t, {
+    faults: [
+      { on: 'create', nth: 1, status: 429 },
+      { on: 'retrieve', nth: 1, status: 503 },
+      { on: 'results', nth: 1, status: 503 },
+    ],
+  })
+  const warnings: string[] = []
+  const warn = ({ message }: Error): void => void warnings.push(message)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
+  const onBusy = (): never => {
+    throw new Error('busy')
+  }
+  const onWait = async (): Promise<never> => Promise.reject(new Error('wait'))
+  const results = await run(world, await world.open(), asks(2), {
+    submit: { onBusy, onWait },
+    awaitEnd: { onWait: async () => Promise.reject(new Error('end')) },
+    fetch: { onWait: async () => Promise.reject(new Error('fetch')) },
+  })
+  t.same(said(results), answers(2))
+  t.same(
+    warnings.map(message => message.replace(/ failed, and the run continues/, '')),
+    ['`onBusy`: busy', '`onWait`: wait', '`onWait`: end', '`onWait`: fetch'],
+  )
+})

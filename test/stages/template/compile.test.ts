@@ -1,0 +1,113 @@
+import t from 'tap'
+import { compile, WHOLE, type Field } from '../../../lib/stages/template/compile.ts'
+import { fieldsOf } from '../../../lib/stages/template/check-fields.ts'
+
+const read = (text: string, vars?: Record<string, string>) =>
+  compile(text, { name: 'prompt', vars }).parts.map(part =>
+    typeof part === 'object' ? `<${part.name}>` : part === WHOLE ? '<@json>' : part,
+  )
+
+t.test('text without braces is one literal part', async t => {
+  t.same(read('What is this?'), ['What is this?'])
+  t.same(read(''), [])
+})
+
+t.test('fields stand in double braces, blanks inside them are trimmed', async t => {
+  t.same(read('Is {{ review }} kind?'), ['Is ', '<review>', ' kind?'])
+  t.same(read('{{a}}{{\n b \t}}'), ['<a>', '<b>'])
+  t.same(read('{{Issue Text}}'), ['<Issue Text>'])
+  t.same(read('{{@json}}'), ['<@json>'])
+})
+
+t.test('a field knows its path, whether it may be missing, and where it stands', async t => {
+  const [first, second] = fieldsOf(compile('é😀 {{a.b.0}}\n {{note ?}}', { name: 'prompt' }))
+  t.same(first, {
+    name: 'a.b.0',
+    bare: 'a.b.0',
+    path: ['a', 'b', '0'],
+    optional: false,
+    line: 1,
+    column: 4,
+  })
+  t.match(second, {
+    name: 'note ?',
+    bare: 'note',
+    path: ['note'],
+    optional: true,
+    line: 2,
+    column: 2,
+  })
+})
+
+t.test('of a run of braces the last two open and the first two close', async t => {
+  t.same(read('\\textbf{{{name}}}'), ['\\textbf{', '<name>', '}'])
+  t.same(read('{{{{a}}}}'), ['{{', '<a>', '}}'])
+})
+
+t.test('single braces and stray closing braces are text', async t => {
+  t.same(read('{"a":{"b":1}} }} {x}'), ['{"a":{"b":1}} }} {x}'])
+})
+
+t.test('a name from JSON-LD that begins with @ is a field', async t => {
+  t.same(read('{{@id}}'), ['<@id>'])
+})
+
+t.test('variables become text, and what looks like a field in them stays text', async t => {
+  t.same(read('In {{$lang}}: {{text}}', { lang: 'French {{text}}' }), [
+    'In French {{text}}: ',
+    '<text>',
+  ])
+  t.same(read('{{ $ lang }}', { lang: '' }), [])
+})
+
+t.test('braces that stay open are an option error with line and column', async t => {
+  for (const [text, line, column] of [
+    ['{{review', 1, 1],
+    ['one\ntwo {{review} three', 2, 5],
+    ['{{a {{b}}', 1, 1],
+    ['ok {{a}} {{', 1, 10],
+  ] as const) {
+    t.throws(
+      () => read(text),
+      {
+        code: 'CBS_OPTION',
+        message: `prompt template, line ${line}, column ${column}: these {{ are never closed by }}`,
+        place: { line, column },
+      },
+      text,
+    )
+  }
+})
+
+t.test('a field without a name is an option error', async t => {
+  for (const text of ['{{}}', '{{  }}', '{{?}}', '{{ ?}}']) {
+    t.throws(
+      () => read(text),
+      { code: 'CBS_OPTION', message: /column 1: a field needs a name/ },
+      text,
+    )
+  }
+})
+
+t.test('an unknown variable names the known ones and the nearest', async t => {
+  t.throws(() => read('{{$langage}}', { language: 'fr', tone: 'dry' }), {
+    code: 'CBS_OPTION',
+    message:
+      'prompt template, line 1, column 1: unknown variable {{$langage}} (did you mean "language"?); known are $language, $tone',
+  })
+  t.throws(() => read('{{$x}}'), { message: /unknown variable {{\$x}}; none is set/ })
+  t.throws(() => read('{{$}}', { a: 'b' }), { message: /unknown variable {{\$}}/ })
+})
+
+t.test('what every object inherits is no variable', async t => {
+  t.throws(() => read('{{$constructor}}', {}), { code: 'CBS_OPTION' })
+  t.throws(() => read('{{$__proto__}}', {}), { code: 'CBS_OPTION' })
+})
+
+t.test('the place of a field is told as the record sees it', async t => {
+  const fields: readonly Field[] = fieldsOf(compile('{{a}} {{@json}} {{b?}}', { name: 'id' }))
+  t.same(
+    fields.map(field => field.name),
+    ['a', 'b?'],
+  )
+})

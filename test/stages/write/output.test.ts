@@ -1,0 +1,266 @@
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import t from 'tap'
+import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
+import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
+import { BatchStreamError } from '../../../lib/core/errors.ts'
+import type { Job } from '../../../lib/store/job.ts'
+import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
+import type { Result } from '../../../lib/core/results/result.ts'
+import { submit } from '../../../lib/stages/submit/submit.ts'
+import { jsonlRow } from '../../../lib/stages/write/jsonl.ts'
+import { openOutput, type RowWriter } from '../../../lib/stages/write/output.ts'
+import { openBelow } from '../../support/descriptors.ts'
+import { watched } from '../../support/jobs.ts'
+import { asks, makeWorld, type World } from '../../support/world.ts'
+
+/** Asks six requests in batches of two, with rows in a file. */
+async function write(
+  { client }: World,
+  job: Job,
+  path: string,
+  row: (result: Result) => Buffer = jsonlRow(),
+): Promise<void> {
+  const output = await openOutput({
+    job,
+    out: { path },
+    errors: undefined,
+    rows: { rowOf: row },
+    errorRowOf: row,
+  })
+  await pipeline(
+    Readable.from(asks(6)),
+    aggregate({ job, count: 2 }),
+    submit({ client, job, concurrency: 1 }),
+    awaitEnd({ client, job }),
+    fetchResults({ client, job }),
+    output,
+  )
+}
+
+/** The questions of the rows in a file, each with its own answer. */
+function asked(path: string): unknown[] {
+  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1)
+  return lines.map(line => JSON.parse(line).response)
+}
+
+void t.test(
+  'F03 a disk that is full under -o leaves what is committed, and the rest comes later',
+  async t => {
+    const world = await makeWorld(t)
+    const path = `${world.dir}/out.jsonl`
+    let isFull = false
+    const disk = watched((what, at) => {
+      if (isFull && what === 'write' && at === path) throw new Error('ENOSPC: no space left')
+    })
+    const job = await world.open({ disk })
+    job.listen(({ type }) => type === 'written' && (isFull = true))
+    await t.rejects(write(world, job, path), { code: 'CBS_DISK', message: /ENOSPC/ })
+    await job.close()
+    t.same(openBelow(world.dir), [])
+    const committed = asked(path)
+    t.equal(committed.length, 2)
+    await write(world, await world.open(), path)
+    const rows = asked(path)
+    t.same(rows.slice(0, 2), committed)
+    t.equal(new Set(rows).size, 6)
+    t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0, billedTwice: 0 })
+  },
+)
+
+void t.test('C08 a death between the rows and their commit gives each row once', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  const job = await world.open()
+  const note = job.note.bind(job)
+  let commits = 0
+  job.note = async (event, durable) => {
+    if (event.type === 'written' && ++commits === 2) throw new Error('dead')
+    await note(event, durable)
+  }
+  await t.rejects(write(world, job, path), { message: /dead/ })
+  await job.close()
+  t.equal(asked(path).length, 4, 'the rows are there, and the journal does not know')
+  await write(world, await world.open(), path)
+  t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
+  t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+})
+
+void t.test('a row that cannot be made ends the stream, and what is committed stays', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  const job = await world.open()
+  const row = jsonlRow()
+  let rows = 0
+  const refuse = (result: Result): Buffer => {
+    // The first row of the second batch is one that is not the last of its batch.
+    if (++rows === 3) throw new BatchStreamError('CBS_OUTPUT', 'another column')
+    return row(result)
+  }
+  await t.rejects(write(world, job, path, refuse), {
+    code: 'CBS_OUTPUT',
+    message: 'another column',
+  })
+  await job.close()
+  t.equal(asked(path).length, 2)
+  await write(world, await world.open(), path)
+  t.equal(new Set(asked(path)).size, 6)
+  t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+})
+
+void t.test(
+  'a file that is there already and not ours is refused before it is touched',
+  async t => {
+    const world = await makeWorld(t)
+    const path = `${world.dir}/out.jsonl`
+    writeFileSync(path, 'theirs')
+    await t.rejects(write(world, await world.open(), path), {
+      code: 'CBS_OUTPUT',
+      message: `${path} exists and is not this job's`,
+    })
+    t.equal(readFileSync(path, 'utf8'), 'theirs')
+  },
+)
+
+void t.test('rows that are apart from the job leave no file where they break off', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  await write(world, job, `${world.dir}/out.jsonl`)
+  const path = `${world.dir}/again.jsonl`
+  const rowOf = (): Buffer => {
+    throw new BatchStreamError('CBS_OUTPUT', 'no such row')
+  }
+  const output = await openOutput({
+    job,
+    out: { path },
+    apart: true,
+    rows: { rowOf },
+    errorRowOf: rowOf,
+  })
+  const again = fetchResults({ client: world.client, job })
+  await t.rejects(pipeline(Readable.from([job.endedBatch(1)]), again, output), {
+    code: 'CBS_OUTPUT',
+  })
+  t.notOk(existsSync(path))
+  t.ok(existsSync(`${world.dir}/out.jsonl`))
+})
+
+void t.test('rows wait for a writer that is known later, and end with what it says', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  await write(world, job, `${world.dir}/out.jsonl`)
+  const again = async (open: (signal: AbortSignal) => Promise<RowWriter>): Promise<string> => {
+    const path = `${world.dir}/again.jsonl`
+    const rows = { open, end: () => {} }
+    const errorRowOf = jsonlRow()
+    const output = await openOutput({ job, out: { path }, apart: true, rows, errorRowOf })
+    const results = fetchResults({ client: world.client, job })
+    await pipeline(Readable.from([job.endedBatch(1)]), results, output)
+    return readFileSync(path, 'utf8')
+  }
+  const failing = again(async () => {
+    throw new BatchStreamError('CBS_OUTPUT', 'too many columns')
+  })
+  await t.rejects(failing, { code: 'CBS_OUTPUT', message: 'too many columns' })
+  const rowOf = (): Buffer => Buffer.from('row\n')
+  const late = async (): Promise<RowWriter> => {
+    await new Promise(setImmediate)
+    return { rowOf, header: Buffer.from('header\n') }
+  }
+  t.equal(await again(late), 'header\nrow\nrow\n')
+})
+
+void t.test('a foreign file of enough bytes under the same name is not cut', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  const job = await world.open()
+  const stop = new Error('stopped')
+  let rows = 0
+  const row = jsonlRow()
+  const refuse = (result: Result): Buffer => {
+    if (++rows === 4) throw stop
+    return row(result)
+  }
+  await t.rejects(write(world, job, path, refuse), { cause: stop })
+  await job.close()
+  const foreign = 'not a row of this job\n'.repeat(10_000)
+  writeFileSync(path, foreign)
+  await t.rejects(write(world, await world.open(), path), {
+    code: 'CBS_OUTPUT',
+    message: /has changed since the last run.*it was left as it is/,
+  })
+  t.equal(readFileSync(path, 'utf8'), foreign)
+  t.notOk(openBelow(world.dir).includes(path))
+})
+
+const TAMPERING: Readonly<Record<string, readonly [(path: string) => void, RegExp]>> = {
+  deleted: [unlinkSync, /was deleted while rows were written to it/],
+  replaced: [
+    path => {
+      writeFileSync(`${path}.new`, 'new')
+      renameSync(`${path}.new`, path)
+    },
+    /was replaced by another file/,
+  ],
+  truncated: [path => truncateSync(path), /was changed by another program/],
+  appended: [path => appendFileSync(path, 'x'), /was changed by another program/],
+}
+
+for (const [how, [tamper, message]] of Object.entries(TAMPERING)) {
+  for (const at of [1, 3]) {
+    void t.test(`a file that is ${how} after batch ${at} is noticed before the end`, async t => {
+      const world = await makeWorld(t)
+      const path = `${world.dir}/out.jsonl`
+      const job = await world.open()
+      let written = 0
+      job.listen(({ type }) => {
+        if (type === 'written' && ++written === at) tamper(path)
+      })
+      await t.rejects(write(world, job, path), { code: 'CBS_OUTPUT', message })
+      const isThere = existsSync(path)
+      const left = isThere ? readFileSync(path, 'utf8') : ''
+      await job.close()
+      const again = await world.open()
+      if (how !== 'appended') {
+        await t.rejects(write(world, again, path), { code: 'CBS_OUTPUT', message: /has changed/ })
+        t.equal(existsSync(path), isThere)
+        t.equal(isThere ? readFileSync(path, 'utf8') : '', left, 'it stays as it is')
+      }
+      await again.close()
+      const other = `${world.dir}/other.jsonl`
+      await write(world, await world.open(), other)
+      t.equal(new Set(asked(other)).size, 6)
+      t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+    })
+  }
+}
+
+void t.test('rows and failed rows never go to one file by a link', async t => {
+  const world = await makeWorld(t)
+  mkdirSync(`${world.dir}/a`)
+  symlinkSync('a', `${world.dir}/b`)
+  const rowOf = jsonlRow()
+  const options = {
+    out: { path: `${world.dir}/a/x` },
+    errors: { path: `${world.dir}/b/x` },
+    rows: { rowOf },
+    errorRowOf: rowOf,
+  }
+  const message = /--errors and --output lead to the same file/
+  await t.rejects(openOutput({ job: await world.open(), ...options }), {
+    code: 'CBS_OUTPUT',
+    message,
+  })
+  t.same(openBelow(`${world.dir}/a`), [])
+})

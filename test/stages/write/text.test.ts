@@ -1,0 +1,23 @@
+import t from 'tap'
+import { from } from '../../../lib/core/chain.ts'
+import { textRow, writeText } from '../../../lib/stages/write/text.ts'
+import { answered, said, without } from './made.ts'
+
+t.test('the responses come with a newline each, an empty line for a row without', async t => {
+  const chunks: string[] = []
+  const results = [
+    said('one'),
+    without('rejected'),
+    said('two\nlines'),
+    answered({ type: 'expired' }),
+    said(''),
+  ]
+  for await (const chunk of from(results, writeText())) chunks.push(String(chunk))
+  t.equal(chunks.join(''), 'one\n\ntwo\nlines\n\n\n')
+})
+
+t.test('a response that is no text is JSON', async t => {
+  const parsed = said('x')
+  Object.defineProperty(parsed, 'response', { value: { a: [1] } })
+  t.equal(textRow(parsed).toString(), '{"a":[1]}\n')
+})

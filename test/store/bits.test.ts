@@ -1,0 +1,19 @@
+import t from 'tap'
+import { Bits } from '../../lib/store/bits.ts'
+
+void t.test('it holds what was added, whatever the order, and nothing else', async t => {
+  const bits = new Bits()
+  const added = [0, 7, 8, 9, 8191, 8192, 1_000_000, 3]
+  for (const ordinal of added) bits.add(ordinal)
+  bits.add(8)
+  t.same(
+    [...bits],
+    [...added].sort((a, b) => a - b),
+  )
+  for (const ordinal of added) t.ok(bits.has(ordinal))
+  for (const other of [1, 10, 8193, 999_999, 1_000_001, 5e9]) t.notOk(bits.has(other))
+})
+
+void t.test('an empty one gives nothing', async t => {
+  t.same([...new Bits()], [])
+})

@@ -1,0 +1,197 @@
+import t from 'tap'
+import { askedAfter, answeredAfter } from '../../lib/store/asked.ts'
+import { openFor, record, watched } from '../support/jobs.ts'
+import { untilIdle } from '../support/virtual-clock.ts'
+
+const sealed = (number: number, more: object = {}) => ({
+  type: 'sealed' as const,
+  number,
+  attempt: 1,
+  next: 0,
+  records: 1,
+  requests: 1,
+  bytes: 1,
+  hash: '',
+  ...more,
+})
+
+void t.test('a batch that there is not is said so', async t => {
+  const job = await openFor(t, t.testdir())
+  t.throws(() => job.batch(3), { code: 'CBS_STAGE', message: 'job test has no batch 3' })
+})
+
+void t.test('who listens is told of every event until he stops', async t => {
+  const job = await openFor(t, t.testdir())
+  const seen: string[] = []
+  const stop = job.listen(({ type }) => seen.push(type))
+  await job.note(sealed(1), false)
+  stop()
+  await job.note(sealed(2), false)
+  t.same(seen, ['sealed'])
+})
+
+void t.test('a listener that throws or rejects changes nothing (13.4)', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  const warnings: string[] = []
+  const warn = ({ message }: Error): void => void warnings.push(message)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
+  const seen: string[] = []
+  job.listen(() => {
+    throw new Error('no')
+  })
+  job.listen(async () => Promise.reject(new Error('late')))
+  job.listen(({ type }) => seen.push(type))
+  await job.note(sealed(1), true)
+  await job.note({ type: 'submitted', number: 1, id: 'a', at: 0, adopted: false }, true)
+  await job.note({ type: 'fetched', number: 1, lines: 0, bytes: 0, why: null }, true)
+  job.tell({ type: 'rows', number: 1, rows: 1 })
+  t.same(seen, ['sealed', 'submitted', 'fetched', 'rows'])
+  await untilIdle()
+  t.same(warnings, [
+    '`job.listen` failed, and the run continues: no',
+    '`job.listen` failed, and the run continues: late',
+  ])
+  await job.close()
+  t.equal((await openFor(t, dir)).batch(1).phase, 'fetched')
+})
+
+void t.test('an event that cannot follow is refused before it is written (13.4)', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  await job.note(sealed(1), false)
+  // Both are noted before either is written: the second is judged by what the first has changed.
+  const first = job.note({ type: 'split', number: 1, into: [] }, false)
+  const second = job.note({ type: 'split', number: 1, into: [] }, false)
+  await first
+  await t.rejects(second, {
+    code: 'CBS_STAGE',
+    message:
+      'job test cannot note "split": it moves batch 1 from void to void; nothing was written',
+  })
+  await t.rejects(
+    job.note({ type: 'finished', at: 0 }, false).then(() => job.note(sealed(1), false)),
+    /seals batch 1 twice/,
+  )
+  await job.note(sealed(2), false)
+  await t.rejects(job.note({ type: 'split', number: 2, into: [sealed(3), sealed(3)] }, false), {
+    message: /seals batch 3 twice/,
+  })
+  t.equal(job.batch(2).phase, 'sealed', 'a refused event changes nothing')
+  await job.close()
+  t.same([...(await openFor(t, dir)).state.batches.keys()], [1, 2])
+})
+
+void t.test('a condition that throws fails who waits for it, not who notes an event', async t => {
+  const job = await openFor(t, t.testdir())
+  let isBroken = false
+  const waiting = job.when(() => {
+    if (isBroken) throw new Error('a bad condition')
+    return false
+  }, new AbortController().signal)
+  isBroken = true
+  await Promise.all([t.rejects(waiting, /a bad condition/), job.note(sealed(1), false)])
+})
+
+void t.test(
+  'who waits for a condition goes on as soon as it holds, or when told to stop',
+  async t => {
+    const job = await openFor(t, t.testdir())
+    const stop = new AbortController()
+    await job.when(() => true, stop.signal)
+    let gone = false
+    const waiting = job
+      .when(() => job.state.batches.size === 2, stop.signal)
+      .then(() => (gone = true))
+    await job.note(sealed(1), false)
+    t.notOk(gone)
+    await job.note(sealed(2), false)
+    await waiting
+    const never = job.when(() => false, stop.signal)
+    stop.abort(new Error('enough'))
+    await t.rejects(never, /enough/)
+    await t.rejects(
+      job.when(() => true, stop.signal),
+      /enough/,
+    )
+  },
+)
+
+void t.test(
+  'what was fetched comes first and in its order, what is to be sent comes last',
+  async t => {
+    const job = await openFor(t, t.testdir())
+    for (const number of [1, 2, 3, 4, 5, 6]) await job.note(sealed(number), false)
+    await job.note(sealed(7, { attempt: 2 }), false)
+    const submitted = (number: number) =>
+      job.note({ type: 'submitted', number, id: `${number}`, at: 0, adopted: false }, false)
+    const fetched = (number: number) =>
+      job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, false)
+    await job.note({ type: 'split', number: 6, into: [] }, false)
+    for (const number of [5, 3, 4]) await submitted(number)
+    for (const number of [5, 3]) await fetched(number)
+    await job.note({ type: 'armed', number: 2, at: 0, serverAt: null }, false)
+    t.same(
+      job.batchesOf(1).map(({ number }) => number),
+      [5, 3, 2, 4, 1],
+    )
+    t.same(
+      job.batchesOf(2).map(({ number }) => number),
+      [7],
+    )
+  },
+)
+
+void t.test(
+  'a note on what is kept never overtakes a later one, however slow the disk is',
+  async t => {
+    // The first sync of the records takes longer than the second.
+    let syncs = 0
+    let finish = (): void => {}
+    const slow = new Promise<void>(resolve => (finish = resolve))
+    const disk = watched(async (what, path) => {
+      if (what === 'sync' && path.endsWith('records.jsonl') && syncs++ === 0) await slow
+    })
+    const dir = t.testdir()
+    const job = await openFor(t, dir, { disk })
+    await job.admit(record({ n: 0 }))
+    const part = { number: 1, attempt: 1, next: 1, records: 1, requests: 1, bytes: 1, hash: '' }
+    const sealing = job.seal(part)
+    for (const n of [1, 2]) await job.admit(record({ n }))
+    const completing = job.complete()
+    // The second has had its chance by then.
+    void untilIdle().then(finish)
+    await Promise.all([sealing, completing])
+    t.same(job.state.kept, { records: 3, bytes: job.records.bytes, complete: true, broken: null })
+    await job.close()
+    const again = await openFor(t, dir)
+    t.equal(again.records.count, 3)
+    const rest: unknown[] = []
+    for await (const one of again.uncovered()) rest.push(one.fields['n'])
+    t.same(rest, [1, 2])
+  },
+)
+
+void t.test('which records were asked again, and answered, is read from the batches', async t => {
+  const job = await openFor(t, t.testdir())
+  const writer = await job.newBatch()
+  writer.add(Buffer.from('{}'), 5, undefined)
+  writer.reject({ ordinal: 9, custom_id: null, type: 'bad', message: 'no' })
+  await job.seal(await writer.seal(2, 0))
+  await job.note(sealed(8, { attempt: 2, foreign: true }), false)
+  t.same([...(await askedAfter(job, 1))], [5, 9])
+  t.same([...(await askedAfter(job, 2))], [])
+  t.same([...(await answeredAfter(job, 1))], [])
+  await job.note({ type: 'submitted', number: 1, id: 'a', at: 0, adopted: false }, false)
+  await job.note({ type: 'fetched', number: 1, lines: 0, bytes: 0, why: null }, false)
+  t.same([...(await answeredAfter(job, 1))], [5, 9])
+})
+
+void t.test('a job whose files fail to close is free all the same', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  job.records.close = () => Promise.reject(new Error('EIO'))
+  await t.rejects(job.close(), /EIO/)
+  await openFor(t, dir)
+})

@@ -1,0 +1,112 @@
+import { readFileSync, statSync } from 'node:fs'
+import { appendFile, writeFile } from 'node:fs/promises'
+import t from 'tap'
+import { nodeDisk } from '../../lib/store/disk.ts'
+import type { JobEvent } from '../../lib/core/job/event.ts'
+import { Journal } from '../../lib/store/journal.ts'
+import { openBelow } from '../support/descriptors.ts'
+import { watched } from '../support/jobs.ts'
+
+const opened: JobEvent = { type: 'opened', version: 1, run: 'r', at: 0 }
+const source = (index: number): JobEvent => ({ type: 'source', index, name: `file ${index}` })
+
+void t.test('events come back, and appends that were made at once keep their order', async t => {
+  const path = `${t.testdir()}/journal`
+  const { journal, events } = await Journal.open(nodeDisk, path)
+  t.same(events, [])
+  const many = [opened, ...Array.from({ length: 50 }, (_, i) => source(i))]
+  await Promise.all(many.map((event, i) => journal.append(event, i % 7 === 0)))
+  await journal.close()
+  const again = await Journal.open(nodeDisk, path)
+  t.same(again.events, many)
+  await again.journal.append(source(50), true)
+  await again.journal.close()
+  const third = await Journal.open(nodeDisk, path)
+  t.same(third.events, [...many, source(50)])
+  await third.journal.close()
+})
+
+void t.test(
+  'a torn last line is cut off the file, so that the next line stands alone (C11)',
+  async t => {
+    const path = `${t.testdir()}/journal`
+    const first = await Journal.open(nodeDisk, path)
+    await first.journal.append(opened, true)
+    await first.journal.close()
+    await appendFile(path, '{"size":"000123-999876","sum":"01')
+    const second = await Journal.open(nodeDisk, path)
+    t.same(second.events, [opened])
+    await second.journal.append(source(0), true)
+    await second.journal.close()
+    const third = await Journal.open(nodeDisk, path)
+    t.same(third.events, [opened, source(0)])
+    await third.journal.close()
+  },
+)
+
+void t.test('a durable append is synced before it returns, another is not', async t => {
+  const calls: string[] = []
+  const disk = watched(what => void calls.push(what))
+  const { journal } = await Journal.open(disk, `${t.testdir()}/journal`)
+  calls.length = 0
+  await journal.append(opened, false)
+  t.same(calls, ['write'])
+  await journal.append(source(0), true)
+  t.same(calls, ['write', 'write', 'sync'])
+  await journal.close()
+})
+
+for (const broken of ['write', 'sync'] as const) {
+  void t.test(`a failed ${broken} breaks it for good, and is not tried again (F05)`, async t => {
+    let failing = false
+    const calls: string[] = []
+    const disk = watched(what => {
+      calls.push(what)
+      if (failing && what === broken) throw new Error('EIO')
+    })
+    const { journal } = await Journal.open(disk, `${t.testdir()}/journal`)
+    await journal.append(opened, true)
+    failing = true
+    await t.rejects(journal.append(source(0), true), {
+      code: 'CBS_DISK',
+      cause: { message: 'EIO' },
+    })
+    failing = false
+    calls.length = 0
+    await t.rejects(journal.append(source(1), true), { code: 'CBS_DISK' })
+    t.same(calls, [])
+    await journal.close()
+  })
+}
+
+void t.test('a damaged journal leaves no file open', async t => {
+  const folder = t.testdir()
+  await writeFile(`${folder}/journal`, 'nonsense that is no journal')
+  await t.rejects(Journal.open(nodeDisk, `${folder}/journal`), { code: 'CBS_STATE' })
+  t.same(openBelow(folder), [])
+})
+
+void t.test('R04: the outcome of an armed batch has its room before it is armed', async t => {
+  const path = `${t.testdir()}/journal`
+  const { journal } = await Journal.open(nodeDisk, path)
+  await journal.append(opened, false)
+  for (const number of [1, 2])
+    await journal.append({ type: 'armed', number, at: 0, serverAt: null }, true)
+  const { size } = statSync(path)
+  // The disk is full now: what is written in place still fits.
+  for (const number of [1, 2])
+    await journal.append(
+      { type: 'submitted', number, id: `msgbatch_${'x'.repeat(100)}`, at: 0, adopted: false },
+      true,
+    )
+  t.equal(statSync(path).size, size, 'the file did not grow')
+  const during = await Journal.open(nodeDisk, path)
+  t.same(
+    during.events.map(({ type }) => type),
+    ['opened', 'armed', 'armed', 'submitted', 'submitted'],
+    'a reader sees no more than the lines',
+  )
+  await during.journal.close()
+  await journal.close()
+  t.equal(readFileSync(path).indexOf(0), -1, 'the rest is cut off at the end')
+})

@@ -1,0 +1,111 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import { openJob } from '../../lib/store/open.ts'
+import { VERSION } from '../../lib/core/job/state.ts'
+import { openBelow } from '../support/descriptors.ts'
+import { openFor, records, watched } from '../support/jobs.ts'
+
+void t.test('a name that could lead elsewhere is refused', async t => {
+  for (const name of ['', '..', '.hidden', 'a/b', 'a b', 'ä', '-x', 'x'.repeat(65)])
+    await t.rejects(openJob({ name, dir: t.testdirName }), { code: 'CBS_OPTION' }, name)
+})
+
+void t.test('a name or a folder that is no text is refused', async t => {
+  // A JavaScript user may give any of these.
+  for (const wrong of [undefined, null, 5, {}]) {
+    await t.rejects(openJob({ name: 'a', dir: wrong as never }), { code: 'CBS_OPTION' })
+    await t.rejects(openJob({ name: wrong as never, dir: t.testdirName }), { code: 'CBS_OPTION' })
+  }
+})
+
+void t.test('a new job has a journal with its version and a run of its own', async t => {
+  const dir = t.testdir()
+  const a = await openFor(t, dir, { name: 'a.1_-' })
+  const b = await openFor(t, dir, { name: 'x'.repeat(64) })
+  t.match(a.run, /^[a-z0-9]{10}$/)
+  t.not(a.run, b.run)
+  t.match(readFileSync(`${a.folder}/journal.jsonl`, 'utf8'), `"type":"opened","version":${VERSION}`)
+  t.notOk(a.temporary)
+})
+
+void t.test('a job is held by one at a time, and goes on where it was', async t => {
+  const dir = t.testdir()
+  const first = await openFor(t, dir)
+  await t.rejects(openFor(t, dir), { code: 'CBS_JOB_IN_USE' })
+  const { run } = first
+  await first.admit(records(1)[0] as never)
+  await first.complete()
+  await first[Symbol.asyncDispose]()
+  await first.close()
+  t.same(openBelow(dir), [])
+  const second = await openFor(t, dir)
+  t.equal(second.run, run)
+  t.equal(second.records.count, 1)
+})
+
+void t.test('an empty journal is damage (C13)', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  await job.close()
+  writeFileSync(`${job.folder}/journal.jsonl`, '')
+  await t.rejects(openFor(t, dir), { code: 'CBS_STATE', message: /empty journal.*doctor/ })
+  t.same(openBelow(dir), [])
+  rmSync(job.folder, { recursive: true })
+  await openFor(t, dir)
+})
+
+void t.test('records without a journal are damage (C14)', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  await job.close()
+  rmSync(`${job.folder}/journal.jsonl`)
+  await t.rejects(openFor(t, dir), { code: 'CBS_STATE', message: /has records and no journal/ })
+})
+
+void t.test('a job that fails to open is free again, and leaves no file open', async t => {
+  const dir = t.testdir()
+  for (const failing of ['open', 'read', 'truncate', 'list', 'rename', 'syncFolder']) {
+    let on = true
+    const disk = watched(what => {
+      if (on && what === failing) throw new Error(`no ${failing}`)
+    })
+    await t.rejects(openFor(t, dir, { disk, name: failing }), { message: `no ${failing}` })
+    on = false
+    t.same(openBelow(dir), [], failing)
+    await (await openFor(t, dir, { disk, name: failing })).close()
+  }
+})
+
+void t.test('a link planted as the journal is refused (C20)', async t => {
+  const dir = t.testdir({ elsewhere: 'mine' })
+  mkdirSync(`${dir}/jobs/test`, { recursive: true })
+  symlinkSync(`${dir}/elsewhere`, `${dir}/jobs/test/journal.jsonl`)
+  await t.rejects(openFor(t, dir), { code: 'CBS_DISK', message: /symbolic link/ })
+  t.equal(readFileSync(`${dir}/elsewhere`, 'utf8'), 'mine')
+})
+
+void t.test('files that the journal does not name are removed', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  const sealed = { attempt: 1, next: 0, records: 1, requests: 1, bytes: 1, hash: '' }
+  for (const number of [1, 2, 3]) await job.note({ type: 'sealed', number, ...sealed }, false)
+  await job.note({ type: 'submitted', number: 2, id: 'a', at: 0, adopted: false }, false)
+  await job.note({ type: 'split', number: 3, into: [] }, false)
+  await job.close()
+  const kinds = ['body', 'members', 'rejected', 'ids', 'results', 'lines', 'results.dirty']
+  for (const number of [1, 2, 3, 9])
+    for (const kind of kinds) writeFileSync(`${job.folder}/batches/${number}.${kind}`, '')
+  const again = await openFor(t, dir)
+  t.same(readdirSync(`${again.folder}/batches`).sort(), [
+    '1.body',
+    '1.ids',
+    '1.members',
+    '1.rejected',
+    '1.results.dirty',
+    '2.ids',
+    '2.members',
+    '2.rejected',
+    '2.results.dirty',
+    '3.results.dirty',
+  ])
+})

@@ -1,0 +1,126 @@
+import { appendFileSync, statSync, truncateSync } from 'node:fs'
+import t from 'tap'
+import type { Job } from '../../lib/store/job.ts'
+import { nodeDisk } from '../../lib/store/disk.ts'
+import { Records } from '../../lib/store/records.ts'
+import { openBelow } from '../support/descriptors.ts'
+import { record, watched } from '../support/jobs.ts'
+
+const NONE = { records: 0, bytes: 0 }
+// A reader hands its job on and asks nothing of it.
+const job = {} as Job
+
+void t.test('records come back by ordinal with all that was known of them', async t => {
+  const folder = t.testdir()
+  const records = await Records.open(nodeDisk, folder, NONE, [])
+  const problem = { type: 'bad_json', message: 'é' }
+  const given = [
+    record({ a: 1 }, 1),
+    record('{"a":"😀"}', 2 ** 40, { source: 'b.csv' }),
+    record('{"input":"x"}', 3, { source: 'a.csv', problem }),
+    record('{}', 4, { source: 'b.csv' }),
+  ]
+  t.same(
+    given.map(one => records.append(one)),
+    [0, 1, 2, 3],
+  )
+  t.equal(records.readable, 0)
+  await records.flush()
+  t.equal(records.readable, 4)
+  const reader = records.reader(job)
+  t.equal(reader.peek(2, 1), undefined)
+  for (const ordinal of [2, 0, 3, 1]) {
+    const { raw, line, source, problem } = given[ordinal] as (typeof given)[0]
+    const back = await reader.read(ordinal, 2)
+    t.same(
+      [back.raw, back.line, back.source, back.problem, back.ordinal, back.attempt, back.job],
+      [raw, line, source, problem, ordinal, 2, job],
+    )
+  }
+  t.same(reader.peek(0, 1)?.raw, given[0]?.raw)
+  await records.close()
+  t.same(openBelow(folder), [])
+})
+
+void t.test('what no event vouches for is cut off when they are opened', async t => {
+  const folder = t.testdir()
+  const first = await Records.open(nodeDisk, folder, NONE, [])
+  for (const n of [1, 2]) first.append(record({ n }, n))
+  await first.sync()
+  const kept = { records: first.count, bytes: first.bytes }
+  first.append(record({ lost: true }, 3))
+  await first.flush()
+  await first.close()
+  appendFileSync(`${folder}/records.index`, 'half')
+  const second = await Records.open(nodeDisk, folder, kept, [])
+  t.equal(second.count, 2)
+  t.equal(statSync(`${folder}/records.jsonl`).size, kept.bytes)
+  second.append(record({ n: 3 }, 3))
+  await second.flush()
+  const reader = second.reader(job)
+  t.same([(await reader.read(1, 1)).fields, (await reader.read(2, 1)).fields], [{ n: 2 }, { n: 3 }])
+  await second.close()
+})
+
+for (const name of ['records.jsonl', 'records.index']) {
+  void t.test(`a ${name} that is too short is CBS_STATE, and leaves no file open`, async t => {
+    const folder = t.testdir()
+    const first = await Records.open(nodeDisk, folder, NONE, [])
+    first.append(record({ n: 1 }, 1))
+    await first.sync()
+    const kept = { records: first.count, bytes: first.bytes }
+    await first.close()
+    truncateSync(`${folder}/${name}`, 3)
+    await t.rejects(Records.open(nodeDisk, folder, kept, []), { code: 'CBS_STATE', message: name })
+    t.same(openBelow(folder), [])
+  })
+}
+
+void t.test(
+  'what is appended while a flush is under way is readable only when all of it is there',
+  async t => {
+    const folder = t.testdir()
+    let during = (): void => {}
+    const disk = watched(
+      (what, path) => void (what === 'write' && path.endsWith('.jsonl') && during()),
+    )
+    const records = await Records.open(disk, folder, NONE, [])
+    records.append(record({ n: 0 }))
+    during = () => {
+      during = () => {}
+      records.append(record({ n: 1 }))
+    }
+    await records.flush()
+    t.equal(records.readable, 1)
+    await records.flush()
+    t.equal(records.readable, 2)
+    t.same((await records.reader(job).read(1, 1)).fields, { n: 1 })
+    await records.close()
+  },
+)
+
+void t.test('they are full when a flush is due', async t => {
+  const records = await Records.open(nodeDisk, t.testdir(), NONE, ['a', 'b'])
+  t.notOk(records.full)
+  records.append(record(`{"a":"${'x'.repeat(300_000)}"}`))
+  t.ok(records.full)
+  t.same(records.sourceIndex('b'), { index: 1, isNew: false })
+  t.same(records.sourceIndex('c'), { index: 2, isNew: true })
+  await records.flush()
+  t.notOk(records.full)
+  await records.close()
+})
+
+void t.test('a failed write fails every flush after it, and closing still works (F01)', async t => {
+  const folder = t.testdir()
+  const disk = watched(what => {
+    if (what === 'write') throw new Error('ENOSPC')
+  })
+  const records = await Records.open(disk, folder, NONE, [])
+  records.append(record({ n: 0 }))
+  await t.rejects(records.flush(), /ENOSPC/)
+  await t.rejects(records.sync(), /ENOSPC/)
+  t.equal(records.readable, 0)
+  await records.close()
+  t.same(openBelow(folder), [])
+})

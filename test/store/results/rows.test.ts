@@ -1,0 +1,110 @@
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import { seenBefore } from '../../../lib/stages/aggregate/seen-before.ts'
+import { BatchIds } from '../../../lib/store/results/batch-ids.ts'
+import { rowsOf } from '../../../lib/store/results/rows.ts'
+import type { Job } from '../../../lib/store/job.ts'
+import { record } from '../../support/jobs.ts'
+import { ask, asks, makeWorld, run } from '../../support/world.ts'
+
+const LONG = 400_000
+
+void t.test('short rows are handed over many at a time, long ones few, in input order', async t => {
+  const world = await makeWorld(t, {
+    respond: ({ messages }) => {
+      const [, number = ''] = String(messages[0]?.content).split(' ')
+      return number.length === 3 ? 'x'.repeat(LONG) : 'short'
+    },
+  })
+  const job = await world.open()
+  await run(world, job, asks(110))
+  const blocks: number[][] = []
+  const ids = await BatchIds.of(job, 1)
+  for await (const rows of rowsOf(job.endedBatch(1), ids))
+    blocks.push(rows.map(({ record }) => record?.ordinal ?? -1))
+  t.same(
+    blocks.flat(),
+    Array.from({ length: 110 }, (_, i) => i),
+  )
+  // The last ten have numbers of three digits.
+  t.same(
+    blocks.map(block => block.length),
+    [64, 37, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+    'one long row ends a block',
+  )
+})
+
+/** The rows of batch 1 as text: the record, and what it was answered. Its keys are read, too. */
+async function rowsIn(job: Job): Promise<string[]> {
+  const seen = await seenBefore(job, 1)
+  await seen.close()
+  const rows: string[] = []
+  for await (const block of rowsOf(job.endedBatch(1), await BatchIds.of(job, 1)))
+    for (const { record, raw, status } of block)
+      rows.push(`${record?.line} ${record?.source} ${record?.raw} ${status} ${raw}`)
+  return rows
+}
+
+for (const [file, of] of [
+  ['records.jsonl', 'record'],
+  ['records.index', 'record'],
+  ['batches/1.results', 'result'],
+  ['batches/1.lines', 'result'],
+  ['batches/1.members', 'the file'],
+  ['batches/1.rejected', 'the file'],
+  ['batches/1.ids', 'the file'],
+  ['batches/1.repeats', 'the file'],
+  ['batches/1.keys', 'the file'],
+] as const) {
+  void t.test(
+    `${file} cut or changed under a job is CBS_STATE, or gives the same rows (13.9)`,
+    async t => {
+      // One request of the three has no line.
+      const world = await makeWorld(t, { faults: [{ on: 'results', lines: { drop: 2 } }] })
+      const job = await world.open()
+      const problem = { type: 'bad', message: 'no' }
+      const asked = [ask('a', 'mine'), ...asks(2), ask('a'), { record: record({ n: 1 }), problem }]
+      await run(world, job, asked, { aggregate: { dedupe: true } })
+      const right = await rowsIn(job)
+      t.equal(right.length, 5)
+      const path = `${job.folder}/${file}`
+      const bytes = readFileSync(path)
+      // Every byte of an index, and some of the longer files.
+      const step = Math.ceil(bytes.length / 100)
+      let tried = 0
+      let refused = 0
+      const attempt = async (what: string): Promise<void> => {
+        const got = await rowsIn(job).catch((cause: unknown) => {
+          t.match(
+            cause,
+            {
+              code: 'CBS_STATE',
+              message: new RegExp(`^${of} .*(is damaged on disk|was changed since|is gone)`),
+            },
+            what,
+          )
+          refused += 1
+          return right
+        })
+        t.strictSame(got, right, what)
+      }
+      for (let at = 0; at < bytes.length; at += step, tried++) {
+        const changed = Buffer.from(bytes)
+        changed.writeUInt8((bytes[at] as number) ^ (1 << (at % 8)), at)
+        writeFileSync(path, changed)
+        await attempt(`byte ${at}`)
+      }
+      // Line ends and a spare byte are nobody's.
+      t.ok(refused >= tried - 6, `${refused} of ${tried} changes are seen`)
+      for (let size = 0; size < bytes.length; size += step) {
+        writeFileSync(path, bytes)
+        truncateSync(path, size)
+        await attempt(`cut to ${size}`)
+      }
+      if (of !== 'the file') return
+      rmSync(path)
+      await attempt('gone')
+      t.equal(refused, tried + Math.ceil(bytes.length / step) + 1, 'all of it is seen')
+    },
+  )
+}
