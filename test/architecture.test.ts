@@ -63,6 +63,17 @@ void t.test('nothing imports the program, and only the program imports the emula
   }
 })
 
+void t.test('a stage imports only the main file of another stage', async t => {
+  for (const path of LIB) {
+    const own = /^lib\/stages\/(\w+)\//.exec(path)?.[1]
+    if (own === undefined) continue
+    for (const to of importsOf(path)) {
+      const [, other = own, file = ''] = /^lib\/stages\/(\w+)\/(.+)$/.exec(to) ?? []
+      t.ok(other === own || file === `${other}.ts`, `${path} imports ${to}`)
+    }
+  }
+})
+
 void t.test('a file is named for what it does', async t => {
   for (const path of LIB) t.notMatch(path, /\b(utils?|helpers?|common|misc|managers?)\b/)
 })

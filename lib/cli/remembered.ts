@@ -1,11 +1,24 @@
 import { BatchStreamError } from '../core/errors.ts'
 import { nodeDisk } from '../store/disk.ts'
-import { inspectJob, inspectJobs, type JobOnDisk } from '../store/inspect.ts'
+import { inspectJob, inspectJobs, NO_JOURNAL, type JobOnDisk } from '../store/inspect.ts'
 import type { JobState } from '../core/job/state.ts'
 import { didYouMean } from '../core/nearest.ts'
-import type { Remembered } from './run-job.ts'
 import { isUnfinished } from './job-work.ts'
-import { hasBegun } from './run-job.ts'
+import type { RowOptions } from './row-options.ts'
+import type { Settings } from './settings.ts'
+
+/** What a job remembers of the command that made it. */
+export interface Remembered {
+  readonly run: Settings
+  readonly rows: RowOptions
+  /** The columns of its input, where they were known before its records were read. */
+  readonly columns?: readonly string[]
+  /** Its words, and the folder that its inputs are named from. */
+  readonly words: readonly string[]
+  readonly cwd: string
+  /** How long `prune` lets it be, once it is finished. */
+  readonly keep?: string
+}
 
 /** A job whose journal can be read. */
 export type SoundJob = JobOnDisk & { readonly state: JobState }
@@ -74,4 +87,10 @@ function neverBegan({ name }: JobOnDisk): BatchStreamError {
     'CBS_INPUT',
     `job ${name} died before anything of it was kept, and nothing was sent: give the same command again`,
   )
+}
+
+/** What a crash leaves of a job before its card is written has sent nothing. */
+export function hasBegun({ card, state, trouble }: JobOnDisk): boolean {
+  if (card) return true
+  return state ? state.kept.records > 0 || state.batches.size > 0 : trouble !== NO_JOURNAL
 }

@@ -5,13 +5,7 @@ import { BatchStreamError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
 import { deleteJob } from '../store/delete.ts'
 import { nodeDisk, replaceFile } from '../store/disk.ts'
-import {
-  inspectJob,
-  inspectJobs,
-  NO_JOURNAL,
-  type JobCard,
-  type JobOnDisk,
-} from '../store/inspect.ts'
+import { inspectJob, inspectJobs, type JobCard, type JobOnDisk } from '../store/inspect.ts'
 import type { Job } from '../store/job.ts'
 import { JOB_NAME, openJob } from '../store/open.ts'
 import { lockFolder } from '../store/lock.ts'
@@ -21,25 +15,12 @@ import { checkNewOutput } from '../stages/write/output.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
 import type { Reading } from './input.ts'
 import { hasUnprinted, inFlight, isUnsent } from './job-work.ts'
-import { rememberedBy, type SoundJob } from './remembered.ts'
+import { hasBegun, rememberedBy, type Remembered, type SoundJob } from './remembered.ts'
 import type { RowOptions } from './row-options.ts'
 import { compareInput, type ComparedInput } from './same-input.ts'
 import type { Settings } from './settings.ts'
 import type { Talk } from './talk.ts'
 import { wrongFlag } from './values.ts'
-
-/** What a job remembers of the command that made it. */
-export interface Remembered {
-  readonly run: Settings
-  readonly rows: RowOptions
-  /** The columns of its input, where they were known before its records were read. */
-  readonly columns?: readonly string[]
-  /** Its words, and the folder that its inputs are named from. */
-  readonly words: readonly string[]
-  readonly cwd: string
-  /** How long `prune` lets it be, once it is finished. */
-  readonly keep?: string
-}
 
 /** What decides that a command is the same: its settings and the first record. */
 export function fingerprintOf(settings: Settings, first: SourceRecord): string {
@@ -248,12 +229,6 @@ export async function rememberCap(job: Job, maxCost: string): Promise<void> {
 async function writeCard(job: Job, card: JobCard): Promise<void> {
   const text = `${JSON.stringify(card, undefined, 2)}\n`
   await replaceFile(nodeDisk, join(job.folder, 'job.json'), Buffer.from(text))
-}
-
-/** What a crash leaves of a job before its card is written has sent nothing. */
-export function hasBegun({ card, state, trouble }: JobOnDisk): boolean {
-  if (card) return true
-  return state ? state.kept.records > 0 || state.batches.size > 0 : trouble !== NO_JOURNAL
 }
 
 /** Paid answers are never deleted to make room for a new run. */

@@ -1,6 +1,19 @@
 import type { SourceRecord } from './flow.ts'
 import { valueAt } from './json/find.ts'
-import type { Field } from '../stages/template/compile.ts'
+
+/** A place in a template that a record fills. */
+export interface Field {
+  /** The name as it was written, without the blanks around it; a `?` at its end included. */
+  readonly name: string
+  /** The name without the `?` that makes a field optional. */
+  readonly bare: string
+  /** `bare` as a path: `a.b.0` is `['a', 'b', '0']`. */
+  readonly path: readonly string[]
+  readonly optional: boolean
+  /** Where its braces open in the template, both from 1. */
+  readonly line: number
+  readonly column: number
+}
 
 /** A value in a record and the way to it. */
 export interface Found {

@@ -1,22 +1,10 @@
-import { crc32 } from 'node:zlib'
 import type { Counts } from '../../core/job/event.ts'
 import { MAX_RESULT_LINE_BYTES } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
+import { LINE_ENTRY, lineSum, NO_LINE } from '../../store/results/lines.ts'
 import { ResultLine } from '../../core/results/result-line.ts'
 import type { Line } from '../../core/line-splitter.ts'
 import { skipBlanks } from '../../core/json/scan.ts'
-
-// An index entry: where a request's line begins (6 bytes), its length (4), 0 where it has none, and the checksum of both, of
-// the entry's place and of the line (4). Little-endian.
-export const LINE_ENTRY = 14
-
-/** The checksum of an index entry and its line. */
-export function lineSum(position: number, start: number, line: Uint8Array): number {
-  return crc32(line, (Math.imul(position, 0x9e3779b1) ^ start ^ Math.floor(start / 2 ** 32)) >>> 0)
-}
-
-/** What stands for a line where there is none: an entry of zeros is damage. */
-export const NO_LINE: Buffer = Buffer.from('none')
 
 const MARK = Buffer.from('\ufeff')
 

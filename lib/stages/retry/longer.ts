@@ -1,8 +1,6 @@
 import { Bits } from '../../store/bits.ts'
 import type { Result } from '../../core/results/result.ts'
-import { grown } from '../template/grow.ts'
-import type { TemplateOptions } from '../template/options.ts'
-import { requestMaker } from '../template/request.ts'
+import { grown, requestMaker, type TemplateOptions } from '../template/template.ts'
 
 /**
  * Which answers `max_tokens` has cut, so that they are asked again with twice as many: one bit for each record and try. It

@@ -13,7 +13,7 @@ import type { Job } from '../../store/job.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
 import { pushAll, typed, type Stage } from '../../core/stage.ts'
-import type { TemplateOptions } from '../template/options.ts'
+import type { TemplateOptions } from '../template/template.ts'
 import { Longer } from './longer.ts'
 import { isPassing } from './policy.ts'
 

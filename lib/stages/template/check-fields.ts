@@ -1,6 +1,7 @@
 import { BatchStreamError } from '../../core/errors.ts'
 import { didYouMean } from '../../core/nearest.ts'
-import type { Field, Template } from './compile.ts'
+import type { Field } from '../../core/field.ts'
+import type { Template } from './compile.ts'
 
 /** The fields that a template names, in the order in which they stand in it. */
 export function fieldsOf(template: Template): readonly Field[] {

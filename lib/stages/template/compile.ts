@@ -1,19 +1,6 @@
 import { BatchStreamError } from '../../core/errors.ts'
+import type { Field } from '../../core/field.ts'
 import { didYouMean } from '../../core/nearest.ts'
-
-/** A place in a template that a record fills. */
-export interface Field {
-  /** The name as it was written, without the blanks around it; a `?` at its end included. */
-  readonly name: string
-  /** The name without the `?` that makes a field optional. */
-  readonly bare: string
-  /** `bare` as a path: `a.b.0` is `['a', 'b', '0']`. */
-  readonly path: readonly string[]
-  readonly optional: boolean
-  /** Where its braces open in the template, both from 1. */
-  readonly line: number
-  readonly column: number
-}
 
 /** The whole record as JSON: `{{@json}}`. */
 export const WHOLE: unique symbol = Symbol('@json')

@@ -1,8 +1,8 @@
 import { lineOf } from '../../core/errors.ts'
 import type { Problem, SourceRecord } from '../../core/flow.ts'
 import { didYouMean } from '../../core/nearest.ts'
-import { WHOLE, type Field, type Template } from './compile.ts'
-import { find, textOf, type Found } from '../../core/field.ts'
+import { WHOLE, type Template } from './compile.ts'
+import { find, textOf, type Field, type Found } from '../../core/field.ts'
 
 /**
  * Fills a template from a record: its text, or the problem that a field of it is missing, or null. Nothing is escaped,

@@ -11,6 +11,10 @@ import { digestOf } from './digest.ts'
 import type { TemplateOptions } from './options.ts'
 import { requestMaker } from './request.ts'
 
+export { grown } from './grow.ts'
+export type { TemplateOptions } from './options.ts'
+export { requestMaker } from './request.ts'
+
 class TemplateStage extends StageTransform {
   readonly #options: TemplateOptions
 

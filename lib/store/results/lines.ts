@@ -1,8 +1,20 @@
+import { crc32 } from 'node:zlib'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { DiskFile } from '../disk.ts'
 import type { Job } from '../job.ts'
 import { Window } from '../window.ts'
-import { LINE_ENTRY, lineSum, NO_LINE } from '../../stages/results/verify.ts'
+
+// An index entry: where a request's line begins (6 bytes), its length (4), 0 where it has none, and the checksum of both, of
+// the entry's place and of the line (4). Little-endian.
+export const LINE_ENTRY = 14
+
+/** The checksum of an index entry and its line. */
+export function lineSum(position: number, start: number, line: Uint8Array): number {
+  return crc32(line, (Math.imul(position, 0x9e3779b1) ^ start ^ Math.floor(start / 2 ** 32)) >>> 0)
+}
+
+/** What stands for a line where there is none: an entry of zeros is damage. */
+export const NO_LINE: Buffer = Buffer.from('none')
 
 /** A line that comes next in the file as well begins behind its predecessor's line end. */
 const LINE_END_BYTES = 2

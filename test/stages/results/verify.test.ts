@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Ids } from '../../../lib/store/results/ids.ts'
-import { LINE_ENTRY, Verifier } from '../../../lib/stages/results/verify.ts'
+import { Verifier } from '../../../lib/stages/results/verify.ts'
+import { LINE_ENTRY } from '../../../lib/store/results/lines.ts'
 
 const IDS = ['a', 'b', 'c']
 const ids: Ids = { position: id => IDS.indexOf(id), idAt: at => IDS[at], ordinalAt: at => at }

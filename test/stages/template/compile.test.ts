@@ -1,5 +1,6 @@
 import t from 'tap'
-import { compile, WHOLE, type Field } from '../../../lib/stages/template/compile.ts'
+import type { Field } from '../../../lib/core/field.ts'
+import { compile, WHOLE } from '../../../lib/stages/template/compile.ts'
 import { fieldsOf } from '../../../lib/stages/template/check-fields.ts'
 
 const read = (text: string, vars?: Record<string, string>) =>
