@@ -5,14 +5,18 @@ import type { Job } from '../../store/job.ts'
 const ANSWERS_PER_BYTE = 4
 const ALWAYS = 1_000_000
 
-/** Makes sure that the answers of a batch will fit on the disk before the batch is paid for. */
+/**
+ * Makes sure that the answers of a batch will fit on the disk before the batch is paid for.
+ *
+ * @throws BatchStreamError `CBS_DISK` where they may not, or where the free space is unknown
+ */
 export async function ensureFreeSpace(job: Job, bodyBytes: number): Promise<void> {
   const wanted = ALWAYS + ANSWERS_PER_BYTE * bodyBytes
   const free = await job.disk.free(job.folder)
   if (free >= wanted) return
   throw new BatchStreamError(
     'CBS_DISK',
-    `${job.folder} has ${megabytes(free)} MB free, and the answers of the next batch may take ${megabytes(wanted)} MB: make room, then go on; nothing more was sent`,
+    `${job.folder} has ${megabytes(free)} MB free, and the answers of the next batch may take ${megabytes(wanted)} MB: free some space, then resume the job`,
   )
 }
 

@@ -6,7 +6,7 @@ import { Api, errorOf } from '../../api/api.ts'
 import type { Failure } from '../../api/failure.ts'
 import { needClient } from '../../api/need-client.ts'
 import { Retries } from '../../api/retry-policy.ts'
-import { BatchStreamError, wholeNumber } from '../../core/errors.ts'
+import { BatchStreamError, wholeNumber, wrapError } from '../../core/errors.ts'
 import type { SealedBatch, SubmittedBatch } from '../../core/flow.ts'
 import { ownedIds, sendableCount, unresolvedCounts } from '../../store/batch-queue.ts'
 import { JobStage } from '../job-stage.ts'
@@ -57,7 +57,7 @@ export interface SubmitOptions {
  *
  * When the API takes no more batches for good, submission stops and the pipeline does not: batches in flight are awaited and
  * their results given on, then the last stage fails with the reason: `CBS_ACCESS` for the key, billing or a spend limit,
- * `CBS_STOPPED` when every request is refused alike, `CBS_API` otherwise. A single request that the API refuses becomes a
+ * `CBS_STOPPED` when every request is refused alike, `CBS_DISK` when the answers may not fit on the disk, `CBS_API` otherwise. A single request that the API refuses becomes a
  * `rejected` row.
  */
 export function submit(options: SubmitOptions): Stage<SealedBatch, SubmittedBatch> {
@@ -136,6 +136,7 @@ export class Submit extends JobStage<SealedBatch> {
       const { requests, root } = job.batch(number)
       if (count < requests) return await this.#split(job, number, firstOf(count))
       const outcome = await this.#upload(job, number).finally(() => job.queue.endSending(number))
+      if (outcome === 'stopped') return
       switch (outcome.kind) {
         case 'created':
           return await this.#settle(job, this.#judge.accepted())
@@ -178,13 +179,29 @@ export class Submit extends JobStage<SealedBatch> {
     return count > 0 ? count : undefined
   }
 
-  /** Sends a batch once, and journals what is known about the outcome. */
-  async #upload(job: Job, number: number): Promise<Outcome> {
+  /**
+   * Sends a batch once, and journals what is known about the outcome. Where the disk is too full for its answers, or its body is
+   * damaged, submission stops and nothing is destroyed: the batches in flight are still collected.
+   */
+  async #upload(job: Job, number: number): Promise<Outcome | 'stopped'> {
     // receive has made it before anything is sent.
     const api = this.#api as Api
     await api.proveWorkspace()
-    await ensureFreeSpace(job, job.batch(number).bytes)
-    const outcome = await uploadBatch(job, api, number, this.signal)
+    const stop = (cause: unknown): 'stopped' => {
+      job.queue.stop(wrapError('CBS_DISK', 'the free disk space is unknown', cause))
+      return 'stopped'
+    }
+    try {
+      await ensureFreeSpace(job, job.batch(number).bytes)
+    } catch (cause) {
+      return stop(cause)
+    }
+    const outcome = await uploadBatch(job, api, number, this.signal).catch((cause: unknown) => {
+      // The body is found damaged before the batch is armed.
+      if (cause instanceof BatchStreamError && cause.code === 'CBS_STATE') return stop(cause)
+      throw cause
+    })
+    if (outcome === 'stopped') return outcome
     if (outcome.kind === 'created') await this.#accept(job, number, outcome.id, false)
     else if (outcome.kind !== 'unknown' && job.batch(number).phase === 'armed')
       await job.note({ type: 'disarmed', number }, true)
