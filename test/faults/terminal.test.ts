@@ -43,7 +43,7 @@ t.test(
   async t => {
     const place = await placeFor(t, { batchTimeMs: 3_600_000 }, { 'in.csv': csv(3) })
     const screen = onTerminal(t, `${ask(place)} > ${place.path('out')}`, ENV)
-    await screen.until(text => /3 records, 0 of 1 batches done, 0 rows, 1 running: \d+s/.test(text))
+    await screen.until(text => /3 records, 0 of 1 batch done, 0 rows, 1 running: \d+s/.test(text))
 
     screen.type('\u0003')
     t.equal(await screen.ended, 130)
@@ -78,7 +78,7 @@ t.test('rows and progress share a screen without a trace of each other', { skip 
   const place = await placeFor(t, { batchTimeMs: 300 }, { 'in.csv': csv(5) })
   const screen = onTerminal(t, ask(place, '--to text -c 1 --batch-size 2'), ENV)
   t.equal(await screen.ended, 0)
-  t.match(screen.text, /\d of \d batches done/)
+  t.match(screen.text, /\d of \d batch(es)? done/)
   const lines = linesOf(screen.text).filter(line => line !== '')
   t.equal(lines.filter(line => /^echo \w+: Say text \d$/.test(line)).length, 5)
   t.match(lines.slice(5), [/^job night: 5 rows/, /^job night: spent/])
@@ -102,7 +102,7 @@ t.test('no part of the progress line stays on the screen', { skip }, async t => 
     const rows = ask(place, '--fresh --to text -c 1 --batch-size 2')
     const screen = onTerminal(t, `${rows} | { ${slowly}; }`, ENV)
     t.equal(await screen.ended, 0)
-    t.match(screen.text, /\d of \d batches done/)
+    t.match(screen.text, /\d of \d batch(es)? done/)
     const lines = screenOf(screen.text).filter(line => !line.startsWith('job night'))
     t.equal(lines.length, 4, screen.text)
     for (const line of lines) t.match(line, echoed)

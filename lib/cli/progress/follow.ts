@@ -21,7 +21,7 @@ export function follow(
     watch.tell({ time: new Date(job.clock.now()).toISOString(), job: job.name, ...event })
   }
   watch.count(() => job.records.count)
-  tell(startedOf(job.state))
+  tell(startedOf(job.state, settings))
   job.listen(event => {
     tell(event.type === 'columns' ? { type: event.type, count: event.names.length } : event)
     if (event.type === 'rows' && ledger)

@@ -1,16 +1,16 @@
 import { showUsd, usdOf } from '../../cost/usd.ts'
-import { agesOf, leftOf, type Standing } from './standing.ts'
+import { agesOf, leftOf, totalOf, type Standing } from './standing.ts'
 
 /**
  * Where a run stands, on one line of at most `width` characters. What fits least is left out whole, from the end. The API tells
  * nothing of single requests while a batch runs, so nothing is said of them.
  */
 export function lineOf(standing: Standing, now: number, width: number = Infinity): string {
-  const { records, complete, batches, done, rows } = standing
+  const { records, complete, rows } = standing
   const left = leftOf(standing, now)
   let line = `${count(records)} records${complete ? '' : ' so far'}`.slice(0, Math.max(0, width))
   const parts = [
-    `${count(done)} of ${count(batches)} batches done`,
+    batchesDone(standing),
     `${count(rows)} rows`,
     money(standing),
     left === undefined ? '' : `about ${span(left)} left`,
@@ -20,6 +20,14 @@ export function lineOf(standing: Standing, now: number, width: number = Infinity
     line += `, ${part}`
   }
   return line + running(agesOf(standing, now), width - line.length)
+}
+
+function batchesDone(standing: Standing): string {
+  const { batches, is } = totalOf(standing)
+  const done = count(standing.done)
+  if (batches === 0) return `${done} batches done`
+  const how = { known: '', estimated: 'about ', 'at least': 'at least ' }[is]
+  return `${done} of ${how}${count(batches)} ${batches === 1 ? 'batch' : 'batches'} done`
 }
 
 /** How many batches run and how old each is, the oldest first: as many ages as there is room for. */

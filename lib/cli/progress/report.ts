@@ -1,19 +1,28 @@
 import type { RunEvent } from '../../core/job/run-event.ts'
 import type { JobState, Phase } from '../../core/job/state.ts'
 import type { Dollars } from '../money.ts'
+import type { Settings } from '../settings.ts'
 
-/** Where a job stands when a command begins to work on it: what the events after it go on from. */
+/** Where a job stands when a command begins to work on it; the events after it continue from there. */
 export interface Started {
   readonly type: 'started'
   readonly records: number
   readonly complete: boolean
+  /** Requests in a batch at most; null where the command seals none. */
+  readonly batchSize: number | null
+  /** A batch ends after so many records of the job even when it is not full: what `--cache prime` and `--canary` send first. */
+  readonly batchEnds: readonly number[]
   readonly batches: readonly {
     readonly number: number
+    /** The batch that this one is a part of, or its own number. */
+    readonly root: number
     readonly attempt: number
     readonly phase: Phase
     readonly id: string | null
     readonly requests: number
     readonly records: number
+    /** It covers the input up to this record; 0 for a retry. */
+    readonly next: number
     /** Ms since 1970. */
     readonly submittedAt: number | null
   }[]
@@ -41,15 +50,21 @@ export interface Sink {
   close?(): Promise<void>
 }
 
-export function startedOf({ kept, batches }: JobState): Started {
+export function startedOf({ kept, batches }: JobState, settings?: Settings): Started {
   return {
     type: 'started',
     records: kept.records,
     complete: kept.complete,
+    batchSize: settings?.batchSize ?? null,
+    batchEnds: [...(settings?.cache === 'prime' ? [1] : []), ...ifGiven(settings?.canary)],
     batches: [...batches.values()]
       .filter(({ phase }) => phase !== 'void')
-      .map(({ number, attempt, phase, id, requests, records, submittedAt }) => ({
-        ...{ number, attempt, phase, id, requests, records, submittedAt },
+      .map(({ number, root, attempt, phase, id, requests, records, next, submittedAt }) => ({
+        ...{ number, root, attempt, phase, id, requests, records, next, submittedAt },
       })),
   }
+}
+
+function ifGiven(value: number | undefined): readonly number[] {
+  return value === undefined ? [] : [value]
 }

@@ -30,7 +30,7 @@ function barFor(t: Test, columns = 0) {
 t.test('a line is drawn when work begins, and each second while batches grow older', async t => {
   const { bar, clock, drawn } = barFor(t)
   bar.tell(reported(begun({ records: 5, complete: true })))
-  t.same(drawn(), ['5 records, 0 of 0 batches done, 0 rows'])
+  t.same(drawn(), ['5 records, 0 of about 1 batch done, 0 rows'])
   await clock.pass(10_000)
   t.same(drawn(), [], 'nothing has changed')
   bar.tell(reported(sealedOf(1, 5, 5)))
@@ -52,7 +52,7 @@ t.test('it is drawn five times a second at most, however much happens', async t 
   await clock.pass(200)
   const lines = drawn()
   t.ok(lines.length >= 5 && lines.length <= 7, String(lines.length))
-  t.match(lines.at(-1), '0 of 1,000 batches done')
+  t.match(lines.at(-1), '0 of at least 1,000 batches done')
 })
 
 t.test('records are counted while they are read, without an event for each', async t => {
@@ -69,7 +69,7 @@ t.test('a terminal that is made narrower gets a line that fits at once', async t
   const { bar, clock, drawn, stderr } = barFor(t, 60)
   bar.tell(reported(begun({ records: 12, complete: true })))
   await clock.pass(500)
-  t.same(drawn(), ['12 records, 0 of 0 batches done, 0 rows'])
+  t.same(drawn(), ['12 records, 0 of about 1 batch done, 0 rows'])
   stderr.columns = 20
   stderr.emit('resize')
   await clock.pass(0)
@@ -81,7 +81,7 @@ t.test('what is said takes the place of the line, which comes again below', asyn
   bar.tell(reported(begun()))
   talk.say('a message')
   await clock.pass(1000)
-  const line = '0 records so far, 0 of 0 batches done, 0 rows'
+  const line = '0 records so far, 0 batches done, 0 rows'
   t.equal(stderr.text, `${CLEAR}${line}\r${CLEAR}a message\n${CLEAR}${line}\r`)
 })
 
@@ -105,5 +105,5 @@ t.test('nothing is drawn over a question', async t => {
   t.same(drawn(), [])
   go()
   await clock.pass(1000)
-  t.match(drawn(), [/0 of 1 batches done/])
+  t.match(drawn(), [/0 of at least 1 batch done/])
 })

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import t from 'tap'
 import { eventLines } from '../../../lib/cli/progress/event-lines.ts'
+import type { Report } from '../../../lib/cli/progress/report.ts'
+import { after, NOTHING, totalOf } from '../../../lib/cli/progress/standing.ts'
 import { fold } from '../../../lib/core/job/state.ts'
 import { journalOf } from '../../support/world.ts'
 import { csv, KEY, placeFor, run, until } from '../world.ts'
@@ -157,4 +159,19 @@ t.test('a stream that is gone is not written to', async t => {
   const lines = await eventLines(gone)
   lines.tell({ time: '', job: null, type: 'exit', code: 0, next: null })
   await t.resolves(lines.close())
+})
+
+t.test('the total of batches stays what it is once the input is read', async t => {
+  const place = await placeFor(t, { batchTimeMs: 100 })
+  const events = place.path('events.jsonl')
+  const sizes = ['--batch-size', '2', '-c', '1', '--canary', '1', '--events', events]
+  t.equal((await place.run([...ASK, ...sizes], { stdin: csv(8) })).code, 0)
+  let standing = NOTHING
+  const totals = new Set<number>()
+  // The program has written them itself.
+  for (const report of linesOf(place.read('events.jsonl')) as unknown as Report[]) {
+    standing = after(standing, report)
+    if (standing.complete) totals.add(totalOf(standing).batches)
+  }
+  t.same([...totals], [1 + 4])
 })

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { lineOf, span } from '../../../lib/cli/progress/line.ts'
+import type { ProgramEvent } from '../../../lib/cli/progress/report.ts'
 import {
   begun,
   endedAt,
@@ -39,8 +40,19 @@ t.test('a narrow terminal shows as much of it as fits, in whole parts', async t 
 })
 
 t.test('what is not known is not said', async t => {
-  t.equal(lineOf(standingAfter(begun()), 0), '0 records so far, 0 of 0 batches done, 0 rows')
+  t.equal(lineOf(standingAfter(begun()), 0), '0 records so far, 0 batches done, 0 rows')
   t.match(lineOf(standingAfter(begun(), spentOf(0.002, null)), 0), /, \$0\.00200$/)
+})
+
+t.test('a total that may still change is not shown as final', async t => {
+  const line = (...events: readonly ProgramEvent[]): string =>
+    lineOf(standingAfter(...events), 0).split(', ')[1] ?? ''
+  const kept = { type: 'kept', records: 25, bytes: 1, complete: true } as const
+  const first = [begun({ batchSize: 10 }), sealedOf(1, 10, 10)]
+  t.equal(line(...first), '0 of at least 1 batch done')
+  t.equal(line(begun({ batchSize: 10 }), kept), '0 of about 3 batches done')
+  t.equal(line(...first, kept), '0 of 3 batches done')
+  t.equal(line(begun({ batchSize: 10 }), sealedOf(1, 5, 5), kept), '0 of about 5 batches done')
 })
 
 t.test('times are said as people say them', async t => {

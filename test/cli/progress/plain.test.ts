@@ -25,7 +25,7 @@ t.test('a line for each event that matters, and one a minute while nothing happe
   t.same(
     said(),
     ['1m', '2m', '3m'].map(
-      age => `waiting: 5,000 records, 0 of 1 batches done, 0 rows, 1 running: ${age}`,
+      age => `waiting: 5,000 records, 0 of 1 batch done, 0 rows, 1 running: ${age}`,
     ),
   )
   tell(

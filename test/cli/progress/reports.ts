@@ -1,4 +1,4 @@
-import type { ProgramEvent, Report } from '../../../lib/cli/progress/report.ts'
+import type { ProgramEvent, Report, Started } from '../../../lib/cli/progress/report.ts'
 import { after, NOTHING, type Standing } from '../../../lib/cli/progress/standing.ts'
 
 export const MINUTE = 60_000
@@ -7,8 +7,9 @@ export function reported(event: ProgramEvent): Report {
   return { time: '2026-11-20T12:00:00.000Z', job: 'j', ...event }
 }
 
-export function begun(more: { records?: number; complete?: boolean } = {}): ProgramEvent {
-  return { type: 'started', records: 0, complete: false, batches: [], ...more }
+export function begun(more: Partial<Omit<Started, 'type'>> = {}): ProgramEvent {
+  const batching = { batchSize: 10_000, batchEnds: [] }
+  return { type: 'started', records: 0, complete: false, batches: [], ...batching, ...more }
 }
 
 export function sealedOf(number: number, next: number, requests: number): ProgramEvent {
