@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import type { CapOptions } from '../run/cap.ts'
 import { parseUsd, showUsdUp } from '../cost/usd.ts'
 import type { Context } from './context.ts'
@@ -10,7 +10,7 @@ import { rememberCap } from './run-job.ts'
  * Asks on the terminal whether a job may cost more, once it has come to its cap. What is answered is kept with the job. With
  * -y nobody is asked either, and nothing is raised: a yes to every amount would make the cap mean nothing.
  */
-export function askForMore({ flags, io, talk }: Context, job: Job): CapOptions['ask'] {
+export function askForMore({ flags, io, talk }: Context, job: StoredJob): CapOptions['ask'] {
   const { terminal } = io
   if (!terminal || !io.stderr.isTTY || flags.has('no-input') || flags.has('yes')) return undefined
   return async ({ why, least }, signal) => {

@@ -1,11 +1,11 @@
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import { answerCheck } from '../core/schema/answer-check.ts'
 import { Canary } from '../run/canary.ts'
 import type { Settings } from './settings.ts'
 
 /** What holds a job back until its first records are answered, where that was asked for. */
 export function canaryFor(
-  job: Job,
+  job: StoredJob,
   { canary: records, schema }: Settings,
   drains: boolean,
 ): Canary | undefined {

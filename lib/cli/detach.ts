@@ -45,7 +45,7 @@ export async function detach(
     const kept = input && keepFrom(input.reading, job)
     await runDraining(work, signal, async signal => {
       if (kept) await pipeline(input.stream, kept, sending, submitted, { signal })
-      else await pipeline(job.uncovered(), sending, submitted, { signal })
+      else await pipeline(job.input.unbatchedRecords(), sending, submitted, { signal })
     })
   } catch (error) {
     if (!full.signal.aborted || context.signal.aborted) throw error

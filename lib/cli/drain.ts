@@ -1,6 +1,7 @@
+import type { RunEvent } from '../core/job/run-event.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
 import type { Canary } from '../run/canary.ts'
 import { sayTally } from './finish.ts'
@@ -10,7 +11,7 @@ import type { Talk } from './talk.ts'
 import type { Tally } from './tally.ts'
 
 /** Passes records until submission stops; later ones stay spooled and are asked when the job is resumed. */
-export function untilStopped(job: Job, canary?: Canary): Stage<SourceRecord, SourceRecord> {
+export function untilStopped(job: StoredJob, canary?: Canary): Stage<SourceRecord, SourceRecord> {
   return typed(
     new StageTransform({
       objectMode: true,
@@ -51,7 +52,7 @@ export async function runDraining(
 }
 
 /** Aborts once nothing is in flight and every row that is here has been written. */
-function leaveWhenDrained(job: Job, signal: AbortSignal, drained: AbortController): void {
+function leaveWhenDrained(job: StoredJob, signal: AbortSignal, drained: AbortController): void {
   const written = new Set<number>()
   const isDrained = (): boolean => {
     if (job.queue.stopReason === undefined) return false
@@ -61,15 +62,16 @@ function leaveWhenDrained(job: Job, signal: AbortSignal, drained: AbortControlle
     }
     return true
   }
-  const stopListening = job.listen(event => {
+  const listener = (event: RunEvent): void => {
     if (event.type === 'rows' || event.type === 'held') written.add(event.number)
     if (isDrained()) drained.abort()
-  })
-  signal.addEventListener('abort', stopListening)
+  }
+  job.on('event', listener)
+  signal.addEventListener('abort', () => job.off('event', listener))
 }
 
 /** Says at once why nothing more is sent, and what the run waits for. */
-function announce(job: Job, talk: Talk): void {
+function announce(job: StoredJob, talk: Talk): void {
   const { stopReason } = job.queue
   const phases = [...job.state.batches.values()].map(({ phase }) => phase)
   const inFlight = phases.filter(phase => phase === 'submitted' || phase === 'armed').length
@@ -86,7 +88,7 @@ export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
   const { stopReason } = job.queue
   if (!stopReason) return
   if (tally) {
-    await sayTally(job, tally, talk, `, of ${job.records.count} records`)
+    await sayTally(job, tally, talk, `, of ${job.store.records.count} records`)
     talk.say(costLine(job, ledger, settings))
   }
   // Printed first and noted then: a user whose run dies between the two sees it again.

@@ -1,4 +1,4 @@
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import { EXIT } from './exit-code.ts'
 import { linesOf, mostFrequent } from './most-frequent.ts'
@@ -23,15 +23,15 @@ export interface Ending {
 
 /** Closes the books of a run whose every row is out: one row for each record, or it is a bug that must not stay hidden. */
 export async function finish(
-  job: Job,
+  job: StoredJob,
   tally: Tally,
   talk: Talk,
   flags: readonly string[],
 ): Promise<Ending> {
-  if (tally.rows !== job.records.count) {
+  if (tally.rows !== job.store.records.count) {
     throw new BatchStreamError(
       'CBS_STAGE',
-      `job ${job.name} has ${job.records.count} records and gave ${tally.rows} rows; please report this`,
+      `job ${job.name} has ${job.store.records.count} records and gave ${tally.rows} rows; please report this`,
     )
   }
   if (!job.state.finished) await job.note({ type: 'finished', at: job.clock.now() }, true)
@@ -44,19 +44,19 @@ export async function finish(
 
 /** Says what became of the rows, and what most of the failed ones say. */
 export async function sayTally(
-  { name, folder, state }: Pick<Job, 'name' | 'folder' | 'state'>,
+  { name, store, state }: Pick<StoredJob, 'name' | 'store' | 'state'>,
   tally: Tally,
   talk: Talk,
   more = '',
 ): Promise<void> {
   talk.say(`job ${name}: ${tally}${more}`)
-  for (const line of linesOf(await mostFrequent(folder, state.sources, tally.failures)))
+  for (const line of linesOf(await mostFrequent(store.folder, state.sources, tally.failures)))
     talk.say(line)
 }
 
 /** The end of a command whose rows are not all `succeeded`, with the command that retries them where that can help. */
 export function failedEnding(
-  { name }: Pick<Job, 'name'>,
+  { name }: Pick<StoredJob, 'name'>,
   tally: Tally,
   flags: readonly string[],
 ): Ending {

@@ -1,5 +1,6 @@
+import { nextUnbatched } from '../core/job/state.ts'
 import { BatchStreamError } from '../core/errors.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import type { Result } from '../core/results/result.ts'
 import { isUnsent } from '../core/results/status.ts'
 import { isPassing } from '../stages/retry/policy.ts'
@@ -9,7 +10,7 @@ import { StageTransform, typed, type Stage } from '../core/stage.ts'
  * Stops submission (`CBS_STOPPED`) when every answer of the first batch that ends is the same failure and more is to be sent: the
  * rest would fail alike, and some failures cost as much as answers. Failures that pass say nothing about the rest.
  */
-export function firstBatch(job: Job): Stage<Result, Result> {
+export function firstBatch(job: StoredJob): Stage<Result, Result> {
   let first: number | undefined
   let alike: string | undefined
   let answers = 0
@@ -41,8 +42,8 @@ function wayOf(result: Result): string | undefined {
   return isPassing(result) ? undefined : `${status} ${error?.type}`
 }
 
-function hasMore({ state, firstUncovered, records }: Job): boolean {
-  if (!state.kept.complete || firstUncovered < records.count) return true
+function hasMore({ state, store }: StoredJob): boolean {
+  if (!state.kept.complete || nextUnbatched(state) < store.records.count) return true
   return [...state.batches.values()].some(batch => batch.phase === 'sealed')
 }
 

@@ -1,7 +1,7 @@
 import type { TransformCallback } from 'node:stream'
 import { BatchStreamError } from '../core/errors.ts'
 import type { BatchRequest, RejectedRecord } from '../core/flow.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
 import { SKIPPED } from '../core/answered.ts'
 import type { Settings } from './settings.ts'
@@ -10,7 +10,7 @@ import type { Settings } from './settings.ts'
 export const FIRST = 20
 
 export interface GuardOptions {
-  readonly job: Pick<Job, 'queue'>
+  readonly job: Pick<StoredJob, 'queue'>
   readonly maxInvalid: Settings['maxInvalid']
   /** So many records wait here at most. @default 16 */
   readonly highWaterMark?: number

@@ -5,7 +5,7 @@ import { addAbortSignal, Readable } from 'node:stream'
 import { each, from } from '../core/chain.ts'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import { keep } from '../stages/spool/spool.ts'
 import { parseFiles } from '../stages/parse/files.ts'
 import { parse } from '../stages/parse/parse.ts'
@@ -28,7 +28,7 @@ export interface Reading {
 }
 
 /** Keeps records, and with them that their input broke off, should it: who goes on with the job has to be told as well. */
-export function keepFrom(reading: Reading, job: Job): Stage<SourceRecord, SourceRecord> {
+export function keepFrom(reading: Reading, job: StoredJob): Stage<SourceRecord, SourceRecord> {
   return keep({ job, brokenOff: () => reading.broken?.message })
 }
 
@@ -37,7 +37,7 @@ export function keepFrom(reading: Reading, job: Job): Stage<SourceRecord, Source
  *
  * @throws BatchStreamError `CBS_INPUT` where the input broke off, in this run or in an earlier one
  */
-export function mustBeWhole({ broken }: Reading, { state: { kept } }: Job): void {
+export function mustBeWhole({ broken }: Reading, { state: { kept } }: StoredJob): void {
   if (broken) throw broken
   if (kept.broken !== null) throw new BatchStreamError('CBS_INPUT', kept.broken)
 }

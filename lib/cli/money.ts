@@ -1,6 +1,6 @@
 import { BatchStreamError } from '../core/errors.ts'
 import type { JobOnDisk } from '../store/inspect.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import type { JobState } from '../core/job/state.ts'
 import { estimateOf, reservedOf, type Common } from '../cost/journal-figures.ts'
 import type { Cap } from '../run/cap.ts'
@@ -28,7 +28,7 @@ function commonOf({ prompt, model, maxTokens, params }: Settings): Common | unde
 /** The cap on a job's cost, where there is one. Without `drains`, nobody waits for what is in flight. */
 export function capFor(
   context: Context,
-  job: Job,
+  job: StoredJob,
   settings: Settings,
   drains: boolean,
 ): Cap | undefined {
@@ -58,7 +58,7 @@ export function estimateFor(state: JobState, settings: Settings): bigint | undef
 }
 
 /** The last line of a run: what it cost, what synchronous calls would have cost, and what was expected. */
-export function costLine(job: Job, ledger: Ledger, settings: Settings): string {
+export function costLine(job: StoredJob, ledger: Ledger, settings: Settings): string {
   const estimate = estimateFor(job.state, settings)
   const expected = estimate === undefined ? '' : `; estimate was ${showUsd(estimate)}`
   return `job ${job.name}: ${ledger}${ledger.spent === undefined ? '' : expected}`

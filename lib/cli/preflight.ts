@@ -3,7 +3,7 @@ import type { TransformCallback } from 'node:stream'
 import type { Failure } from '../api/failure.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import type { BatchRequest, MessageParams, RejectedRecord } from '../core/flow.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import { wellFormed } from '../core/json/well-formed.ts'
 import { broughtBy } from '../cost/parts.ts'
 import { priceList } from '../cost/price.ts'
@@ -14,7 +14,7 @@ import type { FreeCall } from './free-call.ts'
 
 export interface PreflightOptions {
   readonly client: Anthropic
-  readonly job: Job
+  readonly job: StoredJob
   /** Told why nothing can be proven. */
   readonly onSkip: (why: string) => void
   /** Told that the model will retire. */

@@ -1,27 +1,27 @@
 import { join } from 'node:path'
 import { replaceFile } from '../store/disk.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import { RETRY_NOTE } from './job-work.ts'
 
 /**
  * The number of the last batch that a retry does not count as its own. It is kept in the job until the retry is over, so
  * that one which was interrupted goes on, and prints again what it had printed.
  */
-export async function beginRetry(job: Job): Promise<number> {
-  const known = await job.disk.readWhole(noteOf(job))
+export async function beginRetry(job: StoredJob): Promise<number> {
+  const known = await job.store.disk.readWhole(noteOf(job))
   if (known) {
     const { after }: { after: number } = JSON.parse(known.toString('utf8'))
     return after
   }
   const after = Math.max(0, ...job.state.batches.keys())
-  await replaceFile(job.disk, noteOf(job), Buffer.from(`${JSON.stringify({ after })}\n`))
+  await replaceFile(job.store.disk, noteOf(job), Buffer.from(`${JSON.stringify({ after })}\n`))
   return after
 }
 
-export async function endRetry(job: Job): Promise<void> {
-  await job.disk.remove(noteOf(job))
+export async function endRetry(job: StoredJob): Promise<void> {
+  await job.store.disk.remove(noteOf(job))
 }
 
-function noteOf(job: Job): string {
-  return join(job.folder, RETRY_NOTE)
+function noteOf(job: StoredJob): string {
+  return join(job.store.folder, RETRY_NOTE)
 }

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { BatchStreamError } from '../core/errors.ts'
 import { fieldsOf } from '../store/fields.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import { listPrice, type PriceOf } from '../cost/price.ts'
 import { rowCost } from '../cost/row-cost.ts'
 import type { Result } from '../core/results/result.ts'
@@ -132,7 +132,7 @@ function hasMeta({ to, emit, metaField }: RowOptions): boolean {
 }
 
 export interface Rows {
-  readonly job: Job
+  readonly job: StoredJob
   readonly options: RowOptions
   /** Columns of the input, for tables: known, or to be decided. */
   readonly columns: readonly string[] | TableColumns
@@ -156,7 +156,8 @@ export async function openRows(
   const costOf = options.rowCost ? rowCost(priceOf) : undefined
   const errorRowOf = jsonlRow(options, costOf)
   const rows = writerOf(options, { columns, schema }, talk, errorRowOf)
-  const isStream = options.output === '-' || (await job.disk.look(options.output)) === 'special'
+  const isStream =
+    options.output === '-' || (await job.store.disk.look(options.output)) === 'special'
   const out = isStream ? await streamOf(options.output, io, talk, signal) : { path: options.output }
   const errors = options.errors === undefined ? undefined : { path: options.errors }
   const ordered = options.order === 'input'
@@ -237,7 +238,7 @@ export function tableOf(
 
 /** The columns of a table of all records that a job has. */
 export async function tableFieldsOf(
-  job: Job,
+  job: StoredJob,
   options: RowOptions,
   known: readonly string[] = [],
 ): Promise<readonly string[]> {

@@ -6,8 +6,8 @@ import type { SourceRecord } from '../core/flow.ts'
 import { deleteJob } from '../store/delete.ts'
 import { nodeDisk, replaceFile } from '../store/disk.ts'
 import { inspectJob, inspectJobs, type JobCard, type JobOnDisk } from '../store/inspect.ts'
-import type { Job } from '../store/job.ts'
-import { JOB_NAME, openJob } from '../store/open.ts'
+import type { StoredJob } from '../store/job.ts'
+import { JOB_NAME, openStoredJob } from '../store/open.ts'
 import { lockFolder } from '../store/lock.ts'
 import type { Stage } from '../core/stage.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
@@ -47,7 +47,7 @@ export interface ChosenInput {
 
 /** A run's job, and what is remembered of the command that made it. */
 export interface RunJob {
-  readonly job: Job
+  readonly job: StoredJob
   /** Whether an earlier run began it. */
   readonly goesOn: boolean
   readonly remembered: Remembered
@@ -197,7 +197,7 @@ async function goOn(
 ): Promise<RunJob> {
   mustMatch(known.rows, remembered.rows, written)
   const { columns: _, ...newer } = remembered
-  const job = await openJob({ dir, name: found.name, clock })
+  const job = await openStoredJob({ dir, name: found.name, clock })
   return {
     job,
     goesOn: true,
@@ -209,7 +209,7 @@ async function goOn(
 
 /** Keeps what a command has changed of how its job is gone on with. */
 export async function remember(
-  job: Job,
+  job: StoredJob,
   { card }: Pick<JobOnDisk, 'card'>,
   remembered: Remembered,
 ): Promise<Remembered> {
@@ -219,16 +219,16 @@ export async function remember(
 }
 
 /** Keeps a cap that was raised while the job ran. */
-export async function rememberCap(job: Job, maxCost: string): Promise<void> {
+export async function rememberCap(job: StoredJob, maxCost: string): Promise<void> {
   // It is open, so it is there.
-  const found = (await inspectJob(nodeDisk, join(job.folder, '../..'), job.name)) as JobOnDisk
+  const found = (await inspectJob(nodeDisk, join(job.store.folder, '../..'), job.name)) as JobOnDisk
   const known = rememberedBy(found)
   await remember(job, found, { ...known, run: { ...known.run, maxCost } })
 }
 
-async function writeCard(job: Job, card: JobCard): Promise<void> {
+async function writeCard(job: StoredJob, card: JobCard): Promise<void> {
   const text = `${JSON.stringify(card, undefined, 2)}\n`
-  await replaceFile(nodeDisk, join(job.folder, 'job.json'), Buffer.from(text))
+  await replaceFile(nodeDisk, join(job.store.folder, 'job.json'), Buffer.from(text))
 }
 
 /** Paid answers are never deleted to make room for a new run. */
@@ -254,7 +254,7 @@ async function mustBeFree({ output, errors }: RowOptions): Promise<void> {
  * record was read, by a mistake in the command or its input, or by a key that the API has never accepted. Says whether it did.
  */
 export async function discardFailedStart(
-  { folder, name, state }: Pick<Job, 'folder' | 'name' | 'state'>,
+  { store: { folder }, name, state }: Pick<StoredJob, 'store' | 'name' | 'state'>,
   cause: unknown,
   isStarted: boolean,
 ): Promise<boolean> {
@@ -281,9 +281,9 @@ async function createJob(
   input: Pick<ComparedInput, 'stream' | 'close'>,
 ): Promise<RunJob> {
   const { dir, fingerprint, remembered, clock } = choice
-  const made = async (): Promise<Job> => {
+  const made = async (): Promise<StoredJob> => {
     await mustBeFree(remembered.rows)
-    return await openJob({ dir, name, clock })
+    return await openStoredJob({ dir, name, clock })
   }
   const job = await made().catch(async (cause: unknown) => {
     await input.close()

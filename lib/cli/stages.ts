@@ -1,3 +1,4 @@
+import { nextUnbatched } from '../core/job/state.ts'
 import type Anthropic from '@anthropic-ai/sdk'
 import { pathToFileURL } from 'node:url'
 import { aggregate } from '../stages/aggregate/aggregate.ts'
@@ -6,7 +7,7 @@ import { chain } from '../core/chain.ts'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 import type { SealedBatch, SourceRecord } from '../core/flow.ts'
 import { inspectJobs } from '../store/inspect.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import type { Cap } from '../run/cap.ts'
 import { counted } from '../cost/count.ts'
 import type { Ledger } from '../cost/ledger.ts'
@@ -65,7 +66,7 @@ function concurrencyIn(text: string): number {
 export interface Work {
   readonly settings: Settings
   readonly pace: Pace
-  readonly job: Job
+  readonly job: StoredJob
   readonly client: Anthropic
   readonly talk: Talk
   readonly stateDir: string
@@ -136,13 +137,13 @@ async function promptFrom(
 export function submitting(
   work: Work,
   attempt: number,
-): Stage<SourceRecord, ReturnType<Job['submittedBatch']>> {
+): Stage<SourceRecord, ReturnType<StoredJob['submittedBatch']>> {
   const { settings, job, talk, pace, client, cap, canary } = work
   const { batchSize: count, batchBytes: bytes, batchWaitMs: periodMs, maxInvalid } = settings
   const { dedupe } = settings
   const { attach, ...plain } = work.template
   const { responseField, metaField } = settings
-  const before = job.firstUncovered
+  const before = nextUnbatched(job.state)
   const fitting = work.table
     ? chain(template(plain), fitsTable(work.table, [responseField, metaField]))
     : template(plain)
@@ -220,7 +221,7 @@ export function asking(work: Work): Stage<SourceRecord, Result> {
 }
 
 /** From batches that the API has to their results. */
-export function fetching(work: Work): Stage<ReturnType<Job['submittedBatch']>, Result> {
+export function fetching(work: Work): Stage<ReturnType<StoredJob['submittedBatch']>, Result> {
   const { client, job, pace, ordered } = work
   const { pollMs, settleMs } = pace
   const onWait = waits(work)
@@ -241,7 +242,7 @@ function waits({ talk, job }: Work): (batch: Pick<SealedBatch, 'number'>, why: s
 /** Ids that other jobs of this machine own: none of them can be a batch of this one. */
 async function ownedElsewhere({ job, stateDir }: Work): Promise<ReadonlySet<string>> {
   const ids = new Set<string>()
-  for (const other of await inspectJobs(job.disk, stateDir)) {
+  for (const other of await inspectJobs(job.store.disk, stateDir)) {
     if (other.name === job.name) continue
     for (const { id } of other.state?.batches.values() ?? []) if (id !== null) ids.add(id)
   }

@@ -1,7 +1,8 @@
+import { nextUnbatched } from '../core/job/state.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
 import { fieldsOf } from '../store/fields.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import { members } from '../core/json/scan.ts'
 import { didYouMean } from '../core/nearest.ts'
 import { FILE_FIELDS } from '../stages/parse/files.ts'
@@ -13,7 +14,7 @@ import type { Settings } from './settings.ts'
 export const NO_COLUMNS: readonly string[] = ['input']
 
 export interface TableColumnsOptions {
-  readonly job: Job
+  readonly job: StoredJob
   /** Columns that are known before the records are read, such as those of a CSV header. */
   readonly known?: readonly string[] | undefined
   /** The input may have no end: the columns are those of the first full batch. */
@@ -35,7 +36,7 @@ export class TableColumns {
 
   constructor(options: TableColumnsOptions) {
     this.#options = options
-    this.#passed = options.job.firstUncovered
+    this.#passed = nextUnbatched(options.job.state)
   }
 
   /** The columns, once they are decided. */
@@ -81,7 +82,7 @@ export class TableColumns {
   async #fix(): Promise<readonly string[]> {
     const { job, endless, isRead = true } = this.#options
     const isWhole = job.state.kept.complete || !endless || !isRead
-    const fields = await fieldsOf(job, [], isWhole ? job.records.count : this.#passed)
+    const fields = await fieldsOf(job, [], isWhole ? job.store.records.count : this.#passed)
     const names = fields.length > 0 ? fields : NO_COLUMNS
     await job.note({ type: 'columns', names }, true)
     return names

@@ -1,6 +1,5 @@
 import type Anthropic from '@anthropic-ai/sdk'
-// oxlint-disable-next-line no-restricted-imports -- what users see of a job is being moved here
-import type { Job } from '../store/job.ts'
+import type { Job } from './job/job.ts'
 
 /** The body of one Messages request, as the official SDK types it. */
 export type MessageParams = Anthropic.Messages.Batches.BatchCreateParams.Request['params']

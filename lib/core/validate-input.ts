@@ -64,5 +64,5 @@ function isRequest(item: unknown): boolean {
 function isBatch(item: unknown, states: readonly string[]): boolean {
   // As above.
   const { job, state } = (item ?? {}) as Partial<EndedBatch>
-  return typeof job?.batch === 'function' && states.includes(String(state))
+  return typeof job?.on === 'function' && states.includes(String(state))
 }

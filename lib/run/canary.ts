@@ -1,11 +1,11 @@
 import type { SealedBatch } from '../core/flow.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import type { BatchState } from '../core/job/state.ts'
 import { keptResults } from '../store/results/stored-results.ts'
 import type { AnswerCheck } from '../core/schema/answer-check.ts'
 
 export interface CanaryOptions {
-  readonly job: Pick<Job, 'state' | 'when' | 'batch' | 'folder'>
+  readonly job: Pick<StoredJob, 'state' | 'when' | 'batch' | 'store'>
   /** The first so many records. */
   readonly records: number
   readonly check?: AnswerCheck | undefined
@@ -82,7 +82,7 @@ export class Canary {
     if (batches.length === 0) return undefined
     let why: string | undefined
     for (const { number } of batches) {
-      for await (const { status, error } of keptResults(job.folder, number, check)) {
+      for await (const { status, error } of keptResults(job.store.folder, number, check)) {
         if (status === 'succeeded') return undefined
         why ??= `${status}: ${error?.message}`
       }

@@ -1,12 +1,12 @@
 import type { SealedBatch } from '../core/flow.ts'
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import type { BatchState } from '../core/job/state.ts'
 import { judge, standingOf, type Standing } from '../cost/budget.ts'
 import { showUsd } from '../cost/usd.ts'
 import type { Unbounded } from '../cost/worst.ts'
 
 export interface CapOptions {
-  readonly job: Pick<Job, 'state' | 'note' | 'when' | 'batch'>
+  readonly job: Pick<StoredJob, 'state' | 'note' | 'when' | 'batch'>
   /** What the job may cost in all, in femtodollars. */
   readonly most: bigint
   /** The most that a sealed batch can cost. */

@@ -1,4 +1,4 @@
-import type { Job } from '../store/job.ts'
+import type { StoredJob } from '../store/job.ts'
 import { keptResults } from '../store/results/stored-results.ts'
 import { lines } from '../store/body-lines.ts'
 import { Cap, type CapOptions } from './cap.ts'
@@ -10,7 +10,7 @@ const PARAMS = '"params":'
 
 /** A cap on what a job may cost in all, in femtodollars, read from what the job has on disk. */
 export function capOf(
-  job: Job,
+  job: StoredJob,
   most: bigint,
   priceOf: PriceOf,
   { drains = true, ask }: Pick<CapOptions, 'drains' | 'ask'> = {},
@@ -27,7 +27,7 @@ export function capOf(
 
 /** The most that a sealed batch can cost: the sum over the requests in its body. */
 export async function worstOfBatch(
-  job: Job,
+  job: StoredJob,
   number: number,
   priceOf: PriceOf,
 ): Promise<bigint | Unbounded> {
@@ -45,11 +45,11 @@ export async function worstOfBatch(
 
 /** What the answers of a fetched batch were billed; undefined where a price is unknown. */
 export async function spentOnBatch(
-  job: Pick<Job, 'folder'>,
+  job: Pick<StoredJob, 'store'>,
   number: number,
   priceOf: PriceOf,
 ): Promise<bigint | undefined> {
   const ledger = new Ledger(priceOf)
-  for await (const result of keptResults(job.folder, number)) ledger.add(result)
+  for await (const result of keptResults(job.store.folder, number)) ledger.add(result)
   return ledger.spent
 }

@@ -1,8 +1,9 @@
+import type { Job } from '../core/job/job.ts'
 import type { TransformCallback, TransformOptions } from 'node:stream'
 import { wrapError, type ErrorCode } from '../core/errors.ts'
 import { StageTransform } from '../core/stage.ts'
 import { wrongInputError, type Taken } from '../core/validate-input.ts'
-import type { Job } from '../store/job.ts'
+import { storedJob, type StoredJob } from '../store/job.ts'
 
 export interface JobStageOptions extends TransformOptions {
   /** The stage's name, for messages. */
@@ -21,7 +22,7 @@ export abstract class JobStage<In> extends StageTransform {
   readonly #options: JobStageOptions
   readonly #abort = new AbortController()
   readonly #work: Set<Promise<unknown>> = new Set()
-  #job: Job | undefined
+  #job: StoredJob | undefined
 
   constructor(options: JobStageOptions) {
     const { stage: _, takes: __, failure: ___, ...streamOptions } = options
@@ -35,15 +36,16 @@ export abstract class JobStage<In> extends StageTransform {
   }
 
   /** The job, once `attach` has been called. */
-  protected get job(): Job | undefined {
+  protected get job(): StoredJob | undefined {
     return this.#job
   }
 
-  /** Holds a job open until the stage is destroyed; the first one counts. */
-  protected attach(job: Job): void {
-    if (this.#job) return
-    this.#job = job
-    job.retain()
+  /** Holds a job open until the stage is destroyed, and gives it; the first one counts. */
+  protected attach(job: Job): StoredJob {
+    if (this.#job) return this.#job
+    this.#job = storedJob(job)
+    this.#job.retain()
+    return this.#job
   }
 
   /** Takes one item; the next one comes when the answer is here. */

@@ -1,41 +1,39 @@
+import type { BatchFiles } from './sums.ts'
 import { rejectionsOf } from './batch-files.ts'
 import { Bits } from './bits.ts'
-import type { Job } from './job.ts'
+import type { StoredJob } from './job.ts'
 import { OrdinalReader } from './ordinals.ts'
 import { Repeats } from './repeats.ts'
 import type { BatchState } from '../core/job/state.ts'
 
 /** The records that some of a job's batches cover. */
-export async function askedIn(
-  job: Pick<Job, 'disk' | 'path'>,
-  batches: Iterable<BatchState>,
-): Promise<Bits> {
+export async function askedIn(files: BatchFiles, batches: Iterable<BatchState>): Promise<Bits> {
   const asked = new Bits()
   for (const batch of batches) {
     if (batch.phase === 'void' || batch.foreign) continue
-    await OrdinalReader.use(job, batch, async reader => {
+    await OrdinalReader.use(files, batch, async reader => {
       for (let position = 0; position < reader.count; position++)
         asked.add(await reader.at(position))
     })
     // A record that was rejected in a batch has its row from there: it must not be asked once more.
-    for (const { ordinal } of await rejectionsOf(job, batch)) asked.add(ordinal)
-    for (const { ordinal } of await Repeats.of(job, batch)) asked.add(ordinal)
+    for (const { ordinal } of await rejectionsOf(files, batch)) asked.add(ordinal)
+    for (const { ordinal } of await Repeats.of(files, batch)) asked.add(ordinal)
   }
   return asked
 }
 
 /** The records that were asked again after a given attempt, whether the answer is here or not. */
-export async function askedAfter(job: Job, attempt: number): Promise<Bits> {
+export async function askedAfter(job: StoredJob, attempt: number): Promise<Bits> {
   return await askedIn(
-    job,
+    job.store,
     [...job.state.batches.values()].filter(batch => batch.attempt > attempt),
   )
 }
 
 /** The records whose answer after a given attempt is here. */
-export async function answeredAfter(job: Job, attempt: number): Promise<Bits> {
+export async function answeredAfter(job: StoredJob, attempt: number): Promise<Bits> {
   const here = [...job.state.batches.values()].filter(
     batch => batch.attempt > attempt && batch.fetched,
   )
-  return await askedIn(job, here)
+  return await askedIn(job.store, here)
 }

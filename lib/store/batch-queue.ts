@@ -1,5 +1,5 @@
 import type { BatchStreamError } from '../core/errors.ts'
-import type { Job } from './job.ts'
+import type { StoredJob } from './job.ts'
 import type { JobState, Phase } from '../core/job/state.ts'
 
 /**
@@ -64,7 +64,7 @@ export function ownedIds({ batches }: JobState): Set<string> {
  * The request counts of batches whose create has an unknown outcome. Such a batch is found in the API's list by its count,
  * so no other batch may go out with the same one meanwhile.
  */
-export function unresolvedCounts(job: Job): ReadonlySet<number> {
+export function unresolvedCounts(job: StoredJob): ReadonlySet<number> {
   const counts = new Set<number>()
   for (const { number, phase, requests } of job.state.batches.values())
     if (phase === 'armed' && !job.queue.isSending(number)) counts.add(requests)
@@ -87,8 +87,8 @@ const WITHOUT_ANSWERS: ReadonlySet<Phase> = new Set(['sealed', 'armed', 'submitt
  * outcome, since finding that out may take a day. A batch waits for a place among the `concurrency` batches in flight, for
  * one that primes the cache, and for one with the same count that is being sent. The parts of a split batch share its place.
  */
-export function sendableCount(job: Job, number: number, concurrency: number): number {
-  if (job.isReplaying) return 0
+export function sendableCount(job: StoredJob, number: number, concurrency: number): number {
+  if (job.input.isReplaying) return 0
   const { requests, root } = job.batch(number)
   const inFlight = new Set<number>()
   for (const batch of job.state.batches.values()) {
@@ -106,8 +106,8 @@ export function sendableCount(job: Job, number: number, concurrency: number): nu
 }
 
 /** Whether everything unsent waits for the end of batches in flight: a run that does not wait for ends can send no more. */
-export function waitsForEnds(job: Job, concurrency: number): boolean {
-  if (job.isReplaying) return false
+export function waitsForEnds(job: StoredJob, concurrency: number): boolean {
+  if (job.input.isReplaying) return false
   let waits = false
   for (const { number, phase, requests } of job.state.batches.values()) {
     if (phase === 'armed' || job.queue.isSending(number)) return false

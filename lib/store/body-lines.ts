@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { BatchStreamError } from '../core/errors.ts'
-import type { Job } from './job.ts'
+import type { StoredJob } from './job.ts'
 
 const PART = 256 * 1024
 const NEWLINE = 0x0a
@@ -10,9 +10,9 @@ const COMMA = 0x2c
  * The requests of a sealed batch as they stand in its body: one on a line, a comma behind all but the last. A body that is
  * not what was sealed is `CBS_STATE`, at the latest after its last line.
  */
-export async function* lines(job: Job, number: number): AsyncGenerator<Buffer> {
+export async function* lines(job: StoredJob, number: number): AsyncGenerator<Buffer> {
   const { requests, hash: wanted } = job.batch(number)
-  const file = await job.disk.open(job.path(number, 'body'), 'read')
+  const file = await job.store.disk.open(job.store.path(number, 'body'), 'read')
   const hash = createHash('sha256')
   let at = 0
   const next = async (size: number): Promise<Buffer> => {

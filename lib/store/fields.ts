@@ -1,7 +1,7 @@
 import { BatchStreamError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
 import { members } from '../core/json/scan.ts'
-import type { Job } from './job.ts'
+import type { StoredJob } from './job.ts'
 
 /** A table has at most this many input columns. */
 export const MAX_FIELDS = 1000
@@ -53,12 +53,12 @@ export class FieldSet {
  * @throws BatchStreamError `CBS_OUTPUT` for more fields than a table can have
  */
 export async function fieldsOf(
-  job: Job,
+  job: StoredJob,
   first: Iterable<string> = [],
-  count: number = job.records.count,
+  count: number = job.store.records.count,
 ): Promise<readonly string[]> {
-  await job.records.flush()
-  const reader = job.records.reader(job)
+  await job.store.records.flush()
+  const reader = job.store.records.reader(job)
   const fields = new FieldSet(first)
   for (let ordinal = 0; ordinal < count; ordinal++)
     fields.add(reader.peek(ordinal, 1) ?? (await reader.read(ordinal, 1)))

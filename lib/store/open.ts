@@ -4,9 +4,10 @@ import { systemClock, type Clock } from '../core/clock.ts'
 import { BatchStreamError, wrongOption } from '../core/errors.ts'
 import { nodeDisk, replaceFile, type Disk } from './disk.ts'
 import type { JobEvent } from '../core/job/event.ts'
-import { Job } from './job.ts'
+import type { Job } from '../core/job/job.ts'
+import { StoredJob } from './job.ts'
 import { formatLine, NO_SUM } from './journal-line.ts'
-import { Journal } from './journal.ts'
+import { FileJournal } from './file-journal.ts'
 import { lockFolder, type Lock } from './lock.ts'
 import { Records } from './records.ts'
 import { fold, VERSION, type JobState } from '../core/job/state.ts'
@@ -20,25 +21,28 @@ export interface JobOptions {
   readonly name: string
   /** The folder that holds `jobs/`. It is made where it is missing, closed to other users. */
   readonly dir: string
-  /**
-   * The file system; for tests.
-   * @default the machine's
-   */
-  readonly disk?: Disk
   /** @default the machine's */
   readonly clock?: Clock | undefined
-  /**
-   * How a folder is held against other processes; for tests.
-   * @default a lock that the kernel frees
-   */
+}
+
+/** The same with what tests replace. */
+export interface StoredJobOptions extends JobOptions {
+  /** @default the machine's file system */
+  readonly disk?: Disk
+  /** How a folder is held against other processes. @default a lock that the kernel frees */
   readonly lock?: (folder: string) => Promise<Lock>
 }
 
 /**
  * Opens a job by name, or makes it. All that stages note in it is on disk when they act on it, so that a process may die
- * at any moment and the next one goes on. One process at a time: `CBS_JOB_IN_USE`. A damaged job is `CBS_STATE`.
+ * at any moment and the next one continues. One process at a time: `CBS_JOB_IN_USE`. A damaged job is `CBS_STATE`.
  */
-export async function openJob(options: JobOptions): Promise<Job> {
+export async function openJob({ name, dir, clock }: JobOptions): Promise<Job> {
+  return await openStoredJob({ name, dir, clock })
+}
+
+/** `openJob` for stages and commands, which need the job's files and its journal. */
+export async function openStoredJob(options: StoredJobOptions): Promise<StoredJob> {
   const { name, dir, disk = nodeDisk, clock = systemClock, lock = lockFolder } = options
   if (typeof dir !== 'string') throw wrongOption('dir', 'the path of a folder', dir)
   if (typeof name !== 'string' || !JOB_NAME.test(name))
@@ -61,7 +65,7 @@ export async function openJob(options: JobOptions): Promise<Job> {
 }
 
 /** A job that is deleted at the end: the stages' memory where the user names none. Nothing of it is synced. */
-export async function temporaryJob(clock: Clock = systemClock): Promise<Job> {
+export async function temporaryJob(clock: Clock = systemClock): Promise<StoredJob> {
   const folder = await makeTemporaryFolder()
   return await openFolder({
     name: folder,
@@ -91,7 +95,7 @@ interface Place {
   readonly temporary: boolean
 }
 
-async function openFolder(place: Place): Promise<Job> {
+async function openFolder(place: Place): Promise<StoredJob> {
   const { folder, disk } = place
   const path = `${folder}/journal.jsonl`
   const names = await disk.list(folder)
@@ -101,7 +105,7 @@ async function openFolder(place: Place): Promise<Job> {
     // The first line comes with the file, so that an empty journal is always damage and never a crash of ours.
     await replaceFile(disk, path, firstLine(place.clock))
   }
-  const { journal, events } = await Journal.open(disk, path)
+  const { journal, events } = await FileJournal.open(disk, path)
   try {
     const state = fold(events)
     if (!state) throw damaged(folder, 'has an empty journal')
@@ -109,7 +113,7 @@ async function openFolder(place: Place): Promise<Job> {
     const records = await Records.open(disk, folder, state.kept, state.sources)
     // The names of the records' files must be as safe as the journal that vouches for them.
     if (state.kept.records === 0) await disk.syncFolder(folder)
-    return new Job({ ...place, journal, state, records })
+    return new StoredJob({ ...place, journal, state, records })
   } catch (cause) {
     await journal.close()
     throw cause

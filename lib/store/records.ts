@@ -3,7 +3,7 @@ import { BatchStreamError } from '../core/errors.ts'
 import { SourceRecord, type Problem } from '../core/flow.ts'
 import { AppendFile } from './append-file.ts'
 import type { Disk, DiskFile } from './disk.ts'
-import type { Job } from './job.ts'
+import type { Job } from '../core/job/job.ts'
 import { Window } from './window.ts'
 
 // An index entry: where the record lies (6 bytes), its length (4), the length of its problem behind it (4), its line (6),

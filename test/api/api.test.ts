@@ -3,7 +3,7 @@ import { Api, type ApiWait } from '../../lib/api/api.ts'
 import { ApiSession } from '../../lib/core/session.ts'
 import type { EmulatorOptions } from '../../lib/emulator/index.ts'
 import { clientOf, KEY, makeWorld, type World } from '../support/world.ts'
-import type { Job } from '../../lib/store/job.ts'
+import type { StoredJob } from '../../lib/store/job.ts'
 import type { Test } from 'tap'
 
 async function connect(
@@ -11,7 +11,7 @@ async function connect(
   options: EmulatorOptions = {},
 ): Promise<{
   world: World
-  job: Job
+  job: StoredJob
   api: Api
   troubles: ApiWait[]
   stop: AbortController

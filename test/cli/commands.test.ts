@@ -18,7 +18,7 @@ import t from 'tap'
 import { prune } from '../../lib/cli/commands/prune.ts'
 import type { Context } from '../../lib/cli/context.ts'
 import { createEmulator } from '../../lib/emulator/index.ts'
-import { openJob } from '../../lib/store/open.ts'
+import { openStoredJob } from '../../lib/store/open.ts'
 import {
   Collected,
   FAST_CLOCK,
@@ -492,7 +492,7 @@ t.test('prune deletes finished jobs of a certain age', async t => {
 t.test('prune deletes no job whose retry is in flight, and what an earlier prune left', async t => {
   const place = await placeFor(t)
   await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
-  const job = await openJob({ dir: place.state, name: 'a' })
+  const job = await openStoredJob({ dir: place.state, name: 'a' })
   const part = { number: 9, attempt: 2, next: 0, records: 1, requests: 1, bytes: 1, hash: '' }
   await job.note({ type: 'sealed', ...part }, false)
   await job.note({ type: 'armed', number: 9, at: 0, serverAt: null }, true)
@@ -501,7 +501,7 @@ t.test('prune deletes no job whose retry is in flight, and what an earlier prune
   await job.close()
   t.match(await run(words), { code: 0, err: '' })
   t.same(readdirSync(join(place.state, 'jobs')), ['a'])
-  const again = await openJob({ dir: place.state, name: 'a' })
+  const again = await openStoredJob({ dir: place.state, name: 'a' })
   await again.note({ type: 'disarmed', number: 9 }, true)
   await again.close()
   t.match(await run(words), { code: 0, err: 'deleted job a\n' })
@@ -514,7 +514,7 @@ t.test('prune looks again once it has the lock: a job may have been retried mean
     await place.run(['--job', name, '-p', 'Say {{text}}'], { stdin: csv(1) })
   const journal = place.path('state/jobs/b/journal.jsonl')
   const finished = readFileSync(journal)
-  const job = await openJob({ dir: place.state, name: 'b' })
+  const job = await openStoredJob({ dir: place.state, name: 'b' })
   const part = { number: 9, attempt: 2, next: 0, records: 1, requests: 1, bytes: 1, hash: '' }
   await job.note({ type: 'sealed', ...part }, false)
   await job.note({ type: 'armed', number: 9, at: 0, serverAt: null }, true)

@@ -6,7 +6,7 @@ import { openFor, record } from '../support/jobs.ts'
 
 t.test('when no more rows come, the records that are here decide', async t => {
   const job = await openFor(t, t.testdir())
-  await job.admit(record({ a: 1 }))
+  await job.input.appendOrVerify(record({ a: 1 }))
   const table = new TableColumns({ job, endless: false })
   const decided = table.decide(new AbortController().signal)
   t.equal(table.names, undefined)
@@ -17,7 +17,7 @@ t.test('when no more rows come, the records that are here decide', async t => {
 
 t.test('without input the records that are here decide at once', async t => {
   const job = await openFor(t, t.testdir())
-  await job.admit(record({ a: 1 }))
+  await job.input.appendOrVerify(record({ a: 1 }))
   const table = new TableColumns({ job, endless: true, isRead: false })
   t.same(await table.decide(new AbortController().signal), ['a'])
 })
@@ -32,7 +32,7 @@ t.test('a wait for the columns ends with the signal', async t => {
 
 t.test('a record that comes while the columns are decided waits for them', async t => {
   const job = await openFor(t, t.testdir())
-  await job.admit(record({ a: 1 }))
+  await job.input.appendOrVerify(record({ a: 1 }))
   const table = new TableColumns({ job, endless: true, isRead: false })
   const fits = fitsTable(table, ['response'])
   const decided = table.decide(new AbortController().signal)

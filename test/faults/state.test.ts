@@ -435,11 +435,11 @@ t.test('prune passes over a job that somebody has open', async t => {
 t.test(
   'a run that gave another number of rows than it had records says so, and is not finished',
   async t => {
-    const { openJob } = await import('../../lib/store/open.ts')
+    const { openStoredJob } = await import('../../lib/store/open.ts')
     const { finish } = await import('../../lib/cli/finish.ts')
     const { Tally } = await import('../../lib/cli/tally.ts')
     const { Talk } = await import('../../lib/cli/talk.ts')
-    const job = await openJob({ dir: t.testdir({}), name: 'a' })
+    const job = await openStoredJob({ dir: t.testdir({}), name: 'a' })
     t.teardown(() => job.close())
     const tally = new Tally()
     tally.add({ status: 'succeeded', usage: null })

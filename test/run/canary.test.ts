@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Job } from '../../lib/store/job.ts'
+import type { StoredJob } from '../../lib/store/job.ts'
 import type { RunEvent } from '../../lib/core/job/run-event.ts'
 import type { Result } from '../../lib/core/results/result.ts'
 import { answerCheck } from '../../lib/core/schema/answer-check.ts'
@@ -17,10 +17,14 @@ interface Ran {
 }
 
 /** Asks twelve records in batches of four, the first three of them alone. */
-async function sent(world: World, job: Job, options: Partial<CanaryOptions> = {}): Promise<Ran> {
+async function sent(
+  world: World,
+  job: StoredJob,
+  options: Partial<CanaryOptions> = {},
+): Promise<Ran> {
   const canary = new Canary({ job, records: 3, ...options })
   const events: RunEvent[] = []
-  job.listen(event => void events.push(event))
+  job.on('event', event => void events.push(event))
   const results = await run(world, job, asks(12), {
     aggregate: { count: 4, canary: 3 },
     submit: { admit: (batch, signal) => canary.admit(batch, signal) },

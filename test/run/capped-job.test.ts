@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { aggregate } from '../../lib/stages/aggregate/aggregate.ts'
-import type { Job } from '../../lib/store/job.ts'
+import type { StoredJob } from '../../lib/store/job.ts'
 import type { Cap } from '../../lib/run/cap.ts'
 import { capOf, spentOnBatch, worstOfBatch } from '../../lib/run/capped-job.ts'
 import { costOf } from '../../lib/cost/cost.ts'
@@ -16,7 +16,12 @@ import { ask, asks, callsOf, deathsOf, makeWorld, run, type World } from '../sup
 const LONG = { respond: (): string => 'x'.repeat(256) }
 
 /** Asks below a cap, as far as it goes; gives what came. */
-async function capped(world: World, job: Job, cap: Cap, requests = asks(12)): Promise<Result[]> {
+async function capped(
+  world: World,
+  job: StoredJob,
+  cap: Cap,
+  requests = asks(12),
+): Promise<Result[]> {
   const admit: Cap['admit'] = (batch, signal) => cap.admit(batch, signal)
   return await run(world, job, requests, { aggregate: { count: 3 }, submit: { admit } })
 }
@@ -136,7 +141,7 @@ t.test('a batch the API finds too large is divided, and its parts keep the cap',
   t.ok(callsOf(world.emulator, 'create')[413])
 })
 
-async function seal(job: Job, requests: readonly ReturnType<typeof ask>[]): Promise<void> {
+async function seal(job: StoredJob, requests: readonly ReturnType<typeof ask>[]): Promise<void> {
   await pipeline(
     Readable.from(requests),
     aggregate({ job }),

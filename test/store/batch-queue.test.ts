@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { aggregate } from '../../lib/stages/aggregate/aggregate.ts'
 import { each, from } from '../../lib/core/chain.ts'
-import type { Job } from '../../lib/store/job.ts'
+import type { StoredJob } from '../../lib/store/job.ts'
 import { freeCount, sendableCount, waitsForEnds } from '../../lib/store/batch-queue.ts'
 import { BatchStreamError } from '../../lib/core/errors.ts'
 import { half, splitBatch } from '../../lib/stages/submit/split-batch.ts'
@@ -10,7 +10,7 @@ import { openFor } from '../support/jobs.ts'
 import { asks } from '../support/world.ts'
 
 /** A job with three sealed batches of four requests. */
-async function threeOfFour(t: Test, dir: string = t.testdir()): Promise<Job> {
+async function threeOfFour(t: Test, dir: string = t.testdir()): Promise<StoredJob> {
   const job = await openFor(t, dir)
   const sealed = each(from(Readable.from(asks(12)), aggregate({ job, count: 4 })))
   for await (const batch of sealed) t.equal(batch.requests, 4)
@@ -76,7 +76,7 @@ void t.test('nothing goes, and nothing is over, while input is compared', async 
   await (await threeOfFour(t, dir)).close()
   const job = await openFor(t, dir)
   t.equal(sendableCount(job, 1, Infinity), 4)
-  job.startReplay()
+  job.input.startReplay()
   t.equal(sendableCount(job, 1, Infinity), 0)
   t.notOk(waitsForEnds(job, Infinity))
 })

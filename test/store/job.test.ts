@@ -1,3 +1,4 @@
+import type { RunEvent } from '../../lib/core/job/run-event.ts'
 import t from 'tap'
 import { askedAfter, answeredAfter } from '../../lib/store/asked.ts'
 import { openFor, record, watched } from '../support/jobs.ts'
@@ -20,12 +21,13 @@ void t.test('a batch that there is not is said so', async t => {
   t.throws(() => job.batch(3), { code: 'CBS_STAGE', message: 'job test has no batch 3' })
 })
 
-void t.test('who listens is told of every event until he stops', async t => {
+void t.test('a listener is called with each event until it is removed', async t => {
   const job = await openFor(t, t.testdir())
   const seen: string[] = []
-  const stop = job.listen(({ type }) => seen.push(type))
+  const listener = ({ type }: RunEvent): void => void seen.push(type)
+  job.on('event', listener)
   await job.note(sealed(1), false)
-  stop()
+  job.off('event', listener)
   await job.note(sealed(2), false)
   t.same(seen, ['sealed'])
 })
@@ -38,11 +40,11 @@ void t.test('a listener that throws or rejects changes nothing (13.4)', async t 
   process.on('warning', warn)
   t.teardown(() => process.off('warning', warn))
   const seen: string[] = []
-  job.listen(() => {
+  job.on('event', () => {
     throw new Error('no')
   })
-  job.listen(async () => Promise.reject(new Error('late')))
-  job.listen(({ type }) => seen.push(type))
+  job.on('event', async () => Promise.reject(new Error('late')))
+  job.on('event', ({ type }) => seen.push(type))
   await job.note(sealed(1), true)
   await job.note({ type: 'submitted', number: 1, id: 'a', at: 0, adopted: false }, true)
   await job.note({ type: 'fetched', number: 1, lines: 0, bytes: 0, why: null }, true)
@@ -50,8 +52,8 @@ void t.test('a listener that throws or rejects changes nothing (13.4)', async t 
   t.same(seen, ['sealed', 'submitted', 'fetched', 'rows'])
   await untilIdle()
   t.same(warnings, [
-    '`job.listen` failed, and the run continues: no',
-    '`job.listen` failed, and the run continues: late',
+    '`job.on` failed, and the run continues: no',
+    '`job.on` failed, and the run continues: late',
   ])
   await job.close()
   t.equal((await openFor(t, dir)).batch(1).phase, 'fetched')
@@ -155,27 +157,32 @@ void t.test(
     })
     const dir = t.testdir()
     const job = await openFor(t, dir, { disk })
-    await job.admit(record({ n: 0 }))
+    await job.input.appendOrVerify(record({ n: 0 }))
     const part = { number: 1, attempt: 1, next: 1, records: 1, requests: 1, bytes: 1, hash: '' }
     const sealing = job.seal(part)
-    for (const n of [1, 2]) await job.admit(record({ n }))
-    const completing = job.complete()
+    for (const n of [1, 2]) await job.input.appendOrVerify(record({ n }))
+    const completing = job.input.complete()
     // The second has had its chance by then.
     void untilIdle().then(finish)
     await Promise.all([sealing, completing])
-    t.same(job.state.kept, { records: 3, bytes: job.records.bytes, complete: true, broken: null })
+    t.same(job.state.kept, {
+      records: 3,
+      bytes: job.store.records.bytes,
+      complete: true,
+      broken: null,
+    })
     await job.close()
     const again = await openFor(t, dir)
-    t.equal(again.records.count, 3)
+    t.equal(again.store.records.count, 3)
     const rest: unknown[] = []
-    for await (const one of again.uncovered()) rest.push(one.fields['n'])
+    for await (const one of again.input.unbatchedRecords()) rest.push(one.fields['n'])
     t.same(rest, [1, 2])
   },
 )
 
 void t.test('which records were asked again, and answered, is read from the batches', async t => {
   const job = await openFor(t, t.testdir())
-  const writer = await job.newBatch()
+  const writer = await job.store.newBatch()
   writer.add(Buffer.from('{}'), 5, undefined)
   writer.reject({ ordinal: 9, custom_id: null, type: 'bad', message: 'no' })
   await job.seal(await writer.seal(2, 0))
@@ -191,7 +198,7 @@ void t.test('which records were asked again, and answered, is read from the batc
 void t.test('a job whose files fail to close is free all the same', async t => {
   const dir = t.testdir()
   const job = await openFor(t, dir)
-  job.records.close = () => Promise.reject(new Error('EIO'))
+  job.store.records.close = () => Promise.reject(new Error('EIO'))
   await t.rejects(job.close(), /EIO/)
   await openFor(t, dir)
 })

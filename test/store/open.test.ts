@@ -24,8 +24,11 @@ void t.test('a new job has a journal with its version and a run of its own', asy
   const b = await openFor(t, dir, { name: 'x'.repeat(64) })
   t.match(a.run, /^[a-z0-9]{10}$/)
   t.not(a.run, b.run)
-  t.match(readFileSync(`${a.folder}/journal.jsonl`, 'utf8'), `"type":"opened","version":${VERSION}`)
-  t.notOk(a.temporary)
+  t.match(
+    readFileSync(`${a.store.folder}/journal.jsonl`, 'utf8'),
+    `"type":"opened","version":${VERSION}`,
+  )
+  t.notOk(a.store.temporary)
 })
 
 void t.test('a job is held by one at a time, and goes on where it was', async t => {
@@ -33,24 +36,24 @@ void t.test('a job is held by one at a time, and goes on where it was', async t 
   const first = await openFor(t, dir)
   await t.rejects(openFor(t, dir), { code: 'CBS_JOB_IN_USE' })
   const { run } = first
-  await first.admit(records(1)[0] as never)
-  await first.complete()
+  await first.input.appendOrVerify(records(1)[0] as never)
+  await first.input.complete()
   await first[Symbol.asyncDispose]()
   await first.close()
   t.same(openBelow(dir), [])
   const second = await openFor(t, dir)
   t.equal(second.run, run)
-  t.equal(second.records.count, 1)
+  t.equal(second.store.records.count, 1)
 })
 
 void t.test('an empty journal is damage (C13)', async t => {
   const dir = t.testdir()
   const job = await openFor(t, dir)
   await job.close()
-  writeFileSync(`${job.folder}/journal.jsonl`, '')
+  writeFileSync(`${job.store.folder}/journal.jsonl`, '')
   await t.rejects(openFor(t, dir), { code: 'CBS_STATE', message: /empty journal.*doctor/ })
   t.same(openBelow(dir), [])
-  rmSync(job.folder, { recursive: true })
+  rmSync(job.store.folder, { recursive: true })
   await openFor(t, dir)
 })
 
@@ -58,7 +61,7 @@ void t.test('records without a journal are damage (C14)', async t => {
   const dir = t.testdir()
   const job = await openFor(t, dir)
   await job.close()
-  rmSync(`${job.folder}/journal.jsonl`)
+  rmSync(`${job.store.folder}/journal.jsonl`)
   await t.rejects(openFor(t, dir), { code: 'CBS_STATE', message: /has records and no journal/ })
 })
 
@@ -94,9 +97,9 @@ void t.test('files that the journal does not name are removed', async t => {
   await job.close()
   const kinds = ['body', 'members', 'rejected', 'ids', 'results', 'lines', 'results.dirty']
   for (const number of [1, 2, 3, 9])
-    for (const kind of kinds) writeFileSync(`${job.folder}/batches/${number}.${kind}`, '')
+    for (const kind of kinds) writeFileSync(`${job.store.folder}/batches/${number}.${kind}`, '')
   const again = await openFor(t, dir)
-  t.same(readdirSync(`${again.folder}/batches`).sort(), [
+  t.same(readdirSync(`${again.store.folder}/batches`).sort(), [
     '1.body',
     '1.ids',
     '1.members',

@@ -1,6 +1,6 @@
 import { appendFileSync, statSync, truncateSync } from 'node:fs'
 import t from 'tap'
-import type { Job } from '../../lib/store/job.ts'
+import type { StoredJob } from '../../lib/store/job.ts'
 import { nodeDisk } from '../../lib/store/disk.ts'
 import { Records } from '../../lib/store/records.ts'
 import { openBelow } from '../support/descriptors.ts'
@@ -8,7 +8,7 @@ import { record, watched } from '../support/jobs.ts'
 
 const NONE = { records: 0, bytes: 0 }
 // A reader hands its job on and asks nothing of it.
-const job = {} as Job
+const job = {} as StoredJob
 
 void t.test('records come back by ordinal with all that was known of them', async t => {
   const folder = t.testdir()

@@ -1,17 +1,17 @@
 import type { Test } from 'tap'
 import { SourceRecord, type Problem } from '../../lib/core/flow.ts'
 import { nodeDisk, type Disk, type DiskFile } from '../../lib/store/disk.ts'
-import type { Job } from '../../lib/store/job.ts'
-import { openJob, type JobOptions } from '../../lib/store/open.ts'
+import type { StoredJob } from '../../lib/store/job.ts'
+import { openStoredJob, type StoredJobOptions } from '../../lib/store/open.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 /** Opens a job that is closed when the test is over. Closing it earlier does no harm. */
 export async function openFor(
   t: Test,
   dir: string,
-  options: Partial<JobOptions> = {},
-): Promise<Job> {
-  const job = await openJob({ name: 'test', dir, clock: new VirtualClock(), ...options })
+  options: Partial<StoredJobOptions> = {},
+): Promise<StoredJob> {
+  const job = await openStoredJob({ name: 'test', dir, clock: new VirtualClock(), ...options })
   t.teardown(() => job.close().catch(() => {}))
   return job
 }

@@ -9,8 +9,8 @@ import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/e
 import type { BatchRequest, RejectedRecord } from '../../lib/core/flow.ts'
 import type { JobEvent } from '../../lib/core/job/event.ts'
 import type { RunEvent } from '../../lib/core/job/run-event.ts'
-import type { Job } from '../../lib/store/job.ts'
-import type { JobOptions } from '../../lib/store/open.ts'
+import type { StoredJob } from '../../lib/store/job.ts'
+import type { StoredJobOptions } from '../../lib/store/open.ts'
 import { fetchResults, type FetchResultsOptions } from '../../lib/stages/results/fetch-results.ts'
 import type { Result } from '../../lib/core/results/result.ts'
 import { submit, type SubmitOptions } from '../../lib/stages/submit/submit.ts'
@@ -25,7 +25,7 @@ export interface World {
   readonly client: Anthropic
   readonly dir: string
   /** Opens a job in the folder; the name is `test` unless the options say otherwise. */
-  open(options?: Partial<JobOptions>): Promise<Job>
+  open(options?: Partial<StoredJobOptions>): Promise<StoredJob>
 }
 
 export const KEY = 'sk-ant-secret-key-of-the-test'
@@ -36,7 +36,8 @@ export async function makeWorld(t: Test, options: EmulatorOptions = {}): Promise
   t.teardown(() => emulator.close())
   const dir = t.testdir()
   const client = clientOf(emulator)
-  const open = (more: Partial<JobOptions> = {}): Promise<Job> => openFor(t, dir, { clock, ...more })
+  const open = (more: Partial<StoredJobOptions> = {}): Promise<StoredJob> =>
+    openFor(t, dir, { clock, ...more })
   return { t, clock, emulator, client, dir, open }
 }
 
@@ -72,7 +73,7 @@ export interface RunOptions {
 /** Asks requests in a job, through all stages, and gives the results in their order. */
 export async function run(
   world: World,
-  job: Job,
+  job: StoredJob,
   requests: Iterable<BatchRequest | RejectedRecord> | AsyncIterable<BatchRequest | RejectedRecord>,
   options: RunOptions = {},
 ): Promise<Result[]> {
@@ -115,12 +116,12 @@ export function journalOf(folder: string): JobEvent[] {
 }
 
 /** Copies a job's folder each time its journal says something: what a death at that moment would leave behind. */
-export function deathsOf(job: Job, dir: string, at: (event: RunEvent) => boolean): string[] {
+export function deathsOf(job: StoredJob, dir: string, at: (event: RunEvent) => boolean): string[] {
   const copies: string[] = []
-  job.listen(event => {
+  job.on('event', event => {
     if (!at(event)) return
     const copy = `${dir}/death-${copies.length}`
-    cpSync(job.folder, `${copy}/jobs/test`, { recursive: true })
+    cpSync(job.store.folder, `${copy}/jobs/test`, { recursive: true })
     copies.push(copy)
   })
   return copies

@@ -5,8 +5,8 @@ import { awaitEnd } from '../../stages/await/await-end.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { answeredAfter } from '../../store/asked.ts'
 import { countOf } from '../../core/job/event.ts'
-import type { Job } from '../../store/job.ts'
-import { openJob, temporaryJob } from '../../store/open.ts'
+import type { StoredJob } from '../../store/job.ts'
+import { openStoredJob, temporaryJob } from '../../store/open.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { rowsInInputOrder } from '../../stages/order/kept-rows.ts'
 import { fetchResults } from '../../stages/results/fetch-results.ts'
@@ -38,7 +38,7 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
   const { rows, run, columns: known } = rememberedBy(found)
   const options = rowOptionsApart(flags, rows)
   const client = await clientOf(flags, io, { job: run, keyless: true })
-  const job = await openJob({ dir, name: found.name, clock: io.clock })
+  const job = await openStoredJob({ dir, name: found.name, clock: io.clock })
   try {
     const tally = new Tally()
     const priceOf = pricesOf(run)
@@ -77,7 +77,7 @@ function inOrderOfFetching(a: BatchState, b: BatchState): number {
 }
 
 /** Of a record that was asked several times, the newest answer that is here. */
-function newest(job: Job): Stage<Result, Result> {
+function newest(job: StoredJob): Stage<Result, Result> {
   const later = new Map<number, Awaited<ReturnType<typeof answeredAfter>>>()
   const isNewest = async (result: Result): Promise<boolean> => {
     const ordinal = result.record?.ordinal
@@ -131,7 +131,7 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
 }
 
 /** Takes a batch that some other tool made into a job of its own. */
-async function adopt(api: Api, job: Job, id: string): Promise<void> {
+async function adopt(api: Api, job: StoredJob, id: string): Promise<void> {
   const remote = await api.retrieve(id)
   if (!remote)
     throw new BatchStreamError(

@@ -1,5 +1,5 @@
 import { pipeline } from 'node:stream/promises'
-import { openJob } from '../../store/open.ts'
+import { openStoredJob } from '../../store/open.ts'
 import type { JobState, Phase } from '../../core/job/state.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
@@ -45,7 +45,7 @@ export async function resume(context: Context): Promise<Ending> {
     job: settings,
     keyless: found.state.finished,
   })
-  const job = await openJob({ dir, name: found.name, clock: io.clock })
+  const job = await openStoredJob({ dir, name: found.name, clock: io.clock })
   return await tellingEnd(context, { settings, job }, async () => {
     mustMatch(known.rows, rows, job.state.output.out)
     await remember(job, found, { ...known, run, rows })
@@ -95,7 +95,7 @@ export async function resume(context: Context): Promise<Ending> {
     const out = await openRows(parts, io, talk, one => tally.add(one, one.record?.ordinal))
     await runDraining(work, signal, async signal => {
       if (records) await pipeline(records, keepFrom(reading, job), asking(work), out, { signal })
-      else await pipeline(job.uncovered(), asking(work), out, { signal })
+      else await pipeline(job.input.unbatchedRecords(), asking(work), out, { signal })
     })
     await endIfStopped(work, tally)
     const ending = await finish(job, tally, talk, context.placeFlags)

@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises'
-import type { Job } from '../../store/job.ts'
-import { openJob } from '../../store/open.ts'
+import type { StoredJob } from '../../store/job.ts'
+import { openStoredJob } from '../../store/open.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
 import { stage } from '../../core/stage.ts'
@@ -51,7 +51,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
   const client = await clientOf(flags, io, { job: settings })
   const next = { words: ['retry', found.name, ...context.placeFlags] }
   context.nextIs(() => next)
-  const job = await openJob({ dir, name: found.name, clock: io.clock })
+  const job = await openStoredJob({ dir, name: found.name, clock: io.clock })
   return await tellingEnd(context, { settings, job }, async () => {
     const last = await beginRetry(job)
     const isOld = (result: Result): boolean => result.batch.number <= last
@@ -80,7 +80,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
       return undefined
     })
     await runDraining(work, signal, signal =>
-      pipeline(job.uncovered(), asking(work), onlyNew, out, { signal }),
+      pipeline(job.input.unbatchedRecords(), asking(work), onlyNew, out, { signal }),
     )
     await endIfStopped(work, tally)
     await endRetry(job)
@@ -97,7 +97,7 @@ function canBeAsked({ status }: Result): boolean {
   return status !== 'succeeded' && !isUnsent(status)
 }
 
-async function say({ talk }: Context, job: Job, asked: Tally, old: Tally): Promise<void> {
+async function say({ talk }: Context, job: StoredJob, asked: Tally, old: Tally): Promise<void> {
   const rejected = old.byStatus().rejected ?? 0
   const rest = rejected === 0 ? '' : `; ${rejected} rejected rows cannot be asked at all`
   if (asked.rows === 0) talk.say(`job ${job.name}: there is nothing to ask again${rest}`)

@@ -170,7 +170,7 @@ async function ask(
       await runDraining(work, signal, async signal => {
         if (input)
           await pipeline(input.stream, keepFrom(reading, job), asking(work), out, { signal })
-        else await pipeline(job.uncovered(), asking(work), out, { signal })
+        else await pipeline(job.input.unbatchedRecords(), asking(work), out, { signal })
       })
       await endIfStopped(work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { messageOf } from '../../core/errors.ts'
 import { nodeDisk } from '../../store/disk.ts'
 import { inspectJob, type JobOnDisk } from '../../store/inspect.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import type { Context } from '../context.ts'
 import { exitCodeOf, isClosedReader } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
@@ -17,7 +17,7 @@ import { summaryOf } from './summary.ts'
  */
 export async function tellingEnd(
   context: Context,
-  { settings, job }: { readonly settings: Settings; readonly job: Job },
+  { settings, job }: { readonly settings: Settings; readonly job: StoredJob },
   work: () => Promise<Ending>,
 ): Promise<Ending> {
   const worked = await closing(job, work).then(
@@ -32,7 +32,7 @@ export async function tellingEnd(
   return worked.ending
 }
 
-async function closing(job: Job, work: () => Promise<Ending>): Promise<Ending> {
+async function closing(job: StoredJob, work: () => Promise<Ending>): Promise<Ending> {
   try {
     return await work()
   } finally {
@@ -43,7 +43,7 @@ async function closing(job: Job, work: () => Promise<Ending>): Promise<Ending> {
 async function tell(
   { io, talk, signal }: Context,
   { onComplete, notify: url }: Settings,
-  { folder, name }: Job,
+  { store: { folder }, name }: StoredJob,
   how: { readonly exit_code: number; readonly error: string | null },
 ): Promise<void> {
   if (onComplete === undefined && url === undefined) return

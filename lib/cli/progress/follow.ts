@@ -1,4 +1,4 @@
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import type { Ledger } from '../../cost/ledger.ts'
 import type { Context } from '../context.ts'
 import { dollarsOf } from '../money.ts'
@@ -7,7 +7,7 @@ import { startedOf, type ProgramEvent } from './report.ts'
 
 /** What is followed; without a ledger nothing is said of money. */
 export interface Followed {
-  readonly job: Job
+  readonly job: StoredJob
   readonly ledger?: Ledger | undefined
   readonly settings?: Settings
 }
@@ -20,9 +20,9 @@ export function follow(
   const tell = (event: ProgramEvent): void => {
     watch.tell({ time: new Date(job.clock.now()).toISOString(), job: job.name, ...event })
   }
-  watch.count(() => job.records.count)
+  watch.count(() => job.store.records.count)
   tell(startedOf(job.state, settings))
-  job.listen(event => {
+  job.on('event', event => {
     tell(event.type === 'columns' ? { type: event.type, count: event.names.length } : event)
     if (event.type === 'rows' && ledger)
       tell({ type: 'spent', ...dollarsOf(job, ledger, settings) })

@@ -306,3 +306,12 @@ function move(
     throw new Error(`it moves batch ${number} from ${batch?.phase ?? 'nowhere'} to ${change.phase}`)
   return { state, batches: [{ ...batch, ...change }] }
 }
+
+/** The first record that no batch covers yet. */
+export function nextUnbatched({ batches }: Pick<JobState, 'batches'>): number {
+  let next = 0
+  for (const batch of batches.values()) {
+    if (batch.attempt === 1 && batch.phase !== 'void') next = Math.max(next, batch.next)
+  }
+  return next
+}

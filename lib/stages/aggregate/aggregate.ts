@@ -1,6 +1,8 @@
 // takes  BatchRequest or RejectedRecord, one at a time
 // gives  SealedBatch: its body lies on disk, ready to be sent
 // next   submit
+import { nextUnbatched } from '../../core/job/state.ts'
+import type { Job } from '../../core/job/job.ts'
 import { BatchStreamError, wholeNumber } from '../../core/errors.ts'
 import type {
   BatchRequest,
@@ -12,7 +14,7 @@ import type {
 import { chosenIdsOf, type BatchWriter } from '../../store/batch-files.ts'
 import { changedTemplate } from '../../store/fed-again.ts'
 import { JobStage } from '../job-stage.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import { temporaryJob } from '../../store/open.ts'
 import { freeCount, unresolvedCounts } from '../../store/batch-queue.ts'
 import {
@@ -141,7 +143,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     return this.#inTurn(async () => {
       const job = await this.#jobOf(undefined)
       if (this.#difference) return this.#reportDifference(job, this.#difference)
-      if (this.#admits) await job.complete()
+      if (this.#admits) await job.input.complete()
       await this.#seal()
     })
   }
@@ -162,15 +164,16 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     return turn
   }
 
-  async #begin(job: Job): Promise<void> {
-    this.attach(job)
+  async #begin(given: Job): Promise<void> {
+    const job = this.attach(given)
     this.#compare(job)
     const { attempt, dedupe, prime } = this.#options
     const known = job.batchesOf(attempt)
-    for (const batch of known) for (const [id] of await chosenIdsOf(job, batch)) this.#ids.add(id)
+    for (const batch of known)
+      for (const [id] of await chosenIdsOf(job.store, batch)) this.#ids.add(id)
     this.#primes = prime && attempt === 1 && known.length === 0
     if (dedupe) this.#seen = await seenBefore(job, attempt)
-    if (attempt === 1) this.#nextOrdinal = this.#skipBelow = job.firstUncovered
+    if (attempt === 1) this.#nextOrdinal = this.#skipBelow = nextUnbatched(job.state)
     if (this.#periodMs !== undefined) this.runBeside(this.#watch(this.#periodMs, job))
     await pushAll(
       this,
@@ -180,9 +183,9 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   }
 
   /** Compares the template that is piped into this stage with the one that the job was begun with. */
-  #compare(job: Job): void {
+  #compare(job: StoredJob): void {
     const { attempt, compareTemplate } = this.#options
-    if (this.#isCompared || job.temporary || attempt > 1 || !compareTemplate) return
+    if (this.#isCompared || job.store.temporary || attempt > 1 || !compareTemplate) return
     const digest = this.askDigest
     if (digest === undefined) return
     this.#isCompared = true
@@ -195,14 +198,14 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   }
 
   /** The last stage fails with it after the rows of the job's batches; where there are none, this one does. */
-  #reportDifference(job: Job, difference: BatchStreamError): void {
+  #reportDifference(job: StoredJob, difference: BatchStreamError): void {
     if (job.batchesOf(1).length === 0) throw difference
   }
 
-  async #jobOf(record: SourceRecord | undefined): Promise<Job> {
+  async #jobOf(record: SourceRecord | undefined): Promise<StoredJob> {
     if (!this.job) await this.#begin(record?.job ?? (await temporaryJob()))
     // #begin has just attached it.
-    return this.job as Job
+    return this.job as StoredJob
   }
 
   /** The fast path: no promise for a record that goes into the open batch. */
@@ -239,26 +242,28 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     return this.#open !== undefined && this.#open.requests >= this.#most
   }
 
-  async #admit(job: Job, item: BatchRequest | RejectedRecord): Promise<number> {
+  async #admit(job: StoredJob, item: BatchRequest | RejectedRecord): Promise<number> {
     if (this.#admits === false) {
       throw new BatchStreamError(
         'CBS_STAGE',
         'a request without its record came behind keep(): pass the record on in `record`',
       )
     }
-    if (!this.#admits) job.startReplay(this)
+    if (!this.#admits) job.input.startReplay(this)
     this.#admits = true
-    return await job.admit(item.record ?? recordOf(item, job.records.count + 1))
+    return await job.input.appendOrVerify(
+      item.record ?? recordOf(item, job.store.records.count + 1),
+    )
   }
 
-  async #newBatch(job: Job): Promise<BatchWriter> {
+  async #newBatch(job: StoredJob): Promise<BatchWriter> {
     this.#most = this.#primes ? 1 : freeCount(this.#options.count, unresolvedCounts(job))
-    return await job.newBatch(this.#options.dedupe)
+    return await job.store.newBatch(this.#options.dedupe)
   }
 
   /** Puts an item into a batch; false where the batch is full. */
   #put(
-    job: Job,
+    job: StoredJob,
     writer: BatchWriter,
     item: BatchRequest | RejectedRecord,
     ordinal: number,
@@ -318,7 +323,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   }
 
   /** Seals a part-full batch when nothing has come for a while. */
-  async #watch(periodMs: number, job: Job): Promise<void> {
+  async #watch(periodMs: number, job: StoredJob): Promise<void> {
     for (;;) {
       const since = this.#open ? job.clock.elapsed() - this.#lastArrival : 0
       await job.clock.sleep(Math.max(1, periodMs - since), this.signal)

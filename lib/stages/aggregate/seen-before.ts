@@ -1,5 +1,5 @@
 import { KEY_BYTES } from '../../store/batch-files.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import { OrdinalReader } from '../../store/ordinals.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { openSummed } from '../../store/sums.ts'
@@ -7,9 +7,17 @@ import { Window } from '../../store/window.ts'
 import { Seen } from './seen.ts'
 
 /** What an attempt of a job has asked already, by the keys that its batches keep. */
-export async function seenBefore(job: Job, attempt: number, inMemory?: number): Promise<Seen> {
+export async function seenBefore(
+  job: StoredJob,
+  attempt: number,
+  inMemory?: number,
+): Promise<Seen> {
   // A name without a number: the next process removes it as litter.
-  const seen = await Seen.create(job.disk, `${job.folder}/batches/seen-${attempt}`, inMemory)
+  const seen = await Seen.create(
+    job.store.disk,
+    `${job.store.folder}/batches/seen-${attempt}`,
+    inMemory,
+  )
   try {
     for (const batch of job.batchesOf(attempt)) await fill(seen, job, batch)
     return seen
@@ -19,12 +27,12 @@ export async function seenBefore(job: Job, attempt: number, inMemory?: number): 
   }
 }
 
-async function fill(seen: Seen, job: Job, batch: BatchState): Promise<void> {
+async function fill(seen: Seen, job: StoredJob, batch: BatchState): Promise<void> {
   // A batch of a run that did not look for repeats has no keys.
   if (batch.sums?.keys === undefined) return
-  await openSummed(job, batch, 'keys', async file => {
+  await openSummed(job.store, batch, 'keys', async file => {
     const keys = new Window(file)
-    await OrdinalReader.use(job, batch, async members => {
+    await OrdinalReader.use(job.store, batch, async members => {
       for (let position = 0; position < members.count; position++) {
         const key = await keys.read(position * KEY_BYTES, KEY_BYTES)
         await seen.prepare(key)

@@ -1,6 +1,7 @@
 // takes  SubmittedBatch
 // gives  EndedBatch, in the order of ending
 // next   fetchResults
+import type { Job } from '../../core/job/job.ts'
 import type Anthropic from '@anthropic-ai/sdk'
 import { Api } from '../../api/api.ts'
 import { needClient } from '../../api/need-client.ts'
@@ -8,7 +9,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, SubmittedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
 import { typed, type Stage } from '../../core/stage.ts'
@@ -65,8 +66,8 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
   }
 
   protected override receive(batch: SubmittedBatch): void {
-    const { job, number } = batch
-    this.attach(job)
+    const { number } = batch
+    const job = this.attach(batch.job)
     this.#api ??= new Api({
       client: this.#options.client,
       session: job.session,
@@ -89,7 +90,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     await this.reportStop(this.job?.queue.unreportedStop)
   }
 
-  async #poll(job: Job, api: Api): Promise<void> {
+  async #poll(job: StoredJob, api: Api): Promise<void> {
     try {
       while (this.#waiting.size > 0) {
         const youngest = Math.max(...[...this.#waiting.values()].map(({ since }) => since))
@@ -103,7 +104,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     }
   }
 
-  async #look(job: Job, api: Api): Promise<void> {
+  async #look(job: StoredJob, api: Api): Promise<void> {
     // With the key of another workspace every batch would look lost.
     await api.proveWorkspace()
     const waiting = [...this.#waiting.values()]
@@ -127,12 +128,16 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
   }
 
   /** The API may deny a batch for some seconds after it took it: that is no reason to give it up, and never one to resend. */
-  #isLost(one: Waiting, job: Job): boolean {
+  #isLost(one: Waiting, job: StoredJob): boolean {
     one.missingSince ??= job.clock.elapsed()
     return job.clock.elapsed() - one.missingSince >= (this.#options.settleMs ?? DEFAULT_SETTLE_MS)
   }
 
-  async #end(job: Job, { batch, id }: Waiting, remote: RemoteBatch | undefined): Promise<void> {
+  async #end(
+    job: StoredJob,
+    { batch, id }: Waiting,
+    remote: RemoteBatch | undefined,
+  ): Promise<void> {
     await job.note(
       {
         type: 'ended',

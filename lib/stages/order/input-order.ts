@@ -1,8 +1,8 @@
 // takes  EndedBatch, in any order
 // gives  EndedBatch, in the order of their records
 // next   fetchResults
+import type { Job } from '../../core/job/job.ts'
 import type { EndedBatch } from '../../core/flow.ts'
-import type { Job } from '../../store/job.ts'
 import { StageTransform, typed, type Stage } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 import { earliest } from '../../core/job/earliest.ts'

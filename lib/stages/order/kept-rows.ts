@@ -1,4 +1,4 @@
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
 import type { Result } from '../../core/results/result.ts'
@@ -18,7 +18,7 @@ interface Reading {
  * answers to a record the newest is taken. A batch is open only while the merge is among its records.
  */
 export class KeptRows {
-  readonly #job: Job
+  readonly #job: StoredJob
   readonly #check: AnswerCheck | undefined
   readonly #seen: Set<number> = new Set()
   /** Batches that are not open yet, by their first record. */
@@ -27,7 +27,7 @@ export class KeptRows {
   /** How many result sets the job had when its batches were last looked at. */
   #fetches = 0
 
-  constructor(job: Job, check?: AnswerCheck) {
+  constructor(job: StoredJob, check?: AnswerCheck) {
     this.#job = job
     this.#check = check
   }
@@ -73,7 +73,10 @@ export class KeptRows {
 }
 
 /** The rows of a job whose answers are on disk, in input order. */
-export async function* rowsInInputOrder(job: Job, check?: AnswerCheck): AsyncGenerator<Result> {
+export async function* rowsInInputOrder(
+  job: StoredJob,
+  check?: AnswerCheck,
+): AsyncGenerator<Result> {
   const kept = new KeptRows(job, check)
   try {
     let row = await kept.next(0)

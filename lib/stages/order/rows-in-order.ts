@@ -3,7 +3,7 @@
 // next   a writer
 import { Bits } from '../../store/bits.ts'
 import { JobStage } from '../job-stage.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
 import type { JsonSchema } from '../../core/schema/load.ts'
 import type { Result } from '../../core/results/result.ts'
@@ -11,7 +11,7 @@ import { pushAll, typed, type Stage } from '../../core/stage.ts'
 import { KeptRows } from './kept-rows.ts'
 
 export interface RowsInOrderOptions {
-  readonly job: Job
+  readonly job: StoredJob
   /** The schema that `fetchResults` has, since rows that were held back are read again. */
   readonly schema?: JsonSchema | undefined
 }
@@ -27,7 +27,7 @@ export function rowsInOrder(options: RowsInOrderOptions): Stage<Result, Result> 
 
 class RowsInOrder extends JobStage<Result> {
   readonly #kept: KeptRows
-  readonly #of: Job
+  readonly #of: StoredJob
   /** The record whose result is given next. */
   #next = 0
   /** Records whose results came before their turn. */

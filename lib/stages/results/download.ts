@@ -8,7 +8,7 @@ import { BrokenBody, isSdkError, isUndecodable, MalformedReply } from '../../api
 import { BatchStreamError } from '../../core/errors.ts'
 import { AppendFile } from '../../store/append-file.ts'
 import { replaceFile } from '../../store/disk.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import { MAX_RESULT_LINE_BYTES, SILENCE_MS } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
 import { Splitter } from '../../core/line-splitter.ts'
@@ -18,7 +18,7 @@ import { Verifier } from './verify.ts'
 const DOWNLOADS = 5
 
 export interface DownloadOptions {
-  readonly job: Job
+  readonly job: StoredJob
   readonly api: Api
   readonly number: number
   readonly ids: Ids
@@ -101,7 +101,10 @@ async function fetchOnce(
   url: string,
   verifier: Verifier,
 ): Promise<number> {
-  const file = new AppendFile(await job.disk.open(job.path(number, 'results'), 'create'), 0)
+  const file = new AppendFile(
+    await job.store.disk.open(job.store.path(number, 'results'), 'create'),
+    0,
+  )
   const bring = async ({ signal: quiet, moved }: IdleTimer): Promise<number> => {
     const body = await api.download(url, quiet)
     const splitter = new Splitter({ reuse: true })
@@ -138,7 +141,7 @@ async function fetchOnce(
 
 /** Half a result set is of no use, and may fill the disk. */
 async function discard({ job, number }: DownloadOptions, cause: unknown): Promise<never> {
-  await job.disk.remove(job.path(number, 'results')).catch(() => {})
+  await job.store.disk.remove(job.store.path(number, 'results')).catch(() => {})
   throw cause
 }
 
@@ -148,12 +151,12 @@ async function keep(
   bytes: number,
   why: string | null,
 ): Promise<void> {
-  await replaceFile(job.disk, job.path(number, 'lines'), verifier.index)
+  await replaceFile(job.store.disk, job.store.path(number, 'lines'), verifier.index)
   await job.note({ type: 'fetched', number, lines: verifier.lines, bytes, why }, true)
 }
 
 /** There is nothing to fetch: every request of the batch stays unanswered. */
-async function without(job: Job, number: number, why: string): Promise<void> {
+async function without(job: StoredJob, number: number, why: string): Promise<void> {
   await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why }, true)
 }
 
@@ -174,16 +177,16 @@ async function waitToRetry(
   await job.clock.sleep(waitMs, signal)
 }
 
-async function dirty(job: Job, number: number, why: string): Promise<BatchStreamError> {
-  const kept = `${job.path(number, 'results')}.dirty`
-  await job.disk.rename(job.path(number, 'results'), kept)
+async function dirty(job: StoredJob, number: number, why: string): Promise<BatchStreamError> {
+  const kept = `${job.store.path(number, 'results')}.dirty`
+  await job.store.disk.rename(job.store.path(number, 'results'), kept)
   return new BatchStreamError(
     'CBS_API',
     `the results of batch ${job.batch(number).id} cannot be trusted after ${DOWNLOADS} downloads: ${why}. They are kept in ${kept}; no row of them was written`,
   )
 }
 
-function goneFor(job: Job, id: string, createdAt: number): string {
+function goneFor(job: StoredJob, id: string, createdAt: number): string {
   const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
   return `the API has no results for batch ${id} (404 on ${day(job.session.serverTime.nowOrOurs())}); it was created on ${day(createdAt)}, and results are kept for 29 days`
 }

@@ -1,13 +1,14 @@
 // takes  EndedBatch
 // gives  Result, one for each record of the batch, in input order
 // next   retry, or a writer
+import type { Job } from '../../core/job/job.ts'
 import type Anthropic from '@anthropic-ai/sdk'
 import { Api } from '../../api/api.ts'
 import { needClient } from '../../api/need-client.ts'
 import { wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { answerCheck, type AnswerCheck } from '../../core/schema/answer-check.ts'
 import type { JsonSchema } from '../../core/schema/load.ts'
@@ -62,11 +63,11 @@ export class FetchResults extends JobStage<EndedBatch> {
   }
 
   protected override async receive(batch: EndedBatch): Promise<void> {
-    const { job, number } = batch
-    this.attach(job)
+    const { number } = batch
+    const job = this.attach(batch.job)
     const { phase, foreign, requests } = job.batch(number)
     const ids: Ids = foreign ? new ForeignIds() : await BatchIds.of(job, number)
-    if (phase === 'ended') await this.#download(batch, ids)
+    if (phase === 'ended') await this.#download(job, batch, ids)
     else if (phase === 'sealed' && requests === 0)
       await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
     for await (const rows of rowsOf(batch, ids, this.#check)) await pushAll(this, rows, this.signal)
@@ -76,9 +77,9 @@ export class FetchResults extends JobStage<EndedBatch> {
     await this.reportStop(this.job?.queue.unreportedStop)
   }
 
-  async #download(batch: EndedBatch, ids: Ids): Promise<void> {
+  async #download(job: StoredJob, batch: EndedBatch, ids: Ids): Promise<void> {
     const { client, settleMs = DEFAULT_SETTLE_MS, onWait } = this.#options
-    const { job, number } = batch
+    const { number } = batch
     const { session } = job
     const { signal } = this
     const tell = (why: string): void => notify('onWait', onWait, batch, why)

@@ -1,6 +1,7 @@
 // takes  Result
 // gives  Result: where a failure is worth another try, the answer to that one instead
 // next   a writer
+import type { Job } from '../../core/job/job.ts'
 import { Readable } from 'node:stream'
 import { atOnce } from '../../core/assert-sync.ts'
 import { each, from } from '../../core/chain.ts'
@@ -9,7 +10,7 @@ import type { SourceRecord } from '../../core/flow.ts'
 import { askedAfter } from '../../store/asked.ts'
 import { Bits } from '../../store/bits.ts'
 import { JobStage } from '../job-stage.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
 import { pushAll, typed, type Stage } from '../../core/stage.ts'
@@ -115,8 +116,8 @@ export class Retry extends JobStage<Result> {
   }
 
   async #begin(result: Result): Promise<void> {
-    this.attach(result.batch.job)
-    this.#asked = await askedAfter(result.batch.job, 1).catch((cause: unknown) => {
+    const job = this.attach(result.batch.job)
+    this.#asked = await askedAfter(job, 1).catch((cause: unknown) => {
       throw wrapError('CBS_DISK', 'the earlier attempts of this job cannot be read', cause)
     })
     this.#pass(result, this.#asked)
@@ -140,19 +141,19 @@ export class Retry extends JobStage<Result> {
 }
 
 /** True while the journal has batches of this try or a later one. */
-function hasAttempt(job: Job, attempt: number): boolean {
+function hasAttempt(job: StoredJob, attempt: number): boolean {
   return [...job.state.batches.values()].some(
     batch => batch.attempt >= attempt && batch.phase !== 'void',
   )
 }
 
 async function* recordsOf(
-  job: Job,
+  job: StoredJob,
   ordinals: Bits,
   attempt: number,
   longer: Longer | undefined,
 ): AsyncGenerator<SourceRecord> {
-  const reader = job.records.reader(job)
+  const reader = job.store.records.reader(job)
   for (const ordinal of ordinals)
     yield await reader.read(ordinal, attempt, longer?.doublings(ordinal))
 }

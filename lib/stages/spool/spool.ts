@@ -1,12 +1,14 @@
 // takes  SourceRecord, at the producer's speed
 // gives  the same records, kept: read back from the job at the consumer's speed
 // next   template
+import { nextUnbatched } from '../../core/job/state.ts'
+import type { Job } from '../../core/job/job.ts'
 import { Duplex } from 'node:stream'
 import { wrapError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
 import { give, typed, type Stage } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
-import type { Job } from '../../store/job.ts'
+import { storedJob, type StoredJob } from '../../store/job.ts'
 import { temporaryJob } from '../../store/open.ts'
 import type { RecordReader } from '../../store/records.ts'
 
@@ -28,7 +30,7 @@ export function keep(options: KeepOptions = {}): Stage<SourceRecord, SourceRecor
 
 export class Keep extends Duplex {
   readonly #brokenOff: KeepOptions['brokenOff']
-  #job: Job | undefined
+  #job: StoredJob | undefined
   #reader: RecordReader | undefined
   #next = 0
   #inputOver = false
@@ -38,7 +40,7 @@ export class Keep extends Duplex {
 
   constructor(options: KeepOptions) {
     super({ objectMode: true })
-    this.#job = options.job
+    this.#job = options.job && storedJob(options.job)
     this.#brokenOff = options.brokenOff
   }
 
@@ -46,9 +48,9 @@ export class Keep extends Duplex {
     const begin = async (): Promise<void> => {
       const job = (this.#job ??= await temporaryJob())
       job.retain()
-      job.startReplay(this)
-      this.#reader = job.records.reader(job)
-      this.#next = job.firstUncovered
+      job.input.startReplay(this)
+      this.#reader = job.store.records.reader(job)
+      this.#next = nextUnbatched(job.state)
     }
     begin().then(
       () => done(),
@@ -79,7 +81,7 @@ export class Keep extends Duplex {
 
   override _final(done: (error?: Error | null) => void): void {
     const finish = async (): Promise<void> => {
-      await this.#kept.complete(this.#brokenOff?.())
+      await this.#kept.input.complete(this.#brokenOff?.())
       this.#inputOver = true
       this.#wake()
     }
@@ -105,16 +107,16 @@ export class Keep extends Duplex {
     )
   }
 
-  get #kept(): Job {
+  get #kept(): StoredJob {
     // _construct has run before anything is written or read.
-    return this.#job as Job
+    return this.#job as StoredJob
   }
 
   async #admit(record: SourceRecord): Promise<void> {
     const wrong = wrongInputError('keep', 'records', record)
     if (wrong) throw wrong
-    await this.#kept.admit(record)
-    if (this.#starved && !this.#kept.isReplaying) this.#wake()
+    await this.#kept.input.appendOrVerify(record)
+    if (this.#starved && !this.#kept.input.isReplaying) this.#wake()
   }
 
   #wake(): void {
@@ -124,9 +126,9 @@ export class Keep extends Duplex {
 
   /** Pushes records until the consumer has enough or none are left. */
   async #give(): Promise<void> {
-    const { records } = this.#kept
+    const { records } = this.#kept.store
     while (!this.destroyed) {
-      if (this.#kept.isReplaying) return this.#starve()
+      if (this.#kept.input.isReplaying) return this.#starve()
       if (this.#next >= records.readable) {
         if (this.#next < records.count) {
           await records.flush()

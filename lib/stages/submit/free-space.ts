@@ -1,5 +1,5 @@
 import { BatchStreamError } from '../../core/errors.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 
 /** Answers seldom have more than a few times the bytes of what was asked; short questions may, so a little is always wanted. */
 const ANSWERS_PER_BYTE = 4
@@ -10,13 +10,13 @@ const ALWAYS = 1_000_000
  *
  * @throws BatchStreamError `CBS_DISK` where they may not, or where the free space is unknown
  */
-export async function ensureFreeSpace(job: Job, bodyBytes: number): Promise<void> {
+export async function ensureFreeSpace(job: StoredJob, bodyBytes: number): Promise<void> {
   const wanted = ALWAYS + ANSWERS_PER_BYTE * bodyBytes
-  const free = await job.disk.free(job.folder)
+  const free = await job.store.disk.free(job.store.folder)
   if (free >= wanted) return
   throw new BatchStreamError(
     'CBS_DISK',
-    `${job.folder} has ${megabytes(free)} MB free, and the answers of the next batch may take ${megabytes(wanted)} MB: free some space, then resume the job`,
+    `${job.store.folder} has ${megabytes(free)} MB free, and the answers of the next batch may take ${megabytes(wanted)} MB: free some space, then resume the job`,
   )
 }
 

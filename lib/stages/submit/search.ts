@@ -2,7 +2,7 @@ import type { Api } from '../../api/api.ts'
 import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { ownedIds } from '../../store/batch-queue.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { EXPIRES_AFTER_MS, MAX_LIST_PAGES } from '../../core/limits.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
@@ -23,7 +23,7 @@ const FIRST_LOOK_MS = 1000
 const LONGEST_LOOK_MS = 60_000
 
 export interface SearchOptions {
-  readonly job: Job
+  readonly job: StoredJob
   readonly api: Api
   readonly number: number
   readonly settleMs: number
@@ -148,13 +148,13 @@ async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
   }
 }
 
-function settledFor(job: Job, number: number, began: number): number {
+function settledFor(job: StoredJob, number: number, began: number): number {
   const { at, serverAt } = armedOf(job, number)
   const here = job.clock.elapsed() - began
   return sureElapsed(here, serverAt, job.session.serverTime.now(), job.clock.now() - at)
 }
 
-function armedOf(job: Job, number: number): NonNullable<BatchState['armed']> {
+function armedOf(job: StoredJob, number: number): NonNullable<BatchState['armed']> {
   // Only an armed batch is looked for.
   return job.batch(number).armed as NonNullable<BatchState['armed']>
 }

@@ -1,7 +1,7 @@
 import type { Problem } from '../../core/flow.ts'
 import { GATHERED, KEY_BYTES, rejectionsOf, type BatchWriter } from '../../store/batch-files.ts'
 import type { Sealed } from '../../core/job/event.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import { Repeats } from '../../store/repeats.ts'
 import { readSummed } from '../../store/sums.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
@@ -35,14 +35,14 @@ export function without(rejected: number, problem: Problem): (position: number) 
  * that makes them count. Returns the numbers of the parts, in the order of their requests.
  */
 export async function splitBatch(
-  job: Job,
+  job: StoredJob,
   number: number,
   partOf: (position: number) => Part,
   { isolated = job.batch(number).isolated }: { readonly isolated?: true | undefined } = {},
 ): Promise<readonly number[]> {
   const { attempt, next } = job.batch(number)
   const ids = await BatchIds.of(job, number)
-  const keys = await readSummed(job, job.batch(number), 'keys')
+  const keys = await readSummed(job.store, job.batch(number), 'keys')
   const parts = new Parts(job, keys !== undefined)
   try {
     let position = 0
@@ -66,16 +66,16 @@ export async function splitBatch(
       }
       position += 1
     }
-    for (const rejection of await rejectionsOf(job, job.batch(number)))
+    for (const rejection of await rejectionsOf(job.store, job.batch(number)))
       (await parts.covering(rejection.ordinal)).reject(rejection)
-    for (const { ordinal, of } of await Repeats.of(job, job.batch(number)))
+    for (const { ordinal, of } of await Repeats.of(job.store, job.batch(number)))
       (await parts.covering(ordinal)).repeat(ordinal, of)
     const into: Sealed[] = []
     for (const writer of parts.writers)
       into.push({ ...(await writer.seal(attempt, next)), ...(isolated && { isolated }) })
-    await job.disk.syncFolder(`${job.folder}/batches`)
+    await job.store.disk.syncFolder(`${job.store.folder}/batches`)
     await job.note({ type: 'split', number, into }, true)
-    for (const what of GATHERED) await job.disk.remove(job.path(number, what))
+    for (const what of GATHERED) await job.store.disk.remove(job.store.path(number, what))
     return into.map(part => part.number)
   } finally {
     // Closing a file that is closed already does no harm.
@@ -86,11 +86,11 @@ export async function splitBatch(
 /** The writers of the parts. Each part covers the records from its first request up to that of the next part. */
 class Parts {
   readonly writers: BatchWriter[] = []
-  readonly #job: Job
+  readonly #job: StoredJob
   readonly #dedupe: boolean
   readonly #firstOrdinals: number[] = []
 
-  constructor(job: Job, dedupe: boolean) {
+  constructor(job: StoredJob, dedupe: boolean) {
     this.#job = job
     this.#dedupe = dedupe
   }
@@ -107,7 +107,7 @@ class Parts {
   }
 
   async #open(ordinal: number): Promise<BatchWriter> {
-    const writer = await this.#job.newBatch(this.#dedupe)
+    const writer = await this.#job.store.newBatch(this.#dedupe)
     this.writers.push(writer)
     this.#firstOrdinals.push(ordinal)
     return writer

@@ -1,6 +1,7 @@
 // takes  SealedBatch
 // gives  SubmittedBatch: the API has it, once, and the journal knows its id
 // next   awaitEnd
+import type { Job } from '../../core/job/job.ts'
 import type Anthropic from '@anthropic-ai/sdk'
 import { Api, errorOf } from '../../api/api.ts'
 import type { Failure } from '../../api/failure.ts'
@@ -10,7 +11,7 @@ import { BatchStreamError, wholeNumber, wrapError } from '../../core/errors.ts'
 import type { SealedBatch, SubmittedBatch } from '../../core/flow.ts'
 import { ownedIds, sendableCount, unresolvedCounts } from '../../store/batch-queue.ts'
 import { JobStage } from '../job-stage.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
 import { typed, type Stage } from '../../core/stage.ts'
@@ -93,8 +94,8 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   protected override async receive(batch: SealedBatch): Promise<void> {
-    const { job, number } = batch
-    this.attach(job)
+    const { number } = batch
+    const job = this.attach(batch.job)
     this.#api ??= new Api({
       client: this.#options.client,
       session: job.session,
@@ -113,7 +114,7 @@ export class Submit extends JobStage<SealedBatch> {
     await this.reportStop(job.queue.unreportedStop)
   }
 
-  async #take(job: Job, number: number): Promise<void> {
+  async #take(job: StoredJob, number: number): Promise<void> {
     const { phase, requests } = job.batch(number)
     if (phase === 'armed') this.#startSearch(job, number)
     else if (phase !== 'sealed') this.push(job.submittedBatch(number))
@@ -122,7 +123,7 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   /** Sends a batch until its outcome is known, or only a search can tell, or submission has stopped. */
-  async #send(job: Job, number: number): Promise<void> {
+  async #send(job: StoredJob, number: number): Promise<void> {
     if (job.queue.stopReason) return
     const isAdmitted = await this.#options.admit?.(job.sealedBatch(number), this.signal)
     if (isAdmitted === false) {
@@ -166,7 +167,7 @@ export class Submit extends JobStage<SealedBatch> {
    * Waits until a batch may be sent, and says how many of its requests; it counts as being sent if that is all. Undefined once
    * submission has stopped.
    */
-  async #turn(job: Job, number: number): Promise<number | undefined> {
+  async #turn(job: StoredJob, number: number): Promise<number | undefined> {
     let count = 0
     const isDecided = (): boolean => {
       if (job.queue.stopReason) return true
@@ -183,7 +184,7 @@ export class Submit extends JobStage<SealedBatch> {
    * Sends a batch once, and journals what is known about the outcome. Where the disk is too full for its answers, or its body is
    * damaged, submission stops and nothing is destroyed: the batches in flight are still collected.
    */
-  async #upload(job: Job, number: number): Promise<Outcome | 'stopped'> {
+  async #upload(job: StoredJob, number: number): Promise<Outcome | 'stopped'> {
     // receive has made it before anything is sent.
     const api = this.#api as Api
     await api.proveWorkspace()
@@ -211,7 +212,7 @@ export class Submit extends JobStage<SealedBatch> {
 
   /** Waits before a batch is sent again; false once submission has stopped. */
   async #waitToRetry(
-    job: Job,
+    job: StoredJob,
     number: number,
     failure: Failure,
     retries: Retries,
@@ -232,12 +233,12 @@ export class Submit extends JobStage<SealedBatch> {
     return job.queue.stopReason === undefined
   }
 
-  async #split(job: Job, number: number, partOf: (position: number) => Part): Promise<void> {
+  async #split(job: StoredJob, number: number, partOf: (position: number) => Part): Promise<void> {
     for (const part of await splitBatch(job, number, partOf)) await this.#take(job, part)
   }
 
   /** Makes a `rejected` row of one request; the others of its batch are sent without it. */
-  async #reject(job: Job, number: number, position: number, message: string): Promise<void> {
+  async #reject(job: StoredJob, number: number, position: number, message: string): Promise<void> {
     await this.#split(job, number, without(position, { type: 'invalid_request_error', message }))
   }
 
@@ -245,7 +246,7 @@ export class Submit extends JobStage<SealedBatch> {
    * The API refused a batch as a whole and named no request: halves it until the requests it refuses are alone. Before a batch
    * is halved, some of its requests are sent alone, since the cause may be common to all.
    */
-  async #isolate(job: Job, number: number, { message }: Failure): Promise<void> {
+  async #isolate(job: StoredJob, number: number, { message }: Failure): Promise<void> {
     const { requests, root, isolated } = job.batch(number)
     if (requests === 1) {
       if (isolated) return await this.#reject(job, number, 0, message)
@@ -266,14 +267,14 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   /** Sends a part of a split batch. Where one with its count has an unknown outcome it waits beside the others. */
-  async #takePart(job: Job, part: number | undefined): Promise<void> {
+  async #takePart(job: StoredJob, part: number | undefined): Promise<void> {
     if (part === undefined) return
     const taking = this.#take(job, part)
     if (unresolvedCounts(job).has(job.batch(part).requests)) this.#runBeside(taking)
     else await taking
   }
 
-  async #settle(job: Job, verdict: RefusalVerdict): Promise<void> {
+  async #settle(job: StoredJob, verdict: RefusalVerdict): Promise<void> {
     if (verdict.kind === 'common')
       job.queue.stop(
         new BatchStreamError(
@@ -285,9 +286,9 @@ export class Submit extends JobStage<SealedBatch> {
       for (const { number, message } of verdict.refused) await this.#reject(job, number, 0, message)
   }
 
-  async #accept(job: Job, number: number, id: string, adopted: boolean): Promise<void> {
+  async #accept(job: StoredJob, number: number, id: string, adopted: boolean): Promise<void> {
     await job.note({ type: 'submitted', number, id, at: job.clock.now(), adopted }, true)
-    await job.disk.remove(job.path(number, 'body'))
+    await job.store.disk.remove(job.store.path(number, 'body'))
     this.push(job.submittedBatch(number))
   }
 
@@ -295,7 +296,7 @@ export class Submit extends JobStage<SealedBatch> {
     notify('onWait', this.#options.onWait, batch, why)
   }
 
-  #startSearch(job: Job, number: number): void {
+  #startSearch(job: StoredJob, number: number): void {
     this.#runBeside(this.#search(job, number))
   }
 
@@ -305,7 +306,7 @@ export class Submit extends JobStage<SealedBatch> {
     this.runBeside(tracked)
   }
 
-  async #search(job: Job, number: number): Promise<void> {
+  async #search(job: StoredJob, number: number): Promise<void> {
     const { settleMs = DEFAULT_SETTLE_MS, ownedElsewhere = async () => new Set<string>() } =
       this.#options
     const found = await search({

@@ -7,7 +7,7 @@ import { observeFailure } from '../../api/retry-policy.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { ownedIds } from '../../store/batch-queue.ts'
 import type { DiskFile } from '../../store/disk.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import { SILENCE_MS } from '../../core/limits.ts'
 import { outcomeOf, type Outcome } from './outcome.ts'
 
@@ -33,13 +33,13 @@ export interface UploadProgress {
  * `stop` aborts, an upload without its last byte ends at once; a complete one waits for its reply, up to `STOP_GRACE_MS`.
  */
 export async function uploadBatch(
-  job: Job,
+  job: StoredJob,
   api: Api,
   number: number,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const { bytes, hash } = job.batch(number)
-  const file = await job.disk.open(job.path(number, 'body'), 'read')
+  const file = await job.store.disk.open(job.store.path(number, 'body'), 'read')
   const progress: UploadProgress = { complete: false, ended: false }
   let arming: Promise<void> = Promise.resolve()
   const arm = (): Promise<void> => {
@@ -73,7 +73,7 @@ export async function uploadBatch(
 
 /** The signal of the call itself, which outlives `stop` while a reply may still come. */
 function callUntil(
-  job: Job,
+  job: StoredJob,
   stop: AbortSignal,
   progress: UploadProgress,
 ): { signal: AbortSignal; release: () => void } {
@@ -97,7 +97,7 @@ function callUntil(
   return { signal: call.signal, release }
 }
 
-function readReply(job: Job, answer: unknown, progress: UploadProgress): Outcome {
+function readReply(job: StoredJob, answer: unknown, progress: UploadProgress): Outcome {
   const id = createdId(answer)
   // A proxy may repeat an earlier answer: it says nothing about this batch.
   if (id !== undefined && !ownedIds(job.state).has(id)) return { kind: 'created', id }

@@ -1,6 +1,6 @@
+import type { Job } from '../../core/job/job.ts'
 import { BatchStreamError, wholeNumber, wrongOption } from '../../core/errors.ts'
 import type { MessageParams, SourceRecord } from '../../core/flow.ts'
-import type { Job } from '../../store/job.ts'
 import { DEFAULT_MAX_TOKENS, DEFAULT_MODEL } from '../../core/limits.ts'
 import type { JsonSchema } from '../../core/schema/load.ts'
 import { outputFormat, type OutputFormat } from '../../core/schema/output-format.ts'

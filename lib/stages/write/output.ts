@@ -6,7 +6,7 @@ import { Writable } from 'node:stream'
 import { BatchStreamError, wrapError } from '../../core/errors.ts'
 import type { Disk, Found } from '../../store/disk.ts'
 import type { JobEvent } from '../../core/job/event.ts'
-import type { Job } from '../../store/job.ts'
+import type { StoredJob } from '../../store/job.ts'
 import type { Result } from '../../core/results/result.ts'
 import { changed, FileTarget, NOTHING_COMMITTED, type Committed, type Target } from './target.ts'
 
@@ -27,7 +27,7 @@ export interface LateRowWriter {
 }
 
 export interface OutputOptions {
-  readonly job: Job
+  readonly job: StoredJob
   /** Where rows go: a file of the user's, or a stream that is told every row anew. */
   readonly out: { readonly path: string } | Target
   /** The file that failed rows go to instead. */
@@ -108,7 +108,7 @@ interface Opened {
 }
 
 /** Files that belong to no job: both must be new. */
-async function begin(job: Job, { out, errors }: Paths): Promise<BothCommitted> {
+async function begin(job: StoredJob, { out, errors }: Paths): Promise<BothCommitted> {
   for (const path of [out, errors]) await mustBeNew(job, path)
   return NEITHER
 }
@@ -121,8 +121,8 @@ interface BothCommitted {
 
 const NEITHER: BothCommitted = { out: NOTHING_COMMITTED, errors: NOTHING_COMMITTED }
 
-async function mustBeNew(job: Job, path: string | null): Promise<void> {
-  if (path !== null) await checkNewOutput(job.disk, path)
+async function mustBeNew(job: StoredJob, path: string | null): Promise<void> {
+  if (path !== null) await checkNewOutput(job.store.disk, path)
 }
 
 /** An output file that does not exist, in a folder that does: found out before anything is made or sent. */
@@ -143,7 +143,7 @@ interface Paths {
 }
 
 /** Settles which bytes of the files are this job's. The journal names a file before it is made, so that a crash leaves none unowned. */
-async function agree(job: Job, paths: Paths): Promise<BothCommitted> {
+async function agree(job: StoredJob, paths: Paths): Promise<BothCommitted> {
   const { files, out, errors, outTail, errorsTail } = job.state.output
   const same = files.out === paths.out && files.errors === paths.errors
   for (const [path, owned] of [
@@ -160,7 +160,7 @@ async function agree(job: Job, paths: Paths): Promise<BothCommitted> {
 }
 
 async function openFile(
-  { disk }: Job,
+  { store: { disk } }: StoredJob,
   path: string,
   committed: Committed,
   advice: string,
@@ -251,7 +251,8 @@ export class Output extends Writable {
       await this.#errors?.close()
       if (!error || !this.#options.apart) return
       const { out, errors } = this.#paths
-      for (const path of [out, errors]) if (path !== null) await this.#options.job.disk.remove(path)
+      for (const path of [out, errors])
+        if (path !== null) await this.#options.job.store.disk.remove(path)
     }
     leave().then(
       () => done(error),

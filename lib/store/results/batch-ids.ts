@@ -1,5 +1,5 @@
 import { formatId, idPrefix, ordinalOf } from '../../core/custom-id.ts'
-import type { Job } from '../job.ts'
+import type { StoredJob } from '../job.ts'
 import { chosenIdsOf } from '../batch-files.ts'
 import type { Ids } from './ids.ts'
 import { OrdinalReader, positionOf } from '../ordinals.ts'
@@ -18,10 +18,10 @@ export class BatchIds implements Ids {
     this.#chosen = chosen
   }
 
-  static async of(job: Job, number: number): Promise<BatchIds> {
+  static async of(job: StoredJob, number: number): Promise<BatchIds> {
     const batch = job.batch(number)
-    const members = await OrdinalReader.use(job, batch, reader => reader.all())
-    const chosen = new Map(await chosenIdsOf(job, batch))
+    const members = await OrdinalReader.use(job.store, batch, reader => reader.all())
+    const chosen = new Map(await chosenIdsOf(job.store, batch))
     return new BatchIds(idPrefix(job.run, batch.attempt), members, chosen)
   }
 

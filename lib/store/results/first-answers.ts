@@ -1,6 +1,6 @@
 import { BatchStreamError } from '../../core/errors.ts'
 import { rejectionsOf, type Rejection } from '../batch-files.ts'
-import type { Job } from '../job.ts'
+import type { BatchFiles } from '../sums.ts'
 import { OrdinalReader, positionOf } from '../ordinals.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { compareByRecord } from '../../core/job/earliest.ts'
@@ -26,15 +26,15 @@ interface OpenBatch {
 
 /** Answers of the same attempt, found by the record that was asked; for the records that repeat it. */
 export class FirstAnswers {
-  readonly #job: Pick<Job, 'disk' | 'path'>
+  readonly #files: BatchFiles
   readonly #all: Iterable<BatchState>
   readonly #attempt: number
   #batches: readonly BatchState[] | undefined
   /** The least recently used first. */
   readonly #open = new Map<number, OpenBatch>()
 
-  constructor(job: Pick<Job, 'disk' | 'path'>, batches: Iterable<BatchState>, attempt: number) {
-    this.#job = job
+  constructor(files: BatchFiles, batches: Iterable<BatchState>, attempt: number) {
+    this.#files = files
     this.#all = batches
     this.#attempt = attempt
   }
@@ -63,9 +63,9 @@ export class FirstAnswers {
     const { number, fetched } = batch
     const here = this.#open.get(number) ?? {
       batch,
-      members: await OrdinalReader.use(this.#job, batch, reader => reader.all()),
-      rejections: await rejectionsOf(this.#job, batch),
-      lines: fetched && fetched.lines > 0 ? await Lines.open(this.#job, number) : undefined,
+      members: await OrdinalReader.use(this.#files, batch, reader => reader.all()),
+      rejections: await rejectionsOf(this.#files, batch),
+      lines: fetched && fetched.lines > 0 ? await Lines.open(this.#files, number) : undefined,
     }
     this.#open.delete(number)
     this.#open.set(number, here)

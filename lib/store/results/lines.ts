@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { DiskFile } from '../disk.ts'
-import type { Job } from '../job.ts'
+import type { BatchFiles } from '../sums.ts'
 import { Window } from '../window.ts'
 
 // An index entry: where a request's line begins (6 bytes), its length (4), 0 where it has none, and the checksum of both, of
@@ -33,9 +33,9 @@ export class Lines {
     this.#results = new Window(results, LINE_END_BYTES)
   }
 
-  static async open(job: Pick<Job, 'disk' | 'path'>, number: number): Promise<Lines> {
-    const index = await job.disk.open(job.path(number, 'lines'), 'read')
-    return new Lines(number, index, await job.disk.open(job.path(number, 'results'), 'read'))
+  static async open(files: BatchFiles, number: number): Promise<Lines> {
+    const index = await files.disk.open(files.path(number, 'lines'), 'read')
+    return new Lines(number, index, await files.disk.open(files.path(number, 'results'), 'read'))
   }
 
   /** The line if it is in memory already; undefined where it has to be read, or where there is none. */

@@ -1,3 +1,4 @@
+import { storedJob } from '../job.ts'
 import type { EndedBatch, SourceRecord } from '../../core/flow.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import type { FirstAnswer } from './first-answers.ts'
@@ -12,7 +13,7 @@ export function repeated(
   { last, check }: { readonly last: boolean; readonly check: AnswerCheck | undefined },
 ): Result {
   const { raw, rejection } = first
-  const answeredIn = batch.job.endedBatch(first.batch.number)
+  const answeredIn = storedJob(batch.job).endedBatch(first.batch.number)
   const common = { batch, answeredIn, record, last, check, raw, customId: null }
   if (raw) return new Result(common)
   if (!rejection) {

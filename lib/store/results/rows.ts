@@ -1,3 +1,4 @@
+import { storedJob } from '../job.ts'
 import type { EndedBatch } from '../../core/flow.ts'
 import { rejectionsOf } from '../batch-files.ts'
 import { Repeats } from '../repeats.ts'
@@ -22,15 +23,16 @@ export async function* rowsOf(
   ids: Ids,
   check?: AnswerCheck,
 ): AsyncGenerator<Result[]> {
-  const { job, number } = batch
+  const { number } = batch
+  const job = storedJob(batch.job)
   const known = job.batch(number)
   const { requests, records, fetched } = known
-  const rejected = await rejectionsOf(job, known)
-  const repeats = await Repeats.of(job, known)
-  const firsts = new FirstAnswers(job, job.state.batches.values(), batch.attempt)
+  const rejected = await rejectionsOf(job.store, known)
+  const repeats = await Repeats.of(job.store, known)
+  const firsts = new FirstAnswers(job.store, job.state.batches.values(), batch.attempt)
   const why = unanswered(fetched?.why)
-  const reader = job.records.reader(job)
-  const files = fetched && fetched.lines > 0 ? await Lines.open(job, number) : undefined
+  const reader = job.store.records.reader(job)
+  const files = fetched && fetched.lines > 0 ? await Lines.open(job.store, number) : undefined
   let position = 0
   let rejection = 0
   let repeat = 0

@@ -9,7 +9,7 @@ import type {
   SealedBatch,
   SourceRecord,
 } from '../../../lib/core/flow.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import { rejectionsOf } from '../../../lib/store/batch-files.ts'
 import { keep } from '../../../lib/stages/spool/spool.ts'
 import { stage } from '../../../lib/core/stage.ts'
@@ -21,7 +21,7 @@ import { ask, asks } from '../../support/world.ts'
 type Item = BatchRequest | RejectedRecord
 
 async function seal(
-  job: Job,
+  job: StoredJob,
   items: Iterable<Item> | AsyncIterable<Item>,
   options: AggregateOptions = {},
 ): Promise<SealedBatch[]> {
@@ -35,10 +35,10 @@ const shape = (batches: readonly SealedBatch[]): number[][] =>
   batches.map(({ number, records, requests }) => [number, records, requests])
 
 function bodyOf(
-  job: Job,
+  job: StoredJob,
   number: number,
 ): { custom_id: string; params: { messages: { content: string }[] } }[] {
-  return JSON.parse(readFileSync(job.path(number, 'body'), 'utf8')).requests
+  return JSON.parse(readFileSync(job.store.path(number, 'body'), 'utf8')).requests
 }
 
 const problem = { type: 'bad', message: 'no' }
@@ -93,7 +93,7 @@ void t.test('a batch is full by its bytes, and says the bytes of its body', asyn
   const batches = await seal(job, asks(20), { bytes: 600 })
   t.ok(batches.length > 3)
   for (const { number, bytes } of batches) {
-    t.equal(readFileSync(job.path(number, 'body')).length, bytes)
+    t.equal(readFileSync(job.store.path(number, 'body')).length, bytes)
     t.ok(bytes <= 600)
   }
 })
@@ -136,7 +136,7 @@ void t.test('records that cannot be asked keep their place and say why', async t
   ]
   const [batch] = await seal(job, items)
   t.match(batch, { records: 7, requests: 2 })
-  const rejections = await rejectionsOf(job, job.batch(1))
+  const rejections = await rejectionsOf(job.store, job.batch(1))
   t.same(
     rejections.map(({ ordinal, type, custom_id }) => [ordinal, type, custom_id]),
     [
@@ -171,7 +171,7 @@ void t.test('a request of more than a batch can ever take is rejected', async t 
   }
   const [batch] = await seal(job, [huge])
   t.match(batch, { records: 1, requests: 0 })
-  t.match(await rejectionsOf(job, job.batch(1)), [
+  t.match(await rejectionsOf(job.store, job.batch(1)), [
     { type: 'too_large', message: /a batch takes 250000000 at most/ },
   ])
 })
@@ -289,7 +289,7 @@ void t.test('a stage that is destroyed in the middle closes, with no file left o
   waiting.destroy()
   await new Promise(resolve => waiting.once('close', resolve))
   const filling = aggregate({ job, attempt: 2 })
-  filling.write({ ...ask('q'), record: await job.records.reader(job).read(0, 2) })
+  filling.write({ ...ask('q'), record: await job.store.records.reader(job).read(0, 2) })
   setImmediate(() => filling.destroy())
   await new Promise(resolve => filling.once('close', resolve))
   await job.close()
@@ -308,6 +308,6 @@ void t.test('a job whose ids are gone, or cannot be read, is not gone on with', 
   await t.rejects(seal(unread, asks(2)), { code: 'CBS_DISK', message: /EIO/ })
   await unread.close()
   const job = await openFor(t, dir)
-  rmSync(job.path(1, 'ids'))
+  rmSync(job.store.path(1, 'ids'))
   await t.rejects(seal(job, asks(2)), { code: 'CBS_STATE', message: /1\.ids of the job is gone/ })
 })

@@ -5,7 +5,7 @@ import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { chain, each, from } from '../../../lib/core/chain.ts'
 import { echo } from '../../../lib/emulator/index.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import { keep } from '../../../lib/stages/spool/spool.ts'
 import { inputOrder } from '../../../lib/stages/order/input-order.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
@@ -20,7 +20,7 @@ import { aggregated, gathered } from './dedupe.ts'
 /** Asks texts, each once, and gives the results in the order of the records. */
 async function askOnce(
   { client }: World,
-  job: Job,
+  job: StoredJob,
   texts: readonly string[],
   signal: AbortSignal = new AbortController().signal,
 ): Promise<Result[]> {
@@ -62,7 +62,7 @@ void t.test('a run that dies anywhere asks nothing twice when it goes on', async
     const first = await world.open()
     const death = new AbortController()
     let events = 0
-    first.listen(() => {
+    first.on('event', () => {
       if (++events === after) death.abort()
     })
     died = await askOnce(world, first, TEXTS, death.signal).then(

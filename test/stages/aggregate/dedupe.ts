@@ -2,12 +2,12 @@ import { Readable } from 'node:stream'
 import { aggregate, type AggregateOptions } from '../../../lib/stages/aggregate/aggregate.ts'
 import { each, from } from '../../../lib/core/chain.ts'
 import type { BatchRequest, SealedBatch } from '../../../lib/core/flow.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import { ask } from '../../support/world.ts'
 
 /** Gathers requests, repeats looked for unless the options say otherwise. */
 export async function gathered(
-  job: Job,
+  job: StoredJob,
   requests: readonly BatchRequest[],
   options: AggregateOptions = {},
 ): Promise<SealedBatch[]> {
@@ -19,7 +19,7 @@ export async function gathered(
 
 /** Gathers one request for each text. */
 export async function aggregated(
-  job: Job,
+  job: StoredJob,
   texts: readonly string[],
   options: AggregateOptions = {},
 ): Promise<SealedBatch[]> {

@@ -132,7 +132,7 @@ void t.test('an outage of hours is survived, and told (N33)', async t => {
 void t.test('a revoked key stops the wait as CBS_ACCESS, and a new key goes on (N13)', async t => {
   const world = await makeWorld(t, { batchTimeMs: 5 * MINUTE, keys: { old: 'w', new: 'w' } })
   const job = await world.open()
-  job.listen(({ type }) => type === 'submitted' && world.emulator.revokeKey('old'))
+  job.on('event', ({ type }) => type === 'submitted' && world.emulator.revokeKey('old'))
   await t.rejects(run(world, job, asks(2), { client: clientOf(world.emulator, 'old') }), {
     code: 'CBS_ACCESS',
     message: /401/,
@@ -149,7 +149,7 @@ void t.test('the key of another workspace does not make a batch look lost (N14)'
     keys: { a: 'wrkspc_a', b: 'wrkspc_b' },
   })
   const job = await world.open()
-  job.listen(({ type }) => type === 'submitted' && world.emulator.revokeKey('a'))
+  job.on('event', ({ type }) => type === 'submitted' && world.emulator.revokeKey('a'))
   await t.rejects(run(world, job, asks(2), { client: clientOf(world.emulator, 'a') }))
   await job.close()
   const again = await world.open()
@@ -164,7 +164,7 @@ for (const hours of [-1, 24]) {
   void t.test(`a clock that jumps by ${hours} h changes no wait (P11)`, async t => {
     const world = await makeWorld(t, { batchTimeMs: 10 * MINUTE })
     const job = await world.open()
-    job.listen(({ type }) => type === 'submitted' && world.clock.jump(hours * 60 * MINUTE))
+    job.on('event', ({ type }) => type === 'submitted' && world.clock.jump(hours * 60 * MINUTE))
     const began = world.clock.elapsed()
     t.equal((await run(world, job, asks(1))).length, 1)
     t.ok(world.clock.elapsed() - began < 13 * MINUTE)
@@ -177,10 +177,10 @@ void t.test(
     const world = await makeWorld(t, { batchTimeMs: MINUTE })
     // The first is to be sent again, the second is in flight already.
     const other = await world.open({ name: 'other' })
-    const writer = await other.newBatch()
-    const next = await other.newBatch()
+    const writer = await other.store.newBatch()
+    const next = await other.store.newBatch()
     for (const [at, one] of [writer, next].entries()) {
-      const ordinal = await other.admit(record({ at }, at + 1))
+      const ordinal = await other.input.appendOrVerify(record({ at }, at + 1))
       one.add(
         Buffer.from(JSON.stringify({ custom_id: `c-${at}`, ...ask(`q ${at}`) })),
         ordinal,
@@ -192,7 +192,7 @@ void t.test(
       requests: [{ custom_id: 'c-1', params: ask('q 1').params as never }],
     })
     await other.note({ type: 'submitted', number: 2, id, at: 0, adopted: false }, true)
-    await other.complete()
+    await other.input.complete()
     await other.close()
     const again = await world.open({ name: 'other' })
     const results = await run(world, again, Readable.from([]), { submit: { concurrency: 1 } })
@@ -212,7 +212,8 @@ void t.test(
     })
     const job = await world.open()
     const stop = new AbortController()
-    job.listen(
+    job.on(
+      'event',
       ({ type }) => type === 'submitted' && setImmediate(() => setImmediate(() => stop.abort())),
     )
     await t.rejects(run(world, job, asks(2), { signal: stop.signal }), { name: 'AbortError' })
@@ -234,7 +235,7 @@ void t.test('batches that are lost at the same time come in their own order', as
 void t.test('a machine that was suspended for 6 h looks as soon as it wakes (P12)', async t => {
   const world = await makeWorld(t, { batchTimeMs: 60 * MINUTE })
   const job = await world.open()
-  job.listen(({ type }) => type === 'submitted' && world.clock.pass(360 * MINUTE))
+  job.on('event', ({ type }) => type === 'submitted' && world.clock.pass(360 * MINUTE))
   const began = world.clock.elapsed()
   t.same(
     (await run(world, job, asks(1))).map(({ status }) => status),

@@ -5,7 +5,7 @@ import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import type { NewBatch } from '../../../lib/emulator/index.ts'
 import type { EndedBatch } from '../../../lib/core/flow.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import { inputOrder } from '../../../lib/stages/order/input-order.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
@@ -31,7 +31,7 @@ const asked = (count: number): SourceRecord[] =>
 /** Runs records through a job with `count` requests to a batch; the ordinals of the rows, as they came. */
 async function rowsOf(
   world: World,
-  job: Job,
+  job: StoredJob,
   { records = 12, count = 2, ordered = true, attempts = 0, until = Infinity } = {},
 ): Promise<number[]> {
   const { client } = world
@@ -87,7 +87,7 @@ void t.test('parts of a batch that was divided stand where it stood', async t =>
   })
   const job = await world.open()
   t.same(await rowsOf(world, job, { records: 20, count: 8 }), ascending(20))
-  t.equal(journalOf(job.folder).filter(({ type }) => type === 'split').length, 2)
+  t.equal(journalOf(job.store.folder).filter(({ type }) => type === 'split').length, 2)
 })
 
 void t.test('a job that goes on gives all rows again, in the same order', async t => {

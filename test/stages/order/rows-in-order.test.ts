@@ -7,7 +7,7 @@ import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { chain } from '../../../lib/core/chain.ts'
 import { lastUserText, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import { keep } from '../../../lib/stages/spool/spool.ts'
 import { inputOrder } from '../../../lib/stages/order/input-order.ts'
 import { rowsInOrder } from '../../../lib/stages/order/rows-in-order.ts'
@@ -36,7 +36,7 @@ const FAILING: EmulatorOptions = {
 /** Runs twelve records, two to a batch, with rows in a file. */
 async function write(
   { client }: World,
-  job: Job,
+  job: StoredJob,
   path: string,
   {
     ordered = true,
@@ -80,12 +80,12 @@ void t.test('R09: a death at any commit, and a resume, give each row once in ord
   const isDeath = ({ type }: { readonly type: string }): boolean =>
     type === 'writtenBelow' || type === 'fetched'
   const deaths = deathsOf(job, world.dir, isDeath)
-  job.listen(event => {
+  job.on('event', event => {
     if (isDeath(event)) files.push(existsSync(path) ? readFileSync(path, 'utf8') : '')
   })
   const commits: number[] = []
   const held = new Set<number>()
-  job.listen(event => {
+  job.on('event', event => {
     if (event.type === 'writtenBelow') commits.push(event.below)
     if (event.type === 'held') held.add(event.number)
   })

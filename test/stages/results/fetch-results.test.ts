@@ -3,7 +3,7 @@ import t from 'tap'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { LineFault } from '../../../lib/emulator/index.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
 import { Readable } from 'node:stream'
@@ -114,11 +114,11 @@ for (const [name, faults] of [
       await job.close()
       const again = await world.open()
       t.same(
-        readdirSync(`${again.folder}/batches`).filter(file => file.endsWith('.dirty')),
+        readdirSync(`${again.store.folder}/batches`).filter(file => file.endsWith('.dirty')),
         ['1.results.dirty'],
       )
-      t.match(readFileSync(`${again.folder}/batches/1.results.dirty`, 'utf8'), 'custom_id')
-      t.notOk(journalOf(again.folder).some(({ type }) => type === 'fetched'))
+      t.match(readFileSync(`${again.store.folder}/batches/1.results.dirty`, 'utf8'), 'custom_id')
+      t.notOk(journalOf(again.store.folder).some(({ type }) => type === 'fetched'))
     },
   )
 }
@@ -297,7 +297,11 @@ void t.test(
 )
 
 /** Puts an ended batch of another tool into a job, as its only one. */
-async function foreignBatch({ emulator }: World, job: Job, customIds: string[]): Promise<void> {
+async function foreignBatch(
+  { emulator }: World,
+  job: StoredJob,
+  customIds: string[],
+): Promise<void> {
   const id = await emulator.addForeign({ customIds })
   const [records, requests] = [customIds.length, customIds.length]
   const counts = { processing: 0, succeeded: requests, errored: 0, canceled: 0, expired: 0 }
@@ -422,9 +426,9 @@ void t.test('the key is in no file of a job (invariant 5)', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   await run(world, job, asks(2))
-  for (const file of readdirSync(job.folder, { recursive: true, encoding: 'utf8' })) {
+  for (const file of readdirSync(job.store.folder, { recursive: true, encoding: 'utf8' })) {
     if (!file.includes('.')) continue
-    t.notOk(readFileSync(`${job.folder}/${file}`).includes(KEY), file)
+    t.notOk(readFileSync(`${job.store.folder}/${file}`).includes(KEY), file)
   }
 })
 
@@ -450,7 +454,7 @@ void t.test(
     const world = await makeWorld(t, { keys })
     const first = await world.open()
     const stop = new AbortController()
-    first.listen(({ type }) => type === 'ended' && setImmediate(() => stop.abort()))
+    first.on('event', ({ type }) => type === 'ended' && setImmediate(() => stop.abort()))
     world.emulator.addFault({ on: 'results', status: 503, times: 1 })
     await t.rejects(run(world, first, asks(2), { signal: stop.signal }))
     await first.close()
@@ -486,7 +490,8 @@ void t.test(
   async t => {
     const world = await makeWorld(t, { faults: [{ on: 'results', nth: 1, lines: { double: 1 } }] })
     const job = await world.open()
-    job.listen(
+    job.on(
+      'event',
       ({ type }) =>
         type === 'ended' && world.emulator.addFault({ on: 'retrieve', status: 404, times: 1 }),
     )

@@ -109,7 +109,7 @@ void t.test('a disk that a download fills is freed at once', async t => {
   })
   const job = await world.open({ disk })
   await t.rejects(run({ ...world, client }, job, asks(3)), { code: 'CBS_DISK' })
-  t.notOk(existsSync(`${job.folder}/batches/1.results`))
+  t.notOk(existsSync(`${job.store.folder}/batches/1.results`))
 })
 
 const DAY = 24 * 60 * 60 * 1000

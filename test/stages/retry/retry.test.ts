@@ -6,7 +6,7 @@ import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { chain, each, from } from '../../../lib/core/chain.ts'
 import { lastUserText, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { BatchRequest, SourceRecord } from '../../../lib/core/flow.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import { keep } from '../../../lib/stages/spool/spool.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import { Result } from '../../../lib/core/results/result.ts'
@@ -28,7 +28,7 @@ const answersOf =
     return answer === 'expired' ? { expired: true } : { error: { type: answer, message: 'no' } }
   }
 
-function asking({ client }: World, job: Job, attempt: number): Stage<SourceRecord, Result> {
+function asking({ client }: World, job: StoredJob, attempt: number): Stage<SourceRecord, Result> {
   const template = stage((record: SourceRecord): BatchRequest => ({
     ...ask(`n ${record.fields['n']}`),
     record,
@@ -44,7 +44,7 @@ function asking({ client }: World, job: Job, attempt: number): Stage<SourceRecor
 
 async function runRetry(
   world: World,
-  job: Job,
+  job: StoredJob,
   count: number,
   options: Partial<RetryOptions> = {},
   signal?: AbortSignal,
@@ -144,14 +144,14 @@ void t.test(
     const calm = await makeWorld(t, { respond: answersOf(script) })
     const job = await calm.open()
     let events = 0
-    job.listen(() => void events++)
+    job.on('event', () => void events++)
     const rows = await runRetry(calm, job, 6)
     for (let death = 1; death <= events; death += 2) {
       const world = await makeWorld(t, { respond: answersOf(script) })
       const dying = await world.open()
       const stop = new AbortController()
       let seen = 0
-      dying.listen(() => ++seen === death && stop.abort())
+      dying.on('event', () => ++seen === death && stop.abort())
       await runRetry(world, dying, 6, {}, stop.signal).catch(() => {})
       await dying.close()
       const again = await world.open()
@@ -258,7 +258,8 @@ void t.test('a stage that is destroyed in a round closes', async t => {
   const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }), batchTimeMs: 60_000 })
   const job = await world.open()
   const stop = new AbortController()
-  job.listen(
+  job.on(
+    'event',
     event => event.type === 'submitted' && event.number === 2 && setImmediate(() => stop.abort()),
   )
   await t.rejects(runRetry(world, job, 2, {}, stop.signal), { name: 'AbortError' })

@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { chain, each, from } from '../../../lib/core/chain.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import { nextUnbatched } from '../../../lib/core/job/state.ts'
+import { storedJob, type StoredJob } from '../../../lib/store/job.ts'
 import { keep } from '../../../lib/stages/spool/spool.ts'
 import { stage } from '../../../lib/core/stage.ts'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
@@ -13,7 +14,7 @@ import { openFor, record, records, watched } from '../../support/jobs.ts'
 import { until } from '../../support/waiting.ts'
 import { ask, asks } from '../../support/world.ts'
 
-async function feed(job: Job | undefined, input: Iterable<SourceRecord>): Promise<unknown[]> {
+async function feed(job: StoredJob | undefined, input: Iterable<SourceRecord>): Promise<unknown[]> {
   const seen: unknown[] = []
   for await (const one of each(from(input, keep({ job })))) seen.push(one.fields['n'])
   return seen
@@ -30,7 +31,12 @@ void t.test('records come out as they came in, kept and numbered', async t => {
     t.equal(one.job, job)
     t.same(one.fields, { n: ordinal++ })
   }
-  t.same(job.state.kept, { records: 1000, bytes: job.records.bytes, complete: true, broken: null })
+  t.same(job.state.kept, {
+    records: 1000,
+    bytes: job.store.records.bytes,
+    complete: true,
+    broken: null,
+  })
 })
 
 void t.test('no record is no record', async t => {
@@ -46,7 +52,7 @@ void t.test('a fast producer is not held up by a reader that has not begun', asy
   )
   stage.end()
   await new Promise(resolve => stage.once('finish', resolve))
-  t.equal(job.records.count, 5000)
+  t.equal(job.store.records.count, 5000)
   t.ok(stage.readableLength <= stage.readableHighWaterMark + 1)
   const seen: unknown[] = []
   for await (const one of each(stage)) seen.push(one.fields['n'])
@@ -81,7 +87,7 @@ void t.test('the same input again is compared and not kept twice', async t => {
   await first.close()
   const second = await openFor(t, dir)
   t.same(await feed(second, records(50)), numbers(50))
-  t.equal(second.records.count, 50)
+  t.equal(second.store.records.count, 50)
 })
 
 void t.test('of a job that died in its input, the rest is taken in', async t => {
@@ -93,7 +99,7 @@ void t.test('of a job that died in its input, the rest is taken in', async t => 
   for await (const batch of each(whole)) if (batch.number === 2) break
   await first.close()
   const second = await openFor(t, dir)
-  const covered = second.firstUncovered
+  const covered = nextUnbatched(second.state)
   t.equal(covered, 20)
   t.same(await feed(second, records(40)), numbers(40 - covered, covered))
   t.equal(second.state.kept.complete, true)
@@ -166,9 +172,10 @@ void t.test(
   async t => {
     let folder = ''
     for await (const one of each(from(records(100), keep()))) {
-      folder = one.job?.folder ?? ''
+      const store = storedJob(one.job!).store
+      folder = store.folder
       t.ok(existsSync(folder))
-      t.ok(one.job?.temporary)
+      t.ok(store.temporary)
       break
     }
     await until(() => !existsSync(folder))
@@ -186,9 +193,10 @@ async function sealSlowly(t: Test): Promise<string> {
   })
   let folder = ''
   for await (const batch of each(from(records(3), keeping, slow, aggregate()))) {
-    folder = batch.job.folder
+    const { store } = storedJob(batch.job)
+    folder = store.folder
     t.equal(batch.records, 3)
-    t.same((await batch.job.records.reader(batch.job).read(2, 1)).fields, { n: 2 })
+    t.same((await store.records.reader(batch.job).read(2, 1)).fields, { n: 2 })
   }
   return folder
 }
@@ -249,5 +257,5 @@ void t.test('a job that has been fed takes no second input before it is opened a
   await job.close()
   const second = await openFor(t, dir)
   t.same(await feed(second, records(5)), numbers(5))
-  t.equal(second.records.count, 5)
+  t.equal(second.store.records.count, 5)
 })

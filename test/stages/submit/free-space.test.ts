@@ -1,7 +1,7 @@
 import { truncateSync } from 'node:fs'
 import t from 'tap'
 import { nodeDisk } from '../../../lib/store/disk.ts'
-import { openJob } from '../../../lib/store/open.ts'
+import { openStoredJob } from '../../../lib/store/open.ts'
 import { ensureFreeSpace } from '../../../lib/stages/submit/free-space.ts'
 import { asks, makeWorld, run, said } from '../../support/world.ts'
 
@@ -11,7 +11,7 @@ t.test('F01 a batch whose answers may not fit on the disk is not paid for', asyn
     [4_999_999, false],
     [5_000_000, true],
   ] as const) {
-    const job = await openJob({
+    const job = await openStoredJob({
       name: `free-${free}`,
       dir: t.testdir(),
       disk: { ...nodeDisk, free: async () => free },
@@ -54,8 +54,8 @@ t.test('R01: a body that was changed on disk does not hold back what was sent be
   const world = await makeWorld(t, { batchTimeMs: 60_000 })
   const job = await world.open()
   job.queue.isStopHandled = true
-  job.listen(event => {
-    if (event.type === 'sealed' && event.number === 2) truncateSync(job.path(2, 'body'), 10)
+  job.on('event', event => {
+    if (event.type === 'sealed' && event.number === 2) truncateSync(job.store.path(2, 'body'), 10)
   })
   const results = await run(world, job, asks(6), { aggregate: { count: 3 } })
   t.equal(said(results).length, 3)

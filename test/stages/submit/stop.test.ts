@@ -25,10 +25,10 @@ void t.test('R04: a run that is stopped waits for the reply to a complete create
   })
   const job = await world.open()
   const stop = new AbortController()
-  job.listen(({ type }) => type === 'armed' && setImmediate(() => stop.abort()))
+  job.on('event', ({ type }) => type === 'armed' && setImmediate(() => stop.abort()))
   await t.rejects(run(world, job, asks(3), { signal: stop.signal }))
   await job.close()
-  t.same(story(job.folder), ['sealed', 'armed', 'submitted'])
+  t.same(story(job.store.folder), ['sealed', 'armed', 'submitted'])
   const again = await world.open()
   t.equal((await run(world, again, asks(3))).length, 3)
   t.match(await world.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
@@ -42,7 +42,7 @@ void t.test('R04: a stop waits 8 seconds at most, and the outcome stays unknown'
   const job = await world.open()
   const stop = new AbortController()
   let stoppedAt = 0
-  job.listen(({ type }) => {
+  job.on('event', ({ type }) => {
     if (type !== 'armed') return
     setImmediate(() => {
       stoppedAt = world.clock.elapsed()
@@ -53,7 +53,7 @@ void t.test('R04: a stop waits 8 seconds at most, and the outcome stays unknown'
   await job.close()
   const waited = world.clock.elapsed() - stoppedAt
   t.ok(waited >= 8000 && waited < 9000, `${waited} ms`)
-  t.same(story(job.folder), ['sealed', 'armed'])
+  t.same(story(job.store.folder), ['sealed', 'armed'])
 })
 
 void t.test('R04: a batch that is armed without its last byte is disarmed by a stop', async t => {
@@ -69,7 +69,7 @@ void t.test('R04: a batch that is armed without its last byte is disarmed by a s
   }
   await t.rejects(run(world, job, asks(3), { signal: stop.signal }))
   await job.close()
-  t.same(story(job.folder), ['sealed', 'armed', 'disarmed'])
+  t.same(story(job.store.folder), ['sealed', 'armed', 'disarmed'])
   t.match(await world.emulator.ledger.totals(), { accepted: 0 })
 })
 

@@ -215,7 +215,7 @@ for (const { name, faults, creates, lists, waited, adopted } of cases) {
     const job = await world.open()
     const began = world.clock.elapsed()
     let known = 0
-    job.listen(({ type }) => {
+    job.on('event', ({ type }) => {
       if (type === 'submitted') known ||= world.clock.elapsed() - began
     })
     t.same(
@@ -228,7 +228,7 @@ for (const { name, faults, creates, lists, waited, adopted } of cases) {
     t.same(callsOf(world.emulator, 'create'), creates)
     t.ok(known >= waited[0] && known <= waited[1], `known after ${known} ms`)
     if (lists === 'none') t.same(callsOf(world.emulator, 'list'), {})
-    const submitted = journalOf(job.folder).filter(event => event.type === 'submitted')
+    const submitted = journalOf(job.store.folder).filter(event => event.type === 'submitted')
     t.equal(submitted.length, 1)
     t.match(submitted[0], { adopted })
   })
@@ -261,7 +261,7 @@ void t.test(
     until = world.clock.elapsed() + 30 * MINUTE
     const job = await world.open()
     const order: number[] = []
-    job.listen(event => void (event.type === 'submitted' && order.push(event.number)))
+    job.on('event', event => void (event.type === 'submitted' && order.push(event.number)))
     const results = await run(world, job, asks(5), { aggregate: { count: 3 } })
     t.same(said(results).sort(), answers(5))
     t.same(order, [2, 1])
@@ -426,7 +426,8 @@ for (const { name, faults, at } of deaths) {
         const first = await world.open()
         const copies = deathsOf(first, world.dir, at)
         const stop = new AbortController()
-        first.listen(
+        first.on(
+          'event',
           ({ type }) =>
             type === (faults ? 'armed' : 'submitted') && setImmediate(() => stop.abort()),
         )
@@ -457,7 +458,7 @@ void t.test(
     })
     const first = await world.open()
     const stop = new AbortController()
-    first.listen(({ type }) => type === 'armed' && setImmediate(() => stop.abort()))
+    first.on('event', ({ type }) => type === 'armed' && setImmediate(() => stop.abort()))
     await t.rejects(run(world, first, asks(3), { signal: stop.signal }))
     await first.close()
     world.clock.pass(60 * MINUTE)
@@ -512,7 +513,10 @@ void t.test(
     const waits: string[] = []
     const began = world.clock.elapsed()
     let sent = 0
-    job.listen(({ type }) => void (type === 'submitted' && (sent = world.clock.elapsed() - began)))
+    job.on(
+      'event',
+      ({ type }) => void (type === 'submitted' && (sent = world.clock.elapsed() - began)),
+    )
     t.same(said(await run(world, job, asks(4), { waits })), answers(4))
     t.ok(sent >= 40 * MINUTE && sent < 45 * MINUTE, `sent after ${sent} ms`)
     t.ok(waits.some(why => /may be ours and tells only when it has ended/.test(why)))
@@ -613,7 +617,7 @@ void t.test('a batch waits while one of the same count has an unknown outcome', 
   // Two batches of one request each: the least count there is leaves no other choice.
   const results = await run(world, job, asks(2), { aggregate: { count: 1 } })
   t.same(said(results).sort(), answers(2))
-  const events = journalOf(job.folder).flatMap(event =>
+  const events = journalOf(job.store.folder).flatMap(event =>
     'number' in event ? [`${event.type} ${event.number}`] : [],
   )
   t.ok(events.indexOf('armed 2') > events.indexOf('disarmed 1'), events.join(', '))
@@ -629,7 +633,8 @@ for (const hours of [-1, 24, -24 * 40, 24 * 40]) {
         faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
       })
       const job = await world.open()
-      job.listen(
+      job.on(
+        'event',
         ({ type }) =>
           type === 'armed' && Math.abs(hours) <= 24 && world.clock.jump(hours * 60 * MINUTE),
       )
@@ -652,7 +657,7 @@ void t.test(
     const later = async function* () {
       yield* asks(2)
     }
-    job.listen(({ type }) => void (type === 'sealed' && (failing = true)))
+    job.on('event', ({ type }) => void (type === 'sealed' && (failing = true)))
     await t.rejects(run(world, job, later()), { code: 'CBS_DISK', message: /nothing more is sent/ })
     t.equal((await world.emulator.ledger.totals()).accepted, 0)
   },
@@ -664,7 +669,10 @@ void t.test(
     const world = await makeWorld(t)
     for (const cut of [0, 30]) {
       const job = await world.open({ name: `cut-${cut}` })
-      job.listen(({ type }) => void (type === 'sealed' && truncateSync(job.path(1, 'body'), cut)))
+      job.on(
+        'event',
+        ({ type }) => void (type === 'sealed' && truncateSync(job.store.path(1, 'body'), cut)),
+      )
       await t.rejects(run(world, job, asks(2)), { code: 'CBS_STATE' })
     }
     t.equal((await world.emulator.ledger.totals()).accepted, 0)
@@ -806,7 +814,7 @@ void t.test(
   async t => {
     const world = await makeWorld(t, { faults: [{ on: 'create', when: 'after', reset: true }] })
     const job = await world.open()
-    job.listen(event => event.type === 'armed' && rmSync(job.path(1, 'ids')))
+    job.on('event', event => event.type === 'armed' && rmSync(job.store.path(1, 'ids')))
     const mine = asks(2).map((one, i) => ({ ...one, custom_id: `mine-${i}` }))
     await t.rejects(run(world, job, mine), {
       code: 'CBS_STATE',
@@ -839,7 +847,7 @@ void t.test(
   async t => {
     const job = await openFor(t, t.testdir())
     for await (const _ of each(from(asks(3), aggregate({ job }))));
-    const path = job.path(1, 'body')
+    const path = job.store.path(1, 'body')
     const body = readFileSync(path)
     const damaged = {
       code: 'CBS_STATE',
@@ -936,7 +944,7 @@ void t.test('a batch that was proven foreign is not looked into again after a de
   })
   const dying = await world.open()
   const stop = new AbortController()
-  dying.listen(({ type }) => type === 'cleared' && stop.abort())
+  dying.on('event', ({ type }) => type === 'cleared' && stop.abort())
   await t.rejects(run(world, dying, asks(3), { signal: stop.signal }))
   await dying.close()
   t.equal(looked.length, 1)
@@ -954,7 +962,7 @@ void t.test('nothing else is sent before the batch that fills the cache has ende
     world.emulator.ledger.batches().map(({ requests }) => requests),
     [1, 2, 2],
   )
-  const events = journalOf(job.folder).flatMap(event =>
+  const events = journalOf(job.store.folder).flatMap(event =>
     'number' in event ? [`${event.type} ${event.number}`] : [],
   )
   t.ok(events.indexOf('armed 2') > events.indexOf('ended 1'), events.join(', '))

@@ -141,7 +141,7 @@ void t.test('on the wire the last byte comes only when the journal on disk says 
       const length = Number(/content-length: (\d+)/i.exec(seen.toString('latin1'))?.[1])
       const got = seen.length - head - 4
       if (head > 0 && got === length - 1) {
-        atLastButOne = journalOf(job.folder).map(({ type }) => type)
+        atLastButOne = journalOf(job.store.folder).map(({ type }) => type)
         open()
       }
       if (head > 0 && got === length) answer(socket)
@@ -168,7 +168,7 @@ void t.test('on the wire the last byte comes only when the journal on disk says 
   t.ok(atLastButOne, 'the server had all but one byte')
   t.notOk(atLastButOne?.includes('armed'))
   t.notMatch(seen.toString('latin1'), /transfer-encoding/i)
-  t.ok(journalOf(job.folder).some(({ type }) => type === 'armed'))
+  t.ok(journalOf(job.store.folder).some(({ type }) => type === 'armed'))
 })
 
 for (const [status, code] of [
@@ -217,7 +217,7 @@ for (const [status, code] of [
       const running = run(world, job, asks(4), { client, awaitEnd: { pollMs: 5 } })
       if (code === undefined) t.equal((await running).length, 4)
       else await t.rejects(running, { code })
-      const events = journalOf(job.folder).flatMap(event =>
+      const events = journalOf(job.store.folder).flatMap(event =>
         'number' in event && event.number === 1 ? [event.type] : [],
       )
       t.same(events.slice(0, 3), ['sealed', 'armed', 'disarmed'])

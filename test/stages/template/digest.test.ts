@@ -5,7 +5,7 @@ import { aggregate, type AggregateOptions } from '../../../lib/stages/aggregate/
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { chain, each, from } from '../../../lib/core/chain.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import { keep } from '../../../lib/stages/spool/spool.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
@@ -34,7 +34,7 @@ const CHANGED: Readonly<Record<string, TemplateOptions>> = {
 /** Asks three records in batches of one, with or without keep(), and collects the answers. */
 async function run(
   { client }: World,
-  job: Job,
+  job: StoredJob,
   options: TemplateOptions,
   {
     kept = true,
@@ -138,7 +138,7 @@ void t.test('R07: who wants it goes on with another template', async t => {
   const job = await world.open({ dir })
   const given = await run(world, job, { prompt: 'Tell {{n}}' }, { compareTemplate: false })
   t.match(given, [/Say 0/, /Tell 1/, /Tell 2/])
-  t.equal(journalOf(job.folder).filter(({ type }) => type === 'asked').length, 1)
+  t.equal(journalOf(job.store.folder).filter(({ type }) => type === 'asked').length, 1)
 })
 
 void t.test('a digest tells functions and whole records apart from their text', t => {

@@ -1,9 +1,9 @@
 import { SourceRecord, type EndedBatch, type RecordOrigin } from '../../../lib/core/flow.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import { Result } from '../../../lib/core/results/result.ts'
 
 // Writers read the batch's numbers alone, never its job.
-const job = { name: 'made by hand' } as Job
+const job = { name: 'made by hand' } as StoredJob
 
 export const batch: EndedBatch = {
   state: 'ended',

@@ -15,7 +15,7 @@ import t from 'tap'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
 import { submit } from '../../../lib/stages/submit/submit.ts'
@@ -28,7 +28,7 @@ import { asks, makeWorld, type World } from '../../support/world.ts'
 /** Asks six requests in batches of two, with rows in a file. */
 async function write(
   { client }: World,
-  job: Job,
+  job: StoredJob,
   path: string,
   row: (result: Result) => Buffer = jsonlRow(),
 ): Promise<void> {
@@ -65,7 +65,7 @@ void t.test(
       if (isFull && what === 'write' && at === path) throw new Error('ENOSPC: no space left')
     })
     const job = await world.open({ disk })
-    job.listen(({ type }) => type === 'written' && (isFull = true))
+    job.on('event', ({ type }) => type === 'written' && (isFull = true))
     await t.rejects(write(world, job, path), { code: 'CBS_DISK', message: /ENOSPC/ })
     await job.close()
     t.same(openBelow(world.dir), [])
@@ -224,7 +224,7 @@ for (const [how, [tamper, message]] of Object.entries(TAMPERING)) {
       const path = `${world.dir}/out.jsonl`
       const job = await world.open()
       let written = 0
-      job.listen(({ type }) => {
+      job.on('event', ({ type }) => {
         if (type === 'written' && ++written === at) tamper(path)
       })
       await t.rejects(write(world, job, path), { code: 'CBS_OUTPUT', message })

@@ -3,7 +3,7 @@ import t from 'tap'
 import { seenBefore } from '../../../lib/stages/aggregate/seen-before.ts'
 import { BatchIds } from '../../../lib/store/results/batch-ids.ts'
 import { rowsOf } from '../../../lib/store/results/rows.ts'
-import type { Job } from '../../../lib/store/job.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import { record } from '../../support/jobs.ts'
 import { ask, asks, makeWorld, run } from '../../support/world.ts'
 
@@ -35,7 +35,7 @@ void t.test('short rows are handed over many at a time, long ones few, in input 
 })
 
 /** The rows of batch 1 as text: the record, and what it was answered. Its keys are read, too. */
-async function rowsIn(job: Job): Promise<string[]> {
+async function rowsIn(job: StoredJob): Promise<string[]> {
   const seen = await seenBefore(job, 1)
   await seen.close()
   const rows: string[] = []
@@ -67,7 +67,7 @@ for (const [file, of] of [
       await run(world, job, asked, { aggregate: { dedupe: true } })
       const right = await rowsIn(job)
       t.equal(right.length, 5)
-      const path = `${job.folder}/${file}`
+      const path = `${job.store.folder}/${file}`
       const bytes = readFileSync(path)
       // Every byte of an index, and some of the longer files.
       const step = Math.ceil(bytes.length / 100)

@@ -8,7 +8,7 @@ import type { Clock } from '../../../lib/core/clock.ts'
 import type { Emulator } from '../../../lib/emulator/index.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
 import { keep } from '../../../lib/stages/spool/spool.ts'
-import { openJob } from '../../../lib/store/open.ts'
+import { openStoredJob } from '../../../lib/store/open.ts'
 import { inputOrder } from '../../../lib/stages/order/input-order.ts'
 import { rowsInOrder } from '../../../lib/stages/order/rows-in-order.ts'
 import { parseJsonl } from '../../../lib/stages/parse/jsonl.ts'
@@ -113,7 +113,7 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
     fetch: network.fetch,
   })
   const lock = async (): Promise<{ release(): Promise<void> }> => ({ release: async () => {} })
-  const job = await openJob({ name: 'crash', dir: PLACES.state, disk, clock, lock })
+  const job = await openStoredJob({ name: 'crash', dir: PLACES.state, disk, clock, lock })
   try {
     const { count, attempts, concurrency, id, ordered = false } = task
     const through = (attempt: number): Stage<SourceRecord, Result> => {

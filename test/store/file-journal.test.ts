@@ -3,7 +3,7 @@ import { appendFile, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { nodeDisk } from '../../lib/store/disk.ts'
 import type { JobEvent } from '../../lib/core/job/event.ts'
-import { Journal } from '../../lib/store/journal.ts'
+import { FileJournal } from '../../lib/store/file-journal.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { watched } from '../support/jobs.ts'
 
@@ -12,16 +12,16 @@ const source = (index: number): JobEvent => ({ type: 'source', index, name: `fil
 
 void t.test('events come back, and appends that were made at once keep their order', async t => {
   const path = `${t.testdir()}/journal`
-  const { journal, events } = await Journal.open(nodeDisk, path)
+  const { journal, events } = await FileJournal.open(nodeDisk, path)
   t.same(events, [])
   const many = [opened, ...Array.from({ length: 50 }, (_, i) => source(i))]
   await Promise.all(many.map((event, i) => journal.append(event, i % 7 === 0)))
   await journal.close()
-  const again = await Journal.open(nodeDisk, path)
+  const again = await FileJournal.open(nodeDisk, path)
   t.same(again.events, many)
   await again.journal.append(source(50), true)
   await again.journal.close()
-  const third = await Journal.open(nodeDisk, path)
+  const third = await FileJournal.open(nodeDisk, path)
   t.same(third.events, [...many, source(50)])
   await third.journal.close()
 })
@@ -30,15 +30,15 @@ void t.test(
   'a torn last line is cut off the file, so that the next line stands alone (C11)',
   async t => {
     const path = `${t.testdir()}/journal`
-    const first = await Journal.open(nodeDisk, path)
+    const first = await FileJournal.open(nodeDisk, path)
     await first.journal.append(opened, true)
     await first.journal.close()
     await appendFile(path, '{"size":"000123-999876","sum":"01')
-    const second = await Journal.open(nodeDisk, path)
+    const second = await FileJournal.open(nodeDisk, path)
     t.same(second.events, [opened])
     await second.journal.append(source(0), true)
     await second.journal.close()
-    const third = await Journal.open(nodeDisk, path)
+    const third = await FileJournal.open(nodeDisk, path)
     t.same(third.events, [opened, source(0)])
     await third.journal.close()
   },
@@ -47,7 +47,7 @@ void t.test(
 void t.test('a durable append is synced before it returns, another is not', async t => {
   const calls: string[] = []
   const disk = watched(what => void calls.push(what))
-  const { journal } = await Journal.open(disk, `${t.testdir()}/journal`)
+  const { journal } = await FileJournal.open(disk, `${t.testdir()}/journal`)
   calls.length = 0
   await journal.append(opened, false)
   t.same(calls, ['write'])
@@ -64,7 +64,7 @@ for (const broken of ['write', 'sync'] as const) {
       calls.push(what)
       if (failing && what === broken) throw new Error('EIO')
     })
-    const { journal } = await Journal.open(disk, `${t.testdir()}/journal`)
+    const { journal } = await FileJournal.open(disk, `${t.testdir()}/journal`)
     await journal.append(opened, true)
     failing = true
     await t.rejects(journal.append(source(0), true), {
@@ -82,13 +82,13 @@ for (const broken of ['write', 'sync'] as const) {
 void t.test('a damaged journal leaves no file open', async t => {
   const folder = t.testdir()
   await writeFile(`${folder}/journal`, 'nonsense that is no journal')
-  await t.rejects(Journal.open(nodeDisk, `${folder}/journal`), { code: 'CBS_STATE' })
+  await t.rejects(FileJournal.open(nodeDisk, `${folder}/journal`), { code: 'CBS_STATE' })
   t.same(openBelow(folder), [])
 })
 
 void t.test('R04: the outcome of an armed batch has its room before it is armed', async t => {
   const path = `${t.testdir()}/journal`
-  const { journal } = await Journal.open(nodeDisk, path)
+  const { journal } = await FileJournal.open(nodeDisk, path)
   await journal.append(opened, false)
   for (const number of [1, 2])
     await journal.append({ type: 'armed', number, at: 0, serverAt: null }, true)
@@ -100,7 +100,7 @@ void t.test('R04: the outcome of an armed batch has its room before it is armed'
       true,
     )
   t.equal(statSync(path).size, size, 'the file did not grow')
-  const during = await Journal.open(nodeDisk, path)
+  const during = await FileJournal.open(nodeDisk, path)
   t.same(
     during.events.map(({ type }) => type),
     ['opened', 'armed', 'armed', 'submitted', 'submitted'],

@@ -1,0 +1,19 @@
+import type { RunEvent } from './run-event.ts'
+import type { JobState } from './state.ts'
+
+/** The durable memory of a run, as users see it: made by `openJob()` and passed to stages as `job`. */
+export interface Job {
+  readonly name: string
+  /** How far each batch has come, by the job's journal. */
+  readonly state: JobState
+  /**
+   * Calls `listener` for each event from now on. A listener that throws or rejects changes nothing: its first failure becomes
+   * a process warning.
+   */
+  on(type: 'event', listener: (event: RunEvent) => unknown): this
+  /** Stops calling a listener. */
+  off(type: 'event', listener: (event: RunEvent) => unknown): this
+  /** Closes the files and frees the lock. Stages that are being destroyed come to their end first. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}

@@ -1,0 +1,97 @@
+import { BatchStreamError } from '../core/errors.ts'
+import type { Disk, DiskFile } from './disk.ts'
+import type { JobEvent } from '../core/job/event.ts'
+import { formatLine, readLines } from './journal-line.ts'
+import type { Journal } from './journal.ts'
+
+/** Room for the line that says what became of an armed batch, in bytes; such a line has about 250. */
+const RESERVED = 512
+
+/** A journal in a file of its own, for one process at a time. */
+export class FileJournal implements Journal {
+  readonly #file: DiskFile
+  /** Where the next line goes. */
+  #size: number
+  /** How far the file reaches: behind the last line lie NULs, which readers take for a line that was never written. */
+  #reach: number
+  /** Batches whose outcome is to be written, whatever the disk has left by then. */
+  readonly #armed: Set<number> = new Set()
+  #sum: string
+  #broken: BatchStreamError | undefined
+  #last: Promise<void> = Promise.resolve()
+
+  private constructor(file: DiskFile, size: number, sum: string) {
+    this.#file = file
+    this.#size = size
+    this.#reach = size
+    this.#sum = sum
+  }
+
+  /** Opens a journal and cuts off a last line that a crash left half written. */
+  static async open(
+    disk: Disk,
+    path: string,
+  ): Promise<{ journal: FileJournal; events: JobEvent[] }> {
+    const file = await disk.open(path, 'update')
+    try {
+      const bytes = Buffer.alloc(await file.size())
+      await file.read(bytes, 0)
+      const { events, size, sum } = readLines(bytes)
+      if (size < bytes.length) {
+        await file.truncate(size)
+        await file.sync()
+      }
+      return { journal: new FileJournal(file, size, sum), events }
+    } catch (cause) {
+      await file.close()
+      throw cause
+    }
+  }
+
+  append(event: JobEvent, durable: boolean): Promise<void> {
+    const append = async (): Promise<void> => {
+      if (this.#broken) throw this.#broken
+      const { line, sum } = formatLine(event, this.#sum)
+      try {
+        await this.#file.write(this.#withRoom(event, line), this.#size)
+        this.#size += line.length
+        this.#sum = sum
+        if (durable) await this.#file.sync()
+      } catch (cause) {
+        // After a failed write or fsync nobody knows what is on disk, and trying again would only hide it.
+        this.#broken = new BatchStreamError(
+          'CBS_DISK',
+          "the job's journal cannot be written; nothing more is sent",
+          { cause },
+        )
+        throw this.#broken
+      }
+    }
+    const appended = this.#last.then(append)
+    this.#last = appended.catch(() => {})
+    return appended
+  }
+
+  async close(): Promise<void> {
+    await this.#last
+    try {
+      if (this.#reach > this.#size && !this.#broken) await this.#file.truncate(this.#size)
+    } finally {
+      await this.#file.close()
+    }
+  }
+
+  /**
+   * The line, followed by room for the outcome of each armed batch: a disk that is full once the last byte is out must not
+   * lose the id of a batch that is paid for.
+   */
+  #withRoom(event: JobEvent, line: Buffer): Buffer {
+    if (event.type === 'armed') this.#armed.add(event.number)
+    else if ('number' in event) this.#armed.delete(event.number)
+    const end = this.#size + line.length
+    const reach = Math.max(this.#reach, end + this.#armed.size * RESERVED)
+    const more = reach - this.#reach
+    this.#reach = reach
+    return more > 0 && reach > end ? Buffer.concat([line, Buffer.alloc(reach - end)]) : line
+  }
+}
