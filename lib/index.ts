@@ -3,6 +3,7 @@ export { parseCsv, type CsvOptions as ParseCsvOptions } from './stages/parse/csv
 export { parseJsonl, type JsonlOptions as ParseJsonlOptions } from './stages/parse/jsonl.ts'
 export { parseJson, type JsonOptions as ParseJsonOptions } from './stages/parse/json.ts'
 export { parseText, type TextOptions as ParseTextOptions } from './stages/parse/text.ts'
+export { records, type ObjectItems, type RecordFields } from './stages/parse/records.ts'
 export type { InputNote, NoteOptions } from './stages/parse/note.ts'
 export { parse, type InputFormat, type ParseOptions } from './stages/parse/parse.ts'
 export type { Guess, GuessedFormat } from './stages/parse/guess.ts'
@@ -15,12 +16,12 @@ export {
 export { keep, type KeepOptions } from './stages/spool/spool.ts'
 export { template } from './stages/template/template.ts'
 export { cacheWarning } from './stages/template/cache-minimum.ts'
-export type { PartialParams, TemplateOptions } from './stages/template/options.ts'
+export type { PartialParams, PerRecord, TemplateOptions } from './stages/template/options.ts'
 export { attachFiles, type Attachment, type AttachOptions } from './stages/template/attach.ts'
 export { aggregate, type AggregateOptions } from './stages/aggregate/aggregate.ts'
 export { submit, type SubmitOptions } from './stages/submit/submit.ts'
 export { awaitEnd, type AwaitEndOptions } from './stages/await/await-end.ts'
-export { inputOrder, type InputOrderOptions } from './stages/order/input-order.ts'
+export { inputOrder } from './stages/order/input-order.ts'
 export { fetchResults, type FetchResultsOptions } from './stages/results/fetch-results.ts'
 export { retry, type RetryOptions } from './stages/retry/retry.ts'
 export { writeJsonl, type JsonlOptions as WriteJsonlOptions } from './stages/write/jsonl.ts'
@@ -29,8 +30,10 @@ export { writeText } from './stages/write/text.ts'
 export { writeRaw, type RawOptions as WriteRawOptions } from './stages/write/raw.ts'
 export { divide, type DivideOptions } from './stages/write/divide.ts'
 
-export { chain, each, from } from './core/chain.ts'
-export { stage, type Given, type Stage } from './core/stage.ts'
+export { chain, each, from, type Items } from './core/chain.ts'
+export type { Fields, Jsonify } from './core/jsonify.ts'
+export { stage, type CarryingStage, type Given, type Source, type Stage } from './core/stage.ts'
+export type { AnthropicClient } from './api/client.ts'
 export { openJob, type JobOptions } from './store/open.ts'
 export type { Clock } from './core/clock.ts'
 export type { Job } from './core/job/job.ts'
@@ -50,7 +53,13 @@ export {
   type SubmittedBatch,
   type UnreadRecord,
 } from './core/flow.ts'
-export { Result } from './core/results/result.ts'
+export { Result, type RecordResult } from './core/results/result.ts'
+export type {
+  AnswerOf,
+  AnswerSchema,
+  ParseableFormat,
+  StandardJsonSchema,
+} from './core/schema/answer-schema.ts'
 export type { JsonSchema } from './core/schema/load.ts'
 export type { Status } from './core/results/status.ts'
 export { BatchStreamError, type ErrorCode, type Place } from './core/errors.ts'

@@ -3,6 +3,7 @@ import { BatchStreamError } from '../core/errors.ts'
 import type { ApiSession } from '../core/session.ts'
 import { MAX_PAGE, SILENCE_MS } from '../core/limits.ts'
 import type { Failure } from './failure.ts'
+import type { AnthropicClient } from './client.ts'
 import { guardedClient, RESULT_SET } from './guarded-client.ts'
 import { withIdleTimeout } from './idle-timeout.ts'
 import {
@@ -23,7 +24,7 @@ export interface ApiWait {
 }
 
 export interface ApiOptions {
-  readonly client: Anthropic
+  readonly client: AnthropicClient
   readonly session: ApiSession
   /** Aborts every call. */
   readonly signal: AbortSignal

@@ -1,5 +1,6 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import type { ClientOptions } from '@anthropic-ai/sdk'
+import type { AnthropicClient } from './client.ts'
 import { MAX_REPLY_BYTES } from '../core/limits.ts'
 import { isUndecodable, MalformedReply } from './sdk-error.ts'
 import { shorten, withoutKeys } from '../core/without-keys.ts'
@@ -13,7 +14,9 @@ const guarded = new WeakSet<object>()
  * and follows no redirect. Each reply but a result set is read here, up to `MAX_REPLY_BYTES`, without the key that it was
  * asked with; what an error says is text, and short. A result set is a stream, which `stages/results` checks line by line.
  */
-export function guardedClient(client: Anthropic): Anthropic {
+export function guardedClient(given: AnthropicClient): Anthropic {
+  // Every 1.x client has the members that are called here, of whichever copy of the SDK it is.
+  const client = given as Anthropic
   if (guarded.has(client)) return client
   // The SDK hides its fetch from the compiler; every client has one.
   const { fetch } = client as unknown as { readonly fetch: Fetch }

@@ -13,7 +13,7 @@ import {
 import { givenPrice } from '../cost/price.ts'
 import { parseUsd } from '../cost/usd.ts'
 import { answerCheck } from '../core/schema/answer-check.ts'
-import { checkSchema, type JsonSchema } from '../core/schema/load.ts'
+import type { JsonSchema } from '../core/schema/load.ts'
 import { cacheIn } from './cache-flag.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
@@ -212,10 +212,10 @@ async function schemaOf(flags: Flags): Promise<JsonSchema | undefined> {
   const file = flags.text('schema')
   if (file === undefined) return undefined
   const schema = await jsonIn('--schema', file)
-  checkSchema(schema)
   // Found out before anything is read or sent.
   answerCheck(schema)
-  return schema
+  // It is JSON and a schema, so it is an object.
+  return schema as JsonSchema
 }
 
 async function paramsOf(flags: Flags): Promise<Record<string, unknown>> {

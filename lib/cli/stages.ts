@@ -229,7 +229,7 @@ export function fetching(work: Work): Stage<ReturnType<StoredJob['submittedBatch
   const { schema, dedupe } = work.settings
   const results = fetchResults({ client, job, settleMs, schema, onWait })
   // A record that repeats an earlier one shares its answer, which therefore has to be here first.
-  return ordered || dedupe ? chain(ended, inputOrder({ job }), results) : chain(ended, results)
+  return ordered || dedupe ? chain(ended, inputOrder(), results) : chain(ended, results)
 }
 
 function waits({ talk, job }: Work): (batch: Pick<SealedBatch, 'number'>, why: string) => void {

@@ -1,5 +1,18 @@
 import { Duplex, finished, pipeline, type Readable } from 'node:stream'
-import { give, prematureClose, standFor, typed, type Stage } from './stage.ts'
+import type { ReadableStream as WebReadableStream } from 'node:stream/web'
+import {
+  give,
+  prematureClose,
+  standFor,
+  typed,
+  type CarryingStage,
+  type InputOf,
+  type OutputFor,
+  type OutputOf,
+  type Source,
+  type Stage,
+  type TypeMap,
+} from './stage.ts'
 
 /**
  * Several stages as one stream. Not `stream.compose`: in Node 20 a pipeline hangs when a stage fails that is composed three
@@ -85,170 +98,77 @@ class Chain extends Duplex {
   }
 }
 
-/** Eight stages in a row, which the longer forms begin with. */
-type Eight<A, B, C, D, E, F, G, H, I> = [
-  first: Stage<A, B>,
-  second: Stage<B, C>,
-  third: Stage<C, D>,
-  fourth: Stage<D, E>,
-  fifth: Stage<E, F>,
-  sixth: Stage<F, G>,
-  seventh: Stage<G, H>,
-  eighth: Stage<H, I>,
+type Stages = readonly [Stage<never, unknown>, ...Stage<never, unknown>[]]
+
+/** Stages that fit behind each other: each takes what the one before it gives. */
+export type Linked<T extends readonly unknown[]> = T extends readonly [infer S, ...infer Rest]
+  ? [Stage<never, unknown>, ...LinkedFor<Rest, OutputOf<S>>]
+  : []
+
+/** The same where `Item` reaches the first of them. */
+export type LinkedFor<T extends readonly unknown[], Item> = T extends readonly [
+  infer S,
+  ...infer Rest,
 ]
+  ? [Stage<Item, unknown>, ...LinkedFor<Rest, OutputFor<S, Item>>]
+  : []
+
+type HeadOf<T extends readonly unknown[]> = T extends readonly [infer S, ...unknown[]]
+  ? InputOf<S>
+  : never
+
+/** What comes out of the last stage. */
+export type EndOf<T extends readonly unknown[]> = T extends readonly [infer S, ...infer Rest]
+  ? EndFor<Rest, OutputOf<S>>
+  : never
+
+/** The same where `Item` reaches the first of them. */
+export type EndFor<T extends readonly unknown[], Item> = T extends readonly [infer S, ...infer Rest]
+  ? EndFor<Rest, OutputFor<S, Item>>
+  : Item
+
+/** What a chain of these stages makes of a type. */
+export interface ChainMap<T extends readonly unknown[]> extends TypeMap {
+  readonly gives: EndFor<T, this['item']>
+}
 
 /**
- * Joins stages into one. A wrong order does not compile. An error in any of them ends the whole; destroying the whole
- * ends each of them.
+ * Joins stages into one, any number of them. A wrong order does not compile. An error in any of them ends the whole;
+ * destroying the whole ends each of them.
  */
-export function chain<A, B>(first: Stage<A, B>): Stage<A, B>
-export function chain<A, B, C>(first: Stage<A, B>, second: Stage<B, C>): Stage<A, C>
-export function chain<A, B, C, D>(
-  first: Stage<A, B>,
-  second: Stage<B, C>,
-  third: Stage<C, D>,
-): Stage<A, D>
-export function chain<A, B, C, D, E>(
-  first: Stage<A, B>,
-  second: Stage<B, C>,
-  third: Stage<C, D>,
-  fourth: Stage<D, E>,
-): Stage<A, E>
-export function chain<A, B, C, D, E, F>(
-  first: Stage<A, B>,
-  second: Stage<B, C>,
-  third: Stage<C, D>,
-  fourth: Stage<D, E>,
-  fifth: Stage<E, F>,
-): Stage<A, F>
-export function chain<A, B, C, D, E, F, G>(
-  first: Stage<A, B>,
-  second: Stage<B, C>,
-  third: Stage<C, D>,
-  fourth: Stage<D, E>,
-  fifth: Stage<E, F>,
-  sixth: Stage<F, G>,
-): Stage<A, G>
-export function chain<A, B, C, D, E, F, G, H>(
-  first: Stage<A, B>,
-  second: Stage<B, C>,
-  third: Stage<C, D>,
-  fourth: Stage<D, E>,
-  fifth: Stage<E, F>,
-  sixth: Stage<F, G>,
-  seventh: Stage<G, H>,
-): Stage<A, H>
-export function chain<A, B, C, D, E, F, G, H, I>(
-  ...stages: Eight<A, B, C, D, E, F, G, H, I>
-): Stage<A, I>
-export function chain<A, B, C, D, E, F, G, H, I, J>(
-  ...stages: [...Eight<A, B, C, D, E, F, G, H, I>, Stage<I, J>]
-): Stage<A, J>
-export function chain<A, B, C, D, E, F, G, H, I, J, K>(
-  ...stages: [...Eight<A, B, C, D, E, F, G, H, I>, Stage<I, J>, Stage<J, K>]
-): Stage<A, K>
-export function chain<A, B, C, D, E, F, G, H, I, J, K, L>(
-  ...stages: [...Eight<A, B, C, D, E, F, G, H, I>, Stage<I, J>, Stage<J, K>, Stage<K, L>]
-): Stage<A, L>
-export function chain<A, B, C, D, E, F, G, H, I, J, K, L, M>(
-  ...stages: [
-    ...Eight<A, B, C, D, E, F, G, H, I>,
-    Stage<I, J>,
-    Stage<J, K>,
-    Stage<K, L>,
-    Stage<L, M>,
-  ]
-): Stage<A, M>
+export function chain<T extends Stages>(
+  ...stages: T & Linked<T>
+): CarryingStage<HeadOf<T>, EndOf<T>, ChainMap<T>>
 export function chain(...stages: Stage<never, unknown>[]): Stage<never, unknown> {
   if (stages.length === 1 && stages[0]) return stages[0]
   return typed(new Chain(stages))
 }
 
+/** Where items come from: a list, a generator, a Node stream, or a web stream such as `Response.body`. */
+export type Items<T> =
+  Iterable<T> | AsyncIterable<T> | globalThis.ReadableStream<T> | WebReadableStream<T>
+
+/** Whether a source says what it gives: a Node stream and an empty list do not. */
+type IsKnown<Item> = 0 extends 1 & Item ? false : [Item] extends [never] ? false : true
+
+type LinkedTo<T extends Stages, Item> = IsKnown<Item> extends true ? LinkedFor<T, Item> : Linked<T>
+
 /**
- * A source with stages behind it, as one readable stream: `from(createReadStream('a.csv'), parseCsv(), ...)`. A missing
- * file, a stage's error and a `break` all arrive where they should, which `.pipe()` does not do.
+ * A source with stages behind it, as one readable stream: `from(createReadStream('a.csv'), parseCsv(), ...)`. A source whose
+ * items the first stage does not take does not compile. A missing file, a stage's error and a `break` all arrive where they
+ * should, which `.pipe()` does not do.
  */
-export function from<Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  stage: Stage<never, Out>,
-): Stage<never, Out>
-export function from<B, Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  first: Stage<never, B>,
-  second: Stage<B, Out>,
-): Stage<never, Out>
-export function from<B, C, Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  first: Stage<never, B>,
-  second: Stage<B, C>,
-  third: Stage<C, Out>,
-): Stage<never, Out>
-export function from<B, C, D, Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  first: Stage<never, B>,
-  second: Stage<B, C>,
-  third: Stage<C, D>,
-  fourth: Stage<D, Out>,
-): Stage<never, Out>
-export function from<B, C, D, E, Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  first: Stage<never, B>,
-  second: Stage<B, C>,
-  third: Stage<C, D>,
-  fourth: Stage<D, E>,
-  fifth: Stage<E, Out>,
-): Stage<never, Out>
-export function from<B, C, D, E, F, Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  first: Stage<never, B>,
-  second: Stage<B, C>,
-  third: Stage<C, D>,
-  fourth: Stage<D, E>,
-  fifth: Stage<E, F>,
-  sixth: Stage<F, Out>,
-): Stage<never, Out>
-export function from<B, C, D, E, F, G, Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  first: Stage<never, B>,
-  second: Stage<B, C>,
-  third: Stage<C, D>,
-  fourth: Stage<D, E>,
-  fifth: Stage<E, F>,
-  sixth: Stage<F, G>,
-  seventh: Stage<G, Out>,
-): Stage<never, Out>
-export function from<B, C, D, E, F, G, H, Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  ...stages: Eight<never, B, C, D, E, F, G, H, Out>
-): Stage<never, Out>
-export function from<B, C, D, E, F, G, H, I, Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  ...stages: [...Eight<never, B, C, D, E, F, G, H, I>, Stage<I, Out>]
-): Stage<never, Out>
-export function from<B, C, D, E, F, G, H, I, J, Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  ...stages: [...Eight<never, B, C, D, E, F, G, H, I>, Stage<I, J>, Stage<J, Out>]
-): Stage<never, Out>
-export function from<B, C, D, E, F, G, H, I, J, K, Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  ...stages: [...Eight<never, B, C, D, E, F, G, H, I>, Stage<I, J>, Stage<J, K>, Stage<K, Out>]
-): Stage<never, Out>
-export function from<B, C, D, E, F, G, H, I, J, K, L, Out>(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
-  ...stages: [
-    ...Eight<never, B, C, D, E, F, G, H, I>,
-    Stage<I, J>,
-    Stage<J, K>,
-    Stage<K, L>,
-    Stage<L, Out>,
-  ]
-): Stage<never, Out>
+export function from<Item, T extends Stages>(
+  source: Items<Item>,
+  ...stages: T & LinkedTo<T, NoInfer<Item>>
+): Source<IsKnown<Item> extends true ? EndFor<T, Item> : EndOf<T>>
 export function from(
-  source: Readable | Iterable<unknown> | AsyncIterable<unknown>,
+  source: Items<unknown>,
   ...stages: Stage<never, unknown>[]
 ): Stage<never, unknown> {
   // Not compose: it takes its own end for an abort when a stage is not closed yet, such as one that lets go of a file.
-  // pipeline takes iterables too, which the types of this form of it do not say; an error of any stage arrives at the last.
+  // pipeline takes iterables and web streams too, which the types of this form of it do not say; an error of any stage
+  // arrives at the last.
   return typed(pipeline([source as Readable, ...stages], () => {}) as Duplex)
 }
 

@@ -1,5 +1,6 @@
 import { Transform, type Duplex, type Readable, type TransformOptions } from 'node:stream'
 import { wrapError, wrongOption } from './errors.ts'
+import type { AnswerSchema } from './schema/answer-schema.ts'
 
 /** The last of the stages that `chain` made one of, by the stream that stands for them. */
 const lastStages: WeakMap<Readable, Readable> = new WeakMap()
@@ -24,6 +25,11 @@ export class StageTransform extends Transform {
   /** A digest of the options that requests are made with; undefined where no `template` is piped into this stage. */
   get askDigest(): string | undefined {
     return this.#predecessor?.askDigest
+  }
+
+  /** The schema that requests ask for; undefined where no `template` is piped into this stage, or that asks for none. */
+  get answerSchema(): AnswerSchema | undefined {
+    return this.#predecessor?.answerSchema
   }
 
   /**
@@ -98,11 +104,53 @@ export function prematureClose(stream: Duplex): Error | undefined {
 }
 
 declare const flow: unique symbol
+declare const carries: unique symbol
 
 /** A stream that takes `In` and gives `Out`. The types are checked where stages are joined and cost nothing at run time. */
 export interface Stage<In, Out> extends Duplex {
   readonly [flow]?: (input: In) => Out
 }
+
+/** What a stage makes of a type: `gives` follows from `item`, the type that reaches it. For the compiler alone. */
+export interface TypeMap {
+  readonly item: unknown
+  readonly gives: unknown
+}
+
+/** Gives what it takes. */
+export interface SameType extends TypeMap {
+  readonly gives: this['item']
+}
+
+/** A stage that carries the types of fields and answers along: what it gives follows from what reaches it. */
+export interface CarryingStage<In, Out, Map extends TypeMap> extends Stage<In, Out> {
+  readonly [carries]?: Map
+}
+
+/** A readable stream of typed items: `for await` and `pipeline` both take it. */
+export interface Source<Out> extends Stage<never, Out> {
+  [Symbol.asyncIterator](): ReturnType<Readable[typeof Symbol.asyncIterator]> &
+    NodeJS.AsyncIterator<Out>
+}
+
+/** What a stage takes. */
+export type InputOf<S> = S extends Stage<infer In, unknown> ? In : never
+
+/** What a stage gives. */
+export type OutputOf<S> = S extends Stage<never, infer Out> ? Out : never
+
+/** What a stage gives where `Item` reaches it. */
+export type OutputFor<S, Item> = [TypeMapOf<S>] extends [never]
+  ? OutputOf<S>
+  : TypeMapOf<S> extends TypeMap
+    ? (TypeMapOf<S> & { readonly item: Item })['gives']
+    : never
+
+type TypeMapOf<S> = S extends { readonly [carries]?: infer Map }
+  ? Map extends TypeMap
+    ? Map
+    : never
+  : never
 
 /** Gives a plain stream its element types. */
 export function typed<In, Out>(stream: Readable): Stage<In, Out> {

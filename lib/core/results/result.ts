@@ -1,5 +1,6 @@
 import { shorten, withoutKeys } from '../without-keys.ts'
 import type { EndedBatch, Problem, SourceRecord } from '../flow.ts'
+import type { Fields } from '../jsonify.ts'
 import type { AnswerCheck, Checked } from '../schema/answer-check.ts'
 import type { Place } from './line-members.ts'
 import { ResultLine } from './result-line.ts'
@@ -11,14 +12,14 @@ export type { Status } from './status.ts'
 export type Usage = Readonly<Record<string, unknown>>
 
 /** What a Result is made of: the API's line, or the reason why there is none. */
-export interface ResultParts {
-  readonly batch: EndedBatch
+export interface ResultParts<F extends object = Fields, V = unknown> {
+  readonly batch: EndedBatch<F, V>
   /** The batch whose answer it shares, where an identical request was asked there. */
-  readonly answeredIn?: EndedBatch
+  readonly answeredIn?: EndedBatch<F, V>
   /** Of a result without a line; null where the record never got one. */
   readonly customId: string | null
   /** Undefined for a batch that some other tool made. */
-  readonly record: SourceRecord | undefined
+  readonly record: SourceRecord<F> | undefined
   /** The API's line without its line end; null where there is none. */
   readonly raw: Buffer | null
   /** Why there is no line. */
@@ -31,16 +32,19 @@ export interface ResultParts {
   readonly check?: AnswerCheck | undefined
 }
 
-/** The answer to one record. The API's line is walked when something of it is first read, and no more of it parsed than that. */
-export class Result {
-  readonly record: SourceRecord | undefined
+/**
+ * The answer to one record. `F` is the type of the record's fields, `V` that of a full answer. The API's line is walked when
+ * something of it is first read, and no more of it parsed than that.
+ */
+export class Result<F extends object = Fields, V = unknown> {
+  readonly record: SourceRecord<F> | undefined
   readonly raw: Buffer | null
-  readonly batch: EndedBatch
+  readonly batch: EndedBatch<F, V>
   readonly last: boolean
   readonly #customId: string | null
   /** True where the record was not asked itself: it shares the answer of an earlier one with an identical request. */
   readonly repeat: boolean
-  readonly #answeredIn: EndedBatch
+  readonly #answeredIn: EndedBatch<F, V>
   readonly #without: ResultParts['without']
   readonly #check: AnswerCheck | undefined
   #line: ResultLine | undefined
@@ -49,7 +53,7 @@ export class Result {
   #usage: Usage | null | undefined
   #checked: Checked | undefined
 
-  constructor(parts: ResultParts) {
+  constructor(parts: ResultParts<F, V>) {
     this.batch = parts.batch
     this.#customId = parts.customId
     this.record = parts.record
@@ -88,10 +92,25 @@ export class Result {
   }
 
   /**
+   * The answer of a `succeeded` row: with a schema the value that the schema describes, without one the text. Undefined for
+   * every other status; the text of an answer that was cut, refused or invalid is in `response`.
+   */
+  get value(): V | undefined {
+    if (this.status !== 'succeeded') return undefined
+    const verdict = this.checked
+    // The check proved that the value is what the schema says, and V is the type of that schema.
+    if (verdict && 'value' in verdict)
+      return ('output' in verdict ? verdict.output : verdict.value) as V
+    // Without a schema V is the type of texts.
+    return (this.response ?? '') as V
+  }
+
+  /**
    * What a row gives as the response: with a schema the JSON value that a full answer holds, null for one that is `invalid`;
    * without a schema, and where the answer was cut or refused, the text.
+   * @internal
    */
-  get value(): unknown {
+  get rowValue(): unknown {
     const verdict = this.checked
     if (!verdict) return this.response
     return 'value' in verdict ? verdict.value : null
@@ -195,6 +214,11 @@ export class Result {
     const text = this.line?.text(place)
     return text === undefined ? undefined : shorten(withoutKeys(text))
   }
+}
+
+/** The result of a record of the job; a batch that some other tool made has results without one. */
+export interface RecordResult<F extends object = Fields, V = unknown> extends Result<F, V> {
+  readonly record: SourceRecord<F>
 }
 
 const SENTENCES = {

@@ -4,10 +4,12 @@ import { messageOf, wrapError } from '../errors.ts'
 import type { Problem } from '../flow.ts'
 import { deeperThan, mayNestDeeper } from '../json/depth.ts'
 import { MAX_JSON_DEPTH } from '../limits.ts'
-import { checkSchema, loadValidator, type JsonSchema } from './load.ts'
+import { shapeOf } from './answer-schema.ts'
+import { loadValidator, type JsonSchema } from './load.ts'
 
-/** What an answer is worth: its value, or what breaks the schema. */
-export type Checked = { readonly value: unknown } | { readonly problem: Problem }
+/** What an answer is worth: its JSON value and, where the schema has a validator of its own, what that makes of it, or what breaks the schema. */
+export type Checked =
+  { readonly value: unknown; readonly output?: unknown } | { readonly problem: Problem }
 
 /** Checks the text of an answer; null where it has none. */
 export type AnswerCheck = (text: string | null) => Checked
@@ -27,8 +29,8 @@ const MAX_REASON = 500
  *
  * @throws BatchStreamError `CBS_OPTION` where the schema itself is wrong
  */
-export function answerCheck(schema: unknown): AnswerCheck {
-  checkSchema(schema)
+export function answerCheck(given: unknown): AnswerCheck {
+  const { schema, parse } = shapeOf(given)
   let validate: ReturnType<ReturnType<typeof loadValidator>['compile']>
   let fits: (value: unknown) => boolean
   try {
@@ -48,9 +50,14 @@ export function answerCheck(schema: unknown): AnswerCheck {
     if (mayNestDeeper(text, MAX_ANSWER_DEPTH) && deeperThan(value, MAX_ANSWER_DEPTH))
       return invalid(`it nests deeper than ${MAX_ANSWER_DEPTH} levels`)
     try {
-      return fits(value) ? { value } : invalid(sentence(validate.errors?.[0]))
+      if (!fits(value)) return invalid(sentence(validate.errors?.[0]))
     } catch (cause) {
       return invalid(`it cannot be checked: ${messageOf(cause)}`)
+    }
+    try {
+      return parse ? { value, output: parse(value, text) } : { value }
+    } catch (cause) {
+      return invalid(messageOf(cause))
     }
   }
 }

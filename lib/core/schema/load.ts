@@ -1,6 +1,5 @@
 import type { Ajv } from 'ajv'
 import { createRequire } from 'node:module'
-import { wrongOption } from '../errors.ts'
 
 /** A JSON Schema, as JSON.parse gives it. */
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -26,14 +25,4 @@ export function loadTransform(): (schema: JsonSchema) => JsonSchema {
     transformJSONSchema(schema: JsonSchema): JsonSchema
   }
   return loaded.transformJSONSchema
-}
-
-/**
- * Checks that a value is a schema that can be asked for.
- *
- * @throws BatchStreamError `CBS_OPTION`
- */
-export function checkSchema(schema: unknown): asserts schema is JsonSchema {
-  if (typeof schema !== 'object' || schema === null || Array.isArray(schema))
-    throw wrongOption('schema', 'a JSON Schema, as an object', schema)
 }

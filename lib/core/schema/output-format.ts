@@ -1,5 +1,6 @@
 import { wrapError } from '../errors.ts'
-import { checkSchema, loadTransform, type JsonSchema } from './load.ts'
+import { shapeOf } from './answer-schema.ts'
+import { loadTransform, type JsonSchema } from './load.ts'
 
 /** What a request says of its answer's shape: `output_config.format`. */
 export interface OutputFormat {
@@ -14,9 +15,12 @@ export interface OutputFormat {
  * @throws BatchStreamError `CBS_OPTION` where the API could not take the schema
  */
 export function outputFormat(schema: unknown): OutputFormat {
-  checkSchema(schema)
   try {
-    return { type: 'json_schema', schema: loadTransform()(schema) }
+    const shape = shapeOf(schema)
+    return {
+      type: 'json_schema',
+      schema: shape.isTransformed ? shape.schema : loadTransform()(shape.schema),
+    }
   } catch (cause) {
     throw wrapError('CBS_OPTION', 'the schema cannot be asked for', cause)
   }

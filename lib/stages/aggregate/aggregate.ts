@@ -9,6 +9,7 @@ import type {
   Problem,
   RejectedRecord,
   SealedBatch,
+  Seals,
   SourceRecord,
 } from '../../core/flow.ts'
 import { chosenIdsOf, type BatchWriter } from '../../store/batch-files.ts'
@@ -23,7 +24,7 @@ import {
   MAX_BODY_BYTES,
   MAX_REQUESTS,
 } from '../../core/limits.ts'
-import { pushAll, typed, type Stage } from '../../core/stage.ts'
+import { pushAll, typed, type CarryingStage } from '../../core/stage.ts'
 import { checkCustomId } from '../../core/check-custom-id.ts'
 import { formatId, idPrefix } from '../../core/custom-id.ts'
 import { IdSet } from './id-set.ts'
@@ -86,7 +87,7 @@ export interface AggregateOptions {
  */
 export function aggregate(
   options: AggregateOptions = {},
-): Stage<BatchRequest | RejectedRecord, SealedBatch> {
+): CarryingStage<BatchRequest<object> | RejectedRecord<object>, SealedBatch, Seals> {
   wholeNumber('count', options.count ?? DEFAULT_REQUESTS, 1, MAX_REQUESTS)
   wholeNumber('bytes', options.bytes ?? DEFAULT_BODY_BYTES, 1, MAX_BODY_BYTES)
   wholeNumber('canary', options.canary ?? 1, 1, Infinity)

@@ -2,22 +2,23 @@
 // gives  EndedBatch, in the order of ending
 // next   fetchResults
 import type { Job } from '../../core/job/job.ts'
-import type Anthropic from '@anthropic-ai/sdk'
+import type { AnthropicClient } from '../../api/client.ts'
 import { Api } from '../../api/api.ts'
 import { needClient } from '../../api/need-client.ts'
 import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { wholeNumber } from '../../core/errors.ts'
-import type { EndedBatch, SubmittedBatch } from '../../core/flow.ts'
+import type { EndedBatch, Ends, SubmittedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
-import { typed, type Stage } from '../../core/stage.ts'
+import { typed, type CarryingStage } from '../../core/stage.ts'
 import { lookAt } from './look.ts'
 import { nextLook } from './schedule.ts'
 
 export interface AwaitEndOptions {
-  readonly client: Anthropic
+  /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
+  readonly client: AnthropicClient
   /**
    * Ms between two polls of the API.
    * @default 5000, rising to 60000 with the age of the batches
@@ -34,7 +35,9 @@ export interface AwaitEndOptions {
 }
 
 /** Waits for batches to end. One list call covers all that are in flight; waiting costs no CPU and survives outages of a day. */
-export function awaitEnd(options: AwaitEndOptions): Stage<SubmittedBatch, EndedBatch> {
+export function awaitEnd(
+  options: AwaitEndOptions,
+): CarryingStage<SubmittedBatch<object>, EndedBatch, Ends> {
   needClient(options)
   if (options.pollMs !== undefined) wholeNumber('pollMs', options.pollMs, 1, 2 ** 31 - 1)
   wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)

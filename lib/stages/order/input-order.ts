@@ -1,23 +1,17 @@
 // takes  EndedBatch, in any order
 // gives  EndedBatch, in the order of their records
 // next   fetchResults
-import type { Job } from '../../core/job/job.ts'
 import type { EndedBatch } from '../../core/flow.ts'
-import { StageTransform, typed, type Stage } from '../../core/stage.ts'
+import { StageTransform, typed, type CarryingStage, type SameType } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 import { earliest } from '../../core/job/earliest.ts'
-
-export interface InputOrderOptions {
-  /** Taken as every stage takes it; the batches name their job themselves. */
-  readonly job?: Job | undefined
-}
 
 /**
  * Holds ended batches back until all before them have ended, so that rows come in input order over the whole job, in a
  * first run as in one that goes on. What is held is a few words for each batch: its answers stay with the API, which keeps
  * them for 29 days. Records that are asked again are a matter of `retry`, so their rows come when their answer does.
  */
-export function inputOrder(_options: InputOrderOptions = {}): Stage<EndedBatch, EndedBatch> {
+export function inputOrder(): CarryingStage<EndedBatch<object>, EndedBatch, SameType> {
   const held = new Map<number, EndedBatch>()
   const given = new Set<number>()
   const ordered = new StageTransform({

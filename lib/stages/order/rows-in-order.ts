@@ -5,15 +5,15 @@ import { Bits } from '../../store/bits.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
-import type { JsonSchema } from '../../core/schema/load.ts'
+import type { AnswerSchema } from '../../core/schema/answer-schema.ts'
 import type { Result } from '../../core/results/result.ts'
-import { pushAll, typed, type Stage } from '../../core/stage.ts'
+import { pushAll, typed, type CarryingStage, type SameType } from '../../core/stage.ts'
 import { KeptRows } from './kept-rows.ts'
 
 export interface RowsInOrderOptions {
   readonly job: StoredJob
   /** The schema that `fetchResults` has, since rows that were held back are read again. */
-  readonly schema?: JsonSchema | undefined
+  readonly schema?: AnswerSchema | undefined
 }
 
 /**
@@ -21,7 +21,9 @@ export interface RowsInOrderOptions {
  * its answer is on disk, and read from there when its turn comes: what is held is one bit for each record. Where submission
  * stopped, the results behind a missing one are not given; they come when the job is resumed.
  */
-export function rowsInOrder(options: RowsInOrderOptions): Stage<Result, Result> {
+export function rowsInOrder(
+  options: RowsInOrderOptions,
+): CarryingStage<Result<object>, Result, SameType> {
   return typed(new RowsInOrder(options))
 }
 

@@ -60,7 +60,7 @@ export interface CsvOptions extends NoteOptions {
  *
  * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` on UTF-16 and on a header that cannot be read.
  */
-export function parseCsv(options: CsvOptions = {}): Stage<Uint8Array, SourceRecord> {
+export function parseCsv(options: CsvOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   return typed(new RecordStream(new CsvReader(csvSettings(options))))
 }
 

@@ -34,7 +34,7 @@ export interface JsonOptions extends BreakOptions {
  * Throws `CBS_OPTION` for a wrong option. Fails with `CBS_INPUT`, after the records before it, where the JSON is wrong or
  * breaks off, and where nothing stands at `path`.
  */
-export function parseJson(options: JsonOptions = {}): Stage<Uint8Array, SourceRecord> {
+export function parseJson(options: JsonOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   return typed(new RecordStream(new JsonReader(jsonSettings(options)), options))
 }
 

@@ -28,7 +28,7 @@ export interface JsonlOptions {
  *
  * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` on UTF-16.
  */
-export function parseJsonl(options: JsonlOptions = {}): Stage<Uint8Array, SourceRecord> {
+export function parseJsonl(options: JsonlOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   return typed(new RecordStream(new JsonlReader(options)))
 }
 

@@ -35,7 +35,7 @@ export interface ParseOptions extends CsvOptions, JsonOptions, UnpackOptions {
  *
  * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` as the stages it stands for, after what was read before.
  */
-export function parse(options: ParseOptions = {}): Stage<Uint8Array, SourceRecord> {
+export function parse(options: ParseOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   const source = options.source ?? options.name
   const { name, onGuess } = options
   const csv = csvSettings({ ...options, source })

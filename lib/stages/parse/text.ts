@@ -25,7 +25,7 @@ export interface TextOptions {
  *
  * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` on UTF-16.
  */
-export function parseText(options: TextOptions = {}): Stage<Uint8Array, SourceRecord> {
+export function parseText(options: TextOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   return typed(new RecordStream(new TextReader(options)))
 }
 

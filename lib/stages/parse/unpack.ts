@@ -29,7 +29,7 @@ const BOMB_BYTES = 100_000_000
  * `CBS_INPUT`; so does zstd where Node cannot unpack it (before 22.15). Bytes behind a gzip that are no gzip (zeros as tapes pad
  * with, or any others) are left out as gzip(1) does, and `onNote` is called.
  */
-export function unpack(options: UnpackOptions = {}): Stage<Uint8Array, Uint8Array> {
+export function unpack(options: UnpackOptions = {}): Stage<Uint8Array | string, Uint8Array> {
   return typed(new Unpack(options))
 }
 

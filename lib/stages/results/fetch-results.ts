@@ -2,26 +2,27 @@
 // gives  Result, one for each record of the batch, in input order
 // next   retry, or a writer
 import type { Job } from '../../core/job/job.ts'
-import type Anthropic from '@anthropic-ai/sdk'
+import type { AnthropicClient } from '../../api/client.ts'
 import { Api } from '../../api/api.ts'
 import { needClient } from '../../api/need-client.ts'
 import { wholeNumber } from '../../core/errors.ts'
-import type { EndedBatch } from '../../core/flow.ts'
+import type { EndedBatch, Fetches } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { answerCheck, type AnswerCheck } from '../../core/schema/answer-check.ts'
-import type { JsonSchema } from '../../core/schema/load.ts'
+import type { AnswerSchema } from '../../core/schema/answer-schema.ts'
 import { notify } from '../../core/notify.ts'
-import { pushAll, typed, type Stage } from '../../core/stage.ts'
+import { pushAll, typed, type CarryingStage } from '../../core/stage.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
 import { download } from './download.ts'
 import { ForeignIds, type Ids } from '../../store/results/ids.ts'
-import type { Result } from '../../core/results/result.ts'
+import type { RecordResult } from '../../core/results/result.ts'
 import { rowsOf } from '../../store/results/rows.ts'
 
 export interface FetchResultsOptions {
-  readonly client: Anthropic
+  /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
+  readonly client: AnthropicClient
   /**
    * How long a 404 on the results of a young batch is taken for a hiccup.
    * @default 600000
@@ -30,10 +31,11 @@ export interface FetchResultsOptions {
   /** Told when a download has to be made again, and why. */
   readonly onWait?: (batch: EndedBatch, why: string) => unknown
   /**
-   * The JSON Schema that `template` asked for: each full answer is read as JSON and held to it, one that breaks it is
-   * `invalid`.
+   * What answers are held to: each full answer is read as JSON, and one that breaks the schema is `invalid`. Only needed where
+   * no `template` with a schema stands in the same pipeline.
+   * @default the schema of the `template`
    */
-  readonly schema?: JsonSchema | undefined
+  readonly schema?: AnswerSchema | undefined
   readonly job?: Job | undefined
 }
 
@@ -41,7 +43,9 @@ export interface FetchResultsOptions {
  * Fetches the results of each batch, once: they are written to the job as they come, proven complete and ours, and only
  * then given on, each with the record it answers. Ends with `CBS_API` when a set cannot be trusted.
  */
-export function fetchResults(options: FetchResultsOptions): Stage<EndedBatch, Result> {
+export function fetchResults(
+  options: FetchResultsOptions,
+): CarryingStage<EndedBatch<object>, RecordResult, Fetches> {
   needClient(options)
   wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
   return typed(new FetchResults(options))
@@ -49,7 +53,8 @@ export function fetchResults(options: FetchResultsOptions): Stage<EndedBatch, Re
 
 export class FetchResults extends JobStage<EndedBatch> {
   readonly #options: FetchResultsOptions
-  readonly #check: AnswerCheck | undefined
+  #check: AnswerCheck | undefined
+  #isCheckKnown = false
 
   constructor(options: FetchResultsOptions) {
     super({
@@ -59,12 +64,19 @@ export class FetchResults extends JobStage<EndedBatch> {
       writableHighWaterMark: 1,
     })
     this.#options = options
-    this.#check = options.schema && answerCheck(options.schema)
+    if (options.schema) this.#learnSchema(options.schema)
+  }
+
+  #learnSchema(schema: AnswerSchema | undefined): void {
+    if (this.#isCheckKnown) return
+    this.#check = schema && answerCheck(schema)
+    this.#isCheckKnown = true
   }
 
   protected override async receive(batch: EndedBatch): Promise<void> {
     const { number } = batch
     const job = this.attach(batch.job)
+    this.#learnSchema(this.answerSchema)
     const { phase, foreign, requests } = job.batch(number)
     const ids: Ids = foreign ? new ForeignIds() : await BatchIds.of(job, number)
     if (phase === 'ended') await this.#download(job, batch, ids)

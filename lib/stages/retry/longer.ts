@@ -1,6 +1,6 @@
 import { Bits } from '../../store/bits.ts'
 import type { Result } from '../../core/results/result.ts'
-import { grown, requestMaker, type TemplateOptions } from '../template/template.ts'
+import { grown, requestMaker, type AnyTemplateOptions } from '../template/template.ts'
 
 /**
  * Which answers `max_tokens` has cut, so that they are asked again with twice as many: one bit for each record and try. It
@@ -8,11 +8,11 @@ import { grown, requestMaker, type TemplateOptions } from '../template/template.
  */
 export class Longer {
   readonly #requestOf: ReturnType<typeof requestMaker>
-  readonly #mostTokens: TemplateOptions['mostTokens']
+  readonly #mostTokens: AnyTemplateOptions['mostTokens']
   readonly #tries: Bits[] = []
   #now = new Bits()
 
-  constructor(options: TemplateOptions) {
+  constructor(options: AnyTemplateOptions) {
     this.#requestOf = requestMaker(options)
     this.#mostTokens = options.mostTokens
   }

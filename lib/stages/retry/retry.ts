@@ -7,21 +7,23 @@ import { atOnce } from '../../core/assert-sync.ts'
 import { each, from } from '../../core/chain.ts'
 import { wholeNumber, wrapError, wrongOption } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
+import type { Fields } from '../../core/jsonify.ts'
 import { askedAfter } from '../../store/asked.ts'
 import { Bits } from '../../store/bits.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
-import { pushAll, typed, type Stage } from '../../core/stage.ts'
-import type { TemplateOptions } from '../template/template.ts'
+import { pushAll, typed, type CarryingStage, type SameType, type Stage } from '../../core/stage.ts'
+import type { AnyTemplateOptions } from '../template/template.ts'
 import { Longer } from './longer.ts'
 import { isPassing } from './policy.ts'
 
 /** New tries of a record that can be asked for. */
 export const MOST_TRIES = 1000
 
-export interface RetryOptions {
+/** `F` is the type of the fields that `through` takes. */
+export interface RetryOptions<F extends object = Fields> {
   /**
    * New tries of a record at most.
    * @default 2
@@ -31,7 +33,7 @@ export interface RetryOptions {
    * Makes the pipeline that asks again: template, aggregate (which is told the attempt), submit, awaitEnd, fetchResults. Each
    * try has a pipeline of its own.
    */
-  readonly through: (attempt: number) => Stage<SourceRecord, Result>
+  readonly through: (attempt: number) => Stage<SourceRecord<F>, Result<object>>
   /**
    * Which results are asked again, while attempts are left.
    * @default expired rows and server errors
@@ -41,7 +43,7 @@ export interface RetryOptions {
    * Ask again for answers that max_tokens has cut, with twice as many: these are the options of the `template` in `through`,
    * whose `mostTokens` says how far that may go.
    */
-  readonly longer?: TemplateOptions | undefined
+  readonly longer?: AnyTemplateOptions | undefined
   /** The job of the results. */
   readonly job?: Job | undefined
 }
@@ -50,7 +52,9 @@ export interface RetryOptions {
  * Asks again for failures that say nothing about the request: expired rows and server errors. When all else is answered they
  * go out together, in batches of just those; what fails again goes into the next try. Their rows come last.
  */
-export function retry(options: RetryOptions): Stage<Result, Result> {
+export function retry<F extends object = Fields>(
+  options: RetryOptions<F>,
+): CarryingStage<Result<object>, Result, SameType> {
   if (typeof options.through !== 'function')
     throw wrongOption('through', 'a function that makes a pipeline', options.through)
   wholeNumber('attempts', options.attempts ?? 2, 0, MOST_TRIES)
@@ -58,7 +62,7 @@ export function retry(options: RetryOptions): Stage<Result, Result> {
 }
 
 export class Retry extends JobStage<Result> {
-  readonly #through: RetryOptions['through']
+  readonly #through: RetryOptions<never>['through']
   readonly #ask: (result: Result) => boolean
   readonly #longer: Longer | undefined
   /** Records that a later attempt has asked already, by the journal; undefined until that has been read. */
@@ -67,7 +71,7 @@ export class Retry extends JobStage<Result> {
   #holds = false
   #round: Readable | undefined
 
-  constructor(options: RetryOptions) {
+  constructor(options: RetryOptions<never>) {
     super({
       stage: 'retry',
       takes: 'results',
@@ -101,7 +105,9 @@ export class Retry extends JobStage<Result> {
       const longer = this.#longer
       longer?.next()
       const records = recordsOf(job, again, attempt, longer)
-      const round = from(Readable.from(records), this.#through(attempt))
+      // It is typed for the records that it was made for, and gives their results.
+      const through = this.#through(attempt) as Stage<SourceRecord, Result>
+      const round = from(Readable.from(records), through)
       this.#round = round
       for await (const result of each(round)) {
         if (!this.#holdsBack(result, asked)) await pushAll(this, [result], this.signal)

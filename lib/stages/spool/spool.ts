@@ -5,8 +5,8 @@ import { nextUnbatched } from '../../core/job/state.ts'
 import type { Job } from '../../core/job/job.ts'
 import { Duplex } from 'node:stream'
 import { wrapError } from '../../core/errors.ts'
-import type { SourceRecord } from '../../core/flow.ts'
-import { give, typed, type Stage } from '../../core/stage.ts'
+import type { SourceRecord, Spools } from '../../core/flow.ts'
+import { give, typed, type CarryingStage } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 import { storedJob, type StoredJob } from '../../store/job.ts'
 import { temporaryJob } from '../../store/open.ts'
@@ -24,7 +24,9 @@ export interface KeepOptions {
  * runs ahead of it. Of a job that is opened again it gives the records that no batch covers yet, and compares what comes
  * in with what is there (`CBS_INPUT` where they differ).
  */
-export function keep(options: KeepOptions = {}): Stage<SourceRecord, SourceRecord> {
+export function keep(
+  options: KeepOptions = {},
+): CarryingStage<SourceRecord<object>, SourceRecord, Spools> {
   return typed(new Keep(options))
 }
 

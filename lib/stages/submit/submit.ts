@@ -2,19 +2,19 @@
 // gives  SubmittedBatch: the API has it, once, and the journal knows its id
 // next   awaitEnd
 import type { Job } from '../../core/job/job.ts'
-import type Anthropic from '@anthropic-ai/sdk'
+import type { AnthropicClient } from '../../api/client.ts'
 import { Api, errorOf } from '../../api/api.ts'
 import type { Failure } from '../../api/failure.ts'
 import { needClient } from '../../api/need-client.ts'
 import { Retries } from '../../api/retry-policy.ts'
 import { BatchStreamError, wholeNumber, wrapError } from '../../core/errors.ts'
-import type { SealedBatch, SubmittedBatch } from '../../core/flow.ts'
+import type { SealedBatch, Submits, SubmittedBatch } from '../../core/flow.ts'
 import { ownedIds, sendableCount, unresolvedCounts } from '../../store/batch-queue.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
-import { typed, type Stage } from '../../core/stage.ts'
+import { typed, type CarryingStage } from '../../core/stage.ts'
 import { ensureFreeSpace } from './free-space.ts'
 import type { Outcome } from './outcome.ts'
 import { NAMED_REFUSALS, planProbes, PROBES, RefusalJudge, type RefusalVerdict } from './refusal.ts'
@@ -23,7 +23,8 @@ import { firstOf, half, splitBatch, without, type Part } from './split-batch.ts'
 import { uploadBatch } from './upload.ts'
 
 export interface SubmitOptions {
-  readonly client: Anthropic
+  /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
+  readonly client: AnthropicClient
   /**
    * Batches in flight at most, at least 1. Further batches wait on disk.
    * @default 10
@@ -61,7 +62,9 @@ export interface SubmitOptions {
  * `CBS_STOPPED` when every request is refused alike, `CBS_DISK` when the answers may not fit on the disk, `CBS_API` otherwise. A single request that the API refuses becomes a
  * `rejected` row.
  */
-export function submit(options: SubmitOptions): Stage<SealedBatch, SubmittedBatch> {
+export function submit(
+  options: SubmitOptions,
+): CarryingStage<SealedBatch<object>, SubmittedBatch, Submits> {
   needClient(options)
   wholeNumber('concurrency', options.concurrency ?? DEFAULT_CONCURRENCY, 1, Infinity)
   wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)

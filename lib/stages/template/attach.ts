@@ -8,8 +8,9 @@ import type { MediaType } from '../../core/file/media-type.ts'
 import { readFile, type Content } from '../../core/file/read.ts'
 import { textIn } from '../../core/file/text.ts'
 import type { BatchRequest, Problem, RejectedRecord, SourceRecord } from '../../core/flow.ts'
+import type { AnyOr, Fields } from '../../core/jsonify.ts'
 import { MAX_ATTACHED_BYTES } from '../../core/limits.ts'
-import { StageTransform, typed, type Stage } from '../../core/stage.ts'
+import { StageTransform, typed, type CarryingStage, type SameType } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 import { compile, type Template } from './compile.ts'
 import { placeContent, type ContentBlock } from './content.ts'
@@ -18,20 +19,21 @@ import { isBlank, render } from './render.ts'
 type Asked = BatchRequest | RejectedRecord
 
 /** Which file a record names: a template, or a function of the record's fields. Nothing, or an empty text, names none; one that is named twice is attached once. */
-export type Attachment = string | NamesFile
+export type Attachment<F extends object = Fields> = string | NamesFile<F>
 
-type NamesFile = (
-  fields: Readonly<Record<string, unknown>>,
-  record: SourceRecord,
+/** Gives the path of the file that goes with a record, or nothing. */
+export type NamesFile<F extends object = Fields> = (
+  fields: F,
+  record: SourceRecord<F>,
 ) => string | undefined
 
-export interface AttachOptions {
+export interface AttachOptions<F extends object = Fields> {
   /**
    * Files that go with the prompt, before its text: a PNG, JPEG, GIF or WebP as an image, a PDF as a document, a text
    * file as text. A file that is missing, unreadable, empty, larger than 24 MB, of another kind, or not what
    * its name says (HTML named .png) makes a `rejected` row.
    */
-  readonly attach?: Attachment | readonly Attachment[] | undefined
+  readonly attach?: Attachment<F> | readonly Attachment<F>[] | undefined
   /** The folder that relative paths of `attach` start from. @default the working directory */
   readonly attachDir?: string | undefined
   /** Values of `{{$key}}`. */
@@ -43,7 +45,11 @@ export interface AttachOptions {
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function attacher(options: AttachOptions): ((asked: Asked) => Promise<Asked>) | undefined {
+export function attacher(
+  given: AttachOptions<never>,
+): ((asked: Asked) => Promise<Asked>) | undefined {
+  // Records of the type that its functions take reach it: the compiler has checked that where stages were joined.
+  const options = given as AttachOptions
   const { attach = [], attachDir = '.', vars } = options
   if (typeof attachDir !== 'string')
     throw wrongOption('attachDir', 'the path of a folder', attachDir)
@@ -78,7 +84,9 @@ export function attacher(options: AttachOptions): ((asked: Asked) => Promise<Ask
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function attachFiles(options: AttachOptions): Stage<Asked, Asked> {
+export function attachFiles<F extends object = Fields>(
+  options: AttachOptions<F>,
+): CarryingStage<BatchRequest<AnyOr<F>> | RejectedRecord<AnyOr<F>>, Asked, SameType> {
   const attach = attacher(options)
   return typed(
     new StageTransform({

@@ -1,6 +1,6 @@
 import { BYTES_PER_TOKEN } from '../../cost/calibration.ts'
 import { LEAST_OF_ALL, leastCached } from '../../cost/least-cached.ts'
-import { settingsOf, type TemplateOptions } from './options.ts'
+import { settingsOf, type AnyTemplateOptions } from './options.ts'
 
 /**
  * Says so where `cache` cannot help, as the beginning that all requests share is too short for the model; undefined
@@ -8,7 +8,7 @@ import { settingsOf, type TemplateOptions } from './options.ts'
  *
  * @throws BatchStreamError `CBS_OPTION` as `template` does
  */
-export function cacheWarning(options: TemplateOptions): string | undefined {
+export function cacheWarning(options: AnyTemplateOptions): string | undefined {
   if (!options.cache) return undefined
   const { model, tools, system } = settingsOf(options).defaults
   const bytes = Buffer.byteLength(JSON.stringify([tools, system]))

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
-import { settingsOf, type TemplateOptions } from './options.ts'
+import { settingsOf, type AnyTemplateOptions } from './options.ts'
 
 /**
  * SHA-256, in hex, of the options that decide what is asked. A function counts by its source text: what it reads from
  * outside of itself cannot be seen.
  */
-export function digestOf(options: TemplateOptions): string {
-  const { prompt, system, id, defaults, ready, format } = settingsOf(options)
+export function digestOf(options: AnyTemplateOptions): string {
+  const { prompt, perRecord, system, id, defaults, ready, format } = settingsOf(options)
   const { attach = [] } = options
-  const asks = { prompt, system, id, defaults, ready, format, attach: [attach].flat() }
+  const asks = { prompt, perRecord, system, id, defaults, ready, format, attach: [attach].flat() }
   return createHash('sha256').update(JSON.stringify(asks, withSources)).digest('hex')
 }
 

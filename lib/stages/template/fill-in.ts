@@ -1,7 +1,9 @@
+import { atOnce } from '../../core/assert-sync.ts'
+import { lineOf, wrapError } from '../../core/errors.ts'
 import type { MessageParams, Problem, SourceRecord } from '../../core/flow.ts'
 import type { OutputFormat } from '../../core/schema/output-format.ts'
 import { grown } from './grow.ts'
-import type { Settings } from './options.ts'
+import type { RecordFunctions, Settings } from './options.ts'
 import type { OwnRequest } from './own-request.ts'
 import { checkParams, wrongBudget } from './params.ts'
 import { isBlank, render } from './render.ts'
@@ -16,7 +18,12 @@ export function fillIn(
   settings: Settings,
 ): MessageParams | Problem {
   const given = own.fromText ? own.params : said(own.params)
-  const params: Record<string, unknown> = { ...settings.defaults, ...given }
+  const { defaults, perRecord } = settings
+  const params: Record<string, unknown> = {
+    ...(perRecord && called(perRecord, record)),
+    ...defaults,
+    ...given,
+  }
   if (settings.system && params['system'] === undefined) {
     const system = render(settings.system, record)
     if (typeof system !== 'string') return system
@@ -27,12 +34,28 @@ export function fillIn(
   const whole = params as Record<string, unknown> & Pick<MessageParams, 'model' | 'max_tokens'>
   if (record.doublings > 0)
     params['max_tokens'] = grown(whole, record.doublings, settings.mostTokens)
-  const problems = own.fromText
-    ? wrongBudget(params).map(message => ({ type: 'refused_parameter', message }))
-    : checkParams({ messages: [], ...params })
+  const problems =
+    own.fromText && !perRecord
+      ? wrongBudget(params).map(message => ({ type: 'refused_parameter', message }))
+      : checkParams({ messages: [], ...params })
   if (problems.length > 0) return { type: 'refused_parameter', message: sentences(problems) }
   // The API is the judge of the rest: nothing here knows every shape of every parameter.
   return params as unknown as MessageParams
+}
+
+/** What the user's functions say of a record; whether that is right is checked with the whole request. */
+function called(
+  { model, maxTokens }: RecordFunctions,
+  record: SourceRecord,
+): Record<string, unknown> {
+  try {
+    return {
+      ...(model && { model: atOnce('model', model(record.fields, record)) }),
+      ...(maxTokens && { max_tokens: atOnce('maxTokens', maxTokens(record.fields, record)) }),
+    }
+  } catch (cause) {
+    throw wrapError('CBS_STAGE', `\`model\` or \`maxTokens\` failed (${lineOf(record)})`, cause)
+  }
 }
 
 /** What a record says of its own output (its effort, say) stays. */

@@ -1,8 +1,8 @@
-import type { Job } from '../../core/job/job.ts'
 import { BatchStreamError, wholeNumber, wrongOption } from '../../core/errors.ts'
 import type { MessageParams, SourceRecord } from '../../core/flow.ts'
+import type { Fields } from '../../core/jsonify.ts'
 import { DEFAULT_MAX_TOKENS, DEFAULT_MODEL } from '../../core/limits.ts'
-import type { JsonSchema } from '../../core/schema/load.ts'
+import type { AnswerSchema } from '../../core/schema/answer-schema.ts'
 import { outputFormat, type OutputFormat } from '../../core/schema/output-format.ts'
 import type { AttachOptions } from './attach.ts'
 import { DEFAULT_META_FIELD, DEFAULT_RESPONSE_FIELD } from '../../core/answered.ts'
@@ -15,7 +15,15 @@ import { checkParams } from './params.ts'
 /** A Messages request that may leave out what the options fill in: model, max_tokens and system. */
 export type PartialParams = Partial<MessageParams> & Pick<MessageParams, 'messages'>
 
-export interface TemplateOptions extends AttachOptions {
+/** A value for every record, or a function of the record's fields that gives one. It must be pure and synchronous. */
+export type PerRecord<F extends object, Value> =
+  Value | ((fields: F, record: SourceRecord<F>) => Value)
+
+/** `F` is the type of the records' fields, `S` that of the schema. */
+export interface TemplateOptions<
+  F extends object = Fields,
+  S extends AnswerSchema | undefined = AnswerSchema | undefined,
+> extends AttachOptions<F> {
   /**
    * What is asked: a template (`'Sentiment of: {{review}}'`), or a function of the record's fields that gives the text or
    * the params. The function must be pure, as it may be called more than once, and synchronous. A record whose prompt
@@ -24,15 +32,13 @@ export interface TemplateOptions extends AttachOptions {
    * `prompt` is asked.
    */
   readonly prompt?:
-    | string
-    | ((fields: Readonly<Record<string, unknown>>, record: SourceRecord) => string | PartialParams)
-    | undefined
+    string | ((fields: F, record: SourceRecord<F>) => string | PartialParams) | undefined
   /** The system prompt, a template. One that renders empty is left out. */
   readonly system?: string | undefined
-  /** @default DEFAULT_MODEL, the cheapest current one */
-  readonly model?: string | undefined
-  /** Answer tokens at most, at least 1. @default 1024 */
-  readonly maxTokens?: number | undefined
+  /** The model's id, or a function that gives that of each record. @default 'claude-haiku-5-5', the cheapest current one */
+  readonly model?: PerRecord<F, string> | undefined
+  /** Answer tokens at most, at least 1, or a function that gives those of each record. @default 1024 */
+  readonly maxTokens?: PerRecord<F, number> | undefined
   /** Any other parameter of the Messages API, for every request. It wins over `model`, `maxTokens` and `system`. */
   readonly params?:
     (Partial<Omit<MessageParams, 'messages'>> & Readonly<Record<string, unknown>>) | undefined
@@ -53,10 +59,10 @@ export interface TemplateOptions extends AttachOptions {
    */
   readonly askFailed?: boolean | undefined
   /**
-   * A JSON Schema that answers are to have: `output_config.format`, transformed as the API needs it. Give it to
-   * `fetchResults` too, which holds each answer to it.
+   * What answers are to look like: a JSON Schema, a schema with Standard Schema's JSON Schema face (a zod 4 schema), or an
+   * output format of the SDK. The API is asked for it (`output_config.format`), and `fetchResults` holds each answer to it.
    */
-  readonly schema?: JsonSchema | undefined
+  readonly schema?: S | undefined
   /**
    * Set a one-hour breakpoint of the prompt cache at the end of what all requests share: the system prompt, else the tools.
    * A record that brings a system prompt of its own is asked without it.
@@ -68,13 +74,24 @@ export interface TemplateOptions extends AttachOptions {
    * @default none: it is never doubled
    */
   readonly mostTokens?: MostTokens | undefined
-  /** Taken as every stage takes it; nothing of a template is kept. */
-  readonly job?: Job | undefined
+}
+
+/** Options for records of any type: each function is called with what it was typed for. */
+export type AnyTemplateOptions = TemplateOptions<never>
+
+type RecordFunction<Value> = (fields: Fields, record: SourceRecord) => Value
+
+/** What the user gave as a function of records. */
+export interface RecordFunctions {
+  readonly model?: RecordFunction<unknown>
+  readonly maxTokens?: RecordFunction<unknown>
 }
 
 /** The options, checked and with their templates read. */
 export interface Settings {
-  readonly prompt: Template | Exclude<TemplateOptions['prompt'], string | undefined> | undefined
+  readonly prompt: Template | RecordFunction<string | PartialParams> | undefined
+  /** What is called for each record in place of a default. */
+  readonly perRecord: RecordFunctions | undefined
   readonly system: Template | undefined
   readonly id: Template | undefined
   /** What every request has where its record says nothing else; already checked. */
@@ -92,7 +109,9 @@ export interface Settings {
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function settingsOf(options: TemplateOptions): Settings {
+export function settingsOf(given: AnyTemplateOptions): Settings {
+  // Records of the type that its functions take reach it: the compiler has checked that where stages were joined.
+  const options = given as TemplateOptions
   const { prompt, system, id, vars, ready = false } = options
   if (prompt !== undefined && typeof prompt !== 'string' && typeof prompt !== 'function') {
     throw wrongOption('prompt', 'a template or a function', prompt)
@@ -100,18 +119,27 @@ export function settingsOf(options: TemplateOptions): Settings {
   if (prompt !== undefined && ready)
     throw wrongOption('ready', 'left out where a prompt is given', ready)
   const { model = DEFAULT_MODEL, maxTokens = DEFAULT_MAX_TOKENS } = options
-  if (typeof model !== 'string' || model === '')
-    throw wrongOption('model', 'the id of a model', model)
+  const isModel = typeof model === 'string' ? model !== '' : typeof model === 'function'
+  if (!isModel) throw wrongOption('model', 'the id of a model', model)
   const systemTemplate = read('system', system, vars)
   // Where each record may say its own, the record's request is checked.
-  const fixedTokens = typeof prompt === 'string' ? maxTokens : undefined
+  const fixedTokens =
+    typeof prompt === 'string' && typeof maxTokens === 'number' ? maxTokens : undefined
+  const fixedModel = typeof model === 'string' ? model : undefined
   const defaults = {
-    model,
-    max_tokens: wholeNumber('maxTokens', maxTokens, 1, Infinity),
-    ...said(checkedParams(options.params ?? {}, model, fixedTokens)),
+    ...(typeof model === 'string' && { model }),
+    ...(typeof maxTokens !== 'function' && {
+      max_tokens: wholeNumber('maxTokens', maxTokens, 1, Infinity),
+    }),
+    ...said(checkedParams(options.params ?? {}, fixedModel, fixedTokens)),
+  }
+  const perRecord = {
+    ...(typeof model === 'function' && { model }),
+    ...(typeof maxTokens === 'function' && { maxTokens }),
   }
   return {
     prompt: typeof prompt === 'function' ? prompt : read('prompt', prompt, vars),
+    perRecord: Object.keys(perRecord).length > 0 ? perRecord : undefined,
     system: systemTemplate,
     id: read('id', id, vars),
     defaults: options.cache ? cachedPrefix(defaults, systemTemplate) : defaults,
@@ -143,7 +171,7 @@ function read(
 
 function checkedParams(
   params: Readonly<Record<string, unknown>>,
-  model: string,
+  model: string | undefined,
   maxTokens: number | undefined,
 ): Readonly<Record<string, unknown>> {
   if (typeof params !== 'object' || Array.isArray(params))
@@ -154,7 +182,11 @@ function checkedParams(
       '`params.messages` is made from the prompt; leave it out, or give a prompt function that returns messages',
     )
   }
-  const problems = checkParams({ model, ...(maxTokens && { max_tokens: maxTokens }), ...params })
+  const problems = checkParams({
+    ...(model && { model }),
+    ...(maxTokens && { max_tokens: maxTokens }),
+    ...params,
+  })
   if (problems.length === 0) return params
   throw new BatchStreamError(
     'CBS_OPTION',

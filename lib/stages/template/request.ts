@@ -2,7 +2,7 @@ import type { BatchRequest, Problem, RejectedRecord, SourceRecord } from '../../
 import { alreadyAnswered, failedEarlier } from '../../core/answered.ts'
 import { checkCustomId } from '../../core/check-custom-id.ts'
 import { fillIn } from './fill-in.ts'
-import { settingsOf, type Settings, type TemplateOptions } from './options.ts'
+import { settingsOf, type AnyTemplateOptions, type Settings } from './options.ts'
 import { ownRequest, readyRequest, textRequest, type OwnRequest } from './own-request.ts'
 import { callPrompt } from './prompt-function.ts'
 import { render } from './render.ts'
@@ -14,7 +14,7 @@ import { render } from './render.ts'
  * @throws BatchStreamError `CBS_OPTION` at once for wrong options; the function itself `CBS_STAGE` when the user's prompt function fails
  */
 export function requestMaker(
-  options: TemplateOptions,
+  options: AnyTemplateOptions,
 ): (record: SourceRecord) => BatchRequest | RejectedRecord {
   const settings = settingsOf(options)
   return record => {

@@ -3,28 +3,34 @@
 // next: aggregate
 import type { TransformOptions } from 'node:stream'
 import { wrapError } from '../../core/errors.ts'
-import type { BatchRequest, RejectedRecord, SourceRecord } from '../../core/flow.ts'
-import { StageTransform, typed, type Stage } from '../../core/stage.ts'
+import type { Asks, BatchRequest, RejectedRecord, SourceRecord } from '../../core/flow.ts'
+import type { AnyOr, Fields } from '../../core/jsonify.ts'
+import type { AnswerOf, AnswerSchema } from '../../core/schema/answer-schema.ts'
+import { StageTransform, typed, type CarryingStage } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 import { attacher } from './attach.ts'
 import { digestOf } from './digest.ts'
-import type { TemplateOptions } from './options.ts'
+import type { AnyTemplateOptions, TemplateOptions } from './options.ts'
 import { requestMaker } from './request.ts'
 
 export { grown } from './grow.ts'
-export type { TemplateOptions } from './options.ts'
+export type { AnyTemplateOptions, TemplateOptions } from './options.ts'
 export { requestMaker } from './request.ts'
 
 class TemplateStage extends StageTransform {
-  readonly #options: TemplateOptions
+  readonly #options: AnyTemplateOptions
 
-  constructor(options: TemplateOptions, streamOptions: TransformOptions) {
+  constructor(options: AnyTemplateOptions, streamOptions: TransformOptions) {
     super(streamOptions)
     this.#options = options
   }
 
   override get askDigest(): string {
     return digestOf(this.#options)
+  }
+
+  override get answerSchema(): AnswerSchema | undefined {
+    return this.#options.schema
   }
 }
 
@@ -36,9 +42,13 @@ class TemplateStage extends StageTransform {
  *
  * @throws BatchStreamError `CBS_OPTION` for wrong options, broken templates and parameters that the API refuses
  */
-export function template(
-  options: TemplateOptions = {},
-): Stage<SourceRecord, BatchRequest | RejectedRecord> {
+export function template<F extends object = Fields, S extends AnswerSchema | undefined = undefined>(
+  options: TemplateOptions<F, S> = {},
+): CarryingStage<
+  SourceRecord<AnyOr<F>>,
+  BatchRequest<F, AnswerOf<S>> | RejectedRecord<F>,
+  Asks<AnswerOf<S>>
+> {
   const requestOf = requestMaker(options)
   const attach = attacher(options)
   return typed(

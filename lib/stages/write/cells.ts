@@ -17,7 +17,7 @@ export function cellsOf(result: Result, columns: Columns): string[] {
 
 function answerCells(result: Result, { own: [response = ''], properties }: Columns): string[] {
   if (!properties) return [ownResponse(result, response) ?? responseText(result)]
-  const { value } = result
+  const { rowValue: value } = result
   // A valid answer of an object schema is an object; all else has no properties.
   const answer = typeof value === 'object' && value !== null ? new Map(Object.entries(value)) : null
   return properties.map(name => {

@@ -5,7 +5,7 @@ import { stringify } from 'csv-stringify/sync'
 import { wrongOption } from '../../core/errors.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
-import type { JsonSchema } from '../../core/schema/load.ts'
+import type { AnswerSchema } from '../../core/schema/answer-schema.ts'
 import { propertiesOf } from '../../core/schema/properties.ts'
 import { rowStream } from './row-stream.ts'
 import type { Stage } from '../../core/stage.ts'
@@ -25,7 +25,7 @@ export interface CsvOptions extends RowFields {
    */
   readonly columns?: readonly string[] | undefined
   /** The schema of the answers: an object schema gives a column for each property instead of the response. */
-  readonly schema?: JsonSchema | undefined
+  readonly schema?: AnswerSchema | undefined
   /** Guard cells that a spreadsheet would take for formulas. @default false */
   readonly safe?: boolean | undefined
 }
@@ -45,7 +45,7 @@ const MAX_HELD = 100
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function writeCsv(options: CsvOptions = {}): Stage<Result, Buffer> {
+export function writeCsv(options: CsvOptions = {}): Stage<Result<object>, Buffer> {
   checkOptions(options)
   let table = options.columns && csvTable(options.columns, options)
   let begun = false
@@ -73,7 +73,9 @@ export function writeCsv(options: CsvOptions = {}): Stage<Result, Buffer> {
 }
 
 /** Writes results as tab-separated values, with the same quotes as CSV. */
-export function writeTsv(options: Omit<CsvOptions, 'delimiter'> = {}): Stage<Result, Buffer> {
+export function writeTsv(
+  options: Omit<CsvOptions, 'delimiter'> = {},
+): Stage<Result<object>, Buffer> {
   return writeCsv({ ...options, delimiter: '\t' })
 }
 

@@ -6,12 +6,18 @@ import { pipeline } from 'node:stream/promises'
 import { atOnce } from '../../core/assert-sync.ts'
 import { wrapError, wrongOption } from '../../core/errors.ts'
 import type { Result } from '../../core/results/result.ts'
-import { StageTransform, typed, type Stage } from '../../core/stage.ts'
+import {
+  StageTransform,
+  typed,
+  type CarryingStage,
+  type SameType,
+  type Stage,
+} from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 
 export interface DivideOptions {
   /** What turns the diverted results into bytes: `writeJsonl()`, say. */
-  readonly through: Stage<Result, Buffer>
+  readonly through: Stage<Result<object>, Buffer>
   /** Where these bytes go. It is ended with this stage, and destroyed when it fails. */
   readonly to: Writable
   /** Which results go on. @default those that succeeded */
@@ -23,7 +29,7 @@ export interface DivideOptions {
  * either holds both back. The stage ends when the diverted rows are written; an error of their writer is an error of this
  * stage, `CBS_DISK`.
  */
-export function divide(options: DivideOptions): Stage<Result, Result> {
+export function divide(options: DivideOptions): CarryingStage<Result<object>, Result, SameType> {
   const { through, to, pass = succeeded } = options
   if (typeof through?.pipe !== 'function') throw wrongOption('through', 'a writer', through)
   if (typeof to?.write !== 'function') throw wrongOption('to', 'a writable stream', to)

@@ -30,7 +30,7 @@ export interface JsonlOptions extends RowFields {
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function writeJsonl(options: JsonlOptions = {}): Stage<Result, Buffer> {
+export function writeJsonl(options: JsonlOptions = {}): Stage<Result<object>, Buffer> {
   return rowStream(jsonlRow(options))
 }
 

@@ -17,7 +17,7 @@ export interface RawOptions {
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function writeRaw(options: RawOptions = {}): Stage<Result, Buffer> {
+export function writeRaw(options: RawOptions = {}): Stage<Result<object>, Buffer> {
   const { onMissing } = options
   if (onMissing !== undefined && typeof onMissing !== 'function')
     throw wrongOption('onMissing', 'a function', onMissing)

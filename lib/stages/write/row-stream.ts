@@ -13,7 +13,7 @@ const BUFFERED_BYTES = 64 * 1024
 export function rowStream(
   rowOf: RowOf,
   last: () => Buffer | undefined = () => undefined,
-): Stage<Result, Buffer> {
+): Stage<Result<object>, Buffer> {
   const rows = new StageTransform({
     writableObjectMode: true,
     readableHighWaterMark: BUFFERED_BYTES,

@@ -6,7 +6,7 @@ import type { Stage } from '../../core/stage.ts'
 import { rowStream } from './row-stream.ts'
 
 /** Writes the responses alone, as `jq -r` does: newlines inside one stay. A row without a response is an empty line. */
-export function writeText(): Stage<Result, Buffer> {
+export function writeText(): Stage<Result<object>, Buffer> {
   return rowStream(textRow)
 }
 
@@ -17,7 +17,7 @@ export function textRow(result: Result): Buffer {
 
 /** A response as text: a string as it is, any other value as JSON, and nothing where there is none. */
 export function responseText(result: Result): string {
-  const { value } = result
+  const { rowValue: value } = result
   if (value === null) return ''
   return typeof value === 'string' ? value : JSON.stringify(value)
 }

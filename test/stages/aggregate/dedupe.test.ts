@@ -29,7 +29,7 @@ async function askOnce(
     Readable.from(texts.map(text => ask(text))),
     aggregate({ job, count: 3, dedupe: true }),
     submit({ client, job }),
-    chain(awaitEnd({ client, job }), inputOrder({ job })),
+    chain(awaitEnd({ client, job }), inputOrder()),
     fetchResults({ client, job }),
     async function (stream: AsyncIterable<Result>) {
       for await (const result of stream) results.push(result)

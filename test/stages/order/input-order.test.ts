@@ -134,7 +134,7 @@ void t.test('a batch that a stage before it drops holds nothing back forever', a
     chain(keep({ job }), template(), aggregate({ job, count: 2 })),
     chain(submit({ client, job }), awaitEnd({ client, job, pollMs: 100 })),
     stage((batch: EndedBatch) => (batch.number === 2 ? undefined : batch)),
-    inputOrder({ job }),
+    inputOrder(),
   )
   const numbers: number[] = []
   for await (const { number } of each(ended)) numbers.push(number)

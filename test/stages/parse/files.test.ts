@@ -68,6 +68,7 @@ void t.test('wrong options and what is no path are refused', async t => {
   t.throws(() => parseFiles({ maxRecordBytes: 0 }), { code: 'CBS_OPTION' })
   // @ts-expect-error a folder is a path
   t.throws(() => parseFiles({ dir: 5 }), { code: 'CBS_OPTION' })
+  // @ts-expect-error bytes are no paths
   const all = from([Buffer.from('a')], parseFiles())
   await t.rejects(
     async () => {

@@ -1,4 +1,16 @@
 import t from 'tap'
+import * as z from 'zod'
+import {
+  aggregate,
+  awaitEnd,
+  inputOrder,
+  keep,
+  records,
+  stage,
+  submit,
+  type BatchRequest,
+  type RejectedRecord,
+} from '../../../lib/index.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import { template } from '../../../lib/stages/template/template.ts'
 import { each, from } from '../../../lib/core/chain.ts'
@@ -32,13 +44,38 @@ void t.test('each full answer is held to the schema; text that is cut stays as i
     results.map(({ status, value, response, error }) => [status, value, response, error?.type]),
     [
       ['succeeded', { mood: 'good' }, '{"mood":"good"}', undefined],
-      ['invalid', null, '{"mood":"so so"}', 'invalid_response'],
-      ['incomplete', '{"mo', '{"mo', 'incomplete'],
-      ['errored', null, null, 'invalid_request_error'],
-      ['invalid', null, null, 'invalid_response'],
+      ['invalid', undefined, '{"mood":"so so"}', 'invalid_response'],
+      ['incomplete', undefined, '{"mo', 'incomplete'],
+      ['errored', undefined, null, 'invalid_request_error'],
+      ['invalid', undefined, null, 'invalid_response'],
     ],
   )
   t.match(results[1]?.error?.message, /\/mood must be equal to one of the allowed values/)
+})
+
+void t.test('a schema is given once, where the request is made', async t => {
+  const world = await makeWorld(t, { respond: () => '{"mood":"good","day":"2026-01-02"}' })
+  const { client } = world
+  const Mood = z.object({ mood: z.string(), day: z.string().transform(day => new Date(day)) })
+  const results = from(
+    records([{ text: 'a' }]),
+    keep({ job: await world.open() }),
+    template({ prompt: row => String(row['text']), schema: Mood }),
+    stage((request: BatchRequest | RejectedRecord) => request),
+    aggregate(),
+    submit({ client }),
+    awaitEnd({ client, pollMs: 1 }),
+    inputOrder(),
+    fetchResults({ client }),
+  )
+  const seen: unknown[] = []
+  for await (const { value, rowValue } of results) seen.push([value, rowValue])
+  t.same(seen, [
+    [
+      { mood: 'good', day: new Date('2026-01-02') },
+      { mood: 'good', day: '2026-01-02' },
+    ],
+  ])
 })
 
 void t.test('without a schema the value is the text', async t => {
@@ -57,12 +94,12 @@ void t.test('a wrong schema is refused before anything is fetched', async t => {
 void t.test('template asks for the schema, whatever else a record says of its output', async t => {
   const format = { type: 'json_schema', schema: { type: 'object', additionalProperties: false } }
   const messages = [{ role: 'user', content: 'x' }]
-  const records = [
+  const asking = [
     record({ prompt: 'x' }),
     record({ params: { messages, output_config: { effort: 'low', format: { type: 'other' } } } }),
   ]
   const seen: unknown[] = []
-  for await (const asked of each(from(records, template({ schema }))))
+  for await (const asked of each(from(asking, template({ schema }))))
     seen.push('params' in asked && asked.params.output_config)
   t.match(seen, [{ format }, { effort: 'low', format }])
   t.throws(

@@ -124,7 +124,7 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
         awaitEnd({ client, job, pollMs: POLL_MS, settleMs: SETTLE_MS }),
       )
       const results = fetchResults({ client, job, settleMs: SETTLE_MS })
-      return ordered ? chain(ended, inputOrder({ job }), results) : chain(ended, results)
+      return ordered ? chain(ended, inputOrder(), results) : chain(ended, results)
     }
     const row = jsonlRow()
     const output = await openOutput({

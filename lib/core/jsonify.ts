@@ -1,0 +1,62 @@
+/** An object whose members are read by name. */
+export type Fields = Readonly<Record<string, unknown>>
+
+/**
+ * What is left of a type once a value of it has been written as JSON and read back: dates become texts, functions and
+ * `undefined` are gone, and a member that may be `undefined` is optional. `unknown` stays `unknown`, and `any` becomes that.
+ */
+export type Jsonify<T> = 0 extends 1 & T
+  ? unknown
+  : unknown extends T
+    ? unknown
+    : T extends string | number | boolean | null
+      ? T
+      : T extends bigint | symbol | undefined | Callable
+        ? never
+        : T extends { toJSON(...args: never): infer Written }
+          ? Jsonify<Written>
+          : T extends ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>
+            ? Record<string, never>
+            : T extends ArrayBufferView
+              ? Record<string, number>
+              : T extends readonly unknown[]
+                ? { [Index in keyof T]: Jsonify<T[Index]> | NullFor<T[Index]> }
+                : Flat<
+                    {
+                      [Key in keyof T as Kept<T, Key, 'always'>]: Jsonify<T[Key]>
+                    } & {
+                      [Key in keyof T as Kept<T, Key, 'perhaps'>]?: Jsonify<Exclude<T[Key], Lost>>
+                    }
+                  >
+
+type Callable = (...args: never) => unknown
+
+/** What JSON leaves out of an object, and writes as null in a list. */
+type Lost = undefined | symbol | Callable
+
+type NullFor<T> = Extract<T, Lost> extends never ? never : null
+
+/** The keys whose member JSON always writes, or perhaps; those of members that it never writes are neither. */
+type Kept<T, Key extends keyof T, How extends 'always' | 'perhaps'> = Key extends symbol
+  ? never
+  : unknown extends T[Key]
+    ? How extends 'always'
+      ? Key
+      : never
+    : [Exclude<T[Key], Lost>] extends [never]
+      ? never
+      : How extends ([Extract<T[Key], Lost>] extends [never] ? 'always' : 'perhaps')
+        ? Key
+        : never
+
+type Flat<T> = { [Key in keyof T]: T[Key] }
+
+/** The fields of a record that was made of a value of this type; those of a value of unknown type are read by name. */
+export type FieldsFrom<T> = 0 extends 1 & T
+  ? Fields
+  : Jsonify<T> extends infer J extends object
+    ? J
+    : Fields
+
+/** Fields of any type where a function that reads them names none: it reads them by name, and knows nothing of them. */
+export type AnyOr<F extends object> = [Fields] extends [F] ? object : F
