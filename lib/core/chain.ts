@@ -1,8 +1,10 @@
 import { Duplex, finished, pipeline, type Readable } from 'node:stream'
 import type { ReadableStream as WebReadableStream } from 'node:stream/web'
+import { agreeOnPages, GIVE_PAGES, Page } from './pages.ts'
 import {
   give,
   prematureClose,
+  pushItems,
   standFor,
   typed,
   type CarryingStage,
@@ -30,6 +32,7 @@ class Chain extends Duplex {
   #isHungry = false
   /** Takes the next chunk once the first stage has room. */
   #drained: (() => void) | undefined
+  #givesPages = false
 
   constructor(stages: readonly Duplex[]) {
     // chain() is never called without stages.
@@ -84,8 +87,15 @@ class Chain extends Duplex {
     while (this.#isHungry && !this.destroyed) {
       const chunk: unknown = this.#tail.read()
       if (chunk === null) return
-      this.#isHungry = give(this, chunk)
+      const isOdd = chunk instanceof Page && !this.#givesPages
+      this.#isHungry = isOdd ? pushItems(this, chunk) : give(this, chunk)
     }
+  }
+
+  /** The last stage's only reader is this chain, which gives on what it reads. */
+  [GIVE_PAGES](gives: boolean): void {
+    this.#givesPages = gives
+    if (gives) agreeOnPages(this.#tail)
   }
 
   override destroy(error?: Error | null): this {

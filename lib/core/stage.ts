@@ -1,9 +1,15 @@
 import { Transform, type Duplex, type Readable, type TransformOptions } from 'node:stream'
 import { wrapError, wrongOption } from './errors.ts'
+import { GIVE_PAGES, narrow, Page, takePages } from './pages.ts'
 import type { AnswerSchema } from './schema/answer-schema.ts'
 
 /** The last of the stages that `chain` made one of, by the stream that stands for them. */
 const lastStages: WeakMap<Readable, Readable> = new WeakMap()
+
+/** Options of a stage: those of a Transform, and whether it takes pages (pages.ts) beside single items. */
+export interface StageOptions extends TransformOptions {
+  readonly takesPages?: boolean
+}
 
 /** The Transform that every stage is made of. */
 export class StageTransform extends Transform {
@@ -11,9 +17,11 @@ export class StageTransform extends Transform {
   #successor: StageTransform | undefined
   #stopReason: Error | undefined
   #predecessor: StageTransform | undefined
+  #givesPages = false
 
-  constructor(options?: TransformOptions) {
+  constructor({ takesPages = false, ...options }: StageOptions = {}) {
     super(options)
+    if (takesPages) takePages(this)
     this.on('pipe', (source: Readable) => {
       const last = lastStages.get(source) ?? source
       if (!(last instanceof StageTransform)) return
@@ -68,6 +76,7 @@ export class StageTransform extends Transform {
    */
   override push(value: unknown, encoding?: BufferEncoding): boolean {
     if (this.destroyed) return false
+    if (value instanceof Page && !this.#givesPages) return pushItems(this, value)
     try {
       return super.push(value, encoding)
     } catch (cause) {
@@ -75,6 +84,10 @@ export class StageTransform extends Transform {
       this.destroy(cause as Error)
       return false
     }
+  }
+
+  [GIVE_PAGES](gives: boolean): void {
+    this.#givesPages = gives
   }
 
   /**
@@ -91,7 +104,17 @@ export function standFor(whole: Duplex, stages: readonly Duplex[]): void {
   const first = stages[0]
   const last = stages.at(-1)
   if (last) lastStages.set(whole, lastStages.get(last) ?? last)
-  whole.on('pipe', source => first?.emit('pipe', source))
+  whole.on('pipe', source => {
+    first?.emit('pipe', source)
+    if (first?.writableHighWaterMark === 1) narrow(whole)
+  })
+}
+
+/** Pushes the items of a page to a reader that takes single ones. */
+export function pushItems(stream: Duplex, page: Page<unknown>): boolean {
+  let hasRoom = true
+  for (const item of page) hasRoom = stream.push(item)
+  return hasRoom
 }
 
 /** The error of a stream that is destroyed before its end; undefined where nothing listens for errors or it has ended. */

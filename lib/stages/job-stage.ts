@@ -1,11 +1,11 @@
 import type { Job } from '../core/job/job.ts'
-import type { TransformCallback, TransformOptions } from 'node:stream'
+import type { TransformCallback } from 'node:stream'
 import { wrapError, type ErrorCode } from '../core/errors.ts'
-import { StageTransform } from '../core/stage.ts'
+import { StageTransform, type StageOptions } from '../core/stage.ts'
 import { wrongInputError, type Taken } from '../core/validate-input.ts'
 import { storedJob, type StoredJob } from '../store/job.ts'
 
-export interface JobStageOptions extends TransformOptions {
+export interface JobStageOptions extends StageOptions {
   /** The stage's name, for messages. */
   readonly stage: string
   /** What it takes. */
