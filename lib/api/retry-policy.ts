@@ -1,11 +1,8 @@
+import { DEFAULT_BACKOFF, type Waits } from '../core/backoff.ts'
 import type { ApiSession } from '../core/session.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import { failureOf, type Failure } from './failure.ts'
 import { isSdkError } from './sdk-error.ts'
-
-/** First wait after a failure; it doubles with each further one. The SDK starts alike (client.ts). */
-const FIRST_WAIT_MS = 500
-const LONGEST_WAIT_MS = 60_000
 
 /** Tries for answers that are not the API's (a proxy's page, cut JSON). */
 const MALFORMED_TRIES = 5
@@ -25,6 +22,8 @@ export interface Trouble {
   readonly answered: boolean
   /** From 0 to 1. */
   readonly random: number
+  /** How long the waits are. */
+  readonly waits?: Waits | undefined
 }
 
 /** How long to wait before the next try, in ms; null to give up. Reads are free, so they wait out long outages. */
@@ -37,7 +36,7 @@ export function waitBeforeRetry(failure: Failure, trouble: Trouble): number | nu
       if (trouble.forMs >= LONGEST_OUTAGE_MS) return null
       // A busy API that asks for no wait still gets one.
       if (failure.retryAfterMs === undefined) return backoff(trouble)
-      return Math.max(failure.retryAfterMs, FIRST_WAIT_MS)
+      return Math.max(failure.retryAfterMs, (trouble.waits ?? DEFAULT_BACKOFF).first)
     case 'malformed':
       return trouble.failures < MALFORMED_TRIES ? backoff(trouble) : null
     default:
@@ -46,8 +45,12 @@ export function waitBeforeRetry(failure: Failure, trouble: Trouble): number | nu
 }
 
 /** Doubling waits, shortened by up to a quarter so that clients that failed together do not return together. */
-export function backoff({ failures, random }: Pick<Trouble, 'failures' | 'random'>): number {
-  const wait = Math.min(FIRST_WAIT_MS * 2 ** Math.min(failures - 1, 20), LONGEST_WAIT_MS)
+export function backoff({
+  failures,
+  random,
+  waits = DEFAULT_BACKOFF,
+}: Pick<Trouble, 'failures' | 'random' | 'waits'>): number {
+  const wait = Math.min(waits.first * 2 ** Math.min(failures - 1, 20), waits.most)
   return wait * (1 - random * 0.25)
 }
 
@@ -76,8 +79,8 @@ export class Retries {
   next(failure: Failure): number | null {
     this.#failures += 1
     const { failures, forMs } = this
-    const { answered } = this.#session
-    return waitBeforeRetry(failure, { failures, forMs, answered, random: Math.random() })
+    const { answered, waits } = this.#session
+    return waitBeforeRetry(failure, { failures, forMs, answered, waits, random: Math.random() })
   }
 }
 

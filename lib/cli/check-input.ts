@@ -6,7 +6,7 @@ import { checkFields } from '../stages/template/check-fields.ts'
 import { compile, isFixed } from '../stages/template/compile.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { requestMaker } from '../stages/template/request.ts'
-import { FIRST, isBad } from './guard.ts'
+import { FIRST, isBad } from '../run/guard.ts'
 import type { Settings } from './settings.ts'
 
 /**

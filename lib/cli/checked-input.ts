@@ -1,7 +1,7 @@
 import { checkInput, sameQuestion } from './check-input.ts'
 import type { Context } from './context.ts'
 import type { Ending } from './finish.ts'
-import { FIRST } from './guard.ts'
+import { FIRST } from '../run/guard.ts'
 import { openInput, peek, readingError, type Peeked, type Reading } from './input.ts'
 import type { Settings } from './settings.ts'
 import type { Work } from './stages.ts'

@@ -1,38 +1,25 @@
-import { nextUnbatched } from '../core/job/state.ts'
 import type Anthropic from '@anthropic-ai/sdk'
 import { pathToFileURL } from 'node:url'
-import { aggregate } from '../stages/aggregate/aggregate.ts'
-import { awaitEnd } from '../stages/await/await-end.ts'
-import { chain } from '../core/chain.ts'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
-import type { SealedBatch, SourceRecord } from '../core/flow.ts'
-import { inspectJobs } from '../store/inspect.ts'
-import type { StoredJob } from '../store/job.ts'
-import type { Cap } from '../run/cap.ts'
-import { counted } from '../cost/count.ts'
-import type { Ledger } from '../cost/ledger.ts'
-import { inputOrder } from '../stages/order/input-order.ts'
-import { rowsInOrder } from '../stages/order/rows-in-order.ts'
-import { fetchResults } from '../stages/results/fetch-results.ts'
+import type { SourceRecord, SubmittedBatch } from '../core/flow.ts'
 import type { Result } from '../core/results/result.ts'
-import { MOST_TRIES, retry } from '../stages/retry/retry.ts'
-import { attachedFile } from '../stages/parse/files.ts'
 import type { Stage } from '../core/stage.ts'
+import type { Ledger } from '../cost/ledger.ts'
+import { answerRecords, submitRecords, type RunParts } from '../run/assemble.ts'
 import type { Canary } from '../run/canary.ts'
-import { submit } from '../stages/submit/submit.ts'
+import type { Cap } from '../run/cap.ts'
+import { attachedFile } from '../stages/parse/files.ts'
+import { MOST_TRIES } from '../stages/retry/retry.ts'
+import type { AttachOptions } from '../stages/template/attach.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
-import { attachFiles, type AttachOptions } from '../stages/template/attach.ts'
-import { template } from '../stages/template/template.ts'
-import type { Flags } from './flags.ts'
-import { firstBatch } from './first-batch.ts'
+import type { StoredJob } from '../store/job.ts'
 import { fitsTable } from './fits-table.ts'
-import { guard } from './guard.ts'
+import type { Flags } from './flags.ts'
 import { waitsAt } from './free-call.ts'
 import { preflight } from './preflight.ts'
 import { hashOfModule, type Settings } from './settings.ts'
 import type { TableColumns } from './table-columns.ts'
 import type { Talk } from './talk.ts'
-import { canaryFailed, capReached, untilStopped } from './drain.ts'
 import { duration, whole, wrongFlag } from './values.ts'
 
 /** How a run waits; not kept with the job. */
@@ -133,118 +120,52 @@ async function promptFrom(
   return module.default as NonNullable<TemplateOptions['prompt']>
 }
 
-/** From records to batches that the API has. */
-export function submitting(
-  work: Work,
-  attempt: number,
-): Stage<SourceRecord, ReturnType<StoredJob['submittedBatch']>> {
-  const { settings, job, talk, pace, client, cap, canary } = work
-  const { batchSize: count, batchBytes: bytes, batchWaitMs: periodMs, maxInvalid } = settings
-  const { dedupe } = settings
-  const { attach, ...plain } = work.template
+/** What the stages of the run are made of. */
+function partsOf(work: Work): RunParts {
+  const { settings, job, talk, pace, client, table } = work
   const { responseField, metaField } = settings
-  const before = nextUnbatched(job.state)
-  const fitting = work.table
-    ? chain(template(plain), fitsTable(work.table, [responseField, metaField]))
-    : template(plain)
-  const asked =
-    attempt === 1 ? chain(fitting, guard({ job, maxInvalid, before })) : template(work.template)
-  const proven =
-    // A job with a workspace has been answered before: its key is proven, and another workspace's must not be tried.
-    pace.preflight && attempt === 1 && job.state.workspace === null
-      ? chain(
-          asked,
+  return {
+    ...{ job, client, template: work.template, ledger: work.ledger, cap: work.cap },
+    batchSize: settings.batchSize,
+    batchBytes: settings.batchBytes,
+    batchWait: settings.batchWaitMs,
+    maxInvalid: settings.maxInvalid,
+    dedupe: settings.dedupe ?? false,
+    prime: settings.cache === 'prime',
+    canary: work.canary,
+    canarySize: settings.canary,
+    concurrency: pace.concurrency,
+    poll: pace.pollMs,
+    settle: pace.settleMs,
+    // `retry JOB` bounds its tries by itself: a job may have had any number of them before.
+    retries: work.ask ? MOST_TRIES : settings.retries,
+    shouldRetry: work.ask,
+    schema: settings.schema,
+    ordered: work.ordered,
+    stopOnUniformFailure: work.wary ?? false,
+    // The job's card holds its settings, and what may change of them.
+    compareTemplate: false,
+    fit: table && (() => fitsTable(table, [responseField, metaField])),
+    preflight: pace.preflight
+      ? () =>
           preflight({
             ...{ client, job, onWait: waitsAt(talk) },
             onSkip: why => talk.detail(`preflight skipped: ${why}`),
             onWarn: warning => talk.say(warning),
-          }),
-        )
-      : asked
-  const wanted = chain(untilStopped(job, canary), proven)
-  const onWait = waits(work)
-  const gathered = aggregate({
-    // The job's card holds its settings, and what may change of them.
-    compareTemplate: false,
-    ...{ job, count, bytes, attempt },
-    dedupe: dedupe ?? false,
-    prime: settings.cache === 'prime',
-    ...(periodMs !== undefined && { periodMs }),
-    ...(attempt === 1 && settings.canary !== undefined && { canary: settings.canary }),
-  })
-  const sent = submit({
-    client,
-    job,
-    concurrency: pace.concurrency,
-    settleMs: pace.settleMs,
-    onWait,
-    ...(work.onBusy && { onBusy: work.onBusy }),
-    admit: async (batch, signal) => {
-      if ((await canary?.admit(batch, signal)) === false) {
-        if (canary?.stopped !== undefined) job.queue.stop(canaryFailed())
-        return false
-      }
-      if ((await cap?.admit(batch, signal)) !== false) return true
-      if (cap?.stopped !== undefined) job.queue.stop(capReached(cap.stopped))
-      canary?.giveUp()
-      return false
-    },
-    ownedElsewhere: () => ownedElsewhere(work),
-  })
-  if (attempt > 1 || attach === undefined) return chain(wanted, gathered, sent)
-  // Files are read last, and in one chain with what gathers them, so that large requests wait on disk and not in streams.
-  return chain(
-    wanted,
-    attachFiles(work.template),
-    guard({ job, maxInvalid, before, highWaterMark: 1 }),
-    gathered,
-    sent,
-  )
+          })
+      : undefined,
+    onWait: (number, why) => talk.wait(`batch ${number} waits: ${why}`, job.clock.elapsed()),
+    onBusy: work.onBusy,
+    stateDir: work.stateDir,
+  }
 }
 
-/** From records to the answer of each, failures asked again. */
+/** From records to batches that the API has. */
+export function submitting(work: Work, attempt: number): Stage<SourceRecord, SubmittedBatch> {
+  return submitRecords(partsOf(work), attempt)
+}
+
+/** From records to the answer of each, failures retried. */
 export function asking(work: Work): Stage<SourceRecord, Result> {
-  const { settings, job } = work
-  const through = (attempt: number): Stage<SourceRecord, Result> =>
-    chain(submitting(work, attempt), fetching(work), counted(work.ledger))
-  const first = work.wary && !work.canary ? chain(through(1), firstBatch(job)) : through(1)
-  const answered = chain(
-    first,
-    retry({
-      ...{ job, attempts: settings.retries, through },
-      // `retry JOB` bounds its tries by itself: a job may have had any number of them before.
-      ...(work.ask && { ask: work.ask, attempts: MOST_TRIES }),
-      longer: work.template.mostTokens === undefined ? undefined : work.template,
-    }),
-  )
-  return work.ordered ? chain(answered, rowsInOrder({ job, schema: settings.schema })) : answered
-}
-
-/** From batches that the API has to their results. */
-export function fetching(work: Work): Stage<ReturnType<StoredJob['submittedBatch']>, Result> {
-  const { client, job, pace, ordered } = work
-  const { pollMs, settleMs } = pace
-  const onWait = waits(work)
-  const ended = awaitEnd({ client, job, pollMs, settleMs, onWait })
-  const { schema, dedupe } = work.settings
-  const results = fetchResults({ client, job, settleMs, schema, onWait })
-  // A record that repeats an earlier one shares its answer, which therefore has to be here first.
-  return ordered || dedupe ? chain(ended, inputOrder(), results) : chain(ended, results)
-}
-
-function waits({ talk, job }: Work): (batch: Pick<SealedBatch, 'number'>, why: string) => void {
-  return ({ number }, why) => {
-    job.tell({ type: 'waiting', number, why })
-    talk.wait(`batch ${number} waits: ${why}`, job.clock.elapsed())
-  }
-}
-
-/** Ids that other jobs of this machine own: none of them can be a batch of this one. */
-async function ownedElsewhere({ job, stateDir }: Work): Promise<ReadonlySet<string>> {
-  const ids = new Set<string>()
-  for (const other of await inspectJobs(job.store.disk, stateDir)) {
-    if (other.name === job.name) continue
-    for (const { id } of other.state?.batches.values() ?? []) if (id !== null) ids.add(id)
-  }
-  return ids
+  return answerRecords(partsOf(work))
 }

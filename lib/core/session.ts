@@ -1,3 +1,4 @@
+import { DEFAULT_BACKOFF, type Waits } from './backoff.ts'
 import type { Clock } from './clock.ts'
 import { BatchStreamError } from './errors.ts'
 import { ServerTime } from './server-time.ts'
@@ -18,6 +19,8 @@ export interface WorkspaceOwner {
 export class ApiSession {
   readonly clock: Clock
   readonly serverTime: ServerTime
+  /** How long to wait between tries of one call. */
+  waits: Waits = DEFAULT_BACKOFF
   readonly #owner: WorkspaceOwner | undefined
   #workspace: string | null = null
   #answered = false

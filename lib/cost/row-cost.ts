@@ -1,14 +1,28 @@
 import type { Result } from '../core/results/result.ts'
 import { costOf } from './cost.ts'
 import type { PriceOf } from './price.ts'
-import { exactUsd } from './usd.ts'
+import { exactUsd, usdNumber } from './usd.ts'
+
+type Priced = Pick<Result, 'usage' | 'model'>
 
 /** What a row's answer was billed, as JSON: 0 where nothing was, null where the price of the model is unknown. */
-export type RowCost = (result: Pick<Result, 'usage' | 'model'>) => string
+export type RowCost = (result: Priced) => string
 
 export function rowCost(priceOf: PriceOf): RowCost {
-  return ({ usage, model }) => {
-    const cost = usage ? costOf(usage, model ?? '', priceOf) : 0n
+  return result => {
+    const cost = costOfRow(result, priceOf)
     return cost === undefined ? 'null' : exactUsd(cost)
   }
+}
+
+/** The same as a number of USD. */
+export function answerCost(priceOf: PriceOf): (result: Priced) => number | null {
+  return result => {
+    const cost = costOfRow(result, priceOf)
+    return cost === undefined ? null : usdNumber(cost)
+  }
+}
+
+function costOfRow({ usage, model }: Priced, priceOf: PriceOf): bigint | undefined {
+  return usage ? costOf(usage, model ?? '', priceOf) : 0n
 }

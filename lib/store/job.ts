@@ -3,7 +3,7 @@ import { wrongOption } from '../core/errors.ts'
 import type { EndedBatch, SealedBatch, SubmittedBatch } from '../core/flow.ts'
 import { compareByRecord } from '../core/job/earliest.ts'
 import type { Sealed } from '../core/job/event.ts'
-import type { Job } from '../core/job/job.ts'
+import type { Answer, Job } from '../core/job/job.ts'
 import type { BatchState, JobState } from '../core/job/state.ts'
 import { ApiSession } from '../core/session.ts'
 import { BatchQueue } from './batch-queue.ts'
@@ -40,6 +40,8 @@ export class StoredJob extends JobLog implements Job {
   /** What this process knows about the API. */
   readonly session: ApiSession
   readonly queue: BatchQueue
+  /** Stages set it, since they know the prices. */
+  costOf: ((answer: Answer) => number | null) | undefined
   readonly #end: () => Promise<void>
   #users = 0
   readonly #leaving: Set<Promise<unknown>> = new Set()

@@ -131,6 +131,14 @@ export class Result<F extends object = Fields, V = unknown> {
     return this.#usage
   }
 
+  /**
+   * What the answer cost, in USD: 0 where nothing was billed, null where the price of its model is unknown. All tries of a
+   * record are billed; this is the cost of the one that gave this result.
+   */
+  get cost(): number | null {
+    return this.batch.job.costOf?.(this) ?? null
+  }
+
   /** Why there is no full answer; null for a succeeded one. */
   get error(): Problem | null {
     if (this.#without) return this.#without.problem

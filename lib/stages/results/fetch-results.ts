@@ -9,6 +9,8 @@ import { wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Fetches } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
+import { listPrice } from '../../cost/price.ts'
+import { answerCost } from '../../cost/row-cost.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { answerCheck, type AnswerCheck } from '../../core/schema/answer-check.ts'
 import type { AnswerSchema } from '../../core/schema/answer-schema.ts'
@@ -77,6 +79,8 @@ export class FetchResults extends JobStage<EndedBatch> {
     const { number } = batch
     const job = this.attach(batch.job)
     this.#learnSchema(this.answerSchema)
+    // A run with prices of its own has set it.
+    job.costOf ??= answerCost(listPrice)
     const { phase, foreign, requests } = job.batch(number)
     const ids: Ids = foreign ? new ForeignIds() : await BatchIds.of(job, number)
     if (phase === 'ended') await this.#download(job, batch, ids)

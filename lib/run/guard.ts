@@ -4,14 +4,16 @@ import type { BatchRequest, RejectedRecord } from '../core/flow.ts'
 import type { StoredJob } from '../store/job.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
 import { SKIPPED } from '../core/answered.ts'
-import type { Settings } from './settings.ts'
 
 /** So many records, all bad from the first on, mean that the command is wrong and not the data. */
 export const FIRST = 20
 
+/** How many records may be invalid: so many, or such a share of all. */
+export type MaxInvalid = { readonly count: number } | { readonly share: number }
+
 export interface GuardOptions {
   readonly job: Pick<StoredJob, 'queue'>
-  readonly maxInvalid: Settings['maxInvalid']
+  readonly maxInvalid: MaxInvalid
   /** So many records wait here at most. @default 16 */
   readonly highWaterMark?: number
   /** Records of the job that an earlier run has dealt with; a share is one of these, too. @default 0 */
@@ -52,12 +54,12 @@ export function isBad(item: BatchRequest | RejectedRecord): item is RejectedReco
 
 /** Counts records; gives the error that ends the run once too many of them are bad. */
 export class InvalidCounter {
-  readonly #maxInvalid: Settings['maxInvalid']
+  readonly #maxInvalid: MaxInvalid
   #records: number
   #bad = 0
   #last: RejectedRecord | undefined
 
-  constructor(maxInvalid: Settings['maxInvalid'], before = 0) {
+  constructor(maxInvalid: MaxInvalid, before = 0) {
     this.#maxInvalid = maxInvalid
     this.#records = before
   }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { InvalidCounter } from '../../lib/cli/guard.ts'
+import { InvalidCounter } from '../../lib/run/guard.ts'
 import { SourceRecord } from '../../lib/core/flow.ts'
 
 const record = new SourceRecord(Buffer.from('{}'), { line: 3, source: 'a.csv' })

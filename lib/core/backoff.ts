@@ -1,0 +1,36 @@
+import { wholeNumber } from './errors.ts'
+
+/** Waits between tries of one call, in ms: the first one, doubled with each further failure up to `most`. */
+export interface Backoff {
+  /** @default 500 */
+  readonly first?: number | undefined
+  /** @default 60000 */
+  readonly most?: number | undefined
+}
+
+/** A backoff whose defaults are filled in. */
+export interface Waits {
+  readonly first: number
+  readonly most: number
+}
+
+/** The waits that the API's own SDK begins with, up to a minute. */
+export const DEFAULT_BACKOFF: Waits = { first: 500, most: 60_000 }
+
+/**
+ * Fills in the defaults.
+ *
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function backoffOf({ first, most }: Backoff = {}): Waits {
+  const least = wholeNumber('backoff.first', first ?? DEFAULT_BACKOFF.first, 0, 2 ** 31 - 1)
+  return {
+    first: least,
+    most: wholeNumber(
+      'backoff.most',
+      most ?? Math.max(DEFAULT_BACKOFF.most, least),
+      least,
+      2 ** 31 - 1,
+    ),
+  }
+}

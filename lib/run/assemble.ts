@@ -1,0 +1,173 @@
+// The one place where stages become a run: the library's runBatches and the program's commands use it.
+import type { AnthropicClient } from '../api/client.ts'
+import { chain } from '../core/chain.ts'
+import type { BatchRequest, RejectedRecord, SourceRecord, SubmittedBatch } from '../core/flow.ts'
+import { nextUnbatched } from '../core/job/state.ts'
+import type { Result } from '../core/results/result.ts'
+import type { AnswerSchema } from '../core/schema/answer-schema.ts'
+import type { Stage } from '../core/stage.ts'
+import { counted } from '../cost/count.ts'
+import type { Ledger } from '../cost/ledger.ts'
+import { aggregate } from '../stages/aggregate/aggregate.ts'
+import { awaitEnd } from '../stages/await/await-end.ts'
+import { inputOrder } from '../stages/order/input-order.ts'
+import { rowsInOrder } from '../stages/order/rows-in-order.ts'
+import { fetchResults } from '../stages/results/fetch-results.ts'
+import { retry } from '../stages/retry/retry.ts'
+import { submit } from '../stages/submit/submit.ts'
+import { attachFiles } from '../stages/template/attach.ts'
+import { template, type TemplateOptions } from '../stages/template/template.ts'
+import { inspectJobs } from '../store/inspect.ts'
+import type { StoredJob } from '../store/job.ts'
+import type { Canary } from './canary.ts'
+import type { Cap } from './cap.ts'
+import { canaryFailed, capReached, untilStopped } from './drain.ts'
+import { firstBatch } from './first-batch.ts'
+import { guard, type MaxInvalid } from './guard.ts'
+
+type Asked = BatchRequest | RejectedRecord
+
+/** What the stages of a run are made of. Times are in ms. */
+export interface RunParts {
+  readonly job: StoredJob
+  readonly client: AnthropicClient
+  readonly template: TemplateOptions
+  readonly batchSize: number
+  readonly batchBytes: number
+  readonly batchWait: number | undefined
+  readonly maxInvalid: MaxInvalid
+  readonly dedupe: boolean
+  readonly prime: boolean
+  /** What holds the job back until its first records are answered, and how many those are. */
+  readonly canary: Canary | undefined
+  readonly canarySize: number | undefined
+  readonly concurrency: number
+  readonly poll: number | undefined
+  readonly settle: number
+  readonly retries: number
+  /** Which failures are retried; by default those that say nothing about the request. */
+  readonly shouldRetry: ((result: Result) => boolean) | undefined
+  readonly schema: AnswerSchema | undefined
+  /** Do results come in the order of their records? */
+  readonly ordered: boolean
+  /** Whether a first batch whose requests all fail alike stops submission. */
+  readonly stopOnUniformFailure: boolean
+  readonly compareTemplate: boolean
+  /** What every answer is entered into. */
+  readonly ledger: Ledger
+  readonly cap: Cap | undefined
+  /** Makes the stage that looks at each request of a first attempt, before invalid records are counted. */
+  readonly fit: (() => Stage<Asked, Asked>) | undefined
+  /** Makes the stage that proves the first request before anything is sent. */
+  readonly preflight: (() => Stage<Asked, Asked>) | undefined
+  readonly onWait: ((number: number, why: string) => void) | undefined
+  /** Told when the API's queue takes no more for now. */
+  readonly onBusy: (() => void) | undefined
+  /** The folder that holds this job and others; undefined for a temporary job. */
+  readonly stateDir: string | undefined
+}
+
+/** From records to batches that the API has. */
+export function submitRecords(
+  parts: RunParts,
+  attempt: number,
+): Stage<SourceRecord, SubmittedBatch> {
+  const { job, client, cap, canary, maxInvalid, canarySize, batchWait: periodMs, fit } = parts
+  const { attach, ...plain } = parts.template
+  const isFirst = attempt === 1
+  const before = nextUnbatched(job.state)
+  const checked = isFirst
+    ? chain(
+        fit ? chain(template(plain), fit()) : template(plain),
+        guard({ job, maxInvalid, before }),
+      )
+    : template(parts.template)
+  // A job with a workspace has been answered before: its key is proven, and another workspace's must not be tried.
+  const preflight = isFirst && job.state.workspace === null ? parts.preflight?.() : undefined
+  const wanted = chain(untilStopped(job, canary), preflight ? chain(checked, preflight) : checked)
+  const gathered = aggregate({
+    compareTemplate: parts.compareTemplate,
+    ...{ job, count: parts.batchSize, bytes: parts.batchBytes, attempt },
+    dedupe: parts.dedupe,
+    prime: parts.prime,
+    ...(periodMs !== undefined && { periodMs }),
+    ...(isFirst && canarySize !== undefined && { canary: canarySize }),
+  })
+  const sent = submit({
+    client,
+    job,
+    concurrency: parts.concurrency,
+    settleMs: parts.settle,
+    onWait: waiting(parts),
+    ...(parts.onBusy && { onBusy: parts.onBusy }),
+    admit: async (batch, signal) => {
+      if ((await canary?.admit(batch, signal)) === false) {
+        if (canary?.stopped !== undefined) job.queue.stop(canaryFailed())
+        return false
+      }
+      if ((await cap?.admit(batch, signal)) !== false) return true
+      if (cap?.stopped !== undefined) job.queue.stop(capReached(cap.stopped))
+      canary?.giveUp()
+      return false
+    },
+    ownedElsewhere: () => ownedElsewhere(parts),
+  })
+  if (!isFirst || attach === undefined) return chain(wanted, gathered, sent)
+  // Files are read last, and in one chain with what gathers them, so that large requests wait on disk and not in streams.
+  return chain(
+    wanted,
+    attachFiles(parts.template),
+    guard({ job, maxInvalid, before, highWaterMark: 1 }),
+    gathered,
+    sent,
+  )
+}
+
+/** From records to the answer of each, failures retried. */
+export function answerRecords(parts: RunParts): Stage<SourceRecord, Result> {
+  const { job, shouldRetry, canary } = parts
+  const through = (attempt: number): Stage<SourceRecord, Result> =>
+    chain(submitRecords(parts, attempt), fetchBatches(parts), counted(parts.ledger))
+  const first =
+    parts.stopOnUniformFailure && !canary ? chain(through(1), firstBatch(job)) : through(1)
+  const answered = chain(
+    first,
+    retry({
+      ...{ job, attempts: parts.retries, through },
+      ...(shouldRetry && { ask: shouldRetry }),
+      longer: parts.template.mostTokens === undefined ? undefined : parts.template,
+    }),
+  )
+  return parts.ordered ? chain(answered, rowsInOrder({ job, schema: parts.schema })) : answered
+}
+
+/** From batches that the API has to their results. */
+function fetchBatches(parts: RunParts): Stage<SubmittedBatch, Result> {
+  const { client, job, poll: pollMs, settle: settleMs, schema } = parts
+  const onWait = waiting(parts)
+  const ended = awaitEnd({ client, job, pollMs, settleMs, onWait })
+  const results = fetchResults({ client, job, settleMs, schema, onWait })
+  // A record that repeats an earlier one shares its answer, which therefore has to be here first.
+  return parts.ordered || parts.dedupe ? chain(ended, inputOrder(), results) : chain(ended, results)
+}
+
+function waiting({
+  job,
+  onWait,
+}: RunParts): (batch: { readonly number: number }, why: string) => void {
+  return ({ number }, why) => {
+    job.tell({ type: 'waiting', number, why })
+    onWait?.(number, why)
+  }
+}
+
+/** Ids that other jobs of this machine own: none of them can be a batch of this one. */
+async function ownedElsewhere({ job, stateDir }: RunParts): Promise<ReadonlySet<string>> {
+  const ids = new Set<string>()
+  if (stateDir === undefined) return ids
+  for (const other of await inspectJobs(job.store.disk, stateDir)) {
+    if (other.name === job.name) continue
+    for (const { id } of other.state?.batches.values() ?? []) if (id !== null) ids.add(id)
+  }
+  return ids
+}

@@ -1,0 +1,65 @@
+import type { Fields } from '../core/jsonify.ts'
+import { wellFormed } from '../core/json/well-formed.ts'
+import type { AnswerSchema } from '../core/schema/answer-schema.ts'
+import { Estimate, type Figures } from '../cost/estimate.ts'
+import { partsOf } from '../cost/parts.ts'
+import type { ObjectItems, RecordFields } from '../stages/parse/records.ts'
+import { attacher } from '../stages/template/attach.ts'
+import { requestMaker } from '../stages/template/request.ts'
+import { BatchCounter } from './batch-counter.ts'
+import { isBad } from './guard.ts'
+import { batchSettings, pricesOf, type EstimateOptions } from './options.ts'
+import { recordsIn, templateOf } from './run-batches.ts'
+
+/** What a run would send, and what it is expected to cost. */
+export interface RunEstimate extends Figures {
+  readonly records: number
+  /** Records that cannot be sent: a field is missing, a prompt is empty, a parameter is refused. */
+  readonly rejected: number
+  /** Records that are the failed rows of an earlier run. */
+  readonly skipped: number
+  readonly batches: number
+  /** Bytes of all requests. */
+  readonly bytes: number
+}
+
+/** A custom_id is as long as this, so that the sizes are right. */
+const SAMPLE_ID = '0000000000-1-zzzzz'
+
+/**
+ * Says what `runBatches` with the same source and options would send and cost. It reads the whole source, sends nothing and
+ * needs no client. Tokens are guessed from bytes; `input_error` says how far off that may be. Dollars are null where the price of
+ * a model is unknown.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for wrong options, `CBS_STAGE` where a function of yours throws
+ */
+export async function estimate<T, S extends AnswerSchema | undefined = undefined>(
+  source: ObjectItems<T>,
+  options: EstimateOptions<RecordFields<T>, S>,
+): Promise<RunEstimate> {
+  // Its functions are called with the records of the source, with which the compiler has compared their types.
+  const checked = options as unknown as EstimateOptions<Fields>
+  const { batchSize: count, batchBytes: bytes } = batchSettings(checked)
+  const template = templateOf(checked)
+  const requestOf = requestMaker(template)
+  const attach = attacher(template)
+  const batches = new BatchCounter({ count, bytes })
+  const sum = new Estimate(pricesOf(checked))
+  const total = { records: 0, rejected: 0, skipped: 0 }
+  for await (const record of recordsIn(source)) {
+    total.records += 1
+    const made = requestOf(record)
+    const asked = attach ? await attach(made) : made
+    if ('problem' in asked) {
+      if (isBad(asked)) total.rejected += 1
+      else total.skipped += 1
+      continue
+    }
+    const params = wellFormed(asked.params)
+    const json = JSON.stringify(params)
+    const { custom_id = SAMPLE_ID } = asked
+    batches.add(Buffer.byteLength(JSON.stringify({ custom_id, params })))
+    sum.add(params, json, partsOf(params, json))
+  }
+  return { ...total, batches: batches.count, bytes: batches.bytes, ...sum.figures() }
+}

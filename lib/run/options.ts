@@ -1,0 +1,194 @@
+import type { AnthropicClient } from '../api/client.ts'
+import type { Backoff } from '../core/backoff.ts'
+import { BatchStreamError, wholeNumber, wrongOption } from '../core/errors.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Job } from '../core/job/job.ts'
+import type { RunEvent } from '../core/job/run-event.ts'
+import type { Fields } from '../core/jsonify.ts'
+import {
+  DEFAULT_BODY_BYTES,
+  DEFAULT_CONCURRENCY,
+  DEFAULT_REQUESTS,
+  DEFAULT_SETTLE_MS,
+  MAX_BODY_BYTES,
+  MAX_REQUESTS,
+} from '../core/limits.ts'
+import type { RecordResult } from '../core/results/result.ts'
+import { answerCheck } from '../core/schema/answer-check.ts'
+import type { AnswerOf, AnswerSchema } from '../core/schema/answer-schema.ts'
+import { givenPrice, listPrice, type PriceOf } from '../cost/price.ts'
+import { parseUsd } from '../cost/usd.ts'
+import { MOST_TRIES } from '../stages/retry/retry.ts'
+import type { TemplateOptions } from '../stages/template/options.ts'
+import type { MaxInvalid } from './guard.ts'
+
+/** List prices in USD per million tokens, such as `{ input: 1, output: 5 }`. Batches are billed at half. */
+export interface ModelPrice {
+  readonly input: number
+  readonly output: number
+}
+
+/** What decides the requests of a run, and what they may cost. */
+export interface EstimateOptions<
+  F extends object = Fields,
+  S extends AnswerSchema | undefined = AnswerSchema | undefined,
+> extends Omit<TemplateOptions<F, S>, 'ready' | 'mostTokens'> {
+  /** Requests in a batch at most, 1 to 100,000. @default 10000 */
+  readonly batchSize?: number | undefined
+  /** Bytes of a batch's body at most, up to 250,000,000. @default 64000000 */
+  readonly batchBytes?: number | undefined
+  /** The price of every model, in place of the list prices that come with the package. */
+  readonly price?: ModelPrice | undefined
+}
+
+/** `F` is the type of the fields of records as they stand on disk, `S` that of the schema. Times are in ms. */
+export interface RunOptions<
+  F extends object = Fields,
+  S extends AnswerSchema | undefined = AnswerSchema | undefined,
+> extends EstimateOptions<F, S> {
+  /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
+  readonly client: AnthropicClient
+  /**
+   * Makes the run durable: what was sent and answered is on disk in `dir` under this name. The same call in a new process
+   * continues there, pays for nothing twice and gives every result again. An open job is used and not closed.
+   * @default a temporary job, which ends with the run
+   */
+  readonly job?: { readonly name: string; readonly dir: string } | Job | undefined
+  /** Send a part-full batch when no record has come for so many ms; for a source that never ends. @default only at the end */
+  readonly batchWait?: number | undefined
+  /** Batches in flight at most. @default 10 */
+  readonly concurrency?: number | undefined
+  /** Ms between two polls of the API. @default 5000, rising to 60000 with the age of the batches */
+  readonly poll?: number | undefined
+  /**
+   * How long to search for a batch whose submission got no reply before it is sent again, in ms.
+   * @default 600000
+   */
+  readonly settle?: number | undefined
+  /** Retries of a failed record at most, 0 to 1000. @default 2 */
+  readonly retries?: number | undefined
+  /**
+   * Which results are retried while retries are left. It must be pure and synchronous.
+   * @default expired rows and server errors, which say nothing about the request
+   */
+  readonly shouldRetry?: ((result: RecordResult<F, AnswerOf<S>>) => boolean) | undefined
+  /** Waits between tries of one call of the API. @default { first: 500, most: 60000 } */
+  readonly backoff?: Backoff | undefined
+  /** The order of results: as batches complete, or that of the source. @default 'completion' */
+  readonly order?: 'completion' | 'input' | undefined
+  /** Send identical requests once; the others share the answer (`repeat`). @default false */
+  readonly dedupe?: boolean | undefined
+  /** Send nothing more when more than so many records are invalid, or more than such a share. @default 1000 */
+  readonly maxInvalid?: number | { readonly share: number } | undefined
+  /**
+   * What the job may cost in all, in USD. No batch is sent that could make it cost more in the worst case; then results of
+   * batches in flight come, and the run ends with `CBS_STOPPED`.
+   * @default no cap
+   */
+  readonly maxCost?: number | undefined
+  /** Ends the run: calls are aborted, batches at the API go on and a named job continues with them. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * Called for each event (docs/events.md). One that throws or rejects changes nothing: its first failure becomes a process
+   * warning.
+   */
+  readonly onEvent?: ((event: RunEvent) => unknown) | undefined
+  /** Where time comes from, for tests; only for a job that the run opens. @default the machine's */
+  readonly clock?: Clock | undefined
+}
+
+type BatchLimits = Pick<EstimateOptions, 'batchSize' | 'batchBytes'>
+
+/** The options of a run, checked. */
+export interface RunSettings {
+  readonly batchSize: number
+  readonly batchBytes: number
+  readonly batchWait: number | undefined
+  readonly concurrency: number
+  readonly poll: number | undefined
+  readonly settle: number
+  readonly retries: number
+  readonly maxInvalid: MaxInvalid
+  /** In femtodollars. */
+  readonly maxCost: bigint | undefined
+  readonly priceOf: PriceOf
+}
+
+/**
+ * Checks the options of a run that its stages do not check themselves before anything is opened.
+ *
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function runSettings(options: RunOptions): RunSettings {
+  const { batchWait, poll, order = 'completion', concurrency = DEFAULT_CONCURRENCY } = options
+  if (order !== 'completion' && order !== 'input')
+    throw wrongOption('order', "'completion' or 'input'", order)
+  if (batchWait !== undefined) wholeNumber('batchWait', batchWait, 1, 2 ** 31 - 1)
+  if (poll !== undefined) wholeNumber('poll', poll, 1, 2 ** 31 - 1)
+  if (options.schema !== undefined) answerCheck(options.schema)
+  const settings = {
+    ...batchSettings(options),
+    batchWait,
+    concurrency: wholeNumber('concurrency', concurrency, 1, Infinity),
+    poll,
+    settle: wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity),
+    retries: wholeNumber('retries', options.retries ?? 2, 0, MOST_TRIES),
+    maxInvalid: maxInvalidOf(options.maxInvalid ?? 1000),
+    maxCost: options.maxCost === undefined ? undefined : usd(options.maxCost),
+    priceOf: pricesOf(options),
+  }
+  mustHavePrice(options, settings.priceOf)
+  return settings
+}
+
+export function batchSettings({ batchSize, batchBytes }: BatchLimits): {
+  readonly batchSize: number
+  readonly batchBytes: number
+} {
+  return {
+    batchSize: wholeNumber('batchSize', batchSize ?? DEFAULT_REQUESTS, 1, MAX_REQUESTS),
+    batchBytes: wholeNumber('batchBytes', batchBytes ?? DEFAULT_BODY_BYTES, 1, MAX_BODY_BYTES),
+  }
+}
+
+export function pricesOf({ price }: Pick<EstimateOptions, 'price'>): PriceOf {
+  if (price === undefined) return listPrice
+  try {
+    return givenPrice(`${price.input},${price.output}`)
+  } catch {
+    throw wrongOption(
+      'price',
+      'list prices in USD per million tokens with at most 5 decimals, such as { input: 1, output: 5 }',
+      price,
+    )
+  }
+}
+
+function maxInvalidOf(given: number | { readonly share: number }): MaxInvalid {
+  if (typeof given === 'number') return { count: wholeNumber('maxInvalid', given, 0, Infinity) }
+  if (given.share >= 0 && given.share <= 1) return given
+  throw wrongOption('maxInvalid', 'a whole number, or { share } from 0 to 1', given)
+}
+
+function usd(maxCost: number): bigint {
+  const amount = typeof maxCost === 'number' ? parseUsd(decimal(maxCost)) : undefined
+  if (amount) return amount
+  throw wrongOption('maxCost', 'an amount in USD above 0, such as 12.5', maxCost)
+}
+
+/** A small or large number without an exponent. */
+function decimal(amount: number): string {
+  return Number.isFinite(amount) ? amount.toFixed(12).replace(/\.?0+$/, '') : ''
+}
+
+/** A cap needs a price; without one it would be a promise that nobody can keep. Found out before anything is sent. */
+function mustHavePrice(
+  { maxCost, model }: Pick<RunOptions, 'maxCost' | 'model'>,
+  priceOf: PriceOf,
+): void {
+  if (maxCost === undefined || typeof model !== 'string' || priceOf(model)) return
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    `\`maxCost\` cannot be kept, since the price of ${model} is unknown: \`price\` gives it`,
+  )
+}

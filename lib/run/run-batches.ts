@@ -1,0 +1,276 @@
+import type { Duplex } from 'node:stream'
+import { from, type Items } from '../core/chain.ts'
+import { BatchStreamError, wrongOption } from '../core/errors.ts'
+import type { SourceRecord } from '../core/flow.ts'
+import type { Fields } from '../core/jsonify.ts'
+import type { Job } from '../core/job/job.ts'
+import { backoffOf } from '../core/backoff.ts'
+import { needClient } from '../api/need-client.ts'
+import type { RecordResult, Result } from '../core/results/result.ts'
+import type { AnswerOf, AnswerSchema } from '../core/schema/answer-schema.ts'
+import { StageTransform, typed, type Source, type Stage } from '../core/stage.ts'
+import { Ledger } from '../cost/ledger.ts'
+import { answerCost } from '../cost/row-cost.ts'
+import { usdNumber } from '../cost/usd.ts'
+import { records, type ObjectItems, type RecordFields } from '../stages/parse/records.ts'
+import { keep } from '../stages/spool/spool.ts'
+import { settingsOf } from '../stages/template/options.ts'
+import type { TemplateOptions } from '../stages/template/template.ts'
+import { writeCsv, writeTsv, type CsvOptions } from '../stages/write/csv.ts'
+import { writeJsonl, type JsonlOptions } from '../stages/write/jsonl.ts'
+import { writeRaw } from '../stages/write/raw.ts'
+import { writeText } from '../stages/write/text.ts'
+import { storedJob, type StoredJob } from '../store/job.ts'
+import { openJob, temporaryJob } from '../store/open.ts'
+import { answerRecords, type RunParts } from './assemble.ts'
+import { capOf } from './capped-job.ts'
+import { leaveWhenDrained } from './drain.ts'
+import { runSettings, type RunOptions, type RunSettings } from './options.ts'
+
+/** How rows are written, and the options of each format. */
+export interface RowFormats {
+  readonly jsonl: JsonlOptions
+  readonly csv: CsvOptions
+  readonly tsv: Omit<CsvOptions, 'delimiter'>
+  readonly text: Record<string, never>
+  readonly raw: Record<string, never>
+}
+
+/** What a run has cost so far, in USD; null where the price of a model is unknown. */
+export interface RunCost {
+  /** What all answers that came were billed, every try included. */
+  readonly spent: number | null
+  /** What the same answers would have cost as synchronous calls. */
+  readonly synchronous: number | null
+}
+
+/** A run: its results, one for each record. It starts when it is read, and is read once. */
+export interface BatchRun<F extends object = Fields, V = unknown> extends AsyncIterable<
+  RecordResult<F, V>
+> {
+  /**
+   * The rows of the results as bytes, in place of the results: for `pipeline(run.toRows('jsonl'), createWriteStream(path))`.
+   * `csv` and `tsv` have a column for each property of an object schema.
+   */
+  toRows<Format extends keyof RowFormats = 'jsonl'>(
+    format?: Format,
+    options?: RowFormats[Format],
+  ): Source<Buffer>
+  /** What the answers that have come were billed. */
+  readonly cost: RunCost
+}
+
+/**
+ * Sends a request for each record and gives the result of each: renders prompts, gathers batches, submits each exactly once,
+ * waits, fetches, validates, retries. The source may be plain objects (an array, a generator, a database cursor, an object
+ * stream, a web stream) or records (`from(createReadStream('a.csv'), parseCsv())`); it is read as fast as the disk takes it.
+ *
+ *     for await (const { record, value, status } of runBatches(reviews, { client, prompt: r => `Mood of: ${r.text}` }))
+ *
+ * A failed request is a result with its `status` and `error`. Leaving the loop, an abort and an error end all calls; batches at
+ * the API go on, and a run with a named `job` continues with them when it is called again with the same source and options.
+ *
+ * @throws BatchStreamError `CBS_OPTION` at once for wrong options. The loop throws it with other codes when the run cannot
+ * continue: `CBS_INPUT` where a named job was begun with another source or other requests, `CBS_JOB_IN_USE`, `CBS_ACCESS`,
+ * `CBS_API`, `CBS_STOPPED` for the cap on cost and too many invalid records (after the results of batches in flight),
+ * `CBS_STAGE` where a function of yours throws. An error of the source arrives unchanged.
+ */
+export function runBatches<T, S extends AnswerSchema | undefined = undefined>(
+  source: ObjectItems<T>,
+  options: RunOptions<RecordFields<T>, S>,
+): BatchRun<RecordFields<T>, AnswerOf<S>> {
+  // Its functions are called with the records of the source, with which the compiler has compared their types.
+  const checked = options as unknown as RunOptions
+  needClient(checked)
+  const settings = runSettings(checked)
+  settingsOf(templateOf(checked))
+  const run = new Run(recordsIn(source), checked, settings)
+  // The types of its results are those of the source and the schema.
+  return run as unknown as BatchRun<RecordFields<T>, AnswerOf<S>>
+}
+
+/** The records of a source that the compiler has checked; whatever it is, each item is looked at. */
+export function recordsIn(source: Items<unknown>): Source<SourceRecord> {
+  return records(source as Items<Fields>)
+}
+
+class Run implements BatchRun {
+  readonly #source: Source<SourceRecord>
+  readonly #options: RunOptions
+  readonly #settings: RunSettings
+  readonly #ledger: Ledger
+  #isRead = false
+
+  constructor(source: Source<SourceRecord>, options: RunOptions, settings: RunSettings) {
+    this.#source = source
+    this.#options = options
+    this.#settings = settings
+    this.#ledger = new Ledger(settings.priceOf)
+  }
+
+  get cost(): RunCost {
+    const usd = (amount: bigint | undefined): number | null =>
+      amount === undefined ? null : usdNumber(amount)
+    const { spent, synchronous } = this.#ledger
+    return { spent: usd(spent), synchronous: usd(synchronous) }
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<RecordResult> {
+    const end: RunEnd = { reason: undefined }
+    yield* this.#results(end)
+    if (end.reason) throw end.reason
+  }
+
+  toRows<Format extends keyof RowFormats>(
+    format?: Format,
+    options?: RowFormats[Format],
+  ): Source<Buffer> {
+    const writer = this.#writerOf(format ?? 'jsonl', options)
+    const end: RunEnd = { reason: undefined }
+    // The rows that are here are read before the run fails with the reason why submission stopped.
+    const last = new StageTransform({
+      transform(row: Buffer, _encoding, done) {
+        done(null, row)
+      },
+      flush(done) {
+        last.reportStop(end.reason).then(() => done(), done)
+      },
+    })
+    return from(this.#results(end), writer, typed<Buffer, Buffer>(last))
+  }
+
+  #writerOf(format: keyof RowFormats, options: object = {}): Stage<Result<object>, Buffer> {
+    const { schema, responseField, metaField } = this.#options
+    const fields = {
+      ...(typeof responseField === 'string' && { responseField }),
+      ...(metaField !== undefined && { metaField }),
+    }
+    if (format === 'jsonl') return writeJsonl({ ...fields, ...options })
+    if (format === 'csv') return writeCsv({ ...fields, schema, ...options })
+    if (format === 'tsv') return writeTsv({ ...fields, schema, ...options })
+    if (format === 'text') return writeText()
+    if (format === 'raw') return writeRaw()
+    throw wrongOption('format', "'jsonl', 'csv', 'tsv', 'text' or 'raw'", format)
+  }
+
+  async *#results(end: RunEnd): AsyncGenerator<RecordResult> {
+    if (this.#isRead)
+      throw new BatchStreamError('CBS_STAGE', 'a run is read once: call runBatches() again')
+    this.#isRead = true
+    const { signal, onEvent } = this.#options
+    signal?.throwIfAborted()
+    const { job, isOwn } = await this.#open()
+    if (onEvent) job.on('event', onEvent)
+    try {
+      yield* this.#resultsOf(job, end)
+    } finally {
+      if (isOwn) await job.close()
+      if (onEvent) job.off('event', onEvent)
+    }
+  }
+
+  async *#resultsOf(job: StoredJob, end: RunEnd): AsyncGenerator<RecordResult> {
+    const { signal } = this.#options
+    const { batchWait } = this.#settings
+    job.costOf = answerCost(this.#settings.priceOf)
+    job.session.waits = backoffOf(this.#options.backoff)
+    job.queue.isStopHandled = true
+    const over = new AbortController()
+    const drained = new AbortController()
+    // An input that never ends is left once all that was sent is answered.
+    if (batchWait !== undefined) leaveWhenDrained(job, over.signal, drained)
+    const ends = signal ? AbortSignal.any([signal, drained.signal]) : drained.signal
+    const stages = from(this.#source, keep({ job }), answerRecords(this.#partsOf(job)))
+    const stop = (): unknown => stages.destroy(ends.reason)
+    ends.addEventListener('abort', stop)
+    let rows = 0
+    try {
+      for await (const result of stages) {
+        rows += 1
+        // Every record of the job is spooled, so each result has one.
+        yield result as RecordResult
+        if (result.last) job.tell({ type: 'rows', number: result.batch.number, rows })
+      }
+      await finish(job, rows)
+    } catch (cause) {
+      if (!drained.signal.aborted || signal?.aborted) throw cause
+    } finally {
+      over.abort()
+      ends.removeEventListener('abort', stop)
+      await closed(stages)
+    }
+    end.reason = job.queue.stopReason
+  }
+
+  async #open(): Promise<{ readonly job: StoredJob; readonly isOwn: boolean }> {
+    const { job, clock } = this.#options
+    if (job === undefined) return { job: await temporaryJob(clock), isOwn: true }
+    if (isOpen(job)) return { job: storedJob(job), isOwn: false }
+    return { job: storedJob(await openJob({ ...job, clock })), isOwn: true }
+  }
+
+  #partsOf(job: StoredJob): RunParts {
+    const { client, dedupe = false, order, shouldRetry } = this.#options
+    const { job: given } = this.#options
+    const { maxCost, priceOf, ...settings } = this.#settings
+    const stateDir = given && !isOpen(given) ? given.dir : undefined
+    return {
+      ...settings,
+      ...{ job, client, dedupe, stateDir },
+      template: templateOf(this.#options),
+      ledger: this.#ledger,
+      cap: maxCost === undefined ? undefined : capOf(job, maxCost, priceOf),
+      canary: undefined,
+      canarySize: undefined,
+      prime: false,
+      // Each result of a run has its record.
+      shouldRetry: shouldRetry && (result => shouldRetry(result as RecordResult<Fields, never>)),
+      schema: this.#options.schema,
+      ordered: order === 'input',
+      stopOnUniformFailure: true,
+      compareTemplate: true,
+      fit: undefined,
+      preflight: undefined,
+      onWait: undefined,
+      onBusy: undefined,
+    }
+  }
+}
+
+/** Why a run stopped before all records were sent. */
+interface RunEnd {
+  reason: BatchStreamError | undefined
+}
+
+/** The options that `template` takes. */
+export function templateOf(options: TemplateOptions): TemplateOptions {
+  const { prompt, system, model, maxTokens, params, id, vars, schema, cache } = options
+  const { responseField, metaField, askFailed, attach, attachDir } = options
+  return {
+    ...{ prompt, system, model, maxTokens, params, id, vars, schema, cache },
+    ...{ responseField, metaField, askFailed, attach, attachDir },
+  }
+}
+
+/** Notes the end of a job whose every record has its result; that one is missing is a bug that must not stay hidden. */
+async function finish(job: StoredJob, rows: number): Promise<void> {
+  if (job.queue.stopReason) return
+  const { count } = job.store.records
+  if (rows !== count)
+    throw new BatchStreamError(
+      'CBS_STAGE',
+      `job ${job.name} has ${count} records and gave ${rows} results; please report this`,
+    )
+  if (!job.state.finished) await job.note({ type: 'finished', at: job.clock.now() }, true)
+}
+
+function isOpen(job: NonNullable<RunOptions['job']>): job is Job {
+  return 'state' in job
+}
+
+/** Resolves once a stream is closed: its stages may wait for the reply to a create. */
+function closed(stream: Duplex): Promise<void> {
+  stream.destroy()
+  if (stream.closed) return Promise.resolve()
+  return new Promise(resolve => stream.once('close', resolve))
+}

@@ -1,0 +1,338 @@
+import { createWriteStream, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type Anthropic from '@anthropic-ai/sdk'
+import t, { type Test } from 'tap'
+import * as z from 'zod'
+import {
+  estimate,
+  from,
+  parseCsv,
+  runBatches,
+  type RunEvent,
+  type RunOptions,
+} from '../../lib/index.ts'
+import { createEmulator, type EmulatorOptions } from '../../lib/emulator/index.ts'
+import { clientOf, makeWorld, type World } from '../support/world.ts'
+
+const reviews = Array.from({ length: 10 }, (_, id) => ({ id, text: `text ${id}`, at: new Date(0) }))
+
+/** Waits that make a run on the emulator take milliseconds. */
+const quick = { poll: 1, backoff: { first: 1, most: 4 } }
+
+function quickWith({ client, clock }: World): Pick<RunOptions, 'client' | 'clock'> {
+  return { client, clock }
+}
+
+/** An API in real time, whose batches take a millisecond. */
+async function realWorld(t: Test, options: EmulatorOptions = {}): Promise<Anthropic> {
+  const emulator = await createEmulator({ port: null, batchTimeMs: 1, ...options })
+  t.teardown(() => emulator.close())
+  return clientOf(emulator)
+}
+
+void t.test('ten prompts from an array take five lines', async t => {
+  const { client, clock } = await makeWorld(t)
+  const prompts = reviews.map(({ text }) => ({ text }))
+  const run = runBatches(prompts, { client, clock, prompt: '{{text}}' })
+  const answers: string[] = []
+  for await (const { value } of run) answers.push(value ?? 'failed')
+  t.equal(answers.length, 10)
+  t.ok(answers.every(answer => answer.startsWith('echo')))
+  t.ok(Number(run.cost.spent) > 0)
+  t.equal(Number(run.cost.synchronous), Number(run.cost.spent) * 2)
+})
+
+void t.test('records, answers and costs are typed and right', async t => {
+  const world = await makeWorld(t, { respond: () => '{"mood":"good"}' })
+  const seen: unknown[] = []
+  const events: RunEvent['type'][] = []
+  const run = runBatches(reviews, {
+    ...quickWith(world),
+    prompt: (review, record) => `${review.text} of ${review.at.slice(0, 4)}, line ${record.line}`,
+    model: review => (review.id === 0 ? 'claude-opus-5' : 'claude-haiku-5-5'),
+    maxTokens: review => review.id + 10,
+    schema: z.object({ mood: z.enum(['good', 'bad']) }),
+    batchSize: 4,
+    order: 'input',
+    onEvent: ({ type }) => events.push(type),
+  })
+  let sum = 0
+  for await (const { record, value, status, cost, model } of run) {
+    const mood: 'good' | 'bad' | undefined = value?.mood
+    seen.push([record.fields.id, record.fields.at, mood, status])
+    sum += Number(cost)
+    t.equal(model, record.fields.id === 0 ? 'claude-opus-5' : 'claude-haiku-5-5')
+  }
+  t.same(
+    seen,
+    reviews.map(({ id }) => [id, '1970-01-01T00:00:00.000Z', 'good', 'succeeded']),
+  )
+  t.ok(Math.abs(sum - Number(run.cost.spent)) < 1e-12)
+  t.ok(
+    ['sealed', 'submitted', 'ended', 'fetched', 'rows'].every(type => events.some(e => e === type)),
+  )
+  const [batch] = await world.emulator.ledger.batches()
+  t.ok(batch)
+})
+
+void t.test(
+  'a prompt that lacks a value makes its record rejected, and nothing is sent',
+  async t => {
+    const world = await makeWorld(t)
+    const people: { name?: string }[] = [{ name: 'Ada' }, {}]
+    const seen: unknown[] = []
+    const run = runBatches(people, {
+      ...quickWith(world),
+      prompt: person => 'Greet ' + person.name,
+      order: 'input',
+    })
+    for await (const { status, error, value } of run) seen.push([status, error?.type, value])
+    t.match(seen, [
+      ['succeeded', undefined, /^echo/],
+      ['rejected', 'missing_value', undefined],
+    ])
+    t.match(await world.emulator.ledger.totals(), { billed: 1 })
+  },
+)
+
+void t.test('rows of every format go to a file', async t => {
+  const world = await makeWorld(t, { respond: () => '{"mood":"good"}' })
+  const { dir } = world
+  const run = (): ReturnType<typeof runBatches<(typeof reviews)[number], { type: 'object' }>> =>
+    runBatches(reviews.slice(0, 2), {
+      ...quickWith(world),
+      prompt: '{{text}}',
+      order: 'input',
+      schema: { type: 'object', properties: { mood: { type: 'string' } } } as { type: 'object' },
+    })
+  const written = async (format: 'jsonl' | 'csv' | 'tsv' | 'text' | 'raw'): Promise<string> => {
+    const file = join(dir, `rows.${format}`)
+    await pipeline(run().toRows(format), createWriteStream(file))
+    return readFileSync(file, 'utf8')
+  }
+  t.match((await written('jsonl')).split('\n')[0], /^\{"id":0,.*"response":\{"mood":"good"\}/)
+  t.match(
+    await written('csv'),
+    /^id,text,at,mood,status,error\n0,text 0,1970-01-01T00:00:00.000Z,good/,
+  )
+  t.match(await written('tsv'), /^id\ttext\tat\tmood/)
+  t.equal(await written('text'), '{"mood":"good"}\n{"mood":"good"}\n')
+  t.equal((await written('raw')).split('\n').length, 3)
+  // @ts-expect-error no such format
+  t.throws(() => run().toRows('xml'), { code: 'CBS_OPTION', message: /`format` must be/ })
+})
+
+void t.test('a named job continues where it was left, and pays for nothing twice', async t => {
+  const world = await makeWorld(t)
+  const { dir, emulator } = world
+  const options = {
+    ...quickWith(world),
+    prompt: (review: { text: string }) => review.text,
+    job: { name: 'moods', dir },
+    batchSize: 3,
+  }
+  for await (const { status } of runBatches(reviews, options)) {
+    t.equal(status, 'succeeded')
+    break
+  }
+  const count = async (): Promise<number> => {
+    let results = 0
+    for await (const { status } of runBatches(reviews, options))
+      if (status === 'succeeded') results++
+    return results
+  }
+  t.equal(await count(), 10)
+  t.equal(await count(), 10, 'a finished run gives its results again')
+  t.match(await emulator.ledger.totals(), { billed: 10, billedTwice: 0 })
+
+  const other = { ...options, prompt: (review: { text: string }) => `Other: ${review.text}` }
+  const collected: string[] = []
+  await t.rejects(
+    async () => {
+      for await (const { status } of runBatches(reviews, other)) collected.push(status)
+    },
+    { code: 'CBS_INPUT', message: /the template has changed/ },
+  )
+  t.equal(collected.length, 10, 'what was paid for is collected all the same')
+  await t.rejects(
+    async () => {
+      for await (const _ of runBatches(reviews.slice(0, 9), options)) continue
+    },
+    { code: 'CBS_INPUT', message: /the input has changed/ },
+  )
+  t.match(await emulator.ledger.totals(), { billed: 10 })
+})
+
+void t.test('an open job is used and stays open', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  for await (const _ of runBatches(reviews, { ...quickWith(world), prompt: '{{text}}', job }))
+    continue
+  t.ok(job.state.finished)
+  await job.close()
+})
+
+void t.test('failures are retried as the caller says', async t => {
+  const world = await makeWorld(t, {
+    respond: ({ messages: [message] }, { attempt }) =>
+      message?.content === 'text 3' && attempt < 3
+        ? { error: { type: 'invalid_request_error', message: 'not now' } }
+        : undefined,
+  })
+  const attempts: number[] = []
+  const run = runBatches(reviews, {
+    ...quickWith(world),
+    prompt: '{{text}}',
+    retries: 4,
+    shouldRetry: ({ status }) => status === 'errored',
+  })
+  for await (const { status, attempt } of run) {
+    t.equal(status, 'succeeded')
+    attempts.push(attempt)
+  }
+  t.same(attempts.toSorted(), [1, 1, 1, 1, 1, 1, 1, 1, 1, 3])
+})
+
+void t.test('faults of the API cost milliseconds with short waits', async t => {
+  const client = await realWorld(t, {
+    faults: [
+      { on: 'create', nth: 1, status: 529 },
+      { on: 'list', nth: 1, status: 500 },
+    ],
+  })
+  const began = performance.now()
+  let rows = 0
+  const run = runBatches(reviews, { client, ...quick, settle: 1, prompt: '{{text}}' })
+  for await (const { status } of run) if (status === 'succeeded') rows++
+  t.equal(rows, 10)
+  t.ok(performance.now() - began < 5000)
+})
+
+void t.test('a cap stops the run after the results of what was sent', async t => {
+  const world = await makeWorld(t)
+  const options = { ...quickWith(world), prompt: '{{text}}', batchSize: 2 } as const
+  const whole = await estimate(reviews, options)
+  const worst = Number(whole.usd.worst)
+  const statuses: string[] = []
+  const run = runBatches(reviews, { ...options, maxCost: worst / 5 + 1e-12 })
+  await t.rejects(
+    async () => {
+      for await (const { status } of run) statuses.push(status)
+    },
+    { code: 'CBS_STOPPED', message: /is reached/ },
+  )
+  t.ok(statuses.length > 0 && statuses.length < 10)
+  t.ok(Number(run.cost.spent) <= worst / 5 + 1e-12)
+
+  const file = join(world.dir, 'capped.jsonl')
+  const rows: Buffer[] = []
+  await t.rejects(
+    pipeline(
+      runBatches(reviews, { ...options, maxCost: worst / 5 + 1e-12 }).toRows(),
+      async function (bytes) {
+        for await (const row of bytes) rows.push(row)
+      },
+    ),
+    { code: 'CBS_STOPPED' },
+  )
+  t.ok(rows.length > 0, `${file}: the rows that are here are read before the error`)
+})
+
+void t.test('an endless source ends when submission has stopped and all is answered', async t => {
+  const client = await realWorld(t)
+  async function* endless(): AsyncGenerator<{ text: string }> {
+    for (let id = 0; id < 4; id++) yield { text: `text ${id}` }
+    await new Promise(() => {})
+  }
+  const worst = Number((await estimate(reviews.slice(0, 2), { prompt: '{{text}}' })).usd.worst)
+  const statuses: string[] = []
+  const run = runBatches(endless(), {
+    client,
+    ...quick,
+    prompt: '{{text}}',
+    batchSize: 2,
+    batchWait: 1,
+    maxCost: worst + 1e-12,
+  })
+  await t.rejects(
+    async () => {
+      for await (const { status } of run) statuses.push(status)
+    },
+    { code: 'CBS_STOPPED' },
+  )
+  t.same(statuses, ['succeeded', 'succeeded'])
+})
+
+void t.test('an abort ends the run, and batches at the API go on', async t => {
+  const world = await makeWorld(t)
+  const abort = new AbortController()
+  const run = runBatches(reviews, {
+    ...quickWith(world),
+    prompt: '{{text}}',
+    batchSize: 2,
+    signal: abort.signal,
+    onEvent: ({ type }) => type === 'submitted' && abort.abort(),
+  })
+  await t.rejects(async () => {
+    for await (const _ of run) continue
+  }, abort.signal.reason)
+  const late = runBatches(reviews, { ...quickWith(world), prompt: 'x', signal: abort.signal })
+  await t.rejects(async () => {
+    for await (const _ of late) continue
+  }, abort.signal.reason)
+})
+
+void t.test('records of a file are a source, and a run is read once', async t => {
+  const world = await makeWorld(t)
+  const source = from(['id,text\n1,Good\n'], parseCsv())
+  const run = runBatches(source, { ...quickWith(world), prompt: row => String(row['text']) })
+  for await (const { record } of run) t.equal(record.fields['id'], '1')
+  await t.rejects(
+    async () => {
+      for await (const _ of run) continue
+    },
+    { code: 'CBS_STAGE', message: /read once/ },
+  )
+})
+
+void t.test('wrong options are refused at once', async t => {
+  const { client } = await makeWorld(t)
+  const refused = (options: object, message: RegExp): unknown =>
+    t.throws(() => runBatches(reviews, { client, prompt: 'x', ...options }), {
+      code: 'CBS_OPTION',
+      message,
+    })
+  refused({ client: undefined }, /`client` must be/)
+  refused({ order: 'any' }, /`order` must be/)
+  refused({ poll: 0 }, /`poll`/)
+  refused({ batchWait: 0 }, /`batchWait`/)
+  refused({ batchSize: 0 }, /`batchSize`/)
+  refused({ concurrency: 0 }, /`concurrency`/)
+  refused({ retries: -1 }, /`retries`/)
+  refused({ maxCost: 0 }, /`maxCost` must be an amount in USD/)
+  refused({ maxCost: Infinity }, /`maxCost`/)
+  refused({ maxCost: 1, model: 'claude-unknown' }, /`price` gives it/)
+  refused({ price: { input: -1, output: 1 } }, /`price` must be/)
+  refused({ maxInvalid: { share: 2 } }, /`maxInvalid`/)
+  refused({ prompt: 5 }, /`prompt` must be/)
+  refused({ schema: { type: 'x' } }, /schema/)
+  t.doesNotThrow(() =>
+    runBatches(reviews, {
+      ...{ client, prompt: 'x', maxCost: 1e-7, maxInvalid: { share: 0.5 } },
+      price: { input: 0.1, output: 0.5 },
+    }),
+  )
+})
+
+void t.test('an estimate reads the source and sends nothing', async t => {
+  const people: { text?: string }[] = [{ text: 'a' }, {}, { text: 'c' }]
+  const found = await estimate(people, { prompt: '{{text}}', batchSize: 1 })
+  t.match(found, { records: 3, rejected: 1, skipped: 0, batches: 2, requests: 2 })
+  t.ok(Number(found.usd.expected) > 0 && Number(found.usd.worst) >= Number(found.usd.expected))
+  const failed = { text: 'a', _batch: { status: 'errored' } }
+  t.match(await estimate([failed], { prompt: '{{text}}' }), { skipped: 1, requests: 0 })
+  t.match(await estimate(people, { prompt: '{{text?}}', model: 'claude-unknown' }), {
+    usd: { expected: null },
+  })
+})
