@@ -8,6 +8,8 @@ export type { InputNote, NoteOptions } from './stages/parse/note.ts'
 export { parse, type InputFormat, type ParseOptions } from './stages/parse/parse.ts'
 export type { Guess, GuessedFormat } from './stages/parse/guess.ts'
 export { unpack, type UnpackOptions } from './stages/parse/unpack.ts'
+export { shard } from './stages/parse/shard.ts'
+export type { Shard, SizedShard } from './core/shard.ts'
 export {
   attachedFile,
   parseFiles,

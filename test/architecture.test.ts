@@ -109,6 +109,9 @@ void t.test('every flag, code, link and name in the documents is there', async t
     '--max-semi-space-size',
     '--disable-coverage',
     '--smoke',
+    '--jobs',
+    '--joblog',
+    '--resume-failed',
   ]
   for (const document of DOCUMENTS) {
     const [promised = '', notYet = ''] = read(document).split('## Not yet')

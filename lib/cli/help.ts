@@ -11,6 +11,7 @@ export const COMMANDS: Readonly<
   report: { words: 'report JOB', help: 'write a job as an HTML page: -o report.html' },
   list: { words: 'list', help: 'list jobs on this machine (--remote: batches)' },
   results: { words: 'results JOB|BATCH_ID', help: 'print the results again, free' },
+  merge: { words: 'merge JOB', help: 'print the rows of all shards, in input order' },
   retry: { words: 'retry JOB', help: 'retry only the failed rows' },
   cancel: { words: 'cancel JOB|BATCH_ID', help: 'cancel batches at the API' },
   estimate: { words: 'estimate', help: 'estimate the cost of a run: put it before a run' },
@@ -27,7 +28,7 @@ export const OTHERS: readonly { readonly words: string; readonly help: string }[
 ]
 
 // Rows go to stdout where no flag says otherwise, as the example shows.
-const SHORT = ['input', 'prompt', 'dry-run', 'emulate']
+const SHORT = ['input', 'prompt', 'emulate']
 
 /** One screen of 24 lines: what it is for, the commands, the flags that most people need. */
 export function shortHelp(topics: readonly string[]): string {

@@ -9,6 +9,8 @@ import type { StoredJob } from '../store/job.ts'
 import { keep } from '../stages/spool/spool.ts'
 import { parseFiles } from '../stages/parse/files.ts'
 import { parse } from '../stages/parse/parse.ts'
+import { ShardStage } from '../stages/parse/shard.ts'
+import { isInShard, type SizedShard } from '../core/shard.ts'
 import { typed, type Stage } from '../core/stage.ts'
 import { filesOf } from './glob.ts'
 import type { Io } from './io.ts'
@@ -23,6 +25,8 @@ export interface Reading {
   columns?: readonly string[]
   /** How many files there are; a pipe is one. */
   files: number
+  /** How many records have come, those of other shards included; undefined where all of them are this run's. */
+  seen?: () => number
   /** Where the input broke off; what was read before is answered first, then the run ends with this. */
   broken: BatchStreamError | undefined
 }
@@ -64,9 +68,22 @@ export async function openInput(options: InputOptions): Promise<Stage<never, Sou
   const [only] = names
   const open = (name: string): Stage<never, SourceRecord> => openOne(name, format, options)
   const isPlain = names.length === 1 && settings.limit === undefined && settings.skip === 0
-  if (only !== undefined && isPlain) return endedBy(signal, open(only))
   // Several inputs, or a part of one: a generator that closes what it leaves.
-  return endedBy(signal, Readable.from(partOf(names, options, open)))
+  const all =
+    only !== undefined && isPlain
+      ? open(only)
+      : typed<never, SourceRecord>(Readable.from(partOf(names, options, open)))
+  return endedBy(signal, settings.shard ? ofShard(all, settings.shard, options.reading) : all)
+}
+
+function ofShard(
+  all: Stage<never, SourceRecord>,
+  shard: SizedShard,
+  reading: Reading,
+): Stage<never, SourceRecord> {
+  const own = new ShardStage(shard)
+  reading.seen = () => own.seen
+  return from(all, typed<SourceRecord, SourceRecord>(own))
 }
 
 /** Records that end when the program is told to; whoever reads them next finds that out, also where nobody did before. */
@@ -78,7 +95,7 @@ function endedBy(signal: AbortSignal, records: Readable): Stage<never, SourceRec
 /** Files that are a record each. */
 function filesIn(
   names: readonly string[],
-  { settings: { limit = Infinity, skip, maxRecordBytes }, cwd, reading }: InputOptions,
+  { settings: { limit = Infinity, skip, maxRecordBytes, shard }, cwd, reading }: InputOptions,
 ): Stage<never, SourceRecord> {
   if (names.includes('-')) {
     throw new BatchStreamError(
@@ -87,7 +104,11 @@ function filesIn(
     )
   }
   reading.format = 'files'
-  return from(names.slice(skip, skip + limit), parseFiles({ maxRecordBytes, dir: cwd }))
+  const wanted = names.slice(skip, skip + limit)
+  reading.seen = () => wanted.length
+  // Files of other shards are not read.
+  const own = shard ? wanted.filter((_, position) => isInShard(shard, position)) : wanted
+  return from(own, parseFiles({ maxRecordBytes, dir: cwd }))
 }
 
 async function* partOf(

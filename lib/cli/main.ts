@@ -36,6 +36,7 @@ const ENTRIES: Readonly<Record<CommandName, Entry>> = {
   report: { takes: 'one', load: async () => (await import('./commands/report.ts')).report },
   list: { takes: 'nothing', load: async () => (await import('./commands/list.ts')).list },
   results: { takes: 'one', load: async () => (await import('./commands/results.ts')).results },
+  merge: { takes: 'one', load: async () => (await import('./commands/merge.ts')).merge },
   retry: { takes: 'one', load: async () => (await import('./commands/retry.ts')).retryFailed },
   cancel: { takes: 'one', load: async () => (await import('./commands/cancel.ts')).cancel },
   estimate: {

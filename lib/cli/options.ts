@@ -6,6 +6,7 @@ export type CommandName =
   | 'report'
   | 'list'
   | 'results'
+  | 'merge'
   | 'retry'
   | 'cancel'
   | 'estimate'
@@ -43,6 +44,8 @@ const RUN: readonly CommandName[] = ['run']
 /** Commands that read records and make requests of them. */
 const ASKS: readonly CommandName[] = ['run', 'estimate']
 const ROWS: readonly CommandName[] = ['run', 'resume', 'retry', 'results']
+/** The same with the command whose rows are those of several jobs. */
+const SHAPES: readonly CommandName[] = [...ROWS, 'merge']
 const WORK: readonly CommandName[] = ['run', 'resume', 'retry']
 const API: readonly CommandName[] = [
   'run',
@@ -54,7 +57,7 @@ const API: readonly CommandName[] = [
   'cancel',
   'doctor',
 ]
-const JOBS: readonly CommandName[] = [...API, 'report', 'rm', 'prune']
+const JOBS: readonly CommandName[] = [...API, 'merge', 'report', 'rm', 'prune']
 const ALL: readonly CommandName[] = [...JOBS, 'estimate', 'emulate']
 
 export const OPTIONS: readonly OptionSpec[] = [
@@ -115,6 +118,28 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   { group: 'Input', name: 'limit', arg: 'N', on: ASKS, help: 'read only the first N records' },
   { group: 'Input', name: 'skip', arg: 'N', on: ASKS, help: 'skip the first N records' },
+  {
+    group: 'Input',
+    name: 'shard',
+    arg: 'I/N|auto',
+    on: [...ASKS, 'resume'],
+    help: 'take only shard I of N (I from 0 to N-1) of the records, as a job of its own (NAME.00002 for --job NAME); auto: I from Slurm, Kubernetes, AWS Batch or GNU parallel; merge NAME joins the rows',
+  },
+  {
+    group: 'Input',
+    name: 'shards',
+    arg: 'N',
+    on: [...ASKS, 'resume'],
+    help: 'number of shards, for --shard auto',
+  },
+  {
+    group: 'Input',
+    name: 'shard-block',
+    arg: 'N',
+    fallback: '100',
+    on: ASKS,
+    help: 'records that go to a shard before the next shard takes over; fixed when the job starts',
+  },
   {
     group: 'Input',
     name: 'max-invalid',
@@ -352,8 +377,8 @@ export const OPTIONS: readonly OptionSpec[] = [
     short: 'o',
     arg: 'FILE',
     fallback: '-',
-    on: [...ROWS, 'report'],
-    help: 'output file; every row is written to it exactly once',
+    on: [...SHAPES, 'report'],
+    help: 'output file; every row is written to it exactly once; {shard} in it is the number of the shard',
   },
   {
     group: 'Output',
@@ -361,7 +386,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     arg: 'FORMAT',
     choices: ['jsonl', 'csv', 'tsv', 'text', 'raw'],
     fallback: 'jsonl',
-    on: ROWS,
+    on: SHAPES,
     help: 'output format: jsonl, csv, tsv, text or raw',
   },
   {
@@ -379,7 +404,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     arg: 'WHAT',
     choices: ['merged', 'response'],
     fallback: 'merged',
-    on: ROWS,
+    on: SHAPES,
     help: 'content of a row: merged (record and response) or response (only the response)',
   },
   {
@@ -387,7 +412,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'response-field',
     arg: 'NAME',
     fallback: 'response',
-    on: [...ROWS, 'estimate'],
+    on: [...SHAPES, 'estimate'],
     help: 'name of the response field',
   },
   {
@@ -395,34 +420,34 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'meta-field',
     arg: 'NAME|none',
     fallback: '_batch',
-    on: [...ROWS, 'estimate'],
+    on: [...SHAPES, 'estimate'],
     help: 'name of the field with status, ids and usage; none: leave it out',
   },
   {
     group: 'Output',
     name: 'blocks',
-    on: ROWS,
+    on: SHAPES,
     help: 'keep the blocks of an answer that are not text (thinking, tool_use, ...) in _batch.blocks',
   },
   {
     group: 'Output',
     name: 'errors',
     arg: 'FILE',
-    on: ROWS,
-    help: 'write failed rows to this file instead',
+    on: SHAPES,
+    help: 'write failed rows to this file instead; {shard} in it is the number of the shard',
   },
   {
     group: 'Output',
     name: 'output-columns',
     arg: 'A,B',
     fallback: 'all fields',
-    on: ROWS,
+    on: SHAPES,
     help: 'input columns of CSV or TSV output; other fields are left out',
   },
   {
     group: 'Output',
     name: 'csv-safe',
-    on: ROWS,
+    on: SHAPES,
     help: 'protect CSV output against spreadsheet formulas',
   },
 
@@ -439,13 +464,13 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'price',
     arg: 'IN,OUT',
     fallback: 'help prices',
-    on: [...WORK, 'status', 'report', 'estimate'],
+    on: [...WORK, 'merge', 'status', 'report', 'estimate'],
     help: 'list prices in USD per million input and output tokens; batches are billed at half',
   },
   {
     group: 'Money',
     name: 'row-cost',
-    on: ROWS,
+    on: SHAPES,
     help: 'add the cost of each answer to its row: _batch.cost_usd',
   },
   {

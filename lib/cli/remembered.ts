@@ -3,6 +3,7 @@ import { nodeDisk } from '../store/disk.ts'
 import { inspectJob, inspectJobs, NO_JOURNAL, type JobOnDisk } from '../store/inspect.ts'
 import type { JobState } from '../core/job/state.ts'
 import { didYouMean } from '../core/nearest.ts'
+import { nameOfShards } from '../core/shard.ts'
 import { isUnfinished } from './job-work.ts'
 import type { RowOptions } from './row-options.ts'
 import type { Settings } from './settings.ts'
@@ -47,6 +48,12 @@ export async function existingJob(dir: string, name: string): Promise<JobOnDisk>
   const job = await inspectJob(nodeDisk, dir, name)
   if (job) return job
   const names = (await inspectJobs(nodeDisk, dir)).map(other => other.name)
+  const shards = names.filter(other => nameOfShards(other) === name).sort()
+  if (shards.length > 0)
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `job ${name} has shards, and each of them is a job: name one (${shards[0]} to ${shards.at(-1)}); \`claude-batch-stream merge ${name}\` prints the rows of all`,
+    )
   throw new BatchStreamError(
     'CBS_OPTION',
     `there is no job ${name} in ${dir}${didYouMean(name, names)}; see \`claude-batch-stream list\``,

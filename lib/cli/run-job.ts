@@ -18,15 +18,15 @@ import { hasUnprinted, inFlight, isUnsent } from './job-work.ts'
 import { hasBegun, rememberedBy, type Remembered, type SoundJob } from './remembered.ts'
 import type { RowOptions } from './row-options.ts'
 import { compareInput, type ComparedInput } from './same-input.ts'
-import type { Settings } from './settings.ts'
+import { decidingSettings, type Settings } from './settings.ts'
 import type { Talk } from './talk.ts'
 import { wrongFlag } from './values.ts'
 
-/** What decides that a command is the same: its settings and the first record. */
-export function fingerprintOf(settings: Settings, first: SourceRecord): string {
-  const { maxInvalid: _, price: __, maxCost: ___, canary: ____, ...rest } = settings
-  const { onComplete: _____, notify: ______, ...deciding } = rest
-  return createHash('sha256').update(JSON.stringify(deciding)).update(first.raw).digest('hex')
+/** What decides that a command is the same: its settings and the first record. A shard may have none. */
+export function fingerprintOf(settings: Settings, first: SourceRecord | undefined): string {
+  const hash = createHash('sha256').update(JSON.stringify(decidingSettings(settings)))
+  if (first) hash.update(first.raw)
+  return hash.digest('hex')
 }
 
 export interface Choice {
@@ -283,7 +283,7 @@ async function createJob(
   const { dir, fingerprint, remembered, clock } = choice
   const made = async (): Promise<StoredJob> => {
     await mustBeFree(remembered.rows)
-    return await openStoredJob({ dir, name, clock })
+    return await openStoredJob({ dir, name, clock, shard: remembered.run.shard })
   }
   const job = await made().catch(async (cause: unknown) => {
     await input.close()

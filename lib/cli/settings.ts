@@ -12,6 +12,7 @@ import {
 } from '../core/limits.ts'
 import { givenPrice } from '../cost/price.ts'
 import { parseUsd } from '../cost/usd.ts'
+import type { SizedShard } from '../core/shard.ts'
 import { answerCheck } from '../core/schema/answer-check.ts'
 import type { JsonSchema } from '../core/schema/load.ts'
 import { cacheIn } from './cache-flag.ts'
@@ -41,6 +42,8 @@ export interface Settings extends TableSettings {
   readonly from: (typeof FROM)[number]
   readonly jsonPath?: string
   readonly limit?: number
+  /** The part of the input that this worker takes. */
+  readonly shard?: SizedShard
   readonly skip: number
   readonly maxInvalid: { readonly count: number } | { readonly share: number }
   readonly maxRecordBytes: number
@@ -145,6 +148,13 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
     )
   }
   return withoutUndefined(settings)
+}
+
+/** What decides that a command is the same: how it is watched over and what it may cost does not. */
+export function decidingSettings(settings: Settings): Partial<Settings> {
+  const { maxInvalid: _, price: __, maxCost: ___, canary: ____, ...rest } = settings
+  const { onComplete: _____, notify: ______, ...deciding } = rest
+  return deciding
 }
 
 function attachmentsOf(flags: Flags): { attach?: readonly string[]; filesDir?: string } {

@@ -53,12 +53,16 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
   }
 }
 
+/** The names of all jobs below a state folder. */
+export async function jobNames(disk: Disk, dir: string): Promise<string[]> {
+  // No job has a name with a dot in front, but desktops leave files of theirs anywhere.
+  return (await disk.list(join(dir, 'jobs'))).filter(name => !name.startsWith('.'))
+}
+
 /** All jobs below a state folder, the newest last. */
 export async function inspectJobs(disk: Disk, dir: string): Promise<JobOnDisk[]> {
   const jobs: JobOnDisk[] = []
-  for (const name of await disk.list(join(dir, 'jobs'))) {
-    // No job has such a name, but desktops leave files of theirs anywhere.
-    if (name.startsWith('.')) continue
+  for (const name of await jobNames(disk, dir)) {
     const job = await readJob(disk, dir, name)
     if (job) jobs.push(job)
   }

@@ -79,9 +79,14 @@ export class JobInput {
   }
 
   /** Spooled records that no batch covers yet; for a job that is resumed without its input. */
-  async *unbatchedRecords(): AsyncGenerator<SourceRecord> {
+  unbatchedRecords(): AsyncGenerator<SourceRecord> {
+    return this.recordsFrom(nextUnbatched(this.#log.state))
+  }
+
+  /** Spooled records from an ordinal on. */
+  async *recordsFrom(first: number): AsyncGenerator<SourceRecord> {
     const reader = this.#records.reader(this.#log)
-    for (let ordinal = nextUnbatched(this.#log.state); ordinal < this.#records.count; ordinal++) {
+    for (let ordinal = first; ordinal < this.#records.count; ordinal++) {
       yield reader.peek(ordinal, 1) ?? (await reader.read(ordinal, 1))
     }
   }

@@ -4,6 +4,14 @@ import { systemClock, type Clock } from '../core/clock.ts'
 import { BatchStreamError, wrongOption } from '../core/errors.ts'
 import { nodeDisk, replaceFile, type Disk } from './disk.ts'
 import type { JobEvent } from '../core/job/event.ts'
+import {
+  checkShard,
+  isSameShard,
+  otherShard,
+  shardJobName,
+  type Shard,
+  type SizedShard,
+} from '../core/shard.ts'
 import type { Job } from '../core/job/job.ts'
 import { StoredJob } from './job.ts'
 import { formatLine, NO_SUM } from './journal-line.ts'
@@ -23,10 +31,17 @@ export interface JobOptions {
   readonly dir: string
   /** @default the machine's */
   readonly clock?: Clock | undefined
+  /**
+   * The part of the input that this worker takes: the job is then called `NAME.00002`, and remembers its shard. Another number
+   * of shards or another block size for a job that exists is `CBS_INPUT`. Pass `job.state.shard` to the `shard` stage.
+   */
+  readonly shard?: Shard | undefined
 }
 
 /** The same with what tests replace. */
-export interface StoredJobOptions extends JobOptions {
+export interface StoredJobOptions extends Omit<JobOptions, 'shard'> {
+  /** The shard that a job with this very name is. */
+  readonly shard?: SizedShard | undefined
   /** @default the machine's file system */
   readonly disk?: Disk
   /** How a folder is held against other processes. @default a lock that the kernel frees */
@@ -37,13 +52,15 @@ export interface StoredJobOptions extends JobOptions {
  * Opens a job by name, or makes it. All that stages note in it is on disk when they act on it, so that a process may die
  * at any moment and the next one continues. One process at a time: `CBS_JOB_IN_USE`. A damaged job is `CBS_STATE`.
  */
-export async function openJob({ name, dir, clock }: JobOptions): Promise<Job> {
-  return await openStoredJob({ name, dir, clock })
+export async function openJob({ name, dir, clock, shard }: JobOptions): Promise<Job> {
+  if (!shard) return await openStoredJob({ name, dir, clock })
+  const sized = checkShard(shard)
+  return await openStoredJob({ name: shardJobName(name, sized.index), dir, clock, shard: sized })
 }
 
 /** `openJob` for stages and commands, which need the job's files and its journal. */
 export async function openStoredJob(options: StoredJobOptions): Promise<StoredJob> {
-  const { name, dir, disk = nodeDisk, clock = systemClock, lock = lockFolder } = options
+  const { name, dir, disk = nodeDisk, clock = systemClock, lock = lockFolder, shard } = options
   if (typeof dir !== 'string') throw wrongOption('dir', 'the path of a folder', dir)
   if (typeof name !== 'string' || !JOB_NAME.test(name))
     throw wrongOption(
@@ -57,7 +74,7 @@ export async function openStoredJob(options: StoredJobOptions): Promise<StoredJo
   try {
     if ((await disk.look(`${folder}/journal.jsonl`)) === undefined)
       await makeSafe(disk, folder, [dirname(resolve(dir)), dirname(made ?? folder)])
-    return await openFolder({ name, folder, disk, clock, lock: held, temporary: false })
+    return await openFolder({ name, folder, disk, clock, lock: held, temporary: false, shard })
   } catch (cause) {
     await held.release()
     throw cause
@@ -74,6 +91,7 @@ export async function temporaryJob(clock: Clock = systemClock): Promise<StoredJo
     clock,
     lock: undefined,
     temporary: true,
+    shard: undefined,
   })
 }
 
@@ -93,6 +111,7 @@ interface Place {
   readonly clock: Clock
   readonly lock: Lock | undefined
   readonly temporary: boolean
+  readonly shard: SizedShard | undefined
 }
 
 async function openFolder(place: Place): Promise<StoredJob> {
@@ -103,12 +122,13 @@ async function openFolder(place: Place): Promise<StoredJob> {
     if (names.includes('records.jsonl')) throw damaged(folder, 'has records and no journal')
     await disk.makeFolder(`${folder}/batches`)
     // The first line comes with the file, so that an empty journal is always damage and never a crash of ours.
-    await replaceFile(disk, path, firstLine(place.clock))
+    await replaceFile(disk, path, firstLine(place))
   }
   const { journal, events } = await FileJournal.open(disk, path)
   try {
     const state = fold(events)
     if (!state) throw damaged(folder, 'has an empty journal')
+    mustBeShard(place, state)
     await removeLitter(disk, folder, state)
     const records = await Records.open(disk, folder, state.kept, state.sources)
     // The names of the records' files must be as safe as the journal that vouches for them.
@@ -120,9 +140,17 @@ async function openFolder(place: Place): Promise<StoredJob> {
   }
 }
 
-function firstLine(clock: Clock): Buffer {
-  const opened: JobEvent = { type: 'opened', version: VERSION, run: randomWord(), at: clock.now() }
+function firstLine({ clock, shard }: Pick<Place, 'clock' | 'shard'>): Buffer {
+  const opened: JobEvent = {
+    ...{ type: 'opened', version: VERSION, run: randomWord(), at: clock.now() },
+    ...(shard && { shard }),
+  }
   return formatLine(opened, NO_SUM).line
+}
+
+/** With another number of shards or another block size a record would be in two jobs, or in none. */
+function mustBeShard({ name, shard }: Pick<Place, 'name' | 'shard'>, state: JobState): void {
+  if (shard && !isSameShard(shard, state.shard)) throw otherShard(name, shard, state.shard)
 }
 
 /** Ten letters and digits (52 bits): no two runs of a workspace share them. */

@@ -112,3 +112,33 @@ void t.test('files that the journal does not name are removed', async t => {
     '3.results.dirty',
   ])
 })
+
+void t.test(
+  'the job of a shard has its number in its name, and remembers which part it takes',
+  async t => {
+    const dir = t.testdir()
+    const first = await openJob({ name: 'a', dir, shard: { index: 1, count: 3 } })
+    t.equal(first.name, 'a.00001')
+    t.same(first.state.shard, { index: 1, count: 3, block: 100 })
+    await first.close()
+    await t.rejects(openJob({ name: 'a', dir, shard: { index: 1, count: 4 } }), {
+      code: 'CBS_INPUT',
+      message: /was begun as shard 1\/3 with blocks of 100 records, not as shard 1\/4/,
+    })
+    await t.rejects(openJob({ name: 'a', dir, shard: { index: 1, count: 3, block: 7 } }), {
+      code: 'CBS_INPUT',
+    })
+    await t.rejects(openJob({ name: 'a', dir, shard: { index: 3, count: 3 } }), {
+      code: 'CBS_OPTION',
+    })
+    const again = await openJob({ name: 'a.00001', dir })
+    t.equal(again.state.shard?.count, 3)
+    await again.close()
+    const plain = await openJob({ name: 'b.00000', dir })
+    t.equal(plain.state.shard, null)
+    await plain.close()
+    await t.rejects(openJob({ name: 'b', dir, shard: { index: 0, count: 2 } }), {
+      message: /was begun without shards/,
+    })
+  },
+)

@@ -13,17 +13,19 @@ import { freeCall } from '../free-call.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { print } from '../print.ts'
-import { rowOptionsOf } from '../row-options.ts'
 import { settingsOf, type Settings } from '../settings.ts'
+import { shardIn } from '../shard-flags.ts'
+import { rowsOfRun } from '../shards.ts'
 import { paceOf, templateOptions } from '../stages.ts'
 import { describeSurvey, surveyOf } from '../survey.ts'
 
 /** Says what a run would cost. Opens no socket without --exact. */
 export async function estimate(context: Context): Promise<Ending> {
   const { flags, io, talk } = context
-  const settings = await settingsOf(flags, io.env)
+  const shard = shardIn(flags, io.env)
+  const settings = { ...(await settingsOf(flags, io.env)), ...(shard && { shard }) }
   // It accepts the flags of a run, so wrong values of them are errors here, too.
-  const rows = rowOptionsOf(flags)
+  const rows = rowsOfRun(flags, shard)
   paceOf(flags)
   const template = await templateOptions(settings, talk)
   const warning = cacheWarning(template)

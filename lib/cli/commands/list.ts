@@ -35,6 +35,7 @@ function summary(job: JobOnDisk): Record<string, unknown> {
     job: job.name,
     state: standingOf(job),
     created_at: job.card?.created_at ?? null,
+    ...(job.state?.shard && { shard: job.state.shard }),
     records: job.state?.kept.records ?? null,
     batches: job.state?.batches.size ?? null,
   }
@@ -43,6 +44,7 @@ function summary(job: JobOnDisk): Record<string, unknown> {
 function line(job: JobOnDisk): string {
   const { state } = job
   const parts = [job.name.padEnd(18), standingOf(job).padEnd(10)]
+  if (state?.shard) parts.push(`shard ${state.shard.index}/${state.shard.count}`)
   if (state) parts.push(`${state.kept.records} records, ${state.batches.size} batches`)
   return parts.join('  ').trimEnd()
 }

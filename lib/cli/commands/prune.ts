@@ -8,6 +8,7 @@ import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { hasUnprinted, inFlight, standingOf } from '../job-work.ts'
+import { neededByOthers } from '../shards.ts'
 import { stateDir } from '../state-dir.ts'
 import { duration } from '../values.ts'
 
@@ -54,7 +55,10 @@ async function oldJobs({ flags }: Context, dir: string): Promise<readonly JobOnD
   const given = flags.text('keep')
   const keepMs = duration('--keep', given ?? DEFAULT_KEEP)
   const old: JobOnDisk[] = []
-  for (const job of await inspectJobs(nodeDisk, dir)) {
+  const jobs = await inspectJobs(nodeDisk, dir)
+  const isNeeded = neededByOthers(jobs)
+  for (const job of jobs) {
+    if (isNeeded(job)) continue
     const made = Date.parse(job.card?.created_at ?? '')
     const kept = given === undefined ? (ownKeep(job) ?? keepMs) : keepMs
     if (made <= now - kept && (await isDone(job))) old.push(job)

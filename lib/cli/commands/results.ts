@@ -21,6 +21,7 @@ import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart, rowOptionsOf, tableFieldsOf } from '../row-options.ts'
 import { pricesOf } from '../money.ts'
+import { rowsOfShard } from '../shards.ts'
 import { paceOf } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { Tally } from '../tally.ts'
@@ -36,7 +37,7 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
   const dir = stateDir(flags, io.env)
   const found = await jobNamed(dir, name)
   const { rows, run, columns: known } = rememberedBy(found)
-  const options = rowOptionsApart(flags, rows)
+  const options = rowsOfShard(rowOptionsApart(flags, rows), run.shard)
   const client = await clientOf(flags, io, { job: run, keyless: true })
   const job = await openStoredJob({ dir, name: found.name, clock: io.clock })
   try {

@@ -10,8 +10,11 @@ import { keepFrom, mustBeWhole, openInput, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { checkedTable, openRows, rowOptionsOf } from '../row-options.ts'
 import { mustMatch, remember } from '../run-job.ts'
-import { jobNamed, rememberedBy } from '../remembered.ts'
+import { jobNamed, rememberedBy, type SoundJob } from '../remembered.ts'
 import { maxInvalidOf, moneyIn } from '../settings.ts'
+import { shardIn } from '../shard-flags.ts'
+import { rowsOfShard } from '../shards.ts'
+import { isSameShard, otherShard, shardJobName } from '../../core/shard.ts'
 import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
@@ -29,7 +32,7 @@ import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts
 export async function resume(context: Context): Promise<Ending> {
   const { flags, io, talk, signal } = context
   const dir = stateDir(flags, io.env)
-  const found = await jobNamed(dir, flags.args[0])
+  const found = await jobToResume(context, dir)
   const known = rememberedBy(found)
   const piped = known.run.input.includes('-') && !found.state.kept.complete
   const words = piped ? known.words : ['resume', found.name, ...context.placeFlags]
@@ -37,7 +40,7 @@ export async function resume(context: Context): Promise<Ending> {
   if (piped && !hasSomethingToCollect(found.state)) throw needsInput(found.name)
   const run = { ...known.run, ...moneyIn(flags), ...endIn(flags) }
   const settings = { ...run, maxInvalid: maxInvalidOf(flags) ?? run.maxInvalid }
-  const rows = rowOptionsOf(flags, known.rows)
+  const rows = rowsOfShard(rowOptionsOf(flags, known.rows), run.shard)
   mustHavePrice(settings)
   const pace = paceOf(flags)
   const template = await templateOptions(settings, talk)
@@ -103,6 +106,23 @@ export async function resume(context: Context): Promise<Ending> {
     mustBeWhole(reading, job)
     return ending
   })
+}
+
+/** The job that the command names, or its shard that --shard names. */
+async function jobToResume({ flags, io }: Context, dir: string): Promise<SoundJob> {
+  const [name] = flags.args
+  const shard = shardIn(flags, io.env)
+  if (!shard) return await jobNamed(dir, name)
+  if (name === undefined)
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--shard needs the name of the job: resume JOB --shard I/N',
+    )
+  const found = await jobNamed(dir, shardJobName(name, shard.index))
+  const then = found.state.shard
+  const now = { ...shard, block: then?.block ?? shard.block }
+  if (!isSameShard(now, then)) throw otherShard(found.name, now, then)
+  return found
 }
 
 const COLLECTABLE: ReadonlySet<Phase> = new Set(['armed', 'submitted', 'ended', 'fetched'])

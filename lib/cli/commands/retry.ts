@@ -24,6 +24,7 @@ import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts
 import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { moneyIn } from '../settings.ts'
+import { rowsOfShard } from '../shards.ts'
 
 /** Asks again for the failed rows of a finished job, once each, and prints their new rows. */
 export async function retryFailed(context: Context): Promise<Ending> {
@@ -39,7 +40,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     ...(retryIncomplete && { retryIncomplete }),
   }
   mustHavePrice(settings)
-  const options = rowOptionsApart(flags, rows)
+  const options = rowsOfShard(rowOptionsApart(flags, rows), run.shard)
   const pace = { ...paceOf(flags), preflight: false }
   if (!found.state?.finished) {
     throw new BatchStreamError(

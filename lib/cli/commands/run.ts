@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { BatchStreamError, wrapError } from '../../core/errors.ts'
 import type { Emulator } from '../../emulator/index.ts'
-import type { SourceRecord } from '../../core/flow.ts'
 import { nodeDisk } from '../../store/disk.ts'
 import { withInput } from '../checked-input.ts'
 import { clientOf } from '../client.ts'
@@ -15,18 +14,13 @@ import { EXIT } from '../exit-code.ts'
 import { finish, type Ending } from '../finish.ts'
 import { keepFrom, mustBeWhole, type Peeked, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
-import {
-  checkedTable,
-  isTable,
-  openRows,
-  rowOptionsOf,
-  tableOf,
-  type RowOptions,
-} from '../row-options.ts'
+import { checkedTable, isTable, openRows, tableOf, type RowOptions } from '../row-options.ts'
 import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
 import { print } from '../print.ts'
 import { isPipe, openPipe, waitsForReader } from '../pipe.ts'
 import { settingsOf, type Settings } from '../settings.ts'
+import { shardIn } from '../shard-flags.ts'
+import { jobNameIn, rowsOfRun, settingsOfShard } from '../shards.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
@@ -50,6 +44,8 @@ interface Said {
   readonly rows: RowOptions
   readonly pace: Pace
   readonly template: Work['template']
+  /** The job's name, if it has one. */
+  readonly name: string | undefined
 }
 
 const EMULATED_POLL_MS = 100
@@ -57,8 +53,11 @@ const EMULATED_POLL_MS = 100
 /** Records in, rows out. */
 export async function run(context: Context): Promise<Ending> {
   const { flags, io, talk } = context
-  const settings = await settingsOf(flags, io.env)
-  const rows = rowOptionsOf(flags)
+  const said = await settingsOf(flags, io.env)
+  const shard = shardIn(flags, io.env)
+  const name = jobNameIn(flags, shard)
+  const rows = rowsOfRun(flags, shard)
+  const settings = shard ? await settingsOfShard(said, shard, context) : said
   mustHavePrice(settings)
   const pace = paceOf(flags)
   const kept = flags.text('keep')
@@ -79,14 +78,16 @@ export async function run(context: Context): Promise<Ending> {
   return await withInput(context, settings, template, async (peeked, reading) => {
     if (flags.has('dry-run') || flags.text('show') !== undefined)
       return await dryRun(context, { settings, rows }, template, peeked, reading)
-    if (peeked.first.length === 0) return await noInput(context, { settings, rows }, reading)
-    return await ask(context, { settings, rows, pace, template }, peeked, reading)
+    // A shard that is left without a record has a job all the same: `merge` must know that it is done.
+    const isEmpty = peeked.first.length === 0 && !(shard && (reading.seen?.() ?? 0) > 0)
+    if (isEmpty) return await noInput(context, { settings, rows, name }, reading)
+    return await ask(context, { settings, rows, pace, template, name }, peeked, reading)
   })
 }
 
 async function ask(
   context: Context,
-  { settings, rows, pace, template }: Said,
+  { settings, rows, pace, template, name }: Said,
   { first, stream }: Peeked,
   reading: Reading,
 ): Promise<Ending> {
@@ -100,10 +101,9 @@ async function ask(
     const begun = await jobForRun(
       {
         dir: place.dir,
-        name: flags.text('job'),
+        name,
         fresh: flags.has('fresh'),
-        // Without a record there would be nothing to ask.
-        fingerprint: fingerprintOf(settings, first[0] as SourceRecord),
+        fingerprint: fingerprintOf(settings, first[0]),
         clock: io.clock,
         remembered: {
           ...{ run: settings, rows, words, cwd },
@@ -200,13 +200,12 @@ async function sayLost(emulator: Emulator, talk: Talk): Promise<void> {
 
 async function noInput(
   context: Context,
-  { settings, rows }: Pick<Said, 'settings' | 'rows'>,
+  { settings, rows, name }: Pick<Said, 'settings' | 'rows' | 'name'>,
   reading: Reading,
 ): Promise<Ending> {
   const { flags, io, talk } = context
   const { output } = rows
   if (reading.broken) throw reading.broken
-  const name = flags.text('job')
   if (name !== undefined && !flags.has('fresh') && !flags.has('emulate'))
     await mustNotHaveBegun(stateDir(flags, io.env), name)
   talk.say('no input: there are no records, and nothing was sent')

@@ -10,6 +10,7 @@ import { summaryOf, type Summary } from '../job-end/summary.ts'
 import { showUsd, usdOf } from '../../cost/usd.ts'
 import { linesOf } from '../most-frequent.ts'
 import { moneyIn } from '../settings.ts'
+import { shardsIn } from '../shards.ts'
 import { stateDir } from '../state-dir.ts'
 
 const WATCH_MS = 5000
@@ -19,22 +20,29 @@ export async function status(context: Context): Promise<Ending> {
   const { flags, io, signal } = context
   const dir = stateDir(flags, io.env)
   for (;;) {
-    const job = await jobToShow(dir, flags.args[0])
-    const shown = await summaryOf(job, moneyIn(flags).price)
-    const said = flags.has('json') ? JSON.stringify(shown) : text(shown)
-    await print(io.stdout, `${said}\n`)
-    if (!flags.has('watch') || shown.state === 'finished' || shown.state === 'damaged') break
+    const jobs = await jobsToShow(dir, flags.args[0])
+    let isDone = true
+    for (const job of jobs) {
+      const shown = await summaryOf(job, moneyIn(flags).price)
+      const said = flags.has('json') ? JSON.stringify(shown) : text(shown)
+      await print(io.stdout, `${said}\n`)
+      isDone &&= shown.state === 'finished' || shown.state === 'damaged'
+    }
+    if (!flags.has('watch') || isDone) break
     await (io.clock ?? systemClock).sleep(WATCH_MS, signal)
   }
   return { code: EXIT.answered }
 }
 
-async function jobToShow(dir: string, name: string | undefined): Promise<JobOnDisk> {
+/** One job, or all shards of one. */
+async function jobsToShow(dir: string, name: string | undefined): Promise<readonly JobOnDisk[]> {
   const job =
     name === undefined
       ? (await inspectJobs(nodeDisk, dir)).at(-1)
       : await inspectJob(nodeDisk, dir, name)
-  if (job) return job
+  if (job) return [job]
+  const shards = name === undefined ? [] : await shardsIn(dir, name)
+  if (shards.length > 0) return shards
   throw new BatchStreamError(
     'CBS_OPTION',
     name === undefined ? `there are no jobs in ${dir}` : `there is no job ${name} in ${dir}`,

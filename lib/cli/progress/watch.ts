@@ -2,6 +2,7 @@ import { systemClock } from '../../core/clock.ts'
 import type { Flags } from '../flags.ts'
 import type { Io } from '../io.ts'
 import { optionsOf, type CommandName } from '../options.ts'
+import { pathOfShard, shardIn } from '../shard-flags.ts'
 import type { Talk } from '../talk.ts'
 import { oneOf } from '../values.ts'
 import { Bar } from './bar.ts'
@@ -27,7 +28,9 @@ export async function openWatch(
   signal: AbortSignal,
 ): Promise<Watch> {
   const takes = optionsOf(command).some(({ name }) => name === 'events')
-  const events = takes ? flags.text('events') : undefined
+  const named = takes ? flags.text('events') : undefined
+  const shard = named?.includes('{shard}') ? shardIn(flags, io.env) : undefined
+  const events = pathOfShard('--events', named, shard)
   const progress = takes ? progressOf(flags, io) : 'none'
   const sinks: Sink[] = []
   if (progress === 'json') sinks.push(await eventLines(io.stderr))

@@ -1,3 +1,5 @@
+import type { SizedShard } from '../shard.ts'
+
 /** Tallies of a batch as the API gives them. */
 export interface Counts {
   readonly processing: number
@@ -43,7 +45,14 @@ export interface Sealed {
 
 /** What a journal line says. State is a fold over these (state.ts). Times are ms since 1970. */
 export type JobEvent =
-  | { readonly type: 'opened'; readonly version: number; readonly run: string; readonly at: number }
+  | {
+      readonly type: 'opened'
+      readonly version: number
+      readonly run: string
+      readonly at: number
+      /** The part of the input that the job takes; absent where it takes all of it. */
+      readonly shard?: SizedShard
+    }
   /** The API's workspace that this job's batches live in. */
   | { readonly type: 'workspace'; readonly id: string }
   /** SHA-256, in hex, of the options that the requests of the first attempt are made with (lib/stages/template/digest.ts). */

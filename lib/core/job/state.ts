@@ -1,4 +1,5 @@
 import { BatchStreamError, messageOf } from '../errors.ts'
+import type { SizedShard } from '../shard.ts'
 import type { Counts, JobEvent, Sealed } from './event.ts'
 
 /** How far a batch has come. `void`: replaced by others, or nothing to do for it. */
@@ -32,6 +33,8 @@ export interface BatchState extends Sealed {
 export interface JobState {
   readonly run: string
   readonly openedAt: number
+  /** The part of the input that the job takes; null where it takes all of it. */
+  readonly shard: SizedShard | null
   readonly workspace: string | null
   /** A digest of the options that its requests are made with; null where no template has been compared yet. */
   readonly askDigest: string | null
@@ -194,6 +197,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
   const first: JobState = {
     run: event.run,
     openedAt: event.at,
+    shard: event.shard ?? null,
     workspace: null,
     askDigest: null,
     sources: [],

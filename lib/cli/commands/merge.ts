@@ -1,0 +1,132 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { BatchStreamError } from '../../core/errors.ts'
+import { answerCheck } from '../../core/schema/answer-check.ts'
+import { shardRecords, type SizedShard } from '../../core/shard.ts'
+import { rowsInInputOrder } from '../../stages/order/kept-rows.ts'
+import { FieldSet } from '../../store/fields.ts'
+import type { StoredJob } from '../../store/job.ts'
+import { openStoredJob } from '../../store/open.ts'
+import type { Context } from '../context.ts'
+import { EXIT } from '../exit-code.ts'
+import type { Ending } from '../finish.ts'
+import { pricesOf } from '../money.ts'
+import { rememberedBy } from '../remembered.ts'
+import { isTable, openRows, rowOptionsApart, type RowOptions } from '../row-options.ts'
+import { finishedShards, rowsOfShard } from '../shards.ts'
+import { stateDir } from '../state-dir.ts'
+import { NO_COLUMNS } from '../table-columns.ts'
+import { Tally } from '../tally.ts'
+
+/** Prints the rows of all shards of a job in input order, as one run over the whole input prints them with --order input. */
+export async function merge(context: Context): Promise<Ending> {
+  const { flags, io, talk, signal } = context
+  const dir = stateDir(flags, io.env)
+  // The program does not start without a name.
+  const name = flags.args[0] as string
+  const shards = await finishedShards(dir, name)
+  // A job with shards has at least one.
+  const { rows, run, columns: known } = rememberedBy(shards[0] as (typeof shards)[0])
+  const options = {
+    ...rowsOfShard(rowOptionsApart(flags, rows), undefined),
+    order: 'input',
+  } as const
+  const jobs: StoredJob[] = []
+  try {
+    for (const shard of shards)
+      jobs.push(await openStoredJob({ dir, name: shard.name, clock: io.clock }))
+    const { block } = shardOf(jobs[0] as StoredJob)
+    const records = sameInput(name, jobs)
+    const tally = new Tally()
+    const parts = {
+      ...{ options, signal },
+      // It lends its disk and its name.
+      job: jobs[0] as StoredJob,
+      columns: await columnsOf(jobs, block, options, known),
+      schema: run.schema,
+      priceOf: pricesOf(run),
+      apart: true,
+    }
+    const out = await openRows(parts, io, talk, result => tally.add(result))
+    const check = run.schema && answerCheck(run.schema)
+    await pipeline(
+      Readable.from(
+        inTurn(
+          jobs.map(job => rowsInInputOrder(job, check)),
+          block,
+        ),
+      ),
+      out,
+      { signal },
+    )
+    if (tally.rows !== records)
+      throw new BatchStreamError(
+        'CBS_STAGE',
+        `the shards of job ${name} have ${records} ${records === 1 ? 'record' : 'records'} and gave ${tally.rows} rows; please report this`,
+      )
+    talk.say(`job ${name}, ${jobs.length} shards: ${tally}`)
+    const broken = jobs.find(({ state }) => state.kept.broken !== null)?.state.kept.broken
+    if (broken) throw new BatchStreamError('CBS_INPUT', broken)
+    return { code: tally.failed === 0 ? EXIT.answered : EXIT.someFailed }
+  } finally {
+    for (const job of jobs) await job.close()
+  }
+}
+
+/** Only shards come here. */
+function shardOf({ state }: StoredJob): SizedShard {
+  return state.shard as SizedShard
+}
+
+/** How many records all shards have. Shards that read different inputs do not add up to one. */
+function sameInput(name: string, jobs: readonly StoredJob[]): number {
+  const counts = jobs.map(job => job.store.records.count)
+  const records = counts.reduce((sum, count) => sum + count, 0)
+  for (const [index, job] of jobs.entries()) {
+    const expected = shardRecords(shardOf(job), records)
+    if (counts[index] === expected) continue
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `the shards of job ${name} did not read the same input: of ${records} records ${job.name} should have ${expected} and has ${counts[index]}; nothing was written`,
+    )
+  }
+  return records
+}
+
+/** Items of several sources, a block of each in turn. */
+async function* inTurn<Item>(
+  sources: readonly AsyncGenerator<Item>[],
+  block: number,
+): AsyncGenerator<Item> {
+  try {
+    for (;;) {
+      for (const source of sources) {
+        for (let taken = 0; taken < block; taken++) {
+          const { done, value } = await source.next()
+          // The first source that is short of a block has the last record of all.
+          if (done) return
+          yield value
+        }
+      }
+    }
+  } finally {
+    for (const source of sources) await source.return(undefined)
+  }
+}
+
+/** The input columns of a table of all records, in the order in which they first appear. */
+async function columnsOf(
+  jobs: readonly StoredJob[],
+  block: number,
+  options: RowOptions,
+  known: readonly string[] | undefined,
+): Promise<readonly string[]> {
+  if (!isTable(options) || options.outputColumns) return NO_COLUMNS
+  const fields = new FieldSet(known)
+  const records = inTurn(
+    jobs.map(job => job.input.recordsFrom(0)),
+    block,
+  )
+  for await (const record of records) fields.add(record)
+  return fields.names.length > 0 ? fields.names : NO_COLUMNS
+}

@@ -1,0 +1,221 @@
+// The jobs of an input's shards, as they lie in the state folder.
+import { BatchStreamError } from '../core/errors.ts'
+import {
+  isSameShard,
+  nameOfShards,
+  otherShard,
+  shardJobName,
+  type SizedShard,
+} from '../core/shard.ts'
+import { exactUsd, parseUsd, showUsd } from '../cost/usd.ts'
+import { nodeDisk } from '../store/disk.ts'
+import { inspectJob, inspectJobs, jobNames, type JobOnDisk } from '../store/inspect.ts'
+import type { Context } from './context.ts'
+import type { Flags } from './flags.ts'
+import { standingOf } from './job-work.ts'
+import { rememberedBy, type SoundJob } from './remembered.ts'
+import { rowOptionsOf, type RowOptions } from './row-options.ts'
+import { decidingSettings, type Settings } from './settings.ts'
+import { pathOfShard, type GivenShard } from './shard-flags.ts'
+import { stateDir } from './state-dir.ts'
+import type { Talk } from './talk.ts'
+
+/** A job's name leaves room for the number of its shard. */
+const MOST_NAME = 58
+
+/** The job of --job: that of the shard, where there is one. */
+export function jobNameIn(flags: Flags, shard: SizedShard | undefined): string | undefined {
+  const name = flags.text('job')
+  if (!shard) return name
+  if (name === undefined)
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--shard needs --job NAME: the shards of a job find each other by its name',
+    )
+  if (name.length > MOST_NAME)
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `--job with --shard must have at most ${MOST_NAME} characters, got ${name.length}`,
+    )
+  return shardJobName(name, shard.index)
+}
+
+/**
+ * The settings of a shard: with the block size that its job has, and its share of the cap. Where other shards of the job are in
+ * the state folder, this one must be a part of the same input, for the same requests.
+ */
+export async function settingsOfShard(
+  settings: Settings,
+  given: GivenShard,
+  { flags, io, talk }: Pick<Context, 'flags' | 'io' | 'talk'>,
+): Promise<Settings> {
+  const { isBlockGiven, ...shard } = given
+  const name = String(flags.text('job'))
+  // An emulated job has no others.
+  const isFirst = flags.has('fresh') || flags.has('emulate')
+  const others = isFirst ? [] : await neighbours(stateDir(flags, io.env), name, shard.index)
+  const known = others.flatMap(({ name: job, state }) =>
+    state?.shard ? [{ job, was: state.shard }] : [],
+  )
+  const block = isBlockGiven ? shard.block : (known[0]?.was.block ?? shard.block)
+  for (const { job, was } of known) {
+    const now = { index: was.index, count: shard.count, block }
+    if (!isSameShard(now, was)) throw otherShard(job, now, was)
+  }
+  const own: Settings = { ...withShare(settings, shard.count, talk), shard: { ...shard, block } }
+  for (const other of others) {
+    if (!other.state || !other.card || isSameWork(own, rememberedBy(other).run)) continue
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `job ${other.name} was made by another command; nothing was sent. All shards of job ${name} are made by the same command: give that one, or another --job`,
+    )
+  }
+  return own
+}
+
+/** The shard's own job, where it exists, and two that say what the others are. */
+async function neighbours(dir: string, name: string, index: number): Promise<JobOnDisk[]> {
+  const names = await namesOfShards(dir, name)
+  const some = new Set([
+    names[0],
+    names.at(-1),
+    ...names.filter(one => one === shardJobName(name, index)),
+  ])
+  const found = await Promise.all(
+    [...some].map(one => (one === undefined ? undefined : inspectJob(nodeDisk, dir, one))),
+  )
+  return found.filter(job => job !== undefined)
+}
+
+async function namesOfShards(dir: string, name: string): Promise<string[]> {
+  return (await jobNames(nodeDisk, dir)).filter(one => nameOfShards(one) === name).sort()
+}
+
+function isSameWork(now: Settings, then: Settings): boolean {
+  const [a, b] = [now, then].map(settings => {
+    const { shard: _, ...rest } = decidingSettings(settings)
+    return JSON.stringify(rest)
+  })
+  return a === b
+}
+
+/** Shards that share nothing cannot keep a cap together, so each of them keeps its share of it. */
+function withShare(settings: Settings, count: number, talk: Talk): Settings {
+  const most = settings.maxCost === undefined ? undefined : parseUsd(settings.maxCost)
+  if (most === undefined || count === 1) return settings
+  const share = most / BigInt(count)
+  talk.say(`--max-cost ${showUsd(most)} for ${count} shards: ${showUsd(share)} for this one`)
+  return { ...settings, maxCost: exactUsd(share) }
+}
+
+/** The rows of a run: those of a shard come in input order, and go to files of its own. */
+export function rowsOfRun(flags: Flags, shard: SizedShard | undefined): RowOptions {
+  const options = rowOptionsOf(flags)
+  const placed = rowsOfShard(options, shard)
+  if (!shard) return placed
+  if (flags.text('order') === 'completion')
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--order completion does not go with --shard: the rows of a shard come in input order, so that `merge` can join them',
+    )
+  const files = [
+    ['-o', options.output, placed.output],
+    ['--errors', options.errors, placed.errors],
+  ] as const
+  for (const [flag, path, own] of shard.count > 1 ? files : []) {
+    if (path === undefined || path === '-' || path !== own) continue
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `${flag} ${path} would be the file of all shards: put {shard} into its name`,
+    )
+  }
+  return { ...placed, order: 'input' }
+}
+
+/** Puts the number of a shard into the names of its files. */
+export function rowsOfShard(options: RowOptions, shard: SizedShard | null | undefined): RowOptions {
+  const output = pathOfShard('-o', options.output, shard)
+  const errors = pathOfShard('--errors', options.errors, shard)
+  return { ...options, output, ...(errors !== undefined && { errors }) }
+}
+
+/** The jobs of all shards of a job that are in the state folder, by their numbers; none where it has no shards. */
+export async function shardsIn(dir: string, name: string): Promise<JobOnDisk[]> {
+  const jobs: JobOnDisk[] = []
+  for (const one of await namesOfShards(dir, name)) {
+    const job = await inspectJob(nodeDisk, dir, one)
+    // A damaged job may be a shard.
+    if (job && job.state?.shard !== null) jobs.push(job)
+  }
+  return jobs
+}
+
+/**
+ * All shards of a job, in order, each finished.
+ *
+ * @throws BatchStreamError `CBS_INPUT` where some are missing, unfinished or of another input; it names them
+ */
+export async function finishedShards(dir: string, name: string): Promise<readonly SoundJob[]> {
+  const found = await shardsIn(dir, name)
+  const count = found.find(({ state }) => state)?.state?.shard?.count
+  if (count === undefined) {
+    const names = (await inspectJobs(nodeDisk, dir)).map(job => job.name)
+    const hint = names.includes(name)
+      ? `: \`claude-batch-stream results ${name}\` prints its rows`
+      : '; see `claude-batch-stream list`'
+    throw new BatchStreamError('CBS_OPTION', `job ${name} has no shards in ${dir}${hint}`)
+  }
+  const whole: SoundJob[] = []
+  const missing: string[] = []
+  const unfinished: string[] = []
+  const byName = new Map(found.map(job => [job.name, job]))
+  for (let index = 0; index < count; index++) {
+    const own = shardJobName(name, index)
+    const job = byName.get(own)
+    byName.delete(own)
+    if (!job) missing.push(own)
+    else if (!job.state)
+      throw new BatchStreamError(
+        'CBS_STATE',
+        `job ${own} cannot be used: ${job.trouble}; see \`claude-batch-stream doctor ${own}\``,
+      )
+    else if (job.state.finished) whole.push({ ...job, state: job.state })
+    else unfinished.push(own)
+  }
+  const first = whole[0]?.state.shard
+  const odd = whole.find(
+    ({ state }) => state.shard?.count !== count || state.shard.block !== first?.block,
+  )
+  const other = odd?.name ?? [...byName.keys()][0]
+  if (other !== undefined)
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `${other} and the other shards of job ${name} do not have the same number of shards and the same block size, so they are not parts of one run`,
+    )
+  const why = [
+    ...(missing.length === 0 ? [] : [`not in ${dir}: ${someOf(missing)}`]),
+    ...(unfinished.length === 0 ? [] : [`not finished: ${someOf(unfinished)}`]),
+  ]
+  if (why.length === 0) return whole
+  throw new BatchStreamError(
+    'CBS_INPUT',
+    `job ${name} has ${count} shards, and nothing was written, because some are ${why.join('; ')}`,
+  )
+}
+
+const MOST_NAMED = 20
+
+function someOf(names: readonly string[]): string {
+  const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : ''
+  return names.slice(0, MOST_NAMED).join(', ') + more
+}
+
+/** Shards that `merge` cannot do without, because another shard of the same job still has something to do. */
+export function neededByOthers(jobs: readonly JobOnDisk[]): (job: JobOnDisk) => boolean {
+  const unfinished = new Set(
+    jobs
+      .filter(job => job.state?.shard && standingOf(job) === 'unfinished')
+      .map(job => nameOfShards(job.name)),
+  )
+  return job => job.state?.shard !== null && unfinished.has(nameOfShards(job.name))
+}

@@ -1,0 +1,42 @@
+// takes  SourceRecord: all records of the input
+// gives  the records of one shard
+// next   template, or keep
+import type { TransformCallback } from 'node:stream'
+import type { SourceRecord } from '../../core/flow.ts'
+import { StageTransform, typed, type CarryingStage, type SameType } from '../../core/stage.ts'
+import { wrongInputError } from '../../core/validate-input.ts'
+import { checkShard, isInShard, type Shard, type SizedShard } from '../../core/shard.ts'
+
+/**
+ * Lets the records of one shard pass and drops the others, so that several workers can read the same input: blocks of records
+ * are dealt out in turn. Every record is in exactly one shard of `count`. Put it right after the parser: a record that is
+ * dropped there has not been read further, and its `line` stays its line in the whole input.
+ *
+ * Throws `CBS_OPTION` where `index`, `count` or `block` is out of range.
+ */
+export function shard(options: Shard): CarryingStage<SourceRecord<object>, SourceRecord, SameType> {
+  return typed(new ShardStage(checkShard(options)))
+}
+
+/** The stage, with what it has seen of the whole input. */
+export class ShardStage extends StageTransform {
+  readonly #shard: SizedShard
+  #seen = 0
+
+  constructor(shard: SizedShard) {
+    super({ objectMode: true })
+    this.#shard = shard
+  }
+
+  /** Records that have come, those of other shards included. */
+  get seen(): number {
+    return this.#seen
+  }
+
+  override _transform(record: unknown, _encoding: BufferEncoding, done: TransformCallback): void {
+    const wrong = wrongInputError('shard', 'records', record)
+    if (wrong) return done(wrong)
+    if (isInShard(this.#shard, this.#seen++)) done(null, record)
+    else done()
+  }
+}
