@@ -41,6 +41,14 @@ export type { Fields, Jsonify } from './core/jsonify.ts'
 export { stage, type CarryingStage, type Given, type Source, type Stage } from './core/stage.ts'
 export type { AnthropicClient } from './api/client.ts'
 export { openJob, type JobOptions } from './store/open.ts'
+export { postgresLedger, type PostgresLedgerOptions } from './store/postgres/ledger.ts'
+export type {
+  LedgerConnection,
+  LedgerPool,
+  LedgerQueries,
+  LedgerRows,
+} from './store/postgres/pool.ts'
+export type { SharedLedger } from './core/job/shared-ledger.ts'
 export type { Clock } from './core/clock.ts'
 export type { Job } from './core/job/job.ts'
 export type { Counts, JobEvent } from './core/job/event.ts'

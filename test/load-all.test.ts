@@ -49,7 +49,7 @@ void t.test('the package gives every name that its documents promise', async t =
   const names = Object.keys(await import('../lib/index.ts'))
   const contract =
     'parseCsv parseJsonl parseJson parseText template keep aggregate submit awaitEnd fetchResults retry ' +
-    'writeJsonl writeCsv writeText writeRaw chain from each stage openJob BatchStreamError'
+    'writeJsonl writeCsv writeText writeRaw chain from each stage openJob postgresLedger BatchStreamError'
   for (const name of contract.split(' ')) t.ok(names.includes(name), name)
 })
 

@@ -1,12 +1,14 @@
 import type { SealedBatch } from '../core/flow.ts'
+import type { SharedSpending } from '../store/shared.ts'
 import type { StoredJob } from '../store/job.ts'
 import type { BatchState } from '../core/job/state.ts'
-import { judge, standingOf, type Standing } from '../cost/budget.ts'
+import { isShort, judge, standingOf, type Standing, type Verdict } from '../cost/budget.ts'
 import { showUsd } from '../cost/usd.ts'
 import type { Unbounded } from '../cost/worst.ts'
 
 export interface CapOptions {
-  readonly job: Pick<StoredJob, 'state' | 'note' | 'when' | 'batch'>
+  readonly job: Pick<StoredJob, 'state' | 'note' | 'when' | 'batch'> &
+    Partial<Pick<StoredJob, 'shared' | 'clock' | 'on'>>
   /** What the job may cost in all, in femtodollars. */
   readonly most: bigint
   /** The most that a sealed batch can cost. */
@@ -19,6 +21,9 @@ export interface CapOptions {
   /** Whether batches in flight come to their end in this run, so that waiting for them helps. @default true */
   readonly drains?: boolean
 }
+
+/** How often it is looked whether other shards have freed a part of the budget. */
+const SHARED_LOOK_MS = 2000
 
 /** A cap that the next batch does not fit below. */
 export interface Reached {
@@ -42,11 +47,20 @@ export class Cap {
   /** The batch that did not fit, and what was spent or in flight then. */
   #refused:
     { readonly committed: bigint; readonly worst: bigint; readonly records: number } | undefined
+  /** The batches whose bills all shards know. */
+  #settled: Set<number> | undefined
+  #settling: Promise<void> = Promise.resolve()
   #most: bigint
 
   constructor(options: CapOptions) {
     this.#options = options
     this.#most = options.most
+    const { job } = options
+    // Other shards may wait for what this one sets free. What fails here is settled at the end of the run.
+    if (job.shared)
+      job.on?.('event', ({ type }) => {
+        if (type === 'fetched') this.settle().catch(() => {})
+      })
   }
 
   /** Why nothing more is sent; undefined as long as it is. */
@@ -99,8 +113,10 @@ export class Cap {
       return false
     }
     for (;;) {
-      const standing = await this.#standing(number)
-      const verdict = judge(this.#most, standing, worst)
+      const own = await this.#standing(number)
+      const refused = await this.#reserveShared(number, worst, own)
+      const standing = { ...own, ...refused }
+      const verdict = this.#verdict(own, refused, worst)
       if (verdict === 'send') {
         await job.note({ type: 'reserved', number, amount: String(worst) }, false)
         return true
@@ -110,9 +126,66 @@ export class Cap {
         this.#stop(number, worst, standing)
         return false
       }
-      const { mark } = standing
-      await job.when(() => markOf(job.state.batches.values()) !== mark, signal)
+      await this.#change(own.mark, signal)
     }
+  }
+
+  /**
+   * Says to all that share the job's budget what its fetched batches were billed. Answers that never came may have been billed
+   * all the same.
+   */
+  settle(): Promise<void> {
+    const settled = this.#settling.then(() => this.#settle())
+    this.#settling = settled.catch(() => {})
+    return settled
+  }
+
+  async #settle(): Promise<void> {
+    const { job, spentOn } = this.#options
+    if (!job.shared) return
+    this.#settled ??= new Set((await job.shared.settled()).keys())
+    for (const batch of [...job.state.batches.values()]) {
+      const { number, fetched, phase } = batch
+      if (!fetched || phase === 'void' || this.#settled.has(number)) continue
+      const spent = await spentOn(number)
+      const most = BigInt(batch.reserved ?? 0)
+      if (spent === undefined) continue
+      await job.shared.settle(number, isShort(batch) && most > spent ? most : spent, this.#most)
+      this.#settled.add(number)
+    }
+  }
+
+  /** What all shards spend, where the batch does not fit below the cap; undefined where it is reserved, or nothing is shared. */
+  async #reserveShared(
+    number: number,
+    worst: bigint,
+    { isUnknown }: Standing,
+  ): Promise<SharedSpending | undefined> {
+    const { shared } = this.#options.job
+    if (!shared || isUnknown) return undefined
+    await this.settle()
+    const reserved = await shared.reserveBudget(number, worst, this.#most)
+    return reserved === 'reserved' ? undefined : reserved
+  }
+
+  #verdict(own: Standing, refused: SharedSpending | undefined, worst: bigint): Verdict {
+    if (!this.#options.job.shared || own.isUnknown) return judge(this.#most, own, worst)
+    if (!refused) return 'send'
+    // Batches of other shards may end, too, and cost less than is reserved for them.
+    return own.open > 0 || refused.reserved > 0n ? 'wait' : 'stop'
+  }
+
+  /** Resolves when a batch has moved; other shards tell nothing, so with them a while later at the latest. */
+  async #change(mark: string, signal: AbortSignal): Promise<void> {
+    const { job } = this.#options
+    const over = new AbortController()
+    const either = AbortSignal.any([signal, over.signal])
+    const changed = job.when(() => markOf(job.state.batches.values()) !== mark, either)
+    const later = job.shared && job.clock ? [job.clock.sleep(SHARED_LOOK_MS, either)] : []
+    await Promise.race([changed, ...later]).finally(() => {
+      over.abort()
+      for (const wait of [changed, ...later]) wait.catch(() => {})
+    })
   }
 
   /** Where the job stands, once it is known what every batch cost whose answers are here. */

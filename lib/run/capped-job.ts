@@ -1,4 +1,5 @@
 import type { StoredJob } from '../store/job.ts'
+import { areResultsLost } from '../stages/results/download.ts'
 import { keptResults } from '../store/results/stored-results.ts'
 import { lines } from '../store/body-lines.ts'
 import { Cap, type CapOptions } from './cap.ts'
@@ -21,7 +22,7 @@ export function capOf(
     drains,
     ask,
     worstOf: number => worstOfBatch(job, number, priceOf),
-    spentOn: number => spentOnBatch(job, number, priceOf),
+    spentOn: number => spentOnShared(job, number, priceOf),
   })
 }
 
@@ -52,4 +53,15 @@ export async function spentOnBatch(
   const ledger = new Ledger(priceOf)
   for await (const result of keptResults(job.store.folder, number)) ledger.add(result)
   return ledger.spent
+}
+
+/** The same where results may have been on the disk of another machine: what it has settled counts. */
+async function spentOnShared(
+  job: StoredJob,
+  number: number,
+  priceOf: PriceOf,
+): Promise<bigint | undefined> {
+  const settled = (await job.shared?.settled())?.get(number)
+  if (settled !== undefined) return settled
+  return (await areResultsLost(job, number)) ? undefined : await spentOnBatch(job, number, priceOf)
 }

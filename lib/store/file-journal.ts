@@ -72,6 +72,11 @@ export class FileJournal implements Journal {
     return appended
   }
 
+  /** The lock on the folder is held for as long as the process lives. */
+  assertOwned(): void {}
+
+  readonly lost: AbortSignal = new AbortController().signal
+
   async close(): Promise<void> {
     await this.#last
     try {

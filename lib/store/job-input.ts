@@ -1,6 +1,7 @@
+import { createHash, type Hash } from 'node:crypto'
 import type { SourceRecord } from '../core/flow.ts'
 import type { Job } from '../core/job/job.ts'
-import { nextUnbatched } from '../core/job/state.ts'
+import { nextUnbatched, unbatchedGaps } from '../core/job/state.ts'
 import { changedInput, fedAlready, shorterInput } from './fed-again.ts'
 import type { JobLog } from './job-log.ts'
 import type { RecordReader, Records } from './records.ts'
@@ -15,16 +16,26 @@ export class JobInput {
   /** Told when all that is spooled has been compared. */
   readonly #onReplayed: () => void
   readonly #known: number
+  /** Whether spooled records are hashed for another machine. */
+  readonly #hashes: boolean
+  /** The span that the next record of another machine belongs to. */
+  #span = 0
+  #hash: Hash = createHash('sha256')
   #replay: Replay | undefined
   #feeder: object | undefined
   /** The last note on how much is spooled: they must not overtake each other. */
   #saving: Promise<void> = Promise.resolve()
 
-  constructor(log: JobLog & Job, records: Records, onReplayed: () => void) {
+  constructor(
+    log: JobLog & Job,
+    records: Records,
+    { hashes, onReplayed }: { readonly hashes: boolean; readonly onReplayed: () => void },
+  ) {
     this.#log = log
     this.#records = records
     this.#onReplayed = onReplayed
-    this.#known = records.count
+    this.#known = log.state.kept.records
+    this.#hashes = hashes
   }
 
   /**
@@ -39,7 +50,12 @@ export class JobInput {
 
   /** True while replayed input has not been compared with all that is spooled: nothing is sent meanwhile. */
   get isReplaying(): boolean {
-    return this.#replay !== undefined && this.#replay.next < this.#known
+    return this.isRefilling || (this.#replay !== undefined && this.#replay.next < this.#known)
+  }
+
+  /** True while records that another machine has spooled are not on this disk yet. */
+  get isRefilling(): boolean {
+    return this.#records.count < this.#known
   }
 
   /**
@@ -50,6 +66,8 @@ export class JobInput {
     const replay = this.startReplay()
     const ordinal = replay.next++
     const { name, state } = this.#log
+    if (ordinal < this.#known && ordinal === this.#records.count)
+      return await this.#refill(record, ordinal)
     if (ordinal < this.#known) {
       const known = await replay.reader.read(ordinal, 1)
       if (!known.raw.equals(record.raw)) throw changedInput(name, ordinal, record)
@@ -57,13 +75,41 @@ export class JobInput {
       return ordinal
     }
     if (state.kept.complete) throw changedInput(name, ordinal, record)
+    await this.#append(record)
+    return ordinal
+  }
+
+  /** Takes a record that another machine has spooled; it is the same by the hash of the records around it. */
+  async #refill(record: SourceRecord, ordinal: number): Promise<number> {
+    const { name, state } = this.#log
+    await this.#append(record)
+    const count = ordinal + 1
+    while ((state.spans[this.#span]?.records ?? Infinity) < count) this.#span += 1
+    const span = state.spans[this.#span]
+    if (span?.records === count) {
+      if (this.#takeHash() !== span.hash) throw changedInput(name, ordinal, record)
+      if (count === this.#known) {
+        await this.#records.sync()
+        this.#onReplayed()
+      }
+    }
+    return ordinal
+  }
+
+  async #append(record: SourceRecord): Promise<void> {
     if (record.source !== undefined) {
       const { index, isNew } = this.#records.sourceIndex(record.source)
       if (isNew) await this.#log.note({ type: 'source', index, name: record.source }, false)
     }
     this.#records.append(record)
+    if (this.#hashes) this.#hash.update(record.raw).update('\n')
     if (this.#records.full) await this.#records.flush()
-    return ordinal
+  }
+
+  #takeHash(): string {
+    const hash = this.#hash.digest('hex')
+    this.#hash = createHash('sha256')
+    return hash
   }
 
   /** Says that no more records come, or `broken` why they do not; all that came are safe when this returns. */
@@ -78,15 +124,23 @@ export class JobInput {
     if (this.#log.state.kept.records < ordinal) await this.#save(false)
   }
 
-  /** Spooled records that no batch covers yet; for a job that is resumed without its input. */
-  unbatchedRecords(): AsyncGenerator<SourceRecord> {
-    return this.recordsFrom(nextUnbatched(this.#log.state))
+  /** Ordinals of records that no batch covers yet, in order: gaps between batches, then all after the last batch. */
+  unbatchedRanges(): readonly (readonly [from: number, to: number])[] {
+    const { state } = this.#log
+    // Without a ledger no body is ever lost alone; what no batch covers then was left out on purpose.
+    const gaps = this.#hashes ? unbatchedGaps(state) : []
+    return [...gaps, [nextUnbatched(state), Infinity]]
   }
 
-  /** Spooled records from an ordinal on. */
-  async *recordsFrom(first: number): AsyncGenerator<SourceRecord> {
+  /** Spooled records that no batch covers yet; for a job that is resumed without its input. */
+  async *unbatchedRecords(): AsyncGenerator<SourceRecord> {
+    for (const [from, to] of this.unbatchedRanges()) yield* this.recordsFrom(from, to)
+  }
+
+  /** Spooled records from an ordinal on, up to another one. */
+  async *recordsFrom(first: number, end: number = Infinity): AsyncGenerator<SourceRecord> {
     const reader = this.#records.reader(this.#log)
-    for (let ordinal = first; ordinal < this.#records.count; ordinal++) {
+    for (let ordinal = first; ordinal < Math.min(end, this.#records.count); ordinal++) {
       yield reader.peek(ordinal, 1) ?? (await reader.read(ordinal, 1))
     }
   }
@@ -94,9 +148,18 @@ export class JobInput {
   #save(complete: boolean, broken?: string): Promise<void> {
     const save = async (): Promise<void> => {
       const { count, bytes } = this.#records
+      // In the same tick: a record that comes meanwhile belongs to the next span.
+      const hash =
+        this.#hashes && count > this.#log.state.kept.records ? this.#takeHash() : undefined
       await this.#records.sync()
       const isWhole = complete || this.#log.state.kept.complete
-      const kept = { records: count, bytes, complete: isWhole, ...(broken && { broken }) }
+      const kept = {
+        records: count,
+        bytes,
+        complete: isWhole,
+        ...(broken && { broken }),
+        ...(hash && { hash }),
+      }
       await this.#log.note({ type: 'kept', ...kept }, complete)
     }
     const saved = this.#saving.then(save)

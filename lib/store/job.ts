@@ -14,6 +14,7 @@ import { JobStore } from './job-store.ts'
 import type { Journal } from './journal.ts'
 import type { Lock } from './lock.ts'
 import type { Records } from './records.ts'
+import type { Shared } from './shared.ts'
 
 /** What a job is opened with; `open.ts` puts it together. */
 export interface JobParts {
@@ -25,6 +26,8 @@ export interface JobParts {
   readonly state: JobState
   readonly records: Records
   readonly lock: Lock | undefined
+  /** What the job shares with other machines; undefined for one that only this machine knows. */
+  readonly shared?: Shared | undefined
   /** Deleted when the last stage lets go of it. */
   readonly temporary: boolean
 }
@@ -42,6 +45,12 @@ export class StoredJob extends JobLog implements Job {
   readonly queue: BatchQueue
   /** Stages set it, since they know the prices. */
   costOf: ((answer: Answer) => number | null) | undefined
+  /** What the job shares with other machines; undefined for one that only this machine knows. */
+  readonly shared: Shared | undefined
+  /** Throws where another process may own the job by now; asked right before the last byte of a batch is sent. */
+  readonly assertOwned: () => void
+  /** Aborts with the reason when this process has lost the job. */
+  readonly lost: AbortSignal
   readonly #end: () => Promise<void>
   #users = 0
   readonly #leaving: Set<Promise<unknown>> = new Set()
@@ -51,7 +60,10 @@ export class StoredJob extends JobLog implements Job {
     this.clock = parts.clock
     const lastNumber = Math.max(0, ...parts.state.batches.keys())
     this.store = new JobStore({ ...parts, lastNumber })
-    this.input = new JobInput(this, parts.records, () => this.checkWaiters())
+    this.input = new JobInput(this, parts.records, {
+      hashes: parts.shared !== undefined,
+      onReplayed: () => this.checkWaiters(),
+    })
     this.queue = new BatchQueue(
       () => this.checkWaiters(),
       ({ code, message: why }) => this.tell({ type: 'stopped', code, why }),
@@ -61,6 +73,10 @@ export class StoredJob extends JobLog implements Job {
       workspace: () => this.state.workspace,
       remember: id => this.note({ type: 'workspace', id }, false),
     })
+    this.shared = parts.shared
+    const { journal } = parts
+    this.assertOwned = () => journal.assertOwned()
+    this.lost = journal.lost
     this.#end = closing(parts)
     if (parts.temporary) unreachable.register(this, this.#end)
   }
@@ -160,8 +176,7 @@ function closing({
   let closed: Promise<void> | undefined
   const close = async (): Promise<void> => {
     try {
-      await records.close()
-      await journal.close()
+      await records.close().finally(() => journal.close())
       if (temporary) await disk.remove(folder)
     } finally {
       await lock?.release()

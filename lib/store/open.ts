@@ -7,18 +7,31 @@ import type { JobEvent } from '../core/job/event.ts'
 import {
   checkShard,
   isSameShard,
+  nameOfShards,
   otherShard,
   shardJobName,
   type Shard,
   type SizedShard,
 } from '../core/shard.ts'
 import type { Job } from '../core/job/job.ts'
+import type { SharedLedger } from '../core/job/shared-ledger.ts'
 import { StoredJob } from './job.ts'
 import { formatLine, NO_SUM } from './journal-line.ts'
 import { FileJournal } from './file-journal.ts'
 import { lockFolder, type Lock } from './lock.ts'
 import { Records } from './records.ts'
 import { fold, VERSION, type JobState } from '../core/job/state.ts'
+import { batchPath } from './batch-files.ts'
+import {
+  dropLostBodies,
+  openCachedRecords,
+  packedFilesOf,
+  prepareCache,
+  restoreFiles,
+} from './cache.ts'
+import { postgresLedgerOf } from './postgres/ledger.ts'
+import type { ShardKey } from './postgres/shard.ts'
+import type { BatchFiles } from './sums.ts'
 import { makeTemporaryFolder, temporaryDisk } from './temporary.ts'
 
 /** What a job may be called. */
@@ -31,6 +44,12 @@ export interface JobOptions {
   readonly dir: string
   /** @default the machine's */
   readonly clock?: Clock | undefined
+  /**
+   * Where the job's journal is kept, so that another machine can continue: what `postgresLedger()` made. The folder in `dir`
+   * is then a cache that may be lost.
+   * @default a file in the job's folder
+   */
+  readonly ledger?: SharedLedger | undefined
   /**
    * The part of the input that this worker takes: the job is then called `NAME.00002`, and remembers its shard. Another number
    * of shards or another block size for a job that exists is `CBS_INPUT`. Pass `job.state.shard` to the `shard` stage.
@@ -52,10 +71,12 @@ export interface StoredJobOptions extends Omit<JobOptions, 'shard'> {
  * Opens a job by name, or makes it. All that stages note in it is on disk when they act on it, so that a process may die
  * at any moment and the next one continues. One process at a time: `CBS_JOB_IN_USE`. A damaged job is `CBS_STATE`.
  */
-export async function openJob({ name, dir, clock, shard }: JobOptions): Promise<Job> {
-  if (!shard) return await openStoredJob({ name, dir, clock })
+export async function openJob(options: JobOptions): Promise<Job> {
+  const { name, dir, clock, ledger, shard } = options
+  if (!shard) return await openStoredJob({ name, dir, clock, ledger })
   const sized = checkShard(shard)
-  return await openStoredJob({ name: shardJobName(name, sized.index), dir, clock, shard: sized })
+  const shardName = shardJobName(name, sized.index)
+  return await openStoredJob({ name: shardName, dir, clock, ledger, shard: sized })
 }
 
 /** `openJob` for stages and commands, which need the job's files and its journal. */
@@ -68,6 +89,7 @@ export async function openStoredJob(options: StoredJobOptions): Promise<StoredJo
       'letters, digits, ".", "_" or "-", at most 64, the first a letter or digit',
       name,
     )
+  if (options.ledger) return await openSharedJob(options, options.ledger)
   const folder = join(resolve(dir), 'jobs', name)
   const made = await disk.makeFolder(folder)
   const held = await lock(folder)
@@ -75,6 +97,55 @@ export async function openStoredJob(options: StoredJobOptions): Promise<StoredJo
     if ((await disk.look(`${folder}/journal.jsonl`)) === undefined)
       await makeSafe(disk, folder, [dirname(resolve(dir)), dirname(made ?? folder)])
     return await openFolder({ name, folder, disk, clock, lock: held, temporary: false, shard })
+  } catch (cause) {
+    await held.release()
+    throw cause
+  }
+}
+
+/** Where a job is in a ledger: its shards are one job there. */
+function keyOf(name: string, shard: SizedShard | undefined): ShardKey {
+  if (!shard) return { job: name, index: 0, count: 1, block: 0 }
+  return { job: nameOfShards(name) ?? name, ...shard }
+}
+
+/** Opens a job whose journal is in a ledger: what is missing in its folder is made again from the ledger. */
+async function openSharedJob(options: StoredJobOptions, ledger: SharedLedger): Promise<StoredJob> {
+  const { name, dir, disk = nodeDisk, clock = systemClock, lock = lockFolder, shard } = options
+  const folder = join(resolve(dir), 'jobs', name)
+  await disk.makeFolder(folder)
+  const held = await lock(folder)
+  try {
+    if ((await disk.look(`${folder}/journal.jsonl`)) !== undefined)
+      throw new BatchStreamError(
+        'CBS_INPUT',
+        `the job in ${folder} has its journal on this disk and not in the ledger: resume it without the ledger, or choose another job name; nothing was sent`,
+      )
+    const files: BatchFiles = { disk, path: (number, what) => batchPath(folder, number, what) }
+    const taken = await postgresLedgerOf(ledger).take(keyOf(name, shard), clock, batch =>
+      packedFilesOf(files, batch),
+    )
+    const { shard: journal, epoch } = taken
+    try {
+      const first = firstEvent({ clock, shard })
+      if (taken.events.length === 0) await journal.append(first, true)
+      // A journal has its first event.
+      const state = fold(taken.events.length === 0 ? [first] : taken.events) as JobState
+      mustBeShard({ name, shard }, state)
+      await prepareCache(disk, folder, { run: state.run, epoch })
+      await restoreFiles(files, state, number => journal.filesOfBatch(number))
+      await removeLitter(disk, folder, state)
+      const records = await openCachedRecords(disk, folder, state)
+      const job = new StoredJob({
+        ...{ name, folder, disk, clock, journal, state, records },
+        ...{ shared: journal, lock: held, temporary: false },
+      })
+      await dropLostBodies(job, journal)
+      return job
+    } catch (cause) {
+      await journal.close()
+      throw cause
+    }
   } catch (cause) {
     await held.release()
     throw cause
@@ -122,7 +193,7 @@ async function openFolder(place: Place): Promise<StoredJob> {
     if (names.includes('records.jsonl')) throw damaged(folder, 'has records and no journal')
     await disk.makeFolder(`${folder}/batches`)
     // The first line comes with the file, so that an empty journal is always damage and never a crash of ours.
-    await replaceFile(disk, path, firstLine(place))
+    await replaceFile(disk, path, formatLine(firstEvent(place), NO_SUM).line)
   }
   const { journal, events } = await FileJournal.open(disk, path)
   try {
@@ -140,12 +211,11 @@ async function openFolder(place: Place): Promise<StoredJob> {
   }
 }
 
-function firstLine({ clock, shard }: Pick<Place, 'clock' | 'shard'>): Buffer {
-  const opened: JobEvent = {
+function firstEvent({ clock, shard }: Pick<Place, 'clock' | 'shard'>): JobEvent {
+  return {
     ...{ type: 'opened', version: VERSION, run: randomWord(), at: clock.now() },
     ...(shard && { shard }),
   }
-  return formatLine(opened, NO_SUM).line
 }
 
 /** With another number of shards or another block size a record would be in two jobs, or in none. */

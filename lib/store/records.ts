@@ -65,6 +65,18 @@ export class Records {
     }
   }
 
+  /** Whether the files hold all that a `kept` event vouches for. */
+  static async areWhole(
+    disk: Disk,
+    folder: string,
+    kept: { readonly records: number; readonly bytes: number },
+  ): Promise<boolean> {
+    const size = async (name: string): Promise<number> =>
+      Number((await disk.look(`${folder}/${name}`)) ?? 0)
+    const bytes = await size('records.jsonl')
+    return bytes >= kept.bytes && (await size('records.index')) >= kept.records * ENTRY
+  }
+
   get count(): number {
     return this.#index.size / ENTRY
   }

@@ -30,6 +30,12 @@ export interface BatchState extends Sealed {
   readonly fetchOrder: number | null
 }
 
+/** Records up to a count, and what they must be where they are read again. */
+export interface RecordSpan {
+  readonly records: number
+  readonly hash: string
+}
+
 export interface JobState {
   readonly run: string
   readonly openedAt: number
@@ -46,12 +52,12 @@ export interface JobState {
     /** Why the input ended before its end, as whoever reads the last row has to be told. */
     readonly broken: string | null
   }
+  /** With a ledger: a hash of the records up to each of these counts, since the count before. */
+  readonly spans: readonly RecordSpan[]
   readonly batches: ReadonlyMap<number, BatchState>
   /** The files that rows go to, and how many bytes of each a commit covers. */
   readonly output: {
     readonly files: { readonly out: string | null; readonly errors: string | null }
-    /** What tells these files from others that get their names; null where that is unknown. */
-    readonly ids: { readonly out: string | null; readonly errors: string | null }
     readonly out: number
     readonly errors: number
     /** All records below this ordinal have their row there; 0 where rows do not come in input order. */
@@ -85,6 +91,8 @@ export interface Change {
   readonly batches: readonly BatchState[]
   /** A file that records come from, seen for the first time. */
   readonly source?: string
+  /** Records that are spooled since the span before. */
+  readonly span?: RecordSpan
 }
 
 /** One step of the fold. An event that cannot follow what came before is `CBS_STATE`. */
@@ -111,15 +119,13 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
       return changed(state, { askDigest: event.digest })
     case 'source':
       return { state, batches: [], source: event.name }
-    case 'kept':
-      return changed(state, {
-        kept: {
-          records: event.records,
-          bytes: event.bytes,
-          complete: event.complete,
-          broken: event.broken ?? state.kept.broken,
-        },
-      })
+    case 'kept': {
+      const { records, bytes, complete, broken = state.kept.broken, hash } = event
+      return {
+        ...changed(state, { kept: { records, bytes, complete, broken } }),
+        ...(hash !== undefined && { span: { records, hash } }),
+      }
+    }
     case 'sealed':
       return withBatches({ state, batches: [] }, [event])
     case 'split':
@@ -160,10 +166,6 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
       return fetched(state, event)
     case 'output':
       return anewInto(state, event)
-    case 'outputIds': {
-      const { out, errors } = event
-      return changed(state, { output: { ...state.output, ids: { out, errors } } })
-    }
     case 'written':
       return {
         ...move(state, event.number, ['fetched'], { phase: 'written' }),
@@ -181,13 +183,14 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
 }
 
 /**
- * Makes a change. The map of batches and the list of sources are shared between states and only grow: copying them for
+ * Makes a change. The map of batches and the lists are shared between states and only grow: copying them for
  * each event would be quadratic.
  */
-export function commit({ state, batches, source }: Change): JobState {
-  // The fold owns both; nothing else has a mutable view of them.
+export function commit({ state, batches, source, span }: Change): JobState {
+  // The fold owns all three; nothing else has a mutable view of them.
   for (const batch of batches) (state.batches as Map<number, BatchState>).set(batch.number, batch)
   if (source !== undefined) (state.sources as string[]).push(source)
+  if (span) (state.spans as RecordSpan[]).push(span)
   return state
 }
 
@@ -208,10 +211,10 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
     askDigest: null,
     sources: [],
     kept: { records: 0, bytes: 0, complete: false, broken: null },
+    spans: [],
     batches: new Map(),
     output: {
       files: { out: null, errors: null },
-      ids: { out: null, errors: null },
       out: 0,
       errors: 0,
       below: 0,
@@ -267,7 +270,6 @@ function anewInto(state: JobState, { out, errors }: JobEvent & { type: 'output' 
       ...state,
       output: {
         files: { out, errors },
-        ids: { out: null, errors: null },
         ...{ out: 0, errors: 0, below: 0, outTail: null, errorsTail: null },
       },
     },
@@ -326,4 +328,25 @@ export function nextUnbatched({ batches }: Pick<JobState, 'batches'>): number {
     if (batch.attempt === 1 && batch.phase !== 'void') next = Math.max(next, batch.next)
   }
   return next
+}
+
+/**
+ * Records before the last batch that no batch covers: those of sealed batches whose bodies were lost with their disk. Pairs of
+ * the first ordinal and the one after the last.
+ */
+export function unbatchedGaps({
+  batches,
+}: Pick<JobState, 'batches'>): (readonly [from: number, to: number])[] {
+  const first = [...batches.values()].filter(
+    ({ attempt, phase, foreign }) => attempt === 1 && phase !== 'void' && !foreign,
+  )
+  first.sort((a, b) => (a.first ?? 0) - (b.first ?? 0))
+  const gaps: (readonly [number, number])[] = []
+  let next = 0
+  for (const { first: from = 0, records } of first) {
+    if (records === 0) continue
+    if (from > next) gaps.push([next, from])
+    next = Math.max(next, from + records)
+  }
+  return gaps
 }

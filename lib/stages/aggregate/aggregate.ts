@@ -1,7 +1,6 @@
 // takes  BatchRequest or RejectedRecord, one at a time
 // gives  SealedBatch: its body lies on disk, ready to be sent
 // next   submit
-import { nextUnbatched } from '../../core/job/state.ts'
 import type { Job } from '../../core/job/job.ts'
 import { BatchStreamError, wholeNumber } from '../../core/errors.ts'
 import type {
@@ -111,7 +110,10 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   #open: BatchWriter | undefined
   #most = 0
   #nextOrdinal = 0
-  #skipBelow = 0
+  /** The records that no batch covers yet, where this is the first attempt. */
+  #ranges: readonly (readonly [from: number, to: number])[] = []
+  /** Batches of an earlier run that have not been given yet, as their records are being read again. */
+  #heldBatches: readonly SealedBatch[] = []
   /** Whether this stage spools the records itself, because no keep() stands before it. */
   #admits: boolean | undefined
   #lastArrival = 0
@@ -145,6 +147,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
       const job = await this.#jobOf(undefined)
       if (this.#difference) return this.#reportDifference(job, this.#difference)
       if (this.#admits) await job.input.complete()
+      await this.#giveHeld()
       await this.#seal()
     })
   }
@@ -174,13 +177,37 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
       for (const [id] of await chosenIdsOf(job.store, batch)) this.#ids.add(id)
     this.#primes = prime && attempt === 1 && known.length === 0
     if (dedupe) this.#seen = await seenBefore(job, attempt)
-    if (attempt === 1) this.#nextOrdinal = this.#skipBelow = nextUnbatched(job.state)
+    if (attempt === 1) {
+      this.#ranges = job.input.unbatchedRanges()
+      this.#nextOrdinal = this.#ranges[0]?.[0] ?? 0
+    }
     if (this.#periodMs !== undefined) this.runBeside(this.#watch(this.#periodMs, job))
-    await pushAll(
-      this,
-      known.map(batch => job.sealedBatch(batch.number)),
-      this.signal,
+    const batches = known.map(batch => job.sealedBatch(batch.number))
+    if (!job.input.isRefilling) return await pushAll(this, batches, this.signal)
+    // Their rows need records, and those may come through this very stage.
+    this.#heldBatches = batches
+    const refilled = job.when(() => !job.input.isRefilling, this.signal)
+    this.runBeside(
+      refilled.then(
+        () => this.#inTurn(() => this.#giveHeld()),
+        () => {},
+      ),
     )
+  }
+
+  async #giveHeld(): Promise<void> {
+    const held = this.#heldBatches
+    this.#heldBatches = []
+    await pushAll(this, held, this.signal)
+  }
+
+  /** Whether records between this one and the last are in a batch already: a batch covers records that follow one another. */
+  #leavesRange(ordinal: number): boolean {
+    return ordinal >= (this.#ranges[0]?.[1] ?? Infinity)
+  }
+
+  #isUnbatched(ordinal: number): boolean {
+    return this.#ranges.some(([from, to]) => ordinal >= from && ordinal < to)
   }
 
   /** Compares the template that is piped into this stage with the one that the job was begun with. */
@@ -214,6 +241,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     const writer = this.#open
     const record = item.record
     if (!this.job || !writer || writer.full || record?.ordinal === undefined) return false
+    if (this.#leavesRange(record.ordinal)) return false
     const asked = written(item, this.#options.dedupe)
     if (asked?.key && !this.#seen?.ready(asked.key)) return false
     return this.#put(this.job, writer, item, record.ordinal, asked)
@@ -224,7 +252,11 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     if (this.#difference) return
     const ordinal = item.record?.ordinal ?? (await this.#admit(job, item))
     this.#admits ??= false
-    if (this.#admits && ordinal < this.#skipBelow) return
+    if (this.#admits && !this.#isUnbatched(ordinal)) return
+    if (this.#leavesRange(ordinal)) {
+      await this.#seal()
+      this.#ranges = this.#ranges.slice(1)
+    }
     if (this.#open?.full) await this.#open.flush()
     const asked = written(item, this.#options.dedupe)
     if (asked?.key) await this.#seen?.prepare(asked.key)
@@ -280,7 +312,9 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     const chosen = 'params' in item ? item.custom_id : undefined
     const json =
       asked && requestJson(chosen ?? formatId(idPrefix(job.run, attempt), ordinal), asked.params)
-    const first = asked?.key && this.#seen?.find(asked.key)
+    const seen = asked?.key && this.#seen?.find(asked.key)
+    // Records of a batch that was lost may come before those that repeat them.
+    const first = seen !== undefined && seen < ordinal ? seen : undefined
     const bytes = first === undefined ? (json?.length ?? 0) : 0
     if (isFull(writer, bytes, { count: this.#most, bytes: this.#options.bytes })) return false
     const problem = 'problem' in item ? item.problem : this.#problemOf(bytes, chosen)

@@ -152,11 +152,17 @@ async function keep(
   why: string | null,
 ): Promise<void> {
   await replaceFile(job.store.disk, job.store.path(number, 'lines'), verifier.index)
+  if (job.batch(number).fetched) return
   await job.note({ type: 'fetched', number, lines: verifier.lines, bytes, why }, true)
 }
 
 /** There is nothing to fetch: every request of the batch stays unanswered. */
 async function without(job: StoredJob, number: number, why: string): Promise<void> {
+  if (job.batch(number).fetched)
+    throw new BatchStreamError(
+      'CBS_API',
+      `the results of batch ${number} were on the disk of another machine and cannot be fetched again: ${why}`,
+    )
   await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why }, true)
 }
 
@@ -189,4 +195,11 @@ async function dirty(job: StoredJob, number: number, why: string): Promise<Batch
 function goneFor(job: StoredJob, id: string, createdAt: number): string {
   const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
   return `the API has no results for batch ${id} (404 on ${day(job.session.serverTime.nowOrOurs())}); it was created on ${day(createdAt)}, and results are kept for 29 days`
+}
+
+/** Whether results that an earlier owner of the job has fetched are not on this disk. */
+export async function areResultsLost(job: StoredJob, number: number): Promise<boolean> {
+  const { fetched, foreign } = job.batch(number)
+  if (!job.shared || !fetched || fetched.lines === 0 || foreign) return false
+  return (await job.store.disk.look(job.store.path(number, 'lines'))) === undefined
 }

@@ -8,16 +8,16 @@ import { needClient } from '../../api/need-client.ts'
 import { wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Fetches } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
-import type { StoredJob } from '../../store/job.ts'
 import { listPrice } from '../../cost/price.ts'
 import { answerCost } from '../../cost/row-cost.ts'
+import { storedJob, type StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { answerCheck, type AnswerCheck } from '../../core/schema/answer-check.ts'
 import type { AnswerSchema } from '../../core/schema/answer-schema.ts'
 import { notify } from '../../core/notify.ts'
 import { pushAll, typed, type CarryingStage } from '../../core/stage.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
-import { download } from './download.ts'
+import { areResultsLost, download } from './download.ts'
 import { ForeignIds, type Ids } from '../../store/results/ids.ts'
 import type { RecordResult } from '../../core/results/result.ts'
 import { rowsOf } from '../../store/results/rows.ts'
@@ -83,7 +83,8 @@ export class FetchResults extends JobStage<EndedBatch> {
     job.costOf ??= answerCost(listPrice)
     const { phase, foreign, requests } = job.batch(number)
     const ids: Ids = foreign ? new ForeignIds() : await BatchIds.of(job, number)
-    if (phase === 'ended') await this.#download(job, batch, ids)
+    if (phase === 'ended' || (await areResultsLost(job, number)))
+      await this.#download(job, batch, ids)
     else if (phase === 'sealed' && requests === 0)
       await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
     for await (const rows of rowsOf(batch, ids, this.#check)) await pushAll(this, rows, this.signal)
@@ -102,4 +103,31 @@ export class FetchResults extends JobStage<EndedBatch> {
     const api = new Api({ client, session, signal, onWait: ({ message }) => tell(message) })
     await download({ job, api, number, ids, signal, settleMs, onWait: tell })
   }
+}
+
+/**
+ * Fetches results once more that an earlier owner of the job had on a disk of its own, so that everything that reads them
+ * finds them here.
+ */
+export async function restoreResults(
+  given: Job,
+  { client, settleMs = DEFAULT_SETTLE_MS, onWait, signal }: RestoreOptions,
+): Promise<void> {
+  const job = storedJob(given)
+  const api = new Api({
+    ...{ client, session: job.session, signal },
+    onWait: ({ message }) => onWait(message),
+  })
+  for (const { number, phase } of [...job.state.batches.values()]) {
+    if (phase === 'void' || !(await areResultsLost(job, number))) continue
+    const ids = await BatchIds.of(job, number)
+    await download({ job, api, number, ids, signal, settleMs, onWait })
+  }
+}
+
+export interface RestoreOptions {
+  readonly client: FetchResultsOptions['client']
+  readonly settleMs?: number
+  readonly onWait: (why: string) => void
+  readonly signal: AbortSignal
 }

@@ -1,7 +1,6 @@
 // takes  SourceRecord, at the producer's speed
 // gives  the same records, kept: read back from the job at the consumer's speed
 // next   template
-import { nextUnbatched } from '../../core/job/state.ts'
 import type { Job } from '../../core/job/job.ts'
 import { Duplex } from 'node:stream'
 import { wrapError } from '../../core/errors.ts'
@@ -35,6 +34,8 @@ export class Keep extends Duplex {
   #job: StoredJob | undefined
   #reader: RecordReader | undefined
   #next = 0
+  /** Where the records that are to be given begin and end; the last range has no end. */
+  #ranges: (readonly [from: number, to: number])[] = []
   #inputOver = false
   #reading = false
   /** Set while the reader waits for a record. */
@@ -52,7 +53,8 @@ export class Keep extends Duplex {
       job.retain()
       job.input.startReplay(this)
       this.#reader = job.store.records.reader(job)
-      this.#next = nextUnbatched(job.state)
+      this.#ranges = [...job.input.unbatchedRanges()]
+      this.#next = this.#ranges[0]?.[0] ?? 0
     }
     begin().then(
       () => done(),
@@ -131,6 +133,12 @@ export class Keep extends Duplex {
     const { records } = this.#kept.store
     while (!this.destroyed) {
       if (this.#kept.input.isReplaying) return this.#starve()
+      const [, end = Infinity] = this.#ranges[0] ?? []
+      if (this.#next >= end) {
+        this.#ranges.shift()
+        this.#next = this.#ranges[0]?.[0] ?? this.#next
+        continue
+      }
       if (this.#next >= records.readable) {
         if (this.#next < records.count) {
           await records.flush()

@@ -52,7 +52,13 @@ export async function search(
     // A listing proves absence only if it was asked for after the settle time had passed.
     const settled = settledFor(job, options.number, began) >= settleMs
     const listed = await listFrom(options.api, createdFrom(unknown))
-    const owned = new Set([...ownedIds(job.state), ...(await options.ownedElsewhere())])
+    const owned = new Set([
+      ...ownedIds(job.state),
+      ...(await options.ownedElsewhere()),
+      ...((await job.shared?.ownedElsewhere()) ?? []),
+    ])
+    const lateId = await job.shared?.lateIdOf(options.number)
+    if (lateId !== undefined && !owned.has(lateId)) return { adopt: lateId }
     for (const batch of listed) {
       if (
         isCandidate(batch, unknown, owned) &&
@@ -151,7 +157,9 @@ async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
 function settledFor(job: StoredJob, number: number, began: number): number {
   const { at, serverAt } = armedOf(job, number)
   const here = job.clock.elapsed() - began
-  return sureElapsed(here, serverAt, job.session.serverTime.now(), job.clock.now() - at)
+  const elapsed = sureElapsed(here, serverAt, job.session.serverTime.now(), job.clock.now() - at)
+  // The owner before may have sent the last byte up to the end of its lease.
+  return job.shared ? Math.min(elapsed, job.shared.leaseEndedMs()) : elapsed
 }
 
 function armedOf(job: StoredJob, number: number): NonNullable<BatchState['armed']> {

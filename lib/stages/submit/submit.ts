@@ -10,6 +10,7 @@ import { Retries } from '../../api/retry-policy.ts'
 import { BatchStreamError, wholeNumber, wrapError } from '../../core/errors.ts'
 import type { SealedBatch, Submits, SubmittedBatch } from '../../core/flow.ts'
 import { ownedIds, sendableCount, unresolvedCounts } from '../../store/batch-queue.ts'
+import { hasBody } from '../../store/cache.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../../core/limits.ts'
@@ -69,6 +70,16 @@ export function submit(
   wholeNumber('concurrency', options.concurrency ?? DEFAULT_CONCURRENCY, 1, Infinity)
   wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
   return typed(new Submit(options))
+}
+
+/** How often a queue that others fill is looked at. */
+const SHARED_QUEUE_MS = 5000
+
+function bodyElsewhere(number: number): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_API',
+    `batch ${number} did not reach the API, and its body was lost with the disk of the worker that sealed it: run the same command again to send its records`,
+  )
 }
 
 export class Submit extends JobStage<SealedBatch> {
@@ -195,6 +206,7 @@ export class Submit extends JobStage<SealedBatch> {
       job.queue.stop(wrapError('CBS_DISK', 'the free disk space is unknown', cause))
       return 'stopped'
     }
+    if (!(await this.#reserve(job, number))) return 'stopped'
     try {
       await ensureFreeSpace(job, job.batch(number).bytes)
     } catch (cause) {
@@ -207,10 +219,24 @@ export class Submit extends JobStage<SealedBatch> {
     })
     if (outcome === 'stopped') return outcome
     if (outcome.kind === 'created') await this.#accept(job, number, outcome.id, false)
-    else if (outcome.kind !== 'unknown' && job.batch(number).phase === 'armed')
-      await job.note({ type: 'disarmed', number }, true)
+    else if (outcome.kind !== 'unknown') {
+      if (job.batch(number).phase === 'armed') await job.note({ type: 'disarmed', number }, true)
+      const isFull = outcome.kind === 'again' && outcome.failure.kind === 'busy'
+      await job.shared?.releaseQueue(number, isFull)
+    }
     this.signal.throwIfAborted()
     return outcome
+  }
+
+  /** Waits for room in the queue that the job shares with others; false once submission has stopped. */
+  async #reserve(job: StoredJob, number: number): Promise<boolean> {
+    const pool = job.session.workspace ?? 'default'
+    while (job.shared && !(await job.shared.reserveQueue(number, pool))) {
+      if (job.queue.stopReason) return false
+      this.#wait(job.sealedBatch(number), "the API's queue is full, as the ledger says")
+      await job.clock.sleep(SHARED_QUEUE_MS, this.signal)
+    }
+    return true
   }
 
   /** Waits before a batch is sent again; false once submission has stopped. */
@@ -324,7 +350,9 @@ export class Submit extends JobStage<SealedBatch> {
     })
     if (found === 'resend') {
       await job.note({ type: 'disarmed', number }, true)
-      return await this.#send(job, number)
+      if (await hasBody(job, job.batch(number))) return await this.#send(job, number)
+      // Its body was on another machine. The next start batches its records again.
+      return job.queue.stop(bodyElsewhere(number))
     }
     if (found === 'lost') {
       const at = job.clock.now()

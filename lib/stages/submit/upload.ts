@@ -26,6 +26,16 @@ export interface UploadProgress {
   complete: boolean
   /** The call has ended: nothing more is sent, and nothing is armed any more. */
   ended: boolean
+  /** The last byte was held back, as another process might have owned the job by then. */
+  isDisowned?: boolean
+}
+
+/** What has to happen before the last byte of a body may be sent. */
+export interface LastByte {
+  /** Journals that the batch is armed. */
+  readonly arm: () => Promise<void>
+  /** Throws where another process may own the job by now. */
+  readonly assertOwned: () => void
 }
 
 /**
@@ -48,8 +58,12 @@ export async function uploadBatch(
     return arming
   }
   const send = async ({ signal, moved }: IdleTimer): Promise<Outcome> => {
-    const body = bodyParts(file, { size: bytes, hash }, progress, arm, () =>
-      moved(progress.complete ? REPLY_MS : SILENCE_MS),
+    const body = bodyParts(
+      file,
+      { size: bytes, hash },
+      progress,
+      { arm, assertOwned: job.assertOwned },
+      () => moved(progress.complete ? REPLY_MS : SILENCE_MS),
     )
     return readReply(job, await api.create(body, bytes, signal), progress)
   }
@@ -60,6 +74,9 @@ export async function uploadBatch(
   } catch (cause) {
     // From here on the last byte cannot go out, whatever is awaited.
     progress.ended = true
+    // The last byte was held back, so the batch can be sent again while the job is still this process's.
+    if (progress.isDisowned && !job.lost.aborted)
+      return { kind: 'again', failure: failureOf(ownErrorOf(cause) ?? cause, 0) }
     throwOwnError(cause)
     return outcomeOf(await observeFailure(cause, api.session), progress.complete)
   } finally {
@@ -110,12 +127,18 @@ function readReply(job: StoredJob, answer: unknown, progress: UploadProgress): O
 
 /** What our own body generator threw comes back wrapped by fetch and the SDK; a disk or journal error must be seen as such. */
 function throwOwnError(cause: unknown): void {
+  const own = ownErrorOf(cause)
+  if (own) throw own
+}
+
+function ownErrorOf(cause: unknown): BatchStreamError | undefined {
   for (let inner = cause; inner instanceof Error; inner = inner.cause)
-    if (inner instanceof BatchStreamError) throw inner
+    if (inner instanceof BatchStreamError) return inner
+  return undefined
 }
 
 /**
- * The bytes of a body, the last one held back until `arm` returns. A server that misses the last byte of a body whose
+ * The bytes of a body, the last one held back until `arm` returns and the job is still this process's. A server that misses the last byte of a body whose
  * length it knows cannot have a batch, so every failure before that moment is simply retried. A body that was changed since it
  * was sealed is never sent whole: that is `CBS_STATE`.
  */
@@ -123,7 +146,7 @@ export async function* bodyParts(
   file: DiskFile,
   { size, hash: sealedHash }: { readonly size: number; readonly hash: string },
   progress: UploadProgress,
-  arm: () => Promise<void>,
+  { arm, assertOwned }: LastByte,
   moved: () => void,
 ): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256')
@@ -143,6 +166,12 @@ export async function* bodyParts(
   await arm()
   // The call may have ended while the journal was written; then the last byte must not follow.
   if (progress.ended) return
+  try {
+    assertOwned()
+  } catch (cause) {
+    progress.isDisowned = true
+    throw cause
+  }
   progress.complete = true
   moved()
   yield last

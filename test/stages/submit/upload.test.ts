@@ -16,6 +16,9 @@ import { ask, asks, journalOf, makeWorld, run } from '../../support/world.ts'
 const hashOf = (bytes: string | Uint8Array): string =>
   createHash('sha256').update(bytes).digest('hex')
 
+/** A job that nobody else can take. */
+const assertOwned = (): void => {}
+
 void t.test('a body is sent whole, its last byte after it was armed', async t => {
   for (const size of [1, 2, 256 * 1024, 256 * 1024 + 1, 256 * 1024 + 2, 700_000]) {
     const bytes = Buffer.alloc(size, 'abcdefg')
@@ -31,7 +34,7 @@ void t.test('a body is sent whole, its last byte after it was armed', async t =>
       file,
       { size, hash: hashOf(bytes) },
       progress,
-      arm,
+      { arm, assertOwned },
       () => {},
     ))
       parts.push(part)
@@ -57,7 +60,7 @@ void t.test('a call that is over sends its last byte no more, whether armed or n
       file,
       { size: 3, hash: hashOf('abc') },
       progress,
-      arm,
+      { arm, assertOwned },
       () => {},
     )) {
       parts.push(String(part))
@@ -67,6 +70,28 @@ void t.test('a call that is over sends its last byte no more, whether armed or n
     t.equal(armed, when === 'while arming')
     t.notOk(progress.complete)
   }
+  await file.close()
+})
+
+void t.test('the last byte is held back where the job may be another process by then', async t => {
+  const path = `${t.testdir({ body: 'abc' })}/body`
+  const file = await nodeDisk.open(path, 'read')
+  const progress: UploadProgress = { complete: false, ended: false }
+  const parts: string[] = []
+  const all = async (): Promise<void> => {
+    const lastByte = {
+      arm: async () => {},
+      assertOwned: () => {
+        throw new Error('the lease has ended')
+      },
+    }
+    const body = { size: 3, hash: hashOf('abc') }
+    for await (const part of bodyParts(file, body, progress, lastByte, () => {}))
+      parts.push(String(part))
+  }
+  await t.rejects(all(), { message: 'the lease has ended' })
+  t.same(parts, ['ab'])
+  t.match(progress, { complete: false, isDisowned: true })
   await file.close()
 })
 
@@ -81,7 +106,7 @@ void t.test('a file that is too short is CBS_STATE, before anything is armed', a
         file,
         body,
         { complete: false, ended: false },
-        arm,
+        { arm, assertOwned },
         () => {},
       ));
     }
@@ -105,7 +130,8 @@ void t.test(
         const body = { size: bytes.length, hash: hashOf(bytes) }
         const arm = (): Promise<void> => Promise.reject(new Error('armed'))
         const progress: UploadProgress = { complete: false, ended: false }
-        for await (const part of bodyParts(file, body, progress, arm, () => {})) parts.push(part)
+        for await (const part of bodyParts(file, body, progress, { arm, assertOwned }, () => {}))
+          parts.push(part)
       }
       await t.rejects(all(), { code: 'CBS_STATE', message: /was changed since it was sealed/ })
       t.equal(Buffer.concat(parts).length, bytes.length - 1)

@@ -1,0 +1,97 @@
+// The folder of a job whose journal is in a ledger: a cache, of which any part may be lost with its machine.
+import type { Sealed, SummedFile } from '../core/job/event.ts'
+import type { BatchState, JobState } from '../core/job/state.ts'
+import { replaceFile, type Disk } from './disk.ts'
+import type { StoredJob } from './job.ts'
+import { packFiles, unpackFiles } from './postgres/packed-files.ts'
+import { Records } from './records.ts'
+import type { Shared } from './shared.ts'
+import { readSummed, type BatchFiles } from './sums.ts'
+
+/** Says which owner of which run has filled the folder. */
+const MARK = 'ledger.json'
+
+/** The small files of a batch that is being sealed, as the ledger keeps them. */
+export async function packedFilesOf(files: BatchFiles, batch: Sealed): Promise<Uint8Array> {
+  const all = new Map<SummedFile, Buffer>()
+  for (const what of namesOf(batch)) {
+    const bytes = await readSummed(files, batch, what)
+    if (bytes) all.set(what, bytes)
+  }
+  return packFiles(all)
+}
+
+function namesOf({ sums = {} }: Pick<Sealed, 'sums'>): SummedFile[] {
+  // Its keys are those of the type.
+  return Object.keys(sums) as SummedFile[]
+}
+
+/** Empties a folder that another owner than the last one has filled: what lies there may be older than the ledger. */
+export async function prepareCache(
+  disk: Disk,
+  folder: string,
+  { run, epoch }: { readonly run: string; readonly epoch: number },
+): Promise<void> {
+  const text = await disk.readWhole(`${folder}/${MARK}`)
+  const isCurrent = text?.toString('utf8') === markOf(run, epoch - 1)
+  if (!isCurrent) {
+    for (const name of ['records.jsonl', 'records.index', 'batches'])
+      await disk.remove(`${folder}/${name}`)
+  }
+  await disk.makeFolder(`${folder}/batches`)
+  await replaceFile(disk, `${folder}/${MARK}`, Buffer.from(markOf(run, epoch)))
+}
+
+function markOf(run: string, epoch: number): string {
+  return `${JSON.stringify({ run, epoch })}\n`
+}
+
+/** Writes the small files of batches that are not here. */
+export async function restoreFiles(
+  files: BatchFiles,
+  { batches }: Pick<JobState, 'batches'>,
+  filesOf: (number: number) => Promise<Uint8Array | undefined>,
+): Promise<void> {
+  for (const batch of batches.values()) {
+    const names = batch.phase === 'void' ? [] : namesOf(batch)
+    const missing: SummedFile[] = []
+    for (const what of names)
+      if ((await files.disk.look(files.path(batch.number, what))) === undefined) missing.push(what)
+    const packed = missing.length > 0 ? await filesOf(batch.number) : undefined
+    if (!packed) continue
+    for (const [what, bytes] of unpackFiles(packed))
+      if (missing.includes(what))
+        await replaceFile(files.disk, files.path(batch.number, what), bytes)
+  }
+}
+
+/** The spooled records; none where they are not all here, since they are read again from the input then. */
+export async function openCachedRecords(
+  disk: Disk,
+  folder: string,
+  { kept, sources }: Pick<JobState, 'kept' | 'sources'>,
+): Promise<Records> {
+  if (await Records.areWhole(disk, folder, kept))
+    return await Records.open(disk, folder, kept, sources)
+  return await Records.open(disk, folder, { records: 0, bytes: 0 }, sources)
+}
+
+/** Gives up batches that are not sent and whose bodies are gone: their records are batched again. */
+export async function dropLostBodies(
+  job: StoredJob,
+  shared: Pick<Shared, 'releaseQueue'>,
+): Promise<void> {
+  for (const batch of [...job.state.batches.values()]) {
+    if (batch.phase !== 'sealed') continue
+    if (await hasBody(job, batch)) await shared.releaseQueue(batch.number, false)
+    else await job.note({ type: 'split', number: batch.number, into: [] }, true)
+  }
+}
+
+/** Whether the body of a batch is on this disk. A batch without requests is never sent, and needs none. */
+export async function hasBody(
+  { store }: Pick<StoredJob, 'store'>,
+  { number, requests, bytes }: Pick<BatchState, 'number' | 'requests' | 'bytes'>,
+): Promise<boolean> {
+  return requests === 0 || (await store.disk.look(store.path(number, 'body'))) === bytes
+}

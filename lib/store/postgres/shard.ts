@@ -1,0 +1,621 @@
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../../core/clock.ts'
+import { BatchStreamError } from '../../core/errors.ts'
+import type { JobEvent, Sealed } from '../../core/job/event.ts'
+import type { Journal } from '../journal.ts'
+import type { Shared, SharedSpending } from '../shared.ts'
+import {
+  inTransaction,
+  isPassing,
+  ledgerError,
+  type LedgerPool,
+  type LedgerQueries,
+} from './pool.ts'
+
+/** A shard of a job: its place in the ledger. */
+export interface ShardKey {
+  readonly job: string
+  readonly index: number
+  readonly count: number
+  /** Records of a block, as blocks are dealt to shards. */
+  readonly block: number
+}
+
+export interface ShardOptions {
+  readonly pool: LedgerPool
+  readonly key: ShardKey
+  readonly clock: Clock
+  /** How long the shard is this process's without a sign of life, in ms. */
+  readonly leaseMs: number
+  /** The small files of a batch, packed. */
+  readonly filesOf: (batch: Sealed) => Promise<Uint8Array>
+}
+
+/** The first and the longest pause between two tries while the database is away. */
+const FIRST_PAUSE_MS = 50
+const LONGEST_PAUSE_MS = 2000
+
+/** How much longer than a lease a shard that is held is waited for: a query takes its time. */
+const SLACK_MS = 500
+
+/** An API's queue that said it is full is tried again after so long. */
+const FORGET_CAP = '1 hour'
+
+/**
+ * A shard that this process holds in a PostgreSQL ledger. Taking it raises its epoch, and everything that is written checks
+ * the epoch: a process that was taken for dead can write nothing more. The lease counts by the database's clock; this process
+ * believes in it for a shorter time, by two clocks of its own.
+ */
+export class PostgresShard implements Journal, Shared {
+  readonly #options: ShardOptions
+  readonly #epoch: string
+  readonly #lost = new AbortController()
+  readonly #closed = new AbortController()
+  readonly #takenAt: number
+  readonly #leaseEndedMs: number
+  #next: number
+  #deadline: Deadline
+  #last: Promise<unknown> = Promise.resolve()
+  readonly #beating: Promise<void>
+
+  private constructor(options: ShardOptions, taken: Taken, deadline: Deadline) {
+    this.#options = options
+    this.#epoch = taken.epoch
+    this.#next = taken.lines.length + 1
+    this.#takenAt = options.clock.elapsed()
+    this.#leaseEndedMs = taken.leaseEndedMs
+    this.#deadline = deadline
+    this.#beating = this.#beat()
+  }
+
+  /**
+   * Takes a shard, once the lease of whoever holds it has ended; gives its events.
+   *
+   * @throws BatchStreamError `CBS_JOB_IN_USE` when the holder is still alive after one lease
+   */
+  static async take(
+    options: ShardOptions,
+  ): Promise<{ shard: PostgresShard; events: JobEvent[]; epoch: number }> {
+    const { clock, leaseMs, key } = options
+    const owner = randomUUID()
+    const began = clock.elapsed()
+    const nothingSent = 'nothing was sent'
+    let limitMs: number | undefined
+    for (let failures = 0; ;) {
+      const deadline = deadlineFrom(clock, leaseMs)
+      try {
+        const taken = await inTransaction(options.pool, connection =>
+          takeShard(connection, options, owner),
+        )
+        if ('lines' in taken) {
+          const events: JobEvent[] = taken.lines.map(line => JSON.parse(line))
+          const shard = new PostgresShard(options, taken, deadline)
+          return { shard, events, epoch: Number(taken.epoch) }
+        }
+        // The holder's lease may be longer than ours.
+        limitMs ??= Math.max(leaseMs, taken.heldForMs) + SLACK_MS
+        if (clock.elapsed() - began > limitMs) throw inUse(key)
+        await clock.sleep(Math.min(Math.max(taken.heldForMs, 20), 1000))
+      } catch (cause) {
+        failures += 1
+        if (!isPassing(cause) || failures > 3) throw ledgerError(nothingSent, cause)
+        await clock.sleep(FIRST_PAUSE_MS * 2 ** failures)
+      }
+    }
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal
+  }
+
+  readonly leaseEndedMs = (): number =>
+    this.#leaseEndedMs + this.#options.clock.elapsed() - this.#takenAt
+
+  assertOwned(): void {
+    if (this.#lost.signal.aborted) throw this.#lost.signal.reason
+    if (isPast(this.#options.clock, this.#deadline)) throw leaseEnded()
+  }
+
+  append(event: JobEvent, _durable: boolean): Promise<void> {
+    return this.#inTurn(async () => {
+      const seq = this.#next
+      const line = JSON.stringify(event)
+      const files = await this.#filesOf(event)
+      try {
+        await this.#fenced(async connection => {
+          const { job, index } = this.#options.key
+          const added = await connection.query(
+            `insert into claude_batch_stream.event (job, shard, seq, epoch, line)
+             values ($1, $2, $3, $4, $5) on conflict do nothing returning seq`,
+            [job, index, seq, this.#epoch, line],
+          )
+          // There already: the commit of an earlier try went through, and its reply was lost.
+          if (added.rows.length === 0) return await this.#mustBeOurs(connection, seq, line)
+          await this.#follow(connection, event, files)
+        })
+        this.#next = seq + 1
+      } catch (cause) {
+        if (event.type === 'submitted') await this.#saveLateId(event.number, event.id)
+        throw cause
+      }
+    })
+  }
+
+  async ownedElsewhere(): Promise<ReadonlySet<string>> {
+    const { job, index } = this.#options.key
+    const { rows } = await this.#query(
+      `select id from claude_batch_stream.batch where id is not null and not (job = $1 and shard = $2)`,
+      [job, index],
+    )
+    return new Set(rows.map(({ id }) => String(id)))
+  }
+
+  async lateIdOf(number: number): Promise<string | undefined> {
+    const { job, index } = this.#options.key
+    const { rows } = await this.#query(
+      `select late_id from claude_batch_stream.batch where job = $1 and shard = $2 and number = $3`,
+      [job, index, number],
+    )
+    const id = rows[0]?.['late_id']
+    return typeof id === 'string' ? id : undefined
+  }
+
+  reserveQueue(number: number, pool: string): Promise<boolean> {
+    const { job, index } = this.#options.key
+    return this.#inTurn(() =>
+      this.#fenced(async connection => {
+        const { rows } = await connection.query(
+          `select requests, pool from claude_batch_stream.batch
+           where job = $1 and shard = $2 and number = $3 for update`,
+          [job, index, number],
+        )
+        if (rows[0]?.['pool'] != null) return true
+        await connection.query(
+          `insert into claude_batch_stream.pool (name) values ($1) on conflict do nothing`,
+          [pool],
+        )
+        const room = await connection.query(
+          `update claude_batch_stream.pool
+           set used = used + $2::bigint,
+               cap = case when cap_until > clock_timestamp() then cap end
+           where name = $1 and (cap is null or cap_until <= clock_timestamp()
+             or used = 0 or used + $2::bigint <= cap)
+           returning name`,
+          [pool, rows[0]?.['requests']],
+        )
+        if (room.rows.length === 0) return false
+        await connection.query(
+          `update claude_batch_stream.batch set pool = $4 where job = $1 and shard = $2 and number = $3`,
+          [job, index, number, pool],
+        )
+        return true
+      }),
+    )
+  }
+
+  releaseQueue(number: number, isFull: boolean): Promise<void> {
+    return this.#inTurn(() =>
+      this.#fenced(async connection => {
+        const pool = await this.#freeQueue(connection, number)
+        if (!isFull || pool === undefined) return
+        // What is in flight is what fits. Where nothing of ours is, somebody else fills the queue.
+        await connection.query(
+          `update claude_batch_stream.pool
+           set cap = nullif(used, 0), cap_until = clock_timestamp() + interval '${FORGET_CAP}'
+           where name = $1`,
+          [pool],
+        )
+      }),
+    )
+  }
+
+  reserveBudget(number: number, worst: bigint, cap: bigint): Promise<'reserved' | SharedSpending> {
+    const { job, index } = this.#options.key
+    return this.#inTurn(() =>
+      this.#fenced(async connection => {
+        await connection.query(
+          `insert into claude_batch_stream.budget (job, cap) values ($1, $2::numeric)
+           on conflict (job) do update set cap = excluded.cap`,
+          [job, String(cap)],
+        )
+        const { rows } = await connection.query(
+          `select reserved::text from claude_batch_stream.batch
+           where job = $1 and shard = $2 and number = $3`,
+          [job, index, number],
+        )
+        if (BigInt(String(rows[0]?.['reserved'] ?? 0)) > 0n) return 'reserved'
+        const fits = await connection.query(
+          `update claude_batch_stream.budget set reserved = reserved + $2::numeric
+           where job = $1 and spent + reserved + $2::numeric <= cap returning job`,
+          [job, String(worst)],
+        )
+        if (fits.rows.length === 0) return await spendingOf(connection, job)
+        await connection.query(
+          `update claude_batch_stream.batch set reserved = $4::numeric
+           where job = $1 and shard = $2 and number = $3`,
+          [job, index, number, String(worst)],
+        )
+        return 'reserved'
+      }),
+    )
+  }
+
+  settle(number: number, spent: bigint, cap: bigint): Promise<void> {
+    const { job, index } = this.#options.key
+    return this.#inTurn(() =>
+      this.#fenced(async connection => {
+        const { rows } = await connection.query(
+          `select reserved::text, spent::text from claude_batch_stream.batch
+           where job = $1 and shard = $2 and number = $3`,
+          [job, index, number],
+        )
+        if (rows[0] === undefined || rows[0]['spent'] !== null) return
+        await connection.query(
+          `insert into claude_batch_stream.budget (job, cap) values ($1, $2::numeric) on conflict do nothing`,
+          [job, String(cap)],
+        )
+        await connection.query(
+          `update claude_batch_stream.budget
+           set spent = spent + $2::numeric, reserved = reserved - $3::numeric where job = $1`,
+          [job, String(spent), rows[0]['reserved']],
+        )
+        await connection.query(
+          `update claude_batch_stream.batch set spent = $4::numeric, reserved = 0
+           where job = $1 and shard = $2 and number = $3`,
+          [job, index, number, String(spent)],
+        )
+      }),
+    )
+  }
+
+  async settled(): Promise<ReadonlyMap<number, bigint>> {
+    const { job, index } = this.#options.key
+    const { rows } = await this.#query(
+      `select number, spent::text from claude_batch_stream.batch
+       where job = $1 and shard = $2 and spent is not null`,
+      [job, index],
+    )
+    return new Map(rows.map(({ number, spent }) => [Number(number), BigInt(String(spent))]))
+  }
+
+  async spending(): Promise<SharedSpending> {
+    return await this.#retrying(() => spendingOf(this.#options.pool, this.#options.key.job))
+  }
+
+  async saveCard(card: string): Promise<void> {
+    await this.#query(`update claude_batch_stream.job set card = $2 where name = $1`, [
+      this.#options.key.job,
+      card,
+    ])
+  }
+
+  /** The packed files of a batch; undefined where the ledger has none. */
+  async filesOfBatch(number: number): Promise<Uint8Array | undefined> {
+    const { job, index } = this.#options.key
+    const { rows } = await this.#query(
+      `select files from claude_batch_stream.batch where job = $1 and shard = $2 and number = $3`,
+      [job, index, number],
+    )
+    const files = rows[0]?.['files']
+    return files instanceof Uint8Array ? files : undefined
+  }
+
+  /** Ends the lease, so that the next owner need not wait for its end. */
+  async close(): Promise<void> {
+    this.#closed.abort()
+    await this.#last.catch(() => {})
+    await this.#beating
+    if (this.#lost.signal.aborted) return
+    const { job, index } = this.#options.key
+    await this.#options.pool
+      .query(
+        `update claude_batch_stream.shard set lease_until = clock_timestamp(), owner = null
+         where job = $1 and i = $2 and epoch = $3`,
+        [job, index, this.#epoch],
+      )
+      // Without it the lease ends by itself.
+      .catch(() => {})
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work)
+    this.#last = turn.catch(() => {})
+    return turn
+  }
+
+  async #filesOf(event: JobEvent): Promise<ReadonlyMap<number, Uint8Array>> {
+    const files = new Map<number, Uint8Array>()
+    const batches = event.type === 'sealed' ? [event] : event.type === 'split' ? event.into : []
+    for (const batch of batches) files.set(batch.number, await this.#options.filesOf(batch))
+    return files
+  }
+
+  /** Does work in a transaction that first proves that the shard is ours, and renews the lease. */
+  async #fenced<T>(work: (connection: LedgerQueries) => Promise<T>): Promise<T> {
+    const { pool, key, leaseMs, clock } = this.#options
+    return await this.#retrying(async () => {
+      const deadline = deadlineFrom(clock, leaseMs)
+      const done = await inTransaction(pool, async connection => {
+        const owned = await connection.query(
+          `update claude_batch_stream.shard
+           set lease_until = clock_timestamp() + $4::float8 * interval '1 millisecond'
+           where job = $1 and i = $2 and epoch = $3 returning epoch`,
+          [key.job, key.index, this.#epoch, leaseMs],
+        )
+        if (owned.rows.length === 0) throw this.#lose(takenOver(key))
+        return await work(connection)
+      })
+      this.#deadline = deadline
+      return done
+    })
+  }
+
+  async #query(
+    text: string,
+    values: unknown[],
+  ): Promise<{ rows: readonly Record<string, unknown>[] }> {
+    return await this.#retrying(() => this.#options.pool.query(text, values))
+  }
+
+  /** Tries again while the database is away and the lease has not ended. */
+  async #retrying<T>(work: () => Promise<T>): Promise<T> {
+    const { clock } = this.#options
+    for (let failures = 0; ; failures++) {
+      if (this.#lost.signal.aborted) throw this.#lost.signal.reason
+      try {
+        return await work()
+      } catch (cause) {
+        if (!isPassing(cause)) throw ledgerError('nothing more is sent', cause)
+        if (isPast(clock, this.#deadline))
+          throw this.#lose(ledgerError('its lease has ended, so nothing more is sent', cause))
+        await clock.sleep(Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS))
+      }
+    }
+  }
+
+  #lose(reason: BatchStreamError): BatchStreamError {
+    if (!this.#lost.signal.aborted) this.#lost.abort(reason)
+    return reason
+  }
+
+  async #mustBeOurs(connection: LedgerQueries, seq: number, line: string): Promise<void> {
+    const { job, index } = this.#options.key
+    const { rows } = await connection.query(
+      `select line, epoch::text from claude_batch_stream.event where job = $1 and shard = $2 and seq = $3`,
+      [job, index, seq],
+    )
+    if (rows[0]?.['line'] !== line || rows[0]['epoch'] !== this.#epoch)
+      throw this.#lose(takenOver(this.#options.key))
+  }
+
+  /** What an event changes beside the journal, in the same transaction. Locks are taken shard, batch, pool, budget. */
+  async #follow(
+    connection: LedgerQueries,
+    event: JobEvent,
+    files: ReadonlyMap<number, Uint8Array>,
+  ): Promise<void> {
+    const { job, index } = this.#options.key
+    const insert = async ({ number, requests }: Sealed): Promise<void> => {
+      await connection.query(
+        `insert into claude_batch_stream.batch (job, shard, number, requests, phase, files)
+         values ($1, $2, $3, $4, 'sealed', $5)`,
+        [job, index, number, requests, files.get(number) ?? null],
+      )
+    }
+    switch (event.type) {
+      case 'sealed':
+        return await insert(event)
+      case 'split':
+        await this.#setPhase(connection, event.number, 'void')
+        await this.#freeQueue(connection, event.number)
+        await this.#freeBudget(connection, event.number)
+        for (const part of event.into) await insert(part)
+        return
+      case 'armed':
+        return await this.#setPhase(connection, event.number, 'armed')
+      case 'disarmed':
+        return await this.#setPhase(connection, event.number, 'sealed')
+      case 'submitted':
+        await connection.query(
+          `update claude_batch_stream.batch set phase = 'submitted', id = $4
+           where job = $1 and shard = $2 and number = $3`,
+          [job, index, event.number, event.id],
+        )
+        return
+      case 'ended':
+        await this.#setPhase(connection, event.number, 'ended')
+        await this.#freeQueue(connection, event.number)
+        return
+      case 'fetched':
+        return await this.#setPhase(connection, event.number, 'fetched')
+      default:
+    }
+  }
+
+  async #setPhase(connection: LedgerQueries, number: number, phase: string): Promise<void> {
+    const { job, index } = this.#options.key
+    await connection.query(
+      `update claude_batch_stream.batch set phase = $4 where job = $1 and shard = $2 and number = $3`,
+      [job, index, number, phase],
+    )
+  }
+
+  /** Frees the room of a batch in the API's queue; gives the pool that it was in. */
+  async #freeQueue(connection: LedgerQueries, number: number): Promise<string | undefined> {
+    const { job, index } = this.#options.key
+    const { rows } = await connection.query(
+      `select requests, pool from claude_batch_stream.batch
+       where job = $1 and shard = $2 and number = $3 for update`,
+      [job, index, number],
+    )
+    const pool = rows[0]?.['pool']
+    if (typeof pool !== 'string') return undefined
+    await connection.query(
+      `update claude_batch_stream.batch set pool = null where job = $1 and shard = $2 and number = $3`,
+      [job, index, number],
+    )
+    await connection.query(
+      `update claude_batch_stream.pool set used = used - $2::bigint where name = $1`,
+      [pool, rows[0]?.['requests']],
+    )
+    return pool
+  }
+
+  async #freeBudget(connection: LedgerQueries, number: number): Promise<void> {
+    const { job, index } = this.#options.key
+    const values = [job, index, number]
+    await connection.query(
+      `update claude_batch_stream.budget set reserved = reserved - (
+         select reserved from claude_batch_stream.batch where job = $1 and shard = $2 and number = $3)
+       where job = $1`,
+      values,
+    )
+    await connection.query(
+      `update claude_batch_stream.batch set reserved = 0 where job = $1 and shard = $2 and number = $3`,
+      values,
+    )
+  }
+
+  /** Tells the new owner which batch the API has made, now that this process can journal it no more. */
+  async #saveLateId(number: number, id: string): Promise<void> {
+    const { job, index } = this.#options.key
+    await this.#options.pool
+      .query(
+        `update claude_batch_stream.batch set late_id = $4
+         where job = $1 and shard = $2 and number = $3 and id is null`,
+        [job, index, number, id],
+      )
+      // Then the new owner finds it in the API's list.
+      .catch(() => {})
+  }
+
+  /** Renews the lease while nothing is appended. */
+  async #beat(): Promise<void> {
+    const { clock, leaseMs } = this.#options
+    const pause = async (): Promise<boolean> =>
+      await clock.sleep(leaseMs / 3, this.#closed.signal).then(
+        () => true,
+        () => false,
+      )
+    while (await pause()) {
+      if (this.#lost.signal.aborted) return
+      await this.#inTurn(() => this.#fenced(async () => {})).catch(() => {})
+    }
+  }
+}
+
+/** The moment from which this process does not count on its lease any more, by two clocks. */
+interface Deadline {
+  readonly elapsed: number
+  readonly wall: number
+}
+
+/** Counted from before the renewal was sent, and earlier than the end by a fifth of the lease. */
+function deadlineFrom(clock: Clock, leaseMs: number): Deadline {
+  const validMs = leaseMs * 0.8
+  return { elapsed: clock.elapsed() + validMs, wall: clock.now() + validMs }
+}
+
+/** The monotonic clock stands still while a machine sleeps, and the wall clock may be set back: either of them counts. */
+function isPast(clock: Clock, { elapsed, wall }: Deadline): boolean {
+  return clock.elapsed() >= elapsed || clock.now() >= wall
+}
+
+interface Taken {
+  readonly epoch: string
+  readonly lines: readonly string[]
+  readonly leaseEndedMs: number
+}
+
+async function takeShard(
+  connection: LedgerQueries,
+  { key, leaseMs }: ShardOptions,
+  owner: string,
+): Promise<Taken | { readonly heldForMs: number }> {
+  const { job, index, count, block } = key
+  await connection.query(
+    `insert into claude_batch_stream.job (name, shards, block) values ($1, $2, $3) on conflict do nothing`,
+    [job, count, block],
+  )
+  const { rows: jobs } = await connection.query(
+    `select shards, block from claude_batch_stream.job where name = $1`,
+    [job],
+  )
+  const { shards, block: knownBlock } = jobs[0] ?? {}
+  if (shards !== count || knownBlock !== block)
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `job ${job} was begun with ${String(shards)} shards and blocks of ${String(knownBlock)} records, not ${count} and ${block}: use the same, or another job name; nothing was sent`,
+    )
+  await connection.query(
+    `insert into claude_batch_stream.shard (job, i) values ($1, $2) on conflict do nothing`,
+    [job, index],
+  )
+  const { rows } = await connection.query(
+    `select owner, epoch::text,
+       case when lease_until = '-infinity' then null
+         else extract(epoch from clock_timestamp() - lease_until)::float8 * 1000 end as ended_ms
+     from claude_batch_stream.shard where job = $1 and i = $2 for update`,
+    [job, index],
+  )
+  const held = rows[0] ?? {}
+  const endedMs = held['ended_ms'] === null ? Infinity : Number(held['ended_ms'])
+  // A commit whose reply was lost may have taken it already.
+  if (held['owner'] !== owner) {
+    if (endedMs < 0) return { heldForMs: -endedMs }
+    await connection.query(
+      `update claude_batch_stream.shard
+       set owner = $3, epoch = epoch + 1,
+           lease_until = clock_timestamp() + $4::float8 * interval '1 millisecond'
+       where job = $1 and i = $2`,
+      [job, index, owner, leaseMs],
+    )
+  }
+  const taken = await connection.query(
+    `select epoch::text from claude_batch_stream.shard where job = $1 and i = $2`,
+    [job, index],
+  )
+  const lines = await connection.query(
+    `select line from claude_batch_stream.event where job = $1 and shard = $2 order by seq`,
+    [job, index],
+  )
+  return {
+    epoch: String(taken.rows[0]?.['epoch']),
+    lines: lines.rows.map(({ line }) => String(line)),
+    leaseEndedMs: Math.max(0, endedMs),
+  }
+}
+
+async function spendingOf(connection: LedgerQueries, job: string): Promise<SharedSpending> {
+  const { rows } = await connection.query(
+    `select spent::text, reserved::text from claude_batch_stream.budget where job = $1`,
+    [job],
+  )
+  return {
+    spent: BigInt(String(rows[0]?.['spent'] ?? 0)),
+    reserved: BigInt(String(rows[0]?.['reserved'] ?? 0)),
+  }
+}
+
+function inUse({ job, index, count }: ShardKey): BatchStreamError {
+  const what = count > 1 ? `shard ${index} of job ${job}` : `job ${job}`
+  return new BatchStreamError(
+    'CBS_JOB_IN_USE',
+    `another worker works on ${what}, by the ledger; nothing was sent`,
+  )
+}
+
+function takenOver({ job, index, count }: ShardKey): BatchStreamError {
+  const what = count > 1 ? `shard ${index} of job ${job}` : `job ${job}`
+  return new BatchStreamError(
+    'CBS_JOB_IN_USE',
+    `another worker has taken over ${what}, as the lease of this one had ended; it sends nothing more`,
+  )
+}
+
+function leaseEnded(): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_API',
+    'the lease on the job ended before the last byte of a batch was sent, so it was not sent: run the same command again',
+  )
+}

@@ -1,0 +1,347 @@
+import { rmSync } from 'node:fs'
+import { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { t, type Test } from 'tap'
+import { createEmulator, type Emulator } from '../../../lib/emulator/index.ts'
+import { systemClock } from '../../../lib/core/clock.ts'
+import type { SourceRecord } from '../../../lib/core/flow.ts'
+import { shardJobName } from '../../../lib/core/shard.ts'
+import type { RunEvent } from '../../../lib/core/job/run-event.ts'
+import { Cap } from '../../../lib/run/cap.ts'
+import type { Result } from '../../../lib/core/results/result.ts'
+import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
+import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
+import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
+import { keep } from '../../../lib/stages/spool/spool.ts'
+import { submit, type SubmitOptions } from '../../../lib/stages/submit/submit.ts'
+import { template } from '../../../lib/stages/template/template.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
+import { openStoredJob, type StoredJobOptions } from '../../../lib/store/open.ts'
+import { postgresLedger, postgresLedgerOf } from '../../../lib/store/postgres/ledger.ts'
+import type { LedgerPool } from '../../../lib/store/postgres/pool.ts'
+import { clientOf } from '../../support/world.ts'
+import { record, records } from '../../support/jobs.ts'
+import { pglitePool } from '../../support/postgres.ts'
+
+const LEASE_MS = 1000
+
+const pool = pglitePool()
+t.teardown(() => pool.end())
+
+t.setTimeout(60_000)
+
+let jobs = 0
+
+interface Machines {
+  readonly emulator: Emulator
+  readonly name: string
+  /** Opens the job on a machine: each has a disk of its own. */
+  open(machine: string, more?: Partial<StoredJobOptions>): Promise<StoredJob>
+  /** Loses a machine's disk. */
+  lose(machine: string): void
+}
+
+async function machines(t: Test, ledgerPool: LedgerPool = pool): Promise<Machines> {
+  const emulator = await createEmulator({ port: null, batchTimeMs: 10 })
+  t.teardown(() => emulator.close())
+  const dir = t.testdir()
+  const name = `job-${++jobs}`
+  const ledger = postgresLedger({ pool: ledgerPool, leaseMs: LEASE_MS })
+  return {
+    emulator,
+    name,
+    open: async (machine, more = {}) => {
+      const { shard } = more
+      const job = await openStoredJob({
+        ...{ name: shard ? shardJobName(name, shard.index) : name, ledger },
+        dir: `${dir}/${machine}`,
+        ...more,
+      })
+      t.teardown(() => job.close().catch(() => {}))
+      return job
+    },
+    lose: machine => rmSync(`${dir}/${machine}`, { recursive: true, force: true }),
+  }
+}
+
+interface RunOptions extends Partial<SubmitOptions> {
+  readonly count?: number
+  readonly stopAt?: (event: RunEvent) => boolean
+  readonly cap?: Cap | undefined
+}
+
+/** Runs the job over records in batches of 4; gives the rows, or what came of them before the stop. */
+async function run(
+  { emulator }: Machines,
+  job: StoredJob,
+  input: Iterable<SourceRecord>,
+  { count = 4, stopAt, cap, ...options }: RunOptions = {},
+): Promise<string[]> {
+  const client = clientOf(emulator)
+  const stop = new AbortController()
+  if (stopAt) job.on('event', event => stopAt(event) && setImmediate(() => stop.abort()))
+  const rows: string[] = []
+  await pipeline(
+    Readable.from(input),
+    keep({ job }),
+    template({ model: 'claude-haiku-5-5', maxTokens: 64, prompt: 'n {{n}}' }),
+    aggregate({ job, count }),
+    submit({ client, job, settleMs: 50, ...options }),
+    awaitEnd({ client, job, pollMs: 5, settleMs: 50 }),
+    fetchResults({ client, job }),
+    new Writable({
+      objectMode: true,
+      write({ record, status, response }: Result, _encoding, done) {
+        rows.push(`${record?.ordinal} ${status} ${response}`)
+        done()
+      },
+    }),
+    { signal: stop.signal },
+  ).catch((cause: unknown) => {
+    if (!stop.signal.aborted) throw cause
+  })
+  await cap?.settle()
+  await job.close()
+  return rows.sort((a, b) => parseInt(a) - parseInt(b))
+}
+
+/** Nothing was paid twice, and so many records were paid for in all. */
+async function mustBePaidOnce(t: Test, { emulator }: Machines, count: number): Promise<void> {
+  t.match(await emulator.ledger.totals(), { billed: count, billedTwice: 0, acceptedTwice: 0 })
+}
+
+const TEN = (await undisturbed()).rows
+
+async function undisturbed(): Promise<{ rows: string[] }> {
+  let rows: string[] = []
+  await t.test('a job with a ledger gives the rows of a job without one', async t => {
+    const world = await machines(t)
+    rows = await run(world, await world.open('a'), records(10))
+    t.equal(rows.length, 10)
+    await mustBePaidOnce(t, world, 10)
+  })
+  return { rows }
+}
+
+void t.test('another machine continues a job whose disk is lost, wherever it stood', async t => {
+  const stops: Record<string, (event: RunEvent) => boolean> = {
+    'a sealed batch': ({ type }) => type === 'sealed',
+    'the second sealed batch': event => event.type === 'sealed' && event.number === 2,
+    'an armed batch': ({ type }) => type === 'armed',
+    'a submitted batch': ({ type }) => type === 'submitted',
+    'the last submitted batch': event => event.type === 'submitted' && event.number === 3,
+    'an ended batch': ({ type }) => type === 'ended',
+    'a fetched batch': ({ type }) => type === 'fetched',
+  }
+  for (const [where, stopAt] of Object.entries(stops)) {
+    const world = await machines(t)
+    await run(world, await world.open('a'), records(10), { stopAt })
+    world.lose('a')
+    const code = await world
+      .open('b')
+      .then(job => run(world, job, records(10)))
+      .catch(({ code }: { code: string }) => code)
+    // An armed batch that was not accepted lost its body with the disk: the next start seals its records anew.
+    const rows = code === 'CBS_API' ? await run(world, await world.open('b'), records(10)) : code
+    t.same(rows, TEN, where)
+    await mustBePaidOnce(t, world, 10)
+  }
+})
+
+void t.test(
+  'results are fetched again on a machine that has none, and nothing is sent',
+  async t => {
+    const world = await machines(t)
+    t.same(await run(world, await world.open('a'), records(10)), TEN)
+    world.lose('a')
+    const calls = world.emulator.ledger.batches().length
+    t.same(await run(world, await world.open('b'), records(10)), TEN)
+    t.equal(world.emulator.ledger.batches().length, calls)
+    // The first machine's disk may be older than the ledger: it is not believed.
+    t.same(await run(world, await world.open('a'), records(10)), TEN)
+    await mustBePaidOnce(t, world, 10)
+  },
+)
+
+void t.test(
+  'a changed input is found where the records are read again, and nothing is sent',
+  async t => {
+    const world = await machines(t)
+    const stopAt = ({ type }: RunEvent): boolean => type === 'submitted'
+    await run(world, await world.open('a'), records(10), { stopAt })
+    world.lose('a')
+    const sent = world.emulator.ledger.batches().length
+    const changed = records(10)
+    changed[2] = record({ n: 'another' }, 3)
+    const job = await world.open('b')
+    await t.rejects(run(world, job, changed), { code: 'CBS_INPUT' })
+    await job.close()
+    t.equal(world.emulator.ledger.batches().length, sent)
+  },
+)
+
+void t.test('a second worker waits one lease, and is refused while the first is alive', async t => {
+  const world = await machines(t)
+  const first = await world.open('a')
+  const began = performance.now()
+  await t.rejects(world.open('b'), {
+    code: 'CBS_JOB_IN_USE',
+    message: /another worker works on job/,
+  })
+  t.ok(performance.now() - began >= LEASE_MS)
+  await first.close()
+  await (await world.open('b')).close()
+})
+
+void t.test('another number of shards or size of blocks is refused', async t => {
+  const world = await machines(t)
+  await (await world.open('a', { shard: { index: 1, count: 4, block: 100 } })).close()
+  for (const shard of [
+    { index: 1, count: 5, block: 100 },
+    { index: 1, count: 4, block: 10 },
+  ])
+    await t.rejects(world.open('a', { shard }), {
+      code: 'CBS_INPUT',
+      message: /4 shards and blocks of 100/,
+    })
+})
+
+void t.test(
+  'a worker that was taken over writes nothing more, and its late batch id is evidence',
+  async t => {
+    const world = await machines(t)
+    const ledger = postgresLedgerOf(postgresLedger({ pool, leaseMs: LEASE_MS }))
+    const key = { job: world.name, index: 0, count: 1, block: 0 }
+    const filesOf = async (): Promise<Uint8Array> => Buffer.alloc(0)
+    // Its clock stands still, so it never renews its lease, as a process that is stopped.
+    const frozen = { ...systemClock, sleep: () => new Promise<void>(() => {}) }
+    const { shard: old } = await ledger.take(key, frozen, filesOf)
+    const sealed = {
+      number: 1,
+      attempt: 1,
+      next: 1,
+      first: 0,
+      records: 1,
+      requests: 1,
+      bytes: 9,
+      hash: 'x',
+    }
+    await old.append({ type: 'opened', version: 2, run: 'abcdefghij', at: 1 }, true)
+    await old.append({ type: 'sealed', ...sealed }, false)
+    await old.append({ type: 'armed', number: 1, at: 2, serverAt: null }, true)
+    old.assertOwned()
+    const { shard: heir, events, epoch } = await ledger.take(key, systemClock, filesOf)
+    t.equal(events.length, 3)
+    t.equal(epoch, 2)
+    t.throws(() => old.assertOwned(), { code: 'CBS_API', message: /lease on the job ended/ })
+    t.equal(await heir.lateIdOf(1), undefined)
+    const late = {
+      type: 'submitted',
+      number: 1,
+      id: 'msgbatch_late',
+      at: 3,
+      adopted: false,
+    } as const
+    await t.rejects(old.append(late, true), { code: 'CBS_JOB_IN_USE', message: /has taken over/ })
+    t.ok(old.lost.aborted)
+    t.throws(() => old.assertOwned(), { code: 'CBS_JOB_IN_USE' })
+    t.equal(await heir.lateIdOf(1), 'msgbatch_late')
+    t.ok(heir.leaseEndedMs() >= 0)
+    t.ok(heir.leaseEndedMs() < 5000)
+    await heir.close()
+  },
+)
+
+void t.test('a commit whose reply is lost counts once', async t => {
+  let losing = false
+  let lost = 0
+  const flaky: LedgerPool = {
+    query: (text, values) => pool.query(text, values),
+    connect: async () => {
+      const connection = await pool.connect()
+      return {
+        release: destroy => connection.release(destroy),
+        query: async (text, values) => {
+          const rows = await connection.query(text, values)
+          if (losing && text === 'commit') {
+            lost += 1
+            losing = false
+            throw new Error('read ECONNRESET')
+          }
+          return rows
+        },
+      }
+    },
+  }
+  const world = await machines(t, flaky)
+  const job = await world.open('a')
+  job.on('event', ({ type }) => {
+    if (type === 'sealed' || type === 'armed' || type === 'submitted') losing = true
+  })
+  t.same(await run(world, job, records(10)), TEN)
+  t.ok(lost >= 3)
+  await mustBePaidOnce(t, world, 10)
+  losing = true
+  await (await world.open('a')).close()
+})
+
+void t.test('a database that cannot be reached, refuses or is newer is said so', async t => {
+  const failing = (code: string, message: string): LedgerPool => {
+    const fail = async (): Promise<never> => {
+      throw Object.assign(new Error(message), { code })
+    }
+    return { query: fail, connect: fail }
+  }
+  const open = async (failingPool: LedgerPool): Promise<unknown> =>
+    (await machines(t, failingPool)).open('a')
+  await t.rejects(open(failing('ECONNREFUSED', '')), { code: 'CBS_API' })
+  await t.rejects(open(failing('28P01', 'password authentication failed')), { code: 'CBS_ACCESS' })
+  await t.rejects(open(failing('42P01', 'no such table')), { code: 'CBS_STATE' })
+  const newer = pglitePool()
+  t.teardown(() => newer.end())
+  await (await (await machines(t, newer)).open('a')).close()
+  await newer.query('update claude_batch_stream.version set version = 99')
+  await t.rejects(open(newer), { code: 'CBS_STATE', message: /have version 99/ })
+})
+
+void t.test('the queue and the budget are shared by shards, and empty at the end', async t => {
+  const world = await machines(t)
+  const shards = [0, 1].map(index => ({ index, count: 2, block: 5 }))
+  const [a, b] = await Promise.all(shards.map(shard => world.open(`m${shard.index}`, { shard })))
+  if (!a || !b) throw new Error('two shards were opened')
+  const cap = 100n
+  const capped = (job: StoredJob): Cap =>
+    new Cap({ job, most: cap, worstOf: async () => 40n, spentOn: async () => 30n })
+  const caps = [capped(a), capped(b)]
+  const all = await Promise.all(
+    [a, b].map(async (job, i) => {
+      const admit: SubmitOptions['admit'] = async (batch, signal) => {
+        const isAdmitted = (await caps[i]?.admit(batch, signal)) ?? true
+        const { rows } = await pool.query(
+          'select spent::text, reserved::text from claude_batch_stream.budget where job = $1',
+          [world.name],
+        )
+        t.ok(BigInt(String(rows[0]?.['spent'])) + BigInt(String(rows[0]?.['reserved'])) <= cap)
+        return isAdmitted
+      }
+      const rows = await run(world, job, records(8).slice(i * 4, i * 4 + 4), {
+        count: 2,
+        admit,
+        cap: caps[i],
+      })
+      return rows
+    }),
+  )
+  // Three batches of 30 fit below 100 and a fourth does not; the caps settled what came of them.
+  t.ok(all.flat().length <= 6)
+  const { rows: held } = await pool.query(
+    `select number from claude_batch_stream.batch where job = $1 and (pool is not null or reserved > 0)`,
+    [world.name],
+  )
+  t.same(held, [])
+  const { rows: budget } = await pool.query(
+    'select spent::text, reserved::text from claude_batch_stream.budget where job = $1',
+    [world.name],
+  )
+  t.same(budget, [{ spent: '90', reserved: '0' }])
+})
