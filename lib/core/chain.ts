@@ -1,6 +1,6 @@
 import { Duplex, finished, pipeline, type Readable } from 'node:stream'
 import type { ReadableStream as WebReadableStream } from 'node:stream/web'
-import { agreeOnPages, GIVE_PAGES, Page } from './pages.ts'
+import { agreeOnPages, offerPages, Page } from './pages.ts'
 import {
   give,
   prematureClose,
@@ -66,6 +66,11 @@ class Chain extends Duplex {
     // As of a Transform, the writable side finishes before the readable side ends.
     tail.on('end', () => void this.#written.then(() => this.destroyed || this.push(null)))
     standFor(this, stages)
+    offerPages(this, gives => {
+      this.#givesPages = gives
+      // The last stage's only reader is this chain, which gives on what it reads.
+      if (gives) agreeOnPages(tail)
+    })
   }
 
   override _write(chunk: unknown, encoding: BufferEncoding, done: () => void): void {
@@ -90,12 +95,6 @@ class Chain extends Duplex {
       const isOdd = chunk instanceof Page && !this.#givesPages
       this.#isHungry = isOdd ? pushItems(this, chunk) : give(this, chunk)
     }
-  }
-
-  /** The last stage's only reader is this chain, which gives on what it reads. */
-  [GIVE_PAGES](gives: boolean): void {
-    this.#givesPages = gives
-    if (gives) agreeOnPages(this.#tail)
   }
 
   override destroy(error?: Error | null): this {

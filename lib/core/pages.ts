@@ -21,18 +21,14 @@ export abstract class Page<T> implements Iterable<T> {
 
 /** The most items and bytes of one page. */
 export const PAGE_ITEMS = 256
-export const PAGE_BYTES = 256 * 1024
+export const PAGE_BYTES: number = 256 * 1024
 
-/** Starts or stops giving pages. Its presence says that a stream can. */
-export const GIVE_PAGES: unique symbol = Symbol('give pages')
+/** Streams that can give pages, and what starts and stops it. */
+const givers: WeakMap<Readable, (gives: boolean) => void> = new WeakMap()
 
-/** A stream that can give pages. */
-export interface PageGiver extends Readable {
-  [GIVE_PAGES](gives: boolean): void
-}
-
-function isGiver(stream: Readable): stream is PageGiver {
-  return GIVE_PAGES in stream
+/** Says that a stream can give pages; `give` is called when it starts to and when it stops. */
+export function offerPages(source: Readable, give: (gives: boolean) => void): void {
+  givers.set(source, give)
 }
 
 /** Makes a stream ask for pages whenever it is piped into. */
@@ -47,19 +43,20 @@ export function takePages(taker: Writable): void {
  * buffered goes to the reader that agreed, or is taken apart where that one is gone.
  */
 export function agreeOnPages(source: Readable): boolean {
-  if (!isGiver(source) || isSwitchedOff() || readersOf(source) !== 1) return false
+  const give = givers.get(source)
+  if (!give || isSwitchedOff() || readersOf(source) !== 1) return false
   const items = source.readableHighWaterMark
   const change = (event: string | symbol): void => {
     if (event !== 'data' && event !== 'readable') return
     source.off('newListener', change)
     source.off('removeListener', change)
-    source[GIVE_PAGES](false)
+    give(false)
     buffers(source)._readableState.highWaterMark = items
     takeApart(source)
   }
   source.on('newListener', change)
   source.on('removeListener', change)
-  source[GIVE_PAGES](true)
+  give(true)
   buffers(source)._readableState.highWaterMark = 1
   return true
 }

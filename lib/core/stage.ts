@@ -1,6 +1,6 @@
 import { Transform, type Duplex, type Readable, type TransformOptions } from 'node:stream'
 import { wrapError, wrongOption } from './errors.ts'
-import { GIVE_PAGES, narrow, Page, takePages } from './pages.ts'
+import { narrow, offerPages, Page, takePages } from './pages.ts'
 import type { AnswerSchema } from './schema/answer-schema.ts'
 
 /** The last of the stages that `chain` made one of, by the stream that stands for them. */
@@ -22,6 +22,7 @@ export class StageTransform extends Transform {
   constructor({ takesPages = false, ...options }: StageOptions = {}) {
     super(options)
     if (takesPages) takePages(this)
+    offerPages(this, gives => (this.#givesPages = gives))
     this.on('pipe', (source: Readable) => {
       const last = lastStages.get(source) ?? source
       if (!(last instanceof StageTransform)) return
@@ -84,10 +85,6 @@ export class StageTransform extends Transform {
       this.destroy(cause as Error)
       return false
     }
-  }
-
-  [GIVE_PAGES](gives: boolean): void {
-    this.#givesPages = gives
   }
 
   /**
