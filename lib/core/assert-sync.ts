@@ -1,4 +1,4 @@
-import { BatchStreamError } from './errors.ts'
+import { BatchStreamError, wrapError } from './errors.ts'
 
 /**
  * What a function of the user's has given, where nobody can wait for it: a promise would count as true, and the rows would go
@@ -14,4 +14,23 @@ export function atOnce<T>(name: string, given: T): T {
     'CBS_STAGE',
     `\`${name}\` gave a promise, and must answer at once: put what it waits for in a stage before`,
   )
+}
+
+/**
+ * Calls a user's function where nobody can wait for what it gives.
+ *
+ * @throws BatchStreamError `CBS_STAGE` where it throws or gives a promise
+ */
+export function callSync<Args extends readonly unknown[], T>(
+  name: string,
+  fn: (...args: Args) => T,
+  ...args: Args
+): T {
+  let given: T
+  try {
+    given = fn(...args)
+  } catch (cause) {
+    throw wrapError('CBS_STAGE', `\`${name}\` failed`, cause)
+  }
+  return atOnce(name, given)
 }

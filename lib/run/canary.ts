@@ -1,7 +1,7 @@
 import type { SealedBatch } from '../core/flow.ts'
 import type { StoredJob } from '../store/job.ts'
 import type { BatchState } from '../core/job/state.ts'
-import { keptResults } from '../store/results/stored-results.ts'
+import { storedResults } from '../store/results/stored-results.ts'
 import type { AnswerCheck } from '../core/schema/answer-check.ts'
 
 export interface CanaryOptions {
@@ -81,8 +81,8 @@ export class Canary {
     // A job that was begun without a canary has none.
     if (batches.length === 0) return undefined
     let why: string | undefined
-    for (const { number } of batches) {
-      for await (const { status, error } of keptResults(job.store.folder, number, check)) {
+    for (const batch of batches) {
+      for await (const { status, error } of storedResults(job.store, batch, check)) {
         if (status === 'succeeded') return undefined
         why ??= `${status}: ${error?.message}`
       }

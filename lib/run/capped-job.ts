@@ -1,6 +1,6 @@
 import type { StoredJob } from '../store/job.ts'
 import { areResultsLost } from '../stages/results/download.ts'
-import { keptResults } from '../store/results/stored-results.ts'
+import { storedResults } from '../store/results/stored-results.ts'
 import { lines } from '../store/body-lines.ts'
 import { Cap, type CapOptions } from './cap.ts'
 import { Ledger } from '../cost/ledger.ts'
@@ -46,12 +46,12 @@ export async function worstOfBatch(
 
 /** What the answers of a fetched batch were billed; undefined where a price is unknown. */
 export async function spentOnBatch(
-  job: Pick<StoredJob, 'store'>,
+  job: Pick<StoredJob, 'store' | 'batch'>,
   number: number,
   priceOf: PriceOf,
 ): Promise<bigint | undefined> {
   const ledger = new Ledger(priceOf)
-  for await (const result of keptResults(job.store.folder, number)) ledger.add(result)
+  for await (const result of storedResults(job.store, job.batch(number))) ledger.add(result)
   return ledger.spent
 }
 

@@ -116,21 +116,17 @@ t.test('one request without a price leaves the whole batch without a bound', asy
   })
 })
 
-t.test(
-  'what a fetched batch was billed is read from its results; one without lines cost nothing',
-  async t => {
-    const world = await makeWorld(t)
-    const job = await world.open()
-    const results = await run(world, job, asks(5))
-    const sum = results.reduce(
-      (sum, { usage, model }) => sum + (costOf(usage ?? {}, model ?? '', listPrice) ?? 0n),
-      0n,
-    )
-    t.ok(sum > 0n)
-    t.equal(await spentOnBatch(job, 1, listPrice), sum)
-    t.equal(await spentOnBatch(job, 2, listPrice), 0n)
-  },
-)
+t.test('what a fetched batch was billed is read from its results', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  const results = await run(world, job, asks(5))
+  const sum = results.reduce(
+    (sum, { usage, model }) => sum + (costOf(usage ?? {}, model ?? '', listPrice) ?? 0n),
+    0n,
+  )
+  t.ok(sum > 0n)
+  t.equal(await spentOnBatch(job, 1, listPrice), sum)
+})
 
 t.test('a batch the API finds too large is divided, and its parts keep the cap', async t => {
   const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })

@@ -1,3 +1,4 @@
+import { callSync } from '../../core/assert-sync.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
 import { CsvReader, type CsvSettings } from './csv-reader.ts'
@@ -91,7 +92,8 @@ export class GuessingReader implements RecordReader {
       : seen
     const { tableOption } = this.#settings
     if (tableOption) onlyTables(guessed, tableOption, csv.source)
-    this.#settings.onGuess?.(guessed)
+    const { onGuess } = this.#settings
+    if (onGuess) callSync('onGuess', onGuess, guessed)
     const hasTabs = guessed.format === 'tsv' && guessed.by === 'bytes' && !csv.delimiter
     const note = hasTabs && delimiterNote({ delimiter: '\t', by: 'rows' }, csv.source)
     if (note) tellNote(csv, note)

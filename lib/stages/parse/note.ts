@@ -1,4 +1,4 @@
-import { wrapError } from '../../core/errors.ts'
+import { callSync } from '../../core/assert-sync.ts'
 
 /** A remark on how an input is read. Nothing is wrong with it, and reading continues. */
 export interface InputNote {
@@ -20,28 +20,20 @@ export interface NoteOptions {
 /**
  * Calls the user's function.
  *
- * @throws BatchStreamError `CBS_STAGE` where it throws
+ * @throws BatchStreamError `CBS_STAGE` where it throws or gives a promise
  */
 export function tellNote({ onNote }: NoteOptions, note: InputNote): void {
-  try {
-    onNote?.(note)
-  } catch (cause) {
-    throw wrapError('CBS_STAGE', '`onNote` failed', cause)
-  }
+  if (onNote) callSync('onNote', onNote, note)
 }
 
 /**
  * Calls the user's function with the names of columns.
  *
- * @throws BatchStreamError `CBS_STAGE` where it throws
+ * @throws BatchStreamError `CBS_STAGE` where it throws or gives a promise
  */
 export function tellHeader(
   { onHeader }: { readonly onHeader?: ((columns: readonly string[]) => void) | undefined },
   columns: readonly string[],
 ): void {
-  try {
-    onHeader?.(columns)
-  } catch (cause) {
-    throw wrapError('CBS_STAGE', '`onHeader` failed', cause)
-  }
+  if (onHeader) callSync('onHeader', onHeader, columns)
 }

@@ -1,4 +1,5 @@
 import type { TransformCallback } from 'node:stream'
+import { callSync } from '../../core/assert-sync.ts'
 import { wrapError, type BatchStreamError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
 import { ByteStream } from './byte-stream.ts'
@@ -74,9 +75,10 @@ export class RecordStream extends ByteStream {
     if (!this.#onBroken || !isInput || this.lastLine === undefined) return failWhenRead(this, known)
     this.#broken = true
     try {
-      this.#onBroken(known)
+      callSync('onBroken', this.#onBroken, known)
     } catch (cause) {
-      this.destroy(wrapError('CBS_STAGE', '`onBroken` failed', cause))
+      // callSync throws errors only.
+      this.destroy(cause as Error)
       return
     }
     this.push(null)

@@ -1,5 +1,6 @@
 // Takes bytes as a file has them, gives bytes to parse; next comes a parser.
 import { Transform, type TransformCallback } from 'node:stream'
+import { callSync } from '../../core/assert-sync.ts'
 import { BatchStreamError, wrapError } from '../../core/errors.ts'
 import { typed, type Stage } from '../../core/stage.ts'
 import { ByteStream } from './byte-stream.ts'
@@ -104,10 +105,12 @@ class Unpack extends ByteStream {
       return
     this.#told = true
     const { source = 'the input', onBomb } = this.#options
+    if (!onBomb) return
     try {
-      onBomb?.(`${source} unpacks to more than ${BOMB_RATIO} times its size`)
+      callSync('onBomb', onBomb, `${source} unpacks to more than ${BOMB_RATIO} times its size`)
     } catch (cause) {
-      this.destroy(wrapError('CBS_STAGE', '`onBomb` failed', cause))
+      // callSync throws errors only.
+      this.destroy(cause as Error)
     }
   }
 

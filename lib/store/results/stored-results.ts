@@ -1,30 +1,32 @@
-import { createReadStream } from 'node:fs'
 import type { EndedBatch } from '../../core/flow.ts'
-import { batchPath } from '../batch-files.ts'
-import { nodeDisk } from '../disk.ts'
-import type { AnswerCheck } from '../../core/schema/answer-check.ts'
+import type { BatchState } from '../../core/job/state.ts'
 import { Result } from '../../core/results/result.ts'
-import { Splitter } from '../../core/line-splitter.ts'
+import type { AnswerCheck } from '../../core/schema/answer-check.ts'
+import type { BatchFiles } from '../sums.ts'
+import { Lines } from './lines.ts'
 
-/** The answers in a kept result set, read from its file alone: each knows its own line, and neither record nor batch. */
-export async function* keptResults(
-  folder: string,
-  number: number,
+/**
+ * The answers in the stored result set of a batch, in the order of its requests; each knows its own line, and neither record
+ * nor batch.
+ *
+ * @throws BatchStreamError `CBS_STATE` where a line was changed on disk
+ */
+export async function* storedResults(
+  files: BatchFiles,
+  { number, requests, fetched }: Pick<BatchState, 'number' | 'requests' | 'fetched'>,
   check?: AnswerCheck,
 ): AsyncGenerator<Result> {
-  const path = batchPath(folder, number, 'results')
-  if ((await nodeDisk.look(path)) === undefined) return
-  for await (const raw of linesOf(path)) {
-    // Only the line itself is ever read of it.
-    const batch = {} as EndedBatch
-    yield new Result({ batch, customId: null, record: undefined, raw, last: false, check })
+  if (!fetched || fetched.lines === 0) return
+  const lines = await Lines.open(files, number)
+  try {
+    for (let position = 0; position < requests; position++) {
+      const raw = lines.peek(position) ?? (await lines.read(position))
+      if (!raw) continue
+      // Only the line itself is ever read of it.
+      const batch = {} as EndedBatch
+      yield new Result({ batch, customId: null, record: undefined, raw, last: false, check })
+    }
+  } finally {
+    await lines.close()
   }
-}
-
-async function* linesOf(path: string): AsyncGenerator<Buffer> {
-  const splitter = new Splitter()
-  for await (const chunk of createReadStream(path)) {
-    for (const { bytes } of splitter.push(chunk)) if (bytes.length > 0) yield bytes
-  }
-  for (const { bytes } of splitter.end()) yield bytes
 }

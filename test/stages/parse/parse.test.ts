@@ -2,6 +2,8 @@ import { Readable } from 'node:stream'
 import { createInflateRaw, gzipSync } from 'node:zlib'
 import t from 'tap'
 import type { BatchStreamError } from '../../../lib/core/errors.ts'
+import { each, from } from '../../../lib/core/chain.ts'
+import { parseCsv } from '../../../lib/stages/parse/csv.ts'
 import { parse, type ParseOptions } from '../../../lib/stages/parse/parse.ts'
 import { differenceByCut, read, records, seen, type Parser } from './feeding.ts'
 
@@ -253,3 +255,35 @@ t.test('wrong options are refused at once', async t => {
   t.throws(() => parse({ maxRecordBytes: 0 }), { code: 'CBS_OPTION' })
   t.throws(() => parse({ from: 'text', delimiter: '' }), { code: 'CBS_OPTION' })
 })
+
+for (const name of ['onBroken', 'onGuess', 'onNote', 'onHeader'] as const)
+  t.test(`\`${name}\` that throws or gives a promise is a clear error`, async t => {
+    const inputs = {
+      onBroken: gzipSync(Buffer.from('{"a":1}\n'.repeat(50_000))).subarray(0, 300),
+      onGuess: Buffer.from('{"a":1}\n'),
+      onNote: Buffer.from('a,,b\n1,2,3\n'),
+      onHeader: Buffer.from('a,b\n1,2\n'),
+    }
+    const failures: readonly [() => void, RegExp][] = [
+      [
+        () => {
+          throw new Error('boom')
+        },
+        new RegExp(`^\`${name}\` failed: boom`),
+      ],
+      [
+        async () => {
+          throw new Error('boom')
+        },
+        new RegExp(`^\`${name}\` gave a promise, and must answer at once`),
+      ],
+    ]
+    for (const [fail, message] of failures) {
+      const options = { [name]: fail }
+      const stage = name === 'onHeader' ? parseCsv(options) : parse(options)
+      const all = async (): Promise<void> => {
+        for await (const _ of each(from(Readable.from([inputs[name]]), stage)));
+      }
+      await t.rejects(all(), { code: 'CBS_STAGE', message })
+    }
+  })

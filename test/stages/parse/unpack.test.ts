@@ -238,14 +238,23 @@ t.test('I18 a gzip bomb is told of, once; plain bytes and mild ratios are not', 
   t.same(await count(gzipSync(Buffer.alloc(50_000_000))), [], 'below 100 MB nobody is bothered')
 })
 
-t.test('what onBomb throws ends the stream with CBS_STAGE, and not the process', async t => {
-  const onBomb = (): never => {
-    throw new Error('boom')
+t.test('onBomb that throws or gives a promise ends the stream with CBS_STAGE', async t => {
+  const bomb = gzipSync(Buffer.alloc(150_000_000))
+  const failures: readonly [() => void, RegExp][] = [
+    [
+      () => {
+        throw new Error('boom')
+      },
+      /^`onBomb` failed: boom/,
+    ],
+    [() => Promise.reject(new Error('boom')), /^`onBomb` gave a promise, and must answer at once/],
+  ]
+  for (const [onBomb, message] of failures) {
+    const stage = unpack({ onBomb })
+    stage.end(bomb)
+    const all = async (): Promise<void> => {
+      for await (const _ of stage);
+    }
+    await t.rejects(all(), { code: 'CBS_STAGE', message })
   }
-  const stage = unpack({ onBomb })
-  stage.end(gzipSync(Buffer.alloc(150_000_000)))
-  const all = async (): Promise<void> => {
-    for await (const _ of stage);
-  }
-  await t.rejects(all(), { code: 'CBS_STAGE', message: '`onBomb` failed: boom' })
 })
