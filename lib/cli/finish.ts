@@ -2,7 +2,6 @@ import type { StoredJob } from '../store/job.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import { EXIT } from './exit-code.ts'
 import { linesOf, mostFrequent } from './most-frequent.ts'
-import { commandLine } from './shell.ts'
 import { skippedNote, type Tally } from './tally.ts'
 import type { Talk } from './talk.ts'
 
@@ -68,4 +67,21 @@ export function sayNext(talk: Talk, { words, piped, retries }: Next): void {
   const resumes = piped ? 'to continue, with the same input again' : 'to continue'
   const how = retries ? 'to retry the failed rows' : resumes
   talk.must(`${how}: ${commandLine(words)}`, { next: words })
+}
+
+/** A word as a shell reads it back. Control characters take the $'...' of bash and zsh, so that the line stays one line. */
+export function quote(word: string): string {
+  if (/^[\w@%+=:,./-]+$/.test(word)) return word
+  if (!/[\u0000-\u001f\u007f-\u009f]/.test(word)) return `'${word.replaceAll("'", `'\\''`)}'`
+  const escaped = word
+    .replaceAll(/[\\']/g, '\\$&')
+    .replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, character =>
+      [...Buffer.from(character)].map(byte => `\\x${byte.toString(16).padStart(2, '0')}`).join(''),
+    )
+  return `$'${escaped}'`
+}
+
+/** A command line that can be copied as it is. */
+export function commandLine(words: readonly string[]): string {
+  return ['claude-batch-stream', ...words].map(quote).join(' ')
 }

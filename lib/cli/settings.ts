@@ -15,7 +15,6 @@ import { parseUsd } from '../cost/usd.ts'
 import type { SizedShard } from '../core/shard.ts'
 import { answerCheck } from '../core/schema/answer-check.ts'
 import type { JsonSchema } from '../core/schema/load.ts'
-import { cacheIn } from './cache-flag.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { endIn } from './job-end/end-options.ts'
@@ -32,7 +31,6 @@ import {
   whole,
   wrongFlag,
 } from './values.ts'
-import { withoutUndefined } from './without-undefined.ts'
 
 const FROM = ['auto', 'csv', 'tsv', 'jsonl', 'json', 'text', 'files', 'requests'] as const
 
@@ -238,4 +236,25 @@ async function paramsOf(flags: Flags): Promise<Record<string, unknown>> {
     ([key, text]) => [key, json(`--param ${key}`, text)] as const,
   )
   return { ...fromFile, ...Object.fromEntries(given) }
+}
+
+/** What --cache says: a switch whose value may be `prime`. In the environment a switch is on as `1`, `true` or `yes`. */
+function cacheIn(flags: Flags): true | 'prime' | undefined {
+  const text = flags.text('cache')
+  if (text === 'prime') return text
+  if (!flags.has('cache')) return undefined
+  if (text === undefined || ['1', 'true', 'yes'].includes(text)) return true
+  throw wrongFlag('--cache', 'prime, or nothing', text)
+}
+
+type Defined<T> = { [Key in keyof T as undefined extends T[Key] ? never : Key]: T[Key] } & {
+  [Key in keyof T as undefined extends T[Key] ? Key : never]?: Exclude<T[Key], undefined>
+}
+
+/** An object without the members that are undefined: JSON drops them, and so do comparisons of it. */
+function withoutUndefined<T extends object>(object: T): Defined<T> {
+  // Dropping the undefined members is what makes it so.
+  return Object.fromEntries(
+    Object.entries(object).filter(([, value]) => value !== undefined),
+  ) as Defined<T>
 }

@@ -1,7 +1,6 @@
 import type { Settled } from './batches.ts'
 import type { FaultEffect } from './fault.ts'
 import { gzipCut, spoilLines, withoutEnd, type LineFault } from './line-fault.ts'
-import { shuffled } from './shuffle.ts'
 import type { SpoolFile } from './spool.ts'
 import type { Reply } from './wire.ts'
 
@@ -70,4 +69,23 @@ function isPlain(fault: LineFault): boolean {
 /** Each item has a length of 4 bytes before it in the file, and a line end of one behind it in the body. */
 function sizeOf(lines: SpoolFile): number {
   return lines.blocks.reduce((sum, block) => sum + block.bytes - 3 * block.items, 0)
+}
+
+/** Gives the items another order, the same one for the same seed. The API promises no order either. */
+function shuffled<Item>(items: readonly Item[], seed: number): Item[] {
+  const mixed = [...items]
+  let state = Math.imul(seed, 2654435761) >>> 0 || 1
+  for (let at = mixed.length - 1; at > 0; at--) {
+    // xorshift32: small, and good enough to mix rows.
+    state ^= state << 13
+    state >>>= 0
+    state ^= state >>> 17
+    state = (state ^ (state << 5)) >>> 0
+    const other = state % (at + 1)
+    const item = mixed[at]
+    // Both places lie within the array.
+    mixed[at] = mixed[other] as Item
+    mixed[other] = item as Item
+  }
+  return mixed
 }

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUID, createHash, randomBytes } from 'node:crypto'
 import { notFound } from './api-error.ts'
 import type { Respond } from './answers.ts'
 import { isFound, statusOf, type Batch, type Settled } from './batches.ts'
@@ -7,10 +7,25 @@ import type { Clock } from './clock.ts'
 import type { ResultOrder } from './download.ts'
 import { FaultScript } from './fault-script.ts'
 import type { Faults } from './fault.ts'
-import { Ids } from './ids.ts'
 import { SeenCounts } from './seen.ts'
 import { settle, type Workshop } from './settle.ts'
 import type { Spool } from './spool.ts'
+
+const ALPHABET = '0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
+
+/** Makes ids that look like the API's, differ between two emulators, and never repeat within one. */
+class Ids {
+  readonly #seed: string = randomBytes(9).toString('base64')
+  #next = 0
+
+  /** `prefix`, an underscore, "01" and 22 letters and digits. */
+  make(prefix: string): string {
+    const bytes = createHash('sha256').update(`${this.#seed}${prefix}${this.#next++}`).digest()
+    let id = `${prefix}_01`
+    for (const byte of bytes.subarray(0, 22)) id += ALPHABET.charAt(byte % ALPHABET.length)
+    return id
+  }
+}
 
 /** The emulator's options with their defaults filled in. */
 export interface Settings {

@@ -1,4 +1,4 @@
-import { Bill } from '../cost/bill.ts'
+import { Bill } from '../cost/ledger.ts'
 import { tokensOf } from '../cost/cost.ts'
 import { Ledger } from '../cost/ledger.ts'
 import type { PriceOf } from '../cost/price.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { retryAfter } from '../../lib/api/retry-after.ts'
+import { retryAfter } from '../../lib/api/failure.ts'
 
 const NOW = Date.parse('2026-11-20T12:00:00Z')
 

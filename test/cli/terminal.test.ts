@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import t from 'tap'
-import { quote } from '../../lib/cli/shell.ts'
+import { quote } from '../../lib/cli/finish.ts'
 import { openTerminal } from '../../lib/cli/terminal.ts'
 import { PROGRAM, where } from '../faults/program.ts'
 import { csv, KEY, placeFor, until } from './world.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ServerTime } from '../../lib/core/server-time.ts'
+import { ServerTime } from '../../lib/core/session.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 
 void t.test(

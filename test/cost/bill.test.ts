@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Bill } from '../../lib/cost/bill.ts'
+import { Bill } from '../../lib/cost/ledger.ts'
 import { sumOf } from '../../lib/cost/cost.ts'
 import { Ledger } from '../../lib/cost/ledger.ts'
 import { listPrice } from '../../lib/cost/price.ts'

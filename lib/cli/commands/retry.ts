@@ -12,7 +12,6 @@ import { failedEnding, sayTally, type Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart, tableFieldsOf } from '../row-options.ts'
-import { beginRetry, endRetry } from '../retry-note.ts'
 import { withLimits } from '../model-limits.ts'
 import { endIfStopped, runDraining } from '../drain.ts'
 import { freeCall } from '../free-call.ts'
@@ -25,6 +24,9 @@ import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { moneyIn } from '../settings.ts'
 import { rowsOfShard } from '../shards.ts'
+import { join } from 'node:path'
+import { replaceFile } from '../../store/disk.ts'
+import { RETRY_NOTE } from '../job-work.ts'
 
 /** Asks again for the failed rows of a finished job, once each, and prints their new rows. */
 export async function retryFailed(context: Context): Promise<Ending> {
@@ -103,4 +105,27 @@ async function say({ talk }: Context, job: StoredJob, asked: Tally, old: Tally):
   const rest = rejected === 0 ? '' : `; ${rejected} rejected rows cannot be asked at all`
   if (asked.rows === 0) talk.say(`job ${job.name}: there is nothing to ask again${rest}`)
   else await sayTally(job, asked, talk, ` (retried)${rest}`)
+}
+
+/**
+ * The number of the last batch that a retry does not count as its own. It is kept in the job until the retry is over, so
+ * that one which was interrupted goes on, and prints again what it had printed.
+ */
+async function beginRetry(job: StoredJob): Promise<number> {
+  const known = await job.store.disk.readWhole(noteOf(job))
+  if (known) {
+    const { after }: { after: number } = JSON.parse(known.toString('utf8'))
+    return after
+  }
+  const after = Math.max(0, ...job.state.batches.keys())
+  await replaceFile(job.store.disk, noteOf(job), Buffer.from(`${JSON.stringify({ after })}\n`))
+  return after
+}
+
+async function endRetry(job: StoredJob): Promise<void> {
+  await job.store.disk.remove(noteOf(job))
+}
+
+function noteOf(job: StoredJob): string {
+  return join(job.store.folder, RETRY_NOTE)
 }

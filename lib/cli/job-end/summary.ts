@@ -5,7 +5,12 @@ import type { BatchState } from '../../core/job/state.ts'
 import { standingOf } from '../job-work.ts'
 import { dollarsOf, pricesOf, settingsIn, type Dollars } from '../money.ts'
 import { mostFrequent, type FrequentFailure } from '../most-frequent.ts'
-import { rowsSoFar } from '../rows-so-far.ts'
+import { Ledger } from '../../cost/ledger.ts'
+import type { PriceOf } from '../../cost/price.ts'
+import { eachKeptAnswer } from '../../store/results/kept-answers.ts'
+import { answerCheck } from '../../core/schema/answer-check.ts'
+import type { JsonSchema } from '../../core/schema/load.ts'
+import { Tally } from '../tally.ts'
 
 /** A job as `status --json` shows it, and as whoever is told of its end reads it. */
 export interface Summary extends Dollars {
@@ -71,4 +76,24 @@ function describeBatch(batch: BatchState): Summary['batches'][number] {
         : Math.max(0, Math.round((systemClock.now() - submittedAt) / 1000)),
     ...(phase === 'armed' && open.length > 0 && { waits_for: open }),
   }
+}
+
+interface RowsSoFar {
+  readonly tally: Tally
+  readonly ledger: Ledger
+}
+
+/** Counts the answers that are here, read from the kept result sets: of each record the newest, but the money of all. */
+async function rowsSoFar(
+  job: JobOnDisk,
+  priceOf: PriceOf,
+  schema: JsonSchema | undefined,
+): Promise<RowsSoFar> {
+  const newest = new Tally()
+  const ledger = new Ledger(priceOf)
+  await eachKeptAnswer(job, schema && answerCheck(schema), (result, { isNewest, ordinal }) => {
+    ledger.add(result)
+    if (isNewest) newest.add(result, ordinal)
+  })
+  return { tally: newest, ledger }
 }

@@ -13,8 +13,43 @@ import type { StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
 import { typed, type CarryingStage } from '../../core/stage.ts'
-import { lookAt } from './look.ts'
-import { nextLook } from './schedule.ts'
+
+/** The API's docs poll every 60 s; young batches are looked at more often, since most small ones end in minutes. */
+const FIRST_MS = 5_000
+const LONGEST_MS = 60_000
+
+/**
+ * How long to wait before the next look, in ms: what the user set, else a tenth of the youngest batch's time in flight, from
+ * 5 s rising to 60 s.
+ */
+export function nextLook(pollMs: number | undefined, youngestMs: number): number {
+  return pollMs ?? Math.min(LONGEST_MS, Math.max(FIRST_MS, youngestMs / 10))
+}
+
+/** Pages of the list that are read before batches are asked for one by one. */
+const PAGES = 3
+const PAGE = 100
+
+/**
+ * Looks at batches by their ids: one list call covers all that are in flight. Ids the API does not know are missing from the
+ * answer.
+ */
+async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, RemoteBatch>> {
+  const found = new Map<string, RemoteBatch>()
+  const left = new Set(ids)
+  let after: string | undefined
+  for (let page = 0; ids.length > 1 && page < PAGES && left.size > 0; page++) {
+    const { data, has_more, last_id } = await api.list(after, PAGE, 'left out')
+    for (const batch of data) if (left.delete(batch.id)) found.set(batch.id, batch)
+    if (!has_more || last_id === null) break
+    after = last_id
+  }
+  for (const id of left) {
+    const batch = await api.retrieve(id)
+    if (batch) found.set(id, batch)
+  }
+  return found
+}
 
 export interface AwaitEndOptions {
   /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */

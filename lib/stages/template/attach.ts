@@ -1,19 +1,25 @@
 // takes  BatchRequest or RejectedRecord
 // gives  the same, with the files that the record names in its request
 // next   aggregate
+import type Anthropic from '@anthropic-ai/sdk'
 import { resolve } from 'node:path'
 import { atOnce } from '../../core/assert-sync.ts'
 import { BatchStreamError, lineOf, wrapError, wrongOption } from '../../core/errors.ts'
 import type { MediaType } from '../../core/file/media-type.ts'
 import { readFile, type Content } from '../../core/file/read.ts'
 import { textIn } from '../../core/file/text.ts'
-import type { BatchRequest, Problem, RejectedRecord, SourceRecord } from '../../core/flow.ts'
+import type {
+  BatchRequest,
+  Problem,
+  RejectedRecord,
+  SourceRecord,
+  MessageParams,
+} from '../../core/flow.ts'
 import type { AnyOr, Fields } from '../../core/jsonify.ts'
 import { MAX_ATTACHED_BYTES } from '../../core/limits.ts'
 import { StageTransform, typed, type CarryingStage, type SameType } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 import { compile, type Template } from './compile.ts'
-import { placeContent, type ContentBlock } from './content.ts'
 import { isBlank, render } from './render.ts'
 
 type Asked = BatchRequest | RejectedRecord
@@ -136,4 +142,30 @@ function mediaBlock(media_type: MediaType, { bytes }: Content): ContentBlock {
   return media_type === 'application/pdf'
     ? { type: 'document', source: { type: 'base64', media_type, data } }
     : { type: 'image', source: { type: 'base64', media_type, data } }
+}
+
+/** A part of a user message that is made of a file. */
+type ContentBlock =
+  | Anthropic.Messages.TextBlockParam
+  | Anthropic.Messages.ImageBlockParam
+  | Anthropic.Messages.DocumentBlockParam
+
+/**
+ * Puts blocks into the last user message, before what it says: the API's docs advise documents first, the question last.
+ */
+function placeContent(
+  params: MessageParams,
+  blocks: readonly ContentBlock[],
+): MessageParams | Problem {
+  if (blocks.length === 0) return params
+  const at = params.messages.findLastIndex(({ role }) => role === 'user')
+  const message = params.messages[at]
+  if (!message)
+    return { type: 'no_user_message', message: 'there is no user message to attach a file to' }
+  const { content } = message
+  const said = typeof content === 'string' ? [{ type: 'text' as const, text: content }] : content
+  return {
+    ...params,
+    messages: params.messages.with(at, { ...message, role: 'user', content: [...blocks, ...said] }),
+  }
 }

@@ -5,15 +5,27 @@ import { stringify } from 'csv-stringify/sync'
 import { wrongOption } from '../../core/errors.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
-import type { AnswerSchema } from '../../core/schema/answer-schema.ts'
-import { propertiesOf } from '../../core/schema/properties.ts'
+import { type AnswerSchema, shapeOf } from '../../core/schema/answer-schema.ts'
 import { rowStream } from './row-stream.ts'
 import type { Stage } from '../../core/stage.ts'
 import type { RowFields } from '../../core/answered.ts'
 import { cellsOf } from './cells.ts'
 import { checkColumns, columnsOf, isUnreadable, layOut } from './columns.ts'
-import { guardFormula } from './formula.ts'
 import { fieldNames } from './row-fields.ts'
+
+// A tab or carriage return in front, or a formula's first character after blanks, in the first line or a later one. The
+// full-width forms are read like the plain ones by spreadsheets for East Asian languages.
+// Both patterns take linear time, as cells hold foreign text: no two stretches beside each other match the same characters.
+const FORMULA = /^[\t\r]|(?:^\s*|[\r\n][^\S\r\n]*)[=+\-@＝＋－＠]/
+const NUMBER = /^\s*[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?\s*$/i
+
+/**
+ * A cell that a spreadsheet would take for a formula gets a leading apostrophe, which makes it text; a plain number such
+ * as -5 is left alone. See owasp.org, "CSV Injection".
+ */
+export function guardFormula(cell: string): string {
+  return FORMULA.test(cell) && !NUMBER.test(cell) ? `'${cell}` : cell
+}
 
 export interface CsvOptions extends RowFields {
   /** One character between cells. @default ',' */
@@ -117,4 +129,13 @@ function checkOptions(options: CsvOptions): void {
 
 function isName(column: unknown): boolean {
   return typeof column === 'string'
+}
+
+/** The properties that answers of an object schema have, in their order; undefined for any other schema. */
+export function propertiesOf(given: AnswerSchema | undefined): readonly string[] | undefined {
+  const schema = given && shapeOf(given).schema
+  const properties = schema?.['type'] === 'object' ? schema['properties'] : undefined
+  if (typeof properties !== 'object' || properties === null) return undefined
+  const names = Object.keys(properties)
+  return names.length > 0 ? names : undefined
 }

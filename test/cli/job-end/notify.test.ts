@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { notify, type Notice } from '../../../lib/cli/job-end/notify.ts'
-import { webhookHeaders } from '../../../lib/cli/job-end/signature.ts'
+import { webhookHeaders } from '../../../lib/cli/job-end/notify.ts'
 
 interface Got {
   readonly headers: IncomingMessage['headers']

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { webhookHeaders } from '../../../lib/cli/job-end/signature.ts'
+import { webhookHeaders } from '../../../lib/cli/job-end/notify.ts'
 
 // The example of the Standard Webhooks specification.
 const SIGNED = {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { propertiesOf } from '../../../lib/core/schema/properties.ts'
+import { propertiesOf } from '../../../lib/stages/write/csv.ts'
 
 void t.test('an object schema has its properties, in their order', async t => {
   t.same(propertiesOf({ type: 'object', properties: { b: {}, a: {} } }), ['b', 'a'])

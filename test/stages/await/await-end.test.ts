@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
-import { nextLook } from '../../../lib/stages/await/schedule.ts'
+import { nextLook } from '../../../lib/stages/await/await-end.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { record } from '../../support/jobs.ts'
 import { ask, asks, callsOf, clientOf, makeWorld, run, said } from '../../support/world.ts'

@@ -2,7 +2,7 @@ import t from 'tap'
 import type { EndedBatch } from '../../../lib/core/flow.ts'
 import { SourceRecord } from '../../../lib/core/flow.ts'
 import { Result } from '../../../lib/core/results/result.ts'
-import { Longer } from '../../../lib/stages/retry/longer.ts'
+import { Longer } from '../../../lib/stages/retry/retry.ts'
 import { grown } from '../../../lib/stages/template/grow.ts'
 
 const cut = (ordinal: number | undefined, fields: object = { text: 'a' }): Result => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { guardFormula } from '../../../lib/stages/write/formula.ts'
+import { guardFormula } from '../../../lib/stages/write/csv.ts'
 
 t.test('O01: what a spreadsheet takes for a formula gets an apostrophe', async t => {
   const cells = [
