@@ -12,7 +12,7 @@ export const question = 'What does a stage cost each record?'
 const CASES = {
   PassThrough: () => new PassThrough({ objectMode: true }),
   'stage(record => record)': ({ stage }) => stage(record => record),
-  'keep()': ({ keep }) => keep(),
+  'spool()': ({ spool }) => spool(),
 }
 
 export async function ask({ smoke, tell }) {

@@ -25,7 +25,7 @@ const CASES = {
     )
     await pipeline(
       Readable.from(batches),
-      chain(awaitEnd({ client, pollMs: 1 }), fetchResults({ client }), writeJsonl()),
+      chain(awaitEnd({ client, poll: 1 }), fetchResults({ client }), writeJsonl()),
       createWriteStream(join(dir, 'rows.jsonl')),
     )
     await job.close()

@@ -17,7 +17,7 @@ export async function prepare({ url, dir, length, count, batch = 100_000 }) {
     chain(
       parseJsonl(),
       template({ prompt: '{{length}} characters, number {{n}}' }),
-      aggregate({ job, count: batch }),
+      aggregate({ job, batchSize: batch }),
       submit({ client: clientAt(url) }),
     ),
     async batches => {

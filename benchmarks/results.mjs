@@ -38,7 +38,7 @@ const CASES = {
     const job = await openJob({ name: 'bench', dir })
     await pipeline(
       Readable.from([job.submittedBatch(1)]),
-      chain(awaitEnd({ client, pollMs: 1 }), fetchResults({ client }), writeJsonl()),
+      chain(awaitEnd({ client, poll: 1 }), fetchResults({ client }), writeJsonl()),
       createWriteStream('/dev/null'),
     )
     await job.close()

@@ -98,7 +98,7 @@ async function finished({ rows, queue, concurrency, size, speed, batchMs }) {
       chain(
         parseJsonl(),
         template({ prompt: '{{n}}' }),
-        aggregate({ job, count: size }),
+        aggregate({ job, batchSize: size }),
         submit({ client, concurrency }),
         awaitEnd({ client }),
         fetchResults({ client }),

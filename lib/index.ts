@@ -7,6 +7,8 @@ export { records, type ObjectItems, type RecordFields } from './stages/parse/rec
 export type { InputNote, NoteOptions } from './stages/parse/note.ts'
 export { parse, type InputFormat, type ParseOptions } from './stages/parse/parse.ts'
 export type { Guess, GuessedFormat } from './stages/parse/guess.ts'
+export type { Inflater } from './stages/parse/gunzip.ts'
+export type { Zlib } from './stages/parse/packed.ts'
 export { unpack, type UnpackOptions } from './stages/parse/unpack.ts'
 export { shard } from './stages/parse/shard.ts'
 export type { Shard, SizedShard } from './core/shard.ts'
@@ -15,11 +17,16 @@ export {
   parseFiles,
   type FilesOptions as ParseFilesOptions,
 } from './stages/parse/files.ts'
-export { keep, type KeepOptions } from './stages/spool/spool.ts'
+export { spool, type SpoolOptions } from './stages/spool/spool.ts'
 export { template } from './stages/template/template.ts'
 export { cacheWarning } from './stages/template/cache-minimum.ts'
 export type { PartialParams, PerRecord, TemplateOptions } from './stages/template/options.ts'
-export { attachFiles, type Attachment, type AttachOptions } from './stages/template/attach.ts'
+export {
+  attachFiles,
+  type Attachment,
+  type AttachOptions,
+  type NamesFile,
+} from './stages/template/attach.ts'
 export { aggregate, type AggregateOptions } from './stages/aggregate/aggregate.ts'
 export { submit, type SubmitOptions } from './stages/submit/submit.ts'
 export { awaitEnd, type AwaitEndOptions } from './stages/await/await-end.ts'
@@ -30,7 +37,7 @@ export { writeJsonl, type JsonlOptions as WriteJsonlOptions } from './stages/wri
 export { writeCsv, writeTsv, type CsvOptions as WriteCsvOptions } from './stages/write/csv.ts'
 export { writeText } from './stages/write/text.ts'
 export { writeRaw, type RawOptions as WriteRawOptions } from './stages/write/raw.ts'
-export { divide, type DivideOptions } from './stages/write/divide.ts'
+export { partition, type PartitionOptions } from './stages/write/partition.ts'
 
 export { runBatches, type BatchRun, type RowFormats, type RunCost } from './run/run-batches.ts'
 export { estimate, type RunEstimate } from './run/estimate.ts'
@@ -51,9 +58,9 @@ export type {
 export type { SharedLedger } from './core/job/shared-ledger.ts'
 export type { Clock } from './core/clock.ts'
 export type { Job } from './core/job/job.ts'
-export type { Counts, JobEvent } from './core/job/event.ts'
+export type { Counts, JobEvent, Sealed, SummedFile } from './core/job/event.ts'
 export type { BatchState, JobState, Phase } from './core/job/state.ts'
-export type { RunEvent } from './core/job/run-event.ts'
+export type { RunEvent, TransientEvent } from './core/job/run-event.ts'
 
 export {
   SourceRecord,
@@ -77,3 +84,34 @@ export type {
 export type { JsonSchema } from './core/schema/load.ts'
 export type { Status } from './core/results/status.ts'
 export { BatchStreamError, type ErrorCode, type Place } from './core/errors.ts'
+
+// The types that signatures are made of: a declaration of yours may have to name them.
+export type {
+  ChainMap,
+  EndFor,
+  EndOf,
+  HeadOf,
+  IsKnown,
+  Linked,
+  LinkedFor,
+  LinkedTo,
+  Stages,
+} from './core/chain.ts'
+export type {
+  Asks,
+  Carried,
+  Ends,
+  Fetches,
+  FieldsOf,
+  JsonOf,
+  Seals,
+  Spools,
+  Submits,
+  ValueOf,
+} from './core/flow.ts'
+export type { AnyOr, Callable, FieldsFrom, Flat, Kept, Lost, NullFor } from './core/jsonify.ts'
+export type { MemberOf } from './core/schema/answer-schema.ts'
+export type { InputOf, OutputFor, OutputOf, SameType, TypeMap, TypeMapOf } from './core/stage.ts'
+export type { NeedsObjects, NeedsParser } from './stages/parse/records.ts'
+export type { MostTokens } from './stages/template/grow.ts'
+export type { AnyTemplateOptions } from './stages/template/options.ts'

@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { aggregate } from '../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../lib/stages/await/await-end.ts'
-import { keep } from '../lib/stages/spool/spool.ts'
+import { spool } from '../lib/stages/spool/spool.ts'
 import { parseJsonl } from '../lib/stages/parse/jsonl.ts'
 import { fetchResults } from '../lib/stages/results/fetch-results.ts'
 import { submit } from '../lib/stages/submit/submit.ts'
@@ -24,9 +24,9 @@ for (const [index, name] of NAMES.entries()) {
       const { client } = world
       const stages: Duplex[] = [
         parseJsonl(),
-        keep({ job }),
+        spool({ job }),
         template({ prompt: '{{n}}' }),
-        aggregate({ job, count: 5 }),
+        aggregate({ job, batchSize: 5 }),
         submit({ client, job }),
         awaitEnd({ client, job }),
         fetchResults({ client, job }),

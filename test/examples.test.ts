@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import ts from 'typescript'
 import { createEmulator, echo } from '../lib/emulator/index.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -57,9 +58,26 @@ function clean(more: Readonly<Record<string, string>> = {}): Record<string, stri
   return { ...env, ...more }
 }
 
+/** JavaScript of TypeScript, for Node versions that do not run it themselves. */
+function transpiled(code: string): string {
+  const compilerOptions = {
+    target: ts.ScriptTarget.ES2023,
+    module: ts.ModuleKind.ESNext,
+    rewriteRelativeImportExtensions: true,
+  }
+  return ts.transpileModule(code, { compilerOptions }).outputText
+}
+
+/** The examples as JavaScript, in a folder from which the package's own name resolves. */
+let compiled = ''
+
 function example(name: string, words: readonly string[] = [], env = {}): Promise<Ran> {
-  const command = name.endsWith('.sh') ? 'sh' : process.execPath
-  return run(command, [join(root, 'examples', name), ...words], { env: clean(env) })
+  if (name.endsWith('.sh'))
+    return run('sh', [join(root, 'examples', name), ...words], { env: clean(env) })
+  const file = name.endsWith('.ts')
+    ? join(compiled, name.replace(/ts$/, 'js'))
+    : join(root, 'examples', name)
+  return run(process.execPath, [file, ...words], { env: clean(env) })
 }
 
 function rowsOf(text: string): Record<string, string>[] {
@@ -71,6 +89,13 @@ function rowsOf(text: string): Record<string, string>[] {
 
 t.before(() => {
   if (!existsSync(program)) throw new Error('the examples run what is built: `npm run build` first')
+  compiled = t.testdir()
+  cpSync(join(root, 'examples'), compiled, { recursive: true })
+  for (const name of readdirSync(compiled).filter(one => one.endsWith('.ts')))
+    writeFileSync(
+      join(compiled, name.replace(/ts$/, 'js')),
+      transpiled(readFileSync(join(compiled, name), 'utf8')),
+    )
 })
 
 void t.test(
@@ -101,7 +126,7 @@ void t.test('1: a pipe gives one line for each record', async t => {
 })
 
 void t.test('2: CSV becomes JSONL, each row with the answer to its own question', async t => {
-  const { code, out, err } = await example('2-csv-to-jsonl.mjs')
+  const { code, out, err } = await example('2-csv-to-jsonl.ts')
   t.equal(code, 0, err)
   const rows = rowsOf(out)
   t.equal(rows.length, 233)
@@ -110,7 +135,7 @@ void t.test('2: CSV becomes JSONL, each row with the answer to its own question'
 })
 
 void t.test('3: stages of one’s own drop records and sum up answers', async t => {
-  const { code, out, err } = await example('3-own-stages.mjs')
+  const { code, out, err } = await example('3-own-stages.ts')
   t.equal(code, 0, err)
   t.match(out, /^Republican: \d+ answers, \d+ characters each$/m)
   const answers = [...out.matchAll(/: (\d+) answers/g)].map(([, count]) => Number(count))
@@ -122,7 +147,7 @@ void t.test('3: stages of one’s own drop records and sum up answers', async t 
 
 void t.test('4: successes and failures add up to the input', async t => {
   const file = join(t.testdir({}), 'failures.jsonl')
-  const { code, out, err } = await example('4-failures-apart.mjs', [file])
+  const { code, out, err } = await example('4-failures-apart.ts', [file])
   t.equal(code, 0, err)
   const [good, bad] = [rowsOf(out), rowsOf(readFileSync(file, 'utf8'))]
   t.equal(good.length + bad.length, 233)
@@ -134,23 +159,54 @@ void t.test('5 and 6: what one process submits, another fetches, again and again
   const emulator = await createEmulator({ batchTimeMs: 300 })
   t.teardown(() => emulator.close())
   const env = { ANTHROPIC_BASE_URL: emulator.url, JOBS: t.testdir({}) }
-  const today = await example('5-submit-today.mjs', [], env)
+  const today = await example('5-submit-today.ts', [], env)
   t.equal(today.code, 0, today.err)
   t.match(today.out, /^batch 3: 33 requests are at the API as msgbatch_/m)
-  const tomorrow = await example('6-fetch-tomorrow.mjs', [], env)
+  const tomorrow = await example('6-fetch-tomorrow.ts', [], env)
   t.equal(tomorrow.code, 0, tomorrow.err)
   t.equal(rowsOf(tomorrow.out).length, 233)
-  const again = await example('6-fetch-tomorrow.mjs', [], env)
+  const again = await example('6-fetch-tomorrow.ts', [], env)
   t.equal(again.out, tomorrow.out)
   t.match(await emulator.ledger.totals(), { batches: 3, billed: 233, billedTwice: 0 })
 })
 
 void t.test('the two that need a running emulator say so', async t => {
-  for (const name of ['5-submit-today.mjs', '6-fetch-tomorrow.mjs']) {
+  for (const name of ['5-submit-today.ts', '6-fetch-tomorrow.ts']) {
     const { code, err } = await example(name)
     t.equal(code, 1)
     t.match(err, /set ANTHROPIC_BASE_URL/)
   }
+})
+
+void t.test('7: a database cursor is read and each answer stored', async t => {
+  const { code, out, err } = await example('7-database.ts')
+  t.equal(code, 0, err)
+  t.match(out, /^at most \$0\.\d+$/m)
+  t.match(out, /^500 reviews stored, 166 of them bad, for \$0\.\d+$/m)
+})
+
+void t.test(
+  '8: answers have the type of a zod schema, and one that breaks it says why',
+  async t => {
+    const { code, out, err } = await example('8-typed-extraction.ts')
+    t.equal(code, 0, err)
+    t.match(
+      out,
+      /^a@example.com 17 120.5 2026\nb@example.com 18 80 2026\nc@example.com invalid .*schema/,
+    )
+  },
+)
+
+void t.test('9: a user interface draws from events', async t => {
+  const { code, out, err } = await example('9-progress.ts')
+  t.equal(code, 0, err)
+  t.match(out, /^batches 4 sealed, 4 submitted, 4 ended; 40 rows$/m)
+  t.match(out, /^40 answers for \$0\.\d+$/m)
+})
+
+void t.test('10: a unit test on the emulator passes, with faults', async t => {
+  const { code, out, err } = await example('10-unit-test.ts')
+  t.equal(code, 0, out + err)
 })
 
 interface Block {
@@ -184,8 +240,8 @@ async function runBlock(t: Test, block: Block, blocks: readonly Block[]): Promis
   const emulator = await createEmulator({ batchTimeMs: 50 })
   t.teardown(() => emulator.close())
   const dir = folderFor(t, blocks)
-  const file = join(dir, block.language === 'js' ? 'block.mjs' : 'block.sh')
-  writeFileSync(file, block.code)
+  const file = join(dir, block.language === 'sh' ? 'block.sh' : 'block.mjs')
+  writeFileSync(file, block.language === 'ts' ? transpiled(block.code) : block.code)
   const env = clean({
     PATH: `${join(dir, 'bin')}:${process.env['PATH']}`,
     ANTHROPIC_BASE_URL: emulator.url,
@@ -194,18 +250,39 @@ async function runBlock(t: Test, block: Block, blocks: readonly Block[]): Promis
     CLAUDE_BATCH_STREAM_BATCH_TIME: '50ms',
     CLAUDE_BATCH_STREAM_STATE_DIR: join(dir, 'jobs'),
   })
-  const words = block.language === 'js' ? [file] : ['-eu', file]
-  const ran = await run(block.language === 'js' ? process.execPath : 'sh', words, { cwd: dir, env })
+  const [command, ...words] =
+    block.language === 'sh' ? ['sh', '-eu', file] : [process.execPath, file]
+  const ran = await run(command, words, { cwd: dir, env })
   t.equal(ran.code, 0, `${block.code}\n${ran.err}`)
   return dir
 }
+
+void t.test('every TypeScript block of the documents compiles under the strictest options', t => {
+  const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), path => ts.sys.readFile(path))
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
+  const blocks = DOCUMENTS.flatMap(document =>
+    blocksOf(document).filter(({ language }) => language === 'ts'),
+  )
+  const dir = t.testdir(Object.fromEntries(blocks.map(({ code }, at) => [`block${at}.ts`, code])))
+  const files = blocks.map((_, at) => join(dir, `block${at}.ts`))
+  const program = ts.createProgram(files, options)
+  for (const file of files)
+    t.same(
+      ts
+        .getPreEmitDiagnostics(program, program.getSourceFile(file))
+        .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
+      [],
+      readFileSync(file, 'utf8'),
+    )
+  t.end()
+})
 
 void t.test('every code block of the documents runs', { jobs: 4 }, async t => {
   for (const document of DOCUMENTS) {
     const blocks = blocksOf(document)
     t.ok(blocks.length > 0, `${document} has code`)
     for (const [at, block] of blocks.entries()) {
-      const isRun = ['js', 'sh'].includes(block.language) && !block.file
+      const isRun = ['js', 'ts', 'sh'].includes(block.language) && !block.file
       if (!isRun || block.code.startsWith('npm ')) continue
       void t.test(`${document}, block ${at + 1}`, async t => {
         const dir = await runBlock(t, block, blocks)

@@ -11,7 +11,7 @@ import t, { type Test } from 'tap'
 import {
   aggregate,
   chain,
-  keep,
+  spool,
   openJob,
   parseCsv,
   parseJson,
@@ -108,9 +108,9 @@ const STAGES: Readonly<Record<string, [(count: number) => Iterable<unknown>, () 
   parseCsv: [count => lines(count, n => `${n},"${text(n)}"\n`), () => parseCsv({ header: false })],
   parseJson: [jsonArray, () => parseJson()],
   parseText: [count => lines(count, n => `${text(n)}\n`), () => parseText()],
-  keep: [count => some(count, recordOf), () => keep()],
+  keep: [count => some(count, recordOf), () => spool()],
   template: [count => some(count, recordOf), () => template({ prompt: 'Say {{text}}' })],
-  aggregate: [count => some(count, requestOf), () => aggregate({ count: 1000 })],
+  aggregate: [count => some(count, requestOf), () => aggregate({ batchSize: 1000 })],
   writeJsonl: [count => some(count, resultOf), () => writeJsonl()],
   writeCsv: [count => some(count, resultOf), () => writeCsv()],
   writeText: [count => some(count, resultOf), () => writeText()],
@@ -129,7 +129,7 @@ for (const [name, [items, make]] of Object.entries(STAGES)) {
 void t.test('a job that is joined with what it keeps stays as small', async t => {
   const of = async (count: number): Promise<number> => {
     await using job = await openJob({ name: 'kept', dir: t.testdir({}) })
-    const through = chain(keep({ job }), template({ prompt: '{{text}}' }), aggregate({ job }))
+    const through = chain(spool({ job }), template({ prompt: '{{text}}' }), aggregate({ job }))
     return await mostInUse(count, some(count, recordOf), through)
   }
   const few = await of(FEW)

@@ -5,7 +5,7 @@ import t from 'tap'
 import { aggregate } from '../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../lib/stages/await/await-end.ts'
 import { chain } from '../lib/core/chain.ts'
-import { keep } from '../lib/stages/spool/spool.ts'
+import { spool } from '../lib/stages/spool/spool.ts'
 import { inputOrder } from '../lib/stages/order/input-order.ts'
 import { parseJsonl } from '../lib/stages/parse/jsonl.ts'
 import { fetchResults } from '../lib/stages/results/fetch-results.ts'
@@ -19,7 +19,7 @@ import { makeWorld } from './support/world.ts'
 
 const INPUT = Array.from({ length: 9 }, (_, id) => `{"id":${id}}\n`).join('')
 const NAMES = [
-  ...['parseJsonl', 'keep', 'template', 'attachFiles', 'aggregate', 'submit'],
+  ...['parseJsonl', 'spool', 'template', 'attachFiles', 'aggregate', 'submit'],
   ...['awaitEnd', 'inputOrder', 'fetchResults', 'retry', 'writeJsonl'],
 ]
 // A small text.
@@ -42,15 +42,15 @@ for (const how of ['throws at once', 'calls back', 'throws at its end'] as const
           )
         const stages = [
           parseJsonl(),
-          keep({ job }),
+          spool({ job }),
           template({ prompt: 'x {{id}}' }),
           attachFiles(attached),
-          aggregate({ job, count: 3 }),
+          aggregate({ job, batchSize: 3 }),
           submit({ client }),
           awaitEnd({ client }),
           inputOrder(),
           fetchResults({ client }),
-          retry({ job, through: tries }),
+          retry({ job, createPipeline: tries }),
           writeJsonl(),
         ].slice(0, index + 1)
         const error = new TypeError('my sink broke')

@@ -9,7 +9,7 @@ import {
   awaitEnd,
   chain,
   fetchResults,
-  keep,
+  spool,
   openJob,
   parseCsv,
   parseJsonl,
@@ -63,11 +63,11 @@ void t.test('10,000 rows get their own answers, with three batches in flight at 
     Readable.from(csv()),
     chain(
       parseCsv(),
-      keep(),
+      spool(),
       template({ prompt: 'About {{id}}: {{text}}' }),
-      aggregate({ count: 900 }),
+      aggregate({ batchSize: 900 }),
       submit({ client, concurrency: CONCURRENCY }),
-      awaitEnd({ client, pollMs: 5 }),
+      awaitEnd({ client, poll: 5 }),
       fetchResults({ client }),
     ),
     async (results: AsyncIterable<Result>) => {
@@ -99,7 +99,7 @@ async function costOfLines(t: Test, count: number, length: number): Promise<numb
   await pipeline(
     Readable.from([Buffer.from(lines)]),
     chain(parseJsonl(), template({ prompt: '{{n}}' }), aggregate({ job })),
-    chain(submit({ client }), awaitEnd({ client, pollMs: 1 })),
+    chain(submit({ client }), awaitEnd({ client, poll: 1 })),
     async (batches: AsyncIterable<EndedBatch>) => {
       for await (const batch of batches) ended.push(batch)
     },

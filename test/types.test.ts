@@ -15,12 +15,12 @@ import {
   attachFiles,
   awaitEnd,
   chain,
-  divide,
+  partition,
   each,
   fetchResults,
   from,
   inputOrder,
-  keep,
+  spool,
   openJob,
   parseCsv,
   records,
@@ -45,12 +45,12 @@ export function refused(client: Anthropic): void {
     awaitEnd({ client }),
     fetchResults({ client }),
   )
-  const whole: Stage<Uint8Array, Buffer> = chain(parseCsv(), keep(), ask, writeJsonl())
+  const whole: Stage<Uint8Array, Buffer> = chain(parseCsv(), spool(), ask, writeJsonl())
   // Every stage that there is, in one.
   const through = (): Stage<SourceRecord, Result> => ask
   const all: Stage<Uint8Array, Buffer> = chain(
     parseCsv(),
-    keep(),
+    spool(),
     template({ prompt: 'Sum up {{text}}' }),
     attachFiles({ attach: '{{path}}' }),
     aggregate(),
@@ -58,14 +58,14 @@ export function refused(client: Anthropic): void {
     awaitEnd({ client }),
     inputOrder(),
     fetchResults({ client }),
-    retry({ through }),
-    divide({ through: writeJsonl(), to: createWriteStream('failed.jsonl') }),
+    retry({ createPipeline: through }),
+    partition({ through: writeJsonl(), to: createWriteStream('failed.jsonl') }),
     writeJsonl(),
   )
   const rows: Stage<never, Buffer> = from(
     [],
     parseCsv(),
-    keep(),
+    spool(),
     template({ prompt: 'Sum up {{text}}' }),
     attachFiles({ attach: '{{path}}' }),
     aggregate(),
@@ -73,8 +73,8 @@ export function refused(client: Anthropic): void {
     awaitEnd({ client }),
     inputOrder(),
     fetchResults({ client }),
-    retry({ through }),
-    divide({ through: writeJsonl(), to: createWriteStream('failed.jsonl') }),
+    retry({ createPipeline: through }),
+    partition({ through: writeJsonl(), to: createWriteStream('failed.jsonl') }),
     writeJsonl(),
   )
   void [whole, all, rows]
@@ -82,14 +82,14 @@ export function refused(client: Anthropic): void {
   chain(
     // @ts-expect-error a wrong order shows late in a long chain, too
     parseCsv(),
-    keep(),
+    spool(),
     template({ prompt: 'x' }),
     aggregate(),
     submit({ client }),
     awaitEnd({ client }),
     fetchResults({ client }),
     writeJsonl(),
-    retry({ through }),
+    retry({ createPipeline: through }),
   )
 
   // @ts-expect-error a batch is submitted after it was gathered
@@ -151,7 +151,7 @@ type Mood = z.infer<typeof Mood>
 export async function carried(client: Anthropic, reviews: AsyncIterable<Review>): Promise<void> {
   const fetched = from(
     records(reviews),
-    keep(),
+    spool(),
     template({ prompt: (review: JsonReview) => review.text, schema: Mood }),
     aggregate(),
     submit({ client }),
@@ -189,7 +189,7 @@ export async function carried(client: Anthropic, reviews: AsyncIterable<Review>)
   // @ts-expect-error the prompt reads a field that the records do not have
   from(records(reviews), template({ prompt: (row: { readonly stars: number }) => `${row.stars}` }))
   // @ts-expect-error a date of a record that was written as JSON is a text
-  from(records(reviews), keep(), template({ prompt: (row: Review) => row.at.toISOString() }))
+  from(records(reviews), spool(), template({ prompt: (row: Review) => row.at.toISOString() }))
 
   // Schemas of every kind.
   const formats = [
@@ -245,14 +245,14 @@ export async function piped(client: Anthropic, reviews: Review[]): Promise<void>
   const ask = chain(template({ prompt: 'x' }), aggregate(), submit({ client }))
   await pipeline(
     records(reviews),
-    keep(),
+    spool(),
     ask,
     awaitEnd({ client }),
     fetchResults({ client }),
     writeJsonl(),
     createWriteStream('a.jsonl'),
   )
-  await pipeline(from(records(reviews), keep(), ask), async batches => {
+  await pipeline(from(records(reviews), spool(), ask), async batches => {
     for await (const { id } of batches) is<typeof id, string | null>(true)
   })
 }

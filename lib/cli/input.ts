@@ -6,7 +6,7 @@ import { each, from } from '../core/chain.ts'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
 import type { StoredJob } from '../store/job.ts'
-import { keep } from '../stages/spool/spool.ts'
+import { spool } from '../stages/spool/spool.ts'
 import { parseFiles } from '../stages/parse/files.ts'
 import { parse } from '../stages/parse/parse.ts'
 import { ShardStage } from '../stages/parse/shard.ts'
@@ -33,7 +33,7 @@ export interface Reading {
 
 /** Keeps records, and with them that their input broke off, should it: who goes on with the job has to be told as well. */
 export function keepFrom(reading: Reading, job: StoredJob): Stage<SourceRecord, SourceRecord> {
-  return keep({ job, brokenOff: () => reading.broken?.message })
+  return spool({ job, brokenOff: () => reading.broken?.message })
 }
 
 /**

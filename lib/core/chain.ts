@@ -107,7 +107,7 @@ class Chain extends Duplex {
   }
 }
 
-type Stages = readonly [Stage<never, unknown>, ...Stage<never, unknown>[]]
+export type Stages = readonly [Stage<never, unknown>, ...Stage<never, unknown>[]]
 
 /** Stages that fit behind each other: each takes what the one before it gives. */
 export type Linked<T extends readonly unknown[]> = T extends readonly [infer S, ...infer Rest]
@@ -122,7 +122,7 @@ export type LinkedFor<T extends readonly unknown[], Item> = T extends readonly [
   ? [Stage<Item, unknown>, ...LinkedFor<Rest, OutputFor<S, Item>>]
   : []
 
-type HeadOf<T extends readonly unknown[]> = T extends readonly [infer S, ...unknown[]]
+export type HeadOf<T extends readonly unknown[]> = T extends readonly [infer S, ...unknown[]]
   ? InputOf<S>
   : never
 
@@ -158,9 +158,10 @@ export type Items<T> =
   Iterable<T> | AsyncIterable<T> | globalThis.ReadableStream<T> | WebReadableStream<T>
 
 /** Whether a source says what it gives: a Node stream and an empty list do not. */
-type IsKnown<Item> = 0 extends 1 & Item ? false : [Item] extends [never] ? false : true
+export type IsKnown<Item> = 0 extends 1 & Item ? false : [Item] extends [never] ? false : true
 
-type LinkedTo<T extends Stages, Item> = IsKnown<Item> extends true ? LinkedFor<T, Item> : Linked<T>
+export type LinkedTo<T extends Stages, Item> =
+  IsKnown<Item> extends true ? LinkedFor<T, Item> : Linked<T>
 
 /**
  * A source with stages behind it, as one readable stream: `from(createReadStream('a.csv'), parseCsv(), ...)`. A source whose

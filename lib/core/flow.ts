@@ -80,11 +80,9 @@ export class SourceRecord<F extends object = Fields> {
   }
 }
 
-declare const carried: unique symbol
-
 /** Types of the records and answers that something stands for. For the compiler alone. */
-interface Carried<F, V> {
-  readonly [carried]?: readonly [fields: F, value: V]
+export interface Carried<F, V> {
+  readonly '~carried'?: readonly [fields: F, value: V]
 }
 
 /** The type of the fields that an item of the flow carries along. */
@@ -93,7 +91,7 @@ export type FieldsOf<Item> =
     ? F
     : Item extends { readonly record: SourceRecord<infer F> }
       ? F
-      : typeof carried extends keyof Item
+      : '~carried' extends keyof Item
         ? Item extends Carried<infer F extends object, unknown>
           ? F
           : Fields
@@ -102,7 +100,7 @@ export type FieldsOf<Item> =
 /** The type of the answers that an item of the flow carries along; a rejected record has none. */
 export type ValueOf<Item> = Item extends { readonly problem: Problem }
   ? never
-  : typeof carried extends keyof Item
+  : '~carried' extends keyof Item
     ? Item extends Carried<object, infer V>
       ? V
       : unknown
@@ -184,7 +182,7 @@ export interface Ends extends TypeMap {
   readonly gives: EndedBatch<FieldsOf<this['item']>, ValueOf<this['item']>>
 }
 
-type JsonOf<Item> = Jsonify<FieldsOf<Item>> extends infer F extends object ? F : Fields
+export type JsonOf<Item> = Jsonify<FieldsOf<Item>> extends infer F extends object ? F : Fields
 
 /** Ended batches to the results of their records. */
 export interface Fetches extends TypeMap {

@@ -29,15 +29,15 @@ export type Jsonify<T> = 0 extends 1 & T
                     }
                   >
 
-type Callable = (...args: never) => unknown
+export type Callable = (...args: never) => unknown
 
 /** What JSON leaves out of an object, and writes as null in a list. */
-type Lost = undefined | symbol | Callable
+export type Lost = undefined | symbol | Callable
 
-type NullFor<T> = Extract<T, Lost> extends never ? never : null
+export type NullFor<T> = Extract<T, Lost> extends never ? never : null
 
 /** The keys whose member JSON always writes, or perhaps; those of members that it never writes are neither. */
-type Kept<T, Key extends keyof T, How extends 'always' | 'perhaps'> = Key extends symbol
+export type Kept<T, Key extends keyof T, How extends 'always' | 'perhaps'> = Key extends symbol
   ? never
   : unknown extends T[Key]
     ? How extends 'always'
@@ -49,7 +49,7 @@ type Kept<T, Key extends keyof T, How extends 'always' | 'perhaps'> = Key extend
         ? Key
         : never
 
-type Flat<T> = { [Key in keyof T]: T[Key] }
+export type Flat<T> = { [Key in keyof T]: T[Key] }
 
 /** The fields of a record that was made of a value of this type; those of a value of unknown type are read by name. */
 export type FieldsFrom<T> = 0 extends 1 & T

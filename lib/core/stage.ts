@@ -166,7 +166,7 @@ export type OutputFor<S, Item> = [TypeMapOf<S>] extends [never]
     ? (TypeMapOf<S> & { readonly item: Item })['gives']
     : never
 
-type TypeMapOf<S> = S extends { readonly [carries]?: infer Map }
+export type TypeMapOf<S> = S extends { readonly [carries]?: infer Map }
   ? Map extends TypeMap
     ? Map
     : never

@@ -72,7 +72,7 @@ export function submitRecords(
   parts: RunParts,
   attempt: number,
 ): Stage<SourceRecord, SubmittedBatch> {
-  const { job, client, cap, canary, maxInvalid, canarySize, batchWait: periodMs, fit } = parts
+  const { job, client, cap, canary, maxInvalid, canarySize, batchWait, fit } = parts
   const { attach, ...plain } = parts.template
   const isFirst = attempt === 1
   const before = nextUnbatched(job.state)
@@ -87,17 +87,17 @@ export function submitRecords(
   const wanted = chain(untilStopped(job, canary), preflight ? chain(checked, preflight) : checked)
   const gathered = aggregate({
     compareTemplate: parts.compareTemplate,
-    ...{ job, count: parts.batchSize, bytes: parts.batchBytes, attempt },
+    ...{ job, batchSize: parts.batchSize, batchBytes: parts.batchBytes, attempt },
     dedupe: parts.dedupe,
     prime: parts.prime,
-    ...(periodMs !== undefined && { periodMs }),
+    ...(batchWait !== undefined && { batchWait }),
     ...(isFirst && canarySize !== undefined && { canary: canarySize }),
   })
   const sent = submit({
     client,
     job,
     concurrency: parts.concurrency,
-    settleMs: parts.settle,
+    settle: parts.settle,
     onWait: waiting(parts),
     ...(parts.onBusy && { onBusy: parts.onBusy }),
     admit: async (batch, signal) => {
@@ -126,16 +126,18 @@ export function submitRecords(
 /** From records to the answer of each, failures retried. */
 export function answerRecords(parts: RunParts): Stage<SourceRecord, Result> {
   const { job, shouldRetry, canary } = parts
-  const through = (attempt: number): Stage<SourceRecord, Result> =>
+  const createPipeline = (attempt: number): Stage<SourceRecord, Result> =>
     chain(submitRecords(parts, attempt), fetchBatches(parts), counted(parts.ledger))
   const first =
-    parts.stopOnUniformFailure && !canary ? chain(through(1), firstBatch(job)) : through(1)
+    parts.stopOnUniformFailure && !canary
+      ? chain(createPipeline(1), firstBatch(job))
+      : createPipeline(1)
   const answered = chain(
     first,
     retry({
-      ...{ job, attempts: parts.retries, through },
-      ...(shouldRetry && { ask: shouldRetry }),
-      longer: parts.template.mostTokens === undefined ? undefined : parts.template,
+      ...{ job, retries: parts.retries, createPipeline },
+      ...(shouldRetry && { shouldRetry }),
+      growMaxTokens: parts.template.mostTokens === undefined ? undefined : parts.template,
     }),
   )
   return parts.ordered ? chain(answered, rowsInOrder({ job, schema: parts.schema })) : answered
@@ -143,10 +145,10 @@ export function answerRecords(parts: RunParts): Stage<SourceRecord, Result> {
 
 /** From batches that the API has to their results. */
 function fetchBatches(parts: RunParts): Stage<SubmittedBatch, Result> {
-  const { client, job, poll: pollMs, settle: settleMs, schema } = parts
+  const { client, job, poll, settle, schema } = parts
   const onWait = waiting(parts)
-  const ended = awaitEnd({ client, job, pollMs, settleMs, onWait })
-  const results = fetchResults({ client, job, settleMs, schema, onWait })
+  const ended = awaitEnd({ client, job, poll, settle, onWait })
+  const results = fetchResults({ client, job, settle, schema, onWait })
   // A record that repeats an earlier one shares its answer, which therefore has to be here first.
   return parts.ordered || parts.dedupe ? chain(ended, inputOrder(), results) : chain(ended, results)
 }

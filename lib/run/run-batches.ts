@@ -13,7 +13,7 @@ import { Ledger } from '../cost/ledger.ts'
 import { answerCost } from '../cost/row-cost.ts'
 import { usdNumber } from '../cost/usd.ts'
 import { records, type ObjectItems, type RecordFields } from '../stages/parse/records.ts'
-import { keep } from '../stages/spool/spool.ts'
+import { spool } from '../stages/spool/spool.ts'
 import { settingsOf } from '../stages/template/options.ts'
 import type { TemplateOptions } from '../stages/template/template.ts'
 import { writeCsv, writeTsv, type CsvOptions } from '../stages/write/csv.ts'
@@ -180,7 +180,7 @@ class Run implements BatchRun {
     // An input that never ends is left once all that was sent is answered.
     if (batchWait !== undefined) leaveWhenDrained(job, over.signal, drained)
     const ends = signal ? AbortSignal.any([signal, drained.signal]) : drained.signal
-    const stages = from(this.#source, keep({ job }), answerRecords(this.#partsOf(job)))
+    const stages = from(this.#source, spool({ job }), answerRecords(this.#partsOf(job)))
     const stop = (): unknown => stages.destroy(ends.reason)
     ends.addEventListener('abort', stop)
     let rows = 0

@@ -7,7 +7,7 @@ import { aggregate } from '../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../lib/stages/await/await-end.ts'
 import { each, from } from '../../lib/core/chain.ts'
 import { SourceRecord, type SealedBatch } from '../../lib/core/flow.ts'
-import { keep } from '../../lib/stages/spool/spool.ts'
+import { spool } from '../../lib/stages/spool/spool.ts'
 import { inputOrder } from '../../lib/stages/order/input-order.ts'
 import { parseCsv } from '../../lib/stages/parse/csv.ts'
 import { parseText } from '../../lib/stages/parse/text.ts'
@@ -19,7 +19,7 @@ import { stage, typed, type Stage } from '../../lib/core/stage.ts'
 import { submit } from '../../lib/stages/submit/submit.ts'
 import { attachFiles } from '../../lib/stages/template/attach.ts'
 import { template } from '../../lib/stages/template/template.ts'
-import { divide } from '../../lib/stages/write/divide.ts'
+import { partition } from '../../lib/stages/write/partition.ts'
 import { writeText } from '../../lib/stages/write/text.ts'
 
 const client = new Anthropic({ apiKey: 'any', baseURL: 'http://127.0.0.1:9' })
@@ -49,7 +49,7 @@ const PLACES: readonly [
   ['parseCsv', () => parseCsv(), /a parse stage takes bytes/, [record, 5, {}, false]],
   ['parseText', () => parseText(), /a parse stage takes bytes/, [request, Symbol('x')]],
   ['unpack', () => unpack(), /a parse stage takes bytes/, [record]],
-  ['keep', () => keep(), /keep takes records: put a parse stage before it/, [row, request, 'x']],
+  ['spool', () => spool(), /spool takes records: put a parse stage before it/, [row, request, 'x']],
   ['template', () => template({ prompt: 'x' }), /template takes records: /, [row, request, 0]],
   [
     'attachFiles',
@@ -89,14 +89,14 @@ const PLACES: readonly [
   ],
   [
     'retry',
-    () => retry({ through: () => typed<SourceRecord, Result>(nothing()) }),
+    () => retry({ createPipeline: () => typed<SourceRecord, Result>(nothing()) }),
     /retry takes results: put fetchResults/,
     [record, request],
   ],
   [
-    'divide',
-    () => divide({ through: writeText(), to: nothing() }),
-    /divide takes results: /,
+    'partition',
+    () => partition({ through: writeText(), to: nothing() }),
+    /partition takes results: /,
     [record, row],
   ],
   ['a writer', () => writeText(), /a writer takes results: /, [record, row, 'x', NaN]],

@@ -26,7 +26,7 @@ async function sent(
   const events: RunEvent[] = []
   job.on('event', event => void events.push(event))
   const results = await run(world, job, asks(12), {
-    aggregate: { count: 4, canary: 3 },
+    aggregate: { batchSize: 4, canary: 3 },
     submit: { admit: (batch, signal) => canary.admit(batch, signal) },
   })
   return { results, canary, events }
@@ -61,7 +61,7 @@ t.test(
     const job = await world.open()
     const canary = new Canary({ job, records: 3 })
     const results = await run(world, job, asks(12), {
-      aggregate: { count: 4, canary: 3 },
+      aggregate: { batchSize: 4, canary: 3 },
       submit: {
         admit: async (batch, signal) => {
           if (batch.number === 1) return false
@@ -158,9 +158,9 @@ t.test('a run that does not wait for answers sends the canary alone', async t =>
   const canary = new Canary({ job, records: 3, drains: false })
   const stop = new AbortController()
   const running = run(world, job, asks(12), {
-    aggregate: { count: 4, canary: 3 },
+    aggregate: { batchSize: 4, canary: 3 },
     // Nothing is looked at here, as nothing is when a run detaches.
-    awaitEnd: { pollMs: 2 ** 31 - 1 },
+    awaitEnd: { poll: 2 ** 31 - 1 },
     submit: {
       admit: async (batch, signal) => {
         const isAdmitted = await canary.admit(batch, signal)
@@ -199,7 +199,7 @@ t.test('records that cannot be asked prove nothing', async t => {
   const canary = new Canary({ job, records: 2 })
   const bad = { ...ask('x', 'not an id!') }
   const results = await run(world, job, [bad, bad, ask('a'), ask('b')], {
-    aggregate: { count: 4, canary: 2 },
+    aggregate: { batchSize: 4, canary: 2 },
     submit: { admit: (batch, signal) => canary.admit(batch, signal) },
   })
   t.equal(results.length, 2)
@@ -211,7 +211,7 @@ t.test('a job that began without a canary goes on without one', async t => {
   const job = await world.open()
   const canary = new Canary({ job, records: 2 })
   const results = await run(world, job, asks(8), {
-    aggregate: { count: 4 },
+    aggregate: { batchSize: 4 },
     submit: { admit: (batch, signal) => canary.admit(batch, signal) },
   })
   t.equal(results.length, 8)

@@ -23,7 +23,7 @@ async function capped(
   requests = asks(12),
 ): Promise<Result[]> {
   const admit: Cap['admit'] = (batch, signal) => cap.admit(batch, signal)
-  return await run(world, job, requests, { aggregate: { count: 3 }, submit: { admit } })
+  return await run(world, job, requests, { aggregate: { batchSize: 3 }, submit: { admit } })
 }
 
 /** What the API billed, by its own answers. */

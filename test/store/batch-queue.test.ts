@@ -12,7 +12,7 @@ import { asks } from '../support/world.ts'
 /** A job with three sealed batches of four requests. */
 async function threeOfFour(t: Test, dir: string = t.testdir()): Promise<StoredJob> {
   const job = await openFor(t, dir)
-  const sealed = each(from(Readable.from(asks(12)), aggregate({ job, count: 4 })))
+  const sealed = each(from(Readable.from(asks(12)), aggregate({ job, batchSize: 4 })))
   for await (const batch of sealed) t.equal(batch.requests, 4)
   return job
 }

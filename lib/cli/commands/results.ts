@@ -119,8 +119,8 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
     const { pollMs, settleMs } = pace
     await pipeline(
       Readable.from([job.submittedBatch(1)]),
-      awaitEnd({ client, job, pollMs, settleMs }),
-      fetchResults({ client, job, settleMs }),
+      awaitEnd({ client, job, poll: pollMs, settle: settleMs }),
+      fetchResults({ client, job, settle: settleMs }),
       out,
       { signal: context.signal },
     )

@@ -53,6 +53,7 @@ export class Result<F extends object = Fields, V = unknown> {
   #usage: Usage | null | undefined
   #checked: Checked | undefined
 
+  /** @internal */
   constructor(parts: ResultParts<F, V>) {
     this.batch = parts.batch
     this.#customId = parts.customId
@@ -200,7 +201,10 @@ export class Result<F extends object = Fields, V = unknown> {
     return this.#status
   }
 
-  /** What the schema says of a full answer; undefined where there is neither of both. */
+  /**
+   * What the schema says of a full answer; undefined where there is neither of both.
+   * @internal
+   */
   get checked(): Checked | undefined {
     if (!this.#check || this.#without || this.#sent !== 'succeeded') return undefined
     return (this.#checked ??= this.#check(this.response))
@@ -211,7 +215,10 @@ export class Result<F extends object = Fields, V = unknown> {
     return verdict && 'problem' in verdict ? verdict.problem : undefined
   }
 
-  /** The API's line and where its parts lie; undefined where there is none. */
+  /**
+   * The API's line and where its parts lie; undefined where there is none.
+   * @internal
+   */
   get line(): ResultLine | undefined {
     if (!this.raw) return undefined
     return (this.#line ??= ResultLine.read(this.raw))

@@ -42,7 +42,7 @@ export type AnswerOf<S> = [S] extends [undefined]
       ? Value
       : unknown
 
-type MemberOf<Types, Name extends string> =
+export type MemberOf<Types, Name extends string> =
   Exclude<Types, undefined> extends Readonly<Record<Name, infer Member>> ? Member : unknown
 
 /** What a schema is made of, whichever kind it is. */

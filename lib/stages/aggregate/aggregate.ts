@@ -37,17 +37,17 @@ export interface AggregateOptions {
    * Requests in a batch at most, 1 to 100,000.
    * @default 10000
    */
-  readonly count?: number
+  readonly batchSize?: number
   /**
    * Bytes of a batch's body at most, up to 250,000,000. A request that is larger goes alone.
    * @default 64000000
    */
-  readonly bytes?: number
+  readonly batchBytes?: number
   /**
    * Seal a part-full batch when nothing has come for so many ms. Without it only a full batch and the end of the input
    * seal one.
    */
-  readonly periodMs?: number
+  readonly batchWait?: number
   /**
    * Ask identical requests once: each later one shares the answer of the first. Rows then need their batches in input order,
    * so `inputOrder` must stand before `fetchResults`.
@@ -87,17 +87,17 @@ export interface AggregateOptions {
 export function aggregate(
   options: AggregateOptions = {},
 ): CarryingStage<BatchRequest<object> | RejectedRecord<object>, SealedBatch, Seals> {
-  wholeNumber('count', options.count ?? DEFAULT_REQUESTS, 1, MAX_REQUESTS)
-  wholeNumber('bytes', options.bytes ?? DEFAULT_BODY_BYTES, 1, MAX_BODY_BYTES)
+  wholeNumber('batchSize', options.batchSize ?? DEFAULT_REQUESTS, 1, MAX_REQUESTS)
+  wholeNumber('batchBytes', options.batchBytes ?? DEFAULT_BODY_BYTES, 1, MAX_BODY_BYTES)
   wholeNumber('canary', options.canary ?? 1, 1, Infinity)
   wholeNumber('attempt', options.attempt ?? 1, 1, Infinity)
-  if (options.periodMs !== undefined) wholeNumber('periodMs', options.periodMs, 1, 2 ** 31 - 1)
+  if (options.batchWait !== undefined) wholeNumber('batchWait', options.batchWait, 1, 2 ** 31 - 1)
   return typed(new Aggregate(options))
 }
 
 export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
-  readonly #options: Required<Omit<AggregateOptions, 'periodMs' | 'job'>>
-  readonly #periodMs: number | undefined
+  readonly #options: Required<Omit<AggregateOptions, 'batchWait' | 'job'>>
+  readonly #batchWait: number | undefined
   readonly #ids = new IdSet()
   /** Whether the next batch is the one that primes the cache. */
   #primes = false
@@ -114,7 +114,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   #ranges: readonly (readonly [from: number, to: number])[] = []
   /** Batches of an earlier run that have not been given yet, as their records are being read again. */
   #heldBatches: readonly SealedBatch[] = []
-  /** Whether this stage spools the records itself, because no keep() stands before it. */
+  /** Whether this stage spools the records itself, because no spool() stands before it. */
   #admits: boolean | undefined
   #lastArrival = 0
   /** Asynchronous work, one after the other; undefined while there is none. */
@@ -128,10 +128,15 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
       // One batch waits to be read: each may be hundreds of MB on disk.
       readableHighWaterMark: 1,
     })
-    const { count = DEFAULT_REQUESTS, bytes = DEFAULT_BODY_BYTES, attempt = 1, job } = options
+    const {
+      batchSize = DEFAULT_REQUESTS,
+      batchBytes = DEFAULT_BODY_BYTES,
+      attempt = 1,
+      job,
+    } = options
     const { dedupe = false, prime = false, canary = Infinity, compareTemplate = true } = options
-    this.#options = { count, bytes, attempt, dedupe, prime, canary, compareTemplate }
-    this.#periodMs = options.periodMs
+    this.#options = { batchSize, batchBytes, attempt, dedupe, prime, canary, compareTemplate }
+    this.#batchWait = options.batchWait
     // A stage that is made long before it is piped into begins without its template.
     this.on('pipe', () => this.job && this.#compare(this.job))
     if (job) this.runBeside(this.#inTurn(() => this.#begin(job)))
@@ -181,7 +186,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
       this.#ranges = job.input.unbatchedRanges()
       this.#nextOrdinal = this.#ranges[0]?.[0] ?? 0
     }
-    if (this.#periodMs !== undefined) this.runBeside(this.#watch(this.#periodMs, job))
+    if (this.#batchWait !== undefined) this.runBeside(this.#watch(this.#batchWait, job))
     const batches = known.map(batch => job.sealedBatch(batch.number))
     if (!job.input.isRefilling) return await pushAll(this, batches, this.signal)
     // Their rows need records, and those may come through this very stage.
@@ -279,7 +284,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     if (this.#admits === false) {
       throw new BatchStreamError(
         'CBS_STAGE',
-        'a request without its record came behind keep(): pass the record on in `record`',
+        'a request without its record came behind spool(): pass the record on in `record`',
       )
     }
     if (!this.#admits) job.input.startReplay(this)
@@ -290,7 +295,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   }
 
   async #newBatch(job: StoredJob): Promise<BatchWriter> {
-    this.#most = this.#primes ? 1 : freeCount(this.#options.count, unresolvedCounts(job))
+    this.#most = this.#primes ? 1 : freeCount(this.#options.batchSize, unresolvedCounts(job))
     return await job.store.newBatch(this.#options.dedupe)
   }
 
@@ -316,7 +321,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     // Records of a batch that was lost may come before those that repeat them.
     const first = seen !== undefined && seen < ordinal ? seen : undefined
     const bytes = first === undefined ? (json?.length ?? 0) : 0
-    if (isFull(writer, bytes, { count: this.#most, bytes: this.#options.bytes })) return false
+    if (isFull(writer, bytes, { count: this.#most, bytes: this.#options.batchBytes })) return false
     const problem = 'problem' in item ? item.problem : this.#problemOf(bytes, chosen)
     if (problem || !json)
       writer.reject({ ordinal, custom_id: chosen ?? null, ...(problem ?? NO_PARAMS) })
@@ -358,11 +363,11 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   }
 
   /** Seals a part-full batch when nothing has come for a while. */
-  async #watch(periodMs: number, job: StoredJob): Promise<void> {
+  async #watch(batchWait: number, job: StoredJob): Promise<void> {
     for (;;) {
       const since = this.#open ? job.clock.elapsed() - this.#lastArrival : 0
-      await job.clock.sleep(Math.max(1, periodMs - since), this.signal)
-      if (this.#open && job.clock.elapsed() - this.#lastArrival >= periodMs)
+      await job.clock.sleep(Math.max(1, batchWait - since), this.signal)
+      if (this.#open && job.clock.elapsed() - this.#lastArrival >= batchWait)
         await this.#inTurn(() => this.#seal())
       else await this.#turn
     }

@@ -58,12 +58,12 @@ export interface AwaitEndOptions {
    * Ms between two polls of the API.
    * @default 5000, rising to 60000 with the age of the batches
    */
-  readonly pollMs?: number | undefined
+  readonly poll?: number | undefined
   /**
    * How long the API may answer 404 for a batch, in ms; after that its rows are `unanswered`.
    * @default 600000
    */
-  readonly settleMs?: number
+  readonly settle?: number
   /** Called when the API cannot be reached, with the reason. */
   readonly onWait?: (batch: SubmittedBatch, why: string) => unknown
   readonly job?: Job | undefined
@@ -74,8 +74,8 @@ export function awaitEnd(
   options: AwaitEndOptions,
 ): CarryingStage<SubmittedBatch<object>, EndedBatch, Ends> {
   needClient(options)
-  if (options.pollMs !== undefined) wholeNumber('pollMs', options.pollMs, 1, 2 ** 31 - 1)
-  wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
+  if (options.poll !== undefined) wholeNumber('poll', options.poll, 1, 2 ** 31 - 1)
+  wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity)
   return typed(new AwaitEnd(options))
 }
 
@@ -132,7 +132,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     try {
       while (this.#waiting.size > 0) {
         const youngest = Math.max(...[...this.#waiting.values()].map(({ since }) => since))
-        const pause = nextLook(this.#options.pollMs, job.clock.elapsed() - youngest)
+        const pause = nextLook(this.#options.poll, job.clock.elapsed() - youngest)
         await job.clock.sleep(pause, this.signal)
         await this.#look(job, api)
       }
@@ -168,7 +168,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
   /** The API may deny a batch for some seconds after it took it: that is no reason to give it up, and never one to resend. */
   #isLost(one: Waiting, job: StoredJob): boolean {
     one.missingSince ??= job.clock.elapsed()
-    return job.clock.elapsed() - one.missingSince >= (this.#options.settleMs ?? DEFAULT_SETTLE_MS)
+    return job.clock.elapsed() - one.missingSince >= (this.#options.settle ?? DEFAULT_SETTLE_MS)
   }
 
   async #end(

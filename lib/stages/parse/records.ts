@@ -9,12 +9,12 @@ import type { FieldsFrom } from '../../core/jsonify.ts'
 import { typed, type Source } from '../../core/stage.ts'
 
 /** The error that the compiler shows for a source of something else than objects. */
-interface NeedsParser {
+export interface NeedsParser {
   readonly 'records() takes objects. Bytes and texts go through a parser: from(source, parseCsv())': never
 }
 
 /** The error that the compiler shows for a source of values that are no objects. */
-interface NeedsObjects {
+export interface NeedsObjects {
   readonly 'records() takes objects. Wrap each value in one, such as { input: value }': never
 }
 

@@ -29,7 +29,7 @@ export interface FetchResultsOptions {
    * How long a 404 on the results of a young batch is taken for a hiccup.
    * @default 600000
    */
-  readonly settleMs?: number
+  readonly settle?: number
   /** Told when a download has to be made again, and why. */
   readonly onWait?: (batch: EndedBatch, why: string) => unknown
   /**
@@ -49,7 +49,7 @@ export function fetchResults(
   options: FetchResultsOptions,
 ): CarryingStage<EndedBatch<object>, RecordResult, Fetches> {
   needClient(options)
-  wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
+  wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity)
   return typed(new FetchResults(options))
 }
 
@@ -95,7 +95,7 @@ export class FetchResults extends JobStage<EndedBatch> {
   }
 
   async #download(job: StoredJob, batch: EndedBatch, ids: Ids): Promise<void> {
-    const { client, settleMs = DEFAULT_SETTLE_MS, onWait } = this.#options
+    const { client, settle: settleMs = DEFAULT_SETTLE_MS, onWait } = this.#options
     const { number } = batch
     const { session } = job
     const { signal } = this

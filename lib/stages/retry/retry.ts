@@ -64,28 +64,28 @@ export class Longer {
 /** New tries of a record that can be asked for. */
 export const MOST_TRIES = 1000
 
-/** `F` is the type of the fields that `through` takes. */
+/** `F` is the type of the fields that the pipeline takes. */
 export interface RetryOptions<F extends object = Fields> {
   /**
    * New tries of a record at most.
    * @default 2
    */
-  readonly attempts?: number
+  readonly retries?: number
   /**
    * Makes the pipeline that asks again: template, aggregate (which is told the attempt), submit, awaitEnd, fetchResults. Each
    * try has a pipeline of its own.
    */
-  readonly through: (attempt: number) => Stage<SourceRecord<F>, Result<object>>
+  readonly createPipeline: (attempt: number) => Stage<SourceRecord<F>, Result<object>>
   /**
    * Which results are asked again, while attempts are left.
    * @default expired rows and server errors
    */
-  readonly ask?: (result: Result) => boolean
+  readonly shouldRetry?: (result: Result) => boolean
   /**
-   * Ask again for answers that max_tokens has cut, with twice as many: these are the options of the `template` in `through`,
+   * Ask again for answers that max_tokens has cut, with twice as many: these are the options of the `template` in the pipeline,
    * whose `mostTokens` says how far that may go.
    */
-  readonly longer?: AnyTemplateOptions | undefined
+  readonly growMaxTokens?: AnyTemplateOptions | undefined
   /** The job of the results. */
   readonly job?: Job | undefined
 }
@@ -97,15 +97,15 @@ export interface RetryOptions<F extends object = Fields> {
 export function retry<F extends object = Fields>(
   options: RetryOptions<F>,
 ): CarryingStage<Result<object>, Result, SameType> {
-  if (typeof options.through !== 'function')
-    throw wrongOption('through', 'a function that makes a pipeline', options.through)
-  wholeNumber('attempts', options.attempts ?? 2, 0, MOST_TRIES)
+  if (typeof options.createPipeline !== 'function')
+    throw wrongOption('createPipeline', 'a function that makes a pipeline', options.createPipeline)
+  wholeNumber('retries', options.retries ?? 2, 0, MOST_TRIES)
   return typed(new Retry(options))
 }
 
 export class Retry extends JobStage<Result> {
-  readonly #through: RetryOptions<never>['through']
-  readonly #ask: (result: Result) => boolean
+  readonly #createPipeline: RetryOptions<never>['createPipeline']
+  readonly #shouldRetry: (result: Result) => boolean
   readonly #longer: Longer | undefined
   /** Records that a later attempt has asked already, by the journal; undefined until that has been read. */
   #asked: Bits | undefined
@@ -119,14 +119,15 @@ export class Retry extends JobStage<Result> {
       takes: 'results',
       failure: { code: 'CBS_STAGE', what: 'a retry failed' },
     })
-    const attempts = options.attempts ?? 2
-    this.#through = options.through
-    this.#longer = options.longer && new Longer(options.longer)
+    const retries = options.retries ?? 2
+    this.#createPipeline = options.createPipeline
+    this.#longer = options.growMaxTokens && new Longer(options.growMaxTokens)
     const isWorthIt = (result: Result): boolean =>
       isPassing(result) || (this.#longer?.helps(result) ?? false)
-    const ask = options.ask ?? isWorthIt
-    // Without a bound an `ask` that says yes to everything would be paid for without an end.
-    this.#ask = result => result.attempt <= attempts && atOnce('ask', ask(result))
+    const shouldRetry = options.shouldRetry ?? isWorthIt
+    // Without a bound a `shouldRetry` that says yes to everything would be paid for without an end.
+    this.#shouldRetry = result =>
+      result.attempt <= retries && atOnce('shouldRetry', shouldRetry(result))
     if (options.job) this.attach(options.job)
   }
 
@@ -148,8 +149,8 @@ export class Retry extends JobStage<Result> {
       longer?.next()
       const records = recordsOf(job, again, attempt, longer)
       // It is typed for the records that it was made for, and gives their results.
-      const through = this.#through(attempt) as Stage<SourceRecord, Result>
-      const round = from(Readable.from(records), through)
+      const pipeline = this.#createPipeline(attempt) as Stage<SourceRecord, Result>
+      const round = from(Readable.from(records), pipeline)
       this.#round = round
       for await (const result of each(round)) {
         if (!this.#holdsBack(result, asked)) await pushAll(this, [result], this.signal)
@@ -179,7 +180,7 @@ export class Retry extends JobStage<Result> {
     const ordinal = result.record?.ordinal
     if (ordinal === undefined || isUnsent(result.status)) return false
     const isAsked = asked.has(ordinal)
-    if (!isAsked && !this.#ask(result)) return false
+    if (!isAsked && !this.#shouldRetry(result)) return false
     this.#longer?.take(result)
     if (isAsked) return true
     this.#again.add(ordinal)

@@ -11,7 +11,7 @@ import { storedJob, type StoredJob } from '../../store/job.ts'
 import { temporaryJob } from '../../store/open.ts'
 import type { RecordReader } from '../../store/records.ts'
 
-export interface KeepOptions {
+export interface SpoolOptions {
   /** The job to keep records in; a temporary one without it. */
   readonly job?: Job | undefined
   /** Asked at the end of the input: why it is not its real end. The job remembers that for whoever goes on with it. */
@@ -23,14 +23,14 @@ export interface KeepOptions {
  * runs ahead of it. Of a job that is opened again it gives the records that no batch covers yet, and compares what comes
  * in with what is there (`CBS_INPUT` where they differ).
  */
-export function keep(
-  options: KeepOptions = {},
+export function spool(
+  options: SpoolOptions = {},
 ): CarryingStage<SourceRecord<object>, SourceRecord, Spools> {
-  return typed(new Keep(options))
+  return typed(new Spool(options))
 }
 
-export class Keep extends Duplex {
-  readonly #brokenOff: KeepOptions['brokenOff']
+export class Spool extends Duplex {
+  readonly #brokenOff: SpoolOptions['brokenOff']
   #job: StoredJob | undefined
   #reader: RecordReader | undefined
   #next = 0
@@ -41,7 +41,7 @@ export class Keep extends Duplex {
   /** Set while the reader waits for a record. */
   #starved = false
 
-  constructor(options: KeepOptions) {
+  constructor(options: SpoolOptions) {
     super({ objectMode: true })
     this.#job = options.job && storedJob(options.job)
     this.#brokenOff = options.brokenOff
@@ -117,7 +117,7 @@ export class Keep extends Duplex {
   }
 
   async #admit(record: SourceRecord): Promise<void> {
-    const wrong = wrongInputError('keep', 'records', record)
+    const wrong = wrongInputError('spool', 'records', record)
     if (wrong) throw wrong
     await this.#kept.input.appendOrVerify(record)
     if (this.#starved && !this.#kept.input.isReplaying) this.#wake()

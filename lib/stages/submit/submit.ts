@@ -35,7 +35,7 @@ export interface SubmitOptions {
    * How long to search for a batch whose create got no reply, in ms, before it is sent again.
    * @default 600000
    */
-  readonly settleMs?: number
+  readonly settle?: number
   /**
    * Ids of batches that other jobs own, so that none of them is taken for ours.
    * @default none
@@ -68,7 +68,7 @@ export function submit(
 ): CarryingStage<SealedBatch<object>, SubmittedBatch, Submits> {
   needClient(options)
   wholeNumber('concurrency', options.concurrency ?? DEFAULT_CONCURRENCY, 1, Infinity)
-  wholeNumber('settleMs', options.settleMs ?? DEFAULT_SETTLE_MS, 0, Infinity)
+  wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity)
   return typed(new Submit(options))
 }
 
@@ -336,7 +336,7 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   async #search(job: StoredJob, number: number): Promise<void> {
-    const { settleMs = DEFAULT_SETTLE_MS, ownedElsewhere = async () => new Set<string>() } =
+    const { settle: settleMs = DEFAULT_SETTLE_MS, ownedElsewhere = async () => new Set<string>() } =
       this.#options
     const found = await search({
       job,

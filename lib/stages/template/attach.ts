@@ -92,7 +92,11 @@ export function attacher(
  */
 export function attachFiles<F extends object = Fields>(
   options: AttachOptions<F>,
-): CarryingStage<BatchRequest<AnyOr<F>> | RejectedRecord<AnyOr<F>>, Asked, SameType> {
+): CarryingStage<
+  BatchRequest<AnyOr<F>> | RejectedRecord<AnyOr<F>>,
+  BatchRequest | RejectedRecord,
+  SameType
+> {
   const attach = attacher(options)
   return typed(
     new StageTransform({

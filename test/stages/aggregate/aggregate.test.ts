@@ -11,7 +11,7 @@ import type {
 } from '../../../lib/core/flow.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
 import { rejectionsOf } from '../../../lib/store/batch-files.ts'
-import { keep } from '../../../lib/stages/spool/spool.ts'
+import { spool } from '../../../lib/stages/spool/spool.ts'
 import { stage } from '../../../lib/core/stage.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { openFor, record, records, watched } from '../../support/jobs.ts'
@@ -45,18 +45,18 @@ const problem = { type: 'bad', message: 'no' }
 
 void t.test('wrong options are refused at once', async t => {
   for (const wrong of [
-    { count: 0 },
-    { count: 100_001 },
-    { bytes: 0 },
-    { bytes: 250_000_001 },
-    { periodMs: 0 },
+    { batchSize: 0 },
+    { batchSize: 100_001 },
+    { batchBytes: 0 },
+    { batchBytes: 250_000_001 },
+    { batchWait: 0 },
   ])
     t.throws(() => aggregate(wrong), { code: 'CBS_OPTION' })
 })
 
 void t.test('a batch is full by its count', async t => {
   const job = await openFor(t, t.testdir())
-  t.same(shape(await seal(job, asks(25), { count: 10 })), [
+  t.same(shape(await seal(job, asks(25), { batchSize: 10 })), [
     [1, 10, 10],
     [2, 10, 10],
     [3, 5, 5],
@@ -78,10 +78,10 @@ void t.test('no batch gets the count of one that is looked for in the list', asy
     await first.when(() => first.state.batches.size === 1, new AbortController().signal)
     throw new Error('the input broke off')
   }
-  await t.rejects(seal(first, broken(), { count: 10 }), /broke off/)
+  await t.rejects(seal(first, broken(), { batchSize: 10 }), /broke off/)
   await first.note({ type: 'armed', number: 1, at: 0, serverAt: null }, true)
   await first.close()
-  t.same(shape(await seal(await openFor(t, dir), asks(25), { count: 10 })), [
+  t.same(shape(await seal(await openFor(t, dir), asks(25), { batchSize: 10 })), [
     [1, 10, 10],
     [2, 9, 9],
     [3, 6, 6],
@@ -90,7 +90,7 @@ void t.test('no batch gets the count of one that is looked for in the list', asy
 
 void t.test('a batch is full by its bytes, and says the bytes of its body', async t => {
   const job = await openFor(t, t.testdir())
-  const batches = await seal(job, asks(20), { bytes: 600 })
+  const batches = await seal(job, asks(20), { batchBytes: 600 })
   t.ok(batches.length > 3)
   for (const { number, bytes } of batches) {
     t.equal(readFileSync(job.store.path(number, 'body')).length, bytes)
@@ -100,7 +100,7 @@ void t.test('a batch is full by its bytes, and says the bytes of its body', asyn
 
 void t.test('a request that is larger than a batch may be goes alone', async t => {
   const job = await openFor(t, t.testdir())
-  const batches = await seal(job, [ask('a'), ask('x'.repeat(2000)), ask('b')], { bytes: 500 })
+  const batches = await seal(job, [ask('a'), ask('x'.repeat(2000)), ask('b')], { batchBytes: 500 })
   t.same(
     batches.map(({ requests }) => requests),
     [1, 1, 1],
@@ -115,7 +115,7 @@ void t.test('no request is no batch, also without a job', async t => {
 void t.test('a record that is kept already says in which job its request is gathered', async t => {
   const job = await openFor(t, t.testdir())
   const asking = stage((record: SourceRecord): BatchRequest => ({ ...ask('same'), record }))
-  const stages = chain(keep({ job }), asking, aggregate())
+  const stages = chain(spool({ job }), asking, aggregate())
   const batches: SealedBatch[] = []
   for await (const batch of each(from(Readable.from(records(3)), stages))) batches.push(batch)
   t.same(shape(batches), [[1, 3, 3]])
@@ -153,7 +153,7 @@ void t.test('records that cannot be asked keep their place and say why', async t
 void t.test('an id is a duplicate also after a resume', async t => {
   const dir = t.testdir()
   const first = await openFor(t, dir)
-  await seal(first, [ask('a', 'same'), ask('b')], { count: 1 })
+  await seal(first, [ask('a', 'same'), ask('b')], { batchSize: 1 })
   await first.close()
   const job = await openFor(t, dir, {})
   const again = await seal(job, [ask('a', 'same'), ask('b')])
@@ -189,9 +189,9 @@ void t.test('a request that is no JSON is CBS_STAGE, first or later', async t =>
 
 void t.test('a record that comes twice, or out of order, is CBS_STAGE', async t => {
   const job = await openFor(t, t.testdir())
-  const { keep } = await import('../../../lib/stages/spool/spool.ts')
+  const { spool } = await import('../../../lib/stages/spool/spool.ts')
   const kept: BatchRequest[] = []
-  for await (const one of each(from([record({ n: 0 }), record({ n: 1 })], keep({ job }))))
+  for await (const one of each(from([record({ n: 0 }), record({ n: 1 })], spool({ job }))))
     kept.push({ ...ask('q'), record: one })
   const [a, b] = kept as [BatchRequest, BatchRequest]
   for (const wrong of [
@@ -213,14 +213,14 @@ void t.test(
   async t => {
     const dir = t.testdir()
     const first = await openFor(t, dir)
-    const writing = aggregate({ job: first, count: 4 })
+    const writing = aggregate({ job: first, batchSize: 4 })
     for (const request of asks(20)) writing.write(request)
     for await (const { number } of each(writing)) if (number === 2) break
     await first.close()
     const job = await openFor(t, dir)
     const known = job.state.batches.size
     t.ok(known >= 2)
-    const batches = await seal(job, asks(20), { count: 4 })
+    const batches = await seal(job, asks(20), { batchSize: 4 })
     t.same(
       batches.slice(0, known).map(({ number }) => number),
       Array.from({ length: known }, (_, i) => i + 1),
@@ -254,7 +254,7 @@ void t.test('a part-full batch goes when nothing has come for a while, and not b
     await clock.sleep(5000)
     yield ask('c')
   }
-  for await (const { records } of each(from(feed(), aggregate({ job, periodMs: 1000 }))))
+  for await (const { records } of each(from(feed(), aggregate({ job, batchWait: 1000 }))))
     seen.push([records, clock.elapsed() - began])
   t.equal(seen[0]?.[0], 2)
   t.ok((seen[0]?.[1] as number) >= 1600 && (seen[0]?.[1] as number) < 1700, JSON.stringify(seen))
@@ -282,9 +282,9 @@ for (const failing of ['open', 'write', 'sync'] as const) {
 void t.test('a stage that is destroyed in the middle closes, with no file left open', async t => {
   const dir = t.testdir()
   const job = await openFor(t, dir)
-  await seal(job, asks(9), { count: 3 })
+  await seal(job, asks(9), { batchSize: 3 })
   // It waits for its reader, with batches of an earlier run at hand.
-  const waiting = aggregate({ job, periodMs: 1000 })
+  const waiting = aggregate({ job, batchWait: 1000 })
   await new Promise(resolve => waiting.once('readable', resolve))
   waiting.destroy()
   await new Promise(resolve => waiting.once('close', resolve))

@@ -6,7 +6,7 @@ import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { chain, each, from } from '../../../lib/core/chain.ts'
 import { echo } from '../../../lib/emulator/index.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
-import { keep } from '../../../lib/stages/spool/spool.ts'
+import { spool } from '../../../lib/stages/spool/spool.ts'
 import { inputOrder } from '../../../lib/stages/order/input-order.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
@@ -27,7 +27,7 @@ async function askOnce(
   const results: Result[] = []
   await pipeline(
     Readable.from(texts.map(text => ask(text))),
-    aggregate({ job, count: 3, dedupe: true }),
+    aggregate({ job, batchSize: 3, dedupe: true }),
     submit({ client, job }),
     chain(awaitEnd({ client, job }), inputOrder()),
     fetchResults({ client, job }),
@@ -97,7 +97,7 @@ void t.test('a batch of many requests finds every repeat, whatever grows under i
     ...ask(`text ${Number(record.fields['n']) % 300}`),
     record,
   }))
-  const stages = chain(keep({ job }), repeating, aggregate({ job, dedupe: true }))
+  const stages = chain(spool({ job }), repeating, aggregate({ job, dedupe: true }))
   const seen: unknown[] = []
   for await (const batch of each(from(Readable.from(records(600)), stages)))
     seen.push([batch.records, batch.requests])
@@ -127,7 +127,7 @@ void t.test('without inputOrder the pipeline ends, and says what it lacks', asyn
   const job = await world.open()
   const run = pipeline(
     Readable.from([...'abca'].map(text => ask(text))),
-    aggregate({ job, count: 2, dedupe: true }),
+    aggregate({ job, batchSize: 2, dedupe: true }),
     submit({ client, job }),
     awaitEnd({ client, job }),
     fetchResults({ client, job }),

@@ -42,7 +42,7 @@ void t.test('the first record of all can be the one that is repeated', async t =
 void t.test('what a job has asked is known again when it is opened again', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
-  await aggregated(job, ['a', 'b', 'a', 'c'], { count: 2 })
+  await aggregated(job, ['a', 'b', 'a', 'c'], { batchSize: 2 })
   const seen = await seenBefore(job, 1)
   for (const [text, ordinal] of [
     ['a', 0],

@@ -36,7 +36,7 @@ void t.test('one list call covers several batches, one batch is asked for by its
   ] as const) {
     const world = await makeWorld(t, { batchTimeMs: MINUTE })
     const job = await world.open({ name: op })
-    t.equal((await run(world, job, asks(6), { aggregate: { count } })).length, 6)
+    t.equal((await run(world, job, asks(6), { aggregate: { batchSize: count } })).length, 6)
     t.same(callsOf(world.emulator, other), {})
     t.ok((callsOf(world.emulator, op)[200] as number) < 15)
   }
@@ -47,7 +47,7 @@ void t.test('batches are given on in the order of their ending', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: ({ number }) => (times[number - 1] as number) * MINUTE,
   })
-  const results = await run(world, await world.open(), asks(6), { aggregate: { count: 2 } })
+  const results = await run(world, await world.open(), asks(6), { aggregate: { batchSize: 2 } })
   t.same(
     results.map(({ record }) => record?.ordinal),
     [2, 3, 4, 5, 0, 1],
@@ -69,7 +69,7 @@ for (const concurrency of [1, 3]) {
       })
       const job = await world.open()
       const results = await run(world, job, asks(20), {
-        aggregate: { count: 2 },
+        aggregate: { batchSize: 2 },
         submit: { concurrency },
       })
       t.equal(results.length, 20)
@@ -228,7 +228,7 @@ void t.test('batches that are lost at the same time come in their own order', as
     batchTimeMs: 60 * MINUTE,
     faults: [{ on: 'create', vanishAfterMs: MINUTE }],
   })
-  const results = await run(world, await world.open(), asks(3), { aggregate: { count: 1 } })
+  const results = await run(world, await world.open(), asks(3), { aggregate: { batchSize: 1 } })
   t.same(said(results), ['0: unanswered', '1: unanswered', '2: unanswered'])
 })
 
@@ -250,7 +250,7 @@ void t.test('batches behind a page of others are found on the next one', async t
     batchTimeMs: MINUTE,
     foreign: Array.from({ length: 120 }, () => ({ requests: 1, createdAgoMs: -1000 })),
   })
-  const results = await run(world, await world.open(), asks(2), { aggregate: { count: 1 } })
+  const results = await run(world, await world.open(), asks(2), { aggregate: { batchSize: 1 } })
   t.equal(results.length, 2)
   t.same(callsOf(world.emulator, 'retrieve'), {})
 })

@@ -15,7 +15,7 @@ import { submit } from '../../../lib/stages/submit/submit.ts'
 import { template } from '../../../lib/stages/template/template.ts'
 import { chain, each, from } from '../../../lib/core/chain.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
-import { keep } from '../../../lib/stages/spool/spool.ts'
+import { spool } from '../../../lib/stages/spool/spool.ts'
 import { record } from '../../support/jobs.ts'
 import { journalOf, makeWorld, type World } from '../../support/world.ts'
 
@@ -38,9 +38,9 @@ async function rowsOf(
   const through = (attempt: number) => {
     const submitted = chain(
       template(),
-      aggregate({ job, count, attempt }),
+      aggregate({ job, batchSize: count, attempt }),
       submit({ client, job }),
-      awaitEnd({ client, job, pollMs: 100 }),
+      awaitEnd({ client, job, poll: 100 }),
     )
     const results = fetchResults({ client, job })
     return ordered ? chain(submitted, inputOrder(), results) : chain(submitted, results)
@@ -48,9 +48,9 @@ async function rowsOf(
   const rows: number[] = []
   await pipeline(
     Readable.from(asked(records)),
-    keep({ job }),
+    spool({ job }),
     through(1),
-    retry({ job, attempts, through }),
+    retry({ job, retries: attempts, createPipeline: through }),
     async (results: AsyncIterable<Result>) => {
       for await (const result of results) {
         // Every result of these stages has a record that is kept.
@@ -131,8 +131,8 @@ void t.test('a batch that a stage before it drops holds nothing back forever', a
   const { client } = world
   const ended = from(
     asked(8),
-    chain(keep({ job }), template(), aggregate({ job, count: 2 })),
-    chain(submit({ client, job }), awaitEnd({ client, job, pollMs: 100 })),
+    chain(spool({ job }), template(), aggregate({ job, batchSize: 2 })),
+    chain(submit({ client, job }), awaitEnd({ client, job, poll: 100 })),
     stage((batch: EndedBatch) => (batch.number === 2 ? undefined : batch)),
     inputOrder(),
   )

@@ -8,7 +8,7 @@ import { chain } from '../../../lib/core/chain.ts'
 import { lastUserText, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
-import { keep } from '../../../lib/stages/spool/spool.ts'
+import { spool } from '../../../lib/stages/spool/spool.ts'
 import { inputOrder } from '../../../lib/stages/order/input-order.ts'
 import { rowsInOrder } from '../../../lib/stages/order/rows-in-order.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
@@ -46,9 +46,9 @@ async function write(
   const through = (attempt: number) =>
     chain(
       template(),
-      aggregate({ job, count: 2, attempt }),
+      aggregate({ job, batchSize: 2, attempt }),
       submit({ client, job }),
-      awaitEnd({ client, job, pollMs: 100 }),
+      awaitEnd({ client, job, poll: 100 }),
       inputOrder(),
       fetchResults({ client, job }),
     )
@@ -59,9 +59,9 @@ async function write(
   const records = Array.from({ length: COUNT }, (_, n) =>
     record({ n, prompt: `question ${n}` }, n + 1),
   )
-  const results = chain(through(1), retry({ job, through }), between)
+  const results = chain(through(1), retry({ job, createPipeline: through }), between)
   const rows = ordered ? chain(results, rowsInOrder({ job })) : results
-  await pipeline(Readable.from(records), keep({ job }), rows, out)
+  await pipeline(Readable.from(records), spool({ job }), rows, out)
 }
 
 const written = (path: string): number[] =>

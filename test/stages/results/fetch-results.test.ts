@@ -29,7 +29,7 @@ const answers = (count: number): string[] =>
 
 void t.test('a wrong option is refused at once', async t => {
   const { client } = await makeWorld(t)
-  t.throws(() => fetchResults({ client, settleMs: 1.5 }), { code: 'CBS_OPTION' })
+  t.throws(() => fetchResults({ client, settle: 1.5 }), { code: 'CBS_OPTION' })
 })
 
 /** Faults of the first download that a second one heals. */
@@ -250,7 +250,7 @@ void t.test(
   async t => {
     const world = await makeWorld(t, { faults: [{ on: 'results', status: 404 }] })
     const began = world.clock.elapsed()
-    const results = await run(world, await world.open(), asks(2), { fetch: { settleMs: 120_000 } })
+    const results = await run(world, await world.open(), asks(2), { fetch: { settle: 120_000 } })
     t.same(
       results.map(({ status }) => status),
       ['unanswered', 'unanswered'],
@@ -270,7 +270,7 @@ void t.test(
     const input = asks(7).map((request, i) =>
       i === 3 ? { record: record({ i }, i + 1), problem } : request,
     )
-    const first = await run(world, job, input as never, { aggregate: { count: 3 } })
+    const first = await run(world, job, input as never, { aggregate: { batchSize: 3 } })
     await job.close()
     const calls = world.emulator.ledger.calls()
     const again = await world.open()

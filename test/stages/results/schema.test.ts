@@ -4,7 +4,7 @@ import {
   aggregate,
   awaitEnd,
   inputOrder,
-  keep,
+  spool,
   records,
   stage,
   submit,
@@ -59,12 +59,12 @@ void t.test('a schema is given once, where the request is made', async t => {
   const Mood = z.object({ mood: z.string(), day: z.string().transform(day => new Date(day)) })
   const results = from(
     records([{ text: 'a' }]),
-    keep({ job: await world.open() }),
+    spool({ job: await world.open() }),
     template({ prompt: row => String(row['text']), schema: Mood }),
     stage((request: BatchRequest | RejectedRecord) => request),
     aggregate(),
     submit({ client }),
-    awaitEnd({ client, pollMs: 1 }),
+    awaitEnd({ client, poll: 1 }),
     inputOrder(),
     fetchResults({ client }),
   )

@@ -7,7 +7,7 @@ import { chain, each, from } from '../../../lib/core/chain.ts'
 import { lastUserText, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { BatchRequest, SourceRecord } from '../../../lib/core/flow.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
-import { keep } from '../../../lib/stages/spool/spool.ts'
+import { spool } from '../../../lib/stages/spool/spool.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import { Result } from '../../../lib/core/results/result.ts'
 import { retry, type RetryOptions } from '../../../lib/stages/retry/retry.ts'
@@ -35,7 +35,7 @@ function asking({ client }: World, job: StoredJob, attempt: number): Stage<Sourc
   }))
   return chain(
     template,
-    aggregate({ job, attempt, count: 3 }),
+    aggregate({ job, attempt, batchSize: 3 }),
     submit({ client }),
     awaitEnd({ client }),
     fetchResults({ client }),
@@ -52,9 +52,9 @@ async function runRetry(
   const rows: string[] = []
   await pipeline(
     Readable.from(records(count)),
-    keep({ job }),
+    spool({ job }),
     asking(world, job, 1),
-    retry({ through: attempt => asking(world, job, attempt), job, ...options }),
+    retry({ createPipeline: attempt => asking(world, job, attempt), job, ...options }),
     async function (results: AsyncIterable<Result>) {
       for await (const { record, status, attempt, response } of results)
         rows.push(`${record?.fields['n']} ${status} ${attempt} ${response ?? ''}`.trim())
@@ -67,7 +67,7 @@ async function runRetry(
 void t.test('wrong options are refused at once', async t => {
   // @ts-expect-error through is missing
   t.throws(() => retry({}), { code: 'CBS_OPTION', message: /`through`/ })
-  t.throws(() => retry({ through: () => stage((): never[] => []), attempts: -1 }), {
+  t.throws(() => retry({ createPipeline: () => stage((): never[] => []), retries: -1 }), {
     code: 'CBS_OPTION',
   })
 })
@@ -99,7 +99,7 @@ void t.test('without attempts, or without a failure, every row comes at once', a
   for (const attempts of [0, 2]) {
     const world = await makeWorld(t, { respond: answersOf(attempts ? {} : { 0: ['expired'] }) })
     t.equal(
-      (await runRetry(world, await world.open(), 2, { attempts }))[0]?.slice(0, 11),
+      (await runRetry(world, await world.open(), 2, { retries: attempts }))[0]?.slice(0, 11),
       attempts ? '0 succeeded' : '0 expired 1',
     )
     t.equal((await world.emulator.ledger.totals()).batches, 1)
@@ -111,7 +111,7 @@ void t.test('which failures are asked again can be chosen', async t => {
     respond: answersOf({ 0: ['invalid_request_error'], 1: ['expired'] }),
   })
   const ask = ({ status, attempt }: Result): boolean => status === 'errored' && attempt === 1
-  t.same(await runRetry(world, await world.open(), 2, { ask }), [
+  t.same(await runRetry(world, await world.open(), 2, { shouldRetry: ask }), [
     '1 expired 1',
     '0 succeeded 2 ok 0 at 2',
   ])
@@ -119,7 +119,7 @@ void t.test('which failures are asked again can be chosen', async t => {
 
 void t.test('an `ask` that always says yes is bounded by the attempts', async t => {
   const world = await makeWorld(t, { respond: answersOf({}) })
-  const rows = await runRetry(world, await world.open(), 1, { attempts: 2, ask: () => true })
+  const rows = await runRetry(world, await world.open(), 1, { retries: 2, shouldRetry: () => true })
   t.same(rows, ['0 succeeded 3 ok 0 at 3'])
   t.match(await world.emulator.ledger.totals(), { batches: 3 })
 })
@@ -130,7 +130,7 @@ void t.test('an `ask` that gives a promise is refused: it would count as yes', a
   const ask = (async () => {
     throw new Error('boom')
   }) as never
-  await t.rejects(runRetry(world, await world.open(), 1, { ask }), {
+  await t.rejects(runRetry(world, await world.open(), 1, { shouldRetry: ask }), {
     code: 'CBS_STAGE',
     message: /`ask` gave a promise/,
   })
@@ -187,7 +187,7 @@ void t.test('a pipeline that cannot be made ends the stage', async t => {
   const through = (): never => {
     throw new Error('boom')
   }
-  await t.rejects(runRetry(world, await world.open(), 1, { through }), {
+  await t.rejects(runRetry(world, await world.open(), 1, { createPipeline: through }), {
     code: 'CBS_STAGE',
     message: /boom/,
   })
@@ -204,7 +204,10 @@ for (const at of [1, 2, 4]) {
         return status === 'expired' && attempt === 1
       }
       const job = await world.open()
-      await t.rejects(runRetry(world, job, 3, { ask }), { code: 'CBS_STAGE', message: /boom/ })
+      await t.rejects(runRetry(world, job, 3, { shouldRetry: ask }), {
+        code: 'CBS_STAGE',
+        message: /boom/,
+      })
       await job.close()
       t.same(openBelow(world.dir), [])
     },
@@ -218,10 +221,10 @@ void t.test('an answer that cannot be read ends the stage with CBS_STATE', async
     new Result({ batch, customId, record, raw: Buffer.from('{"custom_id":'), last })
   const spoilt = pipeline(
     Readable.from(records(2)),
-    keep({ job }),
+    spool({ job }),
     asking(world, job, 1),
     stage(spoil),
-    retry({ through: attempt => asking(world, job, attempt), job }),
+    retry({ createPipeline: attempt => asking(world, job, attempt), job }),
     async (results: AsyncIterable<Result>) => {
       for await (const _ of results) t.fail('it has no status')
     },
@@ -271,7 +274,8 @@ void t.test('a stage that is destroyed in a round closes', async t => {
 void t.test('without a result there is nothing to ask again, and no job is needed', async t => {
   const none: Result[] = []
   const through = (): never => t.fail('nobody is asked') as never
-  for await (const _ of each(from(Readable.from(none), retry({ through })))) t.fail('a row')
+  for await (const _ of each(from(Readable.from(none), retry({ createPipeline: through }))))
+    t.fail('a row')
 })
 
 void t.test('a stage that is destroyed while it looks up later tries asks nobody', async t => {
@@ -288,7 +292,9 @@ void t.test('a stage that is destroyed while it looks up later tries asks nobody
   })
   const again = await world.open({ disk })
   const through = (): never => t.fail('nobody is asked') as never
-  await t.rejects(runRetry(world, again, 2, { through }, stop.signal), { name: 'AbortError' })
+  await t.rejects(runRetry(world, again, 2, { createPipeline: through }, stop.signal), {
+    name: 'AbortError',
+  })
   await again.close()
   await until(() => openBelow(world.dir).length === 0)
   t.equal(looks, 2)

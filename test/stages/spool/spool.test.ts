@@ -6,7 +6,7 @@ import { chain, each, from } from '../../../lib/core/chain.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
 import { nextUnbatched } from '../../../lib/core/job/state.ts'
 import { storedJob, type StoredJob } from '../../../lib/store/job.ts'
-import { keep } from '../../../lib/stages/spool/spool.ts'
+import { spool } from '../../../lib/stages/spool/spool.ts'
 import { stage } from '../../../lib/core/stage.ts'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
 import { openBelow } from '../../support/descriptors.ts'
@@ -16,7 +16,7 @@ import { ask, asks } from '../../support/world.ts'
 
 async function feed(job: StoredJob | undefined, input: Iterable<SourceRecord>): Promise<unknown[]> {
   const seen: unknown[] = []
-  for await (const one of each(from(input, keep({ job })))) seen.push(one.fields['n'])
+  for await (const one of each(from(input, spool({ job })))) seen.push(one.fields['n'])
   return seen
 }
 
@@ -26,7 +26,7 @@ const numbers = (count: number, start = 0): number[] =>
 void t.test('records come out as they came in, kept and numbered', async t => {
   const job = await openFor(t, t.testdir())
   let ordinal = 0
-  for await (const one of each(from(records(1000), keep({ job })))) {
+  for await (const one of each(from(records(1000), spool({ job })))) {
     t.equal(one.ordinal, ordinal)
     t.equal(one.job, job)
     t.same(one.fields, { n: ordinal++ })
@@ -45,7 +45,7 @@ void t.test('no record is no record', async t => {
 
 void t.test('a fast producer is not held up by a reader that has not begun', async t => {
   const job = await openFor(t, t.testdir())
-  const stage = keep({ job })
+  const stage = spool({ job })
   await pipeline(
     Readable.from(records(5000)),
     new Writable({ objectMode: true, write: (one, _e, done) => void stage.write(one, done) }),
@@ -61,7 +61,7 @@ void t.test('a fast producer is not held up by a reader that has not begun', asy
 
 void t.test('a slow producer is read as it comes: no record waits for the next', async t => {
   const job = await openFor(t, t.testdir())
-  const stage = keep({ job })
+  const stage = spool({ job })
   for (const n of numbers(20)) {
     stage.write(record({ n }, n + 1))
     const one = await new Promise<SourceRecord>(resolve => {
@@ -94,7 +94,7 @@ void t.test('of a job that died in its input, the rest is taken in', async t => 
   const dir = t.testdir()
   const first = await openFor(t, dir)
   const asking = stage((one: SourceRecord) => ({ ...ask('q'), record: one }))
-  const whole = chain(keep({ job: first }), asking, aggregate({ job: first, count: 10 }))
+  const whole = chain(spool({ job: first }), asking, aggregate({ job: first, batchSize: 10 }))
   for (const one of records(35)) whole.write(one)
   for await (const batch of each(whole)) if (batch.number === 2) break
   await first.close()
@@ -171,7 +171,7 @@ void t.test(
   'without a job a temporary one is used, which is gone when the pipeline is broken off',
   async t => {
     let folder = ''
-    for await (const one of each(from(records(100), keep()))) {
+    for await (const one of each(from(records(100), spool()))) {
       const store = storedJob(one.job!).store
       folder = store.folder
       t.ok(existsSync(folder))
@@ -185,7 +185,7 @@ void t.test(
 
 /** In a function of its own, so that nothing of it is referred to any more when it is over. */
 async function sealSlowly(t: Test): Promise<string> {
-  const keeping = keep()
+  const keeping = spool()
   const slow = stage(async (one: SourceRecord) => {
     // Not before keep has come to its end.
     await until(() => keeping.readableEnded)
@@ -230,7 +230,7 @@ void t.test(
     const large = Array.from({ length: 30 }, (_, n) =>
       record({ n, text: 'x'.repeat(40_000) }, n + 1),
     )
-    const keeping = keep({ job: await openFor(t, t.testdir()) })
+    const keeping = spool({ job: await openFor(t, t.testdir()) })
     const seen: unknown[] = []
     keeping.on('data', (one: SourceRecord) => {
       seen.push(one.fields['n'])

@@ -41,12 +41,12 @@ for (const [name, fail] of [
       ++looks > 1 ? fail() : await nodeDisk.free(path)
     const job = await world.open({ disk: { ...nodeDisk, free } })
     job.queue.isStopHandled = true
-    const results = await run(world, job, asks(6), { aggregate: { count: 3 } })
+    const results = await run(world, job, asks(6), { aggregate: { batchSize: 3 } })
     t.equal(said(results).length, 3)
     t.match(job.queue.stopReason, { code: 'CBS_DISK' })
     await job.close()
     const again = await world.open()
-    t.equal((await run(world, again, asks(6), { aggregate: { count: 3 } })).length, 6)
+    t.equal((await run(world, again, asks(6), { aggregate: { batchSize: 3 } })).length, 6)
     t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
   })
 
@@ -57,7 +57,7 @@ t.test('R01: a body that was changed on disk does not hold back what was sent be
   job.on('event', event => {
     if (event.type === 'sealed' && event.number === 2) truncateSync(job.store.path(2, 'body'), 10)
   })
-  const results = await run(world, job, asks(6), { aggregate: { count: 3 } })
+  const results = await run(world, job, asks(6), { aggregate: { batchSize: 3 } })
   t.equal(said(results).length, 3)
   t.match(job.queue.stopReason, { code: 'CBS_STATE' })
 })

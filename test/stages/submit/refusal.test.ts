@@ -67,7 +67,7 @@ for (const bad of [[0], [9], [3, 4], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [5,
       const all = Array.from({ length: 200 }, (_, i) =>
         ask(bad.includes(i) ? `poison ${i}` : `question ${i}`),
       )
-      const results = await run(world, job, all, { aggregate: { count: 100 } })
+      const results = await run(world, job, all, { aggregate: { batchSize: 100 } })
       t.equal(results.length, 200)
       for (const { record, status, error, response } of results) {
         const n = Number(record?.ordinal)
@@ -111,13 +111,13 @@ for (const count of [3, 4, 10, 1000]) {
     })
     const job = await world.open()
     const stops = { code: 'CBS_STOPPED', message: /refuses every request alike.* no such beta/ }
-    await t.rejects(run(world, job, asks(40), { aggregate: { count } }), stops)
+    await t.rejects(run(world, job, asks(40), { aggregate: { batchSize: count } }), stops)
     const creates = callsOf(world.emulator, 'create')[400] ?? 0
     t.ok(creates <= 12, `${creates} creates were refused`)
     await job.close()
     // A resume tries again, and stops again: no record is rejected for what is not its fault.
     const again = await world.open()
-    await t.rejects(run(world, again, asks(40), { aggregate: { count } }), stops)
+    await t.rejects(run(world, again, asks(40), { aggregate: { batchSize: count } }), stops)
     const more = (callsOf(world.emulator, 'create')[400] ?? 0) - creates
     t.ok(more <= 12, `${more} more creates were refused`)
   })

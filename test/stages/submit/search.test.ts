@@ -113,7 +113,7 @@ void t.test(
       })
       const customIds = mine.slice(3).map(({ custom_id }) => custom_id)
       await world.emulator.addForeign({ customIds, createdAgoMs: DAY, batchTimeMs: MINUTE })
-      const results = await run(world, await world.open(), mine, { aggregate: { count: 3 } })
+      const results = await run(world, await world.open(), mine, { aggregate: { batchSize: 3 } })
       t.same(
         said(results).sort(),
         [0, 1, 2, 3, 4, 5].map(i => `${i}: succeeded ${echo(`question ${i}`)}`),
@@ -172,7 +172,7 @@ void t.test('an answer that another create got already leaves the outcome unknow
   }
   const client = world.client.withOptions({ fetch: cached })
   const job = await world.open()
-  const options = { client, aggregate: { count: 2 } }
+  const options = { client, aggregate: { batchSize: 2 } }
   const results = await run(world, job, asks(4), options)
   t.same(
     results.map(({ status }) => status),
@@ -191,7 +191,7 @@ void t.test(
     })
     const results = await run(world, await world.open(), asks(3), {
       client,
-      aggregate: { count: 1 },
+      aggregate: { batchSize: 1 },
     })
     t.same(
       results.map(({ status }) => status),
@@ -220,7 +220,7 @@ void t.test('a lost reply is found after the machine has slept for days', async 
     clock.jump(slept)
     yield* asks(4).slice(2)
   }
-  const results = await run(world, job, requests(), { aggregate: { count: 2 } })
+  const results = await run(world, job, requests(), { aggregate: { batchSize: 2 } })
   t.equal(results.filter(({ status }) => status === 'succeeded').length, 4)
   t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
 })
@@ -238,7 +238,7 @@ void t.test('an API whose clock jumps does not shorten the settle time', async t
   })
   const job = await world.open({ clock })
   const results = await run(world, job, asks(4), {
-    aggregate: { count: 2 },
+    aggregate: { batchSize: 2 },
     // The outcome is unknown from here on.
     submit: { concurrency: 1, onWait: () => (jumped = DAY) },
   })

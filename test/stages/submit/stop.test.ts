@@ -81,7 +81,7 @@ void t.test('a stop from elsewhere ends the wait for a busy API', async t => {
   const reason = new BatchStreamError('CBS_STOPPED', 'enough')
   await t.rejects(
     run(world, job, asks(6), {
-      aggregate: { count: 3 },
+      aggregate: { batchSize: 3 },
       submit: { onBusy: () => job.queue.stop(reason) },
     }),
     reason,
@@ -108,7 +108,7 @@ void t.test('the last stage fails only when all its rows have been read', async 
   const { client } = world
   const results = from(
     Readable.from(asks(80)),
-    aggregate({ count: 40, job: await world.open() }),
+    aggregate({ batchSize: 40, job: await world.open() }),
     submit({ client }),
     awaitEnd({ client }),
     fetchResults({ client }),

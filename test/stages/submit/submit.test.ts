@@ -38,13 +38,13 @@ async function oneBill(world: World, count: number): Promise<void> {
 
 void t.test('a wrong option is refused at once', async t => {
   const { client } = await makeWorld(t)
-  t.throws(() => submit({ client, settleMs: -1 }), { code: 'CBS_OPTION' })
+  t.throws(() => submit({ client, settle: -1 }), { code: 'CBS_OPTION' })
 })
 
 void t.test('batches are sent once each and answered in order', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
-  t.same(said(await run(world, job, asks(7), { aggregate: { count: 3 } })), answers(7))
+  t.same(said(await run(world, job, asks(7), { aggregate: { batchSize: 3 } })), answers(7))
   await oneBill(world, 7)
   t.same(callsOf(world.emulator, 'create'), { 200: 3 })
 })
@@ -220,7 +220,7 @@ for (const { name, faults, creates, lists, waited, adopted } of cases) {
     })
     t.same(
       said(
-        await run(world, job, asks(4), { submit: { concurrency: 1 }, awaitEnd: { pollMs: 1000 } }),
+        await run(world, job, asks(4), { submit: { concurrency: 1 }, awaitEnd: { poll: 1000 } }),
       ),
       answers(4),
     )
@@ -262,7 +262,7 @@ void t.test(
     const job = await world.open()
     const order: number[] = []
     job.on('event', event => void (event.type === 'submitted' && order.push(event.number)))
-    const results = await run(world, job, asks(5), { aggregate: { count: 3 } })
+    const results = await run(world, job, asks(5), { aggregate: { batchSize: 3 } })
     t.same(said(results).sort(), answers(5))
     t.same(order, [2, 1])
     await oneBill(world, 5)
@@ -595,7 +595,7 @@ void t.test(
       faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
     })
     const job = await world.open()
-    const results = await run(world, job, asks(20), { aggregate: { count: 4 } })
+    const results = await run(world, job, asks(20), { aggregate: { batchSize: 4 } })
     t.same(said(results).sort(), answers(20).sort())
     const made = world.emulator.ledger.batches()
     t.same(made.filter(({ requests }) => requests === 4).length, 1, 'the count is a tag')
@@ -615,7 +615,7 @@ void t.test('a batch waits while one of the same count has an unknown outcome', 
   })
   const job = await world.open()
   // Two batches of one request each: the least count there is leaves no other choice.
-  const results = await run(world, job, asks(2), { aggregate: { count: 1 } })
+  const results = await run(world, job, asks(2), { aggregate: { batchSize: 1 } })
   t.same(said(results).sort(), answers(2))
   const events = journalOf(job.store.folder).flatMap(event =>
     'number' in event ? [`${event.type} ${event.number}`] : [],
@@ -690,14 +690,14 @@ void t.test(
     await t.rejects(
       run(world, job, asks(2), {
         client: clientOf(world.emulator, 'key-a'),
-        aggregate: { count: 1 },
+        aggregate: { batchSize: 1 },
       }),
     )
     await job.close()
     const again = await world.open()
     const wrong = run(world, again, asks(2), {
       client: clientOf(world.emulator, 'key-b'),
-      aggregate: { count: 1 },
+      aggregate: { batchSize: 1 },
     })
     await t.rejects(wrong, {
       code: 'CBS_ACCESS',
@@ -956,7 +956,7 @@ void t.test('a batch that was proven foreign is not looked into again after a de
 void t.test('nothing else is sent before the batch that fills the cache has ended', async t => {
   const world = await makeWorld(t, { batchTimeMs: MINUTE })
   const job = await world.open()
-  const results = await run(world, job, asks(5), { aggregate: { prime: true, count: 2 } })
+  const results = await run(world, job, asks(5), { aggregate: { prime: true, batchSize: 2 } })
   t.same(said(results).sort(), answers(5))
   t.same(
     world.emulator.ledger.batches().map(({ requests }) => requests),

@@ -240,7 +240,7 @@ for (const [status, code] of [
         fetch: hasty,
         logLevel: 'off',
       })
-      const running = run(world, job, asks(4), { client, awaitEnd: { pollMs: 5 } })
+      const running = run(world, job, asks(4), { client, awaitEnd: { poll: 5 } })
       if (code === undefined) t.equal((await running).length, 4)
       else await t.rejects(running, { code })
       const events = journalOf(job.store.folder).flatMap(event =>

@@ -6,7 +6,7 @@ import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { chain, each, from } from '../../../lib/core/chain.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
-import { keep } from '../../../lib/stages/spool/spool.ts'
+import { spool } from '../../../lib/stages/spool/spool.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
 import { stage } from '../../../lib/core/stage.ts'
@@ -31,7 +31,7 @@ const CHANGED: Readonly<Record<string, TemplateOptions>> = {
   },
 }
 
-/** Asks three records in batches of one, with or without keep(), and collects the answers. */
+/** Asks three records in batches of one, with or without spool(), and collects the answers. */
 async function run(
   { client }: World,
   job: StoredJob,
@@ -45,10 +45,10 @@ async function run(
   const passed = stage<SourceRecord, SourceRecord>(record => record)
   await pipeline(
     Readable.from(records(3)),
-    kept ? keep({ job }) : passed,
+    kept ? spool({ job }) : passed,
     template(options),
     chain(
-      aggregate({ job, count: 1, ...more }),
+      aggregate({ job, batchSize: 1, ...more }),
       submit({ client, job, concurrency: 1 }),
       awaitEnd({ client, job }),
     ),

@@ -41,7 +41,7 @@ async function write(
   })
   await pipeline(
     Readable.from(asks(6)),
-    aggregate({ job, count: 2 }),
+    aggregate({ job, batchSize: 2 }),
     submit({ client, job, concurrency: 1 }),
     awaitEnd({ client, job }),
     fetchResults({ client, job }),

@@ -12,7 +12,7 @@ import type { Result } from '../../../lib/core/results/result.ts'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
-import { keep } from '../../../lib/stages/spool/spool.ts'
+import { spool } from '../../../lib/stages/spool/spool.ts'
 import { submit, type SubmitOptions } from '../../../lib/stages/submit/submit.ts'
 import { template } from '../../../lib/stages/template/template.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
@@ -83,11 +83,11 @@ async function run(
   const rows: string[] = []
   await pipeline(
     Readable.from(input),
-    keep({ job }),
+    spool({ job }),
     template({ model: 'claude-haiku-5-5', maxTokens: 64, prompt: 'n {{n}}' }),
-    aggregate({ job, count }),
-    submit({ client, job, settleMs: 50, ...options }),
-    awaitEnd({ client, job, pollMs: 5, settleMs: 50 }),
+    aggregate({ job, batchSize: count }),
+    submit({ client, job, settle: 50, ...options }),
+    awaitEnd({ client, job, poll: 5, settle: 50 }),
     fetchResults({ client, job }),
     new Writable({
       objectMode: true,

@@ -7,7 +7,7 @@ import { chain, from } from '../../../lib/core/chain.ts'
 import type { Clock } from '../../../lib/core/clock.ts'
 import type { Emulator } from '../../../lib/emulator/index.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
-import { keep } from '../../../lib/stages/spool/spool.ts'
+import { spool } from '../../../lib/stages/spool/spool.ts'
 import { openStoredJob } from '../../../lib/store/open.ts'
 import { inputOrder } from '../../../lib/stages/order/input-order.ts'
 import { rowsInOrder } from '../../../lib/stages/order/rows-in-order.ts'
@@ -119,11 +119,11 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
     const through = (attempt: number): Stage<SourceRecord, Result> => {
       const ended = chain(
         template({ prompt: 'Say {{q}}', id }),
-        aggregate({ job, count, attempt }),
-        submit({ client, job, concurrency, settleMs: SETTLE_MS }),
-        awaitEnd({ client, job, pollMs: POLL_MS, settleMs: SETTLE_MS }),
+        aggregate({ job, batchSize: count, attempt }),
+        submit({ client, job, concurrency, settle: SETTLE_MS }),
+        awaitEnd({ client, job, poll: POLL_MS, settle: SETTLE_MS }),
       )
-      const results = fetchResults({ client, job, settleMs: SETTLE_MS })
+      const results = fetchResults({ client, job, settle: SETTLE_MS })
       return ordered ? chain(ended, inputOrder(), results) : chain(ended, results)
     }
     const row = jsonlRow()
@@ -139,9 +139,9 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
     // A dead process frees its memory; what its streams do as they are destroyed never reaches the world.
     const dead = new AbortController()
     gate.onDeath(() => dead.abort())
-    const retried = retry({ job, attempts, through })
+    const retried = retry({ job, retries: attempts, createPipeline: through })
     const again = ordered ? chain(retried, rowsInOrder({ job })) : retried
-    await pipeline([source, keep({ job }), through(1), again, output], { signal: dead.signal })
+    await pipeline([source, spool({ job }), through(1), again, output], { signal: dead.signal })
     await job.note({ type: 'finished', at: clock.now() }, true)
   } finally {
     await job.close()

@@ -15,13 +15,13 @@ import {
 } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 
-export interface DivideOptions {
+export interface PartitionOptions {
   /** What turns the diverted results into bytes: `writeJsonl()`, say. */
   readonly through: Stage<Result<object>, Buffer>
   /** Where these bytes go. It is ended with this stage, and destroyed when it fails. */
   readonly to: Writable
   /** Which results go on. @default those that succeeded */
-  readonly pass?: ((result: Result) => boolean) | undefined
+  readonly filter?: ((result: Result) => boolean) | undefined
 }
 
 /**
@@ -29,11 +29,13 @@ export interface DivideOptions {
  * either holds both back. The stage ends when the diverted rows are written; an error of their writer is an error of this
  * stage, `CBS_DISK`.
  */
-export function divide(options: DivideOptions): CarryingStage<Result<object>, Result, SameType> {
-  const { through, to, pass = succeeded } = options
+export function partition(
+  options: PartitionOptions,
+): CarryingStage<Result<object>, Result, SameType> {
+  const { through, to, filter = succeeded } = options
   if (typeof through?.pipe !== 'function') throw wrongOption('through', 'a writer', through)
   if (typeof to?.write !== 'function') throw wrongOption('to', 'a writable stream', to)
-  if (typeof pass !== 'function') throw wrongOption('pass', 'a function', pass)
+  if (typeof filter !== 'function') throw wrongOption('filter', 'a function', filter)
   const written = pipeline(through, to).then(
     () => undefined,
     cause => wrapError('CBS_DISK', 'the failed rows could not be written', cause),
@@ -41,11 +43,11 @@ export function divide(options: DivideOptions): CarryingStage<Result<object>, Re
   const stage = new StageTransform({
     objectMode: true,
     transform(result: Result, _encoding, done) {
-      const wrong = wrongInputError('divide', 'results', result)
+      const wrong = wrongInputError('partition', 'results', result)
       if (wrong) return done(wrong)
       let passes
       try {
-        passes = atOnce('pass', pass(result))
+        passes = atOnce('filter', filter(result))
       } catch (cause) {
         return done(wrapError('CBS_STAGE', 'the choice of rows failed', cause))
       }

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { each, from } from '../../../lib/core/chain.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
-import { divide } from '../../../lib/stages/write/divide.ts'
+import { partition } from '../../../lib/stages/write/partition.ts'
 import { writeJsonl } from '../../../lib/stages/write/jsonl.ts'
 import { answered, message, said, without } from './made.ts'
 
@@ -30,7 +30,7 @@ const mixed = [said('a', '{"id":1}'), cut, said('c', '{"id":3}'), without('rejec
 t.test('succeeded results pass, the others are written elsewhere, and the two add up', async t => {
   const failed = kept()
   const out = kept()
-  await pipeline(mixed, divide({ through: writeJsonl(), to: failed }), writeJsonl(), out)
+  await pipeline(mixed, partition({ through: writeJsonl(), to: failed }), writeJsonl(), out)
   t.same(
     out.rows.map(row => JSON.parse(row).id),
     [1, 3],
@@ -48,13 +48,13 @@ t.test('a choice that gives a promise is refused: it would count as yes', async 
     throw new Error('boom')
   }) as never
   const joined = [
-    divide({ through: writeJsonl(), to: kept(), pass }),
+    partition({ through: writeJsonl(), to: kept(), filter: pass }),
     writeJsonl(),
     kept(),
   ] as const
   await t.rejects(pipeline(mixed, ...joined), {
     code: 'CBS_STAGE',
-    message: /`pass` gave a promise/,
+    message: /`filter` gave a promise/,
   })
 })
 
@@ -62,7 +62,12 @@ t.test("the choice can be the user's", async t => {
   const other = kept()
   const out = kept()
   const pass = (result: Result) => result.response !== null
-  await pipeline(mixed, divide({ through: writeJsonl(), to: other, pass }), writeJsonl(), out)
+  await pipeline(
+    mixed,
+    partition({ through: writeJsonl(), to: other, filter: pass }),
+    writeJsonl(),
+    out,
+  )
   t.same(
     out.rows.map(row => JSON.parse(row).id),
     [1, 2, 3],
@@ -74,7 +79,7 @@ t.test('the stage ends only when the diverted rows are written', async t => {
   const results = Array.from({ length: 100 }, () => without('rejected'))
   await pipeline(
     results,
-    divide({ through: writeJsonl(), to: failed }),
+    partition({ through: writeJsonl(), to: failed }),
     new PassThrough({ objectMode: true }),
   )
   t.equal(failed.rows.length, 100)
@@ -88,7 +93,7 @@ t.test('a slow file for failed rows holds the results back', async t => {
   }
   const run = pipeline(
     results,
-    divide({ through: writeJsonl(), to: failed }),
+    partition({ through: writeJsonl(), to: failed }),
     new PassThrough({ objectMode: true }).resume(),
   )
   for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate)
@@ -108,7 +113,7 @@ t.test(
       })
     for (const results of [[without('rejected')], mixed]) {
       await t.rejects(
-        pipeline(results, divide({ through: writeJsonl(), to: full() }), writeJsonl(), kept()),
+        pipeline(results, partition({ through: writeJsonl(), to: full() }), writeJsonl(), kept()),
         {
           code: 'CBS_DISK',
           message: 'the failed rows could not be written: no space left',
@@ -120,7 +125,7 @@ t.test(
     const endless = new Readable({ objectMode: true, read() {} })
     const run = pipeline(
       endless,
-      divide({ through: writeJsonl(), to: broken }),
+      partition({ through: writeJsonl(), to: broken }),
       writeJsonl(),
       kept(),
     )
@@ -135,7 +140,12 @@ t.test('a choice that throws ends the pipeline and the file', async t => {
     throw new Error('cannot say')
   }
   await t.rejects(
-    pipeline(mixed, divide({ through: writeJsonl(), to: failed, pass }), writeJsonl(), kept()),
+    pipeline(
+      mixed,
+      partition({ through: writeJsonl(), to: failed, filter: pass }),
+      writeJsonl(),
+      kept(),
+    ),
     {
       code: 'CBS_STAGE',
       message: /cannot say/,
@@ -147,7 +157,7 @@ t.test('a choice that throws ends the pipeline and the file', async t => {
 t.test('leaving early closes the file for failed rows and leaves no listener', async t => {
   const failed = kept()
   const closed = once(failed, 'close').catch(() => undefined)
-  for await (const result of each(from(mixed, divide({ through: writeJsonl(), to: failed })))) {
+  for await (const result of each(from(mixed, partition({ through: writeJsonl(), to: failed })))) {
     t.equal(result.status, 'succeeded')
     break
   }
@@ -159,7 +169,7 @@ t.test('leaving early closes the file for failed rows and leaves no listener', a
 t.test('destroying the stage closes the file for failed rows', async t => {
   const failed = kept()
   const closed = new Promise(resolve => failed.once('close', resolve))
-  divide({ through: writeJsonl(), to: failed }).destroy()
+  partition({ through: writeJsonl(), to: failed }).destroy()
   await closed
   t.notOk(failed.writableFinished, 'it is not mistaken for a whole file')
 })
@@ -171,10 +181,10 @@ t.test('wrong options are refused at once', async t => {
     ['through', { to: right.to }],
     ['to', { ...right, to: 'failed.jsonl' }],
     ['to', { through: right.through }],
-    ['pass', { ...right, pass: 'x' }],
+    ['filter', { ...right, filter: 'x' }],
   ] as const)
     // A JavaScript user may give any of these.
-    t.throws(() => divide(options as never), {
+    t.throws(() => partition(options as never), {
       code: 'CBS_OPTION',
       message: new RegExp(`\`${name}\` must be`),
     })
