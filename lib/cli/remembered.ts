@@ -29,7 +29,7 @@ export async function jobNamed(dir: string, name: string | undefined): Promise<S
   if (name !== undefined) {
     return sound(await existingJob(dir, name))
   }
-  const unfinished = (await inspectJobs(nodeDisk, dir)).filter(isUnfinished)
+  const unfinished = await unfinishedJobs(dir)
   const [only] = unfinished
   if (only && unfinished.length === 1) return sound(only)
   if (!only)
@@ -41,6 +41,10 @@ export async function jobNamed(dir: string, name: string | undefined): Promise<S
     'CBS_OPTION',
     `several jobs are unfinished, name one: ${unfinished.map(({ name }) => name).join(', ')}`,
   )
+}
+
+export async function unfinishedJobs(dir: string): Promise<readonly JobOnDisk[]> {
+  return (await inspectJobs(nodeDisk, dir)).filter(isUnfinished)
 }
 
 /** A job by name, in whatever state it is. */

@@ -1,8 +1,9 @@
 import { Socket } from 'node:net'
-import { createWriteStream } from 'node:fs'
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Writable } from 'node:stream'
-import { BatchStreamError } from '../core/errors.ts'
+import { BatchStreamError, wrapError } from '../core/errors.ts'
 import { fieldsOf } from '../store/fields.ts'
 import type { StoredJob } from '../store/job.ts'
 import { listPrice, type PriceOf } from '../cost/price.ts'
@@ -13,6 +14,7 @@ import { NO_META_FIELD } from '../core/answered.ts'
 import { csvTable, type CsvTable } from '../stages/write/csv.ts'
 import { jsonlRow } from '../stages/write/jsonl.ts'
 import {
+  notOurs,
   openOutput,
   type LateRowWriter,
   type Output,
@@ -177,11 +179,21 @@ async function streamOf(
     return new StreamTarget(isRead ? talk.beside(stdout, { keepOff: true }) : stdout)
   const stream = (await isPipe(path))
     ? await openPipe(path, { signal, onWait: () => talk.say(waitsForReader(path)) })
-    : createWriteStream(path)
+    : await openDevice(path)
   // Each write reports its own failure.
   stream.on('error', () => {})
   // It may be the terminal itself: /dev/tty.
   return new StreamTarget(talk.beside(stream), () => stream.destroy())
+}
+
+/** Opens a device, such as /dev/tty. A file that has taken its name is not cut. */
+async function openDevice(path: string): Promise<Writable> {
+  const device = await open(path, constants.O_WRONLY).catch((cause: unknown) => {
+    throw wrapError('CBS_OUTPUT', `${path} cannot be opened`, cause)
+  })
+  if (!(await device.stat()).isFile()) return device.createWriteStream()
+  await device.close()
+  throw notOurs(path)
 }
 
 /** A terminal whose cursor no answer can move. */

@@ -12,7 +12,6 @@ import { lockFolder } from '../store/lock.ts'
 import type { Stage } from '../core/stage.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { checkNewOutput } from '../stages/write/output.ts'
-import { EXIT, exitCodeOf } from './exit-code.ts'
 import type { Reading } from './input.ts'
 import { hasUnprinted, inFlight, isUnsent } from './job-work.ts'
 import { hasBegun, rememberedBy, type Remembered, type SoundJob } from './remembered.ts'
@@ -250,18 +249,15 @@ async function mustBeFree({ output, errors }: RowOptions): Promise<void> {
 }
 
 /**
- * Deletes the job of a run that has failed, where nothing of it was sent and running it again fails again: before its first
- * record was read, by a mistake in the command or its input, or by a key that the API has never accepted. Says whether it did.
+ * Deletes the job of a run that has failed before anything was sent: the same command makes it again, and `resume` without a
+ * name must not find it. Says whether it did.
  */
-export async function discardFailedStart(
-  { store: { folder }, name, state }: Pick<StoredJob, 'store' | 'name' | 'state'>,
-  cause: unknown,
-  isStarted: boolean,
-): Promise<boolean> {
-  const code = exitCodeOf(cause)
-  const isWrong =
-    code === EXIT.usage || code === EXIT.input || (code === EXIT.access && state.workspace === null)
-  if (!isUnsent(state) || (isStarted && !isWrong)) return false
+export async function discardFailedStart({
+  store: { folder },
+  name,
+  state,
+}: Pick<StoredJob, 'store' | 'name' | 'state'>): Promise<boolean> {
+  if (!isUnsent(state)) return false
   // The job has been closed: another process may have it now.
   const lock = await lockFolder(folder).catch(() => undefined)
   if (!lock) return false

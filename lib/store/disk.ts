@@ -17,6 +17,8 @@ export interface DiskFile {
   size(): Promise<number>
   /** What tells this file from every other one while it is open; a disk need not offer it. */
   identity?(): Promise<string>
+  /** The same for later: it survives a restart of the machine, which may number its devices anew. */
+  persistentId?(): Promise<string>
   close(): Promise<void>
 }
 
@@ -27,9 +29,10 @@ export type Found = number | 'folder' | 'special'
 export interface Disk {
   /**
    * `create` replaces what is there, `update` opens it or makes it empty, `read` wants it to exist; none of them follows a
-   * link. `output` is for a file of the user's: like `update`, links followed and with the user's own permissions.
+   * link. `output` opens a file of the user's, links followed; `newOutput` makes one, with the user's own permissions, and fails
+   * with the cause `EEXIST` where anything is there.
    */
-  open(path: string, how: 'create' | 'update' | 'read' | 'output'): Promise<DiskFile>
+  open(path: string, how: 'create' | 'update' | 'read' | 'output' | 'newOutput'): Promise<DiskFile>
   /** What is there; undefined where there is nothing. */
   look(path: string): Promise<Found | undefined>
   /** The same for the file that a path leads to; undefined where there is none. */
@@ -68,7 +71,8 @@ const FLAGS = {
   create: constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
   update: constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW,
   read: constants.O_RDONLY | constants.O_NOFOLLOW,
-  output: constants.O_RDWR | constants.O_CREAT,
+  output: constants.O_RDWR,
+  newOutput: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
 }
 
 function failed(what: string, path: string) {
@@ -139,6 +143,13 @@ class NodeFile implements DiskFile {
     return identityIn(await this.#handle.stat(BIGINT).catch(failed('look at', this.#path)))
   }
 
+  async persistentId(): Promise<string> {
+    const { ino, birthtimeNs } = await this.#handle
+      .stat(BIGINT)
+      .catch(failed('look at', this.#path))
+    return `${ino}:${birthtimeNs}`
+  }
+
   async close(): Promise<void> {
     await this.#handle.close().catch(failed('close', this.#path))
   }
@@ -148,7 +159,7 @@ class NodeFile implements DiskFile {
 export const nodeDisk: Disk = {
   async open(path, how) {
     const handle = await fs
-      .open(path, FLAGS[how], how === 'output' ? 0o666 : 0o600)
+      .open(path, FLAGS[how], how === 'newOutput' ? 0o666 : 0o600)
       .catch((cause: NodeJS.ErrnoException) => {
         if (cause.code !== 'ELOOP') return failed('open', path)(cause)
         throw new BatchStreamError(

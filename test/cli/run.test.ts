@@ -213,24 +213,23 @@ t.test('a job without one record that can be asked asks nothing of the API', asy
   t.match(again.err, 'there is nothing to ask again; 2 rejected rows cannot be asked at all')
 })
 
-t.test(
-  'bad records stop a run before more is sent, and the command that continues goes on (I23)',
-  async t => {
-    const place = await placeFor(t)
-    const rows = Array.from({ length: 60 }, (_, i) => (i < 21 ? { n: i } : { m: i }))
-    const input = rows.map(row => JSON.stringify(row)).join('\n')
-    writeFileSync(place.path('in.jsonl'), input)
-    const words = ['-i', place.path('in.jsonl'), '-p', 'Say {{n}}', '--max-invalid', '5']
-    const ran = await place.run(words)
-    t.equal(ran.code, 4)
-    t.match(ran.err, '6 of 27 records are invalid, more than --max-invalid allows')
-    t.match(await place.emulator.ledger.totals(), { accepted: 0 })
-    const again = await run([...nextWords(ran), '--max-invalid', '100'], { env: place.env })
-    t.equal(again.code, 3)
-    t.equal(again.rows.length, 60)
-    t.match(await place.emulator.ledger.totals(), { accepted: 21, acceptedTwice: 0 })
-  },
-)
+t.test('bad records stop a run before anything is sent, and it leaves no job (I23)', async t => {
+  const place = await placeFor(t)
+  const rows = Array.from({ length: 60 }, (_, i) => (i < 21 ? { n: i } : { m: i }))
+  const input = rows.map(row => JSON.stringify(row)).join('\n')
+  writeFileSync(place.path('in.jsonl'), input)
+  const words = ['-i', place.path('in.jsonl'), '-p', 'Say {{n}}', '--max-invalid', '5']
+  const ran = await place.run(words)
+  t.equal(ran.code, 4)
+  t.match(ran.err, '6 of 27 records are invalid, more than --max-invalid allows')
+  t.match(await place.emulator.ledger.totals(), { accepted: 0 })
+  t.notMatch(ran.err, 'to continue')
+  t.match(await place.run(['resume']), { code: 2, err: /no job in .* is unfinished/ })
+  const again = await place.run([...words.slice(0, -1), '100'])
+  t.equal(again.code, 3)
+  t.equal(again.rows.length, 60)
+  t.match(await place.emulator.ledger.totals(), { accepted: 21, acceptedTwice: 0 })
+})
 
 t.test('a share of bad records counts once there are enough to judge by', async t => {
   const rows = Array.from({ length: 1200 }, (_, i) => (i % 2 || i < 20 ? '{"n":1}' : '{}'))
@@ -249,9 +248,9 @@ t.test(
     const ran = await place.run(['-p', 'Say {{n}}', '--max-invalid', '49%'], { stdin })
     t.match(ran, { code: 4, out: '', err: /2 of 4 records are invalid/ })
     t.match(await place.emulator.ledger.totals(), { accepted: 0 })
-    const again = await run([...nextWords(ran), '--max-invalid', '50%'], { env: place.env })
-    t.same([again.code, again.rows.length], [3, 4])
     const words = ['-p', 'Say {{n}}', '--max-invalid', '49%']
+    const again = await place.run([...words.slice(0, -1), '50%'], { stdin })
+    t.same([again.code, again.rows.length], [3, 4])
     t.equal((await run(['estimate', ...words], { stdin })).code, 4)
     t.equal((await run([...words, '--show', '1'], { stdin })).code, 0, 'the rest is not read')
   },

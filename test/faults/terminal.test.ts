@@ -138,7 +138,7 @@ t.test('a terminal that is made narrower gets a line that fits', { skip }, async
   await screen.until(text => /1 running: \d+s/.test(text))
   const before = screen.text.length
   const device = readFileSync(place.path('tty'), 'utf8').trim()
-  execFileSync('stty', ['-F', device, 'cols', '30'])
+  execFileSync('stty', ['-F', device, 'cols', '25'])
   await screen.until(text => /\u001b\[J3 records\r/.test(text.slice(before)))
   screen.type('\u0003')
   t.equal(await screen.ended, 130)

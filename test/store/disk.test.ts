@@ -177,7 +177,7 @@ void t.test('a read without a wait that fails is CBS_DISK and names the file', a
 void t.test('a file is told from another one under its name', async t => {
   const folder = t.testdir({ other: 'x' })
   const path = `${folder}/file`
-  const file = await nodeDisk.open(path, 'output')
+  const file = await nodeDisk.open(path, 'newOutput')
   symlinkSync('file', `${folder}/link`)
   t.equal(await nodeDisk.identityOf?.(`${folder}/link`), await file.identity?.())
   t.not(await nodeDisk.identityOf?.(`${folder}/other`), await file.identity?.())

@@ -5,12 +5,13 @@ import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { detach } from '../detach.ts'
 import { BatchStreamError } from '../../core/errors.ts'
+import { EXIT } from '../exit-code.ts'
 import { finish, type Ending } from '../finish.ts'
 import { keepFrom, mustBeWhole, openInput, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { checkedTable, openRows, rowOptionsOf } from '../row-options.ts'
 import { mustMatch, remember } from '../run-job.ts'
-import { jobNamed, rememberedBy, type SoundJob } from '../remembered.ts'
+import { jobNamed, rememberedBy, unfinishedJobs, type SoundJob } from '../remembered.ts'
 import { maxInvalidOf, moneyIn } from '../settings.ts'
 import { shardIn } from '../shard-flags.ts'
 import { rowsOfShard } from '../shards.ts'
@@ -32,6 +33,9 @@ import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts
 export async function resume(context: Context): Promise<Ending> {
   const { flags, io, talk, signal } = context
   const dir = stateDir(flags, io.env)
+  // A schedule that resumes whatever is there says nothing where nothing is.
+  const isQuiet = flags.args[0] === undefined && flags.has('quiet')
+  if (isQuiet && (await unfinishedJobs(dir)).length === 0) return { code: EXIT.usage }
   const found = await jobToResume(context, dir)
   const known = rememberedBy(found)
   const piped = known.run.input.includes('-') && !found.state.kept.complete

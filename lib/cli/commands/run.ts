@@ -10,7 +10,7 @@ import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { detach } from '../detach.ts'
 import { dryRun } from '../dry-run.ts'
-import { EXIT } from '../exit-code.ts'
+import { EXIT, isClosedReader } from '../exit-code.ts'
 import { finish, type Ending } from '../finish.ts'
 import { keepFrom, mustBeWhole, type Peeked, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
@@ -30,7 +30,7 @@ import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages
 import { stateDir } from '../state-dir.ts'
 import { columnsIn, mustHaveColumns, TableColumns } from '../table-columns.ts'
 import { cacheWarning } from '../../stages/template/cache-minimum.ts'
-import { notOurs } from '../../stages/write/output.ts'
+import { notOurs, type Output } from '../../stages/write/output.ts'
 import type { Talk } from '../talk.ts'
 import { Tally } from '../tally.ts'
 import { duration } from '../values.ts'
@@ -118,6 +118,7 @@ async function ask(
     const isPiped = settings.input.includes('-')
     let isStarted = false
     let cap: Cap | undefined
+    let out: Output | undefined
     if (place.lasts)
       context.nextIs(() => {
         if (job.state.finished) return undefined
@@ -165,12 +166,14 @@ async function ask(
         schema: settings.schema,
         priceOf: pricesOf(settings),
       }
-      const out = await openRows(parts, io, talk, one => tally.add(one, one.record?.ordinal))
+      const output = (out = await openRows(parts, io, talk, one =>
+        tally.add(one, one.record?.ordinal),
+      ))
       isStarted = true
       await runDraining(work, signal, async signal => {
         if (input)
-          await pipeline(input.stream, keepFrom(reading, job), asking(work), out, { signal })
-        else await pipeline(job.input.unbatchedRecords(), asking(work), out, { signal })
+          await pipeline(input.stream, keepFrom(reading, job), asking(work), output, { signal })
+        else await pipeline(job.input.unbatchedRecords(), asking(work), output, { signal })
       })
       await endIfStopped(work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)
@@ -180,8 +183,13 @@ async function ask(
     })
     return await working
       .catch(async (cause: unknown) => {
-        const isDiscarded = !goesOn && (await discardFailedStart(job, cause, isStarted))
-        if (isDiscarded) context.nextIs(() => undefined)
+        // Whoever interrupted it, or may raise its cap, can resume it.
+        const isInterrupted = signal.aborted || isClosedReader(cause)
+        const isKept = isStarted && (isInterrupted || cap?.stopped !== undefined)
+        if (!goesOn && !isKept && (await discardFailedStart(job))) {
+          context.nextIs(() => undefined)
+          await out?.removeNew()
+        }
         throw cause
       })
       .finally(() => begun.close())

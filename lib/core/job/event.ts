@@ -115,6 +115,8 @@ export type JobEvent =
     }
   /** Rows go to these files from now on, from their first byte; null for a stream that is told all of them anew. */
   | { readonly type: 'output'; readonly out: string | null; readonly errors: string | null }
+  /** What tells these files from others that get their names later; null where there is none, or nothing can tell it. */
+  | { readonly type: 'outputIds'; readonly out: string | null; readonly errors: string | null }
   /** All its rows stand in the outputs, which are so many bytes long. */
   | {
       readonly type: 'written'

@@ -58,6 +58,8 @@ export interface JobState {
   /** The files that rows go to, and how many bytes of each a commit covers. */
   readonly output: {
     readonly files: { readonly out: string | null; readonly errors: string | null }
+    /** What tells these files from others that get their names; null where that is unknown. */
+    readonly ids: { readonly out: string | null; readonly errors: string | null }
     readonly out: number
     readonly errors: number
     /** All records below this ordinal have their row there; 0 where rows do not come in input order. */
@@ -166,6 +168,10 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
       return fetched(state, event)
     case 'output':
       return anewInto(state, event)
+    case 'outputIds': {
+      const { out, errors } = event
+      return changed(state, { output: { ...state.output, ids: { out, errors } } })
+    }
     case 'written':
       return {
         ...move(state, event.number, ['fetched'], { phase: 'written' }),
@@ -215,6 +221,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
     batches: new Map(),
     output: {
       files: { out: null, errors: null },
+      ids: { out: null, errors: null },
       out: 0,
       errors: 0,
       below: 0,
@@ -270,6 +277,7 @@ function anewInto(state: JobState, { out, errors }: JobEvent & { type: 'output' 
       ...state,
       output: {
         files: { out, errors },
+        ids: { out: null, errors: null },
         ...{ out: 0, errors: 0, below: 0, outTail: null, errorsTail: null },
       },
     },

@@ -1,14 +1,14 @@
 // takes  Result
 // gives  nothing: its rows are in the output, exactly once
 // next   nothing
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { BatchStreamError, wrapError } from '../../core/errors.ts'
 import type { Disk, Found } from '../../store/disk.ts'
 import type { JobEvent } from '../../core/job/event.ts'
 import type { StoredJob } from '../../store/job.ts'
 import type { Result } from '../../core/results/result.ts'
-import { changed, FileTarget, NOTHING_COMMITTED, type Committed, type Target } from './target.ts'
+import { existing, FileTarget, NOTHING_COMMITTED, type Committed, type Target } from './target.ts'
 
 /** What makes the bytes of rows. */
 export interface RowWriter {
@@ -64,36 +64,83 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
     out: 'path' in out ? resolve(out.path) : null,
     errors: errors ? resolve(errors.path) : null,
   }
+  if (
+    paths.out !== null &&
+    paths.errors !== null &&
+    (await isOneName(job, paths.out, paths.errors))
+  )
+    throw sameFile(paths.errors)
   const committed = apart ? await begin(job, paths) : await agree(job, paths)
   const advice = apart
     ? 'give the same command with another file'
     : `\`claude-batch-stream resume ${job.name} -o FILE\` writes all rows to another file`
   const opened: FileTarget[] = []
-  const open = async (path: string, last: Committed): Promise<FileTarget> => {
-    const target = await openFile(job, path, last, advice)
+  const open = async (
+    path: string,
+    last: Committed,
+    knownId: string | null,
+  ): Promise<FileTarget> => {
+    const target = await FileTarget.open({
+      disk: job.store.disk,
+      path,
+      committed: last,
+      knownId,
+      advice,
+    })
     opened.push(target)
+    // What is committed must not vanish with the file's name.
+    if (last.bytes === 0) await job.store.disk.syncFolder(dirname(path))
     return target
   }
   try {
-    const target = 'path' in out ? await open(resolve(out.path), committed.out) : out
+    const { ids } = job.state.output
+    const outFile = paths.out === null ? undefined : await open(paths.out, committed.out, ids.out)
+    const target = 'path' in out ? (outFile as FileTarget) : out
     const errorTarget =
-      paths.errors === null ? undefined : await open(paths.errors, committed.errors)
-    await mustDiffer(opened, paths)
+      paths.errors === null ? undefined : await open(paths.errors, committed.errors, ids.errors)
+    // Two names may lead to one file.
+    const isOneFile =
+      errorTarget?.identity !== undefined && errorTarget.identity === outFile?.identity
+    if (isOneFile) throw sameFile(paths.errors)
+    if (!apart) await noteIds(job, outFile, errorTarget)
     return new Output(options, {
       ...{ out: target, errors: errorTarget, paths },
       committed: committed.out.bytes,
     })
   } catch (cause) {
-    for (const target of opened) await target.close()
+    for (const target of opened) {
+      await target.close()
+      await target.removeIfNew()
+    }
     throw cause
   }
 }
 
-/** Two paths may lead to one file by a link. */
-async function mustDiffer(targets: readonly FileTarget[], { errors }: Paths): Promise<void> {
-  const [out, other] = await Promise.all(targets.map(target => target.identity()))
-  if (out === undefined || out !== other) return
-  throw new BatchStreamError(
+/** Notes what tells the files from others before a row is written to them. */
+async function noteIds(
+  job: StoredJob,
+  outFile: FileTarget | undefined,
+  errorFile: FileTarget | undefined,
+): Promise<void> {
+  const known = job.state.output.ids
+  const ids = { out: outFile?.persistentId ?? null, errors: errorFile?.persistentId ?? null }
+  if (ids.out !== known.out || ids.errors !== known.errors)
+    await job.note({ type: 'outputIds', ...ids }, true)
+}
+
+/** Whether two paths are one, also by links between folders. Found out before a file is made. */
+async function isOneName(
+  { store: { disk } }: StoredJob,
+  one: string,
+  other: string,
+): Promise<boolean> {
+  if (basename(one) !== basename(other)) return false
+  const folders = await Promise.all([one, other].map(path => disk.identityOf?.(dirname(path))))
+  return folders[0] !== undefined && folders[0] === folders[1]
+}
+
+function sameFile(errors: string | null): BatchStreamError {
+  return new BatchStreamError(
     'CBS_OUTPUT',
     `--errors and --output lead to the same file (${errors}): name two different files`,
   )
@@ -159,27 +206,11 @@ async function agree(job: StoredJob, paths: Paths): Promise<BothCommitted> {
   return NEITHER
 }
 
-async function openFile(
-  { store: { disk } }: StoredJob,
-  path: string,
-  committed: Committed,
-  advice: string,
-): Promise<FileTarget> {
-  // A file that is gone must not be made anew: what it held would be missing. To open a pipe would wait for its reader.
-  const size = (await disk.look(path)) ?? 0
-  if (typeof size === 'string' || size < committed.bytes) throw changed(path, committed.bytes)
-  const target = await FileTarget.open({ disk, path, committed, advice })
-  // What is committed must not vanish with the file's name.
-  if (committed.bytes === 0) await disk.syncFolder(dirname(path))
-  return target
-}
-
 /** The end of the pipeline; `rows` counts the results that came, those whose row an earlier run wrote included. */
 export class Output extends Writable {
   readonly #options: OutputOptions
   readonly #out: Target
   readonly #errors: Target | undefined
-  readonly #paths: Paths
   readonly #commits: boolean
   readonly #stop = new AbortController()
   readonly #opening: Promise<void>
@@ -198,7 +229,6 @@ export class Output extends Writable {
     this.#options = options
     this.#out = out
     this.#errors = errors
-    this.#paths = paths
     this.#commits = paths.out !== null && !options.apart
     this.#opening = this.#open(options.rows, committed)
     this.#opening.catch(cause =>
@@ -249,15 +279,18 @@ export class Output extends Writable {
     const leave = async (): Promise<void> => {
       await this.#out.close()
       await this.#errors?.close()
-      if (!error || !this.#options.apart) return
-      const { out, errors } = this.#paths
-      for (const path of [out, errors])
-        if (path !== null) await this.#options.job.store.disk.remove(path)
+      if (error && this.#options.apart) await this.removeNew()
     }
     leave().then(
       () => done(error),
       cause => done(error ?? cause),
     )
+  }
+
+  /** Removes the files that this run made: those of a job of which nothing is left. */
+  async removeNew(): Promise<void> {
+    for (const target of [this.#out, this.#errors])
+      if (target instanceof FileTarget) await target.removeIfNew()
   }
 
   async #open(rows: RowWriter | LateRowWriter, committed: number): Promise<void> {
@@ -331,11 +364,10 @@ export class Output extends Writable {
 
 /** The error of an output file that is there already. */
 export function notOurs(path: string, found?: Found): BatchStreamError {
-  const why =
-    found === 'folder'
-      ? 'is a folder: name a file'
-      : "exists and is not this job's: remove it, or name another file"
-  return new BatchStreamError('CBS_OUTPUT', `${path} ${why}`)
+  return new BatchStreamError(
+    'CBS_OUTPUT',
+    found === 'folder' ? `${path} is a folder: name a file` : existing(path),
+  )
 }
 
 function writtenBytes(out: Committed, errors: Committed): Omit<Written, 'type' | 'number'> {

@@ -30,40 +30,65 @@ export interface FileTargetOptions {
   readonly disk: Disk
   readonly path: string
   readonly committed: Committed
+  /** What told the file from others when an earlier run wrote to it; null where that is unknown. */
+  readonly knownId: string | null
   /** What to do where the file is no longer what this job wrote, as the end of a sentence. */
   readonly advice: string
 }
 
-/** A file, cut to the bytes that its last commit covers. It is never written to once it is not the file that it was. */
+/**
+ * A file that only this job writes to. Where an earlier run wrote to it, it is cut to the bytes of its last commit, and only if
+ * it is the same file: another file under its name is never changed.
+ */
 export class FileTarget implements Target {
   readonly #options: FileTargetOptions
   readonly #handle: DiskFile
   readonly #file: AppendFile
+  /** What tells the file from every other one in this run; undefined where the disk does not say. */
+  readonly identity: string | undefined
+  /** The same for later runs. */
+  readonly persistentId: string | undefined
+  /** Whether this run made the file. */
+  readonly #isNew: boolean
 
-  private constructor(options: FileTargetOptions, handle: DiskFile) {
+  private constructor(options: FileTargetOptions, handle: DiskFile, facts: Facts) {
     this.#options = options
     this.#handle = handle
     this.#file = new AppendFile(handle, options.committed.bytes)
+    this.identity = facts.identity
+    this.persistentId = facts.persistentId
+    this.#isNew = facts.isNew
   }
 
   static async open(options: FileTargetOptions): Promise<FileTarget> {
-    const { disk, path, committed } = options
-    const handle = await disk.open(path, 'output')
+    const { disk, path, committed, knownId } = options
+    const found = await disk.look(path)
+    const isNew = found === undefined && committed.bytes === 0
+    // A file that is gone must not be made anew: what it held would be missing. To open a pipe would wait for its reader.
+    if (!isNew && typeof found !== 'number') throw changed(path, committed.bytes)
+    const handle = isNew ? await createOutput(disk, path) : await disk.open(path, 'output')
     try {
-      const isOurs =
-        committed.tail === null || committed.tail === (await tailOf(handle, committed.bytes))
-      if (!isOurs) throw changed(path, committed.bytes)
-      await handle.truncate(committed.bytes)
-      return new FileTarget(options, handle)
+      const identity = await handle.identity?.()
+      const persistentId = await handle.persistentId?.()
+      const size = await handle.size()
+      const isSame = persistentId === undefined || persistentId === knownId
+      // Bytes behind the last commit are cut off, so they must be this job's.
+      if (size < committed.bytes || (size > committed.bytes && !isSame))
+        throw changed(path, committed.bytes)
+      if (committed.tail !== null && committed.tail !== (await tailOf(handle, committed.bytes)))
+        throw changed(path, committed.bytes)
+      if (size > committed.bytes) await handle.truncate(committed.bytes)
+      return new FileTarget(options, handle, { identity, persistentId, isNew })
     } catch (cause) {
       await handle.close()
       throw cause
     }
   }
 
-  /** What tells the file from every other one while it is open. */
-  async identity(): Promise<string | undefined> {
-    return await this.#handle.identity?.()
+  /** Removes the file if this run made it and it still has its name; for a job of which nothing is left. */
+  async removeIfNew(): Promise<void> {
+    const { disk, path } = this.#options
+    if (this.#isNew && this.identity === (await disk.identityOf?.(path))) await disk.remove(path)
   }
 
   write(bytes: Buffer): Promise<void> | undefined {
@@ -92,11 +117,10 @@ export class FileTarget implements Target {
   async #check(): Promise<void> {
     await this.#checkSize()
     const { disk, path } = this.#options
-    const own = await this.identity()
-    if (own === undefined || !disk.identityOf) return
+    if (this.identity === undefined || !disk.identityOf) return
     const there = await disk.identityOf(path)
     if (there === undefined) throw this.#lost('was deleted')
-    if (there !== own) throw this.#lost('was replaced by another file')
+    if (there !== this.identity) throw this.#lost('was replaced by another file')
   }
 
   async #checkSize(): Promise<void> {
@@ -113,6 +137,38 @@ export class FileTarget implements Target {
       `${path} ${how} while rows were written to it. No answer is lost: ${advice}`,
     )
   }
+}
+
+interface Facts {
+  readonly identity: string | undefined
+  readonly persistentId: string | undefined
+  readonly isNew: boolean
+}
+
+/** Makes an output file. What got the name meanwhile, and a link that leads nowhere, is not touched. */
+async function createOutput(disk: Disk, path: string): Promise<DiskFile> {
+  try {
+    return await disk.open(path, 'newOutput')
+  } catch (cause) {
+    if (!(cause instanceof Error && isExisting(cause.cause))) throw cause
+    const isLink = (await disk.look(path)) === undefined
+    throw new BatchStreamError(
+      'CBS_OUTPUT',
+      isLink
+        ? `${path} is a link to a file that does not exist: name the file itself`
+        : existing(path),
+      { cause },
+    )
+  }
+}
+
+function isExisting(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'EEXIST'
+}
+
+/** The message about an output file that is there already. */
+export function existing(path: string): string {
+  return `${path} exists and is not this job's: remove it, or name another file`
 }
 
 async function tailOf(file: DiskFile, size: number): Promise<string> {

@@ -167,6 +167,7 @@ void t.test('another output begins anew with every batch that was written', asyn
   t.equal(state?.batches.get(2)?.phase, 'sealed')
   t.same(state?.output, {
     files: { out: null, errors: 'e' },
+    ids: { out: null, errors: null },
     ...{ out: 0, errors: 0, below: 0, outTail: null, errorsTail: null },
   })
 })

@@ -1,6 +1,7 @@
 import {
   appendFileSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -204,6 +205,94 @@ void t.test('a foreign file of enough bytes under the same name is not cut', asy
   t.notOk(openBelow(world.dir).includes(path))
 })
 
+void t.test('a file that appears before ours is made is not touched', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  const disk = watched((what, at) => {
+    if (what === 'open' && at === path) writeFileSync(path, 'theirs')
+  })
+  await t.rejects(write(world, await world.open({ disk }), path), {
+    code: 'CBS_OUTPUT',
+    message: `${path} exists and is not this job's`,
+  })
+  t.equal(readFileSync(path, 'utf8'), 'theirs')
+})
+
+void t.test('an output is a file, not a link to one that does not exist', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  symlinkSync('target', path)
+  await t.rejects(write(world, await world.open(), path), {
+    code: 'CBS_OUTPUT',
+    message: `${path} is a link to a file that does not exist: name the file itself`,
+  })
+  t.notOk(existsSync(`${world.dir}/target`))
+})
+
+/** Ends a job that has written rows and committed none of them. */
+async function dieUncommitted(world: World, path: string): Promise<void> {
+  const job = await world.open()
+  const note = job.note.bind(job)
+  job.note = async (event, durable) => {
+    if (event.type === 'written') throw new Error('dead')
+    await note(event, durable)
+  }
+  await t.rejects(write(world, job, path), { message: /dead/ })
+  await job.close()
+}
+
+void t.test('rows that were never committed are written anew into the same file', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  await dieUncommitted(world, path)
+  t.equal(asked(path).length, 2)
+  await write(world, await world.open(), path)
+  t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
+})
+
+for (const [when, die] of [
+  ['before the first commit', dieUncommitted],
+  [
+    'after a commit',
+    async (world: World, path: string) => {
+      const job = await world.open()
+      job.on('event', ({ type }) => type === 'written' && appendFileSync(path, 'x'))
+      await t.rejects(write(world, job, path), { code: 'CBS_OUTPUT' })
+      await job.close()
+    },
+  ],
+] as const)
+  void t.test(`a file that took the output's name ${when} is never cut`, async t => {
+    const world = await makeWorld(t)
+    const path = `${world.dir}/out.jsonl`
+    await die(world, path)
+    const copy = `${readFileSync(path, 'utf8')}and a line of somebody else\n`
+    writeFileSync(`${path}.new`, copy)
+    renameSync(`${path}.new`, path)
+    await t.rejects(write(world, await world.open(), path), {
+      code: 'CBS_OUTPUT',
+      message: /has changed since the last run/,
+    })
+    t.equal(readFileSync(path, 'utf8'), copy)
+  })
+
+void t.test('rows that are apart never remove a file that took their name', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  await write(world, job, `${world.dir}/out.jsonl`)
+  const path = `${world.dir}/again.jsonl`
+  const rowOf = (): Buffer => {
+    unlinkSync(path)
+    writeFileSync(path, 'theirs')
+    throw new BatchStreamError('CBS_OUTPUT', 'no such row')
+  }
+  const rows = { rowOf }
+  const output = await openOutput({ job, out: { path }, apart: true, rows, errorRowOf: rowOf })
+  const again = fetchResults({ client: world.client, job })
+  await t.rejects(pipeline(Readable.from([job.endedBatch(1)]), again, output))
+  t.equal(readFileSync(path, 'utf8'), 'theirs')
+})
+
 const TAMPERING: Readonly<Record<string, readonly [(path: string) => void, RegExp]>> = {
   deleted: [unlinkSync, /was deleted while rows were written to it/],
   replaced: [
@@ -263,4 +352,27 @@ void t.test('rows and failed rows never go to one file by a link', async t => {
     message,
   })
   t.same(openBelow(`${world.dir}/a`), [])
+  t.notOk(existsSync(`${world.dir}/a/x`), 'no empty file is left')
+})
+
+void t.test('rows and failed rows never go to one file that has two names', async t => {
+  const world = await makeWorld(t)
+  const [out, errors] = [`${world.dir}/x`, `${world.dir}/y`]
+  const rowOf = jsonlRow()
+  const options = {
+    out: { path: out },
+    errors: { path: errors },
+    rows: { rowOf },
+    errorRowOf: rowOf,
+  }
+  const job = await world.open()
+  const output = await openOutput({ job, ...options })
+  output.destroy()
+  await new Promise(resolve => output.once('close', resolve))
+  unlinkSync(errors)
+  linkSync(out, errors)
+  await t.rejects(openOutput({ job, ...options }), {
+    code: 'CBS_OUTPUT',
+    message: /--errors and --output lead to the same file/,
+  })
 })

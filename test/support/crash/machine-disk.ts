@@ -50,7 +50,8 @@ export function diskOf(machine: Machine, gate: Gate): Disk {
       step(`open (${how})`, path, () => {
         const { folder, name } = machine.folderOf(path)
         let node = folder.names.get(name)
-        if (!node && how === 'read') throw errno('ENOENT', path)
+        if (!node && (how === 'read' || how === 'output')) throw errno('ENOENT', path)
+        if (node && how === 'newOutput') throw errno('EEXIST', path)
         if (node instanceof FolderNode) throw errno('EISDIR', path)
         if (!node) folder.change([name, (node = new FileNode())])
         else if (how === 'create') node.truncate(0)
