@@ -1,10 +1,11 @@
 import type Anthropic from '@anthropic-ai/sdk'
+import { ReadableStream } from 'node:stream/web'
 import { BatchStreamError } from '../core/errors.ts'
 import type { ApiSession } from '../core/session.ts'
 import { MAX_PAGE, SILENCE_MS } from '../core/limits.ts'
 import type { Failure } from './failure.ts'
 import type { AnthropicClient } from './client.ts'
-import { guardedClient, RESULT_SET } from './guarded-client.ts'
+import { bulkClient, guardedClient, RESULT_SET } from './guarded-client.ts'
 import { withIdleTimeout } from './idle-timeout.ts'
 import {
   about,
@@ -15,6 +16,7 @@ import {
   type RemoteBatch,
 } from './remote-batch.ts'
 import { withRetry } from './retry-policy.ts'
+import { takeBody } from './transport.ts'
 
 /** A call that waits before its next try. */
 export interface ApiWait {
@@ -41,26 +43,33 @@ const NO_REDIRECT = { redirect: 'manual' } as const
 export class Api {
   readonly session: ApiSession
   readonly #client: Anthropic
+  /** For what is large. */
+  readonly #bulk: Anthropic
   readonly #signal: AbortSignal
   readonly #onWait: ApiOptions['onWait']
 
   constructor(options: ApiOptions) {
     this.#client = guardedClient(options.client)
+    this.#bulk = bulkClient(this.#client)
     this.session = options.session
     this.#signal = options.signal
     this.#onWait = options.onWait
   }
 
-  /** Sends a batch once. What it throws is for `failureOf`; the answer may be anything. */
+  /**
+   * Sends a batch once. What it throws is for `failureOf`; the answer may be anything. Each part of the body is asked for when
+   * the one before has left; `body` is told whether that one may be written over then.
+   */
   async create(
-    body: AsyncIterable<Uint8Array>,
+    body: (reuses: boolean) => AsyncIterable<Uint8Array>,
     size: number,
     signal: AbortSignal,
   ): Promise<unknown> {
     // The SDK types `create` for an array of requests; the body in the options overrides it.
     const params = {} as Anthropic.Messages.Batches.BatchCreateParams
-    const call = this.#client.messages.batches.create(params, {
-      body,
+    const call = this.#bulk.messages.batches.create(params, {
+      // Unlike the stream that the SDK would make, this one never asks for a part ahead of time.
+      body: ReadableStream.from(body(this.#bulk !== this.#client)),
       headers: { 'content-type': 'application/json', 'content-length': String(size) },
       maxRetries: 0,
       // The SDK's timer would cover the whole upload; submit has an idle timeout instead.
@@ -122,9 +131,9 @@ export class Api {
   }
 
   /** Opens the download of a result set; what it throws is for `failureOf`. */
-  async download(resultsUrl: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+  async download(resultsUrl: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const where = resultsUrlFor(this.#client.baseURL, resultsUrl)
-    const response = await this.#client
+    const response = await this.#bulk
       .get(where, {
         headers: { Accept: RESULT_SET },
         maxRetries: 0,
@@ -136,8 +145,9 @@ export class Api {
       })
       .asResponse()
     await this.session.observe(response.headers)
-    if (!response.body) throw new Error('the API sent no body')
-    return response.body
+    const body = takeBody(response)
+    if (!body) throw new Error('the API sent no body')
+    return body
   }
 
   /** Makes sure that the key belongs to the job's workspace before its batches are searched for or anything is sent. */

@@ -4,10 +4,12 @@ import type { AnthropicClient } from './client.ts'
 import { MAX_REPLY_BYTES } from '../core/limits.ts'
 import { isUndecodable, MalformedReply } from './sdk-error.ts'
 import { shorten, withoutKeys } from '../core/without-keys.ts'
+import { leanFetch, mayReplaceFetch } from './transport.ts'
 
 type Fetch = NonNullable<ClientOptions['fetch']>
 
-const guarded = new WeakSet<object>()
+/** Clients behind the boundary, and the user's client in front of it. */
+const guarded = new WeakMap<object, Anthropic>()
 
 /**
  * The user's client behind the one boundary that everything from the API passes. Each request goes to the base URL's origin
@@ -17,9 +19,21 @@ const guarded = new WeakSet<object>()
 export function guardedClient(given: AnthropicClient): Anthropic {
   // Every 1.x client has the members that are called here, of whichever copy of the SDK it is.
   const client = given as Anthropic
-  if (guarded.has(client)) return client
-  // The SDK hides its fetch from the compiler; every client has one.
-  const { fetch } = client as unknown as { readonly fetch: Fetch }
+  return guarded.has(client) ? client : withGuard(client, callerOf(client).fetch)
+}
+
+/** The same for creates and downloads: over a faster transport, unless the user has chosen how to call. */
+export function bulkClient(client: Anthropic): Anthropic {
+  const given = guarded.get(client) ?? client
+  return mayReplaceFetch(callerOf(given)) ? withGuard(given, leanFetch) : guardedClient(client)
+}
+
+/** The SDK hides these from the compiler; every client has them. */
+function callerOf(client: Anthropic): { readonly fetch: Fetch; readonly fetchOptions?: unknown } {
+  return client as unknown as ReturnType<typeof callerOf>
+}
+
+function withGuard(client: Anthropic, fetch: Fetch): Anthropic {
   const copy: Anthropic = client.withOptions({
     fetch: async (input, init) => {
       const headers = new Headers(init?.headers)
@@ -30,7 +44,7 @@ export function guardedClient(given: AnthropicClient): Anthropic {
       return await untilAborted(init?.signal, checkedReply(response, secretsIn(headers)))
     },
   })
-  guarded.add(copy)
+  guarded.set(copy, client)
   return copy
 }
 

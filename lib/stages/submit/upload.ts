@@ -58,13 +58,10 @@ export async function uploadBatch(
     return arming
   }
   const send = async ({ signal, moved }: IdleTimer): Promise<Outcome> => {
-    const body = bodyParts(
-      file,
-      { size: bytes, hash },
-      progress,
-      { arm, assertOwned: job.assertOwned },
-      () => moved(progress.complete ? REPLY_MS : SILENCE_MS),
-    )
+    const onPart = (): void => moved(progress.complete ? REPLY_MS : SILENCE_MS)
+    const lastByte = { arm, assertOwned: job.assertOwned }
+    const body = (reuses: boolean): AsyncIterable<Uint8Array> =>
+      bodyParts(file, { size: bytes, hash, reuses }, progress, lastByte, onPart)
     return readReply(job, await api.create(body, bytes, signal), progress)
   }
   const call = callUntil(job, stop, progress)
@@ -140,18 +137,25 @@ function ownErrorOf(cause: unknown): BatchStreamError | undefined {
 /**
  * The bytes of a body, the last one held back until `arm` returns and the job is still this process's. A server that misses the last byte of a body whose
  * length it knows cannot have a batch, so every failure before that moment is simply retried. A body that was changed since it
- * was sealed is never sent whole: that is `CBS_STATE`.
+ * was sealed is never sent whole: that is `CBS_STATE`. With `reuses` a part is good until the next one is asked for: new ones would
+ * be garbage as large as the body.
  */
 export async function* bodyParts(
   file: DiskFile,
-  { size, hash: sealedHash }: { readonly size: number; readonly hash: string },
+  {
+    size,
+    hash: sealedHash,
+    reuses = false,
+  }: { readonly size: number; readonly hash: string; readonly reuses?: boolean },
   progress: UploadProgress,
   { arm, assertOwned }: LastByte,
   moved: () => void,
 ): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256')
+  const room = Math.min(PART, size - 1)
+  const shared = reuses ? Buffer.allocUnsafe(room) : undefined
   for (let at = 0; at < size - 1;) {
-    const part = Buffer.allocUnsafe(Math.min(PART, size - 1 - at))
+    const part = (shared ?? Buffer.allocUnsafe(room)).subarray(0, size - 1 - at)
     const read = await file.read(part, at)
     if (read < part.length) throw shortBody(size)
     hash.update(part)

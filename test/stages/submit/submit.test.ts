@@ -454,7 +454,7 @@ void t.test(
   'a resume an hour after a death looks for itself before it sends again (N37)',
   async t => {
     const world = await makeWorld(t, {
-      faults: [{ on: 'create', nth: 1, when: 'early', bytes: -1, stallMs: 'forever' }],
+      faults: [{ on: 'create', nth: 1, when: 'before', stallMs: 'forever' }],
     })
     const first = await world.open()
     const stop = new AbortController()
