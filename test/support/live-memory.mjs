@@ -14,7 +14,7 @@ const sample = () => {
   const { heapUsed, arrayBuffers } = process.memoryUsage()
   samples.push(heapUsed + arrayBuffers)
 }
-setInterval(sample, 250).unref()
+setInterval(sample, 200).unref()
 process.on('exit', () => {
   sample()
   const inUse = samples.toSorted((a, b) => a - b)[Math.floor(0.75 * samples.length)]

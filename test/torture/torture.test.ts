@@ -2,7 +2,7 @@ import t from 'tap'
 import { trial } from './trial.ts'
 
 // `npm run torture -- --trials 1000 --seed 7` sets these.
-const TRIALS = Number(process.env['TORTURE_TRIALS'] ?? 16)
+const TRIALS = Number(process.env['TORTURE_TRIALS'] ?? 6)
 const SEED = Number(process.env['TORTURE_SEED'] ?? 1)
 const AT_ONCE = 2
 
