@@ -134,3 +134,17 @@ void t.test('every fault id in a test name is explained', async t => {
   t.ok(ids.size > 50)
   for (const id of ids) t.match(explained, `| ${id} |`, id)
 })
+
+void t.test('`npm test` runs every test file', async t => {
+  const together = below('test/groups', '.test.ts').flatMap(path => {
+    // A folder is named with its path or as the name of a stage.
+    const names = [...read(path).matchAll(/'([a-z/]+)'/g)].map(([, name = '']) => name)
+    return names.map(name => (name.startsWith('test/') ? name : `test/stages/${name}`))
+  })
+  const alone = ['test', 'test/faults', 'test/groups', 'test/torture']
+  for (const path of below('test', '.test.ts')) {
+    const isRun =
+      alone.includes(dirname(path)) || together.some(folder => path.startsWith(`${folder}/`))
+    t.ok(isRun, `${path}: name its folder in a file of test/groups`)
+  }
+})

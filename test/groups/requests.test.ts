@@ -1,0 +1,3 @@
+import { runTogether, testFiles } from './group.ts'
+
+runTogether(['spool', 'template', 'aggregate'].flatMap(stage => testFiles(`test/stages/${stage}`)))

@@ -1,0 +1,3 @@
+import { runTogether, testFiles } from './group.ts'
+
+runTogether(testFiles('test/store'))
