@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { openJob } from '../../lib/store/open.ts'
 import { csv, placeFor, run, until, type Place } from './world.ts'
+import { needs } from '../support/needs.ts'
 
 const jobsOf = (place: Place): string[] => {
   const folder = join(place.state, 'jobs')
@@ -18,8 +19,7 @@ t.test('R05: a start that fails leaves no job', async t => {
     [6, ['-p', 'Say {{text}}', '-o', '/nonexist/x']],
     [6, ['-p', 'Say {{text}}', '--errors', '/nonexist/x']],
     [6, ['-p', 'Say {{text}}', '-o', '/nonexist/x', '--detach']],
-    [9, ['-p', 'Say {{text}}', '-o', '/proc/version/x']],
-    [9, ['-p', 'Say {{text}}', '-o', '/proc/no-file']],
+    [9, ['-p', 'Say {{text}}', '-o', '/dev/null/x']],
     [2, ['-p', 'Say {{text}}', '--schema', place.path('bad.json')]],
     [2, ['--template', place.path('none.mjs')]],
   ] as const) {
@@ -29,6 +29,15 @@ t.test('R05: a start that fails leaves no job', async t => {
     t.notMatch(ran.err, /to continue|to retry/)
   }
   t.match(await place.run(['resume']), { code: 2, err: /no job in .* is unfinished/ })
+  t.equal((await place.emulator.ledger.totals()).accepted, 0)
+})
+
+t.test('R05: an output that cannot be created leaves no job', needs('/proc'), async t => {
+  const place = await placeFor(t)
+  const ran = await place.run(['-p', 'Say {{text}}', '-o', '/proc/no-file'], { stdin: csv(3) })
+  t.equal(ran.code, 9, ran.err)
+  t.same(jobsOf(place), [])
+  t.notMatch(ran.err, /to continue|to retry/)
   t.equal((await place.emulator.ledger.totals()).accepted, 0)
 })
 

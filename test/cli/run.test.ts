@@ -17,6 +17,7 @@ import {
   World,
   runIn,
 } from './world.ts'
+import { needs } from '../support/needs.ts'
 
 t.test('a flag beats its environment variable, which beats the default', async t => {
   const words = ['--show', '1', '-p', 'Say {{text}}']
@@ -351,6 +352,10 @@ t.test('an output that is no file is written like stdout', async t => {
   const place = await placeFor(t)
   const ran = await place.run(['-p', 'Say {{text}}', '-o', '/dev/null'], { stdin: csv(2) })
   t.same([ran.code, ran.out], [0, ''])
+})
+
+t.test('F04 rows that a full device refuses can be printed later', needs('/dev/full'), async t => {
+  const place = await placeFor(t)
   const full = await place.run(['-p', 'Say  {{text}}', '-o', '/dev/full'], { stdin: csv(2) })
   t.equal(full.code, 9)
   t.match(full.err, /ENOSPC/)

@@ -11,6 +11,7 @@ import t from 'tap'
 import { nodeDisk, replaceFile } from '../../lib/store/disk.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { watched } from '../support/jobs.ts'
+import { needs } from '../support/needs.ts'
 
 void t.test('files and folders are closed to other users (C19)', async t => {
   const folder = t.testdir()
@@ -142,7 +143,7 @@ void t.test('what is not there is told apart from what fails', async t => {
   })
 })
 
-void t.test('a full device is CBS_DISK (F01)', async t => {
+void t.test('a full device is CBS_DISK (F01)', needs('/dev/full'), async t => {
   const file = await nodeDisk.open('/dev/full', 'output')
   await t.rejects(file.write(Buffer.from('x'), 0), {
     code: 'CBS_DISK',
