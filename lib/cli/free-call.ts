@@ -1,9 +1,10 @@
 import type { Failure } from '../api/failure.ts'
 import { errorOf } from '../api/api.ts'
 import { withRetry } from '../api/retry-policy.ts'
-import { systemClock } from '../core/clock.ts'
 import { ApiSession } from '../core/session.ts'
 import { SILENCE_MS } from '../core/limits.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Context } from './context.ts'
 import type { Talk } from './talk.ts'
 
 /** What a free call is made with: no second layer of retries, no redirects. */
@@ -24,13 +25,13 @@ export interface FreeCall {
 }
 
 /** Free calls that are not about a job, or must not tell it its workspace; waits are shown on stderr. */
-export function freeCall(talk: Talk, signal: AbortSignal): FreeCall {
-  return { signal, session: new ApiSession(systemClock), onWait: waitsAt(talk) }
+export function freeCall({ io, talk, signal }: Pick<Context, 'io' | 'talk' | 'signal'>): FreeCall {
+  return { signal, session: new ApiSession(io.clock), onWait: waitsAt(talk, io.clock) }
 }
 
 /** Says on stderr why a free call has to wait. */
-export function waitsAt(talk: Talk): FreeCall['onWait'] {
-  return why => talk.wait(`waiting for the API: ${why}`, systemClock.elapsed())
+export function waitsAt(talk: Talk, clock: Clock): FreeCall['onWait'] {
+  return why => talk.wait(`waiting for the API: ${why}`, clock.elapsed())
 }
 
 /**

@@ -11,8 +11,8 @@ export interface Io {
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
   /** The terminal that it was started in, whatever stdin and stdout are; undefined, or none, where there is no terminal. */
   readonly terminal?: (() => Promise<Terminal | undefined>) | undefined
-  /** What jobs and `status --watch` wait by; the system's clock by default. */
-  readonly clock?: Clock | undefined
+  /** What every command waits by and tells the time from. */
+  readonly clock: Clock
   /** Leaves at once; for a second Ctrl-C. */
   exit(code: number): void
 }

@@ -34,7 +34,7 @@ export interface Choice {
   readonly fresh: boolean
   readonly fingerprint: string
   readonly remembered: Remembered
-  readonly clock: Clock | undefined
+  readonly clock: Clock
   readonly input: ChosenInput
 }
 

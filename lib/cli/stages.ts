@@ -149,7 +149,7 @@ function partsOf(work: Work): RunParts {
     preflight: pace.preflight
       ? () =>
           preflight({
-            ...{ client, job, onWait: waitsAt(talk) },
+            ...{ client, job, onWait: waitsAt(talk, job.clock) },
             onSkip: why => talk.detail(`preflight skipped: ${why}`),
             onWarn: warning => talk.say(warning),
           })

@@ -39,7 +39,7 @@ export interface WorldOptions {
   readonly stdout?: Writable
   /** A terminal on which somebody is asked; stderr is shown on it. */
   readonly terminal?: Io['terminal']
-  /** What it waits by; the system's clock by default. */
+  /** @default the system's clock */
   readonly clock?: Clock | undefined
   /** Is stdin a terminal? */
   readonly tty?: boolean
@@ -58,8 +58,8 @@ export class World extends EventEmitter implements Io {
 
   constructor(options: WorldOptions = {}) {
     super()
-    const { stdin = '', env = {}, stdout = new Collected(), tty, terminal, clock } = options
-    this.clock = clock
+    const { stdin = '', env = {}, stdout = new Collected(), tty, terminal } = options
+    this.clock = options.clock ?? systemClock
     if (terminal) {
       this.terminal = terminal
       this.stderr.isTTY = true

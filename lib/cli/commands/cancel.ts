@@ -1,7 +1,6 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { Api } from '../../api/api.ts'
 import { BatchStreamError } from '../../core/errors.ts'
-import { systemClock } from '../../core/clock.ts'
 import { ApiSession } from '../../core/session.ts'
 import { clientOf } from '../client.ts'
 import { confirm } from '../confirm.ts'
@@ -65,7 +64,7 @@ async function cancelAll(
 ): Promise<readonly string[]> {
   // With the key of another workspace the batches would look gone.
   const owner = { name, workspace: () => workspace, remember: async () => {} }
-  const session = new ApiSession(systemClock, owner)
+  const session = new ApiSession(context.io.clock, owner)
   const api = new Api({ client, session, signal: context.signal })
   const unknown: string[] = []
   for (const id of ids) {

@@ -1,5 +1,4 @@
 import { Api } from '../../api/api.ts'
-import { systemClock } from '../../core/clock.ts'
 import { ApiSession } from '../../core/session.ts'
 import { messageOf } from '../../core/errors.ts'
 import { nodeDisk } from '../../store/disk.ts'
@@ -38,11 +37,11 @@ export async function doctor(context: Context): Promise<Ending> {
 }
 
 async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
-  const session = new ApiSession(systemClock)
+  const session = new ApiSession(io.clock)
   const found = async (): Promise<Finding[]> => {
     const client = await clientOf(flags, io)
     await new Api({ client, session, signal }).list(undefined, 1)
-    const off = session.serverTime.nowOrOurs() - Date.now()
+    const off = session.serverTime.nowOrOurs() - io.clock.now()
     const clock = Math.abs(off) < CLOCK_OFF_MS
     return [
       {

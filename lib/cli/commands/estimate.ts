@@ -56,9 +56,10 @@ export async function estimate(context: Context): Promise<Ending> {
 }
 
 /** A sample that asks the API's token counter. A request that it refuses is left out, and said. */
-async function sampler({ flags, io, talk, signal }: Context, settings: Settings): Promise<Sample> {
+async function sampler(context: Context, settings: Settings): Promise<Sample> {
+  const { flags, io, talk } = context
   const client = await clientOf(flags, io, { job: settings })
-  const free = freeCall(talk, signal)
+  const free = freeCall(context)
   let isSaid = false
   const count = async (params: MessageParams): Promise<number | undefined> => {
     const counted = await countTokens(client, params, free)

@@ -4,7 +4,6 @@ import { BatchStreamError } from '../../core/errors.ts'
 import { countOf } from '../../core/job/event.ts'
 import { nodeDisk } from '../../store/disk.ts'
 import { inspectJobs, type JobOnDisk } from '../../store/inspect.ts'
-import { systemClock } from '../../core/clock.ts'
 import { ApiSession } from '../../core/session.ts'
 import { MAX_LIST_PAGES } from '../../core/limits.ts'
 import { clientOf } from '../client.ts'
@@ -51,7 +50,7 @@ function line(job: JobOnDisk): string {
 
 async function listRemote({ flags, io, signal }: Context): Promise<Ending> {
   const client = await clientOf(flags, io)
-  const api = new Api({ client, session: new ApiSession(systemClock), signal })
+  const api = new Api({ client, session: new ApiSession(io.clock), signal })
   const cursors = new Set<string>()
   let after: string | undefined
   for (;;) {

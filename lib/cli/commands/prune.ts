@@ -50,8 +50,8 @@ export async function prune(context: Context): Promise<Ending> {
 }
 
 /** The jobs that are done and older than what they are kept for. */
-async function oldJobs({ flags }: Context, dir: string): Promise<readonly JobOnDisk[]> {
-  const now = Date.now()
+async function oldJobs({ flags, io }: Context, dir: string): Promise<readonly JobOnDisk[]> {
+  const now = io.clock.now()
   const given = flags.text('keep')
   const keepMs = duration('--keep', given ?? DEFAULT_KEEP)
   const old: JobOnDisk[] = []

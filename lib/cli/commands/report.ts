@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { systemClock } from '../../core/clock.ts'
 import { BatchStreamError, wrapError } from '../../core/errors.ts'
 import { nodeDisk, type Found } from '../../store/disk.ts'
 import { isLocked } from '../../store/lock.ts'
@@ -60,11 +59,11 @@ async function isReportOf(job: string, path: string, found: Found): Promise<bool
   }
 }
 
-async function reportOf(job: SoundJob, { flags, signal }: Context): Promise<Report> {
+async function reportOf(job: SoundJob, { flags, io, signal }: Context): Promise<Report> {
   const { state, name, folder } = job
   const { run } = rememberedBy(job)
   const settings = { ...run, ...moneyIn(flags) }
-  const madeAt = systemClock.now()
+  const madeAt = io.clock.now()
   const isRunning = await isLocked(folder)
   const figures = new Figures(pricesOf(settings))
   await eachKeptAnswer(job, settings.schema && answerCheck(settings.schema), (result, kept) => {

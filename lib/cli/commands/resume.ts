@@ -84,7 +84,7 @@ export async function resume(context: Context): Promise<Ending> {
       // What is finished is only printed again.
       template: job.state.finished
         ? template
-        : await withLimits(template, settings, client, freeCall(talk, signal)),
+        : await withLimits(template, settings, client, freeCall(context)),
       stateDir: dir,
     }
     follow(context, work)

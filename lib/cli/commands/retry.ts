@@ -68,7 +68,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const work: Work = {
       ...{ settings, pace, job, client, talk, ordered, table: undefined, ledger, cap },
       stateDir: dir,
-      template: await withLimits(template, settings, client, freeCall(talk, signal)),
+      template: await withLimits(template, settings, client, freeCall(context)),
       ask: result => isOld(result) && canBeAsked(result),
     }
     follow(context, work)

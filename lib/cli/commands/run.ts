@@ -147,7 +147,7 @@ async function ask(
         // What is finished is only printed again.
         template: job.state.finished
           ? template
-          : await withLimits(template, settings, client, freeCall(talk, signal)),
+          : await withLimits(template, settings, client, freeCall(context)),
         // Emulated batches end soon, and looking costs nothing.
         pace: place.emulator ? { ...pace, pollMs: pace.pollMs ?? EMULATED_POLL_MS } : pace,
         stateDir: place.dir,

@@ -1,4 +1,3 @@
-import { systemClock } from '../../core/clock.ts'
 import { nodeDisk } from '../../store/disk.ts'
 import { inspectJob, inspectJobs, type JobOnDisk } from '../../store/inspect.ts'
 import { print } from '../print.ts'
@@ -23,13 +22,13 @@ export async function status(context: Context): Promise<Ending> {
     const jobs = await jobsToShow(dir, flags.args[0])
     let isDone = true
     for (const job of jobs) {
-      const shown = await summaryOf(job, moneyIn(flags).price)
+      const shown = await summaryOf(job, io.clock, moneyIn(flags).price)
       const said = flags.has('json') ? JSON.stringify(shown) : text(shown)
       await print(io.stdout, `${said}\n`)
       isDone &&= shown.state === 'finished' || shown.state === 'damaged'
     }
     if (!flags.has('watch') || isDone) break
-    await (io.clock ?? systemClock).sleep(WATCH_MS, signal)
+    await io.clock.sleep(WATCH_MS, signal)
   }
   return { code: EXIT.answered }
 }

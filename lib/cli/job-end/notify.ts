@@ -1,5 +1,5 @@
 import { randomUUID, createHmac } from 'node:crypto'
-import { systemClock } from '../../core/clock.ts'
+import type { Clock } from '../../core/clock.ts'
 import type { Io } from '../io.ts'
 import { proxied } from '../proxy.ts'
 
@@ -11,6 +11,7 @@ export interface Notice {
   readonly url: string
   readonly body: string
   readonly env: Io['env']
+  readonly clock: Clock
   /** Ends it at once. */
   readonly signal: AbortSignal
   /** @default 10000 */
@@ -22,9 +23,9 @@ export interface Notice {
  * could not be told; undefined when it was. What is said never holds the URL, which is a secret more often than not.
  */
 export async function notify(notice: Notice): Promise<string | undefined> {
-  const { url, body, env } = notice
+  const { url, body, env, clock } = notice
   const signal = AbortSignal.any([notice.signal, AbortSignal.timeout(notice.mostMs ?? MOST_MS)])
-  const timestamp = Math.floor(systemClock.now() / 1000)
+  const timestamp = Math.floor(clock.now() / 1000)
   const signed = { id: `msg_${randomUUID()}`, timestamp, body }
   const { fetch = globalThis.fetch, fetchOptions } = await proxied(env, url)
   const request = {
@@ -55,7 +56,7 @@ export async function notify(notice: Notice): Promise<string | undefined> {
     if (status !== undefined && status >= 200 && status < 300) return undefined
     if (status !== undefined) why = `it answered ${status}`
     if (status !== undefined && !isPassing(status)) return why
-    await systemClock.sleep(waitMs, signal).catch(() => {})
+    await clock.sleep(waitMs, signal).catch(() => {})
   }
   return why
 }

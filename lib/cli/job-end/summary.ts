@@ -1,4 +1,4 @@
-import { systemClock } from '../../core/clock.ts'
+import type { Clock } from '../../core/clock.ts'
 import type { JobOnDisk } from '../../store/inspect.ts'
 import { isLocked } from '../../store/lock.ts'
 import type { BatchState } from '../../core/job/state.ts'
@@ -40,7 +40,7 @@ export interface Summary extends Dollars {
 }
 
 /** Reads it from the job's folder; a `price` takes the place of the job's own. */
-export async function summaryOf(job: JobOnDisk, price?: string): Promise<Summary> {
+export async function summaryOf(job: JobOnDisk, clock: Clock, price?: string): Promise<Summary> {
   const { state } = job
   const batches = [...(state?.batches.values() ?? [])].filter(batch => batch.phase !== 'void')
   const settings = settingsIn(job)
@@ -53,7 +53,7 @@ export async function summaryOf(job: JobOnDisk, price?: string): Promise<Summary
     records: state?.kept.records ?? 0,
     rows: tally.byStatus(),
     failures: await mostFrequent(job.folder, state?.sources ?? [], tally.failures),
-    batches: batches.map(describeBatch),
+    batches: batches.map(batch => describeBatch(batch, clock.now())),
     tokens: {
       ...{ input, output },
       ...{ cache_write_5m: write5m, cache_write_1h: write1h, cache_read: read },
@@ -62,7 +62,7 @@ export async function summaryOf(job: JobOnDisk, price?: string): Promise<Summary
   }
 }
 
-function describeBatch(batch: BatchState): Summary['batches'][number] {
+function describeBatch(batch: BatchState, now: number): Summary['batches'][number] {
   const { number, id, phase, requests, submittedAt, suspects } = batch
   const open = Object.keys(suspects).filter(suspect => suspects[suspect] === 'open')
   return {
@@ -70,10 +70,7 @@ function describeBatch(batch: BatchState): Summary['batches'][number] {
     id,
     state: phase,
     requests,
-    age_s:
-      submittedAt === null
-        ? null
-        : Math.max(0, Math.round((systemClock.now() - submittedAt) / 1000)),
+    age_s: submittedAt === null ? null : Math.max(0, Math.round((now - submittedAt) / 1000)),
     ...(phase === 'armed' && open.length > 0 && { waits_for: open }),
   }
 }

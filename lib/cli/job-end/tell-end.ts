@@ -49,7 +49,7 @@ async function tell(
   if (onComplete === undefined && url === undefined) return
   // It was open until now, so it is there.
   const found = (await inspectJob(nodeDisk, join(folder, '../..'), name)) as JobOnDisk
-  const body = `${JSON.stringify({ ...(await summaryOf(found)), ...how })}\n`
+  const body = `${JSON.stringify({ ...(await summaryOf(found, io.clock)), ...how })}\n`
   const told = async (flag: string, telling: Promise<string | undefined>): Promise<void> => {
     const why = await telling
     if (why !== undefined) talk.must(`${flag} failed: ${why}`)
@@ -58,7 +58,8 @@ async function tell(
   const release = talk.hold()
   await Promise.all([
     onComplete !== undefined && told('--on-complete', runCommand(onComplete, body, io, signal)),
-    url !== undefined && told('--notify', notify({ url, body, env: io.env, signal })),
+    url !== undefined &&
+      told('--notify', notify({ url, body, env: io.env, clock: io.clock, signal })),
   ])
   release()
 }

@@ -1,4 +1,3 @@
-import { systemClock } from '../../core/clock.ts'
 import type { Flags } from '../flags.ts'
 import type { Io } from '../io.ts'
 import { optionsOf, type CommandName } from '../options.ts'
@@ -23,7 +22,7 @@ export interface Watch extends Required<Sink> {
 export async function openWatch(
   command: CommandName,
   flags: Flags,
-  io: Pick<Io, 'stderr' | 'env'>,
+  io: Pick<Io, 'stderr' | 'env' | 'clock'>,
   talk: Talk,
   signal: AbortSignal,
 ): Promise<Watch> {
@@ -34,8 +33,8 @@ export async function openWatch(
   const progress = takes ? progressOf(flags, io) : 'none'
   const sinks: Sink[] = []
   if (progress === 'json') sinks.push(await eventLines(io.stderr))
-  if (progress === 'bar') sinks.push(new Bar(io.stderr, talk, systemClock))
-  if (progress === 'plain') sinks.push(new Plain(talk, systemClock))
+  if (progress === 'bar') sinks.push(new Bar(io.stderr, talk, io.clock))
+  if (progress === 'plain') sinks.push(new Plain(talk, io.clock))
   if (events !== undefined) sinks.push(await eventFile(events, talk, signal))
   let job: string | null = null
   const tell = (report: Report): void => {
@@ -48,7 +47,13 @@ export async function openWatch(
       for (const sink of sinks) sink.count?.(read)
     },
     exit: (code, next = undefined) =>
-      tell({ time: new Date().toISOString(), job, type: 'exit', code, next: next ?? null }),
+      tell({
+        time: new Date(io.clock.now()).toISOString(),
+        job,
+        type: 'exit',
+        code,
+        next: next ?? null,
+      }),
     async close() {
       for (const sink of sinks) await sink.close?.()
     },

@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { notify, type Notice } from '../../../lib/cli/job-end/notify.ts'
 import { webhookHeaders } from '../../../lib/cli/job-end/notify.ts'
+import { systemClock } from '../../../lib/core/clock.ts'
 
 interface Got {
   readonly headers: IncomingMessage['headers']
@@ -34,7 +35,7 @@ async function receiver(
 
 function tell(url: string, more: Partial<Notice> = {}): Promise<string | undefined> {
   const signal = new AbortController().signal
-  return notify({ url, body: '{"job":"j"}', env: {}, signal, ...more })
+  return notify({ url, body: '{"job":"j"}', env: {}, clock: systemClock, signal, ...more })
 }
 
 t.test('it posts the text, signed where there is a secret', async t => {
