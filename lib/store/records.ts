@@ -157,6 +157,16 @@ export class Records {
 
 const NEWLINE = Buffer.from('\n')
 
+/** Where records that follow each other lie. */
+export interface RecordSpan {
+  /** Of the first. */
+  readonly ordinal: number
+  readonly entries: readonly SpanEntry[]
+  readonly source: string | undefined
+}
+
+export type SpanEntry = Pick<Entry, 'start' | 'length' | 'line'>
+
 /** Reads records by ordinal; cheap where ordinals ascend. */
 export class RecordReader {
   readonly #records: Window
@@ -185,6 +195,39 @@ export class RecordReader {
     const entry = entryIn(await this.#index.read(ordinal * ENTRY, ENTRY), 0, ordinal)
     const bytes = await this.#records.read(entry.start, entry.length + entry.problemLength)
     return this.#record(entry, bytes, { ordinal, attempt, doublings })
+  }
+
+  /**
+   * Where records that follow each other lie, as many as there are of `count` from one source without a problem: what precedes
+   * another kind of record.
+   */
+  async span(ordinal: number, count: number): Promise<RecordSpan> {
+    const bytes = await this.#index.read(ordinal * ENTRY, count * ENTRY)
+    const entries: SummedEntry[] = []
+    for (let index = 0; index < count; index++) {
+      const entry = entryIn(bytes, index * ENTRY, ordinal + index)
+      const before = entries.at(-1)
+      if (entry.problemLength > 0 || (before && !follows(entry, before))) break
+      entries.push(entry)
+    }
+    const { source = 0 } = entries[0] ?? {}
+    return { ordinal, entries, source: this.#sources[source - 1] }
+  }
+
+  /** Copies the first so many records of a span, a line each, to the start of `into`. */
+  async copy({ ordinal, entries }: RecordSpan, count: number, into: Buffer): Promise<void> {
+    // A span that is copied has records.
+    const start = (entries[0] as SpanEntry).start
+    const { start: last, length } = entries[count - 1] as SpanEntry
+    const bytes = await this.#records.read(start, last + length - start)
+    into.set(bytes)
+    for (let index = 0; index < count; index++) {
+      const entry = entries[index] as SummedEntry
+      const at = entry.start - start
+      const record = bytes.subarray(at, at + entry.length)
+      if (crc32(record, seedOf(entry, ordinal + index)) !== entry.sum)
+        throw damaged(ordinal + index)
+    }
   }
 
   #entry(ordinal: number): SummedEntry | undefined {
@@ -228,6 +271,11 @@ interface Entry {
 interface SummedEntry extends Entry {
   /** CRC-32 of the record and its problem, begun with what the entry says. */
   readonly sum: number
+}
+
+/** Whether a record of the same source stands behind another one and its newline. */
+function follows({ start, source }: Entry, before: Entry): boolean {
+  return source === before.source && start === before.start + before.length + 1
 }
 
 function entryIn(bytes: Buffer, at: number, ordinal: number): SummedEntry {

@@ -8,8 +8,8 @@ import { compareByRecord, firstOf } from '../../core/job/earliest.ts'
 
 /** A batch that is being read: the rows of one block, and where in it the next row is. */
 interface Reading {
-  readonly blocks: AsyncGenerator<Result[]>
-  rows: Result[]
+  readonly blocks: AsyncGenerator<Iterable<Result>>
+  rows: readonly Result[]
   at: number
 }
 
@@ -102,7 +102,7 @@ async function load(reading: Reading, from: number): Promise<boolean> {
   for (;;) {
     const { done, value } = await reading.blocks.next()
     if (done) return false
-    reading.rows = value
+    reading.rows = [...value]
     reading.at = 0
     if (skip(reading, from)) return true
   }

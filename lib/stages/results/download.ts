@@ -11,7 +11,9 @@ import { replaceFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { MAX_RESULT_LINE_BYTES, SILENCE_MS } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
-import { Splitter } from '../../core/line-splitter.ts'
+import { scanner } from '../../core/json/scanner.ts'
+import { ResultFile } from '../../store/results/result-file.ts'
+import { LineFeed } from './line-feed.ts'
 import { Verifier } from './verify.ts'
 
 /** A set that is short or cannot be trusted is fetched so often before that is taken for the truth. */
@@ -59,9 +61,14 @@ export async function download(options: DownloadOptions): Promise<void> {
   }
   let bad = 0
   for (;;) {
-    const verifier = new Verifier(options.ids, requests, counts)
+    const path = job.store.path(number, 'results')
+    const opened = new AppendFile(await job.store.disk.open(path, 'create'), 0)
+    const file = new ResultFile(opened, requests)
+    const verifier = new Verifier(options.ids, requests, counts, file)
     try {
-      const bytes = await fetchOnce(options, url, verifier).catch(cause => discard(options, cause))
+      const bytes = await fetchOnce(options, url, verifier, file)
+        .finally(() => opened.close())
+        .catch(cause => discard(options, cause))
       const verdict = verifier.end()
       bad += 1
       if (verdict.kind === 'whole' || (verdict.kind === 'short' && bad >= DOWNLOADS)) {
@@ -69,7 +76,7 @@ export async function download(options: DownloadOptions): Promise<void> {
           verdict.kind === 'short'
             ? 'the API ended the batch and gave no line for this request'
             : null
-        return await keep(options, verifier, bytes, why)
+        return await keep(options, file.index, { lines: verifier.lines, bytes, why })
       }
       const what =
         verdict.kind === 'short' ? `it has ${verifier.lines} lines of ${requests}` : verdict.why
@@ -95,32 +102,26 @@ export async function download(options: DownloadOptions): Promise<void> {
   }
 }
 
-/** One download, written as it comes and checked line by line. */
+/** One download, checked line by line and written as it comes. */
 async function fetchOnce(
-  { job, api, number, signal }: DownloadOptions,
+  { job, api, signal }: DownloadOptions,
   url: string,
   verifier: Verifier,
+  file: ResultFile,
 ): Promise<number> {
-  const file = new AppendFile(
-    await job.store.disk.open(job.store.path(number, 'results'), 'create'),
-    0,
-  )
   const bring = async ({ signal: quiet, moved }: IdleTimer): Promise<number> => {
     const body = await api.download(url, quiet)
-    const splitter = new Splitter({ reuse: true })
+    const feed = new LineFeed(verifier, scanner())
     for await (const part of body) {
       moved()
-      const chunk = Buffer.from(part.buffer, part.byteOffset, part.byteLength)
-      file.append(chunk)
-      for (const line of splitter.push(chunk)) verifier.take(line)
-      if (splitter.held > MAX_RESULT_LINE_BYTES) verifier.tooLong(file.size - splitter.held)
+      feed.push(Buffer.from(part.buffer, part.byteOffset, part.byteLength))
+      if (feed.held > MAX_RESULT_LINE_BYTES) verifier.tooLong(feed.size - feed.held)
       if (file.full) await file.flush()
       // What comes after a line that cannot be trusted is not worth the download, which may have no end.
       if (verifier.isDirty) break
     }
-    for (const line of verifier.isDirty ? [] : splitter.end()) verifier.take(line)
-    await file.sync()
-    return file.size
+    if (!verifier.isDirty) feed.end()
+    return await file.sync()
   }
   try {
     return await withIdleTimeout({ clock: job.clock, signal, limitMs: SILENCE_MS }, bring)
@@ -134,8 +135,6 @@ async function fetchOnce(
       isUndecodable(cause)
     )
     throw isBroken ? new BrokenBody(cause) : cause
-  } finally {
-    await file.close()
   }
 }
 
@@ -147,13 +146,12 @@ async function discard({ job, number }: DownloadOptions, cause: unknown): Promis
 
 async function keep(
   { job, number }: DownloadOptions,
-  verifier: Verifier,
-  bytes: number,
-  why: string | null,
+  index: Buffer,
+  fetched: { readonly lines: number; readonly bytes: number; readonly why: string | null },
 ): Promise<void> {
-  await replaceFile(job.store.disk, job.store.path(number, 'lines'), verifier.index)
+  await replaceFile(job.store.disk, job.store.path(number, 'lines'), index)
   if (job.batch(number).fetched) return
-  await job.note({ type: 'fetched', number, lines: verifier.lines, bytes, why }, true)
+  await job.note({ type: 'fetched', number, ...fetched }, true)
 }
 
 /** There is nothing to fetch: every request of the batch stays unanswered. */

@@ -15,6 +15,7 @@ import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { answerCheck, type AnswerCheck } from '../../core/schema/answer-check.ts'
 import type { AnswerSchema } from '../../core/schema/answer-schema.ts'
 import { notify } from '../../core/notify.ts'
+import { Page } from '../../core/pages.ts'
 import { pushAll, typed, type CarryingStage } from '../../core/stage.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
 import { areResultsLost, download } from './download.ts'
@@ -87,7 +88,8 @@ export class FetchResults extends JobStage<EndedBatch> {
       await this.#download(job, batch, ids)
     else if (phase === 'sealed' && requests === 0)
       await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
-    for await (const rows of rowsOf(batch, ids, this.#check)) await pushAll(this, rows, this.signal)
+    for await (const rows of rowsOf(batch, ids, this.#check))
+      await pushAll<unknown>(this, rows instanceof Page ? [rows] : rows, this.signal)
   }
 
   protected override async finish(): Promise<void> {

@@ -1,10 +1,11 @@
 import type { Counts } from '../../core/job/event.ts'
 import { MAX_RESULT_LINE_BYTES } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
-import { LINE_ENTRY, lineSum, NO_LINE } from '../../store/results/lines.ts'
+import type { ResultFile } from '../../store/results/result-file.ts'
 import { ResultLine } from '../../core/results/result-line.ts'
 import type { Line } from '../../core/line-splitter.ts'
 import { skipBlanks } from '../../core/json/scan.ts'
+import { ENTRY, ODD, PLAIN, STRIDE, type Scanner } from '../../core/json/scanner.ts'
 
 const MARK = Buffer.from('\ufeff')
 
@@ -27,36 +28,26 @@ const MAX_BLANK_BYTES = 1_000_000
 /** Characters of a reason at most: it may name a custom_id of any length. */
 const MAX_REASON = 300
 
-/** Checks a result set line by line, and notes where each request's line lies. */
+/** Checks a result set line by line, and adds each request's line to the file of results. */
 export class Verifier {
   readonly #ids: Ids
   readonly #requests: number
   readonly #counts: Counts
   readonly #tally = { succeeded: 0, errored: 0, canceled: 0, expired: 0 }
-  readonly #index: Buffer
+  readonly #file: ResultFile
   #lines = 0
   #blankBytes = 0
   #dirt: string | undefined
 
-  constructor(ids: Ids, requests: number, counts: Counts) {
+  constructor(ids: Ids, requests: number, counts: Counts, file: ResultFile) {
     this.#ids = ids
     this.#requests = requests
     this.#counts = counts
-    this.#index = Buffer.alloc(requests * LINE_ENTRY)
+    this.#file = file
   }
 
   get lines(): number {
     return this.#lines
-  }
-
-  /** Where each request's line lies, once all lines are in. */
-  get index(): Buffer {
-    for (let position = 0; position < this.#requests; position++) {
-      const at = position * LINE_ENTRY
-      if (this.#index.readUInt32LE(at + 6) === 0)
-        this.#index.writeUInt32LE(lineSum(position, 0, NO_LINE), at + 10)
-    }
-    return this.#index
   }
 
   take(given: Line): void {
@@ -70,23 +61,74 @@ export class Verifier {
     const read = ResultLine.check(line.bytes)
     const customId = read?.string(read.customId)
     const type = read?.string(read.type)
-    if (customId === undefined || type === undefined)
-      return this.#soil(`the line at byte ${line.start} is no result`)
-    const position = this.#ids.position(customId)
-    if (position === -1)
-      return this.#soil(
-        `the line at byte ${line.start} has the custom_id ${customId}, which is not of this batch`,
-      )
-    const at = position * LINE_ENTRY
-    if (position >= this.#requests)
-      return this.#soil(`it has more lines than the batch has requests (${this.#requests})`)
-    if (this.#index.readUInt32LE(at + 6) !== 0)
-      return this.#soil(`the custom_id ${customId} comes twice`)
-    this.#index.writeUIntLE(line.start, at, 6)
-    this.#index.writeUInt32LE(line.bytes.length, at + 6)
-    this.#index.writeUInt32LE(lineSum(position, line.start, line.bytes), at + 10)
-    this.#lines += 1
+    if (customId === undefined || type === undefined) return this.#refuse(line)
+    if (this.#add(this.#ids.position(customId), line, customId) && isKnown(type))
+      this.#tally[type] += 1
+  }
+
+  /**
+   * Takes lines that were scanned, as far as they are good; those that are odd are judged one by one. `offset` leads from the
+   * scanner's places to those of the download.
+   */
+  takeScanned({ bytes, table }: Scanner, lines: number, offset: number): void {
+    for (let entry = 0; entry < lines * STRIDE && !this.isDirty; entry += STRIDE) {
+      // Each of them is a number of the entry.
+      const start = table[entry + ENTRY.start]!
+      const line = { start: start + offset, bytes: bytes.subarray(start, table[entry + ENTRY.end]) }
+      const kind = table[entry + ENTRY.kind]
+      if (kind === ODD) this.take(line)
+      else this.#addScanned(line, bytes, table, entry, kind === PLAIN)
+    }
+  }
+
+  #addScanned(line: Line, bytes: Buffer, table: Int32Array, entry: number, plain: boolean): void {
+    const from = table[entry + ENTRY.customId]! + 1
+    const to = table[entry + ENTRY.customId + 1]! - 1
+    const position =
+      this.#ids.positionIn?.(bytes, from, to) ??
+      this.#ids.position(bytes.toString('utf8', from, to))
+    const isGood =
+      position >= 0 && position < this.#requests && !this.#file.has(position)
+        ? this.#keep(position, line.bytes, plain ? table : undefined, entry)
+        : this.#add(position, line, bytes.toString('utf8', from, to))
+    if (!isGood) return
+    if (plain) {
+      this.#tally.succeeded += 1
+      return
+    }
+    const type = bytes.toString(
+      'utf8',
+      table[entry + ENTRY.type]! + 1,
+      table[entry + ENTRY.type + 1]! - 1,
+    )
     if (isKnown(type)) this.#tally[type] += 1
+  }
+
+  #refuse({ start, bytes }: Line): void {
+    this.#soil(`the line at byte ${start} is no result`)
+    this.#file.append(bytes)
+  }
+
+  /** Adds a line unless something is wrong with it. */
+  #add(position: number, line: Line, customId: string): boolean {
+    const { start, bytes } = line
+    if (position === -1)
+      this.#soil(
+        `the line at byte ${start} has the custom_id ${customId}, which is not of this batch`,
+      )
+    else if (position >= this.#requests)
+      this.#soil(`it has more lines than the batch has requests (${this.#requests})`)
+    else if (this.#file.has(position)) this.#soil(`the custom_id ${customId} comes twice`)
+    else return this.#keep(position, bytes)
+    // Who looks at what is kept finds the line that made it dirty.
+    this.#file.append(bytes)
+    return false
+  }
+
+  #keep(position: number, line: Buffer, parts?: Int32Array, entry?: number): true {
+    this.#file.add(position, line, parts, entry)
+    this.#lines += 1
+    return true
   }
 
   /** True once no further line can make the set good. */

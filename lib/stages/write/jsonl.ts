@@ -6,6 +6,7 @@ import type { Result } from '../../core/results/result.ts'
 import type { Stage } from '../../core/stage.ts'
 import type { RowFields } from '../../core/answered.ts'
 import { mergedRows } from './merge.ts'
+import { eachRow, mergedPageRows, type PageRowsOf } from './page-rows.ts'
 import { addResponse } from './response.ts'
 import { RowBytes } from './row-bytes.ts'
 import { fieldNames } from './row-fields.ts'
@@ -31,7 +32,8 @@ export interface JsonlOptions extends RowFields {
  * @throws BatchStreamError `CBS_OPTION`
  */
 export function writeJsonl(options: JsonlOptions = {}): Stage<Result<object>, Buffer> {
-  return rowStream(jsonlRow(options))
+  const rowOf = jsonlRow(options)
+  return rowStream(rowOf, undefined, jsonlPageRows(options, rowOf))
 }
 
 /**
@@ -49,6 +51,15 @@ export function jsonlRow(
   if (emit === 'merged') return mergedRows(names, row)
   if (emit === 'response') return result => responseRow(result, row)
   throw wrongOption('emit', "'merged' or 'response'", emit)
+}
+
+/** The rows of a page of results, of which `rowOf` makes single ones. */
+export function jsonlPageRows(
+  options: JsonlOptions,
+  rowOf: (result: Result) => Buffer,
+): PageRowsOf {
+  const { emit = 'merged', blocks = false } = options
+  return emit === 'merged' && !blocks ? mergedPageRows(fieldNames(options), rowOf) : eachRow(rowOf)
 }
 
 function responseRow(result: Result, row: RowBytes): Buffer {

@@ -2,6 +2,8 @@ import { wrapError } from '../../core/errors.ts'
 import type { Result } from '../../core/results/result.ts'
 import { StageTransform, typed, type Stage } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
+import { ResultPage } from '../../core/results/result-page.ts'
+import { eachRow, type PageRowsOf } from './page-rows.ts'
 
 /** Makes the bytes of one row, line end included; undefined for a result that has no row. */
 export type RowOf = (result: Result) => Buffer | undefined
@@ -9,20 +11,27 @@ export type RowOf = (result: Result) => Buffer | undefined
 /** Bytes that may wait for the reader before results do. */
 const BUFFERED_BYTES = 64 * 1024
 
-/** The Transform shared by all writers: results in, one chunk of bytes per row out. `last` gives bytes for the end. */
+/**
+ * The Transform shared by all writers: results in, one chunk of bytes per row out, or per page of rows. `last` gives bytes for
+ * the end.
+ */
 export function rowStream(
   rowOf: RowOf,
   last: () => Buffer | undefined = () => undefined,
+  pageRowsOf: PageRowsOf = eachRow(rowOf),
 ): Stage<Result<object>, Buffer> {
   const rows = new StageTransform({
     writableObjectMode: true,
     readableHighWaterMark: BUFFERED_BYTES,
-    transform(result: Result, _encoding, done) {
-      const wrong = wrongInputError('a writer', 'results', result)
+    takesPages: true,
+    transform(result: Result | ResultPage, _encoding, done) {
+      const isPage = result instanceof ResultPage
+      const wrong = isPage ? undefined : wrongInputError('a writer', 'results', result)
       if (wrong) return done(wrong)
       let row
       try {
-        row = rowOf(result)
+        // The bytes of a page are good until the next one only.
+        row = isPage ? Buffer.from(pageRowsOf(result)) : rowOf(result)
       } catch (cause) {
         return done(wrapError('CBS_STAGE', 'a row could not be written', cause))
       }

@@ -1,4 +1,4 @@
-import { formatId, idPrefix, ordinalOf } from '../../core/custom-id.ts'
+import { formatId, idPrefix, ordinalIn, ordinalOf } from '../../core/custom-id.ts'
 import type { StoredJob } from '../job.ts'
 import { chosenIdsOf } from '../batch-files.ts'
 import type { Ids } from './ids.ts'
@@ -7,6 +7,7 @@ import { OrdinalReader, positionOf } from '../ordinals.ts'
 /** Which custom_ids are a batch's own, and which request of it each names. Held for one batch at a time. */
 export class BatchIds implements Ids {
   readonly #prefix: string
+  readonly #prefixBytes: Uint8Array
   readonly #members: Float64Array
   /** Ids that a user chose; all others carry their record's ordinal. */
   readonly #chosen: ReadonlyMap<string, number>
@@ -14,6 +15,7 @@ export class BatchIds implements Ids {
 
   private constructor(prefix: string, members: Float64Array, chosen: ReadonlyMap<string, number>) {
     this.#prefix = prefix
+    this.#prefixBytes = Buffer.from(prefix)
     this.#members = members
     this.#chosen = chosen
   }
@@ -36,6 +38,12 @@ export class BatchIds implements Ids {
     if (chosen !== undefined) return chosen
     const ordinal = ordinalOf(customId, this.#prefix)
     return ordinal === undefined ? -1 : positionOf(ordinal, this.#members)
+  }
+
+  positionIn(bytes: Uint8Array, from: number, to: number): number | undefined {
+    if (this.#chosen.size > 0) return undefined
+    const ordinal = ordinalIn(bytes, from, to, this.#prefixBytes)
+    return ordinal === -1 ? -1 : positionOf(ordinal, this.#members)
   }
 
   /** The id that a user chose for the request at a position. */

@@ -65,7 +65,10 @@ export class FirstAnswers {
       batch,
       members: await OrdinalReader.use(this.#files, batch, reader => reader.all()),
       rejections: await rejectionsOf(this.#files, batch),
-      lines: fetched && fetched.lines > 0 ? await Lines.open(this.#files, number) : undefined,
+      lines:
+        fetched && fetched.lines > 0
+          ? await Lines.open(this.#files, number, batch.requests)
+          : undefined,
     }
     this.#open.delete(number)
     this.#open.set(number, here)

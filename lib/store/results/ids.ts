@@ -2,6 +2,8 @@
 export interface Ids {
   /** The position of the request with this id; -1 where it is not of this batch. */
   position(customId: string): number
+  /** The same for an id that is written without escapes between `from` and `to`; undefined where only its text tells. */
+  positionIn?(bytes: Uint8Array, from: number, to: number): number | undefined
   /** Undefined where only its result line tells. */
   idAt(position: number): string | undefined
   /** The record's ordinal; undefined where no record stands behind the request. */

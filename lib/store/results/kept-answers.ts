@@ -94,7 +94,8 @@ async function eachLine(
 ): Promise<void> {
   const { number, requests, fetched } = batch
   await OrdinalReader.use(files, batch, async members => {
-    const lines = fetched && fetched.lines > 0 ? await Lines.open(files, number) : undefined
+    const lines =
+      fetched && fetched.lines > 0 ? await Lines.open(files, number, requests) : undefined
     try {
       for (let position = 0; position < requests; position++) {
         const raw = lines?.peek(position) ?? (await lines?.read(position)) ?? null

@@ -7,7 +7,9 @@ import { FirstAnswers } from './first-answers.ts'
 import type { Ids } from './ids.ts'
 import { Lines } from './lines.ts'
 import { repeated } from './repeated.ts'
+import { PageReader } from './page-reader.ts'
 import { Result } from '../../core/results/result.ts'
+import type { ResultPage } from '../../core/results/result-page.ts'
 import { SKIPPED } from '../../core/answered.ts'
 import { unanswered } from '../../core/results/status.ts'
 
@@ -17,12 +19,12 @@ const BLOCK = 64
 /** Fewer are handed over where they have more bytes: an answer may have megabytes. */
 const BLOCK_BYTES = 256 * 1024
 
-/** The rows of a batch whose results are on disk, in input order, in small blocks. */
+/** The rows of a batch whose results are on disk, in input order: pages, and small blocks of what does not go on one. */
 export async function* rowsOf(
   batch: EndedBatch,
   ids: Ids,
   check?: AnswerCheck,
-): AsyncGenerator<Result[]> {
+): AsyncGenerator<ResultPage | Result[]> {
   const { number } = batch
   const job = storedJob(batch.job)
   const known = job.batch(number)
@@ -32,7 +34,9 @@ export async function* rowsOf(
   const firsts = new FirstAnswers(job.store, job.state.batches.values(), batch.attempt)
   const why = unanswered(fetched?.why)
   const reader = job.store.records.reader(job)
-  const files = fetched && fetched.lines > 0 ? await Lines.open(job.store, number) : undefined
+  const files =
+    fetched && fetched.lines > 0 ? await Lines.open(job.store, number, requests) : undefined
+  const pages = files && new PageReader(batch, ids, files, reader, check)
   let position = 0
   let rejection = 0
   let repeat = 0
@@ -59,6 +63,16 @@ export async function* rowsOf(
         block.push(new Result({ batch, customId: custom_id, record, raw: null, without, last }))
         rejection += 1
       } else {
+        const page = await pages?.read(position, records - row + 1)
+        if (page) {
+          if (block.length > 0) yield block
+          block = []
+          bytes = 0
+          yield page
+          position += page.count
+          row += page.count - 1
+          continue
+        }
         const record =
           ordinal === undefined
             ? undefined

@@ -17,7 +17,7 @@ export async function* storedResults(
   check?: AnswerCheck,
 ): AsyncGenerator<Result> {
   if (!fetched || fetched.lines === 0) return
-  const lines = await Lines.open(files, number)
+  const lines = await Lines.open(files, number, requests)
   try {
     for (let position = 0; position < requests; position++) {
       const raw = lines.peek(position) ?? (await lines.read(position))

@@ -1,0 +1,106 @@
+import { SCANNER } from './scanner-bytes.ts'
+
+/** Where bytes to be scanned begin in the scanner's memory. */
+export const INPUT = 0x20000
+/** The most bytes that are scanned at once; a longer line is not for the scanner. */
+export const INPUT_BYTES: number = 1280 * 1024
+/** Entries of the table at most. */
+export const MOST_LINES = 1024
+/** Numbers of a line's entry. */
+export const STRIDE = 16
+
+/** What an entry says, as indices of its numbers; a part has a start and, one number further, an end. */
+export const ENTRY = {
+  start: 0,
+  end: 1,
+  customId: 2,
+  model: 4,
+  stopReason: 6,
+  usage: 8,
+  text: 10,
+  type: 12,
+  lineNumber: 14,
+  kind: 15,
+} as const
+
+/** What the scanner says of a line: it has to be judged by `ResultLine`, is proven, or is also an answer that succeeded with exactly one text. */
+export const ODD = 0
+export const PROVEN = 1
+export const PLAIN = 2
+
+const TABLE = 0x10000
+const PAGE = 0x10000
+/** Bytes that the scanner may read behind the last line. */
+const SLACK = 64
+const PAGES = Math.ceil((INPUT + INPUT_BYTES + SLACK) / PAGE)
+
+interface Exports {
+  readonly scan: (from: number, to: number, most: number) => number
+  readonly rows: (count: number, base: number, to: number) => number
+  readonly scanned: { readonly value: number }
+}
+
+/** The compiled scanner (scanner/scan.ts) and its memory, whose size is fixed. Whoever uses it does so in one go, without an await. */
+export class Scanner {
+  readonly bytes: Buffer
+  /** The table of lines, `STRIDE` numbers each; places are indices of `bytes`. */
+  readonly table: Int32Array
+  readonly #numbers: Uint32Array
+  readonly #exports: Exports
+
+  private constructor(memory: WebAssembly.Memory, exports: Exports) {
+    this.bytes = Buffer.from(memory.buffer)
+    this.table = new Int32Array(memory.buffer, TABLE, MOST_LINES * STRIDE)
+    this.#numbers = new Uint32Array(memory.buffer, 0, 16)
+    this.#exports = exports
+  }
+
+  /** Undefined where WebAssembly cannot be used: then all lines take the simple path. */
+  static load(compiled: string = SCANNER): Scanner | undefined {
+    try {
+      const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES })
+      const module = new WebAssembly.Module(Buffer.from(compiled, 'base64'))
+      const { exports } = new WebAssembly.Instance(module, { env: { memory } })
+      // What scan.ts exports.
+      return new Scanner(memory, exports as unknown as Exports)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Scans the lines that end with a newline in [from, to) of `bytes`, so many as the table holds; gives how many these are. */
+  scan(from: number, to: number): number {
+    return this.#exports.scan(from, to, MOST_LINES)
+  }
+
+  /** Where the last scan stopped. */
+  get scanned(): number {
+    return this.#exports.scanned.value
+  }
+
+  /** Sets what stands between the parts of rows; false where that is too long. */
+  label(labels: readonly Buffer[]): boolean {
+    let at = 256
+    for (const [index, label] of labels.entries()) {
+      if (at + label.length + SLACK > TABLE) return false
+      this.bytes.set(label, at)
+      this.#numbers[2 * index] = at
+      this.#numbers[2 * index + 1] = label.length
+      at += label.length
+    }
+    return true
+  }
+
+  /** Puts the rows of the first entries together behind `to`; gives their end. */
+  rows(count: number, base: number, to: number): number {
+    return this.#exports.rows(count, base, to)
+  }
+}
+
+let loaded: Scanner | undefined | null = null
+
+/** The one scanner of the process. */
+export function scanner(): Scanner | undefined {
+  if (loaded === null) loaded = Scanner.load()
+  return loaded
+}

@@ -1,0 +1,98 @@
+import { isUtf8 } from 'node:buffer'
+import { SourceRecord, type EndedBatch } from '../flow.ts'
+import type { Job } from '../job/job.ts'
+import { ENTRY, PLAIN, STRIDE } from '../json/scanner.ts'
+import { Page } from '../pages.ts'
+import type { AnswerCheck } from '../schema/answer-check.ts'
+import { Result } from './result.ts'
+
+/** What a page is made of. */
+export interface ResultPageParts {
+  readonly batch: EndedBatch
+  readonly job: Job
+  /** Where the records come from. */
+  readonly source: string | undefined
+  /** The first record's ordinal; those of the others follow. */
+  readonly ordinal: number
+  /** The records, and behind them the API's lines. */
+  readonly bytes: Buffer
+  /** Where the first line begins. */
+  readonly linesAt: number
+  /**
+   * An entry for each result, as in the scanner's table, except that `start` and `end` are those of the record and `type`
+   * those of the line. Places are indices of `bytes`.
+   */
+  readonly table: Int32Array
+  readonly count: number
+  /** True for the last page of its batch. */
+  readonly last: boolean
+  readonly check: AnswerCheck | undefined
+}
+
+/** Results of records that follow each other, all with a line. Its items are made when somebody looks at them. */
+export class ResultPage extends Page<Result> {
+  readonly batch: EndedBatch
+  readonly ordinal: number
+  readonly bytes: Buffer
+  readonly linesAt: number
+  readonly table: Int32Array
+  readonly count: number
+  readonly last: boolean
+  readonly source: string | undefined
+  readonly #parts: ResultPageParts
+  readonly #items: (Result | undefined)[] = []
+  readonly #isReadable: boolean
+
+  constructor(parts: ResultPageParts) {
+    super()
+    this.batch = parts.batch
+    this.ordinal = parts.ordinal
+    this.bytes = parts.bytes
+    this.linesAt = parts.linesAt
+    this.table = parts.table
+    this.count = parts.count
+    this.last = parts.last
+    this.source = parts.source
+    this.#parts = parts
+    // Rows are UTF-8, and what a schema says of an answer has to be asked.
+    this.#isReadable = parts.check === undefined && isUtf8(parts.bytes.subarray(parts.linesAt))
+  }
+
+  /** Whether a result succeeded with one text, so that its parts say all of it. */
+  isPlain(index: number): boolean {
+    return this.#isReadable && this.table[index * STRIDE + ENTRY.kind] === PLAIN
+  }
+
+  /** Whether all of them are such. */
+  get isAllPlain(): boolean {
+    for (let index = 0; index < this.count; index++) if (!this.isPlain(index)) return false
+    return true
+  }
+
+  item(index: number): Result {
+    return (this.#items[index] ??= this.#result(index))
+  }
+
+  *[Symbol.iterator](): Iterator<Result> {
+    for (let index = 0; index < this.count; index++) yield this.item(index)
+  }
+
+  #result(index: number): Result {
+    const { batch, job, source, check, bytes, table } = this.#parts
+    const at = index * STRIDE
+    const record = new SourceRecord(
+      bytes.subarray(table[at + ENTRY.start], table[at + ENTRY.end]),
+      {
+        // Of every result of the page.
+        line: table[at + ENTRY.lineNumber] as number,
+        source,
+        job,
+        ordinal: this.ordinal + index,
+        attempt: batch.attempt,
+      },
+    )
+    const raw = bytes.subarray(table[at + ENTRY.type], table[at + ENTRY.type + 1])
+    const last = this.last && index === this.count - 1
+    return new Result({ batch, customId: null, record, raw, last, check })
+  }
+}
