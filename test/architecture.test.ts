@@ -112,6 +112,13 @@ void t.test('every flag, code, link and name in the documents is there', async t
     '--jobs',
     '--joblog',
     '--resume-failed',
+    '--mutations',
+    '--large',
+    '--array',
+    '--job-name',
+    '--requeue',
+    '--open-mode',
+    '--dependency',
   ]
   for (const document of DOCUMENTS) {
     const [promised = '', notYet = ''] = read(document).split('## Not yet')
