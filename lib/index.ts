@@ -42,6 +42,12 @@ export { partition, type PartitionOptions } from './stages/write/partition.ts'
 export { runBatches, type BatchRun, type RowFormats, type RunCost } from './run/run-batches.ts'
 export { estimate, type RunEstimate } from './run/estimate.ts'
 export type { EstimateOptions, ModelPrice, RunOptions } from './run/options.ts'
+export {
+  openTelemetry,
+  type OpenTelemetryApi,
+  type OpenTelemetrySpan,
+} from './telemetry/open-telemetry.ts'
+export type { RunObservation, RunObserver } from './core/job/observer.ts'
 export type { Backoff } from './core/backoff.ts'
 export { chain, each, from, type Items } from './core/chain.ts'
 export type { Fields, Jsonify } from './core/jsonify.ts'

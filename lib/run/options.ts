@@ -3,6 +3,7 @@ import type { Backoff } from '../core/backoff.ts'
 import { BatchStreamError, wholeNumber, wrongOption } from '../core/errors.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Job } from '../core/job/job.ts'
+import type { RunObserver } from '../core/job/observer.ts'
 import type { RunEvent } from '../core/job/run-event.ts'
 import type { Fields } from '../core/jsonify.ts'
 import {
@@ -93,6 +94,8 @@ export interface RunOptions<
    * warning.
    */
   readonly onEvent?: ((event: RunEvent) => unknown) | undefined
+  /** Is told of the run: `openTelemetry(api)` makes spans and metrics. @default nobody */
+  readonly telemetry?: RunObserver | undefined
   /** Where time comes from, for tests; only for a job that the run opens. @default the machine's */
   readonly clock?: Clock | undefined
 }

@@ -4,6 +4,7 @@ import { BatchStreamError, wrongOption } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
 import type { Fields } from '../core/jsonify.ts'
 import type { Job } from '../core/job/job.ts'
+import type { RunEvent } from '../core/job/run-event.ts'
 import { backoffOf } from '../core/backoff.ts'
 import { needClient } from '../api/need-client.ts'
 import type { RecordResult, Result } from '../core/results/result.ts'
@@ -157,13 +158,26 @@ class Run implements BatchRun {
     if (this.#isRead)
       throw new BatchStreamError('CBS_STAGE', 'a run is read once: call runBatches() again')
     this.#isRead = true
-    const { signal, onEvent } = this.#options
+    const { signal, onEvent, telemetry } = this.#options
     signal?.throwIfAborted()
     const { job, isOwn } = await this.#open()
     if (onEvent) job.on('event', onEvent)
+    const observed = telemetry?.begin({ job: job.name })
+    const observe = (event: RunEvent): void => observed?.event(event)
+    if (observed) job.on('event', observe)
+    let cause: unknown
     try {
-      yield* this.#resultsOf(job, end)
+      for await (const result of this.#resultsOf(job, end)) {
+        observed?.result(result)
+        yield result
+      }
+      cause = end.reason
+    } catch (error) {
+      cause = error
+      throw error
     } finally {
+      if (observed) job.off('event', observe)
+      observed?.end(cause)
       if (isOwn) await job.close()
       if (onEvent) job.off('event', onEvent)
     }
