@@ -39,7 +39,7 @@ async function amountFrom(
   // The terminal itself echoes and edits the line.
   const lines = createInterface({ input, terminal: false })
   signal.addEventListener('abort', () => lines.close(), { once: true })
-  const question = `May the job cost more, and how much in all? At least ${showUsdUp(least)} lets it go on; nothing stops it here: $`
+  const question = `New cap (at least ${showUsdUp(least)}), or press Enter to stop: $`
   output.write(`${why}\n${question}`)
   for await (const line of lines) {
     const text = line.trim().replace(/^\$/, '')

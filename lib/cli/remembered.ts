@@ -96,7 +96,7 @@ export function rememberedBy(job: JobOnDisk): Remembered {
 function neverBegan({ name }: JobOnDisk): BatchStreamError {
   return new BatchStreamError(
     'CBS_INPUT',
-    `job ${name} died before anything of it was kept, and nothing was sent: give the same command again`,
+    `job ${name} ended before any of its input was spooled, and nothing was sent: run the same command again`,
   )
 }
 

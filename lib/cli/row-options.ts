@@ -113,7 +113,7 @@ function check(options: RowOptions): void {
   if (inMeta !== undefined && !hasMeta(options)) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      `${inMeta} stands in the meta field (\`_batch\`) of merged JSON rows: it needs --to jsonl and --emit merged`,
+      `${inMeta} is written to the meta field (\`_batch\`) of merged JSON rows: it needs --to jsonl and --emit merged`,
     )
   }
   if (responseField === '') throw wrongFlag('--response-field', 'the name of a field', '')

@@ -76,7 +76,7 @@ export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
   }
   const known = rememberedBy(same)
   talk.say(
-    `going on with job ${same.name}, which this command left unfinished (--fresh starts anew)`,
+    `resuming job ${same.name}, which this command left unfinished (--fresh starts a new job)`,
   )
   return await goOn(choice, same, known)
 }
@@ -98,7 +98,7 @@ async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJo
     await close()
   }
   mustBeOf(found, fingerprint)
-  talk.say(`going on with job ${name}`)
+  talk.say(`resuming job ${name}`)
   return await goOn(choice, found, known)
 }
 
@@ -122,13 +122,13 @@ function mustBeOf({ name, state, card }: JobOnDisk, fingerprint: string | undefi
   if (state?.finished) {
     throw new BatchStreamError(
       'CBS_INPUT',
-      `job ${name} is finished, and another command or input made it; nothing was sent. \`claude-batch-stream results ${name}\` prints its rows, --fresh starts anew`,
+      `job ${name} is finished and belongs to another command or input; nothing was sent. \`claude-batch-stream results ${name}\` prints its rows, --fresh starts a new job`,
     )
   }
   if (fingerprint === undefined || card?.fingerprint !== fingerprint) {
     throw new BatchStreamError(
       'CBS_INPUT',
-      `job ${name} was made by another command or input; nothing was sent. \`claude-batch-stream resume ${name}\` goes on with it, --fresh starts anew`,
+      `job ${name} belongs to another command or input; nothing was sent. \`claude-batch-stream resume ${name}\` resumes it, --fresh starts a new job`,
     )
   }
 }
@@ -172,7 +172,7 @@ async function printAgain(
   const taken = await goOn(choice, found, known, written)
   if (isGone) await taken.job.note({ type: 'output', ...files }, true)
   talk.say(
-    `job ${found.name} has the answers to this command and input: its rows are printed again, free (--fresh asks anew)`,
+    `job ${found.name} already has the answers to this command and input; printing its rows again, free (--fresh starts a new job)`,
   )
   return { ...taken, stream: undefined }
 }
@@ -236,7 +236,7 @@ async function setAside(dir: string, name: string, talk: Talk): Promise<void> {
   const aside = `${name.slice(0, 45)}.${Date.now().toString(36)}`
   await nodeDisk.rename(join(dir, 'jobs', name), join(dir, 'jobs', aside))
   await lock.release()
-  talk.say(`job ${name} was there and is now called ${aside}`)
+  talk.say(`job ${name} already existed and was renamed to ${aside}`)
 }
 
 /** An output that exists or cannot be made is found before a job is made. */

@@ -103,7 +103,7 @@ async function promptFrom(
   const hash = await hashOfModule(path)
   if (hash !== templateHash)
     talk.say(
-      `--template ${path} has changed since the job was made: what is not sent yet is asked as it says now`,
+      `--template ${path} has changed since the job started: requests that are not sent yet use the new version`,
     )
   // The text is in the address too, so that a process never runs an older one.
   const address = `${pathToFileURL(path).href}?${hash}`

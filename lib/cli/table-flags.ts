@@ -59,7 +59,7 @@ function columnsIn(text: string): string[] {
 export function outputColumnsIn(flags: Flags): readonly string[] | undefined {
   const text = flags.text('output-columns')
   if (text === undefined) return undefined
-  const wanted = 'different names with commas between them (a name with a comma stands in quotes)'
+  const wanted = 'different names with commas between them (put a name with a comma in quotes)'
   let lines: readonly (readonly string[])[]
   try {
     lines = parse(text, { trim: true })

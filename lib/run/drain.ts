@@ -89,6 +89,6 @@ export function canaryFailed(): BatchStreamError {
 export function capReached(why: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_STOPPED',
-    `${why}; nothing more is sent. A higher --max-cost goes on`,
+    `${why}; nothing more is sent. Use a higher --max-cost to continue`,
   )
 }

@@ -6,7 +6,7 @@ import type { SourceRecord } from '../core/flow.ts'
 export function fedAlready(name: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_STAGE',
-    `job ${name} has been fed since it was opened: close it, open it again, and feed it anew; what it has is kept`,
+    `job ${name} has already received its input: close the job, open it again and pass the input from its start; its records are kept`,
   )
 }
 
@@ -20,7 +20,7 @@ export function changedInput(
     record.source === undefined ? `line ${record.line}` : `${record.source}, line ${record.line}`
   return new BatchStreamError(
     'CBS_INPUT',
-    `the input has changed since job ${name} began: record ${ordinal + 1} (${where}) is not what it was; nothing was sent. Give the same input, or start anew with --fresh`,
+    `the input has changed since job ${name} started: record ${ordinal + 1} (${where}) differs; nothing was sent. Pass the same input, or start a new job with --fresh`,
     { place: { source: record.source, line: record.line } },
   )
 }
@@ -37,6 +37,6 @@ export function changedTemplate(name: string): BatchStreamError {
 export function shorterInput(name: string, got: number, known: number): BatchStreamError {
   return new BatchStreamError(
     'CBS_INPUT',
-    `the input has changed since job ${name} began: it has ${got} records now and had at least ${known}. Give the same input, or start anew with --fresh`,
+    `the input has changed since job ${name} started: it has ${got} records now and had at least ${known}. Pass the same input, or start a new job with --fresh`,
   )
 }

@@ -13,5 +13,5 @@ t.test('--blocks keeps the use of a tool, and a job remembers it', async t => {
   t.equal((await place.run(['results', 'j'])).out, ran.out)
   t.notMatch((await place.run(['results', 'j', '--to', 'csv'])).out, /stars/)
   const wrong = await place.run(['results', 'j', '--to', 'csv', '--blocks'])
-  t.match(wrong, { code: 2, err: /--blocks stands in the meta field/ })
+  t.match(wrong, { code: 2, err: /--blocks is written to the meta field/ })
 })

@@ -232,7 +232,7 @@ t.test('retry asks again for failed rows alone, and prints those', async t => {
   t.equal(all.code, 0)
   t.match(all.out, /\n0,.*succeeded,\n1,.*succeeded,\n2,.*succeeded,\n$/)
   t.match(await place.emulator.ledger.totals(), { accepted: 5, billedTwice: 0 })
-  t.match(await place.run(['retry', 'a']), { code: 0, err: /there is nothing to ask again\n/ })
+  t.match(await place.run(['retry', 'a']), { code: 0, err: /there is nothing to retry\n/ })
 })
 
 t.test('a retry that is interrupted goes on, and prints all that it asked for', async t => {

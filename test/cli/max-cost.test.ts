@@ -24,7 +24,7 @@ t.test(
     t.equal((await place.emulator.ledger.totals()).accepted, ran.rows.length)
     t.ok((await spentIn(place)) <= 0.0004)
     t.match(ran.err, /^job j: spent \$0\.000[23]/m)
-    t.match(ran.err, /--max-cost \$0\.000400 is reached: .* A higher --max-cost goes on$/m)
+    t.match(ran.err, /--max-cost \$0\.000400 is reached: .* Use a higher --max-cost to continue$/m)
     t.match(nextWords(ran).slice(0, 3), ['resume', 'j', '--max-cost'])
     t.match(nextWords(ran)[3], /^0\.000\d{1,2}$/, 'two significant digits')
     const rest = await place.again(ran)
@@ -53,7 +53,7 @@ t.test('the same command with another cap is the same job', async t => {
   await place.run([...ASK, ...SOME], { stdin: csv(30) })
   const again = await place.run([...ASK, ...PLENTY], { stdin: csv(30) })
   t.equal(again.code, 0)
-  t.match(again.err, /going on with job j/)
+  t.match(again.err, /resuming job j/)
   t.match(await place.emulator.ledger.totals(), { accepted: 30, acceptedTwice: 0 })
 })
 
@@ -179,10 +179,10 @@ t.test('on a terminal the user is asked for more, and the job keeps what is answ
   t.equal(ran.rows.length, 30)
   t.match(
     output.text,
-    /^--max-cost \$0\.000400 is reached: .*\nMay the job cost more, and how much in all\? At least \$[\d.]+ lets it go on; nothing stops it here: \$/,
+    /^--max-cost \$0\.000400 is reached: .*\nNew cap \(at least \$[\d.]+\), or press Enter to stop: \$/,
   )
   t.equal(
-    output.text.split('May the job').length - 1,
+    output.text.split('New cap').length - 1,
     3,
     'what is no amount, or too little, is asked again',
   )
@@ -225,7 +225,7 @@ t.test('Ctrl-C at the question leaves as it does anywhere', async t => {
   const place = await placeFor(t, LONG)
   const { terminal, output, closed } = terminalOf()
   const { world, ended } = place.start([...ASK, ...SOME], { stdin: csv(30), terminal })
-  await until(() => output.text.includes('May the job'))
+  await until(() => output.text.includes('New cap'))
   world.emit('SIGINT', 'SIGINT')
   const ran = await ended
   t.equal(ran.code, 130)

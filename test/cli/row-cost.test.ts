@@ -78,6 +78,6 @@ t.test('rows say nothing of it unless they are asked to, and only where they can
   ]) {
     const ran = await place.run([...ASK, ...more], { stdin: csv(1) })
     t.equal(ran.code, 2)
-    t.match(ran.err, /--row-cost stands in the meta field/)
+    t.match(ran.err, /--row-cost is written to the meta field/)
   }
 })

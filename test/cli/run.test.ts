@@ -211,7 +211,7 @@ t.test('a job without one record that can be asked asks nothing of the API', asy
   const [, job = ''] = /^job (\S+):/.exec(ran.err) ?? []
   const again = await place.run(['retry', job])
   t.same([again.code, again.out], [0, ''])
-  t.match(again.err, 'there is nothing to ask again; 2 rejected rows cannot be asked at all')
+  t.match(again.err, 'there is nothing to retry; 2 rejected rows cannot be retried')
 })
 
 t.test('bad records stop a run before anything is sent, and it leaves no job (I23)', async t => {
@@ -312,13 +312,13 @@ t.test('input without a record does not pass for that of a job that has some', a
   t.match(none, { code: 0, err: /no input/ })
   t.equal((await place.run([...words, '--detach'], { stdin: csv(2) })).code, 0)
   const begun = await place.run(words, { stdin: '' })
-  t.match(begun, { code: 6, out: '', err: /job j was made by another command or input/ })
+  t.match(begun, { code: 6, out: '', err: /job j belongs to another command or input/ })
   t.equal((await place.run(['resume', 'j'])).rows.length, 2)
   const finished = await place.run(words, { stdin: '' })
   t.match(finished, {
     code: 6,
     out: '',
-    err: /job j is finished, .* `claude-batch-stream results j`/,
+    err: /job j is finished and .* `claude-batch-stream results j`/,
   })
   t.equal((await place.run([...words, '--fresh'], { stdin: '' })).code, 0)
   t.match(await place.run(['-p', 'x', '--job', '../j'], { stdin: '' }), { code: 2, err: /--job/ })

@@ -27,7 +27,7 @@ t.test(
     t.teardown(() => child.kill('SIGKILL'))
     let screen = ''
     child.stdout.on('data', chunk => (screen += chunk))
-    await until(() => screen.includes('May the job cost more'))
+    await until(() => screen.includes('New cap (at least'))
     child.stdin.write('1\r')
     const code = await new Promise(resolve => child.once('close', resolve))
     t.equal(code, 0, screen)

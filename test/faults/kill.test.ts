@@ -80,7 +80,7 @@ for (const { name, op, effect, input = csv(3), accepted } of KILLS) {
     // C21: the same command goes on, and finds no lock in its way (C17).
     const again = await start(t, words, input).ended
     t.equal(again.code, 0, again.err)
-    t.match(again.err, 'going on with job a')
+    t.match(again.err, 'resuming job a')
     await check(t, place, input)
   })
 }

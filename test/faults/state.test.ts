@@ -114,14 +114,14 @@ t.test('what a crash leaves of a job that had not begun is begun anew', async t 
   const place = await placeFor(t)
   mkdirSync(join(place.state, 'jobs/a'), { recursive: true })
   writeFileSync(join(place.state, 'jobs/a/journal.jsonl.next'), 'torn')
-  t.match(await place.run(['resume', 'a']), { code: 6, err: /give the same command again/ })
+  t.match(await place.run(['resume', 'a']), { code: 6, err: /run the same command again/ })
   t.equal((await place.run(ASK, { stdin: csv(1) })).code, 0)
   const { openJob } = await import('../../lib/store/open.ts')
   await (await openJob({ dir: place.state, name: 'b' })).close()
   t.match(await place.run(['resume']), { code: 2, err: /no job in .* is unfinished/ })
   t.match(await place.run(['resume', 'b']), {
     code: 6,
-    err: /job b died before anything of it was kept, and nothing was sent: give the same command again/,
+    err: /job b ended before any of its input was spooled, and nothing was sent: run the same command again/,
   })
   t.equal((await place.run(['--job', 'b', '-p', 'Say {{text}}'], { stdin: csv(1) })).code, 0)
 })
@@ -150,7 +150,7 @@ t.test('C21 the same command goes on with what it left, and pays nothing twice',
     stdin: csv(3),
   })
   t.equal(ran.code, 0)
-  t.match(ran.err, 'going on with job a, which this command left unfinished (--fresh starts anew)')
+  t.match(ran.err, 'resuming job a, which this command left unfinished (--fresh starts a new job)')
   t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
 })
 
@@ -160,7 +160,7 @@ t.test('C23 another prompt is another job, and the old one stays', async t => {
   t.equal(other.code, 0)
   t.match((await run(['list', '--state-dir', place.state])).out, /^a +unfinished/)
   const named = await place.run(['--job', 'a', '-p', 'Tell {{text}}'], { stdin: csv(3) })
-  t.match(named, { code: 6, err: /job a was made by another command or input; nothing was sent/ })
+  t.match(named, { code: 6, err: /job a belongs to another command or input; nothing was sent/ })
 })
 
 t.test('changed input is told before anything is sent', async t => {
@@ -182,12 +182,12 @@ t.test(
     const ran = await place.run(ASK, { stdin: csv(2) })
     t.match(ran, {
       code: 6,
-      err: /job a is finished, and another command or input made it; nothing was sent. `claude-batch-stream results a` prints its rows, --fresh starts anew/,
+      err: /job a is finished and belongs to another command or input; nothing was sent. `claude-batch-stream results a` prints its rows, --fresh starts a new job/,
     })
     t.equal(place.emulator.ledger.lastCalls().length, calls)
     const fresh = await place.run([...ASK, '--fresh'], { stdin: csv(2) })
     t.same([fresh.code, fresh.rows.length], [0, 2])
-    const [, aside = ''] = /is now called (\S+)/.exec(fresh.err) ?? []
+    const [, aside = ''] = /was renamed to (\S+)/.exec(fresh.err) ?? []
     t.equal((await place.run(['results', aside])).rows.length, 1)
   },
 )
@@ -407,7 +407,7 @@ t.test('a template that has changed is told, and is no other job for who resumes
   t.match(await place.run(words, { stdin: csv(2) }), { code: 6, err: /another command or input/ })
   const ran = await place.again(first)
   t.equal(ran.code, 0)
-  t.match(ran.err, 'has changed since the job was made')
+  t.match(ran.err, 'has changed since the job started')
   t.match(ran.rows[0]?.response, /: Say text 0$/)
 })
 

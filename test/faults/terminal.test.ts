@@ -185,7 +185,7 @@ t.test(
     const asked = screen.text.length
     screen.type('1\r')
     t.equal(await screen.ended, 0)
-    t.match(screen.text.slice(0, asked), /May the job cost more/)
+    t.match(screen.text.slice(0, asked), /New cap \(at least/)
     t.equal(readFileSync(place.path('out'), 'utf8').trim().split('\n').length, 20)
   },
 )

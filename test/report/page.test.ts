@@ -29,7 +29,7 @@ t.test('a page says what the job is, what it gave and what it cost', async t => 
   t.match(text, 'The estimate for the whole job was $0.00400.')
   t.match(text, /cache write, 5 min 4,800 \$/)
   t.match(text, /% of the prompt tokens came from the prompt cache, in 36 answers of 40/)
-  t.match(text, 'Nothing was asked again.')
+  t.match(text, 'No request was retried.')
   t.match(text, /Failures None\./)
   t.match(text, /batch 1 10 batch 2 10 batch 3 10 batch 4 10/)
 })
@@ -147,7 +147,7 @@ t.test('what was asked again is a row for each try', async t => {
   t.match(textOf({ figures }), '20 and more 1 0 1')
   const again = [batch(1), batch(2, { attempt: 3 })]
   const timeLine = timeLineOf(again, BEGAN, BEGAN)
-  t.match(textOf({ timeLine }), 'asked again')
+  t.match(textOf({ timeLine }), 'retried')
   t.match(pageOf(reportOf({ timeLine })), 'msgbatch_2, 10 requests, try 3, ended after 5 min')
 })
 
@@ -158,7 +158,7 @@ t.test('rows that repeat another, and many batches, are said', async t => {
   const timeLine = timeLineOf(many, BEGAN, BEGAN)
   const text = textOf({ figures, timeLine })
   t.match(text, '1 row has the answer of an identical request, and cost nothing.')
-  t.match(text, 'Each row stands for 5 batches that follow each other.')
+  t.match(text, 'Each row covers 5 consecutive batches.')
   t.match(text, /1–5 50 6–10 50/)
   t.match(pageOf(reportOf({ timeLine })), 'batches 1 to 5, 50 requests')
 })

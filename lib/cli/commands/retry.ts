@@ -102,8 +102,8 @@ function canBeAsked({ status }: Result): boolean {
 
 async function say({ talk }: Context, job: StoredJob, asked: Tally, old: Tally): Promise<void> {
   const rejected = old.byStatus().rejected ?? 0
-  const rest = rejected === 0 ? '' : `; ${rejected} rejected rows cannot be asked at all`
-  if (asked.rows === 0) talk.say(`job ${job.name}: there is nothing to ask again${rest}`)
+  const rest = rejected === 0 ? '' : `; ${rejected} rejected rows cannot be retried`
+  if (asked.rows === 0) talk.say(`job ${job.name}: there is nothing to retry${rest}`)
   else await sayTally(job, asked, talk, ` (retried)${rest}`)
 }
 

@@ -17,7 +17,7 @@ export async function eventFile(path: string, talk: Talk, signal: AbortSignal): 
     : await openFile(path)
   // A history that cannot be kept is no reason to leave paid work lying.
   file.on('error', ({ message }) =>
-    talk.must(`--events ${path} cannot be written any more (${message}); the run goes on`),
+    talk.must(`--events ${path} can no longer be written (${message}); the run continues`),
   )
   const lines = await eventLines(file)
   return {

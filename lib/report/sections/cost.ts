@@ -39,7 +39,7 @@ export function costSection({ figures, estimate, reserved }: Report): Markup {
     isKnown ? saved : `No dollars can be said: ${priceUnknown(unpriced)}.`,
     estimate === undefined ? '' : `The estimate for the whole job was ${dollars(estimate)}.`,
     reserved === undefined ? '' : `${dollars(reserved)} are kept free for what is in flight.`,
-    `This counts every answer that came (${count(figures.prompts.count)}), those that were asked again later too.`,
+    `This counts every answer received (${count(figures.prompts.count)}), including those that were retried later.`,
   ]
   const chart = isKnown
     ? markup`<figure>${barChart(bars, 'Cost by class, as batches and as synchronous calls')}<figcaption><span class="key"></span>as batches<span class="key pale"></span>as synchronous calls</figcaption></figure>`

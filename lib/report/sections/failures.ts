@@ -33,7 +33,7 @@ function lineOf({ line, source, text }: FailedLine, isNamed: boolean): Markup {
 /** What was asked again, and what came of it. */
 export function triesSection({ figures: { tries } }: Report): Markup {
   if (tries.length < 2)
-    return markup`<section><h2>Retries</h2><p>Nothing was asked again.</p></section>`
+    return markup`<section><h2>Retries</h2><p>No request was retried.</p></section>`
   const seen = STATUSES.filter(status => tries.some(counts => counts[status] !== undefined))
   const head = seen.map(status => markup`<th>${status}</th>`)
   const rows = [...tries].map((counts, at) => {

@@ -64,7 +64,7 @@ export function rowsSection({ records, figures }: Report): Markup {
 export function batchesSection({ timeLine }: Report): Markup {
   const { lanes, perLane, waiting } = timeLine
   const notes = [
-    perLane > 1 ? `Each row stands for ${perLane} batches that follow each other.` : '',
+    perLane > 1 ? `Each row covers ${perLane} consecutive batches.` : '',
     waiting > 0 ? `${several(waiting, 'batch is', 'batches are')} ready and not sent yet.` : '',
   ].filter(note => note !== '')
   if (lanes.length === 0)
@@ -73,7 +73,7 @@ export function batchesSection({ timeLine }: Report): Markup {
   const running = lanes.some(({ kind }) => kind !== 'ended')
   const keys = [
     markup`<span class="key"></span>from sending to end`,
-    again ? markup`<span class="key again"></span>asked again` : undefined,
+    again ? markup`<span class="key again"></span>retried` : undefined,
     running ? markup`<span class="key running"></span>not ended` : undefined,
   ]
   return markup`<section><h2>Batches</h2><figure>${timeChart(timeLine)}<figcaption>Times are UTC. The numbers at the right are requests.${keys}. ${notes.join(' ')}</figcaption></figure></section>`

@@ -29,7 +29,7 @@ export function brokenRecord(
   const end = nextLine(bytes, openAt)
   const text = lineBody(bytes, 0, end).toString('utf8')
   const opened = place.line + countBreaks(bytes, 0, openAt)
-  const why = `the quote opened on line ${opened} is never closed; reading goes on with the line after it`
+  const why = `the quote opened on line ${opened} is never closed; reading continues on the next line`
   const raw = endsLine(bytes, end) ? text : text.slice(0, KEPT_CHARACTERS)
   return { record: badRecord('unclosed_quote', why, raw, place), end }
 }

@@ -24,7 +24,7 @@ void t.test('a schema is transformed as the API needs it', async t => {
 void t.test('one that the API cannot take is refused, with the reason', async t => {
   t.throws(() => outputFormat({ properties: {} }), {
     code: 'CBS_OPTION',
-    message: /the schema cannot be asked for: .*type/,
+    message: /the API does not support this schema: .*type/,
   })
   t.throws(() => outputFormat([]), { code: 'CBS_OPTION' })
 })

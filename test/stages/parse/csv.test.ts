@@ -216,7 +216,7 @@ t.test(
     )
     t.equal(
       open.records[1]?.problem?.message,
-      'line 3: the quote opened on line 4 is never closed; reading goes on with the line after it',
+      'line 3: the quote opened on line 4 is never closed; reading continues on the next line',
     )
   },
 )

@@ -65,8 +65,8 @@ async function runRetry(
 }
 
 void t.test('wrong options are refused at once', async t => {
-  // @ts-expect-error through is missing
-  t.throws(() => retry({}), { code: 'CBS_OPTION', message: /`through`/ })
+  // @ts-expect-error createPipeline is missing
+  t.throws(() => retry({}), { code: 'CBS_OPTION', message: /`createPipeline`/ })
   t.throws(() => retry({ createPipeline: () => stage((): never[] => []), retries: -1 }), {
     code: 'CBS_OPTION',
   })
@@ -124,18 +124,21 @@ void t.test('an `ask` that always says yes is bounded by the attempts', async t 
   t.match(await world.emulator.ledger.totals(), { batches: 3 })
 })
 
-void t.test('an `ask` that gives a promise is refused: it would count as yes', async t => {
-  const world = await makeWorld(t, {})
-  // A JavaScript user may do so; that it rejects must not end the process.
-  const ask = (async () => {
-    throw new Error('boom')
-  }) as never
-  await t.rejects(runRetry(world, await world.open(), 1, { shouldRetry: ask }), {
-    code: 'CBS_STAGE',
-    message: /`ask` gave a promise/,
-  })
-  t.match(await world.emulator.ledger.totals(), { batches: 1 })
-})
+void t.test(
+  'a `shouldRetry` that returns a promise is rejected: it would count as yes',
+  async t => {
+    const world = await makeWorld(t, {})
+    // A JavaScript user may do so; that it rejects must not end the process.
+    const ask = (async () => {
+      throw new Error('boom')
+    }) as never
+    await t.rejects(runRetry(world, await world.open(), 1, { shouldRetry: ask }), {
+      code: 'CBS_STAGE',
+      message: /`shouldRetry` gave a promise/,
+    })
+    t.match(await world.emulator.ledger.totals(), { batches: 1 })
+  },
+)
 
 void t.test(
   'a death at every other event of a run leads to one row each and no answer paid twice',
@@ -271,7 +274,7 @@ void t.test('a stage that is destroyed in a round closes', async t => {
   t.equal(world.clock.sleepers.size, 0)
 })
 
-void t.test('without a result there is nothing to ask again, and no job is needed', async t => {
+void t.test('without a result there is nothing to retry, and no job is needed', async t => {
   const none: Result[] = []
   const through = (): never => t.fail('nobody is asked') as never
   for await (const _ of each(from(Readable.from(none), retry({ createPipeline: through }))))
