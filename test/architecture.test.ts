@@ -148,7 +148,7 @@ void t.test('`npm test` runs every test file', async t => {
     const names = [...read(path).matchAll(/'([a-z/]+)'/g)].map(([, name = '']) => name)
     return names.map(name => (name.startsWith('test/') ? name : `test/stages/${name}`))
   })
-  const alone = ['test', 'test/faults', 'test/groups', 'test/torture']
+  const alone = ['test', 'test/crash', 'test/faults', 'test/groups', 'test/torture']
   for (const path of below('test', '.test.ts')) {
     const isRun =
       alone.includes(dirname(path)) || together.some(folder => path.startsWith(`${folder}/`))

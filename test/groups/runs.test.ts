@@ -1,3 +1,3 @@
 import { runTogether, testFiles } from './group.ts'
 
-runTogether(['test/crash', 'test/report', 'test/run'].flatMap(testFiles))
+runTogether(['test/report', 'test/run'].flatMap(testFiles))

@@ -2,8 +2,8 @@ import type { Test } from 'tap'
 import { Random } from './random.ts'
 import { tryOut, type Trial, type Verdict } from './trial.ts'
 
-/** How much is tried: 1 for the suite; more for a night of it. */
-export const EFFORT: number = Number(process.env['CRASH_EFFORT'] ?? 1)
+/** How much is tried, as a share of the strides in the tests: half for the suite, to be quick; more for a night of it. */
+export const EFFORT: number = Number(process.env['CRASH_EFFORT'] ?? 0.5)
 
 /** Where the random trials begin; another number tries others. */
 export const SEED: number = Number(process.env['CRASH_SEED'] ?? 1)
@@ -50,10 +50,15 @@ function whyOf({ endings, complaints }: Verdict): object {
   return { endings: struck, complaints: complaints.slice(0, 5) }
 }
 
-/** Places to strike, from 1 to `most`: every `stride`th, or all of them with enough effort; each scenario begins elsewhere. */
+/**
+ * Places to strike, from 1 to `most`: every `stride`th, fewer or more of them by the effort. Each scenario begins elsewhere and
+ * has at least the place that it would have with an effort of 1.
+ */
 export function* places(most: number, stride: number, scenario: number): Generator<number> {
   const step = Math.max(1, Math.round(stride / EFFORT))
-  for (let at = 1 + ((scenario + SEED) % step); at <= most; at += step) yield at
+  const usual = 1 + ((scenario + SEED) % step)
+  for (let at = usual > most ? 1 + ((scenario + SEED) % stride) : usual; at <= most; at += step)
+    yield at
 }
 
 /** As many random numbers generators as the effort asks for, each with the seed of its own. */
