@@ -13,11 +13,34 @@ export class BatchQueue {
   #stopReason: BatchStreamError | undefined
   /** Whether the owner of the run reports `stopReason` itself; otherwise the last stage fails with it once all rows are out. */
   isStopHandled = false
+  /** Whether a stage of this process polls the batches in flight. */
+  isPolled = false
+  /** Whether a stage of this process fetches the results of ended batches. */
+  isFetched = false
+  /** Batches that an earlier process left in flight or ended, as long as what they are now is not known. */
+  readonly #leftBehind: Set<number>
 
-  /** `onStop` is called once, when sending stops; `onChange` then, and whenever a batch is no longer being sent. */
-  constructor(onChange: () => void, onStop: (reason: BatchStreamError) => void) {
+  /**
+   * `onStop` is called once, when sending stops; `onChange` then, and whenever a batch may go that had to wait. `leftBehind`:
+   * batches that an earlier process left in flight or ended.
+   */
+  constructor(
+    onChange: () => void,
+    onStop: (reason: BatchStreamError) => void,
+    leftBehind: Iterable<number>,
+  ) {
     this.#onChange = onChange
     this.#onStop = onStop
+    this.#leftBehind = new Set(leftBehind)
+  }
+
+  get leftBehind(): ReadonlySet<number> {
+    return this.#leftBehind
+  }
+
+  /** Says that nothing is to be fetched of a batch for now: it still runs, or it is not its turn. */
+  settleLeftBehind(number: number): void {
+    if (this.#leftBehind.delete(number)) this.#onChange()
   }
 
   beginSending(number: number): void {
@@ -51,6 +74,20 @@ export class BatchQueue {
     this.#onStop(reason)
     this.#onChange()
   }
+}
+
+/**
+ * Whether the batches of an attempt that an earlier process left have been polled and, where they had ended, fetched. Nothing is
+ * sent before.
+ */
+export function isCollected({ queue, state }: StoredJob, attempt: number): boolean {
+  for (const number of queue.leftBehind) {
+    const batch = state.batches.get(number)
+    if (batch?.attempt !== attempt) continue
+    if (batch.phase === 'submitted' && queue.isPolled) return false
+    if (batch.phase === 'ended' && queue.isFetched) return false
+  }
+  return true
 }
 
 /** Ids of the batches that the API has made for a job, by its journal. */

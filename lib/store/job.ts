@@ -67,6 +67,7 @@ export class StoredJob extends JobLog implements Job {
     this.queue = new BatchQueue(
       () => this.checkWaiters(),
       ({ code, message: why }) => this.tell({ type: 'stopped', code, why }),
+      leftBehindIn(parts.state),
     )
     this.session = new ApiSession(parts.clock, {
       name: parts.name,
@@ -151,6 +152,12 @@ export class StoredJob extends JobLog implements Job {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+/** Batches that the API had, or has ended, when the job was opened. */
+function* leftBehindIn({ batches }: JobState): Generator<number> {
+  for (const { number, phase } of batches.values())
+    if (phase === 'submitted' || phase === 'ended') yield number
 }
 
 /** The job behind what users pass to a stage: stages need its files and its journal. */

@@ -55,7 +55,7 @@ for (const [name, code, fault] of REFUSALS) {
 
 t.test('R01: an input without an end ends with the drain', async t => {
   const place = await placeFor(t, {
-    batchTimeMs: 300,
+    batchTimeMs: 1500,
     faults: [{ on: 'create', nth: [2, 3, 4], status: 403 }],
   })
   const stdin = new PassThrough()

@@ -5,6 +5,8 @@ import { pipeline } from 'node:stream/promises'
 import type { Test } from 'tap'
 import { aggregate, type AggregateOptions } from '../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd, type AwaitEndOptions } from '../../lib/stages/await/await-end.ts'
+import { chain } from '../../lib/core/chain.ts'
+import type { inputOrder } from '../../lib/stages/order/input-order.ts'
 import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/emulator/index.ts'
 import type { BatchRequest, RejectedRecord } from '../../lib/core/flow.ts'
 import type { JobEvent } from '../../lib/core/job/event.ts'
@@ -65,6 +67,8 @@ export interface RunOptions {
   readonly submit?: Partial<SubmitOptions>
   readonly awaitEnd?: Partial<AwaitEndOptions>
   readonly fetch?: Partial<FetchResultsOptions>
+  /** What ended batches pass before they are fetched. */
+  readonly order?: ReturnType<typeof inputOrder>
   readonly signal?: AbortSignal
   /** Told of whatever a stage waits for. */
   readonly waits?: string[]
@@ -80,12 +84,13 @@ export async function run(
   const { client = world.client, waits = [] } = options
   const onWait = (_: unknown, why: string): void => void waits.push(why)
   const results: Result[] = []
+  const fetched = fetchResults({ client, job, onWait, ...options.fetch })
   await pipeline(
     Readable.from(requests),
     aggregate({ job, ...options.aggregate }),
     submit({ client, job, onWait, ...options.submit }),
     awaitEnd({ client, job, onWait, ...options.awaitEnd }),
-    fetchResults({ client, job, onWait, ...options.fetch }),
+    options.order ? chain(options.order, fetched) : fetched,
     async function (stream: AsyncIterable<Result>) {
       for await (const result of stream) results.push(result)
     },

@@ -9,7 +9,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Ends, SubmittedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
-import type { StoredJob } from '../../store/job.ts'
+import { storedJob, type StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
 import { typed, type CarryingStage } from '../../core/stage.ts'
@@ -101,6 +101,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
       highWaterMark: 1,
     })
     this.#options = options
+    if (options.job) storedJob(options.job).queue.isPolled = true
   }
 
   protected override receive(batch: SubmittedBatch): void {
@@ -132,8 +133,10 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     try {
       while (this.#waiting.size > 0) {
         const youngest = Math.max(...[...this.#waiting.values()].map(({ since }) => since))
+        // What an earlier process left may have ended long ago, and sending waits for its results.
+        const isLeftBehind = [...this.#waiting.keys()].some(one => job.queue.leftBehind.has(one))
         const pause = nextLook(this.#options.poll, job.clock.elapsed() - youngest)
-        await job.clock.sleep(pause, this.signal)
+        await job.clock.sleep(isLeftBehind ? 0 : pause, this.signal)
         await this.#look(job, api)
       }
     } finally {
@@ -163,6 +166,8 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
         a.one.batch.number - b.one.batch.number,
     )
     for (const { one, remote } of ended) await this.#end(job, one, remote)
+    for (const { batch } of waiting)
+      if (this.#waiting.has(batch.number)) job.queue.settleLeftBehind(batch.number)
   }
 
   /** The API may deny a batch for some seconds after it took it: that is no reason to give it up, and never one to resend. */

@@ -5,6 +5,7 @@ import type { EndedBatch } from '../../core/flow.ts'
 import { StageTransform, typed, type CarryingStage, type SameType } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 import { earliest } from '../../core/job/earliest.ts'
+import { storedJob } from '../../store/job.ts'
 
 /**
  * Holds ended batches back until all before them have ended, so that rows come in input order over the whole job, in a
@@ -24,11 +25,13 @@ export function inputOrder(): CarryingStage<EndedBatch<object>, EndedBatch, Same
       const { batches } = batch.job.state
       for (;;) {
         const next = held.get(earliest(batches.values(), batch.attempt, given)?.number ?? 0)
-        if (!next) return done()
+        if (!next) break
         held.delete(next.number)
         given.add(next.number)
         this.push(next)
       }
+      for (const number of held.keys()) storedJob(batch.job).queue.settleLeftBehind(number)
+      done()
     },
     flush(done) {
       // Where a stage of the user's dropped a batch, those behind it come all the same.

@@ -67,6 +67,7 @@ export class FetchResults extends JobStage<EndedBatch> {
       writableHighWaterMark: 1,
     })
     this.#options = options
+    if (options.job) storedJob(options.job).queue.isFetched = true
     if (options.schema) this.#learnSchema(options.schema)
   }
 

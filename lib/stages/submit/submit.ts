@@ -9,7 +9,7 @@ import { needClient } from '../../api/need-client.ts'
 import { Retries } from '../../api/retry-policy.ts'
 import { BatchStreamError, wholeNumber, wrapError } from '../../core/errors.ts'
 import type { SealedBatch, Submits, SubmittedBatch } from '../../core/flow.ts'
-import { ownedIds, sendableCount, unresolvedCounts } from '../../store/batch-queue.ts'
+import { isCollected, ownedIds, sendableCount, unresolvedCounts } from '../../store/batch-queue.ts'
 import { hasBody } from '../../store/cache.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
@@ -82,6 +82,9 @@ function bodyElsewhere(number: number): BatchStreamError {
   )
 }
 
+/** So long at most sending waits for the results of earlier batches. A stage between may hold these back. */
+const COLLECT_MS = 600_000
+
 export class Submit extends JobStage<SealedBatch> {
   readonly #options: SubmitOptions
   readonly #concurrency: number
@@ -138,6 +141,7 @@ export class Submit extends JobStage<SealedBatch> {
 
   /** Sends a batch until its outcome is known, or only a search can tell, or submission has stopped. */
   async #send(job: StoredJob, number: number): Promise<void> {
+    await this.#collectFirst(job, job.batch(number).attempt)
     if (job.queue.stopReason) return
     const isAdmitted = await this.#options.admit?.(job.sealedBatch(number), this.signal)
     if (isAdmitted === false) {
@@ -175,6 +179,17 @@ export class Submit extends JobStage<SealedBatch> {
           if (!(await this.#waitToRetry(job, number, outcome.failure, retries))) return
       }
     }
+  }
+
+  /** Waits until the results that an earlier process left at the API are here. What still runs there is not waited for. */
+  async #collectFirst(job: StoredJob, attempt: number): Promise<void> {
+    const isDone = (): boolean => job.queue.stopReason !== undefined || isCollected(job, attempt)
+    if (isDone()) return
+    const over = new AbortController()
+    const signal = AbortSignal.any([this.signal, over.signal])
+    await Promise.race([job.when(isDone, signal), job.clock.sleep(COLLECT_MS, signal)]).finally(
+      () => over.abort(),
+    )
   }
 
   /**
