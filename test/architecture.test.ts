@@ -119,6 +119,8 @@ void t.test('every flag, code, link and name in the documents is there', async t
     '--requeue',
     '--open-mode',
     '--dependency',
+    '--headless',
+    '--convert-to',
   ]
   for (const document of DOCUMENTS) {
     const [promised = '', notYet = ''] = read(document).split('## Not yet')

@@ -7,7 +7,7 @@ import { compile, isFixed } from '../stages/template/compile.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { requestMaker } from '../stages/template/request.ts'
 import { FIRST, isBad } from '../run/guard.ts'
-import type { Settings } from './settings.ts'
+import { responseFields, type Settings } from './settings.ts'
 
 /**
  * Looks at the first records before a job is made or a byte is sent: most mistakes show here, and cost nothing. What is
@@ -124,11 +124,18 @@ function checkColumns(record: SourceRecord, settings: Settings): void {
     checkFields(compile(text, { name: 'attach', vars: settings.vars }), columns, DELIMITER_HINT)
 }
 
-function checkResponse(record: SourceRecord, { responseField, metaField }: Settings): void {
-  if (record.problem || !alreadyAnswered(record, responseField, metaField)) return
+function checkResponse(record: SourceRecord, settings: Settings): void {
+  const { metaField, spread, responseField } = settings
+  if (record.problem) return
+  const taken = responseFields(settings).find(name => alreadyAnswered(record, name, metaField))
+  if (taken === undefined) return
+  const advice =
+    spread && taken !== responseField
+      ? 'the answer would replace it. Leave out --spread, or rename the property in the schema'
+      : 'name another with --response-field'
   throw new BatchStreamError(
     'CBS_INPUT',
-    `the record on line ${record.line} has a field "${responseField}" already, so nothing was sent: name another with --response-field`,
+    `the record on line ${record.line} has a field "${taken}" already, so nothing was sent: ${advice}`,
     { place: { source: record.source, line: record.line } },
   )
 }

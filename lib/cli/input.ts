@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { addAbortSignal, Readable } from 'node:stream'
 import { each, from } from '../core/chain.ts'
@@ -12,9 +11,10 @@ import { parse } from '../stages/parse/parse.ts'
 import { ShardStage } from '../stages/parse/shard.ts'
 import { isInShard, type SizedShard } from '../core/shard.ts'
 import { typed, type Stage } from '../core/stage.ts'
-import { filesOf } from './glob.ts'
+import { filesOf } from './input-files.ts'
 import type { Io } from './io.ts'
 import type { Settings } from './settings.ts'
+import { sampleItems, sampleRecords, type SampleOptions } from './sample-records.ts'
 import type { Talk } from './talk.ts'
 
 /** What reading the input has shown. */
@@ -62,17 +62,21 @@ export async function openInput(options: InputOptions): Promise<Stage<never, Sou
   const { settings, cwd, signal } = options
   const names = (await Promise.all(settings.input.map(name => filesOf(name, cwd)))).flat()
   options.reading.files = names.length
-  for (const name of names) if (name !== '-') await mustExist(name, cwd)
   const { from: format } = settings
   if (format === 'files') return endedBy(signal, filesIn(names, options))
   const [only] = names
   const open = (name: string): Stage<never, SourceRecord> => openOne(name, format, options)
   const isPlain = names.length === 1 && settings.limit === undefined && settings.skip === 0
   // Several inputs, or a part of one: a generator that closes what it leaves.
-  const all =
+  const records =
     only !== undefined && isPlain
       ? open(only)
       : typed<never, SourceRecord>(Readable.from(partOf(names, options, open)))
+  const sample = sampleIn(settings)
+  // Every shard takes its part of the same sample.
+  const all = sample
+    ? typed<never, SourceRecord>(Readable.from(sampleRecords(endedBy(signal, records), sample)))
+    : records
   return endedBy(signal, settings.shard ? ofShard(all, settings.shard, options.reading) : all)
 }
 
@@ -86,6 +90,13 @@ function ofShard(
   return from(all, typed<SourceRecord, SourceRecord>(own))
 }
 
+function sampleIn({ sample: count, seed }: Settings): SampleOptions | undefined {
+  return count === undefined ? undefined : { count, seed: seed ?? DEFAULT_SEED }
+}
+
+/** A fixed one, so that the same command reads the same records and can be resumed. */
+const DEFAULT_SEED = '1'
+
 /** Records that end when the program is told to; whoever reads them next finds that out, also where nobody did before. */
 function endedBy(signal: AbortSignal, records: Readable): Stage<never, SourceRecord> {
   records.on('error', () => {})
@@ -95,7 +106,7 @@ function endedBy(signal: AbortSignal, records: Readable): Stage<never, SourceRec
 /** Files that are a record each. */
 function filesIn(
   names: readonly string[],
-  { settings: { limit = Infinity, skip, maxRecordBytes, shard }, cwd, reading }: InputOptions,
+  { settings, cwd, reading }: InputOptions,
 ): Stage<never, SourceRecord> {
   if (names.includes('-')) {
     throw new BatchStreamError(
@@ -104,7 +115,10 @@ function filesIn(
     )
   }
   reading.format = 'files'
-  const wanted = names.slice(skip, skip + limit)
+  const { limit = Infinity, skip, maxRecordBytes, shard } = settings
+  const part = names.slice(skip, skip + limit)
+  const sample = sampleIn(settings)
+  const wanted = sample ? sampleItems(part, sample) : part
   reading.seen = () => wanted.length
   // Files of other shards are not read.
   const own = shard ? wanted.filter((_, position) => isInShard(shard, position)) : wanted
@@ -167,14 +181,6 @@ function openOne(
 export function readingError(error: unknown): unknown {
   const isRead = error instanceof Error && 'syscall' in error && error.syscall === 'read'
   return isRead ? wrapError('CBS_INPUT', 'the input cannot be read', error) : error
-}
-
-async function mustExist(name: string, cwd: string): Promise<void> {
-  const found = await stat(resolve(cwd, name)).catch((cause: unknown) => {
-    throw wrapError('CBS_INPUT', `the input ${name} cannot be read`, cause)
-  })
-  if (found.isDirectory())
-    throw new BatchStreamError('CBS_INPUT', `the input ${name} is a folder: name its files`)
 }
 
 export interface Peeked {

@@ -69,7 +69,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     many: true,
     fallback: '-',
     on: ASKS,
-    help: "input files or quoted patterns ('*.csv'), - for stdin; gzip is unpacked",
+    help: "files, folders or patterns ('*.csv'), - for stdin; gzip is unpacked, hidden files of a folder are skipped",
   },
   {
     group: 'Input',
@@ -142,6 +142,21 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Input',
+    name: 'sample',
+    arg: 'N',
+    on: ASKS,
+    help: 'send a random sample of N records (of those that --skip and --limit leave), in input order; the input is read to its end first',
+  },
+  {
+    group: 'Input',
+    name: 'seed',
+    arg: 'TEXT',
+    fallback: '1',
+    on: ASKS,
+    help: 'seed of --sample; another seed gives another sample',
+  },
+  {
+    group: 'Input',
     name: 'max-invalid',
     arg: 'N|P%',
     fallback: '1000',
@@ -206,9 +221,16 @@ export const OPTIONS: readonly OptionSpec[] = [
   {
     group: 'Request',
     name: 'schema',
-    arg: 'FILE',
+    arg: 'FILE|JSON',
     on: ASKS,
-    help: 'JSON Schema file: answers are JSON that matches it, and each answer is checked',
+    help: "JSON Schema, a file or the JSON itself ('{...}'): answers are JSON that matches it, and each answer is checked",
+  },
+  {
+    group: 'Request',
+    name: 'enum',
+    arg: 'A,B,...',
+    on: ASKS,
+    help: 'answers are one of these values; the response field holds just that value',
   },
   {
     group: 'Request',
@@ -320,6 +342,13 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Batches',
+    name: 'batch-age',
+    arg: 'DUR',
+    on: ASKS,
+    help: 'submit a batch that is not full when its first record is this old, also while input keeps arriving',
+  },
+  {
+    group: 'Batches',
     name: 'dedupe',
     on: RUN,
     help: 'send identical requests only once and use the answer for each of their rows; batches are then written in input order',
@@ -417,6 +446,12 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Output',
+    name: 'spread',
+    on: [...ROWS, 'estimate'],
+    help: 'put the properties of a --schema answer into fields of their own instead of the response field (CSV and TSV always do)',
+  },
+  {
+    group: 'Output',
     name: 'meta-field',
     arg: 'NAME|none',
     fallback: '_batch',
@@ -497,6 +532,13 @@ export const OPTIONS: readonly OptionSpec[] = [
   { group: 'Job', name: 'job', arg: 'NAME', on: RUN, help: 'name of the job, to resume it by' },
   {
     group: 'Job',
+    name: 'note',
+    arg: 'TEXT',
+    on: RUN,
+    help: 'a note about the job; list, status and report show it',
+  },
+  {
+    group: 'Job',
     name: 'fresh',
     on: RUN,
     help: 'start a new job even if this command has one, unfinished or finished',
@@ -522,6 +564,13 @@ export const OPTIONS: readonly OptionSpec[] = [
     fallback: '30d',
     on: ['run', 'prune'],
     help: 'how long to keep the job after it finishes; prune deletes finished jobs that are older',
+  },
+  {
+    group: 'Job',
+    name: 'keep-last',
+    arg: 'N',
+    on: ['prune'],
+    help: 'keep the N newest finished jobs and delete the others, whatever their age (with --keep: those that are older)',
   },
   {
     group: 'Job',

@@ -17,6 +17,8 @@ export interface Remembered {
   /** Its words, and the folder that its inputs are named from. */
   readonly words: readonly string[]
   readonly cwd: string
+  /** What --note of the newest run said. */
+  readonly note?: string
   /** How long `prune` lets it be, once it is finished. */
   readonly keep?: string
 }

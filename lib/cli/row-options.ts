@@ -10,6 +10,7 @@ import { listPrice, type PriceOf } from '../cost/price.ts'
 import { rowCost } from '../cost/row-cost.ts'
 import type { Result } from '../core/results/result.ts'
 import type { JsonSchema } from '../core/schema/load.ts'
+import { propertiesOf } from '../stages/write/csv.ts'
 import { NO_META_FIELD } from '../core/answered.ts'
 import { csvTable, type CsvTable } from '../stages/write/csv.ts'
 import { jsonlRow } from '../stages/write/jsonl.ts'
@@ -50,6 +51,8 @@ export interface RowOptions {
   readonly outputColumns?: readonly string[]
   /** Whether rows say what they cost. */
   readonly rowCost: boolean
+  /** Whether properties of answers are fields of the row. */
+  readonly spread?: true
   /** Whether rows keep the blocks of an answer that are no text. */
   readonly blocks?: true
 }
@@ -76,6 +79,9 @@ export function rowOptionsOf(flags: Flags, known?: Partial<RowOptions>): RowOpti
     ...(outputColumns && { outputColumns }),
     rowCost: flags.has('row-cost'),
     ...(flags.has('blocks') && { blocks: true }),
+    ...((flags.has('spread') || flags.text('enum') !== undefined || known?.spread) && {
+      spread: true,
+    }),
   }
   check(options)
   // A table of a job whose rows said it says nothing of it.
@@ -109,6 +115,8 @@ function check(options: RowOptions): void {
       `--output-columns chooses the columns of a table; it does not go with --to ${to}, only with csv and tsv`,
     )
   }
+  if (options.spread && to === 'raw')
+    throw new BatchStreamError('CBS_OPTION', '--spread changes rows; --to raw has none')
   const inMeta = options.rowCost ? '--row-cost' : options.blocks ? '--blocks' : undefined
   if (inMeta !== undefined && !hasMeta(options)) {
     throw new BatchStreamError(
@@ -156,7 +164,7 @@ export async function openRows(
   onResult: (result: Result) => void,
 ): Promise<Output> {
   const costOf = options.rowCost ? rowCost(priceOf) : undefined
-  const errorRowOf = jsonlRow(options, costOf)
+  const errorRowOf = jsonlRow({ ...options, spread: propertiesIn(options, schema) }, costOf)
   const rows = writerOf(options, { columns, schema }, talk, errorRowOf)
   const isStream =
     options.output === '-' || (await job.store.disk.look(options.output)) === 'special'
@@ -206,6 +214,35 @@ function withoutControls(terminal: Writable): Writable {
   return stream.on('error', () => {})
 }
 
+/** The fields that rows spread an answer into. */
+function propertiesIn(
+  { spread, metaField }: RowOptions,
+  schema: JsonSchema | undefined,
+): readonly string[] | undefined {
+  const properties = spread && propertiesOf(schema)
+  if (spread && !properties)
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--spread needs a job whose --schema is of type "object" with "properties"',
+    )
+  if (properties && properties.includes(metaField)) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `--spread: the schema has a property "${metaField}", which is the meta field: name another with --meta-field`,
+    )
+  }
+  return properties
+}
+
+/** The property that is called as the response field is: --enum makes a schema of it alone. */
+function onlyProperty(
+  { responseField }: RowOptions,
+  schema: JsonSchema | undefined,
+): string | undefined {
+  const properties = propertiesOf(schema) ?? []
+  return properties.length === 1 ? properties.find(name => name === responseField) : undefined
+}
+
 function writerOf(
   options: RowOptions,
   { columns, schema }: Pick<Rows, 'columns' | 'schema'>,
@@ -216,7 +253,7 @@ function writerOf(
     case 'jsonl':
       return { rowOf: jsonRowOf }
     case 'text':
-      return { rowOf: textRow }
+      return { rowOf: result => textRow(result, onlyProperty(options, schema)) }
     case 'raw':
       return { rowOf: result => rawRow(result) ?? missing(result, talk) }
     case 'csv':

@@ -14,7 +14,9 @@ import { givenPrice } from '../cost/price.ts'
 import { parseUsd } from '../cost/usd.ts'
 import type { SizedShard } from '../core/shard.ts'
 import { answerCheck } from '../core/schema/answer-check.ts'
+import { DEFAULT_RESPONSE_FIELD } from '../core/answered.ts'
 import type { JsonSchema } from '../core/schema/load.ts'
+import { propertiesOf } from '../stages/write/csv.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { endIn } from './job-end/end-options.ts'
@@ -43,6 +45,9 @@ export interface Settings extends TableSettings {
   /** The part of the input that this worker takes. */
   readonly shard?: SizedShard
   readonly skip: number
+  /** Records of a random sample, and what chooses them. */
+  readonly sample?: number
+  readonly seed?: string
   readonly maxInvalid: { readonly count: number } | { readonly share: number }
   readonly maxRecordBytes: number
   readonly prompt?: string
@@ -60,11 +65,14 @@ export interface Settings extends TableSettings {
   readonly maxTokens: number
   readonly params: Readonly<Record<string, unknown>>
   readonly schema?: JsonSchema
+  /** Whether properties of answers are fields of the row. */
+  readonly spread?: true
   readonly cache?: true | 'prime'
   readonly id?: string
   readonly batchSize: number
   readonly batchBytes: number
   readonly batchWaitMs?: number
+  readonly batchAgeMs?: number
   readonly dedupe?: boolean
   readonly canary?: number
   readonly retries: number
@@ -99,6 +107,8 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
     jsonPath: flags.text('json-path'),
     limit: optional('limit', (flag, text) => whole(flag, text, 1)),
     skip: optional('skip', (flag, text) => whole(flag, text, 0)) ?? 0,
+    sample: optional('sample', (flag, text) => whole(flag, text, 1)),
+    seed: flags.text('seed'),
     maxInvalid: maxInvalidOf(flags) ?? { count: 1000 },
     maxRecordBytes:
       optional('max-record-bytes', (flag, text) => size(flag, text, 1)) ?? DEFAULT_RECORD_BYTES,
@@ -110,7 +120,7 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
     model: optional('model', named) ?? (env['ANTHROPIC_MODEL'] || DEFAULT_MODEL),
     maxTokens: optional('max-tokens', (flag, text) => whole(flag, text, 1)) ?? DEFAULT_MAX_TOKENS,
     params: await paramsOf(flags),
-    schema: await schemaOf(flags),
+    ...(await schemaOf(flags)),
     cache: cacheIn(flags),
     id: flags.text('id'),
     batchSize:
@@ -120,12 +130,13 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
       optional('batch-bytes', (flag, text) => size(flag, text, 1, MAX_BODY_BYTES)) ??
       DEFAULT_BODY_BYTES,
     batchWaitMs: optional('batch-wait', (flag, text) => duration(flag, text, 1)),
+    batchAgeMs: optional('batch-age', (flag, text) => duration(flag, text, 1)),
     dedupe: flags.has('dedupe') || undefined,
     canary: optional('canary', (flag, text) => whole(flag, text, 1)),
     retries: optional('retries', (flag, text) => whole(flag, text, 0, 1000)) ?? 2,
     retryIncomplete: flags.has('retry-incomplete') || undefined,
     askFailed: flags.has('ask-failed') || undefined,
-    responseField: flags.text('response-field') ?? 'response',
+    responseField: responseFieldIn(flags),
     metaField: flags.text('meta-field') ?? '_batch',
     baseUrl: flags.text('base-url') ?? (env['ANTHROPIC_BASE_URL'] || undefined),
     ...moneyIn(flags),
@@ -143,6 +154,14 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
     throw new BatchStreamError(
       'CBS_OPTION',
       '--from requests reads whole requests, which say what to ask: leave out --prompt and --template',
+    )
+  }
+  if (settings.seed !== undefined && settings.sample === undefined)
+    throw new BatchStreamError('CBS_OPTION', '--seed is the seed of --sample: give both')
+  if (settings.sample !== undefined && settings.batchWaitMs !== undefined) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--sample reads the whole input first; it does not go with --batch-wait, which is for input without an end',
     )
   }
   return withoutUndefined(settings)
@@ -216,14 +235,62 @@ async function textOrFile(flags: Flags, name: 'prompt' | 'system'): Promise<stri
   return read
 }
 
-async function schemaOf(flags: Flags): Promise<JsonSchema | undefined> {
-  const file = flags.text('schema')
-  if (file === undefined) return undefined
-  const schema = await jsonIn('--schema', file)
+/** The schema of the answers, and whether rows have a field for each of its properties. */
+async function schemaOf(flags: Flags): Promise<Pick<Settings, 'schema' | 'spread'>> {
+  const given = flags.text('schema')
+  const values = flags.text('enum')
+  if (given !== undefined && values !== undefined) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--schema and --enum both say what answers look like: give one of them',
+    )
+  }
+  if (values !== undefined)
+    return { schema: enumSchema(values, responseFieldIn(flags)), spread: true }
+  const spread = flags.has('spread') && { spread: true as const }
+  if (given === undefined) {
+    if (!spread) return {}
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--spread needs a --schema: its properties become fields',
+    )
+  }
+  const read = given.trimStart().startsWith('{')
+    ? json('--schema', given)
+    : await jsonIn('--schema', given)
   // Found out before anything is read or sent.
-  answerCheck(schema)
+  answerCheck(read)
   // It is JSON and a schema, so it is an object.
-  return schema as JsonSchema
+  const schema = read as JsonSchema
+  if (spread && !propertiesOf(schema)) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--spread needs a --schema of type "object" with "properties": they become fields',
+    )
+  }
+  return { schema, ...spread }
+}
+
+/** Answers of one property, which is called as the response field is: rows that spread it hold the value alone. */
+function enumSchema(text: string, name: string): JsonSchema {
+  const values = text.split(',').map(value => value.trim())
+  if (values.length < 2 || values.includes('') || new Set(values).size < values.length)
+    throw wrongFlag('--enum', 'two or more different values, such as positive,negative', text)
+  return {
+    type: 'object',
+    properties: { [name]: { type: 'string', enum: values } },
+    required: [name],
+    additionalProperties: false,
+  }
+}
+
+function responseFieldIn(flags: Flags): string {
+  return flags.text('response-field') ?? DEFAULT_RESPONSE_FIELD
+}
+
+/** The fields that answers are written to. */
+export function responseFields({ responseField, schema, spread }: Settings): readonly string[] {
+  return (spread && propertiesOf(schema)) || [responseField]
 }
 
 async function paramsOf(flags: Flags): Promise<Record<string, unknown>> {

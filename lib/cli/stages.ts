@@ -17,7 +17,7 @@ import { fitsTable } from './fits-table.ts'
 import type { Flags } from './flags.ts'
 import { waitsAt } from './free-call.ts'
 import { preflight } from './preflight.ts'
-import { hashOfModule, type Settings } from './settings.ts'
+import { hashOfModule, responseFields, type Settings } from './settings.ts'
 import type { TableColumns } from './table-columns.ts'
 import type { Talk } from './talk.ts'
 import { duration, whole, wrongFlag } from './values.ts'
@@ -78,8 +78,9 @@ export interface Work {
 
 /** What the flags say of the template, the user's module loaded. */
 export async function templateOptions(settings: Settings, talk: Talk): Promise<TemplateOptions> {
-  const { prompt, system, model, maxTokens, params, id, vars, responseField, metaField } = settings
+  const { prompt, system, model, maxTokens, params, id, vars, metaField } = settings
   const { askFailed } = settings
+  const responseField = responseFields(settings)
   return {
     prompt: settings.template === undefined ? prompt : await promptFrom(settings, talk),
     ...{ system, model, maxTokens, params, id, vars, responseField, metaField, askFailed },
@@ -123,12 +124,12 @@ async function promptFrom(
 /** What the stages of the run are made of. */
 function partsOf(work: Work): RunParts {
   const { settings, job, talk, pace, client, table } = work
-  const { responseField, metaField } = settings
   return {
     ...{ job, client, template: work.template, ledger: work.ledger, cap: work.cap },
     batchSize: settings.batchSize,
     batchBytes: settings.batchBytes,
     batchWait: settings.batchWaitMs,
+    batchAge: settings.batchAgeMs,
     maxInvalid: settings.maxInvalid,
     dedupe: settings.dedupe ?? false,
     prime: settings.cache === 'prime',
@@ -145,7 +146,7 @@ function partsOf(work: Work): RunParts {
     stopOnUniformFailure: work.wary ?? false,
     // The job's card holds its settings, and what may change of them.
     compareTemplate: false,
-    fit: table && (() => fitsTable(table, [responseField, metaField])),
+    fit: table && (() => fitsTable(table, [...responseFields(settings), settings.metaField])),
     preflight: pace.preflight
       ? () =>
           preflight({

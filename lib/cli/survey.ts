@@ -15,7 +15,7 @@ import { BatchCounter } from '../run/batch-counter.ts'
 import { fitting } from './fits-table.ts'
 import { InvalidCounter, isBad } from '../run/guard.ts'
 import { pricesOf } from './money.ts'
-import type { Settings } from './settings.ts'
+import { responseFields, type Settings } from './settings.ts'
 import type { TableColumnsOptions } from './table-columns.ts'
 import type { Talk } from './talk.ts'
 import { skippedNote } from './tally.ts'
@@ -73,7 +73,7 @@ export async function surveyOf(
     if (!table || !fields || !record) return asked
     // What a run takes for the first batch depends on the time as well, which a dry run does not have.
     if (table.known !== undefined || (table.endless && batches.count > 1)) {
-      columns ??= new Set([...fields.names, settings.responseField, settings.metaField])
+      columns ??= new Set([...fields.names, ...responseFields(settings), settings.metaField])
       return fitting(asked, columns)
     }
     fields.add(record)

@@ -5,6 +5,8 @@ import type { TimeLine } from './time-line.ts'
 /** All that a page says of a job. Money is in femtodollars. */
 export interface Report {
   readonly job: string
+  /** What --note said of the job. */
+  readonly note: string | undefined
   readonly state: 'finished' | 'running' | 'unfinished'
   /** When this was looked at, and when the job began. */
   readonly madeAt: number

@@ -35,6 +35,7 @@ export interface RunParts {
   readonly batchSize: number
   readonly batchBytes: number
   readonly batchWait: number | undefined
+  readonly batchAge: number | undefined
   readonly maxInvalid: MaxInvalid
   readonly dedupe: boolean
   readonly prime: boolean
@@ -91,6 +92,7 @@ export function submitRecords(
     dedupe: parts.dedupe,
     prime: parts.prime,
     ...(batchWait !== undefined && { batchWait }),
+    ...(parts.batchAge !== undefined && { batchAge: parts.batchAge }),
     ...(isFirst && canarySize !== undefined && { canary: canarySize }),
   })
   const sent = submit({

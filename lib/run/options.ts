@@ -57,6 +57,8 @@ export interface RunOptions<
   readonly job?: { readonly name: string; readonly dir: string } | Job | undefined
   /** Send a part-full batch when no record has come for so many ms; for a source that never ends. @default only at the end */
   readonly batchWait?: number | undefined
+  /** Seal a part-full batch so many ms after its first record has come, also while more come. @default none */
+  readonly batchAge?: number | undefined
   /** Batches in flight at most. @default 10 */
   readonly concurrency?: number | undefined
   /** Ms between two polls of the API. @default 5000, rising to 60000 with the age of the batches */
@@ -107,6 +109,7 @@ export interface RunSettings {
   readonly batchSize: number
   readonly batchBytes: number
   readonly batchWait: number | undefined
+  readonly batchAge: number | undefined
   readonly concurrency: number
   readonly poll: number | undefined
   readonly settle: number
@@ -123,15 +126,23 @@ export interface RunSettings {
  * @throws BatchStreamError `CBS_OPTION`
  */
 export function runSettings(options: RunOptions): RunSettings {
-  const { batchWait, poll, order = 'completion', concurrency = DEFAULT_CONCURRENCY } = options
+  const {
+    batchWait,
+    batchAge,
+    poll,
+    order = 'completion',
+    concurrency = DEFAULT_CONCURRENCY,
+  } = options
   if (order !== 'completion' && order !== 'input')
     throw wrongOption('order', "'completion' or 'input'", order)
   if (batchWait !== undefined) wholeNumber('batchWait', batchWait, 1, 2 ** 31 - 1)
+  if (batchAge !== undefined) wholeNumber('batchAge', batchAge, 1, 2 ** 31 - 1)
   if (poll !== undefined) wholeNumber('poll', poll, 1, 2 ** 31 - 1)
   if (options.schema !== undefined) answerCheck(options.schema)
   const settings = {
     ...batchSettings(options),
     batchWait,
+    batchAge,
     concurrency: wholeNumber('concurrency', concurrency, 1, Infinity),
     poll,
     settle: wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity),

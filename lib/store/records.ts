@@ -144,7 +144,7 @@ export class Records {
   }
 
   /** A reader of its own window, for one consumer that reads mostly forward. */
-  reader(job: Job): RecordReader {
+  reader(job?: Job): RecordReader {
     return new RecordReader(this.#files.records, this.#files.index, this.#sources, job)
   }
 

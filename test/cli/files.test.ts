@@ -1,3 +1,4 @@
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { placeFor } from './world.ts'
 
@@ -146,3 +147,45 @@ void t.test(
     t.match(await place.emulator.ledger.totals(), { accepted: 2 })
   },
 )
+
+void t.test('-i FOLDER reads all files below it, hidden ones left out', async t => {
+  const place = await placeFor(t, {}, {})
+  mkdirSync(place.path('in/sub/deep'), { recursive: true })
+  mkdirSync(place.path('in/.git'))
+  mkdirSync(place.path('empty'))
+  writeFileSync(place.path('in/b.csv'), 'text\nb\n')
+  writeFileSync(place.path('in/a.jsonl'), '{"text":"a"}\n')
+  writeFileSync(place.path('in/sub/deep/c.csv'), 'text\nc\n')
+  writeFileSync(place.path('in/.hidden.csv'), 'text\nno\n')
+  writeFileSync(place.path('in/.git/config.csv'), 'text\nno\n')
+  symlinkSync(place.path('in'), place.path('in/sub/loop'))
+  symlinkSync(place.path('in/b.csv'), place.path('in/sub/link.csv'))
+  symlinkSync(place.path('gone'), place.path('in/sub/broken.csv'))
+  const words = ['-i', place.path('in'), '-p', '{{text}}', '--order', 'input']
+  const ran = await place.run(words)
+  t.equal(ran.code, 0, ran.err)
+  t.same(
+    ran.rows.map(({ text }) => text),
+    ['a', 'b', 'c', 'b'],
+  )
+  const files = await place.run(['--from', 'files', '--fresh', ...words])
+  t.same(
+    files.rows.map(({ name }) => name),
+    ['a.jsonl', 'b.csv', 'c.csv', 'link.csv'],
+  )
+  t.match(await place.run(['-i', place.path('empty'), '-p', 'x']), {
+    code: 6,
+    err: /has no files \(hidden ones are skipped\)/,
+  })
+})
+
+void t.test('an Excel workbook says how to export it', async t => {
+  const place = await placeFor(t, {}, { 'a.xlsx': 'PK\x03\x04 a workbook' })
+  const ran = await place.run(['-i', place.path('a.xlsx'), '-p', 'x'])
+  t.match(ran, {
+    code: 6,
+    err: /a\.xlsx is a ZIP file, such as an Excel workbook: export the sheet/,
+  })
+  const old = await place.run(['-p', 'x'], { stdin: Buffer.from('d0cf11e0a1b11ae1', 'hex') })
+  t.match(old, { code: 6, err: /the input is an Office file/ })
+})

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { filesOf } from '../../lib/cli/glob.ts'
+import { filesOf } from '../../lib/cli/input-files.ts'
 import { commandFirst } from '../../lib/cli/command-first.ts'
 import { longHelp } from '../../lib/cli/help.ts'
 import { optionsOf, OPTIONS } from '../../lib/cli/options.ts'
@@ -113,11 +113,10 @@ t.test('a pattern means the files it matches, in order', async t => {
   t.same(await filesOf('s*/deep/*', dir), ['sub/deep/e.csv'])
   t.same(await filesOf(join(dir, '*', 'd.csv'), '/'), [join(dir, 'sub/d.csv')])
   t.same(await filesOf('-', dir), ['-'])
-  t.same(
-    await filesOf('none.csv', dir),
-    ['none.csv'],
-    'no pattern: whoever opens it says that it is missing',
-  )
+  await t.rejects(filesOf('none.csv', dir), {
+    code: 'CBS_INPUT',
+    message: /^the input none\.csv cannot be read: ENOENT/,
+  })
   await t.rejects(filesOf('*.txt', dir), { code: 'CBS_INPUT', message: 'no input is called *.txt' })
 })
 

@@ -76,6 +76,7 @@ export function reportOf(change: Partial<Report> = {}): Report {
   }))
   return {
     job: 'nightly',
+    note: undefined,
     state: 'finished',
     madeAt: BEGAN + 180 * MINUTE,
     openedAt: BEGAN,

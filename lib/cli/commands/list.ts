@@ -4,14 +4,18 @@ import { BatchStreamError } from '../../core/errors.ts'
 import { countOf } from '../../core/job/event.ts'
 import { nodeDisk } from '../../store/disk.ts'
 import { inspectJobs, type JobOnDisk } from '../../store/inspect.ts'
+import { isLocked } from '../../store/lock.ts'
+import { showUsd, usdOf } from '../../cost/usd.ts'
 import { ApiSession } from '../../core/session.ts'
 import { MAX_LIST_PAGES } from '../../core/limits.ts'
 import { clientOf } from '../client.ts'
 import { print } from '../print.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
+import type { SizedShard } from '../../core/shard.ts'
 import type { Ending } from '../finish.ts'
-import { standingOf } from '../job-work.ts'
+import { madeOf, totalsOf, type Made, type Totals } from '../job-facts.ts'
+import { standingOf, type Standing } from '../job-work.ts'
 import { stateDir } from '../state-dir.ts'
 import { printable } from '../shown.ts'
 
@@ -19,33 +23,65 @@ import { printable } from '../shown.ts'
 export async function list(context: Context): Promise<Ending> {
   const { flags, io } = context
   if (flags.has('remote')) return await listRemote(context)
-  const jobs = await inspectJobs(nodeDisk, stateDir(flags, io.env))
-  for (const job of jobs)
-    await print(
-      io.stdout,
-      flags.has('json') ? `${JSON.stringify(summary(job))}\n` : `${line(job)}\n`,
-    )
+  const shown: Listed[] = []
+  for (const job of await inspectJobs(nodeDisk, stateDir(flags, io.env)))
+    shown.push(await listed(job))
+  if (flags.has('json')) for (const job of shown) await print(io.stdout, `${JSON.stringify(job)}\n`)
+  else
+    for (const line of table(shown, io.stdout.isTTY === true)) await print(io.stdout, `${line}\n`)
   return { code: EXIT.answered }
 }
 
-/** One job as JSON says it. */
-function summary(job: JobOnDisk): Record<string, unknown> {
+/** One job as `list --json` says it. */
+interface Listed extends Made, Totals {
+  readonly job: string
+  readonly state: Standing | 'running'
+  readonly shard?: SizedShard
+  readonly records: number | null
+  readonly batches: number | null
+}
+
+async function listed(job: JobOnDisk): Promise<Listed> {
+  const { name, folder, state } = job
   return {
-    job: job.name,
-    state: standingOf(job),
-    created_at: job.card?.created_at ?? null,
-    ...(job.state?.shard && { shard: job.state.shard }),
-    records: job.state?.kept.records ?? null,
-    batches: job.state?.batches.size ?? null,
+    job: name,
+    state: (await isLocked(folder)) ? 'running' : standingOf(job),
+    ...madeOf(job),
+    ...(state?.shard && { shard: state.shard }),
+    records: state?.kept.records ?? null,
+    batches: state?.batches.size ?? null,
+    ...(await totalsOf(job)),
   }
 }
 
-function line(job: JobOnDisk): string {
-  const { state } = job
-  const parts = [job.name.padEnd(18), standingOf(job).padEnd(10)]
-  if (state?.shard) parts.push(`shard ${state.shard.index}/${state.shard.count}`)
-  if (state) parts.push(`${state.kept.records} records, ${state.batches.size} batches`)
-  return parts.join('  ').trimEnd()
+const HEADER = ['JOB', 'STATE', 'DATE', 'ROWS', 'COST', 'MODEL', 'NOTE']
+
+/** The jobs as lines of columns; a header where somebody reads it. */
+function table(jobs: readonly Listed[], hasHeader: boolean): string[] {
+  const rows = jobs.map(cells)
+  const all = hasHeader ? [HEADER, ...rows] : rows
+  const widths = HEADER.map((_, at) => Math.max(0, ...all.map(row => row[at]?.length ?? 0)))
+  return all.map(row =>
+    row
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+function cells(job: Listed): string[] {
+  const { records, spent_usd, created_at } = job
+  const rows = Object.values(job.rows).reduce((sum, count) => sum + count, 0)
+  const failed = rows - (job.rows.succeeded ?? 0)
+  return [
+    job.job,
+    job.shard ? `${job.state}, shard ${job.shard.index}/${job.shard.count}` : job.state,
+    created_at === null ? '-' : created_at.slice(0, 16).replace('T', ' '),
+    records === null ? '-' : `${rows} of ${records}${failed === 0 ? '' : ` (${failed} failed)`}`,
+    spent_usd === null ? '-' : showUsd(usdOf(spent_usd)),
+    job.model ?? '-',
+    job.note ?? '',
+  ].map(printable)
 }
 
 async function listRemote({ flags, io, signal }: Context): Promise<Ending> {

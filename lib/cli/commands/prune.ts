@@ -10,13 +10,13 @@ import type { Ending } from '../finish.ts'
 import { hasUnprinted, inFlight, standingOf } from '../job-work.ts'
 import { neededByOthers } from '../shards.ts'
 import { stateDir } from '../state-dir.ts'
-import { duration } from '../values.ts'
+import { duration, whole } from '../values.ts'
 
 const DEFAULT_KEEP = '30d'
 
 /**
- * Deletes jobs that have nothing left to do and are older than --keep, or than the --keep of their run. Others hold paid work
- * and are never deleted. On a terminal it asks first; a cron job does not.
+ * Deletes jobs that have nothing left to do and are older than --keep, or than the --keep of their run, except for the newest
+ * ones that --keep-last keeps. Others hold paid work and are never deleted. On a terminal it asks first; a cron job does not.
  */
 export async function prune(context: Context): Promise<Ending> {
   const { flags, io, talk } = context
@@ -53,17 +53,18 @@ export async function prune(context: Context): Promise<Ending> {
 async function oldJobs({ flags, io }: Context, dir: string): Promise<readonly JobOnDisk[]> {
   const now = io.clock.now()
   const given = flags.text('keep')
-  const keepMs = duration('--keep', given ?? DEFAULT_KEEP)
-  const old: JobOnDisk[] = []
+  const last = flags.text('keep-last')
+  const keepLast = last === undefined ? 0 : whole('--keep-last', last, 0)
+  const keepMs = duration('--keep', given ?? (last === undefined ? DEFAULT_KEEP : '0s'))
+  const done: JobOnDisk[] = []
   const jobs = await inspectJobs(nodeDisk, dir)
   const isNeeded = neededByOthers(jobs)
-  for (const job of jobs) {
-    if (isNeeded(job)) continue
-    const made = Date.parse(job.card?.created_at ?? '')
+  for (const job of jobs) if (!isNeeded(job) && (await isDone(job))) done.push(job)
+  // The newest come last.
+  return done.slice(0, Math.max(0, done.length - keepLast)).filter(job => {
     const kept = given === undefined ? (ownKeep(job) ?? keepMs) : keepMs
-    if (made <= now - kept && (await isDone(job))) old.push(job)
-  }
-  return old
+    return Date.parse(job.card?.created_at ?? '') <= now - kept
+  })
 }
 
 function questionFor(jobs: readonly JobOnDisk[]): string {

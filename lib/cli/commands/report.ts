@@ -61,7 +61,7 @@ async function isReportOf(job: string, path: string, found: Found): Promise<bool
 
 async function reportOf(job: SoundJob, { flags, io, signal }: Context): Promise<Report> {
   const { state, name, folder } = job
-  const { run } = rememberedBy(job)
+  const { run, note } = rememberedBy(job)
   const settings = { ...run, ...moneyIn(flags) }
   const madeAt = io.clock.now()
   const isRunning = await isLocked(folder)
@@ -72,6 +72,7 @@ async function reportOf(job: SoundJob, { flags, io, signal }: Context): Promise<
   })
   return {
     job: name,
+    note,
     state: isRunning ? 'running' : state.finished ? 'finished' : 'unfinished',
     madeAt,
     openedAt: state.openedAt,

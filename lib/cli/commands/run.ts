@@ -93,6 +93,7 @@ async function ask(
 ): Promise<Ending> {
   const { flags, io, talk, signal, words, cwd } = context
   const keep = flags.text('keep')
+  const note = flags.text('note')
   const inputColumns = columnsIn(settings, reading, first)
   mustHaveColumns(rows, inputColumns)
   const place = await placeOf(context)
@@ -109,6 +110,7 @@ async function ask(
           ...{ run: settings, rows, words, cwd },
           ...(inputColumns && { columns: inputColumns }),
           ...(keep !== undefined && { keep }),
+          ...(note !== undefined && { note }),
         },
         input: { stream, reading, template },
       },

@@ -7,9 +7,11 @@ import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { summaryOf, type Summary } from '../job-end/summary.ts'
 import { showUsd, usdOf } from '../../cost/usd.ts'
+import { madeOf, type Made } from '../job-facts.ts'
 import { linesOf } from '../most-frequent.ts'
 import { moneyIn } from '../settings.ts'
 import { shardsIn } from '../shards.ts'
+import { printable } from '../shown.ts'
 import { stateDir } from '../state-dir.ts'
 
 const WATCH_MS = 5000
@@ -22,7 +24,7 @@ export async function status(context: Context): Promise<Ending> {
     const jobs = await jobsToShow(dir, flags.args[0])
     let isDone = true
     for (const job of jobs) {
-      const shown = await summaryOf(job, io.clock, moneyIn(flags).price)
+      const shown = { ...(await summaryOf(job, io.clock, moneyIn(flags).price)), ...madeOf(job) }
       const said = flags.has('json') ? JSON.stringify(shown) : text(shown)
       await print(io.stdout, `${said}\n`)
       isDone &&= shown.state === 'finished' || shown.state === 'damaged'
@@ -48,11 +50,19 @@ async function jobsToShow(dir: string, name: string | undefined): Promise<readon
   )
 }
 
-function text(shown: Summary): string {
+function text(shown: Summary & Made): string {
   const rows = Object.entries(shown.rows).map(([status, count]) => `${count} ${status}`)
   const lines = [
     `${shown.job}  ${shown.state}  ${shown.records} records; rows: ${rows.join(', ') || 'none'}`,
   ]
+  const { created_at, model, prompt, note } = shown
+  const asked = [
+    ...(created_at === null ? [] : [created_at.slice(0, 16).replace('T', ' ')]),
+    ...(model === null ? [] : [model]),
+  ]
+  if (asked.length > 0) lines.push(`  ${asked.join(', ')}`)
+  if (note !== null) lines.push(`  note: ${printable(note)}`)
+  if (prompt !== null) lines.push(`  prompt: ${printable(prompt)}`)
   lines.push(...linesOf(shown.failures))
   const cost = shown.state === 'damaged' ? '' : costOf(shown)
   if (cost !== '') lines.push(`  cost: ${cost}`)

@@ -81,7 +81,7 @@ interface RowsSoFar {
 }
 
 /** Counts the answers that are here, read from the kept result sets: of each record the newest, but the money of all. */
-async function rowsSoFar(
+export async function rowsSoFar(
   job: JobOnDisk,
   priceOf: PriceOf,
   schema: JsonSchema | undefined,

@@ -9,7 +9,7 @@ import { count, dollars, moment, percent, several, span } from '../words.ts'
 
 /** Which job it is, and the figures that matter most. */
 export function overview(report: Report): Markup {
-  const { job, state, madeAt, openedAt, model, sources, records, isRead, timeLine } = report
+  const { job, note, state, madeAt, openedAt, model, sources, records, isRead, timeLine } = report
   const { rows, ledger } = report.figures
   const all = sum(Object.values(rows))
   const { spent, synchronous } = ledger
@@ -19,6 +19,7 @@ export function overview(report: Report): Markup {
   const what = `${several(records, 'record')}${isRead ? '' : ' so far'}${from}${others}`
   return markup`<header><h1>${job} <span class="state ${state}">${state}</span></h1>
 <p class="soft">${what}${model === undefined ? '' : `, asked of ${model}`}. Begun ${moment(openedAt)}${state === 'finished' ? '' : `; this is how it stood ${moment(madeAt)}`}.</p>
+${note === undefined ? undefined : markup`<p>${note}</p>`}
 <dl class="tiles">${[
     tile('Rows', count(all), `of ${several(records, 'record')}`),
     tile('Succeeded', percent(rows.succeeded ?? 0, all), count(rows.succeeded ?? 0)),

@@ -48,6 +48,8 @@ export interface AggregateOptions {
    * seal one.
    */
   readonly batchWait?: number
+  /** Seal a part-full batch so many ms after its first record has come, also while more records come. @default none */
+  readonly batchAge?: number
   /**
    * Ask identical requests once: each later one shares the answer of the first. Rows then need their batches in input order,
    * so `inputOrder` must stand before `fetchResults`.
@@ -92,12 +94,14 @@ export function aggregate(
   wholeNumber('canary', options.canary ?? 1, 1, Infinity)
   wholeNumber('attempt', options.attempt ?? 1, 1, Infinity)
   if (options.batchWait !== undefined) wholeNumber('batchWait', options.batchWait, 1, 2 ** 31 - 1)
+  if (options.batchAge !== undefined) wholeNumber('batchAge', options.batchAge, 1, 2 ** 31 - 1)
   return typed(new Aggregate(options))
 }
 
 export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
-  readonly #options: Required<Omit<AggregateOptions, 'batchWait' | 'job'>>
-  readonly #batchWait: number | undefined
+  readonly #options: Required<Omit<AggregateOptions, 'batchWait' | 'batchAge' | 'job'>>
+  readonly #batchWait: number
+  readonly #batchAge: number
   readonly #ids = new IdSet()
   /** Whether the next batch is the one that primes the cache. */
   #primes = false
@@ -117,6 +121,8 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   /** Whether this stage spools the records itself, because no spool() stands before it. */
   #admits: boolean | undefined
   #lastArrival = 0
+  /** When the first record of the open batch came. */
+  #firstArrival = 0
   /** Asynchronous work, one after the other; undefined while there is none. */
   #turn: Promise<void> | undefined
 
@@ -136,7 +142,8 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     } = options
     const { dedupe = false, prime = false, canary = Infinity, compareTemplate = true } = options
     this.#options = { batchSize, batchBytes, attempt, dedupe, prime, canary, compareTemplate }
-    this.#batchWait = options.batchWait
+    this.#batchWait = options.batchWait ?? Infinity
+    this.#batchAge = options.batchAge ?? Infinity
     // A stage that is made long before it is piped into begins without its template.
     this.on('pipe', () => this.job && this.#compare(this.job))
     if (job) this.runBeside(this.#inTurn(() => this.#begin(job)))
@@ -186,7 +193,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
       this.#ranges = job.input.unbatchedRanges()
       this.#nextOrdinal = this.#ranges[0]?.[0] ?? 0
     }
-    if (this.#batchWait !== undefined) this.runBeside(this.#watch(this.#batchWait, job))
+    if (Math.min(this.#batchWait, this.#batchAge) < Infinity) this.runBeside(this.#watch(job))
     const batches = known.map(batch => job.sealedBatch(batch.number))
     if (!job.input.isRefilling) return await pushAll(this, batches, this.signal)
     // Their rows need records, and those may come through this very stage.
@@ -332,6 +339,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     }
     this.#nextOrdinal = ordinal + 1
     this.#lastArrival = job.clock.elapsed()
+    if (writer.records === 1) this.#firstArrival = this.#lastArrival
     return true
   }
 
@@ -362,15 +370,21 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     this.#primes = false
   }
 
-  /** Seals a part-full batch when nothing has come for a while. */
-  async #watch(batchWait: number, job: StoredJob): Promise<void> {
+  /** Seals a part-full batch when nothing has come for a while, or when its first record is old enough. */
+  async #watch(job: StoredJob): Promise<void> {
+    const longest = Math.min(this.#batchWait, this.#batchAge)
     for (;;) {
-      const since = this.#open ? job.clock.elapsed() - this.#lastArrival : 0
-      await job.clock.sleep(Math.max(1, batchWait - since), this.signal)
-      if (this.#open && job.clock.elapsed() - this.#lastArrival >= batchWait)
-        await this.#inTurn(() => this.#seal())
+      await job.clock.sleep(Math.max(1, Math.min(this.#dueIn(job), longest)), this.signal)
+      if (this.#open && this.#dueIn(job) <= 0) await this.#inTurn(() => this.#seal())
       else await this.#turn
     }
+  }
+
+  /** In how many ms the open batch is to be sealed; infinite where there is none. */
+  #dueIn({ clock }: StoredJob): number {
+    if (!this.#open) return Infinity
+    const due = Math.min(this.#lastArrival + this.#batchWait, this.#firstArrival + this.#batchAge)
+    return due - clock.elapsed()
   }
 }
 

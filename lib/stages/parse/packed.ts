@@ -17,6 +17,18 @@ export function packingOf(start: Buffer): Packing | undefined {
   return undefined
 }
 
+/** Why bytes that begin like this hold no records; undefined where they may. */
+export function spreadsheetProblem(start: Buffer, source = 'the input'): string | undefined {
+  const isZip = start.subarray(0, ZIP.length).equals(ZIP)
+  if (!isZip && !start.subarray(0, OLE.length).equals(OLE)) return undefined
+  const file = isZip ? 'a ZIP file' : 'an Office file'
+  return `${source} is ${file}, such as an Excel workbook: export the sheet as "CSV UTF-8" in Excel, as "Comma-separated values" in Google Sheets, or with: soffice --headless --convert-to csv FILE`
+}
+
+/** How ZIP files and the older Office files begin. */
+const ZIP = Buffer.from('PK\x03\x04')
+const OLE = Buffer.from('d0cf11e0', 'hex')
+
 /** What of node:zlib is used; zstd came with Node 22.15. */
 export interface Zlib {
   createInflateRaw(): Inflater

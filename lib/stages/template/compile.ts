@@ -27,7 +27,8 @@ const OPEN = /\{\{(?!\{)/g
 
 /**
  * Reads a template. Fields stand in double braces: `{{review}}`, `{{a.b.0}}`, `{{note?}}` (may be missing),
- * `{{$key}}` (a variable), `{{@json}}` (the whole record). Everything else is text, a stray `}}` too.
+ * `{{$key}}` (a variable), `{{@json}}` (the whole record). `\{{` is the text `{{`, and
+ * `\\{{field}}` a backslash before a field. Everything else is text, a stray `}}` too.
  *
  * @throws BatchStreamError `CBS_OPTION` for braces that stay open, a name that is empty, or an unknown variable; with line and column
  */
@@ -36,18 +37,22 @@ export function compile(text: string, options: CompileOptions): Template {
   let literal = ''
   let end = 0
   for (const { index: start } of text.matchAll(OPEN)) {
+    const slashes = slashesBefore(text, start, end)
+    const before = text.slice(end, start - Math.ceil(slashes / 2))
+    if (slashes % 2 === 1) {
+      // These braces are text, and so is all up to the next ones.
+      literal += `${before}{{`
+      end = start + 2
+      continue
+    }
     const close = text.indexOf('}}', start)
     const again = text.indexOf('{{', start + 2)
     const at = placeOf(text, start)
     if (close < 0 || (again >= 0 && again < close)) {
-      throw wrong(
-        options.name,
-        at,
-        'these {{ are never closed by }}; {{ as text can come from a variable: {{$key}}',
-      )
+      throw wrong(options.name, at, 'these {{ are never closed by }}; {{ as text is \\{{')
     }
     const name = text.slice(start + 2, close).trim()
-    literal += text.slice(end, start)
+    literal += before
     end = close + 2
     if (name.startsWith('$')) literal += variable(name.slice(1).trim(), options, at)
     else {
@@ -59,6 +64,13 @@ export function compile(text: string, options: CompileOptions): Template {
   literal += text.slice(end)
   if (literal) parts.push(literal)
   return { name: options.name, parts }
+}
+
+/** How many backslashes stand before a place, at most back to `from`. */
+function slashesBefore(text: string, at: number, from: number): number {
+  let start = at
+  while (start > from && text[start - 1] === '\\') start -= 1
+  return at - start
 }
 
 /** Whether a template renders the same for every record. */

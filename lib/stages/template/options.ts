@@ -48,8 +48,12 @@ export interface TemplateOptions<
   readonly vars?: Readonly<Record<string, string>> | undefined
   /** Each record is a Messages request itself: `{"custom_id","params"}`, or bare params. @default false */
   readonly ready?: boolean | undefined
-  /** The field that the row's answer will have; false asks records that have it already. @default 'response' */
-  readonly responseField?: string | false | undefined
+  /**
+   * The field that the row's answer will have, or the fields of a row that spreads it. A record that has one of them is
+   * rejected; false sends it.
+   * @default 'response'
+   */
+  readonly responseField?: string | readonly string[] | false | undefined
   /** The field in which rows say what became of them. @default '_batch' */
   readonly metaField?: string | undefined
   /**
@@ -97,7 +101,7 @@ export interface Settings {
   /** What every request has where its record says nothing else; already checked. */
   readonly defaults: Readonly<Record<string, unknown>>
   readonly ready: boolean
-  readonly responseField: string | false
+  readonly responseFields: readonly string[]
   readonly metaField: string
   readonly askFailed: boolean
   readonly format: OutputFormat | undefined
@@ -113,6 +117,7 @@ export function settingsOf(given: AnyTemplateOptions): Settings {
   // Records of the type that its functions take reach it: the compiler has checked that where stages were joined.
   const options = given as TemplateOptions
   const { prompt, system, id, vars, ready = false } = options
+  const { responseField = DEFAULT_RESPONSE_FIELD } = options
   if (prompt !== undefined && typeof prompt !== 'string' && typeof prompt !== 'function') {
     throw wrongOption('prompt', 'a template or a function', prompt)
   }
@@ -146,7 +151,7 @@ export function settingsOf(given: AnyTemplateOptions): Settings {
     ready,
     format: formatOf(options),
     mostTokens: options.mostTokens,
-    responseField: options.responseField ?? DEFAULT_RESPONSE_FIELD,
+    responseFields: [responseField || []].flat(),
     metaField: options.metaField ?? DEFAULT_META_FIELD,
     askFailed: options.askFailed ?? false,
   }

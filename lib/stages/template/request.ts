@@ -29,8 +29,12 @@ export function requestMaker(
 }
 
 function answered(record: SourceRecord, settings: Settings): Problem | undefined {
-  const { responseField, metaField } = settings
-  return responseField === false ? undefined : alreadyAnswered(record, responseField, metaField)
+  const { responseFields, metaField } = settings
+  for (const field of responseFields) {
+    const problem = alreadyAnswered(record, field, metaField)
+    if (problem) return problem
+  }
+  return undefined
 }
 
 function request(record: SourceRecord, settings: Settings): BatchRequest | Problem {
@@ -59,7 +63,7 @@ function idOf(
 }
 
 function wanted(record: SourceRecord, settings: Settings): OwnRequest | Problem {
-  const { prompt, ready, responseField, metaField } = settings
+  const { prompt, ready, responseFields, metaField } = settings
   if (typeof prompt === 'function') {
     const given = callPrompt(prompt, record)
     if (typeof given === 'string') return textRequest(given, record)
@@ -70,5 +74,5 @@ function wanted(record: SourceRecord, settings: Settings): OwnRequest | Problem 
     return typeof text === 'string' ? textRequest(text, record) : text
   }
   if (!ready) return ownRequest(record)
-  return readyRequest(record, responseField === false ? [metaField] : [metaField, responseField])
+  return readyRequest(record, [metaField, ...responseFields])
 }

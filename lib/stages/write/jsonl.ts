@@ -11,6 +11,7 @@ import { addResponse } from './response.ts'
 import { RowBytes } from './row-bytes.ts'
 import { fieldNames } from './row-fields.ts'
 import { rowStream } from './row-stream.ts'
+import { spreadRows } from './spread.ts'
 
 export interface JsonlOptions extends RowFields {
   /**
@@ -24,6 +25,12 @@ export interface JsonlOptions extends RowFields {
    * @default false
    */
   readonly blocks?: boolean | undefined
+  /**
+   * Properties of a schema's answers that become fields of a merged row, in place of the response field; null where there is no
+   * answer. A record that has such a field of its own throws `CBS_OUTPUT`.
+   * @default none
+   */
+  readonly spread?: readonly string[] | undefined
 }
 
 /**
@@ -48,6 +55,7 @@ export function jsonlRow(
   const { emit = 'merged' } = options
   const names = { ...fieldNames(options), costOf, blocks: options.blocks }
   const row = new RowBytes()
+  if (emit === 'merged' && options.spread) return spreadRows(options.spread, names, row)
   if (emit === 'merged') return mergedRows(names, row)
   if (emit === 'response') return result => responseRow(result, row)
   throw wrongOption('emit', "'merged' or 'response'", emit)

@@ -50,6 +50,7 @@ void t.test('wrong options are refused at once', async t => {
     { batchBytes: 0 },
     { batchBytes: 250_000_001 },
     { batchWait: 0 },
+    { batchAge: 0 },
   ])
     t.throws(() => aggregate(wrong), { code: 'CBS_OPTION' })
 })
@@ -262,6 +263,29 @@ void t.test('a part-full batch goes when nothing has come for a while, and not b
   await job.close()
   t.equal(clock.sleepers.size, 0)
 })
+
+void t.test(
+  'a part-full batch goes when its first record is old enough, while a trickle keeps coming',
+  async t => {
+    const clock = new VirtualClock()
+    const job = await openFor(t, t.testdir(), { clock })
+    const began = clock.elapsed()
+    const seen: number[][] = []
+    const feed = async function* (): AsyncGenerator<BatchRequest> {
+      for (let index = 0; index < 12; index++) {
+        yield ask(`r${index}`)
+        await clock.sleep(300)
+      }
+    }
+    const gathered = from(feed(), aggregate({ job, batchAge: 1000, batchWait: 900 }))
+    for await (const { records } of each(gathered)) seen.push([records, clock.elapsed() - began])
+    t.equal(seen[0]?.[0], 4)
+    const [, first = 0] = seen[0] ?? []
+    t.ok(first >= 1000 && first < 1100, JSON.stringify(seen))
+    t.equal(seen.length, 3)
+    await job.close()
+  },
+)
 
 for (const failing of ['open', 'write', 'sync'] as const) {
   void t.test(

@@ -112,3 +112,15 @@ t.test('the place of a field is told as the record sees it', async t => {
     ['a', 'b?'],
   )
 })
+
+void t.test(
+  'a backslash makes braces text, and two of them stand for one before a field',
+  async t => {
+    t.same(read('\\{{a}} {{b}}'), ['{{a}} ', '<b>'])
+    t.same(read('x \\{{ y'), ['x {{ y'])
+    t.same(read('C:\\\\{{dir}}'), ['C:\\', '<dir>'])
+    t.same(read('\\\\\\{{a}}'), ['\\{{a}}'])
+    t.same(read('{{a}}\\n'), ['<a>', '\\n'])
+    t.same(read('\\textbf{{{a}}}'), ['\\textbf{', '<a>', '}'])
+  },
+)

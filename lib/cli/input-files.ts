@@ -1,13 +1,55 @@
 import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { BatchStreamError } from '../core/errors.ts'
+import { join, resolve } from 'node:path'
+import { BatchStreamError, wrapError } from '../core/errors.ts'
 
 /**
- * The files that a quoted pattern means, sorted by name: `*` and `?` stand for characters of one name, never for a dot in
- * front. A name that exists as it is written is no pattern. No file at all is `CBS_INPUT`.
+ * The files of one `--input`, sorted by name: a file itself, all files below a folder, or what a quoted pattern matches. Hidden
+ * files and folders are left out unless they are named. No file at all is `CBS_INPUT`.
  */
 export async function filesOf(name: string, cwd: string): Promise<readonly string[]> {
-  if (name === '-' || !/[*?]/.test(name) || (await exists(join(cwd, name), name))) return [name]
+  if (name === '-') return [name]
+  const names = await matchesOf(name, cwd)
+  const files = await Promise.all(names.map(one => withinFolder(one, cwd)))
+  const found = files.flat()
+  if (found.length > 0) return found
+  throw new BatchStreamError(
+    'CBS_INPUT',
+    `the folder ${name} has no files (hidden ones are skipped)`,
+  )
+}
+
+/** The files below a folder. Links to folders are not followed, so that there are no loops. */
+async function withinFolder(name: string, cwd: string): Promise<readonly string[]> {
+  const unreadable = (cause: unknown): never => {
+    throw wrapError('CBS_INPUT', `the input ${name} cannot be read`, cause)
+  }
+  const found = await stat(resolve(cwd, name)).catch(unreadable)
+  if (!found.isDirectory()) return [name]
+  const entries = await readdir(resolve(cwd, name), { withFileTypes: true }).catch(unreadable)
+  const files: string[] = []
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (entry.name.startsWith('.')) continue
+    const path = join(name, entry.name)
+    if (entry.isDirectory()) files.push(...(await withinFolder(path, cwd)))
+    else if (entry.isFile() || (entry.isSymbolicLink() && (await isFile(resolve(cwd, path)))))
+      files.push(path)
+  }
+  return files
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await stat(path).then(
+    found => found.isFile(),
+    () => false,
+  )
+}
+
+/**
+ * What a pattern matches, sorted by name: `*` and `?` stand for characters of one name, never for a dot in front. A name that
+ * exists as it is written is no pattern.
+ */
+async function matchesOf(name: string, cwd: string): Promise<readonly string[]> {
+  if (!/[*?]/.test(name) || (await exists(join(cwd, name), name))) return [name]
   let found = [name.startsWith('/') ? '/' : '']
   for (const part of name.split('/').filter(part => part !== '')) {
     const next: string[] = []

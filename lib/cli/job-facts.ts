@@ -1,0 +1,83 @@
+// What `list` and `status` show of a job beside its state.
+import { join } from 'node:path'
+import { Ledger } from '../cost/ledger.ts'
+import { usdNumber } from '../cost/usd.ts'
+import type { Status } from '../core/results/status.ts'
+import { nodeDisk, replaceFile } from '../store/disk.ts'
+import type { JobOnDisk } from '../store/inspect.ts'
+import { pricesOf, settingsIn } from './money.ts'
+import type { Remembered } from './remembered.ts'
+import { rowsSoFar } from './job-end/summary.ts'
+import type { Settings } from './settings.ts'
+
+/** What the command that made a job said of it. */
+export interface Made {
+  readonly created_at: string | null
+  /** Null where records or a module may name one. */
+  readonly model: string | null
+  /** The first characters of the prompt; null where a module or the records make the requests. */
+  readonly prompt: string | null
+  readonly note: string | null
+}
+
+/** Characters of a prompt that are shown. */
+const HEAD = 200
+
+export function madeOf({ card }: JobOnDisk): Made {
+  const { run, note }: Partial<Remembered> = Object(card?.settings)
+  return {
+    created_at: card?.created_at ?? null,
+    model: run?.prompt === undefined ? null : run.model,
+    prompt: run?.prompt === undefined ? null : headOf(run),
+    note: note ?? null,
+  }
+}
+
+function headOf({ prompt = '' }: Settings): string {
+  const characters = [...prompt.slice(0, 2 * HEAD)]
+  const head = characters.slice(0, HEAD).join('')
+  return head.length < prompt.length ? `${head}…` : head
+}
+
+/** The rows of a job and their cost. */
+export interface Totals {
+  /** Rows by status: of each record the newest answer. */
+  readonly rows: Partial<Record<Status, number>>
+  /** Null where a price is not known. */
+  readonly spent_usd: number | null
+}
+
+/**
+ * The totals of a job. Counting them reads every answer, so they are kept in the job's folder until another batch is fetched.
+ */
+export async function totalsOf(job: JobOnDisk): Promise<Totals> {
+  if (!job.state) return { rows: {}, spent_usd: null }
+  const fetched = [...job.state.batches.values()].filter(({ fetched }) => fetched !== null).length
+  if (fetched === 0) return { rows: {}, spent_usd: 0 }
+  const settings = settingsIn(job)
+  const key = JSON.stringify([fetched, settings?.price ?? null])
+  const path = join(job.folder, TOTALS)
+  const kept = await keptTotals(path)
+  if (kept?.key === key) return kept.totals
+  const { tally, ledger } = await rowsSoFar(job, pricesOf(settings ?? {}), settings?.schema)
+  const totals = { rows: tally.byStatus(), spent_usd: spentOf(ledger) }
+  // The next command counts anew where they cannot be kept, as in a folder that is read-only or was just deleted.
+  await replaceFile(nodeDisk, path, Buffer.from(JSON.stringify({ key, totals }))).catch(() => {})
+  return totals
+}
+
+const TOTALS = 'totals.json'
+
+function spentOf({ spent }: Ledger): number | null {
+  return spent === undefined ? null : usdNumber(spent)
+}
+
+async function keptTotals(path: string): Promise<{ key: string; totals: Totals } | undefined> {
+  try {
+    const text = await nodeDisk.readWhole(path)
+    // Written above; a torn file is no JSON.
+    return text && (JSON.parse(text.toString('utf8')) as { key: string; totals: Totals })
+  } catch {
+    return undefined
+  }
+}
