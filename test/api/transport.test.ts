@@ -323,12 +323,15 @@ void t.test('an abort ends a call before, while and after it is answered', async
   during.abort.abort()
   await t.rejects(call)
 
-  const held = later()
-  const sending = callerAt(url)
-  const sent = sending.create(parts('abc', held.promise), 4)
-  setImmediate(() => sending.abort.abort())
-  await t.rejects(sent)
-  held.resolve()
+  for (const isBegun of [true, false]) {
+    const held = later()
+    const sending = callerAt(url)
+    const body = isBegun ? parts('abc', held.promise) : parts(held.promise, 'abcd')
+    const sent = sending.create(body, 4)
+    setTimeout(() => sending.abort.abort(), 20)
+    await t.rejects(sent)
+    held.resolve()
+  }
 
   for (const how of ['stalls', 'gzip']) {
     const reading = callerAt(url)
@@ -460,11 +463,15 @@ void t.test("a user's fetch, fetch options and dispatcher are used", async t => 
     setGlobalDispatcher(dispatcher)
     globalThis.fetch = fetch
   })
+  // What undici makes of an Agent with interceptors.
+  const intercepted = new Proxy(new Agent(), {
+    get: (target, key) => (key === 'dispatch' ? () => true : Reflect.get(target, key)),
+  })
   for (const other of [
     new ProxyAgent(url),
     new Agent({ connections: 1 }),
     new Agent({ connect: { ca: 'mine' } }),
-    new Agent().compose(dispatch => dispatch),
+    intercepted,
   ]) {
     setGlobalDispatcher(other)
     t.notOk(isReplaced(usual), other.constructor.name)
