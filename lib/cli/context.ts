@@ -1,3 +1,4 @@
+import type { SharedLedger } from '../core/job/shared-ledger.ts'
 import type { Next } from './finish.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
@@ -11,6 +12,8 @@ export interface Context {
   readonly talk: Talk
   /** Told of what happens. */
   readonly watch: Watch
+  /** Where jobs are that other machines work on, too; undefined for jobs of this machine. */
+  readonly ledger?: SharedLedger | undefined
   /** Aborted by the first signal that ends the program. */
   readonly signal: AbortSignal
   /** The words of this command. */

@@ -8,12 +8,13 @@ import type { Tally } from './tally.ts'
 
 /** Runs the pipeline of a job and says at once when submission stops. */
 export async function runDraining(
-  { job, talk, settings }: Pick<Work, 'job' | 'talk' | 'settings'>,
+  { job, talk, settings, cap }: Pick<Work, 'job' | 'talk' | 'settings' | 'cap'>,
   signal: AbortSignal,
   run: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const isEndless = settings.batchWaitMs !== undefined
   await drain({ job, isEndless, onStop: () => announce(job, talk) }, signal, run)
+  await cap?.settle()
 }
 
 /** Says at once why nothing more is sent, and what the run waits for. */

@@ -15,7 +15,9 @@ import type { Flags, Takes } from './flags.ts'
 import { COMMANDS, longHelp, shortHelp } from './help.ts'
 import { commandFirst } from './command-first.ts'
 import type { Io } from './io.ts'
-import type { CommandName } from './options.ts'
+import { LEDGER_COMMANDS, type CommandName } from './options.ts'
+import { stateDir } from './state-dir.ts'
+import { shownWords, withoutPassword } from './shown-words.ts'
 import { print } from './print.ts'
 import { openWatch, type Watch } from './progress/watch.ts'
 import { Talk } from './talk.ts'
@@ -113,7 +115,17 @@ const SAID_AGAIN = [
   'poll',
   'settle',
   'config',
+  'ledger',
+  'lease',
 ]
+
+/** The ledger may be named by the environment, where its password is not shown to others. */
+const LEDGER_VARIABLE = 'CLAUDE_BATCH_STREAM_LEDGER'
+
+/** An emulated job dies with its emulator, so it is never in a ledger. */
+function usesLedger(command: CommandName, flags: Flags): boolean {
+  return LEDGER_COMMANDS.includes(command) && !flags.has('emulate')
+}
 
 /** Runs a command until it ends, or until a signal ends it. Ctrl-C detaches and never cancels: batches go on. */
 async function perform(
@@ -148,21 +160,31 @@ async function perform(
     flags,
     io,
     talk,
-    words,
+    words: shownWords(words),
     signal: stop.signal,
     cwd: process.cwd(),
     placeFlags: SAID_AGAIN.flatMap(name => {
       const given = flags.text(name)
-      return given === undefined ? [] : [`--${name}`, given]
+      if (given === undefined || (name === 'ledger' && io.env[LEDGER_VARIABLE] === given)) return []
+      return [`--${name}`, name === 'ledger' ? withoutPassword(given) : given]
     }),
     nextIs: following => (next = following),
   }
   const work = async (): Promise<Ending> => {
     for (const line of flags.origins()) talk.detail(line)
     watch = await openWatch(command, flags, io, talk, stop.signal)
-    return await (
-      await ENTRIES[command].load()
-    )({ ...context, watch })
+    const entry = await ENTRIES[command].load()
+    if (!usesLedger(command, flags)) return await entry({ ...context, watch })
+    const { copyJobs, openLedger } = await import('./ledger.ts')
+    const opened = await openLedger(flags)
+    try {
+      // A new job has no copy yet.
+      const name = flags.args[0] ?? flags.text('job')
+      if (opened) await copyJobs(opened.ledger, stateDir(flags, io.env), name)
+      return await entry({ ...context, watch, ledger: opened?.ledger })
+    } finally {
+      await opened?.close()
+    }
   }
   const failed = (error: unknown): Ending => {
     const code = signalled ? SIGNALS[signalled] : report(error, talk, talk.verbosity > 1)

@@ -57,6 +57,16 @@ const API: readonly CommandName[] = [
   'cancel',
   'doctor',
 ]
+/** Commands on jobs that may be in a ledger. */
+export const LEDGER_COMMANDS: readonly CommandName[] = [
+  ...WORK,
+  'results',
+  'merge',
+  'status',
+  'list',
+  'report',
+  'cancel',
+]
 const JOBS: readonly CommandName[] = [...API, 'merge', 'report', 'rm', 'prune']
 const ALL: readonly CommandName[] = [...JOBS, 'estimate', 'emulate']
 
@@ -556,6 +566,21 @@ export const OPTIONS: readonly OptionSpec[] = [
     fallback: '~/.local/state/claude-batch-stream',
     on: JOBS,
     help: 'folder of the jobs',
+  },
+  {
+    group: 'Job',
+    name: 'ledger',
+    arg: 'URL',
+    on: LEDGER_COMMANDS,
+    help: 'keep the journal in PostgreSQL (postgres://...), so that another machine can continue the job; needs the package pg',
+  },
+  {
+    group: 'Job',
+    name: 'lease',
+    arg: 'DUR',
+    fallback: '60s',
+    on: WORK,
+    help: "with --ledger: how long a job stays its worker's without a sign of life",
   },
   {
     group: 'Job',

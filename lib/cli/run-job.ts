@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts'
+import type { SharedLedger } from '../core/job/shared-ledger.ts'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { BatchStreamError } from '../core/errors.ts'
@@ -35,6 +36,7 @@ export interface Choice {
   readonly fingerprint: string
   readonly remembered: Remembered
   readonly clock: Clock
+  readonly ledger?: SharedLedger | undefined
   readonly input: ChosenInput
 }
 
@@ -68,7 +70,9 @@ export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
     ? []
     : (await inspectJobs(nodeDisk, dir)).filter(job => job.card?.fingerprint === fingerprint)
   // One that is damaged has no state.
-  const same = alike.findLast(job => !job.state?.finished)
+  const inLedger: JobOnDisk[] = []
+  for (const job of alike) if (await isInLedger(job)) inLedger.push(job)
+  const same = alike.findLast(job => !job.state?.finished) ?? inLedger.at(-1)
   if (!same) {
     const { same: finished, ...rest } = await compared(choice, alike)
     if (finished) return await printAgain(choice, finished, rest.close, talk)
@@ -81,17 +85,34 @@ export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
   return await goOn(choice, same, known)
 }
 
+/**
+ * Whether a job is in a ledger. Its records may be on another machine, so even where it is finished the input is read again and
+ * compared by hash.
+ */
+async function isInLedger({ folder }: JobOnDisk): Promise<boolean> {
+  return (await nodeDisk.look(join(folder, 'journal.jsonl'))) === undefined
+}
+
 async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJob> {
   const { dir, fresh, fingerprint } = choice
   const found = await lookUp(dir, name)
   const { stream } = choice.input
   if (!found || !hasBegun(found)) return await createJob(choice, name, { stream, close: nothing })
   if (fresh) {
+    if (choice.ledger)
+      throw new BatchStreamError(
+        'CBS_OPTION',
+        `--fresh does not go with a job that is in a ledger: choose another --job than ${name}`,
+      )
     await mustBeFree(choice.remembered.rows)
     await setAside(dir, name, talk)
     return await createJob(choice, name, { stream, close: nothing })
   }
   const known = rememberedBy(found)
+  if (found.card?.fingerprint === fingerprint && (await isInLedger(found))) {
+    talk.say(`continuing job ${name}`)
+    return await goOn(choice, found, known)
+  }
   if (found.card?.fingerprint === fingerprint) {
     const { same, close } = await compared(choice, [found])
     if (same) return await printAgain(choice, same, close, talk)
@@ -189,14 +210,15 @@ export function mustMatch(before: RowOptions, now: RowOptions, written: number):
 
 /** The rows of the new command count from now on, also for whoever resumes it. */
 async function goOn(
-  { dir, remembered, clock, input: { stream } }: Choice,
+  { dir, remembered, clock, ledger, input: { stream } }: Choice,
   found: JobOnDisk,
   known: Remembered,
   written: number = found.state?.output.out ?? 0,
 ): Promise<RunJob> {
   mustMatch(known.rows, remembered.rows, written)
   const { columns: _, ...newer } = remembered
-  const job = await openStoredJob({ dir, name: found.name, clock })
+  const shard = found.state?.shard ?? undefined
+  const job = await openStoredJob({ dir, name: found.name, clock, ledger, shard })
   return {
     job,
     goesOn: true,
@@ -228,6 +250,7 @@ export async function rememberCap(job: StoredJob, maxCost: string): Promise<void
 async function writeCard(job: StoredJob, card: JobCard): Promise<void> {
   const text = `${JSON.stringify(card, undefined, 2)}\n`
   await replaceFile(nodeDisk, join(job.store.folder, 'job.json'), Buffer.from(text))
+  await job.shared?.saveCard(text)
 }
 
 /** Paid answers are never deleted to make room for a new run. */
@@ -256,8 +279,10 @@ export async function discardFailedStart({
   store: { folder },
   name,
   state,
-}: Pick<StoredJob, 'store' | 'name' | 'state'>): Promise<boolean> {
-  if (!isUnsent(state)) return false
+  shared,
+}: Pick<StoredJob, 'store' | 'name' | 'state' | 'shared'>): Promise<boolean> {
+  // Another worker may look for it in the ledger; there a job without records costs nothing.
+  if (shared || !isUnsent(state)) return false
   // The job has been closed: another process may have it now.
   const lock = await lockFolder(folder).catch(() => undefined)
   if (!lock) return false
@@ -276,10 +301,10 @@ async function createJob(
   name: string,
   input: Pick<ComparedInput, 'stream' | 'close'>,
 ): Promise<RunJob> {
-  const { dir, fingerprint, remembered, clock } = choice
+  const { dir, fingerprint, remembered, clock, ledger } = choice
   const made = async (): Promise<StoredJob> => {
     await mustBeFree(remembered.rows)
-    return await openStoredJob({ dir, name, clock, shard: remembered.run.shard })
+    return await openStoredJob({ dir, name, clock, ledger, shard: remembered.run.shard })
   }
   const job = await made().catch(async (cause: unknown) => {
     await input.close()

@@ -47,7 +47,7 @@ export function jobNameIn(flags: Flags, shard: SizedShard | undefined): string |
 export async function settingsOfShard(
   settings: Settings,
   given: GivenShard,
-  { flags, io, talk }: Pick<Context, 'flags' | 'io' | 'talk'>,
+  { flags, io, talk, ledger }: Pick<Context, 'flags' | 'io' | 'talk' | 'ledger'>,
 ): Promise<Settings> {
   const { isBlockGiven, ...shard } = given
   const name = String(flags.text('job'))
@@ -62,7 +62,9 @@ export async function settingsOfShard(
     const now = { index: was.index, count: shard.count, block }
     if (!isSameShard(now, was)) throw otherShard(job, now, was)
   }
-  const own: Settings = { ...withShare(settings, shard.count, talk), shard: { ...shard, block } }
+  // A ledger keeps the cap for all shards together.
+  const kept = ledger ? settings : withShare(settings, shard.count, talk)
+  const own: Settings = { ...kept, shard: { ...shard, block } }
   for (const other of others) {
     if (!other.state || !other.card || isSameWork(own, rememberedBy(other).run)) continue
     throw new BatchStreamError(

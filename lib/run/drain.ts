@@ -46,8 +46,10 @@ export async function runDraining(
   const drained = new AbortController()
   if (isEndless) leaveWhenDrained(job, watched, drained)
   try {
-    await run(AbortSignal.any([signal, drained.signal]))
+    await run(AbortSignal.any([signal, drained.signal, job.lost]))
   } catch (cause) {
+    // Nothing that this process does counts any more.
+    if (job.lost.aborted && !signal.aborted) throw job.lost.reason
     if (signal.aborted || !drained.signal.aborted) throw cause
   } finally {
     over.abort()

@@ -25,6 +25,9 @@ export interface JobOnDisk {
   readonly trouble: string | undefined
 }
 
+/** The copy of a journal that is in a ledger, for commands that only look at jobs. */
+export const LEDGER_COPY = 'ledger.jsonl'
+
 /** The trouble of a job whose journal is missing or empty. */
 export const NO_JOURNAL = 'has no journal'
 
@@ -45,7 +48,9 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
     if ((await disk.list(folder)).every(file => file === LOCK_FILE)) return undefined
     const text = await disk.readWhole(join(folder, 'job.json'))
     card = text && JSON.parse(text.toString('utf8'))
-    const journal = await disk.readWhole(join(folder, 'journal.jsonl'))
+    const journal =
+      (await disk.readWhole(join(folder, 'journal.jsonl'))) ??
+      (await disk.readWhole(join(folder, LEDGER_COPY)))
     const state = journal && fold(readLines(journal).events)
     return { name, folder, card, state, trouble: state ? undefined : NO_JOURNAL }
   } catch (cause) {

@@ -6,7 +6,8 @@ import { shardRecords, type SizedShard } from '../../core/shard.ts'
 import { rowsInInputOrder } from '../../stages/order/kept-rows.ts'
 import { FieldSet } from '../../store/fields.ts'
 import type { StoredJob } from '../../store/job.ts'
-import { openStoredJob } from '../../store/open.ts'
+import { clientOf } from '../client.ts'
+import { openFound, restoreAnswers, restoreRecords } from '../ledger.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
@@ -33,8 +34,14 @@ export async function merge(context: Context): Promise<Ending> {
   } as const
   const jobs: StoredJob[] = []
   try {
-    for (const shard of shards)
-      jobs.push(await openStoredJob({ dir, name: shard.name, clock: io.clock }))
+    for (const shard of shards) jobs.push(await openFound(context, dir, shard))
+    if (context.ledger) {
+      const client = await clientOf(flags, io, { job: run, keyless: true })
+      for (const [index, job] of jobs.entries()) {
+        await restoreRecords(context, job, shards[index] as (typeof shards)[0])
+        await restoreAnswers(context, job, client)
+      }
+    }
     const { block } = shardOf(jobs[0] as StoredJob)
     const records = sameInput(name, jobs)
     const tally = new Tally()

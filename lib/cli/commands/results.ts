@@ -6,7 +6,8 @@ import { BatchStreamError } from '../../core/errors.ts'
 import { answeredAfter } from '../../store/asked.ts'
 import { countOf } from '../../core/job/event.ts'
 import type { StoredJob } from '../../store/job.ts'
-import { openStoredJob, temporaryJob } from '../../store/open.ts'
+import { temporaryJob } from '../../store/open.ts'
+import { openFound, restoreAnswers, restoreRecords } from '../ledger.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { rowsInInputOrder } from '../../stages/order/kept-rows.ts'
 import { fetchResults } from '../../stages/results/fetch-results.ts'
@@ -39,8 +40,10 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
   const { rows, run, columns: known } = rememberedBy(found)
   const options = rowsOfShard(rowOptionsApart(flags, rows), run.shard)
   const client = await clientOf(flags, io, { job: run, keyless: true })
-  const job = await openStoredJob({ dir, name: found.name, clock: io.clock })
+  const job = await openFound(context, dir, found)
   try {
+    await restoreRecords(context, job, found)
+    await restoreAnswers(context, job, client)
     const tally = new Tally()
     const priceOf = pricesOf(run)
     const columns = await tableFieldsOf(job, options, known)

@@ -1,5 +1,5 @@
 import { pipeline } from 'node:stream/promises'
-import { openStoredJob } from '../../store/open.ts'
+import { openFound, restoreAnswers } from '../ledger.ts'
 import type { JobState, Phase } from '../../core/job/state.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
@@ -52,15 +52,17 @@ export async function resume(context: Context): Promise<Ending> {
     job: settings,
     keyless: found.state.finished,
   })
-  const job = await openStoredJob({ dir, name: found.name, clock: io.clock })
+  const job = await openFound(context, dir, found)
   return await tellingEnd(context, { settings, job }, async () => {
+    if (job.input.isRefilling && known.run.input.includes('-')) throw needsInput(found.name)
+    await restoreAnswers(context, job, client)
     mustMatch(known.rows, rows, job.state.output.out)
     await remember(job, found, { ...known, run, rows })
     const reading: Reading = { format: undefined, files: 0, broken: undefined }
     // The rest of a pipe is gone, but what was sent of it can be collected.
     if (piped) job.queue.stop(needsInput(found.name))
     const records =
-      job.state.kept.complete || piped
+      (job.state.kept.complete && !job.input.isRefilling) || piped
         ? undefined
         : await openInput({ settings, cwd: known.cwd, io, talk, reading, signal })
     const ordered = rows.order === 'input'

@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises'
 import type { StoredJob } from '../../store/job.ts'
-import { openStoredJob } from '../../store/open.ts'
+import { openFound, restoreAnswers, restoreRecords } from '../ledger.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
 import { stage } from '../../core/stage.ts'
@@ -54,8 +54,10 @@ export async function retryFailed(context: Context): Promise<Ending> {
   const client = await clientOf(flags, io, { job: settings })
   const next = { words: ['retry', found.name, ...context.placeFlags] }
   context.nextIs(() => next)
-  const job = await openStoredJob({ dir, name: found.name, clock: io.clock })
+  const job = await openFound(context, dir, found)
   return await tellingEnd(context, { settings, job }, async () => {
+    await restoreRecords(context, job, found)
+    await restoreAnswers(context, job, client)
     const last = await beginRetry(job)
     const isOld = (result: Result): boolean => result.batch.number <= last
     const counted = new Tally()

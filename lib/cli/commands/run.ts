@@ -16,6 +16,7 @@ import { keepFrom, mustBeWhole, type Peeked, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { checkedTable, isTable, openRows, tableOf, type RowOptions } from '../row-options.ts'
 import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
+import { restoreAnswers } from '../ledger.ts'
 import { print } from '../print.ts'
 import { isPipe, openPipe, waitsForReader } from '../pipe.ts'
 import { settingsOf, type Settings } from '../settings.ts'
@@ -106,6 +107,7 @@ async function ask(
         fresh: flags.has('fresh'),
         fingerprint: fingerprintOf(settings, first[0]),
         clock: io.clock,
+        ledger: context.ledger,
         remembered: {
           ...{ run: settings, rows, words, cwd },
           ...(inputColumns && { columns: inputColumns }),
@@ -130,6 +132,7 @@ async function ask(
         return { words: piped ? [...words, ...more] : resume, piped }
       })
     const working = tellingEnd(context, { settings, job }, async () => {
+      await restoreAnswers(context, job, client)
       const ordered = rows.order === 'input'
       const ledger = new Ledger(pricesOf(settings))
       const drains = !flags.has('detach')

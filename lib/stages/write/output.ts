@@ -200,10 +200,16 @@ async function agree(job: StoredJob, paths: Paths): Promise<BothCommitted> {
     if (path !== owned) await mustBeNew(job, path)
   }
   // Rows that a stream was told are told again, so the file of errors beside it begins anew too.
-  if (same && paths.out !== null)
+  if (same && paths.out !== null && !(job.shared && (await isGone(job, paths.out))))
     return { out: { bytes: out, tail: outTail }, errors: { bytes: errors, tail: errorsTail } }
-  if (!same || paths.errors !== null) await job.note({ type: 'output', ...paths }, true)
+  // So are those of a file that was on another machine.
+  if (!same || paths.errors !== null || paths.out !== null)
+    await job.note({ type: 'output', ...paths }, true)
   return NEITHER
+}
+
+async function isGone(job: StoredJob, path: string): Promise<boolean> {
+  return (await job.store.disk.look(path)) === undefined
 }
 
 /** The end of the pipeline; `rows` counts the results that came, those whose row an earlier run wrote included. */
@@ -339,6 +345,8 @@ export class Output extends Writable {
   }
 
   async #commit(): Promise<void> {
+    // Another worker may be writing to the same file by now.
+    this.#options.job.assertOwned()
     const number = this.#batch
     this.#batch = undefined
     this.#uncommitted = 0

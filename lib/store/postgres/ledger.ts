@@ -84,7 +84,7 @@ export class PostgresLedger implements SharedLedger {
     await this.prepare()
     try {
       const { rows } = await this.#pool.query(
-        `select s.job, s.i, j.shards, j.block, j.card, s.lease_until > clock_timestamp() as held
+        `select s.job, s.i, j.shards, j.block, s.card, s.lease_until > clock_timestamp() as held
          from claude_batch_stream.shard s join claude_batch_stream.job j on j.name = s.job
          where $1::text is null or s.job = $1 order by j.created_at, s.job, s.i`,
         [job ?? null],

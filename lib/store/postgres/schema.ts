@@ -14,12 +14,12 @@ create table if not exists claude_batch_stream.job (
   name text primary key,
   shards int not null,
   block int not null,
-  card text,
   created_at timestamptz not null default now()
 );
 create table if not exists claude_batch_stream.shard (
   job text not null references claude_batch_stream.job on delete cascade,
   i int not null,
+  card text,
   owner text,
   epoch bigint not null default 0,
   lease_until timestamptz not null default '-infinity',

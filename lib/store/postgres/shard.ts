@@ -283,10 +283,11 @@ export class PostgresShard implements Journal, Shared {
   }
 
   async saveCard(card: string): Promise<void> {
-    await this.#query(`update claude_batch_stream.job set card = $2 where name = $1`, [
-      this.#options.key.job,
-      card,
-    ])
+    const { job, index } = this.#options.key
+    await this.#query(
+      `update claude_batch_stream.shard set card = $4 where job = $1 and i = $2 and epoch = $3`,
+      [job, index, this.#epoch, card],
+    )
   }
 
   /** The packed files of a batch; undefined where the ledger has none. */
@@ -616,6 +617,6 @@ function takenOver({ job, index, count }: ShardKey): BatchStreamError {
 function leaseEnded(): BatchStreamError {
   return new BatchStreamError(
     'CBS_API',
-    'the lease on the job ended before the last byte of a batch was sent, so it was not sent: run the same command again',
+    'the lease on the job ended, so nothing more is sent or written: run the same command again',
   )
 }

@@ -1,0 +1,164 @@
+// The ledger of --ledger: jobs that other machines work on, too.
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import type pg from 'pg'
+import type { AnthropicClient } from '../api/client.ts'
+import { BatchStreamError, wrapError } from '../core/errors.ts'
+import type { SourceRecord } from '../core/flow.ts'
+import type { SharedLedger } from '../core/job/shared-ledger.ts'
+import { nameOfShards, shardJobName } from '../core/shard.ts'
+import { restoreResults } from '../stages/results/fetch-results.ts'
+import { nodeDisk } from '../store/disk.ts'
+import { LEDGER_COPY } from '../store/inspect.ts'
+import type { StoredJob } from '../store/job.ts'
+import { formatLine, NO_SUM } from '../store/journal-line.ts'
+import { openStoredJob } from '../store/open.ts'
+import { DEFAULT_LEASE_MS, postgresLedger, postgresLedgerOf } from '../store/postgres/ledger.ts'
+import type { Context } from './context.ts'
+import type { Flags } from './flags.ts'
+import { openInput } from './input.ts'
+import { rememberedBy, type SoundJob } from './remembered.ts'
+import { duration } from './values.ts'
+
+export interface OpenLedger {
+  readonly ledger: SharedLedger
+  close(): Promise<void>
+}
+
+/** Opens the ledger that the flags or the environment name. */
+export async function openLedger(flags: Flags): Promise<OpenLedger | undefined> {
+  const url = flags.text('ledger')
+  if (url === undefined) return undefined
+  if (!/^postgres(ql)?:\/\//.test(url))
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--ledger must be the URL of a database: postgres://...',
+    )
+  const lease = flags.text('lease')
+  const leaseMs = lease === undefined ? DEFAULT_LEASE_MS : duration('--lease', lease, 1000)
+  const { Pool } = await loadDriver()
+  const queryMs = Math.min(15_000, Math.max(1000, leaseMs / 4))
+  const pool = poolOf(Pool, url, queryMs)
+  // An idle connection that breaks is replaced.
+  pool.on('error', () => {})
+  return { ledger: postgresLedger({ pool, leaseMs }), close: async () => await pool.end() }
+}
+
+function poolOf(Pool: typeof pg.Pool, url: string, queryMs: number): pg.Pool {
+  try {
+    return new Pool({
+      ...{ connectionString: url, application_name: 'claude-batch-stream', max: 3 },
+      ...{ connectionTimeoutMillis: queryMs, query_timeout: queryMs, keepAlive: true },
+    })
+  } catch {
+    // The driver's own message may hold the URL.
+    throw new BatchStreamError('CBS_OPTION', '--ledger is not a valid URL of a database')
+  }
+}
+
+async function loadDriver(): Promise<typeof pg> {
+  try {
+    return (await import('pg')).default
+  } catch (cause) {
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--ledger needs the package `pg`: npm install pg (beside claude-batch-stream; globally: npm install -g pg)',
+      { cause },
+    )
+  }
+}
+
+/**
+ * Copies what the ledger says of a job, or of all, into the state folder, where commands look for jobs. The copies are only
+ * read: a job that is opened is read from the ledger itself.
+ */
+export async function copyJobs(ledger: SharedLedger, dir: string, name?: string): Promise<void> {
+  const job = name && (nameOfShards(name) ?? name)
+  for (const shard of await postgresLedgerOf(ledger).shards(job)) {
+    const folder = join(
+      dir,
+      'jobs',
+      shard.count > 1 ? shardJobName(shard.job, shard.index) : shard.job,
+    )
+    await nodeDisk.makeFolder(folder)
+    // One with a journal of its own has the same name and is another job.
+    if ((await nodeDisk.look(join(folder, 'journal.jsonl'))) !== undefined) continue
+    let sum = NO_SUM
+    const lines: Buffer[] = []
+    for (const event of shard.events) {
+      const formatted = formatLine(event, sum)
+      lines.push(formatted.line)
+      sum = formatted.sum
+    }
+    if (shard.card !== undefined) await copy(join(folder, 'job.json'), Buffer.from(shard.card))
+    if (lines.length > 0) await copy(join(folder, LEDGER_COPY), Buffer.concat(lines))
+  }
+}
+
+/** Workers on one machine may copy the same job at a time. */
+async function copy(path: string, bytes: Buffer): Promise<void> {
+  const next = `${path}.${randomUUID()}`
+  const file = await nodeDisk.open(next, 'create')
+  try {
+    await file.write(bytes, 0)
+  } finally {
+    await file.close()
+  }
+  await nodeDisk.rename(next, path)
+}
+
+/** Opens a job that exists, from the ledger where there is one. */
+export async function openFound(
+  { io, ledger }: Pick<Context, 'io' | 'ledger'>,
+  dir: string,
+  { name, state }: Pick<SoundJob, 'name' | 'state'>,
+): Promise<StoredJob> {
+  return await openStoredJob({
+    ...{ dir, name, clock: io.clock, ledger },
+    shard: state.shard ?? undefined,
+  })
+}
+
+/** Fetches the results once more that another machine had; everything that reads them needs them on this disk. */
+export async function restoreAnswers(
+  { talk, signal }: Pick<Context, 'talk' | 'signal'>,
+  job: StoredJob,
+  client: AnthropicClient,
+): Promise<void> {
+  if (!job.shared) return
+  const onWait = (why: string): void => talk.wait(why, job.clock.elapsed())
+  await restoreResults(job, { client, signal, onWait })
+}
+
+/** Reads the records once more that another machine had, for a command that reads no input otherwise. */
+export async function restoreRecords(
+  { io, talk, signal }: Pick<Context, 'io' | 'talk' | 'signal'>,
+  job: StoredJob,
+  found: SoundJob,
+): Promise<void> {
+  if (!job.input.isRefilling) return
+  const { run: settings, cwd } = rememberedBy(found)
+  if (settings.input.includes('-'))
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `the records of job ${job.name} came through a pipe and are on the disk of another machine: run the same command with the same input again`,
+    )
+  const reading = { format: undefined, files: 0, broken: undefined }
+  try {
+    const records: AsyncIterable<SourceRecord> = await openInput({
+      ...{ settings, cwd, io, talk, reading, signal },
+    })
+    for await (const record of records) {
+      await job.input.appendOrVerify(record)
+      if (!job.input.isRefilling) break
+    }
+  } catch (cause) {
+    throw wrapError('CBS_INPUT', `the records of job ${job.name} cannot be read again`, cause)
+  }
+  if (job.input.isRefilling)
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `the input has changed since job ${job.name} began: it is shorter than it was`,
+    )
+  await job.store.records.flush()
+}
