@@ -1,11 +1,21 @@
 // npm run torture -- --trials 1000 --seed 7: the trials of the suite, as many as you like. A failing seed is printed.
+// npm run torture -- --workers 3 --trials 300: workers that share a ledger in PostgreSQL.
 import { spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
 
 const { values } = parseArgs({
-  options: { trials: { type: 'string', default: '1000' }, seed: { type: 'string', default: '1' } },
+  options: {
+    trials: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+    workers: { type: 'string' },
+  },
 })
-const env = { ...process.env, TORTURE_TRIALS: values.trials, TORTURE_SEED: values.seed }
+const env = {
+  ...process.env,
+  TORTURE_TRIALS: values.trials,
+  TORTURE_SEED: values.seed,
+  TORTURE_WORKERS: values.workers ?? '3',
+}
 const { status } = spawnSync(
   'tap',
   [
@@ -13,7 +23,7 @@ const { status } = spawnSync(
     '--allow-empty-coverage',
     '--timeout=0',
     '--reporter=tap',
-    'test/torture/torture.test.ts',
+    values.workers === undefined ? 'test/torture/torture.test.ts' : 'test/torture/workers.test.ts',
   ],
   { env, stdio: 'inherit' },
 )

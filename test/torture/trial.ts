@@ -4,8 +4,9 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { createEmulator, type FaultCall, type FaultEffect } from '../../lib/emulator/index.ts'
 
-const PROGRAM = new URL('../../dist/bin/claude-batch-stream.js', import.meta.url).pathname
-const RECORDS = 24
+export const PROGRAM: string = new URL('../../dist/bin/claude-batch-stream.js', import.meta.url)
+  .pathname
+export const RECORDS = 24
 
 /** What a trial has shown; empty where all is well. */
 export interface TrialReport {
@@ -85,7 +86,7 @@ function planOf(random: () => number): Plan {
 }
 
 /** Trouble that a run must survive by itself, on top of being killed. */
-function faultFor({ op }: FaultCall, random: () => number): FaultEffect | undefined {
+export function faultFor({ op }: FaultCall, random: () => number): FaultEffect | undefined {
   switch (op) {
     case 'create':
       return pick(random, [
@@ -114,7 +115,7 @@ function faultFor({ op }: FaultCall, random: () => number): FaultEffect | undefi
   }
 }
 
-interface Paths {
+export interface Paths {
   readonly folder: string
   readonly input: string
   readonly output: string
@@ -122,7 +123,7 @@ interface Paths {
   readonly log: string
 }
 
-function prepare(parent: string, seed: number): Paths {
+export function prepare(parent: string, seed: number): Paths {
   const folder = join(parent, `trial-${seed}-${randomUUID().slice(0, 8)}`)
   mkdirSync(folder, { recursive: true })
   const input = join(folder, 'in.jsonl')
@@ -161,13 +162,13 @@ function flagsOf(url: string, { input, output, state }: Paths): string[] {
   ]
 }
 
-function endOf(child: ChildProcess): Promise<{ code: number | null; stderr: string }> {
+export function endOf(child: ChildProcess): Promise<{ code: number | null; stderr: string }> {
   let stderr = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   return new Promise(resolve => child.once('close', code => resolve({ code, stderr })))
 }
 
-async function judge(
+export async function judge(
   ledger: Awaited<ReturnType<typeof createEmulator>>['ledger'],
   { input, output }: Paths,
   code: number | null,
@@ -185,7 +186,8 @@ async function judge(
   const paid = await ledger.byRequest()
   for (const [key, { billed: times }] of paid)
     if (times > 1) problems.push(`request ${key} was paid ${times} times`)
-  const rows = existsSync(output) ? readFileSync(output, 'utf8').trimEnd().split('\n') : []
+  const text = existsSync(output) ? readFileSync(output, 'utf8').trimEnd() : ''
+  const rows = text === '' ? [] : text.split('\n')
   const records = readFileSync(input, 'utf8').trimEnd().split('\n')
   if (rows.length !== records.length)
     problems.push(`${rows.length} rows for ${records.length} records`)
@@ -201,7 +203,7 @@ async function judge(
   return problems
 }
 
-function pick<Item>(random: () => number, items: readonly Item[]): Item {
+export function pick<Item>(random: () => number, items: readonly Item[]): Item {
   // In range, as random() is below 1.
   return items[Math.floor(random() * items.length)] as Item
 }

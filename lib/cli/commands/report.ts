@@ -12,6 +12,8 @@ import { timeLineOf } from '../../report/time-line.ts'
 import { eachKeptAnswer } from '../../store/results/kept-answers.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
 import { notOurs } from '../../stages/write/output.ts'
+import { clientOf } from '../client.ts'
+import { openFound, restoreAnswers, restoreRecords } from '../ledger.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
@@ -37,6 +39,7 @@ export async function report(context: Context): Promise<Ending> {
   // Checked before a large job is read.
   if (path !== undefined && found !== undefined && found !== 'special')
     if (!(await isReportOf(job.name, path, found))) throw notOurs(path, found)
+  if (context.ledger) await restoreFiles(context, job)
   const page = redacted(pageOf(await reportOf(job, context)), secretsIn(io.env))
   if (path === undefined) await print(io.stdout, page)
   else {
@@ -56,6 +59,19 @@ async function isReportOf(job: string, path: string, found: Found): Promise<bool
     return bytes.includes(`<meta name="generator" content="${generatorOf(job)}">`)
   } finally {
     await file.close()
+  }
+}
+
+/** Brings what another machine has of the job to this disk. */
+async function restoreFiles(context: Context, found: SoundJob): Promise<void> {
+  const { flags, io } = context
+  const client = await clientOf(flags, io, { job: rememberedBy(found).run, keyless: true })
+  const job = await openFound(context, stateDir(flags, io.env), found)
+  try {
+    await restoreRecords(context, job, found)
+    await restoreAnswers(context, job, client)
+  } finally {
+    await job.close()
   }
 }
 

@@ -1,5 +1,8 @@
+import { join } from 'node:path'
+import { batchPath } from '../../store/batch-files.ts'
+import { nodeDisk } from '../../store/disk.ts'
 import type { Clock } from '../../core/clock.ts'
-import type { JobOnDisk } from '../../store/inspect.ts'
+import { LEDGER_COPY, type JobOnDisk } from '../../store/inspect.ts'
 import { isLocked } from '../../store/lock.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { standingOf } from '../job-work.ts'
@@ -45,7 +48,11 @@ export async function summaryOf(job: JobOnDisk, clock: Clock, price?: string): P
   const batches = [...(state?.batches.values() ?? [])].filter(batch => batch.phase !== 'void')
   const settings = settingsIn(job)
   const known = settings && { ...settings, ...(price !== undefined && { price }) }
-  const { tally, ledger } = await rowsSoFar(job, pricesOf(known ?? {}), known?.schema)
+  const { tally, ledger } = await rowsSoFar(
+    await withoutRemote(job),
+    pricesOf(known ?? {}),
+    known?.schema,
+  )
   const { input, output, write5m, write1h, read } = ledger.tokens
   return {
     job: job.name,
@@ -60,6 +67,17 @@ export async function summaryOf(job: JobOnDisk, clock: Clock, price?: string): P
     },
     ...dollarsOf(job, ledger, known),
   }
+}
+
+/** A job of which another machine has files: its answers that are here. */
+async function withoutRemote(job: JobOnDisk): Promise<JobOnDisk> {
+  if (!job.state || (await nodeDisk.look(join(job.folder, LEDGER_COPY))) === undefined) return job
+  const here = new Map<number, BatchState>()
+  for (const [number, batch] of job.state.batches) {
+    const path = batchPath(job.folder, number, batch.fetched?.lines ? 'lines' : 'rejected')
+    if ((await nodeDisk.look(path)) !== undefined) here.set(number, batch)
+  }
+  return { ...job, state: { ...job.state, batches: here } }
 }
 
 function describeBatch(batch: BatchState, now: number): Summary['batches'][number] {

@@ -1,0 +1,180 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type pg from 'pg'
+import { createEmulator, type FaultCall, type FaultEffect } from '../../lib/emulator/index.ts'
+import type { Server } from '../support/postgres.ts'
+import {
+  endOf,
+  faultFor,
+  judge,
+  pick,
+  PROGRAM,
+  prepare,
+  randomFrom,
+  type Paths,
+  type TrialReport,
+} from './trial.ts'
+
+const LEASE_MS = 1000
+
+/** What happens to workers and their database; each is counted. */
+export interface Harm {
+  kills: number
+  frozen: number
+  lostDisks: number
+  endedSessions: number
+  crashes: number
+}
+
+export interface WorkersReport extends TrialReport {
+  readonly harm: Harm
+}
+
+/**
+ * One trial: a job over several workers with one ledger. Workers are killed and frozen for longer than their lease, their disks
+ * are lost between runs, sessions of the database are ended and the whole database crashes; each worker is started again until
+ * its shard is done. The emulator's ledger, the part files and the database are the judges.
+ */
+export async function workersTrial(
+  seed: number,
+  folder: string,
+  count: number,
+  server: Server,
+  pool: pg.Pool,
+): Promise<WorkersReport> {
+  const random = randomFrom(seed)
+  const harm: Harm = { kills: 0, frozen: 0, lostDisks: 0, endedSessions: 0, crashes: 0 }
+  const onCall = (call: FaultCall): FaultEffect | undefined =>
+    random() < 0.1 ? faultFor(call, random) : undefined
+  const emulator = await createEmulator({ batchTimeMs: 60 + random() * 200, faults: onCall })
+  const paths = prepare(folder, seed)
+  const job = `torture-${seed}`
+  const cap = random() < 0.5 ? ['--max-cost', '0.05'] : []
+  const queue = random() < 0.5 ? 'auto' : String(1 + Math.floor(random() * 3))
+  const size = String(2 + Math.floor(random() * 4))
+  const flags = (index: number, state: string): string[] => [
+    ...[
+      '--shard',
+      `${index}/${count}`,
+      '--shard-block',
+      '2',
+      '--job',
+      job,
+      '--lease',
+      `${LEASE_MS}ms`,
+    ],
+    ...['-i', paths.input, '-o', join(paths.folder, 'part-{shard}.jsonl'), '-p', 'About: {{text}}'],
+    ...['--base-url', emulator.url, '--state-dir', state, '--max-tokens', '64'],
+    ...['--poll', '20ms', '--settle', '500ms', '--no-preflight', '-q', '--batch-size', size],
+    ...['-c', queue, ...cap],
+  ]
+  let runs = 0
+  const start = (index: number, state: string): ChildProcess => {
+    runs += 1
+    return spawn(process.execPath, [PROGRAM, ...flags(index, state)], {
+      env: {
+        PATH: process.env['PATH'],
+        ANTHROPIC_API_KEY: 'key-of-torture',
+        CLAUDE_BATCH_STREAM_LEDGER: server.url,
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+  }
+  const work = async (index: number): Promise<number | null> => {
+    let code: number | null = null
+    for (let tries = 0; tries < 25; tries++) {
+      const state = join(paths.folder, `state-${index}`)
+      const child = start(index, state)
+      const ended = endOf(child)
+      const harming = tries < 4 ? harmWorker(child, index) : Promise.resolve()
+      const { code: last, stderr } = await ended
+      code = last
+      await harming
+      // A wrong flag stays wrong.
+      if (code === 0 || code === 2 || code === 3) return code
+      if (code !== null && stderr !== '')
+        writeFileSync(paths.log, `shard ${index}: ${code} ${stderr}`, { flag: 'a' })
+      if (random() < 0.5) {
+        rmSync(state, { recursive: true, force: true })
+        if (random() < 0.5) rmSync(partOf(paths, index), { force: true })
+        harm.lostDisks += 1
+      }
+    }
+    return code
+  }
+  const harmWorker = async (child: ChildProcess, index: number): Promise<void> => {
+    await sleep(300 + random() * 2500)
+    const what = pick(random, ['kill', 'kill', 'freeze', 'session', 'crash', 'nothing'] as const)
+    if (child.exitCode !== null || child.signalCode !== null) return
+    if (what === 'kill' && child.kill('SIGKILL')) harm.kills += 1
+    if (what === 'freeze' && child.kill('SIGSTOP')) {
+      harm.frozen += 1
+      // Somebody else takes the shard over meanwhile.
+      const other = start(index, join(paths.folder, `other-${index}-${harm.frozen}`))
+      const over = endOf(other)
+      await sleep(LEASE_MS * 1.5 + random() * 1500)
+      child.kill('SIGCONT')
+      const { code, stderr } = await over
+      if (code !== 0 && code !== 3)
+        writeFileSync(paths.log, `other ${index}: ${code} ${stderr}`, { flag: 'a' })
+    }
+    if (what === 'session') {
+      await pool
+        .query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'claude-batch-stream'`,
+        )
+        .catch(() => {})
+      harm.endedSessions += 1
+    }
+    if (what === 'crash') {
+      server.crash()
+      harm.crashes += 1
+    }
+  }
+  try {
+    const codes = await Promise.all(Array.from({ length: count }, (_, index) => work(index)))
+    const rows = codes
+      .map((_, index) => partOf(paths, index))
+      .map(path => (existsSync(path) ? readFileSync(path, 'utf8') : ''))
+    writeFileSync(paths.output, rows.join(''))
+    const code = codes.find(one => one !== 0) ?? 0
+    const problems = await judge(emulator.ledger, paths, code, runs)
+    problems.push(...(await leftovers(pool, job)))
+    if (problems.length === 0) rmSync(paths.folder, { recursive: true, force: true })
+    return { seed, kills: harm.kills, runs, problems, harm }
+  } finally {
+    await emulator.close()
+  }
+}
+
+/** What is still reserved of a job that is done, and what was spent above its cap. */
+async function leftovers(pool: pg.Pool, job: string): Promise<string[]> {
+  const { rows: batches } = await pool.query(
+    `select shard, number, phase from claude_batch_stream.batch
+     where job = $1 and (pool is not null or reserved > 0)`,
+    [job],
+  )
+  const { rows: budgets } = await pool.query(
+    `select 1 from claude_batch_stream.budget
+     where job = $1 and (reserved <> 0 or spent > cap)`,
+    [job],
+  )
+  const { rows: pools } = await pool.query(
+    `select name, used from claude_batch_stream.pool p where used <> (
+       select coalesce(sum(requests), 0) from claude_batch_stream.batch b where b.pool = p.name)`,
+  )
+  return [
+    ...batches.map(({ shard, number }) => `batch ${shard}/${number} is still reserved`),
+    ...budgets.map(() => 'the budget is not settled'),
+    ...pools.map(({ name, used }) => `pool ${name} counts ${used} requests`),
+  ]
+}
+
+function partOf({ folder }: Paths, index: number): string {
+  return join(folder, `part-${String(index).padStart(5, '0')}.jsonl`)
+}
+
+async function sleep(ms: number): Promise<void> {
+  await new Promise(resolve => setTimeout(resolve, ms))
+}
