@@ -1,3 +1,3 @@
 import { runTogether, testFiles } from './group.ts'
 
-runTogether(['test/report', 'test/run'].flatMap(testFiles))
+runTogether(['test/report', 'test/run', 'test/telemetry'].flatMap(testFiles))
