@@ -9,11 +9,12 @@ import type { StoredJob } from '../store/job.ts'
 import { listPrice, type PriceOf } from '../cost/price.ts'
 import { rowCost } from '../cost/row-cost.ts'
 import type { Result } from '../core/results/result.ts'
+import type { CountedResult } from '../core/results/result-page.ts'
 import type { JsonSchema } from '../core/schema/load.ts'
 import { propertiesOf } from '../stages/write/csv.ts'
 import { NO_META_FIELD } from '../core/answered.ts'
 import { csvTable, type CsvTable } from '../stages/write/csv.ts'
-import { jsonlRow } from '../stages/write/jsonl.ts'
+import { jsonlPageRows, jsonlRow } from '../stages/write/jsonl.ts'
 import {
   notOurs,
   openOutput,
@@ -161,7 +162,7 @@ export async function openRows(
   { job, options, columns, schema, priceOf = listPrice, apart = false, signal }: Rows,
   io: Io,
   talk: Talk,
-  onResult: (result: Result) => void,
+  onResult: (result: CountedResult) => void,
 ): Promise<Output> {
   const costOf = options.rowCost ? rowCost(priceOf) : undefined
   const errorRowOf = jsonlRow({ ...options, spread: propertiesIn(options, schema) }, costOf)
@@ -251,7 +252,10 @@ function writerOf(
 ): RowWriter | LateRowWriter {
   switch (options.to) {
     case 'jsonl':
-      return { rowOf: jsonRowOf }
+      // What a row cost is made with the row.
+      return options.rowCost
+        ? { rowOf: jsonRowOf }
+        : { rowOf: jsonRowOf, pageOf: jsonlPageRows(options, jsonRowOf) }
     case 'text':
       return { rowOf: result => textRow(result, onlyProperty(options, schema)) }
     case 'raw':

@@ -1,4 +1,5 @@
 import type { Result } from '../core/results/result.ts'
+import { ResultPage } from '../core/results/result-page.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
 import type { Ledger } from './ledger.ts'
 
@@ -7,8 +8,11 @@ export function counted(ledger: Ledger): Stage<Result, Result> {
   return typed(
     new StageTransform({
       objectMode: true,
-      transform(result: Result, _encoding, done) {
-        ledger.add(result)
+      takesPages: true,
+      transform(result: Result | ResultPage, _encoding, done) {
+        if (result instanceof ResultPage)
+          for (let index = 0; index < result.count; index++) ledger.add(result.counted(index))
+        else ledger.add(result)
         done(null, result)
       },
     }),

@@ -2,6 +2,7 @@ import { nextUnbatched } from '../core/job/state.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import type { StoredJob } from '../store/job.ts'
 import type { Result } from '../core/results/result.ts'
+import { ResultPage } from '../core/results/result-page.ts'
 import { isUnsent } from '../core/results/status.ts'
 import { isPassing } from '../stages/retry/policy.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
@@ -14,21 +15,28 @@ export function firstBatch(job: StoredJob): Stage<Result, Result> {
   let first: number | undefined
   let alike: string | undefined
   let answers = 0
+  const look = (result: Result): void => {
+    // One answer alone, which fills the cache, says nothing of the rest.
+    if (!job.batch(result.batch.number).primes) first ??= result.batch.number
+    const isAsked = !isUnsent(result.status) && !result.repeat
+    if (result.batch.number !== first || !isAsked) return
+    answers += 1
+    const way = wayOf(result)
+    if (answers === 1) alike = way
+    if (alike !== way) alike = undefined
+    const isOver = answers === result.batch.requests
+    if (isOver && alike !== undefined && answers > 1 && hasMore(job))
+      job.queue.stop(stopped(result))
+  }
   return typed(
     new StageTransform({
       objectMode: true,
-      transform(result: Result, _encoding, done) {
-        // One answer alone, which fills the cache, says nothing of the rest.
-        if (!job.batch(result.batch.number).primes) first ??= result.batch.number
-        const isAsked = !isUnsent(result.status) && !result.repeat
-        if (result.batch.number !== first || !isAsked) return done(null, result)
-        answers += 1
-        const way = wayOf(result)
-        if (answers === 1) alike = way
-        if (alike !== way) alike = undefined
-        const isOver = answers === result.batch.requests
-        if (isOver && alike !== undefined && answers > 1 && hasMore(job))
-          job.queue.stop(stopped(result))
+      takesPages: true,
+      transform(result: Result | ResultPage, _encoding, done) {
+        if (!(result instanceof ResultPage)) look(result)
+        // One answer that succeeded is enough to end the search for a failure that all have.
+        else if (result.isAllPlain) look(result.item(0))
+        else for (const one of result) look(one)
         done(null, result)
       },
     }),

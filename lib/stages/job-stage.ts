@@ -1,6 +1,7 @@
 import type { Job } from '../core/job/job.ts'
 import type { TransformCallback } from 'node:stream'
 import { wrapError, type ErrorCode } from '../core/errors.ts'
+import { Page } from '../core/pages.ts'
 import { StageTransform, type StageOptions } from '../core/stage.ts'
 import { wrongInputError, type Taken } from '../core/validate-input.ts'
 import { storedJob, type StoredJob } from '../store/job.ts'
@@ -63,7 +64,10 @@ export abstract class JobStage<In> extends StageTransform {
   }
 
   override _transform(item: In, _encoding: BufferEncoding, done: TransformCallback): void {
-    const wrong = wrongInputError(this.#options.stage, this.#options.takes, item)
+    const isPage = item instanceof Page
+    const wrong = isPage
+      ? undefined
+      : wrongInputError(this.#options.stage, this.#options.takes, item)
     if (wrong) return done(wrong)
     let received: Promise<void> | void
     try {

@@ -4,7 +4,7 @@ import type { Job } from '../job/job.ts'
 import { ENTRY, PLAIN, STRIDE } from '../json/scanner.ts'
 import { Page } from '../pages.ts'
 import type { AnswerCheck } from '../schema/answer-check.ts'
-import { Result } from './result.ts'
+import { Result, type Usage } from './result.ts'
 
 /** What a page is made of. */
 export interface ResultPageParts {
@@ -29,6 +29,11 @@ export interface ResultPageParts {
   readonly check: AnswerCheck | undefined
 }
 
+/** What is counted of a result: what became of it, and what was billed. */
+export type CountedResult = Pick<Result, 'status' | 'usage' | 'model' | 'repeat' | 'error'> & {
+  readonly record: Pick<SourceRecord, 'ordinal'> | undefined
+}
+
 /** Results of records that follow each other, all with a line. Its items are made when somebody looks at them. */
 export class ResultPage extends Page<Result> {
   readonly batch: EndedBatch
@@ -41,6 +46,7 @@ export class ResultPage extends Page<Result> {
   readonly source: string | undefined
   readonly #parts: ResultPageParts
   readonly #items: (Result | undefined)[] = []
+  readonly #counted: (CountedResult | undefined)[] = []
   readonly #isReadable: boolean
 
   constructor(parts: ResultPageParts) {
@@ -73,8 +79,30 @@ export class ResultPage extends Page<Result> {
     return (this.#items[index] ??= this.#result(index))
   }
 
+  /** What is counted of a result, of a plain one without its item. */
+  counted(index: number): CountedResult {
+    return (this.#counted[index] ??= this.isPlain(index) ? this.#plain(index) : this.item(index))
+  }
+
   *[Symbol.iterator](): Iterator<Result> {
     for (let index = 0; index < this.count; index++) yield this.item(index)
+  }
+
+  #plain(index: number): CountedResult {
+    return {
+      status: 'succeeded',
+      repeat: false,
+      error: null,
+      record: { ordinal: this.ordinal + index },
+      // Both are what the scanner has proven them to be: an object and a string.
+      usage: this.#parsed(index, ENTRY.usage) as Usage,
+      model: this.#parsed(index, ENTRY.model) as string,
+    }
+  }
+
+  #parsed(index: number, part: number): unknown {
+    const at = index * STRIDE + part
+    return JSON.parse(this.bytes.toString('utf8', this.table[at], this.table[at + 1]))
   }
 
   #result(index: number): Result {

@@ -13,6 +13,7 @@ import { Bits } from '../../store/bits.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
 import type { Result } from '../../core/results/result.ts'
+import { ResultPage } from '../../core/results/result-page.ts'
 import { isUnsent } from '../../core/results/status.ts'
 import { pushAll, typed, type CarryingStage, type SameType, type Stage } from '../../core/stage.ts'
 import { type AnyTemplateOptions, grown, requestMaker } from '../template/template.ts'
@@ -103,12 +104,14 @@ export function retry<F extends object = Fields>(
   return typed(new Retry(options))
 }
 
-export class Retry extends JobStage<Result> {
+export class Retry extends JobStage<Result | ResultPage> {
   readonly #createPipeline: RetryOptions<never>['createPipeline']
   readonly #shouldRetry: (result: Result) => boolean
   readonly #longer: Longer | undefined
   /** Records that a later attempt has asked already, by the journal; undefined until that has been read. */
   #asked: Bits | undefined
+  /** Whether a plain answer that succeeded is never retried. */
+  readonly #passesPlain: boolean
   #again = new Bits()
   #holds = false
   #round: Readable | undefined
@@ -117,6 +120,7 @@ export class Retry extends JobStage<Result> {
     super({
       stage: 'retry',
       takes: 'results',
+      takesPages: true,
       failure: { code: 'CBS_STAGE', what: 'a retry failed' },
     })
     const retries = options.retries ?? 2
@@ -125,13 +129,14 @@ export class Retry extends JobStage<Result> {
     const isWorthIt = (result: Result): boolean =>
       isPassing(result) || (this.#longer?.helps(result) ?? false)
     const shouldRetry = options.shouldRetry ?? isWorthIt
+    this.#passesPlain = options.shouldRetry === undefined
     // Without a bound a `shouldRetry` that says yes to everything would be paid for without an end.
     this.#shouldRetry = result =>
       result.attempt <= retries && atOnce('shouldRetry', shouldRetry(result))
     if (options.job) this.attach(options.job)
   }
 
-  protected override receive(result: Result): Promise<void> | void {
+  protected override receive(result: Result | ResultPage): Promise<void> | void {
     if (this.#asked) return this.#pass(result, this.#asked)
     return this.#begin(result)
   }
@@ -164,7 +169,7 @@ export class Retry extends JobStage<Result> {
     super._destroy(error, done)
   }
 
-  async #begin(result: Result): Promise<void> {
+  async #begin(result: Result | ResultPage): Promise<void> {
     const job = this.attach(result.batch.job)
     this.#asked = await askedAfter(job, 1).catch((cause: unknown) => {
       throw wrapError('CBS_DISK', 'the earlier attempts of this job cannot be read', cause)
@@ -172,8 +177,19 @@ export class Retry extends JobStage<Result> {
     this.#pass(result, this.#asked)
   }
 
-  #pass(result: Result, asked: Bits): void {
-    if (!this.#holdsBack(result, asked)) this.push(result)
+  #pass(result: Result | ResultPage, asked: Bits): void {
+    if (!(result instanceof ResultPage)) {
+      if (!this.#holdsBack(result, asked)) this.push(result)
+    } else if (this.#passesWhole(result, asked)) this.push(result)
+    else for (const one of result) this.#pass(one, asked)
+  }
+
+  /** Whether all of a page is answered for good: none of it was retried, and none will be. */
+  #passesWhole(page: ResultPage, asked: Bits): boolean {
+    if (!this.#passesPlain || !page.isAllPlain) return false
+    for (let index = 0; index < page.count; index++)
+      if (asked.has(page.ordinal + index)) return false
+    return true
   }
 
   #holdsBack(result: Result, asked: Bits): boolean {

@@ -8,12 +8,17 @@ import type { Disk, Found } from '../../store/disk.ts'
 import type { JobEvent } from '../../core/job/event.ts'
 import type { StoredJob } from '../../store/job.ts'
 import type { Result } from '../../core/results/result.ts'
+import { ResultPage, type CountedResult } from '../../core/results/result-page.ts'
+import { takePages } from '../../core/pages.ts'
+import type { PageRowsOf } from './page-rows.ts'
 import { existing, FileTarget, NOTHING_COMMITTED, type Committed, type Target } from './target.ts'
 
 /** What makes the bytes of rows. */
 export interface RowWriter {
   /** Undefined for a result that has no row. */
   readonly rowOf: (result: Result) => Buffer | undefined
+  /** Makes the rows of a page. @default each by `rowOf` */
+  readonly pageOf?: PageRowsOf | undefined
   /** Written before the first row, also where no row follows. */
   readonly header?: Buffer | undefined
 }
@@ -47,7 +52,7 @@ export interface OutputOptions {
    */
   readonly ordered?: boolean
   /** Told of each result, whether its row was written just now or by an earlier run. */
-  readonly onResult?: (result: Result) => void
+  readonly onResult?: (result: CountedResult) => void
 }
 
 /** Rows in input order are committed after so many at the latest: the end of a batch may not show among them. */
@@ -232,6 +237,7 @@ export class Output extends Writable {
 
   constructor(options: OutputOptions, { out, errors, paths, committed }: Opened) {
     super({ objectMode: true })
+    takePages(this)
     this.#options = options
     this.#out = out
     this.#errors = errors
@@ -243,7 +249,7 @@ export class Output extends Writable {
   }
 
   override _write(
-    result: Result,
+    result: Result | ResultPage,
     encoding: BufferEncoding,
     done: (error?: Error | null) => void,
   ): void {
@@ -252,6 +258,7 @@ export class Output extends Writable {
       this.#opening.then(() => this._write(result, encoding, done), done)
       return
     }
+    if (result instanceof ResultPage) return this.#after(this.#writePage(result), done)
     const { isNew, isDue } = this.#commitsAt(result)
     if (!isNew && !isDue) {
       let written
@@ -312,6 +319,34 @@ export class Output extends Writable {
     )
   }
 
+  /** Writes a page at once where all its rows go to the same place, and none of them was written before; else row by row. */
+  async #writePage(page: ResultPage): Promise<void> {
+    const { ordered, errors, onResult } = this.#options
+    const { state } = this.#options.job
+    const { batch, count, ordinal, last } = page
+    const rowsOf = this.#writer?.pageOf
+    const isSplit = errors !== undefined && !page.isAllPlain
+    const isWritten =
+      this.#commits && (this.#isBatchWritten(batch.number) || ordinal < state.output.below)
+    if (!rowsOf || isSplit || isWritten || ordered) return await this.#writeEach(page)
+    if (this.#batch !== undefined && this.#batch !== batch.number) await this.#commit()
+    this.#batch = batch.number
+    this.rows += count
+    this.#below = ordinal === this.#below ? ordinal + count : NaN
+    for (let index = 0; index < count; index++) onResult?.(page.counted(index))
+    await this.#out.write(rowsOf(page), true)
+    if (last) await this.#commit()
+  }
+
+  async #writeEach(page: ResultPage): Promise<void> {
+    for (const result of page) {
+      const { isNew, isDue } = this.#commitsAt(result)
+      if (isNew) await this.#commit()
+      await this.#put(result)
+      if (isDue) await this.#commit()
+    }
+  }
+
   /** Whether a commit comes before a result, and whether one comes after it. */
   #commitsAt({ batch: { number, attempt }, last }: Result): { isNew: boolean; isDue: boolean } {
     // Retried rows stand between those of other batches, so a change of batch says nothing.
@@ -339,9 +374,13 @@ export class Output extends Writable {
   /** Has an earlier run committed the row? It may have written its rows in the other order. */
   #isWritten({ batch, record }: Result): boolean {
     const { job } = this.#options
-    if (job.batch(batch.number).phase === 'written') return true
+    if (this.#isBatchWritten(batch.number)) return true
     // What is committed belongs to a job of kept records.
     return (record?.ordinal as number) < job.state.output.below
+  }
+
+  #isBatchWritten(number: number): boolean {
+    return this.#options.job.batch(number).phase === 'written'
   }
 
   async #commit(): Promise<void> {

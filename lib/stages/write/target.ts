@@ -18,8 +18,8 @@ const TAIL_BYTES = 64 * 1024
 
 /** Where rows go. */
 export interface Target {
-  /** Takes bytes; resolves, or gives undefined, when more may come. */
-  write(bytes: Buffer): Promise<void> | undefined
+  /** Takes bytes, whose memory is reused with `isReused`; resolves, or gives undefined, when more may come. */
+  write(bytes: Buffer, isReused?: boolean): Promise<void> | undefined
   /** Makes all that was written safe. */
   commit(): Promise<Committed>
   /** Lets go; commit comes first where bytes matter. */
@@ -198,8 +198,8 @@ export class StreamTarget implements Target {
     this.#end = end
   }
 
-  write(bytes: Buffer): Promise<void> | undefined {
-    this.#rows.push(bytes)
+  write(bytes: Buffer, isReused = false): Promise<void> | undefined {
+    this.#rows.push(isReused ? Buffer.from(bytes) : bytes)
     this.#bytes += bytes.length
     return this.#bytes >= GATHERED ? this.#flush() : undefined
   }
