@@ -63,11 +63,12 @@ export function jsonlRow(
 
 /** The rows of a page of results, of which `rowOf` makes single ones. */
 export function jsonlPageRows(
-  options: JsonlOptions,
+  options: Pick<JsonlOptions, 'emit' | 'blocks' | keyof RowFields> & { readonly spread?: unknown },
   rowOf: (result: Result) => Buffer,
 ): PageRowsOf {
-  const { emit = 'merged', blocks = false } = options
-  return emit === 'merged' && !blocks ? mergedPageRows(fieldNames(options), rowOf) : eachRow(rowOf)
+  const { emit = 'merged', blocks = false, spread } = options
+  const isMerged = emit === 'merged' && !blocks && spread === undefined
+  return isMerged ? mergedPageRows(fieldNames(options), rowOf) : eachRow(rowOf)
 }
 
 function responseRow(result: Result, row: RowBytes): Buffer {

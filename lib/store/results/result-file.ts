@@ -19,7 +19,7 @@ import {
 export const CLUSTER = 1024
 
 /** Bytes of a cluster that are written at once. */
-const BLOCK = 64 * 1024
+const BLOCK = 32 * 1024
 
 /** A longer line is written as it comes: reading it costs more than finding it. */
 export const LONG_LINE: number = 8 * 1024
@@ -38,14 +38,18 @@ interface Cluster {
 export class ResultFile {
   readonly #file: AppendFile
   readonly #requests: number
-  /** The numbers of one request after the other. */
+  readonly #indexBytes: Buffer
+  /** The numbers of one request after the other: a view of `#indexBytes` behind its header. */
   readonly #index: Uint32Array
   readonly #clusters: (Cluster | undefined)[] = []
 
   constructor(file: AppendFile, requests: number) {
     this.#file = file
     this.#requests = requests
-    this.#index = new Uint32Array(requests * NUMBERS)
+    this.#indexBytes = Buffer.alloc(HEADER.length + requests * ENTRY_BYTES)
+    this.#indexBytes.set(HEADER)
+    const { buffer, byteOffset } = this.#indexBytes
+    this.#index = new Uint32Array(buffer, byteOffset + HEADER.length, requests * NUMBERS)
   }
 
   has(position: number): boolean {
@@ -102,7 +106,7 @@ export class ResultFile {
       const at = position * NUMBERS
       if (index[at + LENGTH] === 0) index[at + SUM] = entrySum(index, at, position, NO_LINE)
     }
-    return Buffer.concat([HEADER, Buffer.from(index.buffer, 0, this.#requests * ENTRY_BYTES)])
+    return this.#indexBytes
   }
 
   #cluster(position: number): Cluster {
