@@ -48,7 +48,7 @@ void t.test('loading a module of lib does nothing besides', async t => {
 void t.test('the package gives every name that its documents promise', async t => {
   const names = Object.keys(await import('../lib/index.ts'))
   const contract =
-    'parseCsv parseJsonl parseJson parseText template keep aggregate submit awaitEnd fetchResults retry ' +
+    'parseCsv parseJsonl parseJson parseText template spool aggregate submit awaitEnd fetchResults retry ' +
     'writeJsonl writeCsv writeText writeRaw chain from each stage openJob postgresLedger BatchStreamError'
   for (const name of contract.split(' ')) t.ok(names.includes(name), name)
 })

@@ -7,7 +7,7 @@ import { print } from './print.ts'
 import { isTable, tableOf, type RowOptions } from './row-options.ts'
 import type { Settings } from './settings.ts'
 import { columnsIn, mustHaveColumns, NO_COLUMNS } from './table-columns.ts'
-import { describeSurvey, surveyOf, type SurveyOptions } from './survey.ts'
+import { describePreview, previewRun, type SurveyOptions } from './preview-run.ts'
 import { whole } from './values.ts'
 
 /** Reads, renders, checks and counts as a run does, and shows the first requests; opens no socket. */
@@ -23,7 +23,7 @@ export async function dryRun(
   const onlyShow = show > 0 && !flags.has('dry-run')
   let shown = 0
   const chosen = rows.outputColumns
-  const survey = await surveyOf(stream, {
+  const survey = await previewRun(stream, {
     settings,
     template,
     talk,
@@ -35,7 +35,7 @@ export async function dryRun(
     },
   })
   if (!onlyShow) {
-    talk.say(`dry run, nothing was sent: ${describeSurvey(survey)}`)
+    talk.say(`dry run, nothing was sent: ${describePreview(survey)}`)
     const columns = chosen ?? survey.columns
     if (columns) talk.say(`table: ${headerShown(rows, columns, settings)}`)
     if (survey.requests > 0) talk.say(`estimate: ${survey.estimate.describe()}`)

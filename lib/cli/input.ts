@@ -169,7 +169,7 @@ function openOne(
     onHeader: names => {
       reading.columns = names
     },
-    onBomb: sentence => talk.say(sentence),
+    onHighCompressionRatio: sentence => talk.say(sentence),
     onBroken: error => {
       reading.broken = error
     },

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { formatId, idPrefix } from '../core/custom-id.ts'
-import { requestJson } from '../stages/aggregate/written.ts'
+import { requestJson } from '../stages/aggregate/serialize-request.ts'
 import { each } from '../core/chain.ts'
 import type { BatchRequest, RejectedRecord, SourceRecord } from '../core/flow.ts'
 import { batchPath, BODY_FRAME, rejectionsOf } from '../store/batch-files.ts'

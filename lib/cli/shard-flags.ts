@@ -29,9 +29,9 @@ export function shardIn(flags: Flags, env: Io['env']): GivenShard | undefined {
   return { ...place, block, isBlockGiven: blockText !== undefined }
 }
 
-type Place = Pick<SizedShard, 'index' | 'count'>
+type ShardPlace = Pick<SizedShard, 'index' | 'count'>
 
-function numbered(text: string, shards: number | undefined): Place {
+function numbered(text: string, shards: number | undefined): ShardPlace {
   const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ?? []
   if (index === undefined || count === undefined || index >= count || count > MAX_SHARDS)
     throw wrongFlag(
@@ -76,7 +76,7 @@ const SCHEDULERS: readonly {
  * The index comes from the scheduler. The number of shards never does: a part of an array that is submitted again (`sbatch
  * --array=2`) reports its own first task and its own size, and would take another shard. Such a part is refused.
  */
-function scheduled(count: number | undefined, env: Io['env']): Place {
+function scheduled(count: number | undefined, env: Io['env']): ShardPlace {
   if (count === undefined)
     throw new BatchStreamError(
       'CBS_OPTION',

@@ -63,7 +63,7 @@ export interface Work {
   /** The columns of the table that rows go to; undefined where they go to none, and where the user chose the columns. */
   readonly table: TableColumns | undefined
   /** Whether a first batch that fails as a whole ends the run; not where somebody chose to go on. */
-  readonly wary?: boolean
+  readonly stopOnUniformFailure?: boolean
   /** Which failures are asked again; by default those that say nothing about the request. */
   readonly ask?: (result: Result) => boolean
   /** What it may cost at most. */
@@ -143,7 +143,7 @@ function partsOf(work: Work): RunParts {
     shouldRetry: work.ask,
     schema: settings.schema,
     ordered: work.ordered,
-    stopOnUniformFailure: work.wary ?? false,
+    stopOnUniformFailure: work.stopOnUniformFailure ?? false,
     // The job's card holds its settings, and what may change of them.
     compareTemplate: false,
     fit: table && (() => fitsTable(table, [...responseFields(settings), settings.metaField])),

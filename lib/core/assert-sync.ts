@@ -6,7 +6,7 @@ import { BatchStreamError, wrapError } from './errors.ts'
  *
  * @throws BatchStreamError `CBS_STAGE`
  */
-export function atOnce<T>(name: string, given: T): T {
+export function assertSync<T>(name: string, given: T): T {
   if (!(given instanceof Promise)) return given
   // It may reject, and nobody else will hear of it.
   given.catch(() => {})
@@ -32,5 +32,5 @@ export function callSync<Args extends readonly unknown[], T>(
   } catch (cause) {
     throw wrapError('CBS_STAGE', `\`${name}\` failed`, cause)
   }
-  return atOnce(name, given)
+  return assertSync(name, given)
 }

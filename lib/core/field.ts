@@ -16,7 +16,7 @@ export interface Field {
 }
 
 /** A value in a record and the way to it. */
-export interface Found {
+export interface FieldValue {
   readonly path: readonly string[]
   readonly value: unknown
 }
@@ -25,7 +25,10 @@ export interface Found {
  * Looks a template's field up in a record. A field whose whole name matches wins over a path, so a column `a.b` or
  * `Is it good?` is found under its name. Only what the record itself holds counts: no prototype, no `length`.
  */
-export function find(fields: Readonly<Record<string, unknown>>, field: Field): Found | undefined {
+export function find(
+  fields: Readonly<Record<string, unknown>>,
+  field: Field,
+): FieldValue | undefined {
   if (Object.hasOwn(fields, field.name)) return own(fields, field.name)
   if (field.optional && Object.hasOwn(fields, field.bare)) return own(fields, field.bare)
   let value: unknown = fields
@@ -40,7 +43,7 @@ export function find(fields: Readonly<Record<string, unknown>>, field: Field): F
  * A value as text: a string as it is, everything else as it stands in the record's JSON, so that a number keeps its
  * digits (12345678901234567890, 1.0), and an object its order.
  */
-export function textOf(record: SourceRecord, found: Found): string {
+export function textOf(record: SourceRecord, found: FieldValue): string {
   if (typeof found.value === 'string') return found.value
   if (found.value === null || typeof found.value === 'boolean') return String(found.value)
   const range = valueAt(record.raw, found.path)
@@ -48,7 +51,7 @@ export function textOf(record: SourceRecord, found: Found): string {
   return range ? record.raw.toString('utf8', range.start, range.end) : JSON.stringify(found.value)
 }
 
-function own(fields: Readonly<Record<string, unknown>>, name: string): Found {
+function own(fields: Readonly<Record<string, unknown>>, name: string): FieldValue {
   return { path: [name], value: fields[name] }
 }
 

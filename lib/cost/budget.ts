@@ -14,10 +14,10 @@ export interface Standing {
 }
 
 /** `send` the batch fits; `wait` it may, when what is in flight has ended; `stop` it never will. */
-export type Verdict = 'send' | 'wait' | 'stop'
+export type CapDecision = 'send' | 'wait' | 'stop'
 
 /** May a batch that can cost `worst` be sent, so that even at the worst of everything the cap is kept? */
-export function judge(cap: bigint, standing: Standing, worst: bigint): Verdict {
+export function judge(cap: bigint, standing: Standing, worst: bigint): CapDecision {
   const { spent, reserved, open, isUnknown } = standing
   if (!isUnknown && spent + reserved + worst <= cap) return 'send'
   return open > 0 ? 'wait' : 'stop'

@@ -66,7 +66,7 @@ function replyOf(fault: FaultEffect, requestId: string): Reply | undefined {
 }
 
 /** The answer as its faults let it through: other headers, silence or a reset after so many bytes of its body. */
-export function hinder(
+export function applyFaults(
   reply: Reply,
   faults: readonly FaultEffect[],
   { request, clock }: Acted,

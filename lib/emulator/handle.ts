@@ -1,4 +1,4 @@
-import { act, hinder, type Acted } from './act.ts'
+import { act, applyFaults, type Acted } from './act.ts'
 import { ApiError, errorBody, json, notFound } from './api-error.ts'
 import { callerOf, workspaceOf, type Caller } from './auth.ts'
 import {
@@ -73,7 +73,7 @@ export async function handle(service: Service, request: WireRequest): Promise<Re
 async function answer(service: Service, call: Acted, route: Route): Promise<Reply> {
   const faults = service.script.pick(route.op, batchNumber(service, route))
   const reply = await refusing(call, () => perform(service, call, route, faults))
-  return hinder(reply, faults, call)
+  return applyFaults(reply, faults, call)
 }
 
 async function perform(

@@ -8,7 +8,7 @@ import { addForeign, checkForeign, type ForeignBatch } from './foreign.ts'
 import { fetchInto } from './in-process.ts'
 import { Ledger } from './ledger.ts'
 import { listen } from './server.ts'
-import { Service, type NewBatch, type Settings } from './service.ts'
+import { Service, type NewBatch, type EmulatorSettings } from './service.ts'
 import { Spool } from './spool.ts'
 
 export { echo, lastUserText, requestKey } from './answers.ts'
@@ -88,7 +88,7 @@ export function createEmulator(options: EmulatorOptions = {}): Promise<Emulator>
   return start(settingsOf(options), port, foreign)
 }
 
-function settingsOf(options: EmulatorOptions): Settings {
+function settingsOf(options: EmulatorOptions): EmulatorSettings {
   const {
     batchTimeMs = 1000,
     cancelTimeMs = 100,
@@ -113,7 +113,7 @@ function checkTime(name: string, ms: number): void {
 }
 
 async function start(
-  settings: Settings,
+  settings: EmulatorSettings,
   port: number | null,
   foreign: readonly ForeignBatch[],
 ): Promise<Emulator> {

@@ -8,7 +8,7 @@ import type { ResultOrder } from './download.ts'
 import { FaultScript } from './fault-script.ts'
 import type { Faults } from './fault.ts'
 import { SeenCounts } from './seen.ts'
-import { settle, type Workshop } from './settle.ts'
+import { settle, type BatchProcessor } from './settle.ts'
 import type { Spool } from './spool.ts'
 
 const ALPHABET = '0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
@@ -28,7 +28,7 @@ class Ids {
 }
 
 /** The emulator's options with their defaults filled in. */
-export interface Settings {
+export interface EmulatorSettings {
   readonly batchTimeMs: number | ((batch: NewBatch) => number)
   readonly cancelTimeMs: number
   readonly queueLimit: number
@@ -51,8 +51,8 @@ export interface NewBatch {
 export const DEFAULT_WORKSPACE = 'wrkspc_01EmulatorDefaultWrkspc'
 
 /** The state behind the endpoints. */
-export class Service implements Workshop {
-  readonly settings: Settings
+export class Service implements BatchProcessor {
+  readonly settings: EmulatorSettings
   readonly spool: Spool
   /** Every batch there has been, in the order of creation. */
   readonly batches: Batch[] = []
@@ -68,7 +68,7 @@ export class Service implements Workshop {
   /** Batches that were created through the API, other tools' left out. */
   accepted = 0
 
-  constructor(settings: Settings, spool: Spool) {
+  constructor(settings: EmulatorSettings, spool: Spool) {
     this.settings = settings
     this.spool = spool
     this.script = new FaultScript(settings.faults)

@@ -14,7 +14,7 @@ export const OUTCOMES = ['processing', 'succeeded', 'errored', 'canceled', 'expi
 type Outcome = 1 | 2 | 3 | 4
 
 /** What working on batches needs. */
-export interface Workshop {
+export interface BatchProcessor {
   readonly spool: Spool
   readonly respond: Respond | undefined
   /** How often each params were asked. */
@@ -37,7 +37,7 @@ const AT_ONCE = 64
  * Works on the requests of an ended batch, in their order and each one once, and writes the lines of its results. It goes
  * through the batch's file block by block: a batch of any size takes the memory of one block.
  */
-export async function settle(batch: Batch, workshop: Workshop): Promise<Settled> {
+export async function settle(batch: Batch, workshop: BatchProcessor): Promise<Settled> {
   const results = new ResultWriter(batch, await workshop.spool.create())
   let index = 0
   let waiting: Promise<Row>[] = []
@@ -92,7 +92,7 @@ function rowFor(
   batch: Batch,
   index: number,
   request: AcceptedRequest,
-  workshop: Workshop,
+  workshop: BatchProcessor,
 ): Row | Promise<Row> {
   const { params, custom_id } = request
   const id = (prefix: string): string => rowId(prefix, batch, index)

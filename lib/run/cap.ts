@@ -2,7 +2,7 @@ import type { SealedBatch } from '../core/flow.ts'
 import type { SharedSpending } from '../store/shared.ts'
 import type { StoredJob } from '../store/job.ts'
 import type { BatchState } from '../core/job/state.ts'
-import { isShort, judge, standingOf, type Standing, type Verdict } from '../cost/budget.ts'
+import { isShort, judge, standingOf, type Standing, type CapDecision } from '../cost/budget.ts'
 import { showUsd } from '../cost/usd.ts'
 import type { Unbounded } from '../cost/worst.ts'
 
@@ -168,7 +168,7 @@ export class Cap {
     return reserved === 'reserved' ? undefined : reserved
   }
 
-  #verdict(own: Standing, refused: SharedSpending | undefined, worst: bigint): Verdict {
+  #verdict(own: Standing, refused: SharedSpending | undefined, worst: bigint): CapDecision {
     if (!this.#options.job.shared || own.isUnknown) return judge(this.#most, own, worst)
     if (!refused) return 'send'
     // Batches of other shards may end, too, and cost less than is reserved for them.

@@ -23,7 +23,7 @@ export interface DiskFile {
 }
 
 /** What a path leads to: a regular file of so many bytes, a folder, or 'special' for a device or a pipe. */
-export type Found = number | 'folder' | 'special'
+export type FileKind = number | 'folder' | 'special'
 
 /** The file system as a job uses it: a seam, so that tests can crash it at every step. */
 export interface Disk {
@@ -34,7 +34,7 @@ export interface Disk {
    */
   open(path: string, how: 'create' | 'update' | 'read' | 'output' | 'newOutput'): Promise<DiskFile>
   /** What is there; undefined where there is nothing. */
-  look(path: string): Promise<Found | undefined>
+  look(path: string): Promise<FileKind | undefined>
   /** The same for the file that a path leads to; undefined where there is none. */
   identityOf?(path: string): Promise<string | undefined>
   /** The whole of a small file; undefined where there is none. */

@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import type { SourceRecord } from '../core/flow.ts'
 import type { Job } from '../core/job/job.ts'
 import { nextUnbatched, unbatchedGaps } from '../core/job/state.ts'
-import { changedInput, fedAlready, shorterInput } from './fed-again.ts'
+import { changedInput, fedAlready, shorterInput } from './replay.ts'
 import type { JobLog } from './job-log.ts'
 import type { RecordReader, Records } from './records.ts'
 

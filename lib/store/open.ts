@@ -175,7 +175,7 @@ async function makeSafe(disk: Disk, folder: string, upTo: readonly string[]): Pr
   }
 }
 
-interface Place {
+interface JobFolder {
   readonly name: string
   readonly folder: string
   readonly disk: Disk
@@ -185,7 +185,7 @@ interface Place {
   readonly shard: SizedShard | undefined
 }
 
-async function openFolder(place: Place): Promise<StoredJob> {
+async function openFolder(place: JobFolder): Promise<StoredJob> {
   const { folder, disk } = place
   const path = `${folder}/journal.jsonl`
   const names = await disk.list(folder)
@@ -211,7 +211,7 @@ async function openFolder(place: Place): Promise<StoredJob> {
   }
 }
 
-function firstEvent({ clock, shard }: Pick<Place, 'clock' | 'shard'>): JobEvent {
+function firstEvent({ clock, shard }: Pick<JobFolder, 'clock' | 'shard'>): JobEvent {
   return {
     ...{ type: 'opened', version: VERSION, run: randomWord(), at: clock.now() },
     ...(shard && { shard }),
@@ -219,7 +219,7 @@ function firstEvent({ clock, shard }: Pick<Place, 'clock' | 'shard'>): JobEvent 
 }
 
 /** With another number of shards or another block size a record would be in two jobs, or in none. */
-function mustBeShard({ name, shard }: Pick<Place, 'name' | 'shard'>, state: JobState): void {
+function mustBeShard({ name, shard }: Pick<JobFolder, 'name' | 'shard'>, state: JobState): void {
   if (shard && !isSameShard(shard, state.shard)) throw otherShard(name, shard, state.shard)
 }
 

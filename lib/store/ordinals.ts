@@ -1,7 +1,7 @@
 import type { DiskFile } from './disk.ts'
 import type { AppendFile } from './append-file.ts'
 import { openSummed, type BatchFiles, type SummedBatch } from './sums.ts'
-import { Window } from './window.ts'
+import { ReadAheadFile } from './read-ahead-file.ts'
 
 const WIDTH = 6
 
@@ -34,11 +34,11 @@ export class OrdinalWriter {
 
 /** Reads such a file by position, and finds an ordinal's position in it. */
 export class OrdinalReader {
-  readonly #window: Window
+  readonly #window: ReadAheadFile
   readonly count: number
 
   private constructor(file: DiskFile, count: number) {
-    this.#window = new Window(file)
+    this.#window = new ReadAheadFile(file)
     this.count = count
   }
 

@@ -4,7 +4,7 @@ import { SourceRecord, type Problem } from '../core/flow.ts'
 import { AppendFile } from './append-file.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import type { Job } from '../core/job/job.ts'
-import { Window } from './window.ts'
+import { ReadAheadFile } from './read-ahead-file.ts'
 
 // An index entry: where the record lies (6 bytes), its length (4), the length of its problem behind it (4), its line (6),
 // its source (3, 0 for none), 1 spare, the checksum of all this and of the record (4). Little-endian.
@@ -169,16 +169,16 @@ export type SpanEntry = Pick<Entry, 'start' | 'length' | 'line'>
 
 /** Reads records by ordinal; cheap where ordinals ascend. */
 export class RecordReader {
-  readonly #records: Window
-  readonly #index: Window
+  readonly #records: ReadAheadFile
+  readonly #index: ReadAheadFile
   readonly #sources: readonly string[]
   readonly #job: Job | undefined
 
   /** Without a job, records are only looked at. */
   constructor(records: DiskFile, index: DiskFile, sources: readonly string[], job?: Job) {
     this.#job = job
-    this.#records = new Window(records)
-    this.#index = new Window(index)
+    this.#records = new ReadAheadFile(records)
+    this.#index = new ReadAheadFile(index)
     this.#sources = sources
   }
 

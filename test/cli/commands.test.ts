@@ -733,7 +733,7 @@ t.test('a batch whose create nobody answered is not canceled on a guess', async 
   })
   const { world, ended } = place.start(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(2) })
   const journal = join(place.state, 'jobs/a/journal.jsonl')
-  await until(() => existsSync(journal) && readFileSync(journal, 'utf8').includes('"suspect"'))
+  await until(() => existsSync(journal) && readFileSync(journal, 'utf8').includes('"candidate"'))
   world.emit('SIGINT', 'SIGINT')
   const stopped = await ended
   const unsure = await place.run(['cancel', 'a', '-y'])

@@ -23,7 +23,7 @@ export function batch(number: number, change: Partial<BatchState> = {}): BatchSt
       bytes: 1000,
       hash: '',
     },
-    ...{ phase: 'written', armed: null, suspects: {}, id: `msgbatch_${number}` },
+    ...{ phase: 'written', armed: null, candidates: {}, id: `msgbatch_${number}` },
     ...{ submittedAt: BEGAN + number * MINUTE, endedAt: BEGAN + (number + 5) * MINUTE },
     ...{ counts: null, resultsUrl: null, fetchOrder: 0 },
     fetched: { lines: 10, bytes: 1000, why: null },

@@ -1,6 +1,6 @@
 import type { RunEvent } from '../../lib/core/job/run-event.ts'
 import t from 'tap'
-import { askedAfter, answeredAfter } from '../../lib/store/asked.ts'
+import { askedAfter, answeredAfter } from '../../lib/store/sent-records.ts'
 import { openFor, record, watched } from '../support/jobs.ts'
 import { untilIdle } from '../support/virtual-clock.ts'
 

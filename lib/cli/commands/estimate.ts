@@ -17,7 +17,7 @@ import { settingsOf, type Settings } from '../settings.ts'
 import { shardIn } from '../shard-flags.ts'
 import { rowsOfRun } from '../shards.ts'
 import { paceOf, templateOptions } from '../stages.ts'
-import { describeSurvey, surveyOf } from '../survey.ts'
+import { describePreview, previewRun } from '../preview-run.ts'
 
 /** Says what a run would cost. Opens no socket without --exact. */
 export async function estimate(context: Context): Promise<Ending> {
@@ -33,7 +33,7 @@ export async function estimate(context: Context): Promise<Ending> {
   const sample = flags.has('exact') ? await sampler(context, settings) : undefined
   return await withInput(context, settings, template, async ({ first, stream }, reading) => {
     const table = tableFor(rows, settings, reading, first)
-    const survey = await surveyOf(stream, { settings, template, talk, sample, table })
+    const survey = await previewRun(stream, { settings, template, talk, sample, table })
     const calibration = await sample?.calibrate()
     const counted = sample?.counted
     const { records, rejected, skipped, batches, bytes } = survey
@@ -44,7 +44,7 @@ export async function estimate(context: Context): Promise<Ending> {
           sample: counted?.requests ?? null,
         })
       : [
-          describeSurvey(survey),
+          describePreview(survey),
           `input: ${inputOf(figures, counted)}`,
           `answers: ${figures.tokens.output} tokens expected, ${figures.tokens.output_worst} at most`,
           `cost: ${survey.estimate.dollars(calibration ?? GUESS)}`,

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { BatchStreamError, wrapError } from '../../core/errors.ts'
-import { nodeDisk, type Found } from '../../store/disk.ts'
+import { nodeDisk, type FileKind } from '../../store/disk.ts'
 import { isLocked } from '../../store/lock.ts'
 import { reservedOf } from '../../cost/journal-figures.ts'
 import { withLines } from '../../report/failed-lines.ts'
@@ -9,7 +9,7 @@ import { Figures } from '../../report/figures.ts'
 import { generatorOf, pageOf } from '../../report/page.ts'
 import type { Report } from '../../report/report.ts'
 import { timeLineOf } from '../../report/time-line.ts'
-import { eachKeptAnswer } from '../../store/results/kept-answers.ts'
+import { eachKeptAnswer } from '../../store/results/stored-answers.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
 import { notOurs } from '../../stages/write/output.ts'
 import { clientOf } from '../client.ts'
@@ -50,7 +50,7 @@ export async function report(context: Context): Promise<Ending> {
 }
 
 /** Whether a file is an earlier report of the job, which a new one replaces. */
-async function isReportOf(job: string, path: string, found: Found): Promise<boolean> {
+async function isReportOf(job: string, path: string, found: FileKind): Promise<boolean> {
   if (found === 'folder') return false
   const file = await nodeDisk.open(path, 'read')
   try {

@@ -156,7 +156,7 @@ async function ask(
         // Emulated batches end soon, and looking costs nothing.
         pace: place.emulator ? { ...pace, pollMs: pace.pollMs ?? EMULATED_POLL_MS } : pace,
         stateDir: place.dir,
-        wary: !goesOn,
+        stopOnUniformFailure: !goesOn,
       }
       follow(context, { job, settings, ledger: place.lasts ? ledger : undefined })
       isStarted = flags.has('detach')
@@ -255,7 +255,7 @@ async function writeEmpty(
   )
 }
 
-interface Place {
+interface JobPlace {
   readonly dir: string
   readonly emulator: Emulator | undefined
   /** Whether a job can be gone on with: an emulated one dies with its emulator. */
@@ -264,7 +264,7 @@ interface Place {
 }
 
 /** Where jobs lie. An emulated run leaves nothing behind: its batches die with the emulator. */
-async function placeOf({ flags, io }: Context): Promise<Place> {
+async function placeOf({ flags, io }: Context): Promise<JobPlace> {
   if (!flags.has('emulate'))
     return { dir: stateDir(flags, io.env), emulator: undefined, lasts: true, close: async () => {} }
   const { createEmulator } = await import('../../emulator/index.ts')

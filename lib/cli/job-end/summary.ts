@@ -10,7 +10,7 @@ import { dollarsOf, pricesOf, settingsIn, type Dollars } from '../money.ts'
 import { mostFrequent, type FrequentFailure } from '../most-frequent.ts'
 import { Ledger } from '../../cost/ledger.ts'
 import type { PriceOf } from '../../cost/price.ts'
-import { eachKeptAnswer } from '../../store/results/kept-answers.ts'
+import { eachKeptAnswer } from '../../store/results/stored-answers.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
 import type { JsonSchema } from '../../core/schema/load.ts'
 import { Tally } from '../tally.ts'
@@ -81,8 +81,8 @@ async function withoutRemote(job: JobOnDisk): Promise<JobOnDisk> {
 }
 
 function describeBatch(batch: BatchState, now: number): Summary['batches'][number] {
-  const { number, id, phase, requests, submittedAt, suspects } = batch
-  const open = Object.keys(suspects).filter(suspect => suspects[suspect] === 'open')
+  const { number, id, phase, requests, submittedAt, candidates } = batch
+  const open = Object.keys(candidates).filter(candidate => candidates[candidate] === 'open')
   return {
     number,
     id,

@@ -86,9 +86,9 @@ export type JobEvent =
   /** It is proven that the API did not take it. */
   | { readonly type: 'disarmed'; readonly number: number }
   /** A batch of the API's that may be this one, seen while its outcome is unknown. */
-  | { readonly type: 'suspect'; readonly number: number; readonly id: string }
-  /** A suspect that is proven to be somebody else's. */
-  | { readonly type: 'cleared'; readonly number: number; readonly id: string }
+  | { readonly type: 'candidate'; readonly number: number; readonly id: string }
+  /** A candidate that is proven to be somebody else's. */
+  | { readonly type: 'ruledOut'; readonly number: number; readonly id: string }
   | {
       readonly type: 'submitted'
       readonly number: number

@@ -13,7 +13,7 @@ export interface BatchState extends Sealed {
   readonly reserved?: string
   readonly armed: { readonly at: number; readonly serverAt: number | null } | null
   /** Batches of the API's that may be this one, by whether they are proven not to be. */
-  readonly suspects: Readonly<Record<string, 'open' | 'cleared'>>
+  readonly candidates: Readonly<Record<string, 'open' | 'ruledOut'>>
   readonly id: string | null
   readonly submittedAt: number | null
   /** When its end was seen. */
@@ -146,11 +146,11 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         armed: { at: event.at, serverAt: event.serverAt },
       })
     case 'disarmed':
-      return move(state, event.number, ['armed'], { phase: 'sealed', armed: null, suspects: {} })
-    case 'suspect':
-      return suspect(state, event, 'open')
-    case 'cleared':
-      return suspect(state, event, 'cleared')
+      return move(state, event.number, ['armed'], { phase: 'sealed', armed: null, candidates: {} })
+    case 'candidate':
+      return candidate(state, event, 'open')
+    case 'ruledOut':
+      return candidate(state, event, 'ruledOut')
     case 'submitted':
       return move(state, event.number, ['sealed', 'armed'], {
         phase: 'submitted',
@@ -249,7 +249,7 @@ function sealed(part: Sealed): BatchState {
     root: number,
     phase: 'sealed',
     armed: null,
-    suspects: {},
+    candidates: {},
     id: null,
     submittedAt: null,
     endedAt: null,
@@ -294,13 +294,13 @@ function fetched(state: JobState, event: JobEvent & { type: 'fetched' }): Change
   return { state: { ...state, fetches: state.fetches + 1 }, batches }
 }
 
-function suspect(
+function candidate(
   state: JobState,
   event: { readonly number: number; readonly id: string },
-  is: 'open' | 'cleared',
+  is: 'open' | 'ruledOut',
 ): Change {
-  const suspects = { ...state.batches.get(event.number)?.suspects, [event.id]: is }
-  return move(state, event.number, ['armed'], { suspects })
+  const candidates = { ...state.batches.get(event.number)?.candidates, [event.id]: is }
+  return move(state, event.number, ['armed'], { candidates })
 }
 
 function changed(state: JobState, change: Partial<JobState>): Change {

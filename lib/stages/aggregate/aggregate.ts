@@ -12,7 +12,7 @@ import type {
   SourceRecord,
 } from '../../core/flow.ts'
 import { chosenIdsOf, type BatchWriter } from '../../store/batch-files.ts'
-import { changedTemplate } from '../../store/fed-again.ts'
+import { changedTemplate } from '../../store/replay.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { temporaryJob } from '../../store/open.ts'
@@ -28,9 +28,14 @@ import { checkCustomId } from '../../core/check-custom-id.ts'
 import { formatId, idPrefix } from '../../core/custom-id.ts'
 import { IdSet } from './id-set.ts'
 import { bytesAlone, isFull } from './policy.ts'
-import { seenBefore } from './seen-before.ts'
-import type { Seen } from './seen.ts'
-import { recordOf, requestJson, written, type Written } from './written.ts'
+import { seenBefore } from './dedupe-batch.ts'
+import type { DedupeIndex } from './dedupe-index.ts'
+import {
+  recordOf,
+  requestJson,
+  serializeRequest,
+  type SerializedRequest,
+} from './serialize-request.ts'
 
 export interface AggregateOptions {
   /**
@@ -106,7 +111,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
   /** Whether the next batch is the one that primes the cache. */
   #primes = false
   /** What has been asked, where repeats are looked for. */
-  #seen: Seen | undefined
+  #seen: DedupeIndex | undefined
   /** Whether the template before this stage has been compared with the job's. */
   #isCompared = false
   /** Set where the job was begun with another template: no record is taken then. */
@@ -254,7 +259,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     const record = item.record
     if (!this.job || !writer || writer.full || record?.ordinal === undefined) return false
     if (this.#leavesRange(record.ordinal)) return false
-    const asked = written(item, this.#options.dedupe)
+    const asked = serializeRequest(item, this.#options.dedupe)
     if (asked?.key && !this.#seen?.ready(asked.key)) return false
     return this.#put(this.job, writer, item, record.ordinal, asked)
   }
@@ -270,7 +275,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
       this.#ranges = this.#ranges.slice(1)
     }
     if (this.#open?.full) await this.#open.flush()
-    const asked = written(item, this.#options.dedupe)
+    const asked = serializeRequest(item, this.#options.dedupe)
     if (asked?.key) await this.#seen?.prepare(asked.key)
     const writer = (this.#open ??= await this.#newBatch(job))
     if (!this.#put(job, writer, item, ordinal, asked)) {
@@ -312,7 +317,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     writer: BatchWriter,
     item: BatchRequest | RejectedRecord,
     ordinal: number,
-    asked: Written | undefined,
+    asked: SerializedRequest | undefined,
   ): boolean {
     const { attempt } = this.#options
     if (ordinal < this.#nextOrdinal) {

@@ -1,7 +1,7 @@
 // takes  Result, in any order
 // gives  Result, in the order of the records
 // next   a writer
-import { Bits } from '../../store/bits.ts'
+import { OrdinalSet } from '../../store/ordinal-set.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
@@ -33,7 +33,7 @@ class RowsInOrder extends JobStage<Result> {
   /** The record whose result is given next. */
   #next = 0
   /** Records whose results came before their turn. */
-  readonly #early = new Bits()
+  readonly #early = new OrdinalSet()
   /** The batch whose last result has not come. */
   #batch: number | undefined
 

@@ -18,7 +18,7 @@ export interface UnpackOptions extends NoteOptions {
    */
   readonly zlib?: Zlib | undefined
   /** Told once when the input unpacks to more than 100 times its size and 100 MB: it may be a bomb, or just very regular. */
-  readonly onBomb?: ((sentence: string) => void) | undefined
+  readonly onHighCompressionRatio?: ((sentence: string) => void) | undefined
 }
 
 const BOMB_RATIO = 100
@@ -104,10 +104,14 @@ class Unpack extends ByteStream {
     if (this.#told || this.#unpacked < BOMB_BYTES || this.#unpacked < this.#packed * BOMB_RATIO)
       return
     this.#told = true
-    const { source = 'the input', onBomb } = this.#options
-    if (!onBomb) return
+    const { source = 'the input', onHighCompressionRatio } = this.#options
+    if (!onHighCompressionRatio) return
     try {
-      callSync('onBomb', onBomb, `${source} unpacks to more than ${BOMB_RATIO} times its size`)
+      callSync(
+        'onHighCompressionRatio',
+        onHighCompressionRatio,
+        `${source} unpacks to more than ${BOMB_RATIO} times its size`,
+      )
     } catch (cause) {
       // callSync throws errors only.
       this.destroy(cause as Error)

@@ -10,7 +10,7 @@ import { ENTRY, ODD, PLAIN, STRIDE, type Scanner } from '../../core/json/scanner
 const MARK = Buffer.from('\ufeff')
 
 /** What is wrong with a result set. `short`: lines are missing and nothing else; `dirty`: it cannot be trusted. */
-export type Verdict =
+export type ResultSetVerdict =
   | { readonly kind: 'whole' }
   | { readonly kind: 'short' }
   | { readonly kind: 'dirty'; readonly why: string }
@@ -142,7 +142,7 @@ export class Verifier {
   }
 
   /** The verdict once all lines are in, or the set is dirty. */
-  end(): Verdict {
+  end(): ResultSetVerdict {
     if (this.#dirt !== undefined) return { kind: 'dirty', why: this.#dirt }
     if (this.#lines < this.#requests) return { kind: 'short' }
     const unknown = this.#lines - TYPES.reduce((sum, type) => sum + this.#tally[type], 0)

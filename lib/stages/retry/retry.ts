@@ -3,31 +3,31 @@
 // next   a writer
 import type { Job } from '../../core/job/job.ts'
 import { Readable } from 'node:stream'
-import { atOnce } from '../../core/assert-sync.ts'
+import { assertSync } from '../../core/assert-sync.ts'
 import { each, from } from '../../core/chain.ts'
 import { wholeNumber, wrapError, wrongOption } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
 import type { Fields } from '../../core/jsonify.ts'
-import { askedAfter } from '../../store/asked.ts'
-import { Bits } from '../../store/bits.ts'
+import { askedAfter } from '../../store/sent-records.ts'
+import { OrdinalSet } from '../../store/ordinal-set.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
 import type { Result } from '../../core/results/result.ts'
 import { ResultPage } from '../../core/results/result-page.ts'
 import { isUnsent } from '../../core/results/status.ts'
 import { pushAll, typed, type CarryingStage, type SameType, type Stage } from '../../core/stage.ts'
-import { type AnyTemplateOptions, grown, requestMaker } from '../template/template.ts'
+import { type AnyTemplateOptions, grownMaxTokens, requestMaker } from '../template/template.ts'
 import { isPassing } from './policy.ts'
 
 /**
  * Which answers `max_tokens` has cut, so that they are asked again with twice as many: one bit for each record and try. It
  * is derived from the results as they come by, in a first run as in one that goes on.
  */
-export class Longer {
+export class MaxTokensGrowth {
   readonly #requestOf: ReturnType<typeof requestMaker>
   readonly #mostTokens: AnyTemplateOptions['mostTokens']
-  readonly #tries: Bits[] = []
-  #now = new Bits()
+  readonly #tries: OrdinalSet[] = []
+  #now = new OrdinalSet()
 
   constructor(options: AnyTemplateOptions) {
     this.#requestOf = requestMaker(options)
@@ -40,8 +40,8 @@ export class Longer {
     const asked = record && this.#requestOf(record)
     if (record?.ordinal === undefined || !asked || 'problem' in asked) return false
     const doublings = this.doublings(record.ordinal)
-    const more = grown(asked.params, doublings + 1, this.#mostTokens)
-    return more > grown(asked.params, doublings, this.#mostTokens)
+    const more = grownMaxTokens(asked.params, doublings + 1, this.#mostTokens)
+    return more > grownMaxTokens(asked.params, doublings, this.#mostTokens)
   }
 
   /** Remembers that a record is asked again after this answer. */
@@ -53,7 +53,7 @@ export class Longer {
   /** From now on results of the next try come. */
   next(): void {
     this.#tries.push(this.#now)
-    this.#now = new Bits()
+    this.#now = new OrdinalSet()
   }
 
   /** How often the `max_tokens` of a record is doubled in the try that is going on. */
@@ -107,12 +107,12 @@ export function retry<F extends object = Fields>(
 export class Retry extends JobStage<Result | ResultPage> {
   readonly #createPipeline: RetryOptions<never>['createPipeline']
   readonly #shouldRetry: (result: Result) => boolean
-  readonly #longer: Longer | undefined
+  readonly #longer: MaxTokensGrowth | undefined
   /** Records that a later attempt has asked already, by the journal; undefined until that has been read. */
-  #asked: Bits | undefined
+  #asked: OrdinalSet | undefined
   /** Whether a plain answer that succeeded is never retried. */
   readonly #passesPlain: boolean
-  #again = new Bits()
+  #again = new OrdinalSet()
   #holds = false
   #round: Readable | undefined
 
@@ -125,14 +125,14 @@ export class Retry extends JobStage<Result | ResultPage> {
     })
     const retries = options.retries ?? 2
     this.#createPipeline = options.createPipeline
-    this.#longer = options.growMaxTokens && new Longer(options.growMaxTokens)
+    this.#longer = options.growMaxTokens && new MaxTokensGrowth(options.growMaxTokens)
     const isWorthIt = (result: Result): boolean =>
       isPassing(result) || (this.#longer?.helps(result) ?? false)
     const shouldRetry = options.shouldRetry ?? isWorthIt
     this.#passesPlain = options.shouldRetry === undefined
     // Without a bound a `shouldRetry` that says yes to everything would be paid for without an end.
     this.#shouldRetry = result =>
-      result.attempt <= retries && atOnce('shouldRetry', shouldRetry(result))
+      result.attempt <= retries && assertSync('shouldRetry', shouldRetry(result))
     if (options.job) this.attach(options.job)
   }
 
@@ -148,7 +148,7 @@ export class Retry extends JobStage<Result | ResultPage> {
       const asked = await askedAfter(job, attempt)
       if (this.destroyed) return
       const again = this.#again
-      this.#again = new Bits()
+      this.#again = new OrdinalSet()
       this.#holds = false
       const longer = this.#longer
       longer?.next()
@@ -177,7 +177,7 @@ export class Retry extends JobStage<Result | ResultPage> {
     this.#pass(result, this.#asked)
   }
 
-  #pass(result: Result | ResultPage, asked: Bits): void {
+  #pass(result: Result | ResultPage, asked: OrdinalSet): void {
     if (!(result instanceof ResultPage)) {
       if (!this.#holdsBack(result, asked)) this.push(result)
     } else if (this.#passesWhole(result, asked)) this.push(result)
@@ -185,14 +185,14 @@ export class Retry extends JobStage<Result | ResultPage> {
   }
 
   /** Whether all of a page is answered for good: none of it was retried, and none will be. */
-  #passesWhole(page: ResultPage, asked: Bits): boolean {
+  #passesWhole(page: ResultPage, asked: OrdinalSet): boolean {
     if (!this.#passesPlain || !page.isAllPlain) return false
     for (let index = 0; index < page.count; index++)
       if (asked.has(page.ordinal + index)) return false
     return true
   }
 
-  #holdsBack(result: Result, asked: Bits): boolean {
+  #holdsBack(result: Result, asked: OrdinalSet): boolean {
     const ordinal = result.record?.ordinal
     if (ordinal === undefined || isUnsent(result.status)) return false
     const isAsked = asked.has(ordinal)
@@ -214,9 +214,9 @@ function hasAttempt(job: StoredJob, attempt: number): boolean {
 
 async function* recordsOf(
   job: StoredJob,
-  ordinals: Bits,
+  ordinals: OrdinalSet,
   attempt: number,
-  longer: Longer | undefined,
+  longer: MaxTokensGrowth | undefined,
 ): AsyncGenerator<SourceRecord> {
   const reader = job.store.records.reader(job)
   for (const ordinal of ordinals)

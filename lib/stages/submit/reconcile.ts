@@ -9,7 +9,7 @@ const SKEW_MS = 10 * 60 * 1000
 const BLIND_MS = 2 * EXPIRES_AFTER_MS
 
 /** What is known of a batch whose create has an unknown outcome. */
-export interface Unknown {
+export interface PendingCreate {
   readonly requests: number
   /** When its last byte went out, by the API's clock; null where no answer had told it. */
   readonly serverAt: number | null
@@ -22,7 +22,7 @@ export interface Unknown {
 /** What a look at a candidate's results has shown: our custom_ids, others, or no line that could be read. */
 export type Proof = 'ours' | 'foreign' | 'unreadable'
 
-export type Verdict =
+export type Reconciliation =
   | { readonly kind: 'adopt'; readonly id: string }
   /** Candidates whose results must be looked at before anything can be said. */
   | { readonly kind: 'prove'; readonly candidates: readonly RemoteBatch[] }
@@ -32,12 +32,12 @@ export type Verdict =
   | { readonly kind: 'resend' }
 
 /** The earliest time, by the API's clock, at which the batch can have been created. */
-export function createdFrom(unknown: Unknown): number {
+export function createdFrom(unknown: PendingCreate): number {
   return unknown.serverAt === null ? unknown.at - BLIND_MS : unknown.serverAt - SKEW_MS
 }
 
 /** The latest: what was created after the settle time is somebody else's, as a batch sent again would be. */
-function createdUntil(unknown: Unknown): number {
+function createdUntil(unknown: PendingCreate): number {
   const { serverAt, at, settleMs } = unknown
   return settleMs + (serverAt === null ? at + BLIND_MS : serverAt + SKEW_MS)
 }
@@ -46,7 +46,7 @@ function createdUntil(unknown: Unknown): number {
  * Does this batch have the right count, and no owner? The count is the tag: no two unresolved batches of a job share it. A
  * batch has requests, so one that says none has not been counted yet.
  */
-function isTagged(batch: RemoteBatch, unknown: Unknown, owned: ReadonlySet<string>): boolean {
+function isTagged(batch: RemoteBatch, unknown: PendingCreate, owned: ReadonlySet<string>): boolean {
   const count = countOf(batch.request_counts)
   return (count === unknown.requests || count === 0) && !owned.has(batch.id)
 }
@@ -54,7 +54,7 @@ function isTagged(batch: RemoteBatch, unknown: Unknown, owned: ReadonlySet<strin
 /** Could this batch be the one? */
 export function isCandidate(
   batch: RemoteBatch,
-  unknown: Unknown,
+  unknown: PendingCreate,
   owned: ReadonlySet<string>,
 ): boolean {
   const created = Date.parse(batch.created_at)
@@ -70,7 +70,7 @@ export function isCandidate(
  * it ours then: an earlier run over the same records has the same ids, and other answers. Where nothing had told the API's
  * time, that of ours may be wrong by days: then nothing is earlier.
  */
-export function isEarlier(batch: RemoteBatch, { serverAt }: Unknown): boolean {
+export function isEarlier(batch: RemoteBatch, { serverAt }: PendingCreate): boolean {
   return serverAt !== null && Date.parse(batch.created_at) < serverAt - SKEW_MS
 }
 
@@ -89,7 +89,7 @@ export interface Evidence {
   /** What looks at candidates have shown. */
   readonly proofs: ReadonlyMap<string, Proof>
   /** Candidates seen at any time; one that is no longer listed may have been ours. */
-  readonly suspects: Iterable<string>
+  readonly candidates: Iterable<string>
   /** Whether the listing was made after the settle time had passed. */
   readonly settled: boolean
   /** The time by the API's clock. */
@@ -97,19 +97,19 @@ export interface Evidence {
 }
 
 /** What to do about an unknown create. When in doubt it waits: an unknown costs latency, never money. */
-export function judge(unknown: Unknown, evidence: Evidence): Verdict {
-  const { listed, owned, proofs, suspects, settled, now } = evidence
+export function judge(unknown: PendingCreate, evidence: Evidence): Reconciliation {
+  const { listed, owned, proofs, candidates, settled, now } = evidence
   const ours = listed.find(batch => !owned.has(batch.id) && proofs.get(batch.id) === 'ours')
   if (ours) return { kind: 'adopt', id: ours.id }
-  const candidates = listed.filter(batch => isCandidate(batch, unknown, owned))
-  const unread = candidates.filter(
+  const possible = listed.filter(batch => isCandidate(batch, unknown, owned))
+  const unread = possible.filter(
     batch => batch.processing_status === 'ended' && !proofs.has(batch.id),
   )
   if (unread.length > 0) return { kind: 'prove', candidates: unread }
-  const open = candidates.find(batch => proofs.get(batch.id) !== 'foreign')
+  const open = possible.find(batch => proofs.get(batch.id) !== 'foreign')
   if (open) return { kind: 'wait', for: 'proof', why: waitingFor(open) }
   const ids = new Set(listed.map(batch => batch.id))
-  for (const id of suspects) {
+  for (const id of candidates) {
     if (!ids.has(id) && !owned.has(id) && proofs.get(id) !== 'foreign') {
       const why = `batch ${id}, which may be ours, is no longer listed`
       return { kind: 'wait', for: 'proof', why }

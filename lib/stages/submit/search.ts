@@ -14,8 +14,8 @@ import {
   judge,
   type Proof,
   sureElapsed,
-  type Unknown,
-  type Verdict,
+  type PendingCreate,
+  type Reconciliation,
 } from './reconcile.ts'
 
 /** The shortest and the longest pause between two looks at the list. */
@@ -45,8 +45,8 @@ export async function search(
   const unknown = await unknownOf(options)
   const began = job.clock.elapsed()
   const proofs = new Map<string, Proof>()
-  for (const [id, is] of Object.entries(job.batch(options.number).suspects))
-    if (is === 'cleared') proofs.set(id, 'foreign')
+  for (const [id, is] of Object.entries(job.batch(options.number).candidates))
+    if (is === 'ruledOut') proofs.set(id, 'foreign')
   let looks = 0
   for (;;) {
     // A listing proves absence only if it was asked for after the settle time had passed.
@@ -62,9 +62,9 @@ export async function search(
     for (const batch of listed) {
       if (
         isCandidate(batch, unknown, owned) &&
-        job.batch(options.number).suspects[batch.id] === undefined
+        job.batch(options.number).candidates[batch.id] === undefined
       ) {
-        await job.note({ type: 'suspect', number: options.number, id: batch.id }, false)
+        await job.note({ type: 'candidate', number: options.number, id: batch.id }, false)
       }
     }
     const verdict = await verdictOn(options, unknown, listed, owned, proofs, settled)
@@ -83,23 +83,23 @@ export async function search(
 
 async function verdictOn(
   options: SearchOptions,
-  unknown: Unknown,
+  unknown: PendingCreate,
   listed: readonly RemoteBatch[],
   owned: ReadonlySet<string>,
   proofs: Map<string, Proof>,
   settled: boolean,
-): Promise<Exclude<Verdict, { kind: 'prove' }>> {
+): Promise<Exclude<Reconciliation, { kind: 'prove' }>> {
   const { job, number } = options
   for (const [id, proof] of proofs) if (proof === 'unreadable') proofs.delete(id)
   for (;;) {
-    const suspects = Object.keys(job.batch(number).suspects)
+    const candidates = Object.keys(job.batch(number).candidates)
     const now = job.session.serverTime.nowOrOurs()
-    const verdict = judge(unknown, { listed, owned, proofs, suspects, settled, now })
+    const verdict = judge(unknown, { listed, owned, proofs, candidates, settled, now })
     if (verdict.kind !== 'prove') return verdict
     for (const candidate of verdict.candidates) {
       const proof = await prove(options, candidate, isEarlier(candidate, unknown))
       proofs.set(candidate.id, proof)
-      if (proof === 'foreign') await job.note({ type: 'cleared', number, id: candidate.id }, false)
+      if (proof === 'foreign') await job.note({ type: 'ruledOut', number, id: candidate.id }, false)
       if (proof === 'ours') break
     }
   }
@@ -167,7 +167,7 @@ function armedOf(job: StoredJob, number: number): NonNullable<BatchState['armed'
   return job.batch(number).armed as NonNullable<BatchState['armed']>
 }
 
-async function unknownOf({ job, api, number, settleMs }: SearchOptions): Promise<Unknown> {
+async function unknownOf({ job, api, number, settleMs }: SearchOptions): Promise<PendingCreate> {
   const { requests } = job.batch(number)
   const { at, serverAt } = armedOf(job, number)
   if (serverAt !== null) return { requests, serverAt, at, settleMs }

@@ -3,7 +3,7 @@
 // next   aggregate
 import type Anthropic from '@anthropic-ai/sdk'
 import { resolve } from 'node:path'
-import { atOnce } from '../../core/assert-sync.ts'
+import { assertSync } from '../../core/assert-sync.ts'
 import { BatchStreamError, lineOf, wrapError, wrongOption } from '../../core/errors.ts'
 import type { MediaType } from '../../core/file/media-type.ts'
 import { readFile, type Content } from '../../core/file/read.ts'
@@ -121,7 +121,7 @@ export function attachFiles<F extends object = Fields>(
 
 function pathOf(named: Template | NamesFile, record: SourceRecord): string | undefined | Problem {
   if (typeof named !== 'function') return render(named, record)
-  const path: unknown = atOnce('attach', named(record.fields, record))
+  const path: unknown = assertSync('attach', named(record.fields, record))
   // A JavaScript user may give null for nothing.
   if (path === undefined || path === null || typeof path === 'string') return path ?? undefined
   throw new BatchStreamError(

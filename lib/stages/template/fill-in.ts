@@ -1,9 +1,9 @@
-import { atOnce } from '../../core/assert-sync.ts'
+import { assertSync } from '../../core/assert-sync.ts'
 import { lineOf, wrapError } from '../../core/errors.ts'
 import type { MessageParams, Problem, SourceRecord } from '../../core/flow.ts'
 import type { OutputFormat } from '../../core/schema/output-format.ts'
-import { grown } from './grow.ts'
-import type { RecordFunctions, Settings } from './options.ts'
+import { grownMaxTokens } from './grow.ts'
+import type { RecordFunctions, TemplateSettings } from './options.ts'
 import type { OwnRequest } from './own-request.ts'
 import { checkParams, wrongBudget } from './params.ts'
 import { isBlank, render } from './render.ts'
@@ -15,7 +15,7 @@ import { isBlank, render } from './render.ts'
 export function fillIn(
   own: OwnRequest,
   record: SourceRecord,
-  settings: Settings,
+  settings: TemplateSettings,
 ): MessageParams | Problem {
   const given = own.fromText ? own.params : said(own.params)
   const { defaults, perRecord } = settings
@@ -33,7 +33,7 @@ export function fillIn(
     params['output_config'] = withFormat(params['output_config'], settings.format)
   const whole = params as Record<string, unknown> & Pick<MessageParams, 'model' | 'max_tokens'>
   if (record.doublings > 0)
-    params['max_tokens'] = grown(whole, record.doublings, settings.mostTokens)
+    params['max_tokens'] = grownMaxTokens(whole, record.doublings, settings.mostTokens)
   const problems =
     own.fromText && !perRecord
       ? wrongBudget(params).map(message => ({ type: 'refused_parameter', message }))
@@ -50,8 +50,8 @@ function called(
 ): Record<string, unknown> {
   try {
     return {
-      ...(model && { model: atOnce('model', model(record.fields, record)) }),
-      ...(maxTokens && { max_tokens: atOnce('maxTokens', maxTokens(record.fields, record)) }),
+      ...(model && { model: assertSync('model', model(record.fields, record)) }),
+      ...(maxTokens && { max_tokens: assertSync('maxTokens', maxTokens(record.fields, record)) }),
     }
   } catch (cause) {
     throw wrapError('CBS_STAGE', `\`model\` or \`maxTokens\` failed (${lineOf(record)})`, cause)

@@ -4,7 +4,7 @@ import type { MessageParams } from '../../core/flow.ts'
 export type MostTokens = number | ((model: string) => number | undefined)
 
 /** `max_tokens` doubled so often, up to what the model takes; where that is unknown it stays as it is. */
-export function grown(
+export function grownMaxTokens(
   { model, max_tokens }: Pick<MessageParams, 'model' | 'max_tokens'>,
   doublings: number,
   mostTokens: MostTokens | undefined,

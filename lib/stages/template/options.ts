@@ -92,7 +92,7 @@ export interface RecordFunctions {
 }
 
 /** The options, checked and with their templates read. */
-export interface Settings {
+export interface TemplateSettings {
   readonly prompt: Template | RecordFunction<string | PartialParams> | undefined
   /** What is called for each record in place of a default. */
   readonly perRecord: RecordFunctions | undefined
@@ -113,7 +113,7 @@ export interface Settings {
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function settingsOf(given: AnyTemplateOptions): Settings {
+export function settingsOf(given: AnyTemplateOptions): TemplateSettings {
   // Records of the type that its functions take reach it: the compiler has checked that where stages were joined.
   const options = given as TemplateOptions
   const { prompt, system, id, vars, ready = false } = options

@@ -1,9 +1,9 @@
 import { BatchStreamError, lineOf } from '../../core/errors.ts'
 import type { Problem, SourceRecord } from '../../core/flow.ts'
 import type { Template } from './compile.ts'
-import type { PartialParams, Settings } from './options.ts'
+import type { PartialParams, TemplateSettings } from './options.ts'
 
-type PromptFunction = Exclude<Settings['prompt'], Template | undefined>
+type PromptFunction = Exclude<TemplateSettings['prompt'], Template | undefined>
 
 /**
  * Calls the user's prompt function: a text, or params with `messages`; or the problem that it reads what the record lacks.

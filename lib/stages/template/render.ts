@@ -2,7 +2,7 @@ import { lineOf } from '../../core/errors.ts'
 import type { Problem, SourceRecord } from '../../core/flow.ts'
 import { didYouMean } from '../../core/nearest.ts'
 import { WHOLE, type Template } from './compile.ts'
-import { find, textOf, type Field, type Found } from '../../core/field.ts'
+import { find, textOf, type Field, type FieldValue } from '../../core/field.ts'
 
 /**
  * Fills a template from a record: its text, or the problem that a field of it is missing, or null. Nothing is escaped,
@@ -31,7 +31,7 @@ function missing(
   template: Template,
   field: Field,
   record: SourceRecord,
-  found: Found | undefined,
+  found: FieldValue | undefined,
 ): Problem {
   const hint = found ? '' : didYouMean(field.name, Object.keys(record.fields))
   const wanted = `field ${JSON.stringify(field.name)} of the ${template.name} template`

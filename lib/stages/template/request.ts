@@ -2,7 +2,7 @@ import type { BatchRequest, Problem, RejectedRecord, SourceRecord } from '../../
 import { alreadyAnswered, failedEarlier } from '../../core/answered.ts'
 import { checkCustomId } from '../../core/check-custom-id.ts'
 import { fillIn } from './fill-in.ts'
-import { settingsOf, type AnyTemplateOptions, type Settings } from './options.ts'
+import { settingsOf, type AnyTemplateOptions, type TemplateSettings } from './options.ts'
 import { ownRequest, readyRequest, textRequest, type OwnRequest } from './own-request.ts'
 import { callPrompt } from './prompt-function.ts'
 import { render } from './render.ts'
@@ -28,7 +28,7 @@ export function requestMaker(
   }
 }
 
-function answered(record: SourceRecord, settings: Settings): Problem | undefined {
+function answered(record: SourceRecord, settings: TemplateSettings): Problem | undefined {
   const { responseFields, metaField } = settings
   for (const field of responseFields) {
     const problem = alreadyAnswered(record, field, metaField)
@@ -37,7 +37,7 @@ function answered(record: SourceRecord, settings: Settings): Problem | undefined
   return undefined
 }
 
-function request(record: SourceRecord, settings: Settings): BatchRequest | Problem {
+function request(record: SourceRecord, settings: TemplateSettings): BatchRequest | Problem {
   const own = wanted(record, settings)
   if (!('params' in own)) return own
   const params = fillIn(own, record, settings)
@@ -51,7 +51,7 @@ function request(record: SourceRecord, settings: Settings): BatchRequest | Probl
 function idOf(
   own: OwnRequest,
   record: SourceRecord,
-  settings: Settings,
+  settings: TemplateSettings,
 ): string | Problem | undefined {
   if (settings.id) {
     const id = render(settings.id, record)
@@ -62,7 +62,7 @@ function idOf(
   return checkCustomId(custom_id) ?? String(custom_id)
 }
 
-function wanted(record: SourceRecord, settings: Settings): OwnRequest | Problem {
+function wanted(record: SourceRecord, settings: TemplateSettings): OwnRequest | Problem {
   const { prompt, ready, responseFields, metaField } = settings
   if (typeof prompt === 'function') {
     const given = callPrompt(prompt, record)

@@ -13,7 +13,7 @@ import { digestOf } from './digest.ts'
 import type { AnyTemplateOptions, TemplateOptions } from './options.ts'
 import { requestMaker } from './request.ts'
 
-export { grown } from './grow.ts'
+export { grownMaxTokens } from './grow.ts'
 export type { AnyTemplateOptions, TemplateOptions } from './options.ts'
 export { requestMaker } from './request.ts'
 

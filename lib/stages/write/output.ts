@@ -4,7 +4,7 @@
 import { basename, dirname, resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { BatchStreamError, wrapError } from '../../core/errors.ts'
-import type { Disk, Found } from '../../store/disk.ts'
+import type { Disk, FileKind } from '../../store/disk.ts'
 import type { JobEvent } from '../../core/job/event.ts'
 import type { StoredJob } from '../../store/job.ts'
 import type { Result } from '../../core/results/result.ts'
@@ -133,7 +133,7 @@ async function noteIds(
     await job.note({ type: 'outputIds', ...ids }, true)
 }
 
-/** Whether two paths are one, also by links between folders. Found out before a file is made. */
+/** Whether two paths are one, also by links between folders. FileKind out before a file is made. */
 async function isOneName(
   { store: { disk } }: StoredJob,
   one: string,
@@ -410,7 +410,7 @@ export class Output extends Writable {
 }
 
 /** The error of an output file that is there already. */
-export function notOurs(path: string, found?: Found): BatchStreamError {
+export function notOurs(path: string, found?: FileKind): BatchStreamError {
   return new BatchStreamError(
     'CBS_OUTPUT',
     found === 'folder' ? `${path} is a folder: name a file` : existing(path),

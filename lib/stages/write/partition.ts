@@ -3,7 +3,7 @@
 // next: a writer
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { atOnce } from '../../core/assert-sync.ts'
+import { assertSync } from '../../core/assert-sync.ts'
 import { wrapError, wrongOption } from '../../core/errors.ts'
 import type { Result } from '../../core/results/result.ts'
 import {
@@ -47,7 +47,7 @@ export function partition(
       if (wrong) return done(wrong)
       let passes
       try {
-        passes = atOnce('filter', filter(result))
+        passes = assertSync('filter', filter(result))
       } catch (cause) {
         return done(wrapError('CBS_STAGE', 'the choice of rows failed', cause))
       }

@@ -1,7 +1,7 @@
 // takes: Result
 // gives: bytes, the API's own result lines
 // next: a file, or stdout
-import { atOnce } from '../../core/assert-sync.ts'
+import { assertSync } from '../../core/assert-sync.ts'
 import { wrongOption } from '../../core/errors.ts'
 import type { Result } from '../../core/results/result.ts'
 import type { Stage } from '../../core/stage.ts'
@@ -23,7 +23,7 @@ export function writeRaw(options: RawOptions = {}): Stage<Result<object>, Buffer
     throw wrongOption('onMissing', 'a function', onMissing)
   return rowStream(result => {
     const row = rawRow(result)
-    if (!row) atOnce('onMissing', onMissing?.(result))
+    if (!row) assertSync('onMissing', onMissing?.(result))
     return row
   })
 }

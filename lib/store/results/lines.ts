@@ -1,7 +1,7 @@
 import { BatchStreamError } from '../../core/errors.ts'
 import type { DiskFile } from '../disk.ts'
 import type { BatchFiles } from '../sums.ts'
-import { Window } from '../window.ts'
+import { ReadAheadFile } from '../read-ahead-file.ts'
 import {
   ENTRY_BYTES,
   entrySum,
@@ -24,8 +24,8 @@ const MAX_START_HIGH = 0xffff
 /** The result lines of a batch, by the position of their request. */
 export class Lines {
   readonly #files: readonly DiskFile[]
-  readonly #index: Window
-  readonly #results: Window
+  readonly #index: ReadAheadFile
+  readonly #results: ReadAheadFile
   readonly #file: DiskFile
   readonly #number: number
   readonly #requests: number
@@ -35,9 +35,9 @@ export class Lines {
     this.#number = number
     this.#requests = requests
     this.#files = [index, results]
-    this.#index = new Window(index)
+    this.#index = new ReadAheadFile(index)
     this.#file = results
-    this.#results = new Window(results, LINE_END_BYTES)
+    this.#results = new ReadAheadFile(results, LINE_END_BYTES)
   }
 
   /** Opens the files of a batch with so many requests. Files of an older format are `CBS_STATE`. */

@@ -1,7 +1,7 @@
 import { storedJob } from '../job.ts'
 import type { EndedBatch, SourceRecord } from '../../core/flow.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
-import type { FirstAnswer } from './first-answers.ts'
+import type { DedupeAnswer } from './dedupe-answers.ts'
 import { Result } from '../../core/results/result.ts'
 import { unanswered } from '../../core/results/status.ts'
 
@@ -9,7 +9,7 @@ import { unanswered } from '../../core/results/status.ts'
 export function repeated(
   batch: EndedBatch,
   record: SourceRecord,
-  first: FirstAnswer,
+  first: DedupeAnswer,
   { last, check }: { readonly last: boolean; readonly check: AnswerCheck | undefined },
 ): Result {
   const { raw, rejection } = first

@@ -3,7 +3,7 @@ import type { EndedBatch } from '../../core/flow.ts'
 import { rejectionsOf } from '../batch-files.ts'
 import { Repeats } from '../repeats.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
-import { FirstAnswers } from './first-answers.ts'
+import { DedupeAnswers } from './dedupe-answers.ts'
 import type { Ids } from './ids.ts'
 import { Lines } from './lines.ts'
 import { repeated } from './repeated.ts'
@@ -31,7 +31,7 @@ export async function* rowsOf(
   const { requests, records, fetched } = known
   const rejected = await rejectionsOf(job.store, known)
   const repeats = await Repeats.of(job.store, known)
-  const firsts = new FirstAnswers(job.store, job.state.batches.values(), batch.attempt)
+  const firsts = new DedupeAnswers(job.store, job.state.batches.values(), batch.attempt)
   const why = unanswered(fetched?.why)
   const reader = job.store.records.reader(job)
   const files =

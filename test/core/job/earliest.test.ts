@@ -16,7 +16,7 @@ function batch(number: number, first?: number, phase: Phase = 'sealed', attempt 
       hash: '',
     },
     ...(first !== undefined && { first }),
-    ...{ armed: null, suspects: {}, id: null, submittedAt: null, endedAt: null },
+    ...{ armed: null, candidates: {}, id: null, submittedAt: null, endedAt: null },
     ...{ counts: null, resultsUrl: null, fetched: null, fetchOrder: null },
   }
 }

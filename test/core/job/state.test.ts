@@ -20,8 +20,8 @@ const EVENTS = {
   split: { type: 'split', number: 1, into: [part(2), part(3)] },
   armed: { type: 'armed', number: 1, at: 2, serverAt: null },
   disarmed: { type: 'disarmed', number: 1 },
-  suspect: { type: 'suspect', number: 1, id: 'x' },
-  cleared: { type: 'cleared', number: 1, id: 'x' },
+  candidate: { type: 'candidate', number: 1, id: 'x' },
+  ruledOut: { type: 'ruledOut', number: 1, id: 'x' },
   submitted: { type: 'submitted', number: 1, id: 'a', at: 3, adopted: false },
   ended: { type: 'ended', number: 1, counts, resultsUrl: 'u', at: 4 },
   fetched: { type: 'fetched', number: 1, lines: 1, bytes: 5, why: null },
@@ -48,8 +48,8 @@ const table: readonly {
     to: {
       split: 'void',
       disarmed: 'sealed',
-      suspect: 'armed',
-      cleared: 'armed',
+      candidate: 'armed',
+      ruledOut: 'armed',
       submitted: 'submitted',
       ended: 'ended',
     },
@@ -109,9 +109,9 @@ void t.test('what events tell is kept', async t => {
     { type: 'kept', records: 5, bytes: 50, complete: true },
     EVENTS.sealed,
     EVENTS.armed,
-    EVENTS.suspect,
-    { ...EVENTS.suspect, id: '__proto__' },
-    EVENTS.cleared,
+    EVENTS.candidate,
+    { ...EVENTS.candidate, id: '__proto__' },
+    EVENTS.ruledOut,
     EVENTS.submitted,
     EVENTS.ended,
     EVENTS.fetched,
@@ -130,8 +130,8 @@ void t.test('what events tell is kept', async t => {
   })
   t.match(state?.output, { files: { out: 'o', errors: null }, out: 10, errors: 2 })
   const batch = state?.batches.get(1)
-  t.same(Object.entries(batch?.suspects ?? {}), [
-    ['x', 'cleared'],
+  t.same(Object.entries(batch?.candidates ?? {}), [
+    ['x', 'ruledOut'],
     ['__proto__', 'open'],
   ])
   t.match(batch, {
@@ -146,8 +146,8 @@ void t.test('what events tell is kept', async t => {
 })
 
 void t.test('a batch that is not there any more is forgotten by its search', async t => {
-  const state = fold([opened, EVENTS.sealed, EVENTS.armed, EVENTS.suspect, EVENTS.disarmed])
-  t.same(state?.batches.get(1)?.suspects, {})
+  const state = fold([opened, EVENTS.sealed, EVENTS.armed, EVENTS.candidate, EVENTS.disarmed])
+  t.same(state?.batches.get(1)?.candidates, {})
   t.equal(state?.batches.get(1)?.armed, null)
 })
 
@@ -155,7 +155,7 @@ void t.test('another output begins anew with every batch that was written', asyn
   const all = [
     opened,
     ...Object.values(EVENTS).filter(
-      ({ type }) => !['split', 'disarmed', 'suspect', 'cleared'].includes(type),
+      ({ type }) => !['split', 'disarmed', 'candidate', 'ruledOut'].includes(type),
     ),
   ]
   const state = fold([

@@ -227,7 +227,7 @@ t.test('a reader that stops ends what unpacks', async t => {
 t.test('I18 a gzip bomb is told of, once; plain bytes and mild ratios are not', async t => {
   const count = async (bytes: Buffer, source?: string): Promise<string[]> => {
     const said: string[] = []
-    const stage = unpack({ source, onBomb: sentence => said.push(sentence) })
+    const stage = unpack({ source, onHighCompressionRatio: sentence => said.push(sentence) })
     stage.end(bytes)
     for await (const _ of stage);
     return said
@@ -238,23 +238,29 @@ t.test('I18 a gzip bomb is told of, once; plain bytes and mild ratios are not', 
   t.same(await count(gzipSync(Buffer.alloc(50_000_000))), [], 'below 100 MB nobody is bothered')
 })
 
-t.test('onBomb that throws or gives a promise ends the stream with CBS_STAGE', async t => {
-  const bomb = gzipSync(Buffer.alloc(150_000_000))
-  const failures: readonly [() => void, RegExp][] = [
-    [
-      () => {
-        throw new Error('boom')
-      },
-      /^`onBomb` failed: boom/,
-    ],
-    [() => Promise.reject(new Error('boom')), /^`onBomb` gave a promise, and must answer at once/],
-  ]
-  for (const [onBomb, message] of failures) {
-    const stage = unpack({ onBomb })
-    stage.end(bomb)
-    const all = async (): Promise<void> => {
-      for await (const _ of stage);
+t.test(
+  'onHighCompressionRatio that throws or gives a promise ends the stream with CBS_STAGE',
+  async t => {
+    const bomb = gzipSync(Buffer.alloc(150_000_000))
+    const failures: readonly [() => void, RegExp][] = [
+      [
+        () => {
+          throw new Error('boom')
+        },
+        /^`onHighCompressionRatio` failed: boom/,
+      ],
+      [
+        () => Promise.reject(new Error('boom')),
+        /^`onHighCompressionRatio` gave a promise, and must answer at once/,
+      ],
+    ]
+    for (const [onHighCompressionRatio, message] of failures) {
+      const stage = unpack({ onHighCompressionRatio })
+      stage.end(bomb)
+      const all = async (): Promise<void> => {
+        for await (const _ of stage);
+      }
+      await t.rejects(all(), { code: 'CBS_STAGE', message })
     }
-    await t.rejects(all(), { code: 'CBS_STAGE', message })
-  }
-})
+  },
+)

@@ -2,8 +2,8 @@ import t from 'tap'
 import type { EndedBatch } from '../../../lib/core/flow.ts'
 import { SourceRecord } from '../../../lib/core/flow.ts'
 import { Result } from '../../../lib/core/results/result.ts'
-import { Longer } from '../../../lib/stages/retry/retry.ts'
-import { grown } from '../../../lib/stages/template/grow.ts'
+import { MaxTokensGrowth } from '../../../lib/stages/retry/retry.ts'
+import { grownMaxTokens } from '../../../lib/stages/template/grow.ts'
 
 const cut = (ordinal: number | undefined, fields: object = { text: 'a' }): Result => {
   const raw = Buffer.from(JSON.stringify(fields))
@@ -21,19 +21,19 @@ const cut = (ordinal: number | undefined, fields: object = { text: 'a' }): Resul
 
 void t.test('max_tokens is doubled up to what the model takes, and never lowered', async t => {
   const params = { model: 'm', max_tokens: 100 }
-  t.equal(grown(params, 0, 1000), 100)
-  t.equal(grown(params, 3, 1000), 800)
-  t.equal(grown(params, 4, 1000), 1000)
-  t.equal(grown(params, 4, 50), 100)
-  t.equal(grown(params, 4, undefined), 100)
+  t.equal(grownMaxTokens(params, 0, 1000), 100)
+  t.equal(grownMaxTokens(params, 3, 1000), 800)
+  t.equal(grownMaxTokens(params, 4, 1000), 1000)
+  t.equal(grownMaxTokens(params, 4, 50), 100)
+  t.equal(grownMaxTokens(params, 4, undefined), 100)
   t.equal(
-    grown(params, 1, model => (model === 'm' ? 150 : 0)),
+    grownMaxTokens(params, 1, model => (model === 'm' ? 150 : 0)),
     150,
   )
 })
 
 void t.test('each try doubles once more for those that it cut', async t => {
-  const longer = new Longer({ prompt: '{{text}}', maxTokens: 100, mostTokens: 350 })
+  const longer = new MaxTokensGrowth({ prompt: '{{text}}', maxTokens: 100, mostTokens: 350 })
   for (const [ordinal, helps] of [
     [1, true],
     [1, true],
@@ -48,7 +48,7 @@ void t.test('each try doubles once more for those that it cut', async t => {
 })
 
 void t.test('what has no record, or cannot be asked any more, is left alone', async t => {
-  const longer = new Longer({ prompt: '{{text}}', mostTokens: 9999 })
+  const longer = new MaxTokensGrowth({ prompt: '{{text}}', mostTokens: 9999 })
   for (const result of [cut(undefined), cut(1, { other: 'a' })]) {
     t.notOk(longer.helps(result))
     longer.take(result)

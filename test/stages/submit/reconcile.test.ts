@@ -7,12 +7,12 @@ import {
   sureElapsed,
   type Evidence,
   type Proof,
-  type Unknown,
+  type PendingCreate,
 } from '../../../lib/stages/submit/reconcile.ts'
 
 const MINUTE = 60_000
 const ARMED = Date.parse('2026-11-20T12:00:00Z')
-const unknown: Unknown = { requests: 5, serverAt: ARMED, at: ARMED, settleMs: 10 * MINUTE }
+const unknown: PendingCreate = { requests: 5, serverAt: ARMED, at: ARMED, settleMs: 10 * MINUTE }
 
 function remote(
   id: string,
@@ -142,18 +142,18 @@ const verdicts: readonly Given[] = [
     { kind: 'wait', for: 'proof' },
   ],
   [
-    'a suspect that is gone may have been ours',
-    { suspects: ['a'], settled: true },
+    'a candidate that is gone may have been ours',
+    { candidates: ['a'], settled: true },
     { kind: 'wait', for: 'proof', why: /no longer listed/ },
   ],
   [
-    'a suspect that is gone and was proven foreign',
-    { suspects: ['a'], proofs: [['a', 'foreign']], settled: true },
+    'a candidate that is gone and was proven foreign',
+    { candidates: ['a'], proofs: [['a', 'foreign']], settled: true },
     { kind: 'resend' },
   ],
   [
-    'a suspect that another journal owns by now',
-    { suspects: ['a'], owned: new Set(['a']), settled: true },
+    'a candidate that another journal owns by now',
+    { candidates: ['a'], owned: new Set(['a']), settled: true },
     { kind: 'resend' },
   ],
 ]
@@ -163,7 +163,7 @@ for (const [name, { proofs = [], ...evidence }, verdict] of verdicts) {
     const whole = {
       listed: [],
       owned: new Set<string>(),
-      suspects: [],
+      candidates: [],
       settled: false,
       now: NOW,
       ...evidence,
@@ -173,7 +173,7 @@ for (const [name, { proofs = [], ...evidence }, verdict] of verdicts) {
 }
 
 void t.test('where nothing told the time of the API, two days on either side count', async t => {
-  const blind: Unknown = { ...unknown, serverAt: null }
+  const blind: PendingCreate = { ...unknown, serverAt: null }
   const none = new Set<string>()
   t.equal(createdFrom(blind), ARMED - 48 * 60 * MINUTE)
   t.ok(isCandidate(remote('a', { at: ARMED - 47 * 60 * MINUTE }), blind, none))

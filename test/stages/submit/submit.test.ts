@@ -944,7 +944,7 @@ void t.test('a batch that was proven foreign is not looked into again after a de
   })
   const dying = await world.open()
   const stop = new AbortController()
-  dying.on('event', ({ type }) => type === 'cleared' && stop.abort())
+  dying.on('event', ({ type }) => type === 'ruledOut' && stop.abort())
   await t.rejects(run(world, dying, asks(3), { signal: stop.signal }))
   await dying.close()
   t.equal(looked.length, 1)

@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { seenBefore } from '../../../lib/stages/aggregate/seen-before.ts'
+import { seenBefore } from '../../../lib/stages/aggregate/dedupe-batch.ts'
 import { BatchIds } from '../../../lib/store/results/batch-ids.ts'
 import { rowsOf } from '../../../lib/store/results/rows.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'

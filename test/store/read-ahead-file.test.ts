@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { nodeDisk } from '../../lib/store/disk.ts'
-import { Window } from '../../lib/store/window.ts'
+import { ReadAheadFile } from '../../lib/store/read-ahead-file.ts'
 import { watched } from '../support/jobs.ts'
 
 void t.test('one read serves many small ranges, and their bytes stay valid', async t => {
@@ -10,7 +10,7 @@ void t.test('one read serves many small ranges, and their bytes stay valid', asy
   await writeFile(path, bytes)
   let reads = 0
   const file = await watched(what => void (what === 'read' && reads++)).open(path, 'read')
-  const window = new Window(file)
+  const window = new ReadAheadFile(file)
   t.equal(window.peek(0, 10), undefined)
   const first = await window.read(0, 10)
   t.same(window.peek(10, 100), bytes.subarray(10, 110))
@@ -28,7 +28,7 @@ void t.test('it sees what was written behind its window since', async t => {
   const path = `${t.testdir()}/file`
   const file = await nodeDisk.open(path, 'create')
   await file.write(Buffer.from('abc'), 0)
-  const window = new Window(file)
+  const window = new ReadAheadFile(file)
   t.equal(String(await window.read(0, 3)), 'abc')
   await file.write(Buffer.from('def'), 3)
   t.equal(window.peek(3, 3), undefined)
@@ -44,7 +44,7 @@ void t.test(
     await writeFile(path, bytes)
     const disk = await nodeDisk.open(path, 'read')
     let moved = 0
-    const window = new Window({
+    const window = new ReadAheadFile({
       ...disk,
       read: async (into: Uint8Array, position: number) => {
         const read = await disk.read(into, position)
@@ -84,7 +84,7 @@ void t.test(
       },
       readNow: (into: Uint8Array, position: number) => disk.readNow?.(into, position),
     })
-    const window = new Window(file, 2)
+    const window = new ReadAheadFile(file, 2)
     await window.read(0, 100)
     for (const block of [270_000, 290_000, 280_000])
       for (const at of [5, 1, 3, 0, 4, 2]) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { KEY_BYTES } from '../../store/batch-files.ts'
 import type { Disk, DiskFile } from '../../store/disk.ts'
-import { SeenPage, PAGE_BYTES } from './seen-page.ts'
+import { DedupePage, PAGE_BYTES } from './dedupe-page.ts'
 
 /** Pages in memory at most: 8 MB, which holds some 170,000 requests without a look at the disk. */
 const IN_MEMORY = 2048
@@ -16,12 +16,12 @@ export function keyOf(paramsJson: string): Buffer {
  * doubling: each page then is divided in two by one more bit of its keys. It is derived from the batches' own files and
  * made anew by each process, so nothing of it has to be safe.
  */
-export class Seen {
+export class DedupeIndex {
   readonly #disk: Disk
   readonly #path: string
   readonly #file: DiskFile
   /** The least recently used first. */
-  readonly #pages = new Map<number, SeenPage>()
+  readonly #pages = new Map<number, DedupePage>()
   readonly #inMemory: number
   #count = 1
   /** Whether a page has as many keys as it should have. */
@@ -34,8 +34,12 @@ export class Seen {
     this.#inMemory = inMemory
   }
 
-  static async create(disk: Disk, path: string, inMemory: number = IN_MEMORY): Promise<Seen> {
-    return new Seen(disk, path, await disk.open(path, 'create'), inMemory)
+  static async create(
+    disk: Disk,
+    path: string,
+    inMemory: number = IN_MEMORY,
+  ): Promise<DedupeIndex> {
+    return new DedupeIndex(disk, path, await disk.open(path, 'create'), inMemory)
   }
 
   /** True when a key can be looked up and put without a promise. */
@@ -70,7 +74,7 @@ export class Seen {
     return key.readUInt32LE() % this.#count
   }
 
-  async #page(number: number): Promise<SeenPage> {
+  async #page(number: number): Promise<DedupePage> {
     const here = this.#pages.get(number)
     if (here) {
       this.#pages.delete(number)
@@ -79,10 +83,10 @@ export class Seen {
     }
     const bytes = Buffer.alloc(PAGE_BYTES)
     await this.#file.read(bytes, number * PAGE_BYTES)
-    return await this.#add(number, new SeenPage(bytes))
+    return await this.#add(number, new DedupePage(bytes))
   }
 
-  async #add(number: number, page: SeenPage): Promise<SeenPage> {
+  async #add(number: number, page: DedupePage): Promise<DedupePage> {
     this.#pages.set(number, page)
     for (const [oldest, old] of this.#pages) {
       if (this.#pages.size <= this.#inMemory) break

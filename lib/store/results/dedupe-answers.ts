@@ -10,7 +10,7 @@ import { Lines } from './lines.ts'
 const OPEN = 8
 
 /** What an earlier record was answered: the API's line, or why there is none. */
-export interface FirstAnswer {
+export interface DedupeAnswer {
   readonly batch: BatchState
   readonly raw: Buffer | null
   /** Set where the record was rejected in its batch. */
@@ -25,7 +25,7 @@ interface OpenBatch {
 }
 
 /** Answers of the same attempt, found by the record that was asked; for the records that repeat it. */
-export class FirstAnswers {
+export class DedupeAnswers {
   readonly #files: BatchFiles
   readonly #all: Iterable<BatchState>
   readonly #attempt: number
@@ -39,7 +39,7 @@ export class FirstAnswers {
     this.#attempt = attempt
   }
 
-  async of(ordinal: number): Promise<FirstAnswer> {
+  async of(ordinal: number): Promise<DedupeAnswer> {
     this.#batches ??= [...this.#all]
       .filter(batch => batch.attempt === this.#attempt && batch.phase !== 'void')
       .sort((a, b) => compareByRecord(b, a))

@@ -1,14 +1,14 @@
 import type { EndedBatch } from '../../core/flow.ts'
-import { askedIn } from '../asked.ts'
+import { askedIn } from '../sent-records.ts'
 import { batchPath, rejectionsOf, type BatchFile, type Rejection } from '../batch-files.ts'
-import { Bits } from '../bits.ts'
+import { OrdinalSet } from '../ordinal-set.ts'
 import { nodeDisk } from '../disk.ts'
 import type { JobOnDisk } from '../inspect.ts'
 import { OrdinalReader } from '../ordinals.ts'
 import { Repeats } from '../repeats.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
-import { FirstAnswers } from './first-answers.ts'
+import { DedupeAnswers } from './dedupe-answers.ts'
 import { Lines } from './lines.ts'
 import { Result, type ResultParts } from '../../core/results/result.ts'
 import { unanswered } from '../../core/results/status.ts'
@@ -42,7 +42,7 @@ export async function eachKeptAnswer(
     .filter(batch => batch.fetched !== null)
     .sort((a, b) => a.attempt - b.attempt)
   let attempt = 0
-  let later = new Bits()
+  let later = new OrdinalSet()
   for (const batch of here) {
     if (batch.attempt !== attempt) {
       attempt = batch.attempt
@@ -58,7 +58,7 @@ export async function eachKeptAnswer(
     for (const rejection of await rejectionsOf(files, batch))
       give(rejected(rejection), rejection.ordinal, false)
     await eachLine(files, batch, (raw, ordinal) => give(answered(raw, batch), ordinal, true))
-    const firsts = new FirstAnswers(files, here, batch.attempt)
+    const firsts = new DedupeAnswers(files, here, batch.attempt)
     try {
       for (const { ordinal, of } of await Repeats.of(files, batch)) {
         const first = await firsts.of(of)

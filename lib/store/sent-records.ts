@@ -1,14 +1,17 @@
 import type { BatchFiles } from './sums.ts'
 import { rejectionsOf } from './batch-files.ts'
-import { Bits } from './bits.ts'
+import { OrdinalSet } from './ordinal-set.ts'
 import type { StoredJob } from './job.ts'
 import { OrdinalReader } from './ordinals.ts'
 import { Repeats } from './repeats.ts'
 import type { BatchState } from '../core/job/state.ts'
 
 /** The records that some of a job's batches cover. */
-export async function askedIn(files: BatchFiles, batches: Iterable<BatchState>): Promise<Bits> {
-  const asked = new Bits()
+export async function askedIn(
+  files: BatchFiles,
+  batches: Iterable<BatchState>,
+): Promise<OrdinalSet> {
+  const asked = new OrdinalSet()
   for (const batch of batches) {
     if (batch.phase === 'void' || batch.foreign) continue
     await OrdinalReader.use(files, batch, async reader => {
@@ -23,7 +26,7 @@ export async function askedIn(files: BatchFiles, batches: Iterable<BatchState>):
 }
 
 /** The records that were asked again after a given attempt, whether the answer is here or not. */
-export async function askedAfter(job: StoredJob, attempt: number): Promise<Bits> {
+export async function askedAfter(job: StoredJob, attempt: number): Promise<OrdinalSet> {
   return await askedIn(
     job.store,
     [...job.state.batches.values()].filter(batch => batch.attempt > attempt),
@@ -31,7 +34,7 @@ export async function askedAfter(job: StoredJob, attempt: number): Promise<Bits>
 }
 
 /** The records whose answer after a given attempt is here. */
-export async function answeredAfter(job: StoredJob, attempt: number): Promise<Bits> {
+export async function answeredAfter(job: StoredJob, attempt: number): Promise<OrdinalSet> {
   const here = [...job.state.batches.values()].filter(
     batch => batch.attempt > attempt && batch.fetched,
   )

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { Bits } from '../../lib/store/bits.ts'
+import { OrdinalSet } from '../../lib/store/ordinal-set.ts'
 
 void t.test('it holds what was added, whatever the order, and nothing else', async t => {
-  const bits = new Bits()
+  const bits = new OrdinalSet()
   const added = [0, 7, 8, 9, 8191, 8192, 1_000_000, 3]
   for (const ordinal of added) bits.add(ordinal)
   bits.add(8)
@@ -15,5 +15,5 @@ void t.test('it holds what was added, whatever the order, and nothing else', asy
 })
 
 void t.test('an empty one gives nothing', async t => {
-  t.same([...new Bits()], [])
+  t.same([...new OrdinalSet()], [])
 })

@@ -27,7 +27,7 @@ const SAMPLE_ID = '0000000000-1-zzzzz'
 const NAMED = 5
 
 /** What a run would do with its input. */
-export interface Survey {
+export interface RunPreview {
   readonly records: number
   /** Records that cannot be asked. */
   readonly rejected: number
@@ -56,10 +56,10 @@ export interface SurveyOptions {
 }
 
 /** Reads, renders, checks and counts as a run does, one record at a time. */
-export async function surveyOf(
+export async function previewRun(
   records: Stage<never, SourceRecord>,
   { settings, template, talk, onRequest, sample, table }: SurveyOptions,
-): Promise<Survey> {
+): Promise<RunPreview> {
   const askOf = asker(template)
   const counter = new InvalidCounter(settings.maxInvalid)
   const batches = new BatchCounter({ count: settings.batchSize, bytes: settings.batchBytes })
@@ -140,7 +140,7 @@ function weigh(
 }
 
 /** The counts in one line. */
-export function describeSurvey(survey: Survey): string {
+export function describePreview(survey: RunPreview): string {
   const { records, requests, batches, bytes, rejected, skipped, repeats } = survey
   const unsent = repeats === undefined ? '' : `, ${repeats} repeat another and are not sent`
   return `${number(records, 'record')}, ${number(requests, 'request')} in ${number(batches, 'batch', 'batches')}, ${number(bytes, 'byte')}; ${number(rejected, 'invalid record')}${unsent}${skipped === 0 ? '' : `; ${skippedNote(skipped)}`}`

@@ -1,5 +1,5 @@
 /** A set of record ordinals, one bit each up to the highest: 125 KB for a million records. */
-export class Bits {
+export class OrdinalSet {
   #bytes = new Uint8Array(1024)
 
   add(ordinal: number): void {

@@ -7,7 +7,7 @@ const WINDOW = 256 * 1024
 const STEP = 64 * 1024
 
 /** Reads ranges of a file, mostly forward: one large read serves many small ranges. */
-export class Window {
+export class ReadAheadFile {
   readonly #file: DiskFile
   readonly #step: number
   #start = 0

@@ -12,7 +12,7 @@ const SLOTS = Math.floor(PAGE_BYTES / SLOT)
 const MANY = Math.floor(SLOTS / 2)
 
 /** One page of a table of keys: those that hash to it, and which record brought each. */
-export class SeenPage {
+export class DedupePage {
   readonly bytes: Buffer
   changed: boolean
   #keys: number
@@ -40,8 +40,8 @@ export class SeenPage {
   }
 
   /** The same keys in two pages. */
-  divide(stays: (key: Buffer) => boolean): [SeenPage, SeenPage] {
-    const [stay, go] = [new SeenPage(), new SeenPage()]
+  divide(stays: (key: Buffer) => boolean): [DedupePage, DedupePage] {
+    const [stay, go] = [new DedupePage(), new DedupePage()]
     for (let slot = 0; slot < SLOTS; slot++) {
       const ordinal = this.#at(slot)
       if (ordinal === 0) continue

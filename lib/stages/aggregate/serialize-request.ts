@@ -1,22 +1,25 @@
 import { wrapError } from '../../core/errors.ts'
 import { SourceRecord, type BatchRequest, type RejectedRecord } from '../../core/flow.ts'
 import { wellFormedJson } from '../../core/json/well-formed.ts'
-import { keyOf } from './seen.ts'
+import { keyOf } from './dedupe-index.ts'
 
 /** What an item asks: the JSON of its params, which is most of what is sent, and the key that tells repeats. */
-export interface Written {
+export interface SerializedRequest {
   readonly params: string
   readonly key: Buffer | undefined
 }
 
 /** Writes what an item asks; undefined where it asks nothing. */
-export function written(item: BatchRequest | RejectedRecord, dedupe: boolean): Written | undefined {
+export function serializeRequest(
+  item: BatchRequest | RejectedRecord,
+  dedupe: boolean,
+): SerializedRequest | undefined {
   if (!('params' in item)) return undefined
   let params: string | undefined
   try {
     params = wellFormedJson(item.params)
   } catch (cause) {
-    throw wrapError('CBS_STAGE', 'a request cannot be written as JSON', cause)
+    throw wrapError('CBS_STAGE', 'a request cannot be serializeRequest as JSON', cause)
   }
   return params === undefined ? undefined : { params, key: dedupe ? keyOf(params) : undefined }
 }

@@ -1,15 +1,15 @@
 import { existsSync, statSync } from 'node:fs'
 import t from 'tap'
-import { seenBefore } from '../../../lib/stages/aggregate/seen-before.ts'
-import { PAGE_BYTES } from '../../../lib/stages/aggregate/seen-page.ts'
-import { keyOf, Seen } from '../../../lib/stages/aggregate/seen.ts'
+import { seenBefore } from '../../../lib/stages/aggregate/dedupe-batch.ts'
+import { PAGE_BYTES } from '../../../lib/stages/aggregate/dedupe-page.ts'
+import { keyOf, DedupeIndex } from '../../../lib/stages/aggregate/dedupe-index.ts'
 import { nodeDisk } from '../../../lib/store/disk.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { openFor, watched } from '../../support/jobs.ts'
 import { ask, makeWorld } from '../../support/world.ts'
 import { aggregated } from './dedupe.ts'
 
-async function put(seen: Seen, text: string, ordinal: number): Promise<number | undefined> {
+async function put(seen: DedupeIndex, text: string, ordinal: number): Promise<number | undefined> {
   const key = keyOf(text)
   await seen.prepare(key)
   const first = seen.find(key)
@@ -20,7 +20,7 @@ async function put(seen: Seen, text: string, ordinal: number): Promise<number | 
 void t.test('who asked first is found again, whatever of the table is in memory', async t => {
   for (const inMemory of [2, 3, 1000]) {
     const dir = t.testdir()
-    const seen = await Seen.create(nodeDisk, `${dir}/seen`, inMemory)
+    const seen = await DedupeIndex.create(nodeDisk, `${dir}/seen`, inMemory)
     const texts = 3000
     for (let i = 0; i < texts; i++) if ((await put(seen, `text ${i}`, i)) !== undefined) t.fail()
     for (let i = 0; i < texts; i++)
@@ -33,7 +33,7 @@ void t.test('who asked first is found again, whatever of the table is in memory'
 })
 
 void t.test('the first record of all can be the one that is repeated', async t => {
-  const seen = await Seen.create(nodeDisk, `${t.testdir()}/seen`)
+  const seen = await DedupeIndex.create(nodeDisk, `${t.testdir()}/seen`)
   t.equal(await put(seen, 'a', 0), undefined)
   t.equal(await put(seen, 'a', 1), 0)
   await seen.close()

@@ -3,17 +3,17 @@ import type { StoredJob } from '../../store/job.ts'
 import { OrdinalReader } from '../../store/ordinals.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { openSummed } from '../../store/sums.ts'
-import { Window } from '../../store/window.ts'
-import { Seen } from './seen.ts'
+import { ReadAheadFile } from '../../store/read-ahead-file.ts'
+import { DedupeIndex } from './dedupe-index.ts'
 
 /** What an attempt of a job has asked already, by the keys that its batches keep. */
 export async function seenBefore(
   job: StoredJob,
   attempt: number,
   inMemory?: number,
-): Promise<Seen> {
+): Promise<DedupeIndex> {
   // A name without a number: the next process removes it as litter.
-  const seen = await Seen.create(
+  const seen = await DedupeIndex.create(
     job.store.disk,
     `${job.store.folder}/batches/seen-${attempt}`,
     inMemory,
@@ -27,11 +27,11 @@ export async function seenBefore(
   }
 }
 
-async function fill(seen: Seen, job: StoredJob, batch: BatchState): Promise<void> {
+async function fill(seen: DedupeIndex, job: StoredJob, batch: BatchState): Promise<void> {
   // A batch of a run that did not look for repeats has no keys.
   if (batch.sums?.keys === undefined) return
   await openSummed(job.store, batch, 'keys', async file => {
-    const keys = new Window(file)
+    const keys = new ReadAheadFile(file)
     await OrdinalReader.use(job.store, batch, async members => {
       for (let position = 0; position < members.count; position++) {
         const key = await keys.read(position * KEY_BYTES, KEY_BYTES)
