@@ -11,6 +11,9 @@ export class Markup {
 /** What may be put into markup; undefined leaves its place empty. */
 export type Piece = string | number | Markup | undefined | readonly Piece[]
 
+/** A section of the page; a sentence instead where there is nothing to show. */
+export type Section = Markup | string
+
 /** HTML from a template; what is put into it is escaped, unless it is markup itself. */
 export function markup(strings: TemplateStringsArray, ...pieces: readonly Piece[]): Markup {
   return new Markup(strings.map((text, at) => text + htmlOf(pieces[at])).join(''))

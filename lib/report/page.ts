@@ -10,6 +10,13 @@ import { moment } from './words.ts'
 /** A page that needs nothing else: it holds no script and may load nothing, which its first lines forbid. */
 export function pageOf(report: Report): string {
   const { job, madeAt } = report
+  // Failures come first: they are what a reader may have to act on.
+  const sections = [
+    ...[failuresSection(report), rowsSection(report), batchesSection(report)],
+    ...[costSection(report), tokensSection(report), triesSection(report)],
+  ]
+  const shown = sections.filter(section => section instanceof Markup)
+  const empty = sections.filter(section => typeof section === 'string')
   return markup`<!doctype html>
 <html lang="en">
 <head>
@@ -25,14 +32,8 @@ export function pageOf(report: Report): string {
 <body>
 ${overview(report)}
 <main>
-${[
-  rowsSection(report),
-  batchesSection(report),
-  costSection(report),
-  tokensSection(report),
-  triesSection(report),
-  failuresSection(report),
-]}
+${shown}
+${empty.length === 0 ? undefined : markup`<p class="soft empty">${empty.join(' ')}</p>`}
 </main>
 <footer class="soft">Made by claude-batch-stream ${moment(madeAt)}, from what is kept of the job on this machine. It holds the beginnings of records that failed.</footer>
 </body>

@@ -22,10 +22,9 @@ p { margin: .5rem 0; max-width: 75ch; }
 .tile dt { color: var(--soft); font-size: .85rem; }
 .tile dd { margin: 0; font-size: 1.45rem; font-weight: 600; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .tile dd.note { color: var(--soft); font-size: .85rem; font-weight: 400; }
-.chart { overflow-x: auto; }
-.chart svg { display: block; width: 100%; min-width: 44rem; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1.5rem 2rem; }
-.pair .chart svg { min-width: 18rem; }
+.chart svg { display: block; width: 100%; }
+.at-narrow { display: none; max-width: 32rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1.5rem 2rem; }
 figure { margin: 0 0 1rem; }
 figcaption { margin-top: .4rem; }
 a { color: var(--data); }
@@ -67,7 +66,24 @@ tfoot td { font-weight: 600; border-bottom: 0; }
 .failure .one th:first-child { width: 7rem; }
 .failure td { overflow-wrap: anywhere; }
 code { font: .85em/1.45 ui-monospace, 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, monospace; }
+.empty { margin-top: 2.5rem; }
+summary { margin: 0 0 1rem; color: var(--data); cursor: pointer; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); }
+@media screen and (max-width: 44rem) {
+  body { padding: 1.25rem 1.25rem 2rem; }
+  .at-wide { display: none; }
+  .at-narrow { display: block; }
+  .pair svg .tick { font-size: 14px; }
+  .tiles { grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); }
+  th, td { padding: .35rem .3rem; }
+  table { font-size: .85rem; }
+  .pair figure { max-width: 32rem; }
+  .failure thead { display: none; }
+  .failure :is(table, tbody, tr, td) { display: block; }
+  .failure td { padding: .2rem 0; }
+  .failure td:first-child { border: 0; color: var(--soft); }
+  .failure td:first-child::before { content: 'Line '; }
+}
 @media print {
   :root { color-scheme: light; --page: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #ccc;
     --data: #2f6fdb; --pale: #a9b4c2; --good: #2c8a5b; --warn: #b97400; --bad: #c43d3d; --again: #8a5bd0; --area: #2f6fdb2e; }
@@ -76,6 +92,7 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   .tile, .failure { border: 1px solid var(--line); }
   h2 { break-after: avoid; }
   figure, .failure, .tile, tr { break-inside: avoid; }
-  .chart svg { min-width: 0; }
+  details::details-content { content-visibility: visible; }
+  summary { display: none; }
 }
 `

@@ -45,7 +45,7 @@ t.test('a page in a browser', { skip }, async t => {
     t.equal(await page.title(), 'nightly: report')
     t.match(await page.innerText('h1'), 'nightly')
     t.match(await page.innerText('.failure'), EVIL, 'shown as it stands')
-    for (const name of ['Rows by status', 'Batches', 'Cost', 'Tokens', 'Retries', 'Failures'])
+    for (const name of ['Failures', 'Rows by status', 'Batches', 'Cost', 'Tokens'])
       t.equal(await page.getByRole('heading', { name, exact: true }).count(), 1, name)
     const charts = await page.getByRole('img').all()
     t.equal(charts.length, 5)
@@ -64,9 +64,18 @@ t.test('a page in a browser', { skip }, async t => {
     'paper is white',
   )
   t.ok((await page.pdf()).length > 1000)
-  await page.setViewportSize({ width: 390, height: 800 })
-  const width = await page.evaluate('document.documentElement.scrollWidth')
-  t.ok(Number(width) <= 390, `a telephone shows it without moving it sideways: ${width}`)
+  await page.emulateMedia({ media: 'screen' })
+  for (const size of [320, 390, 700, 1280]) {
+    await page.setViewportSize({ width: size, height: 800 })
+    const width = Number(await page.evaluate('document.documentElement.scrollWidth'))
+    t.ok(width <= size, `at ${size} px the page does not scroll sideways: ${width}`)
+    const charts = await page.getByRole('img').all()
+    t.equal(charts.length, 5, 'each chart is shown in one size')
+    for (const chart of charts) {
+      const box = await chart.boundingBox()
+      t.ok(box && box.x >= 0 && box.x + box.width <= size, `${size}: ${JSON.stringify(box)}`)
+    }
+  }
   t.same(complaints, [])
   t.same([...new Set(requests)], [address])
 })

@@ -29,8 +29,8 @@ t.test('a page says what the job is, what it gave and what it cost', async t => 
   t.match(text, 'The estimate for the whole job was $0.00400.')
   t.match(text, /cache write, 5 min 4,800 \$/)
   t.match(text, /% of the prompt tokens came from the prompt cache, in 36 answers of 40/)
-  t.match(text, 'No request was retried.')
-  t.match(text, /Failures None\./)
+  t.match(text, 'No row failed. No request was retried.')
+  t.notMatch(text, /Failures|Retries/, 'an empty section has no heading')
   t.match(text, /batch 1 10 batch 2 10 batch 3 10 batch 4 10/)
 })
 
@@ -72,7 +72,7 @@ t.test('a job that goes on shows what is open', async t => {
   t.match(text, /nightly running 1,000 records so far from/)
   t.match(text, 'this is how it stood 2026-11-21 01:15 UTC')
   t.match(text, 'no row yet 960, 96%')
-  t.match(text, '1 batch is ready and not sent yet.')
+  t.match(text, '1 batch is ready and not submitted yet.')
   t.match(text, '$2.00 are kept free for what is in flight.')
   t.match(text, 'not ended')
   t.match(text, /11-22 /, 'a day is named where one begins')
@@ -88,15 +88,16 @@ t.test('before anything is sent there is a page, too', async t => {
   }
   const text = textOf(empty)
   t.match(text, /0 records\. Begun/)
-  t.match(text, 'No record is read yet.')
-  t.match(text, 'None has been sent.')
-  t.match(text, 'Nothing was billed.')
-  t.match(text, 'No answer that was billed is here.')
+  t.match(
+    text,
+    'No row failed. No record has been read yet. No batch has been submitted. Nothing was billed. No answer was billed. No request was retried.',
+  )
+  t.notMatch(pageOf(reportOf(empty)), '<section>')
   t.match(text, /Spent \$0\.00/)
   t.notMatch(text, /NaN|Infinity|undefined/)
   const waiting = [batch(1, { phase: 'sealed', submittedAt: null, endedAt: null, fetched: null })]
   const ready = textOf({ ...empty, timeLine: timeLineOf(waiting, BEGAN, BEGAN) })
-  t.match(ready, 'None has been sent. 1 batch is ready and not sent yet.')
+  t.match(ready, 'No batch has been submitted. 1 batch is ready and not submitted yet.')
   t.match(ready, /Time 0.0 s 1 batch /)
 })
 
@@ -123,7 +124,7 @@ t.test('what failed is grouped, with the beginnings of its records', async t => 
     figures.failures.add('invalid', { type: 'x', message: String.fromCharCode(200 + kind) }, kind)
   const failures = [failure('too long', '{"id":1}'), failure('no', 'x', 'refused')]
   const text = textOf({ figures, failures, records: 3, sources: ['reviews.csv', 'b.csv'] })
-  t.match(text, /What failed, and why/)
+  t.ok(text.indexOf('Failures') < text.indexOf('Rows by status'), 'failures come first')
   t.match(text, /from reviews.csv and 1 other file,/)
   t.match(
     text,
@@ -131,6 +132,37 @@ t.test('what failed is grouped, with the beginnings of its records', async t => 
   )
   t.match(text, '11 more failures of other kinds: the first 50 kinds are told apart, no more.')
   t.match(textOf({ failures }), /Line Record 12 \{/, 'one file needs no name')
+})
+
+t.test('more than five kinds of failure are folded', async t => {
+  const kinds = Array.from({ length: 7 }, (_, at) => failure(`reason ${at}`, 'x'))
+  const folded = (page: string): string => page.replace(/^[^]*<details>|<\/details>[^]*$/g, '')
+  const text = folded(pageOf(reportOf({ failures: kinds })))
+  t.match(text, '2 more kinds of failure')
+  t.same(text.match(/reason \d/g), ['reason 5', 'reason 6'])
+  t.notMatch(pageOf(reportOf({ failures: kinds.slice(2) })), '<details>')
+})
+
+t.test('no text of a chart for phones leaves its drawing', async t => {
+  const figures = figuresOf(Array.from({ length: 3 }, () => answered({ input_tokens: 9e8 })))
+  figures.rows.succeeded = 1_234_567
+  const batches = Array.from({ length: 600 }, (_, at) =>
+    batch(at + 9000, { requests: 100_000, endedAt: BEGAN + (at + 20) * 86_400_000 }),
+  )
+  const timeLine = timeLineOf(batches, BEGAN, BEGAN)
+  const page = pageOf(reportOf({ figures, timeLine, records: 2_000_000 }))
+  const charts = page.match(/<div class="at-narrow">.*?<\/svg>/gs) ?? []
+  t.equal(charts.length, 3)
+  for (const chart of charts) {
+    t.match(chart, 'viewBox="0 0 350 ')
+    for (const [, look = '', at, text = ''] of chart.matchAll(
+      /<text class="([^"]*)" x="([^"]*)" y="[^"]*">([^<]*)/g,
+    )) {
+      const width = text.length * (/small|tick/.test(look) ? 6.2 : 7.4)
+      const left = Number(at) - (/name/.test(look) ? width : /below/.test(look) ? width / 2 : 0)
+      t.ok(left >= -1 && left + width <= 351, `${look} ${text}: ${left} to ${left + width}`)
+    }
+  }
 })
 
 t.test('what was asked again is a row for each try', async t => {

@@ -1,8 +1,8 @@
 import { scaleLinear } from 'd3-scale'
 import { markup, type Markup } from '../markup.ts'
-import { chart, px, WIDTH } from './chart.ts'
+import { bothSizes, chart, px, WIDTHS, type Size } from './chart.ts'
 
-/** One bar with its name before it and its value behind it. */
+/** One bar with its name before or above it and its value behind it. */
 export interface Bar {
   readonly name: string
   readonly value: number
@@ -14,25 +14,36 @@ export interface Bar {
   readonly isSecond?: boolean
 }
 
-const NAMES = 150
-const VALUES = 150
+/** Room for names before the bars, for values behind them, and for names above them. */
+const ROOM: Readonly<Record<Size, { names: number; values: number; above: number }>> = {
+  wide: { names: 150, values: 150, above: 0 },
+  narrow: { names: 0, values: 130, above: 20 },
+}
 const THICK = 18
 const NEAR = 2
 const APART = 8
 
 /** Bars from left to right, one below the other. */
 export function barChart(bars: readonly Bar[], label: string): Markup {
-  const x = scaleLinear([0, Math.max(...bars.map(bar => bar.value))], [0, WIDTH - NAMES - VALUES])
+  return bothSizes(size => barsFor(size, bars, label))
+}
+
+function barsFor(size: Size, bars: readonly Bar[], label: string): Markup {
+  const { names, values, above } = ROOM[size]
+  const width = WIDTHS[size]
+  const x = scaleLinear([0, Math.max(...bars.map(bar => bar.value))], [0, width - names - values])
   let bottom = 0
   const rows = bars.map(({ name, value, said, look, isSecond }) => {
-    const top = bottom === 0 ? 0 : bottom + (isSecond ? NEAR : APART)
+    const gap = isSecond ? NEAR : above + (bottom === 0 ? 0 : APART)
+    const top = bottom + gap
     bottom = top + THICK
     // What is there is seen, however little it is beside the rest.
-    const width = value > 0 ? Math.max(2, x(value)) : 0
-    const before = isSecond
+    const long = value > 0 ? Math.max(2, x(value)) : 0
+    const at = above > 0 ? { x: 0, y: top - above / 2 } : { x: names - 10, y: top + THICK / 2 }
+    const title = isSecond
       ? undefined
-      : markup`<text class="name" x="${NAMES - 10}" y="${top + THICK / 2}">${name}</text>`
-    return markup`${before}<rect class="${look}" x="${NAMES}" y="${top}" width="${px(width)}" height="${THICK}" rx="2"><title>${name}: ${said}</title></rect><text class="value" x="${px(NAMES + width + 8)}" y="${top + THICK / 2}">${said}</text>`
+      : markup`<text class="${above > 0 ? 'above' : 'name'}" x="${at.x}" y="${at.y}">${name}</text>`
+    return markup`${title}<rect class="${look}" x="${names}" y="${top}" width="${px(long)}" height="${THICK}" rx="2"><title>${name}: ${said}</title></rect><text class="value" x="${px(names + long + 8)}" y="${top + THICK / 2}">${said}</text>`
   })
-  return chart(bottom, label, rows)
+  return chart(width, bottom, label, rows)
 }

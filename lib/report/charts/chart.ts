@@ -1,10 +1,18 @@
 import { markup, type Markup, type Piece } from '../markup.ts'
 
-/** The width that charts are drawn for; a page scales them. */
-export const WIDTH = 940
+/** What a chart is drawn for: a screen with room, or a phone. */
+export type Size = 'wide' | 'narrow'
 
-/** An SVG drawing. `label` says in words what it shows, for whoever does not see it. */
-export function chart(height: number, label: string, body: Piece, width: number = WIDTH): Markup {
+/** The width of a drawing; a page scales it. A phone shows a narrow one about as large as it is drawn. */
+export const WIDTHS: Readonly<Record<Size, number>> = { wide: 940, narrow: 350 }
+
+/** A chart in both sizes. The style sheet shows one of them; scaling alone would make texts too small on a phone. */
+export function bothSizes(draw: (size: Size) => Markup): Markup {
+  return markup`<div class="at-wide">${draw('wide')}</div><div class="at-narrow">${draw('narrow')}</div>`
+}
+
+/** An SVG drawing. `label` says in words what it shows, for readers who do not see it. */
+export function chart(width: number, height: number, label: string, body: Piece): Markup {
   return markup`<div class="chart"><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${body}</svg></div>`
 }
 

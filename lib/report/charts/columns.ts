@@ -46,7 +46,7 @@ export function columnChart(histogram: Histogram, label: string): Markup {
     return markup`<rect class="data" x="${px(left + 0.5)}" y="${px(y(0) - height)}" width="${px(Math.max(1, step - 1))}" height="${px(height)}"><title>${tokens}: ${several(tall, 'answer')}</title></rect>${number}`
   })
   const base = markup`<line class="axis" x1="${LEFT}" x2="${WIDTH}" y1="${px(y(0))}" y2="${px(y(0))}"/>`
-  return chart(HEIGHT, label, [lines, columns, base], WIDTH)
+  return chart(WIDTH, HEIGHT, label, [lines, columns, base])
 }
 
 /** A number in little room: 950, 1.2k, 34k, 1.5M. */

@@ -10,11 +10,15 @@ export function timeScale(from: number, to: number, range: readonly [number, num
 
 export type TimeScale = ScaleTime<number, number>
 
+/** Room that a time takes below a time line. */
+const LABEL = 68
+
 /** The times that are named below a time line, with as much of each as tells it from its neighbours. */
 export function timeTicks(x: TimeScale): { readonly at: Date; readonly said: string }[] {
   const ticks = x.ticks(6)
   const step = Number(ticks[1]) - Number(ticks[0])
-  return ticks.map(at => ({ at, said: nameOf(at, step) }))
+  const every = Math.ceil(LABEL / (x(Number(ticks[0]) + step) - x(Number(ticks[0]))))
+  return ticks.filter((_, index) => index % every === 0).map(at => ({ at, said: nameOf(at, step) }))
 }
 
 function nameOf(at: Date, step: number): string {

@@ -1,5 +1,5 @@
 import { barChart, type Bar } from '../charts/bars.ts'
-import { markup, type Markup } from '../markup.ts'
+import { markup, type Section } from '../markup.ts'
 import type { Report } from '../report.ts'
 import type { Billed } from '../../cost/cost.ts'
 import { priceUnknown } from '../../cost/ledger.ts'
@@ -16,13 +16,13 @@ const CLASSES: readonly (readonly [keyof Billed, string])[] = [
 ]
 
 /** What it cost, class by class, beside what synchronous calls would have cost. */
-export function costSection({ figures, estimate, reserved }: Report): Markup {
+export function costSection({ figures, estimate, reserved }: Report): Section {
   const { ledger, bill } = figures
   const { spent, synchronous, tokens, unpriced } = ledger
   const searched = bill.synchronous.searches > 0n
   const used = CLASSES.filter(([name]) => (name === 'searches' ? searched : tokens[name] > 0))
   const isKnown = spent !== undefined
-  if (used.length === 0) return markup`<section><h2>Cost</h2><p>Nothing was billed.</p></section>`
+  if (used.length === 0) return 'Nothing was billed.'
   const bars = used.flatMap(([name, said]): Bar[] => [
     bar(said, bill.batch[name], 'data'),
     { ...bar(`${said}, synchronous`, bill.synchronous[name], 'pale'), isSecond: true },

@@ -2,20 +2,29 @@ import { sum } from 'd3-array'
 import { MOST_GROUPS } from '../failures.ts'
 import { MOST_TRIES } from '../figures.ts'
 import { LOOK_OF } from '../looks.ts'
-import { markup, type Markup } from '../markup.ts'
+import { markup, type Markup, type Section } from '../markup.ts'
 import type { FailedLine, Report, ShownFailure } from '../report.ts'
 import { STATUSES } from '../../core/results/status.ts'
 import { count, several } from '../words.ts'
 
-/** What failed, grouped by what was said, with where it stands in the input. */
-export function failuresSection({ failures, figures, sources }: Report): Markup {
-  if (failures.length === 0) return markup`<section><h2>Failures</h2><p>None.</p></section>`
+/** Kinds of failure that are open; more are folded, so that the rest of the page stays near. */
+const OPEN = 5
+
+/** What failed, grouped by message, with its place in the input. */
+export function failuresSection({ failures, figures, sources }: Report): Section {
+  if (failures.length === 0) return 'No row failed.'
   const { others } = figures.failures
   const more =
     others === 0
       ? undefined
       : markup`<p>${several(others, 'more failure')} of other kinds: the first ${MOST_GROUPS} kinds are told apart, no more.</p>`
-  return markup`<section id="failures"><h2>Failures</h2><p class="soft">Of each record its newest answer. Messages that differ in numbers alone are one kind, shown by the first of them; each has the first lines of the input that failed so.</p>${failures.map(group => groupOf(group, sources.length > 1))}${more}</section>`
+  const groups = failures.map(group => groupOf(group, sources.length > 1))
+  const folded = groups.slice(OPEN)
+  const fold =
+    folded.length === 0
+      ? undefined
+      : markup`<details><summary>${several(folded.length, 'more kind')} of failure</summary>${folded}</details>`
+  return markup`<section id="failures"><h2>Failures</h2><p class="soft">The newest answer of each record counts. Messages that differ only in numbers are one kind, shown by the first of them, with the first input lines that failed this way.</p>${groups.slice(0, OPEN)}${fold}${more}</section>`
 }
 
 function groupOf(
@@ -30,10 +39,9 @@ function lineOf({ line, source, text }: FailedLine, isNamed: boolean): Markup {
   return markup`<tr><td><bdi>${where}</bdi></td><td><code><bdi>${text}</bdi></code></td></tr>`
 }
 
-/** What was asked again, and what came of it. */
-export function triesSection({ figures: { tries } }: Report): Markup {
-  if (tries.length < 2)
-    return markup`<section><h2>Retries</h2><p>No request was retried.</p></section>`
+/** The requests of each attempt, and their statuses. */
+export function triesSection({ figures: { tries } }: Report): Section {
+  if (tries.length < 2) return 'No request was retried.'
   const seen = STATUSES.filter(status => tries.some(counts => counts[status] !== undefined))
   const head = seen.map(status => markup`<th>${status}</th>`)
   const rows = [...tries].map((counts, at) => {

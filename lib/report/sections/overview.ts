@@ -2,7 +2,7 @@ import { sum } from 'd3-array'
 import { barChart } from '../charts/bars.ts'
 import { timeChart } from '../charts/time-chart.ts'
 import { LOOK_OF } from '../looks.ts'
-import { markup, type Markup } from '../markup.ts'
+import { markup, type Markup, type Section } from '../markup.ts'
 import type { Report } from '../report.ts'
 import { STATUSES } from '../../core/results/status.ts'
 import { count, dollars, moment, percent, several, span } from '../words.ts'
@@ -37,7 +37,7 @@ function batchesIn({ timeLine: { lanes, waiting } }: Report): number {
 }
 
 /** What became of the records. */
-export function rowsSection({ records, figures }: Report): Markup {
+export function rowsSection({ records, figures }: Report): Section {
   const { rows, repeats } = figures
   const without = Math.max(0, records - sum(Object.values(rows)))
   const bars = STATUSES.flatMap(status => {
@@ -52,28 +52,24 @@ export function rowsSection({ records, figures }: Report): Markup {
     repeats === 0
       ? undefined
       : markup`<p class="soft">${several(repeats, 'row has', 'rows have')} the answer of an identical request, and cost nothing.</p>`
-  if (records === 0)
-    return markup`<section><h2>Rows by status</h2><p>No record is read yet.</p></section>`
-  const failed =
-    figures.failures.groups.length === 0
-      ? undefined
-      : markup`<p class="soft"><a href="#failures">What failed, and why</a></p>`
-  return markup`<section><h2>Rows by status</h2>${barChart(all, 'Rows by status')}${shared}${failed}</section>`
+  if (records === 0) return 'No record has been read yet.'
+  return markup`<section><h2>Rows by status</h2>${barChart(all, 'Rows by status')}${shared}</section>`
 }
 
 /** When batches were sent and ended. */
-export function batchesSection({ timeLine }: Report): Markup {
+export function batchesSection({ timeLine }: Report): Section {
   const { lanes, perLane, waiting } = timeLine
   const notes = [
     perLane > 1 ? `Each row covers ${perLane} consecutive batches.` : '',
-    waiting > 0 ? `${several(waiting, 'batch is', 'batches are')} ready and not sent yet.` : '',
+    waiting > 0
+      ? `${several(waiting, 'batch is', 'batches are')} ready and not submitted yet.`
+      : '',
   ].filter(note => note !== '')
-  if (lanes.length === 0)
-    return markup`<section><h2>Batches</h2><p>None has been sent. ${notes.join(' ')}</p></section>`
+  if (lanes.length === 0) return ['No batch has been submitted.', ...notes].join(' ')
   const again = lanes.some(({ attempt }) => attempt > 1)
   const running = lanes.some(({ kind }) => kind !== 'ended')
   const keys = [
-    markup`<span class="key"></span>from sending to end`,
+    markup`<span class="key"></span>from submission to end`,
     again ? markup`<span class="key again"></span>retried` : undefined,
     running ? markup`<span class="key running"></span>not ended` : undefined,
   ]

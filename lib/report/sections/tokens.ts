@@ -1,11 +1,11 @@
 import { columnChart } from '../charts/columns.ts'
 import type { Histogram } from '../histogram.ts'
-import { markup, type Markup } from '../markup.ts'
+import { markup, type Markup, type Section } from '../markup.ts'
 import type { Report } from '../report.ts'
 import { count, percent, several } from '../words.ts'
 
 /** How large prompts and answers were, and what of the prompts came from the cache. */
-export function tokensSection({ figures }: Report): Markup {
+export function tokensSection({ figures }: Report): Section {
   const { prompts, answers, hits, ledger } = figures
   const { write5m, write1h, read, input } = ledger.tokens
   const all = input + write5m + write1h + read
@@ -13,12 +13,11 @@ export function tokensSection({ figures }: Report): Markup {
     all === input
       ? 'Nothing was written to the prompt cache, and nothing read from it.'
       : `${percent(read, all)} of the prompt tokens came from the prompt cache, in ${several(hits, 'answer')} of ${count(prompts.count)}: ${count(read)} read, ${count(write5m + write1h)} written.`
-  if (prompts.count === 0)
-    return markup`<section><h2>Tokens</h2><p>No answer that was billed is here.</p></section>`
+  if (prompts.count === 0) return 'No answer was billed.'
   return markup`<section><h2>Tokens</h2><div class="pair">${[
     sizes('Prompt', prompts),
     sizes('Answer', answers),
-  ]}</div><p class="soft">Bins grow by the same factor; what was asked again is counted each time. ${cache}</p></section>`
+  ]}</div><p class="soft">Bins grow by the same factor; retries are counted each time. ${cache}</p></section>`
 }
 
 function sizes(name: string, histogram: Histogram): Markup {
