@@ -122,7 +122,7 @@ t.test('rows that repeat another, and those without an answer, are counted as su
   t.match(text, /succeeded 2, .* unanswered 2, /)
   t.match(text, /2 rows unanswered unanswered the API .*gave no line for this request/)
   t.match(text, /2 rows have the answer of an identical request, and cost nothing/)
-  t.match(text, /every answer that came \(1\)/)
+  t.match(text, /every answer received \(1\)/)
 })
 
 t.test('prices can be given, and what nobody asked for is an error', async t => {
