@@ -1,3 +1,5 @@
+import { priceList } from '../cost/price.ts'
+
 /** A command that takes flags of the table. */
 export type CommandName =
   | 'run'
@@ -28,6 +30,8 @@ export interface OptionSpec {
   readonly many?: true
   /** The values that it takes, where they are few. */
   readonly choices?: readonly string[]
+  /** Values that shells offer, of a flag that also takes others. */
+  readonly values?: () => readonly string[]
   /** A switch that turns off what is on by default: `--no-header`. */
   readonly negative?: true
   readonly help: string
@@ -132,6 +136,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Input',
     name: 'shard',
     arg: 'I/N|auto',
+    values: () => ['auto'],
     on: [...ASKS, 'resume'],
     help: 'take only shard I of N (I from 0 to N-1) of the records, as a job of its own (NAME.00002 for --job NAME); auto: I from Slurm, Kubernetes, AWS Batch or GNU parallel; merge NAME joins the rows',
   },
@@ -225,6 +230,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'cache',
     arg: 'prime',
     maybe: true,
+    values: () => ['prime'],
     on: ASKS,
     help: 'cache the system prompt (if it has no fields) or the tools for one hour; prime: fill the cache with a first batch of one request',
   },
@@ -269,6 +275,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'model',
     short: 'm',
     arg: 'ID',
+    values: () => Object.keys(priceList().models),
     fallback: '$ANTHROPIC_MODEL, else claude-haiku-5-5',
     on: ASKS,
     help: 'model id',
@@ -375,6 +382,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'concurrency',
     short: 'c',
     arg: 'N|auto',
+    values: () => ['auto'],
     fallback: '10',
     on: ROWS,
     help: "maximum batches in flight; auto: as many as the API's queue takes",
@@ -464,6 +472,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     group: 'Output',
     name: 'meta-field',
     arg: 'NAME|none',
+    values: () => ['none'],
     fallback: '_batch',
     on: [...SHAPES, 'estimate'],
     help: 'name of the field with status, ids and usage; none: leave it out',

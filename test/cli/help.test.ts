@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { EXIT, EXIT_MEANING } from '../../lib/cli/exit-code.ts'
 import { COMMANDS } from '../../lib/cli/help.ts'
+import { priceList } from '../../lib/cost/price.ts'
 import { OPTIONS, type OptionSpec } from '../../lib/cli/options.ts'
 import { TOPICS } from '../../lib/cli/topics.ts'
 import { flagVariables, VARIABLES } from '../../lib/cli/variables.ts'
@@ -166,6 +167,19 @@ t.test('completions', async t => {
       for (const spec of OPTIONS) t.ok(text.includes(word(spec)), `${shell}: ${spec.name}`)
     }
   })
+  await t.test('each script offers values', async t => {
+    const models = Object.keys(priceList().models).join(' ')
+    const offers = {
+      bash: `-m|--model) COMPREPLY=($(compgen -W '${models}'`,
+      zsh: `'(-m --model)'{-m+,--model=}'[model id]:ID:(${models})'`,
+      fish: `-s m -l model -x -a '${models}'`,
+    }
+    for (const [shell, text] of Object.entries(offers))
+      t.ok(readFileSync(await script(shell), 'utf8').includes(text), shell)
+    const zsh = readFileSync(await script('zsh'), 'utf8')
+    for (const { name, choices } of OPTIONS)
+      if (choices) t.match(zsh, new RegExp(`--${name}=.*\\(${choices.join(' ')}\\)`))
+  })
   await t.test('bash', async t => {
     const path = await script('bash')
     const complete = (...words: string[]): string[] => {
@@ -191,7 +205,18 @@ t.test('completions', async t => {
     t.same(complete('--to', 't'), ['tsv', 'text'])
     t.same(complete('help', 'for'), ['formats'])
     t.same(complete('completion', 'f'), ['fish'])
-    t.same(complete('--model', 'x'), [''])
+    t.same(complete('--prompt', 'x'), [''])
+    t.same(complete('--order', '='), ['completion', 'input'], '--order=')
+    t.same(complete('--order', '=', 'in'), ['input'], '--order=in')
+    t.same(complete('-m', 'claude-haiku-5'), ['claude-haiku-5-5'])
+    t.same(complete('--model', '=', 'claude-haiku-5'), ['claude-haiku-5-5'])
+    t.same(complete('estimate', '--model', 'x'), [''], "a model that is not listed is the user's")
+    t.same(complete('--concurrency', ''), ['auto'])
+    t.same(complete('--cache', ''), ['prime'])
+    t.same(complete('--cache', '--max-i'), ['--max-invalid'])
+    t.same(complete('--color', '=', 'n'), ['never'])
+    t.same(complete('resume', '--progress', 'p'), ['plain'])
+    t.same(complete('retry', '--to', '=', 'c'), ['csv'])
   })
   await t.test('zsh', async t => {
     const path = await script('zsh')
@@ -208,6 +233,7 @@ t.test('completions', async t => {
     t.ok(words('status').some(spec => spec.startsWith('--watch[')))
     t.notOk(words('status').some(spec => spec.includes('--prompt')))
     t.ok(words('-p x').some(spec => spec.includes('--prompt')))
+    t.ok(words('resume').some(spec => /^--order=.*\(completion input\)$/.test(spec)))
   })
   await t.test('fish', async t => {
     const path = await script('fish')
@@ -233,6 +259,8 @@ t.test('completions', async t => {
     t.same(complete('resume --prompt'), [''])
     t.same(complete('resume n'), ['nightly'])
     t.same(complete('--to t').sort(), ['text', 'tsv'])
+    t.same(complete('--order=').sort(), ['--order=completion', '--order=input'])
+    t.same(complete('-m claude-haiku-5'), ['claude-haiku-5-5'])
     t.same(complete('help for'), ['formats'])
   })
 })

@@ -1,11 +1,20 @@
-import { OPTIONS, optionsOf } from '../options.ts'
-import { FIRST, HELP_WORDS, JOB_NAMES, NAMED, OF_JOBS, spellings, takesFile } from './words.ts'
+import { OPTIONS, optionsOf, type OptionSpec } from '../options.ts'
+import {
+  FIRST,
+  HELP_WORDS,
+  JOB_NAMES,
+  NAMED,
+  OF_JOBS,
+  spellings,
+  takesFile,
+  valuesOf,
+} from './words.ts'
 
 export function bash(): string {
-  const withValue = OPTIONS.filter(({ arg, maybe }) => arg !== undefined && !maybe)
-  const choosing = withValue.filter(({ choices }) => choices)
+  const withValue = OPTIONS.filter(({ arg }) => arg !== undefined)
+  const choosing = withValue.filter(spec => valuesOf(spec).length > 0)
   const files = withValue.filter(takesFile)
-  const others = withValue.filter(spec => !spec.choices && !takesFile(spec))
+  const others = withValue.filter(spec => valuesOf(spec).length === 0 && !takesFile(spec))
   const pattern = (specs: typeof withValue): string =>
     [...new Set(specs.flatMap(spellings))].join('|')
   const flags = NAMED.map(
@@ -15,11 +24,17 @@ export function bash(): string {
 _claude_batch_stream() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} command=run flags=''
   COMPREPLY=()
+  # Readline splits --order=input into three words.
+  if [ "$cur" = = ]; then
+    cur=''
+  elif [ "$prev" = = ] && [ "$COMP_CWORD" -gt 2 ]; then
+    prev=\${COMP_WORDS[COMP_CWORD-2]}
+  fi
   case \${COMP_WORDS[1]} in
     ${FIRST.map(([word]) => word).join('|')}) [ "$COMP_CWORD" -gt 1 ] && command=\${COMP_WORDS[1]} ;;
   esac
   case $prev in
-${choosing.map(spec => `    ${spellings(spec).join('|')}) COMPREPLY=($(compgen -W '${spec.choices?.join(' ')}' -- "$cur")); return ;;`).join('\n')}
+${choosing.map(offer).join('\n')}
     ${pattern(files)}) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
     ${pattern(others)}) return ;;
   esac
@@ -41,4 +56,11 @@ ${flags.join('\n')}
 }
 complete -F _claude_batch_stream claude-batch-stream
 `
+}
+
+/** The case of a flag that offers values. Behind a flag whose value may be left out, another flag may stand. */
+function offer(spec: OptionSpec): string {
+  const reply = `COMPREPLY=($(compgen -W '${valuesOf(spec).join(' ')}' -- "$cur")); return`
+  const guarded = spec.maybe ? `[[ $cur == -* ]] || { ${reply}; }` : reply
+  return `    ${spellings(spec).join('|')}) ${guarded} ;;`
 }

@@ -1,5 +1,5 @@
 import { OPTIONS, type OptionSpec } from '../options.ts'
-import { FIRST, HELP_WORDS, JOB_NAMES, OF_JOBS, takesFile } from './words.ts'
+import { FIRST, HELP_WORDS, JOB_NAMES, OF_JOBS, takesFile, valuesOf } from './words.ts'
 
 export function fish(): string {
   const others = FIRST.map(([word]) => word).filter(word => word !== 'run')
@@ -30,13 +30,14 @@ export function fish(): string {
 }
 
 function wordsOf(spec: OptionSpec): string[] {
-  const { name, short, arg, maybe, negative, choices, help } = spec
+  const { name, short, arg, maybe, negative, help } = spec
+  const values = valuesOf(spec)
   const value = arg === undefined || maybe ? [] : [takesFile(spec) ? '-r -F' : '-x']
   return [
     ...(short === undefined ? [] : [`-s ${short}`]),
     `-l ${negative ? 'no-' : ''}${name}`,
     ...value,
-    ...(choices ? [`-a ${quoted(choices.join(' '))}`] : []),
+    ...(values.length > 0 ? [`-a ${quoted(values.join(' '))}`] : []),
     `-d ${quoted(help)}`,
   ]
 }

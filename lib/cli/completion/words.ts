@@ -29,6 +29,11 @@ export function spellings({ name, short, negative }: OptionSpec): string[] {
   return short === undefined ? [long] : [`-${short}`, long]
 }
 
+/** The values that are offered for a flag; none where it takes any text. */
+export function valuesOf({ choices, values }: OptionSpec): readonly string[] {
+  return choices ?? values?.() ?? []
+}
+
 /** Does it take the name of a file or folder? */
 export function takesFile({ arg = '' }: OptionSpec): boolean {
   return /^(FILE|DIR)/.test(arg)

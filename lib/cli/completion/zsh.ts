@@ -1,5 +1,14 @@
 import { optionsOf, type OptionSpec } from '../options.ts'
-import { FIRST, HELP_WORDS, JOB_NAMES, NAMED, OF_JOBS, spellings, takesFile } from './words.ts'
+import {
+  FIRST,
+  HELP_WORDS,
+  JOB_NAMES,
+  NAMED,
+  OF_JOBS,
+  spellings,
+  takesFile,
+  valuesOf,
+} from './words.ts'
 
 export function zsh(): string {
   const described = FIRST.map(([word, help]) => quoted(`${word}:${help.replaceAll(':', '\\:')}`))
@@ -45,15 +54,19 @@ function specOf(spec: OptionSpec): string {
   const help = spec.help.replaceAll(/[[\]\\:]/g, '\\$&')
   const text = quoted(`[${help}]${valueOf(spec)}`)
   const group = spec.many ? '*' : names.length > 1 ? `(${names.join(' ')})` : ''
+  // The value follows in the next word or, with these signs, in the same one: -mID, --model=ID.
+  const signs = spec.arg === undefined ? ['', ''] : ['+', '=']
+  const signed = names.map(name => name + signs[name.startsWith('--') ? 1 : 0])
   return names.length > 1
-    ? `${quoted(group)}{${names.join(',')}}${text}`
-    : `${quoted(group + names[0])}${text}`
+    ? `${quoted(group)}{${signed.join(',')}}${text}`
+    : `${quoted(group + signed[0])}${text}`
 }
 
 function valueOf(spec: OptionSpec): string {
-  const { arg, maybe, choices } = spec
+  const { arg, maybe } = spec
+  const values = valuesOf(spec)
   if (arg === undefined) return ''
-  const action = choices ? `(${choices.join(' ')})` : takesFile(spec) ? '_files' : ' '
+  const action = values.length > 0 ? `(${values.join(' ')})` : takesFile(spec) ? '_files' : ' '
   return `${maybe ? '::' : ':'}${arg.replaceAll(':', '\\:')}:${action}`
 }
 
