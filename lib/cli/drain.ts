@@ -1,20 +1,31 @@
 import type { StoredJob } from '../store/job.ts'
 import { runDraining as drain } from '../run/drain.ts'
-import { sayTally } from './finish.ts'
+import type { Context } from './context.ts'
+import { EXIT } from './exit-code.ts'
+import { inFlight } from './job-work.ts'
+import { sayTally, type Ending } from './finish.ts'
 import { costLine } from './money.ts'
 import type { Work } from './stages.ts'
 import type { Talk } from './talk.ts'
 import type { Tally } from './tally.ts'
 
-/** Runs the pipeline of a job and says at once when submission stops. */
+/** Runs the pipeline of a job and says at once when submission stops. True if it left batches in flight (`--max-wait`). */
 export async function runDraining(
-  { job, talk, settings, cap }: Pick<Work, 'job' | 'talk' | 'settings' | 'cap'>,
+  work: Pick<Work, 'job' | 'talk' | 'settings' | 'cap' | 'pace' | 'isBusy'>,
   signal: AbortSignal,
   run: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
+): Promise<boolean> {
+  const { job, talk, settings, cap, pace } = work
   const isEndless = settings.batchWaitMs !== undefined
-  await drain({ job, isEndless, onStop: () => announce(job, talk) }, signal, run)
+  const { maxWaitMs, concurrency } = pace
+  const leave =
+    maxWaitMs === undefined
+      ? undefined
+      : { maxWait: maxWaitMs, concurrency, isBusy: () => work.isBusy === true }
+  const onStop = (): void => announce(job, talk)
+  const isLeft = await drain({ job, isEndless, onStop, leave }, signal, run)
   await cap?.settle()
+  return isLeft
 }
 
 /** Says at once why nothing more is sent, and what the run waits for. */
@@ -27,6 +38,17 @@ function announce(job: StoredJob, talk: Talk): void {
   talk.must(
     `${stopReason.message}; waiting for ${batches} in flight (Ctrl-C leaves them to \`resume\`)`,
   )
+}
+
+/** Says where the job stands, and how to continue, after a run that left batches in flight. */
+export async function leaveRunning(context: Context, work: Work, tally: Tally): Promise<Ending> {
+  const { talk, job, ledger, settings } = work
+  await sayTally(job, tally, talk, `, of ${job.store.records.count} records`)
+  talk.say(costLine(job, ledger, settings))
+  const count = inFlight(job.state).length
+  talk.say(`${count === 1 ? '1 batch' : `${count} batches`} in flight; the API continues with them`)
+  const words = ['resume', job.name, ...context.placeFlags]
+  return { code: EXIT.inFlight, next: { words } }
 }
 
 /** Says where the job stands and ends the run with the reason, if submission has stopped. */

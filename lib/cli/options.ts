@@ -397,6 +397,13 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Batches',
+    name: 'max-wait',
+    arg: 'DUR',
+    on: ['run', 'resume'],
+    help: 'stop waiting after this long: collect what has ended, submit what fits, leave the rest in flight and exit with 11',
+  },
+  {
+    group: 'Batches',
     name: 'settle',
     arg: 'DUR',
     fallback: '10m',

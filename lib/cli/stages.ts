@@ -28,17 +28,21 @@ export interface Pace {
   readonly pollMs: number | undefined
   readonly settleMs: number
   readonly preflight: boolean
+  /** How long to wait for batches in flight before the run leaves them; undefined: until they end. */
+  readonly maxWaitMs?: number | undefined
 }
 
 export function paceOf(flags: Flags): Pace {
   const poll = flags.text('poll')
   const settle = flags.text('settle')
   const concurrency = flags.text('concurrency')
+  const maxWait = flags.text('max-wait')
   return {
     concurrency: concurrency === undefined ? 10 : concurrencyIn(concurrency),
     pollMs: poll === undefined ? undefined : duration('--poll', poll, 1),
     settleMs: settle === undefined ? 600_000 : duration('--settle', settle),
     preflight: !flags.has('no-preflight'),
+    maxWaitMs: maxWait === undefined ? undefined : duration('--max-wait', maxWait),
   }
 }
 
@@ -74,6 +78,8 @@ export interface Work {
   readonly ledger: Ledger
   /** Told when the API's queue takes no more for now. */
   readonly onBusy?: () => void
+  /** Whether the API has refused a create because its queue is full. */
+  isBusy?: boolean
 }
 
 /** What the flags say of the template, the user's module loaded. */
@@ -156,7 +162,10 @@ function partsOf(work: Work): RunParts {
           })
       : undefined,
     onWait: (number, why) => talk.wait(`batch ${number} waits: ${why}`, job.clock.elapsed()),
-    onBusy: work.onBusy,
+    onBusy: () => {
+      work.isBusy = true
+      work.onBusy?.()
+    },
     stateDir: work.stateDir,
   }
 }

@@ -201,13 +201,16 @@ t.test('--fresh starts anew where an unfinished job of the same command is there
 
 t.test('a file whose job died early is read again by resume, from any folder', async t => {
   const place = await placeFor(t, {}, { 'in.csv': csv(5) })
-  // A job that knows of its input, and has kept none of it.
-  place.emulator.addFault({ on: 'count_tokens', nth: 1, status: 401 })
+  // It is interrupted before anything is sent.
+  place.emulator.addFault({ on: 'count_tokens', nth: 1, stallMs: 'forever' })
   const home = process.cwd()
   process.chdir(place.dir)
-  const first = await place.run([...ASK, '-i', 'in.csv'])
+  const { world, ended } = place.start([...ASK, '-i', 'in.csv'])
+  await until(() => place.emulator.ledger.lastCalls().some(({ op }) => op === 'count_tokens'))
+  world.emit('SIGINT', 'SIGINT')
+  const first = await ended
   process.chdir(home)
-  t.equal(first.code, 5)
+  t.equal(first.code, 130)
   const ran = await place.again(first)
   t.same([ran.code, ran.rows.length], [0, 5])
 })
@@ -501,12 +504,13 @@ t.test(
   'resume of a job whose input broke off in an earlier run ends as that would have',
   async t => {
     const place = await placeFor(t, {
-      faults: ({ op }) => (op === 'create' && !isWell ? { status: 401 } : undefined),
+      faults: ({ op, batch = 0 }) =>
+        op === 'create' && batch > 1 && !isWell ? { status: 401 } : undefined,
     })
     let isWell = false
     const packed = gzipSync(csv(60))
     const stdin = packed.subarray(0, packed.length - 12)
-    const stopped = await place.run([...ASK, '--no-preflight'], { stdin })
+    const stopped = await place.run([...ASK, '--no-preflight', '--batch-size', '9'], { stdin })
     t.equal(stopped.code, 5, stopped.err)
     isWell = true
     const left = await place.run(['resume', 'a', '--detach'])

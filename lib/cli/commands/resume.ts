@@ -20,7 +20,7 @@ import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
-import { endIfStopped, runDraining } from '../drain.ts'
+import { endIfStopped, leaveRunning, runDraining } from '../drain.ts'
 import { freeCall } from '../free-call.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
@@ -102,11 +102,12 @@ export async function resume(context: Context): Promise<Ending> {
       priceOf: pricesOf(settings),
     }
     const out = await openRows(parts, io, talk, one => tally.add(one, one.record?.ordinal))
-    await runDraining(work, signal, async signal => {
+    const isLeft = await runDraining(work, signal, async signal => {
       if (records) await pipeline(records, keepFrom(reading, job), asking(work), out, { signal })
       else await pipeline(job.input.unbatchedRecords(), asking(work), out, { signal })
     })
     await endIfStopped(work, tally)
+    if (isLeft) return await leaveRunning(context, work, tally)
     const ending = await finish(job, tally, talk, context.placeFlags)
     talk.say(costLine(job, ledger, settings))
     mustBeWhole(reading, job)

@@ -25,7 +25,7 @@ import { jobNameIn, rowsOfRun, settingsOfShard } from '../shards.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
-import { endIfStopped, runDraining } from '../drain.ts'
+import { endIfStopped, leaveRunning, runDraining } from '../drain.ts'
 import { freeCall } from '../free-call.ts'
 import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
@@ -67,6 +67,11 @@ export async function run(context: Context): Promise<Ending> {
     throw new BatchStreamError(
       'CBS_OPTION',
       '--detach does not go with --emulate: emulated batches end with the command. Run `claude-batch-stream emulate` beside it, and name its URL with --base-url',
+    )
+  if (flags.text('max-wait') !== undefined && (flags.has('emulate') || flags.has('detach')))
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--max-wait does not go with --emulate, whose batches end with the command, or with --detach, which does not wait',
     )
   if (settings.cache === 'prime' && flags.has('detach'))
     throw new BatchStreamError(
@@ -175,12 +180,13 @@ async function ask(
         tally.add(one, one.record?.ordinal),
       ))
       isStarted = true
-      await runDraining(work, signal, async signal => {
+      const isLeft = await runDraining(work, signal, async signal => {
         if (input)
           await pipeline(input.stream, keepFrom(reading, job), asking(work), output, { signal })
         else await pipeline(job.input.unbatchedRecords(), asking(work), output, { signal })
       })
       await endIfStopped(work, tally)
+      if (isLeft) return await leaveRunning(context, work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)
       if (place.lasts) talk.say(costLine(job, ledger, settings))
       mustBeWhole(reading, job)

@@ -1,0 +1,83 @@
+// A run that does not wait to the end: it leaves its batches to the API and says how to continue.
+import t from 'tap'
+import { csv, nextWords, placeFor } from './world.ts'
+
+const HOUR = 3_600_000
+const ASK = ['-p', 'Say {{text}}', '--job', 'j', '--batch-size', '2', '-c', '2']
+
+void t.test(
+  'one step per invocation: --max-wait 0s collects, submits what fits and exits 11',
+  async t => {
+    let turned = 0
+    const clock = { now: (): number => Date.now() + turned }
+    const place = await placeFor(t, { batchTimeMs: HOUR, clock })
+    const first = await place.run([...ASK, '--max-wait', '0s'], { stdin: csv(6) })
+    t.equal(first.code, 11, first.err)
+    t.equal(first.out, '')
+    t.match(first.err, /^2 batches in flight; the API continues with them$/m)
+    t.match(first.err, /j: 0 rows, of 6 records|j: 0 rows/)
+    t.same(nextWords(first).slice(0, 2), ['resume', 'j'])
+    t.equal(place.emulator.ledger.batches().length, 2, 'no more than fit')
+
+    const idle = await place.run(['resume', 'j', '--max-wait', '0s', '-c', '2'])
+    t.equal(idle.code, 11, idle.err)
+    t.equal(place.emulator.ledger.batches().length, 2)
+
+    turned += 2 * HOUR
+    const second = await place.run(['resume', 'j', '--max-wait', '0s', '-c', '2'])
+    t.equal(second.code, 11, second.err)
+    t.equal(second.rows.length, 4, 'what has ended is written')
+    t.match(second.err, /^1 batch in flight/m)
+    t.equal(place.emulator.ledger.batches().length, 3, 'the rest fits now')
+
+    turned += 2 * HOUR
+    const last = await place.run(['resume', 'j', '--max-wait', '0s'])
+    t.equal(last.code, 0, last.err)
+    t.equal(last.rows.length, 6)
+    t.match(await place.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+  },
+)
+
+void t.test('--max-wait does not shorten a run that ends in time', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run([...ASK, '--max-wait', '1h'], { stdin: csv(5) })
+  t.equal(ran.code, 0, ran.err)
+  t.equal(ran.rows.length, 5)
+})
+
+void t.test('a queue that is full does not keep a run that would leave', async t => {
+  const place = await placeFor(t, { batchTimeMs: HOUR, queueLimit: 4 })
+  const ran = await place.run([...ASK.slice(0, -2), '-c', 'auto', '--max-wait', '0s'], {
+    stdin: csv(6),
+  })
+  t.equal(ran.code, 11, ran.err)
+  t.match(ran.err, /^2 batches in flight/m)
+})
+
+void t.test('an endless input is left as well', async t => {
+  const place = await placeFor(t, { batchTimeMs: HOUR })
+  const { PassThrough } = await import('node:stream')
+  const stdin = new PassThrough()
+  stdin.write(csv(2))
+  const ran = await place.run([...ASK, '--batch-wait', '20ms', '--max-wait', '100ms'], { stdin })
+  t.equal(ran.code, 11, ran.err)
+  t.match(ran.err, /^1 batch in flight/m)
+})
+
+void t.test('a run that stops for another reason exits with that reason', async t => {
+  const place = await placeFor(t, {
+    batchTimeMs: HOUR,
+    faults: [{ on: 'create', nth: 2, times: 9, status: 403 }],
+  })
+  const ran = await place.run([...ASK, '--max-wait', '0s'], { stdin: csv(6) })
+  t.equal(ran.code, 5, ran.err)
+})
+
+void t.test('it does not go with runs whose batches end with them, or that never wait', async t => {
+  const place = await placeFor(t)
+  for (const flag of ['--emulate', '--detach'])
+    t.match(await place.run(['-p', 'x', '--max-wait', '0s', flag], { stdin: csv(1) }), {
+      code: 2,
+      err: /--max-wait does not go with/,
+    })
+})
