@@ -121,6 +121,9 @@ void t.test('every flag, code, link and name in the documents is there', async t
     '--dependency',
     '--headless',
     '--convert-to',
+    '--rm',
+    '--init',
+    '--user',
   ]
   for (const document of DOCUMENTS) {
     const [promised = '', notYet = ''] = read(document).split('## Not yet')
