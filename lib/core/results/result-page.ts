@@ -46,7 +46,6 @@ export class ResultPage extends Page<Result> {
   readonly source: string | undefined
   readonly #parts: ResultPageParts
   readonly #items: (Result | undefined)[] = []
-  readonly #counted: (CountedResult | undefined)[] = []
   readonly #isReadable: boolean
 
   constructor(parts: ResultPageParts) {
@@ -79,9 +78,9 @@ export class ResultPage extends Page<Result> {
     return (this.#items[index] ??= this.#result(index))
   }
 
-  /** What is counted of a result, of a plain one without its item. */
+  /** What is counted of a result, of a plain one without its item. Not kept: a page may wait long for a slow reader. */
   counted(index: number): CountedResult {
-    return (this.#counted[index] ??= this.isPlain(index) ? this.#plain(index) : this.item(index))
+    return this.isPlain(index) ? this.#plain(index) : this.item(index)
   }
 
   *[Symbol.iterator](): Iterator<Result> {

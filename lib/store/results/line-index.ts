@@ -1,4 +1,4 @@
-// The index of a result set: a header, and for each request an entry of fourteen 32-bit numbers. What stands where in an entry:
+// The index of a result set: a header, and for each request an entry of nine 32-bit numbers. What stands where in an entry:
 import { crc32 } from 'node:zlib'
 
 /** Where the line begins in the file of results: the low 32 bits, and the bits above them. */
@@ -8,10 +8,13 @@ export const START_HIGH = 1
 export const LENGTH = 2
 /** The checksum of the entry, its place and the line. */
 export const SUM = 3
-/** Of a plain answer: where its parts lie in the line (custom_id, model, stop_reason, usage, text), each a start and an end; else zeros. */
+/**
+ * Of a plain answer on a short line: where its parts lie in the line (custom_id, model, stop_reason, usage, text), the start in
+ * the low 16 bits and the end in the high ones; else zeros.
+ */
 export const PARTS = 4
-export const PART_NUMBERS = 10
-export const NUMBERS: number = PARTS + PART_NUMBERS
+export const PART_COUNT = 5
+export const NUMBERS: number = PARTS + PART_COUNT
 export const ENTRY_BYTES: number = NUMBERS * 4
 
 /** What the index begins with: the format's name and version. */

@@ -6,7 +6,7 @@ import { ResultPage } from '../../core/results/result-page.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import type { RecordReader, RecordSpan } from '../records.ts'
 import type { Ids } from './ids.ts'
-import { PART_NUMBERS, PARTS } from './line-index.ts'
+import { PART_COUNT, PARTS } from './line-index.ts'
 import type { Lines, LineSpan } from './lines.ts'
 
 /** The most that a table of 32-bit numbers can say. */
@@ -114,9 +114,12 @@ function putParts(
   table[entry + ENTRY.type] = at
   table[entry + ENTRY.type + 1] = at + span.length(position)
   // Of a line that is not plain there are zeros; every index is in range.
-  const isPlain = (span.index[parts + 1] as number) > 0
+  const isPlain = (span.index[parts] as number) > 0
   table[entry + ENTRY.kind] = isPlain ? PLAIN : PROVEN
   // The parts follow each other in both tables.
-  for (let number = 0; number < PART_NUMBERS; number++)
-    table[entry + ENTRY.customId + number] = at + (span.index[parts + number] as number)
+  for (let part = 0; part < PART_COUNT; part++) {
+    const place = span.index[parts + part] as number
+    table[entry + ENTRY.customId + 2 * part] = at + (place & 0xffff)
+    table[entry + ENTRY.customId + 2 * part + 1] = at + (place >>> 16)
+  }
 }

@@ -7,7 +7,7 @@ import {
   LENGTH,
   NO_LINE,
   NUMBERS,
-  PART_NUMBERS,
+  PART_COUNT,
   PARTS,
   START,
   START_HIGH,
@@ -19,7 +19,7 @@ import {
 export const CLUSTER = 1024
 
 /** Bytes of a cluster that are written at once. */
-const BLOCK = 32 * 1024
+const BLOCK = 16 * 1024
 
 /** A longer line is written as it comes: reading it costs more than finding it. */
 export const LONG_LINE: number = 8 * 1024
@@ -61,13 +61,13 @@ export class ResultFile {
     const at = position * NUMBERS
     const index = this.#index
     index[at + LENGTH] = line.length
-    if (parts) copyParts(parts, entry, index, at)
     if (line.length >= LONG_LINE) {
       this.#place(position, this.#file.size)
       index[at + SUM] = entrySum(index, at, position, line)
       this.append(line)
       return
     }
+    if (parts) copyParts(parts, entry, index, at)
     const cluster = this.#cluster(position)
     if (cluster.end + line.length + 1 > BLOCK) this.#write(cluster)
     this.#place(position, cluster.end)
@@ -146,8 +146,10 @@ const LINE_END = Buffer.from('\n')
 
 function copyParts(parts: Int32Array, entry: number, index: Uint32Array, at: number): void {
   const start = parts[entry + PART.start]!
-  // They follow each other in both tables.
-  const from = entry + PART.customId
-  for (let number = 0; number < PART_NUMBERS; number++)
-    index[at + PARTS + number] = parts[from + number]! - start
+  // They follow each other in both tables, and every index is in range.
+  for (let part = 0; part < PART_COUNT; part++) {
+    const from = entry + PART.customId + 2 * part
+    index[at + PARTS + part] =
+      ((parts[from] as number) - start) | (((parts[from + 1] as number) - start) << 16)
+  }
 }
