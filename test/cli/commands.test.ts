@@ -17,6 +17,7 @@ import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { prune } from '../../lib/cli/commands/prune.ts'
 import type { Context } from '../../lib/cli/context.ts'
+import { systemClock } from '../../lib/core/clock.ts'
 import { createEmulator } from '../../lib/emulator/index.ts'
 import { openStoredJob } from '../../lib/store/open.ts'
 import {
@@ -161,7 +162,7 @@ t.test('results leave the output of a job that is not finished to that job', asy
   t.match(some.err, 'job a is not finished: these are the rows that are here')
   t.match(await run(['status', '--state-dir', place.state]), {
     code: 0,
-    out: /a  unfinished  5 records; rows: 3 succeeded\n  cost: \$0\.\d+ spent, \$0\.\d+ estimated in all\n.*batch 1  written.*\n.*batch 2  submitted  2 requests, \d+ s  msgbatch_/,
+    out: /a  unfinished  5 records; rows: 3 succeeded\n.*\n  prompt: Say \{\{text\}\}\n  cost: \$0\.\d+ spent, \$0\.\d+ estimated in all\n.*batch 1  written.*\n.*batch 2  submitted  2 requests, \d+ s  msgbatch_/,
   })
   await place.run(['cancel', 'a', '-y'])
   const rest = await place.run(['resume', 'a', '--retries', '0'].slice(0, 2))
@@ -353,7 +354,7 @@ t.test('list shows jobs, or the batches of the workspace', async t => {
   await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(2) })
   await place.run(['--job', 'b', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
   const jobs = await run(['list', '--state-dir', place.state])
-  t.match(jobs.out, /^a +finished +2 records, 1 batches\nb +unfinished +1 records, 1 batches\n$/)
+  t.match(jobs.out, /^a +finished +\S+ \S+ +2 of 2 .*\nb +unfinished +\S+ \S+ +0 of 1 .*\n$/)
   const json = await run(['list', '--json', '--state-dir', place.state])
   t.match(rowsOf(json.out), [
     { job: 'a', state: 'finished', records: 2, batches: 1, created_at: String },
@@ -527,12 +528,13 @@ t.test('prune looks again once it has the lock: a job may have been retried mean
     // Both jobs have been looked at by now, and the second one has not been locked.
     writeFileSync(journal, retried)
   }
-  const text = (name: string): string => (name === 'keep' ? '0s' : place.state)
+  const flagged: Readonly<Record<string, string>> = { keep: '0s', 'state-dir': place.state }
+  const text = (name: string): string | undefined => flagged[name]
   const flags = { text, has: () => false }
   // Only what prune uses of a context.
   const context = {
     flags,
-    io: { env: {}, stdin: {} },
+    io: { env: {}, stdin: {}, clock: systemClock },
     talk: { say, detail: say },
   } as unknown as Context
   t.same(await prune(context), { code: 0 })
@@ -552,11 +554,12 @@ t.test('prune skips a job that is gone by now, and names one that it cannot lock
   }
   const talk = { say, detail: (text: string) => said.push(text) }
   const flags = {
-    text: (name: string) => (name === 'keep' ? '0s' : place.state),
+    text: (name: string): string | undefined => ({ keep: '0s', 'state-dir': place.state })[name],
     has: () => false,
   }
   // Only what prune uses of a context.
-  const context = { flags, io: { env: {}, stdin: {} }, talk } as unknown as Context
+  const io = { env: {}, stdin: {}, clock: systemClock }
+  const context = { flags, io, talk } as unknown as Context
   await t.rejects(prune(context), { code: 'CBS_DISK', message: /cannot lock .*jobs.c: ELOOP/ })
   t.match(said, ['deleted job a', /^job b stays: cannot lock/])
   t.same(jobsOf(place), ['c'])
@@ -780,7 +783,10 @@ t.test('a job that cannot be read is shown as damaged, in words and in JSON', as
   const state = ['--state-dir', place.state]
   t.match((await run(['status', 'a', ...state])).out, /^a  damaged  0 records; rows: none\n$/)
   t.same(rowsOf((await run(['list', '--json', ...state])).out), [
-    { job: 'a', state: 'damaged', created_at: null, records: null, batches: null },
+    {
+      ...{ job: 'a', state: 'damaged', created_at: null, records: null, batches: null },
+      ...{ model: null, prompt: null, note: null, rows: {}, spent_usd: null },
+    },
   ])
   t.equal((await run(['prune', '--keep', '0s', ...state])).code, 0)
   t.same(jobsOf(place), ['a'], 'it may hold paid work')

@@ -20,7 +20,10 @@ t.test('the same finished command prints its rows again, free, and says so', asy
   for (const stdin of [csv(30), slowly(csv(30))]) {
     const again = await place.run(words, { stdin })
     t.same([again.code, again.out], [0, first.out])
-    t.match(again.said[0], /^job \S+ has the answers to this command and input: its rows are/)
+    t.match(
+      again.said[0],
+      /^job \S+ already has the answers to this command and input; printing its rows/,
+    )
   }
   const text = await place.run([...words, '--to', 'text', '--order', 'input'], { stdin: csv(30) })
   t.match(text.out, /^echo .*: Say text 0\necho .*: Say text 1\n/, 'in another shape')
@@ -97,7 +100,11 @@ t.test('a named job that is finished prints its rows again for the same input al
   const again = await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
   t.same([again.code, again.out], [0, first.out])
   const other = await place.run([...ASK, '--job', 'a'], { stdin: csv(4) })
-  t.match(other, { code: 6, out: '', err: /job a is finished, and another command or input/ })
+  t.match(other, {
+    code: 6,
+    out: '',
+    err: /job a is finished and belongs to another command or input/,
+  })
   t.equal(await accepted(place), 3)
 })
 

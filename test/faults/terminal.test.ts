@@ -181,7 +181,7 @@ t.test(
     const place = await placeFor(t, { batchTimeMs: 50, respond }, { 'in.csv': csv(20) })
     const more = '-t 100 --batch-size 4 --max-cost 0.0004'
     const screen = onTerminal(t, `${ask(place, more)} > ${place.path('out')}`, ENV)
-    await screen.until(text => /nothing stops it here: \$/.test(text))
+    await screen.until(text => /or press Enter to stop: \$/.test(text))
     const asked = screen.text.length
     screen.type('1\r')
     t.equal(await screen.ended, 0)

@@ -37,7 +37,9 @@ t.test('a command and a URL are told of the end, as status would say it', async 
   const summary = JSON.parse(place.read('summary.json'))
   t.same(JSON.parse(got[0] ?? ''), summary)
   const shown = JSON.parse((await place.run(['status', 'j', '--json'])).out)
-  const { batches: _, ...same } = shown
+  // What a list of jobs shows beside the figures is not part of a summary.
+  const { batches: _, created_at, model, prompt, note, ...same } = shown
+  t.match([created_at, model, prompt, note], [String, String, 'Say {{text}}', null])
   t.match(summary, { ...same, state: 'finished', exit_code: 0, error: null })
   t.notMatch(place.read('summary.json') + ran.err, KEY)
   t.notMatch(place.read('summary.json') + ran.err, 'secret-token')

@@ -145,7 +145,7 @@ t.test(
     const place = await placeFor(t)
     const ran = await place.run([...ASK, '--events', '/dev/full'], { stdin: csv(2) })
     t.equal(ran.code, 0)
-    t.equal(ran.said.filter(line => /--events .* cannot be written any more/.test(line)).length, 1)
+    t.equal(ran.said.filter(line => /--events .* can no longer be written/.test(line)).length, 1)
   },
 )
 

@@ -10,7 +10,7 @@ const MINUTE = 60_000
 
 void t.test('a wrong option is refused at once', async t => {
   const { client } = await makeWorld(t)
-  for (const wrong of [{ pollMs: 0 }, { settleMs: -1 }])
+  for (const wrong of [{ poll: 0 }, { settle: -1 }])
     t.throws(() => awaitEnd({ client, ...wrong }), { code: 'CBS_OPTION' })
 })
 
