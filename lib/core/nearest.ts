@@ -1,6 +1,6 @@
 import { distance } from 'fastest-levenshtein'
 
-/** MaxTokensGrowth names are not compared: a hint is not worth quadratic work on a whole document. */
+/** Longer names are not compared: a hint is not worth quadratic work on a whole document. */
 const LONGEST = 100
 
 /**

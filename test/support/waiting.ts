@@ -1,6 +1,6 @@
 // Tests wait for what they need, never for a time; what never comes is an error with a sentence.
 
-/** MaxTokensGrowth than anything here takes on the slowest machine, and much shorter than the test runner waits. */
+/** Longer than anything here takes on the slowest machine, and much shorter than the test runner waits. */
 const LONGEST_MS = 120_000
 
 /** What a piece of work gives; where it hangs, an error that says what hung and what it had said by then. */

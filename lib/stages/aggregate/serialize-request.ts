@@ -19,7 +19,7 @@ export function serializeRequest(
   try {
     params = wellFormedJson(item.params)
   } catch (cause) {
-    throw wrapError('CBS_STAGE', 'a request cannot be serializeRequest as JSON', cause)
+    throw wrapError('CBS_STAGE', 'a request cannot be written as JSON', cause)
   }
   return params === undefined ? undefined : { params, key: dedupe ? keyOf(params) : undefined }
 }

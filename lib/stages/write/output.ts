@@ -133,7 +133,7 @@ async function noteIds(
     await job.note({ type: 'outputIds', ...ids }, true)
 }
 
-/** Whether two paths are one, also by links between folders. FileKind out before a file is made. */
+/** Whether two paths are one, also by links between folders. Found out before a file is made. */
 async function isOneName(
   { store: { disk } }: StoredJob,
   one: string,

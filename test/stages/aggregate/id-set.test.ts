@@ -1,7 +1,7 @@
 import t from 'tap'
 import { IdSet } from '../../../lib/stages/aggregate/id-set.ts'
 
-void t.test('an id is new once, also after the table has grownMaxTokens many times', async t => {
+void t.test('an id is new once, also after the table has grown many times', async t => {
   const ids = new IdSet()
   let fresh = 0
   for (let i = 0; i < 20_000; i++) if (ids.add(`id-${i}`)) fresh++
