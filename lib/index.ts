@@ -44,6 +44,7 @@ export { estimate, type RunEstimate } from './run/estimate.ts'
 export type { EstimateOptions, ModelPrice, RunOptions } from './run/options.ts'
 export {
   openTelemetry,
+  type Attributes,
   type OpenTelemetryApi,
   type OpenTelemetrySpan,
 } from './telemetry/open-telemetry.ts'
@@ -65,7 +66,7 @@ export type { SharedLedger } from './core/job/shared-ledger.ts'
 export type { Clock } from './core/clock.ts'
 export type { Job } from './core/job/job.ts'
 export type { Counts, JobEvent, Sealed, SummedFile } from './core/job/event.ts'
-export type { BatchState, JobState, Phase } from './core/job/state.ts'
+export type { BatchState, JobState, Phase, RecordSpan } from './core/job/state.ts'
 export type { RunEvent, TransientEvent } from './core/job/run-event.ts'
 
 export {

@@ -50,8 +50,8 @@ void t.test(
   'the failure policy of the documents stops at codes that a restart does not change',
   async t => {
     const [, codes = ''] = /operator: In, values: \[(.*?)\]/.exec(read('docs/operations.md')) ?? []
-    const { answered, api, disk, closedReader, hangup, interrupt, terminate } = EXIT
-    const others: number[] = [answered, api, disk, closedReader, hangup, interrupt, terminate]
+    const { answered, api, disk, inFlight, closedReader, hangup, interrupt, terminate } = EXIT
+    const others: number[] = [answered, api, disk, inFlight, closedReader, hangup, interrupt, terminate]
     t.same(
       codes.split(', ').map(Number),
       Object.values(EXIT).filter(code => !others.includes(code)),

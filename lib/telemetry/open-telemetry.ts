@@ -2,7 +2,8 @@ import type { RunObservation, RunObserver } from '../core/job/observer.ts'
 import type { RunEvent } from '../core/job/run-event.ts'
 import type { Result } from '../core/results/result.ts'
 
-type Attributes = Record<string, string | number>
+/** Attributes of a span or a measurement. */
+export type Attributes = Record<string, string | number>
 
 /** The part of a span of `@opentelemetry/api` that is used. */
 export interface OpenTelemetrySpan {
