@@ -51,7 +51,16 @@ void t.test(
   async t => {
     const [, codes = ''] = /operator: In, values: \[(.*?)\]/.exec(read('docs/operations.md')) ?? []
     const { answered, api, disk, inFlight, closedReader, hangup, interrupt, terminate } = EXIT
-    const others: number[] = [answered, api, disk, inFlight, closedReader, hangup, interrupt, terminate]
+    const others: number[] = [
+      answered,
+      api,
+      disk,
+      inFlight,
+      closedReader,
+      hangup,
+      interrupt,
+      terminate,
+    ]
     t.same(
       codes.split(', ').map(Number),
       Object.values(EXIT).filter(code => !others.includes(code)),
