@@ -75,10 +75,10 @@ void t.test('an answer that nests too deep is invalid, whatever the schema', asy
     $ref: '#/$defs/tree',
     $defs: { tree: { type: 'array', items: { $ref: '#/$defs/tree' } } },
   }
-  for (const of of [{ type: 'array' }, tree, {}]) {
-    t.match(answerCheck(of)(nested(999)), { value: [] })
+  for (const shape of [{ type: 'array' }, tree, {}]) {
+    t.match(answerCheck(shape)(nested(999)), { value: [] })
     for (const depth of [1000, 4500, 200_000])
-      t.match(why(nested(depth), of), /breaks the schema: it nests deeper than 999 levels/)
+      t.match(why(nested(depth), shape), /breaks the schema: it nests deeper than 999 levels/)
   }
   t.match(why(`{"a":${nested(4500)}}`, { type: 'object' }), /nests deeper/)
   const brackets = JSON.stringify(nested(5000))
