@@ -1,13 +1,13 @@
-// Takes bytes, gives SourceRecord; next comes template (or keep).
-import { DEFAULT_RECORD_BYTES, MAX_JSON_DEPTH } from '../../core/limits.ts'
-import { wholeNumber } from '../../core/errors.ts'
+// Takes bytes, gives SourceRecord; next comes template (or spool).
+import { MAX_JSON_DEPTH } from '../../core/limits.ts'
 import { SourceRecord } from '../../core/flow.ts'
 import { deeperThan, mayNestDeeper } from '../../core/json/depth.ts'
 import { faultOf } from '../../core/json/fault.ts'
 import { typed, type Stage } from '../../core/stage.ts'
 import { badRecord, invalidUtf8Record, tooLongRecord, type RecordPlace } from './bad-record.ts'
-import { Lines } from './lines.ts'
-import { RecordStream, type RecordReader } from './record-stream.ts'
+import { LineReader } from './line-reader.ts'
+import type { Lines } from './lines.ts'
+import { RecordStream } from './record-stream.ts'
 import { invalidUtf8At } from '../../core/utf8.ts'
 
 /** Options of `parseJsonl`. */
@@ -33,41 +33,18 @@ export function parseJsonl(options: JsonlOptions = {}): Stage<Uint8Array | strin
 }
 
 /** `parseJsonl` without its stream. */
-export class JsonlReader implements RecordReader {
-  readonly #lines: Lines
-  readonly #max: number
-  readonly #source: string | undefined
-
-  constructor({ maxRecordBytes = DEFAULT_RECORD_BYTES, source }: JsonlOptions = {}) {
-    this.#max = wholeNumber('maxRecordBytes', maxRecordBytes, 1, Infinity)
-    this.#source = source
-    this.#lines = new Lines({ maxRecordBytes, source })
-  }
-
-  write(chunk: Buffer): void {
-    this.#lines.write(chunk)
-  }
-
-  finish(): void {
-    this.#lines.finish()
-  }
-
-  next(): SourceRecord | undefined {
-    const lines = this.#lines
-    while (lines.next()) {
-      const { bytes } = lines
-      let { from, to } = lines
-      while (from < to && isBlank(bytes[from])) from++
-      while (from < to && isBlank(bytes[to - 1])) to--
-      if (from === to && !lines.tooLong) continue
-      const place = { line: lines.number, source: this.#source }
-      if (lines.tooLong) return tooLongRecord(bytes.toString('utf8', from, to), this.#max, place)
-      const raw = bytes.subarray(from, to)
-      const text = lines.text(from, to)
-      if (text === undefined) return invalidUtf8Record(raw, invalidUtf8At(raw), place)
-      return jsonRecord(raw, text, from - lines.from, place)
-    }
-    return undefined
+export class JsonlReader extends LineReader {
+  protected override read(lines: Lines, place: RecordPlace): SourceRecord | undefined {
+    const { bytes } = lines
+    let { from, to } = lines
+    while (from < to && isBlank(bytes[from])) from++
+    while (from < to && isBlank(bytes[to - 1])) to--
+    if (from === to && !lines.tooLong) return undefined
+    if (lines.tooLong) return tooLongRecord(bytes.toString('utf8', from, to), this.max, place)
+    const raw = bytes.subarray(from, to)
+    const text = lines.text(from, to)
+    if (text === undefined) return invalidUtf8Record(raw, invalidUtf8At(raw), place)
+    return jsonRecord(raw, text, from - lines.from, place)
   }
 }
 

@@ -1,11 +1,10 @@
-// Takes bytes, gives SourceRecord; next comes template (or keep).
-import { wholeNumber } from '../../core/errors.ts'
+// Takes bytes, gives SourceRecord; next comes template (or spool).
 import type { SourceRecord } from '../../core/flow.ts'
-import { DEFAULT_RECORD_BYTES } from '../../core/limits.ts'
 import { typed, type Stage } from '../../core/stage.ts'
-import { inputRecord, invalidUtf8Record, tooLongRecord } from './bad-record.ts'
-import { Lines } from './lines.ts'
-import { RecordStream, type RecordReader } from './record-stream.ts'
+import { inputRecord, invalidUtf8Record, tooLongRecord, type RecordPlace } from './bad-record.ts'
+import { LineReader } from './line-reader.ts'
+import type { Lines } from './lines.ts'
+import { RecordStream } from './record-stream.ts'
 import { invalidUtf8At } from '../../core/utf8.ts'
 
 /** Options of `parseText`. */
@@ -30,36 +29,13 @@ export function parseText(options: TextOptions = {}): Stage<Uint8Array | string,
 }
 
 /** `parseText` without its stream. */
-export class TextReader implements RecordReader {
-  readonly #lines: Lines
-  readonly #max: number
-  readonly #source: string | undefined
-
-  constructor({ maxRecordBytes = DEFAULT_RECORD_BYTES, source }: TextOptions = {}) {
-    this.#max = wholeNumber('maxRecordBytes', maxRecordBytes, 1, Infinity)
-    this.#source = source
-    this.#lines = new Lines({ maxRecordBytes, source })
-  }
-
-  write(chunk: Buffer): void {
-    this.#lines.write(chunk)
-  }
-
-  finish(): void {
-    this.#lines.finish()
-  }
-
-  next(): SourceRecord | undefined {
-    const lines = this.#lines
-    while (lines.next()) {
-      if (lines.from === lines.to) continue
-      const place = { line: lines.number, source: this.#source }
-      const bytes = lines.bytes.subarray(lines.from, lines.to)
-      if (lines.tooLong) return tooLongRecord(bytes.toString('utf8'), this.#max, place)
-      const text = lines.text()
-      if (text === undefined) return invalidUtf8Record(bytes, invalidUtf8At(bytes), place)
-      return inputRecord(text, place)
-    }
-    return undefined
+export class TextReader extends LineReader {
+  protected override read(lines: Lines, place: RecordPlace): SourceRecord | undefined {
+    if (lines.from === lines.to) return undefined
+    const bytes = lines.bytes.subarray(lines.from, lines.to)
+    if (lines.tooLong) return tooLongRecord(bytes.toString('utf8'), this.max, place)
+    const text = lines.text()
+    if (text === undefined) return invalidUtf8Record(bytes, invalidUtf8At(bytes), place)
+    return inputRecord(text, place)
   }
 }
