@@ -10,6 +10,7 @@ import {
   ledgerError,
   type LedgerPool,
   type LedgerQueries,
+  type LedgerRows,
 } from './pool.ts'
 
 /** A shard of a job: its place in the ledger. */
@@ -37,6 +38,9 @@ const LONGEST_PAUSE_MS = 2000
 
 /** How much longer than a lease a shard that is held is waited for: a query takes its time. */
 const SLACK_MS = 500
+
+/** Picks the batch whose job, shard and number are $1, $2 and $3. */
+const ONE_BATCH = 'job = $1 and shard = $2 and number = $3'
 
 /** An API's queue that said it is full is tried again after so long. */
 const FORGET_CAP = '1 hour'
@@ -151,25 +155,17 @@ export class PostgresShard implements Journal, Shared {
   }
 
   async lateIdOf(number: number): Promise<string | undefined> {
-    const { job, index } = this.#options.key
-    const { rows } = await this.#query(
-      `select late_id from claude_batch_stream.batch where job = $1 and shard = $2 and number = $3`,
-      [job, index, number],
-    )
-    const id = rows[0]?.['late_id']
+    const { pool } = this.#options
+    const batch = await this.#retrying(() => this.#read(pool, number, 'late_id'))
+    const id = batch?.['late_id']
     return typeof id === 'string' ? id : undefined
   }
 
   reserveQueue(number: number, pool: string): Promise<boolean> {
-    const { job, index } = this.#options.key
     return this.#inTurn(() =>
       this.#fenced(async connection => {
-        const { rows } = await connection.query(
-          `select requests, pool from claude_batch_stream.batch
-           where job = $1 and shard = $2 and number = $3 for update`,
-          [job, index, number],
-        )
-        if (rows[0]?.['pool'] != null) return true
+        const batch = await this.#read(connection, number, 'requests, pool', 'for update')
+        if (batch?.['pool'] != null) return true
         await connection.query(
           `insert into claude_batch_stream.pool (name) values ($1) on conflict do nothing`,
           [pool],
@@ -181,13 +177,10 @@ export class PostgresShard implements Journal, Shared {
            where name = $1 and (cap is null or cap_until <= clock_timestamp()
              or used = 0 or used + $2::bigint <= cap)
            returning name`,
-          [pool, rows[0]?.['requests']],
+          [pool, batch?.['requests']],
         )
         if (room.rows.length === 0) return false
-        await connection.query(
-          `update claude_batch_stream.batch set pool = $4 where job = $1 and shard = $2 and number = $3`,
-          [job, index, number, pool],
-        )
+        await this.#update(connection, number, 'pool = $4', pool)
         return true
       }),
     )
@@ -198,7 +191,7 @@ export class PostgresShard implements Journal, Shared {
       this.#fenced(async connection => {
         const pool = await this.#freeQueue(connection, number)
         if (!isFull || pool === undefined) return
-        // What is in flight is what fits. Where nothing of ours is, somebody else fills the queue.
+        // What is in flight is what fits. Where nothing of ours is, another program fills the queue.
         await connection.query(
           `update claude_batch_stream.pool
            set cap = nullif(used, 0), cap_until = clock_timestamp() + interval '${FORGET_CAP}'
@@ -210,7 +203,7 @@ export class PostgresShard implements Journal, Shared {
   }
 
   reserveBudget(number: number, worst: bigint, cap: bigint): Promise<'reserved' | SharedSpending> {
-    const { job, index } = this.#options.key
+    const { job } = this.#options.key
     return this.#inTurn(() =>
       this.#fenced(async connection => {
         await connection.query(
@@ -218,38 +211,26 @@ export class PostgresShard implements Journal, Shared {
            on conflict (job) do update set cap = excluded.cap`,
           [job, String(cap)],
         )
-        const { rows } = await connection.query(
-          `select reserved::text from claude_batch_stream.batch
-           where job = $1 and shard = $2 and number = $3`,
-          [job, index, number],
-        )
-        if (BigInt(String(rows[0]?.['reserved'] ?? 0)) > 0n) return 'reserved'
+        const batch = await this.#read(connection, number, 'reserved::text')
+        if (BigInt(String(batch?.['reserved'] ?? 0)) > 0n) return 'reserved'
         const fits = await connection.query(
           `update claude_batch_stream.budget set reserved = reserved + $2::numeric
            where job = $1 and spent + reserved + $2::numeric <= cap returning job`,
           [job, String(worst)],
         )
         if (fits.rows.length === 0) return await spendingOf(connection, job)
-        await connection.query(
-          `update claude_batch_stream.batch set reserved = $4::numeric
-           where job = $1 and shard = $2 and number = $3`,
-          [job, index, number, String(worst)],
-        )
+        await this.#update(connection, number, 'reserved = $4::numeric', String(worst))
         return 'reserved'
       }),
     )
   }
 
   settle(number: number, spent: bigint, cap: bigint): Promise<void> {
-    const { job, index } = this.#options.key
+    const { job } = this.#options.key
     return this.#inTurn(() =>
       this.#fenced(async connection => {
-        const { rows } = await connection.query(
-          `select reserved::text, spent::text from claude_batch_stream.batch
-           where job = $1 and shard = $2 and number = $3`,
-          [job, index, number],
-        )
-        if (rows[0] === undefined || rows[0]['spent'] !== null) return
+        const batch = await this.#read(connection, number, 'reserved::text, spent::text')
+        if (batch === undefined || batch['spent'] !== null) return
         await connection.query(
           `insert into claude_batch_stream.budget (job, cap) values ($1, $2::numeric) on conflict do nothing`,
           [job, String(cap)],
@@ -257,13 +238,10 @@ export class PostgresShard implements Journal, Shared {
         await connection.query(
           `update claude_batch_stream.budget
            set spent = spent + $2::numeric, reserved = reserved - $3::numeric where job = $1`,
-          [job, String(spent), rows[0]['reserved']],
+          [job, String(spent), batch['reserved']],
         )
-        await connection.query(
-          `update claude_batch_stream.batch set spent = $4::numeric, reserved = 0
-           where job = $1 and shard = $2 and number = $3`,
-          [job, index, number, String(spent)],
-        )
+        const set = 'spent = $4::numeric, reserved = 0'
+        await this.#update(connection, number, set, String(spent))
       }),
     )
   }
@@ -292,12 +270,9 @@ export class PostgresShard implements Journal, Shared {
 
   /** The packed files of a batch; undefined where the ledger has none. */
   async filesOfBatch(number: number): Promise<Uint8Array | undefined> {
-    const { job, index } = this.#options.key
-    const { rows } = await this.#query(
-      `select files from claude_batch_stream.batch where job = $1 and shard = $2 and number = $3`,
-      [job, index, number],
-    )
-    const files = rows[0]?.['files']
+    const { pool } = this.#options
+    const batch = await this.#retrying(() => this.#read(pool, number, 'files'))
+    const files = batch?.['files']
     return files instanceof Uint8Array ? files : undefined
   }
 
@@ -417,12 +392,12 @@ export class PostgresShard implements Journal, Shared {
       case 'disarmed':
         return await this.#setPhase(connection, event.number, 'sealed')
       case 'submitted':
-        await connection.query(
-          `update claude_batch_stream.batch set phase = 'submitted', id = $4
-           where job = $1 and shard = $2 and number = $3`,
-          [job, index, event.number, event.id],
+        return await this.#update(
+          connection,
+          event.number,
+          `phase = 'submitted', id = $4`,
+          event.id,
         )
-        return
       case 'ended':
         await this.#setPhase(connection, event.number, 'ended')
         await this.#freeQueue(connection, event.number)
@@ -434,57 +409,71 @@ export class PostgresShard implements Journal, Shared {
   }
 
   async #setPhase(connection: LedgerQueries, number: number, phase: string): Promise<void> {
-    const { job, index } = this.#options.key
-    await connection.query(
-      `update claude_batch_stream.batch set phase = $4 where job = $1 and shard = $2 and number = $3`,
-      [job, index, number, phase],
+    await this.#update(connection, number, 'phase = $4', phase)
+  }
+
+  /** Columns of a batch; undefined where the ledger does not have it. */
+  async #read(
+    connection: LedgerQueries,
+    number: number,
+    columns: string,
+    locking = '',
+  ): Promise<LedgerRows['rows'][number] | undefined> {
+    const { rows } = await connection.query(
+      `select ${columns} from claude_batch_stream.batch where ${ONE_BATCH} ${locking}`,
+      this.#keyOf(number),
     )
+    return rows[0]
+  }
+
+  /** Sets columns of a batch; the values are $4 and on. */
+  async #update(
+    connection: LedgerQueries,
+    number: number,
+    set: string,
+    ...values: unknown[]
+  ): Promise<void> {
+    await connection.query(`update claude_batch_stream.batch set ${set} where ${ONE_BATCH}`, [
+      ...this.#keyOf(number),
+      ...values,
+    ])
+  }
+
+  #keyOf(number: number): unknown[] {
+    const { job, index } = this.#options.key
+    return [job, index, number]
   }
 
   /** Frees the room of a batch in the API's queue; gives the pool that it was in. */
   async #freeQueue(connection: LedgerQueries, number: number): Promise<string | undefined> {
-    const { job, index } = this.#options.key
-    const { rows } = await connection.query(
-      `select requests, pool from claude_batch_stream.batch
-       where job = $1 and shard = $2 and number = $3 for update`,
-      [job, index, number],
-    )
-    const pool = rows[0]?.['pool']
+    const batch = await this.#read(connection, number, 'requests, pool', 'for update')
+    const pool = batch?.['pool']
     if (typeof pool !== 'string') return undefined
-    await connection.query(
-      `update claude_batch_stream.batch set pool = null where job = $1 and shard = $2 and number = $3`,
-      [job, index, number],
-    )
+    await this.#update(connection, number, 'pool = null')
     await connection.query(
       `update claude_batch_stream.pool set used = used - $2::bigint where name = $1`,
-      [pool, rows[0]?.['requests']],
+      [pool, batch?.['requests']],
     )
     return pool
   }
 
   async #freeBudget(connection: LedgerQueries, number: number): Promise<void> {
-    const { job, index } = this.#options.key
-    const values = [job, index, number]
     await connection.query(
       `update claude_batch_stream.budget set reserved = reserved - (
-         select reserved from claude_batch_stream.batch where job = $1 and shard = $2 and number = $3)
+         select reserved from claude_batch_stream.batch where ${ONE_BATCH})
        where job = $1`,
-      values,
+      this.#keyOf(number),
     )
-    await connection.query(
-      `update claude_batch_stream.batch set reserved = 0 where job = $1 and shard = $2 and number = $3`,
-      values,
-    )
+    await this.#update(connection, number, 'reserved = 0')
   }
 
   /** Tells the new owner which batch the API has made, now that this process can journal it no more. */
   async #saveLateId(number: number, id: string): Promise<void> {
-    const { job, index } = this.#options.key
     await this.#options.pool
       .query(
         `update claude_batch_stream.batch set late_id = $4
-         where job = $1 and shard = $2 and number = $3 and id is null`,
-        [job, index, number, id],
+         where ${ONE_BATCH} and id is null`,
+        [...this.#keyOf(number), id],
       )
       // Then the new owner finds it in the API's list.
       .catch(() => {})
@@ -560,28 +549,26 @@ async function takeShard(
     [job, index],
   )
   const held = rows[0] ?? {}
+  let { epoch } = held
   const endedMs = held['ended_ms'] === null ? Infinity : Number(held['ended_ms'])
   // A commit whose reply was lost may have taken it already.
   if (held['owner'] !== owner) {
     if (endedMs < 0) return { heldForMs: -endedMs }
-    await connection.query(
+    const taken = await connection.query(
       `update claude_batch_stream.shard
        set owner = $3, epoch = epoch + 1,
            lease_until = clock_timestamp() + $4::float8 * interval '1 millisecond'
-       where job = $1 and i = $2`,
+       where job = $1 and i = $2 returning epoch::text`,
       [job, index, owner, leaseMs],
     )
+    epoch = taken.rows[0]?.['epoch']
   }
-  const taken = await connection.query(
-    `select epoch::text from claude_batch_stream.shard where job = $1 and i = $2`,
-    [job, index],
-  )
   const lines = await connection.query(
     `select line from claude_batch_stream.event where job = $1 and shard = $2 order by seq`,
     [job, index],
   )
   return {
-    epoch: String(taken.rows[0]?.['epoch']),
+    epoch: String(epoch),
     lines: lines.rows.map(({ line }) => String(line)),
     leaseEndedMs: Math.max(0, endedMs),
   }
@@ -598,19 +585,21 @@ async function spendingOf(connection: LedgerQueries, job: string): Promise<Share
   }
 }
 
-function inUse({ job, index, count }: ShardKey): BatchStreamError {
-  const what = count > 1 ? `shard ${index} of job ${job}` : `job ${job}`
+function nameOf({ job, index, count }: ShardKey): string {
+  return count > 1 ? `shard ${index} of job ${job}` : `job ${job}`
+}
+
+function inUse(key: ShardKey): BatchStreamError {
   return new BatchStreamError(
     'CBS_JOB_IN_USE',
-    `another worker works on ${what}, by the ledger; nothing was sent`,
+    `another worker works on ${nameOf(key)}, by the ledger; nothing was sent`,
   )
 }
 
-function takenOver({ job, index, count }: ShardKey): BatchStreamError {
-  const what = count > 1 ? `shard ${index} of job ${job}` : `job ${job}`
+function takenOver(key: ShardKey): BatchStreamError {
   return new BatchStreamError(
     'CBS_JOB_IN_USE',
-    `another worker has taken over ${what}, as the lease of this one had ended; it sends nothing more`,
+    `another worker has taken over ${nameOf(key)}, as the lease of this one had ended; it sends nothing more`,
   )
 }
 
