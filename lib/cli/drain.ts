@@ -5,23 +5,20 @@ import { EXIT } from './exit-code.ts'
 import { inFlight } from './job-work.ts'
 import { sayTally, type Ending } from './finish.ts'
 import { costLine } from './money.ts'
+import { counted } from './shown.ts'
 import type { Work } from './stages.ts'
 import type { Talk } from './talk.ts'
 import type { Tally } from './tally.ts'
 
 /** Runs the pipeline of a job and says at once when submission stops. True if it left batches in flight (`--max-wait`). */
 export async function runDraining(
-  work: Pick<Work, 'job' | 'talk' | 'settings' | 'cap' | 'pace' | 'isBusy'>,
+  { job, talk, settings, cap, pace }: Pick<Work, 'job' | 'talk' | 'settings' | 'cap' | 'pace'>,
   signal: AbortSignal,
   run: (signal: AbortSignal) => Promise<void>,
 ): Promise<boolean> {
-  const { job, talk, settings, cap, pace } = work
   const isEndless = settings.batchWaitMs !== undefined
-  const { maxWaitMs, concurrency } = pace
-  const leave =
-    maxWaitMs === undefined
-      ? undefined
-      : { maxWait: maxWaitMs, concurrency, isBusy: () => work.isBusy === true }
+  const { maxWaitMs: maxWait, concurrency } = pace
+  const leave = maxWait === undefined ? undefined : { maxWait, concurrency }
   const onStop = (): void => announce(job, talk)
   const isLeft = await drain({ job, isEndless, onStop, leave }, signal, run)
   await cap?.settle()
@@ -34,36 +31,37 @@ function announce(job: StoredJob, talk: Talk): void {
   const phases = [...job.state.batches.values()].map(({ phase }) => phase)
   const inFlight = phases.filter(phase => phase === 'submitted' || phase === 'armed').length
   if (!stopReason || inFlight === 0) return
-  const batches = inFlight === 1 ? '1 batch' : `${inFlight} batches`
   talk.must(
-    `${stopReason.message}; waiting for ${batches} in flight (Ctrl-C leaves them to \`resume\`)`,
+    `${stopReason.message}; waiting for ${counted(inFlight, 'batch', 'batches')} in flight (Ctrl-C leaves them to \`resume\`)`,
   )
 }
 
 /** Says where the job stands, and how to continue, after a run that left batches in flight. */
 export async function leaveRunning(context: Context, work: Work, tally: Tally): Promise<Ending> {
-  const { talk, job, ledger, settings } = work
-  await sayTally(job, tally, talk, `, of ${job.store.records.count} records`)
-  talk.say(costLine(job, ledger, settings))
-  const count = inFlight(job.state).length
-  talk.say(`${count === 1 ? '1 batch' : `${count} batches`} in flight; the API continues with them`)
+  const { talk, job } = work
+  await sayStanding(work, tally)
+  const batches = counted(inFlight(job.state).length, 'batch', 'batches')
+  talk.say(`${batches} in flight; the API continues with them`)
   const words = ['resume', job.name, ...context.placeFlags]
   return { code: EXIT.inFlight, next: { words } }
 }
 
 /** Says where the job stands and ends the run with the reason, if submission has stopped. */
 export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
-  const { canary, talk, job, ledger, settings } = work
+  const { canary, talk, job } = work
   const { stopReason } = job.queue
   if (!stopReason) return
-  if (tally) {
-    await sayTally(job, tally, talk, `, of ${job.store.records.count} records`)
-    talk.say(costLine(job, ledger, settings))
-  }
+  if (tally) await sayStanding(work, tally)
   // Printed first and noted then: a user whose run dies between the two sees it again.
   if (canary?.stopped !== undefined) {
     talk.must(`canary: ${canary.stopped}`)
     await job.note({ type: 'warned', at: job.clock.now() }, true)
   }
   throw stopReason
+}
+
+/** The rows that are out, and their cost, of a job that is not finished. */
+async function sayStanding({ job, talk, ledger, settings }: Work, tally: Tally): Promise<void> {
+  await sayTally(job, tally, talk, `, of ${job.store.records.count} records`)
+  talk.say(costLine(job, ledger, settings))
 }

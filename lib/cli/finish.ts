@@ -1,5 +1,4 @@
 import type { StoredJob } from '../store/job.ts'
-import { BatchStreamError } from '../core/errors.ts'
 import { EXIT } from './exit-code.ts'
 import { linesOf, mostFrequent } from './most-frequent.ts'
 import { skippedNote, type Tally } from './tally.ts'
@@ -27,13 +26,7 @@ export async function finish(
   talk: Talk,
   flags: readonly string[],
 ): Promise<Ending> {
-  if (tally.rows !== job.store.records.count) {
-    throw new BatchStreamError(
-      'CBS_STAGE',
-      `job ${job.name} has ${job.store.records.count} records and gave ${tally.rows} rows; please report this`,
-    )
-  }
-  if (!job.state.finished) await job.note({ type: 'finished', at: job.clock.now() }, true)
+  await job.finish(tally.rows)
   await sayTally(job, tally, talk)
   const { skipped = 0 } = tally.byStatus()
   if (skipped > 0) talk.say(skippedNote(skipped))

@@ -1,3 +1,4 @@
+import { counted } from './shown.ts'
 import { IdSet } from '../stages/aggregate/id-set.ts'
 import { each } from '../core/chain.ts'
 import { lineOf } from '../core/errors.ts'
@@ -143,11 +144,7 @@ function weigh(
 export function describePreview(survey: RunPreview): string {
   const { records, requests, batches, bytes, rejected, skipped, repeats } = survey
   const unsent = repeats === undefined ? '' : `, ${repeats} repeat another and are not sent`
-  return `${number(records, 'record')}, ${number(requests, 'request')} in ${number(batches, 'batch', 'batches')}, ${number(bytes, 'byte')}; ${number(rejected, 'invalid record')}${unsent}${skipped === 0 ? '' : `; ${skippedNote(skipped)}`}`
-}
-
-function number(count: number, one: string, several: string = `${one}s`): string {
-  return `${count} ${count === 1 ? one : several}`
+  return `${counted(records, 'record')}, ${counted(requests, 'request')} in ${counted(batches, 'batch', 'batches')}, ${counted(bytes, 'byte')}; ${counted(rejected, 'invalid record')}${unsent}${skipped === 0 ? '' : `; ${skippedNote(skipped)}`}`
 }
 
 /** What a run would ask of a record, ids that are taken already told as a run tells them. */

@@ -12,6 +12,11 @@ export function forTerminal(text: string): string {
   return text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '')
 }
 
+/** `1 batch`, `2 batches`. */
+export function counted(count: number, one: string, several: string = `${one}s`): string {
+  return `${count} ${count === 1 ? one : several}`
+}
+
 /** Without keys: those that are known, what looks like one, and what an address holds before its host. */
 export function redacted(text: string, secrets: readonly string[] = []): string {
   return withoutKeys(

@@ -68,7 +68,7 @@ export interface Work {
   readonly table: TableColumns | undefined
   /** Whether a first batch that fails as a whole ends the run; not where somebody chose to go on. */
   readonly stopOnUniformFailure?: boolean
-  /** Which failures are asked again; by default those that say nothing about the request. */
+  /** Which failures are retried; by default those that say nothing about the request. */
   readonly ask?: (result: Result) => boolean
   /** What it may cost at most. */
   readonly cap?: Cap | undefined
@@ -76,10 +76,8 @@ export interface Work {
   readonly canary?: Canary | undefined
   /** The books that every answer is entered into. */
   readonly ledger: Ledger
-  /** Told when the API's queue takes no more for now. */
+  /** Called when the API's queue is full. */
   readonly onBusy?: () => void
-  /** Whether the API has refused a create because its queue is full. */
-  isBusy?: boolean
 }
 
 /** What the flags say of the template, the user's module loaded. */
@@ -162,10 +160,7 @@ function partsOf(work: Work): RunParts {
           })
       : undefined,
     onWait: (number, why) => talk.wait(`batch ${number} waits: ${why}`, job.clock.elapsed()),
-    onBusy: () => {
-      work.isBusy = true
-      work.onBusy?.()
-    },
+    onBusy: work.onBusy,
     stateDir: work.stateDir,
   }
 }

@@ -1,3 +1,4 @@
+import { counted } from './shown.ts'
 import type { Problem } from '../core/flow.ts'
 import { tokensOf } from '../cost/cost.ts'
 import { Failures } from '../report/failures.ts'
@@ -84,6 +85,5 @@ function canRetry(status: Status, { type }: Problem): boolean {
 
 /** What is said of records that are not sent because they failed in an earlier run. */
 export function skippedNote(count: number): string {
-  const records = count === 1 ? '1 record failed' : `${count} records failed`
-  return `${records} in an earlier run and ${count === 1 ? 'is' : 'are'} skipped (--ask-failed sends such records)`
+  return `${counted(count, 'record')} failed in an earlier run and ${count === 1 ? 'is' : 'are'} skipped (--ask-failed sends such records)`
 }

@@ -17,6 +17,7 @@ import { retry } from '../stages/retry/retry.ts'
 import { submit } from '../stages/submit/submit.ts'
 import { attachFiles } from '../stages/template/attach.ts'
 import { template, type TemplateOptions } from '../stages/template/template.ts'
+import { ownedIds } from '../store/batch-queue.ts'
 import { inspectJobs } from '../store/inspect.ts'
 import type { StoredJob } from '../store/job.ts'
 import type { Canary } from './canary.ts'
@@ -62,7 +63,7 @@ export interface RunParts {
   /** Makes the stage that proves the first request before anything is sent. */
   readonly preflight: (() => Stage<Asked, Asked>) | undefined
   readonly onWait: ((number: number, why: string) => void) | undefined
-  /** Told when the API's queue takes no more for now. */
+  /** Called when the API's queue is full. */
   readonly onBusy: (() => void) | undefined
   /** The folder that holds this job and others; undefined for a temporary job. */
   readonly stateDir: string | undefined
@@ -171,7 +172,7 @@ async function ownedElsewhere({ job, stateDir }: RunParts): Promise<ReadonlySet<
   if (stateDir === undefined) return ids
   for (const other of await inspectJobs(job.store.disk, stateDir)) {
     if (other.name === job.name) continue
-    for (const { id } of other.state?.batches.values() ?? []) if (id !== null) ids.add(id)
+    for (const id of other.state ? ownedIds(other.state) : []) ids.add(id)
   }
   return ids
 }

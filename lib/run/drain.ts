@@ -1,5 +1,5 @@
 import type { RunEvent } from '../core/job/run-event.ts'
-import { nextUnbatched } from '../core/job/state.ts'
+import { nextUnbatched, type BatchState } from '../core/job/state.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
 import { waitsForEnds } from '../store/batch-queue.ts'
@@ -7,7 +7,7 @@ import type { StoredJob } from '../store/job.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
 import type { Canary } from './canary.ts'
 
-/** Passes records until submission stops; later ones stay spooled and are asked when the job is resumed. */
+/** Passes records until submission stops; later ones stay spooled until the job is resumed. */
 export function untilStopped(job: StoredJob, canary?: Canary): Stage<SourceRecord, SourceRecord> {
   return typed(
     new StageTransform({
@@ -36,8 +36,6 @@ export interface LeaveOptions {
   readonly maxWait: number
   /** Batches in flight at most, as the run sends them. */
   readonly concurrency: number
-  /** Whether the API has refused a create because its queue is full. */
-  isBusy(): boolean
 }
 
 /**
@@ -81,21 +79,12 @@ export function leaveWhenDrained(
   signal: AbortSignal,
   drained: AbortController,
 ): void {
-  const written = new Set<number>()
-  const isDrained = (): boolean => {
+  leaveOnce(job, signal, drained, written => {
     if (job.queue.stopReason === undefined) return false
-    for (const { number, phase } of job.state.batches.values()) {
-      if (phase === 'armed' || phase === 'submitted' || phase === 'ended') return false
-      if (phase === 'fetched' && !written.has(number)) return false
-    }
-    return true
-  }
-  const listener = (event: RunEvent): void => {
-    if (event.type === 'rows' || event.type === 'held') written.add(event.number)
-    if (isDrained()) drained.abort()
-  }
-  job.on('event', listener)
-  signal.addEventListener('abort', () => job.off('event', listener))
+    return [...job.state.batches.values()].every(
+      batch => isDone(batch, written) && batch.phase !== 'submitted',
+    )
+  })
 }
 
 /**
@@ -107,41 +96,27 @@ function leaveWhenIdle(
   signal: AbortSignal,
   left: AbortController,
 ): void {
-  const written = new Set<number>()
+  const { queue } = job
   let isOver = false
   const canSend = (): boolean => {
-    if (job.queue.stopReason !== undefined || leave.isBusy()) return false
+    if (queue.stopReason !== undefined || queue.isBusy) return false
     if (waitsForEnds(job, leave.concurrency)) return false
     const { records, complete } = job.state.kept
     if (!isEndless && (!complete || nextUnbatched(job.state) < records)) return true
     return [...job.state.batches.values()].some(({ phase }) => phase === 'sealed')
   }
-  const isIdle = (): boolean => {
-    let inFlight = 0
-    for (const { number, phase } of job.state.batches.values()) {
-      if (phase === 'armed' || phase === 'ended' || job.queue.isSending(number)) return false
-      if (phase === 'fetched' && !written.has(number)) return false
-      if (phase !== 'submitted') continue
-      // A batch of an earlier process may have ended: it is polled first.
-      if (job.queue.leftBehind.has(number)) return false
-      inFlight += 1
-    }
-    return inFlight > 0 && !canSend()
-  }
-  const look = (): void => {
-    if (isOver && isIdle()) left.abort()
-  }
-  job.on('event', event => {
-    if (event.type === 'rows' || event.type === 'held') written.add(event.number)
-    look()
-  })
-  // Flow control may change without an event.
-  job
-    .when(() => isOver && isIdle(), signal)
-    .then(
-      () => left.abort(),
-      () => {},
+  const look = leaveOnce(job, signal, left, written => {
+    if (!isOver) return false
+    const batches = [...job.state.batches.values()]
+    // A batch of an earlier process may have ended: it is polled first.
+    const isSettled = (batch: BatchState): boolean =>
+      isDone(batch, written) &&
+      !queue.isSending(batch.number) &&
+      !(batch.phase === 'submitted' && queue.leftBehind.has(batch.number))
+    return (
+      batches.every(isSettled) && batches.some(({ phase }) => phase === 'submitted') && !canSend()
     )
+  })
   job.clock.sleep(leave.maxWait, signal).then(
     () => {
       isOver = true
@@ -149,6 +124,42 @@ function leaveWhenIdle(
     },
     () => {},
   )
+}
+
+/** Whether nothing is left to do for a batch but to send it, or to wait for its end. */
+function isDone({ number, phase }: BatchState, written: ReadonlySet<number>): boolean {
+  if (phase === 'armed' || phase === 'ended') return false
+  return phase !== 'fetched' || written.has(number)
+}
+
+/**
+ * Aborts `left` as soon as the condition holds, which is given the batches whose rows have been handed on; it is checked after
+ * each event and change of the queue, and by the function returned.
+ */
+function leaveOnce(
+  job: StoredJob,
+  signal: AbortSignal,
+  left: AbortController,
+  condition: (written: ReadonlySet<number>) => boolean,
+): () => void {
+  const written = new Set<number>()
+  const look = (): void => {
+    if (condition(written)) left.abort()
+  }
+  const listener = (event: RunEvent): void => {
+    if (event.type === 'rows' || event.type === 'held') written.add(event.number)
+    look()
+  }
+  job.on('event', listener)
+  signal.addEventListener('abort', () => job.off('event', listener))
+  // The queue may change without an event.
+  job
+    .when(() => condition(written), signal)
+    .then(
+      () => left.abort(),
+      () => {},
+    )
+  return look
 }
 
 /** Why a run whose canary failed stops. */

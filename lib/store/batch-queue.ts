@@ -13,6 +13,8 @@ export class BatchQueue {
   #stopReason: BatchStreamError | undefined
   /** Whether the owner of the run reports `stopReason` itself; otherwise the last stage fails with it once all rows are out. */
   isStopHandled = false
+  /** Whether the API has refused a create of this process because its queue is full. */
+  isBusy = false
   /** Whether a stage of this process polls the batches in flight. */
   isPolled = false
   /** Whether a stage of this process fetches the results of ended batches. */

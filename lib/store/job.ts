@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts'
-import { wrongOption } from '../core/errors.ts'
+import { BatchStreamError, wrongOption } from '../core/errors.ts'
 import type { EndedBatch, SealedBatch, SubmittedBatch } from '../core/flow.ts'
 import { compareByRecord } from '../core/job/earliest.ts'
 import type { Sealed } from '../core/job/event.ts'
@@ -118,6 +118,17 @@ export class StoredJob extends JobLog implements Job {
     return [...this.state.batches.values()]
       .filter(batch => batch.attempt === attempt && batch.phase !== 'void')
       .sort((a, b) => (rank(a) === rank(b) ? compareByRecord(a, b) : rank(a) - rank(b)))
+  }
+
+  /** Journals that every record has its row. `rows` is how many there were: a missing one is a bug that must not stay hidden. */
+  async finish(rows: number): Promise<void> {
+    const { count } = this.store.records
+    if (rows !== count)
+      throw new BatchStreamError(
+        'CBS_STAGE',
+        `job ${this.name} has ${count} records and gave ${rows} rows; please report this`,
+      )
+    if (!this.state.finished) await this.note({ type: 'finished', at: this.clock.now() }, true)
   }
 
   /** Each stage that works on a job says so, and releases it at its end. */

@@ -1,3 +1,4 @@
+import { counted } from '../shown.ts'
 import type Anthropic from '@anthropic-ai/sdk'
 import { Api } from '../../api/api.ts'
 import { BatchStreamError } from '../../core/errors.ts'
@@ -47,7 +48,7 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
     return { code: EXIT.answered }
   }
   const client = await clientOf(flags, io, { job: run })
-  const which = ids.length === 1 ? '1 batch' : `${ids.length} batches`
+  const which = counted(ids.length, 'batch', 'batches')
   await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
   const unknown = await cancelAll(context, client, ids, name, found.state.workspace)
   for (const id of unknown) talk.say(`${id}: the API does not know it`)

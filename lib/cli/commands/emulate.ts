@@ -1,3 +1,4 @@
+import { counted } from '../shown.ts'
 import { createEmulator, type Emulator, type FaultRule } from '../../emulator/index.ts'
 import { wrapError } from '../../core/errors.ts'
 import { print } from '../print.ts'
@@ -40,8 +41,4 @@ export async function describeTotals({ ledger }: Pick<Emulator, 'ledger'>): Prom
   const { batches, accepted, billed, billedTwice } = await ledger.totals()
   const requests = `${counted(accepted, 'request')} in ${counted(batches, 'batch', 'batches')}`
   return `the emulator accepted ${requests} and billed ${billed}, ${billedTwice || 'none'} of them twice`
-}
-
-function counted(number: number, one: string, several: string = `${one}s`): string {
-  return `${number} ${number === 1 ? one : several}`
 }

@@ -1,3 +1,4 @@
+import { counted } from '../shown.ts'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { BatchStreamError } from '../../core/errors.ts'
@@ -69,7 +70,7 @@ export async function merge(context: Context): Promise<Ending> {
     if (tally.rows !== records)
       throw new BatchStreamError(
         'CBS_STAGE',
-        `the shards of job ${name} have ${records} ${records === 1 ? 'record' : 'records'} and gave ${tally.rows} rows; please report this`,
+        `the shards of job ${name} have ${counted(records, 'record')} and gave ${tally.rows} rows; please report this`,
       )
     talk.say(`job ${name}, ${jobs.length} shards: ${tally}`)
     const broken = jobs.find(({ state }) => state.kept.broken !== null)?.state.kept.broken

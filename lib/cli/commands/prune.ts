@@ -1,3 +1,4 @@
+import { counted } from '../shown.ts'
 import { BatchStreamError, messageOf } from '../../core/errors.ts'
 import { deleteJob, finishDeletions } from '../../store/delete.ts'
 import { nodeDisk } from '../../store/disk.ts'
@@ -70,7 +71,7 @@ async function oldJobs({ flags, io }: Context, dir: string): Promise<readonly Jo
 function questionFor(jobs: readonly JobOnDisk[]): string {
   const names = jobs.slice(0, 10).map(({ name }) => name)
   const more = jobs.length > names.length ? ` and ${jobs.length - names.length} more` : ''
-  return `delete ${jobs.length === 1 ? '1 job' : `${jobs.length} jobs`} (${names.join(', ')}${more})?`
+  return `delete ${counted(jobs.length, 'job')} (${names.join(', ')}${more})?`
 }
 
 /** Is every answer that was paid for here, and printed? A retry of a finished job may be in flight. */

@@ -266,7 +266,10 @@ export class Submit extends JobStage<SealedBatch> {
       job.queue.stop(errorOf(`submit batch ${number}`, failure))
       return false
     }
-    if (failure.kind === 'busy') notify('onBusy', this.#options.onBusy)
+    if (failure.kind === 'busy') {
+      job.queue.isBusy = true
+      notify('onBusy', this.#options.onBusy)
+    }
     this.#wait(job.sealedBatch(number), failure.message)
     const over = new AbortController()
     const signal = AbortSignal.any([this.signal, over.signal])
