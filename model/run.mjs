@@ -45,7 +45,7 @@ const CHECKS = values.mutations
     ]
   : [
       { what: 'one accepted batch, and every span answered' },
-      { what: 'no run goes on forever', compile: ['-DNP'], run: ['-l'] },
+      { what: 'every run ends', compile: ['-DNP'], run: ['-l'] },
       {
         what: 'the documented window: frozen between the check and the system call',
         flags: ['-DWINDOW'],

@@ -77,7 +77,7 @@ export const leanFetch: Fetch = (input, init = {}) =>
       request.destroy(cause as Error)
       reject(cause)
     }
-    // The signal is of this call alone, so that nobody has to take the listener back.
+    // The signal is of this call alone, so that the listener need not be removed.
     signal?.addEventListener('abort', () => stop(signal.reason), { once: true })
     request.on('error', reject)
     request.on('response', message => {
@@ -129,10 +129,10 @@ function decoded(message: http.IncomingMessage): Readable {
   for (const encoding of encodings.reverse()) {
     const decoder = DECODERS[encoding.trim()]?.()
     if (!decoder) break
-    // An error of either ends both; whoever reads the last one meets it.
+    // An error of either ends both, and reaches the reader of the last one.
     body = pipeline(body, decoder, () => {})
   }
-  // A reply that is broken before somebody reads it must not end the process.
+  // A reply that is broken before it is read must not end the process.
   return body.on('error', () => {})
 }
 
@@ -154,7 +154,7 @@ function responseOf({ statusCode, rawHeaders }: http.IncomingMessage, body: Read
   return response
 }
 
-/** A body that is read only when somebody does: the Node stream under it can be taken instead. */
+/** A body that is read on demand; the Node stream under it can be taken instead. */
 function lazily(body: Readable): ReadableStream<Uint8Array> {
   let parts: AsyncIterator<Uint8Array> | undefined
   return new ReadableStream(

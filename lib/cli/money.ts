@@ -44,7 +44,7 @@ export function capFlags(cap: Cap | undefined): readonly string[] {
   return enough === undefined ? [] : ['--max-cost', suggestedUsd(enough)]
 }
 
-/** A cap needs a price; without one it would be a promise that nobody can keep. Found out before anything is sent. */
+/** A cap needs a price; without one it could not be kept. Checked before anything is sent. */
 export function mustHavePrice(settings: Settings): void {
   const model = commonOf(settings)?.model
   if (settings.maxCost === undefined || model === undefined || pricesOf(settings)(model)) return

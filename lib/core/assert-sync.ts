@@ -8,7 +8,7 @@ import { BatchStreamError, wrapError } from './errors.ts'
  */
 export function assertSync<T>(name: string, given: T): T {
   if (!(given instanceof Promise)) return given
-  // It may reject, and nobody else will hear of it.
+  // It may reject, and no one else handles that.
   given.catch(() => {})
   throw new BatchStreamError(
     'CBS_STAGE',
@@ -17,7 +17,7 @@ export function assertSync<T>(name: string, given: T): T {
 }
 
 /**
- * Calls a user's function where nobody can wait for what it gives.
+ * Calls a user's function whose result cannot be awaited.
  *
  * @throws BatchStreamError `CBS_STAGE` where it throws or gives a promise
  */

@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 
 /**
  * Many items as one chunk, between neighbouring built-in stages only: a block of bytes and where each item lies in it, so that
- * an item costs no object and no call unless somebody looks at it.
+ * an item costs no object and no call unless it is read.
  *
  * The contract for a stage that gives pages: call `push(page)` wherever it would push items. Where the reader agreed to
  * pages it receives the page; everywhere else (a second pipe, a `data` or `readable` listener, `for await`, a stage of a user's)

@@ -13,7 +13,7 @@ export interface Shard {
 /** A shard whose block size is decided. */
 export type SizedShard = Shard & { readonly block: number }
 
-/** Records in a block, where nobody says otherwise: few enough to balance small inputs. */
+/** Records in a block by default: few enough to balance small inputs. */
 export const DEFAULT_BLOCK = 100
 
 /** Five digits name a shard. */

@@ -89,14 +89,14 @@ export interface RunOptions<
    * @default no cap
    */
   readonly maxCost?: number | undefined
-  /** Ends the run: calls are aborted, batches at the API go on and a named job continues with them. */
+  /** Ends the run: calls are aborted; batches at the API continue, and so does a named job when it is run again. */
   readonly signal?: AbortSignal | undefined
   /**
    * Called for each event (docs/events.md). One that throws or rejects changes nothing: its first failure becomes a process
    * warning.
    */
   readonly onEvent?: ((event: RunEvent) => unknown) | undefined
-  /** Is told of the run: `openTelemetry(api)` makes spans and metrics. @default nobody */
+  /** Observes the run: `openTelemetry(api)` makes spans and metrics. @default none */
   readonly telemetry?: RunObserver | undefined
   /** Where time comes from, for tests; only for a job that the run opens. @default the machine's */
   readonly clock?: Clock | undefined
@@ -195,7 +195,7 @@ function decimal(amount: number): string {
   return Number.isFinite(amount) ? amount.toFixed(12).replace(/\.?0+$/, '') : ''
 }
 
-/** A cap needs a price; without one it would be a promise that nobody can keep. Found out before anything is sent. */
+/** A cap needs a price; without one it could not be kept. Checked before anything is sent. */
 function mustHavePrice(
   { maxCost, model }: Pick<RunOptions, 'maxCost' | 'model'>,
   priceOf: PriceOf,

@@ -235,7 +235,7 @@ async function removeLitter(disk: Disk, folder: string, state: JobState): Promis
     const batch = state.batches.get(Number(number))
     const named =
       batch &&
-      // Results that could not be trusted stay as they came: they are paid for, and somebody may want to look at them.
+      // Results that could not be trusted stay as they came: they are paid for, and may be worth a look.
       (name.endsWith('.dirty') ||
         (what === 'body'
           ? batch.phase === 'sealed' || batch.phase === 'armed'

@@ -56,7 +56,7 @@ async function listed(job: JobOnDisk): Promise<Listed> {
 
 const HEADER = ['JOB', 'STATE', 'DATE', 'ROWS', 'COST', 'MODEL', 'NOTE']
 
-/** The jobs as lines of columns; a header where somebody reads it. */
+/** The jobs as lines of columns; a header on a terminal. */
 function table(jobs: readonly Listed[], hasHeader: boolean): string[] {
   const rows = jobs.map(cells)
   const all = hasHeader ? [HEADER, ...rows] : rows

@@ -87,7 +87,7 @@ export type JobEvent =
   | { readonly type: 'disarmed'; readonly number: number }
   /** A batch of the API's that may be this one, seen while its outcome is unknown. */
   | { readonly type: 'candidate'; readonly number: number; readonly id: string }
-  /** A candidate that is proven to be somebody else's. */
+  /** A candidate that is proven foreign. */
   | { readonly type: 'ruledOut'; readonly number: number; readonly id: string }
   | {
       readonly type: 'submitted'

@@ -1,13 +1,13 @@
 import type { Result } from '../results/result.ts'
 import type { RunEvent } from './run-event.ts'
 
-/** Is told of a whole run: OpenTelemetry uses it. What it throws becomes a process warning. */
+/** Observes whole runs; OpenTelemetry uses it. What it throws becomes a process warning. */
 export interface RunObserver {
-  /** Called when a run begins; what it returns is told of the rest. */
+  /** Called when a run begins; what it returns observes the rest. */
   begin(run: { readonly job: string }): RunObservation
 }
 
-/** Is told of one run. */
+/** Observes one run. */
 export interface RunObservation {
   event(event: RunEvent): void
   result(result: Result<object>): void

@@ -34,7 +34,7 @@ export type CountedResult = Pick<Result, 'status' | 'usage' | 'model' | 'repeat'
   readonly record: Pick<SourceRecord, 'ordinal'> | undefined
 }
 
-/** Results of records that follow each other, all with a line. Its items are made when somebody looks at them. */
+/** Results of records that follow each other, all with a line. Its items are made when they are read. */
 export class ResultPage extends Page<Result> {
   readonly batch: EndedBatch
   readonly ordinal: number

@@ -1,4 +1,4 @@
-// Takes bytes, gives SourceRecord; next comes template (or keep).
+// Takes bytes, gives SourceRecord; next comes template (or spool).
 import { wholeNumber, wrongOption } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
 import { DEFAULT_RECORD_BYTES } from '../../core/limits.ts'

@@ -1,6 +1,6 @@
 // takes  paths of files
 // gives  SourceRecord: one for each file
-// next   template, or keep
+// next   template, or spool
 import { basename, extname, resolve } from 'node:path'
 import { BatchStreamError, wholeNumber, wrongOption } from '../../core/errors.ts'
 import { readFile } from '../../core/file/read.ts'

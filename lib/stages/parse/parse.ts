@@ -1,4 +1,4 @@
-// Takes bytes as a file or pipe has them, gives SourceRecord; next comes template (or keep).
+// Takes bytes as a file or pipe has them, gives SourceRecord; next comes template (or spool).
 import type { Duplex, TransformCallback } from 'node:stream'
 import { BatchStreamError, wrongOption } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'

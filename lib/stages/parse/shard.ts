@@ -1,6 +1,6 @@
 // takes  SourceRecord: all records of the input
 // gives  the records of one shard
-// next   template, or keep
+// next   template, or spool
 import type { TransformCallback } from 'node:stream'
 import type { SourceRecord } from '../../core/flow.ts'
 import { StageTransform, typed, type CarryingStage, type SameType } from '../../core/stage.ts'

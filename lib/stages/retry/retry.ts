@@ -20,8 +20,8 @@ import { type AnyTemplateOptions, grownMaxTokens, requestMaker } from '../templa
 import { isPassing } from './policy.ts'
 
 /**
- * Which answers `max_tokens` has cut, so that they are asked again with twice as many: one bit for each record and try. It
- * is derived from the results as they come by, in a first run as in one that goes on.
+ * Which answers `max_tokens` has cut, so that they are retried with twice as many: one bit for each record and try. It
+ * is derived from the results as they come by, in a first run as in a resumed one.
  */
 export class MaxTokensGrowth {
   readonly #requestOf: ReturnType<typeof requestMaker>
@@ -44,7 +44,7 @@ export class MaxTokensGrowth {
     return more > grownMaxTokens(asked.params, doublings, this.#mostTokens)
   }
 
-  /** Remembers that a record is asked again after this answer. */
+  /** Remembers that a record is retried after this answer. */
   take(result: Result): void {
     const ordinal = result.record?.ordinal
     if (ordinal !== undefined && this.helps(result)) this.#now.add(ordinal)
@@ -73,12 +73,12 @@ export interface RetryOptions<F extends object = Fields> {
    */
   readonly retries?: number
   /**
-   * Makes the pipeline that asks again: template, aggregate (which is told the attempt), submit, awaitEnd, fetchResults. Each
+   * Makes the pipeline that retries: template, aggregate (which is told the attempt), submit, awaitEnd, fetchResults. Each
    * try has a pipeline of its own.
    */
   readonly createPipeline: (attempt: number) => Stage<SourceRecord<F>, Result<object>>
   /**
-   * Which results are asked again, while attempts are left.
+   * Which results are retried, while attempts are left.
    * @default expired rows and server errors
    */
   readonly shouldRetry?: (result: Result) => boolean

@@ -19,7 +19,7 @@ const BLOCK = 64
 /** Fewer are handed over where they have more bytes: an answer may have megabytes. */
 const BLOCK_BYTES = 256 * 1024
 
-/** The rows of a batch whose results are on disk, in input order: pages, and small blocks of what does not go on one. */
+/** The rows of a batch whose results are on disk, in input order: pages, and small blocks of what does not fit on one. */
 export async function* rowsOf(
   batch: EndedBatch,
   ids: Ids,
