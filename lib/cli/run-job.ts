@@ -64,11 +64,42 @@ export interface RunJob {
  * its command does not silently begin anew.
  */
 export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
-  const { dir, fresh, fingerprint } = choice
   if (choice.name !== undefined) return await namedJob(choice, choice.name, talk)
-  const alike = fresh
-    ? []
-    : (await inspectJobs(nodeDisk, dir)).filter(job => job.card?.fingerprint === fingerprint)
+  if (choice.fresh) return await unnamedJob(choice, [], talk)
+  const { dir, fingerprint } = choice
+  return await startAlone(choice, async () => {
+    const jobs = await inspectJobs(nodeDisk, dir)
+    const alike = jobs.filter(job => job.card?.fingerprint === fingerprint)
+    return await unnamedJob(choice, alike, talk)
+  })
+}
+
+/** Two starts of one command at the same moment would not see each other's job, and would both pay: only one goes on. */
+async function startAlone<T>(
+  { dir, fingerprint }: Pick<Choice, 'dir' | 'fingerprint'>,
+  start: () => Promise<T>,
+): Promise<T> {
+  // Such a name is never a job's.
+  const folder = join(dir, 'jobs', `.starting-${fingerprint.slice(0, 32)}`)
+  await nodeDisk.makeFolder(folder)
+  const lock = await lockFolder(folder).catch((cause: unknown) => {
+    if (!(cause instanceof BatchStreamError) || cause.code !== 'CBS_JOB_IN_USE') throw cause
+    const message = 'another process is starting this very command; nothing was sent'
+    throw new BatchStreamError('CBS_JOB_IN_USE', message, { cause })
+  })
+  try {
+    return await start()
+  } finally {
+    await nodeDisk.remove(folder)
+    await lock.release()
+  }
+}
+
+async function unnamedJob(
+  choice: Choice,
+  alike: readonly JobOnDisk[],
+  talk: Talk,
+): Promise<RunJob> {
   // One that is damaged has no state.
   const inLedger: JobOnDisk[] = []
   for (const job of alike) if (await isInLedger(job)) inLedger.push(job)

@@ -190,3 +190,12 @@ t.test('a job whose retry is in flight is not taken for the answer', async t => 
   const ran = await place.run(ASK, { stdin: csv(3) })
   t.same([ran.code, rowsOf(ran.out).length, await accepted(place)], [0, 3, 6])
 })
+
+t.test('two starts of one command at the same moment pay once', async t => {
+  const place = await placeFor(t, { batchTimeMs: 200 })
+  const starts = [1, 2, 3].map(() => place.run(ASK, { stdin: csv(20) }))
+  const codes = (await Promise.all(starts)).map(({ code }) => code)
+  t.same(codes.toSorted(), [0, 7, 7])
+  t.equal(await accepted(place), 20)
+  t.same(jobsOf(place).length, 1, 'and nothing else is left in the folder')
+})
