@@ -28,8 +28,6 @@ const LEASE_MS = 1000
 const pool = pglitePool()
 t.teardown(() => pool.end())
 
-t.setTimeout(60_000)
-
 let jobs = 0
 
 interface Machines {
