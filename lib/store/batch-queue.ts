@@ -17,6 +17,8 @@ export class BatchQueue {
   isBusy = false
   /** Whether a stage of this process polls the batches in flight. */
   isPolled = false
+  /** Whether a stage of this process has received a batch whose end it waits for. */
+  isAwaited = false
   /** Whether a stage of this process fetches the results of ended batches. */
   isFetched = false
   /** Batches that an earlier process left in flight or ended, as long as what they are now is not known. */

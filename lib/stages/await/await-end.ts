@@ -101,12 +101,17 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
       highWaterMark: 1,
     })
     this.#options = options
-    if (options.job) storedJob(options.job).queue.isPolled = true
+    if (options.job) {
+      const { queue } = storedJob(options.job)
+      queue.isPolled = true
+      queue.isAwaited = true
+    }
   }
 
   protected override receive(batch: SubmittedBatch): void {
     const { number } = batch
     const job = this.attach(batch.job)
+    job.queue.isAwaited = true
     this.#api ??= new Api({
       client: this.#options.client,
       session: job.session,

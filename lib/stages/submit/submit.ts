@@ -27,8 +27,8 @@ export interface SubmitOptions {
   /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
   readonly client: AnthropicClient
   /**
-   * Batches in flight at most, at least 1. Further batches wait on disk.
-   * @default 10
+   * Batches in flight at most, at least 1. Further batches wait on disk until one has ended, as `awaitEnd` finds out.
+   * @default 10 where an `awaitEnd` follows, else no limit
    */
   readonly concurrency?: number
   /**
@@ -87,7 +87,6 @@ const COLLECT_MS = 600_000
 
 export class Submit extends JobStage<SealedBatch> {
   readonly #options: SubmitOptions
-  readonly #concurrency: number
   readonly #judge = new RefusalJudge()
   /** First batches whose parts are refused for single requests, not for a common cause. */
   readonly #individual = new Set<number>()
@@ -107,7 +106,6 @@ export class Submit extends JobStage<SealedBatch> {
       highWaterMark: 1,
     })
     this.#options = options
-    this.#concurrency = options.concurrency ?? DEFAULT_CONCURRENCY
   }
 
   protected override async receive(batch: SealedBatch): Promise<void> {
@@ -129,6 +127,11 @@ export class Submit extends JobStage<SealedBatch> {
     if (!job) return
     await this.#settle(job, this.#judge.ended(ownedIds(job.state).size > 0))
     await this.reportStop(job.queue.unreportedStop)
+  }
+
+  /** Where nothing waits for batches to end, a default limit would never let another one go. */
+  #concurrencyOf({ queue }: StoredJob): number {
+    return this.#options.concurrency ?? (queue.isAwaited ? DEFAULT_CONCURRENCY : Infinity)
   }
 
   async #take(job: StoredJob, number: number): Promise<void> {
@@ -200,7 +203,7 @@ export class Submit extends JobStage<SealedBatch> {
     let count = 0
     const isDecided = (): boolean => {
       if (job.queue.stopReason) return true
-      count = sendableCount(job, number, this.#concurrency)
+      count = sendableCount(job, number, this.#concurrencyOf(job))
       // In the same tick, or another batch that waits would be sent beside it.
       if (count === job.batch(number).requests) job.queue.beginSending(number)
       return count > 0

@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
+import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { each, from } from '../../../lib/core/chain.ts'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { RunEvent } from '../../../lib/core/job/run-event.ts'
@@ -39,6 +40,38 @@ async function oneBill(world: World, count: number): Promise<void> {
 void t.test('a wrong option is refused at once', async t => {
   const { client } = await makeWorld(t)
   t.throws(() => submit({ client, settle: -1 }), { code: 'CBS_OPTION' })
+})
+
+void t.test('a pipeline that does not wait for ends submits all batches', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 3_600_000 })
+  const job = await world.open()
+  const stages = from(asks(24), aggregate({ job, batchSize: 2 }), submit({ client: world.client }))
+  const ids: (string | null)[] = []
+  for await (const { id } of each(stages)) ids.push(id)
+  t.equal(new Set(ids).size, 12)
+  t.match(await world.emulator.ledger.totals(), { batches: 12, acceptedTwice: 0 })
+  await job.close()
+})
+
+void t.test('the default limit holds where ends are awaited', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 60_000 })
+  const job = await world.open()
+  let most = 0
+  job.on('event', () => {
+    const inFlight = [...job.state.batches.values()].filter(({ phase }) => phase === 'submitted')
+    most = Math.max(most, inFlight.length)
+  })
+  const { client } = world
+  const stages = from(
+    asks(24),
+    aggregate({ job, batchSize: 2 }),
+    submit({ client }),
+    awaitEnd({ client }),
+  )
+  let ended = 0
+  for await (const _ of each(stages)) ended += 1
+  t.same([ended, most], [12, 10])
+  await job.close()
 })
 
 void t.test('batches are sent once each and answered in order', async t => {
