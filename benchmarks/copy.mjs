@@ -18,8 +18,8 @@ const SIZES = [
 
 const CASES = {
   'lines copied': async file => {
-    const { Splitter } = await import('../dist/lib/core/line-splitter.js')
-    const { RowBytes } = await import('../dist/lib/stages/write/row-bytes.js')
+    const { Splitter } = await import('../build/lib/core/line-splitter.js')
+    const { RowBytes } = await import('../build/lib/stages/write/row-bytes.js')
     begin()
     const splitter = new Splitter({ reuse: true })
     const rows = new RowBytes()

@@ -1,4 +1,4 @@
-import { priceList, type Listed } from '../cost/price.ts'
+import { PRICES, type ListedPrice } from '../cost/prices.ts'
 
 const COLUMNS = ['input', 'output', 'write_5m', 'write_1h', 'read'] as const
 const HEADS = ['input', 'output', '5m write', '1h write', 'cache read']
@@ -10,7 +10,7 @@ const NOTES = [
 
 /** The price list as a table. */
 export function pricesHelp(): string {
-  const entries = Object.entries(priceList().models)
+  const entries = Object.entries(PRICES)
   const rows = entries.flatMap(([model, listed]) => rowsOf(model, listed))
   return [
     'USD per million tokens',
@@ -23,7 +23,7 @@ export function pricesHelp(): string {
   ].join('\n')
 }
 
-function rowsOf(model: string, { long, date, source, ...rates }: Listed): string[] {
+function rowsOf(model: string, { long, date, source, ...rates }: ListedPrice): string[] {
   const texts = (of: typeof rates): string[] => COLUMNS.map(name => of[name])
   const usual = line(model, texts(rates), `${date}, ${source}`)
   if (!long) return [usual]

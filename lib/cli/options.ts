@@ -1,4 +1,4 @@
-import { priceList } from '../cost/price.ts'
+import { PRICES } from '../cost/prices.ts'
 
 /** A command that takes flags of the table. */
 export type CommandName =
@@ -275,7 +275,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'model',
     short: 'm',
     arg: 'ID',
-    values: () => Object.keys(priceList().models),
+    values: () => Object.keys(PRICES),
     fallback: '$ANTHROPIC_MODEL, else claude-haiku-5-5',
     on: ASKS,
     help: 'model id',

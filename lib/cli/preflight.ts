@@ -6,7 +6,7 @@ import type { BatchRequest, MessageParams, RejectedRecord } from '../core/flow.t
 import type { StoredJob } from '../store/job.ts'
 import { wellFormed } from '../core/json/well-formed.ts'
 import { broughtBy } from '../cost/parts.ts'
-import { priceList } from '../cost/price.ts'
+import { PRICES } from '../cost/prices.ts'
 import { didYouMean } from '../core/nearest.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
 import { countTokens } from './count-tokens.ts'
@@ -94,7 +94,7 @@ function settle(failure: Failure, model: string, onSkip: (why: string) => void):
 
 /** A hint with the models whose names have the same words, else the nearest one. */
 function modelsLike(model: string): string {
-  const known = Object.keys(priceList().models)
+  const known = Object.keys(PRICES)
   const words = model.toLowerCase().split(/[^a-z\d]+/)
   const similar = known.filter(name => words.every(word => name.split('-').includes(word)))
   if (similar.length === 0) return didYouMean(model, known)

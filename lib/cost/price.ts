@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module'
 import { BatchStreamError } from '../core/errors.ts'
+import { PRICES, type ListedPrice, type RateTexts } from './prices.ts'
 import { parseRate } from './usd.ts'
 
 /** What one token costs in each class, in femtodollars, as list price of synchronous calls. */
@@ -26,33 +26,10 @@ export interface Price {
 /** The price of a model; undefined for one whose price is not known, never a guess. */
 export type PriceOf = (model: string) => Price | undefined
 
-type RateTexts = Readonly<Record<'input' | 'output' | 'write_5m' | 'write_1h' | 'read', string>>
-
-/** An entry of prices.json. */
-export interface Listed extends RateTexts {
-  readonly long?: RateTexts & { readonly above: number }
-  readonly date: string
-  readonly source: string
-}
-
-interface PriceList {
-  readonly unit: string
-  readonly models: Readonly<Record<string, Listed>>
-}
-
-let list: PriceList | undefined
-
-/** prices.json, read when it is first asked for. */
-export function priceList(): PriceList {
-  // Node 20 warns on stderr about an import of JSON.
-  return (list ??= createRequire(import.meta.url)('./prices.json') as PriceList)
-}
-
 /** Prices by the price list. A dated snapshot (`claude-haiku-4-5-20251001`) costs what its model costs. */
 export const listPrice: PriceOf = model => {
-  const { models } = priceList()
-  const name = Object.hasOwn(models, model) ? model : model.replace(/-\d{8}$/, '')
-  const listed = Object.hasOwn(models, name) ? models[name] : undefined
+  const name = Object.hasOwn(PRICES, model) ? model : model.replace(/-\d{8}$/, '')
+  const listed = Object.hasOwn(PRICES, name) ? PRICES[name] : undefined
   if (!listed) return undefined
   const known = prices.get(name) ?? priceIn(listed)
   prices.set(name, known)
@@ -62,7 +39,7 @@ export const listPrice: PriceOf = model => {
 /** Prices of the list that have been asked for: each answer of millions asks for its own. */
 const prices = new Map<string, Price>()
 
-function priceIn(listed: Listed): Price {
+function priceIn(listed: ListedPrice): Price {
   const { long, date, source } = listed
   return {
     rates: ratesOf(listed),

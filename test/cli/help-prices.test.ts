@@ -1,5 +1,6 @@
 import t from 'tap'
-import { listPrice, priceList } from '../../lib/cost/price.ts'
+import { listPrice } from '../../lib/cost/price.ts'
+import { PRICES } from '../../lib/cost/prices.ts'
 import { run } from './world.ts'
 
 t.test(
@@ -7,7 +8,7 @@ t.test(
   async t => {
     const { code, out } = await run(['help', 'prices'])
     t.equal(code, 0)
-    for (const [model, { input, output, read, date }] of Object.entries(priceList().models)) {
+    for (const [model, { input, output, read, date }] of Object.entries(PRICES)) {
       const line = out.split('\n').find(text => text.startsWith(`${model} `)) ?? ''
       t.same(line.split(/ +/).slice(1, 3), [input, output], model)
       t.ok(line.includes(` ${read} `) && line.includes(date), model)
@@ -20,7 +21,7 @@ t.test(
 
 t.test('its columns stand below each other', async t => {
   const { out } = await run(['help', 'prices'])
-  const table = out.split('\n').slice(2, 3 + Object.keys(priceList().models).length)
+  const table = out.split('\n').slice(2, 3 + Object.keys(PRICES).length)
   const ends = table.map(text => /^.{30}(.{55}) {2}\S/.exec(text)?.[1]?.length)
   t.same(new Set(ends), new Set([55]))
 })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { EXIT, EXIT_MEANING } from '../../lib/cli/exit-code.ts'
 import { COMMANDS } from '../../lib/cli/help.ts'
-import { priceList } from '../../lib/cost/price.ts'
+import { PRICES } from '../../lib/cost/prices.ts'
 import { OPTIONS, type OptionSpec } from '../../lib/cli/options.ts'
 import { TOPICS } from '../../lib/cli/topics.ts'
 import { flagVariables, VARIABLES } from '../../lib/cli/variables.ts'
@@ -168,7 +168,7 @@ t.test('completions', async t => {
     }
   })
   await t.test('each script offers values', async t => {
-    const models = Object.keys(priceList().models).join(' ')
+    const models = Object.keys(PRICES).join(' ')
     const offers = {
       bash: `-m|--model) COMPREPLY=($(compgen -W '${models}'`,
       zsh: `'(-m --model)'{-m+,--model=}'[model id]:ID:(${models})'`,
