@@ -7,7 +7,8 @@ import { compile, isFixed } from '../stages/template/compile.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { requestMaker } from '../stages/template/request.ts'
 import { FIRST, isBad } from '../run/guard.ts'
-import { responseFields, type Settings } from './settings.ts'
+import { responseFields } from './request-settings.ts'
+import type { Settings } from './settings.ts'
 
 /**
  * Looks at the first records before a job is made or a byte is sent: most mistakes show here, and cost nothing. What is

@@ -5,7 +5,7 @@ import { BatchStreamError, wrapError } from '../core/errors.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { proxied } from './proxy.ts'
-import type { Settings } from './settings.ts'
+import type { ApiSettings } from './settings.ts'
 import { loadConfig } from '@anthropic-ai/sdk/core/credentials'
 import { readFile } from 'node:fs/promises'
 
@@ -15,7 +15,7 @@ export interface ClientFor {
   /** The URL of a built-in emulator. */
   readonly emulator?: string | undefined
   /** What a job's first run said, for what the flags leave open. */
-  readonly job?: Pick<Settings, 'baseUrl' | 'workspace' | 'betas'>
+  readonly job?: ApiSettings
   /** For work that needs the API only perhaps: a missing key then shows when it is asked. */
   readonly keyless?: boolean
 }

@@ -5,6 +5,7 @@ import type { Ending } from './finish.ts'
 import type { Peeked, Reading } from './input.ts'
 import { print } from './print.ts'
 import { isTable, tableOf, type RowOptions } from './row-options.ts'
+import type { RequestSettings } from './request-settings.ts'
 import type { Settings } from './settings.ts'
 import { columnsIn, mustHaveColumns, NO_COLUMNS } from './table-columns.ts'
 import { describePreview, previewRun, type SurveyOptions } from './preview-run.ts'
@@ -63,7 +64,7 @@ const SHOWN = 500
 function headerShown(
   rows: RowOptions,
   columns: readonly string[],
-  { schema }: Pick<Settings, 'schema'>,
+  { schema }: Pick<RequestSettings, 'schema'>,
 ): string {
   const names = columns.length > 0 ? columns : NO_COLUMNS
   const header = tableOf(rows, names, schema).header.toString().trimEnd()

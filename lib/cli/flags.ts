@@ -9,6 +9,8 @@ import { variableOf } from './variables.ts'
 export interface Flags {
   readonly args: readonly string[]
   text(name: string): string | undefined
+  /** The value of a flag as `read` gives it, which also gets the flag's name for its errors; undefined where it is not given. */
+  read<Value>(name: string, read: (flag: string, text: string) => Value): Value | undefined
   texts(name: string): readonly string[]
   has(name: string): boolean
   count(name: string): number
@@ -100,6 +102,10 @@ function readerOf(
     texts,
     has,
     text: name => texts(name).at(-1),
+    read: (name, read) => {
+      const text = texts(name).at(-1)
+      return text === undefined ? undefined : read(`--${name}`, text)
+    },
     count: name => {
       const found = value(name)
       return Array.isArray(found) ? found.length : has(name) ? 1 : 0

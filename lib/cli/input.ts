@@ -13,7 +13,7 @@ import { isInShard, type SizedShard } from '../core/shard.ts'
 import { typed, type Stage } from '../core/stage.ts'
 import { filesOf } from './input-files.ts'
 import type { Io } from './io.ts'
-import type { Settings } from './settings.ts'
+import type { InputSettings } from './input-settings.ts'
 import { sampleItems, sampleRecords, type SampleOptions } from './sample-records.ts'
 import type { Talk } from './talk.ts'
 
@@ -47,7 +47,7 @@ export function mustBeWhole({ broken }: Reading, { state: { kept } }: StoredJob)
 }
 
 export interface InputOptions {
-  readonly settings: Settings
+  readonly settings: InputSettings
   /** The folder that relative names start from. */
   readonly cwd: string
   readonly io: Io
@@ -90,7 +90,7 @@ function ofShard(
   return from(all, typed<SourceRecord, SourceRecord>(own))
 }
 
-function sampleIn({ sample: count, seed }: Settings): SampleOptions | undefined {
+function sampleIn({ sample: count, seed }: InputSettings): SampleOptions | undefined {
   return count === undefined ? undefined : { count, seed: seed ?? DEFAULT_SEED }
 }
 
@@ -144,7 +144,7 @@ async function* partOf(
 
 function openOne(
   name: string,
-  format: Exclude<Settings['from'], 'files'>,
+  format: Exclude<InputSettings['from'], 'files'>,
   { settings, cwd, io, talk, reading }: InputOptions,
 ): Stage<never, SourceRecord> {
   const source = name === '-' ? undefined : name

@@ -8,7 +8,7 @@ import type { JobOnDisk } from '../store/inspect.ts'
 import { pricesOf, settingsIn } from './money.ts'
 import type { Remembered } from './remembered.ts'
 import { rowsSoFar } from './job-end/summary.ts'
-import type { Settings } from './settings.ts'
+import type { RequestSettings } from './request-settings.ts'
 
 /** What the command that made a job said of it. */
 export interface Made {
@@ -33,7 +33,7 @@ export function madeOf({ card }: JobOnDisk): Made {
   }
 }
 
-function headOf({ prompt = '' }: Settings): string {
+function headOf({ prompt = '' }: RequestSettings): string {
   const characters = [...prompt.slice(0, 2 * HEAD)]
   const head = characters.slice(0, HEAD).join('')
   return head.length < prompt.length ? `${head}…` : head

@@ -11,15 +11,16 @@ import { parseUsd, showUsd, suggestedUsd, usdNumber } from '../cost/usd.ts'
 import { askForMore } from './ask-for-more.ts'
 import type { Context } from './context.ts'
 import { rememberedBy } from './remembered.ts'
-import type { Settings } from './settings.ts'
+import type { RequestSettings } from './request-settings.ts'
+import type { MoneySettings, Settings } from './settings.ts'
 
 /** The prices that a job is counted by. */
-export function pricesOf({ price }: Pick<Settings, 'price'>): PriceOf {
+export function pricesOf({ price }: MoneySettings): PriceOf {
   return price === undefined ? listPrice : givenPrice(price)
 }
 
 /** What every request of a job has in common; undefined where its records or a module may say something else. */
-function commonOf({ prompt, model, maxTokens, params }: Settings): Common | undefined {
+function commonOf({ prompt, model, maxTokens, params }: RequestSettings): Common | undefined {
   if (prompt === undefined) return undefined
   // What the API refuses in `params` has been refused before.
   return { model, max_tokens: maxTokens, ...(params as Partial<Common>) }

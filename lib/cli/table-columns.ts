@@ -8,7 +8,7 @@ import { didYouMean } from '../core/nearest.ts'
 import { FILE_FIELDS } from '../stages/parse/files.ts'
 import type { Reading } from './input.ts'
 import type { RowOptions } from './row-options.ts'
-import type { Settings } from './settings.ts'
+import type { InputSettings } from './input-settings.ts'
 
 /** The columns of a table whose records have no field that could be read. */
 export const NO_COLUMNS: readonly string[] = ['input']
@@ -91,7 +91,7 @@ export class TableColumns {
 
 /** The input columns, where they are known from the beginning: what is no JSON has the same in each record. */
 export function columnsIn(
-  { from }: Pick<Settings, 'from'>,
+  { from }: Pick<InputSettings, 'from'>,
   { format, files, columns }: Pick<Reading, 'format' | 'files' | 'columns'>,
   first: readonly SourceRecord[],
 ): readonly string[] | undefined {

@@ -1,11 +1,15 @@
 import { BatchStreamError } from '../../core/errors.ts'
 import { isSafeUrl } from '../client.ts'
 import type { Flags } from '../flags.ts'
-import type { Settings } from '../settings.ts'
 import { wrongFlag } from '../values.ts'
 
-/** What flags say is to happen when a run of a job ends, checked. */
-export function endIn(flags: Flags): Pick<Settings, 'onComplete' | 'notify'> {
+/** What happens when a run of a job ends: the command that runs, and the URL that is called. */
+export interface EndSettings {
+  readonly onComplete?: string
+  readonly notify?: string
+}
+
+export function endIn(flags: Flags): EndSettings {
   const onComplete = flags.text('on-complete')
   const notify = flags.text('notify')
   if (onComplete?.trim() === '') throw wrongFlag('--on-complete', 'a command', onComplete)

@@ -6,7 +6,7 @@ import type { StoredJob } from '../../store/job.ts'
 import type { Context } from '../context.ts'
 import { exitCodeOf, isClosedReader } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
-import type { Settings } from '../settings.ts'
+import type { EndSettings } from './end-options.ts'
 import { notify } from './notify.ts'
 import { runCommand } from './run-command.ts'
 import { summaryOf } from './summary.ts'
@@ -17,7 +17,7 @@ import { summaryOf } from './summary.ts'
  */
 export async function tellingEnd(
   context: Context,
-  { settings, job }: { readonly settings: Settings; readonly job: StoredJob },
+  { settings, job }: { readonly settings: EndSettings; readonly job: StoredJob },
   work: () => Promise<Ending>,
 ): Promise<Ending> {
   const worked = await closing(job, work).then(
@@ -42,7 +42,7 @@ async function closing(job: StoredJob, work: () => Promise<Ending>): Promise<End
 
 async function tell(
   { io, talk, signal }: Context,
-  { onComplete, notify: url }: Settings,
+  { onComplete, notify: url }: EndSettings,
   { store: { folder }, name }: StoredJob,
   how: { readonly exit_code: number; readonly error: string | null },
 ): Promise<void> {

@@ -1,0 +1,48 @@
+import { BatchStreamError } from '../core/errors.ts'
+import { DEFAULT_RECORD_BYTES } from '../core/limits.ts'
+import type { SizedShard } from '../core/shard.ts'
+import type { Flags } from './flags.ts'
+import { tableIn, type TableSettings } from './table-flags.ts'
+import { countOrShare, oneOf, size, whole, withoutUndefined } from './values.ts'
+
+const FROM = ['auto', 'csv', 'tsv', 'jsonl', 'json', 'text', 'files', 'requests'] as const
+
+/** Which records are read, and from where. */
+export interface InputSettings extends TableSettings {
+  readonly input: readonly string[]
+  readonly from: (typeof FROM)[number]
+  readonly jsonPath?: string
+  readonly limit?: number
+  /** The part of the input that this worker takes. */
+  readonly shard?: SizedShard
+  readonly skip: number
+  /** Records of a random sample, and what chooses them. */
+  readonly sample?: number
+  readonly seed?: string
+  readonly maxInvalid: { readonly count: number } | { readonly share: number }
+  readonly maxRecordBytes: number
+}
+
+export function inputIn(flags: Flags): InputSettings {
+  const settings = {
+    input: flags.texts('input').length > 0 ? flags.texts('input') : ['-'],
+    from: flags.read('from', (flag, text) => oneOf(flag, text, FROM)) ?? 'auto',
+    ...tableIn(flags),
+    jsonPath: flags.text('json-path'),
+    limit: flags.read('limit', (flag, text) => whole(flag, text, 1)),
+    skip: flags.read('skip', (flag, text) => whole(flag, text, 0)) ?? 0,
+    sample: flags.read('sample', (flag, text) => whole(flag, text, 1)),
+    seed: flags.text('seed'),
+    maxInvalid: maxInvalidOf(flags) ?? { count: 1000 },
+    maxRecordBytes:
+      flags.read('max-record-bytes', (flag, text) => size(flag, text, 1)) ?? DEFAULT_RECORD_BYTES,
+  }
+  if (settings.seed !== undefined && settings.sample === undefined)
+    throw new BatchStreamError('CBS_OPTION', '--seed is the seed of --sample: give both')
+  return withoutUndefined(settings)
+}
+
+export function maxInvalidOf(flags: Flags): InputSettings['maxInvalid'] | undefined {
+  const text = flags.text('max-invalid')
+  return text === undefined ? undefined : countOrShare('--max-invalid', text)
+}
