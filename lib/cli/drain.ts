@@ -1,3 +1,4 @@
+import { BatchStreamError } from '../core/errors.ts'
 import type { StoredJob } from '../store/job.ts'
 import { runDraining as drain } from '../run/drain.ts'
 import type { Context } from './context.ts'
@@ -58,6 +59,14 @@ export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
     await job.note({ type: 'warned', at: job.clock.now() }, true)
   }
   throw stopReason
+}
+
+/** Ends the run with an error if the input ended too early; the rows that it has are out, and a whole input continues the job. */
+export async function endIfCutShort(work: Work, tally: Tally): Promise<void> {
+  const { broken } = work.job.state.kept
+  if (broken === null) return
+  await sayStanding(work, tally)
+  throw new BatchStreamError('CBS_INPUT', broken)
 }
 
 /** The rows that are out, and their cost, of a job that is not finished. */

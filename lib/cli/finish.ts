@@ -1,3 +1,8 @@
+import { join, parse } from 'node:path'
+import { BatchStreamError } from '../core/errors.ts'
+import { nodeDisk } from '../store/disk.ts'
+import type { JobState } from '../core/job/state.ts'
+import { hasWorkLeft } from './job-work.ts'
 import type { StoredJob } from '../store/job.ts'
 import { EXIT } from './exit-code.ts'
 import { linesOf, mostFrequent } from './most-frequent.ts'
@@ -7,8 +12,11 @@ import type { Talk } from './talk.ts'
 /** The command that continues. */
 export interface Next {
   readonly words: readonly string[]
-  /** It reads a pipe, which has to be fed the same input from its start. */
-  readonly piped?: boolean
+  /**
+   * What input it needs: the same as before, for a pipe that has to be fed again from its start, or the whole of what ended too
+   * early.
+   */
+  readonly input?: 'same' | 'whole'
   /** The job is finished; it retries the failed rows. */
   readonly retries?: boolean
 }
@@ -56,8 +64,38 @@ export function failedEnding(
   return { code: EXIT.someFailed, next: { words: ['retry', name, ...flags], retries: true } }
 }
 
-export function sayNext(talk: Talk, { words, piped, retries }: Next): void {
-  const resumes = piped ? 'to continue, with the same input again' : 'to continue'
+/** The command that continues after an error: where a file of rows is not this job's any more, it names another one. */
+export async function nextAfter(error: unknown, next: Next | undefined): Promise<Next | undefined> {
+  if (!next || !(error instanceof BatchStreamError) || error.code !== 'CBS_OUTPUT') return next
+  const { option, place } = error
+  if (option === undefined || place?.source === undefined) return next
+  return { ...next, words: [...next.words, `--${option}`, await freeNameLike(place.source)] }
+}
+
+/** A path like the given one where nothing is yet, in the working directory if there is no such folder. */
+async function freeNameLike(path: string): Promise<string> {
+  const { dir, name, ext } = parse(path)
+  const folder = (await nodeDisk.look(dir).catch(() => undefined)) === 'folder' ? dir : ''
+  for (let number = 2; ; number++) {
+    const free = join(folder, `${name}-${number}${ext}`)
+    if ((await nodeDisk.look(free)) === undefined) return free
+  }
+}
+
+/** The input that the user has to provide for a job to continue. */
+export function inputNeeded(state: JobState, isPipe: boolean): Next['input'] {
+  const { complete, broken } = state.kept
+  if (broken === null) return isPipe && !complete ? 'same' : undefined
+  // What is left to do for records of a pipe needs no input: it comes first.
+  return isPipe && hasWorkLeft(state) ? undefined : 'whole'
+}
+
+export function sayNext(talk: Talk, { words, input, retries }: Next): void {
+  const resumes = {
+    none: 'to continue',
+    same: 'to continue, with the same input again',
+    whole: 'to continue, once the whole input is there (rows that were paid for are kept)',
+  }[input ?? 'none']
   const how = retries ? 'to retry the failed rows' : resumes
   talk.must(`${how}: ${commandLine(words)}`, { next: words })
 }

@@ -27,23 +27,13 @@ export interface Reading {
   files: number
   /** How many records have come, those of other shards included; undefined where all of them are this run's. */
   seen?: () => number
-  /** Where the input broke off; what was read before is answered first, then the run ends with this. */
+  /** Where the input ended too early; what was read before is answered first, then the run ends with this. */
   broken: BatchStreamError | undefined
 }
 
-/** Keeps records, and with them that their input broke off, should it: who goes on with the job has to be told as well. */
+/** Spools records, and notes in the job if their input ends too early: it is not finished then. */
 export function keepFrom(reading: Reading, job: StoredJob): Stage<SourceRecord, SourceRecord> {
   return spool({ job, brokenOff: () => reading.broken?.message })
-}
-
-/**
- * Called when all rows are out.
- *
- * @throws BatchStreamError `CBS_INPUT` where the input broke off, in this run or in an earlier one
- */
-export function mustBeWhole({ broken }: Reading, { state: { kept } }: StoredJob): void {
-  if (broken) throw broken
-  if (kept.broken !== null) throw new BatchStreamError('CBS_INPUT', kept.broken)
 }
 
 export interface InputOptions {

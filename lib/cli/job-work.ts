@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { nodeDisk } from '../store/disk.ts'
 import type { JobOnDisk } from '../store/inspect.ts'
-import type { BatchState, JobState, Phase } from '../core/job/state.ts'
+import { nextUnbatched, type BatchState, type JobState, type Phase } from '../core/job/state.ts'
 
 /** The states that `list` and `status` show of a job that no process works on. */
 export type Standing = 'damaged' | 'finished' | 'unfinished' | 'empty'
@@ -24,6 +24,12 @@ const IN_FLIGHT: readonly Phase[] = ['armed', 'submitted', 'ended']
 /** Batches that the API has, or may have, and whose results are not here. */
 export function inFlight(state: JobState): readonly BatchState[] {
   return batchesOf(state).filter(({ phase }) => IN_FLIGHT.includes(phase))
+}
+
+/** Whether records that the job has are still to be submitted, or to be answered by the API. */
+export function hasWorkLeft(state: JobState): boolean {
+  const isSealed = batchesOf(state).some(({ phase }) => phase === 'sealed')
+  return isSealed || inFlight(state).length > 0 || nextUnbatched(state) < state.kept.records
 }
 
 /** Has the API never had, and never been offered, a batch of the job? */

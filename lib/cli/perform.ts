@@ -1,6 +1,6 @@
 import type { Context } from './context.ts'
 import { isResumable, SIGNALS } from './exit-code.ts'
-import { sayNext, type Ending, type Next } from './finish.ts'
+import { nextAfter, sayNext, type Ending, type Next } from './finish.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { LEDGER_COMMANDS, type CommandName } from './options.ts'
@@ -94,9 +94,9 @@ export async function perform(
       await opened?.close()
     }
   }
-  const failed = (error: unknown): Ending => {
+  const failed = async (error: unknown): Promise<Ending> => {
     const code = signalled ? SIGNALS[signalled] : report(error, talk, talk.verbosity > 1)
-    return { code, next: isResumable(code) ? next() : undefined }
+    return { code, next: isResumable(code) ? await nextAfter(error, next()) : undefined }
   }
   const ending = await work().catch(failed)
   end(ending.code, ending.next)

@@ -250,23 +250,26 @@ async function goOn(
   const { columns: _, ...newer } = remembered
   const shard = found.state?.shard ?? undefined
   const job = await openStoredJob({ dir, name: found.name, clock, ledger, shard })
-  return {
-    job,
-    goesOn: true,
-    remembered: await remember(job, found, { ...known, ...newer }),
-    stream,
-    close: nothing,
+  try {
+    const all = await remember(job, found, { ...known, ...newer })
+    return { job, goesOn: true, remembered: all, stream, close: nothing }
+  } catch (cause) {
+    await job.close()
+    throw cause
   }
 }
 
-/** Keeps what a command has changed of how its job is gone on with. */
+/** Keeps what a command has changed of how its job is resumed. */
 export async function remember(
   job: StoredJob,
   { card }: Pick<JobOnDisk, 'card'>,
   remembered: Remembered,
 ): Promise<Remembered> {
   const same = JSON.stringify(card?.settings) === JSON.stringify(remembered)
-  if (card && !same) await writeCard(job, { ...card, settings: remembered })
+  if (!card || same) return remembered
+  // Otherwise each later run would fail on a file that one command has named.
+  await mustBeFree(remembered.rows, job)
+  await writeCard(job, { ...card, settings: remembered })
   return remembered
 }
 
@@ -293,12 +296,16 @@ async function setAside(dir: string, name: string, talk: Talk): Promise<void> {
   talk.say(`job ${name} already existed and was renamed to ${aside}`)
 }
 
-/** An output that exists or cannot be made is found before a job is made. */
-async function mustBeFree({ output, errors }: RowOptions): Promise<void> {
-  for (const path of [output, errors]) {
-    if (path === undefined || path === '-') continue
+/** An output that exists or cannot be made is found before a job is made, or remembers it. Files of the job itself are no hindrance. */
+export async function mustBeFree({ output, errors }: RowOptions, job?: StoredJob): Promise<void> {
+  const own = job?.state.output.files
+  for (const [path, option, owned] of [
+    [output, 'output', own?.out],
+    [errors, 'errors', own?.errors],
+  ] as const) {
+    if (path === undefined || path === '-' || path === owned) continue
     // A device or a pipe takes rows as stdout does.
-    if ((await nodeDisk.look(path)) !== 'special') await checkNewOutput(nodeDisk, path)
+    if ((await nodeDisk.look(path)) !== 'special') await checkNewOutput(nodeDisk, path, option)
   }
 }
 

@@ -170,6 +170,7 @@ export async function finishedShards(dir: string, name: string): Promise<readonl
   const whole: SoundJob[] = []
   const missing: string[] = []
   const unfinished: string[] = []
+  const cutShort: string[] = []
   const byName = new Map(found.map(job => [job.name, job]))
   for (let index = 0; index < count; index++) {
     const own = shardJobName(name, index)
@@ -182,6 +183,7 @@ export async function finishedShards(dir: string, name: string): Promise<readonl
         `job ${own} cannot be used: ${job.trouble}; see \`claude-batch-stream doctor ${own}\``,
       )
     else if (job.state.finished) whole.push({ ...job, state: job.state })
+    else if (job.state.kept.broken !== null) cutShort.push(own)
     else unfinished.push(own)
   }
   const first = whole[0]?.state.shard
@@ -197,6 +199,9 @@ export async function finishedShards(dir: string, name: string): Promise<readonl
   const why = [
     ...(missing.length === 0 ? [] : [`not in ${dir}: ${someOf(missing)}`]),
     ...(unfinished.length === 0 ? [] : [`not finished: ${someOf(unfinished)}`]),
+    ...(cutShort.length === 0
+      ? []
+      : [`not finished, as their input ended too early: ${someOf(cutShort)}`]),
   ]
   if (why.length === 0) return whole
   throw new BatchStreamError(

@@ -38,16 +38,28 @@ export function lineOf({ line, source }: { line: number; source?: string | undef
   return source === undefined ? `line ${line}` : `line ${line} of ${source}`
 }
 
+/** What an error says beside its message. */
+export interface ErrorDetails {
+  /** What led to it. */
+  readonly cause?: unknown
+  readonly place?: Place | undefined
+  readonly option?: string | undefined
+}
+
 /** Every error of this package: `code` says what kind, the message what, where and what to do; `cause` is kept. */
 export class BatchStreamError extends Error {
   override readonly name = 'BatchStreamError'
   readonly code: ErrorCode
+  /** Where in the input or output it lies, if it lies in one place. */
   readonly place: Place | undefined
+  /** The name of the option that it is about, such as `maxCost`, if it is about one. */
+  readonly option: string | undefined
 
-  constructor(code: ErrorCode, message: string, more: { cause?: unknown; place?: Place } = {}) {
+  constructor(code: ErrorCode, message: string, more: ErrorDetails = {}) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause })
     this.code = code
     this.place = more.place
+    this.option = more.option
   }
 }
 

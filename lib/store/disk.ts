@@ -1,5 +1,6 @@
 import { constants, readSync, type BigIntStats } from 'node:fs'
 import * as fs from 'node:fs/promises'
+import { uptime } from 'node:os'
 import { dirname } from 'node:path'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 
@@ -50,6 +51,11 @@ export interface Disk {
   syncFolder(path: string): Promise<void>
   /** Bytes free for this user where `path` lies. */
   free(path: string): Promise<number>
+  /**
+   * When the machine started, in seconds since 1970; what was written and not synced before may be lost. A disk that does not
+   * say so need not keep what was not synced.
+   */
+  bootedAt?(): number
 }
 
 /** Replaces a small file in one step: after a crash there is the old one or the new one. */
@@ -238,6 +244,8 @@ export const nodeDisk: Disk = {
     const { bavail, bsize } = await fs.statfs(path).catch(failed('look at', path))
     return bavail * bsize
   },
+
+  bootedAt: () => Math.round(Date.now() / 1000 - uptime()),
 }
 
 /** Node's own recursive mkdir never ends where a folder that is there, such as /proc, says that it is not. */

@@ -74,9 +74,18 @@ export class JobInput {
       if (replay.next === this.#known) this.#onReplayed()
       return ordinal
     }
-    if (state.kept.complete) throw changedInput(name, ordinal, record)
+    if (state.kept.complete) {
+      if (state.kept.broken === null) throw changedInput(name, ordinal, record)
+      await this.#reopen()
+    }
     await this.#append(record)
     return ordinal
+  }
+
+  /** The input had ended too early, and begins with the same records now: it continues. */
+  async #reopen(): Promise<void> {
+    const { records, bytes } = this.#log.state.kept
+    await this.#log.note({ type: 'kept', records, bytes, complete: false, broken: null }, false)
   }
 
   /** Takes a record that another machine has spooled; it is the same by the hash of the records around it. */
@@ -112,7 +121,7 @@ export class JobInput {
     return hash
   }
 
-  /** Says that no more records come, or `broken` why they do not; all that came are safe when this returns. */
+  /** Says that no more records come, or why they ended too early; all that came are safe when this returns. */
   async complete(broken?: string): Promise<void> {
     const { next } = this.startReplay()
     if (next < this.#known) throw shorterInput(this.#log.name, next, this.#known)
@@ -157,7 +166,7 @@ export class JobInput {
         records: count,
         bytes,
         complete: isWhole,
-        ...(broken && { broken }),
+        ...(complete && { broken: broken ?? null }),
         ...(hash && { hash }),
       }
       await this.#log.note({ type: 'kept', ...kept }, complete)

@@ -94,6 +94,60 @@ t.test('a file of rows stays, or is written anew where it is gone', async t => {
   t.equal(await accepted(place), 6)
 })
 
+t.test(
+  'lines that were appended to a finished output stay, and another file gets all rows',
+  async t => {
+    const place = await placeFor(t, {}, { 'in.csv': csv(6) })
+    const words = [...ASK, '-i', place.path('in.csv'), '-o', place.path('out.jsonl')]
+    await place.run(words)
+    const rows = place.read('out.jsonl')
+    appendFileSync(place.path('out.jsonl'), 'a note\n')
+    const again = await place.run(words)
+    t.match(again, { code: 6, err: /another program has written to .*out\.jsonl/ })
+    t.equal(place.read('out.jsonl'), `${rows}a note\n`)
+    t.equal(await accepted(place), 6)
+  },
+)
+
+t.test(
+  'the command that continues names another file where the output is not what it was',
+  async t => {
+    const refused = { on: 'create', nth: 2, status: 403 } as const
+    const place = await placeFor(t, { faults: [refused] })
+    const out = place.path('out.jsonl')
+    const words = [...ASK, '--batch-size', '2', '-c', '1', '-o', out]
+    const first = await place.run(words, { stdin: csv(6) })
+    t.equal(first.code, 5)
+    appendFileSync(out, 'a note\n')
+    const left = place.read('out.jsonl')
+    t.equal(rowsOf(left.replace('a note\n', '')).length, 2)
+    writeFileSync(place.path('out-2.jsonl'), 'theirs')
+    const changed = await place.again(first)
+    t.match(changed, { code: 6, err: /another program has written/ })
+    t.same(nextWords(changed).slice(-2), ['--output', place.path('out-3.jsonl')])
+    const taken = await place.again(changed, {})
+    t.equal(taken.code, 0)
+    t.equal(rowsOf(place.read('out-3.jsonl')).length, 6)
+    t.same([place.read('out.jsonl'), place.read('out-2.jsonl')], [left, 'theirs'])
+    t.match(await place.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+  },
+)
+
+t.test('a file that cannot be written is not remembered as the output of a job', async t => {
+  const refused = { on: 'create', nth: 2, status: 403 } as const
+  const place = await placeFor(t, { faults: [refused] }, { 'there.jsonl': 'theirs' })
+  const words = [...ASK, '--batch-size', '2', '-c', '1', '-o', place.path('out.jsonl')]
+  const first = await place.run([...words, '--job', 'j'], { stdin: csv(6) })
+  for (const name of ['there.jsonl', 'no-folder/out.jsonl']) {
+    const wrong = await place.run(['resume', 'j', '-o', place.path(name)])
+    t.match(wrong, { code: 6, err: /exists and is not this job's|is not a folder/ })
+    t.notSame(nextWords(wrong).at(-1), place.path(name))
+  }
+  t.equal((await place.again(first)).code, 0)
+  t.equal(rowsOf(place.read('out.jsonl')).length, 6)
+  t.equal(place.read('there.jsonl'), 'theirs')
+})
+
 t.test('a named job that is finished prints its rows again for the same input alone', async t => {
   const place = await placeFor(t)
   const first = await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })

@@ -225,14 +225,19 @@ void t.test('merge refuses shards that read different inputs', async t => {
 })
 
 void t.test(
-  'an input that broke off is told of in every shard, and at the end of merge',
+  'an input that ends too early ends every shard with an error, and the whole input continues all',
   async t => {
     const place = await placeFor(t)
-    const broken = gzipSync(csv(300)).subarray(0, -300)
-    t.same(codes(await runAll(place, 2, [], broken)), [6, 6])
-    const merged = await place.run(['merge', 'nightly'])
-    t.equal(merged.code, 6)
-    t.ok(merged.rows.length > 50)
+    const packed = gzipSync(csv(300))
+    t.same(codes(await runAll(place, 2, [], packed.subarray(0, -300))), [6, 6])
+    t.match(await place.run(['merge', 'nightly']), {
+      code: 6,
+      out: '',
+      err: /not finished, as their input ended too early: nightly.00000, nightly.00001/,
+    })
+    t.same(codes(await runAll(place, 2, [], packed)), [0, 0])
+    t.equal((await place.run(['merge', 'nightly'])).rows.length, 300)
+    t.match(await place.emulator.ledger.totals(), { accepted: 300, acceptedTwice: 0 })
   },
 )
 

@@ -25,6 +25,7 @@ import {
   KEY,
   nextWords,
   placeFor,
+  rowsOf,
   run,
   until,
   type Place,
@@ -490,15 +491,82 @@ t.test('resume --detach reads such a file to its end, and leaves', async t => {
   t.same([ran.code, ran.rows.length], [0, 40], ran.err)
 })
 
-t.test('resume of a file that breaks off answers what is whole, then says where', async t => {
+t.test('a file that ends too early can be completed, and nothing is paid twice', async t => {
   const { place, input, stopped } = await readInPart(t)
   const packed = gzipSync(csv(60))
   writeFileSync(input, packed.subarray(0, packed.length - 12))
   const ran = await place.again(stopped)
   t.match(ran, { code: 6, err: /the gzip bytes of .*in.csv break off/ })
-  t.ok(ran.rows.length >= 30, `${ran.rows.length} rows`)
-  t.match(await place.emulator.ledger.totals(), { acceptedTwice: 0 })
+  const count = ran.rows.length
+  t.ok(count >= 30 && count < 60, `${count} rows`)
+  t.match(
+    ran.said.at(-1),
+    /^to continue, once the whole input is there \(rows .* kept\): .* resume a /,
+  )
+  t.match(await place.run(['list', '--json']), { out: /"state": ?"unfinished"/ })
+  const same = await place.again(ran)
+  t.match(same, { code: 6, err: /break off/ }, 'nothing has changed')
+  t.same([same.rows.length, (await place.emulator.ledger.totals()).accepted], [count, count])
+  writeFileSync(input, gzipSync(csv(60).replace('text 7', 'text seven')))
+  t.match(await place.again(ran), { code: 6, err: /the input has changed.*record 8/ })
+  writeFileSync(input, gzipSync(csv(count - 5)))
+  t.match(await place.again(ran), { code: 6, err: /the input has changed.*has \d+ records now/ })
+  writeFileSync(input, gzipSync(csv(60)))
+  const whole = await place.again(ran)
+  t.same([whole.code, whole.rows.length], [0, 60], whole.err)
+  t.same(
+    whole.rows.map(row => row['text']).sort(),
+    Array.from({ length: 60 }, (_, i) => `text ${i}`).sort(),
+  )
+  t.match(await place.emulator.ledger.totals(), { accepted: 60, acceptedTwice: 0 })
+  t.match(await place.run(['list', '--json']), { out: /"state": ?"finished"/ })
 })
+
+t.test('a file that was cut just behind its last record only needs its end', async t => {
+  const place = await placeFor(t)
+  const input = place.path('in.jsonl.gz')
+  const packed = gzipSync(Array.from({ length: 60 }, (_, i) => `{"text":"text ${i}"}\n`).join(''))
+  // Only the checksum is missing.
+  writeFileSync(input, packed.subarray(0, packed.length - 8))
+  const words = ['-p', 'Say {{text}}', '-i', input, '-o', place.path('out.jsonl')]
+  const cut = await place.run(words)
+  t.match(cut, { code: 6, err: /break off/ })
+  const rows = place.read('out.jsonl')
+  t.equal(rowsOf(rows).length, 60)
+  writeFileSync(input, packed)
+  t.equal((await place.again(cut)).code, 0)
+  t.equal(place.read('out.jsonl'), rows)
+  t.match(await place.emulator.ledger.totals(), { accepted: 60, acceptedTwice: 0 })
+})
+
+t.test('a pipe that ended too early continues with the whole input', async t => {
+  const place = await placeFor(t)
+  const packed = gzipSync(csv(60))
+  const words = ['-p', 'Say {{text}}', '-o', place.path('out.jsonl')]
+  const cut = await place.run(words, { stdin: packed.subarray(0, packed.length - 12) })
+  t.match(cut, { code: 6, err: /the gzip bytes of the input break off/ })
+  t.same(nextWords(cut).slice(-2), words.slice(-2))
+  const whole = await place.again(cut, { stdin: packed })
+  t.equal(whole.code, 0, whole.err)
+  t.equal(new Set(rowsOf(place.read('out.jsonl')).map(row => row['text'])).size, 60)
+  t.match(await place.emulator.ledger.totals(), { accepted: 60, acceptedTwice: 0 })
+})
+
+t.test(
+  'of several files one that ended too early is completed, then the others follow',
+  async t => {
+    const place = await placeFor(t, {}, { 'b.csv': 'id,text\n60,text 60\n' })
+    const [a, b] = [place.path('a.csv.gz'), place.path('b.csv')]
+    const packed = gzipSync(csv(60))
+    writeFileSync(a, packed.subarray(0, packed.length - 12))
+    const cut = await place.run(['-p', 'Say {{text}}', '-i', a, b])
+    t.equal(cut.code, 6)
+    writeFileSync(a, packed)
+    const whole = await place.again(cut)
+    t.same([whole.code, whole.rows.length], [0, 61], whole.err)
+    t.match(await place.emulator.ledger.totals(), { accepted: 61, acceptedTwice: 0 })
+  },
+)
 
 t.test(
   'resume of a job whose input broke off in an earlier run ends as that would have',

@@ -73,8 +73,6 @@ export async function merge(context: Context): Promise<Ending> {
         `the shards of job ${name} have ${counted(records, 'record')} and gave ${tally.rows} rows; please report this`,
       )
     talk.say(`job ${name}, ${jobs.length} shards: ${tally}`)
-    const broken = jobs.find(({ state }) => state.kept.broken !== null)?.state.kept.broken
-    if (broken) throw new BatchStreamError('CBS_INPUT', broken)
     return { code: tally.failed === 0 ? EXIT.answered : EXIT.someFailed }
   } finally {
     for (const job of jobs) await job.close()

@@ -38,7 +38,7 @@ export async function report(context: Context): Promise<Ending> {
   const found = path === undefined ? undefined : await nodeDisk.look(path)
   // Checked before a large job is read.
   if (path !== undefined && found !== undefined && found !== 'special')
-    if (!(await isReportOf(job.name, path, found))) throw notOurs(path, found)
+    if (!(await isReportOf(job.name, path, found))) throw notOurs(path, { found })
   if (context.ledger) await restoreFiles(context, job)
   const page = redacted(pageOf(await reportOf(job, context)), secretsIn(io.env))
   if (path === undefined) await print(io.stdout, page)

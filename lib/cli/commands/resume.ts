@@ -6,8 +6,8 @@ import type { Context } from '../context.ts'
 import { detach } from '../detach.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { EXIT } from '../exit-code.ts'
-import { finish, type Ending } from '../finish.ts'
-import { keepFrom, mustBeWhole, openInput, type Reading } from '../input.ts'
+import { finish, inputNeeded, type Ending, type Next } from '../finish.ts'
+import { keepFrom, openInput, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { checkedTable, openRows, rowOptionsOf } from '../row-options.ts'
 import { mustMatch, remember } from '../run-job.ts'
@@ -21,7 +21,7 @@ import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
-import { endIfStopped, leaveRunning, runDraining } from '../drain.ts'
+import { endIfCutShort, endIfStopped, leaveRunning, runDraining } from '../drain.ts'
 import { freeCall } from '../free-call.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
@@ -39,9 +39,15 @@ export async function resume(context: Context): Promise<Ending> {
   if (isQuiet && (await unfinishedJobs(dir)).length === 0) return { code: EXIT.usage }
   const found = await jobToResume(context, dir)
   const known = rememberedBy(found)
-  const piped = known.run.input.includes('-') && !found.state.kept.complete
-  const words = piped ? known.words : ['resume', found.name, ...context.placeFlags]
-  context.nextIs(() => ({ words, piped }))
+  const isPipe = known.run.input.includes('-')
+  const piped = isPipe && !found.state.kept.complete
+  const nextOf = (state: JobState, more: readonly string[] = []): Next => {
+    const input = inputNeeded(state, isPipe)
+    if (isPipe && input) return { words: [...known.words, ...more], input }
+    const words = ['resume', found.name, ...more, ...context.placeFlags]
+    return { words, ...(input && { input }) }
+  }
+  context.nextIs(() => nextOf(found.state))
   if (piped && !hasSomethingToCollect(found.state)) throw needsInput(found.name)
   const run = { ...known.run, ...moneyIn(flags), ...endIn(flags) }
   const settings = { ...run, maxInvalid: maxInvalidOf(flags) ?? run.maxInvalid }
@@ -62,17 +68,17 @@ export async function resume(context: Context): Promise<Ending> {
     const reading: Reading = { format: undefined, files: 0, broken: undefined }
     // The rest of a pipe is gone, but what was sent of it can be collected.
     if (piped) job.queue.stop(needsInput(found.name))
+    const { kept } = job.state
+    const hasInput = kept.complete && kept.broken === null && !job.input.isRefilling
+    // The records of a pipe that ended too early are here.
     const records =
-      (job.state.kept.complete && !job.input.isRefilling) || piped
+      hasInput || isPipe
         ? undefined
         : await openInput({ settings, cwd: known.cwd, io, talk, reading, signal })
     const ordered = rows.order === 'input'
     const drains = !flags.has('detach')
     const cap = capFor(context, job, settings, drains)
-    context.nextIs(() => ({
-      words: piped ? words : ['resume', found.name, ...capFlags(cap), ...context.placeFlags],
-      piped,
-    }))
+    context.nextIs(() => nextOf(job.state, capFlags(cap)))
     const canary = canaryFor(job, settings, drains)
     const ledger = new Ledger(pricesOf(settings))
     const columns = new TableColumns({
@@ -109,9 +115,9 @@ export async function resume(context: Context): Promise<Ending> {
     })
     await endIfStopped(work, tally)
     if (isLeft) return await leaveRunning(context, work, tally)
+    await endIfCutShort(work, tally)
     const ending = await finish(job, tally, talk, context.placeFlags)
     talk.say(costLine(job, ledger, settings))
-    mustBeWhole(reading, job)
     return ending
   })
 }

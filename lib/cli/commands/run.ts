@@ -11,8 +11,8 @@ import type { Context } from '../context.ts'
 import { detach } from '../detach.ts'
 import { dryRun } from '../dry-run.ts'
 import { EXIT, isClosedReader } from '../exit-code.ts'
-import { finish, type Ending } from '../finish.ts'
-import { keepFrom, mustBeWhole, type Peeked, type Reading } from '../input.ts'
+import { finish, inputNeeded, type Ending } from '../finish.ts'
+import { keepFrom, type Peeked, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { checkedTable, isTable, openRows, tableOf, type RowOptions } from '../row-options.ts'
 import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
@@ -25,7 +25,7 @@ import { jobNameIn, rowsOfRun, settingsOfShard } from '../shards.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
-import { endIfStopped, leaveRunning, runDraining } from '../drain.ts'
+import { endIfCutShort, endIfStopped, leaveRunning, runDraining } from '../drain.ts'
 import { freeCall } from '../free-call.ts'
 import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
@@ -131,10 +131,12 @@ async function ask(
     if (place.lasts)
       context.nextIs(() => {
         if (job.state.finished) return undefined
-        const piped = isPiped && !job.state.kept.complete
+        const input = inputNeeded(job.state, isPiped)
         const more = capFlags(cap)
         const resume = ['resume', job.name, ...more, ...context.placeFlags]
-        return { words: piped ? [...words, ...more] : resume, piped }
+        return isPiped && input
+          ? { words: [...words, ...more], input }
+          : { words: resume, ...(input && { input }) }
       })
     const working = tellingEnd(context, { settings, job }, async () => {
       await restoreAnswers(context, job, client)
@@ -187,9 +189,9 @@ async function ask(
       })
       await endIfStopped(work, tally)
       if (isLeft) return await leaveRunning(context, work, tally)
+      await endIfCutShort(work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)
       if (place.lasts) talk.say(costLine(job, ledger, settings))
-      mustBeWhole(reading, job)
       return place.lasts ? ending : { code: ending.code }
     })
     return await working
@@ -255,7 +257,7 @@ async function writeEmpty(
   await writeFile(output, hasContent ? '' : text, { flag: 'a' }).catch(
     (cause: NodeJS.ErrnoException) => {
       throw cause.code === 'EISDIR'
-        ? notOurs(output, 'folder')
+        ? notOurs(output, { found: 'folder' })
         : wrapError('CBS_DISK', `${output} cannot be written`, cause)
     },
   )

@@ -59,13 +59,16 @@ export type JobEvent =
   | { readonly type: 'asked'; readonly digest: string }
   /** A file that records come from; `index` is what the records' index calls it. */
   | { readonly type: 'source'; readonly index: number; readonly name: string }
-  /** So many records are safe on disk; `complete` once the whole input is. `broken` says why it ended before its end. */
+  /**
+   * So many records are safe on disk; `complete` once the input has ended. `broken` says why it ended too early; null says that
+   * it continues after all, and without it nothing changes.
+   */
   | {
       readonly type: 'kept'
       readonly records: number
       readonly bytes: number
       readonly complete: boolean
-      readonly broken?: string
+      readonly broken?: string | null
       /** SHA-256, in hex, of the records since the event before; only with a ledger, where another machine reads them again. */
       readonly hash?: string
     }

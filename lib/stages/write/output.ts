@@ -11,7 +11,14 @@ import type { Result } from '../../core/results/result.ts'
 import { ResultPage, type CountedResult } from '../../core/results/result-page.ts'
 import { takePages } from '../../core/pages.ts'
 import type { PageRowsOf } from './page-rows.ts'
-import { existing, FileTarget, NOTHING_COMMITTED, type Committed, type Target } from './target.ts'
+import {
+  existing,
+  FileTarget,
+  NOTHING_COMMITTED,
+  type Committed,
+  type OutputName,
+  type Target,
+} from './target.ts'
 
 /** What makes the bytes of rows. */
 export interface RowWriter {
@@ -80,16 +87,16 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
     ? 'give the same command with another file'
     : `\`claude-batch-stream resume ${job.name} -o FILE\` writes all rows to another file`
   const opened: FileTarget[] = []
-  const open = async (
-    path: string,
-    last: Committed,
-    knownId: string | null,
-  ): Promise<FileTarget> => {
+  const open = async (option: OutputName, path: string): Promise<FileTarget> => {
+    const name = option === 'output' ? 'out' : 'errors'
+    const last = committed[name]
     const target = await FileTarget.open({
       disk: job.store.disk,
       path,
+      option,
+      mark: apart ? undefined : `${job.store.folder}/${option}.end`,
       committed: last,
-      knownId,
+      knownId: job.state.output.ids[name],
       advice,
     })
     opened.push(target)
@@ -98,11 +105,9 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
     return target
   }
   try {
-    const { ids } = job.state.output
-    const outFile = paths.out === null ? undefined : await open(paths.out, committed.out, ids.out)
+    const outFile = paths.out === null ? undefined : await open('output', paths.out)
     const target = 'path' in out ? (outFile as FileTarget) : out
-    const errorTarget =
-      paths.errors === null ? undefined : await open(paths.errors, committed.errors, ids.errors)
+    const errorTarget = paths.errors === null ? undefined : await open('errors', paths.errors)
     // Two names may lead to one file.
     const isOneFile =
       errorTarget?.identity !== undefined && errorTarget.identity === outFile?.identity
@@ -161,7 +166,8 @@ interface Opened {
 
 /** Files that belong to no job: both must be new. */
 async function begin(job: StoredJob, { out, errors }: Paths): Promise<BothCommitted> {
-  for (const path of [out, errors]) await mustBeNew(job, path)
+  await mustBeNew(job, out, 'output')
+  await mustBeNew(job, errors, 'errors')
   return NEITHER
 }
 
@@ -173,19 +179,24 @@ interface BothCommitted {
 
 const NEITHER: BothCommitted = { out: NOTHING_COMMITTED, errors: NOTHING_COMMITTED }
 
-async function mustBeNew(job: StoredJob, path: string | null): Promise<void> {
-  if (path !== null) await checkNewOutput(job.store.disk, path)
+async function mustBeNew(job: StoredJob, path: string | null, option: OutputName): Promise<void> {
+  if (path !== null) await checkNewOutput(job.store.disk, path, option)
 }
 
 /** An output file that does not exist, in a folder that does: found out before anything is made or sent. */
-export async function checkNewOutput(disk: Pick<Disk, 'look'>, path: string): Promise<void> {
+export async function checkNewOutput(
+  disk: Pick<Disk, 'look'>,
+  path: string,
+  option: OutputName,
+): Promise<void> {
   const found = await disk.look(path)
-  if (found !== undefined) throw notOurs(path, found)
+  if (found !== undefined) throw notOurs(path, { found, option })
   const folder = dirname(path)
   if ((await disk.look(folder)) === 'folder') return
   throw new BatchStreamError(
     'CBS_OUTPUT',
     `${path} cannot be written: ${folder} is not a folder. Create the folder, or name another file`,
+    { option, place: { source: path } },
   )
 }
 
@@ -198,12 +209,8 @@ interface Paths {
 async function agree(job: StoredJob, paths: Paths): Promise<BothCommitted> {
   const { files, out, errors, outTail, errorsTail } = job.state.output
   const same = files.out === paths.out && files.errors === paths.errors
-  for (const [path, owned] of [
-    [paths.out, files.out],
-    [paths.errors, files.errors],
-  ] as const) {
-    if (path !== owned) await mustBeNew(job, path)
-  }
+  if (paths.out !== files.out) await mustBeNew(job, paths.out, 'output')
+  if (paths.errors !== files.errors) await mustBeNew(job, paths.errors, 'errors')
   // Rows that a stream was told are told again, so the file of errors beside it begins anew too.
   if (same && paths.out !== null && !(job.shared && (await isGone(job, paths.out))))
     return { out: { bytes: out, tail: outTail }, errors: { bytes: errors, tail: errorsTail } }
@@ -410,10 +417,17 @@ export class Output extends Writable {
 }
 
 /** The error of an output file that is there already. */
-export function notOurs(path: string, found?: FileKind): BatchStreamError {
+export function notOurs(
+  path: string,
+  {
+    found,
+    option = 'output',
+  }: { readonly found?: FileKind | undefined; readonly option?: OutputName } = {},
+): BatchStreamError {
   return new BatchStreamError(
     'CBS_OUTPUT',
     found === 'folder' ? `${path} is a folder: name a file` : existing(path),
+    { option, place: { source: path } },
   )
 }
 

@@ -3,6 +3,10 @@ import type { Writable } from 'node:stream'
 import { BatchStreamError } from '../../core/errors.ts'
 import { AppendFile } from '../../store/append-file.ts'
 import type { Disk, DiskFile } from '../../store/disk.ts'
+import { WriteMark } from './write-mark.ts'
+
+/** What the two files are called in errors. */
+export type OutputName = 'output' | 'errors'
 
 /** What a commit covers of a file. */
 export interface Committed {
@@ -29,6 +33,10 @@ export interface Target {
 export interface FileTargetOptions {
   readonly disk: Disk
   readonly path: string
+  /** The option that names the file, for errors. */
+  readonly option: OutputName
+  /** Where to note how far the file is written, for later runs; undefined for a file that no later run continues. */
+  readonly mark: string | undefined
   readonly committed: Committed
   /** What told the file from others when an earlier run wrote to it; null where that is unknown. */
   readonly knownId: string | null
@@ -38,7 +46,7 @@ export interface FileTargetOptions {
 
 /**
  * A file that only this job writes to. Where an earlier run wrote to it, it is cut to the bytes of its last commit, and only if
- * it is the same file: another file under its name is never changed.
+ * it is the same file and all of it was written by this job: what another program wrote is never changed.
  */
 export class FileTarget implements Target {
   readonly #options: FileTargetOptions
@@ -50,9 +58,11 @@ export class FileTarget implements Target {
   readonly persistentId: string | undefined
   /** Whether this run made the file. */
   readonly #isNew: boolean
+  readonly #mark: WriteMark | undefined
 
   private constructor(options: FileTargetOptions, handle: DiskFile, facts: Facts) {
     this.#options = options
+    this.#mark = facts.mark
     this.#handle = handle
     this.#file = new AppendFile(handle, options.committed.bytes)
     this.identity = facts.identity
@@ -61,26 +71,25 @@ export class FileTarget implements Target {
   }
 
   static async open(options: FileTargetOptions): Promise<FileTarget> {
-    const { disk, path, committed, knownId } = options
+    const { disk, path, committed } = options
     const found = await disk.look(path)
     const isNew = found === undefined && committed.bytes === 0
     // A file that is gone must not be made anew: what it held would be missing. To open a pipe would wait for its reader.
-    if (!isNew && typeof found !== 'number') throw changed(path, committed.bytes)
-    const handle = isNew ? await createOutput(disk, path) : await disk.open(path, 'output')
+    if (!isNew && typeof found !== 'number') throw changed(options)
+    const mark = options.mark === undefined ? undefined : await WriteMark.open(disk, options.mark)
+    let handle: DiskFile | undefined
     try {
+      handle = isNew ? await createOutput(options) : await disk.open(path, 'output')
       const identity = await handle.identity?.()
       const persistentId = await handle.persistentId?.()
       const size = await handle.size()
-      const isSame = persistentId === undefined || persistentId === knownId
-      // Bytes behind the last commit are cut off, so they must be this job's.
-      if (size < committed.bytes || (size > committed.bytes && !isSame))
-        throw changed(path, committed.bytes)
-      if (committed.tail !== null && committed.tail !== (await tailOf(handle, committed.bytes)))
-        throw changed(path, committed.bytes)
+      if (!isNew) await checkOwn(options, { handle, persistentId, size, end: await mark?.read() })
       if (size > committed.bytes) await handle.truncate(committed.bytes)
-      return new FileTarget(options, handle, { identity, persistentId, isNew })
+      await mark?.move(committed.bytes)
+      return new FileTarget(options, handle, { identity, persistentId, isNew, mark })
     } catch (cause) {
-      await handle.close()
+      await handle?.close()
+      await mark?.close()
       throw cause
     }
   }
@@ -106,11 +115,14 @@ export class FileTarget implements Target {
 
   async close(): Promise<void> {
     await this.#file.close()
+    await this.#mark?.close()
   }
 
   /** Bytes behind a file that another program has cut would lie behind a hole. */
   async #flush(): Promise<void> {
     await this.#checkSize()
+    const { size, flushed } = this.#file
+    if (size > flushed) await this.#mark?.move(size)
     await this.#file.flush()
   }
 
@@ -131,10 +143,11 @@ export class FileTarget implements Target {
   }
 
   #lost(how: string): BatchStreamError {
-    const { path, advice } = this.#options
+    const { path, option, advice } = this.#options
     return new BatchStreamError(
       'CBS_OUTPUT',
       `${path} ${how} while rows were written to it. No answer is lost: ${advice}`,
+      { option, place: { source: path } },
     )
   }
 }
@@ -143,10 +156,39 @@ interface Facts {
   readonly identity: string | undefined
   readonly persistentId: string | undefined
   readonly isNew: boolean
+  readonly mark: WriteMark | undefined
+}
+
+interface Found {
+  readonly handle: DiskFile
+  readonly persistentId: string | undefined
+  readonly size: number
+  /** Where the bytes that this job may have written end; undefined where that is unknown. */
+  readonly end: number | undefined
+}
+
+/** Throws unless a file holds what this job wrote, and nothing else. */
+async function checkOwn(
+  options: FileTargetOptions,
+  { handle, persistentId, size, end = Infinity }: Found,
+): Promise<void> {
+  const { path, option, committed, knownId } = options
+  const isSame = persistentId === undefined || persistentId === knownId
+  // Bytes behind the last commit are cut off, so they must be this job's.
+  if (size < committed.bytes || (size > committed.bytes && !isSame)) throw changed(options)
+  if (committed.tail !== null && committed.tail !== (await tailOf(handle, committed.bytes)))
+    throw changed(options)
+  const last = Math.max(end, committed.bytes)
+  if (size <= last) return
+  throw new BatchStreamError(
+    'CBS_OUTPUT',
+    `another program has written to ${path} behind byte ${last}, where the rows of this job end; the file was left as it is. Remove what was appended, or name another file with -o to write all rows again`,
+    { option, place: { source: path } },
+  )
 }
 
 /** Makes an output file. What got the name meanwhile, and a link that leads nowhere, is not touched. */
-async function createOutput(disk: Disk, path: string): Promise<DiskFile> {
+async function createOutput({ disk, path, option }: FileTargetOptions): Promise<DiskFile> {
   try {
     return await disk.open(path, 'newOutput')
   } catch (cause) {
@@ -157,7 +199,7 @@ async function createOutput(disk: Disk, path: string): Promise<DiskFile> {
       isLink
         ? `${path} is a link to a file that does not exist: name the file itself`
         : existing(path),
-      { cause },
+      { cause, option, place: { source: path } },
     )
   }
 }
@@ -178,10 +220,11 @@ async function tailOf(file: DiskFile, size: number): Promise<string> {
 }
 
 /** The error of an output file that holds other bytes than an earlier run wrote. */
-export function changed(path: string, committed: number): BatchStreamError {
+function changed({ path, option, committed }: FileTargetOptions): BatchStreamError {
   return new BatchStreamError(
     'CBS_OUTPUT',
-    `${path} has changed since the last run, which wrote ${committed} bytes to it; it was left as it is. Name another file with -o to write all rows again`,
+    `${path} has changed since the last run, which wrote ${committed.bytes} bytes to it; it was left as it is. Name another file with -o to write all rows again`,
+    { option, place: { source: path } },
   )
 }
 

@@ -16,6 +16,7 @@ import t from 'tap'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
+import { nodeDisk, type Disk } from '../../../lib/store/disk.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
@@ -250,6 +251,36 @@ void t.test('rows that were never committed are written anew into the same file'
   t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
 })
 
+void t.test('bytes that another program appends to uncommitted rows are not cut', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  await dieUncommitted(world, path)
+  const rows = readFileSync(path, 'utf8')
+  const message = `another program has written to ${path} behind byte ${rows.length}, where the rows of this job end`
+  for (const added of ['x', 'a line of somebody else\n'.repeat(10_000)]) {
+    writeFileSync(path, rows + added)
+    const job = await world.open()
+    await t.rejects(write(world, job, path), { code: 'CBS_OUTPUT', message })
+    await job.close()
+    t.equal(readFileSync(path, 'utf8'), rows + added)
+  }
+  t.same(openBelow(world.dir), [])
+  truncateSync(path, rows.length)
+  await write(world, await world.open(), path)
+  t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
+  t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+})
+
+void t.test('after a restart of the machine, bytes behind the last commit are cut', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  await dieUncommitted(world, path)
+  appendFileSync(path, 'a block that was written, and whose note was lost')
+  const disk: Disk = { ...nodeDisk, bootedAt: () => Date.now() / 1000 }
+  await write(world, await world.open({ disk }), path)
+  t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
+})
+
 for (const [when, die] of [
   ['before the first commit', dieUncommitted],
   [
@@ -321,11 +352,12 @@ for (const [how, [tamper, message]] of Object.entries(TAMPERING)) {
       const left = isThere ? readFileSync(path, 'utf8') : ''
       await job.close()
       const again = await world.open()
-      if (how !== 'appended') {
-        await t.rejects(write(world, again, path), { code: 'CBS_OUTPUT', message: /has changed/ })
-        t.equal(existsSync(path), isThere)
-        t.equal(isThere ? readFileSync(path, 'utf8') : '', left, 'it stays as it is')
-      }
+      await t.rejects(write(world, again, path), {
+        code: 'CBS_OUTPUT',
+        message: how === 'appended' ? /another program has written/ : /has changed/,
+      })
+      t.equal(existsSync(path), isThere)
+      t.equal(isThere ? readFileSync(path, 'utf8') : '', left, 'it stays as it is')
       await again.close()
       const other = `${world.dir}/other.jsonl`
       await write(world, await world.open(), other)
