@@ -214,13 +214,12 @@ export class RecordReader {
     return { ordinal, entries, source: this.#sources[source - 1] }
   }
 
-  /** Copies the first so many records of a span, a line each, to the start of `into`. */
-  async copy({ ordinal, entries }: RecordSpan, count: number, into: Buffer): Promise<void> {
-    // A span that is copied has records.
+  /** The first so many records of a span, a line each. Nothing is written to this memory any more. */
+  async bytesOf({ ordinal, entries }: RecordSpan, count: number): Promise<Buffer> {
+    // A span that is read has records.
     const start = (entries[0] as SpanEntry).start
     const { start: last, length } = entries[count - 1] as SpanEntry
     const bytes = await this.#records.read(start, last + length - start)
-    into.set(bytes)
     for (let index = 0; index < count; index++) {
       const entry = entries[index] as SummedEntry
       const at = entry.start - start
@@ -228,6 +227,7 @@ export class RecordReader {
       if (crc32(record, seedOf(entry, ordinal + index)) !== entry.sum)
         throw damaged(ordinal + index)
     }
+    return bytes
   }
 
   #entry(ordinal: number): SummedEntry | undefined {
