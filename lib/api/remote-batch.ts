@@ -1,14 +1,14 @@
 import { MalformedReply } from './sdk-error.ts'
 import type { Counts } from '../core/job/event.ts'
 
-/** The members of the API's batch object that are used. */
+/** A batch as the API describes it, as far as we read it. */
 export interface RemoteBatch {
   readonly id: string
   readonly processing_status: 'in_progress' | 'canceling' | 'ended'
   readonly request_counts: Counts
   readonly created_at: string
   readonly ended_at: string | null
-  /** When the results were archived; they cannot be fetched after that. */
+  /** Since when its results cannot be fetched any more. */
   readonly archived_at?: string | null
   readonly results_url: string | null
 }
@@ -19,13 +19,10 @@ export interface Page {
   readonly last_id: string | null
 }
 
-/** Only a default: results are always read from the base URL. */
+/** The host does not matter: results are read from the base URL. */
 const API_URL = 'https://api.anthropic.com'
 
-/**
- * Checks that a reply is a batch; a proxy's page or a truncated reply is not.
- * @throws Error that says what is wrong
- */
+/** A batch if the answer is one: a proxy's page or half an answer must not be taken for it. */
 export function remoteBatch(answer: unknown): RemoteBatch {
   // Each field that is read is checked on the next lines.
   const batch = answer as RemoteBatch | null
@@ -34,7 +31,7 @@ export function remoteBatch(answer: unknown): RemoteBatch {
     batch === null ||
     !isId(batch.id) ||
     !isCounts(batch.request_counts) ||
-    // A batch without its time could not be reconciled, and its work would be sent again.
+    // Without its time a batch of ours could be taken for none, and be sent again.
     Number.isNaN(Date.parse(batch.created_at))
   ) {
     throw new Error('the answer is not a batch')
@@ -45,7 +42,7 @@ export function remoteBatch(answer: unknown): RemoteBatch {
   return batch
 }
 
-/** The URL of an ended batch's results. Falls back to the documented path if the batch has no valid `results_url`. */
+/** Where the results of an ended batch lie; where it does not say so, where they always have been. */
 export function resultsUrlOf({ id, results_url }: Pick<RemoteBatch, 'id' | 'results_url'>): string {
   return typeof results_url === 'string' && httpUrl(results_url, API_URL)
     ? results_url
@@ -53,8 +50,8 @@ export function resultsUrlOf({ id, results_url }: Pick<RemoteBatch, 'id' | 'resu
 }
 
 /**
- * The URL from which results are read, always on the base URL's origin. A URL on another origin comes from an API behind a
- * gateway: its path is appended to the gateway's own path, which may have a prefix.
+ * The URL from which results are read, always of the base URL's origin. A URL of another origin is that of the API behind a
+ * gateway: its path is read below the gateway's own, which may have a prefix.
  */
 export function resultsUrlFor(baseURL: string, resultsUrl: string): string {
   const base = new URL(baseURL)
@@ -69,13 +66,13 @@ function httpUrl(text: string, base: string): URL | undefined {
   return url?.protocol === 'https:' || url?.protocol === 'http:' ? url : undefined
 }
 
-/** Rejects a reply about another batch (from a proxy's cache, say), which would lead to another batch's results. */
+/** Another batch's answer (of a proxy's cache, say) would have us read another batch's results. */
 export function about(id: string, batch: RemoteBatch): RemoteBatch {
   if (batch.id !== id) throw new Error(`the answer is about ${batch.id}`)
   return batch
 }
 
-/** The format of ids may change, but no id contains blanks or is longer than this. */
+/** The form of ids may change, but not to what has blanks or is longer than any id. */
 function isId(id: unknown): id is string {
   return typeof id === 'string' && /^[\x21-\x7e]{1,200}$/.test(id)
 }
@@ -83,15 +80,12 @@ function isId(id: unknown): id is string {
 const STATES = ['processing', 'succeeded', 'errored', 'canceled', 'expired']
 
 function isCounts(counts: unknown): counts is Counts {
-  // All five are checked; `Object` turns a value that is not an object into an empty one.
+  // Each of the five is checked; `Object` makes an object without members of what is none.
   const given: Readonly<Record<string, unknown>> = Object(counts)
   return STATES.every(state => Number.isSafeInteger(given[state]) && Number(given[state]) >= 0)
 }
 
-/**
- * Checks that a reply is a page of batches.
- * @throws Error that says what is wrong
- */
+/** A page if the answer is one. */
 export function remotePage(answer: unknown, odd: 'refused' | 'left out'): Page {
   // Each field that is read is checked on the next lines.
   const page = answer as Page | null
@@ -104,7 +98,7 @@ export function remotePage(answer: unknown, odd: 'refused' | 'left out'): Page {
     throw new Error('the answer is not a page of batches')
   }
   if (page.has_more && typeof page.last_id !== 'string')
-    throw new Error('the answer is a page without an id to continue from')
+    throw new Error('the answer is a page that leads nowhere')
   const { has_more, last_id } = page
   const entries: readonly unknown[] = page.data
   if (odd === 'refused') return { data: entries.map(remoteBatch), has_more, last_id }
@@ -119,12 +113,9 @@ function understood(entry: unknown): RemoteBatch | undefined {
   }
 }
 
-/**
- * The id of the batch that a create made; undefined if the reply is not a batch. The rest of the batch is checked when it
- * is polled.
- */
+/** The id of the batch that a create has made; undefined where the answer is no batch. A batch of this shape is looked at later. */
 export function createdId(answer: unknown): string | undefined {
-  // A 200 that carries anything but a batch leaves the outcome unknown.
+  // Read with care: whatever a 200 carries that is no batch leaves the outcome unknown.
   const batch = answer as Partial<RemoteBatch & { type: string }> | null
   if (!isId(batch?.id)) return undefined
   return batch.type === 'message_batch' || isCounts(batch.request_counts) ? batch.id : undefined

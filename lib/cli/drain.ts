@@ -32,7 +32,7 @@ function announce(job: StoredJob, talk: Talk): void {
   const phases = [...job.state.batches.values()].map(({ phase }) => phase)
   const inFlight = phases.filter(phase => phase === 'submitted' || phase === 'armed').length
   if (!stopReason || inFlight === 0) return
-  talk.warn(
+  talk.must(
     `${stopReason.message}; waiting for ${counted(inFlight, 'batch', 'batches')} in flight (Ctrl-C leaves them to \`resume\`)`,
   )
 }
@@ -42,7 +42,7 @@ export async function leaveRunning(context: Context, work: Work, tally: Tally): 
   const { talk, job } = work
   await sayStanding(work, tally)
   const batches = counted(inFlight(job.state).length, 'batch', 'batches')
-  talk.info(`${batches} in flight; the API continues with them`)
+  talk.say(`${batches} in flight; the API continues with them`)
   const words = ['resume', job.name, ...context.placeFlags]
   return { code: EXIT.inFlight, next: { words } }
 }
@@ -55,7 +55,7 @@ export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
   if (tally) await sayStanding(work, tally)
   // Printed first and noted then: a user whose run dies between the two sees it again.
   if (canary?.stopped !== undefined) {
-    talk.warn(`canary: ${canary.stopped}`)
+    talk.must(`canary: ${canary.stopped}`)
     await job.note({ type: 'warned', at: job.clock.now() }, true)
   }
   throw stopReason
@@ -72,5 +72,5 @@ export async function endIfCutShort(work: Work, tally: Tally): Promise<void> {
 /** The rows that are out, and their cost, of a job that is not finished. */
 async function sayStanding({ job, talk, ledger, settings }: Work, tally: Tally): Promise<void> {
   await sayTally(job, tally, talk, `, of ${job.store.records.count} records`)
-  talk.info(costLine(job, ledger, settings))
+  talk.say(costLine(job, ledger, settings))
 }

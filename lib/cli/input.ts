@@ -155,11 +155,11 @@ function openOne(
       talk.detail(why)
     },
     onNote: ({ type, message }) =>
-      talk.info(type === 'delimiter' ? `${message} (--delimiter names another)` : message),
+      talk.say(type === 'delimiter' ? `${message} (--delimiter names another)` : message),
     onHeader: names => {
       reading.columns = names
     },
-    onHighCompressionRatio: sentence => talk.info(sentence),
+    onHighCompressionRatio: sentence => talk.say(sentence),
     onBroken: error => {
       reading.broken = error
     },

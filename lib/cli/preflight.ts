@@ -4,8 +4,9 @@ import type { Failure } from '../api/failure.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import type { BatchRequest, MessageParams, RejectedRecord } from '../core/flow.ts'
 import type { StoredJob } from '../store/job.ts'
+import { RequestPage } from '../core/request-page.ts'
 import { wellFormed } from '../core/json/well-formed.ts'
-import { apiContentOf } from '../cost/parts.ts'
+import { broughtBy } from '../cost/parts.ts'
 import { PRICES } from '../cost/prices.ts'
 import { didYouMean } from '../core/nearest.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
@@ -42,12 +43,19 @@ export function preflight({
   return typed(
     new StageTransform({
       objectMode: true,
-      transform(item: BatchRequest | RejectedRecord, _encoding, done: TransformCallback) {
-        if (proven || !('params' in item)) return done(null, item)
+      takesPages: true,
+      transform(
+        item: BatchRequest | RejectedRecord | RequestPage,
+        _encoding,
+        done: TransformCallback,
+      ) {
+        if (proven) return done(null, item)
+        const first = item instanceof RequestPage ? item.item(0) : item
+        if (!('params' in first)) return done(null, item)
         proven = true
         const proof = async (): Promise<void> => {
-          await prove(client, wellFormed(item.params), free, onSkip)
-          const { model } = item.params
+          await prove(client, wellFormed(first.params), free, onSkip)
+          const { model } = first.params
           const warning = await retirement(client, model, signal, job.clock.now())
           if (warning !== undefined) onWarn(warning)
         }
@@ -71,8 +79,8 @@ async function prove(
   onSkip: (why: string) => void,
 ): Promise<void> {
   // The counter refuses what a batch takes: addresses, stored files and tools of the API's own.
-  const apiContent = apiContentOf(params, JSON.stringify(params))
-  if (apiContent !== undefined) return onSkip(`the token counter does not accept ${apiContent}`)
+  const brought = broughtBy(params, JSON.stringify(params))
+  if (brought !== undefined) return onSkip(`the token counter does not take ${brought}`)
   const count = await countTokens(client, params, free)
   if ('failure' in count) settle(count.failure, params.model, onSkip)
 }

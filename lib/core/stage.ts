@@ -31,6 +31,11 @@ export class StageTransform extends Transform {
     })
   }
 
+  /** Whether the reader takes pages. */
+  protected get givesPages(): boolean {
+    return this.#givesPages
+  }
+
   /** A digest of the options that requests are made with; undefined where no `template` is piped into this stage. */
   get askDigest(): string | undefined {
     return this.#predecessor?.askDigest

@@ -1,38 +1,38 @@
-/** Tokens per unit, and the relative error of that number. */
+/** How many tokens there are for each unit of something, and how far off that may be, as a share of it. */
 export interface Rate {
   readonly per: number
   readonly error: number
 }
 
-/** How tokens are estimated from a request's content, for each model. */
+/** How tokens follow from what a request is made of, for each model. */
 export interface Calibration {
-  /** Tokens per byte of text. */
+  /** Tokens for each byte of text. */
   readonly text: (model: string) => Rate
-  /** Tokens per request with images or PDFs; undefined if none was counted. */
+  /** Tokens of a request with images or PDFs, as a whole; undefined where nobody has counted any. */
   readonly media: (model: string) => Rate | undefined
 }
 
 /**
- * Bytes of a request's JSON per token until tokens are counted. English prose has 3 to 4, depending on the model; other
- * languages have fewer.
+ * Bytes of a request's JSON for each token, as long as nothing has been counted: English prose has about 3 to 4 by the
+ * tokenizer of the model, other languages fewer.
  */
 export const BYTES_PER_TOKEN = 3.5
 
-/** Used until tokens are counted. For English prose it is seldom further off. */
+/** As long as nothing has been counted; of English prose it is seldom farther off. */
 export const GUESS: Calibration = {
   text: () => ({ per: 1 / BYTES_PER_TOKEN, error: 0.3 }),
   media: () => undefined,
 }
 
-/** One counted request of a sample: its size in units of the rate, and its tokens. */
+/** One request of a sample: how much there is of it, and the tokens that were counted. */
 export interface Counted {
   readonly base: number
   readonly tokens: number
 }
 
 /**
- * Tokens per unit from a random sample of `all` requests, with a margin that holds 19 times in 20. A complete sample has no
- * error.
+ * Tokens for each unit by a random sample of `all` requests, with a margin that holds 19 times of 20. A sample of everything
+ * has no error.
  */
 export function rateOf(sample: readonly Counted[], all: number): Rate {
   const base = sample.reduce((sum, one) => sum + one.base, 0)

@@ -3,7 +3,7 @@ import type { Price, PriceOf } from './price.ts'
 import { DOLLAR } from './usd.ts'
 import { ratesFor } from './worst.ts'
 
-/** Tokens of one answer or many, by price class. */
+/** Tokens of one answer or of many, by what they cost. */
 export interface Tokens {
   readonly input: number
   readonly output: number
@@ -12,10 +12,10 @@ export interface Tokens {
   readonly read: number
 }
 
-/** Price of one web search by a server tool, also in a batch. Source: pricing page, 10 USD per 1,000. */
+/** A web search of a server tool costs this, in a batch too. Source: pricing page, 10 USD per 1,000. */
 const WEB_SEARCH = DOLLAR / 100n
 
-/** The tokens in a line's `usage`. Cache writes that are not split by lifetime count as five-minute writes. */
+/** What a line's `usage` counts. Cache writes that are not split by lifetime count as those of five minutes. */
 export function tokensOf(usage: Usage): Tokens {
   const split = objectIn(usage['cache_creation'])
   const write5m = countIn(split['ephemeral_5m_input_tokens'])
@@ -31,15 +31,15 @@ export function tokensOf(usage: Usage): Tokens {
 }
 
 /**
- * The cost of an answer in femtodollars: half the list price, unless `service_tier` says that it was not billed as part of
- * a batch. Undefined if the model's price is unknown.
+ * What an answer cost, in femtodollars: half the list price, except where `service_tier` says that it was not billed as part
+ * of a batch. Undefined where the model's price is unknown.
  */
 export function costOf(usage: Usage, model: string, priceOf: PriceOf): bigint | undefined {
   const price = priceOf(model)
   return price && billed(usage, price, shareOf(usage))
 }
 
-/** The cost of the same answer as a synchronous call. */
+/** What the same answer would have cost as a synchronous call. */
 export function synchronousCost(usage: Usage, model: string, priceOf: PriceOf): bigint | undefined {
   const price = priceOf(model)
   return price && billed(usage, price, 1n)
@@ -49,13 +49,10 @@ function billed(usage: Usage, price: Price, share: bigint): bigint {
   return sumOf(billedByClass(usage, price, share))
 }
 
-/** What is billed separately: each class of tokens, and web searches. */
+/** What is billed apart: the tokens by class, and web searches. */
 export type Billed = Readonly<Record<keyof Tokens | 'searches', bigint>>
 
-/**
- * The cost of each class of an answer, in a batch and as a synchronous call, in femtodollars. Undefined if the model's
- * price is unknown.
- */
+/** What the classes of an answer cost in a batch, and would have cost as a synchronous call, in femtodollars. */
 export function costByClass(
   usage: Usage,
   model: string,
@@ -82,11 +79,11 @@ function billedByClass(usage: Usage, price: Price, share: bigint): Billed {
   const tokens = tokensOf(usage)
   const { input, output, write5m, write1h, read } = tokens
   const rates = ratesFor(input + write5m + write1h + read, price)
-  // Inference in the US costs 1.1 times as much in every class. Source: pricing page.
+  // Inference kept in the US costs 1.1 times as much, in every class. Source: pricing page.
   const geo = usage['inference_geo'] === 'us' ? 11n : 10n
-  // Every rate is a multiple of the divisor, so the classes add up to the last digit.
+  // Every rate is a whole multiple of what it is divided by here, so the classes add up to the last digit.
   const cost = (count: number, rate: bigint): bigint =>
-    // Most classes of most answers are empty, and this runs for millions of answers.
+    // Most classes of most answers are empty, and this runs for each of millions.
     count === 0 ? 0n : (BigInt(count) * rate * geo) / (10n * share)
   const searches = countIn(objectIn(usage['server_tool_use'])['web_search_requests'])
   return {
@@ -100,7 +97,7 @@ function billedByClass(usage: Usage, price: Price, share: bigint): Billed {
 }
 
 function objectIn(value: unknown): Readonly<Record<string, unknown>> {
-  // Every member is checked where it is read.
+  // Whatever an object holds is checked where it is read.
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }
 

@@ -3,35 +3,23 @@ import { CUSTOM_ID, DEFAULT_MODEL, MAX_REQUESTS } from '../core/limits.ts'
 import type { Batch } from './batches.ts'
 import { DEFAULT_WORKSPACE, type Service } from './service.ts'
 
-/** A batch of another tool in the same workspace. The ledger leaves it out. */
+/** A batch that another tool has made in the same workspace. The ledger leaves it out. */
 export interface ForeignBatch {
-  /**
-   * Number of requests.
-   * @default the number of `customIds`, else 1
-   */
+  /** How many requests it has. @default the number of `customIds`, else 1 */
   readonly requests?: number
-  /**
-   * Age in milliseconds; a negative age makes it appear later.
-   * @default 0
-   */
+  /** How long ago it was created, in milliseconds; a negative number lets it appear later. @default 0 */
   readonly createdAgoMs?: number
-  /** Milliseconds from creation to end. Omit it for a batch that has ended; `forever` is a batch that never ends. */
+  /** How long it takes from its creation; leave it out for one that has ended by now, and give 'forever' for one that runs on. */
   readonly batchTimeMs?: number | 'forever'
-  /**
-   * The custom_ids of its requests.
-   * @default foreign-0, foreign-1 and so on
-   */
+  /** The custom_ids of its requests. @default foreign-0, foreign-1 and so on */
   readonly customIds?: readonly string[]
-  /**
-   * Its workspace.
-   * @default the workspace of all keys without the `keys` option
-   */
+  /** The workspace that it is in. @default the one that keys belong to without the `keys` option */
   readonly workspace?: string
-  /** All requests expire, or those at these positions, from 0. */
+  /** All of its requests expire, or those with these places, from 0. */
   readonly expire?: true | readonly number[]
 }
 
-/** Checks a foreign batch; `name` is the option that contains it. */
+/** Checks a foreign batch; `name` is the option that it stands in. */
 export function checkForeign(name: string, foreign: ForeignBatch): void {
   const { requests = 1, customIds } = foreign
   wholeNumber(`${name}.requests`, requests, 1, MAX_REQUESTS)
@@ -41,7 +29,7 @@ export function checkForeign(name: string, foreign: ForeignBatch): void {
   }
 }
 
-/** Adds such a batch and returns its id. */
+/** Puts such a batch among the others; gives its id. */
 export async function addForeign(service: Service, foreign: ForeignBatch): Promise<string> {
   const {
     customIds = [],
@@ -54,7 +42,7 @@ export async function addForeign(service: Service, foreign: ForeignBatch): Promi
   const writer = await service.spool.create()
   let bytes = 0
   for (let i = 0; i < requests; i++) {
-    const messages = [{ role: 'user', content: `question ${i} of another tool` }]
+    const messages = [{ role: 'user', content: `a question of another tool, number ${i}` }]
     const params = { model: DEFAULT_MODEL, max_tokens: 64, messages }
     const item = Buffer.from(JSON.stringify({ custom_id: customIds[i] ?? `foreign-${i}`, params }))
     bytes += item.length + 1

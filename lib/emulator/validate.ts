@@ -2,13 +2,13 @@ import { CUSTOM_ID, MAX_REQUESTS } from '../core/limits.ts'
 import { invalid } from './api-error.ts'
 import { parseJson } from './create-body.ts'
 
-/** A request of a create, as far as the API checks it before replying. */
+/** One request of a create, as far as the API looks at it before it answers. */
 export interface AcceptedRequest {
   readonly custom_id: string
   readonly params: Readonly<Record<string, unknown>>
 }
 
-/** Checks the requests of one create in order, with the API's messages. `params` are checked later, per result. */
+/** Checks the requests of one create, one after the other, in the API's words. `params` are not looked into: that comes later. */
 export class CreateCheck {
   readonly #ids = new Set<string>()
   #count = 0
@@ -17,10 +17,7 @@ export class CreateCheck {
     return this.#count
   }
 
-  /**
-   * Checks the bytes of the next request.
-   * @throws ApiError that rejects the whole create
-   */
+  /** Takes the bytes of the next request. Throws the ApiError that refuses the whole create. */
   take(bytes: Buffer): void {
     const request = parseJson(bytes)
     const at = `requests.${this.#count++}`
@@ -40,15 +37,12 @@ export class CreateCheck {
     const wrong = wrongId(id)
     if (wrong !== undefined) throw invalid(`${at}.custom_id: ${wrong}`)
     const size = this.#ids.size
-    // wrongId() ensured that it is a string.
+    // wrongId() has said that it is a string.
     if (this.#ids.add(id as string).size === size)
       throw invalid(`${at}.custom_id: custom_id must be unique`)
   }
 
-  /**
-   * Checks the number of requests.
-   * @throws ApiError
-   */
+  /** What is wrong with the number of requests. */
   end(): void {
     if (this.#count === 0)
       throw invalid('requests: List should have at least 1 item after validation, not 0')
@@ -60,7 +54,7 @@ export class CreateCheck {
   }
 }
 
-/** The API's message for an invalid custom_id; undefined for a valid one. */
+/** The words in which the API refuses a custom_id; undefined for a good one. */
 function wrongId(id: unknown): string | undefined {
   if (id === undefined) return 'Field required'
   if (typeof id !== 'string') return 'Input should be a valid string'
@@ -70,7 +64,7 @@ function wrongId(id: unknown): string | undefined {
   return undefined
 }
 
-/** Whether a value is a JSON object: not an array, not null. */
+/** True for a JSON object: no array, not null. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -2,6 +2,7 @@ import type { RunEvent } from '../core/job/run-event.ts'
 import { nextUnbatched, type BatchState } from '../core/job/state.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
+import type { RecordPage } from '../core/record-page.ts'
 import { waitsForEnds } from '../store/batch-queue.ts'
 import type { StoredJob } from '../store/job.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
@@ -12,7 +13,8 @@ export function untilStopped(job: StoredJob, canary?: Canary): Stage<SourceRecor
   return typed(
     new StageTransform({
       objectMode: true,
-      transform(record: SourceRecord, _encoding, done) {
+      takesPages: true,
+      transform(record: SourceRecord | RecordPage, _encoding, done) {
         if (job.queue.stopReason !== undefined || canary?.isHeld === true) done()
         else done(null, record)
       },

@@ -1,6 +1,7 @@
 import type { TransformCallback } from 'node:stream'
 import { BatchStreamError } from '../core/errors.ts'
 import type { BatchRequest, RejectedRecord } from '../core/flow.ts'
+import { RequestPage } from '../core/request-page.ts'
 import type { StoredJob } from '../store/job.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
 import { SKIPPED } from '../core/answered.ts'
@@ -32,8 +33,15 @@ export function guard({
     new StageTransform({
       objectMode: true,
       highWaterMark,
-      transform(item: BatchRequest | RejectedRecord, _encoding, done: TransformCallback) {
-        const error = counter.add(isBad(item) ? item : undefined)
+      takesPages: true,
+      transform(
+        item: BatchRequest | RejectedRecord | RequestPage,
+        _encoding,
+        done: TransformCallback,
+      ) {
+        if (item instanceof RequestPage) counter.addValid(item.count)
+        const error =
+          item instanceof RequestPage ? undefined : counter.add(isBad(item) ? item : undefined)
         if (error) job.queue.stop(error)
         if (job.queue.stopReason) done()
         else done(null, item)
@@ -71,6 +79,10 @@ export class InvalidCounter {
     this.#last = rejected
     // A share means something once there are enough records to take it of.
     return 'count' in this.#maxInvalid || this.#records >= 1000 ? this.end() : undefined
+  }
+
+  addValid(count: number): void {
+    this.#records += count
   }
 
   /** Called when no more records come: a share is one of all of them then, however few there are. */

@@ -51,15 +51,32 @@ export class AppendFile {
   }
 
   append(bytes: Uint8Array): void {
-    const needed = this.#pendingBytes + bytes.length
+    const at = this.reserve(bytes.length)
+    this.#filling.set(bytes, at)
+  }
+
+  /** Appends so many bytes, which the caller writes at once into `gathering`, from the place that this gives. */
+  reserve(count: number): number {
+    const at = this.#pendingBytes
+    const needed = at + count
     if (needed > this.#filling.length) {
       const longer = Buffer.allocUnsafe(Math.max(needed, 2 * this.#filling.length, LEAST))
-      this.#filling.copy(longer, 0, 0, this.#pendingBytes)
+      this.#filling.copy(longer, 0, 0, at)
       this.#filling = longer
     }
-    this.#filling.set(bytes, this.#pendingBytes)
     this.#pendingBytes = needed
-    this.#size += bytes.length
+    this.#size += count
+    return at
+  }
+
+  /** What is gathered; another buffer after the next append or flush. */
+  get gathering(): Buffer {
+    return this.#filling
+  }
+
+  /** The last so many bytes that were appended; only right after they were. */
+  last(count: number): Buffer {
+    return this.#filling.subarray(this.#pendingBytes - count, this.#pendingBytes)
   }
 
   /** Writes what is gathered; several calls at a time wait for each other. */

@@ -3,6 +3,7 @@ import type { Problem } from '../core/flow.ts'
 import { AppendFile, type AppendTarget } from './append-file.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import type { Sealed, SummedFile } from '../core/job/event.ts'
+import type { RequestPage } from '../core/request-page.ts'
 import { OrdinalWriter } from './ordinals.ts'
 import { repeatEntry } from './repeats.ts'
 import { readSummed, summing, type BatchFiles, type SummedBatch } from './sums.ts'
@@ -10,6 +11,14 @@ import { readSummed, summing, type BatchFiles, type SummedBatch } from './sums.t
 const OPEN = Buffer.from('{"requests":[\n')
 const BETWEEN = Buffer.from(',\n')
 const CLOSE = Buffer.from('\n]}')
+
+const HEAD = Buffer.from('{"custom_id":"')
+const QUOTE = 0x22
+
+/** Bytes of a request of a page. */
+export function sizeInBody(page: RequestPage, index: number, customId: string): number {
+  return HEAD.length + customId.length + 1 + page.sizeOf(index)
+}
 
 /** Bytes of a body besides its requests, which lie one on a line. */
 export const BODY_FRAME: {
@@ -89,14 +98,14 @@ export class BatchWriter {
   readonly #ids: AppendFile
   readonly #shared: { readonly repeats: AppendFile; readonly keys: AppendFile } | undefined
   readonly #sums: ReadonlyMap<SummedFile, () => number>
-  readonly #hash: Hash = createHash('sha256')
+  readonly #hash: Hash
   #requests = 0
   #records = 0
   #first = Infinity
 
   private constructor(
     number: number,
-    body: AppendFile,
+    { file: body, hash }: HashedFile,
     members: OrdinalWriter,
     rejected: AppendFile,
     ids: AppendFile,
@@ -106,11 +115,12 @@ export class BatchWriter {
     this.number = number
     this.#sums = sums
     this.#body = body
+    this.#hash = hash
     this.#members = members
     this.#rejected = rejected
     this.#ids = ids
     this.#shared = shared
-    this.#append(OPEN)
+    body.append(OPEN)
   }
 
   static async create(
@@ -128,6 +138,7 @@ export class BatchWriter {
       return appended
     }
     const sums = new Map<SummedFile, () => number>()
+    const hash = createHash('sha256')
     const file = async (what: SummedFile): Promise<AppendFile> => {
       const { file, sum } = summing(await open(what))
       sums.set(what, sum)
@@ -136,7 +147,7 @@ export class BatchWriter {
     try {
       return new BatchWriter(
         number,
-        appending(await open('body')),
+        { file: appending(hashing(await open('body'), hash)), hash },
         new OrdinalWriter(await file('members')),
         await file('rejected'),
         await file('ids'),
@@ -166,16 +177,34 @@ export class BatchWriter {
   /** True when the caller should flush before it adds more. */
   get full(): boolean {
     const { repeats, keys } = this.#shared ?? {}
-    return [this.#body, this.#rejected, this.#ids, repeats, keys].some(file => file?.full)
+    // Asked for each request.
+    if (this.#body.full || this.#rejected.full || this.#ids.full) return true
+    return repeats?.full === true || keys?.full === true
   }
 
   /** Adds a request: its JSON, the record it asks about, its custom_id where a user chose it, and its key. */
   add(json: Uint8Array, ordinal: number, chosenId: string | undefined, key?: Uint8Array): void {
-    if (this.#requests > 0) this.#append(BETWEEN)
-    this.#append(json)
+    if (this.#requests > 0) this.#body.append(BETWEEN)
+    this.#body.append(json)
     this.#members.append(ordinal)
     if (chosenId !== undefined) this.#ids.append(Buffer.from(`${this.#requests} ${chosenId}\n`))
     if (key) this.#shared?.keys.append(key)
+    this.#requests += 1
+    this.#covers(ordinal)
+  }
+
+  /** Adds a request of a page, of a record whose custom_id nobody chose. */
+  addOfPage(page: RequestPage, index: number, customId: string, ordinal: number): void {
+    if (this.#requests > 0) this.#body.append(BETWEEN)
+    let at = this.#body.reserve(sizeInBody(page, index, customId))
+    const body = this.#body.gathering
+    body.set(HEAD, at)
+    at += HEAD.length
+    // Such an id is ASCII without anything to escape.
+    at += body.write(customId, at, 'latin1')
+    body[at] = QUOTE
+    page.write(index, body, at + 1)
+    this.#members.append(ordinal)
     this.#requests += 1
     this.#covers(ordinal)
   }
@@ -204,7 +233,7 @@ export class BatchWriter {
 
   /** Closes the body and puts all on disk. `next` is the first ordinal that it does not cover. */
   async seal(attempt: number, next: number): Promise<Sealed> {
-    this.#append(CLOSE)
+    this.#body.append(CLOSE)
     try {
       for (const file of this.#files) await file.sync()
     } finally {
@@ -233,9 +262,19 @@ export class BatchWriter {
     const all = [this.#body, this.#members, this.#rejected, this.#ids, repeats, keys]
     return all.filter(file => file !== undefined)
   }
+}
 
-  #append(bytes: Uint8Array): void {
-    this.#hash.update(bytes)
-    this.#body.append(bytes)
+/** A file and the hash of what has been written to it. */
+interface HashedFile {
+  readonly file: AppendFile
+  readonly hash: Hash
+}
+
+/** Hashes what is written to a file that only grows: many requests at a time. */
+function hashing(file: DiskFile, hash: Hash): AppendTarget {
+  const write = async (bytes: Uint8Array, position: number): Promise<void> => {
+    hash.update(bytes)
+    await file.write(bytes, position)
   }
+  return { write, sync: () => file.sync(), close: () => file.close() }
 }

@@ -4,6 +4,7 @@ import type { Job } from '../core/job/job.ts'
 import { nextUnbatched, unbatchedGaps } from '../core/job/state.ts'
 import { changedInput, fedAlready, shorterInput } from './replay.ts'
 import type { JobLog } from './job-log.ts'
+import type { RecordPage } from '../core/record-page.ts'
 import type { RecordReader, Records } from './records.ts'
 
 /** Input that is replayed: what is spooled already is read beside it; `next` is the ordinal that comes next. */
@@ -88,6 +89,23 @@ export class JobInput {
     await this.#log.note({ type: 'kept', records, bytes, complete: false, broken: null }, false)
   }
 
+  /** Takes in the records of a page; gives it with its ordinals where all of them are new. */
+  async appendOrVerifyPage(page: RecordPage): Promise<RecordPage | undefined> {
+    const replay = this.startReplay()
+    if (replay.next < this.#known || this.#log.state.kept.complete) {
+      for (const record of page) await this.appendOrVerify(record)
+      return undefined
+    }
+    const spooled = page.spooled(replay.next, this.#log)
+    replay.next += page.count
+    await this.#noteSource(page.source)
+    this.#records.appendPage(page)
+    // Its bytes are what single records are hashed as.
+    if (this.#hashes) this.#hash.update(page.bytes)
+    if (this.#records.full) await this.#records.flush()
+    return spooled
+  }
+
   /** Takes a record that another machine has spooled; it is the same by the hash of the records around it. */
   async #refill(record: SourceRecord, ordinal: number): Promise<number> {
     const { name, state } = this.#log
@@ -106,13 +124,16 @@ export class JobInput {
   }
 
   async #append(record: SourceRecord): Promise<void> {
-    if (record.source !== undefined) {
-      const { index, isNew } = this.#records.sourceIndex(record.source)
-      if (isNew) await this.#log.note({ type: 'source', index, name: record.source }, false)
-    }
+    await this.#noteSource(record.source)
     this.#records.append(record)
     if (this.#hashes) this.#hash.update(record.raw).update('\n')
     if (this.#records.full) await this.#records.flush()
+  }
+
+  async #noteSource(name: string | undefined): Promise<void> {
+    if (name === undefined) return
+    const { index, isNew } = this.#records.sourceIndex(name)
+    if (isNew) await this.#log.note({ type: 'source', index, name }, false)
   }
 
   #takeHash(): string {

@@ -14,9 +14,8 @@ export class OrdinalWriter {
   }
 
   append(ordinal: number): void {
-    const bytes = Buffer.allocUnsafe(WIDTH)
-    bytes.writeUIntLE(ordinal, 0, WIDTH)
-    this.#file.append(bytes)
+    const at = this.#file.reserve(WIDTH)
+    this.#file.gathering.writeUIntLE(ordinal, at, WIDTH)
   }
 
   async flush(): Promise<void> {

@@ -1,20 +1,19 @@
-import { crc32 } from 'node:zlib'
 import { BatchStreamError } from '../core/errors.ts'
 import { SourceRecord, type Problem } from '../core/flow.ts'
+import type { Job } from '../core/job/job.ts'
+import { PAGE_BYTES, PAGE_ITEMS } from '../core/pages.ts'
+import { RecordPage } from '../core/record-page.ts'
 import { AppendFile } from './append-file.ts'
 import type { Disk, DiskFile } from './disk.ts'
-import type { Job } from '../core/job/job.ts'
 import { ReadAheadFile } from './read-ahead-file.ts'
-
-// An index entry: where the record lies (6 bytes), its length (4), the length of its problem behind it (4), its line (6),
-// its source (3, 0 for none), 1 spare, the checksum of all this and of the record (4). Little-endian.
-const ENTRY = 28
+import { BlockIndex, blockOf, ENTRY, OpenBlock, type RecordEntry } from './record-block.ts'
 
 /** The records of a job, each one line of JSON, and an index of where each lies. Its ordinal is a record's name. */
 export class Records {
   readonly #files: { readonly records: DiskFile; readonly index: DiskFile }
   readonly #records: AppendFile
   readonly #index: AppendFile
+  readonly #block = new OpenBlock()
   readonly #sources: string[]
   readonly #sourceIndex: Map<string, number>
   #readable: number
@@ -78,7 +77,7 @@ export class Records {
   }
 
   get count(): number {
-    return this.#index.size / ENTRY
+    return this.#index.size / ENTRY + this.#block.count
   }
 
   get bytes(): number {
@@ -108,26 +107,54 @@ export class Records {
   append(record: SourceRecord): number {
     const ordinal = this.count
     const problem = record.problem ? Buffer.from(JSON.stringify(record.problem)) : undefined
-    const entry: Entry = {
+    const entry = {
       start: this.#records.size,
       length: record.raw.length,
       problemLength: problem?.length ?? 0,
       line: record.line,
-      source: record.source === undefined ? 0 : this.sourceIndex(record.source).index + 1,
+      source: this.#sourceNumber(record.source),
     }
-    const sum = crc32(record.raw, seedOf(entry, ordinal))
+    this.#block.add(entry, ordinal)
     this.#records.append(record.raw)
     if (problem) this.#records.append(problem)
     this.#records.append(NEWLINE)
-    this.#index.append(bytesOf(entry, problem ? crc32(problem, sum) : sum))
+    this.#block.addBytes(this.#records.last(entry.length + entry.problemLength + 1))
+    if (this.#block.count === PAGE_ITEMS || this.#block.bytes >= PAGE_BYTES) this.#closeBlock()
     return ordinal
   }
 
-  /** Makes what was appended readable. */
+  /** Appends the records of a page, as a block of their own. */
+  appendPage({ bytes, ends, lines, source: name }: RecordPage): void {
+    this.#closeBlock()
+    const source = this.#sourceNumber(name)
+    const { size } = this.#records
+    const ordinal = this.count
+    for (let index = 0, from = 0; index < ends.length; index++) {
+      // There are as many lines as ends.
+      const [end, line] = [ends[index] as number, lines[index] as number]
+      const entry = { start: size + from, length: end - from, problemLength: 0, line, source }
+      this.#block.add(entry, ordinal + index)
+      from = end + 1
+    }
+    this.#records.append(bytes)
+    this.#block.addBytes(bytes)
+    this.#closeBlock()
+  }
+
+  #sourceNumber(name: string | undefined): number {
+    return name === undefined ? 0 : this.sourceIndex(name).index + 1
+  }
+
+  #closeBlock(): void {
+    if (this.#block.count > 0) this.#index.append(this.#block.close())
+  }
+
+  /** Makes what was appended readable. What a `kept` event counts at this moment ends with a block. */
   flush(): Promise<void> {
+    this.#closeBlock()
     const flush = async (): Promise<void> => {
       // Counted first: what is appended meanwhile may reach the index before it reaches the records.
-      const count = this.count
+      const count = this.#index.size / ENTRY
       await this.#records.flush()
       await this.#index.flush()
       this.#readable = count
@@ -159,20 +186,25 @@ const NEWLINE = Buffer.from('\n')
 
 /** Where records that follow each other lie. */
 export interface RecordSpan {
-  /** Of the first. */
-  readonly ordinal: number
   readonly entries: readonly SpanEntry[]
   readonly source: string | undefined
 }
 
-export type SpanEntry = Pick<Entry, 'start' | 'length' | 'line'>
+export type SpanEntry = Pick<RecordEntry, 'start' | 'length' | 'line'>
 
-/** Reads records by ordinal; cheap where ordinals ascend. */
+/** A block that is in memory and was verified. */
+interface Block {
+  readonly index: BlockIndex
+  readonly bytes: Buffer
+}
+
+/** Reads records by ordinal, a block at a time; cheap where ordinals ascend. */
 export class RecordReader {
   readonly #records: ReadAheadFile
   readonly #index: ReadAheadFile
   readonly #sources: readonly string[]
   readonly #job: Job | undefined
+  #block: Block | undefined
 
   /** Without a job, records are only looked at. */
   constructor(records: DiskFile, index: DiskFile, sources: readonly string[], job?: Job) {
@@ -184,17 +216,22 @@ export class RecordReader {
 
   /** The record if it is in memory already, without a promise. */
   peek(ordinal: number, attempt: number, doublings = 0): SourceRecord | undefined {
-    const entry = this.#entry(ordinal)
-    const bytes = entry && this.#records.peek(entry.start, entry.length + entry.problemLength)
-    return bytes && this.#record(entry, bytes, { ordinal, attempt, doublings })
+    const block = this.#peekBlock(ordinal)
+    return block && this.#record(block, { ordinal, attempt, doublings })
   }
 
   async read(ordinal: number, attempt: number, doublings = 0): Promise<SourceRecord> {
-    const here = this.peek(ordinal, attempt, doublings)
-    if (here) return here
-    const entry = entryIn(await this.#index.read(ordinal * ENTRY, ENTRY), 0, ordinal)
-    const bytes = await this.#records.read(entry.start, entry.length + entry.problemLength)
-    return this.#record(entry, bytes, { ordinal, attempt, doublings })
+    return this.#record(await this.#readBlock(ordinal), { ordinal, attempt, doublings })
+  }
+
+  /** The records from an ordinal on, as many as make a page, all below `end`; one with a problem comes alone. */
+  peekPage(ordinal: number, end: number): RecordPage | SourceRecord | undefined {
+    const block = this.#peekBlock(ordinal)
+    return block && this.#page(block, ordinal, end)
+  }
+
+  async readPage(ordinal: number, end: number): Promise<RecordPage | SourceRecord> {
+    return this.#page(await this.#readBlock(ordinal), ordinal, end)
   }
 
   /**
@@ -202,124 +239,104 @@ export class RecordReader {
    * another kind of record.
    */
   async span(ordinal: number, count: number): Promise<RecordSpan> {
-    const bytes = await this.#index.read(ordinal * ENTRY, count * ENTRY)
-    const entries: SummedEntry[] = []
-    for (let index = 0; index < count; index++) {
-      const entry = entryIn(bytes, index * ENTRY, ordinal + index)
+    const entries: RecordEntry[] = []
+    for (let next = ordinal; next < ordinal + count; next++) {
+      const { index } = this.#peekBlock(next) ?? (await this.#readBlock(next))
+      const entry = index.entry(next)
       const before = entries.at(-1)
       if (entry.problemLength > 0 || (before && !follows(entry, before))) break
       entries.push(entry)
     }
-    const { source = 0 } = entries[0] ?? {}
-    return { ordinal, entries, source: this.#sources[source - 1] }
+    return { entries, source: this.#sourceOf(entries[0]?.source ?? 0) }
   }
 
-  /** The first so many records of a span, a line each. Nothing is written to this memory any more. */
-  async bytesOf({ ordinal, entries }: RecordSpan, count: number): Promise<Buffer> {
-    // A span that is read has records.
-    const start = (entries[0] as SpanEntry).start
+  /** Copies the first so many records of a span, a line each, to the start of `into`. */
+  async copy({ entries }: RecordSpan, count: number, into: Buffer): Promise<void> {
+    // A span that is copied has records, and their blocks were verified when it was made.
+    const { start } = entries[0] as SpanEntry
     const { start: last, length } = entries[count - 1] as SpanEntry
-    const bytes = await this.#records.read(start, last + length - start)
-    for (let index = 0; index < count; index++) {
-      const entry = entries[index] as SummedEntry
-      const at = entry.start - start
-      const record = bytes.subarray(at, at + entry.length)
-      if (crc32(record, seedOf(entry, ordinal + index)) !== entry.sum)
-        throw damaged(ordinal + index)
-    }
-    return bytes
+    into.set(await this.#records.read(start, last + length - start))
   }
 
-  #entry(ordinal: number): SummedEntry | undefined {
-    const at = this.#index.find(ordinal * ENTRY, ENTRY)
-    if (at !== -1) return entryIn(this.#index.bytes, at, ordinal)
-    const elsewhere = this.#index.peek(ordinal * ENTRY, ENTRY)
-    return elsewhere && entryIn(elsewhere, 0, ordinal)
+  #peekBlock(ordinal: number): Block | undefined {
+    if (this.#block?.index.has(ordinal)) return this.#block
+    const entry = this.#index.peek(ordinal * ENTRY, ENTRY)
+    if (!entry) return undefined
+    const { first, count } = blockOf(entry, ordinal)
+    const entries = this.#index.peek(first * ENTRY, count * ENTRY)
+    if (!entries) return undefined
+    const index = new BlockIndex(first, count, entries)
+    const bytes = this.#records.peek(index.start, index.length)
+    return bytes && this.#verified(index, bytes)
+  }
+
+  async #readBlock(ordinal: number): Promise<Block> {
+    const here = this.#peekBlock(ordinal)
+    if (here) return here
+    const entry = await this.#index.read(ordinal * ENTRY, ENTRY)
+    const { first, count } = blockOf(entry, ordinal)
+    const entries = await this.#index.read(first * ENTRY, count * ENTRY)
+    const index = new BlockIndex(first, count, entries)
+    return this.#verified(index, await this.#records.read(index.start, index.length))
+  }
+
+  #verified(index: BlockIndex, bytes: Buffer): Block {
+    index.verify(bytes)
+    return (this.#block = { index, bytes })
+  }
+
+  #page({ index, bytes }: Block, ordinal: number, end: number): RecordPage | SourceRecord {
+    const first = index.entry(ordinal)
+    if (first.problemLength > 0)
+      return this.#record({ index, bytes }, { ordinal, attempt: 1, doublings: 0 })
+    const most = Math.min(end, index.first + index.count) - ordinal
+    const ends = new Uint32Array(most)
+    const lines = new Float64Array(most)
+    let count = 0
+    for (let before = first; count < most; count++) {
+      const entry = count === 0 ? first : index.entry(ordinal + count)
+      if (entry.problemLength > 0 || (count > 0 && !follows(entry, before))) break
+      ends[count] = entry.start + entry.length - first.start
+      lines[count] = entry.line
+      before = entry
+    }
+    const from = first.start - index.start
+    return new RecordPage({
+      bytes: bytes.subarray(from, from + (ends[count - 1] as number) + 1),
+      ends: ends.subarray(0, count),
+      lines: lines.subarray(0, count),
+      source: this.#sourceOf(first.source),
+      ordinal,
+      job: this.#job,
+    })
   }
 
   #record(
-    entry: SummedEntry,
-    bytes: Buffer,
+    { index, bytes: block }: Block,
     { ordinal, attempt, doublings }: { ordinal: number; attempt: number; doublings: number },
   ): SourceRecord {
-    const { length, problemLength, line, source, sum } = entry
-    if (crc32(bytes, seedOf(entry, ordinal)) !== sum) throw damaged(ordinal)
+    const { start, length, problemLength, line, source } = index.entry(ordinal)
+    const from = start - index.start
+    const bytes = block.subarray(from, from + length + problemLength)
     const problem: Problem | undefined =
       problemLength > 0 ? JSON.parse(bytes.toString('utf8', length)) : undefined
     return new SourceRecord(problemLength > 0 ? bytes.subarray(0, length) : bytes, {
       line,
-      source: source === 0 ? undefined : this.#sources[source - 1],
+      source: this.#sourceOf(source),
       problem,
-      job: this.#job,
       ordinal,
+      job: this.#job,
       attempt,
       doublings,
     })
   }
-}
 
-/** What the index says of a record. */
-interface Entry {
-  readonly start: number
-  readonly length: number
-  readonly problemLength: number
-  readonly line: number
-  /** The number of its source, from 1; 0 for none. */
-  readonly source: number
-}
-
-interface SummedEntry extends Entry {
-  /** CRC-32 of the record and its problem, begun with what the entry says. */
-  readonly sum: number
-}
-
-/** Whether a record of the same source stands behind another one and its newline. */
-function follows({ start, source }: Entry, before: Entry): boolean {
-  return source === before.source && start === before.start + before.length + 1
-}
-
-function entryIn(bytes: Buffer, at: number, ordinal: number): SummedEntry {
-  if (bytes.length < at + ENTRY) throw damaged(ordinal)
-  return {
-    start: bytes.readUIntLE(at, 6),
-    length: bytes.readUInt32LE(at + 6),
-    problemLength: bytes.readUInt32LE(at + 10),
-    line: bytes.readUIntLE(at + 14, 6),
-    source: bytes.readUIntLE(at + 20, 3),
-    sum: bytes.readUInt32LE(at + 24),
+  #sourceOf(number: number): string | undefined {
+    return number === 0 ? undefined : this.#sources[number - 1]
   }
 }
 
-function bytesOf({ start, length, problemLength, line, source }: Entry, sum: number): Buffer {
-  const entry = Buffer.allocUnsafe(ENTRY)
-  entry.writeUIntLE(start, 0, 6)
-  entry.writeUInt32LE(length, 6)
-  entry.writeUInt32LE(problemLength, 10)
-  entry.writeUIntLE(line, 14, 6)
-  // Four bytes: the spare one is 0.
-  entry.writeUInt32LE(source, 20)
-  entry.writeUInt32LE(sum, 24)
-  return entry
-}
-
-/** What a record's checksum begins with, so that it covers the entry, too, and the place of the entry in the index. */
-function seedOf({ start, length, problemLength, line, source }: Entry, ordinal: number): number {
-  let seed = mix(0, ordinal)
-  seed = mix(seed, start)
-  seed = mix(seed, length)
-  seed = mix(seed, problemLength)
-  seed = mix(seed, line)
-  return mix(seed, source) >>> 0
-}
-
-/** Takes a number of up to 53 bits into one of 32. */
-function mix(seed: number, number: number): number {
-  return Math.imul(seed ^ number ^ Math.floor(number / 2 ** 32), 0x9e3779b1)
-}
-
-function damaged(ordinal: number): BatchStreamError {
-  return new BatchStreamError(
-    'CBS_STATE',
-    `record ${ordinal + 1} of the job is damaged on disk: records.jsonl or records.index was changed since it was written; see \`claude-batch-stream doctor\``,
-  )
+/** Whether a record of the same source stands behind another one and its newline. */
+function follows({ start, source }: RecordEntry, before: RecordEntry): boolean {
+  return source === before.source && start === before.start + before.length + 1
 }

@@ -18,6 +18,7 @@ import { PassThrough } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { isExcepted, proxied } from '../../lib/cli/proxy.ts'
+import { VERSION } from '../../lib/core/job/state.ts'
 import {
   csv,
   everythingIn,
@@ -78,7 +79,8 @@ t.test('C15 a journal of a newer version names both', async t => {
   const { formatLine, NO_SUM } = await import('../../lib/store/journal-line.ts')
   const { line } = formatLine({ type: 'opened', version: 7, run: 'a', at: 0 }, NO_SUM)
   writeFileSync(journal, line)
-  await refused(t, place, 10, /newer version of this program \(format 7; this one reads format 2\)/)
+  const newer = `newer version of this program \\(format 7; this one reads format ${VERSION}\\)`
+  await refused(t, place, 10, new RegExp(newer))
 })
 
 t.test('a journal with a changed byte is damage', async t => {

@@ -1,7 +1,10 @@
-import { appendFileSync, statSync, truncateSync } from 'node:fs'
+import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import type { StoredJob } from '../../lib/store/job.ts'
 import { nodeDisk } from '../../lib/store/disk.ts'
+import type { SourceRecord } from '../../lib/core/flow.ts'
+import { PAGE_ITEMS } from '../../lib/core/pages.ts'
+import { RecordPage, RecordPageBuilder } from '../../lib/core/record-page.ts'
 import { Records } from '../../lib/store/records.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { record, watched } from '../support/jobs.ts'
@@ -123,4 +126,107 @@ void t.test('a failed write fails every flush after it, and closing still works 
   t.equal(records.readable, 0)
   await records.close()
   t.same(openBelow(folder), [])
+})
+
+void t.test('a page is written as a block and read back as a page', async t => {
+  const folder = t.testdir()
+  const records = await Records.open(nodeDisk, folder, NONE, [])
+  const problem = { type: 'bad', message: 'é' }
+  records.append(record({ n: 0 }, 1))
+  records.append(record('{"input":"x"}', 2, { problem }))
+  records.append(record({ n: 2 }, 2 ** 40, { source: 'a.csv' }))
+  const builder = new RecordPageBuilder()
+  for (const n of [3, 4, 5]) builder.add(record({ n }, 2 * n, { source: 'a.csv' }))
+  records.appendPage(builder.take())
+  records.append(record({ n: 6 }, 7, { source: 'a.csv' }))
+  t.equal(records.count, 7)
+  await records.flush()
+  const reader = records.reader(job)
+  const seen: unknown[] = []
+  for (let next = 0; next < 7;) {
+    const read: RecordPage | SourceRecord =
+      reader.peekPage(next, 7) ?? (await reader.readPage(next, 7))
+    const items = read instanceof RecordPage ? [...read] : [read]
+    seen.push([
+      read instanceof RecordPage,
+      items.map(({ ordinal, line, source }) => [ordinal, line, source]),
+    ])
+    for (const { raw, ordinal } of items)
+      t.same(raw, (await records.reader(job).read(ordinal ?? -1, 1)).raw)
+    next += items.length
+  }
+  t.same(seen, [
+    [true, [[0, 1, undefined]]],
+    [false, [[1, 2, undefined]]],
+    [true, [[2, 2 ** 40, 'a.csv']]],
+    [
+      true,
+      [
+        [3, 6, 'a.csv'],
+        [4, 8, 'a.csv'],
+        [5, 10, 'a.csv'],
+      ],
+    ],
+    [true, [[6, 7, 'a.csv']]],
+  ])
+  const part = await reader.readPage(4, 5)
+  t.same(part instanceof RecordPage && [part.count, part.ordinal, String(part.bytes)], [
+    1,
+    4,
+    '{"n":4}\n',
+  ])
+  const span = await reader.span(2, 9).catch(() => reader.span(2, 5))
+  t.equal(span.entries.length, 5, 'a span goes across blocks')
+  const into = Buffer.alloc(8 * 5 - 1)
+  await reader.copy(span, 5, into)
+  t.equal(String(into), [2, 3, 4, 5, 6].map(n => `{"n":${n}}`).join('\n'))
+  await records.close()
+})
+
+void t.test(
+  'a block holds as many records as a page, and a kept count ends with a block',
+  async t => {
+    const folder = t.testdir()
+    const first = await Records.open(nodeDisk, folder, NONE, [])
+    for (let n = 0; n < 300; n++) first.append(record({ n }, n))
+    const kept = { records: first.count, bytes: first.bytes }
+    const synced = first.sync()
+    for (let n = 300; n < 310; n++) first.append(record({ n }, n))
+    await synced
+    await first.sync()
+    await first.close()
+    const second = await Records.open(nodeDisk, folder, kept, [])
+    const reader = second.reader(job)
+    const page = await reader.readPage(0, 300)
+    t.equal(page instanceof RecordPage && page.count, PAGE_ITEMS)
+    t.same((await reader.read(299, 1)).fields, { n: 299 })
+    second.append(record({ n: 'new' }))
+    await second.flush()
+    t.same((await reader.read(300, 1)).fields, { n: 'new' })
+    await second.close()
+  },
+)
+
+void t.test('an index that points into nothing is CBS_STATE', async t => {
+  const folder = t.testdir()
+  const records = await Records.open(nodeDisk, folder, NONE, [])
+  for (let n = 0; n < 3; n++) records.append(record({ n }, n))
+  await records.sync()
+  const right = readFileSync(`${folder}/records.index`)
+  const ENTRY = right.length / 3
+  const attempt = async (change: (index: Buffer) => Buffer, ordinal: number): Promise<void> => {
+    writeFileSync(`${folder}/records.index`, change(Buffer.from(right)))
+    await t.rejects(records.reader(job).read(ordinal, 1), {
+      code: 'CBS_STATE',
+      message: /records? .* of the job is damaged on disk/,
+    })
+  }
+  await attempt(index => index.fill(0), 1)
+  await attempt(index => index.subarray(0, ENTRY + 7), 1)
+  await attempt(index => index.subarray(0, 2 * ENTRY), 0)
+  await attempt(index => index.fill(255), 0)
+  await attempt(index => Buffer.concat([index.subarray(ENTRY), index.subarray(0, ENTRY)]), 0)
+  // A block at another place, where its first record is another one.
+  await attempt(index => Buffer.concat([index, index]), 4)
+  await records.close()
 })

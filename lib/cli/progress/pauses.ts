@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts'
 
-/** Pauses of a loop that can be cut short and ended. */
+/** Pauses of a loop that can be cut short, and end with it. */
 export class Pauses {
   readonly #clock: Clock
   #now: AbortController | undefined
@@ -17,7 +17,7 @@ export class Pauses {
     await this.#clock.sleep(ms, pause.signal).catch(() => {})
   }
 
-  /** Ends the current pause. */
+  /** Ends the pause that is taken now. */
   cut(): void {
     this.#now?.abort()
   }

@@ -3,16 +3,16 @@ import type { Talk } from '../talk.ts'
 import { count, lineOf, span } from './line.ts'
 import { Pauses } from './pauses.ts'
 import type { Report, Sink } from './report.ts'
-import { after, agesOf, NOTHING, type RunProgress } from './run-progress.ts'
+import { after, agesOf, NOTHING, type Standing } from './standing.ts'
 
 const MINUTE_MS = 60_000
 
-/** Progress without redrawing: a line for each important event, and one a minute otherwise. */
+/** Progress where no line can be redrawn: a line for each event that matters, and one a minute while nothing happens. */
 export class Plain implements Sink {
   readonly #talk: Talk
   readonly #clock: Clock
   readonly #pauses: Pauses
-  #progress = NOTHING
+  #standing = NOTHING
   #saidAt = -Infinity
 
   constructor(talk: Talk, clock: Clock) {
@@ -23,8 +23,8 @@ export class Plain implements Sink {
 
   tell(report: Report): void {
     if (report.type === 'exit') return this.#pauses.end()
-    const line = wordsOf(report, this.#progress)
-    this.#progress = after(this.#progress, report)
+    const line = wordsOf(report, this.#standing)
+    this.#standing = after(this.#standing, report)
     if (line !== undefined) this.#say(line)
     if (report.type === 'started') void this.#run()
   }
@@ -37,27 +37,27 @@ export class Plain implements Sink {
       const now = this.#clock.now()
       const isTime = this.#clock.elapsed() - this.#saidAt >= MINUTE_MS && !this.#pauses.over
       if (!isTime) continue
-      if (agesOf(this.#progress, now).length > 0)
-        this.#say(`waiting: ${lineOf(this.#progress, now)}`)
+      if (agesOf(this.#standing, now).length > 0)
+        this.#say(`waiting: ${lineOf(this.#standing, now)}`)
       else this.#saidAt = this.#clock.elapsed()
     }
   }
 
   #say(line: string): void {
     this.#saidAt = this.#clock.elapsed()
-    this.#talk.info(line)
+    this.#talk.say(line)
   }
 }
 
-/** An important event in words. */
-export function wordsOf(report: Report, before: RunProgress): string | undefined {
+/** What an event that matters to people is in words. */
+export function wordsOf(report: Report, before: Standing): string | undefined {
   switch (report.type) {
     case 'kept':
       if (before.complete || !report.complete) return undefined
       return `${count(report.records)} records read`
     case 'submitted': {
       const requests = before.open.get(report.number)?.requests ?? 0
-      return `batch ${report.number}: ${count(requests)} requests submitted as ${report.id}`
+      return `batch ${report.number}: ${count(requests)} requests are at the API as ${report.id}`
     }
     case 'ended': {
       const since = before.open.get(report.number)?.since
@@ -65,7 +65,7 @@ export function wordsOf(report: Report, before: RunProgress): string | undefined
       return `batch ${report.number}: ended${took}`
     }
     case 'rows':
-      return `batch ${report.number}: rows written, ${count(report.rows)} in total`
+      return `batch ${report.number}: rows are out, ${count(report.rows)} in all`
     default:
       return undefined
   }

@@ -77,7 +77,7 @@ export interface JobState {
 }
 
 /** The version of the journal's format; a higher one is refused. */
-export const VERSION = 2
+export const VERSION = 3
 
 /** The state that a journal's events add up to. */
 export function fold(events: Iterable<JobEvent>): JobState | undefined {

@@ -11,7 +11,9 @@ import type {
   Seals,
   SourceRecord,
 } from '../../core/flow.ts'
-import { chosenIdsOf, type BatchWriter } from '../../store/batch-files.ts'
+import { Page } from '../../core/pages.ts'
+import { RequestPage } from '../../core/request-page.ts'
+import { chosenIdsOf, sizeInBody, type BatchWriter } from '../../store/batch-files.ts'
 import { changedTemplate } from '../../store/replay.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
@@ -26,6 +28,7 @@ import {
 import { pushAll, typed, type CarryingStage } from '../../core/stage.ts'
 import { checkCustomId } from '../../core/check-custom-id.ts'
 import { formatId, idPrefix } from '../../core/custom-id.ts'
+import { wrongInputError } from '../../core/validate-input.ts'
 import { IdSet } from './id-set.ts'
 import { bytesAlone, isFull } from './policy.ts'
 import { seenBefore } from './dedupe-batch.ts'
@@ -103,7 +106,7 @@ export function aggregate(
   return typed(new Aggregate(options))
 }
 
-export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
+export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestPage> {
   readonly #options: Required<Omit<AggregateOptions, 'batchWait' | 'batchAge' | 'job'>>
   readonly #batchWait: number
   readonly #batchAge: number
@@ -138,6 +141,8 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
       failure: { code: 'CBS_DISK', what: 'a batch cannot be gathered' },
       // One batch waits to be read: each may be hundreds of MB on disk.
       readableHighWaterMark: 1,
+      // What tells repeats is made of single requests.
+      takesPages: !options.dedupe,
     })
     const {
       batchSize = DEFAULT_REQUESTS,
@@ -154,9 +159,29 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     if (job) this.runBeside(this.#inTurn(() => this.#begin(job)))
   }
 
-  protected override receive(item: BatchRequest | RejectedRecord): Promise<void> | void {
+  protected override receive(
+    item: BatchRequest | RejectedRecord | RequestPage,
+  ): Promise<void> | void {
+    if (item instanceof RequestPage) return this.#receivePage(item)
+    if (item instanceof Page) throw wrongInputError('aggregate', 'requests', item) as Error
     if (this.#turn || !this.#addNow(item)) return this.#inTurn(() => this.#add(item))
     if (this.#isDone()) return this.#inTurn(() => this.#seal())
+  }
+
+  #receivePage(page: RequestPage): Promise<void> | void {
+    const next = this.#turn ? 0 : this.#addPageNow(page, 0)
+    if (next < page.count || this.#isDone()) return this.#inTurn(() => this.#addPage(page, next))
+  }
+
+  /** Adds the requests of a page from an index on. Whatever the fast way cannot do is done by the single next one. */
+  async #addPage(page: RequestPage, from: number): Promise<void> {
+    let next = from
+    while (next < page.count) {
+      if (this.#isDone()) await this.#seal()
+      await this.#add(page.item(next))
+      next = this.#addPageNow(page, next + 1)
+    }
+    if (this.#isDone()) await this.#seal()
   }
 
   protected override finish(): Promise<void> {
@@ -262,6 +287,32 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord> {
     const asked = serializeRequest(item, this.#options.dedupe)
     if (asked?.key && !this.#seen?.ready(asked.key)) return false
     return this.#put(this.job, writer, item, record.ordinal, asked)
+  }
+
+  /** The same for a page: adds its requests from an index on, and gives the index of the first that did not go in. */
+  #addPageNow(page: RequestPage, from: number): number {
+    const { job } = this
+    const writer = this.#open
+    const { ordinal: first } = page
+    if (!job || !writer || first === undefined || first + from < this.#nextOrdinal) return from
+    const { attempt, batchBytes } = this.#options
+    const prefix = idPrefix(job.run, attempt)
+    const limits = { count: this.#most, bytes: batchBytes }
+    const wasEmpty = writer.records === 0
+    let index = from
+    for (; index < page.count && !this.#isDone(); index++) {
+      const ordinal = first + index
+      const id = formatId(prefix, ordinal)
+      const size = sizeInBody(page, index, id)
+      if (writer.full || this.#leavesRange(ordinal) || isFull(writer, size, limits)) break
+      if (bytesAlone(size) > MAX_BODY_BYTES) break
+      writer.addOfPage(page, index, id, ordinal)
+      this.#nextOrdinal = ordinal + 1
+    }
+    if (index === from) return from
+    this.#lastArrival = job.clock.elapsed()
+    if (wasEmpty) this.#firstArrival = this.#lastArrival
+    return index
   }
 
   async #add(item: BatchRequest | RejectedRecord): Promise<void> {

@@ -1,6 +1,7 @@
 import { callSync } from '../../core/assert-sync.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
+import type { RecordPage } from '../../core/record-page.ts'
 import { CsvReader, type CsvSettings } from './csv-reader.ts'
 import { delimiterNote } from './csv-start.ts'
 import { guess, type Guess, type GuessedFormat } from './guess.ts'
@@ -72,8 +73,8 @@ export class GuessingReader implements RecordReader {
     this.#chosen?.finish()
   }
 
-  next(): SourceRecord | undefined {
-    return this.#chosen?.next()
+  next(paged?: boolean): SourceRecord | RecordPage | undefined {
+    return this.#chosen?.next(paged)
   }
 
   #choose(enough: boolean): void {

@@ -25,6 +25,11 @@ export class Columns {
     return this.#names
   }
 
+  /** What stands before the value of each column in the JSON of a row. */
+  get openings(): readonly string[] {
+    return this.#openings
+  }
+
   get count(): number {
     return this.#names.length
   }

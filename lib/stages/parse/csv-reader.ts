@@ -19,6 +19,8 @@ import {
 } from './line-breaks.ts'
 import { tellHeader, tellNote, type NoteOptions } from './note.ts'
 import { Pieces } from './pieces.ts'
+import type { RecordPage } from '../../core/record-page.ts'
+import { PlainCsv } from './csv-plain.ts'
 import type { RecordReader } from './record-stream.ts'
 import { TextStart } from '../../core/text-start.ts'
 
@@ -30,6 +32,12 @@ const SLICE_BYTES = 16_384
 
 /** Bytes of a record that is too long that are looked at in any case: enough for the characters that are kept. */
 const HEAD_BYTES = 4 * KEPT_CHARACTERS
+
+/** Bytes of a row that are read anew with the next chunk; a longer one is left to csv-parse, which reads each byte once. */
+const MOST_HELD = 16_384
+
+/** The same for small chunks, as a multiple of theirs. */
+const HELD_CHUNKS = 64
 
 /** What the reader must know, checked already. */
 export interface CsvSettings extends NoteOptions {
@@ -57,13 +65,21 @@ export class CsvReader implements RecordReader {
   /** Undefined once the delimiter is known. */
   #start: CsvStart | undefined
   #delimiter = ','
-  #rows: CsvRows
+  #rows: CsvRows | undefined
   #columns: Columns | undefined
   #input: Buffer[] = []
   #finished = false
   #flushed = false
   #ready: SourceRecord[] = []
   #taken = 0
+  /** Made once the columns are known; undefined where no row is plain. */
+  #plain: PlainCsv | undefined
+  /** Whether the bytes that are read next may be plain rows. */
+  #mayBePlain = false
+  /** Whether the bytes that are there are less than a row. */
+  #needsMore = false
+  #page: RecordPage | undefined
+  #given = 0
   // Where the window begins and where the last row ended, counted from the first byte that csv-parse was given.
   readonly #unread = new Pieces()
   #unreadAt = 0
@@ -81,7 +97,6 @@ export class CsvReader implements RecordReader {
     this.#textStart = new TextStart(settings.source)
     this.#start = new CsvStart({ ...settings, columns: settings.columns?.count })
     this.#columns = settings.columns
-    this.#rows = this.#newRows()
   }
 
   write(chunk: Buffer): void {
@@ -93,22 +108,29 @@ export class CsvReader implements RecordReader {
     this.#write(this.#textStart.end())
     if (this.#start) this.#begin(this.#start.end())
     this.#finished = true
+    this.#mayBePlain = false
+    this.#needsMore = false
   }
 
-  next(): SourceRecord | undefined {
-    while (this.#taken === this.#ready.length) {
+  next(paged = false): SourceRecord | RecordPage | undefined {
+    for (;;) {
+      const page = this.#page
+      if (page) {
+        const index = this.#given
+        const isWhole = paged && index === 0
+        this.#given = isWhole ? page.count : index + 1
+        if (this.#given === page.count) this.#page = undefined
+        return isWhole ? page : page.item(index)
+      }
+      if (this.#taken < this.#ready.length) return this.#ready[this.#taken++]
       this.#ready = []
       this.#taken = 0
       if (!this.#readOn()) return undefined
     }
-    return this.#ready[this.#taken++]
   }
 
   #write(bytes: Buffer): void {
-    if (!this.#start) {
-      this.#input.push(bytes)
-      return
-    }
+    if (!this.#start) return this.#add(bytes)
     const beginning = this.#start.write(bytes)
     if (beginning) this.#begin(beginning)
   }
@@ -117,12 +139,19 @@ export class CsvReader implements RecordReader {
     const { delimiter, bytes, from, cutBreak } = beginning
     this.#start = undefined
     this.#delimiter = delimiter
-    this.#rows = this.#newRows()
     this.#line += countBreaks(bytes, 0, from)
     if (cutBreak) this.#skip = 'lf'
-    this.#input.push(bytes.subarray(from))
+    this.#add(bytes.subarray(from))
     const note = delimiterNote(beginning, this.#settings.source)
     if (note) tellNote(this.#settings, note)
+  }
+
+  #add(bytes: Buffer): void {
+    const held = this.#needsMore ? this.#input.pop() : undefined
+    this.#input.push(held ? Buffer.concat([held, bytes]) : bytes)
+    this.#needsMore = false
+    const most = Math.min(MOST_HELD, HELD_CHUNKS * bytes.length)
+    this.#mayBePlain = (held?.length ?? 0) + this.#unread.bytes <= most
   }
 
   #newRows(): CsvRows {
@@ -136,7 +165,11 @@ export class CsvReader implements RecordReader {
 
   /** Reads one slice; false when there is nothing to read. */
   #readOn(): boolean {
+    if (this.#needsMore) return false
     const bytes = this.#input[0]
+    const plain = this.#mayBePlain && !this.#skip ? this.#plainCsv() : undefined
+    // csv-parse holds its last row back until it knows what follows.
+    if (plain && (bytes || this.#unread.bytes > 0)) return this.#readPlain(plain, bytes)
     if (!bytes) return this.#finished && this.#flush()
     // A slice never goes past the limit of a record, so that the same bytes break it up however they come in.
     const size = Math.min(SLICE_BYTES, this.#limit - this.#unread.bytes)
@@ -146,15 +179,45 @@ export class CsvReader implements RecordReader {
     if (slice.length === 0) return true
 
     this.#unread.push(slice)
-    this.#rows.parse(slice)
+    this.#csvRows.parse(slice)
     this.#dropRows()
     if (this.#unread.bytes >= this.#limit) this.#breakUp()
     return true
   }
 
+  get #csvRows(): CsvRows {
+    return (this.#rows ??= this.#newRows())
+  }
+
+  /** What reads plain rows; undefined while the columns are unknown, and where the options make every row unusual. */
+  #plainCsv(): PlainCsv | undefined {
+    const { comment, maxRecordBytes, source } = this.#settings
+    const columns = this.#columns
+    const delimiter = this.#delimiter
+    if (!columns || comment !== undefined || !/^[\x00-\x7f]$/.test(delimiter)) return undefined
+    return (this.#plain ??= new PlainCsv({ columns, delimiter, maxRecordBytes, source }))
+  }
+
+  /** Reads a page of plain rows. What csv-parse has of an unfinished row is read once more. */
+  #readPlain(plain: PlainCsv, bytes: Buffer = Buffer.alloc(0)): boolean {
+    const begun = this.#unread.take()
+    if (this.#rows) this.#startRows()
+    const all = begun.length > 0 ? Buffer.concat([begun, bytes]) : bytes
+    const { page, end, line, stop } = plain.read(all, 0, this.#line)
+    this.#page = page
+    this.#given = 0
+    this.#line = line
+    if (end < all.length) this.#input[0] = all.subarray(end)
+    else this.#input.shift()
+    // The others of this chunk are likely to be unusual, too.
+    if (stop === 'unusual') this.#mayBePlain = false
+    this.#needsMore = stop === 'more' && end < all.length
+    return true
+  }
+
   #flush(): boolean {
     if (this.#flushed) return false
-    this.#flushed = this.#rows.finish()
+    this.#flushed = this.#csvRows.finish()
     this.#dropRows()
     // What stands behind an unclosed quote is read again, and then the end comes once more.
     if (!this.#flushed) this.#breakUp()
@@ -164,7 +227,7 @@ export class CsvReader implements RecordReader {
   #onRow(row: readonly string[]): void {
     const { bytes, hasCr, isUtf8 } = (this.#window ??= lookAt(this.#unread.joined()))
     const at = this.#rowsEnd - this.#unreadAt
-    this.#rowsEnd = this.#rows.rowsEnd
+    this.#rowsEnd = this.#csvRows.rowsEnd
     const to = this.#rowsEnd - this.#unreadAt
     const from = behindBreaks(bytes, at)
     if (from > at) this.#line += countBreaks(bytes, at, from)
@@ -232,7 +295,7 @@ export class CsvReader implements RecordReader {
   }
 
   #startRows(): void {
-    this.#rows = this.#newRows()
+    this.#rows = undefined
     this.#unreadAt = 0
     this.#rowsEnd = 0
     this.#window = undefined

@@ -2,6 +2,7 @@ import type { TransformCallback } from 'node:stream'
 import { callSync } from '../../core/assert-sync.ts'
 import { wrapError, type BatchStreamError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
+import { RecordPage, RecordPageBuilder } from '../../core/record-page.ts'
 import { ByteStream } from './byte-stream.ts'
 import { failWhenRead } from './fail-when-read.ts'
 
@@ -10,8 +11,8 @@ export interface RecordReader {
   write(chunk: Buffer): void
   /** Says that the input is at its end. */
   finish(): void
-  /** The next record; undefined when it needs more bytes. Throws `CBS_INPUT` where the input cannot be read on. */
-  next(): SourceRecord | undefined
+  /** The next record, or, where they are asked for, a page of records; undefined when it needs more bytes. Throws `CBS_INPUT` where the input cannot be read on. */
+  next(paged?: boolean): SourceRecord | RecordPage | undefined
 }
 
 /** What every parser does when its input breaks off. */
@@ -33,6 +34,11 @@ export class RecordStream extends ByteStream {
   /** The line of the last record that was read. */
   protected lastLine: number | undefined
   #broken = false
+  readonly #builder = new RecordPageBuilder()
+  /** What was read and comes behind the page that is being given. */
+  #ahead: SourceRecord | RecordPage | undefined
+  /** Why nothing more can be read, once what was read before has been given. */
+  #failure: { readonly cause: unknown } | undefined
   #waiting: TransformCallback | undefined
 
   constructor(reader: RecordReader, { onBroken }: BreakOptions = {}) {
@@ -87,19 +93,53 @@ export class RecordStream extends ByteStream {
 
   #give(done: TransformCallback): void {
     while (!this.destroyed) {
-      let record: SourceRecord | undefined
+      let next: SourceRecord | RecordPage | undefined
       try {
-        record = this.#reader.next()
+        next = this.#next()
       } catch (error) {
         return this.fail(error, done)
       }
-      if (!record) return done()
-      this.lastLine = record.line
+      if (!next) return done()
       // Set before the push, in which the reader may ask for the next record already.
       this.#waiting = done
       // Outside the try: what the next stage throws is no fault of the input.
-      if (!this.push(record) || this.#waiting === undefined) return
+      if (!this.push(next) || this.#waiting === undefined) return
       this.#waiting = undefined
+    }
+  }
+
+  /** The next record, or a page of records where the reader of the stream takes pages. */
+  #next(): SourceRecord | RecordPage | undefined {
+    const ahead = this.#ahead
+    if (!this.givesPages) {
+      this.#ahead = undefined
+      return ahead ?? this.#read(false)
+    }
+    const builder = this.#builder
+    for (;;) {
+      const next = this.#ahead ?? this.#read(true)
+      this.#ahead = undefined
+      const isRecord = next && !(next instanceof RecordPage) && next.problem === undefined
+      if (isRecord && builder.hasRoom(next.raw.length, next.source)) builder.add(next)
+      else {
+        if (builder.isEmpty) return next
+        this.#ahead = next
+        return builder.take()
+      }
+    }
+  }
+
+  /** What the reader has next; its error comes after what was read before it. */
+  #read(paged: boolean): SourceRecord | RecordPage | undefined {
+    try {
+      if (this.#failure) throw this.#failure.cause
+      const next = this.#reader.next(paged)
+      if (next) this.lastLine = next instanceof RecordPage ? next.lines.at(-1) : next.line
+      return next
+    } catch (cause) {
+      if (this.#builder.isEmpty) throw cause
+      this.#failure = { cause }
+      return undefined
     }
   }
 }

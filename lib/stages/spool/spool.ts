@@ -5,6 +5,8 @@ import type { Job } from '../../core/job/job.ts'
 import { Duplex } from 'node:stream'
 import { wrapError } from '../../core/errors.ts'
 import type { SourceRecord, Spools } from '../../core/flow.ts'
+import { offerPages, takePages } from '../../core/pages.ts'
+import { RecordPage } from '../../core/record-page.ts'
 import { give, typed, type CarryingStage } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 import { storedJob, type StoredJob } from '../../store/job.ts'
@@ -40,11 +42,14 @@ export class Spool extends Duplex {
   #reading = false
   /** Set while the reader waits for a record. */
   #starved = false
+  #givesPages = false
 
   constructor(options: SpoolOptions) {
     super({ objectMode: true })
     this.#job = options.job && storedJob(options.job)
     this.#brokenOff = options.brokenOff
+    takePages(this)
+    offerPages(this, gives => (this.#givesPages = gives))
   }
 
   override _construct(done: (error?: Error | null) => void): void {
@@ -63,7 +68,7 @@ export class Spool extends Duplex {
   }
 
   override _write(
-    record: SourceRecord,
+    record: SourceRecord | RecordPage,
     _encoding: BufferEncoding,
     done: (error?: Error | null) => void,
   ): void {
@@ -73,7 +78,10 @@ export class Spool extends Duplex {
     )
   }
 
-  override _writev(chunks: { chunk: SourceRecord }[], done: (error?: Error | null) => void): void {
+  override _writev(
+    chunks: { chunk: SourceRecord | RecordPage }[],
+    done: (error?: Error | null) => void,
+  ): void {
     const admitAll = async (): Promise<void> => {
       for (const { chunk } of chunks) await this.#admit(chunk)
     }
@@ -116,11 +124,29 @@ export class Spool extends Duplex {
     return this.#job as StoredJob
   }
 
-  async #admit(record: SourceRecord): Promise<void> {
-    const wrong = wrongInputError('spool', 'records', record)
-    if (wrong) throw wrong
-    await this.#kept.input.appendOrVerify(record)
+  async #admit(record: SourceRecord | RecordPage): Promise<void> {
+    if (record instanceof RecordPage) {
+      const spooled = await this.#kept.input.appendOrVerifyPage(record)
+      if (spooled && this.#isNext(spooled)) return this.#handOver(spooled)
+    } else {
+      const wrong = wrongInputError('spool', 'records', record)
+      if (wrong) throw wrong
+      await this.#kept.input.appendOrVerify(record)
+    }
     if (this.#starved && !this.#kept.input.isReplaying) this.#wake()
+  }
+
+  /** Whether the reader waits for these very records, so that they need not be read back: a batch syncs what it covers. */
+  #isNext({ ordinal, count }: RecordPage): boolean {
+    const [, end = 0] = this.#ranges[0] ?? []
+    if (!this.#starved || !this.#givesPages || ordinal !== this.#next) return false
+    return ordinal + count <= end
+  }
+
+  #handOver(page: RecordPage): void {
+    this.#starved = false
+    this.#next += page.count
+    give(this, page)
   }
 
   #wake(): void {
@@ -148,16 +174,26 @@ export class Spool extends Duplex {
         this.push(null)
         return
       }
-      // _construct has made the reader.
-      const reader = this.#reader as RecordReader
-      const record = reader.peek(this.#next, 1) ?? (await reader.read(this.#next, 1))
-      this.#next += 1
+      const read = this.#read(Math.min(end, records.readable))
+      const record = read instanceof Promise ? await read : read
+      // The reader may have begun to look at single records meanwhile.
+      if (record instanceof RecordPage && !this.#givesPages) continue
+      this.#next += record instanceof RecordPage ? record.count : 1
       // Cleared before the push, which may ask for the next record at once.
       this.#reading = false
       if (!give(this, record)) return
       if (this.#reading) return
       this.#reading = true
     }
+  }
+
+  /** The next page or record below `end`; a promise only where the disk has to be asked. */
+  #read(end: number): SourceRecord | RecordPage | Promise<SourceRecord | RecordPage> {
+    // _construct has made the reader.
+    const reader = this.#reader as RecordReader
+    return this.#givesPages
+      ? (reader.peekPage(this.#next, end) ?? reader.readPage(this.#next, end))
+      : (reader.peek(this.#next, 1) ?? reader.read(this.#next, 1))
   }
 
   #starve(): void {

@@ -1,16 +1,17 @@
 // takes: SourceRecord
 // gives: BatchRequest, or RejectedRecord where a record cannot be asked
 // next: aggregate
-import type { TransformOptions } from 'node:stream'
 import { wrapError } from '../../core/errors.ts'
 import type { Asks, BatchRequest, RejectedRecord, SourceRecord } from '../../core/flow.ts'
 import type { AnyOr, Fields } from '../../core/jsonify.ts'
 import type { AnswerOf, AnswerSchema } from '../../core/schema/answer-schema.ts'
-import { StageTransform, typed, type CarryingStage } from '../../core/stage.ts'
+import { RecordPage } from '../../core/record-page.ts'
+import { StageTransform, typed, type CarryingStage, type StageOptions } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 import { attacher } from './attach.ts'
 import { digestOf } from './digest.ts'
 import type { AnyTemplateOptions, TemplateOptions } from './options.ts'
+import { plainRequests, requestsOf } from './plain-request.ts'
 import { requestMaker } from './request.ts'
 
 export { grownMaxTokens } from './grow.ts'
@@ -20,7 +21,7 @@ export { requestMaker } from './request.ts'
 class TemplateStage extends StageTransform {
   readonly #options: AnyTemplateOptions
 
-  constructor(options: AnyTemplateOptions, streamOptions: TransformOptions) {
+  constructor(options: AnyTemplateOptions, streamOptions: StageOptions) {
     super(streamOptions)
     this.#options = options
   }
@@ -50,22 +51,36 @@ export function template<F extends object = Fields, S extends AnswerSchema | und
   Asks<AnswerOf<S>>
 > {
   const requestOf = requestMaker(options)
+  const ask = (record: SourceRecord): BatchRequest | RejectedRecord => {
+    try {
+      return requestOf(record)
+    } catch (cause) {
+      throw wrapError('CBS_STAGE', `the record on line ${record.line} cannot be read`, cause)
+    }
+  }
   const attach = attacher(options)
+  const plain = plainRequests(options)
   return typed(
     new TemplateStage(options, {
       objectMode: true,
+      takesPages: plain !== undefined,
       // With its files a request may hold tens of MB, so none waits here for the next stage.
       ...(attach && { readableHighWaterMark: 1 }),
-      transform(record: SourceRecord, _encoding, done) {
-        const wrong = wrongInputError('template', 'records', record)
-        if (wrong) return done(wrong)
+      transform(record: SourceRecord | RecordPage, _encoding, done) {
         let asked
         try {
-          asked = requestOf(record)
+          if (plain && record instanceof RecordPage) {
+            for (const one of requestsOf(record, plain, ask)) this.push(one)
+            return done()
+          }
+          // Without `plain` no page comes.
+          const one = record as SourceRecord
+          const wrong = wrongInputError('template', 'records', one)
+          if (wrong) return done(wrong)
+          asked = ask(one)
         } catch (cause) {
-          return done(
-            wrapError('CBS_STAGE', `the record on line ${record.line} cannot be read`, cause),
-          )
+          // ask throws errors only.
+          return done(cause as Error)
         }
         if (!attach) return done(null, asked)
         attach(asked).then(

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto'
 import { readFileSync, rmSync } from 'node:fs'
 import { Readable } from 'node:stream'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { aggregate, type AggregateOptions } from '../../../lib/stages/aggregate/aggregate.ts'
 import { chain, each, from } from '../../../lib/core/chain.ts'
 import type {
@@ -12,7 +13,9 @@ import type {
 import type { StoredJob } from '../../../lib/store/job.ts'
 import { rejectionsOf } from '../../../lib/store/batch-files.ts'
 import { spool } from '../../../lib/stages/spool/spool.ts'
-import { stage } from '../../../lib/core/stage.ts'
+import { PAGES_SWITCH } from '../../../lib/core/pages.ts'
+import { stage, typed } from '../../../lib/core/stage.ts'
+import { template } from '../../../lib/stages/template/template.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { openFor, record, records, watched } from '../../support/jobs.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
@@ -334,4 +337,86 @@ void t.test('a job whose ids are gone, or cannot be read, is not gone on with', 
   const job = await openFor(t, dir)
   rmSync(job.store.path(1, 'ids'))
   await t.rejects(seal(job, asks(2)), { code: 'CBS_STATE', message: /1\.ids of the job is gone/ })
+})
+
+/** The bodies of a job's batches, which files say what is rejected, and their shapes; the job's own word left out. */
+async function sealedFrom(
+  t: Test,
+  input: readonly SourceRecord[],
+  options: AggregateOptions,
+  pages: boolean,
+): Promise<unknown> {
+  Reflect.set(globalThis, PAGES_SWITCH, pages)
+  const job = await openFor(t, t.testdir({ [pages ? 'pages' : 'items']: {} }))
+  const batches: SealedBatch[] = []
+  const prompted = template({ prompt: 'Say {{n}}', metaField: 'none' })
+  for await (const batch of each(
+    from(Readable.from(input), spool({ job }), prompted, aggregate({ job, ...options })),
+  ))
+    batches.push(batch)
+  Reflect.set(globalThis, PAGES_SWITCH, true)
+  const own = (number: number): string =>
+    readFileSync(job.store.path(number, 'body'), 'utf8').replaceAll(job.run, 'run')
+  const all = await Promise.all(
+    batches.map(async ({ number }) => [
+      own(number),
+      readFileSync(job.store.path(number, 'members'), 'hex'),
+      await rejectionsOf(job.store, job.batch(number)),
+      createHash('sha256')
+        .update(readFileSync(job.store.path(number, 'body')))
+        .digest('hex') === job.batch(number).hash,
+    ]),
+  )
+  await job.close()
+  return [shape(batches), all, job.state.kept]
+}
+
+void t.test('batches of pages are those of single requests, byte for byte', async t => {
+  t.teardown(() => Reflect.set(globalThis, PAGES_SWITCH, true))
+  const plain = records(700)
+  const mixed = plain.map((one, at) => {
+    if (at % 97 === 5) return record('{"m":1}', at + 1)
+    if (at % 101 === 7) return record('{"input":"x"}', at + 1, { problem })
+    return at % 300 > 150 ? record({ n: at, list: [at] }, at + 1, { source: 'b' }) : one
+  })
+  for (const input of [plain, mixed])
+    for (const options of [
+      {},
+      { batchSize: 100 },
+      { batchSize: 130, canary: 3 },
+      { batchBytes: 5000 },
+      { dedupe: true },
+    ]) {
+      const pages = await sealedFrom(t, input, options, true)
+      const items = await sealedFrom(t, input, options, false)
+      t.strictSame(pages, items, JSON.stringify(options))
+    }
+})
+
+void t.test('a large body is gathered in pages without a batch in memory', async t => {
+  const job = await openFor(t, t.testdir())
+  const text = 'x'.repeat(20_000)
+  const input = Array.from({ length: 200 }, (_, n) => record({ n: `${n} ${text}` }, n + 1))
+  const batches: SealedBatch[] = []
+  const stages = [spool({ job }), template({ prompt: '{{n}}' }), aggregate({ job })] as const
+  for await (const batch of each(from(Readable.from(input), ...stages))) batches.push(batch)
+  t.same(shape(batches), [[1, 200, 200]])
+  t.same(
+    bodyOf(job, 1).map(({ params }) => params.messages[0]?.content),
+    input.map(({ fields }) => fields['n']),
+  )
+})
+
+void t.test('pages of something else than requests end it', async t => {
+  const job = await openFor(t, t.testdir())
+  const wrong = typed<SourceRecord, BatchRequest>(spool({ job }))
+  await t.rejects(
+    each(from(Readable.from(records(3)), wrong, aggregate({ job })))
+      [Symbol.asyncIterator]()
+      .next(),
+    {
+      code: 'CBS_STAGE',
+      message: /aggregate takes requests/,
+    },
+  )
 })

@@ -46,10 +46,10 @@ async function rowsIn(job: StoredJob): Promise<string[]> {
 }
 
 for (const [file, of] of [
-  ['records.jsonl', 'record'],
-  ['records.index', 'record'],
-  ['batches/1.results', 'the result set'],
-  ['batches/1.lines', '(the )?result set'],
+  ['records.jsonl', 'one of records'],
+  ['records.index', 'one of records'],
+  ['batches/1.results', 'result'],
+  ['batches/1.lines', 'result'],
   ['batches/1.members', 'the file'],
   ['batches/1.rejected', 'the file'],
   ['batches/1.ids', 'the file'],
@@ -79,7 +79,9 @@ for (const [file, of] of [
             cause,
             {
               code: 'CBS_STATE',
-              message: new RegExp(`^${of} .*(is damaged on disk|was changed since|is gone)`),
+              message: new RegExp(
+                `^(record|${of}) .*(is damaged on disk|was changed since|is gone)`,
+              ),
             },
             what,
           )
@@ -94,7 +96,7 @@ for (const [file, of] of [
         writeFileSync(path, changed)
         await attempt(`byte ${at}`)
       }
-      // Line ends and a spare byte are nobody's.
+      // Line ends of result lines are nobody's.
       t.ok(refused >= tried - 6, `${refused} of ${tried} changes are seen`)
       for (let size = 0; size < bytes.length; size += step) {
         writeFileSync(path, bytes)
