@@ -41,8 +41,12 @@ function announce(job: StoredJob, talk: Talk): void {
 export async function leaveRunning(context: Context, work: Work, tally: Tally): Promise<Ending> {
   const { talk, job } = work
   await sayStanding(work, tally)
-  const batches = counted(inFlight(job.state).length, 'batch', 'batches')
-  talk.say(`${batches} in flight; the API continues with them`)
+  const count = inFlight(job.state).length
+  talk.say(
+    count === 0
+      ? "no batch is in flight, and the API's queue takes none for now"
+      : `${counted(count, 'batch', 'batches')} in flight; the API continues with them`,
+  )
   const words = ['resume', job.name, ...context.placeFlags]
   return { code: EXIT.inFlight, next: { words } }
 }

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import type { Clock } from '../core/clock.ts'
+import type { LedgerPool } from '../store/postgres/pool.ts'
 
 /** What the program has of the world; `process` is one. */
 export interface Io {
@@ -13,8 +14,15 @@ export interface Io {
   readonly terminal?: (() => Promise<Terminal | undefined>) | undefined
   /** What every command waits by and tells the time from. */
   readonly clock: Clock
+  /** Connects to the database of a ledger in place of the driver; for tests where no server is installed. */
+  readonly connectLedger?: ((url: string) => ClosablePool) | undefined
   /** Leaves at once; for a second Ctrl-C. */
   exit(code: number): void
+}
+
+/** Connections to a database, which end with the program. */
+export interface ClosablePool extends LedgerPool {
+  end(): Promise<void>
 }
 
 /** Where somebody can be asked. */

@@ -16,6 +16,7 @@ import { openStoredJob } from '../store/open.ts'
 import { DEFAULT_LEASE_MS, postgresLedger, postgresLedgerOf } from '../store/postgres/ledger.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
+import type { Io } from './io.ts'
 import { openInput } from './input.ts'
 import { rememberedBy, type SoundJob } from './remembered.ts'
 import { duration } from './values.ts'
@@ -26,7 +27,10 @@ export interface OpenLedger {
 }
 
 /** Opens the ledger that the flags or the environment name. */
-export async function openLedger(flags: Flags): Promise<OpenLedger | undefined> {
+export async function openLedger(
+  flags: Flags,
+  { connectLedger }: Pick<Io, 'connectLedger'>,
+): Promise<OpenLedger | undefined> {
   const url = flags.text('ledger')
   if (url === undefined) return undefined
   if (!/^postgres(ql)?:\/\//.test(url))
@@ -36,12 +40,16 @@ export async function openLedger(flags: Flags): Promise<OpenLedger | undefined> 
     )
   const lease = flags.text('lease')
   const leaseMs = lease === undefined ? DEFAULT_LEASE_MS : duration('--lease', lease, 1000)
+  const pool = connectLedger?.(url) ?? (await connect(url, leaseMs))
+  return { ledger: postgresLedger({ pool, leaseMs }), close: async () => await pool.end() }
+}
+
+async function connect(url: string, leaseMs: number): Promise<pg.Pool> {
   const { Pool } = await loadDriver()
-  const queryMs = Math.min(15_000, Math.max(1000, leaseMs / 4))
-  const pool = poolOf(Pool, url, queryMs)
+  const pool = poolOf(Pool, url, Math.min(15_000, Math.max(1000, leaseMs / 4)))
   // An idle connection that breaks is replaced.
   pool.on('error', () => {})
-  return { ledger: postgresLedger({ pool, leaseMs }), close: async () => await pool.end() }
+  return pool
 }
 
 function poolOf(Pool: typeof pg.Pool, url: string, queryMs: number): pg.Pool {

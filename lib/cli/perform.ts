@@ -84,7 +84,7 @@ export async function perform(
     const entry = await load()
     if (!usesLedger(command, flags)) return await entry({ ...context, watch })
     const { copyJobs, openLedger } = await import('./ledger.ts')
-    const opened = await openLedger(flags)
+    const opened = await openLedger(flags, io)
     try {
       // A new job has no copy yet.
       const name = flags.args[0] ?? flags.text('job')

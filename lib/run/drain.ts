@@ -90,10 +90,10 @@ export function leaveWhenDrained(
 }
 
 /**
- * Aborts once `maxWait` has passed and batches are in flight, if nothing can be collected, written or sent before one of them
- * ends.
+ * Aborts once `maxWait` has passed and batches are in flight or the queue is full, if nothing can be collected, written or
+ * sent before that changes.
  */
-function leaveWhenIdle(
+export function leaveWhenIdle(
   { job, isEndless, leave }: { readonly leave: LeaveOptions } & Omit<DrainOptions, 'leave'>,
   signal: AbortSignal,
   left: AbortController,
@@ -115,9 +115,9 @@ function leaveWhenIdle(
       isDone(batch, written) &&
       !queue.isSending(batch.number) &&
       !(batch.phase === 'submitted' && queue.leftBehind.has(batch.number))
-    return (
-      batches.every(isSettled) && batches.some(({ phase }) => phase === 'submitted') && !canSend()
-    )
+    // A full queue is not waited for either, whoever fills it.
+    const isWaiting = queue.isBusy || batches.some(({ phase }) => phase === 'submitted')
+    return batches.every(isSettled) && isWaiting && !canSend()
   })
   job.clock.sleep(leave.maxWait, signal).then(
     () => {

@@ -21,6 +21,7 @@ import { givenPrice, listPrice, type PriceOf } from '../cost/price.ts'
 import { parseUsd } from '../cost/usd.ts'
 import { MOST_TRIES } from '../stages/retry/retry.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
+import type { JobOptions } from '../store/open.ts'
 import type { MaxInvalid } from './guard.ts'
 
 /** List prices in USD per million tokens, such as `{ input: 1, output: 5 }`. Batches are billed at half. */
@@ -51,16 +52,24 @@ export interface RunOptions<
   readonly client: AnthropicClient
   /**
    * Makes the run durable: what was sent and answered is on disk in `dir` under this name. The same call in a new process
-   * continues there, pays for nothing twice and gives every result again. An open job is used and not closed.
+   * continues there, pays for nothing twice and gives every result again. With a `ledger` it also continues on another machine.
+   * With a `shard` the run takes its part of the source. An open job is used and not closed.
    * @default a temporary job, which ends with the run
    */
-  readonly job?: { readonly name: string; readonly dir: string } | Job | undefined
+  readonly job?: Omit<JobOptions, 'clock'> | Job | undefined
   /** Send a part-full batch when no record has come for so many ms; for a source that never ends. @default only at the end */
   readonly batchWait?: number | undefined
   /** Seal a part-full batch so many ms after its first record has come, also while more come. @default none */
   readonly batchAge?: number | undefined
   /** Batches in flight at most. @default 10 */
   readonly concurrency?: number | undefined
+  /**
+   * Stop waiting for batches in flight so many ms after the start; needs a `job`. The results of batches that have ended still
+   * come, and what fits is still sent; then the loop ends without an error and `finished` of the run is false. The same call
+   * continues. 0 is one step of a job that a schedule drives.
+   * @default wait until all batches have ended
+   */
+  readonly maxWait?: number | undefined
   /** Ms between two polls of the API. @default 5000, rising to 60000 with the age of the batches */
   readonly poll?: number | undefined
   /**
@@ -111,6 +120,7 @@ export interface RunSettings {
   readonly batchWait: number | undefined
   readonly batchAge: number | undefined
   readonly concurrency: number
+  readonly maxWait: number | undefined
   readonly poll: number | undefined
   readonly settle: number
   readonly retries: number
@@ -129,6 +139,7 @@ export function runSettings(options: RunOptions): RunSettings {
   const {
     batchWait,
     batchAge,
+    maxWait,
     poll,
     order = 'completion',
     concurrency = DEFAULT_CONCURRENCY,
@@ -137,6 +148,12 @@ export function runSettings(options: RunOptions): RunSettings {
     throw wrongOption('order', "'completion' or 'input'", order)
   if (batchWait !== undefined) wholeNumber('batchWait', batchWait, 1, 2 ** 31 - 1)
   if (batchAge !== undefined) wholeNumber('batchAge', batchAge, 1, 2 ** 31 - 1)
+  if (maxWait !== undefined) wholeNumber('maxWait', maxWait, 0, 2 ** 31 - 1)
+  if (maxWait !== undefined && options.job === undefined)
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '`maxWait` needs a `job`: a temporary job would be deleted with its batches in flight',
+    )
   if (poll !== undefined) wholeNumber('poll', poll, 1, 2 ** 31 - 1)
   if (options.schema !== undefined) answerCheck(options.schema)
   const settings = {
@@ -144,6 +161,7 @@ export function runSettings(options: RunOptions): RunSettings {
     batchWait,
     batchAge,
     concurrency: wholeNumber('concurrency', concurrency, 1, Infinity),
+    maxWait,
     poll,
     settle: wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity),
     retries: wholeNumber('retries', options.retries ?? 2, 0, MOST_TRIES),

@@ -13,7 +13,9 @@ import { StageTransform, typed, type Source, type Stage } from '../core/stage.ts
 import { Ledger } from '../cost/ledger.ts'
 import { answerCost } from '../cost/row-cost.ts'
 import { usdNumber } from '../cost/usd.ts'
+import { shard } from '../stages/parse/shard.ts'
 import { records, type ObjectItems, type RecordFields } from '../stages/parse/records.ts'
+import { restoreResults } from '../stages/results/fetch-results.ts'
 import { spool } from '../stages/spool/spool.ts'
 import { settingsOf } from '../stages/template/options.ts'
 import type { TemplateOptions } from '../stages/template/template.ts'
@@ -25,7 +27,7 @@ import { storedJob, type StoredJob } from '../store/job.ts'
 import { openJob, temporaryJob } from '../store/open.ts'
 import { answerRecords, type RunParts } from './assemble.ts'
 import { capOf } from './capped-job.ts'
-import { leaveWhenDrained } from './drain.ts'
+import { leaveWhenDrained, leaveWhenIdle } from './drain.ts'
 import { runSettings, type RunOptions, type RunSettings } from './options.ts'
 
 /** How rows are written, and the options of each format. */
@@ -59,6 +61,8 @@ export interface BatchRun<F extends object = Fields, V = unknown> extends AsyncI
   ): Source<Buffer>
   /** What the answers that have come were billed. */
   readonly cost: RunCost
+  /** Whether every record has its result. False until the last one has come, and after a run that `maxWait` ended. */
+  readonly finished: boolean
 }
 
 /**
@@ -101,6 +105,7 @@ class Run implements BatchRun {
   readonly #settings: RunSettings
   readonly #ledger: Ledger
   #isRead = false
+  #isFinished = false
 
   constructor(source: Source<SourceRecord>, options: RunOptions, settings: RunSettings) {
     this.#source = source
@@ -114,6 +119,10 @@ class Run implements BatchRun {
       amount === undefined ? null : usdNumber(amount)
     const { spent, synchronous } = this.#ledger
     return { spent: usd(spent), synchronous: usd(synchronous) }
+  }
+
+  get finished(): boolean {
+    return this.#isFinished
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<RecordResult> {
@@ -185,16 +194,28 @@ class Run implements BatchRun {
 
   async *#resultsOf(job: StoredJob, end: RunEnd): AsyncGenerator<RecordResult> {
     const { signal } = this.#options
-    const { batchWait } = this.#settings
+    const { batchWait, maxWait, concurrency } = this.#settings
     job.costOf = answerCost(this.#settings.priceOf)
     job.session.waits = backoffOf(this.#options.backoff)
     job.queue.isStopHandled = true
+    await this.#restore(job)
     const over = new AbortController()
     const drained = new AbortController()
     // An input that never ends is left once all that was sent is answered.
     if (batchWait !== undefined) leaveWhenDrained(job, over.signal, drained)
-    const ends = signal ? AbortSignal.any([signal, drained.signal]) : drained.signal
-    const stages = from(this.#source, spool({ job }), answerRecords(this.#partsOf(job)))
+    const left = new AbortController()
+    const ends = AbortSignal.any([
+      ...(signal ? [signal] : []),
+      ...[drained.signal, left.signal, job.lost],
+    ])
+    if (maxWait !== undefined) {
+      const isEndless = batchWait !== undefined
+      leaveWhenIdle({ job, isEndless, leave: { maxWait, concurrency } }, over.signal, left)
+    }
+    const own = job.state.shard
+      ? from(this.#source, shard(job.state.shard), spool({ job }))
+      : from(this.#source, spool({ job }))
+    const stages = from(own, answerRecords(this.#partsOf(job)))
     const stop = (): unknown => stages.destroy(ends.reason)
     ends.addEventListener('abort', stop)
     let rows = 0
@@ -205,15 +226,29 @@ class Run implements BatchRun {
         yield result as RecordResult
         if (result.last) job.tell({ type: 'rows', number: result.batch.number, rows })
       }
-      if (!job.queue.stopReason) await job.finish(rows)
+      if (!job.queue.stopReason) {
+        await job.finish(rows)
+        this.#isFinished = true
+      }
     } catch (cause) {
-      if (!drained.signal.aborted || signal?.aborted) throw cause
+      // Nothing that this process does counts any more.
+      if (job.lost.aborted && !signal?.aborted) throw job.lost.reason
+      if (signal?.aborted || !(drained.signal.aborted || left.signal.aborted)) throw cause
     } finally {
       over.abort()
       ends.removeEventListener('abort', stop)
       await closed(stages)
     }
     end.reason = job.queue.stopReason
+  }
+
+  /** Downloads results again that another machine had on its disk. */
+  async #restore(job: StoredJob): Promise<void> {
+    if (!job.shared) return
+    const { client, signal: given } = this.#options
+    const signal = given ? AbortSignal.any([given, job.lost]) : job.lost
+    const { settle: settleMs } = this.#settings
+    await restoreResults(job, { client, settleMs, signal, onWait: () => {} })
   }
 
   async #open(): Promise<{ readonly job: StoredJob; readonly isOwn: boolean }> {

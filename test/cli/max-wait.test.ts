@@ -54,6 +54,15 @@ void t.test('a queue that is full does not keep a run that would leave', async t
   t.match(ran.err, /^2 batches in flight/m)
 })
 
+void t.test('a queue that others fill does not keep it either', async t => {
+  const place = await placeFor(t, { batchTimeMs: HOUR, queueLimit: 4 })
+  const other = ['-p', 'Say {{text}}', '--job', 'other', '--detach']
+  await place.run(other, { stdin: csv(4) })
+  const ran = await place.run([...ASK, '--max-wait', '0s'], { stdin: csv(6) })
+  t.equal(ran.code, 11, ran.err)
+  t.match(ran.err, /^no batch is in flight, and the API's queue takes none for now$/m)
+})
+
 void t.test('an endless input is left as well', async t => {
   const place = await placeFor(t, { batchTimeMs: HOUR })
   const { PassThrough } = await import('node:stream')

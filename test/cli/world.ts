@@ -43,6 +43,7 @@ export interface WorldOptions {
   readonly clock?: Clock | undefined
   /** Is stdin a terminal? */
   readonly tty?: boolean
+  readonly connectLedger?: Io['connectLedger']
 }
 
 /** What a program has of the world, for one run of `main` in this process. */
@@ -53,6 +54,7 @@ export class World extends EventEmitter implements Io {
   readonly env: Io['env']
   readonly terminal?: Io['terminal']
   readonly clock: Io['clock']
+  readonly connectLedger: Io['connectLedger']
   /** Codes of `exit`, which leaves a real process at once. */
   readonly exits: number[] = []
 
@@ -60,6 +62,7 @@ export class World extends EventEmitter implements Io {
     super()
     const { stdin = '', env = {}, stdout = new Collected(), tty, terminal } = options
     this.clock = options.clock ?? systemClock
+    this.connectLedger = options.connectLedger
     if (terminal) {
       this.terminal = terminal
       this.stderr.isTTY = true

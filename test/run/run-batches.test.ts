@@ -164,6 +164,54 @@ void t.test('a named job continues where it was left, and pays for nothing twice
   t.match(await emulator.ledger.totals(), { billed: 10 })
 })
 
+void t.test('maxWait: 0 drives a job step by step, without a waiting process', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 3_600_000 })
+  const step = async (): Promise<readonly [boolean, number]> => {
+    const run = runBatches(reviews, {
+      ...quickWith(world),
+      prompt: '{{text}}',
+      batchSize: 3,
+      concurrency: 2,
+      maxWait: 0,
+      job: { name: 'steps', dir: world.dir },
+    })
+    let results = 0
+    for await (const { status } of run) if (status === 'succeeded') results += 1
+    return [run.finished, results]
+  }
+  t.same(await step(), [false, 0])
+  t.equal(world.emulator.ledger.batches().length, 2, 'no more than fit')
+  t.same(await step(), [false, 0])
+  t.equal(world.emulator.ledger.batches().length, 2)
+  await world.clock.sleep(2 * 3_600_000)
+  t.same(await step(), [false, 6], 'what has ended is collected')
+  t.equal(world.emulator.ledger.batches().length, 4, 'the rest is sent')
+  await world.clock.sleep(2 * 3_600_000)
+  t.same(await step(), [true, 10])
+  t.same(await step(), [true, 10], 'a finished job gives its results again')
+  t.match(await world.emulator.ledger.totals(), { billed: 10, billedTwice: 0, acceptedTwice: 0 })
+})
+
+void t.test('maxWait leaves an endless source, too, and rows of the step come', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 3_600_000 })
+  const source = async function* (): AsyncGenerator<{ text: string }> {
+    yield { text: 'one' }
+    await new Promise<void>(() => {})
+  }
+  const run = runBatches(source(), {
+    ...quickWith(world),
+    prompt: '{{text}}',
+    batchWait: 10,
+    maxWait: 50,
+    job: { name: 'endless', dir: world.dir },
+  })
+  const rows: Buffer[] = []
+  for await (const row of run.toRows()) rows.push(row)
+  t.same(rows, [])
+  t.notOk(run.finished)
+  t.equal(world.emulator.ledger.batches().length, 1)
+})
+
 void t.test('an open job is used and stays open', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
@@ -316,6 +364,8 @@ void t.test('wrong options are refused at once', async t => {
   refused({ price: { input: -1, output: 1 } }, /`price` must be/)
   refused({ maxInvalid: { share: 2 } }, /`maxInvalid`/)
   refused({ prompt: 5 }, /`prompt` must be/)
+  refused({ maxWait: -1, job: { name: 'j', dir: 'x' } }, /`maxWait`/)
+  refused({ maxWait: 0 }, /`maxWait` needs a `job`/)
   refused({ schema: { type: 'x' } }, /schema/)
   t.doesNotThrow(() =>
     runBatches(reviews, {

@@ -5,6 +5,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import t, { type Test } from 'tap'
+import type { Io } from '../../lib/cli/io.ts'
 import type { LedgerConnection, LedgerPool, LedgerRows } from '../../lib/store/postgres/pool.ts'
 
 /** PostgreSQL in this process. It has one connection, so whoever connects waits for the one before. */
@@ -37,7 +39,8 @@ export function pglitePool(): LedgerPool & { end(): Promise<void> } {
 
 export interface Server {
   readonly url: string
-  pool(): pg.Pool
+  /** A pool that the server's end closes; of the first database unless a URL names another. */
+  pool(url?: string): pg.Pool
   /** Ends at once, as in a crash, and starts again. */
   crash(): void
   stop(): Promise<void>
@@ -83,8 +86,8 @@ export async function startPostgres(): Promise<Server> {
   const pools: pg.Pool[] = []
   return {
     url,
-    pool: () => {
-      const pool = new pg.Pool({ connectionString: url })
+    pool: (one = url) => {
+      const pool = new pg.Pool({ connectionString: one })
       // An idle connection that breaks is replaced by the pool.
       pool.on('error', () => {})
       pools.push(pool)
@@ -114,4 +117,43 @@ async function freePort(): Promise<number> {
   const address = server.address()
   await new Promise(resolve => server.close(resolve))
   return typeof address === 'object' && address ? address.port : 0
+}
+
+/** A database of one test's own. */
+export interface LedgerDatabase {
+  /** What `--ledger` takes. Without a server nothing answers there, and `connectLedger` leads to the database. */
+  readonly url: string
+  readonly pool: LedgerPool
+  readonly connectLedger: Io['connectLedger']
+}
+
+let server: Promise<Server> | undefined
+let databases = 0
+
+/** A new database: on a server where PostgreSQL is installed, which all tests of this process share; else in this process. */
+export async function ledgerDatabase(t: Test): Promise<LedgerDatabase> {
+  if (NO_POSTGRES) return inProcess(t)
+  server ??= startShared()
+  const { url, pool } = await server
+  const name = `test_${++databases}`
+  await pool().query(`create database ${name}`)
+  const own = url.replace(/[^/]*$/, name)
+  return { url: own, pool: pool(own), connectLedger: undefined }
+}
+
+async function startShared(): Promise<Server> {
+  const started = await startPostgres()
+  t.teardown(() => started.stop())
+  return started
+}
+
+function inProcess(t: Test): LedgerDatabase {
+  const pool = pglitePool()
+  t.teardown(() => pool.end())
+  const end = async (): Promise<void> => {}
+  return {
+    url: 'postgres://tester@127.0.0.1:1/test',
+    pool,
+    connectLedger: () => ({ ...pool, end }),
+  }
 }

@@ -159,6 +159,12 @@ export class Submit extends JobStage<SealedBatch> {
       if (count < requests) return await this.#split(job, number, firstOf(count))
       const outcome = await this.#upload(job, number).finally(() => job.queue.endSending(number))
       if (outcome === 'stopped') return
+      if (outcome === 'noRoom') {
+        job.queue.isBusy = true
+        this.#wait(job.sealedBatch(number), "the API's queue is full, as the ledger says")
+        if (!(await this.#pause(job, SHARED_QUEUE_MS))) return
+        continue
+      }
       switch (outcome.kind) {
         case 'created':
           return await this.#settle(job, this.#judge.accepted())
@@ -214,9 +220,10 @@ export class Submit extends JobStage<SealedBatch> {
 
   /**
    * Sends a batch once, and journals what is known about the outcome. Where the disk is too full for its answers, or its body is
-   * damaged, submission stops and nothing is destroyed: the batches in flight are still collected.
+   * damaged, submission stops and nothing is destroyed: the batches in flight are still collected. `noRoom`: the queue that the
+   * job shares with others is full.
    */
-  async #upload(job: StoredJob, number: number): Promise<Outcome | 'stopped'> {
+  async #upload(job: StoredJob, number: number): Promise<Outcome | 'stopped' | 'noRoom'> {
     // receive has made it before anything is sent.
     const api = this.#api as Api
     await api.proveWorkspace()
@@ -224,7 +231,8 @@ export class Submit extends JobStage<SealedBatch> {
       job.queue.stop(wrapError('CBS_DISK', 'the free disk space is unknown', cause))
       return 'stopped'
     }
-    if (!(await this.#reserve(job, number))) return 'stopped'
+    const pool = job.session.workspace ?? 'default'
+    if ((await job.shared?.reserveQueue(number, pool)) === false) return 'noRoom'
     try {
       await ensureFreeSpace(job, job.batch(number).bytes)
     } catch (cause) {
@@ -246,17 +254,6 @@ export class Submit extends JobStage<SealedBatch> {
     return outcome
   }
 
-  /** Waits for room in the queue that the job shares with others; false once submission has stopped. */
-  async #reserve(job: StoredJob, number: number): Promise<boolean> {
-    const pool = job.session.workspace ?? 'default'
-    while (job.shared && !(await job.shared.reserveQueue(number, pool))) {
-      if (job.queue.stopReason) return false
-      this.#wait(job.sealedBatch(number), "the API's queue is full, as the ledger says")
-      await job.clock.sleep(SHARED_QUEUE_MS, this.signal)
-    }
-    return true
-  }
-
   /** Waits before a batch is sent again; false once submission has stopped. */
   async #waitToRetry(
     job: StoredJob,
@@ -274,6 +271,11 @@ export class Submit extends JobStage<SealedBatch> {
       notify('onBusy', this.#options.onBusy)
     }
     this.#wait(job.sealedBatch(number), failure.message)
+    return await this.#pause(job, waitMs)
+  }
+
+  /** Waits for so long; false once submission has stopped. */
+  async #pause(job: StoredJob, waitMs: number): Promise<boolean> {
     const over = new AbortController()
     const signal = AbortSignal.any([this.signal, over.signal])
     await Promise.race([
