@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { JobEvent } from '../../../lib/core/job/event.ts'
-import { apply, fold, VERSION, type Phase } from '../../../lib/core/job/state.ts'
+import { apply, fold, unbatchedGaps, VERSION, type Phase } from '../../../lib/core/job/state.ts'
 
 const opened = { type: 'opened', version: VERSION, run: 'r', at: 1 } as const satisfies JobEvent
 const counts = { processing: 0, succeeded: 1, errored: 0, canceled: 0, expired: 0 }
@@ -202,4 +202,23 @@ void t.test('the parts of a split stand in its place, a foreign batch is known a
       [3, 'sealed', undefined],
     ],
   )
+})
+
+void t.test('gaps between batches are found in any order of the batches', async t => {
+  const batch = (number: number, first: number, records: number): JobEvent => ({
+    ...{
+      type: 'sealed',
+      ...part(number),
+      number,
+      first,
+      records,
+      requests: records,
+      next: first + records,
+    },
+  })
+  const state = fold([opened, batch(1, 40, 5), batch(2, 10, 20), batch(3, 30, 0), batch(4, 15, 3)])
+  t.same(state && unbatchedGaps(state), [
+    [0, 10],
+    [30, 40],
+  ])
 })

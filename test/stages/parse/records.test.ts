@@ -53,13 +53,19 @@ void t.test('a record passes as it is', async t => {
 void t.test('an object that JSON cannot hold is a rejected row with what can be shown', async t => {
   const loop: Record<string, unknown> = { id: 1 }
   loop['self'] = loop
-  const found = await all([{ id: 9n, text: 'a' }, loop, { toJSON: () => 'text' }])
+  const found = await all([
+    { id: 9n, text: 'a' },
+    loop,
+    { toJSON: () => 'text' },
+    { toJSON: () => undefined },
+  ])
   t.match(
     found.map(({ raw, problem }) => [raw.toString(), problem?.type, problem?.message]),
     [
       ['{"id":"9","text":"a"}', 'invalid_record', /record 1 cannot be written as JSON: .*BigInt/],
       ['{"id":1}', 'invalid_record', /record 2 .*circular/],
       ['{}', 'invalid_record', /its toJSON gives "text", which is no object/],
+      ['{}', 'invalid_record', /its toJSON gives nothing, which is no object/],
     ],
   )
 })
