@@ -1,5 +1,5 @@
 // What is published: the modules that tsc wrote to build/, joined to few files, and one declaration file for each entry.
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dts } from 'rollup-plugin-dts'
 
 const { dependencies, peerDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
@@ -12,15 +12,27 @@ const entries = { ...library, 'bin/claude-batch-stream': 'build/bin/claude-batch
 const inputs = (of, extension) =>
   Object.fromEntries(Object.entries(of).map(([name, path]) => [name, path + extension]))
 
+// The package has no source maps. Tests build with them, so that coverage of the program counts for the files of lib/ and bin/.
+const sourcemap = process.env.SOURCE_MAPS === '1'
+const withMap = {
+  name: 'with-map',
+  load: path =>
+    sourcemap && existsSync(`${path}.map`)
+      ? { code: readFileSync(path, 'utf8'), map: readFileSync(`${path}.map`, 'utf8') }
+      : null,
+}
+
 export default [
   {
     input: inputs(entries, '.js'),
     external,
     context: 'globalThis',
+    plugins: [withMap],
     output: {
       dir: 'dist',
       chunkFileNames: 'lib/parts/[name].js',
       hoistTransitiveImports: false,
+      sourcemap,
     },
   },
   {

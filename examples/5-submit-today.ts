@@ -22,6 +22,6 @@ const batches = from(
   submit({ client }),
 )
 for await (const { number, id, requests } of batches)
-  console.log(`batch ${number}: ${requests} requests are at the API as ${id}`)
+  console.log(`batch ${number}: ${requests} requests submitted as ${id}`)
 
 await job.close()

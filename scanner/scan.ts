@@ -379,14 +379,15 @@ function decimal(to: usize, number: u32): usize {
 }
 
 /**
- * Puts merged rows together from a page that lies at `base`: START and END of the first `count` entries of the table are those of the
- * record. Between the parts stand seven labels, whose addresses and lengths are the first numbers of the memory. Writes to
- * `to` and gives the end.
+ * Joins records and lines to merged rows, for the first `count` entries of the table: START and END are those of the record from
+ * `records` on, TYPE is the address of the line, and the other parts lie within the line. Between the parts stand seven labels, whose
+ * addresses and lengths are the first numbers of the memory. Writes to `to` and gives the end.
  */
-export function rows(count: i32, base: i32, to: usize): usize {
+export function rows(count: i32, records: i32, to: usize): usize {
   entry = TABLE
   for (let row = 0; row < count; row++) {
-    to = copy(to, base + get(START), get(END) - get(START) - 1)
+    const base = get(TYPE)
+    to = copy(to, records + get(START), get(END) - get(START) - 1)
     to = copyLabel(to, 0)
     to = copyPart(to, base, TEXT)
     to = copyLabel(to, 1)

@@ -161,7 +161,7 @@ void t.test('5 and 6: what one process submits, another fetches, again and again
   const env = { ANTHROPIC_BASE_URL: emulator.url, JOBS: t.testdir({}) }
   const today = await example('5-submit-today.ts', [], env)
   t.equal(today.code, 0, today.err)
-  t.match(today.out, /^batch 3: 33 requests are at the API as msgbatch_/m)
+  t.match(today.out, /^batch 3: 33 requests submitted as msgbatch_/m)
   const tomorrow = await example('6-fetch-tomorrow.ts', [], env)
   t.equal(tomorrow.code, 0, tomorrow.err)
   t.equal(rowsOf(tomorrow.out).length, 233)

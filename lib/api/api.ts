@@ -18,7 +18,7 @@ import {
 import { withRetry } from './retry-policy.ts'
 import { takeBody } from './transport.ts'
 
-/** A call that waits before its next try. */
+/** A call that failed and is about to be retried. */
 export interface ApiWait {
   readonly call: string
   readonly message: string
@@ -43,7 +43,7 @@ const NO_REDIRECT = { redirect: 'manual' } as const
 export class Api {
   readonly session: ApiSession
   readonly #client: Anthropic
-  /** For what is large. */
+  /** Used for creates and downloads, whose bodies are large. */
   readonly #bulk: Anthropic
   readonly #signal: AbortSignal
   readonly #onWait: ApiOptions['onWait']
@@ -57,8 +57,9 @@ export class Api {
   }
 
   /**
-   * Sends a batch once. What it throws is for `failureOf`; the answer may be anything. Each part of the body is asked for when
-   * the one before has left; `body` is told whether that one may be written over then.
+   * Sends a batch once. Errors are for `failureOf`; the return value is the unchecked reply. The next part of the body is
+   * requested only after the previous one has been sent. `body` is told whether it may then reuse the previous part's
+   * buffer.
    */
   async create(
     body: (reuses: boolean) => AsyncIterable<Uint8Array>,
@@ -68,7 +69,7 @@ export class Api {
     // The SDK types `create` for an array of requests; the body in the options overrides it.
     const params = {} as Anthropic.Messages.Batches.BatchCreateParams
     const call = this.#bulk.messages.batches.create(params, {
-      // Unlike the stream that the SDK would make, this one never asks for a part ahead of time.
+      // The stream that the SDK would make requests parts ahead of time; this one does not.
       body: ReadableStream.from(body(this.#bulk !== this.#client)),
       headers: { 'content-type': 'application/json', 'content-length': String(size) },
       maxRetries: 0,
@@ -82,7 +83,7 @@ export class Api {
     return data
   }
 
-  /** A batch; undefined where the API does not know it. */
+  /** Retrieves a batch; undefined if the API does not know it. */
   async retrieve(id: string): Promise<RemoteBatch | undefined> {
     return await this.#read(`retrieve ${id}`, async signal => {
       const options = { maxRetries: 0, timeout: SILENCE_MS, signal, fetchOptions: NO_REDIRECT }
@@ -95,8 +96,9 @@ export class Api {
   }
 
   /**
-   * One page of the workspace's batches, newest first. Batches of others that are described as none have been so far are an
-   * error where absence is to be proven; who only looks for his own by their ids may have them left out.
+   * One page of the workspace's batches, newest first. `odd` decides what happens to entries that are not valid batches:
+   * `refused` throws, which a caller that must prove absence needs; `left out` skips them, which is enough for a caller
+   * that looks up its own ids.
    */
   async list(
     afterId: string | undefined,
@@ -106,7 +108,7 @@ export class Api {
     const page = await this.#read('list batches', async signal => {
       const options = { maxRetries: 0, timeout: SILENCE_MS, signal, fetchOptions: NO_REDIRECT }
       const query = afterId === undefined ? { limit } : { limit, after_id: afterId }
-      // The SDK reads any answer as an empty page, which would prove that nothing was created.
+      // The SDK turns any reply into an empty page, which would prove that no batch was created.
       const response = await this.#client.messages.batches.list(query, options).asResponse()
       await this.session.observe(response.headers)
       return remotePage(await response.json(), odd)
@@ -130,7 +132,7 @@ export class Api {
     })
   }
 
-  /** Opens the download of a result set; what it throws is for `failureOf`. */
+  /** Opens the download of a result set. Errors are for `failureOf`. */
   async download(resultsUrl: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const where = resultsUrlFor(this.#client.baseURL, resultsUrl)
     const response = await this.#bulk
@@ -150,12 +152,12 @@ export class Api {
     return body
   }
 
-  /** Makes sure that the key belongs to the job's workspace before its batches are searched for or anything is sent. */
+  /** Ensures that the key belongs to the job's workspace, before batches are listed or sent. */
   async proveWorkspace(): Promise<void> {
     if (this.session.workspace !== null && !this.session.answered) await this.list(undefined, 1)
   }
 
-  /** Makes a read until it succeeds; undefined for a 404. */
+  /** Retries a read until it succeeds; undefined for a 404. */
   async #read<T>(call: string, read: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
     const { session } = this
     const signal = this.#signal

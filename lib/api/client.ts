@@ -1,6 +1,6 @@
 /**
- * A client of `@anthropic-ai/sdk`, 1.11 or newer, by the members that are used: a client of another copy of the SDK than this
- * package's own is one, too. Its key, base URL, fetch, proxy and default headers are used; its retries are not.
+ * The members of an `@anthropic-ai/sdk` client (1.11 or newer) that this package uses. A client from another copy of the
+ * SDK also fits. Its key, base URL, fetch, proxy and default headers apply; its retries do not.
  */
 export interface AnthropicClient {
   readonly baseURL: string

@@ -7,12 +7,12 @@ import {
 } from './sdk-error.ts'
 import { shorten } from '../core/without-keys.ts'
 
-/** The longest wait an answer can ask for; more than this is nonsense, or a limit that should stop the run. */
+/** The longest `retry-after` that is honoured. A longer one is invalid, or a limit that should stop the run. */
 const LONGEST_MS = 60 * 60 * 1000
 
 /**
- * How long an answer asks us to wait, in ms: `retry-after-ms`, or `retry-after` in seconds or as an HTTP date. Undefined
- * where it does not say so, or says nonsense (negative, a date gone by, an age).
+ * How long a reply asks the client to wait, in ms, from `retry-after-ms` or `retry-after` (seconds or an HTTP date).
+ * Undefined if the header is absent or invalid (negative, a past date, more than an hour).
  */
 export function retryAfter(headers: Headers | undefined, now: number): number | undefined {
   const millis = headers?.get('retry-after-ms')
@@ -28,10 +28,10 @@ function sane(ms: number): number | undefined {
 }
 
 /**
- * What a failed call means, whatever the call was:
- * `network` no answer came or the connection broke; `busy` the API asks to wait; `server` it failed inside (5xx, 408, 409);
+ * Why a call failed, whatever the call was:
+ * `network` no reply, or the connection broke; `busy` the API asks to wait; `server` it failed internally (5xx, 408, 409);
  * `access` key, permission, billing or a spend limit; `notFound` 404; `tooLarge` 413; `refused` any other 4xx;
- * `redirect` a 3xx; `malformed` an answer that is not the API's.
+ * `redirect` a 3xx; `malformed` a reply that the API would not send.
  */
 export interface Failure {
   readonly kind:
@@ -47,15 +47,15 @@ export interface Failure {
   /** A sentence for the user. */
   readonly message: string
   readonly status: number | null
-  /** How long the answer asks us to wait, in ms. */
+  /** How long the reply asks the client to wait, in ms. */
   readonly retryAfterMs: number | undefined
   readonly cause: unknown
 }
 
-/** Spend limits that no waiting of ours lifts. Source: API docs "Rate limits" and the SDK's error codes. */
+/** Spend limits, which waiting does not lift. Source: API docs "Rate limits" and the SDK's error codes. */
 const SPEND_CODES = new Set(['enforced_spend_limit_reached', 'contract_spend_limit_reached'])
 
-/** 400s that are about the account and not about the request. Source: the SDK's `@throws` on batches. */
+/** 400s about the account rather than the request. Source: the SDK's `@throws` on batches. */
 const ACCOUNT_CODES = new Set([
   'organization_on_hold',
   'cmek_key_disabled',
@@ -64,12 +64,12 @@ const ACCOUNT_CODES = new Set([
 ])
 
 /**
- * 400s about the account that have no code; only their words tell. Sources: API docs "Rate limits" for a spend limit that the
- * customer set, users' reports for an empty account.
+ * 400s about the account that have no code and are recognised by their text. Sources: API docs "Rate limits" for a spend
+ * limit set by the customer, users' reports for an empty account.
  */
 const ACCOUNT_WORDS = /reached your specified.* usage limits|credit balance is too low/i
 
-/** Reads an error of the SDK (or anything else that was thrown while calling it). */
+/** Classifies an error of the SDK, or anything else thrown while calling it. */
 export function failureOf(cause: unknown, now: number): Failure {
   if (!isSdkError(cause)) return failure(brokeOff(cause) ? 'network' : 'malformed', cause, null)
   const { status, headers } = cause
@@ -83,7 +83,7 @@ export function failureOf(cause: unknown, now: number): Failure {
   }
 }
 
-/** An answer whose body breaks off or stalls: what fetch throws then comes through the SDK as it is. */
+/** Whether the body of a reply broke off or stalled. The SDK passes on unchanged what fetch throws then. */
 function brokeOff(cause: unknown): boolean {
   if (!(cause instanceof Error) || isUndecodable(cause)) return false
   if (cause instanceof BrokenBody || cause.name === 'AbortError') return true
@@ -112,7 +112,7 @@ function sentence(cause: unknown, status: number | null): string {
   return cause instanceof Error ? shorten(cause.message) : shorten(String(cause))
 }
 
-/** The SDK wraps what fetch threw, and fetch wraps what the socket said: the innermost message is the one that helps. */
+/** The SDK wraps what fetch threw, and fetch wraps the socket's error. The innermost message is the useful one. */
 function rootOf(error: Error): Error {
   return error.cause instanceof Error && error.cause.message !== '' ? rootOf(error.cause) : error
 }

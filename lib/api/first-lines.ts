@@ -4,15 +4,15 @@ import { SILENCE_MS } from '../core/limits.ts'
 import { ResultLine } from '../core/results/result-line.ts'
 import { Splitter } from '../core/line-splitter.ts'
 
-/** Bytes of a result set that are read at most to find out whose it is. */
+/** The most bytes of a result set that are read to find its custom_ids. */
 const MOST = 1_000_000
 
-/** The API writes the custom_id first, so that the head of a line, too, says whose it is. */
+/** The API writes the custom_id first, so the start of an unfinished line is enough. */
 const HEAD = /^\s*\{\s*"custom_id"\s*:\s*"([a-zA-Z0-9_-]{1,64})"/
 
 /**
- * Visits the custom_ids of the first lines of a result set that have one, until `visit` returns true. The rest of the set is
- * not downloaded.
+ * Visits the custom_ids of the first lines of a result set until `visit` returns true. Lines without one are skipped, and
+ * the rest of the set is not downloaded.
  */
 export async function eachFirstCustomId(
   api: Api,

@@ -8,27 +8,27 @@ import { leanFetch, mayReplaceFetch } from './transport.ts'
 
 type Fetch = NonNullable<ClientOptions['fetch']>
 
-/** Clients behind the boundary, and the user's client in front of it. */
+/** The user's client for each guarded client. */
 const guarded = new WeakMap<object, Anthropic>()
 
 /**
- * The user's client behind the one boundary that everything from the API passes. Each request goes to the base URL's origin
- * and follows no redirect. Each reply but a result set is read here, up to `MAX_REPLY_BYTES`, without the key that it was
- * asked with; what an error says is text, and short. A result set is a stream, which `stages/results` checks line by line.
+ * Guards the user's client: every request and reply passes here. Requests go to the base URL's origin only and follow no
+ * redirect. Replies other than result sets are read up to `MAX_REPLY_BYTES`, and the key is removed from them; error
+ * messages become short strings. A result set stays a stream, which `stages/results` checks line by line.
  */
 export function guardedClient(given: AnthropicClient): Anthropic {
-  // Every 1.x client has the members that are called here, of whichever copy of the SDK it is.
+  // Every 1.x client has the members that are called here, whichever copy of the SDK made it.
   const client = given as Anthropic
   return guarded.has(client) ? client : withGuard(client, callerOf(client).fetch)
 }
 
-/** The same for creates and downloads: over a faster transport, unless the user has chosen how to call. */
+/** The guarded client for creates and downloads, over a faster transport unless the user has chosen one. */
 export function bulkClient(client: Anthropic): Anthropic {
   const given = guarded.get(client) ?? client
   return mayReplaceFetch(callerOf(given)) ? withGuard(given, leanFetch) : guardedClient(client)
 }
 
-/** The SDK hides these from the compiler; every client has them. */
+/** These members are private in the SDK's types, but every client has them. */
 function callerOf(client: Anthropic): { readonly fetch: Fetch; readonly fetchOptions?: unknown } {
   return client as unknown as ReturnType<typeof callerOf>
 }
@@ -48,10 +48,10 @@ function withGuard(client: Anthropic, fetch: Fetch): Anthropic {
   return copy
 }
 
-/** What the SDK accepts where it asks for a result set. */
+/** The SDK's `accept` header when it requests a result set. */
 export const RESULT_SET = 'application/binary'
 
-/** Where a request of the SDK goes: a URL or a text, never a Request of its own. */
+/** The SDK passes a URL or a string, never a Request. */
 function checkOrigin(input: Parameters<Fetch>[0], baseURL: string): void {
   const url = new URL(String(input))
   const isHttp = url.protocol === 'https:' || url.protocol === 'http:'
@@ -61,10 +61,10 @@ function checkOrigin(input: Parameters<Fetch>[0], baseURL: string): void {
     )
 }
 
-/** A shorter secret could be a part of any word. */
+/** A shorter secret could be part of any word. */
 const MIN_SECRET = 8
 
-/** The key that a request carries, as it may be echoed. */
+/** The key of a request, in each form in which a reply may echo it. */
 function secretsIn(headers: Headers): string[] {
   const token = headers.get('authorization')?.replace(/^\S+ /, '')
   return [headers.get('x-api-key'), token].flatMap(secret =>
@@ -72,7 +72,9 @@ function secretsIn(headers: Headers): string[] {
   )
 }
 
-/** Not every fetch ends a body when its call is aborted, and the SDK keeps its timer until the reply is here. */
+/**
+ * Rejects on abort. Not every fetch ends a body when its call is aborted, and the SDK's timer runs until the reply arrives.
+ */
 function untilAborted<T>(signal: AbortSignal | null | undefined, work: Promise<T>): Promise<T> {
   if (!signal) return work
   return new Promise((resolve, reject) => {
@@ -89,7 +91,7 @@ async function checkedReply(response: Response, secrets: readonly string[]): Pro
     secrets.reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
   const headers = new Headers(response.headers)
   for (const [name, value] of response.headers) headers.set(name, clean(value))
-  // They describe the bytes that came, not the text that is handed on.
+  // They describe the received bytes, not the text that is passed on.
   headers.delete('content-encoding')
   headers.delete('content-length')
   const text = await textOf(response)
@@ -99,12 +101,12 @@ async function checkedReply(response: Response, secrets: readonly string[]): Pro
   return new Response(isBare ? null : body, { status, statusText, headers })
 }
 
-/** The text of a reply. What is too long is cut, and what cannot be decoded is empty: neither is JSON then. */
+/** The text of a reply. An overlong text is cut and an undecodable one is empty, so neither parses as JSON. */
 async function textOf({ body }: Response): Promise<string> {
   const parts: Uint8Array[] = []
   let size = 0
   try {
-    // Any fetch gives a body that can be iterated, which the compiler does not know of all of them.
+    // Any fetch returns an iterable body, but not all their types say so.
     for await (const part of (body ?? []) as AsyncIterable<Uint8Array>) {
       parts.push(part)
       size += part.length
@@ -117,7 +119,7 @@ async function textOf({ body }: Response): Promise<string> {
   return Buffer.concat(parts).toString('utf8')
 }
 
-/** JSON whose strings are clean; the text itself, cut short, where it is none or nests too deep. */
+/** JSON with cleaned strings. A text that is not JSON or nests too deep is cleaned and shortened. */
 function cleanJson(text: string, clean: (text: string) => string): string {
   try {
     return JSON.stringify(
@@ -128,7 +130,7 @@ function cleanJson(text: string, clean: (text: string) => string): string {
   }
 }
 
-/** An error as the API describes them, with the types it promises and no more than its message needs; another text as it is. */
+/** An API error reduced to the documented members, with the promised types. Any other text is shortened. */
 function errorBody(text: string, clean: (text: string) => string): string {
   let body: unknown
   try {
@@ -140,7 +142,7 @@ function errorBody(text: string, clean: (text: string) => string): string {
     const said = textOfValue(value)
     return said === undefined ? undefined : shorten(withoutKeys(clean(said)))
   }
-  // Each member is read with care: `Object` makes an object without members of what is none.
+  // `Object` turns a value that is not an object into an empty one, so each member can be read.
   const { error, request_id } = Object(body)
   if (typeof error !== 'object' || error === null) return shorten(withoutKeys(clean(text)))
   const code: unknown = Object(error.details).error_code
@@ -155,6 +157,6 @@ function textOfValue(value: unknown): string | undefined {
   try {
     return JSON.stringify(value)
   } catch {
-    return 'a value that nests too deep'
+    return 'a value that nests too deeply'
   }
 }

@@ -1,16 +1,16 @@
 import type { Clock } from '../core/clock.ts'
 
-/** What a watched call is given. */
+/** What a call that runs under an idle timeout receives. */
 export interface IdleTimer {
-  /** Aborts when nothing has moved for too long, and with the outer signal. */
+  /** Aborts after `limitMs` without progress, and with the outer signal. */
   readonly signal: AbortSignal
   /** Restarts the timer; `limitMs` replaces the limit from here on. */
   moved(limitMs?: number): void
 }
 
 /**
- * Runs a call that is aborted once nothing has moved for `limitMs`. The SDK's own timer ends with the headers of an answer,
- * so an upload or a body that stalls would otherwise hang.
+ * Runs a call and aborts it after `limitMs` without progress. The SDK's own timer ends with the headers of a reply, so a
+ * stalled upload or body would otherwise hang.
  */
 export async function withIdleTimeout<T>(
   { clock, signal, limitMs }: { clock: Clock; signal: AbortSignal; limitMs: number },

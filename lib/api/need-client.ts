@@ -2,7 +2,7 @@ import { wrongOption } from '../core/errors.ts'
 import type { AnthropicClient } from './client.ts'
 
 /**
- * The compiler asks for a client; in JavaScript a forgotten one, or the client in place of the options, is told at once.
+ * Rejects a missing client, or a client passed in place of the options. The compiler does so for TypeScript users only.
  *
  * @throws BatchStreamError `CBS_OPTION`
  */

@@ -1,14 +1,14 @@
 import { MalformedReply } from './sdk-error.ts'
 import type { Counts } from '../core/job/event.ts'
 
-/** A batch as the API describes it, as far as we read it. */
+/** The members of the API's batch object that are used. */
 export interface RemoteBatch {
   readonly id: string
   readonly processing_status: 'in_progress' | 'canceling' | 'ended'
   readonly request_counts: Counts
   readonly created_at: string
   readonly ended_at: string | null
-  /** Since when its results cannot be fetched any more. */
+  /** When the results were archived; they cannot be fetched after that. */
   readonly archived_at?: string | null
   readonly results_url: string | null
 }
@@ -19,10 +19,13 @@ export interface Page {
   readonly last_id: string | null
 }
 
-/** The host does not matter: results are read from the base URL. */
+/** Only a default: results are always read from the base URL. */
 const API_URL = 'https://api.anthropic.com'
 
-/** A batch if the answer is one: a proxy's page or half an answer must not be taken for it. */
+/**
+ * Checks that a reply is a batch; a proxy's page or a truncated reply is not.
+ * @throws Error that says what is wrong
+ */
 export function remoteBatch(answer: unknown): RemoteBatch {
   // Each field that is read is checked on the next lines.
   const batch = answer as RemoteBatch | null
@@ -31,7 +34,7 @@ export function remoteBatch(answer: unknown): RemoteBatch {
     batch === null ||
     !isId(batch.id) ||
     !isCounts(batch.request_counts) ||
-    // Without its time a batch of ours could be taken for none, and be sent again.
+    // A batch without its time could not be reconciled, and its work would be sent again.
     Number.isNaN(Date.parse(batch.created_at))
   ) {
     throw new Error('the answer is not a batch')
@@ -42,7 +45,7 @@ export function remoteBatch(answer: unknown): RemoteBatch {
   return batch
 }
 
-/** Where the results of an ended batch lie; where it does not say so, where they always have been. */
+/** The URL of an ended batch's results. Falls back to the documented path if the batch has no valid `results_url`. */
 export function resultsUrlOf({ id, results_url }: Pick<RemoteBatch, 'id' | 'results_url'>): string {
   return typeof results_url === 'string' && httpUrl(results_url, API_URL)
     ? results_url
@@ -50,8 +53,8 @@ export function resultsUrlOf({ id, results_url }: Pick<RemoteBatch, 'id' | 'resu
 }
 
 /**
- * The URL from which results are read, always of the base URL's origin. A URL of another origin is that of the API behind a
- * gateway: its path is read below the gateway's own, which may have a prefix.
+ * The URL from which results are read, always on the base URL's origin. A URL on another origin comes from an API behind a
+ * gateway: its path is appended to the gateway's own path, which may have a prefix.
  */
 export function resultsUrlFor(baseURL: string, resultsUrl: string): string {
   const base = new URL(baseURL)
@@ -66,13 +69,13 @@ function httpUrl(text: string, base: string): URL | undefined {
   return url?.protocol === 'https:' || url?.protocol === 'http:' ? url : undefined
 }
 
-/** Another batch's answer (of a proxy's cache, say) would have us read another batch's results. */
+/** Rejects a reply about another batch (from a proxy's cache, say), which would lead to another batch's results. */
 export function about(id: string, batch: RemoteBatch): RemoteBatch {
   if (batch.id !== id) throw new Error(`the answer is about ${batch.id}`)
   return batch
 }
 
-/** The form of ids may change, but not to what has blanks or is longer than any id. */
+/** The format of ids may change, but no id contains blanks or is longer than this. */
 function isId(id: unknown): id is string {
   return typeof id === 'string' && /^[\x21-\x7e]{1,200}$/.test(id)
 }
@@ -80,12 +83,15 @@ function isId(id: unknown): id is string {
 const STATES = ['processing', 'succeeded', 'errored', 'canceled', 'expired']
 
 function isCounts(counts: unknown): counts is Counts {
-  // Each of the five is checked; `Object` makes an object without members of what is none.
+  // All five are checked; `Object` turns a value that is not an object into an empty one.
   const given: Readonly<Record<string, unknown>> = Object(counts)
   return STATES.every(state => Number.isSafeInteger(given[state]) && Number(given[state]) >= 0)
 }
 
-/** A page if the answer is one. */
+/**
+ * Checks that a reply is a page of batches.
+ * @throws Error that says what is wrong
+ */
 export function remotePage(answer: unknown, odd: 'refused' | 'left out'): Page {
   // Each field that is read is checked on the next lines.
   const page = answer as Page | null
@@ -98,7 +104,7 @@ export function remotePage(answer: unknown, odd: 'refused' | 'left out'): Page {
     throw new Error('the answer is not a page of batches')
   }
   if (page.has_more && typeof page.last_id !== 'string')
-    throw new Error('the answer is a page that leads nowhere')
+    throw new Error('the answer is a page without an id to continue from')
   const { has_more, last_id } = page
   const entries: readonly unknown[] = page.data
   if (odd === 'refused') return { data: entries.map(remoteBatch), has_more, last_id }
@@ -113,9 +119,12 @@ function understood(entry: unknown): RemoteBatch | undefined {
   }
 }
 
-/** The id of the batch that a create has made; undefined where the answer is no batch. A batch of this shape is looked at later. */
+/**
+ * The id of the batch that a create made; undefined if the reply is not a batch. The rest of the batch is checked when it
+ * is polled.
+ */
 export function createdId(answer: unknown): string | undefined {
-  // Read with care: whatever a 200 carries that is no batch leaves the outcome unknown.
+  // A 200 that carries anything but a batch leaves the outcome unknown.
   const batch = answer as Partial<RemoteBatch & { type: string }> | null
   if (!isId(batch?.id)) return undefined
   return batch.type === 'message_batch' || isCounts(batch.request_counts) ? batch.id : undefined

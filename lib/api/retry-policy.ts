@@ -4,29 +4,29 @@ import { BatchStreamError } from '../core/errors.ts'
 import { failureOf, type Failure } from './failure.ts'
 import { isSdkError } from './sdk-error.ts'
 
-/** Tries for answers that are not the API's (a proxy's page, cut JSON). */
+/** Tries for malformed replies (a proxy's page, truncated JSON). */
 const MALFORMED_TRIES = 5
 
-/** Tries while the API has never answered: the address is probably wrong, and nothing is in flight. */
+/** Tries while the API has never replied: the address is probably wrong, and nothing is in flight. */
 const FIRST_CONTACT_TRIES = 6
 
-/** How long an API that has answered before may be away: a batch takes up to 24 hours anyway. */
+/** How long an API that has replied before may be unreachable: a batch takes up to 24 hours anyway. */
 const LONGEST_OUTAGE_MS = 24 * 60 * 60 * 1000
 
 export interface Trouble {
   /** Failures in a row, this one included. */
   readonly failures: number
-  /** Ms since the first of them. */
+  /** Ms since the first failure. */
   readonly forMs: number
-  /** Whether the API has ever answered this process. */
+  /** Whether the API has ever replied to this process. */
   readonly answered: boolean
   /** From 0 to 1. */
   readonly random: number
-  /** How long the waits are. */
+  /** The shortest and the longest wait. */
   readonly waits?: Waits | undefined
 }
 
-/** How long to wait before the next try, in ms; null to give up. Reads are free, so they wait out long outages. */
+/** How long to wait before the next try, in ms; null to give up. Reads are free, so they outlast long outages. */
 export function waitBeforeRetry(failure: Failure, trouble: Trouble): number | null {
   switch (failure.kind) {
     case 'network':
@@ -34,7 +34,7 @@ export function waitBeforeRetry(failure: Failure, trouble: Trouble): number | nu
     case 'busy':
       if (!trouble.answered && trouble.failures >= FIRST_CONTACT_TRIES) return null
       if (trouble.forMs >= LONGEST_OUTAGE_MS) return null
-      // A busy API that asks for no wait still gets one.
+      // A busy API that names no wait still gets one.
       if (failure.retryAfterMs === undefined) return backoff(trouble)
       return Math.max(failure.retryAfterMs, (trouble.waits ?? DEFAULT_BACKOFF).first)
     case 'malformed':
@@ -44,7 +44,7 @@ export function waitBeforeRetry(failure: Failure, trouble: Trouble): number | nu
   }
 }
 
-/** Doubling waits, shortened by up to a quarter so that clients that failed together do not return together. */
+/** Exponential backoff, shortened by up to a quarter so that clients that failed together do not retry together. */
 export function backoff({
   failures,
   random,
@@ -75,7 +75,7 @@ export class Retries {
     return this.#session.clock.elapsed() - this.#began
   }
 
-  /** Ms to wait after this failure; null to give up. */
+  /** Ms to wait after this failure before retrying; null to give up. */
   next(failure: Failure): number | null {
     this.#failures += 1
     const { failures, forMs } = this
@@ -90,13 +90,13 @@ export interface RetryContext {
   /** Called before each wait. */
   readonly onWait?: ((failure: Failure, waitMs: number) => void) | undefined
   /**
-   * Takes in the headers of an error answer.
+   * Called with the headers of an error reply.
    * @default the session observes them
    */
   readonly observe?: ((headers: Headers) => Promise<void>) | undefined
 }
 
-/** Reads what a call threw, after the session has learned from the answer, if there was one. */
+/** Classifies what a call threw, after the session has observed the reply's headers, if there was a reply. */
 export async function observeFailure(
   cause: unknown,
   session: ApiSession,
@@ -107,8 +107,8 @@ export async function observeFailure(
 }
 
 /**
- * Makes a free call, and repeats it for as long as its failures are worth another try. Returns the failure that is not.
- * Errors of this package and an abort are thrown at once.
+ * Makes a free call and retries it while its failures are worth another try. Returns the failure that ended it. Errors of
+ * this package and aborts are thrown at once.
  */
 export async function withRetry<T>(
   call: () => Promise<T>,

@@ -1,16 +1,16 @@
 import { messageOf } from '../core/errors.ts'
 
 /**
- * What is read of an error that the SDK throws. It is known by its shape and not by its class: the client is the user's, and
- * may come from another copy of the SDK than ours.
+ * The members of an SDK error that are used. Errors are recognised by shape rather than class, because the user's client
+ * may come from another copy of the SDK.
  */
 export interface SdkError extends Error {
-  /** Undefined where no answer came. */
+  /** Undefined if there was no reply. */
   readonly status: number | undefined
   readonly headers: Headers | undefined
-  /** `error.details.error_code` of the answer; since SDK 1.5. */
+  /** `error.details.error_code` of the reply; since SDK 1.5. */
   readonly errorCode?: string | null
-  /** `error.message` of the answer; since SDK 1.5. */
+  /** `error.message` of the reply; since SDK 1.5. */
   readonly apiMessage?: string | null
 }
 
@@ -18,7 +18,7 @@ export function isSdkError(cause: unknown): cause is SdkError {
   return cause instanceof Error && 'status' in cause && 'headers' in cause && 'requestID' in cause
 }
 
-/** The connection broke while an answer's body was read; the SDK is out of the game by then. */
+/** The connection broke while a body was read, after the SDK had returned. */
 export class BrokenBody extends Error {
   override readonly name = 'BrokenBody'
 
@@ -27,7 +27,7 @@ export class BrokenBody extends Error {
   }
 }
 
-/** A reply that no API gives: a retry may help, waiting for hours does not. */
+/** A reply that the API would not send: a retry may help, waiting for hours does not. */
 export class MalformedReply extends Error {
   override readonly name = 'MalformedReply'
 }
@@ -35,7 +35,7 @@ export class MalformedReply extends Error {
 /** Codes of zlib, Brotli and Zstandard for bytes that are not what their encoding says. */
 const UNDECODABLE = /^(?:Z_DATA_ERROR|Z_NEED_DICT|Z_STREAM_ERROR|ERR__|ERR_BROTLI|ZSTD_error)/
 
-/** Did a body fail because it cannot be decoded? fetch wraps what the decoder said. */
+/** Whether a body failed because it cannot be decoded. fetch wraps the decoder's error. */
 export function isUndecodable(cause: unknown): boolean {
   if (!(cause instanceof Error)) return false
   if ('code' in cause && UNDECODABLE.test(String(cause.code))) return true

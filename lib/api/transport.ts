@@ -5,35 +5,35 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 
 type Fetch = typeof globalThis.fetch
 
-/** What decides whether this transport may stand in for a client's own way of calling. */
+/** The members of a client that decide whether this transport may replace its fetch. */
 interface Caller {
   readonly fetch: unknown
   readonly fetchOptions?: unknown
 }
 
 /**
- * Whether nobody has chosen how this client calls: no fetch, fetch options or dispatcher of the user's. Where that cannot be
- * told, the answer is no and the client's own fetch is used.
+ * Whether the user left the transport at its default: no fetch, fetch options or dispatcher. If in doubt this is false and
+ * the client's own fetch is used.
  */
 export function mayReplaceFetch({ fetch, fetchOptions }: Caller): boolean {
   if (fetch !== globalThis.fetch || fetchOptions !== undefined) return false
   return isNodeFetch(globalThis.fetch) && isDefaultDispatcher()
 }
 
-/** Node's own fetch loads this module of Node; one that a tracer or a test has put in its place does not. */
+/** Node's own fetch loads this internal module; a replacement by a tracer or a test does not. */
 function isNodeFetch(fetch: Fetch): boolean {
   return Function.prototype.toString.call(fetch).includes('internal/deps/undici')
 }
 
-/** Where every copy of undici, Node's own too, keeps the dispatcher of all calls. */
+/** Where every copy of undici, including Node's own, keeps the global dispatcher. */
 const DISPATCHER = Symbol.for('undici.globalDispatcher.1')
 
-/** A dispatcher is made when it is first needed, or when an `undici` is imported: as an Agent without options. */
+/** The default dispatcher is an Agent without options, created on first use or when `undici` is imported. */
 function isDefaultDispatcher(): boolean {
   const dispatcher: unknown = Reflect.get(globalThis, DISPATCHER)
   if (dispatcher === undefined) return true
   if (!(dispatcher instanceof Object) || dispatcher.constructor.name !== 'Agent') return false
-  // Interceptors are added by a proxy around an Agent that has another `dispatch`.
+  // Adding interceptors wraps the Agent and replaces `dispatch`.
   if (Reflect.get(dispatcher, 'dispatch') !== dispatcher.constructor.prototype.dispatch)
     return false
   const key = Object.getOwnPropertySymbols(dispatcher).find(
@@ -43,16 +43,17 @@ function isDefaultDispatcher(): boolean {
   return Object.values(Object(options)).every(value => value === undefined || value === Infinity)
 }
 
-/** Downloads may share connections. An upload never does: one that its server has just closed could swallow a last byte. */
+/** Downloads share connections. Uploads do not: a kept connection that its server has just closed could lose a last byte. */
 const AGENTS = {
   'http:': new http.Agent({ keepAlive: true }),
   'https:': new https.Agent({ keepAlive: true }),
 }
 
 /**
- * A `fetch` over node:http(s), for the creates and downloads of a batch alone: half the CPU of Node's fetch, and no buffer of
- * a body is queued. The body is a stream whose parts may be written over once the next one is asked for; it is sent until the
- * reply comes, and no further. Redirects are not followed, and a body is decoded. Reply and error are those of `fetch`.
+ * A `fetch` over node:http(s), used only for batch creates and downloads. It takes half the CPU of Node's fetch and queues
+ * no part of a body. A body is an async iterable whose part may be overwritten once the next one is requested; sending
+ * stops as soon as a reply arrives. Redirects are not followed, and encoded bodies are decoded. Replies and errors are
+ * those of `fetch`.
  */
 export const leanFetch: Fetch = (input, init = {}) =>
   new Promise<Response>((resolve, reject) => {
@@ -72,12 +73,12 @@ export const leanFetch: Fetch = (input, init = {}) =>
     const call: Call = { request, isReplied: false }
     let reply: Readable | undefined
     const stop = (cause: unknown): void => {
-      // Node takes whatever was thrown; its types want an error.
+      // Node accepts any thrown value here; its types want an error.
       reply?.destroy(cause as Error)
       request.destroy(cause as Error)
       reject(cause)
     }
-    // The signal is of this call alone, so that the listener need not be removed.
+    // The signal belongs to this call only, so the listener need not be removed.
     signal?.addEventListener('abort', () => stop(signal.reason), { once: true })
     request.on('error', reject)
     request.on('response', message => {
@@ -98,14 +99,14 @@ interface Call {
   isReplied: boolean
 }
 
-/** Sends a body part by part, each once the one before has left the process. */
+/** Sends a body part by part, each after the previous one has left the process. */
 async function send(call: Call, body: AsyncIterable<Uint8Array>): Promise<void> {
   const { request } = call
   let proceed = (): void => {}
-  // A request that fails before it is connected never calls back for what it was given.
+  // If the request fails before it is connected, write never calls back.
   request.once('close', () => proceed())
   for await (const part of body) {
-    // A reply before the last byte decides: nothing that follows could change it.
+    // A reply before the last byte is final: sending more cannot change it.
     if (request.destroyed || call.isReplied) return
     await new Promise<void>(resolve => {
       proceed = resolve
@@ -122,17 +123,17 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
   br: createBrotliDecompress,
 }
 
-/** The body as it was before it was encoded; an encoding that was not asked for stays. */
+/** The decoded body. An encoding that was not requested stays. */
 function decoded(message: http.IncomingMessage): Readable {
   const encodings = (message.headers['content-encoding'] ?? '').toLowerCase().split(',')
   let body: Readable = message
   for (const encoding of encodings.reverse()) {
     const decoder = DECODERS[encoding.trim()]?.()
     if (!decoder) break
-    // An error of either ends both, and reaches the reader of the last one.
+    // An error of either stream ends both and reaches the reader.
     body = pipeline(body, decoder, () => {})
   }
-  // A reply that is broken before it is read must not end the process.
+  // An error before anyone reads the body must not end the process.
   return body.on('error', () => {})
 }
 
@@ -141,7 +142,7 @@ const bodies = new WeakMap<Response, Readable>()
 
 function responseOf({ statusCode, rawHeaders }: http.IncomingMessage, body: Readable): Response {
   const headers = new Headers()
-  // Names and values take turns.
+  // Names and values alternate.
   for (let at = 0; at < rawHeaders.length; at += 2)
     headers.append(String(rawHeaders[at]), String(rawHeaders[at + 1]))
   const isBare = statusCode === 204 || statusCode === 205 || statusCode === 304
@@ -154,7 +155,7 @@ function responseOf({ statusCode, rawHeaders }: http.IncomingMessage, body: Read
   return response
 }
 
-/** A body that is read on demand; the Node stream under it can be taken instead. */
+/** A web stream that reads on demand; `takeBody` can take the Node stream underneath instead. */
 function lazily(body: Readable): ReadableStream<Uint8Array> {
   let parts: AsyncIterator<Uint8Array> | undefined
   return new ReadableStream(
@@ -166,7 +167,7 @@ function lazily(body: Readable): ReadableStream<Uint8Array> {
         else controller.enqueue(value)
       },
       cancel() {
-        // Node cancels the body of a Response that was collected as garbage.
+        // Node cancels the body of a garbage-collected Response.
         if (!taken.has(body)) body.destroy()
       },
     },
@@ -174,7 +175,7 @@ function lazily(body: Readable): ReadableStream<Uint8Array> {
   )
 }
 
-/** The body of a reply to read from: the stream of Node where this module made the reply, without the web stream around it. */
+/** The body of a reply. If this module made the reply, it is the Node stream, without the web stream around it. */
 export function takeBody(response: Response): AsyncIterable<Uint8Array> | null {
   const body = bodies.get(response)
   if (!body) return response.body

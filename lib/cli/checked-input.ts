@@ -19,9 +19,9 @@ export async function withInput(
     const peeked = await peek(input, settings.batchWaitMs === undefined ? FIRST : 1)
     const format = reading.format ?? settings.from
     const hint = await checkInput(peeked.first, format, settings, template)
-    if (hint !== undefined) talk.say(hint)
+    if (hint !== undefined) talk.info(hint)
     const same = sameQuestion(peeked.first, template)
-    if (same !== undefined) talk.say(same)
+    if (same !== undefined) talk.info(same)
     return await work(peeked, reading)
   }
   const failed = (error: unknown): never => {

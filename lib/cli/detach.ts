@@ -49,13 +49,13 @@ export async function detach(
     })
   } catch (error) {
     if (!full.signal.aborted || context.signal.aborted) throw error
-    talk.say(`${full.signal.reason}; \`resume\` sends the rest`)
+    talk.info(`${full.signal.reason}; \`resume\` sends the rest`)
   }
   talk.clear()
   // A job that has nothing at the API has nothing to come back for.
   if (!job.queue.stopReason || ownedIds(job.state).size > 0) await print(io.stdout, `${job.name}\n`)
   await endIfStopped(work)
-  if (job.state.kept.broken !== null) talk.must(job.state.kept.broken)
-  if (work.canary?.isHeld) talk.say('the rest waits for the canary: `resume` sends it')
+  if (job.state.kept.broken !== null) talk.warn(job.state.kept.broken)
+  if (work.canary?.isHeld) talk.info('the rest waits for the canary: `resume` sends it')
   return { code: EXIT.answered, next: { words: ['resume', job.name, ...context.placeFlags] } }
 }

@@ -32,7 +32,7 @@ function announce(job: StoredJob, talk: Talk): void {
   const phases = [...job.state.batches.values()].map(({ phase }) => phase)
   const inFlight = phases.filter(phase => phase === 'submitted' || phase === 'armed').length
   if (!stopReason || inFlight === 0) return
-  talk.must(
+  talk.warn(
     `${stopReason.message}; waiting for ${counted(inFlight, 'batch', 'batches')} in flight (Ctrl-C leaves them to \`resume\`)`,
   )
 }
@@ -42,7 +42,7 @@ export async function leaveRunning(context: Context, work: Work, tally: Tally): 
   const { talk, job } = work
   await sayStanding(work, tally)
   const count = inFlight(job.state).length
-  talk.say(
+  talk.info(
     count === 0
       ? "no batch is in flight, and the API's queue takes none for now"
       : `${counted(count, 'batch', 'batches')} in flight; the API continues with them`,
@@ -59,7 +59,7 @@ export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
   if (tally) await sayStanding(work, tally)
   // Printed first and noted then: a user whose run dies between the two sees it again.
   if (canary?.stopped !== undefined) {
-    talk.must(`canary: ${canary.stopped}`)
+    talk.warn(`canary: ${canary.stopped}`)
     await job.note({ type: 'warned', at: job.clock.now() }, true)
   }
   throw stopReason
@@ -76,5 +76,5 @@ export async function endIfCutShort(work: Work, tally: Tally): Promise<void> {
 /** The rows that are out, and their cost, of a job that is not finished. */
 async function sayStanding({ job, talk, ledger, settings }: Work, tally: Tally): Promise<void> {
   await sayTally(job, tally, talk, `, of ${job.store.records.count} records`)
-  talk.say(costLine(job, ledger, settings))
+  talk.info(costLine(job, ledger, settings))
 }

@@ -36,10 +36,10 @@ export async function dryRun(
     },
   })
   if (!onlyShow) {
-    talk.say(`dry run, nothing was sent: ${describePreview(survey)}`)
+    talk.info(`dry run, nothing was sent: ${describePreview(survey)}`)
     const columns = chosen ?? survey.columns
-    if (columns) talk.say(`table: ${headerShown(rows, columns, settings)}`)
-    if (survey.requests > 0) talk.say(`estimate: ${survey.estimate.describe()}`)
+    if (columns) talk.info(`table: ${headerShown(rows, columns, settings)}`)
+    if (survey.requests > 0) talk.info(`estimate: ${survey.estimate.describe()}`)
   }
   if (reading.broken) throw reading.broken
   return { code: survey.rejected + survey.skipped === 0 ? EXIT.answered : EXIT.someFailed }

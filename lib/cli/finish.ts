@@ -37,7 +37,7 @@ export async function finish(
   await job.finish(tally.rows)
   await sayTally(job, tally, talk)
   const { skipped = 0 } = tally.byStatus()
-  if (skipped > 0) talk.say(skippedNote(skipped))
+  if (skipped > 0) talk.info(skippedNote(skipped))
   if (tally.failed === 0) return { code: EXIT.answered }
   return failedEnding(job, tally, flags)
 }
@@ -49,9 +49,9 @@ export async function sayTally(
   talk: Talk,
   more = '',
 ): Promise<void> {
-  talk.say(`job ${name}: ${tally}${more}`)
+  talk.info(`job ${name}: ${tally}${more}`)
   for (const line of linesOf(await mostFrequent(store.folder, state.sources, tally.failures)))
-    talk.say(line)
+    talk.info(line)
 }
 
 /** The end of a command whose rows are not all `succeeded`, with the command that retries them where that can help. */
@@ -97,7 +97,7 @@ export function sayNext(talk: Talk, { words, input, retries }: Next): void {
     whole: 'to continue, once the whole input is there (rows that were paid for are kept)',
   }[input ?? 'none']
   const how = retries ? 'to retry the failed rows' : resumes
-  talk.must(`${how}: ${commandLine(words)}`, { next: words })
+  talk.warn(`${how}: ${commandLine(words)}`, { next: words })
 }
 
 /** A word as a shell reads it back. Control characters take the $'...' of bash and zsh, so that the line stays one line. */

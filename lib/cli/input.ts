@@ -155,11 +155,11 @@ function openOne(
       talk.detail(why)
     },
     onNote: ({ type, message }) =>
-      talk.say(type === 'delimiter' ? `${message} (--delimiter names another)` : message),
+      talk.info(type === 'delimiter' ? `${message} (--delimiter names another)` : message),
     onHeader: names => {
       reading.columns = names
     },
-    onHighCompressionRatio: sentence => talk.say(sentence),
+    onHighCompressionRatio: sentence => talk.info(sentence),
     onBroken: error => {
       reading.broken = error
     },

@@ -6,7 +6,7 @@ import type { BatchRequest, MessageParams, RejectedRecord } from '../core/flow.t
 import type { StoredJob } from '../store/job.ts'
 import { RequestPage } from '../core/request-page.ts'
 import { wellFormed } from '../core/json/well-formed.ts'
-import { broughtBy } from '../cost/parts.ts'
+import { apiContentOf } from '../cost/parts.ts'
 import { PRICES } from '../cost/prices.ts'
 import { didYouMean } from '../core/nearest.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
@@ -79,8 +79,8 @@ async function prove(
   onSkip: (why: string) => void,
 ): Promise<void> {
   // The counter refuses what a batch takes: addresses, stored files and tools of the API's own.
-  const brought = broughtBy(params, JSON.stringify(params))
-  if (brought !== undefined) return onSkip(`the token counter does not take ${brought}`)
+  const apiContent = apiContentOf(params, JSON.stringify(params))
+  if (apiContent !== undefined) return onSkip(`the token counter does not accept ${apiContent}`)
   const count = await countTokens(client, params, free)
   if ('failure' in count) settle(count.failure, params.model, onSkip)
 }

@@ -84,10 +84,10 @@ export async function previewRun(
   const unsent = (why: string, record: SourceRecord): void => {
     const line = `not sent: ${lineOf(record)}: ${why}`
     const before = total.rejected + total.skipped - 1
-    if (before < NAMED) talk.say(line)
+    if (before < NAMED) talk.info(line)
     else talk.detail(line)
     if (before === NAMED && talk.verbosity === 0)
-      talk.say('not sent: more records; -v names them all')
+      talk.info('not sent: more records; -v names them all')
   }
   let repeats = 0
   let isWhole = true

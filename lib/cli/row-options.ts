@@ -187,7 +187,7 @@ async function streamOf(
   if (path === '-')
     return new StreamTarget(isRead ? talk.beside(stdout, { keepOff: true }) : stdout)
   const stream = (await isPipe(path))
-    ? await openPipe(path, { signal, onWait: () => talk.say(waitsForReader(path)) })
+    ? await openPipe(path, { signal, onWait: () => talk.info(waitsForReader(path)) })
     : await openDevice(path)
   // Each write reports its own failure.
   stream.on('error', () => {})
@@ -312,6 +312,6 @@ export function isTable({ to }: Pick<RowOptions, 'to'>): boolean {
 function missing(result: Result, talk: Talk): undefined {
   // Of a batch that some other tool made only the result lines say the ids.
   const where = result.record ? `line ${result.record.line}` : `a request of ${result.batch.id}`
-  talk.must(`${where} has no result line: ${result.error?.message}`)
+  talk.warn(`${where} has no result line: ${result.error?.message}`)
   return undefined
 }

@@ -110,7 +110,7 @@ async function unnamedJob(
     return await createJob(choice, newName(new Date()), rest)
   }
   const known = rememberedBy(same)
-  talk.say(
+  talk.info(
     `resuming job ${same.name}, which this command left unfinished (--fresh starts a new job)`,
   )
   return await goOn(choice, same, known)
@@ -141,7 +141,7 @@ async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJo
   }
   const known = rememberedBy(found)
   if (found.card?.fingerprint === fingerprint && (await isInLedger(found))) {
-    talk.say(`continuing job ${name}`)
+    talk.info(`continuing job ${name}`)
     return await goOn(choice, found, known)
   }
   if (found.card?.fingerprint === fingerprint) {
@@ -150,7 +150,7 @@ async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJo
     await close()
   }
   mustBeOf(found, fingerprint)
-  talk.say(`resuming job ${name}`)
+  talk.info(`resuming job ${name}`)
   return await goOn(choice, found, known)
 }
 
@@ -223,7 +223,7 @@ async function printAgain(
   const known = rememberedBy(found)
   const taken = await goOn(choice, found, known, written)
   if (isGone) await taken.job.note({ type: 'output', ...files }, true)
-  talk.say(
+  talk.info(
     `job ${found.name} already has the answers to this command and input; printing its rows again, free (--fresh starts a new job)`,
   )
   return { ...taken, stream: undefined }
@@ -293,7 +293,7 @@ async function setAside(dir: string, name: string, talk: Talk): Promise<void> {
   const aside = `${name.slice(0, 45)}.${Date.now().toString(36)}`
   await nodeDisk.rename(join(dir, 'jobs', name), join(dir, 'jobs', aside))
   await lock.release()
-  talk.say(`job ${name} already existed and was renamed to ${aside}`)
+  talk.info(`job ${name} already existed and was renamed to ${aside}`)
 }
 
 /** An output that exists or cannot be made is found before a job is made, or remembers it. Files of the job itself are no hindrance. */

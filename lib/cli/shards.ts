@@ -106,7 +106,7 @@ function withShare(settings: Settings, count: number, talk: Talk): Settings {
   const most = settings.maxCost === undefined ? undefined : parseUsd(settings.maxCost)
   if (most === undefined || count === 1) return settings
   const share = most / BigInt(count)
-  talk.say(`--max-cost ${showUsd(most)} for ${count} shards: ${showUsd(share)} for this one`)
+  talk.info(`--max-cost ${showUsd(most)} for ${count} shards: ${showUsd(share)} for this one`)
   return { ...settings, maxCost: exactUsd(share) }
 }
 

@@ -108,7 +108,7 @@ async function promptFrom(
 ): Promise<NonNullable<TemplateOptions['prompt']>> {
   const hash = await hashOfModule(path)
   if (hash !== templateHash)
-    talk.say(
+    talk.info(
       `--template ${path} has changed since the job started: requests that are not sent yet use the new version`,
     )
   // The text is in the address too, so that a process never runs an older one.
@@ -157,7 +157,7 @@ function partsOf(work: Work): RunParts {
           preflight({
             ...{ client, job, onWait: waitsAt(talk, job.clock) },
             onSkip: why => talk.detail(`preflight skipped: ${why}`),
-            onWarn: warning => talk.say(warning),
+            onWarn: warning => talk.info(warning),
           })
       : undefined,
     onWait: (number, why) => talk.wait(`batch ${number} waits: ${why}`, job.clock.elapsed()),

@@ -9,19 +9,19 @@ export interface TalkStyle {
   readonly secrets?: readonly string[]
 }
 
-/** How long the progress line stays off the terminal after rows went to another program. */
+/** How long the progress line stays hidden after rows went to another program. */
 const KEEP_OFF_MS = 500
 
 type Level = 'error' | 'warn' | 'info'
 
-/** What is said on stderr. Nothing a record holds may move a terminal's cursor, and no key is shown. */
+/** Writes messages to stderr. Text from records cannot move the terminal's cursor, and keys are redacted. */
 export class Talk {
   readonly #stderr: Writable
   readonly #quiet: boolean
   readonly #style: TalkStyle
   readonly verbosity: number
   #lastWait = -Infinity
-  /** The line of progress that stands on the terminal now. */
+  /** The progress line on the terminal now. */
   #drawn: string | undefined
   #held = 0
   #quietUntil = 0
@@ -33,16 +33,16 @@ export class Talk {
     this.verbosity = verbosity
   }
 
-  /** Always said, also with -q: what must be known, and the command that continues. */
-  must(line: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  /** Always shown, even with -q: warnings, and the command that continues. */
+  warn(line: string, fields: Readonly<Record<string, unknown>> = {}): void {
     this.#write('warn', line, fields)
   }
 
-  say(line: string): void {
+  info(line: string): void {
     if (!this.#quiet) this.#write('info', line)
   }
 
-  /** Why the program ends. */
+  /** Reports the error that ends the program. */
   fail(message: string, code: string | undefined, stack: string | undefined): void {
     if (this.#style.json)
       return this.#write('error', message, { code: code ?? null, ...(stack && { stack }) })
@@ -54,21 +54,21 @@ export class Talk {
     for (const line of stack?.split('\n') ?? []) this.#stderr.write(`    ${this.#shown(line)}\n`)
   }
 
-  /** Said with -v. */
+  /** Shown with -v. */
   detail(line: string): void {
-    if (this.verbosity > 0) this.say(line)
+    if (this.verbosity > 0) this.info(line)
   }
 
-  /** A reason to wait, at most once a minute: an outage lasts hours. */
+  /** A reason to wait, at most once a minute because outages can last hours. */
   wait(line: string, now: number): void {
     if (now - this.#lastWait < 60_000) return this.detail(line)
     this.#lastWait = now
-    this.say(line)
+    this.info(line)
   }
 
   /**
-   * Draws the line of progress. The cursor goes back to its start, so that whatever the terminal makes of the line when it is
-   * resized stands behind the cursor, and goes with it.
+   * Draws the progress line and moves the cursor back to its start, so that whatever the terminal makes of the line when it
+   * is resized stays after the cursor and is cleared with it.
    */
   line(text: string): void {
     if (this.#held > 0 || performance.now() < this.#quietUntil || text === this.#drawn) return
@@ -113,7 +113,7 @@ export class Talk {
     this.clear()
     const message = this.#shown(line)
     const time = new Date().toISOString()
-    const said = this.#style.json ? JSON.stringify({ time, level, message, ...fields }) : message
-    this.#stderr.write(`${said}\n`)
+    const output = this.#style.json ? JSON.stringify({ time, level, message, ...fields }) : message
+    this.#stderr.write(`${output}\n`)
   }
 }

@@ -20,8 +20,8 @@ export abstract class Page<T> implements Iterable<T> {
 }
 
 /** The most items and bytes of one page. */
-export const PAGE_ITEMS = 128
-export const PAGE_BYTES: number = 128 * 1024
+export const PAGE_ITEMS = 256
+export const PAGE_BYTES: number = 256 * 1024
 
 /** Streams that can give pages, and what starts and stops it. */
 const givers: WeakMap<Readable, (gives: boolean) => void> = new WeakMap()

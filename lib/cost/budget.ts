@@ -1,36 +1,36 @@
 import type { BatchState, Phase } from '../core/job/state.ts'
 import { compareByRecord } from '../core/job/earliest.ts'
 
-/** How a job stands against its cap; amounts in femtodollars. */
-export interface Standing {
-  /** What the answers that are here were billed. */
+/** A job's spending against its cap, in femtodollars. */
+export interface Spending {
+  /** Billed so far, by the answers that were received. */
   readonly spent: bigint
-  /** The worst case of what has been sent, or may have been, and whose answers are not here, or never came. */
+  /** The worst case of batches that were sent, or may have been, and whose answers are incomplete. */
   readonly reserved: bigint
-  /** Batches in flight whose end will set something free. */
+  /** Batches in flight whose end will release a reservation. */
   readonly open: number
-  /** Nobody knows what a batch can cost: it was sent without a cap, or came back with a model that has no price. */
+  /** Whether a batch's cost is unknown: it was sent without a cap, or answered by a model without a price. */
   readonly isUnknown: boolean
 }
 
-/** `send` the batch fits; `wait` it may, when what is in flight has ended; `stop` it never will. */
+/** `send` the batch fits; `wait` it may fit once a batch in flight has ended; `stop` it never will. */
 export type CapDecision = 'send' | 'wait' | 'stop'
 
-/** May a batch that can cost `worst` be sent, so that even at the worst of everything the cap is kept? */
-export function judge(cap: bigint, standing: Standing, worst: bigint): CapDecision {
-  const { spent, reserved, open, isUnknown } = standing
+/** Decides whether a batch with the worst case `worst` may be sent without ever exceeding the cap. */
+export function judge(cap: bigint, spending: Spending, worst: bigint): CapDecision {
+  const { spent, reserved, open, isUnknown } = spending
   if (!isUnknown && spent + reserved + worst <= cap) return 'send'
   return open > 0 ? 'wait' : 'stop'
 }
 
 const IN_FLIGHT: ReadonlySet<Phase> = new Set(['armed', 'submitted', 'ended'])
 
-/** Where a job stands, as one of its batches sees it that is to be sent next. */
-export function standingOf(
+/** A job's spending, as seen from the batch that is to be sent next. */
+export function spendingOf(
   batches: Iterable<BatchState>,
   spentOn: ReadonlyMap<number, bigint | null>,
   next: BatchState,
-): Standing {
+): Spending {
   let spent = 0n
   let reserved = 0n
   let open = 0
@@ -40,18 +40,18 @@ export function standingOf(
     if (number === next.number || phase === 'void') continue
     const paid = spentOn.get(number) ?? null
     const isSent = phase !== 'sealed'
-    // Answers that never came may have been billed all the same.
+    // Answers that never arrived may still have been billed.
     if (batch.reserved !== undefined && (paid === null || isShort(batch)))
       reserved += BigInt(batch.reserved)
     else if (paid !== null) spent += paid
     else if (isSent) isUnknown = true
-    // Rows in input order wait for those before them: what has ended behind this batch comes only after it.
+    // Rows in input order wait for earlier ones, so a batch that ended behind this one is released only after it.
     if (IN_FLIGHT.has(phase) && !(phase === 'ended' && compareByRecord(batch, next) > 0)) open += 1
   }
   return { spent, reserved, open, isUnknown }
 }
 
-/** Whether answers of a batch are missing for good. */
+/** Whether some answers of a batch will never arrive. */
 export function isShort({ fetched }: Pick<BatchState, 'fetched'>): boolean {
   return fetched !== null && fetched.why !== null
 }

@@ -1,38 +1,38 @@
-/** How many tokens there are for each unit of something, and how far off that may be, as a share of it. */
+/** Tokens per unit, and the relative error of that number. */
 export interface Rate {
   readonly per: number
   readonly error: number
 }
 
-/** How tokens follow from what a request is made of, for each model. */
+/** How tokens are estimated from a request's content, for each model. */
 export interface Calibration {
-  /** Tokens for each byte of text. */
+  /** Tokens per byte of text. */
   readonly text: (model: string) => Rate
-  /** Tokens of a request with images or PDFs, as a whole; undefined where nobody has counted any. */
+  /** Tokens per request with images or PDFs; undefined if none was counted. */
   readonly media: (model: string) => Rate | undefined
 }
 
 /**
- * Bytes of a request's JSON for each token, as long as nothing has been counted: English prose has about 3 to 4 by the
- * tokenizer of the model, other languages fewer.
+ * Bytes of a request's JSON per token until tokens are counted. English prose has 3 to 4, depending on the model; other
+ * languages have fewer.
  */
 export const BYTES_PER_TOKEN = 3.5
 
-/** As long as nothing has been counted; of English prose it is seldom farther off. */
+/** Used until tokens are counted. For English prose it is seldom further off. */
 export const GUESS: Calibration = {
   text: () => ({ per: 1 / BYTES_PER_TOKEN, error: 0.3 }),
   media: () => undefined,
 }
 
-/** One request of a sample: how much there is of it, and the tokens that were counted. */
+/** One counted request of a sample: its size in units of the rate, and its tokens. */
 export interface Counted {
   readonly base: number
   readonly tokens: number
 }
 
 /**
- * Tokens for each unit by a random sample of `all` requests, with a margin that holds 19 times of 20. A sample of everything
- * has no error.
+ * Tokens per unit from a random sample of `all` requests, with a margin that holds 19 times in 20. A complete sample has no
+ * error.
  */
 export function rateOf(sample: readonly Counted[], all: number): Rate {
   const base = sample.reduce((sum, one) => sum + one.base, 0)

@@ -3,7 +3,7 @@ import type { Price, PriceOf } from './price.ts'
 import { DOLLAR } from './usd.ts'
 import { ratesFor } from './worst.ts'
 
-/** Tokens of one answer or of many, by what they cost. */
+/** Tokens of one answer or many, by price class. */
 export interface Tokens {
   readonly input: number
   readonly output: number
@@ -12,10 +12,10 @@ export interface Tokens {
   readonly read: number
 }
 
-/** A web search of a server tool costs this, in a batch too. Source: pricing page, 10 USD per 1,000. */
+/** Price of one web search by a server tool, also in a batch. Source: pricing page, 10 USD per 1,000. */
 const WEB_SEARCH = DOLLAR / 100n
 
-/** What a line's `usage` counts. Cache writes that are not split by lifetime count as those of five minutes. */
+/** The tokens in a line's `usage`. Cache writes that are not split by lifetime count as five-minute writes. */
 export function tokensOf(usage: Usage): Tokens {
   const split = objectIn(usage['cache_creation'])
   const write5m = countIn(split['ephemeral_5m_input_tokens'])
@@ -31,15 +31,15 @@ export function tokensOf(usage: Usage): Tokens {
 }
 
 /**
- * What an answer cost, in femtodollars: half the list price, except where `service_tier` says that it was not billed as part
- * of a batch. Undefined where the model's price is unknown.
+ * The cost of an answer in femtodollars: half the list price, unless `service_tier` says that it was not billed as part of
+ * a batch. Undefined if the model's price is unknown.
  */
 export function costOf(usage: Usage, model: string, priceOf: PriceOf): bigint | undefined {
   const price = priceOf(model)
   return price && billed(usage, price, shareOf(usage))
 }
 
-/** What the same answer would have cost as a synchronous call. */
+/** The cost of the same answer as a synchronous call. */
 export function synchronousCost(usage: Usage, model: string, priceOf: PriceOf): bigint | undefined {
   const price = priceOf(model)
   return price && billed(usage, price, 1n)
@@ -49,10 +49,13 @@ function billed(usage: Usage, price: Price, share: bigint): bigint {
   return sumOf(billedByClass(usage, price, share))
 }
 
-/** What is billed apart: the tokens by class, and web searches. */
+/** What is billed separately: each class of tokens, and web searches. */
 export type Billed = Readonly<Record<keyof Tokens | 'searches', bigint>>
 
-/** What the classes of an answer cost in a batch, and would have cost as a synchronous call, in femtodollars. */
+/**
+ * The cost of each class of an answer, in a batch and as a synchronous call, in femtodollars. Undefined if the model's
+ * price is unknown.
+ */
 export function costByClass(
   usage: Usage,
   model: string,
@@ -79,11 +82,11 @@ function billedByClass(usage: Usage, price: Price, share: bigint): Billed {
   const tokens = tokensOf(usage)
   const { input, output, write5m, write1h, read } = tokens
   const rates = ratesFor(input + write5m + write1h + read, price)
-  // Inference kept in the US costs 1.1 times as much, in every class. Source: pricing page.
+  // Inference in the US costs 1.1 times as much in every class. Source: pricing page.
   const geo = usage['inference_geo'] === 'us' ? 11n : 10n
-  // Every rate is a whole multiple of what it is divided by here, so the classes add up to the last digit.
+  // Every rate is a multiple of the divisor, so the classes add up to the last digit.
   const cost = (count: number, rate: bigint): bigint =>
-    // Most classes of most answers are empty, and this runs for each of millions.
+    // Most classes of most answers are empty, and this runs for millions of answers.
     count === 0 ? 0n : (BigInt(count) * rate * geo) / (10n * share)
   const searches = countIn(objectIn(usage['server_tool_use'])['web_search_requests'])
   return {
@@ -97,7 +100,7 @@ function billedByClass(usage: Usage, price: Price, share: bigint): Billed {
 }
 
 function objectIn(value: unknown): Readonly<Record<string, unknown>> {
-  // Whatever an object holds is checked where it is read.
+  // Every member is checked where it is read.
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }
 

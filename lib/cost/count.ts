@@ -3,7 +3,7 @@ import { ResultPage } from '../core/results/result-page.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
 import type { Ledger } from './ledger.ts'
 
-/** Enters each answer into the books and gives it on; it stands before retry, so that every try is counted. */
+/** Adds each answer to the ledger and passes it on. It comes before retry, so that every try is counted. */
 export function counted(ledger: Ledger): Stage<Result, Result> {
   return typed(
     new StageTransform({

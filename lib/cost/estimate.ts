@@ -1,43 +1,43 @@
 import type { MessageParams } from '../core/flow.ts'
 import { BYTES_PER_TOKEN, GUESS, type Calibration } from './calibration.ts'
 import { Groups } from './groups.ts'
-import { partsOf, type Parts } from './parts.ts'
+import { partsOf, type RequestParts } from './parts.ts'
 import { priceUnknown } from './ledger.ts'
 import type { PriceOf } from './price.ts'
 import { showUsd, usdNumber } from './usd.ts'
 import { inBatch, ratesFor, worstOf } from './worst.ts'
 
-/** Tokens of an answer, as long as nobody says how long answers are; fewer where max_tokens is lower. */
+/** Expected tokens of an answer until its length is known, capped by max_tokens. */
 export const ANSWER_TOKENS = 100
 
-/** What a run is expected to take and cost; dollars are null where a price is unknown, or how many tokens there are. */
+/** Expected tokens and cost of a run. Dollars are null if a price or a number of tokens is unknown. */
 export interface Figures {
   readonly requests: number
   readonly tokens: {
-    /** Of text; of images and PDFs too, once some were counted. */
+    /** Of text; includes images and PDFs once some were counted. */
     readonly input: number
-    /** How far off `input` may be, as a share of it. */
+    /** The relative error of `input`. */
     readonly input_error: number
-    /** Those of `input` that stand in a cached beginning. */
+    /** The part of `input` in cached prefixes. */
     readonly cached: number
     readonly output: number
-    /** Every answer as long as it may be. */
+    /** If every answer uses its max_tokens. */
     readonly output_worst: number
   }
-  /** Requests with images, PDFs, or what the API brings in, whose tokens are unknown. */
+  /** Requests with images, PDFs or content that the API adds, whose tokens are unknown. */
   readonly unknown: number
   readonly usd: {
-    /** Answers of one token, input at the low end, the cache at its best. */
+    /** Answers of one token, input at its low end, the best cache hit rate. */
     readonly least: number | null
     readonly expected: number | null
-    /** The most that it can cost. */
+    /** The most that the run can cost. */
     readonly worst: number | null
-    /** What synchronous calls would be expected to cost: no half price. */
+    /** The expected cost as synchronous calls, without the batch discount. */
     readonly synchronous: number | null
   }
 }
 
-/** Requests that have their model and max_tokens in common. */
+/** Requests with the same model and max_tokens. */
 export interface Uniform {
   readonly model: string
   readonly max_tokens: number
@@ -47,7 +47,7 @@ export interface Uniform {
   readonly bytes: number
 }
 
-/** What such requests are expected to cost in batches, in femtodollars; undefined where the price is unknown. */
+/** The expected cost of such requests in batches, in femtodollars; undefined if the price is unknown. */
 export function expectedOf(asked: Uniform, priceOf: PriceOf): bigint | undefined {
   const { model, max_tokens, inference_geo, requests, bytes } = asked
   const price = priceOf(model)
@@ -58,12 +58,12 @@ export function expectedOf(asked: Uniform, priceOf: PriceOf): bigint | undefined
   return inBatch(BigInt(input) * rates.input + BigInt(output) * rates.output, inference_geo)
 }
 
-/** Adds up requests to what they are expected to cost and to the most that they can cost. Keeps sums alone. */
+/** Adds up the expected and the worst-case cost of requests. It keeps only sums. */
 export class Estimate {
   readonly #priceOf: PriceOf
   readonly #groups: Groups
   readonly #unpriced = new Set<string>()
-  /** Why there is no bound. */
+  /** Why there is no worst case. */
   #unbounded: string | undefined
   #worst = 0n
   #requests = 0
@@ -74,8 +74,8 @@ export class Estimate {
     this.#groups = new Groups(priceOf, ANSWER_TOKENS)
   }
 
-  /** Takes in a request; `json` is its params as they are sent. */
-  add(params: MessageParams, json: string, parts: Parts = partsOf(params, json)): void {
+  /** Adds a request; `json` is its serialized params. */
+  add(params: MessageParams, json: string, parts: RequestParts = partsOf(params, json)): void {
     this.#groups.add(params, parts)
     this.#requests += 1
     this.#longest += params.max_tokens
@@ -85,17 +85,17 @@ export class Estimate {
     else this.#unbounded ??= worst.why
   }
 
-  /** The most that all of it can cost, in femtodollars; undefined where that is unknown. */
+  /** The worst case in femtodollars; undefined if there is no bound. */
   get worst(): bigint | undefined {
     return this.#unbounded === undefined ? this.#worst : undefined
   }
 
-  /** What it is expected to cost, in femtodollars; undefined where that is unknown. */
+  /** The expected cost in femtodollars; undefined if it is unknown. */
   expected(calibration: Calibration = GUESS): bigint | undefined {
     return this.#groups.sum(calibration).expected
   }
 
-  /** The figures as JSON says them. */
+  /** The figures for JSON output. */
   figures(calibration: Calibration = GUESS): Figures {
     const { tokens, error, cached, output, unknown, ...usd } = this.#groups.sum(calibration)
     const number = (amount: bigint | undefined): number | null =>
@@ -119,7 +119,7 @@ export class Estimate {
     }
   }
 
-  /** The dollars in one line for people. */
+  /** The cost as one readable line. */
   dollars(calibration: Calibration = GUESS): string {
     if (this.#unpriced.size > 0) return priceUnknown([...this.#unpriced])
     const { least = 0n, expected, synchronous = 0n, unknown } = this.#groups.sum(calibration)
@@ -127,10 +127,10 @@ export class Estimate {
     const range = `at least ${showUsd(least)}, at worst ${worst}`
     if (expected !== undefined)
       return `${showUsd(expected)} expected, ${range} (synchronous calls: ${showUsd(synchronous)})`
-    return `expected is unknown, since ${unknown} of ${this.#requests} requests hold what has no known number of tokens; ${range}`
+    return `expected cost unknown: ${unknown} of ${this.#requests} requests have an unknown number of tokens; ${range}`
   }
 
-  /** One line for people. */
+  /** Tokens and cost as one readable line. */
   describe(): string {
     const { tokens } = this.figures()
     return `about ${tokens.input} input and ${tokens.output} output tokens: ${this.dollars()}`

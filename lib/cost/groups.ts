@@ -1,41 +1,41 @@
 import type { MessageParams } from '../core/flow.ts'
 import { BYTES_PER_TOKEN, type Calibration } from './calibration.ts'
 import { LEAST_OF_ALL, leastCached } from './least-cached.ts'
-import type { Parts } from './parts.ts'
+import type { RequestParts } from './parts.ts'
 import type { Prefix } from './prefix.ts'
 import type { PriceOf, Rates } from './price.ts'
 import { inBatch, ratesFor } from './worst.ts'
 
-/** Bytes by which requests of a model with a price for long prompts are told apart, up to a hundred times as many. */
+/** Requests of a model with a long-prompt price are grouped by size in steps of this many bytes, up to 100 steps. */
 const SIZE_CLASS = 10_000
 
 /**
- * Share of the repeated beginnings that a batch reads from the cache: nobody knows which request comes first, and each that
- * comes before it is written pays for a write. Source: API docs "Batch processing", 30 to 98 percent.
+ * Share of repeated prefixes that a batch reads from the cache. The order of requests is unknown, and each one that runs
+ * before the prefix is cached pays for a write. Source: API docs "Batch processing", 30 to 98 percent.
  */
 const HITS = { best: 0.98, expected: 0.64 } as const
 
-/** Beginnings that are remembered, to know one that comes again. */
+/** Prefixes that are remembered to recognise repeats. */
 const REMEMBERED = 1000
 
-/** Requests of one price. */
+/** Requests that share a price. */
 interface Group {
   readonly model: string
   readonly geo: unknown
   readonly isMedia: boolean
-  /** What the API brings in is of unknown size. */
-  readonly isBrought: boolean
+  /** Whether the API adds content of unknown size. */
+  readonly hasApiContent: boolean
   requests: number
-  /** Bytes of text, those of beginnings included. */
+  /** Bytes of text, prefixes included. */
   text: number
-  /** Bytes of cached beginnings: those that come first are written, those that come again may be read. */
+  /** Bytes of cached prefixes: first occurrences are written, repeats may be read. */
   readonly first: { hour: number; minutes: number }
   readonly again: { hour: number; minutes: number }
   output: number
 }
 
-/** Tokens as numbers, dollars in femtodollars; undefined where they are unknown. */
-export interface Sum {
+/** Tokens as numbers, dollars in femtodollars; undefined if unknown. */
+export interface GroupTotals {
   readonly tokens: number
   readonly error: number
   readonly cached: number
@@ -46,7 +46,7 @@ export interface Sum {
   readonly synchronous: bigint | undefined
 }
 
-/** Sums of requests that are alike in price; a calibration makes tokens and dollars of them. */
+/** Sums of requests that share a price. A calibration turns them into tokens and dollars. */
 export class Groups {
   readonly #priceOf: PriceOf
   readonly #answerTokens: number
@@ -58,7 +58,7 @@ export class Groups {
     this.#answerTokens = answerTokens
   }
 
-  add(params: MessageParams, parts: Parts): void {
+  add(params: MessageParams, parts: RequestParts): void {
     const group = this.#groupOf(params, parts)
     group.requests += 1
     group.text += parts.text
@@ -69,16 +69,16 @@ export class Groups {
     sum[prefix.isHour ? 'hour' : 'minutes'] += prefix.bytes
   }
 
-  #groupOf({ model, inference_geo: geo }: MessageParams, parts: Parts): Group {
+  #groupOf({ model, inference_geo: geo }: MessageParams, parts: RequestParts): Group {
     const isMedia = parts.media > 0
-    const isBrought = parts.brought !== undefined
+    const hasApiContent = parts.apiContent !== undefined
     const hasLong = this.#priceOf(model)?.long !== undefined
     const size = hasLong ? Math.min(100, Math.floor(parts.text / SIZE_CLASS)) : 0
-    const key = `${model} ${geo === 'us'} ${isMedia} ${isBrought} ${size}`
+    const key = `${model} ${geo === 'us'} ${isMedia} ${hasApiContent} ${size}`
     const known = this.#groups.get(key)
     if (known) return known
     const group: Group = {
-      ...{ model, geo, isMedia, isBrought, requests: 0, text: 0, output: 0 },
+      ...{ model, geo, isMedia, hasApiContent, requests: 0, text: 0, output: 0 },
       first: { hour: 0, minutes: 0 },
       again: { hour: 0, minutes: 0 },
     }
@@ -92,7 +92,7 @@ export class Groups {
     return false
   }
 
-  sum(calibration: Calibration): Sum {
+  sum(calibration: Calibration): GroupTotals {
     const sum = { tokens: 0, squares: 0, cached: 0, output: 0, unknown: 0 }
     const usd = { least: 0n, expected: 0n, synchronous: 0n }
     let isPriced = true
@@ -129,17 +129,17 @@ export class Groups {
   }
 }
 
-/** Whether a model caches no beginning that is so short. */
+/** Whether a prefix is too short to be cached by a model. */
 function isTooShort(model: string, { bytes }: Prefix): boolean {
   return bytes / BYTES_PER_TOKEN < (leastCached(model) ?? LEAST_OF_ALL)
 }
 
-/** Tokens of a group's input, those in cached beginnings among them. Of what is unknown the text is counted. */
+/** A group's input tokens, and those of them in cached prefixes. If media tokens are unknown, only the text counts. */
 function tokensOf(
   group: Group,
   { text, media }: Calibration,
 ): { input: number; cached: number; error: number; isKnown: boolean } {
-  const { model, requests, first, again, isMedia, isBrought } = group
+  const { model, requests, first, again, isMedia, hasApiContent } = group
   const ofText = text(model)
   const ofMedia = isMedia ? media(model) : undefined
   const input = ofMedia ? requests * ofMedia.per : group.text * ofText.per
@@ -148,11 +148,11 @@ function tokensOf(
     input,
     cached: Math.min(input, beginnings * ofText.per),
     error: (ofMedia ?? ofText).error,
-    isKnown: !isBrought && (!isMedia || ofMedia !== undefined),
+    isKnown: !hasApiContent && (!isMedia || ofMedia !== undefined),
   }
 }
 
-/** The list price of a group's input, where so large a share of what could be read from the cache is. */
+/** The list price of a group's input at this cache hit rate. */
 function inputCost(
   { first, again }: Group,
   input: number,

@@ -3,17 +3,17 @@ import { isShort } from './budget.ts'
 import { expectedOf } from './estimate.ts'
 import type { PriceOf } from './price.ts'
 
-/** Bytes that a body has for each request beside its params: the custom_id, and what stands around it. */
+/** Bytes of a request in a batch body besides its params: the custom_id and the JSON around it. */
 const AROUND = 45
 
-/** What every request of a job has in common. */
+/** What all requests of a job share. */
 export interface Common {
   readonly model: string
   readonly max_tokens: number
   readonly inference_geo?: unknown
 }
 
-/** What a job was expected to cost, in femtodollars, by the sizes in its journal; undefined where the price is unknown. */
+/** The expected cost of a job in femtodollars, from the sizes in its journal; undefined if the price is unknown. */
 export function estimateOf(state: JobState, common: Common, priceOf: PriceOf): bigint | undefined {
   const batches = firstTries(state)
   const covered = batches.reduce((sum, { records }) => sum + records, 0)
@@ -22,12 +22,15 @@ export function estimateOf(state: JobState, common: Common, priceOf: PriceOf): b
   if (requests === 0) return undefined
   const bytes = Math.max(0, size - requests * AROUND)
   const sum = expectedOf({ ...common, requests, bytes }, priceOf)
-  // What is kept and not in a batch yet will cost as much for each record.
+  // Spooled records that are not in a batch yet are expected to cost as much each.
   const all = BigInt(Math.max(covered, state.kept.records))
   return sum === undefined ? undefined : (sum * all) / BigInt(covered)
 }
 
-/** What is kept free for the batches in flight, and for those whose answers never came, in femtodollars; undefined where no cap has reserved anything. */
+/**
+ * The reserve for batches in flight and for answers that never arrived, in femtodollars; undefined if no cap reserved
+ * anything.
+ */
 export function reservedOf(state: JobState): bigint | undefined {
   const reserved = [...state.batches.values()].flatMap(batch => {
     const { phase, reserved, fetched } = batch

@@ -5,7 +5,7 @@ import { showUsd } from './usd.ts'
 
 const NOTHING: Billed = { input: 0n, output: 0n, write5m: 0n, write1h: 0n, read: 0n, searches: 0n }
 
-/** What answers cost by class, as they were billed and as synchronous calls. What has no price is left out of both. */
+/** The cost of answers by class, as billed and as synchronous calls. Answers without a known price are left out of both. */
 export class Bill {
   readonly #priceOf: PriceOf
   #batch = NOTHING
@@ -45,13 +45,13 @@ function plus(a: Billed, b: Billed): Billed {
 
 const NONE: Tokens = { input: 0, output: 0, write5m: 0, write1h: 0, read: 0 }
 
-/** Models without a price that are named, and characters of a name: answers could name others without end. */
+/** Bounds on the named models without a price, since answers could name any number of them. */
 const MAX_UNPRICED = 10
 const MAX_NAME = 100
 
 /**
- * The books of a job: what every line that the API sent was billed. A record that was asked twice is in it twice, and so is
- * what a canceled batch had answered by then.
+ * Cost ledger for all answers of a job. It counts every line that the API sent, including each try of a retried record and
+ * the answers of a canceled batch.
  */
 export class Ledger {
   readonly #priceOf: PriceOf
@@ -64,7 +64,7 @@ export class Ledger {
     this.#priceOf = priceOf
   }
 
-  /** Takes in one answer; where there is no usage nothing was billed. */
+  /** Adds an answer. An answer without usage was not billed. */
   add({ usage, model }: Pick<Result, 'usage' | 'model'>): void {
     if (!usage) return
     this.#tokens = sum(this.#tokens, tokensOf(usage))
@@ -79,17 +79,17 @@ export class Ledger {
     return this.#tokens
   }
 
-  /** What all of it cost, in femtodollars; undefined where the price of a part is unknown. */
+  /** The total cost in femtodollars; undefined if the price of any part is unknown. */
   get spent(): bigint | undefined {
     return this.#unknown.size === 0 ? this.#spent : undefined
   }
 
-  /** What the same answers would have cost as synchronous calls. */
+  /** The cost of the same answers as synchronous calls. */
   get synchronous(): bigint | undefined {
     return this.#unknown.size === 0 ? this.#synchronous : undefined
   }
 
-  /** The models whose price is unknown, the first few of them. */
+  /** The first few models whose price is unknown. */
   get unpriced(): readonly string[] {
     return [...this.#unknown]
   }
@@ -101,12 +101,12 @@ export class Ledger {
   }
 }
 
-/** What is said where there can be no dollars. */
+/** The message in place of dollars. */
 export function priceUnknown(models: readonly string[]): string {
-  return `price unknown for ${models.join(', ')}: --price IN,OUT gives it`
+  return `price unknown for ${models.join(', ')}: give it with --price IN,OUT`
 }
 
-/** The tokens of two together, class by class. */
+/** Adds tokens class by class. */
 export function sum(a: Tokens, b: Tokens): Tokens {
   return {
     input: a.input + b.input,

@@ -1,31 +1,31 @@
 import type { MessageParams } from '../core/flow.ts'
 import { prefixOf, type Prefix } from './prefix.ts'
 
-/** What a request is made of, as far as it decides how many tokens it has. */
-export interface Parts {
-  /** Bytes of its JSON beside images and PDFs, the cached prefix included: what is in them is text. */
+/** The parts of a request that decide its number of tokens. */
+export interface RequestParts {
+  /** Bytes of its JSON without the data of images and PDFs. The cached prefix is included. */
   readonly text: number
-  /** Images and PDFs that it holds; their bytes say nothing of their tokens. */
+  /** Images and PDFs. Their bytes do not predict their tokens. */
   readonly media: number
-  /** What the API itself brings into the prompt; undefined where it brings nothing. */
-  readonly brought: string | undefined
-  /** The beginning that it asks to keep in the prompt cache. */
+  /** Content that the API itself adds to the prompt, in words; undefined if there is none. */
+  readonly apiContent: string | undefined
+  /** The cached prefix. */
   readonly prefix: Prefix | undefined
 }
 
-/** Takes a request apart; `json` is its params as they are sent. */
-export function partsOf(params: MessageParams, json: string): Parts {
-  // Quotes inside of texts are escaped, so these are found in the structure alone.
+/** Takes a request apart; `json` is its serialized params. */
+export function partsOf(params: MessageParams, json: string): RequestParts {
+  // Quotes inside strings are escaped, so this matches structure only.
   const held = json.includes('"type":"base64"') ? heldIn(params.messages) : { media: 0, bytes: 0 }
   return {
     text: Buffer.byteLength(json) - held.bytes,
     media: held.media,
-    brought: broughtBy(params, json),
+    apiContent: apiContentOf(params, json),
     prefix: json.includes('"cache_control":') ? prefixOf(params) : undefined,
   }
 }
 
-/** Images and PDFs in a value, wherever they stand: a tool's result may hold some too. */
+/** Counts images and PDFs anywhere in a value; tool results may contain some. */
 function heldIn(value: unknown): { media: number; bytes: number } {
   const sum = { media: 0, bytes: 0 }
   const look = (inner: unknown): void => {
@@ -40,19 +40,19 @@ function heldIn(value: unknown): { media: number; bytes: number } {
   return sum
 }
 
-/** What has no size that is known before it is sent, in words. */
-export function broughtBy(
+/** The content whose size is unknown before the request is sent, in words. */
+export function apiContentOf(
   { tools }: { readonly tools?: unknown },
   json: string,
 ): string | undefined {
-  if (json.includes('"type":"url"')) return 'what an address brings into the prompt'
-  if (json.includes('"type":"file"')) return 'what a stored file brings into the prompt'
+  if (json.includes('"type":"url"')) return 'content from a URL'
+  if (json.includes('"type":"file"')) return 'content of a stored file'
   return Array.isArray(tools) && tools.some(isRunByApi)
-    ? 'what a tool that the API runs brings into the prompt'
+    ? 'the output of a tool that the API runs'
     : undefined
 }
 
-/** A user's own tool has no type, or `custom`; any other is run by the API. */
+/** A user's own tool has no type or the type `custom`; the API runs all others. */
 function isRunByApi(tool: unknown): boolean {
   const type: unknown = (tool as { type?: unknown } | null)?.type
   return type !== undefined && type !== 'custom'

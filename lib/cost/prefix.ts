@@ -1,23 +1,23 @@
 import { createHash } from 'node:crypto'
 import type { MessageParams } from '../core/flow.ts'
 
-/** The beginning of a prompt that is kept in the prompt cache. */
+/** The part of a prompt that the prompt cache keeps. */
 export interface Prefix {
   /** Bytes of its JSON. */
   readonly bytes: number
-  /** The same for two requests that begin alike. */
+  /** Equal for requests with the same prefix. */
   readonly key: string
-  /** Kept for an hour, not for five minutes. */
+  /** Cached for an hour rather than five minutes. */
   readonly isHour: boolean
 }
 
 /**
- * The prompt up to its last breakpoint, in the order in which the API reads it: tools, system, messages. Undefined where
- * nothing of it is marked.
+ * The prompt up to its last breakpoint, in the order in which the API reads it: tools, system, messages. Undefined without
+ * a breakpoint.
  */
 export function prefixOf(params: MessageParams): Prefix | undefined {
   const blocks = blocksOf(params)
-  // A cache_control beside the messages stands for one on the last block.
+  // A cache_control beside the messages applies to the last block.
   const isTop = isMark(params.cache_control)
   const last = isTop ? blocks.length - 1 : blocks.findLastIndex(block => isMark(markOf(block)))
   const marked = blocks[last]

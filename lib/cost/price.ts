@@ -2,31 +2,31 @@ import { BatchStreamError } from '../core/errors.ts'
 import { PRICES, type ListedPrice, type RateTexts } from './prices.ts'
 import { parseRate } from './usd.ts'
 
-/** What one token costs in each class, in femtodollars, as list price of synchronous calls. */
+/** The list price of one token in each class, in femtodollars, for synchronous calls. */
 export interface Rates {
   readonly input: bigint
   readonly output: bigint
-  /** Writing to the prompt cache for five minutes. */
+  /** A cache write for five minutes. */
   readonly write5m: bigint
-  /** Writing to the prompt cache for an hour. */
+  /** A cache write for an hour. */
   readonly write1h: bigint
-  /** Reading from the prompt cache. */
+  /** A cache read. */
   readonly read: bigint
 }
 
 export interface Price {
   readonly rates: Rates
-  /** Rates of a request whose prompt, cache reads and writes included, has more than `above` tokens. */
+  /** Rates of a request whose prompt has more than `above` tokens, cache reads and writes included. */
   readonly long?: { readonly above: number; readonly rates: Rates }
-  /** When it was read, and where. */
+  /** When and where the price was read. */
   readonly date: string
   readonly source: string
 }
 
-/** The price of a model; undefined for one whose price is not known, never a guess. */
+/** The price of a model; undefined if unknown. It is never guessed. */
 export type PriceOf = (model: string) => Price | undefined
 
-/** Prices by the price list. A dated snapshot (`claude-haiku-4-5-20251001`) costs what its model costs. */
+/** The built-in price list. A dated snapshot (`claude-haiku-4-5-20251001`) has the price of its model. */
 export const listPrice: PriceOf = model => {
   const name = Object.hasOwn(PRICES, model) ? model : model.replace(/-\d{8}$/, '')
   const listed = Object.hasOwn(PRICES, name) ? PRICES[name] : undefined
@@ -36,7 +36,7 @@ export const listPrice: PriceOf = model => {
   return known
 }
 
-/** Prices of the list that have been asked for: each answer of millions asks for its own. */
+/** Converted prices; looked up for each of millions of answers. */
 const prices = new Map<string, Price>()
 
 function priceIn(listed: ListedPrice): Price {
@@ -50,7 +50,7 @@ function priceIn(listed: ListedPrice): Price {
 }
 
 function ratesOf(texts: RateTexts): Rates {
-  // The test of the list reads every text of it.
+  // A test parses every text of the list.
   const rate = (text: string): bigint => parseRate(text) as bigint
   return {
     input: rate(texts.input),
@@ -62,8 +62,8 @@ function ratesOf(texts: RateTexts): Rates {
 }
 
 /**
- * The price that a user gives as `IN,OUT`: list prices in USD per million tokens as a pricing page has them, for every model.
- * Batches are billed at half; cache classes follow by the usual multiples (1.25, 2 and 0.1 times the input).
+ * The price that a user gives as `IN,OUT`: list prices in USD per million tokens, applied to every model. Batches are
+ * billed at half; cache classes follow by the usual multiples (1.25, 2 and 0.1 times the input).
  *
  * @throws BatchStreamError `CBS_OPTION`
  */

@@ -1,16 +1,16 @@
-/** A rate for each class of tokens. */
+/** A rate for each price class. */
 export type RateTexts = Readonly<
   Record<'input' | 'output' | 'write_5m' | 'write_1h' | 'read', string>
 >
 
-/** What is listed for one model; the rates are decimal text, so that no digit is lost. */
+/** The listed prices of one model, as decimal text so that no digit is lost. */
 export interface ListedPrice extends RateTexts {
   readonly long?: RateTexts & { readonly above: number }
   readonly date: string
   readonly source: string
 }
 
-/** List prices of synchronous calls by model, in USD per million tokens. A batch is billed at half of them. */
+/** List prices of synchronous calls by model, in USD per million tokens. Batches are billed at half. */
 export const PRICES: Readonly<Record<string, ListedPrice>> = {
   'claude-fable-5-2': {
     input: '8',

@@ -5,7 +5,7 @@ import { exactUsd, usdNumber } from './usd.ts'
 
 type Priced = Pick<Result, 'usage' | 'model'>
 
-/** What a row's answer was billed, as JSON: 0 where nothing was, null where the price of the model is unknown. */
+/** The cost of a row's answer as JSON: 0 if nothing was billed, null if the price of the model is unknown. */
 export type RowCost = (result: Priced) => string
 
 export function rowCost(priceOf: PriceOf): RowCost {

@@ -1,21 +1,27 @@
 import type { MessageParams } from '../core/flow.ts'
 import { GUESS, rateOf, type Calibration, type Counted, type Rate } from './calibration.ts'
-import type { Parts } from './parts.ts'
+import type { RequestParts } from './parts.ts'
 
 export interface SampleOptions {
-  /** Counts the tokens of a request; undefined for one that the counter does not take. */
+  /** Counts the tokens of a request; undefined if the counter rejects it. */
   readonly count: (params: MessageParams) => Promise<number | undefined>
-  /** Requests that are counted of each kind. @default 100 */
+  /**
+   * Requests counted per kind.
+   * @default 100
+   */
   readonly size?: number
-  /** Bytes of requests that wait for their turn; beyond it they are counted at once. @default 16 MB */
+  /**
+   * Bytes of requests that wait to be counted; beyond that they are counted at once.
+   * @default 16 MB
+   */
   readonly held?: number
 }
 
-/** Calls of the counter at a time. */
+/** Concurrent calls of the counter. */
 const AT_ONCE = 8
 
 interface Chosen {
-  /** The requests with the lowest are the sample. */
+  /** The requests with the lowest lots form the sample. */
   readonly lot: number
   readonly base: number
   readonly bytes: number
@@ -24,7 +30,7 @@ interface Chosen {
   tokens: number | undefined
 }
 
-/** Requests that are alike in how their tokens follow from their size. */
+/** Requests whose tokens follow from their size in the same way. */
 interface Kind {
   readonly model: string
   readonly isMedia: boolean
@@ -33,8 +39,8 @@ interface Kind {
 }
 
 /**
- * A random sample of the requests that pass, whose tokens are counted. The same requests give the same sample, and it takes
- * the same memory for any number of them.
+ * A random sample of requests whose tokens are counted. It is deterministic, and its memory does not depend on the number
+ * of requests.
  */
 export class Sample {
   readonly #count: SampleOptions['count']
@@ -49,7 +55,7 @@ export class Sample {
     this.#held = held
   }
 
-  /** Requests that there were, and those of them that were counted. */
+  /** The number of counted requests and of all requests. */
   get counted(): { readonly requests: number; readonly of: number } {
     const kinds = [...this.#kinds.values()]
     return {
@@ -58,10 +64,10 @@ export class Sample {
     }
   }
 
-  /** Looks at a request; waits only for one that is counted at once. */
-  async add(params: MessageParams, parts: Parts, bytes: number): Promise<void> {
-    // What the API brings in is not there to be counted.
-    if (parts.brought !== undefined) return
+  /** Considers a request for the sample. It waits only if the request is counted at once. */
+  async add(params: MessageParams, parts: RequestParts, bytes: number): Promise<void> {
+    // Content that the API adds cannot be counted.
+    if (parts.apiContent !== undefined) return
     const kind = this.#kindOf(params.model, parts.media > 0)
     const lot = lotOf(kind.all++)
     if (kind.chosen.length === this.#size && !this.#makeRoom(kind, lot)) return
@@ -74,7 +80,7 @@ export class Sample {
     if (this.#bytes > this.#held) await this.#settle(chosen, params)
   }
 
-  /** Counts what is not counted yet, and gives what follows for all requests. */
+  /** Counts the rest of the sample and returns the calibration. */
   async calibrate(): Promise<Calibration> {
     const open = [...this.#kinds.values()].flatMap(({ chosen }) => chosen)
     const work = async (): Promise<void> => {
@@ -102,7 +108,7 @@ export class Sample {
     return kind
   }
 
-  /** Takes out the highest lot, where it is higher than this one. */
+  /** Drops the highest lot if it is higher than this one. */
   #makeRoom({ chosen }: Kind, lot: number): boolean {
     chosen.sort((a, b) => a.lot - b.lot)
     const out = chosen.at(-1)
@@ -127,7 +133,7 @@ function keyOf(model: string, isMedia: boolean): string {
   return `${isMedia} ${model}`
 }
 
-/** A number that looks random, and is the same for the same place: the finalizer of MurmurHash3. */
+/** A deterministic pseudo-random number for a position: the finalizer of MurmurHash3. */
 function lotOf(place: number): number {
   let lot = place + 1
   lot = Math.imul(lot ^ (lot >>> 16), 0x85ebca6b)

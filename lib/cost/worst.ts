@@ -1,14 +1,14 @@
-import { broughtBy } from './parts.ts'
+import { apiContentOf } from './parts.ts'
 import type { Price, PriceOf } from './price.ts'
 
-/** Tokens that tools or a schema can add to a prompt beside their own text. Source: API docs, "Tool use", pricing. */
+/** Tokens that tools or a schema can add to a prompt besides their own text. Source: API docs, "Tool use", pricing. */
 const ADDED = 1000
 
-/** Tokens of an image at most: larger ones are scaled down. Source: API docs, "Vision", image costs. */
+/** The most tokens of an image; larger ones are scaled down. Source: API docs, "Vision", image costs. */
 const MOST_OF_IMAGE = 5000
 
-/** A request as far as its price depends on it. */
-export interface Asked {
+/** The members of a request that decide its price. */
+export interface PricedRequest {
   readonly model: string
   readonly max_tokens: number
   readonly tools?: unknown
@@ -16,32 +16,32 @@ export interface Asked {
   readonly inference_geo?: unknown
 }
 
-/** Why a request can cost more than its own size says, or that nobody knows what it costs. */
+/** Why a request has no worst case. */
 export interface Unbounded {
   readonly why: string
 }
 
 /**
- * The most that a request can cost in a batch, in femtodollars: a token for each byte of its JSON (no tokenizer makes more)
- * and what an image has however small its file is, all of them written to the cache where it asks for one, and an answer of
- * `max_tokens`. What the API itself brings into a prompt, by an address or a tool that it runs, has no such bound.
+ * The most that a request can cost in a batch, in femtodollars. It assumes a token for each byte of JSON (no tokenizer
+ * makes more), the most tokens for each image, a cache write for the whole prompt if it is cached, and an answer of
+ * `max_tokens`. Content that the API itself adds, from a URL or a tool that it runs, has no bound.
  */
-export function worstOf(asked: Asked, json: string, priceOf: PriceOf): bigint | Unbounded {
+export function worstOf(asked: PricedRequest, json: string, priceOf: PriceOf): bigint | Unbounded {
   const price = priceOf(asked.model)
-  if (!price) return { why: `price unknown for ${asked.model}: --price IN,OUT gives it` }
-  const brought = broughtBy(asked, json)
-  if (brought !== undefined)
-    return { why: `${brought} has no size that is known before it is sent` }
+  if (!price) return { why: `price unknown for ${asked.model}: give it with --price IN,OUT` }
+  const apiContent = apiContentOf(asked, json)
+  if (apiContent !== undefined)
+    return { why: `the size of ${apiContent} is unknown before the request is sent` }
   const tokens = Buffer.byteLength(json) + (isLarger(asked) ? ADDED : 0) + ofImages(json)
   const rates = ratesFor(tokens, price)
-  // Quotes inside of texts are escaped, so this is found in the structure alone.
+  // Quotes inside strings are escaped, so this matches structure only.
   const isCached = json.includes('"cache_control":')
   const input = BigInt(tokens) * (isCached ? rates.write1h : rates.input)
   const list = input + BigInt(asked.max_tokens) * rates.output
   return inBatch(list, asked.inference_geo)
 }
 
-/** What tokens of this list price cost in a batch. */
+/** The price of these tokens in a batch, from their list price. */
 export function inBatch(list: bigint, geo: unknown): bigint {
   return (list * (geo === 'us' ? 11n : 10n)) / 20n
 }
@@ -50,11 +50,10 @@ export function ratesFor(tokens: number, { rates, long }: Price): Price['rates']
   return long && tokens > long.above ? long.rates : rates
 }
 
-/** Quotes inside of texts are escaped, so these are found in the structure alone. */
 function ofImages(json: string): number {
   return (json.split('"type":"base64"').length - 1) * MOST_OF_IMAGE
 }
 
-function isLarger({ tools, output_config }: Asked): boolean {
+function isLarger({ tools, output_config }: PricedRequest): boolean {
   return tools !== undefined || output_config !== undefined
 }

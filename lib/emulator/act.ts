@@ -4,18 +4,18 @@ import type { FaultEffect } from './fault.ts'
 import { ConnectionReset, type Reply, type RequestBody, type WireRequest } from './wire.ts'
 
 /** The call that faults act on. */
-export interface Acted {
+export interface ActiveCall {
   readonly request: WireRequest
   readonly body: RequestBody
   readonly clock: Clock
   readonly requestId: string
 }
 
-/** The faults of one call that act at this moment, one after the other. Gives the answer where one of them has it. */
+/** Applies the call's faults for this moment, in order. Returns the reply if one of them provides it. */
 export async function act(
   when: 'early' | 'before' | 'after',
   faults: readonly FaultEffect[],
-  call: Acted,
+  call: ActiveCall,
 ): Promise<Reply | undefined> {
   const { request, body, clock, requestId } = call
   for (const fault of faults) {
@@ -32,7 +32,7 @@ export async function act(
   return undefined
 }
 
-/** How much of the body is waited for: never its last byte, when its length is known. */
+/** How many bytes of the body are read first: never its last byte, if its length is known. */
 function earlyBytes(request: WireRequest, bytes: number): number {
   const length = Number(request.header('content-length') ?? Infinity)
   return Math.min(bytes < 0 ? length + bytes : bytes, length - 1)
@@ -65,11 +65,11 @@ function replyOf(fault: FaultEffect, requestId: string): Reply | undefined {
   return json(status ?? 500, errorBody(type, message, error_code, requestId), headers)
 }
 
-/** The answer as its faults let it through: other headers, silence or a reset after so many bytes of its body. */
+/** Applies faults to a reply: other headers, or a stall or a reset after so many bytes of its body. */
 export function applyFaults(
   reply: Reply,
   faults: readonly FaultEffect[],
-  { request, clock }: Acted,
+  { request, clock }: ActiveCall,
 ): Reply {
   let { headers, body } = reply
   for (const fault of faults) {
@@ -88,7 +88,7 @@ export function applyFaults(
   return { ...reply, headers, body }
 }
 
-/** A body that does something when `after` bytes of it have been sent. */
+/** A body that runs an action after `after` bytes. */
 async function* interrupted(
   body: Buffer | AsyncIterable<Buffer>,
   after: number,

@@ -7,13 +7,13 @@ type Json = Readonly<Record<string, unknown>>
 /** Characters of the question that the default answer repeats. */
 const REPEATED = 40
 
-/** What a `respond` function may give for one request. */
+/** What a `respond` function may return for a request. */
 export type Answer =
   /** The text of the answer. */
   | string
-  /** Its whole content. */
+  /** The content of the answer. */
   | readonly Anthropic.Messages.ContentBlock[]
-  /** Members of the message, over those that it has by default. */
+  /** Members of the message that replace the defaults. */
   | Partial<Anthropic.Messages.Message>
   /** The request fails, and is not billed. */
   | { readonly error: { readonly type: string; readonly message: string } }
@@ -22,17 +22,17 @@ export type Answer =
   /** The batch is canceled before this request is answered. */
   | { readonly canceled: true }
 
-/** What a `respond` function is told beside the params. */
+/** What a `respond` function receives besides the params. */
 export interface AnswerContext {
   /** null for a synchronous call of the Messages API. */
   readonly custom_id: string | null
-  /** How many times the same params were asked, this time included. */
+  /** How many times the same params were processed, this time included. */
   readonly attempt: number
 }
 
 /**
- * Answers one request; undefined gives the default answer. It is called once per request that the API works on, when
- * somebody first looks at its batch after the end. What it throws becomes an `api_error` row that says so.
+ * Answers one request; undefined gives the default answer. It is called once per request, when somebody first looks at the
+ * batch after its end. An exception becomes an `api_error` row with its message.
  */
 export type Respond = (
   params: MessageParams,
@@ -40,20 +40,20 @@ export type Respond = (
 ) => Answer | undefined | Promise<Answer | undefined>
 
 /**
- * The emulator's default answer to a text: `echo <first 12 hex digits of its SHA-256>: <its first 40 characters>`, so that a
- * test can check that each row has its own answer.
+ * The emulator's default answer to a text: `echo <first 12 hex digits of its SHA-256>: <its first 40 characters>`, so that
+ * a test can check that each row has its own answer.
  */
 export function echo(text: string): string {
   return `echo ${hash('sha256', text).slice(0, 12)}: ${text.slice(0, REPEATED)}`
 }
 
-/** The text of the last user message of a request, its text blocks joined; empty where there is none. */
+/** The text of the last user message of a request: its text blocks joined; empty if there is none. */
 export function lastUserText(params: object): string {
-  // What is no message has been refused before; for the rest this reads what it finds.
+  // Invalid messages were rejected before.
   const messages = (params as { messages: readonly Json[] }).messages
   const content = messages.findLast(message => message['role'] === 'user')?.['content'] ?? ''
   if (typeof content === 'string') return content
-  // As above: content is a string or an array of blocks.
+  // Likewise: content is a string or an array of blocks.
   const blocks = content as readonly { readonly type: string; readonly text?: string }[]
   return blocks.flatMap(block => (block.type === 'text' ? [block.text] : [])).join('')
 }

@@ -1,6 +1,6 @@
 import type { Reply } from './wire.ts'
 
-/** An answer of the API that is no success: thrown by the checks, turned into a reply in one place, seen by no user. */
+/** An error reply of the API. The checks throw it, `handle` turns it into a reply, and no user sees it. */
 export class ApiError extends Error {
   readonly status: number
   readonly type: string
@@ -14,7 +14,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The ApiError that was thrown; anything else is thrown on. */
+/** Returns a thrown ApiError and rethrows anything else. */
 export function apiErrorOf(error: unknown): ApiError {
   if (error instanceof ApiError) return error
   throw error
@@ -25,12 +25,12 @@ export function invalid(message: string): ApiError {
   return new ApiError(400, 'invalid_request_error', message)
 }
 
-/** 404: no such thing, or not in this workspace. */
+/** 404: it does not exist, or not in this workspace. */
 export function notFound(message: string): ApiError {
   return new ApiError(404, 'not_found_error', message)
 }
 
-/** 413, as it stands in front of the API: it is answered before the body is read. */
+/** 413, sent before the body is read, as the proxy in front of the API does. */
 export function tooLarge(): ApiError {
   return new ApiError(413, 'request_too_large', 'Request exceeds the maximum size')
 }
@@ -51,7 +51,7 @@ const TYPES: Readonly<Record<number, string>> = {
   529: 'overloaded_error',
 }
 
-/** The body that goes with an error. */
+/** The JSON body of an error. */
 export function errorBody(
   type: string,
   message: string,
@@ -62,7 +62,7 @@ export function errorBody(
   return { type: 'error', error: { type, message, ...details }, request_id: requestId }
 }
 
-/** A JSON answer; its length is known. */
+/** A JSON reply with its length. */
 export function json(
   status: number,
   value: object,

@@ -2,7 +2,7 @@ import { ApiError, invalid } from './api-error.ts'
 import { DEFAULT_WORKSPACE, type Service } from './service.ts'
 import type { WireRequest } from './wire.ts'
 
-/** Who calls, and under which version of the API. */
+/** The caller's workspace and API version. */
 export interface Caller {
   readonly workspace: string
   readonly version: string
@@ -13,7 +13,10 @@ export interface Caller {
 
 const VERSIONS = ['2023-01-01', '2023-06-01', '2026-10-21']
 
-/** Checks key, workspace and version of a call. Throws the ApiError that refuses it. */
+/**
+ * Checks the key, workspace and version of a call.
+ * @throws ApiError
+ */
 export function callerOf(request: WireRequest, service: Service): Caller {
   const key = keyOf(request)
   if (key === undefined)
@@ -42,7 +45,7 @@ export function callerOf(request: WireRequest, service: Service): Caller {
   }
 }
 
-/** The workspace that the key of a call belongs to; undefined for no key, or one that nobody knows. */
+/** The workspace of a call's key; undefined without a key or with an unknown one. */
 export function workspaceOf(
   request: WireRequest,
   { settings: { keys } }: Service,
@@ -53,7 +56,7 @@ export function workspaceOf(
   return Object.hasOwn(keys, key) ? keys[key] : undefined
 }
 
-/** The key, as the SDK sends it since 1.0 or as it did before. */
+/** The key, in the header that the SDK uses since 1.0 or in the one before. */
 function keyOf(request: WireRequest): string | undefined {
   const bearer = /^bearer +(\S+)$/i.exec(request.header('authorization') ?? '')?.[1]
   return bearer ?? (request.header('x-api-key') || undefined)

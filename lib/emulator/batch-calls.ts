@@ -33,17 +33,17 @@ export async function listBatches(
   return json(200, { data: shown, ...rest })
 }
 
-/** POST /v1/messages/batches/{id}/cancel. Cancelling again changes nothing; an ended batch cannot be canceled. */
+/** POST /v1/messages/batches/{id}/cancel. Canceling twice changes nothing; an ended batch cannot be canceled. */
 export async function cancelBatch(service: Service, workspace: string, id: string): Promise<Reply> {
   const batch = service.find(id, workspace)
   if (statusOf(batch, service.now()) === 'ended')
     throw invalid(`Message Batch ${id} has ended and cannot be canceled`)
   batch.cancelAt ??= service.now()
-  // It is shown as canceling also where canceling takes no time.
+  // Shown as canceling even if canceling takes no time.
   return json(200, showBatch(batch, batch.cancelAt - 1, undefined, service.origin))
 }
 
-/** DELETE /v1/messages/batches/{id}, once it has ended. The ledger keeps what was accepted. */
+/** DELETE /v1/messages/batches/{id}, for an ended batch. The ledger keeps its requests. */
 export async function deleteBatch(service: Service, workspace: string, id: string): Promise<Reply> {
   const batch = service.find(id, workspace)
   const settled = service.settledOf(batch)
@@ -54,7 +54,7 @@ export async function deleteBatch(service: Service, workspace: string, id: strin
   return json(200, { id, type: 'message_batch_deleted' })
 }
 
-/** GET /v1/messages/batches/{id}/results, from the end of the batch until 29 days after its creation. */
+/** GET /v1/messages/batches/{id}/results, from the batch's end until 29 days after its creation. */
 export async function batchResults(
   service: Service,
   workspace: string,
@@ -71,7 +71,7 @@ export async function batchResults(
 }
 
 async function show(service: Service, batch: Batch): Promise<object> {
-  // Looked at once: a batch that ends meanwhile must not be shown as ended with the counts of before.
+  // One reading of the clock, so that a batch that ends meanwhile is not shown as ended with older counts.
   const now = service.now()
   const settled = statusOf(batch, now) === 'ended' ? await service.settledOf(batch) : undefined
   return showBatch(batch, now, settled?.tally, service.origin)

@@ -3,7 +3,7 @@ import type { BatchFault } from './batch-fault.ts'
 import { rfc3339 } from './clock.ts'
 import type { SpoolFile } from './spool.ts'
 
-/** How the requests of an ended batch fared. */
+/** Counts of outcomes of an ended batch. */
 export interface Tally {
   readonly succeeded: number
   readonly errored: number
@@ -11,29 +11,29 @@ export interface Tally {
   readonly expired: number
 }
 
-/** What an ended batch has: one outcome per request, in their order, and the lines of its results. */
+/** An ended batch: one outcome per request in request order, and its result lines. */
 export interface Settled {
   readonly tally: Tally
   readonly outcomes: Uint8Array
   readonly lines: SpoolFile
 }
 
-/** A batch that was accepted. It is all that stays in memory of it; its requests lie in a file. */
+/** An accepted batch. Only this stays in memory; its requests are in a file. */
 export interface Batch {
   readonly id: string
-  /** From 1 in the order of creation; 0 for a batch that another tool made. */
+  /** From 1 in order of creation; 0 for a batch of another tool. */
   readonly number: number
   readonly workspace: string
-  /** The `anthropic-version` it was created with; it holds for all of its requests. */
+  /** The `anthropic-version` of its create; it applies to all of its requests. */
   readonly version: string
-  /** The `anthropic-beta` it was created with. */
+  /** The `anthropic-beta` of its create. */
   readonly betas: string
   readonly userProfile: string | null
   readonly requests: number
-  /** Size of the body that created it. */
+  /** Size of the create's body in bytes. */
   readonly bytes: number
   readonly createdAt: number
-  /** How long it takes when nothing stops it. */
+  /** How long it takes unless it is canceled. */
   readonly batchTimeMs: number
   readonly cancelTimeMs: number
   readonly fault: BatchFault
@@ -48,19 +48,19 @@ const COUNTS = ['processing', 'succeeded', 'errored', 'canceled', 'expired'] as 
 
 export type ProcessingStatus = 'in_progress' | 'canceling' | 'ended'
 
-/** When it ends, as things stand. */
+/** When the batch ends, as scheduled now. */
 export function endOf(batch: Batch): number {
   const natural = batch.createdAt + Math.min(batch.batchTimeMs, EXPIRES_AFTER_MS)
   return batch.cancelAt === null ? natural : Math.min(natural, batch.cancelAt + batch.cancelTimeMs)
 }
 
-/** Its state at this time; nothing runs in between, it is only looked at. */
+/** The status at this time. Nothing runs in the background; the status follows from the clock. */
 export function statusOf(batch: Batch, now: number): ProcessingStatus {
   if (now >= endOf(batch)) return 'ended'
   return batch.cancelAt === null ? 'in_progress' : 'canceling'
 }
 
-/** True when it can be asked for by its id. */
+/** Whether the batch can be retrieved by its id. */
 export function isFound(batch: Batch, now: number): boolean {
   return (
     batch.deletedAt === null &&
@@ -69,7 +69,7 @@ export function isFound(batch: Batch, now: number): boolean {
   )
 }
 
-/** True when the list shows it. */
+/** Whether the list shows the batch. */
 export function isListed(batch: Batch, now: number): boolean {
   return (
     batch.deletedAt === null &&
@@ -82,14 +82,14 @@ function hasVanished(batch: Batch, now: number): boolean {
   return now >= batch.createdAt + (batch.fault.vanishAfterMs ?? Infinity)
 }
 
-/** True when its results can no longer be fetched. */
+/** Whether its results can no longer be fetched. */
 export function isArchived(batch: Batch, now: number): boolean {
   return batch.fault.archived === true || now >= batch.createdAt + RESULTS_KEPT_MS
 }
 
 /**
- * What becomes of the request at this place. Of a canceled batch every third request was being answered already and
- * completes, so that a test can count on it; of one that ran into its 24 hours, the first part was.
+ * The fate of the request at this position. In a canceled batch every third request completes, so that tests can rely on
+ * it; in a batch that ran into its 24 hours, the first part completes.
  */
 export function fateOf(batch: Batch, index: number): 'asked' | 'canceled' | 'expired' {
   const { expire } = batch.fault
@@ -101,7 +101,7 @@ export function fateOf(batch: Batch, index: number): 'asked' | 'canceled' | 'exp
   return index < done || batch.batchTimeMs <= EXPIRES_AFTER_MS ? 'asked' : 'expired'
 }
 
-/** The batch as the API shows it. `tally` is known, and of use, when it has ended. */
+/** The batch as the API shows it. `tally` is used once it has ended. */
 export function showBatch(
   batch: Batch,
   now: number,
@@ -136,6 +136,6 @@ function resultsUrl(batch: Batch, origin: string): string | null {
   const { resultsUrl: given } = batch.fault
   if (given === null) return null
   const path = `/v1/messages/batches/${batch.id}/results`
-  // A faulty URL replaces scheme, host and port; its own path, if it has one, is put before ours.
+  // A faulty URL replaces scheme, host and port; its own path, if any, goes first.
   return given === undefined ? origin + path : given.replace(/\/$/, '') + path
 }

@@ -1,18 +1,21 @@
-/** Where the emulator reads the time. A test may bring its own and turn it by hand: batches end by it, without timers. */
+/** The emulator's clock. A test may pass its own and advance it: batches end by this clock, without timers. */
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number
-  /** Resolves after `ms`, or as soon as the signal aborts. Only stalls need it; by default a timer of Node. */
+  /**
+   * Resolves after `ms`, or as soon as the signal aborts. Only stalls use it.
+   * @default a timer of Node
+   */
   sleep?(ms: number, signal: AbortSignal): Promise<void>
 }
 
-/** The machine's own clock. */
+/** The system clock. */
 export const SYSTEM_CLOCK: Clock = { now: Date.now }
 
-/** setTimeout takes no more than this; a stall that lasts forever is one of 24 days. */
+/** The maximum of setTimeout: a stall `forever` lasts 24 days. */
 const LONGEST_MS = 2 ** 31 - 1
 
-/** Waits `ms` or until the signal aborts, whichever comes first. It never rejects and leaves no listener behind. */
+/** Waits `ms` or until the signal aborts, whichever comes first. It never rejects and removes its listener. */
 export function sleep(clock: Clock, ms: number | 'forever', signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve()
   const time = ms === 'forever' ? LONGEST_MS : Math.min(ms, LONGEST_MS)
@@ -28,7 +31,7 @@ export function sleep(clock: Clock, ms: number | 'forever', signal: AbortSignal)
   })
 }
 
-/** RFC 3339 with microseconds, as the API writes its times. `micros` tells apart what happened in one millisecond. */
+/** RFC 3339 with microseconds, as the API formats times. `micros` distinguishes events of one millisecond. */
 export function rfc3339(ms: number, micros = 0): string {
   const digits = String(micros % 1000).padStart(3, '0')
   return new Date(ms).toISOString().replace('Z', `${digits}Z`)

@@ -9,7 +9,7 @@ const CLOSE_ARRAY = 0x5d
 const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 
-/** What may come next, outside of the values that are collected whole. */
+/** What may come next, outside values that are collected whole. */
 type Expecting =
   | 'body'
   | 'first key or end'
@@ -26,8 +26,8 @@ type Expecting =
 type Collecting = 'key' | 'value' | 'request'
 
 /**
- * Splits the body of a create, `{"requests":[...]}`, into the bytes of its requests while it arrives, however it is cut.
- * It knows strings and nesting and nothing else: whether a request's own bytes are JSON is seen when it is parsed.
+ * Splits the body of a create, `{"requests":[...]}`, into the bytes of its requests while it arrives in chunks of any size.
+ * It tracks only strings and nesting; whether a request is valid JSON shows when it is parsed.
  */
 export class RequestSplitter {
   #expecting: Expecting = 'body'
@@ -41,7 +41,10 @@ export class RequestSplitter {
   #hasRequests = false
   readonly #otherKeys: string[] = []
 
-  /** Says what is wrong with the body as a whole, once it is all here. */
+  /**
+   * Checks the body as a whole after its last byte.
+   * @throws ApiError
+   */
   end(): void {
     if (!this.#isObject) throw invalid('Input should be a valid dictionary or object')
     if (this.#expecting !== 'nothing') throw notJson('it ends too early')
@@ -50,7 +53,10 @@ export class RequestSplitter {
     if (other !== undefined) throw invalid(`${other}: Extra inputs are not permitted`)
   }
 
-  /** The requests that end within this chunk. Throws an ApiError for a body that is no JSON. */
+  /**
+   * The requests that end within this chunk.
+   * @throws ApiError if the body is not JSON
+   */
   *push(chunk: Buffer): Generator<Buffer> {
     let at = 0
     while (at < chunk.length) {
@@ -59,7 +65,7 @@ export class RequestSplitter {
         continue
       }
       const end = this.#scan(chunk, at)
-      // Only requests and keys are kept; the value of a key that has no business here may be of any size.
+      // Only requests and keys are kept; the value of an unexpected key may have any size.
       if (this.#collecting !== 'value' && end > at) this.#parts.push(chunk.subarray(at, end))
       at = end
       if (this.#collecting === undefined || end === chunk.length) continue
@@ -81,7 +87,7 @@ export class RequestSplitter {
     }
   }
 
-  /** Where the value that is being collected ends in this chunk: behind its last byte, or at the chunk's end. */
+  /** The end of the value being collected: after its last byte, or the chunk's end. */
   #scan(chunk: Buffer, from: number): number {
     const isKey = this.#collecting === 'key'
     let depth = this.#depth
@@ -110,7 +116,7 @@ export class RequestSplitter {
     return at
   }
 
-  /** Looks at one byte between the values; true when it begins a value and must be looked at again. */
+  /** Processes one byte between values. Returns true if it begins a value and must be scanned again. */
   #step(byte: number): boolean {
     if (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) return false
     switch (this.#expecting) {
@@ -178,14 +184,14 @@ export class RequestSplitter {
   }
 }
 
-/** Reads JSON as the API does: JSON.parse takes half of a surrogate pair (`\ud83d`), the API refuses the whole body for it. */
+/** Parses JSON as the API does. JSON.parse accepts half of a surrogate pair (`\ud83d`); the API rejects the whole body. */
 export function parseJson(bytes: Buffer): unknown {
   const text = bytes.toString()
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    // JSON.parse throws nothing but SyntaxErrors.
+    // JSON.parse throws only SyntaxErrors.
     throw notJson((cause as SyntaxError).message)
   }
   const at = halfOfPairIn(text)
@@ -204,7 +210,7 @@ function halfOfPairIn(json: string): number | undefined {
   return undefined
 }
 
-/** The API's sentence for a body that cannot be parsed. */
+/** The API's message for a body that cannot be parsed. */
 function notJson(why: string): Error {
   return invalid(`The request body is not valid JSON: ${why}`)
 }

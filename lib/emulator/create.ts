@@ -8,10 +8,10 @@ import type { SpoolFile, SpoolWriter } from './spool.ts'
 import { CreateCheck } from './validate.ts'
 import { ConnectionReset, type Reply, type RequestBody, type WireRequest } from './wire.ts'
 
-/** The body of a create may be this large. The docs say 256 MB; this is the smaller reading of it. */
+/** Maximum size of a create's body. The docs say 256 MB; this is the smaller reading. */
 const MAX_BYTES = 256_000_000
 
-/** A create whose body is here, checked and on disk. Nothing is created yet. */
+/** A create whose body is checked and on disk. The batch does not exist yet. */
 export interface Upload {
   readonly requests: number
   readonly bytes: number
@@ -19,8 +19,9 @@ export interface Upload {
 }
 
 /**
- * Reads the body of a create, request by request, into the spool. Throws an ApiError for a body that is refused: a body
- * that is too large at once, any other when it has arrived. When the connection breaks before the end, nothing is left.
+ * Reads the body of a create into the spool, request by request. A body that is too large is rejected at once, an invalid
+ * one after it has arrived. If the connection breaks before the end, nothing is kept.
+ * @throws ApiError
  */
 export async function readUpload(
   service: Service,
@@ -54,9 +55,9 @@ async function take(
     const chunk = Buffer.from(part.buffer, part.byteOffset, part.byteLength)
     bytes += chunk.length
     if (bytes > MAX_BYTES) throw tooLarge()
-    // A bad request is answered when the body is here; until then the rest of it is only counted.
+    // An invalid request is reported after the whole body; until then the rest is only counted.
     if (!wrong) wrong = await takeChunk(chunk, splitter, check, writer, fault)
-    // With a known length the batch exists as soon as the last byte is in, whatever the connection does then.
+    // With a known length the batch exists once the last byte has arrived, whatever happens to the connection.
     if (bytes >= declared) break
   }
   if (bytes < declared && declared !== Infinity) throw new ConnectionReset()
@@ -89,7 +90,7 @@ async function takeChunk(
   }
 }
 
-/** Refuses what can be refused by the headers alone. Infinity stands for a body of unknown length. */
+/** Rejects what the headers alone rule out. Returns Infinity for a body of unknown length. */
 function declaredLength(request: WireRequest): number {
   const length = request.header('content-length')
   if (length !== null && Number(length) > MAX_BYTES) throw tooLarge()
@@ -102,7 +103,7 @@ function declaredLength(request: WireRequest): number {
   return length === null ? Infinity : Number(length)
 }
 
-/** Makes the batch: from here on it exists, is worked on and is billed. */
+/** Creates the batch: from here on it exists, runs and is billed. */
 export function createBatch(
   service: Service,
   upload: Upload,
@@ -137,7 +138,7 @@ export function createBatch(
   return batch
 }
 
-/** The answer to a create: the new batch, in progress however short its time. */
+/** The reply to a create: the new batch, in progress even if it takes no time. */
 export function createdReply(service: Service, batch: Batch): Reply {
   return json(200, showBatch(batch, batch.createdAt - 1, undefined, service.origin))
 }

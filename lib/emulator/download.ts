@@ -4,12 +4,12 @@ import { gzipCut, spoilLines, withoutEnd, type LineFault } from './line-fault.ts
 import type { SpoolFile } from './spool.ts'
 import type { Reply } from './wire.ts'
 
-/** In which order the lines of results come: mixed, as the API may send them, or as the requests came. */
+/** The order of result lines: shuffled, as the API may send them, or in request order. */
 export type ResultOrder = 'shuffled' | 'input'
 
 const LINE_END = Buffer.from('\n')
 
-/** The answer to a results call: the lines as they are read from disk, at the reader's speed. */
+/** The reply to a results call. Lines are read from disk at the reader's speed. */
 export function download(
   settled: Settled,
   seed: number,
@@ -33,7 +33,7 @@ export function download(
   return { status: 200, headers, body }
 }
 
-/** Lines are mixed within blocks, and blocks among each other: one block in memory, whatever the size. */
+/** Shuffles lines within blocks and blocks among each other, so that only one block is in memory. */
 async function* inOrder(
   lines: SpoolFile,
   seed: number,
@@ -60,30 +60,30 @@ async function* eachLine(blocks: AsyncIterable<Buffer[]>): AsyncGenerator<Buffer
   for await (const block of blocks) yield* block
 }
 
-/** True when no single line is touched, so that whole blocks can be sent. */
+/** Whether the fault changes no single line, so that whole blocks can be sent. */
 function isPlain(fault: LineFault): boolean {
   const { reversed: _order, gzipCut: _zip, shortBy: _short, ...touching } = fault
   return Object.keys(touching).length === 0
 }
 
-/** Each item has a length of 4 bytes before it in the file, and a line end of one behind it in the body. */
+/** In the file each item has a 4-byte length; in the body each has a one-byte line end. */
 function sizeOf(lines: SpoolFile): number {
   return lines.blocks.reduce((sum, block) => sum + block.bytes - 3 * block.items, 0)
 }
 
-/** Gives the items another order, the same one for the same seed. The API promises no order either. */
+/** Shuffles the items; the same seed gives the same order. */
 function shuffled<Item>(items: readonly Item[], seed: number): Item[] {
   const mixed = [...items]
   let state = Math.imul(seed, 2654435761) >>> 0 || 1
   for (let at = mixed.length - 1; at > 0; at--) {
-    // xorshift32: small, and good enough to mix rows.
+    // xorshift32: small, and random enough to shuffle rows.
     state ^= state << 13
     state >>>= 0
     state ^= state >>> 17
     state = (state ^ (state << 5)) >>> 0
     const other = state % (at + 1)
     const item = mixed[at]
-    // Both places lie within the array.
+    // Both positions are within the array.
     mixed[at] = mixed[other] as Item
     mixed[other] = item as Item
   }

@@ -20,7 +20,7 @@ const OPERATIONS =
 const WANTED_ON = `one or several of ${OPERATIONS.join(', ')}`
 const MOMENTS = ['early', 'before', 'after']
 
-/** What each member of a rule must be, and how to say so. */
+/** The check of each member of a rule, and a description of valid values. */
 const MEMBERS: Readonly<Record<string, readonly [Test, string]>> = {
   on: [oneOrMore(value => OPERATIONS.includes(String(value))), WANTED_ON],
   nth: [lines, 'a whole number from 1, or several'],
@@ -74,7 +74,7 @@ const LINE_MEMBERS: Readonly<Record<string, readonly [Test, string]>> = {
   shortBy: [time, 'a number of bytes'],
 }
 
-/** Checks a fault script, which may come from a file: an unknown member is an error and names its place. */
+/** Checks a fault script, which may come from a file. An unknown member is an error that names its place. */
 export function checkFaults(faults: Faults): void {
   if (typeof faults === 'function') return
   if (!Array.isArray(faults)) throw wrongOption('faults', 'an array of rules or a function', faults)

@@ -1,9 +1,9 @@
 import type { FaultCall, FaultEffect, FaultRule, Faults, Operation } from './fault.ts'
 
-/** Decides which faults apply to a call. It counts: every call must be shown to it, once. */
+/** Decides which faults apply to a call. It counts calls, so it must see every call exactly once. */
 export class FaultScript {
   readonly #faults: Faults
-  /** Rules that were added at run time. */
+  /** Rules added at run time. */
   readonly #added: FaultRule[] = []
   readonly #calls = new Map<Operation, number>()
   readonly #matches = new Map<FaultRule, number>()
@@ -17,7 +17,7 @@ export class FaultScript {
     this.#added.push(rule)
   }
 
-  /** The faults of this call. `batch` is the number of the batch that it is about. */
+  /** The faults of this call. `batch` is the number of the batch that the call is about. */
   pick(op: Operation, batch: number | undefined): FaultEffect[] {
     const nth = count(this.#calls, op)
     const call: FaultCall = { op, nth, batch }

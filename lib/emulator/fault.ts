@@ -1,7 +1,7 @@
 import type { BatchFault } from './batch-fault.ts'
 import type { LineFault } from './line-fault.ts'
 
-/** A call that the API knows; `other` is one that it does not. */
+/** A call of the API; `other` is any call that the emulator does not know. */
 export type Operation =
   | 'create'
   | 'retrieve'
@@ -15,75 +15,79 @@ export type Operation =
   | 'other'
 
 /**
- * What goes wrong, when its turn comes. Everything in it is plain JSON.
+ * What a fault does. All members are plain JSON.
  *
- * Without `status`, `redirect`, `body` or `reset` the call is answered as ever; the other members then slow it down, shape its
- * answer, or shape the batch that it creates.
+ * Without `status`, `redirect`, `body` or `reset` the call gets its usual reply; the other members slow it down, change the
+ * reply, or change the batch that the call creates.
  */
 export interface FaultEffect extends BatchFault {
   /**
-   * When the fault acts. `early`: before the last byte of the request's body is read, nothing is done. `before`: the body
-   * is read, nothing is done. `after`: it is done (a batch is created, and billed), but this is the answer.
+   * When the fault acts. `early`: before the last byte of the request body is read; nothing is done. `before`: the body is
+   * read, nothing is done. `after`: the operation is done (a batch is created, and billed), but the fault decides the
+   * reply.
    *
    * @default 'before'
    */
   readonly when?: 'early' | 'before' | 'after'
   /**
-   * For `early`: how many bytes of the body are read first; a negative number counts from its end, `-1` being everything
-   * but the last byte.
+   * For `early`: how many bytes of the body are read first. A negative number counts from the end: `-1` is everything but
+   * the last byte.
    *
    * @default 0
    */
   readonly bytes?: number
-  /** Answer with this HTTP status; for `error` the default is 500, for `body` 200, for `redirect` 302. */
+  /** Reply with this HTTP status. The default is 500 with `error`, 200 with `body`, 302 with `redirect`. */
   readonly status?: number
-  /** Headers of the answer, beside or instead of those that it has anyhow. */
+  /** Headers of the reply, in addition to or instead of the usual ones. */
   readonly headers?: Readonly<Record<string, string>>
-  /** The error of the answer. `type` follows from the status unless it is given. */
+  /** The error of the reply. `type` defaults to the type of the status. */
   readonly error?: {
     readonly type?: string
     readonly message?: string
     readonly error_code?: string
   }
-  /** Answer with this body instead of JSON of the API, such as a proxy's page. */
+  /** Reply with this body instead of the API's JSON, such as a proxy's page. */
   readonly body?: string
-  /** The content type of `body`. @default 'text/html' */
+  /**
+   * The content type of `body`.
+   * @default 'text/html'
+   */
   readonly contentType?: string
-  /** Answer with a redirect to this location. */
+  /** Reply with a redirect to this location. */
   readonly redirect?: string
-  /** Reset the connection instead of answering. */
+  /** Reset the connection instead of replying. */
   readonly reset?: boolean
-  /** Reset the connection when this many bytes of the answer's body are sent. */
+  /** Reset the connection after this many bytes of the reply's body. */
   readonly resetAfterBytes?: number
-  /** Stay silent for this many milliseconds, or forever, at the time that `when` says; or after `stallAfterBytes`. */
+  /** Stay silent for this many milliseconds, or forever, at the moment that `when` names or after `stallAfterBytes`. */
   readonly stallMs?: number | 'forever'
-  /** The silence of `stallMs` comes when this many bytes of the answer's body are sent. */
+  /** `stallMs` starts after this many bytes of the reply's body. */
   readonly stallAfterBytes?: number
-  /** What is wrong with the lines of a results download. */
+  /** Faults in the lines of a results download. */
   readonly lines?: LineFault
 }
 
-/** A fault and the calls that it applies to. */
+/** A fault and the calls to which it applies. */
 export interface FaultRule extends FaultEffect {
-  /** The operation, several of them, or `*` for all. */
+  /** The operation, several operations, or `*` for all. */
   readonly on: Operation | '*' | readonly Operation[]
-  /** Which of the calls that match, counted from 1; all of them by default. */
+  /** Which of the matching calls, counted from 1; all by default. */
   readonly nth?: number | readonly number[]
-  /** How often it applies at most. */
+  /** The maximum number of times it applies. */
   readonly times?: number
-  /** Only calls about this batch, numbered from 1 as they were accepted; for a create, the batch that it would make. */
+  /** Only calls about this batch, numbered from 1 in order of acceptance; for a create, the batch that it would make. */
   readonly batch?: number | readonly number[]
 }
 
-/** A call, as a function that decides about faults sees it. */
+/** A call, as passed to a function that decides about faults. */
 export interface FaultCall {
   readonly op: Operation
-  /** How many calls of this operation there have been, this one included. */
+  /** The number of calls of this operation so far, this one included. */
   readonly nth: number
-  /** The batch that it is about, or would create, numbered from 1; undefined where there is none. */
+  /** The batch that the call is about or would create, numbered from 1; undefined if there is none. */
   readonly batch: number | undefined
 }
 
-/** Faults as rules, or as a function that is asked at each call. */
+/** Faults as rules, or as a function that is called for each call. */
 export type Faults =
   readonly FaultRule[] | ((call: FaultCall) => FaultEffect | readonly FaultEffect[] | undefined)

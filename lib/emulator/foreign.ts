@@ -3,23 +3,35 @@ import { CUSTOM_ID, DEFAULT_MODEL, MAX_REQUESTS } from '../core/limits.ts'
 import type { Batch } from './batches.ts'
 import { DEFAULT_WORKSPACE, type Service } from './service.ts'
 
-/** A batch that another tool has made in the same workspace. The ledger leaves it out. */
+/** A batch of another tool in the same workspace. The ledger leaves it out. */
 export interface ForeignBatch {
-  /** How many requests it has. @default the number of `customIds`, else 1 */
+  /**
+   * Number of requests.
+   * @default the number of `customIds`, else 1
+   */
   readonly requests?: number
-  /** How long ago it was created, in milliseconds; a negative number lets it appear later. @default 0 */
+  /**
+   * Age in milliseconds; a negative age makes it appear later.
+   * @default 0
+   */
   readonly createdAgoMs?: number
-  /** How long it takes from its creation; leave it out for one that has ended by now, and give 'forever' for one that runs on. */
+  /** Milliseconds from creation to end. Omit it for a batch that has ended; `forever` is a batch that never ends. */
   readonly batchTimeMs?: number | 'forever'
-  /** The custom_ids of its requests. @default foreign-0, foreign-1 and so on */
+  /**
+   * The custom_ids of its requests.
+   * @default foreign-0, foreign-1 and so on
+   */
   readonly customIds?: readonly string[]
-  /** The workspace that it is in. @default the one that keys belong to without the `keys` option */
+  /**
+   * Its workspace.
+   * @default the workspace of all keys without the `keys` option
+   */
   readonly workspace?: string
-  /** All of its requests expire, or those with these places, from 0. */
+  /** All requests expire, or those at these positions, from 0. */
   readonly expire?: true | readonly number[]
 }
 
-/** Checks a foreign batch; `name` is the option that it stands in. */
+/** Checks a foreign batch; `name` is the option that contains it. */
 export function checkForeign(name: string, foreign: ForeignBatch): void {
   const { requests = 1, customIds } = foreign
   wholeNumber(`${name}.requests`, requests, 1, MAX_REQUESTS)
@@ -29,7 +41,7 @@ export function checkForeign(name: string, foreign: ForeignBatch): void {
   }
 }
 
-/** Puts such a batch among the others; gives its id. */
+/** Adds such a batch and returns its id. */
 export async function addForeign(service: Service, foreign: ForeignBatch): Promise<string> {
   const {
     customIds = [],
@@ -42,7 +54,7 @@ export async function addForeign(service: Service, foreign: ForeignBatch): Promi
   const writer = await service.spool.create()
   let bytes = 0
   for (let i = 0; i < requests; i++) {
-    const messages = [{ role: 'user', content: `a question of another tool, number ${i}` }]
+    const messages = [{ role: 'user', content: `question ${i} of another tool` }]
     const params = { model: DEFAULT_MODEL, max_tokens: 64, messages }
     const item = Buffer.from(JSON.stringify({ custom_id: customIds[i] ?? `foreign-${i}`, params }))
     bytes += item.length + 1

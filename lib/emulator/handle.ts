@@ -1,4 +1,4 @@
-import { act, applyFaults, type Acted } from './act.ts'
+import { act, applyFaults, type ActiveCall } from './act.ts'
 import { ApiError, errorBody, json, notFound } from './api-error.ts'
 import { callerOf, workspaceOf, type Caller } from './auth.ts'
 import {
@@ -20,7 +20,7 @@ import {
 import type { Service } from './service.ts'
 import { ConnectionReset, RequestBody, type Reply, type WireRequest } from './wire.ts'
 
-/** Which operation a call is, and the id in its path. */
+/** The operation of a call and the id in its path. */
 interface Route {
   readonly op: Operation
   readonly id?: string
@@ -49,11 +49,11 @@ function routeOf({ method, url }: Pick<WireRequest, 'method' | 'url'>): Route {
 }
 
 /** What an operation does once its body is read. */
-type Doing = () => Reply | Promise<Reply>
+type Operate = () => Reply | Promise<Reply>
 
 /**
- * One call of the API, from request to reply. It rejects with a ConnectionReset when there can be no reply. Both the HTTP
- * server and the in-process `fetch` are thin jackets around this function.
+ * Handles one call of the API, from request to reply. It rejects with a ConnectionReset if there is no reply. The HTTP
+ * server and the in-process `fetch` only adapt to this function.
  */
 export async function handle(service: Service, request: WireRequest): Promise<Reply> {
   const route = routeOf(request)
@@ -63,22 +63,22 @@ export async function handle(service: Service, request: WireRequest): Promise<Re
   const body = new RequestBody(request.body)
   const call = { request, body, clock: service.settings.clock, requestId }
   const answered = answer(service, call, route).finally(() => body.leave())
-  // Nothing else is thrown than a ConnectionReset: `refusing` has seen to that.
+  // `repliesToErrors` leaves only a ConnectionReset to be thrown.
   answered.catch(() => log(0))
   const reply = await answered
   log(reply.status)
   return { ...reply, headers: { ...commonHeaders(service, request, requestId), ...reply.headers } }
 }
 
-async function answer(service: Service, call: Acted, route: Route): Promise<Reply> {
+async function answer(service: Service, call: ActiveCall, route: Route): Promise<Reply> {
   const faults = service.script.pick(route.op, batchNumber(service, route))
-  const reply = await refusing(call, () => perform(service, call, route, faults))
+  const reply = await repliesToErrors(call, () => perform(service, call, route, faults))
   return applyFaults(reply, faults, call)
 }
 
 async function perform(
   service: Service,
-  call: Acted,
+  call: ActiveCall,
   route: Route,
   faults: readonly FaultEffect[],
 ): Promise<Reply> {
@@ -92,8 +92,11 @@ async function perform(
   return (await act('after', faults, call)) ?? done
 }
 
-/** Turns what was thrown into the reply that says so. */
-async function refusing({ request, requestId }: Acted, run: () => Promise<Reply>): Promise<Reply> {
+/** Turns an error into its reply. */
+async function repliesToErrors(
+  { request, requestId }: ActiveCall,
+  run: () => Promise<Reply>,
+): Promise<Reply> {
   try {
     return await run()
   } catch (error) {
@@ -101,7 +104,7 @@ async function refusing({ request, requestId }: Acted, run: () => Promise<Reply>
       return json(error.status, errorBody(error.type, error.message, error.errorCode, requestId))
     }
     if (error instanceof ConnectionReset || request.signal.aborted) throw new ConnectionReset()
-    // A full disk, or a `respond` that threw: its author must be able to see it.
+    // A full disk, or an exception of `respond`, whose author should see it.
     return json(
       500,
       errorBody('api_error', `the emulator failed: ${String(error)}`, undefined, requestId),
@@ -109,14 +112,14 @@ async function refusing({ request, requestId }: Acted, run: () => Promise<Reply>
   }
 }
 
-/** Reads the body of a call, refuses what is wrong with it, and says what is to be done. */
+/** Reads and checks the body of a call. Returns the operation to perform. */
 async function read(
   service: Service,
-  { request, body }: Acted,
+  { request, body }: ActiveCall,
   route: Route,
   caller: Caller,
   faults: readonly FaultEffect[],
-): Promise<Doing> {
+): Promise<Operate> {
   const { op, id = '' } = route
   const { workspace } = caller
   const query = request.url.searchParams
@@ -129,9 +132,9 @@ async function read(
     return () =>
       op === 'messages' ? answerMessage(service, params, caller) : countTokens(params, caller)
   }
-  // The others have no body that matters.
+  // The bodies of other operations are ignored.
   await body.whole(Infinity)
-  const doings: Record<Exclude<Operation, 'create' | 'messages' | 'count_tokens'>, Doing> = {
+  const operations: Record<Exclude<Operation, 'create' | 'messages' | 'count_tokens'>, Operate> = {
     retrieve: () => retrieveBatch(service, workspace, id),
     list: () => listBatches(service, workspace, query),
     results: () => batchResults(service, workspace, id, faults),
@@ -142,7 +145,7 @@ async function read(
       throw notFound('Not Found')
     },
   }
-  return doings[op]
+  return operations[op]
 }
 
 function batchNumber(service: Service, { op, id }: Route): number | undefined {

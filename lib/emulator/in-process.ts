@@ -5,8 +5,8 @@ import type { Service } from './service.ts'
 import type { Reply, WireRequest } from './wire.ts'
 
 /**
- * A `fetch` that answers from the emulator without a socket. It behaves as the network does: a streamed body is pulled
- * chunk by chunk, a body that throws breaks the connection, an early answer comes before the body's end.
+ * A `fetch` that calls the emulator without a socket. It behaves like the network: a streamed body is pulled chunk by
+ * chunk, a body that throws breaks the connection, and an early reply arrives before the body's end.
  */
 export function fetchInto(service: Service, closing: AbortSignal): typeof fetch {
   return async (input, init) => {
@@ -26,13 +26,13 @@ function failed(cause: unknown): TypeError {
   return new TypeError('fetch failed', { cause })
 }
 
-/** How often a redirect is followed, as fetch does it. */
+/** Redirects that are followed, as in fetch. */
 const MOST_REDIRECTS = 20
 
 /** One call of fetch, redirects included. */
 class Call {
   readonly signal: AbortSignal | undefined
-  /** What the caller's own body threw. */
+  /** The error that the caller's body threw. */
   broken: unknown
   readonly #request: Request | undefined
   readonly #init: RequestInit
@@ -78,7 +78,7 @@ class Call {
       signal,
     }
     try {
-      // A client that goes away is not kept waiting, whatever the API does.
+      // An aborted client does not wait for the API.
       return await unlessAborted(handle(service, request), signal)
     } finally {
       this.broken = body.broken

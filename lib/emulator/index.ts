@@ -24,31 +24,55 @@ export type { Ledger, LedgerBatch, LedgerCount, LedgerRequest, LedgerTotals } fr
 export type { LineFault } from './line-fault.ts'
 export type { NewBatch } from './service.ts'
 
-/** What an emulator is like. Everything has a default. */
+/** Options of an emulator. All have defaults. */
 export interface EmulatorOptions {
   /**
-   * Port of 127.0.0.1 to listen on; 0 takes any that is free, null opens no socket: then only `fetch` reaches it.
+   * Port of 127.0.0.1 to listen on; 0 picks a free one, null opens no socket, so that only `fetch` reaches it.
    *
    * @default 0
    */
   readonly port?: number | null
-  /** How long a batch takes, in milliseconds, or a function that says it for each. @default 1000 */
+  /**
+   * Duration of a batch in milliseconds, or a function of the batch.
+   * @default 1000
+   */
   readonly batchTimeMs?: number | ((batch: NewBatch) => number)
-  /** How long a batch takes to end once it is canceled, in milliseconds. @default 100 */
+  /**
+   * How long a canceled batch takes to end, in milliseconds.
+   * @default 100
+   */
   readonly cancelTimeMs?: number
-  /** Answers a request; without it, or where it gives undefined, the answer is `echo(lastUserText(params))` or conforms to the schema that was asked for. */
+  /**
+   * Answers a request. Without it, or if it returns undefined, the answer is `echo(lastUserText(params))`, or conforms to
+   * the request's schema.
+   */
   readonly respond?: Respond
-  /** What goes wrong: rules (plain JSON) or a function that is asked at each call. @default [] */
+  /**
+   * Faults: rules (plain JSON) or a function that is called for each call.
+   * @default []
+   */
   readonly faults?: Faults
-  /** Requests that may be in processing over all batches; a create beyond it is answered 429. @default 200000 */
+  /**
+   * Requests in processing over all batches; a create beyond it gets a 429.
+   * @default 200000
+   */
   readonly queueLimit?: number
-  /** Order of the lines of results. The API promises none, so they come mixed, the same way each time. @default 'shuffled' */
+  /**
+   * Order of result lines. The API promises none, so they are shuffled, the same way each time.
+   * @default 'shuffled'
+   */
   readonly order?: ResultOrder
-  /** The keys that are accepted and the workspace of each; without it, any key is good, and all share one workspace. */
+  /** The accepted keys and their workspaces. Without it every key is accepted, and all share one workspace. */
   readonly keys?: Readonly<Record<string, string>>
-  /** Batches of other tools that are there already. @default [] */
+  /**
+   * Batches of other tools that exist at the start.
+   * @default []
+   */
   readonly foreign?: readonly ForeignBatch[]
-  /** Where time comes from. @default the machine's clock */
+  /**
+   * The clock.
+   * @default the system clock
+   */
   readonly clock?: Clock
 }
 
@@ -56,30 +80,30 @@ export interface EmulatorOptions {
 export interface Emulator {
   /** Its base URL, such as `http://127.0.0.1:49152`. */
   readonly url: string
-  /** What it accepted and billed. */
+  /** What the emulator accepted and billed. */
   readonly ledger: Ledger
-  /** Answers like the global `fetch`, without a socket: `new Anthropic({ apiKey, baseURL: url, fetch })`. */
+  /** Behaves like the global `fetch`, without a socket: `new Anthropic({ apiKey, baseURL: url, fetch })`. */
   readonly fetch: typeof fetch
-  /** Adds a fault rule from now on; its calls are counted from now. */
+  /** Adds a fault rule; it counts calls from now on. */
   addFault(rule: FaultRule): void
-  /** Adds a batch of another tool; gives its id. */
+  /** Adds a batch of another tool and returns its id. */
   addForeign(batch: ForeignBatch): Promise<string>
-  /** From now on this key is answered 401. */
+  /** Rejects this key with a 401 from now on. */
   revokeKey(key: string): void
-  /** Breaks all connections and deletes the temporary files. Closing twice does no harm. */
+  /** Closes all connections and deletes the temporary files. Closing twice is harmless. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
- * Starts a Message Batches API on this machine: no key, no network, no cost. It is as strict as the real one, keeps what it
- * accepted in temporary files (memory stays flat at any number of requests), counts what it would have billed, and
- * does whatever goes wrong in production when told to.
+ * Starts a Message Batches API on this machine: no key, no network, no cost. It is as strict as the real API, stores
+ * requests in temporary files (memory does not grow with their number), counts what the API would have billed, and can
+ * simulate any fault of production.
  *
  *     await using emulator = await createEmulator({ batchTimeMs: 50 })
  *     const client = new Anthropic({ apiKey: 'any', baseURL: emulator.url })
  *
- * A wrong option throws a `BatchStreamError` with code `CBS_OPTION` at once; a port that is taken rejects with the same.
+ * An invalid option throws a `BatchStreamError` with code `CBS_OPTION`; a port in use rejects with the same code.
  */
 export function createEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
   const { port = 0, foreign = [] } = options

@@ -7,13 +7,13 @@ import type { Service } from './service.ts'
 import { OUTCOMES } from './settle.ts'
 import type { AcceptedRequest } from './validate.ts'
 
-/** A batch that was accepted, whether or not its client ever heard of it. */
+/** A batch that was accepted, whether or not its client received the reply. */
 export interface LedgerBatch {
   readonly id: string
-  /** From 1 in the order of creation. */
+  /** From 1 in order of creation. */
   readonly number: number
   readonly requests: number
-  /** Size of the body that created it. */
+  /** Size of the create's body in bytes. */
   readonly bytes: number
   readonly created_at: string
   readonly workspace: string
@@ -25,40 +25,40 @@ export interface LedgerBatch {
 export interface LedgerRequest {
   readonly batch_id: string
   readonly batch: number
-  /** Its place in the batch, from 0. */
+  /** Its position in the batch, from 0. */
   readonly index: number
   readonly custom_id: string
-  /** `requestKey(params)`: the same for two requests that ask the same. */
+  /** `requestKey(params)`: equal for requests with equal params. */
   readonly key: string
   readonly outcome: (typeof OUTCOMES)[number]
-  /** True for a request that succeeded: nothing else is billed. */
+  /** True for a request that succeeded; nothing else is billed. */
   readonly billed: boolean
 }
 
-/** How often something was accepted, and how often paid for. */
+/** How often something was accepted and how often it was billed. */
 export interface LedgerCount {
   readonly accepted: number
   readonly billed: number
 }
 
-/** Sums over everything that was ever accepted. */
+/** Totals of everything that was accepted. */
 export interface LedgerTotals {
   readonly batches: number
-  /** Requests that were accepted, those that came again counted again. */
+  /** Accepted requests, including repeats. */
   readonly accepted: number
   readonly billed: number
-  /** Different requests, by their params. */
+  /** Distinct requests, by their params. */
   readonly distinct: number
-  /** Different requests that were accepted more than once. */
+  /** Distinct requests that were accepted more than once. */
   readonly acceptedTwice: number
-  /** Different requests that were billed more than once. */
+  /** Distinct requests that were billed more than once. */
   readonly billedTwice: number
 }
 
 /**
- * What the emulator accepted and billed: the truth that a client's own books can be held against. Everything ever accepted is
- * in it, deleted batches and those whose create was answered with an error included; batches of other tools are not. It is
- * worked out from disk when asked, so keeping it costs no memory.
+ * What the emulator accepted and billed, to check a client's own accounting. It includes every accepted request, even of
+ * deleted batches and of creates that were answered with an error, but not the batches of other tools. It is computed from
+ * disk on demand, so it takes no memory.
  */
 export class Ledger {
   readonly #service: Service
@@ -82,7 +82,7 @@ export class Ledger {
     }))
   }
 
-  /** Every request of every batch, in the order in which they were accepted. */
+  /** Every request of every batch, in the order of acceptance. */
   async *requests(): AsyncGenerator<LedgerRequest> {
     for (const batch of this.#own()) {
       const settled = await this.#service.settledOf(batch)
@@ -118,7 +118,7 @@ export class Ledger {
     return this.#countBy(request => request.custom_id)
   }
 
-  /** The sums, in little memory at any number of requests. */
+  /** The totals, in little memory for any number of requests. */
   async totals(): Promise<LedgerTotals> {
     const accepted = new SeenCounts()
     const billed = new SeenCounts()
@@ -136,12 +136,12 @@ export class Ledger {
     return { batches: this.#own().length, ...sums }
   }
 
-  /** The calls that were made, by operation and status; status 0 is a connection that broke. */
+  /** The calls by operation and status; status 0 is a broken connection. */
   calls(): CallCount[] {
     return this.#service.calls.counts()
   }
 
-  /** The last 10,000 calls in the order of their answers. */
+  /** The last 10,000 calls, in the order of their replies. */
   lastCalls(): readonly Call[] {
     return this.#service.calls.last()
   }

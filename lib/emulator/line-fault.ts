@@ -1,11 +1,11 @@
 import { pipeline, Readable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 
-/** What is wrong with the lines of a results download. Lines are numbered from 1, in the order in which they are sent. */
+/** Faults in the lines of a results download. Lines are numbered from 1 in the order of sending. */
 export interface LineFault {
-  /** The body ends in the middle of this line, as if that were all. */
+  /** The body ends in the middle of this line, without an error. */
   readonly cutInside?: number
-  /** The body ends behind this line, as if that were all; 0 gives an empty body. */
+  /** The body ends after this line, without an error; 0 gives an empty body. */
   readonly cutAfter?: number
   /** These lines are left out. */
   readonly drop?: number | readonly number[]
@@ -13,23 +13,23 @@ export interface LineFault {
   readonly double?: number | readonly number[]
   /** These lines come a second time, with a different answer. */
   readonly conflict?: number | readonly number[]
-  /** Instead of these lines come bytes that are no JSON. */
+  /** These lines are replaced by bytes that are not JSON. */
   readonly garbage?: number | readonly number[]
   /** An empty line comes before these. */
   readonly blank?: number | readonly number[]
-  /** These lines have a custom_id that nobody sent. */
+  /** These lines have a custom_id that was never sent. */
   readonly unknownId?: number | readonly number[]
-  /** The result of these lines is of a type that nobody knows. */
+  /** The result of these lines has an unknown type. */
   readonly unknownType?: number | readonly number[]
-  /** The lines come in the reverse of the requests' order. */
+  /** The lines come in the reverse order of the requests. */
   readonly reversed?: boolean
-  /** The body is sent gzipped, and lacks this many bytes at its end; 0 leaves it whole. */
+  /** The body is gzipped and lacks this many bytes at its end; 0 leaves it complete. */
   readonly gzipCut?: number
-  /** content-length is right, the body this many bytes shorter, and then the connection ends. */
+  /** The connection ends this many bytes before the content-length. */
   readonly shortBy?: number
 }
 
-/** Lines with what the script does to them. Each line comes in and goes out without its line end. */
+/** Applies the faults to lines. Lines come in and go out without their line ends. */
 export async function* spoilLines(
   lines: AsyncIterable<Buffer>,
   fault: LineFault,
@@ -86,15 +86,15 @@ function otherAnswer(line: Line): Line {
   }
 }
 
-/** The body gzipped on the way, without its last `cut` bytes. */
+/** Gzips the body and cuts its last `cut` bytes. */
 export async function* gzipCut(body: AsyncIterable<Buffer>, cut: number): AsyncGenerator<Buffer> {
   const zipped = createGzip()
-  // pipeline destroys both ends when one of them fails or is left early; the reader of `zipped` sees the error.
+  // pipeline destroys both ends if one fails or is left early; the reader of `zipped` gets the error.
   pipeline(Readable.from(body), zipped, () => {})
   yield* withoutEnd(zipped, cut)
 }
 
-/** A body without its last `cut` bytes, which are held back until it is known that they are not the last. */
+/** Cuts the last `cut` bytes of a body, holding back that many while it streams. */
 export async function* withoutEnd(
   body: AsyncIterable<Buffer>,
   cut: number,

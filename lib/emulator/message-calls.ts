@@ -13,12 +13,12 @@ import { inputTokens } from './usage.ts'
 import { isObject } from './validate.ts'
 import type { Reply, RequestBody } from './wire.ts'
 
-/** A Messages request may have this many bytes. */
+/** Maximum bytes of a Messages request. */
 const MAX_BYTES = 32_000_000
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Reads the JSON body of a call that is no create. */
+/** Reads the JSON body of a call other than create. */
 export async function readParams(body: RequestBody): Promise<Json> {
   const bytes = await body.whole(MAX_BYTES)
   if (bytes === null) throw tooLarge()
@@ -34,7 +34,7 @@ export function countTokens(params: Json, caller: Caller): Reply {
   return json(200, { input_tokens: inputTokens(JSON.stringify(params)) })
 }
 
-/** POST /v1/messages, answered at once and as a whole. */
+/** POST /v1/messages, answered at once and without streaming. */
 export async function answerMessage(
   service: Service,
   params: Json,
@@ -44,7 +44,7 @@ export async function answerMessage(
   if (wrong) throw wrong
   if (params['stream'] === true) throw invalid('stream: the emulator does not stream')
   const attempt = service.asked.add(hashOfHex(requestKey(params)))
-  // checkParams has seen to what the type promises.
+  // checkParams ensured what the type promises.
   const answer = await service.respond?.(params as unknown as MessageParams, {
     custom_id: null,
     attempt,

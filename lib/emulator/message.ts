@@ -9,18 +9,18 @@ import { isObject } from './validate.ts'
 type Json = Readonly<Record<string, unknown>>
 type Block = Anthropic.Messages.ContentBlock
 
-/** What a message is made of. */
+/** The inputs of a message. */
 export interface Asked {
   readonly id: string
   readonly params: Json
-  /** JSON.stringify(params), which the caller has at hand. */
+  /** JSON.stringify(params), which the caller already has. */
   readonly json: string
   readonly tier: 'batch' | 'standard'
-  /** Prefixes that were sent to the prompt cache. */
+  /** Prefixes that were written to the prompt cache. */
   readonly cached: SeenCounts
 }
 
-/** The message that answers a request, whole, with its usage. */
+/** The complete message that answers a request, with its usage. */
 export function messageFor(
   asked: Asked,
   answer: Exclude<Answer, { error: unknown }> | undefined,
@@ -41,7 +41,7 @@ export function messageFor(
     stop_details: null,
     usage: usageOf(asked, content),
   }
-  // One object of a fixed shape, changed only where there is something to change: this runs a million times.
+  // One object of a fixed shape, changed only if needed: this runs a million times.
   if (answer === undefined || typeof answer === 'string')
     message.stop_reason = given.stop_reason ?? message.stop_reason
   else if (!Array.isArray(answer))
@@ -55,7 +55,7 @@ function membersOf(params: Json, answer: Exclude<Answer, { error: unknown }> | u
   if (answer === undefined) return defaultAnswer(params)
   if (typeof answer === 'string') return { content: [textBlock(answer)] }
   if (Array.isArray(answer)) return { content: answer }
-  // What is left of Answer are members of a message: the caller has taken out the other shapes.
+  // The rest of Answer are members of a message: the caller has handled the other shapes.
   return answer as Members
 }
 
@@ -87,13 +87,13 @@ function defaultAnswer(params: Json): Members {
   const tool = forcedTool(params)
   if (tool) {
     const input = valueFor(tool['input_schema'], question)
-    // The type of a tool_use block has members that its request alone decides.
+    // A tool_use block's members depend on its request, which the type cannot express.
     const use = { type: 'tool_use', id: 'toolu_01emulated', name: tool['name'], input } as Block
     return { content: [use] }
   }
   const schema = schemaOf(params)
   const whole = schema === undefined ? echo(question) : JSON.stringify(valueFor(schema, question))
-  // The model stops where max_tokens tells it to, also in the middle of JSON.
+  // The model stops at max_tokens, even in the middle of JSON.
   const room = Number(params['max_tokens']) * PER_TOKEN
   const text = textBlock(whole.slice(0, room))
   const content = thinks(params) ? [thinkingBlock(question), text] : [text]
@@ -115,7 +115,7 @@ function forcedTool(params: Json): Json | undefined {
     : undefined
 }
 
-/** Thinking comes as the first block, where it was asked for or cannot be turned off. */
+/** Whether thinking comes as the first block: it was requested or cannot be turned off. */
 function thinks(params: Json): boolean {
   const thinking = params['thinking']
   if (isObject(thinking)) return thinking['type'] !== 'disabled'

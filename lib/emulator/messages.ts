@@ -4,13 +4,13 @@ import { isObject } from './validate.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Checks `messages`. `strict` is true from API version 2026-10-21 on. */
+/** Checks `messages`. `strict` is true from API version 2026-10-21. */
 export function checkMessages(messages: unknown, strict: boolean, model: Model): void {
   if (messages === undefined) throw invalid('messages: Field required')
   if (!Array.isArray(messages)) throw invalid('messages: Input should be a valid list')
   if (messages.length === 0) throw invalid('messages: at least one message is required')
   messages.forEach((message: unknown, at) => checkMessage(message, `messages.${at}`, strict))
-  // checkMessage has looked at each of them.
+  // checkMessage checked each of them.
   const last = messages.at(-1) as Json
   if (last['role'] === 'assistant' && model.generation >= 4.6) {
     throw invalid(
@@ -58,7 +58,7 @@ function checkText(block: Json, at: string): void {
     throw invalid('messages: text content blocks must contain non-whitespace text')
 }
 
-/** Checks `system`: a text, or blocks of text. */
+/** Checks `system`: a string or text blocks. */
 export function checkSystem(system: unknown): void {
   if (system === undefined || typeof system === 'string') return
   if (!Array.isArray(system)) throw invalid('system: Input should be a valid list')

@@ -1,4 +1,4 @@
-/** A model, as far as its rules differ. */
+/** A model and the rules that depend on it. */
 export interface Model {
   readonly id: string
   readonly line: 'haiku' | 'sonnet' | 'opus' | 'fable' | 'mythos'
@@ -7,7 +7,7 @@ export interface Model {
   readonly released: string
 }
 
-/** The models of the API in the autumn of 2026, newest first. */
+/** The models of the API in autumn 2026, newest first. */
 export const MODELS: readonly Model[] = [
   { id: 'claude-fable-5-2', line: 'fable', generation: 5.2, released: '2026-11-09' },
   { id: 'claude-mythos-5-2', line: 'mythos', generation: 5.2, released: '2026-11-09' },
@@ -30,7 +30,7 @@ export const MODELS: readonly Model[] = [
   { id: 'claude-sonnet-4-5-20250929', line: 'sonnet', generation: 4.5, released: '2025-09-29' },
 ]
 
-/** Names that stand for a dated id. */
+/** Aliases of dated ids. */
 const ALIASES: ReadonlyMap<string, string> = new Map(
   Object.entries({
     'claude-haiku-4-5': 'claude-haiku-4-5-20251001',
@@ -41,12 +41,12 @@ const ALIASES: ReadonlyMap<string, string> = new Map(
 
 const BY_ID = new Map(MODELS.map(model => [model.id, model]))
 
-/** The model of this id or alias; undefined for one that the API does not have. */
+/** The model with this id or alias; undefined for an unknown one. */
 export function findModel(id: string): Model | undefined {
   return BY_ID.get(ALIASES.get(id) ?? id)
 }
 
-/** `max_tokens` may be this at most; the beta `output-300k` raises it in batches, for the models that the docs name. */
+/** The highest `max_tokens`. The beta `output-300k` raises it in batches, for the models that the docs name. */
 export function mostTokens(model: Model, betas: string): number {
   const long =
     model.line === 'opus'
@@ -56,12 +56,12 @@ export function mostTokens(model: Model, betas: string): number {
   return model.generation < 4.6 ? 64_000 : 128_000
 }
 
-/** True where the model thinks at every request. */
+/** Whether the model thinks on every request. */
 export function alwaysThinks(model: Model): boolean {
   return model.line === 'fable' || (model.line === 'opus' && model.generation >= 5.5)
 }
 
-/** False where `tool_choice` must not force a tool. */
+/** Whether `tool_choice` may force a tool. */
 export function takesForcedTools({ line, generation }: Model): boolean {
   if (line === 'fable') return generation < 5.1
   return !((line === 'opus' || line === 'sonnet') && generation >= 5.5)

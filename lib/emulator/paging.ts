@@ -1,6 +1,6 @@
 import { invalid } from './api-error.ts'
 
-/** A page of things that have ids, as the API's lists give them. */
+/** A page of items with ids, as the API's lists return it. */
 export interface Page<Item> {
   readonly data: readonly Item[]
   readonly has_more: boolean
@@ -9,8 +9,8 @@ export interface Page<Item> {
 }
 
 /**
- * Cuts a page out of a list that is in the order in which the API shows it. `limit` is 20 unless given, 1000 at most;
- * `after_id` goes on behind an id, `before_id` gives what stands just before one.
+ * Cuts a page from a list in display order. `limit` is 20 by default, at most 1000; `after_id` continues after an id,
+ * `before_id` ends before one.
  */
 export function page<Item extends { readonly id: string }>(
   all: readonly Item[],

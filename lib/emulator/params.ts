@@ -5,18 +5,18 @@ import { isObject } from './validate.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Where params came from; the rules differ a little. */
+/** The kind of call; rules differ slightly between kinds. */
 export interface ParamsContext {
   readonly kind: 'batch' | 'message' | 'count'
-  /** The `anthropic-version` of the call, which holds for every request of a batch. */
+  /** The `anthropic-version` of the call; it applies to every request of a batch. */
   readonly version: string
-  /** The `anthropic-beta` of the call; empty without one. */
+  /** The `anthropic-beta` of the call; empty if there is none. */
   readonly betas: string
   /** The `anthropic-user-profile-id` of the call. */
   readonly userProfile: string | null
 }
 
-/** The API version that removed the sampling parameters, and some forms of content. */
+/** The API version that removed sampling parameters and some forms of content. */
 const STRICT_VERSION = '2026-10-21'
 
 const COUNTED =
@@ -34,7 +34,7 @@ const FIELDS = {
 }
 const BETA_FIELDS = new Set(BETA.split(' '))
 
-/** Looks into the params of one request as the API does. Gives the error that it would answer; undefined for good ones. */
+/** Checks the params of one request as the API does. Returns its error; undefined if they are valid. */
 export function checkParams(params: Json, context: ParamsContext): ApiError | undefined {
   try {
     const model = modelOf(params['model'])

@@ -1,8 +1,8 @@
 import { ConnectionReset } from './wire.ts'
 
-/** The body of a call of the in-process `fetch`, pulled chunk by chunk as a socket would take it. */
+/** The request body of the in-process `fetch`, pulled chunk by chunk as by a socket. */
 export class PulledBody {
-  /** What the caller's own body threw. */
+  /** The error that the caller's body threw. */
   broken: unknown
   readonly #parts: AsyncIterator<unknown> | Iterator<unknown>
   readonly #declared: number
@@ -10,7 +10,7 @@ export class PulledBody {
   #bytes = 0
   #done = false
 
-  /** Sets the headers that fetch sets: the length of a body that is not streamed, the type of a text. */
+  /** Sets the headers that fetch sets: the length of a body that is not streamed, the type of a string. */
   constructor(body: unknown, headers: Headers, signal: AbortSignal) {
     const whole = wholeBody(body)
     if (whole) headers.set('content-length', String(whole.length))
@@ -49,8 +49,8 @@ export class PulledBody {
   }
 
   /**
-   * The answer is there. A body that was sent whole is read to its end, as the network does it, since its author may wait for
-   * that; of one that was answered early no more is taken.
+   * Called once the reply is ready. A completely sent body is read to its end, as the network does, since its author may
+   * wait for that. After an early reply nothing more is read.
    */
   leave(): void {
     if (this.#done) return
@@ -63,7 +63,7 @@ export class PulledBody {
     try {
       while (!(await this.#parts.next()).done);
     } catch {
-      // Everything had been sent; what the body does after that is its own affair.
+      // Everything was sent; errors of the body no longer matter.
     }
   }
 }
@@ -79,14 +79,14 @@ function wholeBody(body: unknown): Buffer | undefined {
 
 function streamed(body: unknown): AsyncIterable<unknown> {
   if (typeof body === 'object' && body !== null && Symbol.asyncIterator in body) {
-    // The line above has looked for the one member that is used.
+    // The line above checks the one member that is used.
     return body as AsyncIterable<unknown>
   }
-  // Response knows all the other kinds of body that fetch takes; with one it always has a stream.
+  // Response accepts all other bodies that fetch takes, and then always has a stream.
   return new Response(body as Blob).body as AsyncIterable<unknown>
 }
 
-/** The result of some work, unless the signal aborts first: then a ConnectionReset. */
+/** The result of some work, or a ConnectionReset if the signal aborts first. */
 export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(new ConnectionReset())

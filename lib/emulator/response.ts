@@ -6,7 +6,7 @@ import { ConnectionReset, type Reply } from './wire.ts'
 /** Statuses that cannot have a body. */
 const EMPTY = [204, 304]
 
-/** The reply as a Response of fetch: its body is read when somebody reads it, and unpacked where it is gzipped. */
+/** The reply as a Response of fetch. Its body is read on demand and gunzipped if needed. */
 export function responseTo(reply: Reply, signal: AbortSignal): Response {
   const { status, headers } = reply
   if (EMPTY.includes(status)) return new Response(null, { status, headers })
@@ -15,7 +15,7 @@ export function responseTo(reply: Reply, signal: AbortSignal): Response {
   return new Response(streamOf(body, signal), { status, headers })
 }
 
-/** The chunks of a body; one that ends before its content-length is a broken connection. */
+/** The chunks of a body. A body shorter than its content-length is a broken connection. */
 async function* complete({ body, headers }: Reply): AsyncGenerator<Buffer> {
   let bytes = 0
   for await (const chunk of body instanceof Uint8Array ? [body] : body) {
@@ -26,9 +26,9 @@ async function* complete({ body, headers }: Reply): AsyncGenerator<Buffer> {
 }
 
 function unpacked(body: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-  // As fetch does it: a cut stream is no error, it gives what can be unpacked.
+  // As in fetch, a truncated stream is not an error: it yields what can be decompressed.
   const plain = createGunzip({ finishFlush: constants.Z_SYNC_FLUSH })
-  // The reader of `plain` sees the error; pipeline sees to it that the other end is closed too.
+  // The reader of `plain` gets the error; pipeline closes the other end.
   pipeline(Readable.from(body), plain, () => {})
   return plain
 }
@@ -51,7 +51,7 @@ function streamOf(body: AsyncIterable<Buffer>, signal: AbortSignal): ReadableStr
         await chunks.return?.()
       },
     },
-    // Nothing is read ahead of the reader.
+    // Nothing is read ahead of demand.
     { highWaterMark: 0 },
   )
 }

@@ -2,10 +2,13 @@ import { hash } from 'node:crypto'
 
 type Schema = Readonly<Record<string, unknown>>
 
-/** References deeper than this are cut: the API allows no recursive schema, but a test may send one. */
+/** Depth at which references are cut. The API allows no recursive schema, but a test may send one. */
 const DEEPEST = 8
 
-/** A value that conforms to a JSON Schema, the same for the same schema and seed. Keywords that the API does not support are left out of account. */
+/**
+ * A value that conforms to a JSON Schema, deterministic for a schema and seed. Keywords that the API does not support are
+ * ignored.
+ */
 export function valueFor(schema: unknown, seed: string): unknown {
   return new Filler(schema, seed).value(schema, '', 0)
 }
@@ -49,7 +52,7 @@ class Filler {
   }
 
   #object(schema: Schema, at: string, depth: number): object {
-    // Object.fromEntries takes `__proto__` for a plain name.
+    // Object.fromEntries treats `__proto__` as a plain name.
     const required = Array.isArray(schema['required']) ? schema['required'] : []
     const all = Object.entries(asSchema(schema['properties']))
     const wanted = depth < DEEPEST ? all : all.filter(([name]) => required.includes(name))
@@ -100,7 +103,7 @@ class Filler {
     return hash('sha256', `${this.#seed}\n${at}`)
   }
 
-  /** Follows `#/$defs/...`. */
+  /** Resolves `#/$defs/...`. */
   #resolve(given: unknown): Schema {
     let schema = asSchema(given)
     for (let i = 0; i < DEEPEST && typeof schema['$ref'] === 'string'; i++) {
@@ -142,7 +145,7 @@ function mergeAll(parts: readonly Schema[]): Schema {
 }
 
 function asSchema(value: unknown): Schema {
-  // Any JSON object can be read as a schema; whatever is none has no keywords.
+  // Any JSON object can be read as a schema; other values have no keywords.
   return typeof value === 'object' && value !== null ? (value as Schema) : {}
 }
 

@@ -1,16 +1,16 @@
-/** Slots of the table at first; it doubles when it is half full. */
+/** Initial slots of the table; it doubles when it is half full. */
 const FIRST_SLOTS = 1 << 10
 
 /**
- * Counts how often a hash was seen, in 10 bytes a slot and without an object per entry: a million requests have to fit
- * beside the user's own program. Hashes are whole numbers from 1 to 2^52.
+ * Counts hashes in 10 bytes per slot, without an object per entry, so that a million requests fit beside the user's own
+ * program. Hashes are whole numbers from 1 to 2^52.
  */
 export class SeenCounts {
   #keys: Float64Array = new Float64Array(FIRST_SLOTS)
   #counts: Uint16Array = new Uint16Array(FIRST_SLOTS)
   #used = 0
 
-  /** Counts it once more and says how often that makes. */
+  /** Increments the count of a hash and returns it. */
   add(hash: number): number {
     if (this.#used * 2 >= this.#keys.length) this.#grow()
     const slot = this.#slot(hash)
@@ -44,13 +44,13 @@ export class SeenCounts {
       if (key === 0) return
       const slot = this.#slot(key)
       this.#keys[slot] = key
-      // The old tables are of one length.
+      // The old tables have the same length.
       this.#counts[slot] = counts[at] as number
     })
   }
 }
 
-/** A hash for the table from the hex digits of a digest. */
+/** A hash for the table, from the hex digits of a digest. */
 export function hashOfHex(hex: string): number {
   return parseInt(hex.slice(0, 13), 16) || 1
 }

@@ -6,16 +6,16 @@ import { handle } from './handle.ts'
 import type { Service } from './service.ts'
 import type { Reply, WireRequest } from './wire.ts'
 
-/** The origin when there is no socket: an address that nobody can listen on. */
+/** The origin without a socket: an address on which nobody can listen. */
 const NO_SOCKET = 'http://127.0.0.1:0'
 
-/** Puts the API on a port of 127.0.0.1; 0 is any that is free, null none at all. */
+/** Serves the API on a port of 127.0.0.1; 0 picks a free one, null opens none. */
 export async function listen(service: Service, port: number | null): Promise<Server | undefined> {
   service.origin = NO_SOCKET
   if (port === null) return undefined
-  // Imported here because the import of node:http loads Node's fetch, which writes global symbols.
+  // Imported lazily because node:http loads Node's fetch, which writes global symbols.
   const { createServer } = await import('node:http')
-  // An upload may be held back for as long as its sender likes, and a connection be reused late.
+  // A client may hold back an upload for any time and reuse a connection late.
   const options = { requestTimeout: 0, keepAliveTimeout: 120_000 }
   const server = createServer(
     options,
@@ -25,7 +25,7 @@ export async function listen(service: Service, port: number | null): Promise<Ser
   await once(server, 'listening').catch(cause => {
     throw wrapError('CBS_OPTION', `the emulator cannot listen on \`port\` ${port}`, cause)
   })
-  // A server that listens on a port has an address of this kind.
+  // The address of a server on a port is an AddressInfo.
   service.origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   return server
 }
@@ -38,13 +38,13 @@ async function serve(
   const { socket } = incoming
   const gone = new AbortController()
   outgoing.once('close', () => gone.abort())
-  // What a client does to its end of the connection is no error of ours.
+  // Errors of the client's end are not errors of the emulator.
   outgoing.on('error', () => {})
   incoming.on('error', () => {})
   try {
     const reply = await handle(service, wireRequest(service, incoming, gone.signal))
     await send(reply, outgoing)
-    // The rest of a body that was answered early is read and thrown away, as the API does.
+    // The rest of a body that got an early reply is read and discarded, as by the API.
     incoming.resume()
   } catch {
     socket.resetAndDestroy()
@@ -57,11 +57,11 @@ function wireRequest(
   signal: AbortSignal,
 ): WireRequest {
   return {
-    // A request that a server receives has both.
+    // Server requests always have both.
     method: incoming.method as string,
     url: new URL(incoming.url as string, service.origin),
     header: name => incoming.headers[name]?.toString() ?? null,
-    // Leaving the loop over the body must not close the connection: the answer goes out on it.
+    // Leaving the loop must not close the connection: the reply still goes out on it.
     body: incoming.iterator({ destroyOnReturn: false })[Symbol.asyncIterator](),
     signal,
   }
@@ -81,11 +81,11 @@ async function send(reply: Reply, outgoing: ServerResponse): Promise<void> {
     if (!outgoing.write(chunk)) await drained(outgoing)
   }
   outgoing.end()
-  // A body that is shorter than its content-length: nothing more will come, and the client should know.
+  // The body is shorter than its content-length; end the connection so that the client notices.
   if (sent < Number(headers['content-length'] ?? 0)) outgoing.socket?.end()
 }
 
-/** Resolves when more can be written, or never will be. */
+/** Resolves when more can be written, or nothing ever can. */
 function drained(outgoing: ServerResponse): Promise<void> {
   return new Promise(resolve => {
     const done = (): void => {

@@ -13,7 +13,7 @@ import type { Spool } from './spool.ts'
 
 const ALPHABET = '0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 
-/** Makes ids that look like the API's, differ between two emulators, and never repeat within one. */
+/** Makes ids in the API's format. They differ between emulators and never repeat within one. */
 class Ids {
   readonly #seed: string = randomBytes(9).toString('base64')
   #next = 0
@@ -39,22 +39,22 @@ export interface EmulatorSettings {
   readonly keys: Readonly<Record<string, string>> | undefined
 }
 
-/** What is known of a batch when it is decided how long it takes. */
+/** What is known of a batch when its duration is decided. */
 export interface NewBatch {
-  /** From 1 in the order of creation. */
+  /** From 1 in order of creation. */
   readonly number: number
   readonly requests: number
   readonly bytes: number
 }
 
-/** The workspace of every key, unless the `keys` option says otherwise. */
+/** The workspace of every key without the `keys` option. */
 export const DEFAULT_WORKSPACE = 'wrkspc_01EmulatorDefaultWrkspc'
 
 /** The state behind the endpoints. */
 export class Service implements BatchProcessor {
   readonly settings: EmulatorSettings
   readonly spool: Spool
-  /** Every batch there has been, in the order of creation. */
+  /** All batches, in order of creation. */
   readonly batches: Batch[] = []
   readonly script: FaultScript
   readonly calls: CallLog = new CallLog()
@@ -63,9 +63,9 @@ export class Service implements BatchProcessor {
   readonly revoked: Set<string> = new Set()
   readonly asked: SeenCounts = new SeenCounts()
   readonly cached: SeenCounts = new SeenCounts()
-  /** Where the API is, without a slash at the end. */
+  /** The base URL, without a trailing slash. */
   origin = ''
-  /** Batches that were created through the API, other tools' left out. */
+  /** Number of batches created through the API, without those of other tools. */
   accepted = 0
 
   constructor(settings: EmulatorSettings, spool: Spool) {
@@ -82,7 +82,10 @@ export class Service implements BatchProcessor {
     return this.settings.clock.now()
   }
 
-  /** The batch of this id as the workspace sees it. */
+  /**
+   * The batch with this id as the workspace sees it.
+   * @throws ApiError
+   */
   find(id: string, workspace: string): Batch {
     const batch = this.batches.find(one => one.id === id)
     if (!batch || batch.workspace !== workspace || !isFound(batch, this.now())) {
@@ -91,13 +94,13 @@ export class Service implements BatchProcessor {
     return batch
   }
 
-  /** What became of an ended batch; undefined while it runs. The work is done at the first look after the end. */
+  /** The outcome of an ended batch; undefined while it runs. It is computed at the first look after the end. */
   settledOf(batch: Batch): Promise<Settled> | undefined {
     if (statusOf(batch, this.now()) !== 'ended') return undefined
     return (batch.settled ??= settle(batch, this))
   }
 
-  /** Requests that are being worked on, over all batches: what the API's queue limit counts. */
+  /** Requests in processing over all batches, which the API's queue limit counts. */
   queued(): number {
     const now = this.now()
     const running = this.batches.filter(batch => statusOf(batch, now) !== 'ended')

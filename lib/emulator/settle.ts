@@ -8,16 +8,16 @@ import { hashOfHex, type SeenCounts } from './seen.ts'
 import type { Spool, SpoolWriter } from './spool.ts'
 import type { AcceptedRequest } from './validate.ts'
 
-/** How a request fared, as one byte; 0 means that its batch has not ended. */
+/** The outcome of a request as one byte; 0 means that its batch has not ended. */
 export const OUTCOMES = ['processing', 'succeeded', 'errored', 'canceled', 'expired'] as const
 
 type Outcome = 1 | 2 | 3 | 4
 
-/** What working on batches needs. */
+/** The state that processing a batch needs. */
 export interface BatchProcessor {
   readonly spool: Spool
   readonly respond: Respond | undefined
-  /** How often each params were asked. */
+  /** How often equal params were processed. */
   readonly asked: SeenCounts
   /** Prefixes in the prompt cache. */
   readonly cached: SeenCounts
@@ -30,12 +30,12 @@ interface Row {
   readonly result: object
 }
 
-/** Answers that a slow `respond` may be working on at a time. */
+/** Concurrent answers of an asynchronous `respond`. */
 const AT_ONCE = 64
 
 /**
- * Works on the requests of an ended batch, in their order and each one once, and writes the lines of its results. It goes
- * through the batch's file block by block: a batch of any size takes the memory of one block.
+ * Answers the requests of an ended batch in order, each once, and writes its result lines. It reads the batch's file block
+ * by block, so memory does not depend on the batch's size.
  */
 export async function settle(batch: Batch, workshop: BatchProcessor): Promise<Settled> {
   const results = new ResultWriter(batch, await workshop.spool.create())
@@ -63,7 +63,7 @@ export async function settle(batch: Batch, workshop: BatchProcessor): Promise<Se
   return results.end()
 }
 
-/** Writes rows in the order of their requests, and counts. */
+/** Writes rows in request order and counts them. */
 class ResultWriter {
   readonly #writer: SpoolWriter
   readonly #outcomes: Uint8Array
@@ -127,7 +127,7 @@ function rowFor(
     })
   }
   try {
-    // checkParams has seen to what the type promises.
+    // checkParams ensured what the type promises.
     const answer = workshop.respond(params as unknown as MessageParams, { custom_id, attempt })
     return answer instanceof Promise ? answer.then(row).catch(failed) : row(answer)
   } catch (cause) {
@@ -148,7 +148,7 @@ function errored(
   return { custom_id, outcome: 2, result: { type: 'errored', error } }
 }
 
-/** An id made of the batch's own and the row's place: no hash, for a million rows. */
+/** An id made of the batch's id and the row's position: cheaper than a hash for a million rows. */
 function rowId(prefix: string, batch: Batch, index: number): string {
   return `${prefix}_01${batch.id.slice(-16)}${index.toString(36).padStart(6, '0')}`
 }

@@ -3,20 +3,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { wrapError } from '../core/errors.ts'
 
-/** Items are written and read in blocks of about this size: few system calls, and little memory. */
+/** Approximate block size for reading and writing: few system calls and little memory. */
 const BLOCK_BYTES = 256 * 1024
 
-/** Each item is preceded by its length, so that it may hold any bytes. */
+/** Each item is preceded by its length, so that it may contain any bytes. */
 const LENGTH_BYTES = 4
 
-/** Where a run of items lies in its file. */
+/** The position of a run of items in its file. */
 export interface Block {
   readonly offset: number
   readonly bytes: number
   readonly items: number
 }
 
-/** The emulator's folder of temporary files: what it has accepted, and what it answered. Nobody else can read it. */
+/** The emulator's private folder of temporary files: requests and results. */
 export class Spool {
   readonly folder: string
   #files = 0
@@ -39,13 +39,13 @@ export class Spool {
     return new SpoolWriter(path, await open(path, 'wx', 0o600))
   }
 
-  /** Deletes everything. A download that is still running may be about to open its file, so this tries again. */
+  /** Deletes everything. It retries, since a running download may be about to open its file. */
   async close(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 })
   }
 }
 
-/** Writes items one behind the other. */
+/** Appends items to a file. */
 export class SpoolWriter {
   readonly #path: string
   readonly #file: FileHandle
@@ -60,7 +60,7 @@ export class SpoolWriter {
     this.#file = file
   }
 
-  /** Adds an item; a promise comes back only where the disk has to be waited for. */
+  /** Adds an item; returns a promise only if the disk must be awaited. */
   add(item: Buffer): Promise<void> | undefined {
     const size = LENGTH_BYTES + item.length
     if (this.#used + size <= BLOCK_BYTES) {
@@ -102,7 +102,7 @@ export class SpoolWriter {
   }
 }
 
-/** Items that were written, to be read block by block. */
+/** Written items, read block by block. */
 export class SpoolFile {
   readonly path: string
   readonly blocks: readonly Block[]
@@ -112,7 +112,7 @@ export class SpoolFile {
     this.blocks = blocks
   }
 
-  /** The items of one block after the other, in the given order of blocks. */
+  /** The items of each block, in the given order of blocks. */
   async *read(order: readonly Block[] = this.blocks): AsyncGenerator<Buffer[]> {
     const file = await open(this.path)
     try {

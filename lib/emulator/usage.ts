@@ -3,20 +3,20 @@ import { hashOfHex, type SeenCounts } from './seen.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Bytes of JSON, or characters of text, that the emulator takes for one token. */
+/** Bytes of JSON, or characters of text, per emulated token. */
 export const PER_TOKEN = 4
 
-/** Tokens of the input: the bytes of the JSON of `params`, divided by 4 and rounded up. */
+/** Input tokens: the bytes of the JSON of `params`, divided by 4 and rounded up. */
 export function inputTokens(paramsJson: string): number {
   return Math.ceil(Buffer.byteLength(paramsJson) / PER_TOKEN)
 }
 
-/** Tokens of the output: the characters of the text, divided by 4 and rounded up. */
+/** Output tokens: the characters of the text, divided by 4 and rounded up. */
 export function outputTokens(text: string): number {
   return Math.ceil(text.length / PER_TOKEN)
 }
 
-/** Input tokens, split as a prompt cache splits them. */
+/** Input tokens, split by prompt cache use. */
 export interface InputUsage {
   readonly input_tokens: number
   readonly cache_creation_input_tokens: number
@@ -28,12 +28,12 @@ export interface InputUsage {
 }
 
 /**
- * The input tokens of a request. Where blocks have a `cache_control`, the tokens up to the last of them are a cache write
- * when that prefix is new, and a read as far as it was seen before; `seen` remembers the prefixes.
+ * The input tokens of a request. With a `cache_control`, the tokens up to the last one are a cache read as far as their
+ * prefix was seen before, and a cache write otherwise. `seen` remembers the prefixes.
  */
 export function inputUsage(params: Json, paramsJson: string, seen: SeenCounts): InputUsage {
   const total = inputTokens(paramsJson)
-  // Most requests have no breakpoint; this look is cheaper than walking their blocks.
+  // Most requests have no breakpoint; this check is cheaper than walking their blocks.
   const marks = paramsJson.includes('"cache_control"') ? breakpoints(params) : []
   const last = marks.at(-1)
   if (!last) return split(total, 0, 0, false)
@@ -60,7 +60,7 @@ interface Breakpoint {
   readonly ttl: string
 }
 
-/** The prefixes that end in a `cache_control`, in the order in which a prompt is read: tools, system, messages. */
+/** The prefixes that end in a `cache_control`, in prompt order: tools, system, messages. */
 function breakpoints(params: Json): Breakpoint[] {
   const marks: Breakpoint[] = []
   let prefix = JSON.stringify(params['model'])
@@ -68,7 +68,7 @@ function breakpoints(params: Json): Breakpoint[] {
   blocks.forEach((block, at) => {
     const { cache_control: own, ...content } = block
     prefix += JSON.stringify(content)
-    // A cache_control at the top of params stands for one on the last block.
+    // A cache_control at the top of params applies to the last block.
     const control = own ?? (at === blocks.length - 1 ? params['cache_control'] : undefined)
     if (!isControl(control)) return
     const tokens = Math.min(inputTokens(prefix), inputTokens(JSON.stringify(params)))
@@ -85,12 +85,12 @@ function blocksOf(params: Json): Json[] {
   const blocks: Json[] = []
   const take = (content: unknown): void => {
     if (typeof content === 'string') blocks.push({ type: 'text', text: content })
-    // checkParams has seen to it that arrays of content hold objects.
+    // checkParams ensured that arrays of content hold objects.
     else if (Array.isArray(content)) blocks.push(...(content as Json[]))
   }
   take(params['tools'])
   take(params['system'])
-  // As above: messages are objects.
+  // Likewise, messages are objects.
   for (const message of params['messages'] as Json[]) take(message['content'])
   return blocks
 }

@@ -2,13 +2,13 @@ import { CUSTOM_ID, MAX_REQUESTS } from '../core/limits.ts'
 import { invalid } from './api-error.ts'
 import { parseJson } from './create-body.ts'
 
-/** One request of a create, as far as the API looks at it before it answers. */
+/** A request of a create, as far as the API checks it before replying. */
 export interface AcceptedRequest {
   readonly custom_id: string
   readonly params: Readonly<Record<string, unknown>>
 }
 
-/** Checks the requests of one create, one after the other, in the API's words. `params` are not looked into: that comes later. */
+/** Checks the requests of one create in order, with the API's messages. `params` are checked later, per result. */
 export class CreateCheck {
   readonly #ids = new Set<string>()
   #count = 0
@@ -17,7 +17,10 @@ export class CreateCheck {
     return this.#count
   }
 
-  /** Takes the bytes of the next request. Throws the ApiError that refuses the whole create. */
+  /**
+   * Checks the bytes of the next request.
+   * @throws ApiError that rejects the whole create
+   */
   take(bytes: Buffer): void {
     const request = parseJson(bytes)
     const at = `requests.${this.#count++}`
@@ -37,12 +40,15 @@ export class CreateCheck {
     const wrong = wrongId(id)
     if (wrong !== undefined) throw invalid(`${at}.custom_id: ${wrong}`)
     const size = this.#ids.size
-    // wrongId() has said that it is a string.
+    // wrongId() ensured that it is a string.
     if (this.#ids.add(id as string).size === size)
       throw invalid(`${at}.custom_id: custom_id must be unique`)
   }
 
-  /** What is wrong with the number of requests. */
+  /**
+   * Checks the number of requests.
+   * @throws ApiError
+   */
   end(): void {
     if (this.#count === 0)
       throw invalid('requests: List should have at least 1 item after validation, not 0')
@@ -54,7 +60,7 @@ export class CreateCheck {
   }
 }
 
-/** The words in which the API refuses a custom_id; undefined for a good one. */
+/** The API's message for an invalid custom_id; undefined for a valid one. */
 function wrongId(id: unknown): string | undefined {
   if (id === undefined) return 'Field required'
   if (typeof id !== 'string') return 'Input should be a valid string'
@@ -64,7 +70,7 @@ function wrongId(id: unknown): string | undefined {
   return undefined
 }
 
-/** True for a JSON object: no array, not null. */
+/** Whether a value is a JSON object: not an array, not null. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

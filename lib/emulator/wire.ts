@@ -1,23 +1,23 @@
-/** A request as it reached the emulator, through a socket or through its in-process `fetch`. */
+/** A request that reached the emulator, through a socket or its in-process `fetch`. */
 export interface WireRequest {
   readonly method: string
   readonly url: URL
-  /** A header's value by its lower-case name; null where it is missing. */
+  /** A header by its lower-case name; null if absent. */
   readonly header: (name: string) => string | null
-  /** The body as it arrives. It throws when the connection breaks. */
+  /** The body as it arrives. It throws if the connection breaks. */
   readonly body: AsyncIterator<Uint8Array>
-  /** Aborted when the client has gone or the emulator closes: a stall ends with it. */
+  /** Aborts when the client disconnects or the emulator closes; it also ends a stall. */
   readonly signal: AbortSignal
 }
 
-/** An answer. A body that throws means that the connection is reset in the middle of it. */
+/** A reply. A body that throws resets the connection. */
 export interface Reply {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer | AsyncIterable<Buffer>
 }
 
-/** The connection broke, by a fault script's will or by the client's; no answer can be sent any more. */
+/** The connection broke, by a fault script or by the client, so no reply can be sent. */
 export class ConnectionReset extends Error {
   readonly code = 'ECONNRESET'
 
@@ -26,7 +26,7 @@ export class ConnectionReset extends Error {
   }
 }
 
-/** The body of a request, to be read once; what was looked at ahead of that comes again. */
+/** The body of a request, to be read once. Bytes that `lookAhead` read come again. */
 export class RequestBody implements AsyncIterable<Uint8Array> {
   readonly #source: AsyncIterator<Uint8Array>
   readonly #ahead: Uint8Array[] = []
@@ -35,7 +35,7 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
     this.#source = source
   }
 
-  /** Waits until so many bytes are here, or the body has ended. */
+  /** Waits until this many bytes have arrived, or the body has ended. */
   async lookAhead(bytes: number): Promise<void> {
     let here = 0
     while (here < bytes) {
@@ -55,7 +55,7 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
     }
   }
 
-  /** The body read whole; null when it has more than `most` bytes. */
+  /** The whole body; null if it has more than `most` bytes. */
   async whole(most: number): Promise<Buffer | null> {
     const parts: Uint8Array[] = []
     let bytes = 0
@@ -67,7 +67,7 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
     return Buffer.concat(parts)
   }
 
-  /** No more of it will be read. */
+  /** Stops reading. */
   async leave(): Promise<void> {
     await this.#source.return?.()
   }

@@ -2,7 +2,7 @@ import type { SealedBatch } from '../core/flow.ts'
 import type { SharedSpending } from '../store/shared.ts'
 import type { StoredJob } from '../store/job.ts'
 import type { BatchState } from '../core/job/state.ts'
-import { isShort, judge, standingOf, type Standing, type CapDecision } from '../cost/budget.ts'
+import { isShort, judge, spendingOf, type Spending, type CapDecision } from '../cost/budget.ts'
 import { showUsd } from '../cost/usd.ts'
 import type { Unbounded } from '../cost/worst.ts'
 
@@ -98,9 +98,9 @@ export class Cap {
   }
 
   async #admitAgain(number: number, worst: bigint): Promise<boolean> {
-    const standing = await this.#standing(number)
-    if (judge(this.#most, standing, worst) === 'send') return true
-    this.#stop(number, worst, standing)
+    const spending = await this.#spending(number)
+    if (judge(this.#most, spending, worst) === 'send') return true
+    this.#stop(number, worst, spending)
     return false
   }
 
@@ -113,17 +113,17 @@ export class Cap {
       return false
     }
     for (;;) {
-      const own = await this.#standing(number)
+      const own = await this.#spending(number)
       const refused = await this.#reserveShared(number, worst, own)
-      const standing = { ...own, ...refused }
+      const spending = { ...own, ...refused }
       const verdict = this.#verdict(own, refused, worst)
       if (verdict === 'send') {
         await job.note({ type: 'reserved', number, amount: String(worst) }, false)
         return true
       }
       if (verdict === 'stop' || !drains) {
-        if (await this.#raise(number, worst, standing, signal)) continue
-        this.#stop(number, worst, standing)
+        if (await this.#raise(number, worst, spending, signal)) continue
+        this.#stop(number, worst, spending)
         return false
       }
       await this.#change(own.mark, signal)
@@ -159,7 +159,7 @@ export class Cap {
   async #reserveShared(
     number: number,
     worst: bigint,
-    { isUnknown }: Standing,
+    { isUnknown }: Spending,
   ): Promise<SharedSpending | undefined> {
     const { shared } = this.#options.job
     if (!shared || isUnknown) return undefined
@@ -168,7 +168,7 @@ export class Cap {
     return reserved === 'reserved' ? undefined : reserved
   }
 
-  #verdict(own: Standing, refused: SharedSpending | undefined, worst: bigint): CapDecision {
+  #verdict(own: Spending, refused: SharedSpending | undefined, worst: bigint): CapDecision {
     if (!this.#options.job.shared || own.isUnknown) return judge(this.#most, own, worst)
     if (!refused) return 'send'
     // Batches of other shards may end, too, and cost less than is reserved for them.
@@ -189,14 +189,14 @@ export class Cap {
   }
 
   /** Where the job stands, once it is known what every batch cost whose answers are here. */
-  async #standing(number: number): Promise<Standing & { readonly mark: string }> {
+  async #spending(number: number): Promise<Spending & { readonly mark: string }> {
     const { job, spentOn } = this.#options
     const next = job.batch(number)
     for (;;) {
       const batches = [...job.state.batches.values()]
       const unread = batches.find(batch => batch.fetched && !this.#spentOn.has(batch.number))
       // Looked at in one go: whatever comes during an await is seen in the next round.
-      if (!unread) return { ...standingOf(batches, this.#spentOn, next), mark: markOf(batches) }
+      if (!unread) return { ...spendingOf(batches, this.#spentOn, next), mark: markOf(batches) }
       this.#spentOn.set(unread.number, (await spentOn(unread.number)) ?? null)
     }
   }
@@ -205,22 +205,22 @@ export class Cap {
   async #raise(
     number: number,
     worst: bigint,
-    standing: Standing,
+    spending: Spending,
     signal: AbortSignal,
   ): Promise<boolean> {
-    if (standing.isUnknown) return false
-    const why = this.#reached(number, worst, standing)
-    const least = standing.spent + standing.reserved + worst
+    if (spending.isUnknown) return false
+    const why = this.#reached(number, worst, spending)
+    const least = spending.spent + spending.reserved + worst
     const raised = await this.#options.ask?.({ why, least }, signal)
     if (raised === undefined) return false
     this.#most = raised
     return true
   }
 
-  #stop(number: number, worst: bigint, standing: Standing): void {
-    this.#stopped ??= this.#reached(number, worst, standing)
-    if (standing.isUnknown) return
-    const { spent, reserved } = standing
+  #stop(number: number, worst: bigint, spending: Spending): void {
+    this.#stopped ??= this.#reached(number, worst, spending)
+    if (spending.isUnknown) return
+    const { spent, reserved } = spending
     this.#refused ??= {
       committed: spent + reserved,
       worst,
@@ -228,10 +228,10 @@ export class Cap {
     }
   }
 
-  #reached(number: number, worst: bigint, { spent, reserved, isUnknown }: Standing): string {
+  #reached(number: number, worst: bigint, { spent, reserved, isUnknown }: Spending): string {
     const most = showUsd(this.#most)
     return isUnknown
-      ? `it is unknown what the batches so far cost, so nothing more is sent below --max-cost ${most}: a price is unknown, and --price IN,OUT gives it`
+      ? `it is unknown what the batches so far cost, so nothing more is sent below --max-cost ${most}: a price is unknown; give it with --price IN,OUT`
       : `--max-cost ${most} is reached: ${showUsd(spent + reserved)} is spent or in flight, and batch ${number} can cost ${showUsd(worst)}`
   }
 }

@@ -5,7 +5,7 @@ import type { Result } from '../core/results/result.ts'
 /** Attributes of a span or a measurement. */
 export type Attributes = Record<string, string | number>
 
-/** The part of a span of `@opentelemetry/api` that is used. */
+/** The members of an `@opentelemetry/api` span that are used. */
 export interface OpenTelemetrySpan {
   spanContext(): { traceId: string; spanId: string; traceFlags: number }
   setAttributes(attributes: Attributes): unknown
@@ -14,7 +14,7 @@ export interface OpenTelemetrySpan {
   end(): void
 }
 
-/** `@opentelemetry/api` 1.4 or newer, by the members that are used: `import * as api from '@opentelemetry/api'`. */
+/** The members of `@opentelemetry/api` (1.4 or newer) that are used: `import * as api from '@opentelemetry/api'`. */
 export interface OpenTelemetryApi {
   readonly trace: {
     getTracer(name: string): {
@@ -48,7 +48,7 @@ export interface OpenTelemetryApi {
 
 const NAME = 'claude-batch-stream'
 
-/** What the GenAI semantic conventions call this provider and operation. */
+/** The provider and operation in the GenAI semantic conventions. */
 const GEN_AI = { 'gen_ai.provider.name': 'anthropic', 'gen_ai.operation.name': 'chat' }
 
 /** SpanStatusCode.ERROR of the API. */
@@ -193,7 +193,7 @@ class Observation implements RunObservation {
     this.#batches.set(number, { span, phase })
   }
 
-  /** The span of a batch ends when its results are here, when others take its place, or with the run. */
+  /** Ends the span of a batch: when its results are stored, when it is split, or with the run. */
   #finish(number: number): void {
     const batch = this.#batches.get(number)
     if (!batch) return

@@ -36,13 +36,13 @@ for (const [name, fault] of [
   ['529', { status: 529 }],
   ['reset', { reset: true }],
   ['a page of a proxy (N32)', { body: '<html></html>' }],
-  ['JSON that is no batch', { body: '{"id":5}', contentType: 'application/json' }],
-  ['half a JSON', { body: '{"id":', contentType: 'application/json' }],
+  ['JSON that is not a batch', { body: '{"id":5}', contentType: 'application/json' }],
+  ['truncated JSON', { body: '{"id":', contentType: 'application/json' }],
   ['no header for a minute (N38)', { stallMs: 'forever' }],
   ['a body that stalls (N31)', { stallAfterBytes: 10 }],
   ['a body that breaks off', { resetAfterBytes: 10 }],
 ] as const) {
-  void t.test(`a read that meets ${name} is made again, and told`, async t => {
+  void t.test(`a read that meets ${name} is retried and reported`, async t => {
     const { api, troubles, id, world } = await connect(t, {
       faults: [{ on: ['retrieve', 'list'], nth: [1, 2, 4], ...fault }],
     })
@@ -55,7 +55,7 @@ for (const [name, fault] of [
 }
 
 for (const wait of [5, 120]) {
-  void t.test(`a read that is told to wait ${wait} s waits as long (N09)`, async t => {
+  void t.test(`a read honours a retry-after of ${wait} s (N09)`, async t => {
     const { api, id, world } = await connect(t, {
       faults: [{ on: 'retrieve', nth: 1, status: 429, headers: { 'retry-after': String(wait) } }],
     })
@@ -65,7 +65,7 @@ for (const wait of [5, 120]) {
   })
 }
 
-void t.test('a read of nonsense is given up after five tries, as CBS_API (N32)', async t => {
+void t.test('a read gives up after five malformed replies, with CBS_API (N32)', async t => {
   const { api, id, troubles } = await connect(t, {
     faults: [{ on: 'retrieve', body: '<html></html>' }],
   })
@@ -76,20 +76,17 @@ void t.test('a read of nonsense is given up after five tries, as CBS_API (N32)',
   t.equal(troubles.length, 4)
 })
 
-void t.test('an API that has never answered is given up soon', async t => {
+void t.test('an API that has never replied is given up soon', async t => {
   const { api, world } = await connect(t, { faults: [{ on: '*', reset: true }] })
   await t.rejects(api.list(undefined), { code: 'CBS_API' })
   t.ok(world.clock.elapsed() < 60_000)
 })
 
-void t.test(
-  'a batch that there is not is undefined, a list that there is not is CBS_API',
-  async t => {
-    const { api } = await connect(t, { faults: [{ on: 'list', status: 404 }] })
-    t.equal(await api.retrieve('msgbatch_nobody'), undefined)
-    await t.rejects(api.list(undefined), { code: 'CBS_API', message: /is the base URL right/ })
-  },
-)
+void t.test('an unknown batch is undefined, an unknown list is CBS_API', async t => {
+  const { api } = await connect(t, { faults: [{ on: 'list', status: 404 }] })
+  t.equal(await api.retrieve('msgbatch_nobody'), undefined)
+  await t.rejects(api.list(undefined), { code: 'CBS_API', message: /is the base URL right/ })
+})
 
 void t.test('a batch can be canceled', async t => {
   const { api, world } = await connect(t)
@@ -99,7 +96,7 @@ void t.test('a batch can be canceled', async t => {
 
 for (const op of ['retrieve', 'list', 'results'] as const) {
   void t.test(
-    `a redirect of ${op} goes nowhere, neither with the key nor without (N26, N39)`,
+    `a redirect of ${op} is not followed, with or without the key (N26, N39)`,
     async t => {
       const { world, job, stop, id } = await connect(t, {
         faults: [{ on: op, redirect: 'https://evil.example/', status: 307 }],
@@ -130,13 +127,13 @@ for (const op of ['retrieve', 'list', 'results'] as const) {
   )
 }
 
-void t.test('a download without a body says so', async t => {
+void t.test('a download without a body is an error', async t => {
   const { api, world, id, stop } = await connect(t, { faults: [{ on: 'results', status: 204 }] })
   const url = `${world.emulator.url}/v1/messages/batches/${id}/results`
   await t.rejects(api.download(url, stop.signal), { message: 'the API sent no body' })
 })
 
-void t.test('an abort ends a call, and a wait between two tries, with its own reason', async t => {
+void t.test('an abort ends a call and a wait between two tries with its own reason', async t => {
   const { api, id, stop, world } = await connect(t, {
     faults: [{ on: 'retrieve', stallMs: 'forever' }],
   })
@@ -147,7 +144,7 @@ void t.test('an abort ends a call, and a wait between two tries, with its own re
 })
 
 void t.test(
-  'the first answer tells the workspace, and a second process must have the same (N14)',
+  'the first reply names the workspace, and a second process must have the same (N14)',
   async t => {
     const { api, job, world, stop } = await connect(t, {
       keys: { [KEY]: 'wrkspc_a', b: 'wrkspc_b' },
@@ -170,7 +167,7 @@ void t.test(
   },
 )
 
-void t.test('the workspace is proven once per process, and only where one is known', async t => {
+void t.test('the workspace is checked once per process, and only if one is known', async t => {
   const { api, job, world } = await connect(t)
   await api.proveWorkspace()
   t.same(world.emulator.ledger.calls(), [])
@@ -185,18 +182,18 @@ for (const body of [
   '{"data":[],"has_more":"no"}',
   '{"data":[],"has_more":true,"last_id":null}',
 ]) {
-  void t.test(`${body} is no page of batches`, async t => {
+  void t.test(`${body} is not a page of batches`, async t => {
     const { api } = await connect(t, {
       faults: [{ on: 'list', body, contentType: 'application/json' }],
     })
     await t.rejects(api.list(undefined), {
       code: 'CBS_API',
-      message: /answer is (not a page|a page that leads nowhere)/,
+      message: /answer is (not a page|a page without an id)/,
     })
   })
 }
 
-void t.test('a header that is written twice names one workspace', async t => {
+void t.test('a repeated header names one workspace', async t => {
   const { api, job } = await connect(t, {
     faults: [{ on: 'list', headers: { 'anthropic-workspace-id': 'wrkspc_a, wrkspc_a' } }],
   })
@@ -204,20 +201,17 @@ void t.test('a header that is written twice names one workspace', async t => {
   t.equal(job.state.workspace, 'wrkspc_a')
 })
 
-void t.test(
-  'an answer about another batch is not taken for the one that was asked for',
-  async t => {
-    const { api, id, world } = await connect(t)
-    const other = await world.emulator.addForeign({ requests: 3 })
-    let answers = 0
-    const mixed: typeof fetch = (url, init) =>
-      world.emulator.fetch(++answers > 1 ? url : String(url).replace(id, other), init)
-    const client = world.client.withOptions({ fetch: mixed })
-    const mixedUp = new Api({ client, session: new ApiSession(world.clock), signal: stopless() })
-    t.equal((await mixedUp.retrieve(id))?.id, id)
-    t.equal((await api.retrieve(other))?.id, other)
-  },
-)
+void t.test('a reply about another batch is rejected', async t => {
+  const { api, id, world } = await connect(t)
+  const other = await world.emulator.addForeign({ requests: 3 })
+  let answers = 0
+  const mixed: typeof fetch = (url, init) =>
+    world.emulator.fetch(++answers > 1 ? url : String(url).replace(id, other), init)
+  const client = world.client.withOptions({ fetch: mixed })
+  const mixedUp = new Api({ client, session: new ApiSession(world.clock), signal: stopless() })
+  t.equal((await mixedUp.retrieve(id))?.id, id)
+  t.equal((await api.retrieve(other))?.id, other)
+})
 
 function stopless(): AbortSignal {
   return new AbortController().signal

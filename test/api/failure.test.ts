@@ -85,7 +85,7 @@ for (const [name, cause, kind, message] of [
   ],
   ['a body that breaks off', new TypeError('terminated'), 'network', 'terminated'],
   [
-    'a body that is given up',
+    'a body that is aborted',
     new DOMException('This operation was aborted', 'AbortError'),
     'network',
     /aborted/,
@@ -99,14 +99,14 @@ for (const [name, cause, kind, message] of [
   })
 }
 
-void t.test('an answer tells how long to wait, and its own words', async t => {
+void t.test('a reply gives the wait and its own message', async t => {
   t.match(failureOf(answered(429, { message: 'slow down' }, { 'retry-after': '7' }), 0), {
     retryAfterMs: 7000,
     message: /slow down/,
   })
 })
 
-t.test('an error of another copy of the SDK is read by its shape', async t => {
+t.test('an error of another copy of the SDK is recognised by its shape', async t => {
   class APIError extends Error {
     readonly status = 429
     readonly headers = new Headers({ 'retry-after': '7' })

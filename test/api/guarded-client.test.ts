@@ -6,7 +6,7 @@ import { guardedClient } from '../../lib/api/guarded-client.ts'
 const SECRET = 'gateway+token/0123456789'
 const base = { baseURL: 'https://gw.example/api', maxRetries: 0, logLevel: 'off' } as const
 
-/** A client behind the boundary whose every request is answered so, and the requests that it made. */
+/** A guarded client whose every request gets this reply, and the requests that it made. */
 function clientOf(
   reply: () => Response,
   login: { apiKey: string } | { authToken: string } = { apiKey: SECRET },
@@ -34,7 +34,7 @@ async function failureFrom(client: Anthropic): Promise<Failure> {
 
 const error = (inner: string): string => `{"type":"error","error":${inner},"request_id":"req_1"}`
 
-void t.test('a request goes to the base URL alone, and no redirect is followed', async t => {
+void t.test('a request goes to the base URL only, and no redirect is followed', async t => {
   const { client, requests } = clientOf(() => json('{"data":[],"has_more":false}'))
   await client.models.list()
   t.match(requests, [{ url: /^https:\/\/gw\.example\/api\//, init: { redirect: 'manual' } }])
@@ -76,17 +76,17 @@ for (const login of [{ apiKey: SECRET }, { authToken: SECRET }] as const) {
   })
 }
 
-void t.test('a short key is no reason to change every text', async t => {
+void t.test('a short key does not change every text', async t => {
   const { client } = clientOf(() => json('{"id":"aba"}'), { apiKey: 'a' })
   t.equal((await client.messages.batches.retrieve('a')).id, 'aba')
 })
 
-void t.test('what an error says is text and short, whatever it is', async t => {
+void t.test('an error message is a short string, whatever the API sends', async t => {
   const said = async (inner: string, status = 400): Promise<Failure> =>
     await failureFrom(clientOf(() => json(error(inner), status)).client)
   const deep = '['.repeat(100_000) + ']'.repeat(100_000)
   t.equal((await said('{"type":1,"message":{"a":[1]}}')).message, 'the API answered 400: {"a":[1]}')
-  t.match((await said(`{"message":${deep}}`)).message, /nests too deep/)
+  t.match((await said(`{"message":${deep}}`)).message, /nests too deeply/)
   t.match((await said('{"message":null}')).message, /^the API answered 400: /)
   t.match((await said('"no"')).message, /400: .*"no"/)
   const long = await said(`{"type":"x","message":"${'y'.repeat(400_000)}"}`)
@@ -104,7 +104,7 @@ void t.test('what an error says is text and short, whatever it is', async t => {
   t.match(await said('{"message":"no","details":{"error_code":7}}', 429), { kind: 'busy' })
 })
 
-/** A body without an end, and how many bytes of it were read. */
+/** An endless body, and the number of bytes read of it. */
 function endless(text: string): { body: ReadableStream; size: () => number } {
   const part = Buffer.from(text.repeat(10_000))
   let size = 0
@@ -118,7 +118,7 @@ function endless(text: string): { body: ReadableStream; size: () => number } {
 }
 
 for (const status of [200, 400, 503]) {
-  void t.test(`a reply ${status} without an end is read up to a limit`, async t => {
+  void t.test(`an endless ${status} reply is read up to a limit`, async t => {
     const { body, size } = endless('[1,')
     const failure = await failureFrom(clientOf(() => json(body, status)).client)
     t.equal(failure.kind, { 200: 'malformed', 400: 'refused', 503: 'server' }[status])
@@ -127,7 +127,7 @@ for (const status of [200, 400, 503]) {
   })
 }
 
-void t.test('a result set is handed on as it comes', async t => {
+void t.test('a result set streams through unchanged', async t => {
   const { body } = endless('x')
   const { client } = clientOf(() => new Response(body))
   const headers = { Accept: 'application/binary' }
@@ -138,13 +138,13 @@ void t.test('a result set is handed on as it comes', async t => {
   await response.body?.cancel()
 })
 
-void t.test('a reply without a body, or one that breaks off, is what it was', async t => {
+void t.test('a reply without a body, or one that breaks off, stays as it is', async t => {
   const { client } = clientOf(() => new Response(null, { status: 204 }))
   t.equal(await client.messages.batches.retrieve('a'), null)
   const broken = (): ReadableStream =>
     new ReadableStream({ start: controller => controller.error(new TypeError('terminated')) })
   t.match(await failureFrom(clientOf(() => json(broken())).client), { kind: 'network' })
-  // What fetch throws where a body is not encoded as it says.
+  // What fetch throws if a body is not encoded as its header says.
   const decoder = Object.assign(new Error('incorrect header check'), { code: 'Z_DATA_ERROR' })
   const undecodable = (): ReadableStream =>
     new ReadableStream({

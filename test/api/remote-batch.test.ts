@@ -17,7 +17,7 @@ const batch: RemoteBatch = {
   results_url: null,
 }
 
-void t.test('an answer that is a batch is one', async t => {
+void t.test('a batch is accepted', async t => {
   t.equal(remoteBatch(batch), batch)
 })
 
@@ -36,12 +36,12 @@ for (const wrong of [
   { ...batch, created_at: 'yesterday' },
   { ...batch, processing_status: 'done' },
 ]) {
-  void t.test(`${JSON.stringify(wrong)} is no batch`, async t => {
+  void t.test(`${JSON.stringify(wrong)} is not a batch`, async t => {
     t.throws(() => remoteBatch(wrong), { message: /is not a batch|names the batch status done/ })
   })
 }
 
-void t.test('of a page, what is described as no batch is refused, or left out', async t => {
+void t.test('entries of a page that are not batches are refused or left out', async t => {
   const page = { data: [batch, { ...batch, processing_status: 'queued' }, 5], has_more: false }
   t.throws(() => remotePage(page, 'refused'), { message: /batch status queued/ })
   t.match(remotePage(page, 'left out'), { data: [batch], has_more: false })
@@ -49,12 +49,20 @@ void t.test('of a page, what is described as no batch is refused, or left out', 
 })
 
 for (const [name, results_url, wanted] of [
-  ['where it says', 'https://x.example/r', 'https://x.example/r'],
+  ['where its results_url says', 'https://x.example/r', 'https://x.example/r'],
   ['at a path', '/v1/r', '/v1/r'],
-  ['at no address', 'http://', 'https://api.anthropic.com/v1/messages/batches/msgbatch_1/results'],
-  ['nowhere', null, 'https://api.anthropic.com/v1/messages/batches/msgbatch_1/results'],
+  [
+    'at the documented path where the results_url is invalid',
+    'http://',
+    'https://api.anthropic.com/v1/messages/batches/msgbatch_1/results',
+  ],
+  [
+    'at the documented path where there is no results_url',
+    null,
+    'https://api.anthropic.com/v1/messages/batches/msgbatch_1/results',
+  ],
 ] as const) {
-  void t.test(`results of a batch that says they lie ${name}`, async t => {
+  void t.test(`the results of a batch are ${name}`, async t => {
     t.equal(resultsUrlOf({ ...batch, results_url }), wanted)
   })
 }
@@ -65,11 +73,11 @@ for (const [name, answer, id] of [
   ['a batch without its counts', { type: 'message_batch', id: 'a' }, 'a'],
   ['a batch without an id', { ...batch, id: undefined }, undefined],
   ['a batch whose id is empty', { ...batch, id: '' }, undefined],
-  ['what a queue answers', { id: 'job-17', status: 'queued' }, undefined],
+  ['the reply of a queue', { id: 'job-17', status: 'queued' }, undefined],
   ['nothing', null, undefined],
   ['a text', 'msgbatch_1', undefined],
 ] as const) {
-  void t.test(`a create that is answered by ${name}`, async t => {
+  void t.test(`the id in the reply to a create: ${name}`, async t => {
     t.equal(createdId(answer), id)
   })
 }
@@ -98,14 +106,14 @@ for (const [base, given, read] of [
   ['http://127.0.0.1:3141', 'file:///etc/passwd', undefined],
   ['http://127.0.0.1:3141', 'http://', undefined],
 ] as const) {
-  void t.test(`results of ${given} are read at ${read} below ${base}`, async t => {
+  void t.test(`results of ${given} are read at ${read} with base URL ${base}`, async t => {
     if (read) t.equal(resultsUrlFor(base, given), read)
     else t.throws(() => resultsUrlFor(base, given), /no results_url that can be used/)
     if (read) t.equal(new URL(resultsUrlFor(base, given)).origin, new URL(base).origin)
   })
 }
 
-void t.test('a results_url that is no web address is not used', async t => {
+void t.test('a results_url that is not a web address is not used', async t => {
   const standard = `${API}/v1/messages/batches/msgbatch_1/results`
   for (const results_url of ['x:5/steal', 'data:,x', {} as string])
     t.equal(resultsUrlOf({ ...batch, results_url }), standard)

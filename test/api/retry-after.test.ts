@@ -20,11 +20,11 @@ for (const [headers, ms] of [
   [{ 'retry-after-ms': 'x' }, undefined],
   [{}, undefined],
 ] as const) {
-  void t.test(`${JSON.stringify(headers)} asks for ${ms} ms (N09)`, async t => {
+  void t.test(`${JSON.stringify(headers)} asks for a wait of ${ms} ms (N09)`, async t => {
     t.equal(retryAfter(new Headers(headers), NOW), ms)
   })
 }
 
-void t.test('an answer without headers asks for nothing', async t => {
+void t.test('a reply without headers asks for no wait', async t => {
   t.equal(retryAfter(undefined, NOW), undefined)
 })

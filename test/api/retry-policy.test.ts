@@ -9,7 +9,7 @@ function failure(kind: Failure['kind'], retryAfterMs?: number): Failure {
   return { kind, message: '', status: null, retryAfterMs, cause: undefined }
 }
 
-void t.test('waits double from half a second to a minute, less up to a quarter', async t => {
+void t.test('waits double from half a second to a minute, minus up to a quarter', async t => {
   t.same(
     [1, 2, 3, 7, 8, 9, 1000].map(failures => backoff({ failures, random: 0 })),
     [500, 1000, 2000, 32_000, 60_000, 60_000, 60_000],
@@ -18,33 +18,33 @@ void t.test('waits double from half a second to a minute, less up to a quarter',
 })
 
 for (const [name, kind, retryAfterMs, more, wait] of [
-  ['a failure of an API that is known', 'server', undefined, { failures: 3 }, 2000],
-  ['silence', 'network', undefined, {}, 500],
-  ['a wait that was asked for', 'busy', 5000, {}, 5000],
-  ['a wait of nothing does not hammer', 'busy', 0, { failures: 9 }, 500],
+  ['a failure of an API that has replied before', 'server', undefined, { failures: 3 }, 2000],
+  ['no reply', 'network', undefined, {}, 500],
+  ['a requested wait', 'busy', 5000, {}, 5000],
+  ['a requested wait of zero still waits', 'busy', 0, { failures: 9 }, 500],
   ['an outage of almost a day', 'network', undefined, { failures: 999, forMs: DAY - 1 }, 60_000],
   ['an outage of a day', 'network', undefined, { failures: 999, forMs: DAY }, null],
   [
-    'an API that was never heard, five times',
+    'an API that has never replied, fifth failure',
     'network',
     undefined,
     { failures: 5, answered: false },
     8000,
   ],
   [
-    'an API that was never heard, six times',
+    'an API that has never replied, sixth failure',
     'network',
     undefined,
     { failures: 6, answered: false },
     null,
   ],
-  ['nonsense, four times (N32)', 'malformed', undefined, { failures: 4 }, 4000],
-  ['nonsense, five times (N32)', 'malformed', undefined, { failures: 5 }, null],
-  ['a key that is refused', 'access', undefined, {}, null],
+  ['a malformed reply, fourth time (N32)', 'malformed', undefined, { failures: 4 }, 4000],
+  ['a malformed reply, fifth time (N32)', 'malformed', undefined, { failures: 5 }, null],
+  ['a rejected key', 'access', undefined, {}, null],
   ['a redirect', 'redirect', undefined, {}, null],
   ['a refusal', 'refused', undefined, {}, null],
 ] as const) {
-  void t.test(`${name}: ${wait === null ? 'given up' : `again after ${wait} ms`}`, async t => {
+  void t.test(`${name}: ${wait === null ? 'gives up' : `retries after ${wait} ms`}`, async t => {
     t.equal(waitBeforeRetry(failure(kind, retryAfterMs), { ...trouble, ...more }), wait)
   })
 }

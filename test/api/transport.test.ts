@@ -19,12 +19,12 @@ import { leanFetch, mayReplaceFetch, takeBody } from '../../lib/api/transport.ts
 import { systemClock } from '../../lib/core/clock.ts'
 import { ApiSession } from '../../lib/core/session.ts'
 
-/** Where a result set lies; its id says what the server does. */
+/** The URL of a result set; its id selects the server's behaviour. */
 const results = (id = 'b'): string => `/v1/messages/batches/${encodeURIComponent(id)}/results`
 
 const idIn = ({ url = '' }: IncomingMessage): string => decodeURIComponent(url.split('/')[4] ?? '')
 
-/** A server that answers so, and its URL. */
+/** A server with this listener, and its URL. */
 async function serve(t: Test, listener: RequestListener): Promise<string> {
   const server = createServer(listener).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -32,7 +32,7 @@ async function serve(t: Test, listener: RequestListener): Promise<string> {
     server.closeAllConnections()
     server.close()
   })
-  // A server that listens on a port has such an address.
+  // The address of a server on a port is an AddressInfo.
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
@@ -40,7 +40,7 @@ interface Caller {
   readonly api: Api
   readonly abort: AbortController
   readonly create: (parts: AsyncIterable<Uint8Array>, size: number) => Promise<unknown>
-  /** The whole of a download. */
+  /** The whole body of a download. */
   readonly read: (id?: string) => Promise<string>
 }
 
@@ -94,7 +94,7 @@ function later(): { readonly promise: Promise<void>; readonly resolve: () => voi
   return { promise, resolve }
 }
 
-void t.test('a create sends its body with its length and gives the reply', async t => {
+void t.test('a create sends its body and length and returns the reply', async t => {
   const seen: string[] = []
   const url = await serve(t, async (request, reply) => {
     const { 'content-length': length, 'transfer-encoding': chunked, connection } = request.headers
@@ -108,7 +108,7 @@ void t.test('a create sends its body with its length and gives the reply', async
 })
 
 void t.test(
-  'a part is asked for once the one before it has left, so that its bytes may be written over',
+  'the next part is requested after the previous one has left, so that its buffer may be reused',
   async t => {
     const url = await serve(t, async (request, reply) => {
       const body = await bodyOf(request)
@@ -136,7 +136,7 @@ void t.test(
 
 for (const status of [401, 413, 429] as const) {
   void t.test(
-    `${status} before the last byte decides, and the last byte is never asked for`,
+    `${status} before the last byte is final, and the last byte is never requested`,
     async t => {
       const held = later()
       const url = await serve(t, (request, reply) => {
@@ -162,7 +162,7 @@ for (const status of [401, 413, 429] as const) {
   )
 }
 
-void t.test('nothing more is sent once a reply is here', async t => {
+void t.test('nothing more is sent after the reply', async t => {
   const seen: string[] = []
   const replied = later()
   const url = await serve(t, (request, reply) => {
@@ -173,12 +173,12 @@ void t.test('nothing more is sent once a reply is here', async t => {
   const body = parts('abc', replied.promise, 'd')
   await t.rejects(callerAt(url).create(body, 4))
   replied.resolve()
-  // The generator has been left, or ends here.
+  // Ends the generator, if the transport has not done so.
   await body.return(undefined)
   t.same(seen, ['abc'])
 })
 
-void t.test('what a body throws is what the create throws', async t => {
+void t.test('an error of the body is the error of the create', async t => {
   const url = await serve(t, request => request.on('error', () => {}).resume())
   const failing = async function* (): AsyncGenerator<Uint8Array> {
     yield Buffer.from('abc')
@@ -188,21 +188,18 @@ void t.test('what a body throws is what the create throws', async t => {
   t.match(failure, { kind: 'network', message: 'the disk is gone' })
 })
 
-void t.test(
-  'a connection that is refused, or reset while a body is sent, is a broken network',
-  async t => {
-    t.match(await failureIn(callerAt('http://127.0.0.1:1').create(parts('abc'), 4)), {
-      kind: 'network',
-      message: /ECONNREFUSED/,
-    })
-    const url = await serve(t, request => request.once('data', () => request.socket.destroy()))
-    const held = later()
-    t.match(await failureIn(callerAt(url).create(parts('abc', held.promise), 4)), {
-      kind: 'network',
-    })
-    held.resolve()
-  },
-)
+void t.test('a connection refused, or reset during an upload, is a network failure', async t => {
+  t.match(await failureIn(callerAt('http://127.0.0.1:1').create(parts('abc'), 4)), {
+    kind: 'network',
+    message: /ECONNREFUSED/,
+  })
+  const url = await serve(t, request => request.once('data', () => request.socket.destroy()))
+  const held = later()
+  t.match(await failureIn(callerAt(url).create(parts('abc', held.promise), 4)), {
+    kind: 'network',
+  })
+  held.resolve()
+})
 
 const ENCODINGS: Readonly<Record<string, (text: string) => Buffer>> = {
   identity: text => Buffer.from(text),
@@ -234,7 +231,7 @@ void t.test('a download is decoded', async t => {
 })
 
 void t.test(
-  'a gzip that is cut or damaged, a body that is too short and a reset are errors, never an end',
+  'a truncated or damaged gzip, a short body and a reset are errors, never an end',
   async t => {
     const whole = gzipSync('a line of results\n'.repeat(1000))
     const broken: Readonly<Record<string, (reply: ServerResponse) => void>> = {
@@ -258,7 +255,7 @@ void t.test(
   },
 )
 
-void t.test('a body of a failed download is read by the SDK', async t => {
+void t.test('the SDK reads the body of a failed download', async t => {
   const url = await serve(t, (request, reply) => {
     const said = gzipSync('{"type":"error","error":{"type":"not_found_error","message":"gone"}}')
     if (idIn(request) === 'page') return reply.writeHead(502).end('<h1>Bad Gateway</h1>')
@@ -271,7 +268,7 @@ void t.test('a body of a failed download is read by the SDK', async t => {
   t.match(await failureIn(read('page')), { kind: 'server', message: /Bad Gateway/ })
 })
 
-void t.test('a redirect is not followed, and reported', async t => {
+void t.test('a redirect is reported and not followed', async t => {
   let calls = 0
   const other = await serve(t, (_, reply) => {
     calls++
@@ -287,7 +284,7 @@ void t.test('a redirect is not followed, and reported', async t => {
   t.equal(calls, 0)
 })
 
-void t.test('an odd reply is an error, and its connection is closed', async t => {
+void t.test('a malformed reply is an error, and its connection is closed', async t => {
   const closed: Promise<unknown>[] = []
   const url = await serve(t, (request, reply) => {
     closed.push(once(request.socket, 'close'))
@@ -299,7 +296,7 @@ void t.test('an odd reply is an error, and its connection is closed', async t =>
   await t.rejects(callerAt(url).read('empty'), { message: 'the API sent no body' })
 })
 
-void t.test('an abort ends a call before, while and after it is answered', async t => {
+void t.test('an abort ends a call before, during and after the reply', async t => {
   const asked = later()
   const url = await serve(t, (request, reply) => {
     request.on('error', () => {}).resume()
@@ -363,7 +360,7 @@ void t.test('a reader that leaves a download closes its connection', async t => 
   t.pass()
 })
 
-void t.test('the body of a reply is a web stream where nobody takes the one under it', async t => {
+void t.test('the body of a reply is a web stream unless the Node stream is taken', async t => {
   const url = await serve(t, (_, reply) => reply.end('abc'))
   t.equal(await (await leanFetch(url)).text(), 'abc')
   const left = await leanFetch(url)
@@ -388,7 +385,7 @@ void t.test('downloads share a connection', async t => {
 })
 
 void t.test(
-  'https: an unknown certificate is refused, one of NODE_EXTRA_CA_CERTS is not',
+  'https: an unknown certificate is rejected, one of NODE_EXTRA_CA_CERTS is accepted',
   async t => {
     const dir = t.testdir()
     const made = spawnSync('openssl', [
@@ -435,7 +432,7 @@ void t.test(
   },
 )
 
-/** An own fetch that says that it was used. */
+/** A custom fetch that records its use. */
 const ownFetch: typeof fetch = async (input, init) => {
   const reply = await fetch(input, init)
   return new Response(`own ${await reply.text()}`, reply)
@@ -446,12 +443,12 @@ void t.test("a user's fetch, fetch options and dispatcher are used", async t => 
     reply.end(headers['x-proxied'] ? 'proxied' : 'plain'),
   )
   const usual = new Anthropic({ apiKey: 'any-key', baseURL: url })
-  // Anything with these two members is a client to it.
+  // The function reads only these two members.
   const isReplaced = (client: object): boolean => mayReplaceFetch(client as { fetch: unknown })
   t.ok(isReplaced(usual))
   t.equal(await callerAt(url).read(), 'plain')
   t.equal(await callerAt(url, { fetch: ownFetch }).read(), 'own plain')
-  // The types of Node's fetch and of the package differ; both take this.
+  // The types of Node's fetch and of the package differ; both accept this.
   const fetchOptions = { dispatcher: new ProxyAgent(url) } as NonNullable<
     ClientOptions['fetchOptions']
   >
@@ -488,8 +485,5 @@ void t.test("a user's fetch, fetch options and dispatcher are used", async t => 
   }
   setGlobalDispatcher(dispatcher)
   globalThis.fetch = ownFetch
-  t.notOk(
-    isReplaced(new Anthropic({ apiKey: 'any-key', baseURL: url })),
-    'a fetch that was patched',
-  )
+  t.notOk(isReplaced(new Anthropic({ apiKey: 'any-key', baseURL: url })), 'a patched fetch')
 })

@@ -523,7 +523,7 @@ t.test('prune looks again once it has the lock: a job may have been retried mean
   const retried = readFileSync(journal)
   writeFileSync(journal, finished)
   const said: string[] = []
-  const say = (text: string): void => {
+  const info = (text: string): void => {
     said.push(text)
     // Both jobs have been looked at by now, and the second one has not been locked.
     writeFileSync(journal, retried)
@@ -535,7 +535,7 @@ t.test('prune looks again once it has the lock: a job may have been retried mean
   const context = {
     flags,
     io: { env: {}, stdin: {}, clock: systemClock },
-    talk: { say, detail: say },
+    talk: { info, detail: info },
   } as unknown as Context
   t.same(await prune(context), { code: 0 })
   t.same([said, jobsOf(place)], [['deleted job a'], ['b']])
@@ -546,13 +546,13 @@ t.test('prune skips a job that is gone by now, and names one that it cannot lock
   for (const name of ['a', 'b', 'c'])
     await place.run(['--job', name, '-p', 'Say {{text}}'], { stdin: csv(1) })
   const said: string[] = []
-  const say = (text: string): void => {
+  const info = (text: string): void => {
     said.push(text)
     rmSync(place.path('state/jobs/b'), { recursive: true, force: true })
     rmSync(place.path('state/jobs/c/lock'), { force: true })
     symlinkSync('elsewhere', place.path('state/jobs/c/lock'))
   }
-  const talk = { say, detail: (text: string) => said.push(text) }
+  const talk = { info, detail: (text: string) => said.push(text) }
   const flags = {
     text: (name: string): string | undefined => ({ keep: '0s', 'state-dir': place.state })[name],
     has: () => false,

@@ -75,7 +75,7 @@ t.test('an image is unknown until it is counted', async t => {
   const words = ['-p', 'What is on it?', '--from', 'files', '-i', place.path('a.png')]
   const plain = await place.run(['estimate', ...words])
   t.match(plain.out, /beside what 1 requests hold of images, PDFs or what the API adds/)
-  t.match(plain.out, /cost: expected is unknown, since 1 of 1 requests/)
+  t.match(plain.out, /cost: expected cost unknown: 1 of 1 requests/)
   const { figures } = await estimateOf(place, [...words, '--exact'])
   t.match(figures, { unknown: 0, sample: 1 })
   t.ok(figures.usd.expected > 0)
@@ -142,7 +142,7 @@ t.test('a request with what the token counter refuses passes without a preflight
   const words = ['--from', 'requests', '-v']
   const ran = await place.run(words, { stdin: `${JSON.stringify(request)}\n` })
   t.equal(ran.code, 0)
-  t.match(ran.err, /preflight skipped: the token counter does not take what an address brings/)
+  t.match(ran.err, /preflight skipped: the token counter does not accept content from a URL/)
 })
 
 t.test('too many bad records end it, as they end a run', async t => {

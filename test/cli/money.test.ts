@@ -23,7 +23,7 @@ t.test('a model without a price is said to have none; --price gives it', async t
   const words = [...ASK, '-m', 'claude-mythos-preview', '--job', 'j']
   const ran = await place.run(words, { stdin: csv(2) })
   t.equal(ran.code, 0)
-  t.match(ran.err, /^job j: price unknown for claude-mythos-preview: --price IN,OUT gives it$/m)
+  t.match(ran.err, /^job j: price unknown for claude-mythos-preview: give it with --price IN,OUT$/m)
   const unknown = JSON.parse((await place.run(['status', 'j', '--json'])).out)
   t.match(unknown, { spent_usd: null, estimate_usd: null })
   const given = JSON.parse((await place.run(['status', 'j', '--json', '--price', '10,50'])).out)
@@ -112,7 +112,7 @@ t.test(
     })
     t.match(
       none.err,
-      /^estimate: about .*: price unknown for claude-mythos-preview: --price IN,OUT gives it$/m,
+      /^estimate: about .*: price unknown for claude-mythos-preview: give it with --price IN,OUT$/m,
     )
   },
 )

@@ -5,7 +5,7 @@ import { Ledger } from '../../lib/cost/ledger.ts'
 import { listPrice } from '../../lib/cost/price.ts'
 import { randomUsages } from './usages.ts'
 
-t.test('the classes add up to what the ledger says, to the last digit', async t => {
+t.test('the classes add up to the ledger, to the last digit', async t => {
   const bill = new Bill(listPrice)
   const ledger = new Ledger(listPrice)
   for (const one of randomUsages(3000, 5)) {

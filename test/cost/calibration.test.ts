@@ -1,7 +1,7 @@
 import t from 'tap'
 import { GUESS, rateOf } from '../../lib/cost/calibration.ts'
 
-t.test('a sample of everything has no error', async t => {
+t.test('a complete sample has no error', async t => {
   const all = [
     { base: 10, tokens: 5 },
     { base: 30, tokens: 5 },
@@ -9,13 +9,13 @@ t.test('a sample of everything has no error', async t => {
   t.same(rateOf(all, 2), { per: 0.25, error: 0 })
 })
 
-t.test('one of many says little', async t => {
+t.test('a sample of one says little', async t => {
   t.same(rateOf([{ base: 10, tokens: 5 }], 100), { per: 0.5, error: 1 })
   t.same(rateOf([{ base: 10, tokens: 0 }], 100), { per: 0, error: 1 })
 })
 
-t.test('the truth lies within the margin 19 times of 20', async t => {
-  // A population whose tokens follow from its size, but for a third of it.
+t.test('the true value lies within the margin 19 times in 20', async t => {
+  // A population whose tokens follow from its size, except for a third of it.
   let seed = 1
   const random = (): number => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647
   const all = Array.from({ length: 2000 }, () => {
@@ -37,7 +37,7 @@ t.test('the truth lies within the margin 19 times of 20', async t => {
   t.ok(within >= 360, `${within} of 400`)
 })
 
-t.test('without counting, text is guessed and images are not', async t => {
+t.test('without counted tokens, text is guessed and media are unknown', async t => {
   t.equal(GUESS.text('any').per, 1 / 3.5)
   t.equal(GUESS.media('any'), undefined)
 })

@@ -7,7 +7,7 @@ import { randomUsages } from './usages.ts'
 const usd = (text: string): bigint => parseUsd(text) as bigint
 const HAIKU = 'claude-haiku-5-5'
 
-t.test('a batch costs half of what the tokens cost', async t => {
+t.test('a batch costs half the list price', async t => {
   const usage = { input_tokens: 1_000_000, output_tokens: 1_000_000, service_tier: 'batch' }
   t.equal(costOf(usage, 'claude-opus-5-5', listPrice), usd('12'))
   t.equal(synchronousCost(usage, 'claude-opus-5-5', listPrice), usd('24'))
@@ -24,7 +24,7 @@ t.test('cache writes and reads have prices of their own', async t => {
   t.equal(costOf(usage, 'claude-opus-5-5', listPrice), usd('2.5') + usd('8') + usd('1'))
 })
 
-t.test('writes that are not split count as those of five minutes', async t => {
+t.test('cache writes without a split count as five-minute writes', async t => {
   const whole = { cache_creation_input_tokens: 1_000_000, cache_creation: null }
   t.equal(costOf(whole, 'claude-opus-5-5', listPrice), usd('2.5'))
   const part = {
@@ -34,7 +34,7 @@ t.test('writes that are not split count as those of five minutes', async t => {
   t.same(tokensOf(part), { input: 0, output: 0, write5m: 400_000, write1h: 600_000, read: 0 })
 })
 
-t.test('a long prompt costs more as a whole, cached tokens counted', async t => {
+t.test('a long prompt has a higher price for all its tokens, cached ones included', async t => {
   const at = (more: number): bigint | undefined =>
     costOf(
       { input_tokens: 50_000, cache_read_input_tokens: 50_000 + more, output_tokens: 1000 },
@@ -45,7 +45,7 @@ t.test('a long prompt costs more as a whole, cached tokens counted', async t => 
   t.equal(at(1), usd('0.0125') + usd('0.001250025') + usd('0.00125'))
 })
 
-t.test('inference kept in the US costs a tenth more', async t => {
+t.test('inference in the US costs a tenth more', async t => {
   const usage = { output_tokens: 1_000_000, inference_geo: 'us' }
   t.equal(costOf(usage, HAIKU, listPrice), usd('0.275'))
   t.equal(costOf({ ...usage, inference_geo: 'global' }, HAIKU, listPrice), usd('0.25'))
@@ -57,7 +57,7 @@ t.test('web searches cost the same in a batch', async t => {
   t.equal(synchronousCost(usage, HAIKU, listPrice), usd('0.03'))
 })
 
-t.test('a line that says it was not billed as a batch costs the whole price', async t => {
+t.test('a line that was not billed as a batch costs the full price', async t => {
   for (const [service_tier, cost] of [
     ['batch', '5'],
     [undefined, '5'],
@@ -71,7 +71,7 @@ t.test('a line that says it was not billed as a batch costs the whole price', as
     )
 })
 
-t.test('nothing is made up where counts are missing or no counts', async t => {
+t.test('missing or invalid counts add nothing', async t => {
   for (const usage of [
     {},
     { input_tokens: null, output_tokens: '12', cache_creation: 7 },
@@ -80,14 +80,14 @@ t.test('nothing is made up where counts are missing or no counts', async t => {
     t.equal(costOf(usage, HAIKU, listPrice), 0n)
 })
 
-t.test('the cost of an unknown model is unknown, unless a price is given', async t => {
+t.test('the cost of an unknown model is unknown unless a price is given', async t => {
   const usage = { input_tokens: 1_000_000, output_tokens: 1_000_000 }
   t.equal(costOf(usage, 'claude-mythos-preview', listPrice), undefined)
   t.equal(synchronousCost(usage, 'claude-mythos-preview', listPrice), undefined)
   t.equal(costOf(usage, 'claude-mythos-preview', givenPrice('10,50')), usd('30'))
 })
 
-t.test('over 20,000 random usages the sum is exactly that of other arithmetic', async t => {
+t.test('over 20,000 random usages the sum equals that of independent arithmetic', async t => {
   let ours = 0n
   let list = 0n
   const theirs = { batch: 0n, list: 0n }
@@ -97,7 +97,7 @@ t.test('over 20,000 random usages the sum is exactly that of other arithmetic', 
     theirs.batch += twentieths
     theirs.list += listed
   }
-  // Twentieths of a micro-dollar per million tokens, against femtodollars: 1 of ours is 0.02 of theirs.
+  // Twentieths of a micro-dollar per million tokens against femtodollars: 1 femtodollar is 20 of these per thousand.
   t.equal(ours * 20n, theirs.batch * 1000n)
   t.equal(list * 20n, theirs.list * 1000n)
   t.ok(ours > 0n)

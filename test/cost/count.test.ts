@@ -6,9 +6,9 @@ import { Ledger } from '../../lib/cost/ledger.ts'
 import { listPrice } from '../../lib/cost/price.ts'
 import type { Result } from '../../lib/core/results/result.ts'
 
-t.test('every answer is entered into the books and given on as it is', async t => {
+t.test('every answer is added to the ledger and passed on unchanged', async t => {
   const ledger = new Ledger(listPrice)
-  // The books look at nothing else of a result.
+  // The ledger reads nothing else of a result.
   const answers = [1, 2, 3].map(
     n => ({ usage: { output_tokens: n }, model: 'claude-haiku-4-5' }) as unknown as Result,
   )

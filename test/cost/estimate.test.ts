@@ -24,7 +24,7 @@ function estimated(requests: readonly MessageParams[], priceOf: PriceOf = listPr
   return estimate
 }
 
-/** So many tokens for each byte of text, and for each request with an image. */
+/** A calibration with these tokens per byte of text and per request with an image. */
 function counted(perByte: number, perImage?: number, error = 0): Calibration {
   return {
     text: () => ({ per: perByte, error }),
@@ -32,7 +32,7 @@ function counted(perByte: number, perImage?: number, error = 0): Calibration {
   }
 }
 
-t.test('nothing costs nothing', async t => {
+t.test('no requests cost nothing', async t => {
   t.same(estimated([]).figures(), {
     requests: 0,
     tokens: { input: 0, input_error: 0, cached: 0, output: 0, output_worst: 0 },
@@ -41,14 +41,14 @@ t.test('nothing costs nothing', async t => {
   })
 })
 
-t.test('it guesses tokens by bytes, and answers of a hundred tokens', async t => {
+t.test('by default, tokens are guessed from bytes and answers have 100 tokens', async t => {
   const estimate = estimated([params(), params()])
   t.same(estimate.figures(), {
     requests: 2,
     tokens: { input: 200, input_error: 0.3, cached: 0, output: 200, output_worst: 2048 },
     unknown: 0,
     usd: {
-      // Seven tenths of the input, and two tokens of answers.
+      // Seven tenths of the input, and two answers of one token.
       least: 0.0000075,
       expected: 0.00006,
       worst: 0.000547,
@@ -65,7 +65,7 @@ t.test('no answer is expected to be longer than max_tokens', async t => {
   t.equal(estimated([params({ max_tokens: 16 })]).figures().tokens.output, 16)
 })
 
-t.test('counted tokens take the place of the guess', async t => {
+t.test('counted tokens replace the guess', async t => {
   const estimate = estimated([params()])
   t.equal(estimate.figures(counted(0.5)).tokens.input, 175)
   t.equal(usdNumber(estimate.expected(counted(0.5)) ?? 0n), 0.00003375)
@@ -86,27 +86,27 @@ t.test('models, long prompts and US inference have prices of their own', async t
   t.equal(of(haiku, opus, haiku), 0.00315)
 })
 
-t.test('whether a prompt is long is decided by its counted tokens', async t => {
+t.test('counted tokens decide whether a prompt is long', async t => {
   const estimate = estimated([params({}, 300_000)])
   const dear = estimate.expected(counted(0.5)) ?? 0n
   const cheap = estimate.expected(counted(0.25)) ?? 0n
   t.ok(dear > 9n * cheap, 'five times the price for twice the tokens')
 })
 
-t.test('one model without a price leaves the dollars unknown, never the tokens', async t => {
+t.test('one model without a price makes the dollars unknown, never the tokens', async t => {
   const estimate = estimated([params(), params({ model: 'claude-mythos-preview' })])
   t.same(estimate.figures().usd, { least: null, expected: null, worst: null, synchronous: null })
   t.equal(estimate.figures().tokens.output, 200)
   t.equal(
     estimate.describe(),
-    'about 200 input and 200 output tokens: price unknown for claude-mythos-preview: --price IN,OUT gives it',
+    'about 200 input and 200 output tokens: price unknown for claude-mythos-preview: give it with --price IN,OUT',
   )
   // 350 tokens at half a dollar, 1024 at two and a half, per million.
   const given = estimated([params({ model: 'x' })], givenPrice('1,5'))
   t.equal(given.worst, 350n * 500_000_000n + 1024n * 2_500_000_000n)
 })
 
-t.test('what has no bound is said to have none, and nothing is expected of it', async t => {
+t.test('a request without a bound has no worst case and no expected cost', async t => {
   const source = { type: 'url' as const, url: 'https://example.org/a.png' }
   const messages: MessageParams['messages'] = [
     { role: 'user', content: [{ type: 'image', source }] },
@@ -115,11 +115,11 @@ t.test('what has no bound is said to have none, and nothing is expected of it', 
   t.match(estimate.figures(counted(0.5)), { unknown: 1, usd: { expected: null, worst: null } })
   t.match(
     estimate.describe(),
-    /expected is unknown, since 1 of 1 requests hold what has no known number of tokens; at least \$[\d.]+, at worst no bound: what an address brings into the prompt/,
+    /expected cost unknown: 1 of 1 requests have an unknown number of tokens; at least \$[\d.]+, at worst no bound: the size of content from a URL is unknown before the request is sent/,
   )
 })
 
-t.test('the bytes of an image are no tokens: without counting, nobody knows', async t => {
+t.test('the bytes of an image are not tokens: without counting, they are unknown', async t => {
   const estimate = estimated([withImage('A'.repeat(1_000_000)), params()])
   const guessed = estimate.figures()
   t.ok(guessed.tokens.input < 250, `${guessed.tokens.input} tokens of text`)
@@ -130,7 +130,7 @@ t.test('the bytes of an image are no tokens: without counting, nobody knows', as
   t.match(figures, { unknown: 0, usd: { expected: 0.00013875 } })
 })
 
-t.test('a beginning that is cached costs a write, and reads for most of the rest', async t => {
+t.test('a cached prefix costs one write, and reads for most of the rest', async t => {
   const system: MessageParams['system'] = [
     { type: 'text', text: 'x'.repeat(10_000), cache_control: { type: 'ephemeral', ttl: '1h' } },
   ]
@@ -139,19 +139,19 @@ t.test('a beginning that is cached costs a write, and reads for most of the rest
   const cached = estimated(requests).figures(counted(0.25))
   const without = estimated(plain).figures(counted(0.25))
   t.ok(cached.tokens.cached > 2_500_000 && cached.tokens.cached < cached.tokens.input)
-  // Nobody knows how often it hits: at its best it is far cheaper, and expected it is somewhat so.
+  // The hit rate is unknown: far cheaper at best, somewhat cheaper as expected.
   t.ok((cached.usd.least ?? 1) < (without.usd.least ?? 0) / 3)
   t.ok((cached.usd.expected ?? 1) < (without.usd.expected ?? 0))
   t.ok((cached.usd.worst ?? 0) > (without.usd.worst ?? 0))
   const [five] = requests
   const short = { ...five, system: [{ ...system[0], cache_control: { type: 'ephemeral' } }] }
   const once = (one: unknown): bigint =>
-    // A request of the same shape but for the time that it is kept.
+    // The same request except for the cache lifetime.
     estimated([one as MessageParams]).expected(counted(0.25)) ?? 0n
   t.ok(once(short) < once(five), 'five minutes are cheaper to write than an hour')
 })
 
-t.test('a beginning that is too short for the model is not cached at all', async t => {
+t.test('a prefix that is too short for the model is not cached', async t => {
   const of = (model: string, words: number): number => {
     const text = 'word '.repeat(words)
     const system: MessageParams['system'] = [
@@ -166,7 +166,7 @@ t.test('a beginning that is too short for the model is not cached at all', async
   t.ok(of('claude-opus-4-7', 1500) > 2048)
 })
 
-t.test('beginnings that never come again are all written', async t => {
+t.test('prefixes that never repeat are all written', async t => {
   const of = (text: (i: number) => string): number => {
     const requests = Array.from({ length: 1500 }, (_, i) =>
       params({ system: [{ type: 'text', text: text(i), cache_control: { type: 'ephemeral' } }] }),
@@ -177,7 +177,7 @@ t.test('beginnings that never come again are all written', async t => {
   t.ok(of(i => `${long}${i + 1000}`) > of(() => `${long}1000`))
 })
 
-t.test('the worst is never below the expected, and the least never above it', async t => {
+t.test('the worst case is never below the expected cost, and the least never above it', async t => {
   for (const bytes of [100, 1000, 340_000, 360_000]) {
     for (const max_tokens of [1, 99, 100, 64_000]) {
       const { usd } = estimated([params({ max_tokens }, bytes)]).figures()

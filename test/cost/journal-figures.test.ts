@@ -14,7 +14,7 @@ function batch(number: number, more: Partial<Sealed> = {}): JobEvent {
 
 function state(...events: JobEvent[]): JobState {
   const opened: JobEvent = { type: 'opened', version: VERSION, run: 'test', at: 0 }
-  // There is always the first event.
+  // The first event always exists.
   return fold([opened, ...events]) as JobState
 }
 
@@ -23,14 +23,14 @@ t.test('a job without a batch has no estimate', async t => {
 })
 
 t.test(
-  'the estimate of a job is that of its requests: their bytes, and answers of a hundred tokens',
+  'the estimate of a job follows from the bytes of its requests and answers of 100 tokens',
   async t => {
     const estimate = estimateOf(state(batch(1), batch(2)), COMMON, listPrice)
     t.equal(usdNumber(estimate ?? 0n), (20 * (100 * 0.05 + 100 * 0.25)) / 1e6)
   },
 )
 
-t.test('tries of failed rows and batches that were divided do not count twice', async t => {
+t.test('retries of failed rows and batches that were split do not count twice', async t => {
   const { type: _, ...part } = batch(3) as JobEvent & { type: 'sealed' }
   const whole = state(
     batch(1),
@@ -40,17 +40,17 @@ t.test('tries of failed rows and batches that were divided do not count twice', 
   t.equal(estimateOf(whole, COMMON, listPrice), estimateOf(state(batch(1)), COMMON, listPrice))
 })
 
-t.test('what is kept and not yet in a batch is expected to cost as much', async t => {
+t.test('spooled records that are not in a batch yet are expected to cost as much', async t => {
   const half = state(batch(1), { type: 'kept', records: 20, bytes: 0, complete: true })
   const both = state(batch(1), batch(2))
   t.equal(estimateOf(half, COMMON, listPrice), estimateOf(both, COMMON, listPrice))
 })
 
-t.test('an unknown price leaves it unknown', async t => {
+t.test('an unknown price makes the estimate unknown', async t => {
   t.equal(estimateOf(state(batch(1)), { ...COMMON, model: 'x' }, listPrice), undefined)
 })
 
-t.test('what is reserved is the worst case of what is on its way', async t => {
+t.test('the reserve is the worst case of the batches in flight', async t => {
   const reserve = (number: number, amount: string): JobEvent => ({
     type: 'reserved',
     number,

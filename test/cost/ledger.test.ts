@@ -3,13 +3,13 @@ import { Ledger, sum } from '../../lib/cost/ledger.ts'
 import { givenPrice, listPrice } from '../../lib/cost/price.ts'
 import { randomUsages } from './usages.ts'
 
-t.test('an empty book has spent nothing', async t => {
+t.test('an empty ledger has spent nothing', async t => {
   const ledger = new Ledger(listPrice)
   t.equal(ledger.spent, 0n)
   t.equal(String(ledger), 'spent $0.00 (synchronous calls: $0.00)')
 })
 
-t.test('sums are exact over many lines, whatever their classes', async t => {
+t.test('sums are exact over many lines of all classes', async t => {
   const ledger = new Ledger(listPrice)
   let twentieths = 0n
   let list = 0n
@@ -28,7 +28,7 @@ t.test('a line without usage was not billed', async t => {
   t.equal(ledger.spent, 0n)
 })
 
-t.test('each class of tokens is counted apart', async t => {
+t.test('each class of tokens is counted separately', async t => {
   const ledger = new Ledger(listPrice)
   const usage = {
     input_tokens: 1,
@@ -42,7 +42,7 @@ t.test('each class of tokens is counted apart', async t => {
   t.same(sum(ledger.tokens, ledger.tokens).read, 30)
 })
 
-t.test('one model without a price leaves the sum unknown, and is named', async t => {
+t.test('one model without a price makes the sum unknown, and is named', async t => {
   const ledger = new Ledger(listPrice)
   ledger.add({ usage: { input_tokens: 9 }, model: 'claude-haiku-5-5' })
   ledger.add({ usage: { input_tokens: 9 }, model: 'claude-mythos-preview' })
@@ -51,18 +51,18 @@ t.test('one model without a price leaves the sum unknown, and is named', async t
   t.equal(ledger.synchronous, undefined)
   t.equal(
     String(ledger),
-    'price unknown for claude-mythos-preview, a model without a name: --price IN,OUT gives it',
+    'price unknown for claude-mythos-preview, a model without a name: give it with --price IN,OUT',
   )
   t.equal(ledger.tokens.input, 27, 'tokens are counted all the same')
 })
 
-t.test('with a given price every model has one', async t => {
+t.test('a given price applies to every model', async t => {
   const ledger = new Ledger(givenPrice('2,10'))
   ledger.add({ usage: { input_tokens: 1_000_000 }, model: 'claude-mythos-preview' })
   t.equal(String(ledger), 'spent $1.00 (synchronous calls: $2.00)')
 })
 
-t.test('models without a price are named, but not without end', async t => {
+t.test('only the first few models without a price are named', async t => {
   const ledger = new Ledger(listPrice)
   for (let i = 0; i < 1000; i++)
     ledger.add({ usage: { input_tokens: 1 }, model: `m${i}${'x'.repeat(10_000)}` })

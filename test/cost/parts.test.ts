@@ -15,31 +15,31 @@ function parts(params: MessageParams): ReturnType<typeof partsOf> {
 const SOURCE = { type: 'base64', media_type: 'image/png', data: 'A'.repeat(5000) } as const
 const MARK = { type: 'ephemeral', ttl: '1h' } as const
 
-t.test('text is what is no image', async t => {
+t.test('everything but images and PDFs is text', async t => {
   const bare = request('say "type":"base64" and ä')
   t.same(parts(bare), {
     text: Buffer.byteLength(JSON.stringify(bare)),
     media: 0,
-    brought: undefined,
+    apiContent: undefined,
     prefix: undefined,
   })
   const image = request([{ type: 'image', source: SOURCE }])
   t.match(parts(image), { media: 1, text: JSON.stringify(image).length - 5000 })
 })
 
-t.test('an image in the result of a tool is one too', async t => {
+t.test('an image in a tool result counts as media', async t => {
   const block = { type: 'image', source: SOURCE } as const
   const result: Content = [{ type: 'tool_result', tool_use_id: 'x', content: [block, block] }]
   t.match(parts(request(result)), { media: 2 })
 })
 
-t.test('a document of text is text', async t => {
+t.test('a document of text counts as text', async t => {
   const source = { type: 'text', media_type: 'text/plain', data: 'words' } as const
   const document = request([{ type: 'document', source }])
   t.match(parts(document), { media: 0, text: JSON.stringify(document).length })
 })
 
-t.test('the beginning up to the last mark is cached', async t => {
+t.test('the prefix up to the last breakpoint is cached', async t => {
   const system = [{ type: 'text', text: 'be brief', cache_control: MARK }] as const
   const one = parts(request('a', { system: [...system] })).prefix
   const other = parts(request('b', { system: [...system] })).prefix
@@ -53,7 +53,7 @@ t.test('the beginning up to the last mark is cached', async t => {
   t.ok((more?.bytes ?? 0) > (one?.bytes ?? 0), 'tools stand before it')
 })
 
-t.test('a mark beside the messages stands for one on the last block', async t => {
+t.test('a breakpoint beside the messages stands for one on the last block', async t => {
   const one = parts(request('a', { cache_control: { type: 'ephemeral' } })).prefix
   const other = parts(request('b', { cache_control: { type: 'ephemeral' } })).prefix
   t.not(one?.key, other?.key)
@@ -62,14 +62,14 @@ t.test('a mark beside the messages stands for one on the last block', async t =>
   t.equal(parts(own).prefix?.isHour, true)
 })
 
-t.test('nothing that is marked is nothing that is cached', async t => {
+t.test('without a breakpoint nothing is cached', async t => {
   t.equal(parts(request('a', { cache_control: null })).prefix, undefined)
   t.equal(parts({ ...request('a'), messages: [], cache_control: MARK }).prefix, undefined)
 })
 
-t.test('what the API brings in is told', async t => {
+t.test('content that the API adds is named', async t => {
   const url = { type: 'url', url: 'https://example.org' } as const
-  t.match(parts(request([{ type: 'image', source: url }])).brought, /an address/)
+  t.match(parts(request([{ type: 'image', source: url }])).apiContent, /content from a URL/)
   const search = { type: 'web_search_20250305', name: 'web_search' } as const
-  t.match(parts(request('a', { tools: [search] })).brought, /a tool that the API runs/)
+  t.match(parts(request('a', { tools: [search] })).apiContent, /a tool that the API runs/)
 })

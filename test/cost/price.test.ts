@@ -6,7 +6,7 @@ import { parseRate } from '../../lib/cost/usd.ts'
 
 const usd = (text: string): bigint => parseRate(text) as bigint
 
-t.test('every text of the list is a price, with the date and source it was read from', async t => {
+t.test('every listed text is a price with its date and source', async t => {
   for (const [model, entry] of Object.entries(PRICES)) {
     for (const rates of [entry, entry.long].filter(one => one !== undefined)) {
       for (const name of ['input', 'output', 'write_5m', 'write_1h', 'read'] as const)
@@ -17,7 +17,7 @@ t.test('every text of the list is a price, with the date and source it was read 
   }
 })
 
-t.test('cache writes cost 1.25 and 2 times the input of each model, as the docs say', async t => {
+t.test('cache writes cost 1.25 and 2 times the input of each model, as documented', async t => {
   for (const model of Object.keys(PRICES)) {
     const { rates, long } = listPrice(model) as Price
     for (const { input, write5m, write1h } of [rates, long?.rates].filter(one => !!one)) {
@@ -51,7 +51,7 @@ t.test('a dated snapshot costs what its model costs', async t => {
   t.same(listPrice('claude-haiku-4-5-20251001'), listPrice('claude-haiku-4-5'))
 })
 
-t.test('an unknown model has no price, and no guess', async t => {
+t.test('an unknown model has no price, and none is guessed', async t => {
   for (const model of [
     'claude-mythos-preview',
     'claude-haiku-5',
@@ -63,7 +63,7 @@ t.test('an unknown model has no price, and no guess', async t => {
     t.equal(listPrice(model), undefined, model)
 })
 
-t.test('a given price holds for every model; cache classes follow', async t => {
+t.test('a given price applies to every model; cache classes follow', async t => {
   const price = givenPrice('0.5, 2.50')('anything') as Price
   t.same(price.rates, {
     input: usd('0.5'),
@@ -75,7 +75,7 @@ t.test('a given price holds for every model; cache classes follow', async t => {
   t.notOk(price.long)
 })
 
-t.test('a price that is none is refused with what it must be', async t => {
+t.test('an invalid price is rejected with the expected format', async t => {
   for (const text of ['', '1', '1,2,3', '1;2', 'a,b', '-1,2', '1,0.000001']) {
     t.throws(
       () => givenPrice(text),

@@ -2,7 +2,7 @@ import t from 'tap'
 import { listPrice } from '../../lib/cost/price.ts'
 import { rowCost } from '../../lib/cost/row-cost.ts'
 
-t.test('usage of a model that the answer does not name costs nobody knows what', async t => {
+t.test('usage of an unnamed model has an unknown cost', async t => {
   const costOf = rowCost(listPrice)
   const usage = { input_tokens: 10, output_tokens: 1 }
   t.equal(costOf({ usage, model: null }), 'null')

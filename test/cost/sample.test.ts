@@ -10,7 +10,7 @@ function request(
   return { model, max_tokens: 9, messages: [{ role: 'user', content }] }
 }
 
-/** A sample that has seen these, and the requests that were counted for it. */
+/** A sample of these requests, and the requests that were counted for it. */
 async function sampled(
   requests: readonly MessageParams[],
   options: Partial<SampleOptions> = {},
@@ -28,7 +28,7 @@ async function sampled(
   return { sample, counted, early: counted.length }
 }
 
-t.test('of many requests as many are counted as was said, each once', async t => {
+t.test('the given number of requests is counted, each once', async t => {
   const requests = Array.from({ length: 3000 }, (_, i) => request(`number ${i}`))
   const { sample, counted, early } = await sampled(requests, { size: 50 })
   t.equal(early, 0, 'nothing is counted before the end')
@@ -51,7 +51,7 @@ t.test('few requests are all counted, so there is no error', async t => {
   t.same(sample.counted, { requests: 2, of: 2 })
 })
 
-t.test('requests that are too large to wait are counted at once', async t => {
+t.test('requests that exceed the memory limit are counted at once', async t => {
   const large = Array.from({ length: 20 }, () => request('x'.repeat(1000)))
   const { sample, early } = await sampled(large, { size: 10, held: 3000 })
   t.ok(early >= 8, `${early}`)
@@ -59,7 +59,7 @@ t.test('requests that are too large to wait are counted at once', async t => {
   t.same(sample.counted, { requests: 10, of: 20 })
 })
 
-t.test('each model, and what holds images, is counted on its own', async t => {
+t.test('each model, and requests with media, are sampled separately', async t => {
   const source = { type: 'base64' as const, media_type: 'image/png' as const, data: 'AAAA' }
   const image = request([{ type: 'image', source }])
   const { sample } = await sampled([request('a'), image, request('a', 'other')])
@@ -70,7 +70,7 @@ t.test('each model, and what holds images, is counted on its own', async t => {
   t.equal(text('third').per, 1 / 3.5, 'what was not there stays a guess')
 })
 
-t.test('what the counter does not take is left out', async t => {
+t.test('a request that the counter rejects is left out', async t => {
   const source = { type: 'url' as const, url: 'https://example.org/a.png' }
   const requests = [request([{ type: 'image', source }]), request('a'), request('b')]
   const { sample, counted } = await sampled(requests)

@@ -1,6 +1,6 @@
 import type { Usage } from '../../lib/core/results/result.ts'
 
-/** Prices typed anew from the pricing page, in micro-dollars per million tokens: input, output, 5m, 1h, read. */
+/** Prices copied again from the pricing page, in micro-dollars per million tokens: input, output, 5m, 1h, read. */
 const MICRO: Readonly<Record<string, readonly number[]>> = {
   'claude-fable-5-2': [8_000_000, 40_000_000, 10_000_000, 16_000_000, 200_000],
   'claude-fable-5-1': [10_000_000, 50_000_000, 12_500_000, 20_000_000, 250_000],
@@ -16,12 +16,12 @@ const MICRO: Readonly<Record<string, readonly number[]>> = {
 export interface Counted {
   readonly usage: Usage
   readonly model: string
-  /** What it costs in a batch, and as list price, in twentieths of a micro-dollar per million tokens. */
+  /** Batch cost and list price, in twentieths of a micro-dollar per million tokens. */
   readonly twentieths: bigint
   readonly list: bigint
 }
 
-/** Random usages and what each costs, worked out without the code under test. The same seed gives the same. */
+/** Random usages and their costs, computed without the code under test. The same seed gives the same usages. */
 export function* randomUsages(count: number, seed: number): Generator<Counted> {
   let state = seed
   const below = (most: number): number => {

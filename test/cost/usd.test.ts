@@ -10,27 +10,27 @@ import {
   usdOf,
 } from '../../lib/cost/usd.ts'
 
-t.test('an amount is read digit by digit, without a double in between', async t => {
+t.test('an amount is parsed digit by digit, without a double in between', async t => {
   t.equal(parseUsd('0.1'), DOLLAR / 10n)
   t.equal(parseUsd('12.50'), (DOLLAR * 25n) / 2n)
   t.equal(parseUsd('0.000000000000001'), 1n)
   t.equal(parseUsd('999999999999.999999999999999'), 10n ** 27n - 1n)
 })
 
-t.test('what is no amount is undefined', async t => {
+t.test('text that is not an amount is undefined', async t => {
   for (const text of ['', '.', '1.', '.5', '-1', '+1', '1e3', '1,5', ' 1', 'Infinity', '0x1'])
     t.equal(parseUsd(text), undefined, text)
   t.equal(parseUsd('0.0000000000000001'), undefined, 'more decimals than are counted')
 })
 
-t.test('a rate is per token, and has decimals enough for every share of it', async t => {
+t.test('a rate is per token, with enough decimals for every share of it', async t => {
   t.equal(parseRate('1'), 10n ** 9n)
   t.equal(parseRate('0.00001'), 10_000n)
   t.equal(parseRate('0.000001'), undefined)
   t.equal(parseRate('cheap'), undefined)
 })
 
-t.test('amounts show as cents, and small ones with three digits that count', async t => {
+t.test('amounts show as cents, and small ones with three significant digits', async t => {
   const shown = (text: string): string => showUsd(parseUsd(text) as bigint)
   t.equal(shown('0'), '$0.00')
   t.equal(shown('1'), '$1.00')
@@ -42,7 +42,7 @@ t.test('amounts show as cents, and small ones with three digits that count', asy
   t.equal(shown('0.000000000000001'), '$0.000000000000001')
 })
 
-t.test('amounts are rounded to the nearest, and up only where they have to be enough', async t => {
+t.test('amounts are rounded to the nearest, or up where they must suffice', async t => {
   for (const [text, nearest, up] of [
     ['5.974', '$5.97', '$5.98'],
     ['1.001', '$1.00', '$1.01'],
@@ -68,7 +68,7 @@ t.test('JSON gets the nearest double', async t => {
   t.equal(usdNumber(0n), 0)
 })
 
-t.test('a suggested amount is enough, and short', async t => {
+t.test('a suggested amount is sufficient and short', async t => {
   for (const [text, suggested] of [
     ['0.00622', '0.0063'],
     ['5.974', '6'],

@@ -2,13 +2,13 @@ import t from 'tap'
 import { costOf } from '../../lib/cost/cost.ts'
 import { givenPrice, listPrice } from '../../lib/cost/price.ts'
 import { parseUsd } from '../../lib/cost/usd.ts'
-import { worstOf, type Asked } from '../../lib/cost/worst.ts'
+import { worstOf, type PricedRequest } from '../../lib/cost/worst.ts'
 
 const HAIKU = 'claude-haiku-5-5'
 
 function worst(asked: object, priceOf = listPrice): ReturnType<typeof worstOf> {
-  // The tests give what a request needs here.
-  return worstOf(asked as Asked, JSON.stringify(asked), priceOf)
+  // The tests pass the members that are read.
+  return worstOf(asked as PricedRequest, JSON.stringify(asked), priceOf)
 }
 
 function request(more: object = {}): object {
@@ -16,24 +16,24 @@ function request(more: object = {}): object {
   return { model: HAIKU, max_tokens: 1000, messages, ...more }
 }
 
-t.test('it is a token a byte, and an answer of max_tokens, at half price', async t => {
+t.test('the worst case is a token per byte and an answer of max_tokens, at half price', async t => {
   const bytes = JSON.stringify(request()).length
   const usage = { input_tokens: bytes, output_tokens: 1000, service_tier: 'batch' }
   t.equal(worst(request()), costOf(usage, HAIKU, listPrice))
 })
 
-t.test('letters beyond ASCII count with all their bytes', async t => {
+t.test('non-ASCII characters count with all their bytes', async t => {
   const one = worst(request({ system: 'é' })) as bigint
   const two = worst(request({ system: 'é€' })) as bigint
   t.equal(two - one, 3n * ((parseUsd('0.05') as bigint) / 1_000_000n))
 })
 
-t.test('a prompt that may be long is taken at the long price', async t => {
+t.test('a prompt that may be long has the long price', async t => {
   const long = worst(request({ system: 'x'.repeat(100_000) })) as bigint
   t.ok(long > (parseUsd('0.25') as bigint) / 10n, 'five times the short rate')
 })
 
-t.test('what is cached may be written for an hour', async t => {
+t.test('a cached prompt may be written for an hour', async t => {
   const system = [{ type: 'text', text: 'x', cache_control: { type: 'ephemeral' } }]
   const json = JSON.stringify(request({ system }))
   const usage = {
@@ -44,24 +44,23 @@ t.test('what is cached may be written for an hour', async t => {
   t.equal(worst(request({ system })), costOf(usage, HAIKU, listPrice))
 })
 
-t.test(
-  'tools and schemas add what the API writes about them, and US inference a tenth',
-  async t => {
-    const plain = worst(request({ tools: undefined })) as bigint
-    t.ok(
-      (worst(request({ tools: [{ name: 'f', input_schema: {} }] })) as bigint) > plain + 10n ** 10n,
-    )
-    t.ok((worst(request({ output_config: { format: {} } })) as bigint) > plain + 10n ** 10n)
-    const us = request({ inference_geo: 'us' })
-    const elsewhere = request({ inference_geo: 'eu' })
-    t.equal((worst(us) as bigint) * 10n, (worst(elsewhere) as bigint) * 11n)
-  },
-)
+t.test("tools and schemas add the API's own prompt text, and US inference a tenth", async t => {
+  const plain = worst(request({ tools: undefined })) as bigint
+  t.ok(
+    (worst(request({ tools: [{ name: 'f', input_schema: {} }] })) as bigint) > plain + 10n ** 10n,
+  )
+  t.ok((worst(request({ output_config: { format: {} } })) as bigint) > plain + 10n ** 10n)
+  const us = request({ inference_geo: 'us' })
+  const elsewhere = request({ inference_geo: 'eu' })
+  t.equal((worst(us) as bigint) * 10n, (worst(elsewhere) as bigint) * 11n)
+})
 
-t.test('what the API brings into a prompt has no bound', async t => {
+t.test('content that the API adds to a prompt has no bound', async t => {
   const image = (source: object): object =>
     request({ messages: [{ role: 'user', content: [{ type: 'image', source }] }] })
-  t.match(worst(image({ type: 'url', url: 'https://example.org/a.png' })), { why: /an address/ })
+  t.match(worst(image({ type: 'url', url: 'https://example.org/a.png' })), {
+    why: /content from a URL/,
+  })
   t.match(worst(image({ type: 'file', file_id: 'file_1' })), { why: /a stored file/ })
   t.type(worst(image({ type: 'base64', media_type: 'image/png', data: 'AAAA' })), 'bigint')
   const search = { type: 'web_search_20260209', name: 'web_search' }
@@ -70,7 +69,7 @@ t.test('what the API brings into a prompt has no bound', async t => {
   t.match(worst(request({ tools: [null, search] })), { why: /a tool/ })
 })
 
-t.test('a model without a price has none, unless one is given', async t => {
+t.test('a model without a price has no bound unless a price is given', async t => {
   t.match(worst(request({ model: 'claude-mythos-preview' })), {
     why: /^price unknown for claude-mythos-preview/,
   })

@@ -12,10 +12,10 @@ import {
   linesOf,
   rejection,
   streamed,
-} from './jackets.ts'
+} from './transports.ts'
 
-both(t, 'a call can be answered with any status, headers and error', async (t, jacket) => {
-  const { client } = await bench(t, jacket, {
+both(t, 'a call can be answered with any status, headers and error', async (t, transport) => {
+  const { client } = await bench(t, transport, {
     faults: [
       { on: 'list', nth: 1, status: 429, headers: { 'retry-after': '5' } },
       {
@@ -55,36 +55,40 @@ both(t, 'a call can be answered with any status, headers and error', async (t, j
   t.equal(response.headers.get('x-note'), 'only a header')
 })
 
-both(t, 'before: nothing is created; after: the batch exists and is billed', async (t, jacket) => {
-  const { client, clock, emulator } = await bench(t, jacket, {
-    faults: [
-      { on: 'create', nth: 1, status: 500 },
-      { on: 'create', nth: 2, status: 500, when: 'after' },
-      { on: 'create', nth: 3, reset: true },
-      { on: 'create', nth: 4, reset: true, when: 'after' },
-    ],
-  })
-  const create = (): Promise<unknown> =>
-    rejection(client.messages.batches.create({ requests: asks(2) }))
-  t.match(await create(), { status: 500 })
-  t.equal((await client.messages.batches.list()).data.length, 0)
-  t.match(await create(), { status: 500 })
-  t.equal((await client.messages.batches.list()).data.length, 1)
-  t.match(await create(), { name: 'APIConnectionError' })
-  t.equal((await client.messages.batches.list()).data.length, 1)
-  t.match(await create(), { name: 'APIConnectionError' })
-  t.equal((await client.messages.batches.list()).data.length, 2)
-  clock.turn(1000)
-  t.match(await emulator.ledger.totals(), { accepted: 4, billed: 4, distinct: 2, billedTwice: 2 })
-  const creates = emulator.ledger.calls().filter(call => call.op === 'create')
-  t.same(creates, [
-    { op: 'create', status: 500, count: 2 },
-    { op: 'create', status: 0, count: 2 },
-  ])
-})
+both(
+  t,
+  'before: nothing is created; after: the batch exists and is billed',
+  async (t, transport) => {
+    const { client, clock, emulator } = await bench(t, transport, {
+      faults: [
+        { on: 'create', nth: 1, status: 500 },
+        { on: 'create', nth: 2, status: 500, when: 'after' },
+        { on: 'create', nth: 3, reset: true },
+        { on: 'create', nth: 4, reset: true, when: 'after' },
+      ],
+    })
+    const create = (): Promise<unknown> =>
+      rejection(client.messages.batches.create({ requests: asks(2) }))
+    t.match(await create(), { status: 500 })
+    t.equal((await client.messages.batches.list()).data.length, 0)
+    t.match(await create(), { status: 500 })
+    t.equal((await client.messages.batches.list()).data.length, 1)
+    t.match(await create(), { name: 'APIConnectionError' })
+    t.equal((await client.messages.batches.list()).data.length, 1)
+    t.match(await create(), { name: 'APIConnectionError' })
+    t.equal((await client.messages.batches.list()).data.length, 2)
+    clock.turn(1000)
+    t.match(await emulator.ledger.totals(), { accepted: 4, billed: 4, distinct: 2, billedTwice: 2 })
+    const creates = emulator.ledger.calls().filter(call => call.op === 'create')
+    t.same(creates, [
+      { op: 'create', status: 500, count: 2 },
+      { op: 'create', status: 0, count: 2 },
+    ])
+  },
+)
 
-both(t, 'early: the answer comes while the body is still held back', async (t, jacket) => {
-  const { emulator, fetch, client } = await bench(t, jacket, {
+both(t, 'early: the answer comes while the body is still held back', async (t, transport) => {
+  const { emulator, fetch, client } = await bench(t, transport, {
     faults: [
       { on: 'create', nth: 1, when: 'early', status: 401 },
       { on: 'create', nth: 2, when: 'early', status: 429, bytes: 50 },
@@ -107,8 +111,8 @@ both(t, 'early: the answer comes while the body is still held back', async (t, j
   t.same((await client.messages.batches.list()).data, [])
 })
 
-both(t, 'early: a body of unknown length is read for as long as it takes', async (t, jacket) => {
-  const { emulator, fetch, client } = await bench(t, jacket, {
+both(t, 'early: a body of unknown length is read for as long as it takes', async (t, transport) => {
+  const { emulator, fetch, client } = await bench(t, transport, {
     faults: [
       { on: 'create', nth: 1, when: 'early', status: 429, bytes: 50 },
       { on: 'create', nth: 2, when: 'early', status: 503, bytes: 1_000_000 },
@@ -123,9 +127,9 @@ both(t, 'early: a body of unknown length is read for as long as it takes', async
 
 both(
   t,
-  'a fault that only delays an early moment does not lose what was read',
-  async (t, jacket) => {
-    const { client } = await bench(t, jacket, {
+  'a fault that only delays an early moment does not lose the bytes read so far',
+  async (t, transport) => {
+    const { client } = await bench(t, transport, {
       faults: [{ on: 'create', when: 'early', bytes: 70, stallMs: 1 }],
     })
     const batch = await client.messages.batches.create({ requests: asks(2) })
@@ -133,8 +137,8 @@ both(
   },
 )
 
-both(t, 'a proxy answers with a page of its own', async (t, jacket) => {
-  const { emulator, fetch } = await bench(t, jacket, {
+both(t, 'a proxy answers with a page of its own', async (t, transport) => {
+  const { emulator, fetch } = await bench(t, transport, {
     faults: [
       { on: 'list', nth: 1, body: '<h1>Welcome</h1>' },
       { on: 'list', nth: 2, body: 'gone', status: 502, contentType: 'text/plain' },
@@ -150,8 +154,8 @@ both(t, 'a proxy answers with a page of its own', async (t, jacket) => {
   t.equal(gone.headers.get('content-type'), 'text/plain')
 })
 
-both(t, 'a redirect is there to be refused', async (t, jacket) => {
-  const { emulator, fetch } = await bench(t, jacket, {
+both(t, 'a redirect is there to be refused', async (t, transport) => {
+  const { emulator, fetch } = await bench(t, transport, {
     faults: [{ on: ['create', 'list'], redirect: 'https://elsewhere.example/x', status: 307 }],
   })
   const url = `${emulator.url}/v1/messages/batches`
@@ -171,26 +175,22 @@ both(t, 'a redirect is there to be refused', async (t, jacket) => {
   })
 })
 
-both(
-  t,
-  'a stall ends when its time is over, and never when it lasts forever',
-  async (t, jacket) => {
-    const { client } = await bench(t, jacket, {
-      faults: [
-        { on: 'list', nth: 1, stallMs: 5 },
-        { on: 'list', nth: 2, stallMs: 'forever' },
-      ],
-    })
-    t.same((await client.messages.batches.list()).data, [])
-    const giveUp = AbortSignal.timeout(30)
-    t.match(await rejection(client.messages.batches.list({}, { signal: giveUp })), {
-      name: 'APIUserAbortError',
-    })
-  },
-)
+both(t, 'a stall ends after its time, and never if it lasts forever', async (t, transport) => {
+  const { client } = await bench(t, transport, {
+    faults: [
+      { on: 'list', nth: 1, stallMs: 5 },
+      { on: 'list', nth: 2, stallMs: 'forever' },
+    ],
+  })
+  t.same((await client.messages.batches.list()).data, [])
+  const giveUp = AbortSignal.timeout(30)
+  t.match(await rejection(client.messages.batches.list({}, { signal: giveUp })), {
+    name: 'APIUserAbortError',
+  })
+})
 
-both(t, 'an answer can fall silent, or break, in the middle of its body', async (t, jacket) => {
-  const { emulator, fetch, client, clock } = await bench(t, jacket, {
+both(t, 'an answer can fall silent, or break, in the middle of its body', async (t, transport) => {
+  const { emulator, fetch, client, clock } = await bench(t, transport, {
     faults: [
       { on: 'results', nth: 1, stallAfterBytes: 100 },
       { on: 'results', nth: 2, resetAfterBytes: 100 },
@@ -206,7 +206,7 @@ both(t, 'an answer can fall silent, or break, in the middle of its body', async 
     let bytes = 0
     try {
       const response = await fetch(url, { headers: HEADERS, ...(signal ? { signal } : {}) })
-      // A body of fetch can be iterated; its type says nothing of that.
+      // A fetch body is iterable, but its type does not say so.
       for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>)
         bytes += chunk.length
       return [bytes, undefined]
@@ -227,8 +227,8 @@ both(t, 'an answer can fall silent, or break, in the middle of its body', async 
   t.equal((await linesOf(client, id)).length, 3)
 })
 
-both(t, 'a pause in an answer of any kind changes nothing of it', async (t, jacket) => {
-  const { client, clock } = await bench(t, jacket, {
+both(t, 'a pause in an answer of any kind changes nothing of it', async (t, transport) => {
+  const { client, clock } = await bench(t, transport, {
     faults: [{ on: '*', stallMs: 1, stallAfterBytes: 100 }],
   })
   const { id } = await client.messages.batches.create({ requests: asks(2000) })
@@ -239,12 +239,12 @@ both(t, 'a pause in an answer of any kind changes nothing of it', async (t, jack
   t.equal((await linesOf(client, id)).length, 2000)
 })
 
-t.test('a redirect of the in-process fetch is followed inside the emulator only', async t => {
+t.test('a redirect of the in-process fetch is followed only within the emulator', async t => {
   const elsewhere = createServer((_, response) => response.end('{"data":[],"has_more":false}'))
   elsewhere.listen(0, '127.0.0.1')
   await new Promise(resolve => elsewhere.once('listening', resolve))
   t.teardown(() => elsewhere.close())
-  // It listens, so this is its address.
+  // The address of a listening server is an AddressInfo.
   const { port } = elsewhere.address() as AddressInfo
   const { emulator, client } = await bench(t, 'in process', {
     faults: [

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { asks, bench, both, clientFor, HEADERS, rejection } from './jackets.ts'
+import { asks, bench, both, clientFor, HEADERS, rejection } from './transports.ts'
 
-both(t, 'a key comes as a bearer token or as x-api-key', async (t, jacket) => {
-  const { emulator, fetch } = await bench(t, jacket)
+both(t, 'a key comes as a bearer token or as x-api-key', async (t, transport) => {
+  const { emulator, fetch } = await bench(t, transport)
   const version = { 'anthropic-version': '2023-06-01' }
   const status = async (headers: Record<string, string>): Promise<number> =>
     (await fetch(`${emulator.url}/v1/messages/batches`, { headers: { ...version, ...headers } }))
@@ -19,8 +19,8 @@ both(t, 'a key comes as a bearer token or as x-api-key', async (t, jacket) => {
   })
 })
 
-both(t, 'the version header is required, and checked', async (t, jacket) => {
-  const { emulator, fetch } = await bench(t, jacket)
+both(t, 'the version header is required, and checked', async (t, transport) => {
+  const { emulator, fetch } = await bench(t, transport)
   const url = `${emulator.url}/v1/models`
   const { 'anthropic-version': _version, ...without } = HEADERS
   t.match(await (await fetch(url, { headers: without })).json(), {
@@ -33,12 +33,12 @@ both(t, 'the version header is required, and checked', async (t, jacket) => {
   )
 })
 
-both(t, 'a workspace sees its own batches only', async (t, jacket) => {
+both(t, 'a workspace sees its own batches only', async (t, transport) => {
   const keys = { one: 'wrkspc_1', two: 'wrkspc_2', other: 'wrkspc_1' }
-  const { emulator } = await bench(t, jacket, { keys })
-  const one = clientFor(emulator, jacket, 'one')
-  const two = clientFor(emulator, jacket, 'two')
-  const other = clientFor(emulator, jacket, 'other')
+  const { emulator } = await bench(t, transport, { keys })
+  const one = clientFor(emulator, transport, 'one')
+  const two = clientFor(emulator, transport, 'two')
+  const other = clientFor(emulator, transport, 'other')
   const { id } = await one.messages.batches.create({ requests: asks(1) })
   t.equal((await other.messages.batches.retrieve(id)).id, id)
   t.match(await rejection(two.messages.batches.retrieve(id)), {
@@ -51,12 +51,12 @@ both(t, 'a workspace sees its own batches only', async (t, jacket) => {
     status: 403,
     type: 'permission_error',
   })
-  const stranger = clientFor(emulator, jacket, 'constructor')
+  const stranger = clientFor(emulator, transport, 'constructor')
   t.match(await rejection(stranger.messages.batches.list()), { status: 401, workspaceID: null })
 })
 
-both(t, 'a key can be revoked while a client uses it', async (t, jacket) => {
-  const { client, emulator } = await bench(t, jacket)
+both(t, 'a key can be revoked while a client uses it', async (t, transport) => {
+  const { client, emulator } = await bench(t, transport)
   await client.messages.batches.list()
   emulator.revokeKey('sk-test')
   t.match(await rejection(client.messages.batches.list()), {

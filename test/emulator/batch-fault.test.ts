@@ -1,12 +1,12 @@
 import t from 'tap'
 import { RESULTS_KEPT_MS } from '../../lib/core/limits.ts'
-import { ask, asks, bench, both, linesOf, rejection } from './jackets.ts'
+import { ask, asks, bench, both, linesOf, rejection } from './transports.ts'
 
 both(
   t,
-  'a new batch can be 404 for a while, and be missing from the list for another',
-  async (t, jacket) => {
-    const { client, clock } = await bench(t, jacket, {
+  'a new batch can be a 404 for a while, and be missing from the list for another',
+  async (t, transport) => {
+    const { client, clock } = await bench(t, transport, {
       faults: [{ on: 'create', nth: 2, notFoundMs: 500, listedAfterMs: 300 }],
     })
     const first = await client.messages.batches.create({ requests: asks(1) })
@@ -26,8 +26,8 @@ both(
   },
 )
 
-both(t, 'a batch can vanish', async (t, jacket) => {
-  const { client, clock, emulator } = await bench(t, jacket, {
+both(t, 'a batch can vanish', async (t, transport) => {
+  const { client, clock, emulator } = await bench(t, transport, {
     faults: [{ on: 'create', vanishAfterMs: 10 }],
   })
   const { id } = await client.messages.batches.create({ requests: asks(1) })
@@ -38,8 +38,8 @@ both(t, 'a batch can vanish', async (t, jacket) => {
   t.equal(emulator.ledger.batches()[0]?.id, id, 'the ledger knows it')
 })
 
-both(t, 'requests can expire, all of them or some', async (t, jacket) => {
-  const { client, clock, emulator } = await bench(t, jacket, {
+both(t, 'requests can expire, all of them or some', async (t, transport) => {
+  const { client, clock, emulator } = await bench(t, transport, {
     faults: [
       { on: 'create', nth: 1, expire: true },
       { on: 'create', nth: 2, expire: [0, 2] },
@@ -64,9 +64,9 @@ both(t, 'requests can expire, all of them or some', async (t, jacket) => {
 
 both(
   t,
-  'rows can fail, by place or by what they ask, always or so many times',
-  async (t, jacket) => {
-    const { client, clock } = await bench(t, jacket, {
+  'rows can fail, by position or content, always or a number of times',
+  async (t, transport) => {
+    const { client, clock } = await bench(t, transport, {
       order: 'input',
       faults: [
         {
@@ -94,15 +94,15 @@ both(
   },
 )
 
-both(t, 'a rule without place and text fails every row', async (t, jacket) => {
-  const { client, clock } = await bench(t, jacket, { faults: [{ on: 'create', errored: [{}] }] })
+both(t, 'a rule without place and text fails every row', async (t, transport) => {
+  const { client, clock } = await bench(t, transport, { faults: [{ on: 'create', errored: [{}] }] })
   const { id } = await client.messages.batches.create({ requests: asks(2) })
   clock.turn(1000)
   t.match((await client.messages.batches.retrieve(id)).request_counts, { errored: 2 })
 })
 
-both(t, 'a create can be refused for one of its requests', async (t, jacket) => {
-  const { client, emulator } = await bench(t, jacket, {
+both(t, 'a create can be refused for one of its requests', async (t, transport) => {
+  const { client, emulator } = await bench(t, transport, {
     faults: [{ on: 'create', rejectRequest: 'poison' }],
   })
   const requests = [...asks(7), ask('bad', 'some poison')]
@@ -112,8 +112,8 @@ both(t, 'a create can be refused for one of its requests', async (t, jacket) => 
   t.equal(emulator.ledger.batches().length, 1)
 })
 
-both(t, 'results_url can point elsewhere, or nowhere', async (t, jacket) => {
-  const { client, clock } = await bench(t, jacket, {
+both(t, 'results_url can point elsewhere, or nowhere', async (t, transport) => {
+  const { client, clock } = await bench(t, transport, {
     faults: [
       { on: 'create', nth: 1, resultsUrl: 'https://evil.example:8443' },
       { on: 'create', nth: 2, resultsUrl: 'http://127.0.0.1:9/mirror/' },
@@ -134,23 +134,23 @@ both(t, 'results_url can point elsewhere, or nowhere', async (t, jacket) => {
   ])
 })
 
-both(t, 'counts can disagree with the lines', async (t, jacket) => {
-  const { client, clock } = await bench(t, jacket, {
+both(t, 'counts can disagree with the lines', async (t, transport) => {
+  const { client, clock } = await bench(t, transport, {
     faults: [{ on: 'create', counts: { succeeded: -1, errored: 2 } }],
   })
   const { id, request_counts } = await client.messages.batches.create({ requests: asks(3) })
   t.match(
     request_counts,
     { processing: 3, succeeded: 0, errored: 0 },
-    'while it runs they are right',
+    'counts are right while it runs',
   )
   clock.turn(1000)
   t.match((await client.messages.batches.retrieve(id)).request_counts, { succeeded: 2, errored: 2 })
   t.equal((await linesOf(client, id)).length, 3)
 })
 
-both(t, 'results are gone after 29 days, or as soon as a script says so', async (t, jacket) => {
-  const { client, clock } = await bench(t, jacket, {
+both(t, 'results are gone after 29 days, or as soon as a script says so', async (t, transport) => {
+  const { client, clock } = await bench(t, transport, {
     faults: [{ on: 'create', nth: 2, archived: true }],
   })
   const old = await client.messages.batches.create({ requests: asks(1) })

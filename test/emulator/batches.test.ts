@@ -1,11 +1,14 @@
 import t from 'tap'
 import { createEmulator } from '../../lib/emulator/index.ts'
-import { asks, bench, both, clientFor, linesOf, rejection } from './jackets.ts'
+import { asks, bench, both, clientFor, linesOf, rejection } from './transports.ts'
 
 const HOUR = 60 * 60 * 1000
 
-both(t, 'canceling goes through canceling, and some rows have succeeded', async (t, jacket) => {
-  const { client, clock, emulator } = await bench(t, jacket, { cancelTimeMs: 50, order: 'input' })
+both(t, 'canceling goes through canceling, and some rows have succeeded', async (t, transport) => {
+  const { client, clock, emulator } = await bench(t, transport, {
+    cancelTimeMs: 50,
+    order: 'input',
+  })
   const { id } = await client.messages.batches.create({ requests: asks(7) })
   clock.turn(100)
   const canceling = await client.messages.batches.cancel(id)
@@ -39,8 +42,8 @@ both(t, 'canceling goes through canceling, and some rows have succeeded', async 
   })
 })
 
-both(t, 'a cancel that comes too late cancels nothing', async (t, jacket) => {
-  const { client, clock } = await bench(t, jacket, { cancelTimeMs: 50 })
+both(t, 'a cancel that comes too late cancels nothing', async (t, transport) => {
+  const { client, clock } = await bench(t, transport, { cancelTimeMs: 50 })
   const { id } = await client.messages.batches.create({ requests: asks(3) })
   clock.turn(960)
   await client.messages.batches.cancel(id)
@@ -51,8 +54,8 @@ both(t, 'a cancel that comes too late cancels nothing', async (t, jacket) => {
   })
 })
 
-both(t, 'what has not been answered after 24 hours expires', async (t, jacket) => {
-  const { client, clock } = await bench(t, jacket, {
+both(t, 'what has not been answered after 24 hours expires', async (t, transport) => {
+  const { client, clock } = await bench(t, transport, {
     batchTimeMs: ({ number }) => (number === 1 ? 48 * HOUR : Infinity),
   })
   const slow = await client.messages.batches.create({ requests: asks(4) })
@@ -69,8 +72,8 @@ both(t, 'what has not been answered after 24 hours expires', async (t, jacket) =
   })
 })
 
-both(t, 'a batch can be deleted once it has ended', async (t, jacket) => {
-  const { client, clock, emulator } = await bench(t, jacket)
+both(t, 'a batch can be deleted once it has ended', async (t, transport) => {
+  const { client, clock, emulator } = await bench(t, transport)
   const { id } = await client.messages.batches.create({ requests: asks(1) })
   t.match(await rejection(client.messages.batches.delete(id)), {
     status: 400,
@@ -90,9 +93,9 @@ both(t, 'a batch can be deleted once it has ended', async (t, jacket) => {
 
 both(
   t,
-  'results of a batch that runs are refused, and an unknown id is not found',
-  async (t, jacket) => {
-    const { client, emulator, fetch } = await bench(t, jacket)
+  'results of a running batch are rejected, and an unknown id is not found',
+  async (t, transport) => {
+    const { client, emulator, fetch } = await bench(t, transport)
     const { id } = await client.messages.batches.create({ requests: asks(1) })
     const headers = { 'x-api-key': 'k', 'anthropic-version': '2023-06-01' }
     const results = await fetch(`${emulator.url}/v1/messages/batches/${id}/results`, { headers })
@@ -109,8 +112,8 @@ both(
   },
 )
 
-both(t, 'the list pages from the newest to the oldest and back', async (t, jacket) => {
-  const { client, clock } = await bench(t, jacket)
+both(t, 'the list pages from the newest to the oldest and back', async (t, transport) => {
+  const { client, clock } = await bench(t, transport)
   const ids: string[] = []
   for (let i = 0; i < 25; i++) {
     ids.unshift((await client.messages.batches.create({ requests: asks(1) })).id)
@@ -137,8 +140,8 @@ both(t, 'the list pages from the newest to the oldest and back', async (t, jacke
   t.match(end, { data: [], has_more: false, first_id: null, last_id: null })
 })
 
-both(t, 'a wrong page is refused', async (t, jacket) => {
-  const { client, emulator, fetch } = await bench(t, jacket)
+both(t, 'a wrong page is refused', async (t, transport) => {
+  const { client, emulator, fetch } = await bench(t, transport)
   const wrong: [object, string][] = [
     [{ limit: 0 }, 'limit: Input should be greater than or equal to 1'],
     [{ limit: 1001 }, 'limit: Input should be less than or equal to 1000'],
@@ -155,7 +158,7 @@ both(t, 'a wrong page is refused', async (t, jacket) => {
   t.equal((await fetch(`${emulator.url}/v1/messages/batches?limit=ten`, { headers })).status, 400)
 })
 
-t.test("on the machine's own clock a batch ends by itself", async t => {
+t.test('on the system clock a batch ends without help', async t => {
   const emulator = await createEmulator({ port: null, batchTimeMs: 5 })
   t.teardown(() => emulator.close())
   const client = clientFor(emulator, 'in process')

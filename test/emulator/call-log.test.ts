@@ -1,7 +1,7 @@
 import t from 'tap'
 import { CallLog } from '../../lib/emulator/call-log.ts'
 
-t.test('it counts every call and remembers 10,000 of them', async t => {
+t.test('every call is counted, and the last 10,000 are remembered', async t => {
   const log = new CallLog()
   for (let at = 0; at < 45_678; at++)
     log.add({ op: 'list', status: at % 2 === 0 ? 200 : 529, at, id: undefined })

@@ -7,7 +7,7 @@ t.test('times have microseconds', async t => {
   t.equal(rfc3339(1_234, 5_007), '1970-01-01T00:00:01.234007Z')
 })
 
-t.test('a sleep ends by time or by its signal, and leaves no listener', async t => {
+t.test('a sleep ends by time or by its signal, and removes its listener', async t => {
   const abort = new AbortController()
   await sleep(SYSTEM_CLOCK, 1, abort.signal)
   t.equal(getEventListeners(abort.signal, 'abort').length, 0)
@@ -18,7 +18,7 @@ t.test('a sleep ends by time or by its signal, and leaves no listener', async t 
   await sleep(SYSTEM_CLOCK, 'forever', abort.signal)
 })
 
-t.test('a clock may have a sleep of its own', async t => {
+t.test('a clock may bring its own sleep', async t => {
   const slept: number[] = []
   const clock = { now: () => 0, sleep: async (ms: number) => void slept.push(ms) }
   const { signal } = new AbortController()

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { RequestSplitter } from '../../lib/emulator/create-body.ts'
 
-/** What the splitter makes of a body that arrives in pieces of this many bytes. */
+/** The requests that the splitter finds in a body of pieces of this many bytes. */
 function split(body: string | Buffer, size = Infinity): string[] {
   const bytes = Buffer.from(body)
   const splitter = new RequestSplitter()
@@ -45,7 +45,7 @@ t.test('an empty list has no requests', async t => {
   t.same(split('{"requests":[ ]}', 1), [])
 })
 
-t.test('a body that is no create is refused in the words of the API', async t => {
+t.test('a body that is not a create is rejected with the message of the API', async t => {
   const notJson = (why: string): RegExp => new RegExp(`^The request body is not valid JSON: ${why}`)
   const wrong: [string, RegExp][] = [
     ['', notJson('it ends too early')],

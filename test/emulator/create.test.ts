@@ -13,9 +13,9 @@ import {
   streamed,
   textOf,
   type Bench,
-} from './jackets.ts'
+} from './transports.ts'
 
-/** Posts a body as it is. */
+/** Posts a body unchanged. */
 async function post(
   { emulator, fetch }: Bench,
   body: string,
@@ -32,8 +32,8 @@ async function refusal(
   return { status: response.status, type: error.type, message: error.message }
 }
 
-both(t, 'one bad request refuses the whole create, and is named', async (t, jacket) => {
-  const at = await bench(t, jacket)
+both(t, 'one bad request refuses the whole create, and is named', async (t, transport) => {
+  const at = await bench(t, transport)
   const long = 'x'.repeat(65)
   const wrong: [unknown[], string][] = [
     [[], 'requests: List should have at least 1 item after validation, not 0'],
@@ -67,38 +67,34 @@ both(t, 'one bad request refuses the whole create, and is named', async (t, jack
   t.same(at.emulator.ledger.batches(), [])
 })
 
-both(
-  t,
-  'params are not looked into at create, only when the batch has ended',
-  async (t, jacket) => {
-    const { client, clock } = await bench(t, jacket)
-    const requests = [ask('good', 'a'), ask('bad', 'b', { temperature: 0.5 })]
-    const { id } = await client.messages.batches.create({ requests })
-    clock.turn(1000)
-    t.same((await client.messages.batches.retrieve(id)).request_counts, {
-      processing: 0,
-      succeeded: 1,
-      errored: 1,
-      canceled: 0,
-      expired: 0,
-    })
-    const bad = (await linesOf(client, id)).find(line => line.custom_id === 'bad')
-    t.match(bad?.result, {
-      type: 'errored',
+both(t, 'params are not checked at create, only when the batch has ended', async (t, transport) => {
+  const { client, clock } = await bench(t, transport)
+  const requests = [ask('good', 'a'), ask('bad', 'b', { temperature: 0.5 })]
+  const { id } = await client.messages.batches.create({ requests })
+  clock.turn(1000)
+  t.same((await client.messages.batches.retrieve(id)).request_counts, {
+    processing: 0,
+    succeeded: 1,
+    errored: 1,
+    canceled: 0,
+    expired: 0,
+  })
+  const bad = (await linesOf(client, id)).find(line => line.custom_id === 'bad')
+  t.match(bad?.result, {
+    type: 'errored',
+    error: {
+      type: 'error',
       error: {
-        type: 'error',
-        error: {
-          type: 'invalid_request_error',
-          message: 'temperature: Extra inputs are not permitted',
-        },
-        request_id: /^req_/,
+        type: 'invalid_request_error',
+        message: 'temperature: Extra inputs are not permitted',
       },
-    })
-  },
-)
+      request_id: /^req_/,
+    },
+  })
+})
 
-both(t, 'headers are checked before the body', async (t, jacket) => {
-  const at = await bench(t, jacket)
+both(t, 'headers are checked before the body', async (t, transport) => {
+  const at = await bench(t, transport)
   const body = JSON.stringify({ requests: asks(1) })
   t.match(await refusal(await post(at, body, { 'content-type': 'text/plain' })), {
     status: 400,
@@ -120,9 +116,9 @@ both(t, 'headers are checked before the body', async (t, jacket) => {
 
 both(
   t,
-  'a body of more than 256 MB is refused by its content-length, before it is read',
-  async (t, jacket) => {
-    const at = await bench(t, jacket)
+  'a body of more than 256 MB is rejected by its content-length, before it is read',
+  async (t, transport) => {
+    const at = await bench(t, transport)
     let taken = 0
     const response = await at.fetch(
       `${at.emulator.url}/v1/messages/batches`,
@@ -144,7 +140,7 @@ both(
   },
 )
 
-t.test('a body of unknown length is refused where it becomes too large', async t => {
+t.test('a body of unknown length is rejected once it is too large', async t => {
   const at = await bench(t, 'in process')
   const chunk = Buffer.alloc(1_000_000, ' ')
   let sent = 0
@@ -163,7 +159,7 @@ t.test('a body of unknown length is refused where it becomes too large', async t
   t.equal(sent, 257_000_000)
 })
 
-t.test('100,000 requests are a batch, one more is none', async t => {
+t.test('100,000 requests are accepted, one more is rejected', async t => {
   const { client, emulator } = await bench(t, 'in process')
   const requests = asks(100_001)
   const tooMany = await rejection(client.messages.batches.create({ requests }))
@@ -176,18 +172,26 @@ t.test('100,000 requests are a batch, one more is none', async t => {
   t.equal(emulator.ledger.batches()[0]?.requests, 100_000)
 })
 
-both(t, 'the queue holds so many requests in processing, over all batches', async (t, jacket) => {
-  const { client, clock } = await bench(t, jacket, { queueLimit: 5 })
-  await client.messages.batches.create({ requests: asks(3) })
-  const error = await rejection(client.messages.batches.create({ requests: asks(3) }))
-  t.match(error, { status: 429, type: 'rate_limit_error', apiMessage: /limit of 5 .*3 are in it/ })
-  await client.messages.batches.create({ requests: asks(2) })
-  clock.turn(1000)
-  await client.messages.batches.create({ requests: asks(5) })
-})
+both(
+  t,
+  'the queue holds so many requests in processing, over all batches',
+  async (t, transport) => {
+    const { client, clock } = await bench(t, transport, { queueLimit: 5 })
+    await client.messages.batches.create({ requests: asks(3) })
+    const error = await rejection(client.messages.batches.create({ requests: asks(3) }))
+    t.match(error, {
+      status: 429,
+      type: 'rate_limit_error',
+      apiMessage: /limit of 5 .*3 are in it/,
+    })
+    await client.messages.batches.create({ requests: asks(2) })
+    clock.turn(1000)
+    await client.messages.batches.create({ requests: asks(5) })
+  },
+)
 
-both(t, 'the batch exists from the last byte on, and not before', async (t, jacket) => {
-  const at = await bench(t, jacket)
+both(t, 'the batch exists from the last byte on, and not before', async (t, transport) => {
+  const at = await bench(t, transport)
   const body = bodyOf(asks(1))
   let before: number | undefined
   const response = await at.fetch(
@@ -204,8 +208,8 @@ both(t, 'the batch exists from the last byte on, and not before', async (t, jack
   t.equal((await at.client.messages.batches.list()).data.length, 1)
 })
 
-both(t, 'a connection that breaks before the last byte creates nothing', async (t, jacket) => {
-  const at = await bench(t, jacket)
+both(t, 'a connection that breaks before the last byte creates nothing', async (t, transport) => {
+  const at = await bench(t, transport)
   const body = bodyOf(asks(2))
   const mine = new Error('my own')
   const error = await rejection(
@@ -222,8 +226,8 @@ both(t, 'a connection that breaks before the last byte creates nothing', async (
   t.same((await at.client.messages.batches.list()).data, [])
 })
 
-both(t, 'a body that ends before its content-length creates nothing', async (t, jacket) => {
-  const at = await bench(t, jacket)
+both(t, 'a body that ends before its content-length creates nothing', async (t, transport) => {
+  const at = await bench(t, transport)
   const body = bodyOf(asks(2))
   const sent = at.fetch(
     `${at.emulator.url}/v1/messages/batches`,
@@ -236,12 +240,12 @@ both(t, 'a body that ends before its content-length creates nothing', async (t, 
   t.same(at.emulator.ledger.batches(), [])
 })
 
-both(t, 'the SDK can hold back the last byte of a create', async (t, jacket) => {
-  const { client, clock, emulator } = await bench(t, jacket)
+both(t, 'the SDK can hold back the last byte of a create', async (t, transport) => {
+  const { client, clock, emulator } = await bench(t, transport)
   const body = bodyOf([ask('a', 'grüße 🙂')])
   const steps: string[] = []
   const batch = await client.messages.batches.create(
-    // Everything is in the body below; the SDK's own parameter stays empty.
+    // The body below replaces the SDK's parameter, which stays empty.
     Object({}),
     {
       body: held(body, async () => void steps.push(`before: ${emulator.ledger.batches().length}`)),
@@ -256,9 +260,9 @@ both(t, 'the SDK can hold back the last byte of a create', async (t, jacket) => 
 
 both(
   t,
-  'R08: half of a surrogate pair refuses the whole create, and names no request',
-  async (t, jacket) => {
-    const at = await bench(t, jacket)
+  'R08: half of a surrogate pair rejects the whole create, and names no request',
+  async (t, transport) => {
+    const at = await bench(t, transport)
     const body = (text: string): string =>
       JSON.stringify({ requests: [ask('a', 'a'), ask('b', 'TEXT')] }).replace('TEXT', text)
     for (const half of [

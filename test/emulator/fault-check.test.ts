@@ -59,7 +59,7 @@ t.test('a script may be a JSON file', async () => {
   checkFaults(() => undefined)
 })
 
-t.test('a mistake in it is named with its place', async t => {
+t.test('an invalid member is named with its place', async t => {
   const wrong: [unknown, RegExp][] = [
     ['x', /`faults` must be an array of rules or a function/],
     [['x'], /`faults\[0\]` must be an object, got "x"/],
@@ -79,7 +79,7 @@ t.test('a mistake in it is named with its place', async t => {
     [[{ on: 'results', lines: 3 }], /`faults\[0\].lines` must be an object, got 3/],
   ]
   for (const [faults, message] of wrong) {
-    // The whole point is to give it what its type forbids.
+    // The invalid types are the point of this test.
     t.throws(() => checkFaults(faults as FaultRule[]), { code: 'CBS_OPTION', message })
   }
 })

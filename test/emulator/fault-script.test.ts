@@ -2,7 +2,7 @@ import t from 'tap'
 import { FaultScript } from '../../lib/emulator/fault-script.ts'
 import type { FaultRule, Operation } from '../../lib/emulator/fault.ts'
 
-/** The calls of a list, as numbers from 1, to which a rule applies. */
+/** The positions in a list of calls, from 1, to which a rule applies. */
 function hits(rule: FaultRule, calls: readonly [Operation, number?][]): number[] {
   const script = new FaultScript([rule])
   return calls.flatMap(([op, batch], at) => (script.pick(op, batch).length > 0 ? [at + 1] : []))
@@ -10,13 +10,13 @@ function hits(rule: FaultRule, calls: readonly [Operation, number?][]): number[]
 
 const LISTS: [Operation][] = [['list'], ['create'], ['list'], ['list'], ['retrieve'], ['list']]
 
-t.test('a rule applies to the calls that it names', async t => {
+t.test('a rule applies to the operations that it names', async t => {
   t.same(hits({ on: 'list' }, LISTS), [1, 3, 4, 6])
   t.same(hits({ on: ['create', 'retrieve'] }, LISTS), [2, 5])
   t.same(hits({ on: '*' }, LISTS), [1, 2, 3, 4, 5, 6])
 })
 
-t.test('it counts the calls that match, and not the others', async t => {
+t.test('a rule counts only the calls that match', async t => {
   t.same(hits({ on: 'list', nth: 2 }, LISTS), [3])
   t.same(hits({ on: 'list', nth: [1, 4] }, LISTS), [1, 6])
   t.same(hits({ on: '*', nth: 2 }, LISTS), [2])
@@ -24,7 +24,7 @@ t.test('it counts the calls that match, and not the others', async t => {
   t.same(hits({ on: 'list', nth: [2, 3, 4], times: 2 }, LISTS), [3, 4])
 })
 
-t.test('it can be about one batch', async t => {
+t.test('a rule can be about one batch', async t => {
   const calls: [Operation, number?][] = [
     ['retrieve', 1],
     ['retrieve', 2],
@@ -35,7 +35,7 @@ t.test('it can be about one batch', async t => {
   t.same(hits({ on: 'retrieve', batch: [1, 2], nth: 3 }, calls), [4])
 })
 
-t.test('several rules may apply to one call, those that were added later behind', async t => {
+t.test('several rules may apply to one call, later ones last', async t => {
   const script = new FaultScript([
     { on: 'list', status: 500 },
     { on: '*', stallMs: 1 },
@@ -45,7 +45,7 @@ t.test('several rules may apply to one call, those that were added later behind'
   t.match(script.pick('list', undefined), [{ status: 500 }, { stallMs: 1 }])
 })
 
-t.test('a function decides by itself', async t => {
+t.test('a function decides for each call', async t => {
   const seen: unknown[] = []
   const script = new FaultScript(call => {
     seen.push(call)

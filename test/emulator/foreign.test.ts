@@ -1,8 +1,8 @@
 import t from 'tap'
-import { asks, bench, both, linesOf } from './jackets.ts'
+import { asks, bench, both, linesOf } from './transports.ts'
 
-both(t, 'batches of other tools are in the list, and not in the ledger', async (t, jacket) => {
-  const { client, clock, emulator } = await bench(t, jacket, {
+both(t, 'batches of other tools are in the list, and not in the ledger', async (t, transport) => {
+  const { client, clock, emulator } = await bench(t, transport, {
     foreign: [
       { requests: 3, createdAgoMs: 5000 },
       { customIds: ['theirs-1', 'theirs_2'], createdAgoMs: -10, batchTimeMs: 1000, expire: [0] },
@@ -28,7 +28,7 @@ both(t, 'batches of other tools are in the list, and not in the ledger', async (
   t.match(
     newest,
     { processing_status: 'in_progress', request_counts: { processing: 2 } },
-    'its time has come',
+    'it appears at its time',
   )
   clock.turn(1000)
   const ended = await client.messages.batches.retrieve(newest?.id ?? '')

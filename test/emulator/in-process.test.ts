@@ -9,11 +9,11 @@ import {
   rejection,
   streamed,
   type Bench,
-} from './jackets.ts'
+} from './transports.ts'
 
 const URL_PATH = '/v1/messages/batches'
 
-t.test('it takes every kind of body that fetch takes', async t => {
+t.test('the in-process fetch accepts every kind of body that fetch accepts', async t => {
   const { emulator } = await bench(t, 'in process')
   const bytes = bodyOf(asks(2))
   const url = emulator.url + URL_PATH
@@ -31,7 +31,7 @@ t.test('it takes every kind of body that fetch takes', async t => {
     })(),
   ]
   for (const body of bodies) {
-    // RequestInit names fewer kinds of body than fetch takes.
+    // RequestInit lists fewer kinds of body than fetch accepts.
     const response = await emulator.fetch(url, {
       method: 'POST',
       headers: JSON_HEADERS,
@@ -65,7 +65,7 @@ t.test('it takes every kind of body that fetch takes', async t => {
   t.equal((await emulator.fetch(url, odd)).status, 400)
 })
 
-t.test('it takes a Request, and a URL', async t => {
+t.test('the in-process fetch accepts a Request and a URL', async t => {
   const { emulator } = await bench(t, 'in process')
   const url = new URL(emulator.url + URL_PATH)
   const body = bodyOf(asks(1)).toString()
@@ -79,7 +79,7 @@ t.test('it takes a Request, and a URL', async t => {
   t.equal((await emulator.fetch(manual)).status, 302)
 })
 
-/** A create that waits before its last byte until it is told to go on, and tells how its body ended. */
+/** A create that pauses before its last byte until it is released, and records how its body ended. */
 function waiting({ emulator }: Bench): {
   send: (init?: RequestInit) => Promise<Response>
   go: () => void
@@ -102,7 +102,7 @@ function waiting({ emulator }: Bench): {
   return { send, go, ends }
 }
 
-t.test('a body that was sent whole is read to its end', async t => {
+t.test('a completely sent body is read to its end', async t => {
   const at = await bench(t, 'in process')
   const { send, go, ends } = waiting(at)
   go()
@@ -111,7 +111,7 @@ t.test('a body that was sent whole is read to its end', async t => {
   t.same(ends, ['read to its end', 'left'])
 })
 
-t.test('what a body throws behind its last byte is its own affair', async t => {
+t.test('an error of a body after its last byte does not matter', async t => {
   const { emulator } = await bench(t, 'in process')
   const bytes = bodyOf(asks(1))
   async function* body(): AsyncGenerator<Buffer> {
@@ -125,7 +125,7 @@ t.test('what a body throws behind its last byte is its own affair', async t => {
   t.equal(emulator.ledger.batches().length, 1)
 })
 
-t.test('a body that was answered early is left', async t => {
+t.test('a body with an early reply is not read further', async t => {
   const at = await bench(t, 'in process', {
     faults: [{ on: 'create', when: 'early', bytes: 10, status: 401 }],
   })
@@ -149,32 +149,29 @@ t.test('an aborted create creates nothing and rejects with the reason', async t 
   t.match(
     await rejection(send({ signal: abort.signal })),
     { name: 'AbortError' },
-    'aborted before it began',
+    'aborted before the start',
   )
 })
 
-t.test(
-  'closing breaks what is under way, and leaves no listener on the signals of callers',
-  async t => {
-    const at = await bench(t, 'in process', {
-      faults: [
-        { on: 'list', stallMs: 'forever' },
-        { on: 'results', stallAfterBytes: 9 },
-      ],
-    })
-    const batch = await at.client.messages.batches.create({ requests: asks(1) })
-    at.clock.turn(1000)
-    const listing = rejection(at.client.messages.batches.list())
-    const results = await at.fetch(`${at.emulator.url}${URL_PATH}/${batch.id}/results`, {
-      headers: HEADERS,
-    })
-    const reading = rejection(results.text())
-    await new Promise(resolve => setImmediate(resolve))
-    await at.emulator.close()
-    t.match(await listing, { name: 'APIConnectionError' })
-    t.match(await reading, { name: 'AbortError' })
-  },
-)
+t.test('closing breaks calls in flight and removes the listeners on their signals', async t => {
+  const at = await bench(t, 'in process', {
+    faults: [
+      { on: 'list', stallMs: 'forever' },
+      { on: 'results', stallAfterBytes: 9 },
+    ],
+  })
+  const batch = await at.client.messages.batches.create({ requests: asks(1) })
+  at.clock.turn(1000)
+  const listing = rejection(at.client.messages.batches.list())
+  const results = await at.fetch(`${at.emulator.url}${URL_PATH}/${batch.id}/results`, {
+    headers: HEADERS,
+  })
+  const reading = rejection(results.text())
+  await new Promise(resolve => setImmediate(resolve))
+  await at.emulator.close()
+  t.match(await listing, { name: 'APIConnectionError' })
+  t.match(await reading, { name: 'AbortError' })
+})
 
 t.test('a body is read at the pace of its reader', async t => {
   const { client, clock, emulator } = await bench(t, 'in process')
@@ -189,7 +186,7 @@ t.test('a body is read at the pace of its reader', async t => {
   await reader?.cancel()
 })
 
-t.test('answers without a body have none', async t => {
+t.test('replies without a body have none', async t => {
   const { emulator } = await bench(t, 'in process', {
     faults: [{ on: 'list', status: 204, body: '' }],
   })

@@ -12,10 +12,10 @@ import {
   linesOf,
   rejection,
   textOf,
-} from './jackets.ts'
+} from './transports.ts'
 
-both(t, 'a batch runs from create to results as it does on the API', async (t, jacket) => {
-  const { client, clock, emulator } = await bench(t, jacket)
+both(t, 'a batch runs from create to results as it does on the API', async (t, transport) => {
+  const { client, clock, emulator } = await bench(t, transport)
   const created = await client.messages.batches.create({ requests: asks(25) })
   t.match(created.id, /^msgbatch_[0-9A-Za-z]{24}$/)
   t.match(created, {
@@ -34,7 +34,7 @@ both(t, 'a batch runs from create to results as it does on the API', async (t, j
   t.same(
     await client.messages.batches.retrieve(created.id),
     created,
-    'nothing shows until the whole batch ends',
+    'no result shows until the whole batch ends',
   )
   clock.turn(1)
   const ended = await client.messages.batches.retrieve(created.id)
@@ -60,14 +60,14 @@ both(t, 'a batch runs from create to results as it does on the API', async (t, j
   t.notSame(
     ids,
     asks(25).map(request => request.custom_id),
-    'the order is not that of the requests',
+    'the order differs from that of the requests',
   )
   for (const line of lines) t.equal(textOf(line), echo(line.custom_id.replace('r-', 'question ')))
   t.same(await linesOf(client, created.id), lines, 'a second download is the same')
 })
 
-both(t, 'a message has every member that the types promise', async (t, jacket) => {
-  const { client, clock } = await bench(t, jacket)
+both(t, 'a message has every member that the types promise', async (t, transport) => {
+  const { client, clock } = await bench(t, transport)
   const request = ask('a', 'hello')
   const { id } = await client.messages.batches.create({ requests: [request] })
   clock.turn(1000)
@@ -105,8 +105,8 @@ both(t, 'a message has every member that the types promise', async (t, jacket) =
   })
 })
 
-both(t, 'answers carry the headers of the API', async (t, jacket) => {
-  const { client } = await bench(t, jacket)
+both(t, 'answers carry the headers of the API', async (t, transport) => {
+  const { client } = await bench(t, transport)
   const { response, request_id } = await client.messages.batches.list().withResponse()
   t.match(request_id, /^req_/)
   t.match(response.headers.get('anthropic-organization-id'), /^[0-9a-f-]{36}$/)
@@ -114,7 +114,7 @@ both(t, 'answers carry the headers of the API', async (t, jacket) => {
   t.equal(response.headers.get('date'), 'Fri, 20 Nov 2026 12:00:00 GMT')
 })
 
-t.test('results come in input order when that is wanted', async t => {
+t.test('results come in input order on request', async t => {
   const { client, clock } = await bench(t, 'in process', { order: 'input' })
   const { id } = await client.messages.batches.create({ requests: asks(50) })
   clock.turn(1000)
@@ -125,7 +125,7 @@ t.test('results come in input order when that is wanted', async t => {
   )
 })
 
-t.test('the time of a batch may depend on the batch', async t => {
+t.test('the duration of a batch may depend on the batch', async t => {
   const { client, clock } = await bench(t, 'in process', {
     batchTimeMs: ({ number, requests, bytes }) => (bytes > 100 ? number * 100 + requests : 0),
   })
@@ -143,7 +143,7 @@ t.test('the time of a batch may depend on the batch', async t => {
   t.same(await states(), ['ended', 'ended'])
 })
 
-t.test('it listens on the machine itself only, on a port of its own, and on a set one', async t => {
+t.test('it listens on 127.0.0.1 only, on a free port or a given one', async t => {
   const emulator = await createEmulator()
   t.teardown(() => emulator.close())
   t.match(emulator.url, /^http:\/\/127\.0\.0\.1:\d+$/)
@@ -162,7 +162,7 @@ t.test('it listens on the machine itself only, on a port of its own, and on a se
   t.same(readdirSync(root), [], 'nothing is left behind')
 })
 
-/** A folder for temporary files that only this test uses. */
+/** A temporary folder of this test only. */
 function ownTmpdir(t: Test): string {
   const root = t.testdir()
   const before = process.env['TMPDIR']
@@ -174,7 +174,7 @@ function ownTmpdir(t: Test): string {
   return root
 }
 
-t.test('its files are private, and gone when it closes', async t => {
+t.test('its files are private, and deleted when it closes', async t => {
   const root = ownTmpdir(t)
   const emulator = await createEmulator({ port: null })
   const client = clientFor(emulator, 'in process')
@@ -202,7 +202,7 @@ t.test('`await using` closes it', async t => {
   t.match(await rejection(fetch(url)), { message: 'fetch failed' })
 })
 
-t.test('after its end the in-process fetch fails as a dead network does', async t => {
+t.test('after closing, the in-process fetch fails like a dead network', async t => {
   const emulator = await createEmulator({ port: null })
   await emulator.close()
   t.match(await rejection(emulator.fetch(`${emulator.url}/v1/models`)), {
@@ -211,7 +211,7 @@ t.test('after its end the in-process fetch fails as a dead network does', async 
   })
 })
 
-t.test('wrong options are named at once', async t => {
+t.test('invalid options are rejected at once', async t => {
   const wrong: [object, RegExp][] = [
     [{ port: -1 }, /`port` must be a whole number from 0 to 65535, got -1/],
     [{ batchTimeMs: '1s' }, /`batchTimeMs` must be a number of milliseconds/],
@@ -241,7 +241,7 @@ t.test('wrong options are named at once', async t => {
   t.throws(() => emulator.addForeign({ requests: -1 }), { code: 'CBS_OPTION' })
 })
 
-t.test('a test can work out what it has to expect', async t => {
+t.test('a test can compute the expected answers', async t => {
   t.equal(echo('hello'), 'echo 2cf24dba5fb0: hello')
   t.equal(echo('x'.repeat(99)).length, 'echo 123456789012: '.length + 40)
   const messages = [

@@ -1,12 +1,12 @@
 import t from 'tap'
 import { requestKey, type LedgerRequest } from '../../lib/emulator/index.ts'
-import { ask, asks, bench, both, rejection } from './jackets.ts'
+import { ask, asks, bench, both, rejection } from './transports.ts'
 
 both(
   t,
-  'the ledger tells what was accepted, and how often each request was paid for',
-  async (t, jacket) => {
-    const { client, clock, emulator } = await bench(t, jacket)
+  'the ledger lists what was accepted, and how often each request was billed',
+  async (t, transport) => {
+    const { client, clock, emulator } = await bench(t, transport)
     const { ledger } = emulator
     const twice = ask('a', 'same')
     await client.messages.batches.create({
@@ -70,15 +70,15 @@ both(
   },
 )
 
-t.test('it knows the size of the body that was sent', async t => {
+t.test('the ledger has the size of the body that was sent', async t => {
   const { client, emulator } = await bench(t, 'in process')
   const requests = asks(3)
   await client.messages.batches.create({ requests })
   t.equal(emulator.ledger.batches()[0]?.bytes, JSON.stringify({ requests }).length)
 })
 
-both(t, 'it counts the calls, and remembers the last ones', async (t, jacket) => {
-  const { client, emulator } = await bench(t, jacket)
+both(t, 'it counts the calls, and remembers the last ones', async (t, transport) => {
+  const { client, emulator } = await bench(t, transport)
   const { id } = await client.messages.batches.create({ requests: asks(1) })
   await client.messages.batches.retrieve(id)
   await client.messages.batches.retrieve(id)

@@ -1,18 +1,18 @@
 import t from 'tap'
-import { bench, bodyOf, asks, HEADERS, streamed } from './jackets.ts'
+import { bench, bodyOf, asks, HEADERS, streamed } from './transports.ts'
 
-/** Megabytes in use when all that can be collected is; --expose-gc is set for all tests. */
+/** Megabytes in use after garbage collection; --expose-gc is set for all tests. */
 async function used(): Promise<number> {
   for (let i = 0; i < 3; i++) {
     globalThis.gc?.()
-    // Buffers are freed some turns after the objects that held them.
+    // Buffers are freed a few turns after the objects that held them.
     await new Promise(resolve => setTimeout(resolve, 10))
   }
   const { heapUsed, arrayBuffers } = process.memoryUsage()
   return (heapUsed + arrayBuffers) / 1e6
 }
 
-t.test('what it has accepted and answered takes no memory', async t => {
+t.test('accepted and answered requests take no memory', async t => {
   const { emulator, clock } = await bench(t, 'in process', { queueLimit: Infinity })
   const body = bodyOf(asks(5000))
   const round = async (): Promise<void> => {
@@ -27,7 +27,7 @@ t.test('what it has accepted and answered takes no memory', async t => {
       headers: HEADERS,
     })
     let lines = 0
-    // A body of fetch can be iterated; its type says nothing of that.
+    // A fetch body is iterable, but its type does not say so.
     for await (const chunk of results.body as unknown as AsyncIterable<Uint8Array>) {
       lines += chunk.filter(byte => byte === 0x0a).length
     }
@@ -39,7 +39,7 @@ t.test('what it has accepted and answered takes no memory', async t => {
   const grownMaxTokens = (await used()) - before
   t.ok(
     grownMaxTokens < 2,
-    `60,000 requests more took ${grownMaxTokens.toFixed(1)} MB; a byte per request is wanted`,
+    `60,000 more requests took ${grownMaxTokens.toFixed(1)} MB; at most a byte per request is expected`,
   )
   t.match(await emulator.ledger.totals(), { accepted: 75_000, billed: 75_000, distinct: 5000 })
 })

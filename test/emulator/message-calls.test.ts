@@ -1,11 +1,11 @@
 import t from 'tap'
 import { echo } from '../../lib/emulator/index.ts'
-import { ask, bench, both, HEADERS, JSON_HEADERS, rejection } from './jackets.ts'
+import { ask, bench, both, HEADERS, JSON_HEADERS, rejection } from './transports.ts'
 
 const { max_tokens, ...counted } = ask('a', 'hello').params
 
-both(t, 'tokens are counted for free', async (t, jacket) => {
-  const { client } = await bench(t, jacket)
+both(t, 'tokens are counted for free', async (t, transport) => {
+  const { client } = await bench(t, transport)
   const { model, messages } = counted
   const { input_tokens } = await client.messages.countTokens({ model, messages })
   t.equal(input_tokens, Math.ceil(JSON.stringify({ model, messages }).length / 4))
@@ -13,8 +13,8 @@ both(t, 'tokens are counted for free', async (t, jacket) => {
   t.match(await wrong, { status: 404, apiMessage: 'model: claude-1' })
 })
 
-both(t, 'one message is answered at once, at the standard tier', async (t, jacket) => {
-  const { client, emulator } = await bench(t, jacket)
+both(t, 'one message is answered at once, at the standard tier', async (t, transport) => {
+  const { client, emulator } = await bench(t, transport)
   const message = await client.messages.create({ ...counted, max_tokens, stream: false })
   t.match(message, { content: [{ text: echo('hello') }], usage: { service_tier: 'standard' } })
   t.match(await rejection(client.messages.create({ ...counted, max_tokens, stream: true })), {
@@ -27,8 +27,8 @@ both(t, 'one message is answered at once, at the standard tier', async (t, jacke
   t.match(await emulator.ledger.totals(), { accepted: 0 })
 })
 
-both(t, 'respond answers it too, with errors as HTTP errors', async (t, jacket) => {
-  const { client } = await bench(t, jacket, {
+both(t, 'respond answers it too, with errors as HTTP errors', async (t, transport) => {
+  const { client } = await bench(t, transport, {
     respond: (params, { custom_id, attempt }) => {
       const text = JSON.stringify(params.messages)
       if (text.includes('busy'))
@@ -50,8 +50,8 @@ both(t, 'respond answers it too, with errors as HTTP errors', async (t, jacket) 
   })
 })
 
-both(t, 'a body that is no JSON object is refused', async (t, jacket) => {
-  const { emulator, fetch } = await bench(t, jacket)
+both(t, 'a body that is no JSON object is refused', async (t, transport) => {
+  const { emulator, fetch } = await bench(t, transport)
   const post = async (body: string): Promise<unknown> => {
     const response = await fetch(`${emulator.url}/v1/messages`, {
       method: 'POST',
@@ -68,8 +68,8 @@ both(t, 'a body that is no JSON object is refused', async (t, jacket) => {
   t.match(await post(' '.repeat(32_000_001)), { status: 413 })
 })
 
-both(t, 'models can be listed and looked up, also by their other names', async (t, jacket) => {
-  const { client, emulator, fetch } = await bench(t, jacket)
+both(t, 'models can be listed and looked up, also by their other names', async (t, transport) => {
+  const { client, emulator, fetch } = await bench(t, transport)
   const ids: string[] = []
   for await (const model of client.models.list({ limit: 5 })) ids.push(model.id)
   t.ok(ids.includes('claude-haiku-5-5') && ids.includes('claude-opus-4-5-20251101'))

@@ -2,7 +2,7 @@ import t from 'tap'
 import { checkMessages, checkSystem } from '../../lib/emulator/messages.ts'
 import { findModel } from '../../lib/emulator/models.ts'
 
-/** What the API says to these messages; undefined when it takes them. */
+/** The API's error for these messages; undefined if they are valid. */
 function said(messages: unknown, model = 'claude-haiku-5-5', strict = true): string | undefined {
   const found = findModel(model)
   if (!found) throw new Error(`no such model: ${model}`)
@@ -16,7 +16,7 @@ function said(messages: unknown, model = 'claude-haiku-5-5', strict = true): str
 
 const user = (content: unknown): object => ({ role: 'user', content })
 
-t.test('messages that the API takes', async t => {
+t.test('valid messages are accepted', async t => {
   const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: '' } }
   const document = { type: 'document', source: {} }
   t.equal(said([user('hi')]), undefined)
@@ -34,7 +34,7 @@ t.test('messages that the API takes', async t => {
   )
 })
 
-t.test('messages that it refuses', async t => {
+t.test('invalid messages are rejected', async t => {
   const wrong: [unknown, RegExp][] = [
     [undefined, /^messages: Field required$/],
     ['hi', /^messages: Input should be a valid list$/],
@@ -55,13 +55,13 @@ t.test('messages that it refuses', async t => {
   for (const [messages, message] of wrong) t.match(said(messages), message)
 })
 
-t.test('a conversation must end with the user, but for old models', async t => {
+t.test('a conversation must end with the user, except for old models', async t => {
   const prefilled = [user('a'), { role: 'assistant', content: 'The answer is' }]
   t.match(said(prefilled), /does not support assistant message prefill/)
   t.equal(said(prefilled, 'claude-haiku-4-5'), undefined)
 })
 
-t.test('what version 2026-10-21 took away', async t => {
+t.test('forms that version 2026-10-21 removed are rejected', async t => {
   const document = [{ role: 'assistant', content: [{ type: 'document' }] }, user('a')]
   t.match(said(document), /^messages.0.content.0: document blocks are not permitted/)
   t.equal(said(document, 'claude-haiku-5-5', false), undefined)
@@ -70,7 +70,7 @@ t.test('what version 2026-10-21 took away', async t => {
   t.equal(said(cited, 'claude-haiku-5-5', false), undefined)
 })
 
-t.test('system is a text, or blocks of text', async t => {
+t.test('system is a string or text blocks', async t => {
   checkSystem(undefined)
   checkSystem('')
   checkSystem([{ type: 'text', text: 'a' }])

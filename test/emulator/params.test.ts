@@ -8,12 +8,12 @@ const GOOD = {
 }
 const BATCH: ParamsContext = { kind: 'batch', version: '2026-10-21', betas: '', userProfile: null }
 
-/** What the API says to these params; undefined when it takes them. */
+/** The API's error for these params; undefined if they are valid. */
 function said(more: object, context: Partial<ParamsContext> = {}): string | undefined {
   return checkParams({ ...GOOD, ...more }, { ...BATCH, ...context })?.message
 }
 
-t.test('good params are good', async t => {
+t.test('valid params are accepted', async t => {
   const fine: object[] = [
     {},
     {
@@ -42,7 +42,7 @@ t.test('good params are good', async t => {
   for (const more of fine) t.equal(said(more), undefined, JSON.stringify(more))
 })
 
-t.test('the model must be one of the API', async t => {
+t.test('the model must be known to the API', async t => {
   t.match(checkParams({ ...GOOD, model: 'claude-2' }, BATCH), {
     status: 404,
     type: 'not_found_error',
@@ -61,7 +61,7 @@ t.test('max_tokens', async t => {
   t.equal(
     said({ max_tokens: 0 }, { kind: 'message' }),
     undefined,
-    'outside of a batch it warms the cache',
+    'outside a batch it warms the cache',
   )
   t.match(
     said({ max_tokens: 128_001 }),
@@ -76,7 +76,7 @@ t.test('max_tokens', async t => {
   t.match(said(long, { betas, kind: 'message' }), /> 128000/, 'the beta is for batches')
 })
 
-t.test('fields that nobody knows, and those that batches do not take', async t => {
+t.test('unknown fields, and fields that batches do not support, are rejected', async t => {
   for (const field of ['extra_body', 'fallbacks', 'store', 'thread', 'constructor']) {
     t.equal(said({ [field]: 1 }), `${field}: Extra inputs are not permitted`)
   }
@@ -91,7 +91,7 @@ t.test('fields that nobody knows, and those that batches do not take', async t =
 })
 
 t.test(
-  'sampling parameters went with version 2026-10-21, and with the models after Opus 4.6',
+  'sampling parameters were removed with version 2026-10-21 and with the models after Opus 4.6',
   async t => {
     for (const field of ['temperature', 'top_p', 'top_k']) {
       t.equal(said({ [field]: 1 }), `${field}: Extra inputs are not permitted`)

@@ -1,12 +1,12 @@
 import t from 'tap'
 import { valueFor } from '../../lib/emulator/schema-answer.ts'
 
-/** Answers to forty questions, to see what may come. */
+/** Answers to forty questions, to see the range of values. */
 function answers(schema: unknown): unknown[] {
   return Array.from({ length: 40 }, (_, i) => valueFor(schema, `question ${i}`))
 }
 
-t.test('the same question has the same answer, another one another', async t => {
+t.test('equal questions get equal answers, different ones different answers', async t => {
   const schema = { type: 'object', properties: { a: { type: 'string' }, b: { type: 'integer' } } }
   t.same(valueFor(schema, 'x'), valueFor(schema, 'x'))
   t.ok(new Set(answers(schema).map(answer => JSON.stringify(answer))).size > 30)
@@ -35,7 +35,7 @@ t.test('objects have all of their properties, whatever their names', async t => 
   t.same(valueFor({ properties: { a: { const: 1 } } }, ''), { a: 1 }, 'also without a type')
 })
 
-t.test('arrays keep to their sizes', async t => {
+t.test('arrays keep to their size limits', async t => {
   const sizes = (more: object): number[] => {
     const found = answers({ type: 'array', items: { type: 'integer' }, ...more })
     return [...new Set(found.map(value => Object(value).length))].sort()
@@ -47,7 +47,7 @@ t.test('arrays keep to their sizes', async t => {
   t.match(valueFor({ items: { const: 1 } }, ''), [1])
 })
 
-t.test('numbers and texts keep to their ranges', async t => {
+t.test('numbers and strings keep to their ranges', async t => {
   const inRange = (schema: object, good: (value: number) => boolean): void =>
     t.ok(
       answers(schema).every(value => good(Number(value))),
@@ -63,14 +63,14 @@ t.test('numbers and texts keep to their ranges', async t => {
   for (const text of answers({ type: 'string', maxLength: 3 })) t.equal(String(text).length, 3)
 })
 
-t.test('texts have their format', async t => {
+t.test('strings have their format', async t => {
   t.match(valueFor({ type: 'string', format: 'date' }, ''), /^\d{4}-\d\d-\d\d$/)
   t.match(valueFor({ type: 'string', format: 'email' }, ''), /@/)
   t.match(valueFor({ type: 'string', format: 'uuid' }, ''), /^[0-9a-f-]{36}$/)
   t.match(valueFor({ type: 'string', format: 'constructor' }, ''), /^text /)
 })
 
-t.test('choices and references', async t => {
+t.test('choices and references are resolved', async t => {
   const kinds = answers({
     anyOf: [{ const: 'a' }, { type: 'object', properties: { b: { const: 1 } } }],
   })
@@ -85,7 +85,7 @@ t.test('choices and references', async t => {
   t.same(valueFor({ $ref: '#/$defs/none' }, ''), null)
 })
 
-t.test('a schema that contains itself comes to an end', async t => {
+t.test('a recursive schema is cut', async t => {
   const tree = {
     $ref: '#/$defs/node',
     $defs: {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { hashOfHex, SeenCounts } from '../../lib/emulator/seen.ts'
 
-t.test('it counts each hash by itself, also when many fall on one slot', async t => {
+t.test('each hash is counted separately, even if many share a slot', async t => {
   const seen = new SeenCounts()
   const hashes = [1, 1025, 2049, 2 ** 52, 1024, 1023]
   for (const hash of hashes) t.equal(seen.add(hash), 1)
@@ -10,7 +10,7 @@ t.test('it counts each hash by itself, also when many fall on one slot', async t
   t.notOk(seen.has(3073))
 })
 
-t.test('it keeps its counts while it grows', async t => {
+t.test('counts survive growth of the table', async t => {
   const seen = new SeenCounts()
   for (let round = 1; round <= 2; round++) {
     for (let i = 1; i <= 5000; i++)
@@ -26,7 +26,7 @@ t.test('a count stops at 65,535', async t => {
   t.equal(last, 65_535)
 })
 
-t.test('a digest gives a hash that is a safe whole number, and never 0', async t => {
+t.test('the hash of a digest is a safe whole number, and never 0', async t => {
   t.equal(hashOfHex('f'.repeat(64)), 2 ** 52 - 1)
   t.equal(hashOfHex('0'.repeat(64)), 1)
 })

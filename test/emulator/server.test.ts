@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import t from 'tap'
-import { asks, bench, bodyOf, HEADERS, JSON_HEADERS, rejection } from './jackets.ts'
+import { asks, bench, bodyOf, HEADERS, JSON_HEADERS, rejection } from './transports.ts'
 
 const PATH = '/v1/messages/batches'
 
-t.test('a socket that dies in the middle of a create leaves nothing behind', async t => {
+t.test('a socket that dies during a create leaves nothing behind', async t => {
   const { emulator, client } = await bench(t, 'http')
   const { port } = new URL(emulator.url)
   const body = bodyOf(asks(2))
@@ -17,7 +17,7 @@ t.test('a socket that dies in the middle of a create leaves nothing behind', asy
     `POST ${PATH} HTTP/1.1\r\n${head.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`,
   )
   socket.write(body.subarray(0, -1))
-  // The emulator has begun to read it as soon as the call after it was answered.
+  // The reply to this later call shows that the emulator has begun to read the create.
   await client.messages.batches.list()
   socket.destroy()
   const until = Date.now() + 10_000
@@ -28,7 +28,7 @@ t.test('a socket that dies in the middle of a create leaves nothing behind', asy
   t.same(emulator.ledger.batches(), [])
 })
 
-t.test('a body sent byte by byte, without a length, is a body', async t => {
+t.test('a body sent byte by byte, without a length, is accepted', async t => {
   const { emulator } = await bench(t, 'http')
   const outgoing = request(`${emulator.url}${PATH}`, { method: 'POST', headers: JSON_HEADERS })
   for (const byte of bodyOf(asks(1))) outgoing.write(Buffer.of(byte))
@@ -39,7 +39,7 @@ t.test('a body sent byte by byte, without a length, is a body', async t => {
 })
 
 t.test(
-  'an early answer leaves the connection usable when the rest of the body has come',
+  'an early reply leaves the connection usable once the rest of the body has arrived',
   async t => {
     const { emulator } = await bench(t, 'http')
     const { port } = new URL(emulator.url)
@@ -59,7 +59,7 @@ t.test(
   },
 )
 
-t.test('a reader that leaves in the middle of a download harms nobody', async t => {
+t.test('a reader that leaves during a download does no harm', async t => {
   const { emulator, client, clock } = await bench(t, 'http')
   const { id } = await client.messages.batches.create({ requests: asks(20_000) })
   clock.turn(1000)
@@ -73,7 +73,7 @@ t.test('a reader that leaves in the middle of a download harms nobody', async t 
   t.equal((await (await fetch(url, { headers: HEADERS })).text()).split('\n').length, 20_001)
 })
 
-t.test('closing breaks a call that hangs', async t => {
+t.test('closing breaks a hanging call', async t => {
   const { emulator, client } = await bench(t, 'http', {
     faults: [{ on: 'list', stallMs: 'forever' }],
   })

@@ -1,8 +1,8 @@
 import t from 'tap'
 import type { Answer } from '../../lib/emulator/index.ts'
-import { ask, asks, bench, both, linesOf, textOf, type Line } from './jackets.ts'
+import { ask, asks, bench, both, linesOf, textOf, type Line } from './transports.ts'
 
-both(t, 'respond may answer in every shape', async (t, jacket) => {
+both(t, 'respond may answer in every shape', async (t, transport) => {
   const answers: Record<string, Answer | undefined> = {
     text: 'plain',
     content: [
@@ -27,7 +27,7 @@ both(t, 'respond may answer in every shape', async (t, jacket) => {
     canceled: { canceled: true },
     nothing: undefined,
   }
-  const { client, clock } = await bench(t, jacket, {
+  const { client, clock } = await bench(t, transport, {
     respond: (_, { custom_id }) => answers[custom_id ?? ''],
   })
   const requests = Object.keys(answers).map(id => ask(id, id))
@@ -67,7 +67,7 @@ both(t, 'respond may answer in every shape', async (t, jacket) => {
 
 t.test('a partial message may set some of its usage', async t => {
   const { client, clock } = await bench(t, 'in process', {
-    // Only a part of what the type of a usage asks for.
+    // Only a part of what the type of usage requires.
     respond: () => ({ content: [], usage: { output_tokens: 777 } }) as unknown as Answer,
   })
   const { id } = await client.messages.batches.create({ requests: asks(1) })
@@ -79,11 +79,11 @@ t.test('a partial message may set some of its usage', async t => {
 
 both(
   t,
-  'respond may be slow; many answers are worked on at a time, and each finds its own row',
-  async (t, jacket) => {
+  'respond may be slow; answers run concurrently and each reaches its own row',
+  async (t, transport) => {
     let running = 0
     let most = 0
-    const { client, clock } = await bench(t, jacket, {
+    const { client, clock } = await bench(t, transport, {
       order: 'input',
       respond: async (_, { custom_id }) => {
         most = Math.max(most, ++running)
@@ -121,10 +121,10 @@ t.test('fast and slow answers keep the order of their rows', async t => {
 
 both(
   t,
-  'respond is called once per request, and told how often the same was asked',
-  async (t, jacket) => {
+  'respond is called once per request, with the number of equal requests',
+  async (t, transport) => {
     const calls: [string | null, number][] = []
-    const { client, clock } = await bench(t, jacket, {
+    const { client, clock } = await bench(t, transport, {
       respond: (params, { custom_id, attempt }) => {
         calls.push([custom_id, attempt])
         return `${params.model} ${attempt}`
@@ -149,7 +149,7 @@ both(
   },
 )
 
-t.test('a respond that throws makes an errored row that says so', async t => {
+t.test('a respond that throws makes an errored row with its message', async t => {
   const { client, clock } = await bench(t, 'in process', {
     respond: (_, { custom_id }) => {
       if (custom_id === 'r-0') throw new Error('at once')
@@ -165,7 +165,7 @@ t.test('a respond that throws makes an errored row that says so', async t => {
 })
 
 t.test(
-  'by default the answer keeps to the schema, the tool, max_tokens and the thinking that were asked for',
+  'by default the answer follows the requested schema, tool, max_tokens and thinking',
   async t => {
     const { client, clock } = await bench(t, 'in process', { order: 'input' })
     const schema = {

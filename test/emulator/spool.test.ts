@@ -8,7 +8,7 @@ async function all(file: SpoolFile): Promise<string[]> {
   return items
 }
 
-t.test('items come back as they were put, whatever their sizes', async t => {
+t.test('items are read back unchanged, whatever their sizes', async t => {
   const spool = await Spool.open()
   t.teardown(() => spool.close())
   const items = [
@@ -43,7 +43,7 @@ t.test('small items share a block, and are read block by block', async t => {
   t.same(await all(file), items)
 })
 
-t.test('what is discarded or removed leaves no file', async t => {
+t.test('discarded or removed spools leave no file', async t => {
   const spool = await Spool.open()
   t.teardown(() => spool.close())
   const discarded = await spool.create()

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { SeenCounts } from '../../lib/emulator/seen.ts'
 import { inputUsage } from '../../lib/emulator/usage.ts'
-import { ask, bench, both, linesOf } from './jackets.ts'
+import { ask, bench, both, linesOf } from './transports.ts'
 
 const user = (content: unknown): object => ({ role: 'user', content })
 
@@ -21,7 +21,7 @@ t.test('without a breakpoint every token is plain input', async t => {
   t.equal(usage(quoted).cache_creation_input_tokens, 0)
 })
 
-t.test('a prefix is written once and read from then on', async t => {
+t.test('a prefix is written once and read after that', async t => {
   const seen = new SeenCounts()
   const system = [
     { type: 'text', text: 'x'.repeat(400), cache_control: { type: 'ephemeral', ttl: '1h' } },
@@ -53,7 +53,7 @@ t.test('a longer prefix reads the shorter one and writes the rest', async t => {
   t.equal(long.cache_creation.ephemeral_5m_input_tokens, long.cache_creation_input_tokens)
 })
 
-t.test('cache_control at the top marks the last block, so that every row pays a write', async t => {
+t.test('cache_control at the top marks the last block, so every row pays for a write', async t => {
   const seen = new SeenCounts()
   const row = (text: string): object => ({
     model: 'm',
@@ -79,8 +79,8 @@ t.test('cache_control at the top marks the last block, so that every row pays a 
   )
 })
 
-both(t, 'the figures stand in the lines of a batch', async (t, jacket) => {
-  const { client, clock } = await bench(t, jacket, { order: 'input' })
+both(t, 'the figures stand in the lines of a batch', async (t, transport) => {
+  const { client, clock } = await bench(t, transport, { order: 'input' })
   const system = [
     {
       type: 'text',

@@ -157,7 +157,7 @@ t.test('the width, a dumb terminal, -q and NO_COLOR are heard', { skip }, async 
   t.notMatch(await shown('--fresh -q'), /./)
   const dumb = await shown('--fresh', { TERM: 'dumb' })
   t.notMatch(dumb, '\u001b')
-  t.match(dumb, /^batch 1: 3 requests are at the API/m)
+  t.match(dumb, /^batch 1: 3 requests submitted/m)
   t.match(await shown('--nope'), /^\u001b\[1;31mclaude-batch-stream:\u001b\[0m /)
   t.match(await shown('--nope', { NO_COLOR: '1' }), /^claude-batch-stream: /)
 })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { JobEvent } from '../../lib/core/job/event.ts'
 import { apply, fold, type BatchState, type JobState, VERSION } from '../../lib/core/job/state.ts'
-import { judge, standingOf } from '../../lib/cost/budget.ts'
+import { judge, spendingOf } from '../../lib/cost/budget.ts'
 import { Cap, type CapOptions } from '../../lib/run/cap.ts'
 
 const OPENED: JobEvent = { type: 'opened', version: VERSION, run: 'test', at: 0 }
@@ -92,16 +92,16 @@ t.test('a reservation stands until the results are here, and then what they cost
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   const spentOn = new Map<number, bigint>()
-  const standing = (): unknown => standingOf(books.state.batches.values(), spentOn, books.batch(2))
+  const spending = (): unknown => spendingOf(books.state.batches.values(), spentOn, books.batch(2))
   await books.note({ type: 'reserved', number: 1, amount: '7' })
-  t.same(standing(), { ...NONE, reserved: 7n }, 'before it is sent')
+  t.same(spending(), { ...NONE, reserved: 7n }, 'before it is sent')
   await books.send(1)
-  t.same(standing(), { ...NONE, reserved: 7n, open: 1 })
+  t.same(spending(), { ...NONE, reserved: 7n, open: 1 })
   await books.end(1)
-  t.same(standing(), { ...NONE, reserved: 7n, open: 1 })
+  t.same(spending(), { ...NONE, reserved: 7n, open: 1 })
   await books.fetch(1)
   spentOn.set(1, 4n)
-  t.same(standing(), { ...NONE, spent: 4n })
+  t.same(spending(), { ...NONE, spent: 4n })
 })
 
 t.test('answers that never came may have been billed, so their reservation stands', async t => {
@@ -111,8 +111,8 @@ t.test('answers that never came may have been billed, so their reservation stand
   await books.send(1)
   await books.end(1)
   await books.note({ type: 'fetched', number: 1, lines: 1, bytes: 1, why: 'they are gone' })
-  const standing = standingOf(books.state.batches.values(), new Map([[1, 4n]]), books.batch(2))
-  t.same(standing, { ...NONE, reserved: 7n })
+  const spending = spendingOf(books.state.batches.values(), new Map([[1, 4n]]), books.batch(2))
+  t.same(spending, { ...NONE, reserved: 7n })
 })
 
 t.test(
@@ -124,11 +124,11 @@ t.test(
       await books.note({ type: 'sealed', ...size, number, first: number - 1 })
     await books.send(2)
     await books.end(2)
-    const standing = (number: number): unknown =>
-      standingOf(books.state.batches.values(), new Map(), books.batch(number))
-    t.match(standing(1), { open: 0, isUnknown: true })
+    const spending = (number: number): unknown =>
+      spendingOf(books.state.batches.values(), new Map(), books.batch(number))
+    t.match(spending(1), { open: 0, isUnknown: true })
     await books.note({ type: 'split', number: 1, into: [{ ...size, number: 3, first: 0 }] })
-    t.match(standing(3), { open: 0 }, 'nor by a part of one that stood before it')
+    t.match(spending(3), { open: 0 }, 'nor by a part of one that stood before it')
   },
 )
 
@@ -208,7 +208,7 @@ t.test('what was sent without a cap, at an unknown price, stops the job', async 
   await books.fetch(1)
   const cap = capOn(books, { spentOn: async () => undefined })
   t.notOk(await cap.admit({ number: 2 }, signal))
-  t.match(cap.stopped, /a price is unknown, and --price IN,OUT gives it/)
+  t.match(cap.stopped, /a price is unknown; give it with --price IN,OUT/)
 })
 
 t.test('what was sent without a cap is waited for', async t => {

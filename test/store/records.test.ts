@@ -177,9 +177,7 @@ void t.test('a page is written as a block and read back as a page', async t => {
   ])
   const span = await reader.span(2, 9).catch(() => reader.span(2, 5))
   t.equal(span.entries.length, 5, 'a span goes across blocks')
-  const into = Buffer.alloc(8 * 5 - 1)
-  await reader.copy(span, 5, into)
-  t.equal(String(into), [2, 3, 4, 5, 6].map(n => `{"n":${n}}`).join('\n'))
+  t.equal(String(await reader.bytesOf(span, 5)), [2, 3, 4, 5, 6].map(n => `{"n":${n}}`).join('\n'))
   await records.close()
 })
 

@@ -3,7 +3,7 @@ import t from 'tap'
 import { openTelemetry, runBatches, type OpenTelemetryApi } from '../../lib/index.ts'
 import { makeWorld } from '../support/world.ts'
 
-/** An API that remembers what it is told. */
+/** An API that records its calls. */
 function recorder(): {
   api: OpenTelemetryApi
   spans: {
@@ -90,7 +90,7 @@ void t.test('a run and each of its batches have a span, rows have none', async t
     t.equal(seen.sums.get(`claude_batch_stream.batches ${state}`), 0, state)
 })
 
-void t.test('a run that fails says so in its span, and its batches end with it', async t => {
+void t.test('a failed run marks its span as failed and ends its batch spans', async t => {
   const { client, clock } = await makeWorld(t, {
     respond: () => ({ error: { type: 'invalid_request_error', message: 'no' } }),
   })
@@ -122,7 +122,7 @@ void t.test('a run that fails says so in its span, and its batches end with it',
   t.ok(left.spans.every(({ ended }) => ended === 1))
 })
 
-void t.test('a batch that the API finds too large has spans for its parts', async t => {
+void t.test('a batch that is split because it is too large gets spans for its parts', async t => {
   const { client, clock } = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })
   const seen = recorder()
   const telemetry = openTelemetry(seen.api)
@@ -132,7 +132,7 @@ void t.test('a batch that the API finds too large has spans for its parts', asyn
   t.ok(seen.spans.every(({ ended }) => ended === 1))
 })
 
-void t.test('without a provider the real API costs next to nothing', async t => {
+void t.test('without a provider the real API costs almost nothing', async t => {
   const { client, clock } = await makeWorld(t)
   const telemetry = openTelemetry(api)
   const run = runBatches(questions, { client, clock, telemetry, prompt: '{{text}}' })

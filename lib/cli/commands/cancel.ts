@@ -42,16 +42,16 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   const ids = batches.flatMap(({ phase, id }) => (phase === 'submitted' && id !== null ? [id] : []))
   for (const { number, phase } of batches)
     if (phase === 'armed')
-      talk.must(`batch ${number} may be at the API or not: \`resume\` finds out, cancel it then`)
+      talk.warn(`batch ${number} may be at the API or not: \`resume\` finds out, cancel it then`)
   if (ids.length === 0) {
-    talk.say(`job ${name}: there is nothing to cancel`)
+    talk.info(`job ${name}: there is nothing to cancel`)
     return { code: EXIT.answered }
   }
   const client = await clientOf(flags, io, { job: run })
   const which = counted(ids.length, 'batch', 'batches')
   await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
   const unknown = await cancelAll(context, client, ids, name, found.state.workspace)
-  for (const id of unknown) talk.say(`${id}: the API does not know it`)
+  for (const id of unknown) talk.info(`${id}: the API does not know it`)
   return { code: EXIT.answered, next: { words: ['resume', name, ...context.placeFlags] } }
 }
 
@@ -70,7 +70,7 @@ async function cancelAll(
   const unknown: string[] = []
   for (const id of ids) {
     const batch = await api.cancel(id)
-    if (batch) context.talk.say(`${id}: ${batch.processing_status}`)
+    if (batch) context.talk.info(`${id}: ${batch.processing_status}`)
     else unknown.push(id)
   }
   return unknown

@@ -20,13 +20,13 @@ export async function emulate({ flags, io, talk, signal }: Context): Promise<End
     throw wrapError('CBS_OPTION', `the emulator cannot listen on port ${port}`, cause)
   })
   await print(io.stdout, `${emulator.url}\n`)
-  talk.say('a local Message Batches API, until Ctrl-C: any key is good, nothing costs anything')
+  talk.info('a local Message Batches API, until Ctrl-C: any key is good, nothing costs anything')
   // Only a signal ends it.
   await new Promise<void>(resolve => {
     if (signal.aborted) resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
-  talk.say(await describeTotals(emulator))
+  talk.info(await describeTotals(emulator))
   await emulator.close()
   throw signal.reason
 }

@@ -29,7 +29,7 @@ export async function estimate(context: Context): Promise<Ending> {
   paceOf(flags)
   const template = await templateOptions(settings, talk)
   const warning = cacheWarning(template)
-  if (warning !== undefined) talk.say(`--cache: ${warning}`)
+  if (warning !== undefined) talk.info(`--cache: ${warning}`)
   const sample = flags.has('exact') ? await sampler(context, settings) : undefined
   return await withInput(context, settings, template, async ({ first, stream }, reading) => {
     const table = tableFor(rows, settings, reading, first)
@@ -67,7 +67,7 @@ async function sampler(context: Context, settings: Settings): Promise<Sample> {
     const { kind, message, cause } = counted.failure
     if (kind === 'notFound')
       throw new BatchStreamError('CBS_API', `--exact cannot count tokens: ${message}`, { cause })
-    if (!isSaid) talk.say(`a request of the sample would be refused: ${message}`)
+    if (!isSaid) talk.info(`a request of the sample would be refused: ${message}`)
     isSaid = true
     return undefined
   }

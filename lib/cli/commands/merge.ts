@@ -72,7 +72,7 @@ export async function merge(context: Context): Promise<Ending> {
         'CBS_STAGE',
         `the shards of job ${name} have ${counted(records, 'record')} and gave ${tally.rows} rows; please report this`,
       )
-    talk.say(`job ${name}, ${jobs.length} shards: ${tally}`)
+    talk.info(`job ${name}, ${jobs.length} shards: ${tally}`)
     return { code: tally.failed === 0 ? EXIT.answered : EXIT.someFailed }
   } finally {
     for (const job of jobs) await job.close()

@@ -24,8 +24,8 @@ export async function prune(context: Context): Promise<Ending> {
   const dir = stateDir(flags, io.env)
   const jobs = await oldJobs(context, dir)
   if (flags.has('dry-run')) {
-    for (const { name } of jobs) talk.say(`would delete job ${name}`)
-    if (jobs.length === 0) talk.say('there is no job to delete')
+    for (const { name } of jobs) talk.info(`would delete job ${name}`)
+    if (jobs.length === 0) talk.info('there is no job to delete')
     return { code: EXIT.answered }
   }
   if (jobs.length > 0 && io.stdin.isTTY)
@@ -44,7 +44,7 @@ export async function prune(context: Context): Promise<Ending> {
     const isSame = locked !== undefined && (await isDone(locked))
     if (isSame) await deleteJob(nodeDisk, job.folder)
     await lock.release()
-    if (isSame) talk.say(`deleted job ${job.name}`)
+    if (isSame) talk.info(`deleted job ${job.name}`)
   }
   await finishDeletions(nodeDisk, dir)
   return { code: EXIT.answered }

@@ -44,7 +44,7 @@ export async function report(context: Context): Promise<Ending> {
   if (path === undefined) await print(io.stdout, page)
   else {
     await write(path, page, found === undefined)
-    talk.say(`job ${job.name}: the report is ${path}`)
+    talk.info(`job ${job.name}: the report is ${path}`)
   }
   return { code: EXIT.answered }
 }

@@ -63,7 +63,7 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
     }
     await sayTally(job, tally, talk)
     const isWhole = job.state.finished
-    if (!isWhole) talk.must(`job ${job.name} is not finished: these are the rows that are here`)
+    if (!isWhole) talk.warn(`job ${job.name} is not finished: these are the rows that are here`)
     if (isWhole && tally.failed === 0) return { code: EXIT.answered }
     if (isWhole) return failedEnding(job, tally, context.placeFlags)
     return {
@@ -127,7 +127,7 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
       out,
       { signal: context.signal },
     )
-    talk.say(`batch ${id}: ${tally}`)
+    talk.info(`batch ${id}: ${tally}`)
     return { code: tally.failed === 0 ? EXIT.answered : EXIT.someFailed }
   } finally {
     await job.release()

@@ -90,7 +90,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     await endIfStopped(work, tally)
     await endRetry(job)
     await say(context, job, tally, counted)
-    talk.say(costLine(job, ledger, settings))
+    talk.info(costLine(job, ledger, settings))
     return tally.failed === 0
       ? { code: EXIT.answered }
       : failedEnding(job, tally, context.placeFlags)
@@ -105,7 +105,7 @@ function canBeAsked({ status }: Result): boolean {
 async function say({ talk }: Context, job: StoredJob, asked: Tally, old: Tally): Promise<void> {
   const rejected = old.byStatus().rejected ?? 0
   const rest = rejected === 0 ? '' : `; ${rejected} rejected rows cannot be retried`
-  if (asked.rows === 0) talk.say(`job ${job.name}: there is nothing to retry${rest}`)
+  if (asked.rows === 0) talk.info(`job ${job.name}: there is nothing to retry${rest}`)
   else await sayTally(job, asked, talk, ` (retried)${rest}`)
 }
 

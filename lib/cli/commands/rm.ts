@@ -29,12 +29,12 @@ export async function rm(context: Context): Promise<Ending> {
         'nothing was deleted',
       )
     await deleteJob(nodeDisk, folder)
-    talk.say(`deleted job ${name}`)
+    talk.info(`deleted job ${name}`)
     const running = job.state ? inFlight(job.state) : []
     const ids = running.map(({ id }) => id).filter(id => id !== null)
     // They cost money whether anybody reads them or not.
     if (ids.length > 0)
-      talk.must(
+      talk.warn(
         `still at the API: ${ids.join(', ')}; \`claude-batch-stream results BATCH_ID\` prints one, \`cancel BATCH_ID\` cancels it`,
       )
     return { code: EXIT.answered }

@@ -80,7 +80,7 @@ export async function run(context: Context): Promise<Ending> {
     )
   const template = await templateOptions(settings, talk)
   const warning = cacheWarning(template)
-  if (warning !== undefined) talk.say(`--cache: ${warning}`)
+  if (warning !== undefined) talk.info(`--cache: ${warning}`)
   return await withInput(context, settings, template, async (peeked, reading) => {
     if (flags.has('dry-run') || flags.text('show') !== undefined)
       return await dryRun(context, { settings, rows }, template, peeked, reading)
@@ -191,7 +191,7 @@ async function ask(
       if (isLeft) return await leaveRunning(context, work, tally)
       await endIfCutShort(work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)
-      if (place.lasts) talk.say(costLine(job, ledger, settings))
+      if (place.lasts) talk.info(costLine(job, ledger, settings))
       return place.lasts ? ending : { code: ending.code }
     })
     return await working
@@ -215,8 +215,8 @@ async function ask(
 /** What a signal ends of an emulated run is lost, unlike the batches of a real one. */
 async function sayLost(emulator: Emulator, talk: Talk): Promise<void> {
   const { describeTotals } = await import('./emulate.ts')
-  talk.say(await describeTotals(emulator))
-  talk.say('emulated batches end with the command, so there is nothing to resume')
+  talk.info(await describeTotals(emulator))
+  talk.info('emulated batches end with the command, so there is nothing to resume')
 }
 
 async function noInput(
@@ -229,7 +229,7 @@ async function noInput(
   if (reading.broken) throw reading.broken
   if (name !== undefined && !flags.has('fresh') && !flags.has('emulate'))
     await mustNotHaveBegun(stateDir(flags, io.env), name)
-  talk.say('no input: there are no records, and nothing was sent')
+  talk.info('no input: there are no records, and nothing was sent')
   const columns = rows.outputColumns ?? columnsIn(settings, reading, []) ?? settings.columns ?? []
   // A table has its header also without rows.
   const header = isTable(rows) ? tableOf(rows, columns, settings.schema).header.toString() : ''
@@ -246,7 +246,7 @@ async function writeEmpty(
   if (output === '-' && text === '') return
   if (output === '-') return await print(io.stdout, text)
   if (await isPipe(output)) {
-    const onWait = (): void => talk.say(waitsForReader(output))
+    const onWait = (): void => talk.info(waitsForReader(output))
     const pipe = await openPipe(output, { signal, onWait })
     await print(pipe, text)
     pipe.destroy()

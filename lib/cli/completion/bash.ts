@@ -58,7 +58,7 @@ complete -F _claude_batch_stream claude-batch-stream
 `
 }
 
-/** The case of a flag that offers values. Behind a flag whose value may be left out, another flag may stand. */
+/** Completes the value of a flag. If the value is optional, another flag may follow. */
 function offer(spec: OptionSpec): string {
   const reply = `COMPREPLY=($(compgen -W '${valuesOf(spec).join(' ')}' -- "$cur")); return`
   const guarded = spec.maybe ? `[[ $cur == -* ]] || { ${reply}; }` : reply

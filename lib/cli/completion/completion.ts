@@ -6,7 +6,7 @@ import { zsh } from './zsh.ts'
 
 const SHELLS: Readonly<Record<string, () => string>> = { bash, zsh, fish }
 
-/** The script that makes a shell complete commands, flags, values and names of jobs. */
+/** The script that makes a shell complete commands, flags, values and job names. */
 export function completionFor(shell: string | undefined): string {
   const names = Object.keys(SHELLS)
   const script = shell !== undefined && Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined

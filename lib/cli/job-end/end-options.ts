@@ -3,7 +3,7 @@ import { isSafeUrl } from '../client.ts'
 import type { Flags } from '../flags.ts'
 import { wrongFlag } from '../values.ts'
 
-/** What happens when a run of a job ends: the command that runs, and the URL that is called. */
+/** What happens when a run ends: the command to run and the URL to call. */
 export interface EndSettings {
   readonly onComplete?: string
   readonly notify?: string
@@ -14,7 +14,7 @@ export function endIn(flags: Flags): EndSettings {
   const notify = flags.text('notify')
   if (onComplete?.trim() === '') throw wrongFlag('--on-complete', 'a command', onComplete)
   if (notify !== undefined && !isSafeUrl(notify)) {
-    // Not shown: such addresses hold a secret more often than not.
+    // The value is not shown: such URLs usually contain a secret.
     throw new BatchStreamError(
       'CBS_OPTION',
       '--notify must be an https URL, or http on this machine, without a user name or password',

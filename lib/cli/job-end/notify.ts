@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { Io } from '../io.ts'
 import { proxied } from '../proxy.ts'
 
-/** All tries together take no longer. */
+/** Time limit for all tries together. */
 const MOST_MS = 10_000
 const FIRST_WAIT_MS = 500
 
@@ -12,15 +12,15 @@ export interface Notice {
   readonly body: string
   readonly env: Io['env']
   readonly clock: Clock
-  /** Ends it at once. */
+  /** Aborts at once. */
   readonly signal: AbortSignal
   /** @default 10000 */
   readonly mostMs?: number
 }
 
 /**
- * POSTs a JSON text, again and again while the other side is away or busy, for ten seconds at most. Gives the reason why it
- * could not be told; undefined when it was. What is said never holds the URL, which is a secret more often than not.
+ * POSTs a JSON text, and retries for up to ten seconds while the server is unreachable or busy. Returns the reason of a
+ * failure; undefined on success. The reason never contains the URL, which is often a secret.
  */
 export async function notify(notice: Notice): Promise<string | undefined> {
   const { url, body, env, clock } = notice
@@ -37,11 +37,11 @@ export async function notify(notice: Notice): Promise<string | undefined> {
       ...webhookHeaders(signed, env['CLAUDE_BATCH_STREAM_NOTIFY_SECRET']),
     },
     body,
-    // Somebody else's address was not agreed on.
+    // The user did not agree to another address.
     redirect: 'manual',
     signal,
   } as const
-  let why = 'no answer came'
+  let why = 'there was no reply'
   for (let waitMs = FIRST_WAIT_MS; !signal.aborted; waitMs *= 2) {
     const status = await fetch(url, request).then(
       async response => {
@@ -65,7 +65,7 @@ function isPassing(status: number): boolean {
   return status >= 500 || status === 408 || status === 425 || status === 429
 }
 
-/** What fetch throws says nothing; what broke stands in its cause. */
+/** fetch's own message says nothing; the reason is in its cause. */
 function reasonOf(cause: unknown): string {
   const inner = cause instanceof Error && cause.cause
   const code = inner instanceof Error && 'code' in inner ? inner.code : undefined
@@ -73,7 +73,7 @@ function reasonOf(cause: unknown): string {
 }
 
 interface Signed {
-  /** The same for every try, so that a message that comes twice can be told. */
+  /** The same for every try, so that the receiver can detect duplicates. */
   readonly id: string
   /** Seconds since 1970. */
   readonly timestamp: number
@@ -81,8 +81,8 @@ interface Signed {
 }
 
 /**
- * The headers of a webhook by the Standard Webhooks specification, whose libraries can check them; without a secret there is
- * no signature. A secret that begins with `whsec_` is base64, as that specification has it; any other is taken as it is.
+ * The webhook headers of the Standard Webhooks specification, whose libraries can verify them. Without a secret there is no
+ * signature. A secret with the prefix `whsec_` is base64, as the specification defines; any other is used as it is.
  */
 export function webhookHeaders(
   { id, timestamp, body }: Signed,

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import type { Io } from '../io.ts'
 
-/** A command that takes longer is ended. */
+/** A command that runs longer is terminated. */
 const MOST_MS = 600_000
-/** So long what an ended command has printed is waited for, where a process that it has left behind holds the pipe. */
+/** How long to wait for output after the command has ended, in case a process that it left behind holds the pipe. */
 const REST_MS = 500
 
 export interface CommandTimes {
@@ -12,8 +12,8 @@ export interface CommandTimes {
 }
 
 /**
- * Runs a shell command with a text on its stdin; what it prints goes to our stderr, since stdout is for rows. Gives the reason
- * why it failed; undefined where it did not. Only the command itself is waited for, not what it starts in the background.
+ * Runs a shell command with a text on stdin. Its output goes to stderr, since stdout is for rows. Returns the reason of a
+ * failure; undefined on success. Only the command itself is awaited, not its background processes.
  */
 export function runCommand(
   command: string,
@@ -30,24 +30,24 @@ export function runCommand(
     })
     const settle = (why: string | undefined): void => {
       for (const stream of child.stdio) stream?.destroy()
-      // One that does not heed SIGTERM must not keep the program.
+      // A command that ignores SIGTERM must not keep the program alive.
       child.unref()
       resolve(why)
     }
-    // A command that does not read is no fault.
+    // A command may ignore its stdin.
     child.stdin.on('error', () => {})
     child.stdin.end(text)
     for (const stream of [child.stdout, child.stderr]) stream.pipe(stderr, { end: false })
     child.on('error', error =>
       settle(
         late.aborted
-          ? `it did not end within ${mostMs / 1000} s`
-          : `it could not be run: ${error.message}`,
+          ? `it did not finish within ${mostMs / 1000} s`
+          : `it could not be started: ${error.message}`,
       ),
     )
     child.on('exit', (code, killed) => {
       const why =
-        code === 0 ? undefined : killed ? `it was ended by ${killed}` : `it exited with ${code}`
+        code === 0 ? undefined : killed ? `it was killed by ${killed}` : `it exited with ${code}`
       const rest = setTimeout(settle, restMs, why)
       child.once('close', () => {
         clearTimeout(rest)

@@ -15,13 +15,13 @@ import { answerCheck } from '../../core/schema/answer-check.ts'
 import type { JsonSchema } from '../../core/schema/load.ts'
 import { Tally } from '../tally.ts'
 
-/** A job as `status --json` shows it, and as whoever is told of its end reads it. */
+/** A job as `status --json` prints it, and as --notify and --on-end receive it. */
 export interface Summary extends Dollars {
   readonly job: string
   readonly state: string
   readonly records: number
   readonly rows: Readonly<Record<string, number>>
-  /** The most frequent failures, each with the line of its first record. */
+  /** The most frequent failures, each with the input line of its first record. */
   readonly failures: readonly FrequentFailure[]
   readonly batches: readonly {
     readonly number: number
@@ -29,10 +29,10 @@ export interface Summary extends Dollars {
     readonly state: string
     readonly requests: number
     readonly age_s: number | null
-    /** Batches that may be this one, while its create has an unknown outcome. */
+    /** Batches that may be this one while the outcome of its create is unknown. */
     readonly waits_for?: readonly string[]
   }[]
-  /** Of every answer that came, those that were asked again later included. */
+  /** Of every received answer, including those of records that were retried later. */
   readonly tokens: {
     readonly input: number
     readonly output: number
@@ -42,7 +42,7 @@ export interface Summary extends Dollars {
   }
 }
 
-/** Reads it from the job's folder; a `price` takes the place of the job's own. */
+/** Reads the summary from the job's folder; `price` overrides the job's own. */
 export async function summaryOf(job: JobOnDisk, clock: Clock, price?: string): Promise<Summary> {
   const { state } = job
   const batches = [...(state?.batches.values() ?? [])].filter(batch => batch.phase !== 'void')
@@ -69,7 +69,7 @@ export async function summaryOf(job: JobOnDisk, clock: Clock, price?: string): P
   }
 }
 
-/** A job of which another machine has files: its answers that are here. */
+/** Leaves out result sets of another machine. */
 async function withoutRemote(job: JobOnDisk): Promise<JobOnDisk> {
   if (!job.state || (await nodeDisk.look(join(job.folder, LEDGER_COPY))) === undefined) return job
   const here = new Map<number, BatchState>()
@@ -98,7 +98,7 @@ interface RowsSoFar {
   readonly ledger: Ledger
 }
 
-/** Counts the answers that are here, read from the kept result sets: of each record the newest, but the money of all. */
+/** Counts the stored answers: the status of each record's newest answer, and the cost of all. */
 export async function rowsSoFar(
   job: JobOnDisk,
   priceOf: PriceOf,

@@ -12,8 +12,8 @@ import { runCommand } from './run-command.ts'
 import { summaryOf } from './summary.ts'
 
 /**
- * Does the work of a command on a job, closes the job, and tells of its end whom the flags name. The exit code stays that of
- * the work: it says what became of the rows. Nobody is told when a run was only interrupted, or has only left (--detach).
+ * Runs a command on a job, closes the job, and sends the notifications that the flags name. The exit code stays that of the
+ * command, since it describes the rows. An interrupted or detached run sends no notification.
  */
 export async function tellingEnd(
   context: Context,
@@ -47,14 +47,14 @@ async function tell(
   how: { readonly exit_code: number; readonly error: string | null },
 ): Promise<void> {
   if (onComplete === undefined && url === undefined) return
-  // It was open until now, so it is there.
+  // The job was open until now, so it exists.
   const found = (await inspectJob(nodeDisk, join(folder, '../..'), name)) as JobOnDisk
   const body = `${JSON.stringify({ ...(await summaryOf(found, io.clock)), ...how })}\n`
   const told = async (flag: string, telling: Promise<string | undefined>): Promise<void> => {
     const why = await telling
-    if (why !== undefined) talk.must(`${flag} failed: ${why}`)
+    if (why !== undefined) talk.warn(`${flag} failed: ${why}`)
   }
-  // The command prints to the terminal as it likes.
+  // The command may print to the terminal.
   const release = talk.hold()
   await Promise.all([
     onComplete !== undefined && told('--on-complete', runCommand(onComplete, body, io, signal)),

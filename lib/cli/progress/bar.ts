@@ -4,22 +4,22 @@ import type { Talk } from '../talk.ts'
 import { lineOf } from './line.ts'
 import { Pauses } from './pauses.ts'
 import type { Report, Sink } from './report.ts'
-import { after, NOTHING } from './standing.ts'
+import { after, NOTHING } from './run-progress.ts'
 
-/** Five times a second at most; once where nothing happens, since ages grow. */
+/** Redraws at most five times a second, and once a second when idle because ages grow. */
 const BUSY_MS = 200
 const IDLE_MS = 1000
 const COLUMNS = 80
 
-/** Progress on a terminal: one line that is drawn again as things change. */
+/** Progress on a terminal: one line that is redrawn as things change. */
 export class Bar implements Sink {
   readonly #stderr: Io['stderr']
   readonly #talk: Talk
   readonly #clock: Clock
   readonly #pauses: Pauses
   readonly #onResize: () => void = () => this.#wake()
-  #standing = NOTHING
-  /** Something has changed since the line was drawn. */
+  #progress = NOTHING
+  /** Whether something changed since the line was drawn. */
   #stale = false
   #idle = false
   #read: () => number = () => 0
@@ -31,14 +31,14 @@ export class Bar implements Sink {
     this.#pauses = new Pauses(clock)
   }
 
-  /** Records are counted as they come, without an event for each. */
+  /** Reads the number of records on each redraw, so that no event per record is needed. */
   count(read: () => number): void {
     this.#read = read
   }
 
   tell(report: Report): void {
     if (report.type === 'exit') return this.#end()
-    this.#standing = after(this.#standing, report)
+    this.#progress = after(this.#progress, report)
     if (report.type === 'started') {
       this.#stderr.on('resize', this.#onResize)
       void this.#run()
@@ -62,10 +62,10 @@ export class Bar implements Sink {
   }
 
   #draw(): void {
-    const records = Math.max(this.#standing.records, this.#read())
-    // The last column stays free: a terminal may wrap when it is filled.
+    const records = Math.max(this.#progress.records, this.#read())
+    // The last column stays free: some terminals wrap when it is filled.
     const width = (this.#stderr.columns || COLUMNS) - 1
-    this.#talk.line(lineOf({ ...this.#standing, records }, this.#clock.now(), width))
+    this.#talk.line(lineOf({ ...this.#progress, records }, this.#clock.now(), width))
   }
 
   #end(): void {

@@ -8,16 +8,16 @@ import type { Talk } from '../talk.ts'
 import { wrongFlag } from '../values.ts'
 import type { Sink } from './report.ts'
 
-/** Reports as JSON lines behind what a file holds already: a job that is gone on with has one history. */
+/** Appends reports as JSON lines to a file, so that a resumed job has one history. */
 export async function eventFile(path: string, talk: Talk, signal: AbortSignal): Promise<Sink> {
   if (path === '-') throw wrongFlag('--events', 'a file: stdout is for rows', path)
   const isRead = await isPipe(path)
   const file = isRead
-    ? await openPipe(path, { signal, onWait: () => talk.say(waitsForReader(path)) })
+    ? await openPipe(path, { signal, onWait: () => talk.info(waitsForReader(path)) })
     : await openFile(path)
-  // A history that cannot be kept is no reason to leave paid work lying.
+  // A failing history must not stop a paid run.
   file.on('error', ({ message }) =>
-    talk.must(`--events ${path} can no longer be written (${message}); the run continues`),
+    talk.warn(`--events ${path} can no longer be written (${message}); the run continues`),
   )
   const lines = await eventLines(file)
   return {
@@ -25,7 +25,7 @@ export async function eventFile(path: string, talk: Talk, signal: AbortSignal): 
     close: async () => {
       await lines.close()
       file.end()
-      // A reader that has stopped reading must not hold a run that was told to stop.
+      // A stalled reader must not hold up a run that is stopping.
       await finished(file, isRead ? { signal } : {}).catch(() => {})
       file.destroy()
     },
@@ -40,7 +40,7 @@ async function openFile(path: string): Promise<Writable> {
   return file
 }
 
-/** Reports as JSON lines on a stream that stays open. */
+/** Writes reports as JSON lines to a stream that stays open. */
 export async function eventLines(stream: Writable): Promise<Sink & { close(): Promise<void> }> {
   const { default: ndjson } = await import('ndjson')
   const lines = ndjson.stringify()

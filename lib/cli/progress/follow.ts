@@ -5,14 +5,14 @@ import { dollarsOf } from '../money.ts'
 import type { Settings } from '../settings.ts'
 import { startedOf, type ProgramEvent } from './report.ts'
 
-/** What is followed; without a ledger nothing is said of money. */
+/** What is followed. Without a ledger no costs are reported. */
 export interface Followed {
   readonly job: StoredJob
   readonly ledger?: Ledger | undefined
   readonly settings?: Settings
 }
 
-/** Tells whoever watches where a job stands, and from now on what happens to it. */
+/** Reports the current state of a job, and then every event. */
 export function follow(
   { watch }: Pick<Context, 'watch'>,
   { job, ledger, settings }: Followed,

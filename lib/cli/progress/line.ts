@@ -1,36 +1,36 @@
 import { showUsd, usdOf } from '../../cost/usd.ts'
-import { agesOf, leftOf, totalOf, type Standing } from './standing.ts'
+import { agesOf, leftOf, totalOf, type RunProgress } from './run-progress.ts'
 
 /**
- * Where a run stands, on one line of at most `width` characters. What fits least is left out whole, from the end. The API tells
- * nothing of single requests while a batch runs, so nothing is said of them.
+ * The state of a run in one line of at most `width` characters. Parts that do not fit are left out, from the end. There is
+ * no per-request progress because the API reports none while a batch runs.
  */
-export function lineOf(standing: Standing, now: number, width: number = Infinity): string {
-  const { records, complete, rows } = standing
-  const left = leftOf(standing, now)
+export function lineOf(progress: RunProgress, now: number, width: number = Infinity): string {
+  const { records, complete, rows } = progress
+  const left = leftOf(progress, now)
   let line = `${count(records)} records${complete ? '' : ' so far'}`.slice(0, Math.max(0, width))
   const parts = [
-    batchesDone(standing),
+    batchesDone(progress),
     `${count(rows)} rows`,
-    money(standing),
+    money(progress),
     left === undefined ? '' : `about ${span(left)} left`,
   ]
   for (const part of parts.filter(text => text !== '')) {
     if (line.length + 2 + part.length > width) return line
     line += `, ${part}`
   }
-  return line + running(agesOf(standing, now), width - line.length)
+  return line + running(agesOf(progress, now), width - line.length)
 }
 
-function batchesDone(standing: Standing): string {
-  const { batches, is } = totalOf(standing)
-  const done = count(standing.done)
+function batchesDone(progress: RunProgress): string {
+  const { batches, is } = totalOf(progress)
+  const done = count(progress.done)
   if (batches === 0) return `${done} batches done`
   const how = { known: '', estimated: 'about ', 'at least': 'at least ' }[is]
   return `${done} of ${how}${count(batches)} ${batches === 1 ? 'batch' : 'batches'} done`
 }
 
-/** How many batches run and how old each is, the oldest first: as many ages as there is room for. */
+/** How many batches run and the age of each, oldest first, as far as they fit. */
 function running(ages: readonly number[], width: number): string {
   let shown = `, ${count(ages.length)} running`
   if (ages.length === 0 || shown.length > width) return ''
@@ -42,7 +42,7 @@ function running(ages: readonly number[], width: number): string {
   return shown
 }
 
-function money({ spent, expected }: Standing): string {
+function money({ spent, expected }: RunProgress): string {
   if (spent === null) return ''
   return `${dollars(spent)}${expected === null ? '' : ` of about ${dollars(expected)}`}`
 }
@@ -55,7 +55,7 @@ export function count(number: number): string {
   return number.toLocaleString('en-US')
 }
 
-/** A time as people say it: 45s, 12m, 3h05m. */
+/** A duration such as 45s, 12m or 3h05m. */
 export function span(ms: number): string {
   const seconds = Math.round(ms / 1000)
   if (seconds < 60) return `${seconds}s`

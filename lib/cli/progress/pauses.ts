@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts'
 
-/** Pauses of a loop that can be cut short, and end with it. */
+/** Pauses of a loop that can be cut short and ended. */
 export class Pauses {
   readonly #clock: Clock
   #now: AbortController | undefined
@@ -17,7 +17,7 @@ export class Pauses {
     await this.#clock.sleep(ms, pause.signal).catch(() => {})
   }
 
-  /** Ends the pause that is taken now. */
+  /** Ends the current pause. */
   cut(): void {
     this.#now?.abort()
   }

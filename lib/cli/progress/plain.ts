@@ -3,16 +3,16 @@ import type { Talk } from '../talk.ts'
 import { count, lineOf, span } from './line.ts'
 import { Pauses } from './pauses.ts'
 import type { Report, Sink } from './report.ts'
-import { after, agesOf, NOTHING, type Standing } from './standing.ts'
+import { after, agesOf, NOTHING, type RunProgress } from './run-progress.ts'
 
 const MINUTE_MS = 60_000
 
-/** Progress where no line can be redrawn: a line for each event that matters, and one a minute while nothing happens. */
+/** Progress without redrawing: a line for each important event, and one a minute otherwise. */
 export class Plain implements Sink {
   readonly #talk: Talk
   readonly #clock: Clock
   readonly #pauses: Pauses
-  #standing = NOTHING
+  #progress = NOTHING
   #saidAt = -Infinity
 
   constructor(talk: Talk, clock: Clock) {
@@ -23,8 +23,8 @@ export class Plain implements Sink {
 
   tell(report: Report): void {
     if (report.type === 'exit') return this.#pauses.end()
-    const line = wordsOf(report, this.#standing)
-    this.#standing = after(this.#standing, report)
+    const line = wordsOf(report, this.#progress)
+    this.#progress = after(this.#progress, report)
     if (line !== undefined) this.#say(line)
     if (report.type === 'started') void this.#run()
   }
@@ -37,27 +37,27 @@ export class Plain implements Sink {
       const now = this.#clock.now()
       const isTime = this.#clock.elapsed() - this.#saidAt >= MINUTE_MS && !this.#pauses.over
       if (!isTime) continue
-      if (agesOf(this.#standing, now).length > 0)
-        this.#say(`waiting: ${lineOf(this.#standing, now)}`)
+      if (agesOf(this.#progress, now).length > 0)
+        this.#say(`waiting: ${lineOf(this.#progress, now)}`)
       else this.#saidAt = this.#clock.elapsed()
     }
   }
 
   #say(line: string): void {
     this.#saidAt = this.#clock.elapsed()
-    this.#talk.say(line)
+    this.#talk.info(line)
   }
 }
 
-/** What an event that matters to people is in words. */
-export function wordsOf(report: Report, before: Standing): string | undefined {
+/** An important event in words. */
+export function wordsOf(report: Report, before: RunProgress): string | undefined {
   switch (report.type) {
     case 'kept':
       if (before.complete || !report.complete) return undefined
       return `${count(report.records)} records read`
     case 'submitted': {
       const requests = before.open.get(report.number)?.requests ?? 0
-      return `batch ${report.number}: ${count(requests)} requests are at the API as ${report.id}`
+      return `batch ${report.number}: ${count(requests)} requests submitted as ${report.id}`
     }
     case 'ended': {
       const since = before.open.get(report.number)?.since
@@ -65,7 +65,7 @@ export function wordsOf(report: Report, before: Standing): string | undefined {
       return `batch ${report.number}: ended${took}`
     }
     case 'rows':
-      return `batch ${report.number}: rows are out, ${count(report.rows)} in all`
+      return `batch ${report.number}: rows written, ${count(report.rows)} in total`
     default:
       return undefined
   }

@@ -3,18 +3,18 @@ import type { JobState, Phase } from '../../core/job/state.ts'
 import type { Dollars } from '../money.ts'
 import type { Settings } from '../settings.ts'
 
-/** Where a job stands when a command begins to work on it; the events after it continue from there. */
+/** The state of a job when a command starts to work on it; later events continue from there. */
 export interface Started {
   readonly type: 'started'
   readonly records: number
   readonly complete: boolean
-  /** Requests in a batch at most; null where the command seals none. */
+  /** Maximum requests per batch; null if the command seals no batch. */
   readonly batchSize: number | null
-  /** A batch ends after so many records of the job even when it is not full: what `--cache prime` and `--canary` send first. */
+  /** Record numbers after which a batch ends even if it is not full: the first requests of `--cache prime` and `--canary`. */
   readonly batchEnds: readonly number[]
   readonly batches: readonly {
     readonly number: number
-    /** The batch that this one is a part of, or its own number. */
+    /** The batch that this one was split from, or its own number. */
     readonly root: number
     readonly attempt: number
     readonly phase: Phase
@@ -28,25 +28,25 @@ export interface Started {
   }[]
 }
 
-/** What the program tells besides what the job does. */
+/** Events of the program, in addition to those of the job. */
 export type ProgramEvent =
   | Exclude<RunEvent, { readonly type: 'columns' }>
-  /** How many input columns a table has: their names may say what a record holds. */
+  /** Number of input columns of a table. */
   | { readonly type: 'columns'; readonly count: number }
   | Started
   | ({ readonly type: 'spent' } & Dollars)
-  /** The last one: the exit code, and the words of the command that continues. */
+  /** The last event: the exit code, and the command that continues. */
   | { readonly type: 'exit'; readonly code: number; readonly next: readonly string[] | null }
 
-/** An event as --events and --progress json write it, one a line. */
+/** An event as --events and --progress json write it, one per line. */
 export type Report = { readonly time: string; readonly job: string | null } & ProgramEvent
 
-/** Something that reports go to. */
+/** A destination of reports. */
 export interface Sink {
   tell(report: Report): void
-  /** How many records have been read, whenever somebody asks. */
+  /** Takes a function that returns the number of records read so far. */
   count?(read: () => number): void
-  /** Resolves when all that was told is out. */
+  /** Resolves when everything is written. */
   close?(): Promise<void>
 }
 

@@ -12,13 +12,13 @@ import type { Report, Sink } from './report.ts'
 type Progress = (typeof PROGRESS)[number]
 const PROGRESS = ['auto', 'bar', 'plain', 'json', 'none'] as const
 
-/** Whoever watches a command at work. */
+/** Receives the events of a running command. */
 export interface Watch extends Required<Sink> {
-  /** Says how the command ends; nothing is told after it. */
+  /** Reports how the command ends; nothing is reported after it. */
   exit(code: number, next: readonly string[] | undefined): void
 }
 
-/** Opens what --progress and --events name, before anything else is done. */
+/** Opens the destinations of --progress and --events before anything else is done. */
 export async function openWatch(
   command: CommandName,
   flags: Flags,
@@ -60,11 +60,11 @@ export async function openWatch(
   }
 }
 
-/** How progress is shown: a line that is redrawn needs a terminal that can, and with -q nothing is shown but what a program asks for. */
+/** How progress is shown. A redrawn line needs a capable terminal; with -q only machine-readable progress is shown. */
 function progressOf(flags: Flags, { stderr, env }: Pick<Io, 'stderr' | 'env'>): Progress {
-  const said = oneOf('--progress', flags.text('progress') ?? 'auto', PROGRESS)
-  if (said === 'json' || said === 'none') return said
+  const choice = oneOf('--progress', flags.text('progress') ?? 'auto', PROGRESS)
+  if (choice === 'json' || choice === 'none') return choice
   if (flags.has('quiet')) return 'none'
-  if (said !== 'auto') return said
+  if (choice !== 'auto') return choice
   return stderr.isTTY && env['TERM'] !== 'dumb' ? 'bar' : 'plain'
 }

@@ -36,7 +36,7 @@ const PAGES = Math.ceil((INPUT + INPUT_BYTES + SLACK) / PAGE)
 
 interface Exports {
   readonly scan: (from: number, to: number, most: number) => number
-  readonly rows: (count: number, base: number, to: number) => number
+  readonly rows: (count: number, records: number, to: number) => number
   readonly scanned: { readonly value: number }
 }
 
@@ -91,9 +91,12 @@ export class Scanner {
     return true
   }
 
-  /** Puts the rows of the first entries together behind `to`; gives their end. */
-  rows(count: number, base: number, to: number): number {
-    return this.#exports.rows(count, base, to)
+  /**
+   * Joins the records that begin at `records` and the lines of the first entries to rows from `to` on; gives their end. `type` of an
+   * entry is where its line lies, and the other parts lie within the line.
+   */
+  rows(count: number, records: number, to: number): number {
+    return this.#exports.rows(count, records, to)
   }
 }
 

@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer'
 import { SourceRecord, type EndedBatch } from '../flow.ts'
 import type { Job } from '../job/job.ts'
 import { ENTRY, PLAIN, STRIDE } from '../json/scanner.ts'
@@ -14,13 +13,14 @@ export interface ResultPageParts {
   readonly source: string | undefined
   /** The first record's ordinal; those of the others follow. */
   readonly ordinal: number
-  /** The records, and behind them the API's lines. */
-  readonly bytes: Buffer
-  /** Where the first line begins. */
-  readonly linesAt: number
+  readonly records: Buffer
+  /** Memory that holds the API's lines, and others. */
+  readonly lines: Buffer
+  /** Whether all of `lines` is UTF-8. */
+  readonly isUtf8: boolean
   /**
-   * An entry for each result, as in the scanner's table, except that `start` and `end` are those of the record and `type`
-   * those of the line. Places are indices of `bytes`.
+   * An entry for each result, as in the scanner's table, except that `start` and `end` are those of the record in `records` and
+   * `type` those of the line in `lines`; the other parts lie within the line.
    */
   readonly table: Int32Array
   readonly count: number
@@ -38,8 +38,8 @@ export type CountedResult = Pick<Result, 'status' | 'usage' | 'model' | 'repeat'
 export class ResultPage extends Page<Result> {
   readonly batch: EndedBatch
   readonly ordinal: number
-  readonly bytes: Buffer
-  readonly linesAt: number
+  readonly records: Buffer
+  readonly lines: Buffer
   readonly table: Int32Array
   readonly count: number
   readonly last: boolean
@@ -52,15 +52,15 @@ export class ResultPage extends Page<Result> {
     super()
     this.batch = parts.batch
     this.ordinal = parts.ordinal
-    this.bytes = parts.bytes
-    this.linesAt = parts.linesAt
+    this.records = parts.records
+    this.lines = parts.lines
     this.table = parts.table
     this.count = parts.count
     this.last = parts.last
     this.source = parts.source
     this.#parts = parts
     // Rows are UTF-8, and what a schema says of an answer has to be asked.
-    this.#isReadable = parts.check === undefined && isUtf8(parts.bytes.subarray(parts.linesAt))
+    this.#isReadable = parts.check === undefined && parts.isUtf8
   }
 
   /** Whether a result succeeded with one text, so that its parts say all of it. */
@@ -100,15 +100,18 @@ export class ResultPage extends Page<Result> {
   }
 
   #parsed(index: number, part: number): unknown {
-    const at = index * STRIDE + part
-    return JSON.parse(this.bytes.toString('utf8', this.table[at], this.table[at + 1]))
+    // Every index is in range.
+    const line = this.table[index * STRIDE + ENTRY.type] as number
+    const start = this.table[index * STRIDE + part] as number
+    const end = this.table[index * STRIDE + part + 1] as number
+    return JSON.parse(this.lines.toString('utf8', line + start, line + end))
   }
 
   #result(index: number): Result {
-    const { batch, job, source, check, bytes, table } = this.#parts
+    const { batch, job, source, check, records, lines, table } = this.#parts
     const at = index * STRIDE
     const record = new SourceRecord(
-      bytes.subarray(table[at + ENTRY.start], table[at + ENTRY.end]),
+      records.subarray(table[at + ENTRY.start], table[at + ENTRY.end]),
       {
         // Of every result of the page.
         line: table[at + ENTRY.lineNumber] as number,
@@ -118,7 +121,7 @@ export class ResultPage extends Page<Result> {
         attempt: batch.attempt,
       },
     )
-    const raw = bytes.subarray(table[at + ENTRY.type], table[at + ENTRY.type + 1])
+    const raw = lines.subarray(table[at + ENTRY.type], table[at + ENTRY.type + 1])
     const last = this.last && index === this.count - 1
     return new Result({ batch, customId: null, record, raw, last, check })
   }

@@ -28,7 +28,7 @@ export function eachRow(rowOf: (result: Result) => Buffer | undefined): PageRows
 /** Bytes beside parts and labels that a row may need: its line number, and what a copy of few bytes writes behind it. */
 const ROW_SLACK = 32
 
-/** The scanner's copies may read and write so far behind an end. */
+/** The scanner's copies may read and write so far behind an end: it stands between lines and rows. */
 const SLACK = 64
 
 /**
@@ -49,14 +49,14 @@ export function mergedPageRows(
     if (!assembler || !labelled(assembler, page, response, meta)) return simple(page)
     const mayHold = (bytes: Buffer): boolean =>
       own.some(name => bytes.includes(name)) || bytes.includes(ESCAPE)
-    const isSafe = !mayHold(page.bytes.subarray(0, page.linesAt))
-    const { bytes, table } = page
+    const { records, table } = page
+    const isSafe = !mayHold(records)
     const isFast = (index: number): boolean => {
       if (!page.isPlain(index)) return false
       const start = table[index * STRIDE + ENTRY.start] as number
       // A record without a field needs no comma.
-      if (bytes[start + 1] !== QUOTE) return false
-      return isSafe || !mayHold(bytes.subarray(start, table[index * STRIDE + ENTRY.end]))
+      if (records[start + 1] !== QUOTE) return false
+      return isSafe || !mayHold(records.subarray(start, table[index * STRIDE + ENTRY.end]))
     }
     return assemble(assembler, page, isFast, rowOf)
   }
@@ -66,12 +66,8 @@ const ESCAPE = Buffer.from('\\u')
 const QUOTE = 0x22
 
 /** Sets what stands between the parts of the page's rows; false where it does not fit. */
-function labelled(
-  assembler: Scanner,
-  { batch, source, bytes, count }: ResultPage,
-  response: string,
-  meta: string,
-): boolean {
+function labelled(assembler: Scanner, page: ResultPage, response: string, meta: string): boolean {
+  const { batch, source, count } = page
   const said = source === undefined ? '' : `,"source":${JSON.stringify(source)}`
   const labels = [
     `,${JSON.stringify(response)}:`,
@@ -83,8 +79,17 @@ function labelled(
     '}}\n',
   ].map(label => Buffer.from(label))
   const size = labels.reduce((sum, label) => sum + label.length, ROW_SLACK)
-  const needed = 2 * bytes.length + count * size + 2 * SLACK
+  const needed = 2 * bytesOf(page) + (count + 1) * (size + SLACK)
   return needed <= INPUT_BYTES && assembler.label(labels)
+}
+
+/** Bytes of the records and lines of a page. */
+function bytesOf({ records, table, count }: ResultPage): number {
+  let bytes = records.length
+  for (let entry = 0; entry < count * STRIDE; entry += STRIDE)
+    // Every index is in range.
+    bytes += (table[entry + ENTRY.type + 1] as number) - (table[entry + ENTRY.type] as number)
+  return bytes
 }
 
 /** Makes the rows, those that follow each other and are fast at once. */
@@ -94,21 +99,35 @@ function assemble(
   isFast: (index: number) => boolean,
   rowOf: (result: Result) => Buffer,
 ): Buffer {
-  const { bytes, table, count } = page
-  assembler.bytes.set(bytes, INPUT)
-  const out = INPUT + bytes.length + SLACK
+  const { bytes, table } = assembler
+  bytes.set(page.records, INPUT)
+  const lines = INPUT + page.records.length
+  let end = lines
   const pieces: Buffer[] = []
-  let end = out
-  for (let from = 0, to = 0; from < count; from = to) {
-    while (to < count && isFast(to)) to++
-    if (to > from) {
-      assembler.table.set(table.subarray(from * STRIDE, to * STRIDE))
-      const start = end
-      end = assembler.rows(to - from, INPUT, start)
-      pieces.push(assembler.bytes.subarray(start, end))
+  for (let from = 0, to = 0; from < page.count; from = to) {
+    while (to < page.count && isFast(to)) to++
+    if (to === from) {
+      pieces.push(rowOf(page.item(to++)))
       continue
     }
-    pieces.push(rowOf(page.item(to++)))
+    table.set(page.table.subarray(from * STRIDE, to * STRIDE))
+    end = putLines(page, to - from, assembler, end)
+    const start = end + SLACK
+    end = assembler.rows(to - from, INPUT, start)
+    pieces.push(bytes.subarray(start, end))
   }
   return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
+}
+
+/** Puts the lines of the assembler's first entries into its memory; gives their end. */
+function putLines(page: ResultPage, count: number, { bytes, table }: Scanner, to: number): number {
+  for (let at = ENTRY.type; at < count * STRIDE; at += STRIDE) {
+    // Every index is in range.
+    const start = table[at] as number
+    const end = table[at + 1] as number
+    page.lines.copy(bytes, to, start, end)
+    table[at] = to
+    to += end - start
+  }
+  return to
 }

@@ -1,198 +1,211 @@
+import { isUtf8 } from 'node:buffer'
+import { crc32 } from 'node:zlib'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { DiskFile } from '../disk.ts'
 import type { BatchFiles } from '../sums.ts'
-import { ReadAheadFile } from '../read-ahead-file.ts'
 import {
-  ENTRY_BYTES,
-  entrySum,
-  HEADER,
+  BLOCK,
+  BLOCK_NUMBERS,
+  indexIn,
   LENGTH,
-  NO_LINE,
   NUMBERS,
+  OFFSET,
+  SIZE,
+  START,
   START_HIGH,
-  startIn,
   SUM,
+  type LineIndex,
 } from './line-index.ts'
 import { CLUSTER, LONG_LINE } from './result-file.ts'
 
-/** A line that comes next in the file as well begins behind its predecessor's line end. */
-const LINE_END_BYTES = 2
-
-/** No file is so long that more than 16 bits are needed: what says so is damaged. */
-const MAX_START_HIGH = 0xffff
-
-/** The result lines of a batch, by the position of their request. */
+/** The result lines of a batch, by the position of their request. Bytes that were changed on disk are `CBS_STATE`. */
 export class Lines {
-  readonly #files: readonly DiskFile[]
-  readonly #index: ReadAheadFile
-  readonly #results: ReadAheadFile
-  readonly #file: DiskFile
   readonly #number: number
+  readonly #index: LineIndex
+  readonly #file: DiskFile
   readonly #requests: number
   #loaded: LineSpan | undefined
+  /** The block that was read last for a line of its own. */
+  #block: { readonly number: number; readonly bytes: Buffer } | undefined
 
-  private constructor(number: number, requests: number, index: DiskFile, results: DiskFile) {
+  private constructor(number: number, requests: number, index: LineIndex, file: DiskFile) {
     this.#number = number
     this.#requests = requests
-    this.#files = [index, results]
-    this.#index = new ReadAheadFile(index)
-    this.#file = results
-    this.#results = new ReadAheadFile(results, LINE_END_BYTES)
+    this.#index = index
+    this.#file = file
   }
 
-  /** Opens the files of a batch with so many requests. Files of an older format are `CBS_STATE`. */
+  /** Opens the files of a batch with so many requests. An index of an older format is `CBS_STATE`. */
   static async open(files: BatchFiles, number: number, requests: number): Promise<Lines> {
-    const index = await files.disk.open(files.path(number, 'lines'), 'read')
-    const results = await files.disk.open(files.path(number, 'results'), 'read')
-    const lines = new Lines(number, requests, index, results)
-    const header = await lines.#index.read(0, HEADER.length)
-    if (header.equals(HEADER)) return lines
-    await lines.close()
+    const bytes = await files.disk.readWhole(files.path(number, 'lines'))
+    const index = indexIn(bytes ?? Buffer.alloc(0), requests)
+    if (index === 'damaged') throw damaged(number)
+    if (index !== 'foreign')
+      return new Lines(
+        number,
+        requests,
+        index,
+        await files.disk.open(files.path(number, 'results'), 'read'),
+      )
     throw new BatchStreamError(
       'CBS_STATE',
       `result set ${number} of the job is damaged on disk: ${number}.lines does not begin as this version of the program writes it; see \`claude-batch-stream doctor\``,
     )
   }
 
-  /** The line if it is in memory already; undefined where it has to be read, or where there is none. */
+  /** A short line of the cluster that was loaded last; undefined for every other one, and where there is none. */
   peek(position: number): Buffer | undefined {
-    const at = this.#index.find(HEADER.length + position * ENTRY_BYTES, ENTRY_BYTES)
-    if (at === -1) return undefined
-    const entry = numbersIn(this.#index.bytes.subarray(at, at + ENTRY_BYTES))
-    if ((entry[START_HIGH] as number) > MAX_START_HIGH) throw this.#damaged(position)
-    const length = entry[LENGTH]!
-    const line = length > 0 ? this.#results.peek(startIn(entry, 0), length) : undefined
-    return line && this.#checked(position, entry, 0, line)
+    const loaded = this.#loaded
+    return loaded && position >= loaded.first && position < loaded.end
+      ? loaded.line(position)
+      : undefined
   }
 
-  /** The line; null where there is none. A line or an entry that was changed on disk is `CBS_STATE`. */
+  /** The line; null where there is none. */
   async read(position: number): Promise<Buffer | null> {
-    const entry = await this.#entries(position, 1)
-    const length = entry[LENGTH]!
-    const line = length > 0 ? await this.#results.read(startIn(entry, 0), length) : NO_LINE
-    this.#checked(position, entry, 0, line)
-    return length > 0 ? line : null
+    const { entries } = this.#index
+    const at = position * NUMBERS
+    // Every position is one of a request.
+    const length = entries[at + LENGTH]!
+    if (length === 0) return null
+    const number = entries[at + BLOCK]!
+    const start = entries[at + OFFSET]!
+    if (this.#block?.number === number) return this.#block.bytes.subarray(start, start + length)
+    const bytes = await this.#readBlock(number)
+    // A long line must not cost its size for longer than it is read.
+    this.#block = length < LONG_LINE ? { number, bytes } : undefined
+    return bytes.subarray(start, start + length)
   }
 
-  async #entries(position: number, count: number): Promise<Uint32Array> {
-    const size = count * ENTRY_BYTES
-    const bytes = await this.#index.read(HEADER.length + position * ENTRY_BYTES, size)
-    if (bytes.length < size) throw this.#damaged(position)
-    const entries = numbersIn(bytes)
-    for (let index = 0; index < count; index++)
-      if ((entries[index * NUMBERS + START_HIGH] as number) > MAX_START_HIGH)
-        throw this.#damaged(position + index)
-    return entries
+  /** The same for a line whose neighbours are read next. */
+  async readOn(position: number): Promise<Buffer | null> {
+    const span = await this.load(position)
+    return span.line(position) ?? (await this.read(position))
   }
 
-  /** The lines of the cluster that a position is in. */
+  /** The short lines of the cluster that a position is in. */
   async load(position: number): Promise<LineSpan> {
     const first = position - (position % CLUSTER)
-    if (this.#loaded?.first !== first) this.#loaded = await this.#read(first)
+    if (this.#loaded?.first !== first) this.#loaded = await this.#readCluster(first)
     return this.#loaded
   }
 
-  /** Reads the short lines of a cluster, those that follow each other in the file at once. */
-  async #read(first: number): Promise<LineSpan> {
+  /** Reads the blocks of a cluster, those that follow each other in the file at once. */
+  async #readCluster(first: number): Promise<LineSpan> {
+    const { entries, blocks } = this.#index
     const count = Math.min(CLUSTER, this.#requests - first)
-    const index = await this.#entries(first, count)
-    const starts = new Uint32Array(count)
-    const short: number[] = []
-    let size = 0
-    for (let at = 0; at < count; at++) {
-      const length = index[at * NUMBERS + LENGTH]!
-      if (length === 0 || length >= LONG_LINE) continue
-      short.push(at)
-      size += length + 1
-    }
-    const startOf = (at: number): number => startIn(index, at * NUMBERS)
-    short.sort((a, b) => startOf(a) - startOf(b))
+    const numbers = new Set<number>()
+    for (let at = first * NUMBERS; at < (first + count) * NUMBERS; at += NUMBERS)
+      if (entries[at + LENGTH]! > 0 && entries[at + LENGTH]! < LONG_LINE)
+        numbers.add(entries[at + BLOCK]!)
+    const inOrder = [...numbers].sort((a, b) => startOf(blocks, a) - startOf(blocks, b))
+    const size = inOrder.reduce((sum, number) => sum + sizeOf(blocks, number), 0)
+    // Slices of it may be in use for long, so each cluster has memory of its own.
     const bytes = Buffer.allocUnsafeSlow(size)
+    const places = new Map<number, number>()
     let end = 0
-    for (let from = 0, to = 0; from < short.length; from = to) {
-      const start = startOf(short[from]!)
+    for (let from = 0, to = 0; from < inOrder.length; from = to) {
       const begun = end
-      for (; to < short.length && startOf(short[to]!) === start + end - begun; to++) {
-        starts[short[to]!] = end
-        end += index[short[to]! * NUMBERS + LENGTH]! + 1
+      const start = startOf(blocks, inOrder[from]!)
+      for (; to < inOrder.length && startOf(blocks, inOrder[to]!) === start + end - begun; to++) {
+        places.set(inOrder[to]!, end)
+        end += sizeOf(blocks, inOrder[to]!)
       }
-      const block = bytes.subarray(begun, end)
-      const read = this.#file.readNow?.(block, start) ?? (await this.#file.read(block, start))
-      // What is missing at the end of a cut file must not be what the memory held before.
-      block.fill(0, read)
+      await this.#readInto(bytes.subarray(begun, end), start)
     }
-    return new LineSpan(first, index, bytes, starts, (at, line) =>
-      this.#checked(first + at, index, at * NUMBERS, line),
-    )
+    for (const [number, at] of places)
+      this.#check(number, bytes.subarray(at, at + sizeOf(blocks, number)))
+    return new LineSpan(first, count, entries, bytes, places)
   }
 
-  #checked(position: number, index: Uint32Array, at: number, line: Buffer): Buffer {
-    if (entrySum(index, at, position, line) !== index[at + SUM]) throw this.#damaged(position)
-    return line
+  async #readBlock(number: number): Promise<Buffer> {
+    const { blocks } = this.#index
+    const bytes = Buffer.allocUnsafeSlow(sizeOf(blocks, number))
+    await this.#readInto(bytes, startOf(blocks, number))
+    this.#check(number, bytes)
+    return bytes
   }
 
-  #damaged(position: number): BatchStreamError {
-    return new BatchStreamError(
-      'CBS_STATE',
-      `result ${position + 1} of batch ${this.#number} is damaged on disk: ${this.#number}.results or ${this.#number}.lines was changed since it was written; see \`claude-batch-stream doctor\``,
-    )
+  async #readInto(bytes: Buffer, start: number): Promise<void> {
+    const read = this.#file.readNow?.(bytes, start) ?? (await this.#file.read(bytes, start))
+    if (read < bytes.length) throw damaged(this.#number)
+  }
+
+  #check(block: number, bytes: Buffer): void {
+    if (crc32(bytes) !== this.#index.blocks[block * BLOCK_NUMBERS + SUM])
+      throw damaged(this.#number)
   }
 
   async close(): Promise<void> {
-    for (const file of this.#files) await file.close()
+    await this.#file.close()
   }
 }
 
-/** The lines of a cluster, whose entries and short lines are in memory. */
+/** The short lines of a cluster, which are in memory. */
 export class LineSpan {
+  /** The first position of the cluster, and the one behind its last. */
   readonly first: number
-  /** Entries of the requests from the first on. */
-  readonly index: Uint32Array
-  readonly #bytes: Buffer
+  readonly end: number
+  /** The entries of all requests. */
+  readonly entries: Uint32Array
+  readonly bytes: Buffer
+  /** Whether all of the bytes are UTF-8. */
+  readonly isUtf8: boolean
+  /** Where in `bytes` the line of each request lies. */
   readonly #starts: Uint32Array
-  readonly #check: (at: number, line: Buffer) => Buffer
 
   constructor(
     first: number,
-    index: Uint32Array,
+    count: number,
+    entries: Uint32Array,
     bytes: Buffer,
-    starts: Uint32Array,
-    check: (at: number, line: Buffer) => Buffer,
+    blocks: ReadonlyMap<number, number>,
   ) {
     this.first = first
-    this.index = index
-    this.#bytes = bytes
-    this.#starts = starts
-    this.#check = check
-  }
-
-  /** The position behind the last one of the cluster. */
-  get end(): number {
-    return this.first + this.#starts.length
+    this.end = first + count
+    this.entries = entries
+    this.bytes = bytes
+    this.isUtf8 = isUtf8(bytes)
+    this.#starts = new Uint32Array(count)
+    for (let position = first; position < this.end; position++) {
+      const at = position * NUMBERS
+      if (this.length(position) > 0)
+        this.#starts[position - first] = blocks.get(entries[at + BLOCK]!)! + entries[at + OFFSET]!
+    }
   }
 
   /** The length of a request's line; 0 where it has none, or a long one, which is read for itself. */
   length(position: number): number {
-    const length = this.index[(position - this.first) * NUMBERS + LENGTH]!
+    const length = this.entries[position * NUMBERS + LENGTH]!
     return length < LONG_LINE ? length : 0
   }
 
-  /** Copies a short line. */
-  copy(position: number, into: Buffer, to: number): void {
-    const at = position - this.first
-    const start = this.#starts[at]!
-    const line = this.#bytes.subarray(start, start + this.length(position))
-    into.set(this.#check(at, line), to)
+  /** Where in `bytes` the short line of a request lies. */
+  start(position: number): number {
+    return this.#starts[position - this.first]!
   }
 
-  /** Where in `index` the entry of a request begins. */
-  entry(position: number): number {
-    return (position - this.first) * NUMBERS
+  /** The short line of a request; undefined where it has none. */
+  line(position: number): Buffer | undefined {
+    const length = this.length(position)
+    if (length === 0) return undefined
+    const start = this.start(position)
+    return this.bytes.subarray(start, start + length)
   }
 }
 
-function numbersIn(bytes: Buffer): Uint32Array {
-  // A view wants an address that is a multiple of four.
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes)
-  return new Uint32Array(aligned.buffer, aligned.byteOffset, bytes.length / 4)
+function startOf(blocks: Uint32Array, number: number): number {
+  const at = number * BLOCK_NUMBERS
+  return blocks[at + START]! + blocks[at + START_HIGH]! * 2 ** 32
+}
+
+function sizeOf(blocks: Uint32Array, number: number): number {
+  return blocks[number * BLOCK_NUMBERS + SIZE]!
+}
+
+function damaged(number: number): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_STATE',
+    `the result set of batch ${number} is damaged on disk: ${number}.results or ${number}.lines was changed since it was written; see \`claude-batch-stream doctor\``,
+  )
 }

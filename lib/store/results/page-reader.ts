@@ -4,9 +4,9 @@ import { ENTRY, PLAIN, PROVEN, STRIDE } from '../../core/json/scanner.ts'
 import { PAGE_BYTES, PAGE_ITEMS } from '../../core/pages.ts'
 import { ResultPage } from '../../core/results/result-page.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
-import type { RecordReader, RecordSpan } from '../records.ts'
+import type { RecordReader, RecordSpan, SpanEntry } from '../records.ts'
 import type { Ids } from './ids.ts'
-import { PART_COUNT, PARTS } from './line-index.ts'
+import { NUMBERS, PART_NUMBERS, PARTS } from './line-index.ts'
 import type { Lines, LineSpan } from './lines.ts'
 
 /** The most that a table of 32-bit numbers can say. */
@@ -47,29 +47,14 @@ export class PageReader {
     if (span.length(position) === 0) return undefined
     const most = this.#following(position, ordinal, Math.min(PAGE_ITEMS, span.end - position, rows))
     const records = await this.#records.span(ordinal, most)
-    const { count, recordBytes, bytes: size } = fitting(span, position, records)
+    const count = fitting(span, position, records)
     if (count === 0) return undefined
-    const bytes = Buffer.allocUnsafeSlow(size)
-    await this.#records.copy(records, count, bytes.subarray(0, recordBytes))
-    const table = new Int32Array(count * STRIDE)
-    const { start } = records.entries[0] as { start: number }
-    let at = recordBytes
-    for (let index = 0; index < count; index++) {
-      const entry = index * STRIDE
-      // The span has as many entries.
-      const { start: from, length, line } = records.entries[index] as RecordSpan['entries'][number]
-      table[entry + ENTRY.start] = from - start
-      table[entry + ENTRY.end] = from - start + length
-      table[entry + ENTRY.lineNumber] = line
-      span.copy(position + index, bytes, at)
-      putParts(span, position + index, at, table, entry)
-      at += span.length(position + index)
-    }
     return new ResultPage({
       ...{ batch: this.#batch, job: this.#job, source: records.source, ordinal },
-      ...{ bytes, linesAt: recordBytes, table, count },
-      last: count === rows,
-      check: this.#check,
+      records: await this.#records.bytesOf(records, count),
+      ...{ lines: span.bytes, isUtf8: span.isUtf8 },
+      table: tableOf(span, position, records, count),
+      ...{ count, last: count === rows, check: this.#check },
     })
   }
 
@@ -81,45 +66,52 @@ export class PageReader {
   }
 }
 
-/** How many results fit on a page, and their bytes. */
-function fitting(
-  span: LineSpan,
-  position: number,
-  { entries }: RecordSpan,
-): { count: number; recordBytes: number; bytes: number } {
+/** How many results fit on a page. */
+function fitting(span: LineSpan, position: number, { entries }: RecordSpan): number {
   const first = entries[0]?.start ?? 0
   let count = 0
-  let recordBytes = 0
   let lineBytes = 0
   for (const { start, length, line } of entries) {
     const added = span.length(position + count)
-    const records = start + length - first
-    if (added === 0 || line > MAX_LINE_NUMBER || records + lineBytes + added > PAGE_BYTES) break
-    recordBytes = records
     lineBytes += added
+    const bytes = start + length - first + lineBytes
+    if (added === 0 || line > MAX_LINE_NUMBER || bytes > PAGE_BYTES) break
     count++
   }
-  return { count, recordBytes, bytes: recordBytes + lineBytes }
+  return count
 }
 
-/** Puts the place of a line and of its parts into a page's table. */
-function putParts(
+/** The table of a page. */
+function tableOf(
   span: LineSpan,
   position: number,
-  at: number,
-  table: Int32Array,
-  entry: number,
-): void {
-  const parts = span.entry(position) + PARTS
-  table[entry + ENTRY.type] = at
-  table[entry + ENTRY.type + 1] = at + span.length(position)
-  // Of a line that is not plain there are zeros; every index is in range.
-  const isPlain = (span.index[parts] as number) > 0
-  table[entry + ENTRY.kind] = isPlain ? PLAIN : PROVEN
-  // The parts follow each other in both tables.
-  for (let part = 0; part < PART_COUNT; part++) {
-    const place = span.index[parts + part] as number
-    table[entry + ENTRY.customId + 2 * part] = at + (place & 0xffff)
-    table[entry + ENTRY.customId + 2 * part + 1] = at + (place >>> 16)
+  { entries }: RecordSpan,
+  count: number,
+): Int32Array {
+  const table = new Int32Array(count * STRIDE)
+  const first = entries[0]?.start ?? 0
+  for (let index = 0; index < count; index++) {
+    const entry = index * STRIDE
+    // The span has as many entries.
+    const { start, length, line } = entries[index] as SpanEntry
+    table[entry + ENTRY.start] = start - first
+    table[entry + ENTRY.end] = start - first + length
+    table[entry + ENTRY.lineNumber] = line
+    putLine(span, position + index, table, entry)
   }
+  return table
+}
+
+/** Puts the place of a line, and those of its parts in it, into a page's table. */
+function putLine(span: LineSpan, position: number, table: Int32Array, entry: number): void {
+  const lines = span.entries
+  const parts = position * NUMBERS + PARTS
+  const start = span.start(position)
+  table[entry + ENTRY.type] = start
+  table[entry + ENTRY.type + 1] = start + span.length(position)
+  // Of a line that is not plain there are zeros; every index is in range.
+  table[entry + ENTRY.kind] = (lines[parts] as number) > 0 ? PLAIN : PROVEN
+  // The parts follow each other in both tables.
+  for (let number = 0; number < PART_NUMBERS; number++)
+    table[entry + ENTRY.customId + number] = lines[parts + number] as number
 }

@@ -1,80 +1,78 @@
+import { crc32 } from 'node:zlib'
 import { ENTRY as PART } from '../../core/json/scanner.ts'
 import type { AppendFile } from '../append-file.ts'
 import {
-  ENTRY_BYTES,
-  entrySum,
-  HEADER,
+  BLOCK,
+  BLOCK_NUMBERS,
+  indexBytes,
   LENGTH,
-  NO_LINE,
   NUMBERS,
-  PART_COUNT,
+  OFFSET,
+  PART_NUMBERS,
   PARTS,
+  SIZE,
   START,
   START_HIGH,
-  startIn,
   SUM,
 } from './line-index.ts'
 
 /** Requests whose lines are written near each other. */
-export const CLUSTER = 1024
+export const CLUSTER = 256
 
 /** Bytes of a cluster that are written at once. */
-const BLOCK = 16 * 1024
+const BLOCK_BYTES = 16 * 1024
 
-/** A longer line is written as it comes: reading it costs more than finding it. */
+/** A longer line is a block of its own, written as it comes: to read it costs more than to find it. */
 export const LONG_LINE: number = 8 * 1024
 
 /** The lines of neighbouring requests that wait to be written together. */
 interface Cluster {
   readonly bytes: Buffer
-  readonly positions: number[]
+  /** The number of the block that is being filled. */
+  block: number
   end: number
 }
 
 /**
  * Writes the lines of a result set clustered by request, since they come in any order and rows are read in the order of their
- * requests: lines of neighbours stand in blocks that are read at once. Every line ends with a newline.
+ * requests: lines of neighbours stand in blocks that are read at once and have one checksum. Every line ends with a newline.
  */
 export class ResultFile {
   readonly #file: AppendFile
-  readonly #requests: number
-  readonly #indexBytes: Buffer
-  /** The numbers of one request after the other: a view of `#indexBytes` behind its header. */
-  readonly #index: Uint32Array
+  readonly #entries: Uint32Array
   readonly #clusters: (Cluster | undefined)[] = []
+  #blocks = new Uint32Array(64 * BLOCK_NUMBERS)
+  #blockCount = 0
 
   constructor(file: AppendFile, requests: number) {
     this.#file = file
-    this.#requests = requests
-    this.#indexBytes = Buffer.alloc(HEADER.length + requests * ENTRY_BYTES)
-    this.#indexBytes.set(HEADER)
-    const { buffer, byteOffset } = this.#indexBytes
-    this.#index = new Uint32Array(buffer, byteOffset + HEADER.length, requests * NUMBERS)
+    this.#entries = new Uint32Array(requests * NUMBERS)
   }
 
   has(position: number): boolean {
-    return this.#index[position * NUMBERS + LENGTH] !== 0
+    return this.#entries[position * NUMBERS + LENGTH] !== 0
   }
 
-  /** Adds the line of a request. `parts` is the table that has its parts, for a plain answer; its entry begins at `entry`. */
-  add(position: number, line: Uint8Array, parts?: Int32Array, entry = 0): void {
+  /** Adds the line of a request. `parts` is the scanner's table that has its parts, for a plain answer; its entry begins at `from`. */
+  add(position: number, line: Uint8Array, parts?: Int32Array, from = 0): void {
     const at = position * NUMBERS
-    const index = this.#index
-    index[at + LENGTH] = line.length
+    const entries = this.#entries
+    entries[at + LENGTH] = line.length
+    if (parts) copyParts(parts, from, entries, at)
     if (line.length >= LONG_LINE) {
-      this.#place(position, this.#file.size)
-      index[at + SUM] = entrySum(index, at, position, line)
+      const block = this.#newBlock()
+      entries[at + BLOCK] = block
+      this.#describe(block, line)
       this.append(line)
       return
     }
-    if (parts) copyParts(parts, entry, index, at)
-    const cluster = this.#cluster(position)
-    if (cluster.end + line.length + 1 > BLOCK) this.#write(cluster)
-    this.#place(position, cluster.end)
-    cluster.positions.push(position)
-    cluster.bytes.set(line, cluster.end)
-    cluster.end += line.length + 1
-    cluster.bytes[cluster.end - 1] = NEWLINE
+    const cluster = this.#clusterOf(position, line.length + 1)
+    const { bytes, end } = cluster
+    entries[at + BLOCK] = cluster.block
+    entries[at + OFFSET] = end
+    bytes.set(line, end)
+    cluster.end = end + line.length + 1
+    bytes[cluster.end - 1] = NEWLINE
   }
 
   /** Adds a line that is of no request. */
@@ -94,62 +92,62 @@ export class ResultFile {
 
   /** Writes all that waits, durably; gives the size of the file. */
   async sync(): Promise<number> {
-    for (const cluster of this.#clusters) if (cluster) this.#write(cluster)
+    for (const cluster of this.#clusters) if (cluster && cluster.end > 0) this.#write(cluster)
     await this.#file.sync()
     return this.#file.size
   }
 
   /** The index, once all lines are written. */
   get index(): Buffer {
-    const index = this.#index
-    for (let position = 0; position < this.#requests; position++) {
-      const at = position * NUMBERS
-      if (index[at + LENGTH] === 0) index[at + SUM] = entrySum(index, at, position, NO_LINE)
-    }
-    return this.#indexBytes
+    const blocks = this.#blocks.subarray(0, this.#blockCount * BLOCK_NUMBERS)
+    return indexBytes({ entries: this.#entries, blocks })
   }
 
-  #cluster(position: number): Cluster {
+  /** The cluster of a request, with room for so many bytes. */
+  #clusterOf(position: number, bytes: number): Cluster {
     const number = Math.floor(position / CLUSTER)
-    return (this.#clusters[number] ??= {
-      bytes: Buffer.allocUnsafeSlow(BLOCK),
-      positions: [],
-      end: 0,
-    })
+    let cluster = this.#clusters[number]
+    if (cluster && cluster.end + bytes <= BLOCK_BYTES && cluster.end > 0) return cluster
+    if (cluster && cluster.end > 0) this.#write(cluster)
+    cluster ??= { bytes: Buffer.allocUnsafeSlow(BLOCK_BYTES), block: 0, end: 0 }
+    cluster.block = this.#newBlock()
+    return (this.#clusters[number] = cluster)
   }
 
-  #place(position: number, start: number): void {
-    this.#index[position * NUMBERS + START] = start % 2 ** 32
-    this.#index[position * NUMBERS + START_HIGH] = Math.floor(start / 2 ** 32)
-  }
-
-  /** Writes a cluster's block. Only now is it known where its lines lie in the file. */
-  #write(cluster: Cluster): void {
-    const { bytes, positions, end } = cluster
-    const index = this.#index
-    const base = this.#file.size
-    for (const position of positions) {
-      const at = position * NUMBERS
-      const start = startIn(index, at)
-      this.#place(position, base + start)
-      const line = bytes.subarray(start, start + index[at + LENGTH]!)
-      index[at + SUM] = entrySum(index, at, position, line)
+  #newBlock(): number {
+    if (this.#blockCount * BLOCK_NUMBERS === this.#blocks.length) {
+      const more = new Uint32Array(2 * this.#blocks.length)
+      more.set(this.#blocks)
+      this.#blocks = more
     }
-    this.#file.append(bytes.subarray(0, end))
-    positions.length = 0
+    return this.#blockCount++
+  }
+
+  #write(cluster: Cluster): void {
+    const bytes = cluster.bytes.subarray(0, cluster.end)
+    this.#describe(cluster.block, bytes)
+    this.#file.append(bytes)
     cluster.end = 0
+  }
+
+  /** Notes where a block that is appended next lies, and its checksum. */
+  #describe(block: number, bytes: Uint8Array): void {
+    const at = block * BLOCK_NUMBERS
+    const { size } = this.#file
+    this.#blocks[at + START] = size % 2 ** 32
+    this.#blocks[at + START_HIGH] = Math.floor(size / 2 ** 32)
+    this.#blocks[at + SIZE] = bytes.length
+    this.#blocks[at + SUM] = crc32(bytes)
   }
 }
 
 const NEWLINE = 0x0a
 const LINE_END = Buffer.from('\n')
 
-function copyParts(parts: Int32Array, entry: number, index: Uint32Array, at: number): void {
-  const start = parts[entry + PART.start]!
-  // They follow each other in both tables, and every index is in range.
-  for (let part = 0; part < PART_COUNT; part++) {
-    const from = entry + PART.customId + 2 * part
-    index[at + PARTS + part] =
-      ((parts[from] as number) - start) | (((parts[from + 1] as number) - start) << 16)
-  }
+function copyParts(parts: Int32Array, from: number, entries: Uint32Array, at: number): void {
+  // Every index is in range.
+  const start = parts[from + PART.start]!
+  // They follow each other in both tables.
+  for (let number = 0; number < PART_NUMBERS; number++)
+    entries[at + PARTS + number] = parts[from + PART.customId + number]! - start
 }

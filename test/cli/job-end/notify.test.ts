@@ -11,7 +11,7 @@ interface Got {
   readonly body: string
 }
 
-/** A server that answers as it is told, and remembers what it got. */
+/** A server with scripted replies that records its requests. */
 async function receiver(
   t: Test,
   answer: (response: ServerResponse, nth: number) => void = response => void response.end(),
@@ -28,7 +28,7 @@ async function receiver(
     server.closeAllConnections()
     server.close()
   })
-  // It listens on a port, so this is its address.
+  // The address of a listening server is an AddressInfo.
   const { port } = server.address() as AddressInfo
   return { url: `http://127.0.0.1:${port}/hook?token=secret-token`, got }
 }
@@ -38,7 +38,7 @@ function tell(url: string, more: Partial<Notice> = {}): Promise<string | undefin
   return notify({ url, body: '{"job":"j"}', env: {}, clock: systemClock, signal, ...more })
 }
 
-t.test('it posts the text, signed where there is a secret', async t => {
+t.test('it posts the text, signed if there is a secret', async t => {
   const { url, got } = await receiver(t)
   const secret = 'a word'
   t.equal(await tell(url, { env: { CLAUDE_BATCH_STREAM_NOTIFY_SECRET: secret } }), undefined)
@@ -53,7 +53,7 @@ t.test('it posts the text, signed where there is a secret', async t => {
   t.match(headers, webhookHeaders(signed, secret))
 })
 
-t.test('it tries again while the other side is busy, with the same id', async t => {
+t.test('it retries with the same id while the server is busy', async t => {
   const { url, got } = await receiver(t, (response, nth) => {
     response.statusCode = nth === 1 ? 503 : 204
     response.end()
@@ -63,7 +63,7 @@ t.test('it tries again while the other side is busy, with the same id', async t 
   t.equal(got[0]?.headers['webhook-id'], got[1]?.headers['webhook-id'])
 })
 
-t.test('a no is a no, and a redirect is not followed', async t => {
+t.test('a rejection is final, and a redirect is not followed', async t => {
   for (const status of [404, 302]) {
     const { url, got } = await receiver(t, response => {
       response.writeHead(status, { location: '/elsewhere' }).end('why not')
@@ -73,9 +73,9 @@ t.test('a no is a no, and a redirect is not followed', async t => {
   }
 })
 
-t.test('it gives up in time, and says why without naming the address', async t => {
+t.test('it gives up in time, and reports the reason without the address', async t => {
   const silent = await receiver(t, () => {})
-  t.equal(await tell(silent.url, { mostMs: 100 }), 'no answer came')
+  t.equal(await tell(silent.url, { mostMs: 100 }), 'there was no reply')
   const stop = new AbortController()
   const busy = await receiver(t, (response, nth) => {
     if (nth === 2) stop.abort()
@@ -97,7 +97,7 @@ t.test('it gives up in time, and says why without naming the address', async t =
   )
 })
 
-t.test('a signal ends it at once', async t => {
+t.test('a signal aborts it at once', async t => {
   const { url } = await receiver(t, () => {})
-  t.equal(await tell(url, { signal: AbortSignal.abort() }), 'no answer came')
+  t.equal(await tell(url, { signal: AbortSignal.abort() }), 'there was no reply')
 })

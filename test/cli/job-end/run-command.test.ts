@@ -5,7 +5,7 @@ import { Collected, until } from '../world.ts'
 const never = new AbortController().signal
 const env = { PATH: process.env['PATH'] }
 
-t.test('a process that a command leaves behind is not waited for', async t => {
+t.test('a process that a command leaves behind is not awaited', async t => {
   const stderr = new Collected()
   const began = Date.now()
   const command = 'sleep 60 & echo $!; exit 3'
@@ -16,7 +16,7 @@ t.test('a process that a command leaves behind is not waited for', async t => {
   t.ok(process.kill(left), 'it still runs')
 })
 
-t.test('all that a command prints is shown', async t => {
+t.test('all output of a command is shown', async t => {
   const stderr = new Collected()
   const command = 'cat; seq 1 20000; echo end >&2'
   t.equal(await runCommand(command, 'begin\n', { env, stderr }, never), undefined)
@@ -25,7 +25,7 @@ t.test('all that a command prints is shown', async t => {
   t.match(stderr.text, /^end$/m)
 })
 
-t.test('a signal ends a command, also one that does not heed SIGTERM', async t => {
+t.test('a signal terminates a command, even one that ignores SIGTERM', async t => {
   for (const trap of ['', "trap '' TERM; "]) {
     const stderr = new Collected()
     const stop = new AbortController()
@@ -33,7 +33,7 @@ t.test('a signal ends a command, also one that does not heed SIGTERM', async t =
     const ran = runCommand(command, '', { env, stderr }, stop.signal, { restMs: 50 })
     await until(() => stderr.text !== '')
     stop.abort()
-    t.match(await ran, /it could not be run|it was ended by SIGTERM/)
+    t.match(await ran, /it could not be started|it was killed by SIGTERM/)
     try {
       process.kill(Number(stderr.text), 'SIGKILL')
     } catch {
@@ -42,13 +42,13 @@ t.test('a signal ends a command, also one that does not heed SIGTERM', async t =
   }
 })
 
-t.test('a command that does not end is ended', async t => {
+t.test('a command that does not finish is terminated', async t => {
   const stderr = new Collected()
   const why = await runCommand('exec sleep 60', '', { env, stderr }, never, { mostMs: 50 })
-  t.equal(why, 'it did not end within 0.05 s')
+  t.equal(why, 'it did not finish within 0.05 s')
 })
 
-t.test('a command that ends by a signal of its own says so', async t => {
+t.test('a command that is killed by a signal reports it', async t => {
   const why = await runCommand('kill -9 $$', '', { env, stderr: new Collected() }, never)
-  t.equal(why, 'it was ended by SIGKILL')
+  t.equal(why, 'it was killed by SIGKILL')
 })

@@ -8,7 +8,7 @@ const SIGNED = {
   body: '{"test": 2432232314}',
 }
 
-t.test('a signature is that of the specification', async t => {
+t.test('the signature matches the specification', async t => {
   t.same(webhookHeaders(SIGNED, 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'), {
     'webhook-id': SIGNED.id,
     'webhook-timestamp': '1614265330',
@@ -16,7 +16,7 @@ t.test('a signature is that of the specification', async t => {
   })
 })
 
-t.test('a secret of another form is taken as it is; without one there is no signature', async t => {
+t.test('a secret of another form is used as it is; without one there is no signature', async t => {
   const plain = webhookHeaders(SIGNED, 'a word')['webhook-signature']
   t.match(plain, /^v1,[\w+/]+=$/)
   t.not(plain, webhookHeaders(SIGNED, 'another')['webhook-signature'])

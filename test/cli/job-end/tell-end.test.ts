@@ -19,11 +19,11 @@ async function receiver(t: Test, status = 200): Promise<{ url: string; got: stri
     server.closeAllConnections()
     server.close()
   })
-  // It listens on a port, so this is its address.
+  // The address of a listening server is an AddressInfo.
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/secret-token`, got }
 }
 
-t.test('a command and a URL are told of the end, as status would say it', async t => {
+t.test('a command and a URL receive the summary that status shows', async t => {
   const place = await placeFor(t)
   const { url, got } = await receiver(t)
   const command = `cat > ${place.path('summary.json')}; echo done; echo >&2 ok`
@@ -37,7 +37,7 @@ t.test('a command and a URL are told of the end, as status would say it', async 
   const summary = JSON.parse(place.read('summary.json'))
   t.same(JSON.parse(got[0] ?? ''), summary)
   const shown = JSON.parse((await place.run(['status', 'j', '--json'])).out)
-  // What a list of jobs shows beside the figures is not part of a summary.
+  // The list of jobs shows these in addition to the summary.
   const { batches: _, created_at, model, prompt, note, ...same } = shown
   t.match([created_at, model, prompt, note], [String, String, 'Say {{text}}', null])
   t.match(summary, { ...same, state: 'finished', exit_code: 0, error: null })
@@ -45,7 +45,7 @@ t.test('a command and a URL are told of the end, as status would say it', async 
   t.notMatch(place.read('summary.json') + ran.err, 'secret-token')
 })
 
-t.test('an end that is none is told too, and what continues is not changed by it', async t => {
+t.test('an unsuccessful end is reported too, and does not change how to continue', async t => {
   const place = await placeFor(t, {
     respond: () => ({ error: { type: 'invalid_request_error', message: 'no' } }),
   })
@@ -61,7 +61,7 @@ t.test('an end that is none is told too, and what continues is not changed by it
   t.equal(got.length, 2)
 })
 
-t.test('where nobody can be told, it is said, and the exit is that of the rows', async t => {
+t.test('a failed notification is reported, and the exit code stays that of the rows', async t => {
   const place = await placeFor(t)
   const { url } = await receiver(t, 403)
   const ran = await place.run([...ASK, '--on-complete', 'exit 7', '--notify', url], {
@@ -71,16 +71,16 @@ t.test('where nobody can be told, it is said, and the exit is that of the rows',
   t.match(ran.err, /^--on-complete failed: it exited with 7$/m)
   t.match(ran.err, /^--notify failed: it answered 403$/m)
   const again = await place.run(['retry', 'j', '--on-complete', 'kill -9 $$', '--notify', url])
-  t.match(again.err, /^--on-complete failed: it was ended by SIGKILL$/m)
+  t.match(again.err, /^--on-complete failed: it was killed by SIGKILL$/m)
 })
 
-t.test('a command that reads nothing is no fault', async t => {
+t.test('a command may ignore its stdin', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--on-complete', 'true'], { stdin: csv(1) })
   t.notMatch(ran.err, 'failed')
 })
 
-t.test('who leaves, or is interrupted, has not ended the job', async t => {
+t.test('detaching or interrupting does not end the job', async t => {
   const place = await placeFor(t, { batchTimeMs: 60_000 })
   const { url, got } = await receiver(t)
   const detached = await place.run([...ASK, '--notify', url, '--detach'], { stdin: csv(1) })
@@ -92,7 +92,7 @@ t.test('who leaves, or is interrupted, has not ended the job', async t => {
   t.same(got, [])
 })
 
-t.test('a command is ended with the run', async t => {
+t.test('a stopped run terminates the command', async t => {
   const place = await placeFor(t)
   const flag = place.path('runs')
   const { world, ended } = place.start(
@@ -102,20 +102,20 @@ t.test('a command is ended with the run', async t => {
   const { existsSync } = await import('node:fs')
   await until(() => existsSync(flag))
   world.emit('SIGTERM', 'SIGTERM')
-  t.match((await ended).err, /--on-complete failed: it could not be run: The operation was aborted/)
+  t.match(
+    (await ended).err,
+    /--on-complete failed: it could not be started: The operation was aborted/,
+  )
 })
 
-t.test(
-  'an address that is not safe, or no command, is refused before anything is read',
-  async t => {
-    const place = await placeFor(t)
-    for (const url of ['http://example.org/secret-token', 'https://u:p@example.org', 'nonsense']) {
-      const ran = await place.run([...ASK, '--notify', url], { stdin: csv(1) })
-      t.equal(ran.code, 2)
-      t.match(ran.err, /--notify must be an https URL/)
-      t.notMatch(ran.err, url)
-    }
-    const ran = await place.run([...ASK, '--on-complete', ' '], { stdin: csv(1) })
-    t.match(ran.err, /--on-complete must be a command/)
-  },
-)
+t.test('an unsafe address or an empty command is rejected before anything is read', async t => {
+  const place = await placeFor(t)
+  for (const url of ['http://example.org/secret-token', 'https://u:p@example.org', 'nonsense']) {
+    const ran = await place.run([...ASK, '--notify', url], { stdin: csv(1) })
+    t.equal(ran.code, 2)
+    t.match(ran.err, /--notify must be an https URL/)
+    t.notMatch(ran.err, url)
+  }
+  const ran = await place.run([...ASK, '--on-complete', ' '], { stdin: csv(1) })
+  t.match(ran.err, /--on-complete must be a command/)
+})

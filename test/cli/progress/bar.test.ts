@@ -14,7 +14,7 @@ function barFor(t: Test, columns = 0) {
   const bar = new Bar(stderr, talk, clock)
   const end = () => bar.tell(reported({ type: 'exit', code: 0, next: null }))
   t.teardown(end)
-  /** The lines that were drawn since somebody last asked. */
+  /** Offset of the lines that were already read. */
   let seen = 0
   const drawn = (): string[] => {
     const text = stderr.text.slice(seen)
@@ -27,7 +27,7 @@ function barFor(t: Test, columns = 0) {
   return { stderr, talk, clock, bar, drawn, end }
 }
 
-t.test('a line is drawn when work begins, and each second while batches grow older', async t => {
+t.test('a line is drawn when work begins, and each second while batches run', async t => {
   const { bar, clock, drawn } = barFor(t)
   bar.tell(reported(begun({ records: 5, complete: true })))
   t.same(drawn(), ['5 records, 0 of about 1 batch done, 0 rows'])
@@ -42,7 +42,7 @@ t.test('a line is drawn when work begins, and each second while batches grow old
   )
 })
 
-t.test('it is drawn five times a second at most, however much happens', async t => {
+t.test('the line is drawn at most five times a second', async t => {
   const { bar, clock, drawn } = barFor(t)
   bar.tell(reported(begun()))
   for (let number = 1; number <= 1000; number++) {
@@ -65,7 +65,7 @@ t.test('records are counted while they are read, without an event for each', asy
   t.match(drawn(), [/^7 records so far/, /^4,000 records so far/])
 })
 
-t.test('a terminal that is made narrower gets a line that fits at once', async t => {
+t.test('a terminal that gets narrower gets a shorter line at once', async t => {
   const { bar, clock, drawn, stderr } = barFor(t, 60)
   bar.tell(reported(begun({ records: 12, complete: true })))
   await clock.pass(500)
@@ -76,16 +76,16 @@ t.test('a terminal that is made narrower gets a line that fits at once', async t
   t.same(drawn(), ['12 records'])
 })
 
-t.test('what is said takes the place of the line, which comes again below', async t => {
+t.test('a message replaces the line, which is drawn again below', async t => {
   const { bar, clock, talk, stderr } = barFor(t)
   bar.tell(reported(begun()))
-  talk.say('a message')
+  talk.info('a message')
   await clock.pass(1000)
   const line = '0 records so far, 0 batches done, 0 rows'
   t.equal(stderr.text, `${CLEAR}${line}\r${CLEAR}a message\n${CLEAR}${line}\r`)
 })
 
-t.test('at the end nothing is left: no line, no timer, no listener', async t => {
+t.test('at the end no line, timer or listener is left', async t => {
   const { bar, clock, stderr, end } = barFor(t)
   bar.tell(reported(begun()))
   end()

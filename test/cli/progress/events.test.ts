@@ -4,7 +4,7 @@ import { Writable } from 'node:stream'
 import t from 'tap'
 import { eventLines } from '../../../lib/cli/progress/event-lines.ts'
 import type { Report } from '../../../lib/cli/progress/report.ts'
-import { after, NOTHING, totalOf } from '../../../lib/cli/progress/standing.ts'
+import { after, NOTHING, totalOf } from '../../../lib/cli/progress/run-progress.ts'
 import { fold } from '../../../lib/core/job/state.ts'
 import { journalOf } from '../../support/world.ts'
 import { csv, KEY, placeFor, run, until } from '../world.ts'
@@ -21,7 +21,7 @@ const linesOf = (text: string): Line[] =>
 const PAGE = readFileSync(join(import.meta.dirname, '../../../docs/events.md'), 'utf8')
 const ASK = ['-p', 'Say {{text}}', '--job', 'j']
 
-t.test('--events is the whole history of a job, over all its commands', async t => {
+t.test('--events holds the history of a job over all its commands', async t => {
   const place = await placeFor(t, {
     faults: [{ on: 'results', nth: 1, status: 503 }],
   })
@@ -57,13 +57,13 @@ t.test('--events is the whole history of a job, over all its commands', async t 
     t.equal(new Date(String(time)).toISOString(), time)
   }
 
-  await t.test('what the journal says is among it, word for word', async t => {
+  await t.test('it contains every journal event unchanged', async t => {
     const journal = journalOf(join(place.state, 'jobs/j'))
     const told = lines.map(({ time: _, job: __, ...event }) => JSON.stringify(event))
     for (const event of journal.slice(1)) t.ok(told.includes(JSON.stringify(event)), event.type)
     t.ok(fold(journal)?.finished)
   })
-  await t.test('rows and money are told batch by batch', async t => {
+  await t.test('rows and costs are reported for each batch', async t => {
     t.same(
       lines.filter(({ type }) => type === 'rows').map(({ rows }) => rows),
       [2, 3],
@@ -74,7 +74,7 @@ t.test('--events is the whole history of a job, over all its commands', async t 
     t.equal(spent.length, 2)
     t.ok((spent[0] ?? 0) > 0 && (spent[1] ?? 0) > (spent[0] ?? 0))
   })
-  await t.test('every event and every field of it is in the documentation', async t => {
+  await t.test('the documentation lists every event and field', async t => {
     for (const { type, ...fields } of lines) {
       const row = PAGE.split('\n').find(line => line.startsWith(`| \`${type}\``)) ?? ''
       for (const field of Object.keys(fields))
@@ -84,7 +84,7 @@ t.test('--events is the whole history of a job, over all its commands', async t 
   t.notMatch(place.read('events.jsonl'), KEY)
 })
 
-t.test('what a job stands at is told first, so that a reader needs no memory', async t => {
+t.test('the first event is the state of the job, so that a reader needs no memory', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--detach'], { stdin: csv(3) })
   const events = place.path('later.jsonl')
@@ -99,7 +99,7 @@ t.test('what a job stands at is told first, so that a reader needs no memory', a
 })
 
 t.test(
-  '--progress json tells the same on stderr, and an emulated run says nothing of money',
+  '--progress json prints the same on stderr, and an emulated run reports no costs',
   async t => {
     const ran = await run(
       ['--emulate', '--batch-time', '5ms', '-p', 'x', '-q', '--progress', 'json'],
@@ -113,7 +113,7 @@ t.test(
   },
 )
 
-t.test('why a batch waits is told', async t => {
+t.test('the reason for a waiting batch is reported', async t => {
   const place = await placeFor(t, {
     faults: [{ on: 'create', nth: 1, status: 429 }],
   })
@@ -124,7 +124,7 @@ t.test('why a batch waits is told', async t => {
   )
 })
 
-t.test('where events cannot go, nothing begins', async t => {
+t.test('nothing starts if --events cannot be opened', async t => {
   const place = await placeFor(t)
   for (const [file, code, why] of [
     [place.path('none/events'), 6, /--events .* cannot be opened/],
@@ -157,7 +157,7 @@ t.test('a status command writes no events, whatever the environment names', asyn
   t.throws(() => place.read('none.jsonl'))
 })
 
-t.test('a stream that is gone is not written to', async t => {
+t.test('a closed stream is not written to', async t => {
   const gone = new Writable({ write: (_chunk, _encoding, done) => done() })
   gone.destroy()
   await until(() => gone.closed)
@@ -166,17 +166,17 @@ t.test('a stream that is gone is not written to', async t => {
   await t.resolves(lines.close())
 })
 
-t.test('the total of batches stays what it is once the input is read', async t => {
+t.test('the total of batches does not change once the input is read', async t => {
   const place = await placeFor(t, { batchTimeMs: 100 })
   const events = place.path('events.jsonl')
   const sizes = ['--batch-size', '2', '-c', '1', '--canary', '1', '--events', events]
   t.equal((await place.run([...ASK, ...sizes], { stdin: csv(8) })).code, 0)
-  let standing = NOTHING
+  let progress = NOTHING
   const totals = new Set<number>()
-  // The program has written them itself.
+  // The program wrote them itself.
   for (const report of linesOf(place.read('events.jsonl')) as unknown as Report[]) {
-    standing = after(standing, report)
-    if (standing.complete) totals.add(totalOf(standing).batches)
+    progress = after(progress, report)
+    if (progress.complete) totals.add(totalOf(progress).batches)
   }
   t.same([...totals], [1 + 4])
 })

@@ -8,11 +8,11 @@ import {
   MINUTE,
   sealedOf,
   spentOf,
-  standingAfter,
+  progressAfter,
   submittedAt,
 } from './reports.ts'
 
-const FULL = standingAfter(
+const FULL = progressAfter(
   begun({ records: 40_000, complete: true }),
   ...[1, 2, 3, 4].map(number => sealedOf(number, number * 10_000, 10_000)),
   ...[1, 2, 3].map(number => submittedAt(number, number * MINUTE)),
@@ -24,11 +24,11 @@ const FULL = standingAfter(
 const LINE =
   '40,000 records, 1 of 4 batches done, 10,000 rows, $1.20 of about $4.80, about 31m left, 2 running: 10m 9m'
 
-t.test('all that matters in a job of hours stands on one line', async t => {
+t.test('one line shows all that matters in a job of hours', async t => {
   t.equal(lineOf(FULL, 12 * MINUTE), LINE)
 })
 
-t.test('a narrow terminal shows as much of it as fits, in whole parts', async t => {
+t.test('a narrow terminal shows as many whole parts as fit', async t => {
   for (let width = 14; width <= LINE.length; width++) {
     const line = lineOf(FULL, 12 * MINUTE, width)
     t.ok(line.length <= width, `${width}: ${line}`)
@@ -39,14 +39,14 @@ t.test('a narrow terminal shows as much of it as fits, in whole parts', async t 
   t.equal(lineOf(FULL, 12 * MINUTE, 0), '')
 })
 
-t.test('what is not known is not said', async t => {
-  t.equal(lineOf(standingAfter(begun()), 0), '0 records so far, 0 batches done, 0 rows')
-  t.match(lineOf(standingAfter(begun(), spentOf(0.002, null)), 0), /, \$0\.00200$/)
+t.test('unknown values are left out', async t => {
+  t.equal(lineOf(progressAfter(begun()), 0), '0 records so far, 0 batches done, 0 rows')
+  t.match(lineOf(progressAfter(begun(), spentOf(0.002, null)), 0), /, \$0\.00200$/)
 })
 
 t.test('a total that may still change is not shown as final', async t => {
   const line = (...events: readonly ProgramEvent[]): string =>
-    lineOf(standingAfter(...events), 0).split(', ')[1] ?? ''
+    lineOf(progressAfter(...events), 0).split(', ')[1] ?? ''
   const kept = { type: 'kept', records: 25, bytes: 1, complete: true } as const
   const first = [begun({ batchSize: 10 }), sealedOf(1, 10, 10)]
   t.equal(line(...first), '0 of at least 1 batch done')
@@ -55,7 +55,7 @@ t.test('a total that may still change is not shown as final', async t => {
   t.equal(line(begun({ batchSize: 10 }), sealedOf(1, 5, 5), kept), '0 of about 5 batches done')
 })
 
-t.test('times are said as people say them', async t => {
+t.test('durations are formatted for people', async t => {
   t.same([0, 59_400, 60_000, 59 * MINUTE, 60 * MINUTE, 1445 * MINUTE].map(span), [
     '0s',
     '59s',

@@ -5,7 +5,7 @@ import { HandClock } from '../../support/hand-clock.ts'
 import { Collected, csv, placeFor } from '../world.ts'
 import { begun, endedAt, MINUTE, reported, sealedOf, submittedAt } from './reports.ts'
 
-t.test('a line for each event that matters, and one a minute while nothing happens', async t => {
+t.test('a line for each important event, and one a minute otherwise', async t => {
   const stderr = new Collected()
   const clock = new HandClock()
   const plain = new Plain(new Talk(stderr, false, 0), clock)
@@ -19,7 +19,7 @@ t.test('a line for each event that matters, and one a minute while nothing happe
 
   const kept = { type: 'kept', records: 5000, bytes: 1, complete: true } as const
   tell({ ...kept, complete: false }, kept, kept, submittedAt(1, clock.now()))
-  t.same(said(), ['5,000 records read', 'batch 1: 5,000 requests are at the API as msgbatch_1'])
+  t.same(said(), ['5,000 records read', 'batch 1: 5,000 requests submitted as msgbatch_1'])
 
   await clock.pass(3 * MINUTE)
   t.same(
@@ -36,8 +36,8 @@ t.test('a line for each event that matters, and one a minute while nothing happe
   )
   t.same(said(), [
     'batch 1: ended after 3m',
-    'batch 1: rows are out, 5,000 in all',
-    'batch 9: 0 requests are at the API as msgbatch_9',
+    'batch 1: rows written, 5,000 in total',
+    'batch 9: 0 requests submitted as msgbatch_9',
     'batch 8: ended',
   ])
   await clock.pass(59_000)
@@ -47,7 +47,7 @@ t.test('a line for each event that matters, and one a minute while nothing happe
   t.same([said(), clock.sleepers.size], [[], 0])
 })
 
-t.test('a run in a pipe says what happens, on a dumb terminal too; -q leaves it out', async t => {
+t.test('a run in a pipe or on a dumb terminal prints events; -q hides them', async t => {
   const place = await placeFor(t)
   const ask = ['-p', 'Say {{text}}']
   const progress = { CLAUDE_BATCH_STREAM_PROGRESS: undefined }
@@ -55,9 +55,9 @@ t.test('a run in a pipe says what happens, on a dumb terminal too; -q leaves it 
   const { said } = await place.run(ask, { stdin: csv(3), env })
   t.match(said.slice(0, 4), [
     '3 records read',
-    /^batch 1: 3 requests are at the API as msgbatch_\w+$/,
+    /^batch 1: 3 requests submitted as msgbatch_\w+$/,
     /^batch 1: ended after \d+s$/,
-    'batch 1: rows are out, 3 in all',
+    'batch 1: rows written, 3 in total',
   ])
   const dumb = place.start([...ask, '--fresh'], { stdin: csv(3), env: { ...env, TERM: 'dumb' } })
   dumb.world.stderr.isTTY = true
@@ -68,7 +68,7 @@ t.test('a run in a pipe says what happens, on a dumb terminal too; -q leaves it 
   t.match(bar.err, /^\r\u001b\[J0 records so far/, 'who wants a line has it')
 })
 
-t.test('rows and progress share a terminal: the line is gone before a row comes', async t => {
+t.test('rows and progress share a terminal: the line is cleared before a row', async t => {
   const place = await placeFor(t)
   const screen = Object.assign(new Collected(), { isTTY: true })
   const { world, ended } = place.start(
@@ -79,7 +79,7 @@ t.test('rows and progress share a terminal: the line is gone before a row comes'
     },
   )
   world.stderr.isTTY = true
-  // One screen: what stdout says goes to where stderr goes.
+  // One screen shows stdout and stderr.
   screen.on('told', () => world.stderr.write(screen.chunks.at(-1)))
   t.equal((await ended).code, 0)
   t.match(world.stderr.text, /\r\u001b\[J0 records so far/)
@@ -93,7 +93,7 @@ t.test('rows and progress share a terminal: the line is gone before a row comes'
   ])
 })
 
-/** The lines that stand on a terminal after all this. */
+/** The final lines of a terminal after this output. */
 function screenOf(text: string): string[] {
   return text.split('\n').map(line => {
     let shown = ''

@@ -1,5 +1,5 @@
 import type { ProgramEvent, Report, Started } from '../../../lib/cli/progress/report.ts'
-import { after, NOTHING, type Standing } from '../../../lib/cli/progress/standing.ts'
+import { after, NOTHING, type RunProgress } from '../../../lib/cli/progress/run-progress.ts'
 
 export const MINUTE = 60_000
 
@@ -33,6 +33,6 @@ export function spentOf(spent_usd: number | null, estimate_usd: number | null): 
   return { type: 'spent', spent_usd, reserved_usd: null, estimate_usd }
 }
 
-export function standingAfter(...events: readonly ProgramEvent[]): Standing {
+export function progressAfter(...events: readonly ProgramEvent[]): RunProgress {
   return events.map(reported).reduce(after, NOTHING)
 }

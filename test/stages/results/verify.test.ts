@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Ids } from '../../../lib/store/results/ids.ts'
 import { Verifier } from '../../../lib/stages/results/verify.ts'
 import { AppendFile } from '../../../lib/store/append-file.ts'
-import { ENTRY_BYTES, HEADER, LENGTH } from '../../../lib/store/results/line-index.ts'
+import { indexIn, LENGTH, NUMBERS, OFFSET } from '../../../lib/store/results/line-index.ts'
 import { ResultFile } from '../../../lib/store/results/result-file.ts'
 
 const IDS = ['a', 'b', 'c']
@@ -104,10 +104,11 @@ void t.test('the index tells where each line lies', async t => {
   const { verifier, file } = verify([line('c'), '', line('a')], {})
   const length = line('a').length
   t.equal(await file.sync(), 2 * (length + 1))
-  const at = (position: number): number[] => {
-    const entry = HEADER.length + position * ENTRY_BYTES
-    return [file.index.readUInt32LE(entry), file.index.readUInt32LE(entry + 4 * LENGTH)]
-  }
+  const index = indexIn(file.index, 3)
+  if (typeof index === 'string') return t.fail(index)
+  const { entries } = index
+  const at = (position: number): (number | undefined)[] =>
+    [OFFSET, LENGTH].map(number => entries[position * NUMBERS + number])
   t.same(
     [at(0), at(1), at(2)],
     [

@@ -48,8 +48,8 @@ async function rowsIn(job: StoredJob): Promise<string[]> {
 for (const [file, of] of [
   ['records.jsonl', 'one of records'],
   ['records.index', 'one of records'],
-  ['batches/1.results', 'result'],
-  ['batches/1.lines', 'result'],
+  ['batches/1.results', 'the result set'],
+  ['batches/1.lines', '(the )?result set'],
   ['batches/1.members', 'the file'],
   ['batches/1.rejected', 'the file'],
   ['batches/1.ids', 'the file'],
