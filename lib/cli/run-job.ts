@@ -9,7 +9,7 @@ import { nodeDisk, replaceFile } from '../store/disk.ts'
 import { inspectJob, inspectJobs, type JobCard, type JobOnDisk } from '../store/inspect.ts'
 import type { StoredJob } from '../store/job.ts'
 import { JOB_NAME, openStoredJob } from '../store/open.ts'
-import { lockFolder } from '../store/lock.ts'
+import { isLocked, lockFolder, type Lock } from '../store/lock.ts'
 import type { Stage } from '../core/stage.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { checkNewOutput } from '../stages/write/output.ts'
@@ -81,17 +81,29 @@ async function startAlone<T>(
 ): Promise<T> {
   // Such a name is never a job's.
   const folder = join(dir, 'jobs', `.starting-${fingerprint.slice(0, 32)}`)
-  await nodeDisk.makeFolder(folder)
-  const lock = await lockFolder(folder).catch((cause: unknown) => {
-    if (!(cause instanceof BatchStreamError) || cause.code !== 'CBS_JOB_IN_USE') throw cause
-    const message = 'another process is starting this very command; nothing was sent'
-    throw new BatchStreamError('CBS_JOB_IN_USE', message, { cause })
-  })
+  const lock = await lockStart(folder)
   try {
     return await start()
   } finally {
-    await nodeDisk.remove(folder)
+    // Another start may just be making its lock there; then that one removes it.
+    await nodeDisk.remove(folder).catch(() => {})
     await lock.release()
+  }
+}
+
+async function lockStart(folder: string): Promise<Lock> {
+  for (;;) {
+    await nodeDisk.makeFolder(folder)
+    try {
+      return await lockFolder(folder)
+    } catch (cause) {
+      if (cause instanceof BatchStreamError && cause.code === 'CBS_JOB_IN_USE') {
+        const message = 'another process is starting this very command; nothing was sent'
+        throw new BatchStreamError('CBS_JOB_IN_USE', message, { cause })
+      }
+      // Another start has ended meanwhile and removed the folder.
+      if ((await nodeDisk.look(folder)) !== undefined) throw cause
+    }
   }
 }
 
@@ -341,7 +353,12 @@ async function createJob(
 ): Promise<RunJob> {
   const { dir, fingerprint, remembered, clock, ledger } = choice
   const made = async (): Promise<StoredJob> => {
-    await mustBeFree(remembered.rows)
+    await mustBeFree(remembered.rows).catch(async (cause: unknown) => {
+      // Another process that has just started the same job has made the file.
+      if (!(await isLocked(join(dir, 'jobs', name)))) throw cause
+      const message = `another process is starting job ${name}; nothing was sent`
+      throw new BatchStreamError('CBS_JOB_IN_USE', message, { cause })
+    })
     return await openStoredJob({ dir, name, clock, ledger, shard: remembered.run.shard })
   }
   const job = await made().catch(async (cause: unknown) => {

@@ -1,7 +1,8 @@
-import { appendFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import t from 'tap'
+import { lockFolder } from '../../lib/store/lock.ts'
 import { csv, nextWords, placeFor, rowsOf, until, type Place } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}']
@@ -244,6 +245,47 @@ t.test('a job whose retry is in flight is not taken for the answer', async t => 
   const ran = await place.run(ASK, { stdin: csv(3) })
   t.same([ran.code, rowsOf(ran.out).length, await accepted(place)], [0, 3, 6])
 })
+
+t.test(
+  'of several starts of one command with -o at nearly the same moment, one runs and the others exit with 7',
+  async t => {
+    const place = await placeFor(t, { batchTimeMs: 100 })
+    for (let round = 0; round < 10; round++) {
+      const name = `out-${round}.jsonl`
+      const words = [...ASK, '--var', `round=${round}`, '-o', place.path(name)]
+      const starts = [0, 1, 2, 3].map(async index => {
+        await new Promise(resolve => setTimeout(resolve, index * round))
+        return await place.run(words, { stdin: csv(3) })
+      })
+      const all = await Promise.all(starts)
+      t.same(
+        all.map(({ code }) => code).toSorted(),
+        [0, 7, 7, 7],
+        all.map(({ err }) => err).join(''),
+      )
+      t.equal(rowsOf(place.read(name)).length, 3)
+    }
+    t.equal(await accepted(place), 30)
+    t.equal(jobsOf(place).length, 10)
+  },
+)
+
+t.test(
+  'a start that finds the output of a job which another process is starting exits with 7',
+  async t => {
+    const place = await placeFor(t, {}, { 'out.jsonl': '' })
+    const words = [...ASK, '--job', 'j', '-o', place.path('out.jsonl')]
+    mkdirSync(join(place.state, 'jobs/j'), { recursive: true, mode: 0o700 })
+    const lock = await lockFolder(join(place.state, 'jobs/j'))
+    const late = await place.run(words, { stdin: csv(3) })
+    t.match(late, { code: 7, err: /another process is starting job j; nothing was sent/ })
+    await lock.release()
+    t.match(await place.run(words, { stdin: csv(3) }), {
+      code: 6,
+      err: /exists and is not this job's/,
+    })
+  },
+)
 
 t.test('two starts of one command at the same moment pay once', async t => {
   const place = await placeFor(t, { batchTimeMs: 200 })
