@@ -136,7 +136,7 @@ function checkResponse(record: SourceRecord, settings: Settings): void {
       : 'name another with --response-field'
   throw new BatchStreamError(
     'CBS_INPUT',
-    `the record on line ${record.line} has a field "${taken}" already, so nothing was sent: ${advice}`,
+    `the record on line ${record.line} already has a field "${taken}", so nothing was sent: ${advice}`,
     { place: { source: record.source, line: record.line } },
   )
 }

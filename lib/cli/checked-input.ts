@@ -2,7 +2,7 @@ import { checkInput, sameQuestion } from './check-input.ts'
 import type { Context } from './context.ts'
 import type { Ending } from './finish.ts'
 import { FIRST } from '../run/guard.ts'
-import { openInput, peek, readingError, type Peeked, type Reading } from './input.ts'
+import { openInput, readFirst, readingError, type FirstRecords, type Reading } from './input.ts'
 import type { Settings } from './settings.ts'
 import type { Work } from './stages.ts'
 
@@ -11,18 +11,18 @@ export async function withInput(
   { cwd, io, talk, signal }: Context,
   settings: Settings,
   template: Work['template'],
-  work: (peeked: Peeked, reading: Reading) => Promise<Ending>,
+  work: (beginning: FirstRecords, reading: Reading) => Promise<Ending>,
 ): Promise<Ending> {
   const reading: Reading = { format: undefined, files: 0, broken: undefined }
   const input = await openInput({ settings, cwd, io, talk, reading, signal })
   const checked = async (): Promise<Ending> => {
-    const peeked = await peek(input, settings.batchWaitMs === undefined ? FIRST : 1)
+    const beginning = await readFirst(input, settings.batchWaitMs === undefined ? FIRST : 1)
     const format = reading.format ?? settings.from
-    const hint = await checkInput(peeked.first, format, settings, template)
+    const hint = await checkInput(beginning.first, format, settings, template)
     if (hint !== undefined) talk.info(hint)
-    const same = sameQuestion(peeked.first, template)
+    const same = sameQuestion(beginning.first, template)
     if (same !== undefined) talk.info(same)
-    return await work(peeked, reading)
+    return await work(beginning, reading)
   }
   const failed = (error: unknown): never => {
     throw readingError(error)

@@ -2,7 +2,7 @@ import type { TemplateOptions } from '../stages/template/options.ts'
 import type { Context } from './context.ts'
 import { EXIT } from './exit-code.ts'
 import type { Ending } from './finish.ts'
-import type { Peeked, Reading } from './input.ts'
+import type { FirstRecords, Reading } from './input.ts'
 import { print } from './print.ts'
 import { isTable, tableOf, type RowOptions } from './row-options.ts'
 import type { RequestSettings } from './request-settings.ts'
@@ -16,7 +16,7 @@ export async function dryRun(
   { flags, io, talk }: Context,
   { settings, rows }: { readonly settings: Settings; readonly rows: RowOptions },
   template: TemplateOptions,
-  { first, stream }: Peeked,
+  { first, stream }: FirstRecords,
   reading: Reading,
 ): Promise<Ending> {
   const text = flags.text('show')
@@ -50,7 +50,7 @@ export function tableFor(
   rows: RowOptions,
   settings: Settings,
   reading: Reading,
-  first: Peeked['first'],
+  first: FirstRecords['first'],
 ): SurveyOptions['table'] {
   const known = columnsIn(settings, reading, first)
   mustHaveColumns(rows, known)

@@ -173,13 +173,16 @@ export function readingError(error: unknown): unknown {
   return isRead ? wrapError('CBS_INPUT', 'the input cannot be read', error) : error
 }
 
-export interface Peeked {
+export interface FirstRecords {
   readonly first: readonly SourceRecord[]
   readonly stream: Stage<never, SourceRecord>
 }
 
 /** The first records of a stream, and the stream as if nothing had been read of it. */
-export async function peek(stream: Stage<never, SourceRecord>, count: number): Promise<Peeked> {
+export async function readFirst(
+  stream: Stage<never, SourceRecord>,
+  count: number,
+): Promise<FirstRecords> {
   const first: SourceRecord[] = []
   while (first.length < count) {
     const item = await nextRecord(stream)

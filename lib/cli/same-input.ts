@@ -126,7 +126,7 @@ class KnownInput {
   }
 
   async read(ordinal: number): Promise<SourceRecord> {
-    return this.#reader.peek(ordinal, 1) ?? (await this.#reader.read(ordinal, 1))
+    return this.#reader.tryReadSync(ordinal, 1) ?? (await this.#reader.read(ordinal, 1))
   }
 
   /** Is this its record, byte for byte, and from the same place? A row says where its record is from. */

@@ -1,25 +1,27 @@
 import type { Problem, SourceRecord } from './flow.ts'
 import { STATUSES } from './results/status.ts'
 
-/** The two fields that a merged row adds to its record. */
+/** The two fields that an output row adds to its record. */
 export interface RowFields {
   /** @default 'response' */
   readonly responseField?: string | undefined
-  /** @default '_batch'; 'none' for rows without it */
+  /**
+   * @default '_batch'; 'none' for rows without it
+   */
   readonly metaField?: string | undefined
 }
 
 export const DEFAULT_RESPONSE_FIELD = 'response'
 export const DEFAULT_META_FIELD = '_batch'
-/** The word that stands for no meta field at all. */
+/** The name that means no meta field. */
 export const NO_META_FIELD = 'none'
 
-/** The type of the problem of a record that is not sent because it failed in an earlier run. Such a record is no bad one. */
+/** The problem type of a record that is not sent because it failed in an earlier run. Such a record is not invalid. */
 export const SKIPPED = 'skipped'
 
 /**
- * Why a record is skipped: it is the failed row of an earlier run, whose meta field says so. A column `status` of the user's
- * own says nothing.
+ * Why a record is skipped: it is a failed row of an earlier run, as its meta field says. A `status` column of the user does
+ * not count.
  */
 export function failedEarlier({ fields }: SourceRecord, metaField: string): Problem | undefined {
   for (const name of [metaField, DEFAULT_META_FIELD]) {
@@ -39,8 +41,8 @@ function messageOf(error: unknown): string {
 }
 
 /**
- * The problem of a record that has the response field already: the answer would land on top of the user's own data. The
- * failed row of an earlier run may come back: a new answer replaces what it has.
+ * The problem of a record that already has the response field, which the answer would overwrite. A failed row of an earlier
+ * run is exempt: a new answer replaces its response.
  */
 export function alreadyAnswered(
   record: SourceRecord,
@@ -54,6 +56,6 @@ export function alreadyAnswered(
   const name = JSON.stringify(responseField)
   return {
     type: 'response_exists',
-    message: `the record has a field ${name} already; choose another name for the response field, or drop that field`,
+    message: `the record already has a field ${name}; choose another name for the response field, or drop that field`,
   }
 }

@@ -1,25 +1,24 @@
 import { BatchStreamError, wrapError } from './errors.ts'
 
 /**
- * What a function of the user's has given, where nobody can wait for it: a promise would count as true, and the rows would go
- * where they do not belong.
+ * Rejects a promise returned by a user's function whose result is needed at once: as a value it would count as true.
  *
  * @throws BatchStreamError `CBS_STAGE`
  */
 export function assertSync<T>(name: string, given: T): T {
   if (!(given instanceof Promise)) return given
-  // It may reject, and no one else handles that.
+  // It may reject, and nothing else handles that.
   given.catch(() => {})
   throw new BatchStreamError(
     'CBS_STAGE',
-    `\`${name}\` gave a promise, and must answer at once: put what it waits for in a stage before`,
+    `\`${name}\` returned a promise, but must be synchronous: move asynchronous work to an earlier stage`,
   )
 }
 
 /**
- * Calls a user's function whose result cannot be awaited.
+ * Calls a user's function whose result is needed at once.
  *
- * @throws BatchStreamError `CBS_STAGE` where it throws or gives a promise
+ * @throws BatchStreamError `CBS_STAGE` if it throws or returns a promise
  */
 export function callSync<Args extends readonly unknown[], T>(
   name: string,

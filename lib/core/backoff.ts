@@ -1,6 +1,6 @@
 import { wholeNumber } from './errors.ts'
 
-/** Waits between tries of one call, in ms: the first one, doubled with each further failure up to `most`. */
+/** Waits between tries of one call, in ms: `first`, doubled with each further failure up to `most`. */
 export interface Backoff {
   /** @default 500 */
   readonly first?: number | undefined
@@ -8,13 +8,13 @@ export interface Backoff {
   readonly most?: number | undefined
 }
 
-/** A backoff whose defaults are filled in. */
+/** A backoff with its defaults filled in. */
 export interface Waits {
   readonly first: number
   readonly most: number
 }
 
-/** The waits that the API's own SDK begins with, up to a minute. */
+/** The same initial wait as the API's SDK, growing to a minute. */
 export const DEFAULT_BACKOFF: Waits = { first: 500, most: 60_000 }
 
 /**

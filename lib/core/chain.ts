@@ -17,20 +17,20 @@ import {
 } from './stage.ts'
 
 /**
- * Several stages as one stream. Not `stream.compose`: in Node 20 a pipeline hangs when a stage fails that is composed three
- * levels deep, and destroying what it gives is an AbortError that nobody may be listening for.
+ * Several stages as one stream. This is not `stream.compose`: in Node 20 a pipeline hangs when a stage fails that is
+ * composed three levels deep, and destroying a composed stream raises an AbortError that may have no listener.
  */
 class Chain extends Duplex {
   readonly #stages: readonly Duplex[]
   readonly #head: Duplex
   readonly #tail: Duplex
-  /** Resolves when all is written to the last stage, with the error of the first that failed. */
+  /** Resolves when all is written to the last stage, with the error of the first stage that failed. */
   readonly #written: Promise<Error | undefined>
-  /** Resolves when every stage is closed, with the error of the first that failed. */
+  /** Resolves when every stage is closed, with the error of the first stage that failed. */
   readonly #over: Promise<Error | undefined>
-  /** Whether the reader asks for more than it has. */
+  /** Whether the reader wants more than is buffered. */
   #isHungry = false
-  /** Takes the next chunk once the first stage has room. */
+  /** Accepts the next chunk once the first stage has room. */
   #drained: (() => void) | undefined
   #givesPages = false
 
@@ -49,13 +49,13 @@ class Chain extends Duplex {
     this.#written = new Promise<Error | undefined>(resolve => {
       pipeline([...stages], error => resolve(error ?? undefined))
     })
-    // The pipeline is done with the last stage once all is written to it; what it still has to give may fail, too.
+    // The pipeline finishes once all is written to the last stage, which may still fail while it is read.
     const read = new Promise<Error | undefined>(resolve => {
       finished(tail, error => resolve(error ?? undefined))
     })
     this.#over = this.#written.then(async error => error ?? (await read))
     void this.#written.then(error => error && this.destroy(error))
-    // The pipeline may have let go of a stage that is still being destroyed: its error must not end the process.
+    // The pipeline may have released a stage that is still being destroyed: its error must not end the process.
     for (const stage of stages) stage.on('error', error => this.destroy(error))
     head.on('drain', () => {
       const drained = this.#drained
@@ -63,12 +63,12 @@ class Chain extends Duplex {
       drained?.()
     })
     tail.on('readable', () => this.#pull())
-    // As of a Transform, the writable side finishes before the readable side ends.
+    // As in a Transform, the writable side finishes before the readable side ends.
     tail.on('end', () => void this.#written.then(() => this.destroyed || this.push(null)))
     standFor(this, stages)
     offerPages(this, gives => {
       this.#givesPages = gives
-      // The last stage's only reader is this chain, which gives on what it reads.
+      // This chain is the last stage's only reader, and passes on what it reads.
       if (gives) agreeOnPages(tail)
     })
   }
@@ -109,12 +109,12 @@ class Chain extends Duplex {
 
 export type Stages = readonly [Stage<never, unknown>, ...Stage<never, unknown>[]]
 
-/** Stages that fit behind each other: each takes what the one before it gives. */
+/** Stages in a valid order: each takes the output of the previous one. */
 export type Linked<T extends readonly unknown[]> = T extends readonly [infer S, ...infer Rest]
   ? [Stage<never, unknown>, ...LinkedFor<Rest, OutputOf<S>>]
   : []
 
-/** The same where `Item` reaches the first of them. */
+/** The same with `Item` as the input of the first stage. */
 export type LinkedFor<T extends readonly unknown[], Item> = T extends readonly [
   infer S,
   ...infer Rest,
@@ -126,24 +126,24 @@ export type HeadOf<T extends readonly unknown[]> = T extends readonly [infer S, 
   ? InputOf<S>
   : never
 
-/** What comes out of the last stage. */
+/** The output type of the last stage. */
 export type EndOf<T extends readonly unknown[]> = T extends readonly [infer S, ...infer Rest]
   ? EndFor<Rest, OutputOf<S>>
   : never
 
-/** The same where `Item` reaches the first of them. */
+/** The same with `Item` as the input of the first stage. */
 export type EndFor<T extends readonly unknown[], Item> = T extends readonly [infer S, ...infer Rest]
   ? EndFor<Rest, OutputFor<S, Item>>
   : Item
 
-/** What a chain of these stages makes of a type. */
+/** How a chain of these stages maps types. */
 export interface ChainMap<T extends readonly unknown[]> extends TypeMap {
   readonly gives: EndFor<T, this['item']>
 }
 
 /**
- * Joins stages into one, any number of them. A wrong order does not compile. An error in any of them ends the whole;
- * destroying the whole ends each of them.
+ * Joins any number of stages into one. A wrong order does not compile. An error in any stage ends the chain, and destroying
+ * the chain ends every stage.
  */
 export function chain<T extends Stages>(
   ...stages: T & Linked<T>
@@ -153,20 +153,20 @@ export function chain(...stages: Stage<never, unknown>[]): Stage<never, unknown>
   return typed(new Chain(stages))
 }
 
-/** Where items come from: a list, a generator, a Node stream, or a web stream such as `Response.body`. */
+/** A source of items: a list, a generator, a Node stream, or a web stream such as `Response.body`. */
 export type Items<T> =
   Iterable<T> | AsyncIterable<T> | globalThis.ReadableStream<T> | WebReadableStream<T>
 
-/** Whether a source says what it gives: a Node stream and an empty list do not. */
+/** Whether the item type of a source is known; that of a Node stream or an empty list is not. */
 export type IsKnown<Item> = 0 extends 1 & Item ? false : [Item] extends [never] ? false : true
 
 export type LinkedTo<T extends Stages, Item> =
   IsKnown<Item> extends true ? LinkedFor<T, Item> : Linked<T>
 
 /**
- * A source with stages behind it, as one readable stream: `from(createReadStream('a.csv'), parseCsv(), ...)`. A source whose
- * items the first stage does not take does not compile. A missing file, a stage's error and a `break` all arrive where they
- * should, which `.pipe()` does not do.
+ * A source piped through stages, as one readable stream: `from(createReadStream('a.csv'), parseCsv(), ...)`. It does not
+ * compile if the first stage does not take the source's items. Unlike `.pipe()`, it forwards a missing file, an error of a
+ * stage and a `break`.
  */
 export function from<Item, T extends Stages>(
   source: Items<Item>,
@@ -176,13 +176,12 @@ export function from(
   source: Items<unknown>,
   ...stages: Stage<never, unknown>[]
 ): Stage<never, unknown> {
-  // Not compose: it takes its own end for an abort when a stage is not closed yet, such as one that lets go of a file.
-  // pipeline takes iterables and web streams too, which the types of this form of it do not say; an error of any stage
-  // arrives at the last.
+  // Not compose: it treats its own end as an abort while a stage is still closing, for example a file. pipeline also takes
+  // iterables and web streams, which this overload's types omit; an error of any stage arrives at the last.
   return typed(pipeline([source as Readable, ...stages], () => {}) as Duplex)
 }
 
-/** The items of a stage's end, typed, for `for await`. Leaving the loop early destroys the whole chain. */
+/** The typed output items of a stage, for `for await`. Leaving the loop early destroys the whole chain. */
 export function each<In, Out>(stage: Stage<In, Out>): AsyncIterable<Out> {
   return stage
 }

@@ -1,7 +1,7 @@
 import type { Problem } from './flow.ts'
 import { CUSTOM_ID } from './limits.ts'
 
-/** What is wrong with a custom_id. One bad id makes the API refuse the whole batch, so it is found here. */
+/** Checks a custom_id before sending, since one invalid id makes the API reject the whole batch. */
 export function checkCustomId(id: unknown): Problem | undefined {
   if (typeof id === 'string' && CUSTOM_ID.test(id)) return undefined
   return {

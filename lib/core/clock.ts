@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
-/** Time, passed in so that tests need no waiting. */
+/** A source of time, injected so that tests need not wait. */
 export interface Clock {
-  /** Wall time in ms; it may jump, so nothing is decided by a difference of two of these. */
+  /** Wall time in ms. It may jump, so differences of it decide nothing. */
   now(): number
-  /** Ms since some fixed moment of this process; never goes back. */
+  /** Monotonic ms since some moment of this process. */
   elapsed(): number
   /** Resolves after `ms`; rejects at once when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>

@@ -1,18 +1,18 @@
 /**
- * What went wrong, as a stable word to match on; messages may be reworded, codes may not.
+ * The kind of an error: a stable code to match on. Messages may change, codes do not.
  *
  * | code | meaning |
  * | --- | --- |
- * | `CBS_OPTION` | an option or argument is wrong; nothing has been done |
- * | `CBS_INPUT` | the input is not what it should be (format, encoding, changed since the last run) |
- * | `CBS_OUTPUT` | the output is not what it should be (exists already, changed since the last run) |
+ * | `CBS_OPTION` | an option or argument is invalid; nothing was done |
+ * | `CBS_INPUT` | the input is invalid (format, encoding, changed since the last run) |
+ * | `CBS_OUTPUT` | the output is invalid (already exists, changed since the last run) |
  * | `CBS_STOPPED` | stopped on purpose: too many invalid records, or a first batch that failed as a whole |
- * | `CBS_ACCESS` | the API refuses this key: authentication, permission, billing or a spend limit |
- * | `CBS_API` | the API stays unreachable, or answers what it should not, after retries |
- * | `CBS_JOB_IN_USE` | another process works on this job |
- * | `CBS_DISK` | the local disk refuses to read or write |
+ * | `CBS_ACCESS` | the API rejects this key: authentication, permission, billing or a spend limit |
+ * | `CBS_API` | the API is unreachable, or its replies are invalid, even after retries |
+ * | `CBS_JOB_IN_USE` | another process is using this job |
+ * | `CBS_DISK` | reading or writing the local disk failed |
  * | `CBS_STATE` | the job on disk is damaged, or was written by a newer version |
- * | `CBS_STAGE` | a function given by the user threw, or a stage was given what it cannot take |
+ * | `CBS_STAGE` | a user's function threw, or a stage received the wrong kind of input |
  */
 export type ErrorCode =
   | 'CBS_OPTION'
@@ -26,33 +26,33 @@ export type ErrorCode =
   | 'CBS_STATE'
   | 'CBS_STAGE'
 
-/** Where in the input an error lies; `line` counts physical lines from 1, `column` characters from 1. */
+/** A position in the input; `line` counts physical lines from 1, `column` characters from 1. */
 export interface Place {
   readonly source?: string | undefined
   readonly line?: number | undefined
   readonly column?: number | undefined
 }
 
-/** Where a record or an error lies, for a sentence: `line 18 of reviews.csv`. */
+/** The position of a record or an error in words: `line 18 of reviews.csv`. */
 export function lineOf({ line, source }: { line: number; source?: string | undefined }): string {
   return source === undefined ? `line ${line}` : `line ${line} of ${source}`
 }
 
-/** What an error says beside its message. */
+/** Details of an error besides its message. */
 export interface ErrorDetails {
-  /** What led to it. */
+  /** The original error. */
   readonly cause?: unknown
   readonly place?: Place | undefined
   readonly option?: string | undefined
 }
 
-/** Every error of this package: `code` says what kind, the message what, where and what to do; `cause` is kept. */
+/** Every error of this package: `code` is the kind; the message names what, where and what to do; `cause` is kept. */
 export class BatchStreamError extends Error {
   override readonly name = 'BatchStreamError'
   readonly code: ErrorCode
-  /** Where in the input or output it lies, if it lies in one place. */
+  /** Its position in the input or output, if it has one. */
   readonly place: Place | undefined
-  /** The name of the option that it is about, such as `maxCost`, if it is about one. */
+  /** The option that caused it, such as `maxCost`, if any. */
   readonly option: string | undefined
 
   constructor(code: ErrorCode, message: string, more: ErrorDetails = {}) {
@@ -63,25 +63,27 @@ export class BatchStreamError extends Error {
   }
 }
 
-/** Gives an error of ours back as it is and wraps any other under `code`, so that nothing foreign leaves a stage. */
+/**
+ * Returns an error of this package unchanged and wraps any other under `code`, so that stages throw only BatchStreamErrors.
+ */
 export function wrapError(code: ErrorCode, what: string, cause: unknown): BatchStreamError {
   if (cause instanceof BatchStreamError) return cause
   return new BatchStreamError(code, `${what}: ${messageOf(cause)}`, { cause })
 }
 
-/** What anything that was thrown says. */
+/** The message of any thrown value. */
 export function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause)
 }
 
-/** The message of a wrong option: what it is, what it must be, and what was given. */
+/** The error of an invalid option: its name, what is expected, and what was given. */
 export function wrongOption(name: string, wanted: string, got: unknown): BatchStreamError {
   return new BatchStreamError('CBS_OPTION', `\`${name}\` must be ${wanted}, got ${shown(got)}`)
 }
 
 function shown(got: unknown): string {
   if (typeof got === 'function') return 'a function'
-  // JSON shows NaN and Infinity as null, and throws on what holds itself.
+  // JSON shows NaN and Infinity as null, and throws on cycles.
   if (typeof got !== 'object' && typeof got !== 'string') return String(got)
   try {
     return JSON.stringify(got)
@@ -90,7 +92,10 @@ function shown(got: unknown): string {
   }
 }
 
-/** Checks a whole number in a range, in the words of `wrongOption`. */
+/**
+ * Checks that a number is whole and in range.
+ * @throws BatchStreamError `CBS_OPTION`
+ */
 export function wholeNumber(name: string, value: number, least: number, most: number): number {
   if (Number.isSafeInteger(value) && value >= least && value <= most) return value
   const top = Math.min(most, Number.MAX_SAFE_INTEGER)

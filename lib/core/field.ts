@@ -1,29 +1,29 @@
 import type { SourceRecord } from './flow.ts'
 import { valueAt } from './json/find.ts'
 
-/** A place in a template that a record fills. */
+/** A placeholder in a template. */
 export interface Field {
-  /** The name as it was written, without the blanks around it; a `?` at its end included. */
+  /** The name as written, trimmed; includes a trailing `?`. */
   readonly name: string
   /** The name without the `?` that makes a field optional. */
   readonly bare: string
   /** `bare` as a path: `a.b.0` is `['a', 'b', '0']`. */
   readonly path: readonly string[]
   readonly optional: boolean
-  /** Where its braces open in the template, both from 1. */
+  /** The position of its braces in the template, both from 1. */
   readonly line: number
   readonly column: number
 }
 
-/** A value in a record and the way to it. */
+/** A value in a record and its path. */
 export interface FieldValue {
   readonly path: readonly string[]
   readonly value: unknown
 }
 
 /**
- * Looks a template's field up in a record. A field whose whole name matches wins over a path, so a column `a.b` or
- * `Is it good?` is found under its name. Only what the record itself holds counts: no prototype, no `length`.
+ * Looks up a template field in a record. A field with the whole name wins over a path, so a column `a.b` or `Is it good?`
+ * is found by its name. Only own properties count: no prototype, no `length`.
  */
 export function find(
   fields: Readonly<Record<string, unknown>>,
@@ -40,14 +40,14 @@ export function find(
 }
 
 /**
- * A value as text: a string as it is, everything else as it stands in the record's JSON, so that a number keeps its
- * digits (12345678901234567890, 1.0), and an object its order.
+ * A value as text: a string unchanged, anything else as its bytes in the record's JSON, so that a number keeps its digits
+ * (12345678901234567890, 1.0) and an object its order.
  */
 export function textOf(record: SourceRecord, found: FieldValue): string {
   if (typeof found.value === 'string') return found.value
   if (found.value === null || typeof found.value === 'boolean') return String(found.value)
   const range = valueAt(record.raw, found.path)
-  // A record made by hand can have fields that its bytes lack.
+  // A record made by hand may have fields that its bytes lack.
   return range ? record.raw.toString('utf8', range.start, range.end) : JSON.stringify(found.value)
 }
 

@@ -7,41 +7,41 @@ import type { TypeMap } from './stage.ts'
 /** The body of one Messages request, as the official SDK types it. */
 export type MessageParams = Anthropic.Messages.Batches.BatchCreateParams.Request['params']
 
-/** Why a record cannot be asked, or has no answer: a short type and a sentence. */
+/** Why a record is invalid or has no answer: a short type and a sentence. */
 export interface Problem {
   readonly type: string
   readonly message: string
 }
 
-/** What a record is made of besides its bytes. */
+/** The metadata of a record. */
 export interface RecordOrigin<F extends object = Fields> {
-  /** Physical line on which the record began, from 1. */
+  /** Physical line on which the record starts, from 1. */
   readonly line: number
-  /** The file it came from; undefined for a pipe. */
+  /** Its file; undefined for a pipe. */
   readonly source?: string | undefined
-  /** Why it cannot be asked, when it could not be read. */
+  /** Why it could not be read, if so. */
   readonly problem?: Problem | undefined
-  /** The parsed value of `raw`, where a parser has it at hand already. */
+  /** The parsed value of `raw`, if a parser already has it. */
   readonly fields?: F | undefined
-  /** Its place in the job's records file, once it is kept. */
+  /** Its ordinal in the job's records file, once it is spooled. */
   readonly ordinal?: number | undefined
-  /** The job that keeps it, once it is kept. */
+  /** The job that spooled it, if any. */
   readonly job?: Job | undefined
-  /** How many times it will have been asked with the next request; 1 unless it is retried. */
+  /** Number of the next attempt; 1 unless it is retried. */
   readonly attempt?: number | undefined
-  /** How often its max_tokens is doubled with the next request, as answers were cut; 0 unless it is retried for that. */
+  /** How often max_tokens is doubled in the next request because answers were cut; 0 otherwise. */
   readonly doublings?: number | undefined
 }
 
-/** What a record is made of when it is first read: most are read once, as bytes or as fields. */
+/** The content of a new record, given lazily as bytes or as fields; most are read only once. */
 export interface UnreadRecord<F extends object = Fields> {
   raw(): Buffer
   fields(): F
 }
 
 /**
- * One input record. `raw` is always one JSON object on one line: a JSONL line as it came (byte for byte, without the
- * blanks around it), a CSV row as an object of strings, anything that is no object as `{"input": ...}`. `F` is the type of
+ * One input record. `raw` is always one JSON object on one line: a JSONL line unchanged (byte for byte, without surrounding
+ * blanks), a CSV row as an object of strings, and anything that is not an object as `{"input": ...}`. `F` is the type of
  * its fields.
  */
 export class SourceRecord<F extends object = Fields> {
@@ -74,18 +74,18 @@ export class SourceRecord<F extends object = Fields> {
     return (this.#raw ??= (this.#unread as UnreadRecord<F>).raw())
   }
 
-  /** The record as an object, parsed when first read. */
+  /** The record as an object, parsed on first use. */
   get fields(): F {
     return (this.#fields ??= this.#unread?.fields() ?? JSON.parse(this.raw.toString('utf8')))
   }
 }
 
-/** Types of the records and answers that something stands for. For the compiler alone. */
+/** The types of records and answers that an item carries. Compile time only. */
 export interface Carried<F, V> {
   readonly '~carried'?: readonly [fields: F, value: V]
 }
 
-/** The type of the fields that an item of the flow carries along. */
+/** The type of an item's record fields. */
 export type FieldsOf<Item> =
   Item extends SourceRecord<infer F>
     ? F
@@ -97,7 +97,7 @@ export type FieldsOf<Item> =
           : Fields
         : Fields
 
-/** The type of the answers that an item of the flow carries along; a rejected record has none. */
+/** The type of an item's answers; a rejected record has none. */
 export type ValueOf<Item> = Item extends { readonly problem: Problem }
   ? never
   : '~carried' extends keyof Item
@@ -107,49 +107,49 @@ export type ValueOf<Item> = Item extends { readonly problem: Problem }
     : unknown
 
 /**
- * One request, ready to be sent. Without a `custom_id` the aggregator gives it one. `F` is the type of its record's fields, `V`
- * that of the answer that is asked for.
+ * A request that is ready to be sent. If it has no `custom_id`, the aggregator generates one. `F` is the type of its
+ * record's fields, `V` that of its answer.
  */
 export interface BatchRequest<F extends object = Fields, V = unknown> extends Carried<F, V> {
   readonly custom_id?: string | undefined
   readonly params: MessageParams
-  /** The record it asks about; a request that has none is its own record. */
+  /** Its record; a request without one is its own record. */
   readonly record?: SourceRecord<F> | undefined
 }
 
-/** A record that cannot be asked. It keeps its place in the flow and comes out as a `rejected` row. */
+/** An invalid record. It keeps its place in the stream and becomes a `rejected` row. */
 export interface RejectedRecord<F extends object = Fields> {
   readonly record: SourceRecord<F>
   readonly problem: Problem
 }
 
-/** A batch that is full and on disk; nothing of it has been sent. */
+/** A batch that is full and on disk. Nothing of it has been sent. */
 export interface SealedBatch<F extends object = Fields, V = unknown> extends Carried<F, V> {
   readonly state: 'sealed'
   readonly job: Job
   /** Its number within the job, from 1. */
   readonly number: number
-  /** 1 for records asked the first time. */
+  /** 1 for the first attempt. */
   readonly attempt: number
-  /** Records that it covers, those that were rejected included. */
+  /** Records that it covers, including rejected ones. */
   readonly records: number
-  /** Requests that it sends; 0 when every record of it was rejected. */
+  /** Requests that it sends; 0 if every record was rejected. */
   readonly requests: number
-  /** Size of its body. */
+  /** Size of its body in bytes. */
   readonly bytes: number
 }
 
-/** A batch that the API has accepted, or one that had nothing to send. */
+/** A batch that the API has accepted, or that had nothing to send. */
 export interface SubmittedBatch<F extends object = Fields, V = unknown> extends Omit<
   SealedBatch<F, V>,
   'state'
 > {
   readonly state: 'submitted'
-  /** The API's id; null where there was nothing to send. */
+  /** The API's id; null if there was nothing to send. */
   readonly id: string | null
 }
 
-/** A batch that the API has finished, or whose answers are kept already. */
+/** A batch that has ended, or whose answers are already stored. */
 export interface EndedBatch<F extends object = Fields, V = unknown> extends Omit<
   SubmittedBatch<F, V>,
   'state'
@@ -157,34 +157,34 @@ export interface EndedBatch<F extends object = Fields, V = unknown> extends Omit
   readonly state: 'ended'
 }
 
-/** Records to requests for answers of type `V`. */
+/** Maps records to requests for answers of type `V`. */
 export interface Asks<V> extends TypeMap {
   readonly gives: BatchRequest<FieldsOf<this['item']>, V> | RejectedRecord<FieldsOf<this['item']>>
 }
 
-/** Records to records that were written to disk and read back. */
+/** Maps records to records that were written to disk and read back. */
 export interface Spools extends TypeMap {
   readonly gives: SourceRecord<JsonOf<this['item']>>
 }
 
-/** Requests to batches; their records were written to disk. */
+/** Maps requests to batches; their records were written to disk. */
 export interface Seals extends TypeMap {
   readonly gives: SealedBatch<JsonOf<this['item']>, ValueOf<this['item']>>
 }
 
-/** Sealed batches to submitted ones. */
+/** Maps sealed batches to submitted ones. */
 export interface Submits extends TypeMap {
   readonly gives: SubmittedBatch<FieldsOf<this['item']>, ValueOf<this['item']>>
 }
 
-/** Submitted batches to ended ones. */
+/** Maps submitted batches to ended ones. */
 export interface Ends extends TypeMap {
   readonly gives: EndedBatch<FieldsOf<this['item']>, ValueOf<this['item']>>
 }
 
 export type JsonOf<Item> = Jsonify<FieldsOf<Item>> extends infer F extends object ? F : Fields
 
-/** Ended batches to the results of their records. */
+/** Maps ended batches to the results of their records. */
 export interface Fetches extends TypeMap {
   readonly gives: RecordResult<FieldsOf<this['item']>, ValueOf<this['item']>>
 }

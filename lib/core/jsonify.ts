@@ -2,8 +2,8 @@
 export type Fields = Readonly<Record<string, unknown>>
 
 /**
- * What is left of a type once a value of it has been written as JSON and read back: dates become texts, functions and
- * `undefined` are gone, and a member that may be `undefined` is optional. `unknown` stays `unknown`, and `any` becomes that.
+ * The type of a value after JSON.stringify and JSON.parse: dates become strings, functions and `undefined` disappear, and a
+ * member that may be `undefined` is optional. `unknown` stays `unknown`, and `any` becomes `unknown`.
  */
 export type Jsonify<T> = 0 extends 1 & T
   ? unknown
@@ -31,12 +31,12 @@ export type Jsonify<T> = 0 extends 1 & T
 
 export type Callable = (...args: never) => unknown
 
-/** What JSON leaves out of an object, and writes as null in a list. */
+/** What JSON omits from an object, and writes as null in an array. */
 export type Lost = undefined | symbol | Callable
 
 export type NullFor<T> = Extract<T, Lost> extends never ? never : null
 
-/** The keys whose member JSON always writes, or perhaps; those of members that it never writes are neither. */
+/** The keys that JSON always writes, or those that it may write; keys that it never writes are in neither. */
 export type Kept<T, Key extends keyof T, How extends 'always' | 'perhaps'> = Key extends symbol
   ? never
   : unknown extends T[Key]
@@ -51,12 +51,12 @@ export type Kept<T, Key extends keyof T, How extends 'always' | 'perhaps'> = Key
 
 export type Flat<T> = { [Key in keyof T]: T[Key] }
 
-/** The fields of a record that was made of a value of this type; those of a value of unknown type are read by name. */
+/** The fields of a record made from a value of this type; `Fields` if the type is unknown. */
 export type FieldsFrom<T> = 0 extends 1 & T
   ? Fields
   : Jsonify<T> extends infer J extends object
     ? J
     : Fields
 
-/** Fields of any type where a function that reads them names none: it reads them by name, and knows nothing of them. */
+/** For a function that does not name its fields: fields of any type, read by name. */
 export type AnyOr<F extends object> = [Fields] extends [F] ? object : F

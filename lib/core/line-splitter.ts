@@ -1,4 +1,4 @@
-/** One line of a result set and where it begins. */
+/** A line of a result set and its offset. */
 export interface Line {
   readonly start: number
   readonly bytes: Buffer
@@ -8,8 +8,8 @@ const NEWLINE = 0x0a
 const RETURN = 0x0d
 
 /**
- * Splits a download into lines in time linear in its bytes: pieces of a long line are joined once, when it ends. (The SDK's
- * decoder joins and scans again with each piece, which is quadratic.)
+ * Splits a download into lines in linear time: the pieces of a long line are joined once, at its end. (The SDK's decoder
+ * joins and rescans with each piece, which is quadratic.)
  */
 export class Splitter {
   readonly #reuses: boolean
@@ -18,12 +18,12 @@ export class Splitter {
   #pieces: Buffer[] = []
   #held = 0
 
-  /** With `reuse` a line is good until the next chunk: lines of megabytes then cost no memory each. */
+  /** With `reuse` a line is valid until the next chunk, so that long lines share one buffer. */
   constructor({ reuse = false }: { readonly reuse?: boolean } = {}) {
     this.#reuses = reuse
   }
 
-  /** The lines that end in this chunk. They share its memory, or that of the chunks that they came in. */
+  /** The lines that end in this chunk. They share the memory of their chunks. */
   push(chunk: Buffer): Line[] {
     const lines: Line[] = []
     let from = 0
@@ -38,12 +38,12 @@ export class Splitter {
     return lines
   }
 
-  /** Bytes of the line that has begun and not ended. */
+  /** Bytes of the unfinished line. */
   get held(): number {
     return this.#held
   }
 
-  /** The last line, where no newline ends it. */
+  /** The last line, if it has no newline. */
   end(): Line[] {
     return this.#held > 0 ? [this.#line(Buffer.alloc(0), 0)] : []
   }

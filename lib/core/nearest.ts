@@ -1,11 +1,11 @@
 import { distance } from 'fastest-levenshtein'
 
-/** Longer names are not compared: a hint is not worth quadratic work on a whole document. */
+/** Longer names are not compared, since a hint is not worth quadratic work. */
 const LONGEST = 100
 
 /**
- * The known name that was probably meant: the one with the fewest edits (Levenshtein), if these are at most a third of its
- * letters, rounded up. Case does not count.
+ * The known name that was probably meant: the one with the fewest edits (Levenshtein), up to a third of its letters,
+ * rounded up. Case is ignored.
  */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
   const wanted = name.trim().toLowerCase()
@@ -21,7 +21,7 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
   return best
 }
 
-/** A hint for the end of a sentence: ` (did you mean "review"?)`, or nothing if no name is near. */
+/** A hint for the end of a sentence: ` (did you mean "review"?)`, or an empty string if no name is close. */
 export function didYouMean(name: string, known: Iterable<string>): string {
   const near = nearest(name, known)
   return near === undefined ? '' : ` (did you mean ${JSON.stringify(near)}?)`

@@ -1,11 +1,11 @@
 import { messageOf } from './errors.ts'
 
-/** Functions whose failure was reported; a listener that always fails must not flood stderr. */
+/** Functions whose failure was reported. A listener that always fails must not flood stderr. */
 const reported: WeakSet<object> = new WeakSet()
 
 /**
- * Calls a user's function that only observes, such as a listener or `onWait`. What it throws, or rejects with, changes
- * nothing in the run: the first failure of each function becomes a process warning.
+ * Calls a user's function that only observes, such as a listener or `onWait`. An exception or rejection does not affect the
+ * run: the first failure of each function becomes a process warning.
  */
 export function notify<Args extends readonly unknown[]>(
   name: string,

@@ -2,10 +2,13 @@ import { DEFAULT_BACKOFF, type Waits } from './backoff.ts'
 import type { Clock } from './clock.ts'
 import { BatchStreamError } from './errors.ts'
 
-/** How far our two clocks may disagree since the last answer; beyond that the machine slept or its clock was set. */
+/**
+ * Maximum drift between the monotonic and the wall clock since the last reply; more means that the machine slept or its
+ * clock was set.
+ */
 const TRUSTED_MS = 60_000
 
-/** The API's clock, from its `date` headers. The local clock may be wrong and may jump; the API's decides what is old. */
+/** The API's clock, taken from `date` headers. The local clock may be wrong or jump, so the API's clock decides ages. */
 export class ServerTime {
   readonly #clock: Clock
   #last: { readonly serverMs: number; readonly elapsed: number; readonly wall: number } | undefined
@@ -14,7 +17,7 @@ export class ServerTime {
     this.#clock = clock
   }
 
-  /** Takes in a `date` header; one that is missing or no date changes nothing. */
+  /** Observes a `date` header; a missing or invalid one is ignored. */
   observe(date: string | null): void {
     const serverMs = Date.parse(date ?? '')
     if (Number.isNaN(serverMs)) return
@@ -26,7 +29,7 @@ export class ServerTime {
     return this.#last ? this.#last.serverMs + (this.#clock.elapsed() - this.#last.elapsed) : null
   }
 
-  /** The same, or null when in doubt: while a machine sleeps, its monotonic clock stands still and the API's does not. */
+  /** The same, or null if uncertain: while a machine sleeps, its monotonic clock stops and the API's does not. */
   sure(): number | null {
     if (!this.#last) return null
     const { elapsed, wall } = this.#last
@@ -40,18 +43,18 @@ export class ServerTime {
   }
 }
 
-/** Where the workspace that owns a job's batches is remembered. */
+/** Remembers the workspace that owns a job's batches. */
 export interface WorkspaceOwner {
   /** The job's name, for messages. */
   readonly name: string
-  /** The workspace that its batches live in; null as long as no answer has named one. */
+  /** The workspace of its batches; null until a reply has named one. */
   workspace(): string | null
   remember(workspace: string): Promise<void>
 }
 
 /**
- * What a process learns about the API from its answers: the server's clock, the key's workspace, and that it answers at
- * all. A job keeps its workspace across runs; commands without a job use a session alone.
+ * What a process learns from the API's replies: the server's clock, the key's workspace, and that the API replies at all. A
+ * job keeps its workspace across runs; commands without a job use only a session.
  */
 export class ApiSession {
   readonly clock: Clock
@@ -68,27 +71,27 @@ export class ApiSession {
     this.#owner = owner
   }
 
-  /** Whether the API has answered this process at all. */
+  /** Whether the API has replied to this process. */
   get answered(): boolean {
     return this.#answered
   }
 
-  /** The workspace of the job, or of the key; null where no answer has named one. */
+  /** The workspace of the job, or of the key; null until a reply has named one. */
   get workspace(): string | null {
     return this.#owner?.workspace() ?? this.#workspace
   }
 
   /**
-   * Learns from the headers of an answer of the batches API; an error answer counts as well.
+   * Observes the headers of a batches API reply, including error replies.
    *
-   * @throws BatchStreamError `CBS_ACCESS` when the key belongs to another workspace than the job
+   * @throws BatchStreamError `CBS_ACCESS` if the key belongs to another workspace than the job
    */
   async observe(headers: Headers): Promise<void> {
     this.serverTime.observe(headers.get('date'))
     await this.observeWorkspace(headers)
   }
 
-  /** The same for an answer of another endpoint, whose clock may differ from that of the batches API. */
+  /** The same for another endpoint, whose clock may differ from that of the batches API. */
   async observeWorkspace(headers: Headers): Promise<void> {
     this.#answered = true
     // A proxy may repeat the header.

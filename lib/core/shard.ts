@@ -1,25 +1,31 @@
 import { BatchStreamError, wholeNumber } from './errors.ts'
 
-/** The part of an input that one worker takes: block k of its records belongs to shard k mod `count`. */
+/** The part of an input that one worker processes: block k of its records belongs to shard k mod `count`. */
 export interface Shard {
   /** From 0 to `count` - 1. */
   readonly index: number
-  /** How many shards share the input, at most 100,000. */
+  /** Number of shards of the input, at most 100,000. */
   readonly count: number
-  /** Records in a block. @default 100 */
+  /**
+   * Records per block.
+   * @default 100
+   */
   readonly block?: number | undefined
 }
 
-/** A shard whose block size is decided. */
+/** A shard with its block size filled in. */
 export type SizedShard = Shard & { readonly block: number }
 
-/** Records in a block by default: few enough to balance small inputs. */
+/** Default records per block: few enough to balance small inputs. */
 export const DEFAULT_BLOCK = 100
 
 /** Five digits name a shard. */
 export const MAX_SHARDS = 100_000
 
-/** Checks a shard; `CBS_OPTION` where a number is out of range. */
+/**
+ * Checks a shard and fills in defaults.
+ * @throws BatchStreamError `CBS_OPTION` if a number is out of range
+ */
 export function checkShard({ index, count, block = DEFAULT_BLOCK }: Shard): SizedShard {
   wholeNumber('shard.count', count, 1, MAX_SHARDS)
   wholeNumber('shard.index', index, 0, count - 1)
@@ -27,19 +33,19 @@ export function checkShard({ index, count, block = DEFAULT_BLOCK }: Shard): Size
   return { index, count, block }
 }
 
-/** Does the record at this position of the whole input belong to the shard? */
+/** Whether the record at this position of the whole input belongs to the shard. */
 export function isInShard({ index, count, block }: SizedShard, position: number): boolean {
   return Math.floor(position / block) % count === index
 }
 
-/** How many of an input's records belong to the shard. */
+/** The number of an input's records that belong to the shard. */
 export function shardRecords({ index, count, block }: SizedShard, total: number): number {
   const blocks = Math.floor(total / block)
   const whole = Math.floor(blocks / count) + (index < blocks % count ? 1 : 0)
   return whole * block + (blocks % count === index ? total % block : 0)
 }
 
-/** The number of a shard as file names and job names have it: five digits, so that names sort as the shards do. */
+/** The number of a shard in file and job names: five digits, so that names sort by shard. */
 export function shardDigits(index: number): string {
   return String(index).padStart(5, '0')
 }
@@ -49,7 +55,7 @@ export function shardJobName(name: string, index: number): string {
   return `${name}.${shardDigits(index)}`
 }
 
-/** The name that the shards of a job have in common; undefined where a name has no number of a shard. */
+/** The common name of a job's shards; undefined if the name has no shard number. */
 export function nameOfShards(jobName: string): string | undefined {
   return /^(.+)\.\d{5}$/.exec(jobName)?.[1]
 }
@@ -63,16 +69,16 @@ export function isSameShard(one: SizedShard, other: SizedShard | null): boolean 
   )
 }
 
-/** The error of a job that was begun as another part of its input. */
+/** The error of a job that was started as another shard. */
 export function otherShard(
   job: string,
   now: SizedShard,
   then: SizedShard | null,
 ): BatchStreamError {
-  const was = then === null ? 'was begun without shards' : `was begun as ${describeShard(then)}`
+  const was = then === null ? 'was started without shards' : `was started as ${describeShard(then)}`
   return new BatchStreamError(
     'CBS_INPUT',
-    `job ${job} ${was}, not as ${describeShard(now)}; nothing was sent. The number of shards and the block size of a job never change: give the same, or another job name`,
+    `job ${job} ${was}, not as ${describeShard(now)}; nothing was sent. The number of shards and the block size of a job cannot change: use the same ones, or another job name`,
   )
 }
 

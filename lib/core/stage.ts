@@ -3,17 +3,17 @@ import { wrapError, wrongOption } from './errors.ts'
 import { narrow, offerPages, Page, takePages } from './pages.ts'
 import type { AnswerSchema } from './schema/answer-schema.ts'
 
-/** The last of the stages that `chain` made one of, by the stream that stands for them. */
+/** For each chained stream, its last stage. */
 const lastStages: WeakMap<Readable, Readable> = new WeakMap()
 
-/** Options of a stage: those of a Transform, and whether it takes pages (pages.ts) beside single items. */
+/** Options of a stage: those of a Transform, and whether it takes pages (pages.ts) as well as single items. */
 export interface StageOptions extends TransformOptions {
   readonly takesPages?: boolean
 }
 
-/** The Transform that every stage is made of. */
+/** The base class of all stages that are Transforms. */
 export class StageTransform extends Transform {
-  /** The stage that this one is piped into: it reports in its place why the run ended early. */
+  /** The stage that this one is piped into. It then reports early stops in place of this stage. */
   #successor: StageTransform | undefined
   #stopReason: Error | undefined
   #predecessor: StageTransform | undefined
@@ -36,19 +36,19 @@ export class StageTransform extends Transform {
     return this.#givesPages
   }
 
-  /** A digest of the options that requests are made with; undefined where no `template` is piped into this stage. */
+  /** A digest of the options that determine requests; undefined if no `template` is piped into this stage. */
   get askDigest(): string | undefined {
     return this.#predecessor?.askDigest
   }
 
-  /** The schema that requests ask for; undefined where no `template` is piped into this stage, or that asks for none. */
+  /** The schema of answers; undefined if no `template` with a schema is piped into this stage. */
   get answerSchema(): AnswerSchema | undefined {
     return this.#predecessor?.answerSchema
   }
 
   /**
-   * Called at the end of each stage from `submit` on. Where submission stopped, the last of them fails with the reason once all
-   * its rows have been read; the stages before it end as usual.
+   * Called at the end of each stage from `submit` on. If submission stopped, the last of these stages fails with the reason
+   * once all its rows have been read; the stages before it end normally.
    */
   async reportStop(reason?: Error): Promise<void> {
     const found = reason ?? this.#stopReason
@@ -61,7 +61,7 @@ export class StageTransform extends Transform {
     throw found
   }
 
-  /** Resolves when the reader has taken everything, or the stage is closed. */
+  /** Resolves when the reader has taken everything or the stage is closed. */
   #allRead(): Promise<void> {
     return new Promise(resolve => {
       if (this.readableLength === 0) return resolve()
@@ -77,8 +77,8 @@ export class StageTransform extends Transform {
   }
 
   /**
-   * After `destroy()` nothing is given on, and above all no end. A stream that throws in its `write` instead of calling back
-   * throws out of `push`: that error is the other stream's own, so it ends the pipeline as it is.
+   * Pushes nothing after `destroy()`, above all no end. If the next stream throws in `write` instead of calling back, the
+   * error comes out of `push`; it is that stream's own error, so it ends the pipeline unchanged.
    */
   override push(value: unknown, encoding?: BufferEncoding): boolean {
     if (this.destroyed) return false
@@ -86,22 +86,22 @@ export class StageTransform extends Transform {
     try {
       return super.push(value, encoding)
     } catch (cause) {
-      // Node takes whatever was thrown; its types want an error.
+      // Node accepts any thrown value here; its types want an error.
       this.destroy(cause as Error)
       return false
     }
   }
 
   /**
-   * In a pipeline a stage that is destroyed before its end reports a premature close. Node alone would take a stage whose
-   * last chunk was pushed for finished, and the pipeline for successful.
+   * Reports a premature close if the stage is destroyed before its end in a pipeline. Node alone would treat a stage whose
+   * last chunk was pushed as finished, and the pipeline as successful.
    */
   override destroy(error?: Error | null): this {
     return super.destroy(error ?? prematureClose(this))
   }
 }
 
-/** Makes a chain of stages stand for its first stage where it is piped into, and for its last where it is piped from. */
+/** Makes a chain represent its first stage as a destination and its last stage as a source. */
 export function standFor(whole: Duplex, stages: readonly Duplex[]): void {
   const first = stages[0]
   const last = stages.at(-1)
@@ -112,14 +112,14 @@ export function standFor(whole: Duplex, stages: readonly Duplex[]): void {
   })
 }
 
-/** Pushes the items of a page to a reader that takes single ones. */
+/** Pushes the items of a page to a reader that takes single items. */
 export function pushItems(stream: Duplex, page: Page<unknown>): boolean {
   let hasRoom = true
   for (const item of page) hasRoom = stream.push(item)
   return hasRoom
 }
 
-/** The error of a stream that is destroyed before its end; undefined where nothing listens for errors or it has ended. */
+/** The error of a stream destroyed before its end; undefined if nothing listens for errors or it has ended. */
 export function prematureClose(stream: Duplex): Error | undefined {
   if (stream.destroyed || stream.readableEnded || stream.listenerCount('error') === 0)
     return undefined
@@ -131,23 +131,23 @@ export function prematureClose(stream: Duplex): Error | undefined {
 declare const flow: unique symbol
 declare const carries: unique symbol
 
-/** A stream that takes `In` and gives `Out`. The types are checked where stages are joined and cost nothing at run time. */
+/** A stream from `In` to `Out`. Types are checked where stages are joined and cost nothing at run time. */
 export interface Stage<In, Out> extends Duplex {
   readonly [flow]?: (input: In) => Out
 }
 
-/** What a stage makes of a type: `gives` follows from `item`, the type that reaches it. For the compiler alone. */
+/** How a stage maps types: `gives` follows from `item`, the type of its input. Compile time only. */
 export interface TypeMap {
   readonly item: unknown
   readonly gives: unknown
 }
 
-/** Gives what it takes. */
+/** The output type is the input type. */
 export interface SameType extends TypeMap {
   readonly gives: this['item']
 }
 
-/** A stage that carries the types of fields and answers along: what it gives follows from what reaches it. */
+/** A stage that passes on the types of fields and answers: its output type follows from its input type. */
 export interface CarryingStage<In, Out, Map extends TypeMap> extends Stage<In, Out> {
   readonly [carries]?: Map
 }
@@ -158,13 +158,13 @@ export interface Source<Out> extends Stage<never, Out> {
     NodeJS.AsyncIterator<Out>
 }
 
-/** What a stage takes. */
+/** The input type of a stage. */
 export type InputOf<S> = S extends Stage<infer In, unknown> ? In : never
 
-/** What a stage gives. */
+/** The output type of a stage. */
 export type OutputOf<S> = S extends Stage<never, infer Out> ? Out : never
 
-/** What a stage gives where `Item` reaches it. */
+/** The output type of a stage for the input type `Item`. */
 export type OutputFor<S, Item> = [TypeMapOf<S>] extends [never]
   ? OutputOf<S>
   : TypeMapOf<S> extends TypeMap
@@ -177,18 +177,18 @@ export type TypeMapOf<S> = S extends { readonly [carries]?: infer Map }
     : never
   : never
 
-/** Gives a plain stream its element types. */
+/** Adds element types to a plain stream. */
 export function typed<In, Out>(stream: Readable): Stage<In, Out> {
-  // The phantom property exists for the compiler alone; no runtime value carries it.
+  // The phantom property exists only for the compiler.
   return stream as Stage<In, Out>
 }
 
-/** What a user's function may give: a value, nothing (the item is dropped), or several values. */
+/** What a user's function may return: a value, nothing (the item is dropped), or several values. */
 export type Given<Out> = Out | undefined | Iterable<Out> | AsyncIterable<Out>
 
 /**
- * A stage made of a function, called once per item and one item at a time. It may be async; `undefined` drops the item,
- * an iterable (that is no string or Buffer) gives each of its values. What it throws ends the pipeline as `CBS_STAGE`.
+ * A stage made from a function, which is called for one item at a time. It may be async. `undefined` drops the item; an
+ * iterable (other than a string or Buffer) emits each of its values. An exception ends the pipeline with `CBS_STAGE`.
  */
 export function stage<In, Out>(fn: (item: In) => Given<Out> | Promise<Given<Out>>): Stage<In, Out> {
   if (typeof fn !== 'function') throw wrongOption('fn', 'a function', fn)
@@ -196,7 +196,7 @@ export function stage<In, Out>(fn: (item: In) => Given<Out> | Promise<Given<Out>
     const given = await fn(item)
     if (given === undefined || given === null) return
     if (!isMany(given)) return yield given
-    // A null among them would end the stream, so it is dropped like a single one.
+    // A null would end the stream, so it is dropped like a single one.
     for await (const one of given) if (one !== undefined && one !== null) yield one
   }
   const through = new StageTransform({
@@ -205,7 +205,7 @@ export function stage<In, Out>(fn: (item: In) => Given<Out> | Promise<Given<Out>
     transform(item: In, _encoding, done) {
       pushAll(through, call(item)).then(
         () => done(),
-        cause => done(wrapError('CBS_STAGE', 'a stage of yours failed', cause)),
+        cause => done(wrapError('CBS_STAGE', 'the function of a stage failed', cause)),
       )
     },
     flush(done) {
@@ -222,21 +222,21 @@ function isMany<Out>(
   return Symbol.iterator in given || Symbol.asyncIterator in given
 }
 
-/** Pushes like a `StageTransform`, for a stage that is another kind of stream. */
+/** Pushes like a `StageTransform`, for another kind of stream. */
 export function give(stream: Duplex, value: unknown): boolean {
   try {
     return stream.push(value)
   } catch (cause) {
-    // Node takes whatever was thrown; its types want an error.
+    // Node accepts any thrown value here; its types want an error.
     stream.destroy(cause as Error)
     return false
   }
 }
 
 /**
- * Pushes every value of a sequence as fast as the reader takes them and no faster: `push` answers false when the buffer
- * is full, and the stream's next `_read` says when to go on. Ends when the stream is destroyed; a stage whose `_destroy`
- * waits for this gives the signal that it aborts there, since `close` comes only after `_destroy`.
+ * Pushes every value of a sequence at the reader's pace: `push` returns false when the buffer is full, and the next `_read`
+ * resumes. It stops when the stream is destroyed. A stage whose `_destroy` waits for this function passes a signal that it
+ * aborts there, since `close` comes only after `_destroy`.
  */
 export async function pushAll<T>(
   stream: Transform,
@@ -251,14 +251,14 @@ export async function pushAll<T>(
     }
     return
   }
-  // Not by `for await` too: it costs a promise and three turns for each value, although all of them are here.
+  // `for await` would cost a promise and three turns for each value.
   for (const value of values) {
     if (stream.destroyed) return
     if (isFull(value)) await readAgain(stream, signal)
   }
 }
 
-/** Resolves when the reader asks for more, when the stream is closed or when the signal aborts. */
+/** Resolves when the reader asks for more, the stream is closed or the signal aborts. */
 function readAgain(stream: Duplex, signal: AbortSignal | undefined): Promise<void> {
   return new Promise(resolve => {
     const read = stream._read

@@ -1,11 +1,11 @@
 import { BatchStreamError } from './errors.ts'
 
-/** As many bytes as it takes to know an encoding by its first characters. */
+/** Bytes needed to recognise an encoding by its first characters. */
 const ENOUGH = 8
 
 /**
- * The start of an input: strips a UTF-8 byte order mark, and refuses UTF-16, which would otherwise come out as garbage,
- * with the command that converts it.
+ * The start of an input: strips a UTF-8 byte order mark, and rejects UTF-16, which would otherwise be read as garbage, with
+ * the command to convert it.
  */
 export class TextStart {
   readonly #source: string | undefined
@@ -15,14 +15,17 @@ export class TextStart {
     this.#source = source
   }
 
-  /** The bytes to go on with; undefined while there are too few to tell. Throws `CBS_INPUT` for UTF-16. */
+  /**
+   * The bytes to continue with; undefined while there are too few to decide.
+   * @throws BatchStreamError `CBS_INPUT` for UTF-16
+   */
   write(chunk: Buffer): Buffer | undefined {
     if (!this.#held) return chunk
     this.#held = Buffer.concat([this.#held, chunk])
     return this.#held.length < ENOUGH ? undefined : this.end()
   }
 
-  /** What is still held back when the input ends before it could be told. */
+  /** The bytes still held back when a short input ends. */
   end(): Buffer {
     const bytes = this.#held ?? Buffer.alloc(0)
     this.#held = undefined
@@ -32,7 +35,7 @@ export class TextStart {
   }
 }
 
-/** The name of the encoding by its byte order mark, or by the zeros between the first (Latin) characters. */
+/** The encoding by its byte order mark, or by the zeros between the first (Latin) characters. */
 export function foreignEncoding(bytes: Buffer): string | undefined {
   const [first, second] = bytes
   if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) return 'UTF-16'

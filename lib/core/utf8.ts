@@ -1,15 +1,13 @@
 const REPLACEMENT = '\ufffd'
 
-/**
- * The offset of the first byte that is not valid UTF-8, -1 where all are. A genuine U+FFFD is a character like any other.
- */
+/** The offset of the first byte that is not valid UTF-8; -1 if all are valid. A genuine U+FFFD is valid. */
 export function invalidUtf8At(bytes: Buffer): number {
   const text = bytes.toString('utf8')
   let offset = 0
   let from = 0
   for (let at = text.indexOf(REPLACEMENT); at !== -1; at = text.indexOf(REPLACEMENT, from)) {
     offset += Buffer.byteLength(text.slice(from, at))
-    // The decoder puts this character for what it cannot read; where its own bytes stand there, it was read.
+    // The decoder replaces invalid bytes with U+FFFD; if its own bytes are here, it was in the text.
     if (bytes[offset] !== 0xef || bytes[offset + 1] !== 0xbf || bytes[offset + 2] !== 0xbd)
       return offset
     offset += 3
@@ -18,7 +16,7 @@ export function invalidUtf8At(bytes: Buffer): number {
   return -1
 }
 
-/** How many bytes at the end begin a character whose rest has yet to come: 0 to 3. */
+/** The number of bytes at the end that begin an incomplete character: 0 to 3. */
 export function cutCharacter(bytes: Buffer): number {
   for (let back = 1; back <= 3 && back <= bytes.length; back++) {
     const byte = bytes.readUInt8(bytes.length - back)

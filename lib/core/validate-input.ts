@@ -1,9 +1,9 @@
-// The compiler rejects a wrong order of stages; in JavaScript the first item does.
+// The compiler rejects a wrong order of stages. In JavaScript the first item reveals it.
 import { BatchStreamError } from './errors.ts'
 import { SourceRecord, type EndedBatch } from './flow.ts'
 import { Result } from './results/result.ts'
 
-/** What a stage takes. */
+/** The kinds of input of stages. */
 export type Taken =
   'records' | 'requests' | 'sealed batches' | 'submitted batches' | 'ended batches' | 'results'
 
@@ -11,11 +11,11 @@ export type Taken =
 const TAKEN: Record<Taken, { is: (item: unknown) => boolean; before: string }> = {
   records: {
     is: isRecord,
-    before: 'put a parse stage before it, or make them with `new SourceRecord(raw, { line })`',
+    before: 'put a parse stage before it, or create them with `new SourceRecord(raw, { line })`',
   },
   requests: {
     is: isRequest,
-    before: 'put template before it, or give it objects with `params`',
+    before: 'put template before it, or pass objects with `params`',
   },
   'sealed batches': {
     is: item => isBatch(item, ['sealed', 'submitted', 'ended']),
@@ -35,7 +35,7 @@ const TAKEN: Record<Taken, { is: (item: unknown) => boolean; before: string }> =
   },
 }
 
-/** The error of a stage that was given something else than it takes; undefined for what it takes. */
+/** The error of a stage that received the wrong kind of input; undefined if it is right. */
 export function wrongInputError(
   stage: string,
   taken: Taken,
@@ -46,15 +46,15 @@ export function wrongInputError(
   return new BatchStreamError('CBS_STAGE', `${stage} takes ${taken}: ${before}`)
 }
 
-/** One of ours, or of another copy of this package. */
+/** A record of this package or of another copy of it. */
 function isRecord(item: unknown): boolean {
   if (item instanceof SourceRecord) return true
-  // Read as what it should be; what is read is looked at.
+  // Treated as a record; each member that is read is checked.
   const { raw, line } = (item ?? {}) as Partial<SourceRecord>
   return raw instanceof Uint8Array && typeof line === 'number'
 }
 
-/** A request, or a record that cannot be asked. */
+/** A request, or a rejected record. */
 function isRequest(item: unknown): boolean {
   if (typeof item !== 'object' || item === null || isRecord(item)) return false
   const { record } = item as { readonly record?: unknown }
@@ -62,7 +62,7 @@ function isRequest(item: unknown): boolean {
 }
 
 function isBatch(item: unknown, states: readonly string[]): boolean {
-  // As above.
+  // Likewise.
   const { job, state } = (item ?? {}) as Partial<EndedBatch>
   return typeof job?.on === 'function' && states.includes(String(state))
 }

@@ -1,4 +1,4 @@
-// The one place where stages become a run: the library's runBatches and the program's commands use it.
+// Joins stages into a run. The library's runBatches and the program's commands both use it.
 import type { AnthropicClient } from '../api/client.ts'
 import { chain } from '../core/chain.ts'
 import type { BatchRequest, RejectedRecord, SourceRecord, SubmittedBatch } from '../core/flow.ts'
@@ -28,7 +28,7 @@ import { guard, type MaxInvalid } from './guard.ts'
 
 type Asked = BatchRequest | RejectedRecord
 
-/** What the stages of a run are made of. Times are in ms. */
+/** The parts from which a run is assembled. Times are in ms. */
 export interface RunParts {
   readonly job: StoredJob
   readonly client: AnthropicClient
@@ -40,7 +40,7 @@ export interface RunParts {
   readonly maxInvalid: MaxInvalid
   readonly dedupe: boolean
   readonly prime: boolean
-  /** What holds the job back until its first records are answered, and how many those are. */
+  /** Holds the job back until its first records are answered. */
   readonly canary: Canary | undefined
   readonly canarySize: number | undefined
   readonly concurrency: number
@@ -50,17 +50,17 @@ export interface RunParts {
   /** Which failures are retried; by default those that say nothing about the request. */
   readonly shouldRetry: ((result: Result) => boolean) | undefined
   readonly schema: AnswerSchema | undefined
-  /** Do results come in the order of their records? */
+  /** Whether results come in the order of their records. */
   readonly ordered: boolean
   /** Whether a first batch whose requests all fail alike stops submission. */
   readonly stopOnUniformFailure: boolean
   readonly compareTemplate: boolean
-  /** What every answer is entered into. */
+  /** Records the cost of every answer. */
   readonly ledger: Ledger
   readonly cap: Cap | undefined
-  /** Makes the stage that looks at each request of a first attempt, before invalid records are counted. */
+  /** Makes a stage that sees each request of a first attempt before invalid records are counted. */
   readonly fit: (() => Stage<Asked, Asked>) | undefined
-  /** Makes the stage that proves the first request before anything is sent. */
+  /** Makes a stage that checks the first request before anything is sent. */
   readonly preflight: (() => Stage<Asked, Asked>) | undefined
   readonly onWait: ((number: number, why: string) => void) | undefined
   /** Called when the API's queue is full. */
@@ -69,7 +69,7 @@ export interface RunParts {
   readonly stateDir: string | undefined
 }
 
-/** From records to batches that the API has. */
+/** From records to batches that the API has accepted. */
 export function submitRecords(
   parts: RunParts,
   attempt: number,
@@ -84,7 +84,7 @@ export function submitRecords(
         guard({ job, maxInvalid, before }),
       )
     : template(parts.template)
-  // A job with a workspace has been answered before: its key is proven, and another workspace's must not be tried.
+  // A job with a workspace has had a reply: its key is valid, and a key of another workspace must not be tried.
   const preflight = isFirst && job.state.workspace === null ? parts.preflight?.() : undefined
   const wanted = chain(untilStopped(job, canary), preflight ? chain(checked, preflight) : checked)
   const gathered = aggregate({
@@ -116,7 +116,7 @@ export function submitRecords(
     ownedElsewhere: () => ownedElsewhere(parts),
   })
   if (!isFirst || attach === undefined) return chain(wanted, gathered, sent)
-  // Files are read last, and in one chain with what gathers them, so that large requests wait on disk and not in streams.
+  // Attachments are read last, in one chain with the aggregator, so that large requests wait on disk and not in streams.
   return chain(
     wanted,
     attachFiles(parts.template),
@@ -126,7 +126,7 @@ export function submitRecords(
   )
 }
 
-/** From records to the answer of each, failures retried. */
+/** From records to an answer for each, including retries. */
 export function answerRecords(parts: RunParts): Stage<SourceRecord, Result> {
   const { job, shouldRetry, canary } = parts
   const createPipeline = (attempt: number): Stage<SourceRecord, Result> =>
@@ -146,13 +146,13 @@ export function answerRecords(parts: RunParts): Stage<SourceRecord, Result> {
   return parts.ordered ? chain(answered, rowsInOrder({ job, schema: parts.schema })) : answered
 }
 
-/** From batches that the API has to their results. */
+/** From submitted batches to their results. */
 function fetchBatches(parts: RunParts): Stage<SubmittedBatch, Result> {
   const { client, job, poll, settle, schema } = parts
   const onWait = waiting(parts)
   const ended = awaitEnd({ client, job, poll, settle, onWait })
   const results = fetchResults({ client, job, settle, schema, onWait })
-  // A record that repeats an earlier one shares its answer, which therefore has to be here first.
+  // A repeated record shares the answer of an earlier one, which must therefore come first.
   return parts.ordered || parts.dedupe ? chain(ended, inputOrder(), results) : chain(ended, results)
 }
 
@@ -166,7 +166,7 @@ function waiting({
   }
 }
 
-/** Ids that other jobs of this machine own: none of them can be a batch of this one. */
+/** Batch ids of other jobs on this machine, which cannot belong to this job. */
 async function ownedElsewhere({ job, stateDir }: RunParts): Promise<ReadonlySet<string>> {
   const ids = new Set<string>()
   if (stateDir === undefined) return ids

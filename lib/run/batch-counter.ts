@@ -1,7 +1,7 @@
 import { isFull } from '../stages/aggregate/policy.ts'
 import { BETWEEN_BYTES, FRAME_BYTES } from '../store/batch-files.ts'
 
-/** How many batches requests of these sizes would make. */
+/** Counts the batches that requests of these sizes would fill. */
 export class BatchCounter {
   readonly #limits: { readonly count: number; readonly bytes: number }
   #open = { requests: 0, bytes: FRAME_BYTES, records: 0 }

@@ -6,17 +6,20 @@ import type { AnswerCheck } from '../core/schema/answer-check.ts'
 
 export interface CanaryOptions {
   readonly job: Pick<StoredJob, 'state' | 'when' | 'batch' | 'store'>
-  /** The first so many records. */
+  /** Number of records in the canary. */
   readonly records: number
   readonly check?: AnswerCheck | undefined
-  /** Whether batches in flight come to their end in this run, so that waiting for them helps. @default true */
+  /**
+   * Whether this run waits for batches in flight, so that waiting for them is useful.
+   * @default true
+   */
   readonly drains?: boolean
 }
 
 /**
- * Holds a job back until its first records are answered. What decides is on disk: the batches in the journal that cover
- * nothing but those records, and their kept result sets. When none of them is answered nothing more is sent, until somebody
- * who was told goes on with the job.
+ * Holds a job back until its first records are answered. The decision is based on disk: the journal's batches that cover
+ * only those records, and their stored results. If none of them succeeds, submission stops until the user resumes the job
+ * after the warning.
  */
 export class Canary {
   readonly #options: CanaryOptions
@@ -29,7 +32,7 @@ export class Canary {
     this.#options = options
   }
 
-  /** Why nothing more is sent; undefined as long as it is. */
+  /** Why submission stopped; undefined while it has not. */
   get stopped(): string | undefined {
     return this.#stopped
   }
@@ -39,7 +42,7 @@ export class Canary {
     return this.#isHeld
   }
 
-  /** May this batch be sent? One of the canary goes at once, any other waits for it. */
+  /** Decides whether a batch may be sent. A batch of the canary goes at once; others wait for the canary. */
   async admit({ number }: Pick<SealedBatch, 'number'>, signal: AbortSignal): Promise<boolean> {
     const { job, drains = true } = this.#options
     const batch = job.batch(number)
@@ -59,7 +62,7 @@ export class Canary {
     return this.#stopped === undefined
   }
 
-  /** Says that something else stops the job: where the canary is not answered yet it may never be sent. */
+  /** Called when something else stops the job: an unanswered canary may never be sent. */
   giveUp(): void {
     this.#givenUp.abort()
   }
@@ -74,11 +77,11 @@ export class Canary {
     )
   }
 
-  /** Why nothing more is to be sent; one answer that is as it should be is enough to go on. */
+  /** Why submission must stop; undefined if at least one answer succeeded. */
   async #judge(): Promise<string | undefined> {
     const { job, check } = this.#options
     const batches = this.#batches()
-    // A job that was begun without a canary has none.
+    // A job that was started without a canary has none.
     if (batches.length === 0) return undefined
     let why: string | undefined
     for (const batch of batches) {

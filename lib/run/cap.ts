@@ -9,45 +9,51 @@ import type { Unbounded } from '../cost/worst.ts'
 export interface CapOptions {
   readonly job: Pick<StoredJob, 'state' | 'note' | 'when' | 'batch'> &
     Partial<Pick<StoredJob, 'shared' | 'clock' | 'on'>>
-  /** What the job may cost in all, in femtodollars. */
+  /** The maximum cost of the job, in femtodollars. */
   readonly most: bigint
-  /** The most that a sealed batch can cost. */
+  /** The worst-case cost of a sealed batch. */
   readonly worstOf: (number: number) => Promise<bigint | Unbounded>
-  /** What the answers of a fetched batch were billed; undefined where a price is unknown. */
+  /** The amount billed for a fetched batch; undefined if a price is unknown. */
   readonly spentOn: (number: number) => Promise<bigint | undefined>
-  /** Asked before the job stops for its cap: a higher one goes on. @default nobody is asked */
+  /**
+   * Called before the job stops at its cap; a higher cap continues.
+   * @default the job stops
+   */
   readonly ask?:
     ((reached: Reached, signal: AbortSignal) => Promise<bigint | undefined>) | undefined
-  /** Whether batches in flight come to their end in this run, so that waiting for them helps. @default true */
+  /**
+   * Whether this run waits for batches in flight, so that waiting for them is useful.
+   * @default true
+   */
   readonly drains?: boolean
 }
 
-/** How often it is looked whether other shards have freed a part of the budget. */
+/** How often to check whether other shards have released a part of the budget. */
 const SHARED_LOOK_MS = 2000
 
-/** A cap that the next batch does not fit below. */
+/** The cap was reached: the next batch does not fit. */
 export interface Reached {
-  /** In a sentence. */
+  /** The reason in a sentence. */
   readonly why: string
-  /** The least cap, in femtodollars, that lets the batch go. */
+  /** The lowest cap, in femtodollars, that allows the batch. */
   readonly least: bigint
 }
 
 /**
- * Keeps a job below a cap. A batch is let go only when everything that may still be billed fits below it, the worst case of
- * all that is in flight included; what that is stands in the journal before a byte goes out, so a crash forgets nothing.
- * Once a batch does not fit with nothing in flight, the job has stopped.
+ * Spending cap: never sends a batch whose worst-case cost would exceed it. A batch is sent only if the amounts billed so
+ * far and the worst cases of all batches in flight fit below the cap together with it. Reservations are journaled before
+ * any byte is sent, so a crash forgets nothing. If a batch does not fit while nothing is in flight, the job stops.
  */
 export class Cap {
   readonly #options: CapOptions
-  /** What fetched batches were billed; null where a price is unknown. */
+  /** Amounts billed for fetched batches; null if a price is unknown. */
   readonly #spentOn = new Map<number, bigint | null>()
   #turn: Promise<unknown> = Promise.resolve()
   #stopped: string | undefined
-  /** The batch that did not fit, and what was spent or in flight then. */
+  /** The batch that did not fit, and the amount spent or in flight at that time. */
   #refused:
     { readonly committed: bigint; readonly worst: bigint; readonly records: number } | undefined
-  /** The batches whose bills all shards know. */
+  /** Batches whose bills all shards know. */
   #settled: Set<number> | undefined
   #settling: Promise<void> = Promise.resolve()
   #most: bigint
@@ -56,21 +62,21 @@ export class Cap {
     this.#options = options
     this.#most = options.most
     const { job } = options
-    // Other shards may wait for what this one sets free. What fails here is settled at the end of the run.
+    // Other shards may wait for budget that this one releases. Failures here are retried at the end of the run.
     if (job.shared)
       job.on?.('event', ({ type }) => {
         if (type === 'fetched') this.settle().catch(() => {})
       })
   }
 
-  /** Why nothing more is sent; undefined as long as it is. */
+  /** Why submission stopped; undefined while it has not. */
   get stopped(): string | undefined {
     return this.#stopped
   }
 
   /**
-   * A cap, in femtodollars, at which all that is left could be sent, if it costs at worst as much for each record as the batch
-   * that did not fit. Undefined until the cap is reached, and where a price is unknown.
+   * A cap, in femtodollars, that would suffice for the rest of the job, assuming the worst case per record of the batch
+   * that did not fit. Undefined until the cap is reached, and if a price is unknown.
    */
   get enough(): bigint | undefined {
     if (!this.#refused) return undefined
@@ -82,15 +88,15 @@ export class Cap {
       if (phase === 'sealed') sealed += records
       if (phase !== 'void' && attempt === 1) covered = Math.max(covered, next)
     }
-    // Input is spooled after the stop, too, so this is counted when it is asked.
+    // Input is still spooled after the stop, so this is counted on demand.
     const left = BigInt(sealed + Math.max(0, kept.records - covered))
     return committed + (worst * left + BigInt(records) - 1n) / BigInt(records)
   }
 
-  /** May this batch be sent? One batch is looked at after the other, and each waits for what helps it. */
+  /** Decides whether a batch may be sent. Batches are decided one at a time, each after waiting as long as that helps. */
   async admit({ number }: Pick<SealedBatch, 'number'>, signal: AbortSignal): Promise<boolean> {
     const { reserved } = this.#options.job.batch(number)
-    // What is reserved is sent again without a turn: the batch whose turn it is may be waiting for this very one.
+    // A batch with a reservation does not queue: the batch whose turn it is may be waiting for this one.
     if (reserved !== undefined) return await this.#admitAgain(number, BigInt(reserved))
     const admitted = this.#turn.then(() => this.#admitNext(number, signal))
     this.#turn = admitted.catch(() => {})
@@ -130,10 +136,7 @@ export class Cap {
     }
   }
 
-  /**
-   * Says to all that share the job's budget what its fetched batches were billed. Answers that never came may have been billed
-   * all the same.
-   */
+  /** Reports the bills of fetched batches to all shards of the job. Answers that never arrived may still have been billed. */
   settle(): Promise<void> {
     const settled = this.#settling.then(() => this.#settle())
     this.#settling = settled.catch(() => {})
@@ -155,7 +158,7 @@ export class Cap {
     }
   }
 
-  /** What all shards spend, where the batch does not fit below the cap; undefined where it is reserved, or nothing is shared. */
+  /** The spending of all shards if the batch does not fit; undefined if it was reserved, or nothing is shared. */
   async #reserveShared(
     number: number,
     worst: bigint,
@@ -171,11 +174,14 @@ export class Cap {
   #verdict(own: Spending, refused: SharedSpending | undefined, worst: bigint): CapDecision {
     if (!this.#options.job.shared || own.isUnknown) return judge(this.#most, own, worst)
     if (!refused) return 'send'
-    // Batches of other shards may end, too, and cost less than is reserved for them.
+    // Batches of other shards may end and cost less than their reservation.
     return own.open > 0 || refused.reserved > 0n ? 'wait' : 'stop'
   }
 
-  /** Resolves when a batch has moved; other shards tell nothing, so with them a while later at the latest. */
+  /**
+   * Resolves when a batch has changed phase. Changes of other shards are not reported, so a shared job also checks after a
+   * while.
+   */
   async #change(mark: string, signal: AbortSignal): Promise<void> {
     const { job } = this.#options
     const over = new AbortController()
@@ -188,20 +194,20 @@ export class Cap {
     })
   }
 
-  /** Where the job stands, once it is known what every batch cost whose answers are here. */
+  /** The job's spending, once the bills of all fetched batches are known. */
   async #spending(number: number): Promise<Spending & { readonly mark: string }> {
     const { job, spentOn } = this.#options
     const next = job.batch(number)
     for (;;) {
       const batches = [...job.state.batches.values()]
       const unread = batches.find(batch => batch.fetched && !this.#spentOn.has(batch.number))
-      // Looked at in one go: whatever comes during an await is seen in the next round.
+      // Computed without an await; a change during an await is seen in the next round.
       if (!unread) return { ...spendingOf(batches, this.#spentOn, next), mark: markOf(batches) }
       this.#spentOn.set(unread.number, (await spentOn(unread.number)) ?? null)
     }
   }
 
-  /** Whether somebody has raised the cap. A price that is unknown is no question of how much. */
+  /** Asks for a higher cap. An unknown price is not a matter of the amount, so then nothing is asked. */
   async #raise(
     number: number,
     worst: bigint,
@@ -231,12 +237,12 @@ export class Cap {
   #reached(number: number, worst: bigint, { spent, reserved, isUnknown }: Spending): string {
     const most = showUsd(this.#most)
     return isUnknown
-      ? `it is unknown what the batches so far cost, so nothing more is sent below --max-cost ${most}: a price is unknown; give it with --price IN,OUT`
+      ? `the cost of the batches so far is unknown because a price is unknown, so nothing more is sent under --max-cost ${most}; give it with --price IN,OUT`
       : `--max-cost ${most} is reached: ${showUsd(spent + reserved)} is spent or in flight, and batch ${number} can cost ${showUsd(worst)}`
   }
 }
 
-/** Changes when a batch is sent, ends or is done with. */
+/** Changes when a batch is sent, ends or is settled. */
 function markOf(batches: Iterable<BatchState>): string {
   let mark = ''
   for (const { number, phase } of batches) {

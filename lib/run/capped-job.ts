@@ -9,7 +9,7 @@ import { worstOf, type Unbounded } from '../cost/worst.ts'
 
 const PARAMS = '"params":'
 
-/** A cap on what a job may cost in all, in femtodollars, read from what the job has on disk. */
+/** A cap on the total cost of a job, based on its files. */
 export function capOf(
   job: StoredJob,
   most: bigint,
@@ -26,7 +26,7 @@ export function capOf(
   })
 }
 
-/** The most that a sealed batch can cost: the sum over the requests in its body. */
+/** The worst-case cost of a sealed batch: the sum over the requests in its body. */
 export async function worstOfBatch(
   job: StoredJob,
   number: number,
@@ -35,7 +35,7 @@ export async function worstOfBatch(
   let sum = 0n
   for await (const line of lines(job, number)) {
     const text = line.toString('utf8')
-    // A custom_id holds no quotes, so the first such key is the request's own.
+    // A custom_id contains no quotes, so the first such key is the request's own.
     const json = text.slice(text.indexOf(PARAMS) + PARAMS.length, -1)
     const worst = worstOf(JSON.parse(json), json, priceOf)
     if (typeof worst !== 'bigint') return worst
@@ -44,7 +44,7 @@ export async function worstOfBatch(
   return sum
 }
 
-/** What the answers of a fetched batch were billed; undefined where a price is unknown. */
+/** The amount billed for a fetched batch; undefined if a price is unknown. */
 export async function spentOnBatch(
   job: Pick<StoredJob, 'store' | 'batch'>,
   number: number,
@@ -55,7 +55,7 @@ export async function spentOnBatch(
   return ledger.spent
 }
 
-/** The same where results may have been on the disk of another machine: what it has settled counts. */
+/** The same if results may be on another machine's disk: then the settled amount counts. */
 async function spentOnShared(
   job: StoredJob,
   number: number,

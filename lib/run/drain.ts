@@ -24,26 +24,26 @@ export function untilStopped(job: StoredJob, canary?: Canary): Stage<SourceRecor
 
 export interface DrainOptions {
   readonly job: StoredJob
-  /** Whether the input may have no end, so that the run ends with the drain. */
+  /** Whether the input may be endless, so that the run ends with the drain. */
   readonly isEndless: boolean
   /** Called once submission has stopped. */
   readonly onStop?: (() => void) | undefined
-  /** When to stop waiting for batches in flight; undefined: never. */
+  /** When to stop waiting for batches in flight; undefined means never. */
   readonly leave?: LeaveOptions | undefined
 }
 
-/** When a run leaves its batches to the API and ends before it is finished. */
+/** When a run leaves its batches at the API and exits unfinished. */
 export interface LeaveOptions {
-  /** Ms from the start of the run; what can be collected and sent by then is collected and sent, however long that takes. */
+  /** Ms from the start of the run. Work that can be done by then is completed, however long it takes. */
   readonly maxWait: number
-  /** Batches in flight at most, as the run sends them. */
+  /** Maximum number of batches in flight. */
   readonly concurrency: number
 }
 
 /**
- * Runs the pipeline of a job, whose owner reports why submission stopped. When submission stops, batches in flight are still
- * awaited, fetched and written; an input that never ends is left once that is done. True if the run left batches in flight
- * because of `leave`.
+ * Runs the pipeline of a job; its caller reports why submission stopped. After a stop, batches in flight are still awaited,
+ * fetched and written, and an endless input is left after that. Returns true if the run left batches in flight because of
+ * `leave`.
  */
 export async function runDraining(
   { job, isEndless, onStop, leave }: DrainOptions,
@@ -66,7 +66,7 @@ export async function runDraining(
     await run(AbortSignal.any([signal, drained.signal, left.signal, job.lost]))
     return false
   } catch (cause) {
-    // Nothing that this process does counts any more.
+    // This process has lost the job, so nothing that it does counts any more.
     if (job.lost.aborted && !signal.aborted) throw job.lost.reason
     if (signal.aborted || !(drained.signal.aborted || left.signal.aborted)) throw cause
     return left.signal.aborted
@@ -75,7 +75,7 @@ export async function runDraining(
   }
 }
 
-/** Aborts once nothing is in flight and every row that is here has been written. */
+/** Aborts once nothing is in flight and every available row has been written. */
 export function leaveWhenDrained(
   job: StoredJob,
   signal: AbortSignal,
@@ -90,7 +90,7 @@ export function leaveWhenDrained(
 }
 
 /**
- * Aborts once `maxWait` has passed and batches are in flight or the queue is full, if nothing can be collected, written or
+ * Aborts once `maxWait` has passed and batches are in flight or the queue is full, if nothing can be fetched, written or
  * sent before that changes.
  */
 export function leaveWhenIdle(
@@ -110,7 +110,7 @@ export function leaveWhenIdle(
   const look = leaveOnce(job, signal, left, written => {
     if (!isOver) return false
     const batches = [...job.state.batches.values()]
-    // A batch of an earlier process may have ended: it is polled first.
+    // A batch of an earlier process may have ended, so it is polled first.
     const isSettled = (batch: BatchState): boolean =>
       isDone(batch, written) &&
       !queue.isSending(batch.number) &&
@@ -128,15 +128,15 @@ export function leaveWhenIdle(
   )
 }
 
-/** Whether nothing is left to do for a batch but to send it, or to wait for its end. */
+/** Whether a batch needs nothing but to be sent, or to end. */
 function isDone({ number, phase }: BatchState, written: ReadonlySet<number>): boolean {
   if (phase === 'armed' || phase === 'ended') return false
   return phase !== 'fetched' || written.has(number)
 }
 
 /**
- * Aborts `left` as soon as the condition holds, which is given the batches whose rows have been handed on; it is checked after
- * each event and change of the queue, and by the function returned.
+ * Aborts `left` as soon as the condition holds. The condition receives the batches whose rows were passed on; it is checked
+ * after each event and queue change, and by the returned function.
  */
 function leaveOnce(
   job: StoredJob,
@@ -164,15 +164,15 @@ function leaveOnce(
   return look
 }
 
-/** Why a run whose canary failed stops. */
+/** The error of a run whose canary failed. */
 export function canaryFailed(): BatchStreamError {
   return new BatchStreamError(
     'CBS_STOPPED',
-    'the canary failed, so nothing more is sent; to send the rest all the same, resume',
+    'the canary failed, so nothing more is sent; to send the rest anyway, resume',
   )
 }
 
-/** Why a run that reached its cap stops. */
+/** The error of a run that reached its cap. */
 export function capReached(why: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_STOPPED',

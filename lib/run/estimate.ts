@@ -11,33 +11,33 @@ import { isBad } from './guard.ts'
 import { batchSettings, pricesOf, type EstimateOptions } from './options.ts'
 import { recordsIn, templateOf } from './run-batches.ts'
 
-/** What a run would send, and what it is expected to cost. */
+/** What a run would send, and its expected cost. */
 export interface RunEstimate extends Figures {
   readonly records: number
-  /** Records that cannot be sent: a field is missing, a prompt is empty, a parameter is refused. */
+  /** Records that cannot be sent: a missing field, an empty prompt, an invalid parameter. */
   readonly rejected: number
-  /** Records that are the failed rows of an earlier run. */
+  /** Failed rows of an earlier run. */
   readonly skipped: number
   readonly batches: number
   /** Bytes of all requests. */
   readonly bytes: number
 }
 
-/** A custom_id is as long as this, so that the sizes are right. */
+/** As long as a real custom_id, so that sizes are right. */
 const SAMPLE_ID = '0000000000-1-zzzzz'
 
 /**
- * Says what `runBatches` with the same source and options would send and cost. It reads the whole source, sends nothing and
- * needs no client. Tokens are guessed from bytes; `input_error` says how far off that may be. Dollars are null where the price of
- * a model is unknown.
+ * Estimates what `runBatches` with the same source and options would send and cost. It reads the whole source, sends
+ * nothing and needs no client. Tokens are estimated from bytes; `input_error` is the relative error. Dollars are null if
+ * the price of a model is unknown.
  *
- * @throws BatchStreamError `CBS_OPTION` for wrong options, `CBS_STAGE` where a function of yours throws
+ * @throws BatchStreamError `CBS_OPTION` for invalid options, `CBS_STAGE` if a user's function throws
  */
 export async function estimate<T, S extends AnswerSchema | undefined = undefined>(
   source: ObjectItems<T>,
   options: EstimateOptions<RecordFields<T>, S>,
 ): Promise<RunEstimate> {
-  // Its functions are called with the records of the source, with which the compiler has compared their types.
+  // The compiler has checked its functions against the records of the source.
   const checked = options as unknown as EstimateOptions<Fields>
   const { batchSize: count, batchBytes: bytes } = batchSettings(checked)
   const template = templateOf(checked)

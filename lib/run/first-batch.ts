@@ -8,15 +8,15 @@ import { isPassing } from '../stages/retry/policy.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
 
 /**
- * Stops submission (`CBS_STOPPED`) when every answer of the first batch that ends is the same failure and more is to be sent: the
- * rest would fail alike, and some failures cost as much as answers. Failures that pass say nothing about the rest.
+ * Stops submission (`CBS_STOPPED`) if every answer of the first batch that ends is the same failure and more would be sent:
+ * the rest would fail alike, and some failures cost as much as answers. Transient failures do not count.
  */
 export function firstBatch(job: StoredJob): Stage<Result, Result> {
   let first: number | undefined
   let alike: string | undefined
   let answers = 0
   const look = (result: Result): void => {
-    // One answer alone, which fills the cache, says nothing of the rest.
+    // The single answer that fills the cache is no evidence.
     if (!job.batch(result.batch.number).primes) first ??= result.batch.number
     const isAsked = !isUnsent(result.status) && !result.repeat
     if (result.batch.number !== first || !isAsked) return
@@ -34,7 +34,7 @@ export function firstBatch(job: StoredJob): Stage<Result, Result> {
       takesPages: true,
       transform(result: Result | ResultPage, _encoding, done) {
         if (!(result instanceof ResultPage)) look(result)
-        // One answer that succeeded is enough to end the search for a failure that all have.
+        // One success is enough to rule out a common failure.
         else if (result.isAllPlain) look(result.item(0))
         else for (const one of result) look(one)
         done(null, result)
@@ -43,7 +43,7 @@ export function firstBatch(job: StoredJob): Stage<Result, Result> {
   )
 }
 
-/** How a request failed; undefined for an answer, and for a failure that may pass. */
+/** The kind of a failure; undefined for a success or a transient failure. */
 function wayOf(result: Result): string | undefined {
   const { status, error } = result
   if (status === 'succeeded' || status === 'canceled' || status === 'unanswered') return undefined
@@ -58,6 +58,6 @@ function hasMore({ state, store }: StoredJob): boolean {
 function stopped({ status, error, batch }: Result): BatchStreamError {
   return new BatchStreamError(
     'CBS_STOPPED',
-    `all ${batch.requests} requests of the first batch are ${status} (${error?.message}), so no more are sent; to send the rest all the same, resume`,
+    `all ${batch.requests} requests of the first batch are ${status} (${error?.message}), so no more are sent; to send the rest anyway, resume`,
   )
 }

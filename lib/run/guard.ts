@@ -6,22 +6,28 @@ import type { StoredJob } from '../store/job.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
 import { SKIPPED } from '../core/answered.ts'
 
-/** So many records, all bad from the first on, mean that the command is wrong and not the data. */
+/** If this many records at the start are all invalid, the command is wrong rather than the data. */
 export const FIRST = 20
 
-/** How many records may be invalid: so many, or such a share of all. */
+/** The limit of invalid records: a count, or a share of all. */
 export type MaxInvalid = { readonly count: number } | { readonly share: number }
 
 export interface GuardOptions {
   readonly job: Pick<StoredJob, 'queue'>
   readonly maxInvalid: MaxInvalid
-  /** So many records wait here at most. @default 16 */
+  /**
+   * Maximum records buffered here.
+   * @default 16
+   */
   readonly highWaterMark?: number
-  /** Records of the job that an earlier run has dealt with; a share is one of these, too. @default 0 */
+  /**
+   * Records that an earlier run processed; they count for a share.
+   * @default 0
+   */
   readonly before?: number
 }
 
-/** Stops submission (`CBS_STOPPED`) when more records than `maxInvalid` are rejected, before more is sent. */
+/** Stops submission (`CBS_STOPPED`) before more is sent if more than `maxInvalid` records are rejected. */
 export function guard({
   job,
   maxInvalid,
@@ -55,12 +61,12 @@ export function guard({
   )
 }
 
-/** Whether a record cannot be sent for a fault of its own; one that failed in an earlier run has none. */
+/** Whether a record is invalid itself, unlike one that is skipped because it failed in an earlier run. */
 export function isBad(item: BatchRequest | RejectedRecord): item is RejectedRecord {
   return 'problem' in item && item.problem.type !== SKIPPED
 }
 
-/** Counts records; gives the error that ends the run once too many of them are bad. */
+/** Counts records, and returns the error that ends the run once too many are invalid. */
 export class InvalidCounter {
   readonly #maxInvalid: MaxInvalid
   #records: number
@@ -77,7 +83,7 @@ export class InvalidCounter {
     if (!rejected) return undefined
     this.#bad += 1
     this.#last = rejected
-    // A share means something once there are enough records to take it of.
+    // A share is meaningful only for enough records.
     return 'count' in this.#maxInvalid || this.#records >= 1000 ? this.end() : undefined
   }
 
@@ -85,7 +91,7 @@ export class InvalidCounter {
     this.#records += count
   }
 
-  /** Called when no more records come: a share is one of all of them then, however few there are. */
+  /** Called after the last record: now a share applies to any number of records. */
   end(): BatchStreamError | undefined {
     const bad = this.#bad
     const records = this.#records

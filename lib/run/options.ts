@@ -30,20 +30,26 @@ export interface ModelPrice {
   readonly output: number
 }
 
-/** What decides the requests of a run, and what they may cost. */
+/** The options that decide the requests of a run and their cost. */
 export interface EstimateOptions<
   F extends object = Fields,
   S extends AnswerSchema | undefined = AnswerSchema | undefined,
 > extends Omit<TemplateOptions<F, S>, 'ready' | 'mostTokens'> {
-  /** Requests in a batch at most, 1 to 100,000. @default 10000 */
+  /**
+   * Maximum requests per batch, 1 to 100,000.
+   * @default 10000
+   */
   readonly batchSize?: number | undefined
-  /** Bytes of a batch's body at most, up to 250,000,000. @default 64000000 */
+  /**
+   * Maximum bytes of a batch body, up to 250,000,000.
+   * @default 64000000
+   */
   readonly batchBytes?: number | undefined
-  /** The price of every model, in place of the list prices that come with the package. */
+  /** The price of every model, replacing the built-in list prices. */
   readonly price?: ModelPrice | undefined
 }
 
-/** `F` is the type of the fields of records as they stand on disk, `S` that of the schema. Times are in ms. */
+/** `F` is the type of record fields after JSON, `S` that of the schema. Times are in ms. */
 export interface RunOptions<
   F extends object = Fields,
   S extends AnswerSchema | undefined = AnswerSchema | undefined,
@@ -51,69 +57,102 @@ export interface RunOptions<
   /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
   readonly client: AnthropicClient
   /**
-   * Makes the run durable: what was sent and answered is on disk in `dir` under this name. The same call in a new process
-   * continues there, pays for nothing twice and gives every result again. With a `ledger` it also continues on another machine.
-   * With a `shard` the run takes its part of the source. An open job is used and not closed.
+   * Makes the run durable: requests and answers are stored in `dir` under this name. The same call in a new process
+   * continues there, never pays twice and returns every result again. With a `ledger` it also continues on another machine.
+   * With a `shard` the run processes its part of the source. An open job is used and not closed.
    * @default a temporary job, which ends with the run
    */
   readonly job?: Omit<JobOptions, 'clock'> | Job | undefined
-  /** Send a part-full batch when no record has come for so many ms; for a source that never ends. @default only at the end */
+  /**
+   * Send a partial batch when no record has arrived for this many ms; for endless sources.
+   * @default only at the end
+   */
   readonly batchWait?: number | undefined
-  /** Seal a part-full batch so many ms after its first record has come, also while more come. @default none */
+  /**
+   * Seal a partial batch this many ms after its first record, even while more arrive.
+   * @default none
+   */
   readonly batchAge?: number | undefined
-  /** Batches in flight at most. @default 10 */
+  /**
+   * Maximum batches in flight.
+   * @default 10
+   */
   readonly concurrency?: number | undefined
   /**
-   * Stop waiting for batches in flight so many ms after the start; needs a `job`. The results of batches that have ended still
-   * come, and what fits is still sent; then the loop ends without an error and `finished` of the run is false. The same call
-   * continues. 0 is one step of a job that a schedule drives.
+   * Stop waiting for batches in flight this many ms after the start; needs a `job`. The results of batches that have ended
+   * still arrive, and what fits is still sent; then the loop ends without an error and `finished` of the run is false. The
+   * same call continues. 0 is one step of a job that a schedule drives.
    * @default wait until all batches have ended
    */
   readonly maxWait?: number | undefined
-  /** Ms between two polls of the API. @default 5000, rising to 60000 with the age of the batches */
+  /**
+   * Ms between polls of the API.
+   * @default 5000, rising to 60000 with the age of the batches
+   */
   readonly poll?: number | undefined
   /**
    * How long to search for a batch whose submission got no reply before it is sent again, in ms.
    * @default 600000
    */
   readonly settle?: number | undefined
-  /** Retries of a failed record at most, 0 to 1000. @default 2 */
+  /**
+   * Maximum retries of a failed record, 0 to 1000.
+   * @default 2
+   */
   readonly retries?: number | undefined
   /**
    * Which results are retried while retries are left. It must be pure and synchronous.
-   * @default expired rows and server errors, which say nothing about the request
+   * @default expired requests and server errors, which say nothing about the request
    */
   readonly shouldRetry?: ((result: RecordResult<F, AnswerOf<S>>) => boolean) | undefined
-  /** Waits between tries of one call of the API. @default { first: 500, most: 60000 } */
+  /**
+   * Waits between tries of an API call.
+   * @default { first: 500, most: 60000 }
+   */
   readonly backoff?: Backoff | undefined
-  /** The order of results: as batches complete, or that of the source. @default 'completion' */
+  /**
+   * The order of results: as batches complete, or the order of the source.
+   * @default 'completion'
+   */
   readonly order?: 'completion' | 'input' | undefined
-  /** Send identical requests once; the others share the answer (`repeat`). @default false */
+  /**
+   * Send identical requests once; repeats share the answer (`repeat`).
+   * @default false
+   */
   readonly dedupe?: boolean | undefined
-  /** Send nothing more when more than so many records are invalid, or more than such a share. @default 1000 */
+  /**
+   * Stop sending when more records than this, or more than this share, are invalid.
+   * @default 1000
+   */
   readonly maxInvalid?: number | { readonly share: number } | undefined
   /**
-   * What the job may cost in all, in USD. No batch is sent that could make it cost more in the worst case; then results of
-   * batches in flight come, and the run ends with `CBS_STOPPED`.
+   * Spending cap of the job in USD. A batch whose worst-case cost would exceed it is never sent; the results of batches in
+   * flight still arrive, and the run ends with `CBS_STOPPED`.
    * @default no cap
    */
   readonly maxCost?: number | undefined
-  /** Ends the run: calls are aborted; batches at the API continue, and so does a named job when it is run again. */
+  /** Ends the run: calls are aborted, batches at the API continue, and a named job resumes when it is run again. */
   readonly signal?: AbortSignal | undefined
   /**
-   * Called for each event (docs/events.md). One that throws or rejects changes nothing: its first failure becomes a process
+   * Called for each event (docs/events.md). An exception or rejection changes nothing: the first failure becomes a process
    * warning.
    */
   readonly onEvent?: ((event: RunEvent) => unknown) | undefined
-  /** Observes the run: `openTelemetry(api)` makes spans and metrics. @default none */
+  /**
+   * Observes the run: `openTelemetry(api)` makes spans and metrics.
+   * @default none
+   */
   readonly telemetry?: RunObserver | undefined
-  /** Where time comes from, for tests; only for a job that the run opens. @default the machine's */
+  /**
+   * A clock for tests; only for a job that the run opens.
+   * @default the system clock
+   */
   readonly clock?: Clock | undefined
 }
 
 type BatchLimits = Pick<EstimateOptions, 'batchSize' | 'batchBytes'>
 
-/** The options of a run, checked. */
+/** The checked options of a run. */
 export interface RunSettings {
   readonly batchSize: number
   readonly batchBytes: number
@@ -131,7 +170,7 @@ export interface RunSettings {
 }
 
 /**
- * Checks the options of a run that its stages do not check themselves before anything is opened.
+ * Checks the options of a run that its stages do not check, before anything is opened.
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
@@ -208,12 +247,12 @@ function usd(maxCost: number): bigint {
   throw wrongOption('maxCost', 'an amount in USD above 0, such as 12.5', maxCost)
 }
 
-/** A small or large number without an exponent. */
+/** Formats a small or large number without an exponent. */
 function decimal(amount: number): string {
   return Number.isFinite(amount) ? amount.toFixed(12).replace(/\.?0+$/, '') : ''
 }
 
-/** A cap needs a price; without one it could not be kept. Checked before anything is sent. */
+/** A cap requires a price. Checked before anything is sent. */
 function mustHavePrice(
   { maxCost, model }: Pick<RunOptions, 'maxCost' | 'model'>,
   priceOf: PriceOf,
@@ -221,6 +260,6 @@ function mustHavePrice(
   if (maxCost === undefined || typeof model !== 'string' || priceOf(model)) return
   throw new BatchStreamError(
     'CBS_OPTION',
-    `\`maxCost\` cannot be kept, since the price of ${model} is unknown: \`price\` gives it`,
+    `\`maxCost\` cannot be enforced because the price of ${model} is unknown; give it with \`price\``,
   )
 }

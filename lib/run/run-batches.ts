@@ -30,7 +30,7 @@ import { capOf } from './capped-job.ts'
 import { leaveWhenDrained, leaveWhenIdle } from './drain.ts'
 import { runSettings, type RunOptions, type RunSettings } from './options.ts'
 
-/** How rows are written, and the options of each format. */
+/** The row formats and their options. */
 export interface RowFormats {
   readonly jsonl: JsonlOptions
   readonly csv: CsvOptions
@@ -39,62 +39,63 @@ export interface RowFormats {
   readonly raw: Record<string, never>
 }
 
-/** What a run has cost so far, in USD; null where the price of a model is unknown. */
+/** The cost of a run so far in USD; null if the price of a model is unknown. */
 export interface RunCost {
-  /** What all answers that came were billed, every try included. */
+  /** Billed for all answers so far, every attempt included. */
   readonly spent: number | null
-  /** What the same answers would have cost as synchronous calls. */
+  /** The cost of the same answers as synchronous calls. */
   readonly synchronous: number | null
 }
 
-/** A run: its results, one for each record. It starts when it is read, and is read once. */
+/** A run: one result for each record. It starts when it is read, and can be read once. */
 export interface BatchRun<F extends object = Fields, V = unknown> extends AsyncIterable<
   RecordResult<F, V>
 > {
   /**
-   * The rows of the results as bytes, in place of the results: for `pipeline(run.toRows('jsonl'), createWriteStream(path))`.
-   * `csv` and `tsv` have a column for each property of an object schema.
+   * The results as rows in bytes: `pipeline(run.toRows('jsonl'), createWriteStream(path))`. `csv` and `tsv` have a column
+   * for each property of an object schema.
    */
   toRows<Format extends keyof RowFormats = 'jsonl'>(
     format?: Format,
     options?: RowFormats[Format],
   ): Source<Buffer>
-  /** What the answers that have come were billed. */
+  /** The cost of the answers received so far. */
   readonly cost: RunCost
   /** Whether every record has its result. False until the last one has come, and after a run that `maxWait` ended. */
   readonly finished: boolean
 }
 
 /**
- * Sends a request for each record and gives the result of each: renders prompts, gathers batches, submits each exactly once,
- * waits, fetches, validates, retries. The source may be plain objects (an array, a generator, a database cursor, an object
- * stream, a web stream) or records (`from(createReadStream('a.csv'), parseCsv())`); it is read as fast as the disk takes it.
+ * Sends a request for each record and returns a result for each: renders prompts, fills batches, submits each exactly once,
+ * polls, fetches, validates, retries. The source may be plain objects (an array, a generator, a database cursor, an object
+ * stream, a web stream) or records (`from(createReadStream('a.csv'), parseCsv())`); it is read at disk speed.
  *
  *     for await (const { record, value, status } of runBatches(reviews, { client, prompt: r => `Mood of: ${r.text}` }))
  *
- * A failed request is a result with its `status` and `error`. Leaving the loop, an abort and an error end all calls; batches at
- * the API go on, and a run with a named `job` continues with them when it is called again with the same source and options.
+ * A failed request is a result with its `status` and `error`. Leaving the loop, an abort and an error end all calls;
+ * batches at the API continue, and a run with a named `job` resumes when it is called again with the same source and
+ * options.
  *
- * @throws BatchStreamError `CBS_OPTION` at once for wrong options. The loop throws it with other codes when the run cannot
- * continue: `CBS_INPUT` where a named job was begun with another source or other requests, `CBS_JOB_IN_USE`, `CBS_ACCESS`,
- * `CBS_API`, `CBS_STOPPED` for the cap on cost and too many invalid records (after the results of batches in flight),
- * `CBS_STAGE` where a function of yours throws. An error of the source arrives unchanged.
+ * @throws BatchStreamError `CBS_OPTION` at once for invalid options. The loop throws other codes if the run cannot
+ * continue: `CBS_INPUT` if a named job was started with another source or other requests, `CBS_JOB_IN_USE`, `CBS_ACCESS`,
+ * `CBS_API`, `CBS_STOPPED` for the spending cap and too many invalid records (after the results of batches in flight),
+ * `CBS_STAGE` if a user's function throws. An error of the source arrives unchanged.
  */
 export function runBatches<T, S extends AnswerSchema | undefined = undefined>(
   source: ObjectItems<T>,
   options: RunOptions<RecordFields<T>, S>,
 ): BatchRun<RecordFields<T>, AnswerOf<S>> {
-  // Its functions are called with the records of the source, with which the compiler has compared their types.
+  // The compiler has checked its functions against the records of the source.
   const checked = options as unknown as RunOptions
   needClient(checked)
   const settings = runSettings(checked)
   settingsOf(templateOf(checked))
   const run = new Run(recordsIn(source), checked, settings)
-  // The types of its results are those of the source and the schema.
+  // The result types follow from the source and the schema.
   return run as unknown as BatchRun<RecordFields<T>, AnswerOf<S>>
 }
 
-/** The records of a source that the compiler has checked; whatever it is, each item is looked at. */
+/** The records of a source. Each item is checked at run time too. */
 export function recordsIn(source: Items<unknown>): Source<SourceRecord> {
   return records(source as Items<Fields>)
 }
@@ -137,7 +138,7 @@ class Run implements BatchRun {
   ): Source<Buffer> {
     const writer = this.#writerOf(format ?? 'jsonl', options)
     const end: RunEnd = { reason: undefined }
-    // The rows that are here are read before the run fails with the reason why submission stopped.
+    // All available rows are read before the run fails with the reason for its stop.
     const last = new StageTransform({
       transform(row: Buffer, _encoding, done) {
         done(null, row)
@@ -201,7 +202,7 @@ class Run implements BatchRun {
     await this.#restore(job)
     const over = new AbortController()
     const drained = new AbortController()
-    // An input that never ends is left once all that was sent is answered.
+    // An endless input is left once everything that was sent is answered.
     if (batchWait !== undefined) leaveWhenDrained(job, over.signal, drained)
     const left = new AbortController()
     const ends = AbortSignal.any([
@@ -291,7 +292,7 @@ interface RunEnd {
   reason: BatchStreamError | undefined
 }
 
-/** The options that `template` takes. */
+/** Picks the options that `template` takes. */
 export function templateOf(options: TemplateOptions): TemplateOptions {
   const { prompt, system, model, maxTokens, params, id, vars, schema, cache } = options
   const { responseField, metaField, askFailed, attach, attachDir } = options

@@ -7,17 +7,17 @@ import { wrongInputError, type Taken } from '../core/validate-input.ts'
 import { storedJob, type StoredJob } from '../store/job.ts'
 
 export interface JobStageOptions extends StageOptions {
-  /** The stage's name, for messages. */
+  /** The stage's name in messages. */
   readonly stage: string
-  /** What it takes. */
+  /** The kind of items that it takes. */
   readonly takes: Taken
-  /** The code and the sentence for errors that are not of this package. */
+  /** The code and message for errors from outside this package. */
   readonly failure: { readonly code: ErrorCode; readonly what: string }
 }
 
 /**
- * A stage that works on a job: it holds the job open, waits for its own work when it is destroyed, and wraps foreign errors.
- * After `destroy()` it pushes nothing and ends nothing.
+ * A stage that works on a job: it retains the job, waits for its own work when it is destroyed, and wraps foreign errors.
+ * After `destroy()` it pushes and ends nothing.
  */
 export abstract class JobStage<In> extends StageTransform {
   readonly #options: JobStageOptions
@@ -36,12 +36,12 @@ export abstract class JobStage<In> extends StageTransform {
     return this.#abort.signal
   }
 
-  /** The job, once `attach` has been called. */
+  /** The job, after the first call of `attach`. */
   protected get job(): StoredJob | undefined {
     return this.#job
   }
 
-  /** Holds a job open until the stage is destroyed, and gives it; the first one counts. */
+  /** Retains the first job given until the stage is destroyed, and returns it. */
   protected attach(job: Job): StoredJob {
     if (this.#job) return this.#job
     this.#job = storedJob(job)
@@ -49,16 +49,16 @@ export abstract class JobStage<In> extends StageTransform {
     return this.#job
   }
 
-  /** Takes one item; the next one comes when the answer is here. */
+  /** Processes one item; the next one comes when the promise resolves. */
   protected abstract receive(item: In): Promise<void> | void
 
-  /** Runs after the last item; the stage ends when the answer is here. */
+  /** Runs after the last item; the stage ends when the promise resolves. */
   protected abstract finish(): Promise<void>
 
-  /** Runs when the stage is destroyed and its work is over. */
+  /** Runs when the stage is destroyed and its work has finished. */
   protected async cleanUp(): Promise<void> {}
 
-  /** Runs work beside the stream. Its error destroys the stage, and `destroy()` waits for it. */
+  /** Runs work in parallel to the stream. Its error destroys the stage, and `destroy()` waits for it. */
   protected runBeside(work: Promise<void>): void {
     void this.#follow(work, error => error && this.destroy(error))
   }
@@ -73,7 +73,7 @@ export abstract class JobStage<In> extends StageTransform {
     try {
       received = this.receive(item)
     } catch (cause) {
-      // An exception here would miss the pipeline and end the process.
+      // An exception here would bypass the pipeline and end the process.
       return done(this.#wrap(cause))
     }
     if (received) void this.#follow(received, done)
@@ -99,7 +99,7 @@ export abstract class JobStage<In> extends StageTransform {
     )
   }
 
-  /** Calls `done` when work is over, unless the stage has been destroyed meanwhile. */
+  /** Calls `done` when the work is finished, unless the stage was destroyed before that. */
   #follow(work: Promise<void>, done: TransformCallback): Promise<void> {
     const over = work
       .then(

@@ -1,32 +1,35 @@
 import type { DiskFile } from './disk.ts'
 
-/** Bytes gathered before they are written: few system calls, little memory. */
+/** Bytes buffered before a write: few system calls, little memory. */
 const GATHERED = 256 * 1024
 
-/** The least that is set aside to gather in; many files of a job stay as small. */
+/** The initial buffer size; many files of a job stay this small. */
 const LEAST = 4 * 1024
 
-/** Nothing longer is kept to gather in again: one huge record must not cost its size for ever. */
+/** The largest buffer that is kept, so that one huge record does not hold its size in memory forever. */
 const KEPT = 2 * GATHERED
 
 const NOTHING = Buffer.alloc(0)
 
-/** What a file that only grows needs of a file. */
+/** The operations that an append-only file needs. */
 export type AppendTarget = Pick<DiskFile, 'write' | 'sync' | 'close'>
 
 /**
- * A file that only grows. Small appends are gathered; what is flushed can be read. After a failed write or sync nothing is
- * written any more: what came later would lie where the lost bytes belong.
+ * An append-only file. Small appends are buffered; flushed bytes can be read. After a failed write or sync nothing more is
+ * written, since later bytes would land where the lost ones belong.
  */
 export class AppendFile {
   readonly #file: AppendTarget
-  /** Two buffers take turns, one being filled while the other is written: new ones would be garbage as large as the file. */
+  /**
+   * Two buffers alternate, one being filled while the other is written; new ones would create garbage of the size of the
+   * file.
+   */
   #filling = NOTHING
   #pendingBytes = 0
   #spare = NOTHING
   #size: number
   #flushed: number
-  /** Rejected for good by the first failure, so that every later call meets it. */
+  /** The first failure rejects this for good, so that every later call fails. */
   #writing: Promise<void> = Promise.resolve()
 
   constructor(file: AppendTarget, size: number) {
@@ -35,17 +38,17 @@ export class AppendFile {
     this.#flushed = size
   }
 
-  /** Where the next byte will lie. */
+  /** The offset of the next byte. */
   get size(): number {
     return this.#size
   }
 
-  /** Bytes that can be read from the file. */
+  /** The number of bytes that can be read from the file. */
   get flushed(): number {
     return this.#flushed
   }
 
-  /** True when enough is gathered that the caller should flush before it appends more. */
+  /** Whether the caller should flush before it appends more. */
   get full(): boolean {
     return this.#pendingBytes >= GATHERED
   }
@@ -79,7 +82,7 @@ export class AppendFile {
     return this.#filling.subarray(this.#pendingBytes - count, this.#pendingBytes)
   }
 
-  /** Writes what is gathered; several calls at a time wait for each other. */
+  /** Writes the buffer; concurrent calls wait for each other. */
   flush(): Promise<void> {
     const write = async (): Promise<void> => {
       if (this.#pendingBytes === 0) return
@@ -95,7 +98,7 @@ export class AppendFile {
     return this.#next(write)
   }
 
-  /** Returns when all that is gathered survives a power cut. */
+  /** Resolves when all appended bytes survive a power failure. */
   async sync(): Promise<void> {
     await this.flush()
     await this.#next(() => this.#file.sync())
@@ -108,7 +111,7 @@ export class AppendFile {
 
   #next(work: () => Promise<void>): Promise<void> {
     this.#writing = this.#writing.then(work)
-    // Whoever called is told; nobody else has to listen.
+    // Callers get the rejection; nothing else has to handle it.
     this.#writing.catch(() => {})
     return this.#writing
   }

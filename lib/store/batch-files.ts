@@ -15,12 +15,12 @@ const CLOSE = Buffer.from('\n]}')
 const HEAD = Buffer.from('{"custom_id":"')
 const QUOTE = 0x22
 
-/** Bytes of a request of a page. */
+/** Bytes in the body of a request that is part of a page. */
 export function sizeInBody(page: RequestPage, index: number, customId: string): number {
   return HEAD.length + customId.length + 1 + page.sizeOf(index)
 }
 
-/** Bytes of a body besides its requests, which lie one on a line. */
+/** Bytes of a body around its requests, one of which is on each line. */
 export const BODY_FRAME: {
   readonly open: Buffer
   readonly between: Buffer
@@ -33,24 +33,24 @@ export const BODY_FRAME: {
 export const FRAME_BYTES: number = OPEN.length + CLOSE.length
 export const BETWEEN_BYTES: number = BETWEEN.length
 
-/** A record that is covered by a batch and not asked, as a line of its `.rejected` file. */
+/** A record that a batch covers without a request, as a line of its `.rejected` file. */
 export interface Rejection extends Problem {
   readonly ordinal: number
   readonly custom_id: string | null
 }
 
-/** Records of a batch that were rejected before it was sent, in input order. */
+/** The records of a batch that were rejected before it was sent, in input order. */
 export async function rejectionsOf(files: BatchFiles, batch: SummedBatch): Promise<Rejection[]> {
   const text = (await readSummed(files, batch, 'rejected'))?.toString('utf8') ?? ''
   const rejections: Rejection[] = text
     .split('\n')
     .filter(line => line !== '')
     .map(line => JSON.parse(line))
-  // A request that the API refused is noted when its batch is divided, before records that were rejected earlier.
+  // A request rejected by the API is added when its batch is split, after records that were rejected earlier.
   return rejections.sort((a, b) => a.ordinal - b.ordinal)
 }
 
-/** The ids that a user chose for requests of a batch, with their positions in its body. */
+/** The custom_ids that a user chose, with their positions in the body. */
 export async function chosenIdsOf(
   files: BatchFiles,
   batch: SummedBatch,
@@ -63,11 +63,11 @@ export async function chosenIdsOf(
   })
 }
 
-/** What a batch has files of; the last two only where repeats are looked for. */
+/** The kinds of files of a batch; the last two only with dedupe. */
 export type BatchFile =
   'body' | 'members' | 'rejected' | 'ids' | 'results' | 'lines' | 'repeats' | 'keys'
 
-/** The files that are written before a batch is sealed. */
+/** The files that are complete before a batch is sealed. */
 export const GATHERED: readonly BatchFile[] = [
   'body',
   'members',
@@ -77,18 +77,18 @@ export const GATHERED: readonly BatchFile[] = [
   'keys',
 ]
 
-/** Where a batch's files lie. */
+/** The path of a batch's file. */
 export function batchPath(folder: string, number: number, what: BatchFile): string {
   return `${folder}/batches/${number}.${what}`
 }
 
-/** What a request is known by among those that are asked, where repeats are looked for: a digest of its params. */
+/** Size of the digest of a request's params that identifies repeats. */
 export const KEY_BYTES = 16
 
 /**
- * Writes the files of one batch as its requests come: the body exactly as it will be sent, which record each request
- * asks about, which records were rejected and why, and the ids that a user chose; where repeats are looked for, also the
- * key of each request, and which records share the answer of another. Nothing of it stays in memory.
+ * Writes the files of a batch while its requests arrive: the body exactly as it will be sent, the record of each request,
+ * the rejected records and their reasons, and the ids that a user chose; with dedupe also the key of each request and the
+ * records that share the answer of another. It keeps nothing in memory.
  */
 export class BatchWriter {
   readonly number: number
@@ -164,25 +164,25 @@ export class BatchWriter {
     return this.#requests
   }
 
-  /** Records that it covers, those rejected included. */
+  /** Records covered, including rejected ones. */
   get records(): number {
     return this.#records
   }
 
-  /** Size that the body would have if it were closed now. */
+  /** Size of the body if it were closed now. */
   get bytes(): number {
     return this.#body.size + CLOSE.length
   }
 
-  /** True when the caller should flush before it adds more. */
+  /** Whether the caller should flush before it adds more. */
   get full(): boolean {
     const { repeats, keys } = this.#shared ?? {}
-    // Asked for each request.
+    // Checked for each request.
     if (this.#body.full || this.#rejected.full || this.#ids.full) return true
     return repeats?.full === true || keys?.full === true
   }
 
-  /** Adds a request: its JSON, the record it asks about, its custom_id where a user chose it, and its key. */
+  /** Adds a request: its JSON, its record's ordinal, the custom_id if a user chose it, and its key. */
   add(json: Uint8Array, ordinal: number, chosenId: string | undefined, key?: Uint8Array): void {
     if (this.#requests > 0) this.#body.append(BETWEEN)
     this.#body.append(json)
@@ -193,7 +193,7 @@ export class BatchWriter {
     this.#covers(ordinal)
   }
 
-  /** Adds a request of a page, of a record whose custom_id nobody chose. */
+  /** Adds a request of a page, with a generated custom_id. */
   addOfPage(page: RequestPage, index: number, customId: string, ordinal: number): void {
     if (this.#requests > 0) this.#body.append(BETWEEN)
     let at = this.#body.reserve(sizeInBody(page, index, customId))
@@ -215,7 +215,7 @@ export class BatchWriter {
     this.#covers(ordinal)
   }
 
-  /** Covers a record without asking about it. */
+  /** Covers a record without a request. */
   reject(rejection: Rejection): void {
     this.#rejected.append(Buffer.from(`${JSON.stringify(rejection)}\n`))
     this.#covers(rejection.ordinal)
@@ -226,12 +226,12 @@ export class BatchWriter {
     this.#first = Math.min(this.#first, ordinal)
   }
 
-  /** Hands on what is gathered, so that memory stays flat. */
+  /** Writes buffered bytes, so that memory stays constant. */
   async flush(): Promise<void> {
     for (const file of this.#files) await file.flush()
   }
 
-  /** Closes the body and puts all on disk. `next` is the first ordinal that it does not cover. */
+  /** Closes the body and syncs all files. `next` is the first ordinal that it does not cover. */
   async seal(attempt: number, next: number): Promise<Sealed> {
     this.#body.append(CLOSE)
     try {
@@ -252,7 +252,7 @@ export class BatchWriter {
     }
   }
 
-  /** Lets go of a batch that is not wanted. */
+  /** Discards the batch. */
   async abandon(): Promise<void> {
     for (const file of this.#files) await file.close()
   }
@@ -264,13 +264,13 @@ export class BatchWriter {
   }
 }
 
-/** A file and the hash of what has been written to it. */
+/** A file and the hash of its content. */
 interface HashedFile {
   readonly file: AppendFile
   readonly hash: Hash
 }
 
-/** Hashes what is written to a file that only grows: many requests at a time. */
+/** Hashes an append-only file while it is written, many requests at a time. */
 function hashing(file: DiskFile, hash: Hash): AppendTarget {
   const write = async (bytes: Uint8Array, position: number): Promise<void> => {
     hash.update(bytes)

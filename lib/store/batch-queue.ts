@@ -3,30 +3,30 @@ import type { StoredJob } from './job.ts'
 import type { JobState, Phase } from '../core/job/state.ts'
 
 /**
- * Flow control of a job in this process: which batches are being sent, and whether sending has stopped for good. Every stage
- * that sends batches of the job shares it.
+ * Flow control of a job in this process: which batches are being sent, and whether submission has stopped. All stages that
+ * send batches of the job share it.
  */
 export class BatchQueue {
   readonly #sending: Set<number> = new Set()
   readonly #onChange: () => void
   readonly #onStop: (reason: BatchStreamError) => void
   #stopReason: BatchStreamError | undefined
-  /** Whether the owner of the run reports `stopReason` itself; otherwise the last stage fails with it once all rows are out. */
+  /** Whether the run's caller reports `stopReason`; otherwise the last stage fails with it after all rows. */
   isStopHandled = false
-  /** Whether the API has refused a create of this process because its queue is full. */
+  /** Whether the API has rejected a create of this process because its queue is full. */
   isBusy = false
   /** Whether a stage of this process polls the batches in flight. */
   isPolled = false
-  /** Whether a stage of this process has received a batch whose end it waits for. */
+  /** Whether a stage of this process waits for the end of a batch. */
   isAwaited = false
   /** Whether a stage of this process fetches the results of ended batches. */
   isFetched = false
-  /** Batches that an earlier process left in flight or ended, as long as what they are now is not known. */
+  /** Batches that an earlier process left in flight or ended, until their current state is known. */
   readonly #leftBehind: Set<number>
 
   /**
-   * `onStop` is called once, when sending stops; `onChange` then, and whenever a batch may go that had to wait. `leftBehind`:
-   * batches that an earlier process left in flight or ended.
+   * `onStop` is called once, when submission stops; `onChange` then, and whenever a waiting batch may be sent.
+   * `leftBehind`: batches that an earlier process left in flight or ended.
    */
   constructor(
     onChange: () => void,
@@ -42,7 +42,7 @@ export class BatchQueue {
     return this.#leftBehind
   }
 
-  /** Says that nothing is to be fetched of a batch for now: it still runs, or it is not its turn. */
+  /** Marks a batch of an earlier process as known: it still runs, or it is not its turn to be fetched. */
   settleLeftBehind(number: number): void {
     if (this.#leftBehind.delete(number)) this.#onChange()
   }
@@ -51,7 +51,7 @@ export class BatchQueue {
     this.#sending.add(number)
   }
 
-  /** What is known about the outcome is in the journal by now. */
+  /** Called once the known outcome is journaled. */
   endSending(number: number): void {
     this.#sending.delete(number)
     this.#onChange()
@@ -61,17 +61,17 @@ export class BatchQueue {
     return this.#sending.has(number)
   }
 
-  /** Why no further batch is sent; undefined while batches are sent. The first reason counts. */
+  /** Why no further batch is sent; undefined while batches are sent. The first reason wins. */
   get stopReason(): BatchStreamError | undefined {
     return this.#stopReason
   }
 
-  /** The reason that the last stage of a pipeline has to report. */
+  /** The reason that the last stage of a pipeline must report. */
   get unreportedStop(): BatchStreamError | undefined {
     return this.isStopHandled ? undefined : this.#stopReason
   }
 
-  /** Stops sending for good. What is in flight is still awaited, fetched and written. */
+  /** Stops submission for good. Batches in flight are still awaited, fetched and written. */
   stop(reason: BatchStreamError): void {
     if (this.#stopReason) return
     this.#stopReason = reason
@@ -81,8 +81,8 @@ export class BatchQueue {
 }
 
 /**
- * Whether the batches of an attempt that an earlier process left have been polled and, where they had ended, fetched. Nothing is
- * sent before.
+ * Whether all batches of an attempt that an earlier process left have been polled and, if ended, fetched. Nothing is sent
+ * before that.
  */
 export function isCollected({ queue, state }: StoredJob, attempt: number): boolean {
   for (const number of queue.leftBehind) {
@@ -94,7 +94,7 @@ export function isCollected({ queue, state }: StoredJob, attempt: number): boole
   return true
 }
 
-/** Ids of the batches that the API has made for a job, by its journal. */
+/** Batch ids of a job, according to its journal. */
 export function ownedIds({ batches }: JobState): Set<string> {
   const ids = new Set<string>()
   for (const { id } of batches.values()) if (id !== null) ids.add(id)
@@ -102,8 +102,8 @@ export function ownedIds({ batches }: JobState): Set<string> {
 }
 
 /**
- * The request counts of batches whose create has an unknown outcome. Such a batch is found in the API's list by its count,
- * so no other batch may go out with the same one meanwhile.
+ * Request counts of batches whose create has an unknown outcome. Such a batch is recognised in the API's list by its count,
+ * so no other batch with that count may be sent.
  */
 export function unresolvedCounts(job: StoredJob): ReadonlySet<number> {
   const counts = new Set<number>()
@@ -113,8 +113,8 @@ export function unresolvedCounts(job: StoredJob): ReadonlySet<number> {
 }
 
 /**
- * How many requests a batch should have: as many as allowed, but not a count in use. A batch below half of what is allowed
- * would be wasteful: then it is the allowed count, and has to wait until that is free.
+ * The number of requests for the next batch: the maximum, minus a few if that count is in use. A batch below half of the
+ * maximum would be wasteful; then the maximum is used, and the batch waits until that count is free.
  */
 export function freeCount(most: number, used: ReadonlySet<number>): number {
   for (let count = most; count > most / 2; count--) if (!used.has(count)) return count
@@ -124,9 +124,9 @@ export function freeCount(most: number, used: ReadonlySet<number>): number {
 const WITHOUT_ANSWERS: ReadonlySet<Phase> = new Set(['sealed', 'armed', 'submitted'])
 
 /**
- * How many requests of a sealed batch may be sent now: all, none, or fewer where a batch with the same count has an unknown
- * outcome, since finding that out may take a day. A batch waits for a place among the `concurrency` batches in flight, for
- * one that primes the cache, and for one with the same count that is being sent. The parts of a split batch share its place.
+ * How many requests of a sealed batch may be sent now: all, none, or fewer if a batch with the same count has an unknown
+ * outcome, since reconciling may take a day. A batch waits for one of the `concurrency` slots, for a batch that fills the
+ * cache, and for one with the same count that is being sent. The parts of a split batch share its slot.
  */
 export function sendableCount(job: StoredJob, number: number, concurrency: number): number {
   if (job.input.isReplaying) return 0
@@ -146,7 +146,7 @@ export function sendableCount(job: StoredJob, number: number, concurrency: numbe
   return used.has(count) ? 0 : count
 }
 
-/** Whether everything unsent waits for the end of batches in flight: a run that does not wait for ends can send no more. */
+/** Whether everything unsent waits for the end of batches in flight, so that a run that does not wait can send no more. */
 export function waitsForEnds(job: StoredJob, concurrency: number): boolean {
   if (job.input.isReplaying) return false
   let waits = false

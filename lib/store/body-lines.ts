@@ -7,8 +7,8 @@ const NEWLINE = 0x0a
 const COMMA = 0x2c
 
 /**
- * The requests of a sealed batch as they stand in its body: one on a line, a comma behind all but the last. A body that is
- * not what was sealed is `CBS_STATE`, at the latest after its last line.
+ * The requests of a sealed batch as they are in its body: one per line, with a comma after all but the last. A body that
+ * differs from the sealed one is `CBS_STATE`, at the latest after its last line.
  */
 export async function* lines(job: StoredJob, number: number): AsyncGenerator<Buffer> {
   const { requests, hash: wanted } = job.batch(number)
@@ -37,7 +37,7 @@ export async function* lines(job: StoredJob, number: number): AsyncGenerator<Buf
       held = held.subarray(end + 1)
       line += 1
     }
-    // What closes the body.
+    // The end of the body.
     await next(PART)
     if (hash.digest('hex') !== wanted) throw damaged(number)
   } finally {

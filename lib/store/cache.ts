@@ -1,4 +1,4 @@
-// The folder of a job whose journal is in a ledger: a cache, of which any part may be lost with its machine.
+// The folder of a job whose journal is in a ledger. It is a cache, any part of which may be lost with its machine.
 import type { Sealed, SummedFile } from '../core/job/event.ts'
 import type { BatchState, JobState } from '../core/job/state.ts'
 import { replaceFile, type Disk } from './disk.ts'
@@ -8,10 +8,10 @@ import { Records } from './records.ts'
 import type { Shared } from './shared.ts'
 import { readSummed, type BatchFiles } from './sums.ts'
 
-/** Says which owner of which run has filled the folder. */
+/** Names the owner and run that filled the folder. */
 const MARK = 'ledger.json'
 
-/** The small files of a batch that is being sealed, as the ledger keeps them. */
+/** The small files of a batch that is being sealed, packed for the ledger. */
 export async function packedFilesOf(files: BatchFiles, batch: Sealed): Promise<Uint8Array> {
   const all = new Map<SummedFile, Buffer>()
   for (const what of namesOf(batch)) {
@@ -26,7 +26,7 @@ function namesOf({ sums = {} }: Pick<Sealed, 'sums'>): SummedFile[] {
   return Object.keys(sums) as SummedFile[]
 }
 
-/** Empties a folder that another owner than the last one has filled: what lies there may be older than the ledger. */
+/** Empties a folder that another owner than the last one filled, since its content may be older than the ledger. */
 export async function prepareCache(
   disk: Disk,
   folder: string,
@@ -46,7 +46,7 @@ function markOf(run: string, epoch: number): string {
   return `${JSON.stringify({ run, epoch })}\n`
 }
 
-/** Writes the small files of batches that are not here. */
+/** Restores the small files of batches that are not in the folder. */
 export async function restoreFiles(
   files: BatchFiles,
   { batches }: Pick<JobState, 'batches'>,
@@ -65,7 +65,7 @@ export async function restoreFiles(
   }
 }
 
-/** The spooled records; none where they are not all here, since they are read again from the input then. */
+/** The spooled records; none if they are incomplete, since they are then read again from the input. */
 export async function openCachedRecords(
   disk: Disk,
   folder: string,
@@ -76,7 +76,7 @@ export async function openCachedRecords(
   return await Records.open(disk, folder, { records: 0, bytes: 0 }, sources)
 }
 
-/** Gives up batches that are not sent and whose bodies are gone: their records are batched again. */
+/** Drops unsent batches whose bodies are lost: their records are batched again. */
 export async function dropLostBodies(
   job: StoredJob,
   shared: Pick<Shared, 'releaseQueue'>,
@@ -88,7 +88,7 @@ export async function dropLostBodies(
   }
 }
 
-/** Whether the body of a batch is on this disk. A batch without requests is never sent, and needs none. */
+/** Whether the body of a batch is on this disk. A batch without requests is never sent and needs none. */
 export async function hasBody(
   { store }: Pick<StoredJob, 'store'>,
   { number, requests, bytes }: Pick<BatchState, 'number' | 'requests' | 'bytes'>,

@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import type { Disk } from './disk.ts'
 
-/** How the name of a deleted job begins until all its files are gone; no job has such a name. */
+/** Prefix of a deleted job's folder until all its files are gone. No job name starts like this. */
 const DELETED = '.deleted-'
 
 /**
- * Deletes the folder of a job whose lock the caller holds. It loses its name first, in one step: nobody can open a job of
- * which half is gone, or make one of that name whose files are deleted with it.
+ * Deletes the folder of a job whose lock the caller holds. The folder is renamed first, atomically: nobody can open a
+ * half-deleted job, or create one of the same name whose files would be deleted with it.
  */
 export async function deleteJob(disk: Disk, folder: string): Promise<void> {
   const deleted = join(dirname(folder), `${DELETED}${randomBytes(6).toString('hex')}`)

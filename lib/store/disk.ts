@@ -4,61 +4,61 @@ import { uptime } from 'node:os'
 import { dirname } from 'node:path'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 
-/** One open file. Positions are bytes from its start. */
+/** An open file. Positions are byte offsets. */
 export interface DiskFile {
-  /** Fills as much of `into` as the file holds from `position` on; gives the count of bytes. */
+  /** Fills as much of `into` as the file has from `position`; returns the number of bytes. */
   read(into: Uint8Array, position: number): Promise<number>
-  /** The same without a wait, for few bytes that are likely in memory; a disk need not offer it. */
-  readNow?(into: Uint8Array, position: number): number
+  /** The same synchronously, for a few bytes that are probably cached; optional. */
+  readSync?(into: Uint8Array, position: number): number
   /** Writes all of `bytes` at `position`. */
   write(bytes: Uint8Array, position: number): Promise<void>
-  /** Returns when the file's bytes survive a power cut. */
+  /** Resolves when the file's bytes survive a power failure. */
   sync(): Promise<void>
   truncate(size: number): Promise<void>
   size(): Promise<number>
-  /** What tells this file from every other one while it is open; a disk need not offer it. */
+  /** Identifies this file among all others while it is open; optional. */
   identity?(): Promise<string>
-  /** The same for later: it survives a restart of the machine, which may number its devices anew. */
+  /** The same, but valid after a restart of the machine, which may renumber its devices. */
   persistentId?(): Promise<string>
   close(): Promise<void>
 }
 
-/** What a path leads to: a regular file of so many bytes, a folder, or 'special' for a device or a pipe. */
+/** The target of a path: the size of a regular file, 'folder', or 'special' for a device or a pipe. */
 export type FileKind = number | 'folder' | 'special'
 
-/** The file system as a job uses it: a seam, so that tests can crash it at every step. */
+/** The file system as jobs use it, replaceable so that tests can crash it at every step. */
 export interface Disk {
   /**
-   * `create` replaces what is there, `update` opens it or makes it empty, `read` wants it to exist; none of them follows a
-   * link. `output` opens a file of the user's, links followed; `newOutput` makes one, with the user's own permissions, and fails
-   * with the cause `EEXIST` where anything is there.
+   * `create` replaces a file, `update` opens it or creates it empty, `read` requires it to exist; none of them follows a
+   * link. `output` opens a user's file, following links; `newOutput` creates one with the user's default permissions, and
+   * fails with the cause `EEXIST` if anything is there.
    */
   open(path: string, how: 'create' | 'update' | 'read' | 'output' | 'newOutput'): Promise<DiskFile>
-  /** What is there; undefined where there is nothing. */
+  /** What a path leads to; undefined if nothing is there. */
   look(path: string): Promise<FileKind | undefined>
-  /** The same for the file that a path leads to; undefined where there is none. */
+  /** The identity of the file at a path; undefined if there is none. */
   identityOf?(path: string): Promise<string | undefined>
-  /** The whole of a small file; undefined where there is none. */
+  /** The content of a small file; undefined if there is none. */
   readWhole(path: string): Promise<Buffer | undefined>
-  /** Makes a folder that only its owner can enter, and those above it; gives the highest one that it made. */
+  /** Creates a private folder and its missing parents; returns the topmost folder created. */
   makeFolder(path: string): Promise<string | undefined>
-  /** Names in a folder; none where there is no such folder. */
+  /** The names in a folder; empty if it does not exist. */
   list(path: string): Promise<string[]>
   rename(from: string, to: string): Promise<void>
-  /** Removes a file or a folder with all in it; nothing where it is gone already. */
+  /** Removes a file, or a folder with its content; does nothing if it does not exist. */
   remove(path: string): Promise<void>
-  /** Returns when the names in a folder survive a power cut. */
+  /** Resolves when the names in a folder survive a power failure. */
   syncFolder(path: string): Promise<void>
-  /** Bytes free for this user where `path` lies. */
+  /** Bytes available to this user at `path`. */
   free(path: string): Promise<number>
   /**
-   * When the machine started, in seconds since 1970; what was written and not synced before may be lost. A disk that does not
-   * say so need not keep what was not synced.
+   * When the machine started, in seconds since 1970: data written before and not synced may be lost. Optional; without it
+   * unsynced data need not be kept.
    */
   bootedAt?(): number
 }
 
-/** Replaces a small file in one step: after a crash there is the old one or the new one. */
+/** Replaces a small file atomically: after a crash it has the old or the new content. */
 export async function replaceFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
   const next = `${path}.next`
   const file = await disk.open(next, 'create')
@@ -72,7 +72,7 @@ export async function replaceFile(disk: Disk, path: string, bytes: Uint8Array): 
   await disk.syncFolder(dirname(path))
 }
 
-// O_NOFOLLOW: a link planted in a job's folder must not lead our writes elsewhere.
+// O_NOFOLLOW: a link planted in a job's folder must not redirect writes.
 const FLAGS = {
   create: constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
   update: constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW,
@@ -87,7 +87,7 @@ function failed(what: string, path: string) {
   }
 }
 
-// Inodes of some file systems are larger than a number is exact.
+// Inodes of some file systems exceed the exact range of a number.
 const BIGINT = { bigint: true } as const
 
 function identityIn({ dev, ino }: BigIntStats): string {
@@ -115,7 +115,7 @@ class NodeFile implements DiskFile {
     return done
   }
 
-  readNow(into: Uint8Array, position: number): number {
+  readSync(into: Uint8Array, position: number): number {
     try {
       return readSync(this.#handle.fd, into, 0, into.length, position)
     } catch (cause) {
@@ -229,7 +229,7 @@ export const nodeDisk: Disk = {
 
   async syncFolder(path) {
     const handle = await fs.open(path, constants.O_RDONLY).catch((cause: NodeJS.ErrnoException) => {
-      // A folder that may be written to and not read, as a drop box is, cannot be synced by us.
+      // A write-only folder, such as a drop box, cannot be synced.
       if (cause.code === 'EACCES') return undefined
       return failed('open', path)(cause)
     })
@@ -248,7 +248,7 @@ export const nodeDisk: Disk = {
   bootedAt: () => Math.round(Date.now() / 1000 - uptime()),
 }
 
-/** Node's own recursive mkdir never ends where a folder that is there, such as /proc, says that it is not. */
+/** Node's recursive mkdir never ends if an existing folder, such as /proc, is reported as missing. */
 async function makeFolders(path: string): Promise<string | undefined> {
   const above = dirname(path)
   const isThere = await fs.stat(above).catch((cause: NodeJS.ErrnoException) => {
@@ -265,7 +265,7 @@ async function makeFolders(path: string): Promise<string | undefined> {
   return highest ?? made
 }
 
-/** A job's folder holds prompts and answers: it must be ours, a real folder, and closed to others. */
+/** A job's folder contains prompts and answers: it must be a real folder, owned by this user and private. */
 async function guardFolder(path: string): Promise<void> {
   const stat = await fs.lstat(path).catch(failed('look at', path))
   const refuse = (what: string): BatchStreamError =>

@@ -3,13 +3,13 @@ import type { SourceRecord } from '../core/flow.ts'
 import { members } from '../core/json/scan.ts'
 import type { StoredJob } from './job.ts'
 
-/** A table has at most this many input columns. */
+/** Maximum input columns of a table. */
 export const MAX_FIELDS = 1000
 
-/** Field names of a table take at most this many bytes as JSON, because the journal stores them in one line. */
+/** Maximum bytes of a table's field names as JSON, because the journal stores them in one line. */
 const MAX_NAME_BYTES = 400_000
 
-/** Names of fields, in the order in which they first appear. */
+/** Field names in order of first appearance. */
 export class FieldSet {
   readonly #names: Set<string>
   #bytes = 0
@@ -23,9 +23,9 @@ export class FieldSet {
   }
 
   /**
-   * Adds the fields of a record. An unreadable record has none of its own.
+   * Adds the fields of a record; an unreadable record has none.
    *
-   * @throws BatchStreamError `CBS_OUTPUT` for more fields than a table can have
+   * @throws BatchStreamError `CBS_OUTPUT` if a table cannot have that many fields
    */
   add(record: SourceRecord): void {
     if (record.problem) return
@@ -39,7 +39,7 @@ export class FieldSet {
     const many =
       this.#names.size > MAX_FIELDS
         ? `more than ${MAX_FIELDS} different fields`
-        : `field names of more than ${MAX_NAME_BYTES} bytes in all`
+        : `field names of more than ${MAX_NAME_BYTES} bytes in total`
     throw new BatchStreamError(
       'CBS_OUTPUT',
       `the records have ${many}, too many for a table: choose columns with --output-columns A,B, or write JSON lines (--to jsonl)`,
@@ -48,9 +48,9 @@ export class FieldSet {
 }
 
 /**
- * The fields of a job's records, read from disk: those of the first `count` records, by default of all.
+ * The fields of a job's first `count` records, by default of all, read from disk.
  *
- * @throws BatchStreamError `CBS_OUTPUT` for more fields than a table can have
+ * @throws BatchStreamError `CBS_OUTPUT` if a table cannot have that many fields
  */
 export async function fieldsOf(
   job: StoredJob,
@@ -61,6 +61,6 @@ export async function fieldsOf(
   const reader = job.store.records.reader(job)
   const fields = new FieldSet(first)
   for (let ordinal = 0; ordinal < count; ordinal++)
-    fields.add(reader.peek(ordinal, 1) ?? (await reader.read(ordinal, 1)))
+    fields.add(reader.tryReadSync(ordinal, 1) ?? (await reader.read(ordinal, 1)))
   return fields.names
 }

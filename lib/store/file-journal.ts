@@ -4,17 +4,17 @@ import type { JobEvent } from '../core/job/event.ts'
 import { formatLine, readLines } from './journal-line.ts'
 import type { Journal } from './journal.ts'
 
-/** Room for the line that says what became of an armed batch, in bytes; such a line has about 250. */
+/** Bytes reserved for the outcome of an armed batch; such a line has about 250. */
 const RESERVED = 512
 
-/** A journal in a file of its own, for one process at a time. */
+/** A journal in a file, for one process at a time. */
 export class FileJournal implements Journal {
   readonly #file: DiskFile
-  /** Where the next line goes. */
+  /** The offset of the next line. */
   #size: number
-  /** How far the file reaches: behind the last line lie NULs, which readers take for a line that was never written. */
+  /** The end of the file. NULs follow the last line, which readers treat as a line that was never written. */
   #reach: number
-  /** Batches whose outcome is to be written, whatever the disk has left by then. */
+  /** Batches whose outcome must be written even if the disk becomes full. */
   readonly #armed: Set<number> = new Set()
   #sum: string
   #broken: BatchStreamError | undefined
@@ -27,7 +27,7 @@ export class FileJournal implements Journal {
     this.#sum = sum
   }
 
-  /** Opens a journal and cuts off a last line that a crash left half written. */
+  /** Opens a journal and truncates a partial last line left by a crash. */
   static async open(
     disk: Disk,
     path: string,
@@ -58,7 +58,7 @@ export class FileJournal implements Journal {
         this.#sum = sum
         if (durable) await this.#file.sync()
       } catch (cause) {
-        // After a failed write or fsync nobody knows what is on disk, and trying again would only hide it.
+        // After a failed write or fsync the content of the disk is unknown, and retrying would hide it.
         this.#broken = new BatchStreamError(
           'CBS_DISK',
           "the job's journal cannot be written; nothing more is sent",
@@ -72,7 +72,7 @@ export class FileJournal implements Journal {
     return appended
   }
 
-  /** The lock on the folder is held for as long as the process lives. */
+  /** The folder is locked for the lifetime of the process. */
   assertOwned(): void {}
 
   readonly lost: AbortSignal = new AbortController().signal
@@ -87,8 +87,8 @@ export class FileJournal implements Journal {
   }
 
   /**
-   * The line, followed by room for the outcome of each armed batch: a disk that is full once the last byte is out must not
-   * lose the id of a batch that is paid for.
+   * The line, followed by space for the outcome of each armed batch: a disk that becomes full after the last byte was sent
+   * must not lose the id of a paid batch.
    */
   #withRoom(event: JobEvent, line: Buffer): Buffer {
     if (event.type === 'armed') this.#armed.add(event.number)

@@ -5,33 +5,33 @@ import { readLines } from './journal-line.ts'
 import { LOCK_FILE } from './lock.ts'
 import { fold, type JobState } from '../core/job/state.ts'
 
-/** What job.json says: how the job was made. */
+/** The content of job.json: how the job was created. */
 export interface JobCard {
   readonly name: string
   readonly created_at: string
-  /** The same for the same command on the same first record. */
+  /** Equal for the same command on the same first record. */
   readonly fingerprint: string
-  /** The settings of the one who made it. */
+  /** The settings of the command that created it. */
   readonly settings: unknown
 }
 
-/** A job as it lies on disk, looked at without taking it. */
+/** A job on disk, read without locking it. */
 export interface JobOnDisk {
   readonly name: string
   readonly folder: string
   readonly card: JobCard | undefined
-  /** Undefined where the journal is missing or damaged; `trouble` says how. */
+  /** Undefined if the journal is missing or damaged; `trouble` says how. */
   readonly state: JobState | undefined
   readonly trouble: string | undefined
 }
 
-/** The copy of a journal that is in a ledger, for commands that only look at jobs. */
+/** A copy of a ledger's journal, for commands that only read jobs. */
 export const LEDGER_COPY = 'ledger.jsonl'
 
 /** The trouble of a job whose journal is missing or empty. */
 export const NO_JOURNAL = 'has no journal'
 
-/** A job by its name; undefined where there is none. A path is no name, so that no command leaves the folder of jobs. */
+/** A job by name; undefined if there is none. Paths are not names, so no command leaves the jobs folder. */
 export async function inspectJob(
   disk: Disk,
   dir: string,
@@ -58,13 +58,13 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
   }
 }
 
-/** The names of all jobs below a state folder. */
+/** The names of all jobs in a state folder. */
 export async function jobNames(disk: Disk, dir: string): Promise<string[]> {
-  // No job has a name with a dot in front, but desktops leave files of theirs anywhere.
+  // No job name starts with a dot, but desktops create such files anywhere.
   return (await disk.list(join(dir, 'jobs'))).filter(name => !name.startsWith('.'))
 }
 
-/** All jobs below a state folder, the newest last. */
+/** All jobs in a state folder, the newest last. */
 export async function inspectJobs(disk: Disk, dir: string): Promise<JobOnDisk[]> {
   const jobs: JobOnDisk[] = []
   for (const name of await jobNames(disk, dir)) {

@@ -7,24 +7,24 @@ import type { JobLog } from './job-log.ts'
 import type { RecordPage } from '../core/record-page.ts'
 import type { RecordReader, Records } from './records.ts'
 
-/** Input that is replayed: what is spooled already is read beside it; `next` is the ordinal that comes next. */
+/** Replayed input: spooled records are read in parallel; `next` is the next ordinal. */
 type Replay = { readonly reader: RecordReader; next: number }
 
-/** The input of a job: spooled as it comes, and compared with what is spooled where an earlier run had begun to read it. */
+/** The input of a job. Records are spooled as they arrive, or compared with those that an earlier run spooled. */
 export class JobInput {
   readonly #log: JobLog & Job
   readonly #records: Records
-  /** Told when all that is spooled has been compared. */
+  /** Called when everything that is spooled has been compared. */
   readonly #onReplayed: () => void
   readonly #known: number
   /** Whether spooled records are hashed for another machine. */
   readonly #hashes: boolean
-  /** The span that the next record of another machine belongs to. */
+  /** The span of the next record from another machine. */
   #span = 0
   #hash: Hash = createHash('sha256')
   #replay: Replay | undefined
   #feeder: object | undefined
-  /** The last note on how much is spooled: they must not overtake each other. */
+  /** The last progress event, so that events keep their order. */
   #saving: Promise<void> = Promise.resolve()
 
   constructor(
@@ -40,8 +40,8 @@ export class JobInput {
   }
 
   /**
-   * Says that the input is about to be read from its start; gives how far it has come. A second feeder's records would be
-   * taken for more of them, and be paid for twice: that is `CBS_STAGE`.
+   * Starts reading the input from its beginning, and returns how far the job has come. A second feeder is `CBS_STAGE`,
+   * since its records would be appended and paid for twice.
    */
   startReplay(feeder?: object): Replay {
     if (feeder && this.#feeder && feeder !== this.#feeder) throw fedAlready(this.#log.name)
@@ -49,19 +49,19 @@ export class JobInput {
     return (this.#replay ??= { reader: this.#records.reader(this.#log), next: 0 })
   }
 
-  /** True while replayed input has not been compared with all that is spooled: nothing is sent meanwhile. */
+  /** Whether replayed input has not been compared with all that is spooled. Nothing is sent meanwhile. */
   get isReplaying(): boolean {
     return this.isRefilling || (this.#replay !== undefined && this.#replay.next < this.#known)
   }
 
-  /** True while records that another machine has spooled are not on this disk yet. */
+  /** Whether records that another machine spooled are not yet on this disk. */
   get isRefilling(): boolean {
     return this.#records.count < this.#known
   }
 
   /**
-   * Takes a record in and gives its ordinal. A job that is opened again is fed the same input again: what it has already
-   * is compared, not spooled twice, and a difference is `CBS_INPUT`.
+   * Appends a record, or verifies it if it is replayed, and returns its ordinal. A difference from the spooled record is
+   * `CBS_INPUT`.
    */
   async appendOrVerify(record: SourceRecord): Promise<number> {
     const replay = this.startReplay()
@@ -83,13 +83,13 @@ export class JobInput {
     return ordinal
   }
 
-  /** The input had ended too early, and begins with the same records now: it continues. */
+  /** Continues input that had ended too early and now starts with the same records. */
   async #reopen(): Promise<void> {
     const { records, bytes } = this.#log.state.kept
     await this.#log.note({ type: 'kept', records, bytes, complete: false, broken: null }, false)
   }
 
-  /** Takes in the records of a page; gives it with its ordinals where all of them are new. */
+  /** Appends the records of a page. Returns the page with its ordinals if all of them are new. */
   async appendOrVerifyPage(page: RecordPage): Promise<RecordPage | undefined> {
     const replay = this.startReplay()
     if (replay.next < this.#known || this.#log.state.kept.complete) {
@@ -100,13 +100,13 @@ export class JobInput {
     replay.next += page.count
     await this.#noteSource(page.source)
     this.#records.appendPage(page)
-    // Its bytes are what single records are hashed as.
+    // Single records are hashed as the same bytes.
     if (this.#hashes) this.#hash.update(page.bytes)
     if (this.#records.full) await this.#records.flush()
     return spooled
   }
 
-  /** Takes a record that another machine has spooled; it is the same by the hash of the records around it. */
+  /** Spools a record that another machine has; the hash of its span verifies it. */
   async #refill(record: SourceRecord, ordinal: number): Promise<number> {
     const { name, state } = this.#log
     await this.#append(record)
@@ -142,43 +142,43 @@ export class JobInput {
     return hash
   }
 
-  /** Says that no more records come, or why they ended too early; all that came are safe when this returns. */
+  /** Ends the input, or records why it ended too early. All records are durable when this resolves. */
   async complete(broken?: string): Promise<void> {
     const { next } = this.startReplay()
     if (next < this.#known) throw shorterInput(this.#log.name, next, this.#known)
     await this.#save(true, broken)
   }
 
-  /** Makes records safe up to an ordinal that an event is about to name. */
+  /** Makes records durable up to an ordinal that an event is about to name. */
   async saveBelow(ordinal: number): Promise<void> {
     if (this.#log.state.kept.records < ordinal) await this.#save(false)
   }
 
-  /** Ordinals of records that no batch covers yet, in order: gaps between batches, then all after the last batch. */
+  /** Ordinals of records that are in no batch yet, in order: gaps between batches, then everything after the last batch. */
   unbatchedRanges(): readonly (readonly [from: number, to: number])[] {
     const { state } = this.#log
-    // Without a ledger no body is ever lost alone; what no batch covers then was left out on purpose.
+    // Without a ledger a body is never lost on its own, so a record without a batch was left out on purpose.
     const gaps = this.#hashes ? unbatchedGaps(state) : []
     return [...gaps, [nextUnbatched(state), Infinity]]
   }
 
-  /** Spooled records that no batch covers yet; for a job that is resumed without its input. */
+  /** Spooled records that are in no batch yet; for a job that is resumed without its input. */
   async *unbatchedRecords(): AsyncGenerator<SourceRecord> {
     for (const [from, to] of this.unbatchedRanges()) yield* this.recordsFrom(from, to)
   }
 
-  /** Spooled records from an ordinal on, up to another one. */
+  /** Spooled records from one ordinal to another. */
   async *recordsFrom(first: number, end: number = Infinity): AsyncGenerator<SourceRecord> {
     const reader = this.#records.reader(this.#log)
     for (let ordinal = first; ordinal < Math.min(end, this.#records.count); ordinal++) {
-      yield reader.peek(ordinal, 1) ?? (await reader.read(ordinal, 1))
+      yield reader.tryReadSync(ordinal, 1) ?? (await reader.read(ordinal, 1))
     }
   }
 
   #save(complete: boolean, broken?: string): Promise<void> {
     const save = async (): Promise<void> => {
       const { count, bytes } = this.#records
-      // In the same tick: a record that comes meanwhile belongs to the next span.
+      // In the same tick, since a record that arrives meanwhile belongs to the next span.
       const hash =
         this.#hashes && count > this.#log.state.kept.records ? this.#takeHash() : undefined
       await this.#records.sync()

@@ -7,14 +7,14 @@ import type { Journal } from './journal.ts'
 
 type Listener = (event: RunEvent) => unknown
 
-/** What has happened in a job: its journal, the state that the events add up to, and whoever listens to them. */
+/** The event log of a job: its journal, the state that follows from the events, and the listeners. */
 export class JobLog {
   readonly name: string
   readonly #journal: Journal
   readonly #waiting: Set<() => void> = new Set()
   #listeners: readonly Listener[] = []
   #state: JobState
-  /** The last note: each is checked against the state that the one before it left. */
+  /** The last append: each event is checked against the state that the previous one left. */
   #noting: Promise<void> = Promise.resolve()
 
   constructor(name: string, journal: Journal, state: JobState) {
@@ -34,8 +34,8 @@ export class JobLog {
   }
 
   /**
-   * Appends an event to the journal and to the state; with `durable`, returns when it survives a power cut. An event that
-   * the state does not allow is refused before it is written. Notes keep their order.
+   * Appends an event to the journal and applies it to the state; with `durable`, resolves when it survives a power failure.
+   * An event that the state does not allow is rejected before it is written. Events keep their order.
    */
   note(event: JobEvent, durable: boolean): Promise<void> {
     const note = async (): Promise<void> => {
@@ -62,20 +62,20 @@ export class JobLog {
     }
   }
 
-  /** Calls `listener` for each event from now on. */
+  /** Calls `listener` for each later event. */
   on(_type: 'event', listener: Listener): this {
     this.#listeners = [...this.#listeners, listener]
     return this
   }
 
-  /** Stops calling a listener. One that was added twice is called once from now on. */
+  /** Removes a listener. If it was added twice, it is called once from now on. */
   off(_type: 'event', listener: Listener): this {
     const at = this.#listeners.lastIndexOf(listener)
     if (at !== -1) this.#listeners = this.#listeners.toSpliced(at, 1)
     return this
   }
 
-  /** Calls the listeners with an event that is not for the journal. */
+  /** Passes a transient event to the listeners. */
   tell(event: RunEvent): void {
     for (const listener of this.#listeners) notify('job.on', listener, event)
   }
@@ -92,7 +92,7 @@ export class JobLog {
           if (!condition()) return
           resolve()
         } catch (cause) {
-          // The caller that noted the event must not fail for it.
+          // The caller that appended the event must not fail because of it.
           reject(cause)
         }
         leave()
@@ -108,7 +108,7 @@ export class JobLog {
     })
   }
 
-  /** Checks the conditions that `when` waits for; called where one may hold without an event. */
+  /** Rechecks the conditions that `when` waits for; called when one may hold without an event. */
   protected checkWaiters(): void {
     for (const check of [...this.#waiting]) check()
   }

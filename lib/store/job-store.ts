@@ -7,13 +7,13 @@ export interface JobStoreParts {
   readonly folder: string
   readonly disk: Disk
   readonly records: Records
-  /** Deleted when the last stage lets go of its job. */
+  /** Whether it is deleted when the last stage releases the job. */
   readonly temporary: boolean
-  /** The highest number that a batch has so far; 0 for none. */
+  /** The highest batch number so far; 0 if none. */
   readonly lastNumber: number
 }
 
-/** The files of a job: its records, and per batch its requests until they are accepted and its results as they came. */
+/** The files of a job: its records, and for each batch its requests until they are accepted and its results as received. */
 export class JobStore implements BatchFiles {
   readonly folder: string
   readonly disk: Disk
@@ -29,18 +29,18 @@ export class JobStore implements BatchFiles {
     this.#lastNumber = parts.lastNumber
   }
 
-  /** Where a file of a batch lies. */
+  /** The path of a batch's file. */
   path(number: number, what: BatchFile): string {
     return batchPath(this.folder, number, what)
   }
 
-  /** Starts the files of a new batch; with `dedupe` also those that tell repeats. */
+  /** Creates the files of a new batch; with `dedupe` also those for repeats. */
   async newBatch(dedupe = false): Promise<BatchWriter> {
     this.#lastNumber += 1
     return await BatchWriter.create(this.disk, this.folder, this.#lastNumber, dedupe)
   }
 
-  /** Returns when the names of all batch files survive a power cut. */
+  /** Resolves when the names of all batch files survive a power failure. */
   async syncBatches(): Promise<void> {
     await this.disk.syncFolder(`${this.folder}/batches`)
   }

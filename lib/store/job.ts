@@ -16,7 +16,7 @@ import type { Lock } from './lock.ts'
 import type { Records } from './records.ts'
 import type { Shared } from './shared.ts'
 
-/** What a job is opened with; `open.ts` puts it together. */
+/** The parts of a job, assembled by `open.ts`. */
 export interface JobParts {
   readonly name: string
   readonly folder: string
@@ -26,15 +26,15 @@ export interface JobParts {
   readonly state: JobState
   readonly records: Records
   readonly lock: Lock | undefined
-  /** What the job shares with other machines; undefined for one that only this machine knows. */
+  /** What the job shares with other machines; undefined for a local job. */
   readonly shared?: Shared | undefined
-  /** Deleted when the last stage lets go of it. */
+  /** Whether it is deleted when the last stage releases it. */
   readonly temporary: boolean
 }
 
 /**
- * A job as stages use it: the log of what has happened, its files, its input, and the flow control of this process. Stages
- * share it; each notes its own events.
+ * A job as stages use it: its event log, files, input, and the flow control of this process. Stages share it, and each
+ * records its own events.
  */
 export class StoredJob extends JobLog implements Job {
   readonly clock: Clock
@@ -43,13 +43,13 @@ export class StoredJob extends JobLog implements Job {
   /** What this process knows about the API. */
   readonly session: ApiSession
   readonly queue: BatchQueue
-  /** Stages set it, since they know the prices. */
+  /** Set by a stage, since stages know the prices. */
   costOf: ((answer: Answer) => number | null) | undefined
-  /** What the job shares with other machines; undefined for one that only this machine knows. */
+  /** What the job shares with other machines; undefined for a local job. */
   readonly shared: Shared | undefined
-  /** Throws where another process may own the job by now; asked right before the last byte of a batch is sent. */
+  /** Throws if another process may own the job now. Called right before the last byte of a batch is sent. */
   readonly assertOwned: () => void
-  /** Aborts with the reason when this process has lost the job. */
+  /** Aborts with the reason when this process loses the job. */
   readonly lost: AbortSignal
   readonly #end: () => Promise<void>
   #users = 0
@@ -82,12 +82,15 @@ export class StoredJob extends JobLog implements Job {
     if (parts.temporary) unreachable.register(this, this.#end)
   }
 
-  /** The random word that custom_ids of this job begin with. */
+  /** The random prefix of this job's custom_ids. */
   get run(): string {
     return this.state.run
   }
 
-  /** Journals a batch whose files are complete. Its records are made safe first: an event must not name what may be lost. */
+  /**
+   * Journals a batch whose files are complete. Its records are synced first, since an event must not refer to data that may
+   * be lost.
+   */
   async seal(sealed: Sealed): Promise<SealedBatch> {
     await this.input.saveBelow(sealed.next)
     await this.store.syncBatches()
@@ -109,8 +112,8 @@ export class StoredJob extends JobLog implements Job {
   }
 
   /**
-   * Batches of one attempt that are to be continued. Those whose results are here come first, in the order they came; what is
-   * to be sent comes last, since it may have to wait for the end of what is in flight, the earliest records first.
+   * The batches of an attempt to resume. Those with stored results come first, in the order of fetching; unsent ones come
+   * last, earliest records first, since they may have to wait for batches in flight.
    */
   batchesOf(attempt: number): BatchState[] {
     const rank = ({ phase, fetchOrder }: BatchState): number =>
@@ -120,7 +123,7 @@ export class StoredJob extends JobLog implements Job {
       .sort((a, b) => (rank(a) === rank(b) ? compareByRecord(a, b) : rank(a) - rank(b)))
   }
 
-  /** Journals that every record has its row. `rows` is how many there were: a missing one is a bug that must not stay hidden. */
+  /** Journals that every record has its row. `rows` is the number of rows; a missing row is a bug that must not be hidden. */
   async finish(rows: number): Promise<void> {
     const { count } = this.store.records
     if (rows !== count)
@@ -131,21 +134,21 @@ export class StoredJob extends JobLog implements Job {
     if (!this.state.finished) await this.note({ type: 'finished', at: this.clock.now() }, true)
   }
 
-  /** Each stage that works on a job says so, and releases it at its end. */
+  /** Called by each stage that uses the job; the stage calls `release` at its end. */
   retain(): void {
     this.#users += 1
   }
 
   /**
-   * A temporary job is deleted when the last stage releases it. Where that stage came to its own end, what it pushed may not
-   * have reached the next one: then the job is deleted when nothing refers to it any more, or with the process.
+   * Deletes a temporary job when the last stage releases it. If that stage ended normally, its last output may not have
+   * reached the next stage yet; then the job is deleted when it is garbage-collected, or at exit.
    */
   async release(stage?: { readonly readableEnded: boolean }): Promise<void> {
     this.#users -= 1
     if (this.#users === 0 && this.store.temporary && !stage?.readableEnded) await this.#end()
   }
 
-  /** Makes `close` wait for a stage that is being destroyed: it may wait for the reply to a create. */
+  /** Makes `close` wait for a stage that is being destroyed and may await the reply to a create. */
   leave(work: Promise<void>): void {
     const left: Promise<void> = work.then(
       () => void this.#leaving.delete(left),
@@ -154,7 +157,7 @@ export class StoredJob extends JobLog implements Job {
     this.#leaving.add(left)
   }
 
-  /** Closes the files and frees the lock; a temporary job is deleted. Stages that are being destroyed come to their end first. */
+  /** Closes the files and releases the lock; deletes a temporary job. It first waits for stages that are being destroyed. */
   async close(): Promise<void> {
     await Promise.all(this.#leaving)
     await this.#end()
@@ -165,13 +168,13 @@ export class StoredJob extends JobLog implements Job {
   }
 }
 
-/** Batches that the API had, or has ended, when the job was opened. */
+/** Batches that were in flight or ended when the job was opened. */
 function* leftBehindIn({ batches }: JobState): Generator<number> {
   for (const { number, phase } of batches.values())
     if (phase === 'submitted' || phase === 'ended') yield number
 }
 
-/** The job behind what users pass to a stage: stages need its files and its journal. */
+/** The internal job behind the public one: stages need its files and journal. */
 export function storedJob(job: Job): StoredJob {
   if (job instanceof StoredJob) return job
   throw wrongOption('job', 'a job that openJob() of this package returned', job)
@@ -182,7 +185,7 @@ const unreachable: FinalizationRegistry<() => Promise<void>> = new FinalizationR
   end().catch(() => {})
 })
 
-/** What ends a job, once. It must not hold the job itself, or a temporary one would never be unreachable. */
+/** Ends a job once. It must not reference the job itself, or a temporary one would never be garbage-collected. */
 function closing({
   records,
   journal,

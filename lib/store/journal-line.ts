@@ -3,8 +3,8 @@ import { BatchStreamError } from '../core/errors.ts'
 import type { JobEvent } from '../core/job/event.ts'
 
 // A line: {"size":"000123-999876","sum":"<16 hex>","event":{...}}\n
-// The size stands twice (the second time as its complement), so that a line that was cut by a crash can be told from one
-// whose bytes were changed: only the first may be dropped, for a dropped `armed` line would be paid for twice.
+// The size is stored twice (the second time as its complement) to distinguish a line that a crash truncated from one whose
+// bytes were changed. Only a truncated line may be dropped: dropping an `armed` line would mean paying twice.
 const OPENING = '{"size":"'
 const HEADER = OPENING.length + '000000-000000'.length
 const MOST = 999_999
@@ -12,7 +12,7 @@ const MOST = 999_999
 /** The sum before the first line. */
 export const NO_SUM = ''
 
-/** One event as a journal line, chained to the sum of the line before it. */
+/** Formats an event as a journal line, chained to the checksum of the previous line. */
 export function formatLine(event: JobEvent, before: string): { line: Buffer; sum: string } {
   const body = JSON.stringify(event)
   const sum = sumOf(before, body)
@@ -26,14 +26,14 @@ export function formatLine(event: JobEvent, before: string): { line: Buffer; sum
   return { line: Buffer.from(`${OPENING}${digits(size)}-${digits(MOST - size)}${rest}`), sum }
 }
 
-/** What a journal holds: its events, how many bytes of it are whole lines, and the sum to go on from. */
+/** The content of a journal: its events, the number of bytes in whole lines, and the checksum to continue with. */
 export interface JournalRead {
   readonly events: JobEvent[]
   readonly size: number
   readonly sum: string
 }
 
-/** Reads a journal. A last line cut by a crash is left out; a line that was changed is `CBS_STATE`. */
+/** Reads a journal. A last line that a crash truncated is dropped; a changed line is `CBS_STATE`. */
 export function readLines(bytes: Buffer): JournalRead {
   const events: JobEvent[] = []
   let at = 0
@@ -59,7 +59,7 @@ export function readLines(bytes: Buffer): JournalRead {
 
 function readLine(line: Buffer, before: string): { event: JobEvent; sum: string } | undefined {
   const text = line.toString('utf8')
-  // A line end that was never written takes nothing from the line: a NUL there must not drop it.
+  // A line end that was never written does not invalidate the line, so a NUL there must not drop it.
   const match = /^\{"size":"\d{6}-\d{6}","sum":"([0-9a-f]{16})","event":(\{.*\})\}[\n\0]$/s.exec(
     text,
   )
@@ -75,7 +75,7 @@ function sizeAt(bytes: Buffer, at: number): number | undefined {
   return match && size > HEADER && size + Number(match[2]) === MOST ? size : undefined
 }
 
-/** Is this the beginning of a line that was never written to its end? */
+/** Whether this is the start of a line that was never completed. */
 function isCut(tail: Buffer): boolean {
   if (tail.length >= HEADER) return sizeAt(tail, 0) !== undefined
   return (
@@ -84,12 +84,12 @@ function isCut(tail: Buffer): boolean {
   )
 }
 
-/** What a disk writes at once, in bytes: a crash leaves each sector written or not. */
+/** Bytes that a disk writes atomically: a crash leaves each sector written or not. */
 const SECTOR = 512
 
 /**
- * We never write a NUL: where a line is cut by NULs that go on to the end of a sector or of the file, a crash left space that
- * was never written, and nothing behind it had been made safe. Any other NUL is a byte that was changed.
+ * The journal never contains a NUL. If NULs cut a line and continue to the end of a sector or of the file, a crash left
+ * space that was never written, and nothing after it was synced. Any other NUL is a changed byte.
  */
 function isHole(bytes: Buffer, at: number): boolean {
   const first = bytes.indexOf(0, at)

@@ -1,15 +1,15 @@
 import type { JobEvent } from '../core/job/event.ts'
 
-/** The append-only truth about a job: what it does not say has not happened. */
+/** The append-only log of a job: what it does not contain has not happened. */
 export interface Journal {
-  /** Appends an event; with `durable`, returns when it survives a power cut. Appends keep their order. */
+  /** Appends an event; with `durable`, resolves when it survives a power failure. Events keep their order. */
   append(event: JobEvent, durable: boolean): Promise<void>
   /**
-   * Throws where another process may own the job by now. It is asked right before the last byte of a batch is sent, and
-   * without a wait, since nothing may come between the answer and the byte.
+   * Throws if another process may own the job now. It is called right before the last byte of a batch is sent, and is
+   * synchronous so that nothing can happen in between.
    */
   assertOwned(): void
-  /** Aborts with the reason when this process has lost the job. */
+  /** Aborts with the reason when this process loses the job. */
   readonly lost: AbortSignal
   close(): Promise<void>
 }

@@ -4,22 +4,21 @@ import { open, readFile, stat, type FileHandle } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 
-/** Holds a folder for this process. */
+/** A folder locked by this process. */
 export interface Lock {
   release(): Promise<void>
 }
 
-/** The file in a job's folder that its lock is made from. It is there before the job is. */
+/** The file in a job's folder from which its lock is derived. It exists before the job does. */
 export const LOCK_FILE = 'lock'
 
-/** How long a holder has to say its process id before the error does without it. */
+/** How long to wait for the holder's process id before reporting the error without it. */
 const ANSWER_MS = 1000
 
 /**
- * Takes a folder for the caller alone; `CBS_JOB_IN_USE` when it is taken, be it by another process, another thread, another
- * worker of a cluster or another copy of this package. The kernel frees the lock when its process dies, however it dies, so
- * no stale lock has to be recognised. Node has no flock: Linux and Windows have sockets with names outside the file system,
- * macOS and the BSDs an exclusive open.
+ * Locks a folder exclusively; `CBS_JOB_IN_USE` if it is locked by another process, thread, cluster worker or copy of this
+ * package. The kernel releases the lock when the process dies, so stale locks cannot exist. Node has no flock: Linux and
+ * Windows have sockets with names outside the file system, macOS and the BSDs an exclusive open.
  */
 export async function lockFolder(
   folder: string,
@@ -30,7 +29,7 @@ export async function lockFolder(
       ? await lockBySocket(folder, platform)
       : await lockByOpen(folder)
     try {
-      // While it was locked the folder may have been renamed or deleted: then another folder has its path.
+      // While it was being locked, the folder may have been renamed or deleted, and another may have its path.
       if (await isCurrent()) return lock
     } catch (cause) {
       await lock.release()
@@ -40,7 +39,7 @@ export async function lockFolder(
   }
 }
 
-/** Whether a folder is held, found out without taking it, so that nobody who works on it is refused meanwhile. */
+/** Whether a folder is locked. The check does not take the lock, so it disturbs nobody. */
 export async function isLocked(
   folder: string,
   platform: NodeJS.Platform = process.platform,
@@ -58,7 +57,7 @@ export async function isLocked(
 
 interface Taken {
   readonly lock: Lock
-  /** Does the folder's path still lead to what is locked? */
+  /** Whether the folder's path still leads to what is locked. */
   readonly isCurrent: () => Promise<boolean>
 }
 
@@ -66,8 +65,8 @@ function hasNamedSockets(platform: NodeJS.Platform): boolean {
   return platform === 'linux' || platform === 'win32'
 }
 
-// Any user of the machine can take any name, and can see the names that are in use. So the name is not to be foreseen: it
-// follows from a secret in the folder, which only the owner can read, and from the folder, so that a copy is another job.
+// Any user can take any name and see the names in use, so the name must be unpredictable. It follows from a secret in the
+// folder, which only the owner can read, and from the folder's identity, so that a copy is another job.
 async function lockBySocket(folder: string, platform: NodeJS.Platform): Promise<Taken> {
   const find = async (): Promise<string> =>
     await addressOf(folder, await secretOf(folder), platform)
@@ -76,7 +75,7 @@ async function lockBySocket(folder: string, platform: NodeJS.Platform): Promise<
   })
   const server = createServer(socket => {
     socket.unref()
-    // Whoever asks may be gone before the answer.
+    // The client may disconnect before the reply.
     socket.on('error', () => {})
     socket.end(`${process.pid}\n`, () => socket.destroy())
   })
@@ -93,7 +92,7 @@ async function lockBySocket(folder: string, platform: NodeJS.Platform): Promise<
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    // Without `exclusive` the workers of a cluster share one listening socket, and all of them would hold the lock.
+    // Without `exclusive`, cluster workers share one listening socket, and all of them would hold the lock.
     server.listen({ path, exclusive: true }, resolve)
   })
 }
@@ -110,14 +109,15 @@ async function addressOf(
     : `\\\\.\\pipe\\claude-batch-stream-${name}`
 }
 
-// The longest name there is: Node 20 pads a shorter one with NULs and later versions do not, and so would not meet it.
+// The maximum length: Node 20 pads shorter names with NULs and later versions do not, so the versions would not see each
+// other.
 const SOCKET_NAME_BYTES = 108
 
 const SECRET_BYTES = 32
 
 /**
- * The secret of a folder, made if need be. Several processes may make one at a time, or be killed half-way: each appends
- * until there is enough, and the first bytes, which never change, are the secret.
+ * The secret of a folder, created if needed. Several processes may create it at once or be killed halfway: each appends
+ * until there are enough bytes, and the first bytes, which never change, are the secret.
  */
 async function secretOf(folder: string): Promise<Buffer> {
   const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW } = constants
@@ -136,7 +136,7 @@ async function secretOf(folder: string): Promise<Buffer> {
 function answers(address: string): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(address)
-    // A holder that is too busy to accept (EAGAIN) is one; a name that the system does not allow (EINVAL) has none.
+    // A holder that is too busy to accept (EAGAIN) exists; a name that the system does not allow (EINVAL) has none.
     socket.once('error', ({ code = '' }: NodeJS.ErrnoException) =>
       resolve(!['ECONNREFUSED', 'ENOENT', 'EINVAL'].includes(code)),
     )
@@ -147,7 +147,7 @@ function answers(address: string): Promise<boolean> {
   })
 }
 
-/** The process that holds a lock; undefined where it does not say, since it is stopped, say. */
+/** The process id of a lock's holder; undefined if it does not reply, for example because it is stopped. */
 function holderOf(address: string): Promise<number | undefined> {
   return new Promise(resolve => {
     const socket = connect(address)
@@ -163,7 +163,7 @@ function pidIn(text: string): number | undefined {
   return /^\d{1,10}\n$/.test(text) ? Number(text) : undefined
 }
 
-// O_EXLOCK of the BSDs, which Node passes on without naming it.
+// O_EXLOCK of the BSDs, which Node passes on although it does not name it.
 const O_EXLOCK = 0x20
 
 async function openLocked(folder: string, more: number): Promise<FileHandle> {
@@ -191,7 +191,7 @@ async function lockByOpen(folder: string): Promise<Taken> {
 function inUse(folder: string, pid: number | undefined, cause: Error): BatchStreamError {
   const message =
     pid === process.pid
-      ? `this process has opened the job in ${folder} before; close that one first`
+      ? `this process already has the job in ${folder} open; close it first`
       : `${pid === undefined ? 'another process' : `process ${pid}`} works on the job in ${folder}; wait for it, or run \`claude-batch-stream status\``
   return new BatchStreamError('CBS_JOB_IN_USE', message, { cause })
 }

@@ -34,42 +34,51 @@ import type { ShardKey } from './postgres/shard.ts'
 import type { BatchFiles } from './sums.ts'
 import { makeTemporaryFolder, temporaryDisk } from './temporary.ts'
 
-/** What a job may be called. */
+/** The format of a job name. */
 export const JOB_NAME: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
 export interface JobOptions {
   /** Letters, digits, `.`, `_` and `-`, at most 64. The same name in the same `dir` is the same job. */
   readonly name: string
-  /** The folder that holds `jobs/`. It is made where it is missing, closed to other users. */
+  /** The folder that contains `jobs/`. It is created if missing, private to the user. */
   readonly dir: string
-  /** @default the machine's */
+  /**
+   *
+   * @default the system clock
+   */
   readonly clock?: Clock | undefined
   /**
-   * Where the job's journal is kept, so that another machine can continue: what `postgresLedger()` made. The folder in `dir`
-   * is then a cache that may be lost.
+   * Where the job's journal is kept so that another machine can resume it: the result of `postgresLedger()`. The folder in
+   * `dir` is then a cache that may be lost.
    * @default a file in the job's folder
    */
   readonly ledger?: SharedLedger | undefined
   /**
-   * The part of the input that this worker takes: the job is then called `NAME.00002`, and remembers its shard. Another number
-   * of shards or another block size for a job that exists is `CBS_INPUT`. Pass `job.state.shard` to the `shard` stage.
+   * The part of the input that this worker processes. The job is then called `NAME.00002` and remembers its shard. Another
+   * number of shards or block size for an existing job is `CBS_INPUT`. Pass `job.state.shard` to the `shard` stage.
    */
   readonly shard?: Shard | undefined
 }
 
-/** The same with what tests replace. */
+/** The same with the parts that tests replace. */
 export interface StoredJobOptions extends Omit<JobOptions, 'shard'> {
-  /** The shard that a job with this very name is. */
+  /** The shard that a job with exactly this name processes. */
   readonly shard?: SizedShard | undefined
-  /** @default the machine's file system */
+  /**
+   *
+   * @default the system's file system
+   */
   readonly disk?: Disk
-  /** How a folder is held against other processes. @default a lock that the kernel frees */
+  /**
+   * How a folder is locked against other processes.
+   * @default a lock that the kernel releases
+   */
   readonly lock?: (folder: string) => Promise<Lock>
 }
 
 /**
- * Opens a job by name, or makes it. All that stages note in it is on disk when they act on it, so that a process may die
- * at any moment and the next one continues. One process at a time: `CBS_JOB_IN_USE`. A damaged job is `CBS_STATE`.
+ * Opens a job by name, or creates it. Everything that stages record is on disk before they act on it, so a process may die
+ * at any moment and the next one resumes. Only one process may open a job: `CBS_JOB_IN_USE`. A damaged job is `CBS_STATE`.
  */
 export async function openJob(options: JobOptions): Promise<Job> {
   const { name, dir, clock, ledger, shard } = options
@@ -79,7 +88,7 @@ export async function openJob(options: JobOptions): Promise<Job> {
   return await openStoredJob({ name: shardName, dir, clock, ledger, shard: sized })
 }
 
-/** `openJob` for stages and commands, which need the job's files and its journal. */
+/** `openJob` for stages and commands, which need the job's files and journal. */
 export async function openStoredJob(options: StoredJobOptions): Promise<StoredJob> {
   const { name, dir, disk = nodeDisk, clock = systemClock, lock = lockFolder, shard } = options
   if (typeof dir !== 'string') throw wrongOption('dir', 'the path of a folder', dir)
@@ -103,13 +112,13 @@ export async function openStoredJob(options: StoredJobOptions): Promise<StoredJo
   }
 }
 
-/** Where a job is in a ledger: its shards are one job there. */
+/** The key of a job in a ledger, where its shards are one job. */
 function keyOf(name: string, shard: SizedShard | undefined): ShardKey {
   if (!shard) return { job: name, index: 0, count: 1, block: 0 }
   return { job: nameOfShards(name) ?? name, ...shard }
 }
 
-/** Opens a job whose journal is in a ledger: what is missing in its folder is made again from the ledger. */
+/** Opens a job whose journal is in a ledger. Files that are missing in its folder are restored from the ledger. */
 async function openSharedJob(options: StoredJobOptions, ledger: SharedLedger): Promise<StoredJob> {
   const { name, dir, disk = nodeDisk, clock = systemClock, lock = lockFolder, shard } = options
   const folder = join(resolve(dir), 'jobs', name)
@@ -134,7 +143,7 @@ async function openSharedJob(options: StoredJobOptions, ledger: SharedLedger): P
       mustBeShard({ name, shard }, state)
       await prepareCache(disk, folder, { run: state.run, epoch })
       await restoreFiles(files, state, number => journal.filesOfBatch(number))
-      await removeLitter(disk, folder, state)
+      await removeOrphans(disk, folder, state)
       const records = await openCachedRecords(disk, folder, state)
       const job = new StoredJob({
         ...{ name, folder, disk, clock, journal, state, records },
@@ -152,7 +161,7 @@ async function openSharedJob(options: StoredJobOptions, ledger: SharedLedger): P
   }
 }
 
-/** A job that is deleted at the end: the stages' memory where the user names none. Nothing of it is synced. */
+/** A job that is deleted at its end; stages use it if the user names no job. It is never synced. */
 export async function temporaryJob(clock: Clock = systemClock): Promise<StoredJob> {
   const folder = await makeTemporaryFolder()
   return await openFolder({
@@ -166,7 +175,7 @@ export async function temporaryJob(clock: Clock = systemClock): Promise<StoredJo
   })
 }
 
-/** A job whose folder a power cut took away would be sent, and paid for, once more. */
+/** Syncs the folders: a job whose folder a power failure removed would be sent, and paid for, again. */
 async function makeSafe(disk: Disk, folder: string, upTo: readonly string[]): Promise<void> {
   const highest = Math.min(...upTo.map(path => path.length))
   for (let at = folder; at.length > highest;) {
@@ -192,7 +201,7 @@ async function openFolder(place: JobFolder): Promise<StoredJob> {
   if (!names.includes('journal.jsonl')) {
     if (names.includes('records.jsonl')) throw damaged(folder, 'has records and no journal')
     await disk.makeFolder(`${folder}/batches`)
-    // The first line comes with the file, so that an empty journal is always damage and never a crash of ours.
+    // The first line is created with the file, so that an empty journal is always damage and never a crash.
     await replaceFile(disk, path, formatLine(firstEvent(place), NO_SUM).line)
   }
   const { journal, events } = await FileJournal.open(disk, path)
@@ -200,9 +209,9 @@ async function openFolder(place: JobFolder): Promise<StoredJob> {
     const state = fold(events)
     if (!state) throw damaged(folder, 'has an empty journal')
     mustBeShard(place, state)
-    await removeLitter(disk, folder, state)
+    await removeOrphans(disk, folder, state)
     const records = await Records.open(disk, folder, state.kept, state.sources)
-    // The names of the records' files must be as safe as the journal that vouches for them.
+    // The names of the record files must be as durable as the journal that refers to them.
     if (state.kept.records === 0) await disk.syncFolder(folder)
     return new StoredJob({ ...place, journal, state, records })
   } catch (cause) {
@@ -218,24 +227,24 @@ function firstEvent({ clock, shard }: Pick<JobFolder, 'clock' | 'shard'>): JobEv
   }
 }
 
-/** With another number of shards or another block size a record would be in two jobs, or in none. */
+/** With another number of shards or block size a record would be in two jobs, or in none. */
 function mustBeShard({ name, shard }: Pick<JobFolder, 'name' | 'shard'>, state: JobState): void {
   if (shard && !isSameShard(shard, state.shard)) throw otherShard(name, shard, state.shard)
 }
 
-/** Ten letters and digits (52 bits): no two runs of a workspace share them. */
+/** Ten letters and digits (52 bits), unique among the runs of a workspace. */
 function randomWord(): string {
   return [...randomBytes(10)].map(byte => (byte % 36).toString(36)).join('')
 }
 
-/** Files that the journal does not name are what a crash left behind. */
-async function removeLitter(disk: Disk, folder: string, state: JobState): Promise<void> {
+/** Removes files that the journal does not name, which a crash left behind. */
+async function removeOrphans(disk: Disk, folder: string, state: JobState): Promise<void> {
   for (const name of await disk.list(`${folder}/batches`)) {
     const [number, what] = name.split('.')
     const batch = state.batches.get(Number(number))
     const named =
       batch &&
-      // Results that could not be trusted stay as they came: they are paid for, and may be worth a look.
+      // Result sets that failed verification are kept: they are paid for and may be worth a look.
       (name.endsWith('.dirty') ||
         (what === 'body'
           ? batch.phase === 'sealed' || batch.phase === 'armed'

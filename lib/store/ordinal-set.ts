@@ -9,7 +9,7 @@ export class OrdinalSet {
       grown.set(this.#bytes)
       this.#bytes = grown
     }
-    // In range: it has just been made so.
+    // In range: it was just ensured.
     this.#bytes[at] = (this.#bytes[at] as number) | (1 << (ordinal % 8))
   }
 

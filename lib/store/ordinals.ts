@@ -5,7 +5,7 @@ import { ReadAheadFile } from './read-ahead-file.ts'
 
 const WIDTH = 6
 
-/** A file of ascending record ordinals, six bytes each: which records a batch asks about, in the order of its body. */
+/** A file of ascending record ordinals, six bytes each: the records of a batch's requests, in the order of its body. */
 export class OrdinalWriter {
   readonly #file: AppendFile
 
@@ -31,7 +31,7 @@ export class OrdinalWriter {
   }
 }
 
-/** Reads such a file by position, and finds an ordinal's position in it. */
+/** Reads such a file by position, and finds the position of an ordinal. */
 export class OrdinalReader {
   readonly #window: ReadAheadFile
   readonly count: number
@@ -41,7 +41,7 @@ export class OrdinalReader {
     this.count = count
   }
 
-  /** Opens the file of a batch, once it has been checked, for as long as `use` takes. */
+  /** Verifies and opens the file of a batch for the duration of `use`. */
   static async use<T>(
     files: BatchFiles,
     batch: SummedBatch,
@@ -53,19 +53,19 @@ export class OrdinalReader {
   }
 
   async at(position: number): Promise<number> {
-    return this.#peek(position) ?? (await this.#read(position))
+    return this.#tryReadSync(position) ?? (await this.#read(position))
   }
 
-  /** All of them, as numbers: 8 bytes for each request of one batch. */
+  /** All ordinals: 8 bytes for each request of one batch. */
   async all(): Promise<Float64Array> {
     const ordinals = new Float64Array(this.count)
     for (let position = 0; position < this.count; position++)
-      // A promise for each of them would cost more than all else here.
-      ordinals[position] = this.#peek(position) ?? (await this.#read(position))
+      // A promise per ordinal would cost more than everything else here.
+      ordinals[position] = this.#tryReadSync(position) ?? (await this.#read(position))
     return ordinals
   }
 
-  #peek(position: number): number | undefined {
+  #tryReadSync(position: number): number | undefined {
     const at = this.#window.find(position * WIDTH, WIDTH)
     return at === -1 ? undefined : this.#window.bytes.readUIntLE(at, WIDTH)
   }
@@ -75,9 +75,9 @@ export class OrdinalReader {
   }
 }
 
-/** The position of a number in ascending numbers; -1 where it is not among them. */
+/** The position of a number in an ascending list; -1 if it is not in it. */
 export function positionOf(ordinal: number, ascending: Float64Array): number {
-  // Most batches lack none of their records, and then a number's place follows from the first.
+  // Most batches have no gaps, so the position follows from the first number.
   const near = ordinal - (ascending[0] ?? 0)
   if (ascending[near] === ordinal) return near
   let low = 0

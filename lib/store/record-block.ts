@@ -1,11 +1,11 @@
-// Records lie in blocks, each with one checksum: one for each record would cost more than its bytes do.
+// Records are stored in blocks with one checksum each: one per record would cost more than its bytes do.
 import { crc32 } from 'node:zlib'
 import { BatchStreamError } from '../core/errors.ts'
 import { PAGE_ITEMS } from '../core/pages.ts'
 
-// An index entry is eight numbers of 32 bits: where the record lies in records.jsonl (the lower half, then 16 bits more, with the
-// entry's place in its block above them), its length, the length of its problem behind it, its line (halves as before, with
-// the count of the block's entries above), its source, and the checksum of the block, which every entry of it has.
+// An index entry is eight 32-bit numbers: the offset in records.jsonl (the lower half, then 16 more bits, with the entry's
+// position in its block above them), the length, the length of the problem that follows, the line (halves as before, with
+// the block's number of entries above), the source, and the checksum of the block, which all its entries have.
 const WORDS = 8
 const PLACE = 1
 const COUNT = 5
@@ -14,7 +14,7 @@ const SUM = 7
 /** Bytes of an index entry. */
 export const ENTRY: number = 4 * WORDS
 
-/** What the index says of a record. */
+/** The index entry of a record. */
 export interface RecordEntry {
   readonly start: number
   readonly length: number
@@ -35,12 +35,12 @@ export class OpenBlock {
     return this.#count
   }
 
-  /** Bytes of its records, with their problems and newlines. */
+  /** Bytes of its records, including problems and newlines. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** Adds the entry of a record that is `ordinal` in the job. There is room for the items of one page. */
+  /** Adds the entry of the record with this ordinal. A block holds one page of entries. */
   add(entry: RecordEntry, ordinal: number): void {
     const { start, length, problemLength, line, source } = entry
     if (this.#count === 0) this.#sum = seedOf(ordinal)
@@ -57,13 +57,13 @@ export class OpenBlock {
     this.#count += 1
   }
 
-  /** Adds the bytes of the records whose entries have been added. */
+  /** Adds the bytes of the records whose entries were added. */
   addBytes(bytes: Uint8Array): void {
     this.#sum = crc32(bytes, this.#sum)
     this.#bytes += bytes.length
   }
 
-  /** The block's part of the index; the block is empty then. The bytes are good until the next entry is added. */
+  /** Returns the block's part of the index and empties the block. The bytes are valid until the next entry is added. */
   close(): Uint8Array {
     const words = this.#words.subarray(0, this.#count * WORDS)
     const bytes = bytesOf(words)
@@ -77,7 +77,7 @@ export class OpenBlock {
   }
 }
 
-/** Which block an entry belongs to: the ordinal of its first record, and how many it has. */
+/** The block of an entry: the ordinal of its first record, and its number of records. */
 export function blockOf(
   entry: Uint8Array,
   ordinal: number,
@@ -90,12 +90,12 @@ export function blockOf(
   return { first, count }
 }
 
-/** The index of a block that was read from disk. */
+/** The index of a block read from disk. */
 export class BlockIndex {
   /** The ordinal of its first record. */
   readonly first: number
   readonly count: number
-  /** Where its bytes lie in records.jsonl. */
+  /** The offset of its bytes in records.jsonl. */
   readonly start: number
   readonly length: number
   readonly #words: Uint32Array
@@ -128,9 +128,9 @@ export class BlockIndex {
   }
 
   /**
-   * Compares the block with its checksum.
+   * Verifies the block's checksum.
    *
-   * @throws BatchStreamError `CBS_STATE` where it is not what was written
+   * @throws BatchStreamError `CBS_STATE` if the block was changed
    */
   verify(bytes: Uint8Array): void {
     const words = this.#words.slice()
@@ -144,7 +144,7 @@ export class BlockIndex {
   }
 }
 
-/** A checksum begins with the place of the block in the index. */
+/** A checksum is seeded with the block's position in the index. */
 function seedOf(ordinal: number): number {
   return ordinal >>> 0
 }
@@ -162,7 +162,7 @@ function bytesOf(words: Uint32Array): Buffer {
   return Buffer.from(words.buffer, words.byteOffset, words.byteLength)
 }
 
-/** A copy, as numbers of 32 bits have to lie at even places. */
+/** A copy, since 32-bit numbers must be aligned. */
 function wordsOf(bytes: Uint8Array): Uint32Array {
   const words = new Uint32Array(bytes.length / 4)
   bytesOf(words).set(bytes)

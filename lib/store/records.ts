@@ -8,7 +8,7 @@ import type { Disk, DiskFile } from './disk.ts'
 import { ReadAheadFile } from './read-ahead-file.ts'
 import { BlockIndex, blockOf, ENTRY, OpenBlock, type RecordEntry } from './record-block.ts'
 
-/** The records of a job, each one line of JSON, and an index of where each lies. Its ordinal is a record's name. */
+/** The records of a job, one line of JSON each, and an index of their positions. A record is identified by its ordinal. */
 export class Records {
   readonly #files: { readonly records: DiskFile; readonly index: DiskFile }
   readonly #records: AppendFile
@@ -34,7 +34,7 @@ export class Records {
     this.#sourceIndex = new Map(sources.map((name, index) => [name, index]))
   }
 
-  /** Opens the files and cuts off what no `kept` event vouches for. */
+  /** Opens the files and truncates what no `kept` event covers. */
   static async open(
     disk: Disk,
     folder: string,
@@ -64,7 +64,7 @@ export class Records {
     }
   }
 
-  /** Whether the files hold all that a `kept` event vouches for. */
+  /** Whether the files contain all that a `kept` event covers. */
   static async areWhole(
     disk: Disk,
     folder: string,
@@ -84,17 +84,17 @@ export class Records {
     return this.#records.size
   }
 
-  /** Records that can be read. */
+  /** The number of readable records. */
   get readable(): number {
     return this.#readable
   }
 
-  /** True when the caller should flush before it appends more. */
+  /** Whether the caller should flush before it appends more. */
   get full(): boolean {
     return this.#records.full || this.#index.full
   }
 
-  /** The number of a source's name, and whether this is the first record from it. */
+  /** The number of a source's name, and whether this is its first record. */
   sourceIndex(name: string): { index: number; isNew: boolean } {
     const known = this.#sourceIndex.get(name)
     if (known !== undefined) return { index: known, isNew: false }
@@ -103,7 +103,7 @@ export class Records {
     return { index, isNew: true }
   }
 
-  /** Appends a record and gives its ordinal. */
+  /** Appends a record and returns its ordinal. */
   append(record: SourceRecord): number {
     const ordinal = this.count
     const problem = record.problem ? Buffer.from(JSON.stringify(record.problem)) : undefined
@@ -123,7 +123,7 @@ export class Records {
     return ordinal
   }
 
-  /** Appends the records of a page, as a block of their own. */
+  /** Appends the records of a page as a block of their own. */
   appendPage({ bytes, ends, lines, source: name }: RecordPage): void {
     this.#closeBlock()
     const source = this.#sourceNumber(name)
@@ -149,11 +149,11 @@ export class Records {
     if (this.#block.count > 0) this.#index.append(this.#block.close())
   }
 
-  /** Makes what was appended readable. What a `kept` event counts at this moment ends with a block. */
+  /** Makes appended records readable. The records that a `kept` event counts at this moment end with a block. */
   flush(): Promise<void> {
     this.#closeBlock()
     const flush = async (): Promise<void> => {
-      // Counted first: what is appended meanwhile may reach the index before it reaches the records.
+      // Counted first: records appended meanwhile may reach the index before the records file.
       const count = this.#index.size / ENTRY
       await this.#records.flush()
       await this.#index.flush()
@@ -170,7 +170,7 @@ export class Records {
     await this.#index.sync()
   }
 
-  /** A reader of its own window, for one consumer that reads mostly forward. */
+  /** A reader with its own read-ahead, for one consumer that reads mostly forward. */
   reader(job?: Job): RecordReader {
     return new RecordReader(this.#files.records, this.#files.index, this.#sources, job)
   }
@@ -184,7 +184,7 @@ export class Records {
 
 const NEWLINE = Buffer.from('\n')
 
-/** Where records that follow each other lie. */
+/** The position of consecutive records. */
 export interface RecordSpan {
   readonly entries: readonly SpanEntry[]
   readonly source: string | undefined
@@ -192,13 +192,13 @@ export interface RecordSpan {
 
 export type SpanEntry = Pick<RecordEntry, 'start' | 'length' | 'line'>
 
-/** A block that is in memory and was verified. */
+/** A verified block in memory. */
 interface Block {
   readonly index: BlockIndex
   readonly bytes: Buffer
 }
 
-/** Reads records by ordinal, a block at a time; cheap where ordinals ascend. */
+/** Reads records by ordinal, a block at a time; cheap for ascending ordinals. */
 export class RecordReader {
   readonly #records: ReadAheadFile
   readonly #index: ReadAheadFile
@@ -206,7 +206,7 @@ export class RecordReader {
   readonly #job: Job | undefined
   #block: Block | undefined
 
-  /** Without a job, records are only looked at. */
+  /** Without a job, records are only read. */
   constructor(records: DiskFile, index: DiskFile, sources: readonly string[], job?: Job) {
     this.#job = job
     this.#records = new ReadAheadFile(records)
@@ -214,9 +214,9 @@ export class RecordReader {
     this.#sources = sources
   }
 
-  /** The record if it is in memory already, without a promise. */
-  peek(ordinal: number, attempt: number, doublings = 0): SourceRecord | undefined {
-    const block = this.#peekBlock(ordinal)
+  /** The record if it is in memory, without a promise. */
+  tryReadSync(ordinal: number, attempt: number, doublings = 0): SourceRecord | undefined {
+    const block = this.#cachedBlock(ordinal)
     return block && this.#record(block, { ordinal, attempt, doublings })
   }
 
@@ -224,9 +224,9 @@ export class RecordReader {
     return this.#record(await this.#readBlock(ordinal), { ordinal, attempt, doublings })
   }
 
-  /** The records from an ordinal on, as many as make a page, all below `end`; one with a problem comes alone. */
-  peekPage(ordinal: number, end: number): RecordPage | SourceRecord | undefined {
-    const block = this.#peekBlock(ordinal)
+  /** A page of records from an ordinal, all below `end`, if they are in memory; a record with a problem comes alone. */
+  tryReadPageSync(ordinal: number, end: number): RecordPage | SourceRecord | undefined {
+    const block = this.#cachedBlock(ordinal)
     return block && this.#page(block, ordinal, end)
   }
 
@@ -235,13 +235,13 @@ export class RecordReader {
   }
 
   /**
-   * Where records that follow each other lie, as many as there are of `count` from one source without a problem: what precedes
-   * another kind of record.
+   * The position of up to `count` consecutive records of one source without a problem. It ends before another kind of
+   * record.
    */
   async span(ordinal: number, count: number): Promise<RecordSpan> {
     const entries: RecordEntry[] = []
     for (let next = ordinal; next < ordinal + count; next++) {
-      const { index } = this.#peekBlock(next) ?? (await this.#readBlock(next))
+      const { index } = this.#cachedBlock(next) ?? (await this.#readBlock(next))
       const entry = index.entry(next)
       const before = entries.at(-1)
       if (entry.problemLength > 0 || (before && !follows(entry, before))) break
@@ -250,7 +250,7 @@ export class RecordReader {
     return { entries, source: this.#sourceOf(entries[0]?.source ?? 0) }
   }
 
-  /** The first `count` records of a span, one line each. Nothing writes to this memory any more. */
+  /** The first `count` records of a span, one line each. This memory is never written again. */
   async bytesOf({ entries }: RecordSpan, count: number): Promise<Buffer> {
     // A span that is read has records, and their blocks were verified when it was made.
     const { start } = entries[0] as SpanEntry
@@ -258,20 +258,20 @@ export class RecordReader {
     return await this.#records.read(start, last + length - start)
   }
 
-  #peekBlock(ordinal: number): Block | undefined {
+  #cachedBlock(ordinal: number): Block | undefined {
     if (this.#block?.index.has(ordinal)) return this.#block
-    const entry = this.#index.peek(ordinal * ENTRY, ENTRY)
+    const entry = this.#index.tryReadSync(ordinal * ENTRY, ENTRY)
     if (!entry) return undefined
     const { first, count } = blockOf(entry, ordinal)
-    const entries = this.#index.peek(first * ENTRY, count * ENTRY)
+    const entries = this.#index.tryReadSync(first * ENTRY, count * ENTRY)
     if (!entries) return undefined
     const index = new BlockIndex(first, count, entries)
-    const bytes = this.#records.peek(index.start, index.length)
+    const bytes = this.#records.tryReadSync(index.start, index.length)
     return bytes && this.#verified(index, bytes)
   }
 
   async #readBlock(ordinal: number): Promise<Block> {
-    const here = this.#peekBlock(ordinal)
+    const here = this.#cachedBlock(ordinal)
     if (here) return here
     const entry = await this.#index.read(ordinal * ENTRY, ENTRY)
     const { first, count } = blockOf(entry, ordinal)
@@ -336,7 +336,7 @@ export class RecordReader {
   }
 }
 
-/** Whether a record of the same source stands behind another one and its newline. */
+/** Whether a record follows another of the same source directly. */
 function follows({ start, source }: RecordEntry, before: RecordEntry): boolean {
   return source === before.source && start === before.start + before.length + 1
 }

@@ -1,10 +1,11 @@
 import { readSummed, type BatchFiles, type SummedBatch } from './sums.ts'
 
-// An entry: the record's ordinal (6 bytes), and the ordinal of the earlier record that asks the same (6). Little-endian.
+// An entry: the record's ordinal (6 bytes) and the ordinal of the earlier record with the same request (6 bytes),
+// little-endian.
 const HALF = 6
 const ENTRY = 2 * HALF
 
-/** One line of a batch's `.repeats` file: a record that is not asked, and the one whose answer it shares. */
+/** An entry of a batch's `.repeats` file: a record without a request, and the record whose answer it shares. */
 export function repeatEntry(ordinal: number, of: number): Buffer {
   const entry = Buffer.allocUnsafe(ENTRY)
   entry.writeUIntLE(ordinal, 0, HALF)
@@ -12,7 +13,7 @@ export function repeatEntry(ordinal: number, of: number): Buffer {
   return entry
 }
 
-/** Records of a batch whose request an earlier record asks, in input order: 12 bytes each, of one batch at a time. */
+/** The repeated records of a batch in input order: 12 bytes each, one batch at a time. */
 export class Repeats {
   readonly #entries: Buffer
 
@@ -33,12 +34,12 @@ export class Repeats {
     return index < this.count ? this.#entries.readUIntLE(index * ENTRY, HALF) : undefined
   }
 
-  /** The record that is asked in its place. */
+  /** The record whose answer it shares. */
   firstAt(index: number): number {
     return this.#entries.readUIntLE(index * ENTRY + HALF, HALF)
   }
 
-  /** The records, and the one that each repeats. */
+  /** Each record and the one that it repeats. */
   *[Symbol.iterator](): Generator<{ readonly ordinal: number; readonly of: number }> {
     for (let at = 0; at < this.#entries.length; at += ENTRY)
       yield {

@@ -1,8 +1,8 @@
-// The errors of input that is fed to a job again.
+// The errors of input that is passed to a job again.
 import { BatchStreamError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
 
-/** A job takes its input from one place for as long as it is open. */
+/** A job accepts input from one source while it is open. */
 export function fedAlready(name: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_STAGE',
@@ -10,7 +10,7 @@ export function fedAlready(name: string): BatchStreamError {
   )
 }
 
-/** A record is not what the job has of it. */
+/** A replayed record differs from the spooled one. */
 export function changedInput(
   name: string,
   ordinal: number,
@@ -25,15 +25,15 @@ export function changedInput(
   )
 }
 
-/** The requests are made with other options of `template` than those that the job has. */
+/** The job's requests were made with other `template` options. */
 export function changedTemplate(name: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_INPUT',
-    `the template has changed since job ${name} began: its prompt, model, schema or other parameters are not what they were; nothing was sent. Give the same options, or another job name for another question`,
+    `the template has changed since job ${name} started: its prompt, model, schema or other parameters differ; nothing was sent. Use the same options, or another job name`,
   )
 }
 
-/** The job has records that did not come. */
+/** The input has fewer records than the job. */
 export function shorterInput(name: string, got: number, known: number): BatchStreamError {
   return new BatchStreamError(
     'CBS_INPUT',

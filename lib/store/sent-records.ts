@@ -6,7 +6,7 @@ import { OrdinalReader } from './ordinals.ts'
 import { Repeats } from './repeats.ts'
 import type { BatchState } from '../core/job/state.ts'
 
-/** The records that some of a job's batches cover. */
+/** The records of all requests in some of a job's batches. */
 export async function askedIn(
   files: BatchFiles,
   batches: Iterable<BatchState>,
@@ -18,14 +18,14 @@ export async function askedIn(
       for (let position = 0; position < reader.count; position++)
         asked.add(await reader.at(position))
     })
-    // A record that was rejected in a batch has its row from there: it must not be asked once more.
+    // A record that a batch rejected has its row from there, so it must not be sent again.
     for (const { ordinal } of await rejectionsOf(files, batch)) asked.add(ordinal)
     for (const { ordinal } of await Repeats.of(files, batch)) asked.add(ordinal)
   }
   return asked
 }
 
-/** The records that were asked again after a given attempt, whether the answer is here or not. */
+/** The records that were retried after a given attempt, whether or not they have an answer. */
 export async function askedAfter(job: StoredJob, attempt: number): Promise<OrdinalSet> {
   return await askedIn(
     job.store,
@@ -33,7 +33,7 @@ export async function askedAfter(job: StoredJob, attempt: number): Promise<Ordin
   )
 }
 
-/** The records whose answer after a given attempt is here. */
+/** The records that have an answer from after a given attempt. */
 export async function answeredAfter(job: StoredJob, attempt: number): Promise<OrdinalSet> {
   const here = [...job.state.batches.values()].filter(
     batch => batch.attempt > attempt && batch.fetched,

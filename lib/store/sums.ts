@@ -1,4 +1,4 @@
-// The checksums of a batch's small files: which records it asks about must not be read from a file that was changed.
+// Checksums of a batch's small files, since the records of its requests must not be read from a changed file.
 import { crc32 } from 'node:zlib'
 import { BatchStreamError } from '../core/errors.ts'
 import type { AppendTarget } from './append-file.ts'
@@ -6,16 +6,16 @@ import type { BatchFile } from './batch-files.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import type { Sealed, SummedFile } from '../core/job/event.ts'
 
-/** Where the files of a job's batches lie. */
+/** Access to the files of a job's batches. */
 export interface BatchFiles {
   readonly disk: Disk
   path(number: number, what: BatchFile): string
 }
 
-/** What a batch's files are checked by. */
+/** What is needed to verify a batch's files. */
 export type SummedBatch = Pick<Sealed, 'number' | 'sums'>
 
-/** Sums up what is written to a file that only grows. */
+/** Computes the checksum of an append-only file while it is written. */
 export function summing(file: DiskFile): {
   readonly file: AppendTarget
   readonly sum: () => number
@@ -30,9 +30,9 @@ export function summing(file: DiskFile): {
 }
 
 /**
- * The whole of a batch's file; undefined where the batch has none of its kind.
+ * The whole content of a batch's file; undefined if the batch has no such file.
  *
- * @throws BatchStreamError `CBS_STATE` where it is gone or was changed
+ * @throws BatchStreamError `CBS_STATE` if it is missing or was changed
  */
 export async function readSummed(
   files: BatchFiles,
@@ -48,13 +48,13 @@ export async function readSummed(
   return bytes
 }
 
-/** Bytes that are checked at a time. */
+/** Bytes verified at a time. */
 const PART = 256 * 1024
 
 /**
- * Opens a batch's file once it has been checked, for as long as `use` takes.
+ * Verifies and opens a batch's file for the duration of `use`.
  *
- * @throws BatchStreamError `CBS_STATE` where it is gone or was changed
+ * @throws BatchStreamError `CBS_STATE` if it is missing or was changed
  */
 export async function openSummed<T>(
   files: BatchFiles,

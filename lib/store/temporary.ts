@@ -5,14 +5,14 @@ import { join } from 'node:path'
 import { wrapError } from '../core/errors.ts'
 import { nodeDisk, type Disk } from './disk.ts'
 
-/** Temporary folders of this process; those that are left when it ends are removed then. */
+/** Temporary folders of this process; leftovers are removed at exit. */
 const folders: Set<string> = new Set()
 
 function removeAll(): void {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 }
 
-/** Makes a folder that does not outlive the process. */
+/** Makes a folder that is removed when the process exits. */
 export async function makeTemporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'claude-batch-stream-')).catch(cause => {
     throw wrapError('CBS_DISK', `cannot make a folder in ${tmpdir()}`, cause)
@@ -22,7 +22,7 @@ export async function makeTemporaryFolder(): Promise<string> {
   return folder
 }
 
-/** A disk for what need not survive a power cut: nothing is synced. */
+/** A disk without fsync, for data that need not survive a power failure. */
 export const temporaryDisk: Disk = {
   ...nodeDisk,
   syncFolder: async () => {},

@@ -152,7 +152,7 @@ t.test('results leave the output of a job that is not finished to that job', asy
   t.match(JSON.parse(running.out), { state: 'running', rows: { succeeded: 3 } })
   const busy = await place.run(['results', 'a'])
   t.equal(busy.code, 7)
-  t.match(busy.err, 'this process has opened the job in ')
+  t.match(busy.err, 'this process already has the job in ')
   t.notMatch(busy.err, 'to continue')
   world.emit('SIGINT', 'SIGINT')
   t.equal((await ended).code, 130)

@@ -1,6 +1,6 @@
 import { PassThrough, Readable } from 'node:stream'
 import t from 'tap'
-import { peek } from '../../lib/cli/input.ts'
+import { readFirst } from '../../lib/cli/input.ts'
 import type { SourceRecord } from '../../lib/core/flow.ts'
 import { typed, type Stage } from '../../lib/core/stage.ts'
 import { records } from '../support/jobs.ts'
@@ -21,7 +21,7 @@ t.test('the first records are looked at, and none of them is lost', async t => {
   ] as const) {
     const { pushed, stage } = source()
     for (const record of [...all, null]) pushed.push(record)
-    const peeked = await peek(stage, count)
+    const peeked = await readFirst(stage, count)
     t.same(peeked.first, all.slice(0, seen))
     t.same(await peeked.stream.toArray(), all)
   }
@@ -31,12 +31,12 @@ t.test('a source that has ended, or is closed, has no more records', async t => 
   const ended = source()
   ended.pushed.push(null)
   await ended.pushed.toArray()
-  t.same((await peek(ended.stage, 2)).first, [])
+  t.same((await readFirst(ended.stage, 2)).first, [])
   const closed = source()
   closed.pushed.destroy()
-  t.same((await peek(closed.stage, 2)).first, [])
+  t.same((await readFirst(closed.stage, 2)).first, [])
   const closing = source()
-  const peeking = peek(closing.stage, 2)
+  const peeking = readFirst(closing.stage, 2)
   closing.pushed.destroy()
   t.same((await peeking).first, [])
 })
@@ -44,9 +44,9 @@ t.test('a source that has ended, or is closed, has no more records', async t => 
 t.test('a source that fails says why, whether it has failed or does so later', async t => {
   const failed = source()
   failed.pushed.destroy(new Error('broken'))
-  await t.rejects(peek(failed.stage, 2), { message: 'broken' })
+  await t.rejects(readFirst(failed.stage, 2), { message: 'broken' })
   const failing = source()
-  const peeking = peek(failing.stage, 2)
+  const peeking = readFirst(failing.stage, 2)
   failing.pushed.destroy(new Error('broken'))
   await t.rejects(peeking, { message: 'broken' })
 })

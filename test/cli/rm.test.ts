@@ -90,7 +90,7 @@ t.test('rm asks where paid answers would be lost, and names what stays at the AP
   await until(() => rows() !== '' && submitted() === 2)
   t.match(await place.run(['rm', 'a', '-y']), {
     code: 7,
-    err: /this process has opened the job in /,
+    err: /this process already has the job in /,
   })
   world.emit('SIGINT', 'SIGINT')
   await ended

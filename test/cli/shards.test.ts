@@ -137,9 +137,9 @@ void t.test(
       await place.run([...ASK, '--job', 'nightly', ...words], { stdin: csv(20) })
     t.match(await changed('--shard', '1/4'), {
       code: 6,
-      err: /was begun as shard 0\/3 .* not as shard 0\/4/,
+      err: /was started as shard 0\/3 .* not as shard 0\/4/,
     })
-    t.match(await changed('--shard', '3/4'), { code: 6, err: /nightly.00000 was begun as/ })
+    t.match(await changed('--shard', '3/4'), { code: 6, err: /nightly.00000 was started as/ })
     t.match(await changed('--shard', '0/2'), { code: 6 })
     t.match(await changed('--shard', '1/3', '--shard-block', '4'), { code: 6, err: /blocks of 4/ })
     t.match(await changed('--shard', '1/3', '-m', 'claude-opus-4-6'), {

@@ -46,7 +46,7 @@ void t.test(
   async t => {
     const place = await placeFor(t, { respond: answer })
     const clash = await place.run(WORDS, { stdin: '{"text":"a","mood":"mine"}\n' })
-    t.match(clash, { code: 6, err: /has a field "mood" already, so nothing was sent.*--spread/ })
+    t.match(clash, { code: 6, err: /already has a field "mood", so nothing was sent.*--spread/ })
     t.same(place.emulator.ledger.batches(), [])
     const many = `${'{"text":"a"}\n'.repeat(200)}{"text":"b","mood":"mine"}\n`
     const ran = await place.run(WORDS, { stdin: many })

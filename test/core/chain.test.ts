@@ -23,7 +23,7 @@ void t.test('a chain of stages is one stage', async t => {
   ])
 })
 
-void t.test('as many stages join as there are in the longest journey', async t => {
+void t.test('any number of stages can be joined', async t => {
   const one = () => stage((n: number) => n + 1)
   const nine = chain(one(), one(), one(), one(), one(), one(), one(), one(), one())
   t.same(await all(each(from([0], nine, one(), one()))), [11])
@@ -41,15 +41,15 @@ void t.test('a wrong order does not compile', async t => {
   t.ok(chain(text(), double()))
 })
 
-void t.test('a source may be any iterable, with several stages behind it', async t => {
+void t.test('a source may be any iterable, followed by several stages', async t => {
   t.same(await all(each(from([1, 2], double(), text()))), ['<2>', '<4>'])
 })
 
-void t.test('a missing file is an error of the whole', async t => {
+void t.test('a missing file is an error of the chain', async t => {
   await t.rejects(all(each(from(createReadStream('/no/such/file'), double()))), { code: 'ENOENT' })
 })
 
-void t.test('an error in a stage is the error of the whole, as the same object', async t => {
+void t.test('an error in a stage is the error of the chain, as the same object', async t => {
   const boom = stage((n: number) => {
     if (n === 2) throw new Error('boom')
     return n
@@ -71,12 +71,12 @@ void t.test('leaving the loop early destroys the source and every stage', async 
   )
 })
 
-void t.test('destroying the whole ends each stage', async t => {
+void t.test('destroying the chain ends each stage', async t => {
   const stages = [double(), text()] as const
   const whole = chain(...stages)
   whole.on('error', () => {})
   whole.destroy(new Error('enough'))
-  // A stage that stayed open would leave the test hanging here.
+  // A stage that stayed open would hang the test here.
   for (const one of stages)
     if (!one.closed) await new Promise(resolve => one.once('close', resolve))
   t.same(
@@ -89,7 +89,7 @@ function* endless(): Generator<number> {
   for (let n = 1; ; n++) yield n
 }
 
-void t.test('a stage that fails ends a chain of chains, however deep', async t => {
+void t.test('a failing stage ends nested chains, however deep', async t => {
   const pass = (): Stage<number, number> => stage((n: number) => n)
   const fails = stage(async (n: number): Promise<number> => {
     if (n === 3) throw new Error('boom')
@@ -105,7 +105,7 @@ void t.test('a stage that fails ends a chain of chains, however deep', async t =
   )
 })
 
-void t.test('a chain that nobody watches can be destroyed', async t => {
+void t.test('a chain without listeners can be destroyed', async t => {
   const whole = chain(
     stage((n: number) => n),
     stage((n: number) => n),

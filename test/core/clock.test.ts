@@ -1,7 +1,7 @@
 import t from 'tap'
 import { systemClock } from '../../lib/core/clock.ts'
 
-void t.test('measured time goes on, wall time is now', async t => {
+void t.test('elapsed time increases, and wall time is the current time', async t => {
   const from = systemClock.elapsed()
   const wall = Date.now()
   await systemClock.sleep(5)

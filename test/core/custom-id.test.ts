@@ -2,7 +2,7 @@ import t from 'tap'
 import { formatId, idPrefix, ordinalIn, ordinalOf } from '../../lib/core/custom-id.ts'
 import { CUSTOM_ID } from '../../lib/core/limits.ts'
 
-void t.test('an id carries the ordinal and gives it back', async t => {
+void t.test('an id encodes the ordinal', async t => {
   for (const ordinal of [0, 1, 35, 36, 1_000_000, 2 ** 47]) {
     const id = formatId(idPrefix('abcdefghij', 3), ordinal)
     t.match(id, CUSTOM_ID)
@@ -10,7 +10,7 @@ void t.test('an id carries the ordinal and gives it back', async t => {
   }
 })
 
-void t.test('an id of another run, another attempt or another form is none of ours', async t => {
+void t.test('an id of another run, attempt or form has no ordinal', async t => {
   for (const id of [
     'other-1-5',
     'run-2-5',

@@ -7,7 +7,7 @@ import {
   wrongOption,
 } from '../../lib/core/errors.ts'
 
-void t.test('an error says its code, its sentence, its place and its cause', async t => {
+void t.test('an error has a code, a sentence, a place and a cause', async t => {
   const cause = new Error('why')
   const error = new BatchStreamError('CBS_INPUT', 'what', { cause, place: { line: 3, column: 7 } })
   t.equal(error.name, 'BatchStreamError')
@@ -17,7 +17,7 @@ void t.test('an error says its code, its sentence, its place and its cause', asy
   t.notOk('cause' in new BatchStreamError('CBS_INPUT', 'what'))
 })
 
-void t.test('an error of ours is given back as it is, any other is wrapped', async t => {
+void t.test('a BatchStreamError is returned unchanged, any other error is wrapped', async t => {
   const ours = new BatchStreamError('CBS_DISK', 'full')
   t.equal(wrapError('CBS_STAGE', 'it failed', ours), ours)
   const cause = new Error('boom')
@@ -27,7 +27,7 @@ void t.test('an error of ours is given back as it is, any other is wrapped', asy
   t.equal(wrapError('CBS_STAGE', 'it failed', 'boom').message, 'it failed: boom')
 })
 
-void t.test('a place names the file where there is one', async t => {
+void t.test('a place names the file, if there is one', async t => {
   t.equal(lineOf({ line: 18 }), 'line 18')
   t.equal(lineOf({ line: 18, source: 'a.csv' }), 'line 18 of a.csv')
 })
@@ -46,14 +46,14 @@ for (const [got, shown] of [
   [{ a: 1 }, '{"a":1}'],
   [circle, '[object Object]'],
 ] as const) {
-  void t.test(`a wrong option is shown as ${shown}`, async t => {
+  void t.test(`an invalid option is shown as ${shown}`, async t => {
     const error = wrongOption('count', 'a number', got)
     t.equal(error.code, 'CBS_OPTION')
     t.equal(error.message, `\`count\` must be a number, got ${shown}`)
   })
 }
 
-void t.test('a whole number is taken inside its range and refused outside of it', async t => {
+void t.test('a whole number is accepted inside its range and rejected outside', async t => {
   t.equal(wholeNumber('count', 1, 1, 5), 1)
   t.equal(wholeNumber('count', 5, 1, 5), 5)
   for (const wrong of [0, 6, 1.5, Number.NaN]) {

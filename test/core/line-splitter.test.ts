@@ -21,7 +21,7 @@ const EXPECTED = [
 const shown = (lines: readonly Line[]): unknown =>
   lines.map(({ start, bytes }) => [start, bytes.toString()])
 
-void t.test('lines and where they begin are the same however the bytes come', async t => {
+void t.test('lines and their offsets are the same however the bytes arrive', async t => {
   const bytes = Buffer.from(TEXT)
   for (const reuse of [false, true]) {
     t.same(shown(split([bytes], reuse)), EXPECTED)
@@ -34,12 +34,12 @@ void t.test('lines and where they begin are the same however the bytes come', as
   }
 })
 
-void t.test('an empty download has no line, and a last newline begins none', async t => {
+void t.test('an empty download has no line, and a final newline starts none', async t => {
   t.same(shown(split([])), [])
   t.same(shown(split([Buffer.from('a\n')])), [[0, 'a']])
 })
 
-void t.test('a line of 2 MB in small pieces takes time in proportion to its length', async t => {
+void t.test('a line of 2 MB in small pieces takes linear time', async t => {
   const time = (bytes: number): number => {
     const pieces = Array.from({ length: bytes / 256 }, () => Buffer.alloc(256, 'x'))
     const began = process.cpuUsage()
@@ -47,19 +47,16 @@ void t.test('a line of 2 MB in small pieces takes time in proportion to its leng
     return process.cpuUsage(began).user + process.cpuUsage(began).system
   }
   time(1_048_576)
-  // Quadratic would be 16 times.
+  // Quadratic time would be 16 times as much.
   t.ok(time(8_388_608) < Math.max(20_000, time(2_097_152)) * 12)
 })
 
-void t.test(
-  'with reuse, lines in pieces share one memory, which is as long as the longest',
-  async t => {
-    const splitter = new Splitter({ reuse: true })
-    const [first] = [...splitter.push(Buffer.from('abc')), ...splitter.push(Buffer.from('def\n'))]
-    t.equal(String(first?.bytes), 'abcdef')
-    splitter.push(Buffer.from('xy'))
-    const [second] = splitter.push(Buffer.from('z\n'))
-    t.equal(second?.bytes.buffer, first?.bytes.buffer)
-    t.equal(String(second?.bytes), 'xyz')
-  },
-)
+void t.test('with reuse, lines in pieces share one buffer, as long as the longest', async t => {
+  const splitter = new Splitter({ reuse: true })
+  const [first] = [...splitter.push(Buffer.from('abc')), ...splitter.push(Buffer.from('def\n'))]
+  t.equal(String(first?.bytes), 'abcdef')
+  splitter.push(Buffer.from('xy'))
+  const [second] = splitter.push(Buffer.from('z\n'))
+  t.equal(second?.bytes.buffer, first?.bytes.buffer)
+  t.equal(String(second?.bytes), 'xyz')
+})

@@ -13,7 +13,7 @@ async function warning(): Promise<Warned> {
   return warned
 }
 
-void t.test('an observer is called with what it observes; nothing is called without one', t => {
+void t.test('an observer is called with its arguments, and a missing one is ignored', t => {
   const seen: unknown[] = []
   notify('onWait', (...args: [number, string]) => seen.push(args), 1, 'why')
   notify('onWait', undefined)
@@ -22,7 +22,7 @@ void t.test('an observer is called with what it observes; nothing is called with
 })
 
 void t.test(
-  'an observer that throws or rejects is reported once, and nothing else happens',
+  'an observer that throws or rejects is reported once, without other effects',
   async t => {
     const thrown = warning()
     const failing = (): void => {

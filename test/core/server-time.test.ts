@@ -3,7 +3,7 @@ import { ServerTime } from '../../lib/core/session.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 
 void t.test(
-  'the time of the API goes on from what it said last, whatever our clock does',
+  "the API's time continues from its last reply, whatever the local clock does",
   async t => {
     const clock = new VirtualClock()
     const time = new ServerTime(clock)
@@ -20,7 +20,7 @@ void t.test(
   },
 )
 
-void t.test('the time of the API is beyond doubt until the machine sleeps', async t => {
+void t.test("the API's time is certain until the machine sleeps", async t => {
   const clock = new VirtualClock()
   const time = new ServerTime(clock)
   t.equal(time.sure(), null)

@@ -31,7 +31,7 @@ void t.test('every record is in exactly one of 1 to 64 shards', async t => {
   t.pass()
 })
 
-void t.test('the records of a shard are as many as belong to it', async t => {
+void t.test('the size of a shard is the number of its records', async t => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 64 }),
@@ -52,14 +52,14 @@ void t.test('the records of a shard are as many as belong to it', async t => {
   t.pass()
 })
 
-void t.test('shards of the same number of records differ by one block at most', async t => {
+void t.test('shards of the same input differ by at most one block', async t => {
   const counts = Array.from({ length: 7 }, (_, index) =>
     shardRecords({ index, count: 7, block: 100 }, 123_456),
   )
   t.ok(Math.max(...counts) - Math.min(...counts) <= 100)
 })
 
-void t.test('a shard out of range is refused', async t => {
+void t.test('a shard out of range is rejected', async t => {
   for (const wrong of [
     { index: -1, count: 2 },
     { index: 2, count: 2 },
@@ -73,7 +73,7 @@ void t.test('a shard out of range is refused', async t => {
   t.same(checkShard({ index: 1, count: 2 }), { index: 1, count: 2, block: 100 })
 })
 
-void t.test('shards are the same if all of their numbers are', async t => {
+void t.test('shards are equal if all of their numbers are', async t => {
   const shard = { index: 1, count: 2, block: 3 }
   t.ok(isSameShard(shard, { ...shard }))
   for (const other of [
@@ -85,7 +85,7 @@ void t.test('shards are the same if all of their numbers are', async t => {
     t.notOk(isSameShard(shard, other))
 })
 
-void t.test('the job of a shard has the name of the job and five digits', async t => {
+void t.test("a shard's job is named after the job and five digits", async t => {
   t.equal(shardJobName('nightly', 2), 'nightly.00002')
   t.equal(shardJobName('nightly', 12345), 'nightly.12345')
   t.equal(nameOfShards('nightly.00002'), 'nightly')

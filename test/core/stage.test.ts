@@ -15,14 +15,14 @@ async function through<Out>(
   return given
 }
 
-void t.test('a function that is none is refused at once', async t => {
+void t.test('an argument that is not a function is rejected at once', async t => {
   // @ts-expect-error a text is no function
   t.throws(() => stage('x'), { code: 'CBS_OPTION', message: /`fn` must be a function/ })
 })
 
-void t.test('a value goes on, undefined and null drop the item', async t => {
+void t.test('a value is passed on, undefined and null drop the item', async t => {
   t.same(await through([1, 2, 3], (n: number) => (n === 2 ? undefined : n * 10)), [10, 30])
-  // A JavaScript user may give null, which would end a stream.
+  // A JavaScript user may return null, which would end a stream.
   t.same(await through([1, 2], (n: number) => (n === 1 ? (null as never) : n)), [2])
 })
 
@@ -37,21 +37,18 @@ void t.test('an async function is awaited, one item at a time', async t => {
   t.same(given, [1, 2, 3])
 })
 
-void t.test(
-  'an iterable gives each of its values, sync or async, without the empty ones',
-  async t => {
-    t.same(await through([1], () => [1, 2, null as never, undefined, 3]), [1, 2, 3])
-    t.same(
-      await through([1], async function* (n: number) {
-        yield n
-        yield n + 1
-      }),
-      [1, 2],
-    )
-  },
-)
+void t.test('an iterable emits each of its values, sync or async, without empty ones', async t => {
+  t.same(await through([1], () => [1, 2, null as never, undefined, 3]), [1, 2, 3])
+  t.same(
+    await through([1], async function* (n: number) {
+      yield n
+      yield n + 1
+    }),
+    [1, 2],
+  )
+})
 
-void t.test('a text, a Buffer and an object are single values', async t => {
+void t.test('a string, a Buffer and an object are single values', async t => {
   t.same(await through([1], () => 'abc'), ['abc'])
   t.same(await through([1], () => Buffer.from('abc') as never), [Buffer.from('abc')])
   t.same(await through([1], () => ({ a: 1 }) as never), [{ a: 1 }])
@@ -71,22 +68,22 @@ for (const [how, fn] of [
     },
   ],
   [
-    'breaks off in the middle',
+    'fails in the middle',
     function* () {
       yield 1
       throw new Error('boom')
     },
   ],
 ] as const) {
-  void t.test(`a function that ${how} ends the pipeline as CBS_STAGE`, async t => {
+  void t.test(`a function that ${how} ends the pipeline with CBS_STAGE`, async t => {
     await t.rejects(through([1], fn as never), {
       code: 'CBS_STAGE',
-      message: 'a stage of yours failed: boom',
+      message: 'the function of a stage failed: boom',
     })
   })
 }
 
-void t.test('an error of ours that a function throws keeps its code', async t => {
+void t.test('a BatchStreamError that a function throws keeps its code', async t => {
   const ours = new BatchStreamError('CBS_STOPPED', 'enough')
   const throwing = (): never => {
     throw ours
@@ -155,23 +152,20 @@ void t.test('a stage whose _destroy waits for its pushing still closes', async t
   t.equal(waiting.listenerCount('close'), 0)
 })
 
-void t.test(
-  'a reader that destroys the stage while it is given something ends the pushing',
-  async t => {
-    const stop = new AbortController()
-    let given = 0
-    const source = new Transform({
-      objectMode: true,
-      highWaterMark: 1,
-      transform: (_i, _e, done) => done(),
-    })
-    source.push = () => {
-      given++
-      source.destroy()
-      stop.abort()
-      return false
-    }
-    await pushAll(source, [1, 2, 3], stop.signal)
-    t.equal(given, 1)
-  },
-)
+void t.test('a reader that destroys the stage during a push ends the pushing', async t => {
+  const stop = new AbortController()
+  let given = 0
+  const source = new Transform({
+    objectMode: true,
+    highWaterMark: 1,
+    transform: (_i, _e, done) => done(),
+  })
+  source.push = () => {
+    given++
+    source.destroy()
+    stop.abort()
+    return false
+  }
+  await pushAll(source, [1, 2, 3], stop.signal)
+  t.equal(given, 1)
+})

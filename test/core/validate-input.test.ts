@@ -1,4 +1,4 @@
-// What the compiler refuses reaches JavaScript users at run time: a stage in the wrong place says so, and nothing hangs.
+// What the compiler rejects reaches JavaScript users at run time: a misplaced stage says so, and nothing hangs.
 import Anthropic from '@anthropic-ai/sdk'
 import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -27,12 +27,12 @@ const record = new SourceRecord(Buffer.from('{"a":1}'), { line: 1 })
 const request = { params: { model: 'm', max_tokens: 1, messages: [] }, record }
 const row = Buffer.from('{"a":1}\n')
 
-/** Joins what a JavaScript user may join: there are no types that could refuse it. */
+/** Joins stages without type checks, as a JavaScript user may. */
 function joined(...streams: readonly unknown[]): Promise<void> {
   return pipeline([...streams, nothing()] as unknown as NodeJS.ReadWriteStream[])
 }
 
-/** A sealed batch, as aggregate gives it. */
+/** A sealed batch from aggregate. */
 async function sealedBatch(): Promise<SealedBatch> {
   for await (const batch of each(from([request], aggregate()))) return batch
   throw new Error('there is one')
@@ -103,9 +103,9 @@ const PLACES: readonly [
 ]
 
 for (const [name, make, takes, wrong] of PLACES) {
-  void t.test(`${name} in the wrong place ends the pipeline and says where it belongs`, async t => {
+  void t.test(`${name} in the wrong place ends the pipeline and names its place`, async t => {
     for (const item of [...wrong, undefined]) {
-      // `stage` drops what is undefined, so that comes from an iterable.
+      // `stage` drops undefined, so it comes from an iterable.
       const source = item === undefined ? [undefined] : [item]
       const before = item === undefined ? [] : [stage((one: unknown) => [one] as never)]
       const ended = joined(source, ...before, make())
@@ -114,7 +114,7 @@ for (const [name, make, takes, wrong] of PLACES) {
   })
 }
 
-void t.test('a batch that was not sent cannot be waited for', async t => {
+void t.test('a batch that was not sent cannot be awaited', async t => {
   const batch = await sealedBatch()
   for (const make of [
     () => awaitEnd({ client }),
@@ -128,7 +128,7 @@ void t.test('a batch that was not sent cannot be waited for', async t => {
   }
 })
 
-void t.test('a batch that its job does not know ends the pipeline, too', async t => {
+void t.test('a batch that its job does not know ends the pipeline too', async t => {
   const batch = { ...(await sealedBatch()), state: 'ended', number: 99, id: 'msgbatch_1' }
   await t.rejects(joined([batch], awaitEnd({ client })), {
     code: 'CBS_STAGE',
@@ -136,17 +136,20 @@ void t.test('a batch that its job does not know ends the pipeline, too', async t
   })
 })
 
-void t.test('records of another copy of this package are records', async t => {
+void t.test('records of another copy of this package are accepted', async t => {
   const other = { raw: Buffer.from('{"a":1}'), line: 1, fields: { a: 1 } }
   // @ts-expect-error to the compiler a record of another copy is another class
   for await (const asked of each(from([other], template({ prompt: 'is {{a}}' }))))
     t.match(asked, { params: { messages: [{ content: 'is 1' }] } })
 })
 
-void t.test('a forgotten client, or one in place of the options, is refused at once', async t => {
-  // What a JavaScript user may call.
-  const makers: readonly unknown[] = [submit, awaitEnd, fetchResults]
-  for (const make of makers as readonly ((options?: unknown) => unknown)[])
-    for (const wrong of [undefined, null, {}, client, { client: 'sk-ant' }])
-      t.throws(() => make(wrong), { code: 'CBS_OPTION', message: /client/ })
-})
+void t.test(
+  'a missing client, or a client in place of the options, is rejected at once',
+  async t => {
+    // As a JavaScript user may call them.
+    const makers: readonly unknown[] = [submit, awaitEnd, fetchResults]
+    for (const make of makers as readonly ((options?: unknown) => unknown)[])
+      for (const wrong of [undefined, null, {}, client, { client: 'sk-ant' }])
+        t.throws(() => make(wrong), { code: 'CBS_OPTION', message: /client/ })
+  },
+)

@@ -16,7 +16,7 @@ interface Ran {
   readonly events: readonly RunEvent[]
 }
 
-/** Asks twelve records in batches of four, the first three of them alone. */
+/** Runs twelve records in batches of four, with a canary of the first three. */
 async function sent(
   world: World,
   job: StoredJob,
@@ -40,7 +40,7 @@ async function accepted(world: World): Promise<number[]> {
   return ordinals
 }
 
-t.test('the first records go alone, and the rest when their answers are here', async t => {
+t.test('the first records are sent alone, and the rest once they are answered', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   const { results, events, canary } = await sent(world, job)
@@ -55,7 +55,7 @@ t.test('the first records go alone, and the rest when their answers are here', a
 })
 
 t.test(
-  'who waits for a canary that is never sent is told when something else stops the job',
+  'waiting for a canary that is never sent ends when something else stops the job',
   async t => {
     const world = await makeWorld(t)
     const job = await world.open()
@@ -78,7 +78,7 @@ t.test(
   },
 )
 
-t.test('when none of them is answered nothing more is sent', async t => {
+t.test('if none of them succeeds, nothing more is sent', async t => {
   const world = await makeWorld(t, FAILING)
   const job = await world.open()
   const { results, canary } = await sent(world, job)
@@ -87,7 +87,7 @@ t.test('when none of them is answered nothing more is sent', async t => {
   t.same((await accepted(world)).length, 3)
 })
 
-t.test('one good answer is enough; a broken one is none', async t => {
+t.test('one success is enough; a truncated answer is none', async t => {
   let asked = 0
   const respond = () => (asked++ === 0 ? '{"ok":true}' : FAILING.respond())
   const world = await makeWorld(t, { respond })
@@ -98,26 +98,29 @@ t.test('one good answer is enough; a broken one is none', async t => {
   t.match(canary.stopped, /^none of the first 3 records was answered \(invalid: /)
 })
 
-t.test('a process that dies after any event sends nothing before the canary is here', async t => {
-  const world = await makeWorld(t, FAILING)
-  const job = await world.open()
-  const deaths = deathsOf(job, world.dir, () => true)
-  await sent(world, job)
-  await job.close()
-  t.ok(deaths.length >= 6, `${deaths.length} deaths`)
-  for (const [at, dir] of deaths.entries()) {
-    const again = await world.open({ dir })
-    const { canary } = await sent(world, again)
-    t.ok(canary.stopped, `death ${at}`)
-    await again.close()
-  }
-  t.ok(
-    (await accepted(world)).every(ordinal => ordinal < 3),
-    'no record of the rest was ever accepted',
-  )
-})
+t.test(
+  'a process that dies after any event sends nothing before the canary is answered',
+  async t => {
+    const world = await makeWorld(t, FAILING)
+    const job = await world.open()
+    const deaths = deathsOf(job, world.dir, () => true)
+    await sent(world, job)
+    await job.close()
+    t.ok(deaths.length >= 6, `${deaths.length} deaths`)
+    for (const [at, dir] of deaths.entries()) {
+      const again = await world.open({ dir })
+      const { canary } = await sent(world, again)
+      t.ok(canary.stopped, `death ${at}`)
+      await again.close()
+    }
+    t.ok(
+      (await accepted(world)).every(ordinal => ordinal < 3),
+      'no record of the rest was ever accepted',
+    )
+  },
+)
 
-t.test('a process that dies goes on to the end where the canary is fine', async t => {
+t.test('a process that dies finishes the job if the canary succeeds', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   const deaths = deathsOf(job, world.dir, ({ type }) =>
@@ -139,7 +142,7 @@ t.test('a process that dies goes on to the end where the canary is fine', async 
   }
 })
 
-t.test('who was told and goes on has chosen to', async t => {
+t.test('resuming after the warning is a choice', async t => {
   const world = await makeWorld(t, FAILING)
   const job = await world.open()
   await sent(world, job)
@@ -152,14 +155,14 @@ t.test('who was told and goes on has chosen to', async t => {
   t.equal(canary.stopped, undefined)
 })
 
-t.test('a run that does not wait for answers sends the canary alone', async t => {
+t.test('a run that does not wait for answers sends only the canary', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   const canary = new Canary({ job, records: 3, drains: false })
   const stop = new AbortController()
   const running = run(world, job, asks(12), {
     aggregate: { batchSize: 4, canary: 3 },
-    // Nothing is looked at here, as nothing is when a run detaches.
+    // Nothing polls here, as in a detached run.
     awaitEnd: { poll: 2 ** 31 - 1 },
     submit: {
       admit: async (batch, signal) => {
@@ -175,7 +178,7 @@ t.test('a run that does not wait for answers sends the canary alone', async t =>
   t.same((await accepted(world)).length, 3)
 })
 
-t.test('a canary that the API will not take whole is one in its parts', async t => {
+t.test('a canary that the API rejects as a whole succeeds in parts', async t => {
   const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })
   const job = await world.open()
   const deaths = deathsOf(job, world.dir, ({ type }) => type === 'split')
@@ -193,7 +196,7 @@ t.test('a canary that the API will not take whole is one in its parts', async t 
   t.equal((await sent(world, again)).results.length, 12, 'also in another process')
 })
 
-t.test('records that cannot be asked prove nothing', async t => {
+t.test('rejected records prove nothing', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   const canary = new Canary({ job, records: 2 })
@@ -206,7 +209,7 @@ t.test('records that cannot be asked prove nothing', async t => {
   t.match(canary.stopped, /none of the first 2 records was answered \(the API gave no line/)
 })
 
-t.test('a job that began without a canary goes on without one', async t => {
+t.test('a job that was started without a canary continues without one', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   const canary = new Canary({ job, records: 2 })

@@ -7,7 +7,7 @@ import { Cap, type CapOptions } from '../../lib/run/cap.ts'
 const OPENED: JobEvent = { type: 'opened', version: VERSION, run: 'test', at: 0 }
 const NONE = { spent: 0n, reserved: 0n, open: 0, isUnknown: false }
 
-/** A job in memory: events, and whoever waits for one. A death is another of it with the same events. */
+/** A job in memory: its events and the waiting callers. A crash is a new one with the same events. */
 class Books {
   readonly events: JobEvent[]
   state: JobState
@@ -15,7 +15,7 @@ class Books {
 
   constructor(events: readonly JobEvent[] = [OPENED]) {
     this.events = [...events]
-    // There is always the first event.
+    // The first event always exists.
     this.state = fold(events) as JobState
   }
 
@@ -75,7 +75,7 @@ function capOn(books: Books, more: Partial<CapOptions> = {}): Cap {
 const signal = new AbortController().signal
 
 t.test(
-  'a batch fits when all that may be billed stays below the cap, to the last femtodollar',
+  'a batch fits if all that may be billed stays below the cap, to the last femtodollar',
   async t => {
     t.equal(judge(10n, { ...NONE, spent: 3n, reserved: 3n }, 4n), 'send')
     t.equal(judge(10n, { ...NONE, spent: 3n, reserved: 3n }, 5n), 'stop')
@@ -83,28 +83,32 @@ t.test(
   },
 )
 
-t.test('as long as it is unknown what a batch in flight can cost, none is sent', async t => {
+t.test('while the worst case of a batch in flight is unknown, none is sent', async t => {
   t.equal(judge(10n, { ...NONE, isUnknown: true, open: 1 }, 1n), 'wait')
   t.equal(judge(10n, { ...NONE, isUnknown: true }, 1n), 'stop')
 })
 
-t.test('a reservation stands until the results are here, and then what they cost', async t => {
-  const books = new Books()
-  for (const number of [1, 2]) await books.seal(number)
-  const spentOn = new Map<number, bigint>()
-  const spending = (): unknown => spendingOf(books.state.batches.values(), spentOn, books.batch(2))
-  await books.note({ type: 'reserved', number: 1, amount: '7' })
-  t.same(spending(), { ...NONE, reserved: 7n }, 'before it is sent')
-  await books.send(1)
-  t.same(spending(), { ...NONE, reserved: 7n, open: 1 })
-  await books.end(1)
-  t.same(spending(), { ...NONE, reserved: 7n, open: 1 })
-  await books.fetch(1)
-  spentOn.set(1, 4n)
-  t.same(spending(), { ...NONE, spent: 4n })
-})
+t.test(
+  'a reservation lasts until the results are stored, and is replaced by their cost',
+  async t => {
+    const books = new Books()
+    for (const number of [1, 2]) await books.seal(number)
+    const spentOn = new Map<number, bigint>()
+    const spending = (): unknown =>
+      spendingOf(books.state.batches.values(), spentOn, books.batch(2))
+    await books.note({ type: 'reserved', number: 1, amount: '7' })
+    t.same(spending(), { ...NONE, reserved: 7n }, 'before it is sent')
+    await books.send(1)
+    t.same(spending(), { ...NONE, reserved: 7n, open: 1 })
+    await books.end(1)
+    t.same(spending(), { ...NONE, reserved: 7n, open: 1 })
+    await books.fetch(1)
+    spentOn.set(1, 4n)
+    t.same(spending(), { ...NONE, spent: 4n })
+  },
+)
 
-t.test('answers that never came may have been billed, so their reservation stands', async t => {
+t.test('missing answers may have been billed, so their reservation stays', async t => {
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   await books.note({ type: 'reserved', number: 1, amount: '7' })
@@ -116,7 +120,7 @@ t.test('answers that never came may have been billed, so their reservation stand
 })
 
 t.test(
-  'what has ended behind a batch is not waited for: in input order it comes after it',
+  'a batch that ended behind another is not waited for: in input order it comes later',
   async t => {
     const books = new Books()
     const size = { attempt: 1, next: 2, records: 1, requests: 1, bytes: 1, hash: '' }
@@ -132,7 +136,7 @@ t.test(
   },
 )
 
-t.test('a batch that was divided reserves nothing; its parts do it for themselves', async t => {
+t.test('a split batch reserves nothing; its parts reserve for themselves', async t => {
   const books = new Books()
   await books.seal(1)
   await books.note({ type: 'reserved', number: 1, amount: '90' })
@@ -142,7 +146,7 @@ t.test('a batch that was divided reserves nothing; its parts do it for themselve
 })
 
 t.test(
-  'what would not fit waits for what is in flight, and goes when that was cheaper',
+  'a batch that does not fit waits for those in flight, and is sent if they were cheaper',
   async t => {
     const books = new Books()
     for (const number of [1, 2]) await books.seal(number)
@@ -158,7 +162,7 @@ t.test(
   },
 )
 
-t.test('what never fits stops the job, and says what it would need', async t => {
+t.test('a batch that never fits stops the job, with the cap that it needs', async t => {
   const books = new Books()
   for (const number of [1, 2, 3]) await books.seal(number)
   const cap = capOn(books, { worstOf: async number => (number === 2 ? 101n : 1n) })
@@ -171,7 +175,7 @@ t.test('what never fits stops the job, and says what it would need', async t => 
   t.notOk(await cap.admit({ number: 3 }, signal), 'nor is a smaller one sent behind it')
 })
 
-t.test('a run that does not wait for batches stops where it would have to', async t => {
+t.test('a run that does not wait for batches stops where it would have to wait', async t => {
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   const cap = capOn(books, { worstOf: async () => 60n, drains: false })
@@ -180,7 +184,7 @@ t.test('a run that does not wait for batches stops where it would have to', asyn
   t.notOk(await cap.admit({ number: 2 }, signal))
 })
 
-t.test('what has no bound is never sent', async t => {
+t.test('a batch without a bound is never sent', async t => {
   const books = new Books()
   await books.seal(1)
   const cap = capOn(books, { worstOf: async () => ({ why: 'a thing has no size' }) })
@@ -188,7 +192,7 @@ t.test('what has no bound is never sent', async t => {
   t.equal(cap.stopped, 'batch 1 cannot be held below --max-cost: a thing has no size')
 })
 
-t.test('what was billed at an unknown price counts as its worst case', async t => {
+t.test('a batch billed at an unknown price counts as its worst case', async t => {
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   const cap = capOn(books, { worstOf: async () => 60n, spentOn: async () => undefined })
@@ -200,7 +204,7 @@ t.test('what was billed at an unknown price counts as its worst case', async t =
   t.match(cap.stopped, /is reached/)
 })
 
-t.test('what was sent without a cap, at an unknown price, stops the job', async t => {
+t.test('a batch that was sent without a cap, at an unknown price, stops the job', async t => {
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   await books.send(1)
@@ -211,7 +215,7 @@ t.test('what was sent without a cap, at an unknown price, stops the job', async 
   t.match(cap.stopped, /a price is unknown; give it with --price IN,OUT/)
 })
 
-t.test('what was sent without a cap is waited for', async t => {
+t.test('a batch in flight that was sent without a cap is waited for', async t => {
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   await books.send(1)
@@ -221,7 +225,7 @@ t.test('what was sent without a cap is waited for', async t => {
   t.ok(await second)
 })
 
-t.test('a batch that has to be sent again does not wait for the one whose turn it is', async t => {
+t.test('a batch that is resent does not wait for the one whose turn it is', async t => {
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   const cap = capOn(books, { worstOf: async () => 60n })
@@ -234,7 +238,7 @@ t.test('a batch that has to be sent again does not wait for the one whose turn i
   t.notOk(await second, 'nothing is in flight that could make room')
 })
 
-t.test('below a lower cap not even what was reserved is sent again', async t => {
+t.test('below a lower cap even a reserved batch is not resent', async t => {
   const books = new Books()
   await books.seal(1)
   t.ok(await capOn(books).admit({ number: 1 }, signal))
@@ -243,7 +247,7 @@ t.test('below a lower cap not even what was reserved is sent again', async t => 
   t.match(lower.stopped, /is reached/)
 })
 
-t.test('a batch that cannot be read lets the next one have its turn', async t => {
+t.test('a batch that cannot be read passes the turn to the next one', async t => {
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   const worstOf = async (number: number): Promise<bigint> => {
@@ -255,7 +259,7 @@ t.test('a batch that cannot be read lets the next one have its turn', async t =>
   t.ok(await cap.admit({ number: 2 }, signal))
 })
 
-t.test('over 1,000 random jobs, with deaths, the cap holds and no job stops too early', async t => {
+t.test('over 1,000 random jobs with crashes, the cap holds and no job stops too early', async t => {
   let stops = 0
   let deaths = 0
   for (let seed = 1; seed <= 1000; seed++) {
@@ -277,14 +281,14 @@ interface RandomJob {
   readonly sent: number
   readonly stopped: boolean
   readonly spent: bigint
-  /** What the batch could have cost that was not sent. */
+  /** The worst case of the batch that was not sent. */
   readonly next: bigint
-  /** The highest that could ever have been billed: spent, and the worst of all that the API had. */
+  /** The highest amount that could ever have been billed: spent, plus the worst case of all batches at the API. */
   readonly highest: bigint
   readonly deaths: number
 }
 
-/** Acts out a job whose batches cost up to their worst, end in any order, are sent again and die with their process. */
+/** Simulates a job whose batches cost up to their worst case, end in any order, are resent and crash with their process. */
 async function randomJob(seed: number): Promise<RandomJob> {
   let random = seed
   const below = (most: number): number => {
@@ -324,7 +328,7 @@ async function randomJob(seed: number): Promise<RandomJob> {
     }
     if (!answer) break
     if (below(6) === 0) {
-      // The process dies with the batch reserved; the next one reads the same journal.
+      // The process crashes with the batch reserved; the next one reads the same journal.
       deaths += 1
       books = new Books(books.events)
       cap = make()
@@ -346,7 +350,7 @@ async function randomJob(seed: number): Promise<RandomJob> {
     next: worst[inPhase('sealed')[0]?.number ?? 0] ?? 0n,
   }
 
-  /** Some batch in flight comes to its end. */
+  /** Some batch in flight ends. */
   async function endOne(): Promise<void> {
     const flying = inPhase('submitted')
     const one = flying[below(flying.length)]

@@ -12,10 +12,10 @@ import { worstOf } from '../../lib/cost/worst.ts'
 import type { Result } from '../../lib/core/results/result.ts'
 import { ask, asks, callsOf, deathsOf, makeWorld, run, type World } from '../support/world.ts'
 
-/** Answers that are as long as they may be, so that what is spent comes near to the worst case. */
+/** Answers of maximum length, so that the spending is close to the worst case. */
 const LONG = { respond: (): string => 'x'.repeat(256) }
 
-/** Asks below a cap, as far as it goes; gives what came. */
+/** Runs a job with a cap until it stops, and returns its results. */
 async function capped(
   world: World,
   job: StoredJob,
@@ -26,20 +26,20 @@ async function capped(
   return await run(world, job, requests, { aggregate: { batchSize: 3 }, submit: { admit } })
 }
 
-/** What the API billed, by its own answers. */
+/** The amount that the API billed for these results. */
 function billed(results: readonly Result[]): bigint {
   const ledger = new Ledger(listPrice)
   for (const result of results) ledger.add(result)
   return ledger.spent ?? -1n
 }
 
-/** The most that one of the requests of these tests can cost. */
+/** The worst case of one request of these tests. */
 function worstOne(): bigint {
   const { params } = ask('question 10')
   return worstOf(params, JSON.stringify(params), listPrice) as bigint
 }
 
-t.test('below a cap with room for all, all is asked', async t => {
+t.test('below a sufficient cap everything is sent', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   const cap = capOf(job, 12n * worstOne(), listPrice)
@@ -47,7 +47,7 @@ t.test('below a cap with room for all, all is asked', async t => {
   t.equal(cap.stopped, undefined)
 })
 
-t.test('the cap holds to the end, and what was paid for is in the output', async t => {
+t.test('the cap holds to the end, and all paid answers are in the output', async t => {
   const world = await makeWorld(t, LONG)
   const job = await world.open()
   const most = 6n * worstOne()
@@ -60,7 +60,7 @@ t.test('the cap holds to the end, and what was paid for is in the output', async
   t.equal((await world.emulator.ledger.totals()).accepted, results.length)
 })
 
-t.test('with a higher cap the same job goes on to its end, and nothing is asked twice', async t => {
+t.test('with a higher cap the same job finishes, and nothing is sent twice', async t => {
   const world = await makeWorld(t, LONG)
   const first = await world.open()
   const cap = capOf(first, 6n * worstOne(), listPrice)
@@ -93,7 +93,7 @@ t.test('a process that dies after any event leaves a journal that keeps the cap'
 })
 
 t.test(
-  'the worst case of a batch is the sum of its requests, whatever stands around them',
+  'the worst case of a batch is the sum of its requests, whatever the JSON around them',
   async t => {
     const world = await makeWorld(t)
     const job = await world.open()
@@ -116,7 +116,7 @@ t.test('one request without a price leaves the whole batch without a bound', asy
   })
 })
 
-t.test('what a fetched batch was billed is read from its results', async t => {
+t.test('the bill of a fetched batch is computed from its results', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   const results = await run(world, job, asks(5))
@@ -128,7 +128,7 @@ t.test('what a fetched batch was billed is read from its results', async t => {
   t.equal(await spentOnBatch(job, 1, listPrice), sum)
 })
 
-t.test('a batch the API finds too large is divided, and its parts keep the cap', async t => {
+t.test('a batch that is too large for the API is split, and its parts keep the cap', async t => {
   const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })
   const job = await world.open()
   const most = 6n * worstOne()

@@ -5,7 +5,7 @@ import { SourceRecord } from '../../lib/core/flow.ts'
 const record = new SourceRecord(Buffer.from('{}'), { line: 3, source: 'a.csv' })
 const bad = { record, problem: { type: 'bad', message: 'it is bad' } }
 
-/** What a counter says at the end, after so many bad records among so many. */
+/** The verdict of a counter at the end, after this many invalid records out of this many. */
 function atEnd(
   maxInvalid: { count: number } | { share: number },
   { of, wrong, before }: { of: number; wrong: number; before?: number },
@@ -15,7 +15,7 @@ function atEnd(
   return counter.end()?.message.replace(/ are invalid.*/, '')
 }
 
-void t.test('a share is one of all records of the job, exactly', async t => {
+void t.test('a share refers to all records of the job, exactly', async t => {
   t.equal(atEnd({ share: 0.29 }, { of: 100, wrong: 29 }), undefined)
   t.equal(atEnd({ share: 0.29 }, { of: 100, wrong: 30 }), '30 of 100 records')
   t.equal(atEnd({ share: 0.2 }, { of: 2, wrong: 1, before: 8 }), undefined)
@@ -24,7 +24,7 @@ void t.test('a share is one of all records of the job, exactly', async t => {
   t.equal(atEnd({ share: 0 }, { of: 0, wrong: 0 }), undefined)
 })
 
-void t.test('a count is looked at with each record, a share once there are a thousand', async t => {
+void t.test('a count is checked with each record, a share from a thousand records on', async t => {
   const counted = new InvalidCounter({ count: 1 })
   t.equal(counted.add(bad), undefined)
   t.match(counted.add(bad), {

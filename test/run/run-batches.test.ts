@@ -17,7 +17,7 @@ import { clientOf, makeWorld, type World } from '../support/world.ts'
 
 const reviews = Array.from({ length: 10 }, (_, id) => ({ id, text: `text ${id}`, at: new Date(0) }))
 
-/** Waits that make a run on the emulator take milliseconds. */
+/** Short waits, so that a run on the emulator takes milliseconds. */
 const quick = { poll: 1, backoff: { first: 1, most: 4 } }
 
 function quickWith({ client, clock }: World): Pick<RunOptions, 'client' | 'clock'> {
@@ -43,7 +43,7 @@ void t.test('ten prompts from an array take five lines', async t => {
   t.equal(Number(run.cost.synchronous), Number(run.cost.spent) * 2)
 })
 
-void t.test('records, answers and costs are typed and right', async t => {
+void t.test('records, answers and costs have the right types and values', async t => {
   const world = await makeWorld(t, { respond: () => '{"mood":"good"}' })
   const seen: unknown[] = []
   const events: RunEvent['type'][] = []
@@ -76,25 +76,22 @@ void t.test('records, answers and costs are typed and right', async t => {
   t.ok(batch)
 })
 
-void t.test(
-  'a prompt that lacks a value makes its record rejected, and nothing is sent',
-  async t => {
-    const world = await makeWorld(t)
-    const people: { name?: string }[] = [{ name: 'Ada' }, {}]
-    const seen: unknown[] = []
-    const run = runBatches(people, {
-      ...quickWith(world),
-      prompt: person => 'Greet ' + person.name,
-      order: 'input',
-    })
-    for await (const { status, error, value } of run) seen.push([status, error?.type, value])
-    t.match(seen, [
-      ['succeeded', undefined, /^echo/],
-      ['rejected', 'missing_value', undefined],
-    ])
-    t.match(await world.emulator.ledger.totals(), { billed: 1 })
-  },
-)
+void t.test('a prompt with a missing value rejects its record, and nothing is sent', async t => {
+  const world = await makeWorld(t)
+  const people: { name?: string }[] = [{ name: 'Ada' }, {}]
+  const seen: unknown[] = []
+  const run = runBatches(people, {
+    ...quickWith(world),
+    prompt: person => 'Greet ' + person.name,
+    order: 'input',
+  })
+  for await (const { status, error, value } of run) seen.push([status, error?.type, value])
+  t.match(seen, [
+    ['succeeded', undefined, /^echo/],
+    ['rejected', 'missing_value', undefined],
+  ])
+  t.match(await world.emulator.ledger.totals(), { billed: 1 })
+})
 
 void t.test('rows of every format go to a file', async t => {
   const world = await makeWorld(t, { respond: () => '{"mood":"good"}' })
@@ -123,7 +120,7 @@ void t.test('rows of every format go to a file', async t => {
   t.throws(() => run().toRows('xml'), { code: 'CBS_OPTION', message: /`format` must be/ })
 })
 
-void t.test('a named job continues where it was left, and pays for nothing twice', async t => {
+void t.test('a named job resumes and pays for nothing twice', async t => {
   const world = await makeWorld(t)
   const { dir, emulator } = world
   const options = {
@@ -221,7 +218,7 @@ void t.test('an open job is used and stays open', async t => {
   await job.close()
 })
 
-void t.test('failures are retried as the caller says', async t => {
+void t.test('shouldRetry decides which failures are retried', async t => {
   const world = await makeWorld(t, {
     respond: ({ messages: [message] }, { attempt }) =>
       message?.content === 'text 3' && attempt < 3
@@ -242,7 +239,7 @@ void t.test('failures are retried as the caller says', async t => {
   t.same(attempts.toSorted(), [1, 1, 1, 1, 1, 1, 1, 1, 1, 3])
 })
 
-void t.test('faults of the API cost milliseconds with short waits', async t => {
+void t.test('with short waits, faults of the API cost milliseconds', async t => {
   const client = await realWorld(t, {
     faults: [
       { on: 'create', nth: 1, status: 529 },
@@ -257,7 +254,7 @@ void t.test('faults of the API cost milliseconds with short waits', async t => {
   t.ok(performance.now() - began < 5000)
 })
 
-void t.test('a cap stops the run after the results of what was sent', async t => {
+void t.test('a cap stops the run after the results of batches in flight', async t => {
   const world = await makeWorld(t)
   const options = { ...quickWith(world), prompt: '{{text}}', batchSize: 2 } as const
   const whole = await estimate(reviews, options)
@@ -287,32 +284,35 @@ void t.test('a cap stops the run after the results of what was sent', async t =>
   t.ok(rows.length > 0, `${file}: the rows that are here are read before the error`)
 })
 
-void t.test('an endless source ends when submission has stopped and all is answered', async t => {
-  const client = await realWorld(t)
-  async function* endless(): AsyncGenerator<{ text: string }> {
-    for (let id = 0; id < 4; id++) yield { text: `text ${id}` }
-    await new Promise(() => {})
-  }
-  const worst = Number((await estimate(reviews.slice(0, 2), { prompt: '{{text}}' })).usd.worst)
-  const statuses: string[] = []
-  const run = runBatches(endless(), {
-    client,
-    ...quick,
-    prompt: '{{text}}',
-    batchSize: 2,
-    batchWait: 1,
-    maxCost: worst + 1e-12,
-  })
-  await t.rejects(
-    async () => {
-      for await (const { status } of run) statuses.push(status)
-    },
-    { code: 'CBS_STOPPED' },
-  )
-  t.same(statuses, ['succeeded', 'succeeded'])
-})
+void t.test(
+  'an endless source ends when submission has stopped and everything is answered',
+  async t => {
+    const client = await realWorld(t)
+    async function* endless(): AsyncGenerator<{ text: string }> {
+      for (let id = 0; id < 4; id++) yield { text: `text ${id}` }
+      await new Promise(() => {})
+    }
+    const worst = Number((await estimate(reviews.slice(0, 2), { prompt: '{{text}}' })).usd.worst)
+    const statuses: string[] = []
+    const run = runBatches(endless(), {
+      client,
+      ...quick,
+      prompt: '{{text}}',
+      batchSize: 2,
+      batchWait: 1,
+      maxCost: worst + 1e-12,
+    })
+    await t.rejects(
+      async () => {
+        for await (const { status } of run) statuses.push(status)
+      },
+      { code: 'CBS_STOPPED' },
+    )
+    t.same(statuses, ['succeeded', 'succeeded'])
+  },
+)
 
-void t.test('an abort ends the run, and batches at the API go on', async t => {
+void t.test('an abort ends the run, and batches at the API continue', async t => {
   const world = await makeWorld(t)
   const abort = new AbortController()
   const run = runBatches(reviews, {
@@ -331,7 +331,7 @@ void t.test('an abort ends the run, and batches at the API go on', async t => {
   }, abort.signal.reason)
 })
 
-void t.test('records of a file are a source, and a run is read once', async t => {
+void t.test('records of a file are a source, and a run can be read once', async t => {
   const world = await makeWorld(t)
   const source = from(['id,text\n1,Good\n'], parseCsv())
   const run = runBatches(source, { ...quickWith(world), prompt: row => String(row['text']) })
@@ -344,7 +344,7 @@ void t.test('records of a file are a source, and a run is read once', async t =>
   )
 })
 
-void t.test('wrong options are refused at once', async t => {
+void t.test('invalid options are rejected at once', async t => {
   const { client } = await makeWorld(t)
   const refused = (options: object, message: RegExp): unknown =>
     t.throws(() => runBatches(reviews, { client, prompt: 'x', ...options }), {

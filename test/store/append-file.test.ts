@@ -3,7 +3,7 @@ import { AppendFile } from '../../lib/store/append-file.ts'
 import { nodeDisk } from '../../lib/store/disk.ts'
 import { watched } from '../support/jobs.ts'
 
-void t.test('what is appended lies in the file in its order once it is flushed', async t => {
+void t.test('flushed bytes are in the file in order of appending', async t => {
   const path = `${t.testdir()}/file`
   const file = new AppendFile(await nodeDisk.open(path, 'create'), 0)
   file.append(Buffer.from('one'))
@@ -19,7 +19,7 @@ void t.test('what is appended lies in the file in its order once it is flushed',
   t.equal(String(await nodeDisk.readWhole(path)), 'onetwothree')
 })
 
-void t.test('it goes on at the size it is given', async t => {
+void t.test('appending continues at the given size', async t => {
   const path = `${t.testdir({ file: 'abcdef' })}/file`
   const file = new AppendFile(await nodeDisk.open(path, 'update'), 3)
   file.append(Buffer.from('X'))
@@ -28,7 +28,7 @@ void t.test('it goes on at the size it is given', async t => {
   t.equal(String(await nodeDisk.readWhole(path)), 'abcXef')
 })
 
-void t.test('it is full when enough is gathered', async t => {
+void t.test('the file is full when enough is buffered', async t => {
   const file = new AppendFile(await nodeDisk.open(`${t.testdir()}/file`, 'create'), 0)
   file.append(Buffer.alloc(256 * 1024 - 1))
   t.notOk(file.full)
@@ -40,7 +40,7 @@ void t.test('it is full when enough is gathered', async t => {
 })
 
 for (const broken of ['write', 'sync'] as const) {
-  void t.test(`after a failed ${broken} nothing is written any more (F01, F05)`, async t => {
+  void t.test(`after a failed ${broken} nothing more is written (F01, F05)`, async t => {
     const path = `${t.testdir()}/file`
     const calls: string[] = []
     let failing = false

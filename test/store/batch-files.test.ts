@@ -15,7 +15,7 @@ import { Repeats } from '../../lib/store/repeats.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { watched } from '../support/jobs.ts'
 
-void t.test('the body is what is sent, and its size and hash are known', async t => {
+void t.test('the body is exactly what is sent, with a known size and hash', async t => {
   const folder = t.testdir({ batches: {} })
   const writer = await BatchWriter.create(nodeDisk, folder, 7)
   t.equal(writer.bytes, FRAME_BYTES)
@@ -49,14 +49,14 @@ void t.test('the body is what is sent, and its size and hash are known', async t
   t.same(openBelow(folder), [])
 })
 
-void t.test('a batch of another tool has no files, so no ids, rejections and repeats', async t => {
+void t.test('a batch of another tool has no files: no ids, rejections or repeats', async t => {
   const files = { disk: nodeDisk, path: () => `${t.testdirName}/none` }
   t.same(await chosenIdsOf(files, { number: 1 }), [])
   t.same(await rejectionsOf(files, { number: 1 }), [])
   t.same([...(await Repeats.of(files, { number: 1 }))], [])
 })
 
-void t.test('it is full when any of its files is, and a flush makes room', async t => {
+void t.test('a batch is full when any of its files is, and a flush makes room', async t => {
   const folder = t.testdir({ batches: {} })
   const writer = await BatchWriter.create(nodeDisk, folder, 1)
   for (const fill of [

@@ -19,11 +19,11 @@ async function threeOfFour(t: Test, dir: string = t.testdir()): Promise<StoredJo
 
 const armed = { type: 'armed', at: 0, serverAt: null } as const
 
-void t.test('a batch goes whole while no other is under way', async t => {
+void t.test('a batch is sent whole while no other is in flight', async t => {
   t.equal(sendableCount(await threeOfFour(t), 2, Infinity), 4)
 })
 
-void t.test('it waits for one of its count that is on its way', async t => {
+void t.test('a batch waits for one with the same count that is being sent', async t => {
   const job = await threeOfFour(t)
   job.queue.beginSending(1)
   t.equal(sendableCount(job, 2, Infinity), 0, 'not armed yet')
@@ -34,7 +34,7 @@ void t.test('it waits for one of its count that is on its way', async t => {
   await gone
 })
 
-void t.test('it takes another count where one of its own is looked for', async t => {
+void t.test('a batch is split if one with the same count is being reconciled', async t => {
   const job = await threeOfFour(t)
   await job.note({ ...armed, number: 1 }, false)
   t.equal(sendableCount(job, 2, Infinity), 3)
@@ -42,7 +42,7 @@ void t.test('it takes another count where one of its own is looked for', async t
   t.equal(sendableCount(job, 2, Infinity), 4, 'a batch whose id is known needs no tag')
 })
 
-void t.test('it waits for its place', async t => {
+void t.test('a batch waits for its slot', async t => {
   const job = await threeOfFour(t)
   job.queue.beginSending(1)
   t.equal(sendableCount(job, 2, 1), 0)
@@ -52,26 +52,29 @@ void t.test('it waits for its place', async t => {
   t.equal(sendableCount(job, 2, 2), 3)
 })
 
-void t.test('who does not wait for ends has sent all when only an end makes room', async t => {
-  const job = await threeOfFour(t)
-  t.notOk(waitsForEnds(job, 1), 'the first may go')
-  job.queue.beginSending(1)
-  t.notOk(waitsForEnds(job, 1), 'it is on its way')
-  await job.note({ ...armed, number: 1 }, false)
-  job.queue.endSending(1)
-  t.notOk(waitsForEnds(job, 1), 'it is looked for')
-  await job.note({ type: 'submitted', number: 1, id: 'msgbatch_1', at: 0, adopted: true }, false)
-  t.ok(waitsForEnds(job, 1))
-  t.notOk(waitsForEnds(job, Infinity))
-  for (const number of [2, 3])
-    await job.note(
-      { type: 'submitted', number, id: `msgbatch_${number}`, at: 0, adopted: true },
-      false,
-    )
-  t.notOk(waitsForEnds(job, Infinity), 'nothing is left')
-})
+void t.test(
+  'a run that does not wait for ends has sent everything when only an end makes room',
+  async t => {
+    const job = await threeOfFour(t)
+    t.notOk(waitsForEnds(job, 1), 'the first may go')
+    job.queue.beginSending(1)
+    t.notOk(waitsForEnds(job, 1), 'it is on its way')
+    await job.note({ ...armed, number: 1 }, false)
+    job.queue.endSending(1)
+    t.notOk(waitsForEnds(job, 1), 'it is looked for')
+    await job.note({ type: 'submitted', number: 1, id: 'msgbatch_1', at: 0, adopted: true }, false)
+    t.ok(waitsForEnds(job, 1))
+    t.notOk(waitsForEnds(job, Infinity))
+    for (const number of [2, 3])
+      await job.note(
+        { type: 'submitted', number, id: `msgbatch_${number}`, at: 0, adopted: true },
+        false,
+      )
+    t.notOk(waitsForEnds(job, Infinity), 'nothing is left')
+  },
+)
 
-void t.test('nothing goes, and nothing is over, while input is compared', async t => {
+void t.test('nothing is sent, and nothing is finished, while input is compared', async t => {
   const dir = t.testdir()
   await (await threeOfFour(t, dir)).close()
   const job = await openFor(t, dir)
@@ -90,12 +93,15 @@ for (const [most, used, count] of [
   [1, [1], 1],
   [1, [], 1],
 ] as const) {
-  void t.test(`of ${most} with ${used.join()} in use the next batch has ${count}`, async t => {
-    t.equal(freeCount(most, new Set(used)), count)
-  })
+  void t.test(
+    `with a maximum of ${most} and ${used.join()} in use the next batch has ${count}`,
+    async t => {
+      t.equal(freeCount(most, new Set(used)), count)
+    },
+  )
 }
 
-void t.test('the parts of a split batch share its place', async t => {
+void t.test('the parts of a split batch share its slot', async t => {
   const job = await threeOfFour(t)
   const parts = await splitBatch(job, 1, half(4))
   t.same(parts, [4, 5])
@@ -105,7 +111,7 @@ void t.test('the parts of a split batch share its place', async t => {
   t.equal(sendableCount(job, 2, 1), 0, 'another batch waits')
 })
 
-void t.test('sending stops once, and tells who waits', async t => {
+void t.test('submission stops once, and notifies the waiting', async t => {
   const job = await threeOfFour(t)
   const stopped = job.when(() => job.queue.stopReason !== undefined, new AbortController().signal)
   const first = new BatchStreamError('CBS_ACCESS', 'first')

@@ -13,7 +13,7 @@ import { openBelow } from '../support/descriptors.ts'
 import { watched } from '../support/jobs.ts'
 import { needs } from '../support/needs.ts'
 
-void t.test('files and folders are closed to other users (C19)', async t => {
+void t.test('files and folders are private (C19)', async t => {
   const folder = t.testdir()
   await nodeDisk.makeFolder(`${folder}/a/b`)
   const file = await nodeDisk.open(`${folder}/a/b/file`, 'create')
@@ -22,7 +22,7 @@ void t.test('files and folders are closed to other users (C19)', async t => {
   t.equal(statSync(`${folder}/a/b/file`).mode & 0o777, 0o600)
 })
 
-void t.test('the highest folder that was made is told', async t => {
+void t.test('the topmost folder that was made is returned', async t => {
   const folder = t.testdir({ file: 'x' })
   t.equal(await nodeDisk.makeFolder(`${folder}/a/b/c`), `${folder}/a`)
   t.equal(await nodeDisk.makeFolder(`${folder}/a/b/c`), undefined)
@@ -31,7 +31,7 @@ void t.test('the highest folder that was made is told', async t => {
 })
 
 void t.test(
-  'a place that takes no folders is an error at once',
+  'a path where no folder can be made is an error at once',
   { skip: !existsSync('/proc/self') && 'only Linux has such a place' },
   async t => {
     for (const path of ['/proc/none', '/proc/none/of/these'])
@@ -42,7 +42,7 @@ void t.test(
   },
 )
 
-void t.test('a folder that is open to others is closed (C19)', async t => {
+void t.test('a folder that is open to others is made private (C19)', async t => {
   const folder = `${t.testdir()}/open`
   mkdirSync(folder)
   chmodSync(folder, 0o755)
@@ -50,7 +50,7 @@ void t.test('a folder that is open to others is closed (C19)', async t => {
   t.equal(statSync(folder).mode & 0o777, 0o700)
 })
 
-void t.test('a folder that is a link, or a file, is refused (C20)', async t => {
+void t.test('a folder that is a link or a file is rejected (C20)', async t => {
   const folder = t.testdir({ file: 'x', real: {} })
   symlinkSync(`${folder}/real`, `${folder}/link`)
   await t.rejects(nodeDisk.makeFolder(`${folder}/link`), {
@@ -61,7 +61,7 @@ void t.test('a folder that is a link, or a file, is refused (C20)', async t => {
 })
 
 void t.test(
-  'a folder of another user is refused (C19)',
+  'a folder of another user is rejected (C19)',
   { skip: process.getuid?.() !== 0 && 'only root can give a folder away' },
   async t => {
     const folder = `${t.testdir()}/theirs`
@@ -75,25 +75,22 @@ void t.test(
   },
 )
 
-void t.test(
-  'a link planted for a file is not followed, but for an output of the user (C20)',
-  async t => {
-    const folder = t.testdir({ target: 'secret' })
-    symlinkSync(`${folder}/target`, `${folder}/link`)
-    for (const how of ['create', 'update', 'read'] as const)
-      await t.rejects(nodeDisk.open(`${folder}/link`, how), {
-        code: 'CBS_DISK',
-        message: /symbolic link/,
-      })
-    await t.rejects(nodeDisk.readWhole(`${folder}/link`), { code: 'CBS_DISK' })
-    const file = await nodeDisk.open(`${folder}/link`, 'output')
-    t.equal(await file.size(), 6)
-    await file.close()
-    t.equal(readFileSync(`${folder}/target`, 'utf8'), 'secret')
-  },
-)
+void t.test("a planted link is not followed, except for a user's output (C20)", async t => {
+  const folder = t.testdir({ target: 'secret' })
+  symlinkSync(`${folder}/target`, `${folder}/link`)
+  for (const how of ['create', 'update', 'read'] as const)
+    await t.rejects(nodeDisk.open(`${folder}/link`, how), {
+      code: 'CBS_DISK',
+      message: /symbolic link/,
+    })
+  await t.rejects(nodeDisk.readWhole(`${folder}/link`), { code: 'CBS_DISK' })
+  const file = await nodeDisk.open(`${folder}/link`, 'output')
+  t.equal(await file.size(), 6)
+  await file.close()
+  t.equal(readFileSync(`${folder}/target`, 'utf8'), 'secret')
+})
 
-void t.test('a file is read as far as it goes, written anywhere, cut and synced', async t => {
+void t.test('a file is read to its end, written anywhere, truncated and synced', async t => {
   const file = await nodeDisk.open(`${t.testdir()}/file`, 'update')
   await file.write(Buffer.from('hello'), 0)
   await file.write(Buffer.from('HELLO'), 3)
@@ -107,7 +104,7 @@ void t.test('a file is read as far as it goes, written anywhere, cut and synced'
   await file.close()
 })
 
-void t.test('a small file is replaced in one step, or stays as it was', async t => {
+void t.test('a small file is replaced atomically, or stays as it was', async t => {
   const folder = t.testdir({ small: 'old' })
   const broken = watched(what => {
     if (what === 'sync') throw new Error('EIO')
@@ -119,7 +116,7 @@ void t.test('a small file is replaced in one step, or stays as it was', async t 
   t.same(openBelow(folder), [])
 })
 
-void t.test('what is not there is told apart from what fails', async t => {
+void t.test('a missing file differs from a failure', async t => {
   const folder = t.testdir({ file: 'abc' })
   t.equal(await nodeDisk.readWhole(`${folder}/none`), undefined)
   t.same(await nodeDisk.list(`${folder}/none`), [])
@@ -152,7 +149,7 @@ void t.test('a full device is CBS_DISK (F01)', needs('/dev/full'), async t => {
   await file.close()
 })
 
-void t.test('what cannot be done with an open file is CBS_DISK and names it', async t => {
+void t.test('a failed operation on an open file is CBS_DISK and names the file', async t => {
   const folder = t.testdir({ file: 'abc' })
   writeFileSync(`${folder}/b`, '')
   const file = await nodeDisk.open(`${folder}/file`, 'read')
@@ -163,19 +160,19 @@ void t.test('what cannot be done with an open file is CBS_DISK and names it', as
   await t.rejects(file.size(), { code: 'CBS_DISK' })
 })
 
-void t.test('a read without a wait that fails is CBS_DISK and names the file', async t => {
+void t.test('a failed synchronous read is CBS_DISK and names the file', async t => {
   const folder = t.testdir({ file: 'abc' })
   const file = await nodeDisk.open(`${folder}/file`, 'read')
   const into = Buffer.alloc(2)
-  t.same([file.readNow?.(into, 1), String(into)], [2, 'bc'])
+  t.same([file.readSync?.(into, 1), String(into)], [2, 'bc'])
   await file.close()
-  t.throws(() => file.readNow?.(into, 0), {
+  t.throws(() => file.readSync?.(into, 0), {
     code: 'CBS_DISK',
     message: `cannot read ${folder}/file`,
   })
 })
 
-void t.test('a file is told from another one under its name', async t => {
+void t.test('a file is distinguished from another of the same name', async t => {
   const folder = t.testdir({ other: 'x' })
   const path = `${folder}/file`
   const file = await nodeDisk.open(path, 'newOutput')

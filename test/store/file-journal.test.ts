@@ -10,7 +10,7 @@ import { watched } from '../support/jobs.ts'
 const opened: JobEvent = { type: 'opened', version: 1, run: 'r', at: 0 }
 const source = (index: number): JobEvent => ({ type: 'source', index, name: `file ${index}` })
 
-void t.test('events come back, and appends that were made at once keep their order', async t => {
+void t.test('events are read back, and concurrent appends keep their order', async t => {
   const path = `${t.testdir()}/journal`
   const { journal, events } = await FileJournal.open(nodeDisk, path)
   t.same(events, [])
@@ -26,25 +26,22 @@ void t.test('events come back, and appends that were made at once keep their ord
   await third.journal.close()
 })
 
-void t.test(
-  'a torn last line is cut off the file, so that the next line stands alone (C11)',
-  async t => {
-    const path = `${t.testdir()}/journal`
-    const first = await FileJournal.open(nodeDisk, path)
-    await first.journal.append(opened, true)
-    await first.journal.close()
-    await appendFile(path, '{"size":"000123-999876","sum":"01')
-    const second = await FileJournal.open(nodeDisk, path)
-    t.same(second.events, [opened])
-    await second.journal.append(source(0), true)
-    await second.journal.close()
-    const third = await FileJournal.open(nodeDisk, path)
-    t.same(third.events, [opened, source(0)])
-    await third.journal.close()
-  },
-)
+void t.test('a torn last line is truncated, so that the next line stands alone (C11)', async t => {
+  const path = `${t.testdir()}/journal`
+  const first = await FileJournal.open(nodeDisk, path)
+  await first.journal.append(opened, true)
+  await first.journal.close()
+  await appendFile(path, '{"size":"000123-999876","sum":"01')
+  const second = await FileJournal.open(nodeDisk, path)
+  t.same(second.events, [opened])
+  await second.journal.append(source(0), true)
+  await second.journal.close()
+  const third = await FileJournal.open(nodeDisk, path)
+  t.same(third.events, [opened, source(0)])
+  await third.journal.close()
+})
 
-void t.test('a durable append is synced before it returns, another is not', async t => {
+void t.test('a durable append is synced before it resolves, others are not', async t => {
   const calls: string[] = []
   const disk = watched(what => void calls.push(what))
   const { journal } = await FileJournal.open(disk, `${t.testdir()}/journal`)
@@ -57,7 +54,7 @@ void t.test('a durable append is synced before it returns, another is not', asyn
 })
 
 for (const broken of ['write', 'sync'] as const) {
-  void t.test(`a failed ${broken} breaks it for good, and is not tried again (F05)`, async t => {
+  void t.test(`a failed ${broken} is permanent, and is not retried (F05)`, async t => {
     let failing = false
     const calls: string[] = []
     const disk = watched(what => {
@@ -86,27 +83,30 @@ void t.test('a damaged journal leaves no file open', async t => {
   t.same(openBelow(folder), [])
 })
 
-void t.test('R04: the outcome of an armed batch has its room before it is armed', async t => {
-  const path = `${t.testdir()}/journal`
-  const { journal } = await FileJournal.open(nodeDisk, path)
-  await journal.append(opened, false)
-  for (const number of [1, 2])
-    await journal.append({ type: 'armed', number, at: 0, serverAt: null }, true)
-  const { size } = statSync(path)
-  // The disk is full now: what is written in place still fits.
-  for (const number of [1, 2])
-    await journal.append(
-      { type: 'submitted', number, id: `msgbatch_${'x'.repeat(100)}`, at: 0, adopted: false },
-      true,
+void t.test(
+  'R04: space for the outcome of an armed batch is reserved before it is armed',
+  async t => {
+    const path = `${t.testdir()}/journal`
+    const { journal } = await FileJournal.open(nodeDisk, path)
+    await journal.append(opened, false)
+    for (const number of [1, 2])
+      await journal.append({ type: 'armed', number, at: 0, serverAt: null }, true)
+    const { size } = statSync(path)
+    // The disk is full now, but writing in place still works.
+    for (const number of [1, 2])
+      await journal.append(
+        { type: 'submitted', number, id: `msgbatch_${'x'.repeat(100)}`, at: 0, adopted: false },
+        true,
+      )
+    t.equal(statSync(path).size, size, 'the file did not grow')
+    const during = await FileJournal.open(nodeDisk, path)
+    t.same(
+      during.events.map(({ type }) => type),
+      ['opened', 'armed', 'armed', 'submitted', 'submitted'],
+      'a reader sees only the lines',
     )
-  t.equal(statSync(path).size, size, 'the file did not grow')
-  const during = await FileJournal.open(nodeDisk, path)
-  t.same(
-    during.events.map(({ type }) => type),
-    ['opened', 'armed', 'armed', 'submitted', 'submitted'],
-    'a reader sees no more than the lines',
-  )
-  await during.journal.close()
-  await journal.close()
-  t.equal(readFileSync(path).indexOf(0), -1, 'the rest is cut off at the end')
-})
+    await during.journal.close()
+    await journal.close()
+    t.equal(readFileSync(path).indexOf(0), -1, 'the rest is cut off at the end')
+  },
+)

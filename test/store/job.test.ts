@@ -16,7 +16,7 @@ const sealed = (number: number, more: object = {}) => ({
   ...more,
 })
 
-void t.test('a batch that there is not is said so', async t => {
+void t.test('an unknown batch is an error', async t => {
   const job = await openFor(t, t.testdir())
   t.throws(() => job.batch(3), { code: 'CBS_STAGE', message: 'job test has no batch 3' })
 })
@@ -59,11 +59,11 @@ void t.test('a listener that throws or rejects changes nothing (13.4)', async t 
   t.equal((await openFor(t, dir)).batch(1).phase, 'fetched')
 })
 
-void t.test('an event that cannot follow is refused before it is written (13.4)', async t => {
+void t.test('an event that cannot follow is rejected before it is written (13.4)', async t => {
   const dir = t.testdir()
   const job = await openFor(t, dir)
   await job.note(sealed(1), false)
-  // Both are noted before either is written: the second is judged by what the first has changed.
+  // Both are appended before either is written: the second is judged by the change of the first.
   const first = job.note({ type: 'split', number: 1, into: [] }, false)
   const second = job.note({ type: 'split', number: 1, into: [] }, false)
   await first
@@ -85,7 +85,7 @@ void t.test('an event that cannot follow is refused before it is written (13.4)'
   t.same([...(await openFor(t, dir)).state.batches.keys()], [1, 2])
 })
 
-void t.test('a condition that throws fails who waits for it, not who notes an event', async t => {
+void t.test('a condition that throws fails its waiter, not the appended event', async t => {
   const job = await openFor(t, t.testdir())
   let isBroken = false
   const waiting = job.when(() => {
@@ -96,91 +96,82 @@ void t.test('a condition that throws fails who waits for it, not who notes an ev
   await Promise.all([t.rejects(waiting, /a bad condition/), job.note(sealed(1), false)])
 })
 
-void t.test(
-  'who waits for a condition goes on as soon as it holds, or when told to stop',
-  async t => {
-    const job = await openFor(t, t.testdir())
-    const stop = new AbortController()
-    await job.when(() => true, stop.signal)
-    let gone = false
-    const waiting = job
-      .when(() => job.state.batches.size === 2, stop.signal)
-      .then(() => (gone = true))
-    await job.note(sealed(1), false)
-    t.notOk(gone)
-    await job.note(sealed(2), false)
-    await waiting
-    const never = job.when(() => false, stop.signal)
-    stop.abort(new Error('enough'))
-    await t.rejects(never, /enough/)
-    await t.rejects(
-      job.when(() => true, stop.signal),
-      /enough/,
-    )
-  },
-)
+void t.test('a waiter continues when its condition holds, or when its signal aborts', async t => {
+  const job = await openFor(t, t.testdir())
+  const stop = new AbortController()
+  await job.when(() => true, stop.signal)
+  let gone = false
+  const waiting = job
+    .when(() => job.state.batches.size === 2, stop.signal)
+    .then(() => (gone = true))
+  await job.note(sealed(1), false)
+  t.notOk(gone)
+  await job.note(sealed(2), false)
+  await waiting
+  const never = job.when(() => false, stop.signal)
+  stop.abort(new Error('enough'))
+  await t.rejects(never, /enough/)
+  await t.rejects(
+    job.when(() => true, stop.signal),
+    /enough/,
+  )
+})
 
-void t.test(
-  'what was fetched comes first and in its order, what is to be sent comes last',
-  async t => {
-    const job = await openFor(t, t.testdir())
-    for (const number of [1, 2, 3, 4, 5, 6]) await job.note(sealed(number), false)
-    await job.note(sealed(7, { attempt: 2 }), false)
-    const submitted = (number: number) =>
-      job.note({ type: 'submitted', number, id: `${number}`, at: 0, adopted: false }, false)
-    const fetched = (number: number) =>
-      job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, false)
-    await job.note({ type: 'split', number: 6, into: [] }, false)
-    for (const number of [5, 3, 4]) await submitted(number)
-    for (const number of [5, 3]) await fetched(number)
-    await job.note({ type: 'armed', number: 2, at: 0, serverAt: null }, false)
-    t.same(
-      job.batchesOf(1).map(({ number }) => number),
-      [5, 3, 2, 4, 1],
-    )
-    t.same(
-      job.batchesOf(2).map(({ number }) => number),
-      [7],
-    )
-  },
-)
+void t.test('fetched batches come first and in order, unsent ones last', async t => {
+  const job = await openFor(t, t.testdir())
+  for (const number of [1, 2, 3, 4, 5, 6]) await job.note(sealed(number), false)
+  await job.note(sealed(7, { attempt: 2 }), false)
+  const submitted = (number: number) =>
+    job.note({ type: 'submitted', number, id: `${number}`, at: 0, adopted: false }, false)
+  const fetched = (number: number) =>
+    job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, false)
+  await job.note({ type: 'split', number: 6, into: [] }, false)
+  for (const number of [5, 3, 4]) await submitted(number)
+  for (const number of [5, 3]) await fetched(number)
+  await job.note({ type: 'armed', number: 2, at: 0, serverAt: null }, false)
+  t.same(
+    job.batchesOf(1).map(({ number }) => number),
+    [5, 3, 2, 4, 1],
+  )
+  t.same(
+    job.batchesOf(2).map(({ number }) => number),
+    [7],
+  )
+})
 
-void t.test(
-  'a note on what is kept never overtakes a later one, however slow the disk is',
-  async t => {
-    // The first sync of the records takes longer than the second.
-    let syncs = 0
-    let finish = (): void => {}
-    const slow = new Promise<void>(resolve => (finish = resolve))
-    const disk = watched(async (what, path) => {
-      if (what === 'sync' && path.endsWith('records.jsonl') && syncs++ === 0) await slow
-    })
-    const dir = t.testdir()
-    const job = await openFor(t, dir, { disk })
-    await job.input.appendOrVerify(record({ n: 0 }))
-    const part = { number: 1, attempt: 1, next: 1, records: 1, requests: 1, bytes: 1, hash: '' }
-    const sealing = job.seal(part)
-    for (const n of [1, 2]) await job.input.appendOrVerify(record({ n }))
-    const completing = job.input.complete()
-    // The second has had its chance by then.
-    void untilIdle().then(finish)
-    await Promise.all([sealing, completing])
-    t.same(job.state.kept, {
-      records: 3,
-      bytes: job.store.records.bytes,
-      complete: true,
-      broken: null,
-    })
-    await job.close()
-    const again = await openFor(t, dir)
-    t.equal(again.store.records.count, 3)
-    const rest: unknown[] = []
-    for await (const one of again.input.unbatchedRecords()) rest.push(one.fields['n'])
-    t.same(rest, [1, 2])
-  },
-)
+void t.test('progress events keep their order, however slow the disk is', async t => {
+  // The first sync of the records takes longer than the second.
+  let syncs = 0
+  let finish = (): void => {}
+  const slow = new Promise<void>(resolve => (finish = resolve))
+  const disk = watched(async (what, path) => {
+    if (what === 'sync' && path.endsWith('records.jsonl') && syncs++ === 0) await slow
+  })
+  const dir = t.testdir()
+  const job = await openFor(t, dir, { disk })
+  await job.input.appendOrVerify(record({ n: 0 }))
+  const part = { number: 1, attempt: 1, next: 1, records: 1, requests: 1, bytes: 1, hash: '' }
+  const sealing = job.seal(part)
+  for (const n of [1, 2]) await job.input.appendOrVerify(record({ n }))
+  const completing = job.input.complete()
+  // The second has had time to finish by now.
+  void untilIdle().then(finish)
+  await Promise.all([sealing, completing])
+  t.same(job.state.kept, {
+    records: 3,
+    bytes: job.store.records.bytes,
+    complete: true,
+    broken: null,
+  })
+  await job.close()
+  const again = await openFor(t, dir)
+  t.equal(again.store.records.count, 3)
+  const rest: unknown[] = []
+  for await (const one of again.input.unbatchedRecords()) rest.push(one.fields['n'])
+  t.same(rest, [1, 2])
+})
 
-void t.test('which records were asked again, and answered, is read from the batches', async t => {
+void t.test('the batches tell which records were retried and answered', async t => {
   const job = await openFor(t, t.testdir())
   const writer = await job.store.newBatch()
   writer.add(Buffer.from('{}'), 5, undefined)
@@ -195,7 +186,7 @@ void t.test('which records were asked again, and answered, is read from the batc
   t.same([...(await answeredAfter(job, 1))], [5, 9])
 })
 
-void t.test('a job whose files fail to close is free all the same', async t => {
+void t.test('a job whose files fail to close is unlocked anyway', async t => {
   const dir = t.testdir()
   const job = await openFor(t, dir)
   job.store.records.close = () => Promise.reject(new Error('EIO'))

@@ -24,7 +24,7 @@ function journalOf(events: readonly JobEvent[]): { bytes: Buffer; ends: number[]
 const { bytes, ends } = journalOf(EVENTS)
 const lastStart = ends.at(-2) as number
 
-void t.test('events come back as they were written', async t => {
+void t.test('events are read back unchanged', async t => {
   const read = readLines(bytes)
   t.same(read.events, EVENTS)
   t.equal(read.size, bytes.length)
@@ -48,7 +48,7 @@ void t.test('a journal whose end was never written gives the whole lines before 
     const hole = Buffer.concat([bytes.subarray(0, cut), Buffer.alloc(bytes.length - cut)])
     const { events } = readLines(hole)
     const whole = ends.filter(end => end <= cut).length
-    // Where only the line end is missing, nothing of the line is.
+    // If only the line end is missing, the line is complete.
     const all = ends.filter(end => end - 1 <= cut).length
     t.ok(events.length === whole || events.length === all, `a hole from ${cut}`)
     t.same(events, EVENTS.slice(0, events.length))
@@ -71,7 +71,7 @@ for (const mask of [0x01, 0x02, 0x10, 0x20, 0x80, 0xff, 'NUL'] as const) {
   })
 }
 
-void t.test('a changed byte in a journal whose last line is torn is found too', async t => {
+void t.test('a changed byte in a journal with a torn last line is found too', async t => {
   const torn = bytes.subarray(0, lastStart + 40)
   for (let at = 0; at < lastStart; at++) {
     const changed = Buffer.from(torn)
@@ -80,7 +80,7 @@ void t.test('a changed byte in a journal whose last line is torn is found too', 
   }
 })
 
-void t.test('a line taken out, doubled or put elsewhere is found', async t => {
+void t.test('a removed, doubled or moved line is found', async t => {
   const lines = ends.map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end))
   const [a, b, c, d] = lines as [Buffer, Buffer, Buffer, Buffer]
   for (const wrong of [
@@ -92,17 +92,17 @@ void t.test('a line taken out, doubled or put elsewhere is found', async t => {
     t.throws(() => readLines(Buffer.concat(wrong)), { code: 'CBS_STATE' })
 })
 
-void t.test('what is no journal at all is damage at line 1', async t => {
+void t.test('a file that is not a journal is damage at line 1', async t => {
   for (const other of ['{"a":1}\n', 'hello', '{"size":"000010-999989","sum":""}', '{"size":"12x'])
     t.throws(() => readLines(Buffer.from(other)), { code: 'CBS_STATE', place: { line: 1 } })
 })
 
-void t.test('an event that is too long for a line is refused before it is written', async t => {
+void t.test('an event that is too long for a line is rejected before it is written', async t => {
   const long: JobEvent = { type: 'source', index: 0, name: 'x'.repeat(1_000_000) }
   t.throws(() => formatLine(long, NO_SUM), { code: 'CBS_STATE' })
 })
 
-void t.test('bytes that were never a line are damage, also where NULs follow them', async t => {
+void t.test('bytes that were never a line are damage, even if NULs follow them', async t => {
   for (const stray of ['x', '{"size":"0001x', '{"event"']) {
     const torn = Buffer.concat([bytes, Buffer.from(stray), Buffer.alloc(600)])
     t.throws(() => readLines(torn), { code: 'CBS_STATE', message: /damaged at line 5/ }, stray)

@@ -14,9 +14,9 @@ const OPENED: JobEvent = { type: 'opened', version: 2, run: 'abcdefghij', at: 1 
 const WORKSPACE: JobEvent = { type: 'workspace', id: 'wrkspc_"ü\u0000' }
 const FINISHED: JobEvent = { type: 'finished', at: 2 }
 
-/** What every journal keeps, whatever it is made of. */
+/** Requirements of every kind of journal. */
 function conformance(name: string, kind: (t: Test) => Promise<Open>): void {
-  void t.test(`${name}: events come back in the order of their appends`, async t => {
+  void t.test(`${name}: events are read back in order`, async t => {
     const open = await kind(t)
     const { journal, events } = await open()
     t.same(events, [])
@@ -38,7 +38,7 @@ function conformance(name: string, kind: (t: Test) => Promise<Open>): void {
     await last.journal.close()
   })
 
-  void t.test(`${name}: a large event comes back whole`, async t => {
+  void t.test(`${name}: a large event is read back whole`, async t => {
     const open = await kind(t)
     const { journal } = await open()
     const names = Array.from({ length: 20_000 }, (_, i) => `column "${i}" ☃`)

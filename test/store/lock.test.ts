@@ -26,7 +26,7 @@ t.before(() => {
     throw new Error('other processes run what is built: `npm run build` first')
 })
 
-/** Tries to open job `a` in `dir` with the build at `lib`, and sends what comes of it; `how` says from where. */
+/** Tries to open job `a` in `dir` with the build at `lib`, and sends the outcome; `how` names the kind of process. */
 const OPENER = `
   import cluster from 'node:cluster'
   import { isMainThread, parentPort, Worker } from 'node:worker_threads'
@@ -36,7 +36,7 @@ const OPENER = `
     const { openJob } = await import(pathToFileURL(lib + '/index.js').href)
     return await openJob({ name: 'a', dir }).then(() => 'open', cause => [cause.code, cause.message])
   }
-  // Whoever has opened it keeps it, until the process is killed.
+  // It stays open until the process is killed.
   setInterval(() => {}, 1000)
   if (!isMainThread) parentPort.postMessage(await open())
   else if (how === 'thread') new Worker(process.argv[1], { argv: [how, lib, dir] }).on('message', given => process.send(given))
@@ -45,7 +45,7 @@ const OPENER = `
   else process.send(await open())
 `
 
-/** What opening a job gives in another process. It stays as it is until the test is over, or until it is killed. */
+/** The outcome of opening a job in another process, which lives until it is killed or the test ends. */
 async function openElsewhere(
   t: Test,
   how: 'process' | 'thread' | 'cluster',
@@ -62,12 +62,12 @@ async function openElsewhere(
   return { given, child }
 }
 
-void t.test('a folder is held by one, and free again after', async t => {
+void t.test('a folder is locked once, and free after release', async t => {
   const folder = t.testdir({ other: {} })
   const held = await lockFolder(folder)
   await t.rejects(lockFolder(folder), {
     code: 'CBS_JOB_IN_USE',
-    message: `this process has opened the job in ${folder} before; close that one first`,
+    message: `this process already has the job in ${folder} open; close it first`,
   })
   const other = await lockFolder(`${folder}/other`)
   await other.release()
@@ -75,7 +75,7 @@ void t.test('a folder is held by one, and free again after', async t => {
   await (await lockFolder(folder)).release()
 })
 
-void t.test('of the workers of a cluster one opens a job (13.1)', linuxOnly, async t => {
+void t.test('only one of the workers of a cluster opens a job (13.1)', linuxOnly, async t => {
   const { given } = await openElsewhere(t, 'cluster', t.testdir())
   const refused = given.filter(one => one !== 'open')
   t.equal(refused.length, 2)
@@ -83,7 +83,7 @@ void t.test('of the workers of a cluster one opens a job (13.1)', linuxOnly, asy
     t.match(one, ['CBS_JOB_IN_USE', /^process \d+ works on the job in .*jobs.a; wait for it/])
 })
 
-void t.test('a job that is open is refused wherever it is opened again (13.1)', async t => {
+void t.test('an open job is rejected wherever it is opened again (13.1)', async t => {
   const dir = t.testdir()
   const copy = `${dir}/copy`
   cpSync(BUILT, copy, { recursive: true })
@@ -94,7 +94,7 @@ void t.test('a job that is open is refused wherever it is opened again (13.1)', 
   t.match((await openElsewhere(t, 'process', dir, copy)).given, [refused], 'a copy of the package')
 })
 
-void t.test('a lock whose process was killed is taken at once (C17)', linuxOnly, async t => {
+void t.test('the lock of a killed process is free at once (C17)', linuxOnly, async t => {
   const dir = t.testdir()
   const { given, child } = await openElsewhere(t, 'process', dir)
   t.same(given, ['open'])
@@ -122,7 +122,7 @@ void t.test('the name of a lock follows from a private secret (13.16)', linuxOnl
   t.equal(name.length, 108, 'Node 20 and Node 22 pad shorter names differently')
   t.equal(statSync(`${folder}/lock`).mode & 0o777, 0o600)
   await lock.release()
-  // A copy is a job of its own, and another secret is another name.
+  // A copy is another job, and another secret is another name.
   const secret = readFileSync(`${folder}/lock`)
   t.notOk(name.includes(secret.toString()))
   writeFileSync(`${folder}/lock`, secret.subarray(0, 7))
@@ -130,28 +130,28 @@ void t.test('the name of a lock follows from a private secret (13.16)', linuxOnl
   t.equal(
     readFileSync(`${folder}/lock`).indexOf(secret.subarray(0, 7)),
     0,
-    'it is only appended to',
+    'the file is only appended to',
   )
   t.notOk(names().includes(name))
   await again.release()
 })
 
-void t.test('many that lock a new folder at a time agree on its secret', async t => {
+void t.test('concurrent lockers of a new folder agree on its secret', async t => {
   const folder = t.testdir()
   const tries = await Promise.allSettled(Array.from({ length: 20 }, () => lockFolder(folder)))
   t.equal(tries.filter(({ status }) => status === 'fulfilled').length, 1)
 })
 
-void t.test('a folder that is renamed while it is locked is locked anew', linuxOnly, async t => {
+void t.test('a folder that is renamed during locking is locked again', linuxOnly, async t => {
   const dir = t.testdir({ a: {}, b: {} })
   const first = await lockFolder(`${dir}/a`)
   let renamed = false
-  // t.mockImport gives the module as it is, with this in the place of Node's.
+  // t.mockImport loads the module with this in place of Node's.
   const { lockFolder: slow } = (await t.mockImport('../../lib/store/lock.ts', {
     'node:net': {
       ...net,
       createServer: (...args: Parameters<typeof net.createServer>) => {
-        // The folder goes after its name was found and before it is taken.
+        // The folder is renamed after its lock name was found and before it is locked.
         if (!renamed) renameSync(`${dir}/a`, `${dir}/gone`)
         if (!renamed) renameSync(`${dir}/b`, `${dir}/a`)
         renamed = true
@@ -167,9 +167,9 @@ void t.test('a folder that is renamed while it is locked is locked anew', linuxO
   await second.release()
 })
 
-void t.test('a folder that is deleted while it is locked is not locked', linuxOnly, async t => {
+void t.test('a folder that is deleted during locking is not locked', linuxOnly, async t => {
   const dir = t.testdir({ a: {} })
-  // As above.
+  // Likewise.
   const { lockFolder } = (await t.mockImport('../../lib/store/lock.ts', {
     'node:net': {
       ...net,
@@ -182,22 +182,22 @@ void t.test('a folder that is deleted while it is locked is not locked', linuxOn
   await t.rejects(lockFolder(`${dir}/a`), { code: 'CBS_DISK', message: /cannot lock/ })
 })
 
-void t.test('a folder that is not there cannot be locked, by any means', async t => {
+void t.test('a missing folder cannot be locked on any platform', async t => {
   const none = `${t.testdir()}/none`
   for (const platform of ['linux', 'darwin', 'win32'] as const)
     await t.rejects(lockFolder(none, platform), { code: 'CBS_DISK' })
 })
 
-void t.test('where there are no such sockets, the lock is a file that is open', async t => {
+void t.test('without named sockets, the lock is an open file', async t => {
   const folder = t.testdir()
   const lock = await lockFolder(folder, 'darwin')
   t.equal(readFileSync(`${folder}/lock`, 'utf8'), `${process.pid}\n`)
   await lock.release()
 })
 
-void t.test('a file that is held names its holder', async t => {
+void t.test('the error for a locked file names the holder', async t => {
   const folder = t.testdir()
-  // t.mockImport gives the module as it is, with this in the place of Node's.
+  // t.mockImport loads the module with this in place of Node's.
   const held = (await t.mockImport('../../lib/store/lock.ts', {
     'node:fs/promises': {
       ...fs,
@@ -214,10 +214,10 @@ void t.test('a file that is held names its holder', async t => {
   t.equal(await held.isLocked(folder, 'darwin'), true)
 })
 
-void t.test('a socket that cannot be made is no sign of a holder', async t => {
-  // On Linux the name of a pipe is a path, and this one leads nowhere.
+void t.test('a socket that cannot be made does not mean a holder', async t => {
+  // On Linux the name of a pipe is a path, and this path does not exist.
   const folder = t.testdir()
-  // As above.
+  // Likewise.
   const { lockFolder } = (await t.mockImport('../../lib/store/lock.ts', {
     'node:net': {
       ...net,
@@ -231,7 +231,7 @@ void t.test('a socket that cannot be made is no sign of a holder', async t => {
   await t.rejects(lockFolder(folder, 'linux'), { code: 'CBS_DISK', message: /cannot lock/ })
 })
 
-void t.test('looking whether a folder is held does not take it, and writes nothing', async t => {
+void t.test('checking a lock neither takes it nor writes anything', async t => {
   const folder = t.testdir()
   for (const platform of ['linux', 'darwin', 'win32'] as const)
     t.equal(await isLocked(folder, platform), false)

@@ -5,20 +5,20 @@ import { VERSION } from '../../lib/core/job/state.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { openFor, records, watched } from '../support/jobs.ts'
 
-void t.test('a name that could lead elsewhere is refused', async t => {
+void t.test('a name that could be a path is rejected', async t => {
   for (const name of ['', '..', '.hidden', 'a/b', 'a b', 'ä', '-x', 'x'.repeat(65)])
     await t.rejects(openJob({ name, dir: t.testdirName }), { code: 'CBS_OPTION' }, name)
 })
 
-void t.test('a name or a folder that is no text is refused', async t => {
-  // A JavaScript user may give any of these.
+void t.test('a name or a folder that is not a string is rejected', async t => {
+  // A JavaScript user may pass any of these.
   for (const wrong of [undefined, null, 5, {}]) {
     await t.rejects(openJob({ name: 'a', dir: wrong as never }), { code: 'CBS_OPTION' })
     await t.rejects(openJob({ name: wrong as never, dir: t.testdirName }), { code: 'CBS_OPTION' })
   }
 })
 
-void t.test('a new job has a journal with its version and a run of its own', async t => {
+void t.test('a new job has a journal with its version and its own run', async t => {
   const dir = t.testdir()
   const a = await openFor(t, dir, { name: 'a.1_-' })
   const b = await openFor(t, dir, { name: 'x'.repeat(64) })
@@ -31,7 +31,7 @@ void t.test('a new job has a journal with its version and a run of its own', asy
   t.notOk(a.store.temporary)
 })
 
-void t.test('a job is held by one at a time, and goes on where it was', async t => {
+void t.test('one process holds a job at a time, and the next one resumes it', async t => {
   const dir = t.testdir()
   const first = await openFor(t, dir)
   await t.rejects(openFor(t, dir), { code: 'CBS_JOB_IN_USE' })
@@ -65,7 +65,7 @@ void t.test('records without a journal are damage (C14)', async t => {
   await t.rejects(openFor(t, dir), { code: 'CBS_STATE', message: /has records and no journal/ })
 })
 
-void t.test('a job that fails to open is free again, and leaves no file open', async t => {
+void t.test('a job that fails to open is unlocked, and leaves no file open', async t => {
   const dir = t.testdir()
   for (const failing of ['open', 'read', 'truncate', 'list', 'rename', 'syncFolder']) {
     let on = true
@@ -79,7 +79,7 @@ void t.test('a job that fails to open is free again, and leaves no file open', a
   }
 })
 
-void t.test('a link planted as the journal is refused (C20)', async t => {
+void t.test('a link planted as the journal is rejected (C20)', async t => {
   const dir = t.testdir({ elsewhere: 'mine' })
   mkdirSync(`${dir}/jobs/test`, { recursive: true })
   symlinkSync(`${dir}/elsewhere`, `${dir}/jobs/test/journal.jsonl`)
@@ -113,32 +113,29 @@ void t.test('files that the journal does not name are removed', async t => {
   ])
 })
 
-void t.test(
-  'the job of a shard has its number in its name, and remembers which part it takes',
-  async t => {
-    const dir = t.testdir()
-    const first = await openJob({ name: 'a', dir, shard: { index: 1, count: 3 } })
-    t.equal(first.name, 'a.00001')
-    t.same(first.state.shard, { index: 1, count: 3, block: 100 })
-    await first.close()
-    await t.rejects(openJob({ name: 'a', dir, shard: { index: 1, count: 4 } }), {
-      code: 'CBS_INPUT',
-      message: /was begun as shard 1\/3 with blocks of 100 records, not as shard 1\/4/,
-    })
-    await t.rejects(openJob({ name: 'a', dir, shard: { index: 1, count: 3, block: 7 } }), {
-      code: 'CBS_INPUT',
-    })
-    await t.rejects(openJob({ name: 'a', dir, shard: { index: 3, count: 3 } }), {
-      code: 'CBS_OPTION',
-    })
-    const again = await openJob({ name: 'a.00001', dir })
-    t.equal(again.state.shard?.count, 3)
-    await again.close()
-    const plain = await openJob({ name: 'b.00000', dir })
-    t.equal(plain.state.shard, null)
-    await plain.close()
-    await t.rejects(openJob({ name: 'b', dir, shard: { index: 0, count: 2 } }), {
-      message: /was begun without shards/,
-    })
-  },
-)
+void t.test('the job of a shard has its number in its name, and remembers its shard', async t => {
+  const dir = t.testdir()
+  const first = await openJob({ name: 'a', dir, shard: { index: 1, count: 3 } })
+  t.equal(first.name, 'a.00001')
+  t.same(first.state.shard, { index: 1, count: 3, block: 100 })
+  await first.close()
+  await t.rejects(openJob({ name: 'a', dir, shard: { index: 1, count: 4 } }), {
+    code: 'CBS_INPUT',
+    message: /was started as shard 1\/3 with blocks of 100 records, not as shard 1\/4/,
+  })
+  await t.rejects(openJob({ name: 'a', dir, shard: { index: 1, count: 3, block: 7 } }), {
+    code: 'CBS_INPUT',
+  })
+  await t.rejects(openJob({ name: 'a', dir, shard: { index: 3, count: 3 } }), {
+    code: 'CBS_OPTION',
+  })
+  const again = await openJob({ name: 'a.00001', dir })
+  t.equal(again.state.shard?.count, 3)
+  await again.close()
+  const plain = await openJob({ name: 'b.00000', dir })
+  t.equal(plain.state.shard, null)
+  await plain.close()
+  await t.rejects(openJob({ name: 'b', dir, shard: { index: 0, count: 2 } }), {
+    message: /was started without shards/,
+  })
+})

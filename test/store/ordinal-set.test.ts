@@ -1,7 +1,7 @@
 import t from 'tap'
 import { OrdinalSet } from '../../lib/store/ordinal-set.ts'
 
-void t.test('it holds what was added, whatever the order, and nothing else', async t => {
+void t.test('the set contains exactly what was added, in any order', async t => {
   const bits = new OrdinalSet()
   const added = [0, 7, 8, 9, 8191, 8192, 1_000_000, 3]
   for (const ordinal of added) bits.add(ordinal)
@@ -14,6 +14,6 @@ void t.test('it holds what was added, whatever the order, and nothing else', asy
   for (const other of [1, 10, 8193, 999_999, 1_000_001, 5e9]) t.notOk(bits.has(other))
 })
 
-void t.test('an empty one gives nothing', async t => {
+void t.test('an empty set has no ordinals', async t => {
   t.same([...new OrdinalSet()], [])
 })

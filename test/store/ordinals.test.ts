@@ -8,7 +8,7 @@ import { openBelow } from '../support/descriptors.ts'
 
 const filesAt = (path: string): BatchFiles => ({ disk: nodeDisk, path: () => path })
 
-void t.test('ordinals come back as they were written, by position and all together', async t => {
+void t.test('ordinals are read back by position and as a whole', async t => {
   const folder = t.testdir()
   const ordinals = [0, 1, 255, 65_536, 2 ** 32 + 5, 2 ** 47]
   const { file, sum } = summing(await nodeDisk.open(`${folder}/m`, 'create'))
@@ -27,7 +27,7 @@ void t.test('ordinals come back as they were written, by position and all togeth
   t.same(openBelow(folder), [])
 })
 
-void t.test('a reader that fails leaves no file open', async t => {
+void t.test('a reader that fails closes the file', async t => {
   const folder = t.testdir({ m: 'xxxxxx' })
   const batch = { number: 1, sums: { members: crc32('xxxxxx') } }
   const use = () => Promise.reject(new Error('no'))
@@ -35,7 +35,7 @@ void t.test('a reader that fails leaves no file open', async t => {
   t.same(openBelow(folder), [])
 })
 
-void t.test('a number is found among ascending ones, at either end and nowhere', async t => {
+void t.test('a number is found in an ascending list, at either end and nowhere', async t => {
   const some = Float64Array.from([2, 5, 9, 1000])
   t.same(
     [2, 5, 9, 1000].map(n => positionOf(n, some)),

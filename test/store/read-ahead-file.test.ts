@@ -10,67 +10,64 @@ void t.test('one read serves many small ranges, and their bytes stay valid', asy
   await writeFile(path, bytes)
   let reads = 0
   const file = await watched(what => void (what === 'read' && reads++)).open(path, 'read')
-  const window = new ReadAheadFile(file)
-  t.equal(window.peek(0, 10), undefined)
-  const first = await window.read(0, 10)
-  t.same(window.peek(10, 100), bytes.subarray(10, 110))
-  t.same(await window.read(200_000, 50), bytes.subarray(200_000, 200_050))
+  const ahead = new ReadAheadFile(file)
+  t.equal(ahead.tryReadSync(0, 10), undefined)
+  const first = await ahead.read(0, 10)
+  t.same(ahead.tryReadSync(10, 100), bytes.subarray(10, 110))
+  t.same(await ahead.read(200_000, 50), bytes.subarray(200_000, 200_050))
   t.equal(reads, 1)
-  t.same(await window.read(300_000, 280_000), bytes.subarray(300_000, 580_000))
+  t.same(await ahead.read(300_000, 280_000), bytes.subarray(300_000, 580_000))
   t.equal(reads, 2)
-  t.equal(window.peek(299_999, 1), undefined)
+  t.equal(ahead.tryReadSync(299_999, 1), undefined)
   t.same(first, bytes.subarray(0, 10))
-  t.same(await window.read(599_990, 100), bytes.subarray(599_990))
+  t.same(await ahead.read(599_990, 100), bytes.subarray(599_990))
   await file.close()
 })
 
-void t.test('it sees what was written behind its window since', async t => {
+void t.test('it sees what was written behind its ahead since', async t => {
   const path = `${t.testdir()}/file`
   const file = await nodeDisk.open(path, 'create')
   await file.write(Buffer.from('abc'), 0)
-  const window = new ReadAheadFile(file)
-  t.equal(String(await window.read(0, 3)), 'abc')
+  const ahead = new ReadAheadFile(file)
+  t.equal(String(await ahead.read(0, 3)), 'abc')
   await file.write(Buffer.from('def'), 3)
-  t.equal(window.peek(3, 3), undefined)
-  t.equal(String(await window.read(3, 3)), 'def')
+  t.equal(ahead.tryReadSync(3, 3), undefined)
+  t.equal(String(await ahead.read(3, 3)), 'def')
   await file.close()
 })
 
-void t.test(
-  'ranges in any order come right, and cost little more than their own bytes',
-  async t => {
-    const bytes = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => (i * 7) % 253))
-    const path = `${t.testdir()}/file`
-    await writeFile(path, bytes)
-    const disk = await nodeDisk.open(path, 'read')
-    let moved = 0
-    const window = new ReadAheadFile({
-      ...disk,
-      read: async (into: Uint8Array, position: number) => {
-        const read = await disk.read(into, position)
-        moved += read
-        return read
-      },
-    })
-    let at = 1
-    for (let i = 0; i < 300; i++) {
-      at = (at * 48_271) % 2_147_483_647
-      const start = at % 2_990_000
-      t.ok((await window.read(start, 1000)).equals(bytes.subarray(start, start + 1000)), `${start}`)
-    }
-    t.ok(moved < 300 * 100_000, `${moved} bytes for 300 ranges`)
-    t.ok((await window.read(2_999_900, 50)).equals(bytes.subarray(2_999_900, 2_999_950)))
-    t.ok(
-      (await window.read(2_990_000, 50)).equals(bytes.subarray(2_990_000, 2_990_050)),
-      'just before',
-    )
-    t.ok((await window.read(10, 50)).equals(bytes.subarray(10, 60)))
-    await disk.close()
-  },
-)
+void t.test('ranges in any order are right, and cost little more than their own bytes', async t => {
+  const bytes = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => (i * 7) % 253))
+  const path = `${t.testdir()}/file`
+  await writeFile(path, bytes)
+  const disk = await nodeDisk.open(path, 'read')
+  let moved = 0
+  const ahead = new ReadAheadFile({
+    ...disk,
+    read: async (into: Uint8Array, position: number) => {
+      const read = await disk.read(into, position)
+      moved += read
+      return read
+    },
+  })
+  let at = 1
+  for (let i = 0; i < 300; i++) {
+    at = (at * 48_271) % 2_147_483_647
+    const start = at % 2_990_000
+    t.ok((await ahead.read(start, 1000)).equals(bytes.subarray(start, start + 1000)), `${start}`)
+  }
+  t.ok(moved < 300 * 100_000, `${moved} bytes for 300 ranges`)
+  t.ok((await ahead.read(2_999_900, 50)).equals(bytes.subarray(2_999_900, 2_999_950)))
+  t.ok(
+    (await ahead.read(2_990_000, 50)).equals(bytes.subarray(2_990_000, 2_990_050)),
+    'just before',
+  )
+  t.ok((await ahead.read(10, 50)).equals(bytes.subarray(10, 60)))
+  await disk.close()
+})
 
 void t.test(
-  'ranges that lie in no order are read alone, also where two of them are neighbours by chance',
+  'ranges in random order are read alone, even if two are accidental neighbours',
   async t => {
     const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7) % 253))
     const path = `${t.testdir()}/file`
@@ -82,14 +79,14 @@ void t.test(
         large += 1
         return disk.read(into, position)
       },
-      readNow: (into: Uint8Array, position: number) => disk.readNow?.(into, position),
+      readSync: (into: Uint8Array, position: number) => disk.readSync?.(into, position),
     })
-    const window = new ReadAheadFile(file, 2)
-    await window.read(0, 100)
+    const ahead = new ReadAheadFile(file, 2)
+    await ahead.read(0, 100)
     for (const block of [270_000, 290_000, 280_000])
       for (const at of [5, 1, 3, 0, 4, 2]) {
         const start = block + at * 1000
-        t.same(window.peek(start, 999), bytes.subarray(start, start + 999), `${start}`)
+        t.same(ahead.tryReadSync(start, 999), bytes.subarray(start, start + 999), `${start}`)
       }
     t.equal(large, 1)
     await disk.close()

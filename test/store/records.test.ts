@@ -31,7 +31,7 @@ void t.test('records come back by ordinal with all that was known of them', asyn
   await records.flush()
   t.equal(records.readable, 4)
   const reader = records.reader(job)
-  t.equal(reader.peek(2, 1), undefined)
+  t.equal(reader.tryReadSync(2, 1), undefined)
   for (const ordinal of [2, 0, 3, 1]) {
     const { raw, line, source, problem } = given[ordinal] as (typeof given)[0]
     const back = await reader.read(ordinal, 2)
@@ -40,7 +40,7 @@ void t.test('records come back by ordinal with all that was known of them', asyn
       [raw, line, source, problem, ordinal, 2, job],
     )
   }
-  t.same(reader.peek(0, 1)?.raw, given[0]?.raw)
+  t.same(reader.tryReadSync(0, 1)?.raw, given[0]?.raw)
   await records.close()
   t.same(openBelow(folder), [])
 })
@@ -145,7 +145,7 @@ void t.test('a page is written as a block and read back as a page', async t => {
   const seen: unknown[] = []
   for (let next = 0; next < 7;) {
     const read: RecordPage | SourceRecord =
-      reader.peekPage(next, 7) ?? (await reader.readPage(next, 7))
+      reader.tryReadPageSync(next, 7) ?? (await reader.readPage(next, 7))
     const items = read instanceof RecordPage ? [...read] : [read]
     seen.push([
       read instanceof RecordPage,

@@ -3,10 +3,10 @@ import t from 'tap'
 import { makeTemporaryFolder, temporaryDisk } from '../../lib/store/temporary.ts'
 
 const atExit = (): (() => void)[] =>
-  // tap listens too; ours is known by its name.
+  // tap adds listeners too; this package's is found by its name.
   process.rawListeners('exit').filter(({ name }) => name === 'removeAll') as (() => void)[]
 
-void t.test('temporary folders are removed at the end of the process, and then only', async t => {
+void t.test('temporary folders are removed at exit, and not before', async t => {
   const one = await makeTemporaryFolder()
   const other = await makeTemporaryFolder()
   t.equal(atExit().length, 1)
@@ -14,14 +14,14 @@ void t.test('temporary folders are removed at the end of the process, and then o
   await temporaryDisk.remove(one)
   t.notOk(existsSync(one))
   t.equal(atExit().length, 1)
-  // What the process would do at its end.
+  // Simulates the exit.
   atExit()[0]?.()
   t.notOk(existsSync(other))
   await temporaryDisk.remove(other)
   t.equal(atExit().length, 0)
 })
 
-void t.test('a folder that cannot be made is CBS_DISK', async t => {
+void t.test('a folder that cannot be created is CBS_DISK', async t => {
   const { makeTemporaryFolder } = (await t.mockImport('../../lib/store/temporary.ts', {
     'node:os': { tmpdir: () => '/no/such/folder' },
   })) as typeof import('../../lib/store/temporary.ts')
@@ -31,7 +31,7 @@ void t.test('a folder that cannot be made is CBS_DISK', async t => {
   })
 })
 
-void t.test('what is temporary is not synced', async () => {
+void t.test('temporary files are not synced', async () => {
   const folder = await makeTemporaryFolder()
   const file = await temporaryDisk.open(`${folder}/file`, 'create')
   await file.sync()

@@ -12,7 +12,7 @@ import { detach } from '../detach.ts'
 import { dryRun } from '../dry-run.ts'
 import { EXIT, isClosedReader } from '../exit-code.ts'
 import { finish, inputNeeded, type Ending } from '../finish.ts'
-import { keepFrom, type Peeked, type Reading } from '../input.ts'
+import { keepFrom, type FirstRecords, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { checkedTable, isTable, openRows, tableOf, type RowOptions } from '../row-options.ts'
 import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
@@ -94,7 +94,7 @@ export async function run(context: Context): Promise<Ending> {
 async function ask(
   context: Context,
   { settings, rows, pace, template, name }: Said,
-  { first, stream }: Peeked,
+  { first, stream }: FirstRecords,
   reading: Reading,
 ): Promise<Ending> {
   const { flags, io, talk, signal, words, cwd } = context

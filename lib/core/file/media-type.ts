@@ -1,12 +1,12 @@
-/** A file that a request holds as it is. */
+/** A file that is sent as it is. */
 export type MediaType = 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp' | 'application/pdf'
 
-/** First bytes that it takes to know. */
+/** Number of leading bytes that identify a type. */
 export const HEAD_BYTES = 12
 
 /**
- * What a file is by its first bytes: its name may say anything, and the API refuses an image whose bytes are of another
- * type. Undefined for all that is neither image nor PDF.
+ * The type of a file by its first bytes, since its name may be wrong and the API rejects an image whose bytes are of
+ * another type. Undefined for anything but an image or PDF.
  */
 export function mediaTypeOf(head: Buffer): MediaType | undefined {
   const text = head.toString('latin1', 0, HEAD_BYTES)
@@ -17,7 +17,7 @@ export function mediaTypeOf(head: Buffer): MediaType | undefined {
   return text.startsWith('%PDF-') ? 'application/pdf' : undefined
 }
 
-/** Kinds of files that are no text and that the API does not take, by how they begin. */
+/** Recognisable binary formats that the API does not accept. */
 const FOREIGN: readonly [RegExp, string][] = [
   [/^(?:II\*\0|MM\0\*)/, 'a TIFF image'],
   [/^BM.{4}\0{4}/s, 'a BMP image'],
@@ -29,7 +29,7 @@ const FOREIGN: readonly [RegExp, string][] = [
   [/^\x1f\x8b/, 'gzip data'],
 ]
 
-/** What a file is that is neither text nor taken by the API, where its first bytes tell. */
+/** The name of an unsupported format, if the first bytes identify one. */
 export function foreignKind(bytes: Buffer): string | undefined {
   const head = bytes.toString('latin1', 0, HEAD_BYTES)
   return FOREIGN.find(([pattern]) => pattern.test(head))?.[1]

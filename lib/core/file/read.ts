@@ -6,23 +6,23 @@ import { HEAD_BYTES, mediaTypeOf, type MediaType } from './media-type.ts'
 /** A file's bytes and what it is; `mediaType` is undefined for text. */
 export interface Content {
   readonly mediaType: MediaType | undefined
-  /** Empty where only text was asked for and it is none. */
+  /** Empty with `textOnly` if the file is not text. */
   readonly bytes: Buffer
 }
 
 export interface ReadOptions {
-  /** Bytes at most; of a longer file nothing is given. */
+  /** The maximum size; a larger file is a problem. */
   readonly most: number
-  /** Leave the bytes of images and PDFs where they are. */
+  /** Do not read the bytes of images and PDFs. */
   readonly textOnly?: boolean
 }
 
 /**
- * Reads a regular file whole, or says why it cannot be: `missing_file`, `unreadable_file` or `file_too_large`. A file that
- * cannot be read is a bad record, and no reason to end a run of thousands.
+ * Reads a regular file whole, or returns a problem: `missing_file`, `unreadable_file` or `file_too_large`. An unreadable
+ * file makes a bad record and does not end a run of thousands.
  */
 export async function readFile(path: string, options: ReadOptions): Promise<Content | Problem> {
-  // Opening a named pipe would wait for its writer, perhaps forever.
+  // Without O_NONBLOCK, opening a named pipe would wait for its writer.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK
   const file = await open(path, flags).catch((cause: unknown) => problemOf(path, cause))
   if ('message' in file) return file
@@ -37,12 +37,12 @@ async function contentOf(
   { most, textOnly = false }: ReadOptions,
 ): Promise<Content | Problem> {
   const found = await file.stat()
-  if (!found.isFile()) return { type: 'unreadable_file', message: `${path} is no regular file` }
+  if (!found.isFile()) return { type: 'unreadable_file', message: `${path} is not a regular file` }
   const head = await readUpTo(file, HEAD_BYTES)
   const mediaType = mediaTypeOf(head)
   if (mediaType && textOnly) return { mediaType, bytes: Buffer.alloc(0) }
   if (found.size > most) return tooLarge(path, found.size, most)
-  // One byte more than it should have: a file may grow while it is read.
+  // One extra byte detects a file that grows while it is read.
   const bytes = await readUpTo(file, Math.min(found.size, most) + 1)
   return bytes.length > most ? tooLarge(path, bytes.length, most) : { mediaType, bytes }
 }
@@ -58,12 +58,12 @@ async function readUpTo(file: FileHandle, size: number): Promise<Buffer> {
 }
 
 function tooLarge(path: string, size: number, most: number): Problem {
-  const message = `the file ${path} has ${size} bytes; ${most} at most can be taken`
+  const message = `the file ${path} has ${size} bytes; the maximum is ${most}`
   return { type: 'file_too_large', message }
 }
 
 function problemOf(path: string, cause: unknown): Problem {
-  // Whatever the file system throws is one of these.
+  // The file system throws only these.
   const { code, message } = cause as NodeJS.ErrnoException
   if (code === 'ENOENT') return { type: 'missing_file', message: `there is no file ${path}` }
   return { type: 'unreadable_file', message: `the file ${path} cannot be read: ${message}` }

@@ -5,7 +5,10 @@ import { foreignEncoding } from '../text-start.ts'
 import { invalidUtf8At } from '../utf8.ts'
 import { foreignKind } from './media-type.ts'
 
-/** Names that promise an image or a PDF: what is a text all the same would be asked about, and billed, as its source. */
+/**
+ * Extensions of images and PDFs. A text file with such a name is probably a mistake, and its source would be sent and
+ * billed.
+ */
 const NO_TEXTS = new Set(
   ['png', 'jpg', 'jpeg', 'gif', 'webp', 'pdf', 'tif', 'tiff', 'bmp', 'heic', 'heif', 'avif'].map(
     name => `.${name}`,
@@ -15,8 +18,8 @@ const NO_TEXTS = new Set(
 const TAKEN = 'only PNG, JPEG, GIF, WebP, PDF and text can be sent'
 
 /**
- * The text without its byte order mark of a file that is no image and no PDF, or the reason why it is none: `invalid_utf8`, or
- * `wrong_file_type` for a file that is something else or not what its name says.
+ * The text of a file without its byte order mark, or the reason why it is not text: `invalid_utf8`, or `wrong_file_type`
+ * for a file of another type or one whose content does not match its name.
  */
 export function textIn(path: string, bytes: Buffer): string | Problem {
   const foreign = foreignKind(bytes)
@@ -34,13 +37,13 @@ export function textIn(path: string, bytes: Buffer): string | Problem {
     const byte = bytes.toString('hex', at, at + 1)
     return {
       type: 'invalid_utf8',
-      message: `the file ${path} is no PNG, JPEG, GIF, WebP or PDF, and no text either: byte 0x${byte} at byte offset ${at} is not valid UTF-8; convert it with iconv`,
+      message: `the file ${path} is not a PNG, JPEG, GIF, WebP, PDF or text file: byte 0x${byte} at byte offset ${at} is not valid UTF-8; convert it with iconv`,
     }
   }
   const zero = bytes.indexOf(0)
   if (zero !== -1)
     return wrongType(
-      `the file ${path} has a NUL byte at byte offset ${zero}, so it is no text; ${TAKEN}`,
+      `the file ${path} is not a text file: it has a NUL byte at byte offset ${zero}; ${TAKEN}`,
     )
   return bytes.toString('utf8').replace(/^\ufeff/, '')
 }
@@ -49,13 +52,11 @@ function wrongType(message: string): Problem {
   return { type: 'wrong_file_type', message }
 }
 
-/** What stands in a file that should be an image or a PDF. */
+/** Describes the content of a file that should be an image or a PDF. */
 function contentOf(bytes: Buffer): string {
   if (bytes.length === 0) return 'nothing'
   const start = bytes.toString('latin1', 0, 200).trimStart()
   if (/^<(?:!doctype html|html|head|body)\b/i.test(start)) return 'HTML, such as an error page'
   if (/^<(?:\?xml|svg)\b/i.test(start)) return 'XML'
-  return isUtf8(bytes) && !bytes.includes(0)
-    ? 'text'
-    : 'neither an image that can be sent nor a PDF'
+  return isUtf8(bytes) && !bytes.includes(0) ? 'text' : 'neither a supported image nor a PDF'
 }

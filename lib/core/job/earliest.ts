@@ -1,8 +1,8 @@
 import type { BatchState } from './state.ts'
 
 /**
- * Which batch's rows come next in input order: of all that are to give rows, the one with the earliest record. Undefined
- * where none is left. A batch that was divided counts no more; its parts stand where it stood.
+ * The batch whose rows come next in input order: the one with the earliest record among those that will give rows.
+ * Undefined if none is left. A split batch is replaced by its parts.
  */
 export function earliest(
   batches: Iterable<BatchState>,
@@ -17,12 +17,12 @@ export function earliest(
   return found
 }
 
-/** Sorts batches of one attempt by the records that they cover. */
+/** Sorts batches of one attempt by their first records. */
 export function compareByRecord(a: BatchState, b: BatchState): number {
   return firstOf(a) - firstOf(b) || a.number - b.number
 }
 
-/** The earliest record of a batch. One that some other tool made covers no records, and comes first. */
+/** The first record of a batch. A batch of another tool has no records and comes first. */
 export function firstOf({ first = 0 }: BatchState): number {
   return first
 }

@@ -1,6 +1,6 @@
 import type { SizedShard } from '../shard.ts'
 
-/** Tallies of a batch as the API gives them. */
+/** The counts of a batch, as the API returns them. */
 export interface Counts {
   readonly processing: number
   readonly succeeded: number
@@ -9,7 +9,7 @@ export interface Counts {
   readonly expired: number
 }
 
-/** How many requests a batch has: the five tallies always add up to it. */
+/** The number of requests of a batch: the sum of its counts. */
 export function countOf(counts: Counts): number {
   return counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
 }
@@ -17,51 +17,51 @@ export function countOf(counts: Counts): number {
 /** The files of a sealed batch besides its body. */
 export type SummedFile = 'members' | 'rejected' | 'ids' | 'repeats' | 'keys'
 
-/** A batch as it was sealed. */
+/** A sealed batch. */
 export interface Sealed {
   readonly number: number
-  /** 1 for records asked the first time. */
+  /** 1 for the first attempt. */
   readonly attempt: number
-  /** The input is covered up to this ordinal; 0 for a retry, which covers nothing new. */
+  /** The ordinal up to which the input is covered; 0 for a retry, which covers nothing new. */
   readonly next: number
-  /** The earliest record that it covers; absent where no records stand behind it. */
+  /** The earliest record that it covers; absent for a batch without records. */
   readonly first?: number
-  /** Rows that it will give: its requests and the records that were rejected. */
+  /** Its number of rows: requests plus rejected records. */
   readonly records: number
   /** Requests in its body. */
   readonly requests: number
   readonly bytes: number
   /** SHA-256 of the body, in hex. */
   readonly hash: string
-  /** CRC-32 of each other file that it has. */
+  /** CRC-32 of each of its other files. */
   readonly sums?: Readonly<Partial<Record<SummedFile, number>>>
-  /** Made by some other tool: its ids are not ours, and no records stand behind them. */
+  /** Made by another tool: its ids are not generated, and it has no records. */
   readonly foreign?: true
-  /** Its one answer fills the prompt cache: nothing else is sent before it has ended. */
+  /** Its single request fills the prompt cache: nothing else is sent before it has ended. */
   readonly primes?: true
-  /** Part of a batch that the API refused for some of its requests only: it is halved until those are alone. */
+  /** Part of a batch that the API rejected because of some requests; it is halved until those are isolated. */
   readonly isolated?: true
 }
 
-/** What a journal line says. State is a fold over these (state.ts). Times are ms since 1970. */
+/** A line of the journal. The state is a fold over these (state.ts). Times are ms since 1970. */
 export type JobEvent =
   | {
       readonly type: 'opened'
       readonly version: number
       readonly run: string
       readonly at: number
-      /** The part of the input that the job takes; absent where it takes all of it. */
+      /** The job's part of the input; absent for the whole input. */
       readonly shard?: SizedShard
     }
-  /** The API's workspace that this job's batches live in. */
+  /** The API workspace of the job's batches. */
   | { readonly type: 'workspace'; readonly id: string }
-  /** SHA-256, in hex, of the options that the requests of the first attempt are made with (lib/stages/template/digest.ts). */
+  /** SHA-256, in hex, of the options that determine first-attempt requests (lib/stages/template/digest.ts). */
   | { readonly type: 'asked'; readonly digest: string }
-  /** A file that records come from; `index` is what the records' index calls it. */
+  /** A file that records come from; the records' index refers to it as `index`. */
   | { readonly type: 'source'; readonly index: number; readonly name: string }
   /**
-   * So many records are safe on disk; `complete` once the input has ended. `broken` says why it ended too early; null says that
-   * it continues after all, and without it nothing changes.
+   * This many records are safe on disk; `complete` once the input has ended. `broken` is the reason why it ended too early;
+   * null means that it continues after all, and absence changes nothing.
    */
   | {
       readonly type: 'kept'
@@ -69,28 +69,31 @@ export type JobEvent =
       readonly bytes: number
       readonly complete: boolean
       readonly broken?: string | null
-      /** SHA-256, in hex, of the records since the event before; only with a ledger, where another machine reads them again. */
+      /**
+       * SHA-256, in hex, of the records since the previous event; only with a ledger, where another machine reads them
+       * again.
+       */
       readonly hash?: string
     }
   | ({ readonly type: 'sealed' } & Sealed)
-  /** A batch the API would not take as it was: others take its place. */
+  /** A batch that the API rejected as it was, and the batches that replace it. */
   | { readonly type: 'split'; readonly number: number; readonly into: readonly Sealed[] }
-  /** The most that it can cost, in femtodollars: kept free under a cap until its result set is here. */
+  /** Its maximum cost in femtodollars, reserved under a cap until its result set is stored. */
   | { readonly type: 'reserved'; readonly number: number; readonly amount: string }
-  /** The user was told that the canary failed; who goes on with the job now has chosen to. */
+  /** The user was warned that the canary failed; resuming after that is a choice. */
   | { readonly type: 'warned'; readonly at: number }
-  /** Its last byte may go out from now on. `serverAt` is the API's own clock, where an answer has told it. */
+  /** Its last byte may be sent from now on. `serverAt` is the API's clock, if known. */
   | {
       readonly type: 'armed'
       readonly number: number
       readonly at: number
       readonly serverAt: number | null
     }
-  /** It is proven that the API did not take it. */
+  /** The API provably did not accept it. */
   | { readonly type: 'disarmed'; readonly number: number }
-  /** A batch of the API's that may be this one, seen while its outcome is unknown. */
+  /** A batch of the API that may be this one, found while its outcome is unknown. */
   | { readonly type: 'candidate'; readonly number: number; readonly id: string }
-  /** A candidate that is proven foreign. */
+  /** A candidate that belongs to someone else. */
   | { readonly type: 'ruledOut'; readonly number: number; readonly id: string }
   | {
       readonly type: 'submitted'
@@ -107,30 +110,30 @@ export type JobEvent =
       readonly resultsUrl: string | null
       readonly at: number
     }
-  /** Its result set is whole, verified and safe on disk. */
+  /** Its result set is complete, verified and safe on disk. */
   | {
       readonly type: 'fetched'
       readonly number: number
       readonly lines: number
       readonly bytes: number
-      /** Why requests without a line have none. */
+      /** Why some requests have no line. */
       readonly why: string | null
     }
-  /** Rows go to these files from now on, from their first byte; null for a stream that is told all of them anew. */
+  /** Rows go to these files from the first byte; null for a stream, which gets all rows again. */
   | { readonly type: 'output'; readonly out: string | null; readonly errors: string | null }
-  /** What tells these files from others that get their names later; null where there is none, or nothing can tell it. */
+  /** Identifies these files among later files of the same names; null if there is none, or it is unknown. */
   | { readonly type: 'outputIds'; readonly out: string | null; readonly errors: string | null }
-  /** All its rows stand in the outputs, which are so many bytes long. */
+  /** All its rows are in the outputs, which have these sizes in bytes. */
   | {
       readonly type: 'written'
       readonly number: number
       readonly out: number
       readonly errors: number
-      /** SHA-256 of the last bytes of each file, in hex; absent where there is none, and in jobs of version 1. */
+      /** SHA-256 of the last bytes of each file, in hex; absent if there are none, and in jobs of version 1. */
       readonly outTail?: string
       readonly errorsTail?: string
     }
-  /** The same for rows in input order: those of all records below this ordinal stand in the outputs. */
+  /** The same for rows in input order: the rows of all records below this ordinal are in the outputs. */
   | {
       readonly type: 'writtenBelow'
       readonly below: number
@@ -139,7 +142,7 @@ export type JobEvent =
       readonly outTail?: string
       readonly errorsTail?: string
     }
-  /** The input columns of the table that rows are written to. */
+  /** The input columns of the output table. */
   | { readonly type: 'columns'; readonly names: readonly string[] }
   /** Every record has its row. */
   | { readonly type: 'finished'; readonly at: number }

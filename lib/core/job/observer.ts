@@ -1,9 +1,9 @@
 import type { Result } from '../results/result.ts'
 import type { RunEvent } from './run-event.ts'
 
-/** Observes whole runs; OpenTelemetry uses it. What it throws becomes a process warning. */
+/** Observes whole runs; OpenTelemetry uses it. Exceptions become process warnings. */
 export interface RunObserver {
-  /** Called when a run begins; what it returns observes the rest. */
+  /** Called when a run begins; the returned object observes it. */
   begin(run: { readonly job: string }): RunObservation
 }
 
@@ -11,6 +11,6 @@ export interface RunObserver {
 export interface RunObservation {
   event(event: RunEvent): void
   result(result: Result<object>): void
-  /** Called once, with what ended the run early, if anything did. */
+  /** Called once, with the error that ended the run early, if any. */
   end(cause: unknown): void
 }

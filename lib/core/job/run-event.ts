@@ -1,16 +1,16 @@
 import type { ErrorCode } from '../errors.ts'
 import type { JobEvent } from './event.ts'
 
-/** Events of this process alone, which are not journaled. */
+/** Events of this process only, which are not journaled. */
 export type TransientEvent =
-  /** Nothing more is sent in this run, and why; what is in flight is still awaited and written. */
+  /** Submission stopped, and why. Batches in flight are still awaited and written. */
   | { readonly type: 'stopped'; readonly code: ErrorCode; readonly why: string }
-  /** A batch has to wait, and why: the API is busy or away, or the outcome of a create is being found out. */
+  /** A batch has to wait, and why: the API is busy or unreachable, or the outcome of a create is being reconciled. */
   | { readonly type: 'waiting'; readonly number: number; readonly why: string }
-  /** Some rows of a batch wait on disk: they come in input order, and a row before them is retried. */
+  /** Some rows of a batch wait on disk: rows come in input order, and an earlier row is being retried. */
   | { readonly type: 'held'; readonly number: number }
-  /** The rows of a batch are out; so many have been given in all, those that an earlier run wrote included. */
+  /** The rows of a batch were emitted; `rows` is the total so far, including rows of earlier runs. */
   | { readonly type: 'rows'; readonly number: number; readonly rows: number }
 
-/** What whoever listens to a job hears: each line of its journal once it is written, and what is only told. */
+/** What listeners of a job receive: each journal event once it is written, and transient events. */
 export type RunEvent = JobEvent | TransientEvent

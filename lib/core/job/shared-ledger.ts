@@ -1,5 +1,5 @@
 /** A ledger that jobs on several machines share; `postgresLedger()` makes one, `openJob({ ledger })` takes it. */
 export interface SharedLedger {
-  /** How long a shard stays its worker's without a sign of life, in ms. */
+  /** How long a worker keeps its shard without renewing the lease, in ms. */
   readonly leaseMs: number
 }

@@ -2,35 +2,35 @@ import { BatchStreamError, messageOf } from '../errors.ts'
 import type { SizedShard } from '../shard.ts'
 import type { Counts, JobEvent, Sealed } from './event.ts'
 
-/** How far a batch has come. `void`: replaced by others, or nothing to do for it. */
+/** The phase of a batch. `void`: replaced by others, or nothing to send. */
 export type Phase = 'sealed' | 'armed' | 'submitted' | 'ended' | 'fetched' | 'written' | 'void'
 
 export interface BatchState extends Sealed {
   readonly phase: Phase
-  /** The batch that this one is a part of, directly or not; its own number where none was split. */
+  /** The batch that this one was split from, directly or not; its own number if it was not split. */
   readonly root: number
-  /** What a cap on spending keeps free for it, in femtodollars; absent where there was none. */
+  /** The amount reserved for it under a spending cap, in femtodollars; absent without a cap. */
   readonly reserved?: string
   readonly armed: { readonly at: number; readonly serverAt: number | null } | null
-  /** Batches of the API's that may be this one, by whether they are proven not to be. */
+  /** Batches of the API that may be this one, and whether they have been ruled out. */
   readonly candidates: Readonly<Record<string, 'open' | 'ruledOut'>>
   readonly id: string | null
   readonly submittedAt: number | null
-  /** When its end was seen. */
+  /** When its end was observed. */
   readonly endedAt: number | null
   readonly counts: Counts | null
   readonly resultsUrl: string | null
-  /** Size of the kept result set; null until it is fetched. */
+  /** Size of the stored result set; null until it is fetched. */
   readonly fetched: {
     readonly lines: number
     readonly bytes: number
     readonly why: string | null
   } | null
-  /** Rows are given in the order in which sets were fetched, so that a replay repeats a first run. */
+  /** Rows are emitted in the order in which sets were fetched, so that a replay repeats the first run. */
   readonly fetchOrder: number | null
 }
 
-/** Records up to a count, and what they must be where they are read again. */
+/** Records up to a count, and their hash for when they are read again. */
 export interface RecordSpan {
   readonly records: number
   readonly hash: string
@@ -39,65 +39,68 @@ export interface RecordSpan {
 export interface JobState {
   readonly run: string
   readonly openedAt: number
-  /** The part of the input that the job takes; null where it takes all of it. */
+  /** The job's part of the input; null for the whole input. */
   readonly shard: SizedShard | null
   readonly workspace: string | null
-  /** A digest of the options that its requests are made with; null where no template has been compared yet. */
+  /** A digest of the options that determine its requests; null until a template was compared. */
   readonly askDigest: string | null
   readonly sources: readonly string[]
   readonly kept: {
     readonly records: number
     readonly bytes: number
     readonly complete: boolean
-    /** Why the input ended before its end, as whoever reads the last row has to be told. */
+    /** Why the input ended early; reported after the last row. */
     readonly broken: string | null
   }
-  /** With a ledger: a hash of the records up to each of these counts, since the count before. */
+  /** With a ledger: a hash of the records up to each of these counts, since the previous count. */
   readonly spans: readonly RecordSpan[]
   readonly batches: ReadonlyMap<number, BatchState>
-  /** The files that rows go to, and how many bytes of each a commit covers. */
+  /** The output files, and the size of each that a commit covers. */
   readonly output: {
     readonly files: { readonly out: string | null; readonly errors: string | null }
-    /** What tells these files from others that get their names; null where that is unknown. */
+    /** Identifies these files among others of the same names; null if unknown. */
     readonly ids: { readonly out: string | null; readonly errors: string | null }
     readonly out: number
     readonly errors: number
-    /** All records below this ordinal have their row there; 0 where rows do not come in input order. */
+    /** All records below this ordinal have their row there; 0 if rows are not in input order. */
     readonly below: number
     /** SHA-256 of the last bytes that the commit covers. */
     readonly outTail: string | null
     readonly errorsTail: string | null
   }
-  /** The input columns of a table, once they are decided. */
+  /** The input columns of a table, once decided. */
   readonly columns: readonly string[] | null
   readonly fetches: number
-  /** Whether the user was told that the canary failed. */
+  /** Whether the user was warned that the canary failed. */
   readonly warned: boolean
   readonly finished: boolean
 }
 
-/** The version of the journal's format; a higher one is refused. */
+/** The version of the journal's format; a higher one is rejected. */
 export const VERSION = 3
 
-/** The state that a journal's events add up to. */
+/** Folds a journal's events into a state. */
 export function fold(events: Iterable<JobEvent>): JobState | undefined {
   let state: JobState | undefined
   for (const event of events) state = apply(state, event)
   return state
 }
 
-/** What one event changes; nothing is changed before `commit`. */
+/** The changes of one event; `commit` applies them. */
 export interface Change {
   readonly state: JobState
-  /** Batches that are new or have moved. */
+  /** New and changed batches. */
   readonly batches: readonly BatchState[]
-  /** A file that records come from, seen for the first time. */
+  /** A file that records come from, when first seen. */
   readonly source?: string
-  /** Records that are spooled since the span before. */
+  /** The records spooled since the previous span. */
   readonly span?: RecordSpan
 }
 
-/** One step of the fold. An event that cannot follow what came before is `CBS_STATE`. */
+/**
+ * One step of the fold.
+ * @throws BatchStreamError `CBS_STATE` if the event cannot follow the state
+ */
 export function apply(state: JobState | undefined, event: JobEvent): JobState {
   try {
     return commit(step(state, event))
@@ -110,7 +113,10 @@ export function apply(state: JobState | undefined, event: JobEvent): JobState {
   }
 }
 
-/** What an event would change. Throws a plain error, which says why, where the event cannot follow this state. */
+/**
+ * Computes the changes of an event.
+ * @throws Error that says why the event cannot follow this state
+ */
 export function step(state: JobState | undefined, event: JobEvent): Change {
   if (event.type === 'opened') return opened(state, event)
   if (!state) throw new Error(`it begins with "${event.type}"`)
@@ -189,11 +195,11 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
 }
 
 /**
- * Makes a change. The map of batches and the lists are shared between states and only grow: copying them for
- * each event would be quadratic.
+ * Applies a change. The map of batches and the lists are shared between states and only grow: copying them for each event
+ * would be quadratic.
  */
 export function commit({ state, batches, source, span }: Change): JobState {
-  // The fold owns all three; nothing else has a mutable view of them.
+  // The fold owns all three, and nothing else mutates them.
   for (const batch of batches) (state.batches as Map<number, BatchState>).set(batch.number, batch)
   if (source !== undefined) (state.sources as string[]).push(source)
   if (span) (state.spans as RecordSpan[]).push(span)
@@ -269,7 +275,7 @@ function committed(
   return { ...state, output: { ...state.output, out, errors, below, ...tails } }
 }
 
-/** Another output is written from its first row, so no batch counts as written. */
+/** A new output is written from its first row, so no batch counts as written. */
 function anewInto(state: JobState, { out, errors }: JobEvent & { type: 'output' }): Change {
   const written = [...state.batches.values()].filter(({ phase }) => phase === 'written')
   return {
@@ -329,7 +335,7 @@ function move(
   return { state, batches: [{ ...batch, ...change }] }
 }
 
-/** The first record that no batch covers yet. */
+/** The first record that is in no batch yet. */
 export function nextUnbatched({ batches }: Pick<JobState, 'batches'>): number {
   let next = 0
   for (const batch of batches.values()) {
@@ -339,8 +345,8 @@ export function nextUnbatched({ batches }: Pick<JobState, 'batches'>): number {
 }
 
 /**
- * Records before the last batch that no batch covers: those of sealed batches whose bodies were lost with their disk. Pairs of
- * the first ordinal and the one after the last.
+ * Gaps of unbatched records before the last batch: the records of sealed batches whose bodies were lost with their disk.
+ * Pairs of the first ordinal and the one after the last.
  */
 export function unbatchedGaps({
   batches,

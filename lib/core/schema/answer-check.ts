@@ -7,27 +7,30 @@ import { MAX_JSON_DEPTH } from '../limits.ts'
 import { shapeOf } from './answer-schema.ts'
 import { loadValidator, type JsonSchema } from './load.ts'
 
-/** What an answer is worth: its JSON value and, where the schema has a validator of its own, what that makes of it, or what breaks the schema. */
+/**
+ * The result of checking an answer: its JSON value and the output of the schema's own validator, if any, or the reason why
+ * it is invalid.
+ */
 export type Checked =
   { readonly value: unknown; readonly output?: unknown } | { readonly problem: Problem }
 
-/** Checks the text of an answer; null where it has none. */
+/** Checks the text of an answer; null for an answer without text. */
 export type AnswerCheck = (text: string | null) => Checked
 
-/** The row that holds an answer must itself be a valid record, for the next run of a pipe: the answer is one level deeper. */
+/** A row must be a valid record for the next run of a pipe, and its answer is one level deeper than the row. */
 const MAX_ANSWER_DEPTH = MAX_JSON_DEPTH - 1
 
-/** How long one answer may be checked. Only an answer that a pattern or a recursive schema cannot cope with takes longer. */
+/** Time limit for checking one answer. Only an expensive pattern or a recursive schema reaches it. */
 const DEADLINE_MS = 1000
 
-/** Characters of a reason at most: it may name keys and values of the answer. */
+/** Maximum characters of a reason, which may quote keys and values of the answer. */
 const MAX_REASON = 500
 
 /**
- * Reads answers as JSON and validates them against a schema. It never throws over an answer: whatever that holds can make
- * one row invalid and nothing else.
+ * Parses answers as JSON and validates them against a schema. The check never throws: any answer makes at most its own row
+ * invalid.
  *
- * @throws BatchStreamError `CBS_OPTION` where the schema itself is wrong
+ * @throws BatchStreamError `CBS_OPTION` if the schema itself is invalid
  */
 export function answerCheck(given: unknown): AnswerCheck {
   const { schema, parse } = shapeOf(given)
@@ -37,7 +40,7 @@ export function answerCheck(given: unknown): AnswerCheck {
     validate = loadValidator(schema).compile(schema)
     fits = isSlow(schema) ? withDeadline(validate) : validate
   } catch (cause) {
-    throw wrapError('CBS_OPTION', 'the schema is wrong', cause)
+    throw wrapError('CBS_OPTION', 'the schema is invalid', cause)
   }
   return text => {
     if (text === null) return invalid('it has no text')
@@ -45,7 +48,7 @@ export function answerCheck(given: unknown): AnswerCheck {
     try {
       value = JSON.parse(text)
     } catch {
-      return invalid('it is no JSON')
+      return invalid('it is not JSON')
     }
     if (mayNestDeeper(text, MAX_ANSWER_DEPTH) && deeperThan(value, MAX_ANSWER_DEPTH))
       return invalid(`it nests deeper than ${MAX_ANSWER_DEPTH} levels`)
@@ -63,8 +66,8 @@ export function answerCheck(given: unknown): AnswerCheck {
 }
 
 /**
- * Keywords whose cost can grow faster than the answer: regular expressions backtrack, unique items are compared in pairs, and
- * references can try the same part of an answer again and again.
+ * Keywords whose cost can grow faster than the answer: regular expressions backtrack, unique items are compared in pairs,
+ * and references can check the same part of an answer many times.
  */
 const SLOW = /"(?:pattern|patternProperties|uniqueItems|\$(?:dynamic|recursive)?[rR]ef)":/
 
@@ -72,7 +75,7 @@ function isSlow(schema: JsonSchema): boolean {
   return SLOW.test(JSON.stringify(schema))
 }
 
-/** Runs a check in a script, whose deadline also ends a regular expression. That costs 0.05 ms for each answer. */
+/** Runs a check in a vm script with a timeout, which also stops a regular expression. This costs 0.05 ms per answer. */
 function withDeadline(check: (value: unknown) => boolean): (value: unknown) => boolean {
   const script = new Script('check(value)')
   const globals: { check: typeof check; value: unknown } = { check, value: null }
@@ -80,16 +83,16 @@ function withDeadline(check: (value: unknown) => boolean): (value: unknown) => b
   return value => {
     globals.value = value
     try {
-      // It gives what `check` gives.
+      // The script returns the result of `check`.
       return script.runInContext(globals, { timeout: DEADLINE_MS }) as boolean
     } catch (cause) {
       if (!isTimeout(cause)) throw cause
-      throw new Error(`that takes longer than ${DEADLINE_MS} ms; simplify the schema's patterns`)
+      throw new Error(`it takes longer than ${DEADLINE_MS} ms; simplify the schema's patterns`)
     }
   }
 }
 
-/** The error is one of the script's own globals, so `instanceof` does not know it. */
+/** The error belongs to the script's realm, so `instanceof` does not recognise it. */
 function isTimeout(cause: unknown): boolean {
   return Object(cause).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
 }

@@ -1,7 +1,7 @@
 import { wrongOption } from '../errors.ts'
 import type { JsonSchema } from './load.ts'
 
-/** A schema of any library with Standard Schema's JSON Schema face: zod 4.2 and newer, ArkType, Valibot's `toStandardJsonSchema`. */
+/** A schema of a library that supports Standard JSON Schema: zod 4.2 and newer, ArkType, Valibot's `toStandardJsonSchema`. */
 export interface StandardJsonSchema<Input = unknown, Output = unknown> {
   readonly '~standard': {
     readonly version: number
@@ -9,13 +9,13 @@ export interface StandardJsonSchema<Input = unknown, Output = unknown> {
     readonly jsonSchema: {
       readonly input: (options: { readonly target: 'draft-2020-12' }) => Record<string, unknown>
     }
-    /** Where it is there, it decides after the JSON Schema, and what it gives is the value. It must be synchronous. */
+    /** If present, it validates after the JSON Schema, and its output is the value. It must be synchronous. */
     readonly validate?: ((value: unknown) => unknown) | undefined
     readonly types?: { readonly input: Input; readonly output: Output } | undefined
   }
 }
 
-/** What the SDK's `zodOutputFormat` and `jsonSchemaOutputFormat` give. */
+/** The result of the SDK's `zodOutputFormat` and `jsonSchemaOutputFormat`. */
 export interface ParseableFormat<Value = unknown> {
   readonly type: 'json_schema'
   readonly schema: { readonly [key: string]: unknown }
@@ -23,14 +23,14 @@ export interface ParseableFormat<Value = unknown> {
 }
 
 /**
- * What says how answers look: a JSON Schema, a schema with Standard Schema's JSON Schema face (a zod 4 schema), or an output
- * format of the SDK.
+ * A schema for answers: a JSON Schema, a schema with Standard JSON Schema support (a zod 4 schema), or an output format of
+ * the SDK.
  */
 export type AnswerSchema = JsonSchema | StandardJsonSchema | ParseableFormat
 
 /**
- * The type of full answers: that of the schema, texts without one. A JSON Schema that is no more than an object says nothing to
- * the compiler, so its answers are `unknown`.
+ * The type of complete answers: the type of the schema, or text without one. A JSON Schema whose type is only an object
+ * gives `unknown`.
  */
 export type AnswerOf<S> = [S] extends [undefined]
   ? string
@@ -45,20 +45,20 @@ export type AnswerOf<S> = [S] extends [undefined]
 export type MemberOf<Types, Name extends string> =
   Exclude<Types, undefined> extends Readonly<Record<Name, infer Member>> ? Member : unknown
 
-/** What a schema is made of, whichever kind it is. */
+/** The normalized form of a schema of any kind. */
 export interface AnswerShape {
-  /** What answers are held to. */
+  /** The JSON Schema that answers are validated against. */
   readonly schema: JsonSchema
-  /** Whether `schema` is what the API takes already; another one has to be transformed. */
+  /** Whether `schema` is already in the form that the API accepts; otherwise it is transformed. */
   readonly isTransformed: boolean
-  /** Makes the value of an answer that the JSON Schema allows. Throws an error that says why it is none. */
+  /** Turns an answer that is valid by the JSON Schema into its value. Throws an error that says why it is invalid. */
   readonly parse: ((value: unknown, text: string) => unknown) | undefined
 }
 
 /**
- * Reads a schema of any kind.
+ * Normalizes a schema of any kind.
  *
- * @throws BatchStreamError `CBS_OPTION` for what is none, with what to give instead
+ * @throws BatchStreamError `CBS_OPTION` if it is not a schema, with what to pass instead
  */
 export function shapeOf(given: unknown): AnswerShape {
   const standard = standardOf(given)
@@ -73,15 +73,15 @@ export function shapeOf(given: unknown): AnswerShape {
     }
   }
   const prototype: unknown = Object.getPrototypeOf(given)
-  // Also an object of another realm, whose prototype is that realm's own.
+  // Also true for a plain object of another realm.
   const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null
   if (!isPlain) throw wrongOption('schema', WANTED, { class: given.constructor?.name })
-  // It is an object and no list.
+  // It is an object and not an array.
   return { schema: given as JsonSchema, isTransformed: false, parse: undefined }
 }
 
 const WANTED =
-  'a JSON Schema as an object, a schema with Standard Schema’s JSON Schema face (zod 4.2 or newer), or what zodOutputFormat and jsonSchemaOutputFormat of @anthropic-ai/sdk give'
+  'a JSON Schema as an object, a schema with Standard JSON Schema support (zod 4.2 or newer), or the result of zodOutputFormat or jsonSchemaOutputFormat of @anthropic-ai/sdk'
 
 function standardOf(given: unknown): AnswerShape | undefined {
   const isObject = typeof given === 'object' ? given !== null : typeof given === 'function'
@@ -92,11 +92,11 @@ function standardOf(given: unknown): AnswerShape | undefined {
   if (typeof jsonSchema?.input !== 'function')
     throw wrongOption(
       'schema',
-      `one that can be written as JSON Schema: this version of ${vendor} validates only. Upgrade it (zod 4.2 or newer), or pass zodOutputFormat(schema) of @anthropic-ai/sdk/helpers/zod`,
+      `one that can be converted to JSON Schema: this version of ${vendor} only validates. Upgrade it (zod 4.2 or newer), or pass zodOutputFormat(schema) of @anthropic-ai/sdk/helpers/zod`,
       { vendor },
     )
   if (validate && isThenable(validate.call(standard, undefined)))
-    throw wrongOption('schema', 'synchronous: this one validates with a promise', { vendor })
+    throw wrongOption('schema', 'synchronous, but its validator returns a promise', { vendor })
   return {
     schema: jsonSchema.input({ target: 'draft-2020-12' }),
     isTransformed: false,
@@ -104,7 +104,10 @@ function standardOf(given: unknown): AnswerShape | undefined {
   }
 }
 
-/** What a validator of Standard Schema says: a value, or issues. */
+/**
+ * The output of a Standard Schema validator.
+ * @throws Error that lists its issues
+ */
 function outputOf(verdict: unknown): unknown {
   const { issues, value }: StandardVerdict = Object(verdict)
   if (!issues) return value

@@ -2,17 +2,17 @@ import { wrapError } from '../errors.ts'
 import { shapeOf } from './answer-schema.ts'
 import { loadTransform, type JsonSchema } from './load.ts'
 
-/** What a request says of its answer's shape: `output_config.format`. */
+/** The part of a request that defines the answer's format: `output_config.format`. */
 export interface OutputFormat {
   readonly type: 'json_schema'
   readonly schema: JsonSchema
 }
 
 /**
- * The format that asks for answers of a schema. Keywords that the API does not take (ranges, patterns) go into
- * descriptions, for the model to read; the check of the answer knows them all.
+ * The output format for a schema. Keywords that the API does not support (ranges, patterns) become descriptions for the
+ * model; the check of the answer enforces them.
  *
- * @throws BatchStreamError `CBS_OPTION` where the API could not take the schema
+ * @throws BatchStreamError `CBS_OPTION` if the API cannot support the schema
  */
 export function outputFormat(schema: unknown): OutputFormat {
   try {

@@ -14,26 +14,20 @@ import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
 import { typed, type CarryingStage } from '../../core/stage.ts'
 
-/** The API's docs poll every 60 s; young batches are looked at more often, since most small ones end in minutes. */
+/** The API's docs poll every 60 s; young batches are polled more often, since most small ones end in minutes. */
 const FIRST_MS = 5_000
 const LONGEST_MS = 60_000
 
-/**
- * How long to wait before the next look, in ms: what the user set, else a tenth of the youngest batch's time in flight, from
- * 5 s rising to 60 s.
- */
+/** Ms until the next poll: the user's setting, or a tenth of the youngest batch's time in flight, from 5 s to 60 s. */
 export function nextLook(pollMs: number | undefined, youngestMs: number): number {
   return pollMs ?? Math.min(LONGEST_MS, Math.max(FIRST_MS, youngestMs / 10))
 }
 
-/** Pages of the list that are read before batches are asked for one by one. */
+/** Pages of the list that are read before batches are retrieved one by one. */
 const PAGES = 3
 const PAGE = 100
 
-/**
- * Looks at batches by their ids: one list call covers all that are in flight. Ids the API does not know are missing from the
- * answer.
- */
+/** Retrieves batches by id: one list call covers all in flight. Ids that the API does not know are missing from the map. */
 async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, RemoteBatch>> {
   const found = new Map<string, RemoteBatch>()
   const left = new Set(ids)
@@ -55,21 +49,21 @@ export interface AwaitEndOptions {
   /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
   readonly client: AnthropicClient
   /**
-   * Ms between two polls of the API.
+   * Ms between polls of the API.
    * @default 5000, rising to 60000 with the age of the batches
    */
   readonly poll?: number | undefined
   /**
-   * How long the API may answer 404 for a batch, in ms; after that its rows are `unanswered`.
+   * How long the API may reply 404 for a batch, in ms; after that its rows are `unanswered`.
    * @default 600000
    */
   readonly settle?: number
-  /** Called when the API cannot be reached, with the reason. */
+  /** Called with the reason when the API cannot be reached. */
   readonly onWait?: (batch: SubmittedBatch, why: string) => unknown
   readonly job?: Job | undefined
 }
 
-/** Waits for batches to end. One list call covers all that are in flight; waiting costs no CPU and survives outages of a day. */
+/** Waits for batches to end. One list call covers all in flight; waiting uses no CPU and survives outages of a day. */
 export function awaitEnd(
   options: AwaitEndOptions,
 ): CarryingStage<SubmittedBatch<object>, EndedBatch, Ends> {
@@ -83,7 +77,7 @@ interface Waiting {
   readonly batch: SubmittedBatch
   readonly id: string
   readonly since: number
-  /** When the API first answered that it does not know the batch. */
+  /** When the API first replied that it does not know the batch. */
   missingSince: number | undefined
 }
 
@@ -138,20 +132,20 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     try {
       while (this.#waiting.size > 0) {
         const youngest = Math.max(...[...this.#waiting.values()].map(({ since }) => since))
-        // What an earlier process left may have ended long ago, and sending waits for its results.
+        // A batch of an earlier process may have ended long ago, and sending waits for its results.
         const isLeftBehind = [...this.#waiting.keys()].some(one => job.queue.leftBehind.has(one))
         const pause = nextLook(this.#options.poll, job.clock.elapsed() - youngest)
         await job.clock.sleep(isLeftBehind ? 0 : pause, this.signal)
         await this.#look(job, api)
       }
     } finally {
-      // In the same tick as the last look, so that a batch that comes next starts a poll of its own.
+      // In the same tick as the last check, so that a batch that arrives next starts its own poll.
       this.#polling = undefined
     }
   }
 
   async #look(job: StoredJob, api: Api): Promise<void> {
-    // With the key of another workspace every batch would look lost.
+    // With the key of another workspace every batch would appear lost.
     await api.proveWorkspace()
     const waiting = [...this.#waiting.values()]
     const found = await lookAt(
@@ -175,7 +169,10 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
       if (this.#waiting.has(batch.number)) job.queue.settleLeftBehind(batch.number)
   }
 
-  /** The API may deny a batch for some seconds after it took it: that is no reason to give it up, and never one to resend. */
+  /**
+   * The API may return 404 for some seconds after it accepted a batch. That is no reason to give up, and never one to
+   * resend.
+   */
   #isLost(one: Waiting, job: StoredJob): boolean {
     one.missingSince ??= job.clock.elapsed()
     return job.clock.elapsed() - one.missingSince >= (this.#options.settle ?? DEFAULT_SETTLE_MS)

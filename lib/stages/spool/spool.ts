@@ -14,16 +14,19 @@ import { temporaryJob } from '../../store/open.ts'
 import type { RecordReader } from '../../store/records.ts'
 
 export interface SpoolOptions {
-  /** The job to keep records in; a temporary one without it. */
+  /**
+   * The job that stores the records.
+   * @default a temporary job
+   */
   readonly job?: Job | undefined
-  /** Asked at the end of the input: why it is not its real end. The job remembers that for whoever goes on with it. */
+  /** Called at the end of the input: why it ended early, if it did. The job remembers the reason for the next run. */
   readonly brokenOff?: (() => string | undefined) | undefined
 }
 
 /**
- * Puts every record on disk before anything depends on it. Upstream of it nothing waits for the API; downstream nothing
- * runs ahead of it. Of a job that is opened again it gives the records that no batch covers yet, and compares what comes
- * in with what is there (`CBS_INPUT` where they differ).
+ * Writes every record to disk before anything depends on it. Decouples input speed from API speed: nothing upstream waits
+ * for the API. For a resumed job it emits the records that are in no batch yet, and compares the input with the spooled
+ * records (`CBS_INPUT` if they differ).
  */
 export function spool(
   options: SpoolOptions = {},
@@ -36,7 +39,7 @@ export class Spool extends Duplex {
   #job: StoredJob | undefined
   #reader: RecordReader | undefined
   #next = 0
-  /** Where the records that are to be given begin and end; the last range has no end. */
+  /** The ranges of records to emit; the last one has no end. */
   #ranges: (readonly [from: number, to: number])[] = []
   #inputOver = false
   #reading = false
@@ -63,7 +66,7 @@ export class Spool extends Duplex {
     }
     begin().then(
       () => done(),
-      cause => done(wrapError('CBS_DISK', 'the records cannot be kept', cause)),
+      cause => done(wrapError('CBS_DISK', 'the records cannot be stored', cause)),
     )
   }
 
@@ -74,7 +77,7 @@ export class Spool extends Duplex {
   ): void {
     this.#admit(record).then(
       () => done(),
-      cause => done(wrapError('CBS_DISK', 'a record cannot be kept', cause)),
+      cause => done(wrapError('CBS_DISK', 'a record cannot be stored', cause)),
     )
   }
 
@@ -87,7 +90,7 @@ export class Spool extends Duplex {
     }
     admitAll().then(
       () => done(),
-      cause => done(wrapError('CBS_DISK', 'a record cannot be kept', cause)),
+      cause => done(wrapError('CBS_DISK', 'a record cannot be stored', cause)),
     )
   }
 
@@ -99,7 +102,7 @@ export class Spool extends Duplex {
     }
     finish().then(
       () => done(),
-      cause => done(wrapError('CBS_DISK', 'the records cannot be kept', cause)),
+      cause => done(wrapError('CBS_DISK', 'the records cannot be stored', cause)),
     )
   }
 
@@ -107,7 +110,7 @@ export class Spool extends Duplex {
     if (this.#reading) return
     this.#reading = true
     this.#give().catch(cause =>
-      this.destroy(wrapError('CBS_DISK', 'a kept record cannot be read', cause)),
+      this.destroy(wrapError('CBS_DISK', 'a stored record cannot be read', cause)),
     )
   }
 
@@ -120,7 +123,7 @@ export class Spool extends Duplex {
   }
 
   get #kept(): StoredJob {
-    // _construct has run before anything is written or read.
+    // _construct runs before anything is written or read.
     return this.#job as StoredJob
   }
 
@@ -136,7 +139,7 @@ export class Spool extends Duplex {
     if (this.#starved && !this.#kept.input.isReplaying) this.#wake()
   }
 
-  /** Whether the reader waits for these very records, so that they need not be read back: a batch syncs what it covers. */
+  /** Whether the reader waits for exactly these records, so that they need not be read back: a batch syncs what it covers. */
   #isNext({ ordinal, count }: RecordPage): boolean {
     const [, end = 0] = this.#ranges[0] ?? []
     if (!this.#starved || !this.#givesPages || ordinal !== this.#next) return false
@@ -176,7 +179,7 @@ export class Spool extends Duplex {
       }
       const read = this.#read(Math.min(end, records.readable))
       const record = read instanceof Promise ? await read : read
-      // The reader may have begun to look at single records meanwhile.
+      // The reader may have switched to single records meanwhile.
       if (record instanceof RecordPage && !this.#givesPages) continue
       this.#next += record instanceof RecordPage ? record.count : 1
       // Cleared before the push, which may ask for the next record at once.
@@ -187,13 +190,13 @@ export class Spool extends Duplex {
     }
   }
 
-  /** The next page or record below `end`; a promise only where the disk has to be asked. */
+  /** The next page or record below `end`; a promise only if the disk must be read. */
   #read(end: number): SourceRecord | RecordPage | Promise<SourceRecord | RecordPage> {
-    // _construct has made the reader.
+    // _construct made the reader.
     const reader = this.#reader as RecordReader
     return this.#givesPages
-      ? (reader.peekPage(this.#next, end) ?? reader.readPage(this.#next, end))
-      : (reader.peek(this.#next, 1) ?? reader.read(this.#next, 1))
+      ? (reader.tryReadPageSync(this.#next, end) ?? reader.readPage(this.#next, end))
+      : (reader.tryReadSync(this.#next, 1) ?? reader.read(this.#next, 1))
   }
 
   #starve(): void {

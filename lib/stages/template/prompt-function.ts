@@ -25,7 +25,7 @@ export function callPrompt(
   if (given === undefined || given === null) return gaveNothing(record)
   if (isParams(given)) return missingValue(textsOf(given), prompt, record) ?? given
   if (isThenable(given))
-    throw failed(record, 'gave a promise; put what it waits for in a stage before')
+    throw failed(record, 'returned a promise; move asynchronous work to an earlier stage')
   throw failed(record, 'gave neither text nor params with `messages`')
 }
 

@@ -54,7 +54,7 @@ export class Lines {
   }
 
   /** A short line of the cluster that was loaded last; undefined for every other one, and where there is none. */
-  peek(position: number): Buffer | undefined {
+  tryReadSync(position: number): Buffer | undefined {
     const loaded = this.#loaded
     return loaded && position >= loaded.first && position < loaded.end
       ? loaded.line(position)
@@ -127,7 +127,7 @@ export class Lines {
   }
 
   async #readInto(bytes: Buffer, start: number): Promise<void> {
-    const read = this.#file.readNow?.(bytes, start) ?? (await this.#file.read(bytes, start))
+    const read = this.#file.readSync?.(bytes, start) ?? (await this.#file.read(bytes, start))
     if (read < bytes.length) throw damaged(this.#number)
   }
 

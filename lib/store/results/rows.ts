@@ -51,13 +51,14 @@ export async function* rowsOf(
       const next = Math.min(ordinal ?? Infinity, refused?.ordinal ?? Infinity)
       if (shared !== undefined && shared < next) {
         const record =
-          reader.peek(shared, batch.attempt) ?? (await reader.read(shared, batch.attempt))
+          reader.tryReadSync(shared, batch.attempt) ?? (await reader.read(shared, batch.attempt))
         const answer = await firsts.of(repeats.firstAt(repeat))
         block.push(repeated(batch, record, answer, { last, check }))
         repeat += 1
       } else if (refused && (ordinal === undefined || refused.ordinal < ordinal)) {
         const { ordinal: at, custom_id, type, message } = refused
-        const record = reader.peek(at, batch.attempt) ?? (await reader.read(at, batch.attempt))
+        const record =
+          reader.tryReadSync(at, batch.attempt) ?? (await reader.read(at, batch.attempt))
         const status = type === SKIPPED ? ('skipped' as const) : ('rejected' as const)
         const without = { status, problem: { type, message } }
         block.push(new Result({ batch, customId: custom_id, record, raw: null, without, last }))
@@ -76,8 +77,9 @@ export async function* rowsOf(
         const record =
           ordinal === undefined
             ? undefined
-            : (reader.peek(ordinal, batch.attempt) ?? (await reader.read(ordinal, batch.attempt)))
-        const raw = files ? (files.peek(position) ?? (await files.read(position))) : null
+            : (reader.tryReadSync(ordinal, batch.attempt) ??
+              (await reader.read(ordinal, batch.attempt)))
+        const raw = files ? (files.tryReadSync(position) ?? (await files.read(position))) : null
         block.push(
           new Result({
             batch,

@@ -98,7 +98,7 @@ async function eachLine(
       fetched && fetched.lines > 0 ? await Lines.open(files, number, requests) : undefined
     try {
       for (let position = 0; position < requests; position++) {
-        const raw = lines?.peek(position) ?? (await lines?.readOn(position)) ?? null
+        const raw = lines?.tryReadSync(position) ?? (await lines?.readOn(position)) ?? null
         give(raw, await members.at(position))
       }
     } finally {

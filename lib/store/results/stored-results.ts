@@ -20,7 +20,7 @@ export async function* storedResults(
   const lines = await Lines.open(files, number, requests)
   try {
     for (let position = 0; position < requests; position++) {
-      const raw = lines.peek(position) ?? (await lines.readOn(position))
+      const raw = lines.tryReadSync(position) ?? (await lines.readOn(position))
       if (!raw) continue
       // Only the line itself is ever read of it.
       const batch = {} as EndedBatch

@@ -11,7 +11,7 @@ const KINDS: readonly [string, string | undefined][] = [
 ]
 
 for (const [hex, type] of KINDS) {
-  void t.test(`${type} is known by its first bytes, and not by fewer`, async t => {
+  void t.test(`${type} is recognised by its first bytes, and not by fewer`, async t => {
     const head = Buffer.from(hex, 'hex')
     t.equal(mediaTypeOf(head), type)
     t.equal(mediaTypeOf(Buffer.concat([head, Buffer.from('more')])), type)
@@ -19,7 +19,7 @@ for (const [hex, type] of KINDS) {
   })
 }
 
-void t.test('text, sound and nothing at all are none of these', async t => {
+void t.test('text, sound and an empty file are none of these', async t => {
   t.equal(mediaTypeOf(Buffer.from('a plain text')), undefined)
   t.equal(mediaTypeOf(Buffer.from('524946462400000057415645', 'hex')), undefined)
   t.equal(mediaTypeOf(Buffer.alloc(0)), undefined)

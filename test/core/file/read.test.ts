@@ -7,7 +7,7 @@ import { needs } from '../../support/needs.ts'
 
 const PDF = `%PDF-1.7\n${'x'.repeat(5000)}`
 
-void t.test('a file is read whole, with what it is', async t => {
+void t.test('a file is read whole, with its type', async t => {
   const dir = t.testdir({ 'a.txt': 'some text', 'b.pdf': PDF, empty: '' })
   t.same(await readFile(join(dir, 'a.txt'), { most: 100 }), {
     mediaType: undefined,
@@ -23,7 +23,7 @@ void t.test('a file is read whole, with what it is', async t => {
   })
 })
 
-void t.test('where only text is wanted a PDF of any size costs its first bytes', async t => {
+void t.test('with textOnly only the first bytes of a PDF are read', async t => {
   const dir = t.testdir({ 'b.pdf': PDF })
   t.same(await readFile(join(dir, 'b.pdf'), { most: 10, textOnly: true }), {
     mediaType: 'application/pdf',
@@ -31,19 +31,19 @@ void t.test('where only text is wanted a PDF of any size costs its first bytes',
   })
 })
 
-void t.test('a file of just the most bytes is taken, one of a byte more is not', async t => {
+void t.test('a file of the maximum size is read, one byte more is rejected', async t => {
   const dir = t.testdir({ a: 'x'.repeat(64) })
   const path = join(dir, 'a')
   t.same(await readFile(path, { most: 64 }), {
     mediaType: undefined,
     bytes: Buffer.from('x'.repeat(64)),
   })
-  const message = `the file ${path} has 64 bytes; 63 at most can be taken`
+  const message = `the file ${path} has 64 bytes; the maximum is 63`
   t.same(await readFile(path, { most: 63 }), { type: 'file_too_large', message })
 })
 
-void t.test('a file without a size is bounded, too', needs('/proc/self/status'), async t => {
-  // The kernel says 0 bytes for these.
+void t.test('a file without a size is limited too', needs('/proc/self/status'), async t => {
+  // The kernel reports 0 bytes for these.
   t.match(await readFile('/proc/self/status', { most: 0 }), { type: 'file_too_large' })
 })
 
@@ -58,17 +58,17 @@ void t.test(
   },
 )
 
-void t.test('what is no regular file is a problem, and never a wait', async t => {
+void t.test('a file that is not regular is a problem, and never a wait', async t => {
   const dir = t.testdir({ folder: {} })
   execFileSync('mkfifo', [join(dir, 'pipe')])
   for (const name of ['folder', 'pipe'])
     t.match(await readFile(join(dir, name), { most: 100 }), {
       type: 'unreadable_file',
-      message: /is no regular file$/,
+      message: /is not a regular file$/,
     })
 })
 
-void t.test('a missing file, a broken link and a file in a file are problems', async t => {
+void t.test('a missing file, a broken link and a path below a file are problems', async t => {
   const dir = t.testdir({ a: 'text' })
   symlinkSync(join(dir, 'gone'), join(dir, 'link'))
   for (const name of ['gone', 'link']) {
@@ -81,7 +81,7 @@ void t.test('a missing file, a broken link and a file in a file are problems', a
   })
 })
 
-void t.test('a file that grows after it was looked at is bounded by its most', async t => {
+void t.test('a file that grows while it is read is limited', async t => {
   const dir = t.testdir({ a: 'x'.repeat(10) })
   const path = join(dir, 'a')
   const reading = readFile(path, { most: 10 })
@@ -90,7 +90,7 @@ void t.test('a file that grows after it was looked at is bounded by its most', a
 })
 
 void t.test(
-  'a file that nobody may read is a problem',
+  'a file without read permission is a problem',
   { skip: process.getuid?.() === 0 && 'root may read everything' },
   async t => {
     const dir = t.testdir({ a: 'x' })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { textIn } from '../../../lib/core/file/text.ts'
 
-void t.test('UTF-8 is text, a byte order mark in front is not part of it', async t => {
+void t.test('UTF-8 is text, and its byte order mark is removed', async t => {
   t.equal(textIn('a', Buffer.from('\ufeffGrüße \ufeff\ufffd\x01')), 'Grüße \ufeff\ufffd\x01')
   t.equal(textIn('a', Buffer.alloc(0)), '')
 })
@@ -16,7 +16,7 @@ void t.test('UTF-16 is named', async t => {
 })
 
 void t.test(
-  'R13: a file that is named as an image or a PDF and is none says what it holds',
+  'R13: a file with the name of an image or a PDF but other content is described',
   async t => {
     const cases: [string, string | Buffer, RegExp][] = [
       [
@@ -29,7 +29,7 @@ void t.test(
       ['a.gif', '<svg xmlns=""/>', /holds XML$/],
       ['a.webp', 'version https://git-lfs.github.com/spec/v1', /holds text$/],
       ['a.jpeg', '', /holds nothing$/],
-      ['a.pdf', Buffer.from('00ff00', 'hex'), /holds neither an image that can be sent nor a PDF$/],
+      ['a.pdf', Buffer.from('00ff00', 'hex'), /holds neither a supported image nor a PDF$/],
       ['a.tiff', 'x\0', /holds neither/],
     ]
     for (const [path, bytes, message] of cases)
@@ -38,7 +38,7 @@ void t.test(
   },
 )
 
-void t.test('R13: a file of a kind that the API does not take is named', async t => {
+void t.test('R13: an unsupported file type is named', async t => {
   const cases: [string, string][] = [
     ['49492a0008000000', 'a TIFF image'],
     ['4d4d002a00000008', 'a TIFF image'],
@@ -63,11 +63,11 @@ void t.test('R13: a file of a kind that the API does not take is named', async t
 void t.test('R13: text has no NUL bytes', async t => {
   t.match(textIn('a.dat', Buffer.from('some text\0')), {
     type: 'wrong_file_type',
-    message: /^the file a\.dat has a NUL byte at byte offset 9, so it is no text; only PNG/,
+    message: /^the file a\.dat is not a text file: it has a NUL byte at byte offset 9; only PNG/,
   })
 })
 
-void t.test('what is no text says from which byte on', async t => {
+void t.test('the first invalid byte of a binary file is named', async t => {
   t.match(textIn('a.txt', Buffer.from('caf\xe9 olé', 'latin1')), {
     type: 'invalid_utf8',
     message: /a\.txt .* byte 0xe9 at byte offset 3 is not valid UTF-8/,

@@ -28,13 +28,13 @@ void t.test('the batch with the earliest record is next, whatever its number', a
   t.equal(earliest(batches, 1, new Set([1, 2, 3])), undefined)
 })
 
-void t.test('a batch that was divided, and one of another try, are not waited for', async t => {
+void t.test('a split batch, and a batch of another attempt, are not waited for', async t => {
   const batches = [batch(1, 0, 'void'), batch(2, 1, 'ended', 2), batch(3, 5)]
   t.equal(earliest(batches, 1, new Set())?.number, 3)
   t.equal(earliest(batches, 2, new Set())?.number, 2)
 })
 
-void t.test('batches that cover no records keep the order of their numbers', async t => {
+void t.test('batches without records keep the order of their numbers', async t => {
   t.same(
     [batch(3), batch(1), batch(2)].sort(compareByRecord).map(({ number }) => number),
     [1, 2, 3],

@@ -14,7 +14,7 @@ const part = (number: number) => ({
   hash: 'h',
 })
 
-/** The event of each kind about batch 1. */
+/** One event of each kind about batch 1. */
 const EVENTS = {
   sealed: { type: 'sealed', ...part(1) },
   split: { type: 'split', number: 1, into: [part(2), part(3)] },
@@ -30,7 +30,7 @@ const EVENTS = {
 
 type Kind = keyof typeof EVENTS
 
-/** How a batch comes to each phase, and where each event takes it from there; what is not named is damage. */
+/** How a batch reaches each phase, and which phase each event leads to; all other events are damage. */
 const table: readonly {
   phase: Phase | 'nowhere'
   by: readonly Kind[]
@@ -83,13 +83,13 @@ for (const { phase, by, to } of table) {
   }
 }
 
-void t.test('no event is no state, and none but opened can be the first', async t => {
+void t.test('no events give no state, and only opened can be the first', async t => {
   t.equal(fold([]), undefined)
   t.throws(() => fold([EVENTS.sealed]), { code: 'CBS_STATE', message: /begins with "sealed"/ })
   t.throws(() => fold([opened, opened]), { code: 'CBS_STATE', message: /opened twice/ })
 })
 
-void t.test('a journal of another version is refused by both versions (C15)', async t => {
+void t.test('a journal of another version is rejected by both versions (C15)', async t => {
   for (const [version, whose] of [
     [VERSION + 7, 'a newer'],
     [VERSION - 1, 'an older'],
@@ -100,7 +100,7 @@ void t.test('a journal of another version is refused by both versions (C15)', as
     })
 })
 
-void t.test('what events tell is kept', async t => {
+void t.test('the state keeps the data of events', async t => {
   const state = fold([
     opened,
     { type: 'workspace', id: 'w' },
@@ -145,13 +145,13 @@ void t.test('what events tell is kept', async t => {
   })
 })
 
-void t.test('a batch that is not there any more is forgotten by its search', async t => {
+void t.test('a search forgets a batch that no longer exists', async t => {
   const state = fold([opened, EVENTS.sealed, EVENTS.armed, EVENTS.candidate, EVENTS.disarmed])
   t.same(state?.batches.get(1)?.candidates, {})
   t.equal(state?.batches.get(1)?.armed, null)
 })
 
-void t.test('another output begins anew with every batch that was written', async t => {
+void t.test('a new output starts again with every batch that was written', async t => {
   const all = [
     opened,
     ...Object.values(EVENTS).filter(
@@ -188,7 +188,7 @@ void t.test(
   },
 )
 
-void t.test('the parts of a split stand in its place, a foreign batch is known as one', async t => {
+void t.test('the parts of a split take its place, and a foreign batch is marked', async t => {
   const state = fold([opened, { ...EVENTS.sealed, foreign: true }, EVENTS.split])
   t.same(
     [...(state?.batches.values() ?? [])].map(({ number, phase, foreign }) => [

@@ -9,7 +9,7 @@ import { outputFormat } from '../../../lib/core/schema/output-format.ts'
 
 const Mood = z.object({ mood: z.enum(['good', 'bad']), stars: z.number().min(1) })
 
-void t.test('a zod schema is asked for as JSON Schema, and judges answers itself', async t => {
+void t.test('a zod schema is sent as JSON Schema, and validates answers itself', async t => {
   const format = outputFormat(Mood)
   t.match(format, {
     type: 'json_schema',
@@ -25,7 +25,7 @@ void t.test('a zod schema is asked for as JSON Schema, and judges answers itself
 })
 
 void t.test(
-  'what a zod schema refines and transforms counts, and the row keeps the JSON',
+  'refinements and transforms of a zod schema apply, and the row keeps the JSON',
   async t => {
     const Dated = z.object({
       day: z.string().transform(text => new Date(text)),
@@ -58,14 +58,14 @@ void t.test('the output formats of the SDK are schemas', async t => {
   t.match(answerCheck(json)('{"mood":1}'), { problem: { message: /\/mood must be string/ } })
 })
 
-void t.test('a JSON Schema of another realm is one', async t => {
+void t.test('a JSON Schema of another realm is accepted', async t => {
   t.same(shapeOf(runInNewContext('({ type: "object" })')).schema, { type: 'object' })
   t.same(shapeOf(Object.assign(Object.create(null), { type: 'object' })).schema, {
     type: 'object',
   })
 })
 
-void t.test('anything else is refused with what to give instead', async t => {
+void t.test('anything else is rejected with what to pass instead', async t => {
   const refused = (given: unknown, message: RegExp): unknown =>
     t.throws(() => shapeOf(given), { code: 'CBS_OPTION', message })
   refused('text', /`schema` must be a JSON Schema as an object, .*zod 4\.2.*zodOutputFormat/)
@@ -85,7 +85,7 @@ void t.test('anything else is refused with what to give instead', async t => {
   refused(slow, /synchronous/)
 })
 
-void t.test('issues without a place, and with keys as objects, are sentences', async t => {
+void t.test('issues without a path, and with keys as objects, become sentences', async t => {
   const saying = (issue: object): ReturnType<typeof answerCheck> =>
     answerCheck({
       '~standard': {

@@ -21,7 +21,7 @@ void t.test('a schema is transformed as the API needs it', async t => {
   t.same(schema, before)
 })
 
-void t.test('one that the API cannot take is refused, with the reason', async t => {
+void t.test('an unsupported schema is rejected with the reason', async t => {
   t.throws(() => outputFormat({ properties: {} }), {
     code: 'CBS_OPTION',
     message: /the API does not support this schema: .*type/,

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { propertiesOf } from '../../../lib/stages/write/csv.ts'
 
-void t.test('an object schema has its properties, in their order', async t => {
+void t.test('an object schema lists its properties in order', async t => {
   t.same(propertiesOf({ type: 'object', properties: { b: {}, a: {} } }), ['b', 'a'])
 })
 

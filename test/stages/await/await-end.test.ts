@@ -8,7 +8,7 @@ import { ask, asks, callsOf, clientOf, makeWorld, run, said } from '../../suppor
 
 const MINUTE = 60_000
 
-void t.test('a wrong option is refused at once', async t => {
+void t.test('an invalid option is rejected at once', async t => {
   const { client } = await makeWorld(t)
   for (const wrong of [{ poll: 0 }, { settle: -1 }])
     t.throws(() => awaitEnd({ client, ...wrong }), { code: 'CBS_OPTION' })
@@ -22,27 +22,30 @@ for (const [pollMs, age, wait] of [
   [123, 7_200_000, 123],
 ] as const) {
   void t.test(
-    `a batch of ${age} ms is looked at again after ${wait} ms where pollMs is ${pollMs}`,
+    `a batch of ${age} ms is polled again after ${wait} ms if pollMs is ${pollMs}`,
     async t => {
       t.equal(nextLook(pollMs, age), wait)
     },
   )
 }
 
-void t.test('one list call covers several batches, one batch is asked for by its id', async t => {
-  for (const [count, op, other] of [
-    [1, 'list', 'retrieve'],
-    [6, 'retrieve', 'list'],
-  ] as const) {
-    const world = await makeWorld(t, { batchTimeMs: MINUTE })
-    const job = await world.open({ name: op })
-    t.equal((await run(world, job, asks(6), { aggregate: { batchSize: count } })).length, 6)
-    t.same(callsOf(world.emulator, other), {})
-    t.ok((callsOf(world.emulator, op)[200] as number) < 15)
-  }
-})
+void t.test(
+  'one list call covers several batches, a single batch is retrieved by its id',
+  async t => {
+    for (const [count, op, other] of [
+      [1, 'list', 'retrieve'],
+      [6, 'retrieve', 'list'],
+    ] as const) {
+      const world = await makeWorld(t, { batchTimeMs: MINUTE })
+      const job = await world.open({ name: op })
+      t.equal((await run(world, job, asks(6), { aggregate: { batchSize: count } })).length, 6)
+      t.same(callsOf(world.emulator, other), {})
+      t.ok((callsOf(world.emulator, op)[200] as number) < 15)
+    }
+  },
+)
 
-void t.test('batches are given on in the order of their ending', async t => {
+void t.test('batches are passed on in the order of their ends', async t => {
   const times = [5, 1, 3]
   const world = await makeWorld(t, {
     batchTimeMs: ({ number }) => (times[number - 1] as number) * MINUTE,
@@ -55,31 +58,28 @@ void t.test('batches are given on in the order of their ending', async t => {
 })
 
 for (const concurrency of [1, 3]) {
-  void t.test(
-    `never more than ${concurrency} batches are in flight, and all are asked`,
-    async t => {
-      let most = 0
-      const world = await makeWorld(t, {
-        batchTimeMs: ({ number }) => (number % 3) * MINUTE + 1000,
-        faults: () => {
-          const running = world.emulator.ledger.batches().filter(batch => batch.state !== 'ended')
-          most = Math.max(most, running.length)
-          return undefined
-        },
-      })
-      const job = await world.open()
-      const results = await run(world, job, asks(20), {
-        aggregate: { batchSize: 2 },
-        submit: { concurrency },
-      })
-      t.equal(results.length, 20)
-      t.equal(most, concurrency)
-    },
-  )
+  void t.test(`at most ${concurrency} batches are in flight, and all are sent`, async t => {
+    let most = 0
+    const world = await makeWorld(t, {
+      batchTimeMs: ({ number }) => (number % 3) * MINUTE + 1000,
+      faults: () => {
+        const running = world.emulator.ledger.batches().filter(batch => batch.state !== 'ended')
+        most = Math.max(most, running.length)
+        return undefined
+      },
+    })
+    const job = await world.open()
+    const results = await run(world, job, asks(20), {
+      aggregate: { batchSize: 2 },
+      submit: { concurrency },
+    })
+    t.equal(results.length, 20)
+    t.equal(most, concurrency)
+  })
 }
 
 void t.test(
-  'a batch that is denied just after it was made is waited for, and not sent again',
+  'a batch that is a 404 just after its create is waited for, and not resent',
   async t => {
     const world = await makeWorld(t, {
       batchTimeMs: MINUTE,
@@ -93,27 +93,24 @@ void t.test(
   },
 )
 
-void t.test(
-  'a batch that is lost for good leaves its rows unanswered after the settle time',
-  async t => {
-    const world = await makeWorld(t, {
-      batchTimeMs: 60 * MINUTE,
-      faults: [{ on: 'create', vanishAfterMs: MINUTE }],
-    })
-    const began = world.clock.elapsed()
-    const results = await run(world, await world.open(), asks(2))
-    t.same(
-      results.map(({ status }) => status),
-      ['unanswered', 'unanswered'],
-    )
-    t.match(results[0]?.error?.message, /does not know batch msgbatch_/)
-    const minutes = (world.clock.elapsed() - began) / MINUTE
-    t.ok(minutes >= 11 && minutes < 14, `${minutes} minutes`)
-    t.same(callsOf(world.emulator, 'create'), { 200: 1 })
-  },
-)
+void t.test('after the settle time the rows of a lost batch are unanswered', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 60 * MINUTE,
+    faults: [{ on: 'create', vanishAfterMs: MINUTE }],
+  })
+  const began = world.clock.elapsed()
+  const results = await run(world, await world.open(), asks(2))
+  t.same(
+    results.map(({ status }) => status),
+    ['unanswered', 'unanswered'],
+  )
+  t.match(results[0]?.error?.message, /does not know batch msgbatch_/)
+  const minutes = (world.clock.elapsed() - began) / MINUTE
+  t.ok(minutes >= 11 && minutes < 14, `${minutes} minutes`)
+  t.same(callsOf(world.emulator, 'create'), { 200: 1 })
+})
 
-void t.test('an outage of hours is survived, and told (N33)', async t => {
+void t.test('an outage of hours is survived and reported (N33)', async t => {
   let until = Infinity
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
@@ -129,19 +126,25 @@ void t.test('an outage of hours is survived, and told (N33)', async t => {
   t.ok(waits.length > 100 && waits.length < 200, `${waits.length} lines in two hours`)
 })
 
-void t.test('a revoked key stops the wait as CBS_ACCESS, and a new key goes on (N13)', async t => {
-  const world = await makeWorld(t, { batchTimeMs: 5 * MINUTE, keys: { old: 'w', new: 'w' } })
-  const job = await world.open()
-  job.on('event', ({ type }) => type === 'submitted' && world.emulator.revokeKey('old'))
-  await t.rejects(run(world, job, asks(2), { client: clientOf(world.emulator, 'old') }), {
-    code: 'CBS_ACCESS',
-    message: /401/,
-  })
-  await job.close()
-  const again = await world.open()
-  t.equal((await run(world, again, asks(2), { client: clientOf(world.emulator, 'new') })).length, 2)
-  t.same(callsOf(world.emulator, 'create'), { 200: 1 })
-})
+void t.test(
+  'a revoked key stops the wait with CBS_ACCESS, and a new key resumes (N13)',
+  async t => {
+    const world = await makeWorld(t, { batchTimeMs: 5 * MINUTE, keys: { old: 'w', new: 'w' } })
+    const job = await world.open()
+    job.on('event', ({ type }) => type === 'submitted' && world.emulator.revokeKey('old'))
+    await t.rejects(run(world, job, asks(2), { client: clientOf(world.emulator, 'old') }), {
+      code: 'CBS_ACCESS',
+      message: /401/,
+    })
+    await job.close()
+    const again = await world.open()
+    t.equal(
+      (await run(world, again, asks(2), { client: clientOf(world.emulator, 'new') })).length,
+      2,
+    )
+    t.same(callsOf(world.emulator, 'create'), { 200: 1 })
+  },
+)
 
 void t.test('the key of another workspace does not make a batch look lost (N14)', async t => {
   const world = await makeWorld(t, {
@@ -172,10 +175,10 @@ for (const hours of [-1, 24]) {
 }
 
 void t.test(
-  'batches behind one that is to be sent do not block it, with one in flight at most',
+  'batches behind one that must be resent do not block it, with concurrency 1',
   async t => {
     const world = await makeWorld(t, { batchTimeMs: MINUTE })
-    // The first is to be sent again, the second is in flight already.
+    // The first must be resent, the second is already in flight.
     const other = await world.open({ name: 'other' })
     const writer = await other.store.newBatch()
     const next = await other.store.newBatch()
@@ -232,7 +235,7 @@ void t.test('batches that are lost at the same time come in their own order', as
   t.same(said(results), ['0: unanswered', '1: unanswered', '2: unanswered'])
 })
 
-void t.test('a machine that was suspended for 6 h looks as soon as it wakes (P12)', async t => {
+void t.test('a machine that was suspended for 6 h polls as soon as it wakes (P12)', async t => {
   const world = await makeWorld(t, { batchTimeMs: 60 * MINUTE })
   const job = await world.open()
   job.on('event', ({ type }) => type === 'submitted' && world.clock.pass(360 * MINUTE))
@@ -245,7 +248,7 @@ void t.test('a machine that was suspended for 6 h looks as soon as it wakes (P12
   t.same(callsOf(world.emulator, 'create'), { 200: 1 })
 })
 
-void t.test('batches behind a page of others are found on the next one', async t => {
+void t.test('batches behind a page of foreign ones are found on the next page', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
     foreign: Array.from({ length: 120 }, () => ({ requests: 1, createdAgoMs: -1000 })),

@@ -275,7 +275,7 @@ for (const name of ['onBroken', 'onGuess', 'onNote', 'onHeader'] as const)
         async () => {
           throw new Error('boom')
         },
-        new RegExp(`^\`${name}\` gave a promise, and must answer at once`),
+        new RegExp(`^\`${name}\` returned a promise, but must be synchronous`),
       ],
     ]
     for (const [fail, message] of failures) {

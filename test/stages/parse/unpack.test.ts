@@ -251,7 +251,7 @@ t.test(
       ],
       [
         () => Promise.reject(new Error('boom')),
-        /^`onHighCompressionRatio` gave a promise, and must answer at once/,
+        /^`onHighCompressionRatio` returned a promise, but must be synchronous/,
       ],
     ]
     for (const [onHighCompressionRatio, message] of failures) {

@@ -134,7 +134,7 @@ void t.test(
     }) as never
     await t.rejects(runRetry(world, await world.open(), 1, { shouldRetry: ask }), {
       code: 'CBS_STAGE',
-      message: /`shouldRetry` gave a promise/,
+      message: /`shouldRetry` returned a promise/,
     })
     t.match(await world.emulator.ledger.totals(), { batches: 1 })
   },

@@ -120,7 +120,7 @@ void t.test('a file that cannot be sent makes a rejected record that says why', 
   const options = { attach: '{{path}}', attachDir: dir }
   for (const [path, type, message] of [
     ['gone', 'missing_file', `there is no file ${join(dir, 'gone')}`],
-    ['folder', 'unreadable_file', /is no regular file/],
+    ['folder', 'unreadable_file', /is not a regular file/],
     ['a\0b', 'unreadable_file', /cannot be read/],
     ['blank', 'empty_file', 'the file blank is empty'],
     ['latin', 'invalid_utf8', /byte 0xe9 at byte offset 3/],
@@ -181,7 +181,7 @@ void t.test('a function that names no path ends the pipeline, and null names non
   for (const given of [5, Promise.reject(new Error('boom')), { path: 'a' }])
     await t.rejects(ask({ attach: () => given as never }, {}), {
       code: 'CBS_STAGE',
-      message: /`attach` (must give the path of a file, or nothing \(line 3\)|gave a promise)/,
+      message: /`attach` (must give the path of a file, or nothing \(line 3\)|returned a promise)/,
     })
   t.equal(await contentOf({ attach: () => null as never }, {}), 'What is it?')
 })

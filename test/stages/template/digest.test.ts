@@ -84,7 +84,7 @@ for (const [what, changed] of Object.entries(CHANGED)) {
       const answers: (string | null)[] = []
       await t.rejects(run(world, again, changed, { kept, answers }), {
         code: 'CBS_INPUT',
-        message: /template has changed since job test began/,
+        message: /template has changed since job test started/,
       })
       t.same(answers, paid, 'paid answers are given')
       await again.close()

@@ -274,7 +274,10 @@ t.test(
     await fails(() => {
       throw 'a word'
     }, /failed: a word/)
-    await fails(async () => 'late', /gave a promise; put what it waits for in a stage before/)
+    await fails(
+      async () => 'late',
+      /returned a promise; move asynchronous work to an earlier stage/,
+    )
     for (const odd of [5, {}, []])
       await fails(() => odd, /gave neither text nor params with `messages`/)
     const thrown: unknown = await ask(
@@ -403,7 +406,7 @@ t.test('a record that has a response already is rejected', async t => {
   t.match(await one({ prompt: 'q' }, '{"response":"old"}'), {
     type: 'response_exists',
     message:
-      'the record has a field "response" already; choose another name for the response field, or drop that field',
+      'the record already has a field "response"; choose another name for the response field, or drop that field',
   })
   t.match(await one({ prompt: 'q' }, '{"response":null}'), { type: 'response_exists' })
   t.match(await one({ prompt: 'q' }, '{"response":"old","_batch":{}}'), { type: 'response_exists' })

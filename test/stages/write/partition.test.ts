@@ -54,7 +54,7 @@ t.test('a choice that gives a promise is refused: it would count as yes', async 
   ] as const
   await t.rejects(pipeline(mixed, ...joined), {
     code: 'CBS_STAGE',
-    message: /`filter` gave a promise/,
+    message: /`filter` returned a promise/,
   })
 })
 

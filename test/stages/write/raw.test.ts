@@ -48,7 +48,7 @@ t.test('an async onMissing is refused, since nobody waits for it', async t => {
   const stream = writeRaw({ onMissing: async () => Promise.reject(new Error('late')) })
   const failed = once(stream, 'error')
   stream.write(without('rejected'))
-  t.match(await failed, [{ code: 'CBS_STAGE', message: /`onMissing` gave a promise/ }])
+  t.match(await failed, [{ code: 'CBS_STAGE', message: /`onMissing` returned a promise/ }])
 })
 
 t.test('an onMissing that is no function is refused', async t => {
