@@ -14,6 +14,8 @@ export interface Context {
   readonly watch: Watch
   /** Where jobs are that other machines work on, too; undefined for jobs of this machine. */
   readonly ledger?: SharedLedger | undefined
+  /** Names of jobs in the ledger that a worker held when the command began. */
+  readonly held?: ReadonlySet<string> | undefined
   /** Aborted by the first signal that ends the program. */
   readonly signal: AbortSignal
   /** The words of this command. */

@@ -7,7 +7,7 @@ import { nodeDisk, replaceFile } from '../store/disk.ts'
 import type { JobOnDisk } from '../store/inspect.ts'
 import { pricesOf, settingsIn } from './money.ts'
 import type { Remembered } from './remembered.ts'
-import { rowsSoFar } from './job-end/summary.ts'
+import { rowsSoFar, type Elsewhere } from './job-end/summary.ts'
 import type { RequestSettings } from './request-settings.ts'
 
 /** What the command that made a job said of it. */
@@ -43,7 +43,8 @@ function headOf({ prompt = '' }: RequestSettings): string {
 export interface Totals {
   /** Rows by status: of each record the newest answer. */
   readonly rows: Partial<Record<Status, number>>
-  /** Null where a price is not known. */
+  readonly elsewhere?: Elsewhere
+  /** Null where a price is not known, or results are on another machine. */
   readonly spent_usd: number | null
 }
 
@@ -59,7 +60,10 @@ export async function totalsOf(job: JobOnDisk): Promise<Totals> {
   const path = join(job.folder, TOTALS)
   const kept = await keptTotals(path)
   if (kept?.key === key) return kept.totals
-  const { tally, ledger } = await rowsSoFar(job, pricesOf(settings ?? {}), settings?.schema)
+  const prices = pricesOf(settings ?? {})
+  const { tally, ledger, elsewhere } = await rowsSoFar(job, prices, settings?.schema)
+  // A later command may have downloaded them.
+  if (elsewhere) return { rows: tally.byStatus(), elsewhere, spent_usd: null }
   const totals = { rows: tally.byStatus(), spent_usd: spentOf(ledger) }
   // The next command counts anew where they cannot be kept, as in a folder that is read-only or was just deleted.
   await replaceFile(nodeDisk, path, Buffer.from(JSON.stringify({ key, totals }))).catch(() => {})

@@ -33,10 +33,11 @@ export async function openLedger(
 ): Promise<OpenLedger | undefined> {
   const url = flags.text('ledger')
   if (url === undefined) return undefined
-  if (!/^postgres(ql)?:\/\//.test(url))
+  // The message never holds the URL, which may hold a password.
+  if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url))
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--ledger must be the URL of a database: postgres://...',
+      '--ledger must be the URL of a database: postgres://USER@HOST/DATABASE',
     )
   const lease = flags.text('lease')
   const leaseMs = lease === undefined ? DEFAULT_LEASE_MS : duration('--lease', lease, 1000)
@@ -46,22 +47,14 @@ export async function openLedger(
 
 async function connect(url: string, leaseMs: number): Promise<pg.Pool> {
   const { Pool } = await loadDriver()
-  const pool = poolOf(Pool, url, Math.min(15_000, Math.max(1000, leaseMs / 4)))
+  const queryMs = Math.min(15_000, Math.max(1000, leaseMs / 4))
+  const pool = new Pool({
+    ...{ connectionString: url, application_name: 'claude-batch-stream', max: 3 },
+    ...{ connectionTimeoutMillis: queryMs, query_timeout: queryMs, keepAlive: true },
+  })
   // An idle connection that breaks is replaced.
   pool.on('error', () => {})
   return pool
-}
-
-function poolOf(Pool: typeof pg.Pool, url: string, queryMs: number): pg.Pool {
-  try {
-    return new Pool({
-      ...{ connectionString: url, application_name: 'claude-batch-stream', max: 3 },
-      ...{ connectionTimeoutMillis: queryMs, query_timeout: queryMs, keepAlive: true },
-    })
-  } catch {
-    // The driver's own message may hold the URL.
-    throw new BatchStreamError('CBS_OPTION', '--ledger is not a valid URL of a database')
-  }
 }
 
 async function loadDriver(): Promise<typeof pg> {
@@ -78,19 +71,22 @@ async function loadDriver(): Promise<typeof pg> {
 
 /**
  * Copies what the ledger says of a job, or of all, into the state folder, where commands look for jobs. The copies are only
- * read: a job that is opened is read from the ledger itself.
+ * read: a job that is opened is read from the ledger itself. Gives the names of jobs that a worker holds.
  */
-export async function copyJobs(ledger: SharedLedger, dir: string, name?: string): Promise<void> {
+export async function copyJobs(
+  ledger: SharedLedger,
+  dir: string,
+  name?: string,
+): Promise<ReadonlySet<string>> {
+  const held = new Set<string>()
   const job = name && (nameOfShards(name) ?? name)
   for (const shard of await postgresLedgerOf(ledger).shards(job)) {
-    const folder = join(
-      dir,
-      'jobs',
-      shard.count > 1 ? shardJobName(shard.job, shard.index) : shard.job,
-    )
+    const own = shard.count > 1 ? shardJobName(shard.job, shard.index) : shard.job
+    const folder = join(dir, 'jobs', own)
     await nodeDisk.makeFolder(folder)
     // One with a journal of its own has the same name and is another job.
     if ((await nodeDisk.look(join(folder, 'journal.jsonl'))) !== undefined) continue
+    if (shard.isHeld) held.add(own)
     let sum = NO_SUM
     const lines: Buffer[] = []
     for (const event of shard.events) {
@@ -101,6 +97,7 @@ export async function copyJobs(ledger: SharedLedger, dir: string, name?: string)
     if (shard.card !== undefined) await copy(join(folder, 'job.json'), Buffer.from(shard.card))
     if (lines.length > 0) await copy(join(folder, LEDGER_COPY), Buffer.concat(lines))
   }
+  return held
 }
 
 /** Workers on one machine may copy the same job at a time. */

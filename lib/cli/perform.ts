@@ -88,8 +88,8 @@ export async function perform(
     try {
       // A new job has no copy yet.
       const name = flags.args[0] ?? flags.text('job')
-      if (opened) await copyJobs(opened.ledger, stateDir(flags, io.env), name)
-      return await entry({ ...context, watch, ledger: opened?.ledger })
+      const held = opened && (await copyJobs(opened.ledger, stateDir(flags, io.env), name))
+      return await entry({ ...context, watch, ledger: opened?.ledger, held })
     } finally {
       await opened?.close()
     }

@@ -1,6 +1,6 @@
 import { PGlite } from '@electric-sql/pglite'
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, rmSync, chownSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, chownSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,6 +36,9 @@ export function pglitePool(): LedgerPool & { end(): Promise<void> } {
     end: () => database.close(),
   }
 }
+
+/** The password of every server here, which nothing that a run says or writes may hold. */
+export const PASSWORD = 'secret-of-the-database'
 
 export interface Server {
   readonly url: string
@@ -74,7 +77,10 @@ export async function startPostgres(): Promise<Server> {
   const data = `${folder}/data`
   const run = (program: string, args: readonly string[]): void =>
     void execFileSync(`${bin}/${program}`, args, { ...user, cwd: folder, stdio: 'ignore' })
-  run('initdb', ['-D', data, '-U', 'tester', '-A', 'trust', '--no-sync'])
+  const secret = `${folder}/password`
+  writeFileSync(secret, PASSWORD)
+  if (user) chownSync(secret, user.uid, user.gid)
+  run('initdb', ['-D', data, '-U', 'tester', '-A', 'md5', `--pwfile=${secret}`, '--no-sync'])
   const port = await freePort()
   const start = (): void =>
     run('pg_ctl', [
@@ -82,7 +88,7 @@ export async function startPostgres(): Promise<Server> {
       ...['-o', `-p ${port} -k ${folder} -c listen_addresses=127.0.0.1`, 'start'],
     ])
   start()
-  const url = `postgres://tester@127.0.0.1:${port}/postgres`
+  const url = `postgres://tester:${PASSWORD}@127.0.0.1:${port}/postgres`
   const pools: pg.Pool[] = []
   return {
     url,

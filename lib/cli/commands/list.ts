@@ -21,11 +21,11 @@ import { printable } from '../shown.ts'
 
 /** Jobs on this machine, or the batches of the workspace. */
 export async function list(context: Context): Promise<Ending> {
-  const { flags, io } = context
+  const { flags, io, held } = context
   if (flags.has('remote')) return await listRemote(context)
   const shown: Listed[] = []
   for (const job of await inspectJobs(nodeDisk, stateDir(flags, io.env)))
-    shown.push(await listed(job))
+    shown.push(await listed(job, held?.has(job.name) === true))
   if (flags.has('json')) for (const job of shown) await print(io.stdout, `${JSON.stringify(job)}\n`)
   else
     for (const line of table(shown, io.stdout.isTTY === true)) await print(io.stdout, `${line}\n`)
@@ -41,11 +41,11 @@ interface Listed extends Made, Totals {
   readonly batches: number | null
 }
 
-async function listed(job: JobOnDisk): Promise<Listed> {
+async function listed(job: JobOnDisk, isHeld: boolean): Promise<Listed> {
   const { name, folder, state } = job
   return {
     job: name,
-    state: (await isLocked(folder)) ? 'running' : standingOf(job),
+    state: isHeld || (await isLocked(folder)) ? 'running' : standingOf(job),
     ...madeOf(job),
     ...(state?.shard && { shard: state.shard }),
     records: state?.kept.records ?? null,
@@ -73,11 +73,13 @@ function cells(job: Listed): string[] {
   const { records, spent_usd, created_at } = job
   const rows = Object.values(job.rows).reduce((sum, count) => sum + count, 0)
   const failed = rows - (job.rows.succeeded ?? 0)
+  // How many there are is known where all results are here.
+  const of = job.elsewhere ? `${rows}+ of` : `${rows} of`
   return [
     job.job,
     job.shard ? `${job.state}, shard ${job.shard.index}/${job.shard.count}` : job.state,
     created_at === null ? '-' : created_at.slice(0, 16).replace('T', ' '),
-    records === null ? '-' : `${rows} of ${records}${failed === 0 ? '' : ` (${failed} failed)`}`,
+    records === null ? '-' : `${of} ${records}${failed === 0 ? '' : ` (${failed} failed)`}`,
     spent_usd === null ? '-' : showUsd(usdOf(spent_usd)),
     job.model ?? '-',
     job.note ?? '',

@@ -5,9 +5,10 @@ import type { Context } from '../context.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
-import { summaryOf, type Summary } from '../job-end/summary.ts'
+import { describeElsewhere, summaryOf, type Summary } from '../job-end/summary.ts'
 import { showUsd, usdOf } from '../../cost/usd.ts'
 import { madeOf, type Made } from '../job-facts.ts'
+import { copyJobs } from '../ledger.ts'
 import { linesOf } from '../most-frequent.ts'
 import { moneyIn } from '../settings.ts'
 import { shardsIn } from '../shards.ts'
@@ -18,19 +19,23 @@ const WATCH_MS = 5000
 
 /** What a job is doing, from its journal: the API is not asked, and the job is not disturbed. */
 export async function status(context: Context): Promise<Ending> {
-  const { flags, io, signal } = context
+  const { flags, io, signal, ledger } = context
   const dir = stateDir(flags, io.env)
+  let { held } = context
   for (;;) {
     const jobs = await jobsToShow(dir, flags.args[0])
     let isDone = true
     for (const job of jobs) {
-      const shown = { ...(await summaryOf(job, io.clock, moneyIn(flags).price)), ...madeOf(job) }
+      const { price } = moneyIn(flags)
+      const isHeld = held?.has(job.name) === true
+      const shown = { ...(await summaryOf(job, io.clock, price, isHeld)), ...madeOf(job) }
       const said = flags.has('json') ? JSON.stringify(shown) : text(shown)
       await print(io.stdout, `${said}\n`)
       isDone &&= shown.state === 'finished' || shown.state === 'damaged'
     }
     if (!flags.has('watch') || isDone) break
     await io.clock.sleep(WATCH_MS, signal)
+    if (ledger) held = await copyJobs(ledger, dir, flags.args[0])
   }
   return { code: EXIT.answered }
 }
@@ -64,6 +69,7 @@ function text(shown: Summary & Made): string {
   if (note !== null) lines.push(`  note: ${printable(note)}`)
   if (prompt !== null) lines.push(`  prompt: ${printable(prompt)}`)
   lines.push(...linesOf(shown.failures))
+  if (shown.elsewhere) lines.push(`  ${describeElsewhere(shown.elsewhere)}`)
   const cost = shown.state === 'damaged' ? '' : costOf(shown)
   if (cost !== '') lines.push(`  cost: ${cost}`)
   for (const { number, id, state, requests, age_s, waits_for } of shown.batches) {

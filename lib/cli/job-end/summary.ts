@@ -13,6 +13,7 @@ import type { PriceOf } from '../../cost/price.ts'
 import { eachKeptAnswer } from '../../store/results/stored-answers.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
 import type { JsonSchema } from '../../core/schema/load.ts'
+import { counted } from '../shown.ts'
 import { Tally } from '../tally.ts'
 
 /** A job as `status --json` prints it, and as --notify and --on-end receive it. */
@@ -21,6 +22,7 @@ export interface Summary extends Dollars {
   readonly state: string
   readonly records: number
   readonly rows: Readonly<Record<string, number>>
+  readonly elsewhere?: Elsewhere
   /** The most frequent failures, each with the input line of its first record. */
   readonly failures: readonly FrequentFailure[]
   readonly batches: readonly {
@@ -42,23 +44,35 @@ export interface Summary extends Dollars {
   }
 }
 
-/** Reads the summary from the job's folder; `price` overrides the job's own. */
-export async function summaryOf(job: JobOnDisk, clock: Clock, price?: string): Promise<Summary> {
+/** Results of a job in a ledger that another machine has fetched and that are not on this disk. `rows` does not count them. */
+export interface Elsewhere {
+  readonly batches: number
+  /** Requests by the API's own counts: retries are counted again, and no answer has been validated. */
+  readonly succeeded: number
+  readonly errored: number
+  readonly canceled: number
+  readonly expired: number
+}
+
+/** Reads the summary from the job's folder; `price` overrides the job's own. `isHeld`: another machine works on the job. */
+export async function summaryOf(
+  job: JobOnDisk,
+  clock: Clock,
+  price?: string,
+  isHeld = false,
+): Promise<Summary> {
   const { state } = job
   const batches = [...(state?.batches.values() ?? [])].filter(batch => batch.phase !== 'void')
   const settings = settingsIn(job)
   const known = settings && { ...settings, ...(price !== undefined && { price }) }
-  const { tally, ledger } = await rowsSoFar(
-    await withoutRemote(job),
-    pricesOf(known ?? {}),
-    known?.schema,
-  )
+  const { tally, ledger, elsewhere } = await rowsSoFar(job, pricesOf(known ?? {}), known?.schema)
   const { input, output, write5m, write1h, read } = ledger.tokens
   return {
     job: job.name,
-    state: (await isLocked(job.folder)) ? 'running' : standingOf(job),
+    state: isHeld || (await isLocked(job.folder)) ? 'running' : standingOf(job),
     records: state?.kept.records ?? 0,
     rows: tally.byStatus(),
+    ...(elsewhere && { elsewhere }),
     failures: await mostFrequent(job.folder, state?.sources ?? [], tally.failures),
     batches: batches.map(batch => describeBatch(batch, clock.now())),
     tokens: {
@@ -66,18 +80,47 @@ export async function summaryOf(job: JobOnDisk, clock: Clock, price?: string): P
       ...{ cache_write_5m: write5m, cache_write_1h: write1h, cache_read: read },
     },
     ...dollarsOf(job, ledger, known),
+    // What answers cost that are not here is unknown.
+    ...(elsewhere && { spent_usd: null }),
   }
 }
 
-/** Leaves out result sets of another machine. */
-async function withoutRemote(job: JobOnDisk): Promise<JobOnDisk> {
-  if (!job.state || (await nodeDisk.look(join(job.folder, LEDGER_COPY))) === undefined) return job
-  const here = new Map<number, BatchState>()
+interface Split {
+  /** The job with the batches whose results are here. */
+  readonly here: JobOnDisk
+  readonly elsewhere: Elsewhere | undefined
+}
+
+/** Separates the results that are here from those on the disk of another machine. */
+async function withoutRemote(job: JobOnDisk): Promise<Split> {
+  if (!job.state || (await nodeDisk.look(join(job.folder, LEDGER_COPY))) === undefined)
+    return { here: job, elsewhere: undefined }
+  const batches = new Map<number, BatchState>()
+  let elsewhere: Elsewhere | undefined
   for (const [number, batch] of job.state.batches) {
     const path = batchPath(job.folder, number, batch.fetched?.lines ? 'lines' : 'rejected')
-    if ((await nodeDisk.look(path)) !== undefined) here.set(number, batch)
+    if ((await nodeDisk.look(path)) !== undefined) batches.set(number, batch)
+    else if (batch.fetched !== null) elsewhere = withBatch(elsewhere, batch)
   }
-  return { ...job, state: { ...job.state, batches: here } }
+  return { here: { ...job, state: { ...job.state, batches } }, elsewhere }
+}
+
+function withBatch(sum: Elsewhere | undefined, { counts }: BatchState): Elsewhere {
+  return {
+    batches: (sum?.batches ?? 0) + 1,
+    succeeded: (sum?.succeeded ?? 0) + (counts?.succeeded ?? 0),
+    errored: (sum?.errored ?? 0) + (counts?.errored ?? 0),
+    canceled: (sum?.canceled ?? 0) + (counts?.canceled ?? 0),
+    expired: (sum?.expired ?? 0) + (counts?.expired ?? 0),
+  }
+}
+
+/** The results that are on the disk of another machine, in words. */
+export function describeElsewhere({ batches, ...counts }: Elsewhere): string {
+  const statuses = Object.entries(counts).filter(([, count]) => count > 0)
+  const by = statuses.map(([status, count]) => `${count} ${status}`).join(', ')
+  const what = counted(batches, 'batch', 'batches')
+  return `the results of ${what} (${by || 'no requests'}) are on another machine; \`results\` downloads them again`
 }
 
 function describeBatch(batch: BatchState, now: number): Summary['batches'][number] {
@@ -96,6 +139,7 @@ function describeBatch(batch: BatchState, now: number): Summary['batches'][numbe
 interface RowsSoFar {
   readonly tally: Tally
   readonly ledger: Ledger
+  readonly elsewhere: Elsewhere | undefined
 }
 
 /** Counts the stored answers: the status of each record's newest answer, and the cost of all. */
@@ -106,9 +150,10 @@ export async function rowsSoFar(
 ): Promise<RowsSoFar> {
   const newest = new Tally()
   const ledger = new Ledger(priceOf)
-  await eachKeptAnswer(job, schema && answerCheck(schema), (result, { isNewest, ordinal }) => {
+  const { here, elsewhere } = await withoutRemote(job)
+  await eachKeptAnswer(here, schema && answerCheck(schema), (result, { isNewest, ordinal }) => {
     ledger.add(result)
     if (isNewest) newest.add(result, ordinal)
   })
-  return { tally: newest, ledger }
+  return { tally: newest, ledger, elsewhere }
 }

@@ -1,0 +1,311 @@
+// Jobs in a ledger, from machines that have nothing of them: each has a state folder of its own, which may be lost.
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/emulator/index.ts'
+import { ledgerDatabase, NO_POSTGRES, PASSWORD, type LedgerDatabase } from '../support/postgres.ts'
+import {
+  csv,
+  everythingIn,
+  KEY,
+  nextWords,
+  QUICK,
+  rowsOf,
+  run,
+  type Ran,
+  type WorldOptions,
+} from './world.ts'
+
+const HOUR = 3_600_000
+
+interface Machines {
+  readonly emulator: Emulator
+  readonly database: LedgerDatabase
+  /** Runs a command on a machine. */
+  on(machine: string, words: readonly string[], options?: WorldOptions): Promise<Ran>
+  lose(machine: string): void
+  path(name: string): string
+  sent(): number
+}
+
+/** The commands that take flags for the API, and those that wait for it. */
+const WITH_API = ['run', 'resume', 'retry', 'results', 'status', 'list', 'cancel']
+const WAITING = ['run', 'resume', 'retry', 'results']
+
+async function machines(t: Test, options: EmulatorOptions = {}): Promise<Machines> {
+  const emulator = await createEmulator({ port: 0, batchTimeMs: 10, ...options })
+  t.teardown(() => emulator.close())
+  const database = await ledgerDatabase(t)
+  const dir = t.testdir({ 'in.csv': csv(10) })
+  const { connectLedger } = database
+  const env = { ANTHROPIC_API_KEY: KEY, CLAUDE_BATCH_STREAM_LEDGER: database.url }
+  return {
+    emulator,
+    database,
+    on: async (machine, [first = '', ...rest], more = {}) => {
+      const isNamed = !first.startsWith('-')
+      const command = isNamed ? first : 'run'
+      const words = [
+        ...[command, ...(isNamed ? rest : [first, ...rest])],
+        ...['--state-dir', join(dir, machine)],
+        ...(WITH_API.includes(command) ? ['--base-url', emulator.url] : []),
+        ...(WAITING.includes(command) ? QUICK : []),
+      ]
+      const ran = await run(words, { env, connectLedger, ...more })
+      t.notMatch(ran.out + ran.err, PASSWORD)
+      if (existsSync(join(dir, machine))) t.notMatch(everythingIn(join(dir, machine)), PASSWORD)
+      return ran
+    },
+    lose: machine => rmSync(join(dir, machine), { recursive: true, force: true }),
+    path: name => join(dir, name),
+    sent: () => emulator.ledger.batches().length,
+  }
+}
+
+function ask({ path }: Machines, ...more: string[]): string[] {
+  return ['-i', path('in.csv'), '-p', 'Say {{text}}', '--batch-size', '3', '--job', 'j', ...more]
+}
+
+function answersOf(jsonl: string): string[] {
+  return rowsOf(jsonl).map(({ id, response, _batch }) => `${id} ${_batch?.status} ${response}`)
+}
+
+void t.test('every command sees a job on a machine that has nothing of it', async t => {
+  const world = await machines(t)
+  const first = await world.on('a', ask(world, '--order', 'input'))
+  t.equal(first.code, 0, first.err)
+  world.lose('a')
+  const sent = world.sent()
+  const status = await world.on('b', ['status', 'j'])
+  t.match(status, { code: 0, out: /^j {2}finished {2}10 records; rows: none/ })
+  t.match(status.out, /^ {2}the results of 4 batches \(10 succeeded\) are on another machine/m)
+  t.notMatch(status.out, /spent/, 'what they cost is not known here')
+  const json = JSON.parse((await world.on('b', ['status', 'j', '--json'])).out)
+  t.match(json, { elsewhere: { batches: 4, succeeded: 10, errored: 0 }, spent_usd: null })
+  t.match(await world.on('c', ['list']), { code: 0, out: /^j +finished +\S+ \S+ +0\+ of 10 +- / })
+  const results = await world.on('d', ['results', 'j', '--order', 'input'])
+  t.equal(results.code, 0, results.err)
+  t.equal(results.out, first.out)
+  t.match(await world.on('d', ['status', 'j']), { out: /rows: 10 succeeded[^]*spent/ })
+  t.match(await world.on('d', ['list']), { out: / 10 of 10 / })
+  const completion = await world.on('e', ['results', 'j', '--order', 'completion'])
+  t.same(answersOf(completion.out).sort(), answersOf(first.out).sort())
+  const report = await world.on('f', ['report', 'j', '-o', world.path('report.html')])
+  t.equal(report.code, 0, report.err)
+  t.match(readFileSync(world.path('report.html'), 'utf8'), /succeeded/)
+  const again = await world.on('g', ask(world, '--order', 'input'))
+  t.equal(again.code, 0, again.err)
+  t.equal(again.out, first.out, 'the same command prints its rows again')
+  t.match(await world.on('h', ['retry', 'j']), { code: 0, err: /there is nothing to retry/ })
+  t.match(await world.on('i', ['cancel', 'j', '-y']), {
+    code: 0,
+    err: /there is nothing to cancel/,
+  })
+  t.equal(world.sent(), sent, 'nothing is sent')
+})
+
+void t.test('shards of machines that are gone are shown and merged elsewhere', async t => {
+  const world = await machines(t)
+  const part = (index: number): string[] =>
+    ask(
+      world,
+      '--shard',
+      `${index}/2`,
+      '--shard-block',
+      '2',
+      '-o',
+      world.path('part-{shard}.jsonl'),
+    )
+  t.match(await world.on('a', part(0)), { code: 0 })
+  const refused = await world.on('c', ['merge', 'j'])
+  t.match(refused, { code: 6, out: '', err: /j\.00001/ })
+  t.match(await world.on('b', part(1)), { code: 0 })
+  world.lose('a')
+  world.lose('b')
+  for (const name of ['part-00000.jsonl', 'part-00001.jsonl']) rmSync(world.path(name))
+  const sent = world.sent()
+  const merged = await world.on('d', ['merge', 'j'])
+  t.equal(merged.code, 0, merged.err)
+  t.same(
+    merged.rows.map(({ id }) => Number(id)),
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+  )
+  t.ok(merged.rows.every(({ response }) => typeof response === 'string'))
+  const table = await world.on('e', ['merge', 'j', '--to', 'csv', '-o', world.path('all.csv')])
+  t.equal(table.code, 0, table.err)
+  t.equal(readFileSync(world.path('all.csv'), 'utf8').split('\n').length, 12)
+  const status = await world.on('f', ['status', 'j'])
+  t.match(status.out, /^j\.00000 .*\n[^]*^j\.00001 /m)
+  t.match(await world.on('f', ['list']), { out: /shard 0\/2[^]*shard 1\/2/ })
+  const own = await world.on('g', ['results', 'j.00001'])
+  t.same(
+    own.rows.map(({ id }) => Number(id)),
+    [2, 3, 6, 7],
+  )
+  // The part is written again by the command that wrote it.
+  t.match(await world.on('h', part(1)), { code: 0 })
+  t.same(
+    rowsOf(readFileSync(world.path('part-00001.jsonl'), 'utf8')).map(({ id }) => Number(id)),
+    [2, 3, 6, 7],
+  )
+  t.equal(world.sent(), sent, 'nothing is sent')
+})
+
+void t.test(
+  'failed rows are retried on another machine, and their results are read on a third',
+  async t => {
+    const error = { type: 'api_error', message: 'no' }
+    const world = await machines(t, {
+      faults: [{ on: 'create', nth: 1, errored: [{ index: [1], error }] }],
+    })
+    const first = await world.on('a', ask(world, '--order', 'input', '--retries', '0'))
+    t.equal(first.code, 3, first.err)
+    t.same(nextWords(first).slice(0, 2), ['retry', 'j'])
+    world.lose('a')
+    const retried = await world.on('b', ['retry', 'j'])
+    t.equal(retried.code, 0, retried.err)
+    t.same(answersOf(retried.out).length, 1)
+    world.lose('b')
+    const results = await world.on('c', ['results', 'j', '--order', 'input'])
+    t.equal(results.code, 0, results.err)
+    t.same(
+      results.rows.map(({ id, _batch }) => `${id} ${_batch?.status}`),
+      Array.from({ length: 10 }, (_, id) => `${id} succeeded`),
+    )
+    t.match(await world.emulator.ledger.totals(), { billed: 10 })
+  },
+)
+
+void t.test(
+  'batches are canceled from another machine, and what they answered is collected on a third',
+  async t => {
+    const world = await machines(t, { batchTimeMs: HOUR })
+    t.match(await world.on('a', ask(world, '--detach')), { code: 0 })
+    world.lose('a')
+    t.match(await world.on('b', ['status', 'j']), { out: /^j {2}unfinished[^]*4 {2}submitted/m })
+    const canceled = await world.on('b', ['cancel', 'j', '-y'])
+    t.equal(canceled.code, 0, canceled.err)
+    t.same(nextWords(canceled).slice(0, 2), ['resume', 'j'])
+    world.lose('b')
+    const resumed = await world.on('c', ['resume', 'j', '--order', 'input'])
+    t.equal(resumed.code, 3, resumed.err)
+    t.equal(resumed.rows.length, 10)
+    t.match(await world.emulator.ledger.totals(), { accepted: 10, acceptedTwice: 0 })
+  },
+)
+
+void t.test('each step of --max-wait may run on another machine', async t => {
+  let turned = 0
+  const clock = { now: (): number => Date.now() + turned }
+  const world = await machines(t, { batchTimeMs: HOUR, clock })
+  const step = ['--max-wait', '0s', '-c', '2']
+  t.match(await world.on('a', ask(world, ...step)), { code: 11 })
+  for (const [machine, code, batches] of [
+    ['b', 11, 4],
+    ['c', 0, 4],
+  ] as const) {
+    world.lose('a')
+    turned += 2 * HOUR
+    const ran = await world.on(machine, ['resume', 'j', ...step])
+    t.equal(ran.code, code, ran.err)
+    t.equal(world.sent(), batches)
+    if (code === 0) t.equal(ran.rows.length, 10)
+  }
+  t.match(await world.emulator.ledger.totals(), { billed: 10, acceptedTwice: 0 })
+})
+
+void t.test('records of a pipe are needed again, and a changed input is refused', async t => {
+  const world = await machines(t)
+  const piped = ['-p', 'Say {{text}}', '--job', 'p', '--order', 'input']
+  const first = await world.on('a', piped, { stdin: csv(4) })
+  t.equal(first.code, 0, first.err)
+  const sent = world.sent()
+  for (const command of ['results', 'retry', 'report'])
+    t.match(await world.on(`b-${command}`, [command, 'p']), {
+      code: 6,
+      err: /came through a pipe[^]*run the same command with the same input again/,
+    })
+  t.equal((await world.on('c', piped, { stdin: csv(4) })).out, first.out)
+  t.match(await world.on('d', piped, { stdin: csv(3) }), { code: 6, out: '' })
+  t.match(await world.on('a', ask(world)), { code: 0 })
+  writeFileSync(world.path('in.csv'), csv(10).replace('text 4', 'text X'))
+  t.match(await world.on('e', ['results', 'j']), { code: 6, out: '', err: /record 10|differs/ })
+  writeFileSync(world.path('in.csv'), csv(9))
+  t.match(await world.on('f', ['results', 'j']), { code: 6, out: '', err: /shorter/ })
+  rmSync(world.path('in.csv'))
+  t.match(await world.on('g', ['results', 'j']), { code: 6, out: '', err: /in\.csv/ })
+  t.equal(world.sent(), sent + 4)
+})
+
+void t.test('a database that cannot be used is said before anything is sent', async t => {
+  const world = await machines(t)
+  const refused = async (
+    code: number,
+    err: RegExp,
+    more: string[],
+    ledger?: string,
+  ): Promise<void> => {
+    const env = { ANTHROPIC_API_KEY: KEY, CLAUDE_BATCH_STREAM_LEDGER: ledger ?? world.database.url }
+    const connectLedger = ledger === undefined ? world.database.connectLedger : undefined
+    const ran = await world.on('a', ask(world, ...more), { env, connectLedger })
+    t.match(ran, { code, out: '', err })
+    t.equal(world.sent(), 0)
+  }
+  const away = `postgres://tester:${PASSWORD}@127.0.0.1:1/postgres`
+  await refused(8, /ledger cannot be reached[^]*nothing was sent/, [], away)
+  await refused(2, /must be the URL of a database/, [], 'mysql://x')
+  await refused(2, /must be the URL of a database/, [], `postgres://tester:${PASSWORD}@[/x`)
+  if (!NO_POSTGRES) {
+    const wrong = world.database.url.replace(PASSWORD, 'wrong')
+    await refused(5, /refuses the connection[^]*nothing was sent/, [], wrong)
+    const nobody = world.database.url.replace('tester', 'nobody')
+    await refused(5, /refuses the connection/, [], nobody)
+    await refused(5, /refuses the connection/, [], world.database.url.replace(/[^/]*$/, 'none'))
+  }
+  const emptyShard = ['--shard', '0/4', '--shard-block', '2', '-o', world.path('{shard}.jsonl')]
+  t.match(await world.on('z', ask(world, ...emptyShard)), { code: 0 })
+  const sent = world.sent()
+  for (const shard of [
+    ['--shard', '0/5', '--shard-block', '2'],
+    ['--shard', '1/5', '--shard-block', '2'],
+    ['--shard', '0/4', '--shard-block', '3'],
+    ['--shard', '1/4', '--shard-block', '3'],
+  ]) {
+    const ran = await world.on('b', ask(world, ...shard, '-o', world.path('{shard}.csv')))
+    t.match(ran, { code: 6, out: '', err: /shards|blocks/ }, shard.join(' '))
+    t.notOk(existsSync(world.path('00001.csv')))
+  }
+  await world.database.pool.query('update claude_batch_stream.version set version = 99')
+  t.match(await world.on('c', ask(world)), { code: 10, out: '', err: /have version 99/ })
+  t.equal(world.sent(), sent)
+})
+
+void t.test(
+  'the second of two workers with one shard waits for one lease, then ends with 7',
+  async t => {
+    const world = await machines(t, { batchTimeMs: HOUR })
+    const words = ask(world, '--lease', '2s')
+    const first = new AbortController()
+    const { World, runIn, until } = await import('./world.ts')
+    const env = { ANTHROPIC_API_KEY: KEY, CLAUDE_BATCH_STREAM_LEDGER: world.database.url }
+    const { connectLedger } = world.database
+    const io = new World({ env, connectLedger })
+    const flags = ['--state-dir', world.path('a'), '--base-url', world.emulator.url, ...QUICK]
+    const running = runIn(io, ['run', ...words, ...flags]).finally(() => first.abort())
+    await until(() => world.sent() === 4)
+    const began = performance.now()
+    const second = await world.on('b', words)
+    t.match(second, {
+      code: 7,
+      out: '',
+      err: /another worker works on job j, by the ledger; nothing was sent/,
+    })
+    t.ok(performance.now() - began >= 1900, 'it has waited for the lease')
+    t.equal(world.sent(), 4)
+    io.emit('SIGTERM', 'SIGTERM')
+    t.equal((await running).code, 143)
+    // A routine stop frees the shard at once.
+    t.match(await world.on('b', [...words, '--max-wait', '0s']), { code: 11 })
+    t.equal(world.sent(), 4)
+  },
+)
