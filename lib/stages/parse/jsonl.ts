@@ -4,6 +4,9 @@ import { SourceRecord } from '../../core/flow.ts'
 import { deeperThan, mayNestDeeper } from '../../core/json/depth.ts'
 import { faultOf } from '../../core/json/fault.ts'
 import { typed, type Stage } from '../../core/stage.ts'
+import { FlatJson, isFlatObject } from '../../core/json/flat.ts'
+import { PAGE_BYTES, PAGE_ITEMS } from '../../core/pages.ts'
+import { RecordPage } from '../../core/record-page.ts'
 import { badRecord, invalidUtf8Record, tooLongRecord, type RecordPlace } from './bad-record.ts'
 import { LineReader } from './line-reader.ts'
 import type { Lines } from './lines.ts'
@@ -34,6 +37,27 @@ export function parseJsonl(options: JsonlOptions = {}): Stage<Uint8Array | strin
 
 /** `parseJsonl` without its stream. */
 export class JsonlReader extends LineReader {
+  /** The record behind the page that was given last. */
+  #ahead: SourceRecord | undefined
+
+  /** Lines of flat objects that follow each other in a chunk are a page as they stand there, neither parsed nor copied. */
+  override next(paged = false): SourceRecord | RecordPage | undefined {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    if (ahead || !paged) return ahead ?? super.next()
+    const { lines } = this
+    const page = new LinePage(this.source)
+    while (!page.isFull && lines.next()) {
+      if (page.takes(lines)) continue
+      const record = this.read(lines, { line: lines.number, source: this.source })
+      if (!record) continue
+      if (page.isEmpty) return record
+      this.#ahead = record
+      break
+    }
+    return page.isEmpty ? undefined : page.take()
+  }
+
   protected override read(lines: Lines, place: RecordPlace): SourceRecord | undefined {
     const { bytes } = lines
     let { from, to } = lines
@@ -45,6 +69,58 @@ export class JsonlReader extends LineReader {
     const text = lines.text(from, to)
     if (text === undefined) return invalidUtf8Record(raw, invalidUtf8At(raw), place)
     return jsonRecord(raw, text, from - lines.from, place)
+  }
+}
+
+/** A page of lines that follow each other in one chunk. */
+class LinePage {
+  readonly #source: string | undefined
+  readonly #ends = new Uint32Array(PAGE_ITEMS)
+  readonly #lines = new Float64Array(PAGE_ITEMS)
+  #json: FlatJson | undefined
+  #bytes: Buffer | undefined
+  #start = 0
+  #end = 0
+  #count = 0
+
+  constructor(source: string | undefined) {
+    this.#source = source
+  }
+
+  get isEmpty(): boolean {
+    return this.#count === 0
+  }
+
+  get isFull(): boolean {
+    return this.#count === PAGE_ITEMS
+  }
+
+  /** Adds the current line; false where it does not belong here. */
+  takes(lines: Lines): boolean {
+    const { bytes, from, to } = lines
+    if (!lines.isInChunk) return false
+    if (this.#count === 0) {
+      this.#json ??= new FlatJson(bytes)
+      this.#bytes = bytes
+      this.#start = from
+    } else if (from !== this.#end || to - this.#start >= PAGE_BYTES) return false
+    // A page is full before its chunk is used up, so all its lines are of one chunk.
+    if (!this.#json || !isFlatObject(this.#json, from, to)) return false
+    this.#end = to + 1
+    this.#ends[this.#count] = to - this.#start
+    this.#lines[this.#count] = lines.number
+    this.#count += 1
+    return true
+  }
+
+  take(): RecordPage {
+    return new RecordPage({
+      // A page that is taken has bytes.
+      bytes: (this.#bytes as Buffer).subarray(this.#start, this.#end),
+      ends: this.#ends.subarray(0, this.#count),
+      lines: this.#lines.subarray(0, this.#count),
+      source: this.#source,
+    })
   }
 }
 

@@ -1,3 +1,4 @@
+import type { RecordPage } from '../../core/record-page.ts'
 import { DEFAULT_RECORD_BYTES } from '../../core/limits.ts'
 import { wholeNumber } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
@@ -12,29 +13,29 @@ interface LineReaderOptions {
 
 /** A parser whose records are lines. */
 export abstract class LineReader implements RecordReader {
-  readonly #lines: Lines
-  readonly #source: string | undefined
+  protected readonly lines: Lines
+  protected readonly source: string | undefined
   /** Bytes of one record at most. */
   protected readonly max: number
 
   constructor({ maxRecordBytes = DEFAULT_RECORD_BYTES, source }: LineReaderOptions = {}) {
     this.max = wholeNumber('maxRecordBytes', maxRecordBytes, 1, Infinity)
-    this.#source = source
-    this.#lines = new Lines({ maxRecordBytes, source })
+    this.source = source
+    this.lines = new Lines({ maxRecordBytes, source })
   }
 
   write(chunk: Buffer): void {
-    this.#lines.write(chunk)
+    this.lines.write(chunk)
   }
 
   finish(): void {
-    this.#lines.finish()
+    this.lines.finish()
   }
 
-  next(): SourceRecord | undefined {
-    const lines = this.#lines
+  next(_paged?: boolean): SourceRecord | RecordPage | undefined {
+    const { lines } = this
     while (lines.next()) {
-      const record = this.read(lines, { line: lines.number, source: this.#source })
+      const record = this.read(lines, { line: lines.number, source: this.source })
       if (record) return record
     }
     return undefined

@@ -97,6 +97,14 @@ export class Lines {
     return this.#valid ? bytes.toString('utf8', from, to) : validText(bytes, from, to)
   }
 
+  /** Whether the current line and its LF lie in a chunk that is UTF-8, except for a character that is cut at its end. */
+  get isInChunk(): boolean {
+    const { bytes, to } = this
+    if (this.tooLong || bytes !== this.#chunk || bytes[to] !== LF) return false
+    this.#valid ??= isUtf8(bytes.subarray(this.from, bytes.length - cutCharacter(bytes)))
+    return this.#valid
+  }
+
   #open(chunk: Buffer): void {
     if (chunk.length === 0) return
     this.#chunk = chunk

@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import { DEFAULT_META_FIELD } from '../../core/answered.ts'
 import { SourceRecord, type BatchRequest, type RejectedRecord } from '../../core/flow.ts'
+import { FlatJson } from '../../core/json/flat.ts'
 import { wellFormedJson } from '../../core/json/well-formed.ts'
 import type { RecordPage } from '../../core/record-page.ts'
 import { RequestPage, type RequestShape } from '../../core/request-page.ts'
@@ -80,14 +81,6 @@ function fieldsAndTexts({ parts }: Template): number {
   return parts.filter(part => typeof part !== 'symbol').length
 }
 
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COMMA = 0x2c
-const COLON = 0x3a
-const OPEN = 0x7b
-const CLOSE = 0x7d
-const SPACE = 0x20
-
 interface Wanted {
   /** The fields whose text is wanted, in the order of the prompt. */
   readonly names: readonly Buffer[]
@@ -103,141 +96,70 @@ interface Wanted {
  */
 export class FieldFinder {
   readonly #page: RecordPage
-  readonly #bytes: Buffer
   readonly #wanted: Wanted
   readonly #isUtf8: boolean
+  readonly #json: FlatJson
   /** For each field of each record of the page, where its text begins and ends. */
   readonly places: Uint32Array
-  #at = 0
-  #end = 0
-  /** Whether the string that was read last is what JSON.stringify writes. */
-  #isCanonical = true
 
   constructor(page: RecordPage, wanted: Wanted) {
     this.#page = page
-    this.#bytes = page.bytes
     this.#wanted = wanted
     this.#isUtf8 = isUtf8(page.bytes)
+    this.#json = new FlatJson(page.bytes)
     this.places = new Uint32Array(page.count * wanted.names.length * 2)
   }
 
   /** Finds the fields of a record; false where it is unusual or lacks one. */
   find(index: number): boolean {
-    const bytes = this.#bytes
-    this.#at = this.#page.startOf(index)
-    this.#end = this.#page.ends[index] as number
-    if (!this.#isUtf8 || bytes[this.#at++] !== OPEN) return false
+    const json = this.#json
     const { names } = this.#wanted
     const from = index * names.length * 2
     let missing = names.length
-    for (;;) {
-      const keyStart = this.#at + 1
-      if (!this.#readString() || !this.#isCanonical) return false
-      const keyEnd = this.#at - 1
-      if (this.#isUnusual(keyStart, keyEnd) || bytes[this.#at++] !== COLON) return false
-      if (bytes[this.#at] === SPACE) this.#at++
-      const valueAt = this.#at
-      const isString = bytes[valueAt] === QUOTE
-      if (!(isString ? this.#readString() : this.#readWord())) return false
+    if (!this.#isUtf8 || !json.open(this.#page.startOf(index), this.#page.ends[index] as number))
+      return false
+    while (json.next()) {
+      if (this.#isUnusual()) return false
       for (let field = 0; field < names.length; field++) {
-        if (!this.#is(names[field] as Buffer, keyStart, keyEnd)) continue
+        if (!this.#isKey(names[field] as Buffer)) continue
         const place = from + 2 * field
-        const start = isString ? valueAt + 1 : valueAt
-        const end = isString ? this.#at - 1 : this.#at
         // The last of two equal keys counts; that is for who parses it.
-        if (this.places[place + 1] !== 0 || !this.#isText(isString, start, end)) return false
-        this.places[place] = start
-        this.places[place + 1] = end
+        if (this.places[place + 1] !== 0 || !this.#isText()) return false
+        this.places[place] = json.valueStart
+        this.places[place + 1] = json.valueEnd
         missing--
       }
-      const behind = bytes[this.#at++]
-      if (behind === CLOSE) return missing === 0 && this.#at === this.#end
-      if (behind !== COMMA) return false
-      if (bytes[this.#at] === SPACE) this.#at++
-    }
-  }
-
-  /** Reads a string that begins here; false where it is none. */
-  #readString(): boolean {
-    const bytes = this.#bytes
-    const end = this.#end
-    let at = this.#at
-    this.#isCanonical = true
-    if (bytes[at++] !== QUOTE) return false
-    while (at < end) {
-      const byte = bytes[at++] as number
-      if (byte === QUOTE) {
-        this.#at = at
-        return true
-      }
-      if (byte < SPACE) return false
-      if (byte !== BACKSLASH) continue
-      const kind = escapeAt(bytes, at)
-      if (kind === 'none') return false
-      if (kind === 'other') this.#isCanonical = false
-      at += kind === 'other' && bytes[at] === 0x75 ? 5 : 1
+      if (json.isLast) return missing === 0
     }
     return false
   }
 
-  /** Reads a number, true, false or null; false where there is something else. */
-  #readWord(): boolean {
-    const from = this.#at
-    let at = from
-    while (at < this.#end && isOfWord(this.#bytes[at] as number)) at++
-    this.#at = at
-    return WORD.test(this.#bytes.toString('latin1', from, at))
-  }
-
-  /** Whether a value can stand in a prompt as it is. */
-  #isText(isString: boolean, start: number, end: number): boolean {
-    const first = this.#bytes[start]
-    if (!isString) return first !== 0x6e
-    if (!this.#isCanonical) return false
+  /** Whether the value of the member can stand in a prompt as it is. */
+  #isText(): boolean {
+    const { isString, isCanonical, valueStart, valueEnd } = this.#json
+    const first = this.#page.bytes[valueStart] as number
+    if (!isString) return first !== LOWER_N
+    if (!isCanonical) return false
     // What other blanks there are is for who trims it.
-    const isBlank = first === undefined || first <= SPACE || first >= 0x7f || first === BACKSLASH
-    return !this.#wanted.mayBeBlank || (start < end && !isBlank)
+    const isVisible = valueStart < valueEnd && first > 0x20 && first < 0x7f && first !== BACKSLASH
+    return !this.#wanted.mayBeBlank || isVisible
   }
 
-  #isUnusual(start: number, end: number): boolean {
-    for (const name of this.#wanted.unusual) if (this.#is(name, start, end)) return true
+  #isUnusual(): boolean {
+    for (const name of this.#wanted.unusual) if (this.#isKey(name)) return true
     return false
   }
 
-  #is(name: Buffer, start: number, end: number): boolean {
-    if (name.length !== end - start) return false
+  #isKey(name: Buffer): boolean {
+    const { keyStart, keyEnd } = this.#json
+    if (name.length !== keyEnd - keyStart) return false
     for (let index = 0; index < name.length; index++)
-      if (name[index] !== this.#bytes[start + index]) return false
+      if (name[index] !== this.#page.bytes[keyStart + index]) return false
     return true
   }
 }
 
-const WORD = /^(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)$/
-const HEX = /^[0-9a-fA-F]{4}$/
+const BACKSLASH = 0x5c
 
-/** What stands behind a backslash: what JSON.stringify writes, another escape, or none. */
-function escapeAt(bytes: Buffer, at: number): 'usual' | 'other' | 'none' {
-  switch (bytes[at]) {
-    case QUOTE:
-    case BACKSLASH:
-    case 0x62: // b
-    case 0x66: // f
-    case 0x6e: // n
-    case 0x72: // r
-    case 0x74: // t
-      return 'usual'
-    case 0x2f: // a slash
-      return 'other'
-    case 0x75: // u
-      return HEX.test(bytes.toString('latin1', at + 1, at + 5)) ? 'other' : 'none'
-    default:
-      return 'none'
-  }
-}
-
-/** Letters, digits, and what else a number has. */
-function isOfWord(byte: number): boolean {
-  return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a) || NUMBER.has(byte)
-}
-
-const NUMBER = new Set([0x2b, 0x2d, 0x2e, 0x45])
+/** What null begins with. */
+const LOWER_N = 0x6e

@@ -160,8 +160,26 @@ void t.test('records of JSON lines come as pages, those with a problem alone', a
   )
   t.same(
     given.map(one => (one instanceof RecordPage ? one.count : 'alone')),
-    [2, 'alone', PAGE_ITEMS, PAGE_ITEMS, 302 - 2 * PAGE_ITEMS],
+    [2, 'alone', 1, 1, PAGE_ITEMS, PAGE_ITEMS, 300 - 2 * PAGE_ITEMS],
   )
+})
+
+void t.test('lines of any kind, cut anywhere, are the same as pages and alone', async t => {
+  const lines = [
+    ...['{"a":1}', ' {"a":2}', '{"a":"\\u00e9"}', '', '{"a":[1]}', '{"a":3}\r', '7', 'no'],
+    ...['{"a":"é"}', `{"a":"${'x'.repeat(90)}"}`, '{"a":4}', '{"a":4} ', '{"a":5}'],
+  ]
+  const texts = [lines.join('\n'), `\ufeff${lines.toReversed().join('\n')}\n`]
+  for (const input of [
+    ...texts.map(text => Buffer.from(text)),
+    Buffer.from(texts[0] ?? '', 'latin1'),
+  ])
+    for (const options of [{}, { maxRecordBytes: 60 }])
+      for (const chunks of cuts(input)) {
+        const given = itemsOf(await paged(parseJsonl(options), chunks))
+        const { records } = await read(() => parseJsonl(options), [input])
+        t.strictSame(given.map(seen), records.map(seen))
+      }
 })
 
 void t.test('what was read is given before the error behind it', async t => {

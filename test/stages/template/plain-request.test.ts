@@ -125,6 +125,12 @@ void t.test('what is asked about all records is part of the bytes', async t => {
   }
 })
 
+void t.test('a field that makes a record unusual is found whatever its name is', async t => {
+  const lines = ['{"a":"x","b":"y","say \\"hi\\"":1}', '{"a":"x","b":"y","é":1}']
+  const options = { ...PROMPT, responseField: ['say "hi"', 'é'] }
+  t.same(made(lines, options), wanted(lines, options))
+})
+
 void t.test('a prompt without text of its own asks nothing of blanks', async t => {
   const lines = [
     '{"a":" x"}',
