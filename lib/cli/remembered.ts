@@ -19,6 +19,8 @@ export interface Remembered {
   readonly cwd: string
   /** What --note of the newest run said. */
   readonly note?: string
+  /** The --concurrency of the newest run that was given one. */
+  readonly concurrency?: string
   /** How long `prune` lets it be, once it is finished. */
   readonly keep?: string
 }

@@ -33,10 +33,11 @@ export interface Pace {
   readonly maxWaitMs?: number | undefined
 }
 
-export function paceOf(flags: Flags): Pace {
+/** The pace that flags give; `remembered` is the --concurrency of the command that started the job. */
+export function paceOf(flags: Flags, remembered?: string): Pace {
   const poll = flags.text('poll')
   const settle = flags.text('settle')
-  const concurrency = flags.text('concurrency')
+  const concurrency = flags.text('concurrency') ?? remembered
   const maxWait = flags.text('max-wait')
   return {
     concurrency: concurrency === undefined ? 10 : concurrencyIn(concurrency),

@@ -19,9 +19,9 @@ void t.test(
     t.same(nextWords(first).slice(0, 2), ['resume', 'j'])
     t.equal(place.emulator.ledger.batches().length, 2, 'no more than fit')
 
-    const idle = await place.run(['resume', 'j', '--max-wait', '0s', '-c', '2'])
+    const idle = await place.run(['resume', 'j', '--max-wait', '0s'])
     t.equal(idle.code, 11, idle.err)
-    t.equal(place.emulator.ledger.batches().length, 2)
+    t.equal(place.emulator.ledger.batches().length, 2, 'the job remembers its -c')
 
     turned += 2 * HOUR
     const second = await place.run(['resume', 'j', '--max-wait', '0s', '-c', '2'])

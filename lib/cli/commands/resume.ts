@@ -53,7 +53,7 @@ export async function resume(context: Context): Promise<Ending> {
   const settings = { ...run, maxInvalid: maxInvalidOf(flags) ?? run.maxInvalid }
   const rows = rowsOfShard(rowOptionsOf(flags, known.rows), run.shard)
   mustHavePrice(settings)
-  const pace = paceOf(flags)
+  const pace = paceOf(flags, known.concurrency)
   const template = await templateOptions(settings, talk)
   const client = await clientOf(flags, io, {
     job: settings,

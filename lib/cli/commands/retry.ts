@@ -33,7 +33,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
   const { flags, io, talk, signal } = context
   const dir = stateDir(flags, io.env)
   const found = await jobNamed(dir, flags.args[0])
-  const { run, rows, columns: known } = rememberedBy(found)
+  const { run, rows, columns: known, concurrency } = rememberedBy(found)
   const retryIncomplete = flags.has('retry-incomplete') || run.retryIncomplete
   const settings = {
     ...run,
@@ -43,7 +43,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
   }
   mustHavePrice(settings)
   const options = rowsOfShard(rowOptionsApart(flags, rows), run.shard)
-  const pace = { ...paceOf(flags), preflight: false }
+  const pace = { ...paceOf(flags, concurrency), preflight: false }
   if (!found.state?.finished) {
     throw new BatchStreamError(
       'CBS_OPTION',

@@ -100,6 +100,7 @@ async function ask(
   const { flags, io, talk, signal, words, cwd } = context
   const keep = flags.text('keep')
   const note = flags.text('note')
+  const concurrency = flags.text('concurrency')
   const inputColumns = columnsIn(settings, reading, first)
   mustHaveColumns(rows, inputColumns)
   const place = await placeOf(context)
@@ -118,6 +119,7 @@ async function ask(
           ...(inputColumns && { columns: inputColumns }),
           ...(keep !== undefined && { keep }),
           ...(note !== undefined && { note }),
+          ...(concurrency !== undefined && { concurrency }),
         },
         input: { stream, reading, template },
       },

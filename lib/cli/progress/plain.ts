@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts'
+import { counted } from '../shown.ts'
 import type { Talk } from '../talk.ts'
 import { count, lineOf, span } from './line.ts'
 import { Pauses } from './pauses.ts'
@@ -55,6 +56,14 @@ export function wordsOf(report: Report, before: RunProgress): string | undefined
     case 'kept':
       if (before.complete || !report.complete) return undefined
       return `${count(report.records)} records read`
+    case 'split': {
+      const parts = report.into.map(
+        ({ number, requests }) => `${number} (${counted(requests, 'request')})`,
+      )
+      return parts.length === 0
+        ? undefined
+        : `batch ${report.number}: split into batches ${parts.join(' and ')}`
+    }
     case 'submitted': {
       const requests = before.open.get(report.number)?.requests ?? 0
       return `batch ${report.number}: ${count(requests)} requests submitted as ${report.id}`

@@ -5,6 +5,10 @@ import { HandClock } from '../../support/hand-clock.ts'
 import { Collected, csv, placeFor } from '../world.ts'
 import { begun, endedAt, MINUTE, reported, sealedOf, submittedAt } from './reports.ts'
 
+const partOf = (number: number, requests: number) => ({
+  ...{ number, requests, attempt: 1, next: 300, records: requests, bytes: 1, hash: '' },
+})
+
 t.test('a line for each important event, and one a minute otherwise', async t => {
   const stderr = new Collected()
   const clock = new HandClock()
@@ -31,12 +35,15 @@ t.test('a line for each important event, and one a minute otherwise', async t =>
   tell(
     endedAt(1, clock.now()),
     { type: 'rows', number: 1, rows: 5000 },
+    { type: 'split', number: 2, into: [partOf(3, 299), partOf(4, 1)] },
+    { type: 'split', number: 5, into: [] },
     submittedAt(9, 0),
     endedAt(8, 0),
   )
   t.same(said(), [
     'batch 1: ended after 3m',
     'batch 1: rows written, 5,000 in total',
+    'batch 2: split into batches 3 (299 requests) and 4 (1 request)',
     'batch 9: 0 requests submitted as msgbatch_9',
     'batch 8: ended',
   ])
