@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { createEmulator, type FaultCall, type FaultEffect } from '../../lib/emulator/index.ts'
@@ -20,8 +21,11 @@ const LEASE_MS = 1000
 
 /** What happens to workers and their database; each is counted. */
 export interface Harm {
+  /** Some of them at the moment when the API receives a call. */
   kills: number
   frozen: number
+  /** Workers whose connections to the database stay open and carry nothing, for longer than their lease. */
+  cutOff: number
   lostDisks: number
   endedSessions: number
   crashes: number
@@ -32,9 +36,9 @@ export interface WorkersReport extends TrialReport {
 }
 
 /**
- * One trial: a job over several workers with one ledger. Workers are killed and frozen for longer than their lease, their disks
- * are lost between runs, sessions of the database are ended and the whole database crashes; each worker is started again until
- * its shard is done. The emulator's ledger, the part files and the database are the judges.
+ * One trial: a job over several workers with one ledger. Workers are killed, frozen or cut off from the database for longer than
+ * their lease, their disks are lost between runs, sessions of the database are ended and the whole database crashes; each
+ * worker is started again until its shard is done. The emulator's ledger, the part files and the database are the judges.
  */
 export async function workersTrial(
   seed: number,
@@ -44,9 +48,24 @@ export async function workersTrial(
   pool: pg.Pool,
 ): Promise<WorkersReport> {
   const random = randomFrom(seed)
-  const harm: Harm = { kills: 0, frozen: 0, lostDisks: 0, endedSessions: 0, crashes: 0 }
-  const onCall = (call: FaultCall): FaultEffect | undefined =>
-    random() < 0.1 ? faultFor(call, random) : undefined
+  const harm: Harm = {
+    ...{ kills: 0, frozen: 0, cutOff: 0 },
+    ...{ lostDisks: 0, endedSessions: 0, crashes: 0 },
+  }
+  const alive = new Set<ChildProcess>()
+  let killsAtCalls = 0
+  const killAtCall = ({ op }: FaultCall): void => {
+    const isDue = op === 'create' || op === 'results' ? random() < 0.06 : random() < 0.005
+    if (!isDue || killsAtCalls >= 2 || alive.size === 0) return
+    killsAtCalls += 1
+    const child = pick(random, [...alive])
+    // Before the API has answered, or a little later.
+    setTimeout(() => child.kill('SIGKILL') && (harm.kills += 1), random() < 0.5 ? 0 : random() * 30)
+  }
+  const onCall = (call: FaultCall): FaultEffect | undefined => {
+    killAtCall(call)
+    return random() < 0.1 ? faultFor(call, random) : undefined
+  }
   const emulator = await createEmulator({ batchTimeMs: 60 + random() * 200, faults: onCall })
   const paths = prepare(folder, seed)
   const job = `torture-${seed}`
@@ -70,24 +89,35 @@ export async function workersTrial(
     ...['-c', queue, ...cap],
   ]
   let runs = 0
-  const start = (index: number, state: string): ChildProcess => {
+  const start = (index: number, state: string, url = server.url): ChildProcess => {
     runs += 1
-    return spawn(process.execPath, [PROGRAM, ...flags(index, state)], {
+    const child = spawn(process.execPath, [PROGRAM, ...flags(index, state)], {
       env: {
         PATH: process.env['PATH'],
         ANTHROPIC_API_KEY: 'key-of-torture',
-        CLAUDE_BATCH_STREAM_LEDGER: server.url,
+        CLAUDE_BATCH_STREAM_LEDGER: url,
       },
       stdio: ['ignore', 'ignore', 'pipe'],
     })
+    alive.add(child)
+    child.once('exit', () => alive.delete(child))
+    return child
   }
   const work = async (index: number): Promise<number | null> => {
+    const cable = await connectTo(server.url)
+    try {
+      return await workOver(index, cable)
+    } finally {
+      await cable.close()
+    }
+  }
+  const workOver = async (index: number, cable: Cable): Promise<number | null> => {
     let code: number | null = null
     for (let tries = 0; tries < 25; tries++) {
       const state = join(paths.folder, `state-${index}`)
-      const child = start(index, state)
+      const child = start(index, state, cable.url)
       const ended = endOf(child)
-      const harming = tries < 4 ? harmWorker(child, index) : Promise.resolve()
+      const harming = tries < 4 ? harmWorker(child, index, cable) : Promise.resolve()
       const { code: last, stderr } = await ended
       code = last
       await harming
@@ -103,21 +133,40 @@ export async function workersTrial(
     }
     return code
   }
-  const harmWorker = async (child: ChildProcess, index: number): Promise<void> => {
+  /** Lets another worker take a shard over while its own worker can do nothing for longer than its lease. */
+  const whileOtherWorks = async (index: number): Promise<void> => {
+    others += 1
+    const other = start(index, join(paths.folder, `other-${index}-${others}`))
+    const over = endOf(other).then(({ code, stderr }) => {
+      if (code !== 0 && code !== 3)
+        writeFileSync(paths.log, `other ${index}: ${code} ${stderr}`, { flag: 'a' })
+    })
+    otherRuns.push(over)
+    await sleep(LEASE_MS * 1.5 + random() * 1500)
+  }
+  const otherRuns: Promise<void>[] = []
+  let others = 0
+  const harmWorker = async (child: ChildProcess, index: number, cable: Cable): Promise<void> => {
     await sleep(300 + random() * 2500)
-    const what = pick(random, ['kill', 'kill', 'freeze', 'session', 'crash', 'nothing'] as const)
+    const what = pick(random, [
+      'kill',
+      'kill',
+      'freeze',
+      'cut',
+      'session',
+      'crash',
+      'nothing',
+    ] as const)
     if (child.exitCode !== null || child.signalCode !== null) return
     if (what === 'kill' && child.kill('SIGKILL')) harm.kills += 1
     if (what === 'freeze' && child.kill('SIGSTOP')) {
       harm.frozen += 1
-      // Somebody else takes the shard over meanwhile.
-      const other = start(index, join(paths.folder, `other-${index}-${harm.frozen}`))
-      const over = endOf(other)
-      await sleep(LEASE_MS * 1.5 + random() * 1500)
-      child.kill('SIGCONT')
-      const { code, stderr } = await over
-      if (code !== 0 && code !== 3)
-        writeFileSync(paths.log, `other ${index}: ${code} ${stderr}`, { flag: 'a' })
+      await whileOtherWorks(index).finally(() => child.kill('SIGCONT'))
+    }
+    if (what === 'cut') {
+      harm.cutOff += 1
+      cable.cut()
+      await whileOtherWorks(index).finally(() => cable.mend())
     }
     if (what === 'session') {
       await pool
@@ -134,6 +183,7 @@ export async function workersTrial(
   }
   try {
     const codes = await Promise.all(Array.from({ length: count }, (_, index) => work(index)))
+    await Promise.all(otherRuns)
     const rows = codes
       .map((_, index) => partOf(paths, index))
       .map(path => (existsSync(path) ? readFileSync(path, 'utf8') : ''))
@@ -169,6 +219,54 @@ async function leftovers(pool: pg.Pool, job: string): Promise<string[]> {
     ...budgets.map(() => 'the budget is not settled'),
     ...pools.map(({ name, used }) => `pool ${name} counts ${used} requests`),
   ]
+}
+
+/** A worker's connection to the database. */
+interface Cable {
+  readonly url: string
+  /** From now on nothing passes, and no connection is closed. */
+  cut(): void
+  /** New connections pass again; those that were cut are broken. */
+  mend(): void
+  close(): Promise<void>
+}
+
+async function connectTo(url: string): Promise<Cable> {
+  const { port } = new URL(url)
+  const sockets = new Set<Socket>()
+  let isCut = false
+  const carry = (from: Socket, to: Socket): void => {
+    sockets.add(from)
+    from.on('data', bytes => void (isCut || to.write(bytes)))
+    from.on('error', () => {})
+    from.on('close', () => {
+      sockets.delete(from)
+      if (!isCut) to.destroy()
+    })
+  }
+  const server = createServer(near => {
+    const far = connect(Number(port), '127.0.0.1')
+    carry(near, far)
+    carry(far, near)
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const own = typeof address === 'object' && address ? address.port : 0
+  const breakAll = (): void => {
+    for (const socket of sockets) socket.destroy()
+  }
+  return {
+    url: url.replace(`:${port}/`, `:${own}/`),
+    cut: () => (isCut = true),
+    mend: () => {
+      isCut = false
+      breakAll()
+    },
+    close: async () => {
+      breakAll()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
 }
 
 function partOf({ folder }: Paths, index: number): string {
