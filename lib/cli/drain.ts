@@ -76,5 +76,5 @@ export async function endIfCutShort(work: Work, tally: Tally): Promise<void> {
 /** The rows that are out, and their cost, of a job that is not finished. */
 async function sayStanding({ job, talk, ledger, settings }: Work, tally: Tally): Promise<void> {
   await sayTally(job, tally, talk, `, of ${job.store.records.count} records`)
-  talk.info(costLine(job, ledger, settings))
+  talk.info(costLine(job, ledger, settings, tally))
 }

@@ -4,6 +4,7 @@ import { EXIT } from './exit-code.ts'
 import type { Ending } from './finish.ts'
 import type { FirstRecords, Reading } from './input.ts'
 import { print } from './print.ts'
+import { previewReuse } from './reuse.ts'
 import { isTable, tableOf, type RowOptions } from './row-options.ts'
 import type { RequestSettings } from './request-settings.ts'
 import type { Settings } from './settings.ts'
@@ -13,28 +14,31 @@ import { whole } from './values.ts'
 
 /** Reads, renders, checks and counts as a run does, and shows the first requests; opens no socket. */
 export async function dryRun(
-  { flags, io, talk }: Context,
+  context: Context,
   { settings, rows }: { readonly settings: Settings; readonly rows: RowOptions },
   template: TemplateOptions,
   { first, stream }: FirstRecords,
   reading: Reading,
 ): Promise<Ending> {
+  const { flags, io, talk } = context
   const text = flags.text('show')
   const show = text === undefined ? 0 : whole('--show', text, 1)
   const onlyShow = show > 0 && !flags.has('dry-run')
   let shown = 0
   const chosen = rows.outputColumns
+  const reusing = onlyShow ? undefined : await previewReuse(context, settings)
   const survey = await previewRun(stream, {
     settings,
     template,
     talk,
+    earlier: reusing?.earlier,
     table: tableFor(rows, settings, reading, first),
     onRequest: async request => {
       if (shown < show) await print(io.stdout, `${JSON.stringify(request)}\n`)
       shown += 1
       return !onlyShow || shown < show
     },
-  })
+  }).finally(() => reusing?.close())
   if (!onlyShow) {
     talk.info(`dry run, nothing was sent: ${describePreview(survey)}`)
     const columns = chosen ?? survey.columns

@@ -33,6 +33,11 @@ export async function openLedger(
 ): Promise<OpenLedger | undefined> {
   const url = flags.text('ledger')
   if (url === undefined) return undefined
+  if (flags.text('reuse') !== undefined)
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--reuse does not go with --ledger: it takes answers from the jobs of one state folder, and those of a ledger may be on any machine',
+    )
   // The message never holds the URL, which may hold a password.
   if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url))
     throw new BatchStreamError(

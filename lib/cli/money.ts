@@ -13,6 +13,7 @@ import type { Context } from './context.ts'
 import { rememberedBy } from './remembered.ts'
 import type { RequestSettings } from './request-settings.ts'
 import type { MoneySettings, Settings } from './settings.ts'
+import type { Tally } from './tally.ts'
 
 /** The prices that a job is counted by. */
 export function pricesOf({ price }: MoneySettings): PriceOf {
@@ -59,10 +60,26 @@ export function estimateFor(state: JobState, settings: Settings): bigint | undef
 }
 
 /** The last line of a run: what it cost, what synchronous calls would have cost, and what was expected. */
-export function costLine(job: StoredJob, ledger: Ledger, settings: Settings): string {
+export function costLine(
+  job: StoredJob,
+  ledger: Ledger,
+  settings: Settings,
+  tally?: Pick<Tally, 'reused' | 'asked'>,
+): string {
   const estimate = estimateFor(job.state, settings)
   const expected = estimate === undefined ? '' : `; estimate was ${showUsd(estimate)}`
-  return `job ${job.name}: ${ledger}${ledger.spent === undefined ? '' : expected}`
+  const reused = tally ? reusedText(tally, ledger) : ''
+  return `job ${job.name}: ${reused}${ledger}${ledger.spent === undefined ? '' : expected}`
+}
+
+/** What --reuse has saved; nothing where no answer was reused. */
+function reusedText(
+  { reused, asked }: Pick<Tally, 'reused' | 'asked'>,
+  { saved }: Pick<Ledger, 'saved'>,
+): string {
+  if (reused === 0) return ''
+  const dollars = saved === undefined ? '' : ` (saved ${showUsd(saved)})`
+  return `${reused} reused${dollars}, ${asked} asked; `
 }
 
 /** Dollars as `status --json` says them; null where they are unknown. */

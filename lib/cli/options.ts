@@ -372,6 +372,14 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Batches',
+    name: 'reuse',
+    arg: 'JOB|auto',
+    values: () => ['auto'],
+    on: RUN,
+    help: 'send only records whose request is new or changed; the others take the answer that an earlier job has, free. auto: any finished job, the newest answer first',
+  },
+  {
+    group: 'Batches',
     name: 'canary',
     arg: 'N',
     on: RUN,

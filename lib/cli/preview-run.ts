@@ -3,7 +3,9 @@ import { IdSet } from '../stages/aggregate/id-set.ts'
 import { each } from '../core/chain.ts'
 import { lineOf } from '../core/errors.ts'
 import type { BatchRequest, MessageParams, RejectedRecord, SourceRecord } from '../core/flow.ts'
+import { keyOf } from '../core/request-key.ts'
 import { FieldSet } from '../store/fields.ts'
+import type { EarlierAnswers } from '../store/results/earlier-answers.ts'
 import { wellFormed } from '../core/json/well-formed.ts'
 import { Estimate } from '../cost/estimate.ts'
 import { partsOf } from '../cost/parts.ts'
@@ -38,6 +40,8 @@ export interface RunPreview {
   readonly requests: number
   /** Records that repeat another and are not sent; undefined where repeats are not looked for. */
   readonly repeats: number | undefined
+  /** Records that take the answer of an earlier job; undefined where none is looked for. */
+  readonly reused: number | undefined
   readonly batches: number
   /** Bytes of all requests. */
   readonly bytes: number
@@ -53,6 +57,8 @@ export interface SurveyOptions {
   /** Told of each request; false ends the survey. */
   readonly onRequest?: (request: Pick<BatchRequest, 'custom_id' | 'params'>) => Promise<boolean>
   readonly sample?: Sample | undefined
+  /** Answers of earlier jobs. */
+  readonly earlier?: EarlierAnswers | undefined
   /** What decides the columns of a table, where rows go to one. */
   readonly table?: Pick<TableColumnsOptions, 'known' | 'endless'> | undefined
 }
@@ -60,7 +66,7 @@ export interface SurveyOptions {
 /** Reads, renders, checks and counts as a run does, one record at a time. */
 export async function previewRun(
   records: Stage<never, SourceRecord>,
-  { settings, template, talk, onRequest, sample, table }: SurveyOptions,
+  { settings, template, talk, onRequest, sample, table, earlier }: SurveyOptions,
 ): Promise<RunPreview> {
   const askOf = asker(template)
   const counter = new InvalidCounter(settings.maxInvalid)
@@ -90,6 +96,7 @@ export async function previewRun(
       talk.info('not sent: more records; -v names them all')
   }
   let repeats = 0
+  let reused = 0
   let isWhole = true
   for await (const record of each(records)) {
     total.records += 1
@@ -104,6 +111,10 @@ export async function previewRun(
     }
     const { custom_id } = asked
     const params = wellFormed(asked.params)
+    if (earlier && (await earlier.read(keyOf(JSON.stringify(params))))) {
+      reused += 1
+      continue
+    }
     if (keys && !keys.add(JSON.stringify(params))) {
       repeats += 1
       continue
@@ -123,6 +134,7 @@ export async function previewRun(
   return {
     ...total,
     repeats: keys && repeats,
+    reused: earlier && reused,
     batches: batches.count,
     bytes: batches.bytes,
     estimate,
@@ -143,8 +155,9 @@ function weigh(
 
 /** The counts in one line. */
 export function describePreview(survey: RunPreview): string {
-  const { records, requests, batches, bytes, rejected, skipped, repeats } = survey
-  const unsent = repeats === undefined ? '' : `, ${repeats} repeat another and are not sent`
+  const { records, requests, batches, bytes, rejected, skipped, repeats, reused } = survey
+  const shared = repeats === undefined ? '' : `, ${repeats} repeat another and are not sent`
+  const unsent = `${shared}${reused === undefined ? '' : `, ${reused} reused`}`
   return `${counted(records, 'record')}, ${counted(requests, 'request')} in ${counted(batches, 'batch', 'batches')}, ${counted(bytes, 'byte')}; ${counted(rejected, 'invalid record')}${unsent}${skipped === 0 ? '' : `; ${skippedNote(skipped)}`}`
 }
 

@@ -8,6 +8,8 @@ import { batchPath, BODY_FRAME, rejectionsOf } from '../store/batch-files.ts'
 import { nodeDisk, type DiskFile } from '../store/disk.ts'
 import { wellFormedJson } from '../core/json/well-formed.ts'
 import { OrdinalReader } from '../store/ordinals.ts'
+import { keyOf } from '../core/request-key.ts'
+import { Reused } from '../store/reused.ts'
 import type { BatchFiles } from '../store/sums.ts'
 import { RecordReader } from '../store/records.ts'
 import type { BatchState } from '../core/job/state.ts'
@@ -152,6 +154,7 @@ class KnownInput {
       if (batch.attempt !== 1 || batch.phase === 'void') continue
       if (!(await this.#isSent(batch, askOf)) || !(await this.#isRejected(batch, askOf)))
         return false
+      if (!(await this.#isReused(batch, askOf))) return false
     }
     return true
   }
@@ -181,6 +184,16 @@ class KnownInput {
       const asked = await askOf(ordinal)
       if (!('problem' in asked)) return false
       if (asked.problem.type !== type || asked.problem.message !== message) return false
+    }
+    return true
+  }
+
+  async #isReused(batch: BatchState, askOf: AskOf): Promise<boolean> {
+    const reused = await Reused.of(this.#batchFiles, batch)
+    for (const [index, ordinal] of reused.ordinals()) {
+      const asked = await askOf(ordinal)
+      if ('problem' in asked) return false
+      if (!keyOf(String(wellFormedJson(asked.params))).equals(reused.keyAt(index))) return false
     }
     return true
   }

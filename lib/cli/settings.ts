@@ -28,6 +28,8 @@ export interface BatchSettings {
   readonly batchWaitMs?: number
   readonly batchAgeMs?: number
   readonly dedupe?: boolean
+  /** The job whose answers are reused, or `auto` for all finished ones. */
+  readonly reuse?: string
   readonly canary?: number
   readonly retries: number
   readonly retryIncomplete?: true
@@ -81,10 +83,16 @@ function batchIn(flags: Flags): BatchSettings {
     batchWaitMs: flags.read('batch-wait', (flag, text) => duration(flag, text, 1)),
     batchAgeMs: flags.read('batch-age', (flag, text) => duration(flag, text, 1)),
     dedupe: flags.has('dedupe') || undefined,
+    reuse: flags.read('reuse', jobOrAuto),
     canary: flags.read('canary', (flag, text) => whole(flag, text, 1)),
     retries: flags.read('retries', (flag, text) => whole(flag, text, 0, 1000)) ?? 2,
     retryIncomplete: flags.has('retry-incomplete') || undefined,
   })
+}
+
+function jobOrAuto(flag: string, text: string): string {
+  if (text.trim() !== '') return text
+  throw wrongFlag(flag, 'the name of a job, or auto', text)
 }
 
 function apiIn(flags: Flags, env: Io['env']): ApiSettings {
@@ -98,7 +106,7 @@ function apiIn(flags: Flags, env: Io['env']): ApiSettings {
 /** What decides that a command is the same: how it is watched over and what it may cost does not. */
 export function decidingSettings(settings: Settings): Partial<Settings> {
   const { maxInvalid: _, price: __, maxCost: ___, canary: ____, ...rest } = settings
-  const { onComplete: _____, notify: ______, ...deciding } = rest
+  const { onComplete: _____, notify: ______, reuse: _______, ...deciding } = rest
   return deciding
 }
 

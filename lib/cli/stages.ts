@@ -17,6 +17,7 @@ import { fitsTable } from './fits-table.ts'
 import type { Flags } from './flags.ts'
 import { waitsAt } from './free-call.ts'
 import { preflight } from './preflight.ts'
+import { answeredByOf, reuseOf } from './reuse.ts'
 import { hashOfModule, responseFields } from './request-settings.ts'
 import type { Settings } from './settings.ts'
 import type { TableColumns } from './table-columns.ts'
@@ -130,6 +131,7 @@ async function promptFrom(
 /** What the stages of the run are made of. */
 function partsOf(work: Work): RunParts {
   const { settings, job, talk, pace, client, table } = work
+  const answeredBy = answeredByOf(client.baseURL, settings.betas)
   return {
     ...{ job, client, template: work.template, ledger: work.ledger, cap: work.cap },
     batchSize: settings.batchSize,
@@ -138,6 +140,8 @@ function partsOf(work: Work): RunParts {
     batchAge: settings.batchAgeMs,
     maxInvalid: settings.maxInvalid,
     dedupe: settings.dedupe ?? false,
+    answeredBy,
+    reuse: reuseOf({ settings, stateDir: work.stateDir, answeredBy, talk }),
     prime: settings.cache === 'prime',
     canary: work.canary,
     canarySize: settings.canary,

@@ -13,6 +13,9 @@ export class Tally {
   /** Prompt tokens that were written to the cache and read from it; `inputTokens` are those beside them. */
   readonly #cache = { written: 0, read: 0 }
   #repeats = 0
+  #unsent = 0
+  /** Rows that have the answer of an earlier job. */
+  reused = 0
   #retryable = 0
   /** What the failed rows say; a bounded number of kinds. */
   readonly failures: Failures = new Failures()
@@ -23,11 +26,14 @@ export class Tally {
       status,
       usage,
       repeat,
+      reused,
       error,
-    }: Pick<Result, 'status' | 'usage'> & Partial<Pick<Result, 'repeat' | 'error'>>,
+    }: Pick<Result, 'status' | 'usage'> & Partial<Pick<Result, 'repeat' | 'reused' | 'error'>>,
     ordinal?: number,
   ): void {
     if (repeat) this.#repeats += 1
+    else if (isUnsent(status)) this.#unsent += 1
+    if (typeof reused === 'string') this.reused += 1
     if (error && canRetry(status, error)) this.#retryable += 1
     if (error && ordinal !== undefined && status !== 'skipped')
       this.failures.add(status, error, ordinal)
@@ -42,6 +48,11 @@ export class Tally {
 
   get rows(): number {
     return [...this.#rows.values()].reduce((sum, rows) => sum + rows, 0)
+  }
+
+  /** Rows whose records were sent. */
+  get asked(): number {
+    return this.rows - this.#repeats - this.reused - this.#unsent
   }
 
   get failed(): number {

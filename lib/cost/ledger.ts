@@ -49,6 +49,9 @@ const NONE: Tokens = { input: 0, output: 0, write5m: 0, write1h: 0, read: 0 }
 const MAX_UNPRICED = 10
 const MAX_NAME = 100
 
+/** What is entered for an answer. */
+export type LedgerEntry = Pick<Result, 'usage' | 'model'> & Partial<Pick<Result, 'savedUsage'>>
+
 /**
  * Cost ledger for all answers of a job. It counts every line that the API sent, including each try of a retried record and
  * the answers of a canceled batch.
@@ -59,13 +62,15 @@ export class Ledger {
   #tokens = NONE
   #spent = 0n
   #synchronous = 0n
+  #saved: bigint | undefined = 0n
 
   constructor(priceOf: PriceOf) {
     this.#priceOf = priceOf
   }
 
   /** Adds an answer. An answer without usage was not billed. */
-  add({ usage, model }: Pick<Result, 'usage' | 'model'>): void {
+  add({ usage, model, savedUsage }: LedgerEntry): void {
+    if (savedUsage) this.#save(costOf(savedUsage, model ?? '', this.#priceOf))
     if (!usage) return
     this.#tokens = sum(this.#tokens, tokensOf(usage))
     const cost = costOf(usage, model ?? '', this.#priceOf)
@@ -73,6 +78,15 @@ export class Ledger {
       this.#unknown.add(model?.slice(0, MAX_NAME) ?? 'a model without a name')
     this.#spent += cost ?? 0n
     this.#synchronous += synchronousCost(usage, model ?? '', this.#priceOf) ?? 0n
+  }
+
+  #save(cost: bigint | undefined): void {
+    this.#saved = cost === undefined || this.#saved === undefined ? undefined : this.#saved + cost
+  }
+
+  /** What reused answers had cost the jobs that asked for them, in femtodollars; undefined where a price is unknown. */
+  get saved(): bigint | undefined {
+    return this.#saved
   }
 
   get tokens(): Tokens {

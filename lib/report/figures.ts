@@ -21,6 +21,8 @@ export class Figures {
   readonly tries: Counts[] = []
   /** Rows that share the answer of an identical request. */
   repeats = 0
+  /** Rows that have the answer of an earlier job. */
+  reused = 0
   /** Tokens of each prompt, what was cached included, and of each answer. */
   readonly prompts: Histogram = new Histogram()
   readonly answers: Histogram = new Histogram()
@@ -41,6 +43,7 @@ export class Figures {
     if (isNewest) {
       count(this.rows, status)
       if (result.repeat) this.repeats += 1
+      if (result.reused !== null) this.reused += 1
       if (error) this.failures.add(status, error, ordinal)
     }
     if (!usage) return

@@ -8,7 +8,7 @@ import type { AnswerSchema } from '../core/schema/answer-schema.ts'
 import type { Stage } from '../core/stage.ts'
 import { counted } from '../cost/count.ts'
 import type { Ledger } from '../cost/ledger.ts'
-import { aggregate } from '../stages/aggregate/aggregate.ts'
+import { aggregateReusing, type Reuse } from '../stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../stages/await/await-end.ts'
 import { inputOrder } from '../stages/order/input-order.ts'
 import { rowsInOrder } from '../stages/order/rows-in-order.ts'
@@ -39,6 +39,10 @@ export interface RunParts {
   readonly batchAge: number | undefined
   readonly maxInvalid: MaxInvalid
   readonly dedupe: boolean
+  /** The API's origin and the betas; undefined where they are not known. */
+  readonly answeredBy?: string | undefined
+  /** Where answers of earlier jobs come from. */
+  readonly reuse?: Reuse | undefined
   readonly prime: boolean
   /** Holds the job back until its first records are answered. */
   readonly canary: Canary | undefined
@@ -87,10 +91,11 @@ export function submitRecords(
   // A job with a workspace has had a reply: its key is valid, and a key of another workspace must not be tried.
   const preflight = isFirst && job.state.workspace === null ? parts.preflight?.() : undefined
   const wanted = chain(untilStopped(job, canary), preflight ? chain(checked, preflight) : checked)
-  const gathered = aggregate({
+  const gathered = aggregateReusing({
     compareTemplate: parts.compareTemplate,
     ...{ job, batchSize: parts.batchSize, batchBytes: parts.batchBytes, attempt },
     dedupe: parts.dedupe,
+    reuse: parts.reuse,
     prime: parts.prime,
     ...(batchWait !== undefined && { batchWait }),
     ...(parts.batchAge !== undefined && { batchAge: parts.batchAge }),
@@ -99,6 +104,7 @@ export function submitRecords(
   const sent = submit({
     client,
     job,
+    answeredBy: parts.answeredBy,
     concurrency: parts.concurrency,
     settle: parts.settle,
     onWait: waiting(parts),

@@ -83,6 +83,9 @@ export class Canary {
     const batches = this.#batches()
     // A job that was started without a canary has none.
     if (batches.length === 0) return undefined
+    // Answers that are reused were good enough, and nothing was sent that could say more.
+    if (batches.every(({ requests }) => requests === 0) && batches.some(({ reused }) => reused))
+      return undefined
     let why: string | undefined
     for (const batch of batches) {
       for await (const { status, error } of storedResults(job.store, batch, check)) {

@@ -18,7 +18,7 @@ export function firstBatch(job: StoredJob): Stage<Result, Result> {
   const look = (result: Result): void => {
     // The single answer that fills the cache is no evidence.
     if (!job.batch(result.batch.number).primes) first ??= result.batch.number
-    const isAsked = !isUnsent(result.status) && !result.repeat
+    const isAsked = !isUnsent(result.status) && !result.repeat && result.reused === null
     if (result.batch.number !== first || !isAsked) return
     answers += 1
     const way = wayOf(result)

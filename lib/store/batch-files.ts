@@ -3,9 +3,11 @@ import type { Problem } from '../core/flow.ts'
 import { AppendFile, type AppendTarget } from './append-file.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import type { Sealed, SummedFile } from '../core/job/event.ts'
+import { keyOf } from '../core/request-key.ts'
 import type { RequestPage } from '../core/request-page.ts'
 import { OrdinalWriter } from './ordinals.ts'
 import { repeatEntry } from './repeats.ts'
+import { ReusedWriter, type EarlierAnswer } from './reused.ts'
 import { readSummed, summing, type BatchFiles, type SummedBatch } from './sums.ts'
 
 const OPEN = Buffer.from('{"requests":[\n')
@@ -14,6 +16,8 @@ const CLOSE = Buffer.from('\n]}')
 
 const HEAD = Buffer.from('{"custom_id":"')
 const QUOTE = 0x22
+/** What stands between a custom_id and the params. */
+const PARAMS = Buffer.from(',"params":')
 
 /** Bytes in the body of a request that is part of a page. */
 export function sizeInBody(page: RequestPage, index: number, customId: string): number {
@@ -63,9 +67,18 @@ export async function chosenIdsOf(
   })
 }
 
-/** The kinds of files of a batch; the last two only with dedupe. */
+/** What a batch has files of; `repeats`, `reused` and `answers` only where such records are looked for. */
 export type BatchFile =
-  'body' | 'members' | 'rejected' | 'ids' | 'results' | 'lines' | 'repeats' | 'keys'
+  | 'body'
+  | 'members'
+  | 'rejected'
+  | 'ids'
+  | 'results'
+  | 'lines'
+  | 'repeats'
+  | 'keys'
+  | 'reused'
+  | 'answers'
 
 /** The files that are complete before a batch is sealed. */
 export const GATHERED: readonly BatchFile[] = [
@@ -75,6 +88,8 @@ export const GATHERED: readonly BatchFile[] = [
   'ids',
   'repeats',
   'keys',
+  'reused',
+  'answers',
 ]
 
 /** The path of a batch's file. */
@@ -82,13 +97,20 @@ export function batchPath(folder: string, number: number, what: BatchFile): stri
   return `${folder}/batches/${number}.${what}`
 }
 
-/** Size of the digest of a request's params that identifies repeats. */
-export const KEY_BYTES = 16
+/** Which files a batch has besides those that every batch has. */
+export interface ExtraFiles {
+  /** The key of each request. */
+  readonly keys?: boolean
+  /** Records that share the answer of another. */
+  readonly repeats?: boolean
+  /** Where answers of earlier jobs may be reused: who gave those answers. */
+  readonly reused?: string | undefined
+}
 
 /**
  * Writes the files of a batch while its requests arrive: the body exactly as it will be sent, the record of each request,
- * the rejected records and their reasons, and the ids that a user chose; with dedupe also the key of each request and the
- * records that share the answer of another. It keeps nothing in memory.
+ * the rejected records and their reasons, and the ids that a user chose; with `ExtraFiles` also the key of each request, the
+ * records that share the answer of another, and those that take the answer of an earlier job. It keeps nothing in memory.
  */
 export class BatchWriter {
   readonly number: number
@@ -96,7 +118,11 @@ export class BatchWriter {
   readonly #members: OrdinalWriter
   readonly #rejected: AppendFile
   readonly #ids: AppendFile
-  readonly #shared: { readonly repeats: AppendFile; readonly keys: AppendFile } | undefined
+  readonly #repeats: AppendFile | undefined
+  readonly #keys: AppendFile | undefined
+  readonly #reused: ReusedWriter | undefined
+  readonly #answeredBy: string
+  readonly #extra: readonly AppendFile[]
   readonly #sums: ReadonlyMap<SummedFile, () => number>
   readonly #hash: Hash
   #requests = 0
@@ -109,7 +135,12 @@ export class BatchWriter {
     members: OrdinalWriter,
     rejected: AppendFile,
     ids: AppendFile,
-    shared: { readonly repeats: AppendFile; readonly keys: AppendFile } | undefined,
+    extra: {
+      readonly repeats: AppendFile | undefined
+      readonly keys: AppendFile | undefined
+      readonly reused: ReusedWriter | undefined
+      readonly answeredBy: string
+    },
     sums: ReadonlyMap<SummedFile, () => number>,
   ) {
     this.number = number
@@ -119,7 +150,12 @@ export class BatchWriter {
     this.#members = members
     this.#rejected = rejected
     this.#ids = ids
-    this.#shared = shared
+    this.#repeats = extra.repeats
+    this.#keys = extra.keys
+    this.#reused = extra.reused
+    this.#answeredBy = extra.answeredBy
+    const files = [extra.repeats, extra.keys, ...(extra.reused?.files ?? [])]
+    this.#extra = files.filter(file => file !== undefined)
     body.append(OPEN)
   }
 
@@ -127,7 +163,7 @@ export class BatchWriter {
     disk: Disk,
     folder: string,
     number: number,
-    dedupe = false,
+    extra: ExtraFiles = {},
   ): Promise<BatchWriter> {
     const opened: AppendFile[] = []
     const open = async (what: BatchFile): Promise<DiskFile> =>
@@ -151,7 +187,15 @@ export class BatchWriter {
         new OrdinalWriter(await file('members')),
         await file('rejected'),
         await file('ids'),
-        dedupe ? { repeats: await file('repeats'), keys: await file('keys') } : undefined,
+        {
+          repeats: extra.repeats ? await file('repeats') : undefined,
+          keys: extra.keys ? await file('keys') : undefined,
+          reused:
+            extra.reused === undefined
+              ? undefined
+              : new ReusedWriter(await file('reused'), appending(await open('answers'))),
+          answeredBy: extra.reused ?? '',
+        },
         sums,
       )
     } catch (cause) {
@@ -176,10 +220,9 @@ export class BatchWriter {
 
   /** Whether the caller should flush before it adds more. */
   get full(): boolean {
-    const { repeats, keys } = this.#shared ?? {}
-    // Checked for each request.
+    // Asked for each request.
     if (this.#body.full || this.#rejected.full || this.#ids.full) return true
-    return repeats?.full === true || keys?.full === true
+    return this.#extra.some(file => file.full)
   }
 
   /** Adds a request: its JSON, its record's ordinal, the custom_id if a user chose it, and its key. */
@@ -188,7 +231,7 @@ export class BatchWriter {
     this.#body.append(json)
     this.#members.append(ordinal)
     if (chosenId !== undefined) this.#ids.append(Buffer.from(`${this.#requests} ${chosenId}\n`))
-    if (key) this.#shared?.keys.append(key)
+    if (key) this.#keys?.append(key)
     this.#requests += 1
     this.#covers(ordinal)
   }
@@ -204,6 +247,10 @@ export class BatchWriter {
     at += body.write(customId, at, 'latin1')
     body[at] = QUOTE
     page.write(index, body, at + 1)
+    if (this.#keys) {
+      const params = at + 1 + PARAMS.length
+      this.#keys.append(keyOf(body.subarray(params, at + page.sizeOf(index))))
+    }
     this.#members.append(ordinal)
     this.#requests += 1
     this.#covers(ordinal)
@@ -211,7 +258,13 @@ export class BatchWriter {
 
   /** Covers a record that shares the answer of an earlier one. */
   repeat(ordinal: number, of: number): void {
-    this.#shared?.repeats.append(repeatEntry(ordinal, of))
+    this.#repeats?.append(repeatEntry(ordinal, of))
+    this.#covers(ordinal)
+  }
+
+  /** Covers a record whose request an earlier job has asked already, and keeps a copy of the answer. */
+  reuse(ordinal: number, key: Uint8Array, answer: EarlierAnswer): void {
+    this.#reused?.add(ordinal, key, answer)
     this.#covers(ordinal)
   }
 
@@ -239,6 +292,7 @@ export class BatchWriter {
     } finally {
       await this.abandon()
     }
+    const { records = 0 } = this.#reused ?? {}
     return {
       number: this.number,
       attempt,
@@ -249,6 +303,7 @@ export class BatchWriter {
       bytes: this.#body.size,
       hash: this.#hash.digest('hex'),
       sums: Object.fromEntries([...this.#sums].map(([what, sum]) => [what, sum()])),
+      ...(records > 0 && { reused: { records, answeredBy: this.#answeredBy } }),
     }
   }
 
@@ -258,9 +313,7 @@ export class BatchWriter {
   }
 
   get #files(): readonly Pick<AppendFile, 'flush' | 'sync' | 'close'>[] {
-    const { repeats, keys } = this.#shared ?? {}
-    const all = [this.#body, this.#members, this.#rejected, this.#ids, repeats, keys]
-    return all.filter(file => file !== undefined)
+    return [this.#body, this.#members, this.#rejected, this.#ids, ...this.#extra]
   }
 }
 

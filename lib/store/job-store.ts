@@ -1,4 +1,4 @@
-import { BatchWriter, batchPath, type BatchFile } from './batch-files.ts'
+import { BatchWriter, batchPath, type BatchFile, type ExtraFiles } from './batch-files.ts'
 import type { Disk } from './disk.ts'
 import type { Records } from './records.ts'
 import type { BatchFiles } from './sums.ts'
@@ -34,10 +34,10 @@ export class JobStore implements BatchFiles {
     return batchPath(this.folder, number, what)
   }
 
-  /** Creates the files of a new batch; with `dedupe` also those for repeats. */
-  async newBatch(dedupe = false): Promise<BatchWriter> {
+  /** Starts the files of a new batch. */
+  async newBatch(extra: ExtraFiles = {}): Promise<BatchWriter> {
     this.#lastNumber += 1
-    return await BatchWriter.create(this.disk, this.folder, this.#lastNumber, dedupe)
+    return await BatchWriter.create(this.disk, this.folder, this.#lastNumber, extra)
   }
 
   /** Resolves when the names of all batch files survive a power failure. */

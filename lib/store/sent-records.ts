@@ -4,6 +4,7 @@ import { OrdinalSet } from './ordinal-set.ts'
 import type { StoredJob } from './job.ts'
 import { OrdinalReader } from './ordinals.ts'
 import { Repeats } from './repeats.ts'
+import { Reused } from './reused.ts'
 import type { BatchState } from '../core/job/state.ts'
 
 /** The records of all requests in some of a job's batches. */
@@ -21,6 +22,7 @@ export async function askedIn(
     // A record that a batch rejected has its row from there, so it must not be sent again.
     for (const { ordinal } of await rejectionsOf(files, batch)) asked.add(ordinal)
     for (const { ordinal } of await Repeats.of(files, batch)) asked.add(ordinal)
+    for (const [, ordinal] of (await Reused.of(files, batch)).ordinals()) asked.add(ordinal)
   }
   return asked
 }

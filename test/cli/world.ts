@@ -102,6 +102,8 @@ export interface Row {
     readonly batch_id: string | null
     readonly attempt: number
     readonly repeat?: true
+    readonly reused?: string
+    readonly cost_usd?: number | null
     readonly usage?: Readonly<Record<string, unknown>>
     readonly stop_reason: string | null
     readonly error?: { readonly type: string; readonly message: string }

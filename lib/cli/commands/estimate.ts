@@ -13,6 +13,7 @@ import { freeCall } from '../free-call.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { print } from '../print.ts'
+import { checkReuse, previewReuse } from '../reuse.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 import { shardIn } from '../shard-flags.ts'
 import { rowsOfRun } from '../shards.ts'
@@ -27,20 +28,25 @@ export async function estimate(context: Context): Promise<Ending> {
   // It accepts the flags of a run, so wrong values of them are errors here, too.
   const rows = rowsOfRun(flags, shard)
   paceOf(flags)
+  await checkReuse(context, settings)
   const template = await templateOptions(settings, talk)
   const warning = cacheWarning(template)
   if (warning !== undefined) talk.info(`--cache: ${warning}`)
   const sample = flags.has('exact') ? await sampler(context, settings) : undefined
   return await withInput(context, settings, template, async ({ first, stream }, reading) => {
     const table = tableFor(rows, settings, reading, first)
-    const survey = await previewRun(stream, { settings, template, talk, sample, table })
+    const reusing = await previewReuse(context, settings)
+    const { earlier } = reusing ?? {}
+    const survey = await previewRun(stream, {
+      ...{ settings, template, talk, sample, table, earlier },
+    }).finally(() => reusing?.close())
     const calibration = await sample?.calibrate()
     const counted = sample?.counted
-    const { records, rejected, skipped, batches, bytes } = survey
+    const { records, rejected, skipped, batches, bytes, reused } = survey
     const figures = survey.estimate.figures(calibration)
     const said = flags.has('json')
       ? JSON.stringify({
-          ...{ records, rejected, skipped, batches, bytes, ...figures },
+          ...{ records, rejected, skipped, batches, bytes, reused, ...figures },
           sample: counted?.requests ?? null,
         })
       : [

@@ -117,7 +117,7 @@ export async function resume(context: Context): Promise<Ending> {
     if (isLeft) return await leaveRunning(context, work, tally)
     await endIfCutShort(work, tally)
     const ending = await finish(job, tally, talk, context.placeFlags)
-    talk.info(costLine(job, ledger, settings))
+    talk.info(costLine(job, ledger, settings, tally))
     return ending
   })
 }

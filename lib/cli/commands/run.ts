@@ -17,6 +17,7 @@ import { follow } from '../progress/follow.ts'
 import { checkedTable, isTable, openRows, tableOf, type RowOptions } from '../row-options.ts'
 import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
 import { restoreAnswers } from '../ledger.ts'
+import { checkReuse } from '../reuse.ts'
 import { print } from '../print.ts'
 import { isPipe, openPipe, waitsForReader } from '../pipe.ts'
 import { settingsOf, type Settings } from '../settings.ts'
@@ -60,6 +61,7 @@ export async function run(context: Context): Promise<Ending> {
   const rows = rowsOfRun(flags, shard)
   const settings = shard ? await settingsOfShard(said, shard, context) : said
   mustHavePrice(settings)
+  await checkReuse(context, settings)
   const pace = paceOf(flags)
   const kept = flags.text('keep')
   if (kept !== undefined) duration('--keep', kept)
@@ -193,7 +195,7 @@ async function ask(
       if (isLeft) return await leaveRunning(context, work, tally)
       await endIfCutShort(work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)
-      if (place.lasts) talk.info(costLine(job, ledger, settings))
+      if (place.lasts) talk.info(costLine(job, ledger, settings, tally))
       return place.lasts ? ending : { code: ending.code }
     })
     return await working

@@ -9,6 +9,7 @@ import { standingOf } from '../job-work.ts'
 import { dollarsOf, pricesOf, settingsIn, type Dollars } from '../money.ts'
 import { mostFrequent, type FrequentFailure } from '../most-frequent.ts'
 import { Ledger } from '../../cost/ledger.ts'
+import { usdNumber } from '../../cost/usd.ts'
 import type { PriceOf } from '../../cost/price.ts'
 import { eachKeptAnswer } from '../../store/results/stored-answers.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
@@ -22,6 +23,11 @@ export interface Summary extends Dollars {
   readonly state: string
   readonly records: number
   readonly rows: Readonly<Record<string, number>>
+  /** Rows that have the answer of an earlier job (`--reuse`), and those whose records were sent. */
+  readonly reused: number
+  readonly asked: number
+  /** What the reused answers had cost the jobs that asked for them. */
+  readonly saved_usd: number | null
   readonly elsewhere?: Elsewhere
   /** The most frequent failures, each with the input line of its first record. */
   readonly failures: readonly FrequentFailure[]
@@ -72,6 +78,8 @@ export async function summaryOf(
     state: isHeld || (await isLocked(job.folder)) ? 'running' : standingOf(job),
     records: state?.kept.records ?? 0,
     rows: tally.byStatus(),
+    reused: tally.reused,
+    asked: tally.asked,
     ...(elsewhere && { elsewhere }),
     failures: await mostFrequent(job.folder, state?.sources ?? [], tally.failures),
     batches: batches.map(batch => describeBatch(batch, clock.now())),
@@ -79,6 +87,7 @@ export async function summaryOf(
       ...{ input, output },
       ...{ cache_write_5m: write5m, cache_write_1h: write1h, cache_read: read },
     },
+    saved_usd: ledger.saved === undefined ? null : usdNumber(ledger.saved),
     ...dollarsOf(job, ledger, known),
     // What answers cost that are not here is unknown.
     ...(elsewhere && { spent_usd: null }),

@@ -15,7 +15,7 @@ export function countOf(counts: Counts): number {
 }
 
 /** The files of a sealed batch besides its body. */
-export type SummedFile = 'members' | 'rejected' | 'ids' | 'repeats' | 'keys'
+export type SummedFile = 'members' | 'rejected' | 'ids' | 'repeats' | 'keys' | 'reused'
 
 /** A sealed batch. */
 export interface Sealed {
@@ -37,6 +37,8 @@ export interface Sealed {
   readonly sums?: Readonly<Partial<Record<SummedFile, number>>>
   /** Made by another tool: its ids are not generated, and it has no records. */
   readonly foreign?: true
+  /** Records of it that take the answer of an earlier job, and who gave those answers. */
+  readonly reused?: { readonly records: number; readonly answeredBy: string }
   /** Its single request fills the prompt cache: nothing else is sent before it has ended. */
   readonly primes?: true
   /** Part of a batch that the API rejected because of some requests; it is halved until those are isolated. */
@@ -101,6 +103,8 @@ export type JobEvent =
       readonly id: string
       readonly at: number
       readonly adopted: boolean
+      /** The origin of the API that has it, and its betas; absent where they are not known. */
+      readonly answeredBy?: string
     }
   /** `counts` is null for a batch that the API no longer knows. */
   | {

@@ -15,6 +15,8 @@ export interface BatchState extends Sealed {
   /** Batches of the API that may be this one, and whether they have been ruled out. */
   readonly candidates: Readonly<Record<string, 'open' | 'ruledOut'>>
   readonly id: string | null
+  /** The origin of the API that has it, and its betas; absent where they are not known. */
+  readonly answeredBy?: string
   readonly submittedAt: number | null
   /** When its end was observed. */
   readonly endedAt: number | null
@@ -162,6 +164,7 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         phase: 'submitted',
         id: event.id,
         submittedAt: event.at,
+        ...(event.answeredBy !== undefined && { answeredBy: event.answeredBy }),
       })
     case 'ended':
       return move(state, event.number, ['submitted', 'armed'], {
@@ -244,7 +247,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
 
 function sealed(part: Sealed): BatchState {
   const { number, attempt, next, first, records, requests, bytes, hash, sums } = part
-  const { foreign, primes, isolated } = part
+  const { foreign, primes, isolated, reused } = part
   return {
     ...{ number, attempt, next, records, requests, bytes, hash },
     ...(first !== undefined && { first }),
@@ -252,6 +255,7 @@ function sealed(part: Sealed): BatchState {
     ...(foreign && { foreign }),
     ...(primes && { primes }),
     ...(isolated && { isolated }),
+    ...(reused && { reused }),
     root: number,
     phase: 'sealed',
     armed: null,

@@ -30,7 +30,10 @@ export interface ResultPageParts {
 }
 
 /** What is counted of a result: what became of it, and what was billed. */
-export type CountedResult = Pick<Result, 'status' | 'usage' | 'model' | 'repeat' | 'error'> & {
+export type CountedResult = Pick<
+  Result,
+  'status' | 'usage' | 'model' | 'repeat' | 'reused' | 'error'
+> & {
   readonly record: Pick<SourceRecord, 'ordinal'> | undefined
 }
 
@@ -91,6 +94,7 @@ export class ResultPage extends Page<Result> {
     return {
       status: 'succeeded',
       repeat: false,
+      reused: null,
       error: null,
       record: { ordinal: this.ordinal + index },
       // Both are what the scanner has proven them to be: an object and a string.

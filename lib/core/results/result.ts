@@ -18,6 +18,8 @@ export interface ResultParts<F extends object = Fields, V = unknown> {
   readonly answeredIn?: EndedBatch<F, V>
   /** Of a result without a line; null where the record never got one. */
   readonly customId: string | null
+  /** Where its answer is from, where an earlier job had asked the same. */
+  readonly reused?: { readonly job: string; readonly batchId: string | null } | undefined
   /** Undefined for a batch that some other tool made. */
   readonly record: SourceRecord<F> | undefined
   /** The API's line without its line end; null where there is none. */
@@ -44,6 +46,9 @@ export class Result<F extends object = Fields, V = unknown> {
   readonly #customId: string | null
   /** True where the record was not asked itself: it shares the answer of an earlier one with an identical request. */
   readonly repeat: boolean
+  /** The earlier job that asked for the answer; null where this job did. */
+  readonly reused: string | null
+  readonly #reused: ResultParts['reused']
   readonly #answeredIn: EndedBatch<F, V>
   readonly #without: ResultParts['without']
   readonly #check: AnswerCheck | undefined
@@ -61,6 +66,8 @@ export class Result<F extends object = Fields, V = unknown> {
     this.raw = parts.raw
     this.last = parts.last
     this.repeat = parts.answeredIn !== undefined
+    this.#reused = parts.reused
+    this.reused = parts.reused?.job ?? null
     this.#answeredIn = parts.answeredIn ?? parts.batch
     this.#without = parts.without
     this.#check = parts.check
@@ -72,6 +79,7 @@ export class Result<F extends object = Fields, V = unknown> {
   }
 
   get batchId(): string | null {
+    if (this.#reused) return this.#reused.batchId
     return this.raw || this.status === 'unanswered' ? this.#answeredIn.id : null
   }
 
@@ -125,11 +133,25 @@ export class Result<F extends object = Fields, V = unknown> {
     return this.line?.string(this.line.model) ?? null
   }
 
-  /** As the API sent it; null for a `repeat`, so that the usage of all rows adds up to what was billed. */
+  /**
+   * As the API sent it; null for a `repeat` and for a reused answer, so that the usage of all rows adds up to what was billed.
+   */
   get usage(): Usage | null {
     if (this.#usage === undefined)
-      this.#usage = this.repeat ? null : usageOf(this.line?.parse(this.line.usage))
+      this.#usage = this.repeat || this.#reused ? null : this.#lineUsage()
     return this.#usage
+  }
+
+  /**
+   * What the earlier job was billed for a reused answer; null for any other.
+   * @internal
+   */
+  get savedUsage(): Usage | null {
+    return this.#reused ? this.#lineUsage() : null
+  }
+
+  #lineUsage(): Usage | null {
+    return usageOf(this.line?.parse(this.line.usage))
   }
 
   /**

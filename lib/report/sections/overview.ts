@@ -38,7 +38,7 @@ function batchesIn({ timeLine: { lanes, waiting } }: Report): number {
 
 /** What became of the records. */
 export function rowsSection({ records, figures }: Report): Section {
-  const { rows, repeats } = figures
+  const { rows, repeats, reused } = figures
   const without = Math.max(0, records - sum(Object.values(rows)))
   const bars = STATUSES.flatMap(status => {
     const value = rows[status] ?? 0
@@ -52,8 +52,12 @@ export function rowsSection({ records, figures }: Report): Section {
     repeats === 0
       ? undefined
       : markup`<p class="soft">${several(repeats, 'row has', 'rows have')} the answer of an identical request, and cost nothing.</p>`
+  const earlier =
+    reused === 0
+      ? undefined
+      : markup`<p class="soft">${several(reused, 'row has', 'rows have')} the answer of an earlier job, and cost nothing.</p>`
   if (records === 0) return 'No record has been read yet.'
-  return markup`<section><h2>Rows by status</h2>${barChart(all, 'Rows by status')}${shared}</section>`
+  return markup`<section><h2>Rows by status</h2>${barChart(all, 'Rows by status')}${shared}${earlier}</section>`
 }
 
 /** When batches were sent and ended. */

@@ -14,6 +14,8 @@ import type {
 import { Page } from '../../core/pages.ts'
 import { RequestPage } from '../../core/request-page.ts'
 import { chosenIdsOf, sizeInBody, type BatchWriter } from '../../store/batch-files.ts'
+import type { EarlierAnswers } from '../../store/results/earlier-answers.ts'
+import type { EarlierAnswer } from '../../store/reused.ts'
 import { changedTemplate } from '../../store/replay.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
@@ -90,12 +92,33 @@ export interface AggregateOptions {
   readonly attempt?: number
 }
 
+/** Where answers of earlier jobs come from. */
+export interface Reuse {
+  /** Who has to have given them: the API's origin, and the betas. */
+  readonly answeredBy: string
+  /** Opens them for a job, when its first record comes. */
+  open(job: StoredJob): Promise<EarlierAnswers>
+}
+
+/** The options that a run adds. */
+export interface ReusingOptions extends AggregateOptions {
+  /** Answers that records of the first attempt take instead of being sent. */
+  readonly reuse?: Reuse | undefined
+}
+
 /**
  * Gathers requests into batches on disk. Of a job that is opened again, the batches in its journal come first. Records
  * that cannot be asked keep their place and come out as `rejected` rows.
  */
 export function aggregate(
   options: AggregateOptions = {},
+): CarryingStage<BatchRequest<object> | RejectedRecord<object>, SealedBatch, Seals> {
+  return aggregateReusing(options)
+}
+
+/** The same, where answers of earlier jobs may be reused. */
+export function aggregateReusing(
+  options: ReusingOptions,
 ): CarryingStage<BatchRequest<object> | RejectedRecord<object>, SealedBatch, Seals> {
   wholeNumber('batchSize', options.batchSize ?? DEFAULT_REQUESTS, 1, MAX_REQUESTS)
   wholeNumber('batchBytes', options.batchBytes ?? DEFAULT_BODY_BYTES, 1, MAX_BODY_BYTES)
@@ -108,6 +131,11 @@ export function aggregate(
 
 export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestPage> {
   readonly #options: Required<Omit<AggregateOptions, 'batchWait' | 'batchAge' | 'job'>>
+  readonly #reuse: Reuse | undefined
+  /** The answers of earlier jobs, once a record has come. */
+  #earlier: EarlierAnswers | undefined
+  /** Whether each request has a key: a job that lasts keeps it for later jobs. */
+  #isKeyed = false
   readonly #batchWait: number
   readonly #batchAge: number
   readonly #ids = new IdSet()
@@ -134,15 +162,15 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
   /** Asynchronous work, one after the other; undefined while there is none. */
   #turn: Promise<void> | undefined
 
-  constructor(options: AggregateOptions) {
+  constructor(options: ReusingOptions) {
     super({
       stage: 'aggregate',
       takes: 'requests',
       failure: { code: 'CBS_DISK', what: 'a batch cannot be gathered' },
       // One batch waits to be read: each may be hundreds of MB on disk.
       readableHighWaterMark: 1,
-      // What tells repeats is made of single requests.
-      takesPages: !options.dedupe,
+      // Repeats and earlier answers are found by single requests.
+      takesPages: !options.dedupe && !options.reuse,
     })
     const {
       batchSize = DEFAULT_REQUESTS,
@@ -152,6 +180,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     } = options
     const { dedupe = false, prime = false, canary = Infinity, compareTemplate = true } = options
     this.#options = { batchSize, batchBytes, attempt, dedupe, prime, canary, compareTemplate }
+    this.#reuse = attempt === 1 ? options.reuse : undefined
     this.#batchWait = options.batchWait ?? Infinity
     this.#batchAge = options.batchAge ?? Infinity
     // A stage that is made long before it is piped into begins without its template.
@@ -197,6 +226,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
   protected override async cleanUp(): Promise<void> {
     await this.#open?.abandon()
     await this.#seen?.close()
+    await this.#earlier?.close()
   }
 
   /** Runs work after the work before it; none of it runs after a failure. */
@@ -218,6 +248,8 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     for (const batch of known)
       for (const [id] of await chosenIdsOf(job.store, batch)) this.#ids.add(id)
     this.#primes = prime && attempt === 1 && known.length === 0
+    // A ledger would keep the keys of all machines, and the answers are on their disks.
+    this.#isKeyed = dedupe || !(job.store.temporary || job.shared)
     if (dedupe) this.#seen = await seenBefore(job, attempt)
     if (attempt === 1) {
       this.#ranges = job.input.unbatchedRanges()
@@ -284,9 +316,11 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     const record = item.record
     if (!this.job || !writer || writer.full || record?.ordinal === undefined) return false
     if (this.#leavesRange(record.ordinal)) return false
-    const asked = serializeRequest(item, this.#options.dedupe)
-    if (asked?.key && !this.#seen?.ready(asked.key)) return false
-    return this.#put(this.job, writer, item, record.ordinal, asked)
+    const asked = serializeRequest(item, this.#isKeyed)
+    if (asked?.key && this.#seen?.ready(asked.key) === false) return false
+    const earlier = asked?.key && this.#earlier ? this.#earlier.tryReadSync(asked.key) : null
+    if (earlier === undefined) return false
+    return this.#put(this.job, writer, { item, ordinal: record.ordinal, asked, earlier })
   }
 
   /** The same for a page: adds its requests from an index on, and gives the index of the first that did not go in. */
@@ -326,13 +360,16 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
       this.#ranges = this.#ranges.slice(1)
     }
     if (this.#open?.full) await this.#open.flush()
-    const asked = serializeRequest(item, this.#options.dedupe)
+    const asked = serializeRequest(item, this.#isKeyed)
     if (asked?.key) await this.#seen?.prepare(asked.key)
+    this.#earlier ??= await this.#reuse?.open(job)
+    const earlier = (asked?.key && (await this.#earlier?.read(asked.key))) ?? null
+    const placed = { item, ordinal, asked, earlier }
     const writer = (this.#open ??= await this.#newBatch(job))
-    if (!this.#put(job, writer, item, ordinal, asked)) {
+    if (!this.#put(job, writer, placed)) {
       await this.#seal()
       this.#open = await this.#newBatch(job)
-      this.#put(job, this.#open, item, ordinal, asked)
+      this.#put(job, this.#open, placed)
     }
     if (this.#isDone()) await this.#seal()
   }
@@ -359,16 +396,18 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
 
   async #newBatch(job: StoredJob): Promise<BatchWriter> {
     this.#most = this.#primes ? 1 : freeCount(this.#options.batchSize, unresolvedCounts(job))
-    return await job.store.newBatch(this.#options.dedupe)
+    return await job.store.newBatch({
+      keys: this.#isKeyed,
+      repeats: this.#options.dedupe,
+      reused: this.#earlier && this.#reuse?.answeredBy,
+    })
   }
 
   /** Puts an item into a batch; false where the batch is full. */
   #put(
     job: StoredJob,
     writer: BatchWriter,
-    item: BatchRequest | RejectedRecord,
-    ordinal: number,
-    asked: SerializedRequest | undefined,
+    { item, ordinal, asked, earlier }: PlacedItem,
   ): boolean {
     const { attempt } = this.#options
     if (ordinal < this.#nextOrdinal) {
@@ -383,11 +422,12 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     const seen = asked?.key && this.#seen?.find(asked.key)
     // Records of a batch that was lost may come before those that repeat them.
     const first = seen !== undefined && seen < ordinal ? seen : undefined
-    const bytes = first === undefined ? (json?.length ?? 0) : 0
+    const bytes = first === undefined && !earlier ? (json?.length ?? 0) : 0
     if (isFull(writer, bytes, { count: this.#most, bytes: this.#options.batchBytes })) return false
     const problem = 'problem' in item ? item.problem : this.#problemOf(bytes, chosen)
     if (problem || !json)
       writer.reject({ ordinal, custom_id: chosen ?? null, ...(problem ?? NO_PARAMS) })
+    else if (earlier && asked.key) writer.reuse(ordinal, asked.key, earlier)
     else if (first !== undefined) writer.repeat(ordinal, first)
     else {
       writer.add(json, ordinal, chosen, asked.key)
@@ -442,6 +482,15 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     const due = Math.min(this.#lastArrival + this.#batchWait, this.#firstArrival + this.#batchAge)
     return due - clock.elapsed()
   }
+}
+
+/** An item and all that decides how its batch covers it. */
+interface PlacedItem {
+  readonly item: BatchRequest | RejectedRecord
+  readonly ordinal: number
+  readonly asked: SerializedRequest | undefined
+  /** The answer of an earlier job to the same request. */
+  readonly earlier: EarlierAnswer | null
 }
 
 const NO_PARAMS: Problem = { type: 'no_params', message: 'the request has no params' }

@@ -1,4 +1,4 @@
-import { KEY_BYTES } from '../../store/batch-files.ts'
+import { KEY_BYTES } from '../../core/request-key.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { OrdinalReader } from '../../store/ordinals.ts'
 import type { BatchState } from '../../core/job/state.ts'

@@ -1,15 +1,8 @@
-import { createHash } from 'node:crypto'
-import { KEY_BYTES } from '../../store/batch-files.ts'
 import type { Disk, DiskFile } from '../../store/disk.ts'
 import { DedupePage, PAGE_BYTES } from './dedupe-page.ts'
 
 /** Pages in memory at most: 8 MB, which holds some 170,000 requests without a look at the disk. */
 const IN_MEMORY = 2048
-
-/** What a request is known by: its params as they are sent. A digest of 128 bits is never that of two requests. */
-export function keyOf(paramsJson: string): Buffer {
-  return createHash('sha256').update(paramsJson).digest().subarray(0, KEY_BYTES)
-}
 
 /**
  * Which record was the first to ask a request: a hash table in a file, of which a fixed part is in memory. It grows by

@@ -1,4 +1,4 @@
-import { KEY_BYTES } from '../../store/batch-files.ts'
+import { KEY_BYTES } from '../../core/request-key.ts'
 
 /** A page of the table: what a disk reads at once. */
 export const PAGE_BYTES = 4096

@@ -1,9 +1,9 @@
 import { wrapError } from '../../core/errors.ts'
 import { SourceRecord, type BatchRequest, type RejectedRecord } from '../../core/flow.ts'
 import { wellFormedJson } from '../../core/json/well-formed.ts'
-import { keyOf } from './dedupe-index.ts'
+import { keyOf } from '../../core/request-key.ts'
 
-/** What an item asks: the JSON of its params, which is most of what is sent, and the key that tells repeats. */
+/** What an item asks: the JSON of its params, which is most of what is sent, and the key of the request. */
 export interface SerializedRequest {
   readonly params: string
   readonly key: Buffer | undefined
@@ -12,7 +12,7 @@ export interface SerializedRequest {
 /** Writes what an item asks; undefined where it asks nothing. */
 export function serializeRequest(
   item: BatchRequest | RejectedRecord,
-  dedupe: boolean,
+  isKeyed: boolean,
 ): SerializedRequest | undefined {
   if (!('params' in item)) return undefined
   let params: string | undefined
@@ -21,7 +21,7 @@ export function serializeRequest(
   } catch (cause) {
     throw wrapError('CBS_STAGE', 'a request cannot be written as JSON', cause)
   }
-  return params === undefined ? undefined : { params, key: dedupe ? keyOf(params) : undefined }
+  return params === undefined ? undefined : { params, key: isKeyed ? keyOf(params) : undefined }
 }
 
 /** A request as it stands in a body. */

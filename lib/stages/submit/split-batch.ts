@@ -1,8 +1,15 @@
 import type { Problem } from '../../core/flow.ts'
-import { GATHERED, KEY_BYTES, rejectionsOf, type BatchWriter } from '../../store/batch-files.ts'
+import { KEY_BYTES } from '../../core/request-key.ts'
+import {
+  GATHERED,
+  rejectionsOf,
+  type BatchWriter,
+  type ExtraFiles,
+} from '../../store/batch-files.ts'
 import type { Sealed } from '../../core/job/event.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { Repeats } from '../../store/repeats.ts'
+import { Reused, ReusedAnswers } from '../../store/reused.ts'
 import { readSummed } from '../../store/sums.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
 import { lines } from '../../store/body-lines.ts'
@@ -40,10 +47,15 @@ export async function splitBatch(
   partOf: (position: number) => Part,
   { isolated = job.batch(number).isolated }: { readonly isolated?: true | undefined } = {},
 ): Promise<readonly number[]> {
-  const { attempt, next } = job.batch(number)
+  const batch = job.batch(number)
+  const { attempt, next, sums } = batch
   const ids = await BatchIds.of(job, number)
-  const keys = await readSummed(job.store, job.batch(number), 'keys')
-  const parts = new Parts(job, keys !== undefined)
+  const keys = await readSummed(job.store, batch, 'keys')
+  const parts = new Parts(job, {
+    keys: keys !== undefined,
+    repeats: sums?.repeats !== undefined,
+    reused: batch.reused?.answeredBy,
+  })
   try {
     let position = 0
     for await (const json of lines(job, number)) {
@@ -66,10 +78,11 @@ export async function splitBatch(
       }
       position += 1
     }
-    for (const rejection of await rejectionsOf(job.store, job.batch(number)))
+    for (const rejection of await rejectionsOf(job.store, batch))
       (await parts.covering(rejection.ordinal)).reject(rejection)
-    for (const { ordinal, of } of await Repeats.of(job.store, job.batch(number)))
+    for (const { ordinal, of } of await Repeats.of(job.store, batch))
       (await parts.covering(ordinal)).repeat(ordinal, of)
+    await copyReused(job, number, parts)
     const into: Sealed[] = []
     for (const writer of parts.writers)
       into.push({ ...(await writer.seal(attempt, next)), ...(isolated && { isolated }) })
@@ -83,16 +96,32 @@ export async function splitBatch(
   }
 }
 
+async function copyReused(job: StoredJob, number: number, parts: Parts): Promise<void> {
+  const reused = await Reused.of(job.store, job.batch(number))
+  if (reused.count === 0) return
+  const answers = await ReusedAnswers.open(job.store, number, reused)
+  try {
+    for (const [index, ordinal] of reused.ordinals()) {
+      const writer = await parts.covering(ordinal)
+      const answer = answers.tryReadSync(index) ?? (await answers.read(index))
+      writer.reuse(ordinal, reused.keyAt(index), answer)
+      if (writer.full) await writer.flush()
+    }
+  } finally {
+    await answers.close()
+  }
+}
+
 /** The writers of the parts. Each part covers the records from its first request up to that of the next part. */
 class Parts {
   readonly writers: BatchWriter[] = []
   readonly #job: StoredJob
-  readonly #dedupe: boolean
+  readonly #extra: ExtraFiles
   readonly #firstOrdinals: number[] = []
 
-  constructor(job: StoredJob, dedupe: boolean) {
+  constructor(job: StoredJob, extra: ExtraFiles) {
     this.#job = job
-    this.#dedupe = dedupe
+    this.#extra = extra
   }
 
   /** The writer of a part whose request about this record comes next; parts begin one after the other. */
@@ -107,7 +136,7 @@ class Parts {
   }
 
   async #open(ordinal: number): Promise<BatchWriter> {
-    const writer = await this.#job.store.newBatch(this.#dedupe)
+    const writer = await this.#job.store.newBatch(this.#extra)
     this.writers.push(writer)
     this.#firstOrdinals.push(ordinal)
     return writer

@@ -50,6 +50,12 @@ export interface SubmitOptions {
    * @default every batch is sent
    */
   readonly admit?: ((batch: SealedBatch, signal: AbortSignal) => Promise<boolean>) | undefined
+  /**
+   * The API's origin and the betas, which answers depend on besides their requests. It is journaled with each batch, so that a
+   * later job reuses no answers of another API.
+   * @internal
+   */
+  readonly answeredBy?: string | undefined
   /** Only for symmetry with the other stages: a batch knows its job. */
   readonly job?: Job | undefined
 }
@@ -339,7 +345,14 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   async #accept(job: StoredJob, number: number, id: string, adopted: boolean): Promise<void> {
-    await job.note({ type: 'submitted', number, id, at: job.clock.now(), adopted }, true)
+    const { answeredBy } = this.#options
+    await job.note(
+      {
+        ...{ type: 'submitted', number, id, at: job.clock.now(), adopted },
+        ...(answeredBy !== undefined && { answeredBy }),
+      },
+      true,
+    )
     await job.store.disk.remove(job.store.path(number, 'body'))
     this.push(job.submittedBatch(number))
   }

@@ -41,10 +41,11 @@ export function metaOf({
     if (record) row.text(`,"line":${record.line}`)
     row.text(originOf(result))
     if (result.repeat) row.text(',"repeat":true')
+    if (result.reused !== null) row.text(`,"reused":${JSON.stringify(result.reused)}`)
     if (line) {
       addPlace(row, ',"stop_reason":', line, line.stopReason)
       addPlace(row, ',"model":', line, line.model)
-      if (!result.repeat) addPlace(row, ',"usage":', line, line.usage)
+      if (!result.repeat && result.reused === null) addPlace(row, ',"usage":', line, line.usage)
     }
     if (costOf) row.text(`,"cost_usd":${costOf(result)}`)
     if (error) row.text(`,"error":${JSON.stringify(error)}`)

@@ -2,6 +2,7 @@ import { storedJob } from '../job.ts'
 import type { EndedBatch } from '../../core/flow.ts'
 import { rejectionsOf } from '../batch-files.ts'
 import { Repeats } from '../repeats.ts'
+import { Reused, ReusedAnswers } from '../reused.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import { DedupeAnswers } from './dedupe-answers.ts'
 import type { Ids } from './ids.ts'
@@ -31,15 +32,18 @@ export async function* rowsOf(
   const { requests, records, fetched } = known
   const rejected = await rejectionsOf(job.store, known)
   const repeats = await Repeats.of(job.store, known)
+  const reused = await Reused.of(job.store, known)
   const firsts = new DedupeAnswers(job.store, job.state.batches.values(), batch.attempt)
   const why = unanswered(fetched?.why)
   const reader = job.store.records.reader(job)
   const files =
     fetched && fetched.lines > 0 ? await Lines.open(job.store, number, requests) : undefined
+  const earlier = reused.count > 0 ? await ReusedAnswers.open(job.store, number, reused) : undefined
   const pages = files && new PageReader(batch, ids, files, reader, check)
   let position = 0
   let rejection = 0
   let repeat = 0
+  let reuse = 0
   let block: Result[] = []
   let bytes = 0
   try {
@@ -48,8 +52,16 @@ export async function* rowsOf(
       const ordinal = position < requests ? ids.ordinalAt(position) : undefined
       const refused = rejected[rejection]
       const shared = repeats.ordinalAt(repeat)
+      const taken = reused.ordinalAt(reuse)
       const next = Math.min(ordinal ?? Infinity, refused?.ordinal ?? Infinity)
-      if (shared !== undefined && shared < next) {
+      if (earlier && taken !== undefined && taken < Math.min(next, shared ?? Infinity)) {
+        const record =
+          reader.tryReadSync(taken, batch.attempt) ?? (await reader.read(taken, batch.attempt))
+        const answer = earlier.tryReadSync(reuse) ?? (await earlier.read(reuse))
+        const { raw } = answer
+        block.push(new Result({ batch, customId: null, record, raw, reused: answer, last, check }))
+        reuse += 1
+      } else if (shared !== undefined && shared < next) {
         const record =
           reader.tryReadSync(shared, batch.attempt) ?? (await reader.read(shared, batch.attempt))
         const answer = await firsts.of(repeats.firstAt(repeat))
@@ -101,6 +113,7 @@ export async function* rowsOf(
     }
   } finally {
     await files?.close()
+    await earlier?.close()
     await firsts.close()
   }
 }

@@ -6,6 +6,7 @@ import { nodeDisk } from '../disk.ts'
 import type { JobOnDisk } from '../inspect.ts'
 import { OrdinalReader } from '../ordinals.ts'
 import { Repeats } from '../repeats.ts'
+import { Reused, ReusedAnswers, type EarlierAnswer } from '../reused.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import { DedupeAnswers } from './dedupe-answers.ts'
@@ -18,7 +19,7 @@ export interface Kept {
   readonly batch: BatchState
   /** The record that it answers. */
   readonly ordinal: number
-  /** True where the request was sent; a rejected record and a repeat were not. */
+  /** True where the request was sent; a rejected record, a repeat and a reused answer were not. */
   readonly isAsked: boolean
   /** False where a later answer to the record is here, too. */
   readonly isNewest: boolean
@@ -58,6 +59,9 @@ export async function eachKeptAnswer(
     for (const rejection of await rejectionsOf(files, batch))
       give(rejected(rejection), rejection.ordinal, false)
     await eachLine(files, batch, (raw, ordinal) => give(answered(raw, batch), ordinal, true))
+    await eachReused(files, batch, (answer, ordinal) =>
+      give({ raw: answer.raw, reused: answer }, ordinal, false),
+    )
     const firsts = new DedupeAnswers(files, here, batch.attempt)
     try {
       for (const { ordinal, of } of await Repeats.of(files, batch)) {
@@ -71,7 +75,7 @@ export async function eachKeptAnswer(
   }
 }
 
-type Parts = Pick<ResultParts, 'raw' | 'without' | 'answeredIn'>
+type Parts = Pick<ResultParts, 'raw' | 'without' | 'answeredIn' | 'reused'>
 
 // Only the line itself is ever read of these results.
 const NOWHERE = {} as EndedBatch
@@ -85,6 +89,22 @@ function answered(raw: Buffer | null, { fetched }: BatchState): Parts {
   return raw
     ? { raw }
     : { raw, without: { status: 'unanswered', problem: unanswered(fetched?.why) } }
+}
+
+async function eachReused(
+  files: Parameters<typeof Lines.open>[0],
+  batch: BatchState,
+  give: (answer: EarlierAnswer, ordinal: number) => void,
+): Promise<void> {
+  const reused = await Reused.of(files, batch)
+  if (reused.count === 0) return
+  const answers = await ReusedAnswers.open(files, batch.number, reused)
+  try {
+    for (const [index, ordinal] of reused.ordinals())
+      give(answers.tryReadSync(index) ?? (await answers.read(index)), ordinal)
+  } finally {
+    await answers.close()
+  }
 }
 
 async function eachLine(

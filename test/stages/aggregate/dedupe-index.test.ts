@@ -2,8 +2,10 @@ import { existsSync, statSync } from 'node:fs'
 import t from 'tap'
 import { seenBefore } from '../../../lib/stages/aggregate/dedupe-batch.ts'
 import { PAGE_BYTES } from '../../../lib/stages/aggregate/dedupe-page.ts'
-import { keyOf, DedupeIndex } from '../../../lib/stages/aggregate/dedupe-index.ts'
+import { keyOf } from '../../../lib/core/request-key.ts'
+import { DedupeIndex } from '../../../lib/stages/aggregate/dedupe-index.ts'
 import { nodeDisk } from '../../../lib/store/disk.ts'
+import { temporaryJob } from '../../../lib/store/open.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { openFor, watched } from '../../support/jobs.ts'
 import { ask, makeWorld } from '../../support/world.ts'
@@ -57,15 +59,20 @@ void t.test('what a job has asked is known again when it is opened again', async
   await seen.close()
 })
 
-void t.test('a batch that did not look for repeats has nothing to tell', async t => {
-  const job = await openFor(t, t.testdir())
-  await aggregated(job, ['a'], { dedupe: false })
-  const seen = await seenBefore(job, 1)
-  const key = keyOf(JSON.stringify(ask('a').params))
-  await seen.prepare(key)
-  t.equal(seen.find(key), undefined)
-  await seen.close()
-})
+void t.test(
+  'a batch of a temporary job that did not look for repeats has nothing to tell',
+  async t => {
+    const job = await temporaryJob()
+    job.retain()
+    t.teardown(() => job.release())
+    await aggregated(job, ['a'], { dedupe: false })
+    const seen = await seenBefore(job, 1)
+    const key = keyOf(JSON.stringify(ask('a').params))
+    await seen.prepare(key)
+    t.equal(seen.find(key), undefined)
+    await seen.close()
+  },
+)
 
 void t.test('a table that cannot be filled leaves nothing open', async t => {
   const dir = t.testdir()

@@ -1,14 +1,16 @@
 import Anthropic from '@anthropic-ai/sdk'
-import { Readable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
+import { aggregateReusing, type Reuse } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { chain, from } from '../../../lib/core/chain.ts'
 import type { Clock } from '../../../lib/core/clock.ts'
 import type { Emulator } from '../../../lib/emulator/index.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
 import { spool } from '../../../lib/stages/spool/spool.ts'
+import { inspectJob } from '../../../lib/store/inspect.ts'
 import { openStoredJob } from '../../../lib/store/open.ts'
+import { EarlierAnswers } from '../../../lib/store/results/earlier-answers.ts'
 import { inputOrder } from '../../../lib/stages/order/input-order.ts'
 import { rowsInOrder } from '../../../lib/stages/order/rows-in-order.ts'
 import { parseJsonl } from '../../../lib/stages/parse/jsonl.ts'
@@ -41,6 +43,8 @@ export interface Task {
   readonly concurrency: number
   /** Rows in the order of the input. */
   readonly ordered?: boolean
+  /** The input of an earlier job, whose answers are reused. */
+  readonly earlier?: string
 }
 
 /** Where processes run one after the other. */
@@ -70,6 +74,8 @@ export const PLACES = {
 /** Settings of every run; all times are virtual. */
 const POLL_MS = 5_000
 const SETTLE_MS = 600_000
+
+const ANSWERED_BY = 'the emulator'
 
 /** Rounds without sleepers and without anything under way after which a run is taken for stuck. */
 const STUCK_ROUNDS = 5
@@ -113,13 +119,47 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
     fetch: network.fetch,
   })
   const lock = async (): Promise<{ release(): Promise<void> }> => ({ release: async () => {} })
-  const job = await openStoredJob({ name: 'crash', dir: PLACES.state, disk, clock, lock })
+  const { count, attempts, concurrency, id, ordered = false, earlier } = task
+  // A dead process frees its memory; what its streams do as they are destroyed never reaches the world.
+  const dead = new AbortController()
+  gate.onDeath(() => dead.abort())
+  const place = { dir: PLACES.state, disk, clock, lock }
+  if (earlier !== undefined) {
+    const job = await openStoredJob({ name: 'earlier', ...place })
+    try {
+      await pipeline(
+        from(Readable.from([Buffer.from(earlier)]), parseJsonl()),
+        spool({ job }),
+        template({ prompt: 'Say {{q}}', id }),
+        aggregateReusing({ job, batchSize: count }),
+        submit({ client, job, concurrency, settle: SETTLE_MS, answeredBy: ANSWERED_BY }),
+        awaitEnd({ client, job, poll: POLL_MS, settle: SETTLE_MS }),
+        fetchResults({ client, job, settle: SETTLE_MS }),
+        new Writable({ objectMode: true, write: (_result, _encoding, done) => done() }),
+        { signal: dead.signal },
+      )
+    } finally {
+      await job.close()
+    }
+  }
+  const reuse: Reuse = {
+    answeredBy: ANSWERED_BY,
+    open: async ({ store: { folder } }) => {
+      const found = await inspectJob(disk, PLACES.state, 'earlier')
+      const jobs = found ? [found] : []
+      const path = `${folder}/batches/earlier`
+      return await EarlierAnswers.open({ disk, path, jobs, answeredBy: ANSWERED_BY })
+    },
+  }
+  const job = await openStoredJob({ name: 'crash', ...place })
   try {
-    const { count, attempts, concurrency, id, ordered = false } = task
     const through = (attempt: number): Stage<SourceRecord, Result> => {
       const ended = chain(
         template({ prompt: 'Say {{q}}', id }),
-        aggregate({ job, batchSize: count, attempt }),
+        aggregateReusing({
+          ...{ job, batchSize: count, attempt },
+          reuse: earlier === undefined ? undefined : reuse,
+        }),
         submit({ client, job, concurrency, settle: SETTLE_MS }),
         awaitEnd({ client, job, poll: POLL_MS, settle: SETTLE_MS }),
       )
@@ -136,9 +176,6 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
       ordered,
     })
     const source = from(Readable.from([Buffer.from(task.input)]), parseJsonl())
-    // A dead process frees its memory; what its streams do as they are destroyed never reaches the world.
-    const dead = new AbortController()
-    gate.onDeath(() => dead.abort())
     const retried = retry({ job, retries: attempts, createPipeline: through })
     const again = ordered ? chain(retried, rowsInOrder({ job })) : retried
     await pipeline([source, spool({ job }), through(1), again, output], { signal: dead.signal })

@@ -132,6 +132,11 @@ export const SCENARIOS: readonly Scenario[] = [
     task: { ...PLAIN, input: records(5) + records(2), id: '{{id}}' },
     api: {},
   },
+  {
+    name: 'answers of an earlier job are reused',
+    task: { ...PLAIN, earlier: records(8).replace('word 5', 'another word') },
+    api: firstCreate({ when: 'after', reset: true }),
+  },
   { name: 'one record', task: { ...PLAIN, input: records(1) }, api: {} },
   { name: 'nothing to send', task: { ...PLAIN, input: 'no json\n{"no":"q"}\n' }, api: {} },
   { name: 'no records', task: { ...PLAIN, input: '' }, api: {} },

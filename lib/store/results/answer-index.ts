@@ -1,0 +1,227 @@
+import { KEY_BYTES } from '../../core/request-key.ts'
+import { AppendFile } from '../append-file.ts'
+import type { Disk, DiskFile } from '../disk.ts'
+import { ReadAheadFile } from '../read-ahead-file.ts'
+
+// An entry of the file: a key, and the number of its answer (6 bytes, little-endian).
+const ENTRY = KEY_BYTES + 6
+
+/** Entries that are read at once; the first of each such block is known in memory. */
+const BLOCK = 128
+
+/** Keys that are sorted at once, some 15 MB of them. */
+const SLICE = 2 ** 19
+
+/** Of several answers to one request only so many are kept, the newest. */
+const ANSWERS = 4
+
+/** Keys that follow each other, `stride` bytes apart, and the number of the first one's answer. */
+export interface KeyBlock {
+  readonly bytes: Buffer
+  readonly stride: number
+  readonly count: number
+  readonly number: number
+}
+
+/**
+ * The answers of earlier jobs by the keys of their requests: a sorted file, of which one number for each block is in memory. It
+ * is made by as many passes over the keys as it takes to sort them in pieces, so that memory does not grow with them.
+ */
+export class AnswerIndex {
+  readonly #disk: Disk
+  readonly #path: string
+  readonly #handle: DiskFile
+  readonly #file: ReadAheadFile
+  /** The first four bytes of the first key of each block. */
+  readonly #starts: Uint32Array
+  readonly #count: number
+
+  private constructor(
+    disk: Disk,
+    path: string,
+    handle: DiskFile,
+    { starts, count }: { readonly starts: readonly number[]; readonly count: number },
+  ) {
+    this.#disk = disk
+    this.#path = path
+    this.#handle = handle
+    // No look-up is near the one before.
+    this.#file = new ReadAheadFile(handle, -1)
+    this.#starts = Uint32Array.from(starts)
+    this.#count = count
+  }
+
+  /** Makes the index of `total` keys at most; `keys` gives all of them, those of the newest answers first, as often as it is called. */
+  static async create(
+    disk: Disk,
+    path: string,
+    total: number,
+    keys: () => AsyncIterable<KeyBlock>,
+    slice: number = SLICE,
+  ): Promise<AnswerIndex> {
+    const handle = await disk.open(path, 'create')
+    try {
+      const file = new AppendFile(handle, 0)
+      const passes = Math.max(1, Math.ceil(total / slice))
+      const starts: number[] = []
+      let count = 0
+      for (let pass = 0; pass < passes; pass++) {
+        const sorter = new Sorter(Math.ceil(total / passes))
+        const from = (pass * 2 ** 32) / passes
+        const to = ((pass + 1) * 2 ** 32) / passes
+        for await (const block of keys()) sorter.take(block, from, to)
+        for (const entry of sorter.sorted()) {
+          if (count % BLOCK === 0) starts.push(entry.readUInt32BE())
+          file.append(entry)
+          if (file.full) await file.flush()
+          count += 1
+        }
+      }
+      await file.flush()
+      return new AnswerIndex(disk, path, handle, { starts, count })
+    } catch (cause) {
+      await handle.close()
+      await disk.remove(path)
+      throw cause
+    }
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** The numbers of the answers to a request, the newest first; undefined where a wait is needed. */
+  tryReadSync(key: Buffer): number[] | undefined {
+    const found: number[] = []
+    for (let block = this.#blockOf(key); block < this.#starts.length; block++) {
+      const bytes = this.#file.tryReadSync(...this.#rangeOf(block))
+      if (!bytes) return undefined
+      if (!collect(bytes, key, found)) break
+    }
+    return found
+  }
+
+  async read(key: Buffer): Promise<number[]> {
+    const found: number[] = []
+    for (let block = this.#blockOf(key); block < this.#starts.length; block++) {
+      const bytes = await this.#file.read(...this.#rangeOf(block))
+      if (!collect(bytes, key, found)) break
+    }
+    return found
+  }
+
+  /** The index is of no use to any other process. */
+  async close(): Promise<void> {
+    await this.#handle.close()
+    await this.#disk.remove(this.#path)
+  }
+
+  /** The block that a key would begin in: the last one whose first key is lower in its first four bytes. */
+  #blockOf(key: Buffer): number {
+    const wanted = key.readUInt32BE()
+    let low = 0
+    let high = this.#starts.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      // In range by the loop's condition.
+      if ((this.#starts[middle] as number) < wanted) low = middle + 1
+      else high = middle
+    }
+    return Math.max(0, low - 1)
+  }
+
+  #rangeOf(block: number): [start: number, length: number] {
+    const first = block * BLOCK
+    return [first * ENTRY, Math.min(BLOCK, this.#count - first) * ENTRY]
+  }
+}
+
+/** Adds the numbers that a block has for a key; false where no later block can have more. */
+function collect(bytes: Buffer, key: Buffer, found: number[]): boolean {
+  const wanted = key.readUInt32BE()
+  for (let at = 0; at < bytes.length; at += ENTRY) {
+    const start = bytes.readUInt32BE(at)
+    if (start < wanted) continue
+    if (start > wanted) return false
+    if (bytes.compare(key, 0, KEY_BYTES, at, at + KEY_BYTES) === 0)
+      found.push(bytes.readUIntLE(at + KEY_BYTES, 6))
+  }
+  return true
+}
+
+/** Sorts the entries whose keys are in a range. */
+class Sorter {
+  #entries: Buffer
+  /** For each entry the first four bytes of its key, and its place: numbers are sorted many times faster than bytes. */
+  #order: Float64Array
+  #count = 0
+
+  constructor(expected: number) {
+    // Keys are spread evenly, so that little more than this is needed.
+    const room = Math.ceil(expected * 1.02) + 1024
+    this.#entries = Buffer.allocUnsafeSlow(room * ENTRY)
+    this.#order = new Float64Array(room)
+  }
+
+  take({ bytes, stride, count, number }: KeyBlock, from: number, to: number): void {
+    for (let index = 0; index < count; index++) {
+      const at = index * stride
+      const start = bytes.readUInt32BE(at)
+      if (start < from || start >= to) continue
+      if (this.#count === this.#order.length) this.#makeRoom()
+      const entry = this.#count * ENTRY
+      bytes.copy(this.#entries, entry, at, at + KEY_BYTES)
+      this.#entries.writeUIntLE(number + index, entry + KEY_BYTES, 6)
+      this.#order[this.#count] = start * PLACES + this.#count
+      this.#count += 1
+    }
+  }
+
+  /** The entries by their keys; those of one key in the order in which they came, and only the first few. */
+  *sorted(): Generator<Buffer> {
+    const order = this.#order.subarray(0, this.#count).sort()
+    let from = 0
+    while (from < order.length) {
+      let to = from + 1
+      const start = startIn(order, from)
+      while (to < order.length && startIn(order, to) === start) to += 1
+      yield* this.#alike(order.subarray(from, to))
+      from = to
+    }
+  }
+
+  /** Entries whose keys begin with the same four bytes: almost always those of one key. */
+  *#alike(order: Float64Array): Generator<Buffer> {
+    const seen = new Map<string, number>()
+    for (const placed of order) {
+      const at = (placed % PLACES) * ENTRY
+      const entry = this.#entries.subarray(at, at + ENTRY)
+      const key = order.length === 1 ? '' : entry.toString('latin1', 0, KEY_BYTES)
+      const answers = seen.get(key) ?? 0
+      if (answers < ANSWERS) yield entry
+      seen.set(key, answers + 1)
+    }
+  }
+
+  /** Drops what is not kept of the answers to one request; where that is little, there is need for more room. */
+  #makeRoom(): void {
+    const kept = [...this.sorted()]
+    const room = kept.length * 2 > this.#count ? this.#count * 2 : this.#count
+    const entries = Buffer.allocUnsafeSlow(room * ENTRY)
+    const order = new Float64Array(room)
+    for (const [index, entry] of kept.entries()) {
+      entries.set(entry, index * ENTRY)
+      order[index] = entry.readUInt32BE() * PLACES + index
+    }
+    this.#entries = entries
+    this.#order = order
+    this.#count = kept.length
+  }
+}
+
+/** More than the entries that are sorted at once; with four bytes in front it is an exact number. */
+const PLACES = 2 ** 21
+
+function startIn(order: Float64Array, index: number): number {
+  return Math.floor((order[index] as number) / PLACES)
+}
