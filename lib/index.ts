@@ -3,6 +3,7 @@ export { parseCsv, type CsvOptions as ParseCsvOptions } from './stages/parse/csv
 export { parseJsonl, type JsonlOptions as ParseJsonlOptions } from './stages/parse/jsonl.ts'
 export { parseJson, type JsonOptions as ParseJsonOptions } from './stages/parse/json.ts'
 export { parseText, type TextOptions as ParseTextOptions } from './stages/parse/text.ts'
+export { readParquet, type ParquetOptions as ReadParquetOptions } from './stages/parse/parquet.ts'
 export { records, type ObjectItems, type RecordFields } from './stages/parse/records.ts'
 export type { InputNote, NoteOptions } from './stages/parse/note.ts'
 export { parse, type InputFormat, type ParseOptions } from './stages/parse/parse.ts'

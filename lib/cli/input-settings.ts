@@ -5,7 +5,17 @@ import type { Flags } from './flags.ts'
 import { tableIn, type TableSettings } from './table-flags.ts'
 import { countOrShare, oneOf, size, whole, withoutUndefined } from './values.ts'
 
-const FROM = ['auto', 'csv', 'tsv', 'jsonl', 'json', 'text', 'files', 'requests'] as const
+const FROM = [
+  'auto',
+  'csv',
+  'tsv',
+  'jsonl',
+  'json',
+  'text',
+  'parquet',
+  'files',
+  'requests',
+] as const
 
 /** Which records are read, and from where. */
 export interface InputSettings extends TableSettings {

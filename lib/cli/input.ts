@@ -8,12 +8,15 @@ import type { StoredJob } from '../store/job.ts'
 import { spool } from '../stages/spool/spool.ts'
 import { parseFiles } from '../stages/parse/files.ts'
 import { parse } from '../stages/parse/parse.ts'
+import { tableOption } from '../stages/parse/table-options.ts'
 import { ShardStage } from '../stages/parse/shard.ts'
 import { isInShard, type SizedShard } from '../core/shard.ts'
 import { typed, type Stage } from '../core/stage.ts'
 import { filesOf } from './input-files.ts'
 import type { Io } from './io.ts'
 import type { InputSettings } from './input-settings.ts'
+import { isParquetFile, parquetFrom, sniffed } from './parquet-input.ts'
+import { isReadable } from './readable.ts'
 import { sampleItems, sampleRecords, type SampleOptions } from './sample-records.ts'
 import type { Talk } from './talk.ts'
 
@@ -55,12 +58,13 @@ export async function openInput(options: InputOptions): Promise<Stage<never, Sou
   const { from: format } = settings
   if (format === 'files') return endedBy(signal, filesIn(names, options))
   const [only] = names
-  const open = (name: string): Stage<never, SourceRecord> => openOne(name, format, options)
+  const open = async (name: string): Promise<Stage<never, SourceRecord>> =>
+    await openOne(name, format, options)
   const isPlain = names.length === 1 && settings.limit === undefined && settings.skip === 0
   // Several inputs, or a part of one: a generator that closes what it leaves.
   const records =
     only !== undefined && isPlain
-      ? open(only)
+      ? await open(only)
       : typed<never, SourceRecord>(Readable.from(partOf(names, options, open)))
   const sample = sampleIn(settings)
   // Every shard takes its part of the same sample.
@@ -118,11 +122,11 @@ function filesIn(
 async function* partOf(
   names: readonly string[],
   { settings: { limit = Infinity, skip }, reading, signal }: InputOptions,
-  open: (name: string) => Stage<never, SourceRecord>,
+  open: (name: string) => Promise<Stage<never, SourceRecord>>,
 ): AsyncGenerator<SourceRecord> {
   let seen = 0
   for (const name of names) {
-    const records = endedBy(signal, open(name))
+    const records = endedBy(signal, await open(name))
     for await (const record of each(records)) {
       seen += 1
       if (seen > skip) yield record
@@ -132,14 +136,32 @@ async function* partOf(
   }
 }
 
-function openOne(
+async function openOne(
   name: string,
   format: Exclude<InputSettings['from'], 'files'>,
-  { settings, cwd, io, talk, reading }: InputOptions,
-): Stage<never, SourceRecord> {
+  { settings, cwd, io, talk, reading, signal }: InputOptions,
+): Promise<Stage<never, SourceRecord>> {
   const source = name === '-' ? undefined : name
-  const bytes = name === '-' ? io.stdin : createReadStream(resolve(cwd, name))
+  const path = resolve(cwd, name)
   const { delimiter, columns, header, comment, jsonPath, maxRecordBytes } = settings
+  const onHeader = (names: readonly string[]): void => {
+    reading.columns = names
+  }
+  const onBroken = (error: BatchStreamError): void => {
+    reading.broken = error
+  }
+  const isDetected = format === 'auto' && jsonPath === undefined && !tableOption(settings)
+  let stdin: Readable = io.stdin
+  let isParquet = format === 'parquet'
+  if (isDetected && source !== undefined) isParquet = await isParquetFile(path)
+  else if (isDetected) ({ isParquet, bytes: stdin } = await sniffed(io.stdin, signal))
+  if (isParquet || format === 'parquet') {
+    reading.format = 'parquet'
+    if (isDetected) talk.detail('its first bytes are those of Parquet')
+    const input = source === undefined ? stdin : path
+    return parquetFrom(input, { source, maxRecordBytes, onHeader, onBroken })
+  }
+  const bytes = source === undefined ? stdin : createReadStream(path)
   const parser = parse({
     from: format,
     name: source,
@@ -156,13 +178,9 @@ function openOne(
     },
     onNote: ({ type, message }) =>
       talk.info(type === 'delimiter' ? `${message} (--delimiter names another)` : message),
-    onHeader: names => {
-      reading.columns = names
-    },
+    onHeader,
     onHighCompressionRatio: sentence => talk.info(sentence),
-    onBroken: error => {
-      reading.broken = error
-    },
+    onBroken,
   })
   return from(bytes, parser)
 }
@@ -203,21 +221,4 @@ export async function nextRecord(
     if (item !== null) return item
     if (!(await isReadable(stream))) return undefined
   }
-}
-
-/** Waits until there is something to read; false at the end. */
-function isReadable(stream: Readable): Promise<boolean> {
-  if (stream.errored) return Promise.reject(stream.errored)
-  if (stream.readableEnded || stream.destroyed) return Promise.resolve(false)
-  return new Promise((resolve, reject) => {
-    const leave = (settle: () => void) => (): void => {
-      stream.off('readable', readable).off('end', end).off('error', failed).off('close', end)
-      settle()
-    }
-    const readable = leave(() => resolve(true))
-    const end = leave(() => resolve(false))
-    const failed = (error: Error): void => leave(() => reject(error))()
-    // An error comes before the close, so that this one is an end.
-    stream.on('readable', readable).on('end', end).on('error', failed).on('close', end)
-  })
 }

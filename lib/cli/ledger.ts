@@ -5,6 +5,7 @@ import type pg from 'pg'
 import type { AnthropicClient } from '../api/client.ts'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
+import { missingPackages } from '../core/optional-packages.ts'
 import type { SharedLedger } from '../core/job/shared-ledger.ts'
 import { nameOfShards, shardJobName } from '../core/shard.ts'
 import { restoreResults } from '../stages/results/fetch-results.ts'
@@ -66,11 +67,7 @@ async function loadDriver(): Promise<typeof pg> {
   try {
     return (await import('pg')).default
   } catch (cause) {
-    throw new BatchStreamError(
-      'CBS_OPTION',
-      '--ledger needs the package `pg`: npm install pg (beside claude-batch-stream; globally: npm install -g pg)',
-      { cause },
-    )
+    throw missingPackages('--ledger', ['pg'], cause)
   }
 }
 

@@ -1,13 +1,14 @@
 import { Socket } from 'node:net'
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { extname, resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 import { fieldsOf } from '../store/fields.ts'
 import type { StoredJob } from '../store/job.ts'
 import { listPrice, type PriceOf } from '../cost/price.ts'
 import { rowCost } from '../cost/row-cost.ts'
+import type { SourceRecord } from '../core/flow.ts'
 import type { Result } from '../core/results/result.ts'
 import type { CountedResult } from '../core/results/result-page.ts'
 import type { JsonSchema } from '../core/schema/load.ts'
@@ -28,15 +29,23 @@ import { textRow } from '../stages/write/text.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { isPipe, openPipe, waitsForReader } from './pipe.ts'
+import { parquetOutput } from './parquet-output.ts'
 import { forTerminal } from './shown.ts'
 import { outputColumnsIn } from './table-flags.ts'
 import { NO_COLUMNS, type TableColumns } from './table-columns.ts'
 import type { Talk } from './talk.ts'
 import { oneOf, wrongFlag } from './values.ts'
 
-const TO = ['jsonl', 'csv', 'tsv', 'text', 'raw'] as const
+const TO = ['jsonl', 'csv', 'tsv', 'parquet', 'text', 'raw'] as const
 const ORDER = ['completion', 'input'] as const
 const EMIT = ['merged', 'response'] as const
+
+/** Formats that the name of the output file says, without --to. */
+const FORMAT_BY_NAME = new Map<string, (typeof TO)[number]>([
+  ['.csv', 'csv'],
+  ['.tsv', 'tsv'],
+  ['.parquet', 'parquet'],
+])
 
 /** The shape of the rows and where they go. A job remembers those it was made with. */
 export interface RowOptions {
@@ -64,12 +73,14 @@ export function rowOptionsOf(flags: Flags, known?: Partial<RowOptions>): RowOpti
   const order = flags.text('order')
   const emit = flags.text('emit')
   const errors = pathIn('--errors', flags.text('errors')) ?? known?.errors
-  const format = to === undefined ? (known?.to ?? 'jsonl') : oneOf('--to', to, TO)
+  const output = pathIn('--output', flags.text('output'))
+  const named = output === undefined ? undefined : FORMAT_BY_NAME.get(extname(output).toLowerCase())
+  const format = to === undefined ? (named ?? known?.to ?? 'jsonl') : oneOf('--to', to, TO)
   // Rows of another format than the job's are no table any more.
   const knownColumns = isTable({ to: format }) ? known?.outputColumns : undefined
   const outputColumns = outputColumnsIn(flags) ?? knownColumns
   const options: RowOptions = {
-    output: pathIn('--output', flags.text('output')) ?? known?.output ?? '-',
+    output: output ?? known?.output ?? '-',
     to: format,
     order: order === undefined ? (known?.order ?? 'completion') : oneOf('--order', order, ORDER),
     emit: emit === undefined ? (known?.emit ?? 'merged') : oneOf('--emit', emit, EMIT),
@@ -113,7 +124,7 @@ function check(options: RowOptions): void {
   if (options.outputColumns && !isTable(options)) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      `--output-columns chooses the columns of a table; it does not go with --to ${to}, only with csv and tsv`,
+      `--output-columns chooses the columns of a table; it does not go with --to ${to}, only with csv, tsv and parquet`,
     )
   }
   if (options.spread && to === 'raw')
@@ -153,13 +164,15 @@ export interface Rows {
   readonly priceOf?: PriceOf
   /** Rows that are not the job's own output: its files are left as they are, and these are begun anew. */
   readonly apart?: boolean
+  /** The records whose rows come, where they are not those of the job alone. */
+  readonly records?: AsyncIterable<SourceRecord>
   /** Ends the wait for a reader of a named pipe. */
   readonly signal: AbortSignal
 }
 
 /** Opens the end of the pipeline as the options say. */
 export async function openRows(
-  { job, options, columns, schema, priceOf = listPrice, apart = false, signal }: Rows,
+  { job, options, columns, schema, priceOf = listPrice, apart = false, records, signal }: Rows,
   io: Io,
   talk: Talk,
   onResult: (result: CountedResult) => void,
@@ -169,10 +182,27 @@ export async function openRows(
   const rows = writerOf(options, { columns, schema }, talk, errorRowOf)
   const isStream =
     options.output === '-' || (await job.store.disk.look(options.output)) === 'special'
-  const out = isStream ? await streamOf(options.output, io, talk, signal) : { path: options.output }
+  const isParquet = options.to === 'parquet'
+  mustNotBeTerminal(options, io)
+  const stream = isStream ? await streamOf(options.output, io, talk, signal) : undefined
+  const out = isParquet
+    ? await parquetOutput({ job, options, columns, schema, apart, records, signal }, stream, talk)
+    : (stream ?? { path: options.output })
   const errors = options.errors === undefined ? undefined : { path: options.errors }
   const ordered = options.order === 'input'
   return await openOutput({ job, out, errors, rows, errorRowOf, onResult, apart, ordered })
+}
+
+/** Binary data makes a mess of a terminal. */
+export function mustNotBeTerminal(
+  { to, output }: Pick<RowOptions, 'to' | 'output'>,
+  { stdout }: Pick<Io, 'stdout'>,
+): void {
+  if (to !== 'parquet' || output !== '-' || !stdout.isTTY) return
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    '--to parquet writes binary data: name a file with -o FILE, or choose another format, such as --to jsonl',
+  )
 }
 
 async function streamOf(
@@ -256,6 +286,8 @@ function writerOf(
       return options.rowCost
         ? { rowOf: jsonRowOf }
         : { rowOf: jsonRowOf, pageOf: jsonlPageRows(options, jsonRowOf) }
+    case 'parquet':
+      return { rowOf: () => undefined }
     case 'text':
       return { rowOf: result => textRow(result, onlyProperty(options, schema)) }
     case 'raw':
@@ -302,11 +334,13 @@ export async function tableFieldsOf(
 
 /** The table that records are checked against before they are sent: where columns are chosen, every record fits. */
 export function checkedTable(options: RowOptions, columns: TableColumns): TableColumns | undefined {
-  return isTable(options) && !options.outputColumns ? columns : undefined
+  // Parquet is written when all records are known.
+  const isFixed = isTable(options) && options.to !== 'parquet'
+  return isFixed && !options.outputColumns ? columns : undefined
 }
 
 export function isTable({ to }: Pick<RowOptions, 'to'>): boolean {
-  return to === 'csv' || to === 'tsv'
+  return to === 'csv' || to === 'tsv' || to === 'parquet'
 }
 
 function missing(result: Result, talk: Talk): undefined {

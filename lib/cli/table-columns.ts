@@ -97,7 +97,7 @@ export function columnsIn(
 ): readonly string[] | undefined {
   if (from === 'files') return FILE_FIELDS
   if (columns && files === 1) return columns
-  const isUniform = ['csv', 'tsv', 'text'].includes(format ?? from)
+  const isUniform = ['csv', 'tsv', 'text', 'parquet'].includes(format ?? from)
   const readable = first.find(record => !record.problem)
   if (!isUniform || files !== 1 || !readable) return undefined
   return [...members(readable.raw)].map(({ key }) => key)

@@ -2,6 +2,7 @@ import { counted } from '../shown.ts'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { BatchStreamError } from '../../core/errors.ts'
+import type { SourceRecord } from '../../core/flow.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
 import { shardRecords, type SizedShard } from '../../core/shard.ts'
 import { rowsInInputOrder } from '../../stages/order/kept-rows.ts'
@@ -54,6 +55,7 @@ export async function merge(context: Context): Promise<Ending> {
       schema: run.schema,
       priceOf: pricesOf(run),
       apart: true,
+      records: allRecords(jobs, block),
     }
     const out = await openRows(parts, io, talk, result => tally.add(result))
     const check = run.schema && answerCheck(run.schema)
@@ -120,6 +122,13 @@ async function* inTurn<Item>(
   }
 }
 
+function allRecords(jobs: readonly StoredJob[], block: number): AsyncGenerator<SourceRecord> {
+  return inTurn(
+    jobs.map(job => job.input.recordsFrom(0)),
+    block,
+  )
+}
+
 /** The input columns of a table of all records, in the order in which they first appear. */
 async function columnsOf(
   jobs: readonly StoredJob[],
@@ -129,10 +138,6 @@ async function columnsOf(
 ): Promise<readonly string[]> {
   if (!isTable(options) || options.outputColumns) return NO_COLUMNS
   const fields = new FieldSet(known)
-  const records = inTurn(
-    jobs.map(job => job.input.recordsFrom(0)),
-    block,
-  )
-  for await (const record of records) fields.add(record)
+  for await (const record of allRecords(jobs, block)) fields.add(record)
   return fields.names.length > 0 ? fields.names : NO_COLUMNS
 }

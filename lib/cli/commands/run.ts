@@ -14,10 +14,18 @@ import { EXIT, isClosedReader } from '../exit-code.ts'
 import { finish, inputNeeded, type Ending } from '../finish.ts'
 import { keepFrom, type FirstRecords, type Reading } from '../input.ts'
 import { follow } from '../progress/follow.ts'
-import { checkedTable, isTable, openRows, tableOf, type RowOptions } from '../row-options.ts'
+import {
+  checkedTable,
+  isTable,
+  mustNotBeTerminal,
+  openRows,
+  tableOf,
+  type RowOptions,
+} from '../row-options.ts'
 import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
 import { restoreAnswers } from '../ledger.ts'
 import { checkReuse } from '../reuse.ts'
+import { emptyParquet } from '../parquet-output.ts'
 import { print } from '../print.ts'
 import { isPipe, openPipe, waitsForReader } from '../pipe.ts'
 import { settingsOf, type Settings } from '../settings.ts'
@@ -230,35 +238,45 @@ async function noInput(
 ): Promise<Ending> {
   const { flags, io, talk } = context
   const { output } = rows
+  mustNotBeTerminal(rows, io)
   if (reading.broken) throw reading.broken
   if (name !== undefined && !flags.has('fresh') && !flags.has('emulate'))
     await mustNotHaveBegun(stateDir(flags, io.env), name)
   talk.info('no input: there are no records, and nothing was sent')
   const columns = rows.outputColumns ?? columnsIn(settings, reading, []) ?? settings.columns ?? []
-  // A table has its header also without rows.
-  const header = isTable(rows) ? tableOf(rows, columns, settings.schema).header.toString() : ''
-  await writeEmpty(context, output, header)
+  await writeEmpty(context, output, await emptyTable(rows, columns, settings.schema))
   return { code: EXIT.answered }
+}
+
+/** A table has its header, or its schema, also without rows. */
+async function emptyTable(
+  rows: RowOptions,
+  columns: readonly string[],
+  schema: Settings['schema'],
+): Promise<Buffer> {
+  if (!isTable(rows)) return Buffer.alloc(0)
+  if (rows.to === 'parquet') return await emptyParquet(rows, columns, schema)
+  return tableOf(rows, columns, schema).header
 }
 
 /** Writes what an output without rows holds: a script that reads it finds it. A file that has content is left as it is. */
 async function writeEmpty(
   { io, talk, signal }: Context,
   output: string,
-  text: string,
+  bytes: Buffer,
 ): Promise<void> {
-  if (output === '-' && text === '') return
-  if (output === '-') return await print(io.stdout, text)
+  if (output === '-' && bytes.length === 0) return
+  if (output === '-') return await print(io.stdout, bytes)
   if (await isPipe(output)) {
     const onWait = (): void => talk.info(waitsForReader(output))
     const pipe = await openPipe(output, { signal, onWait })
-    await print(pipe, text)
+    await print(pipe, bytes)
     pipe.destroy()
     return
   }
   const found = await nodeDisk.look(output)
   const hasContent = typeof found === 'number' && found > 0
-  await writeFile(output, hasContent ? '' : text, { flag: 'a' }).catch(
+  await writeFile(output, hasContent ? '' : bytes, { flag: 'a' }).catch(
     (cause: NodeJS.ErrnoException) => {
       throw cause.code === 'EISDIR'
         ? notOurs(output, { found: 'folder' })

@@ -8,6 +8,7 @@ import { csvSettings, type CsvOptions } from './csv.ts'
 import type { Guess, GuessedFormat } from './guess.ts'
 import { jsonSettings, type JsonOptions } from './json.ts'
 import { MAGIC_BYTES, packingOf, spreadsheetProblem } from './packed.ts'
+import { PARQUET_MAGIC } from './parquet.ts'
 import { RecordStream, type BreakOptions, type RecordReader } from './record-stream.ts'
 import { mayBeTable, onlyTablesHave, tableOption } from './table-options.ts'
 import { unpack, type UnpackOptions } from './unpack.ts'
@@ -65,6 +66,12 @@ function readerFor(options: ParseOptions, settings: AnySettings): RecordReader {
   }
 }
 
+/** Parquet is read by random access, which a stream of bytes does not allow. */
+function parquetProblem(start: Buffer, source = 'the input'): string | undefined {
+  if (!start.subarray(0, PARQUET_MAGIC.length).equals(PARQUET_MAGIC)) return undefined
+  return `${source} is a Parquet file: read it with --from parquet, or in a script with readParquet(path)`
+}
+
 /** A record stream that unpacks its input first where its first bytes say so. */
 class Parse extends RecordStream {
   readonly #options: UnpackOptions & BreakOptions
@@ -102,7 +109,7 @@ class Parse extends RecordStream {
   #begin(start: Buffer, encoding: BufferEncoding, done: TransformCallback): void {
     this.#start = undefined
     const { source } = this.#options
-    const problem = spreadsheetProblem(start, source)
+    const problem = spreadsheetProblem(start, source) ?? parquetProblem(start, source)
     if (problem !== undefined)
       return done(new BatchStreamError('CBS_INPUT', problem, { place: { source } }))
     if (packingOf(start)) this.#unpacking = this.#unpack()

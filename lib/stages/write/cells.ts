@@ -52,7 +52,7 @@ function textShown({ response }: Result, { properties }: Columns): string {
 const SHOWN = 1000
 
 /** What went wrong. A record that could not be read has no cells of its own, so its line and text stand here. */
-function errorCell(result: Result, columns: Columns): string {
+export function errorCell(result: Result, columns: Columns): string {
   const { error, record } = result
   if (!error) return ''
   const sentence = `${error.type}: ${error.message}${textShown(result, columns)}`

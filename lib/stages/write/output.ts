@@ -17,6 +17,7 @@ import {
   NOTHING_COMMITTED,
   type Committed,
   type OutputName,
+  type ResultTarget,
   type Target,
 } from './target.ts'
 
@@ -41,7 +42,7 @@ export interface LateRowWriter {
 export interface OutputOptions {
   readonly job: StoredJob
   /** Where rows go: a file of the user's, or a stream that is told every row anew. */
-  readonly out: { readonly path: string } | Target
+  readonly out: { readonly path: string } | Target | ResultTarget
   /** The file that failed rows go to instead. */
   readonly errors?: { readonly path: string } | undefined
   readonly rows: RowWriter | LateRowWriter
@@ -157,7 +158,7 @@ function sameFile(errors: string | null): BatchStreamError {
 }
 
 interface Opened {
-  readonly out: Target
+  readonly out: Target | ResultTarget
   readonly errors: Target | undefined
   readonly paths: Paths
   /** Bytes of `out` that an earlier run has committed. */
@@ -227,7 +228,7 @@ async function isGone(job: StoredJob, path: string): Promise<boolean> {
 /** The end of the pipeline; `rows` counts the results that came, those whose row an earlier run wrote included. */
 export class Output extends Writable {
   readonly #options: OutputOptions
-  readonly #out: Target
+  readonly #out: Target | ResultTarget
   readonly #errors: Target | undefined
   readonly #commits: boolean
   readonly #stop = new AbortController()
@@ -289,7 +290,10 @@ export class Output extends Writable {
     const { rows } = this.#options
     if ('end' in rows) rows.end()
     this.#after(
-      this.#opening.then(() => this.#commit()),
+      this.#opening.then(async () => {
+        await this.#commit()
+        if ('end' in this.#out) await this.#out.end()
+      }),
       done,
     )
   }
@@ -315,7 +319,7 @@ export class Output extends Writable {
 
   async #open(rows: RowWriter | LateRowWriter, committed: number): Promise<void> {
     const writer = 'open' in rows ? await rows.open(this.#stop.signal) : rows
-    if (writer.header && committed === 0) await this.#out.write(writer.header)
+    if (writer.header && committed === 0) await this.#writeRow(writer.header)
     this.#writer = writer
   }
 
@@ -341,7 +345,7 @@ export class Output extends Writable {
     this.rows += count
     this.#below = ordinal === this.#below ? ordinal + count : NaN
     for (let index = 0; index < count; index++) onResult?.(page.counted(index))
-    await this.#out.write(rowsOf(page), true)
+    await this.#writeRow(rowsOf(page), true)
     if (last) await this.#commit()
   }
 
@@ -374,8 +378,14 @@ export class Output extends Writable {
     onResult?.(result)
     if (this.#commits && this.#isWritten(result)) return undefined
     if (this.#errors && result.status !== 'succeeded') return this.#errors.write(errorRowOf(result))
+    if ('put' in this.#out) return this.#out.put(result)
     const row = this.#writer?.rowOf(result)
-    return row && this.#out.write(row)
+    return row && this.#writeRow(row)
+  }
+
+  /** Only a target of bytes has rows. */
+  #writeRow(bytes: Buffer, isReused?: boolean): Promise<void> | undefined {
+    return (this.#out as Target).write(bytes, isReused)
   }
 
   /** Has an earlier run committed the row? It may have written its rows in the other order. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Writable } from 'node:stream'
 import { BatchStreamError } from '../../core/errors.ts'
+import type { Result } from '../../core/results/result.ts'
 import { AppendFile } from '../../store/append-file.ts'
 import type { Disk, DiskFile } from '../../store/disk.ts'
 import { WriteMark } from './write-mark.ts'
@@ -20,14 +21,25 @@ export const NOTHING_COMMITTED: Committed = { bytes: 0, tail: null }
 /** So many bytes before a commit are hashed. */
 const TAIL_BYTES = 64 * 1024
 
-/** Where rows go. */
-export interface Target {
-  /** Takes bytes, whose memory is reused with `isReused`; resolves, or gives undefined, when more may come. */
-  write(bytes: Buffer, isReused?: boolean): Promise<void> | undefined
+interface AnyTarget {
   /** Makes all that was written safe. */
   commit(): Promise<Committed>
   /** Lets go; commit comes first where bytes matter. */
   close(): Promise<void>
+}
+
+/** Where the bytes of rows go. */
+export interface Target extends AnyTarget {
+  /** Takes bytes, whose memory is reused with `isReused`; resolves, or gives undefined, when more may come. */
+  write(bytes: Buffer, isReused?: boolean): Promise<void> | undefined
+}
+
+/** Where results go whose file is more than its rows. */
+export interface ResultTarget extends AnyTarget {
+  /** Takes a result; resolves, or gives undefined, when more may come. */
+  put(result: Result): Promise<void> | undefined
+  /** Called after the last result, where all went well. */
+  end(): Promise<void>
 }
 
 export interface FileTargetOptions {

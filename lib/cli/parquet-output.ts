@@ -1,0 +1,265 @@
+// The end of a pipeline whose rows go to a Parquet file. Such a file cannot be continued after a crash, so that it is written to
+// a temporary file that gets its name when it is whole.
+import { basename, dirname, join } from 'node:path'
+import type { SourceRecord } from '../core/flow.ts'
+import { answerCheck } from '../core/schema/answer-check.ts'
+import type { JsonSchema } from '../core/schema/load.ts'
+import type { Result } from '../core/results/result.ts'
+import { rowsInInputOrder } from '../stages/order/kept-rows.ts'
+import { layOut } from '../stages/write/columns.ts'
+import { propertiesOf } from '../stages/write/csv.ts'
+import { checkNewOutput, notOurs } from '../stages/write/output.ts'
+import { FieldKinds, parquetColumns } from '../stages/write/parquet-columns.ts'
+import { loadParquetWriter, ParquetRows, type ParquetPackage } from '../stages/write/parquet.ts'
+import { fieldNames } from '../stages/write/row-fields.ts'
+import {
+  NOTHING_COMMITTED,
+  type Committed,
+  type ResultTarget,
+  type Target,
+} from '../stages/write/target.ts'
+import { replaceFile, type DiskFile } from '../store/disk.ts'
+import type { StoredJob } from '../store/job.ts'
+import type { RowOptions } from './row-options.ts'
+import type { TableColumns } from './table-columns.ts'
+import type { Talk } from './talk.ts'
+
+export interface ParquetOutput {
+  readonly job: StoredJob
+  readonly options: RowOptions
+  readonly columns: readonly string[] | TableColumns
+  readonly schema: JsonSchema | undefined
+  readonly apart: boolean
+  readonly records: AsyncIterable<SourceRecord> | undefined
+  readonly signal: AbortSignal
+}
+
+/**
+ * Where the rows of a Parquet file go. A job's own file is written from the stored results when the last row is there; rows that
+ * are printed again are written as they come.
+ *
+ * @throws BatchStreamError `CBS_OPTION` where the package is not installed, `CBS_OUTPUT` where the file exists and is not the job's
+ */
+export async function parquetOutput(
+  output: ParquetOutput,
+  stream: Target | undefined,
+  talk: Talk,
+): Promise<ResultTarget> {
+  const parquet = await loadParquetWriter()
+  const sink = stream ? new StreamSink(stream) : new FileSink(output)
+  await sink.check()
+  const rows = new ParquetTarget(parquet, output, sink)
+  return output.apart ? rows : new LateTarget(rows, output, talk)
+}
+
+/** Takes the bytes of a file, and gives it its name at the end. */
+interface Sink {
+  /** Whether the file may be made. */
+  check(): Promise<void>
+  write(bytes: Uint8Array): Promise<void>
+  end(): Promise<void>
+  /** Lets go; without an `end` nothing is left. */
+  close(): Promise<void>
+}
+
+class StreamSink implements Sink {
+  readonly #stream: Target
+
+  constructor(stream: Target) {
+    this.#stream = stream
+  }
+
+  async check(): Promise<void> {}
+
+  async write(bytes: Uint8Array): Promise<void> {
+    await this.#stream.write(Buffer.from(bytes))
+  }
+
+  async end(): Promise<void> {
+    await this.#stream.commit()
+  }
+
+  async close(): Promise<void> {
+    await this.#stream.close()
+  }
+}
+
+/** The file that a job has written, so that it is known again. */
+const NOTE = 'parquet.json'
+
+interface Written {
+  readonly path: string
+  readonly id: string | undefined
+}
+
+class FileSink implements Sink {
+  readonly #output: Pick<ParquetOutput, 'job' | 'options' | 'apart'>
+  readonly #temporary: string
+  #file: DiskFile | undefined
+  #bytes = 0
+
+  constructor(output: Pick<ParquetOutput, 'job' | 'options' | 'apart'>) {
+    this.#output = output
+    const { options, job } = output
+    const name = `.${basename(options.output).slice(0, 100)}.${basename(job.name)}.part`
+    this.#temporary = join(dirname(options.output), name)
+  }
+
+  async check(): Promise<void> {
+    const { job, options, apart } = this.#output
+    const { disk } = job.store
+    const path = options.output
+    const found = await disk.look(path)
+    if (apart || typeof found !== 'number') return await checkNewOutput(disk, path, 'output')
+    const known = await disk.readWhole(join(job.store.folder, NOTE))
+    // This file is written by `end` alone.
+    const written: Partial<Written> = known ? JSON.parse(known.toString('utf8')) : {}
+    if (written.path !== path || written.id !== (await this.#idOf(path))) throw notOurs(path)
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const { disk } = this.#output.job.store
+    if (!this.#file) {
+      // A crash may have left one.
+      await disk.remove(this.#temporary)
+      this.#file = await disk.open(this.#temporary, 'newOutput')
+    }
+    await this.#file.write(bytes, this.#bytes)
+    this.#bytes += bytes.length
+  }
+
+  async end(): Promise<void> {
+    const { job, options, apart } = this.#output
+    const { disk, folder } = job.store
+    await this.#file?.sync()
+    await this.#file?.close()
+    this.#file = undefined
+    await this.check()
+    if (!apart) {
+      const written: Written = { path: options.output, id: await this.#idOf(this.#temporary) }
+      await replaceFile(disk, join(folder, NOTE), Buffer.from(`${JSON.stringify(written)}\n`))
+    }
+    await disk.rename(this.#temporary, options.output)
+    await disk.syncFolder(dirname(options.output))
+  }
+
+  async close(): Promise<void> {
+    if (!this.#file) return
+    await this.#file.close()
+    await this.#output.job.store.disk.remove(this.#temporary)
+  }
+
+  async #idOf(path: string): Promise<string | undefined> {
+    const file = await this.#output.job.store.disk.open(path, 'output')
+    try {
+      return await file.persistentId?.()
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+/** Rows to a sink, in the order in which they come. */
+class ParquetTarget implements ResultTarget {
+  readonly #parquet: ParquetPackage
+  readonly #output: ParquetOutput
+  readonly #sink: Sink
+  #rows: ParquetRows | undefined
+
+  constructor(parquet: ParquetPackage, output: ParquetOutput, sink: Sink) {
+    this.#parquet = parquet
+    this.#output = output
+    this.#sink = sink
+  }
+
+  put(result: Result): Promise<void> | undefined {
+    if (this.#rows) return this.#rows.add(result)
+    return this.#begin().then(rows => rows.add(result))
+  }
+
+  async commit(): Promise<Committed> {
+    return NOTHING_COMMITTED
+  }
+
+  async end(): Promise<void> {
+    await (this.#rows ?? (await this.#begin())).end()
+    await this.#sink.end()
+  }
+
+  async close(): Promise<void> {
+    await this.#sink.close()
+  }
+
+  /** The types of the columns come from all records. */
+  async #begin(): Promise<ParquetRows> {
+    const { job, options, columns, schema, records, signal } = this.#output
+    const kinds = new FieldKinds()
+    if (!records) await job.store.records.flush()
+    for await (const record of records ?? job.input.recordsFrom(0)) kinds.add(record)
+    const names =
+      options.outputColumns ?? ('decide' in columns ? await columns.decide(signal) : columns)
+    const table = layOut(names, fieldNames(options), propertiesOf(schema))
+    return (this.#rows = new ParquetRows(this.#parquet, {
+      columns: parquetColumns(table, kinds, schema),
+      write: bytes => this.#sink.write(bytes),
+    }))
+  }
+}
+
+/** Lets the rows of a run pass, and writes the file from the stored results once the job has one for each record. */
+class LateTarget implements ResultTarget {
+  readonly #rows: ParquetTarget
+  readonly #output: ParquetOutput
+  readonly #talk: Talk
+
+  constructor(rows: ParquetTarget, output: ParquetOutput, talk: Talk) {
+    this.#rows = rows
+    this.#output = output
+    this.#talk = talk
+  }
+
+  put(): undefined {
+    return undefined
+  }
+
+  async commit(): Promise<Committed> {
+    return NOTHING_COMMITTED
+  }
+
+  async end(): Promise<void> {
+    const { job, options, schema } = this.#output
+    if (!job.state.kept.complete || job.queue.stopReason !== undefined) {
+      this.#talk.info(
+        `the Parquet file is written when the job is finished; \`claude-batch-stream results ${job.name} -o FILE\` prints the rows that are here`,
+      )
+      return
+    }
+    const check = schema && answerCheck(schema)
+    for await (const result of rowsInInputOrder(job, check)) {
+      // Failed rows may be in a file of their own.
+      const isRow = options.errors === undefined || result.status === 'succeeded'
+      if (isRow) await this.#rows.put(result)
+    }
+    await this.#rows.end()
+  }
+
+  async close(): Promise<void> {
+    await this.#rows.close()
+  }
+}
+
+/** The bytes of a file without rows. */
+export async function emptyParquet(
+  options: RowOptions,
+  names: readonly string[],
+  schema: JsonSchema | undefined,
+): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  const table = layOut(names, fieldNames(options), propertiesOf(schema))
+  const rows = new ParquetRows(await loadParquetWriter(), {
+    columns: parquetColumns(table, new FieldKinds(), schema),
+    write: async bytes => void chunks.push(Buffer.from(bytes)),
+  })
+  await rows.end()
+  return Buffer.concat(chunks)
+}

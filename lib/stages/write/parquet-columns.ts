@@ -1,0 +1,198 @@
+import type { SourceRecord } from '../../core/flow.ts'
+import { textOf } from '../../core/field.ts'
+import { members } from '../../core/json/scan.ts'
+import type { Result } from '../../core/results/result.ts'
+import { isUnsent } from '../../core/results/status.ts'
+import { shapeOf, type AnswerSchema } from '../../core/schema/answer-schema.ts'
+import { BatchStreamError } from '../../core/errors.ts'
+import { errorCell } from './cells.ts'
+import type { Columns } from './columns.ts'
+import { responseText } from './text.ts'
+
+/** The types that columns have. What is none of the others is text, nested values as JSON. */
+export type ColumnKind = 'STRING' | 'INT64' | 'DOUBLE' | 'BOOLEAN'
+
+/** A cell of a column; null is nothing. */
+export type ParquetCell = string | bigint | number | boolean | null
+
+/** Kinds of values that a column has, as bits. */
+const TEXT = 1
+const BOOLEAN = 2
+/** Whole numbers of 64 bits that a double holds exactly, those that it does not, and other numbers that it holds exactly. */
+const SMALL_INTEGER = 4
+const LARGE_INTEGER = 8
+const DOUBLE = 16
+/** A number that neither type holds exactly. */
+const OTHER_NUMBER = 32
+
+/** Finds out which type holds all values of each field exactly. */
+export class FieldKinds {
+  readonly #seen: Map<string, number> = new Map()
+
+  add(record: SourceRecord): void {
+    if (record.problem) return
+    const { raw } = record
+    for (const { key, valueStart, valueEnd } of members(raw)) {
+      const kind = kindOfValue(raw, valueStart, valueEnd)
+      if (kind !== 0) this.#seen.set(key, (this.#seen.get(key) ?? 0) | kind)
+    }
+  }
+
+  of(field: string): ColumnKind {
+    const seen = this.#seen.get(field) ?? TEXT
+    if (seen === BOOLEAN) return 'BOOLEAN'
+    if ((seen & ~(SMALL_INTEGER | LARGE_INTEGER)) === 0) return 'INT64'
+    if ((seen & ~(SMALL_INTEGER | DOUBLE)) === 0) return 'DOUBLE'
+    return 'STRING'
+  }
+}
+
+function kindOfValue(json: Buffer, start: number, end: number): number {
+  switch (json[start]) {
+    case 0x6e: // null
+      return 0
+    case 0x74: // true
+    case 0x66: // false
+      return BOOLEAN
+    case 0x22:
+    case 0x5b:
+    case 0x7b:
+      return TEXT
+    default:
+      return kindOfNumber(json.toString('latin1', start, end))
+  }
+}
+
+function kindOfNumber(text: string): number {
+  if (/^(?:0|-?[1-9]\d{0,18})$/.test(text)) {
+    const value = BigInt(text)
+    if (BigInt.asIntN(64, value) === value)
+      return BigInt(Number(value)) === value ? SMALL_INTEGER : LARGE_INTEGER
+  }
+  return isExactDouble(text) ? DOUBLE : OTHER_NUMBER
+}
+
+/** Whether a number as it is written is the shortest of its double, or short enough that a double keeps its digits. */
+function isExactDouble(text: string): boolean {
+  const value = Number(text)
+  if (!Number.isFinite(value)) return false
+  const [mantissa = ''] = text.toLowerCase().split('e')
+  const digits = mantissa.replace(/[-.]/g, '').replace(/^0+/, '')
+  return String(value) === text || (digits.length <= 15 && (value !== 0 || digits === ''))
+}
+
+/** A column of the file, and how its cell is made of a result. */
+export interface ParquetColumn {
+  readonly name: string
+  readonly kind: ColumnKind
+  readonly cellOf: (result: Result) => ParquetCell
+}
+
+/** The columns of a file: those of a CSV table, with types. */
+export function parquetColumns(
+  columns: Columns,
+  kinds: FieldKinds,
+  schema: AnswerSchema | undefined,
+): readonly ParquetColumn[] {
+  const input = columns.input.map(name => {
+    const kind = kinds.of(name)
+    return { name, kind, cellOf: inputCell(name, kind) }
+  })
+  const answers = columns.properties
+    ? answerColumns(columns.properties, columns.own, schema)
+    : [textColumn(columns.own[0], result => ownResponse(result, columns) ?? response(result))]
+  return [
+    ...input,
+    ...answers,
+    textColumn(columns.own.at(-2), result => result.status),
+    textColumn(columns.own.at(-1), result => errorCell(result, columns) || null),
+  ]
+}
+
+function textColumn(
+  name: string | undefined,
+  cellOf: (result: Result) => string | null,
+): ParquetColumn {
+  // Every table has its own columns.
+  return { name: name as string, kind: 'STRING', cellOf }
+}
+
+function inputCell(name: string, kind: ColumnKind): (result: Result) => ParquetCell {
+  return ({ record, customId }) => {
+    if (!record) return name === 'custom_id' ? (customId ?? null) : null
+    const value = Object.hasOwn(record.fields, name) ? record.fields[name] : null
+    if (value === null || value === undefined) return null
+    if (kind === 'STRING') return textOf(record, { path: [name], value })
+    if (kind === 'INT64') return BigInt(textOf(record, { path: [name], value }))
+    // All values of the column are such.
+    return value as number | boolean
+  }
+}
+
+/** A record that was not sent keeps a response of its own. */
+function ownResponse(
+  { record, status }: Result,
+  { own: [name = ''] }: Columns,
+): string | undefined {
+  if (!isUnsent(status) || !record || !Object.hasOwn(record.fields, name)) return undefined
+  const value = record.fields[name]
+  return value === null ? undefined : textOf(record, { path: [name], value })
+}
+
+function response(result: Result): string | null {
+  return result.rowValue === null ? null : responseText(result)
+}
+
+/** A column for each property of the answers; their names are the first of the table's own. */
+function answerColumns(
+  properties: readonly string[],
+  names: readonly string[],
+  schema: AnswerSchema | undefined,
+): readonly ParquetColumn[] {
+  const types = schema && shapeOf(schema).schema['properties']
+  return properties.map((property, index) => {
+    const kind = kindOfSchema(memberOf(types, property))
+    const cellOf = (result: Result): ParquetCell => {
+      const value = memberOf(result.rowValue, property)
+      return value === undefined || value === null ? null : typedCell(value, kind, property, result)
+    }
+    return { name: names[index] as string, kind, cellOf }
+  })
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined
+  return Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined
+}
+
+function kindOfSchema(schema: unknown): ColumnKind {
+  const types = [memberOf(schema, 'type')].flat().filter(type => type !== 'null')
+  switch (types.length === 1 ? types[0] : undefined) {
+    case 'integer':
+      return 'INT64'
+    case 'number':
+      return 'DOUBLE'
+    case 'boolean':
+      return 'BOOLEAN'
+    default:
+      return 'STRING'
+  }
+}
+
+function typedCell(
+  value: unknown,
+  kind: ColumnKind,
+  property: string,
+  { record }: Result,
+): ParquetCell {
+  if (kind === 'STRING') return typeof value === 'string' ? value : JSON.stringify(value)
+  // A valid answer has the type that its schema says.
+  if (kind !== 'INT64') return value as number | boolean
+  const integer = BigInt(value as number)
+  if (BigInt.asIntN(64, integer) === integer) return integer
+  const where = record ? `of line ${record.line} ` : ''
+  throw new BatchStreamError(
+    'CBS_OUTPUT',
+    `the answer ${where}has ${JSON.stringify(property)}: ${String(value)}, which is no 64-bit integer: write JSON lines (--to jsonl)`,
+  )
+}

@@ -1,0 +1,87 @@
+import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
+import t from 'tap'
+import { layOut } from '../../../lib/stages/write/columns.ts'
+import { FieldKinds, parquetColumns } from '../../../lib/stages/write/parquet-columns.ts'
+import { loadReader } from '../../../lib/stages/parse/parquet.ts'
+import { loadParquetWriter, ParquetRows } from '../../../lib/stages/write/parquet.ts'
+import { record, said, without } from './made.ts'
+
+const NAMES = { response: 'response', meta: '_batch' }
+
+function kindOf(...values: string[]): string {
+  const kinds = new FieldKinds()
+  for (const value of values) kinds.add(record(`{"v":${value}}`))
+  return kinds.of('v')
+}
+
+void t.test('the type of a column holds all its values exactly', t => {
+  t.equal(kindOf(), 'STRING')
+  t.equal(kindOf('null'), 'STRING')
+  t.equal(kindOf('1', '-5', 'null', '0'), 'INT64')
+  t.equal(kindOf('9223372036854775807', '-9223372036854775808'), 'INT64')
+  t.equal(kindOf('9223372036854775808'), 'STRING')
+  t.equal(kindOf('9223372036854775809'), 'STRING')
+  t.equal(kindOf('1', '0.5'), 'DOUBLE')
+  t.equal(kindOf('0.1', '1e300', '-0', '0.0', '123456789012345e-20'), 'DOUBLE')
+  t.equal(kindOf('0.1234567890123456789'), 'STRING')
+  t.equal(kindOf('9007199254740993', '0.5'), 'STRING', 'neither type holds both')
+  t.equal(kindOf('1e-400'), 'STRING')
+  t.equal(kindOf('true', 'false'), 'BOOLEAN')
+  t.equal(kindOf('true', '1'), 'STRING')
+  t.equal(kindOf('1', '"1"'), 'STRING')
+  t.equal(kindOf('[1]', '{"a":1}'), 'STRING')
+  const unreadable = record('{"v":1}', { problem: { type: 'invalid_json', message: 'no' } })
+  const kinds = new FieldKinds()
+  kinds.add(unreadable)
+  t.equal(kinds.of('v'), 'STRING')
+  t.end()
+})
+
+void t.test('row groups have a bounded size', async t => {
+  const chunks: Buffer[] = []
+  const kinds = new FieldKinds()
+  const rows = new ParquetRows(await loadParquetWriter(), {
+    columns: parquetColumns(layOut(['id'], NAMES), kinds, undefined),
+    write: async bytes => void chunks.push(Buffer.from(bytes)),
+    groupRows: 3,
+    groupCharacters: 190,
+  })
+  for (let at = 0; at < 7; at++) await rows.add(said('short', `{"id":"${at}"}`))
+  for (let at = 7; at < 9; at++) await rows.add(said('x'.repeat(150), `{"id":"${at}"}`))
+  await rows.end()
+  const bytes = Buffer.concat(chunks)
+  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer
+  const { row_groups: groups, created_by } = await parquetMetadataAsync(file)
+  t.same(
+    groups.map(({ num_rows }) => num_rows),
+    [3n, 3n, 2n, 1n],
+  )
+  t.equal(created_by, 'claude-batch-stream')
+  const read = await parquetReadObjects({ file })
+  t.same(
+    read.map(({ id }) => id as string),
+    ['0', '1', '2', '3', '4', '5', '6', '7', '8'],
+  )
+})
+
+void t.test('a record that was not sent keeps its own response', t => {
+  const columns = parquetColumns(layOut(['id'], NAMES), new FieldKinds(), undefined)
+  const cells = (json: string): unknown[] =>
+    columns.map(({ cellOf }) => cellOf(without('rejected', json)))
+  t.match(cells('{"id":"1","response":["mine"]}'), ['1', '["mine"]', 'rejected'])
+  t.match(cells('{"id":"1","response":null}'), ['1', null, 'rejected'])
+  t.end()
+})
+
+void t.test('a missing package is named, with the command that installs it', async t => {
+  const fail = (): Promise<never> => Promise.reject(new Error('no such package'))
+  await t.rejects(loadParquetWriter(fail), {
+    code: 'CBS_OPTION',
+    message: /^--to parquet needs the package `hyparquet-writer`: npm install hyparquet-writer \(/,
+  })
+  await t.rejects(loadReader(fail), {
+    code: 'CBS_OPTION',
+    message:
+      /`hyparquet` and `hyparquet-compressors`: npm install hyparquet hyparquet-compressors \(/,
+  })
+})
