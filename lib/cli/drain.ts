@@ -47,7 +47,8 @@ export async function leaveRunning(context: Context, work: Work, tally: Tally): 
       ? "no batch is in flight, and the API's queue takes none for now"
       : `${counted(count, 'batch', 'batches')} in flight; the API continues with them`,
   )
-  const words = ['resume', job.name, ...context.placeFlags]
+  const abandon = work.abandon ? ['--abandon'] : []
+  const words = ['resume', job.name, ...abandon, ...context.placeFlags]
   return { code: EXIT.inFlight, next: { words } }
 }
 

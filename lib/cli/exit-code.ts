@@ -33,7 +33,7 @@ export const EXIT_MEANING: Readonly<Record<string, string>> = {
   8: 'the API stays unreachable, or answers what it should not',
   9: 'the local disk',
   10: 'the job on disk is damaged, or newer than this version',
-  11: 'not finished after `--max-wait`: batches are in flight, and `resume` continues',
+  11: 'not finished: batches are in flight (after `--max-wait`, where `resume` continues; `merge`)',
   '129, 130, 141, 143': 'hangup, Ctrl-C, closed reader, terminate',
 }
 

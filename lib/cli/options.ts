@@ -412,6 +412,12 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Batches',
+    name: 'abandon',
+    on: ['resume'],
+    help: 'finish the job without sending anything more: collect what is in flight, reject every record that was not sent',
+  },
+  {
+    group: 'Batches',
     name: 'settle',
     arg: 'DUR',
     fallback: '10m',

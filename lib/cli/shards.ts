@@ -12,7 +12,7 @@ import { nodeDisk } from '../store/disk.ts'
 import { inspectJob, inspectJobs, jobNames, type JobOnDisk } from '../store/inspect.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
-import { standingOf } from './job-work.ts'
+import { inFlight, standingOf } from './job-work.ts'
 import { rememberedBy, type SoundJob } from './remembered.ts'
 import { rowOptionsOf, type RowOptions } from './row-options.ts'
 import { decidingSettings, type Settings } from './settings.ts'
@@ -153,11 +153,15 @@ export async function shardsIn(dir: string, name: string): Promise<JobOnDisk[]> 
 }
 
 /**
- * All shards of a job, in order, each finished.
+ * All shards of a job, in order, each finished; or why not yet, where unfinished ones have batches in flight.
  *
  * @throws BatchStreamError `CBS_INPUT` where some are missing, unfinished or of another input; it names them
  */
-export async function finishedShards(dir: string, name: string): Promise<readonly SoundJob[]> {
+export async function finishedShards(
+  dir: string,
+  name: string,
+  isInLedger: boolean,
+): Promise<readonly SoundJob[] | string> {
   const found = await shardsIn(dir, name)
   const count = found.find(({ state }) => state)?.state?.shard?.count
   if (count === undefined) {
@@ -170,6 +174,7 @@ export async function finishedShards(dir: string, name: string): Promise<readonl
   const whole: SoundJob[] = []
   const missing: string[] = []
   const unfinished: string[] = []
+  let isInFlight = false
   const cutShort: string[] = []
   const byName = new Map(found.map(job => [job.name, job]))
   for (let index = 0; index < count; index++) {
@@ -184,7 +189,10 @@ export async function finishedShards(dir: string, name: string): Promise<readonl
       )
     else if (job.state.finished) whole.push({ ...job, state: job.state })
     else if (job.state.kept.broken !== null) cutShort.push(own)
-    else unfinished.push(own)
+    else {
+      unfinished.push(own)
+      isInFlight ||= inFlight(job.state).length > 0
+    }
   }
   const first = whole[0]?.state.shard
   const odd = whole.find(
@@ -197,17 +205,18 @@ export async function finishedShards(dir: string, name: string): Promise<readonl
       `${other} and the other shards of job ${name} do not have the same number of shards and the same block size, so they are not parts of one run`,
     )
   const why = [
-    ...(missing.length === 0 ? [] : [`not in ${dir}: ${someOf(missing)}`]),
+    ...(missing.length === 0
+      ? []
+      : [`not ${isInLedger ? 'started' : `in ${dir}`}: ${someOf(missing)}`]),
     ...(unfinished.length === 0 ? [] : [`not finished: ${someOf(unfinished)}`]),
     ...(cutShort.length === 0
       ? []
       : [`not finished, as their input ended too early: ${someOf(cutShort)}`]),
   ]
   if (why.length === 0) return whole
-  throw new BatchStreamError(
-    'CBS_INPUT',
-    `job ${name} has ${count} shards, and nothing was written, because some are ${why.join('; ')}`,
-  )
+  const message = `job ${name} has ${count} shards, and nothing was written, because some are ${why.join('; ')}`
+  if (isInFlight && missing.length === 0 && cutShort.length === 0) return message
+  throw new BatchStreamError('CBS_INPUT', message)
 }
 
 const MOST_NAMED = 20

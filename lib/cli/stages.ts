@@ -71,6 +71,8 @@ export interface Work {
   readonly table: TableColumns | undefined
   /** Whether a first batch that fails as a whole ends the run; not where somebody chose to go on. */
   readonly stopOnUniformFailure?: boolean
+  /** Whether nothing more is sent: what the API does not have becomes `rejected` rows. */
+  readonly abandon?: boolean
   /** Which failures are retried; by default those that say nothing about the request. */
   readonly ask?: (result: Result) => boolean
   /** What it may cost at most. */
@@ -149,22 +151,24 @@ function partsOf(work: Work): RunParts {
     poll: pace.pollMs,
     settle: pace.settleMs,
     // `retry JOB` bounds its tries by itself: a job may have had any number of them before.
-    retries: work.ask ? MOST_TRIES : settings.retries,
+    retries: work.ask ? MOST_TRIES : work.abandon ? 0 : settings.retries,
     shouldRetry: work.ask,
     schema: settings.schema,
     ordered: work.ordered,
     stopOnUniformFailure: work.stopOnUniformFailure ?? false,
+    abandon: work.abandon ?? false,
     // The job's card holds its settings, and what may change of them.
     compareTemplate: false,
     fit: table && (() => fitsTable(table, [...responseFields(settings), settings.metaField])),
-    preflight: pace.preflight
-      ? () =>
-          preflight({
-            ...{ client, job, onWait: waitsAt(talk, job.clock) },
-            onSkip: why => talk.detail(`preflight skipped: ${why}`),
-            onWarn: warning => talk.info(warning),
-          })
-      : undefined,
+    preflight:
+      pace.preflight && !work.abandon
+        ? () =>
+            preflight({
+              ...{ client, job, onWait: waitsAt(talk, job.clock) },
+              onSkip: why => talk.detail(`preflight skipped: ${why}`),
+              onWarn: warning => talk.info(warning),
+            })
+        : undefined,
     onWait: (number, why) => talk.wait(`batch ${number} waits: ${why}`, job.clock.elapsed()),
     onBusy: work.onBusy,
     stateDir: work.stateDir,

@@ -58,6 +58,8 @@ export interface RunParts {
   readonly ordered: boolean
   /** Whether a first batch whose requests all fail alike stops submission. */
   readonly stopOnUniformFailure: boolean
+  /** Whether nothing more is sent: what the API does not have becomes `rejected` rows. */
+  readonly abandon: boolean
   readonly compareTemplate: boolean
   /** Records the cost of every answer. */
   readonly ledger: Ledger
@@ -107,6 +109,7 @@ export function submitRecords(
     answeredBy: parts.answeredBy,
     concurrency: parts.concurrency,
     settle: parts.settle,
+    abandon: parts.abandon,
     onWait: waiting(parts),
     ...(parts.onBusy && { onBusy: parts.onBusy }),
     admit: async (batch, signal) => {

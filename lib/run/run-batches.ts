@@ -278,6 +278,7 @@ class Run implements BatchRun {
       schema: this.#options.schema,
       ordered: order === 'input',
       stopOnUniformFailure: true,
+      abandon: false,
       compareTemplate: true,
       fit: undefined,
       preflight: undefined,

@@ -214,6 +214,56 @@ void t.test('each step of --max-wait may run on another machine', async t => {
   t.match(await world.emulator.ledger.totals(), { billed: 10, acceptedTwice: 0 })
 })
 
+void t.test(
+  'a shard that will never run again is abandoned, and merged with the reasons',
+  async t => {
+    const world = await machines(t, { batchTimeMs: HOUR })
+    const part = (index: number): string[] =>
+      ask(world, '--shard', `${index}/2`, '--shard-block', '2', '-o', world.path('{shard}.jsonl'))
+    const steps = ['--max-wait', '0s', '-c', '1']
+    t.match(await world.on('a', [...part(0), ...steps]), { code: 11 })
+    const early = await world.on('c', ['merge', 'j'])
+    t.match(early, { code: 6, err: /not started: j\.00001/ })
+    t.match(await world.on('b', [...part(1), ...steps]), { code: 11 })
+    const waiting = await world.on('c', ['merge', 'j'])
+    t.match(waiting, {
+      code: 11,
+      out: '',
+      err: /not finished: j\.00000, j\.00001 \(batches in flight\)/,
+    })
+    world.lose('a')
+    world.lose('b')
+    t.match(await world.on('c', ['resume', 'j.00000', '--abandon', '--detach']), { code: 2 })
+    const sent = world.sent()
+    for (const shard of ['j.00000', 'j.00001']) {
+      t.match(await world.on('d', ['cancel', shard, '-y']), { code: 0 })
+      const abandoned = await world.on('e', ['resume', shard, '--abandon'])
+      t.equal(abandoned.code, 3, abandoned.err)
+    }
+    t.equal(world.sent(), sent, 'nothing is sent')
+    const merged = await world.on('f', ['merge', 'j'])
+    t.equal(merged.code, 3, merged.err)
+    t.same(
+      merged.rows.map(({ id }) => Number(id)),
+      [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    )
+    // Three records of each shard were sent, and the others were not.
+    const errors = merged.rows.map(({ _batch }) => _batch?.error?.type)
+    t.equal(errors.filter(type => type === 'abandoned').length, 4)
+    t.ok(
+      merged.rows.every(
+        ({ _batch }) =>
+          _batch?.status !== 'rejected' || /was abandoned/.test(_batch.error?.message ?? ''),
+      ),
+    )
+    const { rows: held } = await world.database.pool.query(
+      'select number from claude_batch_stream.batch where pool is not null or reserved > 0',
+    )
+    t.same(held, [], 'nothing stays reserved')
+    t.match(await world.emulator.ledger.totals(), { acceptedTwice: 0 })
+  },
+)
+
 void t.test('records of a pipe are needed again, and a changed input is refused', async t => {
   const world = await machines(t)
   const piped = ['-p', 'Say {{text}}', '--job', 'p', '--order', 'input']

@@ -27,7 +27,11 @@ export async function merge(context: Context): Promise<Ending> {
   const dir = stateDir(flags, io.env)
   // The program does not start without a name.
   const name = flags.args[0] as string
-  const shards = await finishedShards(dir, name)
+  const shards = await finishedShards(dir, name, context.ledger !== undefined)
+  if (typeof shards === 'string') {
+    talk.warn(`${shards} (batches in flight)`)
+    return { code: EXIT.inFlight }
+  }
   // A job with shards has at least one.
   const { rows, run, columns: known } = rememberedBy(shards[0] as (typeof shards)[0])
   const options = {

@@ -41,10 +41,13 @@ export async function resume(context: Context): Promise<Ending> {
   const known = rememberedBy(found)
   const isPipe = known.run.input.includes('-')
   const piped = isPipe && !found.state.kept.complete
+  const abandon = flags.has('abandon')
+  // Without it the command that continues would send the rest.
+  const abandonFlags = abandon ? ['--abandon'] : []
   const nextOf = (state: JobState, more: readonly string[] = []): Next => {
     const input = inputNeeded(state, isPipe)
     if (isPipe && input) return { words: [...known.words, ...more], input }
-    const words = ['resume', found.name, ...more, ...context.placeFlags]
+    const words = ['resume', found.name, ...abandonFlags, ...more, ...context.placeFlags]
     return { words, ...(input && { input }) }
   }
   context.nextIs(() => nextOf(found.state))
@@ -54,6 +57,11 @@ export async function resume(context: Context): Promise<Ending> {
   const rows = rowsOfShard(rowOptionsOf(flags, known.rows), run.shard)
   mustHavePrice(settings)
   const pace = paceOf(flags, known.concurrency)
+  if (abandon && flags.has('detach'))
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      '--abandon does not go with --detach: it waits for batches in flight and writes the rows (`cancel` ends them sooner)',
+    )
   const template = await templateOptions(settings, talk)
   const client = await clientOf(flags, io, {
     job: settings,
@@ -79,7 +87,7 @@ export async function resume(context: Context): Promise<Ending> {
     const drains = !flags.has('detach')
     const cap = capFor(context, job, settings, drains)
     context.nextIs(() => nextOf(job.state, capFlags(cap)))
-    const canary = canaryFor(job, settings, drains)
+    const canary = abandon ? undefined : canaryFor(job, settings, drains)
     const ledger = new Ledger(pricesOf(settings))
     const columns = new TableColumns({
       job,
@@ -89,7 +97,7 @@ export async function resume(context: Context): Promise<Ending> {
     })
     const table = checkedTable(rows, columns)
     const work: Work = {
-      ...{ settings, pace, job, client, talk, ordered, table, ledger, cap, canary },
+      ...{ settings, pace, job, client, talk, ordered, table, ledger, cap, canary, abandon },
       // What is finished is only printed again.
       template: job.state.finished
         ? template

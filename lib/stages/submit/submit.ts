@@ -56,6 +56,12 @@ export interface SubmitOptions {
    * @internal
    */
   readonly answeredBy?: string | undefined
+  /**
+   * Sends nothing: every request that the API does not have becomes a `rejected` result. Batches in flight are still given on,
+   * and an unknown create is still searched for.
+   * @default false
+   */
+  readonly abandon?: boolean | undefined
   /** Only for symmetry with the other stages: a batch knows its job. */
   readonly job?: Job | undefined
 }
@@ -86,6 +92,12 @@ function bodyElsewhere(number: number): BatchStreamError {
     'CBS_API',
     `batch ${number} did not reach the API, and its body was lost with the disk of the worker that sealed it: run the same command again to send its records`,
   )
+}
+
+/** Why a request of an abandoned job has no answer. */
+const ABANDONED: Part = {
+  type: 'abandoned',
+  message: 'the job was abandoned before this record was sent',
 }
 
 /** So long at most sending waits for the results of earlier batches. A stage between may hold these back. */
@@ -152,6 +164,7 @@ export class Submit extends JobStage<SealedBatch> {
   async #send(job: StoredJob, number: number): Promise<void> {
     await this.#collectFirst(job, job.batch(number).attempt)
     if (job.queue.stopReason) return
+    if (this.#options.abandon) return await this.#split(job, number, () => ABANDONED)
     const isAdmitted = await this.#options.admit?.(job.sealedBatch(number), this.signal)
     if (isAdmitted === false) {
       this.#notAdmitted = true

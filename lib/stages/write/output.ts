@@ -99,6 +99,7 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
       committed: last,
       knownId: job.state.output.ids[name],
       advice,
+      assertOwned: job.shared && !apart ? job.assertOwned : undefined,
     })
     opened.push(target)
     // What is committed must not vanish with the file's name.

@@ -54,6 +54,11 @@ export interface FileTargetOptions {
   readonly knownId: string | null
   /** What to do where the file is no longer what this job wrote, as the end of a sentence. */
   readonly advice: string
+  /**
+   * For a file of a job that another machine may take over: throws where it has. Asked before bytes are written, since the new
+   * owner may write to the same file.
+   */
+  readonly assertOwned?: (() => void) | undefined
 }
 
 /**
@@ -132,6 +137,7 @@ export class FileTarget implements Target {
 
   /** Bytes behind a file that another program has cut would lie behind a hole. */
   async #flush(): Promise<void> {
+    this.#options.assertOwned?.()
     await this.#checkSize()
     const { size, flushed } = this.#file
     if (size > flushed) await this.#mark?.move(size)
@@ -151,6 +157,12 @@ export class FileTarget implements Target {
     const size = await this.#handle.size()
     const { flushed } = this.#file
     if (size === flushed) return
+    // A worker that was frozen may have written the rows that it had; the next run cuts them off.
+    if (this.#options.assertOwned)
+      throw new BatchStreamError(
+        'CBS_API',
+        `${this.#options.path} has ${size} bytes instead of ${flushed}: an earlier worker of this job may have written to it. No answer is lost: run the same command again`,
+      )
     throw this.#lost(`was changed by another program (it has ${size} bytes instead of ${flushed})`)
   }
 
