@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { createEmulator, echo } from '../lib/emulator/index.ts'
+import { recipeFor, type Recipe } from './support/recipes.ts'
 
 const root = join(import.meta.dirname, '..')
 const program = join(root, 'dist/bin/claude-batch-stream.js')
@@ -236,7 +237,12 @@ function folderFor(t: Test, blocks: readonly Block[]): string {
   return dir
 }
 
-async function runBlock(t: Test, block: Block, blocks: readonly Block[]): Promise<string> {
+async function runBlock(
+  t: Test,
+  block: Block,
+  blocks: readonly Block[],
+  recipe?: Recipe,
+): Promise<string> {
   const emulator = await createEmulator({ batchTimeMs: 50 })
   t.teardown(() => emulator.close())
   const dir = folderFor(t, blocks)
@@ -249,6 +255,7 @@ async function runBlock(t: Test, block: Block, blocks: readonly Block[]): Promis
     CLAUDE_BATCH_STREAM_POLL: '50ms',
     CLAUDE_BATCH_STREAM_BATCH_TIME: '50ms',
     CLAUDE_BATCH_STREAM_STATE_DIR: join(dir, 'jobs'),
+    ...(await recipe?.prepare(t, dir)),
   })
   const [command, ...words] =
     block.language === 'sh' ? ['sh', '-eu', file] : [process.execPath, file]
@@ -280,12 +287,15 @@ void t.test('every TypeScript block of the documents compiles under the strictes
 void t.test('every code block of the documents runs', { jobs: 4 }, async t => {
   for (const document of DOCUMENTS) {
     const blocks = blocksOf(document)
-    t.ok(blocks.length > 0, `${document} has code`)
+    // The page of terms is a table.
+    t.ok(blocks.length > 0 || document === 'docs/terms.md', `${document} has code`)
     for (const [at, block] of blocks.entries()) {
       const isRun = ['js', 'ts', 'sh'].includes(block.language) && !block.file
       if (!isRun || block.code.startsWith('npm ')) continue
-      void t.test(`${document}, block ${at + 1}`, async t => {
-        const dir = await runBlock(t, block, blocks)
+      const recipe = document === 'docs/recipes.md' ? recipeFor(block.code) : undefined
+      void t.test(`${document}, block ${at + 1}`, { skip: recipe?.skip ?? false }, async t => {
+        const dir = await runBlock(t, block, blocks, recipe)
+        await recipe?.check(t, dir)
         if (block.code.includes('summaries.jsonl')) {
           const rows = rowsOf(readFileSync(join(dir, 'summaries.jsonl'), 'utf8'))
           t.same(rows.map(row => row['ext']).sort(), ['pdf', 'png', 'txt'])
