@@ -19,7 +19,10 @@ export interface Flags {
 }
 
 /** What a command takes beside flags. */
-export type Takes = 'nothing' | 'one' | 'maybe one'
+export type Takes = 'nothing' | 'one' | 'maybe one' | 'two'
+
+/** How many names each takes, at least and at most. */
+const NAMES = { nothing: [0, 0], one: [1, 1], 'maybe one': [0, 1], two: [2, 2] } as const
 
 /** Parses a command's words by the table of options; the environment fills in what is not given. */
 export function parseFlags(
@@ -41,9 +44,8 @@ export function parseFlags(
   }
   const given = program.opts<Record<string, string | readonly string[] | boolean>>()
   const args = program.args
-  const most = takes === 'nothing' ? 0 : 1
-  if (args.length > most || (takes === 'one' && args.length < 1))
-    throw wrongArguments(command, takes, args)
+  const [least, most] = NAMES[takes]
+  if (args.length > most || args.length < least) throw wrongArguments(command, takes, args)
   return readerOf(specs, given, args, env)
 }
 
@@ -159,14 +161,14 @@ function wrongArguments(
   takes: Takes,
   args: readonly string[],
 ): BatchStreamError {
-  const extra = args[takes === 'nothing' ? 0 : 1]
+  const extra = args[NAMES[takes][1]]
   if (command === 'run') {
     return new BatchStreamError(
       'CBS_OPTION',
       `"${extra}" is neither a flag nor a command; to read a file: -i ${extra}`,
     )
   }
-  const what = takes === 'nothing' ? 'no name' : 'one name'
+  const what = { 0: 'no name', 1: 'one name', 2: 'two names' }[NAMES[takes][1]]
   return new BatchStreamError(
     'CBS_OPTION',
     `${command} takes ${what}, got ${args.length === 0 ? 'none' : args.join(' ')}`,

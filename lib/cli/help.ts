@@ -12,6 +12,7 @@ export const COMMANDS: Readonly<
   list: { words: 'list', help: 'list jobs on this machine (--remote: batches)' },
   results: { words: 'results JOB|BATCH_ID', help: 'print the results again, free' },
   merge: { words: 'merge JOB', help: 'print the rows of all shards, in input order' },
+  diff: { words: 'diff JOB1 JOB2', help: 'compare the answers of two jobs' },
   retry: { words: 'retry JOB', help: 'retry only the failed rows' },
   cancel: { words: 'cancel JOB|BATCH_ID', help: 'cancel batches at the API' },
   estimate: { words: 'estimate', help: 'estimate the cost of a run: put it before a run' },

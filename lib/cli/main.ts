@@ -29,6 +29,7 @@ const ENTRIES: Readonly<Record<CommandName, Entry>> = {
   list: { takes: 'nothing', load: async () => (await import('./commands/list.ts')).list },
   results: { takes: 'one', load: async () => (await import('./commands/results.ts')).results },
   merge: { takes: 'one', load: async () => (await import('./commands/merge.ts')).merge },
+  diff: { takes: 'two', load: async () => (await import('./commands/diff.ts')).diff },
   retry: { takes: 'one', load: async () => (await import('./commands/retry.ts')).retryFailed },
   cancel: { takes: 'one', load: async () => (await import('./commands/cancel.ts')).cancel },
   estimate: {

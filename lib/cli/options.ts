@@ -9,6 +9,7 @@ export type CommandName =
   | 'list'
   | 'results'
   | 'merge'
+  | 'diff'
   | 'retry'
   | 'cancel'
   | 'estimate'
@@ -71,7 +72,7 @@ export const LEDGER_COMMANDS: readonly CommandName[] = [
   'report',
   'cancel',
 ]
-const JOBS: readonly CommandName[] = [...API, 'merge', 'report', 'rm', 'prune']
+const JOBS: readonly CommandName[] = [...API, 'merge', 'diff', 'report', 'rm', 'prune']
 const ALL: readonly CommandName[] = [...JOBS, 'estimate', 'emulate']
 
 export const OPTIONS: readonly OptionSpec[] = [
@@ -456,6 +457,15 @@ export const OPTIONS: readonly OptionSpec[] = [
     fallback: 'by the name of the output file, else jsonl',
     on: SHAPES,
     help: 'output format: jsonl, csv, tsv, parquet, text or raw',
+  },
+  {
+    group: 'Output',
+    name: 'to',
+    arg: 'FORMAT',
+    choices: ['table', 'jsonl'],
+    fallback: 'table on a terminal, else jsonl',
+    on: ['diff'],
+    help: 'output format: table (the first changes) or jsonl (a line per changed record)',
   },
   {
     group: 'Output',

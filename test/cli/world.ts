@@ -219,7 +219,7 @@ export async function placeFor(
 /** What each command takes of where it is and how quick. */
 function flagsFor(command: string, where: readonly string[]): readonly string[] {
   if (['run', 'resume', 'retry', 'results'].includes(command)) return [...where, ...QUICK]
-  if (['merge', 'prune', 'report', 'rm'].includes(command)) return where.slice(0, 2)
+  if (['diff', 'merge', 'prune', 'report', 'rm'].includes(command)) return where.slice(0, 2)
   if (command === 'estimate') return where.slice(2)
   return where
 }

@@ -57,7 +57,7 @@ export class AnswerIndex {
     path: string,
     total: number,
     keys: () => AsyncIterable<KeyBlock>,
-    slice: number = SLICE,
+    { slice = SLICE, most = ANSWERS }: { readonly slice?: number; readonly most?: number } = {},
   ): Promise<AnswerIndex> {
     const handle = await disk.open(path, 'create')
     try {
@@ -66,7 +66,7 @@ export class AnswerIndex {
       const starts: number[] = []
       let count = 0
       for (let pass = 0; pass < passes; pass++) {
-        const sorter = new Sorter(Math.ceil(total / passes))
+        const sorter = new Sorter(Math.ceil(total / passes), most)
         const from = (pass * 2 ** 32) / passes
         const to = ((pass + 1) * 2 ** 32) / passes
         for await (const block of keys()) sorter.take(block, from, to)
@@ -155,8 +155,10 @@ class Sorter {
   /** For each entry the first four bytes of its key, and its place: numbers are sorted many times faster than bytes. */
   #order: Float64Array
   #count = 0
+  readonly #most: number
 
-  constructor(expected: number) {
+  constructor(expected: number, most: number) {
+    this.#most = most
     // Keys are spread evenly, so that little more than this is needed.
     const room = Math.ceil(expected * 1.02) + 1024
     this.#entries = Buffer.allocUnsafeSlow(room * ENTRY)
@@ -198,7 +200,7 @@ class Sorter {
       const entry = this.#entries.subarray(at, at + ENTRY)
       const key = order.length === 1 ? '' : entry.toString('latin1', 0, KEY_BYTES)
       const answers = seen.get(key) ?? 0
-      if (answers < ANSWERS) yield entry
+      if (answers < this.#most) yield entry
       seen.set(key, answers + 1)
     }
   }
