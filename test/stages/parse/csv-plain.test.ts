@@ -126,6 +126,21 @@ void t.test('a reader that takes pages is given the same records, as pages', asy
   )
 })
 
+void t.test('fields may be longer than a page', async t => {
+  const long = 'x"\n'.repeat(PAGE_BYTES)
+  const input = Buffer.from(
+    `a,b\n"${long.replaceAll('"', '""')}",${'y\\'.repeat(PAGE_BYTES)}\n1,2\n`,
+  )
+  const given = await paged(parseCsv(), [input])
+  t.same(
+    itemsOf(given).map(({ fields }) => fields),
+    [
+      { a: long, b: 'y\\'.repeat(PAGE_BYTES) },
+      { a: '1', b: '2' },
+    ],
+  )
+})
+
 void t.test('the rows of each chunk are given before the next chunk is there', async t => {
   const stage = parseCsv()
   const given: unknown[] = []
@@ -169,7 +184,16 @@ void t.test('records of JSON lines come as pages, those with a problem alone', a
 void t.test('lines of any kind, cut anywhere, are the same as pages and alone', async t => {
   const lines = [
     ...['{"a":1}', ' {"a":2}', '{"a":"\\u00e9"}', '', '{"a":[1]}', '{"a":3}\r', '7', 'no'],
-    ...['{"a":"é"}', `{"a":"${'x'.repeat(90)}"}`, '{"a":4}', '{"a":4} ', '{"a":5}'],
+    ...[
+      '{"a":1}',
+      '',
+      '{"a":2}',
+      '{"a":"é"}',
+      `{"a":"${'x'.repeat(90)}"}`,
+      '{"a":4}',
+      '{"a":4} ',
+      '{"a":5}',
+    ],
   ]
   const texts = [lines.join('\n'), `\ufeff${lines.toReversed().join('\n')}\n`]
   for (const input of [

@@ -164,6 +164,7 @@ void t.test('where more than the text of fields differs, there are no pages', as
     { prompt: '{{a}}', model: () => 'm' },
     { prompt: '{{a}}', attach: '{{b}}' },
     { ready: true },
+    { prompt: '{{a}}', system: 'field-4c0b7b1e9d3f4a6f' },
   ])
     t.same(made(PLAIN, options), ['no pages'], JSON.stringify(options))
 })
