@@ -27,7 +27,7 @@ for (const [index, name] of NAMES.entries()) {
         spool({ job }),
         template({ prompt: '{{n}}' }),
         aggregate({ job, batchSize: 5 }),
-        submit({ client, job }),
+        submit({ client }),
         awaitEnd({ client, job }),
         fetchResults({ client, job }),
         writeJsonl(),

@@ -105,7 +105,6 @@ export function submitRecords(
   })
   const sent = submit({
     client,
-    job,
     answeredBy: parts.answeredBy,
     concurrency: parts.concurrency,
     settle: parts.settle,

@@ -88,7 +88,7 @@ export async function run(
   await pipeline(
     Readable.from(requests),
     aggregate({ job, ...options.aggregate }),
-    submit({ client, job, onWait, ...options.submit }),
+    submit({ client, onWait, ...options.submit }),
     awaitEnd({ client, job, onWait, ...options.awaitEnd }),
     options.order ? chain(options.order, fetched) : fetched,
     async function (stream: AsyncIterable<Result>) {

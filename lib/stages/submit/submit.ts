@@ -1,7 +1,6 @@
 // takes  SealedBatch
 // gives  SubmittedBatch: the API has it, once, and the journal knows its id
 // next   awaitEnd
-import type { Job } from '../../core/job/job.ts'
 import type { AnthropicClient } from '../../api/client.ts'
 import { Api, errorOf } from '../../api/api.ts'
 import type { Failure } from '../../api/failure.ts'
@@ -62,8 +61,6 @@ export interface SubmitOptions {
    * @default false
    */
   readonly abandon?: boolean | undefined
-  /** Only for symmetry with the other stages: a batch knows its job. */
-  readonly job?: Job | undefined
 }
 
 /**

@@ -28,7 +28,7 @@ async function askOnce(
   await pipeline(
     Readable.from(texts.map(text => ask(text))),
     aggregate({ job, batchSize: 3, dedupe: true }),
-    submit({ client, job }),
+    submit({ client }),
     chain(awaitEnd({ client, job }), inputOrder()),
     fetchResults({ client, job }),
     async function (stream: AsyncIterable<Result>) {
@@ -128,7 +128,7 @@ void t.test('without inputOrder the pipeline ends, and says what it lacks', asyn
   const run = pipeline(
     Readable.from([...'abca'].map(text => ask(text))),
     aggregate({ job, batchSize: 2, dedupe: true }),
-    submit({ client, job }),
+    submit({ client }),
     awaitEnd({ client, job }),
     fetchResults({ client, job }),
     async function (stream: AsyncIterable<Result>) {

@@ -39,7 +39,7 @@ async function rowsOf(
     const submitted = chain(
       template(),
       aggregate({ job, batchSize: count, attempt }),
-      submit({ client, job }),
+      submit({ client }),
       awaitEnd({ client, job, poll: 100 }),
     )
     const results = fetchResults({ client, job })
@@ -132,7 +132,7 @@ void t.test('a batch that a stage before it drops holds nothing back forever', a
   const ended = from(
     asked(8),
     chain(spool({ job }), template(), aggregate({ job, batchSize: 2 })),
-    chain(submit({ client, job }), awaitEnd({ client, job, poll: 100 })),
+    chain(submit({ client }), awaitEnd({ client, job, poll: 100 })),
     stage((batch: EndedBatch) => (batch.number === 2 ? undefined : batch)),
     inputOrder(),
   )

@@ -47,7 +47,7 @@ async function write(
     chain(
       template(),
       aggregate({ job, batchSize: 2, attempt }),
-      submit({ client, job }),
+      submit({ client }),
       awaitEnd({ client, job, poll: 100 }),
       inputOrder(),
       fetchResults({ client, job }),

@@ -86,7 +86,7 @@ t.test('a run that only sends, waits for no results', async t => {
   await world.clock.sleep(HOUR)
   const story = storyOf(job)
   const { client } = world
-  const sending = from(asks(6), aggregate({ job, batchSize: 2 }), submit({ client, job }))
+  const sending = from(asks(6), aggregate({ job, batchSize: 2 }), submit({ client }))
   let sent = 0
   for await (const _ of each(sending)) sent += 1
   t.same([sent, story], [3, ['armed 3']])

@@ -187,7 +187,7 @@ void t.test('on the wire the last byte comes only when the journal on disk says 
     baseURL: `http://127.0.0.1:${port}`,
     logLevel: 'off',
   })
-  const sending = chain(aggregate({ job }), submit({ client, job }))
+  const sending = chain(aggregate({ job }), submit({ client }))
   sending.write(ask('one'))
   sending.end(ask('two'))
   for await (const batch of sending) t.match(batch, { state: 'submitted', id: 'msgbatch_1' })

@@ -49,7 +49,7 @@ async function run(
     template(options),
     chain(
       aggregate({ job, batchSize: 1, ...more }),
-      submit({ client, job, concurrency: 1 }),
+      submit({ client, concurrency: 1 }),
       awaitEnd({ client, job }),
     ),
     fetchResults({ client, job }),

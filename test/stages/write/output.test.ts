@@ -44,7 +44,7 @@ async function write(
   await pipeline(
     Readable.from(asks(6)),
     aggregate({ job, batchSize: 2 }),
-    submit({ client, job, concurrency: 1 }),
+    submit({ client, concurrency: 1 }),
     awaitEnd({ client, job }),
     fetchResults({ client, job }),
     output,

@@ -84,7 +84,7 @@ async function run(
     spool({ job }),
     template({ model: 'claude-haiku-5-5', maxTokens: 64, prompt: 'n {{n}}' }),
     aggregate({ job, batchSize: count }),
-    submit({ client, job, settle: 50, ...options }),
+    submit({ client, settle: 50, ...options }),
     awaitEnd({ client, job, poll: 5, settle: 50 }),
     fetchResults({ client, job }),
     new Writable({

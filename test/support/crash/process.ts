@@ -132,7 +132,7 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
         spool({ job }),
         template({ prompt: 'Say {{q}}', id }),
         aggregateReusing({ job, batchSize: count }),
-        submit({ client, job, concurrency, settle: SETTLE_MS, answeredBy: ANSWERED_BY }),
+        submit({ client, concurrency, settle: SETTLE_MS, answeredBy: ANSWERED_BY }),
         awaitEnd({ client, job, poll: POLL_MS, settle: SETTLE_MS }),
         fetchResults({ client, job, settle: SETTLE_MS }),
         new Writable({ objectMode: true, write: (_result, _encoding, done) => done() }),
@@ -160,7 +160,7 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
           ...{ job, batchSize: count, attempt },
           reuse: earlier === undefined ? undefined : reuse,
         }),
-        submit({ client, job, concurrency, settle: SETTLE_MS }),
+        submit({ client, concurrency, settle: SETTLE_MS }),
         awaitEnd({ client, job, poll: POLL_MS, settle: SETTLE_MS }),
       )
       const results = fetchResults({ client, job, settle: SETTLE_MS })
