@@ -1,0 +1,55 @@
+import t from 'tap'
+import { keyOf } from '../../../lib/core/request-key.ts'
+import { nodeDisk, type Disk } from '../../../lib/store/disk.ts'
+import { AnswerIndex, type KeyBlock } from '../../../lib/store/results/answer-index.ts'
+
+/** Keys of these texts, as one block. */
+const blockOf = (texts: readonly string[]): KeyBlock => ({
+  bytes: Buffer.concat(texts.map(text => keyOf(text))),
+  stride: 16,
+  count: texts.length,
+  number: 0,
+})
+
+async function indexOf(texts: readonly string[], slice?: number): Promise<AnswerIndex> {
+  const disk: Disk = nodeDisk
+  const keys = async function* (): AsyncGenerator<KeyBlock> {
+    yield blockOf(texts)
+  }
+  const path = `${t.testdirName}-index`
+  return await AnswerIndex.create(
+    disk,
+    path,
+    texts.length,
+    keys,
+    slice === undefined ? {} : { slice },
+  )
+}
+
+t.test('every key is found, in however many pieces the index was sorted', async t => {
+  const texts = Array.from({ length: 3000 }, (_, at) => `text ${at}`)
+  for (const slice of [undefined, 700]) {
+    const index = await indexOf(texts, slice)
+    t.equal(index.count, 3000)
+    for (const [at, text] of texts.entries()) {
+      const found = index.tryReadSync(keyOf(text))
+      if (at % 500 === 0) t.same([found, await index.read(keyOf(text))], [[at], [at]])
+      else if (found?.[0] !== at) t.fail(`${text} is at ${found}`)
+    }
+    t.same(index.tryReadSync(keyOf('another')), [])
+    await index.close()
+  }
+})
+
+t.test(
+  'of many answers to one request the newest few are kept, and an index may be empty',
+  async t => {
+    const index = await indexOf([...Array.from({ length: 5000 }, () => 'same'), 'other'], 100)
+    t.same(index.tryReadSync(keyOf('same')), [0, 1, 2, 3])
+    t.same(index.tryReadSync(keyOf('other')), [5000])
+    await index.close()
+    const empty = await indexOf([])
+    t.same([empty.count, empty.tryReadSync(keyOf('a'))], [0, []])
+    await empty.close()
+  },
+)
