@@ -11,6 +11,7 @@ const NAMES = [
   'memory',
   'submit',
   'job',
+  'ledger',
   'jsonl',
   'csv',
   'schedule',
