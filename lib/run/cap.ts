@@ -1,5 +1,5 @@
 import type { SealedBatch } from '../core/flow.ts'
-import type { SharedSpending } from '../store/shared.ts'
+import type { Shared, SharedSpending } from '../store/shared.ts'
 import type { StoredJob } from '../store/job.ts'
 import type { BatchState } from '../core/job/state.ts'
 import { isShort, judge, spendingOf, type Spending, type CapDecision } from '../cost/budget.ts'
@@ -8,7 +8,9 @@ import type { Unbounded } from '../cost/worst.ts'
 
 export interface CapOptions {
   readonly job: Pick<StoredJob, 'state' | 'note' | 'when' | 'batch'> &
-    Partial<Pick<StoredJob, 'shared' | 'clock' | 'on'>>
+    Partial<Pick<StoredJob, 'clock' | 'on'>> & {
+      readonly shared?: Pick<Shared, 'settled' | 'settle' | 'reserveBudget'> | undefined
+    }
   /** The maximum cost of the job, in femtodollars. */
   readonly most: bigint
   /** The worst-case cost of a sealed batch. */

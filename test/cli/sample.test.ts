@@ -77,6 +77,19 @@ void t.test(
   },
 )
 
+void t.test(
+  'a sample of records that are larger than the buffer of a file is complete',
+  async t => {
+    const large = (id: number): string => JSON.stringify({ id, text: String(id).repeat(200_000) })
+    const stdin = Array.from({ length: 9 }, (_, id) => `${large(id + 1)}\n`).join('')
+    const place = await placeFor(t)
+    const ran = await place.run([...PROMPT, '--sample', '4', '--order', 'input'], { stdin })
+    t.equal(ran.code, 0, ran.err)
+    t.equal(ran.rows.length, 4)
+    for (const { id, text } of ran.rows) t.equal(text, String(id).repeat(200_000))
+  },
+)
+
 void t.test('a sample of files reads only the files in it', async t => {
   const names = ['a', 'b', 'c', 'd', 'e', 'f']
   const place = await placeFor(t, {}, Object.fromEntries(names.map(name => [`${name}.txt`, name])))

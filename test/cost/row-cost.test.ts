@@ -1,6 +1,6 @@
 import t from 'tap'
 import { listPrice } from '../../lib/cost/price.ts'
-import { rowCost } from '../../lib/cost/row-cost.ts'
+import { answerCost, rowCost } from '../../lib/cost/row-cost.ts'
 
 t.test('usage of an unnamed model has an unknown cost', async t => {
   const costOf = rowCost(listPrice)
@@ -8,4 +8,5 @@ t.test('usage of an unnamed model has an unknown cost', async t => {
   t.equal(costOf({ usage, model: null }), 'null')
   t.notMatch(costOf({ usage, model: 'claude-haiku-5-5' }), 'null')
   t.equal(costOf({ usage: null, model: null }), '0')
+  t.equal(answerCost(listPrice)({ usage, model: null }), null)
 })

@@ -192,6 +192,44 @@ t.test('a batch without a bound is never sent', async t => {
   t.equal(cap.stopped, 'batch 1 cannot be held below --max-cost: a thing has no size')
 })
 
+t.test('shards learn the bill of each batch once, and never less than may be billed', async t => {
+  const books = new Books()
+  for (const number of [1, 2, 3, 4, 5]) {
+    await books.seal(number)
+    if (number !== 1) await books.note({ type: 'reserved', number, amount: '7' })
+    await books.send(number)
+    await books.end(number)
+    const why = number > 3 ? 'answers are missing' : null
+    await books.note({ type: 'fetched', number, lines: 1, bytes: 1, why })
+  }
+  const bills: [number, bigint][] = []
+  const shared = {
+    settled: async () => new Map<number, bigint>(),
+    settle: async (number: number, spent: bigint) => void bills.push([number, spent]),
+    reserveBudget: async () => 'reserved' as const,
+  }
+  const prices = new Map([
+    [1, 4n],
+    [2, 5n],
+    [4, 6n],
+    [5, 8n],
+  ])
+  const cap = new Cap({
+    job: Object.assign(books, { shared }),
+    most: 100n,
+    worstOf: async () => 10n,
+    spentOn: async number => prices.get(number),
+  })
+  await cap.settle()
+  await cap.settle()
+  t.same(bills, [
+    [1, 4n],
+    [2, 5n],
+    [4, 7n],
+    [5, 8n],
+  ])
+})
+
 t.test('a batch billed at an unknown price counts as its worst case', async t => {
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
@@ -212,7 +250,10 @@ t.test('a batch that was sent without a cap, at an unknown price, stops the job'
   await books.fetch(1)
   const cap = capOn(books, { spentOn: async () => undefined })
   t.notOk(await cap.admit({ number: 2 }, signal))
-  t.match(cap.stopped, /a price is unknown; give it with --price IN,OUT/)
+  t.match(
+    cap.stopped,
+    /a price is unknown, so nothing more is sent .*; give it with --price IN,OUT/,
+  )
 })
 
 t.test('a batch in flight that was sent without a cap is waited for', async t => {

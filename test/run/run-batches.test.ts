@@ -1,4 +1,4 @@
-import { createWriteStream, readFileSync } from 'node:fs'
+import { createWriteStream, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type Anthropic from '@anthropic-ai/sdk'
@@ -118,6 +118,31 @@ void t.test('rows of every format go to a file', async t => {
   t.equal((await written('raw')).split('\n').length, 3)
   // @ts-expect-error no such format
   t.throws(() => run().toRows('xml'), { code: 'CBS_OPTION', message: /`format` must be/ })
+})
+
+void t.test('rows use the names of fields that the run was given', async t => {
+  const world = await makeWorld(t, { respond: () => 'good' })
+  const run = runBatches([{ text: 'a' }], {
+    ...quickWith(world),
+    prompt: '{{text}}',
+    responseField: 'answer',
+    metaField: 'about',
+  })
+  let rows = ''
+  for await (const row of run.toRows()) rows += row.toString()
+  t.match(JSON.parse(rows), { text: 'a', answer: 'good', about: { status: 'succeeded' } })
+})
+
+void t.test('the cost of a model without a known price is null', async t => {
+  const world = await makeWorld(t)
+  const run = runBatches([{ text: 'a' }], {
+    ...quickWith(world),
+    prompt: '{{text}}',
+    model: 'claude-mythos-preview',
+    batchAge: 60_000,
+  })
+  for await (const { status, cost } of run) t.match([status, cost], ['succeeded', null])
+  t.same(run.cost, { spent: null, synchronous: null })
 })
 
 void t.test('a named job resumes and pays for nothing twice', async t => {
@@ -355,12 +380,14 @@ void t.test('invalid options are rejected at once', async t => {
   refused({ order: 'any' }, /`order` must be/)
   refused({ poll: 0 }, /`poll`/)
   refused({ batchWait: 0 }, /`batchWait`/)
+  refused({ batchAge: 0 }, /`batchAge`/)
   refused({ batchSize: 0 }, /`batchSize`/)
   refused({ concurrency: 0 }, /`concurrency`/)
   refused({ retries: -1 }, /`retries`/)
   refused({ maxCost: 0 }, /`maxCost` must be an amount in USD/)
+  refused({ maxCost: '5' }, /`maxCost`/)
   refused({ maxCost: Infinity }, /`maxCost`/)
-  refused({ maxCost: 1, model: 'claude-unknown' }, /`price` gives it/)
+  refused({ maxCost: 1, model: 'claude-unknown' }, /give it with `price`/)
   refused({ price: { input: -1, output: 1 } }, /`price` must be/)
   refused({ maxInvalid: { share: 2 } }, /`maxInvalid`/)
   refused({ prompt: 5 }, /`prompt` must be/)
@@ -385,4 +412,14 @@ void t.test('an estimate reads the source and sends nothing', async t => {
   t.match(await estimate(people, { prompt: '{{text?}}', model: 'claude-unknown' }), {
     usd: { expected: null },
   })
+})
+
+void t.test('an estimate includes attached files', async t => {
+  const dir = t.testdir()
+  writeFileSync(join(dir, 'long.txt'), 'word '.repeat(2000))
+  const files = [{ path: 'long.txt' }, { path: 'missing.txt' }]
+  const options = { prompt: 'Summarize.', attach: '{{path}}', attachDir: dir }
+  const found = await estimate(files, options)
+  t.match(found, { records: 2, rejected: 1, requests: 1 })
+  t.ok(found.bytes > 10_000)
 })

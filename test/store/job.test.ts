@@ -1,5 +1,7 @@
 import type { RunEvent } from '../../lib/core/job/run-event.ts'
 import t from 'tap'
+import type { Job } from '../../lib/core/job/job.ts'
+import { storedJob } from '../../lib/store/job.ts'
 import { askedAfter, answeredAfter } from '../../lib/store/sent-records.ts'
 import { openFor, record, watched } from '../support/jobs.ts'
 import { untilIdle } from '../support/virtual-clock.ts'
@@ -19,6 +21,14 @@ const sealed = (number: number, more: object = {}) => ({
 void t.test('an unknown batch is an error', async t => {
   const job = await openFor(t, t.testdir())
   t.throws(() => job.batch(3), { code: 'CBS_STAGE', message: 'job test has no batch 3' })
+})
+
+void t.test('a stage takes only a job that openJob() returned', async t => {
+  const { name, state } = await openFor(t, t.testdir())
+  t.throws(() => storedJob({ name, state } as Job), {
+    code: 'CBS_OPTION',
+    message: /`job` must be a job that openJob\(\) of this package returned/,
+  })
 })
 
 void t.test('a listener is called with each event until it is removed', async t => {

@@ -1,5 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { nodeDisk } from '../../lib/store/disk.ts'
+import { inspectJob, inspectJobs } from '../../lib/store/inspect.ts'
 import { openJob } from '../../lib/store/open.ts'
 import { VERSION } from '../../lib/core/job/state.ts'
 import { openBelow } from '../support/descriptors.ts'
@@ -138,4 +140,10 @@ void t.test('the job of a shard has its number in its name, and remembers its sh
   await t.rejects(openJob({ name: 'b', dir, shard: { index: 0, count: 2 } }), {
     message: /was started without shards/,
   })
+})
+
+void t.test('a folder that holds only a lock is no job', async t => {
+  const dir = t.testdir({ jobs: { a: { lock: '1' }, b: {} } })
+  t.equal(await inspectJob(nodeDisk, dir, 'a'), undefined)
+  t.same(await inspectJobs(nodeDisk, dir), [])
 })

@@ -1,6 +1,6 @@
 import * as api from '@opentelemetry/api'
 import t from 'tap'
-import { openTelemetry, runBatches, type OpenTelemetryApi } from '../../lib/index.ts'
+import { openTelemetry, runBatches, type OpenTelemetryApi, type Result } from '../../lib/index.ts'
 import { makeWorld } from '../support/world.ts'
 
 /** An API that records its calls. */
@@ -130,6 +130,40 @@ void t.test('a batch that is split because it is too large gets spans for its pa
     continue
   t.equal(seen.spans.length, 4)
   t.ok(seen.spans.every(({ ended }) => ended === 1))
+})
+
+void t.test('an answer without a model name counts for the model unknown', async t => {
+  const seen = recorder()
+  const observation = openTelemetry(seen.api).begin({ job: 'x' })
+  const usage = { input_tokens: 7, output_tokens: 2 }
+  // The members of a result that an observation reads.
+  observation.result({ status: 'succeeded', usage, model: null, cost: null } as unknown as Result)
+  t.equal(seen.sums.get('gen_ai.client.token.usage anthropic chat unknown input'), 7)
+  t.notOk([...seen.sums.keys()].some(key => key.startsWith('claude_batch_stream.cost')))
+})
+
+void t.test('results of a batch that an earlier run awaited make no span', async t => {
+  const seen = recorder()
+  const observation = openTelemetry(seen.api).begin({ job: 'x' })
+  observation.event({ type: 'fetched', number: 1, lines: 1, bytes: 1, why: null })
+  observation.end(undefined)
+  t.equal(seen.spans.length, 1)
+  t.match(seen.spans[0], { ended: 1, status: undefined })
+})
+
+void t.test('a reason for an abort that is not an error is the message of the span', async t => {
+  const { client, clock } = await makeWorld(t)
+  const seen = recorder()
+  const abort = new AbortController()
+  const run = runBatches(questions, {
+    ...{ client, clock, prompt: '{{text}}', telemetry: openTelemetry(seen.api) },
+    signal: abort.signal,
+    onEvent: ({ type }) => type === 'submitted' && abort.abort('the deadline'),
+  })
+  await t.rejects(async () => {
+    for await (const _ of run) continue
+  })
+  t.match(seen.spans[0], { ended: 1, status: { code: 2, message: /the deadline/ } })
 })
 
 void t.test('without a provider the real API costs almost nothing', async t => {

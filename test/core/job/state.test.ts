@@ -210,7 +210,7 @@ void t.test('gaps between batches are found in any order of the batches', async 
       type: 'sealed',
       ...part(number),
       number,
-      first,
+      ...(records > 0 && { first }),
       records,
       requests: records,
       next: first + records,
