@@ -15,6 +15,7 @@ import type { JsonSchema } from '../core/schema/load.ts'
 import { propertiesOf } from '../stages/write/csv.ts'
 import { NO_META_FIELD } from '../core/answered.ts'
 import { csvTable, type CsvTable } from '../stages/write/csv.ts'
+import { ownScanner } from '../core/json/scanner.ts'
 import { jsonlPageRows, jsonlRow } from '../stages/write/jsonl.ts'
 import {
   notOurs,
@@ -285,7 +286,7 @@ function writerOf(
       // What a row cost is made with the row.
       return options.rowCost
         ? { rowOf: jsonRowOf }
-        : { rowOf: jsonRowOf, pageOf: jsonlPageRows(options, jsonRowOf) }
+        : { rowOf: jsonRowOf, pageOf: jsonlPageRows(options, jsonRowOf, ownScanner()) }
     case 'parquet':
       return { rowOf: () => undefined }
     case 'text':

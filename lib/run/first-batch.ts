@@ -15,7 +15,7 @@ export function firstBatch(job: StoredJob): Stage<Result, Result> {
   let first: number | undefined
   let alike: string | undefined
   let answers = 0
-  const look = (result: Result): void => {
+  const look = (result: Looked): void => {
     // The single answer that fills the cache is no evidence.
     if (!job.batch(result.batch.number).primes) first ??= result.batch.number
     const isAsked = !isUnsent(result.status) && !result.repeat && result.reused === null
@@ -35,7 +35,7 @@ export function firstBatch(job: StoredJob): Stage<Result, Result> {
       transform(result: Result | ResultPage, _encoding, done) {
         if (!(result instanceof ResultPage)) look(result)
         // One success is enough to rule out a common failure.
-        else if (result.isAllPlain) look(result.item(0))
+        else if (result.isAllPlain) look({ ...SUCCEEDED, batch: result.batch })
         else for (const one of result) look(one)
         done(null, result)
       },
@@ -43,8 +43,12 @@ export function firstBatch(job: StoredJob): Stage<Result, Result> {
   )
 }
 
+type Looked = Pick<Result, 'batch' | 'status' | 'repeat' | 'error'>
+
+const SUCCEEDED = { status: 'succeeded', repeat: false, error: null } as const
+
 /** The kind of a failure; undefined for a success or a transient failure. */
-function wayOf(result: Result): string | undefined {
+function wayOf(result: Looked): string | undefined {
   const { status, error } = result
   if (status === 'succeeded' || status === 'canceled' || status === 'unanswered') return undefined
   return isPassing(result) ? undefined : `${status} ${error?.type}`
@@ -55,7 +59,7 @@ function hasMore({ state, store }: StoredJob): boolean {
   return [...state.batches.values()].some(batch => batch.phase === 'sealed')
 }
 
-function stopped({ status, error, batch }: Result): BatchStreamError {
+function stopped({ status, error, batch }: Looked): BatchStreamError {
   return new BatchStreamError(
     'CBS_STOPPED',
     `all ${batch.requests} requests of the first batch are ${status} (${error?.message}), so no more are sent; to send the rest anyway, resume`,

@@ -26,13 +26,16 @@ export class AppendFile {
    */
   #filling = NOTHING
   #pendingBytes = 0
+  readonly #kept: number
   #spare = NOTHING
   #size: number
   #flushed: number
   /** The first failure rejects this for good, so that every later call fails. */
   #writing: Promise<void> = Promise.resolve()
 
-  constructor(file: AppendTarget, size: number) {
+  /** `kept` is for a file of long pieces that is soon closed. */
+  constructor(file: AppendTarget, size: number, kept: number = KEPT) {
+    this.#kept = kept
     this.#file = file
     this.#size = size
     this.#flushed = size
@@ -93,7 +96,7 @@ export class AppendFile {
       this.#pendingBytes = 0
       await this.#file.write(bytes, this.#flushed)
       this.#flushed += bytes.length
-      if (full.length <= KEPT) this.#spare = full
+      if (full.length <= this.#kept) this.#spare = full
     }
     return this.#next(write)
   }

@@ -17,6 +17,16 @@ export class OrdinalSet {
     return ((this.#bytes[Math.floor(ordinal / 8)] ?? 0) & (1 << (ordinal % 8))) !== 0
   }
 
+  /** Whether it has any of the ordinals from `first` on that are less than `end`. */
+  hasAny(first: number, end: number): boolean {
+    for (let ordinal = first; ordinal < end;) {
+      if (this.has(ordinal)) return true
+      const isEmpty = ordinal % 8 === 0 && !this.#bytes[ordinal / 8]
+      ordinal += isEmpty ? 8 : 1
+    }
+    return false
+  }
+
   /** The ordinals, ascending. */
   *[Symbol.iterator](): Generator<number> {
     for (const [at, byte] of this.#bytes.entries()) {

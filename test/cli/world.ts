@@ -23,7 +23,8 @@ export class Collected extends Writable {
   isTTY?: boolean
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.chunks.push(chunk)
+    // What is written may be written over once `done` is called.
+    this.chunks.push(Buffer.from(chunk))
     this.emit('told')
     done()
   }

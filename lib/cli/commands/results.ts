@@ -4,6 +4,8 @@ import { Api } from '../../api/api.ts'
 import { awaitEnd } from '../../stages/await/await-end.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { answeredAfter } from '../../store/sent-records.ts'
+import type { OrdinalSet } from '../../store/ordinal-set.ts'
+import { ResultPage } from '../../core/results/result-page.ts'
 import { countOf } from '../../core/job/event.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { temporaryJob } from '../../store/open.ts'
@@ -82,21 +84,29 @@ function inOrderOfFetching(a: BatchState, b: BatchState): number {
 
 /** Of a record that was asked several times, the newest answer that is here. */
 function newest(job: StoredJob): Stage<Result, Result> {
-  const later = new Map<number, Awaited<ReturnType<typeof answeredAfter>>>()
-  const isNewest = async (result: Result): Promise<boolean> => {
-    const ordinal = result.record?.ordinal
-    let answered = later.get(result.attempt)
-    if (!answered) later.set(result.attempt, (answered = await answeredAfter(job, result.attempt)))
-    return ordinal === undefined || !answered.has(ordinal)
+  const later = new Map<number, OrdinalSet>()
+  const answeredLater = async (attempt: number): Promise<OrdinalSet> => {
+    const known = later.get(attempt) ?? (await answeredAfter(job, attempt))
+    later.set(attempt, known)
+    return known
   }
-  return typed(
-    new StageTransform({
-      objectMode: true,
-      transform(result: Result, _encoding, done) {
-        isNewest(result).then(is => (is ? done(null, result) : done()), done)
-      },
-    }),
-  )
+  const stage = new StageTransform({
+    objectMode: true,
+    takesPages: true,
+    transform(result: Result | ResultPage, _encoding, done) {
+      const give = (answered: OrdinalSet): void => {
+        const isNewest = ({ record }: Result): boolean =>
+          record?.ordinal === undefined || !answered.has(record.ordinal)
+        if (!(result instanceof ResultPage)) return isNewest(result) ? done(null, result) : done()
+        if (!answered.hasAny(result.ordinal, result.ordinal + result.count))
+          return done(null, result)
+        for (const one of result) if (isNewest(one)) stage.push(one)
+        done()
+      }
+      answeredLater(result.batch.attempt).then(give).catch(done)
+    },
+  })
+  return typed(stage)
 }
 
 async function ofBatch(context: Context, id: string): Promise<Ending> {

@@ -4,6 +4,8 @@ import { SCANNER } from './scanner-bytes.ts'
 export const INPUT = 0x20000
 /** The most bytes that are scanned at once; a longer line is not for the scanner. */
 export const INPUT_BYTES: number = 1280 * 1024
+/** The same for downloads, whose lines may be long. Memory that is not used yet costs nothing. */
+export const DOWNLOAD_INPUT_BYTES: number = 16 * 1024 * 1024
 /** Entries of the table at most. */
 export const MOST_LINES = 1024
 /** Numbers of a line's entry. */
@@ -32,7 +34,6 @@ const TABLE = 0x10000
 const PAGE = 0x10000
 /** Bytes that the scanner may read behind the last line. */
 const SLACK = 64
-const PAGES = Math.ceil((INPUT + INPUT_BYTES + SLACK) / PAGE)
 
 interface Exports {
   readonly scan: (from: number, to: number, most: number) => number
@@ -43,12 +44,15 @@ interface Exports {
 /** The compiled scanner (scanner/scan.ts) and its memory, whose size is fixed. Whoever uses it does so in one go, without an await. */
 export class Scanner {
   readonly bytes: Buffer
+  /** The most bytes that this one scans at once. */
+  readonly inputBytes: number
   /** The table of lines, `STRIDE` numbers each; places are indices of `bytes`. */
   readonly table: Int32Array
   readonly #numbers: Uint32Array
   readonly #exports: Exports
 
-  private constructor(memory: WebAssembly.Memory, exports: Exports) {
+  private constructor(memory: WebAssembly.Memory, exports: Exports, inputBytes: number) {
+    this.inputBytes = inputBytes
     this.bytes = Buffer.from(memory.buffer)
     this.table = new Int32Array(memory.buffer, TABLE, MOST_LINES * STRIDE)
     this.#numbers = new Uint32Array(memory.buffer, 0, 16)
@@ -56,13 +60,16 @@ export class Scanner {
   }
 
   /** Undefined where WebAssembly cannot be used: then all lines take the simple path. */
-  static load(compiled: string = SCANNER): Scanner | undefined {
+  static load(
+    inputBytes: number = INPUT_BYTES,
+    moduleOf: () => WebAssembly.Module = compiledOnce,
+  ): Scanner | undefined {
+    const pages = Math.ceil((INPUT + inputBytes + SLACK) / PAGE)
     try {
-      const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES })
-      const module = new WebAssembly.Module(Buffer.from(compiled, 'base64'))
-      const { exports } = new WebAssembly.Instance(module, { env: { memory } })
+      const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
+      const { exports } = new WebAssembly.Instance(moduleOf(), { env: { memory } })
       // What scan.ts exports.
-      return new Scanner(memory, exports as unknown as Exports)
+      return new Scanner(memory, exports as unknown as Exports, inputBytes)
     } catch {
       return undefined
     }
@@ -100,10 +107,18 @@ export class Scanner {
   }
 }
 
-let loaded: Scanner | undefined | null = null
+let compiled: WebAssembly.Module | undefined
+
+/** All scanners share their code, each has memory of its own. */
+function compiledOnce(): WebAssembly.Module {
+  return (compiled ??= new WebAssembly.Module(Buffer.from(SCANNER, 'base64')))
+}
+
+/** A scanner of its own for somebody who uses its memory across an await; loaded when it is first needed. */
+export function ownScanner(): () => Scanner | undefined {
+  let own: Scanner | undefined | null = null
+  return () => (own === null ? (own = Scanner.load()) : own)
+}
 
 /** The one scanner of the process. */
-export function scanner(): Scanner | undefined {
-  if (loaded === null) loaded = Scanner.load()
-  return loaded
-}
+export const scanner: () => Scanner | undefined = ownScanner()

@@ -11,7 +11,7 @@ import { replaceFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { MAX_RESULT_LINE_BYTES, SILENCE_MS } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
-import { scanner } from '../../core/json/scanner.ts'
+import { DOWNLOAD_INPUT_BYTES, Scanner } from '../../core/json/scanner.ts'
 import { ResultFile } from '../../store/results/result-file.ts'
 import { LineFeed } from './line-feed.ts'
 import { Verifier } from './verify.ts'
@@ -62,7 +62,11 @@ export async function download(options: DownloadOptions): Promise<void> {
   let bad = 0
   for (;;) {
     const path = job.store.path(number, 'results')
-    const opened = new AppendFile(await job.store.disk.open(path, 'create'), 0)
+    const opened = new AppendFile(
+      await job.store.disk.open(path, 'create'),
+      0,
+      MAX_RESULT_LINE_BYTES,
+    )
     const file = new ResultFile(opened, requests)
     const verifier = new Verifier(options.ids, requests, counts, file)
     try {
@@ -111,7 +115,7 @@ async function fetchOnce(
 ): Promise<number> {
   const bring = async ({ signal: quiet, moved }: IdleTimer): Promise<number> => {
     const body = await api.download(url, quiet)
-    const feed = new LineFeed(verifier, scanner())
+    const feed = new LineFeed(verifier, Scanner.load(DOWNLOAD_INPUT_BYTES))
     for await (const part of body) {
       moved()
       feed.push(Buffer.from(part.buffer, part.byteOffset, part.byteLength))

@@ -1,5 +1,5 @@
 import { Splitter, type Line } from '../../core/line-splitter.ts'
-import { INPUT, INPUT_BYTES, type Scanner } from '../../core/json/scanner.ts'
+import { INPUT, type Scanner } from '../../core/json/scanner.ts'
 
 /** Who is given the lines of a download. */
 export interface LineTaker {
@@ -13,7 +13,7 @@ export interface LineTaker {
 const NEWLINE = 0x0a
 
 /**
- * Feeds a download to the scanner, as many whole lines at a time as it holds; a line that is longer than the scanner's memory,
+ * Feeds a download to a scanner that nobody else uses, as many whole lines at a time as it holds; a line that is longer than the scanner's memory,
  * and every line where there is no scanner, is given on its own. What it holds between two chunks is the line that has begun.
  */
 export class LineFeed {
@@ -24,8 +24,7 @@ export class LineFeed {
   #splitBytes = 0
   /** What leads from the splitter's places to those of the download. */
   #shift = 0
-  /** The line that has begun. */
-  #held: Buffer = Buffer.alloc(0)
+  /** Bytes of the line that has begun, at the start of the scanner's input. */
   #heldBytes = 0
   /** Bytes of the download that are given on or held. */
   #size = 0
@@ -51,7 +50,7 @@ export class LineFeed {
 
   /** The last line, where no newline ends it. */
   end(): void {
-    if (this.#heldBytes > 0) this.#split(this.#held.subarray(0, this.#heldBytes), 0)
+    this.#splitHeld()
     for (const { start, bytes } of this.#splitter.end())
       this.#taker.take({ start: start + this.#shift, bytes })
   }
@@ -59,56 +58,44 @@ export class LineFeed {
   /** Takes what can be taken at once; gives the rest. */
   #next(rest: Buffer): Buffer {
     const scanner = this.#scanner
-    const room = INPUT_BYTES - this.#heldBytes
     if (!scanner || this.#splitter.held > 0) return this.#lineOf(rest)
-    const part = rest.length > room ? rest.subarray(0, room) : rest
+    const part = rest.subarray(0, scanner.inputBytes - this.#heldBytes)
     const newline = part.lastIndexOf(NEWLINE)
-    if (newline !== -1) {
-      this.#scan(scanner, part.subarray(0, newline + 1))
-      return rest.subarray(newline + 1)
-    }
-    if (part === rest) {
-      this.#hold(rest)
-      return rest.subarray(rest.length)
-    }
-    return this.#lineOf(rest)
+    if (newline === -1 && part.length < rest.length) return this.#lineOf(rest)
+    this.#scan(scanner, part, newline)
+    return rest.subarray(part.length)
   }
 
-  #scan(scanner: Scanner, part: Buffer): void {
+  /** Adds a part to the scanner's input, and gives the lines up to its last newline on. */
+  #scan(scanner: Scanner, part: Buffer, newline: number): void {
     const { bytes } = scanner
-    bytes.set(this.#held.subarray(0, this.#heldBytes), INPUT)
-    bytes.set(part, INPUT + this.#heldBytes)
-    const end = INPUT + this.#heldBytes + part.length
-    const offset = this.#size - this.#heldBytes - INPUT
+    const start = INPUT + this.#heldBytes
+    const offset = this.#size - start
+    bytes.set(part, start)
+    this.#size += part.length
+    this.#heldBytes += part.length
+    if (newline === -1) return
+    const end = start + newline + 1
     for (let from = INPUT; from < end && !this.#taker.isDirty; from = scanner.scanned)
       this.#taker.takeScanned(scanner, scanner.scan(from, end), offset)
-    this.#heldBytes = 0
-    this.#size += part.length
-  }
-
-  #hold(part: Buffer): void {
-    const needed = this.#heldBytes + part.length
-    if (this.#held.length < needed) {
-      const longer = Buffer.allocUnsafe(Math.max(needed, 2 * this.#held.length))
-      this.#held.copy(longer, 0, 0, this.#heldBytes)
-      this.#held = longer
-    }
-    part.copy(this.#held, this.#heldBytes)
-    this.#heldBytes = needed
-    this.#size += part.length
+    bytes.copyWithin(INPUT, end, start + part.length)
+    this.#heldBytes = start + part.length - end
   }
 
   /** Gives the splitter the line that has begun, as far as it is here. */
   #lineOf(rest: Buffer): Buffer {
-    if (this.#heldBytes > 0) {
-      const held = this.#held.subarray(0, this.#heldBytes)
-      this.#held = Buffer.alloc(0)
-      this.#split(held, 0)
-    }
+    this.#splitHeld()
     const newline = rest.indexOf(NEWLINE)
     const end = newline === -1 ? rest.length : newline + 1
     this.#split(rest.subarray(0, end), end)
     return rest.subarray(end)
+  }
+
+  /** Gives the splitter what is in the scanner's input, which is written over by the next line. */
+  #splitHeld(): void {
+    const scanner = this.#scanner
+    if (!scanner || this.#heldBytes === 0) return
+    this.#split(Buffer.from(scanner.bytes.subarray(INPUT, INPUT + this.#heldBytes)), 0)
   }
 
   /** Splits bytes of which so many have not been counted. */

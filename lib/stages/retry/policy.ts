@@ -7,7 +7,6 @@ import type { Result } from '../../core/results/result.ts'
 const PASSING = new Set(['api_error', 'overloaded_error', 'rate_limit_error', 'timeout_error'])
 
 /** Is this failure worth another try? What was canceled was canceled by somebody: only `retry` asks for it again. */
-export function isPassing(result: Result): boolean {
-  const { status } = result
-  return status === 'expired' || (status === 'errored' && PASSING.has(result.error?.type ?? ''))
+export function isPassing({ status, error }: Pick<Result, 'status' | 'error'>): boolean {
+  return status === 'expired' || (status === 'errored' && PASSING.has(error?.type ?? ''))
 }

@@ -187,9 +187,7 @@ export class Retry extends JobStage<Result | ResultPage> {
   /** Whether all of a page is answered for good: none of it was retried, and none will be. */
   #passesWhole(page: ResultPage, asked: OrdinalSet): boolean {
     if (!this.#passesPlain || !page.isAllPlain) return false
-    for (let index = 0; index < page.count; index++)
-      if (asked.has(page.ordinal + index)) return false
-    return true
+    return !asked.hasAny(page.ordinal, page.ordinal + page.count)
   }
 
   #holdsBack(result: Result, asked: OrdinalSet): boolean {

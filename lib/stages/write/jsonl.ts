@@ -2,6 +2,7 @@
 // gives: bytes, one JSON line per result
 // next: a file, or stdout
 import { wrongOption } from '../../core/errors.ts'
+import { scanner, type Scanner } from '../../core/json/scanner.ts'
 import type { Result } from '../../core/results/result.ts'
 import type { Stage } from '../../core/stage.ts'
 import type { RowFields } from '../../core/answered.ts'
@@ -61,14 +62,18 @@ export function jsonlRow(
   throw wrongOption('emit', "'merged' or 'response'", emit)
 }
 
-/** The rows of a page of results, of which `rowOf` makes single ones. */
+/**
+ * The rows of a page of results, of which `rowOf` makes single ones. They lie in the memory of a scanner: of the process's, or of
+ * one that nobody else uses where they have to last longer than until the next await.
+ */
 export function jsonlPageRows(
   options: Pick<JsonlOptions, 'emit' | 'blocks' | keyof RowFields> & { readonly spread?: unknown },
   rowOf: (result: Result) => Buffer,
+  assemblerOf: () => Scanner | undefined = scanner,
 ): PageRowsOf {
   const { emit = 'merged', blocks = false, spread } = options
   const isMerged = emit === 'merged' && !blocks && spread === undefined
-  return isMerged ? mergedPageRows(fieldNames(options), rowOf) : eachRow(rowOf)
+  return isMerged ? mergedPageRows(fieldNames(options), rowOf, assemblerOf) : eachRow(rowOf)
 }
 
 function responseRow(result: Result, row: RowBytes): Buffer {

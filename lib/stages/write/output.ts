@@ -346,7 +346,11 @@ export class Output extends Writable {
     this.rows += count
     this.#below = ordinal === this.#below ? ordinal + count : NaN
     for (let index = 0; index < count; index++) onResult?.(page.counted(index))
-    await this.#writeRow(rowsOf(page), true)
+    const rows = rowsOf(page)
+    if (Buffer.isBuffer(rows)) {
+      page.release()
+      await this.#writeRow(rows, true)
+    } else for (const slice of rows) await this.#writeRow(slice)
     if (last) await this.#commit()
   }
 

@@ -1,17 +1,13 @@
-import {
-  ENTRY,
-  INPUT,
-  INPUT_BYTES,
-  scanner,
-  STRIDE,
-  type Scanner,
-} from '../../core/json/scanner.ts'
+import { ENTRY, INPUT, INPUT_BYTES, STRIDE, type Scanner } from '../../core/json/scanner.ts'
 import type { ResultPage } from '../../core/results/result-page.ts'
 import type { Result } from '../../core/results/result.ts'
 import type { FieldNames } from './row-fields.ts'
 
-/** Makes the rows of a page, line ends included. The bytes are good until the next page is made. */
-export type PageRowsOf = (page: ResultPage) => Buffer
+/**
+ * Makes the rows of a page, line ends included. The bytes are good until the next page is made; the slices of a long row are good
+ * for ever.
+ */
+export type PageRowsOf = (page: ResultPage) => Buffer | readonly Buffer[]
 
 /** The rows of a page made one by one. */
 export function eachRow(rowOf: (result: Result) => Buffer | undefined): PageRowsOf {
@@ -32,12 +28,13 @@ const ROW_SLACK = 32
 const SLACK = 64
 
 /**
- * Merged rows of pages, put together by the scanner: the record without its last brace, then the parts of the answer as the
+ * Merged rows of pages, put together by a scanner: the record without its last brace, then the parts of the answer as the
  * API wrote them. A result that is not plain, and one whose record may hold the fields that rows add, is made by `rowOf`.
  */
 export function mergedPageRows(
   { response, meta }: FieldNames,
   rowOf: (result: Result) => Buffer,
+  assemblerOf: () => Scanner | undefined,
 ): PageRowsOf {
   const simple = eachRow(rowOf)
   const names = [response, ...(meta === undefined ? [] : [meta])]
@@ -45,8 +42,8 @@ export function mergedPageRows(
   // A name of other characters can be spelled with other escapes than \\u.
   if (meta === undefined || !names.every(name => /^\w+$/.test(name))) return simple
   return page => {
-    const assembler = scanner()
-    if (!assembler || !labelled(assembler, page, response, meta)) return simple(page)
+    const assembler = assemblerOf()
+    const labels = labelsOf(page, response, meta)
     const mayHold = (bytes: Buffer): boolean =>
       own.some(name => bytes.includes(name)) || bytes.includes(ESCAPE)
     const { records, table } = page
@@ -58,6 +55,8 @@ export function mergedPageRows(
       if (records[start + 1] !== QUOTE) return false
       return isSafe || !mayHold(records.subarray(start, table[index * STRIDE + ENTRY.end]))
     }
+    if (page.count === 1 && lineLength(page, 0) > LONG && isFast(0)) return slicesOf(page, labels)
+    if (!assembler || !fits(page, labels) || !assembler.label(labels)) return simple(page)
     return assemble(assembler, page, isFast, rowOf)
   }
 }
@@ -65,11 +64,10 @@ export function mergedPageRows(
 const ESCAPE = Buffer.from('\\u')
 const QUOTE = 0x22
 
-/** Sets what stands between the parts of the page's rows; false where it does not fit. */
-function labelled(assembler: Scanner, page: ResultPage, response: string, meta: string): boolean {
-  const { batch, source, count } = page
+/** What stands between the parts of the page's rows. */
+function labelsOf({ batch, source }: ResultPage, response: string, meta: string): Buffer[] {
   const said = source === undefined ? '' : `,"source":${JSON.stringify(source)}`
-  const labels = [
+  return [
     `,${JSON.stringify(response)}:`,
     `,${JSON.stringify(meta)}:{"status":"succeeded","custom_id":`,
     ',"line":',
@@ -78,9 +76,48 @@ function labelled(assembler: Scanner, page: ResultPage, response: string, meta: 
     ',"usage":',
     '}}\n',
   ].map(label => Buffer.from(label))
+}
+
+/** Whether the rows of a page and what they are made of fit into a scanner's memory. */
+function fits(page: ResultPage, labels: readonly Buffer[]): boolean {
+  const { records, count } = page
   const size = labels.reduce((sum, label) => sum + label.length, ROW_SLACK)
-  const needed = 2 * bytesOf(page) + (count + 1) * (size + SLACK)
-  return needed <= INPUT_BYTES && assembler.label(labels)
+  let bytes = records.length
+  for (let index = 0; index < count; index++) bytes += lineLength(page, index)
+  return 2 * bytes + (count + 1) * (size + SLACK) <= INPUT_BYTES
+}
+
+function lineLength({ table }: ResultPage, index: number): number {
+  const at = index * STRIDE + ENTRY.type
+  // Every index is in range.
+  return (table[at + 1] as number) - (table[at] as number)
+}
+
+/** A line from this length on is not copied to its row. */
+const LONG = 32 * 1024
+
+/** The row of a page of one long line: slices of the line, and what stands around them. */
+function slicesOf({ records, lines, table }: ResultPage, labels: readonly Buffer[]): Buffer[] {
+  const line = table[ENTRY.type] as number
+  // Every index is in range.
+  const part = (at: number): Buffer =>
+    lines.subarray(line + (table[at] as number), line + (table[at + 1] as number))
+  const label = (at: number): Buffer => labels[at] as Buffer
+  const head = [records.subarray(table[ENTRY.start], (table[ENTRY.end] as number) - 1), label(0)]
+  const tail = [
+    label(1),
+    part(ENTRY.customId),
+    label(2),
+    Buffer.from(String(table[ENTRY.lineNumber])),
+    label(3),
+    part(ENTRY.stopReason),
+    label(4),
+    part(ENTRY.model),
+    label(5),
+    part(ENTRY.usage),
+    label(6),
+  ]
+  return [Buffer.concat(head), part(ENTRY.text), Buffer.concat(tail)]
 }
 
 /** Bytes of the records and lines of a page. */

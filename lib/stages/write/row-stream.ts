@@ -20,6 +20,15 @@ export function rowStream(
   last: () => Buffer | undefined = () => undefined,
   pageRowsOf: PageRowsOf = eachRow(rowOf),
 ): Stage<Result<object>, Buffer> {
+  /** Pushes the rows of a page, except the bytes that this gives. */
+  const push = (page: ResultPage): Buffer | undefined => {
+    const made = pageRowsOf(page)
+    // They are good until the next page only.
+    const whole = Buffer.isBuffer(made) ? Buffer.from(made) : undefined
+    if (whole) page.release()
+    else for (const slice of made) rows.push(slice)
+    return whole
+  }
   const rows = new StageTransform({
     writableObjectMode: true,
     readableHighWaterMark: BUFFERED_BYTES,
@@ -30,8 +39,7 @@ export function rowStream(
       if (wrong) return done(wrong)
       let row
       try {
-        // The bytes of a page are good until the next one only.
-        row = isPage ? Buffer.from(pageRowsOf(result)) : rowOf(result)
+        row = isPage ? push(result) : rowOf(result)
       } catch (cause) {
         return done(wrapError('CBS_STAGE', 'a row could not be written', cause))
       }

@@ -30,7 +30,7 @@ interface AnyTarget {
 
 /** Where the bytes of rows go. */
 export interface Target extends AnyTarget {
-  /** Takes bytes, whose memory is reused with `isReused`; resolves, or gives undefined, when more may come. */
+  /** Takes bytes; resolves, or gives undefined, when more may come. With `isReused` their memory is written over then. */
   write(bytes: Buffer, isReused?: boolean): Promise<void> | undefined
 }
 
@@ -266,6 +266,7 @@ export class StreamTarget implements Target {
   }
 
   write(bytes: Buffer, isReused = false): Promise<void> | undefined {
+    if (bytes.length >= GATHERED) return this.#flush().then(() => this.#send(bytes))
     this.#rows.push(isReused ? Buffer.from(bytes) : bytes)
     this.#bytes += bytes.length
     return this.#bytes >= GATHERED ? this.#flush() : undefined
@@ -285,8 +286,12 @@ export class StreamTarget implements Target {
     const bytes = Buffer.concat(this.#rows)
     this.#rows = []
     this.#bytes = 0
+    await this.#send(bytes)
+  }
+
+  #send(bytes: Buffer): Promise<void> {
     // The callback tells of a closed reader or a full disk, which `drain` would not.
-    await new Promise<void>((resolve, reject) => {
+    return new Promise<void>((resolve, reject) => {
       this.#stream.write(bytes, error => (error ? reject(error) : resolve()))
     })
   }

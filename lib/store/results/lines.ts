@@ -24,7 +24,11 @@ export class Lines {
   readonly #index: LineIndex
   readonly #file: DiskFile
   readonly #requests: number
+  /** Where in memory each block of the loaded cluster lies. */
+  readonly #places: Uint32Array
   #loaded: LineSpan | undefined
+  /** Memory of clusters that nobody reads any more. */
+  readonly #spare: Buffer[] = []
   /** The block that was read last for a line of its own. */
   #block: { readonly number: number; readonly bytes: Buffer } | undefined
 
@@ -32,6 +36,7 @@ export class Lines {
     this.#number = number
     this.#requests = requests
     this.#index = index
+    this.#places = new Uint32Array(index.blocks.length / BLOCK_NUMBERS)
     this.#file = file
   }
 
@@ -51,6 +56,11 @@ export class Lines {
       'CBS_STATE',
       `result set ${number} of the job is damaged on disk: ${number}.lines does not begin as this version of the program writes it; see \`claude-batch-stream doctor\``,
     )
+  }
+
+  /** The entries of all requests. */
+  get entries(): Uint32Array {
+    return this.#index.entries
   }
 
   /** A short line of the cluster that was loaded last; undefined for every other one, and where there is none. */
@@ -86,43 +96,43 @@ export class Lines {
   /** The short lines of the cluster that a position is in. */
   async load(position: number): Promise<LineSpan> {
     const first = position - (position % CLUSTER)
-    if (this.#loaded?.first !== first) this.#loaded = await this.#readCluster(first)
-    return this.#loaded
+    if (this.#loaded?.first === first) return this.#loaded
+    this.#loaded?.release()
+    this.#loaded = undefined
+    return (this.#loaded = await this.#readCluster(first))
   }
 
-  /** Reads the blocks of a cluster, those that follow each other in the file at once. */
+  /** Reads the blocks of a cluster. V8 spends long on a large function that runs often, so the loops are functions of their own. */
   async #readCluster(first: number): Promise<LineSpan> {
-    const { entries, blocks } = this.#index
-    const count = Math.min(CLUSTER, this.#requests - first)
-    const numbers = new Set<number>()
-    for (let at = first * NUMBERS; at < (first + count) * NUMBERS; at += NUMBERS)
-      if (entries[at + LENGTH]! > 0 && entries[at + LENGTH]! < LONG_LINE)
-        numbers.add(entries[at + BLOCK]!)
-    const inOrder = [...numbers].sort((a, b) => startOf(blocks, a) - startOf(blocks, b))
-    const size = inOrder.reduce((sum, number) => sum + sizeOf(blocks, number), 0)
-    // Slices of it may be in use for long, so each cluster has memory of its own.
-    const bytes = Buffer.allocUnsafeSlow(size)
-    const places = new Map<number, number>()
-    let end = 0
-    for (let from = 0, to = 0; from < inOrder.length; from = to) {
-      const begun = end
-      const start = startOf(blocks, inOrder[from]!)
-      for (; to < inOrder.length && startOf(blocks, inOrder[to]!) === start + end - begun; to++) {
-        places.set(inOrder[to]!, end)
-        end += sizeOf(blocks, inOrder[to]!)
-      }
-      await this.#readInto(bytes.subarray(begun, end), start)
+    const index = this.#index
+    const end = Math.min(first + CLUSTER, this.#requests)
+    const numbers = blocksOf(index, first, end)
+    const size = placeAll(index, numbers, this.#places)
+    const memory = this.#memoryFor(size)
+    const bytes = memory.subarray(0, size)
+    for (let from = 0, to = 0; from < numbers.length; from = to) {
+      to = endOfRun(index, numbers, from)
+      const start = this.#places[numbers[from]!]!
+      const behind = to < numbers.length ? this.#places[numbers[to]!]! : size
+      await this.#readInto(bytes.subarray(start, behind), startOf(index, numbers[from]!))
     }
-    for (const [number, at] of places)
-      this.#check(number, bytes.subarray(at, at + sizeOf(blocks, number)))
-    return new LineSpan(first, count, entries, bytes, places)
+    for (const number of numbers) this.#check(number, bytes, this.#places[number]!)
+    const free = (): void => {
+      if (this.#spare.length < MAX_SPARE) this.#spare.push(memory)
+    }
+    return new LineSpan({ first, end, index, bytes, places: this.#places, free })
+  }
+
+  /** Memory that was used before, if it is large enough: new memory for each cluster would be garbage as large as the file. */
+  #memoryFor(size: number): Buffer {
+    const spare = this.#spare.pop()
+    return spare && spare.length >= size ? spare : Buffer.allocUnsafeSlow(size + (size >> 3))
   }
 
   async #readBlock(number: number): Promise<Buffer> {
-    const { blocks } = this.#index
-    const bytes = Buffer.allocUnsafeSlow(sizeOf(blocks, number))
-    await this.#readInto(bytes, startOf(blocks, number))
-    this.#check(number, bytes)
+    const bytes = Buffer.allocUnsafeSlow(sizeOf(this.#index, number))
+    await this.#readInto(bytes, startOf(this.#index, number))
+    this.#check(number, bytes, 0)
     return bytes
   }
 
@@ -131,8 +141,9 @@ export class Lines {
     if (read < bytes.length) throw damaged(this.#number)
   }
 
-  #check(block: number, bytes: Buffer): void {
-    if (crc32(bytes) !== this.#index.blocks[block * BLOCK_NUMBERS + SUM])
+  #check(number: number, bytes: Buffer, at: number): void {
+    const block = bytes.subarray(at, at + sizeOf(this.#index, number))
+    if (crc32(block) !== this.#index.blocks[number * BLOCK_NUMBERS + SUM])
       throw damaged(this.#number)
   }
 
@@ -141,7 +152,22 @@ export class Lines {
   }
 }
 
-/** The short lines of a cluster, which are in memory. */
+/** Pieces of memory that are kept to be used again: pages of as many clusters may be on their way. */
+const MAX_SPARE = 3
+
+export interface LineSpanParts {
+  /** The first position of the cluster, and the one behind its last. */
+  readonly first: number
+  readonly end: number
+  readonly index: LineIndex
+  readonly bytes: Buffer
+  /** Where in `bytes` each block lies. */
+  readonly places: Uint32Array
+  /** Called when nobody reads `bytes` any more. */
+  readonly free: () => void
+}
+
+/** The short lines of a cluster, which are in memory; good until the next one is loaded. What shares its bytes may last longer. */
 export class LineSpan {
   /** The first position of the cluster, and the one behind its last. */
   readonly first: number
@@ -151,27 +177,17 @@ export class LineSpan {
   readonly bytes: Buffer
   /** Whether all of the bytes are UTF-8. */
   readonly isUtf8: boolean
-  /** Where in `bytes` the line of each request lies. */
-  readonly #starts: Uint32Array
+  readonly #parts: LineSpanParts
+  /** Who reads `bytes`: pages, and the one that loaded it. */
+  #readers = 1
 
-  constructor(
-    first: number,
-    count: number,
-    entries: Uint32Array,
-    bytes: Buffer,
-    blocks: ReadonlyMap<number, number>,
-  ) {
-    this.first = first
-    this.end = first + count
-    this.entries = entries
-    this.bytes = bytes
-    this.isUtf8 = isUtf8(bytes)
-    this.#starts = new Uint32Array(count)
-    for (let position = first; position < this.end; position++) {
-      const at = position * NUMBERS
-      if (this.length(position) > 0)
-        this.#starts[position - first] = blocks.get(entries[at + BLOCK]!)! + entries[at + OFFSET]!
-    }
+  constructor(parts: LineSpanParts) {
+    this.first = parts.first
+    this.end = parts.end
+    this.entries = parts.index.entries
+    this.bytes = parts.bytes
+    this.isUtf8 = isUtf8(parts.bytes)
+    this.#parts = parts
   }
 
   /** The length of a request's line; 0 where it has none, or a long one, which is read for itself. */
@@ -182,7 +198,8 @@ export class LineSpan {
 
   /** Where in `bytes` the short line of a request lies. */
   start(position: number): number {
-    return this.#starts[position - this.first]!
+    const at = position * NUMBERS
+    return this.#parts.places[this.entries[at + BLOCK]!]! + this.entries[at + OFFSET]!
   }
 
   /** The short line of a request; undefined where it has none. */
@@ -190,16 +207,60 @@ export class LineSpan {
     const length = this.length(position)
     if (length === 0) return undefined
     const start = this.start(position)
+    // Who has the line does not say when it is no longer used.
+    this.share()
     return this.bytes.subarray(start, start + length)
+  }
+
+  /** Lets one more read `bytes`, until the function that this gives is called once. */
+  share(): () => void {
+    this.#readers += 1
+    return () => this.release()
+  }
+
+  /** Ends the use by one reader. */
+  release(): void {
+    this.#readers -= 1
+    if (this.#readers === 0) this.#parts.free()
   }
 }
 
-function startOf(blocks: Uint32Array, number: number): number {
+/** The numbers of the blocks that hold the short lines of the requests from `first` on, in the order of the file. */
+function blocksOf(index: LineIndex, first: number, end: number): number[] {
+  const { entries } = index
+  const numbers = new Set<number>()
+  for (let at = first * NUMBERS; at < end * NUMBERS; at += NUMBERS) {
+    const length = entries[at + LENGTH]!
+    if (length > 0 && length < LONG_LINE) numbers.add(entries[at + BLOCK]!)
+  }
+  return [...numbers].sort((a, b) => startOf(index, a) - startOf(index, b))
+}
+
+/** Gives each block its place in memory, one behind the other; gives the size of all. */
+function placeAll(index: LineIndex, numbers: readonly number[], places: Uint32Array): number {
+  let end = 0
+  for (const number of numbers) {
+    places[number] = end
+    end += sizeOf(index, number)
+  }
+  return end
+}
+
+/** Where the blocks end that follow each other in the file from one on. */
+function endOfRun(index: LineIndex, numbers: readonly number[], from: number): number {
+  let to = from
+  let end = startOf(index, numbers[from]!)
+  for (; to < numbers.length && startOf(index, numbers[to]!) === end; to++)
+    end += sizeOf(index, numbers[to]!)
+  return to
+}
+
+function startOf({ blocks }: LineIndex, number: number): number {
   const at = number * BLOCK_NUMBERS
   return blocks[at + START]! + blocks[at + START_HIGH]! * 2 ** 32
 }
 
-function sizeOf(blocks: Uint32Array, number: number): number {
+function sizeOf({ blocks }: LineIndex, number: number): number {
   return blocks[number * BLOCK_NUMBERS + SIZE]!
 }
 

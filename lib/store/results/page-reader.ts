@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { storedJob, type StoredJob } from '../job.ts'
 import type { EndedBatch } from '../../core/flow.ts'
 import { ENTRY, PLAIN, PROVEN, STRIDE } from '../../core/json/scanner.ts'
@@ -11,6 +12,9 @@ import type { Lines, LineSpan } from './lines.ts'
 
 /** The most that a table of 32-bit numbers can say. */
 const MAX_LINE_NUMBER = 2 ** 31 - 1
+
+/** The memory of a long line is not used again: its row refers to it. */
+function keep(): void {}
 
 /** Reads the results of a batch as pages, from its lines and the job's records. */
 export class PageReader {
@@ -37,14 +41,14 @@ export class PageReader {
   }
 
   /**
-   * The page that begins at a position; undefined where its result needs a look for itself: there is no line or a long one, or
-   * a record with a problem. `rows` are left in the batch.
+   * The page that begins at a position; undefined where its result needs a look for itself: there is no line, a long one that
+   * is not plain, or a record with a problem. `rows` are left in the batch.
    */
   async read(position: number, rows: number): Promise<ResultPage | undefined> {
     const ordinal = this.#ids.ordinalAt(position)
     if (ordinal === undefined) return undefined
     const span = await this.#lines.load(position)
-    if (span.length(position) === 0) return undefined
+    if (span.length(position) === 0) return await this.#readLong(position, ordinal, rows)
     const most = this.#following(position, ordinal, Math.min(PAGE_ITEMS, span.end - position, rows))
     const records = await this.#records.span(ordinal, most)
     const count = fitting(span, position, records)
@@ -52,9 +56,34 @@ export class PageReader {
     return new ResultPage({
       ...{ batch: this.#batch, job: this.#job, source: records.source, ordinal },
       records: await this.#records.bytesOf(records, count),
-      ...{ lines: span.bytes, isUtf8: span.isUtf8 },
+      ...{ lines: span.bytes, isUtf8: span.isUtf8, release: span.share() },
       table: tableOf(span, position, records, count),
       ...{ count, last: count === rows, check: this.#check },
+    })
+  }
+
+  /** A page of one plain answer on a long line. */
+  async #readLong(
+    position: number,
+    ordinal: number,
+    rows: number,
+  ): Promise<ResultPage | undefined> {
+    const index = this.#lines.entries
+    // Every index is in range.
+    if ((index[position * NUMBERS + PARTS] as number) === 0) return undefined
+    const records = await this.#records.span(ordinal, 1)
+    const [record] = records.entries
+    const lines = await this.#lines.read(position)
+    if (!record || !lines || record.line > MAX_LINE_NUMBER) return undefined
+    const table = new Int32Array(STRIDE)
+    table[ENTRY.end] = record.length
+    table[ENTRY.lineNumber] = record.line
+    putLine(index, position, { start: 0, length: lines.length }, table, 0)
+    return new ResultPage({
+      ...{ batch: this.#batch, job: this.#job, source: records.source, ordinal },
+      records: await this.#records.bytesOf(records, 1),
+      ...{ lines, isUtf8: isUtf8(lines), release: keep, table },
+      ...{ count: 1, last: rows === 1, check: this.#check },
     })
   }
 
@@ -97,18 +126,23 @@ function tableOf(
     table[entry + ENTRY.start] = start - first
     table[entry + ENTRY.end] = start - first + length
     table[entry + ENTRY.lineNumber] = line
-    putLine(span, position + index, table, entry)
+    const place = { start: span.start(position + index), length: span.length(position + index) }
+    putLine(span.entries, position + index, place, table, entry)
   }
   return table
 }
 
 /** Puts the place of a line, and those of its parts in it, into a page's table. */
-function putLine(span: LineSpan, position: number, table: Int32Array, entry: number): void {
-  const lines = span.entries
+function putLine(
+  lines: Uint32Array,
+  position: number,
+  { start, length }: { readonly start: number; readonly length: number },
+  table: Int32Array,
+  entry: number,
+): void {
   const parts = position * NUMBERS + PARTS
-  const start = span.start(position)
   table[entry + ENTRY.type] = start
-  table[entry + ENTRY.type + 1] = start + span.length(position)
+  table[entry + ENTRY.type + 1] = start + length
   // Of a line that is not plain there are zeros; every index is in range.
   table[entry + ENTRY.kind] = (lines[parts] as number) > 0 ? PLAIN : PROVEN
   // The parts follow each other in both tables.

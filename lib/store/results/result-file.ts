@@ -115,12 +115,14 @@ export class ResultFile {
   }
 
   #newBlock(): number {
-    if (this.#blockCount * BLOCK_NUMBERS === this.#blocks.length) {
-      const more = new Uint32Array(2 * this.#blocks.length)
-      more.set(this.#blocks)
-      this.#blocks = more
-    }
+    if (this.#blockCount * BLOCK_NUMBERS === this.#blocks.length) this.#grow()
     return this.#blockCount++
+  }
+
+  #grow(): void {
+    const more = new Uint32Array(2 * this.#blocks.length)
+    more.set(this.#blocks)
+    this.#blocks = more
   }
 
   #write(cluster: Cluster): void {
