@@ -12,6 +12,8 @@ const TEXTS = [
   '"refuse"',
   '"cut"',
   '"error"',
+  '"medium"',
+  '"long"',
 ]
 const INPUT = Array.from(
   { length: 300 },
@@ -26,6 +28,9 @@ async function answering(t: Parameters<typeof placeFor>[0]): Promise<Place> {
       if (text === 'refuse') return { stop_reason: 'refusal' }
       if (text === 'cut') return { stop_reason: 'max_tokens' }
       if (text === 'error') return { error: { type: 'invalid_request_error', message: 'no' } }
+      // Lines that are blocks of their own, and those whose rows are made of slices.
+      if (text === 'medium') return 'é "quoted"\n'.repeat(900)
+      if (text === 'long') return 'é "quoted"\n'.repeat(9000)
       return `answer to ${text}`
     },
   })
@@ -35,6 +40,10 @@ for (const flags of [
   [],
   ['--to', 'raw'],
   ['--to', 'text'],
+  ['--to', 'csv'],
+  ['--emit', 'response'],
+  ['--blocks'],
+  ['--order', 'input'],
   ['--meta-field', 'none'],
   ['--row-cost'],
 ]) {
