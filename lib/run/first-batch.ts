@@ -43,9 +43,9 @@ export function firstBatch(job: StoredJob): Stage<Result, Result> {
   )
 }
 
-type Looked = Pick<Result, 'batch' | 'status' | 'repeat' | 'error'>
+type Looked = Pick<Result, 'batch' | 'status' | 'repeat' | 'reused' | 'error'>
 
-const SUCCEEDED = { status: 'succeeded', repeat: false, error: null } as const
+const SUCCEEDED = { status: 'succeeded', repeat: false, reused: null, error: null } as const
 
 /** The kind of a failure; undefined for a success or a transient failure. */
 function wayOf(result: Looked): string | undefined {

@@ -5,7 +5,7 @@ export const INPUT = 0x20000
 /** The most bytes that are scanned at once; a longer line is not for the scanner. */
 export const INPUT_BYTES: number = 1280 * 1024
 /** The same for downloads, whose lines may be long. Memory that is not used yet costs nothing. */
-export const DOWNLOAD_INPUT_BYTES: number = 16 * 1024 * 1024
+const DOWNLOAD_INPUT_BYTES: number = 16 * 1024 * 1024
 /** Entries of the table at most. */
 export const MOST_LINES = 1024
 /** Numbers of a line's entry. */
@@ -112,6 +112,22 @@ let compiled: WebAssembly.Module | undefined
 /** All scanners share their code, each has memory of its own. */
 function compiledOnce(): WebAssembly.Module {
   return (compiled ??= new WebAssembly.Module(Buffer.from(SCANNER, 'base64')))
+}
+
+/** A scanner for downloads that no download uses; a new one for each would cost a small download more than its lines. */
+let idle: Scanner | undefined
+
+/** Runs a download with a scanner that nobody else uses meanwhile. */
+export async function withDownloadScanner<T>(
+  use: (scanner: Scanner | undefined) => Promise<T>,
+): Promise<T> {
+  const taken = idle ?? Scanner.load(DOWNLOAD_INPUT_BYTES)
+  idle = undefined
+  try {
+    return await use(taken)
+  } finally {
+    idle = taken
+  }
 }
 
 /** A scanner of its own for somebody who uses its memory across an await; loaded when it is first needed. */

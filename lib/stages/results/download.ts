@@ -11,7 +11,7 @@ import { replaceFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { MAX_RESULT_LINE_BYTES, SILENCE_MS } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
-import { DOWNLOAD_INPUT_BYTES, Scanner } from '../../core/json/scanner.ts'
+import { withDownloadScanner, type Scanner } from '../../core/json/scanner.ts'
 import { ResultFile } from '../../store/results/result-file.ts'
 import { LineFeed } from './line-feed.ts'
 import { Verifier } from './verify.ts'
@@ -113,9 +113,12 @@ async function fetchOnce(
   verifier: Verifier,
   file: ResultFile,
 ): Promise<number> {
-  const bring = async ({ signal: quiet, moved }: IdleTimer): Promise<number> => {
+  const bring = async (
+    { signal: quiet, moved }: IdleTimer,
+    scanner: Scanner | undefined,
+  ): Promise<number> => {
     const body = await api.download(url, quiet)
-    const feed = new LineFeed(verifier, Scanner.load(DOWNLOAD_INPUT_BYTES))
+    const feed = new LineFeed(verifier, scanner)
     for await (const part of body) {
       moved()
       feed.push(Buffer.from(part.buffer, part.byteOffset, part.byteLength))
@@ -128,7 +131,10 @@ async function fetchOnce(
     return await file.sync()
   }
   try {
-    return await withIdleTimeout({ clock: job.clock, signal, limitMs: SILENCE_MS }, bring)
+    return await withIdleTimeout({ clock: job.clock, signal, limitMs: SILENCE_MS }, timer =>
+      // Inside of the timeout: a download that is given up may still use its scanner for a while.
+      withDownloadScanner(scanner => bring(timer, scanner)),
+    )
   } catch (cause) {
     // What breaks a body in the middle is fetch's, not the SDK's; it means that the connection broke.
     const isBroken = !(

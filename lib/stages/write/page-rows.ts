@@ -120,15 +120,6 @@ function slicesOf({ records, lines, table }: ResultPage, labels: readonly Buffer
   return [Buffer.concat(head), part(ENTRY.text), Buffer.concat(tail)]
 }
 
-/** Bytes of the records and lines of a page. */
-function bytesOf({ records, table, count }: ResultPage): number {
-  let bytes = records.length
-  for (let entry = 0; entry < count * STRIDE; entry += STRIDE)
-    // Every index is in range.
-    bytes += (table[entry + ENTRY.type + 1] as number) - (table[entry + ENTRY.type] as number)
-  return bytes
-}
-
 /** Makes the rows, those that follow each other and are fast at once. */
 function assemble(
   assembler: Scanner,
