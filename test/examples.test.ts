@@ -348,7 +348,7 @@ void t.test(
     const noFolder = await cron(submit)
     t.match(noFolder, { code: 6, err: /out is not a folder/ }, 'the folder ~/out is missing')
     const noModel = await cron(submit.replace(/-o .*jsonl/, '-m haiku'))
-    t.match(noModel, { code: 2, err: /the model haiku is not known/ })
+    t.match(noModel, { code: 2, err: /the model haiku is unknown/ })
     mkdirSync(join(dir, 'out'))
     t.match(await cron(submit), { code: 0, err: /^to continue: / })
     t.match(await cron(fetch), { code: 0, out: '', err: '' })

@@ -7,8 +7,8 @@ import type { Terminal } from './io.ts'
 import { rememberCap } from './run-job.ts'
 
 /**
- * Asks on the terminal whether a job may cost more, once it has come to its cap. What is answered is kept with the job. With
- * -y nobody is asked either, and nothing is raised: a yes to every amount would make the cap mean nothing.
+ * Asks on the terminal for a higher cap once the job has reached its cap. The new cap is stored with the job. With -y
+ * nothing is asked and nothing is raised, since agreeing to every amount would make the cap meaningless.
  */
 export function askForMore({ flags, io, talk }: Context, job: StoredJob): CapOptions['ask'] {
   const { terminal } = io
@@ -16,7 +16,7 @@ export function askForMore({ flags, io, talk }: Context, job: StoredJob): CapOpt
   return async ({ why, least }, signal) => {
     const opened = await terminal()
     if (!opened) return undefined
-    // The line of progress would be drawn over the question.
+    // The progress line would overwrite the question.
     const go = talk.hold()
     try {
       const text = await amountFrom(opened, why, least, signal)
@@ -29,7 +29,7 @@ export function askForMore({ flags, io, talk }: Context, job: StoredJob): CapOpt
   }
 }
 
-/** The amount that is answered, as it was written; undefined where the answer is to stop. */
+/** The entered amount, as text; undefined if the answer is to stop. */
 async function amountFrom(
   { input, output }: Terminal,
   why: string,

@@ -3,7 +3,7 @@ import { answerCheck } from '../core/schema/answer-check.ts'
 import { Canary } from '../run/canary.ts'
 import type { Settings } from './settings.ts'
 
-/** What holds a job back until its first records are answered, where that was asked for. */
+/** The canary that the flags ask for, if any. */
 export function canaryFor(
   job: StoredJob,
   { canary: records, schema }: Settings,

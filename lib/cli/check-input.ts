@@ -11,8 +11,8 @@ import { responseFields } from './request-settings.ts'
 import type { Settings } from './settings.ts'
 
 /**
- * Looks at the first records before a job is made or a byte is sent: most mistakes show here, and cost nothing. What is
- * probably a mistake is the result, as a sentence.
+ * Checks the first records before a job is created or a byte is sent: most mistakes show here and cost nothing. Returns a
+ * hint about a probable mistake.
  */
 export async function checkInput(
   first: readonly SourceRecord[],
@@ -34,28 +34,28 @@ export async function checkInput(
   }
   const [problem] = problems
   const inside = problem && recordsInside(first, format, settings)
-  // Without a prompt nothing can be asked of any record that could be read: that is a mistake in the command.
+  // Without a prompt no readable record can be sent: that is a mistake in the command.
   const asked = problems.filter((_, at) => !first[at]?.problem)
   const [unasked] = asked
   if (unasked && asked.every(one => one?.type === 'no_prompt')) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      `nothing says what to ask: give -p, -f or --template, or records with a "prompt" (${unasked.message})${inside === undefined ? '' : `; ${inside}`}`,
+      `there is no prompt: give -p, -f or --template, or records with a "prompt" (${unasked.message})${inside === undefined ? '' : `; ${inside}`}`,
     )
   }
   if (first.length >= FIRST && problem && problems.every(one => one !== undefined)) {
     const hint = problem.type === 'wrong_column_count' ? DELIMITER_HINT : ''
     throw new BatchStreamError(
       'CBS_INPUT',
-      `the first ${first.length} records are all bad, so nothing was sent; the first one: ${problem.message}${hint}`,
+      `the first ${first.length} records are all invalid, so nothing was sent; the first one: ${problem.message}${hint}`,
     )
   }
   return inside
 }
 
 /**
- * Says so where nothing of a record goes into its request, as in a prompt that has no `{{field}}`; undefined where the first
- * records cannot tell.
+ * A hint if no part of a record goes into its request, as in a prompt without a `{{field}}`; undefined if the first records
+ * do not tell.
  */
 export function sameQuestion(
   first: readonly SourceRecord[],
@@ -73,8 +73,8 @@ export function sameQuestion(
 }
 
 /**
- * Says so where the input is one JSON object around a list of objects, which are more likely the records than the object;
- * undefined where it is not, or where several lists are in it.
+ * A hint if the input is one JSON object with a list of objects, which are more likely the records; undefined if it is not,
+ * or if it has several lists.
  */
 function recordsInside(
   [only, another]: readonly SourceRecord[],
@@ -82,7 +82,7 @@ function recordsInside(
   { jsonPath, batchWaitMs }: Settings,
 ): string | undefined {
   const isJson = format === 'json' || format === 'jsonl'
-  // Of an endless input only the first record has been seen.
+  // Of an endless input only the first record was read.
   if (!isJson || jsonPath !== undefined || batchWaitMs !== undefined || !only || another)
     return undefined
   if (only.problem?.type === 'too_long')
@@ -92,7 +92,7 @@ function recordsInside(
   return `the input is one JSON object, and is one record; to make a record of each object in its list: --json-path ${path}`
 }
 
-/** Levels of objects that are searched for lists. */
+/** Levels of objects searched for lists. */
 const LIST_DEPTH = 5
 
 /** The paths of lists of objects, as --json-path takes them. */
@@ -109,11 +109,11 @@ function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Where columns are not as expected, the delimiter may be another than the one that was found. */
+/** If columns are unexpected, the detected delimiter may be wrong. */
 const DELIMITER_HINT =
   '; if its columns are separated by another character, name it with --delimiter'
 
-/** CSV says its columns up front, so a template that names another is wrong for every record. */
+/** CSV names its columns up front, so a template with an unknown column is wrong for every record. */
 function checkColumns(record: SourceRecord, settings: Settings): void {
   const columns = Object.keys(record.fields)
   for (const name of ['prompt', 'system', 'id'] as const) {

@@ -6,7 +6,7 @@ import { openInput, readFirst, readingError, type FirstRecords, type Reading } f
 import type { Settings } from './settings.ts'
 import type { Work } from './stages.ts'
 
-/** Opens the input, looks at its first records, and closes it when the work with it is done. */
+/** Opens the input, checks its first records, and closes it after the work. */
 export async function withInput(
   { cwd, io, talk, signal }: Context,
   settings: Settings,
@@ -27,7 +27,7 @@ export async function withInput(
   const failed = (error: unknown): never => {
     throw readingError(error)
   }
-  // A producer that goes on, or waits, must not keep the program alive.
+  // A producer that continues or waits must not keep the program alive.
   return await checked()
     .catch(failed)
     .finally(() => input.destroy())

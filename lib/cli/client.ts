@@ -14,13 +14,13 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 export interface ClientFor {
   /** The URL of a built-in emulator. */
   readonly emulator?: string | undefined
-  /** What a job's first run said, for what the flags leave open. */
+  /** Settings of the job's first run, for flags that are not given. */
   readonly job?: ApiSettings
-  /** For work that needs the API only perhaps: a missing key then shows when it is asked. */
+  /** For commands that may not need the API: a missing key is reported on the first call. */
   readonly keyless?: boolean
 }
 
-/** The SDK's client as the flags, the environment and the job say. */
+/** The SDK's client for the flags, the environment and the job. */
 export async function clientOf(flags: Flags, io: Io, use: ClientFor = {}): Promise<Anthropic> {
   const { emulator, job } = use
   const baseURL = emulator ?? baseUrlOf(flags, io.env) ?? job?.baseUrl
@@ -54,18 +54,18 @@ export function baseUrlOf(flags: Flags, env: Io['env']): string | undefined {
   return flags.text('base-url') ?? (env['ANTHROPIC_BASE_URL'] || undefined)
 }
 
-/** Nothing that is secret may cross a network in the clear. */
+/** Secrets must not cross a network unencrypted. */
 export function isSafeUrl(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url || url.username || url.password) return false
   return url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.test(url.hostname))
 }
 
-/** A key must not cross a network in the clear. */
+/** A key must not cross a network unencrypted. */
 function checkBaseUrl(text: string): void {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.username || url?.password) {
-    // Not shown: this one is a secret too.
+    // The value is not shown, since it is a secret too.
     throw new BatchStreamError('CBS_OPTION', '--base-url must not hold a user name or password')
   }
   if (isSafeUrl(text)) return
@@ -80,7 +80,7 @@ interface Credentials {
   readonly authToken?: string
 }
 
-/** The key, from a file or the environment and never from argv; nothing where the SDK has a profile to log in with. */
+/** The key, from a file or the environment and never from argv; nothing if the SDK has a login profile. */
 async function credentialsOf(flags: Flags, env: Io['env']): Promise<Credentials> {
   const file = flags.text('api-key-file')
   if (file !== undefined) return { apiKey: await keyIn(file) }
@@ -91,16 +91,16 @@ async function credentialsOf(flags: Flags, env: Io['env']): Promise<Credentials>
   if (await hasProfile()) return {}
   throw new BatchStreamError(
     'CBS_ACCESS',
-    'there is no API key: set ANTHROPIC_API_KEY (or name a file with --api-key-file), or try without one: --emulate',
+    'there is no API key: set ANTHROPIC_API_KEY (or name a file with --api-key-file), or use --emulate to try without one',
   )
 }
 
-/** Would the SDK find a way to log in? It looks at a profile or a federation rule on the first call, which is too late for us. */
+/** Whether the SDK can log in. It would look for a profile or a federation rule only on the first call, which is too late. */
 async function hasProfile(): Promise<boolean> {
   return await loadConfig().then(
     config => config !== null,
     (cause: unknown) => {
-      throw wrapError('CBS_ACCESS', 'the profile to log in with cannot be used', cause)
+      throw wrapError('CBS_ACCESS', 'the login profile cannot be used', cause)
     },
   )
 }
@@ -112,9 +112,9 @@ async function keyIn(file: string): Promise<string> {
   return checked(`--api-key-file ${file}`, text, 'CBS_OPTION')
 }
 
-/** A key that no header can carry would be named, with all its characters, by the error of whoever tried. */
+/** Rejects a key that is not a valid header value, since the error of the HTTP client would print it. */
 function checked(where: string, text: string, code: 'CBS_OPTION' | 'CBS_ACCESS'): string {
   const key = text.trim()
   if (/^[\x21-\x7e]+$/.test(key)) return key
-  throw new BatchStreamError(code, `${where} must hold one key: characters of ASCII, no blanks`)
+  throw new BatchStreamError(code, `${where} must hold one key: ASCII characters without blanks`)
 }

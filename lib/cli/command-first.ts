@@ -1,6 +1,6 @@
 import { OPTIONS, type OptionSpec } from './options.ts'
 
-/** The words with the command in front, where flags come before it: `--state-dir DIR status`. */
+/** Moves the command to the front if flags come before it: `--state-dir DIR status`. */
 export function commandFirst(
   words: readonly string[],
   commands: readonly string[],
@@ -9,7 +9,7 @@ export function commandFirst(
   for (let next = words[0]; next?.startsWith('-') && next !== '--'; next = words[at]) {
     at += 1
     const spec = specWithValue(next)
-    // A flag that takes several values takes all words up to the next flag, as when it is parsed.
+    // As in parsing, a flag with several values takes all words up to the next flag.
     if (spec?.many) while (words[at]?.startsWith('-') === false) at += 1
     else if (spec && !(spec.maybe && words[at]?.startsWith('-'))) at += 1
   }

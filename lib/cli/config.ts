@@ -4,16 +4,16 @@ import { BatchStreamError, wrapError } from '../core/errors.ts'
 import { didYouMean } from '../core/nearest.ts'
 import { OPTIONS, type OptionSpec } from './options.ts'
 
-/** What a file says of flags, by their long names. */
+/** Flags from a configuration file, by long name. */
 export interface Config {
   readonly path: string
   readonly values: ReadonlyMap<string, string | readonly string[]>
 }
 
-/** The configuration of the user, where there is one; nothing is ever read from the working directory. */
+/** The user's configuration, if there is one. Nothing is ever read from the working directory. */
 export function userConfig(env: Readonly<Record<string, string | undefined>>): Config | undefined {
   const { XDG_CONFIG_HOME: xdg, HOME: home } = env
-  // A relative one would load what lies in the working directory.
+  // A relative path would load a file from the working directory.
   const base = xdg && isAbsolute(xdg) ? xdg : home && join(home, '.config')
   if (!base) return undefined
   const path = join(base, 'claude-batch-stream', 'config.json')
@@ -30,7 +30,7 @@ export function userConfig(env: Readonly<Record<string, string | undefined>>): C
   }
 }
 
-/** The file that --config names. */
+/** The file named by --config. */
 export function configFile(path: string): Config {
   try {
     return parsed(path, readFileSync(path, 'utf8'))
@@ -44,7 +44,7 @@ function parsed(path: string, text: string): Config {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw new BatchStreamError('CBS_OPTION', `${path} must hold a JSON object of flags`)
   const specs = new Map(OPTIONS.map(spec => [`${spec.negative ? 'no-' : ''}${spec.name}`, spec]))
-  // It would have to be read before it is read.
+  // It would have to be known before it is read.
   specs.delete('config')
   const values = Object.entries(given).map(([name, value]) => {
     const spec = specs.get(name)
@@ -68,7 +68,7 @@ function valueIn(path: string, text: string): unknown {
   }
 }
 
-/** A value as the command line would have it. */
+/** A value as it would be on the command line. */
 function textsOf(spec: OptionSpec, value: unknown, where: string): string | readonly string[] {
   const { arg, many, maybe } = spec
   if (arg === undefined || maybe) {

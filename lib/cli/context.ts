@@ -5,14 +5,14 @@ import type { Io } from './io.ts'
 import type { Watch } from './progress/watch.ts'
 import type { Talk } from './talk.ts'
 
-/** What every command works with. */
+/** What every command receives. */
 export interface Context {
   readonly flags: Flags
   readonly io: Io
   readonly talk: Talk
-  /** Told of what happens. */
+  /** Receives the events of the command. */
   readonly watch: Watch
-  /** Where jobs are that other machines work on, too; undefined for jobs of this machine. */
+  /** The ledger of jobs that other machines work on too; undefined for local jobs. */
   readonly ledger?: SharedLedger | undefined
   /** Names of jobs in the ledger that a worker held when the command began. */
   readonly held?: ReadonlySet<string> | undefined
@@ -20,10 +20,10 @@ export interface Context {
   readonly signal: AbortSignal
   /** The words of this command. */
   readonly words: readonly string[]
-  /** The folder that it was started in. */
+  /** The working directory. */
   readonly cwd: string
-  /** The flags that say where jobs and the API are and how to wait, to be said again by the command that continues. */
+  /** The flags for the state folder, the API and waiting, repeated in the command that continues. */
   readonly placeFlags: readonly string[]
-  /** Says which command continues from here, should this one end early. */
+  /** Sets the command that continues if this one ends early. */
   nextIs(next: () => Next | undefined): void
 }

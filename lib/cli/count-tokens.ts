@@ -3,7 +3,7 @@ import type { Failure } from '../api/failure.ts'
 import type { MessageParams } from '../core/flow.ts'
 import { callWithRetry, type FreeCall } from './free-call.ts'
 
-/** What the token counter takes of a request. Source: the SDK's MessageCountTokensParams. */
+/** Members of a request that the token counter accepts. Source: the SDK's MessageCountTokensParams. */
 const COUNTED = [
   'model',
   'messages',
@@ -14,13 +14,13 @@ const COUNTED = [
   'output_config',
 ] as const
 
-/** What the counter says of a request: its tokens, or that it takes no such request (or that there is no counter). */
+/** The result of counting: tokens, or why there are none (an unsupported request, or no counter). */
 export type Count = { readonly tokens: number } | { readonly failure: Failure }
 
 /**
- * Asks the token counter, which is free. Outages are waited out.
+ * Calls the free token counter, and waits out outages.
  *
- * @throws BatchStreamError where the key, the billing or the connection is at fault
+ * @throws BatchStreamError if the key, the billing or the connection is at fault
  */
 export async function countTokens(
   client: Anthropic,
@@ -30,7 +30,7 @@ export async function countTokens(
   const asked = Object.fromEntries(
     COUNTED.filter(key => key in params).map(key => [key, params[key]]),
   )
-  // Picked from a request whose type says the same of each of these.
+  // These members have the same types in a request.
   const body = asked as unknown as Anthropic.Messages.MessageCountTokensParams
   const count = await callWithRetry(
     options => client.messages.countTokens(body, options).withResponse(),

@@ -10,7 +10,7 @@ import { submitting, type Work } from './stages.ts'
 import { endIfStopped, runDraining } from './drain.ts'
 import { ownedIds, waitsForEnds } from '../store/batch-queue.ts'
 
-/** Sends all that the queue takes and leaves: `resume` sends the rest and fetches. */
+/** Submits what the queue accepts and exits; `resume` submits the rest and fetches. */
 export async function detach(
   context: Context,
   work: Work,
@@ -21,7 +21,7 @@ export async function detach(
   const isGiven = context.flags.text('concurrency') !== undefined
   const concurrency = isGiven ? work.pace.concurrency : Number.MAX_SAFE_INTEGER
   const pace = { ...work.pace, concurrency }
-  // When the queue is full the input is still copied whole, and then the rest is left to `resume`.
+  // If the queue is full, the input is still copied whole, and the rest is left to `resume`.
   const full = new AbortController()
   const leaveOnce = (condition: () => boolean, why: string): void => {
     job
@@ -32,7 +32,7 @@ export async function detach(
       )
   }
   const onBusy = (): void => leaveOnce(() => true, 'the queue is full')
-  leaveOnce(() => waitsForEnds(job, concurrency), 'what is left waits for batches in flight')
+  leaveOnce(() => waitsForEnds(job, concurrency), 'the rest waits for batches in flight')
   const sending = submitting({ ...work, pace, onBusy }, 1)
   // oxlint-disable-next-line eslint/require-yield -- it consumes the batches and yields nothing.
   const submitted = async function* (
@@ -52,7 +52,7 @@ export async function detach(
     talk.info(`${full.signal.reason}; \`resume\` sends the rest`)
   }
   talk.clear()
-  // A job that has nothing at the API has nothing to come back for.
+  // A job without a batch at the API has nothing to come back for.
   if (!job.queue.stopReason || ownedIds(job.state).size > 0) await print(io.stdout, `${job.name}\n`)
   await endIfStopped(work)
   if (job.state.kept.broken !== null) talk.warn(job.state.kept.broken)

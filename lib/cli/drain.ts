@@ -4,14 +4,17 @@ import { runDraining as drain } from '../run/drain.ts'
 import type { Context } from './context.ts'
 import { EXIT } from './exit-code.ts'
 import { inFlight } from './job-work.ts'
-import { sayTally, type Ending } from './finish.ts'
+import { reportTally, type Ending } from './finish.ts'
 import { costLine } from './money.ts'
 import { counted } from './shown.ts'
 import type { Work } from './stages.ts'
 import type { Talk } from './talk.ts'
 import type { Tally } from './tally.ts'
 
-/** Runs the pipeline of a job and says at once when submission stops. True if it left batches in flight (`--max-wait`). */
+/**
+ * Runs the pipeline of a job and reports at once when submission stops. Returns true if it left batches in flight
+ * (`--max-wait`).
+ */
 export async function runDraining(
   { job, talk, settings, cap, pace }: Pick<Work, 'job' | 'talk' | 'settings' | 'cap' | 'pace'>,
   signal: AbortSignal,
@@ -26,7 +29,7 @@ export async function runDraining(
   return isLeft
 }
 
-/** Says at once why nothing more is sent, and what the run waits for. */
+/** Reports why submission stopped, and what the run waits for. */
 function announce(job: StoredJob, talk: Talk): void {
   const { stopReason } = job.queue
   const phases = [...job.state.batches.values()].map(({ phase }) => phase)
@@ -37,10 +40,10 @@ function announce(job: StoredJob, talk: Talk): void {
   )
 }
 
-/** Says where the job stands, and how to continue, after a run that left batches in flight. */
+/** Reports the state of the job, and how to continue, after a run that left batches in flight. */
 export async function leaveRunning(context: Context, work: Work, tally: Tally): Promise<Ending> {
   const { talk, job } = work
-  await sayStanding(work, tally)
+  await reportProgress(work, tally)
   const count = inFlight(job.state).length
   talk.info(
     count === 0
@@ -52,13 +55,13 @@ export async function leaveRunning(context: Context, work: Work, tally: Tally): 
   return { code: EXIT.inFlight, next: { words } }
 }
 
-/** Says where the job stands and ends the run with the reason, if submission has stopped. */
+/** Ends the run with the reason if submission has stopped, after reporting the state of the job. */
 export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
   const { canary, talk, job } = work
   const { stopReason } = job.queue
   if (!stopReason) return
-  if (tally) await sayStanding(work, tally)
-  // Printed first and noted then: a user whose run dies between the two sees it again.
+  if (tally) await reportProgress(work, tally)
+  // Printed before it is journaled: a user whose run dies in between sees it again.
   if (canary?.stopped !== undefined) {
     talk.warn(`canary: ${canary.stopped}`)
     await job.note({ type: 'warned', at: job.clock.now() }, true)
@@ -66,16 +69,16 @@ export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
   throw stopReason
 }
 
-/** Ends the run with an error if the input ended too early; the rows that it has are out, and a whole input continues the job. */
+/** Ends the run with an error if the input ended too early. Its rows are written, and the complete input resumes the job. */
 export async function endIfCutShort(work: Work, tally: Tally): Promise<void> {
   const { broken } = work.job.state.kept
   if (broken === null) return
-  await sayStanding(work, tally)
+  await reportProgress(work, tally)
   throw new BatchStreamError('CBS_INPUT', broken)
 }
 
 /** The rows that are out, and their cost, of a job that is not finished. */
-async function sayStanding({ job, talk, ledger, settings }: Work, tally: Tally): Promise<void> {
-  await sayTally(job, tally, talk, `, of ${job.store.records.count} records`)
+async function reportProgress({ job, talk, ledger, settings }: Work, tally: Tally): Promise<void> {
+  await reportTally(job, tally, talk, `, of ${job.store.records.count} records`)
   talk.info(costLine(job, ledger, settings, tally))
 }

@@ -9,10 +9,10 @@ import { isTable, tableOf, type RowOptions } from './row-options.ts'
 import type { RequestSettings } from './request-settings.ts'
 import type { Settings } from './settings.ts'
 import { columnsIn, mustHaveColumns, NO_COLUMNS } from './table-columns.ts'
-import { describePreview, previewRun, type SurveyOptions } from './preview-run.ts'
+import { describePreview, previewRun, type PreviewOptions } from './preview-run.ts'
 import { whole } from './values.ts'
 
-/** Reads, renders, checks and counts as a run does, and shows the first requests; opens no socket. */
+/** Reads, renders, checks and counts like a run, and prints the first requests. It opens no socket. */
 export async function dryRun(
   context: Context,
   { settings, rows }: { readonly settings: Settings; readonly rows: RowOptions },
@@ -27,7 +27,7 @@ export async function dryRun(
   let shown = 0
   const chosen = rows.outputColumns
   const reusing = onlyShow ? undefined : await previewReuse(context, settings)
-  const survey = await previewRun(stream, {
+  const preview = await previewRun(stream, {
     settings,
     template,
     talk,
@@ -40,29 +40,29 @@ export async function dryRun(
     },
   }).finally(() => reusing?.close())
   if (!onlyShow) {
-    talk.info(`dry run, nothing was sent: ${describePreview(survey)}`)
-    const columns = chosen ?? survey.columns
+    talk.info(`dry run, nothing was sent: ${describePreview(preview)}`)
+    const columns = chosen ?? preview.columns
     if (columns) talk.info(`table: ${headerShown(rows, columns, settings)}`)
-    if (survey.requests > 0) talk.info(`estimate: ${survey.estimate.describe()}`)
+    if (preview.requests > 0) talk.info(`estimate: ${preview.estimate.describe()}`)
   }
   if (reading.broken) throw reading.broken
-  return { code: survey.rejected + survey.skipped === 0 ? EXIT.answered : EXIT.someFailed }
+  return { code: preview.rejected + preview.skipped === 0 ? EXIT.answered : EXIT.someFailed }
 }
 
-/** What decides the columns of a table, where rows go to one and no flag says its columns. */
+/** What decides the columns of a table if rows go to one and no flag names its columns. */
 export function tableFor(
   rows: RowOptions,
   settings: Settings,
   reading: Reading,
   first: FirstRecords['first'],
-): SurveyOptions['table'] {
+): PreviewOptions['table'] {
   const known = columnsIn(settings, reading, first)
   mustHaveColumns(rows, known)
   if (!isTable(rows) || rows.outputColumns) return undefined
   return { known, endless: settings.batchWaitMs !== undefined }
 }
 
-/** Characters of a header that are shown. */
+/** Maximum characters of a header that are shown. */
 const SHOWN = 500
 
 function headerShown(

@@ -1,6 +1,6 @@
 import { BatchStreamError, type ErrorCode } from '../core/errors.ts'
 
-/** What the program's exit says. */
+/** Exit codes of the program. */
 export const EXIT = {
   answered: 0,
   bug: 1,
@@ -20,7 +20,7 @@ export const EXIT = {
   terminate: 143,
 } as const
 
-/** The same for people; the README has these words, too. */
+/** Exit codes in words; the README uses the same. */
 export const EXIT_MEANING: Readonly<Record<string, string>> = {
   0: 'every record was answered',
   1: 'a bug: please report it',
@@ -28,9 +28,9 @@ export const EXIT_MEANING: Readonly<Record<string, string>> = {
   3: 'finished, and some rows are not `succeeded`',
   4: 'stopped on purpose: `--max-cost` is reached, `--canary` got no answer, more bad records than `--max-invalid` allows, or a first batch whose every row failed the same way',
   5: 'key, permission, billing or spend limit',
-  6: 'input or output not as expected',
-  7: 'another process works on the job',
-  8: 'the API stays unreachable, or answers what it should not',
+  6: 'invalid input or output',
+  7: 'another process is using the job',
+  8: 'the API is unreachable, or its replies are invalid',
   9: 'the local disk',
   10: 'the job on disk is damaged, or newer than this version',
   11: 'not finished: batches are in flight (after `--max-wait`, where `resume` continues; `merge`)',
@@ -50,7 +50,7 @@ const OF_CODE: Readonly<Record<ErrorCode, number>> = {
   CBS_STAGE: EXIT.bug,
 }
 
-/** The signals that end a run, and what the program's exit says then. */
+/** The signals that end a run, and their exit codes. */
 export const SIGNALS: Readonly<Record<'SIGHUP' | 'SIGINT' | 'SIGTERM', number>> = {
   SIGHUP: EXIT.hangup,
   SIGINT: EXIT.interrupt,
@@ -60,16 +60,16 @@ export const SIGNALS: Readonly<Record<'SIGHUP' | 'SIGINT' | 'SIGTERM', number>> 
 export function exitCodeOf(error: unknown): number {
   if (isClosedReader(error)) return EXIT.closedReader
   if (!(error instanceof BatchStreamError)) return isOutOfFiles(error) ? EXIT.disk : EXIT.bug
-  // Only a function of the user's is called for a record that has a place: the bug is in --template.
+  // Only a user's function has a record's position in its error, so the fault is in --template.
   return error.code === 'CBS_STAGE' && error.place ? EXIT.usage : OF_CODE[error.code]
 }
 
-/** Has the reader of our stdout gone away (`| head`)? That is the end of the work, not a fault. */
+/** Whether the reader of stdout has closed it (`| head`). That ends the work and is not an error. */
 export function isClosedReader(error: unknown): boolean {
   return stemsFrom(error, ['EPIPE'])
 }
 
-/** May this process open no more files? Then even a part of the program may not be found. */
+/** Whether the process has no file descriptors left. Then even modules of the program may fail to load. */
 export function isOutOfFiles(error: unknown): boolean {
   return stemsFrom(error, ['EMFILE', 'ENFILE'])
 }
@@ -81,7 +81,7 @@ function stemsFrom(error: unknown, codes: readonly unknown[]): boolean {
   return false
 }
 
-/** Can the job go on after an exit with this code? */
+/** Whether the job can be resumed after this exit code. */
 export function isResumable(code: number): boolean {
   return code !== EXIT.usage && code !== EXIT.inUse && code !== EXIT.state && code !== EXIT.answered
 }

@@ -13,21 +13,21 @@ import type { Talk } from './talk.ts'
 export interface Next {
   readonly words: readonly string[]
   /**
-   * What input it needs: the same as before, for a pipe that has to be fed again from its start, or the whole of what ended too
-   * early.
+   * The input that it needs: the same as before, for a pipe that must be read again from its start, or the complete input
+   * if it ended too early.
    */
   readonly input?: 'same' | 'whole'
-  /** The job is finished; it retries the failed rows. */
+  /** Whether it retries failed rows of a finished job. */
   readonly retries?: boolean
 }
 
-/** How a command ends: its exit code, and what continues. */
+/** The end of a command: its exit code, and the command that continues. */
 export interface Ending {
   readonly code: number
   readonly next?: Next | undefined
 }
 
-/** Closes the books of a run whose every row is out: one row for each record, or it is a bug that must not stay hidden. */
+/** Finishes a run after all rows are written. A missing row is a bug that must not be hidden. */
 export async function finish(
   job: StoredJob,
   tally: Tally,
@@ -35,15 +35,15 @@ export async function finish(
   flags: readonly string[],
 ): Promise<Ending> {
   await job.finish(tally.rows)
-  await sayTally(job, tally, talk)
+  await reportTally(job, tally, talk)
   const { skipped = 0 } = tally.byStatus()
   if (skipped > 0) talk.info(skippedNote(skipped))
   if (tally.failed === 0) return { code: EXIT.answered }
   return failedEnding(job, tally, flags)
 }
 
-/** Says what became of the rows, and what most of the failed ones say. */
-export async function sayTally(
+/** Reports the rows by status, and the most frequent failures. */
+export async function reportTally(
   { name, store, state }: Pick<StoredJob, 'name' | 'store' | 'state'>,
   tally: Tally,
   talk: Talk,
@@ -54,7 +54,7 @@ export async function sayTally(
     talk.info(line)
 }
 
-/** The end of a command whose rows are not all `succeeded`, with the command that retries them where that can help. */
+/** The end of a command with failed rows, with the command that retries them if that can help. */
 export function failedEnding(
   { name }: Pick<StoredJob, 'name'>,
   tally: Tally,
@@ -64,7 +64,7 @@ export function failedEnding(
   return { code: EXIT.someFailed, next: { words: ['retry', name, ...flags], retries: true } }
 }
 
-/** The command that continues after an error: where a file of rows is not this job's any more, it names another one. */
+/** The command that continues after an error. If an output file no longer belongs to this job, it names another one. */
 export async function nextAfter(error: unknown, next: Next | undefined): Promise<Next | undefined> {
   if (!next || !(error instanceof BatchStreamError) || error.code !== 'CBS_OUTPUT') return next
   const { option, place } = error
@@ -72,7 +72,7 @@ export async function nextAfter(error: unknown, next: Next | undefined): Promise
   return { ...next, words: [...next.words, `--${option}`, await freeNameLike(place.source)] }
 }
 
-/** A path like the given one where nothing is yet, in the working directory if there is no such folder. */
+/** A similar path where no file exists, in the working directory if its folder does not exist. */
 async function freeNameLike(path: string): Promise<string> {
   const { dir, name, ext } = parse(path)
   const folder = (await nodeDisk.look(dir).catch(() => undefined)) === 'folder' ? dir : ''
@@ -82,25 +82,25 @@ async function freeNameLike(path: string): Promise<string> {
   }
 }
 
-/** The input that the user has to provide for a job to continue. */
+/** The input that the user must provide to continue the job. */
 export function inputNeeded(state: JobState, isPipe: boolean): Next['input'] {
   const { complete, broken } = state.kept
   if (broken === null) return isPipe && !complete ? 'same' : undefined
-  // What is left to do for records of a pipe needs no input: it comes first.
+  // Records of a pipe that still have work need no input, so they come first.
   return isPipe && hasWorkLeft(state) ? undefined : 'whole'
 }
 
-export function sayNext(talk: Talk, { words, input, retries }: Next): void {
+export function printNext(talk: Talk, { words, input, retries }: Next): void {
   const resumes = {
     none: 'to continue',
     same: 'to continue, with the same input again',
-    whole: 'to continue, once the whole input is there (rows that were paid for are kept)',
+    whole: 'to continue, once the input is complete (paid rows are kept)',
   }[input ?? 'none']
   const how = retries ? 'to retry the failed rows' : resumes
   talk.warn(`${how}: ${commandLine(words)}`, { next: words })
 }
 
-/** A word as a shell reads it back. Control characters take the $'...' of bash and zsh, so that the line stays one line. */
+/** Quotes a word for a shell. Control characters use $'...' of bash and zsh, so that the command stays on one line. */
 export function quote(word: string): string {
   if (/^[\w@%+=:,./-]+$/.test(word)) return word
   if (!/[\u0000-\u001f\u007f-\u009f]/.test(word)) return `'${word.replaceAll("'", `'\\''`)}'`
@@ -112,7 +112,7 @@ export function quote(word: string): string {
   return `$'${escaped}'`
 }
 
-/** A command line that can be copied as it is. */
+/** A command line to copy. */
 export function commandLine(words: readonly string[]): string {
   return ['claude-batch-stream', ...words].map(quote).join(' ')
 }

@@ -5,8 +5,8 @@ import type { TableColumns } from './table-columns.ts'
 type Item = BatchRequest | RejectedRecord
 
 /**
- * Rejects a record with a field that the table has no column for, before anything is spent on it: its row would hide what
- * it holds. `added` are fields that rows have anyhow.
+ * Rejects a record with a field that is not a column of the table, before anything is spent on it: its row would lose that
+ * field. `added` are fields that all rows have.
  */
 export function fitsTable(table: TableColumns, added: readonly string[]): Stage<Item, Item> {
   let known: ReadonlySet<string> | undefined
@@ -32,7 +32,7 @@ export function fitsTable(table: TableColumns, added: readonly string[]): Stage<
   )
 }
 
-/** The item, or its record rejected where it has a field that is none of the known ones. */
+/** The item, rejected if its record has an unknown field. */
 export function fitting(item: Item, known: ReadonlySet<string>): Item {
   const { record } = item
   const extra = record && Object.keys(record.fields).find(name => !known.has(name))

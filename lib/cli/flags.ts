@@ -5,16 +5,19 @@ import { configFile, userConfig } from './config.ts'
 import { acceptedBy, type CommandName, type OptionSpec } from './options.ts'
 import { variableOf } from './variables.ts'
 
-/** The flags that were given: texts by long name, switches as true (`no-header` for a negative one). */
+/** The given flags: texts by long name, switches as true (`no-header` for a negative one). */
 export interface Flags {
   readonly args: readonly string[]
   text(name: string): string | undefined
-  /** The value of a flag as `read` gives it, which also gets the flag's name for its errors; undefined where it is not given. */
+  /**
+   * The value of a flag as parsed by `read`, which also gets the flag's name for its errors; undefined if the flag is not
+   * given.
+   */
   read<Value>(name: string, read: (flag: string, text: string) => Value): Value | undefined
   texts(name: string): readonly string[]
   has(name: string): boolean
   count(name: string): number
-  /** Where each value that is no default comes from, a line each. */
+  /** The origin of each value that is not a default, one per line. */
   origins(): string[]
 }
 
@@ -24,7 +27,7 @@ export type Takes = 'nothing' | 'one' | 'maybe one' | 'two'
 /** How many names each takes, at least and at most. */
 const NAMES = { nothing: [0, 0], one: [1, 1], 'maybe one': [0, 1], two: [2, 2] } as const
 
-/** Parses a command's words by the table of options; the environment fills in what is not given. */
+/** Parses the words of a command by the option table. The environment and config files fill in flags that are not given. */
 export function parseFlags(
   command: CommandName,
   takes: Takes,
@@ -39,7 +42,7 @@ export function parseFlags(
   try {
     program.parse([...words], { from: 'user' })
   } catch (cause) {
-    // With exitOverride() it throws nothing else.
+    // With exitOverride() it throws only these.
     throw unknownWord(cause as CommanderError, specs)
   }
   const given = program.opts<Record<string, string | readonly string[] | boolean>>()
@@ -49,7 +52,7 @@ export function parseFlags(
   return readerOf(specs, given, args, env)
 }
 
-/** Flags that say the same thing in different ways: a prompt on the command line comes before a prompt file of the environment. */
+/** Alternative flags for the same thing: a prompt on the command line wins over a prompt file in the environment. */
 const SAME = [
   ['prompt', 'prompt-file', 'template'],
   ['system', 'system-file'],
@@ -57,8 +60,8 @@ const SAME = [
 
 type Value = string | readonly string[] | boolean | undefined
 
-/** One of the places that say what a flag is; the nearest one that says anything of it counts. */
-interface Place {
+/** A source of flags; the nearest one with a value wins. */
+interface FlagSource {
   where(name: string): string
   of(name: string): Value
 }
@@ -69,14 +72,14 @@ function readerOf(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Flags {
-  // An empty variable is how many a script says "none".
+  // Scripts often set an empty variable to mean "none".
   const fromEnv = (name: string): string | undefined => env[variableOf(name)] || undefined
   const named = given['config'] ?? fromEnv('config')
   const configs = [
     ...(typeof named === 'string' ? [configFile(named)] : []),
     ...[userConfig(env)].filter(config => config !== undefined),
   ]
-  const places: readonly Place[] = [
+  const places: readonly FlagSource[] = [
     { where: () => 'the command line', of: name => given[keyOf(name)] },
     { where: variableOf, of: fromEnv },
     ...configs.map(({ path, values }) => ({
@@ -84,7 +87,7 @@ function readerOf(
       of: (name: string) => values.get(name),
     })),
   ]
-  const placeOf = (name: string): Place | undefined => {
+  const placeOf = (name: string): FlagSource | undefined => {
     const names = SAME.find(each => each.includes(name)) ?? [name]
     return places.find(({ of }) => names.some(each => of(each) !== undefined))
   }
@@ -124,7 +127,7 @@ function readerOf(
 
 function optionOf(spec: OptionSpec): Option {
   const short = spec.short === undefined ? '' : `-${spec.short}, `
-  // A negative switch is parsed under its own name, so that `--input FILE` and `--no-input` do not meet.
+  // A negative switch is parsed under its own name, so that `--input FILE` and `--no-input` do not collide.
   const long = spec.negative ? `--no-${spec.name}` : `--${spec.name}`
   const arg = spec.maybe ? ` [${spec.arg}]` : ` <${spec.arg}${spec.many ? '...' : ''}>`
   const option = new Option(`${short}${long}${spec.arg === undefined ? '' : arg}`, spec.help)
@@ -150,7 +153,7 @@ function unknownWord(cause: CommanderError, specs: readonly OptionSpec[]): Batch
       ? nearest(name, names)
       : undefined
   const hint = near === undefined ? '' : ` (did you mean --${near}?)`
-  // Behind a `=` may stand a key that somebody tried to give; it is not shown.
+  // After a `=` there may be a key, which must not be shown.
   const said = cause.message.replace(/^error: /, '').replace(/\n.*/s, '')
   const why = said.replace(/^(unknown option '-[^=]*)=.*'$/s, "$1'")
   return new BatchStreamError('CBS_OPTION', `${why}${hint}; see --help`)

@@ -7,7 +7,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Context } from './context.ts'
 import type { Talk } from './talk.ts'
 
-/** What a free call is made with: no second layer of retries, no redirects. */
+/** Options of a free call: no second layer of retries, no redirects. */
 export interface CallOptions {
   readonly maxRetries: 0
   readonly timeout: number
@@ -15,30 +15,30 @@ export interface CallOptions {
   readonly fetchOptions: { readonly redirect: 'manual' }
 }
 
-/** What goes with a free call. */
+/** The context of a free call. */
 export interface FreeCall {
   readonly signal: AbortSignal
-  /** Learns the key's workspace from the answer. */
+  /** Learns the key's workspace from the reply. */
   readonly session: ApiSession
-  /** Called when the call has to wait, with the reason. */
+  /** Called with the reason when the call has to wait. */
   readonly onWait: (why: string) => void
 }
 
-/** Free calls that are not about a job, or must not tell it its workspace; waits are shown on stderr. */
+/** Free calls outside a job, or that must not set its workspace. Waits are shown on stderr. */
 export function freeCall({ io, talk, signal }: Pick<Context, 'io' | 'talk' | 'signal'>): FreeCall {
   return { signal, session: new ApiSession(io.clock), onWait: waitsAt(talk, io.clock) }
 }
 
-/** Says on stderr why a free call has to wait. */
+/** Reports on stderr why a free call has to wait. */
 export function waitsAt(talk: Talk, clock: Clock): FreeCall['onWait'] {
   return why => talk.wait(`waiting for the API: ${why}`, clock.elapsed())
 }
 
 /**
- * Makes a free call that changes nothing, and waits out outages. Returns the failure where the API has no such call or refuses
- * this one.
+ * Makes a free call that changes nothing, and waits out outages. Returns the failure if the API has no such call or rejects
+ * it.
  *
- * @throws BatchStreamError where the key, the billing or the connection is at fault
+ * @throws BatchStreamError if the key, the billing or the connection is at fault
  */
 export async function callWithRetry<T>(
   call: (options: CallOptions) => Promise<T>,
@@ -51,7 +51,7 @@ export async function callWithRetry<T>(
       session,
       signal,
       onWait: ({ message }) => onWait(message),
-      // The clock of another endpoint need not be that of the batches API.
+      // The clock of another endpoint may differ from that of the batches API.
       observe: headers => session.observeWorkspace(headers),
     },
   )

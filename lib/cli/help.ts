@@ -1,7 +1,7 @@
 import { OPTIONS, optionsOf, type CommandName, type Group, type OptionSpec } from './options.ts'
-import { wrapItems, type Item } from './wrap.ts'
+import { wrapItems, type HelpItem } from './wrap.ts'
 
-/** What each command is for, in one line. */
+/** Each command in one line. */
 export const COMMANDS: Readonly<
   Record<CommandName, { readonly words: string; readonly help: string }>
 > = {
@@ -22,16 +22,16 @@ export const COMMANDS: Readonly<
   emulate: { words: 'emulate', help: 'run a local Message Batches API for tests' },
 }
 
-/** What is no command of the table. */
+/** Help entries that are not commands of the table. */
 export const OTHERS: readonly { readonly words: string; readonly help: string }[] = [
   { words: 'completion SHELL', help: 'print a completion script for bash, zsh or fish' },
   { words: 'help [COMMAND|TOPIC]', help: 'show all flags of a command, or a topic:' },
 ]
 
-// Rows go to stdout where no flag says otherwise, as the example shows.
+// Rows go to stdout by default, as the example shows.
 const SHORT = ['input', 'prompt', 'emulate']
 
-/** One screen of 24 lines: what it is for, the commands, the flags that most people need. */
+/** One screen of 24 lines: the purpose, the commands, and the most used flags. */
 export function shortHelp(topics: readonly string[]): string {
   const commands = [...Object.values(COMMANDS), ...OTHERS]
   const flags = optionsOf('run').filter(({ name, negative }) => SHORT.includes(name) && !negative)
@@ -46,7 +46,7 @@ export function shortHelp(topics: readonly string[]): string {
   ].join('\n')
 }
 
-/** All flags of a command, by group, for a screen of some width. */
+/** All flags of a command by group, for a screen width. */
 export async function longHelp(command: CommandName, width: number): Promise<string> {
   const { words, help } = COMMANDS[command]
   const groups = groupsOf(optionsOf(command))
@@ -65,7 +65,7 @@ export async function longHelp(command: CommandName, width: number): Promise<str
   ].join('\n')
 }
 
-/** Flags by their groups, in the order of the table. */
+/** Flags by group, in the order of the table. */
 export function groupsOf(
   specs: readonly OptionSpec[],
 ): readonly (readonly [Group, readonly OptionSpec[]])[] {
@@ -75,13 +75,13 @@ export function groupsOf(
     .filter(([, own]) => own.length > 0)
 }
 
-/** A flag on one line: what its help says before the first semicolon. */
+/** A flag on one line: its help up to the first semicolon. */
 function shortLine(spec: OptionSpec): string {
   const [flag, text] = itemOf(spec)
   return `  ${flag.padEnd(22)} ${text.replace(/;.*| \[[^\]]*\]$/, '')}`
 }
 
-function itemOf(spec: OptionSpec): Item {
+function itemOf(spec: OptionSpec): HelpItem {
   const short = spec.short === undefined ? '    ' : `-${spec.short}, `
   const name = `${spec.negative ? '--no-' : '--'}${spec.name}`
   const arg = spec.maybe ? `[${spec.arg}]` : spec.arg

@@ -3,8 +3,8 @@ import { join, resolve } from 'node:path'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 
 /**
- * The files of one `--input`, sorted by name: a file itself, all files below a folder, or what a quoted pattern matches. Hidden
- * files and folders are left out unless they are named. No file at all is `CBS_INPUT`.
+ * The files of one `--input`, sorted by name: a file, all files below a folder, or the matches of a quoted pattern. Hidden
+ * files and folders are skipped unless they are named. No file at all is `CBS_INPUT`.
  */
 export async function filesOf(name: string, cwd: string): Promise<readonly string[]> {
   if (name === '-') return [name]
@@ -18,7 +18,7 @@ export async function filesOf(name: string, cwd: string): Promise<readonly strin
   )
 }
 
-/** The files below a folder. Links to folders are not followed, so that there are no loops. */
+/** The files below a folder. Links to folders are not followed, so there are no loops. */
 async function withinFolder(name: string, cwd: string): Promise<readonly string[]> {
   const unreadable = (cause: unknown): never => {
     throw wrapError('CBS_INPUT', `the input ${name} cannot be read`, cause)
@@ -45,8 +45,8 @@ async function isFile(path: string): Promise<boolean> {
 }
 
 /**
- * What a pattern matches, sorted by name: `*` and `?` stand for characters of one name, never for a dot in front. A name that
- * exists as it is written is no pattern.
+ * The matches of a pattern, sorted by name: `*` and `?` match characters of one name, but not a leading dot. An existing
+ * name is not a pattern.
  */
 async function matchesOf(name: string, cwd: string): Promise<readonly string[]> {
   if (!/[*?]/.test(name) || (await exists(join(cwd, name), name))) return [name]
@@ -57,13 +57,13 @@ async function matchesOf(name: string, cwd: string): Promise<readonly string[]> 
     found = next
   }
   if (found.length > 0) return found
-  throw new BatchStreamError('CBS_INPUT', `no input is called ${name}`)
+  throw new BatchStreamError('CBS_INPUT', `there is no input ${name}`)
 }
 
 async function inFolder(folder: string, part: string, cwd: string): Promise<string[]> {
   const path = join(folder, part)
   if (!/[*?]/.test(part)) return (await exists(join(cwd, path), path)) ? [path] : []
-  // A part of the path that is no folder, or may not be read, holds no matches.
+  // A path component that is not a folder, or is unreadable, has no matches.
   const names = await readdir(folder.startsWith('/') ? folder : join(cwd, folder)).catch(() => [])
   return names
     .filter(name => isMatch(part, name))
@@ -72,9 +72,8 @@ async function inFolder(folder: string, part: string, cwd: string): Promise<stri
 }
 
 /**
- * Whether a name of a folder matches a pattern of `*` and `?`. After a mismatch only the last star takes one character more, so
- * the work is at most the product of both lengths; a regular expression tries every star, and so do the glob libraries that
- * are made of one.
+ * Whether a name matches a pattern of `*` and `?`. After a mismatch only the last star takes one more character, so the
+ * work is at most the product of both lengths. A regular expression, and glob libraries built on one, would try every star.
  */
 function isMatch(pattern: string, name: string): boolean {
   if (name.startsWith('.') && !pattern.startsWith('.')) return false

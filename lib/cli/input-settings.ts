@@ -23,10 +23,10 @@ export interface InputSettings extends TableSettings {
   readonly from: (typeof FROM)[number]
   readonly jsonPath?: string
   readonly limit?: number
-  /** The part of the input that this worker takes. */
+  /** The part of the input that this worker processes. */
   readonly shard?: SizedShard
   readonly skip: number
-  /** Records of a random sample, and what chooses them. */
+  /** The size of a random sample, and its seed. */
   readonly sample?: number
   readonly seed?: string
   readonly maxInvalid: { readonly count: number } | { readonly share: number }

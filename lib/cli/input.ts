@@ -20,28 +20,28 @@ import { isReadable } from './readable.ts'
 import { sampleItems, sampleRecords, type SampleOptions } from './sample-records.ts'
 import type { Talk } from './talk.ts'
 
-/** What reading the input has shown. */
+/** What is known about the input while it is read. */
 export interface Reading {
-  /** The format, once it is known. */
+  /** The format, once known. */
   format: string | undefined
-  /** The columns that the header of a CSV file names. */
+  /** The columns in the header of a CSV file. */
   columns?: readonly string[]
-  /** How many files there are; a pipe is one. */
+  /** The number of files; a pipe is one. */
   files: number
-  /** How many records have come, those of other shards included; undefined where all of them are this run's. */
+  /** The number of records read, including those of other shards; undefined if all belong to this run. */
   seen?: () => number
-  /** Where the input ended too early; what was read before is answered first, then the run ends with this. */
+  /** Why the input ended too early. Records before that are answered first, then the run ends with this error. */
   broken: BatchStreamError | undefined
 }
 
-/** Spools records, and notes in the job if their input ends too early: it is not finished then. */
+/** Spools records, and journals it if their input ends too early: the job is not finished then. */
 export function keepFrom(reading: Reading, job: StoredJob): Stage<SourceRecord, SourceRecord> {
   return spool({ job, brokenOff: () => reading.broken?.message })
 }
 
 export interface InputOptions {
   readonly settings: InputSettings
-  /** The folder that relative names start from. */
+  /** The folder for relative names. */
   readonly cwd: string
   readonly io: Io
   readonly talk: Talk
@@ -50,7 +50,7 @@ export interface InputOptions {
   readonly signal: AbortSignal
 }
 
-/** The records of all inputs in order. Missing files are found before the first byte is read. */
+/** The records of all inputs in order. Missing files are reported before the first byte is read. */
 export async function openInput(options: InputOptions): Promise<Stage<never, SourceRecord>> {
   const { settings, cwd, signal } = options
   const names = (await Promise.all(settings.input.map(name => filesOf(name, cwd)))).flat()
@@ -61,7 +61,7 @@ export async function openInput(options: InputOptions): Promise<Stage<never, Sou
   const open = async (name: string): Promise<Stage<never, SourceRecord>> =>
     await openOne(name, format, options)
   const isPlain = names.length === 1 && settings.limit === undefined && settings.skip === 0
-  // Several inputs, or a part of one: a generator that closes what it leaves.
+  // A generator closes its input when it is left.
   const records =
     only !== undefined && isPlain
       ? await open(only)
@@ -88,16 +88,16 @@ function sampleIn({ sample: count, seed }: InputSettings): SampleOptions | undef
   return count === undefined ? undefined : { count, seed: seed ?? DEFAULT_SEED }
 }
 
-/** A fixed one, so that the same command reads the same records and can be resumed. */
+/** Fixed, so that the same command reads the same records and can be resumed. */
 const DEFAULT_SEED = '1'
 
-/** Records that end when the program is told to; whoever reads them next finds that out, also where nobody did before. */
+/** Ends records when the program is aborted, so that any later reader notices. */
 function endedBy(signal: AbortSignal, records: Readable): Stage<never, SourceRecord> {
   records.on('error', () => {})
   return typed(addAbortSignal(signal, records))
 }
 
-/** Files that are a record each. */
+/** Files that are one record each. */
 function filesIn(
   names: readonly string[],
   { settings, cwd, reading }: InputOptions,
@@ -185,7 +185,7 @@ async function openOne(
   return from(bytes, parser)
 }
 
-/** What the system says of a file or pipe that it cannot read, as an error of ours; any other error as it is. */
+/** Wraps a system error of a file or pipe; returns any other error unchanged. */
 export function readingError(error: unknown): unknown {
   const isRead = error instanceof Error && 'syscall' in error && error.syscall === 'read'
   return isRead ? wrapError('CBS_INPUT', 'the input cannot be read', error) : error
@@ -196,7 +196,7 @@ export interface FirstRecords {
   readonly stream: Stage<never, SourceRecord>
 }
 
-/** The first records of a stream, and the stream as if nothing had been read of it. */
+/** The first records of a stream, and the stream as if nothing had been read. */
 export async function readFirst(
   stream: Stage<never, SourceRecord>,
   count: number,
@@ -211,12 +211,12 @@ export async function readFirst(
   return { first, stream }
 }
 
-/** The next record of a stream that goes on afterwards; undefined at its end. */
+/** The next record of a stream that stays open; undefined at its end. */
 export async function nextRecord(
   stream: Stage<never, SourceRecord>,
 ): Promise<SourceRecord | undefined> {
   for (;;) {
-    // The stage says what its items are; `read` does not.
+    // The stage has typed items; `read` does not.
     const item = stream.read() as SourceRecord | null
     if (item !== null) return item
     if (!(await isReadable(stream))) return undefined

@@ -1,4 +1,4 @@
-// What `list` and `status` show of a job beside its state.
+// What `list` and `status` show about a job besides its state.
 import { join } from 'node:path'
 import { Ledger } from '../cost/ledger.ts'
 import { usdNumber } from '../cost/usd.ts'
@@ -10,20 +10,20 @@ import type { Remembered } from './remembered.ts'
 import { rowsSoFar, type Elsewhere } from './job-end/summary.ts'
 import type { RequestSettings } from './request-settings.ts'
 
-/** What the command that made a job said of it. */
-export interface Made {
+/** What the command that created a job specified. */
+export interface JobOrigin {
   readonly created_at: string | null
-  /** Null where records or a module may name one. */
+  /** Null if records or a module may name one. */
   readonly model: string | null
-  /** The first characters of the prompt; null where a module or the records make the requests. */
+  /** The start of the prompt; null if a module or the records make the requests. */
   readonly prompt: string | null
   readonly note: string | null
 }
 
-/** Characters of a prompt that are shown. */
+/** Maximum characters of a prompt that are shown. */
 const HEAD = 200
 
-export function madeOf({ card }: JobOnDisk): Made {
+export function madeOf({ card }: JobOnDisk): JobOrigin {
   const { run, note }: Partial<Remembered> = Object(card?.settings)
   return {
     created_at: card?.created_at ?? null,
@@ -41,7 +41,7 @@ function headOf({ prompt = '' }: RequestSettings): string {
 
 /** The rows of a job and their cost. */
 export interface Totals {
-  /** Rows by status: of each record the newest answer. */
+  /** Rows by status, counting the newest answer of each record. */
   readonly rows: Partial<Record<Status, number>>
   readonly elsewhere?: Elsewhere
   /** Null where a price is not known, or results are on another machine. */
@@ -49,7 +49,8 @@ export interface Totals {
 }
 
 /**
- * The totals of a job. Counting them reads every answer, so they are kept in the job's folder until another batch is fetched.
+ * The totals of a job. Counting reads every answer, so the totals are cached in the job's folder until another batch is
+ * fetched.
  */
 export async function totalsOf(job: JobOnDisk): Promise<Totals> {
   if (!job.state) return { rows: {}, spent_usd: null }
@@ -65,7 +66,7 @@ export async function totalsOf(job: JobOnDisk): Promise<Totals> {
   // A later command may have downloaded them.
   if (elsewhere) return { rows: tally.byStatus(), elsewhere, spent_usd: null }
   const totals = { rows: tally.byStatus(), spent_usd: spentOf(ledger) }
-  // The next command counts anew where they cannot be kept, as in a folder that is read-only or was just deleted.
+  // If the cache cannot be written (a read-only or just deleted folder), the next command counts again.
   await replaceFile(nodeDisk, path, Buffer.from(JSON.stringify({ key, totals }))).catch(() => {})
   return totals
 }
@@ -79,7 +80,7 @@ function spentOf({ spent }: Ledger): number | null {
 async function keptTotals(path: string): Promise<{ key: string; totals: Totals } | undefined> {
   try {
     const text = await nodeDisk.readWhole(path)
-    // Written above; a torn file is no JSON.
+    // Written above; a torn file is not valid JSON.
     return text && (JSON.parse(text.toString('utf8')) as { key: string; totals: Totals })
   } catch {
     return undefined

@@ -1,43 +1,43 @@
-// What is left to do in a job, by its journal.
+// What is left to do in a job, according to its journal.
 import { join } from 'node:path'
 import { nodeDisk } from '../store/disk.ts'
 import type { JobOnDisk } from '../store/inspect.ts'
 import { nextUnbatched, type BatchState, type JobState, type Phase } from '../core/job/state.ts'
 
-/** The states that `list` and `status` show of a job that no process works on. */
-export type Standing = 'damaged' | 'finished' | 'unfinished' | 'empty'
+/** The state that `list` and `status` show for a job that no process works on. */
+export type JobStatus = 'damaged' | 'finished' | 'unfinished' | 'empty'
 
-/** A job that is not finished and has nothing to finish is empty: its start failed, or its process died, before a record was read. */
-export function standingOf({ state }: Pick<JobOnDisk, 'state'>): Standing {
+/** A job with nothing to finish is empty: its start failed, or its process died, before a record was read. */
+export function statusOf({ state }: Pick<JobOnDisk, 'state'>): JobStatus {
   if (!state) return 'damaged'
   if (state.finished) return 'finished'
   return state.kept.records > 0 || batchesOf(state).length > 0 ? 'unfinished' : 'empty'
 }
 
-/** Is there something to resume? A folder without a card is what a crash left before anything was sent. */
+/** Whether there is something to resume. A folder without a card was left by a crash before anything was sent. */
 export function isUnfinished(job: JobOnDisk): boolean {
-  return job.card !== undefined && standingOf(job) === 'unfinished'
+  return job.card !== undefined && statusOf(job) === 'unfinished'
 }
 
 const IN_FLIGHT: readonly Phase[] = ['armed', 'submitted', 'ended']
 
-/** Batches that the API has, or may have, and whose results are not here. */
+/** Batches that the API has, or may have, and whose results are not stored. */
 export function inFlight(state: JobState): readonly BatchState[] {
   return batchesOf(state).filter(({ phase }) => IN_FLIGHT.includes(phase))
 }
 
-/** Whether records that the job has are still to be submitted, or to be answered by the API. */
+/** Whether some records of the job still have to be submitted or answered. */
 export function hasWorkLeft(state: JobState): boolean {
   const isSealed = batchesOf(state).some(({ phase }) => phase === 'sealed')
   return isSealed || inFlight(state).length > 0 || nextUnbatched(state) < state.kept.records
 }
 
-/** Has the API never had, and never been offered, a batch of the job? */
+/** Whether no batch of the job was ever sent or partly sent. */
 export function isUnsent(state: JobState): boolean {
   return batchesOf(state).every(({ phase }) => phase === 'sealed')
 }
 
-/** Rows that were paid for and may not have been printed: those of an unfinished job, and of a retry that was interrupted. */
+/** Whether paid rows may not have been printed: those of an unfinished job or of an interrupted retry. */
 export async function hasUnprinted({
   folder,
   state,
@@ -47,7 +47,7 @@ export async function hasUnprinted({
   return batchesOf(state).some(({ phase }) => phase === 'fetched')
 }
 
-/** The file that a job has while failed rows of it are retried. */
+/** A file in the job's folder while failed rows are retried. */
 export const RETRY_NOTE = 'retry.json'
 
 function batchesOf({ batches }: JobState): readonly BatchState[] {

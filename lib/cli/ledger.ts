@@ -1,4 +1,4 @@
-// The ledger of --ledger: jobs that other machines work on, too.
+// The ledger of --ledger: jobs that other machines work on too.
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type pg from 'pg'
@@ -27,7 +27,7 @@ export interface OpenLedger {
   close(): Promise<void>
 }
 
-/** Opens the ledger that the flags or the environment name. */
+/** Opens the ledger named by the flags or the environment. */
 export async function openLedger(
   flags: Flags,
   { connectLedger }: Pick<Io, 'connectLedger'>,
@@ -86,7 +86,7 @@ export async function copyJobs(
     const own = shard.count > 1 ? shardJobName(shard.job, shard.index) : shard.job
     const folder = join(dir, 'jobs', own)
     await nodeDisk.makeFolder(folder)
-    // One with a journal of its own has the same name and is another job.
+    // A job with its own journal has the same name but is another job.
     if ((await nodeDisk.look(join(folder, 'journal.jsonl'))) !== undefined) continue
     if (shard.isHeld) held.add(own)
     let sum = NO_SUM
@@ -102,7 +102,7 @@ export async function copyJobs(
   return held
 }
 
-/** Workers on one machine may copy the same job at a time. */
+/** Several workers on one machine may copy the same job at once. */
 async function copy(path: string, bytes: Buffer): Promise<void> {
   const next = `${path}.${randomUUID()}`
   const file = await nodeDisk.open(next, 'create')
@@ -114,7 +114,7 @@ async function copy(path: string, bytes: Buffer): Promise<void> {
   await nodeDisk.rename(next, path)
 }
 
-/** Opens a job that exists, from the ledger where there is one. */
+/** Opens an existing job, from the ledger if there is one. */
 export async function openFound(
   { io, ledger }: Pick<Context, 'io' | 'ledger'>,
   dir: string,
@@ -126,7 +126,7 @@ export async function openFound(
   })
 }
 
-/** Fetches the results once more that another machine had; everything that reads them needs them on this disk. */
+/** Fetches again the results that another machine stored; commands that read results need them on this disk. */
 export async function restoreAnswers(
   { talk, signal }: Pick<Context, 'talk' | 'signal'>,
   job: StoredJob,
@@ -137,7 +137,7 @@ export async function restoreAnswers(
   await restoreResults(job, { client, signal, onWait })
 }
 
-/** Reads the records once more that another machine had, for a command that reads no input otherwise. */
+/** Reads again the records that another machine spooled, for a command that otherwise reads no input. */
 export async function restoreRecords(
   { io, talk, signal }: Pick<Context, 'io' | 'talk' | 'signal'>,
   job: StoredJob,

@@ -17,7 +17,7 @@ import { screenWidth } from './wrap.ts'
 
 interface Entry {
   readonly takes: Takes
-  /** Loaded when it is called: `--version` must not wait for all of them. */
+  /** Loaded on demand, so that `--version` need not load every command. */
   readonly load: () => Promise<Command>
 }
 
@@ -42,11 +42,11 @@ const ENTRIES: Readonly<Record<CommandName, Entry>> = {
   emulate: { takes: 'nothing', load: async () => (await import('./commands/emulate.ts')).emulate },
 }
 
-/** The program: words in, exit code out. All that it touches of the world comes in `io`. */
+/** The program: words in, exit code out. All access to the outside world goes through `io`. */
 export async function main(words: readonly string[], io: Io): Promise<number> {
   const talk = new Talk(io.stderr, false, 0, earlyStyle(words, io))
-  // A stderr that is closed (nohup, a dead terminal) must not end a run; what stdout refuses comes back from its writes.
-  // They stay on: an error can come after the last word is said.
+  // A closed stderr (nohup, a dead terminal) must not end a run, and errors of stdout are reported by its writes. The
+  // listeners stay, since an error can follow the last write.
   const ignore = (): void => {}
   io.stderr.on('error', ignore)
   io.stdout.on('error', ignore)
@@ -72,7 +72,7 @@ async function start(given: readonly string[], io: Io): Promise<number> {
       io,
       word === undefined || word.startsWith('-') ? screen() : await helpOn(word, screenWidth(io)),
     )
-  // These two have no flags, so the first screen says all of them.
+  // These two have no flags, so the first screen is their help.
   if (first === 'completion' && (word === '--help' || word === '-h'))
     return await tell(io, screen())
   if (first === 'completion') {
@@ -102,7 +102,7 @@ function screen(): string {
   return shortHelp(Object.keys(TOPICS))
 }
 
-/** A topic, a command's flags, or both where a command has a topic of its name. */
+/** A topic, a command's flags, or both if they share a name. */
 async function helpOn(word: string, width: number): Promise<string> {
   if (word === 'help' || word === 'completion') return screen()
   const topic = Object.hasOwn(TOPICS, word) ? await TOPICS[word]?.text(width) : undefined

@@ -3,7 +3,7 @@ import { EXIT_MEANING } from './exit-code.ts'
 import { OPTIONS, type OptionSpec } from './options.ts'
 import { VARIABLES } from './variables.ts'
 
-/** The man page, in roff: made from the tables that the program itself reads. */
+/** The man page in roff, generated from the program's own tables. */
 export function manPage(): string {
   const commands = [...Object.values(COMMANDS), ...OTHERS]
   return [
@@ -58,7 +58,7 @@ function textOf({ help, fallback, on }: OptionSpec): string {
   return `${help}.${usual} (${on.join(', ')})`
 }
 
-/** Text that roff takes for nothing but text. */
+/** Escapes text for roff. */
 function escaped(text: string): string {
   return text
     .replaceAll('\\', '\\e')

@@ -4,7 +4,7 @@ import type { TemplateOptions } from '../stages/template/options.ts'
 import { callWithRetry, type CallOptions, type FreeCall } from './free-call.ts'
 import type { Settings } from './settings.ts'
 
-/** The template with what its models answer at most, where cut answers are asked again; that is asked of the API, for free. */
+/** The template with the model's maximum tokens, if truncated answers are retried. The free models endpoint provides it. */
 export async function withLimits(
   template: TemplateOptions,
   settings: Pick<Settings, 'model' | 'retryIncomplete'>,
@@ -16,7 +16,7 @@ export async function withLimits(
   if ('failure' in asked)
     throw new BatchStreamError(
       'CBS_OPTION',
-      `--retry-incomplete has to know how much a model answers at most, and the API does not tell: ${asked.failure.message}`,
+      `--retry-incomplete needs the maximum tokens of the model, which the API did not return: ${asked.failure.message}`,
       { cause: asked.failure.cause },
     )
   const limits = asked.value
@@ -32,7 +32,7 @@ async function limitsOf(
   for await (const { id, max_tokens } of client.models.list({ limit: 1000 }, options))
     if (max_tokens !== null) limits.set(id, max_tokens)
   if (limits.has(model)) return limits
-  // An alias stands in no list.
+  // The list of models has no aliases.
   const { max_tokens } = await client.models.retrieve(model, {}, options)
   return max_tokens === null ? limits : limits.set(model, max_tokens)
 }

@@ -15,19 +15,19 @@ import type { RequestSettings } from './request-settings.ts'
 import type { MoneySettings, Settings } from './settings.ts'
 import type { Tally } from './tally.ts'
 
-/** The prices that a job is counted by. */
+/** The prices of a job. */
 export function pricesOf({ price }: MoneySettings): PriceOf {
   return price === undefined ? listPrice : givenPrice(price)
 }
 
-/** What every request of a job has in common; undefined where its records or a module may say something else. */
+/** What all requests of a job share; undefined if records or a module may override it. */
 function commonOf({ prompt, model, maxTokens, params }: RequestSettings): Common | undefined {
   if (prompt === undefined) return undefined
-  // What the API refuses in `params` has been refused before.
+  // Invalid `params` were rejected before.
   return { model, max_tokens: maxTokens, ...(params as Partial<Common>) }
 }
 
-/** The cap on a job's cost, where there is one. Without `drains`, nobody waits for what is in flight. */
+/** The spending cap of a job, if there is one. Without `drains`, nobody waits for batches in flight. */
 export function capFor(
   context: Context,
   job: StoredJob,
@@ -40,20 +40,23 @@ export function capFor(
   return most === undefined ? undefined : capOf(job, most, pricesOf(settings), { drains, ask })
 }
 
-/** What the command that continues says of a cap that was reached: an amount at which nothing more can stop the job. */
+/** Flags for the command that continues after a cap was reached: an amount that suffices for the rest. */
 export function capFlags(cap: Cap | undefined): readonly string[] {
   const enough = cap?.enough
   return enough === undefined ? [] : ['--max-cost', suggestedUsd(enough)]
 }
 
-/** A cap needs a price; without one it could not be kept. Checked before anything is sent. */
+/** A cap requires a price. Checked before anything is sent. */
 export function mustHavePrice(settings: Settings): void {
   const model = commonOf(settings)?.model
   if (settings.maxCost === undefined || model === undefined || pricesOf(settings)(model)) return
-  throw new BatchStreamError('CBS_OPTION', `--max-cost cannot be kept: ${priceUnknown([model])}`)
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    `--max-cost cannot be enforced: ${priceUnknown([model])}`,
+  )
 }
 
-/** What a job was expected to cost; undefined where nobody knows: the bytes of images and PDFs say nothing of their tokens. */
+/** The expected cost of a job; undefined if unknown: the bytes of images and PDFs do not predict their tokens. */
 export function estimateFor(state: JobState, settings: Settings): bigint | undefined {
   const common = settings.filesDir === undefined ? commonOf(settings) : undefined
   return common && estimateOf(state, common, pricesOf(settings))
@@ -82,7 +85,7 @@ function reusedText(
   return `${reused} reused${dollars}, ${asked} asked; `
 }
 
-/** Dollars as `status --json` says them; null where they are unknown. */
+/** Dollars for `status --json`; null if unknown. */
 export interface Dollars {
   readonly spent_usd: number | null
   readonly reserved_usd: number | null
@@ -106,7 +109,7 @@ export function dollarsOf(
   }
 }
 
-/** What a job was made for, if that can be read; `status` shows a damaged job too. */
+/** The settings that a job was created with, if they are readable; `status` shows damaged jobs too. */
 export function settingsIn(job: JobOnDisk): Settings | undefined {
   try {
     return rememberedBy(job).run

@@ -4,11 +4,11 @@ import type { FailedLine } from '../report/report.ts'
 import type { Status } from '../core/results/status.ts'
 import { printable } from './shown.ts'
 
-/** Kinds of failure that are shown, and characters of a message. */
+/** Maximum kinds of failure shown, and maximum characters of a message. */
 const MOST_SHOWN = 3
 const MOST_CHARACTERS = 200
 
-/** A kind of failure: how many rows have it, and where the first of them is. */
+/** A kind of failure: its number of rows, and the position of the first one. */
 export interface FrequentFailure {
   readonly count: number
   readonly status: Status
@@ -18,7 +18,7 @@ export interface FrequentFailure {
   readonly line: number
 }
 
-/** The most frequent failures of a job, looked up in its folder. */
+/** The most frequent failures of a job, read from its folder. */
 export async function mostFrequent(
   folder: string,
   sources: readonly string[],
@@ -26,13 +26,13 @@ export async function mostFrequent(
 ): Promise<readonly FrequentFailure[]> {
   const shown = await withLines(folder, sources, failures.groups.slice(0, MOST_SHOWN))
   return shown.map(({ count, status, type, message, lines }) => {
-    // A kind of failure has the record that it was found in.
+    // A kind of failure has the record in which it was found.
     const { source = null, line } = lines[0] as FailedLine
     return { count, status, type, message, source, line }
   })
 }
 
-/** The same as lines of text. */
+/** The failures as lines of text. */
 export function linesOf(failures: readonly FrequentFailure[]): string[] {
   return failures.map(({ count, status, type, message, source, line }) => {
     const text = printable(message)

@@ -18,25 +18,25 @@ export type CommandName =
   | 'prune'
   | 'emulate'
 
-/** One flag: parsing, the environment, config files, help and checks all come from this table. */
+/** A flag. Parsing, the environment, config files, help and checks all use this table. */
 export interface OptionSpec {
   /** Its long name without dashes. */
   readonly name: string
   readonly short?: string
-  /** What its value is called in the help; none for a switch. */
+  /** The name of its value in help; none for a switch. */
   readonly arg?: string
-  /** Its value may be left out: it is a switch, too. */
+  /** Its value is optional, so it is a switch too. */
   readonly maybe?: true
   /** May be given several times. */
   readonly many?: true
-  /** The values that it takes, where they are few. */
+  /** The allowed values, if there are few. */
   readonly choices?: readonly string[]
-  /** Values that shells offer, of a flag that also takes others. */
+  /** Values that shells complete, for a flag that also takes others. */
   readonly values?: () => readonly string[]
-  /** A switch that turns off what is on by default: `--no-header`. */
+  /** A switch that turns off a default: `--no-header`. */
   readonly negative?: true
   readonly help: string
-  /** The default as the help says it. */
+  /** The default, as help shows it. */
   readonly fallback?: string
   readonly on: readonly CommandName[]
   readonly group: Group
@@ -46,10 +46,10 @@ export type Group =
   'Input' | 'Request' | 'Batches' | 'Output' | 'Money' | 'Job' | 'API' | 'Messages'
 
 const RUN: readonly CommandName[] = ['run']
-/** Commands that read records and make requests of them. */
+/** Commands that read records and make requests from them. */
 const ASKS: readonly CommandName[] = ['run', 'estimate']
 const ROWS: readonly CommandName[] = ['run', 'resume', 'retry', 'results']
-/** The same with the command whose rows are those of several jobs. */
+/** The same, and the command that joins rows of several jobs. */
 const SHAPES: readonly CommandName[] = [...ROWS, 'merge']
 const WORK: readonly CommandName[] = ['run', 'resume', 'retry']
 const API: readonly CommandName[] = [
@@ -62,7 +62,7 @@ const API: readonly CommandName[] = [
   'cancel',
   'doctor',
 ]
-/** Commands on jobs that may be in a ledger. */
+/** Commands for jobs that may be in a ledger. */
 export const LEDGER_COMMANDS: readonly CommandName[] = [
   ...WORK,
   'results',
@@ -785,12 +785,12 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
 ]
 
-/** The flags of a command, in the order of the table. */
+/** The flags of a command, in table order. */
 export function optionsOf(command: CommandName): OptionSpec[] {
   return OPTIONS.filter(({ on }) => on.includes(command))
 }
 
-/** The flags that a command accepts. `estimate` accepts all of `run`, so that one word in front of a command prices it. */
+/** The flags that a command accepts. `estimate` accepts all of `run`, so that putting it before a run prices that run. */
 export function acceptedBy(command: CommandName): OptionSpec[] {
   if (command !== 'estimate') return optionsOf(command)
   return OPTIONS.filter(({ on }) => on.includes('estimate') || on.includes('run'))

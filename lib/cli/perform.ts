@@ -1,6 +1,6 @@
 import type { Context } from './context.ts'
 import { isResumable, SIGNALS } from './exit-code.ts'
-import { nextAfter, sayNext, type Ending, type Next } from './finish.ts'
+import { nextAfter, printNext, type Ending, type Next } from './finish.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { LEDGER_COMMANDS, type CommandName } from './options.ts'
@@ -13,7 +13,7 @@ import { talkStyle } from './talk-style.ts'
 
 export type Command = (context: Context) => Promise<Ending>
 
-/** Flags of a command that also hold for the command that continues it. */
+/** Flags of a command that are repeated in the command that continues it. */
 const PLACE_FLAGS = [
   'state-dir',
   'base-url',
@@ -26,15 +26,15 @@ const PLACE_FLAGS = [
   'lease',
 ]
 
-/** The ledger may be named by the environment, where its password is not shown to others. */
+/** The ledger may be named by the environment, where its password is hidden from others. */
 const LEDGER_VARIABLE = 'CLAUDE_BATCH_STREAM_LEDGER'
 
-/** An emulated job dies with its emulator, so it is never in a ledger. */
+/** An emulated job ends with its emulator, so it is never in a ledger. */
 function usesLedger(command: CommandName, flags: Flags): boolean {
   return LEDGER_COMMANDS.includes(command) && !flags.has('emulate')
 }
 
-/** Runs a command until it ends, or until a signal ends it. Ctrl-C detaches and never cancels: batches continue. */
+/** Runs a command until it ends or a signal ends it. Ctrl-C never cancels: batches continue. */
 export async function perform(
   command: CommandName,
   load: () => Promise<Command>,
@@ -48,20 +48,20 @@ export async function perform(
   let signalled: keyof typeof SIGNALS | undefined
   let next = (): Next | undefined => undefined
   const onSignal = (signal: NodeJS.Signals): void => {
-    // Only the three of SIGNALS are listened to.
+    // Only the signals of SIGNALS have listeners.
     const name = signal as keyof typeof SIGNALS
     if (signalled === undefined) {
       signalled = name
       return stop.abort()
     }
-    // A second one leaves at once, whatever is still being closed: the job is safe at any moment.
+    // A second signal exits at once, whatever is still open: the job is safe at any moment.
     end(SIGNALS[name], next())
     io.exit(SIGNALS[name])
   }
   for (const signal of Object.keys(SIGNALS)) io.on(signal as NodeJS.Signals, onSignal)
   let watch: Watch | undefined
   const end = (code: number, following: Next | undefined): void => {
-    if (following) sayNext(talk, following)
+    if (following) printNext(talk, following)
     watch?.exit(code, following?.words)
   }
   const context: Omit<Context, 'watch'> = {

@@ -8,11 +8,11 @@ import { wrapError } from '../core/errors.ts'
 export interface PipeOptions {
   /** Ends the wait for a reader. */
   readonly signal: AbortSignal
-  /** Called once, if there is no reader yet. */
+  /** Called once if there is no reader yet. */
   readonly onWait: () => void
 }
 
-/** Ms between two looks for a reader. */
+/** Ms between two checks for a reader. */
 const LOOK_MS = 50
 
 export async function isPipe(path: string): Promise<boolean> {
@@ -23,10 +23,10 @@ export async function isPipe(path: string): Promise<boolean> {
 }
 
 /**
- * Opens a named pipe for writing when it has a reader. A blocking open or write would hold a thread that no signal ends, so
+ * Opens a named pipe for writing once it has a reader. A blocking open or write would hold a thread that no signal ends, so
  * the pipe is opened non-blocking.
  *
- * @throws BatchStreamError `CBS_OUTPUT` where the pipe cannot be opened; the signal's reason when it aborts
+ * @throws BatchStreamError `CBS_OUTPUT` if the pipe cannot be opened; the signal's reason when it aborts
  */
 export async function openPipe(path: string, { signal, onWait }: PipeOptions): Promise<Writable> {
   let fd = await openNow(path)
@@ -38,7 +38,7 @@ export async function openPipe(path: string, { signal, onWait }: PipeOptions): P
   return new Socket({ fd, readable: false, writable: true })
 }
 
-/** A descriptor that is not bound to an object which would close it; undefined where the pipe has no reader. */
+/** A raw descriptor, which no object closes; undefined if the pipe has no reader. */
 async function openNow(path: string): Promise<number | undefined> {
   return await new Promise((resolve, reject) => {
     open(path, constants.O_WRONLY | constants.O_NONBLOCK, (cause, fd) => {
@@ -49,7 +49,7 @@ async function openNow(path: string): Promise<number | undefined> {
   })
 }
 
-/** What a command says that has to wait for the reader of a pipe. */
+/** The message of a command that waits for the reader of a pipe. */
 export function waitsForReader(path: string): string {
-  return `${path} is a pipe that nobody reads yet: waiting for its reader`
+  return `${path} is a pipe without a reader: waiting for one`
 }

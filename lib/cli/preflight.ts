@@ -16,17 +16,17 @@ import type { FreeCall } from './free-call.ts'
 export interface PreflightOptions {
   readonly client: Anthropic
   readonly job: StoredJob
-  /** Told why nothing can be proven. */
+  /** Called with the reason if nothing can be checked. */
   readonly onSkip: (why: string) => void
-  /** Told that the model will retire. */
+  /** Called with a warning if the model will be retired. */
   readonly onWarn: (warning: string) => void
-  /** Told why the call has to wait. */
+  /** Called with the reason when the call has to wait. */
   readonly onWait: (why: string) => void
 }
 
 /**
- * Proves key, workspace, model and the shape of the first request with one free call to the token counter, before anything
- * is paid for: inside a batch a wrong parameter shows only when the whole batch has ended.
+ * Checks key, workspace, model and the first request with one free call to the token counter, before anything is paid for:
+ * within a batch a wrong parameter shows only after the whole batch has ended.
  */
 export function preflight({
   client,
@@ -37,7 +37,7 @@ export function preflight({
 }: PreflightOptions): Stage<BatchRequest | RejectedRecord, BatchRequest | RejectedRecord> {
   const stop = new AbortController()
   const { signal } = stop
-  // The answer names the key's workspace before anything is sent: with the key of another one a batch would look lost.
+  // The reply names the key's workspace before anything is sent: with a key of another one a batch would appear lost.
   const free: FreeCall = { signal, onWait, session: job.session }
   let proven = false
   return typed(
@@ -85,22 +85,22 @@ async function prove(
   if ('failure' in count) settle(count.failure, params.model, onSkip)
 }
 
-/** What a counter that gave no count means for the run. */
+/** Decides what a failed count means for the run. */
 function settle(failure: Failure, model: string, onSkip: (why: string) => void): void {
   const says = failure.message.toLowerCase()
-  // A gateway without this endpoint is no reason not to run; a model that nobody knows is.
+  // A gateway without this endpoint does not prevent a run; an unknown model does.
   const isGone = failure.kind === 'notFound'
   if (isGone && !says.includes('model')) return onSkip(failure.message)
   throw new BatchStreamError(
     'CBS_OPTION',
     isGone
-      ? `the model ${model} is not known${modelsLike(model)}: ${failure.message}`
-      : `the first request would be refused: ${failure.message}`,
+      ? `the model ${model} is unknown${modelsLike(model)}: ${failure.message}`
+      : `the first request would be rejected: ${failure.message}`,
     { cause: failure.cause },
   )
 }
 
-/** A hint with the models whose names have the same words, else the nearest one. */
+/** A hint with models of the same family, else the nearest name. */
 function modelsLike(model: string): string {
   const known = Object.keys(PRICES)
   const words = model.toLowerCase().split(/[^a-z\d]+/)
@@ -109,18 +109,18 @@ function modelsLike(model: string): string {
   return ` (did you mean ${similar.slice(0, 4).join(', ')}?)`
 }
 
-/** A batch may take so long. */
+/** The longest duration of a batch. */
 const LONGEST_MS = 24 * 60 * 60 * 1000
 
-/** How long the call that tells of a model may take. */
+/** Time limit of the call that retrieves a model. */
 const ADVICE_MS = 10_000
 
 const NO_REDIRECT = { redirect: 'manual' } as const
 
 /**
- * What is to be said of a model that is deprecated; undefined for others, and where the API tells nothing.
+ * A warning about a deprecated model; undefined for others, and if the API does not say.
  *
- * @throws BatchStreamError `CBS_OPTION` for a model that retires before a batch that is sent now has to end
+ * @throws BatchStreamError `CBS_OPTION` if the model retires before a batch that is sent now must end
  */
 async function retirement(
   client: Anthropic,
@@ -128,7 +128,7 @@ async function retirement(
   signal: AbortSignal,
   ourTime: number,
 ): Promise<string | undefined> {
-  // Advice is worth one try: a gateway need not know this call.
+  // A warning is worth one try: a gateway may not have this call.
   const options = { maxRetries: 0, timeout: ADVICE_MS, signal, fetchOptions: NO_REDIRECT }
   const found = await client.models
     .retrieve(model, {}, options)
@@ -136,7 +136,7 @@ async function retirement(
     .catch(() => undefined)
   if (!found) return undefined
   const { data, response } = found
-  // A gateway may leave out what the type promises.
+  // A gateway may omit what the type promises.
   const { lifecycle, retires_at }: Partial<typeof data> = data ?? {}
   if (lifecycle === 'retired') throw retired(model, 'is retired')
   if (lifecycle !== 'deprecated') return undefined
@@ -144,7 +144,7 @@ async function retirement(
   if (Number.isNaN(retiresAt)) return `the model ${model} is deprecated: choose another one soon`
   const now = Date.parse(response.headers.get('date') ?? '') || ourTime
   const day = new Date(retiresAt).toISOString().slice(0, 10)
-  // The API keeps serving a model whose date has passed until it is retired.
+  // The API serves a model past its date until it is retired.
   if (retiresAt > now && retiresAt <= now + LONGEST_MS)
     throw retired(model, `retires on ${day}, before a batch that is sent now has to end`)
   return `the model ${model} is deprecated and retires on ${day}: choose another one before`

@@ -24,21 +24,21 @@ import type { TableColumnsOptions } from './table-columns.ts'
 import type { Talk } from './talk.ts'
 import { skippedNote } from './tally.ts'
 
-/** A custom_id is as long as this, so that the sizes are right. */
+/** As long as a real custom_id, so that sizes are right. */
 const SAMPLE_ID = '0000000000-1-zzzzz'
 
-/** Records that would not be sent and are named, with the reason; -v names all of them. */
+/** Number of unsent records that are named with their reasons; -v names all. */
 const NAMED = 5
 
 /** What a run would do with its input. */
 export interface RunPreview {
   readonly records: number
-  /** Records that cannot be asked. */
+  /** Invalid records. */
   readonly rejected: number
   /** Records that failed in an earlier run. */
   readonly skipped: number
   readonly requests: number
-  /** Records that repeat another and are not sent; undefined where repeats are not looked for. */
+  /** Records that repeat another and are not sent; undefined without --dedupe. */
   readonly repeats: number | undefined
   /** Records that take the answer of an earlier job; undefined where none is looked for. */
   readonly reused: number | undefined
@@ -46,15 +46,15 @@ export interface RunPreview {
   /** Bytes of all requests. */
   readonly bytes: number
   readonly estimate: Estimate
-  /** The input columns of a table, where rows go to one. */
+  /** The input columns of a table, if rows go to one. */
   readonly columns: readonly string[] | undefined
 }
 
-export interface SurveyOptions {
+export interface PreviewOptions {
   readonly settings: Settings
   readonly template: TemplateOptions
   readonly talk: Talk
-  /** Told of each request; false ends the survey. */
+  /** Called for each request; false ends the preview. */
   readonly onRequest?: (request: Pick<BatchRequest, 'custom_id' | 'params'>) => Promise<boolean>
   readonly sample?: Sample | undefined
   /** Answers of earlier jobs. */
@@ -63,10 +63,10 @@ export interface SurveyOptions {
   readonly table?: Pick<TableColumnsOptions, 'known' | 'endless'> | undefined
 }
 
-/** Reads, renders, checks and counts as a run does, one record at a time. */
+/** Reads, renders, checks and counts like a run, one record at a time. */
 export async function previewRun(
   records: Stage<never, SourceRecord>,
-  { settings, template, talk, onRequest, sample, table, earlier }: SurveyOptions,
+  { settings, template, talk, onRequest, sample, table, earlier }: PreviewOptions,
 ): Promise<RunPreview> {
   const askOf = asker(template)
   const counter = new InvalidCounter(settings.maxInvalid)
@@ -79,7 +79,7 @@ export async function previewRun(
   const fits = (asked: BatchRequest | RejectedRecord): BatchRequest | RejectedRecord => {
     const { record } = asked
     if (!table || !fields || !record) return asked
-    // What a run takes for the first batch depends on the time as well, which a dry run does not have.
+    // The first batch of a run also depends on time, which a dry run does not have.
     if (table.known !== undefined || (table.endless && batches.count > 1)) {
       columns ??= new Set([...fields.names, ...responseFields(settings), settings.metaField])
       return fitting(asked, columns)
@@ -154,14 +154,14 @@ function weigh(
 }
 
 /** The counts in one line. */
-export function describePreview(survey: RunPreview): string {
-  const { records, requests, batches, bytes, rejected, skipped, repeats, reused } = survey
+export function describePreview(preview: RunPreview): string {
+  const { records, requests, batches, bytes, rejected, skipped, repeats, reused } = preview
   const shared = repeats === undefined ? '' : `, ${repeats} repeat another and are not sent`
   const unsent = `${shared}${reused === undefined ? '' : `, ${reused} reused`}`
   return `${counted(records, 'record')}, ${counted(requests, 'request')} in ${counted(batches, 'batch', 'batches')}, ${counted(bytes, 'byte')}; ${counted(rejected, 'invalid record')}${unsent}${skipped === 0 ? '' : `; ${skippedNote(skipped)}`}`
 }
 
-/** What a run would ask of a record, ids that are taken already told as a run tells them. */
+/** Renders the requests of records, and rejects duplicate ids as a run does. */
 function asker(
   options: TemplateOptions,
 ): (record: SourceRecord) => Promise<BatchRequest | RejectedRecord> {

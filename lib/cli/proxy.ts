@@ -2,12 +2,12 @@ import type { ClientOptions } from '@anthropic-ai/sdk'
 import { BatchStreamError } from '../core/errors.ts'
 import type { Io } from './io.ts'
 
-/** Where the SDK calls unless it is told otherwise. */
+/** The SDK's default base URL. */
 const API = 'https://api.anthropic.com'
 
 /**
- * What sends calls through the proxy that HTTPS_PROXY names, unless NO_PROXY excepts the API's host: Node 20's fetch looks
- * at neither. Plain http goes to this machine alone, so it never needs a proxy and never meets one.
+ * Sends calls through the proxy of HTTPS_PROXY, unless NO_PROXY excludes the API's host; Node 20's fetch ignores both.
+ * Plain http is only used for this machine and never needs a proxy.
  */
 export async function proxied(
   env: Io['env'],
@@ -19,19 +19,22 @@ export async function proxied(
   if (isExcepted(api, env['no_proxy'] || env['NO_PROXY'] || '')) return {}
   const proxy = URL.canParse(named) ? new URL(named) : undefined
   if (proxy?.protocol !== 'http:' && proxy?.protocol !== 'https:') {
-    // Its text may hold a password, so it is not shown.
+    // The value may contain a password, so it is not shown.
     throw new BatchStreamError('CBS_OPTION', 'HTTPS_PROXY must be an http:// or https:// URL')
   }
   const { ProxyAgent, fetch } = await import('undici')
   const dispatcher = new ProxyAgent(named)
   return {
-    // The agent and its fetch are of one version of undici, which Node's own fetch need not be. Only the types differ.
+    // The agent and its fetch come from one version of undici, which may differ from Node's. Only the types differ.
     fetch: fetch as unknown as NonNullable<ClientOptions['fetch']>,
     fetchOptions: { dispatcher } as NonNullable<ClientOptions['fetchOptions']>,
   }
 }
 
-/** Entries are hosts, with all below them, with a port or without; `*` is every host. */
+/**
+ * Whether NO_PROXY excludes a URL. Entries are hosts, including their subdomains, with or without a port; `*` is every
+ * host.
+ */
 export function isExcepted({ hostname, port }: URL, noProxy: string): boolean {
   return noProxy.split(/[\s,]+/).some(entry => {
     const name = entry.toLowerCase().replace(/:\d+$/, '')

@@ -8,16 +8,16 @@ import { isUnfinished } from './job-work.ts'
 import type { RowOptions } from './row-options.ts'
 import type { Settings } from './settings.ts'
 
-/** What a job remembers of the command that made it. */
+/** What a job remembers of the command that created it. */
 export interface Remembered {
   readonly run: Settings
   readonly rows: RowOptions
-  /** The columns of its input, where they were known before its records were read. */
+  /** The columns of its input, if they were known before its records were read. */
   readonly columns?: readonly string[]
-  /** Its words, and the folder that its inputs are named from. */
+  /** The command's words, and the folder for its relative inputs. */
   readonly words: readonly string[]
   readonly cwd: string
-  /** What --note of the newest run said. */
+  /** The --note of the newest run. */
   readonly note?: string
   /** The --concurrency of the newest run that was given one. */
   readonly concurrency?: string
@@ -25,7 +25,7 @@ export interface Remembered {
   readonly keep?: string
 }
 
-/** A job whose journal can be read. */
+/** A job whose journal is readable. */
 export type SoundJob = JobOnDisk & { readonly state: JobState }
 
 /** A job by name, or the only unfinished one. */
@@ -51,7 +51,7 @@ export async function unfinishedJobs(dir: string): Promise<readonly JobOnDisk[]>
   return (await inspectJobs(nodeDisk, dir)).filter(isUnfinished)
 }
 
-/** A job by name, in whatever state it is. */
+/** A job by name, in any state. */
 export async function existingJob(dir: string, name: string): Promise<JobOnDisk> {
   const job = await inspectJob(nodeDisk, dir, name)
   if (job) return job
@@ -78,7 +78,7 @@ function sound(job: JobOnDisk): SoundJob {
   )
 }
 
-/** What the job's first command said. */
+/** The record of the job's first command. */
 export function rememberedBy(job: JobOnDisk): Remembered {
   const settings = sound(job).card?.settings
   if (
@@ -87,13 +87,13 @@ export function rememberedBy(job: JobOnDisk): Remembered {
     'run' in settings &&
     'rows' in settings
   ) {
-    // Written by run-job.ts from this very type; the journal beside it carries the checksums.
+    // run-job.ts writes this type, and the journal beside it has checksums.
     return settings as Remembered
   }
   if (!hasBegun(job)) throw neverBegan(job)
   throw new BatchStreamError(
     'CBS_STATE',
-    `job ${job.name} does not say what it was made for (job.json); see \`claude-batch-stream doctor ${job.name}\``,
+    `job ${job.name} has no record of its command (job.json); see \`claude-batch-stream doctor ${job.name}\``,
   )
 }
 
@@ -104,7 +104,7 @@ function neverBegan({ name }: JobOnDisk): BatchStreamError {
   )
 }
 
-/** What a crash leaves of a job before its card is written has sent nothing. */
+/** Whether a job has started: a crash before its card is written leaves a job that has sent nothing. */
 export function hasBegun({ card, state, trouble }: JobOnDisk): boolean {
   if (card) return true
   return state ? state.kept.records > 0 || state.batches.size > 0 : trouble !== NO_JOURNAL

@@ -2,10 +2,10 @@ import { BatchStreamError, messageOf } from '../core/errors.ts'
 import { EXIT, exitCodeOf, isClosedReader, isOutOfFiles } from './exit-code.ts'
 import type { Talk } from './talk.ts'
 
-/** Says why the program ends, and gives the exit code. */
+/** Reports the error that ends the program, and returns the exit code. */
 export function report(error: unknown, talk: Talk, stacks: boolean): number {
   const code = exitCodeOf(error)
-  // `| head` closing the pipe is the end of the work; nobody wants to read about it.
+  // `| head` closing the pipe is a normal end without a message.
   if (isClosedReader(error)) return code
   const hint = isOutOfFiles(error) ? '; raise the limit with `ulimit -n`' : ''
   const message = messageOf(error) + hint

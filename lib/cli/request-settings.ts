@@ -10,28 +10,28 @@ import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { json, jsonIn, pairs, textIn, whole, withoutUndefined, wrongFlag } from './values.ts'
 
-/** What is asked of each record, and the fields of the row that the answer goes to. */
+/** The requests for records, and the row fields for their answers. */
 export interface RequestSettings {
   readonly prompt?: string
   readonly system?: string
   /** The path of a module. */
   readonly template?: string
-  /** SHA-256 of the module when the job was made: a changed module sends other requests. */
+  /** SHA-256 of the module when the job was created: a changed module sends other requests. */
   readonly templateHash?: string
   /** Templates of paths. */
   readonly attach?: readonly string[]
-  /** Where relative paths of attached files start; absent where no file is read. */
+  /** The folder for relative paths of attachments; absent if no file is read. */
   readonly filesDir?: string
   readonly vars: Readonly<Record<string, string>>
   readonly model: string
   readonly maxTokens: number
   readonly params: Readonly<Record<string, unknown>>
   readonly schema?: JsonSchema
-  /** Whether properties of answers are fields of the row. */
+  /** Whether properties of answers become fields of the row. */
   readonly spread?: true
   readonly cache?: true | 'prime'
   readonly id?: string
-  /** Whether failed rows of an earlier run are sent, too. */
+  /** Whether failed rows of an earlier run are sent too. */
   readonly askFailed?: true
   readonly responseField: string
   readonly metaField: string
@@ -57,7 +57,7 @@ export async function requestIn(flags: Flags, env: Io['env']): Promise<RequestSe
   if (settings.template !== undefined && settings.prompt !== undefined) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--template and --prompt both say what to ask: give one of them',
+      '--template and --prompt are alternatives: give one of them',
     )
   }
   return withoutUndefined(settings)
@@ -74,7 +74,7 @@ function named(flag: string, text: string): string {
   throw wrongFlag(flag, 'a name', text)
 }
 
-/** The module of --template, by a path that holds in every folder, and its text. */
+/** The module of --template, as an absolute path, and its text. */
 async function moduleOf(flags: Flags): Promise<{ template?: string; templateHash?: string }> {
   const path = flags.text('template')
   if (path === undefined) return {}
@@ -95,22 +95,22 @@ async function textOrFile(flags: Flags, name: 'prompt' | 'system'): Promise<stri
   if (text !== undefined)
     throw new BatchStreamError(
       'CBS_OPTION',
-      `--${name} and --${name}-file say the same: give one of them`,
+      `--${name} and --${name}-file are alternatives: give one of them`,
     )
-  // The newline that ends a text file is not part of the prompt.
+  // The newline at the end of a text file is not part of the prompt.
   const read = (await textIn(`--${name}-file`, file)).replace(/\r?\n$/, '')
   if (read.trim() === '') throw wrongFlag(`--${name}-file`, 'a file that holds a text', file)
   return read
 }
 
-/** The schema of the answers, and whether rows have a field for each of its properties. */
+/** The schema of answers, and whether rows have a field for each of its properties. */
 async function schemaOf(flags: Flags): Promise<Pick<RequestSettings, 'schema' | 'spread'>> {
   const given = flags.text('schema')
   const values = flags.text('enum')
   if (given !== undefined && values !== undefined) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--schema and --enum both say what answers look like: give one of them',
+      '--schema and --enum are alternatives: give one of them',
     )
   }
   if (values !== undefined)
@@ -126,7 +126,7 @@ async function schemaOf(flags: Flags): Promise<Pick<RequestSettings, 'schema' | 
   const read = given.trimStart().startsWith('{')
     ? json('--schema', given)
     : await jsonIn('--schema', given)
-  // Found out before anything is read or sent.
+  // Reported before anything is read or sent.
   answerCheck(read)
   // It is JSON and a schema, so it is an object.
   const schema = read as JsonSchema
@@ -139,7 +139,7 @@ async function schemaOf(flags: Flags): Promise<Pick<RequestSettings, 'schema' | 
   return { schema, ...spread }
 }
 
-/** Answers of one property, which is called as the response field is: rows that spread it hold the value alone. */
+/** A schema with one property, named like the response field: rows contain only its value. */
 function enumSchema(text: string, name: string): JsonSchema {
   const values = text.split(',').map(value => value.trim())
   if (values.length < 2 || values.includes('') || new Set(values).size < values.length)
@@ -177,7 +177,7 @@ async function paramsOf(flags: Flags): Promise<Record<string, unknown>> {
   return { ...fromFile, ...Object.fromEntries(given) }
 }
 
-/** What --cache says: a switch whose value may be `prime`. In the environment a switch is on as `1`, `true` or `yes`. */
+/** The value of --cache: a switch whose value may be `prime`. In the environment a switch is on as `1`, `true` or `yes`. */
 function cacheIn(flags: Flags): true | 'prime' | undefined {
   const text = flags.text('cache')
   if (text === 'prime') return text

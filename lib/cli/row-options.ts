@@ -60,15 +60,15 @@ export interface RowOptions {
   readonly csvSafe: boolean
   /** The input columns that the user chose for a table. */
   readonly outputColumns?: readonly string[]
-  /** Whether rows say what they cost. */
+  /** Whether rows contain their cost. */
   readonly rowCost: boolean
-  /** Whether properties of answers are fields of the row. */
+  /** Whether properties of answers become fields of the row. */
   readonly spread?: true
-  /** Whether rows keep the blocks of an answer that are no text. */
+  /** Whether rows keep the blocks of an answer that are not text. */
   readonly blocks?: true
 }
 
-/** The flags, and for what they leave open the options of the job's first run. Paths hold in every folder. */
+/** The options from flags; options that are not given come from the job's first run. Paths are made absolute. */
 export function rowOptionsOf(flags: Flags, known?: Partial<RowOptions>): RowOptions {
   const to = flags.text('to')
   const order = flags.text('order')
@@ -97,13 +97,13 @@ export function rowOptionsOf(flags: Flags, known?: Partial<RowOptions>): RowOpti
     }),
   }
   check(options)
-  // A table of a job whose rows said it says nothing of it.
+  // A table made from a job with row costs has none itself.
   return hasMeta(options)
     ? { ...options, rowCost: options.rowCost || (known?.rowCost ?? false), ...blocksOf(known) }
     : options
 }
 
-/** The same for rows that are not the job's own output: only the flags say where they go. */
+/** The same for rows that are not the job's own output: only the flags decide where they go. */
 export function rowOptionsApart(flags: Flags, { errors: _, ...known }: RowOptions): RowOptions {
   return rowOptionsOf(flags, { ...known, output: '-' })
 }
@@ -157,13 +157,16 @@ function hasMeta({ to, emit, metaField }: RowOptions): boolean {
 export interface Rows {
   readonly job: StoredJob
   readonly options: RowOptions
-  /** Columns of the input, for tables: known, or to be decided. */
+  /** The input columns of a table: known, or still to be decided. */
   readonly columns: readonly string[] | TableColumns
-  /** The schema of the answers, for tables. */
+  /** The schema of answers, for tables. */
   readonly schema: JsonSchema | undefined
-  /** What they are counted by, where they say what they cost. @default the list */
+  /**
+   * The prices for row costs.
+   * @default the list prices
+   */
   readonly priceOf?: PriceOf
-  /** Rows that are not the job's own output: its files are left as they are, and these are begun anew. */
+  /** Rows that are not the job's own output: its files stay as they are, and the output is started anew. */
   readonly apart?: boolean
   /** The records whose rows come, where they are not those of the job alone. */
   readonly records?: AsyncIterable<SourceRecord>
@@ -171,7 +174,7 @@ export interface Rows {
   readonly signal: AbortSignal
 }
 
-/** Opens the end of the pipeline as the options say. */
+/** Opens the end of the pipeline for these options. */
 export async function openRows(
   { job, options, columns, schema, priceOf = listPrice, apart = false, records, signal }: Rows,
   io: Io,
@@ -213,7 +216,7 @@ async function streamOf(
   signal: AbortSignal,
 ): Promise<StreamTarget> {
   if (path === '-' && stdout.isTTY) return new StreamTarget(talk.beside(withoutControls(stdout)))
-  // The reader of a pipe or a socket may print to the terminal that shows the progress line; a file never does.
+  // The reader of a pipe or a socket may print to the terminal with the progress line; a file never does.
   const isRead = stderr.isTTY === true && stdout instanceof Socket
   if (path === '-')
     return new StreamTarget(isRead ? talk.beside(stdout, { keepOff: true }) : stdout)
@@ -226,7 +229,7 @@ async function streamOf(
   return new StreamTarget(talk.beside(stream), () => stream.destroy())
 }
 
-/** Opens a device, such as /dev/tty. A file that has taken its name is not cut. */
+/** Opens a device, such as /dev/tty. A file that has taken its name is not truncated. */
 async function openDevice(path: string): Promise<Writable> {
   const device = await open(path, constants.O_WRONLY).catch((cause: unknown) => {
     throw wrapError('CBS_OUTPUT', `${path} cannot be opened`, cause)
@@ -236,17 +239,17 @@ async function openDevice(path: string): Promise<Writable> {
   throw notOurs(path)
 }
 
-/** A terminal whose cursor no answer can move. */
+/** A terminal stream in which answers cannot move the cursor. */
 function withoutControls(terminal: Writable): Writable {
   const stream = new Writable({
-    // Rows come whole, so no character is cut in two.
+    // Rows arrive whole, so no character is split.
     write: (chunk: Buffer, _encoding, done) =>
       void terminal.write(forTerminal(chunk.toString()), done),
   })
   return stream.on('error', () => {})
 }
 
-/** The fields that rows spread an answer into. */
+/** The fields of a spread answer. */
 function propertiesIn(
   { spread, metaField }: RowOptions,
   schema: JsonSchema | undefined,
@@ -266,7 +269,7 @@ function propertiesIn(
   return properties
 }
 
-/** The property that is called as the response field is: --enum makes a schema of it alone. */
+/** The single property named like the response field: --enum makes such a schema. */
 function onlyProperty(
   { responseField }: RowOptions,
   schema: JsonSchema | undefined,
@@ -283,7 +286,7 @@ function writerOf(
 ): RowWriter | LateRowWriter {
   switch (options.to) {
     case 'jsonl':
-      // What a row cost is made with the row.
+      // The cost of a row is computed with the row.
       return options.rowCost
         ? { rowOf: jsonRowOf }
         : { rowOf: jsonRowOf, pageOf: jsonlPageRows(options, jsonRowOf, ownScanner()) }
@@ -306,7 +309,7 @@ function writerOf(
   }
 }
 
-/** The table of these input columns, its header included. */
+/** The table with these input columns, including its header. */
 export function tableOf(
   options: RowOptions,
   columns: readonly string[],
@@ -317,12 +320,12 @@ export function tableOf(
     delimiter: options.to === 'csv' ? ',' : '\t',
     schema,
     safe: options.csvSafe,
-    // Fields beside the chosen ones are left out; any other field without a column would be lost.
+    // If the user chose columns, other fields are left out; otherwise a field without a column would be lost.
     complete: options.outputColumns === undefined,
   })
 }
 
-/** The columns of a table of all records that a job has. */
+/** The columns of a table of all records of a job. */
 export async function tableFieldsOf(
   job: StoredJob,
   options: RowOptions,
@@ -333,7 +336,7 @@ export async function tableFieldsOf(
   return names.length > 0 ? names : NO_COLUMNS
 }
 
-/** The table that records are checked against before they are sent: where columns are chosen, every record fits. */
+/** The table that records are checked against before they are sent; with chosen columns every record fits. */
 export function checkedTable(options: RowOptions, columns: TableColumns): TableColumns | undefined {
   // Parquet is written when all records are known.
   const isFixed = isTable(options) && options.to !== 'parquet'
@@ -345,7 +348,7 @@ export function isTable({ to }: Pick<RowOptions, 'to'>): boolean {
 }
 
 function missing(result: Result, talk: Talk): undefined {
-  // Of a batch that some other tool made only the result lines say the ids.
+  // A batch of another tool has ids only in its result lines.
   const where = result.record ? `line ${result.record.line}` : `a request of ${result.batch.id}`
   talk.warn(`${where} has no result line: ${result.error?.message}`)
   return undefined

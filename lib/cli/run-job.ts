@@ -22,7 +22,7 @@ import { decidingSettings, type Settings } from './settings.ts'
 import type { Talk } from './talk.ts'
 import { wrongFlag } from './values.ts'
 
-/** What decides that a command is the same: its settings and the first record. A shard may have none. */
+/** Identifies a command: its settings and the first record. A shard may have no records. */
 export function fingerprintOf(settings: Settings, first: SourceRecord | undefined): string {
   const hash = createHash('sha256').update(JSON.stringify(decidingSettings(settings)))
   if (first) hash.update(first.raw)
@@ -46,22 +46,22 @@ export interface ChosenInput {
   readonly template: TemplateOptions
 }
 
-/** A run's job, and what is remembered of the command that made it. */
+/** The job of a run, and what is remembered of the command that created it. */
 export interface RunJob {
   readonly job: StoredJob
-  /** Whether an earlier run began it. */
-  readonly goesOn: boolean
+  /** Whether an earlier run started it. */
+  readonly isResumed: boolean
   readonly remembered: Remembered
-  /** The input, from its first record; undefined where the job is finished and its rows are only printed again. */
+  /** The input from its first record; undefined if the job is finished and its rows are only printed again. */
   readonly stream: Stage<never, SourceRecord> | undefined
-  /** Closes what the stream is read from. */
+  /** Closes the source of the stream. */
   close(): Promise<void>
 }
 
 /**
- * The job for a run: the unfinished one of the same command, the finished one of the same command and the same whole input,
- * or a new one. A named job that another command or input made is never touched; one that is damaged may hold paid work, so
- * its command does not silently begin anew.
+ * Finds the job for a run: the unfinished one of the same command, the finished one of the same command and input, or a new
+ * one. A named job of another command or input is never touched. A damaged job may contain paid work, so its command does
+ * not silently start again.
  */
 export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
   if (choice.name !== undefined) return await namedJob(choice, choice.name, talk)
@@ -74,12 +74,15 @@ export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
   })
 }
 
-/** Two starts of one command at the same moment would not see each other's job, and would both pay: only one goes on. */
+/**
+ * Ensures that only one of two simultaneous starts of a command continues: otherwise neither would see the other's job, and
+ * both would pay.
+ */
 async function startAlone<T>(
   { dir, fingerprint }: Pick<Choice, 'dir' | 'fingerprint'>,
   start: () => Promise<T>,
 ): Promise<T> {
-  // Such a name is never a job's.
+  // No job has such a name.
   const folder = join(dir, 'jobs', `.starting-${fingerprint.slice(0, 32)}`)
   const lock = await lockStart(folder)
   try {
@@ -112,7 +115,7 @@ async function unnamedJob(
   alike: readonly JobOnDisk[],
   talk: Talk,
 ): Promise<RunJob> {
-  // One that is damaged has no state.
+  // A damaged job has no state.
   const inLedger: JobOnDisk[] = []
   for (const job of alike) if (await isInLedger(job)) inLedger.push(job)
   const same = alike.findLast(job => !job.state?.finished) ?? inLedger.at(-1)
@@ -125,12 +128,12 @@ async function unnamedJob(
   talk.info(
     `resuming job ${same.name}, which this command left unfinished (--fresh starts a new job)`,
   )
-  return await goOn(choice, same, known)
+  return await resumeJob(choice, same, known)
 }
 
 /**
- * Whether a job is in a ledger. Its records may be on another machine, so even where it is finished the input is read again and
- * compared by hash.
+ * Whether a job is in a ledger. Its records may be on another machine, so even a finished job reads its input again and
+ * compares hashes.
  */
 async function isInLedger({ folder }: JobOnDisk): Promise<boolean> {
   return (await nodeDisk.look(join(folder, 'journal.jsonl'))) === undefined
@@ -154,7 +157,7 @@ async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJo
   const known = rememberedBy(found)
   if (found.card?.fingerprint === fingerprint && (await isInLedger(found))) {
     talk.info(`continuing job ${name}`)
-    return await goOn(choice, found, known)
+    return await resumeJob(choice, found, known)
   }
   if (found.card?.fingerprint === fingerprint) {
     const { same, close } = await compared(choice, [found])
@@ -163,10 +166,10 @@ async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJo
   }
   mustBeOf(found, fingerprint)
   talk.info(`resuming job ${name}`)
-  return await goOn(choice, found, known)
+  return await resumeJob(choice, found, known)
 }
 
-/** Input without a record is no input of a job that has some: an empty pipe must not pass for the answers to a full one. */
+/** Rejects input without records for a job that has some: an empty pipe must not look like the answers to a full one. */
 export async function mustNotHaveBegun(dir: string, name: string): Promise<void> {
   const found = await lookUp(dir, name)
   if (found && hasBegun(found)) mustBeOf(found, undefined)
@@ -197,18 +200,18 @@ function mustBeOf({ name, state, card }: JobOnDisk, fingerprint: string | undefi
   }
 }
 
-/** Compares the input with that of finished jobs of the same command. An input without an end is not held back for that. */
+/** Compares the input with that of finished jobs of the same command. An endless input does not wait for that. */
 async function compared(
   { remembered, input: { stream, reading, template } }: Choice,
   alike: readonly JobOnDisk[],
 ): Promise<ComparedInput> {
   const { batchWaitMs, dedupe, filesDir } = remembered.run
-  // Of records that share an answer, only the first one's files can be proven.
+  // With dedupe, only the first record's files of a shared answer can be verified.
   const isComparable = batchWaitMs === undefined && !(dedupe && filesDir !== undefined)
   const finished: SoundJob[] = []
   for (const job of isComparable ? alike : []) {
     const { state } = job
-    // While a retry of it is in flight its rows are not what they will be.
+    // While a retry is in flight its rows are not final.
     if (!state?.finished || state.kept.broken !== null || inFlight(state).length > 0) continue
     const sound = { ...job, state }
     if (!(await hasUnprinted(sound))) finished.push(sound)
@@ -219,7 +222,7 @@ async function compared(
 
 const nothing = async (): Promise<void> => {}
 
-/** Takes a finished job to print its rows once more. Where its files are gone, they are written anew. */
+/** Reopens a finished job to print its rows again. Missing output files are written again. */
 async function printAgain(
   choice: Choice,
   found: SoundJob,
@@ -233,7 +236,7 @@ async function printAgain(
   const isGone = own.length > 0 && there.every(size => size === undefined)
   const written = isGone ? 0 : found.state.output.out
   const known = rememberedBy(found)
-  const taken = await goOn(choice, found, known, written)
+  const taken = await resumeJob(choice, found, known, written)
   if (isGone) await taken.job.note({ type: 'output', ...files }, true)
   talk.info(
     `job ${found.name} already has the answers to this command and input; printing its rows again, free (--fresh starts a new job)`,
@@ -241,7 +244,7 @@ async function printAgain(
   return { ...taken, stream: undefined }
 }
 
-/** A file that holds rows of one shape is not continued in another. */
+/** A file with rows of one shape is not continued in another. */
 export function mustMatch(before: RowOptions, now: RowOptions, written: number): void {
   const shapes = [before, now].map(({ order: _, ...shape }) => JSON.stringify(shape))
   if (written === 0 || before.output !== now.output || shapes[0] === shapes[1]) return
@@ -251,8 +254,8 @@ export function mustMatch(before: RowOptions, now: RowOptions, written: number):
   )
 }
 
-/** The rows of the new command count from now on, also for whoever resumes it. */
-async function goOn(
+/** Resumes a job. The row options of the new command are remembered for later ones. */
+async function resumeJob(
   { dir, remembered, clock, ledger, input: { stream } }: Choice,
   found: JobOnDisk,
   known: Remembered,
@@ -264,14 +267,14 @@ async function goOn(
   const job = await openStoredJob({ dir, name: found.name, clock, ledger, shard })
   try {
     const all = await remember(job, found, { ...known, ...newer })
-    return { job, goesOn: true, remembered: all, stream, close: nothing }
+    return { job, isResumed: true, remembered: all, stream, close: nothing }
   } catch (cause) {
     await job.close()
     throw cause
   }
 }
 
-/** Keeps what a command has changed of how its job is resumed. */
+/** Stores what a command changed about resuming its job. */
 export async function remember(
   job: StoredJob,
   { card }: Pick<JobOnDisk, 'card'>,
@@ -279,15 +282,15 @@ export async function remember(
 ): Promise<Remembered> {
   const same = JSON.stringify(card?.settings) === JSON.stringify(remembered)
   if (!card || same) return remembered
-  // Otherwise each later run would fail on a file that one command has named.
+  // Otherwise each later run would fail on a file that one command named.
   await mustBeFree(remembered.rows, job)
   await writeCard(job, { ...card, settings: remembered })
   return remembered
 }
 
-/** Keeps a cap that was raised while the job ran. */
+/** Stores a cap that was raised while the job ran. */
 export async function rememberCap(job: StoredJob, maxCost: string): Promise<void> {
-  // It is open, so it is there.
+  // The job is open, so it exists.
   const found = (await inspectJob(nodeDisk, join(job.store.folder, '../..'), job.name)) as JobOnDisk
   const known = rememberedBy(found)
   await remember(job, found, { ...known, run: { ...known.run, maxCost } })
@@ -299,7 +302,7 @@ async function writeCard(job: StoredJob, card: JobCard): Promise<void> {
   await job.shared?.saveCard(text)
 }
 
-/** Paid answers are never deleted to make room for a new run. */
+/** Renames a job that is in the way: paid answers are never deleted for a new run. */
 async function setAside(dir: string, name: string, talk: Talk): Promise<void> {
   const lock = await lockFolder(join(dir, 'jobs', name))
   const aside = `${name.slice(0, 45)}.${Date.now().toString(36)}`
@@ -308,7 +311,10 @@ async function setAside(dir: string, name: string, talk: Talk): Promise<void> {
   talk.info(`job ${name} already existed and was renamed to ${aside}`)
 }
 
-/** An output that exists or cannot be made is found before a job is made, or remembers it. Files of the job itself are no hindrance. */
+/**
+ * Reports an output that exists or cannot be created before a job is created or changed. Files of the job itself are
+ * allowed.
+ */
 export async function mustBeFree({ output, errors }: RowOptions, job?: StoredJob): Promise<void> {
   const own = job?.state.output.files
   for (const [path, option, owned] of [
@@ -316,14 +322,14 @@ export async function mustBeFree({ output, errors }: RowOptions, job?: StoredJob
     [errors, 'errors', own?.errors],
   ] as const) {
     if (path === undefined || path === '-' || path === owned) continue
-    // A device or a pipe takes rows as stdout does.
+    // A device or a pipe takes rows like stdout.
     if ((await nodeDisk.look(path)) !== 'special') await checkNewOutput(nodeDisk, path, option)
   }
 }
 
 /**
- * Deletes the job of a run that has failed before anything was sent: the same command makes it again, and `resume` without a
- * name must not find it. Says whether it did.
+ * Deletes the job of a run that failed before anything was sent: the same command creates it again, and `resume` without a
+ * name must not find it. Returns whether it did.
  */
 export async function discardFailedStart({
   store: { folder },
@@ -331,9 +337,9 @@ export async function discardFailedStart({
   state,
   shared,
 }: Pick<StoredJob, 'store' | 'name' | 'state' | 'shared'>): Promise<boolean> {
-  // Another worker may look for it in the ledger; there a job without records costs nothing.
+  // Another worker may look for it in the ledger, where a job without records costs nothing.
   if (shared || !isUnsent(state)) return false
-  // The job has been closed: another process may have it now.
+  // The job was closed, so another process may have it now.
   const lock = await lockFolder(folder).catch(() => undefined)
   if (!lock) return false
   try {
@@ -368,14 +374,14 @@ async function createJob(
   try {
     const created_at = new Date().toISOString()
     await writeCard(job, { name, created_at, fingerprint, settings: remembered })
-    return { job, goesOn: false, remembered, ...input }
+    return { job, isResumed: false, remembered, ...input }
   } catch (cause) {
     await job.close()
     throw cause
   }
 }
 
-/** The date, so that jobs sort by age, and what tells those of one day apart. */
+/** The date, so that jobs sort by age, and a suffix that distinguishes jobs of one day. */
 function newName(now: Date): string {
   const day = now.toISOString().slice(0, 10)
   return `${day}-${Math.floor(Math.random() * 36 ** 5)

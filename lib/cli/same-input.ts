@@ -20,21 +20,21 @@ import { requestMaker } from '../stages/template/request.ts'
 import { nextRecord, type Reading } from './input.ts'
 import type { SoundJob } from './remembered.ts'
 
-/** Jobs that an input is compared with at once; each has two files open. */
+/** Maximum jobs compared at once; each has two open files. */
 const MOST_JOBS = 16
 
 export interface ComparedInput {
-  /** The finished job whose input this is, from its first record to its last. */
+  /** The finished job with exactly this input. */
   readonly same: SoundJob | undefined
-  /** The input as if nothing had been read of it. */
+  /** The input as if nothing had been read. */
   readonly stream: Stage<never, SourceRecord>
   /** Closes the jobs, once the stream is no longer read. */
   close(): Promise<void>
 }
 
 /**
- * Reads an input for as long as it is that of a finished job. What was read of it is not kept: up to the first difference
- * the job's own records are the same, and are given in its place.
+ * Reads an input while it matches a finished job. Nothing is buffered: up to the first difference the job's own records are
+ * identical, and are emitted instead.
  */
 export async function compareInput(
   stream: Stage<never, SourceRecord>,
@@ -59,7 +59,7 @@ export async function compareInput(
           : await endsHere(known, count, reading, template)
         if (isSame) alike.push(known)
       }
-      // There is at least one job, and what was left of them last is not empty.
+      // At least one job remained.
       const known = same[0] as KnownInput
       if (!record) return { same: alike.at(-1)?.job, stream: rest(known, count, stream), close }
       if (alike.length === 0) {
@@ -84,7 +84,7 @@ async function endsHere(
   return !broken && known.count === count && (await known.attaches(template))
 }
 
-/** The first records as a job has them, then what is left of the stream. */
+/** The first records from a job, then the rest of the stream. */
 function rest(
   known: KnownInput,
   count: number,
@@ -131,7 +131,7 @@ class KnownInput {
     return this.#reader.tryReadSync(ordinal, 1) ?? (await this.#reader.read(ordinal, 1))
   }
 
-  /** Is this its record, byte for byte, and from the same place? A row says where its record is from. */
+  /** Whether this is its record, byte for byte and from the same position, which rows contain. */
   async has(record: SourceRecord, ordinal: number): Promise<boolean> {
     if (ordinal >= this.count) return false
     const known = await this.read(ordinal)
@@ -143,7 +143,7 @@ class KnownInput {
     )
   }
 
-  /** Are the files that go along still the same, byte for byte? What was sent is proven by the hash of each batch. */
+  /** Whether the attachments are unchanged. The hash of each batch verifies what was sent. */
   async attaches(template: TemplateOptions): Promise<boolean> {
     const attach = attacher(template)
     if (!attach) return true

@@ -6,15 +6,15 @@ import { Records } from '../store/records.ts'
 import { makeTemporaryFolder, temporaryDisk } from '../store/temporary.ts'
 
 export interface SampleOptions {
-  /** Records to keep. */
+  /** The size of the sample. */
   readonly count: number
   /** The same seed and input give the same sample. */
   readonly seed: string
 }
 
 /**
- * A uniform sample of a stream, in its order, in one pass. Records that enter the sample go to a temporary file, together with
- * those that later ones replace: about `count * (1 + ln(records / count))` records. Memory holds one number per sampled record.
+ * A uniform sample of a stream, in its order, in one pass. Records that enter the sample, including those replaced later,
+ * go to a temporary file: about `count * (1 + ln(records / count))` records. Memory holds one number per sampled record.
  */
 export async function* sampleRecords(
   records: Stage<never, SourceRecord>,
@@ -48,7 +48,7 @@ export function sampleItems<Item>(items: readonly Item[], options: SampleOptions
   return items.filter((_, index) => chosen.has(index))
 }
 
-/** Algorithm R: each item so far is in the sample with the same probability. */
+/** Algorithm R: each item so far is in the sample with equal probability. */
 class Reservoir<Item> {
   readonly items: Item[] = []
   readonly #count: number
@@ -60,7 +60,7 @@ class Reservoir<Item> {
     this.#random = randomNumbers(seed)
   }
 
-  /** Decides about the next item, which is made only where it enters the sample. */
+  /** Offers the next item, which is created only if it enters the sample. */
   offer(make: () => Item): boolean {
     this.#seen += 1
     if (this.items.length < this.#count) {
@@ -74,7 +74,7 @@ class Reservoir<Item> {
   }
 }
 
-/** Numbers from 0 to 1 with 53 random bits, by the generator sfc32; its state is the hash of the seed. */
+/** Numbers from 0 to 1 with 53 random bits, from the generator sfc32 seeded with a hash. */
 function randomNumbers(seed: string): () => number {
   const hash = createHash('sha256').update(seed).digest()
   let a = hash.readInt32LE(0)

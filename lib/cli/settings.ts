@@ -15,8 +15,8 @@ import { requestIn, type RequestSettings } from './request-settings.ts'
 import { duration, size, whole, withoutUndefined, wrongFlag } from './values.ts'
 
 /**
- * What decides the requests of a job and how they are sent. It is stored with the job, so that `resume` needs none of these flags.
- * Each part belongs to the code that uses it.
+ * The settings that decide the requests of a job and how they are sent. They are stored with the job, so that `resume`
+ * needs none of these flags. Each part belongs to the code that uses it.
  */
 export interface Settings
   extends InputSettings, RequestSettings, BatchSettings, MoneySettings, ApiSettings, EndSettings {}
@@ -35,13 +35,13 @@ export interface BatchSettings {
   readonly retryIncomplete?: true
 }
 
-/** What the whole job may cost in USD, and list prices, as the texts of --max-cost and --price. */
+/** The spending cap in USD and list prices, as the texts of --max-cost and --price. */
 export interface MoneySettings {
   readonly maxCost?: string
   readonly price?: string
 }
 
-/** Where the API is, and as whom it is called. */
+/** The API's URL and credentials' scope. */
 export interface ApiSettings {
   readonly baseUrl?: string
   readonly workspace?: string
@@ -60,7 +60,7 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
   if (settings.from === 'requests' && (settings.template ?? settings.prompt) !== undefined) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--from requests reads whole requests, which say what to ask: leave out --prompt and --template',
+      '--from requests reads complete requests: leave out --prompt and --template',
     )
   }
   if (settings.sample !== undefined && settings.batchWaitMs !== undefined) {
@@ -103,14 +103,14 @@ function apiIn(flags: Flags, env: Io['env']): ApiSettings {
   })
 }
 
-/** What decides that a command is the same: how it is watched over and what it may cost does not. */
+/** The settings that identify a command; progress and cost options do not. */
 export function decidingSettings(settings: Settings): Partial<Settings> {
   const { maxInvalid: _, price: __, maxCost: ___, canary: ____, ...rest } = settings
   const { onComplete: _____, notify: ______, reuse: _______, ...deciding } = rest
   return deciding
 }
 
-/** The cap and the price that flags give, checked; their texts are what the job keeps. */
+/** The cap and price flags, checked; the job stores their texts. */
 export function moneyIn(flags: Flags): MoneySettings {
   const price = flags.text('price')
   const maxCost = flags.text('max-cost')
@@ -120,7 +120,7 @@ export function moneyIn(flags: Flags): MoneySettings {
   return { ...(maxCost !== undefined && { maxCost }), ...(price !== undefined && { price }) }
 }
 
-/** What goes into a header may not break out of it. */
+/** A header value must not contain line breaks. */
 function headerWord(flag: string, text: string): string {
   if (/^[\w.,-]+$/.test(text)) return text
   throw wrongFlag(flag, 'letters, digits, ".", "_" and "-"', text)

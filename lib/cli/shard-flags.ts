@@ -4,13 +4,13 @@ import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { whole, wrongFlag } from './values.ts'
 
-/** What the flags say of the shard of this worker. */
+/** The shard flags of this worker. */
 export interface GivenShard extends SizedShard {
-  /** Whether a flag says the block size. */
+  /** Whether a flag sets the block size. */
   readonly isBlockGiven: boolean
 }
 
-/** Reads --shard, --shards and --shard-block; undefined where the command takes the whole input. */
+/** Reads --shard, --shards and --shard-block; undefined if the command processes the whole input. */
 export function shardIn(flags: Flags, env: Io['env']): GivenShard | undefined {
   const text = flags.text('shard')
   const shards = flags.text('shards')
@@ -21,7 +21,7 @@ export function shardIn(flags: Flags, env: Io['env']): GivenShard | undefined {
     if (count === undefined && blockText === undefined) return undefined
     throw new BatchStreamError(
       'CBS_OPTION',
-      `${alone} says nothing without --shard I/N or --shard auto`,
+      `${alone} has no effect without --shard I/N or --shard auto`,
     )
   }
   const block = blockText === undefined ? DEFAULT_BLOCK : whole('--shard-block', blockText, 1)
@@ -47,13 +47,13 @@ function numbered(text: string, shards: number | undefined): ShardPlace {
   return { index, count }
 }
 
-/** Where a scheduler says which task of an array this is, and the number of its first task. */
+/** How schedulers provide the index of an array task and its first index. */
 const SCHEDULERS: readonly {
   readonly name: string
   readonly variable: string
-  /** The variable that has the number of the first task, or that number. */
+  /** The variable with the index of the first task, or that index. */
   readonly first: string | number
-  /** The variable that has the number of tasks. */
+  /** The variable with the number of tasks. */
   readonly size?: string
 }[] = [
   {
@@ -73,16 +73,16 @@ const SCHEDULERS: readonly {
 ]
 
 /**
- * The index comes from the scheduler. The number of shards never does: a part of an array that is submitted again (`sbatch
- * --array=2`) reports its own first task and its own size, and would take another shard. Such a part is refused.
+ * Takes the index from the scheduler, but never the number of shards: a part of an array that is submitted again (`sbatch
+ * --array=2`) reports its own first index and size, and would process another shard. Such a part is rejected.
  */
 function scheduled(count: number | undefined, env: Io['env']): ShardPlace {
   if (count === undefined)
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--shard auto needs --shards N: a scheduler says which task this is, and not reliably how many there are',
+      '--shard auto needs --shards N: schedulers provide the index of a task, but not reliably their number',
     )
-  // An empty variable is how many a script says "none".
+  // Scripts often set an empty variable to mean "none".
   const there = SCHEDULERS.filter(({ variable }) => env[variable])
   const [only, another] = there
   if (!only)
@@ -121,7 +121,7 @@ function numberIn(env: Io['env'], variable: string): number {
   )
 }
 
-/** The path of a shard's own file: `{shard}` in it becomes the number of the shard. */
+/** The path of a shard's own file: `{shard}` becomes the number of the shard. */
 export function pathOfShard<Path extends string | undefined>(
   flag: string,
   path: Path,

@@ -1,4 +1,4 @@
-// The jobs of an input's shards, as they lie in the state folder.
+// The jobs of an input's shards in the state folder.
 import { BatchStreamError } from '../core/errors.ts'
 import {
   isSameShard,
@@ -12,7 +12,7 @@ import { nodeDisk } from '../store/disk.ts'
 import { inspectJob, inspectJobs, jobNames, type JobOnDisk } from '../store/inspect.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
-import { inFlight, standingOf } from './job-work.ts'
+import { inFlight, statusOf } from './job-work.ts'
 import { rememberedBy, type SoundJob } from './remembered.ts'
 import { rowOptionsOf, type RowOptions } from './row-options.ts'
 import { decidingSettings, type Settings } from './settings.ts'
@@ -20,10 +20,10 @@ import { pathOfShard, type GivenShard } from './shard-flags.ts'
 import { stateDir } from './state-dir.ts'
 import type { Talk } from './talk.ts'
 
-/** A job's name leaves room for the number of its shard. */
+/** Leaves room for the shard number in a job name. */
 const MOST_NAME = 58
 
-/** The job of --job: that of the shard, where there is one. */
+/** The job name of --job: that of the shard, if there is one. */
 export function jobNameIn(flags: Flags, shard: SizedShard | undefined): string | undefined {
   const name = flags.text('job')
   if (!shard) return name
@@ -41,8 +41,8 @@ export function jobNameIn(flags: Flags, shard: SizedShard | undefined): string |
 }
 
 /**
- * The settings of a shard: with the block size that its job has, and its share of the cap. Where other shards of the job are in
- * the state folder, this one must be a part of the same input, for the same requests.
+ * The settings of a shard, with its job's block size and its share of the cap. If other shards of the job are in the state
+ * folder, this one must be a part of the same input, for the same requests.
  */
 export async function settingsOfShard(
   settings: Settings,
@@ -51,7 +51,7 @@ export async function settingsOfShard(
 ): Promise<Settings> {
   const { isBlockGiven, ...shard } = given
   const name = String(flags.text('job'))
-  // An emulated job has no others.
+  // An emulated job has no other shards.
   const isFirst = flags.has('fresh') || flags.has('emulate')
   const others = isFirst ? [] : await neighbours(stateDir(flags, io.env), name, shard.index)
   const known = others.flatMap(({ name: job, state }) =>
@@ -62,7 +62,7 @@ export async function settingsOfShard(
     const now = { index: was.index, count: shard.count, block }
     if (!isSameShard(now, was)) throw otherShard(job, now, was)
   }
-  // A ledger keeps the cap for all shards together.
+  // A ledger enforces the cap over all shards.
   const kept = ledger ? settings : withShare(settings, shard.count, talk)
   const own: Settings = { ...kept, shard: { ...shard, block } }
   for (const other of others) {
@@ -75,7 +75,7 @@ export async function settingsOfShard(
   return own
 }
 
-/** The shard's own job, where it exists, and two that say what the others are. */
+/** The shard's own job, if it exists, and up to two others to compare with. */
 async function neighbours(dir: string, name: string, index: number): Promise<JobOnDisk[]> {
   const names = await namesOfShards(dir, name)
   const some = new Set([
@@ -101,7 +101,7 @@ function isSameWork(now: Settings, then: Settings): boolean {
   return a === b
 }
 
-/** Shards that share nothing cannot keep a cap together, so each of them keeps its share of it. */
+/** Without a ledger each shard enforces its share of the cap. */
 function withShare(settings: Settings, count: number, talk: Talk): Settings {
   const most = settings.maxCost === undefined ? undefined : parseUsd(settings.maxCost)
   if (most === undefined || count === 1) return settings
@@ -110,7 +110,7 @@ function withShare(settings: Settings, count: number, talk: Talk): Settings {
   return { ...settings, maxCost: exactUsd(share) }
 }
 
-/** The rows of a run: those of a shard come in input order, and go to files of its own. */
+/** The rows of a run. Rows of a shard are in input order and go to its own files. */
 export function rowsOfRun(flags: Flags, shard: SizedShard | undefined): RowOptions {
   const options = rowOptionsOf(flags)
   const placed = rowsOfShard(options, shard)
@@ -141,7 +141,7 @@ export function rowsOfShard(options: RowOptions, shard: SizedShard | null | unde
   return { ...options, output, ...(errors !== undefined && { errors }) }
 }
 
-/** The jobs of all shards of a job that are in the state folder, by their numbers; none where it has no shards. */
+/** The jobs of all shards in the state folder, by number; none if the job has no shards. */
 export async function shardsIn(dir: string, name: string): Promise<JobOnDisk[]> {
   const jobs: JobOnDisk[] = []
   for (const one of await namesOfShards(dir, name)) {
@@ -155,7 +155,7 @@ export async function shardsIn(dir: string, name: string): Promise<JobOnDisk[]> 
 /**
  * All shards of a job, in order, each finished; or why not yet, where unfinished ones have batches in flight.
  *
- * @throws BatchStreamError `CBS_INPUT` where some are missing, unfinished or of another input; it names them
+ * @throws BatchStreamError `CBS_INPUT` that names the missing, unfinished or different ones
  */
 export async function finishedShards(
   dir: string,
@@ -226,11 +226,11 @@ function someOf(names: readonly string[]): string {
   return names.slice(0, MOST_NAMED).join(', ') + more
 }
 
-/** Shards that `merge` cannot do without, because another shard of the same job still has something to do. */
+/** Whether another shard of the same job has work left, so that `merge` still needs this one. */
 export function neededByOthers(jobs: readonly JobOnDisk[]): (job: JobOnDisk) => boolean {
   const unfinished = new Set(
     jobs
-      .filter(job => job.state?.shard && standingOf(job) === 'unfinished')
+      .filter(job => job.state?.shard && statusOf(job) === 'unfinished')
       .map(job => nameOfShards(job.name)),
   )
   return job => job.state?.shard !== null && unfinished.has(nameOfShards(job.name))

@@ -1,13 +1,13 @@
 import { withoutKeys } from '../core/without-keys.ts'
 
-/** Without control characters, lines joined by blanks. Each pattern here takes linear time: the text may be foreign. */
+/** Text without control characters, on one line. Each pattern takes linear time, since the text may be untrusted. */
 export function printable(text: string): string {
   const lines = text.split(/[\r\n]+/)
   const joined = lines.length === 1 ? text : lines.flatMap(line => line.trim() || []).join(' ')
   return joined.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '')
 }
 
-/** What a terminal may be given of a text of several lines: nothing in it moves the cursor but line breaks and tabs. */
+/** Text of several lines for a terminal: only line breaks and tabs move the cursor. */
 export function forTerminal(text: string): string {
   return text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '')
 }
@@ -17,7 +17,7 @@ export function counted(count: number, one: string, several: string = `${one}s`)
   return `${count} ${count === 1 ? one : several}`
 }
 
-/** Without keys: those that are known, what looks like one, and what an address holds before its host. */
+/** Text without known keys, anything that looks like one, and credentials in URLs. */
 export function redacted(text: string, secrets: readonly string[] = []): string {
   return withoutKeys(
     secrets.reduce((rest, secret) => rest.replaceAll(secret, '***'), text),

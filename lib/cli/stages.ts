@@ -24,13 +24,13 @@ import type { TableColumns } from './table-columns.ts'
 import type { Talk } from './talk.ts'
 import { duration, whole, wrongFlag } from './values.ts'
 
-/** How a run waits; not kept with the job. */
+/** How a run waits; not stored with the job. */
 export interface Pace {
   readonly concurrency: number
   readonly pollMs: number | undefined
   readonly settleMs: number
   readonly preflight: boolean
-  /** How long to wait for batches in flight before the run leaves them; undefined: until they end. */
+  /** How long to wait for batches in flight before the run leaves them; undefined means until they end. */
   readonly maxWaitMs?: number | undefined
 }
 
@@ -49,14 +49,14 @@ export function paceOf(flags: Flags, remembered?: string): Pace {
   }
 }
 
-/** With `auto` nothing but the API's own no holds back the next batch. */
+/** With `auto` only a full queue holds back the next batch. */
 function concurrencyIn(text: string): number {
   if (text === 'auto') return Number.MAX_SAFE_INTEGER
   if (/^\d+$/.test(text)) return whole('--concurrency', text, 1)
   throw wrongFlag('--concurrency', 'a whole number of at least 1, or auto', text)
 }
 
-/** All that the stages of a run are made from. */
+/** The inputs of a run's stages. */
 export interface Work {
   readonly settings: Settings
   readonly pace: Pace
@@ -65,27 +65,27 @@ export interface Work {
   readonly talk: Talk
   readonly stateDir: string
   readonly template: TemplateOptions
-  /** Do rows come in the order of their records? */
+  /** Whether rows come in the order of their records. */
   readonly ordered: boolean
-  /** The columns of the table that rows go to; undefined where they go to none, and where the user chose the columns. */
+  /** The columns of the table that rows go to; undefined without a table, and if the user chose the columns. */
   readonly table: TableColumns | undefined
-  /** Whether a first batch that fails as a whole ends the run; not where somebody chose to go on. */
+  /** Whether a first batch that fails as a whole ends the run; not if the user chose to resume. */
   readonly stopOnUniformFailure?: boolean
   /** Whether nothing more is sent: what the API does not have becomes `rejected` rows. */
   readonly abandon?: boolean
   /** Which failures are retried; by default those that say nothing about the request. */
   readonly ask?: (result: Result) => boolean
-  /** What it may cost at most. */
+  /** The spending cap. */
   readonly cap?: Cap | undefined
-  /** What holds it back until its first records are answered. */
+  /** Holds the run back until its first records are answered. */
   readonly canary?: Canary | undefined
-  /** The books that every answer is entered into. */
+  /** Records the cost of every answer. */
   readonly ledger: Ledger
   /** Called when the API's queue is full. */
   readonly onBusy?: () => void
 }
 
-/** What the flags say of the template, the user's module loaded. */
+/** The template options from the settings, with the user's module loaded. */
 export async function templateOptions(settings: Settings, talk: Talk): Promise<TemplateOptions> {
   const { prompt, system, model, maxTokens, params, id, vars, metaField } = settings
   const { askFailed } = settings
@@ -115,7 +115,7 @@ async function promptFrom(
     talk.info(
       `--template ${path} has changed since the job started: requests that are not sent yet use the new version`,
     )
-  // The text is in the address too, so that a process never runs an older one.
+  // The text is part of the URL, so that a process never runs an older version.
   const address = `${pathToFileURL(path).href}?${hash}`
   const module: { default?: unknown } = await import(address).catch((cause: unknown) => {
     throw wrapError('CBS_OPTION', `--template ${path} cannot be loaded`, cause)
@@ -126,11 +126,11 @@ async function promptFrom(
       `--template ${path} must \`export default fields => text or params\``,
     )
   }
-  // What it gives is checked at each record.
+  // Its result is checked for each record.
   return module.default as NonNullable<TemplateOptions['prompt']>
 }
 
-/** What the stages of the run are made of. */
+/** The parts of a run. */
 function partsOf(work: Work): RunParts {
   const { settings, job, talk, pace, client, table } = work
   const answeredBy = answeredByOf(client.baseURL, settings.betas)
@@ -175,12 +175,12 @@ function partsOf(work: Work): RunParts {
   }
 }
 
-/** From records to batches that the API has. */
+/** From records to batches that the API has accepted. */
 export function submitting(work: Work, attempt: number): Stage<SourceRecord, SubmittedBatch> {
   return submitRecords(partsOf(work), attempt)
 }
 
-/** From records to the answer of each, failures retried. */
+/** From records to an answer for each, including retries. */
 export function asking(work: Work): Stage<SourceRecord, Result> {
   return answerRecords(partsOf(work))
 }

@@ -4,18 +4,18 @@ import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { wrongFlag } from './values.ts'
 
-/** The folder that holds `jobs/`: the flag, else the XDG state folder. */
+/** The folder that contains `jobs/`: the flag, else the XDG state folder. */
 export function stateDir(flags: Flags, env: Io['env']): string {
   const given = flags.text('state-dir')
   if (given === '') throw wrongFlag('--state-dir', 'a folder', given)
   if (given !== undefined) return given
   const xdg = env['XDG_STATE_HOME']
-  // As the XDG specification has it: a relative one would be another folder wherever the program is started.
+  // As in the XDG specification: a relative path would depend on the working directory.
   if (xdg && isAbsolute(xdg)) return join(xdg, 'claude-batch-stream')
   const home = env['HOME']
   if (home) return join(home, '.local', 'state', 'claude-batch-stream')
   throw new BatchStreamError(
     'CBS_OPTION',
-    'HOME is not set, so there is no place for jobs: say where with --state-dir DIR',
+    'HOME is not set, so there is no folder for jobs: name one with --state-dir DIR',
   )
 }

@@ -10,21 +10,21 @@ import type { Reading } from './input.ts'
 import type { RowOptions } from './row-options.ts'
 import type { InputSettings } from './input-settings.ts'
 
-/** The columns of a table whose records have no field that could be read. */
+/** The columns of a table whose records have no readable field. */
 export const NO_COLUMNS: readonly string[] = ['input']
 
 export interface TableColumnsOptions {
   readonly job: StoredJob
-  /** Columns that are known before the records are read, such as those of a CSV header. */
+  /** Columns known before the records are read, such as those of a CSV header. */
   readonly known?: readonly string[] | undefined
-  /** The input may have no end: the columns are those of the first full batch. */
+  /** Whether the input may be endless: then the first full batch decides the columns. */
   readonly endless: boolean
-  /** No input is read in this run: the records that the job has decide. */
+  /** Whether this run reads input; otherwise the job's records decide. */
   readonly isRead?: boolean
 }
 
 /**
- * Decides which input columns a table has: the fields of all records. Rows therefore wait until the input is spooled, or for
+ * Decides the input columns of a table: the fields of all records. Rows therefore wait until the input is spooled, or for
  * endless input until the first batch is full. The decision is journaled before the first row is written.
  */
 export class TableColumns {
@@ -39,7 +39,7 @@ export class TableColumns {
     this.#passed = nextUnbatched(options.job.state)
   }
 
-  /** The columns, once they are decided. */
+  /** The columns, once decided. */
   get names(): readonly string[] | undefined {
     return this.#options.known ?? this.#options.job.state.columns ?? undefined
   }
@@ -49,7 +49,7 @@ export class TableColumns {
     return this.names ? undefined : this.#deciding
   }
 
-  /** A record has been let through before the columns are decided. */
+  /** Records that a record was passed on before the columns were decided. */
   pass(ordinal: number): void {
     this.#passed = Math.max(this.#passed, ordinal + 1)
   }
@@ -67,7 +67,7 @@ export class TableColumns {
     return await (this.#deciding ??= this.#fix())
   }
 
-  /** No more rows come: the records that are here decide. */
+  /** Ends the wait for more rows: the available records decide. */
   end(): void {
     this.#noMoreRows.abort()
   }
@@ -75,7 +75,7 @@ export class TableColumns {
   #isTime(): boolean {
     const { job, endless, isRead = true } = this.#options
     if (job.state.kept.complete || !isRead) return true
-    // A batch that primes the cache is a single record.
+    // A batch that fills the cache has a single record.
     return endless && [...job.state.batches.values()].some(batch => !batch.primes)
   }
 
@@ -89,7 +89,7 @@ export class TableColumns {
   }
 }
 
-/** The input columns, where they are known from the beginning: what is no JSON has the same in each record. */
+/** The input columns, if they are known from the start: formats other than JSON have the same in each record. */
 export function columnsIn(
   { from }: Pick<InputSettings, 'from'>,
   { format, files, columns }: Pick<Reading, 'format' | 'files' | 'columns'>,
@@ -103,7 +103,7 @@ export function columnsIn(
   return [...members(readable.raw)].map(({ key }) => key)
 }
 
-/** A column that the input does not have is a typing slip, found before anything is sent. */
+/** Rejects an unknown column, which is a typo, before anything is sent. */
 export function mustHaveColumns(
   { outputColumns = [] }: Pick<RowOptions, 'outputColumns'>,
   known: readonly string[] = outputColumns,

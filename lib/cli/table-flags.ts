@@ -13,7 +13,7 @@ export interface TableSettings {
   readonly comment?: string | undefined
 }
 
-/** What the flags say of tables, checked. */
+/** The table flags, checked. */
 export function tableIn(flags: Flags): TableSettings {
   const columns = flags.text('columns')
   const delimiter = delimiterIn(flags)
@@ -27,7 +27,7 @@ export function tableIn(flags: Flags): TableSettings {
   return settings
 }
 
-/** Other formats would ignore these flags, and make records of lines that they are meant to skip. */
+/** Other formats would ignore these flags, and make records of lines to be skipped. */
 function mustBeTable(flags: Flags, settings: TableSettings): void {
   const option = tableOption(settings)
   const from = flags.text('from') ?? 'auto'
@@ -45,7 +45,7 @@ function delimiterIn(flags: Flags): string | undefined {
   if (text === undefined) return undefined
   const delimiter = text.replaceAll('\\t', '\t')
   if (/^[^"\r\n]{1,8}$/.test(delimiter)) return delimiter
-  const wanted = '1 to 8 characters that are no quotes or line breaks (\\t is a tab)'
+  const wanted = '1 to 8 characters without quotes or line breaks (\\t is a tab)'
   throw wrongFlag('--delimiter', wanted, text)
 }
 
@@ -55,7 +55,7 @@ function columnsIn(text: string): string[] {
   throw wrongFlag('--columns', 'different names with commas between them', text)
 }
 
-/** The input columns that --output-columns chooses for a table: a line of CSV, so that a name may hold a comma. */
+/** The input columns of --output-columns: a line of CSV, so that a name may contain a comma. */
 export function outputColumnsIn(flags: Flags): readonly string[] | undefined {
   const text = flags.text('output-columns')
   if (text === undefined) return undefined

@@ -7,7 +7,7 @@ import { oneOf } from './values.ts'
 const WHEN = ['auto', 'always', 'never'] as const
 const FORMATS = ['text', 'json'] as const
 
-/** How messages are said, as the flags and the environment want it. */
+/** How messages are formatted, from flags and the environment. */
 export function talkStyle(flags: Flags, io: Pick<Io, 'env' | 'stderr'>): TalkStyle {
   const colour = oneOf('--color', flags.text('color') ?? 'auto', WHEN)
   return {
@@ -17,7 +17,7 @@ export function talkStyle(flags: Flags, io: Pick<Io, 'env' | 'stderr'>): TalkSty
   }
 }
 
-/** The same before the flags are known, for what is said of the flags themselves. */
+/** The same before the flags are parsed, for messages about the flags themselves. */
 export function earlyStyle(words: readonly string[], io: Pick<Io, 'env' | 'stderr'>): TalkStyle {
   const isAsked = / --log-format[= ]json /.test(` ${words.join(' ')} `)
   return {
@@ -27,7 +27,7 @@ export function earlyStyle(words: readonly string[], io: Pick<Io, 'env' | 'stder
   }
 }
 
-/** The conventions of no-color.org and force-color.org; an empty variable says nothing. */
+/** The conventions of no-color.org and force-color.org; an empty variable is ignored. */
 export function wantsColour({ env, stderr }: Pick<Io, 'env' | 'stderr'>): boolean {
   if (env['NO_COLOR']) return false
   if (env['FORCE_COLOR']) return env['FORCE_COLOR'] !== '0'

@@ -5,22 +5,22 @@ import { Failures } from '../report/failures.ts'
 import type { Result } from '../core/results/result.ts'
 import { isUnsent, STATUSES, type Status } from '../core/results/status.ts'
 
-/** Counts what became of the records. */
+/** Counts rows by status. */
 export class Tally {
   readonly #rows = new Map<Status, number>()
   inputTokens = 0
   outputTokens = 0
-  /** Prompt tokens that were written to the cache and read from it; `inputTokens` are those beside them. */
+  /** Prompt tokens written to and read from the cache; `inputTokens` are the rest. */
   readonly #cache = { written: 0, read: 0 }
   #repeats = 0
   #unsent = 0
   /** Rows that have the answer of an earlier job. */
   reused = 0
   #retryable = 0
-  /** What the failed rows say; a bounded number of kinds. */
+  /** The errors of failed rows, in a bounded number of kinds. */
   readonly failures: Failures = new Failures()
 
-  /** Counts a result; `ordinal` is its record's. */
+  /** Counts a result; `ordinal` is that of its record. */
   add(
     {
       status,
@@ -64,7 +64,7 @@ export class Tally {
     return this.#retryable > 0
   }
 
-  /** Rows by status, in the order of the documentation. */
+  /** Rows by status, in documentation order. */
   byStatus(): Partial<Record<Status, number>> {
     return Object.fromEntries(
       STATUSES.filter(status => this.#rows.has(status)).map(status => [
@@ -89,12 +89,12 @@ export class Tally {
   }
 }
 
-/** Can a row be another one when its record is asked once more? A request that the API finds invalid stays so. */
+/** Whether a retry can change a row. A request that the API finds invalid stays invalid. */
 function canRetry(status: Status, { type }: Problem): boolean {
   return !isUnsent(status) && !(status === 'errored' && type === 'invalid_request_error')
 }
 
-/** What is said of records that are not sent because they failed in an earlier run. */
+/** The message about records that are skipped because they failed in an earlier run. */
 export function skippedNote(count: number): string {
   return `${counted(count, 'record')} failed in an earlier run and ${count === 1 ? 'is' : 'are'} skipped (--ask-failed sends such records)`
 }

@@ -2,7 +2,7 @@ import { openSync } from 'node:fs'
 import { ReadStream, WriteStream } from 'node:tty'
 import type { Terminal } from './io.ts'
 
-/** The terminal that the program was started in, also where stdin and stdout are pipes; undefined in a service or a cron job. */
+/** The terminal that the program was started in, even if stdin and stdout are pipes; undefined in a service or a cron job. */
 export function openTerminal(path: string = '/dev/tty'): Terminal | undefined {
   try {
     const input = new ReadStream(openSync(path, 'r'))

@@ -2,10 +2,10 @@ import { EXIT_MEANING } from './exit-code.ts'
 import { wrapItems } from './wrap.ts'
 import { flagVariables, VARIABLES } from './variables.ts'
 
-/** What `help TOPIC` says: one line for the list of topics, and the whole. */
+/** A help topic: one line for the list of topics, and its text. */
 export interface Topic {
   readonly help: string
-  /** For a screen of some width. */
+  /** The text for a screen width. */
   text(width: number): string | Promise<string>
 }
 
@@ -123,10 +123,10 @@ async function environment(width: number): Promise<string> {
 }
 
 async function exitCodes(width: number): Promise<string> {
-  // An object lists keys that are numbers first, in ascending order.
+  // Object keys that are numbers come first, in ascending order.
   const items = Object.entries(EXIT_MEANING).map(
     ([code, meaning]) => [code, meaning.replaceAll('`', '')] as const,
   )
-  const last = 'If a job can continue, the last line on stderr is the command that does it.'
+  const last = 'If a job can be resumed, the last line on stderr is the command that does it.'
   return ['Exit codes', '', ...(await wrapItems(items, width)), '', last, ''].join('\n')
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 
-/** Characters of a wrong value that an error shows. */
+/** Maximum characters of an invalid value in an error. */
 const SHOWN = 80
 
 const DURATIONS: Readonly<Record<string, number>> = {
@@ -22,17 +22,17 @@ const SIZES: Readonly<Record<string, number>> = {
   GiB: 2 ** 30,
 }
 
-/** `50ms`, `90s`, `10m`, `2h`, `30d` as ms. */
+/** Parses `50ms`, `90s`, `10m`, `2h`, `30d` as ms. */
 export function duration(flag: string, text: string, least = 0): number {
   const wanted = 'a time such as 50ms, 90s, 10m or 2h'
   const ms = scaled(flag, text, DURATIONS, wanted)
-  // A timer takes no more (25 days); time spans that are only compared may be longer.
+  // Timers allow at most 25 days; durations that are only compared may be longer.
   if (least > 0 && (ms < least || ms > 2 ** 31 - 1))
     throw wrongFlag(flag, `${wanted}, up to 24d`, text)
   return ms
 }
 
-/** `64MB` (10^6), `64MiB` or plain bytes. */
+/** Parses `64MB` (10^6), `64MiB` or plain bytes. */
 export function size(
   flag: string,
   text: string,
@@ -109,7 +109,7 @@ export async function jsonIn(flag: string, file: string): Promise<unknown> {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    // The message of JSON.parse quotes a few characters at most.
+    // The message of JSON.parse quotes only a few characters.
     throw wrapError('CBS_OPTION', `${flag} ${file} is not JSON`, cause)
   }
 }
@@ -140,9 +140,9 @@ export type Defined<T> = { [Key in keyof T as undefined extends T[Key] ? never :
   [Key in keyof T as undefined extends T[Key] ? Key : never]?: Exclude<T[Key], undefined>
 }
 
-/** An object without the members that are undefined: JSON drops them, and so do comparisons of it. */
+/** An object without its undefined members, which JSON and comparisons of it drop too. */
 export function withoutUndefined<T extends object>(object: T): Defined<T> {
-  // Dropping the undefined members is what makes it so.
+  // Without the undefined members it has this type.
   return Object.fromEntries(
     Object.entries(object).filter(([, value]) => value !== undefined),
   ) as Defined<T>

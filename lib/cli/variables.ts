@@ -23,7 +23,7 @@ export const VARIABLES: readonly { readonly names: string; readonly help: string
   { names: 'TERM', help: 'dumb: no redrawn progress line and no colors' },
 ]
 
-/** The variable that gives a flag where the command line does not. */
+/** The variable of a flag. */
 export function variableOf(flag: string): string {
   return `CLAUDE_BATCH_STREAM_${flag.toUpperCase().replaceAll('-', '_')}`
 }

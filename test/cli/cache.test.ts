@@ -38,7 +38,7 @@ void t.test('--cache without anything that rows share is refused, and nothing is
   const place = await placeFor(t)
   const ran = await place.run(['-p', '{{n}}', '-s', 'About {{n}}', '--cache'], { stdin })
   t.equal(ran.code, 2)
-  t.match(ran.err, /`cache` needs a beginning that all requests share/)
+  t.match(ran.err, /`cache` needs a prefix that all requests share/)
   t.same(place.emulator.ledger.batches(), [])
 })
 
@@ -123,10 +123,10 @@ void t.test(
       (await place.run(['-p', '{{n}}', '-s', system, '--cache', '-m', model, '-n'], { stdin })).err
     t.match(
       await err('claude-haiku-4-5', LONG),
-      /--cache: what all requests share has about 14\d\d tokens, and claude-haiku-4-5 caches only what has 4096 or more: the prompt cache will not help/,
+      /--cache: the shared prefix of all requests has about 14\d\d tokens, and claude-haiku-4-5 caches only prefixes of 4096 or more: the prompt cache will not help/,
     )
     t.notMatch(await err('claude-opus-5-5', LONG), /will not help/)
-    t.match(await err('claude-haiku-5-5', 'Be terse.'), /no model is known to cache less than 512/)
+    t.match(await err('claude-haiku-5-5', 'Be terse.'), /no model is known to cache fewer than 512/)
     t.notMatch(await err('claude-haiku-5-5', LONG), /will not help/)
   },
 )

@@ -93,7 +93,7 @@ t.test('--detach leaves when as many batches are in flight as -c allows', async 
   const words = ['--detach', '-c', '2', '-p', 'Say {{text}}', '--batch-size', '1']
   const ran = await place.run(words, { stdin: csv(5) })
   t.same([ran.code, ran.out.trim()], [0, jobsOf(place)[0]])
-  t.match(ran.err, 'what is left waits for batches in flight; `resume` sends the rest')
+  t.match(ran.err, 'the rest waits for batches in flight; `resume` sends the rest')
   t.match(await place.emulator.ledger.totals(), { accepted: 2 })
   t.equal((await place.run(['resume', '-c', '1', '--detach'])).code, 0)
   t.match(await place.emulator.ledger.totals(), { accepted: 2 }, 'they are still in flight')
@@ -159,7 +159,7 @@ t.test('results leave the output of a job that is not finished to that job', asy
   const some = await place.run(['results', 'a'])
   t.equal(nextWords(some).slice(0, 2).join(' '), 'resume a')
   t.same([some.code, some.rows.length], [3, 3])
-  t.match(some.err, 'job a is not finished: these are the rows that are here')
+  t.match(some.err, 'job a is not finished: these are its rows so far')
   t.match(await run(['status', '--state-dir', place.state]), {
     code: 0,
     out: /a  unfinished  5 records; rows: 3 succeeded\n.*\n  prompt: Say \{\{text\}\}\n  cost: \$0\.\d+ spent, \$0\.\d+ estimated in all\n.*batch 1  written.*\n.*batch 2  submitted  2 requests, \d+ s  msgbatch_/,
@@ -318,7 +318,7 @@ t.test('retry of a job that is not finished says what comes first', async t => {
   await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
   t.match(await place.run(['retry', 'a']), {
     code: 2,
-    err: /job a is not finished: `claude-batch-stream resume a` comes first/,
+    err: /job a is not finished: run `claude-batch-stream resume a` first/,
   })
 })
 
@@ -378,7 +378,7 @@ t.test('cancel asks first, and says what became of each batch', async t => {
     stdin: csv(3),
   })
   const unasked = await place.run(['cancel', 'a'])
-  t.match(unasked, { code: 2, err: /cancel 2 batches of job a\? Say yes with -y/ })
+  t.match(unasked, { code: 2, err: /cancel 2 batches of job a\? Answer yes with -y/ })
   const answer = async (text: string) => {
     const stdin = new PassThrough()
     stdin.end(text)
@@ -465,7 +465,7 @@ t.test('prune asks on a terminal, and with -n only lists', async t => {
     code: 4,
     err: /delete 2 jobs \(a, b\)\? \[y\/N\].*nothing was deleted/,
   })
-  t.match(await answer('', '--no-input'), { code: 2, err: /Say yes with -y/ })
+  t.match(await answer('', '--no-input'), { code: 2, err: /Answer yes with -y/ })
   t.same(jobsOf(place), ['a', 'b'])
   t.equal((await answer('y\n')).code, 0)
   t.same(jobsOf(place), [])
@@ -740,7 +740,10 @@ t.test('a batch whose create nobody answered is not canceled on a guess', async 
   world.emit('SIGINT', 'SIGINT')
   const stopped = await ended
   const unsure = await place.run(['cancel', 'a', '-y'])
-  t.match(unsure, { code: 0, err: /^batch 1 may be at the API or not: `resume` finds out/ })
+  t.match(unsure, {
+    code: 0,
+    err: /^batch 1 may or may not be at the API: run `resume` to find out/,
+  })
   const status = await run(['status', 'a', '--state-dir', place.state])
   t.match(status.out, /batch 1  armed      2 requests  , may be msgbatch_\w+: waiting until/)
   const [batch] = place.emulator.ledger.batches()

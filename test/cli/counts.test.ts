@@ -25,7 +25,7 @@ t.test('twenty bad records in front stop the run before it spends (I23)', async 
   const bad = Array.from({ length: 20 }, (_, n) => `{bad ${n}\n`).join('')
   const words = ['-p', 'Say {{n}}', '--from', 'jsonl']
   const ran = await place.run(words, { stdin: `${bad}{"n":1}\n` })
-  t.match(ran, { code: 6, err: /the first 20 records are all bad, so nothing was sent/ })
+  t.match(ran, { code: 6, err: /the first 20 records are all invalid, so nothing was sent/ })
   t.same(place.emulator.ledger.batches(), [])
   const one = await place.run(words, { stdin: `{"n":1}\n${bad}` })
   t.equal(one.code, 3)

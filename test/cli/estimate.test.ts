@@ -21,7 +21,7 @@ t.test('an estimate says what a run would cost, needs no key and opens no socket
   t.equal(ran.err, '')
   t.match(
     ran.out,
-    /^100 records, 100 requests in 1 batch, \d+ bytes; 0 invalid records\ninput: \d+ tokens \(a guess by their bytes: ± 30 %; --exact counts a sample\)\nanswers: 10000 tokens expected, 102400 at most\ncost: \$[\d.]+ expected, at least \$[\d.]+, at worst \$[\d.]+ \(synchronous calls: \$[\d.]+\)\n$/,
+    /^100 records, 100 requests in 1 batch, \d+ bytes; 0 invalid records\ninput: \d+ tokens \(estimated from bytes: ± 30 %; --exact counts a sample\)\nanswers: 10000 tokens expected, 102400 at most\ncost: \$[\d.]+ expected, at least \$[\d.]+, at worst \$[\d.]+ \(synchronous calls: \$[\d.]+\)\n$/,
   )
   t.same(place.emulator.ledger.calls(), [])
 })
@@ -74,7 +74,7 @@ t.test('an image is unknown until it is counted', async t => {
   writeFileSync(place.path('a.png'), png)
   const words = ['-p', 'What is on it?', '--from', 'files', '-i', place.path('a.png')]
   const plain = await place.run(['estimate', ...words])
-  t.match(plain.out, /beside what 1 requests hold of images, PDFs or what the API adds/)
+  t.match(plain.out, /without the images, PDFs and API content of 1 requests/)
   t.match(plain.out, /cost: expected cost unknown: 1 of 1 requests/)
   const { figures } = await estimateOf(place, [...words, '--exact'])
   t.match(figures, { unknown: 0, sample: 1 })
@@ -88,7 +88,7 @@ t.test('what is cached is counted apart', async t => {
   const place = await placeFor(t)
   const words = [...ASK, '--cache', '-s', 'Be very brief. '.repeat(200)]
   const ran = await place.run(['estimate', ...words], { stdin: csv(10) })
-  t.match(ran.out, /^input: \d+ tokens, \d+ of them in what is cached \(a guess/m)
+  t.match(ran.out, /^input: \d+ tokens, \d+ of them cached \(estimated/m)
   const short = await place.run(['estimate', ...ASK, '--cache', '-s', 'Be brief.'], {
     stdin: csv(9),
   })
@@ -103,7 +103,7 @@ t.test('requests that the counter refuses are left out, and said once', async t 
   const input = [bad, bad, { prompt: 'fine' }].map(one => `${JSON.stringify(one)}\n`).join('')
   const ran = await place.run(['estimate', '--exact', '--json'], { stdin: input })
   t.equal(ran.said.length, 1)
-  t.match(ran.err, /^a request of the sample would be refused: .*tools\.0\.name: Field required/)
+  t.match(ran.err, /^a request of the sample would be rejected: .*tools\.0\.name: Field required/)
   t.match(JSON.parse(ran.out), { requests: 3, sample: 1 })
 })
 

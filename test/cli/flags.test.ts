@@ -117,7 +117,7 @@ t.test('a pattern means the files it matches, in order', async t => {
     code: 'CBS_INPUT',
     message: /^the input none\.csv cannot be read: ENOENT/,
   })
-  await t.rejects(filesOf('*.txt', dir), { code: 'CBS_INPUT', message: 'no input is called *.txt' })
+  await t.rejects(filesOf('*.txt', dir), { code: 'CBS_INPUT', message: 'there is no input *.txt' })
 })
 
 t.test(

@@ -112,7 +112,7 @@ t.test(
     t.equal(ran.code, 2)
     t.match(
       ran.err,
-      /--max-cost cannot be kept: price unknown for claude-mythos-preview: give it with --price IN,OUT/,
+      /--max-cost cannot be enforced: price unknown for claude-mythos-preview: give it with --price IN,OUT/,
     )
     t.equal((await place.emulator.ledger.totals()).accepted, 0)
     t.equal((await place.run([...words, '--price', '10,50'], { stdin: csv(2) })).code, 0)

@@ -24,7 +24,7 @@ for (const flag of ['-o', '--events']) {
   t.test(`${flag}: a pipe without a reader is waited for before anything is sent`, async t => {
     const { place, pipe } = await withPipe(t)
     const { world, ended } = place.start([...ASK, flag, pipe], { stdin: csv(2) })
-    await until(() => /pipe is a pipe that nobody reads yet/.test(world.stderr.text))
+    await until(() => /pipe is a pipe without a reader/.test(world.stderr.text))
     t.same(
       place.emulator.ledger.calls().filter(({ op }) => op === 'create'),
       [],

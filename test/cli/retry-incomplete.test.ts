@@ -137,6 +137,6 @@ t.test('a model by an alias has its limit, and one without a limit is left alone
 t.test('an API that tells no limits is an error before anything is sent', async t => {
   const place = await placeFor(t, { faults: [{ on: 'models', status: 404 }] })
   const ran = await place.run(ASK, { stdin: csv(2) })
-  t.match(ran, { code: 2, err: /--retry-incomplete has to know how much a model answers at most/ })
+  t.match(ran, { code: 2, err: /--retry-incomplete needs the maximum tokens of the model/ })
   t.equal(await asked(place), 0)
 })

@@ -96,7 +96,7 @@ t.test('rm asks where paid answers would be lost, and names what stays at the AP
   await ended
   t.match(await place.run(['rm', 'a']), {
     code: 2,
-    err: /job a has 1 batch in flight and has paid answers that were not printed; `claude-batch-stream resume a` prints its rows first. Delete it all the same\? Say yes with -y/,
+    err: /job a has 1 batch in flight and has paid answers that were not printed; `claude-batch-stream resume a` prints its rows first. Delete it all the same\? Answer yes with -y/,
   })
   const stdin = new PassThrough()
   stdin.end('n\n')

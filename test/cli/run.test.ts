@@ -69,7 +69,7 @@ t.test('the version is printed', async t => {
 t.test('C24 without HOME the state folder has to be named', async t => {
   const ran = await run(['-p', 'hi'], { stdin: csv(1), env: { ANTHROPIC_API_KEY: KEY } })
   t.equal(ran.code, 2)
-  t.match(ran.err, 'HOME is not set, so there is no place for jobs: say where with --state-dir DIR')
+  t.match(ran.err, 'HOME is not set, so there is no folder for jobs: name one with --state-dir DIR')
 })
 
 t.test(
@@ -567,7 +567,7 @@ t.test(
     t.equal(stopped.code, 130)
     t.match(stopped.said.at(-1), /^to continue, with the same input again: claude-batch-stream -/)
     const resumed = await place.run(['resume', 'a'])
-    t.match(resumed, { code: 6, err: /job a ended before its input was read to the end/ })
+    t.match(resumed, { code: 6, err: /job a ended before its input was read completely/ })
     const ran = await place.again(resumed, { stdin: csv(30) })
     t.same([ran.code, ran.rows.length], [0, 30], ran.err)
     t.match(await place.emulator.ledger.totals(), { accepted: 30, acceptedTwice: 0 })

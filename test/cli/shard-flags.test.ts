@@ -24,8 +24,8 @@ void t.test('--shard says which part of the input is taken', async t => {
   for (const wrong of ['4/4', '1', 'a/b', '-1/4', '1/0', '0/200000', ' 1/2', 'AUTO'])
     t.match(refused([`--shard=${wrong}`]), /--shard must be I\/N/, wrong)
   t.match(refused(['--shard', '2/4', '--shards', '5']), /disagree/)
-  t.match(refused(['--shards', '5']), /--shards says nothing without --shard/)
-  t.match(refused(['--shard-block', '5']), /--shard-block says nothing without --shard/)
+  t.match(refused(['--shards', '5']), /--shards has no effect without --shard/)
+  t.match(refused(['--shard-block', '5']), /--shard-block has no effect without --shard/)
   t.match(refused(['--shard', '0/2', '--shard-block', '0']), /--shard-block must be/)
 })
 

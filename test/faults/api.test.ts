@@ -352,19 +352,19 @@ t.test('a key, a model and a shape that are wrong cost nothing', async t => {
       words: ['-p', 'hi', '-m', 'claude-haiku-9'],
       env: { ANTHROPIC_API_KEY: KEY },
       code: 2,
-      says: /the model claude-haiku-9 is not known/,
+      says: /the model claude-haiku-9 is unknown/,
     },
     {
       words: ['-p', 'hi', '-m', 'haiku'],
       env: { ANTHROPIC_API_KEY: KEY },
       code: 2,
-      says: /the model haiku is not known \(did you mean claude-haiku-5-5, claude-haiku-4-5\?\)/,
+      says: /the model haiku is unknown \(did you mean claude-haiku-5-5, claude-haiku-4-5\?\)/,
     },
     {
       words: ['-p', 'hi', '--param', 'tools=[{"name":1}]'],
       env: { ANTHROPIC_API_KEY: KEY },
       code: 2,
-      says: /the first request would be refused/,
+      says: /the first request would be rejected/,
     },
   ]
   for (const { words, env, code, says } of wrong) {

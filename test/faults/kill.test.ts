@@ -161,7 +161,7 @@ t.test('a piped input that died half-way says what it needs, and works then', as
   for (const { id } of place.emulator.ledger.batches()) await place.run(['cancel', id, '-y'])
   const resumed = await place.run(['resume', job])
   t.equal(resumed.code, 6)
-  t.match(resumed.err, 'ended before its input was read to the end')
+  t.match(resumed.err, 'ended before its input was read completely')
   t.match(
     resumed.said.at(-1),
     /^to continue, with the same input again: claude-batch-stream --state-dir/,

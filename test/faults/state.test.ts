@@ -108,7 +108,7 @@ t.test('a damaged card is told, and other jobs are not touched by it', async t =
   t.equal((await place.run(['--job', 'b', '-p', 'Say {{text}}'], { stdin: csv(1) })).code, 0)
   t.match((await run(['list', '--state-dir', place.state])).out, /^a +damaged .*\nb/)
   writeFileSync(join(folder, 'job.json'), '{}')
-  t.match(await place.run(['resume', 'a']), { code: 10, err: /does not say what it was made for/ })
+  t.match(await place.run(['resume', 'a']), { code: 10, err: /has no record of its command/ })
   writeFileSync(join(place.state, 'jobs/.DS_Store'), 'x')
   t.equal((await run(['list', '--state-dir', place.state])).code, 0)
 })
@@ -292,7 +292,7 @@ t.test('without a key nothing is begun, and a trial without one is offered', asy
   t.equal(ran.code, 5)
   t.match(
     ran.err,
-    /there is no API key: set ANTHROPIC_API_KEY .*, or try without one: --emulate\n$/,
+    /there is no API key: set ANTHROPIC_API_KEY .*, or use --emulate to try without one\n$/,
   )
   t.throws(() => readdirSync(place.state), { code: 'ENOENT' })
   const broken = await place.run(ASK, {
@@ -324,7 +324,7 @@ t.test('a profile of the SDK is a way to log in, and a broken one is told', asyn
   t.equal(ran.code, 0, ran.err)
   writeFileSync(place.path('config/configs/default.json'), '{')
   const broken = await place.run(['--job', 'b', '-p', 'Say {{text}}'], { stdin: csv(1), env: {} })
-  t.match(broken, { code: 5, err: /the profile to log in with cannot be used/ })
+  t.match(broken, { code: 5, err: /the login profile cannot be used/ })
 })
 
 t.test(
@@ -503,7 +503,7 @@ t.test('a file that ends too early can be completed, and nothing is paid twice',
   t.ok(count >= 30 && count < 60, `${count} rows`)
   t.match(
     ran.said.at(-1),
-    /^to continue, once the whole input is there \(rows .* kept\): .* resume a /,
+    /^to continue, once the input is complete \(paid rows are kept\): .* resume a /,
   )
   t.match(await place.run(['list', '--json']), { out: /"state": ?"unfinished"/ })
   const same = await place.again(ran)

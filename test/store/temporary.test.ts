@@ -23,7 +23,7 @@ void t.test('temporary folders are removed at exit, and not before', async t => 
 
 void t.test('a folder that cannot be created is CBS_DISK', async t => {
   const { makeTemporaryFolder } = (await t.mockImport('../../lib/store/temporary.ts', {
-    'node:os': { tmpdir: () => '/no/such/folder' },
+    'node:os': { ...(await import('node:os')), tmpdir: () => '/no/such/folder' },
   })) as typeof import('../../lib/store/temporary.ts')
   await t.rejects(makeTemporaryFolder(), {
     code: 'CBS_DISK',

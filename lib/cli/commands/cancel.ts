@@ -13,7 +13,7 @@ import { stateDir } from '../state-dir.ts'
 
 const REFUSED = 'nothing was canceled'
 
-/** Cancels batches at the API. What they have answered by then is billed, and is fetched by `resume` as ever. */
+/** Cancels batches at the API. What they have answered by then is billed, and `resume` fetches it as usual. */
 export async function cancel(context: Context): Promise<Ending> {
   const [name = ''] = context.flags.args
   return name.startsWith('msgbatch_')
@@ -33,7 +33,7 @@ async function cancelBatch(context: Context, id: string): Promise<Ending> {
   return { code: EXIT.answered }
 }
 
-/** The job is not taken: it may be waiting for these very batches in another terminal. */
+/** Does not lock the job, which may be waiting for these batches in another terminal. */
 async function cancelJob(context: Context, name: string): Promise<Ending> {
   const { flags, io, talk } = context
   const found = await jobNamed(stateDir(flags, io.env), name)
@@ -42,7 +42,9 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   const ids = batches.flatMap(({ phase, id }) => (phase === 'submitted' && id !== null ? [id] : []))
   for (const { number, phase } of batches)
     if (phase === 'armed')
-      talk.warn(`batch ${number} may be at the API or not: \`resume\` finds out, cancel it then`)
+      talk.warn(
+        `batch ${number} may or may not be at the API: run \`resume\` to find out, then cancel it`,
+      )
   if (ids.length === 0) {
     talk.info(`job ${name}: there is nothing to cancel`)
     return { code: EXIT.answered }
@@ -55,7 +57,7 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   return { code: EXIT.answered, next: { words: ['resume', name, ...context.placeFlags] } }
 }
 
-/** Gives the ids that the API does not know. */
+/** Returns the ids that the API does not know. */
 async function cancelAll(
   context: Context,
   client: Anthropic,
@@ -63,7 +65,7 @@ async function cancelAll(
   name: string,
   workspace: string | null,
 ): Promise<readonly string[]> {
-  // With the key of another workspace the batches would look gone.
+  // With a key of another workspace the batches would appear deleted.
   const owner = { name, workspace: () => workspace, remember: async () => {} }
   const session = new ApiSession(context.io.clock, owner)
   const api = new Api({ client, session, signal: context.signal })

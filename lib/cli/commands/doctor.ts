@@ -8,24 +8,24 @@ import { print } from '../print.ts'
 import type { Context } from '../context.ts'
 import { EXIT, exitCodeOf } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
-import { standingOf } from '../job-work.ts'
+import { statusOf } from '../job-work.ts'
 import { stateDir } from '../state-dir.ts'
 import { printable } from '../shown.ts'
 
 /** Free space below which a large job will not fit. */
 const LOW_BYTES = 1e9
 
-/** A clock that is off by more than this confuses ages and dates; nothing that costs money depends on it. */
+/** A clock difference beyond this confuses ages and dates; nothing that costs money depends on it. */
 const CLOCK_OFF_MS = 5 * 60_000
 
 interface Finding {
   readonly ok: boolean
   readonly text: string
-  /** The exit code that it calls for, where it is not the usual one. */
+  /** The exit code for this finding, if not the usual one. */
   readonly code?: number
 }
 
-/** Looks at key, host, clock, disk, permissions and journals, and says what it finds. */
+/** Checks key, host, clock, disk, permissions and journals, and reports the findings. */
 export async function doctor(context: Context): Promise<Ending> {
   const { io } = context
   const findings = [...(await apiFindings(context)), ...(await diskFindings(context))]
@@ -75,10 +75,13 @@ async function diskFindings({ flags, io }: Context): Promise<Finding[]> {
         : [await inspectJob(nodeDisk, dir, name)]
     const found = jobs.map(job => ({
       ok: job?.state !== undefined,
-      text: job ? `job ${job.name}: ${job.trouble ?? standingOf(job)}` : `there is no job ${name}`,
+      text: job ? `job ${job.name}: ${job.trouble ?? statusOf(job)}` : `there is no job ${name}`,
     }))
     return [
-      { ok: free > LOW_BYTES, text: `${dir} is ours and has ${Math.round(free / 1e6)} MB free` },
+      {
+        ok: free > LOW_BYTES,
+        text: `${dir} belongs to this user and has ${Math.round(free / 1e6)} MB free`,
+      },
       ...found,
     ]
   } catch (cause) {

@@ -6,7 +6,7 @@ import type { Context } from '../context.ts'
 import type { Ending } from '../finish.ts'
 import { duration, jsonIn, whole } from '../values.ts'
 
-/** Runs a local Message Batches API until it is interrupted; its URL is all that goes to stdout. */
+/** Runs a local Message Batches API until it is interrupted. Only its URL goes to stdout. */
 export async function emulate({ flags, io, talk, signal }: Context): Promise<Ending> {
   const text = flags.text('port')
   const port = text === undefined ? 0 : whole('--port', text, 0, 65_535)
@@ -20,7 +20,9 @@ export async function emulate({ flags, io, talk, signal }: Context): Promise<End
     throw wrapError('CBS_OPTION', `the emulator cannot listen on port ${port}`, cause)
   })
   await print(io.stdout, `${emulator.url}\n`)
-  talk.info('a local Message Batches API, until Ctrl-C: any key is good, nothing costs anything')
+  talk.info(
+    'a local Message Batches API, until Ctrl-C: any key is accepted, nothing costs anything',
+  )
   // Only a signal ends it.
   await new Promise<void>(resolve => {
     if (signal.aborted) resolve()
@@ -31,12 +33,12 @@ export async function emulate({ flags, io, talk, signal }: Context): Promise<End
   throw signal.reason
 }
 
-/** Faults of a file; createEmulator checks each of them. */
+/** Faults from a file; createEmulator checks each of them. */
 async function readFaults(file: string): Promise<readonly FaultRule[]> {
   return (await jsonIn('--faults', file)) as readonly FaultRule[]
 }
 
-/** What an emulator has seen until now, in a sentence. */
+/** What an emulator has accepted and billed so far, as a sentence. */
 export async function describeTotals({ ledger }: Pick<Emulator, 'ledger'>): Promise<string> {
   const { batches, accepted, billed, billedTwice } = await ledger.totals()
   const requests = `${counted(accepted, 'request')} in ${counted(batches, 'batch', 'batches')}`

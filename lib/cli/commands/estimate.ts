@@ -20,12 +20,12 @@ import { rowsOfRun } from '../shards.ts'
 import { paceOf, templateOptions } from '../stages.ts'
 import { describePreview, previewRun } from '../preview-run.ts'
 
-/** Says what a run would cost. Opens no socket without --exact. */
+/** Estimates the cost of a run. Opens no socket without --exact. */
 export async function estimate(context: Context): Promise<Ending> {
   const { flags, io, talk } = context
   const shard = shardIn(flags, io.env)
   const settings = { ...(await settingsOf(flags, io.env)), ...(shard && { shard }) }
-  // It accepts the flags of a run, so wrong values of them are errors here, too.
+  // It accepts the flags of a run, so invalid values of them are errors here too.
   const rows = rowsOfRun(flags, shard)
   paceOf(flags)
   await checkReuse(context, settings)
@@ -37,23 +37,23 @@ export async function estimate(context: Context): Promise<Ending> {
     const table = tableFor(rows, settings, reading, first)
     const reusing = await previewReuse(context, settings)
     const { earlier } = reusing ?? {}
-    const survey = await previewRun(stream, {
+    const preview = await previewRun(stream, {
       ...{ settings, template, talk, sample, table, earlier },
     }).finally(() => reusing?.close())
     const calibration = await sample?.calibrate()
     const counted = sample?.counted
-    const { records, rejected, skipped, batches, bytes, reused } = survey
-    const figures = survey.estimate.figures(calibration)
+    const { records, rejected, skipped, batches, bytes, reused } = preview
+    const figures = preview.estimate.figures(calibration)
     const said = flags.has('json')
       ? JSON.stringify({
           ...{ records, rejected, skipped, batches, bytes, reused, ...figures },
           sample: counted?.requests ?? null,
         })
       : [
-          describePreview(survey),
+          describePreview(preview),
           `input: ${inputOf(figures, counted)}`,
           `answers: ${figures.tokens.output} tokens expected, ${figures.tokens.output_worst} at most`,
-          `cost: ${survey.estimate.dollars(calibration ?? GUESS)}`,
+          `cost: ${preview.estimate.dollars(calibration ?? GUESS)}`,
         ].join('\n')
     await print(io.stdout, `${said}\n`)
     if (reading.broken) throw reading.broken
@@ -61,7 +61,7 @@ export async function estimate(context: Context): Promise<Ending> {
   })
 }
 
-/** A sample that asks the API's token counter. A request that it refuses is left out, and said. */
+/** A sample for the API's token counter. A rejected request is left out and reported. */
 async function sampler(context: Context, settings: Settings): Promise<Sample> {
   const { flags, io, talk } = context
   const client = await clientOf(flags, io, { job: settings })
@@ -73,7 +73,7 @@ async function sampler(context: Context, settings: Settings): Promise<Sample> {
     const { kind, message, cause } = counted.failure
     if (kind === 'notFound')
       throw new BatchStreamError('CBS_API', `--exact cannot count tokens: ${message}`, { cause })
-    if (!isSaid) talk.info(`a request of the sample would be refused: ${message}`)
+    if (!isSaid) talk.info(`a request of the sample would be rejected: ${message}`)
     isSaid = true
     return undefined
   }
@@ -84,11 +84,9 @@ function inputOf({ tokens, unknown }: Figures, counted: Sample['counted'] | unde
   const share = `± ${Math.ceil(tokens.input_error * 1000) / 10} %`
   const how = counted
     ? `counted on ${counted.requests} of ${counted.of} requests: ${share}`
-    : `a guess by their bytes: ${share}; --exact counts a sample`
-  const cached = tokens.cached === 0 ? '' : `, ${tokens.cached} of them in what is cached`
+    : `estimated from bytes: ${share}; --exact counts a sample`
+  const cached = tokens.cached === 0 ? '' : `, ${tokens.cached} of them cached`
   const more =
-    unknown === 0
-      ? ''
-      : `; beside what ${unknown} requests hold of images, PDFs or what the API adds`
+    unknown === 0 ? '' : `; without the images, PDFs and API content of ${unknown} requests`
   return `${tokens.input} tokens${cached} (${how})${more}`
 }

@@ -14,12 +14,12 @@ import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { SizedShard } from '../../core/shard.ts'
 import type { Ending } from '../finish.ts'
-import { madeOf, totalsOf, type Made, type Totals } from '../job-facts.ts'
-import { standingOf, type Standing } from '../job-work.ts'
+import { madeOf, totalsOf, type JobOrigin, type Totals } from '../job-facts.ts'
+import { statusOf, type JobStatus } from '../job-work.ts'
 import { stateDir } from '../state-dir.ts'
 import { printable } from '../shown.ts'
 
-/** Jobs on this machine, or the batches of the workspace. */
+/** Lists jobs on this machine, or the batches of the workspace. */
 export async function list(context: Context): Promise<Ending> {
   const { flags, io, held } = context
   if (flags.has('remote')) return await listRemote(context)
@@ -32,10 +32,10 @@ export async function list(context: Context): Promise<Ending> {
   return { code: EXIT.answered }
 }
 
-/** One job as `list --json` says it. */
-interface Listed extends Made, Totals {
+/** A job in `list --json`. */
+interface Listed extends JobOrigin, Totals {
   readonly job: string
-  readonly state: Standing | 'running'
+  readonly state: JobStatus | 'running'
   readonly shard?: SizedShard
   readonly records: number | null
   readonly batches: number | null
@@ -45,7 +45,7 @@ async function listed(job: JobOnDisk, isHeld: boolean): Promise<Listed> {
   const { name, folder, state } = job
   return {
     job: name,
-    state: isHeld || (await isLocked(folder)) ? 'running' : standingOf(job),
+    state: isHeld || (await isLocked(folder)) ? 'running' : statusOf(job),
     ...madeOf(job),
     ...(state?.shard && { shard: state.shard }),
     records: state?.kept.records ?? null,
@@ -56,7 +56,7 @@ async function listed(job: JobOnDisk, isHeld: boolean): Promise<Listed> {
 
 const HEADER = ['JOB', 'STATE', 'DATE', 'ROWS', 'COST', 'MODEL', 'NOTE']
 
-/** The jobs as lines of columns; a header on a terminal. */
+/** The jobs as aligned columns, with a header on a terminal. */
 function table(jobs: readonly Listed[], hasHeader: boolean): string[] {
   const rows = jobs.map(cells)
   const all = hasHeader ? [HEADER, ...rows] : rows

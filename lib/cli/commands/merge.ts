@@ -21,11 +21,11 @@ import { stateDir } from '../state-dir.ts'
 import { NO_COLUMNS } from '../table-columns.ts'
 import { Tally } from '../tally.ts'
 
-/** Prints the rows of all shards of a job in input order, as one run over the whole input prints them with --order input. */
+/** Prints the rows of all shards of a job in input order, like one run over the whole input with --order input. */
 export async function merge(context: Context): Promise<Ending> {
   const { flags, io, talk, signal } = context
   const dir = stateDir(flags, io.env)
-  // The program does not start without a name.
+  // The parser requires a name.
   const name = flags.args[0] as string
   const shards = await finishedShards(dir, name, context.ledger !== undefined)
   if (typeof shards === 'string') {
@@ -53,7 +53,7 @@ export async function merge(context: Context): Promise<Ending> {
     const tally = new Tally()
     const parts = {
       ...{ options, signal },
-      // It lends its disk and its name.
+      // It provides its disk and name.
       job: jobs[0] as StoredJob,
       columns: await columnsOf(jobs, block, options, known),
       schema: run.schema,
@@ -85,12 +85,12 @@ export async function merge(context: Context): Promise<Ending> {
   }
 }
 
-/** Only shards come here. */
+/** Only called for shards. */
 function shardOf({ state }: StoredJob): SizedShard {
   return state.shard as SizedShard
 }
 
-/** How many records all shards have. Shards that read different inputs do not add up to one. */
+/** The number of records of all shards. Shards that read different inputs do not add up. */
 function sameInput(name: string, jobs: readonly StoredJob[]): number {
   const counts = jobs.map(job => job.store.records.count)
   const records = counts.reduce((sum, count) => sum + count, 0)
@@ -115,7 +115,7 @@ async function* inTurn<Item>(
       for (const source of sources) {
         for (let taken = 0; taken < block; taken++) {
           const { done, value } = await source.next()
-          // The first source that is short of a block has the last record of all.
+          // The first source with an incomplete block has the last record.
           if (done) return
           yield value
         }

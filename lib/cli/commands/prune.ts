@@ -8,7 +8,7 @@ import { confirm } from '../confirm.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
-import { hasUnprinted, inFlight, standingOf } from '../job-work.ts'
+import { hasUnprinted, inFlight, statusOf } from '../job-work.ts'
 import { neededByOthers } from '../shards.ts'
 import { stateDir } from '../state-dir.ts'
 import { duration, whole } from '../values.ts'
@@ -16,8 +16,9 @@ import { duration, whole } from '../values.ts'
 const DEFAULT_KEEP = '30d'
 
 /**
- * Deletes jobs that have nothing left to do and are older than --keep, or than the --keep of their run, except for the newest
- * ones that --keep-last keeps. Others hold paid work and are never deleted. On a terminal it asks first; a cron job does not.
+ * Deletes jobs with nothing left to do that are older than --keep, or than the --keep of their run, except for the newest
+ * that --keep-last keeps. Other jobs hold paid work and are never deleted. It asks first on a terminal, but not in a cron
+ * job.
  */
 export async function prune(context: Context): Promise<Ending> {
   const { flags, io, talk } = context
@@ -31,7 +32,7 @@ export async function prune(context: Context): Promise<Ending> {
   if (jobs.length > 0 && io.stdin.isTTY)
     await confirm(context, questionFor(jobs), 'nothing was deleted')
   for (const job of jobs) {
-    // Another process may print its results now; the next prune finds it.
+    // Another process may be printing its results; the next prune deletes it.
     const lock = await lockFolder(job.folder).catch(async (cause: unknown) => {
       const isInUse = cause instanceof BatchStreamError && cause.code === 'CBS_JOB_IN_USE'
       const isGone = (await nodeDisk.look(job.folder)) === undefined
@@ -39,7 +40,7 @@ export async function prune(context: Context): Promise<Ending> {
       talk.detail(`job ${job.name} stays: ${messageOf(cause)}`)
     })
     if (!lock) continue
-    // Checked again under the lock: the process that held it may have sent something since.
+    // Checked again under the lock: the process that held it may have sent something.
     const locked = await inspectJob(nodeDisk, dir, job.name)
     const isSame = locked !== undefined && (await isDone(locked))
     if (isSame) await deleteJob(nodeDisk, job.folder)
@@ -50,7 +51,7 @@ export async function prune(context: Context): Promise<Ending> {
   return { code: EXIT.answered }
 }
 
-/** The jobs that are done and older than what they are kept for. */
+/** Finished jobs older than their keep time. */
 async function oldJobs({ flags, io }: Context, dir: string): Promise<readonly JobOnDisk[]> {
   const now = io.clock.now()
   const given = flags.text('keep')
@@ -74,14 +75,14 @@ function questionFor(jobs: readonly JobOnDisk[]): string {
   return `delete ${counted(jobs.length, 'job')} (${names.join(', ')}${more})?`
 }
 
-/** Is every answer that was paid for here, and printed? A retry of a finished job may be in flight. */
+/** Whether every paid answer is stored and printed. A retry of a finished job may be in flight. */
 async function isDone(job: JobOnDisk): Promise<boolean> {
   const { state, folder } = job
-  if (!state || standingOf(job) === 'unfinished') return false
+  if (!state || statusOf(job) === 'unfinished') return false
   return inFlight(state).length === 0 && !(await hasUnprinted({ folder, state }))
 }
 
-/** What --keep of its run said, in milliseconds. */
+/** The --keep of its run, in milliseconds. */
 function ownKeep({ card }: JobOnDisk): number | undefined {
   const settings = card?.settings
   if (typeof settings !== 'object' || settings === null || !('keep' in settings)) return undefined

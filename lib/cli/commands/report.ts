@@ -24,7 +24,7 @@ import { moneyIn } from '../settings.ts'
 import { redacted, secretsIn } from '../shown.ts'
 import { stateDir } from '../state-dir.ts'
 
-/** Shows a job as a page, from what is on disk: the API is not asked, and the job is not disturbed. */
+/** Writes a job as a page, from what is on disk: without API calls and without disturbing the job. */
 export async function report(context: Context): Promise<Ending> {
   const { flags, io, talk } = context
   const job = await jobNamed(stateDir(flags, io.env), flags.args[0])
@@ -33,7 +33,7 @@ export async function report(context: Context): Promise<Ending> {
   if (path === undefined && io.stdout.isTTY)
     throw new BatchStreamError(
       'CBS_OPTION',
-      'a report is an HTML page, which is of no use on a terminal: write it to a file with -o report.html',
+      'a report is an HTML page, which a terminal cannot show: write it to a file with -o report.html',
     )
   const found = path === undefined ? undefined : await nodeDisk.look(path)
   // Checked before a large job is read.
@@ -62,7 +62,7 @@ async function isReportOf(job: string, path: string, found: FileKind): Promise<b
   }
 }
 
-/** Brings what another machine has of the job to this disk. */
+/** Copies another machine's files of the job to this disk. */
 async function restoreFiles(context: Context, found: SoundJob): Promise<void> {
   const { flags, io } = context
   const client = await clientOf(flags, io, { job: rememberedBy(found).run, keyless: true })

@@ -19,7 +19,7 @@ import { StageTransform, typed, type Stage } from '../../core/stage.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
-import { failedEnding, sayTally, type Ending } from '../finish.ts'
+import { failedEnding, reportTally, type Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart, rowOptionsOf, tableFieldsOf } from '../row-options.ts'
@@ -29,7 +29,7 @@ import { paceOf } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { Tally } from '../tally.ts'
 
-/** Prints rows again, free: a job's from what is kept, a batch's (whoever made it) from the API. */
+/** Prints rows again, free: a job's from its stored results, a batch's (by any tool) from the API. */
 export async function results(context: Context): Promise<Ending> {
   const name = context.flags.args[0]
   return name?.startsWith('msgbatch_') ? await ofBatch(context, name) : await ofJob(context, name)
@@ -63,9 +63,9 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
       const answers = fetchResults({ client, job, schema: run.schema })
       await pipeline(Readable.from(batches), answers, newest(job), out, { signal })
     }
-    await sayTally(job, tally, talk)
+    await reportTally(job, tally, talk)
     const isWhole = job.state.finished
-    if (!isWhole) talk.warn(`job ${job.name} is not finished: these are the rows that are here`)
+    if (!isWhole) talk.warn(`job ${job.name} is not finished: these are its rows so far`)
     if (isWhole && tally.failed === 0) return { code: EXIT.answered }
     if (isWhole) return failedEnding(job, tally, context.placeFlags)
     return {
@@ -82,7 +82,7 @@ function inOrderOfFetching(a: BatchState, b: BatchState): number {
   return Number(a.fetchOrder) - Number(b.fetchOrder)
 }
 
-/** Of a record that was asked several times, the newest answer that is here. */
+/** Passes on the newest stored answer of each record. */
 function newest(job: StoredJob): Stage<Result, Result> {
   const later = new Map<number, OrdinalSet>()
   const answeredLater = async (attempt: number): Promise<OrdinalSet> => {
@@ -144,7 +144,7 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
   }
 }
 
-/** Takes a batch that some other tool made into a job of its own. */
+/** Adopts a batch of another tool into a temporary job. */
 async function adopt(api: Api, job: StoredJob, id: string): Promise<void> {
   const remote = await api.retrieve(id)
   if (!remote)

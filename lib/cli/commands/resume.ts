@@ -30,11 +30,11 @@ import { Tally } from '../tally.ts'
 import { Ledger } from '../../cost/ledger.ts'
 import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
 
-/** Goes on with a job from what is on disk: the same pipeline as its first run, fed with what the journal holds. */
+/** Resumes a job from disk: the same pipeline as its first run, fed from the journal. */
 export async function resume(context: Context): Promise<Ending> {
   const { flags, io, talk, signal } = context
   const dir = stateDir(flags, io.env)
-  // A schedule that resumes whatever is there says nothing where nothing is.
+  // A cron job that resumes any job is silent if there is none.
   const isQuiet = flags.args[0] === undefined && flags.has('quiet')
   if (isQuiet && (await unfinishedJobs(dir)).length === 0) return { code: EXIT.usage }
   const found = await jobToResume(context, dir)
@@ -74,11 +74,11 @@ export async function resume(context: Context): Promise<Ending> {
     mustMatch(known.rows, rows, job.state.output.out)
     await remember(job, found, { ...known, run, rows })
     const reading: Reading = { format: undefined, files: 0, broken: undefined }
-    // The rest of a pipe is gone, but what was sent of it can be collected.
+    // The rest of a pipe is lost, but what was sent of it can be fetched.
     if (piped) job.queue.stop(needsInput(found.name))
     const { kept } = job.state
     const hasInput = kept.complete && kept.broken === null && !job.input.isRefilling
-    // The records of a pipe that ended too early are here.
+    // The records of a pipe that ended too early are spooled.
     const records =
       hasInput || isPipe
         ? undefined
@@ -130,7 +130,7 @@ export async function resume(context: Context): Promise<Ending> {
   })
 }
 
-/** The job that the command names, or its shard that --shard names. */
+/** The job that the command names, or its shard named by --shard. */
 async function jobToResume({ flags, io }: Context, dir: string): Promise<SoundJob> {
   const [name] = flags.args
   const shard = shardIn(flags, io.env)
@@ -149,7 +149,7 @@ async function jobToResume({ flags, io }: Context, dir: string): Promise<SoundJo
 
 const COLLECTABLE: ReadonlySet<Phase> = new Set(['armed', 'submitted', 'ended', 'fetched'])
 
-/** Whether the API has answers, or may have, whose rows are not written yet. */
+/** Whether the API has, or may have, answers whose rows are not written yet. */
 function hasSomethingToCollect({ batches }: JobState): boolean {
   return [...batches.values()].some(({ phase }) => COLLECTABLE.has(phase))
 }
@@ -157,6 +157,6 @@ function hasSomethingToCollect({ batches }: JobState): boolean {
 function needsInput(name: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_INPUT',
-    `job ${name} ended before its input was read to the end: run the same command with the same input again to continue`,
+    `job ${name} ended before its input was read completely: run the same command with the same input again to continue`,
   )
 }

@@ -8,7 +8,7 @@ import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { EXIT } from '../exit-code.ts'
-import { failedEnding, sayTally, type Ending } from '../finish.ts'
+import { failedEnding, reportTally, type Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart, tableFieldsOf } from '../row-options.ts'
@@ -28,7 +28,7 @@ import { join } from 'node:path'
 import { replaceFile } from '../../store/disk.ts'
 import { RETRY_NOTE } from '../job-work.ts'
 
-/** Asks again for the failed rows of a finished job, once each, and prints their new rows. */
+/** Retries the failed rows of a finished job, once each, and prints their new rows. */
 export async function retryFailed(context: Context): Promise<Ending> {
   const { flags, io, talk, signal } = context
   const dir = stateDir(flags, io.env)
@@ -47,7 +47,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
   if (!found.state?.finished) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      `job ${found.name} is not finished: \`claude-batch-stream resume ${found.name}\` comes first`,
+      `job ${found.name} is not finished: run \`claude-batch-stream resume ${found.name}\` first`,
     )
   }
   const template = await templateOptions(settings, talk)
@@ -71,7 +71,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
       ...{ settings, pace, job, client, talk, ordered, table: undefined, ledger, cap },
       stateDir: dir,
       template: await withLimits(template, settings, client, freeCall(context)),
-      ask: result => isOld(result) && canBeAsked(result),
+      ask: result => isOld(result) && canBeRetried(result),
     }
     follow(context, work)
     const tally = new Tally()
@@ -89,7 +89,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     )
     await endIfStopped(work, tally)
     await endRetry(job)
-    await say(context, job, tally, counted)
+    await reportRetry(context, job, tally, counted)
     talk.info(costLine(job, ledger, settings))
     return tally.failed === 0
       ? { code: EXIT.answered }
@@ -97,21 +97,26 @@ export async function retryFailed(context: Context): Promise<Ending> {
   })
 }
 
-/** A record that could not be read or rendered is the same each time. */
-function canBeAsked({ status }: Result): boolean {
+/** Whether a retry can help; a record that could not be read or rendered fails the same way again. */
+function canBeRetried({ status }: Result): boolean {
   return status !== 'succeeded' && !isUnsent(status)
 }
 
-async function say({ talk }: Context, job: StoredJob, asked: Tally, old: Tally): Promise<void> {
+async function reportRetry(
+  { talk }: Context,
+  job: StoredJob,
+  asked: Tally,
+  old: Tally,
+): Promise<void> {
   const rejected = old.byStatus().rejected ?? 0
   const rest = rejected === 0 ? '' : `; ${rejected} rejected rows cannot be retried`
   if (asked.rows === 0) talk.info(`job ${job.name}: there is nothing to retry${rest}`)
-  else await sayTally(job, asked, talk, ` (retried)${rest}`)
+  else await reportTally(job, asked, talk, ` (retried)${rest}`)
 }
 
 /**
- * The number of the last batch that a retry does not count as its own. It is kept in the job until the retry is over, so
- * that one which was interrupted goes on, and prints again what it had printed.
+ * Returns the number of the last batch before this retry. It is stored until the retry is finished, so that an interrupted
+ * retry resumes and prints the same rows again.
  */
 async function beginRetry(job: StoredJob): Promise<number> {
   const known = await job.store.disk.readWhole(noteOf(job))

@@ -10,16 +10,16 @@ import { hasUnprinted, inFlight } from '../job-work.ts'
 import { existingJob } from '../remembered.ts'
 import { stateDir } from '../state-dir.ts'
 
-/** Deletes a job from this machine. It asks first where answers that are paid for would be lost with it. */
+/** Deletes a job from this machine. It asks first if paid answers would be lost. */
 export async function rm(context: Context): Promise<Ending> {
   const { flags, io, talk } = context
   const dir = stateDir(flags, io.env)
-  // The program does not start without a name.
+  // The parser requires a name.
   const name = flags.args[0] as string
   const { folder } = await existingJob(dir, name)
   const lock = await lockFolder(folder)
   try {
-    // Read again: only under the lock does it stay as it is.
+    // Read again, since it cannot change under the lock.
     const job = await existingJob(dir, name)
     const losses = await lossesOf(job)
     if (losses.length > 0)
@@ -32,7 +32,7 @@ export async function rm(context: Context): Promise<Ending> {
     talk.info(`deleted job ${name}`)
     const running = job.state ? inFlight(job.state) : []
     const ids = running.map(({ id }) => id).filter(id => id !== null)
-    // They cost money whether anybody reads them or not.
+    // They cost money whether or not anybody reads them.
     if (ids.length > 0)
       talk.warn(
         `still at the API: ${ids.join(', ')}; \`claude-batch-stream results BATCH_ID\` prints one, \`cancel BATCH_ID\` cancels it`,

@@ -48,8 +48,8 @@ import type { Cap } from '../../run/cap.ts'
 import { Ledger } from '../../cost/ledger.ts'
 import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
 
-/** What the command says. */
-interface Said {
+/** What the command line specifies. */
+interface RunArguments {
   readonly settings: Settings
   readonly rows: RowOptions
   readonly pace: Pace
@@ -60,7 +60,7 @@ interface Said {
 
 const EMULATED_POLL_MS = 100
 
-/** Records in, rows out. */
+/** The command `run`: records in, rows out. */
 export async function run(context: Context): Promise<Ending> {
   const { flags, io, talk } = context
   const said = await settingsOf(flags, io.env)
@@ -94,7 +94,7 @@ export async function run(context: Context): Promise<Ending> {
   return await withInput(context, settings, template, async (peeked, reading) => {
     if (flags.has('dry-run') || flags.text('show') !== undefined)
       return await dryRun(context, { settings, rows }, template, peeked, reading)
-    // A shard that is left without a record has a job all the same: `merge` must know that it is done.
+    // A shard without records still has a job: `merge` must know that it is finished.
     const isEmpty = peeked.first.length === 0 && !(shard && (reading.seen?.() ?? 0) > 0)
     if (isEmpty) return await noInput(context, { settings, rows, name }, reading)
     return await ask(context, { settings, rows, pace, template, name }, peeked, reading)
@@ -103,7 +103,7 @@ export async function run(context: Context): Promise<Ending> {
 
 async function ask(
   context: Context,
-  { settings, rows, pace, template, name }: Said,
+  { settings, rows, pace, template, name }: RunArguments,
   { first, stream }: FirstRecords,
   reading: Reading,
 ): Promise<Ending> {
@@ -135,7 +135,7 @@ async function ask(
       },
       talk,
     )
-    const { job, remembered, goesOn } = begun
+    const { job, remembered, isResumed } = begun
     const isPiped = settings.input.includes('-')
     let isStarted = false
     let cap: Cap | undefined
@@ -164,18 +164,18 @@ async function ask(
         isRead: begun.stream !== undefined,
       })
       const isDetached = flags.has('detach')
-      // Who prints the rows later has all records, unless the columns are known from the start.
+      // Whoever prints the rows later has all records, unless the columns are known from the start.
       const table = isDetached && !remembered.columns ? undefined : checkedTable(rows, columns)
       const work: Work = {
         ...{ settings, job, client, talk, ordered, table, ledger, cap, canary },
-        // What is finished is only printed again.
+        // A finished job is only printed again.
         template: job.state.finished
           ? template
           : await withLimits(template, settings, client, freeCall(context)),
-        // Emulated batches end soon, and looking costs nothing.
+        // Emulated batches end soon, and polling is free.
         pace: place.emulator ? { ...pace, pollMs: pace.pollMs ?? EMULATED_POLL_MS } : pace,
         stateDir: place.dir,
-        stopOnUniformFailure: !goesOn,
+        stopOnUniformFailure: !isResumed,
       }
       follow(context, { job, settings, ledger: place.lasts ? ledger : undefined })
       isStarted = flags.has('detach')
@@ -208,10 +208,10 @@ async function ask(
     })
     return await working
       .catch(async (cause: unknown) => {
-        // Whoever interrupted it, or may raise its cap, can resume it.
+        // An interrupted run, or one at its cap, can be resumed.
         const isInterrupted = signal.aborted || isClosedReader(cause)
         const isKept = isStarted && (isInterrupted || cap?.stopped !== undefined)
-        if (!goesOn && !isKept && (await discardFailedStart(job))) {
+        if (!isResumed && !isKept && (await discardFailedStart(job))) {
           context.nextIs(() => undefined)
           await out?.removeNew()
         }
@@ -219,13 +219,13 @@ async function ask(
       })
       .finally(() => begun.close())
   } finally {
-    if (place.emulator && signal.aborted) await sayLost(place.emulator, talk)
+    if (place.emulator && signal.aborted) await reportLost(place.emulator, talk)
     await place.close()
   }
 }
 
-/** What a signal ends of an emulated run is lost, unlike the batches of a real one. */
-async function sayLost(emulator: Emulator, talk: Talk): Promise<void> {
+/** Reports that the batches of an interrupted emulated run are lost, unlike real ones. */
+async function reportLost(emulator: Emulator, talk: Talk): Promise<void> {
   const { describeTotals } = await import('./emulate.ts')
   talk.info(await describeTotals(emulator))
   talk.info('emulated batches end with the command, so there is nothing to resume')
@@ -233,7 +233,7 @@ async function sayLost(emulator: Emulator, talk: Talk): Promise<void> {
 
 async function noInput(
   context: Context,
-  { settings, rows, name }: Pick<Said, 'settings' | 'rows' | 'name'>,
+  { settings, rows, name }: Pick<RunArguments, 'settings' | 'rows' | 'name'>,
   reading: Reading,
 ): Promise<Ending> {
   const { flags, io, talk } = context
@@ -288,12 +288,12 @@ async function writeEmpty(
 interface JobPlace {
   readonly dir: string
   readonly emulator: Emulator | undefined
-  /** Whether a job can be gone on with: an emulated one dies with its emulator. */
+  /** Whether the job can be resumed: an emulated one ends with its emulator. */
   readonly lasts: boolean
   close(): Promise<void>
 }
 
-/** Where jobs lie. An emulated run leaves nothing behind: its batches die with the emulator. */
+/** Where jobs are stored. An emulated run leaves nothing behind: its batches end with the emulator. */
 async function placeOf({ flags, io }: Context): Promise<JobPlace> {
   if (!flags.has('emulate'))
     return { dir: stateDir(flags, io.env), emulator: undefined, lasts: true, close: async () => {} }
@@ -302,7 +302,7 @@ async function placeOf({ flags, io }: Context): Promise<JobPlace> {
   const emulator = await createEmulator(
     time === undefined ? {} : { batchTimeMs: duration('--batch-time', time) },
   )
-  // Never among the real jobs, whatever --state-dir says: to go on with it would be to pay for it.
+  // Never among the real jobs, whatever --state-dir says, since resuming it would cost money.
   const dir = await mkdtemp(join(tmpdir(), 'claude-batch-stream-'))
   return {
     dir,

@@ -7,7 +7,7 @@ import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { describeElsewhere, summaryOf, type Summary } from '../job-end/summary.ts'
 import { showUsd, usdOf } from '../../cost/usd.ts'
-import { madeOf, type Made } from '../job-facts.ts'
+import { madeOf, type JobOrigin } from '../job-facts.ts'
 import { copyJobs } from '../ledger.ts'
 import { linesOf } from '../most-frequent.ts'
 import { moneyIn } from '../settings.ts'
@@ -17,7 +17,7 @@ import { stateDir } from '../state-dir.ts'
 
 const WATCH_MS = 5000
 
-/** What a job is doing, from its journal: the API is not asked, and the job is not disturbed. */
+/** Shows the state of a job from its journal: without API calls and without disturbing the job. */
 export async function status(context: Context): Promise<Ending> {
   const { flags, io, signal, ledger } = context
   const dir = stateDir(flags, io.env)
@@ -55,7 +55,7 @@ async function jobsToShow(dir: string, name: string | undefined): Promise<readon
   )
 }
 
-function text(shown: Summary & Made): string {
+function text(shown: Summary & JobOrigin): string {
   const rows = Object.entries(shown.rows).map(([status, count]) => `${count} ${status}`)
   const lines = [
     `${shown.job}  ${shown.state}  ${shown.records} records; rows: ${rows.join(', ') || 'none'}`,

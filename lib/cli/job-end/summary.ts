@@ -5,7 +5,7 @@ import type { Clock } from '../../core/clock.ts'
 import { LEDGER_COPY, type JobOnDisk } from '../../store/inspect.ts'
 import { isLocked } from '../../store/lock.ts'
 import type { BatchState } from '../../core/job/state.ts'
-import { standingOf } from '../job-work.ts'
+import { statusOf } from '../job-work.ts'
 import { dollarsOf, pricesOf, settingsIn, type Dollars } from '../money.ts'
 import { mostFrequent, type FrequentFailure } from '../most-frequent.ts'
 import { Ledger } from '../../cost/ledger.ts'
@@ -75,7 +75,7 @@ export async function summaryOf(
   const { input, output, write5m, write1h, read } = ledger.tokens
   return {
     job: job.name,
-    state: isHeld || (await isLocked(job.folder)) ? 'running' : standingOf(job),
+    state: isHeld || (await isLocked(job.folder)) ? 'running' : statusOf(job),
     records: state?.kept.records ?? 0,
     rows: tally.byStatus(),
     reused: tally.reused,

@@ -14,20 +14,20 @@ import type { RecordReader } from './record-stream.ts'
 import { onlyTablesHave, type TableOption } from './table-options.ts'
 import { TextReader } from './text.ts'
 
-/** Bytes that are looked at before a format is guessed, at most. */
+/** Maximum bytes examined to detect the format. */
 const HEAD_BYTES = 65_536
 
-/** What the reader of each format must know. */
+/** The settings of all readers. */
 export interface AnySettings {
   readonly name: string | undefined
   readonly csv: CsvSettings
-  /** An option that says that the input is a table. */
+  /** An option that implies a table. */
   readonly tableOption: TableOption | undefined
   readonly json: JsonSettings
   readonly onGuess: ((guess: Guess) => void) | undefined
 }
 
-/** The reader of one format. TSV has its delimiter in the settings. */
+/** The reader of a format. The settings contain TSV's delimiter. */
 export function readerOf(format: GuessedFormat, { csv, json }: AnySettings): RecordReader {
   switch (format) {
     case 'csv':
@@ -42,14 +42,14 @@ export function readerOf(format: GuessedFormat, { csv, json }: AnySettings): Rec
   }
 }
 
-/** An option of tables would be ignored in any other format, or make a record of what it is meant to skip. */
+/** Rejects a table option for another format, which would ignore it or make a record of what it should skip. */
 function onlyTables({ format, why }: Guess, option: TableOption, source: string | undefined): void {
   if (format === 'csv' || format === 'tsv') return
   const message = `${source ?? 'the input'} is taken for ${format} (${why}), and ${onlyTablesHave(option)}; leave \`${option}\` out, or say that it is csv or tsv`
   throw new BatchStreamError('CBS_INPUT', message, { place: { source } })
 }
 
-/** A reader that looks at the beginning of the input (64 KB at most) and then is the reader of its format. */
+/** Examines the start of the input (up to 64 KB) and then acts as the reader of its format. */
 export class GuessingReader implements RecordReader {
   readonly #settings: AnySettings
   readonly #head = new Pieces()
@@ -63,7 +63,7 @@ export class GuessingReader implements RecordReader {
     if (this.#chosen) return this.#chosen.write(chunk)
     const first = this.#head.bytes === 0
     this.#head.push(chunk)
-    // A line end is what a guess waits for; a look at each byte of a long line would cost its square.
+    // A guess waits for a line end; examining each byte of a long line again would be quadratic.
     if (first || this.#head.bytes >= HEAD_BYTES || chunk.some(isBreak))
       this.#choose(this.#head.bytes >= HEAD_BYTES)
   }
@@ -86,7 +86,7 @@ export class GuessingReader implements RecordReader {
     const { name, csv } = this.#settings
     const seen = guess({ name, head, comment: csv.comment, enough })
     if (!seen) return
-    // A table with a delimiter of its own is often named .txt.
+    // A table with its own delimiter is often named .txt.
     const isTable = csv.delimiter !== undefined && seen.format === 'text'
     const guessed: Guess = isTable
       ? { format: 'csv', why: 'its delimiter is given', by: 'option' }

@@ -1,15 +1,15 @@
 import { SourceRecord } from '../../core/flow.ts'
 
-/** Characters kept of a record that is too long to be kept whole. */
+/** Characters that are kept of an overlong record. */
 export const KEPT_CHARACTERS = 1000
 
-/** Where a record began, for records that could not be read. */
+/** The position of an unreadable record. */
 export interface RecordPlace {
   readonly line: number
   readonly source: string | undefined
 }
 
-/** `{"input": text}` as the one line of JSON that stands for anything that is no object. */
+/** `{"input": text}` as one line of JSON, for any value that is not an object. */
 export function inputRecord(text: string, place: RecordPlace): SourceRecord {
   return new SourceRecord(Buffer.from(`{"input":${JSON.stringify(text)}}`), {
     ...place,
@@ -17,7 +17,7 @@ export function inputRecord(text: string, place: RecordPlace): SourceRecord {
   })
 }
 
-/** A record that could not be read: its raw text as `input`, and the reason. */
+/** An unreadable record: its raw text as `input`, and the reason. */
 export function badRecord(
   type: string,
   why: string,
@@ -31,19 +31,19 @@ export function badRecord(
   })
 }
 
-/** A record of which only the beginning was kept. */
+/** A record of which only the start was kept. */
 export function tooLongRecord(
   head: string,
   maxRecordBytes: number,
   place: RecordPlace,
 ): SourceRecord {
-  // Cut between the halves of a character, its first half would be no character at all.
+  // Do not keep half of a surrogate pair.
   const kept = head.slice(0, KEPT_CHARACTERS).replace(/[\ud800-\udbff]$/, '')
   const why = `the record is longer than ${maxRecordBytes} bytes (maxRecordBytes); its first ${KEPT_CHARACTERS} characters are kept`
   return badRecord('too_long', why, kept, place)
 }
 
-/** A record whose bytes are no UTF-8 from `offset` (from 0, in the record) on. */
+/** A record whose bytes are not valid UTF-8 from `offset` (from 0, within the record). */
 export function invalidUtf8Record(bytes: Buffer, offset: number, place: RecordPlace): SourceRecord {
   const byte = bytes.toString('hex', offset, offset + 1)
   const why = `byte 0x${byte} at byte offset ${offset} of the record is not valid UTF-8; convert the input with iconv`

@@ -5,16 +5,15 @@ import { standsAt } from './stands-at.ts'
 
 const QUOTE = 0x22
 
-/** A record that did not end by itself, and the index where reading goes on. */
+/** A record that did not end by itself, and the index at which reading continues. */
 export interface Broken {
   readonly record: SourceRecord
   readonly end: number
 }
 
 /**
- * What becomes of a row that does not end: `bytes` begins with it. A quote that is never closed spoils the row up to the
- * end of the line on which it was opened, and no further, so that the lines behind it are read; a row without such a
- * quote is too long.
+ * Handles a row that does not end; `bytes` starts with it. An unclosed quote invalidates the row only up to the end of the
+ * line on which it was opened, so that the following lines are read. A row without such a quote is too long.
  */
 export function brokenRecord(
   bytes: Buffer,
@@ -35,9 +34,8 @@ export function brokenRecord(
 }
 
 /**
- * Reads the quotes of a row as csv-parse does with `relax_quotes`: one opens at the start of a field and closes at the
- * next that is not doubled; any other is text. Gives where a quote stands that is open at the end of the bytes, or where
- * the row ends.
+ * Scans the quotes of a row like csv-parse with `relax_quotes`: one opens at the start of a field and closes at the next
+ * that is not doubled; any other is text. Returns the position of a quote that is still open, or the end of the row.
  */
 function scanQuotes(bytes: Buffer, delimiter: Buffer): { openAt: number; recordEnd: number } {
   let openAt = -1

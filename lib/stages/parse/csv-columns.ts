@@ -3,13 +3,13 @@ import { SourceRecord, type UnreadRecord } from '../../core/flow.ts'
 import type { RecordPlace } from './bad-record.ts'
 import type { InputNote } from './note.ts'
 
-/** Renamed columns that a note lists; it counts the others. */
+/** Maximum renamed columns listed in a note; the others are counted. */
 const LISTED_COLUMNS = 10
 
-/** The columns of a file: rows become objects of strings in their order. */
+/** The columns of a file, which turn rows into objects of strings. */
 export class Columns {
   readonly #names: readonly string[]
-  // Each name as it stands in the JSON of a row, serialised once.
+  // Each name serialised once, as it appears in the JSON of a row.
   readonly #openings: readonly string[]
   readonly #proto: boolean
 
@@ -25,7 +25,7 @@ export class Columns {
     return this.#names
   }
 
-  /** What stands before the value of each column in the JSON of a row. */
+  /** The JSON before the value of each column. */
   get openings(): readonly string[] {
     return this.#openings
   }
@@ -39,11 +39,11 @@ export class Columns {
     return new SourceRecord(new Row(this, row), place)
   }
 
-  /** A row as JSON, byte for byte what JSON.stringify gives of its fields. */
+  /** A row as JSON, identical to JSON.stringify of its fields. */
   json(row: readonly string[]): string {
     let json = ''
     for (let index = 0; index < this.#openings.length; index++) {
-      // There are as many values as names, and the index stays below both.
+      // There are as many values as names, and the index is below both.
       const value = row[index] as string
       json += `${this.#openings[index]}${NEEDS_ESCAPE.test(value) ? JSON.stringify(value) : `"${value}"`}`
     }
@@ -51,7 +51,7 @@ export class Columns {
   }
 
   fields(row: readonly string[]): Readonly<Record<string, string>> {
-    // An assignment to `__proto__` would be lost; parsing makes a plain property of it.
+    // Assigning `__proto__` would lose it; parsing makes it a plain property.
     if (this.#proto) return JSON.parse(this.json(row))
     const fields: Record<string, string> = {}
     for (const [index, name] of this.#names.entries()) fields[name] = row[index] as string
@@ -59,7 +59,7 @@ export class Columns {
   }
 }
 
-/** The values of a row until somebody reads them. */
+/** The values of a row until they are read. */
 class Row implements UnreadRecord {
   readonly #columns: Columns
   readonly #values: readonly string[]
@@ -78,7 +78,7 @@ class Row implements UnreadRecord {
   }
 }
 
-/** The columns of a header, and a note where some are not called what the header says. */
+/** The columns of a header, and a note if some were renamed. */
 export function headerColumns(
   header: readonly string[],
   place: RecordPlace,
@@ -96,8 +96,8 @@ export function headerColumns(
 }
 
 /**
- * A name of its own for each column: an unnamed column N is `columnN`, the second `a` is `a_2`. A name that the header
- * itself contains is never given to another column; the number is then raised until it is free.
+ * A unique name for each column: an unnamed column N is `columnN`, the second `a` is `a_2`. Names in the header are never
+ * given to another column; the number is raised until it is free.
  */
 function uniqueNames(header: readonly string[]): string[] {
   const taken = new Set(header)
@@ -119,12 +119,12 @@ function uniqueNames(header: readonly string[]): string[] {
   })
 }
 
-/** The columns of a file without header: column1, column2 and so on. */
+/** The columns of a file without a header: column1, column2 and so on. */
 export function numberedColumns(row: readonly string[]): Columns {
   return new Columns(row.map((_, index) => `column${index + 1}`))
 }
 
-/** What is wrong with column names that an option gives, with their positions from 1. */
+/** The faults of column names in an option, with positions from 1. */
 export function nameFaults(names: readonly string[]): string[] {
   const positions = new Map<string, number[]>()
   for (const [index, name] of names.entries())
@@ -138,5 +138,5 @@ export function nameFaults(names: readonly string[]): string[] {
   return faults
 }
 
-// Most values need none, and then quotes around them are faster. Decoded UTF-8 holds no lone surrogates.
+// Most values need none, and then adding quotes is faster. Decoded UTF-8 contains no lone surrogates.
 const NEEDS_ESCAPE = /["\\\u0000-\u001f]/

@@ -1,4 +1,4 @@
-// Rows as most files have them, straight to the JSON of their records: each byte is looked at once.
+// Converts ordinary rows directly to the JSON of their records, reading each byte once.
 import { isUtf8 } from 'node:buffer'
 import { PAGE_BYTES, PAGE_ITEMS } from '../../core/pages.ts'
 import { RecordPage } from '../../core/record-page.ts'
@@ -9,22 +9,22 @@ const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const CLOSE = 0x7d
 
-/** What a byte is within a field: text that stands in JSON as it is, text that has to be escaped, or the end of something. */
+/** Classes of bytes in a field: text that JSON contains unchanged, text that must be escaped, or an end. */
 const TEXT = 0
 const ESCAPED = 1
 const END = 2
 
-/** Bytes by which the JSON of one byte may be longer than there is room for before it is looked at. */
+/** Bytes by which the JSON of one byte may exceed the room that was checked. */
 const SPARE = 8
 
 /** How far the rows were read. */
 export interface PlainRows {
   readonly page: RecordPage | undefined
-  /** Where reading continues. */
+  /** The offset at which reading continues. */
   readonly end: number
-  /** The line that begins there. */
+  /** The line at that offset. */
   readonly line: number
-  /** Why it stopped: the page is full, the next row is not here as a whole, or it is for csv-parse to read. */
+  /** Why it stopped: the page is full, the next row is incomplete, or csv-parse must read it. */
   readonly stop: 'full' | 'more' | 'unusual'
 }
 
@@ -37,9 +37,9 @@ export interface PlainCsvOptions {
 }
 
 /**
- * Reads rows of CSV without csv-parse: with quotes, line breaks in quotes, and LF or CRLF behind each row. Everything else it
- * leaves to csv-parse: a quote in the middle of a field, text behind a closing quote, a lone CR, a row with more or fewer
- * fields than there are columns or with too many bytes, and what is not UTF-8.
+ * Reads CSV rows without csv-parse: with quotes, line breaks in quotes, and LF or CRLF after each row. It leaves everything
+ * else to csv-parse: a quote inside a field, text after a closing quote, a lone CR, a row with the wrong number of fields
+ * or too many bytes, and invalid UTF-8.
  */
 export class PlainCsv {
   readonly #options: PlainCsvOptions
@@ -49,7 +49,7 @@ export class PlainCsv {
   readonly #quoted = new Uint8Array(256)
   #out: Buffer = Buffer.alloc(0)
   #length = 0
-  /** Line breaks in the row that is being read. */
+  /** Line breaks in the current row. */
   #breaks = 0
 
   constructor(options: PlainCsvOptions) {
@@ -64,7 +64,7 @@ export class PlainCsv {
     for (const byte of [LF, CR, this.#delimiter]) this.#unquoted[byte] = END
   }
 
-  /** Reads a page of rows; the first one begins at `from`, on `line`. */
+  /** Reads a page of rows; the first one starts at `from`, on `line`. */
   read(bytes: Buffer, from: number, line: number): PlainRows {
     const { columns, maxRecordBytes, source } = this.#options
     const ends = new Uint32Array(PAGE_ITEMS)
@@ -84,7 +84,7 @@ export class PlainCsv {
         if (end <= 0 || isTooLong) stop = end === MORE ? 'more' : 'unusual'
         break
       }
-      // A blank line is none.
+      // A blank line is not a row.
       if (this.#length > start) {
         ends[count] = this.#length - 1
         lines[count] = next
@@ -105,7 +105,7 @@ export class PlainCsv {
     return { page, end: at, line: next, stop }
   }
 
-  /** Writes the record of a row; gives where the next one begins, or `MORE` or `UNUSUAL`. */
+  /** Writes the record of a row; returns the start of the next one, or `MORE` or `UNUSUAL`. */
   #row(bytes: Buffer, from: number, columns: number): number {
     if (from === bytes.length) return MORE
     if (isRowEnd(bytes, from)) return behindRow(bytes, from)
@@ -129,7 +129,7 @@ export class PlainCsv {
     return UNUSUAL
   }
 
-  /** Begins a field: `,"name":"`. */
+  /** Starts a field: `,"name":"`. */
   #open(column: number): void {
     const opening = this.#openings[column] as Buffer
     this.#ensure(opening.length + 1)
@@ -138,12 +138,12 @@ export class PlainCsv {
     this.#out[this.#length++] = QUOTE
   }
 
-  /** Writes a field up to the byte that ends it, and gives its place. */
+  /** Writes a field up to the byte that ends it, and returns that offset. */
   #plainField(bytes: Buffer, from: number): number {
     const kinds = this.#unquoted
     let at = from
     for (;;) {
-      // The room that there is bounds how far this goes at once.
+      // The available room limits this loop.
       const end = Math.min(bytes.length, at + this.#ensure(SPARE))
       const out = this.#out
       let length = this.#length
@@ -154,7 +154,7 @@ export class PlainCsv {
     }
   }
 
-  /** The same for a field behind its opening quote; gives the place behind the closing one. */
+  /** The same for a field after its opening quote; returns the offset after the closing one. */
   #quotedField(bytes: Buffer, from: number): number {
     const kinds = this.#quoted
     let at = from
@@ -178,7 +178,7 @@ export class PlainCsv {
     for (const code of ESCAPES[byte] as readonly number[]) this.#out[this.#length++] = code
   }
 
-  /** Makes room for so many bytes and those that end a row; gives how many bytes of text fit besides. */
+  /** Ensures room for this many bytes and the end of a row; returns how much more text fits. */
   #ensure(count: number): number {
     const needed = count + 2 * SPARE
     if (this.#out.length - this.#length < 2 * needed) {
@@ -190,7 +190,7 @@ export class PlainCsv {
   }
 }
 
-/** The next row is not here as a whole. */
+/** The next row is incomplete. */
 const MORE = -1
 const UNUSUAL = -2
 
@@ -203,12 +203,12 @@ function behindRow(bytes: Buffer, at: number): number {
   return bytes[at] === LF ? at + 1 : at + 2
 }
 
-/** Where the line end before `end` begins. */
+/** The start of the line end before `end`. */
 function bodyEnd(bytes: Buffer, end: number): number {
   return bytes[end - 2] === CR ? end - 2 : end - 1
 }
 
-/** What JSON.stringify writes for a byte that it escapes. */
+/** The JSON escape of each byte that needs one. */
 const ESCAPES: readonly (readonly number[])[] = Array.from({ length: 128 }, (_, byte) => [
   ...Buffer.from(JSON.stringify(String.fromCharCode(byte)).slice(1, -1)),
 ])

@@ -24,38 +24,35 @@ import { PlainCsv } from './csv-plain.ts'
 import type { RecordReader } from './record-stream.ts'
 import { TextStart } from '../../core/text-start.ts'
 
-/**
- * Bytes given to csv-parse at once: it hands out all rows of what it is given, whether anyone wants them or not, so this
- * bounds the rows that wait.
- */
+/** Bytes passed to csv-parse at once. It emits all rows of its input immediately, so this bounds the rows that wait. */
 const SLICE_BYTES = 16_384
 
-/** Bytes of a record that is too long that are looked at in any case: enough for the characters that are kept. */
+/** Bytes of an overlong record that are always examined: enough for the characters that are kept. */
 const HEAD_BYTES = 4 * KEPT_CHARACTERS
 
-/** Bytes of a row that are read anew with the next chunk; a longer one is left to csv-parse, which reads each byte once. */
+/** Bytes of a row that are read again with the next chunk; a longer row is left to csv-parse, which reads each byte once. */
 const MOST_HELD = 16_384
 
-/** The same for small chunks, as a multiple of theirs. */
+/** The same for small chunks, as a multiple of their size. */
 const HELD_CHUNKS = 64
 
-/** What the reader must know, checked already. */
+/** The checked settings of the reader. */
 export interface CsvSettings extends NoteOptions {
-  /** Undefined: it is detected. */
+  /** Undefined if it is to be detected. */
   readonly delimiter: string | undefined
-  /** Undefined: the first row names them (`header`), or they are numbered. */
+  /** Undefined if the first row names them (`header`), or if they are numbered. */
   readonly columns: Columns | undefined
   readonly header: boolean
   readonly maxRecordBytes: number
-  /** What a line begins with that is no row. */
+  /** The prefix of comment lines. */
   readonly comment: string | undefined
   readonly source: string | undefined
   readonly onHeader?: ((columns: readonly string[]) => void) | undefined
 }
 
 /**
- * CSV bytes -> records, without a stream. csv-parse says at which byte a row ends; the bytes since the row before are
- * kept for its physical line, its raw text and the look at its encoding.
+ * Reads CSV records from bytes, without a stream. csv-parse reports the byte at which a row ends; the bytes since the
+ * previous row are kept for its line number, raw text and encoding check.
  */
 export class CsvReader implements RecordReader {
   readonly #settings: CsvSettings
@@ -72,22 +69,22 @@ export class CsvReader implements RecordReader {
   #flushed = false
   #ready: SourceRecord[] = []
   #taken = 0
-  /** Made once the columns are known; undefined where no row is plain. */
+  /** Created once the columns are known; undefined if no row is plain. */
   #plain: PlainCsv | undefined
-  /** Whether the bytes that are read next may be plain rows. */
+  /** Whether the next bytes may be plain rows. */
   #mayBePlain = false
-  /** Whether the bytes that are there are less than a row. */
+  /** Whether the available bytes are less than a row. */
   #needsMore = false
   #page: RecordPage | undefined
   #given = 0
-  // Where the window begins and where the last row ended, counted from the first byte that csv-parse was given.
+  // The start of the window and the end of the last row, as offsets in csv-parse's input.
   readonly #unread = new Pieces()
   #unreadAt = 0
   #rowsEnd = 0
   #window: Window | undefined
-  /** The physical line that the next row begins on, blank lines and comments before it not counted. */
+  /** The line on which the next row starts, after blank lines and comments. */
   #line = 1
-  /** What is to be passed over: the rest of a line, or the LF of a CRLF. */
+  /** What to skip: the rest of a line, or the LF of a CRLF. */
   #skip: 'line' | 'lf' | undefined
 
   constructor(settings: CsvSettings) {
@@ -157,21 +154,21 @@ export class CsvReader implements RecordReader {
   #newRows(): CsvRows {
     const { comment } = this.#settings
     const delimiter = this.#delimiter
-    // Two ways, so that files without comments do nothing for each row.
+    // Two handlers, so that files without comments have no cost per row.
     return comment === undefined
       ? new CsvRows(delimiter, row => this.#onRow(row))
       : new CsvRows(delimiter, row => this.#onRowBehindComments(row), comment)
   }
 
-  /** Reads one slice; false when there is nothing to read. */
+  /** Reads one slice; false if there is nothing to read. */
   #readOn(): boolean {
     if (this.#needsMore) return false
     const bytes = this.#input[0]
     const plain = this.#mayBePlain && !this.#skip ? this.#plainCsv() : undefined
-    // csv-parse holds its last row back until it knows what follows.
+    // csv-parse holds back its last row until it knows what follows.
     if (plain && (bytes || this.#unread.bytes > 0)) return this.#readPlain(plain, bytes)
     if (!bytes) return this.#finished && this.#flush()
-    // A slice never goes past the limit of a record, so that the same bytes break it up however they come in.
+    // A slice never crosses the limit of a record, so that records break up the same way for any chunks.
     const size = Math.min(SLICE_BYTES, this.#limit - this.#unread.bytes)
     if (bytes.length > size) this.#input[0] = bytes.subarray(size)
     else this.#input.shift()
@@ -189,7 +186,7 @@ export class CsvReader implements RecordReader {
     return (this.#rows ??= this.#newRows())
   }
 
-  /** What reads plain rows; undefined while the columns are unknown, and where the options make every row unusual. */
+  /** The reader of plain rows; undefined while the columns are unknown, and if the options make every row unusual. */
   #plainCsv(): PlainCsv | undefined {
     const { comment, maxRecordBytes, source } = this.#settings
     const columns = this.#columns
@@ -198,7 +195,7 @@ export class CsvReader implements RecordReader {
     return (this.#plain ??= new PlainCsv({ columns, delimiter, maxRecordBytes, source }))
   }
 
-  /** Reads a page of plain rows. What csv-parse has of an unfinished row is read once more. */
+  /** Reads a page of plain rows. An unfinished row in csv-parse is read again. */
   #readPlain(plain: PlainCsv, bytes: Buffer = Buffer.alloc(0)): boolean {
     const begun = this.#unread.take()
     if (this.#rows) this.#startRows()
@@ -209,7 +206,7 @@ export class CsvReader implements RecordReader {
     this.#line = line
     if (end < all.length) this.#input[0] = all.subarray(end)
     else this.#input.shift()
-    // The others of this chunk are likely to be unusual, too.
+    // The rest of this chunk is probably unusual too.
     if (stop === 'unusual') this.#mayBePlain = false
     this.#needsMore = stop === 'more' && end < all.length
     return true
@@ -219,7 +216,7 @@ export class CsvReader implements RecordReader {
     if (this.#flushed) return false
     this.#flushed = this.#csvRows.finish()
     this.#dropRows()
-    // What stands behind an unclosed quote is read again, and then the end comes once more.
+    // The bytes after an unclosed quote are read again, and then the end is repeated.
     if (!this.#flushed) this.#breakUp()
     return true
   }
@@ -235,13 +232,13 @@ export class CsvReader implements RecordReader {
     this.#line += !hasCr && bytes.indexOf(LF, from) === to - 1 ? 1 : countBreaks(bytes, from, to)
     const columns = this.#columns
     const whole = isUtf8 && to - from <= this.#settings.maxRecordBytes
-    // Nearly every row is good, and then its bytes are not wanted.
+    // Nearly every row is good, and then its bytes are not needed.
     if (columns && whole && row.length === columns.count)
       this.#ready.push(columns.record(row, place))
     else this.#give(row, lineBody(bytes, from, to), place)
   }
 
-  /** Comments before a row are no bytes of it, but count as lines. */
+  /** Comments before a row are not part of it, but count as lines. */
   #onRowBehindComments(row: readonly string[]): void {
     const { bytes } = (this.#window ??= lookAt(this.#unread.joined()))
     const at = this.#rowsEnd - this.#unreadAt
@@ -277,7 +274,7 @@ export class CsvReader implements RecordReader {
       this.#dropNoRows()
   }
 
-  /** Blank lines and comments belong to no row, and must not count as bytes of the next one. */
+  /** Drops blank lines and comments, which must not count as bytes of the next row. */
   #dropNoRows(): void {
     const bytes = this.#unread.joined()
     const end = this.#behindNoRows(bytes, 0)
@@ -287,7 +284,7 @@ export class CsvReader implements RecordReader {
     this.#unread.drop(count)
     this.#unreadAt += count
     this.#rowsEnd = this.#unreadAt
-    // The rest of a comment, which may be endless, is passed over: no row has begun that csv-parse would have to know of.
+    // The rest of a comment, which may be endless, is skipped: csv-parse has not started a row.
     if (count === bytes.length && !endsLine(bytes, count)) {
       this.#skip = 'line'
       this.#startRows()

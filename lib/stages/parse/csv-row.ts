@@ -4,7 +4,7 @@ import { badRecord, invalidUtf8Record, tooLongRecord, type RecordPlace } from '.
 import type { Columns } from './csv-columns.ts'
 import { invalidUtf8At } from '../../core/utf8.ts'
 
-/** The record that these bytes give where they are no row that could be read. */
+/** The record for bytes that are not a readable row. */
 export function unreadable(
   bytes: Buffer,
   maxRecordBytes: number,
@@ -16,7 +16,7 @@ export function unreadable(
   return offset === -1 ? undefined : invalidUtf8Record(bytes, offset, place)
 }
 
-/** A row as a record; one with more or fewer fields than there are columns could be anything. */
+/** A row as a record. The meaning of a row with another number of fields than columns is unknown. */
 export function rowRecord(
   columns: Columns,
   row: readonly string[],
@@ -32,7 +32,7 @@ function counted(columns: number): string {
   return columns === 1 ? '1 column' : `${columns} columns`
 }
 
-/** A header cannot be a bad record: no row could be read without it. */
+/** An unreadable header is an error rather than a bad record, since no row could be read without it. */
 export function badHeader(record: SourceRecord, place: RecordPlace): BatchStreamError {
   const header = place.source === undefined ? 'CSV header' : `CSV header of ${place.source}`
   return new BatchStreamError(

@@ -3,12 +3,12 @@ import { wrapError } from '../../core/errors.ts'
 import { CR } from './line-breaks.ts'
 
 /**
- * Bytes by which a row that csv-parse gives may lie behind the bytes it was given: it looks ahead before it decides. A
- * delimiter and the beginning of a comment are far shorter than this.
+ * csv-parse looks ahead before it decides, so its rows may lag behind its input by this many bytes. Delimiters and comment
+ * prefixes are far shorter.
  */
 export const LAG_BYTES = 64
 
-/** csv-parse without its stream: it is given bytes, and each row that they complete goes to `onRow` at once. */
+/** csv-parse without its stream: each row that the written bytes complete goes to `onRow` at once. */
 export class CsvRows extends Parser {
   #hasCr = false
   readonly #onRow: (row: readonly string[]) => void
@@ -27,13 +27,13 @@ export class CsvRows extends Parser {
     if (comment !== undefined) onlyAtLineStarts(this)
   }
 
-  /** How many bytes it was given up to the end of its last row, line end included. */
+  /** The number of bytes up to the end of its last row, line end included. */
   get rowsEnd(): number {
     return this.info.bytes
   }
 
   parse(bytes: Buffer): void {
-    // Each kind of line end costs a comparison per byte, so the others come in with the first CR.
+    // Each kind of line end costs a comparison per byte, so the others are added with the first CR.
     if (!this.#hasCr && bytes.includes(CR)) {
       this.#hasCr = true
       this.options.record_delimiter = LINE_ENDS
@@ -43,7 +43,7 @@ export class CsvRows extends Parser {
     })
   }
 
-  /** Says that the input is at its end; false when a quote is still open there. */
+  /** Ends the input; false if a quote is still open. */
   finish(): boolean {
     let closed = true
     this._flush(error => (closed = !error))
@@ -57,11 +57,11 @@ export class CsvRows extends Parser {
 }
 
 /**
- * csv-parse also looks for a comment behind a closing quote: it would take `"a"#1` for `a#1`, and lose all of `""#1`. With
- * comments a row is what it is without them.
+ * csv-parse also looks for a comment after a closing quote: it would read `"a"#1` as `a#1` and lose `""#1`. This restricts
+ * comments to line starts.
  */
 function onlyAtLineStarts(rows: CsvRows): void {
-  // Its types leave `api` out. It compares bytes for comments alone.
+  // Its types omit `api`, which compares bytes only for comments.
   const { api } = rows as unknown as { readonly api: CsvParseCore }
   const compare = api.__compareBytes
   const { state } = api

@@ -1,14 +1,14 @@
-// How a CSV input begins: what separates its fields, and whether its first line only says so (`sep=;`).
+// The start of a CSV input: its delimiter, and whether its first line only declares it (`sep=;`).
 import type { RecordPlace } from './bad-record.ts'
 import { behindComments, isCommentStart } from './csv-comments.ts'
 import { behindBreak, behindBreaks, CR, isBreak } from './line-breaks.ts'
 import type { InputNote } from './note.ts'
 import { Pieces } from './pieces.ts'
 
-/** Bytes that are looked at to find a delimiter, at most. */
+/** Maximum bytes examined to detect a delimiter. */
 const LOOK_BYTES = 65_536
 
-/** Delimiters that are detected; of several that fit equally well the first wins. */
+/** Delimiters that are detected; the first of equally good ones wins. */
 const DETECTED = [',', ';', '\t', '|'] as const
 const NAMES = new Map<string, string>([
   [';', 'semicolons'],
@@ -16,45 +16,45 @@ const NAMES = new Map<string, string>([
   ['|', 'vertical bars'],
 ])
 
-/** `sep=` and one character. */
+/** Length of `sep=` and one character. */
 const LONGEST_SEP = 8
 
 const QUOTE = 0x22
 
-/** What the beginning of an input says. */
+/** What the start of an input reveals. */
 export interface CsvBeginning {
   readonly delimiter: string
-  /** How that is known: it was given, the rows show it, or a line says it. */
+  /** The basis: an option, the rows, or a line that declares it. */
   readonly by: 'option' | 'rows' | 'line'
-  /** All bytes so far, and the index where the rows begin: behind a line `sep=;`. */
+  /** All bytes so far, and the index of the first row, after a line `sep=;`. */
   readonly bytes: Buffer
   readonly from: number
-  /** Whether the line before ends with a CR whose LF may still come. */
+  /** Whether the previous line ends with a CR whose LF may follow. */
   readonly cutBreak: boolean
 }
 
 export interface CsvStartOptions {
-  /** Undefined: it is detected. */
+  /** Undefined if it is to be detected. */
   readonly delimiter: string | undefined
-  /** How many columns were named; undefined where they are not known. */
+  /** The number of named columns; undefined if unknown. */
   readonly columns: number | undefined
   readonly header: boolean
   readonly comment: string | undefined
 }
 
 /**
- * Holds the first bytes of an input back until the delimiter is known. What decides is the first row, or the first two, read
- * with each delimiter as the parser would, so that the answer does not depend on how the bytes arrive.
+ * Holds back the first bytes of an input until the delimiter is known. The first one or two rows decide, read with each
+ * delimiter as the parser would, so that the result does not depend on chunks.
  *
- * A comma is preferred: another delimiter is chosen only where commas do not separate the first row, or separate the second
- * into another number of columns.
+ * A comma is preferred: another delimiter is chosen only if commas do not separate the first row, or give the second
+ * another number of columns.
  */
 export class CsvStart {
   readonly #options: CsvStartOptions
   readonly #comment: Buffer | undefined
   readonly #held = new Pieces()
   readonly #counters: readonly RowCounter[]
-  /** Where the first row begins. */
+  /** The start of the first row. */
   #rowAt: number | undefined
 
   constructor(options: CsvStartOptions) {
@@ -99,7 +99,7 @@ export class CsvStart {
     return { delimiter, by, bytes: this.#held.take(), from: 0, cutBreak: false }
   }
 
-  /** A first line such as `sep=;` is no row, also where the delimiter was given. */
+  /** A first line such as `sep=;` is not a row, even if the delimiter was given. */
   #sepLine(enough: boolean): CsvBeginning | 'unknown' | undefined {
     if (!this.#counters[0]?.hasBegun) return enough ? undefined : 'unknown'
     const bytes = this.#held.joined()
@@ -120,14 +120,14 @@ export class CsvStart {
     return { delimiter, by, bytes: this.#held.take(), from: end, cutBreak }
   }
 
-  /** Undefined while another row must be seen. */
+  /** Undefined while another row is needed. */
   #detected(enough: boolean): string | undefined {
     if (!enough && this.#counters.some(({ first }) => first === undefined)) return undefined
-    // The comma is always among them, and first.
+    // The comma is always the first.
     const [comma, ...others] = this.#counters as [RowCounter, ...RowCounter[]]
     const several = others
       .filter(({ columns }) => columns > 1)
-      // Sorting keeps the order of those that are equal.
+      // Sorting is stable.
       .sort((a, b) => b.columns - a.columns)
     if (several.length === 0) return ','
     const { columns: wanted, header } = this.#options
@@ -141,22 +141,22 @@ export class CsvStart {
     if (!isKnown) return (hasCommas ? comma : several[0])?.delimiter
     if (hasCommas && comma.isEven) return ','
     const even = several.find(({ isEven }) => isEven)
-    // A header without commas is no row of text in which such a character stands by chance.
+    // A header without commas is unlikely to be text in which such a character occurs by chance.
     const likely = hasCommas || !header ? undefined : several.find(({ second = 1 }) => second > 1)
     return (even ?? likely ?? comma).delimiter
   }
 }
 
-/** Counts the columns of the first two rows as csv-parse reads them with one delimiter. */
+/** Counts the columns of the first two rows, as csv-parse reads them with one delimiter. */
 class RowCounter {
   readonly delimiter: string
   readonly #byte: number
   readonly #comment: Buffer | undefined
   #counts: number[] = []
-  /** Columns of the row that has begun. */
+  /** Columns of the unfinished row. */
   #columns = 0
   #state: 'field' | 'text' | 'quoted' | 'closing' | 'comment' = 'field'
-  /** Bytes of a comment's beginning that stand at the start of this line. */
+  /** Bytes of a comment prefix at the start of this line. */
   #matched = 0
 
   constructor(delimiter: string, comment: Buffer | undefined) {
@@ -173,7 +173,7 @@ class RowCounter {
     return this.#counts[1]
   }
 
-  /** Columns of the first row as far as it was read. */
+  /** Columns of the first row, as far as it was read. */
   get columns(): number {
     return this.first ?? this.#columns
   }
@@ -214,7 +214,7 @@ class RowCounter {
     return true
   }
 
-  /** The beginning of a comment that was none is the beginning of a row. */
+  /** Treats a partial comment prefix as the start of a row. */
   #giveBack(comment: Buffer | undefined): void {
     const count = this.#matched
     this.#matched = 0
@@ -244,7 +244,7 @@ class RowCounter {
   }
 }
 
-/** What is said of a delimiter that was found; nothing of a comma. */
+/** The note about a detected delimiter; none for a comma. */
 export function delimiterNote(
   { delimiter, by }: Pick<CsvBeginning, 'delimiter' | 'by'>,
   source: RecordPlace['source'],

@@ -12,59 +12,59 @@ import { RecordStream } from './record-stream.ts'
 /** Options of `parseCsv`. */
 export interface CsvOptions extends NoteOptions {
   /**
-   * What separates two fields: up to 8 characters. `'\t'` reads TSV.
-   * @default detected: a comma, or a semicolon, tab or vertical bar where the first two rows show it; `onNote` is called
+   * The field delimiter: up to 8 characters. `'\t'` reads TSV.
+   * @default detected: a comma, or a semicolon, tab or vertical bar if the first two rows indicate it; `onNote` is called
    * unless it is a comma
    */
   readonly delimiter?: string | undefined
-  /** Names for the columns of a file that has no header. */
+  /** Column names for a file without a header. */
   readonly columns?: readonly string[] | undefined
   /**
-   * Whether the first row names the columns; false alone calls them column1, column2 and so on.
+   * Whether the first row names the columns; with false and no `columns` they are column1, column2 and so on.
    * @default true, false with `columns`
    */
   readonly header?: boolean | undefined
   /**
-   * What a line begins with that is a comment and no row: `'#'`, up to 8 characters. Only whole lines are comments, and in
-   * quotes such a line is data.
-   * @default none: each line is read
+   * The prefix of comment lines, such as `'#'`, up to 8 characters. Only whole lines are comments; inside quotes such a
+   * line is data.
+   * @default none: every line is read
    */
   readonly comment?: string | undefined
   /**
-   * Bytes of one record at most; a longer one becomes a problem and its first 1,000 characters are kept.
+   * Maximum bytes of a record; a longer one becomes a problem and its first 1,000 characters are kept.
    * @default 16_000_000
    */
   readonly maxRecordBytes?: number | undefined
-  /** The file's name, for the records and for errors. */
+  /** The file's name, for records and errors. */
   readonly source?: string | undefined
-  /** Called with the names that a header gives, before the first record, also where none follows. */
+  /** Called with the header's names before the first record, even if no record follows. */
   readonly onHeader?: ((columns: readonly string[]) => void) | undefined
 }
 
 /**
- * CSV (RFC 4180) -> records: each row an object of strings in column order. LF, CRLF and a lone CR end a row; empty lines
- * and comments are skipped but counted; a quote inside an unquoted field is text. `line` is the physical line on which a row
- * began, also behind line breaks in quotes.
+ * Parses CSV (RFC 4180) into records: each row becomes an object of strings in column order. LF, CRLF and a lone CR end a
+ * row; empty lines and comments are skipped but counted; a quote inside an unquoted field is text. `line` is the physical
+ * line on which a row starts, also after line breaks in quotes.
  *
- * A row that cannot be read comes out as a record with a `problem` and its raw text as `input`: `wrong_column_count`,
- * `invalid_utf8`, `too_long`, `unclosed_quote`. A quote that is never closed (not before the end, or not within
- * `maxRecordBytes`) spoils its row up to the end of the line on which it was opened; the lines after that are read as rows
- * again. Of a row that is too long, the rest of the line is passed over.
+ * An unreadable row becomes a record with a `problem` and its raw text as `input`: `wrong_column_count`, `invalid_utf8`,
+ * `too_long`, `unclosed_quote`. A quote that is never closed (before the end, or within `maxRecordBytes`) invalidates only
+ * the line on which it was opened; reading continues on the next line. The rest of an overlong row is skipped up to the
+ * line end.
  *
- * Without a `delimiter` it is detected, the same however the bytes arrive: commas, unless another of `;`, tab and `|` separates the
- * first row and commas do not, or the first two rows have the same number of columns with it and not with commas. A first line
- * `sep=;` names the delimiter and is no row, also where `delimiter` is given.
+ * Without a `delimiter` it is detected, independent of chunks: a comma, unless another of `;`, tab and `|` separates the
+ * first row and commas do not, or gives the first two rows the same number of columns and commas do not. A first line
+ * `sep=;` declares the delimiter and is not a row, even if `delimiter` is given.
  *
- * A column without a name in the header is called `column3` by its position, a second column `a` is called `a_2`; `onNote`
- * is called with the new names. Names that the header contains stay as they are.
+ * An unnamed column of the header is called `column3` by its position, a second column `a` is called `a_2`; `onNote` is
+ * called with the new names. Names in the header never change.
  *
- * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` on UTF-16 and on a header that cannot be read.
+ * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` on UTF-16 and on an unreadable header.
  */
 export function parseCsv(options: CsvOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   return typed(new RecordStream(new CsvReader(csvSettings(options))))
 }
 
-/** The options, checked and filled in. */
+/** The options, checked and with defaults. */
 export function csvSettings(options: CsvOptions): CsvSettings {
   const { delimiter, columns, header = columns === undefined } = options
   const { comment, source, onNote, onHeader } = options

@@ -1,9 +1,6 @@
 import type { Readable } from 'node:stream'
 
-/**
- * Destroys a stream with an error, but only when what it holds has been read: destroyed at once, it would take good items
- * with it that its reader has not come to.
- */
+/** Destroys a stream with an error after its buffered items have been read. Destroying it at once would drop them. */
 export function failWhenRead(stream: Readable, error: Error): void {
   if (stream.readableLength === 0) {
     stream.destroy(error)

@@ -10,22 +10,28 @@ import { DEFAULT_RECORD_BYTES } from '../../core/limits.ts'
 import { stage, type Stage } from '../../core/stage.ts'
 
 export interface FilesOptions {
-  /** Bytes of a text file at most. @default 16000000 */
+  /**
+   * Maximum bytes of a text file.
+   * @default 16000000
+   */
   readonly maxRecordBytes?: number | undefined
-  /** The folder that relative paths start from. @default the working directory */
+  /**
+   * The folder for relative paths.
+   * @default the working directory
+   */
   readonly dir?: string | undefined
 }
 
-/** The fields of a file's record, in their order; an image or a PDF has no `text`. */
+/** The fields of a file's record, in order; an image or a PDF has no `text`. */
 export const FILE_FIELDS: readonly string[] = ['path', 'name', 'ext', 'text']
 
 /**
- * Paths -> records, each `{ path, name, ext }` (`ext` in small letters without its dot), with the `text` of a text file.
- * What a file is shows in its first bytes, not in its name. A file that is missing, unreadable, too large, or neither
- * UTF-8 text nor PNG, JPEG, GIF, WebP or PDF comes out with a `problem` (`missing_file`, `unreadable_file`,
- * `file_too_large`, `invalid_utf8`, `wrong_file_type`).
+ * Turns paths into records `{ path, name, ext }` (`ext` in lower case without its dot), with the `text` of a text file. The
+ * first bytes of a file decide its type, not its name. A file that is missing, unreadable, too large, or neither UTF-8 text
+ * nor PNG, JPEG, GIF, WebP or PDF becomes a record with a `problem` (`missing_file`, `unreadable_file`, `file_too_large`,
+ * `invalid_utf8`, `wrong_file_type`).
  *
- * Throws `CBS_OPTION` for a wrong option.
+ * Throws `CBS_OPTION` for an invalid option.
  */
 export function parseFiles(options: FilesOptions = {}): Stage<string, SourceRecord> {
   const { maxRecordBytes = DEFAULT_RECORD_BYTES, dir = '.' } = options
@@ -39,7 +45,7 @@ export function parseFiles(options: FilesOptions = {}): Stage<string, SourceReco
   })
 }
 
-/** A file's text, nothing where it is an image or a PDF, or what is wrong with it. */
+/** A file's text, nothing for an image or a PDF, or the problem with it. */
 async function textOf(
   path: string,
   found: string,
@@ -57,7 +63,7 @@ function recordOf(path: string, text: string | undefined, problem?: Problem): So
   return new SourceRecord(raw, { line: 1, source: path, problem, fields })
 }
 
-/** The path of a file's record where the file is to be attached, as images and PDFs are. */
+/** The path of a file record whose file is attached, as images and PDFs are. */
 export function attachedFile(fields: Readonly<Record<string, unknown>>): string | undefined {
   return 'text' in fields ? undefined : String(fields['path'])
 }

@@ -1,39 +1,39 @@
 import { END, faultOf } from '../../core/json/fault.ts'
 import { withoutComments } from './csv-comments.ts'
 
-/** The formats that can be told from a name or from bytes. */
+/** The formats that can be detected. */
 export type GuessedFormat = 'csv' | 'tsv' | 'jsonl' | 'json' | 'text'
 
-/** What an input seems to be, and why: a short sentence for the user. */
+/** The detected format, and why: a short sentence for the user. */
 export interface Guess {
   readonly format: GuessedFormat
   readonly why: string
-  /** What it was guessed from. */
+  /** The basis of the guess. */
   readonly by: 'name' | 'bytes' | 'option'
 }
 
-/** What there is to guess from. */
+/** The evidence for a guess. */
 export interface Evidence {
-  /** The file's name; `.gz` and `.zst` at its end count for nothing. */
+  /** The file's name; a trailing `.gz` or `.zst` is ignored. */
   readonly name?: string | undefined
-  /** The first characters, unpacked, without a byte order mark. */
+  /** The first characters, decompressed, without a byte order mark. */
   readonly head: string
-  /** What a line begins with that says nothing of the format. */
+  /** The prefix of lines that do not indicate the format. */
   readonly comment?: string | undefined
-  /** Whether no more will come, or more is not to be waited for. */
+  /** Whether no more will come, or nothing more should be awaited. */
   readonly enough: boolean
 }
 
 /**
- * The format of an input: by its name where that tells, else by its beginning. Undefined while more of it must be seen:
- * at most its first line that is no comment, for JSON one character of the next.
+ * Detects the format by the name if possible, else by the first bytes. Undefined while more is needed: at most the first
+ * line that is not a comment, and for JSON one character of the next.
  */
 export function guess({ name = '', head, comment, enough }: Evidence): Guess | undefined {
   const ending = /\.([a-z]+)(?:\.(?:gz|zst))?$/i.exec(name)?.[1]?.toLowerCase() ?? ''
   const named = BY_NAME.get(ending)
   const text = (comment === undefined ? head : withoutComments(head, comment)).trimStart()
   const json = text.startsWith('{') || text.startsWith('[')
-  // JSON lines are often named .json, so there the content has the last word.
+  // JSON lines are often named .json, so there the content decides.
   if (named && (named !== 'json' || !json)) {
     if (named === 'json' && text === '' && !enough) return undefined
     return { format: named, why: `its name ends in .${ending}`, by: 'name' }
@@ -65,7 +65,7 @@ function guessJson(line: string, next: string, enough: boolean): Omit<Guess, 'by
   const whole = wanted === END && at === line.length
   const cut = wanted !== END && at === line.length
   if (line.startsWith('{')) {
-    // One value that goes on in the next line is a document; a faulty line is still a line.
+    // A value that continues on the next line is a document; an invalid line is still a line.
     if (cut && next !== '')
       return { format: 'json', why: 'its first line is the beginning of a JSON object' }
     return { format: 'jsonl', why: 'its first line is a JSON object' }

@@ -2,18 +2,18 @@ import { Transform, type TransformCallback } from 'node:stream'
 import { crc32 } from 'node:zlib'
 import { failWhenRead } from './fail-when-read.ts'
 
-/** What inflates the body of a gzip member; it says how many bytes of what it was given were the body's. */
+/** Inflates the body of a gzip member, and counts how many input bytes belonged to it. */
 export type Inflater = Transform & { readonly bytesWritten: number }
 
 export interface GunzipOptions {
   createInflateRaw(): Inflater
-  /** Called at the end of the input when bytes that are not gzip follow the last member. */
+  /** Called at the end of the input if other bytes follow the last member. */
   onTrailing(count: number, onlyZeros: boolean): void
 }
 
 const FIXED_HEADER = 10
 const TRAILER = 8
-/** A header is longer only where it is no header: an extra field of 64 KB, a name and a comment. */
+/** The longest valid header: an extra field of 64 KB, a name and a comment. */
 const LONGEST_HEADER = 1_000_000
 const HAS_EXTRA = 4
 const HAS_NAME = 8
@@ -22,14 +22,14 @@ const HAS_CHECKSUM = 2
 const RESERVED = 0xe0
 
 /**
- * Gunzip (RFC 1952) as gzip(1) does it: one member after another, and what follows the last one is left out, zeros as
- * tapes pad with or any other bytes. node:zlib's own takes such bytes for a damaged member, and loses what was unpacked with
- * them. A last member that is cut is an error, with the code `Z_BUF_ERROR`.
+ * Gunzip (RFC 1952) that behaves like gzip(1): it reads one member after another and ignores what follows the last one,
+ * such as zero padding. node:zlib would treat such bytes as a damaged member and lose data. A truncated last member is an
+ * error with the code `Z_BUF_ERROR`.
  */
 export class Gunzip extends Transform {
   readonly #options: GunzipOptions
   #state: 'header' | 'body' | 'trailer' | 'behind' = 'header'
-  /** The beginning of a header or trailer. */
+  /** The start of a header or trailer. */
   #held: Buffer = Buffer.alloc(0)
   #members = 0
   #inflater: Inflater | undefined
@@ -115,7 +115,7 @@ export class Gunzip extends Transform {
   }
 
   #takeBody(chunk: Buffer, done: TransformCallback): void {
-    // It is there in this state.
+    // It exists in this state.
     const inflater = this.#inflater as Inflater
     const before = inflater.bytesWritten
     inflater.write(chunk, () => {
@@ -127,7 +127,7 @@ export class Gunzip extends Transform {
         this.#state = 'trailer'
         this._transform(chunk.subarray(taken), 'utf8', done)
       }
-      // The bytes of the next member must not overtake its own.
+      // The bytes of the next member must wait for the end of this one.
       if (inflater.readableEnded) ended()
       else inflater.once('end', ended)
     })
@@ -151,7 +151,7 @@ export class Gunzip extends Transform {
   }
 }
 
-/** The length of a member's header; undefined while it is not whole. */
+/** The length of a member's header; undefined while it is incomplete. */
 function headerLength(bytes: Buffer): number | undefined {
   if (bytes.length < FIXED_HEADER) return undefined
   // There are more bytes than this index.

@@ -2,21 +2,21 @@ import type { Token } from 'stream-json/core/parser.js'
 import { KEPT_CHARACTERS } from './bad-record.ts'
 
 /**
- * One value, written again on one line from its tokens: digits of numbers and order of keys as they are in the source.
- * Of more than `max` characters only the first 1,000 are kept.
+ * A value rewritten on one line from its tokens, with the source's digits of numbers and order of keys. Of more than `max`
+ * characters only the first 1,000 are kept.
  */
 export class JsonElement {
-  /** Physical line on which it began. */
+  /** Physical line on which it starts. */
   readonly line: number
   readonly isObject: boolean
   text = ''
   tooLong = false
-  /** How deep it nests at its deepest. */
+  /** Its maximum nesting depth. */
   depth = 0
-  /** Offset in the input of the first byte in it that is no UTF-8. */
+  /** Offset in the input of its first byte that is not valid UTF-8. */
   invalidAt: number | undefined
   readonly #max: number
-  // For each level that is open: whether a comma must come before what is next in it.
+  // For each open level, whether a comma must precede the next item.
   readonly #commas: boolean[] = []
   #afterKey = false
 
@@ -26,7 +26,7 @@ export class JsonElement {
     this.#max = Math.max(max, KEPT_CHARACTERS)
   }
 
-  /** Takes a token of it; true when that was its last. */
+  /** Adds a token; returns true if it was the last one. */
   add(token: Token): boolean {
     switch (token.name) {
       case 'startObject':

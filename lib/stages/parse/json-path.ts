@@ -1,33 +1,33 @@
 import type { Token } from 'stream-json/core/parser.js'
 
-/** Characters of a key that are compared: longer names are in no path. */
+/** Characters of a key that are compared: no path has longer names. */
 const KEY_CHARACTERS = 1000
 
-/** Names of the level where a path led nowhere that are told. */
+/** Maximum names listed for the level at which a path ends. */
 const TOLD_KEYS = 10
 
-/** What a token is to the search. */
-export type Found = 'nothing' | 'array' | 'value'
+/** The role of a token in the search. */
+export type PathMatch = 'nothing' | 'array' | 'value'
 
-/** Follows the tokens of a document to the value at a path, through objects by their keys. */
+/** Follows a document's tokens to the value at a path of object keys. */
 export class JsonPath {
   readonly #path: readonly string[]
-  // How many keys of the path have been followed, and how many levels are open.
+  // The number of keys followed, and of open levels.
   #followed = 0
   #open = 0
   #furthest = 0
   #key = ''
   #matches = true
   #inKey = false
-  /** Keys seen on the furthest level that the search got to. */
+  /** Keys on the furthest level reached. */
   readonly #seen = new Set<string>()
 
   constructor(path: string) {
     this.#path = path === '' ? [] : path.split('.')
   }
 
-  /** Takes the next token of what lies outside of records; says whether the value sought begins with it. */
-  add(token: Token): Found {
+  /** Takes the next token outside records; returns whether the value at the path starts with it. */
+  add(token: Token): PathMatch {
     switch (token.name) {
       case 'startKey':
         this.#key = ''
@@ -72,7 +72,7 @@ export class JsonPath {
     if (this.#followed === this.#furthest && this.#seen.size < TOLD_KEYS) this.#seen.add(this.#key)
   }
 
-  #takeValue(name: string): Found {
+  #takeValue(name: string): PathMatch {
     const here = this.#open === this.#followed && this.#matches
     this.#matches = false
     if (here && this.#followed === this.#path.length)

@@ -11,30 +11,30 @@ import type { RecordReader } from './record-stream.ts'
 import { TextStart } from '../../core/text-start.ts'
 import { invalidUtf8At } from '../../core/utf8.ts'
 
-/** Levels at which a document is given up: the parser remembers each that is open. */
+/** Depth at which a document is rejected, since the parser remembers each open level. */
 const MAX_OPEN_LEVELS = 1_000_000
 
 const MORE_FOLLOWS =
-  'more follows behind the value; if each line is a value of its own, read it as jsonl'
+  'more content follows the value; if each line is a value of its own, read it as jsonl'
 
-/** What the reader must know, checked already. */
+/** The checked settings of the reader. */
 export interface JsonSettings {
   readonly path: string
   readonly maxRecordBytes: number
   readonly source: string | undefined
 }
 
-/** JSON bytes -> records, without a stream: stream-json makes the tokens, this makes elements of them. */
+/** Reads JSON records from bytes, without a stream: stream-json makes tokens, and this makes elements from them. */
 export class JsonReader implements RecordReader {
   readonly #settings: JsonSettings
   readonly #start: TextStart
   readonly #slices = new JsonSlices()
   readonly #parse: ReturnType<typeof jsonParser>
   readonly #search: JsonPath
-  /** In a sequence the first value at the top was an object, and each object behind it is a record as well. */
+  /** `sequence`: the first top-level value was an object, and each object after it is a record too. */
   #state: 'search' | 'elements' | 'sequence' | 'done' = 'search'
   #element: JsonElement | undefined
-  // Levels that are open, and how many of them are open around an element.
+  // The number of open levels, and of those around an element.
   #open = 0
   #around = 0
   #begun = false
@@ -55,7 +55,7 @@ export class JsonReader implements RecordReader {
   }
 
   finish(): void {
-    // The line end closes a number that is the whole document.
+    // The line end terminates a number that is the whole document.
     this.#slices.write(Buffer.concat([this.#start.end(), Buffer.from('\n')]))
     this.#finished = true
   }
@@ -74,7 +74,7 @@ export class JsonReader implements RecordReader {
 
   #read(slice: Buffer): void {
     const text = slice.toString('utf8')
-    // A slice holds parts of one element only, so this tells which one is spoilt.
+    // A slice contains parts of only one element, so this identifies the invalid one.
     if (text.includes('\ufffd') && !isUtf8(slice)) {
       this.#invalidAt ??= this.#slices.offset + invalidUtf8At(slice)
     }
@@ -85,7 +85,7 @@ export class JsonReader implements RecordReader {
   #tokens(text: string): readonly Token[] {
     try {
       const given = this.#parse(text)
-      // Without tokens it gives a symbol.
+      // Without tokens it returns a symbol.
       return typeof given === 'symbol' ? [] : given.values
     } catch (cause) {
       const why = String(cause).replace(/^Error: (?:Parser (?:cannot parse input: )?)?/, '')
@@ -106,7 +106,7 @@ export class JsonReader implements RecordReader {
       this.#state = 'done'
   }
 
-  /** The element that begins with a token, if one does. */
+  /** The element that starts with a token, if any. */
   #begin(token: Token): JsonElement | undefined {
     if (this.#state === 'done' || this.#state === 'sequence') {
       if (this.#open > 0) return undefined
@@ -152,7 +152,7 @@ export class JsonReader implements RecordReader {
     return new SourceRecord(isObject ? bytes : Buffer.from(`{"input":${text}}`), place)
   }
 
-  /** The document must be whole, and hold what was sought. An input of nothing holds nothing, and is no error. */
+  /** Checks that the document is complete and contains the path. Empty input contains nothing, which is not an error. */
   #checkEnd(): void {
     this.#finished = false
     if (!this.#begun) return

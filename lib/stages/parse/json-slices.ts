@@ -1,16 +1,16 @@
 import { CR, LF, endsLine } from './line-breaks.ts'
 import { cutCharacter } from '../../core/utf8.ts'
 
-/** Bytes of one slice at most. */
+/** Maximum bytes of a slice. */
 const SLICE_BYTES = 16_384
 
 const BETWEEN = /[^,\]}\r\n]*[,\]}\r\n]?/y
 const INSIDE = /[^\]}\r\n]*[\]}\r\n]?/y
 
 /**
- * Cuts JSON bytes into slices that end where something may end: at a line end, at `}` and `]`, and between elements at a
- * comma. So each slice lies in one line and holds parts of one element only, and a fault costs no element before it. Where
- * it cuts has no other meaning; it may be inside a string.
+ * Cuts JSON bytes into slices that end at a line end, at `}` or `]`, or at a comma between elements. Each slice lies in one
+ * line and contains parts of only one element, so a fault affects no earlier element. Cuts have no other meaning and may be
+ * inside a string.
  */
 export class JsonSlices {
   /** Physical line of the current slice, from 1. */
@@ -18,14 +18,14 @@ export class JsonSlices {
   /** Offset of the current slice in the input. */
   offset = 0
   #bytes: Buffer = Buffer.alloc(0)
-  // One character for each byte, for the patterns.
+  // One character per byte, for the patterns.
   #characters = ''
   #at = 0
-  // Where the pattern stopped: searched again for each slice, a long string would cost the square of a chunk.
+  // Where the pattern stopped: restarting for each slice of a long string would be quadratic.
   #stop = 0
   #last: Buffer = Buffer.alloc(0)
 
-  /** Gives it the next bytes, once `next` has given nothing. */
+  /** Passes the next bytes, after `next` returned nothing. */
   write(chunk: Buffer): void {
     this.#bytes = Buffer.concat([this.rest(), chunk])
     this.#characters = this.#bytes.toString('latin1')
@@ -33,7 +33,7 @@ export class JsonSlices {
     this.#stop = 0
   }
 
-  /** The next slice; undefined when there is none, but perhaps a character that is cut off. */
+  /** The next slice; undefined if there is none except perhaps an incomplete character. */
   next(between: boolean): Buffer | undefined {
     if (this.#at >= this.#stop) {
       const pattern = between ? BETWEEN : INSIDE
@@ -51,13 +51,13 @@ export class JsonSlices {
     return slice
   }
 
-  /** What is left: nothing, or a character that is cut off. */
+  /** The rest: nothing, or an incomplete character. */
   rest(): Buffer {
     return this.#bytes.subarray(this.#at)
   }
 }
 
-/** Whether the slices hold the halves of one CRLF. */
+/** Whether the slices contain the halves of one CRLF. */
 function halves(before: Buffer, after: Buffer): boolean {
   return before.at(-1) === CR && after[0] === LF
 }

@@ -16,26 +16,26 @@ import { invalidUtf8At } from '../../core/utf8.ts'
 /** Options of `parseJsonl`. */
 export interface JsonlOptions {
   /**
-   * Bytes of one record at most; a longer one becomes a problem and its first 1,000 characters are kept.
+   * Maximum bytes of a record; a longer one becomes a problem and its first 1,000 characters are kept.
    * @default 16_000_000
    */
   readonly maxRecordBytes?: number | undefined
-  /** The file's name, for the records and for errors. */
+  /** The file's name, for records and errors. */
   readonly source?: string | undefined
 }
 
 /**
- * JSON lines -> records, each with its bytes as they came. A value that is no object is `{"input": value}`; blank lines
- * are skipped but counted. A line that is not JSON, not UTF-8, too long or nested deeper than 1,000 levels comes out as a
+ * Parses JSON lines into records with their exact bytes. A value that is not an object becomes `{"input": value}`; blank
+ * lines are skipped but counted. A line that is not JSON, not UTF-8, too long or nested deeper than 1,000 levels becomes a
  * record with a `problem` (`invalid_json`, `invalid_utf8`, `too_long`, `too_deep`) and its raw text as `input`.
  *
- * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` on UTF-16.
+ * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` on UTF-16.
  */
 export function parseJsonl(options: JsonlOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   return typed(new RecordStream(new JsonlReader(options)))
 }
 
-/** `parseJsonl` without its stream. */
+/** `parseJsonl` without a stream. */
 export class JsonlReader extends LineReader {
   /** The record behind the page that was given last. */
   #ahead: SourceRecord | undefined
@@ -128,7 +128,7 @@ function isBlank(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x09
 }
 
-/** The record that a line is, `indent` characters into it. */
+/** The record of a line whose value starts after `indent` characters. */
 function jsonRecord(raw: Buffer, text: string, indent: number, place: RecordPlace): SourceRecord {
   let value: unknown
   try {

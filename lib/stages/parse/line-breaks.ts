@@ -1,25 +1,25 @@
 export const LF = 0x0a
 export const CR = 0x0d
 
-/** The index behind the first line end at or after `from`; the length when there is none. CRLF is one line end. */
+/** The index after the first line end at or after `from`, or the length. CRLF is one line end. */
 export function nextLine(bytes: Buffer, from: number): number {
   for (let at = from; at < bytes.length; at++) if (isBreak(bytes[at])) return behindBreak(bytes, at)
   return bytes.length
 }
 
-/** The index behind the line end at `at`. */
+/** The index after the line end at `at`. */
 export function behindBreak(bytes: Buffer, at: number): number {
   return bytes[at] === CR && bytes[at + 1] === LF ? at + 2 : at + 1
 }
 
-/** The first index from `from` on where no line end stands. */
+/** The first index from `from` that is not part of a line end. */
 export function behindBreaks(bytes: Buffer, from: number): number {
   let at = from
   while (isBreak(bytes[at])) at++
   return at
 }
 
-/** How many line ends begin between two indexes. */
+/** The number of line ends that start between two indexes. */
 export function countBreaks(bytes: Buffer, from: number, to: number): number {
   let count = 0
   for (let at = from; at < to; at++) {
@@ -34,7 +34,7 @@ export function endsLine(bytes: Buffer, at: number): boolean {
   return isBreak(bytes[at - 1])
 }
 
-/** The bytes between two indexes without the line end that closes them. */
+/** The bytes between two indexes without a trailing line end. */
 export function lineBody(bytes: Buffer, from: number, to: number): Buffer {
   let end = to
   if (end > from && bytes[end - 1] === LF) end--

@@ -15,7 +15,7 @@ interface LineReaderOptions {
 export abstract class LineReader implements RecordReader {
   protected readonly lines: Lines
   protected readonly source: string | undefined
-  /** Bytes of one record at most. */
+  /** Maximum bytes of a record. */
   protected readonly max: number
 
   constructor({ maxRecordBytes = DEFAULT_RECORD_BYTES, source }: LineReaderOptions = {}) {
@@ -41,6 +41,6 @@ export abstract class LineReader implements RecordReader {
     return undefined
   }
 
-  /** The record that the current line is; undefined for a line to skip. */
+  /** The record of the current line; undefined to skip it. */
   protected abstract read(lines: Lines, place: RecordPlace): SourceRecord | undefined
 }

@@ -7,24 +7,24 @@ const LF = 0x0a
 const CR = 0x0d
 const NOTHING = Buffer.alloc(0)
 
-/** Bytes kept of a line that is too long: enough for 1,000 characters of any kind. */
+/** Bytes kept of an overlong line: enough for 1,000 characters of any kind. */
 const HEAD_BYTES = 4000
 
-/** How lines are cut. */
+/** How lines are split. */
 export interface LinesOptions {
-  /** Bytes of one line at most; of a longer one only the first 4,000 are kept. */
+  /** Maximum bytes of a line; of a longer one only the first 4,000 are kept. */
   readonly maxRecordBytes: number
-  /** Names the input in errors. */
+  /** The name of the input in errors. */
   readonly source?: string | undefined
 }
 
 /**
- * Bytes -> lines, with their physical numbers, however the bytes are cut into chunks. LF, CRLF and a lone CR end a line.
- * Its cost is linear in the length of a line and its memory bounded by `maxRecordBytes`.
+ * Splits bytes into lines with their physical numbers, independent of chunks. LF, CRLF and a lone CR end a line. Its cost
+ * is linear in the length of a line, and its memory bounded by `maxRecordBytes`.
  *
- * A pull interface, since everything hot stands on it: after `write` call `next` until it says false; whenever it says
- * true, the line lies in `bytes` from `from` to `to`. Those bytes are the chunk as it was given (or a copy, for a line
- * across chunks): they may be kept as long as the giver does not write into its chunks again.
+ * For speed it is a pull interface: after `write`, call `next` until it returns false. While it returns true, the line is
+ * in `bytes` from `from` to `to`. Those bytes are the chunk itself (or a copy, for a line across chunks), and stay valid
+ * unless the caller overwrites its chunks.
  */
 export class Lines {
   bytes: Buffer = NOTHING
@@ -32,23 +32,23 @@ export class Lines {
   to = 0
   /** Physical number of the current line, from 1. */
   number = 0
-  /** True when the current line is longer than allowed: only its beginning is there. */
+  /** Whether the current line is too long, so that only its start is available. */
   tooLong = false
 
   readonly #max: number
   readonly #start: TextStart
   #chunk: Buffer = NOTHING
   #at = 0
-  // Where the chunk's next LF and CR are, its length for none. Both are remembered: searched again for every line, a
-  // chunk of many CR and no LF would cost the square of its size.
+  // The next LF and CR of the chunk, or its length. Both are remembered: searching again for every line would be quadratic
+  // for a chunk of many CRs and no LF.
   #lf = 0
   #cr = 0
   #afterCr = false
   #finished = false
   readonly #pending = new Pieces()
-  // The whole length of the unfinished line, which of a line that is too long is not all kept.
+  // The full length of the unfinished line, even if it is not all kept.
   #pendingBytes = 0
-  // What is known of the chunk's characters, once a line's text was asked for.
+  // Set once the text of a line was requested.
   #ascii: string | false | undefined
   #valid: boolean | undefined
 
@@ -57,13 +57,16 @@ export class Lines {
     this.#start = new TextStart(source)
   }
 
-  /** Takes the next chunk; only when `next` has said false. Throws `CBS_INPUT` when the input is UTF-16. */
+  /**
+   * Takes the next chunk, only after `next` returned false.
+   * @throws BatchStreamError `CBS_INPUT` for UTF-16
+   */
   write(chunk: Buffer): void {
     const bytes = this.#start.write(chunk)
     if (bytes) this.#open(bytes)
   }
 
-  /** Says that no chunk will come any more: `next` then gives a last line that has no line end. */
+  /** Ends the input: `next` then returns a last line without a line end. */
   finish(): void {
     this.#open(this.#start.end())
     this.#finished = true
@@ -86,11 +89,11 @@ export class Lines {
     return true
   }
 
-  /** The current line (or a part of it) as text; undefined where it is not valid UTF-8. */
+  /** The current line, or part of it, as text; undefined if it is not valid UTF-8. */
   text(from: number = this.from, to: number = this.to): string | undefined {
     const { bytes } = this
     if (bytes !== this.#chunk) return validText(bytes, from, to)
-    // One look at the chunk spares one at every line; a slice of a string is cheaper than a string from bytes.
+    // One check of the chunk replaces one per line; slicing a string is cheaper than decoding bytes.
     this.#ascii ??= isAscii(bytes) ? bytes.toString('latin1') : false
     if (this.#ascii !== false) return this.#ascii.slice(from, to)
     this.#valid ??= isUtf8(bytes.subarray(from, bytes.length - cutCharacter(bytes)))

@@ -1,35 +1,35 @@
 import { callSync } from '../../core/assert-sync.ts'
 
-/** A remark on how an input is read. Nothing is wrong with it, and reading continues. */
+/** A note on how an input is read. It is not a problem, and reading continues. */
 export interface InputNote {
   /**
-   * A stable word: `renamed_columns` for a CSV header with unnamed or duplicate columns, `delimiter` for a CSV delimiter that was
-   * detected and is no comma, `trailing_bytes` for bytes behind a gzip that are left out.
+   * A stable code: `renamed_columns` for a CSV header with unnamed or duplicate columns, `delimiter` for a detected CSV
+   * delimiter other than a comma, `trailing_bytes` for ignored bytes after gzip data.
    */
   readonly type: 'renamed_columns' | 'delimiter' | 'trailing_bytes'
-  /** A sentence for the user, with the place. */
+  /** A sentence for the user, with the position. */
   readonly message: string
 }
 
-/** What every stage that remarks on its input takes. */
+/** The option of every stage that makes notes. */
 export interface NoteOptions {
-  /** Called with each remark on how the input is read, before the records that it concerns. */
+  /** Called with each note, before the records that it concerns. */
   readonly onNote?: ((note: InputNote) => void) | undefined
 }
 
 /**
  * Calls the user's function.
  *
- * @throws BatchStreamError `CBS_STAGE` where it throws or gives a promise
+ * @throws BatchStreamError `CBS_STAGE` if it throws or returns a promise
  */
 export function tellNote({ onNote }: NoteOptions, note: InputNote): void {
   if (onNote) callSync('onNote', onNote, note)
 }
 
 /**
- * Calls the user's function with the names of columns.
+ * Calls the user's function with the column names.
  *
- * @throws BatchStreamError `CBS_STAGE` where it throws or gives a promise
+ * @throws BatchStreamError `CBS_STAGE` if it throws or returns a promise
  */
 export function tellHeader(
   { onHeader }: { readonly onHeader?: ((columns: readonly string[]) => void) | undefined },

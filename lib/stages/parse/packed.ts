@@ -3,13 +3,13 @@ import type { Transform } from 'node:stream'
 import { BatchStreamError } from '../../core/errors.ts'
 import { Gunzip, type GunzipOptions, type Inflater } from './gunzip.ts'
 
-/** How bytes are compressed. */
+/** A compression format. */
 export type Packing = 'gzip' | 'zstd'
 
-/** First bytes that it takes to know. */
+/** Number of leading bytes that identify it. */
 export const MAGIC_BYTES = 4
 
-/** The compression that the first bytes tell of; undefined for none. */
+/** The compression indicated by the first bytes; undefined for none. */
 export function packingOf(start: Buffer): Packing | undefined {
   if (start[0] === 0x1f && start[1] === 0x8b) return 'gzip'
   if (start[0] === 0x28 && start[1] === 0xb5 && start[2] === 0x2f && start[3] === 0xfd)
@@ -17,7 +17,7 @@ export function packingOf(start: Buffer): Packing | undefined {
   return undefined
 }
 
-/** Why bytes that begin like this hold no records; undefined where they may. */
+/** Why bytes that start like this cannot be records; undefined if they can. */
 export function spreadsheetProblem(start: Buffer, source = 'the input'): string | undefined {
   const isZip = start.subarray(0, ZIP.length).equals(ZIP)
   if (!isZip && !start.subarray(0, OLE.length).equals(OLE)) return undefined
@@ -25,17 +25,20 @@ export function spreadsheetProblem(start: Buffer, source = 'the input'): string 
   return `${source} is ${file}, such as an Excel workbook: export the sheet as "CSV UTF-8" in Excel, as "Comma-separated values" in Google Sheets, or with: soffice --headless --convert-to csv FILE`
 }
 
-/** How ZIP files and the older Office files begin. */
+/** The signatures of ZIP files and older Office files. */
 const ZIP = Buffer.from('PK\x03\x04')
 const OLE = Buffer.from('d0cf11e0', 'hex')
 
-/** What of node:zlib is used; zstd came with Node 22.15. */
+/** The used part of node:zlib; zstd came with Node 22.15. */
 export interface Zlib {
   createInflateRaw(): Inflater
   createZstdDecompress?(): Transform
 }
 
-/** A stream that unpacks. Throws `CBS_INPUT` where this Node cannot. */
+/**
+ * A decompressing stream.
+ * @throws BatchStreamError `CBS_INPUT` if this Node does not support the format
+ */
 export function unpacker(
   packing: Packing,
   {

@@ -13,28 +13,29 @@ import { RecordStream, type BreakOptions, type RecordReader } from './record-str
 import { mayBeTable, onlyTablesHave, tableOption } from './table-options.ts'
 import { unpack, type UnpackOptions } from './unpack.ts'
 
-/** A format that can be asked for. `requests` are Messages requests, one a line: they are read as `jsonl`. */
+/** An input format. `requests` are Messages requests, one per line, read as `jsonl`. */
 export type InputFormat = 'auto' | GuessedFormat | 'requests'
 
-/** Options of `parse`: those of every parser, as far as they matter for the format. */
+/** Options of `parse`: those of every parser, as far as they apply to the format. */
 export interface ParseOptions extends CsvOptions, JsonOptions, UnpackOptions {
   /**
-   * The format; `auto` guesses it from the name, then from the first bytes.
+   * The format; `auto` detects it from the name, then from the first bytes.
    * @default 'auto'
    */
   readonly from?: InputFormat | undefined
-  /** The file's name, to guess from; and `source` unless that is given. */
+  /** The file's name, for detection; also the default of `source`. */
   readonly name?: string | undefined
-  /** Told what was guessed, before the first record. */
+  /** Called with the detected format before the first record. */
   readonly onGuess?: ((guess: Guess) => void) | undefined
 }
 
 /**
- * Bytes of any format -> records: unpacks gzip (and zstd where Node can), finds out the format where it is not given, and
- * reads as that format's own stage does. A `path` says that it is JSON. With a `delimiter`, `columns`, `header: false` or a
- * `comment` it must be CSV or TSV.
+ * Parses bytes of any format into records: decompresses gzip (and zstd if Node can), detects the format unless it is given,
+ * and reads like the stage of that format. A `path` implies JSON. A `delimiter`, `columns`, `header: false` or `comment`
+ * requires CSV or TSV.
  *
- * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` as the stages it stands for, after what was read before.
+ * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` like the stages that it replaces, after the records
+ * read before.
  */
 export function parse(options: ParseOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   const source = options.source ?? options.name
@@ -77,7 +78,7 @@ class Parse extends RecordStream {
   readonly #options: UnpackOptions & BreakOptions
   #start: Buffer | undefined = Buffer.alloc(0)
   #unpacking: Duplex | undefined
-  /** What the writer waits for while bytes are unpacked. */
+  /** The writer's callback while bytes are decompressed. */
   #waiting: TransformCallback | undefined
 
   constructor(reader: RecordReader, options: UnpackOptions & BreakOptions) {
@@ -119,7 +120,7 @@ class Parse extends RecordStream {
   #pass(chunk: Buffer, encoding: BufferEncoding, done: TransformCallback): void {
     if (!this.#unpacking) return super._transform(chunk, encoding, done)
     this.#waiting = done
-    // Its error comes as an event.
+    // An error arrives as an event.
     this.#unpacking.write(chunk, error => error ?? done())
   }
 
@@ -148,7 +149,7 @@ class Parse extends RecordStream {
     return unpacking
   }
 
-  /** Says where among the records the compressed bytes broke off. */
+  /** Adds the position among the records at which the compressed bytes broke off. */
   #placed(error: BatchStreamError): BatchStreamError {
     const line = this.lastLine
     if (line === undefined) return error

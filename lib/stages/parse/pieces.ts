@@ -1,27 +1,27 @@
 const NOTHING = Buffer.alloc(0)
 
-/** Pieces are joined up to this size as they come, so that tiny chunks do not cost an object per byte. */
+/** Pieces are joined up to this size, so that tiny chunks do not cost an object each. */
 const PIECE_BYTES = 65_536
 
-/** The bytes of something unfinished, kept in pieces and joined once: linear in its length, however it was cut. */
+/** Collects the bytes of something unfinished and joins them once, in linear time for any chunks. */
 export class Pieces {
   #list: Buffer[] = []
   #bytes = 0
 
-  /** How many bytes there are. */
+  /** The number of bytes. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** Its first byte. */
+  /** The first byte. */
   get first(): number | undefined {
     return this.#list[0]?.[0]
   }
 
-  /** Whether its first bytes are these, which are few. */
+  /** Whether it starts with these few bytes. */
   startWith(bytes: Buffer): boolean {
     const first = this.#list[0] ?? NOTHING
-    // The first piece is so short only where all of it is, or once.
+    // The first piece is this short only at the start.
     const start = first.length < bytes.length ? this.joined() : first
     return start.subarray(0, bytes.length).equals(bytes)
   }
@@ -37,13 +37,13 @@ export class Pieces {
     this.#list.push(last)
   }
 
-  /** All of it as one buffer; it stays here. */
+  /** All bytes as one buffer, which is kept. */
   joined(): Buffer {
     if (this.#list.length > 1) this.#list = [Buffer.concat(this.#list)]
     return this.#list[0] ?? NOTHING
   }
 
-  /** All of it as one buffer; nothing stays. */
+  /** All bytes as one buffer, which is removed. */
   take(): Buffer {
     const bytes = this.joined()
     this.#list = []
@@ -51,14 +51,14 @@ export class Pieces {
     return bytes
   }
 
-  /** Lets go of the first `count` bytes. */
+  /** Drops the first `count` bytes. */
   drop(count: number): void {
     if (count === 0) return
     const rest = this.take().subarray(count)
     if (rest.length > 0) this.push(rest)
   }
 
-  /** Keeps only the first `count` bytes, in a copy that lets go of what they were cut from. */
+  /** Keeps only the first `count` bytes, as a copy that releases the original. */
   cut(count: number): void {
     this.push(Buffer.from(this.take().subarray(0, count)))
   }

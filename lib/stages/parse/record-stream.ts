@@ -6,27 +6,30 @@ import { RecordPage, RecordPageBuilder } from '../../core/record-page.ts'
 import { ByteStream } from './byte-stream.ts'
 import { failWhenRead } from './fail-when-read.ts'
 
-/** What a parser is without its stream: bytes are written to it, records are taken from it until it has none. */
+/** A parser without a stream: bytes are written to it, and records taken until it has none. */
 export interface RecordReader {
   write(chunk: Buffer): void
-  /** Says that the input is at its end. */
+  /** Ends the input. */
   finish(): void
-  /** The next record, or, where they are asked for, a page of records; undefined when it needs more bytes. Throws `CBS_INPUT` where the input cannot be read on. */
+  /**
+   * The next record, or with `paged` a page of records; undefined if more bytes are needed.
+   * @throws BatchStreamError `CBS_INPUT` if the input cannot be read further
+   */
   next(paged?: boolean): SourceRecord | RecordPage | undefined
 }
 
-/** What every parser does when its input breaks off. */
+/** What parsers do when their input breaks off. */
 export interface BreakOptions {
   /**
-   * Called when the input breaks off after records were read (a cut gzip, a cut JSON array): the stream then ends as if
-   * the input had ended there, so that what was read whole is still answered. Without it the error ends the pipeline.
+   * Called when the input breaks off after some records (truncated gzip or JSON): the stream then ends normally, so that
+   * complete records are still answered. Without it the error ends the pipeline.
    */
   readonly onBroken?: ((error: BatchStreamError) => void) | undefined
 }
 
 /**
- * The stream around a reader: bytes -> SourceRecord. It gives a record only when the reader of the stream takes it, also
- * in the middle of a chunk, and costs no promise for it.
+ * The stream around a reader of records. It emits a record only on demand, even in the middle of a chunk, and without a
+ * promise.
  */
 export class RecordStream extends ByteStream {
   readonly #reader: RecordReader
@@ -35,9 +38,9 @@ export class RecordStream extends ByteStream {
   protected lastLine: number | undefined
   #broken = false
   readonly #builder = new RecordPageBuilder()
-  /** What was read and comes behind the page that is being given. */
+  /** What was read after the page that is being emitted. */
   #ahead: SourceRecord | RecordPage | undefined
-  /** Why nothing more can be read, once what was read before has been given. */
+  /** The error that ends reading, after earlier records were emitted. */
   #failure: { readonly cause: unknown } | undefined
   #waiting: TransformCallback | undefined
 
@@ -59,11 +62,11 @@ export class RecordStream extends ByteStream {
     const waiting = this.#waiting
     this.#waiting = undefined
     if (waiting) this.#give(waiting)
-    // Also then: Transform holds a `done` back that is called while its buffer is still full, and only this frees it.
+    // Always called: Transform holds back a `done` that is called while its buffer is full, and only this releases it.
     super._read(size)
   }
 
-  /** Gives the reader its next bytes, and gives the records on; `done` is called when it needs more. */
+  /** Passes bytes to the reader and emits the records; `done` is called when more is needed. */
   protected feed(write: () => void, done: TransformCallback): void {
     if (this.#broken) return done()
     try {
@@ -74,7 +77,7 @@ export class RecordStream extends ByteStream {
     this.#give(done)
   }
 
-  /** Ends the stream with an error, after the records that were read before it. */
+  /** Ends the stream with an error, after the records read before it. */
   protected fail(error: unknown, done: TransformCallback): void {
     const known = wrapError('CBS_INPUT', 'the input cannot be read', error)
     const isInput = known.code === 'CBS_INPUT'
@@ -83,7 +86,7 @@ export class RecordStream extends ByteStream {
     try {
       callSync('onBroken', this.#onBroken, known)
     } catch (cause) {
-      // callSync throws errors only.
+      // callSync throws only errors.
       this.destroy(cause as Error)
       return
     }
@@ -100,15 +103,15 @@ export class RecordStream extends ByteStream {
         return this.fail(error, done)
       }
       if (!next) return done()
-      // Set before the push, in which the reader may ask for the next record already.
+      // Set before the push, during which the next record may be requested.
       this.#waiting = done
-      // Outside the try: what the next stage throws is no fault of the input.
+      // Outside the try: an error of the next stage is not a fault of the input.
       if (!this.push(next) || this.#waiting === undefined) return
       this.#waiting = undefined
     }
   }
 
-  /** The next record, or a page of records where the reader of the stream takes pages. */
+  /** The next record, or a page of records if the consumer takes pages. */
   #next(): SourceRecord | RecordPage | undefined {
     const ahead = this.#ahead
     if (!this.givesPages) {
@@ -129,7 +132,7 @@ export class RecordStream extends ByteStream {
     }
   }
 
-  /** What the reader has next; its error comes after what was read before it. */
+  /** The reader's next item; an error comes after what was read before it. */
   #read(paged: boolean): SourceRecord | RecordPage | undefined {
     try {
       if (this.#failure) throw this.#failure.cause

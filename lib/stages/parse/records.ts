@@ -8,17 +8,17 @@ import { SourceRecord } from '../../core/flow.ts'
 import type { FieldsFrom } from '../../core/jsonify.ts'
 import { typed, type Source } from '../../core/stage.ts'
 
-/** The error that the compiler shows for a source of something else than objects. */
+/** The compiler error for a source of anything but objects. */
 export interface NeedsParser {
   readonly 'records() takes objects. Bytes and texts go through a parser: from(source, parseCsv())': never
 }
 
-/** The error that the compiler shows for a source of values that are no objects. */
+/** The compiler error for a source of values that are not objects. */
 export interface NeedsObjects {
   readonly 'records() takes objects. Wrap each value in one, such as { input: value }': never
 }
 
-/** A source of objects. Bytes, texts, lists and numbers do not compile; an untyped stream does, unless it is a file. */
+/** A source of objects. Bytes, strings, arrays and numbers do not compile; an untyped stream does, unless it is a file. */
 export type ObjectItems<T> = Items<T> &
   (0 extends 1 & T
     ? { readonly bytesRead?: never }
@@ -30,18 +30,18 @@ export type ObjectItems<T> = Items<T> &
           ? unknown
           : NeedsObjects)
 
-/** The fields of the records that a source of this type gives. */
+/** The type of the record fields of a source. */
 export type RecordFields<T> = T extends SourceRecord<infer F> ? F : FieldsFrom<T>
 
 /**
- * Makes a record of each object of a source: an array, a generator, a database cursor, an object stream, a web stream. Objects
- * are taken one at a time, as fast as records are read. A record holds its object as JSON, so dates become texts and members
- * that are `undefined` or functions are gone; a `SourceRecord` passes as it is. An object that cannot be written as JSON (it
- * holds a BigInt, or itself) becomes a `rejected` row. Leaving the loop early ends the source. Its `line` is the place in the
- * source, from 1.
+ * Makes a record of each object in a source: an array, a generator, a database cursor, an object stream, a web stream.
+ * Objects are taken one at a time, on demand. A record holds its object as JSON, so dates become strings, and members that
+ * are `undefined` or functions disappear; a `SourceRecord` passes unchanged. An object that cannot be written as JSON (it
+ * contains a BigInt or a cycle) becomes a `rejected` row. Leaving the loop early ends the source. `line` is the position in
+ * the source, from 1.
  *
- * @throws BatchStreamError `CBS_OPTION` where the source cannot be iterated; the stream ends with `CBS_STAGE` where it gives
- * bytes, texts or other values that are no objects. An error of the source arrives unchanged.
+ * @throws BatchStreamError `CBS_OPTION` if the source cannot be iterated; the stream ends with `CBS_STAGE` if an item is
+ * not an object. An error of the source arrives unchanged.
  */
 export function records<T>(source: ObjectItems<T>): Source<SourceRecord<RecordFields<T>>>
 export function records(source: Items<unknown>): Source<SourceRecord> {
@@ -52,7 +52,7 @@ export function records(source: Items<unknown>): Source<SourceRecord> {
 
 async function* recordsOf(source: Items<unknown>): AsyncGenerator<SourceRecord> {
   let line = 0
-  // Every web stream of a supported Node can be iterated, which not all types of them say.
+  // All web streams of supported Node versions are iterable, but not all types say so.
   for await (const item of source as AsyncIterable<unknown>) {
     line += 1
     yield item instanceof SourceRecord ? item : recordOf(item, line)
@@ -69,9 +69,9 @@ export function recordOf(item: unknown, line: number): SourceRecord {
   if (!isObject(item)) throw wrongItem(item, line)
   try {
     const json: string | undefined = JSON.stringify(item)
-    // What a `toJSON` of its own gives may be anything.
+    // A `toJSON` may return anything.
     if (json?.startsWith('{')) return new SourceRecord(Buffer.from(json), { line })
-    throw new Error(`its toJSON gives ${json ?? 'nothing'}, which is no object`)
+    throw new Error(`its toJSON returns ${json ?? 'nothing'}, which is not an object`)
   } catch (cause) {
     return new SourceRecord(readable(item), {
       line,
@@ -100,7 +100,7 @@ function wrongItem(item: unknown, line: number): BatchStreamError {
   )
 }
 
-/** As much of an object as JSON can hold, for its row. */
+/** As much of an object as JSON can represent, for its row. */
 function readable(item: object): Buffer {
   const entries = Object.entries(item).flatMap(([key, value]) => {
     try {

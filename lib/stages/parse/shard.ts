@@ -8,17 +8,17 @@ import { wrongInputError } from '../../core/validate-input.ts'
 import { checkShard, isInShard, type Shard, type SizedShard } from '../../core/shard.ts'
 
 /**
- * Lets the records of one shard pass and drops the others, so that several workers can read the same input: blocks of records
- * are dealt out in turn. Every record is in exactly one shard of `count`. Put it right after the parser: a record that is
- * dropped there has not been read further, and its `line` stays its line in the whole input.
+ * Passes the records of one shard and drops the others, so that several workers can read the same input: blocks of records
+ * are dealt out in turn. Every record is in exactly one shard of `count`. Put it right after the parser: a dropped record
+ * costs no further work, and a record's `line` stays its line in the whole input.
  *
- * Throws `CBS_OPTION` where `index`, `count` or `block` is out of range.
+ * Throws `CBS_OPTION` if `index`, `count` or `block` is out of range.
  */
 export function shard(options: Shard): CarryingStage<SourceRecord<object>, SourceRecord, SameType> {
   return typed(new ShardStage(checkShard(options)))
 }
 
-/** The stage, with what it has seen of the whole input. */
+/** The stage, with the number of records of the whole input. */
 export class ShardStage extends StageTransform {
   readonly #shard: SizedShard
   #seen = 0
@@ -28,7 +28,7 @@ export class ShardStage extends StageTransform {
     this.#shard = shard
   }
 
-  /** Records that have come, those of other shards included. */
+  /** Records received, including those of other shards. */
   get seen(): number {
     return this.#seen
   }

@@ -1,4 +1,4 @@
-/** Options that only tables have, and what they say that no other format has. */
+/** Options that apply only to tables, and what they describe. */
 const TABLE_OPTIONS = {
   delimiter: 'delimiters',
   columns: 'columns to name',
@@ -8,12 +8,12 @@ const TABLE_OPTIONS = {
 
 export type TableOption = keyof typeof TABLE_OPTIONS
 
-/** Why the option does not go with another format. */
+/** Why the option does not apply to another format. */
 export function onlyTablesHave(option: TableOption): string {
   return `only CSV and TSV have ${TABLE_OPTIONS[option]}`
 }
 
-/** The first option that says that the input is CSV or TSV; any other format would ignore it. */
+/** The first option that implies CSV or TSV; any other format would ignore it. */
 export function tableOption(given: {
   readonly delimiter?: unknown
   readonly columns?: unknown
@@ -23,11 +23,11 @@ export function tableOption(given: {
   if (given.comment !== undefined) return 'comment'
   if (given.delimiter !== undefined) return 'delimiter'
   if (given.columns !== undefined) return 'columns'
-  // That there is one is the default, and says nothing.
+  // True is the default and implies nothing.
   return given.header === false ? 'header' : undefined
 }
 
-/** Whether an input that is read so may be CSV or TSV. */
+/** Whether an input with these options may be CSV or TSV. */
 export function mayBeTable(from: string, hasPath: boolean): boolean {
   return from === 'auto' ? !hasPath : from === 'csv' || from === 'tsv'
 }

@@ -10,25 +10,25 @@ import { invalidUtf8At } from '../../core/utf8.ts'
 /** Options of `parseText`. */
 export interface TextOptions {
   /**
-   * Bytes of one line at most; a longer one becomes a problem and its first 1,000 characters are kept.
+   * Maximum bytes of a line; a longer one becomes a problem and its first 1,000 characters are kept.
    * @default 16_000_000
    */
   readonly maxRecordBytes?: number | undefined
-  /** The file's name, for the records and for errors. */
+  /** The file's name, for records and errors. */
   readonly source?: string | undefined
 }
 
 /**
- * Lines of text -> records, each `{"input": line}` with its blanks. An empty line is skipped but counted. A line that is
- * not UTF-8 or too long comes out as a record with a `problem` (`invalid_utf8`, `too_long`).
+ * Parses lines of text into records `{"input": line}`, blanks included. An empty line is skipped but counted. A line that
+ * is not UTF-8 or too long becomes a record with a `problem` (`invalid_utf8`, `too_long`).
  *
- * Throws `CBS_OPTION` for a wrong option; fails with `CBS_INPUT` on UTF-16.
+ * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` on UTF-16.
  */
 export function parseText(options: TextOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   return typed(new RecordStream(new TextReader(options)))
 }
 
-/** `parseText` without its stream. */
+/** `parseText` without a stream. */
 export class TextReader extends LineReader {
   protected override read(lines: Lines, place: RecordPlace): SourceRecord | undefined {
     if (lines.from === lines.to) return undefined

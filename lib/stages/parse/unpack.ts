@@ -10,14 +10,17 @@ import { MAGIC_BYTES, packingOf, unpacker, type Zlib } from './packed.ts'
 
 /** Options of `unpack`. */
 export interface UnpackOptions extends NoteOptions {
-  /** The file's name, for errors. */
+  /** The file's name in errors. */
   readonly source?: string | undefined
   /**
-   * What unpacks.
+   * The decompressor.
    * @default node:zlib
    */
   readonly zlib?: Zlib | undefined
-  /** Told once when the input unpacks to more than 100 times its size and 100 MB: it may be a bomb, or just very regular. */
+  /**
+   * Called once if the input decompresses to more than 100 times its size and 100 MB: it may be a zip bomb, or just very
+   * regular.
+   */
   readonly onHighCompressionRatio?: ((sentence: string) => void) | undefined
 }
 
@@ -25,10 +28,10 @@ const BOMB_RATIO = 100
 const BOMB_BYTES = 100_000_000
 
 /**
- * Unpacks gzip (of several members, too) and zstd, known by their first bytes; anything else passes as it is. Memory stays
- * flat whatever the ratio. Compressed bytes that break off, or are damaged, give what could be read and then fail with
- * `CBS_INPUT`; so does zstd where Node cannot unpack it (before 22.15). Bytes behind a gzip that are no gzip (zeros as tapes pad
- * with, or any others) are left out as gzip(1) does, and `onNote` is called.
+ * Decompresses gzip (with any number of members) and zstd, recognised by their first bytes; other input passes unchanged.
+ * Memory stays constant at any ratio. Truncated or damaged input yields what could be read and then fails with `CBS_INPUT`,
+ * as does zstd if Node cannot decompress it (before 22.15). Bytes after gzip data (zero padding or anything else) are
+ * ignored as gzip(1) does, and `onNote` is called.
  */
 export function unpack(options: UnpackOptions = {}): Stage<Uint8Array | string, Uint8Array> {
   return typed(new Unpack(options))
@@ -91,7 +94,7 @@ class Unpack extends ByteStream {
 
   #tellTrailing(count: number, onlyZeros: boolean): void {
     const what = `${count} ${onlyZeros ? 'zero ' : ''}${count === 1 ? 'byte' : 'bytes'}`
-    const message = `${this.#options.source ?? 'the input'} has ${what} behind its gzip data, and they are ignored`
+    const message = `${this.#options.source ?? 'the input'} has ${what} after its gzip data, which are ignored`
     try {
       tellNote(this.#options, { type: 'trailing_bytes', message })
     } catch (error) {
@@ -113,7 +116,7 @@ class Unpack extends ByteStream {
         `${source} unpacks to more than ${BOMB_RATIO} times its size`,
       )
     } catch (cause) {
-      // callSync throws errors only.
+      // callSync throws only errors.
       this.destroy(cause as Error)
     }
   }
@@ -124,16 +127,16 @@ class Unpack extends ByteStream {
       return done()
     }
     this.#packed += chunk.length
-    // Its error comes as an event, too, and waits there for what was unpacked before.
+    // An error also arrives as an event, after what was decompressed before it.
     this.#inner.write(chunk, error => error ?? done())
   }
 
   #end(done: TransformCallback): void {
     const inner = this.#inner
-    // It ends by itself where something else stands behind the compressed bytes.
+    // It ends by itself if other bytes follow the compressed data.
     if (!inner || inner.readableEnded) return done()
     inner.once('end', () => done())
-    // The end is where it finds out that bytes are missing, and that would cost what it still holds.
+    // Ending reports missing bytes, which would discard what is still buffered.
     const end = (): unknown => (inner.readableLength === 0 ? inner.end() : inner.once('data', end))
     end()
   }

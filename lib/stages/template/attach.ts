@@ -24,10 +24,13 @@ import { isBlank, render } from './render.ts'
 
 type Asked = BatchRequest | RejectedRecord
 
-/** Which file a record names: a template, or a function of the record's fields. Nothing, or an empty text, names none; one that is named twice is attached once. */
+/**
+ * The file of a record: a template, or a function of its fields. Nothing or an empty string means no file; a path that is
+ * named twice is attached once.
+ */
 export type Attachment<F extends object = Fields> = string | NamesFile<F>
 
-/** Gives the path of the file that goes with a record, or nothing. */
+/** Returns the path of a record's file, or nothing. */
 export type NamesFile<F extends object = Fields> = (
   fields: F,
   record: SourceRecord<F>,
@@ -35,26 +38,29 @@ export type NamesFile<F extends object = Fields> = (
 
 export interface AttachOptions<F extends object = Fields> {
   /**
-   * Files that go with the prompt, before its text: a PNG, JPEG, GIF or WebP as an image, a PDF as a document, a text
-   * file as text. A file that is missing, unreadable, empty, larger than 24 MB, of another kind, or not what
-   * its name says (HTML named .png) makes a `rejected` row.
+   * Files to attach before the prompt's text: a PNG, JPEG, GIF or WebP as an image, a PDF as a document, a text file as
+   * text. A file that is missing, unreadable, empty, larger than 24 MB, of another type, or not what its name says (HTML
+   * named .png) makes a `rejected` row.
    */
   readonly attach?: Attachment<F> | readonly Attachment<F>[] | undefined
-  /** The folder that relative paths of `attach` start from. @default the working directory */
+  /**
+   * The folder for relative paths of `attach`.
+   * @default the working directory
+   */
   readonly attachDir?: string | undefined
   /** Values of `{{$key}}`. */
   readonly vars?: Readonly<Record<string, string>> | undefined
 }
 
 /**
- * The deciding half of `attachFiles`; undefined where nothing is to be attached.
+ * The logic of `attachFiles`; undefined if nothing is to be attached.
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
 export function attacher(
   given: AttachOptions<never>,
 ): ((asked: Asked) => Promise<Asked>) | undefined {
-  // Records of the type that its functions take reach it: the compiler has checked that where stages were joined.
+  // The compiler checked the functions' record type where stages were joined.
   const options = given as AttachOptions
   const { attach = [], attachDir = '.', vars } = options
   if (typeof attachDir !== 'string')
@@ -85,8 +91,8 @@ export function attacher(
 }
 
 /**
- * Attaches files to requests that another stage made, one record at a time: a batch of thousands of documents never is in
- * memory. Takes the options of `template` that say which files.
+ * Attaches files to requests of another stage, one record at a time, so that a batch of thousands of documents is never in
+ * memory. Takes the options of `template` for files.
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
@@ -101,7 +107,7 @@ export function attachFiles<F extends object = Fields>(
   return typed(
     new StageTransform({
       objectMode: true,
-      // A request may hold tens of MB, so none waits here for the next stage.
+      // A request may have tens of MB, so none is buffered here.
       readableHighWaterMark: 1,
       transform(asked: Asked, _encoding, done) {
         const wrong = wrongInputError('attachFiles', 'requests', asked)
@@ -122,11 +128,11 @@ export function attachFiles<F extends object = Fields>(
 function pathOf(named: Template | NamesFile, record: SourceRecord): string | undefined | Problem {
   if (typeof named !== 'function') return render(named, record)
   const path: unknown = assertSync('attach', named(record.fields, record))
-  // A JavaScript user may give null for nothing.
+  // A JavaScript user may return null for nothing.
   if (path === undefined || path === null || typeof path === 'string') return path ?? undefined
   throw new BatchStreamError(
     'CBS_STAGE',
-    `\`attach\` must give the path of a file, or nothing (${lineOf(record)})`,
+    `\`attach\` must return the path of a file, or nothing (${lineOf(record)})`,
   )
 }
 
@@ -136,7 +142,7 @@ async function blockOf(path: string, found: string): Promise<ContentBlock | Prob
   if (content.mediaType) return mediaBlock(content.mediaType, content)
   const text = textIn(path, content.bytes)
   if (typeof text !== 'string') return text
-  // The API refuses a text of blanks.
+  // The API rejects blank text.
   if (isBlank(text)) return { type: 'empty_file', message: `the file ${path} is empty` }
   return { type: 'text', text }
 }
@@ -148,14 +154,14 @@ function mediaBlock(media_type: MediaType, { bytes }: Content): ContentBlock {
     : { type: 'image', source: { type: 'base64', media_type, data } }
 }
 
-/** A part of a user message that is made of a file. */
+/** A part of a user message made from a file. */
 type ContentBlock =
   | Anthropic.Messages.TextBlockParam
   | Anthropic.Messages.ImageBlockParam
   | Anthropic.Messages.DocumentBlockParam
 
 /**
- * Puts blocks into the last user message, before what it says: the API's docs advise documents first, the question last.
+ * Puts blocks before the text of the last user message, since the API's docs advise documents first and the question last.
  */
 function placeContent(
   params: MessageParams,
@@ -167,9 +173,14 @@ function placeContent(
   if (!message)
     return { type: 'no_user_message', message: 'there is no user message to attach a file to' }
   const { content } = message
-  const said = typeof content === 'string' ? [{ type: 'text' as const, text: content }] : content
+  const withoutNulls =
+    typeof content === 'string' ? [{ type: 'text' as const, text: content }] : content
   return {
     ...params,
-    messages: params.messages.with(at, { ...message, role: 'user', content: [...blocks, ...said] }),
+    messages: params.messages.with(at, {
+      ...message,
+      role: 'user',
+      content: [...blocks, ...withoutNulls],
+    }),
   }
 }

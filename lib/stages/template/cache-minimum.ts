@@ -3,8 +3,8 @@ import { LEAST_OF_ALL, leastCached } from '../../cost/least-cached.ts'
 import { settingsOf, type AnyTemplateOptions } from './options.ts'
 
 /**
- * Says so where `cache` cannot help, as the beginning that all requests share is too short for the model; undefined
- * otherwise. Tokens are guessed from bytes, so that a beginning near the border may go without a warning.
+ * A warning if `cache` cannot help because the shared prefix is too short for the model; undefined otherwise. Tokens are
+ * estimated from bytes, so a borderline prefix may pass without a warning.
  *
  * @throws BatchStreamError `CBS_OPTION` as `template` does
  */
@@ -17,7 +17,7 @@ export function cacheWarning(options: AnyTemplateOptions): string | undefined {
   if (tokens >= (known ?? LEAST_OF_ALL)) return undefined
   const from =
     known === undefined
-      ? `no model is known to cache less than ${LEAST_OF_ALL}`
-      : `${String(model)} caches only what has ${known} or more`
-  return `what all requests share has about ${tokens} tokens, and ${from}: the prompt cache will not help`
+      ? `no model is known to cache fewer than ${LEAST_OF_ALL}`
+      : `${String(model)} caches only prefixes of ${known} or more`
+  return `the shared prefix of all requests has about ${tokens} tokens, and ${from}: the prompt cache will not help`
 }

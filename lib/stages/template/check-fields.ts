@@ -3,16 +3,16 @@ import { didYouMean } from '../../core/nearest.ts'
 import type { Field } from '../../core/field.ts'
 import type { Template } from './compile.ts'
 
-/** The fields that a template names, in the order in which they stand in it. */
+/** The fields of a template, in order. */
 export function fieldsOf(template: Template): readonly Field[] {
   return template.parts.filter(part => typeof part === 'object')
 }
 
 /**
- * Checks a template against columns that are known up front, as a CSV header's are, before anything is spent. Cells are
- * text, so a path leads nowhere and only whole names count. `hint` says what to do where no column has a similar name, or all is one column.
+ * Checks a template against known columns, such as a CSV header, before anything is spent. Cells are text, so only whole
+ * names match, not paths. `hint` is added if no column has a similar name, or there is only one column.
  *
- * @throws BatchStreamError `CBS_INPUT` for a field that no column has: its line and column in the template, and the nearest name
+ * @throws BatchStreamError `CBS_INPUT` for an unknown field: its line and column in the template, and the nearest name
  */
 export function checkFields(template: Template, columns: readonly string[], hint = ''): void {
   const known = new Set(columns)

@@ -8,29 +8,29 @@ export const WHOLE: unique symbol = Symbol('@json')
 /** Literal text, a field, or the whole record. */
 export type Part = string | Field | typeof WHOLE
 
-/** A template that was read, and holds no error. */
+/** A compiled template without errors. */
 export interface Template {
-  /** What users call it: `prompt`, `system`, `id`. */
+  /** Its name for users: `prompt`, `system`, `id`. */
   readonly name: string
   readonly parts: readonly Part[]
 }
 
 export interface CompileOptions {
-  /** What errors call this template. */
+  /** The template's name in errors. */
   readonly name: string
-  /** Values of `{{$key}}`. They become literal text: what looks like a field in them is none. */
+  /** Values of `{{$key}}`. They become literal text, even if they look like fields. */
   readonly vars?: Readonly<Record<string, string>> | undefined
 }
 
-// Of a run of braces the last two open, so that `\textbf{{{name}}}` puts a field between single braces.
+// In a run of braces the last two open a field, so that `\textbf{{{name}}}` has one between single braces.
 const OPEN = /\{\{(?!\{)/g
 
 /**
- * Reads a template. Fields stand in double braces: `{{review}}`, `{{a.b.0}}`, `{{note?}}` (may be missing),
- * `{{$key}}` (a variable), `{{@json}}` (the whole record). `\{{` is the text `{{`, and
- * `\\{{field}}` a backslash before a field. Everything else is text, a stray `}}` too.
+ * Compiles a template. Fields are in double braces: `{{review}}`, `{{a.b.0}}`, `{{note?}}` (optional), `{{$key}}` (a
+ * variable), `{{@json}}` (the whole record). `\{{` is the text `{{`, and `\\{{field}}` is a backslash before a field.
+ * Everything else is text, including a stray `}}`.
  *
- * @throws BatchStreamError `CBS_OPTION` for braces that stay open, a name that is empty, or an unknown variable; with line and column
+ * @throws BatchStreamError `CBS_OPTION` for unclosed braces, an empty name or an unknown variable, with line and column
  */
 export function compile(text: string, options: CompileOptions): Template {
   const parts: Part[] = []
@@ -40,7 +40,7 @@ export function compile(text: string, options: CompileOptions): Template {
     const slashes = slashesBefore(text, start, end)
     const before = text.slice(end, start - Math.ceil(slashes / 2))
     if (slashes % 2 === 1) {
-      // These braces are text, and so is all up to the next ones.
+      // These braces are text, and so is everything up to the next ones.
       literal += `${before}{{`
       end = start + 2
       continue
@@ -66,7 +66,7 @@ export function compile(text: string, options: CompileOptions): Template {
   return { name: options.name, parts }
 }
 
-/** How many backslashes stand before a place, at most back to `from`. */
+/** The number of backslashes before an offset, back to `from`. */
 function slashesBefore(text: string, at: number, from: number): number {
   let start = at
   while (start > from && text[start - 1] === '\\') start -= 1
@@ -99,7 +99,7 @@ function variable(key: string, options: CompileOptions, at: At): string {
   throw wrong(options.name, at, `unknown variable {{$${key}}}${didYouMean(key, known)}; ${list}`)
 }
 
-/** Where an offset lies in a text: lines and characters (not UTF-16 halves) from 1. */
+/** The position of an offset in a text: lines and characters (not UTF-16 units) from 1. */
 function placeOf(text: string, offset: number): At {
   const before = text.slice(0, offset)
   const lineStart = before.lastIndexOf('\n') + 1

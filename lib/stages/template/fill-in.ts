@@ -9,15 +9,15 @@ import { checkParams, wrongBudget } from './params.ts'
 import { isBlank, render } from './render.ts'
 
 /**
- * The whole request: what the record's own params say, and where they say nothing the options. Params that came from
- * outside are checked, as the API would find their faults only when the batch is worked on.
+ * Completes a request: the record's own params, with the options as defaults. Params from records are checked, since the
+ * API would report faults only when the batch runs.
  */
 export function fillIn(
   own: OwnRequest,
   record: SourceRecord,
   settings: TemplateSettings,
 ): MessageParams | Problem {
-  const given = own.fromText ? own.params : said(own.params)
+  const given = own.fromText ? own.params : withoutNulls(own.params)
   const { defaults, perRecord } = settings
   const params: Record<string, unknown> = {
     ...(perRecord && called(perRecord, record)),
@@ -39,11 +39,11 @@ export function fillIn(
       ? wrongBudget(params).map(message => ({ type: 'refused_parameter', message }))
       : checkParams({ messages: [], ...params })
   if (problems.length > 0) return { type: 'refused_parameter', message: sentences(problems) }
-  // The API is the judge of the rest: nothing here knows every shape of every parameter.
+  // The API validates the rest: this code does not know every parameter's shape.
   return params as unknown as MessageParams
 }
 
-/** What the user's functions say of a record; whether that is right is checked with the whole request. */
+/** The results of the user's functions for a record; they are checked with the whole request. */
 function called(
   { model, maxTokens }: RecordFunctions,
   record: SourceRecord,
@@ -58,13 +58,13 @@ function called(
   }
 }
 
-/** What a record says of its own output (its effort, say) stays. */
+/** Adds the format; the record's own output settings (such as effort) stay. */
 function withFormat(config: unknown, format: OutputFormat): object {
   return typeof config === 'object' ? { ...config, format } : { format }
 }
 
-/** Params without those that say nothing: null counts as left out. */
-export function said(params: Readonly<Record<string, unknown>>): Record<string, unknown> {
+/** Params without null members, which count as absent. */
+export function withoutNulls(params: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(params).filter(([, value]) => value !== undefined && value !== null),
   )

@@ -1,9 +1,9 @@
 import type { MessageParams } from '../../core/flow.ts'
 
-/** What models answer at most: one number, or by model; undefined where that is unknown. */
+/** The maximum answer tokens of models: one number, or by model; undefined if unknown. */
 export type MostTokens = number | ((model: string) => number | undefined)
 
-/** `max_tokens` doubled so often, up to what the model takes; where that is unknown it stays as it is. */
+/** `max_tokens` doubled this many times, up to the model's maximum; unchanged if that is unknown. */
 export function grownMaxTokens(
   { model, max_tokens }: Pick<MessageParams, 'model' | 'max_tokens'>,
   doublings: number,

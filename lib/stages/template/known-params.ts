@@ -1,6 +1,6 @@
 /**
- * The body fields of a Messages request. Source: MessageCreateParamsBase of @anthropic-ai/sdk 1.14.0, the beta one
- * included, without what `REFUSED` lists.
+ * The body fields of a Messages request. Source: MessageCreateParamsBase of @anthropic-ai/sdk 1.14.0, including beta,
+ * except those in `REFUSED`.
  */
 export const KNOWN: ReadonlySet<string> = new Set([
   'billing_policy',
@@ -32,11 +32,11 @@ const SAMPLING =
   'was removed in API version 2026-10-21; leave it out, and steer the answer in the prompt'
 const THREAD =
   'keeps state between requests, which a batch cannot; send the whole conversation in `messages`'
-const HINT = 'is not taken in batches; leave it out'
+const HINT = 'is not supported in batches; leave it out'
 
 /**
- * What the API knows but refuses in a batch, and what to do instead. Sources: API docs "Batch processing", "Versioning"
- * and "Refusals and fallback" of autumn 2026.
+ * Parameters that the API knows but rejects in a batch, and what to do instead. Sources: API docs "Batch processing",
+ * "Versioning" and "Refusals and fallback" of autumn 2026.
  */
 export const REFUSED: ReadonlyMap<string, string> = new Map([
   ['temperature', SAMPLING],

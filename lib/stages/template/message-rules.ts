@@ -1,6 +1,6 @@
 import { takesPrefill } from './model-rules.ts'
 
-/** What the API refuses in a conversation, as sentences. `undefined` messages are no conversation yet. */
+/** What the API would reject in a conversation, as sentences. Undefined `messages` are not checked. */
 export function wrongMessages(messages: unknown, model: unknown): string[] {
   if (messages === undefined) return []
   if (!Array.isArray(messages) || messages.length === 0)
@@ -22,7 +22,7 @@ export function wrongMessages(messages: unknown, model: unknown): string[] {
   return wrong
 }
 
-// An assistant turn that ends with a tool's block continues a paused turn, which is allowed.
+// An assistant turn that ends with a tool block continues a paused turn, which is allowed.
 function endsInPrefill(message: unknown): boolean {
   if (roleOf(message) !== 'assistant') return false
   if (typeof member(message, 'content') === 'string') return true
@@ -47,7 +47,7 @@ function blocksOf(message: unknown): readonly unknown[] {
   return Array.isArray(content) ? content : []
 }
 
-/** An object's own member; undefined where there is none. */
+/** An object's own member; undefined if there is none. */
 export function member(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
   // An object's own member may be read by name; its type stays unknown.

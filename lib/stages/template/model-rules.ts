@@ -1,4 +1,6 @@
-/** The line and the version of a model id, as `claude-opus-4-7` or `claude-haiku-5-5-20261007` write them; undefined for other shapes. */
+/**
+ * The line and version of a model id such as `claude-opus-4-7` or `claude-haiku-5-5-20261007`; undefined for other shapes.
+ */
 function partsOf(model: unknown): { readonly line: string; readonly version: number } | undefined {
   if (typeof model !== 'string') return undefined
   const match = /^claude-([a-z]+)-(\d{1,2})(?:-(\d{1,2}))?(?:-\d{8})?$/.exec(model)
@@ -15,17 +17,17 @@ export function versionOf(model: unknown): number | undefined {
 const NO_PREFILL_SINCE = 406
 const NO_MANUAL_THINKING_SINCE = 407
 
-/** False where the conversation must not end with an assistant's text. A model of unknown version is given the benefit. */
+/** Whether a conversation may end with an assistant's text. Unknown models are assumed to allow it. */
 export function takesPrefill(model: unknown): boolean {
   return (versionOf(model) ?? 0) < NO_PREFILL_SINCE
 }
 
-/** False where `thinking: {type: "enabled"}` is an error. A model of unknown version is given the benefit. */
+/** Whether `thinking: {type: "enabled"}` is allowed. Unknown models are assumed to allow it. */
 export function takesManualThinking(model: unknown): boolean {
   return (versionOf(model) ?? 0) < NO_MANUAL_THINKING_SINCE
 }
 
-// Source: platform docs, "What's new". Versions by the line of the model.
+// Source: platform docs, "What's new". Versions by model line.
 const NO_FORCED_TOOLS_SINCE = new Map([
   ['fable', 501],
   ['opus', 505],
@@ -36,12 +38,12 @@ const ALWAYS_THINKS_SINCE = new Map([
   ['opus', 505],
 ])
 
-/** False where `tool_choice` must not force a tool. A model of unknown line or version is assumed to allow it. */
+/** Whether `tool_choice` may force a tool. Unknown models are assumed to allow it. */
 export function takesForcedTools(model: unknown): boolean {
   return isBefore(NO_FORCED_TOOLS_SINCE, model)
 }
 
-/** False where `thinking: {type: "disabled"}` is an error. A model of unknown line or version is assumed to allow it. */
+/** Whether `thinking: {type: "disabled"}` is allowed. Unknown models are assumed to allow it. */
 export function takesDisabledThinking(model: unknown): boolean {
   return isBefore(ALWAYS_THINKS_SINCE, model)
 }

@@ -9,96 +9,111 @@ import { DEFAULT_META_FIELD, DEFAULT_RESPONSE_FIELD } from '../../core/answered.
 import { cachedPrefix } from './cache.ts'
 import type { MostTokens } from './grow.ts'
 import { compile, type Template } from './compile.ts'
-import { said, sentences } from './fill-in.ts'
+import { withoutNulls, sentences } from './fill-in.ts'
 import { checkParams } from './params.ts'
 
-/** A Messages request that may leave out what the options fill in: model, max_tokens and system. */
+/** A Messages request without what the options fill in: model, max_tokens and system. */
 export type PartialParams = Partial<MessageParams> & Pick<MessageParams, 'messages'>
 
-/** A value for every record, or a function of the record's fields that gives one. It must be pure and synchronous. */
+/** A value for every record, or a pure synchronous function of the record's fields. */
 export type PerRecord<F extends object, Value> =
   Value | ((fields: F, record: SourceRecord<F>) => Value)
 
-/** `F` is the type of the records' fields, `S` that of the schema. */
+/** `F` is the type of record fields, `S` that of the schema. */
 export interface TemplateOptions<
   F extends object = Fields,
   S extends AnswerSchema | undefined = AnswerSchema | undefined,
 > extends AttachOptions<F> {
   /**
-   * What is asked: a template (`'Sentiment of: {{review}}'`), or a function of the record's fields that gives the text or
-   * the params. The function must be pure, as it may be called more than once, and synchronous. A record whose prompt
-   * contains `undefined`, `NaN` or `[object Object]`, where neither the record nor the function's own code does, is
-   * rejected: a property that the function reads is missing. Without a prompt a record's own `params`, `messages` or
-   * `prompt` is asked.
+   * The prompt: a template (`'Sentiment of: {{review}}'`), or a function of the record's fields that returns the text or
+   * params. The function must be pure, since it may be called more than once, and synchronous. If a prompt contains
+   * `undefined`, `NaN` or `[object Object]` that neither the record nor the function's own code contains, the record is
+   * rejected, since the function reads a missing property. Without a prompt, a record's own `params`, `messages` or
+   * `prompt` is sent.
    */
   readonly prompt?:
     string | ((fields: F, record: SourceRecord<F>) => string | PartialParams) | undefined
-  /** The system prompt, a template. One that renders empty is left out. */
+  /** The system prompt, a template. An empty result is left out. */
   readonly system?: string | undefined
-  /** The model's id, or a function that gives that of each record. @default 'claude-haiku-5-5', the cheapest current one */
+  /**
+   * The model's id, or a function of the record.
+   * @default 'claude-haiku-5-5', the cheapest current one
+   */
   readonly model?: PerRecord<F, string> | undefined
-  /** Answer tokens at most, at least 1, or a function that gives those of each record. @default 1024 */
+  /**
+   * Maximum answer tokens, at least 1, or a function of the record.
+   * @default 1024
+   */
   readonly maxTokens?: PerRecord<F, number> | undefined
-  /** Any other parameter of the Messages API, for every request. It wins over `model`, `maxTokens` and `system`. */
+  /** Other parameters of the Messages API, for every request. They win over `model`, `maxTokens` and `system`. */
   readonly params?:
     (Partial<Omit<MessageParams, 'messages'>> & Readonly<Record<string, unknown>>) | undefined
-  /** The custom_id, a template; taken verbatim. @default made from the record's place in the job */
+  /**
+   * The custom_id, a template, used verbatim.
+   * @default generated from the record's position in the job
+   */
   readonly id?: string | undefined
   /** Values of `{{$key}}`. */
   readonly vars?: Readonly<Record<string, string>> | undefined
-  /** Each record is a Messages request itself: `{"custom_id","params"}`, or bare params. @default false */
+  /**
+   * Each record is a Messages request itself: `{"custom_id","params"}`, or bare params.
+   * @default false
+   */
   readonly ready?: boolean | undefined
   /**
-   * The field that the row's answer will have, or the fields of a row that spreads it. A record that has one of them is
-   * rejected; false sends it.
+   * The field of the row's answer, or the fields of a row that spreads it. A record with one of these fields is rejected;
+   * false allows it.
    * @default 'response'
    */
   readonly responseField?: string | readonly string[] | false | undefined
-  /** The field in which rows say what became of them. @default '_batch' */
+  /**
+   * The field of a row's status and metadata.
+   * @default '_batch'
+   */
   readonly metaField?: string | undefined
   /**
-   * Send records that are failed rows of an earlier run, too. Without it a record whose meta field has a status other than
-   * `succeeded` is not sent: its row passes through as it is, with the status `skipped`.
+   * Also send records that are failed rows of an earlier run. By default a record whose meta field has a status other than
+   * `succeeded` is not sent, and its row passes through with the status `skipped`.
    * @default false
    */
   readonly askFailed?: boolean | undefined
   /**
-   * What answers are to look like: a JSON Schema, a schema with Standard Schema's JSON Schema face (a zod 4 schema), or an
-   * output format of the SDK. The API is asked for it (`output_config.format`), and `fetchResults` holds each answer to it.
+   * The schema of answers: a JSON Schema, a schema with Standard JSON Schema support (a zod 4 schema), or an output format
+   * of the SDK. It is sent to the API (`output_config.format`), and `fetchResults` validates each answer against it.
    */
   readonly schema?: S | undefined
   /**
-   * Set a one-hour breakpoint of the prompt cache at the end of what all requests share: the system prompt, else the tools.
-   * A record that brings a system prompt of its own is asked without it.
+   * Set a one-hour prompt cache breakpoint at the end of what all requests share: the system prompt, else the tools. A
+   * record with its own system prompt is sent without it.
    * @default false
    */
   readonly cache?: boolean | undefined
   /**
-   * What the model answers at most, where `retry` asks again for answers that max_tokens has cut: up to that it is doubled.
+   * The model's maximum answer tokens, for `retry` of answers that max_tokens truncated: max_tokens is doubled up to it.
    * @default none: it is never doubled
    */
   readonly mostTokens?: MostTokens | undefined
 }
 
-/** Options for records of any type: each function is called with what it was typed for. */
+/** Options for records of any type; the compiler has checked the functions against the records. */
 export type AnyTemplateOptions = TemplateOptions<never>
 
 type RecordFunction<Value> = (fields: Fields, record: SourceRecord) => Value
 
-/** What the user gave as a function of records. */
+/** The functions of records in the options. */
 export interface RecordFunctions {
   readonly model?: RecordFunction<unknown>
   readonly maxTokens?: RecordFunction<unknown>
 }
 
-/** The options, checked and with their templates read. */
+/** The checked options with compiled templates. */
 export interface TemplateSettings {
   readonly prompt: Template | RecordFunction<string | PartialParams> | undefined
-  /** What is called for each record in place of a default. */
+  /** Functions of the record that replace defaults. */
   readonly perRecord: RecordFunctions | undefined
   readonly system: Template | undefined
   readonly id: Template | undefined
-  /** What every request has where its record says nothing else; already checked. */
+  /** The default params of every request; already checked. */
   readonly defaults: Readonly<Record<string, unknown>>
   readonly ready: boolean
   readonly responseFields: readonly string[]
@@ -109,12 +124,12 @@ export interface TemplateSettings {
 }
 
 /**
- * Checks the options of `template` and reads its templates.
+ * Checks the options of `template` and compiles its templates.
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
 export function settingsOf(given: AnyTemplateOptions): TemplateSettings {
-  // Records of the type that its functions take reach it: the compiler has checked that where stages were joined.
+  // The compiler checked the functions' record type where stages were joined.
   const options = given as TemplateOptions
   const { prompt, system, id, vars, ready = false } = options
   const { responseField = DEFAULT_RESPONSE_FIELD } = options
@@ -127,7 +142,7 @@ export function settingsOf(given: AnyTemplateOptions): TemplateSettings {
   const isModel = typeof model === 'string' ? model !== '' : typeof model === 'function'
   if (!isModel) throw wrongOption('model', 'the id of a model', model)
   const systemTemplate = read('system', system, vars)
-  // Where each record may say its own, the record's request is checked.
+  // If records may have their own, each request is checked.
   const fixedTokens =
     typeof prompt === 'string' && typeof maxTokens === 'number' ? maxTokens : undefined
   const fixedModel = typeof model === 'string' ? model : undefined
@@ -136,7 +151,7 @@ export function settingsOf(given: AnyTemplateOptions): TemplateSettings {
     ...(typeof maxTokens !== 'function' && {
       max_tokens: wholeNumber('maxTokens', maxTokens, 1, Infinity),
     }),
-    ...said(checkedParams(options.params ?? {}, fixedModel, fixedTokens)),
+    ...withoutNulls(checkedParams(options.params ?? {}, fixedModel, fixedTokens)),
   }
   const perRecord = {
     ...(typeof model === 'function' && { model }),
@@ -195,6 +210,6 @@ function checkedParams(
   if (problems.length === 0) return params
   throw new BatchStreamError(
     'CBS_OPTION',
-    `\`params\` holds what the API refuses: ${sentences(problems)}`,
+    `\`params\` contains what the API rejects: ${sentences(problems)}`,
   )
 }

@@ -3,18 +3,18 @@ import type { Problem, SourceRecord } from '../../core/flow.ts'
 import { textOf } from '../../core/field.ts'
 import { isBlank } from './render.ts'
 
-/** A request as far as a record spells it out; what it lacks is filled in from the options. */
+/** The parts of a request that a record specifies; options fill in the rest. */
 export interface OwnRequest {
   readonly params: Readonly<Record<string, unknown>>
-  /** As the record has it, not yet checked; undefined where it has none. */
+  /** The record's value, unchecked; undefined if absent. */
   readonly custom_id?: unknown
-  /** The params are one text and nothing else, so there is nothing to check in them. */
+  /** The params are a single text, which needs no check. */
   readonly fromText?: true
 }
 
 /**
- * What a record asks by itself, without a prompt: its `params` (a whole Messages request, with the record's `custom_id`),
- * else its `messages`, else its `prompt` as one user message. The text of a record is never a template.
+ * The request of a record without a prompt: its `params` (a whole Messages request, with the record's `custom_id`), else
+ * its `messages`, else its `prompt` as one user message. The text of a record is never a template.
  */
 export function ownRequest(record: SourceRecord): OwnRequest | Problem {
   const { fields } = record
@@ -30,8 +30,8 @@ export function ownRequest(record: SourceRecord): OwnRequest | Problem {
 }
 
 /**
- * The request that a ready line holds: `{"custom_id","params"}`, or bare params, of which `custom_id` and the fields that
- * an earlier run added are no part.
+ * The request in a `ready` line: `{"custom_id","params"}`, or bare params without `custom_id` and the fields that an
+ * earlier run added.
  */
 export function readyRequest(
   record: SourceRecord,
@@ -45,24 +45,24 @@ export function readyRequest(
   return { params: Object.fromEntries(params), custom_id: own(fields, 'custom_id') }
 }
 
-/** A text as the one user message of a request; a text of blanks asks nothing. */
+/** A text as the only user message; a blank text is a problem. */
 export function textRequest(content: string, record: SourceRecord): OwnRequest | Problem {
   if (!isBlank(content)) {
     return { params: { messages: [{ role: 'user', content }] }, fromText: true }
   }
-  const message = `the prompt of ${lineOf(record)} is empty; nothing was asked`
+  const message = `the prompt of ${lineOf(record)} is empty; nothing was sent`
   return { type: 'empty_prompt', message }
 }
 
 function noPrompt(record: SourceRecord): Problem {
   const wanted =
     'give a prompt, or records with a field `prompt` (text), `messages` (a list) or `params` (an object)'
-  return { type: 'no_prompt', message: `there is nothing to ask on ${lineOf(record)}: ${wanted}` }
+  return { type: 'no_prompt', message: `${lineOf(record)} has no prompt: ${wanted}` }
 }
 
 function noMessages(record: SourceRecord): Problem {
   const wanted = 'give it `params` with `messages`, or `messages` of its own'
-  return { type: 'no_prompt', message: `${lineOf(record)} holds no Messages request: ${wanted}` }
+  return { type: 'no_prompt', message: `${lineOf(record)} is not a Messages request: ${wanted}` }
 }
 
 function own(fields: Readonly<Record<string, unknown>>, name: string): unknown {

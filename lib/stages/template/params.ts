@@ -5,8 +5,8 @@ import { member, wrongMessages } from './message-rules.ts'
 import { takesDisabledThinking, takesForcedTools, takesManualThinking } from './model-rules.ts'
 
 /**
- * What the API would refuse of a request in a batch. It checks requests only when the batch is worked on, hours later
- * perhaps, so this tells at once. Params may be part of a request: what is absent is not missed.
+ * Checks a request for what the API would reject in a batch. The API checks only when the batch runs, possibly hours later.
+ * Params may be partial: absent ones are not reported.
  */
 export function checkParams(params: Readonly<Record<string, unknown>>): Problem[] {
   const model = params['model']
@@ -43,7 +43,7 @@ function wrongName(name: string, value: unknown): string[] {
   if (refused !== undefined)
     return value === null || value === undefined ? [] : [`\`${name}\` ${refused}`]
   if (KNOWN.has(name)) return []
-  return [`\`${name}\` is no parameter of the Messages API${didYouMean(name, KNOWN)}`]
+  return [`\`${name}\` is not a parameter of the Messages API${didYouMean(name, KNOWN)}`]
 }
 
 function isMaxTokens(value: unknown): boolean {
@@ -52,12 +52,12 @@ function isMaxTokens(value: unknown): boolean {
   )
 }
 
-/** The least budget of thinking that the API takes. */
+/** The minimum thinking budget. */
 const LEAST_BUDGET = 1024
 
 /**
- * What the API refuses of `thinking.budget_tokens`. With tools a budget may be larger than `max_tokens` (interleaved thinking);
- * without `max_tokens` only the least budget is checked.
+ * Checks `thinking.budget_tokens`. With tools a budget may exceed `max_tokens` (interleaved thinking); without `max_tokens`
+ * only the minimum is checked.
  */
 export function wrongBudget({
   thinking,

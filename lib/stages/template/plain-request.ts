@@ -1,4 +1,4 @@
-// Requests that are the same but for the text of fields: their JSON is written once, and the bytes of each record are put in.
+// Requests that differ only in field text: their JSON is written once, and the bytes of each record are inserted.
 import { isUtf8 } from 'node:buffer'
 import { DEFAULT_META_FIELD } from '../../core/answered.ts'
 import { SourceRecord, type BatchRequest, type RejectedRecord } from '../../core/flow.ts'
@@ -12,10 +12,10 @@ import { settingsOf, type AnyTemplateOptions } from './options.ts'
 import { isBlank } from './render.ts'
 import { requestMaker } from './request.ts'
 
-/** Stands for the text of a field while the shape of a request is found. No prompt holds it by chance. */
+/** A placeholder for field text while the shape of a request is determined. No prompt contains it by chance. */
 const MARK = 'field-4c0b7b1e9d3f4a6f'
 
-/** How the requests of plain records are found. */
+/** Makes the requests of plain records. */
 export interface PlainRequests {
   readonly shape: RequestShape
   /** Reads the records of a page. */
@@ -23,8 +23,8 @@ export interface PlainRequests {
 }
 
 /**
- * How requests are made without an object for each; undefined where more than the text of whole fields differs: the prompt or
- * another parameter is a function, a field is optional or a path, records bring ids, files or params of their own.
+ * Prepares requests without an object for each; undefined if more than whole field texts differ: a function for the prompt
+ * or a parameter, an optional field or a path, or records with their own ids, files or params.
  */
 export function plainRequests(options: AnyTemplateOptions): PlainRequests | undefined {
   const { prompt, ready, id, perRecord, system, metaField, responseFields } = settingsOf(options)
@@ -40,7 +40,8 @@ export function plainRequests(options: AnyTemplateOptions): PlainRequests | unde
   const sample = Object.fromEntries(fields.map(({ name }) => [name, MARK]))
   const asked = requestOf(new SourceRecord(Buffer.from(JSON.stringify(sample)), { line: 1 }))
   if ('problem' in asked) return undefined
-  // Params are an object, which JSON always has something to say of. Half of a surrogate pair might meet its other half in a field.
+  // Params are an object, so JSON.stringify returns a string. Half of a surrogate pair might meet its other half in a
+  // field.
   const json = JSON.stringify(asked.params)
   if (json !== wellFormedJson(asked.params)) return undefined
   const texts = `,"params":${json}}`.split(MARK).map(text => Buffer.from(text))
@@ -55,7 +56,7 @@ export function plainRequests(options: AnyTemplateOptions): PlainRequests | unde
   }
 }
 
-/** The requests of a page of records, in order: pages of the plain ones, and what is made of each other record. */
+/** The requests of a page of records in order: pages of plain ones, and the result for each other record. */
 export function* requestsOf(
   page: RecordPage,
   { shape, finderIn }: PlainRequests,
@@ -82,24 +83,24 @@ function fieldsAndTexts({ parts }: Template): number {
 }
 
 interface Wanted {
-  /** The fields whose text is wanted, in the order of the prompt. */
+  /** The fields whose text is needed, in prompt order. */
   readonly names: readonly Buffer[]
   /** Fields that make a record unusual. */
   readonly unusual: readonly Buffer[]
-  /** Whether the prompt has no text of its own, so that a field of blanks would ask nothing. */
+  /** Whether the prompt has no text of its own, so that a blank field would make an empty prompt. */
   readonly mayBeBlank: boolean
 }
 
 /**
- * Finds the text of fields in records, without parsing them. A record that is not a flat object of strings, numbers and
- * words, or that has anything unusual in it, is left to who parses it.
+ * Finds the text of fields in records without parsing them. A record that is not a flat object of strings, numbers and
+ * literals, or that is unusual in any way, is left to the parser.
  */
 export class FieldFinder {
   readonly #page: RecordPage
   readonly #wanted: Wanted
   readonly #isUtf8: boolean
   readonly #json: FlatJson
-  /** For each field of each record of the page, where its text begins and ends. */
+  /** The start and end of each field's text in each record of the page. */
   readonly places: Uint32Array
 
   constructor(page: RecordPage, wanted: Wanted) {
@@ -110,7 +111,7 @@ export class FieldFinder {
     this.places = new Uint32Array(page.count * wanted.names.length * 2)
   }
 
-  /** Finds the fields of a record; false where it is unusual or lacks one. */
+  /** Finds the fields of a record; false if it is unusual or lacks one. */
   find(index: number): boolean {
     const json = this.#json
     const { names } = this.#wanted
@@ -123,7 +124,7 @@ export class FieldFinder {
       for (let field = 0; field < names.length; field++) {
         if (!this.#isKey(names[field] as Buffer)) continue
         const place = from + 2 * field
-        // The last of two equal keys counts; that is for who parses it.
+        // The last of two equal keys counts, which the parser handles.
         if (this.places[place + 1] !== 0 || !this.#isText()) return false
         this.places[place] = json.valueStart
         this.places[place + 1] = json.valueEnd
@@ -140,7 +141,7 @@ export class FieldFinder {
     const first = this.#page.bytes[valueStart] as number
     if (!isString) return first !== LOWER_N
     if (!isCanonical) return false
-    // What other blanks there are is for who trims it.
+    // The parser handles other kinds of blanks.
     const isVisible = valueStart < valueEnd && first > 0x20 && first < 0x7f && first !== BACKSLASH
     return !this.#wanted.mayBeBlank || isVisible
   }

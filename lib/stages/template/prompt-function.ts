@@ -6,9 +6,10 @@ import type { PartialParams, TemplateSettings } from './options.ts'
 type PromptFunction = Exclude<TemplateSettings['prompt'], Template | undefined>
 
 /**
- * Calls the user's prompt function: a text, or params with `messages`; or the problem that it reads what the record lacks.
+ * Calls the user's prompt function. Returns a text, params with `messages`, or the problem that it reads a missing
+ * property.
  *
- * @throws BatchStreamError `CBS_STAGE` naming the record's line, when the function throws or gives something else
+ * @throws BatchStreamError `CBS_STAGE` with the record's line if the function throws or returns something else
  */
 export function callPrompt(
   prompt: PromptFunction,
@@ -26,18 +27,18 @@ export function callPrompt(
   if (isParams(given)) return missingValue(textsOf(given), prompt, record) ?? given
   if (isThenable(given))
     throw failed(record, 'returned a promise; move asynchronous work to an earlier stage')
-  throw failed(record, 'gave neither text nor params with `messages`')
+  throw failed(record, 'returned neither text nor params with `messages`')
 }
 
 function gaveNothing(record: SourceRecord): Problem {
-  const message = `the prompt function gives nothing for ${lineOf(record)}; nothing was sent`
+  const message = `the prompt function returned nothing for ${lineOf(record)}; nothing was sent`
   return { type: 'empty_prompt', message }
 }
 
-/** What JavaScript writes into a text where there is no value. */
+/** What JavaScript writes into a string for a missing value. */
 const NO_VALUES = ['undefined', 'NaN', '[object Object]']
 
-/** The problem of a prompt with a value in it that neither the record nor the code of the function spells out. */
+/** The problem of a prompt with such a text that neither the record nor the function's code contains. */
 function missingValue(
   texts: readonly string[],
   prompt: PromptFunction,
@@ -48,16 +49,16 @@ function missingValue(
     return undefined
   return {
     type: 'missing_value',
-    message: `the prompt of ${lineOf(record)} contains "${found}", which the record does not: the prompt function reads a property that is missing or no text; nothing was sent`,
+    message: `the prompt of ${lineOf(record)} contains "${found}", which the record does not: the prompt function reads a property that is missing or not text; nothing was sent`,
   }
 }
 
 function holds(record: SourceRecord, text: string): boolean {
-  // Its bytes may spell a letter as an escape.
+  // Its bytes may contain escaped letters.
   return record.raw.includes(text) || JSON.stringify(record.fields).includes(text)
 }
 
-/** The texts of params that a function gave; the data of files is none. */
+/** The texts of returned params, without file data. */
 function textsOf({ system, messages }: PartialParams): string[] {
   const contents: readonly unknown[] = [system, ...[messages].flat().map(contentOf)]
   return contents.flat().flatMap(part => (typeof part === 'string' ? [part] : textOf(part)))

@@ -5,8 +5,8 @@ import { WHOLE, type Template } from './compile.ts'
 import { find, textOf, type Field, type FieldValue } from '../../core/field.ts'
 
 /**
- * Fills a template from a record: its text, or the problem that a field of it is missing, or null. Nothing is escaped,
- * and what is inserted is never read as a template again. `{{field?}}` is empty where the field is missing or null.
+ * Fills a template from a record: returns the text, or the problem that a field is missing or null. Nothing is escaped, and
+ * inserted text is never treated as a template. `{{field?}}` is empty if the field is missing or null.
  */
 export function render(template: Template, record: SourceRecord): string | Problem {
   let text = ''
@@ -22,7 +22,7 @@ export function render(template: Template, record: SourceRecord): string | Probl
   return text
 }
 
-/** True for a text that asks nothing. */
+/** Whether a text is blank. */
 export function isBlank(text: string): boolean {
   return text.trim() === ''
 }

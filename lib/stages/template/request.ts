@@ -8,10 +8,11 @@ import { callPrompt } from './prompt-function.ts'
 import { render } from './render.ts'
 
 /**
- * The deciding half of `template`, without a stream: a pure function from a record to its request, or to the reason why
- * it cannot be asked.
+ * The logic of `template` without a stream: a pure function from a record to its request, or to the reason why it cannot be
+ * sent.
  *
- * @throws BatchStreamError `CBS_OPTION` at once for wrong options; the function itself `CBS_STAGE` when the user's prompt function fails
+ * @throws BatchStreamError `CBS_OPTION` at once for invalid options; the function itself throws `CBS_STAGE` if the user's
+ * prompt function fails
  */
 export function requestMaker(
   options: AnyTemplateOptions,
@@ -47,7 +48,7 @@ function request(record: SourceRecord, settings: TemplateSettings): BatchRequest
   return typeof custom_id === 'string' ? { custom_id, params, record } : custom_id
 }
 
-/** The id that the options ask for, else the record's own; null is none. */
+/** The id from the options, else the record's own; null counts as none. */
 function idOf(
   own: OwnRequest,
   record: SourceRecord,

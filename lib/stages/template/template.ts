@@ -36,12 +36,12 @@ class TemplateStage extends StageTransform {
 }
 
 /**
- * Says what is asked: makes a request of each record, in order. A record that cannot be asked goes on with its problem,
- * of type `missing_field`, `missing_value`, `empty_prompt`, `no_prompt`, `response_exists`, `invalid_custom_id` or `refused_parameter`, or
- * with the one that it came with, or with `skipped` where it is the failed row of an earlier run; with `attach` also `missing_file`, `unreadable_file`, `file_too_large`, `empty_file`,
- * `invalid_utf8` or `no_user_message`.
+ * Makes a request of each record, in order. A record that cannot be sent passes on with a problem: `missing_field`,
+ * `missing_value`, `empty_prompt`, `no_prompt`, `response_exists`, `invalid_custom_id` or `refused_parameter`, the problem
+ * that it came with, or `skipped` for a failed row of an earlier run; with `attach` also `missing_file`, `unreadable_file`,
+ * `file_too_large`, `empty_file`, `invalid_utf8` or `no_user_message`.
  *
- * @throws BatchStreamError `CBS_OPTION` for wrong options, broken templates and parameters that the API refuses
+ * @throws BatchStreamError `CBS_OPTION` for invalid options and templates, and for parameters that the API rejects
  */
 export function template<F extends object = Fields, S extends AnswerSchema | undefined = undefined>(
   options: TemplateOptions<F, S> = {},
@@ -64,7 +64,7 @@ export function template<F extends object = Fields, S extends AnswerSchema | und
     new TemplateStage(options, {
       objectMode: true,
       takesPages: plain !== undefined,
-      // With its files a request may hold tens of MB, so none waits here for the next stage.
+      // A request with files may have tens of MB, so none is buffered here.
       ...(attach && { readableHighWaterMark: 1 }),
       transform(record: SourceRecord | RecordPage, _encoding, done) {
         let asked
@@ -73,13 +73,13 @@ export function template<F extends object = Fields, S extends AnswerSchema | und
             for (const one of requestsOf(record, plain, ask)) this.push(one)
             return done()
           }
-          // Without `plain` no page comes.
+          // Without `plain` no page arrives.
           const one = record as SourceRecord
           const wrong = wrongInputError('template', 'records', one)
           if (wrong) return done(wrong)
           asked = ask(one)
         } catch (cause) {
-          // ask throws errors only.
+          // ask throws only errors.
           return done(cause as Error)
         }
         if (!attach) return done(null, asked)

@@ -74,7 +74,7 @@ void t.test('anything else is rejected with what to pass instead', async t => {
   refused(() => ({}), /must be a JSON Schema/)
   refused(new (class Old {})(), /must be a JSON Schema.*got \{"class":"Old"\}/)
   const old = { '~standard': { vendor: 'zod', version: 1, validate: () => ({ value: 1 }) } }
-  refused(old, /this version of zod validates only\. Upgrade it/)
+  refused(old, /this version of zod only validates\. Upgrade it/)
   const slow = {
     '~standard': {
       ...{ vendor: 'slow', version: 1 },

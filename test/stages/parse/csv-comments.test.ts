@@ -248,7 +248,7 @@ t.test('what cannot be told from a row is no comment', async t => {
       parseCsv(options as CsvOptions)
   t.throws(wrong({ comment: '' }), {
     code: 'CBS_OPTION',
-    message: /^`comment` must be 1 to 8 characters that are no quotes, tabs or line breaks/,
+    message: /^`comment` must be 1 to 8 characters without quotes, tabs or line breaks/,
   })
   t.throws(wrong({ comment: 7 }), { code: 'CBS_OPTION' })
   t.throws(wrong({ comment: ';', delimiter: ';' }), { code: 'CBS_OPTION' })

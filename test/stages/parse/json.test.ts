@@ -181,7 +181,7 @@ t.test('anything else behind a whole value is an error', async t => {
     t.equal(found.length, count, input)
     t.equal(
       error?.message,
-      'line 2: the JSON cannot be read: more follows behind the value; if each line is a value of its own, read it as jsonl',
+      'line 2: the JSON cannot be read: more content follows the value; if each line is a value of its own, read it as jsonl',
     )
     t.equal(await differenceByCut(json({ path }), input), undefined)
   }

@@ -64,8 +64,8 @@ void t.test('an object that JSON cannot hold is a rejected row with what can be 
     [
       ['{"id":"9","text":"a"}', 'invalid_record', /record 1 cannot be written as JSON: .*BigInt/],
       ['{"id":1}', 'invalid_record', /record 2 .*circular/],
-      ['{}', 'invalid_record', /its toJSON gives "text", which is no object/],
-      ['{}', 'invalid_record', /its toJSON gives nothing, which is no object/],
+      ['{}', 'invalid_record', /its toJSON returns "text", which is not an object/],
+      ['{}', 'invalid_record', /its toJSON returns nothing, which is not an object/],
     ],
   )
 })

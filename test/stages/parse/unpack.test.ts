@@ -100,7 +100,7 @@ t.test('R14: bytes behind a gzip are left out, and said; what was packed is kept
       t.same(await unpacked(chunks, { source: 'a.gz', onNote }), { text, error: undefined })
       t.same(
         notes.map(note => note.replace('they are', 'are')),
-        [`a.gz has ${what} behind its gzip data, and are ignored`],
+        [`a.gz has ${what} after its gzip data, which are ignored`],
       )
     }
   }

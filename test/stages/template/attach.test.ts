@@ -181,7 +181,8 @@ void t.test('a function that names no path ends the pipeline, and null names non
   for (const given of [5, Promise.reject(new Error('boom')), { path: 'a' }])
     await t.rejects(ask({ attach: () => given as never }, {}), {
       code: 'CBS_STAGE',
-      message: /`attach` (must give the path of a file, or nothing \(line 3\)|returned a promise)/,
+      message:
+        /`attach` (must return the path of a file, or nothing \(line 3\)|returned a promise)/,
     })
   t.equal(await contentOf({ attach: () => null as never }, {}), 'What is it?')
 })

@@ -62,7 +62,7 @@ void t.test('without a beginning that all requests share it is refused', async t
   for (const system of [undefined, 'About {{prompt}}', '  '])
     t.throws(() => requestMaker({ cache: true, system }), {
       code: 'CBS_OPTION',
-      message: /`cache` needs a beginning that all requests share/,
+      message: /`cache` needs a prefix that all requests share/,
     })
   t.throws(() => requestMaker({ cache: true, params: { tools: [], system: [] } }), {
     code: 'CBS_OPTION',

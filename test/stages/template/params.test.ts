@@ -59,9 +59,9 @@ t.test('what batches do not offer is refused, each with what to do', async t => 
 
 t.test('a name that the API does not know is refused with the nearest one', async t => {
   t.same(said({ max_token: 5 }), [
-    '`max_token` is no parameter of the Messages API (did you mean "max_tokens"?)',
+    '`max_token` is not a parameter of the Messages API (did you mean "max_tokens"?)',
   ])
-  t.same(said({ foo: null }), ['`foo` is no parameter of the Messages API'])
+  t.same(said({ foo: null }), ['`foo` is not a parameter of the Messages API'])
   t.match(said(JSON.parse('{"__proto__":{"temperature":1}}')), [/`__proto__` is no parameter/])
 })
 

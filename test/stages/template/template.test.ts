@@ -117,7 +117,7 @@ t.test('a missing field rejects the record alone', async t => {
 t.test('a prompt of blanks asks nothing and is rejected', async t => {
   const problem = {
     type: 'empty_prompt',
-    message: 'the prompt of line 18 is empty; nothing was asked',
+    message: 'the prompt of line 18 is empty; nothing was sent',
   }
   t.same(await one({ prompt: ' {{a}}\n' }, '{"a":" "}'), problem)
   t.same(await one({}, '{"prompt":""}'), problem)
@@ -170,7 +170,7 @@ t.test('a record with nothing to ask says what is wanted', async t => {
       await one({}, json),
       {
         type: 'no_prompt',
-        message: /nothing to ask on line 18: give a prompt, or records with a field `prompt`/,
+        message: /line 18 has no prompt: give a prompt, or records with a field `prompt`/,
       },
       json,
     )
@@ -212,7 +212,7 @@ t.test('bare params are a request where records are ready requests', async t => 
   })
   t.match(await one({ ready: true }, '{"prompt":"x"}'), {
     type: 'no_prompt',
-    message: /^line 18 holds no Messages request/,
+    message: /^line 18 is not a Messages request/,
   })
   t.notMatch(
     await one({}, JSON.stringify(bare)),
@@ -227,7 +227,7 @@ t.test('a request that the API would refuse is rejected before it is paid for', 
   t.same(await one({}, own({ temperature: 0, foo: 1 })), {
     type: 'refused_parameter',
     message:
-      '`temperature` was removed in API version 2026-10-21; leave it out, and steer the answer in the prompt; `foo` is no parameter of the Messages API',
+      '`temperature` was removed in API version 2026-10-21; leave it out, and steer the answer in the prompt; `foo` is not a parameter of the Messages API',
   })
   t.match(await one({}, own({ max_tokens: 0 })), { type: 'refused_parameter' })
   t.match(await one({}, '{"params":{}}'), {
@@ -279,7 +279,7 @@ t.test(
       /returned a promise; move asynchronous work to an earlier stage/,
     )
     for (const odd of [5, {}, []])
-      await fails(() => odd, /gave neither text nor params with `messages`/)
+      await fails(() => odd, /returned neither text nor params with `messages`/)
     const thrown: unknown = await ask(
       {
         prompt: () => {
@@ -338,7 +338,10 @@ t.test('a function that gives nothing for a record rejects that record', async t
     await one({ prompt }, '{"q":"why?"}').then(asked => Object(asked).messages[0].content),
     'why?',
   )
-  const problem = { type: 'empty_prompt', message: /the prompt function gives nothing for line 18/ }
+  const problem = {
+    type: 'empty_prompt',
+    message: /the prompt function returned nothing for line 18/,
+  }
   t.match(await one({ prompt }, '{}'), problem)
   t.match(await one({ prompt }, '{"q":null}'), problem)
 })
@@ -347,7 +350,7 @@ t.test('a prompt with a value that is missing is rejected before anything is sen
   const text = (value: unknown) => `Mood of: ${String(value)}`
   const prompt = (fields: Readonly<Record<string, unknown>>) => text(fields['review'])
   const message = (found: string) =>
-    `the prompt of line 18 contains "${found}", which the record does not: the prompt function reads a property that is missing or no text; nothing was sent`
+    `the prompt of line 18 contains "${found}", which the record does not: the prompt function reads a property that is missing or not text; nothing was sent`
   const problem = (found: string) => ({ type: 'missing_value', message: message(found) })
   t.same(await one({ prompt }, '{"text":"good"}'), problem('undefined'))
   t.same(await one({ prompt }, '{"review":{"text":"good"}}'), problem('[object Object]'))
@@ -451,7 +454,7 @@ t.test('wrong options are refused before the first record', async t => {
     wrong({ maxTokens }, /`maxTokens` must be a whole number of at least 1/)
   wrong(
     { params: { temperature: 0 } },
-    /`params` holds what the API refuses: `temperature` was removed/,
+    /`params` contains what the API rejects: `temperature` was removed/,
   )
   wrong(
     { params: { thinking: { type: 'enabled' } }, model: 'claude-opus-5' },
