@@ -37,7 +37,7 @@ for (const flag of ['-o', '--events']) {
   t.test(`${flag}: a signal ends the wait for a reader`, async t => {
     const { place, pipe } = await withPipe(t)
     const { world, ended } = place.start([...ASK, flag, pipe], { stdin: csv(2) })
-    await until(() => /nobody reads yet/.test(world.stderr.text))
+    await until(() => /without a reader/.test(world.stderr.text))
     world.emit('SIGTERM', 'SIGTERM')
     t.equal((await ended).code, 143)
     t.same(
@@ -65,7 +65,7 @@ t.test('a reader that stops reading does not hold a run that is told to stop', a
 t.test('a run without records gives the reader of a pipe its header and ends it', async t => {
   const { place, pipe } = await withPipe(t)
   const { ended, world } = place.start([...ASK, '--to', 'csv', '-o', pipe], { stdin: 'text\n' })
-  await until(() => /nobody reads yet/.test(world.stderr.text))
+  await until(() => /without a reader/.test(world.stderr.text))
   const came = read(t, pipe)
   t.equal((await ended).code, 0)
   t.equal(await came, 'text,response,status,error\n')

@@ -124,7 +124,7 @@ void t.test('a file that cannot be sent makes a rejected record that says why', 
     ['a\0b', 'unreadable_file', /cannot be read/],
     ['blank', 'empty_file', 'the file blank is empty'],
     ['latin', 'invalid_utf8', /byte 0xe9 at byte offset 3/],
-    ['large', 'file_too_large', /has 24000001 bytes; 24000000 at most/],
+    ['large', 'file_too_large', /has 24000001 bytes; the maximum is 24000000/],
   ] as const)
     t.match(await contentOf(options, { path }), { type, message })
   t.match(await contentOf(options, { other: 1 }), {

@@ -62,7 +62,7 @@ t.test('a name that the API does not know is refused with the nearest one', asyn
     '`max_token` is not a parameter of the Messages API (did you mean "max_tokens"?)',
   ])
   t.same(said({ foo: null }), ['`foo` is not a parameter of the Messages API'])
-  t.match(said(JSON.parse('{"__proto__":{"temperature":1}}')), [/`__proto__` is no parameter/])
+  t.match(said(JSON.parse('{"__proto__":{"temperature":1}}')), [/`__proto__` is not a parameter/])
 })
 
 t.test('max_tokens is a whole number of at least 1', async t => {
