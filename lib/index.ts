@@ -91,7 +91,7 @@ export type {
 } from './core/schema/answer-schema.ts'
 export type { JsonSchema } from './core/schema/load.ts'
 export type { Status } from './core/results/status.ts'
-export { BatchStreamError, type ErrorCode, type Place } from './core/errors.ts'
+export { BatchStreamError, type ErrorCode, type ErrorDetails, type Place } from './core/errors.ts'
 
 // The types that signatures are made of: a declaration of yours may have to name them.
 export type {

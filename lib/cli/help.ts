@@ -17,7 +17,7 @@ export const COMMANDS: Readonly<
   cancel: { words: 'cancel JOB|BATCH_ID', help: 'cancel batches at the API' },
   estimate: { words: 'estimate', help: 'estimate the cost of a run: put it before a run' },
   doctor: { words: 'doctor [JOB]', help: 'check the key, the host, the clock and the disk' },
-  rm: { words: 'rm JOB', help: 'delete a job; asks if paid answers would be lost' },
+  rm: { words: 'rm JOB', help: 'delete a job (prune: those that are older than --keep)' },
   prune: { words: 'prune', help: 'delete finished jobs that are older than --keep' },
   emulate: { words: 'emulate', help: 'run a local Message Batches API for tests' },
 }
@@ -33,7 +33,9 @@ const SHORT = ['input', 'prompt', 'emulate']
 
 /** One screen of 24 lines: the purpose, the commands, and the most used flags. */
 export function shortHelp(topics: readonly string[]): string {
-  const commands = [...Object.values(COMMANDS), ...OTHERS]
+  // It fits on one screen of 24 lines: `rm` names `prune`.
+  const { prune: _, ...shown } = COMMANDS
+  const commands = [...Object.values(shown), ...OTHERS]
   const flags = optionsOf('run').filter(({ name, negative }) => SHORT.includes(name) && !negative)
   return [
     'Sends records to Claude in batches, at half price, and writes a row for each',

@@ -154,7 +154,10 @@ async function openOne(
   let stdin: Readable = io.stdin
   let isParquet = format === 'parquet'
   if (isDetected && source !== undefined) isParquet = await isParquetFile(path)
-  else if (isDetected) ({ isParquet, bytes: stdin } = await sniffed(io.stdin, signal))
+  else if (isDetected)
+    ({ isParquet, bytes: stdin } = await sniffed(io.stdin, signal).catch((cause: unknown) => {
+      throw readingError(cause)
+    }))
   if (isParquet || format === 'parquet') {
     reading.format = 'parquet'
     if (isDetected) talk.detail('its first bytes are those of Parquet')

@@ -2,7 +2,11 @@ import type { Readable } from 'node:stream'
 
 /** Waits until there is something to read; false at the end, and when the signal aborts. */
 export function isReadable(stream: Readable, signal?: AbortSignal): Promise<boolean> {
-  if (stream.errored) return Promise.reject(stream.errored)
+  if (stream.errored) {
+    // The rejection reports the error; its event may come later, when nobody else listens.
+    stream.on('error', () => {})
+    return Promise.reject(stream.errored)
+  }
   if (stream.readableEnded || stream.destroyed) return Promise.resolve(false)
   return new Promise((resolve, reject) => {
     const leave = (settle: () => void) => (): void => {

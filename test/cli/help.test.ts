@@ -124,7 +124,11 @@ t.test('the man page has every command, flag, variable and exit code', async t =
 t.test('a choice in the table is a choice of the program', async t => {
   for (const { name, choices, on } of OPTIONS) {
     if (!choices) continue
-    const words = [...(on[0] === 'run' ? [] : [on[0] ?? '']), '--emulate', '-p', 'x']
+    const command = on[0] ?? 'run'
+    const names = { one: ['j'], two: ['j', 'k'] }[
+      COMMANDS[command].words.split(' ').length === 3 ? 'two' : 'one'
+    ]
+    const words = command === 'run' ? ['--emulate', '-p', 'x'] : [command, ...names]
     const { err } = await run([...words, `--${name}`, 'no-such'])
     t.match(err, `--${name} must be one of`)
     for (const choice of choices) t.match(err, choice)

@@ -37,13 +37,13 @@ const SHORT = 40
 /** Compares the answers that two jobs have for the same records. */
 export async function diff(context: Context): Promise<Ending> {
   const { flags, io, talk } = context
+  const to = flags.read('to', (flag, text) => oneOf(flag, text, FORMATS))
   const dir = stateDir(flags, io.env)
   const [a, b] = await Promise.all(flags.args.map(name => jobToCompare(dir, name)))
   // The program does not start without two names.
   const jobs = [a, b] as [SoundJob, SoundJob]
   if (jobs[0].name === jobs[1].name)
     throw new BatchStreamError('CBS_OPTION', `diff compares two jobs, got ${jobs[0].name} twice`)
-  const to = flags.read('to', (flag, text) => oneOf(flag, text, FORMATS))
   const isTable = to === undefined ? io.stdout.isTTY === true : to === 'table'
   const folder = await mkdtemp(join(tmpdir(), 'claude-batch-stream-'))
   try {
