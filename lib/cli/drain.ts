@@ -79,6 +79,6 @@ export async function endIfCutShort(work: Work, tally: Tally): Promise<void> {
 
 /** The rows that are out, and their cost, of a job that is not finished. */
 async function reportProgress({ job, talk, ledger, settings }: Work, tally: Tally): Promise<void> {
-  await reportTally(job, tally, talk, `, of ${job.store.records.count} records`)
+  await reportTally(job, tally, talk, `, of ${counted(job.store.records.count, 'record')}`)
   talk.info(costLine(job, ledger, settings, tally))
 }

@@ -78,7 +78,7 @@ export class Tally {
     const parts = Object.entries(this.byStatus()).map(([status, rows]) => `${rows} ${status}`)
     const tokens = `${this.inputTokens} input and ${this.outputTokens} output tokens`
     const repeats = this.#repeats === 0 ? '' : `; ${this.#repeats} repeat another and cost nothing`
-    return `${this.rows} rows: ${parts.join(', ') || 'none'}${repeats}; ${tokens}${this.#hits()}`
+    return `${counted(this.rows, 'row')}: ${parts.join(', ') || 'none'}${repeats}; ${tokens}${this.#hits()}`
   }
 
   #hits(): string {

@@ -363,7 +363,7 @@ t.test('list shows jobs, or the batches of the workspace', async t => {
   const remote = await place.run(['list', '--remote'])
   t.match(
     remote.out,
-    /^msgbatch_\w+  \w+ +2026-\S+  1 requests\nmsgbatch_\w+  ended +\S+  2 requests\n$/,
+    /^msgbatch_\w+  \w+ +2026-\S+  1 request\nmsgbatch_\w+  ended +\S+  2 requests\n$/,
   )
   t.equal(rowsOf((await place.run(['list', '--remote', '--json'])).out).length, 2)
   const denied = await placeFor(t, { keys: { 'sk-other': 'wrkspc_1' } })

@@ -478,7 +478,7 @@ t.test('Ctrl-C under --emulate says that nothing can be resumed, and what was bi
   const world = new World({ stdin: csv(3) })
   const words = ['--emulate', '--batch-time', '1h', '-p', 'Say {{text}}', '--batch-size', '2']
   const ended = runIn(world, [...words, '--progress', 'plain'])
-  await until(() => /batch 2: 1 requests? submitted as/.test(world.stderr.text))
+  await until(() => /batch 2: 1 request submitted as/.test(world.stderr.text))
   world.emit('SIGINT', 'SIGINT')
   const ran = await ended
   t.equal(ran.code, 130)

@@ -358,7 +358,7 @@ void t.test('a shard is estimated, checked and emulated as a run', async t => {
   const shard = [...ASK, '--job', 'nightly', '--shard', '1/2']
   t.match((await place.run(['estimate', ...shard], { stdin: csv(4) })).out, /1 record/)
   t.match((await place.run([...shard, '--dry-run'], { stdin: csv(4) })).err, /1 record/)
-  t.match(await place.run([...shard, '--emulate'], { stdin: csv(4) }), { code: 0, err: /1 rows/ })
+  t.match(await place.run([...shard, '--emulate'], { stdin: csv(4) }), { code: 0, err: /1 row/ })
   t.notOk(existsSync(`${place.state}/jobs`))
 })
 

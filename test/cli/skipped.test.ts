@@ -74,7 +74,7 @@ t.test('R06: skipped rows are no bad records, go to --errors, and to tables and 
   const text = await place.run([...words, '--to', 'text'], { stdin })
   t.equal(text.out, `${'\n'.repeat(25)}${echo('25')}\n`)
   const only = await place.run(words, { stdin: `${line(1)}\n` })
-  t.match(only, { code: 3, out: `${line(1)}\n`, err: /1 rows: 1 skipped/ })
+  t.match(only, { code: 3, out: `${line(1)}\n`, err: /1 row: 1 skipped/ })
   const estimate = await place.run(['estimate', '-p', '{{n}}', '--json'], { stdin })
   t.match(JSON.parse(estimate.out), { records: 26, rejected: 0, skipped: 25 })
   t.match(

@@ -42,7 +42,7 @@ t.test('--log-format json gives each message as one object', async t => {
   t.match(
     ran.said.map(line => JSON.parse(line)),
     [
-      { time: /^\d{4}-/, level: 'info', message: /^job mood: 1 rows/ },
+      { time: /^\d{4}-/, level: 'info', message: /^job mood: 1 row/ },
       { level: 'info', message: /^job mood: spent/ },
     ],
   )

@@ -17,7 +17,7 @@ import type { Ending } from '../finish.ts'
 import { madeOf, totalsOf, type JobOrigin, type Totals } from '../job-facts.ts'
 import { statusOf, type JobStatus } from '../job-work.ts'
 import { stateDir } from '../state-dir.ts'
-import { printable } from '../shown.ts'
+import { counted, printable } from '../shown.ts'
 
 /** Lists jobs on this machine, or the batches of the workspace. */
 export async function list(context: Context): Promise<Ending> {
@@ -108,6 +108,6 @@ async function listRemote({ flags, io, signal }: Context): Promise<Ending> {
 function remoteLine(batch: RemoteBatch, json: boolean): string {
   if (json) return `${JSON.stringify(batch)}\n`
   const { id, processing_status, created_at, request_counts } = batch
-  const requests = `${countOf(request_counts)} requests`
+  const requests = counted(countOf(request_counts), 'request')
   return `${printable([id, processing_status.padEnd(11), created_at, requests].join('  '))}\n`
 }

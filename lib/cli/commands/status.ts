@@ -12,7 +12,7 @@ import { copyJobs } from '../ledger.ts'
 import { linesOf } from '../most-frequent.ts'
 import { moneyIn } from '../settings.ts'
 import { shardsIn } from '../shards.ts'
-import { printable } from '../shown.ts'
+import { counted, printable } from '../shown.ts'
 import { stateDir } from '../state-dir.ts'
 
 const WATCH_MS = 5000
@@ -58,7 +58,7 @@ async function jobsToShow(dir: string, name: string | undefined): Promise<readon
 function text(shown: Summary & JobOrigin): string {
   const rows = Object.entries(shown.rows).map(([status, count]) => `${count} ${status}`)
   const lines = [
-    `${shown.job}  ${shown.state}  ${shown.records} records; rows: ${rows.join(', ') || 'none'}`,
+    `${shown.job}  ${shown.state}  ${counted(shown.records, 'record')}; rows: ${rows.join(', ') || 'none'}`,
   ]
   const { created_at, model, prompt, note } = shown
   const asked = [
@@ -78,7 +78,7 @@ function text(shown: Summary & JobOrigin): string {
       ? `, may be ${waits_for.join(' or ')}: waiting until that has ended`
       : ''
     lines.push(
-      `  batch ${number}  ${state.padEnd(9)}  ${requests} requests${age}  ${id ?? ''}${waits}`,
+      `  batch ${number}  ${state.padEnd(9)}  ${counted(requests, 'request')}${age}  ${id ?? ''}${waits}`,
     )
   }
   return lines.join('\n')

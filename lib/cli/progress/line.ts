@@ -8,10 +8,13 @@ import { agesOf, leftOf, totalOf, type RunProgress } from './run-progress.ts'
 export function lineOf(progress: RunProgress, now: number, width: number = Infinity): string {
   const { records, complete, rows } = progress
   const left = leftOf(progress, now)
-  let line = `${count(records)} records${complete ? '' : ' so far'}`.slice(0, Math.max(0, width))
+  let line = `${several(records, 'record')}${complete ? '' : ' so far'}`.slice(
+    0,
+    Math.max(0, width),
+  )
   const parts = [
     batchesDone(progress),
-    `${count(rows)} rows`,
+    several(rows, 'row'),
     money(progress),
     left === undefined ? '' : `about ${span(left)} left`,
   ]
@@ -49,6 +52,11 @@ function money({ spent, expected }: RunProgress): string {
 
 function dollars(amount: number): string {
   return showUsd(usdOf(amount))
+}
+
+/** `1 row`, `40,000 rows`. */
+export function several(number: number, one: string, many: string = `${one}s`): string {
+  return `${count(number)} ${number === 1 ? one : many}`
 }
 
 export function count(number: number): string {

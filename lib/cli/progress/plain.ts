@@ -1,7 +1,6 @@
 import type { Clock } from '../../core/clock.ts'
-import { counted } from '../shown.ts'
 import type { Talk } from '../talk.ts'
-import { count, lineOf, span } from './line.ts'
+import { count, lineOf, several, span } from './line.ts'
 import { Pauses } from './pauses.ts'
 import type { Report, Sink } from './report.ts'
 import { after, agesOf, NOTHING, type RunProgress } from './run-progress.ts'
@@ -55,10 +54,10 @@ export function wordsOf(report: Report, before: RunProgress): string | undefined
   switch (report.type) {
     case 'kept':
       if (before.complete || !report.complete) return undefined
-      return `${count(report.records)} records read`
+      return `${several(report.records, 'record')} read`
     case 'split': {
       const parts = report.into.map(
-        ({ number, requests }) => `${number} (${counted(requests, 'request')})`,
+        ({ number, requests }) => `${number} (${several(requests, 'request')})`,
       )
       return parts.length === 0
         ? undefined
@@ -66,7 +65,7 @@ export function wordsOf(report: Report, before: RunProgress): string | undefined
     }
     case 'submitted': {
       const requests = before.open.get(report.number)?.requests ?? 0
-      return `batch ${report.number}: ${count(requests)} requests submitted as ${report.id}`
+      return `batch ${report.number}: ${several(requests, 'request')} submitted as ${report.id}`
     }
     case 'ended': {
       const since = before.open.get(report.number)?.since
