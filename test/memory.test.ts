@@ -27,6 +27,7 @@ import {
   type BatchRequest,
   type EndedBatch,
 } from '../lib/index.ts'
+import { DOWNLOAD_INPUT_BYTES } from '../lib/core/json/scanner.ts'
 import { PROGRAM } from './faults/program.ts'
 
 // What is measured are a dozen runs over 100,000 records, on a machine that may have better things to do.
@@ -42,6 +43,8 @@ async function mostInUse(count: number, items: Iterable<unknown>, stage: Duplex)
   let given = 0
   let most = 0
   const look = (): void => {
+    // The second collection waits until the memory of buffers that the first one found is given back.
+    global.gc?.()
     global.gc?.()
     // Not `external`: what is freed leaves that number only some time later.
     const { heapUsed, arrayBuffers } = process.memoryUsage()
@@ -204,7 +207,11 @@ void t.test('the whole program stays as small, whoever feeds it and reads it', a
     await t.test(name, async t => {
       const few = await program(t, url, FEW, reader)
       const many = await program(t, url, MANY, reader)
-      t.ok(many - few < MOST_MORE, `${inMB(few)} for ${FEW}, ${inMB(many)} for ${MANY}`)
+      // Most samples of a short run may come before the first download, which takes this memory once.
+      t.ok(
+        many - few < MOST_MORE + DOWNLOAD_INPUT_BYTES,
+        `${inMB(few)} for ${FEW}, ${inMB(many)} for ${MANY}`,
+      )
     })
   }
 })

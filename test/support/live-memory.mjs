@@ -9,6 +9,8 @@ setFlagsFromString('--expose-gc')
 const gc = runInNewContext('gc')
 const samples = []
 const sample = () => {
+  // The second collection waits until the memory of buffers that the first one found is given back.
+  gc()
   gc()
   // Not `external`: what is freed leaves that number only some time later.
   const { heapUsed, arrayBuffers } = process.memoryUsage()

@@ -5,7 +5,7 @@ export const INPUT = 0x20000
 /** The most bytes that are scanned at once; a longer line is not for the scanner. */
 export const INPUT_BYTES: number = 1280 * 1024
 /** The same for downloads, whose lines may be long. Memory that is not used yet costs nothing. */
-const DOWNLOAD_INPUT_BYTES: number = 16 * 1024 * 1024
+export const DOWNLOAD_INPUT_BYTES: number = 16 * 1024 * 1024
 /** Entries of the table at most. */
 export const MOST_LINES = 1024
 /** Numbers of a line's entry. */
