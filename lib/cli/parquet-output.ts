@@ -58,7 +58,7 @@ interface Sink {
   check(): Promise<void>
   write(bytes: Uint8Array): Promise<void>
   end(): Promise<void>
-  /** Lets go; without an `end` nothing is left. */
+  /** Closes the writer; without a preceding `end` it leaves no file. */
   close(): Promise<void>
 }
 

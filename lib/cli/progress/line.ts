@@ -1,3 +1,4 @@
+import { count, several } from '../../report/words.ts'
 import { showUsd, usdOf } from '../../cost/usd.ts'
 import { agesOf, leftOf, totalOf, type RunProgress } from './run-progress.ts'
 
@@ -52,15 +53,6 @@ function money({ spent, expected }: RunProgress): string {
 
 function dollars(amount: number): string {
   return showUsd(usdOf(amount))
-}
-
-/** `1 row`, `40,000 rows`. */
-export function several(number: number, one: string, many: string = `${one}s`): string {
-  return `${count(number)} ${number === 1 ? one : many}`
-}
-
-export function count(number: number): string {
-  return number.toLocaleString('en-US')
 }
 
 /** A duration such as 45s, 12m or 3h05m. */

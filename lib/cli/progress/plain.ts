@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.ts'
 import type { Talk } from '../talk.ts'
-import { count, lineOf, several, span } from './line.ts'
+import { count, several } from '../../report/words.ts'
+import { lineOf, span } from './line.ts'
 import { Pauses } from './pauses.ts'
 import type { Report, Sink } from './report.ts'
 import { after, agesOf, NOTHING, type RunProgress } from './run-progress.ts'

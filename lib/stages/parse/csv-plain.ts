@@ -143,14 +143,10 @@ export class PlainCsv {
     const kinds = this.#unquoted
     let at = from
     for (;;) {
-      // The available room limits this loop.
-      const end = Math.min(bytes.length, at + this.#ensure(SPARE))
-      const out = this.#out
-      let length = this.#length
-      while (at < end && kinds[bytes[at] as number] === TEXT) out[length++] = bytes[at++] as number
-      this.#length = length
-      if (at === bytes.length || kinds[bytes[at] as number] === END) return at
-      if (at < end) this.#escape(bytes[at++] as number)
+      at = this.#copyText(bytes, at, kinds)
+      const kind = at === bytes.length ? END : kinds[bytes[at] as number]
+      if (kind === END) return at
+      if (kind === ESCAPED) this.#escape(bytes[at++] as number)
     }
   }
 
@@ -159,19 +155,26 @@ export class PlainCsv {
     const kinds = this.#quoted
     let at = from
     for (;;) {
-      const end = Math.min(bytes.length, at + this.#ensure(SPARE))
-      const out = this.#out
-      let length = this.#length
-      while (at < end && kinds[bytes[at] as number] === TEXT) out[length++] = bytes[at++] as number
-      this.#length = length
+      at = this.#copyText(bytes, at, kinds)
       if (at === bytes.length) return MORE
-      if (at === end) continue
+      if (kinds[bytes[at] as number] === TEXT) continue
       const byte = bytes[at++] as number
       if (byte === QUOTE && bytes[at] !== QUOTE) return at
       if (byte === QUOTE) at++
       if (byte === LF || (byte === CR && bytes[at] !== LF)) this.#breaks++
       this.#escape(byte)
     }
+  }
+
+  /** Copies text that JSON contains unchanged, as much as fits, and returns the offset behind it. */
+  #copyText(bytes: Buffer, from: number, kinds: Uint8Array): number {
+    const end = Math.min(bytes.length, from + this.#ensure(SPARE))
+    const out = this.#out
+    let at = from
+    let length = this.#length
+    while (at < end && kinds[bytes[at] as number] === TEXT) out[length++] = bytes[at++] as number
+    this.#length = length
+    return at
   }
 
   #escape(byte: number): void {
