@@ -12,7 +12,7 @@ import {
   remoteBatch,
   remotePage,
   resultsUrlFor,
-  type Page,
+  type BatchListPage,
   type RemoteBatch,
 } from './remote-batch.ts'
 import { withRetry } from './retry-policy.ts'
@@ -104,7 +104,7 @@ export class Api {
     afterId: string | undefined,
     limit: number = MAX_PAGE,
     odd: 'refused' | 'left out' = 'refused',
-  ): Promise<Page> {
+  ): Promise<BatchListPage> {
     const page = await this.#read('list batches', async signal => {
       const options = { maxRetries: 0, timeout: SILENCE_MS, signal, fetchOptions: NO_REDIRECT }
       const query = afterId === undefined ? { limit } : { limit, after_id: afterId }

@@ -6,7 +6,7 @@ import { isUndecodable, MalformedReply } from './sdk-error.ts'
 import { shorten, withoutKeys } from '../core/without-keys.ts'
 import { leanFetch, mayReplaceFetch } from './transport.ts'
 
-type Fetch = NonNullable<ClientOptions['fetch']>
+type ClientFetch = NonNullable<ClientOptions['fetch']>
 
 /** The user's client for each guarded client. */
 const guarded = new WeakMap<object, Anthropic>()
@@ -29,11 +29,14 @@ export function bulkClient(client: Anthropic): Anthropic {
 }
 
 /** These members are private in the SDK's types, but every client has them. */
-function callerOf(client: Anthropic): { readonly fetch: Fetch; readonly fetchOptions?: unknown } {
+function callerOf(client: Anthropic): {
+  readonly fetch: ClientFetch
+  readonly fetchOptions?: unknown
+} {
   return client as unknown as ReturnType<typeof callerOf>
 }
 
-function withGuard(client: Anthropic, fetch: Fetch): Anthropic {
+function withGuard(client: Anthropic, fetch: ClientFetch): Anthropic {
   const copy: Anthropic = client.withOptions({
     fetch: async (input, init) => {
       const headers = new Headers(init?.headers)
@@ -52,7 +55,7 @@ function withGuard(client: Anthropic, fetch: Fetch): Anthropic {
 export const RESULT_SET = 'application/binary'
 
 /** The SDK passes a URL or a string, never a Request. */
-function checkOrigin(input: Parameters<Fetch>[0], baseURL: string): void {
+function checkOrigin(input: Parameters<ClientFetch>[0], baseURL: string): void {
   const url = new URL(String(input))
   const isHttp = url.protocol === 'https:' || url.protocol === 'http:'
   if (!isHttp || url.origin !== new URL(baseURL).origin || url.username || url.password)

@@ -13,7 +13,7 @@ export interface RemoteBatch {
   readonly results_url: string | null
 }
 
-export interface Page {
+export interface BatchListPage {
   readonly data: readonly RemoteBatch[]
   readonly has_more: boolean
   readonly last_id: string | null
@@ -92,9 +92,9 @@ function isCounts(counts: unknown): counts is Counts {
  * Checks that a reply is a page of batches.
  * @throws Error that says what is wrong
  */
-export function remotePage(answer: unknown, odd: 'refused' | 'left out'): Page {
+export function remotePage(answer: unknown, odd: 'refused' | 'left out'): BatchListPage {
   // Each field that is read is checked on the next lines.
-  const page = answer as Page | null
+  const page = answer as BatchListPage | null
   if (
     typeof page !== 'object' ||
     page === null ||

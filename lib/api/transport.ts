@@ -6,7 +6,7 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 type Fetch = typeof globalThis.fetch
 
 /** The members of a client that decide whether this transport may replace its fetch. */
-interface Caller {
+interface TransportClient {
   readonly fetch: unknown
   readonly fetchOptions?: unknown
 }
@@ -15,7 +15,7 @@ interface Caller {
  * Whether the user left the transport at its default: no fetch, fetch options or dispatcher. If in doubt this is false and
  * the client's own fetch is used.
  */
-export function mayReplaceFetch({ fetch, fetchOptions }: Caller): boolean {
+export function mayReplaceFetch({ fetch, fetchOptions }: TransportClient): boolean {
   if (fetch !== globalThis.fetch || fetchOptions !== undefined) return false
   return isNodeFetch(globalThis.fetch) && isDefaultDispatcher()
 }
@@ -70,7 +70,7 @@ export const leanFetch: Fetch = (input, init = {}) =>
       headers: Object.fromEntries(headers),
       agent: body ? false : AGENTS[isPlain ? 'http:' : 'https:'],
     })
-    const call: Call = { request, isReplied: false }
+    const call: PendingCall = { request, isReplied: false }
     let reply: Readable | undefined
     const stop = (cause: unknown): void => {
       // Node accepts any thrown value here; its types want an error.
@@ -94,13 +94,13 @@ export const leanFetch: Fetch = (input, init = {}) =>
     else send(call, body).catch(stop)
   })
 
-interface Call {
+interface PendingCall {
   readonly request: http.ClientRequest
   isReplied: boolean
 }
 
 /** Sends a body part by part, each after the previous one has left the process. */
-async function send(call: Call, body: AsyncIterable<Uint8Array>): Promise<void> {
+async function send(call: PendingCall, body: AsyncIterable<Uint8Array>): Promise<void> {
   const { request } = call
   let proceed = (): void => {}
   // If the request fails before it is connected, write never calls back.

@@ -2,7 +2,7 @@ import { checkInput, sameQuestion } from './check-input.ts'
 import type { Context } from './context.ts'
 import type { Ending } from './finish.ts'
 import { FIRST } from '../run/guard.ts'
-import { openInput, readFirst, readingError, type FirstRecords, type Reading } from './input.ts'
+import { openInput, readFirst, readingError, type FirstRecords, type InputState } from './input.ts'
 import type { Settings } from './settings.ts'
 import type { Work } from './stages.ts'
 
@@ -11,9 +11,9 @@ export async function withInput(
   { cwd, io, talk, signal }: Context,
   settings: Settings,
   template: Work['template'],
-  work: (beginning: FirstRecords, reading: Reading) => Promise<Ending>,
+  work: (beginning: FirstRecords, reading: InputState) => Promise<Ending>,
 ): Promise<Ending> {
-  const reading: Reading = { format: undefined, files: 0, broken: undefined }
+  const reading: InputState = { format: undefined, files: 0, broken: undefined }
   const input = await openInput({ settings, cwd, io, talk, reading, signal })
   const checked = async (): Promise<Ending> => {
     const beginning = await readFirst(input, settings.batchWaitMs === undefined ? FIRST : 1)

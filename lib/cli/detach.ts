@@ -4,7 +4,7 @@ import type { Stage } from '../core/stage.ts'
 import type { Context } from './context.ts'
 import { EXIT } from './exit-code.ts'
 import type { Ending } from './finish.ts'
-import { keepFrom, type Reading } from './input.ts'
+import { keepFrom, type InputState } from './input.ts'
 import { print } from './print.ts'
 import { submitting, type Work } from './stages.ts'
 import { endIfStopped, runDraining } from './drain.ts'
@@ -14,7 +14,7 @@ import { ownedIds, waitsForEnds } from '../store/batch-queue.ts'
 export async function detach(
   context: Context,
   work: Work,
-  input: { reading: Reading; stream: Stage<never, SourceRecord> } | undefined,
+  input: { reading: InputState; stream: Stage<never, SourceRecord> } | undefined,
 ): Promise<Ending> {
   const { io, talk } = context
   const { job } = work

@@ -9,7 +9,7 @@ import { costLine } from './money.ts'
 import { counted } from './shown.ts'
 import type { Work } from './stages.ts'
 import type { Talk } from './talk.ts'
-import type { Tally } from './tally.ts'
+import type { RowTally } from './tally.ts'
 
 /**
  * Runs the pipeline of a job and reports at once when submission stops. Returns true if it left batches in flight
@@ -41,7 +41,7 @@ function announce(job: StoredJob, talk: Talk): void {
 }
 
 /** Reports the state of the job, and how to continue, after a run that left batches in flight. */
-export async function leaveRunning(context: Context, work: Work, tally: Tally): Promise<Ending> {
+export async function leaveRunning(context: Context, work: Work, tally: RowTally): Promise<Ending> {
   const { talk, job } = work
   await reportProgress(work, tally)
   const count = inFlight(job.state).length
@@ -56,7 +56,7 @@ export async function leaveRunning(context: Context, work: Work, tally: Tally): 
 }
 
 /** Ends the run with the reason if submission has stopped, after reporting the state of the job. */
-export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
+export async function endIfStopped(work: Work, tally?: RowTally): Promise<void> {
   const { canary, talk, job } = work
   const { stopReason } = job.queue
   if (!stopReason) return
@@ -70,7 +70,7 @@ export async function endIfStopped(work: Work, tally?: Tally): Promise<void> {
 }
 
 /** Ends the run with an error if the input ended too early. Its rows are written, and the complete input resumes the job. */
-export async function endIfCutShort(work: Work, tally: Tally): Promise<void> {
+export async function endIfCutShort(work: Work, tally: RowTally): Promise<void> {
   const { broken } = work.job.state.kept
   if (broken === null) return
   await reportProgress(work, tally)
@@ -78,7 +78,10 @@ export async function endIfCutShort(work: Work, tally: Tally): Promise<void> {
 }
 
 /** The rows that are out, and their cost, of a job that is not finished. */
-async function reportProgress({ job, talk, ledger, settings }: Work, tally: Tally): Promise<void> {
+async function reportProgress(
+  { job, talk, ledger, settings }: Work,
+  tally: RowTally,
+): Promise<void> {
   await reportTally(job, tally, talk, `, of ${counted(job.store.records.count, 'record')}`)
   talk.info(costLine(job, ledger, settings, tally))
 }

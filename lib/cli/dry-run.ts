@@ -2,7 +2,7 @@ import type { TemplateOptions } from '../stages/template/options.ts'
 import type { Context } from './context.ts'
 import { EXIT } from './exit-code.ts'
 import type { Ending } from './finish.ts'
-import type { FirstRecords, Reading } from './input.ts'
+import type { FirstRecords, InputState } from './input.ts'
 import { print } from './print.ts'
 import { previewReuse } from './reuse.ts'
 import { isTable, tableOf, type RowOptions } from './row-options.ts'
@@ -18,7 +18,7 @@ export async function dryRun(
   { settings, rows }: { readonly settings: Settings; readonly rows: RowOptions },
   template: TemplateOptions,
   { first, stream }: FirstRecords,
-  reading: Reading,
+  reading: InputState,
 ): Promise<Ending> {
   const { flags, io, talk } = context
   const text = flags.text('show')
@@ -53,7 +53,7 @@ export async function dryRun(
 export function tableFor(
   rows: RowOptions,
   settings: Settings,
-  reading: Reading,
+  reading: InputState,
   first: FirstRecords['first'],
 ): PreviewOptions['table'] {
   const known = columnsIn(settings, reading, first)

@@ -6,7 +6,7 @@ import { hasWorkLeft } from './job-work.ts'
 import type { StoredJob } from '../store/job.ts'
 import { EXIT } from './exit-code.ts'
 import { linesOf, mostFrequent } from './most-frequent.ts'
-import { skippedNote, type Tally } from './tally.ts'
+import { skippedNote, type RowTally } from './tally.ts'
 import type { Talk } from './talk.ts'
 
 /** The command that continues. */
@@ -30,7 +30,7 @@ export interface Ending {
 /** Finishes a run after all rows are written. A missing row is a bug that must not be hidden. */
 export async function finish(
   job: StoredJob,
-  tally: Tally,
+  tally: RowTally,
   talk: Talk,
   flags: readonly string[],
 ): Promise<Ending> {
@@ -45,7 +45,7 @@ export async function finish(
 /** Reports the rows by status, and the most frequent failures. */
 export async function reportTally(
   { name, store, state }: Pick<StoredJob, 'name' | 'store' | 'state'>,
-  tally: Tally,
+  tally: RowTally,
   talk: Talk,
   more = '',
 ): Promise<void> {
@@ -57,7 +57,7 @@ export async function reportTally(
 /** The end of a command with failed rows, with the command that retries them if that can help. */
 export function failedEnding(
   { name }: Pick<StoredJob, 'name'>,
-  tally: Tally,
+  tally: RowTally,
   flags: readonly string[],
 ): Ending {
   if (!tally.isRetryable) return { code: EXIT.someFailed }

@@ -1,4 +1,10 @@
-import { OPTIONS, optionsOf, type CommandName, type Group, type OptionSpec } from './options.ts'
+import {
+  OPTIONS,
+  optionsOf,
+  type CommandName,
+  type OptionGroup,
+  type OptionSpec,
+} from './options.ts'
 import { wrapItems, type HelpItem } from './wrap.ts'
 
 /** Each command in one line. */
@@ -70,7 +76,7 @@ export async function longHelp(command: CommandName, width: number): Promise<str
 /** Flags by group, in the order of the table. */
 export function groupsOf(
   specs: readonly OptionSpec[],
-): readonly (readonly [Group, readonly OptionSpec[]])[] {
+): readonly (readonly [OptionGroup, readonly OptionSpec[]])[] {
   const groups = [...new Set(OPTIONS.map(({ group }) => group))]
   return groups
     .map(group => [group, specs.filter(spec => spec.group === group)] as const)

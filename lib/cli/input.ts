@@ -17,11 +17,11 @@ import type { Io } from './io.ts'
 import type { InputSettings } from './input-settings.ts'
 import { isParquetFile, parquetFrom, sniffed } from './parquet-input.ts'
 import { isReadable } from './readable.ts'
-import { sampleItems, sampleRecords, type SampleOptions } from './sample-records.ts'
+import { sampleItems, sampleRecords, type RecordSampleOptions } from './sample-records.ts'
 import type { Talk } from './talk.ts'
 
 /** What is known about the input while it is read. */
-export interface Reading {
+export interface InputState {
   /** The format, once known. */
   format: string | undefined
   /** The columns in the header of a CSV file. */
@@ -35,7 +35,7 @@ export interface Reading {
 }
 
 /** Spools records, and journals it if their input ends too early: the job is not finished then. */
-export function keepFrom(reading: Reading, job: StoredJob): Stage<SourceRecord, SourceRecord> {
+export function keepFrom(reading: InputState, job: StoredJob): Stage<SourceRecord, SourceRecord> {
   return spool({ job, brokenOff: () => reading.broken?.message })
 }
 
@@ -45,7 +45,7 @@ export interface InputOptions {
   readonly cwd: string
   readonly io: Io
   readonly talk: Talk
-  readonly reading: Reading
+  readonly reading: InputState
   /** Ends a wait for input that may never come. */
   readonly signal: AbortSignal
 }
@@ -77,14 +77,14 @@ export async function openInput(options: InputOptions): Promise<Stage<never, Sou
 function ofShard(
   all: Stage<never, SourceRecord>,
   shard: SizedShard,
-  reading: Reading,
+  reading: InputState,
 ): Stage<never, SourceRecord> {
   const own = new ShardStage(shard)
   reading.seen = () => own.seen
   return from(all, typed<SourceRecord, SourceRecord>(own))
 }
 
-function sampleIn({ sample: count, seed }: InputSettings): SampleOptions | undefined {
+function sampleIn({ sample: count, seed }: InputSettings): RecordSampleOptions | undefined {
   return count === undefined ? undefined : { count, seed: seed ?? DEFAULT_SEED }
 }
 

@@ -1,6 +1,6 @@
 // What `list` and `status` show about a job besides its state.
 import { join } from 'node:path'
-import { Ledger } from '../cost/ledger.ts'
+import { CostLedger } from '../cost/ledger.ts'
 import { usdNumber } from '../cost/usd.ts'
 import type { Status } from '../core/results/status.ts'
 import { nodeDisk, replaceFile } from '../store/disk.ts'
@@ -73,7 +73,7 @@ export async function totalsOf(job: JobOnDisk): Promise<Totals> {
 
 const TOTALS = 'totals.json'
 
-function spentOf({ spent }: Ledger): number | null {
+function spentOf({ spent }: CostLedger): number | null {
   return spent === undefined ? null : usdNumber(spent)
 }
 

@@ -5,7 +5,7 @@ import type { JobState } from '../core/job/state.ts'
 import { estimateOf, reservedOf, type Common } from '../cost/journal-figures.ts'
 import type { Cap } from '../run/cap.ts'
 import { capOf } from '../run/capped-job.ts'
-import { priceUnknown, type Ledger } from '../cost/ledger.ts'
+import { priceUnknown, type CostLedger } from '../cost/ledger.ts'
 import { givenPrice, listPrice, type PriceOf } from '../cost/price.ts'
 import { parseUsd, showUsd, suggestedUsd, usdNumber } from '../cost/usd.ts'
 import { askForMore } from './ask-for-more.ts'
@@ -13,7 +13,7 @@ import type { Context } from './context.ts'
 import { rememberedBy } from './remembered.ts'
 import type { RequestSettings } from './request-settings.ts'
 import type { MoneySettings, Settings } from './settings.ts'
-import type { Tally } from './tally.ts'
+import type { RowTally } from './tally.ts'
 
 /** The prices of a job. */
 export function pricesOf({ price }: MoneySettings): PriceOf {
@@ -65,9 +65,9 @@ export function estimateFor(state: JobState, settings: Settings): bigint | undef
 /** The last line of a run: what it cost, what synchronous calls would have cost, and what was expected. */
 export function costLine(
   job: StoredJob,
-  ledger: Ledger,
+  ledger: CostLedger,
   settings: Settings,
-  tally?: Pick<Tally, 'reused' | 'asked'>,
+  tally?: Pick<RowTally, 'reused' | 'asked'>,
 ): string {
   const estimate = estimateFor(job.state, settings)
   const expected = estimate === undefined ? '' : `; estimate was ${showUsd(estimate)}`
@@ -77,8 +77,8 @@ export function costLine(
 
 /** What --reuse has saved; nothing where no answer was reused. */
 function reusedText(
-  { reused, asked }: Pick<Tally, 'reused' | 'asked'>,
-  { saved }: Pick<Ledger, 'saved'>,
+  { reused, asked }: Pick<RowTally, 'reused' | 'asked'>,
+  { saved }: Pick<CostLedger, 'saved'>,
 ): string {
   if (reused === 0) return ''
   const dollars = saved === undefined ? '' : ` (saved ${showUsd(saved)})`
@@ -94,7 +94,7 @@ export interface Dollars {
 
 export function dollarsOf(
   { state }: Pick<JobOnDisk, 'state'>,
-  ledger: Ledger,
+  ledger: CostLedger,
   settings?: Settings,
 ): Dollars {
   const number = (amount: bigint | undefined): number | null =>

@@ -39,10 +39,10 @@ export interface OptionSpec {
   /** The default, as help shows it. */
   readonly fallback?: string
   readonly on: readonly CommandName[]
-  readonly group: Group
+  readonly group: OptionGroup
 }
 
-export type Group =
+export type OptionGroup =
   'Input' | 'Request' | 'Batches' | 'Output' | 'Money' | 'Job' | 'API' | 'Messages'
 
 const RUN: readonly CommandName[] = ['run']

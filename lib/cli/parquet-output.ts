@@ -10,7 +10,7 @@ import { layOut } from '../stages/write/columns.ts'
 import { propertiesOf } from '../stages/write/csv.ts'
 import { checkNewOutput, notOurs } from '../stages/write/output.ts'
 import { FieldKinds, parquetColumns } from '../stages/write/parquet-columns.ts'
-import { loadParquetWriter, ParquetRows, type ParquetPackage } from '../stages/write/parquet.ts'
+import { loadParquetWriter, ParquetFile, type ParquetPackage } from '../stages/write/parquet.ts'
 import { fieldNames } from '../stages/write/row-fields.ts'
 import {
   NOTHING_COMMITTED,
@@ -53,7 +53,7 @@ export async function parquetOutput(
 }
 
 /** Takes the bytes of a file, and gives it its name at the end. */
-interface Sink {
+interface ByteSink {
   /** Whether the file may be made. */
   check(): Promise<void>
   write(bytes: Uint8Array): Promise<void>
@@ -62,7 +62,7 @@ interface Sink {
   close(): Promise<void>
 }
 
-class StreamSink implements Sink {
+class StreamSink implements ByteSink {
   readonly #stream: Target
 
   constructor(stream: Target) {
@@ -87,12 +87,12 @@ class StreamSink implements Sink {
 /** The file that a job has written, so that it is known again. */
 const NOTE = 'parquet.json'
 
-interface Written {
+interface WrittenFile {
   readonly path: string
   readonly id: string | undefined
 }
 
-class FileSink implements Sink {
+class FileSink implements ByteSink {
   readonly #output: Pick<ParquetOutput, 'job' | 'options' | 'apart'>
   readonly #temporary: string
   #file: DiskFile | undefined
@@ -113,7 +113,7 @@ class FileSink implements Sink {
     if (apart || typeof found !== 'number') return await checkNewOutput(disk, path, 'output')
     const known = await disk.readWhole(join(job.store.folder, NOTE))
     // This file is written by `end` alone.
-    const written: Partial<Written> = known ? JSON.parse(known.toString('utf8')) : {}
+    const written: Partial<WrittenFile> = known ? JSON.parse(known.toString('utf8')) : {}
     if (written.path !== path || written.id !== (await this.#idOf(path))) throw notOurs(path)
   }
 
@@ -136,7 +136,7 @@ class FileSink implements Sink {
     this.#file = undefined
     await this.check()
     if (!apart) {
-      const written: Written = { path: options.output, id: await this.#idOf(this.#temporary) }
+      const written: WrittenFile = { path: options.output, id: await this.#idOf(this.#temporary) }
       await replaceFile(disk, join(folder, NOTE), Buffer.from(`${JSON.stringify(written)}\n`))
     }
     await disk.rename(this.#temporary, options.output)
@@ -163,10 +163,10 @@ class FileSink implements Sink {
 class ParquetTarget implements ResultTarget {
   readonly #parquet: ParquetPackage
   readonly #output: ParquetOutput
-  readonly #sink: Sink
-  #rows: ParquetRows | undefined
+  readonly #sink: ByteSink
+  #rows: ParquetFile | undefined
 
-  constructor(parquet: ParquetPackage, output: ParquetOutput, sink: Sink) {
+  constructor(parquet: ParquetPackage, output: ParquetOutput, sink: ByteSink) {
     this.#parquet = parquet
     this.#output = output
     this.#sink = sink
@@ -191,7 +191,7 @@ class ParquetTarget implements ResultTarget {
   }
 
   /** The types of the columns come from all records. */
-  async #begin(): Promise<ParquetRows> {
+  async #begin(): Promise<ParquetFile> {
     const { job, options, columns, schema, records, signal } = this.#output
     const kinds = new FieldKinds()
     if (!records) await job.store.records.flush()
@@ -199,7 +199,7 @@ class ParquetTarget implements ResultTarget {
     const names =
       options.outputColumns ?? ('decide' in columns ? await columns.decide(signal) : columns)
     const table = layOut(names, fieldNames(options), propertiesOf(schema))
-    return (this.#rows = new ParquetRows(this.#parquet, {
+    return (this.#rows = new ParquetFile(this.#parquet, {
       columns: parquetColumns(table, kinds, schema),
       write: bytes => this.#sink.write(bytes),
     }))
@@ -256,7 +256,7 @@ export async function emptyParquet(
 ): Promise<Buffer> {
   const chunks: Buffer[] = []
   const table = layOut(names, fieldNames(options), propertiesOf(schema))
-  const rows = new ParquetRows(await loadParquetWriter(), {
+  const rows = new ParquetFile(await loadParquetWriter(), {
     columns: parquetColumns(table, new FieldKinds(), schema),
     write: async bytes => void chunks.push(Buffer.from(bytes)),
   })

@@ -13,7 +13,7 @@ import { isLocked, lockFolder, type Lock } from '../store/lock.ts'
 import type { Stage } from '../core/stage.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { checkNewOutput } from '../stages/write/output.ts'
-import type { Reading } from './input.ts'
+import type { InputState } from './input.ts'
 import { hasUnprinted, inFlight, isUnsent } from './job-work.ts'
 import { hasBegun, rememberedBy, type Remembered, type SoundJob } from './remembered.ts'
 import type { RowOptions } from './row-options.ts'
@@ -42,7 +42,7 @@ export interface Choice {
 
 export interface ChosenInput {
   readonly stream: Stage<never, SourceRecord>
-  readonly reading: Reading
+  readonly reading: InputState
   readonly template: TemplateOptions
 }
 

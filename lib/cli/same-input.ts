@@ -17,7 +17,7 @@ import { typed, type Stage } from '../core/stage.ts'
 import { attacher } from '../stages/template/attach.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { requestMaker } from '../stages/template/request.ts'
-import { nextRecord, type Reading } from './input.ts'
+import { nextRecord, type InputState } from './input.ts'
 import type { SoundJob } from './remembered.ts'
 
 /** Maximum jobs compared at once; each has two open files. */
@@ -38,7 +38,7 @@ export interface ComparedInput {
  */
 export async function compareInput(
   stream: Stage<never, SourceRecord>,
-  reading: Reading,
+  reading: InputState,
   finished: readonly SoundJob[],
   template: TemplateOptions,
 ): Promise<ComparedInput> {
@@ -78,7 +78,7 @@ export async function compareInput(
 async function endsHere(
   known: KnownInput,
   count: number,
-  { broken }: Reading,
+  { broken }: InputState,
   template: TemplateOptions,
 ): Promise<boolean> {
   return !broken && known.count === count && (await known.attaches(template))

@@ -5,7 +5,7 @@ import type { Stage } from '../core/stage.ts'
 import { Records } from '../store/records.ts'
 import { makeTemporaryFolder, temporaryDisk } from '../store/temporary.ts'
 
-export interface SampleOptions {
+export interface RecordSampleOptions {
   /** The size of the sample. */
   readonly count: number
   /** The same seed and input give the same sample. */
@@ -18,7 +18,7 @@ export interface SampleOptions {
  */
 export async function* sampleRecords(
   records: Stage<never, SourceRecord>,
-  options: SampleOptions,
+  options: RecordSampleOptions,
 ): AsyncGenerator<SourceRecord> {
   const folder = await makeTemporaryFolder()
   const file = await Records.open(temporaryDisk, folder, { records: 0, bytes: 0 }, [])
@@ -41,7 +41,10 @@ export async function* sampleRecords(
 }
 
 /** A uniform sample of a list, in its order. */
-export function sampleItems<Item>(items: readonly Item[], options: SampleOptions): readonly Item[] {
+export function sampleItems<Item>(
+  items: readonly Item[],
+  options: RecordSampleOptions,
+): readonly Item[] {
   const sample = new Reservoir<number>(options)
   for (const index of items.keys()) sample.offer(() => index)
   const chosen = new Set(sample.items)
@@ -55,7 +58,7 @@ class Reservoir<Item> {
   readonly #random: () => number
   #seen = 0
 
-  constructor({ count, seed }: SampleOptions) {
+  constructor({ count, seed }: RecordSampleOptions) {
     this.#count = count
     this.#random = randomNumbers(seed)
   }

@@ -4,7 +4,7 @@ import { BatchStreamError, wrapError } from '../core/errors.ts'
 import type { SourceRecord, SubmittedBatch } from '../core/flow.ts'
 import type { Result } from '../core/results/result.ts'
 import type { Stage } from '../core/stage.ts'
-import type { Ledger } from '../cost/ledger.ts'
+import type { CostLedger } from '../cost/ledger.ts'
 import { answerRecords, submitRecords, type RunParts } from '../run/assemble.ts'
 import type { Canary } from '../run/canary.ts'
 import type { Cap } from '../run/cap.ts'
@@ -80,7 +80,7 @@ export interface Work {
   /** Holds the run back until its first records are answered. */
   readonly canary?: Canary | undefined
   /** Records the cost of every answer. */
-  readonly ledger: Ledger
+  readonly ledger: CostLedger
   /** Called when the API's queue is full. */
   readonly onBusy?: () => void
 }

@@ -6,7 +6,7 @@ import type { StoredJob } from '../store/job.ts'
 import { members } from '../core/json/scan.ts'
 import { didYouMean } from '../core/nearest.ts'
 import { FILE_FIELDS } from '../stages/parse/files.ts'
-import type { Reading } from './input.ts'
+import type { InputState } from './input.ts'
 import type { RowOptions } from './row-options.ts'
 import type { InputSettings } from './input-settings.ts'
 
@@ -92,7 +92,7 @@ export class TableColumns {
 /** The input columns, if they are known from the start: formats other than JSON have the same in each record. */
 export function columnsIn(
   { from }: Pick<InputSettings, 'from'>,
-  { format, files, columns }: Pick<Reading, 'format' | 'files' | 'columns'>,
+  { format, files, columns }: Pick<InputState, 'format' | 'files' | 'columns'>,
   first: readonly SourceRecord[],
 ): readonly string[] | undefined {
   if (from === 'files') return FILE_FIELDS

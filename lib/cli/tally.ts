@@ -6,7 +6,7 @@ import type { Result } from '../core/results/result.ts'
 import { isUnsent, STATUSES, type Status } from '../core/results/status.ts'
 
 /** Counts rows by status. */
-export class Tally {
+export class RowTally {
   readonly #rows = new Map<Status, number>()
   inputTokens = 0
   outputTokens = 0

@@ -123,6 +123,9 @@ export interface RejectedRecord<F extends object = Fields> {
   readonly problem: Problem
 }
 
+/** What `template` makes of a record. */
+export type TemplateOutput = BatchRequest | RejectedRecord
+
 /** A batch that is full and on disk. Nothing of it has been sent. */
 export interface SealedBatch<F extends object = Fields, V = unknown> extends Carried<F, V> {
   readonly state: 'sealed'

@@ -4,11 +4,11 @@ import { SourceRecord, type EndedBatch } from './flow.ts'
 import { Result } from './results/result.ts'
 
 /** The kinds of input of stages. */
-export type Taken =
+export type InputKind =
   'records' | 'requests' | 'sealed batches' | 'submitted batches' | 'ended batches' | 'results'
 
 /** How each input is recognised, and which stage produces it. */
-const TAKEN: Record<Taken, { is: (item: unknown) => boolean; before: string }> = {
+const TAKEN: Record<InputKind, { is: (item: unknown) => boolean; before: string }> = {
   records: {
     is: isRecord,
     before: 'put a parse stage before it, or create them with `new SourceRecord(raw, { line })`',
@@ -38,7 +38,7 @@ const TAKEN: Record<Taken, { is: (item: unknown) => boolean; before: string }> =
 /** The error of a stage that received the wrong kind of input; undefined if it is right. */
 export function wrongInputError(
   stage: string,
-  taken: Taken,
+  taken: InputKind,
   item: unknown,
 ): BatchStreamError | undefined {
   const { is, before } = TAKEN[taken]

@@ -1,10 +1,10 @@
 import type { Result } from '../core/results/result.ts'
 import { ResultPage } from '../core/results/result-page.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
-import type { Ledger } from './ledger.ts'
+import type { CostLedger } from './ledger.ts'
 
 /** Adds each answer to the ledger and passes it on. It comes before retry, so that every try is counted. */
-export function counted(ledger: Ledger): Stage<Result, Result> {
+export function counted(ledger: CostLedger): Stage<Result, Result> {
   return typed(
     new StageTransform({
       objectMode: true,

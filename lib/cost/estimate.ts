@@ -11,7 +11,7 @@ import { inBatch, ratesFor, worstOf } from './worst.ts'
 export const ANSWER_TOKENS = 100
 
 /** Expected tokens and cost of a run. Dollars are null if a price or a number of tokens is unknown. */
-export interface Figures {
+export interface EstimateFigures {
   readonly requests: number
   readonly tokens: {
     /** Of text; includes images and PDFs once some were counted. */
@@ -96,7 +96,7 @@ export class Estimate {
   }
 
   /** The figures for JSON output. */
-  figures(calibration: Calibration = GUESS): Figures {
+  figures(calibration: Calibration = GUESS): EstimateFigures {
     const { tokens, error, cached, output, unknown, ...usd } = this.#groups.sum(calibration)
     const number = (amount: bigint | undefined): number | null =>
       amount === undefined ? null : usdNumber(amount)

@@ -19,7 +19,7 @@ const HITS = { best: 0.98, expected: 0.64 } as const
 const REMEMBERED = 1000
 
 /** Requests that share a price. */
-interface Group {
+interface PriceGroup {
   readonly model: string
   readonly geo: unknown
   readonly isMedia: boolean
@@ -50,7 +50,7 @@ export interface GroupTotals {
 export class Groups {
   readonly #priceOf: PriceOf
   readonly #answerTokens: number
-  readonly #groups = new Map<string, Group>()
+  readonly #groups = new Map<string, PriceGroup>()
   readonly #seen = new Set<string>()
 
   constructor(priceOf: PriceOf, answerTokens: number) {
@@ -69,7 +69,7 @@ export class Groups {
     sum[prefix.isHour ? 'hour' : 'minutes'] += prefix.bytes
   }
 
-  #groupOf({ model, inference_geo: geo }: MessageParams, parts: RequestParts): Group {
+  #groupOf({ model, inference_geo: geo }: MessageParams, parts: RequestParts): PriceGroup {
     const isMedia = parts.media > 0
     const hasApiContent = parts.apiContent !== undefined
     const hasLong = this.#priceOf(model)?.long !== undefined
@@ -77,7 +77,7 @@ export class Groups {
     const key = `${model} ${geo === 'us'} ${isMedia} ${hasApiContent} ${size}`
     const known = this.#groups.get(key)
     if (known) return known
-    const group: Group = {
+    const group: PriceGroup = {
       ...{ model, geo, isMedia, hasApiContent, requests: 0, text: 0, output: 0 },
       first: { hour: 0, minutes: 0 },
       again: { hour: 0, minutes: 0 },
@@ -136,7 +136,7 @@ function isTooShort(model: string, { bytes }: Prefix): boolean {
 
 /** A group's input tokens, and those of them in cached prefixes. If media tokens are unknown, only the text counts. */
 function tokensOf(
-  group: Group,
+  group: PriceGroup,
   { text, media }: Calibration,
 ): { input: number; cached: number; error: number; isKnown: boolean } {
   const { model, requests, first, again, isMedia, hasApiContent } = group
@@ -154,7 +154,7 @@ function tokensOf(
 
 /** The list price of a group's input at this cache hit rate. */
 function inputCost(
-  { first, again }: Group,
+  { first, again }: PriceGroup,
   input: number,
   cached: number,
   rates: Rates,

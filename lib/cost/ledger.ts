@@ -56,7 +56,7 @@ export type LedgerEntry = Pick<Result, 'usage' | 'model'> & Partial<Pick<Result,
  * Cost ledger for all answers of a job. It counts every line that the API sent, including each try of a retried record and
  * the answers of a canceled batch.
  */
-export class Ledger {
+export class CostLedger {
   readonly #priceOf: PriceOf
   readonly #unknown = new Set<string>()
   #tokens = NONE

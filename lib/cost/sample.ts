@@ -2,7 +2,7 @@ import type { MessageParams } from '../core/flow.ts'
 import { GUESS, rateOf, type Calibration, type Counted, type Rate } from './calibration.ts'
 import type { RequestParts } from './parts.ts'
 
-export interface SampleOptions {
+export interface TokenSampleOptions {
   /** Counts the tokens of a request; undefined if the counter rejects it. */
   readonly count: (params: MessageParams) => Promise<number | undefined>
   /**
@@ -43,13 +43,13 @@ interface Kind {
  * of requests.
  */
 export class Sample {
-  readonly #count: SampleOptions['count']
+  readonly #count: TokenSampleOptions['count']
   readonly #size: number
   readonly #held: number
   readonly #kinds = new Map<string, Kind>()
   #bytes = 0
 
-  constructor({ count, size = 100, held = 16_000_000 }: SampleOptions) {
+  constructor({ count, size = 100, held = 16_000_000 }: TokenSampleOptions) {
     this.#count = count
     this.#size = size
     this.#held = held

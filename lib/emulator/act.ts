@@ -1,5 +1,5 @@
 import { errorBody, json, typeOfStatus } from './api-error.ts'
-import { sleep, type Clock } from './clock.ts'
+import { sleep, type EmulatorClock } from './clock.ts'
 import type { FaultEffect } from './fault.ts'
 import { ConnectionReset, type Reply, type RequestBody, type WireRequest } from './wire.ts'
 
@@ -7,7 +7,7 @@ import { ConnectionReset, type Reply, type RequestBody, type WireRequest } from 
 export interface ActiveCall {
   readonly request: WireRequest
   readonly body: RequestBody
-  readonly clock: Clock
+  readonly clock: EmulatorClock
   readonly requestId: string
 }
 

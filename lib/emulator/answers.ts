@@ -1,8 +1,7 @@
 import { hash } from 'node:crypto'
 import type Anthropic from '@anthropic-ai/sdk'
 import type { MessageParams } from '../core/flow.ts'
-
-type Json = Readonly<Record<string, unknown>>
+import type { JsonObject } from './validate.ts'
 
 /** Characters of the question that the default answer repeats. */
 const REPEATED = 40
@@ -50,7 +49,7 @@ export function echo(text: string): string {
 /** The text of the last user message of a request: its text blocks joined; empty if there is none. */
 export function lastUserText(params: object): string {
   // Invalid messages were rejected before.
-  const messages = (params as { messages: readonly Json[] }).messages
+  const messages = (params as { messages: readonly JsonObject[] }).messages
   const content = messages.findLast(message => message['role'] === 'user')?.['content'] ?? ''
   if (typeof content === 'string') return content
   // Likewise: content is a string or an array of blocks.

@@ -4,7 +4,7 @@ import { rfc3339 } from './clock.ts'
 import type { SpoolFile } from './spool.ts'
 
 /** Counts of outcomes of an ended batch. */
-export interface Tally {
+export interface OutcomeCounts {
   readonly succeeded: number
   readonly errored: number
   readonly canceled: number
@@ -13,7 +13,7 @@ export interface Tally {
 
 /** An ended batch: one outcome per request in request order, and its result lines. */
 export interface Settled {
-  readonly tally: Tally
+  readonly tally: OutcomeCounts
   readonly outcomes: Uint8Array
   readonly lines: SpoolFile
 }
@@ -105,7 +105,7 @@ export function fateOf(batch: Batch, index: number): 'asked' | 'canceled' | 'exp
 export function showBatch(
   batch: Batch,
   now: number,
-  tally: Tally | undefined,
+  tally: OutcomeCounts | undefined,
   origin: string,
 ): object {
   const status = statusOf(batch, now)

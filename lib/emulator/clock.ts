@@ -1,5 +1,5 @@
 /** The emulator's clock. A test may pass its own and advance it: batches end by this clock, without timers. */
-export interface Clock {
+export interface EmulatorClock {
   /** Milliseconds since 1970. */
   now(): number
   /**
@@ -10,13 +10,17 @@ export interface Clock {
 }
 
 /** The system clock. */
-export const SYSTEM_CLOCK: Clock = { now: Date.now }
+export const SYSTEM_CLOCK: EmulatorClock = { now: Date.now }
 
 /** The maximum of setTimeout: a stall `forever` lasts 24 days. */
 const LONGEST_MS = 2 ** 31 - 1
 
 /** Waits `ms` or until the signal aborts, whichever comes first. It never rejects and removes its listener. */
-export function sleep(clock: Clock, ms: number | 'forever', signal: AbortSignal): Promise<void> {
+export function sleep(
+  clock: EmulatorClock,
+  ms: number | 'forever',
+  signal: AbortSignal,
+): Promise<void> {
   if (signal.aborted) return Promise.resolve()
   const time = ms === 'forever' ? LONGEST_MS : Math.min(ms, LONGEST_MS)
   if (clock.sleep) return clock.sleep(time, signal)

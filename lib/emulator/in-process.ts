@@ -10,7 +10,7 @@ import type { Reply, WireRequest } from './wire.ts'
  */
 export function fetchInto(service: Service, closing: AbortSignal): typeof fetch {
   return async (input, init) => {
-    const call = new Call(input, init)
+    const call = new FetchCall(input, init)
     const signal = call.signal ? AbortSignal.any([call.signal, closing]) : closing
     if (closing.aborted) throw failed(new Error('the emulator is closed'))
     try {
@@ -30,7 +30,7 @@ function failed(cause: unknown): TypeError {
 const MOST_REDIRECTS = 20
 
 /** One call of fetch, redirects included. */
-class Call {
+class FetchCall {
   readonly signal: AbortSignal | undefined
   /** The error that the caller's body threw. */
   broken: unknown

@@ -1,6 +1,6 @@
 import { wholeNumber, wrongOption } from '../core/errors.ts'
 import type { Respond } from './answers.ts'
-import { SYSTEM_CLOCK, type Clock } from './clock.ts'
+import { SYSTEM_CLOCK, type EmulatorClock } from './clock.ts'
 import type { ResultOrder } from './download.ts'
 import { checkFaults } from './fault-check.ts'
 import type { FaultRule, Faults } from './fault.ts'
@@ -9,14 +9,14 @@ import { fetchInto } from './in-process.ts'
 import { Ledger } from './ledger.ts'
 import { listen } from './server.ts'
 import { Service, type NewBatch, type EmulatorSettings } from './service.ts'
-import { Spool } from './spool.ts'
+import { EmulatorSpool } from './spool.ts'
 
 export { echo, lastUserText, requestKey } from './answers.ts'
 export type { Answer, AnswerContext, Respond } from './answers.ts'
 export type { BatchFault, ErroredFault } from './batch-fault.ts'
 export type { ProcessingStatus } from './batches.ts'
 export type { Call, CallCount } from './call-log.ts'
-export type { Clock } from './clock.ts'
+export type { EmulatorClock } from './clock.ts'
 export type { ResultOrder } from './download.ts'
 export type { FaultCall, FaultEffect, FaultRule, Faults, Operation } from './fault.ts'
 export type { ForeignBatch } from './foreign.ts'
@@ -73,7 +73,7 @@ export interface EmulatorOptions {
    * The clock.
    * @default the system clock
    */
-  readonly clock?: Clock
+  readonly clock?: EmulatorClock
 }
 
 /** A running emulator. */
@@ -141,7 +141,7 @@ async function start(
   port: number | null,
   foreign: readonly ForeignBatch[],
 ): Promise<Emulator> {
-  const service = new Service(settings, await Spool.open())
+  const service = new Service(settings, await EmulatorSpool.open())
   const closing = new AbortController()
   const server = await listen(service, port).catch(async cause => {
     await service.spool.close()

@@ -64,16 +64,16 @@ function withEnd(line: string | Buffer): Buffer {
   return Buffer.concat([Buffer.from(line), Buffer.from('\n')])
 }
 
-interface Line {
+interface ParsedLine {
   readonly custom_id: string
   readonly result: Readonly<Record<string, unknown>>
 }
 
-function changeLine(line: Buffer, change: (line: Line) => Line): string {
+function changeLine(line: Buffer, change: (line: ParsedLine) => ParsedLine): string {
   return JSON.stringify(change(JSON.parse(line.toString())))
 }
 
-function otherAnswer(line: Line): Line {
+function otherAnswer(line: ParsedLine): ParsedLine {
   const message = line.result['message']
   if (line.result['type'] !== 'succeeded') return { ...line, result: { type: 'canceled' } }
   // A succeeded line always has a message.

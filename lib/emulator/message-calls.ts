@@ -10,16 +10,14 @@ import { checkParams } from './params.ts'
 import { hashOfHex } from './seen.ts'
 import type { Service } from './service.ts'
 import { inputTokens } from './usage.ts'
-import { isObject } from './validate.ts'
+import { isObject, type JsonObject } from './validate.ts'
 import type { Reply, RequestBody } from './wire.ts'
 
 /** Maximum bytes of a Messages request. */
 const MAX_BYTES = 32_000_000
 
-type Json = Readonly<Record<string, unknown>>
-
 /** Reads the JSON body of a call other than create. */
-export async function readParams(body: RequestBody): Promise<Json> {
+export async function readParams(body: RequestBody): Promise<JsonObject> {
   const bytes = await body.whole(MAX_BYTES)
   if (bytes === null) throw tooLarge()
   const params = parseJson(bytes)
@@ -28,7 +26,7 @@ export async function readParams(body: RequestBody): Promise<Json> {
 }
 
 /** POST /v1/messages/count_tokens */
-export function countTokens(params: Json, caller: Caller): Reply {
+export function countTokens(params: JsonObject, caller: Caller): Reply {
   const wrong = checkParams(params, { kind: 'count', ...caller })
   if (wrong) throw wrong
   return json(200, { input_tokens: inputTokens(JSON.stringify(params)) })
@@ -37,7 +35,7 @@ export function countTokens(params: Json, caller: Caller): Reply {
 /** POST /v1/messages, answered at once and without streaming. */
 export async function answerMessage(
   service: Service,
-  params: Json,
+  params: JsonObject,
   caller: Caller,
 ): Promise<Reply> {
   const wrong = checkParams(params, { kind: 'message', ...caller })

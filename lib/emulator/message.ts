@@ -4,15 +4,14 @@ import { alwaysThinks, findModel } from './models.ts'
 import { valueFor } from './schema-answer.ts'
 import type { SeenCounts } from './seen.ts'
 import { inputUsage, outputTokens, PER_TOKEN } from './usage.ts'
-import { isObject } from './validate.ts'
+import { isObject, type JsonObject } from './validate.ts'
 
-type Json = Readonly<Record<string, unknown>>
-type Block = Anthropic.Messages.ContentBlock
+type ContentBlock = Anthropic.Messages.ContentBlock
 
 /** The inputs of a message. */
-export interface Asked {
+export interface MessageInputs {
   readonly id: string
-  readonly params: Json
+  readonly params: JsonObject
   /** JSON.stringify(params), which the caller already has. */
   readonly json: string
   readonly tier: 'batch' | 'standard'
@@ -22,7 +21,7 @@ export interface Asked {
 
 /** The complete message that answers a request, with its usage. */
 export function messageFor(
-  asked: Asked,
+  asked: MessageInputs,
   answer: Exclude<Answer, { error: unknown }> | undefined,
 ): object {
   const { params } = asked
@@ -51,7 +50,10 @@ export function messageFor(
 
 type Members = Partial<Anthropic.Messages.Message>
 
-function membersOf(params: Json, answer: Exclude<Answer, { error: unknown }> | undefined): Members {
+function membersOf(
+  params: JsonObject,
+  answer: Exclude<Answer, { error: unknown }> | undefined,
+): Members {
   if (answer === undefined) return defaultAnswer(params)
   if (typeof answer === 'string') return { content: [textBlock(answer)] }
   if (Array.isArray(answer)) return { content: answer }
@@ -59,7 +61,10 @@ function membersOf(params: Json, answer: Exclude<Answer, { error: unknown }> | u
   return answer as Members
 }
 
-function usageOf({ params, json, tier, cached }: Asked, content: readonly Block[]): object {
+function usageOf(
+  { params, json, tier, cached }: MessageInputs,
+  content: readonly ContentBlock[],
+): object {
   let text = 0
   let thinking = 0
   for (const block of content) {
@@ -82,13 +87,18 @@ function usageOf({ params, json, tier, cached }: Asked, content: readonly Block[
   }
 }
 
-function defaultAnswer(params: Json): Members {
+function defaultAnswer(params: JsonObject): Members {
   const question = lastUserText(params)
   const tool = forcedTool(params)
   if (tool) {
     const input = valueFor(tool['input_schema'], question)
     // A tool_use block's members depend on its request, which the type cannot express.
-    const use = { type: 'tool_use', id: 'toolu_01emulated', name: tool['name'], input } as Block
+    const use = {
+      type: 'tool_use',
+      id: 'toolu_01emulated',
+      name: tool['name'],
+      input,
+    } as ContentBlock
     return { content: [use] }
   }
   const schema = schemaOf(params)
@@ -100,23 +110,23 @@ function defaultAnswer(params: Json): Members {
   return { content, stop_reason: whole.length > room ? 'max_tokens' : 'end_turn' }
 }
 
-function schemaOf(params: Json): unknown {
+function schemaOf(params: JsonObject): unknown {
   const config = params['output_config']
   const format = isObject(config) ? config['format'] : undefined
   return isObject(format) ? format['schema'] : undefined
 }
 
-function forcedTool(params: Json): Json | undefined {
+function forcedTool(params: JsonObject): JsonObject | undefined {
   const { tools, tool_choice: choice } = params
   if (!Array.isArray(tools) || !isObject(choice)) return undefined
   if (choice['type'] === 'any') return tools[0]
   return choice['type'] === 'tool'
-    ? tools.find((tool: Json) => tool['name'] === choice['name'])
+    ? tools.find((tool: JsonObject) => tool['name'] === choice['name'])
     : undefined
 }
 
 /** Whether thinking comes as the first block: it was requested or cannot be turned off. */
-function thinks(params: Json): boolean {
+function thinks(params: JsonObject): boolean {
   const thinking = params['thinking']
   if (isObject(thinking)) return thinking['type'] !== 'disabled'
   const model = findModel(String(params['model']))

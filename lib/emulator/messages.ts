@@ -1,8 +1,6 @@
 import { invalid } from './api-error.ts'
 import type { Model } from './models.ts'
-import { isObject } from './validate.ts'
-
-type Json = Readonly<Record<string, unknown>>
+import { isObject, type JsonObject } from './validate.ts'
 
 /** Checks `messages`. `strict` is true from API version 2026-10-21. */
 export function checkMessages(messages: unknown, strict: boolean, model: Model): void {
@@ -11,7 +9,7 @@ export function checkMessages(messages: unknown, strict: boolean, model: Model):
   if (messages.length === 0) throw invalid('messages: at least one message is required')
   messages.forEach((message: unknown, at) => checkMessage(message, `messages.${at}`, strict))
   // checkMessage checked each of them.
-  const last = messages.at(-1) as Json
+  const last = messages.at(-1) as JsonObject
   if (last['role'] === 'assistant' && model.generation >= 4.6) {
     throw invalid(
       'This model does not support assistant message prefill. The conversation must end with a user message.',
@@ -50,7 +48,7 @@ function checkBlock(block: unknown, at: string, role: string, strict: boolean): 
   }
 }
 
-function checkText(block: Json, at: string): void {
+function checkText(block: JsonObject, at: string): void {
   const { text } = block
   if (typeof text !== 'string') throw invalid(`${at}.text.text: Field required`)
   if (text === '') throw invalid('messages: text content blocks must be non-empty')

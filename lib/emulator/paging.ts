@@ -1,7 +1,7 @@
 import { invalid } from './api-error.ts'
 
 /** A page of items with ids, as the API's lists return it. */
-export interface Page<Item> {
+export interface ListPage<Item> {
   readonly data: readonly Item[]
   readonly has_more: boolean
   readonly first_id: string | null
@@ -15,7 +15,7 @@ export interface Page<Item> {
 export function page<Item extends { readonly id: string }>(
   all: readonly Item[],
   query: URLSearchParams,
-): Page<Item> {
+): ListPage<Item> {
   const limit = limitOf(query.get('limit'))
   const after = query.get('after_id')
   const before = query.get('before_id')
@@ -33,7 +33,7 @@ export function page<Item extends { readonly id: string }>(
 function pageOf<Item extends { readonly id: string }>(
   data: readonly Item[],
   has_more: boolean,
-): Page<Item> {
+): ListPage<Item> {
   return { data, has_more, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null }
 }
 

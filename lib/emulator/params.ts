@@ -1,9 +1,7 @@
 import { apiErrorOf, invalid, notFound, type ApiError } from './api-error.ts'
 import { checkMessages, checkSystem } from './messages.ts'
 import { alwaysThinks, findModel, mostTokens, takesForcedTools, type Model } from './models.ts'
-import { isObject } from './validate.ts'
-
-type Json = Readonly<Record<string, unknown>>
+import { isObject, type JsonObject } from './validate.ts'
 
 /** The kind of call; rules differ slightly between kinds. */
 export interface ParamsContext {
@@ -35,7 +33,7 @@ const FIELDS = {
 const BETA_FIELDS = new Set(BETA.split(' '))
 
 /** Checks the params of one request as the API does. Returns its error; undefined if they are valid. */
-export function checkParams(params: Json, context: ParamsContext): ApiError | undefined {
+export function checkParams(params: JsonObject, context: ParamsContext): ApiError | undefined {
   try {
     const model = modelOf(params['model'])
     checkFields(params, context, model)
@@ -62,7 +60,11 @@ function modelOf(id: unknown): Model {
   return model
 }
 
-function checkFields(params: Json, { kind, version, betas }: ParamsContext, model: Model): void {
+function checkFields(
+  params: JsonObject,
+  { kind, version, betas }: ParamsContext,
+  model: Model,
+): void {
   for (const key in params) {
     if (FIELDS[kind].has(key) || (betas !== '' && BETA_FIELDS.has(key))) continue
     if (kind !== 'count' && SAMPLING.includes(key) && version < STRICT_VERSION) {
@@ -87,7 +89,7 @@ function checkMaxTokens(given: unknown, { kind, betas }: ParamsContext, model: M
   }
 }
 
-function checkBatchOnly(params: Json): void {
+function checkBatchOnly(params: JsonObject): void {
   if (params['stream'] === true) throw invalid('stream: streaming is not supported in batches')
   if (params['speed'] !== undefined && params['speed'] !== null)
     throw invalid('speed: fast mode is not supported in batches')
@@ -98,7 +100,7 @@ function checkBatchOnly(params: Json): void {
 
 function checkThinking(thinking: unknown, maxTokens: unknown, model: Model): void {
   if (thinking === undefined) return
-  const { type, budget_tokens: budget }: Json = isObject(thinking) ? thinking : {}
+  const { type, budget_tokens: budget }: JsonObject = isObject(thinking) ? thinking : {}
   if (type === 'disabled' && alwaysThinks(model))
     throw invalid('thinking: this model cannot turn thinking off')
   if (type === 'adaptive' && model.generation < 4.6)

@@ -3,18 +3,18 @@ import { notFound } from './api-error.ts'
 import type { Respond } from './answers.ts'
 import { isFound, statusOf, type Batch, type Settled } from './batches.ts'
 import { CallLog } from './call-log.ts'
-import type { Clock } from './clock.ts'
+import type { EmulatorClock } from './clock.ts'
 import type { ResultOrder } from './download.ts'
 import { FaultScript } from './fault-script.ts'
 import type { Faults } from './fault.ts'
 import { SeenCounts } from './seen.ts'
 import { settle, type BatchProcessor } from './settle.ts'
-import type { Spool } from './spool.ts'
+import type { EmulatorSpool } from './spool.ts'
 
 const ALPHABET = '0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 
 /** Makes ids in the API's format. They differ between emulators and never repeat within one. */
-class Ids {
+class IdGenerator {
   readonly #seed: string = randomBytes(9).toString('base64')
   #next = 0
 
@@ -33,7 +33,7 @@ export interface EmulatorSettings {
   readonly cancelTimeMs: number
   readonly queueLimit: number
   readonly order: ResultOrder
-  readonly clock: Clock
+  readonly clock: EmulatorClock
   readonly respond: Respond | undefined
   readonly faults: Faults
   readonly keys: Readonly<Record<string, string>> | undefined
@@ -53,12 +53,12 @@ export const DEFAULT_WORKSPACE = 'wrkspc_01EmulatorDefaultWrkspc'
 /** The state behind the endpoints. */
 export class Service implements BatchProcessor {
   readonly settings: EmulatorSettings
-  readonly spool: Spool
+  readonly spool: EmulatorSpool
   /** All batches, in order of creation. */
   readonly batches: Batch[] = []
   readonly script: FaultScript
   readonly calls: CallLog = new CallLog()
-  readonly ids: Ids = new Ids()
+  readonly ids: IdGenerator = new IdGenerator()
   readonly organization: string = randomUUID()
   readonly revoked: Set<string> = new Set()
   readonly asked: SeenCounts = new SeenCounts()
@@ -68,7 +68,7 @@ export class Service implements BatchProcessor {
   /** Number of batches created through the API, without those of other tools. */
   accepted = 0
 
-  constructor(settings: EmulatorSettings, spool: Spool) {
+  constructor(settings: EmulatorSettings, spool: EmulatorSpool) {
     this.settings = settings
     this.spool = spool
     this.script = new FaultScript(settings.faults)

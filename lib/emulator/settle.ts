@@ -1,21 +1,21 @@
 import type { MessageParams } from '../core/flow.ts'
 import { requestKey, type Answer, type Respond } from './answers.ts'
-import { fateOf, type Batch, type Settled, type Tally } from './batches.ts'
+import { fateOf, type Batch, type Settled, type OutcomeCounts } from './batches.ts'
 import { erroredRow } from './batch-fault.ts'
 import { messageFor } from './message.ts'
 import { checkParams } from './params.ts'
 import { hashOfHex, type SeenCounts } from './seen.ts'
-import type { Spool, SpoolWriter } from './spool.ts'
+import type { EmulatorSpool, SpoolWriter } from './spool.ts'
 import type { AcceptedRequest } from './validate.ts'
 
 /** The outcome of a request as one byte; 0 means that its batch has not ended. */
 export const OUTCOMES = ['processing', 'succeeded', 'errored', 'canceled', 'expired'] as const
 
-type Outcome = 1 | 2 | 3 | 4
+type OutcomeCode = 1 | 2 | 3 | 4
 
 /** The state that processing a batch needs. */
 export interface BatchProcessor {
-  readonly spool: Spool
+  readonly spool: EmulatorSpool
   readonly respond: Respond | undefined
   /** How often equal params were processed. */
   readonly asked: SeenCounts
@@ -24,9 +24,9 @@ export interface BatchProcessor {
 }
 
 /** A row of the results. */
-interface Row {
+interface ResultRow {
   readonly custom_id: string
-  readonly outcome: Outcome
+  readonly outcome: OutcomeCode
   readonly result: object
 }
 
@@ -40,7 +40,7 @@ const AT_ONCE = 64
 export async function settle(batch: Batch, workshop: BatchProcessor): Promise<Settled> {
   const results = new ResultWriter(batch, await workshop.spool.create())
   let index = 0
-  let waiting: Promise<Row>[] = []
+  let waiting: Promise<ResultRow>[] = []
   const catchUp = async (): Promise<void> => {
     for (const row of await Promise.all(waiting)) await results.add(row)
     waiting = []
@@ -67,7 +67,7 @@ export async function settle(batch: Batch, workshop: BatchProcessor): Promise<Se
 class ResultWriter {
   readonly #writer: SpoolWriter
   readonly #outcomes: Uint8Array
-  readonly #counts: Record<Outcome, number> = { 1: 0, 2: 0, 3: 0, 4: 0 }
+  readonly #counts: Record<OutcomeCode, number> = { 1: 0, 2: 0, 3: 0, 4: 0 }
   #index = 0
 
   constructor(batch: Batch, writer: SpoolWriter) {
@@ -75,7 +75,7 @@ class ResultWriter {
     this.#outcomes = new Uint8Array(batch.requests)
   }
 
-  add({ outcome, custom_id, result }: Row): Promise<void> | undefined {
+  add({ outcome, custom_id, result }: ResultRow): Promise<void> | undefined {
     this.#outcomes[this.#index++] = outcome
     this.#counts[outcome]++
     return this.#writer.add(Buffer.from(JSON.stringify({ custom_id, result })))
@@ -83,7 +83,7 @@ class ResultWriter {
 
   async end(): Promise<Settled> {
     const { 1: succeeded, 2: errored, 3: canceled, 4: expired } = this.#counts
-    const tally: Tally = { succeeded, errored, canceled, expired }
+    const tally: OutcomeCounts = { succeeded, errored, canceled, expired }
     return { tally, outcomes: this.#outcomes, lines: await this.#writer.end() }
   }
 }
@@ -93,7 +93,7 @@ function rowFor(
   index: number,
   request: AcceptedRequest,
   workshop: BatchProcessor,
-): Row | Promise<Row> {
+): ResultRow | Promise<ResultRow> {
   const { params, custom_id } = request
   const id = (prefix: string): string => rowId(prefix, batch, index)
   const fate = fateOf(batch, index)
@@ -107,7 +107,7 @@ function rowFor(
   const failing = erroredRow(faults, index, json, attempt)
   if (failing) return errored(custom_id, id('req'), failing)
 
-  const row = (answer: Answer | undefined): Row => {
+  const row = (answer: Answer | undefined): ResultRow => {
     if (typeof answer === 'object' && !Array.isArray(answer)) {
       if ('error' in answer) return errored(custom_id, id('req'), answer.error)
       if ('expired' in answer) return unanswered(custom_id, 'expired')
@@ -120,7 +120,7 @@ function rowFor(
     return { custom_id, outcome: 1, result: { type: 'succeeded', message } }
   }
   if (!workshop.respond) return row(undefined)
-  const failed = (cause: unknown): Row => {
+  const failed = (cause: unknown): ResultRow => {
     return errored(custom_id, id('req'), {
       type: 'api_error',
       message: `respond threw: ${String(cause)}`,
@@ -135,7 +135,7 @@ function rowFor(
   }
 }
 
-function unanswered(custom_id: string, type: 'expired' | 'canceled'): Row {
+function unanswered(custom_id: string, type: 'expired' | 'canceled'): ResultRow {
   return { custom_id, outcome: type === 'expired' ? 4 : 3, result: { type } }
 }
 
@@ -143,7 +143,7 @@ function errored(
   custom_id: string,
   request_id: string,
   { type, message }: { type: string; message: string },
-): Row {
+): ResultRow {
   const error = { type: 'error', error: { type, message }, request_id }
   return { custom_id, outcome: 2, result: { type: 'errored', error } }
 }

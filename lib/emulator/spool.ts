@@ -10,14 +10,14 @@ const BLOCK_BYTES = 256 * 1024
 const LENGTH_BYTES = 4
 
 /** The position of a run of items in its file. */
-export interface Block {
+export interface ItemSpan {
   readonly offset: number
   readonly bytes: number
   readonly items: number
 }
 
 /** The emulator's private folder of temporary files: requests and results. */
-export class Spool {
+export class EmulatorSpool {
   readonly folder: string
   #files = 0
 
@@ -25,13 +25,13 @@ export class Spool {
     this.folder = folder
   }
 
-  static async open(): Promise<Spool> {
+  static async open(): Promise<EmulatorSpool> {
     // mkdtemp makes the folder 0700.
     const prefix = join(tmpdir(), 'claude-batch-stream-emulator-')
     const folder = await mkdtemp(prefix).catch(cause => {
       throw wrapError('CBS_DISK', `the emulator cannot make a folder ${prefix}...`, cause)
     })
-    return new Spool(folder)
+    return new EmulatorSpool(folder)
   }
 
   async create(): Promise<SpoolWriter> {
@@ -49,7 +49,7 @@ export class Spool {
 export class SpoolWriter {
   readonly #path: string
   readonly #file: FileHandle
-  readonly #blocks: Block[] = []
+  readonly #blocks: ItemSpan[] = []
   #block: Buffer = Buffer.allocUnsafe(BLOCK_BYTES)
   #used = 0
   #items = 0
@@ -105,15 +105,15 @@ export class SpoolWriter {
 /** Written items, read block by block. */
 export class SpoolFile {
   readonly path: string
-  readonly blocks: readonly Block[]
+  readonly blocks: readonly ItemSpan[]
 
-  constructor(path: string, blocks: readonly Block[]) {
+  constructor(path: string, blocks: readonly ItemSpan[]) {
     this.path = path
     this.blocks = blocks
   }
 
   /** The items of each block, in the given order of blocks. */
-  async *read(order: readonly Block[] = this.blocks): AsyncGenerator<Buffer[]> {
+  async *read(order: readonly ItemSpan[] = this.blocks): AsyncGenerator<Buffer[]> {
     const file = await open(this.path)
     try {
       for (const block of order) yield await readBlock(file, block)
@@ -127,7 +127,7 @@ export class SpoolFile {
   }
 }
 
-async function readBlock(file: FileHandle, block: Block): Promise<Buffer[]> {
+async function readBlock(file: FileHandle, block: ItemSpan): Promise<Buffer[]> {
   const bytes = Buffer.allocUnsafe(block.bytes)
   await file.read(bytes, 0, block.bytes, block.offset)
   const items: Buffer[] = []

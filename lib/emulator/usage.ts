@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto'
 import { hashOfHex, type SeenCounts } from './seen.ts'
-
-type Json = Readonly<Record<string, unknown>>
+import type { JsonObject } from './validate.ts'
 
 /** Bytes of JSON, or characters of text, per emulated token. */
 export const PER_TOKEN = 4
@@ -31,7 +30,7 @@ export interface InputUsage {
  * The input tokens of a request. With a `cache_control`, the tokens up to the last one are a cache read as far as their
  * prefix was seen before, and a cache write otherwise. `seen` remembers the prefixes.
  */
-export function inputUsage(params: Json, paramsJson: string, seen: SeenCounts): InputUsage {
+export function inputUsage(params: JsonObject, paramsJson: string, seen: SeenCounts): InputUsage {
   const total = inputTokens(paramsJson)
   // Most requests have no breakpoint; this check is cheaper than walking their blocks.
   const marks = paramsJson.includes('"cache_control"') ? breakpoints(params) : []
@@ -61,7 +60,7 @@ interface Breakpoint {
 }
 
 /** The prefixes that end in a `cache_control`, in prompt order: tools, system, messages. */
-function breakpoints(params: Json): Breakpoint[] {
+function breakpoints(params: JsonObject): Breakpoint[] {
   const marks: Breakpoint[] = []
   let prefix = JSON.stringify(params['model'])
   const blocks = blocksOf(params)
@@ -81,16 +80,16 @@ function isControl(value: unknown): value is { readonly ttl?: string } {
   return typeof value === 'object' && value !== null
 }
 
-function blocksOf(params: Json): Json[] {
-  const blocks: Json[] = []
+function blocksOf(params: JsonObject): JsonObject[] {
+  const blocks: JsonObject[] = []
   const take = (content: unknown): void => {
     if (typeof content === 'string') blocks.push({ type: 'text', text: content })
     // checkParams ensured that arrays of content hold objects.
-    else if (Array.isArray(content)) blocks.push(...(content as Json[]))
+    else if (Array.isArray(content)) blocks.push(...(content as JsonObject[]))
   }
   take(params['tools'])
   take(params['system'])
   // Likewise, messages are objects.
-  for (const message of params['messages'] as Json[]) take(message['content'])
+  for (const message of params['messages'] as JsonObject[]) take(message['content'])
   return blocks
 }

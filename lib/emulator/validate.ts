@@ -70,7 +70,9 @@ function wrongId(id: unknown): string | undefined {
   return undefined
 }
 
+export type JsonObject = Readonly<Record<string, unknown>>
+
 /** Whether a value is a JSON object: not an array, not null. */
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,6 +1,6 @@
 import { Bill } from '../cost/ledger.ts'
 import { tokensOf } from '../cost/cost.ts'
-import { Ledger } from '../cost/ledger.ts'
+import { CostLedger } from '../cost/ledger.ts'
 import type { PriceOf } from '../cost/price.ts'
 import type { Kept } from '../store/results/stored-answers.ts'
 import type { Result } from '../core/results/result.ts'
@@ -11,14 +11,14 @@ import { Histogram } from './histogram.ts'
 /** Tries that are told apart: what was asked more often counts with the last. */
 export const MOST_TRIES = 20
 
-export type Counts = Partial<Record<Status, number>>
+export type StatusCounts = Partial<Record<Status, number>>
 
 /** What a report says of the answers of a job, gathered in one pass: however many there are, it takes the same memory. */
-export class Figures {
+export class ReportFigures {
   /** Of each record the newest answer. */
-  readonly rows: Counts = {}
+  readonly rows: StatusCounts = {}
   /** Requests by how often their record had been asked, the first try first. */
-  readonly tries: Counts[] = []
+  readonly tries: StatusCounts[] = []
   /** Rows that share the answer of an identical request. */
   repeats = 0
   /** Rows that have the answer of an earlier job. */
@@ -28,12 +28,12 @@ export class Figures {
   readonly answers: Histogram = new Histogram()
   /** Answers a part of whose prompt came from the cache. */
   hits = 0
-  readonly ledger: Ledger
+  readonly ledger: CostLedger
   readonly bill: Bill
   readonly failures: Failures = new Failures()
 
   constructor(priceOf: PriceOf) {
-    this.ledger = new Ledger(priceOf)
+    this.ledger = new CostLedger(priceOf)
     this.bill = new Bill(priceOf)
   }
 
@@ -56,6 +56,6 @@ export class Figures {
   }
 }
 
-function count(counts: Counts, status: Status): void {
+function count(counts: StatusCounts, status: Status): void {
   counts[status] = (counts[status] ?? 0) + 1
 }

@@ -20,7 +20,7 @@ export interface Bin {
   readonly count: number
 }
 
-export interface Summary {
+export interface Distribution {
   readonly least: number
   readonly median: number
   readonly mean: number
@@ -50,7 +50,7 @@ export class Histogram {
   }
 
   /** Exact, but for the median, which is known as well as its bin; zeros where nothing was counted. */
-  get summary(): Summary {
+  get summary(): Distribution {
     const least = Math.min(this.#least, this.#most)
     let before = 0
     const at = this.#counts.findIndex(count => (before += count) * 2 >= this.#count)

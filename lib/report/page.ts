@@ -1,5 +1,5 @@
 import { markup, Markup } from './markup.ts'
-import type { Report } from './report.ts'
+import type { JobReport } from './report.ts'
 import { costSection } from './sections/cost.ts'
 import { failuresSection, triesSection } from './sections/failures.ts'
 import { batchesSection, overview, rowsSection } from './sections/overview.ts'
@@ -8,7 +8,7 @@ import { STYLE } from './style.ts'
 import { moment } from './words.ts'
 
 /** A page that needs nothing else: it holds no script and may load nothing, which its first lines forbid. */
-export function pageOf(report: Report): string {
+export function pageOf(report: JobReport): string {
   const { job, madeAt } = report
   // Failures come first: they are what a reader may have to act on.
   const sections = [

@@ -1,9 +1,9 @@
 import type { FailureGroup } from './failures.ts'
-import type { Figures } from './figures.ts'
+import type { ReportFigures } from './figures.ts'
 import type { TimeLine } from './time-line.ts'
 
 /** All that a page says of a job. Money is in femtodollars. */
-export interface Report {
+export interface JobReport {
   readonly job: string
   /** What --note said of the job. */
   readonly note: string | undefined
@@ -18,7 +18,7 @@ export interface Report {
   /** Whether all of the input is read. */
   readonly isRead: boolean
   readonly timeLine: TimeLine
-  readonly figures: Figures
+  readonly figures: ReportFigures
   readonly failures: readonly ShownFailure[]
   readonly estimate: bigint | undefined
   /** What a cap keeps free for what is in flight; undefined where there is no cap. */

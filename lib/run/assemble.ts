@@ -1,13 +1,13 @@
 // Joins stages into a run. The library's runBatches and the program's commands both use it.
 import type { AnthropicClient } from '../api/client.ts'
 import { chain } from '../core/chain.ts'
-import type { BatchRequest, RejectedRecord, SourceRecord, SubmittedBatch } from '../core/flow.ts'
+import type { SourceRecord, SubmittedBatch, TemplateOutput } from '../core/flow.ts'
 import { nextUnbatched } from '../core/job/state.ts'
 import type { Result } from '../core/results/result.ts'
 import type { AnswerSchema } from '../core/schema/answer-schema.ts'
 import type { Stage } from '../core/stage.ts'
 import { counted } from '../cost/count.ts'
-import type { Ledger } from '../cost/ledger.ts'
+import type { CostLedger } from '../cost/ledger.ts'
 import { aggregateReusing, type Reuse } from '../stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../stages/await/await-end.ts'
 import { inputOrder } from '../stages/order/input-order.ts'
@@ -25,8 +25,6 @@ import type { Cap } from './cap.ts'
 import { canaryFailed, capReached, untilStopped } from './drain.ts'
 import { firstBatch } from './first-batch.ts'
 import { guard, type MaxInvalid } from './guard.ts'
-
-type Asked = BatchRequest | RejectedRecord
 
 /** The parts from which a run is assembled. Times are in ms. */
 export interface RunParts {
@@ -62,12 +60,12 @@ export interface RunParts {
   readonly abandon: boolean
   readonly compareTemplate: boolean
   /** Records the cost of every answer. */
-  readonly ledger: Ledger
+  readonly ledger: CostLedger
   readonly cap: Cap | undefined
   /** Makes a stage that sees each request of a first attempt before invalid records are counted. */
-  readonly fit: (() => Stage<Asked, Asked>) | undefined
+  readonly fit: (() => Stage<TemplateOutput, TemplateOutput>) | undefined
   /** Makes a stage that checks the first request before anything is sent. */
-  readonly preflight: (() => Stage<Asked, Asked>) | undefined
+  readonly preflight: (() => Stage<TemplateOutput, TemplateOutput>) | undefined
   readonly onWait: ((number: number, why: string) => void) | undefined
   /** Called when the API's queue is full. */
   readonly onBusy: (() => void) | undefined

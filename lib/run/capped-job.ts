@@ -3,7 +3,7 @@ import { areResultsLost } from '../stages/results/download.ts'
 import { storedResults } from '../store/results/stored-results.ts'
 import { lines } from '../store/body-lines.ts'
 import { Cap, type CapOptions } from './cap.ts'
-import { Ledger } from '../cost/ledger.ts'
+import { CostLedger } from '../cost/ledger.ts'
 import type { PriceOf } from '../cost/price.ts'
 import { worstOf, type Unbounded } from '../cost/worst.ts'
 
@@ -50,7 +50,7 @@ export async function spentOnBatch(
   number: number,
   priceOf: PriceOf,
 ): Promise<bigint | undefined> {
-  const ledger = new Ledger(priceOf)
+  const ledger = new CostLedger(priceOf)
   for await (const result of storedResults(job.store, job.batch(number))) ledger.add(result)
   return ledger.spent
 }

@@ -1,7 +1,7 @@
 import type { Fields } from '../core/jsonify.ts'
 import { wellFormed } from '../core/json/well-formed.ts'
 import type { AnswerSchema } from '../core/schema/answer-schema.ts'
-import { Estimate, type Figures } from '../cost/estimate.ts'
+import { Estimate, type EstimateFigures } from '../cost/estimate.ts'
 import { partsOf } from '../cost/parts.ts'
 import type { ObjectItems, RecordFields } from '../stages/parse/records.ts'
 import { attacher } from '../stages/template/attach.ts'
@@ -12,7 +12,7 @@ import { batchSettings, pricesOf, type EstimateOptions } from './options.ts'
 import { recordsIn, templateOf } from './run-batches.ts'
 
 /** What a run would send, and its expected cost. */
-export interface RunEstimate extends Figures {
+export interface RunEstimate extends EstimateFigures {
   readonly records: number
   /** Records that cannot be sent: a missing field, an empty prompt, an invalid parameter. */
   readonly rejected: number

@@ -150,7 +150,7 @@ export interface RunOptions<
   readonly clock?: Clock | undefined
 }
 
-type BatchLimits = Pick<EstimateOptions, 'batchSize' | 'batchBytes'>
+type BatchSizeOptions = Pick<EstimateOptions, 'batchSize' | 'batchBytes'>
 
 /** The checked options of a run. */
 export interface RunSettings {
@@ -212,7 +212,7 @@ export function runSettings(options: RunOptions): RunSettings {
   return settings
 }
 
-export function batchSettings({ batchSize, batchBytes }: BatchLimits): {
+export function batchSettings({ batchSize, batchBytes }: BatchSizeOptions): {
   readonly batchSize: number
   readonly batchBytes: number
 } {

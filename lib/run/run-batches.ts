@@ -10,7 +10,7 @@ import { needClient } from '../api/need-client.ts'
 import type { RecordResult, Result } from '../core/results/result.ts'
 import type { AnswerOf, AnswerSchema } from '../core/schema/answer-schema.ts'
 import { StageTransform, typed, type Source, type Stage } from '../core/stage.ts'
-import { Ledger } from '../cost/ledger.ts'
+import { CostLedger } from '../cost/ledger.ts'
 import { answerCost } from '../cost/row-cost.ts'
 import { usdNumber } from '../cost/usd.ts'
 import { shard } from '../stages/parse/shard.ts'
@@ -19,8 +19,8 @@ import { restoreResults } from '../stages/results/fetch-results.ts'
 import { spool } from '../stages/spool/spool.ts'
 import { settingsOf } from '../stages/template/options.ts'
 import type { TemplateOptions } from '../stages/template/template.ts'
-import { writeCsv, writeTsv, type CsvOptions } from '../stages/write/csv.ts'
-import { writeJsonl, type JsonlOptions } from '../stages/write/jsonl.ts'
+import { writeCsv, writeTsv, type WriteCsvOptions } from '../stages/write/csv.ts'
+import { writeJsonl, type WriteJsonlOptions } from '../stages/write/jsonl.ts'
 import { writeRaw } from '../stages/write/raw.ts'
 import { writeText } from '../stages/write/text.ts'
 import { storedJob, type StoredJob } from '../store/job.ts'
@@ -32,9 +32,9 @@ import { runSettings, type RunOptions, type RunSettings } from './options.ts'
 
 /** The row formats and their options. */
 export interface RowFormats {
-  readonly jsonl: JsonlOptions
-  readonly csv: CsvOptions
-  readonly tsv: Omit<CsvOptions, 'delimiter'>
+  readonly jsonl: WriteJsonlOptions
+  readonly csv: WriteCsvOptions
+  readonly tsv: Omit<WriteCsvOptions, 'delimiter'>
   readonly text: Record<string, never>
   readonly raw: Record<string, never>
 }
@@ -104,7 +104,7 @@ class Run implements BatchRun {
   readonly #source: Source<SourceRecord>
   readonly #options: RunOptions
   readonly #settings: RunSettings
-  readonly #ledger: Ledger
+  readonly #ledger: CostLedger
   #isRead = false
   #isFinished = false
 
@@ -112,7 +112,7 @@ class Run implements BatchRun {
     this.#source = source
     this.#options = options
     this.#settings = settings
-    this.#ledger = new Ledger(settings.priceOf)
+    this.#ledger = new CostLedger(settings.priceOf)
   }
 
   get cost(): RunCost {

@@ -3,14 +3,14 @@ import type { TransformCallback } from 'node:stream'
 import { wrapError, type ErrorCode } from '../core/errors.ts'
 import { Page } from '../core/pages.ts'
 import { StageTransform, type StageOptions } from '../core/stage.ts'
-import { wrongInputError, type Taken } from '../core/validate-input.ts'
+import { wrongInputError, type InputKind } from '../core/validate-input.ts'
 import { storedJob, type StoredJob } from '../store/job.ts'
 
 export interface JobStageOptions extends StageOptions {
   /** The stage's name in messages. */
   readonly stage: string
   /** The kind of items that it takes. */
-  readonly takes: Taken
+  readonly takes: InputKind
   /** The code and message for errors from outside this package. */
   readonly failure: { readonly code: ErrorCode; readonly what: string }
 }

@@ -3,7 +3,7 @@ import { BatchStreamError, wrongOption } from '../core/errors.ts'
 import type { EndedBatch, SealedBatch, SubmittedBatch } from '../core/flow.ts'
 import { compareByRecord } from '../core/job/earliest.ts'
 import type { Sealed } from '../core/job/event.ts'
-import type { Answer, Job } from '../core/job/job.ts'
+import type { BilledAnswer, Job } from '../core/job/job.ts'
 import type { BatchState, JobState } from '../core/job/state.ts'
 import { ApiSession } from '../core/session.ts'
 import { BatchQueue } from './batch-queue.ts'
@@ -44,7 +44,7 @@ export class StoredJob extends JobLog implements Job {
   readonly session: ApiSession
   readonly queue: BatchQueue
   /** Set by a stage, since stages know the prices. */
-  costOf: ((answer: Answer) => number | null) | undefined
+  costOf: ((answer: BilledAnswer) => number | null) | undefined
   /** What the job shares with other machines; undefined for a local job. */
   readonly shared: Shared | undefined
   /** Throws if another process may own the job now. Called right before the last byte of a batch is sent. */

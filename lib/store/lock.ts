@@ -55,7 +55,7 @@ export async function isLocked(
   return false
 }
 
-interface Taken {
+interface TakenLock {
   readonly lock: Lock
   /** Whether the folder's path still leads to what is locked. */
   readonly isCurrent: () => Promise<boolean>
@@ -67,7 +67,7 @@ function hasNamedSockets(platform: NodeJS.Platform): boolean {
 
 // Any user can take any name and see the names in use, so the name must be unpredictable. It follows from a secret in the
 // folder, which only the owner can read, and from the folder's identity, so that a copy is another job.
-async function lockBySocket(folder: string, platform: NodeJS.Platform): Promise<Taken> {
+async function lockBySocket(folder: string, platform: NodeJS.Platform): Promise<TakenLock> {
   const find = async (): Promise<string> =>
     await addressOf(folder, await secretOf(folder), platform)
   const address = await find().catch(cause => {
@@ -171,7 +171,7 @@ async function openLocked(folder: string, more: number): Promise<FileHandle> {
   return await open(`${folder}/${LOCK_FILE}`, flags, 0o600)
 }
 
-async function lockByOpen(folder: string): Promise<Taken> {
+async function lockByOpen(folder: string): Promise<TakenLock> {
   const path = `${folder}/${LOCK_FILE}`
   const file = await openLocked(folder, constants.O_CREAT).catch(
     async (cause: NodeJS.ErrnoException) => {

@@ -193,7 +193,7 @@ export interface RecordSpan {
 export type SpanEntry = Pick<RecordEntry, 'start' | 'length' | 'line'>
 
 /** A verified block in memory. */
-interface Block {
+interface RecordBlock {
   readonly index: BlockIndex
   readonly bytes: Buffer
 }
@@ -204,7 +204,7 @@ export class RecordReader {
   readonly #index: ReadAheadFile
   readonly #sources: readonly string[]
   readonly #job: Job | undefined
-  #block: Block | undefined
+  #block: RecordBlock | undefined
 
   /** Without a job, records are only read. */
   constructor(records: DiskFile, index: DiskFile, sources: readonly string[], job?: Job) {
@@ -258,7 +258,7 @@ export class RecordReader {
     return await this.#records.read(start, last + length - start)
   }
 
-  #cachedBlock(ordinal: number): Block | undefined {
+  #cachedBlock(ordinal: number): RecordBlock | undefined {
     if (this.#block?.index.has(ordinal)) return this.#block
     const entry = this.#index.tryReadSync(ordinal * ENTRY, ENTRY)
     if (!entry) return undefined
@@ -270,7 +270,7 @@ export class RecordReader {
     return bytes && this.#verified(index, bytes)
   }
 
-  async #readBlock(ordinal: number): Promise<Block> {
+  async #readBlock(ordinal: number): Promise<RecordBlock> {
     const here = this.#cachedBlock(ordinal)
     if (here) return here
     const entry = await this.#index.read(ordinal * ENTRY, ENTRY)
@@ -280,12 +280,12 @@ export class RecordReader {
     return this.#verified(index, await this.#records.read(index.start, index.length))
   }
 
-  #verified(index: BlockIndex, bytes: Buffer): Block {
+  #verified(index: BlockIndex, bytes: Buffer): RecordBlock {
     index.verify(bytes)
     return (this.#block = { index, bytes })
   }
 
-  #page({ index, bytes }: Block, ordinal: number, end: number): RecordPage | SourceRecord {
+  #page({ index, bytes }: RecordBlock, ordinal: number, end: number): RecordPage | SourceRecord {
     const first = index.entry(ordinal)
     if (first.problemLength > 0)
       return this.#record({ index, bytes }, { ordinal, attempt: 1, doublings: 0 })
@@ -312,7 +312,7 @@ export class RecordReader {
   }
 
   #record(
-    { index, bytes: block }: Block,
+    { index, bytes: block }: RecordBlock,
     { ordinal, attempt, doublings }: { ordinal: number; attempt: number; doublings: number },
   ): SourceRecord {
     const { start, length, problemLength, line, source } = index.entry(ordinal)

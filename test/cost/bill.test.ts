@@ -1,13 +1,13 @@
 import t from 'tap'
 import { Bill } from '../../lib/cost/ledger.ts'
 import { sumOf } from '../../lib/cost/cost.ts'
-import { Ledger } from '../../lib/cost/ledger.ts'
+import { CostLedger } from '../../lib/cost/ledger.ts'
 import { listPrice } from '../../lib/cost/price.ts'
 import { randomUsages } from './usages.ts'
 
 t.test('the classes add up to the ledger, to the last digit', async t => {
   const bill = new Bill(listPrice)
-  const ledger = new Ledger(listPrice)
+  const ledger = new CostLedger(listPrice)
   for (const one of randomUsages(3000, 5)) {
     bill.add(one)
     ledger.add(one)

@@ -2,12 +2,12 @@ import { Readable } from 'node:stream'
 import t from 'tap'
 import { each, from } from '../../lib/core/chain.ts'
 import { counted } from '../../lib/cost/count.ts'
-import { Ledger } from '../../lib/cost/ledger.ts'
+import { CostLedger } from '../../lib/cost/ledger.ts'
 import { listPrice } from '../../lib/cost/price.ts'
 import type { Result } from '../../lib/core/results/result.ts'
 
 t.test('every answer is added to the ledger and passed on unchanged', async t => {
-  const ledger = new Ledger(listPrice)
+  const ledger = new CostLedger(listPrice)
   // The ledger reads nothing else of a result.
   const answers = [1, 2, 3].map(
     n => ({ usage: { output_tokens: n }, model: 'claude-haiku-4-5' }) as unknown as Result,

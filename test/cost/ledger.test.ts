@@ -1,16 +1,16 @@
 import t from 'tap'
-import { Ledger, sum } from '../../lib/cost/ledger.ts'
+import { CostLedger, sum } from '../../lib/cost/ledger.ts'
 import { givenPrice, listPrice } from '../../lib/cost/price.ts'
 import { randomUsages } from './usages.ts'
 
 t.test('an empty ledger has spent nothing', async t => {
-  const ledger = new Ledger(listPrice)
+  const ledger = new CostLedger(listPrice)
   t.equal(ledger.spent, 0n)
   t.equal(String(ledger), 'spent $0.00 (synchronous calls: $0.00)')
 })
 
 t.test('sums are exact over many lines of all classes', async t => {
-  const ledger = new Ledger(listPrice)
+  const ledger = new CostLedger(listPrice)
   let twentieths = 0n
   let list = 0n
   for (const one of randomUsages(5000, 99)) {
@@ -23,13 +23,13 @@ t.test('sums are exact over many lines of all classes', async t => {
 })
 
 t.test('a line without usage was not billed', async t => {
-  const ledger = new Ledger(listPrice)
+  const ledger = new CostLedger(listPrice)
   ledger.add({ usage: null, model: null })
   t.equal(ledger.spent, 0n)
 })
 
 t.test('each class of tokens is counted separately', async t => {
-  const ledger = new Ledger(listPrice)
+  const ledger = new CostLedger(listPrice)
   const usage = {
     input_tokens: 1,
     output_tokens: 2,
@@ -43,7 +43,7 @@ t.test('each class of tokens is counted separately', async t => {
 })
 
 t.test('one model without a price makes the sum unknown, and is named', async t => {
-  const ledger = new Ledger(listPrice)
+  const ledger = new CostLedger(listPrice)
   ledger.add({ usage: { input_tokens: 9 }, model: 'claude-haiku-5-5' })
   ledger.add({ usage: { input_tokens: 9 }, model: 'claude-mythos-preview' })
   ledger.add({ usage: { input_tokens: 9 }, model: null })
@@ -57,13 +57,13 @@ t.test('one model without a price makes the sum unknown, and is named', async t 
 })
 
 t.test('a given price applies to every model', async t => {
-  const ledger = new Ledger(givenPrice('2,10'))
+  const ledger = new CostLedger(givenPrice('2,10'))
   ledger.add({ usage: { input_tokens: 1_000_000 }, model: 'claude-mythos-preview' })
   t.equal(String(ledger), 'spent $1.00 (synchronous calls: $2.00)')
 })
 
 t.test('only the first few models without a price are named', async t => {
-  const ledger = new Ledger(listPrice)
+  const ledger = new CostLedger(listPrice)
   for (let i = 0; i < 1000; i++)
     ledger.add({ usage: { input_tokens: 1 }, model: `m${i}${'x'.repeat(10_000)}` })
   t.equal(ledger.unpriced.length, 10)

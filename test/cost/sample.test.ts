@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { MessageParams } from '../../lib/core/flow.ts'
 import { partsOf } from '../../lib/cost/parts.ts'
-import { Sample, type SampleOptions } from '../../lib/cost/sample.ts'
+import { Sample, type TokenSampleOptions } from '../../lib/cost/sample.ts'
 
 function request(
   content: MessageParams['messages'][number]['content'],
@@ -13,10 +13,10 @@ function request(
 /** A sample of these requests, and the requests that were counted for it. */
 async function sampled(
   requests: readonly MessageParams[],
-  options: Partial<SampleOptions> = {},
+  options: Partial<TokenSampleOptions> = {},
 ): Promise<{ sample: Sample; counted: MessageParams[]; early: number }> {
   const counted: MessageParams[] = []
-  const count: SampleOptions['count'] = async params => {
+  const count: TokenSampleOptions['count'] = async params => {
     counted.push(params)
     return JSON.stringify(params).length / 4
   }

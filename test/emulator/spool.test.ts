@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import t from 'tap'
-import { Spool, type SpoolFile } from '../../lib/emulator/spool.ts'
+import { EmulatorSpool, type SpoolFile } from '../../lib/emulator/spool.ts'
 
 async function all(file: SpoolFile): Promise<string[]> {
   const items: string[] = []
@@ -9,7 +9,7 @@ async function all(file: SpoolFile): Promise<string[]> {
 }
 
 t.test('items are read back unchanged, whatever their sizes', async t => {
-  const spool = await Spool.open()
+  const spool = await EmulatorSpool.open()
   t.teardown(() => spool.close())
   const items = [
     '',
@@ -33,7 +33,7 @@ t.test('items are read back unchanged, whatever their sizes', async t => {
 })
 
 t.test('small items share a block, and are read block by block', async t => {
-  const spool = await Spool.open()
+  const spool = await EmulatorSpool.open()
   t.teardown(() => spool.close())
   const writer = await spool.create()
   const items = Array.from({ length: 20_000 }, (_, i) => `item ${i} ${'-'.repeat(40)}`)
@@ -44,7 +44,7 @@ t.test('small items share a block, and are read block by block', async t => {
 })
 
 t.test('discarded or removed spools leave no file', async t => {
-  const spool = await Spool.open()
+  const spool = await EmulatorSpool.open()
   t.teardown(() => spool.close())
   const discarded = await spool.create()
   await discarded.add(Buffer.from('a'))

@@ -443,11 +443,11 @@ t.test(
   async t => {
     const { openStoredJob } = await import('../../lib/store/open.ts')
     const { finish } = await import('../../lib/cli/finish.ts')
-    const { Tally } = await import('../../lib/cli/tally.ts')
+    const { RowTally } = await import('../../lib/cli/tally.ts')
     const { Talk } = await import('../../lib/cli/talk.ts')
     const job = await openStoredJob({ dir: t.testdir({}), name: 'a' })
     t.teardown(() => job.close())
-    const tally = new Tally()
+    const tally = new RowTally()
     tally.add({ status: 'succeeded', usage: null })
     const talk = new Talk(new PassThrough(), false, 0)
     await t.rejects(finish(job, tally, talk, []), {

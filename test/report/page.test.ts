@@ -2,7 +2,7 @@ import t from 'tap'
 import { givenPrice } from '../../lib/cost/price.ts'
 import { MOST_TRIES } from '../../lib/report/figures.ts'
 import { pageOf } from '../../lib/report/page.ts'
-import type { Report } from '../../lib/report/report.ts'
+import type { JobReport } from '../../lib/report/report.ts'
 import { timeLineOf } from '../../lib/report/time-line.ts'
 import { answered, batch, BEGAN, failed, failure, figuresOf, MINUTE, reportOf } from './reports.ts'
 
@@ -14,7 +14,7 @@ function seen(page: string): string {
     .replaceAll(/\s+/g, ' ')
 }
 
-const textOf = (change: Partial<Report> = {}): string => seen(pageOf(reportOf(change)))
+const textOf = (change: Partial<JobReport> = {}): string => seen(pageOf(reportOf(change)))
 
 t.test('a page says what the job is, what it gave and what it cost', async t => {
   const text = textOf()

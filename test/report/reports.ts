@@ -1,8 +1,8 @@
 import type { EndedBatch } from '../../lib/core/flow.ts'
 import type { BatchState } from '../../lib/core/job/state.ts'
 import { listPrice } from '../../lib/cost/price.ts'
-import { Figures } from '../../lib/report/figures.ts'
-import type { Report } from '../../lib/report/report.ts'
+import { ReportFigures } from '../../lib/report/figures.ts'
+import type { JobReport } from '../../lib/report/report.ts'
 import { timeLineOf } from '../../lib/report/time-line.ts'
 import { Result } from '../../lib/core/results/result.ts'
 import type { Status } from '../../lib/core/results/status.ts'
@@ -59,15 +59,15 @@ export function failed(message: string): Result {
 }
 
 /** Figures of some results, each the newest answer of a record of its own. */
-export function figuresOf(results: readonly Result[], price = listPrice): Figures {
-  const figures = new Figures(price)
+export function figuresOf(results: readonly Result[], price = listPrice): ReportFigures {
+  const figures = new ReportFigures(price)
   for (const [ordinal, one] of results.entries())
     figures.add(one, { batch: batch(1), ordinal, isAsked: true, isNewest: true })
   return figures
 }
 
 /** A finished job of four batches, unless the test says otherwise. */
-export function reportOf(change: Partial<Report> = {}): Report {
+export function reportOf(change: Partial<JobReport> = {}): JobReport {
   const usages = Array.from({ length: 40 }, (_, at) => ({
     input_tokens: 100 + 30 * at,
     output_tokens: (at * 37) % 90,

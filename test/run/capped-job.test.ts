@@ -6,7 +6,7 @@ import type { StoredJob } from '../../lib/store/job.ts'
 import type { Cap } from '../../lib/run/cap.ts'
 import { capOf, spentOnBatch, worstOfBatch } from '../../lib/run/capped-job.ts'
 import { costOf } from '../../lib/cost/cost.ts'
-import { Ledger } from '../../lib/cost/ledger.ts'
+import { CostLedger } from '../../lib/cost/ledger.ts'
 import { listPrice } from '../../lib/cost/price.ts'
 import { worstOf } from '../../lib/cost/worst.ts'
 import type { Result } from '../../lib/core/results/result.ts'
@@ -28,7 +28,7 @@ async function capped(
 
 /** The amount that the API billed for these results. */
 function billed(results: readonly Result[]): bigint {
-  const ledger = new Ledger(listPrice)
+  const ledger = new CostLedger(listPrice)
   for (const result of results) ledger.add(result)
   return ledger.spent ?? -1n
 }

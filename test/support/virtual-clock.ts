@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/core/clock.ts'
-import type { Clock as EmulatorClock } from '../../lib/emulator/index.ts'
+import type { EmulatorClock } from '../../lib/emulator/index.ts'
 import { isZlibBusy } from './zlib-work.ts'
 
 /** Rounds of the event loop without anything under way after which only time can move things on. */

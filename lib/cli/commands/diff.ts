@@ -76,7 +76,7 @@ interface Changed {
   readonly b: Side
 }
 
-interface Found {
+interface DiffCounts {
   same: number
   changed: number
   onlyA: number
@@ -92,8 +92,8 @@ async function compare(
   [a, b]: readonly [SoundJob, SoundJob],
   folder: string,
   give: (changed: Changed, nth: number) => Promise<void>,
-): Promise<Found> {
-  const found: Found = { same: 0, changed: 0, onlyA: 0, onlyB: 0, pairs: new Map() }
+): Promise<DiffCounts> {
+  const found: DiffCounts = { same: 0, changed: 0, onlyA: 0, onlyB: 0, pairs: new Map() }
   const stored = await StoredSides.create(nodeDisk, folder)
   try {
     for await (const { ordinal, record, side } of sidesOf(context, dir, b))
@@ -172,7 +172,7 @@ function labelOf({ status, response }: Side): string {
   return JSON.stringify(values.length === 1 ? only : response)
 }
 
-function countPair(found: Found, a: Side, b: Side): void {
+function countPair(found: DiffCounts, a: Side, b: Side): void {
   const { pairs } = found
   if (!pairs) return
   const labels = [labelOf(a), labelOf(b)]
@@ -200,7 +200,7 @@ function cellsOf(
 }
 
 async function summaryOf(
-  { same, changed, onlyA, onlyB, pairs }: Found,
+  { same, changed, onlyA, onlyB, pairs }: DiffCounts,
   [a, b]: readonly [SoundJob, SoundJob],
 ): Promise<string[]> {
   const both = same + changed

@@ -1,7 +1,7 @@
 import { BatchStreamError } from '../../core/errors.ts'
 import type { MessageParams } from '../../core/flow.ts'
 import { GUESS } from '../../cost/calibration.ts'
-import type { Figures } from '../../cost/estimate.ts'
+import type { EstimateFigures } from '../../cost/estimate.ts'
 import { Sample } from '../../cost/sample.ts'
 import { cacheWarning } from '../../stages/template/cache-minimum.ts'
 import { withInput } from '../checked-input.ts'
@@ -80,7 +80,10 @@ async function sampler(context: Context, settings: Settings): Promise<Sample> {
   return new Sample({ count })
 }
 
-function inputOf({ tokens, unknown }: Figures, counted: Sample['counted'] | undefined): string {
+function inputOf(
+  { tokens, unknown }: EstimateFigures,
+  counted: Sample['counted'] | undefined,
+): string {
   const share = `± ${Math.ceil(tokens.input_error * 1000) / 10} %`
   const how = counted
     ? `counted on ${counted.requests} of ${counted.of} requests: ${share}`

@@ -19,7 +19,7 @@ import { isTable, openRows, rowOptionsApart, type RowOptions } from '../row-opti
 import { finishedShards, rowsOfShard } from '../shards.ts'
 import { stateDir } from '../state-dir.ts'
 import { NO_COLUMNS } from '../table-columns.ts'
-import { Tally } from '../tally.ts'
+import { RowTally } from '../tally.ts'
 
 /** Prints the rows of all shards of a job in input order, like one run over the whole input with --order input. */
 export async function merge(context: Context): Promise<Ending> {
@@ -50,7 +50,7 @@ export async function merge(context: Context): Promise<Ending> {
     }
     const { block } = shardOf(jobs[0] as StoredJob)
     const records = sameInput(name, jobs)
-    const tally = new Tally()
+    const tally = new RowTally()
     const parts = {
       ...{ options, signal },
       // It provides its disk and name.

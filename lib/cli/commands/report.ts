@@ -5,9 +5,9 @@ import { nodeDisk, type FileKind } from '../../store/disk.ts'
 import { isLocked } from '../../store/lock.ts'
 import { reservedOf } from '../../cost/journal-figures.ts'
 import { withLines } from '../../report/failed-lines.ts'
-import { Figures } from '../../report/figures.ts'
+import { ReportFigures } from '../../report/figures.ts'
 import { generatorOf, pageOf } from '../../report/page.ts'
-import type { Report } from '../../report/report.ts'
+import type { JobReport } from '../../report/report.ts'
 import { timeLineOf } from '../../report/time-line.ts'
 import { eachKeptAnswer } from '../../store/results/stored-answers.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
@@ -75,13 +75,13 @@ async function restoreFiles(context: Context, found: SoundJob): Promise<void> {
   }
 }
 
-async function reportOf(job: SoundJob, { flags, io, signal }: Context): Promise<Report> {
+async function reportOf(job: SoundJob, { flags, io, signal }: Context): Promise<JobReport> {
   const { state, name, folder } = job
   const { run, note } = rememberedBy(job)
   const settings = { ...run, ...moneyIn(flags) }
   const madeAt = io.clock.now()
   const isRunning = await isLocked(folder)
-  const figures = new Figures(pricesOf(settings))
+  const figures = new ReportFigures(pricesOf(settings))
   await eachKeptAnswer(job, settings.schema && answerCheck(settings.schema), (result, kept) => {
     signal.throwIfAborted()
     figures.add(result, kept)

@@ -27,7 +27,7 @@ import { pricesOf } from '../money.ts'
 import { rowsOfShard } from '../shards.ts'
 import { paceOf } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
-import { Tally } from '../tally.ts'
+import { RowTally } from '../tally.ts'
 
 /** Prints rows again, free: a job's from its stored results, a batch's (by any tool) from the API. */
 export async function results(context: Context): Promise<Ending> {
@@ -46,7 +46,7 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
   try {
     await restoreRecords(context, job, found)
     await restoreAnswers(context, job, client)
-    const tally = new Tally()
+    const tally = new RowTally()
     const priceOf = pricesOf(run)
     const columns = await tableFieldsOf(job, options, known)
     const { signal } = context
@@ -119,7 +119,7 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
   try {
     await adopt(new Api({ client, session: job.session, signal: context.signal }), job, id)
     follow(context, { job })
-    const tally = new Tally()
+    const tally = new RowTally()
     const parts = {
       job,
       options,

@@ -7,7 +7,7 @@ import { detach } from '../detach.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { EXIT } from '../exit-code.ts'
 import { finish, inputNeeded, type Ending, type Next } from '../finish.ts'
-import { keepFrom, openInput, type Reading } from '../input.ts'
+import { keepFrom, openInput, type InputState } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { checkedTable, openRows, rowOptionsOf } from '../row-options.ts'
 import { mustMatch, remember } from '../run-job.ts'
@@ -26,8 +26,8 @@ import { freeCall } from '../free-call.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { TableColumns } from '../table-columns.ts'
-import { Tally } from '../tally.ts'
-import { Ledger } from '../../cost/ledger.ts'
+import { RowTally } from '../tally.ts'
+import { CostLedger } from '../../cost/ledger.ts'
 import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
 
 /** Resumes a job from disk: the same pipeline as its first run, fed from the journal. */
@@ -73,7 +73,7 @@ export async function resume(context: Context): Promise<Ending> {
     await restoreAnswers(context, job, client)
     mustMatch(known.rows, rows, job.state.output.out)
     await remember(job, found, { ...known, run, rows })
-    const reading: Reading = { format: undefined, files: 0, broken: undefined }
+    const reading: InputState = { format: undefined, files: 0, broken: undefined }
     // The rest of a pipe is lost, but what was sent of it can be fetched.
     if (piped) job.queue.stop(needsInput(found.name))
     const { kept } = job.state
@@ -88,7 +88,7 @@ export async function resume(context: Context): Promise<Ending> {
     const cap = capFor(context, job, settings, drains)
     context.nextIs(() => nextOf(job.state, capFlags(cap)))
     const canary = abandon ? undefined : canaryFor(job, settings, drains)
-    const ledger = new Ledger(pricesOf(settings))
+    const ledger = new CostLedger(pricesOf(settings))
     const columns = new TableColumns({
       job,
       known: known.columns,
@@ -107,7 +107,7 @@ export async function resume(context: Context): Promise<Ending> {
     follow(context, work)
     if (flags.has('detach'))
       return await detach(context, work, records && { reading, stream: records })
-    const tally = new Tally()
+    const tally = new RowTally()
     const parts = {
       signal,
       job,

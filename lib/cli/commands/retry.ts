@@ -17,8 +17,8 @@ import { endIfStopped, runDraining } from '../drain.ts'
 import { freeCall } from '../free-call.ts'
 import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
-import { Tally } from '../tally.ts'
-import { Ledger } from '../../cost/ledger.ts'
+import { RowTally } from '../tally.ts'
+import { CostLedger } from '../../cost/ledger.ts'
 import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
 import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
@@ -60,12 +60,12 @@ export async function retryFailed(context: Context): Promise<Ending> {
     await restoreAnswers(context, job, client)
     const last = await beginRetry(job)
     const isOld = (result: Result): boolean => result.batch.number <= last
-    const counted = new Tally()
+    const counted = new RowTally()
     const cap = capFor(context, job, settings, true)
     context.nextIs(() => ({
       words: ['retry', found.name, ...capFlags(cap), ...context.placeFlags],
     }))
-    const ledger = new Ledger(pricesOf(settings))
+    const ledger = new CostLedger(pricesOf(settings))
     const ordered = options.order === 'input'
     const work: Work = {
       ...{ settings, pace, job, client, talk, ordered, table: undefined, ledger, cap },
@@ -74,7 +74,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
       ask: result => isOld(result) && canBeRetried(result),
     }
     follow(context, work)
-    const tally = new Tally()
+    const tally = new RowTally()
     const priceOf = pricesOf(settings)
     const columns = await tableFieldsOf(job, options, known)
     const parts = { job, options, columns, schema: settings.schema, priceOf, apart: true, signal }
@@ -105,8 +105,8 @@ function canBeRetried({ status }: Result): boolean {
 async function reportRetry(
   { talk }: Context,
   job: StoredJob,
-  asked: Tally,
-  old: Tally,
+  asked: RowTally,
+  old: RowTally,
 ): Promise<void> {
   const rejected = old.byStatus().rejected ?? 0
   const rest = rejected === 0 ? '' : `; ${rejected} rejected rows cannot be retried`

@@ -12,7 +12,7 @@ import { detach } from '../detach.ts'
 import { dryRun } from '../dry-run.ts'
 import { EXIT, isClosedReader } from '../exit-code.ts'
 import { finish, inputNeeded, type Ending } from '../finish.ts'
-import { keepFrom, type FirstRecords, type Reading } from '../input.ts'
+import { keepFrom, type FirstRecords, type InputState } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import {
   checkedTable,
@@ -42,10 +42,10 @@ import { columnsIn, mustHaveColumns, TableColumns } from '../table-columns.ts'
 import { cacheWarning } from '../../stages/template/cache-minimum.ts'
 import { notOurs, type Output } from '../../stages/write/output.ts'
 import type { Talk } from '../talk.ts'
-import { Tally } from '../tally.ts'
+import { RowTally } from '../tally.ts'
 import { duration } from '../values.ts'
 import type { Cap } from '../../run/cap.ts'
-import { Ledger } from '../../cost/ledger.ts'
+import { CostLedger } from '../../cost/ledger.ts'
 import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
 
 /** What the command line specifies. */
@@ -105,7 +105,7 @@ async function ask(
   context: Context,
   { settings, rows, pace, template, name }: RunArguments,
   { first, stream }: FirstRecords,
-  reading: Reading,
+  reading: InputState,
 ): Promise<Ending> {
   const { flags, io, talk, signal, words, cwd } = context
   const keep = flags.text('keep')
@@ -153,7 +153,7 @@ async function ask(
     const working = tellingEnd(context, { settings, job }, async () => {
       await restoreAnswers(context, job, client)
       const ordered = rows.order === 'input'
-      const ledger = new Ledger(pricesOf(settings))
+      const ledger = new CostLedger(pricesOf(settings))
       const drains = !flags.has('detach')
       cap = capFor(context, job, settings, drains)
       const canary = canaryFor(job, settings, drains)
@@ -181,7 +181,7 @@ async function ask(
       isStarted = flags.has('detach')
       const input = begun.stream && { reading, stream: begun.stream }
       if (isStarted) return await detach(context, work, input)
-      const tally = new Tally()
+      const tally = new RowTally()
       const parts = {
         signal,
         job,
@@ -234,7 +234,7 @@ async function reportLost(emulator: Emulator, talk: Talk): Promise<void> {
 async function noInput(
   context: Context,
   { settings, rows, name }: Pick<RunArguments, 'settings' | 'rows' | 'name'>,
-  reading: Reading,
+  reading: InputState,
 ): Promise<Ending> {
   const { flags, io, talk } = context
   const { output } = rows

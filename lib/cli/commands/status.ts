@@ -5,7 +5,7 @@ import type { Context } from '../context.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
-import { describeElsewhere, summaryOf, type Summary } from '../job-end/summary.ts'
+import { describeElsewhere, summaryOf, type JobSummary } from '../job-end/summary.ts'
 import { showUsd, usdOf } from '../../cost/usd.ts'
 import { madeOf, type JobOrigin } from '../job-facts.ts'
 import { copyJobs } from '../ledger.ts'
@@ -55,7 +55,7 @@ async function jobsToShow(dir: string, name: string | undefined): Promise<readon
   )
 }
 
-function text(shown: Summary & JobOrigin): string {
+function text(shown: JobSummary & JobOrigin): string {
   const rows = Object.entries(shown.rows).map(([status, count]) => `${count} ${status}`)
   const lines = [
     `${shown.job}  ${shown.state}  ${counted(shown.records, 'record')}; rows: ${rows.join(', ') || 'none'}`,
@@ -84,7 +84,7 @@ function text(shown: Summary & JobOrigin): string {
   return lines.join('\n')
 }
 
-function costOf({ spent_usd, reserved_usd, estimate_usd }: Summary): string {
+function costOf({ spent_usd, reserved_usd, estimate_usd }: JobSummary): string {
   const parts = [
     [spent_usd, 'spent'],
     // Without a cap nothing is reserved.

@@ -8,17 +8,17 @@ import type { BatchState } from '../../core/job/state.ts'
 import { statusOf } from '../job-work.ts'
 import { dollarsOf, pricesOf, settingsIn, type Dollars } from '../money.ts'
 import { mostFrequent, type FrequentFailure } from '../most-frequent.ts'
-import { Ledger } from '../../cost/ledger.ts'
+import { CostLedger } from '../../cost/ledger.ts'
 import { usdNumber } from '../../cost/usd.ts'
 import type { PriceOf } from '../../cost/price.ts'
 import { eachKeptAnswer } from '../../store/results/stored-answers.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
 import type { JsonSchema } from '../../core/schema/load.ts'
 import { counted } from '../shown.ts'
-import { Tally } from '../tally.ts'
+import { RowTally } from '../tally.ts'
 
 /** A job as `status --json` prints it, and as --notify and --on-end receive it. */
-export interface Summary extends Dollars {
+export interface JobSummary extends Dollars {
   readonly job: string
   readonly state: string
   readonly records: number
@@ -66,7 +66,7 @@ export async function summaryOf(
   clock: Clock,
   price?: string,
   isHeld = false,
-): Promise<Summary> {
+): Promise<JobSummary> {
   const { state } = job
   const batches = [...(state?.batches.values() ?? [])].filter(batch => batch.phase !== 'void')
   const settings = settingsIn(job)
@@ -132,7 +132,7 @@ export function describeElsewhere({ batches, ...counts }: Elsewhere): string {
   return `the results of ${what} (${by || 'no requests'}) are on another machine; \`results\` downloads them again`
 }
 
-function describeBatch(batch: BatchState, now: number): Summary['batches'][number] {
+function describeBatch(batch: BatchState, now: number): JobSummary['batches'][number] {
   const { number, id, phase, requests, submittedAt, candidates } = batch
   const open = Object.keys(candidates).filter(candidate => candidates[candidate] === 'open')
   return {
@@ -146,8 +146,8 @@ function describeBatch(batch: BatchState, now: number): Summary['batches'][numbe
 }
 
 interface RowsSoFar {
-  readonly tally: Tally
-  readonly ledger: Ledger
+  readonly tally: RowTally
+  readonly ledger: CostLedger
   readonly elsewhere: Elsewhere | undefined
 }
 
@@ -157,8 +157,8 @@ export async function rowsSoFar(
   priceOf: PriceOf,
   schema: JsonSchema | undefined,
 ): Promise<RowsSoFar> {
-  const newest = new Tally()
-  const ledger = new Ledger(priceOf)
+  const newest = new RowTally()
+  const ledger = new CostLedger(priceOf)
   const { here, elsewhere } = await withoutRemote(job)
   await eachKeptAnswer(here, schema && answerCheck(schema), (result, { isNewest, ordinal }) => {
     ledger.add(result)

@@ -3,7 +3,7 @@ import type { Io } from '../io.ts'
 import type { Talk } from '../talk.ts'
 import { lineOf } from './line.ts'
 import { Pauses } from './pauses.ts'
-import type { Report, Sink } from './report.ts'
+import type { ProgressReport, ReportSink } from './report.ts'
 import { after, NOTHING } from './run-progress.ts'
 
 /** Redraws at most five times a second, and once a second when idle because ages grow. */
@@ -12,7 +12,7 @@ const IDLE_MS = 1000
 const COLUMNS = 80
 
 /** Progress on a terminal: one line that is redrawn as things change. */
-export class Bar implements Sink {
+export class ProgressBar implements ReportSink {
   readonly #stderr: Io['stderr']
   readonly #talk: Talk
   readonly #clock: Clock
@@ -36,7 +36,7 @@ export class Bar implements Sink {
     this.#read = read
   }
 
-  tell(report: Report): void {
+  tell(report: ProgressReport): void {
     if (report.type === 'exit') return this.#end()
     this.#progress = after(this.#progress, report)
     if (report.type === 'started') {

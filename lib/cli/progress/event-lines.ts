@@ -6,10 +6,14 @@ import { wrapError } from '../../core/errors.ts'
 import { isPipe, openPipe, waitsForReader } from '../pipe.ts'
 import type { Talk } from '../talk.ts'
 import { wrongFlag } from '../values.ts'
-import type { Sink } from './report.ts'
+import type { ReportSink } from './report.ts'
 
 /** Appends reports as JSON lines to a file, so that a resumed job has one history. */
-export async function eventFile(path: string, talk: Talk, signal: AbortSignal): Promise<Sink> {
+export async function eventFile(
+  path: string,
+  talk: Talk,
+  signal: AbortSignal,
+): Promise<ReportSink> {
   if (path === '-') throw wrongFlag('--events', 'a file: stdout is for rows', path)
   const isRead = await isPipe(path)
   const file = isRead
@@ -41,7 +45,9 @@ async function openFile(path: string): Promise<Writable> {
 }
 
 /** Writes reports as JSON lines to a stream that stays open. */
-export async function eventLines(stream: Writable): Promise<Sink & { close(): Promise<void> }> {
+export async function eventLines(
+  stream: Writable,
+): Promise<ReportSink & { close(): Promise<void> }> {
   const { default: ndjson } = await import('ndjson')
   const lines = ndjson.stringify()
   lines.on('data', (line: Buffer) => {

@@ -1,5 +1,5 @@
 import type { StoredJob } from '../../store/job.ts'
-import type { Ledger } from '../../cost/ledger.ts'
+import type { CostLedger } from '../../cost/ledger.ts'
 import type { Context } from '../context.ts'
 import { dollarsOf } from '../money.ts'
 import type { Settings } from '../settings.ts'
@@ -8,7 +8,7 @@ import { startedOf, type ProgramEvent } from './report.ts'
 /** What is followed. Without a ledger no costs are reported. */
 export interface Followed {
   readonly job: StoredJob
-  readonly ledger?: Ledger | undefined
+  readonly ledger?: CostLedger | undefined
   readonly settings?: Settings
 }
 

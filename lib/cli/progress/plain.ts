@@ -3,13 +3,13 @@ import type { Talk } from '../talk.ts'
 import { count, several } from '../../report/words.ts'
 import { lineOf, span } from './line.ts'
 import { Pauses } from './pauses.ts'
-import type { Report, Sink } from './report.ts'
+import type { ProgressReport, ReportSink } from './report.ts'
 import { after, agesOf, NOTHING, type RunProgress } from './run-progress.ts'
 
 const MINUTE_MS = 60_000
 
 /** Progress without redrawing: a line for each important event, and one a minute otherwise. */
-export class Plain implements Sink {
+export class Plain implements ReportSink {
   readonly #talk: Talk
   readonly #clock: Clock
   readonly #pauses: Pauses
@@ -22,7 +22,7 @@ export class Plain implements Sink {
     this.#pauses = new Pauses(clock)
   }
 
-  tell(report: Report): void {
+  tell(report: ProgressReport): void {
     if (report.type === 'exit') return this.#pauses.end()
     const line = wordsOf(report, this.#progress)
     this.#progress = after(this.#progress, report)
@@ -51,7 +51,7 @@ export class Plain implements Sink {
 }
 
 /** An important event in words. */
-export function wordsOf(report: Report, before: RunProgress): string | undefined {
+export function wordsOf(report: ProgressReport, before: RunProgress): string | undefined {
   switch (report.type) {
     case 'kept':
       if (before.complete || !report.complete) return undefined

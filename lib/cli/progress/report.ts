@@ -39,11 +39,11 @@ export type ProgramEvent =
   | { readonly type: 'exit'; readonly code: number; readonly next: readonly string[] | null }
 
 /** An event as --events and --progress json write it, one per line. */
-export type Report = { readonly time: string; readonly job: string | null } & ProgramEvent
+export type ProgressReport = { readonly time: string; readonly job: string | null } & ProgramEvent
 
 /** A destination of reports. */
-export interface Sink {
-  tell(report: Report): void
+export interface ReportSink {
+  tell(report: ProgressReport): void
   /** Takes a function that returns the number of records read so far. */
   count?(read: () => number): void
   /** Resolves when everything is written. */

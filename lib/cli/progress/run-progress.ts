@@ -1,7 +1,7 @@
-import type { Report, Started } from './report.ts'
+import type { ProgressReport, Started } from './report.ts'
 
 /** A batch whose results are not stored yet. */
-export interface OpenBatch {
+export interface PendingBatch {
   readonly requests: number
   /** When the API accepted it, in ms since 1970; null before that and after its end. */
   readonly since: number | null
@@ -20,7 +20,7 @@ export interface RunProgress {
   /** Batches of first attempts that were sealed because they were full, and their records. */
   readonly full: { readonly batches: number; readonly records: number }
   readonly done: number
-  readonly open: ReadonlyMap<number, OpenBatch>
+  readonly open: ReadonlyMap<number, PendingBatch>
   /** Batches whose start and end this command saw, and their total duration. */
   readonly took: { readonly batches: number; readonly ms: number }
   readonly rows: number
@@ -35,7 +35,7 @@ export const NOTHING: RunProgress = {
   ...{ batchSize: null, batchEnds: [], full: { batches: 0, records: 0 } },
 }
 
-export function after(progress: RunProgress, report: Report): RunProgress {
+export function after(progress: RunProgress, report: ProgressReport): RunProgress {
   switch (report.type) {
     case 'started':
       return startedAt(report)
@@ -115,7 +115,7 @@ function ended(progress: RunProgress, { number, at }: { number: number; at: numb
   return { ...next, took: { batches: batches + 1, ms: ms + Math.max(0, at - since) } }
 }
 
-function withOpen(progress: RunProgress, number: number, batch: OpenBatch): RunProgress {
+function withOpen(progress: RunProgress, number: number, batch: PendingBatch): RunProgress {
   return { ...progress, open: new Map(progress.open).set(number, batch) }
 }
 

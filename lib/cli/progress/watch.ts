@@ -4,16 +4,16 @@ import { optionsOf, type CommandName } from '../options.ts'
 import { pathOfShard, shardIn } from '../shard-flags.ts'
 import type { Talk } from '../talk.ts'
 import { oneOf } from '../values.ts'
-import { Bar } from './bar.ts'
+import { ProgressBar } from './bar.ts'
 import { eventFile, eventLines } from './event-lines.ts'
 import { Plain } from './plain.ts'
-import type { Report, Sink } from './report.ts'
+import type { ProgressReport, ReportSink } from './report.ts'
 
 type Progress = (typeof PROGRESS)[number]
 const PROGRESS = ['auto', 'bar', 'plain', 'json', 'none'] as const
 
 /** Receives the events of a running command. */
-export interface Watch extends Required<Sink> {
+export interface Watch extends Required<ReportSink> {
   /** Reports how the command ends; nothing is reported after it. */
   exit(code: number, next: readonly string[] | undefined): void
 }
@@ -31,13 +31,13 @@ export async function openWatch(
   const shard = named?.includes('{shard}') ? shardIn(flags, io.env) : undefined
   const events = pathOfShard('--events', named, shard)
   const progress = takes ? progressOf(flags, io) : 'none'
-  const sinks: Sink[] = []
+  const sinks: ReportSink[] = []
   if (progress === 'json') sinks.push(await eventLines(io.stderr))
-  if (progress === 'bar') sinks.push(new Bar(io.stderr, talk, io.clock))
+  if (progress === 'bar') sinks.push(new ProgressBar(io.stderr, talk, io.clock))
   if (progress === 'plain') sinks.push(new Plain(talk, io.clock))
   if (events !== undefined) sinks.push(await eventFile(events, talk, signal))
   let job: string | null = null
-  const tell = (report: Report): void => {
+  const tell = (report: ProgressReport): void => {
     job = report.job
     for (const sink of sinks) sink.tell(report)
   }

@@ -2,7 +2,7 @@ import type { RunEvent } from './run-event.ts'
 import type { JobState } from './state.ts'
 
 /** The parts of an answer that decide its cost. */
-export interface Answer {
+export interface BilledAnswer {
   readonly usage: Readonly<Record<string, unknown>> | null
   readonly model: string | null
 }
@@ -23,7 +23,7 @@ export interface Job {
    * The cost of an answer in USD; null if the price of its model is unknown.
    * @internal
    */
-  readonly costOf?: ((answer: Answer) => number | null) | undefined
+  readonly costOf?: ((answer: BilledAnswer) => number | null) | undefined
   /** Closes the files and releases the lock, after stages that are being destroyed have finished. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>

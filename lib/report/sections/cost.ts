@@ -1,6 +1,6 @@
 import { barChart, type Bar } from '../charts/bars.ts'
 import { markup, type Section } from '../markup.ts'
-import type { Report } from '../report.ts'
+import type { JobReport } from '../report.ts'
 import type { Billed } from '../../cost/cost.ts'
 import { priceUnknown } from '../../cost/ledger.ts'
 import { usdNumber } from '../../cost/usd.ts'
@@ -16,7 +16,7 @@ const CLASSES: readonly (readonly [keyof Billed, string])[] = [
 ]
 
 /** What it cost, class by class, beside what synchronous calls would have cost. */
-export function costSection({ figures, estimate, reserved }: Report): Section {
+export function costSection({ figures, estimate, reserved }: JobReport): Section {
   const { ledger, bill } = figures
   const { spent, synchronous, tokens, unpriced } = ledger
   const searched = bill.synchronous.searches > 0n

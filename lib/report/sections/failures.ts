@@ -3,7 +3,7 @@ import { MOST_GROUPS } from '../failures.ts'
 import { MOST_TRIES } from '../figures.ts'
 import { LOOK_OF } from '../looks.ts'
 import { markup, type Markup, type Section } from '../markup.ts'
-import type { FailedLine, Report, ShownFailure } from '../report.ts'
+import type { FailedLine, JobReport, ShownFailure } from '../report.ts'
 import { STATUSES } from '../../core/results/status.ts'
 import { count, several } from '../words.ts'
 
@@ -11,7 +11,7 @@ import { count, several } from '../words.ts'
 const OPEN = 5
 
 /** What failed, grouped by message, with its place in the input. */
-export function failuresSection({ failures, figures, sources }: Report): Section {
+export function failuresSection({ failures, figures, sources }: JobReport): Section {
   if (failures.length === 0) return 'No row failed.'
   const { others } = figures.failures
   const more =
@@ -40,7 +40,7 @@ function lineOf({ line, source, text }: FailedLine, isNamed: boolean): Markup {
 }
 
 /** The requests of each attempt, and their statuses. */
-export function triesSection({ figures: { tries } }: Report): Section {
+export function triesSection({ figures: { tries } }: JobReport): Section {
   if (tries.length < 2) return 'No request was retried.'
   const seen = STATUSES.filter(status => tries.some(counts => counts[status] !== undefined))
   const head = seen.map(status => markup`<th>${status}</th>`)

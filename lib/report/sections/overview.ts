@@ -3,12 +3,12 @@ import { barChart } from '../charts/bars.ts'
 import { timeChart } from '../charts/time-chart.ts'
 import { LOOK_OF } from '../looks.ts'
 import { markup, type Markup, type Section } from '../markup.ts'
-import type { Report } from '../report.ts'
+import type { JobReport } from '../report.ts'
 import { STATUSES } from '../../core/results/status.ts'
 import { count, dollars, moment, percent, several, span } from '../words.ts'
 
 /** Which job it is, and the figures that matter most. */
-export function overview(report: Report): Markup {
+export function overview(report: JobReport): Markup {
   const { job, note, state, madeAt, openedAt, model, sources, records, isRead, timeLine } = report
   const { rows, ledger } = report.figures
   const all = sum(Object.values(rows))
@@ -32,12 +32,12 @@ function tile(name: string, value: string, note: string): Markup {
   return markup`<div class="tile"><dt>${name}</dt><dd>${value}</dd><dd class="note">${note}</dd></div>`
 }
 
-function batchesIn({ timeLine: { lanes, waiting } }: Report): number {
+function batchesIn({ timeLine: { lanes, waiting } }: JobReport): number {
   return sum(lanes, ({ batches }) => batches) + waiting
 }
 
 /** What became of the records. */
-export function rowsSection({ records, figures }: Report): Section {
+export function rowsSection({ records, figures }: JobReport): Section {
   const { rows, repeats, reused } = figures
   const without = Math.max(0, records - sum(Object.values(rows)))
   const bars = STATUSES.flatMap(status => {
@@ -61,7 +61,7 @@ export function rowsSection({ records, figures }: Report): Section {
 }
 
 /** When batches were sent and ended. */
-export function batchesSection({ timeLine }: Report): Section {
+export function batchesSection({ timeLine }: JobReport): Section {
   const { lanes, perLane, waiting } = timeLine
   const notes = [
     perLane > 1 ? `Each row covers ${perLane} consecutive batches.` : '',

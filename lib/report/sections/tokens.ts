@@ -1,11 +1,11 @@
 import { columnChart } from '../charts/columns.ts'
 import type { Histogram } from '../histogram.ts'
 import { markup, type Markup, type Section } from '../markup.ts'
-import type { Report } from '../report.ts'
+import type { JobReport } from '../report.ts'
 import { count, percent, several } from '../words.ts'
 
 /** How large prompts and answers were, and what of the prompts came from the cache. */
-export function tokensSection({ figures }: Report): Section {
+export function tokensSection({ figures }: JobReport): Section {
   const { prompts, answers, hits, ledger } = figures
   const { write5m, write1h, read, input } = ledger.tokens
   const all = input + write5m + write1h + read

@@ -4,6 +4,7 @@
 import type { Job } from '../../core/job/job.ts'
 import { BatchStreamError, wholeNumber } from '../../core/errors.ts'
 import type {
+  TemplateOutput,
   BatchRequest,
   Problem,
   RejectedRecord,
@@ -188,9 +189,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     if (job) this.runBeside(this.#inTurn(() => this.#begin(job)))
   }
 
-  protected override receive(
-    item: BatchRequest | RejectedRecord | RequestPage,
-  ): Promise<void> | void {
+  protected override receive(item: TemplateOutput | RequestPage): Promise<void> | void {
     if (item instanceof RequestPage) return this.#receivePage(item)
     if (item instanceof Page) throw wrongInputError('aggregate', 'requests', item) as Error
     if (this.#turn || !this.#addNow(item)) return this.#inTurn(() => this.#add(item))
@@ -311,7 +310,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
   }
 
   /** The fast path: no promise for a record that goes into the open batch. */
-  #addNow(item: BatchRequest | RejectedRecord): boolean {
+  #addNow(item: TemplateOutput): boolean {
     const writer = this.#open
     const record = item.record
     if (!this.job || !writer || writer.full || record?.ordinal === undefined) return false
@@ -349,7 +348,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     return index
   }
 
-  async #add(item: BatchRequest | RejectedRecord): Promise<void> {
+  async #add(item: TemplateOutput): Promise<void> {
     const job = await this.#jobOf(item.record)
     if (this.#difference) return
     const ordinal = item.record?.ordinal ?? (await this.#admit(job, item))
@@ -380,7 +379,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     return this.#open !== undefined && this.#open.requests >= this.#most
   }
 
-  async #admit(job: StoredJob, item: BatchRequest | RejectedRecord): Promise<number> {
+  async #admit(job: StoredJob, item: TemplateOutput): Promise<number> {
     if (this.#admits === false) {
       throw new BatchStreamError(
         'CBS_STAGE',
@@ -486,7 +485,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
 
 /** An item and all that decides how its batch covers it. */
 interface PlacedItem {
-  readonly item: BatchRequest | RejectedRecord
+  readonly item: TemplateOutput
   readonly ordinal: number
   readonly asked: SerializedRequest | undefined
   /** The answer of an earlier job to the same request. */

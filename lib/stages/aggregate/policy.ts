@@ -8,7 +8,7 @@ export interface BatchLimits {
 }
 
 /** What the open batch holds so far. */
-export interface OpenBatch {
+export interface BatchFill {
   readonly requests: number
   readonly bytes: number
   /** Rows that it will give, those of rejected records included. */
@@ -16,7 +16,7 @@ export interface OpenBatch {
 }
 
 /** Must the open batch be sealed before a request of `next` bytes goes in? A request that fits nowhere goes alone. */
-export function isFull(open: OpenBatch, next: number, limits: BatchLimits): boolean {
+export function isFull(open: BatchFill, next: number, limits: BatchLimits): boolean {
   if (open.records >= MAX_REQUESTS) return true
   if (open.requests === 0) return false
   return open.requests >= limits.count || open.bytes + BETWEEN_BYTES + next > limits.bytes

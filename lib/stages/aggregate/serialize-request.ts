@@ -1,5 +1,5 @@
 import { wrapError } from '../../core/errors.ts'
-import { SourceRecord, type BatchRequest, type RejectedRecord } from '../../core/flow.ts'
+import { SourceRecord, type BatchRequest, type TemplateOutput } from '../../core/flow.ts'
 import { wellFormedJson } from '../../core/json/well-formed.ts'
 import { keyOf } from '../../core/request-key.ts'
 
@@ -11,7 +11,7 @@ export interface SerializedRequest {
 
 /** Writes what an item asks; undefined where it asks nothing. */
 export function serializeRequest(
-  item: BatchRequest | RejectedRecord,
+  item: TemplateOutput,
   isKeyed: boolean,
 ): SerializedRequest | undefined {
   if (!('params' in item)) return undefined
@@ -30,7 +30,7 @@ export function requestJson(customId: string, params: string): Buffer {
 }
 
 /** A request that a user's own stage made is its own record. */
-export function recordOf(item: BatchRequest | RejectedRecord, line: number): SourceRecord {
+export function recordOf(item: TemplateOutput, line: number): SourceRecord {
   // What was rejected has its record already; only a request can lack one.
   const { custom_id, params } = item as BatchRequest
   return new SourceRecord(Buffer.from(JSON.stringify({ custom_id, params })), { line })

@@ -7,7 +7,7 @@ import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import { compareByRecord, firstOf } from '../../core/job/earliest.ts'
 
 /** A batch that is being read: the rows of one block, and where in it the next row is. */
-interface Reading {
+interface BatchCursor {
   readonly blocks: AsyncGenerator<Iterable<Result>>
   rows: readonly Result[]
   at: number
@@ -23,7 +23,7 @@ export class KeptRows {
   readonly #seen: Set<number> = new Set()
   /** Batches that are not open yet, by their first record. */
   #waiting: BatchState[] = []
-  #open: Reading[] = []
+  #open: BatchCursor[] = []
   /** How many result sets the job had when its batches were last looked at. */
   #fetches = 0
 
@@ -38,7 +38,7 @@ export class KeptRows {
    */
   async next(from: number): Promise<Result | undefined> {
     if (this.#fetches !== this.#job.state.fetches) this.#look(from)
-    const passed: Reading[] = []
+    const passed: BatchCursor[] = []
     for (const reading of this.#open)
       if (!(skip(reading, from) || (await load(reading, from)))) passed.push(reading)
     if (passed.length > 0) this.#open = this.#open.filter(reading => !passed.includes(reading))
@@ -49,7 +49,7 @@ export class KeptRows {
       this.#waiting.shift()
       const ids = await BatchIds.of(this.#job, batch.number)
       const blocks = rowsOf(this.#job.endedBatch(batch.number), ids, this.#check)
-      const reading: Reading = { blocks, rows: [], at: 0 }
+      const reading: BatchCursor = { blocks, rows: [], at: 0 }
       this.#open.push(reading)
       if (!(await load(reading, from))) this.#open.pop()
     }
@@ -90,14 +90,14 @@ export async function* rowsInInputOrder(
 }
 
 /** Goes to the first row at `from` or after it, in the block that is here; false where the block ends before it. */
-function skip(reading: Reading, from: number): boolean {
+function skip(reading: BatchCursor, from: number): boolean {
   for (; reading.at < reading.rows.length; reading.at++)
     if (ordinalOf(headOf(reading)) >= from) return true
   return false
 }
 
 /** The same in the blocks that follow. */
-async function load(reading: Reading, from: number): Promise<boolean> {
+async function load(reading: BatchCursor, from: number): Promise<boolean> {
   // Not by `for await`, which closes what it leaves.
   for (;;) {
     const { done, value } = await reading.blocks.next()
@@ -109,7 +109,7 @@ async function load(reading: Reading, from: number): Promise<boolean> {
 }
 
 /** The earliest row, of several answers to one record the newest. */
-function first(open: readonly Reading[]): Result | undefined {
+function first(open: readonly BatchCursor[]): Result | undefined {
   let found: Result | undefined
   for (const reading of open) {
     const row = headOf(reading)
@@ -119,7 +119,7 @@ function first(open: readonly Reading[]): Result | undefined {
   return found
 }
 
-function headOf({ rows, at }: Reading): Result {
+function headOf({ rows, at }: BatchCursor): Result {
   // A batch is open only while it has a row.
   return rows[at] as Result
 }

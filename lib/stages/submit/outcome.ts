@@ -6,7 +6,7 @@ import type { Failure } from '../../api/failure.ts'
  * `split` it is too large; `reject` one request of it is refused; `refused` it is refused for a request that is not named, or
  * for a cause that all share; `stop` no batch will be taken.
  */
-export type Outcome =
+export type CreateOutcome =
   | { readonly kind: 'created'; readonly id: string }
   | { readonly kind: 'again'; readonly failure: Failure }
   | { readonly kind: 'unknown'; readonly failure: Failure }
@@ -23,7 +23,7 @@ const NAMED = /\brequests\.(\d+)\b/
  * no batch; with it, a 4xx of the API's own proves that there is none, and everything else (silence, any 5xx, 529 too,
  * 408, 409, half an answer) leaves it unknown.
  */
-export function outcomeOf(failure: Failure, wholeSent: boolean): Outcome {
+export function outcomeOf(failure: Failure, wholeSent: boolean): CreateOutcome {
   switch (failure.kind) {
     case 'access':
     case 'redirect':
@@ -42,7 +42,7 @@ export function outcomeOf(failure: Failure, wholeSent: boolean): Outcome {
   }
 }
 
-function refused(failure: Failure): Outcome {
+function refused(failure: Failure): CreateOutcome {
   const position = NAMED.exec(failure.message)?.[1]
   if (position === undefined) return { kind: 'refused', failure }
   return { kind: 'reject', position: Number(position), failure }

@@ -81,7 +81,7 @@ function isImpossible(batch: RemoteBatch, now: number): boolean {
 }
 
 /** All that is known when a verdict is asked for. */
-export interface Evidence {
+export interface SearchEvidence {
   /** A whole listing of the workspace's batches, back to `createdFrom`. */
   readonly listed: readonly RemoteBatch[]
   /** Ids that journals on this machine own. */
@@ -97,7 +97,7 @@ export interface Evidence {
 }
 
 /** What to do about an unknown create. When in doubt it waits: an unknown costs latency, never money. */
-export function judge(unknown: PendingCreate, evidence: Evidence): Reconciliation {
+export function judge(unknown: PendingCreate, evidence: SearchEvidence): Reconciliation {
   const { listed, owned, proofs, candidates, settled, now } = evidence
   const ours = listed.find(batch => !owned.has(batch.id) && proofs.get(batch.id) === 'ours')
   if (ours) return { kind: 'adopt', id: ours.id }

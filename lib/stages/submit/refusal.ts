@@ -1,4 +1,4 @@
-import type { Part } from './split-batch.ts'
+import type { PartAssignment } from './split-batch.ts'
 
 /** Requests of a refused batch that are sent alone, spread evenly, to find out whether the cause is common to all. */
 export const PROBES = 8
@@ -8,7 +8,7 @@ export const NAMED_REFUSALS = 8
 
 /** How a refused batch is split: each probe is a part of its own, and so is each run of requests between two of them. */
 export interface ProbePlan {
-  readonly partOf: (position: number) => Part
+  readonly partOf: (position: number) => PartAssignment
   /** The indexes of the parts that are probes. */
   readonly probes: readonly number[]
 }

@@ -15,10 +15,10 @@ import { BatchIds } from '../../store/results/batch-ids.ts'
 import { lines } from '../../store/body-lines.ts'
 
 /** The part of a split batch that a request goes to, counted from 0 in the order of requests; or why it is left out. */
-export type Part = number | Problem
+export type PartAssignment = number | Problem
 
 /** The first half of a batch is one part, the rest the other; a single request that is too large is rejected. */
-export function half(requests: number): (position: number) => Part {
+export function half(requests: number): (position: number) => PartAssignment {
   if (requests === 1)
     return () => ({
       type: 'request_too_large',
@@ -28,12 +28,12 @@ export function half(requests: number): (position: number) => Part {
 }
 
 /** The first `count` requests are one part, the rest the other. */
-export function firstOf(count: number): (position: number) => Part {
+export function firstOf(count: number): (position: number) => PartAssignment {
   return position => (position < count ? 0 : 1)
 }
 
 /** One request is rejected; the others stay together. */
-export function without(rejected: number, problem: Problem): (position: number) => Part {
+export function without(rejected: number, problem: Problem): (position: number) => PartAssignment {
   return position => (position === rejected ? problem : 0)
 }
 
@@ -44,14 +44,14 @@ export function without(rejected: number, problem: Problem): (position: number) 
 export async function splitBatch(
   job: StoredJob,
   number: number,
-  partOf: (position: number) => Part,
+  partOf: (position: number) => PartAssignment,
   { isolated = job.batch(number).isolated }: { readonly isolated?: true | undefined } = {},
 ): Promise<readonly number[]> {
   const batch = job.batch(number)
   const { attempt, next, sums } = batch
   const ids = await BatchIds.of(job, number)
   const keys = await readSummed(job.store, batch, 'keys')
-  const parts = new Parts(job, {
+  const parts = new PartWriters(job, {
     keys: keys !== undefined,
     repeats: sums?.repeats !== undefined,
     reused: batch.reused?.answeredBy,
@@ -96,7 +96,7 @@ export async function splitBatch(
   }
 }
 
-async function copyReused(job: StoredJob, number: number, parts: Parts): Promise<void> {
+async function copyReused(job: StoredJob, number: number, parts: PartWriters): Promise<void> {
   const reused = await Reused.of(job.store, job.batch(number))
   if (reused.count === 0) return
   const answers = await ReusedAnswers.open(job.store, number, reused)
@@ -113,7 +113,7 @@ async function copyReused(job: StoredJob, number: number, parts: Parts): Promise
 }
 
 /** The writers of the parts. Each part covers the records from its first request up to that of the next part. */
-class Parts {
+class PartWriters {
   readonly writers: BatchWriter[] = []
   readonly #job: StoredJob
   readonly #extra: ExtraFiles

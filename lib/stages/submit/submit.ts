@@ -16,10 +16,10 @@ import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
 import { typed, type CarryingStage } from '../../core/stage.ts'
 import { ensureFreeSpace } from './free-space.ts'
-import type { Outcome } from './outcome.ts'
+import type { CreateOutcome } from './outcome.ts'
 import { NAMED_REFUSALS, planProbes, PROBES, RefusalJudge, type RefusalVerdict } from './refusal.ts'
 import { search } from './search.ts'
-import { firstOf, half, splitBatch, without, type Part } from './split-batch.ts'
+import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
 import { uploadBatch } from './upload.ts'
 
 export interface SubmitOptions {
@@ -92,7 +92,7 @@ function bodyElsewhere(number: number): BatchStreamError {
 }
 
 /** Why a request of an abandoned job has no answer. */
-const ABANDONED: Part = {
+const ABANDONED: PartAssignment = {
   type: 'abandoned',
   message: 'the job was abandoned before this record was sent',
 }
@@ -239,7 +239,7 @@ export class Submit extends JobStage<SealedBatch> {
    * damaged, submission stops and nothing is destroyed: the batches in flight are still collected. `noRoom`: the queue that the
    * job shares with others is full.
    */
-  async #upload(job: StoredJob, number: number): Promise<Outcome | 'stopped' | 'noRoom'> {
+  async #upload(job: StoredJob, number: number): Promise<CreateOutcome | 'stopped' | 'noRoom'> {
     // receive has made it before anything is sent.
     const api = this.#api as Api
     await api.proveWorkspace()
@@ -301,7 +301,11 @@ export class Submit extends JobStage<SealedBatch> {
     return job.queue.stopReason === undefined
   }
 
-  async #split(job: StoredJob, number: number, partOf: (position: number) => Part): Promise<void> {
+  async #split(
+    job: StoredJob,
+    number: number,
+    partOf: (position: number) => PartAssignment,
+  ): Promise<void> {
     for (const part of await splitBatch(job, number, partOf)) await this.#take(job, part)
   }
 

@@ -9,7 +9,7 @@ import { ownedIds } from '../../store/batch-queue.ts'
 import type { DiskFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { SILENCE_MS } from '../../core/limits.ts'
-import { outcomeOf, type Outcome } from './outcome.ts'
+import { outcomeOf, type CreateOutcome } from './outcome.ts'
 
 /** How long the API may take to answer once it has a whole body: it reads hundreds of MB before it does. */
 const REPLY_MS = 5 * SILENCE_MS
@@ -47,7 +47,7 @@ export async function uploadBatch(
   api: Api,
   number: number,
   stop: AbortSignal,
-): Promise<Outcome> {
+): Promise<CreateOutcome> {
   const { bytes, hash } = job.batch(number)
   const file = await job.store.disk.open(job.store.path(number, 'body'), 'read')
   const progress: UploadProgress = { complete: false, ended: false }
@@ -57,7 +57,7 @@ export async function uploadBatch(
     arming = job.note({ type: 'armed', number, at: job.clock.now(), serverAt }, true)
     return arming
   }
-  const send = async ({ signal, moved }: IdleTimer): Promise<Outcome> => {
+  const send = async ({ signal, moved }: IdleTimer): Promise<CreateOutcome> => {
     const onPart = (): void => moved(progress.complete ? REPLY_MS : SILENCE_MS)
     const lastByte = { arm, assertOwned: job.assertOwned }
     const body = (reuses: boolean): AsyncIterable<Uint8Array> =>
@@ -111,7 +111,7 @@ function callUntil(
   return { signal: call.signal, release }
 }
 
-function readReply(job: StoredJob, answer: unknown, progress: UploadProgress): Outcome {
+function readReply(job: StoredJob, answer: unknown, progress: UploadProgress): CreateOutcome {
   const id = createdId(answer)
   // A proxy may repeat an earlier answer: it says nothing about this batch.
   if (id !== undefined && !ownedIds(job.state).has(id)) return { kind: 'created', id }

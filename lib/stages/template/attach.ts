@@ -9,6 +9,7 @@ import type { MediaType } from '../../core/file/media-type.ts'
 import { readFile, type Content } from '../../core/file/read.ts'
 import { textIn } from '../../core/file/text.ts'
 import type {
+  TemplateOutput,
   BatchRequest,
   Problem,
   RejectedRecord,
@@ -21,8 +22,6 @@ import { StageTransform, typed, type CarryingStage, type SameType } from '../../
 import { wrongInputError } from '../../core/validate-input.ts'
 import { compile, type Template } from './compile.ts'
 import { isBlank, render } from './render.ts'
-
-type Asked = BatchRequest | RejectedRecord
 
 /**
  * The file of a record: a template, or a function of its fields. Nothing or an empty string means no file; a path that is
@@ -59,7 +58,7 @@ export interface AttachOptions<F extends object = Fields> {
  */
 export function attacher(
   given: AttachOptions<never>,
-): ((asked: Asked) => Promise<Asked>) | undefined {
+): ((asked: TemplateOutput) => Promise<TemplateOutput>) | undefined {
   // The compiler checked the functions' record type where stages were joined.
   const options = given as AttachOptions
   const { attach = [], attachDir = '.', vars } = options
@@ -74,7 +73,7 @@ export function attacher(
   return async asked => {
     if ('problem' in asked || !asked.record) return asked
     const { record } = asked
-    const blocks: ContentBlock[] = []
+    const blocks: MediaBlock[] = []
     const seen = new Set([''])
     for (const one of named) {
       const path = pathOf(one, record)
@@ -98,18 +97,14 @@ export function attacher(
  */
 export function attachFiles<F extends object = Fields>(
   options: AttachOptions<F>,
-): CarryingStage<
-  BatchRequest<AnyOr<F>> | RejectedRecord<AnyOr<F>>,
-  BatchRequest | RejectedRecord,
-  SameType
-> {
+): CarryingStage<BatchRequest<AnyOr<F>> | RejectedRecord<AnyOr<F>>, TemplateOutput, SameType> {
   const attach = attacher(options)
   return typed(
     new StageTransform({
       objectMode: true,
       // A request may have tens of MB, so none is buffered here.
       readableHighWaterMark: 1,
-      transform(asked: Asked, _encoding, done) {
+      transform(asked: TemplateOutput, _encoding, done) {
         const wrong = wrongInputError('attachFiles', 'requests', asked)
         if (wrong) return done(wrong)
         if (!attach) return done(null, asked)
@@ -136,7 +131,7 @@ function pathOf(named: Template | NamesFile, record: SourceRecord): string | und
   )
 }
 
-async function blockOf(path: string, found: string): Promise<ContentBlock | Problem> {
+async function blockOf(path: string, found: string): Promise<MediaBlock | Problem> {
   const content = await readFile(found, { most: MAX_ATTACHED_BYTES })
   if ('type' in content) return content
   if (content.mediaType) return mediaBlock(content.mediaType, content)
@@ -147,7 +142,7 @@ async function blockOf(path: string, found: string): Promise<ContentBlock | Prob
   return { type: 'text', text }
 }
 
-function mediaBlock(media_type: MediaType, { bytes }: Content): ContentBlock {
+function mediaBlock(media_type: MediaType, { bytes }: Content): MediaBlock {
   const data = bytes.toString('base64')
   return media_type === 'application/pdf'
     ? { type: 'document', source: { type: 'base64', media_type, data } }
@@ -155,7 +150,7 @@ function mediaBlock(media_type: MediaType, { bytes }: Content): ContentBlock {
 }
 
 /** A part of a user message made from a file. */
-type ContentBlock =
+type MediaBlock =
   | Anthropic.Messages.TextBlockParam
   | Anthropic.Messages.ImageBlockParam
   | Anthropic.Messages.DocumentBlockParam
@@ -165,7 +160,7 @@ type ContentBlock =
  */
 function placeContent(
   params: MessageParams,
-  blocks: readonly ContentBlock[],
+  blocks: readonly MediaBlock[],
 ): MessageParams | Problem {
   if (blocks.length === 0) return params
   const at = params.messages.findLastIndex(({ role }) => role === 'user')

@@ -6,13 +6,13 @@ import { didYouMean } from '../../core/nearest.ts'
 export const WHOLE: unique symbol = Symbol('@json')
 
 /** Literal text, a field, or the whole record. */
-export type Part = string | Field | typeof WHOLE
+export type TemplatePart = string | Field | typeof WHOLE
 
 /** A compiled template without errors. */
 export interface Template {
   /** Its name for users: `prompt`, `system`, `id`. */
   readonly name: string
-  readonly parts: readonly Part[]
+  readonly parts: readonly TemplatePart[]
 }
 
 export interface CompileOptions {
@@ -33,7 +33,7 @@ const OPEN = /\{\{(?!\{)/g
  * @throws BatchStreamError `CBS_OPTION` for unclosed braces, an empty name or an unknown variable, with line and column
  */
 export function compile(text: string, options: CompileOptions): Template {
-  const parts: Part[] = []
+  const parts: TemplatePart[] = []
   let literal = ''
   let end = 0
   for (const { index: start } of text.matchAll(OPEN)) {

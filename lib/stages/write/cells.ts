@@ -2,11 +2,11 @@ import type { SourceRecord } from '../../core/flow.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
 import { textOf } from '../../core/field.ts'
-import { isUnreadable, type Columns } from './columns.ts'
+import { isUnreadable, type TableColumns } from './columns.ts'
 import { responseText } from './text.ts'
 
 /** The cells of a result's row, in the order of the columns. What is no string stands as JSON; null and nothing are empty. */
-export function cellsOf(result: Result, columns: Columns): string[] {
+export function cellsOf(result: Result, columns: TableColumns): string[] {
   return [
     ...columns.input.map(column => inputCell(result, column)),
     ...answerCells(result, columns),
@@ -15,7 +15,7 @@ export function cellsOf(result: Result, columns: Columns): string[] {
   ]
 }
 
-function answerCells(result: Result, { own: [response = ''], properties }: Columns): string[] {
+function answerCells(result: Result, { own: [response = ''], properties }: TableColumns): string[] {
   if (!properties) return [ownResponse(result, response) ?? responseText(result)]
   const { rowValue: value } = result
   // A valid answer of an object schema is an object; all else has no properties.
@@ -43,7 +43,7 @@ function cell(record: SourceRecord, name: string): string {
 }
 
 /** Where columns take the answer apart, one that breaks the schema or was cut has no other place; it is paid for. */
-function textShown({ response }: Result, { properties }: Columns): string {
+function textShown({ response }: Result, { properties }: TableColumns): string {
   if (!properties || response === null) return ''
   return ` (answer: ${response.slice(0, SHOWN)}${response.length > SHOWN ? '...' : ''})`
 }
@@ -52,7 +52,7 @@ function textShown({ response }: Result, { properties }: Columns): string {
 const SHOWN = 1000
 
 /** What went wrong. A record that could not be read has no cells of its own, so its line and text stand here. */
-export function errorCell(result: Result, columns: Columns): string {
+export function errorCell(result: Result, columns: TableColumns): string {
   const { error, record } = result
   if (!error) return ''
   const sentence = `${error.type}: ${error.message}${textShown(result, columns)}`

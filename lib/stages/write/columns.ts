@@ -3,7 +3,7 @@ import type { Result } from '../../core/results/result.ts'
 import type { FieldNames } from './row-fields.ts'
 
 /** The columns of a table: those of the input, then our own under names that the input leaves free. */
-export interface Columns {
+export interface TableColumns {
   readonly input: readonly string[]
   readonly own: readonly string[]
   /** The properties of an object schema, which stand in columns instead of the response. */
@@ -17,7 +17,7 @@ export function layOut(
   columns: readonly string[],
   { response, meta }: FieldNames,
   properties?: readonly string[],
-): Columns {
+): TableColumns {
   const input = columns.filter(column => column !== response && column !== meta)
   const known = new Set<string | undefined>([...input, response, meta])
   const taken = new Set<string | undefined>([...input, meta])
@@ -47,7 +47,7 @@ export function isUnreadable(result: Result): boolean {
  *
  * @throws BatchStreamError `CBS_OUTPUT` naming the field, where the record is and what to do
  */
-export function checkColumns(result: Result, columns: Columns): void {
+export function checkColumns(result: Result, columns: TableColumns): void {
   const extra = columnsOf(result).find(name => !columns.known.has(name))
   if (extra === undefined) return
   const { record, customId } = result

@@ -27,7 +27,7 @@ export function guardFormula(cell: string): string {
   return FORMULA.test(cell) && !NUMBER.test(cell) ? `'${cell}` : cell
 }
 
-export interface CsvOptions extends RowFields {
+export interface WriteCsvOptions extends RowFields {
   /** One character between cells. @default ',' */
   readonly delimiter?: string | undefined
   /**
@@ -57,7 +57,7 @@ const MAX_HELD = 100
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function writeCsv(options: CsvOptions = {}): Stage<Result<object>, Buffer> {
+export function writeCsv(options: WriteCsvOptions = {}): Stage<Result<object>, Buffer> {
   checkOptions(options)
   let table = options.columns && csvTable(options.columns, options)
   let begun = false
@@ -86,12 +86,12 @@ export function writeCsv(options: CsvOptions = {}): Stage<Result<object>, Buffer
 
 /** Writes results as tab-separated values, with the same quotes as CSV. */
 export function writeTsv(
-  options: Omit<CsvOptions, 'delimiter'> = {},
+  options: Omit<WriteCsvOptions, 'delimiter'> = {},
 ): Stage<Result<object>, Buffer> {
   return writeCsv({ ...options, delimiter: '\t' })
 }
 
-export interface CsvTableOptions extends Omit<CsvOptions, 'columns'> {
+export interface CsvTableOptions extends Omit<WriteCsvOptions, 'columns'> {
   /** `columns` are all that there is: a record with another field throws `CBS_OUTPUT`. @default false */
   readonly complete?: boolean | undefined
 }
@@ -117,7 +117,7 @@ export function csvTable(input: readonly string[], options: CsvTableOptions = {}
   }
 }
 
-function checkOptions(options: CsvOptions): void {
+function checkOptions(options: WriteCsvOptions): void {
   const { delimiter = ',', columns } = options
   fieldNames(options)
   if (typeof delimiter !== 'string' || !/^[^"\r\n]$/u.test(delimiter)) {

@@ -14,7 +14,7 @@ import { fieldNames } from './row-fields.ts'
 import { rowStream } from './row-stream.ts'
 import { spreadRows } from './spread.ts'
 
-export interface JsonlOptions extends RowFields {
+export interface WriteJsonlOptions extends RowFields {
   /**
    * `merged`: the record byte for byte with its response and what became of it. `response`: the response alone as JSON,
    * null where there is none.
@@ -39,7 +39,7 @@ export interface JsonlOptions extends RowFields {
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function writeJsonl(options: JsonlOptions = {}): Stage<Result<object>, Buffer> {
+export function writeJsonl(options: WriteJsonlOptions = {}): Stage<Result<object>, Buffer> {
   const rowOf = jsonlRow(options)
   return rowStream(rowOf, undefined, jsonlPageRows(options, rowOf))
 }
@@ -50,7 +50,7 @@ export function writeJsonl(options: JsonlOptions = {}): Stage<Result<object>, Bu
  * @throws BatchStreamError `CBS_OPTION`
  */
 export function jsonlRow(
-  options: JsonlOptions = {},
+  options: WriteJsonlOptions = {},
   costOf?: (result: Result) => string,
 ): (result: Result) => Buffer {
   const { emit = 'merged' } = options
@@ -67,7 +67,9 @@ export function jsonlRow(
  * one that nobody else uses where they have to last longer than until the next await.
  */
 export function jsonlPageRows(
-  options: Pick<JsonlOptions, 'emit' | 'blocks' | keyof RowFields> & { readonly spread?: unknown },
+  options: Pick<WriteJsonlOptions, 'emit' | 'blocks' | keyof RowFields> & {
+    readonly spread?: unknown
+  },
   rowOf: (result: Result) => Buffer,
   assemblerOf: () => Scanner | undefined = scanner,
 ): PageRowsOf {

@@ -51,7 +51,7 @@ const LETTER_N = 0x6e
 const BACKSLASH = 0x5c
 
 /** A field that rows add. */
-interface Field {
+interface AddedField {
   readonly key: string
   /** What stands before its value. */
   readonly label: string
@@ -59,7 +59,7 @@ interface Field {
   readonly bytes: Buffer
 }
 
-function field(key: string): Field {
+function field(key: string): AddedField {
   const json = JSON.stringify(key)
   return { key, label: `${json}:`, bytes: Buffer.from(json) }
 }
@@ -68,7 +68,11 @@ function field(key: string): Field {
  * Those of the keys that a record may have. A native search spares most records the walk over their members. A key's letters
  * can also be spelled as escapes.
  */
-function presentIn(raw: Buffer, response: Field, meta: Field | undefined): readonly string[] {
+function presentIn(
+  raw: Buffer,
+  response: AddedField,
+  meta: AddedField | undefined,
+): readonly string[] {
   const hasEscapes = raw.includes(BACKSLASH)
   const hasResponse = hasEscapes || raw.includes(response.bytes)
   const hasMeta = meta !== undefined && (hasEscapes || raw.includes(meta.bytes))

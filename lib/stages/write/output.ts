@@ -446,7 +446,7 @@ export function notOurs(
   )
 }
 
-function writtenBytes(out: Committed, errors: Committed): Omit<Written, 'type' | 'number'> {
+function writtenBytes(out: Committed, errors: Committed): Omit<WrittenEvent, 'type' | 'number'> {
   return {
     ...{ out: out.bytes, errors: errors.bytes },
     ...(out.tail !== null && { outTail: out.tail }),
@@ -454,4 +454,4 @@ function writtenBytes(out: Committed, errors: Committed): Omit<Written, 'type' |
   }
 }
 
-type Written = Extract<JobEvent, { readonly type: 'written' }>
+type WrittenEvent = Extract<JobEvent, { readonly type: 'written' }>

@@ -10,7 +10,7 @@ import type { ParquetCell, ParquetColumn } from './parquet-columns.ts'
 const GROUP_CHARACTERS = 16_000_000
 const GROUP_ROWS = 100_000
 
-export interface ParquetRowsOptions {
+export interface ParquetFileOptions {
   readonly columns: readonly ParquetColumn[]
   /** Takes the bytes of the file in their order; their memory is reused when the promise resolves. */
   readonly write: (bytes: Uint8Array) => Promise<void>
@@ -38,15 +38,15 @@ export async function loadParquetWriter(
 }
 
 /** Rows of a Parquet file. Memory holds the cells of one row group. */
-export class ParquetRows {
-  readonly #options: ParquetRowsOptions
+export class ParquetFile {
+  readonly #options: ParquetFileOptions
   readonly #bytes: ByteWriter
   readonly #file: ParquetWriter
   #cells: ParquetCell[][]
   #rows = 0
   #characters = 0
 
-  constructor({ ByteWriter, ParquetWriter }: ParquetPackage, options: ParquetRowsOptions) {
+  constructor({ ByteWriter, ParquetWriter }: ParquetPackage, options: ParquetFileOptions) {
     this.#options = options
     this.#cells = options.columns.map(() => [])
     this.#bytes = new ByteWriter()

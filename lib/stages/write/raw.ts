@@ -7,7 +7,7 @@ import type { Result } from '../../core/results/result.ts'
 import type { Stage } from '../../core/stage.ts'
 import { rowStream } from './row-stream.ts'
 
-export interface RawOptions {
+export interface WriteRawOptions {
   /** Is given each result for which the API sent no line. @default they are left out */
   readonly onMissing?: ((result: Result) => void) | undefined
 }
@@ -17,7 +17,7 @@ export interface RawOptions {
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function writeRaw(options: RawOptions = {}): Stage<Result<object>, Buffer> {
+export function writeRaw(options: WriteRawOptions = {}): Stage<Result<object>, Buffer> {
   const { onMissing } = options
   if (onMissing !== undefined && typeof onMissing !== 'function')
     throw wrongOption('onMissing', 'a function', onMissing)

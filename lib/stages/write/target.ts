@@ -183,7 +183,7 @@ interface Facts {
   readonly mark: WriteMark | undefined
 }
 
-interface Found {
+interface FoundFile {
   readonly handle: DiskFile
   readonly persistentId: string | undefined
   readonly size: number
@@ -194,7 +194,7 @@ interface Found {
 /** Throws unless a file holds what this job wrote, and nothing else. */
 async function checkOwn(
   options: FileTargetOptions,
-  { handle, persistentId, size, end = Infinity }: Found,
+  { handle, persistentId, size, end = Infinity }: FoundFile,
 ): Promise<void> {
   const { path, option, committed, knownId } = options
   const isSame = persistentId === undefined || persistentId === knownId

@@ -62,7 +62,7 @@ export class PostgresShard implements Journal, Shared {
   #last: Promise<unknown> = Promise.resolve()
   readonly #beating: Promise<void>
 
-  private constructor(options: ShardOptions, taken: Taken, deadline: Deadline) {
+  private constructor(options: ShardOptions, taken: TakenShard, deadline: Deadline) {
     this.#options = options
     this.#epoch = taken.epoch
     this.#next = taken.lines.length + 1
@@ -511,7 +511,7 @@ function isPast(clock: Clock, { elapsed, wall }: Deadline): boolean {
   return clock.elapsed() >= elapsed || clock.now() >= wall
 }
 
-interface Taken {
+interface TakenShard {
   readonly epoch: string
   readonly lines: readonly string[]
   readonly leaseEndedMs: number
@@ -521,7 +521,7 @@ async function takeShard(
   connection: LedgerQueries,
   { key, leaseMs }: ShardOptions,
   owner: string,
-): Promise<Taken | { readonly heldForMs: number }> {
+): Promise<TakenShard | { readonly heldForMs: number }> {
   const { job, index, count, block } = key
   await connection.query(
     `insert into claude_batch_stream.job (name, shards, block) values ($1, $2, $3) on conflict do nothing`,

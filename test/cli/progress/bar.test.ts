@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { Bar } from '../../../lib/cli/progress/bar.ts'
+import { ProgressBar } from '../../../lib/cli/progress/bar.ts'
 import { Talk } from '../../../lib/cli/talk.ts'
 import { HandClock } from '../../support/hand-clock.ts'
 import { Collected } from '../world.ts'
@@ -11,7 +11,7 @@ function barFor(t: Test, columns = 0) {
   const stderr = Object.assign(new Collected(), { isTTY: true, columns })
   const talk = new Talk(stderr, false, 0)
   const clock = new HandClock()
-  const bar = new Bar(stderr, talk, clock)
+  const bar = new ProgressBar(stderr, talk, clock)
   const end = () => bar.tell(reported({ type: 'exit', code: 0, next: null }))
   t.teardown(end)
   /** Offset of the lines that were already read. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import t from 'tap'
 import { eventLines } from '../../../lib/cli/progress/event-lines.ts'
-import type { Report } from '../../../lib/cli/progress/report.ts'
+import type { ProgressReport } from '../../../lib/cli/progress/report.ts'
 import { after, NOTHING, totalOf } from '../../../lib/cli/progress/run-progress.ts'
 import { fold } from '../../../lib/core/job/state.ts'
 import { journalOf } from '../../support/world.ts'
@@ -174,7 +174,7 @@ t.test('the total of batches does not change once the input is read', async t =>
   let progress = NOTHING
   const totals = new Set<number>()
   // The program wrote them itself.
-  for (const report of linesOf(place.read('events.jsonl')) as unknown as Report[]) {
+  for (const report of linesOf(place.read('events.jsonl')) as unknown as ProgressReport[]) {
     progress = after(progress, report)
     if (progress.complete) totals.add(totalOf(progress).batches)
   }

@@ -1,9 +1,9 @@
-import type { ProgramEvent, Report, Started } from '../../../lib/cli/progress/report.ts'
+import type { ProgramEvent, ProgressReport, Started } from '../../../lib/cli/progress/report.ts'
 import { after, NOTHING, type RunProgress } from '../../../lib/cli/progress/run-progress.ts'
 
 export const MINUTE = 60_000
 
-export function reported(event: ProgramEvent): Report {
+export function reported(event: ProgramEvent): ProgressReport {
   return { time: '2026-11-20T12:00:00.000Z', job: 'j', ...event }
 }
 

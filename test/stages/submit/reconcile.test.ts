@@ -5,7 +5,7 @@ import {
   isCandidate,
   judge,
   sureElapsed,
-  type Evidence,
+  type SearchEvidence,
   type Proof,
   type PendingCreate,
 } from '../../../lib/stages/submit/reconcile.ts'
@@ -36,7 +36,7 @@ const ended = remote('a')
 
 type Given = readonly [
   name: string,
-  Partial<Omit<Evidence, 'proofs'>> & { proofs?: [string, Proof][] },
+  Partial<Omit<SearchEvidence, 'proofs'>> & { proofs?: [string, Proof][] },
   object,
 ]
 

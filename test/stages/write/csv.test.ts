@@ -2,7 +2,12 @@ import { once } from 'node:events'
 import { parse } from 'csv-parse/sync'
 import t from 'tap'
 import { Result } from '../../../lib/core/results/result.ts'
-import { csvTable, writeCsv, writeTsv, type CsvOptions } from '../../../lib/stages/write/csv.ts'
+import {
+  csvTable,
+  writeCsv,
+  writeTsv,
+  type WriteCsvOptions,
+} from '../../../lib/stages/write/csv.ts'
 import { answered, batch, message, record, said, without } from './made.ts'
 
 async function written(results: readonly Result[], stream = writeCsv()): Promise<string> {
@@ -13,7 +18,7 @@ async function written(results: readonly Result[], stream = writeCsv()): Promise
   await once(stream, 'end')
   return text
 }
-const csv = (results: readonly Result[], options?: CsvOptions) =>
+const csv = (results: readonly Result[], options?: WriteCsvOptions) =>
   written(results, writeCsv(options))
 const unreadable = (line: number, input = 'a,b,"c') =>
   without('rejected', record(JSON.stringify({ input }), { line }), 'bad_record')

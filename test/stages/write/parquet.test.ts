@@ -3,7 +3,7 @@ import t from 'tap'
 import { layOut } from '../../../lib/stages/write/columns.ts'
 import { FieldKinds, parquetColumns } from '../../../lib/stages/write/parquet-columns.ts'
 import { loadReader } from '../../../lib/stages/parse/parquet.ts'
-import { loadParquetWriter, ParquetRows } from '../../../lib/stages/write/parquet.ts'
+import { loadParquetWriter, ParquetFile } from '../../../lib/stages/write/parquet.ts'
 import { record, said, without } from './made.ts'
 
 const NAMES = { response: 'response', meta: '_batch' }
@@ -40,7 +40,7 @@ void t.test('the type of a column holds all its values exactly', t => {
 void t.test('row groups have a bounded size', async t => {
   const chunks: Buffer[] = []
   const kinds = new FieldKinds()
-  const rows = new ParquetRows(await loadParquetWriter(), {
+  const rows = new ParquetFile(await loadParquetWriter(), {
     columns: parquetColumns(layOut(['id'], NAMES), kinds, undefined),
     write: async bytes => void chunks.push(Buffer.from(bytes)),
     groupRows: 3,

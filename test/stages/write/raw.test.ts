@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import t from 'tap'
 import type { Result } from '../../../lib/core/results/result.ts'
-import { rawRow, writeRaw, type RawOptions } from '../../../lib/stages/write/raw.ts'
+import { rawRow, writeRaw, type WriteRawOptions } from '../../../lib/stages/write/raw.ts'
 import { said, without } from './made.ts'
 
-async function textOf(results: readonly Result[], options?: RawOptions): Promise<string> {
+async function textOf(results: readonly Result[], options?: WriteRawOptions): Promise<string> {
   const stream = writeRaw(options)
   let text = ''
   stream.on('data', chunk => (text += String(chunk)))
