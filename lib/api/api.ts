@@ -5,7 +5,7 @@ import type { ApiSession } from '../core/session.ts'
 import { MAX_PAGE, SILENCE_MS } from '../core/limits.ts'
 import type { Failure } from './failure.ts'
 import type { AnthropicClient } from './client.ts'
-import { bulkClient, guardedClient, RESULT_SET } from './guarded-client.ts'
+import { guardedClient, isLean, RESULT_SET } from './guarded-client.ts'
 import { withIdleTimeout } from './idle-timeout.ts'
 import {
   about,
@@ -43,14 +43,11 @@ const NO_REDIRECT = { redirect: 'manual' } as const
 export class Api {
   readonly session: ApiSession
   readonly #client: Anthropic
-  /** Used for creates and downloads, whose bodies are large. */
-  readonly #bulk: Anthropic
   readonly #signal: AbortSignal
   readonly #onWait: ApiOptions['onWait']
 
   constructor(options: ApiOptions) {
     this.#client = guardedClient(options.client)
-    this.#bulk = bulkClient(this.#client)
     this.session = options.session
     this.#signal = options.signal
     this.#onWait = options.onWait
@@ -68,9 +65,9 @@ export class Api {
   ): Promise<unknown> {
     // The SDK types `create` for an array of requests; the body in the options overrides it.
     const params = {} as Anthropic.Messages.Batches.BatchCreateParams
-    const call = this.#bulk.messages.batches.create(params, {
+    const call = this.#client.messages.batches.create(params, {
       // The stream that the SDK would make requests parts ahead of time; this one does not.
-      body: ReadableStream.from(body(this.#bulk !== this.#client)),
+      body: ReadableStream.from(body(isLean(this.#client))),
       headers: { 'content-type': 'application/json', 'content-length': String(size) },
       maxRetries: 0,
       // The SDK's timer would cover the whole upload; submit has an idle timeout instead.
@@ -135,7 +132,7 @@ export class Api {
   /** Opens the download of a result set. Errors are for `failureOf`. */
   async download(resultsUrl: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const where = resultsUrlFor(this.#client.baseURL, resultsUrl)
-    const response = await this.#bulk
+    const response = await this.#client
       .get(where, {
         headers: { Accept: RESULT_SET },
         maxRetries: 0,

@@ -8,24 +8,29 @@ import { leanFetch, mayReplaceFetch } from './transport.ts'
 
 type ClientFetch = NonNullable<ClientOptions['fetch']>
 
-/** The user's client for each guarded client. */
-const guarded = new WeakMap<object, Anthropic>()
+/** Guarded clients, and whether their requests go over this package's own transport. */
+const guarded = new WeakMap<object, boolean>()
 
 /**
  * Guards the user's client: every request and reply passes here. Requests go to the base URL's origin only and follow no
  * redirect. Replies other than result sets are read up to `MAX_REPLY_BYTES`, and the key is removed from them; error
- * messages become short strings. A result set stays a stream, which `stages/results` checks line by line.
+ * messages become short strings. A result set stays a stream, which `stages/results` checks line by line. Unless the user
+ * has chosen a transport, requests go over `leanFetch`.
  */
 export function guardedClient(given: AnthropicClient): Anthropic {
   // Every 1.x client has the members that are called here, whichever copy of the SDK made it.
   const client = given as Anthropic
-  return guarded.has(client) ? client : withGuard(client, callerOf(client).fetch)
+  if (guarded.has(client)) return client
+  const caller = callerOf(client)
+  const isLean = mayReplaceFetch(caller)
+  const copy = withGuard(client, isLean ? leanFetch : caller.fetch)
+  guarded.set(copy, isLean)
+  return copy
 }
 
-/** The guarded client for creates and downloads, over a faster transport unless the user has chosen one. */
-export function bulkClient(client: Anthropic): Anthropic {
-  const given = guarded.get(client) ?? client
-  return mayReplaceFetch(callerOf(given)) ? withGuard(given, leanFetch) : guardedClient(client)
+/** Whether a guarded client is done with each part of an upload when it requests the next one. */
+export function isLean(client: Anthropic): boolean {
+  return guarded.get(client) === true
 }
 
 /** These members are private in the SDK's types, but every client has them. */
@@ -47,7 +52,6 @@ function withGuard(client: Anthropic, fetch: ClientFetch): Anthropic {
       return await untilAborted(init?.signal, checkedReply(response, secretsIn(headers)))
     },
   })
-  guarded.set(copy, client)
   return copy
 }
 

@@ -1,6 +1,6 @@
 import * as http from 'node:http'
 import * as https from 'node:https'
-import { pipeline, type Readable, type Transform } from 'node:stream'
+import { finished, pipeline, Readable, type Transform } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 
 type Fetch = typeof globalThis.fetch
@@ -43,15 +43,15 @@ function isDefaultDispatcher(): boolean {
   return Object.values(Object(options)).every(value => value === undefined || value === Infinity)
 }
 
-/** Downloads share connections. Uploads do not: a kept connection that its server has just closed could lose a last byte. */
+/** Requests without a body share connections. Uploads do not: a kept connection that its server has just closed could lose a last byte. */
 const AGENTS = {
   'http:': new http.Agent({ keepAlive: true }),
   'https:': new https.Agent({ keepAlive: true }),
 }
 
 /**
- * A `fetch` over node:http(s), used only for batch creates and downloads. It takes half the CPU of Node's fetch and queues
- * no part of a body. A body is an async iterable whose part may be overwritten once the next one is requested; sending
+ * A `fetch` over node:http(s). It takes half the CPU of Node's fetch for a large body and queues no part of it. It also spares
+ * the process Node's second HTTP parser, which V8 compiles at the first reply (0.15 s of CPU, 30 MB). A body is text or an async iterable whose part may be overwritten once the next one is requested; sending
  * stops as soon as a reply arrives. Redirects are not followed, and encoded bodies are decoded. Replies and errors are
  * those of `fetch`.
  */
@@ -60,9 +60,8 @@ export const leanFetch: Fetch = (input, init = {}) =>
     const url = new URL(String(input))
     const { signal } = init
     if (signal?.aborted) return reject(signal.reason)
-    // The SDK gives a stream, or nothing.
-    const body = (init.body ?? undefined) as AsyncIterable<Uint8Array> | undefined
     const headers = new Headers(init.headers)
+    const body = bodyOf(init.body, headers)
     if (!headers.has('accept-encoding')) headers.set('accept-encoding', 'gzip, deflate')
     const isPlain = url.protocol === 'http:'
     const request = (isPlain ? http : https).request(url, {
@@ -94,13 +93,23 @@ export const leanFetch: Fetch = (input, init = {}) =>
     else send(call, body).catch(stop)
   })
 
+type Body = AsyncIterable<Uint8Array> | readonly Uint8Array[]
+
+/** The SDK sends text, a stream with a content-length of its own, or nothing. */
+function bodyOf(body: RequestInit['body'], headers: Headers): Body | undefined {
+  if (typeof body !== 'string') return (body ?? undefined) as Body | undefined
+  const bytes = Buffer.from(body)
+  headers.set('content-length', String(bytes.length))
+  return [bytes]
+}
+
 interface PendingCall {
   readonly request: http.ClientRequest
   isReplied: boolean
 }
 
 /** Sends a body part by part, each after the previous one has left the process. */
-async function send(call: PendingCall, body: AsyncIterable<Uint8Array>): Promise<void> {
+async function send(call: PendingCall, body: Body): Promise<void> {
   const { request } = call
   let proceed = (): void => {}
   // If the request fails before it is connected, write never calls back.
@@ -181,4 +190,52 @@ export function takeBody(response: Response): AsyncIterable<Uint8Array> | null {
   if (!body) return response.body
   taken.add(body)
   return body
+}
+
+/**
+ * Gives each part of a body to `take` until that says false. A promise of `take` pauses the body. Rejects if the body breaks
+ * off, or with what `take` throws.
+ */
+export async function eachPart(
+  body: AsyncIterable<Uint8Array>,
+  take: (part: Uint8Array) => boolean | Promise<boolean>,
+): Promise<void> {
+  if (body instanceof Readable) return await eachChunk(body, take)
+  for await (const part of body) if (!(await take(part))) return
+}
+
+/** The async iterator of a Node stream would join all parts that wait, in new memory, and cost a promise for each. */
+function eachChunk(
+  body: Readable,
+  take: (part: Uint8Array) => boolean | Promise<boolean>,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let isStopped = false
+    // The body may end while its last part is still being taken.
+    let last: Promise<void> | undefined
+    const next = (isWanted: boolean): void => {
+      isStopped = !isWanted
+      if (isStopped) body.destroy()
+      else body.resume()
+    }
+    // Node accepts any thrown value here; its types want an error.
+    const fail = (cause: unknown): void => void body.destroy(cause as Error)
+    body.on('data', (part: Uint8Array) => {
+      if (body.destroyed) return
+      try {
+        const wanted = take(part)
+        if (wanted === true) return
+        if (wanted === false) return next(false)
+        body.pause()
+        last = wanted.then(next)
+        last.catch(fail)
+      } catch (cause) {
+        fail(cause)
+      }
+    })
+    finished(body, error => {
+      if (error && !isStopped) reject(error)
+      else resolve(last)
+    })
+  })
 }

@@ -15,7 +15,7 @@ import { Agent, getGlobalDispatcher, ProxyAgent, setGlobalDispatcher } from 'und
 import t, { type Test } from 'tap'
 import { Api } from '../../lib/api/api.ts'
 import { failureOf, type Failure } from '../../lib/api/failure.ts'
-import { leanFetch, mayReplaceFetch, takeBody } from '../../lib/api/transport.ts'
+import { eachPart, leanFetch, mayReplaceFetch, takeBody } from '../../lib/api/transport.ts'
 import { systemClock } from '../../lib/core/clock.ts'
 import { ApiSession } from '../../lib/core/session.ts'
 
@@ -373,6 +373,75 @@ void t.test('the body of a reply is a web stream unless the Node stream is taken
   t.equal(text, 'abc', 'what was taken outlives the reply')
 })
 
+void t.test('the parts of a body are taken one after the other, from any transport', async t => {
+  const url = await serve(t, (request, reply) => {
+    reply.write('abc')
+    if (idIn(request) === 'breaks') return setImmediate(() => reply.destroy())
+    let left = 50
+    const timer = setInterval(() => {
+      reply.write('defg')
+      if (--left > 0) return
+      clearInterval(timer)
+      reply.end()
+    }, 1)
+    reply.on('close', () => clearInterval(timer))
+  })
+  for (const fetch of [undefined, plainFetch]) {
+    const { api, abort } = callerAt(url, fetch && { fetch })
+    const open = (id?: string) => api.download(url + results(id), abort.signal)
+    let text = ''
+    await eachPart(await open(), part => {
+      text += Buffer.from(part).toString()
+      return true
+    })
+    t.equal(text, `abc${'defg'.repeat(50)}`)
+
+    let isBusy = false
+    text = ''
+    await eachPart(await open(), async part => {
+      t.notOk(isBusy, 'a part waits for the one before it')
+      isBusy = true
+      await new Promise(resolve => setTimeout(resolve, 2))
+      isBusy = false
+      text += Buffer.from(part).toString()
+      return true
+    })
+    t.equal(text, `abc${'defg'.repeat(50)}`)
+
+    for (const stop of [() => false, () => Promise.resolve(false)]) {
+      let calls = 0
+      await eachPart(await open(), () => {
+        calls += 1
+        return stop()
+      })
+      t.equal(calls, 1, 'no part follows one that was the last wanted')
+    }
+    const fail = (): never => {
+      throw new Error('full')
+    }
+    await t.rejects(eachPart(await open(), fail), { message: 'full' })
+    await t.rejects(
+      eachPart(await open(), async () => fail()),
+      { message: 'full' },
+    )
+    await t.rejects(eachPart(await open('breaks'), () => true))
+  }
+})
+
+void t.test('requests without a body share a connection, uploads do not', async t => {
+  const ports: (number | undefined)[] = []
+  const url = await serve(t, async (request, reply) => {
+    ports.push(request.socket.remotePort)
+    reply.end(`${request.method} ${await bodyOf(request)} ${request.headers['content-length']}`)
+  })
+  const post = { method: 'POST', body: '{"a":"é"}' }
+  t.equal(await (await leanFetch(url, post)).text(), 'POST {"a":"é"} 10')
+  await (await leanFetch(url)).text()
+  await (await leanFetch(url)).text()
+  t.not(ports[0], ports[1])
+  t.equal(ports[1], ports[2])
+})
+
 void t.test('downloads share a connection', async t => {
   const ports = new Set<number | undefined>()
   const url = await serve(t, ({ socket }, reply) => {
@@ -431,6 +500,9 @@ void t.test(
     t.equal(String(Buffer.concat(await child.stdout.toArray())).trim(), 'POST abc GET')
   },
 )
+
+/** Node's own fetch, behind a function of a user's. */
+const plainFetch: typeof fetch = (input, init) => fetch(input, init)
 
 /** A custom fetch that records its use. */
 const ownFetch: typeof fetch = async (input, init) => {

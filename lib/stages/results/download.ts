@@ -1,5 +1,6 @@
 import type { Api } from '../../api/api.ts'
 import { errorOf } from '../../api/api.ts'
+import { eachPart } from '../../api/transport.ts'
 import { resultsUrlOf } from '../../api/remote-batch.ts'
 import type { Failure } from '../../api/failure.ts'
 import { withIdleTimeout, type IdleTimer } from '../../api/idle-timeout.ts'
@@ -119,14 +120,14 @@ async function fetchOnce(
   ): Promise<number> => {
     const body = await api.download(url, quiet)
     const feed = new LineFeed(verifier, scanner)
-    for await (const part of body) {
+    await eachPart(body, part => {
       moved()
       feed.push(Buffer.from(part.buffer, part.byteOffset, part.byteLength))
       if (feed.held > MAX_RESULT_LINE_BYTES) verifier.tooLong(feed.size - feed.held)
-      if (file.full) await file.flush()
       // What comes after a line that cannot be trusted is not worth the download, which may have no end.
-      if (verifier.isDirty) break
-    }
+      if (verifier.isDirty) return false
+      return file.full ? file.flush().then(() => true) : true
+    })
     if (!verifier.isDirty) feed.end()
     return await file.sync()
   }
