@@ -29,7 +29,8 @@ function sane(ms: number): number | undefined {
 
 /**
  * Why a call failed, whatever the call was:
- * `network` no reply, or the connection broke; `busy` the API asks to wait; `server` it failed internally (5xx, 408, 409);
+ * `network` no reply, or the connection broke; `busy` the API asks to wait; `server` it failed internally (5xx, 408, 409, or a 4xx that
+ * HTTP does not define, such as the 499 of a gateway);
  * `access` key, permission, billing or a spend limit; `notFound` 404; `tooLarge` 413; `refused` any other 4xx;
  * `redirect` a 3xx; `malformed` a reply that the API would not send.
  */
@@ -96,9 +97,19 @@ function kindOf(status: number, error: SdkError): Failure['kind'] {
   if (status === 404) return 'notFound'
   if (status === 413) return 'tooLarge'
   if (status === 429) return SPEND_CODES.has(error.errorCode ?? '') ? 'access' : 'busy'
-  if (status === 408 || status === 409 || status >= 500) return 'server'
+  if (!isRefusal(status)) return 'server'
   if (ACCOUNT_CODES.has(error.errorCode ?? '') || ACCOUNT_WORDS.test(error.message)) return 'access'
   return 'refused'
+}
+
+/** Statuses by which a server refuses a request without processing it, as HTTP defines them. */
+const REFUSALS: ReadonlySet<number> = new Set([
+  400, 405, 406, 407, 410, 411, 412, 414, 415, 416, 417, 421, 422, 426, 428, 431, 451,
+])
+
+/** A gateway may send any other 4xx after it has passed the request on. */
+function isRefusal(status: number): boolean {
+  return REFUSALS.has(status)
 }
 
 function failure(kind: Failure['kind'], cause: unknown, status: number | null): Failure {

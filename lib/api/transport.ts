@@ -80,6 +80,8 @@ export const leanFetch: Fetch = (input, init = {}) =>
     // The signal belongs to this call only, so the listener need not be removed.
     signal?.addEventListener('abort', () => stop(signal.reason), { once: true })
     request.on('error', reject)
+    // Node closes the connection after an upgrade that nobody requested, without an error.
+    request.on('close', () => reject(new Error('the connection was closed without a reply')))
     request.on('response', message => {
       call.isReplied = true
       try {

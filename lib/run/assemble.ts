@@ -157,9 +157,10 @@ function fetchBatches(parts: RunParts): Stage<SubmittedBatch, Result> {
   const { client, job, poll, settle, schema } = parts
   const onWait = waiting(parts)
   const ended = awaitEnd({ client, job, poll, settle, onWait })
-  const results = fetchResults({ client, job, settle, schema, onWait })
   // A repeated record shares the answer of an earlier one, which must therefore come first.
-  return parts.ordered || parts.dedupe ? chain(ended, inputOrder(), results) : chain(ended, results)
+  const inOrder = parts.ordered || parts.dedupe
+  const results = fetchResults({ client, job, settle, schema, onWait, skipsUnfetchable: !inOrder })
+  return inOrder ? chain(ended, inputOrder(), results) : chain(ended, results)
 }
 
 function waiting({

@@ -559,3 +559,12 @@ void t.test("a user's fetch, fetch options and dispatcher are used", async t => 
   globalThis.fetch = ownFetch
   t.notOk(isReplaced(new Anthropic({ apiKey: 'any-key', baseURL: url })), 'a patched fetch')
 })
+
+void t.test('an upgrade that nobody requested breaks the call at once', async t => {
+  const url = await serve(t, request =>
+    request.socket.end('HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
+  )
+  const { create, read } = callerAt(url)
+  t.match(await failureIn(create(parts('abc'), 3)), { kind: 'network', message: /without a reply/ })
+  t.match(await failureIn(read()), { kind: 'network' })
+})

@@ -5,7 +5,7 @@ import type { Job } from '../../core/job/job.ts'
 import type { AnthropicClient } from '../../api/client.ts'
 import { Api } from '../../api/api.ts'
 import { needClient } from '../../api/need-client.ts'
-import { wholeNumber } from '../../core/errors.ts'
+import { BatchStreamError, wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Fetches } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
 import { listPrice } from '../../cost/price.ts'
@@ -39,8 +39,18 @@ export interface FetchResultsOptions {
    * @default the schema of the `template`
    */
   readonly schema?: AnswerSchema | undefined
+  /**
+   * If the results of a batch cannot be fetched, submission stops, the other batches are still fetched, and the last stage
+   * fails with the reason. By default the stage fails at once, as a stage that needs all batches in order requires.
+   * @default false
+   * @internal
+   */
+  readonly skipsUnfetchable?: boolean
   readonly job?: Job | undefined
 }
+
+/** So many batches in a row whose results cannot be fetched: the cause is then not a single batch. */
+const MAX_UNFETCHABLE = 3
 
 /**
  * Fetches the results of each batch, once: they are written to the job as they come, proven complete and ours, and only
@@ -58,6 +68,8 @@ export class FetchResults extends JobStage<EndedBatch> {
   readonly #options: FetchResultsOptions
   #check: AnswerCheck | undefined
   #isCheckKnown = false
+  /** Batches since the last good one whose results could not be fetched. */
+  #unfetchable = 0
 
   constructor(options: FetchResultsOptions) {
     super({
@@ -85,9 +97,9 @@ export class FetchResults extends JobStage<EndedBatch> {
     job.costOf ??= answerCost(listPrice)
     const { phase, foreign, requests } = job.batch(number)
     const ids: Ids = foreign ? new ForeignIds() : await BatchIds.of(job, number)
-    if (phase === 'ended' || (await areResultsLost(job, number)))
-      await this.#download(job, batch, ids)
-    else if (phase === 'sealed' && requests === 0)
+    if (phase === 'ended' || (await areResultsLost(job, number))) {
+      if (!(await this.#download(job, batch, ids))) return
+    } else if (phase === 'sealed' && requests === 0)
       await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
     for await (const rows of rowsOf(batch, ids, this.#check))
       await pushAll<unknown>(this, rows instanceof Page ? [rows] : rows, this.signal)
@@ -97,14 +109,28 @@ export class FetchResults extends JobStage<EndedBatch> {
     await this.reportStop(this.job?.queue.unreportedStop)
   }
 
-  async #download(job: StoredJob, batch: EndedBatch, ids: Ids): Promise<void> {
+  /** Whether the results are on disk now. */
+  async #download(job: StoredJob, batch: EndedBatch, ids: Ids): Promise<boolean> {
     const { client, settle: settleMs = DEFAULT_SETTLE_MS, onWait } = this.#options
     const { number } = batch
     const { session } = job
     const { signal } = this
     const tell = (why: string): void => notify('onWait', onWait, batch, why)
     const api = new Api({ client, session, signal, onWait: ({ message }) => tell(message) })
-    await download({ job, api, number, ids, signal, settleMs, onWait: tell })
+    try {
+      await download({ job, api, number, ids, signal, settleMs, onWait: tell })
+    } catch (cause) {
+      const isOneBatch = cause instanceof BatchStreamError && cause.code === 'CBS_API'
+      this.#unfetchable += 1
+      if (!this.#options.skipsUnfetchable || !isOneBatch || this.#unfetchable >= MAX_UNFETCHABLE)
+        throw cause
+      if (job.queue.stopReason) tell(cause.message)
+      // The answers of the other batches are paid for, too.
+      else job.queue.stop(cause)
+      return false
+    }
+    this.#unfetchable = 0
+    return true
   }
 }
 

@@ -20,13 +20,14 @@ const NAMED = /\brequests\.(\d+)\b/
 
 /**
  * Reads a failed create. Only an answer that says so proves that nothing was created: without the last byte there can be
- * no batch; with it, a 4xx of the API's own proves that there is none, and everything else (silence, any 5xx, 529 too,
- * 408, 409, half an answer) leaves it unknown.
+ * no batch; with it, a 4xx that refuses the request proves that there is none, and everything else (silence, any 5xx, 529 too,
+ * 408, 409, a 4xx that HTTP does not define, a redirect, half an answer) leaves it unknown.
  */
 export function outcomeOf(failure: Failure, wholeSent: boolean): CreateOutcome {
   switch (failure.kind) {
-    case 'access':
     case 'redirect':
+      return wholeSent ? { kind: 'unknown', failure } : { kind: 'stop', failure }
+    case 'access':
     case 'notFound':
       return { kind: 'stop', failure }
     case 'tooLarge':

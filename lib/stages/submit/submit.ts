@@ -185,6 +185,9 @@ export class Submit extends JobStage<SealedBatch> {
         case 'created':
           return await this.#settle(job, this.#judge.accepted())
         case 'unknown':
+          // A gateway may redirect after it has passed the create on, and waiting does not end that: the next start searches.
+          if (outcome.failure.kind === 'redirect')
+            return job.queue.stop(errorOf(`submit batch ${number}`, outcome.failure))
           this.#wait(job.sealedBatch(number), outcome.failure.message)
           return this.#startSearch(job, number)
         case 'split':

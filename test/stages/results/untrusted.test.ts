@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
+import { runBatches } from '../../../lib/index.ts'
 import { echo } from '../../../lib/emulator/index.ts'
 import { watched } from '../../support/jobs.ts'
 import { asks, clientOf, makeWorld, run, said, type World } from '../../support/world.ts'
@@ -152,4 +153,55 @@ void t.test('one 404 after hours of outage does not make rows unanswered', async
   const began = world.clock.elapsed()
   t.same(said(await run({ ...world, client }, await world.open(), asks(3))), answers(3))
   t.ok(world.clock.elapsed() - began > 60 * 60 * 1000, 'longer than the settle time')
+})
+
+/** Results that never name a custom_id of their batch, for these URLs in the order of their first download. */
+function foreignFor(isForeign: (nth: number) => boolean): Reply {
+  const seen: string[] = []
+  return url => {
+    if (!seen.includes(url)) seen.push(url)
+    return isForeign(seen.indexOf(url) + 1)
+      ? new Response('{"custom_id":"zz","result":{"type":"expired"}}\n')
+      : undefined
+  }
+}
+
+void t.test(
+  'a set that cannot be trusted does not hold back the rows of other batches',
+  async t => {
+    const reply = foreignFor(nth => nth === 1)
+    const { world, client } = await worldWith(t, reply)
+    const job = await world.open()
+    const rows: string[] = []
+    const records = Array.from({ length: 8 }, (_, i) => ({ text: `question ${i}` }))
+    const all = runBatches(records, {
+      ...{ client, clock: world.clock, prompt: '{{text}}', batchSize: 2 },
+      job: { name: 'test', dir: world.dir },
+    })
+    await job.close()
+    await t.rejects(
+      async () => {
+        for await (const { status } of all) rows.push(status)
+      },
+      { code: 'CBS_API', message: /cannot be trusted after 5 downloads/ },
+    )
+    t.equal(rows.length, 6)
+  },
+)
+
+void t.test('sets of which none can be trusted end the run after three', async t => {
+  const { world, client, urls } = await worldWith(
+    t,
+    foreignFor(() => true),
+  )
+  const job = await world.open()
+  const waits: string[] = []
+  const options = {
+    ...{ client, waits },
+    aggregate: { batchSize: 1 },
+    fetch: { skipsUnfetchable: true },
+  }
+  await t.rejects(run({ ...world, client }, job, asks(6), options), { code: 'CBS_API' })
+  t.equal(new Set(urls.filter(url => url.endsWith('/results'))).size, 3)
+  t.ok(waits.some(why => why.includes('cannot be trusted')))
 })

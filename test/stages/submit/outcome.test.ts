@@ -8,7 +8,7 @@ function failure(kind: Failure['kind'], message = 'm'): Failure {
 
 const table: readonly [Failure['kind'], before: string, after: string][] = [
   ['access', 'stop', 'stop'],
-  ['redirect', 'stop', 'stop'],
+  ['redirect', 'stop', 'unknown'],
   ['notFound', 'stop', 'stop'],
   ['tooLarge', 'split', 'split'],
   ['busy', 'again', 'again'],

@@ -124,3 +124,18 @@ void t.test('the last stage fails only when all its rows have been read', async 
   await t.rejects(all(), { code: 'CBS_ACCESS' })
   t.equal(rows, 40)
 })
+
+void t.test('a redirect after the last byte stops, and the next start finds the batch', async t => {
+  const world = await makeWorld(t, {
+    faults: [
+      { on: 'create', nth: 1, when: 'after', status: 303, redirect: 'https://gw.example/login' },
+    ],
+  })
+  const job = await world.open()
+  await t.rejects(run(world, job, asks(3)), { code: 'CBS_API', message: /redirects/ })
+  await job.close()
+  t.same(story(job.store.folder), ['sealed', 'armed'])
+  const again = await world.open()
+  t.equal((await run(world, again, asks(3))).length, 3)
+  t.match(await world.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+})
