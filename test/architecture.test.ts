@@ -2,6 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import t from 'tap'
+import ts from 'typescript'
+import { FLAG_OF, inFlags } from '../lib/cli/in-flags.ts'
 import { OPTIONS } from '../lib/cli/options.ts'
 import { EXIT } from '../lib/cli/exit-code.ts'
 import * as library from '../lib/index.ts'
@@ -72,6 +74,39 @@ void t.test('a stage imports only the main file of another stage', async t => {
       t.ok(other === own || file === `${other}.ts`, `${path} imports ${to}`)
     }
   }
+})
+
+/** The texts in a source file, without its comments. A template is cut at its values. */
+function textsOf(path: string): string[] {
+  const texts: string[] = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isStringLiteralLike(node) || ts.isTemplateLiteralToken(node)) texts.push(node.text)
+    node.forEachChild(visit)
+  }
+  visit(ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest))
+  return texts
+}
+
+void t.test('no message of the library names a flag of the program', async t => {
+  // A style sheet has variables, and other programs have flags of their own.
+  const messages = LIB.filter(path => !/^lib\/(cli|report\/style\.ts)/.test(path)).flatMap(path =>
+    textsOf(path).map(text => `${path}: ${text.replace(/soffice .*/, '')}`),
+  )
+  t.ok(messages.length > 1000)
+  t.same(
+    messages.filter(message => /(?:^|[^-\w])--[a-z]/.test(message)),
+    [],
+  )
+})
+
+void t.test('the program shows an existing flag for an option of the library', async t => {
+  const flags = new Set(OPTIONS.flatMap(({ name }) => [`--${name}`, `--no-${name}`]))
+  for (const flag of FLAG_OF.values()) t.ok(flags.has(flag.replace(/ .*/, '')), flag)
+  t.equal(
+    inFlags('name the columns with `columns` of the writer, or pass `readParquet(path)` a file'),
+    'name the columns with --output-columns, or pass --from parquet a file',
+  )
+  t.equal(inFlags('a `path` and a price'), 'a `path` and a price')
 })
 
 void t.test('a file is named for what it does', async t => {

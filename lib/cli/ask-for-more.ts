@@ -3,6 +3,7 @@ import type { StoredJob } from '../store/job.ts'
 import type { CapOptions } from '../run/cap.ts'
 import { parseUsd, showUsdUp } from '../cost/usd.ts'
 import type { Context } from './context.ts'
+import { inFlags } from './in-flags.ts'
 import type { Terminal } from './io.ts'
 import { rememberCap } from './run-job.ts'
 
@@ -40,7 +41,7 @@ async function amountFrom(
   const lines = createInterface({ input, terminal: false })
   signal.addEventListener('abort', () => lines.close(), { once: true })
   const question = `New cap (at least ${showUsdUp(least)}), or press Enter to stop: $`
-  output.write(`${why}\n${question}`)
+  output.write(`${inFlags(why)}\n${question}`)
   for await (const line of lines) {
     const text = line.trim().replace(/^\$/, '')
     const amount = parseUsd(text)

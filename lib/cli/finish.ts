@@ -68,7 +68,8 @@ export function failedEnding(
 export async function nextAfter(error: unknown, next: Next | undefined): Promise<Next | undefined> {
   if (!next || !(error instanceof BatchStreamError) || error.code !== 'CBS_OUTPUT') return next
   const { option, place } = error
-  if (option === undefined || place?.source === undefined) return next
+  const isFile = option === 'output' || option === 'errors'
+  if (!isFile || place?.source === undefined) return next
   return { ...next, words: [...next.words, `--${option}`, await freeNameLike(place.source)] }
 }
 

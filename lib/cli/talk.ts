@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream'
+import { inFlags } from './in-flags.ts'
 import { printable, redacted } from './shown.ts'
 
 export interface TalkStyle {
@@ -106,7 +107,7 @@ export class Talk {
   }
 
   #shown(text: string): string {
-    return redacted(printable(text), this.#style.secrets)
+    return redacted(inFlags(printable(text)), this.#style.secrets)
   }
 
   #write(level: Level, line: string, fields: Readonly<Record<string, unknown>> = {}): void {

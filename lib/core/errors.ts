@@ -66,9 +66,14 @@ export class BatchStreamError extends Error {
 /**
  * Returns an error of this package unchanged and wraps any other under `code`, so that stages throw only BatchStreamErrors.
  */
-export function wrapError(code: ErrorCode, what: string, cause: unknown): BatchStreamError {
+export function wrapError(
+  code: ErrorCode,
+  what: string,
+  cause: unknown,
+  option?: string,
+): BatchStreamError {
   if (cause instanceof BatchStreamError) return cause
-  return new BatchStreamError(code, `${what}: ${messageOf(cause)}`, { cause })
+  return new BatchStreamError(code, `${what}: ${messageOf(cause)}`, { cause, option })
 }
 
 /** The message of any thrown value. */
@@ -78,7 +83,9 @@ export function messageOf(cause: unknown): string {
 
 /** The error of an invalid option: its name, what is expected, and what was given. */
 export function wrongOption(name: string, wanted: string, got: unknown): BatchStreamError {
-  return new BatchStreamError('CBS_OPTION', `\`${name}\` must be ${wanted}, got ${shown(got)}`)
+  return new BatchStreamError('CBS_OPTION', `\`${name}\` must be ${wanted}, got ${shown(got)}`, {
+    option: name,
+  })
 }
 
 function shown(got: unknown): string {

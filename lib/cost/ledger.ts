@@ -117,7 +117,7 @@ export class CostLedger {
 
 /** The message in place of dollars. */
 export function priceUnknown(models: readonly string[]): string {
-  return `price unknown for ${models.join(', ')}: give it with --price IN,OUT`
+  return `price unknown for ${models.join(', ')}: give it with \`price\``
 }
 
 /** Adds tokens class by class. */

@@ -72,7 +72,8 @@ export function givenPrice(text: string): PriceOf {
   if (input === undefined || output === undefined || more.length > 0) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      `--price must be IN,OUT: two list prices in USD per million tokens with at most 5 decimals, such as 0.10,0.50; got "${text}"`,
+      `\`price\` must be two list prices in USD per million tokens with at most 5 decimals, such as 0.10,0.50; got "${text}"`,
+      { option: 'price' },
     )
   }
   const rates = {
@@ -82,5 +83,5 @@ export function givenPrice(text: string): PriceOf {
     write1h: input * 2n,
     read: input / 10n,
   }
-  return () => ({ rates, date: 'today', source: '--price' })
+  return () => ({ rates, date: 'today', source: 'given' })
 }

@@ -28,7 +28,7 @@ export interface Unbounded {
  */
 export function worstOf(asked: PricedRequest, json: string, priceOf: PriceOf): bigint | Unbounded {
   const price = priceOf(asked.model)
-  if (!price) return { why: `price unknown for ${asked.model}: give it with --price IN,OUT` }
+  if (!price) return { why: `price unknown for ${asked.model}: give it with \`price\`` }
   const apiContent = apiContentOf(asked, json)
   if (apiContent !== undefined)
     return { why: `the size of ${apiContent} is unknown before the request is sent` }

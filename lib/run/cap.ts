@@ -117,7 +117,7 @@ export class Cap {
     if (this.#stopped !== undefined) return false
     const worst = await worstOf(number)
     if (typeof worst !== 'bigint') {
-      this.#stopped = `batch ${number} cannot be held below --max-cost: ${worst.why}`
+      this.#stopped = `batch ${number} cannot be held below \`maxCost\`: ${worst.why}`
       return false
     }
     for (;;) {
@@ -239,8 +239,8 @@ export class Cap {
   #reached(number: number, worst: bigint, { spent, reserved, isUnknown }: Spending): string {
     const most = showUsd(this.#most)
     return isUnknown
-      ? `the cost of the batches so far is unknown because a price is unknown, so nothing more is sent under --max-cost ${most}; give it with --price IN,OUT`
-      : `--max-cost ${most} is reached: ${showUsd(spent + reserved)} is spent or in flight, and batch ${number} can cost ${showUsd(worst)}`
+      ? `the cost of the batches so far is unknown because a price is unknown, so nothing more is sent under \`maxCost\` ${most}; give it with \`price\``
+      : `\`maxCost\` ${most} is reached: ${showUsd(spent + reserved)} is spent or in flight, and batch ${number} can cost ${showUsd(worst)}`
   }
 }
 

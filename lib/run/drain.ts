@@ -176,6 +176,7 @@ export function canaryFailed(): BatchStreamError {
 export function capReached(why: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_STOPPED',
-    `${why}; nothing more is sent. Use a higher --max-cost to continue`,
+    `${why}; nothing more is sent. Use a higher \`maxCost\` to continue`,
+    { option: 'maxCost' },
   )
 }

@@ -112,7 +112,7 @@ function stopped(
     record.source === undefined ? `line ${record.line}` : `${record.source}, line ${record.line}`
   return new BatchStreamError(
     'CBS_STOPPED',
-    `${bad} of ${records} records are invalid, more than --max-invalid allows; the last one (${where}): ${problem.message}`,
-    { place: { source: record.source, line: record.line } },
+    `${bad} of ${records} records are invalid, more than \`maxInvalid\` allows; the last one (${where}): ${problem.message}`,
+    { option: 'maxInvalid', place: { source: record.source, line: record.line } },
   )
 }

@@ -192,6 +192,7 @@ export function runSettings(options: RunOptions): RunSettings {
     throw new BatchStreamError(
       'CBS_OPTION',
       '`maxWait` needs a `job`: a temporary job would be deleted with its batches in flight',
+      { option: 'maxWait' },
     )
   if (poll !== undefined) wholeNumber('poll', poll, 1, 2 ** 31 - 1)
   if (options.schema !== undefined) answerCheck(options.schema)
@@ -261,5 +262,6 @@ function mustHavePrice(
   throw new BatchStreamError(
     'CBS_OPTION',
     `\`maxCost\` cannot be enforced because the price of ${model} is unknown; give it with \`price\``,
+    { option: 'maxCost' },
   )
 }

@@ -269,7 +269,13 @@ async function makeFolders(path: string): Promise<string | undefined> {
 async function guardFolder(path: string): Promise<void> {
   const stat = await fs.lstat(path).catch(failed('look at', path))
   const refuse = (what: string): BatchStreamError =>
-    new BatchStreamError('CBS_DISK', `${path} ${what}; choose another --state-dir or mend it`)
+    new BatchStreamError(
+      'CBS_DISK',
+      `${path} ${what}; choose another folder with \`dir\`, or mend it`,
+      {
+        option: 'dir',
+      },
+    )
   if (!stat.isDirectory()) throw refuse('is not a folder (a link is not followed)')
   if (process.getuid && stat.uid !== process.getuid()) throw refuse('belongs to another user')
   if ((stat.mode & 0o077) !== 0) await fs.chmod(path, 0o700).catch(failed('close to others', path))

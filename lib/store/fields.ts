@@ -42,7 +42,8 @@ export class FieldSet {
         : `field names of more than ${MAX_NAME_BYTES} bytes in total`
     throw new BatchStreamError(
       'CBS_OUTPUT',
-      `the records have ${many}, too many for a table: choose columns with --output-columns A,B, or write JSON lines (--to jsonl)`,
+      `the records have ${many}, too many for a table: choose columns with \`columns\` of the writer, or write JSON lines (\`writeJsonl\`)`,
+      { option: 'columns' },
     )
   }
 }

@@ -20,7 +20,7 @@ export function changedInput(
     record.source === undefined ? `line ${record.line}` : `${record.source}, line ${record.line}`
   return new BatchStreamError(
     'CBS_INPUT',
-    `the input has changed since job ${name} started: record ${ordinal + 1} (${where}) differs; nothing was sent. Pass the same input, or start a new job with --fresh`,
+    `the input has changed since job ${name} started: record ${ordinal + 1} (${where}) differs; nothing was sent. Pass the same input, or start a new job with another \`name\``,
     { place: { source: record.source, line: record.line } },
   )
 }
@@ -37,6 +37,6 @@ export function changedTemplate(name: string): BatchStreamError {
 export function shorterInput(name: string, got: number, known: number): BatchStreamError {
   return new BatchStreamError(
     'CBS_INPUT',
-    `the input has changed since job ${name} started: it has ${got} records now and had at least ${known}. Pass the same input, or start a new job with --fresh`,
+    `the input has changed since job ${name} started: it has ${got} records now and had at least ${known}. Pass the same input, or start a new job with another \`name\``,
   )
 }

@@ -81,7 +81,10 @@ t.test('a wrong price is refused before anything is read', async t => {
   for (const command of ['run', 'resume', 'status']) {
     const ran = await place.run([command, '--price', 'cheap'])
     t.equal(ran.code, 2)
-    t.match(ran.err, command === 'run' ? /--price must be IN,OUT/ : /--price must be IN,OUT|no job/)
+    t.match(
+      ran.err,
+      command === 'run' ? /--price IN,OUT must be two/ : /--price IN,OUT must be two|no job/,
+    )
   }
 })
 

@@ -130,7 +130,7 @@ t.test('prices can be given, and what nobody asked for is an error', async t => 
   await place.run([...ASK, '-m', 'claude-mythos-preview'], { stdin: csv(1) })
   const page = async (...more: string[]): Promise<string> =>
     seen((await place.run(['report', 'j', ...more])).out)
-  t.match(await page(), 'price unknown for claude-mythos-preview')
+  t.match(await page(), 'no price is known for claude-mythos-preview')
   t.match(await page('--price', '10,50'), /Batches saved \$0\.\d+, 50%/)
   t.match(await place.run(['report']), { code: 2, err: /report takes one name/ })
   t.match(await place.run(['report', 'k']), { code: 2, err: /there is no job k/ })

@@ -99,7 +99,7 @@ t.test('one model without a price makes the dollars unknown, never the tokens', 
   t.equal(estimate.figures().tokens.output, 200)
   t.equal(
     estimate.describe(),
-    'about 200 input and 200 output tokens: price unknown for claude-mythos-preview: give it with --price IN,OUT',
+    'about 200 input and 200 output tokens: price unknown for claude-mythos-preview: give it with `price`',
   )
   // 350 tokens at half a dollar, 1024 at two and a half, per million.
   const given = estimated([params({ model: 'x' })], givenPrice('1,5'))

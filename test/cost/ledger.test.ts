@@ -51,7 +51,7 @@ t.test('one model without a price makes the sum unknown, and is named', async t 
   t.equal(ledger.synchronous, undefined)
   t.equal(
     String(ledger),
-    'price unknown for claude-mythos-preview, a model without a name: give it with --price IN,OUT',
+    'price unknown for claude-mythos-preview, a model without a name: give it with `price`',
   )
   t.equal(ledger.tokens.input, 27, 'tokens are counted all the same')
 })

@@ -81,7 +81,7 @@ t.test('an invalid price is rejected with the expected format', async t => {
       () => givenPrice(text),
       new BatchStreamError(
         'CBS_OPTION',
-        `--price must be IN,OUT: two list prices in USD per million tokens with at most 5 decimals, such as 0.10,0.50; got "${text}"`,
+        `\`price\` must be two list prices in USD per million tokens with at most 5 decimals, such as 0.10,0.50; got "${text}"`,
       ),
     )
   }

@@ -104,7 +104,7 @@ t.test('before anything is sent there is a page, too', async t => {
 t.test('without a price no dollars are said', async t => {
   const figures = figuresOf([answered({ input_tokens: 5 }, { model: 'claude-x' })])
   const text = textOf({ figures, estimate: undefined })
-  t.match(text, 'No dollars can be said: price unknown for claude-x')
+  t.match(text, 'The cost is not known: no price is known for claude-x')
   t.match(text, /input 5 \? \? All unknown unknown/)
   t.match(text, /Spent unknown/)
   const priced = figuresOf([answered({ input_tokens: 5 }, { model: 'x' })], givenPrice('10,50'))

@@ -171,7 +171,7 @@ t.test('a batch that never fits stops the job, with the cap that it needs', asyn
   await books.end(1)
   await books.fetch(1)
   t.notOk(await cap.admit({ number: 2 }, signal))
-  t.match(cap.stopped, /--max-cost \$0.0000000000001\d* is reached: .* batch 2 can cost/)
+  t.match(cap.stopped, /`maxCost` \$0.0000000000001\d* is reached: .* batch 2 can cost/)
   t.notOk(await cap.admit({ number: 3 }, signal), 'nor is a smaller one sent behind it')
 })
 
@@ -189,7 +189,7 @@ t.test('a batch without a bound is never sent', async t => {
   await books.seal(1)
   const cap = capOn(books, { worstOf: async () => ({ why: 'a thing has no size' }) })
   t.notOk(await cap.admit({ number: 1 }, signal))
-  t.equal(cap.stopped, 'batch 1 cannot be held below --max-cost: a thing has no size')
+  t.equal(cap.stopped, 'batch 1 cannot be held below `maxCost`: a thing has no size')
 })
 
 t.test('shards learn the bill of each batch once, and never less than may be billed', async t => {
@@ -250,10 +250,7 @@ t.test('a batch that was sent without a cap, at an unknown price, stops the job'
   await books.fetch(1)
   const cap = capOn(books, { spentOn: async () => undefined })
   t.notOk(await cap.admit({ number: 2 }, signal))
-  t.match(
-    cap.stopped,
-    /a price is unknown, so nothing more is sent .*; give it with --price IN,OUT/,
-  )
+  t.match(cap.stopped, /a price is unknown, so nothing more is sent .*; give it with `price`/)
 })
 
 t.test('a batch in flight that was sent without a cap is waited for', async t => {

@@ -290,7 +290,11 @@ void t.test('a cap stops the run after the results of batches in flight', async 
     async () => {
       for await (const { status } of run) statuses.push(status)
     },
-    { code: 'CBS_STOPPED', message: /is reached/ },
+    {
+      code: 'CBS_STOPPED',
+      option: 'maxCost',
+      message: /^`maxCost` .* is reached: .* Use a higher `maxCost` to continue$/,
+    },
   )
   t.ok(statuses.length > 0 && statuses.length < 10)
   t.ok(Number(run.cost.spent) <= worst / 5 + 1e-12)
@@ -374,6 +378,7 @@ void t.test('invalid options are rejected at once', async t => {
   const refused = (options: object, message: RegExp): unknown =>
     t.throws(() => runBatches(reviews, { client, prompt: 'x', ...options }), {
       code: 'CBS_OPTION',
+      option: /^[a-z]+/i,
       message,
     })
   refused({ client: undefined }, /`client` must be/)

@@ -8,6 +8,7 @@ import { print } from '../print.ts'
 import type { Context } from '../context.ts'
 import { EXIT, exitCodeOf } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
+import { inFlags } from '../in-flags.ts'
 import { statusOf } from '../job-work.ts'
 import { stateDir } from '../state-dir.ts'
 import { printable } from '../shown.ts'
@@ -30,7 +31,7 @@ export async function doctor(context: Context): Promise<Ending> {
   const { io } = context
   const findings = [...(await apiFindings(context)), ...(await diskFindings(context))]
   for (const { ok, text } of findings)
-    await print(io.stdout, `${ok ? 'ok  ' : 'BAD '} ${printable(text)}\n`)
+    await print(io.stdout, `${ok ? 'ok  ' : 'BAD '} ${inFlags(printable(text))}\n`)
   const refused = findings.find(({ code }) => code !== undefined)?.code
   const isWell = findings.every(({ ok }) => ok)
   return { code: refused ?? (isWell ? EXIT.answered : EXIT.someFailed) }

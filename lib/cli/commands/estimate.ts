@@ -12,6 +12,7 @@ import { tableFor } from '../dry-run.ts'
 import { freeCall } from '../free-call.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
+import { inFlags } from '../in-flags.ts'
 import { print } from '../print.ts'
 import { checkReuse, previewReuse } from '../reuse.ts'
 import { settingsOf, type Settings } from '../settings.ts'
@@ -53,7 +54,7 @@ export async function estimate(context: Context): Promise<Ending> {
           describePreview(preview),
           `input: ${inputOf(figures, counted)}`,
           `answers: ${figures.tokens.output} tokens expected, ${figures.tokens.output_worst} at most`,
-          `cost: ${preview.estimate.dollars(calibration ?? GUESS)}`,
+          `cost: ${inFlags(preview.estimate.dollars(calibration ?? GUESS))}`,
         ].join('\n')
     await print(io.stdout, `${said}\n`)
     if (reading.broken) throw reading.broken

@@ -6,6 +6,7 @@ import type { StoredJob } from '../../store/job.ts'
 import type { Context } from '../context.ts'
 import { exitCodeOf, isClosedReader } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
+import { inFlags } from '../in-flags.ts'
 import type { EndSettings } from './end-options.ts'
 import { notify } from './notify.ts'
 import { runCommand } from './run-command.ts'
@@ -22,7 +23,7 @@ export async function tellingEnd(
 ): Promise<Ending> {
   const worked = await closing(job, work).then(
     ending => ({ ending, code: ending.code, error: null }),
-    (cause: unknown) => ({ cause, code: exitCodeOf(cause), error: messageOf(cause) }),
+    (cause: unknown) => ({ cause, code: exitCodeOf(cause), error: inFlags(messageOf(cause)) }),
   )
   const isDetached = context.flags.has('detach') && worked.error === null
   const isOver = !context.signal.aborted && !isDetached

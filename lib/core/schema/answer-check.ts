@@ -40,7 +40,7 @@ export function answerCheck(given: unknown): AnswerCheck {
     validate = loadValidator(schema).compile(schema)
     fits = isSlow(schema) ? withDeadline(validate) : validate
   } catch (cause) {
-    throw wrapError('CBS_OPTION', 'the schema is invalid', cause)
+    throw wrapError('CBS_OPTION', 'the schema is invalid', cause, 'schema')
   }
   return text => {
     if (text === null) return invalid('it has no text')

@@ -22,6 +22,6 @@ export function outputFormat(schema: unknown): OutputFormat {
       schema: shape.isTransformed ? shape.schema : loadTransform()(shape.schema),
     }
   } catch (cause) {
-    throw wrapError('CBS_OPTION', 'the API does not support this schema', cause)
+    throw wrapError('CBS_OPTION', 'the API does not support this schema', cause, 'schema')
   }
 }

@@ -2,7 +2,6 @@ import { barChart, type Bar } from '../charts/bars.ts'
 import { markup, type Section } from '../markup.ts'
 import type { JobReport } from '../report.ts'
 import type { Billed } from '../../cost/cost.ts'
-import { priceUnknown } from '../../cost/ledger.ts'
 import { usdNumber } from '../../cost/usd.ts'
 import { count, dollars, percent } from '../words.ts'
 
@@ -36,7 +35,7 @@ export function costSection({ figures, estimate, reserved }: JobReport): Section
       ? `Batches saved ${dollars(synchronous - spent)}, ${percent(usdNumber(synchronous - spent), usdNumber(synchronous))} of what synchronous calls would have cost.`
       : ''
   const notes = [
-    isKnown ? saved : `No dollars can be said: ${priceUnknown(unpriced)}.`,
+    isKnown ? saved : `The cost is not known: no price is known for ${unpriced.join(', ')}.`,
     estimate === undefined ? '' : `The estimate for the whole job was ${dollars(estimate)}.`,
     reserved === undefined ? '' : `${dollars(reserved)} are kept free for what is in flight.`,
     `This counts every answer received (${count(figures.prompts.count)}), including those that were retried later.`,

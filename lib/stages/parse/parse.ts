@@ -70,7 +70,7 @@ function readerFor(options: ParseOptions, settings: AnySettings): RecordReader {
 /** Parquet is read by random access, which a stream of bytes does not allow. */
 function parquetProblem(start: Buffer, source = 'the input'): string | undefined {
   if (!start.subarray(0, PARQUET_MAGIC.length).equals(PARQUET_MAGIC)) return undefined
-  return `${source} is a Parquet file: read it with --from parquet, or in a script with readParquet(path)`
+  return `${source} is a Parquet file: read it with \`readParquet(path)\``
 }
 
 /** A record stream that unpacks its input first where its first bytes say so. */

@@ -23,6 +23,7 @@ export function cachedPrefix(
   throw new BatchStreamError(
     'CBS_OPTION',
     '`cache` needs a prefix that all requests share: a system prompt without fields ({{$key}} is allowed), or tools',
+    { option: 'cache' },
   )
 }
 

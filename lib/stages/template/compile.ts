@@ -108,5 +108,5 @@ function placeOf(text: string, offset: number): At {
 
 function wrong(template: string, place: At, what: string): BatchStreamError {
   const where = `${template} template, line ${place.line}, column ${place.column}`
-  return new BatchStreamError('CBS_OPTION', `${where}: ${what}`, { place })
+  return new BatchStreamError('CBS_OPTION', `${where}: ${what}`, { option: template, place })
 }

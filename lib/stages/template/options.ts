@@ -200,6 +200,7 @@ function checkedParams(
     throw new BatchStreamError(
       'CBS_OPTION',
       '`params.messages` is made from the prompt; leave it out, or give a prompt function that returns messages',
+      { option: 'params' },
     )
   }
   const problems = checkParams({
@@ -211,5 +212,6 @@ function checkedParams(
   throw new BatchStreamError(
     'CBS_OPTION',
     `\`params\` contains what the API rejects: ${sentences(problems)}`,
+    { option: 'params' },
   )
 }

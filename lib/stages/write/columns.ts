@@ -55,7 +55,7 @@ export function checkColumns(result: Result, columns: TableColumns): void {
   const header = columns.input.map(name => JSON.stringify(name)).join(', ')
   throw new BatchStreamError(
     'CBS_OUTPUT',
-    `${which} has a field ${JSON.stringify(extra)} that is not a column (${header}): name the columns (\`columns\`, --output-columns), or write JSON lines (--to jsonl)`,
-    { place: { line: record?.line, source: record?.source } },
+    `${which} has a field ${JSON.stringify(extra)} that is not a column (${header}): name the columns with \`columns\` of the writer, or write JSON lines (\`writeJsonl\`)`,
+    { option: 'columns', place: { line: record?.line, source: record?.source } },
   )
 }

@@ -154,7 +154,7 @@ async function isOneName(
 function sameFile(errors: string | null): BatchStreamError {
   return new BatchStreamError(
     'CBS_OUTPUT',
-    `--errors and --output lead to the same file (${errors}): name two different files`,
+    `\`output\` and \`errors\` lead to the same file (${errors}): name two different files`,
   )
 }
 

@@ -193,6 +193,6 @@ function typedCell(
   const where = record ? `of line ${record.line} ` : ''
   throw new BatchStreamError(
     'CBS_OUTPUT',
-    `the answer ${where}has ${JSON.stringify(property)}: ${String(value)}, which is no 64-bit integer: write JSON lines (--to jsonl)`,
+    `the answer ${where}has ${JSON.stringify(property)}: ${String(value)}, which is no 64-bit integer: write JSON lines (\`writeJsonl\`)`,
   )
 }

@@ -33,7 +33,7 @@ export async function loadParquetWriter(
   try {
     return await load()
   } catch (cause) {
-    throw missingPackages('--to parquet', ['hyparquet-writer'], cause)
+    throw missingPackages('Parquet output', ['hyparquet-writer'], cause)
   }
 }
 

@@ -71,6 +71,7 @@ function mustBeEarlier(
   if (meta !== undefined && Object.hasOwn(record.fields, meta)) return
   throw new BatchStreamError(
     'CBS_OUTPUT',
-    `the record on ${lineOf(record)} has a field ${JSON.stringify(name)} of its own, which the answer would replace: leave out --spread`,
+    `the record on ${lineOf(record)} has a field ${JSON.stringify(name)} of its own, which the answer would replace: leave \`spread\` out`,
+    { option: 'spread', place: { source: record.source, line: record.line } },
   )
 }

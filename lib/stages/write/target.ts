@@ -206,7 +206,7 @@ async function checkOwn(
   if (size <= last) return
   throw new BatchStreamError(
     'CBS_OUTPUT',
-    `another program has written to ${path} behind byte ${last}, where the rows of this job end; the file was left as it is. Remove what was appended, or name another file with -o to write all rows again`,
+    `another program has written to ${path} behind byte ${last}, where the rows of this job end; the file was left as it is. Remove what was appended, or name another file with \`${option}\` to write all rows again`,
     { option, place: { source: path } },
   )
 }
@@ -247,7 +247,7 @@ async function tailOf(file: DiskFile, size: number): Promise<string> {
 function changed({ path, option, committed }: FileTargetOptions): BatchStreamError {
   return new BatchStreamError(
     'CBS_OUTPUT',
-    `${path} has changed since the last run, which wrote ${committed.bytes} bytes to it; it was left as it is. Name another file with -o to write all rows again`,
+    `${path} has changed since the last run, which wrote ${committed.bytes} bytes to it; it was left as it is. Name another file with \`${option}\` to write all rows again`,
     { option, place: { source: path } },
   )
 }

@@ -82,7 +82,7 @@ t.test('a field without a column ends the pipeline rather than vanish', async t 
     {
       code: 'CBS_OUTPUT',
       message:
-        'the record on line 7 has a field "note" that is not a column ("a"): name the columns (`columns`, --output-columns), or write JSON lines (--to jsonl)',
+        'the record on line 7 has a field "note" that is not a column ("a"): name the columns with `columns` of the writer, or write JSON lines (`writeJsonl`)',
       place: { line: 7, source: 'a.jsonl' },
     },
   ])

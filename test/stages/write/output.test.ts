@@ -378,7 +378,7 @@ void t.test('rows and failed rows never go to one file by a link', async t => {
     rows: { rowOf },
     errorRowOf: rowOf,
   }
-  const message = /--errors and --output lead to the same file/
+  const message = /`output` and `errors` lead to the same file/
   await t.rejects(openOutput({ job: await world.open(), ...options }), {
     code: 'CBS_OUTPUT',
     message,
@@ -405,6 +405,6 @@ void t.test('rows and failed rows never go to one file that has two names', asyn
   linkSync(out, errors)
   await t.rejects(openOutput({ job, ...options }), {
     code: 'CBS_OUTPUT',
-    message: /--errors and --output lead to the same file/,
+    message: /`output` and `errors` lead to the same file/,
   })
 })

@@ -1,0 +1,31 @@
+/** What the library's messages call an option, and its flag. A longer name comes before one that it begins with. */
+export const FLAG_OF: ReadonlyMap<string, string> = new Map([
+  ['another `name`', '--fresh'],
+  ['`columns` of the writer', '--output-columns'],
+  ['`columns`', '--columns'],
+  ['`comment`', '--comment'],
+  ['`delimiter`', '--delimiter'],
+  ['`dir`', '--state-dir'],
+  ['`errors`', '--errors'],
+  ['`header`', '--no-header'],
+  ['`maxCost`', '--max-cost'],
+  ['`maxInvalid`', '--max-invalid'],
+  ['`output`', '--output'],
+  ['`price`', '--price IN,OUT'],
+  ['`readParquet(path)`', '--from parquet'],
+  ['`spread`', '--spread'],
+  ['`writeJsonl`', '--to jsonl'],
+])
+
+const NAMES = new RegExp(
+  [...FLAG_OF.keys()].map(name => name.replaceAll(/[()]/g, '\\$&')).join('|'),
+  'g',
+)
+
+/**
+ * A message with flags in place of the library's options. The program passes every text that may come from the library
+ * through it, so that the library names only its own options.
+ */
+export function inFlags(message: string): string {
+  return message.replaceAll(NAMES, name => FLAG_OF.get(name) ?? name)
+}
