@@ -83,12 +83,11 @@ function secretsIn(headers: Headers): string[] {
  * Rejects on abort. Not every fetch ends a body when its call is aborted, and the SDK's timer runs until the reply arrives.
  */
 function untilAborted<T>(signal: AbortSignal | null | undefined, work: Promise<T>): Promise<T> {
-  if (!signal) return work
   return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason)
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop)
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+    const stop = (): void => reject(signal?.reason)
+    if (signal?.aborted) stop()
+    signal?.addEventListener('abort', stop)
+    work.then(resolve, reject).finally(() => signal?.removeEventListener('abort', stop))
   })
 }
 

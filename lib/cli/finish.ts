@@ -77,10 +77,10 @@ export async function nextAfter(error: unknown, next: Next | undefined): Promise
 async function freeNameLike(path: string): Promise<string> {
   const { dir, name, ext } = parse(path)
   const folder = (await nodeDisk.look(dir).catch(() => undefined)) === 'folder' ? dir : ''
-  for (let number = 2; ; number++) {
-    const free = join(folder, `${name}-${number}${ext}`)
-    if ((await nodeDisk.look(free)) === undefined) return free
-  }
+  const numbered = (number: number): string => join(folder, `${name}-${number}${ext}`)
+  let number = 2
+  while ((await nodeDisk.look(numbered(number))) !== undefined) number += 1
+  return numbered(number)
 }
 
 /** The input that the user must provide to continue the job. */

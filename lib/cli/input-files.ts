@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
@@ -27,7 +28,7 @@ async function withinFolder(name: string, cwd: string): Promise<readonly string[
   if (!found.isDirectory()) return [name]
   const entries = await readdir(resolve(cwd, name), { withFileTypes: true }).catch(unreadable)
   const files: string[] = []
-  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const entry of entries.sort(byName)) {
     if (entry.name.startsWith('.')) continue
     const path = join(name, entry.name)
     if (entry.isDirectory()) files.push(...(await withinFolder(path, cwd)))
@@ -35,6 +36,10 @@ async function withinFolder(name: string, cwd: string): Promise<readonly string[
       files.push(path)
   }
   return files
+}
+
+function byName(a: Dirent, b: Dirent): number {
+  return Number(a.name > b.name) - Number(a.name < b.name)
 }
 
 async function isFile(path: string): Promise<boolean> {

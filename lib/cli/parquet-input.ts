@@ -17,13 +17,18 @@ export async function isParquetFile(path: string): Promise<boolean> {
   const found = await stat(path).catch(() => undefined)
   if (!found?.isFile()) return false
   if (NAMES.has(extname(path).toLowerCase())) return true
-  const file = await open(path).catch(() => undefined)
-  // Whoever reads it finds out why it cannot be opened.
-  if (!file) return false
+  // Whoever reads the file finds out why it cannot be read.
+  const [start] = await Promise.allSettled([startOf(path)])
+  return start.status === 'fulfilled' && start.value.equals(PARQUET_MAGIC)
+}
+
+/** As many bytes of a file as `PARQUET_MAGIC` has; zeros where it is shorter. */
+async function startOf(path: string): Promise<Buffer> {
+  const file = await open(path)
   try {
     const start = Buffer.alloc(PARQUET_MAGIC.length)
     await file.read(start, 0, start.length, 0)
-    return start.equals(PARQUET_MAGIC)
+    return start
   } finally {
     await file.close()
   }

@@ -137,12 +137,12 @@ async function retirement(
   if (!found) return undefined
   const { data, response } = found
   // A gateway may omit what the type promises.
-  const { lifecycle, retires_at }: Partial<typeof data> = data ?? {}
+  const { lifecycle, retires_at }: Partial<typeof data> = Object(data)
   if (lifecycle === 'retired') throw retired(model, 'is retired')
   if (lifecycle !== 'deprecated') return undefined
   const retiresAt = Date.parse(retires_at ?? '')
   if (Number.isNaN(retiresAt)) return `the model ${model} is deprecated: choose another one soon`
-  const now = Date.parse(response.headers.get('date') ?? '') || ourTime
+  const now = Date.parse(String(response.headers.get('date'))) || ourTime
   const day = new Date(retiresAt).toISOString().slice(0, 10)
   // The API serves a model past its date until it is retired.
   if (retiresAt > now && retiresAt <= now + LONGEST_MS)

@@ -291,7 +291,8 @@ function writerOf(
         ? { rowOf: jsonRowOf }
         : { rowOf: jsonRowOf, pageOf: jsonlPageRows(options, jsonRowOf, ownScanner()) }
     case 'parquet':
-      return { rowOf: () => undefined }
+      // Its target takes results and makes no rows of bytes.
+      return { rowOf: jsonRowOf }
     case 'text':
       return { rowOf: result => textRow(result, onlyProperty(options, schema)) }
     case 'raw':

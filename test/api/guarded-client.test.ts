@@ -138,6 +138,25 @@ void t.test('a result set streams through unchanged', async t => {
   await response.body?.cancel()
 })
 
+void t.test(
+  'an aborted call ends, although the fetch of the client does not heed its signal',
+  async t => {
+    const reason = new Error('the user stopped')
+    for (const when of ['before the reply', 'while the reply is read']) {
+      const stop = new AbortController()
+      // Nothing is pulled before somebody reads.
+      const body = new ReadableStream({ pull: () => stop.abort(reason) }, { highWaterMark: 0 })
+      const { client } = clientOf(() => {
+        if (when === 'before the reply') stop.abort(reason)
+        return json(body)
+      })
+      const { signal } = stop
+      const call = client.messages.batches.retrieve('a', {}, { signal })
+      t.match(await call.catch((cause: unknown) => cause), { name: 'APIUserAbortError' }, when)
+    }
+  },
+)
+
 void t.test('a reply without a body, or one that breaks off, stays as it is', async t => {
   const { client } = clientOf(() => new Response(null, { status: 204 }))
   t.equal(await client.messages.batches.retrieve('a'), null)

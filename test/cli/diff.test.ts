@@ -111,6 +111,60 @@ t.test('more changes than a table shows are counted', async t => {
   t.match(ran.out, /30 changed, of which a table shows 20 \(--to jsonl: all\)/)
 })
 
+t.test('answers that are no single text are compared as JSON', async t => {
+  const place = await placeFor(t, {
+    respond: params => {
+      const isFirst = params['model'] === 'claude-haiku-5-5'
+      if (lastUserText(params).startsWith('Count')) return isFirst ? '7' : '8'
+      return JSON.stringify({ mood: 'good', stars: isFirst ? 4 : 5 })
+    },
+  })
+  const compare = async (prompt: string, schema: object): Promise<string> => {
+    for (const [job, model] of [
+      ['a', 'claude-haiku-5-5'],
+      ['b', 'claude-sonnet-5-5'],
+    ] as const) {
+      const words = ['-p', prompt, '--schema', JSON.stringify(schema), '-m', model, '--fresh']
+      const ran = await place.run([...words, '--job', job], { stdin: csv(2) })
+      t.equal(ran.code, 0, ran.err)
+    }
+    return (await place.run(['diff', 'a', 'b'])).err
+  }
+  const properties = { mood: { type: 'string' }, stars: { type: 'integer' } }
+  t.match(
+    await compare('Rate {{text}}', { type: 'object', properties }),
+    '{"mood":"good","stars":4} -> {"mood":"good","stars":5}: 2',
+  )
+  t.match(await compare('Count {{text}}', { type: 'integer' }), / {2}7 -> 8: 2/)
+})
+
+t.test('pairs of answers are counted as long as they are few', async t => {
+  const place = await placeFor(t, {
+    respond: params => `${lastUserText(params)} ${params['model'] === 'claude-opus-5' ? 1 : 2}`,
+  })
+  for (const [job, ...more] of [['a'], ['b', '-m', 'claude-opus-5']] as const)
+    await place.run(['-p', '{{text}}', '--job', job, ...more], { stdin: csv(101) })
+  const ran = await place.run(['diff', 'a', 'b'])
+  t.match(ran.err, /101 records in both jobs: 0 same, 101 changed/)
+  t.notMatch(ran.err, '->')
+})
+
+t.test('the cost and the model of a job are said as far as they are known', async t => {
+  const place = await placeFor(t, {
+    respond: params => (lastUserText(params) === 'b' ? { model: 'claude-unpriced-1' } : undefined),
+  })
+  for (const job of ['a', 'b']) {
+    const messages = [{ role: 'user', content: job }]
+    const params = { model: 'claude-haiku-5-5', max_tokens: 9, messages }
+    const stdin = `${JSON.stringify({ custom_id: 'r1', params })}\n`
+    const ran = await place.run(['--from', 'requests', '--job', job], { stdin })
+    t.equal(ran.code, 0, ran.err)
+  }
+  const { err } = await place.run(['diff', 'a', 'b'])
+  t.match(err, /^a: \$[\d.]+$/m)
+  t.match(err, /^b: cost unknown$/m)
+})
+
 t.test('reused answers cost nothing on their side', async t => {
   const place = await moods(t)
   await ask(place, 'a', csv(3))

@@ -1,8 +1,11 @@
+import Anthropic from '@anthropic-ai/sdk'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { placeFor, Collected } from './world.ts'
+import { lastUserText } from '../../lib/emulator/index.ts'
+import { runBatches } from '../../lib/index.ts'
+import { Collected, journaled, KEY, placeFor, until } from './world.ts'
 
 const STDIN = '{"text":"a"}\n{"text":"b"}\n'
 const respond = (params: object): string => (JSON.stringify(params).includes('Say b') ? '' : 'good')
@@ -35,6 +38,43 @@ void t.test('list and status show date, state, rows, cost, model, prompt and not
     /20\d\d-\d\d-\d\d \d\d:\d\d, claude-haiku-5-5\n {2}note: first \[31mtry\n {2}prompt: Say \{\{text\}\}\n/,
   )
 })
+
+void t.test(
+  'a job that runs, one with failed rows and one of the library are listed as such',
+  async t => {
+    const place = await placeFor(t, {
+      respond: params => (lastUserText(params) === 'Hi' ? { model: 'claude-unpriced-1' } : 'good'),
+      batchTimeMs: ({ number }) => (number > 2 ? 3_600_000 : 20),
+    })
+    await place.run(['-p', 'Say {{text}}', '--job', 'half'], {
+      stdin: '{"text":"a"}\n{}\n',
+    })
+    const client = new Anthropic({ baseURL: place.emulator.url, apiKey: KEY })
+    const job = { name: 'own', dir: place.state }
+    for await (const { status } of runBatches([{ a: 1 }], {
+      client,
+      job,
+      poll: 10,
+      prompt: 'Hi',
+      model: 'claude-haiku-5-5',
+    }))
+      t.equal(status, 'succeeded')
+    const { world, ended } = place.start(['-p', 'Say {{text}}', '--job', 'runs'], { stdin: STDIN })
+    await until(() => journaled(place, 'submitted', 'runs'))
+    const listed = await place.run(['list'])
+    t.match(listed.out, /^half +finished +.* 2 of 2 \(1 failed\) +\$0\./m)
+    t.match(listed.out, /^own +finished +- +1 of 1 +- +-$/m)
+    t.match(listed.out, /^runs +running +.* 0 of 2 +\$0/m)
+    await place.run(['prune', '--keep', '0s'])
+    t.match(
+      (await place.run(['list'])).out,
+      /^own .*\nruns .*\n$/,
+      'a job without a date is not old',
+    )
+    world.emit('SIGTERM', 'SIGTERM')
+    await ended
+  },
+)
 
 void t.test('on a terminal the list has a header', async t => {
   const place = await placeFor(t)

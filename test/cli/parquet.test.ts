@@ -245,6 +245,43 @@ void t.test('a write that fails leaves no file', async t => {
   t.notOk(existsSync(path))
 })
 
+void t.test('a write that fails after the first row group leaves no file', async t => {
+  const place = await placeFor(t, {
+    respond: params => `{"n":${JSON.stringify(params).includes('Say 3') ? '1e30' : '1'}}`,
+  })
+  const long = 'x'.repeat(9_000_000)
+  const stdin = [1, 2, 3].map(a => `${JSON.stringify({ a, long })}\n`).join('')
+  await place.run(['-p', 'Say {{a}}', '--job', 'j', '--schema', SCHEMA], { stdin })
+  const ran = await place.run(['results', 'j', '-o', place.path('out.parquet')])
+  t.match([ran.code, ran.err], [6, /the answer of line 3 has "n": 1e\+30/])
+  t.same(
+    readdirSync(place.dir).filter(name => name.includes('parquet')),
+    [],
+  )
+})
+
+void t.test('a file that appears while a job runs is not replaced', async t => {
+  let turned = 0
+  const clock = { now: (): number => Date.now() + turned }
+  const place = await placeFor(t, { batchTimeMs: 3_600_000, clock })
+  const path = place.path('out.parquet')
+  const words = ['-p', '{{a}}', '--job', 'j', '-o', path, '--max-wait', '0s']
+  t.equal((await place.run(words, { stdin: 'a\n1\n' })).code, 11)
+  turned += 7_200_000
+  writeFileSync(path, "another program's")
+  const resumed = await place.run(['resume', 'j'])
+  t.match([resumed.code, resumed.err], [6, /out\.parquet exists and is not this job's/])
+  t.equal(readFileSync(path, 'utf8'), "another program's")
+})
+
+void t.test('a shard without records has a file without rows', async t => {
+  const place = await placeFor(t)
+  const words = ['-p', '{{a}}', '--job', 'j', '--shard', '1/2', '-o', place.path('{shard}.parquet')]
+  const ran = await place.run(words, { stdin: '{"a":1}\n' })
+  t.equal(ran.code, 0, ran.err)
+  t.same(await rowsIn(readFileSync(place.path('00001.parquet'))), [])
+})
+
 void t.test('the name of the output file says the format, unless --to does', async t => {
   const place = await placeFor(t)
   const stdin = 'a\n1\n'

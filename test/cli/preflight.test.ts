@@ -88,11 +88,10 @@ void t.test('R16: nothing is sent for a model that retires before the batch can 
 })
 
 void t.test('R16: what the API says of a model decides, and silence says nothing', async t => {
-  const told = async (model: object): Promise<string> => {
+  const told = async (model: object | null, headers = {}): Promise<string> => {
+    const body = JSON.stringify(model)
     const place = await placeFor(t, {
-      faults: [
-        { on: 'models', nth: 1, body: JSON.stringify(model), contentType: 'application/json' },
-      ],
+      faults: [{ on: 'models', nth: 1, body, headers, contentType: 'application/json' }],
     })
     const { err } = await place.run(['-p', '{{text}}'], { stdin: csv(1) })
     return err
@@ -108,6 +107,13 @@ void t.test('R16: what the API says of a model decides, and silence says nothing
   )
   t.match(await told({ lifecycle, retires_at: '2026-01-01T00:00:00Z' }), /retires on 2026-01-01/)
   t.notMatch(await told({}), /deprecated|retire/)
+  t.notMatch(await told(null), /deprecated|retire/)
+  const soon = new Date(Date.now() + 3_600_000).toISOString()
+  t.match(
+    await told({ lifecycle, retires_at: soon }, { date: 'today' }),
+    /before a batch that is sent now has to end/,
+    'without the time of the API its own time counts',
+  )
 })
 
 void t.test('R16: an API that does not tell of models is used all the same', async t => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BatchStreamError } from '../../core/errors.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
-import type { RecordResult, Result } from '../../core/results/result.ts'
+import type { RecordResult } from '../../core/results/result.ts'
 import { answerCost } from '../../cost/row-cost.ts'
 import { showUsd, usdOf } from '../../cost/usd.ts'
 import { rowsInInputOrder } from '../../stages/order/kept-rows.ts'
@@ -138,19 +138,14 @@ async function* sidesOf(
   try {
     for await (const result of rowsInInputOrder(job, run.schema && answerCheck(run.schema))) {
       context.signal.throwIfAborted()
-      if (!hasRecord(result)) continue
-      const { status, rowValue: response, record } = result
-      // It is one of the job's, so it has its place there.
+      // Every result of a job has its record, which has its place there.
+      const { status, rowValue: response, record } = result as RecordResult
       const ordinal = record.ordinal as number
       yield { ordinal, record: record.raw, side: { status, response, cost_usd: costOf(result) } }
     }
   } finally {
     await job.close()
   }
-}
-
-function hasRecord(result: Result): result is RecordResult {
-  return result.record !== undefined
 }
 
 function isSame(a: Side, b: Side): boolean {

@@ -1,3 +1,4 @@
+import { transpose } from 'd3-array'
 import { Api } from '../../api/api.ts'
 import type { RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
@@ -59,14 +60,11 @@ const HEADER = ['JOB', 'STATE', 'DATE', 'ROWS', 'COST', 'MODEL', 'NOTE']
 /** The jobs as aligned columns, with a header on a terminal. */
 function table(jobs: readonly Listed[], hasHeader: boolean): string[] {
   const rows = jobs.map(cells)
-  const all = hasHeader ? [HEADER, ...rows] : rows
-  const widths = HEADER.map((_, at) => Math.max(0, ...all.map(row => row[at]?.length ?? 0)))
-  return all.map(row =>
-    row
-      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
+  const columns = transpose(hasHeader ? [HEADER, ...rows] : rows).map(column => {
+    const width = Math.max(...column.map(cell => cell.length))
+    return column.map(cell => cell.padEnd(width))
+  })
+  return transpose(columns).map(row => row.join('  ').trimEnd())
 }
 
 function cells(job: Listed): string[] {

@@ -95,7 +95,7 @@ export async function run(context: Context): Promise<Ending> {
     if (flags.has('dry-run') || flags.text('show') !== undefined)
       return await dryRun(context, { settings, rows }, template, peeked, reading)
     // A shard without records still has a job: `merge` must know that it is finished.
-    const isEmpty = peeked.first.length === 0 && !(shard && (reading.seen?.() ?? 0) > 0)
+    const isEmpty = peeked.first.length === 0 && !(shard && reading.seen?.() !== 0)
     if (isEmpty) return await noInput(context, { settings, rows, name }, reading)
     return await ask(context, { settings, rows, pace, template, name }, peeked, reading)
   })

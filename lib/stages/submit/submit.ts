@@ -334,16 +334,16 @@ export class Submit extends JobStage<SealedBatch> {
     }
     const { partOf, probes } = planProbes(requests)
     const parts = await splitBatch(job, number, partOf)
-    for (const probe of probes) await this.#takePart(job, parts[probe])
+    for (const part of parts.filter((_, index) => probes.includes(index)))
+      await this.#takePart(job, part)
     // Fewer probes may all be refused and still tell nothing.
     if (probes.length === PROBES) this.#individual.add(root)
-    for (const [index, part] of parts.entries())
-      if (!probes.includes(index)) await this.#takePart(job, part)
+    for (const part of parts.filter((_, index) => !probes.includes(index)))
+      await this.#takePart(job, part)
   }
 
   /** Sends a part of a split batch. Where one with its count has an unknown outcome it waits beside the others. */
-  async #takePart(job: StoredJob, part: number | undefined): Promise<void> {
-    if (part === undefined) return
+  async #takePart(job: StoredJob, part: number): Promise<void> {
     const taking = this.#take(job, part)
     if (unresolvedCounts(job).has(job.batch(part).requests)) this.#runBeside(taking)
     else await taking

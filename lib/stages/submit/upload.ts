@@ -26,8 +26,8 @@ export interface UploadProgress {
   complete: boolean
   /** The call has ended: nothing more is sent, and nothing is armed any more. */
   ended: boolean
-  /** The last byte was held back, as another process might have owned the job by then. */
-  isDisowned?: boolean
+  /** Why the last byte was held back, where another process might have owned the job by then. */
+  disowned?: unknown
 }
 
 /** What has to happen before the last byte of a body may be sent. */
@@ -64,18 +64,19 @@ export async function uploadBatch(
       bodyParts(file, { size: bytes, hash, reuses }, progress, lastByte, onPart)
     return readReply(job, await api.create(body, bytes, signal), progress)
   }
-  const call = callUntil(job, stop, progress)
-  try {
-    const timeout = { clock: job.clock, signal: call.signal, limitMs: SILENCE_MS }
-    return await withIdleTimeout(timeout, send)
-  } catch (cause) {
+  const failed = async (cause: unknown): Promise<CreateOutcome> => {
     // From here on the last byte cannot go out, whatever is awaited.
     progress.ended = true
     // The last byte was held back, so the batch can be sent again while the job is still this process's.
-    if (progress.isDisowned && !job.lost.aborted)
-      return { kind: 'again', failure: failureOf(ownErrorOf(cause) ?? cause, 0) }
+    if (progress.disowned !== undefined && !job.lost.aborted)
+      return { kind: 'again', failure: failureOf(progress.disowned, 0) }
     throwOwnError(cause)
     return outcomeOf(await observeFailure(cause, api.session), progress.complete)
+  }
+  const call = callUntil(job, stop, progress)
+  const timeout = { clock: job.clock, signal: call.signal, limitMs: SILENCE_MS }
+  try {
+    return await withIdleTimeout(timeout, send).catch(failed)
   } finally {
     progress.ended = true
     call.release()
@@ -124,14 +125,8 @@ function readReply(job: StoredJob, answer: unknown, progress: UploadProgress): C
 
 /** What our own body generator threw comes back wrapped by fetch and the SDK; a disk or journal error must be seen as such. */
 function throwOwnError(cause: unknown): void {
-  const own = ownErrorOf(cause)
-  if (own) throw own
-}
-
-function ownErrorOf(cause: unknown): BatchStreamError | undefined {
   for (let inner = cause; inner instanceof Error; inner = inner.cause)
-    if (inner instanceof BatchStreamError) return inner
-  return undefined
+    if (inner instanceof BatchStreamError) throw inner
 }
 
 /**
@@ -173,7 +168,7 @@ export async function* bodyParts(
   try {
     assertOwned()
   } catch (cause) {
-    progress.isDisowned = true
+    progress.disowned = cause
     throw cause
   }
   progress.complete = true

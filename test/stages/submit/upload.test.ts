@@ -91,7 +91,7 @@ void t.test('the last byte is held back where the job may be another process by 
   }
   await t.rejects(all(), { message: 'the lease has ended' })
   t.same(parts, ['ab'])
-  t.match(progress, { complete: false, isDisowned: true })
+  t.match(progress, { complete: false, disowned: Error })
   await file.close()
 })
 
