@@ -102,7 +102,7 @@ export interface RunOptions<
   readonly retries?: number | undefined
   /**
    * Which results are retried while retries are left. It must be pure and synchronous.
-   * @default expired requests and server errors, which say nothing about the request
+   * @default `expired` results, and `errored` ones with `api_error`, `overloaded_error`, `rate_limit_error` or `timeout_error`
    */
   readonly shouldRetry?: ((result: RecordResult<F, AnswerOf<S>>) => boolean) | undefined
   /**

@@ -1,5 +1,6 @@
 import type { Job } from '../core/job/job.ts'
 import type { TransformCallback } from 'node:stream'
+import { backoffOf, type Backoff, type Waits } from '../core/backoff.ts'
 import { wrapError, type ErrorCode } from '../core/errors.ts'
 import { Page } from '../core/pages.ts'
 import { StageTransform, type StageOptions } from '../core/stage.ts'
@@ -13,6 +14,8 @@ export interface JobStageOptions extends StageOptions {
   readonly takes: InputKind
   /** The code and message for errors from outside this package. */
   readonly failure: { readonly code: ErrorCode; readonly what: string }
+  /** The waits between tries of an API call; they are set for the whole job. */
+  readonly backoff?: Backoff | undefined
 }
 
 /**
@@ -21,14 +24,16 @@ export interface JobStageOptions extends StageOptions {
  */
 export abstract class JobStage<In> extends StageTransform {
   readonly #options: JobStageOptions
+  readonly #waits: Waits | undefined
   readonly #abort = new AbortController()
   readonly #work: Set<Promise<unknown>> = new Set()
   #job: StoredJob | undefined
 
   constructor(options: JobStageOptions) {
-    const { stage: _, takes: __, failure: ___, ...streamOptions } = options
+    const { stage: _, takes: __, failure: ___, backoff, ...streamOptions } = options
     super({ objectMode: true, ...streamOptions })
     this.#options = options
+    this.#waits = backoff && backoffOf(backoff)
   }
 
   /** Aborts when the stage is destroyed. */
@@ -46,6 +51,7 @@ export abstract class JobStage<In> extends StageTransform {
     if (this.#job) return this.#job
     this.#job = storedJob(job)
     this.#job.retain()
+    if (this.#waits) this.#job.session.waits = this.#waits
     return this.#job
   }
 

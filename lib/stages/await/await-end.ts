@@ -3,6 +3,7 @@
 // next   fetchResults
 import type { Job } from '../../core/job/job.ts'
 import type { AnthropicClient } from '../../api/client.ts'
+import type { Backoff } from '../../core/backoff.ts'
 import { Api } from '../../api/api.ts'
 import { needClient } from '../../api/need-client.ts'
 import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
@@ -58,6 +59,11 @@ export interface AwaitEndOptions {
    * @default 600000
    */
   readonly settle?: number
+  /**
+   * Waits between tries of an API call. They hold for all later calls of the job, so `submit` alone is enough.
+   * @default { first: 500, most: 60000 }
+   */
+  readonly backoff?: Backoff | undefined
   /** Called with the reason when the API cannot be reached. */
   readonly onWait?: (batch: SubmittedBatch, why: string) => unknown
   readonly job?: Job | undefined
@@ -91,6 +97,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     super({
       stage: 'awaitEnd',
       takes: 'submitted batches',
+      backoff: options.backoff,
       failure: { code: 'CBS_API', what: 'waiting for a batch failed' },
       highWaterMark: 1,
     })

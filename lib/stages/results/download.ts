@@ -88,7 +88,10 @@ export async function download(options: DownloadOptions): Promise<void> {
       if (bad >= DOWNLOADS) throw await dirty(job, number, what)
       onWait(`the results of batch ${id} are not whole (${what}); fetching them again`)
       await lookAgain()
-      await job.clock.sleep(backoff({ failures: bad, random: Math.random() }), signal)
+      await job.clock.sleep(
+        backoff({ failures: bad, random: Math.random(), waits: job.session.waits }),
+        signal,
+      )
     } catch (cause) {
       if (signal.aborted) throw signal.reason
       if (cause instanceof BatchStreamError) throw cause
@@ -184,7 +187,11 @@ async function waitToRetry(
   let waitMs = retries.next(failure)
   // A 404 is a hiccup until the settle time has passed.
   if (failure.kind === 'notFound') {
-    const pause = backoff({ failures: retries.failures, random: Math.random() })
+    const pause = backoff({
+      failures: retries.failures,
+      random: Math.random(),
+      waits: job.session.waits,
+    })
     waitMs = Math.min(pause, Math.max(1, settleMs - goneForMs))
   }
   if (waitMs === null) throw errorOf(`fetch the results of batch ${number}`, failure)

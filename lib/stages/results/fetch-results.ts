@@ -3,6 +3,7 @@
 // next   retry, or a writer
 import type { Job } from '../../core/job/job.ts'
 import type { AnthropicClient } from '../../api/client.ts'
+import type { Backoff } from '../../core/backoff.ts'
 import { Api } from '../../api/api.ts'
 import { needClient } from '../../api/need-client.ts'
 import { BatchStreamError, wholeNumber } from '../../core/errors.ts'
@@ -31,7 +32,12 @@ export interface FetchResultsOptions {
    * @default 600000
    */
   readonly settle?: number
-  /** Told when a download has to be made again, and why. */
+  /**
+   * Waits between tries of an API call. They hold for all later calls of the job, so `submit` alone is enough.
+   * @default { first: 500, most: 60000 }
+   */
+  readonly backoff?: Backoff | undefined
+  /** Called with the reason when a download has to be repeated. */
   readonly onWait?: (batch: EndedBatch, why: string) => unknown
   /**
    * What answers are held to: each full answer is read as JSON, and one that breaks the schema is `invalid`. Only needed where
@@ -75,6 +81,7 @@ export class FetchResults extends JobStage<EndedBatch> {
     super({
       stage: 'fetchResults',
       takes: 'ended batches',
+      backoff: options.backoff,
       failure: { code: 'CBS_API', what: 'fetching results failed' },
       writableHighWaterMark: 1,
     })

@@ -68,32 +68,40 @@ export const MOST_TRIES = 1000
 /** `F` is the type of the fields that the pipeline takes. */
 export interface RetryOptions<F extends object = Fields> {
   /**
-   * New tries of a record at most.
+   * Maximum retries of a failed record, 0 to 1000.
    * @default 2
    */
   readonly retries?: number
   /**
-   * Makes the pipeline that retries: template, aggregate (which is told the attempt), submit, awaitEnd, fetchResults. Each
-   * try has a pipeline of its own.
+   * Makes the pipeline of one attempt, from 2: template, aggregate (pass it the attempt), submit, awaitEnd, fetchResults.
    */
   readonly createPipeline: (attempt: number) => Stage<SourceRecord<F>, Result<object>>
   /**
-   * Which results are retried, while attempts are left.
-   * @default expired rows and server errors
+   * Which results are retried while retries are left. It must be pure and synchronous. A record that was not sent
+   * (`rejected`, `skipped`) is never retried.
+   * @default `expired` results, and `errored` ones with `api_error`, `overloaded_error`, `rate_limit_error` or `timeout_error`
    */
   readonly shouldRetry?: (result: Result) => boolean
   /**
-   * Ask again for answers that max_tokens has cut, with twice as many: these are the options of the `template` in the pipeline,
-   * whose `mostTokens` says how far that may go.
+   * Also retry answers that `max_tokens` cut, with twice as many tokens each time. The value is the options of the `template`
+   * in the pipeline; its `mostTokens` is the limit.
+   * @default they are not retried
    */
   readonly growMaxTokens?: AnyTemplateOptions | undefined
-  /** The job of the results. */
+  /**
+   * The job of the results.
+   * @default the one that results come with
+   */
   readonly job?: Job | undefined
 }
 
 /**
- * Asks again for failures that say nothing about the request: expired rows and server errors. When all else is answered they
- * go out together, in batches of just those; what fails again goes into the next try. Their rows come last.
+ * Retries failures that say nothing about the request: expired requests and server errors. They are sent together, in batches
+ * of their own, once every other record is answered; those that fail again go into the next attempt. Their results come last.
+ * The waits between tries of an API call are the `backoff` of the stages that make calls.
+ *
+ * @throws BatchStreamError `CBS_OPTION` at once for invalid options; the pipeline fails with `CBS_STAGE` if `shouldRetry` or
+ * `createPipeline` throws
  */
 export function retry<F extends object = Fields>(
   options: RetryOptions<F>,

@@ -2,6 +2,7 @@
 // gives  SubmittedBatch: the API has it, once, and the journal knows its id
 // next   awaitEnd
 import type { AnthropicClient } from '../../api/client.ts'
+import type { Backoff } from '../../core/backoff.ts'
 import { Api, errorOf } from '../../api/api.ts'
 import type { Failure } from '../../api/failure.ts'
 import { needClient } from '../../api/need-client.ts'
@@ -40,6 +41,11 @@ export interface SubmitOptions {
    * @default none
    */
   readonly ownedElsewhere?: () => Promise<ReadonlySet<string>>
+  /**
+   * Waits between tries of an API call. They hold for all later calls of the job, so `submit` alone is enough.
+   * @default { first: 500, most: 60000 }
+   */
+  readonly backoff?: Backoff | undefined
   /** Called when a batch has to wait, with the reason. */
   readonly onWait?: (batch: SealedBatch, why: string) => unknown
   /** Called when the API's queue is full (429); the batch waits and is sent later. */
@@ -117,6 +123,7 @@ export class Submit extends JobStage<SealedBatch> {
     super({
       stage: 'submit',
       takes: 'sealed batches',
+      backoff: options.backoff,
       failure: { code: 'CBS_API', what: 'a batch cannot be submitted' },
       highWaterMark: 1,
     })

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
+import type { Clock } from '../../../lib/core/clock.ts'
 import { chain, each, from } from '../../../lib/core/chain.ts'
 import { lastUserText, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { BatchRequest, SourceRecord } from '../../../lib/core/flow.ts'
@@ -16,7 +17,7 @@ import { submit } from '../../../lib/stages/submit/submit.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { records, watched } from '../../support/jobs.ts'
 import { until } from '../../support/waiting.ts'
-import { ask, makeWorld, type World } from '../../support/world.ts'
+import { ask, asks, makeWorld, run, type RunOptions, type World } from '../../support/world.ts'
 
 /** What a record is answered at each try, by its number. */
 const answersOf =
@@ -105,6 +106,44 @@ void t.test('without attempts, or without a failure, every row comes at once', a
     t.equal((await world.emulator.ledger.totals()).batches, 1)
   }
 })
+
+void t.test(
+  'the waits between tries of a call can be set on any stage that makes calls',
+  async t => {
+    const sleepsWith = async (options: RunOptions): Promise<number[]> => {
+      const calls = options.fetch
+        ? (['results'] as const)
+        : (['list', 'retrieve', 'results'] as const)
+      const world = await makeWorld(t, {
+        faults: calls.map(on => ({ on, nth: [1, 2], status: 500 })),
+      })
+      const sleeps: number[] = []
+      const clock: Clock = {
+        now: () => world.clock.now(),
+        elapsed: () => world.clock.elapsed(),
+        sleep(ms, signal) {
+          sleeps.push(ms)
+          return world.clock.sleep(ms, signal)
+        },
+      }
+      const results = await run(world, await world.open({ clock }), asks(2), options)
+      t.same(
+        results.map(({ status }) => status),
+        ['succeeded', 'succeeded'],
+      )
+      return sleeps
+    }
+    // A poll comes after 5 s; the waits after failures are the shorter ones.
+    const longest = (sleeps: number[]): number => Math.max(...sleeps.filter(ms => ms < 3000))
+    t.ok(longest(await sleepsWith({})) >= 375)
+    const backoff = { first: 1, most: 2 }
+    for (const stage of ['submit', 'awaitEnd', 'fetch'])
+      t.ok(longest(await sleepsWith({ [stage]: { backoff } })) <= 2, stage)
+    const wrong = { client: (await makeWorld(t)).client, backoff: { first: -1 } }
+    for (const stage of [submit, awaitEnd, fetchResults])
+      t.throws(() => stage(wrong), { code: 'CBS_OPTION', option: 'backoff.first' })
+  },
+)
 
 void t.test('which failures are asked again can be chosen', async t => {
   const world = await makeWorld(t, {
