@@ -245,7 +245,7 @@ async function removeOrphans(disk: Disk, folder: string, state: JobState): Promi
     const named =
       batch &&
       // Result sets that failed verification are kept: they are paid for and may be worth a look.
-      (name.endsWith('.dirty') ||
+      (name.endsWith('.invalid') ||
         (what === 'body'
           ? batch.phase === 'sealed' || batch.phase === 'armed'
           : what === 'results' || what === 'lines'

@@ -120,7 +120,10 @@ t.test('rows that repeat another, and those without an answer, are counted as su
   t.equal(shown.code, 0, shown.err)
   const text = seen(shown.out)
   t.match(text, /succeeded 2, .* unanswered 2, /)
-  t.match(text, /2 rows unanswered unanswered the API .*gave no line for this request/)
+  t.match(
+    text,
+    /2 rows unanswered unanswered the API ended the batch without a line for this request/,
+  )
   t.match(text, /2 rows have the answer of an identical request, and cost nothing/)
   t.match(text, /every answer received \(1\)/)
 })

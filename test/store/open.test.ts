@@ -97,7 +97,7 @@ void t.test('files that the journal does not name are removed', async t => {
   await job.note({ type: 'submitted', number: 2, id: 'a', at: 0, adopted: false }, false)
   await job.note({ type: 'split', number: 3, into: [] }, false)
   await job.close()
-  const kinds = ['body', 'members', 'rejected', 'ids', 'results', 'lines', 'results.dirty']
+  const kinds = ['body', 'members', 'rejected', 'ids', 'results', 'lines', 'results.invalid']
   for (const number of [1, 2, 3, 9])
     for (const kind of kinds) writeFileSync(`${job.store.folder}/batches/${number}.${kind}`, '')
   const again = await openFor(t, dir)
@@ -106,12 +106,12 @@ void t.test('files that the journal does not name are removed', async t => {
     '1.ids',
     '1.members',
     '1.rejected',
-    '1.results.dirty',
+    '1.results.invalid',
     '2.ids',
     '2.members',
     '2.rejected',
-    '2.results.dirty',
-    '3.results.dirty',
+    '2.results.invalid',
+    '3.results.invalid',
   ])
 })
 

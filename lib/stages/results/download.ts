@@ -17,7 +17,7 @@ import { ResultFile } from '../../store/results/result-file.ts'
 import { LineFeed } from './line-feed.ts'
 import { Verifier } from './verify.ts'
 
-/** A set that is short or cannot be trusted is fetched so often before that is taken for the truth. */
+/** How often a result set that is incomplete or invalid is downloaded before the job accepts or rejects it. */
 const DOWNLOADS = 5
 
 export interface DownloadOptions {
@@ -26,33 +26,33 @@ export interface DownloadOptions {
   readonly number: number
   readonly ids: Ids
   readonly signal: AbortSignal
-  /** How long a 404 is taken for a hiccup, unless the API says that the batch is archived. */
+  /** How long a 404 counts as a temporary failure, unless the API says that the batch is archived. */
   readonly settleMs: number
   readonly onWait: (why: string) => void
 }
 
 /**
- * Brings a batch's result set to disk and proves it whole: every line parses, every id is ours and comes once, and the
- * counts agree. Only then does the journal say `fetched`, durably. A set that stays short leaves its requests unanswered; one
- * that stays dirty is `CBS_API`, and is kept beside the job.
+ * Downloads a batch's result set to disk and verifies it: every line parses, every custom_id belongs to the batch and occurs
+ * once, and the counts agree. Only then is `fetched` appended to the journal, durably. If the set stays incomplete, its
+ * missing requests are unanswered. If it stays invalid, that is `CBS_API` and the file is kept in the job's folder.
  */
 export async function download(options: DownloadOptions): Promise<void> {
   const { job, api, number, onWait, signal } = options
-  const { counts: told, resultsUrl, id, requests, submittedAt } = job.batch(number)
-  if (told === null || resultsUrl === null || id === null || submittedAt === null) {
-    return await without(job, number, `the API does not know batch ${id ?? number} (any more)`)
+  const { counts: reported, resultsUrl, id, requests, submittedAt } = job.batch(number)
+  if (reported === null || resultsUrl === null || id === null || submittedAt === null) {
+    return await noteMissing(job, number, `the API no longer knows batch ${id ?? number}`)
   }
-  // With the key of another workspace every set would look as if it were gone.
+  // With another workspace's key every result set would seem to be gone.
   await api.proveWorkspace()
   const retries = new Retries(job.session)
-  let counts = told
+  let counts = reported
   let url = resultsUrl
   let createdAt = submittedAt
-  // When the results were missing first. Neither clock of the wall decides, as both may be wrong by weeks.
+  // When the first 404 came, by the monotonic clock: the wall clocks of both sides may be wrong by weeks.
   let goneSince: number | undefined
   let isArchived = false
-  // What the batch said at its end may be what is wrong: the tallies are summed up late, and an address may change.
-  const lookAgain = async (): Promise<void> => {
+  // The batch's own counts may be late, and its results_url may have changed.
+  const refreshBatch = async (): Promise<void> => {
     const now = await api.retrieve(id)
     if (now?.processing_status !== 'ended') return
     counts = now.request_counts
@@ -76,18 +76,20 @@ export async function download(options: DownloadOptions): Promise<void> {
         .catch(cause => discard(options, cause))
       const verdict = verifier.end()
       bad += 1
-      if (verdict.kind === 'whole' || (verdict.kind === 'short' && bad >= DOWNLOADS)) {
+      if (verdict.kind === 'complete' || (verdict.kind === 'incomplete' && bad >= DOWNLOADS)) {
         const why =
-          verdict.kind === 'short'
-            ? 'the API ended the batch and gave no line for this request'
+          verdict.kind === 'incomplete'
+            ? 'the API ended the batch without a line for this request'
             : null
-        return await keep(options, file.index, { lines: verifier.lines, bytes, why })
+        return await commit(options, file.index, { lines: verifier.lines, bytes, why })
       }
       const what =
-        verdict.kind === 'short' ? `it has ${verifier.lines} lines of ${requests}` : verdict.why
-      if (bad >= DOWNLOADS) throw await dirty(job, number, what)
-      onWait(`the results of batch ${id} are not whole (${what}); fetching them again`)
-      await lookAgain()
+        verdict.kind === 'incomplete'
+          ? `it has ${verifier.lines} lines of ${requests}`
+          : verdict.why
+      if (bad >= DOWNLOADS) throw await setAside(job, number, what)
+      onWait(`the results of batch ${id} are not complete (${what}); downloading them again`)
+      await refreshBatch()
       await job.clock.sleep(
         backoff({ failures: bad, random: Math.random(), waits: job.session.waits }),
         signal,
@@ -100,47 +102,47 @@ export async function download(options: DownloadOptions): Promise<void> {
       if (failure.kind === 'notFound') goneSince ??= now
       const goneForMs = now - (goneSince ?? now)
       if (failure.kind === 'notFound' && (isArchived || goneForMs >= options.settleMs))
-        return await without(job, number, goneFor(job, id, createdAt))
+        return await noteMissing(job, number, noResults(job, id, createdAt))
       await waitToRetry(options, failure, retries, goneForMs)
       if (failure.kind !== 'notFound' && failure.kind !== 'malformed') continue
-      await lookAgain()
-      // A results_url may lead nowhere for good; every second try reads where results have always been.
+      await refreshBatch()
+      // A results_url may stay wrong, so every second try uses the API's default path.
       if (retries.failures % 2 === 1) url = resultsUrlOf({ id, results_url: null })
     }
   }
 }
 
-/** One download, checked line by line and written as it comes. */
+/** Downloads the set once, checking and writing each line as it arrives. Returns the size of the file. */
 async function fetchOnce(
   { job, api, signal }: DownloadOptions,
   url: string,
   verifier: Verifier,
   file: ResultFile,
 ): Promise<number> {
-  const bring = async (
-    { signal: quiet, moved }: IdleTimer,
+  const read = async (
+    { signal: idle, moved }: IdleTimer,
     scanner: Scanner | undefined,
   ): Promise<number> => {
-    const body = await api.download(url, quiet)
+    const body = await api.download(url, idle)
     const feed = new LineFeed(verifier, scanner)
     await eachPart(body, part => {
       moved()
       feed.push(Buffer.from(part.buffer, part.byteOffset, part.byteLength))
       if (feed.held > MAX_RESULT_LINE_BYTES) verifier.tooLong(feed.size - feed.held)
-      // What comes after a line that cannot be trusted is not worth the download, which may have no end.
-      if (verifier.isDirty) return false
+      // An invalid set is not worth the rest of a download, which may be endless.
+      if (verifier.isInvalid) return false
       return file.full ? file.flush().then(() => true) : true
     })
-    if (!verifier.isDirty) feed.end()
+    if (!verifier.isInvalid) feed.end()
     return await file.sync()
   }
   try {
     return await withIdleTimeout({ clock: job.clock, signal, limitMs: SILENCE_MS }, timer =>
-      // Inside of the timeout: a download that is given up may still use its scanner for a while.
-      withDownloadScanner(scanner => bring(timer, scanner)),
+      // Within the timeout, because an abandoned download may still use its scanner for a while.
+      withDownloadScanner(scanner => read(timer, scanner)),
     )
   } catch (cause) {
-    // What breaks a body in the middle is fetch's, not the SDK's; it means that the connection broke.
+    // An error in the middle of a body comes from the transport, not from the SDK, and means that the connection broke.
     const isBroken = !(
       cause instanceof BatchStreamError ||
       cause instanceof MalformedReply ||
@@ -152,13 +154,13 @@ async function fetchOnce(
   }
 }
 
-/** Half a result set is of no use, and may fill the disk. */
+/** Deletes an unfinished result set, which is useless and may fill the disk. */
 async function discard({ job, number }: DownloadOptions, cause: unknown): Promise<never> {
   await job.store.disk.remove(job.store.path(number, 'results')).catch(() => {})
   throw cause
 }
 
-async function keep(
+async function commit(
   { job, number }: DownloadOptions,
   index: Buffer,
   fetched: { readonly lines: number; readonly bytes: number; readonly why: string | null },
@@ -168,12 +170,12 @@ async function keep(
   await job.note({ type: 'fetched', number, ...fetched }, true)
 }
 
-/** There is nothing to fetch: every request of the batch stays unanswered. */
-async function without(job: StoredJob, number: number, why: string): Promise<void> {
+/** Notes that there are no results: every request of the batch is unanswered. */
+async function noteMissing(job: StoredJob, number: number, why: string): Promise<void> {
   if (job.batch(number).fetched)
     throw new BatchStreamError(
       'CBS_API',
-      `the results of batch ${number} were on the disk of another machine and cannot be fetched again: ${why}`,
+      `the results of batch ${number} are on the disk of another machine and cannot be downloaded again: ${why}`,
     )
   await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why }, true)
 }
@@ -185,7 +187,7 @@ async function waitToRetry(
   goneForMs: number,
 ): Promise<void> {
   let waitMs = retries.next(failure)
-  // A 404 is a hiccup until the settle time has passed.
+  // A 404 counts as a temporary failure until the settle time has passed.
   if (failure.kind === 'notFound') {
     const pause = backoff({
       failures: retries.failures,
@@ -199,21 +201,22 @@ async function waitToRetry(
   await job.clock.sleep(waitMs, signal)
 }
 
-async function dirty(job: StoredJob, number: number, why: string): Promise<BatchStreamError> {
-  const kept = `${job.store.path(number, 'results')}.dirty`
+/** Keeps an invalid result set for inspection. */
+async function setAside(job: StoredJob, number: number, why: string): Promise<BatchStreamError> {
+  const kept = `${job.store.path(number, 'results')}.invalid`
   await job.store.disk.rename(job.store.path(number, 'results'), kept)
   return new BatchStreamError(
     'CBS_API',
-    `the results of batch ${job.batch(number).id} cannot be trusted after ${DOWNLOADS} downloads: ${why}. They are kept in ${kept}; no row of them was written`,
+    `the results of batch ${job.batch(number).id} are invalid after ${DOWNLOADS} downloads: ${why}. They are kept in ${kept}; none of their rows were written`,
   )
 }
 
-function goneFor(job: StoredJob, id: string, createdAt: number): string {
+function noResults(job: StoredJob, id: string, createdAt: number): string {
   const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
   return `the API has no results for batch ${id} (404 on ${day(job.session.serverTime.nowOrOurs())}); it was created on ${day(createdAt)}, and results are kept for 29 days`
 }
 
-/** Whether results that an earlier owner of the job has fetched are not on this disk. */
+/** Whether the results were downloaded by an earlier owner of the job, to another disk. */
 export async function areResultsLost(job: StoredJob, number: number): Promise<boolean> {
   const { fetched, foreign } = job.batch(number)
   if (!job.shared || !fetched || fetched.lines === 0 || foreign) return false

@@ -1,32 +1,33 @@
 import { Splitter, type Line } from '../../core/line-splitter.ts'
 import { INPUT, type Scanner } from '../../core/json/scanner.ts'
 
-/** Who is given the lines of a download. */
+/** Receives the lines of a download. */
 export interface LineTaker {
-  /** Takes a line, without its line end, which is good until this returns. */
+  /** Takes a line without its line end. Its bytes are valid until this returns. */
   take(line: Line): void
+  /** Takes lines of the scanner's table; `offset` is added to their places to get those of the download. */
   takeScanned(scanner: Scanner, lines: number, offset: number): void
-  /** True once no further line is wanted. */
-  readonly isDirty: boolean
+  /** True once no further line is needed. */
+  readonly isInvalid: boolean
 }
 
 const NEWLINE = 0x0a
 
 /**
- * Feeds a download to a scanner that nobody else uses, as many whole lines at a time as it holds; a line that is longer than the scanner's memory,
- * and every line where there is no scanner, is given on its own. What it holds between two chunks is the line that has begun.
+ * Feeds a download to a scanner of its own, as many whole lines at a time as fit. A line longer than the scanner's memory, and
+ * every line if there is no scanner, goes through a splitter. Between two chunks it holds the unfinished line.
  */
 export class LineFeed {
   readonly #taker: LineTaker
   readonly #scanner: Scanner | undefined
-  /** Splits what is not for the scanner; it holds something only while such a line has not ended. */
+  /** Splits lines that bypass the scanner; it holds bytes only while such a line is unfinished. */
   readonly #splitter = new Splitter({ reuse: true })
   #splitBytes = 0
-  /** What leads from the splitter's places to those of the download. */
+  /** Added to a place in the splitter's bytes to get the place in the download. */
   #shift = 0
-  /** Bytes of the line that has begun, at the start of the scanner's input. */
+  /** Bytes of the unfinished line, at the start of the scanner's input. */
   #heldBytes = 0
-  /** Bytes of the download that are given on or held. */
+  /** Bytes received so far. */
   #size = 0
 
   constructor(taker: LineTaker, scanner: Scanner | undefined) {
@@ -34,28 +35,28 @@ export class LineFeed {
     this.#scanner = scanner
   }
 
-  /** Bytes of the line that has begun and not ended. */
+  /** Bytes of the unfinished line. */
   get held(): number {
     return this.#heldBytes + this.#splitter.held
   }
 
-  /** Bytes of the download so far. */
+  /** Bytes received so far. */
   get size(): number {
     return this.#size
   }
 
   push(chunk: Buffer): void {
-    for (let rest = chunk; rest.length > 0 && !this.#taker.isDirty;) rest = this.#next(rest)
+    for (let rest = chunk; rest.length > 0 && !this.#taker.isInvalid;) rest = this.#next(rest)
   }
 
-  /** The last line, where no newline ends it. */
+  /** Passes on the last line if no newline ends it. */
   end(): void {
     this.#splitHeld()
     for (const { start, bytes } of this.#splitter.end())
       this.#taker.take({ start: start + this.#shift, bytes })
   }
 
-  /** Takes what can be taken at once; gives the rest. */
+  /** Consumes as much as it can at once; returns the rest. */
   #next(rest: Buffer): Buffer {
     const scanner = this.#scanner
     if (!scanner || this.#splitter.held > 0) return this.#lineOf(rest)
@@ -66,7 +67,7 @@ export class LineFeed {
     return rest.subarray(part.length)
   }
 
-  /** Adds a part to the scanner's input, and gives the lines up to its last newline on. */
+  /** Adds a part to the scanner's input and passes on the lines up to its last newline. */
   #scan(scanner: Scanner, part: Buffer, newline: number): void {
     const { bytes } = scanner
     const start = INPUT + this.#heldBytes
@@ -76,13 +77,13 @@ export class LineFeed {
     this.#heldBytes += part.length
     if (newline === -1) return
     const end = start + newline + 1
-    for (let from = INPUT; from < end && !this.#taker.isDirty; from = scanner.scanned)
+    for (let from = INPUT; from < end && !this.#taker.isInvalid; from = scanner.scanned)
       this.#taker.takeScanned(scanner, scanner.scan(from, end), offset)
     bytes.copyWithin(INPUT, end, start + part.length)
     this.#heldBytes = start + part.length - end
   }
 
-  /** Gives the splitter the line that has begun, as far as it is here. */
+  /** Moves the unfinished line, as far as it has arrived, to the splitter. */
   #lineOf(rest: Buffer): Buffer {
     this.#splitHeld()
     const newline = rest.indexOf(NEWLINE)
@@ -91,14 +92,14 @@ export class LineFeed {
     return rest.subarray(end)
   }
 
-  /** Gives the splitter what is in the scanner's input, which is written over by the next line. */
+  /** Copies the scanner's input to the splitter, since the next line will overwrite it. */
   #splitHeld(): void {
     const scanner = this.#scanner
     if (!scanner || this.#heldBytes === 0) return
     this.#split(Buffer.from(scanner.bytes.subarray(INPUT, INPUT + this.#heldBytes)), 0)
   }
 
-  /** Splits bytes of which so many have not been counted. */
+  /** Splits bytes of which `uncounted` are not yet part of `size`. */
   #split(bytes: Buffer, uncounted: number): void {
     if (this.#splitter.held === 0) this.#shift = this.#size - this.#heldBytes - this.#splitBytes
     this.#heldBytes = 0

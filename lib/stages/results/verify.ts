@@ -9,11 +9,11 @@ import { ENTRY, ODD, PLAIN, STRIDE, type Scanner } from '../../core/json/scanner
 
 const MARK = Buffer.from('\ufeff')
 
-/** What is wrong with a result set. `short`: lines are missing and nothing else; `dirty`: it cannot be trusted. */
+/** The verdict on a result set. `incomplete`: lines are missing and nothing else is wrong; `invalid`: it cannot be trusted. */
 export type ResultSetVerdict =
-  | { readonly kind: 'whole' }
-  | { readonly kind: 'short' }
-  | { readonly kind: 'dirty'; readonly why: string }
+  | { readonly kind: 'complete' }
+  | { readonly kind: 'incomplete' }
+  | { readonly kind: 'invalid'; readonly why: string }
 
 const TYPES = ['succeeded', 'errored', 'canceled', 'expired'] as const
 
@@ -22,13 +22,13 @@ function isKnown(type: string): type is (typeof TYPES)[number] {
   return types.includes(type)
 }
 
-/** Bytes of blank lines at most. */
+/** The most bytes of blank lines that a result set may have. */
 const MAX_BLANK_BYTES = 1_000_000
 
-/** Characters of a reason at most: it may name a custom_id of any length. */
+/** The most characters of a reason, which may name a custom_id of any length. */
 const MAX_REASON = 300
 
-/** Checks a result set line by line, and adds each request's line to the file of results. */
+/** Checks a result set line by line and adds each request's line to the result file. */
 export class Verifier {
   readonly #ids: Ids
   readonly #requests: number
@@ -37,7 +37,7 @@ export class Verifier {
   readonly #file: ResultFile
   #lines = 0
   #blankBytes = 0
-  #dirt: string | undefined
+  #invalidReason: string | undefined
 
   constructor(ids: Ids, requests: number, counts: Counts, file: ResultFile) {
     this.#ids = ids
@@ -54,25 +54,26 @@ export class Verifier {
     const line = given.start === 0 ? withoutMark(given) : given
     if (skipBlanks(line.bytes, 0) === line.bytes.length) {
       this.#blankBytes += line.bytes.length + 1
-      if (this.#blankBytes > MAX_BLANK_BYTES) this.#soil('it has blank lines without an end')
+      if (this.#blankBytes > MAX_BLANK_BYTES)
+        this.#markInvalid(`it has more than ${MAX_BLANK_BYTES} bytes of blank lines`)
       return
     }
     if (line.bytes.length > MAX_RESULT_LINE_BYTES) return this.tooLong(line.start)
     const read = ResultLine.check(line.bytes)
     const customId = read?.string(read.customId)
     const type = read?.string(read.type)
-    if (customId === undefined || type === undefined) return this.#refuse(line)
+    if (customId === undefined || type === undefined) return this.#reject(line)
     if (this.#add(this.#ids.position(customId), line, customId) && isKnown(type))
       this.#tally[type] += 1
   }
 
   /**
-   * Takes lines that were scanned, as far as they are good; those that are odd are judged one by one. `offset` leads from the
-   * scanner's places to those of the download.
+   * Checks lines that the scanner has proven. Lines that it found odd are checked one by one. `offset` is added to a place in
+   * the scanner's memory to get the place in the download.
    */
   takeScanned({ bytes, table }: Scanner, lines: number, offset: number): void {
-    for (let entry = 0; entry < lines * STRIDE && !this.isDirty; entry += STRIDE) {
-      // Each of them is a number of the entry.
+    for (let entry = 0; entry < lines * STRIDE && !this.isInvalid; entry += STRIDE) {
+      // Every index is in range.
       const start = table[entry + ENTRY.start]!
       const line = { start: start + offset, bytes: bytes.subarray(start, table[entry + ENTRY.end]) }
       const kind = table[entry + ENTRY.kind]
@@ -104,23 +105,23 @@ export class Verifier {
     if (isKnown(type)) this.#tally[type] += 1
   }
 
-  #refuse({ start, bytes }: Line): void {
-    this.#soil(`the line at byte ${start} is no result`)
+  #reject({ start, bytes }: Line): void {
+    this.#markInvalid(`the line at byte ${start} is not a result`)
     this.#file.append(bytes)
   }
 
-  /** Adds a line unless something is wrong with it. */
+  /** Adds a line to the file if its request is known and has no line yet. */
   #add(position: number, line: Line, customId: string): boolean {
     const { start, bytes } = line
     if (position === -1)
-      this.#soil(
-        `the line at byte ${start} has the custom_id ${customId}, which is not of this batch`,
+      this.#markInvalid(
+        `the line at byte ${start} has the custom_id ${customId}, which does not belong to this batch`,
       )
     else if (position >= this.#requests)
-      this.#soil(`it has more lines than the batch has requests (${this.#requests})`)
-    else if (this.#file.has(position)) this.#soil(`the custom_id ${customId} comes twice`)
+      this.#markInvalid(`it has more lines than the batch has requests (${this.#requests})`)
+    else if (this.#file.has(position)) this.#markInvalid(`the custom_id ${customId} occurs twice`)
     else return this.#keep(position, bytes)
-    // Who looks at what is kept finds the line that made it dirty.
+    // The file that is kept for inspection includes the line that made the set invalid.
     this.#file.append(bytes)
     return false
   }
@@ -131,40 +132,40 @@ export class Verifier {
     return true
   }
 
-  /** True once no further line can make the set good. */
-  get isDirty(): boolean {
-    return this.#dirt !== undefined
+  /** True once the set is invalid, whatever lines follow. */
+  get isInvalid(): boolean {
+    return this.#invalidReason !== undefined
   }
 
-  /** Takes in that a line is longer than any answer. */
+  /** Marks the set invalid because of a line that is longer than any answer. */
   tooLong(start: number): void {
-    this.#soil(`the line at byte ${start} is longer than ${MAX_RESULT_LINE_BYTES} bytes`)
+    this.#markInvalid(`the line at byte ${start} is longer than ${MAX_RESULT_LINE_BYTES} bytes`)
   }
 
-  /** The verdict once all lines are in, or the set is dirty. */
+  /** The verdict, once all lines were taken or the set is invalid. */
   end(): ResultSetVerdict {
-    if (this.#dirt !== undefined) return { kind: 'dirty', why: this.#dirt }
-    if (this.#lines < this.#requests) return { kind: 'short' }
+    if (this.#invalidReason !== undefined) return { kind: 'invalid', why: this.#invalidReason }
+    if (this.#lines < this.#requests) return { kind: 'incomplete' }
     const unknown = this.#lines - TYPES.reduce((sum, type) => sum + this.#tally[type], 0)
     for (const type of TYPES) {
       const lines = this.#tally[type]
-      // A type that this version does not know is counted somewhere: then the tallies prove nothing.
+      // A result type that this version does not know may be counted under any other, so the counts prove nothing.
       if (unknown === 0 && lines !== this.#counts[type]) {
         return {
-          kind: 'dirty',
-          why: `it has ${lines} lines of type ${type}, the batch says ${this.#counts[type]}`,
+          kind: 'invalid',
+          why: `it has ${lines} lines of type ${type}, but the batch reports ${this.#counts[type]}`,
         }
       }
     }
-    return { kind: 'whole' }
+    return { kind: 'complete' }
   }
 
-  #soil(why: string): void {
-    this.#dirt ??= why.length > MAX_REASON ? `${why.slice(0, MAX_REASON)}…` : why
+  #markInvalid(why: string): void {
+    this.#invalidReason ??= why.length > MAX_REASON ? `${why.slice(0, MAX_REASON)}…` : why
   }
 }
 
-/** A byte order mark before the first line, which a proxy may put there, is no part of it. */
+/** Removes a byte order mark, which a proxy may have put before the first line. */
 function withoutMark({ start, bytes }: Line): Line {
   const isMarked = bytes.subarray(0, MARK.length).equals(MARK)
   return isMarked ? { start: MARK.length, bytes: bytes.subarray(MARK.length) } : { start, bytes }

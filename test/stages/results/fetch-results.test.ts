@@ -92,7 +92,7 @@ void t.test(
       results.map(({ status }) => status),
       ['succeeded', 'unanswered', 'succeeded', 'unanswered', 'succeeded'],
     )
-    t.match(results[1]?.error, { type: 'unanswered', message: /gave no line for this request/ })
+    t.match(results[1]?.error, { type: 'unanswered', message: /without a line for this request/ })
     t.equal(results[1]?.batchId, job.batch(1).id)
     t.same(callsOf(world.emulator, 'results'), { 200: 5 })
   },
@@ -103,21 +103,21 @@ for (const [name, faults] of [
   ['tallies that disagree', [{ on: 'create', counts: { errored: 1, succeeded: -1 } }]],
 ] as [string, NonNullable<EmulatorOptions['faults']>][]) {
   void t.test(
-    `a set that stays dirty by ${name} is CBS_API, and is kept also through the next start`,
+    `a set that stays invalid by ${name} is CBS_API, and is kept also through the next start`,
     async t => {
       const world = await makeWorld(t, { faults })
       const job = await world.open()
       await t.rejects(run(world, job, asks(3)), {
         code: 'CBS_API',
-        message: /cannot be trusted after 5 downloads/,
+        message: /are invalid after 5 downloads/,
       })
       await job.close()
       const again = await world.open()
       t.same(
-        readdirSync(`${again.store.folder}/batches`).filter(file => file.endsWith('.dirty')),
-        ['1.results.dirty'],
+        readdirSync(`${again.store.folder}/batches`).filter(file => file.endsWith('.invalid')),
+        ['1.results.invalid'],
       )
-      t.match(readFileSync(`${again.store.folder}/batches/1.results.dirty`, 'utf8'), 'custom_id')
+      t.match(readFileSync(`${again.store.folder}/batches/1.results.invalid`, 'utf8'), 'custom_id')
       t.notOk(journalOf(again.store.folder).some(({ type }) => type === 'fetched'))
     },
   )
@@ -144,7 +144,7 @@ void t.test(
     const job = await world.open()
     const waits: string[] = []
     t.same(said(await run({ ...world, client }, job, asks(3), { waits })), answers(3))
-    t.match(waits, [/3 lines of type succeeded, the batch says 2/])
+    t.match(waits, [/3 lines of type succeeded, but the batch reports 2/])
     t.same(callsOf(world.emulator, 'results'), { 200: 2 })
   },
 )
@@ -497,7 +497,7 @@ void t.test(
     )
     const waits: string[] = []
     t.same(said(await run(world, job, asks(2), { waits })), answers(2))
-    t.match(waits, [/the results of batch .* are not whole \(the custom_id .* comes twice\)/])
+    t.match(waits, [/the results of batch .* are not complete \(the custom_id .* occurs twice\)/])
     t.equal((await world.emulator.ledger.totals()).billedTwice, 0)
   },
 )

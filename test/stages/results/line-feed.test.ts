@@ -47,7 +47,7 @@ function feed(chunks: readonly Buffer[], by: Scanner | undefined): Fed {
       fed.proven.push({ line, parts, plain: kind === PLAIN })
     }
   }
-  const feed = new LineFeed({ take, takeScanned, isDirty: false }, by)
+  const feed = new LineFeed({ take, takeScanned, isInvalid: false }, by)
   for (const chunk of chunks) feed.push(Buffer.from(chunk))
   feed.end()
   return fed

@@ -87,7 +87,7 @@ for (const [name, text, most] of [
   ['blank lines', '\n', 4_000_000],
 ] as const) {
   void t.test(
-    `a result set of ${name} without an end is left early, and fetched again`,
+    `a result set of ${name} without an end is not downloaded to its end, and downloaded again`,
     async t => {
       const { body, size } = endless(text)
       const { world, client } = await worldWith(t, (_, isFirst) =>
@@ -96,7 +96,7 @@ for (const [name, text, most] of [
       const waits: string[] = []
       const results = await run({ ...world, client }, await world.open(), asks(3), { waits })
       t.same(said(results), answers(3))
-      t.match(waits, [/are not whole \(/])
+      t.match(waits, [/are not complete \(/])
       t.ok(size() < most, String(size()))
     },
   )
@@ -183,7 +183,7 @@ void t.test(
       async () => {
         for await (const { status } of all) rows.push(status)
       },
-      { code: 'CBS_API', message: /cannot be trusted after 5 downloads/ },
+      { code: 'CBS_API', message: /are invalid after 5 downloads/ },
     )
     t.equal(rows.length, 6)
   },
@@ -203,5 +203,5 @@ void t.test('sets of which none can be trusted end the run after three', async t
   }
   await t.rejects(run({ ...world, client }, job, asks(6), options), { code: 'CBS_API' })
   t.equal(new Set(urls.filter(url => url.endsWith('/results'))).size, 3)
-  t.ok(waits.some(why => why.includes('cannot be trusted')))
+  t.ok(waits.some(why => why.includes('are invalid after')))
 })

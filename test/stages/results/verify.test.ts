@@ -38,59 +38,59 @@ const cases: readonly [string, string[], Partial<typeof none>, object][] = [
     'all lines in any order',
     [line('c'), line('a'), line('b')],
     { succeeded: 3 },
-    { kind: 'whole' },
+    { kind: 'complete' },
   ],
   [
     'blank lines between',
     [line('c'), '', line('a'), line('b'), ''],
     { succeeded: 3 },
-    { kind: 'whole' },
+    { kind: 'complete' },
   ],
   [
     'blanks between, and a byte order mark before',
     [`\ufeff ${line('c')}`, ' \t', `${line('a')} `, line('b'), ' '],
     { succeeded: 3 },
-    { kind: 'whole' },
+    { kind: 'complete' },
   ],
-  ['a byte order mark alone', ['\ufeff'], { succeeded: 3 }, { kind: 'short' }],
+  ['a byte order mark alone', ['\ufeff'], { succeeded: 3 }, { kind: 'incomplete' }],
   [
     'a byte order mark inside',
     [line('a'), `\ufeff${line('b')}`, line('c')],
     { succeeded: 3 },
-    { kind: 'dirty', why: /is no result/ },
+    { kind: 'invalid', why: /is not a result/ },
   ],
-  ['a line too few', [line('c'), line('a')], { succeeded: 3 }, { kind: 'short' }],
-  ['no line', [], { succeeded: 3 }, { kind: 'short' }],
+  ['a line too few', [line('c'), line('a')], { succeeded: 3 }, { kind: 'incomplete' }],
+  ['no line', [], { succeeded: 3 }, { kind: 'incomplete' }],
   [
     'a line that comes twice',
     [line('a'), line('a'), line('b'), line('c')],
     { succeeded: 3 },
-    { kind: 'dirty', why: /comes twice/ },
+    { kind: 'invalid', why: /occurs twice/ },
   ],
   [
     'an id that is not ours (N22)',
     [line('x'), line('b'), line('c')],
     { succeeded: 3 },
-    { kind: 'dirty', why: /custom_id x, which is not of this batch/ },
+    { kind: 'invalid', why: /custom_id x, which does not belong to this batch/ },
   ],
   [
     'a line that is cut',
     [line('a'), line('b'), line('c').slice(0, 20)],
     { succeeded: 3 },
-    { kind: 'dirty', why: /line at byte \d+ is no result/ },
+    { kind: 'invalid', why: /line at byte \d+ is not a result/ },
   ],
-  ['garbage', ['<html>', line('a'), line('b'), line('c')], { succeeded: 3 }, { kind: 'dirty' }],
+  ['garbage', ['<html>', line('a'), line('b'), line('c')], { succeeded: 3 }, { kind: 'invalid' }],
   [
     'tallies that differ',
     [line('a'), line('b'), line('c', 'errored')],
     { succeeded: 3 },
-    { kind: 'dirty', why: /2 lines of type succeeded, the batch says 3/ },
+    { kind: 'invalid', why: /2 lines of type succeeded, but the batch reports 3/ },
   ],
   [
     'a type nobody knows proves no tally (N23)',
     [line('a'), line('b'), line('c', 'postponed')],
     { succeeded: 3 },
-    { kind: 'whole' },
+    { kind: 'complete' },
   ],
 ]
 
@@ -125,31 +125,31 @@ void t.test('a byte order mark is no part of the first line', async t => {
   t.equal(await file.sync(), line('a').length + 1)
 })
 
-void t.test('more lines than requests are dirt', async t => {
+void t.test('more lines than requests are invalid', async t => {
   const more: Ids = { ...ids, position: () => 3 }
   t.match(verify([line('a')], {}, more).verdict, {
-    kind: 'dirty',
+    kind: 'invalid',
     why: /more lines than the batch has requests/,
   })
 })
 
 void t.test('a reason is short, however long a custom_id is', async t => {
   const { verdict } = verify([line('x'.repeat(100_000))], { succeeded: 3 })
-  t.match(verdict, { kind: 'dirty', why: /^the line at byte 0 has the custom_id x+…$/ })
+  t.match(verdict, { kind: 'invalid', why: /^the line at byte 0 has the custom_id x+…$/ })
   t.ok(JSON.stringify(verdict).length < 400)
 })
 
 void t.test('types named like members of every object prove no tally', async t => {
   const lines = [line('a', '__proto__'), line('b', 'constructor'), line('c')]
-  t.match(verify(lines, { succeeded: 3 }).verdict, { kind: 'whole' })
+  t.match(verify(lines, { succeeded: 3 }).verdict, { kind: 'complete' })
 })
 
-void t.test('a line that is longer than any answer makes the set dirty', async t => {
+void t.test('a line that is longer than any answer makes the set invalid', async t => {
   const verifier = new Verifier(ids, 3, none, resultFile())
   verifier.take({ start: 7, bytes: Buffer.alloc(64_000_001, 'x') })
-  t.ok(verifier.isDirty)
+  t.ok(verifier.isInvalid)
   t.match(verifier.end(), {
-    kind: 'dirty',
+    kind: 'invalid',
     why: 'the line at byte 7 is longer than 64000000 bytes',
   })
 })
