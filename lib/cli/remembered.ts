@@ -1,6 +1,6 @@
 import { BatchStreamError } from '../core/errors.ts'
 import { nodeDisk } from '../store/disk.ts'
-import { inspectJob, inspectJobs, NO_JOURNAL, type JobOnDisk } from '../store/inspect.ts'
+import { inspectJob, inspectJobs, NO_JOURNAL, type JobOnDisk, unusable } from '../store/inspect.ts'
 import type { JobState } from '../core/job/state.ts'
 import { didYouMean } from '../core/nearest.ts'
 import { nameOfShards } from '../core/shard.ts'
@@ -69,13 +69,9 @@ export async function existingJob(dir: string, name: string): Promise<JobOnDisk>
 }
 
 function sound(job: JobOnDisk): SoundJob {
-  const { name, state, trouble } = job
+  const { state } = job
   if (state) return { ...job, state }
-  if (!hasBegun(job)) throw neverBegan(job)
-  throw new BatchStreamError(
-    'CBS_STATE',
-    `job ${name} cannot be used: ${trouble}; see \`claude-batch-stream doctor ${name}\``,
-  )
+  throw hasBegun(job) ? unusable(job) : neverBegan(job)
 }
 
 /** The record of the job's first command. */

@@ -9,7 +9,7 @@ import {
 } from '../core/shard.ts'
 import { exactUsd, parseUsd, showUsd } from '../cost/usd.ts'
 import { nodeDisk } from '../store/disk.ts'
-import { inspectJob, inspectJobs, jobNames, type JobOnDisk } from '../store/inspect.ts'
+import { inspectJob, inspectJobs, jobNames, type JobOnDisk, unusable } from '../store/inspect.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
 import { inFlight, statusOf } from './job-work.ts'
@@ -182,11 +182,7 @@ export async function finishedShards(
     const job = byName.get(own)
     byName.delete(own)
     if (!job) missing.push(own)
-    else if (!job.state)
-      throw new BatchStreamError(
-        'CBS_STATE',
-        `job ${own} cannot be used: ${job.trouble}; see \`claude-batch-stream doctor ${own}\``,
-      )
+    else if (!job.state) throw unusable(job)
     else if (job.state.finished) whole.push({ ...job, state: job.state })
     else if (job.state.kept.broken !== null) cutShort.push(own)
     else {

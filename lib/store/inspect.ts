@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { messageOf } from '../core/errors.ts'
+import { BatchStreamError, messageOf } from '../core/errors.ts'
 import type { Disk } from './disk.ts'
 import { readLines } from './journal-line.ts'
 import { LOCK_FILE } from './lock.ts'
@@ -23,6 +23,8 @@ export interface JobOnDisk {
   /** Undefined if the journal is missing or damaged; `trouble` says how. */
   readonly state: JobState | undefined
   readonly trouble: string | undefined
+  /** Whether the trouble is that the disk cannot be read, and not what is on it. */
+  readonly isUnreadable?: boolean
 }
 
 /** A copy of a ledger's journal, for commands that only read jobs. */
@@ -54,8 +56,17 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
     const state = journal && fold(readLines(journal).events)
     return { name, folder, card, state, trouble: state ? undefined : NO_JOURNAL }
   } catch (cause) {
-    return { name, folder, card, state: undefined, trouble: messageOf(cause) }
+    const isUnreadable = cause instanceof BatchStreamError && cause.code === 'CBS_DISK'
+    return { name, folder, card, state: undefined, trouble: messageOf(cause), isUnreadable }
   }
+}
+
+/** The error of a job whose journal cannot be used. */
+export function unusable({ name, trouble, isUnreadable }: JobOnDisk): BatchStreamError {
+  return new BatchStreamError(
+    isUnreadable ? 'CBS_DISK' : 'CBS_STATE',
+    `job ${name} cannot be used: ${trouble}; see \`claude-batch-stream doctor ${name}\``,
+  )
 }
 
 /** The names of all jobs in a state folder. */

@@ -209,6 +209,7 @@ async function openFolder(place: JobFolder): Promise<StoredJob> {
     const state = fold(events)
     if (!state) throw damaged(folder, 'has an empty journal')
     mustBeShard(place, state)
+    if (!place.temporary && !state.finished) await mustBeNoCopy(place, state.run)
     await removeOrphans(disk, folder, state)
     const records = await Records.open(disk, folder, state.kept, state.sources)
     // The names of the record files must be as durable as the journal that refers to them.
@@ -230,6 +231,29 @@ function firstEvent({ clock, shard }: Pick<JobFolder, 'clock' | 'shard'>): JobEv
 /** With another number of shards or block size a record would be in two jobs, or in none. */
 function mustBeShard({ name, shard }: Pick<JobFolder, 'name' | 'shard'>, state: JobState): void {
   if (shard && !isSameShard(shard, state.shard)) throw otherShard(name, shard, state.shard)
+}
+
+/** Bytes of a journal that contain its first event's `run`. */
+const RUN_BYTES = 256
+
+/** What a copy of an unfinished job sends would be paid for twice, so neither is opened while both are in one folder. */
+async function mustBeNoCopy({ name, folder, disk }: JobFolder, run: string): Promise<void> {
+  const jobs = dirname(folder)
+  // What cannot be read is damaged, or is being deleted: it cannot be opened either.
+  for (const other of await disk.list(jobs).catch(() => [])) {
+    if (other === name || !JOB_NAME.test(other)) continue
+    const journal = await disk
+      .open(join(jobs, other, 'journal.jsonl'), 'read')
+      .catch(() => undefined)
+    const head = Buffer.alloc(RUN_BYTES)
+    await journal?.read(head, 0).catch(() => 0)
+    await journal?.close()
+    if (head.includes(`"run":"${run}"`))
+      throw new BatchStreamError(
+        'CBS_STATE',
+        `jobs ${name} and ${other} are copies of one job, and what both send would be paid for twice; nothing was sent. Delete one of them, or move it out of ${jobs}`,
+      )
+  }
 }
 
 /** Ten letters and digits (52 bits), unique among the runs of a workspace. */

@@ -1,7 +1,16 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import t from 'tap'
+import { BatchStreamError } from '../../lib/core/errors.ts'
 import { nodeDisk } from '../../lib/store/disk.ts'
-import { inspectJob, inspectJobs } from '../../lib/store/inspect.ts'
+import { inspectJob, inspectJobs, unusable } from '../../lib/store/inspect.ts'
 import { openJob } from '../../lib/store/open.ts'
 import { VERSION } from '../../lib/core/job/state.ts'
 import { openBelow } from '../support/descriptors.ts'
@@ -146,4 +155,36 @@ void t.test('a folder that holds only a lock is no job', async t => {
   const dir = t.testdir({ jobs: { a: { lock: '1' }, b: {} } })
   t.equal(await inspectJob(nodeDisk, dir, 'a'), undefined)
   t.same(await inspectJobs(nodeDisk, dir), [])
+})
+
+void t.test('an unfinished job and its copy beside it are not opened', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir, { name: 'a' })
+  await job.close()
+  const { folder } = job.store
+  cpSync(folder, `${dir}/jobs/b`, { recursive: true })
+  mkdirSync(`${dir}/jobs/c`)
+  for (const name of ['a', 'b'])
+    await t.rejects(openFor(t, dir, { name }), {
+      code: 'CBS_STATE',
+      message: /jobs [ab] and [ab] are copies of one job.*nothing was sent/,
+    })
+  rmSync(folder, { recursive: true })
+  const moved = await openFor(t, dir, { name: 'b' })
+  t.equal(moved.run, job.run)
+})
+
+void t.test('a job that the disk does not give is not called damaged', async t => {
+  const dir = t.testdir()
+  await (await openFor(t, dir, { name: 'a' })).close()
+  const disk: typeof nodeDisk = {
+    ...nodeDisk,
+    readWhole: path => Promise.reject(new BatchStreamError('CBS_DISK', `cannot read ${path}`)),
+  }
+  const found = await inspectJob(disk, dir, 'a')
+  t.equal(found?.isUnreadable, true)
+  t.equal(found && unusable(found).code, 'CBS_DISK')
+  writeFileSync(`${dir}/jobs/a/journal.jsonl`, 'x\ny\n')
+  const damaged = await inspectJob(nodeDisk, dir, 'a')
+  t.equal(damaged && unusable(damaged).code, 'CBS_STATE')
 })
