@@ -63,7 +63,14 @@ const UNSENT: Readonly<Record<string, Cause>> = {
   },
   'input of another encoding': { code: 6, world: { stdin: Buffer.from('text\na\n', 'utf16le') } },
   'a field that the first records do not have': { code: 6, words: ['-p', '{{nope}}'] },
-  'a redirect': { code: 8, options: refused({ redirect: 'http://127.0.0.1:9/' }) },
+  'a redirect before the last byte': {
+    code: 8,
+    options: refused({ when: 'early', bytes: -1, redirect: 'http://127.0.0.1:9/' }),
+  },
+  'a redirect of the preflight': {
+    code: 8,
+    options: { faults: [{ on: 'count_tokens', redirect: 'http://127.0.0.1:9/' }] },
+  },
   'an API that stays away': {
     code: 8,
     words: [...ASK, '--no-preflight', '--base-url', 'http://127.0.0.1:9'],
