@@ -1,19 +1,18 @@
 import type { Readable, Writable } from 'node:stream'
 
 /**
- * Many items as one chunk, between neighbouring built-in stages only: a block of bytes and where each item lies in it, so that
- * an item costs no object and no call unless it is read.
+ * Many items as one chunk, between neighboring built-in stages only: a block of bytes and the place of each item, so that an item
+ * costs no object and no call unless it is read.
  *
- * The contract for a stage that gives pages: call `push(page)` wherever it would push items. Where the reader agreed to
- * pages it receives the page; everywhere else (a second pipe, a `data` or `readable` listener, `for await`, a stage of a user's)
- * `StageTransform` and `Chain` push its items one by one. A page owns its memory, holds at least one item, at most
- * `PAGE_ITEMS` items and `PAGE_BYTES` bytes (a longer item is a page of its own), and is pushed at the latest when the
- * chunk that it came from is used up.
+ * A stage that produces pages calls `push(page)` instead of pushing items. A reader that agreed to pages receives the page. In
+ * all other cases (a second pipe, a `data` or `readable` listener, `for await`, a user's stage) `StageTransform` and `Chain` push
+ * its items one by one. A page owns its memory, has at least one item, and at most `PAGE_ITEMS` items and `PAGE_BYTES` bytes (a
+ * longer item is a page of its own). It is pushed no later than the end of the chunk that it came from.
  *
- * The contract for a stage that takes pages: set `takesPages` among its options. It receives pages and single items in any
- * mixture and order, and treats a page exactly as its items. A Writable that is no stage calls `takePages(this)` once.
+ * A stage that accepts pages sets `takesPages` in its options. It receives pages and single items in any order and treats a
+ * page exactly like its items. A Writable that is not a stage calls `takePages(this)` once.
  *
- * Types do not change: a page is an iterable of what the stage's type says.
+ * Types do not change: a page is an iterable of the stage's item type.
  */
 export abstract class Page<T> implements Iterable<T> {
   abstract [Symbol.iterator](): Iterator<T>
@@ -23,15 +22,15 @@ export abstract class Page<T> implements Iterable<T> {
 export const PAGE_ITEMS = 256
 export const PAGE_BYTES: number = 256 * 1024
 
-/** Streams that can give pages, and what starts and stops it. */
+/** Streams that can produce pages, with the function that starts and stops it. */
 const givers: WeakMap<Readable, (gives: boolean) => void> = new WeakMap()
 
-/** Says that a stream can give pages; `give` is called when it starts to and when it stops. */
+/** Registers a stream that can produce pages. `give` is called when it starts and when it stops. */
 export function offerPages(source: Readable, give: (gives: boolean) => void): void {
   givers.set(source, give)
 }
 
-/** Makes a stream ask for pages whenever it is piped into. */
+/** Makes a stream request pages from every source that is piped into it. */
 export function takePages(taker: Writable): void {
   taker.on('pipe', (source: Readable) => {
     if (agreeOnPages(source)) narrow(taker)
@@ -39,8 +38,8 @@ export function takePages(taker: Writable): void {
 }
 
 /**
- * Makes a source give pages to its only reader, which has attached its one listener. Whoever attaches later ends this: what is
- * buffered goes to the reader that agreed, or is taken apart where that one is gone.
+ * Makes a source produce pages for its only reader, which has attached its one listener. A second listener ends this: buffered
+ * pages go to the first reader, or are split into items if that reader is gone.
  */
 export function agreeOnPages(source: Readable): boolean {
   const give = givers.get(source)
@@ -61,7 +60,7 @@ export function agreeOnPages(source: Readable): boolean {
   return true
 }
 
-/** Makes one chunk fill the buffer of a stream that receives pages: as many items as before would be megabytes. */
+/** Makes one chunk fill the buffer of a stream that receives pages, since the usual number of chunks would be megabytes. */
 export function narrow(taker: Writable): void {
   buffers(taker)._writableState.highWaterMark = 1
 }
@@ -73,7 +72,7 @@ function readersOf(source: Readable): number {
 function takeApart(source: Readable): void {
   const items: unknown[] = []
   for (let left = source.readableLength; left > 0; left--) {
-    // A listener that is still there, which agreed to pages, receives each chunk.
+    // The listener that agreed to pages, if it is still there, receives each chunk.
     const isRead = source.listenerCount('data') > 0
     const chunk: unknown = source.read()
     if (chunk !== null && !isRead) items.push(...(chunk instanceof Page ? chunk : [chunk]))
@@ -86,13 +85,13 @@ interface Buffers {
   readonly _writableState: { highWaterMark: number }
 }
 
-/** Node has no public way to change how much a stream buffers once it exists, and only piping tells what its chunks are. */
+/** Node has no public way to change the buffer size of an existing stream, and its chunks are known only when it is piped. */
 function buffers(stream: Readable | Writable): Buffers {
-  // Every version of Node keeps both numbers here.
+  // Every supported version of Node keeps both numbers here.
   return stream as unknown as Buffers
 }
 
-/** Tests run everything with single items by this property of `globalThis`; false switches pages off. */
+/** The property of `globalThis` that switches pages off if it is false, so that tests can run with single items. */
 export const PAGES_SWITCH: symbol = Symbol.for('claude-batch-stream.pages')
 
 function isSwitchedOff(): boolean {

@@ -1,10 +1,10 @@
-/** Where one value of a line lies, `end` not included. */
+/** The place of a value in a line; `end` is exclusive. */
 export interface Place {
   readonly start: number
   readonly end: number
 }
 
-/** The members that are looked at, by the object they stand in; all others are stepped over. */
+/** The members that are read, by the object that contains them; all others are skipped. */
 export const MEMBERS: Readonly<Record<'line' | 'result' | 'message' | 'block', readonly Member[]>> =
   {
     line: named({ custom_id: 'customId', result: 'result' }),
@@ -19,7 +19,7 @@ export const MEMBERS: Readonly<Record<'line' | 'result' | 'message' | 'block', r
     block: named({ type: 'blockType', text: 'blockText' }),
   }
 
-/** Values that are kept as a place, and those that are walked into. */
+/** Values whose place is kept, and values that are walked. */
 export type Kept =
   | 'customId'
   | 'type'
@@ -34,7 +34,7 @@ export type Walked = 'result' | 'message' | 'content'
 
 export interface Member {
   readonly name: string
-  /** The name as it stands in a line, quotes included. */
+  /** The name as it appears in a line, including its quotes. */
   readonly bytes: Buffer
   readonly part: Kept | Walked
 }

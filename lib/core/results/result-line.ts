@@ -16,14 +16,14 @@ const CLOSE_BRACE = 0x7d
 /** Of all JSON values only null begins with an n. */
 const LETTER_N = 0x6e
 
-/** Bytes of a damaged line that the error shows. */
+/** The number of bytes of a damaged line that the error shows. */
 const SHOWN = 100
 
 const NONE: readonly Place[] = []
 
 /**
- * A line of a result set, and where in it lies what a row needs. It is walked once and no value is built: most of what an
- * answer holds is copied from here to its row as bytes. Of equal keys the last counts, as JSON.parse has it.
+ * A line of a result set and the places of the parts that a row needs. The line is walked once without building values, since
+ * most of an answer is copied to its row as bytes. Of duplicate keys the last wins, as in JSON.parse.
  */
 export class ResultLine {
   readonly json: Buffer
@@ -31,16 +31,16 @@ export class ResultLine {
   customId: Place | undefined
   type: Place | undefined
   message: Place | undefined
-  /** The API's `error` object, which holds the useful one. */
+  /** The API's outer `error` object, which contains the useful one. */
   error: Place | undefined
   model: Place | undefined
   stopReason: Place | undefined
   stopDetails: Place | undefined
   usage: Place | undefined
-  /** Whether the message has a list of content, be it empty, and each block in it is one. */
+  /** Whether the message's content is an array, possibly empty, of valid blocks. */
   hasContent = false
   #texts: Place[] | undefined
-  /** Of the block that is being walked. */
+  /** Members of the current block. */
   blockType: Place | undefined
   blockText: Place | undefined
 
@@ -49,16 +49,16 @@ export class ResultLine {
     this.#isProven = isProven
   }
 
-  /** Reads bytes that may be anything; undefined where they are no result line. The whole must be JSON: a cut line has a good head. */
+  /** Reads arbitrary bytes; undefined if they are not a result line. All of it must be JSON, since the start of a cut line looks good. */
   static check(json: Buffer): ResultLine | undefined {
     const line = new ResultLine(json, false).#read()
     return line && line.#isString(line.customId) && line.#isString(line.type) ? line : undefined
   }
 
   /**
-   * Reads a line that has been checked, which need not be done again. Bytes that are no UTF-8 become U+FFFD, as rows must be.
+   * Reads a line that was checked before. Bytes that are not UTF-8 become U+FFFD, because rows must be UTF-8.
    *
-   * @throws BatchStreamError `CBS_STATE` where the line has changed since
+   * @throws BatchStreamError `CBS_STATE` if the line has changed since
    */
   static read(bytes: Buffer): ResultLine {
     const json = isUtf8(bytes) ? bytes : Buffer.from(bytes.toString('utf8'))
@@ -70,12 +70,12 @@ export class ResultLine {
     )
   }
 
-  /** The string of each text block, quotes included. */
+  /** The string of each text block, including its quotes. */
   get texts(): readonly Place[] {
     return this.#texts ?? NONE
   }
 
-  /** A value of this line as JSON.parse gives it; undefined where there is none. */
+  /** A value of this line, parsed; undefined if it is absent. */
   parse(place: Place | undefined): unknown {
     return place && JSON.parse(this.json.toString('utf8', place.start, place.end))
   }
@@ -87,13 +87,13 @@ export class ResultLine {
     return inside.includes('\\') ? JSON.parse(`"${inside}"`) : inside
   }
 
-  /** A value of this line as text: a string's own, other values as their JSON; undefined for null and where there is none. */
+  /** A value of this line as text: a string itself, any other value as JSON; undefined if it is null or absent. */
   text(place: Place | undefined): string | undefined {
     if (!place || this.json[place.start] === LETTER_N) return undefined
     return this.string(place) ?? this.json.toString('utf8', place.start, place.end)
   }
 
-  /** A member of an object of this line; undefined where it is no object or has no such member. */
+  /** A member of an object of this line; undefined if the value is not an object or has no such member. */
   member(object: Place | undefined, key: string): Place | undefined {
     const found = object && memberOf(this.json, key, object.start)
     return found && { start: found.valueStart, end: found.valueEnd }
@@ -116,7 +116,7 @@ export class ResultLine {
     return this.#isProven ? endOfValue(this.json, at) : endOfValid(this.json, at)
   }
 
-  /** Walks the object that begins at `from`; gives the index behind it, -1 where it is none. */
+  /** Walks the object that starts at `from`; returns the index after it, or -1 if it is not an object. */
   #object(looked: readonly Member[], from: number): number {
     const { json } = this
     let at = skipBlanks(json, from + 1)
@@ -136,7 +136,7 @@ export class ResultLine {
     return INVALID
   }
 
-  /** Takes in one member; gives the index behind its value. */
+  /** Reads one member; returns the index after its value. */
   #member(looked: readonly Member[], key: number, keyEnd: number, start: number): number {
     const member = this.#named(looked, key, keyEnd)
     if (!member) return this.#skip(start)
@@ -213,7 +213,7 @@ export class ResultLine {
 
   #named(looked: readonly Member[], key: number, keyEnd: number): Member | undefined {
     for (const member of looked) if (this.#is(key, keyEnd, member.bytes)) return member
-    // A key may also be written with escapes.
+    // A key may contain escapes.
     for (let at = key; at < keyEnd; at++) {
       if (this.json[at] !== BACKSLASH) continue
       const name = this.string({ start: key, end: keyEnd })

@@ -5,24 +5,24 @@ import { Page } from '../pages.ts'
 import type { AnswerCheck } from '../schema/answer-check.ts'
 import { Result, type Usage } from './result.ts'
 
-/** What a page is made of. */
+/** The parts of a page. */
 export interface ResultPageParts {
   readonly batch: EndedBatch
   readonly job: Job
-  /** Where the records come from. */
+  /** The input file of the records. */
   readonly source: string | undefined
-  /** The first record's ordinal; those of the others follow. */
+  /** The ordinal of the first record; the others follow it. */
   readonly ordinal: number
   readonly records: Buffer
-  /** Memory that holds the API's lines, and others. */
+  /** Memory that contains the API's lines, among others. */
   readonly lines: Buffer
-  /** Called when nothing reads that memory any more; never called where a result was made of it. */
+  /** Called when the page no longer needs `lines`; never called if a result of the page was given out. */
   readonly release: () => void
-  /** Whether all of `lines` is UTF-8. */
+  /** Whether `lines` is valid UTF-8. */
   readonly isUtf8: boolean
   /**
-   * An entry for each result, as in the scanner's table, except that `start` and `end` are those of the record in `records` and
-   * `type` those of the line in `lines`; the other parts lie within the line.
+   * An entry per result, as in the scanner's table, except that `start` and `end` locate the record in `records` and `type` the
+   * line in `lines`. The other parts are offsets in the line.
    */
   readonly table: Int32Array
   readonly count: number
@@ -36,7 +36,7 @@ const COMMA = 0x2c
 const CLOSE_BRACKET = 0x5d
 const ZERO = 0x30
 
-/** What is counted of a result: what became of it, and what was billed. */
+/** The members of a result that are counted: its status and what was billed. */
 export type CountedResult = Pick<
   Result,
   'status' | 'usage' | 'model' | 'repeat' | 'reused' | 'error'
@@ -44,7 +44,7 @@ export type CountedResult = Pick<
   readonly record: Pick<SourceRecord, 'ordinal'> | undefined
 }
 
-/** Results of records that follow each other, all with a line. Its items are made when they are read. */
+/** Results of consecutive records, all with a line. Items are created when they are read. */
 export class ResultPage extends Page<Result> {
   readonly batch: EndedBatch
   readonly ordinal: number
@@ -74,21 +74,21 @@ export class ResultPage extends Page<Result> {
     this.last = parts.last
     this.source = parts.source
     this.#parts = parts
-    // Rows are UTF-8, and what a schema says of an answer has to be asked.
+    // Rows must be UTF-8, and an answer with a schema must be checked.
     this.#isReadable = parts.check === undefined && parts.isUtf8
   }
 
-  /** Whether a result succeeded with one text, so that its parts say all of it. */
+  /** Whether a result succeeded with a single text, so that its parts describe all of it. */
   isPlain(index: number): boolean {
     return this.#isReadable && this.table[index * STRIDE + ENTRY.kind] === PLAIN
   }
 
-  /** Whether all of them are such. */
+  /** Whether all results are plain. */
   get isAllPlain(): boolean {
     return (this.#allPlain ??= this.#areAllPlain())
   }
 
-  /** Says that the page was used up: its memory may be written over, unless a result was made of it. Its last reader calls this. */
+  /** Called by the page's last reader. The page's memory is reused unless a result of the page was given out. */
   release(): void {
     if (this.#isShared || this.#isReleased) return
     this.#isReleased = true
@@ -101,7 +101,7 @@ export class ResultPage extends Page<Result> {
     return (this.#items[index] ??= this.#result(index))
   }
 
-  /** What is counted of a result, of a plain one without its item. */
+  /** The counted members of a result. A plain result needs no item for it. */
   counted(index: number): CountedResult {
     if (!this.isPlain(index)) return this.item(index)
     this.#billed ??= this.#parseBilled()
@@ -111,7 +111,7 @@ export class ResultPage extends Page<Result> {
       reused: null,
       error: null,
       record: { ordinal: this.ordinal + index },
-      // Both are what the scanner has proven them to be: an object and a string.
+      // The scanner has proven that these are an object and a string.
       usage: this.#billed[2 * index] as Usage,
       model: this.#billed[2 * index + 1] as string,
     }
@@ -126,7 +126,7 @@ export class ResultPage extends Page<Result> {
     return true
   }
 
-  /** The usage and the model of each plain result, read by one JSON.parse: one for each of them costs three times as much. */
+  /** The usage and the model of each plain result, parsed together: one JSON.parse for each costs three times as much. */
   #parseBilled(): readonly unknown[] {
     const { lines, table, count } = this
     const json = Buffer.allocUnsafe(this.#billedBytes() + 4 * count + 1)
@@ -162,7 +162,7 @@ export class ResultPage extends Page<Result> {
     const record = new SourceRecord(
       records.subarray(table[at + ENTRY.start], table[at + ENTRY.end]),
       {
-        // Of every result of the page.
+        // Every result of the page has one.
         line: table[at + ENTRY.lineNumber] as number,
         source,
         job,

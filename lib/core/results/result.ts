@@ -11,18 +11,18 @@ export type { Status } from './status.ts'
 /** Token counts as the API sent them. */
 export type Usage = Readonly<Record<string, unknown>>
 
-/** What a Result is made of: the API's line, or the reason why there is none. */
+/** The parts of a Result: the API's line, or the reason why there is none. */
 export interface ResultParts<F extends object = Fields, V = unknown> {
   readonly batch: EndedBatch<F, V>
-  /** The batch whose answer it shares, where an identical request was asked there. */
+  /** The batch of the identical request whose answer this result shares. */
   readonly answeredIn?: EndedBatch<F, V>
-  /** Of a result without a line; null where the record never got one. */
+  /** The custom_id of a result without a line; null if the record never got one. */
   readonly customId: string | null
-  /** Where its answer is from, where an earlier job had asked the same. */
+  /** The earlier job whose answer was reused. */
   readonly reused?: { readonly job: string; readonly batchId: string | null } | undefined
-  /** Undefined for a batch that some other tool made. */
+  /** Undefined for a batch that another tool created. */
   readonly record: SourceRecord<F> | undefined
-  /** The API's line without its line end; null where there is none. */
+  /** The API's line without its line end; null if there is none. */
   readonly raw: Buffer | null
   /** Why there is no line. */
   readonly without?:
@@ -30,13 +30,13 @@ export interface ResultParts<F extends object = Fields, V = unknown> {
     | undefined
   /** True for the last row of its batch. */
   readonly last: boolean
-  /** Holds a full answer to the schema that was asked for. */
+  /** Checks a full answer against the requested schema. */
   readonly check?: AnswerCheck | undefined
 }
 
 /**
- * The answer to one record. `F` is the type of the record's fields, `V` that of a full answer. The API's line is walked when
- * something of it is first read, and no more of it parsed than that.
+ * The answer to one record. `F` is the type of the record's fields, `V` that of a full answer. The API's line is walked when one
+ * of its members is first read, and only that member is parsed.
  */
 export class Result<F extends object = Fields, V = unknown> {
   readonly record: SourceRecord<F> | undefined
@@ -44,16 +44,16 @@ export class Result<F extends object = Fields, V = unknown> {
   readonly batch: EndedBatch<F, V>
   readonly last: boolean
   readonly #customId: string | null
-  /** True where the record was not asked itself: it shares the answer of an earlier one with an identical request. */
+  /** True if the record was not sent because it shares the answer of an earlier record with an identical request. */
   readonly repeat: boolean
-  /** The earlier job that asked for the answer; null where this job did. */
+  /** The name of the earlier job whose answer was reused; null if this job sent the request. */
   readonly reused: string | null
   readonly #reused: ResultParts['reused']
   readonly #answeredIn: EndedBatch<F, V>
   readonly #without: ResultParts['without']
   readonly #check: AnswerCheck | undefined
   #line: ResultLine | undefined
-  // Each is asked for by the writer, the tally and the books of every row.
+  // The writer, the counts and the cost ledger read each of these for every row.
   #status: Status | undefined
   #usage: Usage | null | undefined
   #checked: Checked | undefined
@@ -73,7 +73,7 @@ export class Result<F extends object = Fields, V = unknown> {
     this.#check = parts.check
   }
 
-  /** null where the record never got one. */
+  /** The request's custom_id; null if the record never got one. */
   get customId(): string | null {
     return this.line?.string(this.line.customId) ?? this.#customId
   }
@@ -83,7 +83,7 @@ export class Result<F extends object = Fields, V = unknown> {
     return this.raw || this.status === 'unanswered' ? this.#answeredIn.id : null
   }
 
-  /** How many times the record was asked, this answer's included. */
+  /** How many times the record was sent, including the attempt of this answer. */
   get attempt(): number {
     return this.batch.attempt
   }
@@ -93,7 +93,7 @@ export class Result<F extends object = Fields, V = unknown> {
     return this.#broken ? 'invalid' : this.#sent
   }
 
-  /** The text blocks joined, never just the first block (thinking comes before it); null where there is no text. */
+  /** All text blocks joined, not only the first block, which may be thinking; null if there is no text. */
   get response(): string | null {
     const line = this.line
     if (!line || line.texts.length === 0) return null
@@ -101,22 +101,22 @@ export class Result<F extends object = Fields, V = unknown> {
   }
 
   /**
-   * The answer of a `succeeded` row: with a schema the value that the schema describes, without one the text. Undefined for
-   * every other status; the text of an answer that was cut, refused or invalid is in `response`.
+   * The answer of a `succeeded` row: the value that the schema describes, or the text if there is no schema. Undefined for every
+   * other status; the text of an answer that was cut, refused or invalid is in `response`.
    */
   get value(): V | undefined {
     if (this.status !== 'succeeded') return undefined
     const verdict = this.checked
-    // The check proved that the value is what the schema says, and V is the type of that schema.
+    // The check proved that the value matches the schema, and V is the type of that schema.
     if (verdict && 'value' in verdict)
       return ('output' in verdict ? verdict.output : verdict.value) as V
-    // Without a schema V is the type of texts.
+    // Without a schema, V is string.
     return (this.response ?? '') as V
   }
 
   /**
-   * What a row gives as the response: with a schema the JSON value that a full answer holds, null for one that is `invalid`;
-   * without a schema, and where the answer was cut or refused, the text.
+   * The response field of a row: with a schema, the JSON value of a full answer, and null for one that is `invalid`; without a
+   * schema, and if the answer was cut or refused, the text.
    * @internal
    */
   get rowValue(): unknown {
@@ -134,7 +134,8 @@ export class Result<F extends object = Fields, V = unknown> {
   }
 
   /**
-   * As the API sent it; null for a `repeat` and for a reused answer, so that the usage of all rows adds up to what was billed.
+   * Token usage as the API sent it; null for a `repeat` and for a reused answer, so that the usage of all rows adds up to what was
+   * billed.
    */
   get usage(): Usage | null {
     if (this.#usage === undefined)
@@ -143,7 +144,7 @@ export class Result<F extends object = Fields, V = unknown> {
   }
 
   /**
-   * What the earlier job was billed for a reused answer; null for any other.
+   * The usage that the earlier job was billed for a reused answer; null for any other answer.
    * @internal
    */
   get savedUsage(): Usage | null {
@@ -155,8 +156,8 @@ export class Result<F extends object = Fields, V = unknown> {
   }
 
   /**
-   * What the answer cost, in USD: 0 where nothing was billed, null where the price of its model is unknown. All tries of a
-   * record are billed; this is the cost of the one that gave this result.
+   * The cost of the answer in USD: 0 if nothing was billed, null if the price of its model is unknown. Every attempt of a record is
+   * billed; this is the cost of the attempt that produced this result.
    */
   get cost(): number | null {
     return this.batch.job.costOf?.(this) ?? null
@@ -197,7 +198,7 @@ export class Result<F extends object = Fields, V = unknown> {
     }
   }
 
-  /** Where in the request the fault is, for an error that says so: which images are too large. */
+  /** The places in the request that an error names, such as the images that are too large. */
   #paths(error: Place | undefined): string {
     const paths = this.line?.parse(this.line.member(this.line.member(error, 'details'), 'paths'))
     const named = Array.isArray(paths) ? paths.filter(path => typeof path === 'string') : []
@@ -213,18 +214,18 @@ export class Result<F extends object = Fields, V = unknown> {
     return { type: 'refusal', message: `the model refused: ${why}` }
   }
 
-  /** The status that the API's own line says. */
+  /** The status according to the API's line. */
   get #sent(): Status {
     if (this.#status === undefined) {
       const status = statusOfType(this.line?.string(this.line.type) ?? '', this.stopReason)
-      // An answer that is paid for and cannot be read must not look like an empty one.
+      // A paid answer that cannot be read must not look like an empty one.
       this.#status = status === 'succeeded' && !this.line?.hasContent ? 'errored' : status
     }
     return this.#status
   }
 
   /**
-   * What the schema says of a full answer; undefined where there is neither of both.
+   * The result of the schema's check of a full answer; undefined without a schema or a full answer.
    * @internal
    */
   get checked(): Checked | undefined {
@@ -238,7 +239,7 @@ export class Result<F extends object = Fields, V = unknown> {
   }
 
   /**
-   * The API's line and where its parts lie; undefined where there is none.
+   * The API's line with the places of its parts; undefined if there is none.
    * @internal
    */
   get line(): ResultLine | undefined {
@@ -246,14 +247,14 @@ export class Result<F extends object = Fields, V = unknown> {
     return (this.#line ??= ResultLine.read(this.raw))
   }
 
-  /** What should be a string, for a sentence: JSON text where it is something else, undefined where it is null or missing. */
+  /** A value that should be a string, as text: JSON if it is something else, undefined if it is null or missing. */
   #text(place: Place | undefined): string | undefined {
     const text = this.line?.text(place)
     return text === undefined ? undefined : shorten(withoutKeys(text))
   }
 }
 
-/** The result of a record of the job; a batch that some other tool made has results without one. */
+/** The result of a record of the job. Results of a batch that another tool created have no record. */
 export interface RecordResult<F extends object = Fields, V = unknown> extends Result<F, V> {
   readonly record: SourceRecord<F>
 }
@@ -268,7 +269,7 @@ function incomplete(stopReason: string | null): Problem {
   return { type: 'incomplete', message: `the answer was cut: ${why}` }
 }
 
-/** Each member is checked where it is counted: the docs' sample lines omit some that the types promise. */
+/** Each member is checked when it is counted: sample lines in the API's docs omit some that the types promise. */
 function usageOf(value: unknown): Usage | null {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
   return isObject ? (value as Usage) : null

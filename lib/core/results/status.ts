@@ -1,11 +1,11 @@
 import type { Problem } from '../flow.ts'
 
 /**
- * What became of a record, as its row says it.
+ * The outcome of a record, as shown in its row.
  *
- * `succeeded`, and then what else can be: `incomplete` (the answer was cut; the text so far is kept), `refused`,
- * `invalid` (breaks the schema), `errored`, `expired`, `canceled`, `rejected` (never sent), `unanswered` (the API ended
- * the batch and gave no line for it) and `skipped` (it failed in an earlier run, and was not sent in this one).
+ * `succeeded`, `incomplete` (the answer was cut; the text so far is kept), `refused`, `invalid` (the answer does not match the
+ * schema), `errored`, `expired`, `canceled`, `rejected` (never sent), `unanswered` (the API ended the batch without a line for
+ * it) or `skipped` (it failed in an earlier run and was not sent in this one).
  */
 export type Status =
   | 'succeeded'
@@ -37,7 +37,7 @@ export function isUnsent(status: Status): boolean {
   return status === 'rejected' || status === 'skipped'
 }
 
-/** What a succeeded line's `stop_reason` makes of it: an answer that was cut or refused must not look like success. */
+/** The status of a succeeded line by its `stop_reason`: an answer that was cut or refused must not look like success. */
 export function statusOfStop(stopReason: string | null): Status {
   switch (stopReason) {
     case 'max_tokens':
@@ -51,7 +51,7 @@ export function statusOfStop(stopReason: string | null): Status {
   }
 }
 
-/** What a line's `result.type` makes of it. A type the API has not had so far counts as errored, never as success. */
+/** The status of a line by its `result.type`. An unknown type counts as errored, never as success. */
 export function statusOfType(type: string, stopReason: string | null): Status {
   switch (type) {
     case 'succeeded':
@@ -64,7 +64,7 @@ export function statusOfType(type: string, stopReason: string | null): Status {
   }
 }
 
-/** Why a request has no answer at all. */
+/** The error of a request without any answer. */
 export function unanswered(why: string | null | undefined): Problem {
   return { type: 'unanswered', message: why ?? 'the API gave no line for this request' }
 }

@@ -6,16 +6,16 @@ import { ReadAheadFile } from '../read-ahead-file.ts'
 // An entry of the file: a key, and the number of its answer (6 bytes, little-endian).
 const ENTRY = KEY_BYTES + 6
 
-/** Entries that are read at once; the first of each such block is known in memory. */
+/** Entries per block. A block is read at once, and the first key of each is in memory. */
 const BLOCK = 128
 
-/** Keys that are sorted at once, some 15 MB of them. */
+/** Keys sorted at once, about 15 MB. */
 const SLICE = 2 ** 19
 
-/** Of several answers to one request only so many are kept, the newest. */
+/** How many answers to one request are kept, the newest first. */
 const ANSWERS = 4
 
-/** Keys that follow each other, `stride` bytes apart, and the number of the first one's answer. */
+/** Consecutive keys, `stride` bytes apart, and the number of the first key's answer. */
 export interface KeyBlock {
   readonly bytes: Buffer
   readonly stride: number
@@ -24,8 +24,8 @@ export interface KeyBlock {
 }
 
 /**
- * The answers of earlier jobs by the keys of their requests: a sorted file, of which one number for each block is in memory. It
- * is made by as many passes over the keys as it takes to sort them in pieces, so that memory does not grow with them.
+ * Finds the answers of earlier jobs by the keys of their requests. A sorted file, with one number per block in memory. It is
+ * built in several passes over the keys, each of which sorts a part of them, so memory does not grow with their number.
  */
 export class AnswerIndex {
   readonly #disk: Disk
@@ -45,13 +45,13 @@ export class AnswerIndex {
     this.#disk = disk
     this.#path = path
     this.#handle = handle
-    // No look-up is near the one before.
+    // Lookups are random, so nothing is read ahead.
     this.#file = new ReadAheadFile(handle, -1)
     this.#starts = Uint32Array.from(starts)
     this.#count = count
   }
 
-  /** Makes the index of `total` keys at most; `keys` gives all of them, those of the newest answers first, as often as it is called. */
+  /** Builds the index of at most `total` keys. Each call of `keys` yields all of them, those of the newest answers first. */
   static async create(
     disk: Disk,
     path: string,
@@ -90,7 +90,7 @@ export class AnswerIndex {
     return this.#count
   }
 
-  /** The numbers of the answers to a request, the newest first; undefined where a wait is needed. */
+  /** The numbers of the answers to a request, newest first; undefined if a block must be read first. */
   tryReadSync(key: Buffer): number[] | undefined {
     const found: number[] = []
     for (let block = this.#blockOf(key); block < this.#starts.length; block++) {
@@ -110,13 +110,13 @@ export class AnswerIndex {
     return found
   }
 
-  /** The index is of no use to any other process. */
+  /** Closes and deletes the index, which no other process can use. */
   async close(): Promise<void> {
     await this.#handle.close()
     await this.#disk.remove(this.#path)
   }
 
-  /** The block that a key would begin in: the last one whose first key is lower in its first four bytes. */
+  /** The block in which a key would start: the last one whose first key is lower in its first four bytes. */
   #blockOf(key: Buffer): number {
     const wanted = key.readUInt32BE()
     let low = 0
@@ -136,7 +136,7 @@ export class AnswerIndex {
   }
 }
 
-/** Adds the numbers that a block has for a key; false where no later block can have more. */
+/** Adds the numbers that a block has for a key; false if no later block can have more. */
 function collect(bytes: Buffer, key: Buffer, found: number[]): boolean {
   const wanted = key.readUInt32BE()
   for (let at = 0; at < bytes.length; at += ENTRY) {
@@ -149,17 +149,17 @@ function collect(bytes: Buffer, key: Buffer, found: number[]): boolean {
   return true
 }
 
-/** Sorts the entries whose keys are in a range. */
+/** Sorts the entries with keys in a range. */
 class Sorter {
   #entries: Buffer
-  /** For each entry the first four bytes of its key, and its place: numbers are sorted many times faster than bytes. */
+  /** The first four bytes of each key, with its place: numbers sort many times faster than bytes. */
   #order: Float64Array
   #count = 0
   readonly #most: number
 
   constructor(expected: number, most: number) {
     this.#most = most
-    // Keys are spread evenly, so that little more than this is needed.
+    // Keys are evenly distributed, so this is almost enough.
     const room = Math.ceil(expected * 1.02) + 1024
     this.#entries = Buffer.allocUnsafeSlow(room * ENTRY)
     this.#order = new Float64Array(room)
@@ -179,7 +179,7 @@ class Sorter {
     }
   }
 
-  /** The entries by their keys; those of one key in the order in which they came, and only the first few. */
+  /** The entries in the order of their keys; of one key, the first few in the order of arrival. */
   *sorted(): Generator<Buffer> {
     const order = this.#order.subarray(0, this.#count).sort()
     let from = 0
@@ -192,7 +192,7 @@ class Sorter {
     }
   }
 
-  /** Entries whose keys begin with the same four bytes: almost always those of one key. */
+  /** Entries whose keys start with the same four bytes: almost always one key. */
   *#alike(order: Float64Array): Generator<Buffer> {
     const seen = new Map<string, number>()
     for (const placed of order) {
@@ -205,7 +205,7 @@ class Sorter {
     }
   }
 
-  /** Drops what is not kept of the answers to one request; where that is little, there is need for more room. */
+  /** Drops surplus answers to one request. If few can be dropped, the memory grows. */
   #makeRoom(): void {
     const kept = [...this.sorted()]
     const room = kept.length * 2 > this.#count ? this.#count * 2 : this.#count
@@ -221,7 +221,7 @@ class Sorter {
   }
 }
 
-/** More than the entries that are sorted at once; with four bytes in front it is an exact number. */
+/** More than the entries sorted at once; a four-byte number times this is still an exact number. */
 const PLACES = 2 ** 21
 
 function startIn(order: Float64Array, index: number): number {

@@ -4,12 +4,12 @@ import { chosenIdsOf } from '../batch-files.ts'
 import type { Ids } from './ids.ts'
 import { OrdinalReader, positionOf } from '../ordinals.ts'
 
-/** Which custom_ids are a batch's own, and which request of it each names. Held for one batch at a time. */
+/** Maps the custom_ids of a batch to its requests. In memory for one batch at a time. */
 export class BatchIds implements Ids {
   readonly #prefix: string
   readonly #prefixBytes: Uint8Array
   readonly #members: Float64Array
-  /** Ids that a user chose; all others carry their record's ordinal. */
+  /** Ids chosen by the user; all others contain their record's ordinal. */
   readonly #chosen: ReadonlyMap<string, number>
   #byPosition: ReadonlyMap<number, string> | undefined
 
@@ -27,12 +27,12 @@ export class BatchIds implements Ids {
     return new BatchIds(idPrefix(job.run, batch.attempt), members, chosen)
   }
 
-  /** The record's ordinal of the request at a position in the body. */
+  /** The ordinal of the record of the request at a position in the body. */
   ordinalAt(position: number): number | undefined {
     return this.#members[position]
   }
 
-  /** The position in the body of the request with this id; -1 where it is not ours. */
+  /** The position in the body of the request with this id; -1 if the id is not of this batch. */
   position(customId: string): number {
     const chosen = this.#chosen.get(customId)
     if (chosen !== undefined) return chosen
@@ -46,7 +46,7 @@ export class BatchIds implements Ids {
     return ordinal === -1 ? -1 : positionOf(ordinal, this.#members)
   }
 
-  /** The id that a user chose for the request at a position. */
+  /** The id that the user chose for the request at a position. */
   chosenAt(position: number): string | undefined {
     this.#byPosition ??= new Map([...this.#chosen].map(([id, at]) => [at, id]))
     return this.#byPosition.get(position)
@@ -54,7 +54,7 @@ export class BatchIds implements Ids {
 
   /** The id of the request at a position. */
   idAt(position: number): string {
-    // Only positions of requests are asked for, and each of these has its record.
+    // Callers pass positions of requests only, and each has a record.
     const ordinal = this.#members[position] as number
     return this.chosenAt(position) ?? formatId(this.#prefix, ordinal)
   }

@@ -6,14 +6,14 @@ import type { BatchState } from '../../core/job/state.ts'
 import { compareByRecord } from '../../core/job/earliest.ts'
 import { Lines } from './lines.ts'
 
-/** Batches whose files are open at a time. */
+/** How many batches have open files at a time. */
 const OPEN = 8
 
-/** What an earlier record was answered: the API's line, or why there is none. */
+/** The answer to an earlier record: the API's line, or the reason why there is none. */
 export interface DedupeAnswer {
   readonly batch: BatchState
   readonly raw: Buffer | null
-  /** Set where the record was rejected in its batch. */
+  /** Set if the record was rejected. */
   readonly rejection?: Rejection | undefined
 }
 
@@ -24,13 +24,13 @@ interface OpenBatch {
   readonly lines: Lines | undefined
 }
 
-/** Answers of the same attempt, found by the record that was asked; for the records that repeat it. */
+/** Finds the answer to the first of several identical requests, for the records that share it. */
 export class DedupeAnswers {
   readonly #files: BatchFiles
   readonly #all: Iterable<BatchState>
   readonly #attempt: number
   #batches: readonly BatchState[] | undefined
-  /** The least recently used first. */
+  /** Least recently used first. */
   readonly #open = new Map<number, OpenBatch>()
 
   constructor(files: BatchFiles, batches: Iterable<BatchState>, attempt: number) {
@@ -43,8 +43,8 @@ export class DedupeAnswers {
     this.#batches ??= [...this.#all]
       .filter(batch => batch.attempt === this.#attempt && batch.phase !== 'void')
       .sort((a, b) => compareByRecord(b, a))
-    // The spans of a try follow each other; only what `retry` of a job asked later may lie between the records of an
-    // earlier batch. So it is almost always the first of these.
+    // The spans of one attempt follow each other, except where a later `retry` lies between the records of an earlier batch.
+    // So the first candidate is almost always the right one.
     for (const batch of this.#batches) {
       const { first = 0, fetched } = batch
       if (first > ordinal) continue

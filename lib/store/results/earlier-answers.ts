@@ -12,53 +12,53 @@ import { readSummed, type BatchFiles } from '../sums.ts'
 import { AnswerIndex, type KeyBlock } from './answer-index.ts'
 import { Lines } from './lines.ts'
 
-/** Batches whose files are open at a time. */
+/** How many batches have open files at a time. */
 const OPEN = 8
 
-/** A position so little further on than the last one is taken for the next. */
+/** A position at most this far behind the last one counts as sequential. */
 const NEAR = 64
 
 export interface EarlierAnswersOptions {
   readonly disk: Disk
-  /** A file for the index; it is removed in the end. */
+  /** The path of the index, which is deleted at the end. */
   readonly path: string
-  /** The jobs, the newest first. */
+  /** The jobs, newest first. */
   readonly jobs: readonly JobOnDisk[]
-  /** Who has to have given the answers: the API's origin, and the betas. */
+  /** Which answers may be reused: those of the same API origin and betas. */
   readonly answeredBy: string
   readonly check?: AnswerCheck | undefined
-  /** Called for a batch whose answers cannot be read; their requests are sent. */
+  /** Called for a batch whose answers cannot be read. Their requests are sent. */
   readonly onDamage?: ((job: string, why: string) => void) | undefined
 }
 
-/** Answers that were given to one batch, or that it had reused. */
+/** The answers to one batch, or those that it reused. */
 interface AnswerSet {
   readonly job: string
   readonly files: BatchFiles
   readonly batch: BatchState
   readonly isReused: boolean
-  /** The number of its first answer among those of all sets. */
+  /** The number of its first answer, counted over all sets. */
   readonly start: number
   readonly count: number
 }
 
 /** An answer set whose files are open. */
 interface OpenSet {
-  /** Undefined where a wait is needed, null where the request has no answer. */
+  /** Undefined if the line must be read first; null if the request has no answer. */
   tryReadSync(position: number): EarlierAnswer | null | undefined
   read(position: number): Promise<EarlierAnswer | null>
   close(): Promise<void>
 }
 
 /**
- * The usable answers of earlier jobs, found by the keys of requests. Usable are those that are complete and, where there is a
- * schema, valid. The newest one counts.
+ * Finds the usable answers of earlier jobs by the keys of requests. An answer is usable if it is complete and, with a schema,
+ * valid. The newest wins.
  */
 export class EarlierAnswers {
   readonly #options: EarlierAnswersOptions
   readonly #sets: readonly AnswerSet[]
   readonly #index: AnswerIndex
-  /** The least recently used first. */
+  /** Least recently used first. */
   readonly #open = new Map<AnswerSet, OpenSet>()
   readonly #damaged = new Set<AnswerSet>()
 
@@ -94,12 +94,12 @@ export class EarlierAnswers {
     return new EarlierAnswers(options, sets, index, damaged)
   }
 
-  /** Answers that can be looked up, usable or not. */
+  /** The number of answers in the index, usable or not. */
   get count(): number {
     return this.#index.count
   }
 
-  /** The answer to a request; null where there is none, undefined where a wait is needed. */
+  /** The answer to a request; null if there is none, undefined if it must be read from disk first. */
   tryReadSync(key: Buffer): EarlierAnswer | null | undefined {
     const numbers = this.#index.tryReadSync(key)
     if (!numbers) return undefined
@@ -113,7 +113,7 @@ export class EarlierAnswers {
     return null
   }
 
-  /** The same with a wait. */
+  /** The answer to a request, read from disk if necessary; null if there is none. */
   async read(key: Buffer): Promise<EarlierAnswer | null> {
     for (const number of this.#index.tryReadSync(key) ?? (await this.#index.read(key))) {
       const set = this.#setOf(number)
@@ -147,7 +147,7 @@ export class EarlierAnswers {
 
   #isUsable({ raw }: EarlierAnswer): boolean {
     const { check } = this.#options
-    // Only the line itself is read.
+    // Only the line of this result is read.
     const batch = {} as EndedBatch
     const result = new Result({ batch, customId: null, record: undefined, raw, last: false, check })
     return result.status === 'succeeded'
@@ -178,7 +178,7 @@ export class EarlierAnswers {
   }
 }
 
-/** Whether a job says which requests its answers are to. */
+/** Whether a job has stored the keys of its requests. */
 export function hasKeys({ state }: JobOnDisk): boolean {
   return [...(state?.batches.values() ?? [])].some(
     ({ phase, answeredBy, sums, reused }) =>
@@ -187,7 +187,7 @@ export function hasKeys({ state }: JobOnDisk): boolean {
   )
 }
 
-/** The sets of all jobs, the newest answers first: within a job a later try is newer. */
+/** The answer sets of all jobs, newest first: within a job, a later attempt is newer. */
 function setsOf({ disk, jobs, answeredBy }: EarlierAnswersOptions): AnswerSet[] {
   const sets: AnswerSet[] = []
   let start = 0
@@ -233,7 +233,7 @@ async function openSet({ job, files, batch, isReused }: AnswerSet): Promise<Open
       return answer(raw)
     },
     read: async position => {
-      // Requests that come in the same order as before are read many at a time.
+      // If requests come in the same order as before, many lines are read at a time.
       const isNext = position > last && position - last <= NEAR
       last = position
       const raw = await (isNext ? lines.readOn(position) : lines.read(position))

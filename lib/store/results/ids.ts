@@ -1,16 +1,16 @@
 /** The custom_ids of one batch and the requests they name. */
 export interface Ids {
-  /** The position of the request with this id; -1 where it is not of this batch. */
+  /** The position of the request with this id; -1 if the id is not of this batch. */
   position(customId: string): number
-  /** The same for an id that is written without escapes between `from` and `to`; undefined where only its text tells. */
+  /** The same for an id in `bytes`, without escapes; undefined if the caller must use `position`. */
   positionIn?(bytes: Uint8Array, from: number, to: number): number | undefined
-  /** Undefined where only its result line tells. */
+  /** The id of the request at a position; undefined if only its result line has it. */
   idAt(position: number): string | undefined
-  /** The record's ordinal; undefined where no record stands behind the request. */
+  /** The ordinal of the request's record; undefined if it has no record. */
   ordinalAt(position: number): number | undefined
 }
 
-/** Ids of a batch that some other tool made: each new one is the next. */
+/** Ids of a batch that another tool created: each new id gets the next position. */
 export class ForeignIds implements Ids {
   readonly #positions = new Map<string, number>()
 

@@ -1,31 +1,31 @@
-// The index of a result set: a header, three counts (requests, blocks, a checksum of what follows), an entry of 32-bit numbers for
-// each request, and one for each block of the file of results. Written and read as a whole. What stands where in an entry:
+// The index of a result set: a header, three counts (requests, blocks, checksum of the rest), an entry of 32-bit numbers per
+// request, and one per block of the result file. It is written and read as a whole. The numbers of an entry:
 import { crc32 } from 'node:zlib'
 
-/** The block that holds the request's line. */
+/** The number of the block with the request's line. */
 export const BLOCK = 0
-/** Where in the block the line begins. */
+/** The offset of the line in its block. */
 export const OFFSET = 1
-/** Its length in bytes; 0 where the request has no line. */
+/** The length of the line in bytes; 0 if the request has none. */
 export const LENGTH = 2
 /**
- * Of a plain answer, where its parts lie in the line (custom_id, model, stop_reason, usage, text), each by its start and end; else
- * zeros.
+ * Start and end of each part (custom_id, model, stop_reason, usage, text) in the line of a plain answer; zeros for every other
+ * line.
  */
 export const PARTS = 3
 export const PART_NUMBERS = 10
 export const NUMBERS: number = PARTS + PART_NUMBERS
 
-/** Of a block, where it begins in the file of results: the low 32 bits, and those above them. */
+/** The offset of a block in the result file: the low 32 bits and the high 32 bits. */
 export const START = 0
 export const START_HIGH = 1
-/** Its length in bytes. */
+/** The length of the block in bytes. */
 export const SIZE = 2
-/** The checksum of its bytes. */
+/** The CRC-32 of the block. */
 export const SUM = 3
 export const BLOCK_NUMBERS = 4
 
-/** What the index begins with: the format's name and version. */
+/** The first bytes of the index: the name and version of the format. */
 const HEADER: Buffer = Buffer.from('claude-batch-stream lines 3\n    ')
 
 const COUNTS_BYTES = 3 * 4
@@ -47,7 +47,7 @@ export function indexBytes({ entries, blocks }: LineIndex): Buffer {
   return Buffer.concat([HEADER, bytesOf(new Uint32Array(counts)), ...tables])
 }
 
-/** Reads an index; 'foreign' where another version wrote it, 'damaged' where it was changed since it was written. */
+/** Reads an index; 'foreign' if another version wrote it, 'damaged' if it has changed since it was written. */
 export function indexIn(bytes: Buffer, requests: number): LineIndex | 'foreign' | 'damaged' {
   if (!bytes.subarray(0, HEADER.length).equals(HEADER)) return 'foreign'
   const start = HEADER.length + COUNTS_BYTES
@@ -68,7 +68,7 @@ function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Buffer {
 }
 
 function numbersIn(bytes: Buffer): Uint32Array {
-  // A view wants an address that is a multiple of four.
+  // A Uint32Array needs an offset that is a multiple of four.
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes)
   return new Uint32Array(aligned.buffer, aligned.byteOffset, bytes.length / 4)
 }

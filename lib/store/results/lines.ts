@@ -18,18 +18,18 @@ import {
 } from './line-index.ts'
 import { CLUSTER, LONG_LINE } from './result-file.ts'
 
-/** The result lines of a batch, by the position of their request. Bytes that were changed on disk are `CBS_STATE`. */
+/** Reads the result lines of a batch by the position of their request. Bytes that changed on disk are `CBS_STATE`. */
 export class Lines {
   readonly #number: number
   readonly #index: LineIndex
   readonly #file: DiskFile
   readonly #requests: number
-  /** Where in memory each block of the loaded cluster lies. */
+  /** The offset in memory of each block of the loaded cluster. */
   readonly #places: Uint32Array
   #loaded: LineSpan | undefined
-  /** Memory of clusters that nobody reads any more. */
+  /** Memory of clusters without a reader, for the next ones. */
   readonly #spare: Buffer[] = []
-  /** The block that was read last for a line of its own. */
+  /** The last block that was read for a single line. */
   #block: { readonly number: number; readonly bytes: Buffer } | undefined
 
   private constructor(number: number, requests: number, index: LineIndex, file: DiskFile) {
@@ -40,7 +40,7 @@ export class Lines {
     this.#file = file
   }
 
-  /** Opens the files of a batch with so many requests. An index of an older format is `CBS_STATE`. */
+  /** Opens the files of a batch with `requests` requests. An index of another format is `CBS_STATE`. */
   static async open(files: BatchFiles, number: number, requests: number): Promise<Lines> {
     const bytes = await files.disk.readWhole(files.path(number, 'lines'))
     const index = indexIn(bytes ?? Buffer.alloc(0), requests)
@@ -54,7 +54,7 @@ export class Lines {
       )
     throw new BatchStreamError(
       'CBS_STATE',
-      `result set ${number} of the job is damaged on disk: ${number}.lines does not begin as this version of the program writes it; see \`claude-batch-stream doctor\``,
+      `result set ${number} of the job is damaged on disk: ${number}.lines was written by another version of the program; see \`claude-batch-stream doctor\``,
     )
   }
 
@@ -63,7 +63,7 @@ export class Lines {
     return this.#index.entries
   }
 
-  /** A short line of the cluster that was loaded last; undefined for every other one, and where there is none. */
+  /** A short line of the loaded cluster; undefined for every other position, and if there is no line. */
   tryReadSync(position: number): Buffer | undefined {
     const loaded = this.#loaded
     return loaded && position >= loaded.first && position < loaded.end
@@ -71,29 +71,29 @@ export class Lines {
       : undefined
   }
 
-  /** The line; null where there is none. */
+  /** The line of a request; null if there is none. */
   async read(position: number): Promise<Buffer | null> {
     const { entries } = this.#index
     const at = position * NUMBERS
-    // Every position is one of a request.
+    // Callers pass positions of requests only.
     const length = entries[at + LENGTH]!
     if (length === 0) return null
     const number = entries[at + BLOCK]!
     const start = entries[at + OFFSET]!
     if (this.#block?.number === number) return this.#block.bytes.subarray(start, start + length)
     const bytes = await this.#readBlock(number)
-    // A long line must not cost its size for longer than it is read.
+    // A long line is not kept.
     this.#block = length < LONG_LINE ? { number, bytes } : undefined
     return bytes.subarray(start, start + length)
   }
 
-  /** The same for a line whose neighbours are read next. */
+  /** The same for a line whose neighbors are read next. */
   async readOn(position: number): Promise<Buffer | null> {
     const span = await this.load(position)
     return span.line(position) ?? (await this.read(position))
   }
 
-  /** The short lines of the cluster that a position is in. */
+  /** Loads the short lines of the cluster of a position. */
   async load(position: number): Promise<LineSpan> {
     const first = position - (position % CLUSTER)
     if (this.#loaded?.first === first) return this.#loaded
@@ -102,7 +102,7 @@ export class Lines {
     return (this.#loaded = await this.#readCluster(first))
   }
 
-  /** Reads the blocks of a cluster. V8 spends long on a large function that runs often, so the loops are functions of their own. */
+  /** Reads the blocks of a cluster. Its loops are separate functions, since V8 takes long to compile large hot functions. */
   async #readCluster(first: number): Promise<LineSpan> {
     const index = this.#index
     const end = Math.min(first + CLUSTER, this.#requests)
@@ -123,7 +123,7 @@ export class Lines {
     return new LineSpan({ first, end, index, bytes, places: this.#places, free })
   }
 
-  /** Memory that was used before, if it is large enough: new memory for each cluster would be garbage as large as the file. */
+  /** Spare memory if it is large enough. New memory for each cluster would make V8 collect garbage as large as the file. */
   #memoryFor(size: number): Buffer {
     const spare = this.#spare.pop()
     return spare && spare.length >= size ? spare : Buffer.allocUnsafeSlow(size + (size >> 3))
@@ -152,33 +152,33 @@ export class Lines {
   }
 }
 
-/** Pieces of memory that are kept to be used again: pages of as many clusters may be on their way. */
+/** How much memory is kept for reuse: pages of as many clusters may be in the pipeline. */
 const MAX_SPARE = 3
 
 export interface LineSpanParts {
-  /** The first position of the cluster, and the one behind its last. */
+  /** The first position of the cluster, and the one after its last. */
   readonly first: number
   readonly end: number
   readonly index: LineIndex
   readonly bytes: Buffer
-  /** Where in `bytes` each block lies. */
+  /** The offset in `bytes` of each block. */
   readonly places: Uint32Array
-  /** Called when nobody reads `bytes` any more. */
+  /** Called when `bytes` has no reader left. */
   readonly free: () => void
 }
 
-/** The short lines of a cluster, which are in memory; good until the next one is loaded. What shares its bytes may last longer. */
+/** The short lines of a cluster, in memory. Valid until the next cluster is loaded, or as long as its bytes are shared. */
 export class LineSpan {
-  /** The first position of the cluster, and the one behind its last. */
+  /** The first position of the cluster, and the one after its last. */
   readonly first: number
   readonly end: number
   /** The entries of all requests. */
   readonly entries: Uint32Array
   readonly bytes: Buffer
-  /** Whether all of the bytes are UTF-8. */
+  /** Whether `bytes` is valid UTF-8. */
   readonly isUtf8: boolean
   readonly #parts: LineSpanParts
-  /** Who reads `bytes`: pages, and the one that loaded it. */
+  /** The number of readers of `bytes`: pages, and whoever loaded it. */
   #readers = 1
 
   constructor(parts: LineSpanParts) {
@@ -190,42 +190,42 @@ export class LineSpan {
     this.#parts = parts
   }
 
-  /** The length of a request's line; 0 where it has none, or a long one, which is read for itself. */
+  /** The length of a request's line; 0 if it has none, or a long one, which is read by itself. */
   length(position: number): number {
     const length = this.entries[position * NUMBERS + LENGTH]!
     return length < LONG_LINE ? length : 0
   }
 
-  /** Where in `bytes` the short line of a request lies. */
+  /** The offset in `bytes` of the short line of a request. */
   start(position: number): number {
     const at = position * NUMBERS
     return this.#parts.places[this.entries[at + BLOCK]!]! + this.entries[at + OFFSET]!
   }
 
-  /** The short line of a request; undefined where it has none. */
+  /** The short line of a request; undefined if it has none. */
   line(position: number): Buffer | undefined {
     const length = this.length(position)
     if (length === 0) return undefined
     const start = this.start(position)
-    // Who has the line does not say when it is no longer used.
+    // The caller does not say when it is done with the line, so this memory is never reused.
     this.share()
     return this.bytes.subarray(start, start + length)
   }
 
-  /** Lets one more read `bytes`, until the function that this gives is called once. */
+  /** Adds a reader of `bytes`. The reader calls the returned function once when it is done. */
   share(): () => void {
     this.#readers += 1
     return () => this.release()
   }
 
-  /** Ends the use by one reader. */
+  /** Removes a reader. */
   release(): void {
     this.#readers -= 1
     if (this.#readers === 0) this.#parts.free()
   }
 }
 
-/** The numbers of the blocks that hold the short lines of the requests from `first` on, in the order of the file. */
+/** The numbers of the blocks with the short lines of the requests from `first` to `end`, in the order of the file. */
 function blocksOf(index: LineIndex, first: number, end: number): number[] {
   const { entries } = index
   const numbers = new Set<number>()
@@ -236,7 +236,7 @@ function blocksOf(index: LineIndex, first: number, end: number): number[] {
   return [...numbers].sort((a, b) => startOf(index, a) - startOf(index, b))
 }
 
-/** Gives each block its place in memory, one behind the other; gives the size of all. */
+/** Places the blocks in memory one after the other; returns their total size. */
 function placeAll(index: LineIndex, numbers: readonly number[], places: Uint32Array): number {
   let end = 0
   for (const number of numbers) {
@@ -246,7 +246,7 @@ function placeAll(index: LineIndex, numbers: readonly number[], places: Uint32Ar
   return end
 }
 
-/** Where the blocks end that follow each other in the file from one on. */
+/** The end of the run of blocks, starting at `from`, that are adjacent in the file. */
 function endOfRun(index: LineIndex, numbers: readonly number[], from: number): number {
   let to = from
   let end = startOf(index, numbers[from]!)

@@ -10,13 +10,13 @@ import type { Ids } from './ids.ts'
 import { NUMBERS, PART_NUMBERS, PARTS } from './line-index.ts'
 import type { Lines, LineSpan } from './lines.ts'
 
-/** The most that a table of 32-bit numbers can say. */
+/** The largest number in a table of 32-bit integers. */
 const MAX_LINE_NUMBER = 2 ** 31 - 1
 
-/** The memory of a long line is not used again: its row refers to it. */
+/** The memory of a long line is not reused, because its row refers to it. */
 function keep(): void {}
 
-/** Reads the results of a batch as pages, from its lines and the job's records. */
+/** Makes pages of a batch's results from its lines and the job's records. */
 export class PageReader {
   readonly #batch: EndedBatch
   readonly #job: StoredJob
@@ -41,8 +41,8 @@ export class PageReader {
   }
 
   /**
-   * The page that begins at a position; undefined where its result needs a look for itself: there is no line, a long one that
-   * is not plain, or a record with a problem. `rows` are left in the batch.
+   * The page that starts at a position. Undefined if the result at the position must be read by itself: it has no line, a long
+   * line that is not plain, or a record with a problem. `rows` is the number of rows left in the batch.
    */
   async read(position: number, rows: number): Promise<ResultPage | undefined> {
     const ordinal = this.#ids.ordinalAt(position)
@@ -62,7 +62,7 @@ export class PageReader {
     })
   }
 
-  /** A page of one plain answer on a long line. */
+  /** A page of one plain answer with a long line. */
   async #readLong(
     position: number,
     ordinal: number,
@@ -87,7 +87,7 @@ export class PageReader {
     })
   }
 
-  /** How many requests from a position on ask about records that follow each other. */
+  /** How many requests, starting at a position, have consecutive records. */
   #following(position: number, ordinal: number, most: number): number {
     let count = 1
     while (count < most && this.#ids.ordinalAt(position + count) === ordinal + count) count++
@@ -121,7 +121,7 @@ function tableOf(
   const first = entries[0]?.start ?? 0
   for (let index = 0; index < count; index++) {
     const entry = index * STRIDE
-    // The span has as many entries.
+    // The span has `count` entries.
     const { start, length, line } = entries[index] as SpanEntry
     table[entry + ENTRY.start] = start - first
     table[entry + ENTRY.end] = start - first + length
@@ -132,7 +132,7 @@ function tableOf(
   return table
 }
 
-/** Puts the place of a line, and those of its parts in it, into a page's table. */
+/** Writes the place of a line and of its parts into a page's table. */
 function putLine(
   lines: Uint32Array,
   position: number,
@@ -143,9 +143,9 @@ function putLine(
   const parts = position * NUMBERS + PARTS
   table[entry + ENTRY.type] = start
   table[entry + ENTRY.type + 1] = start + length
-  // Of a line that is not plain there are zeros; every index is in range.
+  // A line that is not plain has zeros. Every index is in range.
   table[entry + ENTRY.kind] = (lines[parts] as number) > 0 ? PLAIN : PROVEN
-  // The parts follow each other in both tables.
+  // The parts have the same order in both tables.
   for (let number = 0; number < PART_NUMBERS; number++)
     table[entry + ENTRY.customId + number] = lines[parts + number] as number
 }

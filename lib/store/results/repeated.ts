@@ -5,7 +5,7 @@ import type { DedupeAnswer } from './dedupe-answers.ts'
 import { Result } from '../../core/results/result.ts'
 import { unanswered } from '../../core/results/status.ts'
 
-/** The row of a record that shares the answer of an earlier one: all that the API said, and none of what it billed. */
+/** The result of a record that shares the answer of an identical one: the same answer, without usage or cost. */
 export function repeated(
   batch: EndedBatch,
   record: SourceRecord,

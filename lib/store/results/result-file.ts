@@ -16,26 +16,26 @@ import {
   SUM,
 } from './line-index.ts'
 
-/** Requests whose lines are written near each other. */
+/** How many neighboring requests have their lines written together. */
 export const CLUSTER = 256
 
-/** Bytes of a cluster that are written at once. */
+/** The size of a block: bytes of a cluster that are written at once. */
 const BLOCK_BYTES = 16 * 1024
 
-/** A longer line is a block of its own, written as it comes: to read it costs more than to find it. */
+/** A line of at least this many bytes is a block of its own, written on arrival. */
 export const LONG_LINE: number = 8 * 1024
 
-/** The lines of neighbouring requests that wait to be written together. */
+/** The lines of neighboring requests that wait to be written. */
 interface Cluster {
   readonly bytes: Buffer
-  /** The number of the block that is being filled. */
+  /** The number of the current block. */
   block: number
   end: number
 }
 
 /**
- * Writes the lines of a result set clustered by request, since they come in any order and rows are read in the order of their
- * requests: lines of neighbours stand in blocks that are read at once and have one checksum. Every line ends with a newline.
+ * Writes the lines of a result set clustered by request, because they arrive in any order and rows are read in the order of their
+ * requests. Lines of neighbors share blocks, which are read at once and have one checksum. Every line ends with a newline.
  */
 export class ResultFile {
   readonly #file: AppendFile
@@ -53,7 +53,7 @@ export class ResultFile {
     return this.#entries[position * NUMBERS + LENGTH] !== 0
   }
 
-  /** Adds the line of a request. `parts` is the scanner's table that has its parts, for a plain answer; its entry begins at `from`. */
+  /** Adds the line of a request. For a plain answer, `parts` is the scanner's table and `from` the start of the line's entry. */
   add(position: number, line: Uint8Array, parts?: Int32Array, from = 0): void {
     const at = position * NUMBERS
     const entries = this.#entries
@@ -75,7 +75,7 @@ export class ResultFile {
     bytes[cluster.end - 1] = NEWLINE
   }
 
-  /** Adds a line that is of no request. */
+  /** Adds a line that belongs to no request. */
   append(line: Uint8Array): void {
     this.#file.append(line)
     this.#file.append(LINE_END)
@@ -90,7 +90,7 @@ export class ResultFile {
     await this.#file.flush()
   }
 
-  /** Writes all that waits, durably; gives the size of the file. */
+  /** Writes all waiting lines durably; returns the size of the file. */
   async sync(): Promise<number> {
     for (const cluster of this.#clusters) if (cluster && cluster.end > 0) this.#write(cluster)
     await this.#file.sync()
@@ -103,7 +103,7 @@ export class ResultFile {
     return indexBytes({ entries: this.#entries, blocks })
   }
 
-  /** The cluster of a request, with room for so many bytes. */
+  /** The cluster of a request, with space for `bytes` bytes. */
   #clusterOf(position: number, bytes: number): Cluster {
     const number = Math.floor(position / CLUSTER)
     let cluster = this.#clusters[number]
@@ -132,7 +132,7 @@ export class ResultFile {
     cluster.end = 0
   }
 
-  /** Notes where a block that is appended next lies, and its checksum. */
+  /** Records the place and the checksum of the block that is appended next. */
   #describe(block: number, bytes: Uint8Array): void {
     const at = block * BLOCK_NUMBERS
     const { size } = this.#file
@@ -149,7 +149,7 @@ const LINE_END = Buffer.from('\n')
 function copyParts(parts: Int32Array, from: number, entries: Uint32Array, at: number): void {
   // Every index is in range.
   const start = parts[from + PART.start]!
-  // They follow each other in both tables.
+  // The parts have the same order in both tables.
   for (let number = 0; number < PART_NUMBERS; number++)
     entries[at + PARTS + number] = parts[from + PART.customId + number]! - start
 }

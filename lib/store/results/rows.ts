@@ -14,13 +14,13 @@ import type { ResultPage } from '../../core/results/result-page.ts'
 import { SKIPPED } from '../../core/answered.ts'
 import { unanswered } from '../../core/results/status.ts'
 
-/** Rows handed over at a time, so that a row costs no promise. */
+/** How many rows are yielded at a time, so that a row costs no promise. */
 const BLOCK = 64
 
-/** Fewer are handed over where they have more bytes: an answer may have megabytes. */
+/** The most bytes of rows that are yielded at a time, since an answer may have megabytes. */
 const BLOCK_BYTES = 256 * 1024
 
-/** The rows of a batch whose results are on disk, in input order: pages, and small blocks of what does not fit on one. */
+/** The rows of a batch whose results are on disk, in input order: pages, and small blocks of results that fit on no page. */
 export async function* rowsOf(
   batch: EndedBatch,
   ids: Ids,

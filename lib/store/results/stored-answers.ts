@@ -14,20 +14,20 @@ import { Lines } from './lines.ts'
 import { Result, type ResultParts } from '../../core/results/result.ts'
 import { unanswered } from '../../core/results/status.ts'
 
-/** What is told beside an answer. */
+/** Metadata about a stored answer. */
 export interface Kept {
   readonly batch: BatchState
-  /** The record that it answers. */
+  /** The ordinal of its record. */
   readonly ordinal: number
-  /** True where the request was sent; a rejected record, a repeat and a reused answer were not. */
+  /** True if its request was sent, which is false for a rejected record, a repeat and a reused answer. */
   readonly isAsked: boolean
-  /** False where a later answer to the record is here, too. */
+  /** False if a later answer to the record is also stored. */
   readonly isNewest: boolean
 }
 
 /**
- * Tells of each answer that is here, those that were asked again later included, in one pass over the kept result sets and
- * without taking the job. A result that is told knows its line and why there is none, neither its record nor its batch.
+ * Visits each stored answer, including those that were retried later, in one pass over the stored result sets and without the
+ * job's lock. The results have their line, or the reason why there is none, but neither a record nor a batch.
  */
 export async function eachKeptAnswer(
   { folder, state }: Pick<JobOnDisk, 'folder' | 'state'>,
@@ -38,7 +38,7 @@ export async function eachKeptAnswer(
     disk: nodeDisk,
     path: (number: number, what: BatchFile): string => batchPath(folder, number, what),
   }
-  // By attempt, so that the records that were asked later are gathered once for each.
+  // By attempt, so that the records retried later are collected once per attempt.
   const here = [...(state?.batches.values() ?? [])]
     .filter(batch => batch.fetched !== null)
     .sort((a, b) => a.attempt - b.attempt)
@@ -77,7 +77,7 @@ export async function eachKeptAnswer(
 
 type Parts = Pick<ResultParts, 'raw' | 'without' | 'answeredIn' | 'reused'>
 
-// Only the line itself is ever read of these results.
+// Only the line of these results is read.
 const NOWHERE = {} as EndedBatch
 const UNTOLD = { batch: NOWHERE, customId: null, record: undefined, last: false } as const
 

@@ -6,10 +6,10 @@ import type { BatchFiles } from '../sums.ts'
 import { Lines } from './lines.ts'
 
 /**
- * The answers in the stored result set of a batch, in the order of its requests; each knows its own line, and neither record
- * nor batch.
+ * The answers in the stored result set of a batch, in the order of its requests. They have their line, but neither a record nor
+ * a batch.
  *
- * @throws BatchStreamError `CBS_STATE` where a line was changed on disk
+ * @throws BatchStreamError `CBS_STATE` if a line was changed on disk
  */
 export async function* storedResults(
   files: BatchFiles,
@@ -22,7 +22,7 @@ export async function* storedResults(
     for (let position = 0; position < requests; position++) {
       const raw = lines.tryReadSync(position) ?? (await lines.readOn(position))
       if (!raw) continue
-      // Only the line itself is ever read of it.
+      // Only the line of this result is read.
       const batch = {} as EndedBatch
       yield new Result({ batch, customId: null, record: undefined, raw, last: false, check })
     }
