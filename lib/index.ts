@@ -121,5 +121,5 @@ export type { AnyOr, Callable, FieldsFrom, Flat, Kept, Lost, NullFor } from './c
 export type { MemberOf } from './core/schema/answer-schema.ts'
 export type { InputOf, OutputFor, OutputOf, SameType, TypeMap, TypeMapOf } from './core/stage.ts'
 export type { NeedsObjects, NeedsParser } from './stages/parse/records.ts'
-export type { MostTokens } from './stages/template/grow.ts'
+export type { MaxTokensLimit } from './stages/template/max-tokens.ts'
 export type { AnyTemplateOptions } from './stages/template/options.ts'

@@ -2,7 +2,7 @@ import type Anthropic from '@anthropic-ai/sdk'
 import { ReadableStream } from 'node:stream/web'
 import { BatchStreamError } from '../core/errors.ts'
 import type { ApiSession } from '../core/session.ts'
-import { MAX_PAGE, SILENCE_MS } from '../core/limits.ts'
+import { MAX_PAGE, IDLE_TIMEOUT_MS } from '../core/limits.ts'
 import type { Failure } from './failure.ts'
 import type { AnthropicClient } from './client.ts'
 import { guardedClient, isLean, RESULT_SET } from './guarded-client.ts'
@@ -83,7 +83,7 @@ export class Api {
   /** Retrieves a batch; undefined if the API does not know it. */
   async retrieve(id: string): Promise<RemoteBatch | undefined> {
     return await this.#read(`retrieve ${id}`, async signal => {
-      const options = { maxRetries: 0, timeout: SILENCE_MS, signal, fetchOptions: NO_REDIRECT }
+      const options = { maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal, fetchOptions: NO_REDIRECT }
       const { data, response } = await this.#client.messages.batches
         .retrieve(id, {}, options)
         .withResponse()
@@ -103,7 +103,7 @@ export class Api {
     odd: 'refused' | 'left out' = 'refused',
   ): Promise<BatchListPage> {
     const page = await this.#read('list batches', async signal => {
-      const options = { maxRetries: 0, timeout: SILENCE_MS, signal, fetchOptions: NO_REDIRECT }
+      const options = { maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal, fetchOptions: NO_REDIRECT }
       const query = afterId === undefined ? { limit } : { limit, after_id: afterId }
       // The SDK turns any reply into an empty page, which would prove that no batch was created.
       const response = await this.#client.messages.batches.list(query, options).asResponse()
@@ -120,7 +120,7 @@ export class Api {
 
   async cancel(id: string): Promise<RemoteBatch | undefined> {
     return await this.#read(`cancel ${id}`, async signal => {
-      const options = { maxRetries: 0, timeout: SILENCE_MS, signal, fetchOptions: NO_REDIRECT }
+      const options = { maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal, fetchOptions: NO_REDIRECT }
       const { data, response } = await this.#client.messages.batches
         .cancel(id, {}, options)
         .withResponse()
@@ -136,7 +136,7 @@ export class Api {
       .get(where, {
         headers: { Accept: RESULT_SET },
         maxRetries: 0,
-        timeout: SILENCE_MS,
+        timeout: IDLE_TIMEOUT_MS,
         signal,
         fetchOptions: NO_REDIRECT,
         stream: true,
@@ -158,7 +158,7 @@ export class Api {
   async #read<T>(call: string, read: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
     const { session } = this
     const signal = this.#signal
-    const timeout = { clock: session.clock, signal, limitMs: SILENCE_MS }
+    const timeout = { clock: session.clock, signal, limitMs: IDLE_TIMEOUT_MS }
     const tried = await withRetry(() => withIdleTimeout(timeout, timer => read(timer.signal)), {
       session,
       signal,

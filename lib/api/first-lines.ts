@@ -1,6 +1,6 @@
 import type { Api } from './api.ts'
 import { withIdleTimeout } from './idle-timeout.ts'
-import { SILENCE_MS } from '../core/limits.ts'
+import { IDLE_TIMEOUT_MS } from '../core/limits.ts'
 import { ResultLine } from '../core/results/result-line.ts'
 import { Splitter } from '../core/line-splitter.ts'
 
@@ -20,7 +20,7 @@ export async function eachFirstCustomId(
   signal: AbortSignal,
   visit: (id: string) => boolean,
 ): Promise<void> {
-  const timeout = { clock: api.session.clock, signal, limitMs: SILENCE_MS }
+  const timeout = { clock: api.session.clock, signal, limitMs: IDLE_TIMEOUT_MS }
   await withIdleTimeout(timeout, async timer => {
     const body = await api.download(resultsUrl, timer.signal)
     const splitter = new Splitter()

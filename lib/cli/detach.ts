@@ -25,7 +25,7 @@ export async function detach(
   const full = new AbortController()
   const leaveOnce = (condition: () => boolean, why: string): void => {
     job
-      .when(() => job.state.kept.complete && condition(), context.signal)
+      .when(() => job.state.spooled.complete && condition(), context.signal)
       .then(
         () => full.abort(why),
         () => {},
@@ -55,7 +55,7 @@ export async function detach(
   // A job without a batch at the API has nothing to come back for.
   if (!job.queue.stopReason || ownedIds(job.state).size > 0) await print(io.stdout, `${job.name}\n`)
   await endIfStopped(work)
-  if (job.state.kept.broken !== null) talk.warn(job.state.kept.broken)
+  if (job.state.spooled.broken !== null) talk.warn(job.state.spooled.broken)
   if (work.canary?.isHeld) talk.info('the rest waits for the canary: `resume` sends it')
   return { code: EXIT.answered, next: { words: ['resume', job.name, ...context.placeFlags] } }
 }

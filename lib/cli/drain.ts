@@ -71,7 +71,7 @@ export async function endIfStopped(work: Work, tally?: RowTally): Promise<void> 
 
 /** Ends the run with an error if the input ended too early. Its rows are written, and the complete input resumes the job. */
 export async function endIfCutShort(work: Work, tally: RowTally): Promise<void> {
-  const { broken } = work.job.state.kept
+  const { broken } = work.job.state.spooled
   if (broken === null) return
   await reportProgress(work, tally)
   throw new BatchStreamError('CBS_INPUT', broken)

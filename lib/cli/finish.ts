@@ -76,16 +76,16 @@ export async function nextAfter(error: unknown, next: Next | undefined): Promise
 /** A similar path where no file exists, in the working directory if its folder does not exist. */
 async function freeNameLike(path: string): Promise<string> {
   const { dir, name, ext } = parse(path)
-  const folder = (await nodeDisk.look(dir).catch(() => undefined)) === 'folder' ? dir : ''
+  const folder = (await nodeDisk.stat(dir).catch(() => undefined)) === 'folder' ? dir : ''
   const numbered = (number: number): string => join(folder, `${name}-${number}${ext}`)
   let number = 2
-  while ((await nodeDisk.look(numbered(number))) !== undefined) number += 1
+  while ((await nodeDisk.stat(numbered(number))) !== undefined) number += 1
   return numbered(number)
 }
 
 /** The input that the user must provide to continue the job. */
 export function inputNeeded(state: JobState, isPipe: boolean): Next['input'] {
-  const { complete, broken } = state.kept
+  const { complete, broken } = state.spooled
   if (broken === null) return isPipe && !complete ? 'same' : undefined
   // Records of a pipe that still have work need no input, so they come first.
   return isPipe && hasWorkLeft(state) ? undefined : 'whole'

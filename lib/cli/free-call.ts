@@ -2,7 +2,7 @@ import type { Failure } from '../api/failure.ts'
 import { errorOf } from '../api/api.ts'
 import { withRetry } from '../api/retry-policy.ts'
 import { ApiSession } from '../core/session.ts'
-import { SILENCE_MS } from '../core/limits.ts'
+import { IDLE_TIMEOUT_MS } from '../core/limits.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Context } from './context.ts'
 import type { Talk } from './talk.ts'
@@ -46,7 +46,7 @@ export async function callWithRetry<T>(
 ): Promise<{ readonly value: T } | { readonly failure: Failure }> {
   const fetchOptions = { redirect: 'manual' } as const
   const tried = await withRetry(
-    () => call({ maxRetries: 0, timeout: SILENCE_MS, signal, fetchOptions }),
+    () => call({ maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal, fetchOptions }),
     {
       session,
       signal,

@@ -11,7 +11,7 @@ export type JobStatus = 'damaged' | 'finished' | 'unfinished' | 'empty'
 export function statusOf({ state }: Pick<JobOnDisk, 'state'>): JobStatus {
   if (!state) return 'damaged'
   if (state.finished) return 'finished'
-  return state.kept.records > 0 || batchesOf(state).length > 0 ? 'unfinished' : 'empty'
+  return state.spooled.records > 0 || batchesOf(state).length > 0 ? 'unfinished' : 'empty'
 }
 
 /** Whether there is something to resume. A folder without a card was left by a crash before anything was sent. */
@@ -29,7 +29,7 @@ export function inFlight(state: JobState): readonly BatchState[] {
 /** Whether some records of the job still have to be submitted or answered. */
 export function hasWorkLeft(state: JobState): boolean {
   const isSealed = batchesOf(state).some(({ phase }) => phase === 'sealed')
-  return isSealed || inFlight(state).length > 0 || nextUnbatched(state) < state.kept.records
+  return isSealed || inFlight(state).length > 0 || nextUnbatched(state) < state.spooled.records
 }
 
 /** Whether no batch of the job was ever sent or partly sent. */
@@ -42,7 +42,7 @@ export async function hasUnprinted({
   folder,
   state,
 }: Pick<JobOnDisk, 'folder'> & { readonly state: JobState }): Promise<boolean> {
-  const isRetrying = (await nodeDisk.look(join(folder, RETRY_NOTE))) !== undefined
+  const isRetrying = (await nodeDisk.stat(join(folder, RETRY_NOTE))) !== undefined
   if (state.finished && !isRetrying) return false
   return batchesOf(state).some(({ phase }) => phase === 'fetched')
 }

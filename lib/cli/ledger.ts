@@ -87,7 +87,7 @@ export async function copyJobs(
     const folder = join(dir, 'jobs', own)
     await nodeDisk.makeFolder(folder)
     // A job with its own journal has the same name but is another job.
-    if ((await nodeDisk.look(join(folder, 'journal.jsonl'))) !== undefined) continue
+    if ((await nodeDisk.stat(join(folder, 'journal.jsonl'))) !== undefined) continue
     if (shard.isHeld) held.add(own)
     let sum = NO_SUM
     const lines: Buffer[] = []

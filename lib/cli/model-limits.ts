@@ -20,7 +20,7 @@ export async function withLimits(
       { cause: asked.failure.cause },
     )
   const limits = asked.value
-  return { ...template, mostTokens: model => limits.get(model) }
+  return { ...template, maxTokensLimit: model => limits.get(model) }
 }
 
 async function limitsOf(

@@ -5,10 +5,10 @@ import type { SourceRecord } from '../core/flow.ts'
 import { answerCheck } from '../core/schema/answer-check.ts'
 import type { JsonSchema } from '../core/schema/load.ts'
 import type { Result } from '../core/results/result.ts'
-import { rowsInInputOrder } from '../stages/order/kept-rows.ts'
-import { layOut } from '../stages/write/columns.ts'
+import { rowsInInputOrder } from '../stages/order/stored-rows.ts'
+import { layOutColumns } from '../stages/write/columns.ts'
 import { propertiesOf } from '../stages/write/csv.ts'
-import { checkNewOutput, notOurs } from '../stages/write/output.ts'
+import { checkNewOutput, existingOutputError } from '../stages/write/output.ts'
 import { FieldKinds, parquetColumns } from '../stages/write/parquet-columns.ts'
 import { loadParquetWriter, ParquetFile, type ParquetPackage } from '../stages/write/parquet.ts'
 import { fieldNames } from '../stages/write/row-fields.ts'
@@ -29,7 +29,7 @@ export interface ParquetOutput {
   readonly options: RowOptions
   readonly columns: readonly string[] | TableColumns
   readonly schema: JsonSchema | undefined
-  readonly apart: boolean
+  readonly detached: boolean
   readonly records: AsyncIterable<SourceRecord> | undefined
   readonly signal: AbortSignal
 }
@@ -49,7 +49,7 @@ export async function parquetOutput(
   const sink = stream ? new StreamSink(stream) : new FileSink(output)
   await sink.check()
   const rows = new ParquetTarget(parquet, output, sink)
-  return output.apart ? rows : new LateTarget(rows, output, talk)
+  return output.detached ? rows : new LateTarget(rows, output, talk)
 }
 
 /** Takes the bytes of a file, and gives it its name at the end. */
@@ -93,12 +93,12 @@ interface WrittenFile {
 }
 
 class FileSink implements ByteSink {
-  readonly #output: Pick<ParquetOutput, 'job' | 'options' | 'apart'>
+  readonly #output: Pick<ParquetOutput, 'job' | 'options' | 'detached'>
   readonly #temporary: string
   #file: DiskFile | undefined
   #bytes = 0
 
-  constructor(output: Pick<ParquetOutput, 'job' | 'options' | 'apart'>) {
+  constructor(output: Pick<ParquetOutput, 'job' | 'options' | 'detached'>) {
     this.#output = output
     const { options, job } = output
     const name = `.${basename(options.output).slice(0, 100)}.${basename(job.name)}.part`
@@ -106,15 +106,16 @@ class FileSink implements ByteSink {
   }
 
   async check(): Promise<void> {
-    const { job, options, apart } = this.#output
+    const { job, options, detached } = this.#output
     const { disk } = job.store
     const path = options.output
-    const found = await disk.look(path)
-    if (apart || typeof found !== 'number') return await checkNewOutput(disk, path, 'output')
+    const found = await disk.stat(path)
+    if (detached || typeof found !== 'number') return await checkNewOutput(disk, path, 'output')
     const known = await disk.readWhole(join(job.store.folder, NOTE))
     // This file is written by `end` alone.
     const written: Partial<WrittenFile> = known ? JSON.parse(known.toString('utf8')) : {}
-    if (written.path !== path || written.id !== (await this.#idOf(path))) throw notOurs(path)
+    if (written.path !== path || written.id !== (await this.#idOf(path)))
+      throw existingOutputError(path)
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -129,13 +130,13 @@ class FileSink implements ByteSink {
   }
 
   async end(): Promise<void> {
-    const { job, options, apart } = this.#output
+    const { job, options, detached } = this.#output
     const { disk, folder } = job.store
     await this.#file?.sync()
     await this.#file?.close()
     this.#file = undefined
     await this.check()
-    if (!apart) {
+    if (!detached) {
       const written: WrittenFile = { path: options.output, id: await this.#idOf(this.#temporary) }
       await replaceFile(disk, join(folder, NOTE), Buffer.from(`${JSON.stringify(written)}\n`))
     }
@@ -198,7 +199,7 @@ class ParquetTarget implements ResultTarget {
     for await (const record of records ?? job.input.recordsFrom(0)) kinds.add(record)
     const names =
       options.outputColumns ?? ('decide' in columns ? await columns.decide(signal) : columns)
-    const table = layOut(names, fieldNames(options), propertiesOf(schema))
+    const table = layOutColumns(names, fieldNames(options), propertiesOf(schema))
     return (this.#rows = new ParquetFile(this.#parquet, {
       columns: parquetColumns(table, kinds, schema),
       write: bytes => this.#sink.write(bytes),
@@ -228,7 +229,7 @@ class LateTarget implements ResultTarget {
 
   async end(): Promise<void> {
     const { job, options, schema } = this.#output
-    if (!job.state.kept.complete || job.queue.stopReason !== undefined) {
+    if (!job.state.spooled.complete || job.queue.stopReason !== undefined) {
       this.#talk.info(
         `the Parquet file is written when the job is finished; \`claude-batch-stream results ${job.name} -o FILE\` prints the rows that are here`,
       )
@@ -255,7 +256,7 @@ export async function emptyParquet(
   schema: JsonSchema | undefined,
 ): Promise<Buffer> {
   const chunks: Buffer[] = []
-  const table = layOut(names, fieldNames(options), propertiesOf(schema))
+  const table = layOutColumns(names, fieldNames(options), propertiesOf(schema))
   const rows = new ParquetFile(await loadParquetWriter(), {
     columns: parquetColumns(table, new FieldKinds(), schema),
     write: async bytes => void chunks.push(Buffer.from(bytes)),

@@ -103,5 +103,5 @@ function neverBegan({ name }: JobOnDisk): BatchStreamError {
 /** Whether a job has started: a crash before its card is written leaves a job that has sent nothing. */
 export function hasBegun({ card, state, trouble }: JobOnDisk): boolean {
   if (card) return true
-  return state ? state.kept.records > 0 || state.batches.size > 0 : trouble !== NO_JOURNAL
+  return state ? state.spooled.records > 0 || state.batches.size > 0 : trouble !== NO_JOURNAL
 }

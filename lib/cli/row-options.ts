@@ -18,7 +18,7 @@ import { csvTable, type CsvTable } from '../stages/write/csv.ts'
 import { ownScanner } from '../core/json/scanner.ts'
 import { jsonlPageRows, jsonlRow } from '../stages/write/jsonl.ts'
 import {
-  notOurs,
+  existingOutputError,
   openOutput,
   type LateRowWriter,
   type Output,
@@ -167,7 +167,7 @@ export interface Rows {
    */
   readonly priceOf?: PriceOf
   /** Rows that are not the job's own output: its files stay as they are, and the output is started anew. */
-  readonly apart?: boolean
+  readonly detached?: boolean
   /** The records whose rows come, where they are not those of the job alone. */
   readonly records?: AsyncIterable<SourceRecord>
   /** Ends the wait for a reader of a named pipe. */
@@ -176,7 +176,7 @@ export interface Rows {
 
 /** Opens the end of the pipeline for these options. */
 export async function openRows(
-  { job, options, columns, schema, priceOf = listPrice, apart = false, records, signal }: Rows,
+  { job, options, columns, schema, priceOf = listPrice, detached = false, records, signal }: Rows,
   io: Io,
   talk: Talk,
   onResult: (result: CountedResult) => void,
@@ -185,16 +185,20 @@ export async function openRows(
   const errorRowOf = jsonlRow({ ...options, spread: propertiesIn(options, schema) }, costOf)
   const rows = writerOf(options, { columns, schema }, talk, errorRowOf)
   const isStream =
-    options.output === '-' || (await job.store.disk.look(options.output)) === 'special'
+    options.output === '-' || (await job.store.disk.stat(options.output)) === 'special'
   const isParquet = options.to === 'parquet'
   mustNotBeTerminal(options, io)
   const stream = isStream ? await streamOf(options.output, io, talk, signal) : undefined
   const out = isParquet
-    ? await parquetOutput({ job, options, columns, schema, apart, records, signal }, stream, talk)
+    ? await parquetOutput(
+        { job, options, columns, schema, detached, records, signal },
+        stream,
+        talk,
+      )
     : (stream ?? { path: options.output })
   const errors = options.errors === undefined ? undefined : { path: options.errors }
   const ordered = options.order === 'input'
-  return await openOutput({ job, out, errors, rows, errorRowOf, onResult, apart, ordered })
+  return await openOutput({ job, out, errors, rows, errorRowOf, onResult, detached, ordered })
 }
 
 /** Binary data makes a mess of a terminal. */
@@ -236,7 +240,7 @@ async function openDevice(path: string): Promise<Writable> {
   })
   if (!(await device.stat()).isFile()) return device.createWriteStream()
   await device.close()
-  throw notOurs(path)
+  throw existingOutputError(path)
 }
 
 /** A terminal stream in which answers cannot move the cursor. */

@@ -105,7 +105,7 @@ async function lockStart(folder: string): Promise<Lock> {
         throw new BatchStreamError('CBS_JOB_IN_USE', message, { cause })
       }
       // Another start has ended meanwhile and removed the folder.
-      if ((await nodeDisk.look(folder)) !== undefined) throw cause
+      if ((await nodeDisk.stat(folder)) !== undefined) throw cause
     }
   }
 }
@@ -136,7 +136,7 @@ async function unnamedJob(
  * compares hashes.
  */
 async function isInLedger({ folder }: JobOnDisk): Promise<boolean> {
-  return (await nodeDisk.look(join(folder, 'journal.jsonl'))) === undefined
+  return (await nodeDisk.stat(join(folder, 'journal.jsonl'))) === undefined
 }
 
 async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJob> {
@@ -212,7 +212,7 @@ async function compared(
   for (const job of isComparable ? alike : []) {
     const { state } = job
     // While a retry is in flight its rows are not final.
-    if (!state?.finished || state.kept.broken !== null || inFlight(state).length > 0) continue
+    if (!state?.finished || state.spooled.broken !== null || inFlight(state).length > 0) continue
     const sound = { ...job, state }
     if (!(await hasUnprinted(sound))) finished.push(sound)
   }
@@ -232,7 +232,7 @@ async function printAgain(
   await close()
   const { files } = found.state.output
   const own = [files.out, files.errors].filter(path => path !== null)
-  const there = await Promise.all(own.map(path => nodeDisk.look(path)))
+  const there = await Promise.all(own.map(path => nodeDisk.stat(path)))
   const isGone = own.length > 0 && there.every(size => size === undefined)
   const written = isGone ? 0 : found.state.output.out
   const known = rememberedBy(found)
@@ -323,7 +323,7 @@ export async function mustBeFree({ output, errors }: RowOptions, job?: StoredJob
   ] as const) {
     if (path === undefined || path === '-' || path === owned) continue
     // A device or a pipe takes rows like stdout.
-    if ((await nodeDisk.look(path)) !== 'special') await checkNewOutput(nodeDisk, path, option)
+    if ((await nodeDisk.stat(path)) !== 'special') await checkNewOutput(nodeDisk, path, option)
   }
 }
 

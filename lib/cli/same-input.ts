@@ -124,7 +124,7 @@ class KnownInput {
   }
 
   get count(): number {
-    return this.job.state.kept.records
+    return this.job.state.spooled.records
   }
 
   async read(ordinal: number): Promise<SourceRecord> {

@@ -184,7 +184,7 @@ export async function finishedShards(
     if (!job) missing.push(own)
     else if (!job.state) throw unusable(job)
     else if (job.state.finished) whole.push({ ...job, state: job.state })
-    else if (job.state.kept.broken !== null) cutShort.push(own)
+    else if (job.state.spooled.broken !== null) cutShort.push(own)
     else {
       unfinished.push(own)
       isInFlight ||= inFlight(job.state).length > 0

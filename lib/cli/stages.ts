@@ -9,7 +9,7 @@ import { answerRecords, submitRecords, type RunParts } from '../run/assemble.ts'
 import type { Canary } from '../run/canary.ts'
 import type { Cap } from '../run/cap.ts'
 import { attachedFile } from '../stages/parse/files.ts'
-import { MOST_TRIES } from '../stages/retry/retry.ts'
+import { MAX_RETRIES } from '../stages/retry/retry.ts'
 import type { AttachOptions } from '../stages/template/attach.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import type { StoredJob } from '../store/job.ts'
@@ -151,7 +151,7 @@ function partsOf(work: Work): RunParts {
     poll: pace.pollMs,
     settle: pace.settleMs,
     // `retry JOB` bounds its tries by itself: a job may have had any number of them before.
-    retries: work.ask ? MOST_TRIES : work.abandon ? 0 : settings.retries,
+    retries: work.ask ? MAX_RETRIES : work.abandon ? 0 : settings.retries,
     shouldRetry: work.ask,
     schema: settings.schema,
     ordered: work.ordered,

@@ -74,14 +74,14 @@ export class TableColumns {
 
   #isTime(): boolean {
     const { job, endless, isRead = true } = this.#options
-    if (job.state.kept.complete || !isRead) return true
+    if (job.state.spooled.complete || !isRead) return true
     // A batch that fills the cache has a single record.
     return endless && [...job.state.batches.values()].some(batch => !batch.primes)
   }
 
   async #fix(): Promise<readonly string[]> {
     const { job, endless, isRead = true } = this.#options
-    const isWhole = job.state.kept.complete || !endless || !isRead
+    const isWhole = job.state.spooled.complete || !endless || !isRead
     const fields = await fieldsOf(job, [], isWhole ? job.store.records.count : this.#passed)
     const names = fields.length > 0 ? fields : NO_COLUMNS
     await job.note({ type: 'columns', names }, true)

@@ -56,7 +56,7 @@ export const MAX_REPLY_BYTES: number = 8_000_000
 export const MAX_RESULT_LINE_BYTES: number = 64_000_000
 
 /** Maximum silence on a connection, before the first byte or between bytes. After it a request is aborted. */
-export const SILENCE_MS: number = 60_000
+export const IDLE_TIMEOUT_MS: number = 60_000
 
 /** Default max_tokens of a request. */
 export const DEFAULT_MAX_TOKENS: number = 1024

@@ -37,8 +37,8 @@ export class StageTransform extends Transform {
   }
 
   /** A digest of the options that determine requests; undefined if no `template` is piped into this stage. */
-  get askDigest(): string | undefined {
-    return this.#predecessor?.askDigest
+  get templateDigest(): string | undefined {
+    return this.#predecessor?.templateDigest
   }
 
   /** The schema of answers; undefined if no `template` with a schema is piped into this stage. */

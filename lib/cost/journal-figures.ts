@@ -23,7 +23,7 @@ export function estimateOf(state: JobState, common: Common, priceOf: PriceOf): b
   const bytes = Math.max(0, size - requests * AROUND)
   const sum = expectedOf({ ...common, requests, bytes }, priceOf)
   // Spooled records that are not in a batch yet are expected to cost as much each.
-  const all = BigInt(Math.max(covered, state.kept.records))
+  const all = BigInt(Math.max(covered, state.spooled.records))
   return sum === undefined ? undefined : (sum * all) / BigInt(covered)
 }
 

@@ -91,14 +91,14 @@ export function isArchived(batch: Batch, now: number): boolean {
  * The fate of the request at this position. In a canceled batch every third request completes, so that tests can rely on
  * it; in a batch that ran into its 24 hours, the first part completes.
  */
-export function fateOf(batch: Batch, index: number): 'asked' | 'canceled' | 'expired' {
+export function fateOf(batch: Batch, index: number): 'answered' | 'canceled' | 'expired' {
   const { expire } = batch.fault
   if (expire === true || expire?.includes(index)) return 'expired'
   const natural = batch.createdAt + Math.min(batch.batchTimeMs, EXPIRES_AFTER_MS)
   if (batch.cancelAt !== null && endOf(batch) < natural)
-    return index % 3 === 2 ? 'asked' : 'canceled'
+    return index % 3 === 2 ? 'answered' : 'canceled'
   const done = Math.floor((batch.requests * EXPIRES_AFTER_MS) / batch.batchTimeMs)
-  return index < done || batch.batchTimeMs <= EXPIRES_AFTER_MS ? 'asked' : 'expired'
+  return index < done || batch.batchTimeMs <= EXPIRES_AFTER_MS ? 'answered' : 'expired'
 }
 
 /** The batch as the API shows it. `tally` is used once it has ended. */

@@ -47,7 +47,7 @@ export function findModel(id: string): Model | undefined {
 }
 
 /** The highest `max_tokens`. The beta `output-300k` raises it in batches, for the models that the docs name. */
-export function mostTokens(model: Model, betas: string): number {
+export function maxOutputTokens(model: Model, betas: string): number {
   const long =
     model.line === 'opus'
       ? model.generation >= 4.6
@@ -96,7 +96,7 @@ export function showModel(model: Model): object {
     retires_at: retirement?.retires ?? null,
     line: model.line,
     max_input_tokens: model.line === 'haiku' ? 200_000 : 1_000_000,
-    max_tokens: mostTokens(model, ''),
+    max_tokens: maxOutputTokens(model, ''),
     capabilities: {
       batch: yes,
       citations: yes,

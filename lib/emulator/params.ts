@@ -1,6 +1,6 @@
 import { apiErrorOf, invalid, notFound, type ApiError } from './api-error.ts'
 import { checkMessages, checkSystem } from './messages.ts'
-import { alwaysThinks, findModel, mostTokens, takesForcedTools, type Model } from './models.ts'
+import { alwaysThinks, findModel, maxOutputTokens, takesForcedTools, type Model } from './models.ts'
 import { isObject, type JsonObject } from './validate.ts'
 
 /** The kind of call; rules differ slightly between kinds. */
@@ -81,7 +81,7 @@ function checkMaxTokens(given: unknown, { kind, betas }: ParamsContext, model: M
     throw invalid('max_tokens: Input should be a valid integer')
   const least = kind === 'batch' ? 1 : 0
   if (given < least) throw invalid(`max_tokens: Input should be greater than or equal to ${least}`)
-  const most = mostTokens(model, kind === 'batch' ? betas : '')
+  const most = maxOutputTokens(model, kind === 'batch' ? betas : '')
   if (given > most) {
     throw invalid(
       `max_tokens: ${given} > ${most}, which is the maximum allowed number of output tokens for ${model.id}`,

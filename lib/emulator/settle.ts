@@ -97,7 +97,7 @@ function rowFor(
   const { params, custom_id } = request
   const id = (prefix: string): string => rowId(prefix, batch, index)
   const fate = fateOf(batch, index)
-  if (fate !== 'asked') return unanswered(custom_id, fate)
+  if (fate !== 'answered') return unanswered(custom_id, fate)
   const wrong = checkParams(params, { kind: 'batch', ...batch })
   if (wrong) return errored(custom_id, id('req'), wrong)
   const faults = batch.fault.errored ?? []

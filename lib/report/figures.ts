@@ -9,7 +9,7 @@ import { Failures } from './failures.ts'
 import { Histogram } from './histogram.ts'
 
 /** Tries that are told apart: what was asked more often counts with the last. */
-export const MOST_TRIES = 20
+export const MAX_ATTEMPTS = 20
 
 export type StatusCounts = Partial<Record<Status, number>>
 
@@ -39,7 +39,7 @@ export class ReportFigures {
 
   add(result: Result, { batch, ordinal, isAsked, isNewest }: Kept): void {
     const { status, usage, error } = result
-    if (isAsked) count((this.tries[Math.min(batch.attempt, MOST_TRIES) - 1] ??= {}), status)
+    if (isAsked) count((this.tries[Math.min(batch.attempt, MAX_ATTEMPTS) - 1] ??= {}), status)
     if (isNewest) {
       count(this.rows, status)
       if (result.repeat) this.repeats += 1

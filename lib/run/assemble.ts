@@ -109,12 +109,12 @@ export function submitRecords(
     abandon: parts.abandon,
     onWait: waiting(parts),
     ...(parts.onBusy && { onBusy: parts.onBusy }),
-    admit: async (batch, signal) => {
-      if ((await canary?.admit(batch, signal)) === false) {
+    approve: async (batch, signal) => {
+      if ((await canary?.approve(batch, signal)) === false) {
         if (canary?.stopped !== undefined) job.queue.stop(canaryFailed())
         return false
       }
-      if ((await cap?.admit(batch, signal)) !== false) return true
+      if ((await cap?.approve(batch, signal)) !== false) return true
       if (cap?.stopped !== undefined) job.queue.stop(capReached(cap.stopped))
       canary?.giveUp()
       return false
@@ -146,7 +146,7 @@ export function answerRecords(parts: RunParts): Stage<SourceRecord, Result> {
     retry({
       ...{ job, retries: parts.retries, createPipeline },
       ...(shouldRetry && { shouldRetry }),
-      growMaxTokens: parts.template.mostTokens === undefined ? undefined : parts.template,
+      growMaxTokens: parts.template.maxTokensLimit === undefined ? undefined : parts.template,
     }),
   )
   return parts.ordered ? chain(answered, rowsInOrder({ job, schema: parts.schema })) : answered
@@ -168,7 +168,7 @@ function waiting({
   onWait,
 }: RunParts): (batch: { readonly number: number }, why: string) => void {
   return ({ number }, why) => {
-    job.tell({ type: 'waiting', number, why })
+    job.emit({ type: 'waiting', number, why })
     onWait?.(number, why)
   }
 }

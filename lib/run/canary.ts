@@ -43,7 +43,7 @@ export class Canary {
   }
 
   /** Decides whether a batch may be sent. A batch of the canary goes at once; others wait for the canary. */
-  async admit({ number }: Pick<SealedBatch, 'number'>, signal: AbortSignal): Promise<boolean> {
+  async approve({ number }: Pick<SealedBatch, 'number'>, signal: AbortSignal): Promise<boolean> {
     const { job, drains = true } = this.#options
     const batch = job.batch(number)
     if (batch.attempt > 1 || this.#covers(batch) || job.state.warned) return true

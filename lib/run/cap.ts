@@ -83,7 +83,7 @@ export class Cap {
   get enough(): bigint | undefined {
     if (!this.#refused) return undefined
     const { committed, worst, records } = this.#refused
-    const { kept, batches } = this.#options.job.state
+    const { spooled, batches } = this.#options.job.state
     let covered = 0
     let sealed = 0
     for (const { phase, attempt, next, records } of batches.values()) {
@@ -91,28 +91,28 @@ export class Cap {
       if (phase !== 'void' && attempt === 1) covered = Math.max(covered, next)
     }
     // Input is still spooled after the stop, so this is counted on demand.
-    const left = BigInt(sealed + Math.max(0, kept.records - covered))
+    const left = BigInt(sealed + Math.max(0, spooled.records - covered))
     return committed + (worst * left + BigInt(records) - 1n) / BigInt(records)
   }
 
   /** Decides whether a batch may be sent. Batches are decided one at a time, each after waiting as long as that helps. */
-  async admit({ number }: Pick<SealedBatch, 'number'>, signal: AbortSignal): Promise<boolean> {
+  async approve({ number }: Pick<SealedBatch, 'number'>, signal: AbortSignal): Promise<boolean> {
     const { reserved } = this.#options.job.batch(number)
     // A batch with a reservation does not queue: the batch whose turn it is may be waiting for this one.
-    if (reserved !== undefined) return await this.#admitAgain(number, BigInt(reserved))
-    const admitted = this.#turn.then(() => this.#admitNext(number, signal))
+    if (reserved !== undefined) return await this.#approveReserved(number, BigInt(reserved))
+    const admitted = this.#turn.then(() => this.#approveNext(number, signal))
     this.#turn = admitted.catch(() => {})
     return await admitted
   }
 
-  async #admitAgain(number: number, worst: bigint): Promise<boolean> {
+  async #approveReserved(number: number, worst: bigint): Promise<boolean> {
     const spending = await this.#spending(number)
     if (judge(this.#most, spending, worst) === 'send') return true
     this.#stop(number, worst, spending)
     return false
   }
 
-  async #admitNext(number: number, signal: AbortSignal): Promise<boolean> {
+  async #approveNext(number: number, signal: AbortSignal): Promise<boolean> {
     const { job, worstOf, drains = true } = this.#options
     if (this.#stopped !== undefined) return false
     const worst = await worstOf(number)

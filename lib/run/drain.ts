@@ -103,7 +103,7 @@ export function leaveWhenIdle(
   const canSend = (): boolean => {
     if (queue.stopReason !== undefined || queue.isBusy) return false
     if (waitsForEnds(job, leave.concurrency)) return false
-    const { records, complete } = job.state.kept
+    const { records, complete } = job.state.spooled
     if (!isEndless && (!complete || nextUnbatched(job.state) < records)) return true
     return [...job.state.batches.values()].some(({ phase }) => phase === 'sealed')
   }

@@ -4,7 +4,7 @@ import type { StoredJob } from '../store/job.ts'
 import type { Result } from '../core/results/result.ts'
 import { ResultPage } from '../core/results/result-page.ts'
 import { isUnsent } from '../core/results/status.ts'
-import { isPassing } from '../stages/retry/policy.ts'
+import { isTransient } from '../stages/retry/policy.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
 
 /**
@@ -51,11 +51,11 @@ const SUCCEEDED = { status: 'succeeded', repeat: false, reused: null, error: nul
 function wayOf(result: Looked): string | undefined {
   const { status, error } = result
   if (status === 'succeeded' || status === 'canceled' || status === 'unanswered') return undefined
-  return isPassing(result) ? undefined : `${status} ${error?.type}`
+  return isTransient(result) ? undefined : `${status} ${error?.type}`
 }
 
 function hasMore({ state, store }: StoredJob): boolean {
-  if (!state.kept.complete || nextUnbatched(state) < store.records.count) return true
+  if (!state.spooled.complete || nextUnbatched(state) < store.records.count) return true
   return [...state.batches.values()].some(batch => batch.phase === 'sealed')
 }
 

@@ -19,7 +19,7 @@ import { answerCheck } from '../core/schema/answer-check.ts'
 import type { AnswerOf, AnswerSchema } from '../core/schema/answer-schema.ts'
 import { givenPrice, listPrice, type PriceOf } from '../cost/price.ts'
 import { parseUsd } from '../cost/usd.ts'
-import { MOST_TRIES } from '../stages/retry/retry.ts'
+import { MAX_RETRIES } from '../stages/retry/retry.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import type { JobOptions } from '../store/open.ts'
 import type { MaxInvalid } from './guard.ts'
@@ -34,7 +34,7 @@ export interface ModelPrice {
 export interface EstimateOptions<
   F extends object = Fields,
   S extends AnswerSchema | undefined = AnswerSchema | undefined,
-> extends Omit<TemplateOptions<F, S>, 'ready' | 'mostTokens'> {
+> extends Omit<TemplateOptions<F, S>, 'ready' | 'maxTokensLimit'> {
   /**
    * Maximum requests per batch, 1 to 100,000.
    * @default 10000
@@ -204,7 +204,7 @@ export function runSettings(options: RunOptions): RunSettings {
     maxWait,
     poll,
     settle: wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity),
-    retries: wholeNumber('retries', options.retries ?? 2, 0, MOST_TRIES),
+    retries: wholeNumber('retries', options.retries ?? 2, 0, MAX_RETRIES),
     maxInvalid: maxInvalidOf(options.maxInvalid ?? 1000),
     maxCost: options.maxCost === undefined ? undefined : usd(options.maxCost),
     priceOf: pricesOf(options),

@@ -225,7 +225,7 @@ class Run implements BatchRun {
         rows += 1
         // Every record of the job is spooled, so each result has one.
         yield result as RecordResult
-        if (result.last) job.tell({ type: 'rows', number: result.batch.number, rows })
+        if (result.last) job.emit({ type: 'rows', number: result.batch.number, rows })
       }
       if (!job.queue.stopReason) {
         await job.finish(rows)

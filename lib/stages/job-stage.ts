@@ -55,7 +55,7 @@ export abstract class JobStage<In> extends StageTransform {
     return this.#job
   }
 
-  /** Processes one item; the next one comes when the promise resolves. */
+  /** Processes one item; the next one follows when the promise resolves. */
   protected abstract receive(item: In): Promise<void> | void
 
   /** Runs after the last item; the stage ends when the promise resolves. */

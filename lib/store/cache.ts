@@ -56,7 +56,7 @@ export async function restoreFiles(
     const names = batch.phase === 'void' ? [] : namesOf(batch)
     const missing: SummedFile[] = []
     for (const what of names)
-      if ((await files.disk.look(files.path(batch.number, what))) === undefined) missing.push(what)
+      if ((await files.disk.stat(files.path(batch.number, what))) === undefined) missing.push(what)
     const packed = missing.length > 0 ? await filesOf(batch.number) : undefined
     if (!packed) continue
     for (const [what, bytes] of unpackFiles(packed))
@@ -69,10 +69,10 @@ export async function restoreFiles(
 export async function openCachedRecords(
   disk: Disk,
   folder: string,
-  { kept, sources }: Pick<JobState, 'kept' | 'sources'>,
+  { spooled, sources }: Pick<JobState, 'spooled' | 'sources'>,
 ): Promise<Records> {
-  if (await Records.areWhole(disk, folder, kept))
-    return await Records.open(disk, folder, kept, sources)
+  if (await Records.areWhole(disk, folder, spooled))
+    return await Records.open(disk, folder, spooled, sources)
   return await Records.open(disk, folder, { records: 0, bytes: 0 }, sources)
 }
 
@@ -93,5 +93,5 @@ export async function hasBody(
   { store }: Pick<StoredJob, 'store'>,
   { number, requests, bytes }: Pick<BatchState, 'number' | 'requests' | 'bytes'>,
 ): Promise<boolean> {
-  return requests === 0 || (await store.disk.look(store.path(number, 'body'))) === bytes
+  return requests === 0 || (await store.disk.stat(store.path(number, 'body'))) === bytes
 }

@@ -35,7 +35,7 @@ export interface Disk {
    */
   open(path: string, how: 'create' | 'update' | 'read' | 'output' | 'newOutput'): Promise<DiskFile>
   /** What a path leads to; undefined if nothing is there. */
-  look(path: string): Promise<FileKind | undefined>
+  stat(path: string): Promise<FileKind | undefined>
   /** The identity of the file at a path; undefined if there is none. */
   identityOf?(path: string): Promise<string | undefined>
   /** The content of a small file; undefined if there is none. */
@@ -177,7 +177,7 @@ export const nodeDisk: Disk = {
     return new NodeFile(handle, path)
   },
 
-  async look(path) {
+  async stat(path) {
     const stat = await fs.stat(path).catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === 'ENOENT') return undefined
       return failed('look at', path)(cause)

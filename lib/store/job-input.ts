@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import type { SourceRecord } from '../core/flow.ts'
 import type { Job } from '../core/job/job.ts'
 import { nextUnbatched, unbatchedGaps } from '../core/job/state.ts'
-import { changedInput, fedAlready, shorterInput } from './replay.ts'
+import { changedInput, secondInput, shorterInput } from './replay.ts'
 import type { JobLog } from './job-log.ts'
 import type { RecordPage } from '../core/record-page.ts'
 import type { RecordReader, Records } from './records.ts'
@@ -35,7 +35,7 @@ export class JobInput {
     this.#log = log
     this.#records = records
     this.#onReplayed = onReplayed
-    this.#known = log.state.kept.records
+    this.#known = log.state.spooled.records
     this.#hashes = hashes
   }
 
@@ -44,7 +44,7 @@ export class JobInput {
    * since its records would be appended and paid for twice.
    */
   startReplay(feeder?: object): Replay {
-    if (feeder && this.#feeder && feeder !== this.#feeder) throw fedAlready(this.#log.name)
+    if (feeder && this.#feeder && feeder !== this.#feeder) throw secondInput(this.#log.name)
     this.#feeder ??= feeder
     return (this.#replay ??= { reader: this.#records.reader(this.#log), next: 0 })
   }
@@ -75,8 +75,8 @@ export class JobInput {
       if (replay.next === this.#known) this.#onReplayed()
       return ordinal
     }
-    if (state.kept.complete) {
-      if (state.kept.broken === null) throw changedInput(name, ordinal, record)
+    if (state.spooled.complete) {
+      if (state.spooled.broken === null) throw changedInput(name, ordinal, record)
       await this.#reopen()
     }
     await this.#append(record)
@@ -85,14 +85,14 @@ export class JobInput {
 
   /** Continues input that had ended too early and now starts with the same records. */
   async #reopen(): Promise<void> {
-    const { records, bytes } = this.#log.state.kept
-    await this.#log.note({ type: 'kept', records, bytes, complete: false, broken: null }, false)
+    const { records, bytes } = this.#log.state.spooled
+    await this.#log.note({ type: 'spooled', records, bytes, complete: false, broken: null }, false)
   }
 
   /** Appends the records of a page. Returns the page with its ordinals if all of them are new. */
   async appendOrVerifyPage(page: RecordPage): Promise<RecordPage | undefined> {
     const replay = this.startReplay()
-    if (replay.next < this.#known || this.#log.state.kept.complete) {
+    if (replay.next < this.#known || this.#log.state.spooled.complete) {
       for (const record of page) await this.appendOrVerify(record)
       return undefined
     }
@@ -151,7 +151,7 @@ export class JobInput {
 
   /** Makes records durable up to an ordinal that an event is about to name. */
   async saveBelow(ordinal: number): Promise<void> {
-    if (this.#log.state.kept.records < ordinal) await this.#save(false)
+    if (this.#log.state.spooled.records < ordinal) await this.#save(false)
   }
 
   /** Ordinals of records that are in no batch yet, in order: gaps between batches, then everything after the last batch. */
@@ -180,17 +180,17 @@ export class JobInput {
       const { count, bytes } = this.#records
       // In the same tick, since a record that arrives meanwhile belongs to the next span.
       const hash =
-        this.#hashes && count > this.#log.state.kept.records ? this.#takeHash() : undefined
+        this.#hashes && count > this.#log.state.spooled.records ? this.#takeHash() : undefined
       await this.#records.sync()
-      const isWhole = complete || this.#log.state.kept.complete
-      const kept = {
+      const isWhole = complete || this.#log.state.spooled.complete
+      const spooled = {
         records: count,
         bytes,
         complete: isWhole,
         ...(complete && { broken: broken ?? null }),
         ...(hash && { hash }),
       }
-      await this.#log.note({ type: 'kept', ...kept }, complete)
+      await this.#log.note({ type: 'spooled', ...spooled }, complete)
     }
     const saved = this.#saving.then(save)
     this.#saving = saved.catch(() => {})

@@ -42,7 +42,7 @@ export class JobLog {
       const change = this.#changeBy(event)
       await this.#journal.append(event, durable)
       this.#state = commit(change)
-      this.tell(event)
+      this.emit(event)
       this.checkWaiters()
     }
     const noted = this.#noting.then(note)
@@ -76,7 +76,7 @@ export class JobLog {
   }
 
   /** Passes a transient event to the listeners. */
-  tell(event: RunEvent): void {
+  emit(event: RunEvent): void {
     for (const listener of this.#listeners) notify('job.on', listener, event)
   }
 

@@ -66,7 +66,7 @@ export class StoredJob extends JobLog implements Job {
     })
     this.queue = new BatchQueue(
       () => this.checkWaiters(),
-      ({ code, message: why }) => this.tell({ type: 'stopped', code, why }),
+      ({ code, message: why }) => this.emit({ type: 'stopped', code, why }),
       leftBehindIn(parts.state),
     )
     this.session = new ApiSession(parts.clock, {

@@ -103,7 +103,7 @@ export async function openStoredJob(options: StoredJobOptions): Promise<StoredJo
   const made = await disk.makeFolder(folder)
   const held = await lock(folder)
   try {
-    if ((await disk.look(`${folder}/journal.jsonl`)) === undefined)
+    if ((await disk.stat(`${folder}/journal.jsonl`)) === undefined)
       await makeSafe(disk, folder, [dirname(resolve(dir)), dirname(made ?? folder)])
     return await openFolder({ name, folder, disk, clock, lock: held, temporary: false, shard })
   } catch (cause) {
@@ -125,7 +125,7 @@ async function openSharedJob(options: StoredJobOptions, ledger: SharedLedger): P
   await disk.makeFolder(folder)
   const held = await lock(folder)
   try {
-    if ((await disk.look(`${folder}/journal.jsonl`)) !== undefined)
+    if ((await disk.stat(`${folder}/journal.jsonl`)) !== undefined)
       throw new BatchStreamError(
         'CBS_INPUT',
         `the job in ${folder} has its journal on this disk and not in the ledger: resume it without the ledger, or choose another job name; nothing was sent`,
@@ -211,9 +211,9 @@ async function openFolder(place: JobFolder): Promise<StoredJob> {
     mustBeShard(place, state)
     if (!place.temporary && !state.finished) await mustBeNoCopy(place, state.run)
     await removeOrphans(disk, folder, state)
-    const records = await Records.open(disk, folder, state.kept, state.sources)
+    const records = await Records.open(disk, folder, state.spooled, state.sources)
     // The names of the record files must be as durable as the journal that refers to them.
-    if (state.kept.records === 0) await disk.syncFolder(folder)
+    if (state.spooled.records === 0) await disk.syncFolder(folder)
     return new StoredJob({ ...place, journal, state, records })
   } catch (cause) {
     await journal.close()

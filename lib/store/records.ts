@@ -34,11 +34,11 @@ export class Records {
     this.#sourceIndex = new Map(sources.map((name, index) => [name, index]))
   }
 
-  /** Opens the files and truncates what no `kept` event covers. */
+  /** Opens the files and truncates what no `spooled` event covers. */
   static async open(
     disk: Disk,
     folder: string,
-    kept: { readonly records: number; readonly bytes: number },
+    spooled: { readonly records: number; readonly bytes: number },
     sources: readonly string[],
   ): Promise<Records> {
     const opened: DiskFile[] = []
@@ -55,25 +55,25 @@ export class Records {
       return file
     }
     try {
-      const records = await cut('records.jsonl', kept.bytes)
-      const index = await cut('records.index', kept.records * ENTRY)
-      return new Records(records, index, kept.records, kept.bytes, sources)
+      const records = await cut('records.jsonl', spooled.bytes)
+      const index = await cut('records.index', spooled.records * ENTRY)
+      return new Records(records, index, spooled.records, spooled.bytes, sources)
     } catch (cause) {
       for (const file of opened) await file.close()
       throw cause
     }
   }
 
-  /** Whether the files contain all that a `kept` event covers. */
+  /** Whether the files contain all that a `spooled` event covers. */
   static async areWhole(
     disk: Disk,
     folder: string,
-    kept: { readonly records: number; readonly bytes: number },
+    spooled: { readonly records: number; readonly bytes: number },
   ): Promise<boolean> {
     const size = async (name: string): Promise<number> =>
-      Number((await disk.look(`${folder}/${name}`)) ?? 0)
+      Number((await disk.stat(`${folder}/${name}`)) ?? 0)
     const bytes = await size('records.jsonl')
-    return bytes >= kept.bytes && (await size('records.index')) >= kept.records * ENTRY
+    return bytes >= spooled.bytes && (await size('records.index')) >= spooled.records * ENTRY
   }
 
   get count(): number {
@@ -149,7 +149,7 @@ export class Records {
     if (this.#block.count > 0) this.#index.append(this.#block.close())
   }
 
-  /** Makes appended records readable. The records that a `kept` event counts at this moment end with a block. */
+  /** Makes appended records readable. The records that a `spooled` event counts at this moment end with a block. */
   flush(): Promise<void> {
     this.#closeBlock()
     const flush = async (): Promise<void> => {

@@ -3,7 +3,7 @@ import { BatchStreamError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
 
 /** A job accepts input from one source while it is open. */
-export function fedAlready(name: string): BatchStreamError {
+export function secondInput(name: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_STAGE',
     `job ${name} has already received its input: close the job, open it again and pass the input from its start; its records are kept`,

@@ -8,7 +8,7 @@ import { Reused } from './reused.ts'
 import type { BatchState } from '../core/job/state.ts'
 
 /** The records of all requests in some of a job's batches. */
-export async function askedIn(
+export async function sentIn(
   files: BatchFiles,
   batches: Iterable<BatchState>,
 ): Promise<OrdinalSet> {
@@ -28,8 +28,8 @@ export async function askedIn(
 }
 
 /** The records that were retried after a given attempt, whether or not they have an answer. */
-export async function askedAfter(job: StoredJob, attempt: number): Promise<OrdinalSet> {
-  return await askedIn(
+export async function sentAfter(job: StoredJob, attempt: number): Promise<OrdinalSet> {
+  return await sentIn(
     job.store,
     [...job.state.batches.values()].filter(batch => batch.attempt > attempt),
   )
@@ -40,5 +40,5 @@ export async function answeredAfter(job: StoredJob, attempt: number): Promise<Or
   const here = [...job.state.batches.values()].filter(
     batch => batch.attempt > attempt && batch.fetched,
   )
-  return await askedIn(job.store, here)
+  return await sentIn(job.store, here)
 }

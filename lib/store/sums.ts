@@ -63,7 +63,7 @@ export async function openSummed<T>(
   use: (file: DiskFile) => Promise<T>,
 ): Promise<T> {
   const path = files.path(number, what)
-  if ((await files.disk.look(path)) === undefined) throw damaged(path, 'is gone')
+  if ((await files.disk.stat(path)) === undefined) throw damaged(path, 'is gone')
   const file = await files.disk.open(path, 'read')
   try {
     const part = Buffer.allocUnsafe(PART)

@@ -41,7 +41,7 @@ t.test('retries of failed rows and batches that were split do not count twice', 
 })
 
 t.test('spooled records that are not in a batch yet are expected to cost as much', async t => {
-  const half = state(batch(1), { type: 'kept', records: 20, bytes: 0, complete: true })
+  const half = state(batch(1), { type: 'spooled', records: 20, bytes: 0, complete: true })
   const both = state(batch(1), batch(2))
   t.equal(estimateOf(half, COMMON, listPrice), estimateOf(both, COMMON, listPrice))
 })

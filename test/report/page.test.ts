@@ -1,6 +1,6 @@
 import t from 'tap'
 import { givenPrice } from '../../lib/cost/price.ts'
-import { MOST_TRIES } from '../../lib/report/figures.ts'
+import { MAX_ATTEMPTS } from '../../lib/report/figures.ts'
 import { pageOf } from '../../lib/report/page.ts'
 import type { JobReport } from '../../lib/report/report.ts'
 import { timeLineOf } from '../../lib/report/time-line.ts'
@@ -175,7 +175,7 @@ t.test('what was asked again is a row for each try', async t => {
   add(4, true, answered({ input_tokens: 1 }))
   const text = textOf({ figures })
   t.match(text, /Try Requests succeeded errored 1 2 0 2 2 1 0 1 3 0 0 0 4 1 1 0/)
-  add(MOST_TRIES + 5, false)
+  add(MAX_ATTEMPTS + 5, false)
   t.match(textOf({ figures }), '20 and more 1 0 1')
   const again = [batch(1), batch(2, { attempt: 3 })]
   const timeLine = timeLineOf(again, BEGAN, BEGAN)

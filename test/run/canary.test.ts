@@ -27,7 +27,7 @@ async function sent(
   job.on('event', event => void events.push(event))
   const results = await run(world, job, asks(12), {
     aggregate: { batchSize: 4, canary: 3 },
-    submit: { admit: (batch, signal) => canary.admit(batch, signal) },
+    submit: { approve: (batch, signal) => canary.approve(batch, signal) },
   })
   return { results, canary, events }
 }
@@ -63,16 +63,16 @@ t.test(
     const results = await run(world, job, asks(12), {
       aggregate: { batchSize: 4, canary: 3 },
       submit: {
-        admit: async (batch, signal) => {
+        approve: async (batch, signal) => {
           if (batch.number === 1) return false
-          const admitted = canary.admit(batch, signal)
+          const admitted = canary.approve(batch, signal)
           canary.giveUp()
           return await admitted
         },
       },
     })
     t.same([results.length, canary.stopped, await accepted(world)], [0, undefined, []])
-    await t.rejects(canary.admit({ number: 2 }, AbortSignal.abort(new Error('left'))), {
+    await t.rejects(canary.approve({ number: 2 }, AbortSignal.abort(new Error('left'))), {
       message: 'left',
     })
   },
@@ -165,8 +165,8 @@ t.test('a run that does not wait for answers sends only the canary', async t => 
     // Nothing polls here, as in a detached run.
     awaitEnd: { poll: 2 ** 31 - 1 },
     submit: {
-      admit: async (batch, signal) => {
-        const isAdmitted = await canary.admit(batch, signal)
+      approve: async (batch, signal) => {
+        const isAdmitted = await canary.approve(batch, signal)
         if (!isAdmitted) stop.abort()
         return isAdmitted
       },
@@ -203,7 +203,7 @@ t.test('rejected records prove nothing', async t => {
   const bad = { ...ask('x', 'not an id!') }
   const results = await run(world, job, [bad, bad, ask('a'), ask('b')], {
     aggregate: { batchSize: 4, canary: 2 },
-    submit: { admit: (batch, signal) => canary.admit(batch, signal) },
+    submit: { approve: (batch, signal) => canary.approve(batch, signal) },
   })
   t.equal(results.length, 2)
   t.match(canary.stopped, /none of the first 2 records was answered \(the API gave no line/)
@@ -215,7 +215,7 @@ t.test('a job that was started without a canary continues without one', async t 
   const canary = new Canary({ job, records: 2 })
   const results = await run(world, job, asks(8), {
     aggregate: { batchSize: 4 },
-    submit: { admit: (batch, signal) => canary.admit(batch, signal) },
+    submit: { approve: (batch, signal) => canary.approve(batch, signal) },
   })
   t.equal(results.length, 8)
 })

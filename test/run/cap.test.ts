@@ -142,7 +142,7 @@ t.test('a split batch reserves nothing; its parts reserve for themselves', async
   await books.note({ type: 'reserved', number: 1, amount: '90' })
   const part = { attempt: 1, next: 1, records: 1, requests: 1, bytes: 1, hash: '' }
   await books.note({ type: 'split', number: 1, into: [{ number: 2, ...part }] })
-  t.ok(await capOn(books, { worstOf: async () => 95n }).admit({ number: 2 }, signal))
+  t.ok(await capOn(books, { worstOf: async () => 95n }).approve({ number: 2 }, signal))
 })
 
 t.test(
@@ -151,9 +151,9 @@ t.test(
     const books = new Books()
     for (const number of [1, 2]) await books.seal(number)
     const cap = capOn(books, { worstOf: async () => 60n })
-    t.ok(await cap.admit({ number: 1 }, signal))
+    t.ok(await cap.approve({ number: 1 }, signal))
     await books.send(1)
-    const second = cap.admit({ number: 2 }, signal)
+    const second = cap.approve({ number: 2 }, signal)
     t.equal(await Promise.race([second, new Promise(resolve => setImmediate(resolve))]), undefined)
     await books.end(1)
     await books.fetch(1)
@@ -166,29 +166,29 @@ t.test('a batch that never fits stops the job, with the cap that it needs', asyn
   const books = new Books()
   for (const number of [1, 2, 3]) await books.seal(number)
   const cap = capOn(books, { worstOf: async number => (number === 2 ? 101n : 1n) })
-  t.ok(await cap.admit({ number: 1 }, signal))
+  t.ok(await cap.approve({ number: 1 }, signal))
   await books.send(1)
   await books.end(1)
   await books.fetch(1)
-  t.notOk(await cap.admit({ number: 2 }, signal))
+  t.notOk(await cap.approve({ number: 2 }, signal))
   t.match(cap.stopped, /`maxCost` \$0.0000000000001\d* is reached: .* batch 2 can cost/)
-  t.notOk(await cap.admit({ number: 3 }, signal), 'nor is a smaller one sent behind it')
+  t.notOk(await cap.approve({ number: 3 }, signal), 'nor is a smaller one sent behind it')
 })
 
 t.test('a run that does not wait for batches stops where it would have to wait', async t => {
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   const cap = capOn(books, { worstOf: async () => 60n, drains: false })
-  t.ok(await cap.admit({ number: 1 }, signal))
+  t.ok(await cap.approve({ number: 1 }, signal))
   await books.send(1)
-  t.notOk(await cap.admit({ number: 2 }, signal))
+  t.notOk(await cap.approve({ number: 2 }, signal))
 })
 
 t.test('a batch without a bound is never sent', async t => {
   const books = new Books()
   await books.seal(1)
   const cap = capOn(books, { worstOf: async () => ({ why: 'a thing has no size' }) })
-  t.notOk(await cap.admit({ number: 1 }, signal))
+  t.notOk(await cap.approve({ number: 1 }, signal))
   t.equal(cap.stopped, 'batch 1 cannot be held below `maxCost`: a thing has no size')
 })
 
@@ -234,11 +234,11 @@ t.test('a batch billed at an unknown price counts as its worst case', async t =>
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   const cap = capOn(books, { worstOf: async () => 60n, spentOn: async () => undefined })
-  t.ok(await cap.admit({ number: 1 }, signal))
+  t.ok(await cap.approve({ number: 1 }, signal))
   await books.send(1)
   await books.end(1)
   await books.fetch(1)
-  t.notOk(await cap.admit({ number: 2 }, signal))
+  t.notOk(await cap.approve({ number: 2 }, signal))
   t.match(cap.stopped, /is reached/)
 })
 
@@ -249,7 +249,7 @@ t.test('a batch that was sent without a cap, at an unknown price, stops the job'
   await books.end(1)
   await books.fetch(1)
   const cap = capOn(books, { spentOn: async () => undefined })
-  t.notOk(await cap.admit({ number: 2 }, signal))
+  t.notOk(await cap.approve({ number: 2 }, signal))
   t.match(cap.stopped, /a price is unknown, so nothing more is sent .*; give it with `price`/)
 })
 
@@ -257,7 +257,7 @@ t.test('a batch in flight that was sent without a cap is waited for', async t =>
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   await books.send(1)
-  const second = capOn(books).admit({ number: 2 }, signal)
+  const second = capOn(books).approve({ number: 2 }, signal)
   await books.end(1)
   await books.fetch(1)
   t.ok(await second)
@@ -267,21 +267,21 @@ t.test('a batch that is resent does not wait for the one whose turn it is', asyn
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
   const cap = capOn(books, { worstOf: async () => 60n })
-  t.ok(await cap.admit({ number: 1 }, signal))
+  t.ok(await cap.approve({ number: 1 }, signal))
   await books.note({ type: 'armed', number: 1, at: 0, serverAt: null })
-  const second = cap.admit({ number: 2 }, signal)
+  const second = cap.approve({ number: 2 }, signal)
   await new Promise(resolve => setImmediate(resolve))
   await books.note({ type: 'disarmed', number: 1 })
-  t.ok(await cap.admit({ number: 1 }, signal))
+  t.ok(await cap.approve({ number: 1 }, signal))
   t.notOk(await second, 'nothing is in flight that could make room')
 })
 
 t.test('below a lower cap even a reserved batch is not resent', async t => {
   const books = new Books()
   await books.seal(1)
-  t.ok(await capOn(books).admit({ number: 1 }, signal))
+  t.ok(await capOn(books).approve({ number: 1 }, signal))
   const lower = capOn(books, { most: 9n })
-  t.notOk(await lower.admit({ number: 1 }, signal))
+  t.notOk(await lower.approve({ number: 1 }, signal))
   t.match(lower.stopped, /is reached/)
 })
 
@@ -293,8 +293,8 @@ t.test('a batch that cannot be read passes the turn to the next one', async t =>
     return 1n
   }
   const cap = capOn(books, { worstOf })
-  await t.rejects(cap.admit({ number: 1 }, signal), /torn/)
-  t.ok(await cap.admit({ number: 2 }, signal))
+  await t.rejects(cap.approve({ number: 1 }, signal), /torn/)
+  t.ok(await cap.approve({ number: 2 }, signal))
 })
 
 t.test('over 1,000 random jobs with crashes, the cap holds and no job stops too early', async t => {
@@ -359,7 +359,7 @@ async function randomJob(seed: number): Promise<RandomJob> {
   }
   for (let number = 1; number <= batches;) {
     let answer: boolean | undefined
-    void cap.admit({ number }, signal).then(admitted => (answer = admitted))
+    void cap.approve({ number }, signal).then(admitted => (answer = admitted))
     while (answer === undefined) {
       await new Promise(resolve => setImmediate(resolve))
       if (answer === undefined) await endOne()

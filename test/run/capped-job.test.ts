@@ -22,8 +22,8 @@ async function capped(
   cap: Cap,
   requests = asks(12),
 ): Promise<Result[]> {
-  const admit: Cap['admit'] = (batch, signal) => cap.admit(batch, signal)
-  return await run(world, job, requests, { aggregate: { batchSize: 3 }, submit: { admit } })
+  const approve: Cap['approve'] = (batch, signal) => cap.approve(batch, signal)
+  return await run(world, job, requests, { aggregate: { batchSize: 3 }, submit: { approve } })
 }
 
 /** The amount that the API billed for these results. */

@@ -2,7 +2,7 @@ import type { RunEvent } from '../../lib/core/job/run-event.ts'
 import t from 'tap'
 import type { Job } from '../../lib/core/job/job.ts'
 import { storedJob } from '../../lib/store/job.ts'
-import { askedAfter, answeredAfter } from '../../lib/store/sent-records.ts'
+import { sentAfter, answeredAfter } from '../../lib/store/sent-records.ts'
 import { openFor, record, watched } from '../support/jobs.ts'
 import { untilIdle } from '../support/virtual-clock.ts'
 
@@ -58,7 +58,7 @@ void t.test('a listener that throws or rejects changes nothing (13.4)', async t 
   await job.note(sealed(1), true)
   await job.note({ type: 'submitted', number: 1, id: 'a', at: 0, adopted: false }, true)
   await job.note({ type: 'fetched', number: 1, lines: 0, bytes: 0, why: null }, true)
-  job.tell({ type: 'rows', number: 1, rows: 1 })
+  job.emit({ type: 'rows', number: 1, rows: 1 })
   t.same(seen, ['sealed', 'submitted', 'fetched', 'rows'])
   await untilIdle()
   t.same(warnings, [
@@ -167,7 +167,7 @@ void t.test('progress events keep their order, however slow the disk is', async 
   // The second has had time to finish by now.
   void untilIdle().then(finish)
   await Promise.all([sealing, completing])
-  t.same(job.state.kept, {
+  t.same(job.state.spooled, {
     records: 3,
     bytes: job.store.records.bytes,
     complete: true,
@@ -188,8 +188,8 @@ void t.test('the batches tell which records were retried and answered', async t 
   writer.reject({ ordinal: 9, custom_id: null, type: 'bad', message: 'no' })
   await job.seal(await writer.seal(2, 0))
   await job.note(sealed(8, { attempt: 2, foreign: true }), false)
-  t.same([...(await askedAfter(job, 1))], [5, 9])
-  t.same([...(await askedAfter(job, 2))], [])
+  t.same([...(await sentAfter(job, 1))], [5, 9])
+  t.same([...(await sentAfter(job, 2))], [])
   t.same([...(await answeredAfter(job, 1))], [])
   await job.note({ type: 'submitted', number: 1, id: 'a', at: 0, adopted: false }, false)
   await job.note({ type: 'fetched', number: 1, lines: 0, bytes: 0, why: null }, false)

@@ -6,7 +6,7 @@ import { answerCheck } from '../../core/schema/answer-check.ts'
 import type { RecordResult } from '../../core/results/result.ts'
 import { answerCost } from '../../cost/row-cost.ts'
 import { showUsd, usdOf } from '../../cost/usd.ts'
-import { rowsInInputOrder } from '../../stages/order/kept-rows.ts'
+import { rowsInInputOrder } from '../../stages/order/stored-rows.ts'
 import { nodeDisk } from '../../store/disk.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
@@ -62,7 +62,7 @@ export async function diff(context: Context): Promise<Ending> {
 
 async function jobToCompare(dir: string, name: string): Promise<SoundJob> {
   const found = await jobNamed(dir, name)
-  if ((await nodeDisk.look(join(found.folder, 'journal.jsonl'))) !== undefined) return found
+  if ((await nodeDisk.stat(join(found.folder, 'journal.jsonl'))) !== undefined) return found
   throw new BatchStreamError(
     'CBS_OPTION',
     `job ${name} is in a ledger: diff compares jobs of this machine`,

@@ -49,7 +49,7 @@ async function listed(job: JobOnDisk, isHeld: boolean): Promise<Listed> {
     state: isHeld || (await isLocked(folder)) ? 'running' : statusOf(job),
     ...madeOf(job),
     ...(state?.shard && { shard: state.shard }),
-    records: state?.kept.records ?? null,
+    records: state?.spooled.records ?? null,
     batches: state?.batches.size ?? null,
     ...(await totalsOf(job)),
   }

@@ -5,7 +5,7 @@ import { BatchStreamError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
 import { shardRecords, type SizedShard } from '../../core/shard.ts'
-import { rowsInInputOrder } from '../../stages/order/kept-rows.ts'
+import { rowsInInputOrder } from '../../stages/order/stored-rows.ts'
 import { FieldSet } from '../../store/fields.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { clientOf } from '../client.ts'
@@ -58,7 +58,7 @@ export async function merge(context: Context): Promise<Ending> {
       columns: await columnsOf(jobs, block, options, known),
       schema: run.schema,
       priceOf: pricesOf(run),
-      apart: true,
+      detached: true,
       records: allRecords(jobs, block),
     }
     const out = await openRows(parts, io, talk, result => tally.add(result))

@@ -35,7 +35,7 @@ export async function prune(context: Context): Promise<Ending> {
     // Another process may be printing its results; the next prune deletes it.
     const lock = await lockFolder(job.folder).catch(async (cause: unknown) => {
       const isInUse = cause instanceof BatchStreamError && cause.code === 'CBS_JOB_IN_USE'
-      const isGone = (await nodeDisk.look(job.folder)) === undefined
+      const isGone = (await nodeDisk.stat(job.folder)) === undefined
       if (!isInUse && !isGone) throw cause
       talk.detail(`job ${job.name} stays: ${messageOf(cause)}`)
     })

@@ -11,7 +11,7 @@ import type { JobReport } from '../../report/report.ts'
 import { timeLineOf } from '../../report/time-line.ts'
 import { eachKeptAnswer } from '../../store/results/stored-answers.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
-import { notOurs } from '../../stages/write/output.ts'
+import { existingOutputError } from '../../stages/write/output.ts'
 import { clientOf } from '../client.ts'
 import { openFound, restoreAnswers, restoreRecords } from '../ledger.ts'
 import type { Context } from '../context.ts'
@@ -35,10 +35,10 @@ export async function report(context: Context): Promise<Ending> {
       'CBS_OPTION',
       'a report is an HTML page, which a terminal cannot show: write it to a file with -o report.html',
     )
-  const found = path === undefined ? undefined : await nodeDisk.look(path)
+  const found = path === undefined ? undefined : await nodeDisk.stat(path)
   // Checked before a large job is read.
   if (path !== undefined && found !== undefined && found !== 'special')
-    if (!(await isReportOf(job.name, path, found))) throw notOurs(path, { found })
+    if (!(await isReportOf(job.name, path, found))) throw existingOutputError(path, { found })
   if (context.ledger) await restoreFiles(context, job)
   const page = redacted(pageOf(await reportOf(job, context)), secretsIn(io.env))
   if (path === undefined) await print(io.stdout, page)
@@ -94,8 +94,8 @@ async function reportOf(job: SoundJob, { flags, io, signal }: Context): Promise<
     openedAt: state.openedAt,
     model: settings.prompt === undefined ? undefined : settings.model,
     sources: state.sources,
-    records: state.kept.records,
-    isRead: state.kept.complete,
+    records: state.spooled.records,
+    isRead: state.spooled.complete,
     timeLine: timeLineOf(state.batches.values(), state.openedAt, madeAt),
     figures,
     failures: await withLines(folder, state.sources, figures.failures.groups),
@@ -108,7 +108,7 @@ async function write(path: string, page: string, isNew: boolean): Promise<void> 
   await writeFile(path, page, { flag: isNew ? 'wx' : 'w' }).catch(
     (cause: NodeJS.ErrnoException) => {
       throw cause.code === 'EEXIST'
-        ? notOurs(path)
+        ? existingOutputError(path)
         : wrapError('CBS_DISK', `${path} cannot be written`, cause)
     },
   )

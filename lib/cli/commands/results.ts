@@ -11,7 +11,7 @@ import type { StoredJob } from '../../store/job.ts'
 import { temporaryJob } from '../../store/open.ts'
 import { openFound, restoreAnswers, restoreRecords } from '../ledger.ts'
 import type { BatchState } from '../../core/job/state.ts'
-import { rowsInInputOrder } from '../../stages/order/kept-rows.ts'
+import { rowsInInputOrder } from '../../stages/order/stored-rows.ts'
 import { fetchResults } from '../../stages/results/fetch-results.ts'
 import type { Result } from '../../core/results/result.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
@@ -50,7 +50,7 @@ async function ofJob(context: Context, name: string | undefined): Promise<Ending
     const priceOf = pricesOf(run)
     const columns = await tableFieldsOf(job, options, known)
     const { signal } = context
-    const parts = { job, options, columns, schema: run.schema, priceOf, apart: true, signal }
+    const parts = { job, options, columns, schema: run.schema, priceOf, detached: true, signal }
     const out = await openRows(parts, io, talk, result => tally.add(result, result.record?.ordinal))
     if (options.order === 'input') {
       const check = run.schema && answerCheck(run.schema)
@@ -125,7 +125,7 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
       options,
       columns: ['custom_id'],
       schema: undefined,
-      apart: true,
+      detached: true,
       signal: context.signal,
     }
     const out = await openRows(parts, io, talk, result => tally.add(result))

@@ -40,7 +40,7 @@ export async function resume(context: Context): Promise<Ending> {
   const found = await jobToResume(context, dir)
   const known = rememberedBy(found)
   const isPipe = known.run.input.includes('-')
-  const piped = isPipe && !found.state.kept.complete
+  const piped = isPipe && !found.state.spooled.complete
   const abandon = flags.has('abandon')
   // Without it the command that continues would send the rest.
   const abandonFlags = abandon ? ['--abandon'] : []
@@ -76,8 +76,8 @@ export async function resume(context: Context): Promise<Ending> {
     const reading: InputState = { format: undefined, files: 0, broken: undefined }
     // The rest of a pipe is lost, but what was sent of it can be fetched.
     if (piped) job.queue.stop(needsInput(found.name))
-    const { kept } = job.state
-    const hasInput = kept.complete && kept.broken === null && !job.input.isRefilling
+    const { spooled } = job.state
+    const hasInput = spooled.complete && spooled.broken === null && !job.input.isRefilling
     // The records of a pipe that ended too early are spooled.
     const records =
       hasInput || isPipe

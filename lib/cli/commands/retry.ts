@@ -77,7 +77,15 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const tally = new RowTally()
     const priceOf = pricesOf(settings)
     const columns = await tableFieldsOf(job, options, known)
-    const parts = { job, options, columns, schema: settings.schema, priceOf, apart: true, signal }
+    const parts = {
+      job,
+      options,
+      columns,
+      schema: settings.schema,
+      priceOf,
+      detached: true,
+      signal,
+    }
     const out = await openRows(parts, io, talk, one => tally.add(one, one.record?.ordinal))
     const onlyNew = stage((result: Result) => {
       if (!isOld(result)) return result

@@ -40,7 +40,7 @@ import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages
 import { stateDir } from '../state-dir.ts'
 import { columnsIn, mustHaveColumns, TableColumns } from '../table-columns.ts'
 import { cacheWarning } from '../../stages/template/cache-minimum.ts'
-import { notOurs, type Output } from '../../stages/write/output.ts'
+import { existingOutputError, type Output } from '../../stages/write/output.ts'
 import type { Talk } from '../talk.ts'
 import { RowTally } from '../tally.ts'
 import { duration } from '../values.ts'
@@ -274,12 +274,12 @@ async function writeEmpty(
     pipe.destroy()
     return
   }
-  const found = await nodeDisk.look(output)
+  const found = await nodeDisk.stat(output)
   const hasContent = typeof found === 'number' && found > 0
   await writeFile(output, hasContent ? '' : bytes, { flag: 'a' }).catch(
     (cause: NodeJS.ErrnoException) => {
       throw cause.code === 'EISDIR'
-        ? notOurs(output, { found: 'folder' })
+        ? existingOutputError(output, { found: 'folder' })
         : wrapError('CBS_DISK', `${output} cannot be written`, cause)
     },
   )

@@ -76,7 +76,7 @@ export async function summaryOf(
   return {
     job: job.name,
     state: isHeld || (await isLocked(job.folder)) ? 'running' : statusOf(job),
-    records: state?.kept.records ?? 0,
+    records: state?.spooled.records ?? 0,
     rows: tally.byStatus(),
     reused: tally.reused,
     asked: tally.asked,
@@ -102,13 +102,13 @@ interface Split {
 
 /** Separates the results that are here from those on the disk of another machine. */
 async function withoutRemote(job: JobOnDisk): Promise<Split> {
-  if (!job.state || (await nodeDisk.look(join(job.folder, LEDGER_COPY))) === undefined)
+  if (!job.state || (await nodeDisk.stat(join(job.folder, LEDGER_COPY))) === undefined)
     return { here: job, elsewhere: undefined }
   const batches = new Map<number, BatchState>()
   let elsewhere: Elsewhere | undefined
   for (const [number, batch] of job.state.batches) {
     const path = batchPath(job.folder, number, batch.fetched?.lines ? 'lines' : 'rejected')
-    if ((await nodeDisk.look(path)) !== undefined) batches.set(number, batch)
+    if ((await nodeDisk.stat(path)) !== undefined) batches.set(number, batch)
     else if (batch.fetched !== null) elsewhere = withBatch(elsewhere, batch)
   }
   return { here: { ...job, state: { ...job.state, batches } }, elsewhere }

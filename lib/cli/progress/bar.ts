@@ -36,7 +36,7 @@ export class ProgressBar implements ReportSink {
     this.#read = read
   }
 
-  tell(report: ProgressReport): void {
+  write(report: ProgressReport): void {
     if (report.type === 'exit') return this.#end()
     this.#progress = after(this.#progress, report)
     if (report.type === 'started') {

@@ -54,7 +54,7 @@ export async function eventLines(
     if (!stream.destroyed) stream.write(line)
   })
   return {
-    tell: report => void lines.write(report),
+    write: report => void lines.write(report),
     close: async () => {
       lines.end()
       await finished(lines)

@@ -18,7 +18,7 @@ export function follow(
   { job, ledger, settings }: Followed,
 ): void {
   const tell = (event: ProgramEvent): void => {
-    watch.tell({ time: new Date(job.clock.now()).toISOString(), job: job.name, ...event })
+    watch.write({ time: new Date(job.clock.now()).toISOString(), job: job.name, ...event })
   }
   watch.count(() => job.store.records.count)
   tell(startedOf(job.state, settings))

@@ -22,7 +22,7 @@ export class Plain implements ReportSink {
     this.#pauses = new Pauses(clock)
   }
 
-  tell(report: ProgressReport): void {
+  write(report: ProgressReport): void {
     if (report.type === 'exit') return this.#pauses.end()
     const line = wordsOf(report, this.#progress)
     this.#progress = after(this.#progress, report)
@@ -53,7 +53,7 @@ export class Plain implements ReportSink {
 /** An important event in words. */
 export function wordsOf(report: ProgressReport, before: RunProgress): string | undefined {
   switch (report.type) {
-    case 'kept':
+    case 'spooled':
       if (before.complete || !report.complete) return undefined
       return `${several(report.records, 'record')} read`
     case 'split': {

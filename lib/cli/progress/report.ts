@@ -43,18 +43,18 @@ export type ProgressReport = { readonly time: string; readonly job: string | nul
 
 /** A destination of reports. */
 export interface ReportSink {
-  tell(report: ProgressReport): void
+  write(report: ProgressReport): void
   /** Takes a function that returns the number of records read so far. */
   count?(read: () => number): void
   /** Resolves when everything is written. */
   close?(): Promise<void>
 }
 
-export function startedOf({ kept, batches }: JobState, settings?: Settings): Started {
+export function startedOf({ spooled, batches }: JobState, settings?: Settings): Started {
   return {
     type: 'started',
-    records: kept.records,
-    complete: kept.complete,
+    records: spooled.records,
+    complete: spooled.complete,
     batchSize: settings?.batchSize ?? null,
     batchEnds: [...(settings?.cache === 'prime' ? [1] : []), ...ifGiven(settings?.canary)],
     batches: [...batches.values()]

@@ -39,7 +39,7 @@ export function after(progress: RunProgress, report: ProgressReport): RunProgres
   switch (report.type) {
     case 'started':
       return startedAt(report)
-    case 'kept':
+    case 'spooled':
       return { ...progress, records: report.records, complete: report.complete }
     case 'sealed':
       return {

@@ -39,10 +39,10 @@ export async function openWatch(
   let job: string | null = null
   const tell = (report: ProgressReport): void => {
     job = report.job
-    for (const sink of sinks) sink.tell(report)
+    for (const sink of sinks) sink.write(report)
   }
   return {
-    tell,
+    write: tell,
     count(read) {
       for (const sink of sinks) sink.count?.(read)
     },

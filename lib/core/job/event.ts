@@ -58,7 +58,7 @@ export type JobEvent =
   /** The API workspace of the job's batches. */
   | { readonly type: 'workspace'; readonly id: string }
   /** SHA-256, in hex, of the options that determine first-attempt requests (lib/stages/template/digest.ts). */
-  | { readonly type: 'asked'; readonly digest: string }
+  | { readonly type: 'template'; readonly digest: string }
   /** A file that records come from; the records' index refers to it as `index`. */
   | { readonly type: 'source'; readonly index: number; readonly name: string }
   /**
@@ -66,7 +66,7 @@ export type JobEvent =
    * null means that it continues after all, and absence changes nothing.
    */
   | {
-      readonly type: 'kept'
+      readonly type: 'spooled'
       readonly records: number
       readonly bytes: number
       readonly complete: boolean

@@ -45,9 +45,9 @@ export interface JobState {
   readonly shard: SizedShard | null
   readonly workspace: string | null
   /** A digest of the options that determine its requests; null until a template was compared. */
-  readonly askDigest: string | null
+  readonly templateDigest: string | null
   readonly sources: readonly string[]
-  readonly kept: {
+  readonly spooled: {
     readonly records: number
     readonly bytes: number
     readonly complete: boolean
@@ -125,14 +125,14 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
   switch (event.type) {
     case 'workspace':
       return changed(state, { workspace: event.id })
-    case 'asked':
-      return changed(state, { askDigest: event.digest })
+    case 'template':
+      return changed(state, { templateDigest: event.digest })
     case 'source':
       return { state, batches: [], source: event.name }
-    case 'kept': {
-      const { records, bytes, complete, broken = state.kept.broken, hash } = event
+    case 'spooled': {
+      const { records, bytes, complete, broken = state.spooled.broken, hash } = event
       return {
-        ...changed(state, { kept: { records, bytes, complete, broken } }),
+        ...changed(state, { spooled: { records, bytes, complete, broken } }),
         ...(hash !== undefined && { span: { records, hash } }),
       }
     }
@@ -223,9 +223,9 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
     openedAt: event.at,
     shard: event.shard ?? null,
     workspace: null,
-    askDigest: null,
+    templateDigest: null,
     sources: [],
-    kept: { records: 0, bytes: 0, complete: false, broken: null },
+    spooled: { records: 0, bytes: 0, complete: false, broken: null },
     spans: [],
     batches: new Map(),
     output: {

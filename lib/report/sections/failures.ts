@@ -1,6 +1,6 @@
 import { sum } from 'd3-array'
 import { MOST_GROUPS } from '../failures.ts'
-import { MOST_TRIES } from '../figures.ts'
+import { MAX_ATTEMPTS } from '../figures.ts'
 import { LOOK_OF } from '../looks.ts'
 import { markup, type Markup, type Section } from '../markup.ts'
 import type { FailedLine, JobReport, ShownFailure } from '../report.ts'
@@ -45,7 +45,7 @@ export function triesSection({ figures: { tries } }: JobReport): Section {
   const seen = STATUSES.filter(status => tries.some(counts => counts[status] !== undefined))
   const head = seen.map(status => markup`<th>${status}</th>`)
   const rows = [...tries].map((counts, at) => {
-    const name = at + 1 === MOST_TRIES ? `${MOST_TRIES} and more` : String(at + 1)
+    const name = at + 1 === MAX_ATTEMPTS ? `${MAX_ATTEMPTS} and more` : String(at + 1)
     const cells = seen.map(status => markup`<td>${count(counts?.[status] ?? 0)}</td>`)
     return markup`<tr><td>${name}</td><td>${count(sum(Object.values(counts ?? {})))}</td>${cells}</tr>`
   })

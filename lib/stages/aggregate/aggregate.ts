@@ -1,5 +1,5 @@
 // takes  BatchRequest or RejectedRecord, one at a time
-// gives  SealedBatch: its body lies on disk, ready to be sent
+// gives  SealedBatch: its body is on disk, ready to be sent
 // next   submit
 import type { Job } from '../../core/job/job.ts'
 import { BatchStreamError, wholeNumber } from '../../core/errors.ts'
@@ -34,7 +34,7 @@ import { formatId, idPrefix } from '../../core/custom-id.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 import { IdSet } from './id-set.ts'
 import { bytesAlone, isFull } from './policy.ts'
-import { seenBefore } from './dedupe-batch.ts'
+import { openDedupeIndex } from './dedupe-batch.ts'
 import type { DedupeIndex } from './dedupe-index.ts'
 import {
   recordOf,
@@ -45,71 +45,71 @@ import {
 
 export interface AggregateOptions {
   /**
-   * Requests in a batch at most, 1 to 100,000.
+   * Maximum requests of a batch, 1 to 100,000.
    * @default 10000
    */
   readonly batchSize?: number
   /**
-   * Bytes of a batch's body at most, up to 250,000,000. A request that is larger goes alone.
+   * Maximum bytes of a batch's body, up to 250,000,000. A larger request gets a batch of its own.
    * @default 64000000
    */
   readonly batchBytes?: number
   /**
-   * Seal a part-full batch when nothing has come for so many ms. Without it only a full batch and the end of the input
-   * seal one.
+   * Seal a partial batch when no record has arrived for this many ms.
+   * @default a batch is sealed only when it is full or the input ends
    */
   readonly batchWait?: number
-  /** Seal a part-full batch so many ms after its first record has come, also while more records come. @default none */
+  /** Seal a partial batch this many ms after its first record, even while more records arrive. @default none */
   readonly batchAge?: number
   /**
-   * Ask identical requests once: each later one shares the answer of the first. Rows then need their batches in input order,
-   * so `inputOrder` must stand before `fetchResults`.
+   * Send identical requests once; all of them share the answer. `inputOrder` must then precede `fetchResults`, since a row may
+   * need the answer of an earlier batch.
    * @default false
    */
   readonly dedupe?: boolean
   /**
-   * Begin the job with a batch of one request, and send nothing else before it has ended: then the others find in the
-   * prompt cache what they share with it.
+   * Start the job with a batch of one request and send nothing else until it has ended, so that the other requests find their
+   * common prefix in the prompt cache.
    * @default false
    */
   readonly prime?: boolean
   /**
-   * The first so many records go as a batch of their own, to be looked at before the rest is sent.
+   * Put this many first records into a batch of their own, whose results can be checked before the rest is sent.
    * @default none
    */
   readonly canary?: number
   /**
-   * Refuse to resume a named job whose requests were made with other options of `template`: another prompt, model,
-   * schema or other parameters. Nothing is sent then; results of batches in flight are given, and the last stage fails with `CBS_INPUT`.
+   * Refuse to resume a named job whose requests were made with other `template` options (prompt, model, schema or other
+   * parameters). Then nothing is sent, results of batches in flight are emitted, and the last stage fails with `CBS_INPUT`.
    * @default true
    */
   readonly compareTemplate?: boolean
-  /** The job to keep batches in; without it, that of the records, or a temporary one. */
+  /** The job that stores the batches. @default the job of the records, or a temporary one */
   readonly job?: Job | undefined
   /**
-   * Which try of the records this is; retry() sets it.
+   * The attempt that these requests belong to; `retry` passes it to its pipeline.
    * @default 1
    */
   readonly attempt?: number
 }
 
-/** Where answers of earlier jobs come from. */
+/** The source of answers of earlier jobs. */
 export interface Reuse {
-  /** Who has to have given them: the API's origin, and the betas. */
+  /** The API's origin and betas, which must be the same. */
   readonly answeredBy: string
-  /** Opens them for a job, when its first record comes. */
+  /** Opens the answers when the first record of a job arrives. */
   open(job: StoredJob): Promise<EarlierAnswers>
 }
 
-/** The options that a run adds. */
+/** `AggregateOptions` and what only a run sets. */
 export interface ReusingOptions extends AggregateOptions {
-  /** Answers that records of the first attempt take instead of being sent. */
+  /** Answers that records of the first attempt reuse instead of being sent. */
   readonly reuse?: Reuse | undefined
 }
 
 /**
- * Gathers requests into batches on disk. Of a job that is opened again, the batches in its journal come first. Records
- * that cannot be asked keep their place and come out as `rejected` rows.
+ * Collects requests into batches on disk. If a job is resumed, the batches in its journal come first. Invalid records keep
+ * their place and become `rejected` rows.
  */
 export function aggregate(
   options: AggregateOptions = {},
@@ -117,7 +117,7 @@ export function aggregate(
   return aggregateReusing(options)
 }
 
-/** The same, where answers of earlier jobs may be reused. */
+/** `aggregate` with reuse of earlier answers. */
 export function aggregateReusing(
   options: ReusingOptions,
 ): CarryingStage<BatchRequest<object> | RejectedRecord<object>, SealedBatch, Seals> {
@@ -133,44 +133,44 @@ export function aggregateReusing(
 export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestPage> {
   readonly #options: Required<Omit<AggregateOptions, 'batchWait' | 'batchAge' | 'job'>>
   readonly #reuse: Reuse | undefined
-  /** The answers of earlier jobs, once a record has come. */
+  /** The answers of earlier jobs, once a record has arrived. */
   #earlier: EarlierAnswers | undefined
-  /** Whether each request has a key: a job that lasts keeps it for later jobs. */
+  /** Whether each request gets a key; a named job stores it for later jobs. */
   #isKeyed = false
   readonly #batchWait: number
   readonly #batchAge: number
   readonly #ids = new IdSet()
-  /** Whether the next batch is the one that primes the cache. */
-  #primes = false
-  /** What has been asked, where repeats are looked for. */
-  #seen: DedupeIndex | undefined
-  /** Whether the template before this stage has been compared with the job's. */
+  /** Whether the next batch primes the cache. */
+  #primesCache = false
+  /** Requests so far, for `dedupe`. */
+  #sent: DedupeIndex | undefined
+  /** Whether the preceding template was compared with that of the job. */
   #isCompared = false
-  /** Set where the job was begun with another template: no record is taken then. */
+  /** Set if the job was started with another template; then all records are ignored. */
   #difference: BatchStreamError | undefined
   #open: BatchWriter | undefined
-  #most = 0
+  #maxRequests = 0
   #nextOrdinal = 0
-  /** The records that no batch covers yet, where this is the first attempt. */
+  /** In the first attempt: records that no batch covers yet. */
   #ranges: readonly (readonly [from: number, to: number])[] = []
-  /** Batches of an earlier run that have not been given yet, as their records are being read again. */
+  /** Batches of an earlier run that are emitted once their records were read again. */
   #heldBatches: readonly SealedBatch[] = []
-  /** Whether this stage spools the records itself, because no spool() stands before it. */
-  #admits: boolean | undefined
+  /** Whether this stage spools the records because no `spool` precedes it; undefined before the first record. */
+  #spools: boolean | undefined
   #lastArrival = 0
-  /** When the first record of the open batch came. */
+  /** When the first record of the open batch arrived. */
   #firstArrival = 0
-  /** Asynchronous work, one after the other; undefined while there is none. */
-  #turn: Promise<void> | undefined
+  /** Asynchronous work, run one at a time; undefined if there is none. */
+  #work: Promise<void> | undefined
 
   constructor(options: ReusingOptions) {
     super({
       stage: 'aggregate',
       takes: 'requests',
-      failure: { code: 'CBS_DISK', what: 'a batch cannot be gathered' },
-      // One batch waits to be read: each may be hundreds of MB on disk.
+      failure: { code: 'CBS_DISK', what: 'cannot collect a batch' },
+      // Each batch that waits to be read may take hundreds of MB on disk.
       readableHighWaterMark: 1,
-      // Repeats and earlier answers are found by single requests.
+      // Repeats and earlier answers are looked up one request at a time.
       takesPages: !options.dedupe && !options.reuse,
     })
     const {
@@ -184,72 +184,73 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     this.#reuse = attempt === 1 ? options.reuse : undefined
     this.#batchWait = options.batchWait ?? Infinity
     this.#batchAge = options.batchAge ?? Infinity
-    // A stage that is made long before it is piped into begins without its template.
+    // The template is known only once it is piped into this stage.
     this.on('pipe', () => this.job && this.#compare(this.job))
-    if (job) this.runBeside(this.#inTurn(() => this.#begin(job)))
+    if (job) this.runBeside(this.#inTurn(() => this.#start(job)))
   }
 
   protected override receive(item: TemplateOutput | RequestPage): Promise<void> | void {
     if (item instanceof RequestPage) return this.#receivePage(item)
     if (item instanceof Page) throw wrongInputError('aggregate', 'requests', item) as Error
-    if (this.#turn || !this.#addNow(item)) return this.#inTurn(() => this.#add(item))
-    if (this.#isDone()) return this.#inTurn(() => this.#seal())
+    if (this.#work || !this.#addNow(item)) return this.#inTurn(() => this.#add(item))
+    if (this.#isComplete()) return this.#inTurn(() => this.#seal())
   }
 
   #receivePage(page: RequestPage): Promise<void> | void {
-    const next = this.#turn ? 0 : this.#addPageNow(page, 0)
-    if (next < page.count || this.#isDone()) return this.#inTurn(() => this.#addPage(page, next))
+    const next = this.#work ? 0 : this.#addPageNow(page, 0)
+    if (next < page.count || this.#isComplete())
+      return this.#inTurn(() => this.#addPage(page, next))
   }
 
-  /** Adds the requests of a page from an index on. Whatever the fast way cannot do is done by the single next one. */
+  /** Adds the requests of a page from an index on. A request that the fast path cannot add goes through `#add`. */
   async #addPage(page: RequestPage, from: number): Promise<void> {
     let next = from
     while (next < page.count) {
-      if (this.#isDone()) await this.#seal()
+      if (this.#isComplete()) await this.#seal()
       await this.#add(page.item(next))
       next = this.#addPageNow(page, next + 1)
     }
-    if (this.#isDone()) await this.#seal()
+    if (this.#isComplete()) await this.#seal()
   }
 
   protected override finish(): Promise<void> {
     return this.#inTurn(async () => {
       const job = await this.#jobOf(undefined)
       if (this.#difference) return this.#reportDifference(job, this.#difference)
-      if (this.#admits) await job.input.complete()
-      await this.#giveHeld()
+      if (this.#spools) await job.input.complete()
+      await this.#pushHeld()
       await this.#seal()
     })
   }
 
   protected override async cleanUp(): Promise<void> {
     await this.#open?.abandon()
-    await this.#seen?.close()
+    await this.#sent?.close()
     await this.#earlier?.close()
   }
 
-  /** Runs work after the work before it; none of it runs after a failure. */
+  /** Runs work after all earlier work; after a failure nothing more runs. */
   #inTurn(work: () => Promise<void>): Promise<void> {
-    const turn = (this.#turn ?? Promise.resolve()).then(work)
-    this.#turn = turn
+    const turn = (this.#work ?? Promise.resolve()).then(work)
+    this.#work = turn
     const over = (): void => {
-      if (this.#turn === turn) this.#turn = undefined
+      if (this.#work === turn) this.#work = undefined
     }
     turn.then(over, () => {})
     return turn
   }
 
-  async #begin(given: Job): Promise<void> {
+  async #start(given: Job): Promise<void> {
     const job = this.attach(given)
     this.#compare(job)
     const { attempt, dedupe, prime } = this.#options
     const known = job.batchesOf(attempt)
     for (const batch of known)
       for (const [id] of await chosenIdsOf(job.store, batch)) this.#ids.add(id)
-    this.#primes = prime && attempt === 1 && known.length === 0
-    // A ledger would keep the keys of all machines, and the answers are on their disks.
+    this.#primesCache = prime && attempt === 1 && known.length === 0
+    // With a ledger, answers are on the disks of several machines, so keys in the ledger would be useless.
     this.#isKeyed = dedupe || !(job.store.temporary || job.shared)
-    if (dedupe) this.#seen = await seenBefore(job, attempt)
+    if (dedupe) this.#sent = await openDedupeIndex(job, attempt)
     if (attempt === 1) {
       this.#ranges = job.input.unbatchedRanges()
       this.#nextOrdinal = this.#ranges[0]?.[0] ?? 0
@@ -257,24 +258,24 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     if (Math.min(this.#batchWait, this.#batchAge) < Infinity) this.runBeside(this.#watch(job))
     const batches = known.map(batch => job.sealedBatch(batch.number))
     if (!job.input.isRefilling) return await pushAll(this, batches, this.signal)
-    // Their rows need records, and those may come through this very stage.
+    // Their rows need records, which may arrive through this very stage.
     this.#heldBatches = batches
     const refilled = job.when(() => !job.input.isRefilling, this.signal)
     this.runBeside(
       refilled.then(
-        () => this.#inTurn(() => this.#giveHeld()),
+        () => this.#inTurn(() => this.#pushHeld()),
         () => {},
       ),
     )
   }
 
-  async #giveHeld(): Promise<void> {
+  async #pushHeld(): Promise<void> {
     const held = this.#heldBatches
     this.#heldBatches = []
     await pushAll(this, held, this.signal)
   }
 
-  /** Whether records between this one and the last are in a batch already: a batch covers records that follow one another. */
+  /** Whether this record is after the current range: a batch covers consecutive records only. */
   #leavesRange(ordinal: number): boolean {
     return ordinal >= (this.#ranges[0]?.[1] ?? Infinity)
   }
@@ -283,46 +284,46 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     return this.#ranges.some(([from, to]) => ordinal >= from && ordinal < to)
   }
 
-  /** Compares the template that is piped into this stage with the one that the job was begun with. */
+  /** Compares the template that is piped into this stage with that of the job. */
   #compare(job: StoredJob): void {
     const { attempt, compareTemplate } = this.#options
     if (this.#isCompared || job.store.temporary || attempt > 1 || !compareTemplate) return
-    const digest = this.askDigest
+    const digest = this.templateDigest
     if (digest === undefined) return
     this.#isCompared = true
-    const known = job.state.askDigest
-    // Notes keep their order, so this one stands before any batch that is sealed from now on.
-    if (known === null) return this.runBeside(job.note({ type: 'asked', digest }, false))
+    const known = job.state.templateDigest
+    // Events keep their order, so this one precedes every batch sealed from now on.
+    if (known === null) return this.runBeside(job.note({ type: 'template', digest }, false))
     if (known === digest) return
     this.#difference = changedTemplate(job.name)
     job.queue.stop(this.#difference)
   }
 
-  /** The last stage fails with it after the rows of the job's batches; where there are none, this one does. */
+  /** Fails this stage if the job has no batches; otherwise the last stage fails after their rows. */
   #reportDifference(job: StoredJob, difference: BatchStreamError): void {
     if (job.batchesOf(1).length === 0) throw difference
   }
 
   async #jobOf(record: SourceRecord | undefined): Promise<StoredJob> {
-    if (!this.job) await this.#begin(record?.job ?? (await temporaryJob()))
+    if (!this.job) await this.#start(record?.job ?? (await temporaryJob()))
     // #begin has just attached it.
     return this.job as StoredJob
   }
 
-  /** The fast path: no promise for a record that goes into the open batch. */
+  /** The fast path: adds a record to the open batch without a promise. Returns false if it cannot. */
   #addNow(item: TemplateOutput): boolean {
     const writer = this.#open
     const record = item.record
     if (!this.job || !writer || writer.full || record?.ordinal === undefined) return false
     if (this.#leavesRange(record.ordinal)) return false
     const asked = serializeRequest(item, this.#isKeyed)
-    if (asked?.key && this.#seen?.ready(asked.key) === false) return false
+    if (asked?.key && this.#sent?.isReady(asked.key) === false) return false
     const earlier = asked?.key && this.#earlier ? this.#earlier.tryReadSync(asked.key) : null
     if (earlier === undefined) return false
-    return this.#put(this.job, writer, { item, ordinal: record.ordinal, asked, earlier })
+    return this.#place(this.job, writer, { item, ordinal: record.ordinal, asked, earlier })
   }
 
-  /** The same for a page: adds its requests from an index on, and gives the index of the first that did not go in. */
+  /** The same for a page: adds its requests from an index on and returns the index of the first that was not added. */
   #addPageNow(page: RequestPage, from: number): number {
     const { job } = this
     const writer = this.#open
@@ -330,10 +331,10 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     if (!job || !writer || first === undefined || first + from < this.#nextOrdinal) return from
     const { attempt, batchBytes } = this.#options
     const prefix = idPrefix(job.run, attempt)
-    const limits = { count: this.#most, bytes: batchBytes }
+    const limits = { count: this.#maxRequests, bytes: batchBytes }
     const wasEmpty = writer.records === 0
     let index = from
-    for (; index < page.count && !this.#isDone(); index++) {
+    for (; index < page.count && !this.#isComplete(); index++) {
       const ordinal = first + index
       const id = formatId(prefix, ordinal)
       const size = sizeInBody(page, index, id)
@@ -351,50 +352,52 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
   async #add(item: TemplateOutput): Promise<void> {
     const job = await this.#jobOf(item.record)
     if (this.#difference) return
-    const ordinal = item.record?.ordinal ?? (await this.#admit(job, item))
-    this.#admits ??= false
-    if (this.#admits && !this.#isUnbatched(ordinal)) return
+    const ordinal = item.record?.ordinal ?? (await this.#spool(job, item))
+    this.#spools ??= false
+    if (this.#spools && !this.#isUnbatched(ordinal)) return
     if (this.#leavesRange(ordinal)) {
       await this.#seal()
       this.#ranges = this.#ranges.slice(1)
     }
     if (this.#open?.full) await this.#open.flush()
     const asked = serializeRequest(item, this.#isKeyed)
-    if (asked?.key) await this.#seen?.prepare(asked.key)
+    if (asked?.key) await this.#sent?.prepare(asked.key)
     this.#earlier ??= await this.#reuse?.open(job)
     const earlier = (asked?.key && (await this.#earlier?.read(asked.key))) ?? null
     const placed = { item, ordinal, asked, earlier }
     const writer = (this.#open ??= await this.#newBatch(job))
-    if (!this.#put(job, writer, placed)) {
+    if (!this.#place(job, writer, placed)) {
       await this.#seal()
       this.#open = await this.#newBatch(job)
-      this.#put(job, this.#open, placed)
+      this.#place(job, this.#open, placed)
     }
-    if (this.#isDone()) await this.#seal()
+    if (this.#isComplete()) await this.#seal()
   }
 
-  /** A batch that has all its requests goes at once: the next record may be long in coming. */
-  #isDone(): boolean {
+  /** Whether the open batch is complete and can be sealed without waiting for the next record. */
+  #isComplete(): boolean {
     if (this.#nextOrdinal === this.#options.canary) return true
-    return this.#open !== undefined && this.#open.requests >= this.#most
+    return this.#open !== undefined && this.#open.requests >= this.#maxRequests
   }
 
-  async #admit(job: StoredJob, item: TemplateOutput): Promise<number> {
-    if (this.#admits === false) {
+  async #spool(job: StoredJob, item: TemplateOutput): Promise<number> {
+    if (this.#spools === false) {
       throw new BatchStreamError(
         'CBS_STAGE',
-        'a request without its record came behind spool(): pass the record on in `record`',
+        'a request after spool() has no record: stages between spool() and aggregate() must pass it on as `record`',
       )
     }
-    if (!this.#admits) job.input.startReplay(this)
-    this.#admits = true
+    if (!this.#spools) job.input.startReplay(this)
+    this.#spools = true
     return await job.input.appendOrVerify(
       item.record ?? recordOf(item, job.store.records.count + 1),
     )
   }
 
   async #newBatch(job: StoredJob): Promise<BatchWriter> {
-    this.#most = this.#primes ? 1 : freeCount(this.#options.batchSize, unresolvedCounts(job))
+    this.#maxRequests = this.#primesCache
+      ? 1
+      : freeCount(this.#options.batchSize, unresolvedCounts(job))
     return await job.store.newBatch({
       keys: this.#isKeyed,
       repeats: this.#options.dedupe,
@@ -402,8 +405,8 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     })
   }
 
-  /** Puts an item into a batch; false where the batch is full. */
-  #put(
+  /** Adds an item to a batch. Returns false if the batch is full. */
+  #place(
     job: StoredJob,
     writer: BatchWriter,
     { item, ordinal, asked, earlier }: PlacedItem,
@@ -412,17 +415,18 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     if (ordinal < this.#nextOrdinal) {
       throw new BatchStreamError(
         'CBS_STAGE',
-        `record ${ordinal + 1} came to aggregate twice or out of order: one request for each record, in order`,
+        `record ${ordinal + 1} reached aggregate() twice or out of order: pass on one request per record, in input order`,
       )
     }
     const chosen = 'params' in item ? item.custom_id : undefined
     const json =
       asked && requestJson(chosen ?? formatId(idPrefix(job.run, attempt), ordinal), asked.params)
-    const seen = asked?.key && this.#seen?.find(asked.key)
-    // Records of a batch that was lost may come before those that repeat them.
+    const seen = asked?.key && this.#sent?.find(asked.key)
+    // If a batch was lost, its records may precede those that repeat them.
     const first = seen !== undefined && seen < ordinal ? seen : undefined
     const bytes = first === undefined && !earlier ? (json?.length ?? 0) : 0
-    if (isFull(writer, bytes, { count: this.#most, bytes: this.#options.batchBytes })) return false
+    if (isFull(writer, bytes, { count: this.#maxRequests, bytes: this.#options.batchBytes }))
+      return false
     const problem = 'problem' in item ? item.problem : this.#problemOf(bytes, chosen)
     if (problem || !json)
       writer.reject({ ordinal, custom_id: chosen ?? null, ...(problem ?? NO_PARAMS) })
@@ -430,7 +434,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     else if (first !== undefined) writer.repeat(ordinal, first)
     else {
       writer.add(json, ordinal, chosen, asked.key)
-      if (asked.key) this.#seen?.put(asked.key, ordinal)
+      if (asked.key) this.#sent?.put(asked.key, ordinal)
     }
     this.#nextOrdinal = ordinal + 1
     this.#lastArrival = job.clock.elapsed()
@@ -442,7 +446,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     if (bytesAlone(bytes) > MAX_BODY_BYTES) {
       return {
         type: 'too_large',
-        message: `the request has ${bytes} bytes; a batch takes ${MAX_BODY_BYTES} at most`,
+        message: `the request has ${bytes} bytes; the maximum is ${MAX_BODY_BYTES}`,
       }
     }
     if (chosen === undefined) return undefined
@@ -450,7 +454,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     if (wrong || this.#ids.add(chosen)) return wrong
     return {
       type: 'duplicate_custom_id',
-      message: `another record has the custom_id ${chosen}; an id must be unique`,
+      message: `another record has the custom_id ${chosen}; ids must be unique`,
     }
   }
 
@@ -461,21 +465,21 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     this.#open = undefined
     const next = this.#options.attempt === 1 ? this.#nextOrdinal : 0
     const sealed = await writer.seal(this.#options.attempt, next)
-    this.push(await job.seal({ ...sealed, ...(this.#primes && { primes: true }) }))
-    this.#primes = false
+    this.push(await job.seal({ ...sealed, ...(this.#primesCache && { primes: true }) }))
+    this.#primesCache = false
   }
 
-  /** Seals a part-full batch when nothing has come for a while, or when its first record is old enough. */
+  /** Seals a partial batch after `batchWait` or `batchAge`. */
   async #watch(job: StoredJob): Promise<void> {
     const longest = Math.min(this.#batchWait, this.#batchAge)
     for (;;) {
       await job.clock.sleep(Math.max(1, Math.min(this.#dueIn(job), longest)), this.signal)
       if (this.#open && this.#dueIn(job) <= 0) await this.#inTurn(() => this.#seal())
-      else await this.#turn
+      else await this.#work
     }
   }
 
-  /** In how many ms the open batch is to be sealed; infinite where there is none. */
+  /** Milliseconds until the open batch must be sealed; infinite if there is none. */
   #dueIn({ clock }: StoredJob): number {
     if (!this.#open) return Infinity
     const due = Math.min(this.#lastArrival + this.#batchWait, this.#firstArrival + this.#batchAge)
@@ -483,7 +487,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
   }
 }
 
-/** An item and all that decides how its batch covers it. */
+/** An item and what decides how its batch covers it. */
 interface PlacedItem {
   readonly item: TemplateOutput
   readonly ordinal: number

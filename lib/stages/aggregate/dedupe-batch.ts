@@ -6,13 +6,13 @@ import { openSummed } from '../../store/sums.ts'
 import { ReadAheadFile } from '../../store/read-ahead-file.ts'
 import { DedupeIndex } from './dedupe-index.ts'
 
-/** What an attempt of a job has asked already, by the keys that its batches keep. */
-export async function seenBefore(
+/** Creates the index of the requests that an attempt of a job has sent, from the keys of its batches. */
+export async function openDedupeIndex(
   job: StoredJob,
   attempt: number,
   inMemory?: number,
 ): Promise<DedupeIndex> {
-  // A name without a number: the next process removes it as litter.
+  // No batch number, so the next start deletes it as an orphan.
   const seen = await DedupeIndex.create(
     job.store.disk,
     `${job.store.folder}/batches/seen-${attempt}`,
@@ -28,7 +28,7 @@ export async function seenBefore(
 }
 
 async function fill(seen: DedupeIndex, job: StoredJob, batch: BatchState): Promise<void> {
-  // A batch of a run that did not look for repeats has no keys.
+  // Batches of a run without `dedupe` have no keys.
   if (batch.sums?.keys === undefined) return
   await openSummed(job.store, batch, 'keys', async file => {
     const keys = new ReadAheadFile(file)

@@ -1,13 +1,13 @@
 import type { Disk, DiskFile } from '../../store/disk.ts'
 import { DedupePage, PAGE_BYTES } from './dedupe-page.ts'
 
-/** Pages in memory at most: 8 MB, which holds some 170,000 requests without a look at the disk. */
+/** Maximum pages in memory: 8 MB, enough for about 170,000 requests without disk reads. */
 const IN_MEMORY = 2048
 
 /**
- * Which record was the first to ask a request: a hash table in a file, of which a fixed part is in memory. It grows by
- * doubling: each page then is divided in two by one more bit of its keys. It is derived from the batches' own files and
- * made anew by each process, so nothing of it has to be safe.
+ * Maps each request to the first record with it: a hash table in a file with a fixed number of pages in memory. It grows by
+ * doubling, which splits each page by one more bit of its keys. It is derived from the files of batches and rebuilt by each
+ * process, so it need not be durable.
  */
 export class DedupeIndex {
   readonly #disk: Disk
@@ -35,29 +35,29 @@ export class DedupeIndex {
     return new DedupeIndex(disk, path, await disk.open(path, 'create'), inMemory)
   }
 
-  /** True when a key can be looked up and put without a promise. */
-  ready(key: Buffer): boolean {
+  /** Whether `find` and `put` may be called for a key. */
+  isReady(key: Buffer): boolean {
     return !this.#full && this.#pages.has(this.#pageOf(key))
   }
 
-  /** Makes it so. */
+  /** Loads the page of a key, so that `isReady(key)` is true. */
   async prepare(key: Buffer): Promise<void> {
     if (this.#full) await this.#grow()
     await this.#page(this.#pageOf(key))
   }
 
-  /** The record that asked this first; undefined where nobody did. Only for a key that is ready. */
+  /** The first record with this request; undefined if there is none. The key must be ready. */
   find(key: Buffer): number | undefined {
     return this.#pages.get(this.#pageOf(key))?.find(key)
   }
 
-  /** Remembers who asked this first. Only for a key that is ready and not there. */
+  /** Adds the first record with a request. The key must be ready and new. */
   put(key: Buffer, ordinal: number): void {
-    // Divided when half of its slots are taken, a page never overflows: the next key has to be prepared first.
+    // Pages are split when half full, before the next key is prepared, so none ever overflows.
     if (this.#pages.get(this.#pageOf(key))?.put(key, ordinal)) this.#full = true
   }
 
-  /** The table is of no use to anybody else. */
+  /** Deletes the table, which no other process uses. */
   async close(): Promise<void> {
     await this.#file.close()
     await this.#disk.remove(this.#path)
@@ -93,7 +93,7 @@ export class DedupeIndex {
     const before = this.#count
     for (let number = 0; number < before; number++) {
       const page = await this.#page(number)
-      const [stay, go] = page.divide(key => key.readUInt32LE() % (2 * before) === number)
+      const [stay, go] = page.split(key => key.readUInt32LE() % (2 * before) === number)
       this.#pages.delete(number)
       await this.#add(number, stay)
       await this.#add(number + before, go)

@@ -1,6 +1,6 @@
 import { KEY_BYTES } from '../../core/request-key.ts'
 
-/** A page of the table: what a disk reads at once. */
+/** The size of a page: what a disk reads at once. */
 export const PAGE_BYTES = 4096
 
 // A slot: a key, and the record's ordinal plus one (6 bytes), 0 in a free slot. Little-endian.
@@ -8,10 +8,10 @@ const ORDINAL_BYTES = 6
 const SLOT = KEY_BYTES + ORDINAL_BYTES
 const SLOTS = Math.floor(PAGE_BYTES / SLOT)
 
-/** So many keys in one page mean that the table should grow. */
-const MANY = Math.floor(SLOTS / 2)
+/** The number of keys in a page at which the table should grow. */
+const FULL_KEYS = Math.floor(SLOTS / 2)
 
-/** One page of a table of keys: those that hash to it, and which record brought each. */
+/** A page of the table: the keys that hash to it, with the record of each. */
 export class DedupePage {
   readonly bytes: Buffer
   changed: boolean
@@ -29,18 +29,18 @@ export class DedupePage {
     return ordinal === 0 ? undefined : ordinal - 1
   }
 
-  /** Puts a key that is not there; true when the page has many. */
+  /** Adds a new key. Returns true if the table should grow. */
   put(key: Buffer, ordinal: number): boolean {
     const at = this.#slotOf(key) * SLOT
     key.copy(this.bytes, at)
     this.bytes.writeUIntLE(ordinal + 1, at + KEY_BYTES, ORDINAL_BYTES)
     this.changed = true
     this.#keys += 1
-    return this.#keys >= MANY
+    return this.#keys >= FULL_KEYS
   }
 
-  /** The same keys in two pages. */
-  divide(stays: (key: Buffer) => boolean): [DedupePage, DedupePage] {
+  /** Splits the page in two. */
+  split(stays: (key: Buffer) => boolean): [DedupePage, DedupePage] {
     const [stay, go] = [new DedupePage(), new DedupePage()]
     for (let slot = 0; slot < SLOTS; slot++) {
       const ordinal = this.#at(slot)
@@ -56,7 +56,7 @@ export class DedupePage {
     return this.bytes.readUIntLE(slot * SLOT + KEY_BYTES, ORDINAL_BYTES)
   }
 
-  /** Where the key is, or would go. Pages are never more than half full, so a free slot is always found. */
+  /** The slot of a key, or the free slot for it. Pages are at most half full, so there always is one. */
   #slotOf(key: Buffer): number {
     let slot = key.readUInt32LE(4) % SLOTS
     while (this.#at(slot) !== 0 && !this.#holds(slot, key)) slot = (slot + 1) % SLOTS

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 
 /**
- * Which ids have been seen, 32 bytes for each at most: an open-addressed table of 63-bit digests. Two different ids of a
- * million share a digest with a chance of one in ten million; the second would come out as a duplicate, never be lost.
+ * A set of ids in at most 32 bytes each: an open-addressed table of 63-bit digests. Among a million ids, the chance that two
+ * share a digest is one in ten million; the second would be reported as a duplicate, never lost.
  */
 export class IdSet {
   #slots: BigUint64Array = new BigUint64Array(1024)
   #size = 0
 
-  /** Adds an id; false where it is there already. */
+  /** Adds an id. Returns false if it is in the set already. */
   add(id: string): boolean {
     if (this.#size * 2 > this.#slots.length) this.#grow()
     if (!this.#put(digestOf(id))) return false

@@ -1,21 +1,21 @@
 import { MAX_REQUESTS } from '../../core/limits.ts'
 import { BETWEEN_BYTES, FRAME_BYTES } from '../../store/batch-files.ts'
 
-/** How large a batch may get. */
+/** The maximum size of a batch. */
 export interface BatchLimits {
   readonly count: number
   readonly bytes: number
 }
 
-/** What the open batch holds so far. */
+/** The current size of the open batch. */
 export interface BatchFill {
   readonly requests: number
   readonly bytes: number
-  /** Rows that it will give, those of rejected records included. */
+  /** Its number of rows, including those of rejected records. */
   readonly records: number
 }
 
-/** Must the open batch be sealed before a request of `next` bytes goes in? A request that fits nowhere goes alone. */
+/** Whether the open batch must be sealed before a request of `next` bytes is added. An oversized request goes alone. */
 export function isFull(open: BatchFill, next: number, limits: BatchLimits): boolean {
   if (open.records >= MAX_REQUESTS) return true
   if (open.requests === 0) return false

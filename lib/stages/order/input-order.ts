@@ -8,9 +8,9 @@ import { earliest } from '../../core/job/earliest.ts'
 import { storedJob } from '../../store/job.ts'
 
 /**
- * Holds ended batches back until all before them have ended, so that rows come in input order over the whole job, in a
- * first run as in one that goes on. What is held is a few words for each batch: its answers stay with the API, which keeps
- * them for 29 days. Records that are asked again are a matter of `retry`, so their rows come when their answer does.
+ * Holds ended batches back until all earlier ones have ended, so that rows are in input order over the whole job, also when it
+ * is resumed. Only a few words per batch are held: the answers stay with the API, which stores them for 29 days. Rows of
+ * records that `retry` sends again come when their answer does.
  */
 export function inputOrder(): CarryingStage<EndedBatch<object>, EndedBatch, SameType> {
   const held = new Map<number, EndedBatch>()
@@ -34,7 +34,7 @@ export function inputOrder(): CarryingStage<EndedBatch<object>, EndedBatch, Same
       done()
     },
     flush(done) {
-      // Where a stage of the user's dropped a batch, those behind it come all the same.
+      // If a user's stage dropped a batch, emit those after it all the same.
       for (const batch of held.values()) this.push(batch)
       ordered.reportStop().then(() => done(), done)
     },

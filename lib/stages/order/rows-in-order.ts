@@ -8,18 +8,18 @@ import { answerCheck } from '../../core/schema/answer-check.ts'
 import type { AnswerSchema } from '../../core/schema/answer-schema.ts'
 import type { Result } from '../../core/results/result.ts'
 import { pushAll, typed, type CarryingStage, type SameType } from '../../core/stage.ts'
-import { KeptRows } from './kept-rows.ts'
+import { StoredRows } from './stored-rows.ts'
 
 export interface RowsInOrderOptions {
   readonly job: StoredJob
-  /** The schema that `fetchResults` has, since rows that were held back are read again. */
+  /** The schema of `fetchResults`, since deferred rows are read again. */
   readonly schema?: AnswerSchema | undefined
 }
 
 /**
- * Gives results in input order, also those whose records are retried. A result behind one that is not here yet is dropped, as
- * its answer is on disk, and read from there when its turn comes: what is held is one bit for each record. Where submission
- * stopped, the results behind a missing one are not given; they come when the job is resumed.
+ * Emits results in input order, including those of retried records. A result that is not next is dropped and read from disk in
+ * its turn, so only one bit per record is held. If submission stopped, the results after a missing one are not emitted; they
+ * follow when the job is resumed.
  */
 export function rowsInOrder(
   options: RowsInOrderOptions,
@@ -28,30 +28,30 @@ export function rowsInOrder(
 }
 
 class RowsInOrder extends JobStage<Result> {
-  readonly #kept: KeptRows
-  readonly #of: StoredJob
-  /** The record whose result is given next. */
+  readonly #storedRows: StoredRows
+  readonly #storedJob: StoredJob
+  /** The record whose result is next. */
   #next = 0
-  /** Records whose results came before their turn. */
+  /** Records whose results arrived early. */
   readonly #early = new OrdinalSet()
-  /** The batch whose last result has not come. */
+  /** The batch whose last result has not arrived. */
   #batch: number | undefined
 
   constructor({ job, schema }: RowsInOrderOptions) {
     super({
       stage: 'rowsInOrder',
       takes: 'results',
-      failure: { code: 'CBS_DISK', what: 'rows that were held back cannot be read' },
+      failure: { code: 'CBS_DISK', what: 'cannot read rows that wait for earlier ones' },
     })
     this.attach(job)
-    this.#of = job
-    this.#kept = new KeptRows(job, schema && answerCheck(schema))
+    this.#storedJob = job
+    this.#storedRows = new StoredRows(job, schema && answerCheck(schema))
   }
 
   protected override receive(result: Result): Promise<void> | void {
-    // Every batch of a run has kept records.
+    // Every batch of a run has spooled records.
     const ordinal = result.record?.ordinal as number
-    if (ordinal !== this.#next) return this.#hold(result, ordinal)
+    if (ordinal !== this.#next) return this.#defer(result, ordinal)
     this.#batch = result.last ? undefined : result.batch.number
     this.#next += 1
     this.push(result)
@@ -59,9 +59,9 @@ class RowsInOrder extends JobStage<Result> {
   }
 
   protected override async finish(): Promise<void> {
-    const { queue } = this.#of
+    const { queue } = this.#storedJob
     if (queue.stopReason === undefined) {
-      // Where a stage dropped a result, those behind it come all the same.
+      // If a stage dropped a result, emit those after it all the same.
       for (const ordinal of this.#early) {
         if (ordinal < this.#next) continue
         this.#next = ordinal
@@ -72,27 +72,27 @@ class RowsInOrder extends JobStage<Result> {
   }
 
   protected override async cleanUp(): Promise<void> {
-    await this.#kept.close()
+    await this.#storedRows.close()
   }
 
   async *#upToGap(): AsyncGenerator<Result> {
     while (this.#early.has(this.#next)) {
-      const row = await this.#kept.next(this.#next)
+      const row = await this.#storedRows.next(this.#next)
       this.#next += 1
-      // It has come, so it is on disk.
+      // It has arrived, so it is on disk.
       yield row as Result
     }
   }
 
-  /** Tells those who wait for the rows of all batches not to wait for these. */
-  #hold({ batch: { number }, last }: Result, ordinal: number): void {
+  /** Defers a result, and reports its batch as held so that nothing waits for its rows. */
+  #defer({ batch: { number }, last }: Result, ordinal: number): void {
     this.#early.add(ordinal)
-    if (this.#batch !== undefined && this.#batch !== number) this.#tell(this.#batch)
-    if (last) this.#tell(number)
+    if (this.#batch !== undefined && this.#batch !== number) this.#reportHeld(this.#batch)
+    if (last) this.#reportHeld(number)
     this.#batch = last ? undefined : number
   }
 
-  #tell(number: number): void {
-    this.#of.tell({ type: 'held', number })
+  #reportHeld(number: number): void {
+    this.#storedJob.emit({ type: 'held', number })
   }
 }

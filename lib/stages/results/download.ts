@@ -10,7 +10,7 @@ import { BatchStreamError } from '../../core/errors.ts'
 import { AppendFile } from '../../store/append-file.ts'
 import { replaceFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
-import { MAX_RESULT_LINE_BYTES, SILENCE_MS } from '../../core/limits.ts'
+import { MAX_RESULT_LINE_BYTES, IDLE_TIMEOUT_MS } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
 import { withDownloadScanner, type Scanner } from '../../core/json/scanner.ts'
 import { ResultFile } from '../../store/results/result-file.ts'
@@ -137,7 +137,7 @@ async function fetchOnce(
     return await file.sync()
   }
   try {
-    return await withIdleTimeout({ clock: job.clock, signal, limitMs: SILENCE_MS }, timer =>
+    return await withIdleTimeout({ clock: job.clock, signal, limitMs: IDLE_TIMEOUT_MS }, timer =>
       // Within the timeout, because an abandoned download may still use its scanner for a while.
       withDownloadScanner(scanner => read(timer, scanner)),
     )
@@ -220,5 +220,5 @@ function noResults(job: StoredJob, id: string, createdAt: number): string {
 export async function areResultsLost(job: StoredJob, number: number): Promise<boolean> {
   const { fetched, foreign } = job.batch(number)
   if (!job.shared || !fetched || fetched.lines === 0 || foreign) return false
-  return (await job.store.disk.look(job.store.path(number, 'lines'))) === undefined
+  return (await job.store.disk.stat(job.store.path(number, 'lines'))) === undefined
 }

@@ -4,9 +4,14 @@ import type { Result } from '../../core/results/result.ts'
  * Errors that say nothing about the request, which can be retried unchanged. Source: the SDK's ErrorObject union and the
  * docs on batch results ("can be retried directly"). All others (invalid_request, billing, permission ...) would fail again.
  */
-const PASSING = new Set(['api_error', 'overloaded_error', 'rate_limit_error', 'timeout_error'])
+const TRANSIENT_ERRORS = new Set([
+  'api_error',
+  'overloaded_error',
+  'rate_limit_error',
+  'timeout_error',
+])
 
 /** Whether a failure is retried by default. A canceled request was canceled by somebody, so only the `retry` command retries it. */
-export function isPassing({ status, error }: Pick<Result, 'status' | 'error'>): boolean {
-  return status === 'expired' || (status === 'errored' && PASSING.has(error?.type ?? ''))
+export function isTransient({ status, error }: Pick<Result, 'status' | 'error'>): boolean {
+  return status === 'expired' || (status === 'errored' && TRANSIENT_ERRORS.has(error?.type ?? ''))
 }

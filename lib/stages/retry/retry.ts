@@ -1,5 +1,5 @@
 // takes  Result
-// gives  Result: where a failure is worth another try, the answer to that one instead
+// gives  Result: instead of a failure that is retried, the result of the retry
 // next   a writer
 import type { Job } from '../../core/job/job.ts'
 import { Readable } from 'node:stream'
@@ -8,7 +8,7 @@ import { each, from } from '../../core/chain.ts'
 import { wholeNumber, wrapError, wrongOption } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
 import type { Fields } from '../../core/jsonify.ts'
-import { askedAfter } from '../../store/sent-records.ts'
+import { sentAfter } from '../../store/sent-records.ts'
 import { OrdinalSet } from '../../store/ordinal-set.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
@@ -16,54 +16,54 @@ import type { Result } from '../../core/results/result.ts'
 import { ResultPage } from '../../core/results/result-page.ts'
 import { isUnsent } from '../../core/results/status.ts'
 import { pushAll, typed, type CarryingStage, type SameType, type Stage } from '../../core/stage.ts'
-import { type AnyTemplateOptions, grownMaxTokens, requestMaker } from '../template/template.ts'
-import { isPassing } from './policy.ts'
+import { type AnyTemplateOptions, maxTokensAfter, requestMaker } from '../template/template.ts'
+import { isTransient } from './policy.ts'
 
 /**
- * Which answers `max_tokens` has cut, so that they are retried with twice as many: one bit for each record and try. It
- * is derived from the results as they come by, in a first run as in a resumed one.
+ * Tracks answers that `max_tokens` truncated, which are retried with twice as many tokens: one bit per record and attempt. It
+ * is derived from the results that pass by, in a first run and in a resumed one.
  */
 export class MaxTokensGrowth {
   readonly #requestOf: ReturnType<typeof requestMaker>
-  readonly #mostTokens: AnyTemplateOptions['mostTokens']
-  readonly #tries: OrdinalSet[] = []
-  #now = new OrdinalSet()
+  readonly #maxTokensLimit: AnyTemplateOptions['maxTokensLimit']
+  readonly #attempts: OrdinalSet[] = []
+  #cut = new OrdinalSet()
 
   constructor(options: AnyTemplateOptions) {
     this.#requestOf = requestMaker(options)
-    this.#mostTokens = options.mostTokens
+    this.#maxTokensLimit = options.maxTokensLimit
   }
 
-  /** Was this answer cut, and would the model take a larger `max_tokens`? */
-  helps({ status, stopReason, record }: Result): boolean {
+  /** Whether an answer was truncated and the model allows a larger `max_tokens`. */
+  canGrow({ status, stopReason, record }: Result): boolean {
     if (status !== 'incomplete' || stopReason !== 'max_tokens') return false
     const asked = record && this.#requestOf(record)
     if (record?.ordinal === undefined || !asked || 'problem' in asked) return false
     const doublings = this.doublings(record.ordinal)
-    const more = grownMaxTokens(asked.params, doublings + 1, this.#mostTokens)
-    return more > grownMaxTokens(asked.params, doublings, this.#mostTokens)
+    const more = maxTokensAfter(asked.params, doublings + 1, this.#maxTokensLimit)
+    return more > maxTokensAfter(asked.params, doublings, this.#maxTokensLimit)
   }
 
-  /** Remembers that a record is retried after this answer. */
-  take(result: Result): void {
+  /** Records that a record is retried after this answer. */
+  noteRetry(result: Result): void {
     const ordinal = result.record?.ordinal
-    if (ordinal !== undefined && this.helps(result)) this.#now.add(ordinal)
+    if (ordinal !== undefined && this.canGrow(result)) this.#cut.add(ordinal)
   }
 
-  /** From now on results of the next try come. */
-  next(): void {
-    this.#tries.push(this.#now)
-    this.#now = new OrdinalSet()
+  /** Called before the results of the next attempt arrive. */
+  startAttempt(): void {
+    this.#attempts.push(this.#cut)
+    this.#cut = new OrdinalSet()
   }
 
-  /** How often the `max_tokens` of a record is doubled in the try that is going on. */
+  /** How often the `max_tokens` of a record is doubled in the current attempt. */
   doublings(ordinal: number): number {
-    return this.#tries.filter(cut => cut.has(ordinal)).length
+    return this.#attempts.filter(cut => cut.has(ordinal)).length
   }
 }
 
-/** New tries of a record that can be asked for. */
-export const MOST_TRIES = 1000
+/** The maximum of the `retries` option. */
+export const MAX_RETRIES = 1000
 
 /** `F` is the type of the fields that the pipeline takes. */
 export interface RetryOptions<F extends object = Fields> {
@@ -84,7 +84,7 @@ export interface RetryOptions<F extends object = Fields> {
   readonly shouldRetry?: (result: Result) => boolean
   /**
    * Also retry answers that `max_tokens` cut, with twice as many tokens each time. The value is the options of the `template`
-   * in the pipeline; its `mostTokens` is the limit.
+   * in the pipeline; its `maxTokensLimit` is the limit.
    * @default they are not retried
    */
   readonly growMaxTokens?: AnyTemplateOptions | undefined
@@ -108,21 +108,21 @@ export function retry<F extends object = Fields>(
 ): CarryingStage<Result<object>, Result, SameType> {
   if (typeof options.createPipeline !== 'function')
     throw wrongOption('createPipeline', 'a function that makes a pipeline', options.createPipeline)
-  wholeNumber('retries', options.retries ?? 2, 0, MOST_TRIES)
+  wholeNumber('retries', options.retries ?? 2, 0, MAX_RETRIES)
   return typed(new Retry(options))
 }
 
 export class Retry extends JobStage<Result | ResultPage> {
   readonly #createPipeline: RetryOptions<never>['createPipeline']
   readonly #shouldRetry: (result: Result) => boolean
-  readonly #longer: MaxTokensGrowth | undefined
-  /** Records that a later attempt has asked already, by the journal; undefined until that has been read. */
-  #asked: OrdinalSet | undefined
-  /** Whether a plain answer that succeeded is never retried. */
-  readonly #passesPlain: boolean
-  #again = new OrdinalSet()
-  #holds = false
-  #round: Readable | undefined
+  readonly #growth: MaxTokensGrowth | undefined
+  /** Records that the journal shows in a later attempt; undefined until the journal was read. */
+  #retried: OrdinalSet | undefined
+  /** Whether a plain succeeded answer is never retried. */
+  readonly #keepsPlain: boolean
+  #toRetry = new OrdinalSet()
+  #hasRetries = false
+  #attempt: Readable | undefined
 
   constructor(options: RetryOptions<never>) {
     super({
@@ -133,86 +133,86 @@ export class Retry extends JobStage<Result | ResultPage> {
     })
     const retries = options.retries ?? 2
     this.#createPipeline = options.createPipeline
-    this.#longer = options.growMaxTokens && new MaxTokensGrowth(options.growMaxTokens)
+    this.#growth = options.growMaxTokens && new MaxTokensGrowth(options.growMaxTokens)
     const isWorthIt = (result: Result): boolean =>
-      isPassing(result) || (this.#longer?.helps(result) ?? false)
+      isTransient(result) || (this.#growth?.canGrow(result) ?? false)
     const shouldRetry = options.shouldRetry ?? isWorthIt
-    this.#passesPlain = options.shouldRetry === undefined
-    // Without a bound a `shouldRetry` that says yes to everything would be paid for without an end.
+    this.#keepsPlain = options.shouldRetry === undefined
+    // Without this limit, a `shouldRetry` that always returns true would be paid for forever.
     this.#shouldRetry = result =>
       result.attempt <= retries && assertSync('shouldRetry', shouldRetry(result))
     if (options.job) this.attach(options.job)
   }
 
   protected override receive(result: Result | ResultPage): Promise<void> | void {
-    if (this.#asked) return this.#pass(result, this.#asked)
-    return this.#begin(result)
+    if (this.#retried) return this.#emit(result, this.#retried)
+    return this.#start(result)
   }
 
   protected override async finish(): Promise<void> {
     const { job } = this
     if (!job) return
-    for (let attempt = 2; this.#holds || hasAttempt(job, attempt); attempt++) {
-      const asked = await askedAfter(job, attempt)
+    for (let attempt = 2; this.#hasRetries || hasBatchesFrom(job, attempt); attempt++) {
+      const asked = await sentAfter(job, attempt)
       if (this.destroyed) return
-      const again = this.#again
-      this.#again = new OrdinalSet()
-      this.#holds = false
-      const longer = this.#longer
-      longer?.next()
+      const again = this.#toRetry
+      this.#toRetry = new OrdinalSet()
+      this.#hasRetries = false
+      const longer = this.#growth
+      longer?.startAttempt()
       const records = recordsOf(job, again, attempt, longer)
-      // It is typed for the records that it was made for, and gives their results.
+      // It is typed for the user's own records, which these are.
       const pipeline = this.#createPipeline(attempt) as Stage<SourceRecord, Result>
       const round = from(Readable.from(records), pipeline)
-      this.#round = round
+      this.#attempt = round
       for await (const result of each(round)) {
-        if (!this.#holdsBack(result, asked)) await pushAll(this, [result], this.signal)
+        if (!this.#withholds(result, asked)) await pushAll(this, [result], this.signal)
       }
     }
     await this.reportStop(job.queue.unreportedStop)
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#round?.destroy()
+    this.#attempt?.destroy()
     super._destroy(error, done)
   }
 
-  async #begin(result: Result | ResultPage): Promise<void> {
+  async #start(result: Result | ResultPage): Promise<void> {
     const job = this.attach(result.batch.job)
-    this.#asked = await askedAfter(job, 1).catch((cause: unknown) => {
+    this.#retried = await sentAfter(job, 1).catch((cause: unknown) => {
       throw wrapError('CBS_DISK', 'the earlier attempts of this job cannot be read', cause)
     })
-    this.#pass(result, this.#asked)
+    this.#emit(result, this.#retried)
   }
 
-  #pass(result: Result | ResultPage, asked: OrdinalSet): void {
+  #emit(result: Result | ResultPage, asked: OrdinalSet): void {
     if (!(result instanceof ResultPage)) {
-      if (!this.#holdsBack(result, asked)) this.push(result)
-    } else if (this.#passesWhole(result, asked)) this.push(result)
-    else for (const one of result) this.#pass(one, asked)
+      if (!this.#withholds(result, asked)) this.push(result)
+    } else if (this.#isFinal(result, asked)) this.push(result)
+    else for (const one of result) this.#emit(one, asked)
   }
 
-  /** Whether all of a page is answered for good: none of it was retried, and none will be. */
-  #passesWhole(page: ResultPage, asked: OrdinalSet): boolean {
-    if (!this.#passesPlain || !page.isAllPlain) return false
+  /** Whether every answer of a page is final: none of its records was retried or will be. */
+  #isFinal(page: ResultPage, asked: OrdinalSet): boolean {
+    if (!this.#keepsPlain || !page.isAllPlain) return false
     return !asked.hasAny(page.ordinal, page.ordinal + page.count)
   }
 
-  #holdsBack(result: Result, asked: OrdinalSet): boolean {
+  #withholds(result: Result, asked: OrdinalSet): boolean {
     const ordinal = result.record?.ordinal
     if (ordinal === undefined || isUnsent(result.status)) return false
     const isAsked = asked.has(ordinal)
     if (!isAsked && !this.#shouldRetry(result)) return false
-    this.#longer?.take(result)
+    this.#growth?.noteRetry(result)
     if (isAsked) return true
-    this.#again.add(ordinal)
-    this.#holds = true
+    this.#toRetry.add(ordinal)
+    this.#hasRetries = true
     return true
   }
 }
 
-/** True while the journal has batches of this try or a later one. */
-function hasAttempt(job: StoredJob, attempt: number): boolean {
+/** Whether the journal has batches of this attempt or a later one. */
+function hasBatchesFrom(job: StoredJob, attempt: number): boolean {
   return [...job.state.batches.values()].some(
     batch => batch.attempt >= attempt && batch.phase !== 'void',
   )

@@ -75,7 +75,7 @@ export class Spool extends Duplex {
     _encoding: BufferEncoding,
     done: (error?: Error | null) => void,
   ): void {
-    this.#admit(record).then(
+    this.#append(record).then(
       () => done(),
       cause => done(wrapError('CBS_DISK', 'a record cannot be stored', cause)),
     )
@@ -86,7 +86,7 @@ export class Spool extends Duplex {
     done: (error?: Error | null) => void,
   ): void {
     const admitAll = async (): Promise<void> => {
-      for (const { chunk } of chunks) await this.#admit(chunk)
+      for (const { chunk } of chunks) await this.#append(chunk)
     }
     admitAll().then(
       () => done(),
@@ -127,7 +127,7 @@ export class Spool extends Duplex {
     return this.#job as StoredJob
   }
 
-  async #admit(record: SourceRecord | RecordPage): Promise<void> {
+  async #append(record: SourceRecord | RecordPage): Promise<void> {
     if (record instanceof RecordPage) {
       const spooled = await this.#kept.input.appendOrVerifyPage(record)
       if (spooled && this.#isNext(spooled)) return this.#handOver(spooled)

@@ -1,22 +1,22 @@
 import { BatchStreamError } from '../../core/errors.ts'
 import type { StoredJob } from '../../store/job.ts'
 
-/** Answers seldom have more than a few times the bytes of what was asked; short questions may, so a little is always wanted. */
+/** Answers are rarely more than a few times as long as their requests; short requests are the exception, hence the minimum. */
 const ANSWERS_PER_BYTE = 4
-const ALWAYS = 1_000_000
+const MIN_FREE_BYTES = 1_000_000
 
 /**
- * Makes sure that the answers of a batch will fit on the disk before the batch is paid for.
+ * Checks that the answers of a batch will fit on the disk, before the batch is paid for.
  *
- * @throws BatchStreamError `CBS_DISK` where they may not, or where the free space is unknown
+ * @throws BatchStreamError `CBS_DISK` if they may not fit, or if the free space is unknown
  */
 export async function ensureFreeSpace(job: StoredJob, bodyBytes: number): Promise<void> {
-  const wanted = ALWAYS + ANSWERS_PER_BYTE * bodyBytes
+  const needed = MIN_FREE_BYTES + ANSWERS_PER_BYTE * bodyBytes
   const free = await job.store.disk.free(job.store.folder)
-  if (free >= wanted) return
+  if (free >= needed) return
   throw new BatchStreamError(
     'CBS_DISK',
-    `${job.store.folder} has ${megabytes(free)} MB free, and the answers of the next batch may take ${megabytes(wanted)} MB: free some space, then resume the job`,
+    `${job.store.folder} has ${megabytes(free)} MB free, and the answers of the next batch may take ${megabytes(needed)} MB: free some space, then resume the job`,
   )
 }
 

@@ -2,9 +2,13 @@ import type { Failure } from '../../api/failure.ts'
 
 /**
  * What the reply to a create means.
- * `created` the API has the batch; `again` it has not, and it can be sent again after a wait; `unknown` it may have it;
- * `split` it is too large; `reject` one request of it is refused; `refused` it is refused for a request that is not named, or
- * for a cause that all share; `stop` no batch will be taken.
+ * - `created`: the API has the batch.
+ * - `again`: the API does not have it; it can be sent again after a wait.
+ * - `unknown`: the API may have it.
+ * - `split`: the batch is too large.
+ * - `reject`: the API refuses one of its requests.
+ * - `refused`: the API refuses the batch because of a request that it does not name, or for a cause that all requests share.
+ * - `stop`: the API accepts no batch at all.
  */
 export type CreateOutcome =
   | { readonly kind: 'created'; readonly id: string }
@@ -16,12 +20,12 @@ export type CreateOutcome =
   | { readonly kind: 'stop'; readonly failure: Failure }
 
 /** How a 400 names the request it refuses. Source: anthropic-sdk-python#984, "requests.0.custom_id: String should ...". */
-const NAMED = /\brequests\.(\d+)\b/
+const NAMED_REQUEST = /\brequests\.(\d+)\b/
 
 /**
- * Reads a failed create. Only an answer that says so proves that nothing was created: without the last byte there can be
- * no batch; with it, a 4xx that refuses the request proves that there is none, and everything else (silence, any 5xx, 529 too,
- * 408, 409, a 4xx that HTTP does not define, a redirect, half an answer) leaves it unknown.
+ * Interprets a failed create. If the last byte was not sent, there is no batch. If it was, only a 4xx that refuses the request
+ * proves that there is none; everything else (no reply, any 5xx including 529, 408, 409, a 4xx that HTTP does not define, a
+ * redirect, a partial reply) leaves the outcome unknown.
  */
 export function outcomeOf(failure: Failure, wholeSent: boolean): CreateOutcome {
   switch (failure.kind) {
@@ -44,7 +48,7 @@ export function outcomeOf(failure: Failure, wholeSent: boolean): CreateOutcome {
 }
 
 function refused(failure: Failure): CreateOutcome {
-  const position = NAMED.exec(failure.message)?.[1]
+  const position = NAMED_REQUEST.exec(failure.message)?.[1]
   if (position === undefined) return { kind: 'refused', failure }
   return { kind: 'reject', position: Number(position), failure }
 }

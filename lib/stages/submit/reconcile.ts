@@ -1,94 +1,94 @@
 import type { RemoteBatch } from '../../api/remote-batch.ts'
 import { countOf } from '../../core/job/event.ts'
-import { EXPIRES_AFTER_MS, SILENCE_MS } from '../../core/limits.ts'
+import { EXPIRES_AFTER_MS, IDLE_TIMEOUT_MS } from '../../core/limits.ts'
 
-/** How far the API's own machines may disagree about the time. */
+/** The maximum difference between the clocks of the API's machines. */
 const SKEW_MS = 10 * 60 * 1000
 
-/** How far back a batch is looked for where nothing told the API's clock: our own may be wrong by this much. */
-const BLIND_MS = 2 * EXPIRES_AFTER_MS
+/** How far back to search if the API's time was unknown: the local clock may be wrong by this much. */
+const UNKNOWN_CLOCK_MS = 2 * EXPIRES_AFTER_MS
 
-/** What is known of a batch whose create has an unknown outcome. */
+/** A batch whose create has an unknown outcome. */
 export interface PendingCreate {
   readonly requests: number
-  /** When its last byte went out, by the API's clock; null where no answer had told it. */
+  /** When its last byte was sent, by the API's clock; null if that was unknown. */
   readonly serverAt: number | null
-  /** The same by our clock, set right where the API's is known by now; ours may have jumped in between. */
+  /** The same by the local clock, corrected if the API's time is known by now; it may have jumped in between. */
   readonly at: number
-  /** How long after that the API may still come to make a batch of it. */
+  /** How long after that the API may still create the batch. */
   readonly settleMs: number
 }
 
-/** What a look at a candidate's results has shown: our custom_ids, others, or no line that could be read. */
+/** Whose custom_ids a candidate's results contain; `unreadable` if no line could be read. */
 export type Proof = 'ours' | 'foreign' | 'unreadable'
 
 export type Reconciliation =
   | { readonly kind: 'adopt'; readonly id: string }
-  /** Candidates whose results must be looked at before anything can be said. */
+  /** The results of these candidates must be read first. */
   | { readonly kind: 'prove'; readonly candidates: readonly RemoteBatch[] }
-  /** Something may still be ours: wait, for this reason. `time` heals it; `proof` may never come. */
+  /** A batch may still be ours: wait. `time` resolves this; `proof` may never arrive. */
   | { readonly kind: 'wait'; readonly for: 'time' | 'proof'; readonly why: string }
-  /** Nothing of it is at the API. */
+  /** The API does not have it. */
   | { readonly kind: 'resend' }
 
-/** The earliest time, by the API's clock, at which the batch can have been created. */
-export function createdFrom(unknown: PendingCreate): number {
-  return unknown.serverAt === null ? unknown.at - BLIND_MS : unknown.serverAt - SKEW_MS
+/** The earliest time at which the batch can have been created, by the API's clock. */
+export function createdFrom(pending: PendingCreate): number {
+  return pending.serverAt === null ? pending.at - UNKNOWN_CLOCK_MS : pending.serverAt - SKEW_MS
 }
 
-/** The latest: what was created after the settle time is somebody else's, as a batch sent again would be. */
-function createdUntil(unknown: PendingCreate): number {
-  const { serverAt, at, settleMs } = unknown
-  return settleMs + (serverAt === null ? at + BLIND_MS : serverAt + SKEW_MS)
+/** The latest such time. A batch created after the settle time is not ours, or is one that was sent later. */
+function createdUntil(pending: PendingCreate): number {
+  const { serverAt, at, settleMs } = pending
+  return settleMs + (serverAt === null ? at + UNKNOWN_CLOCK_MS : serverAt + SKEW_MS)
 }
 
 /**
- * Does this batch have the right count, and no owner? The count is the tag: no two unresolved batches of a job share it. A
- * batch has requests, so one that says none has not been counted yet.
+ * Whether a batch has the right request count and no owner. The count is the tag: no two unresolved batches of a job share
+ * it. A count of 0 means that the API has not counted the batch yet.
  */
-function isTagged(batch: RemoteBatch, unknown: PendingCreate, owned: ReadonlySet<string>): boolean {
+function isTagged(batch: RemoteBatch, pending: PendingCreate, owned: ReadonlySet<string>): boolean {
   const count = countOf(batch.request_counts)
-  return (count === unknown.requests || count === 0) && !owned.has(batch.id)
+  return (count === pending.requests || count === 0) && !owned.has(batch.id)
 }
 
-/** Could this batch be the one? */
+/** Whether a batch may be the one that was sent. */
 export function isCandidate(
   batch: RemoteBatch,
-  unknown: PendingCreate,
+  pending: PendingCreate,
   owned: ReadonlySet<string>,
 ): boolean {
   const created = Date.parse(batch.created_at)
   return (
-    isTagged(batch, unknown, owned) &&
-    created >= createdFrom(unknown) &&
-    created <= createdUntil(unknown)
+    isTagged(batch, pending, owned) &&
+    created >= createdFrom(pending) &&
+    created <= createdUntil(pending)
   )
 }
 
 /**
- * Was this batch made before ours was sent? Its time alone does not rule it out, but an id that the user chose does not prove
- * it ours then: an earlier run over the same records has the same ids, and other answers. Where nothing had told the API's
- * time, that of ours may be wrong by days: then nothing is earlier.
+ * Whether a batch was created before ours was sent. The time alone does not rule it out, but then an id that the user chose
+ * proves nothing: an earlier run over the same records has the same ids. If the API's time was unknown, the local time may be
+ * wrong by days, so no batch counts as earlier.
  */
 export function isEarlier(batch: RemoteBatch, { serverAt }: PendingCreate): boolean {
   return serverAt !== null && Date.parse(batch.created_at) < serverAt - SKEW_MS
 }
 
-/** No batch is from the future, and none runs for longer than its life: the API's clocks disagree, and its times tell nothing. */
+/** Whether a batch is from the future or older than batches get: then the API's clocks disagree and its times prove nothing. */
 function isImpossible(batch: RemoteBatch, now: number): boolean {
   const age = now - Date.parse(batch.created_at)
   return age < -SKEW_MS || age > EXPIRES_AFTER_MS + SKEW_MS
 }
 
-/** All that is known when a verdict is asked for. */
+/** What a search has found so far. */
 export interface SearchEvidence {
-  /** A whole listing of the workspace's batches, back to `createdFrom`. */
+  /** A complete listing of the workspace's batches, back to `createdFrom`. */
   readonly listed: readonly RemoteBatch[]
-  /** Ids that journals on this machine own. */
+  /** Batch ids in journals on this machine. */
   readonly owned: ReadonlySet<string>
-  /** What looks at candidates have shown. */
+  /** What the results of candidates have proven. */
   readonly proofs: ReadonlyMap<string, Proof>
-  /** Candidates seen at any time; one that is no longer listed may have been ours. */
+  /** All candidates so far; one that is no longer listed may have been ours. */
   readonly candidates: Iterable<string>
   /** Whether the listing was made after the settle time had passed. */
   readonly settled: boolean
@@ -96,12 +96,12 @@ export interface SearchEvidence {
   readonly now: number
 }
 
-/** What to do about an unknown create. When in doubt it waits: an unknown costs latency, never money. */
-export function judge(unknown: PendingCreate, evidence: SearchEvidence): Reconciliation {
+/** Decides what to do about an unknown create. In doubt it waits, which costs time and never money. */
+export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Reconciliation {
   const { listed, owned, proofs, candidates, settled, now } = evidence
   const ours = listed.find(batch => !owned.has(batch.id) && proofs.get(batch.id) === 'ours')
   if (ours) return { kind: 'adopt', id: ours.id }
-  const possible = listed.filter(batch => isCandidate(batch, unknown, owned))
+  const possible = listed.filter(batch => isCandidate(batch, pending, owned))
   const unread = possible.filter(
     batch => batch.processing_status === 'ended' && !proofs.has(batch.id),
   )
@@ -111,14 +111,14 @@ export function judge(unknown: PendingCreate, evidence: SearchEvidence): Reconci
   const ids = new Set(listed.map(batch => batch.id))
   for (const id of candidates) {
     if (!ids.has(id) && !owned.has(id) && proofs.get(id) !== 'foreign') {
-      const why = `batch ${id}, which may be ours, is no longer listed`
+      const why = `batch ${id}, which may belong to this job, is no longer listed`
       return { kind: 'wait', for: 'proof', why }
     }
   }
   if (!settled) return { kind: 'wait', for: 'time', why: 'the settle time has not passed' }
-  // Two clocks at the API may differ by more than they should. Before money is spent again, what only its time rules out is
-  // looked at too: where it has ended that costs a call, where it runs it must be proven only if its time cannot be true.
-  const strays = listed.filter(batch => isTagged(batch, unknown, owned) && !proofs.has(batch.id))
+  // The API's clocks may differ by more than they should. Before money is spent again, batches that only their time rules out
+  // are checked too: reading an ended one costs a call; a running one is waited for only if its time is impossible.
+  const strays = listed.filter(batch => isTagged(batch, pending, owned) && !proofs.has(batch.id))
   const toRead = strays.filter(batch => batch.processing_status === 'ended')
   if (toRead.length > 0) return { kind: 'prove', candidates: toRead }
   const running = strays.find(batch => isImpossible(batch, now))
@@ -128,26 +128,25 @@ export function judge(unknown: PendingCreate, evidence: SearchEvidence): Reconci
 
 function waitingFor(batch: RemoteBatch): string {
   return batch.processing_status === 'ended'
-    ? `batch ${batch.id} may be ours and holds no result line that could tell`
-    : `batch ${batch.id} may be ours and tells only when it has ended`
+    ? `batch ${batch.id} may belong to this job, and none of its results can be read`
+    : `batch ${batch.id} may belong to this job; its results will show that when it has ended`
 }
 
 /**
- * How much older than the truth `serverAt` may be: a `date` header counts whole seconds, and was written up to the longest
- * silence before we read it.
+ * How far `serverAt` may lag: a `date` header has whole seconds, and was written up to one idle timeout before it was read.
  */
-const SLACK_MS = 1000 + SILENCE_MS
+const DATE_SLACK_MS = 1000 + IDLE_TIMEOUT_MS
 
 /**
- * How long ago the last byte went out, at the least: by this process's own clock since it looks, or by the API's clock then
- * and now. That one may jump too, so it is believed as far as our wall time agrees, which says nothing alone.
+ * The minimum time since the last byte was sent: by this process's monotonic clock since the search began, or by the API's
+ * clock then and now. The API's clock may jump too, so it counts only as far as the local wall clock agrees.
  */
-export function sureElapsed(
+export function minElapsed(
   hereMs: number,
   serverAt: number | null,
   serverNow: number | null,
   wallMs: number,
 ): number {
   if (serverAt === null || serverNow === null) return hereMs
-  return Math.max(hereMs, Math.min(serverNow - serverAt - SLACK_MS, wallMs))
+  return Math.max(hereMs, Math.min(serverNow - serverAt - DATE_SLACK_MS, wallMs))
 }

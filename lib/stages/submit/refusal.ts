@@ -1,15 +1,15 @@
 import type { PartAssignment } from './split-batch.ts'
 
-/** Requests of a refused batch that are sent alone, spread evenly, to find out whether the cause is common to all. */
+/** The number of requests of a refused batch, spread evenly, that are sent alone to find out whether all share the cause. */
 export const PROBES = 8
 
-/** After so many requests of one batch were refused by name, the cause may be common: then it is probed. */
+/** After this many requests of one batch were refused by name, the cause may be common, and the batch is probed. */
 export const NAMED_REFUSALS = 8
 
-/** How a refused batch is split: each probe is a part of its own, and so is each run of requests between two of them. */
+/** How a refused batch is split: each probe is a part, and so are the requests between two probes. */
 export interface ProbePlan {
   readonly partOf: (position: number) => PartAssignment
-  /** The indexes of the parts that are probes. */
+  /** Indexes of the parts that are probes. */
   readonly probes: readonly number[]
 }
 
@@ -26,11 +26,11 @@ export function planProbes(requests: number): ProbePlan {
   return { partOf: position => starts.findLastIndex(start => start <= position), probes }
 }
 
-/** What follows from a reply to a request that was sent alone. */
+/** The conclusion from the replies to requests that were sent alone. */
 export type RefusalVerdict =
-  /** Its cause is not known yet. */
+  /** The cause is not known yet. */
   | { readonly kind: 'undecided' }
-  /** These requests are refused for what is in them. */
+  /** These requests are refused because of their content. */
   | { readonly kind: 'reject'; readonly refused: readonly RefusedAlone[] }
   /** The API refuses all requests alike. */
   | { readonly kind: 'common'; readonly message: string }
@@ -44,10 +44,10 @@ export interface RefusedAlone {
 const UNDECIDED: RefusalVerdict = { kind: 'undecided' }
 
 /**
- * Tells a bad request from a cause that all requests share, such as a parameter that the account must not use. As long as
- * the API refuses requests one after the other with the same message and accepts none, the cause may be common.
+ * Distinguishes a bad request from a cause that all requests share, such as a parameter that the account may not use. While
+ * the API refuses one request after another with the same message and accepts none, the cause may be common.
  */
-export class RefusalJudge {
+export class RefusalTracker {
   #refused: RefusedAlone[] = []
 
   /** The API refused a request that was sent alone. */
@@ -60,12 +60,12 @@ export class RefusalJudge {
     return UNDECIDED
   }
 
-  /** The API accepted a batch, so whatever it refused before was refused for what is in it. */
+  /** The API accepted a batch, so earlier refusals were due to the content of the requests. */
   accepted(): RefusalVerdict {
     return this.#refused.length === 0 ? UNDECIDED : this.#reject()
   }
 
-  /** Nothing is left to be sent. `everAccepted`: whether the API has taken any batch of the job. */
+  /** Nothing is left to send. `everAccepted`: whether the API has accepted any batch of the job. */
   ended(everAccepted: boolean): RefusalVerdict {
     const [first, second] = this.#refused
     if (!first) return UNDECIDED
@@ -80,7 +80,7 @@ export class RefusalJudge {
   }
 }
 
-/** The same complaint about another request of a batch is the same message. */
+/** Removes the position, so that the same error for another request is the same message. */
 function withoutPosition(message: string): string {
   return message.replaceAll(/\brequests\.\d+/g, 'requests.N')
 }

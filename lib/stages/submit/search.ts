@@ -11,16 +11,16 @@ import {
   createdFrom,
   isCandidate,
   isEarlier,
-  judge,
+  reconcile,
   type Proof,
-  sureElapsed,
+  minElapsed,
   type PendingCreate,
   type Reconciliation,
 } from './reconcile.ts'
 
-/** The shortest and the longest pause between two looks at the list. */
-const FIRST_LOOK_MS = 1000
-const LONGEST_LOOK_MS = 60_000
+/** The first and the longest pause between two listings. */
+const FIRST_PAUSE_MS = 1000
+const LONGEST_PAUSE_MS = 60_000
 
 export interface SearchOptions {
   readonly job: StoredJob
@@ -30,28 +30,28 @@ export interface SearchOptions {
   readonly signal: AbortSignal
   /** Ids that other jobs of this machine own. */
   readonly ownedElsewhere: () => Promise<ReadonlySet<string>>
-  /** Told whenever the search has to go on waiting, and why. */
+  /** Called with the reason whenever the search has to wait. */
   readonly onWait: (why: string) => void
 }
 
 /**
- * Looks for a batch whose create has an unknown outcome until it is found or proven not to exist. `resend`: it is
- * safe to send again. `lost`: it may be ours and can never be proven.
+ * Searches for a batch whose create has an unknown outcome until it is found or proven not to exist. `resend`: it is safe to
+ * send it again. `lost`: a candidate may be ours, and that can never be proven.
  */
 export async function search(
   options: SearchOptions,
 ): Promise<{ adopt: string } | 'resend' | 'lost'> {
   const { job, settleMs, signal } = options
-  const unknown = await unknownOf(options)
+  const pending = await pendingCreateOf(options)
   const began = job.clock.elapsed()
   const proofs = new Map<string, Proof>()
   for (const [id, is] of Object.entries(job.batch(options.number).candidates))
     if (is === 'ruledOut') proofs.set(id, 'foreign')
-  let looks = 0
+  let listings = 0
   for (;;) {
-    // A listing proves absence only if it was asked for after the settle time had passed.
-    const settled = settledFor(job, options.number, began) >= settleMs
-    const listed = await listFrom(options.api, createdFrom(unknown))
+    // A listing proves absence only if it was requested after the settle time.
+    const settled = elapsedSinceArmed(job, options.number, began) >= settleMs
+    const listed = await listFrom(options.api, createdFrom(pending))
     const owned = new Set([
       ...ownedIds(job.state),
       ...(await options.ownedElsewhere()),
@@ -61,29 +61,29 @@ export async function search(
     if (lateId !== undefined && !owned.has(lateId)) return { adopt: lateId }
     for (const batch of listed) {
       if (
-        isCandidate(batch, unknown, owned) &&
+        isCandidate(batch, pending, owned) &&
         job.batch(options.number).candidates[batch.id] === undefined
       ) {
         await job.note({ type: 'candidate', number: options.number, id: batch.id }, false)
       }
     }
-    const verdict = await verdictOn(options, unknown, listed, owned, proofs, settled)
+    const verdict = await decide(options, pending, listed, owned, proofs, settled)
     if (verdict.kind === 'adopt') return { adopt: verdict.id }
     if (verdict.kind === 'resend') return 'resend'
-    const waited = settledFor(job, options.number, began)
-    // What may be ours cannot come back after a batch's whole life: its rows are given up, and never sent on a guess.
+    const waited = elapsedSinceArmed(job, options.number, began)
+    // After the lifetime of a batch no proof can arrive. Its requests are never sent again on a guess.
     if (verdict.for === 'proof' && waited > EXPIRES_AFTER_MS + settleMs) return 'lost'
     options.onWait(verdict.why)
     const rest = settleMs - waited
-    const pause = Math.min(FIRST_LOOK_MS * 2 ** Math.min(looks, 6), LONGEST_LOOK_MS)
-    looks += 1
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(listings, 6), LONGEST_PAUSE_MS)
+    listings += 1
     await job.clock.sleep(rest > 0 ? Math.min(rest, pause) : pause, signal)
   }
 }
 
-async function verdictOn(
+async function decide(
   options: SearchOptions,
-  unknown: PendingCreate,
+  pending: PendingCreate,
   listed: readonly RemoteBatch[],
   owned: ReadonlySet<string>,
   proofs: Map<string, Proof>,
@@ -94,10 +94,10 @@ async function verdictOn(
   for (;;) {
     const candidates = Object.keys(job.batch(number).candidates)
     const now = job.session.serverTime.nowOrOurs()
-    const verdict = judge(unknown, { listed, owned, proofs, candidates, settled, now })
+    const verdict = reconcile(pending, { listed, owned, proofs, candidates, settled, now })
     if (verdict.kind !== 'prove') return verdict
     for (const candidate of verdict.candidates) {
-      const proof = await prove(options, candidate, isEarlier(candidate, unknown))
+      const proof = await prove(options, candidate, isEarlier(candidate, pending))
       proofs.set(candidate.id, proof)
       if (proof === 'foreign') await job.note({ type: 'ruledOut', number, id: candidate.id }, false)
       if (proof === 'ours') break
@@ -105,7 +105,7 @@ async function verdictOn(
   }
 }
 
-/** Looks at the first result lines of an ended batch: their custom_ids say whose it is. */
+/** Reads the first result lines of an ended batch: their custom_ids show whose it is. */
 async function prove(
   { job, api, number, signal }: SearchOptions,
   candidate: RemoteBatch,
@@ -115,7 +115,7 @@ async function prove(
   let proof: Proof = 'unreadable'
   try {
     await eachFirstCustomId(api, resultsUrlOf(candidate), signal, id => {
-      // A set may hold a line of another batch, but never by chance a line of this one.
+      // A result set may contain a line of another batch, but never one of this batch by chance.
       const position = ids.position(id)
       const isSure = !isEarlier || ids.chosenAt(position) === undefined
       proof = position !== -1 && isSure ? 'ours' : 'foreign'
@@ -128,7 +128,7 @@ async function prove(
   }
 }
 
-/** Every batch of the workspace back to a time; pages go newest first. A list in another order is read to its end. */
+/** Every batch of the workspace back to a time. Pages are newest first; a list in another order is read to its end. */
 async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
   const listed: RemoteBatch[] = []
   const cursors = new Set<string>()
@@ -147,31 +147,36 @@ async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
     if (cursors.has(page.last_id) || cursors.size === MAX_LIST_PAGES)
       throw new BatchStreamError(
         'CBS_API',
-        `the list of batches has no end, or comes round to ${page.last_id} again: what became of a batch cannot be found out`,
+        `the API's list of batches does not end, or returns to ${page.last_id}, so the outcome of a create cannot be determined: resume the job later`,
       )
     after = page.last_id
     cursors.add(after)
   }
 }
 
-function settledFor(job: StoredJob, number: number, began: number): number {
+function elapsedSinceArmed(job: StoredJob, number: number, began: number): number {
   const { at, serverAt } = armedOf(job, number)
   const here = job.clock.elapsed() - began
-  const elapsed = sureElapsed(here, serverAt, job.session.serverTime.now(), job.clock.now() - at)
-  // The owner before may have sent the last byte up to the end of its lease.
+  const elapsed = minElapsed(here, serverAt, job.session.serverTime.now(), job.clock.now() - at)
+  // The previous owner may have sent the last byte until its lease ended.
   return job.shared ? Math.min(elapsed, job.shared.leaseEndedMs()) : elapsed
 }
 
 function armedOf(job: StoredJob, number: number): NonNullable<BatchState['armed']> {
-  // Only an armed batch is looked for.
+  // Only armed batches are searched for.
   return job.batch(number).armed as NonNullable<BatchState['armed']>
 }
 
-async function unknownOf({ job, api, number, settleMs }: SearchOptions): Promise<PendingCreate> {
+async function pendingCreateOf({
+  job,
+  api,
+  number,
+  settleMs,
+}: SearchOptions): Promise<PendingCreate> {
   const { requests } = job.batch(number)
   const { at, serverAt } = armedOf(job, number)
   if (serverAt !== null) return { requests, serverAt, at, settleMs }
-  // Our clock may be wrong by any number of days, and an answer of the API's tells by how much.
+  // The local clock may be wrong by days; a reply of the API shows by how much.
   if (job.session.serverTime.sure() === null) await api.list(undefined, 1)
   const behind = job.session.serverTime.nowOrOurs() - job.clock.now()
   return { requests, serverAt, at: at + behind, settleMs }

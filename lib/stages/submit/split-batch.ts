@@ -14,15 +14,15 @@ import { readSummed } from '../../store/sums.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
 import { lines } from '../../store/body-lines.ts'
 
-/** The part of a split batch that a request goes to, counted from 0 in the order of requests; or why it is left out. */
+/** The part that a request of a split batch goes to, from 0 in the order of requests; or why it is left out. */
 export type PartAssignment = number | Problem
 
-/** The first half of a batch is one part, the rest the other; a single request that is too large is rejected. */
+/** The first half of the requests is one part, the rest the other. A single request is rejected as too large. */
 export function half(requests: number): (position: number) => PartAssignment {
   if (requests === 1)
     return () => ({
       type: 'request_too_large',
-      message: 'the API says that this request alone is too large (413)',
+      message: 'the API rejects this request as too large, even in a batch of its own (413)',
     })
   return firstOf(requests / 2)
 }
@@ -32,14 +32,14 @@ export function firstOf(count: number): (position: number) => PartAssignment {
   return position => (position < count ? 0 : 1)
 }
 
-/** One request is rejected; the others stay together. */
+/** One request is rejected; the others stay one batch. */
 export function without(rejected: number, problem: Problem): (position: number) => PartAssignment {
   return position => (position === rejected ? problem : 0)
 }
 
 /**
- * Replaces a batch that the API does not take as it is by parts of it. Their files are complete before the one journal line
- * that makes them count. Returns the numbers of the parts, in the order of their requests.
+ * Replaces a batch that the API does not accept with parts of it. The files of the parts are complete before the single
+ * journal line that replaces the batch. Returns the numbers of the parts, in the order of their requests.
  */
 export async function splitBatch(
   job: StoredJob,
@@ -59,7 +59,7 @@ export async function splitBatch(
   try {
     let position = 0
     for await (const json of lines(job, number)) {
-      // Every line of the body has its record.
+      // Every line of the body has a record.
       const ordinal = ids.ordinalAt(position) as number
       const part = partOf(position)
       const id = ids.chosenAt(position)
@@ -91,7 +91,7 @@ export async function splitBatch(
     for (const what of GATHERED) await job.store.disk.remove(job.store.path(number, what))
     return into.map(part => part.number)
   } finally {
-    // Closing a file that is closed already does no harm.
+    // Closing a closed file does nothing.
     for (const writer of parts.writers) await writer.abandon()
   }
 }
@@ -112,7 +112,7 @@ async function copyReused(job: StoredJob, number: number, parts: PartWriters): P
   }
 }
 
-/** The writers of the parts. Each part covers the records from its first request up to that of the next part. */
+/** The writers of the parts. A part covers the records from its first request to the first request of the next part. */
 class PartWriters {
   readonly writers: BatchWriter[] = []
   readonly #job: StoredJob
@@ -124,7 +124,7 @@ class PartWriters {
     this.#extra = extra
   }
 
-  /** The writer of a part whose request about this record comes next; parts begin one after the other. */
+  /** The writer of a part that gets the request of this record; parts are opened in order. */
   async at(part: number, ordinal: number): Promise<BatchWriter> {
     return this.writers[part] ?? (await this.#open(ordinal))
   }

@@ -1,5 +1,5 @@
 // takes  SealedBatch
-// gives  SubmittedBatch: the API has it, once, and the journal knows its id
+// gives  SubmittedBatch: the API has it exactly once, and its id is journaled
 // next   awaitEnd
 import type { AnthropicClient } from '../../api/client.ts'
 import type { Backoff } from '../../core/backoff.ts'
@@ -18,7 +18,13 @@ import { notify } from '../../core/notify.ts'
 import { typed, type CarryingStage } from '../../core/stage.ts'
 import { ensureFreeSpace } from './free-space.ts'
 import type { CreateOutcome } from './outcome.ts'
-import { NAMED_REFUSALS, planProbes, PROBES, RefusalJudge, type RefusalVerdict } from './refusal.ts'
+import {
+  NAMED_REFUSALS,
+  planProbes,
+  PROBES,
+  RefusalTracker,
+  type RefusalVerdict,
+} from './refusal.ts'
 import { search } from './search.ts'
 import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
 import { uploadBatch } from './upload.ts'
@@ -27,17 +33,17 @@ export interface SubmitOptions {
   /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
   readonly client: AnthropicClient
   /**
-   * Batches in flight at most, at least 1. Further batches wait on disk until one has ended, as `awaitEnd` finds out.
-   * @default 10 where an `awaitEnd` follows, else no limit
+   * Maximum batches in flight, at least 1. Further batches wait on disk until `awaitEnd` sees one end.
+   * @default 10 if an `awaitEnd` follows, otherwise unlimited
    */
   readonly concurrency?: number
   /**
-   * How long to search for a batch whose create got no reply, in ms, before it is sent again.
+   * How long to search for a batch whose create got no reply before it is sent again, in ms.
    * @default 600000
    */
   readonly settle?: number
   /**
-   * Ids of batches that other jobs own, so that none of them is taken for ours.
+   * Ids of batches that belong to other jobs, so that none of them is adopted.
    * @default none
    */
   readonly ownedElsewhere?: () => Promise<ReadonlySet<string>>
@@ -46,37 +52,37 @@ export interface SubmitOptions {
    * @default { first: 500, most: 60000 }
    */
   readonly backoff?: Backoff | undefined
-  /** Called when a batch has to wait, with the reason. */
+  /** Called with the reason when a batch has to wait. */
   readonly onWait?: (batch: SealedBatch, why: string) => unknown
   /** Called when the API's queue is full (429); the batch waits and is sent later. */
   readonly onBusy?: () => unknown
   /**
-   * Called before a batch is sent; false leaves it sealed, and nothing of it is given on. Spending caps use it.
+   * Called before a batch is sent. If it resolves to false, the batch stays sealed and is not emitted. Spending caps use it.
    * @default every batch is sent
    */
-  readonly admit?: ((batch: SealedBatch, signal: AbortSignal) => Promise<boolean>) | undefined
+  readonly approve?: ((batch: SealedBatch, signal: AbortSignal) => Promise<boolean>) | undefined
   /**
-   * The API's origin and the betas, which answers depend on besides their requests. It is journaled with each batch, so that a
-   * later job reuses no answers of another API.
+   * The API's origin and betas, on which answers depend besides their requests. It is journaled with each batch, so that a
+   * later job does not reuse answers of another API.
    * @internal
    */
   readonly answeredBy?: string | undefined
   /**
-   * Sends nothing: every request that the API does not have becomes a `rejected` result. Batches in flight are still given on,
-   * and an unknown create is still searched for.
+   * Sends nothing: every request that the API does not have becomes a `rejected` result. Batches in flight are still emitted,
+   * and unknown creates are still searched for.
    * @default false
    */
   readonly abandon?: boolean | undefined
 }
 
 /**
- * Sends each batch exactly once. An unknown outcome (no reply, a 5xx, a crash between two lines of the journal) is looked up
- * in the API's list and never assumed: that costs time, never money.
+ * Submits each batch exactly once. An unknown outcome (no reply, a 5xx, a crash between two journal lines) is looked up in the
+ * API's list and never assumed: that costs time, never money.
  *
- * When the API takes no more batches for good, submission stops and the pipeline does not: batches in flight are awaited and
- * their results given on, then the last stage fails with the reason: `CBS_ACCESS` for the key, billing or a spend limit,
- * `CBS_STOPPED` when every request is refused alike, `CBS_DISK` when the answers may not fit on the disk, `CBS_API` otherwise. A single request that the API refuses becomes a
- * `rejected` row.
+ * If the API accepts no more batches, submission stops but the pipeline continues: batches in flight are awaited and their
+ * results emitted, then the last stage fails with the reason. That is `CBS_ACCESS` for the key, billing or a spend limit,
+ * `CBS_STOPPED` if every request is refused, `CBS_DISK` if the answers may not fit on the disk, and `CBS_API` otherwise. A
+ * single request that the API refuses becomes a `rejected` row.
  */
 export function submit(
   options: SubmitOptions,
@@ -87,10 +93,10 @@ export function submit(
   return typed(new Submit(options))
 }
 
-/** How often a queue that others fill is looked at. */
-const SHARED_QUEUE_MS = 5000
+/** How often a queue that others have filled is checked. */
+const SHARED_QUEUE_POLL_MS = 5000
 
-function bodyElsewhere(number: number): BatchStreamError {
+function lostBody(number: number): BatchStreamError {
   return new BatchStreamError(
     'CBS_API',
     `batch ${number} did not reach the API, and its body was lost with the disk of the worker that sealed it: run the same command again to send its records`,
@@ -103,20 +109,20 @@ const ABANDONED: PartAssignment = {
   message: 'the job was abandoned before this record was sent',
 }
 
-/** So long at most sending waits for the results of earlier batches. A stage between may hold these back. */
-const COLLECT_MS = 600_000
+/** The maximum wait for the results of earlier batches, which a stage in between may hold back. */
+const MAX_COLLECT_MS = 600_000
 
 export class Submit extends JobStage<SealedBatch> {
   readonly #options: SubmitOptions
-  readonly #judge = new RefusalJudge()
-  /** First batches whose parts are refused for single requests, not for a common cause. */
+  readonly #refusals = new RefusalTracker()
+  /** Roots of split batches whose parts are refused for single requests, not for a common cause. */
   readonly #individual = new Set<number>()
-  /** How many requests of a batch and its parts were refused by name, by the number of the first batch. */
-  readonly #named = new Map<number, number>()
-  /** Searches for batches with an unknown outcome, and parts that wait for one. */
-  readonly #beside = new Set<Promise<void>>()
-  /** Was a batch not admitted? A batch without requests then waits, too: its records may repeat some of that one. */
-  #notAdmitted = false
+  /** The number of requests that were refused by name, by the root of their batch. */
+  readonly #refusalsByName = new Map<number, number>()
+  /** Searches for batches with an unknown outcome, and parts that wait for such a search. */
+  readonly #parallel = new Set<Promise<void>>()
+  /** Whether a batch was not approved. Then batches without requests wait too: their records may repeat records of that batch. */
+  #isHeldBack = false
   #api: Api | undefined
 
   constructor(options: SubmitOptions) {
@@ -137,46 +143,46 @@ export class Submit extends JobStage<SealedBatch> {
       client: this.#options.client,
       session: job.session,
       signal: this.signal,
-      onWait: ({ message }) => this.#wait(batch, message),
+      onWait: ({ message }) => this.#reportWait(batch, message),
     })
-    await this.#take(job, number)
+    await this.#process(job, number)
   }
 
   protected override async finish(): Promise<void> {
     const { job } = this
-    // A search that ends may start another, for the parts of a batch that had to be split.
-    while (this.#beside.size > 0) await Promise.all(this.#beside)
+    // A search may start another one, for the parts of a batch that was split.
+    while (this.#parallel.size > 0) await Promise.all(this.#parallel)
     if (!job) return
-    await this.#settle(job, this.#judge.ended(ownedIds(job.state).size > 0))
+    await this.#applyVerdict(job, this.#refusals.ended(ownedIds(job.state).size > 0))
     await this.reportStop(job.queue.unreportedStop)
   }
 
-  /** Where nothing waits for batches to end, a default limit would never let another one go. */
+  /** If nothing awaits the end of batches, a default limit would block submission forever. */
   #concurrencyOf({ queue }: StoredJob): number {
     return this.#options.concurrency ?? (queue.isAwaited ? DEFAULT_CONCURRENCY : Infinity)
   }
 
-  async #take(job: StoredJob, number: number): Promise<void> {
+  async #process(job: StoredJob, number: number): Promise<void> {
     const { phase, requests } = job.batch(number)
     if (phase === 'armed') this.#startSearch(job, number)
     else if (phase !== 'sealed') this.push(job.submittedBatch(number))
     else if (requests > 0) await this.#send(job, number)
-    else if (!this.#notAdmitted && !job.queue.stopReason) this.push(job.submittedBatch(number))
+    else if (!this.#isHeldBack && !job.queue.stopReason) this.push(job.submittedBatch(number))
   }
 
-  /** Sends a batch until its outcome is known, or only a search can tell, or submission has stopped. */
+  /** Sends a batch until its outcome is known, a search has to find it, or submission has stopped. */
   async #send(job: StoredJob, number: number): Promise<void> {
     await this.#collectFirst(job, job.batch(number).attempt)
     if (job.queue.stopReason) return
     if (this.#options.abandon) return await this.#split(job, number, () => ABANDONED)
-    const isAdmitted = await this.#options.admit?.(job.sealedBatch(number), this.signal)
+    const isAdmitted = await this.#options.approve?.(job.sealedBatch(number), this.signal)
     if (isAdmitted === false) {
-      this.#notAdmitted = true
+      this.#isHeldBack = true
       return
     }
     const retries = new Retries(job.session)
     for (;;) {
-      const count = await this.#turn(job, number)
+      const count = await this.#waitForSlot(job, number)
       if (count === undefined) return
       const { requests, root } = job.batch(number)
       if (count < requests) return await this.#split(job, number, firstOf(count))
@@ -184,24 +190,27 @@ export class Submit extends JobStage<SealedBatch> {
       if (outcome === 'stopped') return
       if (outcome === 'noRoom') {
         job.queue.isBusy = true
-        this.#wait(job.sealedBatch(number), "the API's queue is full, as the ledger says")
-        if (!(await this.#pause(job, SHARED_QUEUE_MS))) return
+        this.#reportWait(
+          job.sealedBatch(number),
+          "according to the ledger, the API's queue is full",
+        )
+        if (!(await this.#pause(job, SHARED_QUEUE_POLL_MS))) return
         continue
       }
       switch (outcome.kind) {
         case 'created':
-          return await this.#settle(job, this.#judge.accepted())
+          return await this.#applyVerdict(job, this.#refusals.accepted())
         case 'unknown':
-          // A gateway may redirect after it has passed the create on, and waiting does not end that: the next start searches.
+          // A gateway may redirect after it has passed the create on, and waiting does not help: the next start searches.
           if (outcome.failure.kind === 'redirect')
             return job.queue.stop(errorOf(`submit batch ${number}`, outcome.failure))
-          this.#wait(job.sealedBatch(number), outcome.failure.message)
+          this.#reportWait(job.sealedBatch(number), outcome.failure.message)
           return this.#startSearch(job, number)
         case 'split':
           return await this.#split(job, number, half(requests))
         case 'reject': {
-          const named = (this.#named.get(root) ?? 0) + 1
-          this.#named.set(root, named)
+          const named = (this.#refusalsByName.get(root) ?? 0) + 1
+          this.#refusalsByName.set(root, named)
           if (outcome.position >= requests || named > NAMED_REFUSALS)
             return await this.#isolate(job, number, outcome.failure)
           return await this.#reject(job, number, outcome.position, outcome.failure.message)
@@ -216,27 +225,27 @@ export class Submit extends JobStage<SealedBatch> {
     }
   }
 
-  /** Waits until the results that an earlier process left at the API are here. What still runs there is not waited for. */
+  /** Waits for the results of ended batches that an earlier process submitted. Running batches are not waited for. */
   async #collectFirst(job: StoredJob, attempt: number): Promise<void> {
     const isDone = (): boolean => job.queue.stopReason !== undefined || isCollected(job, attempt)
     if (isDone()) return
     const over = new AbortController()
     const signal = AbortSignal.any([this.signal, over.signal])
-    await Promise.race([job.when(isDone, signal), job.clock.sleep(COLLECT_MS, signal)]).finally(
+    await Promise.race([job.when(isDone, signal), job.clock.sleep(MAX_COLLECT_MS, signal)]).finally(
       () => over.abort(),
     )
   }
 
   /**
-   * Waits until a batch may be sent, and says how many of its requests; it counts as being sent if that is all. Undefined once
-   * submission has stopped.
+   * Waits until a batch may be sent, and returns how many of its requests; if all, the batch counts as being sent. Undefined
+   * once submission has stopped.
    */
-  async #turn(job: StoredJob, number: number): Promise<number | undefined> {
+  async #waitForSlot(job: StoredJob, number: number): Promise<number | undefined> {
     let count = 0
     const isDecided = (): boolean => {
       if (job.queue.stopReason) return true
       count = sendableCount(job, number, this.#concurrencyOf(job))
-      // In the same tick, or another batch that waits would be sent beside it.
+      // In the same tick; otherwise another waiting batch would be sent at the same time.
       if (count === job.batch(number).requests) job.queue.beginSending(number)
       return count > 0
     }
@@ -245,12 +254,11 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   /**
-   * Sends a batch once, and journals what is known about the outcome. Where the disk is too full for its answers, or its body is
-   * damaged, submission stops and nothing is destroyed: the batches in flight are still collected. `noRoom`: the queue that the
-   * job shares with others is full.
+   * Sends a batch once and journals the outcome, if it is known. If the disk has no room for the answers or the body is damaged,
+   * submission stops, and batches in flight are still collected. `noRoom`: the queue that the job shares with others is full.
    */
   async #upload(job: StoredJob, number: number): Promise<CreateOutcome | 'stopped' | 'noRoom'> {
-    // receive has made it before anything is sent.
+    // `receive` created it before anything is sent.
     const api = this.#api as Api
     await api.proveWorkspace()
     const stop = (cause: unknown): 'stopped' => {
@@ -265,7 +273,7 @@ export class Submit extends JobStage<SealedBatch> {
       return stop(cause)
     }
     const outcome = await uploadBatch(job, api, number, this.signal).catch((cause: unknown) => {
-      // The body is found damaged before the batch is armed.
+      // A damaged body is detected before the batch is armed.
       if (cause instanceof BatchStreamError && cause.code === 'CBS_STATE') return stop(cause)
       throw cause
     })
@@ -280,7 +288,7 @@ export class Submit extends JobStage<SealedBatch> {
     return outcome
   }
 
-  /** Waits before a batch is sent again; false once submission has stopped. */
+  /** Waits before a batch is sent again. Returns false once submission has stopped. */
   async #waitToRetry(
     job: StoredJob,
     number: number,
@@ -296,11 +304,11 @@ export class Submit extends JobStage<SealedBatch> {
       job.queue.isBusy = true
       notify('onBusy', this.#options.onBusy)
     }
-    this.#wait(job.sealedBatch(number), failure.message)
+    this.#reportWait(job.sealedBatch(number), failure.message)
     return await this.#pause(job, waitMs)
   }
 
-  /** Waits for so long; false once submission has stopped. */
+  /** Waits this long. Returns false once submission has stopped. */
   async #pause(job: StoredJob, waitMs: number): Promise<boolean> {
     const over = new AbortController()
     const signal = AbortSignal.any([this.signal, over.signal])
@@ -316,52 +324,52 @@ export class Submit extends JobStage<SealedBatch> {
     number: number,
     partOf: (position: number) => PartAssignment,
   ): Promise<void> {
-    for (const part of await splitBatch(job, number, partOf)) await this.#take(job, part)
+    for (const part of await splitBatch(job, number, partOf)) await this.#process(job, part)
   }
 
-  /** Makes a `rejected` row of one request; the others of its batch are sent without it. */
+  /** Turns one request into a `rejected` row and sends the others of its batch without it. */
   async #reject(job: StoredJob, number: number, position: number, message: string): Promise<void> {
     await this.#split(job, number, without(position, { type: 'invalid_request_error', message }))
   }
 
   /**
-   * The API refused a batch as a whole and named no request: halves it until the requests it refuses are alone. Before a batch
-   * is halved, some of its requests are sent alone, since the cause may be common to all.
+   * Isolates the bad requests of a batch that the API refused without naming one, by halving the batch. Before that, some
+   * requests are sent alone, since all may share the cause.
    */
   async #isolate(job: StoredJob, number: number, { message }: Failure): Promise<void> {
     const { requests, root, isolated } = job.batch(number)
     if (requests === 1) {
       if (isolated) return await this.#reject(job, number, 0, message)
-      return await this.#settle(job, this.#judge.refusedAlone({ number, message }))
+      return await this.#applyVerdict(job, this.#refusals.refusedAlone({ number, message }))
     }
     if (isolated || this.#individual.has(root)) {
       for (const part of await splitBatch(job, number, half(requests), { isolated: true }))
-        await this.#takePart(job, part)
+        await this.#processPart(job, part)
       return
     }
     const { partOf, probes } = planProbes(requests)
     const parts = await splitBatch(job, number, partOf)
     for (const part of parts.filter((_, index) => probes.includes(index)))
-      await this.#takePart(job, part)
-    // Fewer probes may all be refused and still tell nothing.
+      await this.#processPart(job, part)
+    // Fewer probes prove nothing, even if all of them are refused.
     if (probes.length === PROBES) this.#individual.add(root)
     for (const part of parts.filter((_, index) => !probes.includes(index)))
-      await this.#takePart(job, part)
+      await this.#processPart(job, part)
   }
 
-  /** Sends a part of a split batch. Where one with its count has an unknown outcome it waits beside the others. */
-  async #takePart(job: StoredJob, part: number): Promise<void> {
-    const taking = this.#take(job, part)
+  /** Sends a part of a split batch. If a batch with its count has an unknown outcome, the part waits without blocking others. */
+  async #processPart(job: StoredJob, part: number): Promise<void> {
+    const taking = this.#process(job, part)
     if (unresolvedCounts(job).has(job.batch(part).requests)) this.#runBeside(taking)
     else await taking
   }
 
-  async #settle(job: StoredJob, verdict: RefusalVerdict): Promise<void> {
+  async #applyVerdict(job: StoredJob, verdict: RefusalVerdict): Promise<void> {
     if (verdict.kind === 'common')
       job.queue.stop(
         new BatchStreamError(
           'CBS_STOPPED',
-          `the API refuses every request alike, so nothing more is sent: ${verdict.message}`,
+          `the API refuses every request for the same reason, so nothing more is sent: ${verdict.message}`,
         ),
       )
     else if (verdict.kind === 'reject')
@@ -381,7 +389,7 @@ export class Submit extends JobStage<SealedBatch> {
     this.push(job.submittedBatch(number))
   }
 
-  #wait(batch: SealedBatch, why: string): void {
+  #reportWait(batch: SealedBatch, why: string): void {
     notify('onWait', this.#options.onWait, batch, why)
   }
 
@@ -390,8 +398,8 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   #runBeside(work: Promise<void>): void {
-    const tracked: Promise<void> = work.finally(() => this.#beside.delete(tracked))
-    this.#beside.add(tracked)
+    const tracked: Promise<void> = work.finally(() => this.#parallel.delete(tracked))
+    this.#parallel.add(tracked)
     this.runBeside(tracked)
   }
 
@@ -400,19 +408,19 @@ export class Submit extends JobStage<SealedBatch> {
       this.#options
     const found = await search({
       job,
-      // receive has made it before anything is searched for.
+      // `receive` created it before any search starts.
       api: this.#api as Api,
       number,
       settleMs,
       signal: this.signal,
       ownedElsewhere,
-      onWait: why => this.#wait(job.sealedBatch(number), why),
+      onWait: why => this.#reportWait(job.sealedBatch(number), why),
     })
     if (found === 'resend') {
       await job.note({ type: 'disarmed', number }, true)
       if (await hasBody(job, job.batch(number))) return await this.#send(job, number)
-      // Its body was on another machine. The next start batches its records again.
-      return job.queue.stop(bodyElsewhere(number))
+      // The body was on another machine. The next start batches its records again.
+      return job.queue.stop(lostBody(number))
     }
     if (found === 'lost') {
       const at = job.clock.now()

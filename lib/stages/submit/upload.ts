@@ -8,39 +8,39 @@ import { BatchStreamError } from '../../core/errors.ts'
 import { ownedIds } from '../../store/batch-queue.ts'
 import type { DiskFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
-import { SILENCE_MS } from '../../core/limits.ts'
+import { IDLE_TIMEOUT_MS } from '../../core/limits.ts'
 import { outcomeOf, type CreateOutcome } from './outcome.ts'
 
-/** How long the API may take to answer once it has a whole body: it reads hundreds of MB before it does. */
-const REPLY_MS = 5 * SILENCE_MS
+/** How long the API may take to reply once it has the whole body, which may be hundreds of MB. */
+const REPLY_MS = 5 * IDLE_TIMEOUT_MS
 
-/** How long a stop waits for the reply to a create whose last byte is out. Containers get 10 s between SIGTERM and SIGKILL. */
+/** How long a stop waits for the reply to a create whose last byte was sent. Containers get 10 s from SIGTERM to SIGKILL. */
 export const STOP_GRACE_MS = 8000
 
-/** Bytes of a body that are read and sent at a time. */
+/** Bytes read and sent at a time. */
 const PART = 256 * 1024
 
-/** How far an upload has come. */
+/** The state of an upload. */
 export interface UploadProgress {
-  /** The last byte has been handed over: from here on the API may hold the batch. */
+  /** The last byte was passed on: from here on the API may have the batch. */
   complete: boolean
-  /** The call has ended: nothing more is sent, and nothing is armed any more. */
+  /** The call has ended: nothing more is sent or armed. */
   ended: boolean
-  /** Why the last byte was held back, where another process might have owned the job by then. */
+  /** Why the last byte was held back: another process may own the job. */
   disowned?: unknown
 }
 
-/** What has to happen before the last byte of a body may be sent. */
+/** What must happen before the last byte of a body is sent. */
 export interface LastByte {
   /** Journals that the batch is armed. */
   readonly arm: () => Promise<void>
-  /** Throws where another process may own the job by now. */
+  /** Throws if another process may own the job by now. */
   readonly assertOwned: () => void
 }
 
 /**
- * Sends a sealed batch once and says what the reply means. The journal says `armed` before the last byte goes out. When
- * `stop` aborts, an upload without its last byte ends at once; a complete one waits for its reply, up to `STOP_GRACE_MS`.
+ * Sends a sealed batch once and interprets the reply. `armed` is journaled before the last byte is sent. When `stop` aborts, an
+ * incomplete upload ends at once; a complete one waits up to `STOP_GRACE_MS` for its reply.
  */
 export async function uploadBatch(
   job: StoredJob,
@@ -58,35 +58,35 @@ export async function uploadBatch(
     return arming
   }
   const send = async ({ signal, moved }: IdleTimer): Promise<CreateOutcome> => {
-    const onPart = (): void => moved(progress.complete ? REPLY_MS : SILENCE_MS)
+    const onPart = (): void => moved(progress.complete ? REPLY_MS : IDLE_TIMEOUT_MS)
     const lastByte = { arm, assertOwned: job.assertOwned }
     const body = (reuses: boolean): AsyncIterable<Uint8Array> =>
       bodyParts(file, { size: bytes, hash, reuses }, progress, lastByte, onPart)
     return readReply(job, await api.create(body, bytes, signal), progress)
   }
   const failed = async (cause: unknown): Promise<CreateOutcome> => {
-    // From here on the last byte cannot go out, whatever is awaited.
+    // Set before anything is awaited, so that the last byte cannot be sent any more.
     progress.ended = true
-    // The last byte was held back, so the batch can be sent again while the job is still this process's.
+    // The last byte was held back, so the batch can be sent again as long as this process owns the job.
     if (progress.disowned !== undefined && !job.lost.aborted)
       return { kind: 'again', failure: failureOf(progress.disowned, 0) }
     throwOwnError(cause)
     return outcomeOf(await observeFailure(cause, api.session), progress.complete)
   }
   const call = callUntil(job, stop, progress)
-  const timeout = { clock: job.clock, signal: call.signal, limitMs: SILENCE_MS }
+  const timeout = { clock: job.clock, signal: call.signal, limitMs: IDLE_TIMEOUT_MS }
   try {
     return await withIdleTimeout(timeout, send).catch(failed)
   } finally {
     progress.ended = true
     call.release()
-    // A reply that came while the batch was being armed must not be acted on before the journal says `armed`.
+    // A reply that arrives while the batch is being armed must not take effect before `armed` is journaled.
     await arming.catch(() => {})
     await file.close()
   }
 }
 
-/** The signal of the call itself, which outlives `stop` while a reply may still come. */
+/** The signal of the call itself, which outlasts `stop` while a reply may still arrive. */
 function callUntil(
   job: StoredJob,
   stop: AbortSignal,
@@ -99,7 +99,7 @@ function callUntil(
       progress.ended = true
       return call.abort(stop.reason)
     }
-    // Once the call is over, the wait is given up and the abort comes too late to matter.
+    // `release` cancels the sleep; an abort after the call has no effect.
     const abort = (): void => call.abort(stop.reason)
     job.clock.sleep(STOP_GRACE_MS, released.signal).then(abort, abort)
   }
@@ -114,26 +114,23 @@ function callUntil(
 
 function readReply(job: StoredJob, answer: unknown, progress: UploadProgress): CreateOutcome {
   const id = createdId(answer)
-  // A proxy may repeat an earlier answer: it says nothing about this batch.
+  // A proxy may repeat an earlier reply, which says nothing about this batch.
   if (id !== undefined && !ownedIds(job.state).has(id)) return { kind: 'created', id }
-  const what = id === undefined ? 'not a batch' : `batch ${id}, which another create has made`
-  return outcomeOf(
-    failureOf(new Error(`the answer to the create is ${what}`), 0),
-    progress.complete,
-  )
+  const what = id === undefined ? 'not a batch' : `batch ${id}, which an earlier create returned`
+  return outcomeOf(failureOf(new Error(`the reply to the create is ${what}`), 0), progress.complete)
 }
 
-/** What our own body generator threw comes back wrapped by fetch and the SDK; a disk or journal error must be seen as such. */
+/** Unwraps an error of our own body generator, which fetch and the SDK wrap: a disk or journal error must surface as such. */
 function throwOwnError(cause: unknown): void {
   for (let inner = cause; inner instanceof Error; inner = inner.cause)
     if (inner instanceof BatchStreamError) throw inner
 }
 
 /**
- * The bytes of a body, the last one held back until `arm` returns and the job is still this process's. A server that misses the last byte of a body whose
- * length it knows cannot have a batch, so every failure before that moment is simply retried. A body that was changed since it
- * was sealed is never sent whole: that is `CBS_STATE`. With `reuses` a part is good until the next one is asked for: new ones would
- * be garbage as large as the body.
+ * The bytes of a body. The last one is held back until `arm` has returned and the job is proven to be this process's. A server
+ * that lacks the last byte of a body of known length cannot have created a batch, so every earlier failure is simply retried.
+ * A body that was changed since it was sealed is never sent whole: that is `CBS_STATE`. With `reuses`, a part is valid until
+ * the next one is requested, which avoids garbage of the size of the body.
  */
 export async function* bodyParts(
   file: DiskFile,
@@ -163,7 +160,7 @@ export async function* bodyParts(
   if (hash.update(last).digest('hex') !== sealedHash) throw changedBody()
   if (progress.ended) return
   await arm()
-  // The call may have ended while the journal was written; then the last byte must not follow.
+  // The call may have ended while the journal was written.
   if (progress.ended) return
   try {
     assertOwned()

@@ -2,7 +2,7 @@ import { assertSync } from '../../core/assert-sync.ts'
 import { lineOf, wrapError } from '../../core/errors.ts'
 import type { MessageParams, Problem, SourceRecord } from '../../core/flow.ts'
 import type { OutputFormat } from '../../core/schema/output-format.ts'
-import { grownMaxTokens } from './grow.ts'
+import { maxTokensAfter } from './max-tokens.ts'
 import type { RecordFunctions, TemplateSettings } from './options.ts'
 import type { OwnRequest } from './own-request.ts'
 import { checkParams, wrongBudget } from './params.ts'
@@ -33,7 +33,7 @@ export function fillIn(
     params['output_config'] = withFormat(params['output_config'], settings.format)
   const whole = params as Record<string, unknown> & Pick<MessageParams, 'model' | 'max_tokens'>
   if (record.doublings > 0)
-    params['max_tokens'] = grownMaxTokens(whole, record.doublings, settings.mostTokens)
+    params['max_tokens'] = maxTokensAfter(whole, record.doublings, settings.maxTokensLimit)
   const problems =
     own.fromText && !perRecord
       ? wrongBudget(params).map(message => ({ type: 'refused_parameter', message }))

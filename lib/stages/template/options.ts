@@ -7,7 +7,7 @@ import { outputFormat, type OutputFormat } from '../../core/schema/output-format
 import type { AttachOptions } from './attach.ts'
 import { DEFAULT_META_FIELD, DEFAULT_RESPONSE_FIELD } from '../../core/answered.ts'
 import { cachedPrefix } from './cache.ts'
-import type { MostTokens } from './grow.ts'
+import type { MaxTokensLimit } from './max-tokens.ts'
 import { compile, type Template } from './compile.ts'
 import { withoutNulls, sentences } from './fill-in.ts'
 import { checkParams } from './params.ts'
@@ -92,7 +92,7 @@ export interface TemplateOptions<
    * The model's maximum answer tokens, for `retry` of answers that max_tokens truncated: max_tokens is doubled up to it.
    * @default none: it is never doubled
    */
-  readonly mostTokens?: MostTokens | undefined
+  readonly maxTokensLimit?: MaxTokensLimit | undefined
 }
 
 /** Options for records of any type; the compiler has checked the functions against the records. */
@@ -120,7 +120,7 @@ export interface TemplateSettings {
   readonly metaField: string
   readonly askFailed: boolean
   readonly format: OutputFormat | undefined
-  readonly mostTokens: MostTokens | undefined
+  readonly maxTokensLimit: MaxTokensLimit | undefined
 }
 
 /**
@@ -165,7 +165,7 @@ export function settingsOf(given: AnyTemplateOptions): TemplateSettings {
     defaults: options.cache ? cachedPrefix(defaults, systemTemplate) : defaults,
     ready,
     format: formatOf(options),
-    mostTokens: options.mostTokens,
+    maxTokensLimit: options.maxTokensLimit,
     responseFields: [responseField || []].flat(),
     metaField: options.metaField ?? DEFAULT_META_FIELD,
     askFailed: options.askFailed ?? false,

@@ -14,7 +14,7 @@ import type { AnyTemplateOptions, TemplateOptions } from './options.ts'
 import { plainRequests, requestsOf } from './plain-request.ts'
 import { requestMaker } from './request.ts'
 
-export { grownMaxTokens } from './grow.ts'
+export { maxTokensAfter } from './max-tokens.ts'
 export type { AnyTemplateOptions, TemplateOptions } from './options.ts'
 export { requestMaker } from './request.ts'
 
@@ -26,7 +26,7 @@ class TemplateStage extends StageTransform {
     this.#options = options
   }
 
-  override get askDigest(): string {
+  override get templateDigest(): string {
     return digestOf(this.#options)
   }
 

@@ -13,7 +13,7 @@ export interface TableColumns {
 }
 
 /** Lays out a table. Fields that an earlier run added are replaced, so they are no input columns. */
-export function layOut(
+export function layOutColumns(
   columns: readonly string[],
   { response, meta }: FieldNames,
   properties?: readonly string[],

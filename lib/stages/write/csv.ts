@@ -10,7 +10,7 @@ import { rowStream } from './row-stream.ts'
 import type { Stage } from '../../core/stage.ts'
 import type { RowFields } from '../../core/answered.ts'
 import { cellsOf } from './cells.ts'
-import { checkColumns, columnsOf, isUnreadable, layOut } from './columns.ts'
+import { checkColumns, columnsOf, isUnreadable, layOutColumns } from './columns.ts'
 import { fieldNames } from './row-fields.ts'
 
 // A tab or carriage return in front, or a formula's first character after blanks, in the first line or a later one. The
@@ -104,7 +104,7 @@ export interface CsvTableOptions extends Omit<WriteCsvOptions, 'columns'> {
 export function csvTable(input: readonly string[], options: CsvTableOptions = {}): CsvTable {
   checkOptions({ ...options, columns: input })
   const { delimiter = ',', safe = false, complete = false } = options
-  const columns = layOut(input, fieldNames(options), propertiesOf(options.schema))
+  const columns = layOutColumns(input, fieldNames(options), propertiesOf(options.schema))
   const bytes = (cells: readonly string[]): Buffer =>
     Buffer.from(stringify([safe ? cells.map(guardFormula) : cells], { delimiter }))
   return {

@@ -12,7 +12,7 @@ import { ResultPage, type CountedResult } from '../../core/results/result-page.t
 import { takePages } from '../../core/pages.ts'
 import type { PageRowsOf } from './page-rows.ts'
 import {
-  existing,
+  existingMessage,
   FileTarget,
   NOTHING_COMMITTED,
   type Committed,
@@ -53,7 +53,7 @@ export interface OutputOptions {
    * are removed when the work breaks off, as all of it can be had again.
    * @default false
    */
-  readonly apart?: boolean
+  readonly detached?: boolean
   /**
    * Results come in the order of their records, whatever their batches: commits say up to which record the rows are there.
    * @default false
@@ -64,7 +64,7 @@ export interface OutputOptions {
 }
 
 /** Rows in input order are committed after so many at the latest: the end of a batch may not show among them. */
-const MOST_UNCOMMITTED = 10_000
+const MAX_UNCOMMITTED = 10_000
 
 /**
  * Writes rows exactly once. A file is committed at the end of each batch: its bytes are safe, then the journal says so, then
@@ -72,7 +72,7 @@ const MOST_UNCOMMITTED = 10_000
  * this job's, or has changed.
  */
 export async function openOutput(options: OutputOptions): Promise<Output> {
-  const { job, out, errors, apart = false } = options
+  const { job, out, errors, detached = false } = options
   const paths = {
     out: 'path' in out ? resolve(out.path) : null,
     errors: errors ? resolve(errors.path) : null,
@@ -80,11 +80,11 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
   if (
     paths.out !== null &&
     paths.errors !== null &&
-    (await isOneName(job, paths.out, paths.errors))
+    (await isSamePath(job, paths.out, paths.errors))
   )
-    throw sameFile(paths.errors)
-  const committed = apart ? await begin(job, paths) : await agree(job, paths)
-  const advice = apart
+    throw sameFileError(paths.errors)
+  const committed = detached ? await claimNewFiles(job, paths) : await claimFiles(job, paths)
+  const advice = detached
     ? 'give the same command with another file'
     : `\`claude-batch-stream resume ${job.name} -o FILE\` writes all rows to another file`
   const opened: FileTarget[] = []
@@ -95,11 +95,11 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
       disk: job.store.disk,
       path,
       option,
-      mark: apart ? undefined : `${job.store.folder}/${option}.end`,
+      mark: detached ? undefined : `${job.store.folder}/${option}.end`,
       committed: last,
       knownId: job.state.output.ids[name],
       advice,
-      assertOwned: job.shared && !apart ? job.assertOwned : undefined,
+      assertOwned: job.shared && !detached ? job.assertOwned : undefined,
     })
     opened.push(target)
     // What is committed must not vanish with the file's name.
@@ -113,8 +113,8 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
     // Two names may lead to one file.
     const isOneFile =
       errorTarget?.identity !== undefined && errorTarget.identity === outFile?.identity
-    if (isOneFile) throw sameFile(paths.errors)
-    if (!apart) await noteIds(job, outFile, errorTarget)
+    if (isOneFile) throw sameFileError(paths.errors)
+    if (!detached) await noteIds(job, outFile, errorTarget)
     return new Output(options, {
       ...{ out: target, errors: errorTarget, paths },
       committed: committed.out.bytes,
@@ -141,7 +141,7 @@ async function noteIds(
 }
 
 /** Whether two paths are one, also by links between folders. Found out before a file is made. */
-async function isOneName(
+async function isSamePath(
   { store: { disk } }: StoredJob,
   one: string,
   other: string,
@@ -151,7 +151,7 @@ async function isOneName(
   return folders[0] !== undefined && folders[0] === folders[1]
 }
 
-function sameFile(errors: string | null): BatchStreamError {
+function sameFileError(errors: string | null): BatchStreamError {
   return new BatchStreamError(
     'CBS_OUTPUT',
     `\`output\` and \`errors\` lead to the same file (${errors}): name two different files`,
@@ -167,9 +167,9 @@ interface Opened {
 }
 
 /** Files that belong to no job: both must be new. */
-async function begin(job: StoredJob, { out, errors }: Paths): Promise<BothCommitted> {
-  await mustBeNew(job, out, 'output')
-  await mustBeNew(job, errors, 'errors')
+async function claimNewFiles(job: StoredJob, { out, errors }: Paths): Promise<BothCommitted> {
+  await assertNew(job, out, 'output')
+  await assertNew(job, errors, 'errors')
   return NEITHER
 }
 
@@ -181,20 +181,20 @@ interface BothCommitted {
 
 const NEITHER: BothCommitted = { out: NOTHING_COMMITTED, errors: NOTHING_COMMITTED }
 
-async function mustBeNew(job: StoredJob, path: string | null, option: OutputName): Promise<void> {
+async function assertNew(job: StoredJob, path: string | null, option: OutputName): Promise<void> {
   if (path !== null) await checkNewOutput(job.store.disk, path, option)
 }
 
 /** An output file that does not exist, in a folder that does: found out before anything is made or sent. */
 export async function checkNewOutput(
-  disk: Pick<Disk, 'look'>,
+  disk: Pick<Disk, 'stat'>,
   path: string,
   option: OutputName,
 ): Promise<void> {
-  const found = await disk.look(path)
-  if (found !== undefined) throw notOurs(path, { found, option })
+  const found = await disk.stat(path)
+  if (found !== undefined) throw existingOutputError(path, { found, option })
   const folder = dirname(path)
-  if ((await disk.look(folder)) === 'folder') return
+  if ((await disk.stat(folder)) === 'folder') return
   throw new BatchStreamError(
     'CBS_OUTPUT',
     `${path} cannot be written: ${folder} is not a folder. Create the folder, or name another file`,
@@ -208,13 +208,13 @@ interface Paths {
 }
 
 /** Settles which bytes of the files are this job's. The journal names a file before it is made, so that a crash leaves none unowned. */
-async function agree(job: StoredJob, paths: Paths): Promise<BothCommitted> {
+async function claimFiles(job: StoredJob, paths: Paths): Promise<BothCommitted> {
   const { files, out, errors, outTail, errorsTail } = job.state.output
   const same = files.out === paths.out && files.errors === paths.errors
-  if (paths.out !== files.out) await mustBeNew(job, paths.out, 'output')
-  if (paths.errors !== files.errors) await mustBeNew(job, paths.errors, 'errors')
+  if (paths.out !== files.out) await assertNew(job, paths.out, 'output')
+  if (paths.errors !== files.errors) await assertNew(job, paths.errors, 'errors')
   // Rows that a stream was told are told again, so the file of errors beside it begins anew too.
-  if (same && paths.out !== null && !(job.shared && (await isGone(job, paths.out))))
+  if (same && paths.out !== null && !(job.shared && (await isMissing(job, paths.out))))
     return { out: { bytes: out, tail: outTail }, errors: { bytes: errors, tail: errorsTail } }
   // So are those of a file that was on another machine.
   if (!same || paths.errors !== null || paths.out !== null)
@@ -222,8 +222,8 @@ async function agree(job: StoredJob, paths: Paths): Promise<BothCommitted> {
   return NEITHER
 }
 
-async function isGone(job: StoredJob, path: string): Promise<boolean> {
-  return (await job.store.disk.look(path)) === undefined
+async function isMissing(job: StoredJob, path: string): Promise<boolean> {
+  return (await job.store.disk.stat(path)) === undefined
 }
 
 /** The end of the pipeline; `rows` counts the results that came, those whose row an earlier run wrote included. */
@@ -240,7 +240,7 @@ export class Output extends Writable {
    * Where results come in input order: the rows of all records below this ordinal were written. NaN once the result of a record
    * is missing: a commit behind it would say that its row is there.
    */
-  #below = 0
+  #writtenBelow = 0
   #uncommitted = 0
   rows = 0
 
@@ -250,7 +250,7 @@ export class Output extends Writable {
     this.#options = options
     this.#out = out
     this.#errors = errors
-    this.#commits = paths.out !== null && !options.apart
+    this.#commits = paths.out !== null && !options.detached
     this.#opening = this.#open(options.rows, committed)
     this.#opening.catch(cause =>
       this.destroy(wrapError('CBS_DISK', 'a row cannot be written', cause)),
@@ -267,7 +267,7 @@ export class Output extends Writable {
       this.#opening.then(() => this._write(result, encoding, done), done)
       return
     }
-    if (result instanceof ResultPage) return this.#after(this.#writePage(result), done)
+    if (result instanceof ResultPage) return this.#finish(this.#writePage(result), done)
     const { isNew, isDue } = this.#commitsAt(result)
     if (!isNew && !isDue) {
       let written
@@ -277,20 +277,20 @@ export class Output extends Writable {
         // A row that cannot be written (other columns, say) must end the stream, not the process.
         return done(wrapError('CBS_DISK', 'a row cannot be written', cause))
       }
-      return written ? this.#after(written, done) : done()
+      return written ? this.#finish(written, done) : done()
     }
     const both = async (): Promise<void> => {
       if (isNew) await this.#commit()
       await this.#put(result)
       if (isDue) await this.#commit()
     }
-    this.#after(both(), done)
+    this.#finish(both(), done)
   }
 
   override _final(done: (error?: Error | null) => void): void {
     const { rows } = this.#options
     if ('end' in rows) rows.end()
-    this.#after(
+    this.#finish(
       this.#opening.then(async () => {
         await this.#commit()
         if ('end' in this.#out) await this.#out.end()
@@ -304,7 +304,7 @@ export class Output extends Writable {
     const leave = async (): Promise<void> => {
       await this.#out.close()
       await this.#errors?.close()
-      if (error && this.#options.apart) await this.removeNew()
+      if (error && this.#options.detached) await this.removeNew()
     }
     leave().then(
       () => done(error),
@@ -324,7 +324,7 @@ export class Output extends Writable {
     this.#writer = writer
   }
 
-  #after(work: Promise<void>, done: (error?: Error | null) => void): void {
+  #finish(work: Promise<void>, done: (error?: Error | null) => void): void {
     work.then(
       () => done(),
       cause => done(wrapError('CBS_DISK', 'a row cannot be written', cause)),
@@ -344,7 +344,7 @@ export class Output extends Writable {
     if (this.#batch !== undefined && this.#batch !== batch.number) await this.#commit()
     this.#batch = batch.number
     this.rows += count
-    this.#below = ordinal === this.#below ? ordinal + count : NaN
+    this.#writtenBelow = ordinal === this.#writtenBelow ? ordinal + count : NaN
     for (let index = 0; index < count; index++) onResult?.(page.counted(index))
     const rows = rowsOf(page)
     if (Buffer.isBuffer(rows)) {
@@ -369,7 +369,7 @@ export class Output extends Writable {
     if (this.#options.ordered)
       return {
         isNew: false,
-        isDue: (last && attempt === 1) || this.#uncommitted >= MOST_UNCOMMITTED,
+        isDue: (last && attempt === 1) || this.#uncommitted >= MAX_UNCOMMITTED,
       }
     return { isNew: number !== this.#batch && this.#batch !== undefined, isDue: last }
   }
@@ -379,7 +379,8 @@ export class Output extends Writable {
     this.#batch = result.batch.number
     this.rows += 1
     this.#uncommitted += 1
-    this.#below = result.record?.ordinal === this.#below ? this.#below + 1 : NaN
+    this.#writtenBelow =
+      result.record?.ordinal === this.#writtenBelow ? this.#writtenBelow + 1 : NaN
     onResult?.(result)
     if (this.#commits && this.#isWritten(result)) return undefined
     if (this.#errors && result.status !== 'succeeded') return this.#errors.write(errorRowOf(result))
@@ -422,17 +423,17 @@ export class Output extends Writable {
     const errors = (await this.#errors?.commit()) ?? NOTHING_COMMITTED
     const bytes = writtenBytes(out, errors)
     if (this.#commits && this.#options.ordered) {
-      const below = this.#below
+      const below = this.#writtenBelow
       if (below > job.state.output.below)
         await job.note({ type: 'writtenBelow', below, ...bytes }, true)
     } else if (this.#commits && job.batch(number).phase !== 'written')
       await job.note({ type: 'written', number, ...bytes }, true)
-    job.tell({ type: 'rows', number, rows: this.rows })
+    job.emit({ type: 'rows', number, rows: this.rows })
   }
 }
 
 /** The error of an output file that is there already. */
-export function notOurs(
+export function existingOutputError(
   path: string,
   {
     found,
@@ -441,7 +442,7 @@ export function notOurs(
 ): BatchStreamError {
   return new BatchStreamError(
     'CBS_OUTPUT',
-    found === 'folder' ? `${path} is a folder: name a file` : existing(path),
+    found === 'folder' ? `${path} is a folder: name a file` : existingMessage(path),
     { option, place: { source: path } },
   )
 }

@@ -2,10 +2,10 @@
 const SLAB = 64 * 1024
 
 /** A character takes at most so many bytes of UTF-8. */
-const WIDEST = 3
+const MAX_BYTES_PER_CHAR = 3
 
 /** So many bytes are copied here before a native copy is worth its call. */
-const FEW = 32
+const COPY_LOOP_BYTES = 32
 
 /** Puts rows together, texts and stretches of other bytes, each row a piece of memory that nothing else is written to. */
 export class RowBytes {
@@ -20,7 +20,7 @@ export class RowBytes {
   }
 
   text(piece: string): this {
-    this.#makeRoom(piece.length * WIDEST)
+    this.#makeRoom(piece.length * MAX_BYTES_PER_CHAR)
     this.#end += this.#slab.write(piece, this.#end)
     return this
   }
@@ -30,7 +30,7 @@ export class RowBytes {
     this.#makeRoom(length)
     const slab = this.#slab
     const at = this.#end
-    if (length > FEW) slab.set(from.subarray(start, end), at)
+    if (length > COPY_LOOP_BYTES) slab.set(from.subarray(start, end), at)
     else
       for (let index = 0; index < length; index++) slab[at + index] = from[start + index] as number
     this.#end = at + length

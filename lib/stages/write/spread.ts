@@ -30,7 +30,7 @@ export function spreadRows(
       return row.begin().bytes(record.raw).text('\n').take()
     const own = record ? ownFields(record, properties) : NONE
     const isKept = isUnsent(result.status)
-    if (record && !isKept && own.length > 0) mustBeEarlier(record, own, meta)
+    if (record && !isKept && own.length > 0) assertReplaceable(record, own, meta)
     const added = isKept ? properties.filter(name => !own.includes(name)) : properties
     const replaced = meta === undefined ? added : [...added, meta]
     const object = record ? withoutMembers(record.raw, replaced) : EMPTY
@@ -63,7 +63,7 @@ function ownFields({ fields }: SourceRecord, properties: readonly string[]): rea
 }
 
 /** Fields that an earlier run added may be replaced; a user's own data never. */
-function mustBeEarlier(
+function assertReplaceable(
   record: SourceRecord,
   [name]: readonly string[],
   meta: string | undefined,

@@ -89,10 +89,10 @@ export class FileTarget implements Target {
 
   static async open(options: FileTargetOptions): Promise<FileTarget> {
     const { disk, path, committed } = options
-    const found = await disk.look(path)
+    const found = await disk.stat(path)
     const isNew = found === undefined && committed.bytes === 0
     // A file that is gone must not be made anew: what it held would be missing. To open a pipe would wait for its reader.
-    if (!isNew && typeof found !== 'number') throw changed(options)
+    if (!isNew && typeof found !== 'number') throw changedError(options)
     const mark = options.mark === undefined ? undefined : await WriteMark.open(disk, options.mark)
     let handle: DiskFile | undefined
     try {
@@ -100,7 +100,8 @@ export class FileTarget implements Target {
       const identity = await handle.identity?.()
       const persistentId = await handle.persistentId?.()
       const size = await handle.size()
-      if (!isNew) await checkOwn(options, { handle, persistentId, size, end: await mark?.read() })
+      if (!isNew)
+        await assertUnchanged(options, { handle, persistentId, size, end: await mark?.read() })
       if (size > committed.bytes) await handle.truncate(committed.bytes)
       await mark?.move(committed.bytes)
       return new FileTarget(options, handle, { identity, persistentId, isNew, mark })
@@ -192,16 +193,16 @@ interface FoundFile {
 }
 
 /** Throws unless a file holds what this job wrote, and nothing else. */
-async function checkOwn(
+async function assertUnchanged(
   options: FileTargetOptions,
   { handle, persistentId, size, end = Infinity }: FoundFile,
 ): Promise<void> {
   const { path, option, committed, knownId } = options
   const isSame = persistentId === undefined || persistentId === knownId
   // Bytes behind the last commit are cut off, so they must be this job's.
-  if (size < committed.bytes || (size > committed.bytes && !isSame)) throw changed(options)
+  if (size < committed.bytes || (size > committed.bytes && !isSame)) throw changedError(options)
   if (committed.tail !== null && committed.tail !== (await tailOf(handle, committed.bytes)))
-    throw changed(options)
+    throw changedError(options)
   const last = Math.max(end, committed.bytes)
   if (size <= last) return
   throw new BatchStreamError(
@@ -217,12 +218,12 @@ async function createOutput({ disk, path, option }: FileTargetOptions): Promise<
     return await disk.open(path, 'newOutput')
   } catch (cause) {
     if (!(cause instanceof Error && isExisting(cause.cause))) throw cause
-    const isLink = (await disk.look(path)) === undefined
+    const isLink = (await disk.stat(path)) === undefined
     throw new BatchStreamError(
       'CBS_OUTPUT',
       isLink
         ? `${path} is a link to a file that does not exist: name the file itself`
-        : existing(path),
+        : existingMessage(path),
       { cause, option, place: { source: path } },
     )
   }
@@ -233,7 +234,7 @@ function isExisting(cause: unknown): boolean {
 }
 
 /** The message about an output file that is there already. */
-export function existing(path: string): string {
+export function existingMessage(path: string): string {
   return `${path} exists and is not this job's: remove it, or name another file`
 }
 
@@ -244,7 +245,7 @@ async function tailOf(file: DiskFile, size: number): Promise<string> {
 }
 
 /** The error of an output file that holds other bytes than an earlier run wrote. */
-function changed({ path, option, committed }: FileTargetOptions): BatchStreamError {
+function changedError({ path, option, committed }: FileTargetOptions): BatchStreamError {
   return new BatchStreamError(
     'CBS_OUTPUT',
     `${path} has changed since the last run, which wrote ${committed.bytes} bytes to it; it was left as it is. Name another file with \`${option}\` to write all rows again`,

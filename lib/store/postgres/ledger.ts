@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.ts'
 import { BatchStreamError, wholeNumber, wrongOption } from '../../core/errors.ts'
 import type { JobEvent, Sealed } from '../../core/job/event.ts'
 import type { SharedLedger } from '../../core/job/shared-ledger.ts'
-import { isPassing, ledgerError, type LedgerPool } from './pool.ts'
+import { isTransientDatabaseError, ledgerError, type LedgerPool } from './pool.ts'
 import { prepareSchema } from './schema.ts'
 import { PostgresShard, type ShardKey } from './shard.ts'
 
@@ -126,7 +126,7 @@ export class PostgresLedger implements SharedLedger {
     try {
       await prepareSchema(this.#pool).catch(async (cause: unknown) => {
         // A restart takes a moment, and a pool may hold connections from before it.
-        if (cause instanceof BatchStreamError || !isPassing(cause)) throw cause
+        if (cause instanceof BatchStreamError || !isTransientDatabaseError(cause)) throw cause
         await prepareSchema(this.#pool)
       })
     } catch (cause) {

@@ -46,17 +46,17 @@ export async function inTransaction<T>(
 }
 
 /** Node's and node-postgres's ways to say that there is no connection (any more). */
-const AWAY =
+const CONNECTION_ERRORS =
   /ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOTFOUND|ENOENT|terminat|timeout|not queryable|connection error|socket|Connection/i
 
 /** SQLSTATE classes after which the same work may succeed: connections, resources, operator intervention, conflicts. */
-const PASSING_STATES = /^(08|53|57P|40001|40P01|55P03)/
+const TRANSIENT_STATES = /^(08|53|57P|40001|40P01|55P03)/
 
 /** Whether a query failed for a cause that may pass: the database is away or restarts, or a session was ended. */
-export function isPassing(cause: unknown): boolean {
+export function isTransientDatabaseError(cause: unknown): boolean {
   const state = stateOf(cause)
-  if (state !== undefined && /^[0-9A-Z]{5}$/.test(state)) return PASSING_STATES.test(state)
-  return AWAY.test(`${state ?? ''} ${messageOf(cause)} ${errorsIn(cause)}`)
+  if (state !== undefined && /^[0-9A-Z]{5}$/.test(state)) return TRANSIENT_STATES.test(state)
+  return CONNECTION_ERRORS.test(`${state ?? ''} ${messageOf(cause)} ${errorsIn(cause)}`)
 }
 
 function stateOf(cause: unknown): string | undefined {
@@ -79,7 +79,7 @@ export function ledgerError(what: string, cause: unknown): BatchStreamError {
       `the ledger refuses the connection (${why}): check its user, password and database; ${what}`,
       { cause },
     )
-  if (isPassing(cause))
+  if (isTransientDatabaseError(cause))
     return new BatchStreamError('CBS_API', `the ledger cannot be reached (${why}); ${what}`, {
       cause,
     })

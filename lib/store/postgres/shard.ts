@@ -6,7 +6,7 @@ import type { Journal } from '../journal.ts'
 import type { Shared, SharedSpending } from '../shared.ts'
 import {
   inTransaction,
-  isPassing,
+  isTransientDatabaseError,
   ledgerError,
   type LedgerPool,
   type LedgerQueries,
@@ -102,7 +102,7 @@ export class PostgresShard implements Journal, Shared {
         await clock.sleep(Math.min(Math.max(taken.heldForMs, 20), 1000))
       } catch (cause) {
         failures += 1
-        if (!isPassing(cause) || failures > 3) throw ledgerError(nothingSent, cause)
+        if (!isTransientDatabaseError(cause) || failures > 3) throw ledgerError(nothingSent, cause)
         await clock.sleep(FIRST_PAUSE_MS * 2 ** failures)
       }
     }
@@ -341,7 +341,7 @@ export class PostgresShard implements Journal, Shared {
       try {
         return await work()
       } catch (cause) {
-        if (!isPassing(cause)) throw ledgerError('nothing more is sent', cause)
+        if (!isTransientDatabaseError(cause)) throw ledgerError('nothing more is sent', cause)
         if (isPast(clock, this.#deadline))
           throw this.#lose(ledgerError('its lease has ended, so nothing more is sent', cause))
         await clock.sleep(Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS))

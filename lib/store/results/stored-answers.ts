@@ -1,5 +1,5 @@
 import type { EndedBatch } from '../../core/flow.ts'
-import { askedIn } from '../sent-records.ts'
+import { sentIn } from '../sent-records.ts'
 import { batchPath, rejectionsOf, type BatchFile, type Rejection } from '../batch-files.ts'
 import { OrdinalSet } from '../ordinal-set.ts'
 import { nodeDisk } from '../disk.ts'
@@ -47,7 +47,7 @@ export async function eachKeptAnswer(
   for (const batch of here) {
     if (batch.attempt !== attempt) {
       attempt = batch.attempt
-      later = await askedIn(
+      later = await sentIn(
         files,
         here.filter(other => other.attempt > attempt),
       )

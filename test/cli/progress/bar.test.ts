@@ -12,7 +12,7 @@ function barFor(t: Test, columns = 0) {
   const talk = new Talk(stderr, false, 0)
   const clock = new HandClock()
   const bar = new ProgressBar(stderr, talk, clock)
-  const end = () => bar.tell(reported({ type: 'exit', code: 0, next: null }))
+  const end = () => bar.write(reported({ type: 'exit', code: 0, next: null }))
   t.teardown(end)
   /** Offset of the lines that were already read. */
   let seen = 0
@@ -29,12 +29,12 @@ function barFor(t: Test, columns = 0) {
 
 t.test('a line is drawn when work begins, and each second while batches run', async t => {
   const { bar, clock, drawn } = barFor(t)
-  bar.tell(reported(begun({ records: 5, complete: true })))
+  bar.write(reported(begun({ records: 5, complete: true })))
   t.same(drawn(), ['5 records, 0 of about 1 batch done, 0 rows'])
   await clock.pass(10_000)
   t.same(drawn(), [], 'nothing has changed')
-  bar.tell(reported(sealedOf(1, 5, 5)))
-  bar.tell(reported(submittedAt(1, clock.now())))
+  bar.write(reported(sealedOf(1, 5, 5)))
+  bar.write(reported(submittedAt(1, clock.now())))
   await clock.pass(3_500)
   t.same(
     drawn().map(line => line.split(', ').at(-1)),
@@ -44,9 +44,9 @@ t.test('a line is drawn when work begins, and each second while batches run', as
 
 t.test('the line is drawn at most five times a second', async t => {
   const { bar, clock, drawn } = barFor(t)
-  bar.tell(reported(begun()))
+  bar.write(reported(begun()))
   for (let number = 1; number <= 1000; number++) {
-    bar.tell(reported(sealedOf(number, number, 1)))
+    bar.write(reported(sealedOf(number, number, 1)))
     await clock.pass(1)
   }
   await clock.pass(200)
@@ -59,7 +59,7 @@ t.test('records are counted while they are read, without an event for each', asy
   const { bar, clock, drawn } = barFor(t)
   let read = 7
   bar.count(() => read)
-  bar.tell(reported(begun()))
+  bar.write(reported(begun()))
   read = 4000
   await clock.pass(1000)
   t.match(drawn(), [/^7 records so far/, /^4,000 records so far/])
@@ -67,7 +67,7 @@ t.test('records are counted while they are read, without an event for each', asy
 
 t.test('a terminal that gets narrower gets a shorter line at once', async t => {
   const { bar, clock, drawn, stderr } = barFor(t, 60)
-  bar.tell(reported(begun({ records: 12, complete: true })))
+  bar.write(reported(begun({ records: 12, complete: true })))
   await clock.pass(500)
   t.same(drawn(), ['12 records, 0 of about 1 batch done, 0 rows'])
   stderr.columns = 20
@@ -78,7 +78,7 @@ t.test('a terminal that gets narrower gets a shorter line at once', async t => {
 
 t.test('a message replaces the line, which is drawn again below', async t => {
   const { bar, clock, talk, stderr } = barFor(t)
-  bar.tell(reported(begun()))
+  bar.write(reported(begun()))
   talk.info('a message')
   await clock.pass(1000)
   const line = '0 records so far, 0 batches done, 0 rows'
@@ -87,7 +87,7 @@ t.test('a message replaces the line, which is drawn again below', async t => {
 
 t.test('at the end no line, timer or listener is left', async t => {
   const { bar, clock, stderr, end } = barFor(t)
-  bar.tell(reported(begun()))
+  bar.write(reported(begun()))
   end()
   t.match(stderr.text, /\r\u001b\[J$/)
   t.equal(stderr.listenerCount('resize'), 0)
@@ -97,10 +97,10 @@ t.test('at the end no line, timer or listener is left', async t => {
 
 t.test('nothing is drawn over a question', async t => {
   const { bar, clock, talk, drawn } = barFor(t)
-  bar.tell(reported(begun()))
+  bar.write(reported(begun()))
   const go = talk.hold()
   drawn()
-  bar.tell(reported(sealedOf(1, 5, 5)))
+  bar.write(reported(sealedOf(1, 5, 5)))
   await clock.pass(5000)
   t.same(drawn(), [])
   go()

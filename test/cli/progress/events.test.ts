@@ -162,7 +162,7 @@ t.test('a closed stream is not written to', async t => {
   gone.destroy()
   await until(() => gone.closed)
   const lines = await eventLines(gone)
-  lines.tell({ time: '', job: null, type: 'exit', code: 0, next: null })
+  lines.write({ time: '', job: null, type: 'exit', code: 0, next: null })
   await t.resolves(lines.close())
 })
 

@@ -47,7 +47,7 @@ t.test('unknown values are left out', async t => {
 t.test('a total that may still change is not shown as final', async t => {
   const line = (...events: readonly ProgramEvent[]): string =>
     lineOf(progressAfter(...events), 0).split(', ')[1] ?? ''
-  const kept = { type: 'kept', records: 25, bytes: 1, complete: true } as const
+  const kept = { type: 'spooled', records: 25, bytes: 1, complete: true } as const
   const first = [begun({ batchSize: 10 }), sealedOf(1, 10, 10)]
   t.equal(line(...first), '0 of at least 1 batch done')
   t.equal(line(begun({ batchSize: 10 }), kept), '0 of about 3 batches done')

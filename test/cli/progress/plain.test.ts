@@ -15,13 +15,13 @@ t.test('a line for each important event, and one a minute otherwise', async t =>
   const plain = new Plain(new Talk(stderr, false, 0), clock)
   const said = (): string[] => stderr.chunks.splice(0).map(chunk => String(chunk).trimEnd())
   const tell = (...events: readonly Parameters<typeof reported>[0][]): void => {
-    for (const event of events) plain.tell(reported(event))
+    for (const event of events) plain.write(reported(event))
   }
   tell(begun(), sealedOf(1, 5000, 5000))
   await clock.pass(10 * MINUTE)
   t.same(said(), [], 'nothing runs')
 
-  const kept = { type: 'kept', records: 5000, bytes: 1, complete: true } as const
+  const kept = { type: 'spooled', records: 5000, bytes: 1, complete: true } as const
   tell({ ...kept, complete: false }, kept, kept, submittedAt(1, clock.now()))
   t.same(said(), ['5,000 records read', 'batch 1: 5,000 requests submitted as msgbatch_1'])
 

@@ -12,7 +12,7 @@ import {
 } from './reports.ts'
 
 const kept = (records: number, complete: boolean) =>
-  ({ type: 'kept', records, bytes: 1, complete }) as const
+  ({ type: 'spooled', records, bytes: 1, complete }) as const
 
 t.test('batches are open from sealed to fetched, and run from submitted to ended', async t => {
   const events = [begun(), kept(30, true), sealedOf(1, 10, 10), sealedOf(2, 20, 9)]

@@ -106,7 +106,7 @@ void t.test('the state keeps the data of events', async t => {
     { type: 'workspace', id: 'w' },
     { type: 'source', index: 0, name: 'a.csv' },
     { type: 'source', index: 1, name: 'b.csv' },
-    { type: 'kept', records: 5, bytes: 50, complete: true },
+    { type: 'spooled', records: 5, bytes: 50, complete: true },
     EVENTS.sealed,
     EVENTS.armed,
     EVENTS.candidate,
@@ -124,7 +124,7 @@ void t.test('the state keeps the data of events', async t => {
     openedAt: 1,
     workspace: 'w',
     sources: ['a.csv', 'b.csv'],
-    kept: { records: 5, bytes: 50, complete: true },
+    spooled: { records: 5, bytes: 50, complete: true },
     fetches: 1,
     finished: true,
   })

@@ -176,7 +176,7 @@ void t.test('a request of more than a batch can ever take is rejected', async t 
   const [batch] = await seal(job, [huge])
   t.match(batch, { records: 1, requests: 0 })
   t.match(await rejectionsOf(job.store, job.batch(1)), [
-    { type: 'too_large', message: /a batch takes 250000000 at most/ },
+    { type: 'too_large', message: /the maximum is 250000000/ },
   ])
 })
 
@@ -187,7 +187,10 @@ void t.test('a request that is no JSON is CBS_STAGE, first or later', async t =>
       ...item,
       record: record({ i }),
     }))
-    await t.rejects(seal(job, items), { code: 'CBS_STAGE', message: /cannot be written as JSON/ })
+    await t.rejects(seal(job, items), {
+      code: 'CBS_STAGE',
+      message: /cannot be serialized as JSON/,
+    })
   }
 })
 
@@ -204,11 +207,11 @@ void t.test('a record that comes twice, or out of order, is CBS_STAGE', async t 
   ])
     await t.rejects(seal(job, wrong), {
       code: 'CBS_STAGE',
-      message: /came to aggregate twice or out of order/,
+      message: /reached aggregate\(\) twice or out of order/,
     })
   await t.rejects(seal(job, [a, ask('no record')]), {
     code: 'CBS_STAGE',
-    message: /pass the record on/,
+    message: /must pass it on as `record`/,
   })
 })
 
@@ -368,7 +371,7 @@ async function sealedFrom(
     ]),
   )
   await job.close()
-  return [shape(batches), all, job.state.kept]
+  return [shape(batches), all, job.state.spooled]
 }
 
 void t.test('batches of pages are those of single requests, byte for byte', async t => {

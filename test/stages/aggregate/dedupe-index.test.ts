@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
 import t from 'tap'
-import { seenBefore } from '../../../lib/stages/aggregate/dedupe-batch.ts'
+import { openDedupeIndex } from '../../../lib/stages/aggregate/dedupe-batch.ts'
 import { PAGE_BYTES } from '../../../lib/stages/aggregate/dedupe-page.ts'
 import { keyOf } from '../../../lib/core/request-key.ts'
 import { DedupeIndex } from '../../../lib/stages/aggregate/dedupe-index.ts'
@@ -45,7 +45,7 @@ void t.test('what a job has asked is known again when it is opened again', async
   const world = await makeWorld(t)
   const job = await world.open()
   await aggregated(job, ['a', 'b', 'a', 'c'], { batchSize: 2 })
-  const seen = await seenBefore(job, 1)
+  const seen = await openDedupeIndex(job, 1)
   for (const [text, ordinal] of [
     ['a', 0],
     ['b', 1],
@@ -66,7 +66,7 @@ void t.test(
     job.retain()
     t.teardown(() => job.release())
     await aggregated(job, ['a'], { dedupe: false })
-    const seen = await seenBefore(job, 1)
+    const seen = await openDedupeIndex(job, 1)
     const key = keyOf(JSON.stringify(ask('a').params))
     await seen.prepare(key)
     t.equal(seen.find(key), undefined)
@@ -83,7 +83,7 @@ void t.test('a table that cannot be filled leaves nothing open', async t => {
   const job = await openFor(t, dir, { disk })
   await aggregated(job, ['a'])
   failing = true
-  await t.rejects(seenBefore(job, 1), /no/)
+  await t.rejects(openDedupeIndex(job, 1), /no/)
   t.same(
     openBelow(dir).filter(path => /batches\/.*(keys|seen)/.test(path)),
     [],

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Result } from '../../../lib/core/results/result.ts'
-import { isPassing } from '../../../lib/stages/retry/policy.ts'
+import { isTransient } from '../../../lib/stages/retry/policy.ts'
 
 for (const [status, type, passing] of [
   ['expired', 'expired', true],
@@ -21,6 +21,6 @@ for (const [status, type, passing] of [
   void t.test(`${status} by ${type} is ${passing ? '' : 'not '}worth another try`, async t => {
     // The policy reads these two alone.
     const result = { status, error: type === undefined ? null : { type, message: '' } } as Result
-    t.equal(isPassing(result), passing)
+    t.equal(isTransient(result), passing)
   })
 }

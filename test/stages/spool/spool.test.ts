@@ -31,7 +31,7 @@ void t.test('records come out as they came in, kept and numbered', async t => {
     t.equal(one.job, job)
     t.same(one.fields, { n: ordinal++ })
   }
-  t.same(job.state.kept, {
+  t.same(job.state.spooled, {
     records: 1000,
     bytes: job.store.records.bytes,
     complete: true,
@@ -102,7 +102,7 @@ void t.test('of a job that died in its input, the rest is taken in', async t => 
   const covered = nextUnbatched(second.state)
   t.equal(covered, 20)
   t.same(await feed(second, records(40)), numbers(40 - covered, covered))
-  t.equal(second.state.kept.complete, true)
+  t.equal(second.state.spooled.complete, true)
 })
 
 for (const [name, input, message] of [
@@ -143,7 +143,7 @@ for (const broken of ['write', 'sync'] as const) {
       await t.rejects(feed(job, records(100)), { code: 'CBS_DISK', message: /ENOSPC/ })
       await job.close()
       t.same(openBelow(dir), [])
-      t.same((await openFor(t, dir)).state.kept, {
+      t.same((await openFor(t, dir)).state.spooled, {
         records: 0,
         bytes: 0,
         complete: false,

@@ -22,8 +22,8 @@ async function twoSent(
   first.on('event', event => {
     if (event.type === 'submitted' && event.number === 2) stop.abort()
   })
-  const admit = async ({ number }: { number: number }): Promise<boolean> => number < 3
-  const submit = { ...SIZES.submit, admit }
+  const approve = async ({ number }: { number: number }): Promise<boolean> => number < 3
+  const submit = { ...SIZES.submit, approve }
   await t.rejects(run(world, first, asks(6), { ...SIZES, submit, signal: stop.signal }))
   await first.close()
   return { world, job: await world.open() }

@@ -3,8 +3,8 @@ import type { RemoteBatch } from '../../../lib/api/remote-batch.ts'
 import {
   createdFrom,
   isCandidate,
-  judge,
-  sureElapsed,
+  reconcile,
+  minElapsed,
   type SearchEvidence,
   type Proof,
   type PendingCreate,
@@ -89,7 +89,7 @@ const verdicts: readonly Given[] = [
           listed: [remote('a', { at: NOW + hours * 60 * MINUTE, status: 'in_progress' })],
           settled: true,
         },
-        { kind: 'wait', for: 'proof', why: /tells only when it has ended/ },
+        { kind: 'wait', for: 'proof', why: /its results will show that when it has ended/ },
       ] satisfies Given,
   ),
   [
@@ -103,9 +103,9 @@ const verdicts: readonly Given[] = [
     { kind: 'prove' },
   ],
   [
-    'a running candidate tells only at its end',
+    'a running candidate can be checked only when it has ended',
     { listed: [running], settled: true },
-    { kind: 'wait', for: 'proof', why: /tells only when it has ended/ },
+    { kind: 'wait', for: 'proof', why: /its results will show that when it has ended/ },
   ],
   [
     'an ended candidate must be looked at',
@@ -130,7 +130,7 @@ const verdicts: readonly Given[] = [
   [
     'one that cannot be read is waited for',
     { listed: [ended], proofs: [['a', 'unreadable']], settled: true },
-    { kind: 'wait', for: 'proof', why: /holds no result line/ },
+    { kind: 'wait', for: 'proof', why: /none of its results can be read/ },
   ],
   [
     'a foreign one beside one that runs',
@@ -168,7 +168,7 @@ for (const [name, { proofs = [], ...evidence }, verdict] of verdicts) {
       now: NOW,
       ...evidence,
     }
-    t.match(judge(unknown, { ...whole, proofs: new Map(proofs) }), verdict)
+    t.match(reconcile(unknown, { ...whole, proofs: new Map(proofs) }), verdict)
   })
 }
 
@@ -196,7 +196,7 @@ t.test('the settle time passes by our own clock, or by what the API says for sur
     [300, ARMED, ARMED + 60 * MINUTE, -60 * MINUTE, 300],
   ] as const) {
     t.equal(
-      sureElapsed(here, serverAt, serverNow, wall),
+      minElapsed(here, serverAt, serverNow, wall),
       elapsed,
       `${here} ${serverAt} ${serverNow} ${wall}`,
     )

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { planProbes, PROBES, RefusalJudge } from '../../../lib/stages/submit/refusal.ts'
+import { planProbes, PROBES, RefusalTracker } from '../../../lib/stages/submit/refusal.ts'
 import { ask, asks, callsOf, makeWorld, run, said } from '../../support/world.ts'
 
 void t.test('probes are single requests, spread evenly, and the parts keep the order', async () => {
@@ -26,7 +26,7 @@ void t.test('probes are single requests, spread evenly, and the parts keep the o
 })
 
 void t.test('requests refused alike are a common cause only while none is accepted', async t => {
-  const judge = new RefusalJudge()
+  const judge = new RefusalTracker()
   const refuse = (number: number, message = 'requests.0: no'): string =>
     judge.refusedAlone({ number, message }).kind
   for (let number = 1; number < PROBES; number++) t.equal(refuse(number), 'undecided')
@@ -37,7 +37,7 @@ void t.test('requests refused alike are a common cause only while none is accept
 })
 
 void t.test('requests refused for different reasons are refused for what is in them', async t => {
-  const judge = new RefusalJudge()
+  const judge = new RefusalTracker()
   judge.refusedAlone({ number: 1, message: 'a' })
   t.match(judge.refusedAlone({ number: 2, message: 'b' }), {
     kind: 'reject',
@@ -47,7 +47,7 @@ void t.test('requests refused for different reasons are refused for what is in t
 })
 
 void t.test('at the end a few refusals decide by what the API has ever accepted', async t => {
-  const judge = new RefusalJudge()
+  const judge = new RefusalTracker()
   judge.refusedAlone({ number: 1, message: 'a' })
   t.match(judge.ended(false), { kind: 'reject', refused: [{ number: 1 }] })
   judge.refusedAlone({ number: 1, message: 'a' })
@@ -110,7 +110,10 @@ for (const count of [3, 4, 10, 1000]) {
       faults: [{ on: 'create', times: 999, status: 400, error: { message: 'no such beta' } }],
     })
     const job = await world.open()
-    const stops = { code: 'CBS_STOPPED', message: /refuses every request alike.* no such beta/ }
+    const stops = {
+      code: 'CBS_STOPPED',
+      message: /refuses every request for the same reason.* no such beta/,
+    }
     await t.rejects(run(world, job, asks(40), { aggregate: { batchSize: count } }), stops)
     const creates = callsOf(world.emulator, 'create')[400] ?? 0
     t.ok(creates <= 12, `${creates} creates were refused`)

@@ -123,7 +123,7 @@ void t.test(
   },
 )
 
-void t.test('a list that comes round again ends the run, and the next one goes on', async t => {
+void t.test('a list without an end fails the run, and the next run resumes', async t => {
   const world = await makeWorld(t, LOST)
   const fetch: typeof globalThis.fetch = async (url, init) => {
     const response = await world.emulator.fetch(String(url).replace(/&?after_id=\w+/, ''), init)
@@ -134,7 +134,7 @@ void t.test('a list that comes round again ends the run, and the next one goes o
   const job = await world.open()
   await t.rejects(run(world, job, asks(3), { client }), {
     code: 'CBS_API',
-    message: /has no end, or comes round to msgbatch_/,
+    message: /does not end, or returns to msgbatch_/,
   })
   await job.close()
   await found(world, world.client)

@@ -552,7 +552,11 @@ void t.test(
     )
     t.same(said(await run(world, job, asks(4), { waits })), answers(4))
     t.ok(sent >= 40 * MINUTE && sent < 45 * MINUTE, `sent after ${sent} ms`)
-    t.ok(waits.some(why => /may be ours and tells only when it has ended/.test(why)))
+    t.ok(
+      waits.some(why =>
+        /may belong to this job; its results will show that when it has ended/.test(why),
+      ),
+    )
     await oneBill(world, 4)
   },
 )
@@ -576,7 +580,7 @@ void t.test(
   },
 )
 
-void t.test('a candidate without a line that could tell is not sent again (N36)', async t => {
+void t.test('nothing is sent again while a candidate has no readable result (N36)', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
     faults: [
@@ -591,7 +595,7 @@ void t.test('a candidate without a line that could tell is not sent again (N36)'
     results.map(({ status }) => status),
     ['unanswered', 'unanswered'],
   )
-  t.ok(waits.some(why => /holds no result line/.test(why)))
+  t.ok(waits.some(why => /none of its results can be read/.test(why)))
   t.equal((await world.emulator.ledger.totals()).accepted, 2)
 })
 

@@ -113,7 +113,7 @@ for (const [what, changed] of Object.entries(CHANGED)) {
 void t.test('R07: a job that has sealed nothing yet is no other job, either', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
-  await job.note({ type: 'asked', digest: digestOf(ASKED) }, true)
+  await job.note({ type: 'template', digest: digestOf(ASKED) }, true)
   await t.rejects(run(world, job, { prompt: 'Tell {{n}}' }), { code: 'CBS_INPUT' })
   t.equal(sent(world), 0)
 })
@@ -121,7 +121,7 @@ void t.test('R07: a job that has sealed nothing yet is no other job, either', as
 void t.test('R07: a template that is piped in late is compared as well', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
-  await job.note({ type: 'asked', digest: digestOf(ASKED) }, true)
+  await job.note({ type: 'template', digest: digestOf(ASKED) }, true)
   const gathered = aggregate({ job })
   await new Promise(setImmediate)
   const whole = from(Readable.from(records(1)), template({ prompt: 'Tell {{n}}' }), gathered)
@@ -138,7 +138,7 @@ void t.test('R07: who wants it goes on with another template', async t => {
   const job = await world.open({ dir })
   const given = await run(world, job, { prompt: 'Tell {{n}}' }, { compareTemplate: false })
   t.match(given, [/Say 0/, /Tell 1/, /Tell 2/])
-  t.equal(journalOf(job.store.folder).filter(({ type }) => type === 'asked').length, 1)
+  t.equal(journalOf(job.store.folder).filter(({ type }) => type === 'template').length, 1)
 })
 
 void t.test('a digest tells functions and whole records apart from their text', t => {

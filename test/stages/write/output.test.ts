@@ -146,7 +146,7 @@ void t.test('rows that are apart from the job leave no file where they break off
   const output = await openOutput({
     job,
     out: { path },
-    apart: true,
+    detached: true,
     rows: { rowOf },
     errorRowOf: rowOf,
   })
@@ -166,7 +166,7 @@ void t.test('rows wait for a writer that is known later, and end with what it sa
     const path = `${world.dir}/again.jsonl`
     const rows = { open, end: () => {} }
     const errorRowOf = jsonlRow()
-    const output = await openOutput({ job, out: { path }, apart: true, rows, errorRowOf })
+    const output = await openOutput({ job, out: { path }, detached: true, rows, errorRowOf })
     const results = fetchResults({ client: world.client, job })
     await pipeline(Readable.from([job.endedBatch(1)]), results, output)
     return readFileSync(path, 'utf8')
@@ -318,7 +318,7 @@ void t.test('rows that are apart never remove a file that took their name', asyn
     throw new BatchStreamError('CBS_OUTPUT', 'no such row')
   }
   const rows = { rowOf }
-  const output = await openOutput({ job, out: { path }, apart: true, rows, errorRowOf: rowOf })
+  const output = await openOutput({ job, out: { path }, detached: true, rows, errorRowOf: rowOf })
   const again = fetchResults({ client: world.client, job })
   await t.rejects(pipeline(Readable.from([job.endedBatch(1)]), again, output))
   t.equal(readFileSync(path, 'utf8'), 'theirs')

@@ -1,6 +1,6 @@
 import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
 import t from 'tap'
-import { layOut } from '../../../lib/stages/write/columns.ts'
+import { layOutColumns } from '../../../lib/stages/write/columns.ts'
 import { FieldKinds, parquetColumns } from '../../../lib/stages/write/parquet-columns.ts'
 import { loadReader } from '../../../lib/stages/parse/parquet.ts'
 import { loadParquetWriter, ParquetFile } from '../../../lib/stages/write/parquet.ts'
@@ -41,7 +41,7 @@ void t.test('row groups have a bounded size', async t => {
   const chunks: Buffer[] = []
   const kinds = new FieldKinds()
   const rows = new ParquetFile(await loadParquetWriter(), {
-    columns: parquetColumns(layOut(['id'], NAMES), kinds, undefined),
+    columns: parquetColumns(layOutColumns(['id'], NAMES), kinds, undefined),
     write: async bytes => void chunks.push(Buffer.from(bytes)),
     groupRows: 3,
     groupCharacters: 190,
@@ -65,7 +65,7 @@ void t.test('row groups have a bounded size', async t => {
 })
 
 void t.test('a record that was not sent keeps its own response', t => {
-  const columns = parquetColumns(layOut(['id'], NAMES), new FieldKinds(), undefined)
+  const columns = parquetColumns(layOutColumns(['id'], NAMES), new FieldKinds(), undefined)
   const cells = (json: string): unknown[] =>
     columns.map(({ cellOf }) => cellOf(without('rejected', json)))
   t.match(cells('{"id":"1","response":["mine"]}'), ['1', '["mine"]', 'rejected'])

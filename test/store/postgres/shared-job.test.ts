@@ -310,8 +310,8 @@ void t.test('the queue and the budget are shared by shards, and empty at the end
   const caps = [capped(a), capped(b)]
   const all = await Promise.all(
     [a, b].map(async (job, i) => {
-      const admit: SubmitOptions['admit'] = async (batch, signal) => {
-        const isAdmitted = (await caps[i]?.admit(batch, signal)) ?? true
+      const approve: SubmitOptions['approve'] = async (batch, signal) => {
+        const isAdmitted = (await caps[i]?.approve(batch, signal)) ?? true
         const { rows } = await pool.query(
           'select spent::text, reserved::text from claude_batch_stream.budget where job = $1',
           [world.name],
@@ -321,7 +321,7 @@ void t.test('the queue and the budget are shared by shards, and empty at the end
       }
       const rows = await run(world, job, records(8).slice(i * 4, i * 4 + 4), {
         count: 2,
-        admit,
+        approve,
         cap: caps[i],
       })
       return rows

@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { seenBefore } from '../../../lib/stages/aggregate/dedupe-batch.ts'
+import { openDedupeIndex } from '../../../lib/stages/aggregate/dedupe-batch.ts'
 import { BatchIds } from '../../../lib/store/results/batch-ids.ts'
 import { ResultPage } from '../../../lib/core/results/result-page.ts'
 import { rowsOf } from '../../../lib/store/results/rows.ts'
@@ -37,7 +37,7 @@ void t.test('short rows are handed over many at a time, long ones few, in input 
 
 /** The rows of batch 1 as text: the record, and what it was answered. Its keys are read, too. */
 async function rowsIn(job: StoredJob): Promise<string[]> {
-  const seen = await seenBefore(job, 1)
+  const seen = await openDedupeIndex(job, 1)
   await seen.close()
   const rows: string[] = []
   for await (const block of rowsOf(job.endedBatch(1), await BatchIds.of(job, 1)))

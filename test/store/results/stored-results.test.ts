@@ -34,8 +34,8 @@ t.test('a request without a line has no answer, nor has a batch without results'
 
 async function unsent(world: Awaited<ReturnType<typeof makeWorld>>): Promise<StoredJob> {
   const job = await world.open({ name: 'unsent' })
-  const admit = async (): Promise<boolean> => false
-  await run(world, job, asks(1), { submit: { admit } })
+  const approve = async (): Promise<boolean> => false
+  await run(world, job, asks(1), { submit: { approve } })
   return job
 }
 

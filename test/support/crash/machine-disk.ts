@@ -57,7 +57,7 @@ export function diskOf(machine: Machine, gate: Gate): Disk {
         else if (how === 'create') node.truncate(0)
         return opened(path, node)
       }),
-    look: path =>
+    stat: path =>
       step('look at', path, () => {
         const node = machine.find(path)
         return node instanceof FileNode ? node.bytes.length : node && 'folder'

@@ -6,7 +6,7 @@ import { rowsOf } from '../../store/results/rows.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import { compareByRecord, firstOf } from '../../core/job/earliest.ts'
 
-/** A batch that is being read: the rows of one block, and where in it the next row is. */
+/** A batch that is being read: the rows of its current block, and the index of the next row. */
 interface BatchCursor {
   readonly blocks: AsyncGenerator<Iterable<Result>>
   rows: readonly Result[]
@@ -14,17 +14,17 @@ interface BatchCursor {
 }
 
 /**
- * The rows of a job whose answers are on disk, read in input order: the batches of all attempts are merged, and of several
- * answers to a record the newest is taken. A batch is open only while the merge is among its records.
+ * Reads the rows of a job whose answers are on disk in input order. It merges the batches of all attempts and takes the newest
+ * answer of each record. A batch is open only while the merge is within its records.
  */
-export class KeptRows {
+export class StoredRows {
   readonly #job: StoredJob
   readonly #check: AnswerCheck | undefined
-  readonly #seen: Set<number> = new Set()
-  /** Batches that are not open yet, by their first record. */
+  readonly #known: Set<number> = new Set()
+  /** Batches that are not open yet, sorted by their first record. */
   #waiting: BatchState[] = []
   #open: BatchCursor[] = []
-  /** How many result sets the job had when its batches were last looked at. */
+  /** The number of the job's result sets when its batches were last checked. */
   #fetches = 0
 
   constructor(job: StoredJob, check?: AnswerCheck) {
@@ -33,17 +33,16 @@ export class KeptRows {
   }
 
   /**
-   * The first row at `from` or after it; undefined where there is none. `from` never decreases. The result sets of batches may
-   * arrive between two calls.
+   * The first row at `from` or later; undefined if there is none. `from` never decreases. Result sets may arrive between calls.
    */
   async next(from: number): Promise<Result | undefined> {
-    if (this.#fetches !== this.#job.state.fetches) this.#look(from)
+    if (this.#fetches !== this.#job.state.fetches) this.#openNew(from)
     const passed: BatchCursor[] = []
     for (const reading of this.#open)
-      if (!(skip(reading, from) || (await load(reading, from)))) passed.push(reading)
+      if (!(skipInBlock(reading, from) || (await loadBlocks(reading, from)))) passed.push(reading)
     if (passed.length > 0) this.#open = this.#open.filter(reading => !passed.includes(reading))
     for (;;) {
-      const found = first(this.#open)
+      const found = earliestRow(this.#open)
       const batch = this.#waiting[0]
       if (!batch || (found && firstOf(batch) > ordinalOf(found))) return found
       this.#waiting.shift()
@@ -51,7 +50,7 @@ export class KeptRows {
       const blocks = rowsOf(this.#job.endedBatch(batch.number), ids, this.#check)
       const reading: BatchCursor = { blocks, rows: [], at: 0 }
       this.#open.push(reading)
-      if (!(await load(reading, from))) this.#open.pop()
+      if (!(await loadBlocks(reading, from))) this.#open.pop()
     }
   }
 
@@ -59,13 +58,13 @@ export class KeptRows {
     for (const { blocks } of this.#open) await blocks.return(undefined)
   }
 
-  #look(from: number): void {
+  #openNew(from: number): void {
     const { fetches, batches } = this.#job.state
     this.#fetches = fetches
     for (const batch of batches.values()) {
-      if (!batch.fetched || this.#seen.has(batch.number)) continue
-      this.#seen.add(batch.number)
-      // Only a first attempt says where its records end.
+      if (!batch.fetched || this.#known.has(batch.number)) continue
+      this.#known.add(batch.number)
+      // Only batches of a first attempt know where their records end.
       if (batch.attempt > 1 || batch.next > from) this.#waiting.push(batch)
     }
     this.#waiting.sort(compareByRecord)
@@ -77,7 +76,7 @@ export async function* rowsInInputOrder(
   job: StoredJob,
   check?: AnswerCheck,
 ): AsyncGenerator<Result> {
-  const kept = new KeptRows(job, check)
+  const kept = new StoredRows(job, check)
   try {
     let row = await kept.next(0)
     while (row) {
@@ -89,27 +88,27 @@ export async function* rowsInInputOrder(
   }
 }
 
-/** Goes to the first row at `from` or after it, in the block that is here; false where the block ends before it. */
-function skip(reading: BatchCursor, from: number): boolean {
+/** Skips to the first row at `from` or later in the current block; false if there is none. */
+function skipInBlock(reading: BatchCursor, from: number): boolean {
   for (; reading.at < reading.rows.length; reading.at++)
     if (ordinalOf(headOf(reading)) >= from) return true
   return false
 }
 
-/** The same in the blocks that follow. */
-async function load(reading: BatchCursor, from: number): Promise<boolean> {
-  // Not by `for await`, which closes what it leaves.
+/** The same in the following blocks. */
+async function loadBlocks(reading: BatchCursor, from: number): Promise<boolean> {
+  // Not `for await`, which would close the generator on return.
   for (;;) {
     const { done, value } = await reading.blocks.next()
     if (done) return false
     reading.rows = [...value]
     reading.at = 0
-    if (skip(reading, from)) return true
+    if (skipInBlock(reading, from)) return true
   }
 }
 
-/** The earliest row, of several answers to one record the newest. */
-function first(open: readonly BatchCursor[]): Result | undefined {
+/** The earliest row; of several answers to its record, the newest. */
+function earliestRow(open: readonly BatchCursor[]): Result | undefined {
   let found: Result | undefined
   for (const reading of open) {
     const row = headOf(reading)
@@ -125,6 +124,6 @@ function headOf({ rows, at }: BatchCursor): Result {
 }
 
 function ordinalOf({ record }: Result): number {
-  // A job on disk has only batches of its own, and these have kept records.
+  // A job on disk has only batches of its own, whose records are spooled.
   return record?.ordinal as number
 }

@@ -3,7 +3,7 @@ import type { EndedBatch } from '../../../lib/core/flow.ts'
 import { SourceRecord } from '../../../lib/core/flow.ts'
 import { Result } from '../../../lib/core/results/result.ts'
 import { MaxTokensGrowth } from '../../../lib/stages/retry/retry.ts'
-import { grownMaxTokens } from '../../../lib/stages/template/grow.ts'
+import { maxTokensAfter } from '../../../lib/stages/template/max-tokens.ts'
 
 const cut = (ordinal: number | undefined, fields: object = { text: 'a' }): Result => {
   const raw = Buffer.from(JSON.stringify(fields))
@@ -21,38 +21,38 @@ const cut = (ordinal: number | undefined, fields: object = { text: 'a' }): Resul
 
 void t.test('max_tokens is doubled up to what the model takes, and never lowered', async t => {
   const params = { model: 'm', max_tokens: 100 }
-  t.equal(grownMaxTokens(params, 0, 1000), 100)
-  t.equal(grownMaxTokens(params, 3, 1000), 800)
-  t.equal(grownMaxTokens(params, 4, 1000), 1000)
-  t.equal(grownMaxTokens(params, 4, 50), 100)
-  t.equal(grownMaxTokens(params, 4, undefined), 100)
+  t.equal(maxTokensAfter(params, 0, 1000), 100)
+  t.equal(maxTokensAfter(params, 3, 1000), 800)
+  t.equal(maxTokensAfter(params, 4, 1000), 1000)
+  t.equal(maxTokensAfter(params, 4, 50), 100)
+  t.equal(maxTokensAfter(params, 4, undefined), 100)
   t.equal(
-    grownMaxTokens(params, 1, model => (model === 'm' ? 150 : 0)),
+    maxTokensAfter(params, 1, model => (model === 'm' ? 150 : 0)),
     150,
   )
 })
 
 void t.test('each try doubles once more for those that it cut', async t => {
-  const longer = new MaxTokensGrowth({ prompt: '{{text}}', maxTokens: 100, mostTokens: 350 })
+  const longer = new MaxTokensGrowth({ prompt: '{{text}}', maxTokens: 100, maxTokensLimit: 350 })
   for (const [ordinal, helps] of [
     [1, true],
     [1, true],
     [1, false],
   ] as const) {
-    t.equal(longer.helps(cut(ordinal)), helps)
-    longer.take(cut(ordinal))
-    longer.next()
+    t.equal(longer.canGrow(cut(ordinal)), helps)
+    longer.noteRetry(cut(ordinal))
+    longer.startAttempt()
   }
   t.equal(longer.doublings(1), 2)
   t.equal(longer.doublings(2), 0)
 })
 
 void t.test('what has no record, or cannot be asked any more, is left alone', async t => {
-  const longer = new MaxTokensGrowth({ prompt: '{{text}}', mostTokens: 9999 })
+  const longer = new MaxTokensGrowth({ prompt: '{{text}}', maxTokensLimit: 9999 })
   for (const result of [cut(undefined), cut(1, { other: 'a' })]) {
-    t.notOk(longer.helps(result))
-    longer.take(result)
+    t.notOk(longer.canGrow(result))
+    longer.noteRetry(result)
   }
-  longer.next()
+  longer.startAttempt()
   t.equal(longer.doublings(1), 0)
 })
