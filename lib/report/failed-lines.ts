@@ -3,12 +3,12 @@ import { RecordReader } from '../store/records.ts'
 import type { FailureGroup } from './failures.ts'
 import type { ShownFailure } from './report.ts'
 
-/** Characters of a record that are shown. */
+/** Characters shown of a record. */
 const SHOWN = 200
-/** Bytes in which there are so many characters, whatever they are. */
+/** Enough bytes for as many characters. */
 const BYTES = SHOWN * 4
 
-/** Looks up the first records of each group in a job's folder. */
+/** Adds the first records of each group, read from a job's folder. */
 export async function withLines(
   folder: string,
   sources: readonly string[],

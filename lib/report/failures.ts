@@ -1,20 +1,20 @@
 import type { Problem } from '../core/flow.ts'
 import type { Status } from '../core/results/status.ts'
 
-/** Kinds of failure that are told apart, records that each of them names, and characters that are kept of its message. */
+/** The maximum number of groups, of records per group, and of characters of a message. */
 export const MOST_GROUPS = 50
 export const MOST_RECORDS = 5
 const MOST_CHARACTERS = 600
 
-/** Failures that say the same, but for the numbers in it. */
+/** Failures whose messages are equal except for numbers. */
 export interface FailureGroup extends Problem {
   readonly status: Status
   readonly count: number
-  /** The first records of it, ascending. */
+  /** The first records in the group, ascending. */
   readonly ordinals: readonly number[]
 }
 
-/** Groups failures by what they say. Messages can all be different, so the number of groups has a cap. */
+/** Groups failures by message. Since all messages may differ, the number of groups is limited. */
 export class Failures {
   readonly #groups = new Map<string, FailureGroup & { count: number; ordinals: number[] }>()
   #others = 0
@@ -34,12 +34,12 @@ export class Failures {
     } else this.#others += 1
   }
 
-  /** The largest first. */
+  /** The groups, largest first. */
   get groups(): readonly FailureGroup[] {
     return [...this.#groups.values()].sort((a, b) => b.count - a.count)
   }
 
-  /** Failures of further kinds. */
+  /** The number of failures in no group. */
   get others(): number {
     return this.#others
   }

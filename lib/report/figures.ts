@@ -8,25 +8,25 @@ import type { Status } from '../core/results/status.ts'
 import { Failures } from './failures.ts'
 import { Histogram } from './histogram.ts'
 
-/** Tries that are told apart: what was asked more often counts with the last. */
+/** The maximum number of attempts shown; later ones count as the last. */
 export const MAX_ATTEMPTS = 20
 
 export type StatusCounts = Partial<Record<Status, number>>
 
-/** What a report says of the answers of a job, gathered in one pass: however many there are, it takes the same memory. */
+/** Statistics of a job's answers, collected in one pass and in constant memory. */
 export class ReportFigures {
-  /** Of each record the newest answer. */
+  /** Statuses of the newest answer of each record. */
   readonly rows: StatusCounts = {}
-  /** Requests by how often their record had been asked, the first try first. */
+  /** Statuses of the requests of each attempt. */
   readonly tries: StatusCounts[] = []
   /** Rows that share the answer of an identical request. */
   repeats = 0
   /** Rows that have the answer of an earlier job. */
   reused = 0
-  /** Tokens of each prompt, what was cached included, and of each answer. */
+  /** Tokens of each prompt, including cached ones, and of each answer. */
   readonly prompts: Histogram = new Histogram()
   readonly answers: Histogram = new Histogram()
-  /** Answers a part of whose prompt came from the cache. */
+  /** Answers whose prompt was partly read from the cache. */
   hits = 0
   readonly ledger: CostLedger
   readonly bill: Bill

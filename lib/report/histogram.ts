@@ -1,19 +1,19 @@
 import { bisectRight, max, min, sum } from 'd3-array'
 
-/** Bins for each doubling: the finest that a page could show. */
+/** Bins per doubling: the finest that a page could show. */
 const FINE = 8
-/** A histogram of fewer would not show that all values are alike. */
+/** The minimum number of bins shown: fewer would not show that all values are similar. */
 const LEAST_SHOWN = 12
-/** Beyond it lies the last bin, which is open: no answer has so many tokens. */
+/** The last bin is open: no answer has that many tokens. */
 const DOUBLINGS = 24
 
-/** Where bins begin: 0, then whole numbers that grow by an eighth of a doubling each. */
+/** The starts of the bins: 0, then whole numbers an eighth of a doubling apart. */
 const EDGES: readonly number[] = [
   0,
   ...new Set(Array.from({ length: DOUBLINGS * FINE + 1 }, (_, at) => Math.ceil(2 ** (at / FINE)))),
 ]
 
-/** From `from` to below `to`. */
+/** A bin; `to` is exclusive. */
 export interface Bin {
   readonly from: number
   readonly to: number
@@ -27,7 +27,7 @@ export interface Distribution {
   readonly most: number
 }
 
-/** Counts whole numbers in bins that are set from the start: however many come, it takes the same memory. */
+/** Counts whole numbers in fixed bins, in constant memory. */
 export class Histogram {
   readonly #counts = Array.from(EDGES, () => 0)
   #count = 0
@@ -37,7 +37,7 @@ export class Histogram {
 
   add(value: number): void {
     const at = bisectRight(EDGES, value) - 1
-    // Values are not negative, so there is always such a bin.
+    // Values are not negative, so there always is a bin.
     this.#counts[at] = (this.#counts[at] as number) + 1
     this.#count += 1
     this.#sum += value
@@ -49,12 +49,12 @@ export class Histogram {
     return this.#count
   }
 
-  /** Exact, but for the median, which is known as well as its bin; zeros where nothing was counted. */
+  /** Exact except for the median, which is as exact as its bin; zeros if nothing was counted. */
   get summary(): Distribution {
     const least = Math.min(this.#least, this.#most)
     let before = 0
     const at = this.#counts.findIndex(count => (before += count) * 2 >= this.#count)
-    // One of the bins reaches the half.
+    // Some bin reaches half of the count.
     const from = EDGES[at] as number
     const to = EDGES[at + 1] ?? this.#most
     const middle = Math.floor((from + Math.max(from, to - 1)) / 2)
@@ -67,8 +67,8 @@ export class Histogram {
   }
 
   /**
-   * The bins from the first to the last that holds something, with empty ones around them where these are few; neighbours
-   * are joined until there are at most `most`.
+   * The bins from the first to the last that is not empty, with empty ones around them if these are few. Neighbours are joined
+   * until there are at most `most`.
    */
   bins(most: number): Bin[] {
     const fine = EDGES.map((from, at) => ({
@@ -86,7 +86,7 @@ export class Histogram {
     return Array.from({ length: Math.ceil(shown.length / width) }, (_, at) => {
       const joined = shown.slice(at * width, (at + 1) * width)
       return {
-        // None of them is empty.
+        // Every slice has at least one bin.
         from: joined[0]?.from as number,
         to: joined.at(-1)?.to as number,
         count: sum(joined, ({ count }) => count),

@@ -1,6 +1,6 @@
 import type { Status } from '../core/results/status.ts'
 
-/** The colour of a status: what was answered, what was answered in part or otherwise than asked, what was not. */
+/** The colour of a status: succeeded, answered in part or not as requested, or failed. */
 export const LOOK_OF: Readonly<Record<Status, 'good' | 'warn' | 'bad' | 'pale'>> = {
   succeeded: 'good',
   incomplete: 'warn',

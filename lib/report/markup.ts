@@ -1,4 +1,4 @@
-/** Text that is HTML already. Only `markup` makes it, so whatever else is put into a page is escaped. */
+/** Text that is HTML. Only `markup` creates it, so everything else in a page is escaped. */
 export class Markup {
   readonly html: string
 
@@ -8,13 +8,13 @@ export class Markup {
   }
 }
 
-/** What may be put into markup; undefined leaves its place empty. */
+/** A value in a `markup` template; undefined becomes empty. */
 export type Piece = string | number | Markup | undefined | readonly Piece[]
 
-/** A section of the page; a sentence instead where there is nothing to show. */
+/** A section of the page, or a sentence if there is nothing to show. */
 export type Section = Markup | string
 
-/** HTML from a template; what is put into it is escaped, unless it is markup itself. */
+/** HTML from a template. Values are escaped unless they are markup. */
 export function markup(strings: TemplateStringsArray, ...pieces: readonly Piece[]): Markup {
   return new Markup(strings.map((text, at) => text + htmlOf(pieces[at])).join(''))
 }
@@ -34,8 +34,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
 }
 
 /**
- * A text as HTML shows it, in an attribute too. Control characters become their pictures (␛), and what could turn the
- * direction of what follows, or is half a character, becomes U+FFFD: a record must not make a page say something else.
+ * Escapes a text for HTML, including attributes. Control characters become their symbols (␛). Lone surrogates and characters
+ * that change the text direction become U+FFFD, so that a record cannot change what a page says.
  */
 export function escaped(text: string): string {
   return text

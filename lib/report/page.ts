@@ -7,10 +7,10 @@ import { tokensSection } from './sections/tokens.ts'
 import { STYLE } from './style.ts'
 import { moment } from './words.ts'
 
-/** A page that needs nothing else: it holds no script and may load nothing, which its first lines forbid. */
+/** A self-contained page. It has no script, and its content security policy forbids loading anything. */
 export function pageOf(report: JobReport): string {
   const { job, madeAt } = report
-  // Failures come first: they are what a reader may have to act on.
+  // Failures come first, since a reader may have to act on them.
   const sections = [
     ...[failuresSection(report), rowsSection(report), batchesSection(report)],
     ...[costSection(report), tokensSection(report), triesSection(report)],
@@ -35,13 +35,13 @@ ${overview(report)}
 ${shown}
 ${empty.length === 0 ? undefined : markup`<p class="soft empty">${empty.join(' ')}</p>`}
 </main>
-<footer class="soft">Made by claude-batch-stream ${moment(madeAt)}, from what is kept of the job on this machine. It holds the beginnings of records that failed.</footer>
+<footer class="soft">Made by claude-batch-stream ${moment(madeAt)} from the job's files on this machine. Contains the beginnings of records that failed.</footer>
 </body>
 </html>
 `.html
 }
 
-/** What tells a page from other files: whether it is a report, and of which job. */
+/** Identifies a file as the report of a job. */
 export function generatorOf(job: string): string {
   return `claude-batch-stream report ${job}`
 }

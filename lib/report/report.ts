@@ -2,26 +2,27 @@ import type { FailureGroup } from './failures.ts'
 import type { ReportFigures } from './figures.ts'
 import type { TimeLine } from './time-line.ts'
 
-/** All that a page says of a job. Money is in femtodollars. */
+/** The content of a report. Amounts are in femtodollars. */
 export interface JobReport {
   readonly job: string
-  /** What --note said of the job. */
+  /** The text of `--note`. */
   readonly note: string | undefined
   readonly state: 'finished' | 'running' | 'unfinished'
-  /** When this was looked at, and when the job began. */
+  /** When the report was made. */
   readonly madeAt: number
+  /** When the job started. */
   readonly openedAt: number
-  /** Undefined where each record says it, or a module. */
+  /** Undefined if records or a template module choose it. */
   readonly model: string | undefined
   readonly sources: readonly string[]
   readonly records: number
-  /** Whether all of the input is read. */
+  /** Whether the whole input was read. */
   readonly isRead: boolean
   readonly timeLine: TimeLine
   readonly figures: ReportFigures
   readonly failures: readonly ShownFailure[]
   readonly estimate: bigint | undefined
-  /** What a cap keeps free for what is in flight; undefined where there is no cap. */
+  /** Reserved for batches in flight under a cap; undefined without a cap. */
   readonly reserved: bigint | undefined
 }
 
@@ -29,7 +30,7 @@ export interface ShownFailure extends FailureGroup {
   readonly lines: readonly FailedLine[]
 }
 
-/** The beginning of a record that failed, and where it stands in the input. */
+/** The beginning of a failed record, and its position in the input. */
 export interface FailedLine {
   readonly line: number
   readonly source: string | undefined

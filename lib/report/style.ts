@@ -1,4 +1,4 @@
-/** How a report looks: in light, in dark and on paper, by what whoever reads it has set. */
+/** The style sheet of a report, for light and dark mode and for paper. */
 export const STYLE: string = `
 :root { color-scheme: light dark; --page: #fff; --card: #f6f7f9; --ink: #1a1d21; --soft: #5b6470; --line: #dfe3e8;
   --data: #2f6fdb; --pale: #a9b4c2; --good: #2c8a5b; --warn: #b97400; --bad: #c43d3d; --again: #8a5bd0; --area: #2f6fdb2e; }

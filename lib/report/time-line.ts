@@ -1,22 +1,22 @@
 import { max, min, sum } from 'd3-array'
 import type { BatchState } from '../core/job/state.ts'
 
-/** Rows of the time line at most; with more batches each row stands for several. */
+/** The maximum number of lanes; with more batches, each lane covers several. */
 export const MOST_LANES = 60
 const MOST_STEPS = 200
 
-/** One row of the time line: a batch, or several that follow each other. */
+/** A lane of the time line: a batch, or several consecutive ones. */
 export interface Lane {
   readonly first: number
   readonly last: number
   readonly batches: number
   readonly ids: readonly string[]
   readonly requests: number
-  /** How many times its records were asked, at most. */
+  /** The highest attempt of its batches. */
   readonly attempt: number
   readonly from: number
   readonly to: number
-  /** `unknown`: nobody knows yet whether the API took it. */
+  /** `unknown`: it is not known yet whether the API has it. */
   readonly kind: 'ended' | 'running' | 'unknown'
 }
 
@@ -24,14 +24,15 @@ export interface TimeLine {
   readonly from: number
   readonly to: number
   readonly lanes: readonly Lane[]
-  /** Batches in a row. */
+  /** Batches per lane. */
   readonly perLane: number
-  /** How many requests had ended at a time, ascending. */
+  /** The number of requests that had ended at a time, ascending. */
   readonly ended: readonly { readonly at: number; readonly requests: number }[]
-  /** Requests of all batches that were sent, and of those that ended. */
+  /** Requests of all batches that were sent. */
   readonly requests: number
+  /** Requests of batches that have ended. */
   readonly done: number
-  /** Batches that are ready and were not sent. */
+  /** Batches that are sealed and not sent. */
   readonly waiting: number
 }
 
@@ -66,7 +67,7 @@ function spanOf(batch: BatchState, now: number): Lane[] {
 }
 
 function joined(lanes: readonly Lane[]): Lane {
-  // There is at least one of them.
+  // There is at least one lane.
   const [first, last] = [lanes[0] as Lane, lanes.at(-1) as Lane]
   const kinds = ['unknown', 'running'] as const
   return {
@@ -86,7 +87,7 @@ function stepsOf(ended: readonly Lane[], from: number): TimeLine['ended'] {
   let requests = 0
   const steps = ended.map(lane => ({ at: lane.to, requests: (requests += lane.requests) }))
   const every = Math.ceil(steps.length / MOST_STEPS)
-  // The last of them is always shown.
+  // The last one is always included.
   const shown = steps.filter((_, at) => (steps.length - 1 - at) % every === 0)
   return [{ at: from, requests: 0 }, ...shown]
 }

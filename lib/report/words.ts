@@ -9,7 +9,7 @@ export function several(number: number, one: string, many: string = `${one}s`): 
   return `${count(number)} ${number === 1 ? one : many}`
 }
 
-/** A share of the whole; what is not all of it never shows as all, and what is something never as nothing. */
+/** A percentage that is 0% or 100% only if that is exact. */
 export function percent(part: number, whole: number): string {
   if (part === 0 || whole === 0) return '0%'
   if (part === whole) return '100%'
@@ -20,7 +20,7 @@ export function dollars(amount: bigint | undefined): string {
   return amount === undefined ? 'unknown' : showUsd(amount)
 }
 
-/** A time as people say it: 0.4 s, 45 s, 12 min, 3 h 5 min, 2 d 1 h. */
+/** A duration for people: 0.4 s, 45 s, 12 min, 3 h 5 min, 2 d 1 h. */
 export function span(ms: number): string {
   if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`
   const seconds = Math.round(ms / 1000)
@@ -32,7 +32,7 @@ export function span(ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
 
-/** A moment, in UTC: a page without scripts does not know where it is read. */
+/** A date and time in UTC, since a page without scripts does not know the reader's time zone. */
 export function moment(at: number): string {
   return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }

@@ -214,7 +214,7 @@ void t.test('--to parquet writes columns with the types that hold all values exa
     ...['later', 'n', 'response', 'status', 'error'],
   ])
   const exists = await place.run(['results', 'j', '-o', chosen])
-  t.match([exists.code, exists.err], [6, /chosen\.parquet exists and is not this job's/])
+  t.match([exists.code, exists.err], [6, /chosen\.parquet already exists/])
   stdout.isTTY = true
   const terminal = await place.run(['results', 'j', '--to', 'parquet'], { stdout })
   t.match(
@@ -240,7 +240,7 @@ void t.test('a write that fails leaves no file', async t => {
   t.equal(ran.code, 6, ran.err)
   t.match(
     ran.err,
-    /the answer of line 2 has "n": 1e\+30, which is no 64-bit integer: write JSON lines/,
+    /the answer of line 2 has "n": 1e\+30, which is not a 64-bit integer: write JSON lines/,
   )
   t.notOk(existsSync(path))
 })
@@ -414,7 +414,7 @@ void t.test(
     execFileSync('rm', [path])
     writeFileSync(path, "another program's")
     const other = await ask()
-    t.match([other.code, other.err], [6, /out\.parquet exists and is not this job's/])
+    t.match([other.code, other.err], [6, /out\.parquet already exists/])
     t.equal(readFileSync(path, 'utf8'), "another program's")
     t.equal(place.emulator.ledger.batches().length, 1, 'nothing was asked twice')
   },

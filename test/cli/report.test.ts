@@ -30,7 +30,7 @@ t.test('a report shows the job of a run, and agrees with status', async t => {
   t.match(ran, { code: 0, out: '', err: `job j: the report is ${file}` })
   const page = place.read('report.html')
   const text = seen(page)
-  t.match(text, /j finished 7 records, asked of claude-haiku-5-5/)
+  t.match(text, /j finished 7 records, model claude-haiku-5-5/)
   t.match(text, /succeeded 3, 42\.9% refused 1, 14\.3% errored 2, 28\.6% rejected 1, 14\.3%/)
   t.match(text, /Try Requests succeeded refused errored expired 1 6 2 1 2 1 2 1 1 0 0 0/)
   t.match(
@@ -77,7 +77,7 @@ t.test('a report never writes over a file, and goes to stdout without one', asyn
   await place.run(ASK, { stdin: csv(1) })
   const calls = place.emulator.ledger.lastCalls().length
   const kept = await place.run(['report', 'j', '-o', place.path('mine.html')])
-  t.match(kept, { code: 6, err: /mine\.html exists and is not this job's/ })
+  t.match(kept, { code: 6, err: /mine\.html already exists/ })
   t.equal(place.read('mine.html'), 'mine')
   const shown = await place.run(['report', 'j'])
   t.match(shown, { code: 0, out: /^<!doctype html>[^]*<\/html>\n$/, err: '' })
@@ -86,7 +86,7 @@ t.test('a report never writes over a file, and goes to stdout without one', asyn
   t.match(nowhere, { code: 9, err: /folder\.html cannot be written/ })
   t.equal((await place.run(['report', 'j', '-o', '/dev/null'])).code, 0, 'a device is no file')
   const folder = await place.run(['report', 'j', '-o', place.dir])
-  t.match(folder, { code: 6, err: /is a folder: name a file/ })
+  t.match(folder, { code: 6, err: /is a folder: choose a file/ })
   symlinkSync(place.path('nothing'), place.path('link.html'))
   const linked = await place.run(['report', 'j', '-o', place.path('link.html')])
   t.match(linked, { code: 6, err: /link\.html exists/ }, 'nor does it follow a link to nothing')

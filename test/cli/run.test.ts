@@ -295,7 +295,7 @@ t.test('-o gets rows as they come, and is never one that was there', async t => 
     stdin: csv(2),
   })
   t.equal(ran.code, 6)
-  t.match(ran.err, /there.jsonl exists and is not this job's: remove it, or name another file/)
+  t.match(ran.err, /there.jsonl already exists: choose another file, or delete it/)
   t.equal(place.read('there.jsonl'), 'mine\n')
   t.same(place.emulator.ledger.calls(), [])
   t.notMatch(ran.err, 'to continue', 'there is no job yet')
@@ -329,7 +329,7 @@ t.test('rows never go to a folder, and nothing is sent for it', async t => {
   const ask = ['-p', 'Say {{text}}', '--job', 'j']
   for (const flag of ['-o', '--errors']) {
     const ran = await place.run([...ask, flag, place.dir], { stdin: csv(2) })
-    t.match(ran, { code: 6, err: `${place.dir} is a folder: name a file` })
+    t.match(ran, { code: 6, err: `${place.dir} is a folder: choose a file` })
     t.notMatch(ran.err, 'to continue', 'there is no job yet')
     for (const name of ['', `${place.dir}/new/`]) {
       const none = await place.run([...ask, flag, name], { stdin: csv(2) })
@@ -337,15 +337,15 @@ t.test('rows never go to a folder, and nothing is sent for it', async t => {
     }
   }
   const empty = await place.run([...ask, '-o', place.dir], { stdin: '' })
-  t.match(empty, { code: 6, err: `${place.dir} is a folder: name a file` })
+  t.match(empty, { code: 6, err: `${place.dir} is a folder: choose a file` })
   const nowhere = await place.run([...ask, '-o', place.path('no/such')], { stdin: '' })
   t.match(nowhere, { code: 9, err: /no\/such cannot be written/ })
   t.same(place.emulator.ledger.calls(), [])
   t.equal((await place.run([...ask, '--detach'], { stdin: csv(2) })).code, 0)
   const resumed = await place.run(['resume', 'j', '-o', place.dir])
-  t.match(resumed, { code: 6, err: `${place.dir} is a folder: name a file` })
+  t.match(resumed, { code: 6, err: `${place.dir} is a folder: choose a file` })
   const printed = await place.run(['results', 'j', '-o', place.dir])
-  t.match(printed, { code: 6, err: `${place.dir} is a folder: name a file` })
+  t.match(printed, { code: 6, err: `${place.dir} is a folder: choose a file` })
 })
 
 t.test('an output that is no file is written like stdout', async t => {

@@ -348,7 +348,7 @@ void t.test(
     t.match(second, {
       code: 7,
       out: '',
-      err: /another worker works on job j, by the ledger; nothing was sent/,
+      err: /according to the ledger, another worker has job j; nothing was sent/,
     })
     t.ok(performance.now() - began >= 1900, 'it has waited for the lease')
     t.equal(world.sent(), 4)

@@ -280,7 +280,7 @@ t.test(
     const place = await placeFor(t)
     const words = [...ASK, '--to', 'csv', '-o', '/dev/full']
     const ran = await place.run([...words, '--job', 'j'], { stdin: '{"n":1}\n{"n":2,"b":3}\n' })
-    t.match(ran, { code: 9, err: /a row cannot be written: .*ENOSPC/ })
+    t.match(ran, { code: 9, err: /cannot write a row: .*ENOSPC/ })
     const resumed = await place.run(['resume', 'j', '-o', '-'])
     t.same([resumed.code, ...cells(resumed.out)], [0, 'n,b', '1,', '2,3'])
     t.match(await place.emulator.ledger.totals(), { accepted: 2, acceptedTwice: 0 })

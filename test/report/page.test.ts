@@ -18,8 +18,8 @@ const textOf = (change: Partial<JobReport> = {}): string => seen(pageOf(reportOf
 
 t.test('a page says what the job is, what it gave and what it cost', async t => {
   const text = textOf()
-  t.match(text, /nightly finished 40 records from reviews.csv, asked of claude-haiku-5-5/)
-  t.match(text, 'Begun 2026-11-20 22:15 UTC.')
+  t.match(text, /nightly finished 40 records from reviews.csv, model claude-haiku-5-5/)
+  t.match(text, 'Started 2026-11-20 22:15 UTC.')
   t.match(
     text,
     /Rows 40 of 40 records Succeeded 100% 40 Spent \$0\.\d+ synchronous calls: \$0\.\d+/,
@@ -70,10 +70,10 @@ t.test('a job that goes on shows what is open', async t => {
   }
   const text = textOf(change)
   t.match(text, /nightly running 1,000 records so far from/)
-  t.match(text, 'this is how it stood 2026-11-21 01:15 UTC')
+  t.match(text, 'state as of 2026-11-21 01:15 UTC')
   t.match(text, 'no row yet 960, 96%')
   t.match(text, '1 batch is ready and not submitted yet.')
-  t.match(text, '$2.00 are kept free for what is in flight.')
+  t.match(text, '$2.00 is reserved for batches in flight.')
   t.match(text, 'not ended')
   t.match(text, /11-22 /, 'a day is named where one begins')
   const page = pageOf(reportOf(change))
@@ -104,7 +104,7 @@ t.test('before anything is sent there is a page, too', async t => {
 t.test('without a price no dollars are said', async t => {
   const figures = figuresOf([answered({ input_tokens: 5 }, { model: 'claude-x' })])
   const text = textOf({ figures, estimate: undefined })
-  t.match(text, 'The cost is not known: no price is known for claude-x')
+  t.match(text, 'The cost is unknown: no price is known for claude-x')
   t.match(text, /input 5 \? \? All unknown unknown/)
   t.match(text, /Spent unknown/)
   const priced = figuresOf([answered({ input_tokens: 5 }, { model: 'x' })], givenPrice('10,50'))
@@ -130,7 +130,7 @@ t.test('what failed is grouped, with the beginnings of its records', async t => 
     text,
     /1 row errored invalid_request_error too long Line Record 12 of reviews.csv \{&quot;id/,
   )
-  t.match(text, '11 more failures of other kinds: the first 50 kinds are told apart, no more.')
+  t.match(text, '11 more failures of other kinds; only the first 50 kinds are listed.')
   t.match(textOf({ failures }), /Line Record 12 \{/, 'one file needs no name')
 })
 

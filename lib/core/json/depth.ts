@@ -1,6 +1,6 @@
 /**
- * Whether a parsed value nests deeper than `depth` levels of objects and arrays. It costs by nodes, keeps its own stack
- * and so survives what would overflow a recursion.
+ * Whether a parsed value nests deeper than `depth` levels of objects and arrays. It is not recursive, so deep values cannot
+ * overflow the stack.
  */
 export function deeperThan(value: unknown, depth: number): boolean {
   let level: object[] = isNest(value) ? [value] : []
@@ -16,8 +16,8 @@ function isNest(value: unknown): value is object {
 }
 
 /**
- * Whether a JSON text could nest deeper than `depth` levels: it has so many opening brackets, perhaps in strings. A look
- * at the text costs far less than one at every node of its value.
+ * Whether a JSON text may nest deeper than `depth` levels, judged by the number of opening brackets, including those in
+ * strings. This is far cheaper than visiting every node of its value.
  */
 export function mayNestDeeper(text: string, depth: number): boolean {
   let left = depth

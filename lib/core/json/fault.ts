@@ -1,10 +1,10 @@
-/** Where a text stops being JSON: the index of the first character that cannot stand there, and what could. */
+/** Where a text stops being JSON: the index of the first wrong character, and what is expected there. */
 export interface Fault {
   readonly at: number
   readonly wanted: string
 }
 
-// What may come next, named as the reader of an error message wants it named.
+// What is expected next, in the words of error messages.
 const VALUE = 'a value'
 const VALUE_OR_END = 'a value or "]"'
 const KEY = 'a key in double quotes'
@@ -12,12 +12,12 @@ const KEY_OR_END = 'a key in double quotes or "}"'
 const COLON = '":"'
 const NEXT_MEMBER = '"," or "}"'
 const NEXT_ELEMENT = '"," or "]"'
-/** Wanted behind a whole value. */
+/** Expected after a complete value. */
 export const END = 'the end'
 
 /**
- * The first fault in a text that JSON.parse has refused: its own messages say where only sometimes, and differently in
- * each version of Node. A text that breaks off has its fault at its end; one without fault wants nothing but `END` there.
+ * Finds the first fault in a text that JSON.parse rejected, since its own messages rarely have a position and differ between
+ * versions of Node. The fault of an incomplete text is at its end; a valid text expects `END` there.
  */
 export function faultOf(text: string): Fault {
   const open: string[] = []
@@ -85,7 +85,7 @@ function readToken(text: string, at: number): { end: number; broken?: Fault } {
   return end > at ? { end } : { end, broken: { at, wanted: VALUE } }
 }
 
-/** One pattern for plain stretch and escapes together would overflow the matcher's stack on a string of megabytes. */
+/** A single pattern for plain characters and escapes would overflow the matcher's stack on a string of megabytes. */
 function stringBody(text: string, from: number): number {
   let at = skip(PLAIN, text, from)
   for (let next = skip(ESCAPE, text, at); next > at; next = skip(ESCAPE, text, at))
@@ -95,7 +95,7 @@ function stringBody(text: string, from: number): number {
 
 function stringFault(char: string): string {
   if (char === '') return 'the closing quote of a string'
-  return char === '\\' ? 'an escape that JSON knows' : 'a control character written as an escape'
+  return char === '\\' ? 'a valid escape' : 'an escape instead of a control character'
 }
 
 function skip(pattern: RegExp, text: string, at: number): number {

@@ -1,6 +1,6 @@
 import { elements, endOfValue, members, skipBlanks, type Member, type Range } from './scan.ts'
 
-/** The member of an object that counts: of equal keys the last, as JSON.parse has it. */
+/** The member of an object with this key; of several the last one, as in JSON.parse. */
 export function memberOf(json: Buffer, key: string, from = 0): Member | undefined {
   let found: Member | undefined
   for (const member of members(json, from)) if (member.key === key) found = member
@@ -8,8 +8,8 @@ export function memberOf(json: Buffer, key: string, from = 0): Member | undefine
 }
 
 /**
- * Where the value at a path lies, through objects by key and through arrays by index (`['a', 'b', '0']`); undefined where
- * there is none. An empty path is the whole value.
+ * The range of the value at a path, which goes through objects by key and through arrays by index (`['a', 'b', '0']`);
+ * undefined if there is none. An empty path is the whole value.
  */
 export function valueAt(json: Buffer, path: readonly string[]): Range | undefined {
   const start = skipBlanks(json, 0)

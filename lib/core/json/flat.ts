@@ -1,4 +1,4 @@
-// JSON objects of strings, numbers and words, read where they lie: most records are such, and most need not be parsed.
+// Reads flat JSON objects (of strings, numbers, true, false and null) in place: most records are flat and need not be parsed.
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -9,8 +9,8 @@ const CLOSE = 0x7d
 const SPACE = 0x20
 
 /**
- * Walks through the members of a flat object, in bytes that are UTF-8. It is conservative: what it takes is valid JSON, but not
- * every flat object is taken. Between members one space may stand, as most programs write none or one.
+ * Iterates over the members of a flat object in UTF-8 bytes. It is conservative: it accepts only valid JSON, but not every flat
+ * object. It allows one space after a colon or comma, since most programs write none or one.
  */
 export class FlatJson {
   readonly #bytes: Uint8Array
@@ -18,13 +18,13 @@ export class FlatJson {
   #end = 0
   #isCanonical = true
   #hasEscape = false
-  /** Where the key of the member lies, without its quotes; it has no escapes. */
+  /** The range of the member's key, without quotes; it has no escapes. */
   keyStart = 0
   keyEnd = 0
-  /** Where its value lies, a string without its quotes. */
+  /** The range of its value; of a string, without quotes. */
   valueStart = 0
   valueEnd = 0
-  /** Whether its value is a string. */
+  /** Whether the value is a string. */
   isString = false
   /** Whether that string is what JSON.stringify writes. */
   isCanonical = false
@@ -35,14 +35,14 @@ export class FlatJson {
     this.#bytes = bytes
   }
 
-  /** Begins an object that lies between two places; false where none begins. */
+  /** Begins an object in a range. Returns false if there is none. */
   open(from: number, to: number): boolean {
     this.#at = from + 1
     this.#end = to
     return this.#bytes[from] === OPEN
   }
 
-  /** Reads the next member; false where there is anything but a plain one, or bytes behind the object. */
+  /** Reads the next member. Returns false if it is not plain, or if bytes follow the object. */
   next(): boolean {
     const bytes = this.#bytes
     this.keyStart = this.#at + 1
@@ -63,7 +63,7 @@ export class FlatJson {
     return true
   }
 
-  /** Reads a string that begins here; false where it is none. */
+  /** Reads a string. Returns false if there is none. */
   #string(): boolean {
     const bytes = this.#bytes
     const end = this.#end
@@ -88,7 +88,7 @@ export class FlatJson {
     return false
   }
 
-  /** Reads a number, true, false or null; false where there is something else. */
+  /** Reads a number, true, false or null. Returns false if there is something else. */
   #word(): boolean {
     const bytes = this.#bytes
     const from = this.#at
@@ -99,7 +99,7 @@ export class FlatJson {
   }
 }
 
-/** Whether a flat object lies between two places, and nothing else. */
+/** Whether a range is exactly one flat object. */
 export function isFlatObject(json: FlatJson, from: number, to: number): boolean {
   if (!json.open(from, to)) return false
   while (json.next()) if (json.isLast) return true
@@ -110,7 +110,7 @@ const WORD = /^(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)$/
 const HEX = /^[0-9a-fA-F]{4}$/
 const LOWER_U = 0x75
 
-/** What stands behind a backslash: what JSON.stringify writes there, another escape, or none. */
+/** The kind of an escape after its backslash: one that JSON.stringify writes, another one, or none. */
 function escapeAt(bytes: Uint8Array, at: number): 'usual' | 'other' | 'none' {
   switch (bytes[at]) {
     case QUOTE:
@@ -130,7 +130,7 @@ function escapeAt(bytes: Uint8Array, at: number): 'usual' | 'other' | 'none' {
   }
 }
 
-/** Letters, digits, and what else a number has. */
+/** Whether a byte can be part of a number, true, false or null. */
 function isOfWord(byte: number): boolean {
   if (isDigit(byte) || (byte >= 0x61 && byte <= 0x7a)) return true
   return byte === 0x2b || byte === 0x2d || byte === 0x2e || byte === 0x45
@@ -140,7 +140,7 @@ function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39
 }
 
-/** Whether digits stand there that do not begin with zero: most words are such, and need no text. */
+/** Whether a range is a number of digits without a leading zero: the common case, which needs no regular expression. */
 function isNatural(bytes: Uint8Array, from: number, to: number): boolean {
   if (from === to || bytes[from] === 0x30) return false
   for (let at = from; at < to; at++) if (!isDigit(bytes[at] as number)) return false

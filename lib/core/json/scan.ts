@@ -7,13 +7,13 @@ const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 
-/** A stretch of bytes, `end` not included. */
+/** A range of bytes; `end` is exclusive. */
 export interface Range {
   readonly start: number
   readonly end: number
 }
 
-/** One member of an object: its key, decoded, and where key (quotes included) and value lie. */
+/** A member of an object: its decoded key, and the positions of key (including quotes) and value. */
 export interface Member {
   readonly key: string
   readonly keyStart: number
@@ -22,8 +22,8 @@ export interface Member {
 }
 
 /**
- * The members of the object that begins at `from`, in their order, found without building a value. The bytes must be
- * valid JSON; of anything that is no object there are no members.
+ * The members of the object at `from`, in order, found without building a value. The bytes must be valid JSON. Any value other
+ * than an object has no members.
  */
 export function* members(json: Buffer, from = 0): Generator<Member, void, undefined> {
   let at = skipBlanks(json, from)
@@ -40,7 +40,7 @@ export function* members(json: Buffer, from = 0): Generator<Member, void, undefi
   }
 }
 
-/** The elements of the array that begins at `from`, in the same way. */
+/** The elements of the array at `from`, found in the same way. */
 export function* elements(json: Buffer, from = 0): Generator<Range, void, undefined> {
   let at = skipBlanks(json, from)
   if (json[at] !== OPEN_BRACKET) return
@@ -53,7 +53,7 @@ export function* elements(json: Buffer, from = 0): Generator<Range, void, undefi
   }
 }
 
-/** The index behind the value that begins at `at`. */
+/** The end of the value at `at`. */
 export function endOfValue(json: Buffer, at: number): number {
   switch (json[at]) {
     case QUOTE:
@@ -66,9 +66,9 @@ export function endOfValue(json: Buffer, at: number): number {
   }
 }
 
-/** The first index from `at` on that is no JSON blank. */
+/** The first index from `at` on that is not JSON whitespace. */
 export function skipBlanks(json: Buffer, at: number): number {
-  // Most bytes are no blanks, and all blanks are at or below the space.
+  // A quick test first: all whitespace is at or below the space.
   while ((json[at] as number) <= 0x20 && isBlank(json[at])) at++
   return at
 }
@@ -83,7 +83,7 @@ function stringEnd(json: Buffer, open: number): number {
   return close === -1 ? json.length : close + 1
 }
 
-/** A quote is text when an odd number of backslashes stands before it. */
+/** A quote is escaped if an odd number of backslashes precedes it. */
 function isEscaped(json: Buffer, quote: number): boolean {
   let first = quote
   while (json[first - 1] === BACKSLASH) first--

@@ -1,17 +1,17 @@
 import { SCANNER } from './scanner-bytes.ts'
 
-/** Where bytes to be scanned begin in the scanner's memory. */
+/** The start of the input in the scanner's memory. */
 export const INPUT = 0x20000
-/** The most bytes that are scanned at once; a longer line is not for the scanner. */
+/** The maximum bytes per scan; longer lines are not scanned. */
 export const INPUT_BYTES: number = 1280 * 1024
-/** The same for downloads, whose lines may be long. Memory that is not used yet costs nothing. */
+/** The same for downloads, whose lines may be long. Unused memory costs nothing. */
 export const DOWNLOAD_INPUT_BYTES: number = 16 * 1024 * 1024
-/** Entries of the table at most. */
+/** The maximum entries of the table. */
 export const MOST_LINES = 1024
-/** Numbers of a line's entry. */
+/** The numbers per entry. */
 export const STRIDE = 16
 
-/** What an entry says, as indices of its numbers; a part has a start and, one number further, an end. */
+/** The indices of the numbers of an entry. A part has a start and, in the next number, an end. */
 export const ENTRY = {
   start: 0,
   end: 1,
@@ -25,14 +25,17 @@ export const ENTRY = {
   kind: 15,
 } as const
 
-/** What the scanner says of a line: it has to be judged by `ResultLine`, is proven, or is also an answer that succeeded with exactly one text. */
+/**
+ * The kinds of lines: `ResultLine` must judge it, it is proven to be valid, or it is also a succeeded answer with exactly one
+ * text block.
+ */
 export const ODD = 0
 export const PROVEN = 1
 export const PLAIN = 2
 
 const TABLE = 0x10000
 const PAGE = 0x10000
-/** Bytes that the scanner may read behind the last line. */
+/** Bytes that the scanner may read past the last line. */
 const SLACK = 64
 
 interface Exports {
@@ -41,12 +44,12 @@ interface Exports {
   readonly scanned: { readonly value: number }
 }
 
-/** The compiled scanner (scanner/scan.ts) and its memory, whose size is fixed. Whoever uses it does so in one go, without an await. */
+/** The compiled scanner (scanner/scan.ts) and its memory, which has a fixed size. It must be used without an await in between. */
 export class Scanner {
   readonly bytes: Buffer
-  /** The most bytes that this one scans at once. */
+  /** The maximum bytes per scan of this scanner. */
   readonly inputBytes: number
-  /** The table of lines, `STRIDE` numbers each; places are indices of `bytes`. */
+  /** The table of lines, `STRIDE` numbers each; positions are indices of `bytes`. */
   readonly table: Int32Array
   readonly #numbers: Uint32Array
   readonly #exports: Exports
@@ -59,7 +62,7 @@ export class Scanner {
     this.#exports = exports
   }
 
-  /** Undefined where WebAssembly cannot be used: then all lines take the simple path. */
+  /** Undefined if WebAssembly cannot be used; then all lines take the simple path. */
   static load(
     inputBytes: number = INPUT_BYTES,
     moduleOf: () => WebAssembly.Module = compiledOnce,
@@ -75,7 +78,7 @@ export class Scanner {
     }
   }
 
-  /** Scans the lines that end with a newline in [from, to) of `bytes`, so many as the table holds; gives how many these are. */
+  /** Scans the lines that end with a newline in [from, to) of `bytes`, up to `MOST_LINES`; returns their number. */
   scan(from: number, to: number): number {
     return this.#exports.scan(from, to, MOST_LINES)
   }
@@ -85,7 +88,7 @@ export class Scanner {
     return this.#exports.scanned.value
   }
 
-  /** Sets what stands between the parts of rows; false where that is too long. */
+  /** Sets the texts between the parts of rows. Returns false if they are too long. */
   label(labels: readonly Buffer[]): boolean {
     let at = 256
     for (const [index, label] of labels.entries()) {
@@ -99,8 +102,8 @@ export class Scanner {
   }
 
   /**
-   * Joins the records that begin at `records` and the lines of the first entries to rows from `to` on; gives their end. `type` of an
-   * entry is where its line lies, and the other parts lie within the line.
+   * Joins the records at `records` and the lines of the first `count` entries into rows at `to`; returns their end. `type` of an
+   * entry is the position of its line; the other parts are relative to it.
    */
   rows(count: number, records: number, to: number): number {
     return this.#exports.rows(count, records, to)
@@ -109,15 +112,15 @@ export class Scanner {
 
 let compiled: WebAssembly.Module | undefined
 
-/** All scanners share their code, each has memory of its own. */
+/** All scanners share the compiled code; each has its own memory. */
 function compiledOnce(): WebAssembly.Module {
   return (compiled ??= new WebAssembly.Module(Buffer.from(SCANNER, 'base64')))
 }
 
-/** A scanner for downloads that no download uses; a new one for each would cost a small download more than its lines. */
+/** An idle scanner for downloads: creating one for a small download would cost more than its lines. */
 let idle: Scanner | undefined
 
-/** Runs a download with a scanner that nobody else uses meanwhile. */
+/** Runs a download with exclusive use of a scanner. */
 export async function withDownloadScanner<T>(
   use: (scanner: Scanner | undefined) => Promise<T>,
 ): Promise<T> {
@@ -130,11 +133,11 @@ export async function withDownloadScanner<T>(
   }
 }
 
-/** A scanner of its own for somebody who uses its memory across an await; loaded when it is first needed. */
+/** A private scanner, for callers that use its memory across an await; loaded on first use. */
 export function ownScanner(): () => Scanner | undefined {
   let own: Scanner | undefined | null = null
   return () => (own === null ? (own = Scanner.load()) : own)
 }
 
-/** The one scanner of the process. */
+/** The shared scanner of the process. */
 export const scanner: () => Scanner | undefined = ownScanner()

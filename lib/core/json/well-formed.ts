@@ -1,15 +1,15 @@
 /**
- * A value as JSON that the API reads: half of a surrogate pair, as a text that was cut in an emoji ends with, becomes U+FFFD. The API
- * refuses a whole batch for one. Undefined where JSON has nothing to say, as for JSON.stringify.
+ * A value as JSON that the API accepts: a lone surrogate, for example at the end of a text that was cut in an emoji, becomes
+ * U+FFFD. The API rejects a whole batch because of one. Undefined if JSON.stringify returns undefined.
  */
 export function wellFormedJson(value: unknown): string | undefined {
-  // JSON.stringify gives undefined for undefined, and its type does not say so.
+  // JSON.stringify may return undefined, although its type says otherwise.
   const json = JSON.stringify(value) as string | undefined
-  // It writes whole pairs as they are, so only a lone half is an escape that begins with \ud.
+  // It escapes only lone surrogates, so an escape that starts with \ud is one.
   return json?.includes('\\ud') ? json.replace(ESCAPE, replaceHalf) : json
 }
 
-/** The value itself, or a copy of it in which each half of a surrogate pair is U+FFFD. */
+/** The value itself, or a copy with lone surrogates replaced by U+FFFD. */
 export function wellFormed<T>(value: T): T {
   const json = wellFormedJson(value)
   // The same value, read back from its own JSON.
@@ -18,7 +18,7 @@ export function wellFormed<T>(value: T): T {
 
 const REPLACEMENT = '\ufffd'
 
-/** An escape: half of a pair, or any other (`\\ud83d` is a backslash and five letters). */
+/** A lone surrogate or any other escape (`\\ud83d` is an escaped backslash and five letters). */
 const ESCAPE = /\\(?:ud[89a-f][0-9a-f]{2}|.)/g
 
 function replaceHalf(escape: string): string {

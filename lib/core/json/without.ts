@@ -1,8 +1,8 @@
 import { members } from './scan.ts'
 
 /**
- * The bytes of an object without the members of these keys, each occurrence of them; all that stays is byte for byte
- * what it was. The object itself is given back where there is nothing to remove.
+ * The bytes of an object without all members that have these keys; the rest is unchanged byte for byte. Returns the object
+ * itself if there is nothing to remove.
  */
 export function withoutMembers(
   json: Buffer,

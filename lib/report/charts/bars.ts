@@ -2,7 +2,7 @@ import { scaleLinear } from 'd3-scale'
 import { markup, type Markup } from '../markup.ts'
 import { bothSizes, chart, px, WIDTHS, type Size } from './chart.ts'
 
-/** One bar with its name before or above it and its value behind it. */
+/** A bar with its name before or above it and its value after it. */
 export interface Bar {
   readonly name: string
   readonly value: number
@@ -10,11 +10,11 @@ export interface Bar {
   readonly said: string
   /** A class of the style sheet, for its colour. */
   readonly look: string
-  /** Drawn close below the bar before it, which it is compared with; its name is only shown when pointed at. */
+  /** Drawn close below the previous bar, for comparison; its name is only a tooltip. */
   readonly isSecond?: boolean
 }
 
-/** Room for names before the bars, for values behind them, and for names above them. */
+/** Space for names before the bars, for values after them, and for names above them. */
 const ROOM: Readonly<Record<Size, { names: number; values: number; above: number }>> = {
   wide: { names: 150, values: 150, above: 0 },
   narrow: { names: 0, values: 130, above: 20 },
@@ -23,7 +23,7 @@ const THICK = 18
 const NEAR = 2
 const APART = 8
 
-/** Bars from left to right, one below the other. */
+/** A chart of horizontal bars. */
 export function barChart(bars: readonly Bar[], label: string): Markup {
   return bothSizes(size => barsFor(size, bars, label))
 }
@@ -37,7 +37,7 @@ function barsFor(size: Size, bars: readonly Bar[], label: string): Markup {
     const gap = isSecond ? NEAR : above + (bottom === 0 ? 0 : APART)
     const top = bottom + gap
     bottom = top + THICK
-    // What is there is seen, however little it is beside the rest.
+    // A small value must stay visible.
     const long = value > 0 ? Math.max(2, x(value)) : 0
     const at = above > 0 ? { x: 0, y: top - above / 2 } : { x: names - 10, y: top + THICK / 2 }
     const title = isSecond

@@ -10,10 +10,10 @@ const LEFT = 44
 const BOTTOM = 22
 const TOP = 8
 const MOST_BINS = 32
-/** Room that the number below a column takes. */
+/** The width of a number below a column. */
 const LABEL = 44
 
-/** A histogram: how many answers had how many tokens. The numbers below stand where a bin begins. */
+/** A histogram of tokens per answer. The numbers below are at the start of their bins. */
 export function columnChart(histogram: Histogram, label: string): Markup {
   const bins = histogram.bins(MOST_BINS)
   const x = scaleBand(
@@ -49,7 +49,7 @@ export function columnChart(histogram: Histogram, label: string): Markup {
   return chart(WIDTH, HEIGHT, label, [lines, columns, base])
 }
 
-/** A number in little room: 950, 1.2k, 34k, 1.5M. */
+/** A short number: 950, 1.2k, 34k, 1.5M. */
 function short(number: number): string {
   if (number < 1000) return String(number)
   const [of, unit] = number < 1_000_000 ? [1000, 'k'] : [1_000_000, 'M']

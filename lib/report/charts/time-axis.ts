@@ -3,17 +3,17 @@ import { scaleUtc, type ScaleTime } from 'd3-scale'
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
 
-/** The time of a job from left to right. */
+/** Maps the time of a job to horizontal positions. */
 export function timeScale(from: number, to: number, range: readonly [number, number]): TimeScale {
   return scaleUtc([from, to], range)
 }
 
 export type TimeScale = ScaleTime<number, number>
 
-/** Room that a time takes below a time line. */
+/** The width of a time below the time line. */
 const LABEL = 68
 
-/** The times that are named below a time line, with as much of each as tells it from its neighbours. */
+/** The labels below the time line, each as precise as needed to distinguish it from its neighbours. */
 export function timeTicks(x: TimeScale): { readonly at: Date; readonly said: string }[] {
   const ticks = x.ticks(6)
   const step = Number(ticks[1]) - Number(ticks[0])

@@ -6,7 +6,7 @@ import { count, several, span } from '../words.ts'
 import { bothSizes, chart, px, WIDTHS, type Size } from './chart.ts'
 import { timeScale, timeTicks, type TimeScale } from './time-axis.ts'
 
-/** Where the time begins, and the room for numbers behind it. */
+/** Space for names before the time line, and for numbers after it. */
 const ROOM: Readonly<Record<Size, { names: number; right: number }>> = {
   wide: { names: 96, right: 76 },
   narrow: { names: 72, right: 72 },
@@ -16,14 +16,14 @@ const GAP = 12
 const ROW = 15
 const BOTTOM = 24
 
-/** Where the time is drawn. */
+/** The area of the time line. */
 interface Frame {
   readonly x: TimeScale
   readonly left: number
   readonly right: number
 }
 
-/** How much was done when, and below it each batch from its sending to its end. */
+/** The number of ended requests over time, and below it each batch from submission to end. */
 export function timeChart(line: TimeLine): Markup {
   return bothSizes(size => timesFor(size, line))
 }
@@ -41,7 +41,7 @@ function timesFor(size: Size, line: TimeLine): Markup {
   )
   const lanes = line.lanes.map((lane, at) => laneOf(lane, frame, top + at * ROW))
   const axis = markup`<line class="axis" x1="${left}" x2="${right}" y1="${floor}" y2="${floor}"/>`
-  const label = `${several(line.lanes.length, 'row')} of batches from their sending to their end, and how many requests had ended when`
+  const label = `${several(line.lanes.length, 'row')} of batches from submission to end, and the number of ended requests over time`
   return chart(WIDTHS[size], floor + BOTTOM, label, [ticks, curveOf(line, frame), lanes, axis])
 }
 
@@ -52,7 +52,7 @@ function curveOf({ ended, requests, done, to }: TimeLine, { x, left, right }: Fr
     CURVE,
     step => y(step.requests),
   ).curve(curveStepAfter)
-  // Without a canvas to draw on it gives the path.
+  // Without a canvas context, it returns the path.
   const path = shape([...ended, { at: to, requests: done }]) as string
   return markup`<text class="name" x="${left - 10}" y="${CURVE / 2}">ended</text><path class="area" d="${path}"><title>${count(done)} of ${several(requests, 'request')} had ended</title></path><line class="axis" x1="${left}" x2="${right}" y1="${CURVE}" y2="${CURVE}"/><text class="value small" x="${right + 8}" y="${px(Math.max(8, y(done)))}">${count(done)}</text>`
 }
@@ -67,7 +67,7 @@ function laneOf(lane: Lane, { x, left, right }: Frame, top: number): Markup {
   const which = first === last ? `batch ${first}` : `batches ${first} to ${last}`
   const said = [
     ...[which, ids.join(), several(requests, 'request')],
-    ...[attempt > 1 ? `try ${attempt}` : '', `${how[kind]} ${span(to - from)}`],
+    ...[attempt > 1 ? `attempt ${attempt}` : '', `${how[kind]} ${span(to - from)}`],
   ]
   return markup`<text class="name small" x="${left - 10}" y="${top + ROW / 2}">${name}</text><rect class="${look}" x="${px(start)}" y="${top + 2}" width="${px(width)}" height="${ROW - 4}" rx="2"><title>${said.filter(text => text !== '').join(', ')}</title></rect><text class="value small" x="${right + 8}" y="${top + ROW / 2}">${count(requests)}</text>`
 }

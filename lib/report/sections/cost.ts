@@ -14,7 +14,7 @@ const CLASSES: readonly (readonly [keyof Billed, string])[] = [
   ['searches', 'web searches'],
 ]
 
-/** What it cost, class by class, beside what synchronous calls would have cost. */
+/** The cost by class, compared with synchronous calls. */
 export function costSection({ figures, estimate, reserved }: JobReport): Section {
   const { ledger, bill } = figures
   const { spent, synchronous, tokens, unpriced } = ledger
@@ -35,9 +35,9 @@ export function costSection({ figures, estimate, reserved }: JobReport): Section
       ? `Batches saved ${dollars(synchronous - spent)}, ${percent(usdNumber(synchronous - spent), usdNumber(synchronous))} of what synchronous calls would have cost.`
       : ''
   const notes = [
-    isKnown ? saved : `The cost is not known: no price is known for ${unpriced.join(', ')}.`,
+    isKnown ? saved : `The cost is unknown: no price is known for ${unpriced.join(', ')}.`,
     estimate === undefined ? '' : `The estimate for the whole job was ${dollars(estimate)}.`,
-    reserved === undefined ? '' : `${dollars(reserved)} are kept free for what is in flight.`,
+    reserved === undefined ? '' : `${dollars(reserved)} is reserved for batches in flight.`,
     `This counts every answer received (${count(figures.prompts.count)}), including those that were retried later.`,
   ]
   const chart = isKnown

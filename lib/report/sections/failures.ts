@@ -7,17 +7,17 @@ import type { FailedLine, JobReport, ShownFailure } from '../report.ts'
 import { STATUSES } from '../../core/results/status.ts'
 import { count, several } from '../words.ts'
 
-/** Kinds of failure that are open; more are folded, so that the rest of the page stays near. */
+/** The number of groups that are shown; more are folded to keep the page short. */
 const OPEN = 5
 
-/** What failed, grouped by message, with its place in the input. */
+/** Failures grouped by message, with their positions in the input. */
 export function failuresSection({ failures, figures, sources }: JobReport): Section {
   if (failures.length === 0) return 'No row failed.'
   const { others } = figures.failures
   const more =
     others === 0
       ? undefined
-      : markup`<p>${several(others, 'more failure')} of other kinds: the first ${MOST_GROUPS} kinds are told apart, no more.</p>`
+      : markup`<p>${several(others, 'more failure')} of other kinds; only the first ${MOST_GROUPS} kinds are listed.</p>`
   const groups = failures.map(group => groupOf(group, sources.length > 1))
   const folded = groups.slice(OPEN)
   const fold =
@@ -49,5 +49,5 @@ export function triesSection({ figures: { tries } }: JobReport): Section {
     const cells = seen.map(status => markup`<td>${count(counts?.[status] ?? 0)}</td>`)
     return markup`<tr><td>${name}</td><td>${count(sum(Object.values(counts ?? {})))}</td>${cells}</tr>`
   })
-  return markup`<section><h2>Retries</h2><div class="wide"><table><thead><tr><th>Try</th><th>Requests</th>${head}</tr></thead><tbody>${rows}</tbody></table></div></section>`
+  return markup`<section><h2>Retries</h2><div class="wide"><table><thead><tr><th>Attempt</th><th>Requests</th>${head}</tr></thead><tbody>${rows}</tbody></table></div></section>`
 }

@@ -7,7 +7,7 @@ import type { JobReport } from '../report.ts'
 import { STATUSES } from '../../core/results/status.ts'
 import { count, dollars, moment, percent, several, span } from '../words.ts'
 
-/** Which job it is, and the figures that matter most. */
+/** The header: the job and its most important figures. */
 export function overview(report: JobReport): Markup {
   const { job, note, state, madeAt, openedAt, model, sources, records, isRead, timeLine } = report
   const { rows, ledger } = report.figures
@@ -18,7 +18,7 @@ export function overview(report: JobReport): Markup {
   const others = more.length === 0 ? '' : ` and ${several(more.length, 'other file')}`
   const what = `${several(records, 'record')}${isRead ? '' : ' so far'}${from}${others}`
   return markup`<header><h1>${job} <span class="state ${state}">${state}</span></h1>
-<p class="soft">${what}${model === undefined ? '' : `, asked of ${model}`}. Begun ${moment(openedAt)}${state === 'finished' ? '' : `; this is how it stood ${moment(madeAt)}`}.</p>
+<p class="soft">${what}${model === undefined ? '' : `, model ${model}`}. Started ${moment(openedAt)}${state === 'finished' ? '' : `; state as of ${moment(madeAt)}`}.</p>
 ${note === undefined ? undefined : markup`<p>${note}</p>`}
 <dl class="tiles">${[
     tile('Rows', count(all), `of ${several(records, 'record')}`),
@@ -36,7 +36,7 @@ function batchesIn({ timeLine: { lanes, waiting } }: JobReport): number {
   return sum(lanes, ({ batches }) => batches) + waiting
 }
 
-/** What became of the records. */
+/** Rows by status. */
 export function rowsSection({ records, figures }: JobReport): Section {
   const { rows, repeats, reused } = figures
   const without = Math.max(0, records - sum(Object.values(rows)))
@@ -60,7 +60,7 @@ export function rowsSection({ records, figures }: JobReport): Section {
   return markup`<section><h2>Rows by status</h2>${barChart(all, 'Rows by status')}${shared}${earlier}</section>`
 }
 
-/** When batches were sent and ended. */
+/** When batches were submitted and ended. */
 export function batchesSection({ timeLine }: JobReport): Section {
   const { lanes, perLane, waiting } = timeLine
   const notes = [

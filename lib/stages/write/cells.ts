@@ -5,7 +5,7 @@ import { textOf } from '../../core/field.ts'
 import { isUnreadable, type TableColumns } from './columns.ts'
 import { responseText } from './text.ts'
 
-/** The cells of a result's row, in the order of the columns. What is no string stands as JSON; null and nothing are empty. */
+/** The cells of a result's row, in the order of the columns. A value that is not a string becomes JSON; null becomes empty. */
 export function cellsOf(result: Result, columns: TableColumns): string[] {
   return [
     ...columns.input.map(column => inputCell(result, column)),
@@ -18,7 +18,7 @@ export function cellsOf(result: Result, columns: TableColumns): string[] {
 function answerCells(result: Result, { own: [response = ''], properties }: TableColumns): string[] {
   if (!properties) return [ownResponse(result, response) ?? responseText(result)]
   const { rowValue: value } = result
-  // A valid answer of an object schema is an object; all else has no properties.
+  // A valid answer of an object schema is an object; anything else has no properties.
   const answer = typeof value === 'object' && value !== null ? new Map(Object.entries(value)) : null
   return properties.map(name => {
     const one: unknown = answer?.get(name) ?? ''
@@ -31,7 +31,7 @@ function inputCell(result: Result, column: string): string {
   return cell(result.record, column)
 }
 
-/** A record that was not sent keeps a response of its own. */
+/** A record that was not sent keeps the response that it has. */
 function ownResponse(result: Result, name: string): string | undefined {
   if (!isUnsent(result.status) || !result.record) return undefined
   return Object.hasOwn(result.record.fields, name) ? cell(result.record, name) : undefined
@@ -42,16 +42,16 @@ function cell(record: SourceRecord, name: string): string {
   return value === null ? '' : textOf(record, { path: [name], value })
 }
 
-/** Where columns take the answer apart, one that breaks the schema or was cut has no other place; it is paid for. */
+/** An invalid or truncated answer, which is paid for and does not fit the columns of its properties. */
 function textShown({ response }: Result, { properties }: TableColumns): string {
   if (!properties || response === null) return ''
   return ` (answer: ${response.slice(0, SHOWN)}${response.length > SHOWN ? '...' : ''})`
 }
 
-/** Characters of an unreadable record that are shown; its line says where the rest is. */
+/** Characters shown of an answer or an unreadable record. */
 const SHOWN = 1000
 
-/** What went wrong. A record that could not be read has no cells of its own, so its line and text stand here. */
+/** The error of a row. An unreadable record has no cells of its own, so its line and text are part of the error. */
 export function errorCell(result: Result, columns: TableColumns): string {
   const { error, record } = result
   if (!error) return ''

@@ -2,17 +2,17 @@ import { BatchStreamError } from '../../core/errors.ts'
 import type { Result } from '../../core/results/result.ts'
 import type { FieldNames } from './row-fields.ts'
 
-/** The columns of a table: those of the input, then our own under names that the input leaves free. */
+/** The columns of a table: those of the input, then added ones under names that the input does not use. */
 export interface TableColumns {
   readonly input: readonly string[]
   readonly own: readonly string[]
-  /** The properties of an object schema, which stand in columns instead of the response. */
+  /** The properties of an object schema, which replace the response column. */
   readonly properties: readonly string[] | undefined
-  /** Every field that has its place in the table, or is replaced. */
+  /** Every field that has a column or is replaced. */
   readonly known: ReadonlySet<string | undefined>
 }
 
-/** Lays out a table. Fields that an earlier run added are replaced, so they are no input columns. */
+/** Lays out a table. Fields that an earlier run added are replaced, so they are not input columns. */
 export function layOutColumns(
   columns: readonly string[],
   { response, meta }: FieldNames,
@@ -30,12 +30,12 @@ export function layOutColumns(
   return { input, own: [...answer, free('status'), free('error')], properties, known }
 }
 
-/** The columns that a result asks for. One of a batch that some other tool made is known by its custom_id alone. */
+/** The input columns of a result; only its custom_id if another tool made the batch. */
 export function columnsOf(result: Result): readonly string[] {
   return result.record ? Object.keys(result.record.fields) : ['custom_id']
 }
 
-/** True for a record that could not be read: all there is of it is its text, as `input`. */
+/** Whether a record could not be read; it has only its text, as `input`. */
 export function isUnreadable(result: Result): boolean {
   if (result.status !== 'rejected') return false
   const [first, ...others] = columnsOf(result)
@@ -43,9 +43,9 @@ export function isUnreadable(result: Result): boolean {
 }
 
 /**
- * Refuses a record with a field that has no column, as dropping it would hide data.
+ * Rejects a record with a field that has no column, since dropping the field would hide data.
  *
- * @throws BatchStreamError `CBS_OUTPUT` naming the field, where the record is and what to do
+ * @throws BatchStreamError `CBS_OUTPUT` if there is such a field
  */
 export function checkColumns(result: Result, columns: TableColumns): void {
   const extra = columnsOf(result).find(name => !columns.known.has(name))

@@ -13,47 +13,47 @@ import { cellsOf } from './cells.ts'
 import { checkColumns, columnsOf, isUnreadable, layOutColumns } from './columns.ts'
 import { fieldNames } from './row-fields.ts'
 
-// A tab or carriage return in front, or a formula's first character after blanks, in the first line or a later one. The
-// full-width forms are read like the plain ones by spreadsheets for East Asian languages.
-// Both patterns take linear time, as cells hold foreign text: no two stretches beside each other match the same characters.
+// A leading tab or carriage return, or the first character of a formula after blanks, in any line. Spreadsheets for East
+// Asian languages read the full-width forms like the plain ones. Cells contain foreign text, so both patterns take linear
+// time: no two adjacent parts match the same characters.
 const FORMULA = /^[\t\r]|(?:^\s*|[\r\n][^\S\r\n]*)[=+\-@＝＋－＠]/
 const NUMBER = /^\s*[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?\s*$/i
 
 /**
- * A cell that a spreadsheet would take for a formula gets a leading apostrophe, which makes it text; a plain number such
- * as -5 is left alone. See owasp.org, "CSV Injection".
+ * Prefixes a cell that a spreadsheet would interpret as a formula with an apostrophe, which makes it text. A plain number such
+ * as -5 is unchanged. See owasp.org, "CSV Injection".
  */
 export function guardFormula(cell: string): string {
   return FORMULA.test(cell) && !NUMBER.test(cell) ? `'${cell}` : cell
 }
 
 export interface WriteCsvOptions extends RowFields {
-  /** One character between cells. @default ',' */
+  /** The delimiter, one character. @default ',' */
   readonly delimiter?: string | undefined
   /**
-   * The input columns to write, in this order; other fields are left out. A record that lacks one has an empty cell.
-   * @default the fields of the first record that could be read; a later record with another field ends the pipeline with
-   * `CBS_OUTPUT`. Name the columns where records differ: a writer cannot know what later records hold.
+   * The input columns to write, in this order; other fields are omitted. A missing field becomes an empty cell.
+   * @default the fields of the first readable record. A later record with another field ends the pipeline with `CBS_OUTPUT`,
+   * so name the columns if records differ.
    */
   readonly columns?: readonly string[] | undefined
-  /** The schema of the answers: an object schema gives a column for each property instead of the response. */
+  /** The schema of the answers. Each property of an object schema becomes a column, in place of the response. */
   readonly schema?: AnswerSchema | undefined
-  /** Guard cells that a spreadsheet would take for formulas. @default false */
+  /** Make cells that a spreadsheet would interpret as formulas text. @default false */
   readonly safe?: boolean | undefined
 }
 
-/** A table whose columns are known: the bytes of its header, and of each row. */
+/** The header and rows of a table whose columns are known. */
 export interface CsvTable {
   readonly header: Buffer
   readonly rowOf: (result: Result) => Buffer
 }
 
-/** Unreadable records in front whose rows wait until a readable one shows the columns. */
+/** The maximum number of leading unreadable records that wait for a readable one, which determines the columns. */
 const MAX_HELD = 100
 
 /**
- * Writes results as CSV: the input columns, then the response, `status` and `error` (with a `_` in front where the input
- * has a column of that name). The header comes with the first row; without any row it is written when `columns` are given.
+ * Writes results as CSV: the input columns, then the response, `status` and `error`, prefixed with `_` if the input has a
+ * column of that name. The header is written with the first row, or at the end if there is no row but `columns` are given.
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
@@ -84,7 +84,7 @@ export function writeCsv(options: WriteCsvOptions = {}): Stage<Result<object>, B
   return rowStream(rowOf, last)
 }
 
-/** Writes results as tab-separated values, with the same quotes as CSV. */
+/** Writes results as tab-separated values, quoted as in CSV. */
 export function writeTsv(
   options: Omit<WriteCsvOptions, 'delimiter'> = {},
 ): Stage<Result<object>, Buffer> {
@@ -92,12 +92,12 @@ export function writeTsv(
 }
 
 export interface CsvTableOptions extends Omit<WriteCsvOptions, 'columns'> {
-  /** `columns` are all that there is: a record with another field throws `CBS_OUTPUT`. @default false */
+  /** Throw `CBS_OUTPUT` for a record with a field that has no column. @default false */
   readonly complete?: boolean | undefined
 }
 
 /**
- * The rows of `writeCsv` without the stream, for columns that are known.
+ * The rows of `writeCsv` without the stream, for known columns.
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
@@ -110,7 +110,7 @@ export function csvTable(input: readonly string[], options: CsvTableOptions = {}
   return {
     header: bytes([...columns.input, ...columns.own]),
     rowOf: result => {
-      // The row of a record that was not sent says in words what it lacks.
+      // The row of a record that was not sent has an error instead.
       if (complete && !isUnsent(result.status)) checkColumns(result, columns)
       return bytes(cellsOf(result, columns))
     },
@@ -121,7 +121,7 @@ function checkOptions(options: WriteCsvOptions): void {
   const { delimiter = ',', columns } = options
   fieldNames(options)
   if (typeof delimiter !== 'string' || !/^[^"\r\n]$/u.test(delimiter)) {
-    throw wrongOption('delimiter', 'one character that is no quote and no line break', delimiter)
+    throw wrongOption('delimiter', 'one character other than a quote or line break', delimiter)
   }
   const wrong = columns !== undefined && !(Array.isArray(columns) && columns.every(isName))
   if (wrong) throw wrongOption('columns', 'a list of names', columns)
@@ -131,7 +131,7 @@ function isName(column: unknown): boolean {
   return typeof column === 'string'
 }
 
-/** The properties that answers of an object schema have, in their order; undefined for any other schema. */
+/** The properties of an object schema, in order; undefined for any other schema. */
 export function propertiesOf(given: AnswerSchema | undefined): readonly string[] | undefined {
   const schema = given && shapeOf(given).schema
   const properties = schema?.['type'] === 'object' ? schema['properties'] : undefined

@@ -16,19 +16,18 @@ import { spreadRows } from './spread.ts'
 
 export interface WriteJsonlOptions extends RowFields {
   /**
-   * `merged`: the record byte for byte with its response and what became of it. `response`: the response alone as JSON,
-   * null where there is none.
+   * `merged`: the record byte for byte, with its response and status added. `response`: only the response as JSON, or null.
    * @default 'merged'
    */
   readonly emit?: 'merged' | 'response' | undefined
   /**
-   * Keep the blocks of an answer that are no text, such as thinking and tool_use, in the meta field of a merged row.
+   * Include the content blocks of an answer that are not text, such as thinking and tool_use, in the meta field of a merged row.
    * @default false
    */
   readonly blocks?: boolean | undefined
   /**
-   * Properties of a schema's answers that become fields of a merged row, in place of the response field; null where there is no
-   * answer. A record that has such a field of its own throws `CBS_OUTPUT`.
+   * Properties of the answers that become fields of a merged row, in place of the response field; null if there is no answer.
+   * A record that already has such a field is `CBS_OUTPUT`.
    * @default none
    */
   readonly spread?: readonly string[] | undefined
@@ -63,8 +62,8 @@ export function jsonlRow(
 }
 
 /**
- * The rows of a page of results, of which `rowOf` makes single ones. They lie in the memory of a scanner: of the process's, or of
- * one that nobody else uses where they have to last longer than until the next await.
+ * Makes the rows of whole pages; `rowOf` makes single ones. Rows are built in the memory of a scanner: the shared one, or a
+ * private one if they must stay valid beyond the next await.
  */
 export function jsonlPageRows(
   options: Pick<WriteJsonlOptions, 'emit' | 'blocks' | keyof RowFields> & {

@@ -8,9 +8,9 @@ import type { RowBytes } from './row-bytes.ts'
 import type { FieldNames } from './row-fields.ts'
 
 /**
- * Makes merged rows, each with its newline: the record byte for byte, and before its last brace the response and what
- * became of it. Fields of these names from an earlier run are replaced; a rejected record that has a response of its own
- * keeps it, and a skipped one passes through as it is. Where there is no record (some other tool made the batch) the row is those two fields alone.
+ * Makes merged rows, each with a newline: the record byte for byte, with the response and meta fields added before its last
+ * brace. Fields of these names from an earlier run are replaced. A rejected record keeps a response that it already has, and a
+ * skipped record passes through unchanged. Without a record (another tool made the batch), the row has only the two fields.
  */
 export function mergedRows(names: FieldNames, row: RowBytes): (result: Result) => Buffer {
   const response = field(names.response)
@@ -53,9 +53,9 @@ const BACKSLASH = 0x5c
 /** A field that rows add. */
 interface AddedField {
   readonly key: string
-  /** What stands before its value. */
+  /** The text before its value. */
   readonly label: string
-  /** The key as JSON, to be searched for. */
+  /** The key as JSON, to search for. */
   readonly bytes: Buffer
 }
 
@@ -65,8 +65,8 @@ function field(key: string): AddedField {
 }
 
 /**
- * Those of the keys that a record may have. A native search spares most records the walk over their members. A key's letters
- * can also be spelled as escapes.
+ * The added keys that a record may already have. A native search saves most records the walk over their members; a record with
+ * escapes is always walked, since a key can be written with escapes.
  */
 function presentIn(
   raw: Buffer,
@@ -82,6 +82,6 @@ function presentIn(
 
 function hasValue(raw: Buffer, key: string): boolean {
   const own = memberOf(raw, key)
-  // Of all JSON values only null begins with an n.
+  // Only null starts with an n.
   return own !== undefined && raw[own.valueStart] !== LETTER_N
 }

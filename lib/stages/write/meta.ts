@@ -8,7 +8,7 @@ import { elements, type Range } from '../../core/json/scan.ts'
 
 const TEXT = '"text"'
 
-/** Adds the blocks of an answer that are no text (thinking, tool_use ...), byte for byte; nothing where there are none. */
+/** Adds the content blocks of an answer that are not text (thinking, tool_use ...), byte for byte, if there are any. */
 function addBlocks(row: RowBytes, { json, message }: ResultLine): void {
   const content = message && memberOf(json, 'content', message.start)
   if (!content) return
@@ -24,9 +24,8 @@ function isText(json: Buffer, { start }: Range): boolean {
 }
 
 /**
- * Makes what adds to a row what `_batch` says of it, as JSON, in the order that users read it. `custom_id` and `batch_id`
- * are null where there is none; the others are left out where there is nothing to say. What the API said is copied as it
- * said it.
+ * Returns a function that adds the value of `_batch` to a row. `custom_id` and `batch_id` are null if there is none; other
+ * members are omitted. Values of the API are copied byte for byte.
  */
 export function metaOf({
   costOf,
@@ -50,14 +49,14 @@ export function metaOf({
     if (costOf) row.text(`,"cost_usd":${costOf(result)}`)
     if (error) row.text(`,"error":${JSON.stringify(error)}`)
     if (blocks && line) addBlocks(row, line)
-    // The paid text of an answer that breaks the schema has no other place.
+    // The text of an answer that breaks the schema is paid for and has no other place.
     if (result.status === 'invalid' && result.response !== null)
       row.text(`,"text":${JSON.stringify(result.response)}`)
     row.text('}')
   }
 }
 
-/** Where a row comes from: the same of most rows that follow each other, so it is made once for them. */
+/** Serializes the origin of a row, which is cached because consecutive rows mostly share it. */
 function origins(): (result: Result) => string {
   let source: string | undefined
   let batchId: string | null = null
@@ -82,6 +81,6 @@ function addPlace(
   { json }: ResultLine,
   place: Place | undefined,
 ): void {
-  // Of all JSON values only null begins with an n.
+  // Only null starts with an n.
   if (place && json[place.start] !== LETTER_N) row.text(label).bytes(json, place.start, place.end)
 }

@@ -1,5 +1,5 @@
 // takes  Result
-// gives  nothing: its rows are in the output, exactly once
+// gives  nothing: rows are in the output, exactly once
 // next   nothing
 import { basename, dirname, resolve } from 'node:path'
 import { Writable } from 'node:stream'
@@ -21,27 +21,27 @@ import {
   type Target,
 } from './target.ts'
 
-/** What makes the bytes of rows. */
+/** Makes the bytes of rows. */
 export interface RowWriter {
-  /** Undefined for a result that has no row. */
+  /** Returns undefined for a result without a row. */
   readonly rowOf: (result: Result) => Buffer | undefined
-  /** Makes the rows of a page. @default each by `rowOf` */
+  /** Makes the rows of a page. @default `rowOf` for each result */
   readonly pageOf?: PageRowsOf | undefined
-  /** Written before the first row, also where no row follows. */
+  /** Written before the first row, or alone if there is none. */
   readonly header?: Buffer | undefined
 }
 
-/** A writer that is known later, such as that of a table whose columns the input decides. Rows wait for it. */
+/** A writer that is created later, for example when the input has determined the columns of a table. Rows wait for it. */
 export interface LateRowWriter {
-  /** Resolves when rows can be written. Rejects when the signal aborts. */
+  /** Resolves when rows can be written; rejects when the signal aborts. */
   open(signal: AbortSignal): Promise<RowWriter>
-  /** Called when no more rows come: `open` must settle now. */
+  /** Called after the last row: `open` must settle now. */
   end(): void
 }
 
 export interface OutputOptions {
   readonly job: StoredJob
-  /** Where rows go: a file of the user's, or a stream that is told every row anew. */
+  /** Where rows go: a file, or a stream, which gets all rows again in each run. */
   readonly out: { readonly path: string } | Target | ResultTarget
   /** The file that failed rows go to instead. */
   readonly errors?: { readonly path: string } | undefined
@@ -49,27 +49,27 @@ export interface OutputOptions {
   /** The row of a failed result in the file of errors. */
   readonly errorRowOf: (result: Result) => Buffer
   /**
-   * Rows that are no output of the job's own: its files stay what they are, and files that are written now must be new. They
-   * are removed when the work breaks off, as all of it can be had again.
+   * Whether the output is independent of the job, as for `results`: the job's own files do not change, the files must be new,
+   * and they are removed on failure, since everything can be written again.
    * @default false
    */
   readonly detached?: boolean
   /**
-   * Results come in the order of their records, whatever their batches: commits say up to which record the rows are there.
+   * Whether results arrive in input order regardless of batches. Commits then name the record up to which rows are written.
    * @default false
    */
   readonly ordered?: boolean
-  /** Told of each result, whether its row was written just now or by an earlier run. */
+  /** Called for each result, whether its row was written now or by an earlier run. */
   readonly onResult?: (result: CountedResult) => void
 }
 
-/** Rows in input order are committed after so many at the latest: the end of a batch may not show among them. */
+/** The maximum number of rows between commits in input order, where batch ends may be far apart. */
 const MAX_UNCOMMITTED = 10_000
 
 /**
- * Writes rows exactly once. A file is committed at the end of each batch: its bytes are safe, then the journal says so, then
- * the next batch begins; a run that goes on cuts the file to the last commit. Ends with `CBS_OUTPUT` where the file is not
- * this job's, or has changed.
+ * Writes rows exactly once. A file is committed at the end of each batch: it is synced, then the commit is journaled, then the
+ * next batch begins. A resumed run truncates the file to the last commit. Fails with `CBS_OUTPUT` if the file belongs to
+ * something else or was changed.
  */
 export async function openOutput(options: OutputOptions): Promise<Output> {
   const { job, out, errors, detached = false } = options
@@ -102,7 +102,7 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
       assertOwned: job.shared && !detached ? job.assertOwned : undefined,
     })
     opened.push(target)
-    // What is committed must not vanish with the file's name.
+    // Committed rows must not be lost with the file's name.
     if (last.bytes === 0) await job.store.disk.syncFolder(dirname(path))
     return target
   }
@@ -110,7 +110,7 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
     const outFile = paths.out === null ? undefined : await open('output', paths.out)
     const target = 'path' in out ? (outFile as FileTarget) : out
     const errorTarget = paths.errors === null ? undefined : await open('errors', paths.errors)
-    // Two names may lead to one file.
+    // Two names may be links to one file.
     const isOneFile =
       errorTarget?.identity !== undefined && errorTarget.identity === outFile?.identity
     if (isOneFile) throw sameFileError(paths.errors)
@@ -128,7 +128,7 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
   }
 }
 
-/** Notes what tells the files from others before a row is written to them. */
+/** Journals the identities of the files before a row is written to them. */
 async function noteIds(
   job: StoredJob,
   outFile: FileTarget | undefined,
@@ -140,7 +140,7 @@ async function noteIds(
     await job.note({ type: 'outputIds', ...ids }, true)
 }
 
-/** Whether two paths are one, also by links between folders. Found out before a file is made. */
+/** Whether two paths are the same, also through links between folders. Checked before a file is created. */
 async function isSamePath(
   { store: { disk } }: StoredJob,
   one: string,
@@ -154,7 +154,7 @@ async function isSamePath(
 function sameFileError(errors: string | null): BatchStreamError {
   return new BatchStreamError(
     'CBS_OUTPUT',
-    `\`output\` and \`errors\` lead to the same file (${errors}): name two different files`,
+    `\`output\` and \`errors\` are the same file (${errors}): choose two different files`,
   )
 }
 
@@ -162,18 +162,18 @@ interface Opened {
   readonly out: Target | ResultTarget
   readonly errors: Target | undefined
   readonly paths: Paths
-  /** Bytes of `out` that an earlier run has committed. */
+  /** Bytes of `out` that an earlier run committed. */
   readonly committed: number
 }
 
-/** Files that belong to no job: both must be new. */
+/** Checks that both files are new, for output that is independent of the job. */
 async function claimNewFiles(job: StoredJob, { out, errors }: Paths): Promise<BothCommitted> {
   await assertNew(job, out, 'output')
   await assertNew(job, errors, 'errors')
   return NEITHER
 }
 
-/** What is committed of both files. */
+/** The commits of both files. */
 interface BothCommitted {
   readonly out: Committed
   readonly errors: Committed
@@ -185,7 +185,7 @@ async function assertNew(job: StoredJob, path: string | null, option: OutputName
   if (path !== null) await checkNewOutput(job.store.disk, path, option)
 }
 
-/** An output file that does not exist, in a folder that does: found out before anything is made or sent. */
+/** Checks, before anything is created or sent, that an output file does not exist and its folder does. */
 export async function checkNewOutput(
   disk: Pick<Disk, 'stat'>,
   path: string,
@@ -197,7 +197,7 @@ export async function checkNewOutput(
   if ((await disk.stat(folder)) === 'folder') return
   throw new BatchStreamError(
     'CBS_OUTPUT',
-    `${path} cannot be written: ${folder} is not a folder. Create the folder, or name another file`,
+    `cannot write ${path}: ${folder} is not a folder; create it, or choose another file`,
     { option, place: { source: path } },
   )
 }
@@ -207,16 +207,16 @@ interface Paths {
   readonly errors: string | null
 }
 
-/** Settles which bytes of the files are this job's. The journal names a file before it is made, so that a crash leaves none unowned. */
+/** Determines which bytes of the files are this job's. A file is journaled before it is created, so that none is orphaned. */
 async function claimFiles(job: StoredJob, paths: Paths): Promise<BothCommitted> {
   const { files, out, errors, outTail, errorsTail } = job.state.output
   const same = files.out === paths.out && files.errors === paths.errors
   if (paths.out !== files.out) await assertNew(job, paths.out, 'output')
   if (paths.errors !== files.errors) await assertNew(job, paths.errors, 'errors')
-  // Rows that a stream was told are told again, so the file of errors beside it begins anew too.
+  // A stream gets all rows again, so its errors file starts again too.
   if (same && paths.out !== null && !(job.shared && (await isMissing(job, paths.out))))
     return { out: { bytes: out, tail: outTail }, errors: { bytes: errors, tail: errorsTail } }
-  // So are those of a file that was on another machine.
+  // So does a file that was on another machine.
   if (!same || paths.errors !== null || paths.out !== null)
     await job.note({ type: 'output', ...paths }, true)
   return NEITHER
@@ -226,7 +226,7 @@ async function isMissing(job: StoredJob, path: string): Promise<boolean> {
   return (await job.store.disk.stat(path)) === undefined
 }
 
-/** The end of the pipeline; `rows` counts the results that came, those whose row an earlier run wrote included. */
+/** The end of the pipeline. `rows` counts results, including those whose row an earlier run wrote. */
 export class Output extends Writable {
   readonly #options: OutputOptions
   readonly #out: Target | ResultTarget
@@ -237,8 +237,8 @@ export class Output extends Writable {
   #writer: RowWriter | undefined
   #batch: number | undefined
   /**
-   * Where results come in input order: the rows of all records below this ordinal were written. NaN once the result of a record
-   * is missing: a commit behind it would say that its row is there.
+   * In input order: the rows of all records below this ordinal were written. NaN once a result is missing, because a later
+   * commit would claim that its row is written.
    */
   #writtenBelow = 0
   #uncommitted = 0
@@ -252,9 +252,7 @@ export class Output extends Writable {
     this.#errors = errors
     this.#commits = paths.out !== null && !options.detached
     this.#opening = this.#open(options.rows, committed)
-    this.#opening.catch(cause =>
-      this.destroy(wrapError('CBS_DISK', 'a row cannot be written', cause)),
-    )
+    this.#opening.catch(cause => this.destroy(wrapError('CBS_DISK', 'cannot write a row', cause)))
   }
 
   override _write(
@@ -263,7 +261,7 @@ export class Output extends Writable {
     done: (error?: Error | null) => void,
   ): void {
     if (!this.#writer) {
-      // Where it fails, the stream is destroyed already.
+      // If it fails, the stream is already destroyed.
       this.#opening.then(() => this._write(result, encoding, done), done)
       return
     }
@@ -274,8 +272,8 @@ export class Output extends Writable {
       try {
         written = this.#put(result)
       } catch (cause) {
-        // A row that cannot be written (other columns, say) must end the stream, not the process.
-        return done(wrapError('CBS_DISK', 'a row cannot be written', cause))
+        // A row that cannot be written (other columns, for example) must end the stream, not the process.
+        return done(wrapError('CBS_DISK', 'cannot write a row', cause))
       }
       return written ? this.#finish(written, done) : done()
     }
@@ -312,7 +310,7 @@ export class Output extends Writable {
     )
   }
 
-  /** Removes the files that this run made: those of a job of which nothing is left. */
+  /** Removes the files that this run created, when nothing is left of the job. */
   async removeNew(): Promise<void> {
     for (const target of [this.#out, this.#errors])
       if (target instanceof FileTarget) await target.removeIfNew()
@@ -327,11 +325,11 @@ export class Output extends Writable {
   #finish(work: Promise<void>, done: (error?: Error | null) => void): void {
     work.then(
       () => done(),
-      cause => done(wrapError('CBS_DISK', 'a row cannot be written', cause)),
+      cause => done(wrapError('CBS_DISK', 'cannot write a row', cause)),
     )
   }
 
-  /** Writes a page at once where all its rows go to the same place, and none of them was written before; else row by row. */
+  /** Writes a page at once if all its rows are new and go to the same file; otherwise row by row. */
   async #writePage(page: ResultPage): Promise<void> {
     const { ordered, errors, onResult } = this.#options
     const { state } = this.#options.job
@@ -363,9 +361,9 @@ export class Output extends Writable {
     }
   }
 
-  /** Whether a commit comes before a result, and whether one comes after it. */
+  /** Whether to commit before a result, and after it. */
   #commitsAt({ batch: { number, attempt }, last }: Result): { isNew: boolean; isDue: boolean } {
-    // Retried rows stand between those of other batches, so a change of batch says nothing.
+    // Retried rows are mixed with those of other batches, so a change of batch means nothing.
     if (this.#options.ordered)
       return {
         isNew: false,
@@ -389,16 +387,16 @@ export class Output extends Writable {
     return row && this.#writeRow(row)
   }
 
-  /** Only a target of bytes has rows. */
+  /** Only a `Target` gets rows. */
   #writeRow(bytes: Buffer, isReused?: boolean): Promise<void> | undefined {
     return (this.#out as Target).write(bytes, isReused)
   }
 
-  /** Has an earlier run committed the row? It may have written its rows in the other order. */
+  /** Whether an earlier run committed the row, possibly in the other order. */
   #isWritten({ batch, record }: Result): boolean {
     const { job } = this.#options
     if (this.#isBatchWritten(batch.number)) return true
-    // What is committed belongs to a job of kept records.
+    // Committed rows belong to a job with spooled records.
     return (record?.ordinal as number) < job.state.output.below
   }
 
@@ -413,7 +411,7 @@ export class Output extends Writable {
     this.#batch = undefined
     this.#uncommitted = 0
     if (number === undefined) {
-      // The files are looked at once more before the job can be called finished.
+      // Check the files once more before the job is finished.
       await this.#out.commit()
       await this.#errors?.commit()
       return
@@ -432,7 +430,7 @@ export class Output extends Writable {
   }
 }
 
-/** The error of an output file that is there already. */
+/** The error for an output file that already exists. */
 export function existingOutputError(
   path: string,
   {
@@ -442,7 +440,7 @@ export function existingOutputError(
 ): BatchStreamError {
   return new BatchStreamError(
     'CBS_OUTPUT',
-    found === 'folder' ? `${path} is a folder: name a file` : existingMessage(path),
+    found === 'folder' ? `${path} is a folder: choose a file` : existingMessage(path),
     { option, place: { source: path } },
   )
 }

@@ -4,12 +4,12 @@ import type { Result } from '../../core/results/result.ts'
 import type { FieldNames } from './row-fields.ts'
 
 /**
- * Makes the rows of a page, line ends included. The bytes are good until the next page is made; the slices of a long row are good
- * for ever.
+ * Makes the rows of a page, including newlines. A buffer is valid until the next page is made; the slices of a long row stay
+ * valid.
  */
 export type PageRowsOf = (page: ResultPage) => Buffer | readonly Buffer[]
 
-/** The rows of a page made one by one. */
+/** Makes the rows of a page one by one. */
 export function eachRow(rowOf: (result: Result) => Buffer | undefined): PageRowsOf {
   return page => {
     const rows: Buffer[] = []
@@ -21,15 +21,15 @@ export function eachRow(rowOf: (result: Result) => Buffer | undefined): PageRows
   }
 }
 
-/** Bytes beside parts and labels that a row may need: its line number, and what a copy of few bytes writes behind it. */
+/** Bytes that a row may need besides parts and labels: its line number, and what short copies write past the end. */
 const ROW_SLACK = 32
 
-/** The scanner's copies may read and write so far behind an end: it stands between lines and rows. */
+/** The gap between lines and rows: the scanner's copies may read and write this far past an end. */
 const SLACK = 64
 
 /**
- * Merged rows of pages, put together by a scanner: the record without its last brace, then the parts of the answer as the
- * API wrote them. A result that is not plain, and one whose record may hold the fields that rows add, is made by `rowOf`.
+ * Makes merged rows of pages with a scanner: the record without its last brace, then the parts of the answer as the API wrote
+ * them. `rowOf` makes the rows of results that are not plain, or whose record may have the added fields.
  */
 export function mergedPageRows(
   { response, meta }: FieldNames,
@@ -39,7 +39,7 @@ export function mergedPageRows(
   const simple = eachRow(rowOf)
   const names = [response, ...(meta === undefined ? [] : [meta])]
   const own = names.map(name => Buffer.from(JSON.stringify(name)))
-  // A name of other characters can be spelled with other escapes than \\u.
+  // A name with other characters can be written with other escapes than \\u.
   if (meta === undefined || !names.every(name => /^\w+$/.test(name))) return simple
   return page => {
     const assembler = assemblerOf()
@@ -51,7 +51,7 @@ export function mergedPageRows(
     const isFast = (index: number): boolean => {
       if (!page.isPlain(index)) return false
       const start = table[index * STRIDE + ENTRY.start] as number
-      // A record without a field needs no comma.
+      // A record without fields needs no comma.
       if (records[start + 1] !== QUOTE) return false
       return isSafe || !mayHold(records.subarray(start, table[index * STRIDE + ENTRY.end]))
     }
@@ -64,7 +64,7 @@ export function mergedPageRows(
 const ESCAPE = Buffer.from('\\u')
 const QUOTE = 0x22
 
-/** What stands between the parts of the page's rows. */
+/** The texts between the parts of rows. */
 function labelsOf({ batch, source }: ResultPage, response: string, meta: string): Buffer[] {
   const said = source === undefined ? '' : `,"source":${JSON.stringify(source)}`
   return [
@@ -78,7 +78,7 @@ function labelsOf({ batch, source }: ResultPage, response: string, meta: string)
   ].map(label => Buffer.from(label))
 }
 
-/** Whether the rows of a page and what they are made of fit into a scanner's memory. */
+/** Whether the rows of a page and their parts fit into the scanner's memory. */
 function fits(page: ResultPage, labels: readonly Buffer[]): boolean {
   const { records, count } = page
   const size = labels.reduce((sum, label) => sum + label.length, ROW_SLACK)
@@ -93,10 +93,10 @@ function lineLength({ table }: ResultPage, index: number): number {
   return (table[at + 1] as number) - (table[at] as number)
 }
 
-/** A line from this length on is not copied to its row. */
+/** Lines longer than this are not copied. */
 const LONG = 32 * 1024
 
-/** The row of a page of one long line: slices of the line, and what stands around them. */
+/** The row of a page with one long line: slices of the line and the texts between them. */
 function slicesOf({ records, lines, table }: ResultPage, labels: readonly Buffer[]): Buffer[] {
   const line = table[ENTRY.type] as number
   // Every index is in range.
@@ -120,7 +120,7 @@ function slicesOf({ records, lines, table }: ResultPage, labels: readonly Buffer
   return [Buffer.concat(head), part(ENTRY.text), Buffer.concat(tail)]
 }
 
-/** Makes the rows, those that follow each other and are fast at once. */
+/** Makes the rows; consecutive fast ones are made in one call. */
 function assemble(
   assembler: Scanner,
   page: ResultPage,
@@ -147,7 +147,7 @@ function assemble(
   return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
 }
 
-/** Puts the lines of the assembler's first entries into its memory; gives their end. */
+/** Copies the lines of the assembler's first entries into its memory and returns their end. */
 function putLines(page: ResultPage, count: number, { bytes, table }: Scanner, to: number): number {
   for (let at = ENTRY.type; at < count * STRIDE; at += STRIDE) {
     // Every index is in range.

@@ -9,23 +9,23 @@ import { errorCell } from './cells.ts'
 import type { TableColumns } from './columns.ts'
 import { responseText } from './text.ts'
 
-/** The types that columns have. What is none of the others is text, nested values as JSON. */
+/** The types of columns. Values of other types become text, nested ones JSON. */
 export type ColumnKind = 'STRING' | 'INT64' | 'DOUBLE' | 'BOOLEAN'
 
-/** A cell of a column; null is nothing. */
+/** A cell; null is empty. */
 export type ParquetCell = string | bigint | number | boolean | null
 
-/** Kinds of values that a column has, as bits. */
+/** The kinds of values in a column, as bits. */
 const TEXT = 1
 const BOOLEAN = 2
-/** Whole numbers of 64 bits that a double holds exactly, those that it does not, and other numbers that it holds exactly. */
+/** 64-bit integers that a double represents exactly, those that it does not, and other numbers that it represents exactly. */
 const SMALL_INTEGER = 4
 const LARGE_INTEGER = 8
 const DOUBLE = 16
-/** A number that neither type holds exactly. */
+/** A number that neither type represents exactly. */
 const OTHER_NUMBER = 32
 
-/** Finds out which type holds all values of each field exactly. */
+/** Determines, for each field, the type that represents all its values exactly. */
 export class FieldKinds {
   readonly #seen: Map<string, number> = new Map()
 
@@ -72,7 +72,7 @@ function kindOfNumber(text: string): number {
   return isExactDouble(text) ? DOUBLE : OTHER_NUMBER
 }
 
-/** Whether a number as it is written is the shortest of its double, or short enough that a double keeps its digits. */
+/** Whether the text of a number is the shortest one of its double, or short enough that a double preserves its digits. */
 function isExactDouble(text: string): boolean {
   const value = Number(text)
   if (!Number.isFinite(value)) return false
@@ -81,14 +81,14 @@ function isExactDouble(text: string): boolean {
   return String(value) === text || (digits.length <= 15 && (value !== 0 || digits === ''))
 }
 
-/** A column of the file, and how its cell is made of a result. */
+/** A column of the file. */
 export interface ParquetColumn {
   readonly name: string
   readonly kind: ColumnKind
   readonly cellOf: (result: Result) => ParquetCell
 }
 
-/** The columns of a file: those of a CSV table, with types. */
+/** The columns of a file: those of a CSV table, typed. */
 export function parquetColumns(
   columns: TableColumns,
   kinds: FieldKinds,
@@ -124,12 +124,12 @@ function inputCell(name: string, kind: ColumnKind): (result: Result) => ParquetC
     if (value === null || value === undefined) return null
     if (kind === 'STRING') return textOf(record, { path: [name], value })
     if (kind === 'INT64') return BigInt(textOf(record, { path: [name], value }))
-    // All values of the column are such.
+    // All values of the column have this type.
     return value as number | boolean
   }
 }
 
-/** A record that was not sent keeps a response of its own. */
+/** A record that was not sent keeps the response that it has. */
 function ownResponse(
   { record, status }: Result,
   { own: [name = ''] }: TableColumns,
@@ -143,7 +143,7 @@ function response(result: Result): string | null {
   return result.rowValue === null ? null : responseText(result)
 }
 
-/** A column for each property of the answers; their names are the first of the table's own. */
+/** A column for each property of the answers; their names are the first added columns. */
 function answerColumns(
   properties: readonly string[],
   names: readonly string[],
@@ -186,13 +186,13 @@ function typedCell(
   { record }: Result,
 ): ParquetCell {
   if (kind === 'STRING') return typeof value === 'string' ? value : JSON.stringify(value)
-  // A valid answer has the type that its schema says.
+  // A valid answer has the type that its schema specifies.
   if (kind !== 'INT64') return value as number | boolean
   const integer = BigInt(value as number)
   if (BigInt.asIntN(64, integer) === integer) return integer
   const where = record ? `of line ${record.line} ` : ''
   throw new BatchStreamError(
     'CBS_OUTPUT',
-    `the answer ${where}has ${JSON.stringify(property)}: ${String(value)}, which is no 64-bit integer: write JSON lines (\`writeJsonl\`)`,
+    `the answer ${where}has ${JSON.stringify(property)}: ${String(value)}, which is not a 64-bit integer: write JSON lines (\`writeJsonl\`)`,
   )
 }

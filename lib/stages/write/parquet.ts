@@ -6,13 +6,13 @@ import { missingPackages } from '../../core/optional-packages.ts'
 import type { Result } from '../../core/results/result.ts'
 import type { ParquetCell, ParquetColumn } from './parquet-columns.ts'
 
-/** A row group is written at the latest when its texts have so many characters, or when it has so many rows. */
+/** A row group is written when it has this many characters or rows. */
 const GROUP_CHARACTERS = 16_000_000
 const GROUP_ROWS = 100_000
 
 export interface ParquetFileOptions {
   readonly columns: readonly ParquetColumn[]
-  /** Takes the bytes of the file in their order; their memory is reused when the promise resolves. */
+  /** Receives the bytes of the file in order; their memory is reused when the promise resolves. */
   readonly write: (bytes: Uint8Array) => Promise<void>
   /** @default 16 million characters and 100,000 rows */
   readonly groupCharacters?: number
@@ -25,7 +25,7 @@ export type ParquetPackage = Pick<typeof import('hyparquet-writer'), 'ByteWriter
 /**
  * Loads the package that writes Parquet.
  *
- * @throws BatchStreamError `CBS_OPTION` where it is not installed
+ * @throws BatchStreamError `CBS_OPTION` if it is not installed
  */
 export async function loadParquetWriter(
   load: () => Promise<ParquetPackage> = () => import('hyparquet-writer'),
@@ -37,7 +37,7 @@ export async function loadParquetWriter(
   }
 }
 
-/** Rows of a Parquet file. Memory holds the cells of one row group. */
+/** Writes a Parquet file. Memory holds the cells of one row group. */
 export class ParquetFile {
   readonly #options: ParquetFileOptions
   readonly #bytes: ByteWriter
@@ -60,7 +60,7 @@ export class ParquetFile {
     })
   }
 
-  /** Takes a row; a promise says that more may come only when it resolves. */
+  /** Adds a row. If it returns a promise, the caller must wait for it before adding more. */
   add(result: Result): Promise<void> | undefined {
     const { columns, groupCharacters = GROUP_CHARACTERS, groupRows = GROUP_ROWS } = this.#options
     for (const [index, { cellOf }] of columns.entries()) {

@@ -1,5 +1,5 @@
 // takes: Result
-// gives: Result, those that pass; the others go to a file of their own
+// gives: Result, those that pass; the others are written elsewhere
 // next: a writer
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -16,18 +16,17 @@ import {
 import { wrongInputError } from '../../core/validate-input.ts'
 
 export interface PartitionOptions {
-  /** What turns the diverted results into bytes: `writeJsonl()`, say. */
+  /** Turns the diverted results into bytes, for example `writeJsonl()`. */
   readonly through: Stage<Result<object>, Buffer>
-  /** Where these bytes go. It is ended with this stage, and destroyed when it fails. */
+  /** Receives these bytes. It ends with this stage, and is destroyed if this stage fails. */
   readonly to: Writable
-  /** Which results go on. @default those that succeeded */
+  /** Which results pass. @default those that succeeded */
   readonly filter?: ((result: Result) => boolean) | undefined
 }
 
 /**
- * Lets the succeeded results pass and writes the others elsewhere, so that the two add up to the input. A slow writer of
- * either holds both back. The stage ends when the diverted rows are written; an error of their writer is an error of this
- * stage, `CBS_DISK`.
+ * Passes succeeded results on and writes the others elsewhere, so that together they are all results. A slow writer of either
+ * slows both down. The stage ends when the diverted rows are written; if that fails, the stage fails with `CBS_DISK`.
  */
 export function partition(
   options: PartitionOptions,
@@ -38,7 +37,7 @@ export function partition(
   if (typeof filter !== 'function') throw wrongOption('filter', 'a function', filter)
   const written = pipeline(through, to).then(
     () => undefined,
-    cause => wrapError('CBS_DISK', 'the failed rows could not be written', cause),
+    cause => wrapError('CBS_DISK', 'cannot write the failed rows', cause),
   )
   const stage = new StageTransform({
     objectMode: true,
@@ -49,10 +48,10 @@ export function partition(
       try {
         passes = assertSync('filter', filter(result))
       } catch (cause) {
-        return done(wrapError('CBS_STAGE', 'the choice of rows failed', cause))
+        return done(wrapError('CBS_STAGE', 'the `filter` of partition() failed', cause))
       }
       if (passes) return done(null, result)
-      // An error of the writer arrives through `written`, which knows its cause.
+      // An error of the writer arrives through `written`, which has its cause.
       through.write(result, error => {
         if (!error) done()
       })

@@ -8,7 +8,7 @@ import type { Stage } from '../../core/stage.ts'
 import { rowStream } from './row-stream.ts'
 
 export interface WriteRawOptions {
-  /** Is given each result for which the API sent no line. @default they are left out */
+  /** Called with each result for which the API sent no line; these are left out. @default none */
   readonly onMissing?: ((result: Result) => void) | undefined
 }
 
@@ -28,7 +28,7 @@ export function writeRaw(options: WriteRawOptions = {}): Stage<Result<object>, B
   })
 }
 
-/** A row of `writeRaw` without the stream; undefined where the API sent no line. */
+/** A row of `writeRaw` without the stream; undefined if the API sent no line. */
 export function rawRow(result: Result): Buffer | undefined {
   return result.raw ? Buffer.concat([result.raw, NEWLINE]) : undefined
 }

@@ -2,8 +2,8 @@ import type { Result } from '../../core/results/result.ts'
 import type { RowBytes } from './row-bytes.ts'
 
 /**
- * Adds the response as JSON: of a single text block byte for byte as the API wrote it, so that an answer of megabytes is
- * copied and never read. An answer that breaks the schema must not stand where users look for a good one.
+ * Adds the response as JSON. Text is copied byte for byte as the API wrote it, so that an answer of megabytes is never parsed.
+ * An answer that breaks the schema becomes null: it must not look like a valid one.
  */
 export function addResponse(row: RowBytes, { line, checked }: Result): void {
   const texts = line?.texts ?? []

@@ -1,19 +1,19 @@
-/** Rows are cut from pieces of memory of this size, so that a row costs no allocation; a longer row has one of its own. */
+/** Rows are slices of slabs of this size, so that a row costs no allocation; a longer row has a slab of its own. */
 const SLAB = 64 * 1024
 
-/** A character takes at most so many bytes of UTF-8. */
+/** The maximum bytes of a UTF-16 code unit in UTF-8. */
 const MAX_BYTES_PER_CHAR = 3
 
-/** So many bytes are copied here before a native copy is worth its call. */
+/** Up to this many bytes, a loop is faster than a native copy. */
 const COPY_LOOP_BYTES = 32
 
-/** Puts rows together, texts and stretches of other bytes, each row a piece of memory that nothing else is written to. */
+/** Builds rows from texts and byte ranges. The memory of a finished row is never written again. */
 export class RowBytes {
   #slab: Buffer = Buffer.alloc(0)
   #start = 0
   #end = 0
 
-  /** Begins a row; what is left of one that came to no end is forgotten. */
+  /** Begins a row and discards an unfinished one. */
   begin(): this {
     this.#end = this.#start
     return this
@@ -37,7 +37,7 @@ export class RowBytes {
     return this
   }
 
-  /** The row; what comes next belongs to the next one. */
+  /** Finishes and returns the row. */
   take(): Buffer {
     const row = this.#slab.subarray(this.#start, this.#end)
     this.#start = this.#end
@@ -48,7 +48,7 @@ export class RowBytes {
     if (this.#end + bytes <= this.#slab.length) return
     const begun = this.#slab.subarray(this.#start, this.#end)
     const needed = begun.length + bytes
-    // What stands behind an answer of megabytes must not move it again.
+    // Leave space, so that what follows a long answer does not move it again.
     this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB, needed + (needed >> 3)))
     this.#slab.set(begun)
     this.#start = 0

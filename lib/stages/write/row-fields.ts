@@ -7,20 +7,20 @@ import {
   type RowFields,
 } from '../../core/answered.ts'
 
-/** Names of the fields that a row adds; `meta` is undefined for rows without one. */
+/** The names of added fields, and what they contain. `meta` is undefined for rows without a meta field. */
 export interface FieldNames {
   readonly response: string
   readonly meta: string | undefined
-  /** Whether rows keep the blocks of an answer that are no text. */
+  /** Whether rows include content blocks that are not text. */
   readonly blocks?: boolean | undefined
-  /** What the answer cost, as JSON; without it rows say nothing of money. */
+  /** The cost of an answer, as JSON; without it, rows have no cost. */
   readonly costOf?: ((result: Result) => string) | undefined
 }
 
 /**
- * Reads the names of a row's own fields from the options.
+ * Reads the names of added fields from the options.
  *
- * @throws BatchStreamError `CBS_OPTION` for an empty name, or one name for both
+ * @throws BatchStreamError `CBS_OPTION` for an empty name, or the same name for both
  */
 export function fieldNames(options: RowFields): FieldNames {
   const { responseField = DEFAULT_RESPONSE_FIELD, metaField = DEFAULT_META_FIELD } = options

@@ -5,25 +5,24 @@ import { wrongInputError } from '../../core/validate-input.ts'
 import { ResultPage } from '../../core/results/result-page.ts'
 import { eachRow, type PageRowsOf } from './page-rows.ts'
 
-/** Makes the bytes of one row, line end included; undefined for a result that has no row. */
+/** Makes the bytes of one row, including the newline; undefined for a result without a row. */
 export type RowOf = (result: Result) => Buffer | undefined
 
-/** Bytes that may wait for the reader before results do. */
+/** Bytes that may wait for the reader. */
 const BUFFERED_BYTES = 64 * 1024
 
 /**
- * The Transform shared by all writers: results in, one chunk of bytes per row out, or per page of rows. `last` gives bytes for
- * the end.
+ * The Transform shared by all writers: results in, one chunk of bytes per row or page out. `last` returns bytes for the end.
  */
 export function rowStream(
   rowOf: RowOf,
   last: () => Buffer | undefined = () => undefined,
   pageRowsOf: PageRowsOf = eachRow(rowOf),
 ): Stage<Result<object>, Buffer> {
-  /** Pushes the rows of a page, except the bytes that this gives. */
+  /** Pushes slices of a long row; returns the bytes of a whole page for the caller to push. */
   const push = (page: ResultPage): Buffer | undefined => {
     const made = pageRowsOf(page)
-    // They are good until the next page only.
+    // The buffer is valid only until the next page.
     const whole = Buffer.isBuffer(made) ? Buffer.from(made) : undefined
     if (whole) page.release()
     else for (const slice of made) rows.push(slice)
@@ -41,7 +40,7 @@ export function rowStream(
       try {
         row = isPage ? push(result) : rowOf(result)
       } catch (cause) {
-        return done(wrapError('CBS_STAGE', 'a row could not be written', cause))
+        return done(wrapError('CBS_STAGE', 'cannot write a row', cause))
       }
       done(null, row)
     },

@@ -9,10 +9,10 @@ import type { RowBytes } from './row-bytes.ts'
 import type { FieldNames } from './row-fields.ts'
 
 /**
- * Makes merged rows in which each property of the answer is a field: the record byte for byte, then the properties, then what
- * became of it. Such fields of an earlier run are replaced; a record that was not sent keeps its own.
+ * Makes merged rows in which each property of the answer is a field: the record byte for byte, then the properties, then the
+ * meta field. Such fields of an earlier run are replaced; a record that was not sent keeps them.
  *
- * @throws BatchStreamError `CBS_OPTION`; for a row whose record has such a field of its own `CBS_OUTPUT`
+ * @throws BatchStreamError `CBS_OPTION`; the returned function `CBS_OUTPUT` for a record that has such a field of its own
  */
 export function spreadRows(
   properties: readonly string[],
@@ -21,7 +21,7 @@ export function spreadRows(
 ): (result: Result) => Buffer {
   const { meta } = names
   if (properties.some(name => name === meta))
-    throw wrongOption('metaField', 'no property of the answers', meta)
+    throw wrongOption('metaField', 'a name that is not a property of the answers', meta)
   const addMeta = metaOf(names)
   const label = (name: string): string => `${JSON.stringify(name)}:`
   return result => {
@@ -37,7 +37,7 @@ export function spreadRows(
     row.begin().bytes(object, 0, object.length - 1)
     let comma = object[skipBlanks(object, 1)] === CLOSE_BRACE ? '' : ','
     const { rowValue: value } = result
-    // A valid answer of an object schema is an object; all else has no properties.
+    // A valid answer of an object schema is an object; anything else has no properties.
     const answer =
       typeof value === 'object' && value !== null ? new Map(Object.entries(value)) : NO_ANSWER
     for (const name of added) {
@@ -57,12 +57,12 @@ const NONE: readonly string[] = []
 const NO_ANSWER: ReadonlyMap<string, unknown> = new Map()
 const CLOSE_BRACE = 0x7d
 
-/** Those of the properties that a record has a value of its own for. */
+/** The properties for which a record has a value of its own. */
 function ownFields({ fields }: SourceRecord, properties: readonly string[]): readonly string[] {
   return properties.filter(name => Object.hasOwn(fields, name) && fields[name] !== null)
 }
 
-/** Fields that an earlier run added may be replaced; a user's own data never. */
+/** Fields that an earlier run added may be replaced, but never the user's own data. */
 function assertReplaceable(
   record: SourceRecord,
   [name]: readonly string[],
@@ -71,7 +71,7 @@ function assertReplaceable(
   if (meta !== undefined && Object.hasOwn(record.fields, meta)) return
   throw new BatchStreamError(
     'CBS_OUTPUT',
-    `the record on ${lineOf(record)} has a field ${JSON.stringify(name)} of its own, which the answer would replace: leave \`spread\` out`,
+    `the record on ${lineOf(record)} has a field ${JSON.stringify(name)}, which the answer would overwrite: omit \`spread\``,
     { option: 'spread', place: { source: record.source, line: record.line } },
   )
 }

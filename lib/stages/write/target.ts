@@ -6,39 +6,39 @@ import { AppendFile } from '../../store/append-file.ts'
 import type { Disk, DiskFile } from '../../store/disk.ts'
 import { WriteMark } from './write-mark.ts'
 
-/** What the two files are called in errors. */
+/** The names of the two files in errors. */
 export type OutputName = 'output' | 'errors'
 
-/** What a commit covers of a file. */
+/** The part of a file that a commit covers. */
 export interface Committed {
   readonly bytes: number
-  /** SHA-256 of the last of these bytes, which tells the file from another one; null where it is unknown. */
+  /** SHA-256 of the last of these bytes, which identifies the file; null if it is unknown. */
   readonly tail: string | null
 }
 
 export const NOTHING_COMMITTED: Committed = { bytes: 0, tail: null }
 
-/** So many bytes before a commit are hashed. */
+/** The number of bytes before a commit that are hashed. */
 const TAIL_BYTES = 64 * 1024
 
 interface AnyTarget {
-  /** Makes all that was written safe. */
+  /** Resolves when everything written survives a power failure. */
   commit(): Promise<Committed>
-  /** Lets go; commit comes first where bytes matter. */
+  /** Closes the target without a commit. */
   close(): Promise<void>
 }
 
-/** Where the bytes of rows go. */
+/** A destination of the bytes of rows. */
 export interface Target extends AnyTarget {
-  /** Takes bytes; resolves, or gives undefined, when more may come. With `isReused` their memory is written over then. */
+  /** Writes bytes; a promise resolves when more may follow. With `isReused`, their memory is overwritten after that. */
   write(bytes: Buffer, isReused?: boolean): Promise<void> | undefined
 }
 
-/** Where results go whose file is more than its rows. */
+/** A destination of results, for formats in which a file is more than its rows. */
 export interface ResultTarget extends AnyTarget {
-  /** Takes a result; resolves, or gives undefined, when more may come. */
+  /** Writes a result; a promise resolves when more may follow. */
   put(result: Result): Promise<void> | undefined
-  /** Called after the last result, where all went well. */
+  /** Called after the last result of a successful run. */
   end(): Promise<void>
 }
 
@@ -47,33 +47,33 @@ export interface FileTargetOptions {
   readonly path: string
   /** The option that names the file, for errors. */
   readonly option: OutputName
-  /** Where to note how far the file is written, for later runs; undefined for a file that no later run continues. */
+  /** The path of the write mark, for later runs; undefined for a file that no later run continues. */
   readonly mark: string | undefined
   readonly committed: Committed
-  /** What told the file from others when an earlier run wrote to it; null where that is unknown. */
+  /** The identity of the file that an earlier run wrote to; null if it is unknown. */
   readonly knownId: string | null
-  /** What to do where the file is no longer what this job wrote, as the end of a sentence. */
+  /** What to do if the file was changed, as the end of a sentence. */
   readonly advice: string
   /**
-   * For a file of a job that another machine may take over: throws where it has. Asked before bytes are written, since the new
-   * owner may write to the same file.
+   * Throws if another machine has taken over the job. Called before bytes are written, since the new owner may write to the
+   * same file.
    */
   readonly assertOwned?: (() => void) | undefined
 }
 
 /**
- * A file that only this job writes to. Where an earlier run wrote to it, it is cut to the bytes of its last commit, and only if
- * it is the same file and all of it was written by this job: what another program wrote is never changed.
+ * A file that only this job writes to. If an earlier run wrote to it, it is truncated to the last commit, but only if it is the
+ * same file and this job wrote all of it: what another program wrote is never changed.
  */
 export class FileTarget implements Target {
   readonly #options: FileTargetOptions
   readonly #handle: DiskFile
   readonly #file: AppendFile
-  /** What tells the file from every other one in this run; undefined where the disk does not say. */
+  /** Identifies the file in this run; undefined if the disk does not support it. */
   readonly identity: string | undefined
   /** The same for later runs. */
   readonly persistentId: string | undefined
-  /** Whether this run made the file. */
+  /** Whether this run created the file. */
   readonly #isNew: boolean
   readonly #mark: WriteMark | undefined
 
@@ -91,7 +91,7 @@ export class FileTarget implements Target {
     const { disk, path, committed } = options
     const found = await disk.stat(path)
     const isNew = found === undefined && committed.bytes === 0
-    // A file that is gone must not be made anew: what it held would be missing. To open a pipe would wait for its reader.
+    // A missing file must not be created again, since its rows would be missing. Opening a pipe would wait for its reader.
     if (!isNew && typeof found !== 'number') throw changedError(options)
     const mark = options.mark === undefined ? undefined : await WriteMark.open(disk, options.mark)
     let handle: DiskFile | undefined
@@ -112,7 +112,7 @@ export class FileTarget implements Target {
     }
   }
 
-  /** Removes the file if this run made it and it still has its name; for a job of which nothing is left. */
+  /** Removes the file if this run created it and it still has its name. */
   async removeIfNew(): Promise<void> {
     const { disk, path } = this.#options
     if (this.#isNew && this.identity === (await disk.identityOf?.(path))) await disk.remove(path)
@@ -136,7 +136,7 @@ export class FileTarget implements Target {
     await this.#mark?.close()
   }
 
-  /** Bytes behind a file that another program has cut would lie behind a hole. */
+  /** Checks the size first: if another program truncated the file, a write would leave a hole. */
   async #flush(): Promise<void> {
     this.#options.assertOwned?.()
     await this.#checkSize()
@@ -158,11 +158,11 @@ export class FileTarget implements Target {
     const size = await this.#handle.size()
     const { flushed } = this.#file
     if (size === flushed) return
-    // A worker that was frozen may have written the rows that it had; the next run cuts them off.
+    // A worker that was frozen may have written its rows; the next run truncates them.
     if (this.#options.assertOwned)
       throw new BatchStreamError(
         'CBS_API',
-        `${this.#options.path} has ${size} bytes instead of ${flushed}: an earlier worker of this job may have written to it. No answer is lost: run the same command again`,
+        `${this.#options.path} has ${size} bytes instead of ${flushed}: an earlier worker of this job may have written to it. No answer is lost; run the same command again`,
       )
     throw this.#lost(`was changed by another program (it has ${size} bytes instead of ${flushed})`)
   }
@@ -188,18 +188,18 @@ interface FoundFile {
   readonly handle: DiskFile
   readonly persistentId: string | undefined
   readonly size: number
-  /** Where the bytes that this job may have written end; undefined where that is unknown. */
+  /** The end of the bytes that this job may have written; undefined if it is unknown. */
   readonly end: number | undefined
 }
 
-/** Throws unless a file holds what this job wrote, and nothing else. */
+/** Throws unless a file contains what this job wrote and nothing else. */
 async function assertUnchanged(
   options: FileTargetOptions,
   { handle, persistentId, size, end = Infinity }: FoundFile,
 ): Promise<void> {
   const { path, option, committed, knownId } = options
   const isSame = persistentId === undefined || persistentId === knownId
-  // Bytes behind the last commit are cut off, so they must be this job's.
+  // Bytes after the last commit are removed, so they must be this job's.
   if (size < committed.bytes || (size > committed.bytes && !isSame)) throw changedError(options)
   if (committed.tail !== null && committed.tail !== (await tailOf(handle, committed.bytes)))
     throw changedError(options)
@@ -207,12 +207,12 @@ async function assertUnchanged(
   if (size <= last) return
   throw new BatchStreamError(
     'CBS_OUTPUT',
-    `another program has written to ${path} behind byte ${last}, where the rows of this job end; the file was left as it is. Remove what was appended, or name another file with \`${option}\` to write all rows again`,
+    `another program has written to ${path} after byte ${last}, where the rows of this job end; the file was not changed. Remove what was appended, or choose another file with \`${option}\` to write all rows again`,
     { option, place: { source: path } },
   )
 }
 
-/** Makes an output file. What got the name meanwhile, and a link that leads nowhere, is not touched. */
+/** Creates an output file. A file that got the name meanwhile and a dangling link are not touched. */
 async function createOutput({ disk, path, option }: FileTargetOptions): Promise<DiskFile> {
   try {
     return await disk.open(path, 'newOutput')
@@ -222,7 +222,7 @@ async function createOutput({ disk, path, option }: FileTargetOptions): Promise<
     throw new BatchStreamError(
       'CBS_OUTPUT',
       isLink
-        ? `${path} is a link to a file that does not exist: name the file itself`
+        ? `${path} is a link to a file that does not exist: use the path of the file itself`
         : existingMessage(path),
       { cause, option, place: { source: path } },
     )
@@ -233,9 +233,9 @@ function isExisting(cause: unknown): boolean {
   return cause instanceof Error && 'code' in cause && cause.code === 'EEXIST'
 }
 
-/** The message about an output file that is there already. */
+/** The message for an output file that already exists. */
 export function existingMessage(path: string): string {
-  return `${path} exists and is not this job's: remove it, or name another file`
+  return `${path} already exists: choose another file, or delete it`
 }
 
 async function tailOf(file: DiskFile, size: number): Promise<string> {
@@ -244,23 +244,23 @@ async function tailOf(file: DiskFile, size: number): Promise<string> {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-/** The error of an output file that holds other bytes than an earlier run wrote. */
+/** The error for an output file that does not contain what an earlier run wrote. */
 function changedError({ path, option, committed }: FileTargetOptions): BatchStreamError {
   return new BatchStreamError(
     'CBS_OUTPUT',
-    `${path} has changed since the last run, which wrote ${committed.bytes} bytes to it; it was left as it is. Name another file with \`${option}\` to write all rows again`,
+    `${path} has changed since the last run, which wrote ${committed.bytes} bytes to it; the file was not changed now. Choose another file with \`${option}\` to write all rows again`,
     { option, place: { source: path } },
   )
 }
 
-/** A stream such as stdout: what it has taken is gone. Rows are gathered into few writes. */
+/** A stream such as stdout, to which rows cannot be written twice. Rows are combined into few writes. */
 export class StreamTarget implements Target {
   readonly #stream: Writable
   #rows: Buffer[] = []
   readonly #end: () => void
   #bytes = 0
 
-  /** `end` is called when the work is over; a stream that is not its own, such as stdout, stays open. */
+  /** `end` is called on close; a stream such as stdout stays open. */
   constructor(stream: Writable, end: () => void = () => {}) {
     this.#stream = stream
     this.#end = end
@@ -291,7 +291,7 @@ export class StreamTarget implements Target {
   }
 
   #send(bytes: Buffer): Promise<void> {
-    // The callback tells of a closed reader or a full disk, which `drain` would not.
+    // The callback reports a closed reader or a full disk, which `drain` would not.
     return new Promise<void>((resolve, reject) => {
       this.#stream.write(bytes, error => (error ? reject(error) : resolve()))
     })

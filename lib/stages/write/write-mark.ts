@@ -1,14 +1,14 @@
 import type { Disk, DiskFile } from '../../store/disk.ts'
 
-/** Two starts of one machine are further apart than this; its clock may be adjusted by less. */
+/** Two starts of a machine are further apart than this, and clock adjustments are smaller. */
 const SAME_BOOT_S = 60
 
-/** The mark always has this length, so that a shorter number leaves nothing of a longer one. */
+/** The fixed length of the mark, so that a shorter number overwrites a longer one completely. */
 const MARK_BYTES = 64
 
 /**
- * How far a job may have written to an output file, noted before each write in a small file of the job. Bytes behind it come
- * from another program. The mark is not synced: after a power cut it says nothing, since it may be older than the file.
+ * How far a job may have written to an output file, recorded in a small file before each write. Bytes after it come from
+ * another program. The mark is not synced; after a power failure it is ignored, since it may be older than the file.
  */
 export class WriteMark {
   readonly #file: DiskFile
@@ -19,14 +19,14 @@ export class WriteMark {
     this.#bootedAt = bootedAt
   }
 
-  /** Undefined on a disk that does not say when its machine started. */
+  /** Undefined if the disk does not know when the machine started. */
   static async open(disk: Disk, path: string): Promise<WriteMark | undefined> {
     const bootedAt = disk.bootedAt?.()
     if (bootedAt === undefined) return undefined
     return new WriteMark(await disk.open(path, 'update'), bootedAt)
   }
 
-  /** Where the bytes of earlier runs end at most; undefined where that is unknown. */
+  /** The latest possible end of the bytes of earlier runs; undefined if it is unknown. */
   async read(): Promise<number | undefined> {
     const bytes = Buffer.alloc(MARK_BYTES)
     const count = await this.#file.read(bytes, 0)
@@ -35,7 +35,7 @@ export class WriteMark {
     return isSameBoot && Number.isSafeInteger(end) ? end : undefined
   }
 
-  /** Notes that bytes up to `end` are about to be written. */
+  /** Records that bytes up to `end` are about to be written. */
   async move(end: number): Promise<void> {
     const text = `${this.#bootedAt} ${end} `
     await this.#file.write(Buffer.from(text.padEnd(MARK_BYTES - 1) + '\n'), 0)

@@ -6,7 +6,7 @@ import { isTransientDatabaseError, ledgerError, type LedgerPool } from './pool.t
 import { prepareSchema } from './schema.ts'
 import { PostgresShard, type ShardKey } from './shard.ts'
 
-/** How long a shard is its worker's without a sign of life. */
+/** How long a worker keeps its shard without renewing the lease. */
 export const DEFAULT_LEASE_MS = 60_000
 
 /** A lease must outlast a few queries and a heartbeat. */
@@ -16,16 +16,16 @@ export interface PostgresLedgerOptions {
   /** Connections to the database: a `Pool` of node-postgres, or anything with its `connect` and `query`. */
   readonly pool: LedgerPool
   /**
-   * How long a shard stays its worker's without a sign of life, in ms, at least 1000. Another worker that takes it over waits
-   * for so long.
+   * How long a worker keeps its shard without renewing the lease, in ms, at least 1000. A worker that takes the shard over waits
+   * this long.
    * @default 60000
    */
   readonly leaseMs?: number | undefined
 }
 
 /**
- * A ledger in PostgreSQL: the journals of jobs, their reservations in the API's queue and in their budgets. Its tables are
- * created on first use, in the schema `claude_batch_stream`.
+ * A ledger in PostgreSQL: the journals of jobs, and their reservations in the API's queue and in their budgets. The tables are
+ * created on first use in the schema `claude_batch_stream`.
  */
 export function postgresLedger(options: PostgresLedgerOptions): SharedLedger {
   const { pool, leaseMs = DEFAULT_LEASE_MS } = options
@@ -35,13 +35,13 @@ export function postgresLedger(options: PostgresLedgerOptions): SharedLedger {
   return new PostgresLedger(pool, leaseMs)
 }
 
-/** The ledger behind what users pass to openJob(). */
+/** The internal ledger behind the public one. */
 export function postgresLedgerOf(ledger: SharedLedger): PostgresLedger {
   if (ledger instanceof PostgresLedger) return ledger
   throw wrongOption('ledger', 'a ledger that postgresLedger() of this package returned', ledger)
 }
 
-/** A shard as the ledger has it, looked at without taking it. */
+/** A shard in the ledger, read without taking it. */
 export interface LedgerShard {
   readonly job: string
   readonly index: number
@@ -79,7 +79,7 @@ export class PostgresLedger implements SharedLedger {
     return await PostgresShard.take({ pool: this.#pool, key, clock, leaseMs, filesOf })
   }
 
-  /** The shards of one job, or of all; a job that no worker has begun has none. */
+  /** The shards of one job, or of all; a job that no worker has started has none. */
   async shards(job?: string): Promise<LedgerShard[]> {
     await this.prepare()
     try {
@@ -107,11 +107,11 @@ export class PostgresLedger implements SharedLedger {
       }
       return shards
     } catch (cause) {
-      throw ledgerError('the jobs in it cannot be read', cause)
+      throw ledgerError('its jobs cannot be read', cause)
     }
   }
 
-  /** Creates the tables where there are none, once. */
+  /** Creates the tables if needed, once. */
   async prepare(): Promise<void> {
     this.#prepared ??= this.#prepare()
     try {
@@ -125,7 +125,7 @@ export class PostgresLedger implements SharedLedger {
   async #prepare(): Promise<void> {
     try {
       await prepareSchema(this.#pool).catch(async (cause: unknown) => {
-        // A restart takes a moment, and a pool may hold connections from before it.
+        // After a restart of the database, a pool may still have old connections.
         if (cause instanceof BatchStreamError || !isTransientDatabaseError(cause)) throw cause
         await prepareSchema(this.#pool)
       })

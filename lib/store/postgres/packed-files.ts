@@ -1,4 +1,4 @@
-// The small files of a sealed batch as one value of the ledger, so that another machine can continue without this disk.
+// The small files of a sealed batch as one value in the ledger, so that another machine can resume without this disk.
 import { deflateSync, inflateSync } from 'node:zlib'
 import type { SummedFile } from '../../core/job/event.ts'
 
@@ -7,7 +7,7 @@ const KINDS: readonly SummedFile[] = ['members', 'rejected', 'ids', 'repeats', '
 /** The width of an ordinal in a members file. */
 const WIDTH = 6
 
-/** Packs files by their kind. Members ascend, so their differences take a byte or two each, and next to nothing packed. */
+/** Packs files by kind. Members are ascending, so their differences take one or two bytes each, and almost nothing compressed. */
 export function packFiles(files: ReadonlyMap<SummedFile, Buffer>): Buffer {
   const parts: Buffer[] = []
   for (const [kind, name] of KINDS.entries()) {

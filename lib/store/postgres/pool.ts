@@ -1,18 +1,18 @@
 import { BatchStreamError, messageOf } from '../../core/errors.ts'
 
-/** What a query returns, as node-postgres returns it. */
+/** The result of a query, as in node-postgres. */
 export interface LedgerRows {
   readonly rows: readonly Readonly<Record<string, unknown>>[]
 }
 
-/** What runs queries: a pool, or one of its connections. */
+/** Runs queries: a pool or one of its connections. */
 export interface LedgerQueries {
   query(text: string, values?: unknown[]): Promise<LedgerRows>
 }
 
 /** A connection of a pool. */
 export interface LedgerConnection extends LedgerQueries {
-  /** Gives the connection back; with `destroy` it is closed. */
+  /** Returns the connection to the pool; with `destroy`, closes it. */
   release(destroy?: boolean): void
 }
 
@@ -21,7 +21,7 @@ export interface LedgerPool extends LedgerQueries {
   connect(): Promise<LedgerConnection>
 }
 
-/** Runs work in one transaction. It may be run again by the caller after a failure, so it must be idempotent. */
+/** Runs work in a transaction. Callers repeat it after a failure, so it must be idempotent. */
 export async function inTransaction<T>(
   pool: LedgerPool,
   work: (connection: LedgerQueries) => Promise<T>,
@@ -45,14 +45,14 @@ export async function inTransaction<T>(
   }
 }
 
-/** Node's and node-postgres's ways to say that there is no connection (any more). */
+/** How Node and node-postgres report a missing or lost connection. */
 const CONNECTION_ERRORS =
   /ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOTFOUND|ENOENT|terminat|timeout|not queryable|connection error|socket|Connection/i
 
-/** SQLSTATE classes after which the same work may succeed: connections, resources, operator intervention, conflicts. */
+/** SQLSTATE classes after which a repetition may succeed: connections, resources, operator intervention, conflicts. */
 const TRANSIENT_STATES = /^(08|53|57P|40001|40P01|55P03)/
 
-/** Whether a query failed for a cause that may pass: the database is away or restarts, or a session was ended. */
+/** Whether a query may succeed when repeated: the database is unreachable or restarting, or a session was ended. */
 export function isTransientDatabaseError(cause: unknown): boolean {
   const state = stateOf(cause)
   if (state !== undefined && /^[0-9A-Z]{5}$/.test(state)) return TRANSIENT_STATES.test(state)
@@ -68,7 +68,7 @@ function errorsIn(cause: unknown): string {
   return cause instanceof AggregateError ? cause.errors.map(messageOf).join(' ') : ''
 }
 
-/** A failure of the database as an error of this package. Its message never holds the connection string. */
+/** Wraps a failure of the database. The message never contains the connection string. */
 export function ledgerError(what: string, cause: unknown): BatchStreamError {
   if (cause instanceof BatchStreamError) return cause
   const state = stateOf(cause) ?? ''
@@ -83,7 +83,7 @@ export function ledgerError(what: string, cause: unknown): BatchStreamError {
     return new BatchStreamError('CBS_API', `the ledger cannot be reached (${why}); ${what}`, {
       cause,
     })
-  return new BatchStreamError('CBS_STATE', `the ledger answers with an error (${why}); ${what}`, {
+  return new BatchStreamError('CBS_STATE', `the ledger returned an error (${why}); ${what}`, {
     cause,
   })
 }

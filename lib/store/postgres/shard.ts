@@ -13,12 +13,12 @@ import {
   type LedgerRows,
 } from './pool.ts'
 
-/** A shard of a job: its place in the ledger. */
+/** The key of a shard in the ledger. */
 export interface ShardKey {
   readonly job: string
   readonly index: number
   readonly count: number
-  /** Records of a block, as blocks are dealt to shards. */
+  /** Records per block; blocks are distributed over shards. */
   readonly block: number
 }
 
@@ -26,29 +26,29 @@ export interface ShardOptions {
   readonly pool: LedgerPool
   readonly key: ShardKey
   readonly clock: Clock
-  /** How long the shard is this process's without a sign of life, in ms. */
+  /** How long this process keeps the shard without renewing the lease, in ms. */
   readonly leaseMs: number
-  /** The small files of a batch, packed. */
+  /** Returns the small files of a batch, packed. */
   readonly filesOf: (batch: Sealed) => Promise<Uint8Array>
 }
 
-/** The first and the longest pause between two tries while the database is away. */
+/** The first and the longest pause between attempts while the database is unreachable. */
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2000
 
-/** How much longer than a lease a shard that is held is waited for: a query takes its time. */
+/** How much longer than its lease to wait for a shard, since queries take time. */
 const SLACK_MS = 500
 
-/** Picks the batch whose job, shard and number are $1, $2 and $3. */
+/** Selects the batch with job $1, shard $2 and number $3. */
 const ONE_BATCH = 'job = $1 and shard = $2 and number = $3'
 
-/** An API's queue that said it is full is tried again after so long. */
+/** How long the size of a full API queue is remembered. */
 const FORGET_CAP = '1 hour'
 
 /**
- * A shard that this process holds in a PostgreSQL ledger. Taking it raises its epoch, and everything that is written checks
- * the epoch: a process that was taken for dead can write nothing more. The lease counts by the database's clock; this process
- * believes in it for a shorter time, by two clocks of its own.
+ * A shard that this process owns in a PostgreSQL ledger. Taking it raises its epoch, and every write checks the epoch, so a
+ * process that was presumed dead can write nothing more. The lease follows the database's clock; this process relies on it for a
+ * shorter time, measured by two clocks of its own.
  */
 export class PostgresShard implements Journal, Shared {
   readonly #options: ShardOptions
@@ -73,9 +73,9 @@ export class PostgresShard implements Journal, Shared {
   }
 
   /**
-   * Takes a shard, once the lease of whoever holds it has ended; gives its events.
+   * Takes a shard once the lease of its owner has ended, and returns its events.
    *
-   * @throws BatchStreamError `CBS_JOB_IN_USE` when the holder is still alive after one lease
+   * @throws BatchStreamError `CBS_JOB_IN_USE` if the owner is still alive after one lease
    */
   static async take(
     options: ShardOptions,
@@ -96,7 +96,7 @@ export class PostgresShard implements Journal, Shared {
           const shard = new PostgresShard(options, taken, deadline)
           return { shard, events, epoch: Number(taken.epoch) }
         }
-        // The holder's lease may be longer than ours.
+        // The owner's lease may be longer than ours.
         limitMs ??= Math.max(leaseMs, taken.heldForMs) + SLACK_MS
         if (clock.elapsed() - began > limitMs) throw inUse(key)
         await clock.sleep(Math.min(Math.max(taken.heldForMs, 20), 1000))
@@ -133,7 +133,7 @@ export class PostgresShard implements Journal, Shared {
              values ($1, $2, $3, $4, $5) on conflict do nothing returning seq`,
             [job, index, seq, this.#epoch, line],
           )
-          // There already: the commit of an earlier try went through, and its reply was lost.
+          // It exists: an earlier attempt was committed, and the reply was lost.
           if (added.rows.length === 0) return await this.#mustBeOurs(connection, seq, line)
           await this.#follow(connection, event, files)
         })
@@ -191,7 +191,7 @@ export class PostgresShard implements Journal, Shared {
       this.#fenced(async connection => {
         const pool = await this.#freeQueue(connection, number)
         if (!isFull || pool === undefined) return
-        // What is in flight is what fits. Where nothing of ours is, another program fills the queue.
+        // Our requests in flight are what fits. If there are none, another program fills the queue.
         await connection.query(
           `update claude_batch_stream.pool
            set cap = nullif(used, 0), cap_until = clock_timestamp() + interval '${FORGET_CAP}'
@@ -268,7 +268,7 @@ export class PostgresShard implements Journal, Shared {
     )
   }
 
-  /** The packed files of a batch; undefined where the ledger has none. */
+  /** The packed files of a batch; undefined if the ledger has none. */
   async filesOfBatch(number: number): Promise<Uint8Array | undefined> {
     const { pool } = this.#options
     const batch = await this.#retrying(() => this.#read(pool, number, 'files'))
@@ -276,7 +276,7 @@ export class PostgresShard implements Journal, Shared {
     return files instanceof Uint8Array ? files : undefined
   }
 
-  /** Ends the lease, so that the next owner need not wait for its end. */
+  /** Ends the lease, so that the next owner need not wait. */
   async close(): Promise<void> {
     this.#closed.abort()
     await this.#last.catch(() => {})
@@ -289,7 +289,7 @@ export class PostgresShard implements Journal, Shared {
          where job = $1 and i = $2 and epoch = $3`,
         [job, index, this.#epoch],
       )
-      // Without it the lease ends by itself.
+      // If this fails, the lease ends by itself.
       .catch(() => {})
   }
 
@@ -306,7 +306,7 @@ export class PostgresShard implements Journal, Shared {
     return files
   }
 
-  /** Does work in a transaction that first proves that the shard is ours, and renews the lease. */
+  /** Runs work in a transaction that first verifies the ownership of the shard and renews the lease. */
   async #fenced<T>(work: (connection: LedgerQueries) => Promise<T>): Promise<T> {
     const { pool, key, leaseMs, clock } = this.#options
     return await this.#retrying(async () => {
@@ -333,7 +333,7 @@ export class PostgresShard implements Journal, Shared {
     return await this.#retrying(() => this.#options.pool.query(text, values))
   }
 
-  /** Tries again while the database is away and the lease has not ended. */
+  /** Repeats work while the database is unreachable and the lease has not ended. */
   async #retrying<T>(work: () => Promise<T>): Promise<T> {
     const { clock } = this.#options
     for (let failures = 0; ; failures++) {
@@ -364,7 +364,7 @@ export class PostgresShard implements Journal, Shared {
       throw this.#lose(takenOver(this.#options.key))
   }
 
-  /** What an event changes beside the journal, in the same transaction. Locks are taken shard, batch, pool, budget. */
+  /** Applies an event to the other tables in the same transaction. Lock order: shard, batch, pool, budget. */
   async #follow(
     connection: LedgerQueries,
     event: JobEvent,
@@ -412,7 +412,7 @@ export class PostgresShard implements Journal, Shared {
     await this.#update(connection, number, 'phase = $4', phase)
   }
 
-  /** Columns of a batch; undefined where the ledger does not have it. */
+  /** Columns of a batch; undefined if the ledger does not have it. */
   async #read(
     connection: LedgerQueries,
     number: number,
@@ -426,7 +426,7 @@ export class PostgresShard implements Journal, Shared {
     return rows[0]
   }
 
-  /** Sets columns of a batch; the values are $4 and on. */
+  /** Sets columns of a batch; values start at $4. */
   async #update(
     connection: LedgerQueries,
     number: number,
@@ -444,7 +444,7 @@ export class PostgresShard implements Journal, Shared {
     return [job, index, number]
   }
 
-  /** Frees the room of a batch in the API's queue; gives the pool that it was in. */
+  /** Releases the reservation of a batch in the API's queue and returns its pool. */
   async #freeQueue(connection: LedgerQueries, number: number): Promise<string | undefined> {
     const batch = await this.#read(connection, number, 'requests, pool', 'for update')
     const pool = batch?.['pool']
@@ -467,7 +467,7 @@ export class PostgresShard implements Journal, Shared {
     await this.#update(connection, number, 'reserved = 0')
   }
 
-  /** Tells the new owner which batch the API has made, now that this process can journal it no more. */
+  /** Stores the id of a batch for the new owner, since this process can no longer journal it. */
   async #saveLateId(number: number, id: string): Promise<void> {
     await this.#options.pool
       .query(
@@ -475,7 +475,7 @@ export class PostgresShard implements Journal, Shared {
          where ${ONE_BATCH} and id is null`,
         [...this.#keyOf(number), id],
       )
-      // Then the new owner finds it in the API's list.
+      // If this fails, the new owner finds the batch in the API's list.
       .catch(() => {})
   }
 
@@ -494,19 +494,19 @@ export class PostgresShard implements Journal, Shared {
   }
 }
 
-/** The moment from which this process does not count on its lease any more, by two clocks. */
+/** The time from which this process no longer relies on its lease, by two clocks. */
 interface Deadline {
   readonly elapsed: number
   readonly wall: number
 }
 
-/** Counted from before the renewal was sent, and earlier than the end by a fifth of the lease. */
+/** Counted from before the renewal was sent, and a fifth of the lease before its end. */
 function deadlineFrom(clock: Clock, leaseMs: number): Deadline {
   const validMs = leaseMs * 0.8
   return { elapsed: clock.elapsed() + validMs, wall: clock.now() + validMs }
 }
 
-/** The monotonic clock stands still while a machine sleeps, and the wall clock may be set back: either of them counts. */
+/** The monotonic clock stops while a machine sleeps, and the wall clock may be set back, so either one counts. */
 function isPast(clock: Clock, { elapsed, wall }: Deadline): boolean {
   return clock.elapsed() >= elapsed || clock.now() >= wall
 }
@@ -535,7 +535,7 @@ async function takeShard(
   if (shards !== count || knownBlock !== block)
     throw new BatchStreamError(
       'CBS_INPUT',
-      `job ${job} was begun with ${String(shards)} shards and blocks of ${String(knownBlock)} records, not ${count} and ${block}: use the same, or another job name; nothing was sent`,
+      `job ${job} was started with ${String(shards)} shards and blocks of ${String(knownBlock)} records, not ${count} and ${block}: use the same values, or another job name; nothing was sent`,
     )
   await connection.query(
     `insert into claude_batch_stream.shard (job, i) values ($1, $2) on conflict do nothing`,
@@ -551,7 +551,7 @@ async function takeShard(
   const held = rows[0] ?? {}
   let { epoch } = held
   const endedMs = held['ended_ms'] === null ? Infinity : Number(held['ended_ms'])
-  // A commit whose reply was lost may have taken it already.
+  // An earlier attempt may have taken it, with its reply lost.
   if (held['owner'] !== owner) {
     if (endedMs < 0) return { heldForMs: -endedMs }
     const taken = await connection.query(
@@ -592,14 +592,14 @@ function nameOf({ job, index, count }: ShardKey): string {
 function inUse(key: ShardKey): BatchStreamError {
   return new BatchStreamError(
     'CBS_JOB_IN_USE',
-    `another worker works on ${nameOf(key)}, by the ledger; nothing was sent`,
+    `according to the ledger, another worker has ${nameOf(key)}; nothing was sent`,
   )
 }
 
 function takenOver(key: ShardKey): BatchStreamError {
   return new BatchStreamError(
     'CBS_JOB_IN_USE',
-    `another worker has taken over ${nameOf(key)}, as the lease of this one had ended; it sends nothing more`,
+    `another worker has taken over ${nameOf(key)} because the lease of this one had ended; it sends nothing more`,
   )
 }
 

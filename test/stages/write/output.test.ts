@@ -129,7 +129,7 @@ void t.test(
     writeFileSync(path, 'theirs')
     await t.rejects(write(world, await world.open(), path), {
       code: 'CBS_OUTPUT',
-      message: `${path} exists and is not this job's`,
+      message: `${path} already exists`,
     })
     t.equal(readFileSync(path, 'utf8'), 'theirs')
   },
@@ -200,7 +200,7 @@ void t.test('a foreign file of enough bytes under the same name is not cut', asy
   writeFileSync(path, foreign)
   await t.rejects(write(world, await world.open(), path), {
     code: 'CBS_OUTPUT',
-    message: /has changed since the last run.*it was left as it is/,
+    message: /has changed since the last run.*the file was not changed now/,
   })
   t.equal(readFileSync(path, 'utf8'), foreign)
   t.notOk(openBelow(world.dir).includes(path))
@@ -214,7 +214,7 @@ void t.test('a file that appears before ours is made is not touched', async t =>
   })
   await t.rejects(write(world, await world.open({ disk }), path), {
     code: 'CBS_OUTPUT',
-    message: `${path} exists and is not this job's`,
+    message: `${path} already exists`,
   })
   t.equal(readFileSync(path, 'utf8'), 'theirs')
 })
@@ -225,7 +225,7 @@ void t.test('an output is a file, not a link to one that does not exist', async 
   symlinkSync('target', path)
   await t.rejects(write(world, await world.open(), path), {
     code: 'CBS_OUTPUT',
-    message: `${path} is a link to a file that does not exist: name the file itself`,
+    message: `${path} is a link to a file that does not exist: use the path of the file itself`,
   })
   t.notOk(existsSync(`${world.dir}/target`))
 })
@@ -256,7 +256,7 @@ void t.test('bytes that another program appends to uncommitted rows are not cut'
   const path = `${world.dir}/out.jsonl`
   await dieUncommitted(world, path)
   const rows = readFileSync(path, 'utf8')
-  const message = `another program has written to ${path} behind byte ${rows.length}, where the rows of this job end`
+  const message = `another program has written to ${path} after byte ${rows.length}, where the rows of this job end`
   for (const added of ['x', 'a line of somebody else\n'.repeat(10_000)]) {
     writeFileSync(path, rows + added)
     const job = await world.open()
@@ -378,7 +378,7 @@ void t.test('rows and failed rows never go to one file by a link', async t => {
     rows: { rowOf },
     errorRowOf: rowOf,
   }
-  const message = /`output` and `errors` lead to the same file/
+  const message = /`output` and `errors` are the same file/
   await t.rejects(openOutput({ job: await world.open(), ...options }), {
     code: 'CBS_OUTPUT',
     message,
@@ -405,6 +405,6 @@ void t.test('rows and failed rows never go to one file that has two names', asyn
   linkSync(out, errors)
   await t.rejects(openOutput({ job, ...options }), {
     code: 'CBS_OUTPUT',
-    message: /`output` and `errors` lead to the same file/,
+    message: /`output` and `errors` are the same file/,
   })
 })

@@ -116,7 +116,7 @@ t.test(
         pipeline(results, partition({ through: writeJsonl(), to: full() }), writeJsonl(), kept()),
         {
           code: 'CBS_DISK',
-          message: 'the failed rows could not be written: no space left',
+          message: 'cannot write the failed rows: no space left',
           cause: { code: 'ENOSPC' },
         },
       )
