@@ -32,7 +32,7 @@ t.test('a report shows the job of a run, and agrees with status', async t => {
   const text = seen(page)
   t.match(text, /j finished 7 records, model claude-haiku-5-5/)
   t.match(text, /succeeded 3, 42\.9% refused 1, 14\.3% errored 2, 28\.6% rejected 1, 14\.3%/)
-  t.match(text, /Try Requests succeeded refused errored expired 1 6 2 1 2 1 2 1 1 0 0 0/)
+  t.match(text, /Attempt Requests succeeded refused errored expired 1 6 2 1 2 1 2 1 1 0 0 0/)
   t.match(
     text,
     /2 rows errored invalid_request_error &lt;b&gt;bad \d+&lt;\/b&gt; Line Record 5 \{.*?\} 6 /,
@@ -89,7 +89,11 @@ t.test('a report never writes over a file, and goes to stdout without one', asyn
   t.match(folder, { code: 6, err: /is a folder: choose a file/ })
   symlinkSync(place.path('nothing'), place.path('link.html'))
   const linked = await place.run(['report', 'j', '-o', place.path('link.html')])
-  t.match(linked, { code: 6, err: /link\.html exists/ }, 'nor does it follow a link to nothing')
+  t.match(
+    linked,
+    { code: 6, err: /link\.html already exists/ },
+    'nor does it follow a link to nothing',
+  )
   t.equal(place.emulator.ledger.lastCalls().length, calls, 'nobody was asked')
 })
 
@@ -102,7 +106,7 @@ t.test('a job that runs is shown as it stands, and is not disturbed', async t =>
   const journal = (): string => (existsSync(place.path(name)) ? place.read(name) : '')
   await until(() => /"fetched"/.test(journal()) && journal().split('"submitted"').length === 3)
   const text = seen((await place.run(['report', 'j'])).out)
-  t.match(text, /j running 5 records, asked/)
+  t.match(text, /j running 5 records, model/)
   t.match(text, /succeeded 3, 60% no row yet 2, 40%/)
   t.match(text, 'not ended')
   world.emit('SIGINT', 'SIGINT')
@@ -161,5 +165,5 @@ t.test('Ctrl-C ends it', async t => {
   t.match(ran, { code: 130, out: '', err: '' })
   const whole = await run(['report', 'j', '--state-dir', place.state])
   t.equal(whole.code, 0)
-  t.match(seen(whole.out), /j finished 2 records\. Begun/, 'each record says its own model')
+  t.match(seen(whole.out), /j finished 2 records\. Started/, 'each record says its own model')
 })

@@ -87,7 +87,7 @@ t.test('before anything is sent there is a page, too', async t => {
     ...{ figures: figuresOf([]), timeLine: timeLineOf([], BEGAN, BEGAN), estimate: undefined },
   }
   const text = textOf(empty)
-  t.match(text, /0 records\. Begun/)
+  t.match(text, /0 records\. Started/)
   t.match(
     text,
     'No row failed. No record has been read yet. No batch has been submitted. Nothing was billed. No answer was billed. No request was retried.',
@@ -174,13 +174,13 @@ t.test('what was asked again is a row for each try', async t => {
   add(2, false)
   add(4, true, answered({ input_tokens: 1 }))
   const text = textOf({ figures })
-  t.match(text, /Try Requests succeeded errored 1 2 0 2 2 1 0 1 3 0 0 0 4 1 1 0/)
+  t.match(text, /Attempt Requests succeeded errored 1 2 0 2 2 1 0 1 3 0 0 0 4 1 1 0/)
   add(MAX_ATTEMPTS + 5, false)
   t.match(textOf({ figures }), '20 and more 1 0 1')
   const again = [batch(1), batch(2, { attempt: 3 })]
   const timeLine = timeLineOf(again, BEGAN, BEGAN)
   t.match(textOf({ timeLine }), 'retried')
-  t.match(pageOf(reportOf({ timeLine })), 'msgbatch_2, 10 requests, try 3, ended after 5 min')
+  t.match(pageOf(reportOf({ timeLine })), 'msgbatch_2, 10 requests, attempt 3, ended after 5 min')
 })
 
 t.test('rows that repeat another, and many batches, are said', async t => {
