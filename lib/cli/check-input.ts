@@ -1,6 +1,6 @@
 import { BatchStreamError } from '../core/errors.ts'
 import type { Problem, SourceRecord } from '../core/flow.ts'
-import { alreadyAnswered } from '../core/answered.ts'
+import { alreadyAnswered, ownMeta } from '../core/answered.ts'
 import { attacher } from '../stages/template/attach.ts'
 import { checkFields } from '../stages/template/check-fields.ts'
 import { compile, isFixed } from '../stages/template/compile.ts'
@@ -128,12 +128,16 @@ function checkColumns(record: SourceRecord, settings: Settings): void {
 function checkResponse(record: SourceRecord, settings: Settings): void {
   const { metaField, spread, responseField } = settings
   if (record.problem) return
-  const taken = responseFields(settings).find(name => alreadyAnswered(record, name, metaField))
+  const taken =
+    responseFields(settings).find(name => alreadyAnswered(record, name, metaField)) ??
+    (ownMeta(record, metaField) && metaField)
   if (taken === undefined) return
   const advice =
-    spread && taken !== responseField
-      ? 'the answer would replace it. Leave out --spread, or rename the property in the schema'
-      : 'name another with --response-field'
+    taken === metaField
+      ? 'name another with --meta-field'
+      : spread && taken !== responseField
+        ? 'the answer would replace it. Leave out --spread, or rename the property in the schema'
+        : 'name another with --response-field'
   throw new BatchStreamError(
     'CBS_INPUT',
     `the record on line ${record.line} already has a field "${taken}", so nothing was sent: ${advice}`,

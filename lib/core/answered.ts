@@ -59,3 +59,22 @@ export function alreadyAnswered(
     message: `the record already has a field ${name}; choose another name for the response field, or drop that field`,
   }
 }
+
+/**
+ * The problem of a record with a field of its own under the meta field's name, which the row would replace. What an earlier
+ * run wrote there is replaced, and so is null or an empty object.
+ */
+export function ownMeta({ fields }: SourceRecord, metaField: string): Problem | undefined {
+  if (metaField === NO_META_FIELD || !Object.hasOwn(fields, metaField)) return undefined
+  const meta: unknown = fields[metaField]
+  if (meta === null) return undefined
+  if (typeof meta === 'object' && !Array.isArray(meta)) {
+    const isOfRun = 'status' in meta && STATUSES.some(one => one === meta.status)
+    if (isOfRun || Object.keys(meta).length === 0) return undefined
+  }
+  const name = JSON.stringify(metaField)
+  return {
+    type: 'meta_exists',
+    message: `the record already has a field ${name}; choose another name for the meta field, or drop that field`,
+  }
+}

@@ -1,5 +1,5 @@
 import type { BatchRequest, Problem, RejectedRecord, SourceRecord } from '../../core/flow.ts'
-import { alreadyAnswered, failedEarlier } from '../../core/answered.ts'
+import { alreadyAnswered, failedEarlier, ownMeta } from '../../core/answered.ts'
 import { checkCustomId } from '../../core/check-custom-id.ts'
 import { fillIn } from './fill-in.ts'
 import { settingsOf, type AnyTemplateOptions, type TemplateSettings } from './options.ts'
@@ -35,7 +35,7 @@ function answered(record: SourceRecord, settings: TemplateSettings): Problem | u
     const problem = alreadyAnswered(record, field, metaField)
     if (problem) return problem
   }
-  return undefined
+  return ownMeta(record, metaField)
 }
 
 function request(record: SourceRecord, settings: TemplateSettings): BatchRequest | Problem {

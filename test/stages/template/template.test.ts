@@ -322,8 +322,6 @@ t.test(
     for (const mine of [
       '{"status":"errored"}',
       '{"_batch":{"status":"succeeded"}}',
-      '{"_batch":{"status":"open"}}',
-      '{"_batch":"errored"}',
       '{"_batch":null}',
       '{"_batch":{}}',
       '{"m":{"status":"errored"}}',
@@ -416,6 +414,17 @@ t.test('a record that has a response already is rejected', async t => {
   t.match(await one({ prompt: 'q', responseField: 'r' }, '{"r":1}'), { type: 'response_exists' })
 })
 
+t.test('a record whose own field has the name of the meta field is rejected', async t => {
+  for (const own of ['"errored"', '5', '[]', '{"status":"open"}', '{"source":"x"}'])
+    t.match(await one({ prompt: 'q' }, `{"_batch":${own}}`), { type: 'meta_exists' }, own)
+  t.match(await one({ prompt: 'q', metaField: 'id' }, '{"id":1}'), {
+    type: 'meta_exists',
+    message:
+      'the record already has a field "id"; choose another name for the meta field, or drop that field',
+  })
+  t.match(await one({ prompt: 'q', metaField: 'none' }, '{"none":1}'), { messages: Array })
+})
+
 t.test(
   'a failed row of an earlier run may be asked again, and a response beside another name',
   async t => {
@@ -426,7 +435,7 @@ t.test(
       ),
       { messages: [{ content: 'x' }] },
     )
-    t.match(await one({ prompt: 'q', metaField: 'm' }, '{"response":null,"m":1}'), {
+    t.match(await one({ prompt: 'q', metaField: 'm' }, '{"response":null,"m":{}}'), {
       messages: Array,
     })
     t.match(
