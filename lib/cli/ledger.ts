@@ -10,7 +10,7 @@ import type { SharedLedger } from '../core/job/shared-ledger.ts'
 import { nameOfShards, shardJobName } from '../core/shard.ts'
 import { restoreResults } from '../stages/results/fetch-results.ts'
 import { nodeDisk } from '../store/disk.ts'
-import { LEDGER_COPY } from '../store/inspect.ts'
+import { LEDGER_COPY, type SoundJob } from '../store/inspect.ts'
 import type { StoredJob } from '../store/job.ts'
 import { formatLine, NO_SUM } from '../store/journal-line.ts'
 import { openStoredJob } from '../store/open.ts'
@@ -19,7 +19,7 @@ import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { openInput } from './input.ts'
-import { rememberedBy, type SoundJob } from './remembered.ts'
+import { rememberedBy } from './remembered.ts'
 import { duration } from './values.ts'
 
 export interface OpenLedger {
@@ -63,9 +63,12 @@ async function connect(url: string, leaseMs: number): Promise<pg.Pool> {
   return pool
 }
 
-async function loadDriver(): Promise<typeof pg> {
+/** Loads the package that connects to PostgreSQL; `CBS_OPTION` where it is not installed. */
+export async function loadDriver(
+  load: () => Promise<{ default: typeof pg }> = () => import('pg'),
+): Promise<typeof pg> {
   try {
-    return (await import('pg')).default
+    return (await load()).default
   } catch (cause) {
     throw missingPackages('--ledger', ['pg'], cause)
   }

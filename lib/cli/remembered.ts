@@ -1,7 +1,13 @@
 import { BatchStreamError } from '../core/errors.ts'
 import { nodeDisk } from '../store/disk.ts'
-import { inspectJob, inspectJobs, NO_JOURNAL, type JobOnDisk, unusable } from '../store/inspect.ts'
-import type { JobState } from '../core/job/state.ts'
+import {
+  inspectJob,
+  inspectJobs,
+  NO_JOURNAL,
+  type JobOnDisk,
+  type SoundJob,
+  unusable,
+} from '../store/inspect.ts'
 import { didYouMean } from '../core/nearest.ts'
 import { nameOfShards } from '../core/shard.ts'
 import { isUnfinished } from './job-work.ts'
@@ -24,9 +30,6 @@ export interface Remembered {
   /** How long `prune` lets it be, once it is finished. */
   readonly keep?: string
 }
-
-/** A job whose journal is readable. */
-export type SoundJob = JobOnDisk & { readonly state: JobState }
 
 /** A job by name, or the only unfinished one. */
 export async function jobNamed(dir: string, name: string | undefined): Promise<SoundJob> {
@@ -68,7 +71,8 @@ export async function existingJob(dir: string, name: string): Promise<JobOnDisk>
   )
 }
 
-function sound(job: JobOnDisk): SoundJob {
+/** A job whose journal can be read; otherwise the error that says why it cannot. */
+export function sound(job: JobOnDisk): SoundJob {
   const { state } = job
   if (state) return { ...job, state }
   throw hasBegun(job) ? unusable(job) : neverBegan(job)

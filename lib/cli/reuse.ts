@@ -1,6 +1,4 @@
 // --reuse: which jobs' answers a run takes, and what is said of them.
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BatchStreamError } from '../core/errors.ts'
 import { answerCheck } from '../core/schema/answer-check.ts'
@@ -9,6 +7,7 @@ import type { Reuse } from '../stages/aggregate/aggregate.ts'
 import { nodeDisk } from '../store/disk.ts'
 import { inspectJob, inspectJobs, jobNames, type JobOnDisk } from '../store/inspect.ts'
 import { EarlierAnswers, hasKeys } from '../store/results/earlier-answers.ts'
+import { makeTemporaryFolder, temporaryDisk } from '../store/temporary.ts'
 import { baseUrlOf } from './client.ts'
 import type { Context } from './context.ts'
 import { shardsIn } from './shards.ts'
@@ -132,21 +131,15 @@ export async function previewReuse(
   const { reuse } = settings
   if (reuse === undefined) return undefined
   const answeredBy = answeredByOf(baseUrlOf(flags, io.env) ?? DEFAULT_API, settings.betas)
-  const folder = await mkdtemp(join(tmpdir(), 'claude-batch-stream-'))
-  const close = async (): Promise<void> => await rm(folder, { recursive: true, force: true })
-  try {
-    const parts = { settings, stateDir: stateDir(flags, io.env), answeredBy, talk }
-    const where = { path: join(folder, 'earlier'), own: flags.text('job') }
-    const earlier = await openEarlier(parts, reuse, where)
-    return {
-      earlier,
-      close: async () => {
-        await earlier.close()
-        await close()
-      },
-    }
-  } catch (cause) {
-    await close()
-    throw cause
+  const folder = await makeTemporaryFolder()
+  const parts = { settings, stateDir: stateDir(flags, io.env), answeredBy, talk }
+  const where = { path: join(folder, 'earlier'), own: flags.text('job') }
+  const earlier = await openEarlier(parts, reuse, where)
+  return {
+    earlier,
+    close: async () => {
+      await earlier.close()
+      await temporaryDisk.remove(folder)
+    },
   }
 }

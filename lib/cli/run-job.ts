@@ -6,7 +6,13 @@ import { BatchStreamError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
 import { deleteJob } from '../store/delete.ts'
 import { nodeDisk, replaceFile } from '../store/disk.ts'
-import { inspectJob, inspectJobs, type JobCard, type JobOnDisk } from '../store/inspect.ts'
+import {
+  inspectJob,
+  inspectJobs,
+  type JobCard,
+  type JobOnDisk,
+  type SoundJob,
+} from '../store/inspect.ts'
 import type { StoredJob } from '../store/job.ts'
 import { JOB_NAME, openStoredJob } from '../store/open.ts'
 import { isLocked, lockFolder, type Lock } from '../store/lock.ts'
@@ -15,7 +21,7 @@ import type { TemplateOptions } from '../stages/template/options.ts'
 import { checkNewOutput } from '../stages/write/output.ts'
 import type { InputState } from './input.ts'
 import { hasUnprinted, inFlight, isUnsent } from './job-work.ts'
-import { hasBegun, rememberedBy, type Remembered, type SoundJob } from './remembered.ts'
+import { hasBegun, rememberedBy, sound, type Remembered } from './remembered.ts'
 import type { RowOptions } from './row-options.ts'
 import { compareInput, type ComparedInput } from './same-input.ts'
 import { decidingSettings, type Settings } from './settings.ts'
@@ -259,12 +265,13 @@ async function resumeJob(
   { dir, remembered, clock, ledger, input: { stream } }: Choice,
   found: JobOnDisk,
   known: Remembered,
-  written: number = found.state?.output.out ?? 0,
+  written?: number,
 ): Promise<RunJob> {
-  mustMatch(known.rows, remembered.rows, written)
+  const { name, state } = sound(found)
+  mustMatch(known.rows, remembered.rows, written ?? state.output.out)
   const { columns: _, ...newer } = remembered
-  const shard = found.state?.shard ?? undefined
-  const job = await openStoredJob({ dir, name: found.name, clock, ledger, shard })
+  const shard = state.shard ?? undefined
+  const job = await openStoredJob({ dir, name, clock, ledger, shard })
   try {
     const all = await remember(job, found, { ...known, ...newer })
     return { job, isResumed: true, remembered: all, stream, close: nothing }

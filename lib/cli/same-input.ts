@@ -1,3 +1,4 @@
+import type { SoundJob } from '../store/inspect.ts'
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { formatId, idPrefix } from '../core/custom-id.ts'
@@ -18,7 +19,6 @@ import { attacher } from '../stages/template/attach.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { requestMaker } from '../stages/template/request.ts'
 import { nextRecord, type InputState } from './input.ts'
-import type { SoundJob } from './remembered.ts'
 
 /** Maximum jobs compared at once; each has two open files. */
 const MOST_JOBS = 16

@@ -9,11 +9,18 @@ import {
 } from '../core/shard.ts'
 import { exactUsd, parseUsd, showUsd } from '../cost/usd.ts'
 import { nodeDisk } from '../store/disk.ts'
-import { inspectJob, inspectJobs, jobNames, type JobOnDisk, unusable } from '../store/inspect.ts'
+import {
+  inspectJob,
+  inspectJobs,
+  jobNames,
+  type JobOnDisk,
+  type SoundJob,
+  unusable,
+} from '../store/inspect.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
 import { inFlight, statusOf } from './job-work.ts'
-import { rememberedBy, type SoundJob } from './remembered.ts'
+import { rememberedBy } from './remembered.ts'
 import { rowOptionsOf, type RowOptions } from './row-options.ts'
 import { decidingSettings, type Settings } from './settings.ts'
 import { pathOfShard, type GivenShard } from './shard-flags.ts'

@@ -27,6 +27,9 @@ export interface JobOnDisk {
   readonly isUnreadable?: boolean
 }
 
+/** A job whose journal is readable. */
+export type SoundJob = JobOnDisk & { readonly state: JobState }
+
 /** A copy of a ledger's journal, for commands that only read jobs. */
 export const LEDGER_COPY = 'ledger.jsonl'
 

@@ -1,8 +1,10 @@
-import { readdirSync, rmSync, readFileSync, writeFileSync } from 'node:fs'
+import Anthropic from '@anthropic-ai/sdk'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { createEmulator, lastUserText } from '../../lib/emulator/index.ts'
-import { csv, journaled, placeFor, until, type Place, type Row } from './world.ts'
+import { runBatches } from '../../lib/index.ts'
+import { csv, journaled, KEY, placeFor, run, until, type Place, type Row } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}']
 
@@ -287,6 +289,60 @@ t.test(
     await asked(/3 reused/, times(3, 'a'))
   },
 )
+
+t.test('a damaged job is named once, one that is gone and those without keys are said', async t => {
+  const place = await placeFor(t, { batchTimeMs: ({ number }) => (number === 3 ? 3_600_000 : 20) })
+  await place.run([...ASK, '--job', 'a', '--batch-size', '2'], { stdin: csv(4) })
+  const words = [...ASK, '--job', 'b', '--reuse', 'a']
+  const stopped = await place.run([...words, '-c', '1', '--batch-size', '1', '--max-wait', '0s'], {
+    stdin: csv(7),
+  })
+  t.equal(stopped.code, 11, stopped.err)
+  for (const batch of [1, 2]) {
+    const keys = join(place.state, `jobs/a/batches/${batch}.keys`)
+    writeFileSync(keys, Buffer.alloc(readFileSync(keys).length))
+  }
+  const dry = await place.run([...ASK, '--reuse', 'a', '-n'], { stdin: csv(4) })
+  t.equal([...dry.err.matchAll(/some answers of job a cannot be read/g)].length, 1, dry.err)
+  writeFileSync(join(place.state, 'jobs/a/journal.jsonl'), 'no journal\n')
+  const broken = await place.run([...ASK, '--reuse', 'a', '-n'], { stdin: csv(4) })
+  t.match(broken, { code: 0, err: /--reuse a: the job does not say what was asked/ })
+  rmSync(join(place.state, 'jobs/a'), { recursive: true })
+  const resumed = await place.run(['resume', 'b', '--max-wait', '0s'])
+  t.match(resumed, { code: 11, err: /--reuse a: the job is gone, so all records are sent/ })
+})
+
+t.test(
+  'jobs without keys are counted, and a preview without a base URL looks for answers of the API',
+  async t => {
+    const place = await placeFor(t)
+    const client = new Anthropic({ baseURL: place.emulator.url, apiKey: KEY })
+    const words = [...ASK, '--reuse', 'auto', '-n', '--state-dir', place.state]
+    const asked = async (): Promise<string> =>
+      (await run(words, { stdin: csv(1), env: place.env })).err
+    for (const [name, say] of [
+      ['x', /--reuse auto: the job does not say what was asked/],
+      ['y', /--reuse auto: the 2 finished jobs do not say what was asked/],
+    ] as const) {
+      const job = { name, dir: place.state }
+      for await (const { status } of runBatches([{ a: 1 }], {
+        ...{ client, job, poll: 10, prompt: 'Hi', model: 'claude-haiku-5-5' },
+      }))
+        t.equal(status, 'succeeded')
+      t.match(await asked(), say)
+    }
+    await place.run([...ASK, '--job', 'a'], { stdin: csv(1) })
+    t.match(await asked(), /there are no answers from https:\/\/api\.anthropic\.com,/)
+  },
+)
+
+t.test('what reused answers had cost is unknown where their price is', async t => {
+  const place = await placeFor(t, { respond: () => ({ model: 'claude-unpriced-1' }) })
+  await place.run([...ASK, '--job', 'a'], { stdin: csv(2) })
+  const ran = await place.run([...ASK, '--job', 'b', '--reuse', 'a'], { stdin: csv(2) })
+  t.match(ran.err, /job b: 2 reused, 0 asked; /)
+  t.match(await statusOf(place, 'b'), { reused: 2, saved_usd: null })
+})
 
 t.test('what does not go with --reuse is said before anything is sent', async t => {
   const place = await placeFor(t)

@@ -574,6 +574,20 @@ t.test(
   },
 )
 
+t.test('a pipe that is cut off before anything was sent has to be given again', async t => {
+  const place = await placeFor(t)
+  const stdin = tap()
+  const { world, ended } = place.start(['-p', 'Say {{text}}', '--job', 'a'], { stdin })
+  stdin.write(csv(30))
+  // The first request is checked once the output is open.
+  await until(() => place.emulator.ledger.calls().some(({ op }) => op === 'count_tokens'))
+  world.emit('SIGINT', 'SIGINT')
+  t.equal((await ended).code, 130)
+  const resumed = await place.run(['resume', 'a'])
+  t.match(resumed, { code: 6, err: /job a ended before its input was read completely/ })
+  t.match(await place.again(resumed, { stdin: csv(30) }), { code: 0 })
+})
+
 t.test(
   'an input that unpacks to far more than it is, is told of and read all the same',
   async t => {

@@ -88,6 +88,18 @@ void t.test('text lines and files are sharded, and files of other shards are not
     merged.rows.map(row => row['name']),
     ['b.txt', 'c.txt', 'd.txt'],
   )
+  const none = [
+    '-p',
+    'About {{text}}',
+    '--job',
+    'n',
+    '--shard',
+    '1/2',
+    ...files,
+    '--shard-block',
+    '9',
+  ]
+  t.match(await place.run(none), { code: 0, out: '', err: /job n\.00001: 0 rows/ })
   const text = [
     '--from',
     'text',
@@ -118,6 +130,23 @@ void t.test(
     t.equal((await place.run(['merge', 'nightly'])).out.split('\n').length, 6)
     t.same(codes(await runAll(place, 3, ['--to', 'csv'], csv(4))), [0, 0, 0])
     t.equal((await place.emulator.ledger.byRequest()).size, 4)
+  },
+)
+
+void t.test(
+  'merge checks answers against the schema, and a table of empty records has a column',
+  async t => {
+    const place = await placeFor(t, { respond: () => '{"mood":"good"}' })
+    const properties = { mood: { type: 'string' } }
+    const words = ['--schema', JSON.stringify({ type: 'object', properties }), '--to', 'csv']
+    const runs = await runAll(place, 2, ['-p', 'Hi', ...words], '{}\n{}\n{}\n{}\n')
+    t.same(codes(runs), [0, 0])
+    const table = 'input,mood,status,error\n' + ',good,succeeded,\n'.repeat(4)
+    t.equal((await place.run(['merge', 'nightly', '--to', 'csv'])).out, table)
+    t.equal(
+      (await place.run(['results', 'nightly.00001', '--to', 'csv'])).out.split('\n')[0],
+      'input,mood,status,error',
+    )
   },
 )
 
@@ -320,6 +349,11 @@ void t.test('a shard is resumed by its job, or by the name of all and its number
   t.match(await place.run(['resume', '--shard', '0/2']), {
     code: 2,
     err: /needs the name of the job/,
+  })
+  await place.run(['-p', 'Hi', '--job', 'whole.00001', '--detach'], { stdin: csv(2) })
+  t.match(await place.run(['resume', 'whole', '--shard', '1/2']), {
+    code: 6,
+    err: /whole\.00001 was started without shards/,
   })
   t.match(await place.run(['resume', 'nightly', '--shard', '1/2']), { code: 0 })
   t.match(await place.run(['resume', 'nightly.00000', '-o', place.path('q-{shard}')]), { code: 0 })

@@ -115,12 +115,14 @@ async function withoutRemote(job: JobOnDisk): Promise<Split> {
 }
 
 function withBatch(sum: Elsewhere | undefined, { counts }: BatchState): Elsewhere {
+  // The API knows no counts of a batch that it no longer knows.
+  const more = counts ?? { succeeded: 0, errored: 0, canceled: 0, expired: 0 }
   return {
     batches: (sum?.batches ?? 0) + 1,
-    succeeded: (sum?.succeeded ?? 0) + (counts?.succeeded ?? 0),
-    errored: (sum?.errored ?? 0) + (counts?.errored ?? 0),
-    canceled: (sum?.canceled ?? 0) + (counts?.canceled ?? 0),
-    expired: (sum?.expired ?? 0) + (counts?.expired ?? 0),
+    succeeded: (sum?.succeeded ?? 0) + more.succeeded,
+    errored: (sum?.errored ?? 0) + more.errored,
+    canceled: (sum?.canceled ?? 0) + more.canceled,
+    expired: (sum?.expired ?? 0) + more.expired,
   }
 }
 

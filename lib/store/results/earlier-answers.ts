@@ -6,7 +6,7 @@ import { Result } from '../../core/results/result.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import { batchPath } from '../batch-files.ts'
 import type { Disk } from '../disk.ts'
-import type { JobOnDisk } from '../inspect.ts'
+import type { JobOnDisk, SoundJob } from '../inspect.ts'
 import { Reused, ReusedAnswers, type EarlierAnswer } from '../reused.ts'
 import { readSummed, type BatchFiles } from '../sums.ts'
 import { AnswerIndex, type KeyBlock } from './answer-index.ts'
@@ -23,7 +23,7 @@ export interface EarlierAnswersOptions {
   /** The path of the index, which is deleted at the end. */
   readonly path: string
   /** The jobs, newest first. */
-  readonly jobs: readonly JobOnDisk[]
+  readonly jobs: readonly SoundJob[]
   /** Which answers may be reused: those of the same API origin and betas. */
   readonly answeredBy: string
   readonly check?: AnswerCheck | undefined
@@ -79,13 +79,12 @@ export class EarlierAnswers {
     const damaged = new Set<AnswerSet>()
     const keys = async function* (): AsyncGenerator<KeyBlock> {
       for (const set of sets) {
-        if (damaged.has(set)) continue
         try {
           yield* keysOf(set)
         } catch (cause) {
-          if (!isDamage(cause)) throw cause
+          const { message } = damageIn(cause)
           damaged.add(set)
-          options.onDamage?.(set.job, cause.message)
+          options.onDamage?.(set.job, message)
         }
       }
     }
@@ -122,9 +121,9 @@ export class EarlierAnswers {
         const answer = await (await this.#opened(set)).read(number - set.start)
         if (answer && this.#isUsable(answer)) return answer
       } catch (cause) {
-        if (!isDamage(cause)) throw cause
+        const { message } = damageIn(cause)
         this.#damaged.add(set)
-        this.#options.onDamage?.(set.job, cause.message)
+        this.#options.onDamage?.(set.job, message)
       }
     }
     return null
@@ -140,7 +139,7 @@ export class EarlierAnswers {
     try {
       return this.#open.get(set)?.tryReadSync(position)
     } catch (cause) {
-      if (!isDamage(cause)) throw cause
+      damageIn(cause)
       return undefined
     }
   }
@@ -179,8 +178,8 @@ export class EarlierAnswers {
 }
 
 /** Whether a job has stored the keys of its requests. */
-export function hasKeys({ state }: JobOnDisk): boolean {
-  return [...(state?.batches.values() ?? [])].some(
+export function hasKeys(job: JobOnDisk): job is SoundJob {
+  return [...(job.state?.batches.values() ?? [])].some(
     ({ phase, answeredBy, sums, reused }) =>
       phase !== 'void' &&
       (reused !== undefined || (answeredBy !== undefined && sums?.keys !== undefined)),
@@ -193,7 +192,7 @@ function setsOf({ disk, jobs, answeredBy }: EarlierAnswersOptions): AnswerSet[] 
   let start = 0
   for (const { name: job, folder, state } of jobs) {
     const files: BatchFiles = { disk, path: (number, what) => batchPath(folder, number, what) }
-    const batches = [...(state?.batches.values() ?? [])].filter(({ phase }) => phase !== 'void')
+    const batches = [...state.batches.values()].filter(({ phase }) => phase !== 'void')
     batches.sort((a, b) => b.attempt - a.attempt || b.number - a.number)
     const add = (batch: BatchState, isReused: boolean, count: number): void => {
       sets.push({ job, files, batch, isReused, start, count })
@@ -228,9 +227,8 @@ async function openSet({ job, files, batch, isReused }: AnswerSet): Promise<Open
   return {
     tryReadSync: position => {
       const raw = lines.tryReadSync(position)
-      if (!raw) return undefined
-      last = position
-      return answer(raw)
+      if (raw) last = position
+      return raw && answer(raw)
     },
     read: async position => {
       // If requests come in the same order as before, many lines are read at a time.
@@ -243,8 +241,10 @@ async function openSet({ job, files, batch, isReused }: AnswerSet): Promise<Open
   }
 }
 
-function isDamage(cause: unknown): cause is BatchStreamError {
-  return (
+/** The error of a damaged job; any other error is thrown. */
+function damageIn(cause: unknown): BatchStreamError {
+  const isDamage =
     cause instanceof BatchStreamError && (cause.code === 'CBS_STATE' || cause.code === 'CBS_DISK')
-  )
+  if (!isDamage) throw cause
+  return cause
 }

@@ -10,7 +10,7 @@ import type { SourceRecord } from '../../../lib/core/flow.ts'
 import { spool } from '../../../lib/stages/spool/spool.ts'
 import { inspectJob } from '../../../lib/store/inspect.ts'
 import { openStoredJob } from '../../../lib/store/open.ts'
-import { EarlierAnswers } from '../../../lib/store/results/earlier-answers.ts'
+import { EarlierAnswers, hasKeys } from '../../../lib/store/results/earlier-answers.ts'
 import { inputOrder } from '../../../lib/stages/order/input-order.ts'
 import { rowsInOrder } from '../../../lib/stages/order/rows-in-order.ts'
 import { parseJsonl } from '../../../lib/stages/parse/jsonl.ts'
@@ -146,7 +146,7 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
     answeredBy: ANSWERED_BY,
     open: async ({ store: { folder } }) => {
       const found = await inspectJob(disk, PLACES.state, 'earlier')
-      const jobs = found ? [found] : []
+      const jobs = found && hasKeys(found) ? [found] : []
       const path = `${folder}/batches/earlier`
       return await EarlierAnswers.open({ disk, path, jobs, answeredBy: ANSWERED_BY })
     },
