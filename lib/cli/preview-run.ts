@@ -173,7 +173,7 @@ function asker(
     const asked = attach ? await attach(made) : made
     if ('problem' in asked || asked.custom_id === undefined || ids.add(asked.custom_id))
       return asked
-    const message = `another record has the custom_id ${asked.custom_id}; an id must be unique`
+    const message = `another record has the custom_id ${asked.custom_id}; ids must be unique`
     return { record, problem: { type: 'duplicate_custom_id', message } }
   }
 }

@@ -19,6 +19,7 @@ import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { isExcepted, proxied } from '../../lib/cli/proxy.ts'
 import { VERSION } from '../../lib/core/job/state.ts'
+import type { Faults } from '../../lib/emulator/index.ts'
 import {
   csv,
   everythingIn,
@@ -93,7 +94,7 @@ t.test('C20 a link that was planted is not followed', async t => {
   const { place, journal } = await halfDone(t)
   renameSync(journal, place.path('elsewhere'))
   symlinkSync(place.path('elsewhere'), journal)
-  await refused(t, place, 10, /job a cannot be used/)
+  await refused(t, place, 9, /job a cannot be used/)
   const { code } = await run(
     ['-p', 'x', '--state-dir', place.path('link'), '--base-url', place.emulator.url],
     { stdin: 'a\n1\n', env: place.env },
@@ -203,13 +204,18 @@ t.test('--fresh starts anew where an unfinished job of the same command is there
 })
 
 t.test('a file whose job died early is read again by resume, from any folder', async t => {
-  const place = await placeFor(t, {}, { 'in.csv': csv(5) })
-  // It is interrupted before anything is sent.
-  place.emulator.addFault({ on: 'count_tokens', nth: 1, stallMs: 'forever' })
+  let isCounting = false
+  // The first call stalls. It is logged only when it ends, so it is noticed here.
+  const faults: Faults = ({ op }) => {
+    if (op !== 'count_tokens' || isCounting) return undefined
+    isCounting = true
+    return { stallMs: 'forever' }
+  }
+  const place = await placeFor(t, { faults }, { 'in.csv': csv(5) })
   const home = process.cwd()
   process.chdir(place.dir)
   const { world, ended } = place.start([...ASK, '-i', 'in.csv'])
-  await until(() => place.emulator.ledger.lastCalls().some(({ op }) => op === 'count_tokens'))
+  await until(() => isCounting)
   world.emit('SIGINT', 'SIGINT')
   const first = await ended
   process.chdir(home)
