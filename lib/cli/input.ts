@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { resolve } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { addAbortSignal, Readable } from 'node:stream'
 import { each, from } from '../core/chain.ts'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
@@ -30,13 +31,19 @@ export interface InputState {
   files: number
   /** The number of records read, including those of other shards; undefined if all belong to this run. */
   seen?: () => number
+  /** A hash of the whole input of a shard, once it has ended. */
+  hash?: () => string
   /** Why the input ended too early. Records before that are answered first, then the run ends with this error. */
   broken: BatchStreamError | undefined
 }
 
 /** Spools records, and journals it if their input ends too early: the job is not finished then. */
 export function keepFrom(reading: InputState, job: StoredJob): Stage<SourceRecord, SourceRecord> {
-  return spool({ job, brokenOff: () => reading.broken?.message })
+  return spool({
+    job,
+    brokenOff: () => reading.broken?.message,
+    inputHash: () => (reading.broken ? undefined : reading.hash?.()),
+  })
 }
 
 export interface InputOptions {
@@ -81,6 +88,7 @@ function ofShard(
 ): Stage<never, SourceRecord> {
   const own = new ShardStage(shard)
   reading.seen = () => own.seen
+  reading.hash = () => own.hash()
   return from(all, typed<SourceRecord, SourceRecord>(own))
 }
 
@@ -116,6 +124,9 @@ function filesIn(
   reading.seen = () => wanted.length
   // Files of other shards are not read.
   const own = shard ? wanted.filter((_, position) => isInShard(shard, position)) : wanted
+  // The folder may be another one on each machine.
+  const hash = createHash('sha256').update(wanted.map(name => basename(name)).join('\n'))
+  if (shard) reading.hash = () => hash.digest('hex')
   return from(own, parseFiles({ maxRecordBytes, dir: cwd }))
 }
 

@@ -13,7 +13,7 @@ import { StageTransform, typed, type Source, type Stage } from '../core/stage.ts
 import { CostLedger } from '../cost/ledger.ts'
 import { answerCost } from '../cost/row-cost.ts'
 import { usdNumber } from '../cost/usd.ts'
-import { shard } from '../stages/parse/shard.ts'
+import { ShardStage } from '../stages/parse/shard.ts'
 import { records, type ObjectItems, type RecordFields } from '../stages/parse/records.ts'
 import { restoreResults } from '../stages/results/fetch-results.ts'
 import { spool } from '../stages/spool/spool.ts'
@@ -213,8 +213,13 @@ class Run implements BatchRun {
       const isEndless = batchWait !== undefined
       leaveWhenIdle({ job, isEndless, leave: { maxWait, concurrency } }, over.signal, left)
     }
-    const own = job.state.shard
-      ? from(this.#source, shard(job.state.shard), spool({ job }))
+    const part = job.state.shard ? new ShardStage(job.state.shard) : undefined
+    const own = part
+      ? from(
+          this.#source,
+          typed<SourceRecord, SourceRecord>(part),
+          spool({ job, inputHash: () => part.hash() }),
+        )
       : from(this.#source, spool({ job }))
     const stages = from(own, answerRecords(this.#partsOf(job)))
     const stop = (): unknown => stages.destroy(ends.reason)

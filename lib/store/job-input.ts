@@ -143,10 +143,10 @@ export class JobInput {
   }
 
   /** Ends the input, or records why it ended too early. All records are durable when this resolves. */
-  async complete(broken?: string): Promise<void> {
+  async complete(broken?: string, inputHash?: string): Promise<void> {
     const { next } = this.startReplay()
     if (next < this.#known) throw shorterInput(this.#log.name, next, this.#known)
-    await this.#save(true, broken)
+    await this.#save(true, broken, inputHash)
   }
 
   /** Makes records durable up to an ordinal that an event is about to name. */
@@ -175,7 +175,7 @@ export class JobInput {
     }
   }
 
-  #save(complete: boolean, broken?: string): Promise<void> {
+  #save(complete: boolean, broken?: string, inputHash?: string): Promise<void> {
     const save = async (): Promise<void> => {
       const { count, bytes } = this.#records
       // In the same tick, since a record that arrives meanwhile belongs to the next span.
@@ -189,6 +189,7 @@ export class JobInput {
         complete: isWhole,
         ...(complete && { broken: broken ?? null }),
         ...(hash && { hash }),
+        ...(inputHash !== undefined && { inputHash }),
       }
       await this.#log.note({ type: 'spooled', ...spooled }, complete)
     }

@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { SourceRecord } from '../../lib/core/flow.ts'
@@ -251,6 +251,39 @@ void t.test('merge refuses shards that read different inputs', async t => {
     out: '',
     err: /did not read the same input: of 15 records nightly.00000 should have 9 and has 11/,
   })
+})
+
+void t.test('merge refuses shards that read the same number of other records', async t => {
+  const place = await placeFor(t)
+  const lines = csv(20).trimEnd().split('\n')
+  const turned = [lines[0], ...lines.slice(1).toReversed()].join('\n')
+  const shard = (index: number): string[] => [...ASK, '--job', 'nightly', '--shard', `${index}/2`]
+  await place.run(shard(0), { stdin: csv(20) })
+  await place.run(shard(1), { stdin: turned })
+  t.match(await place.run(['merge', 'nightly']), {
+    code: 6,
+    out: '',
+    err: /did not read the same input: that of nightly.00000 and that of nightly.00001 differ/,
+  })
+})
+
+void t.test('merge refuses shards that read other files', async t => {
+  for (const [job, added, code] of [
+    ['same', 'b', 0],
+    ['other', 'c', 6],
+  ] as const) {
+    const place = await placeFor(t)
+    const folder = place.path(job)
+    mkdirSync(folder)
+    for (const name of ['a', 'b']) writeFileSync(`${folder}/${name}`, name)
+    const words = ['--from', 'files', '-i', `${folder}/*`, '-p', '{{text}}', '--job', job]
+    for (const index of [0, 1]) {
+      const ran = await place.run([...words, '--shard', `${index}/2`, '--shard-block', '1'])
+      t.equal(ran.code, 0, ran.err)
+      if (index === 0) renameSync(`${folder}/b`, `${folder}/${added}`)
+    }
+    t.equal((await place.run(['merge', job])).code, code)
+  }
 })
 
 void t.test(

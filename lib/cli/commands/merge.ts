@@ -102,6 +102,16 @@ function sameInput(name: string, jobs: readonly StoredJob[]): number {
       `the shards of job ${name} did not read the same input: of ${records} records ${job.name} should have ${expected} and has ${counts[index]}; nothing was written`,
     )
   }
+  const [first] = jobs
+  for (const job of jobs) {
+    const [a, b] = [first?.state.inputHash, job.state.inputHash]
+    // A shard of an earlier version has no hash.
+    if (!a || !b || a === b) continue
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `the shards of job ${name} did not read the same input: that of ${first?.name} and that of ${job.name} differ, so rows may be missing or doubled; nothing was written. \`results ${job.name}\` prints the rows of one shard`,
+    )
+  }
   return records
 }
 

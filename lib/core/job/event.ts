@@ -76,6 +76,8 @@ export type JobEvent =
        * again.
        */
       readonly hash?: string
+      /** SHA-256, in hex, of the whole input, which all shards of a job must share; only for a shard whose input has ended. */
+      readonly inputHash?: string
     }
   | ({ readonly type: 'sealed' } & Sealed)
   /** A batch that the API rejected as it was, and the batches that replace it. */

@@ -54,6 +54,8 @@ export interface JobState {
     /** Why the input ended early; reported after the last row. */
     readonly broken: string | null
   }
+  /** A hash of the whole input of a shard; null until it has ended, and for other jobs. */
+  readonly inputHash: string | null
   /** With a ledger: a hash of the records up to each of these counts, since the previous count. */
   readonly spans: readonly RecordSpan[]
   readonly batches: ReadonlyMap<number, BatchState>
@@ -131,8 +133,9 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
       return { state, batches: [], source: event.name }
     case 'spooled': {
       const { records, bytes, complete, broken = state.spooled.broken, hash } = event
+      const { inputHash = state.inputHash } = event
       return {
-        ...changed(state, { spooled: { records, bytes, complete, broken } }),
+        ...changed(state, { spooled: { records, bytes, complete, broken }, inputHash }),
         ...(hash !== undefined && { span: { records, hash } }),
       }
     }
@@ -226,6 +229,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
     templateDigest: null,
     sources: [],
     spooled: { records: 0, bytes: 0, complete: false, broken: null },
+    inputHash: null,
     spans: [],
     batches: new Map(),
     output: {

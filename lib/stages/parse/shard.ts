@@ -1,6 +1,7 @@
 // takes  SourceRecord: all records of the input
 // gives  the records of one shard
 // next   template, or spool
+import { createHash } from 'node:crypto'
 import type { TransformCallback } from 'node:stream'
 import type { SourceRecord } from '../../core/flow.ts'
 import { StageTransform, typed, type CarryingStage, type SameType } from '../../core/stage.ts'
@@ -21,6 +22,7 @@ export function shard(options: Shard): CarryingStage<SourceRecord<object>, Sourc
 /** The stage, with the number of records of the whole input. */
 export class ShardStage extends StageTransform {
   readonly #shard: SizedShard
+  readonly #hash = createHash('sha256')
   #seen = 0
 
   constructor(shard: SizedShard) {
@@ -33,9 +35,19 @@ export class ShardStage extends StageTransform {
     return this.#seen
   }
 
-  override _transform(record: unknown, _encoding: BufferEncoding, done: TransformCallback): void {
+  /** A hash of all records received, in their order: the same for all shards of one input. Called once. */
+  hash(): string {
+    return this.#hash.digest('hex')
+  }
+
+  override _transform(
+    record: SourceRecord,
+    _encoding: BufferEncoding,
+    done: TransformCallback,
+  ): void {
     const wrong = wrongInputError('shard', 'records', record)
     if (wrong) return done(wrong)
+    this.#hash.update(record.raw).update('\n')
     if (isInShard(this.#shard, this.#seen++)) done(null, record)
     else done()
   }

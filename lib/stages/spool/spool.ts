@@ -21,6 +21,11 @@ export interface SpoolOptions {
   readonly job?: Job | undefined
   /** Called at the end of the input: why it ended early, if it did. The job remembers the reason for the next run. */
   readonly brokenOff?: (() => string | undefined) | undefined
+  /**
+   * Called at the end of a shard's input: a hash of the whole input.
+   * @internal
+   */
+  readonly inputHash?: (() => string | undefined) | undefined
 }
 
 /**
@@ -36,6 +41,7 @@ export function spool(
 
 export class Spool extends Duplex {
   readonly #brokenOff: SpoolOptions['brokenOff']
+  readonly #inputHash: SpoolOptions['inputHash']
   #job: StoredJob | undefined
   #reader: RecordReader | undefined
   #next = 0
@@ -51,6 +57,7 @@ export class Spool extends Duplex {
     super({ objectMode: true })
     this.#job = options.job && storedJob(options.job)
     this.#brokenOff = options.brokenOff
+    this.#inputHash = options.inputHash
     takePages(this)
     offerPages(this, gives => (this.#givesPages = gives))
   }
@@ -96,7 +103,7 @@ export class Spool extends Duplex {
 
   override _final(done: (error?: Error | null) => void): void {
     const finish = async (): Promise<void> => {
-      await this.#kept.input.complete(this.#brokenOff?.())
+      await this.#kept.input.complete(this.#brokenOff?.(), this.#inputHash?.())
       this.#inputOver = true
       this.#wake()
     }
