@@ -194,7 +194,7 @@ class Run implements BatchRun {
   }
 
   async *#resultsOf(job: StoredJob, end: RunEnd): AsyncGenerator<RecordResult> {
-    const { signal } = this.#options
+    const { signal = new AbortController().signal } = this.#options
     const { batchWait, maxWait, concurrency } = this.#settings
     job.costOf = answerCost(this.#settings.priceOf)
     job.session.waits = backoffOf(this.#options.backoff)
@@ -205,10 +205,7 @@ class Run implements BatchRun {
     // An endless input is left once everything that was sent is answered.
     if (batchWait !== undefined) leaveWhenDrained(job, over.signal, drained)
     const left = new AbortController()
-    const ends = AbortSignal.any([
-      ...(signal ? [signal] : []),
-      ...[drained.signal, left.signal, job.lost],
-    ])
+    const ends = AbortSignal.any([signal, drained.signal, left.signal, job.lost])
     if (maxWait !== undefined) {
       const isEndless = batchWait !== undefined
       leaveWhenIdle({ job, isEndless, leave: { maxWait, concurrency } }, over.signal, left)
@@ -238,8 +235,8 @@ class Run implements BatchRun {
       }
     } catch (cause) {
       // Nothing that this process does counts any more.
-      if (job.lost.aborted && !signal?.aborted) throw job.lost.reason
-      if (signal?.aborted || !(drained.signal.aborted || left.signal.aborted)) throw cause
+      if (job.lost.aborted && !signal.aborted) throw job.lost.reason
+      if (signal.aborted || !(drained.signal.aborted || left.signal.aborted)) throw cause
     } finally {
       over.abort()
       ends.removeEventListener('abort', stop)
@@ -254,7 +251,7 @@ class Run implements BatchRun {
     const { client, signal: given } = this.#options
     const signal = given ? AbortSignal.any([given, job.lost]) : job.lost
     const { settle: settleMs } = this.#settings
-    await restoreResults(job, { client, settleMs, signal, onWait: () => {} })
+    await restoreResults(job, { client, settleMs, signal })
   }
 
   async #open(): Promise<{ readonly job: StoredJob; readonly isOwn: boolean }> {

@@ -111,9 +111,9 @@ export class JobInput {
     const { name, state } = this.#log
     await this.#append(record)
     const count = ordinal + 1
-    while ((state.spans[this.#span]?.records ?? Infinity) < count) this.#span += 1
     const span = state.spans[this.#span]
     if (span?.records === count) {
+      this.#span += 1
       if (this.#takeHash() !== span.hash) throw changedInput(name, ordinal, record)
       if (count === this.#known) {
         await this.#records.sync()

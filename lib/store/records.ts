@@ -247,7 +247,9 @@ export class RecordReader {
       if (entry.problemLength > 0 || (before && !follows(entry, before))) break
       entries.push(entry)
     }
-    return { entries, source: this.#sourceOf(entries[0]?.source ?? 0) }
+    // Without an entry nobody asks for the source.
+    const [{ source } = { source: 0 }] = entries
+    return { entries, source: this.#sourceOf(source) }
   }
 
   /** The first `count` records of a span, one line each. This memory is never written again. */

@@ -3,15 +3,29 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/emulator/index.ts'
-import { ledgerDatabase, NO_POSTGRES, PASSWORD, type LedgerDatabase } from '../support/postgres.ts'
+import { loadDriver } from '../../lib/cli/ledger.ts'
+import { openStoredJob } from '../../lib/store/open.ts'
+import { postgresLedger } from '../../lib/store/postgres/ledger.ts'
 import {
+  ledgerDatabase,
+  NO_POSTGRES,
+  PASSWORD,
+  pglitePool,
+  type LedgerDatabase,
+} from '../support/postgres.ts'
+import {
+  Collected,
   csv,
+  FAST_CLOCK,
   everythingIn,
   KEY,
   nextWords,
   QUICK,
   rowsOf,
   run,
+  runIn,
+  until,
+  World,
   type Ran,
   type WorldOptions,
 } from './world.ts'
@@ -336,7 +350,6 @@ void t.test(
     const world = await machines(t, { batchTimeMs: HOUR })
     const words = ask(world, '--lease', '2s')
     const first = new AbortController()
-    const { World, runIn, until } = await import('./world.ts')
     const env = { ANTHROPIC_API_KEY: KEY, CLAUDE_BATCH_STREAM_LEDGER: world.database.url }
     const { connectLedger } = world.database
     const io = new World({ env, connectLedger })
@@ -359,3 +372,184 @@ void t.test(
     t.equal(world.sent(), 4)
   },
 )
+
+/** Runs a command on a machine until a condition holds, then stops it with SIGTERM. */
+async function stopWhen(
+  world: Machines,
+  words: readonly string[],
+  condition: () => boolean,
+): Promise<void> {
+  const env = { ANTHROPIC_API_KEY: KEY, CLAUDE_BATCH_STREAM_LEDGER: world.database.url }
+  const io = new World({ env, connectLedger: world.database.connectLedger })
+  const flags = ['--state-dir', world.path('a'), '--base-url', world.emulator.url]
+  const running = runIn(io, ['run', ...words, ...flags, '--poll', '10ms'])
+  await until(condition)
+  io.emit('SIGTERM', 'SIGTERM')
+  t.equal((await running).code, 143)
+}
+
+const allOnce = async ({ emulator }: Machines, count: number): Promise<void> =>
+  void t.match(await emulator.ledger.totals(), { accepted: count, acceptedTwice: 0 })
+
+void t.test('a batch whose create and body are both lost is made of its records again', async t => {
+  const lost = { on: 'create', nth: 1, reset: true } as const
+  const world = await machines(t, { faults: [lost] })
+  await stopWhen(world, ask(world, '--settle', '1h'), () => world.sent() === 3)
+  world.lose('a')
+  const second = await world.on('b', ask(world))
+  t.match(second, {
+    code: 8,
+    err: /batch 1 did not reach the API, and its body was lost[^]*run the same command again/,
+  })
+  const third = await world.on('b', ask(world))
+  t.equal(third.code, 0, third.err)
+  t.equal(third.rows.length, 10)
+  await allOnce(world, 10)
+})
+
+void t.test('a batch whose id came too late to be journaled is adopted by its id', async t => {
+  const unheard = { on: 'create', nth: 1, when: 'after', reset: true } as const
+  const world = await machines(t, { batchTimeMs: HOUR, faults: [unheard] })
+  await stopWhen(world, ask(world, '--settle', '1h'), () => world.sent() === 4)
+  const [first] = world.emulator.ledger.batches()
+  await world.database.pool.query(
+    'update claude_batch_stream.batch set late_id = $1 where number = 1',
+    [first?.id],
+  )
+  const second = await world.on('b', ['resume', 'j', '--max-wait', '0s'])
+  t.equal(second.code, 11, second.err)
+  const { rows } = await world.database.pool.query(
+    'select id from claude_batch_stream.batch where number = 1',
+  )
+  t.same(rows, [{ id: first?.id }])
+  await allOnce(world, 10)
+})
+
+void t.test('a cap counts what another machine has spent', async t => {
+  let turned = 0
+  const clock = { now: (): number => Date.now() + turned }
+  const world = await machines(t, { batchTimeMs: HOUR, clock })
+  const step = ['--max-wait', '0s', '-c', '1']
+  t.match(await world.on('a', ask(world, ...step, '--max-cost', '1')), { code: 11 })
+  for (const [machine, code] of [
+    ['b', 11],
+    ['c', 11],
+    ['d', 11],
+    ['e', 0],
+  ] as const) {
+    turned += 2 * HOUR
+    const ran = await world.on(machine, ['resume', 'j', ...step])
+    t.equal(ran.code, code, ran.err)
+  }
+  await allOnce(world, 10)
+  t.match(await world.on('f', ['status', 'j']), { out: /on another machine/ })
+})
+
+void t.test('a worker whose job was taken over ends', async t => {
+  const world = await machines(t, { batchTimeMs: HOUR })
+  const env = { ANTHROPIC_API_KEY: KEY, CLAUDE_BATCH_STREAM_LEDGER: world.database.url }
+  const io = new World({ env, connectLedger: world.database.connectLedger })
+  const flags = ['--state-dir', world.path('a'), '--base-url', world.emulator.url, ...QUICK]
+  const running = runIn(io, ['run', ...ask(world, '--lease', '1s'), ...flags])
+  await until(() => world.sent() === 4)
+  await world.database.pool.query('update claude_batch_stream.shard set epoch = epoch + 1')
+  t.match(await running, { code: 7, err: /another worker has taken over job j/ })
+})
+
+void t.test('status follows a job of another machine to its end', async t => {
+  let turned = 0
+  const clock = { now: (): number => Date.now() + turned }
+  const world = await machines(t, { batchTimeMs: HOUR, clock })
+  t.match(await world.on('a', ask(world, '--max-wait', '0s')), { code: 11 })
+  const stdout = new Collected()
+  const watched = world.on('b', ['status', 'j', '--watch', '--json'], {
+    stdout,
+    clock: FAST_CLOCK,
+    env: { ANTHROPIC_API_KEY: KEY, CLAUDE_BATCH_STREAM_LEDGER: world.database.url },
+    connectLedger: world.database.connectLedger,
+  })
+  await until(() => stdout.text.includes('\n'))
+  turned += 2 * HOUR
+  t.match(await world.on('a', ['resume', 'j']), { code: 0 })
+  t.match(rowsOf((await watched).out).at(-1), { state: 'finished' })
+  t.match(await world.on('b', ['resume', 'j']), { code: 0 })
+})
+
+void t.test(
+  'a job of the state folder is not hidden by one of the same name in the ledger',
+  async t => {
+    const world = await machines(t)
+    const alone = { env: { ANTHROPIC_API_KEY: KEY } }
+    t.match(await world.on('a', ask(world, '--note', 'here'), alone), { code: 0 })
+    t.match(await world.on('b', ask(world, '--note', 'there')), { code: 0 })
+    t.match((await world.on('a', ['list'])).out, /^j +finished .* here\n$/)
+    t.match(await world.on('a', ask(world)), {
+      code: 6,
+      err: /has its journal on this disk and not in the ledger/,
+    })
+    t.match(await world.on('b', ask(world, '--fresh')), {
+      code: 2,
+      err: /--fresh does not go with a job that is in a ledger/,
+    })
+  },
+)
+
+void t.test('results that have to be waited for are said', async t => {
+  const world = await machines(t, { faults: [{ on: 'results', nth: 5, status: 503 }] })
+  t.match(await world.on('a', ask(world)), { code: 0 })
+  const ran = await world.on('b', ['results', 'j'], {
+    clock: FAST_CLOCK,
+    env: { ANTHROPIC_API_KEY: KEY, CLAUDE_BATCH_STREAM_LEDGER: world.database.url },
+    connectLedger: world.database.connectLedger,
+  })
+  t.match(ran, { code: 0, err: /503/ })
+  t.equal(ran.rows.length, 10)
+})
+
+void t.test('a pipe of a job that another machine read is needed to resume it', async t => {
+  const world = await machines(t)
+  const piped = ['-p', 'Say {{text}}', '--job', 'p']
+  t.match(await world.on('a', piped, { stdin: csv(4) }), { code: 0 })
+  t.match(await world.on('b', ['resume', 'p']), {
+    code: 6,
+    err: /ended before its input was read completely|run the same command with the same input/,
+  })
+})
+
+void t.test('a program may bring its own connections', async t => {
+  const pool = pglitePool()
+  t.teardown(() => pool.end())
+  const emulator = await createEmulator({ port: 0, batchTimeMs: 10 })
+  t.teardown(() => emulator.close())
+  const urls: string[] = []
+  const connectLedger: WorldOptions['connectLedger'] = url => {
+    urls.push(url)
+    return { ...pool, end: async () => {} }
+  }
+  const env = { ANTHROPIC_API_KEY: KEY, CLAUDE_BATCH_STREAM_LEDGER: 'postgres://x@y/z' }
+  const dir = t.testdir({})
+  const where = ['--state-dir', join(dir, 'a')]
+  const words = ['-p', 'Say {{text}}', '--job', 'j', ...where, '--base-url', emulator.url, ...QUICK]
+  const ran = await run(words, { env, connectLedger, stdin: csv(2) })
+  t.match(ran, { code: 0 }, ran.err)
+  t.same(urls, ['postgres://x@y/z'])
+  const ledger = postgresLedger({ pool })
+  const job = await openStoredJob({ dir: join(dir, 'b'), name: 'lost', ledger })
+  const part = { number: 1, attempt: 1, next: 1, records: 1, requests: 1, bytes: 1, hash: '' }
+  await job.note({ type: 'sealed', ...part }, true)
+  await job.note({ type: 'armed', number: 1, at: 1, serverAt: null }, true)
+  await job.note({ type: 'ended', number: 1, counts: null, resultsUrl: null, at: 2 }, true)
+  await job.note({ type: 'fetched', number: 1, lines: 1, bytes: 1, why: null }, true)
+  await job.close()
+  const shown = await run(['status', 'lost', ...where, '--base-url', emulator.url], {
+    ...{ env, connectLedger },
+  })
+  t.match(shown.out, /the results of 1 batch \(no requests\) are on another machine/, shown.err)
+})
+
+void t.test('without its package --ledger says what to install', async t => {
+  const missing = async (): Promise<never> => {
+    throw Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' })
+  }
+  await t.rejects(loadDriver(missing), { code: 'CBS_OPTION', message: /npm install pg / })
+})

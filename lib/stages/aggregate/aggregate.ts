@@ -253,7 +253,8 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     if (dedupe) this.#sent = await openDedupeIndex(job, attempt)
     if (attempt === 1) {
       this.#ranges = job.input.unbatchedRanges()
-      this.#nextOrdinal = this.#ranges[0]?.[0] ?? 0
+      const [[next] = [0]] = this.#ranges
+      this.#nextOrdinal = next
     }
     if (Math.min(this.#batchWait, this.#batchAge) < Infinity) this.runBeside(this.#watch(job))
     const batches = known.map(batch => job.sealedBatch(batch.number))

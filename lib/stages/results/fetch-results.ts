@@ -150,20 +150,21 @@ export async function restoreResults(
   { client, settleMs = DEFAULT_SETTLE_MS, onWait, signal }: RestoreOptions,
 ): Promise<void> {
   const job = storedJob(given)
+  const tell = (why: string): void => onWait?.(why)
   const api = new Api({
     ...{ client, session: job.session, signal },
-    onWait: ({ message }) => onWait(message),
+    onWait: ({ message }) => tell(message),
   })
   for (const { number, phase } of [...job.state.batches.values()]) {
     if (phase === 'void' || !(await areResultsLost(job, number))) continue
     const ids = await BatchIds.of(job, number)
-    await download({ job, api, number, ids, signal, settleMs, onWait })
+    await download({ job, api, number, ids, signal, settleMs, onWait: tell })
   }
 }
 
 export interface RestoreOptions {
   readonly client: FetchResultsOptions['client']
   readonly settleMs?: number
-  readonly onWait: (why: string) => void
+  readonly onWait?: (why: string) => void
   readonly signal: AbortSignal
 }

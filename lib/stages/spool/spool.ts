@@ -69,7 +69,8 @@ export class Spool extends Duplex {
       job.input.startReplay(this)
       this.#reader = job.store.records.reader(job)
       this.#ranges = [...job.input.unbatchedRanges()]
-      this.#next = this.#ranges[0]?.[0] ?? 0
+      const [[next] = [0]] = this.#ranges
+      this.#next = next
     }
     begin().then(
       () => done(),
@@ -148,7 +149,7 @@ export class Spool extends Duplex {
 
   /** Whether the reader waits for exactly these records, so that they need not be read back: a batch syncs what it covers. */
   #isNext({ ordinal, count }: RecordPage): boolean {
-    const [, end = 0] = this.#ranges[0] ?? []
+    const [[, end] = [0, 0]] = this.#ranges
     if (!this.#starved || !this.#givesPages || ordinal !== this.#next) return false
     return ordinal + count <= end
   }
@@ -169,7 +170,7 @@ export class Spool extends Duplex {
     const { records } = this.#kept.store
     while (!this.destroyed) {
       if (this.#kept.input.isReplaying) return this.#starve()
-      const [, end = Infinity] = this.#ranges[0] ?? []
+      const [[, end] = [0, Infinity]] = this.#ranges
       if (this.#next >= end) {
         this.#ranges.shift()
         this.#next = this.#ranges[0]?.[0] ?? this.#next

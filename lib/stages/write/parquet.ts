@@ -83,7 +83,10 @@ export class ParquetFile {
   async #writeGroup(): Promise<void> {
     if (this.#rows === 0) return
     const { columns } = this.#options
-    const columnData = columns.map(({ name }, index) => ({ name, data: this.#cells[index] ?? [] }))
+    const columnData = columns.map(({ name }, index) => ({
+      name, // There is a list of cells for each column.
+      data: this.#cells[index] as ParquetCell[],
+    }))
     await this.#file.write({ columnData, rowGroupSize: this.#rows })
     this.#cells = columns.map(() => [])
     this.#rows = 0

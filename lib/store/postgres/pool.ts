@@ -28,21 +28,23 @@ export async function inTransaction<T>(
 ): Promise<T> {
   const connection = await pool.connect()
   let isBroken = true
-  try {
+  const transaction = async (): Promise<T> => {
     await connection.query('begin')
     const done = await work(connection)
     await connection.query('commit')
     isBroken = false
     return done
-  } catch (cause) {
-    isBroken = !(await connection.query('rollback').then(
-      () => true,
-      () => false,
-    ))
-    throw cause
-  } finally {
-    connection.release(isBroken)
   }
+  const rollBack = async (cause: unknown): Promise<never> => {
+    await connection.query('rollback').then(
+      () => (isBroken = false),
+      () => {},
+    )
+    throw cause
+  }
+  return await transaction()
+    .catch(rollBack)
+    .finally(() => connection.release(isBroken))
 }
 
 /** How Node and node-postgres report a missing or lost connection. */

@@ -67,9 +67,16 @@ create table if not exists claude_batch_stream.budget (
 
 /** Creates the tables on first use. Tables of a newer version are `CBS_STATE`. */
 export async function prepareSchema(pool: LedgerPool): Promise<void> {
-  const known = await versionOf(pool)
-  if (known === SCHEMA_VERSION) return
-  if (known !== undefined && known > SCHEMA_VERSION) throw newerSchema(known)
+  let known = await versionOf(pool)
+  if (known < SCHEMA_VERSION) {
+    await createTables(pool)
+    // A newer version may have created them at the same time.
+    known = await versionOf(pool)
+  }
+  if (known > SCHEMA_VERSION) throw newerSchema(known)
+}
+
+async function createTables(pool: LedgerPool): Promise<void> {
   await inTransaction(pool, async connection => {
     await connection.query('select pg_advisory_xact_lock($1)', [CREATION_LOCK])
     // One statement at a time, since not every driver takes several.
@@ -82,20 +89,19 @@ export async function prepareSchema(pool: LedgerPool): Promise<void> {
       [SCHEMA_VERSION],
     )
   })
-  const made = await versionOf(pool)
-  if (made !== undefined && made > SCHEMA_VERSION) throw newerSchema(made)
 }
 
-async function versionOf(pool: LedgerPool): Promise<number | undefined> {
+/** The version of the tables; 0 if there are none. */
+async function versionOf(pool: LedgerPool): Promise<number> {
   const { rows: found } = await pool.query(
     `select to_regclass('claude_batch_stream.version') is not null as "exists"`,
   )
-  if (found[0]?.['exists'] !== true) return undefined
+  if (found[0]?.['exists'] !== true) return 0
   const { rows } = await pool.query(
     'select max(version) as version from claude_batch_stream.version',
   )
-  const version = rows[0]?.['version']
-  return typeof version === 'number' ? version : undefined
+  // The table and its row are created in one transaction.
+  return Number(rows[0]?.['version'])
 }
 
 function newerSchema(version: number): BatchStreamError {

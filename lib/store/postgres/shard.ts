@@ -212,7 +212,7 @@ export class PostgresShard implements Journal, Shared {
           [job, String(cap)],
         )
         const batch = await this.#read(connection, number, 'reserved::text')
-        if (BigInt(String(batch?.['reserved'] ?? 0)) > 0n) return 'reserved'
+        if (BigInt(String(batch?.['reserved'])) > 0n) return 'reserved'
         const fits = await connection.query(
           `update claude_batch_stream.budget set reserved = reserved + $2::numeric
            where job = $1 and spent + reserved + $2::numeric <= cap returning job`,
@@ -336,7 +336,8 @@ export class PostgresShard implements Journal, Shared {
   /** Repeats work while the database is unreachable and the lease has not ended. */
   async #retrying<T>(work: () => Promise<T>): Promise<T> {
     const { clock } = this.#options
-    for (let failures = 0; ; failures++) {
+    let failures = 0
+    for (;;) {
       if (this.#lost.signal.aborted) throw this.#lost.signal.reason
       try {
         return await work()
@@ -345,6 +346,7 @@ export class PostgresShard implements Journal, Shared {
         if (isPast(clock, this.#deadline))
           throw this.#lose(ledgerError('its lease has ended, so nothing more is sent', cause))
         await clock.sleep(Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS))
+        failures += 1
       }
     }
   }
@@ -375,7 +377,7 @@ export class PostgresShard implements Journal, Shared {
       await connection.query(
         `insert into claude_batch_stream.batch (job, shard, number, requests, phase, files)
          values ($1, $2, $3, $4, 'sealed', $5)`,
-        [job, index, number, requests, files.get(number) ?? null],
+        [job, index, number, requests, files.get(number)],
       )
     }
     switch (event.type) {
@@ -404,7 +406,6 @@ export class PostgresShard implements Journal, Shared {
         return
       case 'fetched':
         return await this.#setPhase(connection, event.number, 'fetched')
-      default:
     }
   }
 
@@ -531,7 +532,7 @@ async function takeShard(
     `select shards, block from claude_batch_stream.job where name = $1`,
     [job],
   )
-  const { shards, block: knownBlock } = jobs[0] ?? {}
+  const [{ shards, block: knownBlock } = {}] = jobs
   if (shards !== count || knownBlock !== block)
     throw new BatchStreamError(
       'CBS_INPUT',
@@ -548,7 +549,7 @@ async function takeShard(
      from claude_batch_stream.shard where job = $1 and i = $2 for update`,
     [job, index],
   )
-  const held = rows[0] ?? {}
+  const [held = {}] = rows
   let { epoch } = held
   const endedMs = held['ended_ms'] === null ? Infinity : Number(held['ended_ms'])
   // An earlier attempt may have taken it, with its reply lost.

@@ -97,7 +97,7 @@ export class PageReader {
 
 /** How many results fit on a page. */
 function fitting(span: LineSpan, position: number, { entries }: RecordSpan): number {
-  const first = entries[0]?.start ?? 0
+  const [{ start: first } = { start: 0 }] = entries
   let count = 0
   let lineBytes = 0
   for (const { start, length, line } of entries) {
@@ -118,7 +118,7 @@ function tableOf(
   count: number,
 ): Int32Array {
   const table = new Int32Array(count * STRIDE)
-  const first = entries[0]?.start ?? 0
+  const [{ start: first } = { start: 0 }] = entries
   for (let index = 0; index < count; index++) {
     const entry = index * STRIDE
     // The span has `count` entries.
