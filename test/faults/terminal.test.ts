@@ -125,7 +125,7 @@ t.test('no part of the progress line stays on the screen', { skip }, async t => 
   })
 
   await t.test('where the demo prints its rows', async t => {
-    const screen = onTerminal(t, `${process.execPath} examples/demo.mjs`, {})
+    const screen = onTerminal(t, `env -u NODE_OPTIONS ${process.execPath} examples/demo.mjs`, {})
     t.equal(await screen.ended, 0)
     for (const line of screenOf(screen.text)) t.notMatch(line, /records.*done|(left|running.*)$/)
     t.equal(screenOf(screen.text).filter(line => /^✓ \d{4} .*…$/.test(line)).length, 24)

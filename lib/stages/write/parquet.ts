@@ -83,8 +83,9 @@ export class ParquetFile {
   async #writeGroup(): Promise<void> {
     if (this.#rows === 0) return
     const { columns } = this.#options
+    // There is a list of cells for each column.
     const columnData = columns.map(({ name }, index) => ({
-      name, // There is a list of cells for each column.
+      name,
       data: this.#cells[index] as ParquetCell[],
     }))
     await this.#file.write({ columnData, rowGroupSize: this.#rows })

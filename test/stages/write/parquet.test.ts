@@ -77,7 +77,8 @@ void t.test('a missing package is named, with the command that installs it', asy
   const fail = (): Promise<never> => Promise.reject(new Error('no such package'))
   await t.rejects(loadParquetWriter(fail), {
     code: 'CBS_OPTION',
-    message: /^--to parquet needs the package `hyparquet-writer`: npm install hyparquet-writer \(/,
+    message:
+      /^Parquet output needs the package `hyparquet-writer`: npm install hyparquet-writer \(/,
   })
   await t.rejects(loadReader(fail), {
     code: 'CBS_OPTION',

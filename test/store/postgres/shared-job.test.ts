@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { t, type Test } from 'tap'
 import { createEmulator, type Emulator } from '../../../lib/emulator/index.ts'
 import { systemClock } from '../../../lib/core/clock.ts'
+import { BatchStreamError } from '../../../lib/core/errors.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
 import { shardJobName } from '../../../lib/core/shard.ts'
 import type { RunEvent } from '../../../lib/core/job/run-event.ts'
@@ -15,10 +16,12 @@ import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import { spool } from '../../../lib/stages/spool/spool.ts'
 import { submit, type SubmitOptions } from '../../../lib/stages/submit/submit.ts'
 import { template } from '../../../lib/stages/template/template.ts'
+import { nodeDisk, type Disk } from '../../../lib/store/disk.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
 import { openStoredJob, type StoredJobOptions } from '../../../lib/store/open.ts'
 import { postgresLedger, postgresLedgerOf } from '../../../lib/store/postgres/ledger.ts'
 import type { LedgerPool } from '../../../lib/store/postgres/pool.ts'
+import { PostgresShard } from '../../../lib/store/postgres/shard.ts'
 import { clientOf } from '../../support/world.ts'
 import { record, records } from '../../support/jobs.ts'
 import { pglitePool } from '../../support/postgres.ts'
@@ -339,4 +342,91 @@ void t.test('the queue and the budget are shared by shards, and empty at the end
     [world.name],
   )
   t.same(budget, [{ spent: '90', reserved: '0' }])
+})
+
+void t.test('what a ledger says of a batch is said again where it is asked again', async t => {
+  const world = await machines(t)
+  const job = await world.open('a')
+  const { shared } = job
+  if (!(shared instanceof PostgresShard)) throw new Error('the job is in a ledger')
+  t.same(await shared.spending(), { spent: 0n, reserved: 0n })
+  t.equal(await shared.filesOfBatch(1), undefined)
+  const part = { number: 1, attempt: 1, next: 1, records: 1, requests: 1, bytes: 1, hash: '' }
+  await job.note({ type: 'sealed', ...part }, true)
+  for (const _ of [1, 2]) t.equal(await shared.reserveBudget(1, 40n, 100n), 'reserved')
+  t.same(await shared.spending(), { spent: 0n, reserved: 40n })
+  for (const _ of [1, 2]) await shared.settle(1, 30n, 100n)
+  t.same(await shared.spending(), { spent: 30n, reserved: 0n })
+  await pool.query(
+    `insert into claude_batch_stream.event (job, shard, seq, epoch, line)
+     select job, shard, seq + 1, epoch - 1, '{}' from claude_batch_stream.event
+     where job = $1 order by seq desc limit 1`,
+    [world.name],
+  )
+  await t.rejects(job.note({ type: 'armed', number: 1, at: 1, serverAt: null }, true), {
+    code: 'CBS_JOB_IN_USE',
+  })
+  // The next sign of life is left out.
+  await systemClock.sleep(LEASE_MS / 2)
+  await job.close()
+})
+
+void t.test('a start that fails frees the job, and a shard is called by its number', async t => {
+  const world = await machines(t)
+  const shard = { index: 0, count: 2, block: 5 }
+  const disk: Disk = {
+    ...nodeDisk,
+    readWhole: async () => {
+      throw new BatchStreamError('CBS_DISK', 'the disk is broken')
+    },
+  }
+  await t.rejects(world.open('a', { shard, disk }), { code: 'CBS_DISK' })
+  const job = await world.open('b', { shard })
+  await t.rejects(world.open('c', { shard }), {
+    code: 'CBS_JOB_IN_USE',
+    message: /another worker has shard 0 of job/,
+  })
+  await job.close()
+  const named = await world.open('d', { shard, name: `plain-${world.name}` })
+  t.same(named.state.shard, shard)
+  await named.close()
+})
+
+void t.test('a connection from before a restart is tried once more', async t => {
+  let isStale = true
+  const stale: LedgerPool = {
+    connect: async () => await pool.connect(),
+    query: async (text, values) => {
+      if (!isStale) return await pool.query(text, values)
+      isStale = false
+      throw new Error('Connection terminated unexpectedly')
+    },
+  }
+  await (await (await machines(t, stale)).open('a')).close()
+  t.notOk(isStale)
+})
+
+void t.test('a job in the ledger without a card, and one that cannot be read', async t => {
+  const world = await machines(t)
+  await (await world.open('a')).close()
+  let isBroken = false
+  const broken: LedgerPool = {
+    connect: async () => await pool.connect(),
+    query: async (text, values) => {
+      if (isBroken && text.includes('order by seq')) throw new TypeError('a bug')
+      return await pool.query(text, values)
+    },
+  }
+  const ledger = postgresLedgerOf(postgresLedger({ pool: broken }))
+  t.match(await ledger.shards(world.name), [{ job: world.name, card: undefined, isHeld: false }])
+  isBroken = true
+  await t.rejects(ledger.shards(), { code: 'CBS_STATE', message: /a bug/ })
+})
+
+void t.test('what is no pool or no ledger is refused', async t => {
+  // What a user without types may pass.
+  const wrong = {} as never
+  t.throws(() => postgresLedger({ pool: wrong }), { code: 'CBS_OPTION', option: 'pool' })
+  const options = { name: 'j', dir: t.testdir(), ledger: wrong }
+  await t.rejects(openStoredJob(options), { code: 'CBS_OPTION', option: 'ledger' })
 })
