@@ -17,6 +17,6 @@ const ONCE_HARMFUL: readonly Trial[] = [
 
 const given = process.env['CRASH_TRIAL']
 
-void t.test('what did harm once does it no more', async t => {
+void t.test('past failures stay fixed', async t => {
   await survey(t, given === undefined ? ONCE_HARMFUL : [JSON.parse(given)])
 })

@@ -7,7 +7,7 @@ import type { Trial } from '../support/crash/trial.ts'
 const STRIDE = { plain: 4, other: 80 }
 
 for (const [nth, { name }] of SCENARIOS.entries()) {
-  void t.test(`any call of the disk may fail, and running again mends it: ${name}`, async t => {
+  void t.test(`any disk call may fail, and the next run recovers: ${name}`, async t => {
     const calls = (await calmRun(name)).endings[0]?.diskCalls ?? 0
     const verdicts = await survey(t, trials(name, nth, calls))
     const failed = verdicts.filter(({ endings }) => endings[0]?.how === 'failed')

@@ -21,7 +21,7 @@ async function after(
   return (await disk.readWhole(path))?.toString()
 }
 
-void t.test('what is written stays when a process is killed', async t => {
+void t.test('written data survives a killed process', async t => {
   const { machine: here, disk } = machine()
   const file = await disk.open('/home/a', 'create')
   await file.write(Buffer.from('abc'), 0)
@@ -41,7 +41,7 @@ void t.test(
   },
 )
 
-void t.test('a power cut takes what was written since the last sync', async t => {
+void t.test('a power failure loses what was written since the last sync', async t => {
   const { machine: here, disk } = machine()
   const file = await disk.open('/home/a', 'create')
   await disk.syncFolder('/home')
@@ -53,7 +53,7 @@ void t.test('a power cut takes what was written since the last sync', async t =>
   t.equal(await after(here, 'kept', '/home/a'), 'abcde')
 })
 
-void t.test('a rename that was not synced leaves the old file or the new one', async t => {
+void t.test('an unsynced rename leaves the old file or the new one', async t => {
   const { machine: here, disk } = machine()
   for (const [name, text] of [
     ['a', 'old'],
@@ -119,7 +119,7 @@ void t.test(
   },
 )
 
-void t.test('a call that fails fails once', async t => {
+void t.test('a failing call fails once', async t => {
   const { machine: here } = machine()
   const disk = diskOf(here, new Gate({ kind: 'disk', at: 2 }))
   await disk.open('/home/a', 'create')

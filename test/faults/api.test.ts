@@ -115,7 +115,7 @@ t.test(
   },
 )
 
-t.test('N30 expired rows are asked again as often as --retries says', async t => {
+t.test('N30 expired requests are retried up to --retries times', async t => {
   for (const [retries, accepted] of [
     ['0', 2],
     ['2', 6],
@@ -205,7 +205,7 @@ stops('N22 an answer to a request that is not ours stops the run, and is kept', 
   says: /result/,
 })
 
-t.test('N39 a redirect of a create takes neither key nor body anywhere', async t => {
+t.test('N39 a redirect of a create sends neither key nor body elsewhere', async t => {
   const seen: string[] = []
   const elsewhere = createServer((request, response) => {
     seen.push(`${request.method} ${JSON.stringify(request.headers)}`)
@@ -226,7 +226,7 @@ t.test('N39 a redirect of a create takes neither key nor body anywhere', async t
   t.same(seen, [])
 })
 
-t.test('N25 results are read from the base URL alone, wherever they are said to be', async t => {
+t.test('N25 results are read only from the base URL, whatever results_url says', async t => {
   const seen: unknown[] = []
   const elsewhere = createServer((request, response) => {
     seen.push(request.headers)
@@ -269,7 +269,7 @@ t.test('N14 a key of another workspace is refused before anything is sent', asyn
   t.equal((await place.again(other)).rows.length, 2)
 })
 
-t.test('N13 a job whose key was revoked half-way goes on with a new key', async t => {
+t.test('N13 a job whose key was revoked resumes with a new key', async t => {
   const place = await placeFor(t, {
     batchTimeMs: 100,
     keys: { [KEY]: 'wrkspc_1', 'sk-new': 'wrkspc_1' },
@@ -283,22 +283,25 @@ t.test('N13 a job whose key was revoked half-way goes on with a new key', async 
   await sound(t, place, ran, 4)
 })
 
-t.test('N16 a request that the API names as bad is a row, and the others are sent', async t => {
-  const place = await placeFor(t, { faults: [{ on: 'create', rejectRequest: 'Say text 1' }] })
-  const ran = await place.run(ASK, { stdin: csv(3) })
-  t.equal(ran.code, 3)
-  t.match(
-    ran.rows.find(row => row['id'] === '1'),
-    {
-      response: null,
-      _batch: { status: 'rejected', line: 3, error: { message: /requests\.1/ } },
-    },
-  )
-  t.same(ran.rows.filter(row => row._batch?.status === 'succeeded').length, 2)
-  await sound(t, place, ran, 3)
-})
+t.test(
+  'N16 a request that the API names in a 400 becomes a row, and the others are sent',
+  async t => {
+    const place = await placeFor(t, { faults: [{ on: 'create', rejectRequest: 'Say text 1' }] })
+    const ran = await place.run(ASK, { stdin: csv(3) })
+    t.equal(ran.code, 3)
+    t.match(
+      ran.rows.find(row => row['id'] === '1'),
+      {
+        response: null,
+        _batch: { status: 'rejected', line: 3, error: { message: /requests\.1/ } },
+      },
+    )
+    t.same(ran.rows.filter(row => row._batch?.status === 'succeeded').length, 2)
+    await sound(t, place, ran, 3)
+  },
+)
 
-t.test('N27 results that are gone leave unanswered rows, and say when they went', async t => {
+t.test('N27 results that the API deleted become unanswered rows with the date', async t => {
   const place = await placeFor(t, { faults: [{ on: 'create', nth: 1, archived: true }] })
   const ran = await place.run(ASK, { stdin: csv(2) })
   t.equal(ran.code, 3)
@@ -310,7 +313,7 @@ t.test('N27 results that are gone leave unanswered rows, and say when they went'
   t.same([again.code, again.rows.length], [0, 2], 'only who asks for it pays again')
 })
 
-t.test('N29 what somebody canceled is not asked again but by retry', async t => {
+t.test('N29 canceled requests are sent again only by retry', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000, cancelTimeMs: 10 })
   const detached = await place.run([...ASK, '--detach'], { stdin: csv(2) })
   const [batch] = place.emulator.ledger.batches()
@@ -322,7 +325,7 @@ t.test('N29 what somebody canceled is not asked again but by retry', async t => 
   t.equal(place.emulator.ledger.batches().length, 1)
 })
 
-t.test('N23 a result of a type that nobody knows is a row that names it', async t => {
+t.test('N23 a result of an unknown type becomes a row that names the type', async t => {
   const place = await placeFor(t, { faults: results({ lines: { unknownType: 1 } }) })
   const ran = await place.run(ASK, { stdin: csv(2) })
   t.equal(ran.code, 3)
@@ -339,7 +342,7 @@ t.test('N23 a result of a type that nobody knows is a row that names it', async 
   )
 })
 
-t.test('a key, a model and a shape that are wrong cost nothing', async t => {
+t.test('an invalid key, model or parameter costs nothing', async t => {
   const keys = { [KEY]: 'wrkspc_1' }
   const wrong = [
     {
@@ -377,19 +380,22 @@ t.test('a key, a model and a shape that are wrong cost nothing', async t => {
   }
 })
 
-t.test('O05 answers that are cut or refused are told apart, counted, and exit 3', async t => {
-  const place = await placeFor(t, {
-    respond: params =>
-      JSON.stringify(params).includes('text 1')
-        ? { stop_reason: 'refusal', content: [] }
-        : undefined,
-  })
-  const ran = await place.run([...ASK, '-t', '3'], { stdin: csv(3) })
-  t.equal(ran.code, 3)
-  t.match(ran.err, '3 rows: 2 incomplete, 1 refused')
-  t.match(ran.rows, [
-    { response: String, _batch: { status: 'incomplete', stop_reason: 'max_tokens' } },
-    { response: null, _batch: { status: 'refused', stop_reason: 'refusal' } },
-    { _batch: { status: 'incomplete' } },
-  ])
-})
+t.test(
+  'O05 truncated and refused answers are distinguished and counted, and the exit code is 3',
+  async t => {
+    const place = await placeFor(t, {
+      respond: params =>
+        JSON.stringify(params).includes('text 1')
+          ? { stop_reason: 'refusal', content: [] }
+          : undefined,
+    })
+    const ran = await place.run([...ASK, '-t', '3'], { stdin: csv(3) })
+    t.equal(ran.code, 3)
+    t.match(ran.err, '3 rows: 2 incomplete, 1 refused')
+    t.match(ran.rows, [
+      { response: String, _batch: { status: 'incomplete', stop_reason: 'max_tokens' } },
+      { response: null, _batch: { status: 'refused', stop_reason: 'refusal' } },
+      { _batch: { status: 'incomplete' } },
+    ])
+  },
+)

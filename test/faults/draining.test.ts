@@ -26,7 +26,7 @@ function answered(ran: Ran, text: string): number {
 
 for (const [name, code, fault] of REFUSALS) {
   for (const output of ['a file', 'stdout']) {
-    t.test(`R01: after ${name}, what was sent before is written to ${output}`, async t => {
+    t.test(`R01: after ${name}, rows of earlier batches are written to ${output}`, async t => {
       const place = await placeFor(t, {
         faults: [{ on: 'create', nth: [2, 3, 4, 5, 6, 7, 8], ...fault }],
       })
@@ -53,7 +53,7 @@ for (const [name, code, fault] of REFUSALS) {
   }
 }
 
-t.test('R01: an input without an end ends with the drain', async t => {
+t.test('R01: an endless input ends with the drain', async t => {
   const place = await placeFor(t, {
     batchTimeMs: 1500,
     faults: [{ on: 'create', nth: [2, 3, 4], status: 403 }],
@@ -71,7 +71,7 @@ t.test('R01: an input without an end ends with the drain', async t => {
   t.match(ran.err, /to continue, with the same input again: /)
 })
 
-t.test('R01: --events tells at once that submission has stopped', async t => {
+t.test('R01: --events reports at once that submission has stopped', async t => {
   const place = await placeFor(t, { faults: [{ on: 'create', nth: 2, status: 403 }] })
   const events = place.path('events.jsonl')
   const ran = await place.run([...ASK, '--events', events], { stdin: csv(8) })
@@ -86,7 +86,7 @@ t.test('R01: --events tells at once that submission has stopped', async t => {
   )
 })
 
-t.test('R01: a first batch whose every row failed alike still gives its rows', async t => {
+t.test('R01: the rows of a first batch that failed in the same way are still written', async t => {
   const place = await placeFor(t, {
     respond: () => ({ error: { type: 'invalid_request_error', message: 'no' } }),
   })
@@ -96,7 +96,7 @@ t.test('R01: a first batch whose every row failed alike still gives its rows', a
   t.match(ran.err, /all 4 requests of the first batch are errored \(no\)/)
 })
 
-t.test('R01: too many invalid records stop submission, not what was sent', async t => {
+t.test('R01: too many invalid records stop submission, but not batches in flight', async t => {
   const place = await placeFor(t, { batchTimeMs: 300 })
   const stdin = new PassThrough()
   const words = ['--job', 'j', '-p', 'Say {{text}}', '--batch-size', '2', '--max-invalid', '1']
@@ -110,7 +110,7 @@ t.test('R01: too many invalid records stop submission, not what was sent', async
   t.ok(ran.rows.length >= 2, `${ran.rows.length} rows`)
 })
 
-t.test('R01: what was sent of a pipe that broke off is collected without it', async t => {
+t.test('R01: batches of a pipe that broke off are collected without the pipe', async t => {
   const place = await placeFor(t, { batchTimeMs: 200 })
   const stdin = new PassThrough()
   const { ended, world } = place.start(ASK, { stdin })

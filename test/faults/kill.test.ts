@@ -111,7 +111,7 @@ async function check(t: Test, place: Place, input: string): Promise<void> {
   t.notMatch(everythingIn(place.state), KEY)
 }
 
-t.test('C09 a death in the recovery, twice, changes nothing', async t => {
+t.test('C09 two crashes during recovery change nothing', async t => {
   const script = new Script()
   const place = await placeFor(t, { faults: script.faults })
   const words = [...where(place), ...ASK, '--job', 'a', '-o', place.path('out.jsonl')]
@@ -134,7 +134,7 @@ t.test('C09 a death in the recovery, twice, changes nothing', async t => {
   await check(t, place, csv(3))
 })
 
-t.test('C07 what was written behind the last commit is cut off', async t => {
+t.test('C07 rows after the last commit are truncated', async t => {
   const place = await placeFor(t, {
     batchTimeMs: ({ number }) => (number === 1 ? 20 : 3_600_000),
     cancelTimeMs: 20,
@@ -161,7 +161,7 @@ t.test('C07 what was written behind the last commit is cut off', async t => {
   )
 })
 
-t.test('a piped input that died half-way says what it needs, and works then', async t => {
+t.test('a job whose pipe broke off says what it needs, and resumes with it', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000 })
   const words = [...where(place), ...ASK, '--batch-size', '2']
   const running = start(t, words)

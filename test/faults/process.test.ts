@@ -41,7 +41,7 @@ for (const [signal, code] of [
   )
 }
 
-t.test('a command that is wrong ends although its producer goes on', async t => {
+t.test('an invalid command exits although its producer keeps writing', async t => {
   const running = start(t, ['-p', '{{nope}}'])
   running.child.stdin?.write(csv(50))
   t.equal((await running.ended).code, 6)
@@ -74,7 +74,7 @@ t.test('streams as a shell gives them', async t => {
   const here = { ...place, emulator: { ...place.emulator, url } }
   const ask = `$cbs -p 'Say {{text}}'`
 
-  await t.test('P01 a reader that leaves ends the program without a word but one', async t => {
+  await t.test('P01 a closed reader ends the program with a single line on stderr', async t => {
     const { out, err } = shell(
       here,
       `${ask} --batch-size 100 -c 1 -i in.csv | head -1; echo \${PIPESTATUS[0]}`,
@@ -88,7 +88,7 @@ t.test('streams as a shell gives them', async t => {
     t.match(err, /ENOSPC/)
     t.equal(shell(here, 'node "$0" --help > /dev/full'.replace('"$0"', PROGRAM)).code, 9)
   })
-  await t.test('P06 no stdin is no input', async t => {
+  await t.test('P06 a closed stdin counts as no input', async t => {
     for (const stdin of ['<&-', '</dev/null']) {
       const { code, out, err } = shell(here, `${ask} ${stdin}`)
       t.same([code, out], [0, ''], stdin)
@@ -104,15 +104,15 @@ t.test('streams as a shell gives them', async t => {
       const { code, out } = shell(here, `${ask} -v --fresh -i few.csv ${stderr}`)
       t.same([code, out.split('\n').length], [0, 3])
     })
-  await t.test('an endless producer is told to stop', async t => {
+  await t.test('an endless producer is stopped', async t => {
     const { code, out } = shell(here, `yes '{"text":"x"}' | ${ask} --limit 2 --to text`)
     t.same([code, out.split('\n').length], [0, 3])
   })
-  await t.test('the program says how to run it, and which it is', async t => {
+  await t.test('the program prints its usage and its version', async t => {
     t.match(readFileSync(PROGRAM, 'utf8'), /^#!\/usr\/bin\/env node\n/)
     t.match(shell(here, `node ${PROGRAM} --version`), { code: 0, out: /^\d+\.\d+\.\d+\n$/ })
   })
-  await t.test('nohup and a process of its own session run on', async t => {
+  await t.test('a process under nohup or in its own session keeps running', async t => {
     t.equal(shell(here, `nohup ${ask} -i few.csv --fresh`).code, 0)
   })
 

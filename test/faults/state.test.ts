@@ -58,7 +58,7 @@ async function refused(t: Test, place: Place, code: number, says: RegExp): Promi
   t.equal(place.emulator.ledger.batches().length, 1)
 }
 
-t.test('C13 an empty journal is damage, and doctor is named', async t => {
+t.test('C13 an empty journal is reported as damage, with a hint to doctor', async t => {
   const { place, journal } = await halfDone(t)
   writeFileSync(journal, '')
   await refused(
@@ -69,20 +69,23 @@ t.test('C13 an empty journal is damage, and doctor is named', async t => {
   )
 })
 
-t.test('C14 a journal that is missing is damage', async t => {
+t.test('C14 a missing journal is reported as damage', async t => {
   const { place, journal } = await halfDone(t)
   rmSync(journal)
   await refused(t, place, 10, /has no journal/)
 })
 
-t.test('C15 a journal of a newer version names both', async t => {
-  const { place, journal } = await halfDone(t)
-  const { formatLine, NO_SUM } = await import('../../lib/store/journal-line.ts')
-  const { line } = formatLine({ type: 'opened', version: 7, run: 'a', at: 0 }, NO_SUM)
-  writeFileSync(journal, line)
-  const newer = `newer version of this program \\(format 7; this one reads format ${VERSION}\\)`
-  await refused(t, place, 10, new RegExp(newer))
-})
+t.test(
+  'C15 a journal of a newer version is refused, and the message names both versions',
+  async t => {
+    const { place, journal } = await halfDone(t)
+    const { formatLine, NO_SUM } = await import('../../lib/store/journal-line.ts')
+    const { line } = formatLine({ type: 'opened', version: 7, run: 'a', at: 0 }, NO_SUM)
+    writeFileSync(journal, line)
+    const newer = `newer version of this program \\(format 7; this one reads format ${VERSION}\\)`
+    await refused(t, place, 10, new RegExp(newer))
+  },
+)
 
 t.test('a journal with a changed byte is damage', async t => {
   const { place, journal } = await halfDone(t)
@@ -90,7 +93,7 @@ t.test('a journal with a changed byte is damage', async t => {
   await refused(t, place, 10, /job a cannot be used/)
 })
 
-t.test('C20 a link that was planted is not followed', async t => {
+t.test('C20 a planted link is not followed', async t => {
   const { place, journal } = await halfDone(t)
   renameSync(journal, place.path('elsewhere'))
   symlinkSync(place.path('elsewhere'), journal)
@@ -102,7 +105,7 @@ t.test('C20 a link that was planted is not followed', async t => {
   t.equal(code, 0)
 })
 
-t.test('a damaged card is told, and other jobs are not touched by it', async t => {
+t.test('a damaged job.json is reported, and other jobs are not affected', async t => {
   const { place, folder } = await halfDone(t)
   writeFileSync(join(folder, 'job.json'), '{')
   t.equal((await place.run(['resume', 'a'])).code, 10)
@@ -114,7 +117,7 @@ t.test('a damaged card is told, and other jobs are not touched by it', async t =
   t.equal((await run(['list', '--state-dir', place.state])).code, 0)
 })
 
-t.test('what a crash leaves of a job that had not begun is begun anew', async t => {
+t.test('a job that crashed before its start is started anew', async t => {
   const place = await placeFor(t)
   mkdirSync(join(place.state, 'jobs/a'), { recursive: true })
   writeFileSync(join(place.state, 'jobs/a/journal.jsonl.next'), 'torn')
@@ -130,7 +133,7 @@ t.test('what a crash leaves of a job that had not begun is begun anew', async t 
   t.equal((await place.run(['--job', 'b', '-p', 'Say {{text}}'], { stdin: csv(1) })).code, 0)
 })
 
-t.test('C11 a torn last line is cut off', async t => {
+t.test('C11 an incomplete last line is truncated', async t => {
   const { place, journal } = await halfDone(t)
   const [line = ''] = readFileSync(journal, 'utf8').split('\n').slice(-2)
   appendFileSync(journal, line.slice(0, 60))
@@ -138,7 +141,7 @@ t.test('C11 a torn last line is cut off', async t => {
   t.same([ran.code, ran.rows.length], [0, 3])
 })
 
-t.test('C18 a state folder that cannot be written is found before anything is sent', async t => {
+t.test('C18 a read-only state directory is detected before anything is sent', async t => {
   const place = await placeFor(t)
   const ran = await run(
     ['-p', 'Say {{text}}', '--state-dir', '/dev/null/x', '--base-url', place.emulator.url],
@@ -148,7 +151,7 @@ t.test('C18 a state folder that cannot be written is found before anything is se
   t.same(place.emulator.ledger.calls(), [])
 })
 
-t.test('C21 the same command goes on with what it left, and pays nothing twice', async t => {
+t.test('C21 the same command resumes its job and pays for nothing twice', async t => {
   const { place } = await halfDone(t)
   const ran = await place.run(['-p', 'Say {{text}}', '-o', place.path('out.jsonl')], {
     stdin: csv(3),
@@ -158,7 +161,7 @@ t.test('C21 the same command goes on with what it left, and pays nothing twice',
   t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
 })
 
-t.test('C23 another prompt is another job, and the old one stays', async t => {
+t.test('C23 another prompt starts another job, and the old job stays', async t => {
   const { place } = await halfDone(t)
   const other = await place.run(['-p', 'Tell {{text}}'], { stdin: csv(3) })
   t.equal(other.code, 0)
@@ -167,7 +170,7 @@ t.test('C23 another prompt is another job, and the old one stays', async t => {
   t.match(named, { code: 6, err: /job a belongs to another command or input; nothing was sent/ })
 })
 
-t.test('changed input is told before anything is sent', async t => {
+t.test('changed input is reported before anything is sent', async t => {
   for (const input of [csv(3).replace('text 2', 'texT 2'), csv(2), csv(4)]) {
     const { place } = await halfDone(t)
     const ran = await place.run(ASK, { stdin: input })
@@ -196,35 +199,38 @@ t.test(
   },
 )
 
-t.test('--fresh starts anew where an unfinished job of the same command is there', async t => {
+t.test('--fresh starts a new job although the same command has an unfinished one', async t => {
   const { place } = await halfDone(t)
   const ran = await place.run(['-p', 'Say {{text}}', '--fresh'], { stdin: csv(3) })
   t.equal(ran.code, 0)
   t.equal(readdirSync(join(place.state, 'jobs')).length, 2)
 })
 
-t.test('a file whose job died early is read again by resume, from any folder', async t => {
-  let isCounting = false
-  // The first call stalls. It is logged only when it ends, so it is noticed here.
-  const faults: Faults = ({ op }) => {
-    if (op !== 'count_tokens' || isCounting) return undefined
-    isCounting = true
-    return { stallMs: 'forever' }
-  }
-  const place = await placeFor(t, { faults }, { 'in.csv': csv(5) })
-  const home = process.cwd()
-  process.chdir(place.dir)
-  const { world, ended } = place.start([...ASK, '-i', 'in.csv'])
-  await until(() => isCounting)
-  world.emit('SIGINT', 'SIGINT')
-  const first = await ended
-  process.chdir(home)
-  t.equal(first.code, 130)
-  const ran = await place.again(first)
-  t.same([ran.code, ran.rows.length], [0, 5])
-})
+t.test(
+  'a file whose job was interrupted early is read again on resume, from any folder',
+  async t => {
+    let isCounting = false
+    // The first call stalls. It is logged only when it ends, so it is noticed here.
+    const faults: Faults = ({ op }) => {
+      if (op !== 'count_tokens' || isCounting) return undefined
+      isCounting = true
+      return { stallMs: 'forever' }
+    }
+    const place = await placeFor(t, { faults }, { 'in.csv': csv(5) })
+    const home = process.cwd()
+    process.chdir(place.dir)
+    const { world, ended } = place.start([...ASK, '-i', 'in.csv'])
+    await until(() => isCounting)
+    world.emit('SIGINT', 'SIGINT')
+    const first = await ended
+    process.chdir(home)
+    t.equal(first.code, 130)
+    const ran = await place.again(first)
+    t.same([ran.code, ran.rows.length], [0, 5])
+  },
+)
 
-t.test('F07 an output that was changed meanwhile is not written over', async t => {
+t.test('F07 an output that was changed meanwhile is not overwritten', async t => {
   let held = true
   const place = await placeFor(t, {
     faults: ({ op, batch }) =>
@@ -249,7 +255,7 @@ t.test('F07 an output that was changed meanwhile is not written over', async t =
   t.equal(place.read('other.jsonl').split('\n').length, 4)
 })
 
-t.test('P08 a second Ctrl-C leaves at once, and still says what continues', async t => {
+t.test('P08 a second Ctrl-C exits at once and still prints the command that continues', async t => {
   const place = await placeFor(t, { batchTimeMs: 400 })
   const { world, ended } = place.start(ASK, { stdin: csv(2) })
   await until(() => place.emulator.ledger.batches().length === 1)
@@ -278,7 +284,7 @@ t.test('a signal ends a wait for input', async t => {
   }
 })
 
-t.test('two runs of one job do not meet', async t => {
+t.test('two runs never use one job at once', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000, cancelTimeMs: 20 })
   const { ended } = place.start(ASK, { stdin: csv(2) })
   await until(() => place.emulator.ledger.batches().length === 1)
@@ -290,7 +296,7 @@ t.test('two runs of one job do not meet', async t => {
   t.equal((await ended).rows.length, 2)
 })
 
-t.test('without a key nothing is begun, and a trial without one is offered', async t => {
+t.test('without a key nothing is started, and a trial run without one is suggested', async t => {
   const place = await placeFor(t)
   process.env['ANTHROPIC_CONFIG_DIR'] = place.path('none')
   t.teardown(() => delete process.env['ANTHROPIC_CONFIG_DIR'])
@@ -314,7 +320,7 @@ t.test('without a key nothing is begun, and a trial without one is offered', asy
   t.notMatch(everythingIn(place.state), KEY)
 })
 
-t.test('a profile of the SDK is a way to log in, and a broken one is told', async t => {
+t.test('a profile of the SDK is accepted as a login, and a broken one is reported', async t => {
   const place = await placeFor(t, {}, {
     config: {
       configs: { 'default.json': '{"version":"1.0","authentication":{"type":"user_oauth"}}' },
@@ -333,81 +339,75 @@ t.test('a profile of the SDK is a way to log in, and a broken one is told', asyn
   t.match(broken, { code: 5, err: /the login profile cannot be used/ })
 })
 
-t.test(
-  'N34 calls go through the proxy that is named, and around it for the hosts that are excepted',
-  async t => {
-    const asked: string[] = []
-    const proxy = createServer(socket => {
-      socket.once('data', data => {
-        asked.push(String(data).split('\r\n')[0] ?? '')
-        socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
-      })
-      socket.on('error', () => {})
+t.test('N34 calls use the configured proxy, except for hosts in NO_PROXY', async t => {
+  const asked: string[] = []
+  const proxy = createServer(socket => {
+    socket.once('data', data => {
+      asked.push(String(data).split('\r\n')[0] ?? '')
+      socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
     })
-    await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
-    t.teardown(() => proxy.close())
-    // It listens on a port.
-    const { port } = proxy.address() as AddressInfo
-    const env = { ANTHROPIC_API_KEY: KEY, HTTPS_PROXY: `http://127.0.0.1:${port}` }
-    const place = await placeFor(t)
-    const words = ['list', '--remote', '--base-url', 'https://api.example.invalid']
-    const { World } = await import('../cli/world.ts')
-    const { main } = await import('../../lib/cli/main.ts')
-    const world = new World({ env })
-    const ended = main(words, world)
-    await until(() => asked.length > 0)
-    world.emit('SIGINT', 'SIGINT')
-    t.equal(await ended, 130)
-    t.equal(asked[0], 'CONNECT api.example.invalid:443 HTTP/1.1', 'the key goes through a tunnel')
-    const api = new URL('https://api.example.invalid')
-    for (const [noProxy, is] of [
-      ['', false],
-      ['other, api.example.invalid', true],
-      ['.example.invalid', true],
-      ['*.invalid', true],
-      ['*', true],
-      ['example.invalid:443', true],
-      ['example.invalid:8443', false],
-      ['pi.example.invalid', false],
-    ] as const)
-      t.equal(isExcepted(api, noProxy), is, noProxy)
-    t.same(await proxied({ ...env, NO_PROXY: 'invalid' }, api.href), {})
-    t.equal((await place.run(['list', '--remote'], { env })).code, 0, 'this machine needs no proxy')
-    for (const HTTPS_PROXY of ['socks5://me:secret@x', 'me:secret@:x', '//me:secret@x']) {
-      const wrong = await run(words, { env: { ...env, HTTPS_PROXY } })
-      t.match(wrong, { code: 2, err: /HTTPS_PROXY must be an http:\/\/ or https:\/\/ URL\n$/ })
-    }
-  },
-)
+    socket.on('error', () => {})
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => proxy.close())
+  // It listens on a port.
+  const { port } = proxy.address() as AddressInfo
+  const env = { ANTHROPIC_API_KEY: KEY, HTTPS_PROXY: `http://127.0.0.1:${port}` }
+  const place = await placeFor(t)
+  const words = ['list', '--remote', '--base-url', 'https://api.example.invalid']
+  const { World } = await import('../cli/world.ts')
+  const { main } = await import('../../lib/cli/main.ts')
+  const world = new World({ env })
+  const ended = main(words, world)
+  await until(() => asked.length > 0)
+  world.emit('SIGINT', 'SIGINT')
+  t.equal(await ended, 130)
+  t.equal(asked[0], 'CONNECT api.example.invalid:443 HTTP/1.1', 'the key goes through a tunnel')
+  const api = new URL('https://api.example.invalid')
+  for (const [noProxy, is] of [
+    ['', false],
+    ['other, api.example.invalid', true],
+    ['.example.invalid', true],
+    ['*.invalid', true],
+    ['*', true],
+    ['example.invalid:443', true],
+    ['example.invalid:8443', false],
+    ['pi.example.invalid', false],
+  ] as const)
+    t.equal(isExcepted(api, noProxy), is, noProxy)
+  t.same(await proxied({ ...env, NO_PROXY: 'invalid' }, api.href), {})
+  t.equal((await place.run(['list', '--remote'], { env })).code, 0, 'this machine needs no proxy')
+  for (const HTTPS_PROXY of ['socks5://me:secret@x', 'me:secret@:x', '//me:secret@x']) {
+    const wrong = await run(words, { env: { ...env, HTTPS_PROXY } })
+    t.match(wrong, { code: 2, err: /HTTPS_PROXY must be an http:\/\/ or https:\/\/ URL\n$/ })
+  }
+})
 
-t.test(
-  'the workspace and the betas of a job are said again by whoever goes on with it',
-  async t => {
-    const place = await placeFor(t, { keys: { [KEY]: 'wrkspc_1' }, batchTimeMs: 100 })
-    const wrong = await place.run([...ASK, '--workspace', 'wrkspc_2'], { stdin: csv(1) })
-    t.match(wrong, { code: 5, err: /belongs to workspace wrkspc_1, not to wrkspc_2/ })
-    const right = await place.run(
-      [
-        '--job',
-        'b',
-        '-p',
-        'Say {{text}}',
-        '--workspace',
-        'wrkspc_1',
-        '--beta',
-        'output-300k-2026-03-24',
-        '--detach',
-      ],
-      { stdin: csv(1) },
-    )
-    t.equal(right.code, 0)
-    const card = JSON.parse(readFileSync(join(place.state, 'jobs/b/job.json'), 'utf8'))
-    t.match(card.settings.run, { workspace: 'wrkspc_1', betas: ['output-300k-2026-03-24'] })
-    t.equal((await place.again(right)).rows.length, 1)
-  },
-)
+t.test('the workspace and the betas of a job are used again on resume', async t => {
+  const place = await placeFor(t, { keys: { [KEY]: 'wrkspc_1' }, batchTimeMs: 100 })
+  const wrong = await place.run([...ASK, '--workspace', 'wrkspc_2'], { stdin: csv(1) })
+  t.match(wrong, { code: 5, err: /belongs to workspace wrkspc_1, not to wrkspc_2/ })
+  const right = await place.run(
+    [
+      '--job',
+      'b',
+      '-p',
+      'Say {{text}}',
+      '--workspace',
+      'wrkspc_1',
+      '--beta',
+      'output-300k-2026-03-24',
+      '--detach',
+    ],
+    { stdin: csv(1) },
+  )
+  t.equal(right.code, 0)
+  const card = JSON.parse(readFileSync(join(place.state, 'jobs/b/job.json'), 'utf8'))
+  t.match(card.settings.run, { workspace: 'wrkspc_1', betas: ['output-300k-2026-03-24'] })
+  t.equal((await place.again(right)).rows.length, 1)
+})
 
-t.test('a template that has changed is told, and is no other job for who resumes', async t => {
+t.test('a changed template is reported, and resume does not start another job', async t => {
   const place = await placeFor(
     t,
     { batchTimeMs: 100 },
@@ -423,17 +423,20 @@ t.test('a template that has changed is told, and is no other job for who resumes
   t.match(ran.rows[0]?.response, /: Say text 0$/)
 })
 
-t.test('a folder that holds its card back is told before anything is sent, and freed', async t => {
-  const place = await placeFor(t)
-  mkdirSync(join(place.state, 'jobs/a/job.json.next'), { recursive: true })
-  const ran = await place.run(ASK, { stdin: csv(1) })
-  t.match(ran, { code: 9, err: /cannot open .*job.json.next/ })
-  t.same(place.emulator.ledger.calls(), [])
-  rmSync(join(place.state, 'jobs/a/job.json.next'), { recursive: true })
-  t.equal((await place.run(ASK, { stdin: csv(1) })).code, 0)
-})
+t.test(
+  'an unreadable job.json is reported before anything is sent, and the lock is released',
+  async t => {
+    const place = await placeFor(t)
+    mkdirSync(join(place.state, 'jobs/a/job.json.next'), { recursive: true })
+    const ran = await place.run(ASK, { stdin: csv(1) })
+    t.match(ran, { code: 9, err: /cannot open .*job.json.next/ })
+    t.same(place.emulator.ledger.calls(), [])
+    rmSync(join(place.state, 'jobs/a/job.json.next'), { recursive: true })
+    t.equal((await place.run(ASK, { stdin: csv(1) })).code, 0)
+  },
+)
 
-t.test('prune passes over a job that somebody has open', async t => {
+t.test('prune skips a job that is in use', async t => {
   const place = await placeFor(t)
   await place.run(ASK, { stdin: csv(1) })
   const { lockFolder } = await import('../../lib/store/lock.ts')
@@ -444,25 +447,22 @@ t.test('prune passes over a job that somebody has open', async t => {
   t.equal((await run(prune)).err, 'deleted job a\n')
 })
 
-t.test(
-  'a run that gave another number of rows than it had records says so, and is not finished',
-  async t => {
-    const { openStoredJob } = await import('../../lib/store/open.ts')
-    const { finish } = await import('../../lib/cli/finish.ts')
-    const { RowTally } = await import('../../lib/cli/tally.ts')
-    const { Talk } = await import('../../lib/cli/talk.ts')
-    const job = await openStoredJob({ dir: t.testdir({}), name: 'a' })
-    t.teardown(() => job.close())
-    const tally = new RowTally()
-    tally.add({ status: 'succeeded', usage: null })
-    const talk = new Talk(new PassThrough(), false, 0)
-    await t.rejects(finish(job, tally, talk, []), {
-      code: 'CBS_STAGE',
-      message: /0 records and gave 1 rows/,
-    })
-    t.equal(job.state.finished, false)
-  },
-)
+t.test('a run with more or fewer rows than records reports that and does not finish', async t => {
+  const { openStoredJob } = await import('../../lib/store/open.ts')
+  const { finish } = await import('../../lib/cli/finish.ts')
+  const { RowTally } = await import('../../lib/cli/tally.ts')
+  const { Talk } = await import('../../lib/cli/talk.ts')
+  const job = await openStoredJob({ dir: t.testdir({}), name: 'a' })
+  t.teardown(() => job.close())
+  const tally = new RowTally()
+  tally.add({ status: 'succeeded', usage: null })
+  const talk = new Talk(new PassThrough(), false, 0)
+  await t.rejects(finish(job, tally, talk, []), {
+    code: 'CBS_STAGE',
+    message: /0 records and gave 1 rows/,
+  })
+  t.equal(job.state.finished, false)
+})
 
 /** A run that was interrupted while its input, a file, was still being written. */
 async function readInPart(t: Test): Promise<{ place: Place; input: string; stopped: Ran }> {
@@ -481,7 +481,7 @@ async function readInPart(t: Test): Promise<{ place: Place; input: string; stopp
   return { place, input, stopped }
 }
 
-t.test('a file that was not read to its end is read again by resume', async t => {
+t.test('a file that was not read to its end is read again on resume', async t => {
   const { place, input, stopped } = await readInPart(t)
   writeFileSync(input, csv(40))
   const ran = await place.again(stopped)
@@ -489,7 +489,7 @@ t.test('a file that was not read to its end is read again by resume', async t =>
   t.match(await place.emulator.ledger.totals(), { accepted: 40, acceptedTwice: 0 })
 })
 
-t.test('resume --detach reads such a file to its end, and leaves', async t => {
+t.test('resume --detach reads such a file to its end and exits', async t => {
   const { place, input, stopped } = await readInPart(t)
   writeFileSync(input, csv(40))
   t.match(await place.run(['resume', 'a', '--detach']), { code: 0, out: 'a\n' })
@@ -530,7 +530,7 @@ t.test('a file that ends too early can be completed, and nothing is paid twice',
   t.match(await place.run(['list', '--json']), { out: /"state": ?"finished"/ })
 })
 
-t.test('a file that was cut just behind its last record only needs its end', async t => {
+t.test('a file that was cut right after its last record only needs its end', async t => {
   const place = await placeFor(t)
   const input = place.path('in.jsonl.gz')
   const packed = gzipSync(Array.from({ length: 60 }, (_, i) => `{"text":"text ${i}"}\n`).join(''))
@@ -560,61 +560,52 @@ t.test('a pipe that ended too early continues with the whole input', async t => 
   t.match(await place.emulator.ledger.totals(), { accepted: 60, acceptedTwice: 0 })
 })
 
-t.test(
-  'of several files one that ended too early is completed, then the others follow',
-  async t => {
-    const place = await placeFor(t, {}, { 'b.csv': 'id,text\n60,text 60\n' })
-    const [a, b] = [place.path('a.csv.gz'), place.path('b.csv')]
-    const packed = gzipSync(csv(60))
-    writeFileSync(a, packed.subarray(0, packed.length - 12))
-    const cut = await place.run(['-p', 'Say {{text}}', '-i', a, b])
-    t.equal(cut.code, 6)
-    writeFileSync(a, packed)
-    const whole = await place.again(cut)
-    t.same([whole.code, whole.rows.length], [0, 61], whole.err)
-    t.match(await place.emulator.ledger.totals(), { accepted: 61, acceptedTwice: 0 })
-  },
-)
+t.test('if one of several files ended too early, it is completed before the others', async t => {
+  const place = await placeFor(t, {}, { 'b.csv': 'id,text\n60,text 60\n' })
+  const [a, b] = [place.path('a.csv.gz'), place.path('b.csv')]
+  const packed = gzipSync(csv(60))
+  writeFileSync(a, packed.subarray(0, packed.length - 12))
+  const cut = await place.run(['-p', 'Say {{text}}', '-i', a, b])
+  t.equal(cut.code, 6)
+  writeFileSync(a, packed)
+  const whole = await place.again(cut)
+  t.same([whole.code, whole.rows.length], [0, 61], whole.err)
+  t.match(await place.emulator.ledger.totals(), { accepted: 61, acceptedTwice: 0 })
+})
 
-t.test(
-  'resume of a job whose input broke off in an earlier run ends as that would have',
-  async t => {
-    const place = await placeFor(t, {
-      faults: ({ op, batch = 0 }) =>
-        op === 'create' && batch > 1 && !isWell ? { status: 401 } : undefined,
-    })
-    let isWell = false
-    const packed = gzipSync(csv(60))
-    const stdin = packed.subarray(0, packed.length - 12)
-    const stopped = await place.run([...ASK, '--no-preflight', '--batch-size', '9'], { stdin })
-    t.equal(stopped.code, 5, stopped.err)
-    isWell = true
-    const left = await place.run(['resume', 'a', '--detach'])
-    t.match(left, { code: 0, err: /the gzip bytes .*break off/ })
-    const ran = await place.again(stopped)
-    t.match(ran, { code: 6, err: /the gzip bytes .*break off/ })
-    t.match(
-      await place.run(['resume', 'a']),
-      { code: 6, err: /break off/ },
-      'and so when printed again',
-    )
-    const totals = await place.emulator.ledger.totals()
-    t.same([totals.accepted, totals.acceptedTwice], [ran.rows.length, 0])
-    t.ok(ran.rows.length >= 50, `${ran.rows.length} rows`)
-  },
-)
+t.test('resume of a job whose input broke off ends with the same exit code', async t => {
+  const place = await placeFor(t, {
+    faults: ({ op, batch = 0 }) =>
+      op === 'create' && batch > 1 && !isWell ? { status: 401 } : undefined,
+  })
+  let isWell = false
+  const packed = gzipSync(csv(60))
+  const stdin = packed.subarray(0, packed.length - 12)
+  const stopped = await place.run([...ASK, '--no-preflight', '--batch-size', '9'], { stdin })
+  t.equal(stopped.code, 5, stopped.err)
+  isWell = true
+  const left = await place.run(['resume', 'a', '--detach'])
+  t.match(left, { code: 0, err: /the gzip bytes .*break off/ })
+  const ran = await place.again(stopped)
+  t.match(ran, { code: 6, err: /the gzip bytes .*break off/ })
+  t.match(
+    await place.run(['resume', 'a']),
+    { code: 6, err: /break off/ },
+    'and so when printed again',
+  )
+  const totals = await place.emulator.ledger.totals()
+  t.same([totals.accepted, totals.acceptedTwice], [ran.rows.length, 0])
+  t.ok(ran.rows.length >= 50, `${ran.rows.length} rows`)
+})
 
-t.test(
-  'N01 a batch that another job owns, and a job that is damaged, mislead no search',
-  async t => {
-    const place = await placeFor(t)
-    await place.run([...ASK, '--detach'], { stdin: csv(2) })
-    mkdirSync(join(place.state, 'jobs/damaged'), { recursive: true })
-    writeFileSync(join(place.state, 'jobs/damaged/journal.jsonl'), '')
-    place.emulator.addFault({ on: 'create', nth: 1, when: 'after', reset: true })
-    const ran = await place.run(['--job', 'b', '-p', 'Tell {{text}}'], { stdin: csv(2) })
-    t.same([ran.code, ran.rows.length], [0, 2], ran.err)
-    t.match(ran.rows[0]?.response, /: Tell text 0$/)
-    t.match(await place.emulator.ledger.totals(), { accepted: 4, acceptedTwice: 0 })
-  },
-)
+t.test('N01 a batch of another job and a damaged job do not mislead a search', async t => {
+  const place = await placeFor(t)
+  await place.run([...ASK, '--detach'], { stdin: csv(2) })
+  mkdirSync(join(place.state, 'jobs/damaged'), { recursive: true })
+  writeFileSync(join(place.state, 'jobs/damaged/journal.jsonl'), '')
+  place.emulator.addFault({ on: 'create', nth: 1, when: 'after', reset: true })
+  const ran = await place.run(['--job', 'b', '-p', 'Tell {{text}}'], { stdin: csv(2) })
+  t.same([ran.code, ran.rows.length], [0, 2], ran.err)
+  t.match(ran.rows[0]?.response, /: Tell text 0$/)
+  t.match(await place.emulator.ledger.totals(), { accepted: 4, acceptedTwice: 0 })
+})

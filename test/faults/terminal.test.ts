@@ -55,7 +55,7 @@ t.test(
       'the line is gone',
     )
 
-    await t.test('and it is gone on with from what the screen says', async t => {
+    await t.test('the command on the screen resumes the job', async t => {
       const [batch] = place.emulator.ledger.batches()
       const api = `${place.emulator.url}/v1/messages/batches/${batch?.id}/cancel`
       await fetch(api, {
@@ -74,7 +74,7 @@ t.test(
   },
 )
 
-t.test('rows and progress share a screen without a trace of each other', { skip }, async t => {
+t.test('rows and progress share a screen without disturbing each other', { skip }, async t => {
   const place = await placeFor(t, { batchTimeMs: 300 }, { 'in.csv': csv(5) })
   const screen = onTerminal(t, ask(place, '--to text -c 1 --batch-size 2'), ENV)
   t.equal(await screen.ended, 0)
@@ -132,7 +132,7 @@ t.test('no part of the progress line stays on the screen', { skip }, async t => 
   })
 })
 
-t.test('a terminal that is made narrower gets a line that fits', { skip }, async t => {
+t.test('a terminal that becomes narrower gets a progress line that fits', { skip }, async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000 }, { 'in.csv': csv(3) })
   const screen = onTerminal(t, `tty > ${place.path('tty')}; ${ask(place)} > /dev/null`, ENV)
   await screen.until(text => /1 running: \d+s/.test(text))
@@ -144,7 +144,7 @@ t.test('a terminal that is made narrower gets a line that fits', { skip }, async
   t.equal(await screen.ended, 130)
 })
 
-t.test('the width, a dumb terminal, -q and NO_COLOR are heard', { skip }, async t => {
+t.test('the width, a dumb terminal, -q and NO_COLOR are respected', { skip }, async t => {
   const place = await placeFor(t, { batchTimeMs: 300 }, { 'in.csv': csv(3) })
   const shown = async (more: string, env = {}, columns = 100): Promise<string> => {
     const screen = onTerminal(t, `${ask(place, more)} > /dev/null`, { ...ENV, ...env }, columns)
@@ -162,7 +162,7 @@ t.test('the width, a dumb terminal, -q and NO_COLOR are heard', { skip }, async 
   t.match(await shown('--nope', { NO_COLOR: '1' }), /^claude-batch-stream: /)
 })
 
-t.test('a terminal that is closed detaches: the batch goes on', { skip }, async t => {
+t.test('a closed terminal detaches, and the batch continues', { skip }, async t => {
   const place = await placeFor(t, { batchTimeMs: 1000 }, { 'in.csv': csv(3) })
   const screen = onTerminal(t, `${ask(place)} > ${place.path('out')}`, ENV)
   await screen.until(text => /1 running: \d+s/.test(text))
