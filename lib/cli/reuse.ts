@@ -95,6 +95,11 @@ async function openEarlier(
       )
     },
   })
+  for (const { name, state } of jobs)
+    if (state && !state.finished)
+      talk.info(
+        `--reuse: job ${name} is not finished: its records without an answer are sent, and paid for, again`,
+      )
   const none = whyNone(reuse, jobs, keyed)
   if (none !== undefined) talk.info(`--reuse ${reuse}: ${none}, so all records are sent`)
   else if (earlier.count === 0)

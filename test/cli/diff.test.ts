@@ -191,3 +191,17 @@ t.test('what cannot be compared is said', async t => {
   rmSync(join(folder, 'ledger.jsonl'))
   t.not((await place.run(['diff', 'night', 'day'])).code, 0)
 })
+
+t.test(
+  'a job that is not finished is named, as its records look as if they were missing',
+  async t => {
+    let batches = 0
+    const place = await placeFor(t, { batchTimeMs: () => (batches++ === 0 ? 1 : 3_600_000) })
+    await place.run([...MOOD, '--job', 'a'], { stdin: csv(3) })
+    await place.run([...MOOD, '--job', 'b', '--fresh', '--detach'], { stdin: csv(3) })
+    const ran = await place.run(['diff', 'a', 'b'])
+    t.match(ran.err, /3 only in a, 0 only in b\n/)
+    t.match(ran.err, /job b is not finished: its records without an answer are not compared\n/)
+    t.notMatch(ran.err, /job a is not finished/)
+  },
+)

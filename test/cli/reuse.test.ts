@@ -418,3 +418,11 @@ t.test(
     t.equal(await accepted(place), 2)
   },
 )
+
+t.test('a job that is not finished is named, as its records are paid for again', async t => {
+  const place = await placeFor(t, { batchTimeMs: 1000 })
+  await place.run([...ASK, '--job', 'a', '--detach'], { stdin: csv(3) })
+  const ran = await place.run([...ASK, '--job', 'b', '--reuse', 'a'], { stdin: csv(3) })
+  t.match(ran.err, /--reuse: job a is not finished: its records without an answer are sent/)
+  t.equal(await accepted(place), 6)
+})

@@ -212,6 +212,9 @@ async function summaryOf(
     .slice(0, 10)
   for (const [[one, two], count] of often)
     lines.push(`  ${printable(one)} -> ${printable(two)}: ${count}`)
+  for (const { name, state } of [a, b])
+    if (!state.finished)
+      lines.push(`job ${name} is not finished: its records without an answer are not compared`)
   for (const job of [a, b]) lines.push(await costOfJob(job))
   return lines
 }
