@@ -14,25 +14,29 @@ export interface IdleTimer {
  */
 export async function withIdleTimeout<T>(
   { clock, signal, limitMs }: { clock: Clock; signal: AbortSignal; limitMs: number },
-  call: (timer: IdleTimer) => Promise<T>,
+  run: (timer: IdleTimer) => Promise<T>,
 ): Promise<T> {
-  const idle = new AbortController()
+  // Not AbortSignal.any: Node keeps such a signal and its listeners, which may hold a reply, for as long as the outer signal.
+  const call = new AbortController()
   const done = new AbortController()
+  const stop = (): void => call.abort(signal.reason)
+  call.signal.addEventListener('abort', () => done.abort())
+  signal.addEventListener('abort', stop)
+  if (signal.aborted) stop()
   let last = clock.elapsed()
   let limit = limitMs
   const watch = async (): Promise<void> => {
-    const stop = AbortSignal.any([signal, done.signal])
-    for (;;) {
+    while (!done.signal.aborted) {
       const left = last + limit - clock.elapsed()
-      if (left <= 0) return idle.abort()
-      await clock.sleep(left, stop)
+      if (left <= 0) return call.abort()
+      await clock.sleep(left, done.signal)
     }
   }
   // It rejects only when the call is over or aborted.
   const watching = watch().catch(() => {})
   try {
-    return await call({
-      signal: AbortSignal.any([signal, idle.signal]),
+    return await run({
+      signal: call.signal,
       moved: (to = limit) => {
         last = clock.elapsed()
         limit = to
@@ -40,6 +44,7 @@ export async function withIdleTimeout<T>(
     })
   } finally {
     done.abort()
+    signal.removeEventListener('abort', stop)
     await watching
   }
 }

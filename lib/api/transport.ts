@@ -77,15 +77,21 @@ export const leanFetch: Fetch = (input, init = {}) =>
       request.destroy(cause as Error)
       reject(cause)
     }
-    // The signal belongs to this call only, so the listener need not be removed.
-    signal?.addEventListener('abort', () => stop(signal.reason), { once: true })
+    const onAbort = (): void => stop(signal?.reason)
+    // The signal may depend on one that outlives the call, which would then keep the reply in memory.
+    const unlisten = (): void => signal?.removeEventListener('abort', onAbort)
+    signal?.addEventListener('abort', onAbort)
     request.on('error', reject)
-    // Node closes the connection after an upgrade that nobody requested, without an error.
-    request.on('close', () => reject(new Error('the connection was closed without a reply')))
+    request.on('close', () => {
+      if (!reply) unlisten()
+      // Node closes the connection after an upgrade that nobody requested, without an error.
+      reject(new Error('the connection was closed without a reply'))
+    })
     request.on('response', message => {
       call.isReplied = true
       try {
         reply = decoded(message)
+        finished(reply, unlisten)
         resolve(responseOf(message, reply))
       } catch (cause) {
         stop(cause)

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import {
   createServer,
   type IncomingMessage,
@@ -16,6 +16,7 @@ import t, { type Test } from 'tap'
 import { Api } from '../../lib/api/api.ts'
 import { failureOf, type Failure } from '../../lib/api/failure.ts'
 import { eachPart, leanFetch, mayReplaceFetch, takeBody } from '../../lib/api/transport.ts'
+import { withIdleTimeout } from '../../lib/api/idle-timeout.ts'
 import { systemClock } from '../../lib/core/clock.ts'
 import { ApiSession } from '../../lib/core/session.ts'
 
@@ -426,6 +427,28 @@ void t.test('the parts of a body are taken one after the other, from any transpo
     )
     await t.rejects(eachPart(await open('breaks'), () => true))
   }
+})
+
+void t.test('a call that is over leaves no listener on its signal', async t => {
+  const url = await serve(t, async (request, reply) => {
+    if (idIn(request) === 'breaks') return request.socket.destroy()
+    reply.end(`{"id":"${await bodyOf(request)}"}`)
+  })
+  const { signal } = new AbortController()
+  for (const init of [{}, { method: 'POST', body: 'abc' }]) {
+    await (await leanFetch(url, { ...init, signal })).text()
+    await t.rejects(leanFetch(url + results('breaks'), { ...init, signal }))
+  }
+  const limits = { clock: systemClock, signal, limitMs: 10_000 }
+  await withIdleTimeout(limits, timer => leanFetch(url, { signal: timer.signal }))
+  t.same(getEventListeners(signal, 'abort'), [])
+
+  const given = new AbortController()
+  given.abort(new Error('stop'))
+  const call = withIdleTimeout({ ...limits, signal: given.signal }, timer =>
+    leanFetch(url, { signal: timer.signal }),
+  )
+  await t.rejects(call, { message: 'stop' })
 })
 
 void t.test('requests without a body share a connection, uploads do not', async t => {

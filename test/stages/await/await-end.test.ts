@@ -104,7 +104,7 @@ void t.test('after the settle time the rows of a lost batch are unanswered', asy
     results.map(({ status }) => status),
     ['unanswered', 'unanswered'],
   )
-  t.match(results[0]?.error?.message, /does not know batch msgbatch_/)
+  t.match(results[0]?.error?.message, /the API no longer knows batch msgbatch_/)
   const minutes = (world.clock.elapsed() - began) / MINUTE
   t.ok(minutes >= 11 && minutes < 14, `${minutes} minutes`)
   t.same(callsOf(world.emulator, 'create'), { 200: 1 })
