@@ -22,6 +22,17 @@ t.test('sums are exact over many lines of all classes', async t => {
   t.equal((ledger.synchronous ?? 0n) * 20n, list * 1000n)
 })
 
+t.test('what a reused answer of an unnamed model had cost is unknown', async t => {
+  const usage = { input_tokens: 1, output_tokens: 1 }
+  const ledger = new CostLedger(listPrice)
+  ledger.add({ usage: null, model: 'claude-haiku-5-5', savedUsage: usage })
+  t.equal(typeof ledger.saved, 'bigint')
+  ledger.add({ usage: null, model: null, savedUsage: usage })
+  ledger.add({ usage: null, model: 'claude-haiku-5-5', savedUsage: usage })
+  t.equal(ledger.saved, undefined)
+  t.equal(ledger.spent, 0n)
+})
+
 t.test('a line without usage was not billed', async t => {
   const ledger = new CostLedger(listPrice)
   ledger.add({ usage: null, model: null })

@@ -34,6 +34,10 @@ t.test('a page says what the job is, what it gave and what it cost', async t => 
   t.match(text, /batch 1 10 batch 2 10 batch 3 10 batch 4 10/)
 })
 
+t.test('the note of a job stands on its page', async t => {
+  t.match(textOf({ note: 'the <second> try' }), 'the &lt;second&gt; try')
+})
+
 t.test('a page holds nothing that acts or that is loaded', async t => {
   const evil = '"\'><script src=https://example.com/x.js></script>\u0000\u001b]0;x\u0007 \u202e'
   const page = pageOf(

@@ -2,11 +2,15 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
 import { nodeDisk, replaceFile } from '../../lib/store/disk.ts'
 import { openBelow } from '../support/descriptors.ts'
@@ -185,4 +189,19 @@ void t.test('a file is distinguished from another of the same name', async t => 
   }
   await t.rejects(below(), { code: 'CBS_DISK' })
   await file.close()
+})
+
+void t.test('a folder that cannot be read is not synced, without an error', async t => {
+  // Its parents are open to the user that root becomes.
+  const folder = mkdtempSync(join(tmpdir(), 'cbs-disk-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  chmodSync(folder, 0o333)
+  const isRoot = process.getuid?.() === 0
+  if (isRoot) process.seteuid?.(65_534)
+  try {
+    await nodeDisk.syncFolder(folder)
+  } finally {
+    if (isRoot) process.seteuid?.(0)
+  }
+  t.pass()
 })

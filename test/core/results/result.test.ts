@@ -51,6 +51,7 @@ void t.test('the texts of an answer are joined, whatever stands between them', a
 
 void t.test('an answer without text has no response', async t => {
   t.equal(result(message({})).response, null)
+  t.equal(result(message({})).value, '', 'without a schema the value of a full answer is its text')
   t.equal(result(message({ content: [{ type: 'tool_use' }] })).response, null)
   t.match(result({ type: 'succeeded', message: { content: [] } }), {
     response: null,

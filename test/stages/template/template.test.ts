@@ -514,3 +514,15 @@ t.test(
     }
   },
 )
+
+t.test('an error of a function for the model or the tokens names the record', async t => {
+  const fail = (): never => {
+    throw new TypeError('no such field')
+  }
+  for (const wrong of [{ model: fail }, { maxTokens: fail }])
+    await t.rejects(ask({ prompt: 'q', ...wrong }, '{}'), {
+      code: 'CBS_STAGE',
+      message: /failed .*line 18.*/,
+      cause: { message: 'no such field' },
+    })
+})
