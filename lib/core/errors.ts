@@ -76,9 +76,13 @@ export function wrapError(
   return new BatchStreamError(code, `${what}: ${messageOf(cause)}`, { cause, option })
 }
 
+/** EDQUOT on Linux, which Node calls an unknown system error. */
+const OVER_QUOTA = /Unknown system error -122: Unknown system error -122/
+
 /** The message of any thrown value. */
 export function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return message.replace(OVER_QUOTA, 'EDQUOT: disk quota exceeded')
 }
 
 /** The error of an invalid option: its name, what is expected, and what was given. */

@@ -25,6 +25,8 @@ void t.test('a BatchStreamError is returned unchanged, any other error is wrappe
   t.equal(wrapped.message, 'it failed: boom')
   t.equal(wrapped.cause, cause)
   t.equal(wrapError('CBS_STAGE', 'it failed', 'boom').message, 'it failed: boom')
+  const quota = new Error('Unknown system error -122: Unknown system error -122, write')
+  t.equal(wrapError('CBS_DISK', 'x', quota).message, 'x: EDQUOT: disk quota exceeded, write')
 })
 
 void t.test('a place names the file, if there is one', async t => {

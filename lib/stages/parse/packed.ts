@@ -18,16 +18,29 @@ export function packingOf(start: Buffer): Packing | undefined {
 }
 
 /** Why bytes that start like this cannot be records; undefined if they can. */
-export function spreadsheetProblem(start: Buffer, source = 'the input'): string | undefined {
-  const isZip = start.subarray(0, ZIP.length).equals(ZIP)
-  if (!isZip && !start.subarray(0, OLE.length).equals(OLE)) return undefined
-  const file = isZip ? 'a ZIP file' : 'an Office file'
-  return `${source} is ${file}, such as an Excel workbook: export the sheet as "CSV UTF-8" in Excel, as "Comma-separated values" in Google Sheets, or with: soffice --headless --convert-to csv FILE`
+export function binaryProblem(start: Buffer, source?: string): string | undefined {
+  const subject = source ?? 'the input'
+  const file = source === undefined ? '' : ` ${source}`
+  const begins = (signature: Buffer): boolean =>
+    start.subarray(0, signature.length).equals(signature)
+  const isZip = begins(ZIP)
+  if (isZip || begins(OLE))
+    return `${subject} is ${isZip ? 'a ZIP file' : 'an Office file'}, such as an Excel workbook: export the sheet as "CSV UTF-8" in Excel, as "Comma-separated values" in Google Sheets, or with: soffice --headless --convert-to csv FILE`
+  // After the signature come the level, 1 to 9, and a fixed byte.
+  const isBzip2 = begins(BZIP2) && /^[1-9]1?$/.test(start.toString('latin1', 3, 5))
+  if (isBzip2) return `${subject} is compressed with bzip2; pipe it through: bzip2 -dc${file}`
+  if (begins(XZ)) return `${subject} is compressed with xz; pipe it through: xz -dc${file}`
+  if (begins(PDF))
+    return `${subject} is a PDF; to make a record of each file, use --from files -i 'folder/*.pdf'`
+  return undefined
 }
 
 /** The signatures of ZIP files and older Office files. */
 const ZIP = Buffer.from('PK\x03\x04')
 const OLE = Buffer.from('d0cf11e0', 'hex')
+const BZIP2 = Buffer.from('BZh')
+const XZ = Buffer.from('fd377a58', 'hex')
+const PDF = Buffer.from('%PDF')
 
 /** The used part of node:zlib; zstd came with Node 22.15. */
 export interface Zlib {

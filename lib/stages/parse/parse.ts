@@ -7,7 +7,7 @@ import { GuessingReader, readerOf, type AnySettings } from './any-reader.ts'
 import { csvSettings, type CsvOptions } from './csv.ts'
 import type { Guess, GuessedFormat } from './guess.ts'
 import { jsonSettings, type JsonOptions } from './json.ts'
-import { MAGIC_BYTES, packingOf, spreadsheetProblem } from './packed.ts'
+import { MAGIC_BYTES, packingOf, binaryProblem } from './packed.ts'
 import { PARQUET_MAGIC } from './parquet.ts'
 import { RecordStream, type BreakOptions, type RecordReader } from './record-stream.ts'
 import { mayBeTable, onlyTablesHave, tableOption } from './table-options.ts'
@@ -110,7 +110,7 @@ class Parse extends RecordStream {
   #begin(start: Buffer, encoding: BufferEncoding, done: TransformCallback): void {
     this.#start = undefined
     const { source } = this.#options
-    const problem = spreadsheetProblem(start, source) ?? parquetProblem(start, source)
+    const problem = binaryProblem(start, source) ?? parquetProblem(start, source)
     if (problem !== undefined)
       return done(new BatchStreamError('CBS_INPUT', problem, { place: { source } }))
     if (packingOf(start)) this.#unpacking = this.#unpack()

@@ -227,6 +227,19 @@ t.test('zstd that Node cannot unpack is an error that says how', async t => {
   t.match((await read(any({ zlib }), [zstd])).error, { code: 'CBS_INPUT', message: /zstd -dc/ })
 })
 
+t.test('bytes that are packed or printed otherwise are an error that says what to do', async t => {
+  for (const [start, message] of [
+    ['BZh91AY&SY', /compressed with bzip2.*bzip2 -dc/],
+    ['\xfd7zXZ\0', /compressed with xz.*xz -dc/],
+    ['%PDF-1.7', /is a PDF.*--from files/],
+  ] as const)
+    t.match((await read(any(), [Buffer.from(start, 'latin1')])).error, {
+      code: 'CBS_INPUT',
+      message,
+    })
+  t.equal((await read(any(), [Buffer.from('BZhours,b\n1,2\n')])).error, undefined)
+})
+
 t.test('the error of the chosen format arrives', async t => {
   const { error } = await read(any(), [Buffer.from('a,"b\n1,2\n')])
   t.match(error, { code: 'CBS_INPUT', message: /header cannot be read: line 1: the quote/ })
