@@ -183,8 +183,23 @@ void t.test('JSON columns are JSON in the record, with their digits and on one l
     '[]',
     JSON.stringify(documents[3]),
   ])
+  let invalid = 0
+  const write = jsonWriter(node({ name: 'j', type: 'BYTE_ARRAY', converted_type: 'JSON' }), () => {
+    invalid += 1
+  })
+  t.equal(write(Buffer.from('{"a":"\xff"}', 'latin1')), JSON.stringify('{"a":"\ufffd"}'))
+  t.equal(invalid, 1)
   const old = column('j', [{ a: [1] }], 'BYTE_ARRAY', { converted_type: 'JSON' })
   t.same(await values(t, old), ['{"a":[1]}'])
+})
+
+void t.test('text by its newer type, and a struct that is none, are written as they are', t => {
+  const newer = node({ name: 's', type: 'BYTE_ARRAY', logical_type: { type: 'STRING' } })
+  t.equal(jsonWriter(newer, () => {})(Buffer.from('ä')), '"ä"')
+  const x = node({ name: 'x', type: 'INT64', repetition_type: 'OPTIONAL' })
+  const struct = node({ name: 's', repetition_type: 'REQUIRED' }, x)
+  t.equal(jsonWriter(struct, () => {})(7), '{"x":null}')
+  t.end()
 })
 
 void t.test('nested columns are nested JSON', async t => {

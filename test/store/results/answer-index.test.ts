@@ -53,3 +53,20 @@ t.test(
     await empty.close()
   },
 )
+
+t.test(
+  'an index of more than a buffer is written in parts, and one that fails leaves no file',
+  async t => {
+    const texts = Array.from({ length: 20_000 }, (_, at) => `text ${at}`)
+    const index = await indexOf(texts)
+    t.same(await index.read(keyOf('text 19999')), [19_999])
+    await index.close()
+    const path = `${t.testdir()}/index`
+    const failing = async function* (): AsyncGenerator<KeyBlock> {
+      yield blockOf(['text'])
+      throw new Error('no keys')
+    }
+    await t.rejects(AnswerIndex.create(nodeDisk, path, 1, failing), { message: 'no keys' })
+    t.equal(await nodeDisk.stat(path), undefined)
+  },
+)
