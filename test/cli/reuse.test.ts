@@ -234,6 +234,20 @@ t.test('repeats beside reused answers are sent once', async t => {
   t.equal(await accepted(place), 2)
 })
 
+t.test(
+  'a canary whose records are all reused is passed, and long reused answers survive a split',
+  async t => {
+    const place = await placeFor(t, { respond: () => 'x'.repeat(100_000) })
+    await place.run([...ASK, '--job', 'a'], { stdin: csv(8) })
+    place.emulator.addFault({ on: 'create', times: 1, status: 413 })
+    const stdin = `${csv(8)}8,new\n9,newer\n`
+    const words = [...ASK, '--job', 'b', '--reuse', 'a', '--canary', '3', '--order', 'input']
+    const ran = await place.run(words, { stdin })
+    t.same([ran.code, from(ran.rows)], [0, [...times(8, 'a'), null, null]], ran.err)
+    t.ok(ran.rows.every(({ response }) => String(response).length === 100_000))
+  },
+)
+
 t.test('a batch that the API splits keeps its reused answers', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'a'], { stdin: csv(5) })

@@ -1,10 +1,12 @@
 import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
 import t from 'tap'
+import { Result } from '../../../lib/core/results/result.ts'
+import { answerCheck } from '../../../lib/core/schema/answer-check.ts'
 import { layOutColumns } from '../../../lib/stages/write/columns.ts'
 import { FieldKinds, parquetColumns } from '../../../lib/stages/write/parquet-columns.ts'
 import { loadReader } from '../../../lib/stages/parse/parquet.ts'
 import { loadParquetWriter, ParquetFile } from '../../../lib/stages/write/parquet.ts'
-import { record, said, without } from './made.ts'
+import { batch, message, record, said, without } from './made.ts'
 
 const NAMES = { response: 'response', meta: '_batch' }
 
@@ -72,6 +74,41 @@ void t.test('a record that was not sent keeps its own response', t => {
   t.match(cells('{"id":"1","response":null}'), ['1', null, 'rejected'])
   t.end()
 })
+
+void t.test(
+  'a result of another tool has its id alone, and answers have the type of their schema',
+  t => {
+    const schema = {
+      type: 'object',
+      properties: { n: { type: 'integer' }, many: { type: ['integer', 'string'] }, any: true },
+    }
+    const names = ['n', 'many', 'any', 'none']
+    const table = layOutColumns(['custom_id', 'id'], NAMES, names)
+    const columns = parquetColumns(table, new FieldKinds(), schema)
+    t.same(
+      columns.slice(2, 6).map(({ kind }) => kind),
+      ['INT64', 'STRING', 'STRING', 'STRING'],
+    )
+    const foreign = (text: string, customId: string | null): Result =>
+      new Result({
+        ...{ batch, customId, record: undefined, last: false },
+        raw: Buffer.from(
+          JSON.stringify({ custom_id: customId, result: message([{ type: 'text', text }]) }),
+        ),
+        check: answerCheck(schema),
+      })
+    const cells = (text: string, customId: string | null = null): unknown[] =>
+      columns.map(({ cellOf }) => cellOf(foreign(text, customId)))
+    t.same(cells('{"n":1,"many":2}', 'r-1').slice(0, 5), ['r-1', null, 1n, '2', null])
+    t.same(cells('{"n":1}').slice(0, 3), [null, null, 1n])
+    t.same(cells('7').slice(2, 4), [null, null])
+    t.throws(() => cells('{"n":1e30}'), {
+      code: 'CBS_OUTPUT',
+      message: /^the answer has "n": 1e\+30/,
+    })
+    t.end()
+  },
+)
 
 void t.test('a missing package is named, with the command that installs it', async t => {
   const fail = (): Promise<never> => Promise.reject(new Error('no such package'))
