@@ -43,10 +43,13 @@ function isDefaultDispatcher(): boolean {
   return Object.values(Object(options)).every(value => value === undefined || value === Infinity)
 }
 
+/** As long as Node's fetch keeps an idle connection. A firewall may drop one that idles between two polls, without a word. */
+const IDLE_MS = 4000
+
 /** Requests without a body share connections. Uploads do not: a kept connection that its server has just closed could lose a last byte. */
 const AGENTS = {
-  'http:': new http.Agent({ keepAlive: true }),
-  'https:': new https.Agent({ keepAlive: true }),
+  'http:': new http.Agent({ keepAlive: true, timeout: IDLE_MS }),
+  'https:': new https.Agent({ keepAlive: true, timeout: IDLE_MS }),
 }
 
 /**

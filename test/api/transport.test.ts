@@ -465,6 +465,16 @@ void t.test('requests without a body share a connection, uploads do not', async 
   t.equal(ports[1], ports[2])
 })
 
+void t.test('an idle connection is closed after some seconds, a slow reply is not', async t => {
+  const idle = later()
+  const url = await serve(t, ({ socket }, reply) => {
+    socket.once('close', () => idle.resolve())
+    setTimeout(() => reply.end('abc'), 4500)
+  })
+  t.equal(await (await leanFetch(url)).text(), 'abc')
+  await idle.promise
+})
+
 void t.test('downloads share a connection', async t => {
   const ports = new Set<number | undefined>()
   const url = await serve(t, ({ socket }, reply) => {
