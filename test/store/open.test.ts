@@ -174,6 +174,28 @@ void t.test('an unfinished job and its copy beside it are not opened', async t =
   t.equal(moved.run, job.run)
 })
 
+void t.test('a job opens beside jobs that cannot be read', async t => {
+  const dir = t.testdir({ jobs: { damaged: { 'journal.jsonl': 'x' } } })
+  await (await openFor(t, dir, { name: 'a' })).close()
+  const unreadable: typeof nodeDisk = {
+    ...nodeDisk,
+    open: async (path, how) => {
+      const file = await nodeDisk.open(path, how)
+      if (path.includes('damaged')) file.read = () => Promise.reject(new Error('EIO'))
+      return file
+    },
+  }
+  await (await openFor(t, dir, { name: 'a', disk: unreadable })).close()
+  const unlisted: typeof nodeDisk = {
+    ...nodeDisk,
+    list: async path => {
+      if (path.endsWith('/jobs')) throw new Error('EACCES')
+      return await nodeDisk.list(path)
+    },
+  }
+  await (await openFor(t, dir, { name: 'a', disk: unlisted })).close()
+})
+
 void t.test('a job that the disk does not give is not called damaged', async t => {
   const dir = t.testdir()
   await (await openFor(t, dir, { name: 'a' })).close()
