@@ -5,7 +5,7 @@ import type { ApiSession } from '../core/session.ts'
 import { MAX_PAGE, IDLE_TIMEOUT_MS } from '../core/limits.ts'
 import type { Failure } from './failure.ts'
 import type { AnthropicClient } from './client.ts'
-import { guardedClient, isLean, RESULT_SET } from './guarded-client.ts'
+import { guardedClient, isLean, RESULT_SET, secretsOf } from './guarded-client.ts'
 import { withIdleTimeout } from './idle-timeout.ts'
 import {
   about,
@@ -45,6 +45,7 @@ export class Api {
   readonly #client: Anthropic
   readonly #signal: AbortSignal
   readonly #onWait: ApiOptions['onWait']
+  #secrets: readonly string[] = []
 
   constructor(options: ApiOptions) {
     this.#client = guardedClient(options.client)
@@ -129,6 +130,11 @@ export class Api {
     })
   }
 
+  /** The forms of the key that a downloaded result set may echo. */
+  get secrets(): readonly string[] {
+    return this.#secrets
+  }
+
   /** Opens the download of a result set. Errors are for `failureOf`. */
   async download(resultsUrl: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const where = resultsUrlFor(this.#client.baseURL, resultsUrl)
@@ -144,6 +150,7 @@ export class Api {
       })
       .asResponse()
     await this.session.observe(response.headers)
+    this.#secrets = secretsOf(response)
     const body = takeBody(response)
     if (!body) throw new Error('the API sent no body')
     return body

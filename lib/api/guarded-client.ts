@@ -48,8 +48,12 @@ function withGuard(client: Anthropic, fetch: ClientFetch): Anthropic {
       checkOrigin(input, copy.baseURL)
       // A redirect would carry the key, and a body, to another host.
       const response = await fetch(input, { ...init, redirect: 'manual' })
-      if (response.ok && headers.get('accept') === RESULT_SET) return response
-      return await untilAborted(init?.signal, checkedReply(response, secretsIn(headers)))
+      const secrets = secretsIn(headers)
+      if (response.ok && headers.get('accept') === RESULT_SET) {
+        resultSecrets.set(response, secrets)
+        return response
+      }
+      return await untilAborted(init?.signal, checkedReply(response, secrets))
     },
   })
   return copy
@@ -66,6 +70,13 @@ function checkOrigin(input: Parameters<ClientFetch>[0], baseURL: string): void {
     throw new MalformedReply(
       `refused to send a request to ${url.origin}, which is not the base URL's`,
     )
+}
+
+const resultSecrets = new WeakMap<Response, readonly string[]>()
+
+/** The forms of the key that a result set may echo, by the reply that carries it. */
+export function secretsOf(response: Response): readonly string[] {
+  return resultSecrets.get(response) ?? []
 }
 
 /** A shorter secret could be part of any word. */

@@ -1,7 +1,7 @@
 import Anthropic from '@anthropic-ai/sdk'
 import t from 'tap'
 import { failureOf, type Failure } from '../../lib/api/failure.ts'
-import { guardedClient } from '../../lib/api/guarded-client.ts'
+import { guardedClient, secretsOf } from '../../lib/api/guarded-client.ts'
 
 const SECRET = 'gateway+token/0123456789'
 const base = { baseURL: 'https://gw.example/api', maxRetries: 0, logLevel: 'off' } as const
@@ -170,4 +170,8 @@ void t.test('a reply without a body, or one that breaks off, stays as it is', as
       start: controller => controller.error(new TypeError('terminated', { cause: decoder })),
     })
   t.match(await failureFrom(clientOf(() => json(undecodable())).client), { kind: 'malformed' })
+})
+
+void t.test('a reply that carries no result set has no secrets to remove', async t => {
+  t.same(secretsOf(new Response('x')), [])
 })

@@ -124,6 +124,7 @@ async function fetchOnce(
     scanner: Scanner | undefined,
   ): Promise<number> => {
     const body = await api.download(url, idle)
+    verifier.secrets = api.secrets
     const feed = new LineFeed(verifier, scanner)
     await eachPart(body, part => {
       moved()

@@ -35,6 +35,8 @@ export class Verifier {
   readonly #counts: Counts
   readonly #tally = { succeeded: 0, errored: 0, canceled: 0, expired: 0 }
   readonly #file: ResultFile
+  /** The forms of the key, which is removed from lines that are not answers: a gateway may echo it in an error. */
+  secrets: readonly string[] = []
   #lines = 0
   #blankBytes = 0
   #invalidReason: string | undefined
@@ -63,7 +65,8 @@ export class Verifier {
     const customId = read?.string(read.customId)
     const type = read?.string(read.type)
     if (customId === undefined || type === undefined) return this.#reject(line)
-    if (this.#add(this.#ids.position(customId), line, customId) && isKnown(type))
+    const kept = type === 'succeeded' ? line : { ...line, bytes: this.#clean(line.bytes) }
+    if (this.#add(this.#ids.position(customId), kept, customId) && isKnown(type))
       this.#tally[type] += 1
   }
 
@@ -77,7 +80,8 @@ export class Verifier {
       const start = table[entry + ENTRY.start]!
       const line = { start: start + offset, bytes: bytes.subarray(start, table[entry + ENTRY.end]) }
       const kind = table[entry + ENTRY.kind]
-      if (kind === ODD) this.take(line)
+      const isEcho = kind !== PLAIN && this.#hasSecret(line.bytes)
+      if (kind === ODD || isEcho) this.take(line)
       else this.#addScanned(line, bytes, table, entry, kind === PLAIN)
     }
   }
@@ -107,7 +111,21 @@ export class Verifier {
 
   #reject({ start, bytes }: Line): void {
     this.#markInvalid(`the line at byte ${start} is not a result`)
-    this.#file.append(bytes)
+    this.#file.append(this.#clean(bytes))
+  }
+
+  #hasSecret(bytes: Buffer): boolean {
+    return this.secrets.some(secret => bytes.includes(secret))
+  }
+
+  #clean(bytes: Buffer): Buffer {
+    if (!this.#hasSecret(bytes)) return bytes
+    // A header, and so a key, is Latin-1, and every byte is a character of it.
+    const clean = this.secrets.reduce(
+      (text, secret) => text.replaceAll(secret, '***'),
+      bytes.toString('latin1'),
+    )
+    return Buffer.from(clean, 'latin1')
   }
 
   /** Adds a line to the file if its request is known and has no line yet. */

@@ -1,5 +1,5 @@
 import type Anthropic from '@anthropic-ai/sdk'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
@@ -204,4 +204,42 @@ void t.test('sets of which none can be trusted end the run after three', async t
   await t.rejects(run({ ...world, client }, job, asks(6), options), { code: 'CBS_API' })
   t.equal(new Set(urls.filter(url => url.endsWith('/results'))).size, 3)
   t.ok(waits.some(why => why.includes('are invalid after')))
+})
+
+const GATEWAY_KEY = 'gateway-key-0123456789'
+
+function batchFilesOf(folder: string): string {
+  const names = readdirSync(`${folder}/batches`)
+  return names.map(name => readFileSync(`${folder}/batches/${name}`, 'latin1')).join('')
+}
+
+void t.test('a key that an error in a result echoes is neither in rows nor on disk', async t => {
+  const message = `bad header x-api-key: ${GATEWAY_KEY}`
+  const world = await makeWorld(t, {
+    respond: (_, { custom_id }) =>
+      custom_id?.endsWith('-1') ? 'fine' : { error: { type: 'invalid_request_error', message } },
+  })
+  const client = clientOf(world.emulator, GATEWAY_KEY)
+  const job = await world.open()
+  const results = await run({ ...world, client }, job, asks(3))
+  t.match(results, [
+    { error: { message: 'bad header x-api-key: ***' } },
+    { status: 'succeeded', response: 'fine' },
+    { error: { message: 'bad header x-api-key: ***' } },
+  ])
+  t.notOk(batchFilesOf(job.store.folder).includes(GATEWAY_KEY))
+})
+
+void t.test('a key that an invalid result set echoes is not in the file that is kept', async t => {
+  const { world } = await worldWith(t, () => undefined)
+  const fetch: typeof world.emulator.fetch = async (input, init) =>
+    String(input).endsWith('/results')
+      ? new Response(`no result of ${GATEWAY_KEY}\n`)
+      : await world.emulator.fetch(input, init)
+  const client = clientOf({ ...world.emulator, url: world.emulator.url, fetch }, GATEWAY_KEY)
+  const job = await world.open()
+  await t.rejects(run({ ...world, client }, job, asks(3)), { code: 'CBS_API' })
+  const kept = batchFilesOf(job.store.folder)
+  t.ok(kept.includes('no result of ***'))
+  t.notOk(kept.includes(GATEWAY_KEY))
 })
