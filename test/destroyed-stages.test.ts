@@ -53,7 +53,7 @@ for (const [index, name] of NAMES.entries()) {
   })
 }
 
-void t.test('a stage that nobody watches can be destroyed', async t => {
+void t.test('a stage without listeners can be destroyed', async t => {
   const stage = parseJsonl()
   stage.destroy()
   await turn()

@@ -593,7 +593,7 @@ void t.test("a user's fetch, fetch options and dispatcher are used", async t => 
   t.notOk(isReplaced(new Anthropic({ apiKey: 'any-key', baseURL: url })), 'a patched fetch')
 })
 
-void t.test('an upgrade that nobody requested breaks the call at once', async t => {
+void t.test('an unrequested protocol upgrade fails the call at once', async t => {
   const url = await serve(t, request =>
     request.socket.end('HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
   )

@@ -64,7 +64,7 @@ void t.test('--cache prime sends one request, and the others when its answer is 
   t.match(ran.err, /; 8\d% of the prompt tokens came from the cache/)
 })
 
-void t.test('a run that is stopped while the cache is primed goes on as it began', async t => {
+void t.test('a run that is stopped while priming the cache resumes with priming', async t => {
   const place = await placeFor(t, { batchTimeMs: ({ number }) => (number === 1 ? 5000 : 20) })
   const { world, ended } = place.start(PRIME, { stdin: csv(5) })
   await until(() => place.emulator.ledger.batches().length === 1)

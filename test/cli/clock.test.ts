@@ -11,7 +11,7 @@ const AHEAD: Clock = {
   sleep: (ms, signal) => systemClock.sleep(ms, signal),
 }
 
-t.test('every command tells the time from the clock that is passed in', async t => {
+t.test('every command takes the time from the injected clock', async t => {
   const place = await placeFor(t, { batchTimeMs: HOUR_MS })
   const ask = ['-p', 'Say {{text}}', '--job', 'j', '--detach']
   t.equal((await place.run(ask, { stdin: csv(2) })).code, 0)

@@ -43,7 +43,7 @@ const submitted = (place: Place): number =>
   place.read('state/jobs/a/journal.jsonl').split('"submitted"').length - 1
 const BAD = { error: { type: 'permission_error', message: 'no' } }
 
-t.test('--fresh asks a finished command anew, as a new job', async t => {
+t.test('--fresh runs a finished command again as a new job', async t => {
   const place = await placeFor(t)
   const first = await place.run(['-p', 'Say {{text}}'], { stdin: csv(2) })
   const second = await place.run(['-p', 'Say {{text}}', '--fresh'], { stdin: csv(2) })
@@ -199,7 +199,7 @@ t.test('status says in JSON what a job does, without disturbing it', async t => 
   })
 })
 
-t.test('status watches a job until it is told to stop', async t => {
+t.test('status --watch watches a job until it is stopped', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000 })
   await place.run(['--detach', '-p', 'Say {{text}}'], { stdin: csv(2) })
   const { world, ended } = place.start(['status', '--watch'])
@@ -236,7 +236,7 @@ t.test('retry asks again for failed rows alone, and prints those', async t => {
   t.match(await place.run(['retry', 'a']), { code: 0, err: /there is nothing to retry\n/ })
 })
 
-t.test('a retry that is interrupted goes on, and prints all that it asked for', async t => {
+t.test('an interrupted retry resumes and prints all retried rows', async t => {
   let slow = false
   const place = await placeFor(t, {
     faults: ({ op, batch }) =>
@@ -407,7 +407,7 @@ t.test('cancel asks first, and says what became of each batch', async t => {
   })
 })
 
-t.test('a job is told of batches that the API has forgotten', async t => {
+t.test('a job reports batches that the API no longer has', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000 })
   await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
   const other = await createEmulator({ port: 0 })
@@ -632,7 +632,7 @@ t.test('emulate is an API for everybody until it is interrupted', async t => {
   t.match(await run(['emulate', '--faults', join(dir, 'none')]), { code: 6, err: /cannot be read/ })
 })
 
-t.test('doctor tells of a key that is refused by its exit code', async t => {
+t.test('doctor reports a refused key with its exit code', async t => {
   const place = await placeFor(t, { keys: { 'sk-other': 'wrkspc_1' } })
   t.match(await place.run(['doctor']), { code: 5, out: /^BAD  .* the API answered 401/ })
 })
@@ -708,7 +708,7 @@ t.test('list follows the pages of the workspace', async t => {
   t.match(out, /^msgbatch_1 .*\nmsgbatch_2 .*\n$/)
 })
 
-t.test('resume goes to the API where the job was made, unless it is told another', async t => {
+t.test('resume uses the API of the job unless another one is given', async t => {
   const place = await placeFor(t)
   await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}', '--to', 'csv'], {
     stdin: csv(2),
@@ -720,7 +720,7 @@ t.test('resume goes to the API where the job was made, unless it is told another
   t.match(ran.out, /^id,text,response,status,error\n0,text 0,/, 'as the table that it was')
 })
 
-t.test('--detach tells of a key that is refused, and leaves no job', async t => {
+t.test('--detach reports a refused key and leaves no job', async t => {
   const place = await placeFor(t, { faults: [{ on: 'create', nth: 1, status: 401 }] })
   const ran = await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(2) })
   t.same([ran.code, ran.out], [5, ''])
@@ -728,7 +728,7 @@ t.test('--detach tells of a key that is refused, and leaves no job', async t => 
   t.match(await place.run(['resume']), { code: 2, err: /no job in .* is unfinished/ })
 })
 
-t.test('a batch whose create nobody answered is not canceled on a guess', async t => {
+t.test('a batch with an unknown create is not canceled on a guess', async t => {
   const place = await placeFor(t, {
     batchTimeMs: 3_600_000,
     cancelTimeMs: 20,

@@ -90,7 +90,7 @@ t.test(
   },
 )
 
-t.test('a job that was made with --config is gone on with by it', async t => {
+t.test('a job that was started with --config resumes with its settings', async t => {
   const place = await placeFor(t, {}, { 'c.json': '{"prompt":"Say {{text}}","to":"text"}' })
   const ran = await place.run(['--config', place.path('c.json'), '--detach'], { stdin: csv(1) })
   t.match(ran.said.at(-1), `--config ${place.path('c.json')}`)

@@ -45,7 +45,7 @@ t.test(
   },
 )
 
-t.test('rows wait for the batch that asked first, whichever ends first', async t => {
+t.test('rows wait for the batch that sent the request first, whichever ends first', async t => {
   const place = await placeFor(t, { batchTimeMs: ({ number }) => (number === 1 ? 1000 : 20) })
   const ran = await place.run([...ASK, '--batch-size', '2'], { stdin: csvOf('abcadbcd') })
   t.equal(ran.code, 0)
@@ -63,7 +63,7 @@ t.test('a batch of nothing but repeats asks nothing', async t => {
   t.match(await place.emulator.ledger.totals(), { batches: 1, accepted: 1 })
 })
 
-t.test('what fails is asked again once, for all who share it', async t => {
+t.test('a failed request is retried once for all records that share it', async t => {
   const place = await placeFor(t, {
     respond: (_, { attempt }) =>
       attempt === 1 ? { error: { type: 'api_error', message: 'try again' } } : 'fine',

@@ -6,14 +6,14 @@ import { run } from './world.ts'
 
 const outOfFiles = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' })
 
-void t.test('an error that nobody expected is a bug, unless no file can be opened', async t => {
+void t.test('an unexpected error is a bug, unless no file can be opened', async t => {
   t.equal(exitCodeOf(new Error('x')), EXIT.bug)
   t.equal(exitCodeOf('x'), EXIT.bug)
   t.equal(exitCodeOf(new Error('cannot load', { cause: outOfFiles })), EXIT.disk)
   t.equal(exitCodeOf(new BatchStreamError('CBS_INPUT', 'x', { cause: outOfFiles })), EXIT.input)
 })
 
-void t.test('who may open no more files is told what to raise', async t => {
+void t.test('a limit on open files is reported with what to raise', async t => {
   const stdin = new Readable({ read: () => stdin.destroy(outOfFiles) })
   const ran = await run(['-p', 'Say {{input}}', '--emulate'], { stdin })
   t.not(ran.code, EXIT.bug)

@@ -34,7 +34,7 @@ t.test(
   },
 )
 
-t.test('U01 with a higher cap the job goes on to its end, every record asked once', async t => {
+t.test('U01 with a higher cap the job finishes, and every record is sent once', async t => {
   const place = await placeFor(t, LONG)
   const ran = await place.run([...ASK, ...SOME], { stdin: csv(30) })
   t.equal(ran.code, 4)
@@ -89,7 +89,7 @@ t.test('a run that detaches stops at its cap too', async t => {
   t.equal((await place.run(['resume', 'j', ...PLENTY])).rows.length, 30)
 })
 
-t.test('rows that are asked again are held to the cap as well', async t => {
+t.test('retries are held to the cap as well', async t => {
   const place = await placeFor(t, {
     respond: (_, { attempt }) => (attempt === 1 ? { stop_reason: 'refusal' } : 'fine'),
   })
@@ -172,7 +172,7 @@ function terminalOf(...typed: string[]) {
   return { terminal, output, input, closed: () => closed }
 }
 
-t.test('on a terminal the user is asked for more, and the job keeps what is answered', async t => {
+t.test('on a terminal the user is asked for a new cap, and the job stores the answer', async t => {
   const place = await placeFor(t, LONG)
   const { terminal, output, closed } = terminalOf('lots', '0.0001', '$1')
   const ran = await place.run([...ASK, ...SOME], { stdin: csv(30), terminal })
@@ -206,7 +206,7 @@ t.test('who answers nothing stops it there', async t => {
   t.equal((await place.run([...ASK, ...SOME], { stdin: csv(30), terminal })).code, 4, 'Ctrl-D')
 })
 
-t.test('nobody is asked with --no-input or -y, and a yes raises nothing', async t => {
+t.test('with --no-input or -y there is no question, and the cap stays', async t => {
   for (const flag of ['--no-input', '-y']) {
     const place = await placeFor(t, LONG)
     const { terminal, output } = terminalOf('1')

@@ -43,7 +43,7 @@ t.test('the price that a job was given is remembered, until another is given', a
   t.equal(await spent(), await spent('--price', '1000,5000'), 'resume has changed it')
 })
 
-t.test('a row that was asked again counts with every try that was billed', async t => {
+t.test('a retried row counts with every billed attempt', async t => {
   const place = await placeFor(t, {
     respond: (_, { attempt }) => (attempt === 1 ? { stop_reason: 'refusal' } : 'fine'),
   })

@@ -47,7 +47,7 @@ for (const flag of ['-o', '--events']) {
   })
 }
 
-t.test('a reader that stops reading does not hold a run that is told to stop', async t => {
+t.test('a stalled reader does not delay a run that is stopped', async t => {
   const { place, pipe } = await withPipe(t)
   const reader = spawn('sh', ['-c', `exec sleep 600 < ${pipe}`])
   t.teardown(() => reader.kill('SIGKILL'))

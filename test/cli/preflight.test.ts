@@ -39,7 +39,7 @@ void t.test('what the first free call waits for is said', async t => {
   t.match(ran.err, /waiting for the API: the API answered 529: too much/)
 })
 
-void t.test('a key that the API tells is in no row', async t => {
+void t.test('a key that the API echoes is in no row', async t => {
   const place = await placeFor(t, {
     faults: [
       {
@@ -62,7 +62,7 @@ function from(time: string): { now(): number } {
   return { now: () => Date.now() + apart }
 }
 
-void t.test('R16: a deprecated model is told with its date', async t => {
+void t.test('R16: a deprecated model is reported with its date', async t => {
   const place = await placeFor(t, { clock: from('2026-11-20T12:00:00Z') })
   const ran = await place.run([...ASK, '-m', 'claude-sonnet-4-5'], { stdin: csv(2) })
   t.equal(ran.code, 0, ran.err)

@@ -132,7 +132,7 @@ t.test('rows that repeat another, and those without an answer, are counted as su
   t.match(text, /every answer received \(1\)/)
 })
 
-t.test('prices can be given, and what nobody asked for is an error', async t => {
+t.test('prices can be given, and unexpected arguments are errors', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '-m', 'claude-mythos-preview'], { stdin: csv(1) })
   const page = async (...more: string[]): Promise<string> =>

@@ -26,7 +26,7 @@ const short = (rows: readonly Row[]): unknown[] =>
 const asked = async (place: Place): Promise<number> =>
   (await place.emulator.ledger.totals()).accepted
 
-t.test('a cut answer is asked again with twice the tokens, until it is whole', async t => {
+t.test('a truncated answer is retried with twice the tokens until it is complete', async t => {
   const place = await placeFor(t, ANSWERS)
   const ran = await place.run([...ASK, '-t', '10'], { stdin: csv(4) })
   t.equal(ran.code, 3)
@@ -50,7 +50,7 @@ t.test('without the flag a cut answer is a row', async t => {
   t.equal(ran.rows.filter(({ _batch }) => _batch?.status === 'incomplete').length, 3)
 })
 
-t.test('it is not asked for more than the model gives, nor where that is all it has', async t => {
+t.test('max_tokens never exceeds the limit of the model', async t => {
   const place = await placeFor(t, {
     respond: () => ({ stop_reason: 'max_tokens' }),
   })
@@ -59,7 +59,7 @@ t.test('it is not asked for more than the model gives, nor where that is all it 
   t.equal(await asked(place), 2, '80,000, then the 128,000 that are the most')
 })
 
-t.test('other cuts and refusals are not asked again', async t => {
+t.test('other truncated answers and refusals are not retried', async t => {
   const place = await placeFor(t, {
     respond: ({ messages }) => ({
       stop_reason: JSON.stringify(messages).includes('text 0')
@@ -71,7 +71,7 @@ t.test('other cuts and refusals are not asked again', async t => {
   t.equal(await asked(place), 2)
 })
 
-t.test('a run that is stopped in between goes on with what it had doubled', async t => {
+t.test('a run that is stopped in between resumes with the doubled limit', async t => {
   const place = await placeFor(t, {
     ...ANSWERS,
     batchTimeMs: ({ number }) => (number === 2 ? 2000 : 20),
@@ -134,7 +134,7 @@ t.test('a model by an alias has its limit, and one without a limit is left alone
   }
 })
 
-t.test('an API that tells no limits is an error before anything is sent', async t => {
+t.test('an API without model limits is an error before anything is sent', async t => {
   const place = await placeFor(t, { faults: [{ on: 'models', status: 404 }] })
   const ran = await place.run(ASK, { stdin: csv(2) })
   t.match(ran, { code: 2, err: /--retry-incomplete needs the maximum tokens of the model/ })

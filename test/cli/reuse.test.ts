@@ -182,7 +182,7 @@ t.test('answers of another API are never reused', async t => {
   t.equal((await other.ledger.totals()).accepted, 3)
 })
 
-t.test('where everything is reused nothing is sent, whatever else was asked for', async t => {
+t.test('if everything is reused, nothing is sent, whatever the other flags', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'a'], { stdin: csv(6) })
   const calls = (): number => place.emulator.ledger.batches().length
@@ -201,7 +201,7 @@ t.test('where everything is reused nothing is sent, whatever else was asked for'
   t.equal(calls(), before)
 })
 
-t.test('--canary and --max-cost look at what is asked alone', async t => {
+t.test('--canary and --max-cost count only what is sent', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'a'], { stdin: csv(6) })
   const stdin = csv(9)

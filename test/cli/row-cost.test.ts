@@ -40,7 +40,7 @@ t.test('the costs of the rows add up to what the job spent, to the last digit', 
   for (const row of ran.rows) t.type((row._batch as { cost_usd?: unknown }).cost_usd, 'number')
 })
 
-t.test('a row that was not billed costs nothing, and without a price nobody knows', async t => {
+t.test('a row that was not billed costs 0, and without a price the cost is unknown', async t => {
   const place = await placeFor(t, {
     respond: () => ({ error: { type: 'invalid_request_error', message: 'no' } }),
   })
@@ -66,7 +66,7 @@ t.test('a job remembers it; failed rows apart say it too', async t => {
   t.notMatch((await place.run(['results', 'j', '--to', 'csv'])).out, 'cost_usd')
 })
 
-t.test('rows say nothing of it unless they are asked to, and only where they can', async t => {
+t.test('rows have a cost only with --row-cost, and only in formats that support it', async t => {
   const place = await placeFor(t)
   const plain = await place.run(['-p', '{{text}}', '--job', 'j'], { stdin: csv(1) })
   t.notMatch(plain.out, 'cost_usd')

@@ -48,7 +48,7 @@ t.test('a switch can be set by the environment, and said to be off', async t => 
   }
 })
 
-t.test('P05 a terminal that waits for nobody is shown the help', async t => {
+t.test('P05 a terminal without input gets the help', async t => {
   const ran = await run(['-p', 'hi'], { tty: true })
   t.equal(ran.code, 2)
   t.equal(ran.out, '')
@@ -197,7 +197,7 @@ t.test('rows of a record that was read badly say where it is', async t => {
   ])
 })
 
-t.test('a job without one record that can be asked asks nothing of the API', async t => {
+t.test('a job without a valid record makes no API call', async t => {
   const place = await placeFor(t)
   const ran = await place.run(['-p', '{{nope}}'], { stdin: '{"a":1}\n{"a":2}\n' })
   t.equal(ran.code, 3)
@@ -574,7 +574,7 @@ t.test(
   },
 )
 
-t.test('a pipe that is cut off before anything was sent has to be given again', async t => {
+t.test('a pipe that broke off before anything was sent must be given again', async t => {
   const place = await placeFor(t)
   const stdin = tap()
   const { world, ended } = place.start(['-p', 'Say {{text}}', '--job', 'a'], { stdin })

@@ -73,7 +73,7 @@ t.test('other settings are another command', async t => {
   t.equal(await accepted(place), 12, 'and an input that may never end is not held back')
 })
 
-t.test('a file of rows stays, or is written anew where it is gone', async t => {
+t.test('a file of rows stays, or is written again if it is missing', async t => {
   const place = await placeFor(t, {}, { 'in.csv': csv(6) })
   const out = place.path('out.jsonl')
   const words = [...ASK, '-i', place.path('in.csv'), '-o', out]

@@ -194,7 +194,7 @@ void t.test(
   },
 )
 
-void t.test('--fresh starts the shards anew, one by one', async t => {
+void t.test('--fresh starts the shards again, one by one', async t => {
   const place = await placeFor(t)
   await runAll(place, 2, [], csv(20))
   const anew = await place.run([...ASK, '--job', 'nightly', '--shard', '1/3', '--fresh'], {

@@ -9,7 +9,7 @@ import { Collected, csv, KEY, placeFor, run } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}', '--job', 'mood']
 
-t.test('keys are shown to nobody, known or not', async t => {
+t.test('keys are never shown, known or not', async t => {
   t.equal(
     redacted(`a ${KEY}b, https://user:pass@proxy:80/x@y`),
     'a sk-ant-***, https://***@proxy:80/x@y',
@@ -75,7 +75,7 @@ t.test('the code of an error is said with -v, its stack only with -vv', async t 
   t.match(JSON.parse(loud.text), { message: 'a bug', code: null })
 })
 
-t.test('colour is for terminals, unless somebody says otherwise', async t => {
+t.test('colour is for terminals, unless set otherwise', async t => {
   const on = (env: Record<string, string>, isTTY?: boolean): boolean =>
     wantsColour({
       env,
@@ -102,7 +102,7 @@ t.test('colour is for terminals, unless somebody says otherwise', async t => {
   )
 })
 
-t.test('a job that is misspelt is asked back', async t => {
+t.test('a misspelt job name gets a suggestion', async t => {
   const place = await placeFor(t)
   await place.run(ASK, { stdin: csv(1) })
   t.match((await place.run(['results', 'moof'])).err, 'there is no job moof')

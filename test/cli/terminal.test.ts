@@ -35,7 +35,7 @@ t.test(
   },
 )
 
-t.test('where there is no terminal, nobody can be asked', async t => {
+t.test('without a terminal there is no question', async t => {
   t.equal(openTerminal(`${t.testdir()}/tty`), undefined)
   t.equal(openTerminal('/dev/null'), undefined)
 })

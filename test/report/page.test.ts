@@ -56,7 +56,7 @@ t.test('a page holds nothing that acts or that is loaded', async t => {
   t.match(page, '&lt;script src=https://example.com/x.js&gt;&lt;/script&gt;␀␛]0;x␇')
 })
 
-t.test('a job that goes on shows what is open', async t => {
+t.test('a running job shows what is open', async t => {
   const open = { endedAt: null, fetched: null }
   const batches = [
     batch(1),
@@ -169,7 +169,7 @@ t.test('no text of a chart for phones leaves its drawing', async t => {
   }
 })
 
-t.test('what was asked again is a row for each try', async t => {
+t.test('retried requests have a row per attempt', async t => {
   const figures = figuresOf([])
   const add = (attempt: number, isNewest: boolean, answer = failed('x')): void =>
     figures.add(answer, { batch: batch(attempt, { attempt }), ordinal: 0, isAsked: true, isNewest })
@@ -199,7 +199,7 @@ t.test('rows that repeat another, and many batches, are said', async t => {
   t.match(pageOf(reportOf({ timeLine })), 'batches 1 to 5, 50 requests')
 })
 
-t.test('a time line names what tells its times apart', async t => {
+t.test('a time line labels what distinguishes its times', async t => {
   const ticksOf = (ms: number): string =>
     textOf({
       timeLine: timeLineOf([batch(1, { submittedAt: BEGAN, endedAt: BEGAN + ms })], BEGAN, 0),

@@ -45,7 +45,7 @@ void t.test('records come back by ordinal with all that was known of them', asyn
   t.same(openBelow(folder), [])
 })
 
-void t.test('what no event vouches for is cut off when they are opened', async t => {
+void t.test('what no event covers is truncated when files are opened', async t => {
   const folder = t.testdir()
   const first = await Records.open(nodeDisk, folder, NONE, [])
   for (const n of [1, 2]) first.append(record({ n }, n))

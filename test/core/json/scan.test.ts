@@ -33,7 +33,7 @@ t.test('the members and elements of any document are those of an independent par
   t.equal(checked, 3000)
 })
 
-t.test('escaped keys match by what they say, and where they stand is told', async t => {
+t.test('escaped keys match by their decoded text, and their position is returned', async t => {
   const json = Buffer.from(' {"\\u0061":1 , "__proto__" : {"x":"}"}, "7":[2]}')
   const found = [...members(json)]
   t.same(

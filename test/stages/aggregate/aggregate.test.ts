@@ -126,7 +126,7 @@ void t.test('a record that is kept already says in which job its request is gath
   t.equal(batches[0]?.job, job)
 })
 
-void t.test('records that cannot be asked keep their place and say why', async t => {
+void t.test('invalid records keep their place and say why', async t => {
   const job = await openFor(t, t.testdir())
   const items: Item[] = [
     ask('a', 'same'),
@@ -326,7 +326,7 @@ void t.test('a stage that is destroyed in the middle closes, with no file left o
   t.same(openBelow(dir), [])
 })
 
-void t.test('a job whose ids are gone, or cannot be read, is not gone on with', async t => {
+void t.test('a job with missing or unreadable ids is not resumed', async t => {
   const dir = t.testdir()
   const first = await openFor(t, dir)
   await seal(first, [ask('a', 'mine'), ask('b')])

@@ -19,20 +19,23 @@ async function put(seen: DedupeIndex, text: string, ordinal: number): Promise<nu
   return first
 }
 
-void t.test('who asked first is found again, whatever of the table is in memory', async t => {
-  for (const inMemory of [2, 3, 1000]) {
-    const dir = t.testdir()
-    const seen = await DedupeIndex.create(nodeDisk, `${dir}/seen`, inMemory)
-    const texts = 3000
-    for (let i = 0; i < texts; i++) if ((await put(seen, `text ${i}`, i)) !== undefined) t.fail()
-    for (let i = 0; i < texts; i++)
-      if ((await put(seen, `text ${i}`, texts + i)) !== i) t.fail(`text ${i}, ${inMemory} pages`)
-    if (inMemory < 1000) t.ok(statSync(`${dir}/seen`).size >= PAGE_BYTES * (texts / 186))
-    await seen.close()
-    t.notOk(existsSync(`${dir}/seen`))
-    t.same(openBelow(dir), [])
-  }
-})
+void t.test(
+  'the first record of a request is found, whatever part of the table is in memory',
+  async t => {
+    for (const inMemory of [2, 3, 1000]) {
+      const dir = t.testdir()
+      const seen = await DedupeIndex.create(nodeDisk, `${dir}/seen`, inMemory)
+      const texts = 3000
+      for (let i = 0; i < texts; i++) if ((await put(seen, `text ${i}`, i)) !== undefined) t.fail()
+      for (let i = 0; i < texts; i++)
+        if ((await put(seen, `text ${i}`, texts + i)) !== i) t.fail(`text ${i}, ${inMemory} pages`)
+      if (inMemory < 1000) t.ok(statSync(`${dir}/seen`).size >= PAGE_BYTES * (texts / 186))
+      await seen.close()
+      t.notOk(existsSync(`${dir}/seen`))
+      t.same(openBelow(dir), [])
+    }
+  },
+)
 
 void t.test('the first record of all can be the one that is repeated', async t => {
   const seen = await DedupeIndex.create(nodeDisk, `${t.testdir()}/seen`)
@@ -41,7 +44,7 @@ void t.test('the first record of all can be the one that is repeated', async t =
   await seen.close()
 })
 
-void t.test('what a job has asked is known again when it is opened again', async t => {
+void t.test('the requests of a job are known when it is opened again', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   await aggregated(job, ['a', 'b', 'a', 'c'], { batchSize: 2 })

@@ -55,7 +55,7 @@ void t.test('the answer of the first stands in the row of each repeat', async t 
   t.match(await world.emulator.ledger.totals(), { accepted: DISTINCT, acceptedTwice: 0 })
 })
 
-void t.test('a run that dies anywhere asks nothing twice when it goes on', async t => {
+void t.test('a run that dies anywhere sends nothing twice when it is resumed', async t => {
   let died = true
   for (let after = 1; died; after++) {
     const world = await makeWorld(t)

@@ -90,7 +90,7 @@ void t.test('parts of a batch that was divided stand where it stood', async t =>
   t.equal(journalOf(job.store.folder).filter(({ type }) => type === 'split').length, 2)
 })
 
-void t.test('a job that goes on gives all rows again, in the same order', async t => {
+void t.test('a resumed job emits all rows again, in the same order', async t => {
   const world = await makeWorld(t, { batchTimeMs: lastFirst })
   const first = await world.open()
   await t.rejects(rowsOf(world, first, { until: 5 }), /killed/)
@@ -98,7 +98,7 @@ void t.test('a job that goes on gives all rows again, in the same order', async 
   t.same(await rowsOf(world, await world.open()), ascending(12))
 })
 
-void t.test('a job that began without it comes out ordered when it goes on with it', async t => {
+void t.test('a job that started without it is ordered when it is resumed with it', async t => {
   const world = await makeWorld(t, { batchTimeMs: lastFirst })
   const first = await world.open()
   await t.rejects(rowsOf(world, first, { until: 7, ordered: false }), /killed/)
@@ -106,7 +106,7 @@ void t.test('a job that began without it comes out ordered when it goes on with 
   t.same(await rowsOf(world, await world.open()), ascending(12))
 })
 
-void t.test('rows that are asked again come last, ordered among themselves', async t => {
+void t.test('retried rows come last, in order', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: lastFirst,
     faults: [{ on: 'create', batch: [2, 4], expire: true }],

@@ -13,13 +13,13 @@ t.test('rows come at once, with the byte at which each ended', async t => {
   ])
 })
 
-t.test('a quote that is open at the end is told', async t => {
+t.test('an unclosed quote at the end is reported', async t => {
   const rows = new CsvRows(',', () => t.fail('there is no row'))
   rows.parse(Buffer.from('"a\n'))
   t.equal(rows.finish(), false)
 })
 
-t.test('an error of csv-parse comes out as one of ours', async t => {
+t.test('an error of csv-parse becomes a BatchStreamError', async t => {
   const rows = new CsvRows(',', () => {})
   rows.options.max_record_size = 1
   t.throws(() => rows.parse(Buffer.from('abcdefghij\n')), {

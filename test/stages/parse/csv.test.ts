@@ -425,7 +425,7 @@ t.test('wrong options are refused at once', async t => {
   t.throws(wrong({ maxRecordBytes: 0 }), { message: /`maxRecordBytes` must be/ })
 })
 
-t.test('a header is told before the first record, also where none follows', async t => {
+t.test('a header is reported before the first record, even if none follows', async t => {
   const headers: (readonly string[])[] = []
   const parser = parseCsv({ onHeader: columns => headers.push(columns) })
   parser.end('a,,a\n')

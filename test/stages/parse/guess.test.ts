@@ -4,7 +4,7 @@ import { guess } from '../../../lib/stages/parse/guess.ts'
 const format = (head: string, name?: string): string | undefined =>
   guess({ name, head, enough: true })?.format
 
-t.test('a name tells, packed or not, in any case', async t => {
+t.test('a file name decides, compressed or not, in any case', async t => {
   const names: [string, string][] = [
     ['a.csv', 'csv'],
     ['dir.json/a.TSV', 'tsv'],
@@ -26,7 +26,7 @@ t.test('a name tells, packed or not, in any case', async t => {
   t.equal(format('{"a":1}\n', '.gz'), 'jsonl')
 })
 
-t.test('an array file and JSON lines are told apart (I15)', async t => {
+t.test('an array file and JSON lines are distinguished (I15)', async t => {
   const contents: [string, string][] = [
     ['[{},{}]', 'json'],
     ['[{},{}]\n\n', 'json'],

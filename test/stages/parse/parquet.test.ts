@@ -306,7 +306,7 @@ void t.test(
   },
 )
 
-void t.test('records have the row and the file, and columns are told before them', async t => {
+void t.test('records have the row and the file, and columns are reported first', async t => {
   const path = parquetFile(join(t.testdir(), 'a.parquet'), [
     text('a', ['x', 'y']),
     text('b "c"', ['z', null]),

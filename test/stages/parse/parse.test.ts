@@ -50,7 +50,7 @@ t.test('a name or a given format goes before the bytes', async t => {
   t.equal(named[0]?.source, 'dir/a.csv', 'the name is the source')
 })
 
-t.test('with comments the first line that is none tells CSV from TSV', async t => {
+t.test('with comments, the first other line decides between CSV and TSV', async t => {
   const cases: [string, string, string][] = [
     ['# a\tb, c\n\n#\na,b\n#x\n1,2\n', 'csv', '{"a":"1","b":"2"}'],
     ['\ufeff#\r\na\tb\r\n1\t2\r\n', 'tsv', '{"a":"1","b":"2"}'],

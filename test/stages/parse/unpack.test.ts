@@ -224,7 +224,7 @@ t.test('a reader that stops ends what unpacks', async t => {
   t.ok(destroyed)
 })
 
-t.test('I18 a gzip bomb is told of, once; plain bytes and mild ratios are not', async t => {
+t.test('I18 a gzip bomb is reported once; plain bytes and low ratios are not', async t => {
   const count = async (bytes: Buffer, source?: string): Promise<string[]> => {
     const said: string[] = []
     const stage = unpack({ source, onHighCompressionRatio: sentence => said.push(sentence) })

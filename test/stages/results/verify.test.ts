@@ -100,7 +100,7 @@ for (const [name, lines, counts, verdict] of cases) {
   })
 }
 
-void t.test('the index tells where each line lies', async t => {
+void t.test('the index has the position of each line', async t => {
   const { verifier, file } = verify([line('c'), '', line('a')], {})
   const length = line('a').length
   t.equal(await file.sync(), 2 * (length + 1))

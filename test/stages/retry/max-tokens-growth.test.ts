@@ -47,7 +47,7 @@ void t.test('each try doubles once more for those that it cut', async t => {
   t.equal(longer.doublings(2), 0)
 })
 
-void t.test('what has no record, or cannot be asked any more, is left alone', async t => {
+void t.test('a result without a record or without retries left is passed on', async t => {
   const longer = new MaxTokensGrowth({ prompt: '{{text}}', maxTokensLimit: 9999 })
   for (const result of [cut(undefined), cut(1, { other: 'a' })]) {
     t.notOk(longer.canGrow(result))

@@ -145,7 +145,7 @@ void t.test(
   },
 )
 
-void t.test('which failures are asked again can be chosen', async t => {
+void t.test('shouldRetry chooses which failures are retried', async t => {
   const world = await makeWorld(t, {
     respond: answersOf({ 0: ['invalid_request_error'], 1: ['expired'] }),
   })
@@ -320,7 +320,7 @@ void t.test('without a result there is nothing to retry, and no job is needed', 
     t.fail('a row')
 })
 
-void t.test('a stage that is destroyed while it looks up later tries asks nobody', async t => {
+void t.test('a stage that is destroyed while it reads later attempts sends nothing', async t => {
   const world = await makeWorld(t, { respond: answersOf({ 0: ['expired', 'expired'] }) })
   const job = await world.open()
   await runRetry(world, job, 2)

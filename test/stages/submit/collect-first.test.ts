@@ -70,7 +70,7 @@ t.test('nor is what waits for its turn in the order of the input', async t => {
   t.ok(story.indexOf('armed 3') < story.indexOf('ended 1'), story.join())
 })
 
-t.test('results that do not come hold nothing back for ever', async t => {
+t.test('missing results do not block the others', async t => {
   const faults = [
     { on: 'results' as const, nth: Array.from({ length: 300 }, (_, i) => i + 1), status: 503 },
   ]

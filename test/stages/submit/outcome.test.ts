@@ -25,7 +25,7 @@ for (const [kind, before, after] of table) {
   })
 }
 
-void t.test('a refusal that names a request tells which one', async t => {
+void t.test('a refusal that names a request has its position', async t => {
   const said = 'the API answered 400: requests.17.params.max_tokens: must be positive'
   t.match(outcomeOf(failure('refused', said), true), {
     kind: 'reject',

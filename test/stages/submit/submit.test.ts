@@ -324,7 +324,7 @@ for (const [name, fault, message] of [
     /400/,
   ],
 ] as const) {
-  void t.test(`${name} stops the run as CBS_ACCESS, and a resume goes on`, async t => {
+  void t.test(`${name} stops the run as CBS_ACCESS, and a later run resumes`, async t => {
     const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, ...fault }] })
     const job = await world.open()
     await t.rejects(run(world, job, asks(2)), { code: 'CBS_ACCESS', message })
@@ -1006,7 +1006,7 @@ void t.test('nothing else is sent before the batch that fills the cache has ende
   t.ok(events.indexOf('armed 2') > events.indexOf('ended 1'), events.join(', '))
 })
 
-void t.test('who sends is told when the queue takes no more for now', async t => {
+void t.test('onBusy is called when the queue is full', async t => {
   const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 429 }] })
   let told = 0
   const onBusy = (): void => void (told += 1)

@@ -68,7 +68,7 @@ void t.test('several files come in the order of their templates, the same one on
   t.same(content, [{ type: 'text', text: 'text' }, base64('image/png', PNG), question])
 })
 
-void t.test('a record that names no file is asked without one', async t => {
+void t.test('a record without a file is sent without one', async t => {
   const attach = ['{{path?}}', () => undefined]
   t.equal(await contentOf({ attach }, {}), 'What is it?')
   t.equal(await contentOf({ attach }, { path: '' }), 'What is it?')
@@ -133,7 +133,7 @@ void t.test('a file that cannot be sent makes a rejected record that says why', 
   })
 })
 
-void t.test('records keep their order, and those that cannot be asked their place', async t => {
+void t.test('records keep their order, and invalid ones their place', async t => {
   const dir = t.testdir({ a: PNG, b: 'text' })
   const asked = await ask(
     { prompt: '{{n}}', attach: '{{path}}', attachDir: dir },
@@ -164,7 +164,7 @@ void t.test('as a stage of its own it takes the requests of any other', async t 
   }
 })
 
-void t.test('a function that throws ends the pipeline as one of ours', async t => {
+void t.test('a function that throws ends the pipeline with a BatchStreamError', async t => {
   const attach = (): string => {
     throw new Error('no idea')
   }

@@ -105,7 +105,7 @@ t.test('what every object inherits is no variable', async t => {
   t.throws(() => read('{{$__proto__}}', {}), { code: 'CBS_OPTION' })
 })
 
-t.test('the place of a field is told as the record sees it', async t => {
+t.test('the position of a field is that in the record', async t => {
   const fields: readonly Field[] = fieldsOf(compile('{{a}} {{@json}} {{b?}}', { name: 'id' }))
   t.same(
     fields.map(field => field.name),

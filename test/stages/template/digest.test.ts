@@ -133,7 +133,7 @@ void t.test('R07: a template that is piped in late is compared as well', async t
   )
 })
 
-void t.test('R07: who wants it goes on with another template', async t => {
+void t.test('R07: compareTemplate: false resumes with another template', async t => {
   const { world, dir } = await unfinished(t)
   const job = await world.open({ dir })
   const given = await run(world, job, { prompt: 'Tell {{n}}' }, { compareTemplate: false })
@@ -141,7 +141,7 @@ void t.test('R07: who wants it goes on with another template', async t => {
   t.equal(journalOf(job.store.folder).filter(({ type }) => type === 'template').length, 1)
 })
 
-void t.test('a digest tells functions and whole records apart from their text', t => {
+void t.test('a digest distinguishes functions and whole records from their text', t => {
   const digests = [
     { prompt: '{{@json}}' },
     { prompt: 'Symbol(@json)' },

@@ -197,7 +197,7 @@ t.test('messages of any shape do not throw; the API is the judge of them', async
   }
 })
 
-t.test('all faults are told at once', async t => {
+t.test('all faults are reported at once', async t => {
   t.equal(checkParams({ temperature: 1, top_p: 1, stream: true, max_tokens: 0, foo: 1 }).length, 5)
 })
 

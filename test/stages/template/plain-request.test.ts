@@ -98,7 +98,7 @@ void t.test('a record that is not JSON fails as it does alone', async t => {
     t.throws(() => made([line], PROMPT), SyntaxError, line)
 })
 
-void t.test('what is asked about all records is part of the bytes', async t => {
+void t.test('text shared by all requests is part of the bytes', async t => {
   for (const options of [
     {
       system: 'Be brief. é',

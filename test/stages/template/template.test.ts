@@ -397,7 +397,7 @@ t.test("the id is a template, taken verbatim, checked by the API's rule", async 
   })
 })
 
-t.test('a record that could not be read goes on with its problem', async t => {
+t.test('an unreadable record is passed on with its problem', async t => {
   const problem = { type: 'bad_record', message: 'no JSON' }
   const source = record('{"input":"x"}', { problem })
   t.same(await ask({ prompt: '{{review}}' }, source), [{ record: source, problem }])

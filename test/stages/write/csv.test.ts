@@ -186,7 +186,7 @@ t.test('fields can have other names', async t => {
   )
 })
 
-t.test('a batch that some other tool made is told by custom_id', async t => {
+t.test('rows of a batch of another tool have its custom_id', async t => {
   const of = (customId: string | null) => {
     const raw = Buffer.from(
       JSON.stringify({ custom_id: customId, result: message([{ type: 'text', text: 'hi' }]) }),
@@ -217,7 +217,7 @@ t.test('I11: __proto__ and constructor are plain columns', async t => {
   )
 })
 
-t.test('O01: formulas are guarded only when asked, in the header too', async t => {
+t.test('O01: formulas are guarded only with `safe`, in the header too', async t => {
   const row = said('a\n=2', '{"=h":"=1+1","n":"-5"}')
   t.equal(
     await csv([row], { safe: true }),

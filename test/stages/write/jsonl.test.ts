@@ -97,7 +97,7 @@ t.test('wrong options are refused at once', async t => {
   t.throws(() => writeJsonl({ metaField: 3 }), { code: 'CBS_OPTION' })
 })
 
-t.test('a result that cannot be read ends the pipeline with an error of ours', async t => {
+t.test('an unreadable result ends the pipeline with a BatchStreamError', async t => {
   const broken = said('x')
   Object.defineProperty(broken, 'raw', { value: Buffer.from('{"cut') })
   const failed: unknown = await chunksOf([])

@@ -91,7 +91,7 @@ t.test("an errored row tells the API's reason, which is nested twice", async t =
   )
 })
 
-t.test('N23: a result type that nobody knows yet is an errored row that names it', async t => {
+t.test('N23: an unknown result type becomes an errored row that names it', async t => {
   t.match(parsed(answered({ type: 'postponed' })), {
     response: null,
     _batch: { status: 'errored', error: { type: 'unknown_result_type', message: /postponed/ } },

@@ -242,7 +242,7 @@ async function dieUncommitted(world: World, path: string): Promise<void> {
   await job.close()
 }
 
-void t.test('rows that were never committed are written anew into the same file', async t => {
+void t.test('rows that were never committed are written again to the same file', async t => {
   const world = await makeWorld(t)
   const path = `${world.dir}/out.jsonl`
   await dieUncommitted(world, path)

@@ -44,7 +44,7 @@ t.test('an onMissing that throws ends the pipeline', async t => {
   t.match(await failed, [{ code: 'CBS_STAGE', message: /no thanks/ }])
 })
 
-t.test('an async onMissing is refused, since nobody waits for it', async t => {
+t.test('an async onMissing is refused, since it is not awaited', async t => {
   const stream = writeRaw({ onMissing: async () => Promise.reject(new Error('late')) })
   const failed = once(stream, 'error')
   stream.write(without('rejected'))

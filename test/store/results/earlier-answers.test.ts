@@ -51,7 +51,7 @@ t.test('more batches are read than are open at a time', async t => {
   await earlier.close()
 })
 
-t.test('a batch that is damaged is told of once, and its answers are not used', async t => {
+t.test('a damaged batch is reported once, and its answers are not used', async t => {
   const place = await jobsIn(t)
   const { earlier, damaged } = await open(place, 'a')
   rmSync(fileOf(place, 'a/batches/1.lines'))
