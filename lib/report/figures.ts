@@ -2,7 +2,7 @@ import { Bill } from '../cost/ledger.ts'
 import { tokensOf } from '../cost/cost.ts'
 import { CostLedger } from '../cost/ledger.ts'
 import type { PriceOf } from '../cost/price.ts'
-import type { Kept } from '../store/results/stored-answers.ts'
+import type { AnswerMetadata } from '../store/results/stored-answers.ts'
 import type { Result } from '../core/results/result.ts'
 import type { Status } from '../core/results/status.ts'
 import { Failures } from './failures.ts'
@@ -37,7 +37,7 @@ export class ReportFigures {
     this.bill = new Bill(priceOf)
   }
 
-  add(result: Result, { batch, ordinal, isAsked, isNewest }: Kept): void {
+  add(result: Result, { batch, ordinal, isAsked, isNewest }: AnswerMetadata): void {
     const { status, usage, error } = result
     if (isAsked) count((this.tries[Math.min(batch.attempt, MAX_ATTEMPTS) - 1] ??= {}), status)
     if (isNewest) {

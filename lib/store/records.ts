@@ -185,12 +185,12 @@ export class Records {
 const NEWLINE = Buffer.from('\n')
 
 /** The position of consecutive records. */
-export interface RecordSpan {
-  readonly entries: readonly SpanEntry[]
+export interface RecordRange {
+  readonly entries: readonly RangeEntry[]
   readonly source: string | undefined
 }
 
-export type SpanEntry = Pick<RecordEntry, 'start' | 'length' | 'line'>
+export type RangeEntry = Pick<RecordEntry, 'start' | 'length' | 'line'>
 
 /** A verified block in memory. */
 interface RecordBlock {
@@ -238,7 +238,7 @@ export class RecordReader {
    * The position of up to `count` consecutive records of one source without a problem. It ends before another kind of
    * record.
    */
-  async span(ordinal: number, count: number): Promise<RecordSpan> {
+  async span(ordinal: number, count: number): Promise<RecordRange> {
     const entries: RecordEntry[] = []
     for (let next = ordinal; next < ordinal + count; next++) {
       const { index } = this.#cachedBlock(next) ?? (await this.#readBlock(next))
@@ -253,10 +253,10 @@ export class RecordReader {
   }
 
   /** The first `count` records of a span, one line each. This memory is never written again. */
-  async bytesOf({ entries }: RecordSpan, count: number): Promise<Buffer> {
+  async bytesOf({ entries }: RecordRange, count: number): Promise<Buffer> {
     // A span that is read has records, and their blocks were verified when it was made.
-    const { start } = entries[0] as SpanEntry
-    const { start: last, length } = entries[count - 1] as SpanEntry
+    const { start } = entries[0] as RangeEntry
+    const { start: last, length } = entries[count - 1] as RangeEntry
     return await this.#records.read(start, last + length - start)
   }
 

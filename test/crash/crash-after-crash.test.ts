@@ -3,21 +3,27 @@ import type { Crash } from '../support/crash/machine.ts'
 import { CALL_FAULTS } from '../support/crash/network.ts'
 import { Random } from '../support/crash/random.ts'
 import { SCENARIOS } from '../support/crash/scenarios.ts'
-import { calmRun, luck, oneOf, places, survey } from '../support/crash/survey.ts'
-import type { Blow, Trial } from '../support/crash/trial.ts'
+import {
+  undisturbedRun,
+  luck,
+  oneOf,
+  crashPoints,
+  checkTrials,
+} from '../support/crash/check-trials.ts'
+import type { Incident, Trial } from '../support/crash/trial.ts'
 
-/** Trials of each scenario. */
+/** Trials per scenario. */
 const EACH = 10
 
-const CRASHES: readonly Crash[] = ['kept', 'lost', 'torn']
+const CRASHES: readonly Crash[] = ['killed', 'lost', 'torn']
 
 const HOUR_MS = 3_600_000
 
 void t.test(
   'half a line of the journal does no harm, however soon the next crash comes',
   async t => {
-    const calm = await calmRun('plain')
-    const verdicts = await survey(t, halves(calm.endings[0]?.steps ?? 0))
+    const calm = await undisturbedRun('plain')
+    const verdicts = await checkTrials(t, halves(calm.endings[0]?.steps ?? 0))
     t.ok(
       verdicts.some(({ endings }) => endings[0]?.struckAt?.startsWith('write') === true),
       'some of them tear a line',
@@ -27,40 +33,40 @@ void t.test(
 
 for (const { name } of SCENARIOS) {
   void t.test(`crashes during the recovery do no harm: ${name}`, async t => {
-    const calm = await calmRun(name)
-    await survey(t, trials(name, calm.endings[0]?.steps ?? 0))
+    const calm = await undisturbedRun(name)
+    await checkTrials(t, trials(name, calm.endings[0]?.steps ?? 0))
   })
 }
 
-/** Steps of a process that opens a job again and notes its first events. */
+/** Steps of a process that opens an existing job and journals its first events. */
 const FIRST_STEPS = 40
 
 function* halves(steps: number): Generator<Trial> {
-  for (const at of places(steps, 9, 0)) {
-    for (const then of places(FIRST_STEPS, 13, at)) {
-      const blows: Blow[] = [
-        { fate: { kind: 'die', at, inside: true } },
-        { fate: { kind: 'die', at: then }, crash: oneOf(new Random(at + then), CRASHES) },
+  for (const at of crashPoints(steps, 9, 0)) {
+    for (const then of crashPoints(FIRST_STEPS, 13, at)) {
+      const incidents: Incident[] = [
+        { processFault: { kind: 'die', at, inside: true } },
+        { processFault: { kind: 'die', at: then }, crash: oneOf(new Random(at + then), CRASHES) },
       ]
-      yield { scenario: 'plain', seed: at, blows }
+      yield { scenario: 'plain', seed: at, incidents }
     }
   }
 }
 
 function* trials(scenario: string, steps: number): Generator<Trial> {
   for (const { seed, random } of luck(EACH)) {
-    const blows = Array.from({ length: 2 + random.below(3) }, () => blowOf(random, steps))
-    yield { scenario, seed, blows }
+    const incidents = Array.from({ length: 2 + random.below(3) }, () => incidentOf(random, steps))
+    yield { scenario, seed, incidents }
   }
 }
 
-/** A crash somewhere, with whatever else goes wrong in the same night. */
-function blowOf(random: Random, steps: number): Blow {
+/** A random crash, possibly with other faults at the same time. */
+function incidentOf(random: Random, steps: number): Incident {
   const often = random.next() < 0.6
   return {
-    fate: {
+    processFault: {
       kind: 'die',
-      // A recovery is short, so that many of the steps must be early ones.
+      // A recovery is short, so many crashes must happen early.
       at: 1 + random.below(often ? Math.ceil(steps / 3) : steps),
       inside: random.next() < 0.3,
     },

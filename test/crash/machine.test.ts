@@ -25,7 +25,7 @@ void t.test('written data survives a killed process', async t => {
   const { machine: here, disk } = machine()
   const file = await disk.open('/home/a', 'create')
   await file.write(Buffer.from('abc'), 0)
-  t.equal(await after(here, 'kept', '/home/a'), 'abc')
+  t.equal(await after(here, 'killed', '/home/a'), 'abc')
 })
 
 void t.test(
@@ -50,7 +50,7 @@ void t.test('a power failure loses what was written since the last sync', async 
   await file.write(Buffer.from('def'), 3)
   await file.truncate(5)
   t.equal(await after(here, 'lost', '/home/a'), 'abc')
-  t.equal(await after(here, 'kept', '/home/a'), 'abcde')
+  t.equal(await after(here, 'killed', '/home/a'), 'abcde')
 })
 
 void t.test('an unsynced rename leaves the old file or the new one', async t => {
@@ -66,7 +66,7 @@ void t.test('an unsynced rename leaves the old file or the new one', async t => 
   await disk.syncFolder('/home')
   await disk.rename('/home/a.next', '/home/a')
   t.equal(await after(here, 'lost', '/home/a'), 'old')
-  t.equal(await after(here, 'kept', '/home/a'), 'new')
+  t.equal(await after(here, 'killed', '/home/a'), 'new')
   const seen = new Set<string | undefined>()
   for (let seed = 0; seed < 50; seed++) {
     seen.add(await after(here, 'torn', '/home/a', seed))
@@ -114,8 +114,8 @@ void t.test(
     void disk.open('/home/b', 'create')
     await new Promise(resolve => setImmediate(resolve))
     t.equal(gate.dead, true)
-    t.equal(await after(here, 'kept', '/home/a'), 'ab')
-    t.equal(await after(here, 'kept', '/home/b'), undefined)
+    t.equal(await after(here, 'killed', '/home/a'), 'ab')
+    t.equal(await after(here, 'killed', '/home/b'), undefined)
   },
 )
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { CALL_FAULTS } from '../support/crash/network.ts'
 import { SCENARIOS } from '../support/crash/scenarios.ts'
-import { calmRun, places, survey } from '../support/crash/survey.ts'
+import { undisturbedRun, crashPoints, checkTrials } from '../support/crash/check-trials.ts'
 import type { Trial } from '../support/crash/trial.ts'
 
 const STRIDE = { plain: 3, other: 30 }
@@ -10,8 +10,8 @@ for (const [nth, { name }] of SCENARIOS.entries()) {
   void t.test(
     `any call of the API may fail in any way, and the run survives it: ${name}`,
     async t => {
-      const calls = (await calmRun(name)).endings[0]?.calls ?? 0
-      const verdicts = await survey(t, trials(name, nth, calls))
+      const calls = (await undisturbedRun(name)).endings[0]?.calls ?? 0
+      const verdicts = await checkTrials(t, trials(name, nth, calls))
       t.ok(
         verdicts.every(({ endings }) => endings[0]?.how === 'finished'),
         'no run needs a second start',
@@ -23,7 +23,7 @@ for (const [nth, { name }] of SCENARIOS.entries()) {
 function* trials(scenario: string, nth: number, calls: number): Generator<Trial> {
   for (const [way, how] of CALL_FAULTS.entries()) {
     const stride = nth === 0 ? STRIDE.plain : STRIDE.other
-    for (const at of places(calls, stride, nth + way))
-      yield { scenario, seed: at, blows: [{ fault: { at, how } }] }
+    for (const at of crashPoints(calls, stride, nth + way))
+      yield { scenario, seed: at, incidents: [{ fault: { at, how } }] }
   }
 }

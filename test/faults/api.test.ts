@@ -6,7 +6,7 @@ import { csv, everythingIn, KEY, placeFor, rowsOf, type Place, type Ran } from '
 
 const ASK = ['--job', 'a', '-p', 'Say {{text}}', '--batch-size', '3']
 
-/** What holds of every run, whatever went wrong: nothing is billed twice, each record has its row, the key is nowhere. */
+/** What must hold after any run: nothing is billed twice, each record has its row, the key is nowhere. */
 async function sound(t: Test, place: Place, ran: Ran, records: number): Promise<void> {
   const { acceptedTwice, billedTwice } = await place.emulator.ledger.totals()
   t.same(
@@ -26,7 +26,7 @@ interface Trial {
   readonly options?: EmulatorOptions
 }
 
-/** A run against one fault that ends well. */
+/** Runs against a fault and expects success. */
 function survives(name: string, faults: readonly FaultRule[], trial: Trial = {}): void {
   t.test(name, async t => {
     const { records = 5, code = 0, says, options } = trial
@@ -131,7 +131,7 @@ t.test('N30 expired requests are retried up to --retries times', async t => {
   }
 })
 
-/** A run that ends with a code, says why, and continues with the very line it printed, or runs again if nothing was sent. */
+/** A run that ends with a code and a reason, and continues with the command that it printed, or runs again if nothing was sent. */
 interface Stop {
   readonly faults: readonly FaultRule[]
   readonly code: number

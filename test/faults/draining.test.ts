@@ -65,7 +65,7 @@ t.test('R01: an endless input ends with the drain', async t => {
   for (let id = 4; id < 8; id++) stdin.write(`${id},text ${id}\n`)
   const ran = await ended
   t.equal(ran.code, 5)
-  // The last row of the first four is complete only when the next one begins.
+  // The last of the first four records is complete only when the next one begins.
   t.ok(ran.rows.length >= 3, `${ran.rows.length} rows`)
   t.match(world.stderr.text, /403.*; waiting for 1 batch in flight/)
   t.match(ran.err, /to continue, with the same input again: /)

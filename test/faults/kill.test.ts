@@ -1,4 +1,4 @@
-// What a death at any moment leaves: it is killed when the API has seen it come so far.
+// What remains after SIGKILL at any moment; the emulator decides when.
 import {
   appendFileSync,
   existsSync,
@@ -13,10 +13,10 @@ import { echo, type FaultCall, type FaultEffect } from '../../lib/emulator/index
 import { csv, everythingIn, KEY, nextWords, placeFor, rowsOf, type Place } from '../cli/world.ts'
 import { ASK, start, where } from './program.ts'
 
-// Twenty processes, on a machine that may have better things to do.
+// Starts twenty processes, on a machine that may be busy.
 t.setTimeout(300_000)
 
-/** A script of faults that a test can change, and that tells which call has just come. */
+/** A faults function that a test can replace, and that reports the latest call. */
 class Script {
   readonly came: string[] = []
   effect: (call: FaultCall) => FaultEffect | undefined = () => undefined
@@ -35,7 +35,7 @@ interface Kill {
   readonly op: FaultCall['op']
   readonly effect: FaultEffect
   readonly input?: string
-  /** Batches that the API accepted before the death. */
+  /** Batches that the API accepted before the kill. */
   readonly accepted: number
 }
 
@@ -84,7 +84,7 @@ for (const { name, op, effect, input = csv(3), accepted } of KILLS) {
     await first.ended
     script.effect = () => undefined
     t.equal(place.emulator.ledger.batches().length, accepted)
-    // C21: the same command goes on, and finds no lock in its way (C17).
+    // C21: the same command resumes the job, and no lock blocks it (C17).
     const again = await start(t, words, input).ended
     t.equal(again.code, 0, again.err)
     t.match(again.err, 'resuming job a')
@@ -146,7 +146,7 @@ t.test('C07 rows after the last commit are truncated', async t => {
   running.child.kill('SIGKILL')
   await running.ended
   appendFileSync(out, '{"id":"2","torn')
-  // The job notes how far it may write before it does, so that these bytes count as its own.
+  // The job records how far it may write before it writes, so these bytes count as its own.
   const [job = ''] = readdirSync(join(place.state, 'jobs'))
   const mark = join(place.state, 'jobs', job, 'output.end')
   const [bootedAt] = readFileSync(mark, 'latin1').split(' ')

@@ -1,4 +1,4 @@
-// What only a real process shows: signals, and the three streams as a shell gives them.
+// What only a real process shows: signals, and the three standard streams of a shell.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import t from 'tap'
@@ -6,7 +6,7 @@ import { csv, KEY, placeFor, type Place } from '../cli/world.ts'
 import { ASK, PROGRAM, start, where } from './program.ts'
 import { needs } from '../support/needs.ts'
 
-// Thirty processes, on a machine that may have better things to do.
+// Starts thirty processes, on a machine that may be busy.
 t.setTimeout(300_000)
 
 for (const [signal, code] of [
@@ -14,10 +14,10 @@ for (const [signal, code] of [
   ['SIGTERM', 143],
 ] as const) {
   t.test(
-    // PID 1 of a container has no default handlers, so it must be ours that ends it (P09).
+    // PID 1 of a container has no default handlers, so only ours can end it (P09).
     `${signal === 'SIGTERM' ? 'P09 ' : ''}${signal} detaches: batches go on, and the line that is printed fetches them`,
     async t => {
-      // Nobody is told that the batch has ended before the signal has come.
+      // The batch must not end before the signal arrives.
       let held = true
       let looks = 0
       const place = await placeFor(t, {

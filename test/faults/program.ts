@@ -1,4 +1,4 @@
-// Runs the program that `npm run build` has made, as a process of its own.
+// Runs the built program (`npm run build`) as a process.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { resolve } from 'node:path'
 import type { Test } from 'tap'
@@ -17,9 +17,9 @@ export interface Ended {
 
 export interface Running {
   readonly child: ChildProcess
-  /** Its end; who waits for one that does not come is told what it said. */
+  /** Resolves when it ends; on timeout, rejects with what it printed. */
   readonly ended: Promise<Ended>
-  /** Resolves when something holds; a program that ends before is an error, with its last words. */
+  /** Resolves when a condition holds; rejects with stderr if the program ends before. */
   until(condition: () => boolean): Promise<void>
 }
 
@@ -43,7 +43,7 @@ export function start(t: Test, words: readonly string[], stdin?: string): Runnin
   const early = closed.then(({ code, err }) => {
     throw new Error(`it ended before, with ${code}: ${err}`)
   })
-  // Of use only to who waits for something.
+  // Handled only by `until`.
   early.catch(() => {})
   return {
     child,
@@ -57,7 +57,7 @@ export function start(t: Test, words: readonly string[], stdin?: string): Runnin
   }
 }
 
-/** The flags that say where a place is. */
+/** The flags for the state directory and the API of a place. */
 export const where = ({ state, emulator }: Place): string[] => [
   '--state-dir',
   state,

@@ -36,7 +36,7 @@ import {
 
 const ASK = ['--job', 'a', '-p', 'Say {{text}}']
 
-/** A job that is half done: its batch is at the API. */
+/** A job whose batch is still at the API. */
 async function halfDone(t: Test): Promise<{ place: Place; folder: string; journal: string }> {
   const place = await placeFor(t)
   await place.run([...ASK, '--detach'], { stdin: csv(3) })
@@ -44,7 +44,7 @@ async function halfDone(t: Test): Promise<{ place: Place; folder: string; journa
   return { place, folder, journal: join(folder, 'journal.jsonl') }
 }
 
-/** The job is refused by all who would go on with it, and nothing is sent. */
+/** Expects that every command that would resume the job refuses it and sends nothing. */
 async function refused(t: Test, place: Place, code: number, says: RegExp): Promise<void> {
   for (const words of [ASK, ['resume', 'a'], ['-p', 'Say {{text}}'], ['results', 'a']].slice(
     0,

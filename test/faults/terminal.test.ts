@@ -1,4 +1,4 @@
-// What only a terminal shows: the line of progress, Ctrl-C, going on from what the screen says, the question of the budget.
+// What only a terminal shows: the progress line, Ctrl-C, the command that resumes, the question for a new cap.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import t from 'tap'
@@ -11,25 +11,25 @@ const skip = noTerminal() ?? false
 const ENV = { ANTHROPIC_API_KEY: KEY }
 const HIDDEN = '\r\u001b[J'
 
-/** A line of shell that runs the program in a place; its rows go to a file. */
+/** A shell command that runs the program in a place and writes rows to a file. */
 const ask = (place: Place, ...more: readonly string[]): string =>
   [
     ...[process.execPath, PROGRAM, ...where(place), '-i', place.path('in.csv')],
     ...["-p 'Say {{text}}' --poll 10ms --settle 200ms --job night", ...more],
   ].join(' ')
 
-/** Does nobody work on the job any more? */
+/** Whether no process uses the job any more. */
 function isFree(place: Place): boolean {
   const words = [PROGRAM, 'status', 'night', '--json', '--state-dir', place.state]
   const { stdout } = spawnSync(process.execPath, words, { encoding: 'utf8' })
   return JSON.parse(stdout).state === 'unfinished'
 }
 
-/** Lines as they stand on the screen in the end. */
+/** The final lines on the screen. */
 const linesOf = (text: string): string[] =>
   text.split(/\r?\n/).map(line => (line.split(HIDDEN).at(-1) ?? '').replaceAll('\r', ''))
 
-/** The command that the screen says continues. */
+/** The command on the screen that continues. */
 function nextOn(text: string): string[] {
   const said = linesOf(text).flatMap(
     line => /^to continue: (claude-batch-stream .*)$/.exec(line)?.[1] ?? [],

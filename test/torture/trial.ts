@@ -8,7 +8,7 @@ export const PROGRAM: string = new URL('../../dist/bin/claude-batch-stream.js', 
   .pathname
 export const RECORDS = 24
 
-/** What a trial has shown; empty where all is well. */
+/** The problems that a trial has found; empty if there are none. */
 export interface TrialReport {
   readonly seed: number
   readonly kills: number
@@ -17,8 +17,8 @@ export interface TrialReport {
 }
 
 /**
- * One trial: a run of the real program, killed with SIGKILL at moments that a seed chooses (after a time, or as the API sees
- * a call), and started again until it ends by itself. The emulator's ledger and the output file are the judges.
+ * A trial runs the real program, kills it with SIGKILL at seeded moments (after a time, or when the API receives a call) and starts it
+ * again until it ends by itself. The emulator's ledger and the output file are then checked.
  */
 export async function trial(seed: number, folder: string): Promise<TrialReport> {
   const random = randomFrom(seed)
@@ -85,7 +85,7 @@ function planOf(random: () => number): Plan {
   }
 }
 
-/** Trouble that a run must survive by itself, on top of being killed. */
+/** Faults that a run must survive in addition to kills. */
 export function faultFor({ op }: FaultCall, random: () => number): FaultEffect | undefined {
   switch (op) {
     case 'create':

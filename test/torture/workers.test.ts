@@ -24,7 +24,7 @@ void t.test(
       totals['runs'] = (totals['runs'] ?? 0) + report.runs
       for (const [what, times] of Object.entries(report.harm satisfies Harm))
         totals[what] = (totals[what] ?? 0) + times
-      // Whoever interrupts a long run knows how far it has come.
+      // Shows how far a long run has got, in case it is interrupted.
       if (totals['trials'] % 10 === 0) t.comment(JSON.stringify(totals))
       if (report.problems.length === 0) continue
       totals['bad'] = (totals['bad'] ?? 0) + 1

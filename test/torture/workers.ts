@@ -19,7 +19,7 @@ import {
 
 const LEASE_MS = 1000
 
-/** What happens to workers and their database; each is counted. */
+/** The number of each kind of fault of workers and their database. */
 export interface Harm {
   /** Some of them at the moment when the API receives a call. */
   kills: number
@@ -36,9 +36,9 @@ export interface WorkersReport extends TrialReport {
 }
 
 /**
- * One trial: a job over several workers with one ledger. Workers are killed, frozen or cut off from the database for longer than
- * their lease, their disks are lost between runs, sessions of the database are ended and the whole database crashes; each
- * worker is started again until its shard is done. The emulator's ledger, the part files and the database are the judges.
+ * A trial runs a job with several workers and one ledger. Workers are killed, frozen or cut off from the database for longer than
+ * their lease, their disks are lost between runs, database sessions are ended and the whole database crashes. Each worker is started
+ * again until its shard is done. The emulator's ledger, the part files and the database are then checked.
  */
 export async function workersTrial(
   seed: number,
@@ -133,7 +133,7 @@ export async function workersTrial(
     }
     return code
   }
-  /** Lets another worker take a shard over while its own worker can do nothing for longer than its lease. */
+  /** Lets another worker take over a shard while its own worker is blocked for longer than its lease. */
   const whileOtherWorks = async (index: number): Promise<void> => {
     others += 1
     const other = start(index, join(paths.folder, `other-${index}-${others}`))
@@ -198,7 +198,7 @@ export async function workersTrial(
   }
 }
 
-/** What is still reserved of a job that is done, and what was spent above its cap. */
+/** What is still reserved for a finished job, and what was spent above its cap. */
 async function leftovers(pool: pg.Pool, job: string): Promise<string[]> {
   const { rows: batches } = await pool.query(
     `select shard, number, phase from claude_batch_stream.batch
@@ -224,9 +224,9 @@ async function leftovers(pool: pg.Pool, job: string): Promise<string[]> {
 /** A worker's connection to the database. */
 interface Cable {
   readonly url: string
-  /** From now on nothing passes, and no connection is closed. */
+  /** Blocks all traffic without closing connections. */
   cut(): void
-  /** New connections pass again; those that were cut are broken. */
+  /** Lets new connections pass again; blocked ones are broken. */
   mend(): void
   close(): Promise<void>
 }

@@ -80,8 +80,8 @@ export interface JobState {
   readonly finished: boolean
 }
 
-/** The version of the journal's format; a higher one is rejected. */
-export const VERSION = 3
+/** The version of the journal's format; any other one is rejected. */
+export const VERSION = 4
 
 /** Folds a journal's events into a state. */
 export function fold(events: Iterable<JobEvent>): JobState | undefined {

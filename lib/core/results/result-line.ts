@@ -3,7 +3,7 @@ import { BatchStreamError } from '../errors.ts'
 import { memberOf } from '../json/find.ts'
 import { endOfValue, skipBlanks } from '../json/scan.ts'
 import { endOfValid, endOfValidString, INVALID } from '../json/valid.ts'
-import { MEMBERS, type Member, type Place } from './line-members.ts'
+import { MEMBERS, type KnownMember, type LineRange } from './line-members.ts'
 
 const QUOTE = 0x22
 const COMMA = 0x2c
@@ -19,7 +19,7 @@ const LETTER_N = 0x6e
 /** The number of bytes of a damaged line that the error shows. */
 const SHOWN = 100
 
-const NONE: readonly Place[] = []
+const NONE: readonly LineRange[] = []
 
 /**
  * A line of a result set and the places of the parts that a row needs. The line is walked once without building values, since
@@ -28,21 +28,21 @@ const NONE: readonly Place[] = []
 export class ResultLine {
   readonly json: Buffer
   readonly #isProven: boolean
-  customId: Place | undefined
-  type: Place | undefined
-  message: Place | undefined
+  customId: LineRange | undefined
+  type: LineRange | undefined
+  message: LineRange | undefined
   /** The API's outer `error` object, which contains the useful one. */
-  error: Place | undefined
-  model: Place | undefined
-  stopReason: Place | undefined
-  stopDetails: Place | undefined
-  usage: Place | undefined
+  error: LineRange | undefined
+  model: LineRange | undefined
+  stopReason: LineRange | undefined
+  stopDetails: LineRange | undefined
+  usage: LineRange | undefined
   /** Whether the message's content is an array, possibly empty, of valid blocks. */
   hasContent = false
-  #texts: Place[] | undefined
+  #texts: LineRange[] | undefined
   /** Members of the current block. */
-  blockType: Place | undefined
-  blockText: Place | undefined
+  blockType: LineRange | undefined
+  blockText: LineRange | undefined
 
   private constructor(json: Buffer, isProven: boolean) {
     this.json = json
@@ -71,30 +71,30 @@ export class ResultLine {
   }
 
   /** The string of each text block, including its quotes. */
-  get texts(): readonly Place[] {
+  get texts(): readonly LineRange[] {
     return this.#texts ?? NONE
   }
 
   /** A value of this line, parsed; undefined if it is absent. */
-  parse(place: Place | undefined): unknown {
+  parse(place: LineRange | undefined): unknown {
     return place && JSON.parse(this.json.toString('utf8', place.start, place.end))
   }
 
   /** A value of this line if it is a string. */
-  string(place: Place | undefined): string | undefined {
+  string(place: LineRange | undefined): string | undefined {
     if (!place || this.json[place.start] !== QUOTE) return undefined
     const inside = this.json.toString('utf8', place.start + 1, place.end - 1)
     return inside.includes('\\') ? JSON.parse(`"${inside}"`) : inside
   }
 
   /** A value of this line as text: a string itself, any other value as JSON; undefined if it is null or absent. */
-  text(place: Place | undefined): string | undefined {
+  text(place: LineRange | undefined): string | undefined {
     if (!place || this.json[place.start] === LETTER_N) return undefined
     return this.string(place) ?? this.json.toString('utf8', place.start, place.end)
   }
 
   /** A member of an object of this line; undefined if the value is not an object or has no such member. */
-  member(object: Place | undefined, key: string): Place | undefined {
+  member(object: LineRange | undefined, key: string): LineRange | undefined {
     const found = object && memberOf(this.json, key, object.start)
     return found && { start: found.valueStart, end: found.valueEnd }
   }
@@ -108,7 +108,7 @@ export class ResultLine {
     return this
   }
 
-  #isString(place: Place | undefined): place is Place {
+  #isString(place: LineRange | undefined): place is LineRange {
     return place !== undefined && this.json[place.start] === QUOTE
   }
 
@@ -117,7 +117,7 @@ export class ResultLine {
   }
 
   /** Walks the object that starts at `from`; returns the index after it, or -1 if it is not an object. */
-  #object(looked: readonly Member[], from: number): number {
+  #object(looked: readonly KnownMember[], from: number): number {
     const { json } = this
     let at = skipBlanks(json, from + 1)
     if (json[at] === CLOSE_BRACE) return at + 1
@@ -137,7 +137,7 @@ export class ResultLine {
   }
 
   /** Reads one member; returns the index after its value. */
-  #member(looked: readonly Member[], key: number, keyEnd: number, start: number): number {
+  #member(looked: readonly KnownMember[], key: number, keyEnd: number, start: number): number {
     const member = this.#named(looked, key, keyEnd)
     if (!member) return this.#skip(start)
     switch (member.part) {
@@ -211,7 +211,7 @@ export class ResultLine {
     return end
   }
 
-  #named(looked: readonly Member[], key: number, keyEnd: number): Member | undefined {
+  #named(looked: readonly KnownMember[], key: number, keyEnd: number): KnownMember | undefined {
     for (const member of looked) if (this.#is(key, keyEnd, member.bytes)) return member
     // A key may contain escapes.
     for (let at = key; at < keyEnd; at++) {

@@ -2,7 +2,7 @@ import { shorten, withoutKeys } from '../without-keys.ts'
 import type { EndedBatch, Problem, SourceRecord } from '../flow.ts'
 import type { Fields } from '../jsonify.ts'
 import type { AnswerCheck, Checked } from '../schema/answer-check.ts'
-import type { Place } from './line-members.ts'
+import type { LineRange } from './line-members.ts'
 import { ResultLine } from './result-line.ts'
 import { statusOfType, type Status } from './status.ts'
 
@@ -199,7 +199,7 @@ export class Result<F extends object = Fields, V = unknown> {
   }
 
   /** The places in the request that an error names, such as the images that are too large. */
-  #paths(error: Place | undefined): string {
+  #paths(error: LineRange | undefined): string {
     const paths = this.line?.parse(this.line.member(this.line.member(error, 'details'), 'paths'))
     const named = Array.isArray(paths) ? paths.filter(path => typeof path === 'string') : []
     return named.length > 0 ? ` (${named.join(', ')})` : ''
@@ -248,7 +248,7 @@ export class Result<F extends object = Fields, V = unknown> {
   }
 
   /** A value that should be a string, as text: JSON if it is something else, undefined if it is null or missing. */
-  #text(place: Place | undefined): string | undefined {
+  #text(place: LineRange | undefined): string | undefined {
     const text = this.line?.text(place)
     return text === undefined ? undefined : shorten(withoutKeys(text))
   }

@@ -10,7 +10,7 @@ import { JsonlReader } from './jsonl.ts'
 import { isBreak } from './line-breaks.ts'
 import { tellNote } from './note.ts'
 import { Pieces } from './pieces.ts'
-import type { RecordReader } from './record-stream.ts'
+import type { RecordParser } from './record-stream.ts'
 import { onlyTablesHave, type TableOption } from './table-options.ts'
 import { TextReader } from './text.ts'
 
@@ -28,7 +28,7 @@ export interface AnySettings {
 }
 
 /** The reader of a format. The settings contain TSV's delimiter. */
-export function readerOf(format: GuessedFormat, { csv, json }: AnySettings): RecordReader {
+export function readerOf(format: GuessedFormat, { csv, json }: AnySettings): RecordParser {
   switch (format) {
     case 'csv':
     case 'tsv':
@@ -50,10 +50,10 @@ function onlyTables({ format, why }: Guess, option: TableOption, source: string 
 }
 
 /** Examines the start of the input (up to 64 KB) and then acts as the reader of its format. */
-export class GuessingReader implements RecordReader {
+export class GuessingReader implements RecordParser {
   readonly #settings: AnySettings
   readonly #head = new Pieces()
-  #chosen: RecordReader | undefined
+  #chosen: RecordParser | undefined
 
   constructor(settings: AnySettings) {
     this.#settings = settings

@@ -1,4 +1,6 @@
+import { isUtf8 } from 'node:buffer'
 import type { SourceRecord } from '../../core/flow.ts'
+import { cutCharacter } from '../../core/utf8.ts'
 import { KEPT_CHARACTERS, type RecordPlace } from './bad-record.ts'
 import { headerColumns, numberedColumns, type Columns } from './csv-columns.ts'
 import { brokenRecord } from './csv-broken.ts'
@@ -6,7 +8,6 @@ import { behindComments } from './csv-comments.ts'
 import { badHeader, rowRecord, unreadable } from './csv-row.ts'
 import { CsvRows, LAG_BYTES } from './csv-rows.ts'
 import { CsvStart, delimiterNote, type CsvBeginning } from './csv-start.ts'
-import { lookAt, type Window } from './csv-window.ts'
 import {
   CR,
   LF,
@@ -21,7 +22,7 @@ import { tellHeader, tellNote, type NoteOptions } from './note.ts'
 import { Pieces } from './pieces.ts'
 import type { RecordPage } from '../../core/record-page.ts'
 import { PlainCsv } from './csv-plain.ts'
-import type { RecordReader } from './record-stream.ts'
+import type { RecordParser } from './record-stream.ts'
 import { TextStart } from '../../core/text-start.ts'
 
 /** Bytes passed to csv-parse at once. It emits all rows of its input immediately, so this bounds the rows that wait. */
@@ -54,7 +55,7 @@ export interface CsvSettings extends NoteOptions {
  * Reads CSV records from bytes, without a stream. csv-parse reports the byte at which a row ends; the bytes since the
  * previous row are kept for its line number, raw text and encoding check.
  */
-export class CsvReader implements RecordReader {
+export class CsvReader implements RecordParser {
   readonly #settings: CsvSettings
   readonly #limit: number
   readonly #comment: Buffer | undefined
@@ -81,7 +82,7 @@ export class CsvReader implements RecordReader {
   readonly #unread = new Pieces()
   #unreadAt = 0
   #rowsEnd = 0
-  #window: Window | undefined
+  #examined: ExaminedBytes | undefined
   /** The line on which the next row starts, after blank lines and comments. */
   #line = 1
   /** What to skip: the rest of a line, or the LF of a CRLF. */
@@ -222,7 +223,7 @@ export class CsvReader implements RecordReader {
   }
 
   #onRow(row: readonly string[]): void {
-    const { bytes, hasCr, isUtf8 } = (this.#window ??= lookAt(this.#unread.joined()))
+    const { bytes, hasCr, isUtf8 } = (this.#examined ??= examine(this.#unread.joined()))
     const at = this.#rowsEnd - this.#unreadAt
     this.#rowsEnd = this.#csvRows.rowsEnd
     const to = this.#rowsEnd - this.#unreadAt
@@ -240,7 +241,7 @@ export class CsvReader implements RecordReader {
 
   /** Comments before a row are not part of it, but count as lines. */
   #onRowBehindComments(row: readonly string[]): void {
-    const { bytes } = (this.#window ??= lookAt(this.#unread.joined()))
+    const { bytes } = (this.#examined ??= examine(this.#unread.joined()))
     const at = this.#rowsEnd - this.#unreadAt
     const from = this.#behindNoRows(bytes, at)
     this.#line += countBreaks(bytes, at, from)
@@ -269,7 +270,7 @@ export class CsvReader implements RecordReader {
   #dropRows(): void {
     this.#unread.drop(this.#rowsEnd - this.#unreadAt)
     this.#unreadAt = this.#rowsEnd
-    this.#window = undefined
+    this.#examined = undefined
     if (isBreak(this.#unread.first) || (this.#comment && this.#unread.startWith(this.#comment)))
       this.#dropNoRows()
   }
@@ -295,7 +296,7 @@ export class CsvReader implements RecordReader {
     this.#rows = undefined
     this.#unreadAt = 0
     this.#rowsEnd = 0
-    this.#window = undefined
+    this.#examined = undefined
   }
 
   /** Ends a record that does not end by itself: it is too long, or a quote in it is never closed. */
@@ -328,4 +329,17 @@ export class CsvReader implements RecordReader {
     }
     return bytes.subarray(end)
   }
+}
+
+/** The bytes without a row from csv-parse yet, with properties of all of them. */
+interface ExaminedBytes {
+  readonly bytes: Buffer
+  readonly hasCr: boolean
+  readonly isUtf8: boolean
+}
+
+/** Examines bytes once for all their rows; the last character may be incomplete. */
+function examine(bytes: Buffer): ExaminedBytes {
+  const whole = bytes.subarray(0, bytes.length - cutCharacter(bytes))
+  return { bytes, hasCr: bytes.includes(CR), isUtf8: isUtf8(whole) }
 }

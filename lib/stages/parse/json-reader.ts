@@ -7,7 +7,7 @@ import { badRecord, tooLongRecord } from './bad-record.ts'
 import { JsonElement } from './json-element.ts'
 import { JsonPath } from './json-path.ts'
 import { JsonSlices } from './json-slices.ts'
-import type { RecordReader } from './record-stream.ts'
+import type { RecordParser } from './record-stream.ts'
 import { TextStart } from '../../core/text-start.ts'
 import { invalidUtf8At } from '../../core/utf8.ts'
 
@@ -25,7 +25,7 @@ export interface JsonSettings {
 }
 
 /** Reads JSON records from bytes, without a stream: stream-json makes tokens, and this makes elements from them. */
-export class JsonReader implements RecordReader {
+export class JsonReader implements RecordParser {
   readonly #settings: JsonSettings
   readonly #start: TextStart
   readonly #slices = new JsonSlices()

@@ -4,7 +4,7 @@ import { wholeNumber } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
 import type { RecordPlace } from './bad-record.ts'
 import { Lines } from './lines.ts'
-import type { RecordReader } from './record-stream.ts'
+import type { RecordParser } from './record-stream.ts'
 
 interface LineReaderOptions {
   readonly maxRecordBytes?: number | undefined
@@ -12,7 +12,7 @@ interface LineReaderOptions {
 }
 
 /** A parser whose records are lines. */
-export abstract class LineReader implements RecordReader {
+export abstract class LineReader implements RecordParser {
   protected readonly lines: Lines
   protected readonly source: string | undefined
   /** Maximum bytes of a record. */

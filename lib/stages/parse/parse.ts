@@ -9,7 +9,7 @@ import type { Guess, GuessedFormat } from './guess.ts'
 import { jsonSettings, type JsonOptions } from './json.ts'
 import { MAGIC_BYTES, packingOf, binaryProblem } from './packed.ts'
 import { PARQUET_MAGIC } from './parquet.ts'
-import { RecordStream, type BreakOptions, type RecordReader } from './record-stream.ts'
+import { RecordStream, type BreakOptions, type RecordParser } from './record-stream.ts'
 import { mayBeTable, onlyTablesHave, tableOption } from './table-options.ts'
 import { unpack, type UnpackOptions } from './unpack.ts'
 
@@ -46,7 +46,7 @@ export function parse(options: ParseOptions = {}): Stage<Uint8Array | string, So
   return typed(new Parse(readerFor(options, settings), { ...options, source }))
 }
 
-function readerFor(options: ParseOptions, settings: AnySettings): RecordReader {
+function readerFor(options: ParseOptions, settings: AnySettings): RecordParser {
   const { from = 'auto', path } = options
   const option = settings.tableOption
   if (option && !mayBeTable(from, Boolean(path)))
@@ -81,7 +81,7 @@ class Parse extends RecordStream {
   /** The writer's callback while bytes are decompressed. */
   #waiting: TransformCallback | undefined
 
-  constructor(reader: RecordReader, options: UnpackOptions & BreakOptions) {
+  constructor(reader: RecordParser, options: UnpackOptions & BreakOptions) {
     super(reader, options)
     this.#options = options
   }

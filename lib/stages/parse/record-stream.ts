@@ -7,7 +7,7 @@ import { ByteStream } from './byte-stream.ts'
 import { failWhenRead } from './fail-when-read.ts'
 
 /** A parser without a stream: bytes are written to it, and records taken until it has none. */
-export interface RecordReader {
+export interface RecordParser {
   write(chunk: Buffer): void
   /** Ends the input. */
   finish(): void
@@ -32,7 +32,7 @@ export interface BreakOptions {
  * promise.
  */
 export class RecordStream extends ByteStream {
-  readonly #reader: RecordReader
+  readonly #reader: RecordParser
   readonly #onBroken: BreakOptions['onBroken']
   /** The line of the last record that was read. */
   protected lastLine: number | undefined
@@ -44,7 +44,7 @@ export class RecordStream extends ByteStream {
   #failure: { readonly cause: unknown } | undefined
   #waiting: TransformCallback | undefined
 
-  constructor(reader: RecordReader, { onBroken }: BreakOptions = {}) {
+  constructor(reader: RecordParser, { onBroken }: BreakOptions = {}) {
     super({ readableObjectMode: true })
     this.#reader = reader
     this.#onBroken = onBroken

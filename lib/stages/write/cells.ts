@@ -2,11 +2,11 @@ import type { SourceRecord } from '../../core/flow.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
 import { textOf } from '../../core/field.ts'
-import { isUnreadable, type TableColumns } from './columns.ts'
+import { isUnreadable, type TableLayout } from './columns.ts'
 import { responseText } from './text.ts'
 
 /** The cells of a result's row, in the order of the columns. A value that is not a string becomes JSON; null becomes empty. */
-export function cellsOf(result: Result, columns: TableColumns): string[] {
+export function cellsOf(result: Result, columns: TableLayout): string[] {
   return [
     ...columns.input.map(column => inputCell(result, column)),
     ...answerCells(result, columns),
@@ -15,7 +15,7 @@ export function cellsOf(result: Result, columns: TableColumns): string[] {
   ]
 }
 
-function answerCells(result: Result, { own: [response = ''], properties }: TableColumns): string[] {
+function answerCells(result: Result, { own: [response = ''], properties }: TableLayout): string[] {
   if (!properties) return [ownResponse(result, response) ?? responseText(result)]
   const { rowValue: value } = result
   // A valid answer of an object schema is an object; anything else has no properties.
@@ -43,7 +43,7 @@ function cell(record: SourceRecord, name: string): string {
 }
 
 /** An invalid or truncated answer, which is paid for and does not fit the columns of its properties. */
-function textShown({ response }: Result, { properties }: TableColumns): string {
+function textShown({ response }: Result, { properties }: TableLayout): string {
   if (!properties || response === null) return ''
   return ` (answer: ${response.slice(0, SHOWN)}${response.length > SHOWN ? '...' : ''})`
 }
@@ -52,7 +52,7 @@ function textShown({ response }: Result, { properties }: TableColumns): string {
 const SHOWN = 1000
 
 /** The error of a row. An unreadable record has no cells of its own, so its line and text are part of the error. */
-export function errorCell(result: Result, columns: TableColumns): string {
+export function errorCell(result: Result, columns: TableLayout): string {
   const { error, record } = result
   if (!error) return ''
   const sentence = `${error.type}: ${error.message}${textShown(result, columns)}`

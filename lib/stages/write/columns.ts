@@ -3,7 +3,7 @@ import type { Result } from '../../core/results/result.ts'
 import type { FieldNames } from './row-fields.ts'
 
 /** The columns of a table: those of the input, then added ones under names that the input does not use. */
-export interface TableColumns {
+export interface TableLayout {
   readonly input: readonly string[]
   readonly own: readonly string[]
   /** The properties of an object schema, which replace the response column. */
@@ -17,7 +17,7 @@ export function layOutColumns(
   columns: readonly string[],
   { response, meta }: FieldNames,
   properties?: readonly string[],
-): TableColumns {
+): TableLayout {
   const input = columns.filter(column => column !== response && column !== meta)
   const known = new Set<string | undefined>([...input, response, meta])
   const taken = new Set<string | undefined>([...input, meta])
@@ -47,7 +47,7 @@ export function isUnreadable(result: Result): boolean {
  *
  * @throws BatchStreamError `CBS_OUTPUT` if there is such a field
  */
-export function checkColumns(result: Result, columns: TableColumns): void {
+export function checkColumns(result: Result, columns: TableLayout): void {
   const extra = columnsOf(result).find(name => !columns.known.has(name))
   if (extra === undefined) return
   const { record, customId } = result

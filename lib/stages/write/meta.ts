@@ -1,5 +1,5 @@
 import type { Result } from '../../core/results/result.ts'
-import type { Place } from '../../core/results/line-members.ts'
+import type { LineRange } from '../../core/results/line-members.ts'
 import type { ResultLine } from '../../core/results/result-line.ts'
 import type { RowBytes } from './row-bytes.ts'
 import type { FieldNames } from './row-fields.ts'
@@ -79,7 +79,7 @@ function addPlace(
   row: RowBytes,
   label: string,
   { json }: ResultLine,
-  place: Place | undefined,
+  place: LineRange | undefined,
 ): void {
   // Only null starts with an n.
   if (place && json[place.start] !== LETTER_N) row.text(label).bytes(json, place.start, place.end)

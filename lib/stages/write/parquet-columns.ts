@@ -6,7 +6,7 @@ import { isUnsent } from '../../core/results/status.ts'
 import { shapeOf, type AnswerSchema } from '../../core/schema/answer-schema.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { errorCell } from './cells.ts'
-import type { TableColumns } from './columns.ts'
+import type { TableLayout } from './columns.ts'
 import { responseText } from './text.ts'
 
 /** The types of columns. Values of other types become text, nested ones JSON. */
@@ -90,7 +90,7 @@ export interface ParquetColumn {
 
 /** The columns of a file: those of a CSV table, typed. */
 export function parquetColumns(
-  columns: TableColumns,
+  columns: TableLayout,
   kinds: FieldKinds,
   schema: AnswerSchema | undefined,
 ): readonly ParquetColumn[] {
@@ -132,7 +132,7 @@ function inputCell(name: string, kind: ColumnKind): (result: Result) => ParquetC
 /** A record that was not sent keeps the response that it has. */
 function ownResponse(
   { record, status }: Result,
-  { own: [name = ''] }: TableColumns,
+  { own: [name = ''] }: TableLayout,
 ): string | undefined {
   if (!isUnsent(status) || !record || !Object.hasOwn(record.fields, name)) return undefined
   const value = record.fields[name]

@@ -4,7 +4,7 @@ import type { BatchFiles } from '../sums.ts'
 import { OrdinalReader, positionOf } from '../ordinals.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { compareByRecord } from '../../core/job/earliest.ts'
-import { Lines } from './lines.ts'
+import { ResultLines } from './lines.ts'
 
 /** How many batches have open files at a time. */
 const OPEN = 8
@@ -21,7 +21,7 @@ interface OpenBatch {
   readonly batch: BatchState
   readonly members: Float64Array
   readonly rejections: readonly Rejection[]
-  readonly lines: Lines | undefined
+  readonly lines: ResultLines | undefined
 }
 
 /** Finds the answer to the first of several identical requests, for the records that share it. */
@@ -67,7 +67,7 @@ export class DedupeAnswers {
       rejections: await rejectionsOf(this.#files, batch),
       lines:
         fetched && fetched.lines > 0
-          ? await Lines.open(this.#files, number, batch.requests)
+          ? await ResultLines.open(this.#files, number, batch.requests)
           : undefined,
     }
     this.#open.delete(number)

@@ -10,7 +10,7 @@ import type { JobOnDisk, SoundJob } from '../inspect.ts'
 import { Reused, ReusedAnswers, type EarlierAnswer } from '../reused.ts'
 import { readSummed, type BatchFiles } from '../sums.ts'
 import { AnswerIndex, type KeyBlock } from './answer-index.ts'
-import { Lines } from './lines.ts'
+import { ResultLines } from './lines.ts'
 
 /** How many batches have open files at a time. */
 const OPEN = 8
@@ -221,7 +221,7 @@ async function openSet({ job, files, batch, isReused }: AnswerSet): Promise<Open
     const answers = await ReusedAnswers.open(files, number, await Reused.of(files, batch))
     return answers
   }
-  const lines = await Lines.open(files, number, requests)
+  const lines = await ResultLines.open(files, number, requests)
   let last = -1
   const answer = (raw: Buffer): EarlierAnswer => ({ job, batchId: id, raw })
   return {

@@ -19,7 +19,7 @@ import {
 import { CLUSTER, LONG_LINE } from './result-file.ts'
 
 /** Reads the result lines of a batch by the position of their request. Bytes that changed on disk are `CBS_STATE`. */
-export class Lines {
+export class ResultLines {
   readonly #number: number
   readonly #index: LineIndex
   readonly #file: DiskFile
@@ -41,12 +41,12 @@ export class Lines {
   }
 
   /** Opens the files of a batch with `requests` requests. An index of another format is `CBS_STATE`. */
-  static async open(files: BatchFiles, number: number, requests: number): Promise<Lines> {
+  static async open(files: BatchFiles, number: number, requests: number): Promise<ResultLines> {
     const bytes = await files.disk.readWhole(files.path(number, 'lines'))
     const index = indexIn(bytes ?? Buffer.alloc(0), requests)
     if (index === 'damaged') throw damaged(number)
     if (index !== 'foreign')
-      return new Lines(
+      return new ResultLines(
         number,
         requests,
         index,

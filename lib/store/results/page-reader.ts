@@ -5,10 +5,10 @@ import { ENTRY, PLAIN, PROVEN, STRIDE } from '../../core/json/scanner.ts'
 import { PAGE_BYTES, PAGE_ITEMS } from '../../core/pages.ts'
 import { ResultPage } from '../../core/results/result-page.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
-import type { RecordReader, RecordSpan, SpanEntry } from '../records.ts'
+import type { RecordReader, RecordRange, RangeEntry } from '../records.ts'
 import type { Ids } from './ids.ts'
 import { NUMBERS, PART_NUMBERS, PARTS } from './line-index.ts'
-import type { Lines, LineSpan } from './lines.ts'
+import type { ResultLines, LineSpan } from './lines.ts'
 
 /** The largest number in a table of 32-bit integers. */
 const MAX_LINE_NUMBER = 2 ** 31 - 1
@@ -21,14 +21,14 @@ export class PageReader {
   readonly #batch: EndedBatch
   readonly #job: StoredJob
   readonly #ids: Ids
-  readonly #lines: Lines
+  readonly #lines: ResultLines
   readonly #records: RecordReader
   readonly #check: AnswerCheck | undefined
 
   constructor(
     batch: EndedBatch,
     ids: Ids,
-    lines: Lines,
+    lines: ResultLines,
     records: RecordReader,
     check: AnswerCheck | undefined,
   ) {
@@ -96,7 +96,7 @@ export class PageReader {
 }
 
 /** How many results fit on a page. */
-function fitting(span: LineSpan, position: number, { entries }: RecordSpan): number {
+function fitting(span: LineSpan, position: number, { entries }: RecordRange): number {
   const [{ start: first } = { start: 0 }] = entries
   let count = 0
   let lineBytes = 0
@@ -114,7 +114,7 @@ function fitting(span: LineSpan, position: number, { entries }: RecordSpan): num
 function tableOf(
   span: LineSpan,
   position: number,
-  { entries }: RecordSpan,
+  { entries }: RecordRange,
   count: number,
 ): Int32Array {
   const table = new Int32Array(count * STRIDE)
@@ -122,7 +122,7 @@ function tableOf(
   for (let index = 0; index < count; index++) {
     const entry = index * STRIDE
     // The span has `count` entries.
-    const { start, length, line } = entries[index] as SpanEntry
+    const { start, length, line } = entries[index] as RangeEntry
     table[entry + ENTRY.start] = start - first
     table[entry + ENTRY.end] = start - first + length
     table[entry + ENTRY.lineNumber] = line

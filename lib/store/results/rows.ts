@@ -6,7 +6,7 @@ import { Reused, ReusedAnswers } from '../reused.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import { DedupeAnswers } from './dedupe-answers.ts'
 import type { Ids } from './ids.ts'
-import { Lines } from './lines.ts'
+import { ResultLines } from './lines.ts'
 import { repeated } from './repeated.ts'
 import { PageReader } from './page-reader.ts'
 import { Result } from '../../core/results/result.ts'
@@ -37,7 +37,7 @@ export async function* rowsOf(
   const why = unanswered(fetched?.why)
   const reader = job.store.records.reader(job)
   const files =
-    fetched && fetched.lines > 0 ? await Lines.open(job.store, number, requests) : undefined
+    fetched && fetched.lines > 0 ? await ResultLines.open(job.store, number, requests) : undefined
   const earlier = reused.count > 0 ? await ReusedAnswers.open(job.store, number, reused) : undefined
   const pages = files && new PageReader(batch, ids, files, reader, check)
   let position = 0

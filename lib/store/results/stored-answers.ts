@@ -10,12 +10,12 @@ import { Reused, ReusedAnswers, type EarlierAnswer } from '../reused.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import { DedupeAnswers } from './dedupe-answers.ts'
-import { Lines } from './lines.ts'
+import { ResultLines } from './lines.ts'
 import { Result, type ResultParts } from '../../core/results/result.ts'
 import { unanswered } from '../../core/results/status.ts'
 
 /** Metadata about a stored answer. */
-export interface Kept {
+export interface AnswerMetadata {
   readonly batch: BatchState
   /** The ordinal of its record. */
   readonly ordinal: number
@@ -32,7 +32,7 @@ export interface Kept {
 export async function eachKeptAnswer(
   { folder, state }: Pick<JobOnDisk, 'folder' | 'state'>,
   check: AnswerCheck | undefined,
-  tell: (result: Result, kept: Kept) => void,
+  tell: (result: Result, kept: AnswerMetadata) => void,
 ): Promise<void> {
   const files = {
     disk: nodeDisk,
@@ -92,7 +92,7 @@ function answered(raw: Buffer | null, { fetched }: BatchState): Parts {
 }
 
 async function eachReused(
-  files: Parameters<typeof Lines.open>[0],
+  files: Parameters<typeof ResultLines.open>[0],
   batch: BatchState,
   give: (answer: EarlierAnswer, ordinal: number) => void,
 ): Promise<void> {
@@ -108,14 +108,14 @@ async function eachReused(
 }
 
 async function eachLine(
-  files: Parameters<typeof Lines.open>[0],
+  files: Parameters<typeof ResultLines.open>[0],
   batch: BatchState,
   give: (raw: Buffer | null, ordinal: number) => void,
 ): Promise<void> {
   const { number, requests, fetched } = batch
   await OrdinalReader.use(files, batch, async members => {
     const lines =
-      fetched && fetched.lines > 0 ? await Lines.open(files, number, requests) : undefined
+      fetched && fetched.lines > 0 ? await ResultLines.open(files, number, requests) : undefined
     try {
       for (let position = 0; position < requests; position++) {
         const raw = lines?.tryReadSync(position) ?? (await lines?.readOn(position)) ?? null

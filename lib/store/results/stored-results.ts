@@ -3,7 +3,7 @@ import type { BatchState } from '../../core/job/state.ts'
 import { Result } from '../../core/results/result.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import type { BatchFiles } from '../sums.ts'
-import { Lines } from './lines.ts'
+import { ResultLines } from './lines.ts'
 
 /**
  * The answers in the stored result set of a batch, in the order of its requests. They have their line, but neither a record nor
@@ -17,7 +17,7 @@ export async function* storedResults(
   check?: AnswerCheck,
 ): AsyncGenerator<Result> {
   if (!fetched || fetched.lines === 0) return
-  const lines = await Lines.open(files, number, requests)
+  const lines = await ResultLines.open(files, number, requests)
   try {
     for (let position = 0; position < requests; position++) {
       const raw = lines.tryReadSync(position) ?? (await lines.readOn(position))

@@ -2,8 +2,8 @@ import type { Machine } from './machine.ts'
 import { PLACES } from './process.ts'
 
 /**
- * What happens to a journal on disk. `cut`: of its bytes that were never synced only this many are left. `flip`: the byte at
- * this place (beyond the end it counts on from the start) has these bits changed, or is made NUL.
+ * Damage to a journal on disk. `cut`: only this many of its unsynced bytes are left. `flip`: the byte at this position (modulo the
+ * size) has these bits changed, or becomes NUL.
  */
 export type Damage =
   | { readonly kind: 'cut'; readonly after: number }
@@ -11,7 +11,7 @@ export type Damage =
 
 export function damage(machine: Machine, what: Damage): void {
   const file = machine.file(`${PLACES.state}/jobs/crash/journal.jsonl`)
-  // A process that died early has made none.
+  // A process that died early has no journal.
   if (!file) return
   if (what.kind === 'cut') {
     const size = file.synced.length + what.after

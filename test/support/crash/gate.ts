@@ -1,17 +1,17 @@
-/** One thing that a process does to the world outside it. */
+/** An effect of a process on the outside world. */
 export interface Step {
   readonly kind: 'disk' | 'http'
-  /** What is done, for whoever reads of a failed trial. */
+  /** What is done, for the report of a failed trial. */
   readonly what: string
-  /** True where the step can be done in part. */
+  /** Whether the step can be done in part. */
   readonly divisible?: boolean
 }
 
-/** How a step goes: as it should, in part and then no further, or with an error. */
+/** The result of a step: done, done in part before the process dies, or an error. */
 export type Passage = 'whole' | 'part' | 'fail'
 
-/** What is to happen to a process. Steps count from 1. */
-export type Fate =
+/** The fault of a process. Steps count from 1. */
+export type ProcessFault =
   | { readonly kind: 'none' }
   /** It dies before step `at`, or with `inside` when half of it is done. */
   | { readonly kind: 'die'; readonly at: number; readonly inside?: boolean }
@@ -21,21 +21,21 @@ export type Fate =
 const NEVER = new Promise<never>(() => {})
 
 /**
- * Stands between a process and the world. Each of its steps passes here and is counted; when the process dies, whatever it
- * does next never comes back, as if it were gone.
+ * Sits between a process and the world. Each step passes the gate and is counted. When the process dies, its next steps never
+ * return.
  */
 export class Gate {
-  /** The steps so far, whatever their kind. */
+  /** The number of steps so far, of any kind. */
   steps = 0
   diskCalls = 0
   dead = false
-  /** The step at which its fate came over it. */
+  /** The step at which its fault happened. */
   struckAt: string | undefined
-  readonly #fate: Fate
+  readonly #fault: ProcessFault
   readonly #mourners: (() => void)[] = []
 
-  constructor(fate: Fate = { kind: 'none' }) {
-    this.#fate = fate
+  constructor(processFault: ProcessFault = { kind: 'none' }) {
+    this.#fault = processFault
   }
 
   /** Calls back when the process dies. */
@@ -47,20 +47,20 @@ export class Gate {
     if (this.dead) return NEVER
     this.steps += 1
     if (kind === 'disk') this.diskCalls += 1
-    const fate = this.#fate
-    if (fate.kind === 'die' && this.steps === fate.at) {
+    const processFault = this.#fault
+    if (processFault.kind === 'die' && this.steps === processFault.at) {
       this.struckAt = what
-      if (fate.inside === true && divisible === true) return 'part'
+      if (processFault.inside === true && divisible === true) return 'part'
       return this.die()
     }
-    if (fate.kind === 'disk' && kind === 'disk' && this.diskCalls === fate.at) {
+    if (processFault.kind === 'disk' && kind === 'disk' && this.diskCalls === processFault.at) {
       this.struckAt = what
       return 'fail'
     }
     return 'whole'
   }
 
-  /** Ends the process here and now. */
+  /** Ends the process at once. */
   die(): Promise<never> {
     this.dead = true
     for (const mourner of this.#mourners.splice(0)) mourner()

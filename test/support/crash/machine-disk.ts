@@ -5,9 +5,9 @@ import { wrapError } from '../../../lib/core/errors.ts'
 import type { Gate } from './gate.ts'
 import { errno, FileNode, FolderNode, type Machine } from './machine.ts'
 
-/** The disk of a machine as one process sees it: each call is a step at which it may die or fail. */
+/** The disk of a machine for one process: each call is a step at which the process may die or the call may fail. */
 export function diskOf(machine: Machine, gate: Gate): Disk {
-  /** Passes the gate, then does the work; errors come out as those of the real disk do. */
+  /** Passes the gate, then does the work; errors look like those of the real disk. */
   async function step<T>(what: string, path: string, work: () => T): Promise<T> {
     const passage = await gate.pass({ kind: 'disk', what: `${what} ${path}` })
     return attempt(what, path, () => {
@@ -16,9 +16,9 @@ export function diskOf(machine: Machine, gate: Gate): Disk {
     })
   }
 
-  /** A sync takes its time, so that whoever does not wait for it is found out. */
+  /** A sync takes time, which reveals code that does not wait for it. */
   async function slowly<T>(what: string, path: string, work: () => T): Promise<T> {
-    // A call that the virtual clock sees under way; for most files nobody could tell the difference.
+    // Counted as pending by the virtual clock; for most files it makes no difference.
     if (path.endsWith('journal.jsonl')) await stat('/')
     return await step(what, path, work)
   }

@@ -2,19 +2,19 @@ import { basename, dirname } from 'node:path'
 import type { Random } from './random.ts'
 
 /**
- * What a crash leaves. `kept`: the process was killed, so all that it did stays, and what was not synced still is not.
- * `lost`: the power went, and only what was synced is there. `torn`: the power went while the machine was writing: of what was not
- * synced, each sector of a file and each name is as it was at some moment since.
+ * What a crash leaves. `killed`: the process was killed; everything that it wrote stays, and unsynced data is still not synced.
+ * `lost`: the power failed, and only synced data remains. `torn`: the power failed during writes; each unsynced sector and name is in
+ * one of the states that it had since the last sync.
  */
-export type Crash = 'kept' | 'lost' | 'torn'
+export type Crash = 'killed' | 'lost' | 'torn'
 
-/** What a disk writes at once, in bytes. */
+/** Bytes that a disk writes atomically. */
 const SECTOR = 512
 
 export class FileNode {
   /** What a reader sees. */
   bytes: Buffer = Buffer.alloc(0)
-  /** All that it has been since it was synced last, oldest first. */
+  /** Its states since the last sync, oldest first. */
   #versions: Buffer[] = [this.bytes]
 
   write(bytes: Buffer, at: number): void {
@@ -30,14 +30,14 @@ export class FileNode {
     this.#become(after)
   }
 
-  /** The file's bytes and its size survive a power cut from now on. Its name does not: that is its folder's. */
+  /** Makes the bytes and the size durable, but not the name, which belongs to the folder. */
   sync(): void {
     this.#versions = [this.bytes]
   }
 
-  /** What a power cut leaves if nothing was written in the meantime. */
+  /** The synced state, which a power failure leaves. */
   get synced(): Buffer {
-    // There is always one.
+    // There is always a state.
     return this.#versions[0] as Buffer
   }
 
@@ -53,7 +53,7 @@ export class FileNode {
     this.#versions.push(bytes)
   }
 
-  /** Sectors are written in any order, so each may be of another moment; what was not written where the file grew is NUL. */
+  /** Sectors are written in any order, so each may have another state. Unwritten space of a file that grew is NUL. */
   #torn(random: Random): Buffer {
     // In range by the bound.
     const some = (): Buffer => this.#versions[random.below(this.#versions.length)] as Buffer
@@ -76,7 +76,7 @@ type Node = FileNode | FolderNode
 export class FolderNode {
   readonly names: Map<string, Node> = new Map()
   #durable: ReadonlyMap<string, Node> = new Map()
-  /** Each is one step for the file system: all of its names change, or none. */
+  /** Each is one step of the file system: all of its names change, or none. */
   #pending: (readonly [name: string, node: Node | undefined])[][] = []
 
   change(...names: (readonly [name: string, node: Node | undefined])[]): void {
@@ -100,9 +100,9 @@ export class FolderNode {
 }
 
 /**
- * A machine's disk. It promises what POSIX does and no more: the bytes and the size of a file survive a power cut once the
- * file is synced, its name once the folder is, and a rename is never half done. (Most file systems keep more than that, such
- * as the name of a new file that is synced; a job that relies on it would not be safe on all of them.)
+ * A machine's disk. It guarantees what POSIX does and no more: the bytes and the size of a file survive a power failure once the
+ * file is synced, its name once the folder is synced, and a rename is atomic. (Most file systems guarantee more, such as the
+ * name of a new file that is synced; a job that relied on it would not be safe everywhere.)
  */
 export class Machine {
   readonly root: FolderNode
@@ -113,7 +113,7 @@ export class Machine {
 
   /** The machine after a crash; `random` decides what is torn. */
   crash(how: Crash, random: Random): Machine {
-    if (how === 'kept') return this
+    if (how === 'killed') return this
     return new Machine(this.root.cutPower(how === 'torn' ? random : undefined))
   }
 
@@ -136,14 +136,14 @@ export class Machine {
     return node instanceof FolderNode ? node : undefined
   }
 
-  /** The folder that a path's last name stands in; it is an error where there is none. */
+  /** The folder of a path; an error if there is none. */
   folderOf(path: string): { readonly folder: FolderNode; readonly name: string } {
     const folder = this.folder(dirname(path))
     if (!folder) throw errno('ENOENT', dirname(path))
     return { folder, name: basename(path) }
   }
 
-  /** Makes a folder that has been there since long. */
+  /** Creates a folder that is durable already. */
   settle(path: string): void {
     const { folder, name } = this.folderOf(path)
     folder.change([name, new FolderNode()])

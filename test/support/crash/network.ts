@@ -1,7 +1,7 @@
 import type { Emulator } from '../../../lib/emulator/index.ts'
 import type { Gate } from './gate.ts'
 
-/** How a call goes wrong. Those that end in `after` have their effect at the API all the same. */
+/** How a call fails. Those that end in `after` still take effect at the API. */
 export type CallFault =
   | 'reset before'
   | 'reset half way'
@@ -33,19 +33,19 @@ export const CALL_FAULTS: readonly CallFault[] = [
   'reply stalls',
 ]
 
-/** What goes wrong with the `at`th call. */
+/** The fault of the `at`th call. */
 export interface NetworkFault {
   readonly at: number
   readonly how: CallFault
 }
 
 /**
- * The way from one process to the API. Each call, each part of a body and each part of a reply is a step of the process.
- * When it dies its connections break; what the API has whole by then, it goes on with, and `settled` waits for that.
+ * The connection of one process to the API. Each call, each part of a body and each part of a reply is a step of the process.
+ * When the process dies, its connections break; the API still processes what it has received completely, and `settled` waits for that.
  */
 export class Network {
   calls = 0
-  /** The call that went wrong. */
+  /** The call that failed. */
   struckAt: string | undefined
   readonly #emulator: Emulator
   readonly #gate: Gate
@@ -58,7 +58,7 @@ export class Network {
     this.#fault = fault
   }
 
-  /** Returns when the API has finished what reached it. */
+  /** Resolves when the API has processed what it received. */
   async settled(): Promise<void> {
     while (this.#under.size > 0) await Promise.allSettled(this.#under)
   }
@@ -101,7 +101,7 @@ export class Network {
     return new Response(this.#reply(parts, init.signal, what, how), response)
   }
 
-  /** Sends a call to the API and takes its whole answer, so that nothing of it is under way when time is looked at. */
+  /** Sends a call to the API and reads the whole reply, so that nothing is pending when time advances. */
   async #send(
     url: string,
     init: RequestInit,
@@ -165,16 +165,16 @@ export class Network {
   }
 }
 
-/** Watches a request's body go out. */
+/** Tracks the upload of a body. */
 class Upload {
-  /** True when the API has all of it, and may act on it. */
+  /** Whether the API has all of it, and may act on it. */
   whole = false
   readonly #body: AsyncIterable<unknown> | undefined
   readonly #size: number
 
   constructor(body: unknown, headers: HeadersInit | undefined) {
     const streamed = typeof body === 'object' && body !== null && Symbol.asyncIterator in body
-    // The line above has looked for the one member that is used; other bodies are a single part.
+    // The line above checked the only member that is used; other bodies are a single part.
     this.#body = streamed ? (body as AsyncIterable<unknown>) : undefined
     this.#size = Number(new Headers(headers).get('content-length') ?? Infinity)
     if (!streamed) this.whole = true
@@ -184,7 +184,7 @@ class Upload {
     let sent = 0
     for await (const part of this.#body ?? []) {
       await before()
-      // Our client's bodies are streams of bytes.
+      // The bodies of our client are streams of bytes.
       sent += (part as Uint8Array).length
       if (sent >= this.#size) this.whole = true
       yield part

@@ -2,11 +2,11 @@ import { fold } from '../../../lib/core/job/state.ts'
 import { readLines } from '../../../lib/store/journal-line.ts'
 import { PLACES, type World } from './process.ts'
 
-/** What a run left behind: what the API was paid for, and what its user has. */
-export interface Legacy {
+/** The outcome of a run: what the API was paid for, and what its user has. */
+export interface Outcome {
   /** How often each request was accepted and billed, by its params. */
   readonly bills: readonly string[]
-  /** Rows of the output and of the file of errors, without what differs from run to run. */
+  /** Rows of the output and the errors file, without what differs between runs. */
   readonly rows: readonly string[]
   /** The records of all rows. */
   readonly records: readonly string[]
@@ -21,8 +21,8 @@ interface Row {
   }
 }
 
-/** Looks at the API's ledger and at the disk. Complaints are what is wrong whatever the run was about. */
-export async function legacyOf({ emulator, machine }: World): Promise<Legacy> {
+/** Reads the API's ledger and the disk. Complaints are what is wrong in any scenario. */
+export async function outcomeOf({ emulator, machine }: World): Promise<Outcome> {
   const complaints: string[] = []
   const open = new Map<string, string>()
   const billed = new Set<string>()
@@ -30,7 +30,7 @@ export async function legacyOf({ emulator, machine }: World): Promise<Legacy> {
   for await (const request of emulator.ledger.requests()) {
     const { key, outcome, custom_id, batch_id } = request
     const before = open.get(key)
-    // Only what expired or failed may be asked again.
+    // Only expired and failed requests may be retried.
     if (before === 'succeeded' || before === 'processing')
       complaints.push(`${custom_id} was accepted again although it was ${before} before`)
     open.set(key, outcome)
@@ -81,8 +81,8 @@ function isFinished(journal: Buffer): boolean {
   }
 }
 
-/** What is wrong with a disturbed run, beside an undisturbed one; nothing where all is well. */
-export function complaintsAbout(disturbed: Legacy, calm: Legacy, rowsDiffer = false): string[] {
+/** What is wrong with a disturbed run compared with an undisturbed one; empty if nothing is. */
+export function complaintsAbout(disturbed: Outcome, calm: Outcome, rowsDiffer = false): string[] {
   const complaints = [...disturbed.complaints]
   const compare = (what: string, got: readonly string[], wanted: readonly string[]): void => {
     for (const extra of without(got, wanted)) complaints.push(`${what}, and should not: ${extra}`)
@@ -112,7 +112,7 @@ function parsed(line: string): Row | undefined {
   }
 }
 
-/** A row without the ids that are made anew in each run. The API's name for a request depends on its place in the body. */
+/** A row without the ids that differ between runs. The API's name for a request depends on its position in the body. */
 function comparable(line: string, { _batch: { custom_id, batch_id } }: Row): string {
   const run = custom_id !== null && /^[0-9a-z]{10}-/.test(custom_id) ? custom_id.slice(0, 10) : null
   let text = line.replaceAll(/requests\.\d+/g, 'requests.N')

@@ -23,45 +23,45 @@ import { template } from '../../../lib/stages/template/template.ts'
 import { jsonlRow } from '../../../lib/stages/write/jsonl.ts'
 import { openOutput } from '../../../lib/stages/write/output.ts'
 import { untilIdle, type VirtualClock } from '../virtual-clock.ts'
-import { Gate, type Fate } from './gate.ts'
+import { Gate, type ProcessFault } from './gate.ts'
 import { diskOf } from './machine-disk.ts'
 import type { Machine } from './machine.ts'
 import { Network, type NetworkFault } from './network.ts'
 
-/** What a run is asked to do. */
+/** The options of a run. */
 export interface Task {
   /** The input, as JSON lines. */
   readonly input: string
-  /** Requests in a batch at most. */
+  /** Maximum requests of a batch. */
   readonly count: number
   readonly errors: boolean
-  /** A template of custom_ids; undefined has them made. */
+  /** A template of custom_ids; generated if undefined. */
   readonly id?: string | undefined
-  /** New tries of a record at most. */
+  /** Maximum retries of a record. */
   readonly attempts: number
-  /** Batches in flight at most. */
+  /** Maximum batches in flight. */
   readonly concurrency: number
-  /** Rows in the order of the input. */
+  /** Whether rows are in input order. */
   readonly ordered?: boolean
   /** The input of an earlier job, whose answers are reused. */
   readonly earlier?: string
 }
 
-/** Where processes run one after the other. */
+/** The environment in which processes run one after the other. */
 export interface World {
   readonly clock: VirtualClock
   readonly emulator: Emulator
   machine: Machine
 }
 
-/** How a process ended, and how far it came. */
+/** How a process ended, and how far it got. */
 export interface Ending {
   readonly how: 'finished' | 'died' | 'failed' | 'hung'
   readonly error?: unknown
   readonly steps: number
   readonly diskCalls: number
   readonly calls: number
-  /** Where its fate came over it; undefined where it ended without. */
+  /** The step of its fault; undefined if it ended without one. */
   readonly struckAt: string | undefined
 }
 
@@ -77,17 +77,17 @@ const SETTLE_MS = 600_000
 
 const ANSWERED_BY = 'the emulator'
 
-/** Rounds without sleepers and without anything under way after which a run is taken for stuck. */
+/** The number of rounds without sleepers or pending work after which a run counts as stuck. */
 const STUCK_ROUNDS = 5
 
-/** Runs the whole pipeline in a process of its own, until it ends or its fate comes over it. */
+/** Runs the whole pipeline in a process of its own, until it ends or its processFault comes over it. */
 export async function runProcess(
   world: World,
   task: Task,
-  fate: Fate,
+  processFault: ProcessFault,
   fault?: NetworkFault,
 ): Promise<Ending> {
-  const gate = new Gate(fate)
+  const gate = new Gate(processFault)
   const network = new Network(world.emulator, gate, fault)
   let ending: Pick<Ending, 'how' | 'error'> | undefined
   gate.onDeath(() => (ending ??= { how: 'died' }))
@@ -100,7 +100,7 @@ export async function runProcess(
     stuck = world.clock.sleepers.size === 0 && gate.steps === seen ? stuck + 1 : 0
     if (stuck > STUCK_ROUNDS) ending ??= { how: 'hung' }
   }
-  // A process that hangs is killed, as its user would do.
+  // A process that hangs is killed, as a user would do.
   void gate.die()
   await network.settled()
   await untilIdle()
@@ -185,7 +185,7 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
   }
 }
 
-/** Time as one process has it: its own beginning, and no end once it is dead. */
+/** The clock of one process: it starts with the process, and its sleeps never end once the process is dead. */
 function processClock(time: VirtualClock, gate: Gate): Clock {
   const began = time.elapsed()
   const dead = new AbortController()

@@ -1,9 +1,9 @@
-/** Numbers from 0 to 1 that follow from a seed, so that a failing trial can be run again. */
+/** A seeded generator of numbers from 0 to 1, so that a failing trial can be repeated. */
 export class Random {
   #state: number
 
   constructor(seed: number) {
-    // Spread, so that seeds 1, 2, 3 do not begin alike.
+    // Spread out, so that the sequences of seeds 1, 2, 3 differ from the start.
     this.#state = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) >>> 0
     this.next()
   }

@@ -2,12 +2,12 @@ import type { EmulatorOptions, FaultRule, Respond } from '../../../lib/emulator/
 import { lastUserText } from '../../../lib/emulator/index.ts'
 import type { Task } from './process.ts'
 
-/** A run and the API that it meets. */
+/** A run and the behaviour of the API. */
 export interface Scenario {
   readonly name: string
   readonly task: Task
   readonly api: Pick<EmulatorOptions, 'faults' | 'respond' | 'foreign' | 'queueLimit'>
-  /** Which rows have an answer depends on how records fall into batches, which may differ after a crash. */
+  /** Whether the answered rows depend on the distribution of records over batches, which may differ after a crash. */
   readonly rowsDiffer?: boolean
 }
 
@@ -28,7 +28,7 @@ const PLAIN: Task = {
   concurrency: 10,
 }
 
-/** Fails on the first try, as long as it is about one of these words. */
+/** Fails the first attempt of requests with one of these words. */
 function failingOnce(words: readonly string[], answer: 'expired' | 'overloaded'): Respond {
   return (params, { attempt }) => {
     if (attempt > 1 || !words.some(word => lastUserText(params) === `Say ${word}`)) return undefined

@@ -2,49 +2,52 @@ import { createEmulator } from '../../../lib/emulator/index.ts'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 import { damage, type Damage } from './damage.ts'
-import type { Fate } from './gate.ts'
+import type { ProcessFault } from './gate.ts'
 import { Machine, type Crash } from './machine.ts'
 import type { NetworkFault } from './network.ts'
-import { complaintsAbout, legacyOf, type Legacy } from './oracle.ts'
+import { complaintsAbout, outcomeOf, type Outcome } from './oracle.ts'
 import { runProcess, type Ending, type World } from './process.ts'
 import { Random } from './random.ts'
 import { scenarioOf } from './scenarios.ts'
 
-/** What befalls one process, and what the next one finds. */
-export interface Blow {
-  readonly fate?: Fate
+/** What happens to one process, and what the next one finds. */
+export interface Incident {
+  readonly processFault?: ProcessFault
   readonly fault?: NetworkFault
-  /** @default 'kept' */
+  /** @default 'killed' */
   readonly crash?: Crash
   /** What happens to the journal before the next process starts. */
   readonly damage?: Damage
-  /** How long it takes until the next process starts, in virtual ms. @default 1000 */
+  /** The time until the next process starts, in virtual ms. @default 1000 */
   readonly pauseMs?: number
-  /** How far the machine's wall clock is set in the meantime. The API's stays right. */
+  /** The change of the machine's wall clock in the meantime. The API's clock stays right. */
   readonly jumpMs?: number
 }
 
-/** One process after the other, each with its blow, and at last one that is left alone. Plain JSON. */
+/** A series of processes, each with its incident, and a last one that is not disturbed. Plain JSON. */
 export interface Trial {
   readonly scenario: string
-  /** What is torn by a crash follows from it. */
+  /** Determines what a crash tears. */
   readonly seed: number
-  readonly blows: readonly Blow[]
+  readonly incidents: readonly Incident[]
 }
 
 export interface Verdict {
   /** How each process ended. */
   readonly endings: readonly Ending[]
-  readonly legacy: Legacy
-  /** What is wrong; nothing where every record was paid for once and has its row. */
+  readonly outcome: Outcome
+  /** What is wrong; empty if every record was paid for once and has its row. */
   readonly complaints: readonly string[]
 }
 
-/** How long a batch takes; virtual. */
+/** The virtual duration of a batch. */
 const BATCH_MS = 30_000
 
-/** Runs a trial; `calm` is what the same scenario leaves behind when nothing befalls it. */
-export async function tryOut({ scenario, seed, blows }: Trial, calm?: Legacy): Promise<Verdict> {
+/** Runs a trial; `calm` is the outcome of the same scenario without incidents. */
+export async function runTrial(
+  { scenario, seed, incidents }: Trial,
+  calm?: Outcome,
+): Promise<Verdict> {
   const { api, task, rowsDiffer } = scenarioOf(scenario)
   const random = new Random(seed)
   const clock = new VirtualClock()
@@ -60,35 +63,40 @@ export async function tryOut({ scenario, seed, blows }: Trial, calm?: Legacy): P
     emulator.ledger.calls().reduce((sum, { op, count }) => sum + (op === 'create' ? count : 0), 0)
   const endings: Ending[] = []
   const complaints: string[] = []
-  for (const blow of blows) {
-    const ending = await runProcess(world, task, blow.fate ?? { kind: 'none' }, blow.fault)
+  for (const incident of incidents) {
+    const ending = await runProcess(
+      world,
+      task,
+      incident.processFault ?? { kind: 'none' },
+      incident.fault,
+    )
     endings.push(ending)
-    complaints.push(...rightlyEnded(ending, blow))
-    world.machine = world.machine.crash(blow.crash ?? 'kept', random)
-    if (blow.damage) damage(world.machine, blow.damage)
-    clock.pass(blow.pauseMs ?? 1_000)
-    clock.jump(blow.jumpMs ?? 0)
+    complaints.push(...rightlyEnded(ending, incident))
+    world.machine = world.machine.crash(incident.crash ?? 'killed', random)
+    if (incident.damage) damage(world.machine, incident.damage)
+    clock.pass(incident.pauseMs ?? 1_000)
+    clock.jump(incident.jumpMs ?? 0)
   }
   const before = creates()
   const last = await runProcess(world, task, { kind: 'none' })
   endings.push(last)
-  const legacy = await legacyOf(world)
-  if (blows.at(-1)?.damage?.kind === 'flip' && isStateError(last.error)) {
+  const outcome = await outcomeOf(world)
+  if (incidents.at(-1)?.damage?.kind === 'flip' && isStateError(last.error)) {
     // A damaged journal may be refused, as long as nothing is sent.
     if (creates() > before) complaints.push('something was sent for a damaged job')
-    return { endings, legacy, complaints }
+    return { endings, outcome, complaints }
   }
   if (last.how !== 'finished') complaints.push(`the last process ${last.how}: ${told(last.error)}`)
-  complaints.push(...(calm ? complaintsAbout(legacy, calm, rowsDiffer) : legacy.complaints))
-  return { endings, legacy, complaints }
+  complaints.push(...(calm ? complaintsAbout(outcome, calm, rowsDiffer) : outcome.complaints))
+  return { endings, outcome, complaints }
 }
 
-/** A process may end by its fate and by nothing else, and an error must be one of ours. */
-function rightlyEnded({ how, error, struckAt }: Ending, { fate }: Blow): string[] {
+/** A process may end only because of its fault, and any error must be a BatchStreamError. */
+function rightlyEnded({ how, error, struckAt }: Ending, { processFault }: Incident): string[] {
   if (how === 'hung') return [`a process hangs, after ${struckAt}`]
   if (how !== 'failed') return []
   const isDisk = error instanceof BatchStreamError && error.code === 'CBS_DISK'
-  if (fate?.kind === 'disk' && isDisk) return []
+  if (processFault?.kind === 'disk' && isDisk) return []
   return [`a process failed, after ${struckAt}: ${told(error)}`]
 }
 
