@@ -236,12 +236,12 @@ function mustBeShard({ name, shard }: Pick<JobFolder, 'name' | 'shard'>, state: 
 /** Bytes of a journal that contain its first event's `run`. */
 const RUN_BYTES = 256
 
-/** What a copy of an unfinished job sends would be paid for twice, so neither is opened while both are in one folder. */
+/** Refuses an unfinished job that has a copy in the same folder, since what both send would be paid for twice. */
 async function mustBeNoCopy({ name, folder, disk }: JobFolder, run: string): Promise<void> {
   const jobs = dirname(folder)
-  // What cannot be read is damaged, or is being deleted: it cannot be opened either.
-  for (const other of await disk.list(jobs).catch(() => [])) {
+  for (const other of await disk.list(jobs)) {
     if (other === name || !JOB_NAME.test(other)) continue
+    // A journal that cannot be read is damaged or being deleted, and cannot be opened as a job either.
     const journal = await disk
       .open(join(jobs, other, 'journal.jsonl'), 'read')
       .catch(() => undefined)
