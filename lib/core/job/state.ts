@@ -353,7 +353,7 @@ export function nextUnbatched({ batches }: Pick<JobState, 'batches'>): number {
 }
 
 /**
- * Gaps of unbatched records before the last batch: the records of sealed batches whose bodies were lost with their disk.
+ * Gaps of unbatched records before the end of the last batch: the records of sealed batches whose bodies were lost with their disk.
  * Pairs of the first ordinal and the one after the last.
  */
 export function unbatchedGaps({
@@ -370,5 +370,8 @@ export function unbatchedGaps({
     if (from > next) gaps.push([next, from])
     next = Math.max(next, from + records)
   }
+  // Each part of a split batch ends where the whole batch did, so a lost last part leaves a gap behind the others.
+  const end = nextUnbatched({ batches })
+  if (next < end) gaps.push([next, end])
   return gaps
 }
