@@ -575,7 +575,7 @@ t.test('doctor says what is well and what is not', async t => {
     /^ok   the API at http:.* accepts the key \(workspace wrkspc_\w+\)\nok   the clock agrees with the API\nok   .* MB free\nok   job a: finished\n$/,
   )
   const journal = join(place.state, 'jobs/a/journal.jsonl')
-  writeFileSync(journal, readFileSync(journal, 'utf8').replace('"kept"', '"kepT"'))
+  writeFileSync(journal, readFileSync(journal, 'utf8').replace('"spooled"', '"spooleD"'))
   const ill = await place.run(['doctor'], { env: {} })
   t.equal(ill.code, 5)
   t.match(ill.out, /^BAD  there is no API key: set ANTHROPIC_API_KEY.*\nok .*\nBAD  job a: .*\n$/)
