@@ -15,6 +15,7 @@ export const FLAG_OF: ReadonlyMap<string, string> = new Map([
   ['`readParquet(path)`', '--from parquet'],
   ['`spread`', '--spread'],
   ['`writeJsonl`', '--to jsonl'],
+  ['`parseFiles`', "--from files -i 'folder/*.pdf'"],
 ])
 
 const NAMES = new RegExp(

@@ -30,8 +30,7 @@ export function binaryProblem(start: Buffer, source?: string): string | undefine
   const isBzip2 = begins(BZIP2) && /^[1-9]1?$/.test(start.toString('latin1', 3, 5))
   if (isBzip2) return `${subject} is compressed with bzip2; pipe it through: bzip2 -dc${file}`
   if (begins(XZ)) return `${subject} is compressed with xz; pipe it through: xz -dc${file}`
-  if (begins(PDF))
-    return `${subject} is a PDF; to make a record of each file, use --from files -i 'folder/*.pdf'`
+  if (begins(PDF)) return `${subject} is a PDF; to make a record of each file, use \`parseFiles\``
   return undefined
 }
 

@@ -231,7 +231,7 @@ t.test('bytes that are packed or printed otherwise are an error that says what t
   for (const [start, message] of [
     ['BZh91AY&SY', /compressed with bzip2.*bzip2 -dc/],
     ['\xfd7zXZ\0', /compressed with xz.*xz -dc/],
-    ['%PDF-1.7', /is a PDF.*--from files/],
+    ['%PDF-1.7', /is a PDF.*`parseFiles`/],
   ] as const)
     t.match((await read(any(), [Buffer.from(start, 'latin1')])).error, {
       code: 'CBS_INPUT',
