@@ -53,7 +53,14 @@ export type { RunObservation, RunObserver } from './core/job/observer.ts'
 export type { Backoff } from './core/backoff.ts'
 export { chain, each, from, type Items } from './core/chain.ts'
 export type { Fields, Jsonify } from './core/jsonify.ts'
-export { stage, type CarryingStage, type Given, type Source, type Stage } from './core/stage.ts'
+export {
+  stage,
+  type CarryingStage,
+  type ChainedStage,
+  type Given,
+  type Source,
+  type Stage,
+} from './core/stage.ts'
 export type { AnthropicClient } from './api/client.ts'
 export { openJob, type JobOptions } from './store/open.ts'
 export { postgresLedger, type PostgresLedgerOptions } from './store/postgres/ledger.ts'

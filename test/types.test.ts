@@ -182,6 +182,11 @@ export async function carried(client: Anthropic, reviews: AsyncIterable<Review>)
     const field = record.fields['text']
     is<typeof field, unknown>(true)
   }
+  for await (const { record, value } of untyped) {
+    is<typeof value, string | undefined>(true)
+    const field = record.fields['text']
+    is<typeof field, unknown>(true)
+  }
   // The same chain carries the types of whatever reaches it.
   for await (const { record } of from(records(reviews), untyped))
     is<typeof record.fields.text, string>(true)

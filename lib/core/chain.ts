@@ -7,7 +7,7 @@ import {
   pushItems,
   standFor,
   typed,
-  type CarryingStage,
+  type ChainedStage,
   type InputOf,
   type OutputFor,
   type OutputOf,
@@ -147,7 +147,7 @@ export interface ChainMap<T extends readonly unknown[]> extends TypeMap {
  */
 export function chain<T extends Stages>(
   ...stages: T & Linked<T>
-): CarryingStage<HeadOf<T>, EndOf<T>, ChainMap<T>>
+): ChainedStage<HeadOf<T>, EndOf<T>, ChainMap<T>>
 export function chain(...stages: Stage<never, unknown>[]): Stage<never, unknown> {
   if (stages.length === 1 && stages[0]) return stages[0]
   return typed(new Chain(stages))

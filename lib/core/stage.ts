@@ -152,6 +152,12 @@ export interface CarryingStage<In, Out, Map extends TypeMap> extends Stage<In, O
   readonly [carries]?: Map
 }
 
+/** Several stages as one, whose output items are typed in a `for await` loop. */
+export interface ChainedStage<In, Out, Map extends TypeMap> extends CarryingStage<In, Out, Map> {
+  [Symbol.asyncIterator](): ReturnType<Readable[typeof Symbol.asyncIterator]> &
+    NodeJS.AsyncIterator<Out>
+}
+
 /** A readable stream of typed items: `for await` and `pipeline` both take it. */
 export interface Source<Out> extends Stage<never, Out> {
   [Symbol.asyncIterator](): ReturnType<Readable[typeof Symbol.asyncIterator]> &

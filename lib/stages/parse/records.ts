@@ -8,14 +8,13 @@ import { SourceRecord } from '../../core/flow.ts'
 import type { FieldsFrom } from '../../core/jsonify.ts'
 import { typed, type Source } from '../../core/stage.ts'
 
-/** The compiler error for a source of anything but objects. */
-export interface NeedsParser {
-  readonly 'records() takes objects. Bytes and texts go through a parser: from(source, parseCsv())': never
-}
+/** The compiler error for a source of bytes or texts. */
+export type NeedsParser =
+  'The source must give objects: wrap each text, such as { text }. Bytes go through a parser: from(source, parseCsv())'
 
 /** The compiler error for a source of values that are not objects. */
 export interface NeedsObjects {
-  readonly 'records() takes objects. Wrap each value in one, such as { input: value }': never
+  readonly 'The source must give objects: wrap each value, such as { input: value }': never
 }
 
 /** A source of objects. Bytes, strings, arrays and numbers do not compile; an untyped stream does, unless it is a file. */
@@ -92,7 +91,7 @@ function wrongItem(item: unknown, line: number): BatchStreamError {
   const isBytes = typeof item === 'string' || ArrayBuffer.isView(item)
   const what = Array.isArray(item) ? 'a list' : isBytes ? 'bytes or text' : typeof item
   const how = isBytes
-    ? 'put a parser behind the source instead: from(source, parseCsv())'
+    ? 'wrap each text, such as { text }, or put a parser behind a source of bytes: from(source, parseCsv())'
     : 'wrap each value in an object, such as { input: value }'
   return new BatchStreamError(
     'CBS_STAGE',

@@ -96,7 +96,11 @@ void t.test('what is no source of objects is refused with what to do', async t =
   const refused = async (t: Test, item: unknown, message: RegExp): Promise<void> => {
     await t.rejects(all(untyped([{ id: 1 }, item])), { code: 'CBS_STAGE', message })
   }
-  await refused(t, Buffer.from('a'), /item 2 .* bytes or text: put a parser .*parseCsv/)
+  await refused(
+    t,
+    Buffer.from('a'),
+    /item 2 .* bytes or text: wrap each text, .* put a parser .*parseCsv/,
+  )
   await refused(t, 'text', /put a parser/)
   await refused(t, new ArrayBuffer(2), /item 2/)
   await refused(t, ['a'], /a list: wrap each value/)
