@@ -20,7 +20,7 @@ t.test('every command takes the time from the injected clock', async t => {
   t.ok(JSON.parse(now.out).batches[0].age_s < 3600)
   t.ok(JSON.parse(later.out).batches[0].age_s >= 3600)
   const made = async (clock?: Clock): Promise<string | undefined> =>
-    /Made by claude-batch-stream ([^,]*),/.exec(
+    /Made by claude-batch-stream (.*?) from/.exec(
       (await place.run(['report', 'j'], { clock })).out,
     )?.[1]
   t.not(await made(AHEAD), await made())

@@ -804,7 +804,10 @@ t.test(
     place.emulator.addFault({ on: 'results', lines: { drop: 1 } })
     const raw = await place.run(['results', id, '--to', 'raw'], { clock: FAST_CLOCK })
     t.same([raw.code, rowsOf(raw.out).length], [3, 1])
-    t.match(raw.err, `a request of ${id} has no result line: the API ended the batch and gave`)
+    t.match(
+      raw.err,
+      `a request of ${id} has no result line: the API ended the batch without a line`,
+    )
   },
 )
 

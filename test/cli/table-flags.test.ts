@@ -128,7 +128,7 @@ t.test('flags of tables end the run where the input is guessed to be none', asyn
     const ran = await place.run(['-p', 'Say {{text}}', ...flag], { stdin: lines })
     t.equal(ran.code, 6, option)
     t.match(ran.err, `is taken for jsonl (its first line is a JSON object)`)
-    t.match(ran.err, `leave \`${option}\` out, or say that it is csv or tsv`)
+    t.match(ran.err, `leave ${flag[0]} out, or say that it is csv or tsv`)
   }
   t.same(place.emulator.ledger.batches(), [])
 })

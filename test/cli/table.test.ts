@@ -149,7 +149,7 @@ t.test('more fields than a table has columns end the run, and the rows can be ha
     Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`f${n}-${i}`, i]))
   const stdin = jsonl(2, { 0: wide(0), 1: wide(1) })
   const dry = await place.run([...ASK, '--to', 'csv', '--dry-run'], { stdin })
-  t.match(dry, { code: 6, err: /more than 1000 different fields.*--output-columns A,B/ })
+  t.match(dry, { code: 6, err: /more than 1000 different fields.*--output-columns/ })
   const refused = await place.run([...ASK, '--to', 'csv', '--job', 'j'], { stdin })
   t.match(refused, { code: 6, out: '', err: /more than 1000 different fields.*--output-columns/ })
   const later = tap()
