@@ -122,6 +122,7 @@ export type {
   Seals,
   Spools,
   Submits,
+  TemplateOutput,
   ValueOf,
 } from './core/flow.ts'
 export type { AnyOr, Callable, FieldsFrom, Flat, Kept, Lost, NullFor } from './core/jsonify.ts'
