@@ -1,4 +1,4 @@
-// What a job says of each of its records, in files that are read by ordinal: `diff` compares two jobs with them.
+// The answers of a job by record, in files that are read by ordinal. `diff` compares two jobs with them.
 import { AppendFile } from '../store/append-file.ts'
 import type { Disk, DiskFile } from '../store/disk.ts'
 import { keyOf, KEY_BYTES } from '../core/request-key.ts'
@@ -8,19 +8,19 @@ import { OrdinalSet } from '../store/ordinal-set.ts'
 /** A record's answer in one of two jobs. */
 export interface Side {
   readonly status: string
-  /** The text, or with a schema the value; null where there is none. */
+  /** The text, or the value if the job has a schema; null if there is none. */
   readonly response: unknown
-  /** Null where the price is unknown. */
+  /** Null if the price is unknown. */
   readonly cost_usd: number | null
 }
 
-// For each record: the digest of its bytes, where its side begins (6 bytes, little-endian) and its length (4), 0 for none.
+// Per record: the digest of its bytes, the offset of its side (6 bytes, little-endian) and its length (4 bytes), 0 for none.
 const PLACE = KEY_BYTES + 10
 
-/** Entries that are read at a time. */
+/** How many entries are read at a time. */
 const BLOCK = 4096
 
-/** Identical records that are told apart at most. */
+/** How many identical records are matched one by one. */
 const ALIKE = 1000
 
 /** The sides of a job on disk. Each is taken once. */

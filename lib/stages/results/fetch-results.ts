@@ -28,7 +28,7 @@ export interface FetchResultsOptions {
   /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
   readonly client: AnthropicClient
   /**
-   * How long a 404 on the results of a young batch is taken for a hiccup.
+   * How long a 404 on the results of a batch counts as a temporary failure, in ms.
    * @default 600000
    */
   readonly settle?: number
@@ -40,8 +40,8 @@ export interface FetchResultsOptions {
   /** Called with the reason when a download has to be repeated. */
   readonly onWait?: (batch: EndedBatch, why: string) => unknown
   /**
-   * What answers are held to: each full answer is read as JSON, and one that breaks the schema is `invalid`. Only needed where
-   * no `template` with a schema stands in the same pipeline.
+   * The schema of the answers: each full answer is parsed as JSON, and one that does not match is `invalid`. Only needed if the
+   * pipeline has no `template` with a schema.
    * @default the schema of the `template`
    */
   readonly schema?: AnswerSchema | undefined
@@ -55,12 +55,14 @@ export interface FetchResultsOptions {
   readonly job?: Job | undefined
 }
 
-/** So many batches in a row whose results cannot be fetched: the cause is then not a single batch. */
+/** After this many consecutive batches whose results cannot be fetched, the cause is not a single batch. */
 const MAX_UNFETCHABLE = 3
 
 /**
- * Fetches the results of each batch, once: they are written to the job as they come, proven complete and ours, and only
- * then given on, each with the record it answers. Ends with `CBS_API` when a set cannot be trusted.
+ * Downloads the results of each batch to the job, once, verifies them, and then passes them on, each with its record. A result set
+ * that stays invalid is `CBS_API`.
+ *
+ * @throws BatchStreamError `CBS_OPTION`
  */
 export function fetchResults(
   options: FetchResultsOptions,
