@@ -67,8 +67,7 @@ function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength)
 }
 
-function numbersIn(bytes: Buffer): Uint32Array {
-  // A Uint32Array needs an offset that is a multiple of four.
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes)
-  return new Uint32Array(aligned.buffer, aligned.byteOffset, bytes.length / 4)
+/** The offset is a multiple of four, as Uint32Array demands: the header is padded, and Node aligns its buffers. */
+function numbersIn({ buffer, byteOffset, length }: Buffer): Uint32Array {
+  return new Uint32Array(buffer, byteOffset, length / 4)
 }
