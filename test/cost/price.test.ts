@@ -1,5 +1,4 @@
 import t from 'tap'
-import { BatchStreamError } from '../../lib/core/errors.ts'
 import { givenPrice, listPrice, type Price } from '../../lib/cost/price.ts'
 import { PRICES } from '../../lib/cost/prices.ts'
 import { parseRate } from '../../lib/cost/usd.ts'
@@ -77,12 +76,10 @@ t.test('a given price applies to every model; cache classes follow', async t => 
 
 t.test('an invalid price is rejected with the expected format', async t => {
   for (const text of ['', '1', '1,2,3', '1;2', 'a,b', '-1,2', '1,0.000001']) {
-    t.throws(
-      () => givenPrice(text),
-      new BatchStreamError(
-        'CBS_OPTION',
-        `\`price\` must be two list prices in USD per million tokens with at most 5 decimals, such as 0.10,0.50; got "${text}"`,
-      ),
-    )
+    t.throws(() => givenPrice(text), {
+      code: 'CBS_OPTION',
+      option: 'price',
+      message: `\`price\` must be two list prices in USD per million tokens with at most 5 decimals, such as 0.10,0.50; got "${text}"`,
+    })
   }
 })
