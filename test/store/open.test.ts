@@ -193,7 +193,11 @@ void t.test('a job opens beside jobs that cannot be read', async t => {
       return await nodeDisk.list(path)
     },
   }
-  await (await openFor(t, dir, { name: 'a', disk: unlisted })).close()
+  await t.rejects(
+    openFor(t, dir, { name: 'a', disk: unlisted }),
+    { message: /EACCES/ },
+    'a copy might be there',
+  )
 })
 
 void t.test('a job that the disk does not give is not called damaged', async t => {
