@@ -141,6 +141,7 @@ void t.test('every flag, code, link and name in the documents is there', async t
     '--version',
     '--import',
     '--max-old-space-size',
+    '--heap-growing-percent',
     '--max-semi-space-size',
     '--disable-coverage',
     '--smoke',
