@@ -97,20 +97,18 @@ function kindOf(status: number, error: SdkError): Failure['kind'] {
   if (status === 404) return 'notFound'
   if (status === 413) return 'tooLarge'
   if (status === 429) return SPEND_CODES.has(error.errorCode ?? '') ? 'access' : 'busy'
-  if (!isRefusal(status)) return 'server'
+  if (!REFUSALS.has(status)) return 'server'
   if (ACCOUNT_CODES.has(error.errorCode ?? '') || ACCOUNT_WORDS.test(error.message)) return 'access'
   return 'refused'
 }
 
-/** Statuses by which a server refuses a request without processing it, as HTTP defines them. */
+/**
+ * Statuses by which a server refuses a request without processing it, as HTTP defines them. A gateway may send any other 4xx after
+ * it has passed the request on.
+ */
 const REFUSALS: ReadonlySet<number> = new Set([
   400, 405, 406, 407, 410, 411, 412, 414, 415, 416, 417, 421, 422, 426, 428, 431, 451,
 ])
-
-/** A gateway may send any other 4xx after it has passed the request on. */
-function isRefusal(status: number): boolean {
-  return REFUSALS.has(status)
-}
 
 function failure(kind: Failure['kind'], cause: unknown, status: number | null): Failure {
   return { kind, message: sentence(cause, status), status, retryAfterMs: undefined, cause }

@@ -3,7 +3,7 @@ import type { ClientOptions } from '@anthropic-ai/sdk'
 import type { AnthropicClient } from './client.ts'
 import { MAX_REPLY_BYTES } from '../core/limits.ts'
 import { isUndecodable, MalformedReply } from './sdk-error.ts'
-import { shorten, withoutKeys } from '../core/without-keys.ts'
+import { shorten, withoutKeys, withoutSecrets } from '../core/without-keys.ts'
 import { leanFetch, mayReplaceFetch } from './transport.ts'
 
 type ClientFetch = NonNullable<ClientOptions['fetch']>
@@ -104,8 +104,7 @@ function untilAborted<T>(signal: AbortSignal | null | undefined, work: Promise<T
 
 async function checkedReply(response: Response, secrets: readonly string[]): Promise<Response> {
   const { status, statusText } = response
-  const clean = (text: string): string =>
-    secrets.reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
+  const clean = (text: string): string => withoutSecrets(text, secrets)
   const headers = new Headers(response.headers)
   for (const [name, value] of response.headers) headers.set(name, clean(value))
   // They describe the received bytes, not the text that is passed on.

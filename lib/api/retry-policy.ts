@@ -54,6 +54,11 @@ export function backoff({
   return wait * (1 - random * 0.25)
 }
 
+/** Ms to wait after so many failures in a row, by the session's backoff. */
+export function pauseAfter(failures: number, { waits }: ApiSession): number {
+  return backoff({ failures, random: Math.random(), waits })
+}
+
 /** Counts the failures of one call and decides how long to wait before the next try. */
 export class Retries {
   readonly #session: ApiSession

@@ -4,7 +4,7 @@ import { eachPart } from '../../api/transport.ts'
 import { resultsUrlOf } from '../../api/remote-batch.ts'
 import type { Failure } from '../../api/failure.ts'
 import { withIdleTimeout, type IdleTimer } from '../../api/idle-timeout.ts'
-import { backoff, observeFailure, Retries } from '../../api/retry-policy.ts'
+import { observeFailure, pauseAfter, Retries } from '../../api/retry-policy.ts'
 import { BrokenBody, isSdkError, isUndecodable, MalformedReply } from '../../api/sdk-error.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { AppendFile } from '../../store/append-file.ts'
@@ -90,10 +90,7 @@ export async function download(options: DownloadOptions): Promise<void> {
       if (bad >= DOWNLOADS) throw await setAside(job, number, what)
       onWait(`the results of batch ${id} are not complete (${what}); downloading them again`)
       await refreshBatch()
-      await job.clock.sleep(
-        backoff({ failures: bad, random: Math.random(), waits: job.session.waits }),
-        signal,
-      )
+      await job.clock.sleep(pauseAfter(bad, job.session), signal)
     } catch (cause) {
       if (signal.aborted) throw signal.reason
       if (cause instanceof BatchStreamError) throw cause
@@ -190,11 +187,7 @@ async function waitToRetry(
   let waitMs = retries.next(failure)
   // A 404 counts as a temporary failure until the settle time has passed.
   if (failure.kind === 'notFound') {
-    const pause = backoff({
-      failures: retries.failures,
-      random: Math.random(),
-      waits: job.session.waits,
-    })
+    const pause = pauseAfter(retries.failures, job.session)
     waitMs = Math.min(pause, Math.max(1, settleMs - goneForMs))
   }
   if (waitMs === null) throw errorOf(`fetch the results of batch ${number}`, failure)

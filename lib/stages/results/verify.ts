@@ -4,6 +4,7 @@ import type { Ids } from '../../store/results/ids.ts'
 import type { ResultFile } from '../../store/results/result-file.ts'
 import { ResultLine } from '../../core/results/result-line.ts'
 import type { Line } from '../../core/line-splitter.ts'
+import { withoutSecrets } from '../../core/without-keys.ts'
 import { skipBlanks } from '../../core/json/scan.ts'
 import { ENTRY, ODD, PLAIN, STRIDE, type Scanner } from '../../core/json/scanner.ts'
 
@@ -121,11 +122,7 @@ export class Verifier {
   #clean(bytes: Buffer): Buffer {
     if (!this.#hasSecret(bytes)) return bytes
     // A header, and so a key, is Latin-1, and every byte is a character of it.
-    const clean = this.secrets.reduce(
-      (text, secret) => text.replaceAll(secret, '***'),
-      bytes.toString('latin1'),
-    )
-    return Buffer.from(clean, 'latin1')
+    return Buffer.from(withoutSecrets(bytes.toString('latin1'), this.secrets), 'latin1')
   }
 
   /** Adds a line to the file if its request is known and has no line yet. */
