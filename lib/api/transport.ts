@@ -53,10 +53,10 @@ const AGENTS = {
 }
 
 /**
- * A `fetch` over node:http(s). It takes half the CPU of Node's fetch for a large body and queues no part of it. It also spares
- * the process Node's second HTTP parser, which V8 compiles at the first reply (0.15 s of CPU, 30 MB). A body is text or an async iterable whose part may be overwritten once the next one is requested; sending
- * stops as soon as a reply arrives. Redirects are not followed, and encoded bodies are decoded. Replies and errors are
- * those of `fetch`.
+ * A `fetch` over node:http(s). It takes half the CPU of Node's fetch for a large body and queues no part of it. It also spares the
+ * process Node's second HTTP parser, which V8 compiles at the first reply (0.15 s of CPU, 30 MB). A body is text, or an async
+ * iterable whose part may be overwritten once the next one is requested; sending stops as soon as a reply arrives. Redirects are
+ * not followed, and encoded bodies are decoded. Replies and errors are those of `fetch`.
  */
 export const leanFetch: Fetch = (input, init = {}) =>
   new Promise<Response>((resolve, reject) => {
@@ -87,7 +87,7 @@ export const leanFetch: Fetch = (input, init = {}) =>
     request.on('error', reject)
     request.on('close', () => {
       if (!reply) unlisten()
-      // Node closes the connection after an upgrade that nobody requested, without an error.
+      // Node closes the connection after an upgrade that was not requested, without an error.
       reject(new Error('the connection was closed without a reply'))
     })
     request.on('response', message => {

@@ -17,7 +17,7 @@ export async function isParquetFile(path: string): Promise<boolean> {
   const found = await stat(path).catch(() => undefined)
   if (!found?.isFile()) return false
   if (NAMES.has(extname(path).toLowerCase())) return true
-  // Whoever reads the file finds out why it cannot be read.
+  // Reading the file later reports why it cannot be read.
   const [start] = await Promise.allSettled([startOf(path)])
   return start.status === 'fulfilled' && start.value.equals(PARQUET_MAGIC)
 }

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 /** Waits until there is something to read; false at the end, and when the signal aborts. */
 export function isReadable(stream: Readable, signal?: AbortSignal): Promise<boolean> {
   if (stream.errored) {
-    // The rejection reports the error; its event may come later, when nobody else listens.
+    // The rejection reports the error; its event may come later, without another listener.
     stream.on('error', () => {})
     return Promise.reject(stream.errored)
   }

@@ -247,7 +247,7 @@ export class RecordReader {
       if (entry.problemLength > 0 || (before && !follows(entry, before))) break
       entries.push(entry)
     }
-    // Without an entry nobody asks for the source.
+    // Without an entry the source is never read.
     const [{ source } = { source: 0 }] = entries
     return { entries, source: this.#sourceOf(source) }
   }

@@ -144,7 +144,7 @@ void t.test(
     const reason = new Error('the user stopped')
     for (const when of ['before the reply', 'while the reply is read']) {
       const stop = new AbortController()
-      // Nothing is pulled before somebody reads.
+      // Nothing is pulled before the first read.
       const body = new ReadableStream({ pull: () => stop.abort(reason) }, { highWaterMark: 0 })
       const { client } = clientOf(() => {
         if (when === 'before the reply') stop.abort(reason)

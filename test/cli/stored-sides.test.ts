@@ -1,6 +1,7 @@
 import t from 'tap'
 import { StoredSides } from '../../lib/cli/stored-sides.ts'
-import { nodeDisk, type Disk } from '../../lib/store/disk.ts'
+import { nodeDisk } from '../../lib/store/disk.ts'
+import { watched } from '../support/jobs.ts'
 
 const sideOf = (response: string): { status: 'succeeded'; response: string; cost_usd: null } => ({
   status: 'succeeded',
@@ -26,20 +27,7 @@ t.test('many sides, long ones and gaps between them are found again', async t =>
 })
 
 t.test('a disk that cannot be read synchronously gives the same', async t => {
-  const disk: Disk = {
-    ...nodeDisk,
-    open: async (path, how) => {
-      const file = await nodeDisk.open(path, how)
-      return {
-        read: async (into, position) => await file.read(into, position),
-        write: async (bytes, position) => await file.write(bytes, position),
-        sync: async () => await file.sync(),
-        truncate: async size => await file.truncate(size),
-        size: async () => await file.size(),
-        close: async () => await file.close(),
-      }
-    },
-  }
+  const disk = watched(() => {})
   const sides = await StoredSides.create(disk, t.testdir())
   await sides.add(0, rawOf(0), sideOf('a'))
   await sides.flush()

@@ -11,7 +11,7 @@ const TRANSIENT_ERRORS = new Set([
   'timeout_error',
 ])
 
-/** Whether a failure is retried by default. A canceled request was canceled by somebody, so only the `retry` command retries it. */
+/** Whether a failure is retried by default. Cancelation is deliberate, so only the `retry` command retries a canceled request. */
 export function isTransient({ status, error }: Pick<Result, 'status' | 'error'>): boolean {
   return status === 'expired' || (status === 'errored' && TRANSIENT_ERRORS.has(error?.type ?? ''))
 }

@@ -178,7 +178,7 @@ export class LineSpan {
   /** Whether `bytes` is valid UTF-8. */
   readonly isUtf8: boolean
   readonly #parts: LineSpanParts
-  /** The number of readers of `bytes`: pages, and whoever loaded it. */
+  /** The number of readers of `bytes`: the pages, and the caller that loaded it. */
   #readers = 1
 
   constructor(parts: LineSpanParts) {

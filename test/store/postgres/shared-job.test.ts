@@ -344,7 +344,7 @@ void t.test('the queue and the budget are shared by shards, and empty at the end
   t.same(budget, [{ spent: '90', reserved: '0' }])
 })
 
-void t.test('what a ledger says of a batch is said again where it is asked again', async t => {
+void t.test('a repeated question about a batch gets the same reply from the ledger', async t => {
   const world = await machines(t)
   const job = await world.open('a')
   const { shared } = job

@@ -6,6 +6,7 @@ import { nodeDisk, type Disk } from '../../../lib/store/disk.ts'
 import { inspectJob } from '../../../lib/store/inspect.ts'
 import { EarlierAnswers, hasKeys } from '../../../lib/store/results/earlier-answers.ts'
 import { csv, placeFor, type Place } from '../../cli/world.ts'
+import { watched } from '../../support/jobs.ts'
 
 /** A job with ten answers, each in a batch of its own, and one that has reused them all. */
 async function jobsIn(t: Test): Promise<Place> {
@@ -98,20 +99,7 @@ t.test('an error that is no damage is not hidden', async t => {
 
 t.test('a disk that cannot be read synchronously is waited for', async t => {
   const place = await jobsIn(t)
-  const disk: Disk = {
-    ...nodeDisk,
-    open: async (path, how) => {
-      const file = await nodeDisk.open(path, how)
-      return {
-        read: async (into, position) => await file.read(into, position),
-        write: async (bytes, position) => await file.write(bytes, position),
-        sync: async () => await file.sync(),
-        truncate: async size => await file.truncate(size),
-        size: async () => await file.size(),
-        close: async () => await file.close(),
-      }
-    },
-  }
+  const disk = watched(() => {})
   const { earlier } = await open(place, 'a', disk)
   t.equal(earlier.tryReadSync(keyOf(place, 0)), undefined)
   t.match(String((await earlier.read(keyOf(place, 0)))?.raw), 'Say text 0')
