@@ -17,7 +17,7 @@ const NAMES = ['parse', 'keep', 'template', 'aggregate', 'submit', 'awaitEnd', '
 const INPUT = Array.from({ length: 20 }, (_, n) => `{"n":${n}}\n`)
 
 for (const [index, name] of NAMES.entries()) {
-  void t.test(`${name} that is destroyed at any moment is no success`, async t => {
+  void t.test(`${name} never succeeds if it is destroyed, at any moment`, async t => {
     for (let turns = 0; turns < 60; turns += turns < 20 ? 1 : 4) {
       const world = await makeWorld(t, { batchTimeMs: 1000 })
       const job = await world.open({ name: `j${turns}` })

@@ -16,7 +16,7 @@ const about: {
   peerDependenciesMeta: Record<string, { optional: boolean }>
 } = JSON.parse(read('package.json'))
 
-void t.test('the image starts the program of the package, without privileges', async t => {
+void t.test('the image starts the packaged program without privileges', async t => {
   const last = dockerfile.slice(dockerfile.lastIndexOf('FROM '))
   const start: string[] = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(last)?.[1] ?? '[]')
   const [program = ''] = Object.values(about.bin)
@@ -28,7 +28,7 @@ void t.test('the image starts the program of the package, without privileges', a
     t.ok(Number(node) >= Number(least), `node ${node}`)
 })
 
-void t.test('the image has the peers that the program needs, in locked versions', async t => {
+void t.test('the image contains the peers that the program needs, in locked versions', async t => {
   const [, list = ''] = /const name of \[([^\]]*)\]\) p\.dependencies/.exec(dockerfile) ?? []
   const installed = [...list.matchAll(/'([^']+)'/g)].map(([, name = '']) => name)
   const required = Object.keys(about.peerDependencies).filter(
@@ -38,7 +38,7 @@ void t.test('the image has the peers that the program needs, in locked versions'
   for (const name of installed) t.match(about.devDependencies[name] ?? '', /^\d/, name)
 })
 
-void t.test('the build sees each packed file and no secret', async t => {
+void t.test('the build context contains each packed file and no secret', async t => {
   const ignored = read('.dockerignore').trim().split('\n')
   for (const file of about.files.filter(name => !/^!|^dist/.test(name)))
     t.notOk(ignored.includes(file.split('/')[0] ?? ''), file)
@@ -47,7 +47,7 @@ void t.test('the build sees each packed file and no secret', async t => {
 })
 
 void t.test(
-  'the failure policy of the documents stops at codes that a restart does not change',
+  'the failure policy in the documents stops at exit codes that a restart does not change',
   async t => {
     const [, codes = ''] = /operator: In, values: \[(.*?)\]/.exec(read('docs/operations.md')) ?? []
     const { answered, api, disk, inFlight, closedReader, hangup, interrupt, terminate } = EXIT

@@ -99,18 +99,15 @@ t.before(() => {
     )
 })
 
-void t.test(
-  'what is built can be linked, and keeps its executable bit when it is built again',
-  t => {
-    const { bin, man } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-    accessSync(join(root, bin['claude-batch-stream']), constants.X_OK)
-    // npm 11 installs a man page only from a list.
-    t.ok(Array.isArray(man) && existsSync(join(root, man[0])))
-    t.end()
-  },
-)
+void t.test('the build can be linked, and keeps its executable bit when it is built again', t => {
+  const { bin, man } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  accessSync(join(root, bin['claude-batch-stream']), constants.X_OK)
+  // npm 11 installs a man page only from a list.
+  t.ok(Array.isArray(man) && existsSync(join(root, man[0])))
+  t.end()
+})
 
-void t.test('the demo shows rows, and nothing was paid twice', async t => {
+void t.test('the demo shows rows, and nothing is paid twice', async t => {
   const { code, out, err } = await example('demo.mjs')
   t.equal(code, 0, err)
   t.match(out, /^✓ 1860 James Buchanan/m)
@@ -118,7 +115,7 @@ void t.test('the demo shows rows, and nothing was paid twice', async t => {
   t.match(out, /^The API billed 233 requests, none of them twice\.$/m)
 })
 
-void t.test('1: a pipe gives one line for each record', async t => {
+void t.test('1: a pipe prints one line for each record', async t => {
   const { code, out, err } = await example('1-pipe.sh')
   t.equal(code, 0, err)
   const asked = out.trimEnd().split('\n')
@@ -135,7 +132,7 @@ void t.test('2: CSV becomes JSONL, each row with the answer to its own question'
     t.equal(response, echo(`What worries ${president} in ${year}? ${opening}`))
 })
 
-void t.test('3: stages of one’s own drop records and sum up answers', async t => {
+void t.test('3: user-defined stages drop records and sum up answers', async t => {
   const { code, out, err } = await example('3-own-stages.ts')
   t.equal(code, 0, err)
   t.match(out, /^Republican: \d+ answers, \d+ characters each$/m)
@@ -156,7 +153,7 @@ void t.test('4: successes and failures add up to the input', async t => {
   t.same(new Set(bad.map(row => row['president'])), new Set(['Abraham Lincoln', 'Richard Nixon']))
 })
 
-void t.test('5 and 6: what one process submits, another fetches, again and again', async t => {
+void t.test('5 and 6: what one process submits, another fetches, repeatedly', async t => {
   const emulator = await createEmulator({ batchTimeMs: 300 })
   t.teardown(() => emulator.close())
   const env = { ANTHROPIC_BASE_URL: emulator.url, JOBS: t.testdir({}) }
@@ -171,7 +168,7 @@ void t.test('5 and 6: what one process submits, another fetches, again and again
   t.match(await emulator.ledger.totals(), { batches: 3, billed: 233, billedTwice: 0 })
 })
 
-void t.test('the two that need a running emulator say so', async t => {
+void t.test('the two examples that need a running emulator say so', async t => {
   for (const name of ['5-submit-today.ts', '6-fetch-tomorrow.ts']) {
     const { code, err } = await example(name)
     t.equal(code, 1)
@@ -179,26 +176,23 @@ void t.test('the two that need a running emulator say so', async t => {
   }
 })
 
-void t.test('7: a database cursor is read and each answer stored', async t => {
+void t.test('7: a database cursor is read and each answer is stored', async t => {
   const { code, out, err } = await example('7-database.ts')
   t.equal(code, 0, err)
   t.match(out, /^at most \$0\.\d+$/m)
   t.match(out, /^500 reviews stored, 166 of them bad, for \$0\.\d+$/m)
 })
 
-void t.test(
-  '8: answers have the type of a zod schema, and one that breaks it says why',
-  async t => {
-    const { code, out, err } = await example('8-typed-extraction.ts')
-    t.equal(code, 0, err)
-    t.match(
-      out,
-      /^a@example.com 17 120.5 2026\nb@example.com 18 80 2026\nc@example.com invalid .*schema/,
-    )
-  },
-)
+void t.test('8: answers have the type of a zod schema, and a violation is explained', async t => {
+  const { code, out, err } = await example('8-typed-extraction.ts')
+  t.equal(code, 0, err)
+  t.match(
+    out,
+    /^a@example.com 17 120.5 2026\nb@example.com 18 80 2026\nc@example.com invalid .*schema/,
+  )
+})
 
-void t.test('9: a user interface draws from events', async t => {
+void t.test('9: a user interface is drawn from events', async t => {
   const { code, out, err } = await example('9-progress.ts')
   t.equal(code, 0, err)
   t.match(out, /^batches 4 sealed, 4 submitted, 4 ended; 40 rows$/m)
@@ -316,7 +310,7 @@ void t.test('every code block of the documents runs', { jobs: 4 }, async t => {
 })
 
 void t.test(
-  'R05: the cron lines of the documents fetch a job, also after starts that failed',
+  'R05: the cron lines of the documents fetch a job, also after failed starts',
   async t => {
     const emulator = await createEmulator({ batchTimeMs: 50 })
     t.teardown(() => emulator.close())
@@ -361,7 +355,7 @@ void t.test(
   },
 )
 
-void t.test('the faults of the documents are faults that the emulator takes', async t => {
+void t.test('the emulator accepts the faults in the documents', async t => {
   const [block] = blocksOf('docs/emulator.md').filter(({ file }) => file === 'faults.json')
   const emulator = await createEmulator({ port: null, faults: JSON.parse(block?.code ?? '') })
   await t.resolves(emulator.close())

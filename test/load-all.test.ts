@@ -27,7 +27,7 @@ function globalNames(): (string | symbol)[] {
   return Reflect.ownKeys(globalThis).filter(name => !String(name).startsWith('Symbol(undici.'))
 }
 
-void t.test('loading a module of lib does nothing besides', async t => {
+void t.test('loading a module of lib has no side effects', async t => {
   const before = { resources: resources(), globals: globalNames() }
   const heard = listeners()
   const said = t.capture(process.stdout, 'write', process.stdout.write)
@@ -50,7 +50,7 @@ void t.test('loading a module of lib does nothing besides', async t => {
   t.ok((loaded['index.ts'] ?? 0) > 20)
 })
 
-void t.test('the package gives every name that its documents promise', async t => {
+void t.test('the package exports every name in its documents', async t => {
   const names = Object.keys(await import('../lib/index.ts'))
   const contract =
     'parseCsv parseJsonl parseJson parseText template spool aggregate submit awaitEnd fetchResults retry ' +
@@ -58,7 +58,7 @@ void t.test('the package gives every name that its documents promise', async t =
   for (const name of contract.split(' ')) t.ok(names.includes(name), name)
 })
 
-void t.test('importing the built package writes nothing into the global object', async t => {
+void t.test('importing the built package writes nothing to the global object', async t => {
   const script = `
     const before = Reflect.ownKeys(globalThis)
     await import(process.argv[1])

@@ -131,7 +131,7 @@ for (const [name, [items, make]] of Object.entries(STAGES)) {
   })
 }
 
-void t.test('a job that is joined with what it keeps stays as small', async t => {
+void t.test('a job that joins results with spooled records stays as small', async t => {
   const of = async (count: number): Promise<number> => {
     await using job = await openJob({ name: 'kept', dir: t.testdir({}) })
     const through = chain(spool({ job }), template({ prompt: '{{text}}' }), aggregate({ job }))
@@ -194,7 +194,7 @@ async function program(t: Test, url: string, count: number, reader: Reader): Pro
   return Number(readFileSync(join(dir, 'most'), 'utf8'))
 }
 
-void t.test('the whole program stays as small, whoever feeds it and reads it', async t => {
+void t.test('the whole program stays as small, for any producer and reader', async t => {
   const emulator = spawn(process.execPath, [PROGRAM, 'emulate', '--batch-time', '10ms'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })

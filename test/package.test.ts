@@ -29,30 +29,33 @@ t.before(() => {
     throw new Error('the package is what is built: `npm run build` first')
 })
 
-void t.test('the package has the library, the program and the documents, and nothing else', t => {
-  const files = packedFiles()
-  for (const wanted of [
-    'dist/lib/index.js',
-    'dist/lib/index.d.ts',
-    'dist/lib/emulator/index.d.ts',
-    'dist/bin/claude-batch-stream.js',
-    'dist/claude-batch-stream.1',
-    'docs/library.md',
-    'examples/7-database.ts',
-    'README.md',
-    'LICENSE',
-  ])
-    t.ok(files.includes(wanted), wanted)
-  t.same(
-    files.filter(path =>
-      /\.map$|^test|^benchmarks.*js$|\.test\.|^lib\/.*\.ts$|^\.|tsconfig/.test(path),
-    ),
-    [],
-  )
-  t.end()
-})
+void t.test(
+  'the package contains the library, the program and the documents, and nothing else',
+  t => {
+    const files = packedFiles()
+    for (const wanted of [
+      'dist/lib/index.js',
+      'dist/lib/index.d.ts',
+      'dist/lib/emulator/index.d.ts',
+      'dist/bin/claude-batch-stream.js',
+      'dist/claude-batch-stream.1',
+      'docs/library.md',
+      'examples/7-database.ts',
+      'README.md',
+      'LICENSE',
+    ])
+      t.ok(files.includes(wanted), wanted)
+    t.same(
+      files.filter(path =>
+        /\.map$|^test|^benchmarks.*js$|\.test\.|^lib\/.*\.ts$|^\.|tsconfig/.test(path),
+      ),
+      [],
+    )
+    t.end()
+  },
+)
 
-void t.test('every link of a packed document leads to a packed file', t => {
+void t.test('every link in a packed document leads to a packed file', t => {
   const files = packedFiles()
   const isThere = (path: string): boolean =>
     files.includes(path) || files.some(file => file.startsWith(`${path}/`))

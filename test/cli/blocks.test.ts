@@ -3,7 +3,7 @@ import { csv, placeFor } from './world.ts'
 
 const TOOL = { type: 'tool_use', id: 'toolu_1', name: 'rate', input: { stars: 4 } }
 
-t.test('--blocks keeps the use of a tool, and a job remembers it', async t => {
+t.test('--blocks keeps tool calls in the row, and the job remembers the flag', async t => {
   const place = await placeFor(t, {
     // The emulator fills in what is left out.
     respond: () => ({ content: [TOOL as never], stop_reason: 'tool_use' }),

@@ -10,7 +10,7 @@ const usage = (read: number, written: number) => ({
 })
 
 void t.test(
-  '--cache marks the system prompt, and the summary tells what came from the cache',
+  '--cache marks the system prompt, and the summary reports what was read from the cache',
   async t => {
     const seen: unknown[] = []
     const place = await placeFor(t, {
@@ -28,13 +28,13 @@ void t.test(
   },
 )
 
-void t.test('a run without it says nothing of a cache', async t => {
+void t.test('a run without --cache reports nothing about a cache', async t => {
   const place = await placeFor(t)
   const ran = await place.run(['-p', '{{n}}', '-s', 'Be terse.'], { stdin })
   t.notMatch(ran.err, /cache/)
 })
 
-void t.test('--cache without anything that rows share is refused, and nothing is sent', async t => {
+void t.test('--cache without a common prefix is refused, and nothing is sent', async t => {
   const place = await placeFor(t)
   const ran = await place.run(['-p', '{{n}}', '-s', 'About {{n}}', '--cache'], { stdin })
   t.equal(ran.code, 2)
@@ -45,7 +45,7 @@ void t.test('--cache without anything that rows share is refused, and nothing is
 const LONG = 'Be terse. '.repeat(500)
 const PRIME = ['-p', '{{text}}', '-s', LONG, '--cache', 'prime', '--job', 'j']
 
-void t.test('--cache prime sends one request, and the others when its answer is there', async t => {
+void t.test('--cache prime sends one request first, and the others after its answer', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...PRIME, '--batch-size', '4'], { stdin: csv(9) })
   t.equal(ran.code, 0)
@@ -80,7 +80,7 @@ void t.test('a run that is stopped while priming the cache resumes with priming'
   )
 })
 
-void t.test('a first answer that fails does not stop the others', async t => {
+void t.test('a first answer that fails does not hold back the others', async t => {
   const place = await placeFor(t, {
     respond: (_, { attempt }) =>
       place.emulator.ledger.batches().length === 1 && attempt === 1
@@ -94,29 +94,32 @@ void t.test('a first answer that fails does not stop the others', async t => {
   )
 })
 
-void t.test('--cache takes prime or nothing, and prime does not go with --detach', async t => {
-  const place = await placeFor(t)
-  const wrong = await place.run(['-p', '{{n}}', '-s', 'x', '--cache=often'], { stdin })
-  t.match(wrong, { code: 2, err: /--cache must be prime, or nothing, got "often"/ })
-  const detached = await place.run([...PRIME, '--detach'], { stdin: csv(2) })
-  t.match(detached, { code: 2, err: /--detach does not go with --cache prime/ })
-  for (const [CLAUDE_BATCH_STREAM_CACHE, code, said] of [
-    ['1', 0, /no model is known to cache/],
-    ['no', 0, /^job /m],
-    ['prime', 0, /no model is known to cache/],
-  ] as const) {
-    const env = { ...place.env, CLAUDE_BATCH_STREAM_CACHE }
-    const ran = await place.run(['-p', '{{n}}', '-s', 'Be terse.'], { stdin, env })
-    t.match(ran, { code, err: said })
-  }
-  t.same(
-    place.emulator.ledger.batches().map(({ requests }) => requests),
-    [3, 3, 1, 2],
-  )
-})
+void t.test(
+  '--cache accepts only prime as a value, and prime is refused with --detach',
+  async t => {
+    const place = await placeFor(t)
+    const wrong = await place.run(['-p', '{{n}}', '-s', 'x', '--cache=often'], { stdin })
+    t.match(wrong, { code: 2, err: /--cache must be prime, or nothing, got "often"/ })
+    const detached = await place.run([...PRIME, '--detach'], { stdin: csv(2) })
+    t.match(detached, { code: 2, err: /--detach does not go with --cache prime/ })
+    for (const [CLAUDE_BATCH_STREAM_CACHE, code, said] of [
+      ['1', 0, /no model is known to cache/],
+      ['no', 0, /^job /m],
+      ['prime', 0, /no model is known to cache/],
+    ] as const) {
+      const env = { ...place.env, CLAUDE_BATCH_STREAM_CACHE }
+      const ran = await place.run(['-p', '{{n}}', '-s', 'Be terse.'], { stdin, env })
+      t.match(ran, { code, err: said })
+    }
+    t.same(
+      place.emulator.ledger.batches().map(({ requests }) => requests),
+      [3, 3, 1, 2],
+    )
+  },
+)
 
 void t.test(
-  'a beginning that the model will not cache is said before anything is sent',
+  'a prefix that the model will not cache is reported before anything is sent',
   async t => {
     const place = await placeFor(t)
     const err = async (model: string, system: string): Promise<string> =>

@@ -6,7 +6,7 @@ const FAILING = {
   respond: () => ({ error: { type: 'invalid_request_error', message: 'no such' } }),
 }
 
-t.test('the first records go as a batch of their own', async t => {
+t.test('the first records are sent as a batch of their own', async t => {
   const place = await placeFor(t)
   const ran = await place.run(ASK, { stdin: csv(40) })
   t.equal(ran.code, 0)
@@ -14,7 +14,7 @@ t.test('the first records go as a batch of their own', async t => {
   t.equal(place.emulator.ledger.batches()[0]?.requests, 3)
 })
 
-t.test('a canary that fails ends the run, and to go on is a choice', async t => {
+t.test('a failed canary ends the run, and continuing takes a decision', async t => {
   const place = await placeFor(t, FAILING)
   const ran = await place.run(ASK, { stdin: csv(40) })
   t.equal(ran.code, 4)
@@ -29,13 +29,13 @@ t.test('a canary that fails ends the run, and to go on is a choice', async t => 
   t.match(await place.emulator.ledger.totals(), { accepted: 40, acceptedTwice: 0 })
 })
 
-t.test('an input of a canary alone has nothing to hold back', async t => {
+t.test('an input that fits into the canary has nothing to hold back', async t => {
   const place = await placeFor(t, FAILING)
   const ran = await place.run(ASK, { stdin: csv(3) })
   t.equal(ran.code, 3)
 })
 
-t.test('a run that detaches sends the canary; resume waits for it and sends the rest', async t => {
+t.test('with --detach the canary is sent; resume waits for it and sends the rest', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--detach'], { stdin: csv(40) })
   t.equal(ran.code, 0)
@@ -47,7 +47,7 @@ t.test('a run that detaches sends the canary; resume waits for it and sends the 
   t.match(await place.emulator.ledger.totals(), { accepted: 40, acceptedTwice: 0 })
 })
 
-t.test('it goes with a cap', async t => {
+t.test('--canary works with a spending cap', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--max-cost', '1'], { stdin: csv(40) })
   t.equal(ran.rows.length, 40)
@@ -56,7 +56,7 @@ t.test('it goes with a cap', async t => {
   t.match(none.err, /--canary must be a whole number of at least 1/)
 })
 
-t.test('where the canary does not fit below a cap, the run ends', async t => {
+t.test('a canary that does not fit below the cap ends the run', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--max-cost', '0.00001'], { stdin: csv(40) })
   t.match(ran, { code: 4, err: /--max-cost \$0\.0000100 is reached/ })
@@ -65,7 +65,7 @@ t.test('where the canary does not fit below a cap, the run ends', async t => {
   t.same([rest.code, rest.rows.length], [0, 40])
 })
 
-t.test('an answer that breaks the schema is none', async t => {
+t.test('an answer that violates the schema does not count as a success', async t => {
   const schema = JSON.stringify({ type: 'object', required: ['mood'] })
   const place = await placeFor(t, { respond: () => '{}' }, { 'schema.json': schema })
   const words = [...ASK, '--schema', place.path('schema.json')]

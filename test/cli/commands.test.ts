@@ -51,7 +51,7 @@ t.test('--fresh runs a finished command again as a new job', async t => {
   t.equal(jobsOf(place).length, 2)
 })
 
-t.test('--detach says the name of the job, and resume fetches', async t => {
+t.test('--detach prints the name of the job, and resume fetches the results', async t => {
   const place = await placeFor(t)
   const ran = await place.run(['--detach', '-v', '-p', 'Say {{text}}', '--to', 'text'], {
     stdin: csv(3),
@@ -72,7 +72,7 @@ t.test('--detach says the name of the job, and resume fetches', async t => {
   t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
 })
 
-t.test('--detach leaves when the queue is full, and resume sends the rest', async t => {
+t.test('--detach exits when the queue is full, and resume sends the rest', async t => {
   let isFull = true
   const place = await placeFor(t, {
     faults: ({ op, batch = 0 }) =>
@@ -88,7 +88,7 @@ t.test('--detach leaves when the queue is full, and resume sends the rest', asyn
   t.match(await place.emulator.ledger.totals(), { accepted: 8, acceptedTwice: 0 })
 })
 
-t.test('--detach leaves when as many batches are in flight as -c allows', async t => {
+t.test('--detach exits when -c batches are in flight', async t => {
   const place = await placeFor(t, { batchTimeMs: 100 })
   const words = ['--detach', '-c', '2', '-p', 'Say {{text}}', '--batch-size', '1']
   const ran = await place.run(words, { stdin: csv(5) })
@@ -102,26 +102,23 @@ t.test('--detach leaves when as many batches are in flight as -c allows', async 
   t.match(await place.emulator.ledger.totals(), { accepted: 5, acceptedTwice: 0 })
 })
 
-t.test(
-  'resume can detach once more, and is told of one unfinished job without its name',
-  async t => {
-    const place = await placeFor(t, { batchTimeMs: 100 })
-    await place.run(['--detach', '-p', 'Say {{text}}'], { stdin: csv(3) })
-    const detached = await place.run(['resume', '--detach'])
-    t.same([detached.code, detached.out.trim()], [0, jobsOf(place)[0]])
-    await place.run(['--detach', '-p', 'Tell {{text}}'], { stdin: csv(3) })
-    const which = await place.run(['resume'])
-    t.equal(which.code, 2)
-    t.match(
-      which.err,
-      `several jobs are unfinished, name one: ${jobsOf(place).join(', ')}`.slice(0, 40),
-    )
-    for (const name of jobsOf(place)) t.equal((await place.run(['resume', name])).rows.length, 3)
-    t.match(await place.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
-  },
-)
+t.test('resume can detach again, and finds the only unfinished job without its name', async t => {
+  const place = await placeFor(t, { batchTimeMs: 100 })
+  await place.run(['--detach', '-p', 'Say {{text}}'], { stdin: csv(3) })
+  const detached = await place.run(['resume', '--detach'])
+  t.same([detached.code, detached.out.trim()], [0, jobsOf(place)[0]])
+  await place.run(['--detach', '-p', 'Tell {{text}}'], { stdin: csv(3) })
+  const which = await place.run(['resume'])
+  t.equal(which.code, 2)
+  t.match(
+    which.err,
+    `several jobs are unfinished, name one: ${jobsOf(place).join(', ')}`.slice(0, 40),
+  )
+  for (const name of jobsOf(place)) t.equal((await place.run(['resume', name])).rows.length, 3)
+  t.match(await place.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+})
 
-t.test('resume prints a finished job the same again, and results too, without a key', async t => {
+t.test('resume and results print a finished job again, without a key', async t => {
   const place = await placeFor(t)
   const ran = await place.run(['--job', 'a', '-p', 'Say {{text}}', '--batch-size', '2'], {
     stdin: csv(5),
@@ -139,7 +136,7 @@ t.test('resume prints a finished job the same again, and results too, without a 
   t.same([twice.code, place.read('a.txt').slice(0, 5)], [6, 'echo '], 'and no file is written over')
 })
 
-t.test('results leave the output of a job that is not finished to that job', async t => {
+t.test('results never writes to the output file of an unfinished job', async t => {
   const place = await placeFor(t, {
     batchTimeMs: ({ number }) => (number === 1 ? 20 : 3_600_000),
   })
@@ -173,7 +170,7 @@ t.test('results leave the output of a job that is not finished to that job', asy
   )
 })
 
-t.test('status says in JSON what a job does, without disturbing it', async t => {
+t.test('status --json reports what a job does without disturbing it', async t => {
   const place = await placeFor(t)
   const none = await run(['status', '--state-dir', place.state])
   t.same([none.code, none.err.slice(0, 42)], [2, 'claude-batch-stream: there are no jobs in '])
@@ -212,7 +209,7 @@ t.test('status --watch watches a job until it is stopped', async t => {
   t.equal((await ended).code, 143)
 })
 
-t.test('retry asks again for failed rows alone, and prints those', async t => {
+t.test('retry sends only failed rows, and prints only those', async t => {
   const place = await placeFor(t, {
     faults: [{ on: 'create', errored: [{ ...BAD, containing: 'text 1', times: 2 }] }],
   })
@@ -299,7 +296,7 @@ t.test(
   },
 )
 
-t.test('nothing is said of a retry where none can help', async t => {
+t.test('no retry is suggested where none can help', async t => {
   const place = await placeFor(t, {
     respond: () => ({ error: { type: 'invalid_request_error', message: 'x'.repeat(300) } }),
   })
@@ -313,7 +310,7 @@ t.test('nothing is said of a retry where none can help', async t => {
   t.match(named.err, /\(first: .*in\.csv, line 2\)/)
 })
 
-t.test('retry of a job that is not finished says what comes first', async t => {
+t.test('retry of an unfinished job names the command to run first', async t => {
   const place = await placeFor(t)
   await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
   t.match(await place.run(['retry', 'a']), {
@@ -322,7 +319,7 @@ t.test('retry of a job that is not finished says what comes first', async t => {
   })
 })
 
-t.test('a batch that some other tool made can be printed', async t => {
+t.test('a batch that another tool created can be printed', async t => {
   const place = await placeFor(t)
   const id = await place.emulator.addForeign({ customIds: ['one', 'two'] })
   const raw = await place.run(['results', id, '--to', 'raw'])
@@ -372,7 +369,7 @@ t.test('list shows jobs, or the batches of the workspace', async t => {
   t.match(refused.err, 'cannot list batches: the API answered 401')
 })
 
-t.test('cancel asks first, and says what became of each batch', async t => {
+t.test('cancel asks first, and reports the outcome of each batch', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000, cancelTimeMs: 20 })
   await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}', '--batch-size', '2'], {
     stdin: csv(3),
@@ -421,7 +418,7 @@ t.test('a job reports batches that the API no longer has', async t => {
   t.match(lost, { code: 0, err: /^msgbatch_\w+: the API does not know it\nto continue/ })
 })
 
-t.test('a question is left when the terminal hangs up', async t => {
+t.test('a question ends when the terminal hangs up', async t => {
   const place = await placeFor(t)
   const { world, ended } = place.start(['cancel', 'msgbatch_1'], {
     stdin: new PassThrough(),
@@ -432,7 +429,7 @@ t.test('a question is left when the terminal hangs up', async t => {
   t.equal((await ended).code, 129)
 })
 
-t.test('a run says how old its job may become', async t => {
+t.test('a run says how long its job is kept', async t => {
   const place = await placeFor(t)
   const state = ['--state-dir', place.state]
   for (const [name, ...more] of [['short', '--keep', '0s'], ['long', '--keep', '90d'], ['plain']])
@@ -446,7 +443,7 @@ t.test('a run says how old its job may become', async t => {
   t.same(readdirSync(join(place.state, 'jobs')), [])
 })
 
-t.test('prune asks on a terminal, and with -n only lists', async t => {
+t.test('prune asks on a terminal, and -n only lists', async t => {
   const place = await placeFor(t)
   for (const name of ['a', 'b'])
     await place.run(['--job', name, '-p', 'Say {{text}}'], { stdin: csv(1) })
@@ -479,7 +476,7 @@ t.test('prune asks on a terminal, and with -n only lists', async t => {
   t.match((await answer('\n')).err, 'delete 1 job (last)?')
 })
 
-t.test('prune deletes finished jobs of a certain age', async t => {
+t.test('prune deletes finished jobs of a given age', async t => {
   const place = await placeFor(t)
   await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
   await place.run(['--job', 'b', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
@@ -490,58 +487,64 @@ t.test('prune deletes finished jobs of a certain age', async t => {
   t.same([ran.code, ran.err, jobsOf(place)], [0, 'deleted job a\n', ['b']])
 })
 
-t.test('prune deletes no job whose retry is in flight, and what an earlier prune left', async t => {
-  const place = await placeFor(t)
-  await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
-  const job = await openStoredJob({ dir: place.state, name: 'a' })
-  const part = { number: 9, attempt: 2, next: 0, records: 1, requests: 1, bytes: 1, hash: '' }
-  await job.note({ type: 'sealed', ...part }, false)
-  await job.note({ type: 'armed', number: 9, at: 0, serverAt: null }, true)
-  mkdirSync(join(place.state, 'jobs/.deleted-b-1/batches'), { recursive: true })
-  const words = ['prune', '--keep', '0s', '--state-dir', place.state]
-  await job.close()
-  t.match(await run(words), { code: 0, err: '' })
-  t.same(readdirSync(join(place.state, 'jobs')), ['a'])
-  const again = await openStoredJob({ dir: place.state, name: 'a' })
-  await again.note({ type: 'disarmed', number: 9 }, true)
-  await again.close()
-  t.match(await run(words), { code: 0, err: 'deleted job a\n' })
-  t.same(readdirSync(join(place.state, 'jobs')), [])
-})
+t.test(
+  'prune never deletes a job whose retry is in flight, and removes what an earlier prune left',
+  async t => {
+    const place = await placeFor(t)
+    await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
+    const job = await openStoredJob({ dir: place.state, name: 'a' })
+    const part = { number: 9, attempt: 2, next: 0, records: 1, requests: 1, bytes: 1, hash: '' }
+    await job.note({ type: 'sealed', ...part }, false)
+    await job.note({ type: 'armed', number: 9, at: 0, serverAt: null }, true)
+    mkdirSync(join(place.state, 'jobs/.deleted-b-1/batches'), { recursive: true })
+    const words = ['prune', '--keep', '0s', '--state-dir', place.state]
+    await job.close()
+    t.match(await run(words), { code: 0, err: '' })
+    t.same(readdirSync(join(place.state, 'jobs')), ['a'])
+    const again = await openStoredJob({ dir: place.state, name: 'a' })
+    await again.note({ type: 'disarmed', number: 9 }, true)
+    await again.close()
+    t.match(await run(words), { code: 0, err: 'deleted job a\n' })
+    t.same(readdirSync(join(place.state, 'jobs')), [])
+  },
+)
 
-t.test('prune looks again once it has the lock: a job may have been retried meanwhile', async t => {
-  const place = await placeFor(t)
-  for (const name of ['a', 'b'])
-    await place.run(['--job', name, '-p', 'Say {{text}}'], { stdin: csv(1) })
-  const journal = place.path('state/jobs/b/journal.jsonl')
-  const finished = readFileSync(journal)
-  const job = await openStoredJob({ dir: place.state, name: 'b' })
-  const part = { number: 9, attempt: 2, next: 0, records: 1, requests: 1, bytes: 1, hash: '' }
-  await job.note({ type: 'sealed', ...part }, false)
-  await job.note({ type: 'armed', number: 9, at: 0, serverAt: null }, true)
-  await job.close()
-  const retried = readFileSync(journal)
-  writeFileSync(journal, finished)
-  const said: string[] = []
-  const info = (text: string): void => {
-    said.push(text)
-    // Both jobs have been looked at by now, and the second one has not been locked.
-    writeFileSync(journal, retried)
-  }
-  const flagged: Readonly<Record<string, string>> = { keep: '0s', 'state-dir': place.state }
-  const text = (name: string): string | undefined => flagged[name]
-  const flags = { text, has: () => false }
-  // Only what prune uses of a context.
-  const context = {
-    flags,
-    io: { env: {}, stdin: {}, clock: systemClock },
-    talk: { info, detail: info },
-  } as unknown as Context
-  t.same(await prune(context), { code: 0 })
-  t.same([said, jobsOf(place)], [['deleted job a'], ['b']])
-})
+t.test(
+  'prune checks a job again under its lock, since it may have been retried meanwhile',
+  async t => {
+    const place = await placeFor(t)
+    for (const name of ['a', 'b'])
+      await place.run(['--job', name, '-p', 'Say {{text}}'], { stdin: csv(1) })
+    const journal = place.path('state/jobs/b/journal.jsonl')
+    const finished = readFileSync(journal)
+    const job = await openStoredJob({ dir: place.state, name: 'b' })
+    const part = { number: 9, attempt: 2, next: 0, records: 1, requests: 1, bytes: 1, hash: '' }
+    await job.note({ type: 'sealed', ...part }, false)
+    await job.note({ type: 'armed', number: 9, at: 0, serverAt: null }, true)
+    await job.close()
+    const retried = readFileSync(journal)
+    writeFileSync(journal, finished)
+    const said: string[] = []
+    const info = (text: string): void => {
+      said.push(text)
+      // Both jobs have been looked at by now, and the second one has not been locked.
+      writeFileSync(journal, retried)
+    }
+    const flagged: Readonly<Record<string, string>> = { keep: '0s', 'state-dir': place.state }
+    const text = (name: string): string | undefined => flagged[name]
+    const flags = { text, has: () => false }
+    // Only what prune uses of a context.
+    const context = {
+      flags,
+      io: { env: {}, stdin: {}, clock: systemClock },
+      talk: { info, detail: info },
+    } as unknown as Context
+    t.same(await prune(context), { code: 0 })
+    t.same([said, jobsOf(place)], [['deleted job a'], ['b']])
+  },
+)
 
-t.test('prune skips a job that is gone by now, and names one that it cannot lock', async t => {
+t.test('prune skips a job that no longer exists, and names one that it cannot lock', async t => {
   const place = await placeFor(t)
   for (const name of ['a', 'b', 'c'])
     await place.run(['--job', name, '-p', 'Say {{text}}'], { stdin: csv(1) })
@@ -565,7 +568,7 @@ t.test('prune skips a job that is gone by now, and names one that it cannot lock
   t.same(jobsOf(place), ['c'])
 })
 
-t.test('doctor says what is well and what is not', async t => {
+t.test('doctor reports what works and what does not', async t => {
   const place = await placeFor(t)
   await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
   const well = await place.run(['doctor', 'a'])
@@ -587,7 +590,7 @@ t.test('doctor says what is well and what is not', async t => {
   t.match(file.out, /BAD  .*\/dev\/null/)
 })
 
-t.test('doctor knows a clock that is wrong', async t => {
+t.test('doctor detects a wrong clock', async t => {
   const HOUR = 3_600_000
   const place = await placeFor(t, {
     faults: [{ on: '*', headers: { date: new Date(Date.now() - HOUR).toUTCString() } }],
@@ -595,7 +598,7 @@ t.test('doctor knows a clock that is wrong', async t => {
   t.match((await place.run(['doctor'])).out, /BAD  the clock differs from the API's by -3\d\d\d s/)
 })
 
-t.test('emulate is an API for everybody until it is interrupted', async t => {
+t.test('emulate serves its API until it is interrupted', async t => {
   const dir = t.testdir({
     'faults.json': '[{"on":"create","nth":1,"status":429}]',
     'bad.json': '[{"on":"nap"}]',
@@ -637,7 +640,7 @@ t.test('doctor reports a refused key with its exit code', async t => {
   t.match(await place.run(['doctor']), { code: 5, out: /^BAD  .* the API answered 401/ })
 })
 
-t.test('a path is no name of a job, for any command', async t => {
+t.test('no command accepts a path as the name of a job', async t => {
   const place = await placeFor(t)
   await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
   for (const name of ['..', '.', '../jobs/a', 'a/', 'a/../a', '', '../../state'])
@@ -649,7 +652,7 @@ t.test('a path is no name of a job, for any command', async t => {
   t.same(jobsOf(place), ['a'])
 })
 
-t.test('a state directory that cannot be one is a matter of the disk', async t => {
+t.test('an unusable state directory is a disk error', async t => {
   const place = await placeFor(t, {}, { file: '' })
   const state = ['--state-dir', place.path('file/state')]
   for (const words of [['status', 'a'], ['status'], ['list'], ['rm', 'a', '-y'], ['prune']])
@@ -664,7 +667,7 @@ t.test('a state directory that cannot be one is a matter of the disk', async t =
   }
 })
 
-t.test('a job is looked for by its own name, not by a path', async t => {
+t.test('a job is looked up by its exact name, not by a path', async t => {
   const place = await placeFor(t)
   await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
   cpSync(join(place.state, 'jobs/a'), join(place.state, 'elsewhere'), { recursive: true })
@@ -673,7 +676,7 @@ t.test('a job is looked for by its own name, not by a path', async t => {
 })
 
 t.test(
-  "a folder that others can read is closed to them before a job's files lie in it",
+  'a folder that others can read is made private before job files are written to it',
   async t => {
     const place = await placeFor(t)
     await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
@@ -689,7 +692,7 @@ t.test(
   },
 )
 
-t.test('list follows the pages of the workspace', async t => {
+t.test('list reads all pages of the workspace', async t => {
   const place = await placeFor(t)
   const batch = (id: string): object => ({
     id,
@@ -708,7 +711,7 @@ t.test('list follows the pages of the workspace', async t => {
   t.match(out, /^msgbatch_1 .*\nmsgbatch_2 .*\n$/)
 })
 
-t.test('resume uses the API of the job unless another one is given', async t => {
+t.test('resume uses the API of the job unless another one is named', async t => {
   const place = await placeFor(t)
   await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}', '--to', 'csv'], {
     stdin: csv(2),
@@ -728,7 +731,7 @@ t.test('--detach reports a refused key and leaves no job', async t => {
   t.match(await place.run(['resume']), { code: 2, err: /no job in .* is unfinished/ })
 })
 
-t.test('a batch with an unknown create is not canceled on a guess', async t => {
+t.test('a batch whose create has an unknown outcome is not canceled on a guess', async t => {
   const place = await placeFor(t, {
     batchTimeMs: 3_600_000,
     cancelTimeMs: 20,
@@ -753,7 +756,7 @@ t.test('a batch with an unknown create is not canceled on a guess', async t => {
   t.match(await place.emulator.ledger.totals(), { accepted: 2, acceptedTwice: 0 })
 })
 
-t.test('status watches a job to its end', async t => {
+t.test('status --watch follows a job to its end', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000, cancelTimeMs: 20 })
   await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(2) })
   const { world, ended } = place.start(['status', 'a', '--watch'], { clock: FAST_CLOCK })
@@ -765,7 +768,7 @@ t.test('status watches a job to its end', async t => {
   t.match(ran.out, /^a  unfinished[^]*\na  finished  2 records; rows: 2 canceled\n/)
 })
 
-t.test('status counts rows without an answer, of a set that is short or gone', async t => {
+t.test('status counts rows without an answer if a result set is incomplete or deleted', async t => {
   const place = await placeFor(t, {
     faults: [
       { on: 'create', nth: 1, archived: true },
@@ -778,7 +781,7 @@ t.test('status counts rows without an answer, of a set that is short or gone', a
   t.match(JSON.parse(out).rows, { succeeded: 1, unanswered: 4 })
 })
 
-t.test('a job that cannot be read is shown as damaged, in words and in JSON', async t => {
+t.test('a job that cannot be read is shown as damaged, also in JSON', async t => {
   const place = await placeFor(t)
   await place.run(['--job', 'a', '-p', 'Say {{text}}'], { stdin: csv(1) })
   writeFileSync(join(place.state, 'jobs/a/journal.jsonl'), '')
@@ -796,7 +799,7 @@ t.test('a job that cannot be read is shown as damaged, in words and in JSON', as
 })
 
 t.test(
-  'a batch of another tool that failed in part is exit 3, and --to raw names the rest',
+  'a partly failed batch of another tool exits with 3, and --to raw names the missing rows',
   async t => {
     const place = await placeFor(t)
     const id = await place.emulator.addForeign({ customIds: ['one', 'two'], expire: [0] })
@@ -811,7 +814,7 @@ t.test(
   },
 )
 
-t.test('doctor asks an API that says neither the time nor its workspace', async t => {
+t.test('doctor works with an API that sends neither a date nor a workspace', async t => {
   const server = createServer((_request, response) => {
     response.sendDate = false
     response.setHeader('content-type', 'application/json')
@@ -830,7 +833,7 @@ t.test('doctor asks an API that says neither the time nor its workspace', async 
   t.match(ran.out, 'ok   job a: unfinished')
 })
 
-t.test('emulate that is interrupted as it starts leaves at once', async t => {
+t.test('emulate exits at once if it is interrupted while it starts', async t => {
   const stdout = new Collected()
   const world = new World({ stdout })
   stdout.once('told', () => world.emit('SIGINT', 'SIGINT'))

@@ -22,7 +22,7 @@ const FILES = {
 }
 
 t.test(
-  'a flag comes before the environment, then --config, then the config of the user',
+  "a flag beats the environment, which beats --config, which beats the user's config",
   async t => {
     const dir = t.testdir(FILES)
     const flagsOf = (words: readonly string[], env: Record<string, string> = {}): Flags =>
@@ -44,7 +44,7 @@ t.test(
     const here = relative(process.cwd(), join(dir, 'home'))
     t.equal(flagsOf([], { XDG_CONFIG_HOME: here }).text('model'), undefined, 'a relative one')
 
-    await t.test('also where two flags say the same: the nearer one is heard', async t => {
+    await t.test('of two conflicting flags the nearer source wins', async t => {
       const asked = join(dir, 'asked.json')
       writeFileSync(asked, '{"prompt":"of-file","system-file":"of-file"}')
       const prompts = (words: readonly string[], env: Record<string, string> = {}) => {
@@ -64,7 +64,7 @@ t.test(
       t.notMatch(flagsOf(['-f', 'p.txt', '--config', asked]).origins().join(), '--prompt is from')
     })
 
-    await t.test('and -v says where each value comes from', async t => {
+    await t.test('-v shows the source of each value', async t => {
       t.same(
         flagsOf(['-t', '9', ...file], model)
           .origins()
@@ -97,7 +97,7 @@ t.test('a job that was started with --config resumes with its settings', async t
   t.match((await place.again(ran)).out, /^echo \w+: Say text 0\n$/)
 })
 
-t.test('a file that is wrong says what is wrong in it, and nothing begins', async t => {
+t.test('an invalid config file is reported with its fault, and nothing starts', async t => {
   const dir = t.testdir({})
   const path = join(dir, 'c.json')
   for (const [text, code, why] of [

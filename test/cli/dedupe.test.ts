@@ -16,34 +16,31 @@ const ECHO: EmulatorOptions = {
     `to ${JSON.stringify((params['messages'] as { content: string }[])[0]?.content)}`,
 }
 
-t.test(
-  'identical requests are asked once, and every record has its row and the answer',
-  async t => {
-    const place = await placeFor(t, ECHO)
-    const ran = await place.run([...ASK, '--batch-size', '2'], { stdin: csvOf('abacba') })
-    t.equal(ran.code, 0)
-    t.same(short(ran.rows), [
-      ['0', 'a', 'succeeded', false],
-      ['1', 'b', 'succeeded', false],
-      ['2', 'a', 'succeeded', true],
-      ['3', 'c', 'succeeded', false],
-      ['4', 'b', 'succeeded', true],
-      ['5', 'a', 'succeeded', true],
-    ])
-    for (const { text, response } of ran.rows) t.equal(response, `to "Say ${text}"`)
-    t.match(await place.emulator.ledger.totals(), { accepted: 3, billed: 3 })
-    t.match(ran.err, /6 rows: 6 succeeded; 3 repeat another and cost nothing/)
-    const [first, , repeat] = ran.rows
-    t.equal(repeat?._batch?.custom_id, first?._batch?.custom_id)
-    t.equal(repeat?._batch?.batch_id, first?._batch?.batch_id)
-    t.ok(first?._batch?.usage)
-    t.equal(repeat?._batch?.usage, undefined, 'the usage of all rows is what was billed')
-    t.equal((await place.run(['results', 'j'])).out, ran.out)
-    const status = JSON.parse((await place.run(['status', 'j', '--json'])).out)
-    t.same(status.rows, { succeeded: 6 })
-    t.notOk(readdirSync(`${place.state}/jobs/j/batches`).some(name => name.startsWith('seen')))
-  },
-)
+t.test('identical requests are sent once, and every record gets the answer', async t => {
+  const place = await placeFor(t, ECHO)
+  const ran = await place.run([...ASK, '--batch-size', '2'], { stdin: csvOf('abacba') })
+  t.equal(ran.code, 0)
+  t.same(short(ran.rows), [
+    ['0', 'a', 'succeeded', false],
+    ['1', 'b', 'succeeded', false],
+    ['2', 'a', 'succeeded', true],
+    ['3', 'c', 'succeeded', false],
+    ['4', 'b', 'succeeded', true],
+    ['5', 'a', 'succeeded', true],
+  ])
+  for (const { text, response } of ran.rows) t.equal(response, `to "Say ${text}"`)
+  t.match(await place.emulator.ledger.totals(), { accepted: 3, billed: 3 })
+  t.match(ran.err, /6 rows: 6 succeeded; 3 repeat another and cost nothing/)
+  const [first, , repeat] = ran.rows
+  t.equal(repeat?._batch?.custom_id, first?._batch?.custom_id)
+  t.equal(repeat?._batch?.batch_id, first?._batch?.batch_id)
+  t.ok(first?._batch?.usage)
+  t.equal(repeat?._batch?.usage, undefined, 'the usage of all rows is what was billed')
+  t.equal((await place.run(['results', 'j'])).out, ran.out)
+  const status = JSON.parse((await place.run(['status', 'j', '--json'])).out)
+  t.same(status.rows, { succeeded: 6 })
+  t.notOk(readdirSync(`${place.state}/jobs/j/batches`).some(name => name.startsWith('seen')))
+})
 
 t.test('rows wait for the batch that sent the request first, whichever ends first', async t => {
   const place = await placeFor(t, { batchTimeMs: ({ number }) => (number === 1 ? 1000 : 20) })
@@ -55,7 +52,7 @@ t.test('rows wait for the batch that sent the request first, whichever ends firs
   )
 })
 
-t.test('a batch of nothing but repeats asks nothing', async t => {
+t.test('a batch that holds only repeats sends nothing', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--batch-size', '1'], { stdin: csvOf('aaaa') })
   t.equal(ran.code, 0)
@@ -83,26 +80,29 @@ t.test('a failed request is retried once for all records that share it', async t
   t.equal((await place.run(['results', 'j'])).out, ran.out)
 })
 
-t.test('`retry` asks for failed rows once, and gives each its new row', async t => {
-  const place = await placeFor(t, {
-    respond: (_, { attempt }) => (attempt === 1 ? { stop_reason: 'refusal' } : 'fine'),
-  })
-  const ran = await place.run([...ASK], { stdin: csvOf('aba') })
-  t.equal(ran.code, 3)
-  t.same(
-    ran.rows.map(({ _batch }) => _batch?.status),
-    ['refused', 'refused', 'refused'],
-  )
-  const again = await place.again(ran)
-  t.same(short(again.rows), [
-    ['0', 'a', 'succeeded', false],
-    ['1', 'b', 'succeeded', false],
-    ['2', 'a', 'succeeded', true],
-  ])
-  t.match(await place.emulator.ledger.totals(), { accepted: 4 })
-})
+t.test(
+  'retry sends a failed request once, and every record that shares it gets the new row',
+  async t => {
+    const place = await placeFor(t, {
+      respond: (_, { attempt }) => (attempt === 1 ? { stop_reason: 'refusal' } : 'fine'),
+    })
+    const ran = await place.run([...ASK], { stdin: csvOf('aba') })
+    t.equal(ran.code, 3)
+    t.same(
+      ran.rows.map(({ _batch }) => _batch?.status),
+      ['refused', 'refused', 'refused'],
+    )
+    const again = await place.again(ran)
+    t.same(short(again.rows), [
+      ['0', 'a', 'succeeded', false],
+      ['1', 'b', 'succeeded', false],
+      ['2', 'a', 'succeeded', true],
+    ])
+    t.match(await place.emulator.ledger.totals(), { accepted: 4 })
+  },
+)
 
-t.test('a repeat finds its answer beside what `retry` asked later', async t => {
+t.test('a repeat uses the answer that `retry` brought later', async t => {
   const tries = new Map<string, number>()
   const place = await placeFor(t, {
     respond: params => {
@@ -124,7 +124,7 @@ t.test('a repeat finds its answer beside what `retry` asked later', async t => {
   t.same(status.rows, { succeeded: 7 })
 })
 
-t.test('a repeat of a request that the API refuses at once is rejected like it', async t => {
+t.test('a repeat of a request that the API rejects is rejected too', async t => {
   const place = await placeFor(t, {
     faults: [
       {
@@ -154,7 +154,7 @@ t.test('a repeat of a request that the API refuses at once is rejected like it',
   t.same(status.rows, { rejected: 3, succeeded: 4 })
 })
 
-t.test('a batch that is too large is halved, and repeats go with their halves', async t => {
+t.test('a batch that is too large is split, and repeats stay with their half', async t => {
   const place = await placeFor(t, { faults: [{ on: 'create', times: 1, status: 413 }] })
   const ran = await place.run([...ASK], { stdin: csvOf('abcabcd') })
   t.equal(ran.code, 0)
@@ -165,7 +165,7 @@ t.test('a batch that is too large is halved, and repeats go with their halves', 
   t.match(await place.emulator.ledger.totals(), { accepted: 4, acceptedTwice: 0 })
 })
 
-t.test('repeats of what the API never answered are unanswered, too', async t => {
+t.test('repeats of an unanswered request are unanswered too', async t => {
   const place = await placeFor(t, { faults: [{ on: 'create', nth: 1, archived: true }] })
   const ran = await place.run([...ASK], { stdin: csvOf('aa') })
   t.equal(ran.code, 3)
@@ -180,7 +180,7 @@ t.test('repeats of what the API never answered are unanswered, too', async t => 
   ])
 })
 
-t.test('where a cap stops the run, repeats of what was not sent wait for it', async t => {
+t.test('where a cap stops the run, repeats of an unsent request wait for it', async t => {
   const place = await placeFor(t, { respond: (): string => 'x'.repeat(400) })
   const words = [...ASK, '-t', '100', '--batch-size', '2', '--max-cost', '0.00008']
   const ran = await place.run(words, { stdin: csvOf('abcdcdcdcd') })
@@ -197,7 +197,7 @@ t.test('--dry-run counts what would be sent', async t => {
   t.match(ran.err, /4 records, 2 requests in 1 batch, .*, 2 repeat another and are not sent/)
 })
 
-t.test('an id that is there already is rejected, also on a repeat', async t => {
+t.test('a duplicate custom_id is rejected, also on a repeat', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--id', 'id-{{id}}'], {
     stdin: 'id,text\n1,a\n2,a\n2,a\n',

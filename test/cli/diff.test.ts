@@ -26,7 +26,7 @@ const ask = async (
   t.equal(ran.code, 0, ran.err)
 }
 
-t.test('each changed answer is a line, with the record and both sides', async t => {
+t.test('each changed answer is one line, with the record and both sides', async t => {
   const place = await moods(t)
   await ask(place, 'a', csv(6))
   await ask(place, 'b', csv(6), ['-m', 'claude-sonnet-5-5'])
@@ -50,7 +50,7 @@ t.test('each changed answer is a line, with the record and both sides', async t 
   t.equal((await place.run(['diff', 'b', 'a'])).rows.length, 2)
 })
 
-t.test('on a terminal it is a table, and --to decides', async t => {
+t.test('on a terminal the output is a table, unless --to chooses a format', async t => {
   const place = await moods(t)
   await ask(place, 'a', csv(6))
   await ask(place, 'b', csv(6), ['-m', 'claude-sonnet-5-5'])
@@ -65,7 +65,7 @@ t.test('on a terminal it is a table, and --to decides', async t => {
   t.match(await place.run(['diff', 'a', 'b', '--to', 'csv']), { code: 2 })
 })
 
-t.test('other inputs are matched by their records, in any order', async t => {
+t.test('jobs with different inputs are matched by their records, in any order', async t => {
   const place = await moods(t)
   await ask(place, 'a', 'id,text\n1,x 1\n2,x 2\n2,x 2\n3,x 3\n4,x 4\n')
   await ask(place, 'b', 'id,text\n4,x 4\n3,x 3\n9,x 9\n2,x 2\n', ['-m', 'claude-sonnet-5-5'])
@@ -77,7 +77,7 @@ t.test('other inputs are matched by their records, in any order', async t => {
   t.match(ran.err, /3 records in both jobs: 1 same, 2 changed; 2 only in a, 1 only in b/)
 })
 
-t.test('failures are compared by their status, long answers by their text', async t => {
+t.test('failures are compared by status, and long answers by their text', async t => {
   let isLong = false
   const place = await placeFor(t, {
     respond: params => {
@@ -101,7 +101,7 @@ t.test('failures are compared by their status, long answers by their text', asyn
   t.match(table.out, /\(refused\)/)
 })
 
-t.test('more changes than a table shows are counted', async t => {
+t.test('changes beyond the length of the table are counted', async t => {
   const place = await moods(t)
   const many = `id,text\n${Array.from({ length: 30 }, (_, at) => `${at},n${at} 2\n`).join('')}`
   await ask(place, 'a', many)
@@ -111,7 +111,7 @@ t.test('more changes than a table shows are counted', async t => {
   t.match(ran.out, /30 changed, of which a table shows 20 \(--to jsonl: all\)/)
 })
 
-t.test('answers that are no single text are compared as JSON', async t => {
+t.test('answers that are not a single text are compared as JSON', async t => {
   const place = await placeFor(t, {
     respond: params => {
       const isFirst = params['model'] === 'claude-haiku-5-5'
@@ -138,7 +138,7 @@ t.test('answers that are no single text are compared as JSON', async t => {
   t.match(await compare('Count {{text}}', { type: 'integer' }), / {2}7 -> 8: 2/)
 })
 
-t.test('pairs of answers are counted as long as they are few', async t => {
+t.test('pairs of answers are counted while there are few', async t => {
   const place = await placeFor(t, {
     respond: params => `${lastUserText(params)} ${params['model'] === 'claude-opus-5' ? 1 : 2}`,
   })
@@ -149,7 +149,7 @@ t.test('pairs of answers are counted as long as they are few', async t => {
   t.notMatch(ran.err, '->')
 })
 
-t.test('the cost and the model of a job are said as far as they are known', async t => {
+t.test('the cost and model of a job are shown where they are known', async t => {
   const place = await placeFor(t, {
     respond: params => (lastUserText(params) === 'b' ? { model: 'claude-unpriced-1' } : undefined),
   })
@@ -165,7 +165,7 @@ t.test('the cost and the model of a job are said as far as they are known', asyn
   t.match(err, /^b: cost unknown$/m)
 })
 
-t.test('reused answers cost nothing on their side', async t => {
+t.test('reused answers cost nothing', async t => {
   const place = await moods(t)
   await ask(place, 'a', csv(3))
   await ask(place, 'b', csv(3), ['--reuse', 'a'])
@@ -174,7 +174,7 @@ t.test('reused answers cost nothing on their side', async t => {
   t.match(ran.err, /b: \$0\.00/)
 })
 
-t.test('what cannot be compared is said', async t => {
+t.test('what cannot be compared is reported', async t => {
   const place = await moods(t)
   await ask(place, 'night', csv(2))
   await ask(place, 'day', csv(2))
@@ -192,16 +192,13 @@ t.test('what cannot be compared is said', async t => {
   t.not((await place.run(['diff', 'night', 'day'])).code, 0)
 })
 
-t.test(
-  'a job that is not finished is named, as its records look as if they were missing',
-  async t => {
-    let batches = 0
-    const place = await placeFor(t, { batchTimeMs: () => (batches++ === 0 ? 1 : 3_600_000) })
-    await place.run([...MOOD, '--job', 'a'], { stdin: csv(3) })
-    await place.run([...MOOD, '--job', 'b', '--fresh', '--detach'], { stdin: csv(3) })
-    const ran = await place.run(['diff', 'a', 'b'])
-    t.match(ran.err, /3 only in a, 0 only in b\n/)
-    t.match(ran.err, /job b is not finished: its records without an answer are not compared\n/)
-    t.notMatch(ran.err, /job a is not finished/)
-  },
-)
+t.test('an unfinished job is named, since its records look missing', async t => {
+  let batches = 0
+  const place = await placeFor(t, { batchTimeMs: () => (batches++ === 0 ? 1 : 3_600_000) })
+  await place.run([...MOOD, '--job', 'a'], { stdin: csv(3) })
+  await place.run([...MOOD, '--job', 'b', '--fresh', '--detach'], { stdin: csv(3) })
+  const ran = await place.run(['diff', 'a', 'b'])
+  t.match(ran.err, /3 only in a, 0 only in b\n/)
+  t.match(ran.err, /job b is not finished: its records without an answer are not compared\n/)
+  t.notMatch(ran.err, /job a is not finished/)
+})

@@ -14,7 +14,7 @@ async function estimateOf(place: Place, words: readonly string[], stdin?: string
   return { ...ran, figures: JSON.parse(ran.out || 'null') }
 }
 
-t.test('an estimate says what a run would cost, needs no key and opens no socket', async t => {
+t.test('an estimate reports what a run would cost, needs no key and opens no socket', async t => {
   const place = await placeFor(t)
   const ran = await place.run(['estimate', ...ASK], { stdin: csv(100), env: {} })
   t.equal(ran.code, 0)
@@ -43,7 +43,7 @@ t.test('with --exact the State of the Union job costs what was estimated', async
   t.ok(figures.usd.least < shown.spent_usd && shown.spent_usd < figures.usd.worst)
 })
 
-t.test('it counts the batches, the bytes and the bad records that a run would have', async t => {
+t.test('an estimate counts the batches, bytes and bad records of a run', async t => {
   const place = await placeFor(t)
   const { figures, code } = await estimateOf(
     place,
@@ -54,7 +54,7 @@ t.test('it counts the batches, the bytes and the bad records that a run would ha
   t.match(figures, { records: 6, rejected: 1, requests: 5, batches: 3, sample: null })
 })
 
-t.test('it reads a pipe as it comes, and keeps nothing of it', async t => {
+t.test('an estimate reads a pipe as it arrives, and stores nothing', async t => {
   const place = await placeFor(t)
   let lines = 0
   const endless = Readable.from(
@@ -67,7 +67,7 @@ t.test('it reads a pipe as it comes, and keeps nothing of it', async t => {
   t.equal(JSON.parse(ran.out).records, 20_000)
 })
 
-t.test('an image is unknown until it is counted', async t => {
+t.test('the cost of an image is unknown until it is counted', async t => {
   const png = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(30_000)])
   const place = await placeFor(t, {}, { 'a.png': '' })
   const { writeFileSync } = await import('node:fs')
@@ -84,7 +84,7 @@ t.test('an image is unknown until it is counted', async t => {
   t.equal(shown.estimate_usd, null, 'a guess by its bytes would be far too high')
 })
 
-t.test('what is cached is counted apart', async t => {
+t.test('cached tokens are counted separately', async t => {
   const place = await placeFor(t)
   const words = [...ASK, '--cache', '-s', 'Be very brief. '.repeat(200)]
   const ran = await place.run(['estimate', ...words], { stdin: csv(10) })
@@ -96,7 +96,7 @@ t.test('what is cached is counted apart', async t => {
   t.notMatch(short.out, 'cached')
 })
 
-t.test('requests that the counter refuses are left out, and said once', async t => {
+t.test('requests that the token counter rejects are left out, and reported once', async t => {
   const place = await placeFor(t)
   const messages = [{ role: 'user', content: 'a' }]
   const bad = { params: { messages, tools: [{ nameless: true }] } }
@@ -107,13 +107,13 @@ t.test('requests that the counter refuses are left out, and said once', async t 
   t.match(JSON.parse(ran.out), { requests: 3, sample: 1 })
 })
 
-t.test('--exact says in words on how many requests it counted', async t => {
+t.test('--exact says how many requests it counted', async t => {
   const place = await placeFor(t)
   const ran = await place.run(['estimate', ...ASK, '--exact'], { stdin: csv(2) })
   t.match(ran.out, /^input: \d+ tokens \(counted on 2 of 2 requests: ± 0 %\)$/m)
 })
 
-t.test('an API without a counter, or without a key, is no reason to guess silently', async t => {
+t.test('without a token counter or a key, --exact is an error instead of a guess', async t => {
   const place = await placeFor(t, { faults: [{ on: 'count_tokens', times: 99, status: 404 }] })
   const ran = await place.run(['estimate', ...ASK, '--exact'], { stdin: csv(2) })
   t.equal(ran.code, 8)
@@ -122,7 +122,7 @@ t.test('an API without a counter, or without a key, is no reason to guess silent
   t.equal(keyless.code, 5)
 })
 
-t.test('input that breaks off is estimated as far as it came, and said', async t => {
+t.test('truncated input is estimated up to where it ends, and reported', async t => {
   const place = await placeFor(t)
   for (const words of [['estimate'], ['run', '--dry-run']]) {
     const ran = await place.run([...words, ...ASK], { stdin: '[{"text":"a"},{"text":' })
@@ -131,7 +131,7 @@ t.test('input that breaks off is estimated as far as it came, and said', async t
   }
 })
 
-t.test('a request with what the token counter refuses passes without a preflight', async t => {
+t.test('a request that the token counter cannot check is sent without a preflight', async t => {
   const place = await placeFor(t, { faults: [{ on: 'count_tokens', times: 99, status: 400 }] })
   const source = { type: 'url', url: 'https://example.org/a.png' }
   const request = {
@@ -145,7 +145,7 @@ t.test('a request with what the token counter refuses passes without a preflight
   t.match(ran.err, /preflight skipped: the token counter does not accept content from a URL/)
 })
 
-t.test('too many bad records end it, as they end a run', async t => {
+t.test('too many bad records end an estimate, as they end a run', async t => {
   const place = await placeFor(t)
   const words = ['estimate', '-p', '{{text}}', '--max-invalid', '1', '--batch-wait', '1s']
   const ran = await place.run(words, { stdin: 'text\na\n""\n""\n' })
@@ -153,7 +153,7 @@ t.test('too many bad records end it, as they end a run', async t => {
   t.match(ran.err, /2 of 3 records are invalid, more than --max-invalid allows/)
 })
 
-t.test('one word in front of a run prices it: every flag of run is accepted', async t => {
+t.test('estimate accepts every flag of run', async t => {
   const place = await placeFor(t)
   for (const { name, arg, negative, maybe, choices } of optionsOf('run')) {
     // A file of flags is read at once.
@@ -179,7 +179,7 @@ t.test('one word in front of a run prices it: every flag of run is accepted', as
   })
 })
 
-t.test('the first invalid records are named by estimate, --dry-run and --show', async t => {
+t.test('estimate, --dry-run and --show name the first invalid records', async t => {
   const place = await placeFor(t)
   const good = JSON.stringify({ text: 'a' })
   const stdin = `${[good, '{"b":1}', '{', good, ...Array(9).fill('{"b":1}'), good].join('\n')}\n`

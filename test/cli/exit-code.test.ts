@@ -13,7 +13,7 @@ void t.test('an unexpected error is a bug, unless no file can be opened', async 
   t.equal(exitCodeOf(new BatchStreamError('CBS_INPUT', 'x', { cause: outOfFiles })), EXIT.input)
 })
 
-void t.test('a limit on open files is reported with what to raise', async t => {
+void t.test('the error for the limit on open files says what to raise', async t => {
   const stdin = new Readable({ read: () => stdin.destroy(outOfFiles) })
   const ran = await run(['-p', 'Say {{input}}', '--emulate'], { stdin })
   t.not(ran.code, EXIT.bug)

@@ -115,7 +115,7 @@ for (const [name, cause] of Object.entries(UNSENT))
       },
     )
 
-t.test('the same command has all rows once the cause is gone', async t => {
+t.test('once the cause is fixed, the same command produces all rows', async t => {
   const place = await placeFor(t, { faults: [{ on: 'create', nth: 1, status: 403 }] })
   const words = [...ASK, '-o', place.path('out.jsonl')]
   t.equal((await place.run(words, { stdin: csv(3) })).code, 5)
@@ -123,7 +123,7 @@ t.test('the same command has all rows once the cause is gone', async t => {
   t.equal(place.read('out.jsonl').split('\n').length, 4)
 })
 
-t.test('0: done, and the same again for free', async t => {
+t.test('0: finished, and the same command again is free', async t => {
   const place = await placeFor(t)
   for (let run = 0; run < 2; run++) {
     const ran = await place.run(ASK, { stdin: csv(3) })
@@ -132,7 +132,7 @@ t.test('0: done, and the same again for free', async t => {
   t.equal((await place.run(['-p', 'Say {{text}}'], { stdin: '' })).code, 0, 'no records')
 })
 
-t.test('3: done, and some rows failed or were skipped', async t => {
+t.test('3: finished, and some rows failed or were skipped', async t => {
   let asked = 0
   const failure = { error: { type: 'invalid_request_error', message: 'no' } }
   const place = await placeFor(t, { respond: () => (asked++ === 0 ? failure : 'yes') })
@@ -141,7 +141,7 @@ t.test('3: done, and some rows failed or were skipped', async t => {
   t.equal((await place.run(['-p', 'Say {{text}}'], { stdin })).code, 3)
 })
 
-t.test('4: a cap that is reached keeps the job for whoever raises it', async t => {
+t.test('4: at its cap a run keeps the job, for a higher cap', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--max-cost', '0.000001'], { stdin: csv(3) })
   t.equal(ran.code, 4)
@@ -149,7 +149,7 @@ t.test('4: a cap that is reached keeps the job for whoever raises it', async t =
   t.same([again.code, again.rows.length], [0, 3])
 })
 
-t.test('4: a canary without an answer, and a first batch whose every row failed', async t => {
+t.test('4: a canary without a success, and a first batch of which every row failed', async t => {
   const options: EmulatorOptions = {
     respond: () => ({ error: { type: 'invalid_request_error', message: 'no' } }),
   }
@@ -164,19 +164,22 @@ t.test('4: a canary without an answer, and a first batch whose every row failed'
   }
 })
 
-t.test('6: another input or command of a named job, and an output that is not its own', async t => {
-  const place = await placeFor(t, {}, { theirs: 'x' })
-  await place.run(ASK, { stdin: csv(3) })
-  t.equal((await place.run(ASK, { stdin: csv(4) })).code, 6)
-  t.equal((await place.run(['-p', 'Other {{text}}', '--job', 'a'], { stdin: csv(3) })).code, 6)
-  for (const flag of ['-o', '--errors']) {
-    const words = ['-p', 'Say {{text}}', '--job', 'b', flag, place.path('theirs')]
-    t.equal((await place.run(words, { stdin: csv(3) })).code, 6)
-  }
-  t.same([jobsOf(place), place.read('theirs')], [['a'], 'x'])
-})
+t.test(
+  '6: other input or another command for a named job, and an output of another job',
+  async t => {
+    const place = await placeFor(t, {}, { theirs: 'x' })
+    await place.run(ASK, { stdin: csv(3) })
+    t.equal((await place.run(ASK, { stdin: csv(4) })).code, 6)
+    t.equal((await place.run(['-p', 'Other {{text}}', '--job', 'a'], { stdin: csv(3) })).code, 6)
+    for (const flag of ['-o', '--errors']) {
+      const words = ['-p', 'Say {{text}}', '--job', 'b', flag, place.path('theirs')]
+      t.equal((await place.run(words, { stdin: csv(3) })).code, 6)
+    }
+    t.same([jobsOf(place), place.read('theirs')], [['a'], 'x'])
+  },
+)
 
-t.test('6: the rest of a pipe is gone', async t => {
+t.test('6: a pipe whose rest is lost', async t => {
   const { place } = await cutPipe(t)
   t.equal((await place.run(['resume', 'a'])).code, 6)
 })
@@ -192,7 +195,7 @@ async function cutPipe(t: Test): Promise<{ place: Place }> {
   return { place }
 }
 
-t.test('7: another process works on the job', async t => {
+t.test('7: another process is working on the job', async t => {
   const place = await placeFor(t, KEPT_HOUR)
   await place.run([...ASK, '--detach'], { stdin: csv(3) })
   const job = await openJob({ name: 'a', dir: place.state })
@@ -226,18 +229,14 @@ function quick(): NonNullable<WorldOptions['clock']> {
   }
 }
 
-t.test(
-  '9: a full device takes no rows, and the next command has them',
-  needs('/dev/full'),
-  async t => {
-    const place = await placeFor(t)
-    const ran = await place.run([...ASK, '-o', '/dev/full'], { stdin: csv(3) })
-    t.equal(ran.code, 9, ran.err)
-    t.equal((await place.run(['resume', 'a', '-o', '-'])).rows.length, 3)
-  },
-)
+t.test('9: a full device, and the next command writes the rows', needs('/dev/full'), async t => {
+  const place = await placeFor(t)
+  const ran = await place.run([...ASK, '-o', '/dev/full'], { stdin: csv(3) })
+  t.equal(ran.code, 9, ran.err)
+  t.equal((await place.run(['resume', 'a', '-o', '-'])).rows.length, 3)
+})
 
-t.test('10: a job that is damaged, or newer than this version', async t => {
+t.test('10: a damaged job, or one of a newer version', async t => {
   const place = await placeFor(t, KEPT_HOUR)
   await place.run([...ASK, '--detach'], { stdin: csv(3) })
   const journal = join(place.state, 'jobs/a/journal.jsonl')
@@ -249,7 +248,7 @@ t.test('10: a job that is damaged, or newer than this version', async t => {
   t.equal((await place.run(['resume', 'a'])).code, 10)
 })
 
-t.test('10: records or results that were cut', async t => {
+t.test('10: truncated records or results', async t => {
   for (const file of ['records.jsonl', 'batches/1.results']) {
     const place = await placeFor(t)
     await place.run(ASK, { stdin: csv(3) })
@@ -263,7 +262,7 @@ for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const)
-  t.test(`${code}: ${signal}, and the job is resumed`, async t => {
+  t.test(`${code}: ${signal}, and the job resumes`, async t => {
     const place = await placeFor(t, { batchTimeMs: 200 })
     const { ended, world } = place.start(ASK, { stdin: csv(3) })
     await until(() => journaled(place, 'submitted', 'a'))
@@ -273,7 +272,7 @@ for (const [signal, code] of [
     t.equal((await place.again(ran)).rows.length, 3)
   })
 
-t.test('141: the reader of stdout has gone', async t => {
+t.test('141: the reader of stdout has left', async t => {
   const place = await placeFor(t)
   const gone = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })
   const stdout = new Writable({ write: (_chunk, _encoding, done) => done(gone) })

@@ -4,31 +4,28 @@ import { placeFor } from './world.ts'
 
 const PDF = '%PDF-1.7 some pages'
 
-void t.test(
-  '--from files: each file is a record, and a PDF goes along with the question',
-  async t => {
-    const place = await placeFor(t, {}, { 'a.txt': 'first', 'b.pdf': PDF, 'c.txt': 'third' })
-    const ran = await place.run([
-      ...['-i', place.path('*.txt'), place.path('b.pdf')],
-      ...['--from', 'files', '-p', 'Say {{name}}: {{text?}}'],
-    ])
-    t.equal(ran.code, 0)
-    t.same(
-      ran.rows.map(({ name, ext, text }) => [name, ext, text]),
-      [
-        ['a.txt', 'txt', 'first'],
-        ['c.txt', 'txt', 'third'],
-        ['b.pdf', 'pdf', undefined],
-      ],
-    )
-    t.same(
-      ran.rows.map(({ _batch }) => [_batch?.status, _batch?.source, _batch?.line]),
-      ['a.txt', 'c.txt', 'b.pdf'].map(name => ['succeeded', place.path(name), 1]),
-    )
-  },
-)
+void t.test('--from files: each file is a record, and a PDF is attached to its prompt', async t => {
+  const place = await placeFor(t, {}, { 'a.txt': 'first', 'b.pdf': PDF, 'c.txt': 'third' })
+  const ran = await place.run([
+    ...['-i', place.path('*.txt'), place.path('b.pdf')],
+    ...['--from', 'files', '-p', 'Say {{name}}: {{text?}}'],
+  ])
+  t.equal(ran.code, 0)
+  t.same(
+    ran.rows.map(({ name, ext, text }) => [name, ext, text]),
+    [
+      ['a.txt', 'txt', 'first'],
+      ['c.txt', 'txt', 'third'],
+      ['b.pdf', 'pdf', undefined],
+    ],
+  )
+  t.same(
+    ran.rows.map(({ _batch }) => [_batch?.status, _batch?.source, _batch?.line]),
+    ['a.txt', 'c.txt', 'b.pdf'].map(name => ['succeeded', place.path(name), 1]),
+  )
+})
 
-void t.test('--show prints a request as it will be sent, the file in it', async t => {
+void t.test('--show prints a request exactly as it would be sent, with its file', async t => {
   const place = await placeFor(t, {}, { 'b.pdf': PDF })
   const ran = await place.run(
     ['-i', place.path('b.pdf'), '--from', 'files', '-p', 'Sum it up', '--show', '1'],
@@ -61,7 +58,7 @@ void t.test('--skip and --limit count files', async t => {
   )
 })
 
-void t.test('a table has a column for texts, though the first file has none', async t => {
+void t.test('a table has a text column even if the first file has no text', async t => {
   const place = await placeFor(t, {}, { 'a.pdf': PDF, 'b.txt': 'text' })
   const ran = await place.run([
     ...['-i', place.path('*.*'), '--from', 'files', '-p', '{{name}}', '--to', 'csv'],
@@ -73,7 +70,7 @@ void t.test('a table has a column for texts, though the first file has none', as
   )
 })
 
-void t.test('--from files needs names', async t => {
+void t.test('--from files needs file names', async t => {
   const place = await placeFor(t)
   const ran = await place.run(['--from', 'files', '-p', 'x'], { stdin: 'x' })
   t.equal(ran.code, 2)
@@ -81,7 +78,7 @@ void t.test('--from files needs names', async t => {
 })
 
 void t.test(
-  '--attach: a path per record; a missing file is a rejected row in its place',
+  '--attach names a file per record; a missing one rejects the record in its place',
   async t => {
     const files = { 'a.pdf': PDF, 'b.txt': 'a text' }
     const place = await placeFor(t, {}, files)
@@ -102,7 +99,7 @@ void t.test(
   },
 )
 
-void t.test('files that are missing count as invalid records, before anything is sent', async t => {
+void t.test('missing files count as invalid records before anything is sent', async t => {
   const place = await placeFor(t, {}, { 'a.txt': 'x' })
   const rows = Array.from({ length: 30 }, (_, i) => `gone-${i}`)
   const stdin = ['path', ...rows, ''].join('\n')
@@ -120,7 +117,7 @@ void t.test('files that are missing count as invalid records, before anything is
 })
 
 void t.test(
-  'R13: files that are not what they are named are rejected, and nothing is billed',
+  'R13: a file whose content does not match its type is rejected, and nothing is billed',
   async t => {
     const files = {
       'a.png': '<html>Not found</html>',
@@ -148,7 +145,7 @@ void t.test(
   },
 )
 
-void t.test('-i FOLDER reads all files below it, hidden ones left out', async t => {
+void t.test('-i FOLDER reads all files below it except hidden ones', async t => {
   const place = await placeFor(t, {}, {})
   mkdirSync(place.path('in/sub/deep'), { recursive: true })
   mkdirSync(place.path('in/.git'))
@@ -179,7 +176,7 @@ void t.test('-i FOLDER reads all files below it, hidden ones left out', async t 
   })
 })
 
-void t.test('an Excel workbook says how to export it', async t => {
+void t.test('the error for an Excel workbook explains how to export it', async t => {
   const place = await placeFor(t, {}, { 'a.xlsx': 'PK\x03\x04 a workbook' })
   const ran = await place.run(['-i', place.path('a.xlsx'), '-p', 'x'])
   t.match(ran, {

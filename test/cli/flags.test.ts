@@ -12,7 +12,7 @@ import { countOrShare, duration, size } from '../../lib/cli/values.ts'
 import { main } from '../../lib/cli/main.ts'
 import { Collected, run, wordsOf, World, csv, placeFor } from './world.ts'
 
-t.test('a word survives the shell, whatever it holds', async t => {
+t.test('a quoted word survives the shell, whatever it contains', async t => {
   const words = [
     'plain',
     '',
@@ -28,7 +28,7 @@ t.test('a word survives the shell, whatever it holds', async t => {
   for (const word of words) t.notMatch(quote(word), /[\u0000-\u001f]/, 'on one line')
 })
 
-t.test('times and sizes are read with their units', async t => {
+t.test('durations and sizes are parsed with their units', async t => {
   const times = [
     ['50ms', 50],
     ['90s', 90_000],
@@ -60,12 +60,12 @@ t.test('times and sizes are read with their units', async t => {
   t.same(countOrShare('--x', '2.5%'), { share: 0.025 })
 })
 
-t.test('nothing that is said moves a cursor or breaks a line', async t => {
+t.test('no message moves the cursor or breaks a line', async t => {
   t.equal(printable(' a\n \n\r b\n'), 'a b')
   t.equal(printable('a\u001b[31mb\r\nc \n d\u0000\u009be'), 'a[31mb c de')
 })
 
-t.test('a reason to wait is said once a minute, and always with -v', async t => {
+t.test('a repeated reason to wait is shown once a minute, and always with -v', async t => {
   const stderr = new Collected()
   const talk = new Talk(stderr, false, 0)
   for (const at of [0, 1, 59_999, 60_000]) talk.wait(`at ${at}`, at)
@@ -76,7 +76,7 @@ t.test('a reason to wait is said once a minute, and always with -v', async t => 
   t.equal(all.text, 'at 0\nat 1\n')
 })
 
-t.test('every flag of a command stands in its help, with its short name and default', async t => {
+t.test('the help of a command lists every flag with its short name and default', async t => {
   for (const command of ['run', 'resume', 'status', 'emulate', 'prune'] as const) {
     const help = (await longHelp(command, 80)).replaceAll(/\n {4,}(?! *-)/g, ' ')
     for (const { name, short, negative, fallback } of optionsOf(command)) {
@@ -87,7 +87,7 @@ t.test('every flag of a command stands in its help, with its short name and defa
   }
 })
 
-t.test('no command has two flags of one name', async t => {
+t.test('no command has two flags of the same name', async t => {
   for (const command of ['run', 'resume', 'retry', 'results', 'list'] as const) {
     const names = optionsOf(command).map(({ name, negative }) => (negative ? `no-${name}` : name))
     t.same([...new Set(names)], names)
@@ -97,7 +97,7 @@ t.test('no command has two flags of one name', async t => {
   t.ok(OPTIONS.every(({ help }) => help !== ''))
 })
 
-t.test('a pattern means the files it matches, in order', async t => {
+t.test('a pattern expands to the files it matches, in order', async t => {
   const dir = t.testdir({
     'b.csv': '',
     'a.csv': '',
@@ -120,30 +120,27 @@ t.test('a pattern means the files it matches, in order', async t => {
   await t.rejects(filesOf('*.txt', dir), { code: 'CBS_INPUT', message: 'there is no input *.txt' })
 })
 
-t.test(
-  'a pattern matches whole names, with the fewest or the most characters for a star',
-  async t => {
-    const names = ['aXbXc', 'ab', 'abab.csv', '*', 'a.b.csv', 'line\nend', '.aa']
-    const dir = t.testdir(Object.fromEntries(names.map(name => [name, ''])))
-    for (const [pattern, found] of [
-      ['a*b', ['ab']],
-      ['a*b*', ['a.b.csv', 'aXbXc', 'ab', 'abab.csv']],
-      ['*b.csv', ['a.b.csv', 'abab.csv']],
-      ['*X*X?', ['aXbXc']],
-      ['**', names.filter(name => name !== '.aa').toSorted()],
-      ['?', ['*']],
-      ['a?*?*c', ['aXbXc']],
-      ['l*d', ['line\nend']],
-      ['.?a', ['.aa']],
-      ['.*', ['.aa']],
-      ['a**b.*v', ['a.b.csv', 'abab.csv']],
-    ] as const)
-      t.same(await filesOf(pattern, dir), found, pattern)
-    await t.rejects(filesOf('?a?', dir), { code: 'CBS_INPUT' }, 'a dot in front is named')
-  },
-)
+t.test('a pattern matches whole names, and a star any number of characters', async t => {
+  const names = ['aXbXc', 'ab', 'abab.csv', '*', 'a.b.csv', 'line\nend', '.aa']
+  const dir = t.testdir(Object.fromEntries(names.map(name => [name, ''])))
+  for (const [pattern, found] of [
+    ['a*b', ['ab']],
+    ['a*b*', ['a.b.csv', 'aXbXc', 'ab', 'abab.csv']],
+    ['*b.csv', ['a.b.csv', 'abab.csv']],
+    ['*X*X?', ['aXbXc']],
+    ['**', names.filter(name => name !== '.aa').toSorted()],
+    ['?', ['*']],
+    ['a?*?*c', ['aXbXc']],
+    ['l*d', ['line\nend']],
+    ['.?a', ['.aa']],
+    ['.*', ['.aa']],
+    ['a**b.*v', ['a.b.csv', 'abab.csv']],
+  ] as const)
+    t.same(await filesOf(pattern, dir), found, pattern)
+  await t.rejects(filesOf('?a?', dir), { code: 'CBS_INPUT' }, 'a dot in front is named')
+})
 
-t.test('a pattern of many stars takes no longer than another', async t => {
+t.test('a pattern of many stars is matched quickly', async t => {
   const name = 'a'.repeat(200)
   const dir = t.testdir({ [name]: '', [`${name}b`]: '' })
   const began = performance.now()
@@ -151,7 +148,7 @@ t.test('a pattern of many stars takes no longer than another', async t => {
   t.ok(performance.now() - began < 2000)
 })
 
-t.test('a file whose name looks like a pattern is that file', async t => {
+t.test('an existing file whose name looks like a pattern is that file', async t => {
   const dir = t.testdir({})
   mkdirSync(join(dir, 'd'))
   writeFileSync(join(dir, 'd/really?.csv'), '')
@@ -160,7 +157,7 @@ t.test('a file whose name looks like a pattern is that file', async t => {
   t.same(await filesOf(join(dir, 'd/really?.csv'), '/'), [join(dir, 'd/really?.csv')])
 })
 
-t.test('words that a command does not take are named', async t => {
+t.test('unexpected arguments are named in the error', async t => {
   for (const [words, says] of [
     [['list', 'x'], 'list takes no name, got x'],
     [['status', 'a', 'b'], 'status takes one name, got a b'],
@@ -207,19 +204,22 @@ t.test('flags may come before the command', async t => {
     t.equal(commandFirst(words.split(' '), commands)[0], first, words)
 })
 
-t.test('a file that is not JSON is named, and not shown', async t => {
-  const long = `id,review\n${'1,secret words\n'.repeat(1000)}`
-  const place = await placeFor(t, {}, { 'data.csv': long })
-  for (const flag of ['--schema', '--params']) {
-    const ran = await place.run(['-p', 'x', flag, place.path('data.csv')], { stdin: csv(1) })
-    t.equal(ran.code, 2)
-    t.match(ran.err, `${flag} ${place.path('data.csv')} is not JSON: `)
-    t.ok(ran.err.length < 500, ran.err)
-  }
-  const inline = await place.run(['-p', 'x', '--param', `stop=${long}`], { stdin: csv(1) })
-  t.match(inline.err, /--param stop must be JSON .* got id,review 1,secret/)
-  t.ok(inline.err.length < 500)
-})
+t.test(
+  'the error for a file that is not JSON names the file and does not show its content',
+  async t => {
+    const long = `id,review\n${'1,secret words\n'.repeat(1000)}`
+    const place = await placeFor(t, {}, { 'data.csv': long })
+    for (const flag of ['--schema', '--params']) {
+      const ran = await place.run(['-p', 'x', flag, place.path('data.csv')], { stdin: csv(1) })
+      t.equal(ran.code, 2)
+      t.match(ran.err, `${flag} ${place.path('data.csv')} is not JSON: `)
+      t.ok(ran.err.length < 500, ran.err)
+    }
+    const inline = await place.run(['-p', 'x', '--param', `stop=${long}`], { stdin: csv(1) })
+    t.match(inline.err, /--param stop must be JSON .* got id,review 1,secret/)
+    t.ok(inline.err.length < 500)
+  },
+)
 
 t.test('-v can be set by the environment', async t => {
   const env = { CLAUDE_BATCH_STREAM_VERBOSE: '1' }
@@ -228,7 +228,7 @@ t.test('-v can be set by the environment', async t => {
   t.notMatch((await run(words, { stdin: 'text\na\n' })).err, 'single column')
 })
 
-t.test('help is there for the program, each command and the prices', async t => {
+t.test('there is help for the program, each command and the prices', async t => {
   for (const [words, says] of [
     [['help'], 'Flags of run'],
     [['help', 'cancel'], '--yes'],
@@ -239,7 +239,7 @@ t.test('help is there for the program, each command and the prices', async t => 
 })
 
 for (const thrown of [new Error('boom'), 'boom'])
-  t.test(`a bug says that it is one (${typeof thrown})`, async t => {
+  t.test(`an unexpected error is reported as a bug (${typeof thrown})`, async t => {
     const world = new World()
     const get = (_: unknown, name: string): undefined => {
       if (name === 'CLAUDE_BATCH_STREAM_MODEL') throw thrown

@@ -4,7 +4,7 @@ import { PRICES } from '../../lib/cost/prices.ts'
 import { run } from './world.ts'
 
 t.test(
-  'help prices shows every price that is known, where it was read, and that a batch is half',
+  'help prices shows every known price, its date and source, and the batch discount',
   async t => {
     const { code, out } = await run(['help', 'prices'])
     t.equal(code, 0)
@@ -19,7 +19,7 @@ t.test(
   },
 )
 
-t.test('its columns stand below each other', async t => {
+t.test('the columns are aligned', async t => {
   const { out } = await run(['help', 'prices'])
   const table = out.split('\n').slice(2, 3 + Object.keys(PRICES).length)
   const ends = table.map(text => /^.{30}(.{55}) {2}\S/.exec(text)?.[1]?.length)

@@ -36,7 +36,7 @@ t.test('-h is one screen', async t => {
   }
 })
 
-t.test('every topic has its page, and names only flags that there are', async t => {
+t.test('every topic has a page, and names only existing flags', async t => {
   for (const topic of [
     'formats',
     'templates',
@@ -60,7 +60,7 @@ t.test('every topic has its page, and names only flags that there are', async t 
   t.match((await run(['completon'])).err, 'did you mean "completion"?')
 })
 
-t.test('help breaks lines between words, as wide as the screen', async t => {
+t.test('help wraps lines between words at the width of the screen', async t => {
   const flags = OPTIONS.filter(({ on }) => on.includes('run'))
   for (const [columns, most] of [
     [80, 80],
@@ -84,7 +84,7 @@ t.test('help breaks lines between words, as wide as the screen', async t => {
   t.match(await said('help', 'environment'), /^ {2}CLAUDE_BATCH_STREAM_NOTIFY_SECRET {2}signs /m)
 })
 
-t.test('every variable that is read is named', async t => {
+t.test('every environment variable is documented', async t => {
   const page = await said('help', 'environment')
   const known = VARIABLES.flatMap(({ names }) => names.split(', '))
   for (const name of readdirSync(join(root, 'lib/cli'), { recursive: true, encoding: 'utf8' })) {
@@ -96,7 +96,7 @@ t.test('every variable that is read is named', async t => {
   for (const name of [...known, ...flagVariables()]) t.match(page, name)
 })
 
-t.test('every exit code has its meaning, the same in the README', async t => {
+t.test('every exit code is documented, with the same text as in the README', async t => {
   const readme = readFileSync(join(root, 'README.md'), 'utf8')
   const page = await said('help', 'exit-codes')
   const all = Object.keys(EXIT_MEANING).flatMap(codes => codes.split(', '))
@@ -107,7 +107,7 @@ t.test('every exit code has its meaning, the same in the README', async t => {
   }
 })
 
-t.test('the man page has every command, flag, variable and exit code', async t => {
+t.test('the man page contains every command, flag, variable and exit code', async t => {
   const page = await said('help', 'man')
   const plain = page.replaceAll('\\-', '-')
   for (const command of Object.keys(COMMANDS)) t.match(plain, command)
@@ -121,7 +121,7 @@ t.test('the man page has every command, flag, variable and exit code', async t =
   }
 })
 
-t.test('a choice in the table is a choice of the program', async t => {
+t.test('the choices that the help lists are those that the program accepts', async t => {
   for (const { name, choices, on } of OPTIONS) {
     if (!choices) continue
     const command = on[0] ?? 'run'
@@ -135,7 +135,7 @@ t.test('a choice in the table is a choice of the program', async t => {
   }
 })
 
-t.test('help and completion have no flags, and the first screen says what they are', async t => {
+t.test('help and completion have no flags, and the first screen explains them', async t => {
   const screen = await said('help')
   t.match(screen, /completion SHELL/)
   for (const words of [

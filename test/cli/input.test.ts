@@ -13,7 +13,7 @@ function source(): { pushed: Readable; stage: Stage<never, SourceRecord> } {
   return { pushed, stage: typed(pushed) }
 }
 
-t.test('the first records are looked at, and none of them is lost', async t => {
+t.test('the first records are inspected without losing any', async t => {
   const all = records(5)
   for (const [count, seen] of [
     [2, 2],
@@ -27,7 +27,7 @@ t.test('the first records are looked at, and none of them is lost', async t => {
   }
 })
 
-t.test('a source that has ended, or is closed, has no more records', async t => {
+t.test('a source that has ended or is closed has no more records', async t => {
   const ended = source()
   ended.pushed.push(null)
   await ended.pushed.toArray()
@@ -41,18 +41,21 @@ t.test('a source that has ended, or is closed, has no more records', async t => 
   t.same((await peeking).first, [])
 })
 
-t.test('a source that fails says why, whether it has failed or does so later', async t => {
-  const failed = source()
-  failed.pushed.destroy(new Error('broken'))
-  await t.rejects(readFirst(failed.stage, 2), { message: 'broken' })
-  const failing = source()
-  const peeking = readFirst(failing.stage, 2)
-  failing.pushed.destroy(new Error('broken'))
-  await t.rejects(peeking, { message: 'broken' })
-})
+t.test(
+  'the reason of a failing source is reported, whether it failed before or fails later',
+  async t => {
+    const failed = source()
+    failed.pushed.destroy(new Error('broken'))
+    await t.rejects(readFirst(failed.stage, 2), { message: 'broken' })
+    const failing = source()
+    const peeking = readFirst(failing.stage, 2)
+    failing.pushed.destroy(new Error('broken'))
+    await t.rejects(peeking, { message: 'broken' })
+  },
+)
 
 t.test(
-  'a signal that comes before the input is opened ends the run, and nothing is sent',
+  'a signal that arrives before the input is opened ends the run, and nothing is sent',
   async t => {
     const place = await placeFor(t)
     const stdin = new PassThrough()

@@ -18,7 +18,7 @@ async function statusOf(place: Place) {
   return JSON.parse((await place.run(['status', 'j', '--json'])).out)
 }
 
-t.test('what a canceled batch had answered by then is counted, and nothing else of it', async t => {
+t.test('answers of a canceled batch are counted, and nothing else of it', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000 })
   await place.run([...ASK, '--detach', '--batch-size', '10'], { stdin: csv(30) })
   await place.run(['cancel', 'j', '-y'])
@@ -33,7 +33,7 @@ t.test('what a canceled batch had answered by then is counted, and nothing else 
   t.match(ran.err, /^job j: spent \$/m)
 })
 
-t.test('a batch that expired in part is counted as far as it was answered', async t => {
+t.test('a partly expired batch is counted as far as it was answered', async t => {
   const place = await placeFor(t, { faults: [{ on: 'create', nth: 1, expire: [0, 1, 2] }] })
   const ran = await place.run([...ASK, '--batch-size', '10'], { stdin: csv(15) })
   t.equal(ran.rows.filter(row => row._batch?.status === 'expired').length, 3)
@@ -49,7 +49,7 @@ t.test('a batch that expired in part is counted as far as it was answered', asyn
   )
 })
 
-t.test('what a lost batch may have cost stays reserved below a cap', async t => {
+t.test('the worst case of a lost batch stays reserved below a cap', async t => {
   const place = await placeFor(t, {
     faults: [{ on: ['retrieve', 'results'], times: 9999, status: 404 }],
   })

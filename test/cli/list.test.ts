@@ -39,42 +39,35 @@ void t.test('list and status show date, state, rows, cost, model, prompt and not
   )
 })
 
-void t.test(
-  'a job that runs, one with failed rows and one of the library are listed as such',
-  async t => {
-    const place = await placeFor(t, {
-      respond: params => (lastUserText(params) === 'Hi' ? { model: 'claude-unpriced-1' } : 'good'),
-      batchTimeMs: ({ number }) => (number > 2 ? 3_600_000 : 20),
-    })
-    await place.run(['-p', 'Say {{text}}', '--job', 'half'], {
-      stdin: '{"text":"a"}\n{}\n',
-    })
-    const client = new Anthropic({ baseURL: place.emulator.url, apiKey: KEY })
-    const job = { name: 'own', dir: place.state }
-    for await (const { status } of runBatches([{ a: 1 }], {
-      client,
-      job,
-      poll: 10,
-      prompt: 'Hi',
-      model: 'claude-haiku-5-5',
-    }))
-      t.equal(status, 'succeeded')
-    const { world, ended } = place.start(['-p', 'Say {{text}}', '--job', 'runs'], { stdin: STDIN })
-    await until(() => journaled(place, 'submitted', 'runs'))
-    const listed = await place.run(['list'])
-    t.match(listed.out, /^half +finished +.* 2 of 2 \(1 failed\) +\$0\./m)
-    t.match(listed.out, /^own +finished +- +1 of 1 +- +-$/m)
-    t.match(listed.out, /^runs +running +.* 0 of 2 +\$0/m)
-    await place.run(['prune', '--keep', '0s'])
-    t.match(
-      (await place.run(['list'])).out,
-      /^own .*\nruns .*\n$/,
-      'a job without a date is not old',
-    )
-    world.emit('SIGTERM', 'SIGTERM')
-    await ended
-  },
-)
+void t.test('running jobs, jobs with failed rows and library jobs are listed as such', async t => {
+  const place = await placeFor(t, {
+    respond: params => (lastUserText(params) === 'Hi' ? { model: 'claude-unpriced-1' } : 'good'),
+    batchTimeMs: ({ number }) => (number > 2 ? 3_600_000 : 20),
+  })
+  await place.run(['-p', 'Say {{text}}', '--job', 'half'], {
+    stdin: '{"text":"a"}\n{}\n',
+  })
+  const client = new Anthropic({ baseURL: place.emulator.url, apiKey: KEY })
+  const job = { name: 'own', dir: place.state }
+  for await (const { status } of runBatches([{ a: 1 }], {
+    client,
+    job,
+    poll: 10,
+    prompt: 'Hi',
+    model: 'claude-haiku-5-5',
+  }))
+    t.equal(status, 'succeeded')
+  const { world, ended } = place.start(['-p', 'Say {{text}}', '--job', 'runs'], { stdin: STDIN })
+  await until(() => journaled(place, 'submitted', 'runs'))
+  const listed = await place.run(['list'])
+  t.match(listed.out, /^half +finished +.* 2 of 2 \(1 failed\) +\$0\./m)
+  t.match(listed.out, /^own +finished +- +1 of 1 +- +-$/m)
+  t.match(listed.out, /^runs +running +.* 0 of 2 +\$0/m)
+  await place.run(['prune', '--keep', '0s'])
+  t.match((await place.run(['list'])).out, /^own .*\nruns .*\n$/, 'a job without a date is not old')
+  world.emit('SIGTERM', 'SIGTERM')
+  await ended
+})
 
 void t.test('on a terminal the list has a header', async t => {
   const place = await placeFor(t)
@@ -85,7 +78,7 @@ void t.test('on a terminal the list has a header', async t => {
 })
 
 void t.test(
-  'list --json and status --json are what their documented schemas say, for every kind of job',
+  'list --json and status --json match their documented schemas, for every kind of job',
   async t => {
     const place = await placeFor(t, { respond })
     const inList = documented('list --json')
@@ -114,7 +107,7 @@ void t.test(
   },
 )
 
-void t.test('the totals of a job are kept until another batch is fetched', async t => {
+void t.test('the totals of a job are cached until another batch is fetched', async t => {
   const place = await placeFor(t)
   await place.run(['-p', 'Say {{text}}', '--job', 'j', '--detach'], { stdin: STDIN })
   const rows = async (): Promise<unknown> => (await place.run(['list', '--json'])).rows[0]?.['rows']
@@ -131,7 +124,7 @@ void t.test('the totals of a job are kept until another batch is fetched', async
   t.same(await rows(), { succeeded: 2 })
 })
 
-void t.test('a long prompt is cut, never within a character', async t => {
+void t.test('a long prompt is shortened, never within a character', async t => {
   const place = await placeFor(t)
   await place.run(['-p', `{{text}}${'😀'.repeat(300)}`, '--job', 'j'], { stdin: STDIN })
   const { prompt } = JSON.parse((await place.run(['status', 'j', '--json'])).out)

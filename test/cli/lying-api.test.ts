@@ -17,7 +17,7 @@ const ODD: Readonly<Record<string, string>> = {
 }
 
 void t.test(
-  'members of an answer that are of the wrong type spoil one row, in every format and command',
+  'response members of the wrong type spoil one row only, in every format and command',
   async t => {
     const place = await placeFor(t)
     const change = (path: string, body: string): string => {
@@ -67,7 +67,7 @@ void t.test(
   },
 )
 
-void t.test('a list that has no end is left, and says so', async t => {
+void t.test('an endless list is abandoned, with a message', async t => {
   const place = await placeFor(t)
   let pages = 0
   const url = await lyingApi(t, place.emulator.url, {
@@ -87,31 +87,28 @@ void t.test('a list that has no end is left, and says so', async t => {
 const SECRET = 'gateway+token/0123456789'
 
 for (const variable of ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN']) {
-  void t.test(
-    `a key of any form that a gateway echoes is nowhere in the end: ${variable}`,
-    async t => {
-      const place = await placeFor(t)
-      const env = { [variable]: SECRET }
-      let creates = 0
-      const url = await lyingApi(t, place.emulator.url, {
-        answer: ({ method, headers }, response) => {
-          const isCreate = method === 'POST'
-          if (isCreate) creates += 1
-          if (isCreate && creates > 2) return false
-          const status = !isCreate ? 401 : creates === 1 ? 529 : 400
-          const sent = [headers['x-api-key'], headers.authorization].join(' ')
-          const message = `requests.0: what is ${sent}?`
-          response.writeHead(status, { 'content-type': 'application/json', 'request-id': SECRET })
-          response.end(JSON.stringify({ type: 'error', error: { type: SECRET, message } }))
-          return true
-        },
-      })
-      const events = place.path('events.jsonl')
-      const words = ['-p', '{{q}}', '--base-url', url, '--job', 'one', '--events', events, '-v']
-      const ran = await place.run(words, { stdin: '{"q":"a"}\n{"q":"b"}\n', env })
-      t.match(ran.err, /\*\*\*/)
-      t.ok(creates >= 2)
-      for (const text of [ran.out, ran.err, everythingIn(place.dir)]) t.notMatch(text, SECRET)
-    },
-  )
+  void t.test(`a key that a gateway echoes appears nowhere in the output: ${variable}`, async t => {
+    const place = await placeFor(t)
+    const env = { [variable]: SECRET }
+    let creates = 0
+    const url = await lyingApi(t, place.emulator.url, {
+      answer: ({ method, headers }, response) => {
+        const isCreate = method === 'POST'
+        if (isCreate) creates += 1
+        if (isCreate && creates > 2) return false
+        const status = !isCreate ? 401 : creates === 1 ? 529 : 400
+        const sent = [headers['x-api-key'], headers.authorization].join(' ')
+        const message = `requests.0: what is ${sent}?`
+        response.writeHead(status, { 'content-type': 'application/json', 'request-id': SECRET })
+        response.end(JSON.stringify({ type: 'error', error: { type: SECRET, message } }))
+        return true
+      },
+    })
+    const events = place.path('events.jsonl')
+    const words = ['-p', '{{q}}', '--base-url', url, '--job', 'one', '--events', events, '-v']
+    const ran = await place.run(words, { stdin: '{"q":"a"}\n{"q":"b"}\n', env })
+    t.match(ran.err, /\*\*\*/)
+    t.ok(creates >= 2)
+    for (const text of [ran.out, ran.err, everythingIn(place.dir)]) t.notMatch(text, SECRET)
+  })
 }

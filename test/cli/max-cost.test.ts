@@ -15,7 +15,7 @@ async function spentIn(place: Place): Promise<number> {
 }
 
 t.test(
-  'a run stops below its cap, writes what was paid for and names the command that continues',
+  'a run stops below its cap, writes all paid rows and names the command that continues',
   async t => {
     const place = await placeFor(t, LONG)
     const ran = await place.run([...ASK, ...SOME], { stdin: csv(30) })
@@ -48,7 +48,7 @@ t.test('U01 with a higher cap the job finishes, and every record is sent once', 
   t.ok(before.accepted < 30)
 })
 
-t.test('the same command with another cap is the same job', async t => {
+t.test('the same command with another cap resumes the same job', async t => {
   const place = await placeFor(t, LONG)
   await place.run([...ASK, ...SOME], { stdin: csv(30) })
   const again = await place.run([...ASK, ...PLENTY], { stdin: csv(30) })
@@ -57,7 +57,7 @@ t.test('the same command with another cap is the same job', async t => {
   t.match(await place.emulator.ledger.totals(), { accepted: 30, acceptedTwice: 0 })
 })
 
-t.test('a resume remembers the cap that it was given', async t => {
+t.test('resume remembers the cap of its job', async t => {
   const place = await placeFor(t, LONG)
   await place.run([...ASK, ...SOME], { stdin: csv(30) })
   await place.run(['resume', 'j', '--max-cost', '0.0005'])
@@ -65,7 +65,7 @@ t.test('a resume remembers the cap that it was given', async t => {
   t.match(again.err, /--max-cost \$0\.000500 is reached/)
 })
 
-t.test('a file of rows holds each row once over runs that stop', async t => {
+t.test('an output file contains each row once, over several stopped runs', async t => {
   const place = await placeFor(t, LONG)
   const out = ['-o', place.path('out.jsonl'), '--order', 'input']
   const ran = await place.run([...ASK, ...SOME, ...out], { stdin: csv(30) })
@@ -79,7 +79,7 @@ t.test('a file of rows holds each row once over runs that stop', async t => {
   )
 })
 
-t.test('a run that detaches stops at its cap too', async t => {
+t.test('a detached run stops at its cap too', async t => {
   const place = await placeFor(t, LONG)
   const ran = await place.run([...ASK, ...SOME, '--detach'], { stdin: csv(30) })
   t.equal(ran.code, 4)
@@ -89,7 +89,7 @@ t.test('a run that detaches stops at its cap too', async t => {
   t.equal((await place.run(['resume', 'j', ...PLENTY])).rows.length, 30)
 })
 
-t.test('retries are held to the cap as well', async t => {
+t.test('the cap also limits retries', async t => {
   const place = await placeFor(t, {
     respond: (_, { attempt }) => (attempt === 1 ? { stop_reason: 'refusal' } : 'fine'),
   })
@@ -104,7 +104,7 @@ t.test('retries are held to the cap as well', async t => {
 })
 
 t.test(
-  'U02 a cap without a price is refused before anything is sent, unless one is given',
+  'U02 a cap without a known price is refused before anything is sent, unless a price is given',
   async t => {
     const place = await placeFor(t)
     const words = [...ASK, ...PLENTY, '-m', 'claude-mythos-preview']
@@ -119,7 +119,7 @@ t.test(
   },
 )
 
-t.test('a record that asks a model without a price stops the run before its batch', async t => {
+t.test('a record whose model has no price stops the run before its batch', async t => {
   const place = await placeFor(t)
   const request = {
     model: 'claude-mythos-preview',
@@ -136,7 +136,7 @@ t.test('a record that asks a model without a price stops the run before its batc
   t.equal((await place.emulator.ledger.totals()).accepted, 0)
 })
 
-t.test('an amount that is none is refused', async t => {
+t.test('an invalid amount is refused', async t => {
   const place = await placeFor(t)
   for (const text of ['0', '-1', 'much', '1,5', '']) {
     const ran = await place.run([...ASK, `--max-cost=${text}`], { stdin: csv(1) })
@@ -146,7 +146,7 @@ t.test('an amount that is none is refused', async t => {
 })
 
 t.test(
-  'what is behind the cap is kept and not prepared, and asked once when the job goes on',
+  'records beyond the cap are spooled but not prepared, and sent once when the job resumes',
   async t => {
     const place = await placeFor(t, LONG)
     const ran = await place.run([...ASK, ...SOME, '--retries', '0'], { stdin: csv(4000) })
@@ -192,7 +192,7 @@ t.test('on a terminal the user is asked for a new cap, and the job stores the an
   t.equal(card.settings.run.maxCost, '1')
 })
 
-t.test('who answers nothing stops it there', async t => {
+t.test('an empty answer stops at the cap', async t => {
   for (const typed of ['', 'n', 'No']) {
     const place = await placeFor(t, LONG)
     const { terminal } = terminalOf(typed)
@@ -206,7 +206,7 @@ t.test('who answers nothing stops it there', async t => {
   t.equal((await place.run([...ASK, ...SOME], { stdin: csv(30), terminal })).code, 4, 'Ctrl-D')
 })
 
-t.test('with --no-input or -y there is no question, and the cap stays', async t => {
+t.test('with --no-input or -y no question is asked, and the cap stays', async t => {
   for (const flag of ['--no-input', '-y']) {
     const place = await placeFor(t, LONG)
     const { terminal, output } = terminalOf('1')
@@ -216,13 +216,13 @@ t.test('with --no-input or -y there is no question, and the cap stays', async t 
   }
 })
 
-t.test('where there is no terminal after all, the run stops', async t => {
+t.test('if the terminal turns out to be missing, the run stops', async t => {
   const place = await placeFor(t, LONG)
   const terminal = async () => undefined
   t.equal((await place.run([...ASK, ...SOME], { stdin: csv(30), terminal })).code, 4)
 })
 
-t.test('Ctrl-C at the question leaves as it does anywhere', async t => {
+t.test('Ctrl-C at the question exits as it does anywhere else', async t => {
   const place = await placeFor(t, LONG)
   const { terminal, output, closed } = terminalOf()
   const { world, ended } = place.start([...ASK, ...SOME], { stdin: csv(30), terminal })

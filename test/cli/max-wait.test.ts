@@ -38,14 +38,14 @@ void t.test(
   },
 )
 
-void t.test('--max-wait does not shorten a run that ends in time', async t => {
+void t.test('--max-wait does not shorten a run that finishes in time', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--max-wait', '1h'], { stdin: csv(5) })
   t.equal(ran.code, 0, ran.err)
   t.equal(ran.rows.length, 5)
 })
 
-void t.test('a queue that is full does not keep a run that would leave', async t => {
+void t.test('a full queue does not delay a run that is about to leave', async t => {
   const place = await placeFor(t, { batchTimeMs: HOUR, queueLimit: 4 })
   const ran = await place.run([...ASK.slice(0, -2), '-c', 'auto', '--max-wait', '0s'], {
     stdin: csv(6),
@@ -54,7 +54,7 @@ void t.test('a queue that is full does not keep a run that would leave', async t
   t.match(ran.err, /^2 batches in flight/m)
 })
 
-void t.test('a queue that others fill does not keep it either', async t => {
+void t.test('nor does a queue that others fill', async t => {
   const place = await placeFor(t, { batchTimeMs: HOUR, queueLimit: 4 })
   const other = ['-p', 'Say {{text}}', '--job', 'other', '--detach']
   await place.run(other, { stdin: csv(4) })
@@ -63,7 +63,7 @@ void t.test('a queue that others fill does not keep it either', async t => {
   t.match(ran.err, /^no batch is in flight, and the API's queue takes none for now$/m)
 })
 
-void t.test('an endless input is left as well', async t => {
+void t.test('--max-wait leaves an endless input as well', async t => {
   const place = await placeFor(t, { batchTimeMs: HOUR })
   const { PassThrough } = await import('node:stream')
   const stdin = new PassThrough()
@@ -82,11 +82,14 @@ void t.test('a run that stops for another reason exits with that reason', async 
   t.equal(ran.code, 5, ran.err)
 })
 
-void t.test('it does not go with runs whose batches end with them, or that never wait', async t => {
-  const place = await placeFor(t)
-  for (const flag of ['--emulate', '--detach'])
-    t.match(await place.run(['-p', 'x', '--max-wait', '0s', flag], { stdin: csv(1) }), {
-      code: 2,
-      err: /--max-wait does not go with/,
-    })
-})
+void t.test(
+  '--max-wait is refused for runs that never wait or that delete their batches',
+  async t => {
+    const place = await placeFor(t)
+    for (const flag of ['--emulate', '--detach'])
+      t.match(await place.run(['-p', 'x', '--max-wait', '0s', flag], { stdin: csv(1) }), {
+        code: 2,
+        err: /--max-wait does not go with/,
+      })
+  },
+)

@@ -3,7 +3,7 @@ import { csv, placeFor } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}']
 
-t.test('a run ends with what it cost, and status says the same', async t => {
+t.test('a run ends with its cost, and status reports the same', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--job', 'j'], { stdin: csv(3) })
   const [, spent, synchronous] =
@@ -18,7 +18,7 @@ t.test('a run ends with what it cost, and status says the same', async t => {
   t.match(shown.tokens, { cache_write_5m: 0, cache_write_1h: 0, cache_read: 0 })
 })
 
-t.test('a model without a price is said to have none; --price gives it', async t => {
+t.test('a model without a price is reported, and --price sets one', async t => {
   const place = await placeFor(t)
   const words = [...ASK, '-m', 'claude-mythos-preview', '--job', 'j']
   const ran = await place.run(words, { stdin: csv(2) })
@@ -30,7 +30,7 @@ t.test('a model without a price is said to have none; --price gives it', async t
   t.ok(given.spent_usd > 0 && given.estimate_usd > 0)
 })
 
-t.test('the price that a job was given is remembered, until another is given', async t => {
+t.test('a job remembers its price until another is given', async t => {
   const place = await placeFor(t)
   const words = [...ASK, '-m', 'claude-mythos-preview', '--job', 'j', '--price', '10,50']
   const ran = await place.run(words, { stdin: csv(2) })
@@ -56,7 +56,7 @@ t.test('a retried row counts with every billed attempt', async t => {
   t.equal(after.tokens.input, 2 * before.tokens.input)
 })
 
-t.test('a job of ready requests has no estimate: each may ask another model', async t => {
+t.test('a job of ready requests has no estimate, since each may use another model', async t => {
   const place = await placeFor(t)
   const request = {
     model: 'claude-haiku-5-5',
@@ -70,13 +70,13 @@ t.test('a job of ready requests has no estimate: each may ask another model', as
   t.equal(JSON.parse((await place.run(['status', 'j', '--json'])).out).estimate_usd, null)
 })
 
-t.test('an emulated run says nothing of dollars: nothing was billed', async t => {
+t.test('an emulated run reports no dollars, since nothing is billed', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--emulate', '--batch-time', '10ms'], { stdin: csv(1) })
   t.notMatch(ran.err, /\$/)
 })
 
-t.test('a wrong price is refused before anything is read', async t => {
+t.test('an invalid price is refused before anything is read', async t => {
   const place = await placeFor(t)
   for (const command of ['run', 'resume', 'status']) {
     const ran = await place.run([command, '--price', 'cheap'])
@@ -88,7 +88,7 @@ t.test('a wrong price is refused before anything is read', async t => {
   }
 })
 
-t.test('status of a damaged job has no dollars', async t => {
+t.test('status of a damaged job reports no dollars', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'j'], { stdin: csv(1) })
   const { writeFileSync } = await import('node:fs')
@@ -97,30 +97,27 @@ t.test('status of a damaged job has no dollars', async t => {
   t.match(shown, { state: 'damaged', reserved_usd: null, estimate_usd: null })
 })
 
-t.test(
-  'a dry run says what the run would cost, expected and at worst, and opens no socket',
-  async t => {
-    const place = await placeFor(t)
-    const ran = await place.run([...ASK, '--dry-run'], { stdin: csv(100) })
-    const [, input, output, expected, worst, synchronous] =
-      /^estimate: about (\d+) input and (\d+) output tokens: \$([\d.]+) expected, at least \$[\d.]+, at worst \$([\d.]+) \(synchronous calls: \$([\d.]+)\)$/m
-        .exec(ran.err)
-        ?.map(Number) ?? []
-    t.equal(output, 10_000)
-    t.ok((input ?? 0) > 100 && (expected ?? 0) > 0 && (worst ?? 0) > (expected ?? 0))
-    t.ok(Math.abs((synchronous ?? 0) - 2 * (expected ?? 0)) < 0.0001)
-    t.same(place.emulator.ledger.calls(), [])
-    const none = await place.run([...ASK, '--dry-run', '-m', 'claude-mythos-preview'], {
-      stdin: csv(2),
-    })
-    t.match(
-      none.err,
-      /^estimate: about .*: price unknown for claude-mythos-preview: give it with --price IN,OUT$/m,
-    )
-  },
-)
+t.test('a dry run reports the expected and the maximum cost, and opens no socket', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run([...ASK, '--dry-run'], { stdin: csv(100) })
+  const [, input, output, expected, worst, synchronous] =
+    /^estimate: about (\d+) input and (\d+) output tokens: \$([\d.]+) expected, at least \$[\d.]+, at worst \$([\d.]+) \(synchronous calls: \$([\d.]+)\)$/m
+      .exec(ran.err)
+      ?.map(Number) ?? []
+  t.equal(output, 10_000)
+  t.ok((input ?? 0) > 100 && (expected ?? 0) > 0 && (worst ?? 0) > (expected ?? 0))
+  t.ok(Math.abs((synchronous ?? 0) - 2 * (expected ?? 0)) < 0.0001)
+  t.same(place.emulator.ledger.calls(), [])
+  const none = await place.run([...ASK, '--dry-run', '-m', 'claude-mythos-preview'], {
+    stdin: csv(2),
+  })
+  t.match(
+    none.err,
+    /^estimate: about .*: price unknown for claude-mythos-preview: give it with --price IN,OUT$/m,
+  )
+})
 
-t.test('what a dry run expects is what the run says it was', async t => {
+t.test('a dry run expects the same cost that the run then reports', async t => {
   const place = await placeFor(t)
   const dry = await place.run([...ASK, '--dry-run'], { stdin: csv(500) })
   const ran = await place.run([...ASK, '--job', 'j'], { stdin: csv(500) })

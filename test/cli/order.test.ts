@@ -6,7 +6,7 @@ const rows = (count: number): string[] => Array.from({ length: count }, (_, i) =
 const ask = ['-p', '{{text}}', '--batch-size', '2']
 
 void t.test(
-  '--order input gives rows as the input has them, in a first run and in `results`',
+  '--order input writes rows in input order, in a first run and in `results`',
   async t => {
     const place = await placeFor(t, { batchTimeMs: ({ number }) => (number === 1 ? 3000 : 20) })
     const ran = await place.run([...ask, '--order', 'input', '--job', 'one'], { stdin: csv(10) })
@@ -20,7 +20,7 @@ void t.test(
   },
 )
 
-void t.test('`results --order input` puts rows in order that came as batches ended', async t => {
+void t.test('`results --order input` sorts rows that arrived as batches ended', async t => {
   const place = await placeFor(t, { batchTimeMs: ({ number }) => (number === 1 ? 3000 : 20) })
   const ran = await place.run([...ask, '--job', 'one'], { stdin: csv(10) })
   t.not(ran.rows[0]?.['id'], '0')
@@ -51,7 +51,7 @@ const attempts = ({ rows }: Pick<Ran, 'rows'>): unknown =>
   )
 
 for (const to of ['stdout', 'a file']) {
-  void t.test(`R09: --order input holds for retried rows, too: to ${to}`, async t => {
+  void t.test(`R09: --order input includes retried rows: to ${to}`, async t => {
     const place = await placeFor(t, failing({ 1: 1, 4: 2, 9: 1 }))
     const out = to === 'stdout' ? [] : ['-o', place.path('out.jsonl')]
     const ran = await place.run([...ask, '--order', 'input', '--job', 'one', ...out], {
@@ -89,32 +89,29 @@ void t.test('R09: `results --order input` after `retry` gives rows in input orde
   t.same(ids(unordered).slice(-3), ['1', '6', '3'])
 })
 
-void t.test(
-  'R09: rows that were held back are checked against the schema as others are',
-  async t => {
-    const schema = JSON.stringify({
-      ...{ type: 'object', additionalProperties: false, required: ['mood'] },
-      properties: { mood: { type: 'string' } },
-    })
-    const options: EmulatorOptions = {
-      respond: (params, { attempt }) =>
-        attempt === 1 && lastUserText(params) === 'text 1'
-          ? { error: { type: 'api_error', message: 'it broke' } }
-          : { content: [{ type: 'text', text: '{"mood":"good"}', citations: null }] },
-    }
-    const place = await placeFor(t, options, { 'mood.json': schema })
-    const words = [...ask, '--schema', place.path('mood.json'), '--order', 'input', '--job', 'one']
-    const ran = await place.run(words, { stdin: csv(4) })
-    t.same(ids(ran), rows(4))
-    t.same(
-      ran.rows.map(({ response }) => response),
-      rows(4).map(() => ({ mood: 'good' })),
-    )
-    t.equal((await place.run(['results', 'one'])).out, ran.out)
-  },
-)
+void t.test('R09: delayed rows are checked against the schema like others', async t => {
+  const schema = JSON.stringify({
+    ...{ type: 'object', additionalProperties: false, required: ['mood'] },
+    properties: { mood: { type: 'string' } },
+  })
+  const options: EmulatorOptions = {
+    respond: (params, { attempt }) =>
+      attempt === 1 && lastUserText(params) === 'text 1'
+        ? { error: { type: 'api_error', message: 'it broke' } }
+        : { content: [{ type: 'text', text: '{"mood":"good"}', citations: null }] },
+  }
+  const place = await placeFor(t, options, { 'mood.json': schema })
+  const words = [...ask, '--schema', place.path('mood.json'), '--order', 'input', '--job', 'one']
+  const ran = await place.run(words, { stdin: csv(4) })
+  t.same(ids(ran), rows(4))
+  t.same(
+    ran.rows.map(({ response }) => response),
+    rows(4).map(() => ({ mood: 'good' })),
+  )
+  t.equal((await place.run(['results', 'one'])).out, ran.out)
+})
 
-void t.test('an order that does not exist is named, and nothing is sent', async t => {
+void t.test('an unknown order is named in the error, and nothing is sent', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ask, '--order', 'random'], { stdin: csv(1) })
   t.equal(ran.code, 2)

@@ -56,7 +56,7 @@ function recordsIn(out: string): string[] {
     .map(line => `${line.slice(0, line.indexOf(',"response":'))}}`)
 }
 
-void t.test('a Parquet file is detected and carried through byte for byte', async t => {
+void t.test('a Parquet file is detected, and its records are kept byte for byte', async t => {
   const place = await placeFor(t)
   parquetFile(place.path('in.parquet'), COLUMNS, { rowGroupSize: 1 })
   parquetFile(place.path('in.data'), COLUMNS)
@@ -74,7 +74,7 @@ void t.test('a Parquet file is detected and carried through byte for byte', asyn
   }
 })
 
-void t.test('Parquet that comes through a pipe is copied to a temporary file', async t => {
+void t.test('Parquet from a pipe is copied to a temporary file', async t => {
   const place = await placeFor(t)
   const bytes = bytesOf(COLUMNS)
   const stdin = Readable.from([bytes.subarray(0, 2), bytes.subarray(2, 90), bytes.subarray(90)])
@@ -91,7 +91,7 @@ void t.test('Parquet that comes through a pipe is copied to a temporary file', a
 })
 
 void t.test(
-  'a Parquet file that must be something else, or is none, is an error with advice',
+  'the error for Parquet in another format, or for a file that only looks like it, has advice',
   async t => {
     const place = await placeFor(t, {}, { 'empty.parquet': '', 'text.csv': 'a\n1\n' })
     parquetFile(place.path('in.parquet'), COLUMNS)
@@ -110,24 +110,21 @@ void t.test(
   },
 )
 
-void t.test(
-  'a pipe of a few bytes, an empty one and one that is interrupted are no Parquet',
-  async t => {
-    const place = await placeFor(t)
-    const short = await place.run(['--from', 'auto', '-p', '{{a}}'], { stdin: 'a\n1' })
-    t.match(short.rows, [{ a: '1' }])
-    const none = await place.run(['-p', '{{a}}'], { stdin: Readable.from([]) })
-    t.match(none.err, 'no input')
-    const stdin = new PassThrough()
-    const { world, ended } = place.start(['-p', 'x'], { stdin })
-    await until(() => stdin.listenerCount('readable') > 0)
-    world.emit('SIGINT', 'SIGINT')
-    t.equal((await ended).code, 130)
-    stdin.destroy()
-  },
-)
+void t.test('a short, an empty and an interrupted pipe are not Parquet', async t => {
+  const place = await placeFor(t)
+  const short = await place.run(['--from', 'auto', '-p', '{{a}}'], { stdin: 'a\n1' })
+  t.match(short.rows, [{ a: '1' }])
+  const none = await place.run(['-p', '{{a}}'], { stdin: Readable.from([]) })
+  t.match(none.err, 'no input')
+  const stdin = new PassThrough()
+  const { world, ended } = place.start(['-p', 'x'], { stdin })
+  await until(() => stdin.listenerCount('readable') > 0)
+  world.emit('SIGINT', 'SIGINT')
+  t.equal((await ended).code, 130)
+  stdin.destroy()
+})
 
-void t.test('a file that breaks off is answered as far as it can be read', async t => {
+void t.test('a truncated file is answered as far as it can be read', async t => {
   const place = await placeFor(t)
   const rows = Array.from({ length: 4 }, (_, at) => `row ${at + 1}`)
   const bytes = bytesOf([text('s', rows)], { rowGroupSize: 2, codec: 'UNCOMPRESSED' })
@@ -190,7 +187,7 @@ const ROWS = [
   },
 ]
 
-void t.test('--to parquet writes columns with the types that hold all values exactly', async t => {
+void t.test('--to parquet writes columns whose types hold all values exactly', async t => {
   const place = await placeFor(t)
   const path = place.path('out.parquet')
   const ran = await place.run(['-p', '{{any}}', '--job', 'j', '-o', path], { stdin: INPUT })
@@ -232,7 +229,7 @@ function hidden(dir: string): string[] {
 const SCHEMA =
   '{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"],"additionalProperties":false}'
 
-void t.test('a write that fails leaves no file', async t => {
+void t.test('a failed write leaves no file', async t => {
   const place = await placeFor(t, { respond: () => '{"n":1e30}' })
   await place.run(['-p', '{{a}}', '--job', 'j', '--schema', SCHEMA], { stdin: 'a\n1\n' })
   const path = place.path('out.parquet')
@@ -260,7 +257,7 @@ void t.test('a write that fails after the first row group leaves no file', async
   )
 })
 
-void t.test('a file that appears while a job runs is not replaced', async t => {
+void t.test('a file that appears during a run is not replaced', async t => {
   let turned = 0
   const clock = { now: (): number => Date.now() + turned }
   const place = await placeFor(t, { batchTimeMs: 3_600_000, clock })
@@ -274,7 +271,7 @@ void t.test('a file that appears while a job runs is not replaced', async t => {
   t.equal(readFileSync(path, 'utf8'), "another program's")
 })
 
-void t.test('a shard without records has a file without rows', async t => {
+void t.test('a shard without records writes a file without rows', async t => {
   const place = await placeFor(t)
   const words = ['-p', '{{a}}', '--job', 'j', '--shard', '1/2', '-o', place.path('{shard}.parquet')]
   const ran = await place.run(words, { stdin: '{"a":1}\n' })
@@ -282,7 +279,7 @@ void t.test('a shard without records has a file without rows', async t => {
   t.same(await rowsIn(readFileSync(place.path('00001.parquet'))), [])
 })
 
-void t.test('the name of the output file says the format, unless --to does', async t => {
+void t.test('the name of the output file decides the format, unless --to does', async t => {
   const place = await placeFor(t)
   const stdin = 'a\n1\n'
   await place.run(['-p', '{{a}}', '-o', place.path('out.csv')], { stdin })
@@ -294,7 +291,7 @@ void t.test('the name of the output file says the format, unless --to does', asy
 })
 
 void t.test(
-  'properties of a schema are typed columns, failed rows may go to a file of their own',
+  'schema properties become typed columns, and failed rows may go to another file',
   async t => {
     const schema = {
       type: 'object',
@@ -351,7 +348,7 @@ void t.test(
   },
 )
 
-void t.test('input without records gives a file with its columns and without rows', async t => {
+void t.test('input without records produces a file with columns and without rows', async t => {
   const place = await placeFor(t)
   const path = place.path('out.parquet')
   parquetFile(place.path('in.parquet'), [column('a', [], 'INT64'), text('b', [])])
@@ -367,7 +364,7 @@ void t.test('input without records gives a file with its columns and without row
   t.equal(terminal.code, 2)
 })
 
-void t.test('a record that cannot be read has its row, with the reason', async t => {
+void t.test('a record that cannot be read has a row with the reason', async t => {
   const place = await placeFor(t)
   const path = place.path('out.parquet')
   const ran = await place.run(['-p', '{{a}}', '-o', path], { stdin: '{"a":1}\n{"a":\n' })
@@ -378,7 +375,7 @@ void t.test('a record that cannot be read has its row, with the reason', async t
   ])
 })
 
-void t.test('a run that stops early writes no file; the one that finishes it does', async t => {
+void t.test('a run that stops early writes no file; the run that finishes does', async t => {
   const place = await placeFor(t)
   const path = place.path('out.parquet')
   const words = ['-p', '{{a}}', '--job', 'j', '-o', path, '--batch-size', '1']
@@ -393,7 +390,7 @@ void t.test('a run that stops early writes no file; the one that finishes it doe
 })
 
 void t.test(
-  'the same command again leaves a file of the job, makes a lost one and touches no other',
+  'the same command keeps its finished file, rewrites a missing one and touches no other',
   async t => {
     const place = await placeFor(t)
     const path = place.path('out.parquet')
@@ -420,7 +417,7 @@ void t.test(
   },
 )
 
-void t.test('retry and merge write Parquet, too', async t => {
+void t.test('retry and merge also write Parquet', async t => {
   const place = await placeFor(t, {
     respond: (params, { attempt }) =>
       attempt === 1 && JSON.stringify(params.messages).includes('2') ? { expired: true } : 'fine',
@@ -449,7 +446,7 @@ void t.test('retry and merge write Parquet, too', async t => {
   t.match(await rowsIn(readFileSync(path)), [{ a: 2n, response: 'fine', status: 'succeeded' }])
 })
 
-void t.test('a batch of another tool is a table of custom_ids', async t => {
+void t.test('a batch of another tool becomes a table of custom_ids', async t => {
   const place = await placeFor(t)
   await place.run(['-p', '{{a}}', '--id', 'row-{{a}}'], { stdin: 'a\n1\n' })
   const [batch] = place.emulator.ledger.batches()
@@ -459,7 +456,7 @@ void t.test('a batch of another tool is a table of custom_ids', async t => {
   t.match(await rowsIn(readFileSync(path)), [{ custom_id: 'row-1', status: 'succeeded' }])
 })
 
-void t.test('without its packages the program says what to install', t => {
+void t.test('without its packages the error says what to install', t => {
   const path = parquetFile(join(t.testdir(), 'in.parquet'), COLUMNS)
   const hook = `export async function resolve(name, context, next) {
     if (name.startsWith('hyparquet')) throw Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' })

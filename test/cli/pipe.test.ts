@@ -21,7 +21,7 @@ function read(t: Test, pipe: string): Promise<string> {
 }
 
 for (const flag of ['-o', '--events']) {
-  t.test(`${flag}: a pipe without a reader is waited for before anything is sent`, async t => {
+  t.test(`${flag}: a run waits for the reader of a pipe before anything is sent`, async t => {
     const { place, pipe } = await withPipe(t)
     const { world, ended } = place.start([...ASK, flag, pipe], { stdin: csv(2) })
     await until(() => /pipe is a pipe without a reader/.test(world.stderr.text))
@@ -47,7 +47,7 @@ for (const flag of ['-o', '--events']) {
   })
 }
 
-t.test('a stalled reader does not delay a run that is stopped', async t => {
+t.test('a stalled reader does not delay stopping', async t => {
   const { place, pipe } = await withPipe(t)
   const reader = spawn('sh', ['-c', `exec sleep 600 < ${pipe}`])
   t.teardown(() => reader.kill('SIGKILL'))
@@ -62,7 +62,7 @@ t.test('a stalled reader does not delay a run that is stopped', async t => {
   t.match(await place.emulator.ledger.totals(), { accepted: 200 })
 })
 
-t.test('a run without records gives the reader of a pipe its header and ends it', async t => {
+t.test('a run without records sends the header to the reader of a pipe, and closes it', async t => {
   const { place, pipe } = await withPipe(t)
   const { ended, world } = place.start([...ASK, '--to', 'csv', '-o', pipe], { stdin: 'text\n' })
   await until(() => /without a reader/.test(world.stderr.text))

@@ -4,7 +4,7 @@ import { csv, KEY, placeFor, until } from './world.ts'
 const ASK = ['--job', 'a', '-p', 'Say {{text}}']
 
 void t.test(
-  'a create whose reply is lost is not made again with the key of another workspace (N14)',
+  'a create whose reply is lost is not repeated with the key of another workspace (N14)',
   async t => {
     const place = await placeFor(t, {
       keys: { [KEY]: 'wrkspc_a', 'sk-ant-other-key': 'wrkspc_b' },
@@ -30,7 +30,7 @@ void t.test(
   },
 )
 
-void t.test('what the first free call waits for is said', async t => {
+void t.test('the reason why the first free call waits is reported', async t => {
   const place = await placeFor(t, {
     faults: [{ on: 'count_tokens', nth: 1, status: 529, error: { message: 'too much' } }],
   })
@@ -39,7 +39,7 @@ void t.test('what the first free call waits for is said', async t => {
   t.match(ran.err, /waiting for the API: the API answered 529: too much/)
 })
 
-void t.test('a key that the API echoes is in no row', async t => {
+void t.test('a key that the API echoes appears in no row', async t => {
   const place = await placeFor(t, {
     faults: [
       {
@@ -87,7 +87,7 @@ void t.test('R16: nothing is sent for a model that retires before the batch can 
   t.equal((await place.emulator.ledger.totals()).accepted, 0)
 })
 
-void t.test('R16: what the API says of a model decides, and silence says nothing', async t => {
+void t.test('R16: the model data of the API decides; without it nothing is reported', async t => {
   const told = async (model: object | null, headers = {}): Promise<string> => {
     const body = JSON.stringify(model)
     const place = await placeFor(t, {
@@ -116,7 +116,7 @@ void t.test('R16: what the API says of a model decides, and silence says nothing
   )
 })
 
-void t.test('R16: an API that does not tell of models is used all the same', async t => {
+void t.test('R16: an API without model data is used all the same', async t => {
   const place = await placeFor(t, { faults: [{ on: 'models', status: 501 }] })
   const ran = await place.run(ASK, { stdin: csv(1) })
   t.match(ran, { code: 0, rows: [{ _batch: { status: 'succeeded' } }] })

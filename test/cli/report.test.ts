@@ -63,7 +63,7 @@ t.test('a report replaces an earlier report of its job, and no other file', asyn
   t.match(seen(place.read('report.html')), /^ *j finished/)
 })
 
-t.test('a terminal is not filled with HTML', async t => {
+t.test('HTML is not printed on a terminal', async t => {
   const place = await placeFor(t)
   await place.run(ASK, { stdin: csv(1) })
   const stdout = Object.assign(new Collected(), { isTTY: true })
@@ -97,7 +97,7 @@ t.test('a report never writes over a file, and goes to stdout without one', asyn
   t.equal(place.emulator.ledger.lastCalls().length, calls, 'nobody was asked')
 })
 
-t.test('a job that runs is shown as it stands, and is not disturbed', async t => {
+t.test('the report of a running job shows its current state and does not disturb it', async t => {
   const place = await placeFor(t, {
     batchTimeMs: ({ number }) => (number === 1 ? 20 : 3_600_000),
   })
@@ -114,7 +114,7 @@ t.test('a job that runs is shown as it stands, and is not disturbed', async t =>
   t.match(seen((await place.run(['report', 'j'])).out), /j unfinished 5 records/)
 })
 
-t.test('rows that repeat another, and those without an answer, are counted as such', async t => {
+t.test('repeated rows and rows without an answer are counted as such', async t => {
   const place = await placeFor(t, { faults: [{ on: 'results', lines: { drop: 2 } }] })
   const input = 'text\na\nb\na\nb\n" "\n" "\n'
   const ask = [...ASK.with(1, '{{text}}'), '--dedupe', '--retries', '0']
@@ -143,7 +143,7 @@ t.test('prices can be given, and unexpected arguments are errors', async t => {
   t.match(await place.run(['report', 'k']), { code: 2, err: /there is no job k/ })
 })
 
-t.test('an answer that breaks the schema fails in the report as in its row', async t => {
+t.test('an answer that violates the schema is a failure in the report, as in its row', async t => {
   const schema = { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] }
   const place = await placeFor(
     t,
@@ -154,7 +154,7 @@ t.test('an answer that breaks the schema fails in the report as in its row', asy
   t.match(seen((await place.run(['report', 'j'])).out), /1 row invalid \w+ /)
 })
 
-t.test('Ctrl-C ends it', async t => {
+t.test('Ctrl-C ends the report', async t => {
   const place = await placeFor(t)
   await place.run(['--job', 'j'], { stdin: 'prompt\nsay a\nsay b\n' })
   const world = new World()

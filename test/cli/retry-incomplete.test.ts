@@ -43,7 +43,7 @@ t.test('a truncated answer is retried with twice the tokens until it is complete
   t.equal((await place.run(['results', 'j'])).rows.length, 4)
 })
 
-t.test('without the flag a cut answer is a row', async t => {
+t.test('without the flag a truncated answer is a row', async t => {
   const place = await placeFor(t, ANSWERS)
   const ran = await place.run(['-p', 'Say {{text}}', '-t', '10'], { stdin: csv(4) })
   t.equal(await asked(place), 4)
@@ -93,7 +93,7 @@ t.test('a run that is stopped in between resumes with the doubled limit', async 
 })
 
 t.test(
-  '`retry --retry-incomplete` asks for the cut rows of a job with twice the tokens',
+  '`retry --retry-incomplete` sends the truncated rows of a job with twice the tokens',
   async t => {
     const place = await placeFor(t, ANSWERS)
     await place.run(['-p', 'Say {{text}}', '-t', '10', '--job', 'j'], { stdin: csv(3) })
@@ -105,7 +105,7 @@ t.test(
   },
 )
 
-t.test('repeats share the longer answer, too', async t => {
+t.test('repeats share the longer answer too', async t => {
   const place = await placeFor(t, ANSWERS)
   const stdin = 'id,text\n0,text 1\n1,text 1\n'
   const ran = await place.run([...ASK, '-t', '10', '--dedupe'], { stdin })
@@ -116,23 +116,26 @@ t.test('repeats share the longer answer, too', async t => {
   t.equal(await asked(place), 2)
 })
 
-t.test('a model by an alias has its limit, and one without a limit is left alone', async t => {
-  const place = await placeFor(t, ANSWERS)
-  const ran = await place.run([...ASK, '-t', '10', '-m', 'claude-haiku-4-5'], { stdin: csv(2) })
-  t.equal(ran.code, 0)
-  const body = { data: [{ id: 'claude-haiku-5-5', max_tokens: null }], has_more: false }
-  for (const model of [{ id: 'claude-haiku-5-5', max_tokens: null }]) {
-    const unknown = await placeFor(t, {
-      ...ANSWERS,
-      faults: [
-        { on: 'models', nth: 1, body: JSON.stringify(body), contentType: 'application/json' },
-        { on: 'models', nth: 2, body: JSON.stringify(model), contentType: 'application/json' },
-      ],
-    })
-    await unknown.run([...ASK, '-t', '10'], { stdin: csv(2) })
-    t.equal(await asked(unknown), 2)
-  }
-})
+t.test(
+  'a model alias has the limit of its model, and a model without a limit stays unchanged',
+  async t => {
+    const place = await placeFor(t, ANSWERS)
+    const ran = await place.run([...ASK, '-t', '10', '-m', 'claude-haiku-4-5'], { stdin: csv(2) })
+    t.equal(ran.code, 0)
+    const body = { data: [{ id: 'claude-haiku-5-5', max_tokens: null }], has_more: false }
+    for (const model of [{ id: 'claude-haiku-5-5', max_tokens: null }]) {
+      const unknown = await placeFor(t, {
+        ...ANSWERS,
+        faults: [
+          { on: 'models', nth: 1, body: JSON.stringify(body), contentType: 'application/json' },
+          { on: 'models', nth: 2, body: JSON.stringify(model), contentType: 'application/json' },
+        ],
+      })
+      await unknown.run([...ASK, '-t', '10'], { stdin: csv(2) })
+      t.equal(await asked(unknown), 2)
+    }
+  },
+)
 
 t.test('an API without model limits is an error before anything is sent', async t => {
   const place = await placeFor(t, { faults: [{ on: 'models', status: 404 }] })

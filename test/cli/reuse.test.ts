@@ -15,47 +15,50 @@ const times = <T>(count: number, value: T): T[] => Array.from({ length: count },
 const statusOf = async (place: Place, job: string): Promise<Record<string, unknown>> =>
   JSON.parse((await place.run(['status', job, '--json'])).out)
 
-t.test('only what is new or changed is sent; other rows have the earlier answer, free', async t => {
-  const place = await placeFor(t)
-  const first = await place.run([...ASK, '--job', 'a'], { stdin: csv(12) })
-  const stdin = csv(13).replace('text 4\n', 'text four\n')
-  const words = [...ASK, '--job', 'b', '--reuse', 'a', '--row-cost']
-  const second = await place.run(words, { stdin })
-  t.equal(second.code, 0)
-  t.equal(await accepted(place), 14, '12, then the changed one and the new one')
-  const rows = second.rows
-  t.same(
-    rows.map(({ id }) => id),
-    Array.from({ length: 13 }, (_, id) => String(id)),
-  )
-  t.same(from(rows), [...times(4, 'a'), null, ...times(7, 'a'), null])
-  for (const [at, row] of rows.entries()) {
-    t.match(row.response, `Say ${String(row['text'])}`, 'its own answer')
-    const { reused, usage, cost_usd, ...meta } = { ...row._batch }
-    if (reused === undefined) {
-      t.ok(usage)
-      t.ok(cost_usd)
-      continue
+t.test(
+  'only new and changed records are sent; other rows reuse the earlier answer for free',
+  async t => {
+    const place = await placeFor(t)
+    const first = await place.run([...ASK, '--job', 'a'], { stdin: csv(12) })
+    const stdin = csv(13).replace('text 4\n', 'text four\n')
+    const words = [...ASK, '--job', 'b', '--reuse', 'a', '--row-cost']
+    const second = await place.run(words, { stdin })
+    t.equal(second.code, 0)
+    t.equal(await accepted(place), 14, '12, then the changed one and the new one')
+    const rows = second.rows
+    t.same(
+      rows.map(({ id }) => id),
+      Array.from({ length: 13 }, (_, id) => String(id)),
+    )
+    t.same(from(rows), [...times(4, 'a'), null, ...times(7, 'a'), null])
+    for (const [at, row] of rows.entries()) {
+      t.match(row.response, `Say ${String(row['text'])}`, 'its own answer')
+      const { reused, usage, cost_usd, ...meta } = { ...row._batch }
+      if (reused === undefined) {
+        t.ok(usage)
+        t.ok(cost_usd)
+        continue
+      }
+      t.same([usage, cost_usd], [undefined, 0], 'the usage of all rows is what was billed')
+      const { usage: _, ...before } = { ...first.rows[at]?._batch }
+      t.same(meta, before, 'all else is what the earlier job was told')
     }
-    t.same([usage, cost_usd], [undefined, 0], 'the usage of all rows is what was billed')
-    const { usage: _, ...before } = { ...first.rows[at]?._batch }
-    t.same(meta, before, 'all else is what the earlier job was told')
-  }
-  t.match(second.err, /job b: 11 reused \(saved \$0\.0000358\), 2 asked; spent \$0\.00000655/)
-  const status = await statusOf(place, 'b')
-  t.match(status, { rows: { succeeded: 13 }, reused: 11, asked: 2, saved_usd: Number })
-  t.match(await statusOf(place, 'a'), { reused: 0, asked: 12, saved_usd: 0 })
-  t.equal((await place.run(['results', 'b', '--row-cost'])).out, second.out)
-  t.same(
-    readdirSync(join(place.state, 'jobs/b/batches')).filter(name => name.includes('earlier')),
-    [],
-    'the index is gone',
-  )
-  t.match(await place.run(['report', 'b', '-o', place.path('b.html')]), { code: 0 })
-  t.match(place.read('b.html'), '11 rows have the answer of an earlier job')
-})
+    t.match(second.err, /job b: 11 reused \(saved \$0\.0000358\), 2 asked; spent \$0\.00000655/)
+    const status = await statusOf(place, 'b')
+    t.match(status, { rows: { succeeded: 13 }, reused: 11, asked: 2, saved_usd: Number })
+    t.match(await statusOf(place, 'a'), { reused: 0, asked: 12, saved_usd: 0 })
+    t.equal((await place.run(['results', 'b', '--row-cost'])).out, second.out)
+    t.same(
+      readdirSync(join(place.state, 'jobs/b/batches')).filter(name => name.includes('earlier')),
+      [],
+      'the index is gone',
+    )
+    t.match(await place.run(['report', 'b', '-o', place.path('b.html')]), { code: 0 })
+    t.match(place.read('b.html'), '11 rows have the answer of an earlier job')
+  },
+)
 
-t.test('the earlier job can be deleted, also while answers of answers are reused', async t => {
+t.test('the earlier job can be deleted, also when reused answers are reused again', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'a'], { stdin: csv(5) })
   const second = await place.run([...ASK, '--job', 'b', '--reuse', 'auto'], { stdin: csv(6) })
@@ -70,7 +73,7 @@ t.test('the earlier job can be deleted, also while answers of answers are reused
   t.equal(await accepted(place), 7)
 })
 
-t.test('with auto the newest usable answer of all finished jobs counts', async t => {
+t.test('--reuse auto takes the newest usable answer of all finished jobs', async t => {
   let answer = 'one'
   const place = await placeFor(t, {
     respond: params => (lastUserText(params).endsWith('text 2') ? answer : undefined),
@@ -89,86 +92,86 @@ t.test('with auto the newest usable answer of all finished jobs counts', async t
   t.equal(named.rows[2]?.response, 'one')
 })
 
-t.test('what failed, was cut or refused is sent; an older full answer is better', async t => {
-  const bad: Record<string, unknown> = {}
-  const place = await placeFor(t, {
-    respond: params => bad[lastUserText(params).replace('Say text ', '')] as 'x' | undefined,
-  })
-  await place.run([...ASK, '--job', 'old'], { stdin: csv(2) })
-  bad['1'] = { stop_reason: 'refusal' }
-  bad['2'] = { stop_reason: 'max_tokens', text: 'half' }
-  bad['3'] = { error: { type: 'invalid_request_error', message: 'no' } }
-  bad['4'] = { stop_reason: 'stop_sequence' }
-  const new_ = await place.run([...ASK, '--job', 'new', '--fresh'], { stdin: csv(6) })
-  t.equal(new_.code, 3)
-  for (const key of Object.keys(bad)) delete bad[key]
-  const ran = await place.run([...ASK, '--reuse', 'auto', '--fresh'], { stdin: csv(6) })
-  t.equal(ran.code, 0)
-  t.same(from(ran.rows), ['new', 'old', null, null, 'new', 'new'])
-})
-
 t.test(
-  'an answer that a retry brought is reused, and retry of a job with reused rows works',
+  'failed, truncated and refused answers are sent again; an older complete answer is used',
   async t => {
-    const tries = new Map<string, number>()
+    const bad: Record<string, unknown> = {}
     const place = await placeFor(t, {
-      respond: params => {
-        const text = lastUserText(params)
-        tries.set(text, (tries.get(text) ?? 0) + 1)
-        const isBad = /[13]$/.test(text) && tries.get(text) === 1
-        return isBad ? { stop_reason: 'refusal' } : undefined
-      },
+      respond: params => bad[lastUserText(params).replace('Say text ', '')] as 'x' | undefined,
     })
-    await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
-    t.equal((await place.run(['retry', 'a'])).code, 0)
-    const ran = await place.run([...ASK, '--job', 'b', '--reuse', 'a'], { stdin: csv(5) })
-    t.same([ran.code, from(ran.rows)], [3, ['a', 'a', 'a', null, null]])
-    const again = await place.again(ran)
-    t.same([again.code, again.rows.map(({ id }) => id)], [0, ['3']])
-    const whole = await place.run(['results', 'b', '--order', 'input'])
-    t.same([whole.code, from(whole.rows)], [0, ['a', 'a', 'a', null, null]])
-    t.match(await statusOf(place, 'b'), { rows: { succeeded: 5 }, reused: 3, asked: 2 })
+    await place.run([...ASK, '--job', 'old'], { stdin: csv(2) })
+    bad['1'] = { stop_reason: 'refusal' }
+    bad['2'] = { stop_reason: 'max_tokens', text: 'half' }
+    bad['3'] = { error: { type: 'invalid_request_error', message: 'no' } }
+    bad['4'] = { stop_reason: 'stop_sequence' }
+    const new_ = await place.run([...ASK, '--job', 'new', '--fresh'], { stdin: csv(6) })
+    t.equal(new_.code, 3)
+    for (const key of Object.keys(bad)) delete bad[key]
+    const ran = await place.run([...ASK, '--reuse', 'auto', '--fresh'], { stdin: csv(6) })
+    t.equal(ran.code, 0)
+    t.same(from(ran.rows), ['new', 'old', null, null, 'new', 'new'])
   },
 )
 
-t.test('answers are held to the schema, and another schema is another request', async t => {
-  const schemaOf = (...values: string[]): string[] => ['--enum', values.join(',')]
+t.test('the answer of a retry is reused, and a job with reused rows can be retried', async t => {
+  const tries = new Map<string, number>()
   const place = await placeFor(t, {
-    respond: params =>
-      /[01]$/.test(lastUserText(params)) ? '{"response":"good"}' : '{"response":"ugly"}',
+    respond: params => {
+      const text = lastUserText(params)
+      tries.set(text, (tries.get(text) ?? 0) + 1)
+      const isBad = /[13]$/.test(text) && tries.get(text) === 1
+      return isBad ? { stop_reason: 'refusal' } : undefined
+    },
   })
-  const ask = [...ASK, ...schemaOf('good', 'bad')]
-  await place.run([...ask, '--job', 'a'], { stdin: csv(4) })
-  const ran = await place.run([...ask, '--job', 'b', '--reuse', 'a'], { stdin: csv(5) })
-  t.same(from(ran.rows), ['a', 'a', null, null, null])
-  const other = await place.run([...ASK, ...schemaOf('good', 'ugly'), '--reuse', 'a'], {
-    stdin: csv(4),
-  })
-  t.same(from(other.rows), times(4, null))
+  await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
+  t.equal((await place.run(['retry', 'a'])).code, 0)
+  const ran = await place.run([...ASK, '--job', 'b', '--reuse', 'a'], { stdin: csv(5) })
+  t.same([ran.code, from(ran.rows)], [3, ['a', 'a', 'a', null, null]])
+  const again = await place.again(ran)
+  t.same([again.code, again.rows.map(({ id }) => id)], [0, ['3']])
+  const whole = await place.run(['results', 'b', '--order', 'input'])
+  t.same([whole.code, from(whole.rows)], [0, ['a', 'a', 'a', null, null]])
+  t.match(await statusOf(place, 'b'), { rows: { succeeded: 5 }, reused: 3, asked: 2 })
 })
 
 t.test(
-  'another model, other parameters or another beta reuse nothing; other ids and rows do',
+  'reused answers are checked against the schema, and another schema is another request',
   async t => {
-    const place = await placeFor(t)
-    await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
-    for (const more of [
-      ['-m', 'claude-sonnet-5-5'],
-      ['-t', '99'],
-      ['--beta', 'context-1m-2025-08-07'],
-      ['-s', 'Be brief'],
-    ]) {
-      const ran = await place.run([...ASK, ...more, '--reuse', 'a'], { stdin: csv(3) })
-      t.same(from(ran.rows), times(3, null), more.join(' '))
-    }
-    const ids = await place.run([...ASK, '--id', 'row-{{id}}', '--reuse', 'a'], { stdin: csv(3) })
-    t.same(from(ids.rows), times(3, 'a'))
-    const text = await place.run([...ASK, '--reuse', 'a', '--to', 'text', '--order', 'input'], {
+    const schemaOf = (...values: string[]): string[] => ['--enum', values.join(',')]
+    const place = await placeFor(t, {
+      respond: params =>
+        /[01]$/.test(lastUserText(params)) ? '{"response":"good"}' : '{"response":"ugly"}',
+    })
+    const ask = [...ASK, ...schemaOf('good', 'bad')]
+    await place.run([...ask, '--job', 'a'], { stdin: csv(4) })
+    const ran = await place.run([...ask, '--job', 'b', '--reuse', 'a'], { stdin: csv(5) })
+    t.same(from(ran.rows), ['a', 'a', null, null, null])
+    const other = await place.run([...ASK, ...schemaOf('good', 'ugly'), '--reuse', 'a'], {
       stdin: csv(4),
     })
-    t.match(text.out, /^echo .*: Say text 0\necho .*: Say text 1\n/)
+    t.same(from(other.rows), times(4, null))
   },
 )
+
+t.test('another model, parameter or beta prevents reuse; other ids and rows do not', async t => {
+  const place = await placeFor(t)
+  await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
+  for (const more of [
+    ['-m', 'claude-sonnet-5-5'],
+    ['-t', '99'],
+    ['--beta', 'context-1m-2025-08-07'],
+    ['-s', 'Be brief'],
+  ]) {
+    const ran = await place.run([...ASK, ...more, '--reuse', 'a'], { stdin: csv(3) })
+    t.same(from(ran.rows), times(3, null), more.join(' '))
+  }
+  const ids = await place.run([...ASK, '--id', 'row-{{id}}', '--reuse', 'a'], { stdin: csv(3) })
+  t.same(from(ids.rows), times(3, 'a'))
+  const text = await place.run([...ASK, '--reuse', 'a', '--to', 'text', '--order', 'input'], {
+    stdin: csv(4),
+  })
+  t.match(text.out, /^echo .*: Say text 0\necho .*: Say text 1\n/)
+})
 
 t.test('answers of another API are never reused', async t => {
   const place = await placeFor(t)
@@ -215,7 +218,7 @@ t.test('--canary and --max-cost count only what is sent', async t => {
   t.equal(await accepted(place), 9)
 })
 
-t.test('repeats beside reused answers are sent once', async t => {
+t.test('repeats of a request beside reused answers are sent once', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'a'], { stdin: 'id,text\n0,a\n' })
   const stdin = 'id,text\n0,b\n1,a\n2,b\n3,a\n4,b\n'
@@ -234,19 +237,16 @@ t.test('repeats beside reused answers are sent once', async t => {
   t.equal(await accepted(place), 2)
 })
 
-t.test(
-  'a canary whose records are all reused is passed, and long reused answers survive a split',
-  async t => {
-    const place = await placeFor(t, { respond: () => 'x'.repeat(100_000) })
-    await place.run([...ASK, '--job', 'a'], { stdin: csv(8) })
-    place.emulator.addFault({ on: 'create', times: 1, status: 413 })
-    const stdin = `${csv(8)}8,new\n9,newer\n`
-    const words = [...ASK, '--job', 'b', '--reuse', 'a', '--canary', '3', '--order', 'input']
-    const ran = await place.run(words, { stdin })
-    t.same([ran.code, from(ran.rows)], [0, [...times(8, 'a'), null, null]], ran.err)
-    t.ok(ran.rows.every(({ response }) => String(response).length === 100_000))
-  },
-)
+t.test('a canary of reused records passes, and long reused answers survive a split', async t => {
+  const place = await placeFor(t, { respond: () => 'x'.repeat(100_000) })
+  await place.run([...ASK, '--job', 'a'], { stdin: csv(8) })
+  place.emulator.addFault({ on: 'create', times: 1, status: 413 })
+  const stdin = `${csv(8)}8,new\n9,newer\n`
+  const words = [...ASK, '--job', 'b', '--reuse', 'a', '--canary', '3', '--order', 'input']
+  const ran = await place.run(words, { stdin })
+  t.same([ran.code, from(ran.rows)], [0, [...times(8, 'a'), null, null]], ran.err)
+  t.ok(ran.rows.every(({ response }) => String(response).length === 100_000))
+})
 
 t.test('a batch that the API splits keeps its reused answers', async t => {
   const place = await placeFor(t)
@@ -258,7 +258,7 @@ t.test('a batch that the API splits keeps its reused answers', async t => {
   t.equal((await place.run(['results', 'b', '--order', 'input'])).out, ran.out)
 })
 
-t.test('a run that was interrupted resumes with the answers that it has copied', async t => {
+t.test('an interrupted run resumes with the answers that it has copied', async t => {
   const place = await placeFor(t, { batchTimeMs: ({ number }) => (number > 1 ? 1000 : 20) })
   await place.run([...ASK, '--job', 'a'], { stdin: csv(6) })
   const words = [...ASK, '--job', 'b', '--reuse', 'a', '--batch-size', '2']
@@ -277,7 +277,7 @@ t.test('a run that was interrupted resumes with the answers that it has copied',
 })
 
 t.test(
-  'a job without keys, a damaged one and one that is gone are said, and everything is sent',
+  'jobs without keys, damaged ones and missing ones are reported, and everything is sent',
   async t => {
     const place = await placeFor(t)
     await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
@@ -304,7 +304,7 @@ t.test(
   },
 )
 
-t.test('a damaged job is named once, one that is gone and those without keys are said', async t => {
+t.test('a damaged job is named once; missing ones and those without keys are reported', async t => {
   const place = await placeFor(t, { batchTimeMs: ({ number }) => (number === 3 ? 3_600_000 : 20) })
   await place.run([...ASK, '--job', 'a', '--batch-size', '2'], { stdin: csv(4) })
   const words = [...ASK, '--job', 'b', '--reuse', 'a']
@@ -350,7 +350,7 @@ t.test(
   },
 )
 
-t.test('what reused answers had cost is unknown where their price is', async t => {
+t.test('the saved cost of reused answers is unknown where their price is', async t => {
   const place = await placeFor(t, { respond: () => ({ model: 'claude-unpriced-1' }) })
   await place.run([...ASK, '--job', 'a'], { stdin: csv(2) })
   const ran = await place.run([...ASK, '--job', 'b', '--reuse', 'a'], { stdin: csv(2) })
@@ -358,7 +358,7 @@ t.test('what reused answers had cost is unknown where their price is', async t =
   t.match(await statusOf(place, 'b'), { reused: 2, saved_usd: null })
 })
 
-t.test('what does not go with --reuse is said before anything is sent', async t => {
+t.test('flags that conflict with --reuse are reported before anything is sent', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'night'], { stdin: csv(1) })
   for (const [more, say] of [
@@ -413,7 +413,7 @@ t.test('--dry-run and estimate count and price what would be sent', async t => {
 })
 
 t.test(
-  'the same finished command with attached files prints its rows, until a file changes',
+  'the same finished command with attached files prints its rows until a file changes',
   async t => {
     const place = await placeFor(t, {}, { 'a.txt': 'one', 'b.txt': 'two' })
     const stdin = `path\n${place.path('a.txt')}\n${place.path('b.txt')}\n`
@@ -433,7 +433,7 @@ t.test(
   },
 )
 
-t.test('a job that is not finished is named, as its records are paid for again', async t => {
+t.test('an unfinished job is named, since its records are paid for again', async t => {
   const place = await placeFor(t, { batchTimeMs: 1000 })
   await place.run([...ASK, '--job', 'a', '--detach'], { stdin: csv(3) })
   const ran = await place.run([...ASK, '--job', 'b', '--reuse', 'a'], { stdin: csv(3) })

@@ -49,7 +49,7 @@ t.test('R05: a key that was never accepted leaves no job', async t => {
   t.notMatch(ran.err, 'to continue')
 })
 
-t.test('R05: a job that an earlier command began stays when the next start fails', async t => {
+t.test('R05: a job that an earlier command started survives a failed start', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000 })
   await place.run([...ASK, '--detach'], { stdin: csv(3) })
   const ran = await place.run([...ASK, '-o', '/nonexist/x'], { stdin: csv(3) })
@@ -57,7 +57,7 @@ t.test('R05: a job that an earlier command began stays when the next start fails
   t.same(jobsOf(place), ['a'])
 })
 
-t.test('R05: a job without a record is not unfinished', async t => {
+t.test('R05: a job without records does not count as unfinished', async t => {
   const place = await placeFor(t)
   await place.run(['-p', 'Say {{text}}', '--job', 'b', '--detach'], { stdin: csv(2) })
   await (await openJob({ name: 'a', dir: place.state })).close()
@@ -79,7 +79,7 @@ t.test('rm deletes a finished job at once', async t => {
   t.same(jobsOf(place), [])
 })
 
-t.test('rm asks where paid answers would be lost, and names what stays at the API', async t => {
+t.test('rm asks before paid answers are lost, and names what stays at the API', async t => {
   const place = await placeFor(t, {
     batchTimeMs: ({ number }) => (number === 1 ? 20 : 3_600_000),
   })

@@ -14,7 +14,7 @@ async function spentIn(place: Place): Promise<number> {
   return JSON.parse((await place.run(['status', 'j', '--json'])).out).spent_usd
 }
 
-t.test('the costs of the rows add up to what the job spent, to the last digit', async t => {
+t.test('the costs of the rows add up exactly to what the job spent', async t => {
   // Usages of all classes, of any size.
   let seed = 7
   const random = (most: number): number =>
@@ -55,7 +55,7 @@ t.test('a row that was not billed costs 0, and without a price the cost is unkno
   t.match(priced.out, /"cost_usd":0\.\d+/)
 })
 
-t.test('a job remembers it; failed rows apart say it too', async t => {
+t.test('a job remembers --row-cost; the file of failed rows has costs too', async t => {
   const place = await placeFor(t, {
     respond: params =>
       JSON.stringify(params).includes('text 1') ? { stop_reason: 'refusal' } : 'ok',

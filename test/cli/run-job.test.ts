@@ -7,7 +7,7 @@ import { openStoredJob } from '../../lib/store/open.ts'
 import { csv, placeFor } from './world.ts'
 
 t.test(
-  'a failed start is kept where another process has it by now, or has sent something',
+  'a failed start is kept if another process has taken it over or has sent something',
   async t => {
     const dir = t.testdir()
     const job = await openStoredJob({ dir, name: 'j' })
@@ -27,7 +27,7 @@ t.test(
   },
 )
 
-t.test('a start that cannot be locked is an error of the disk', async t => {
+t.test('a job that cannot be locked is a disk error', async t => {
   const place = await placeFor(t)
   const words = ['-p', 'Say {{text}}']
   await place.run(words, { stdin: csv(1) })
@@ -41,7 +41,7 @@ t.test('a start that cannot be locked is an error of the disk', async t => {
   t.equal((await place.emulator.ledger.totals()).accepted, 1)
 })
 
-t.test('a device whose name a file has taken meanwhile is not written', async t => {
+t.test('a file that replaced a device of the same name is not written to', async t => {
   const dir = t.testdir()
   const { openRows, rowOptionsOf } = await import('../../lib/cli/row-options.ts')
   for (const [name, found] of [

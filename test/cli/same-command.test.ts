@@ -13,7 +13,7 @@ const accepted = async (place: Place): Promise<number> =>
 const slowly = (text: string): Readable =>
   Readable.from([...Buffer.from(text)].map(byte => Buffer.of(byte)))
 
-t.test('the same finished command prints its rows again, free, and says so', async t => {
+t.test('the same finished command prints its rows again for free, and says so', async t => {
   const place = await placeFor(t)
   const words = [...ASK, '--batch-size', '4']
   const first = await place.run(words, { stdin: csv(30) })
@@ -37,7 +37,7 @@ t.test('the same finished command prints its rows again, free, and says so', asy
   t.equal(await accepted(place), 60, '--fresh asks anew')
 })
 
-t.test('input that differs anywhere is a new job, with all of its rows', async t => {
+t.test('input that differs anywhere starts a new job for all of its rows', async t => {
   const place = await placeFor(t)
   await place.run(ASK, { stdin: csv(30) })
   await place.run(ASK, { stdin: csv(20) })
@@ -73,7 +73,7 @@ t.test('other settings are another command', async t => {
   t.equal(await accepted(place), 12, 'and an input that may never end is not held back')
 })
 
-t.test('a file of rows stays, or is written again if it is missing', async t => {
+t.test('an output file is kept, or written again if it is missing', async t => {
   const place = await placeFor(t, {}, { 'in.csv': csv(6) })
   const out = place.path('out.jsonl')
   const words = [...ASK, '-i', place.path('in.csv'), '-o', out]
@@ -95,44 +95,38 @@ t.test('a file of rows stays, or is written again if it is missing', async t => 
   t.equal(await accepted(place), 6)
 })
 
-t.test(
-  'lines that were appended to a finished output stay, and another file gets all rows',
-  async t => {
-    const place = await placeFor(t, {}, { 'in.csv': csv(6) })
-    const words = [...ASK, '-i', place.path('in.csv'), '-o', place.path('out.jsonl')]
-    await place.run(words)
-    const rows = place.read('out.jsonl')
-    appendFileSync(place.path('out.jsonl'), 'a note\n')
-    const again = await place.run(words)
-    t.match(again, { code: 6, err: /another program has written to .*out\.jsonl/ })
-    t.equal(place.read('out.jsonl'), `${rows}a note\n`)
-    t.equal(await accepted(place), 6)
-  },
-)
+t.test('lines appended to a finished output are kept, and another file gets all rows', async t => {
+  const place = await placeFor(t, {}, { 'in.csv': csv(6) })
+  const words = [...ASK, '-i', place.path('in.csv'), '-o', place.path('out.jsonl')]
+  await place.run(words)
+  const rows = place.read('out.jsonl')
+  appendFileSync(place.path('out.jsonl'), 'a note\n')
+  const again = await place.run(words)
+  t.match(again, { code: 6, err: /another program has written to .*out\.jsonl/ })
+  t.equal(place.read('out.jsonl'), `${rows}a note\n`)
+  t.equal(await accepted(place), 6)
+})
 
-t.test(
-  'the command that continues names another file where the output is not what it was',
-  async t => {
-    const refused = { on: 'create', nth: 2, status: 403 } as const
-    const place = await placeFor(t, { faults: [refused] })
-    const out = place.path('out.jsonl')
-    const words = [...ASK, '--batch-size', '2', '-c', '1', '-o', out]
-    const first = await place.run(words, { stdin: csv(6) })
-    t.equal(first.code, 5)
-    appendFileSync(out, 'a note\n')
-    const left = place.read('out.jsonl')
-    t.equal(rowsOf(left.replace('a note\n', '')).length, 2)
-    writeFileSync(place.path('out-2.jsonl'), 'theirs')
-    const changed = await place.again(first)
-    t.match(changed, { code: 6, err: /another program has written/ })
-    t.same(nextWords(changed).slice(-2), ['--output', place.path('out-3.jsonl')])
-    const taken = await place.again(changed, {})
-    t.equal(taken.code, 0)
-    t.equal(rowsOf(place.read('out-3.jsonl')).length, 6)
-    t.same([place.read('out.jsonl'), place.read('out-2.jsonl')], [left, 'theirs'])
-    t.match(await place.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
-  },
-)
+t.test('the command that continues names another file if the output was changed', async t => {
+  const refused = { on: 'create', nth: 2, status: 403 } as const
+  const place = await placeFor(t, { faults: [refused] })
+  const out = place.path('out.jsonl')
+  const words = [...ASK, '--batch-size', '2', '-c', '1', '-o', out]
+  const first = await place.run(words, { stdin: csv(6) })
+  t.equal(first.code, 5)
+  appendFileSync(out, 'a note\n')
+  const left = place.read('out.jsonl')
+  t.equal(rowsOf(left.replace('a note\n', '')).length, 2)
+  writeFileSync(place.path('out-2.jsonl'), 'theirs')
+  const changed = await place.again(first)
+  t.match(changed, { code: 6, err: /another program has written/ })
+  t.same(nextWords(changed).slice(-2), ['--output', place.path('out-3.jsonl')])
+  const taken = await place.again(changed, {})
+  t.equal(taken.code, 0)
+  t.equal(rowsOf(place.read('out-3.jsonl')).length, 6)
+  t.same([place.read('out.jsonl'), place.read('out-2.jsonl')], [left, 'theirs'])
+  t.match(await place.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+})
 
 t.test('a file that cannot be written is not remembered as the output of a job', async t => {
   const refused = { on: 'create', nth: 2, status: 403 } as const
@@ -149,7 +143,7 @@ t.test('a file that cannot be written is not remembered as the output of a job',
   t.equal(place.read('there.jsonl'), 'theirs')
 })
 
-t.test('a named job that is finished prints its rows again for the same input alone', async t => {
+t.test('a finished named job prints its rows again for the same input only', async t => {
   const place = await placeFor(t)
   const first = await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
   const again = await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
@@ -163,7 +157,7 @@ t.test('a named job that is finished prints its rows again for the same input al
   t.equal(await accepted(place), 3)
 })
 
-t.test('failed rows are printed again too, and a retry counts', async t => {
+t.test('failed rows are printed again too, and the rows of a retry replace them', async t => {
   const place = await placeFor(t, {
     faults: [
       {
@@ -204,7 +198,7 @@ t.test('attached files are compared by their bytes', async t => {
   t.match(empty.rows[0]?._batch?.error?.message, 'is empty', 'another reason is another row')
 })
 
-t.test('attached files are compared after retries and under chosen ids, too', async t => {
+t.test('attached files are also compared after retries and with chosen ids', async t => {
   const faults = [{ on: 'create' as const, nth: 1, errored: [{ index: 0 }] }]
   const place = await placeFor(t, { faults }, { 'a.txt': 'one', 'b.txt': 'two' })
   const stdin = `n,path\n1,${place.path('a.txt')}\n2,${place.path('b.txt')}\n`
@@ -217,7 +211,7 @@ t.test('attached files are compared after retries and under chosen ids, too', as
   t.equal(await accepted(place), 5)
 })
 
-t.test('a command that is stopped while it compares has made no job', async t => {
+t.test('a command that is stopped while it compares leaves no job', async t => {
   const place = await placeFor(t)
   await place.run(ASK, { stdin: csv(30) })
   const stdin = new Readable({ read() {} })
@@ -230,7 +224,7 @@ t.test('a command that is stopped while it compares has made no job', async t =>
   t.throws(() => nextWords(ran))
 })
 
-t.test('a finished job that has lost a file is named, and --fresh does without it', async t => {
+t.test('a finished job with a missing file is named, and --fresh ignores it', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
   rmSync(join(place.state, 'jobs/a/records.index'))
@@ -238,7 +232,7 @@ t.test('a finished job that has lost a file is named, and --fresh does without i
   t.equal((await place.run([...ASK, '--fresh'], { stdin: csv(3) })).code, 0)
 })
 
-t.test('a job whose retry is in flight is not taken for the answer', async t => {
+t.test('a job whose retry is in flight does not count as finished', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
   writeFileSync(join(place.state, 'jobs/a/retry.json'), '{"after":1}\n')
@@ -247,7 +241,7 @@ t.test('a job whose retry is in flight is not taken for the answer', async t => 
 })
 
 t.test(
-  'of several starts of one command with -o at nearly the same moment, one runs and the others exit with 7',
+  'of several simultaneous starts of one command with -o, one runs and the others exit with 7',
   async t => {
     const place = await placeFor(t, { batchTimeMs: 100 })
     for (let round = 0; round < 10; round++) {
@@ -270,24 +264,21 @@ t.test(
   },
 )
 
-t.test(
-  'a start that finds the output of a job which another process is starting exits with 7',
-  async t => {
-    const place = await placeFor(t, {}, { 'out.jsonl': '' })
-    const words = [...ASK, '--job', 'j', '-o', place.path('out.jsonl')]
-    mkdirSync(join(place.state, 'jobs/j'), { recursive: true, mode: 0o700 })
-    const lock = await lockFolder(join(place.state, 'jobs/j'))
-    const late = await place.run(words, { stdin: csv(3) })
-    t.match(late, { code: 7, err: /another process is starting job j; nothing was sent/ })
-    await lock.release()
-    t.match(await place.run(words, { stdin: csv(3) }), {
-      code: 6,
-      err: /already exists/,
-    })
-  },
-)
+t.test('a start whose output belongs to a job that is just starting exits with 7', async t => {
+  const place = await placeFor(t, {}, { 'out.jsonl': '' })
+  const words = [...ASK, '--job', 'j', '-o', place.path('out.jsonl')]
+  mkdirSync(join(place.state, 'jobs/j'), { recursive: true, mode: 0o700 })
+  const lock = await lockFolder(join(place.state, 'jobs/j'))
+  const late = await place.run(words, { stdin: csv(3) })
+  t.match(late, { code: 7, err: /another process is starting job j; nothing was sent/ })
+  await lock.release()
+  t.match(await place.run(words, { stdin: csv(3) }), {
+    code: 6,
+    err: /already exists/,
+  })
+})
 
-t.test('two starts of one command at the same moment pay once', async t => {
+t.test('two simultaneous starts of one command pay once', async t => {
   const place = await placeFor(t, { batchTimeMs: 200 })
   const starts = [1, 2, 3].map(() => place.run(ASK, { stdin: csv(20) }))
   const codes = (await Promise.all(starts)).map(({ code }) => code)

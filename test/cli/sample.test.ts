@@ -4,7 +4,7 @@ import { csv, placeFor } from './world.ts'
 const PROMPT = ['-p', '{{text}}']
 
 void t.test(
-  '--sample sends so many records, in input order, the same for the same seed',
+  '--sample sends the given number of records in input order, the same ones for the same seed',
   async t => {
     const place = await placeFor(t, {}, { 'in.csv': csv(500) })
     const sample = async (...more: string[]): Promise<number[]> => {
@@ -26,7 +26,7 @@ void t.test(
   },
 )
 
-void t.test('every record has the same chance to be in the sample', async t => {
+void t.test('every record has the same chance of being sampled', async t => {
   const place = await placeFor(t, {}, { 'in.csv': csv(10) })
   const times = Array.from({ length: 10 }, () => 0)
   for (let seed = 0; seed < 200; seed++) {
@@ -41,7 +41,7 @@ void t.test('every record has the same chance to be in the sample', async t => {
   for (const count of times) t.ok(count > 30 && count < 90, String(times))
 })
 
-void t.test('a sample of more records than there are is all of them', async t => {
+void t.test('a sample that is larger than the input is the whole input', async t => {
   const place = await placeFor(t, {}, { 'in.csv': csv(3) })
   const ran = await place.run([
     '-i',
@@ -63,7 +63,7 @@ void t.test('a sample of more records than there are is all of them', async t =>
 })
 
 void t.test(
-  'a sample is taken of what --skip and --limit leave, and invalid records keep their reason',
+  'a sample is taken after --skip and --limit, and invalid records keep their reason',
   async t => {
     const stdin = ['{"text":"a"}', '{"text":"b"}', '{broken', '{"text":"d"}', ''].join('\n')
     const place = await placeFor(t)
@@ -77,18 +77,15 @@ void t.test(
   },
 )
 
-void t.test(
-  'a sample of records that are larger than the buffer of a file is complete',
-  async t => {
-    const large = (id: number): string => JSON.stringify({ id, text: String(id).repeat(200_000) })
-    const stdin = Array.from({ length: 9 }, (_, id) => `${large(id + 1)}\n`).join('')
-    const place = await placeFor(t)
-    const ran = await place.run([...PROMPT, '--sample', '4', '--order', 'input'], { stdin })
-    t.equal(ran.code, 0, ran.err)
-    t.equal(ran.rows.length, 4)
-    for (const { id, text } of ran.rows) t.equal(text, String(id).repeat(200_000))
-  },
-)
+void t.test('a sample of records larger than the buffer of a file is complete', async t => {
+  const large = (id: number): string => JSON.stringify({ id, text: String(id).repeat(200_000) })
+  const stdin = Array.from({ length: 9 }, (_, id) => `${large(id + 1)}\n`).join('')
+  const place = await placeFor(t)
+  const ran = await place.run([...PROMPT, '--sample', '4', '--order', 'input'], { stdin })
+  t.equal(ran.code, 0, ran.err)
+  t.equal(ran.rows.length, 4)
+  for (const { id, text } of ran.rows) t.equal(text, String(id).repeat(200_000))
+})
 
 void t.test('a sample of files reads only the files in it', async t => {
   const names = ['a', 'b', 'c', 'd', 'e', 'f']
@@ -100,7 +97,7 @@ void t.test('a sample of files reads only the files in it', async t => {
   t.same(found, [...found].sort())
 })
 
-void t.test('--seed without --sample and --sample of an endless input are refused', async t => {
+void t.test('--seed without --sample, and --sample of an endless input, are refused', async t => {
   const place = await placeFor(t)
   t.match(await place.run([...PROMPT, '--seed', '1']), { code: 2, err: /give both/ })
   t.match(await place.run([...PROMPT, '--sample', '1', '--batch-wait', '1s']), {

@@ -8,18 +8,21 @@ const schema = JSON.stringify({
 })
 const stdin = '{"text":"a"}\n{"text":"b"}\n'
 
-void t.test('--schema: responses are JSON of it; a table has its properties', async t => {
-  const place = await placeFor(t, {}, { 'mood.json': schema })
-  const words = ['-p', '{{text}}', '--schema', place.path('mood.json')]
-  const ran = await place.run(words, { stdin })
-  t.equal(ran.code, 0)
-  for (const { response } of ran.rows) t.match(response, { mood: /good|bad/, score: Number })
-  const table = await place.run([...words, '--to', 'csv'], { stdin })
-  t.match(table.out, /^text,mood,score,status,error\na,(good|bad),-?\d+,succeeded,\n/)
-})
+void t.test(
+  '--schema: responses are JSON that matches it, and a table has a column for each property',
+  async t => {
+    const place = await placeFor(t, {}, { 'mood.json': schema })
+    const words = ['-p', '{{text}}', '--schema', place.path('mood.json')]
+    const ran = await place.run(words, { stdin })
+    t.equal(ran.code, 0)
+    for (const { response } of ran.rows) t.match(response, { mood: /good|bad/, score: Number })
+    const table = await place.run([...words, '--to', 'csv'], { stdin })
+    t.match(table.out, /^text,mood,score,status,error\na,(good|bad),-?\d+,succeeded,\n/)
+  },
+)
 
 void t.test(
-  'an answer that breaks it is an invalid row and its text is kept, also in status, results and resume (O04)',
+  'an answer that violates the schema is an invalid row that keeps its text, also in status, results and resume (O04)',
   async t => {
     const respond = (): string => '{"mood":"so so","score":1}'
     const place = await placeFor(t, { respond }, { 'mood.json': schema })
@@ -36,7 +39,7 @@ void t.test(
   },
 )
 
-void t.test('a schema that cannot be used is named, and nothing is sent', async t => {
+void t.test('an unusable schema is named in the error, and nothing is sent', async t => {
   const files = {
     'no.json': '{',
     'list.json': '[]',
@@ -56,7 +59,7 @@ void t.test('a schema that cannot be used is named, and nothing is sent', async 
 })
 
 void t.test(
-  'an answer nested thousands of levels deep spoils its own row and no other, in every format and command',
+  'an answer nested thousands of levels deep spoils only its own row, in every format and command',
   async t => {
     const list = JSON.stringify({ type: 'array' })
     const deep = '['.repeat(4500) + ']'.repeat(4500)

@@ -16,7 +16,7 @@ const refused = (words: readonly string[], env: Readonly<Record<string, string>>
   return 'nothing was refused'
 }
 
-void t.test('--shard says which part of the input is taken', async t => {
+void t.test('--shard selects a part of the input', async t => {
   t.equal(shardOf([]), undefined)
   t.match(shardOf(['--shard', '2/4']), { index: 2, count: 4, block: 100, isBlockGiven: false })
   t.match(shardOf(['--shard', '0/1', '--shard-block', '7']), { block: 7, isBlockGiven: true })
@@ -45,7 +45,7 @@ void t.test('--shard auto takes the index from each scheduler', async t => {
   t.match(shardOf(auto, { PARALLEL_SEQ: '4', JOB_COMPLETION_INDEX: '' }), { index: 3 })
 })
 
-void t.test('--shard auto refuses an index that is missing, doubtful or out of range', async t => {
+void t.test('--shard auto refuses an index that is missing, ambiguous or out of range', async t => {
   const auto = ['--shard', 'auto', '--shards', '4']
   t.match(refused(['--shard', 'auto'], { PARALLEL_SEQ: '1' }), /needs --shards N/)
   t.match(refused(auto), /finds no index: none of SLURM_ARRAY_TASK_ID, .* is set/)
@@ -67,7 +67,7 @@ void t.test('--shard auto refuses an index that is missing, doubtful or out of r
 })
 
 void t.test(
-  'a part of a Slurm array that is submitted again would be another shard, and is refused',
+  'a resubmitted part of a Slurm array would be another shard, and is refused',
   async t => {
     const again = {
       SLURM_ARRAY_TASK_ID: '2',

@@ -31,7 +31,7 @@ function comparable(jsonl: string): string {
 
 const codes = (runs: readonly Ran[]): number[] => runs.map(({ code }) => code)
 
-void t.test('the merged rows of all shards are those of one run, byte for byte', async t => {
+void t.test('the merged rows of all shards equal those of one run, byte for byte', async t => {
   const jsonl = Array.from({ length: 50 }, (_, at) =>
     JSON.stringify({ id: at, text: `text ${at}`, ...(at === 31 && { more: 1 }) }),
   ).join('\n')
@@ -119,19 +119,16 @@ void t.test('text lines and files are sharded, and files of other shards are not
   )
 })
 
-void t.test(
-  'a shard that is left without a record is done at once, and merge knows it',
-  async t => {
-    const place = await placeFor(t)
-    const runs = await runAll(place, 3, ['--to', 'csv'], csv(4))
-    t.same(codes(runs), [0, 0, 0])
-    t.match(runs[2]?.err, 'job nightly.00002: 0 rows: none')
-    t.equal(runs[2]?.out, 'id,text,response,status,error\n')
-    t.equal((await place.run(['merge', 'nightly'])).out.split('\n').length, 6)
-    t.same(codes(await runAll(place, 3, ['--to', 'csv'], csv(4))), [0, 0, 0])
-    t.equal((await place.emulator.ledger.byRequest()).size, 4)
-  },
-)
+void t.test('a shard without records finishes at once, and merge accepts it', async t => {
+  const place = await placeFor(t)
+  const runs = await runAll(place, 3, ['--to', 'csv'], csv(4))
+  t.same(codes(runs), [0, 0, 0])
+  t.match(runs[2]?.err, 'job nightly.00002: 0 rows: none')
+  t.equal(runs[2]?.out, 'id,text,response,status,error\n')
+  t.equal((await place.run(['merge', 'nightly'])).out.split('\n').length, 6)
+  t.same(codes(await runAll(place, 3, ['--to', 'csv'], csv(4))), [0, 0, 0])
+  t.equal((await place.emulator.ledger.byRequest()).size, 4)
+})
 
 void t.test(
   'merge checks answers against the schema, and a table of empty records has a column',
@@ -150,51 +147,39 @@ void t.test(
   },
 )
 
-void t.test('an empty input makes no job of a shard', async t => {
+void t.test('an empty input creates no shard job', async t => {
   const place = await placeFor(t)
   const [ran] = await runAll(place, 1, [], '')
   t.match(ran, { code: 0, err: /no input/ })
   t.match(await place.run(['merge', 'nightly']), { code: 2, err: /has no shards/ })
 })
 
-void t.test(
-  'the number of shards, the block size and the command of a job never change',
-  async t => {
-    const place = await placeFor(t)
-    await runAll(place, 3, [], csv(20))
-    const changed = async (...words: string[]): Promise<Ran> =>
-      await place.run([...ASK, '--job', 'nightly', ...words], { stdin: csv(20) })
-    t.match(await changed('--shard', '1/4'), {
-      code: 6,
-      err: /was started as shard 0\/3 .* not as shard 0\/4/,
-    })
-    t.match(await changed('--shard', '3/4'), { code: 6, err: /nightly.00000 was started as/ })
-    t.match(await changed('--shard', '0/2'), { code: 6 })
-    t.match(await changed('--shard', '1/3', '--shard-block', '4'), { code: 6, err: /blocks of 4/ })
-    t.match(await changed('--shard', '1/3', '-m', 'claude-opus-4-6'), {
-      code: 6,
-      err: /made by another command/,
-    })
-    t.equal((await place.emulator.ledger.byRequest()).size, 20)
-    // Without the flag the block size is the one that the job has.
-    const same = [
-      '-p',
-      'About {{text}}',
-      '--batch-size',
-      '40',
-      '--job',
-      'nightly',
-      '--shard',
-      '1/3',
-    ]
-    t.match(await place.run(same, { stdin: csv(20) }), { code: 0, err: /already has the answers/ })
-    const other = ['--job', 'nightly.00007', ...ASK.slice(0, 4)]
-    await place.run(other, { stdin: csv(2) })
-    t.match(await changed('--shard', '7/8', '--shard-block', '3'), { code: 6 })
-  },
-)
+void t.test('the number of shards, the block size and the command of a job are fixed', async t => {
+  const place = await placeFor(t)
+  await runAll(place, 3, [], csv(20))
+  const changed = async (...words: string[]): Promise<Ran> =>
+    await place.run([...ASK, '--job', 'nightly', ...words], { stdin: csv(20) })
+  t.match(await changed('--shard', '1/4'), {
+    code: 6,
+    err: /was started as shard 0\/3 .* not as shard 0\/4/,
+  })
+  t.match(await changed('--shard', '3/4'), { code: 6, err: /nightly.00000 was started as/ })
+  t.match(await changed('--shard', '0/2'), { code: 6 })
+  t.match(await changed('--shard', '1/3', '--shard-block', '4'), { code: 6, err: /blocks of 4/ })
+  t.match(await changed('--shard', '1/3', '-m', 'claude-opus-4-6'), {
+    code: 6,
+    err: /made by another command/,
+  })
+  t.equal((await place.emulator.ledger.byRequest()).size, 20)
+  // Without the flag the block size is the one that the job has.
+  const same = ['-p', 'About {{text}}', '--batch-size', '40', '--job', 'nightly', '--shard', '1/3']
+  t.match(await place.run(same, { stdin: csv(20) }), { code: 0, err: /already has the answers/ })
+  const other = ['--job', 'nightly.00007', ...ASK.slice(0, 4)]
+  await place.run(other, { stdin: csv(2) })
+  t.match(await changed('--shard', '7/8', '--shard-block', '3'), { code: 6 })
+})
 
-void t.test('--fresh starts the shards again, one by one', async t => {
+void t.test('--fresh starts each shard again', async t => {
   const place = await placeFor(t)
   await runAll(place, 2, [], csv(20))
   const anew = await place.run([...ASK, '--job', 'nightly', '--shard', '1/3', '--fresh'], {
@@ -208,7 +193,7 @@ void t.test('--fresh starts the shards again, one by one', async t => {
 })
 
 void t.test(
-  'merge refuses while shards are missing, unfinished or damaged, and names them',
+  'merge is refused while shards are missing, unfinished or damaged, and names them',
   async t => {
     const place = await placeFor(t, {
       batchTimeMs: ({ number }) => (number === 1 ? 600_000 : 10),
@@ -235,7 +220,7 @@ void t.test(
   },
 )
 
-void t.test('merge names a few of many shards that are missing', async t => {
+void t.test('merge names only a few of many missing shards', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'nightly', '--shard', '3/50'], { stdin: csv(12) })
   t.match(await place.run(['merge', 'nightly']), { err: /nightly.00020 and 29 more/ })
@@ -253,7 +238,7 @@ void t.test('merge refuses shards that read different inputs', async t => {
   })
 })
 
-void t.test('merge refuses shards that read the same number of other records', async t => {
+void t.test('merge refuses shards that read the same number of different records', async t => {
   const place = await placeFor(t)
   const lines = csv(20).trimEnd().split('\n')
   const turned = [lines[0], ...lines.slice(1).toReversed()].join('\n')
@@ -267,7 +252,7 @@ void t.test('merge refuses shards that read the same number of other records', a
   })
 })
 
-void t.test('merge refuses shards that read other files', async t => {
+void t.test('merge refuses shards that read different files', async t => {
   for (const [job, added, code] of [
     ['same', 'b', 0],
     ['other', 'c', 6],
@@ -287,7 +272,7 @@ void t.test('merge refuses shards that read other files', async t => {
 })
 
 void t.test(
-  'an input that ends too early ends every shard with an error, and the whole input continues all',
+  'truncated input ends every shard with an error, and the complete input continues all of them',
   async t => {
     const place = await placeFor(t)
     const packed = gzipSync(csv(300))
@@ -304,7 +289,7 @@ void t.test(
 )
 
 void t.test(
-  'failed rows of shards go to files of their own, and merge says that some failed',
+  'failed rows of shards go to separate files, and merge reports that some failed',
   async t => {
     const place = await placeFor(t, {
       respond: params =>
@@ -330,7 +315,7 @@ void t.test(
 )
 
 void t.test(
-  'the files of shards need {shard} in their names, and only those of shards have it',
+  'output files of shards need {shard} in their names, and other runs must not have it',
   async t => {
     const place = await placeFor(t)
     const shard = [...ASK, '--job', 'nightly', '--shard', '0/2']
@@ -355,7 +340,7 @@ void t.test(
   },
 )
 
-void t.test('each shard keeps its share of --max-cost', async t => {
+void t.test('each shard gets its share of --max-cost', async t => {
   const place = await placeFor(t)
   const [ran, second] = await runAll(place, 2, ['--max-cost', '0.0001'], csv(20))
   t.match(ran, { code: 4, err: /--max-cost \$0.000100 for 2 shards: \$0.0000500 for this one/ })
@@ -364,38 +349,43 @@ void t.test('each shard keeps its share of --max-cost', async t => {
   t.notMatch((await place.run([...ASK, ...alone], { stdin: csv(2) })).err, /for this one/)
 })
 
-void t.test('a shard is resumed by its job, or by the name of all and its number', async t => {
-  const place = await placeFor(t)
-  const shard = [...ASK, '--job', 'nightly', '-o', place.path('p-{shard}'), '--shard']
-  for (const part of ['0/2', '1/2']) {
-    const ran = await place.run([...shard, part, '--detach'], { stdin: csv(20) })
-    t.match(ran, { code: 0, out: `nightly.0000${part[0]}\n` })
-  }
-  t.match(await place.run(['resume', 'nightly']), {
-    code: 2,
-    err: /has shards, and each of them is a job: name one \(nightly.00000 to nightly.00001\)/,
-  })
-  t.match(await place.run(['resume', 'nightly', '--shard', '0/3']), {
-    code: 6,
-    err: /not as shard 0\/3/,
-  })
-  t.match(await place.run(['resume', '--shard', '0/2']), {
-    code: 2,
-    err: /needs the name of the job/,
-  })
-  await place.run(['-p', 'Hi', '--job', 'whole.00001', '--detach'], { stdin: csv(2) })
-  t.match(await place.run(['resume', 'whole', '--shard', '1/2']), {
-    code: 6,
-    err: /whole\.00001 was started without shards/,
-  })
-  t.match(await place.run(['resume', 'nightly', '--shard', '1/2']), { code: 0 })
-  t.match(await place.run(['resume', 'nightly.00000', '-o', place.path('q-{shard}')]), { code: 0 })
-  t.equal(rowsOf(place.read('p-00001')).length + rowsOf(place.read('q-00000')).length, 20)
-  const again = await place.run(['results', 'nightly.00001', '-o', place.path('r-{shard}')])
-  t.equal(again.code, 0)
-  t.equal(place.read('r-00001'), place.read('p-00001'))
-  t.match(await place.run(['retry', 'nightly.00001', '-o', place.path('s-{shard}')]), { code: 0 })
-})
+void t.test(
+  'a shard is resumed by the name of its job, or by the common name and its number',
+  async t => {
+    const place = await placeFor(t)
+    const shard = [...ASK, '--job', 'nightly', '-o', place.path('p-{shard}'), '--shard']
+    for (const part of ['0/2', '1/2']) {
+      const ran = await place.run([...shard, part, '--detach'], { stdin: csv(20) })
+      t.match(ran, { code: 0, out: `nightly.0000${part[0]}\n` })
+    }
+    t.match(await place.run(['resume', 'nightly']), {
+      code: 2,
+      err: /has shards, and each of them is a job: name one \(nightly.00000 to nightly.00001\)/,
+    })
+    t.match(await place.run(['resume', 'nightly', '--shard', '0/3']), {
+      code: 6,
+      err: /not as shard 0\/3/,
+    })
+    t.match(await place.run(['resume', '--shard', '0/2']), {
+      code: 2,
+      err: /needs the name of the job/,
+    })
+    await place.run(['-p', 'Hi', '--job', 'whole.00001', '--detach'], { stdin: csv(2) })
+    t.match(await place.run(['resume', 'whole', '--shard', '1/2']), {
+      code: 6,
+      err: /whole\.00001 was started without shards/,
+    })
+    t.match(await place.run(['resume', 'nightly', '--shard', '1/2']), { code: 0 })
+    t.match(await place.run(['resume', 'nightly.00000', '-o', place.path('q-{shard}')]), {
+      code: 0,
+    })
+    t.equal(rowsOf(place.read('p-00001')).length + rowsOf(place.read('q-00000')).length, 20)
+    const again = await place.run(['results', 'nightly.00001', '-o', place.path('r-{shard}')])
+    t.equal(again.code, 0)
+    t.equal(place.read('r-00001'), place.read('p-00001'))
+    t.match(await place.run(['retry', 'nightly.00001', '-o', place.path('s-{shard}')]), { code: 0 })
+  },
+)
 
 void t.test('list and status show the shards of a job', async t => {
   const place = await placeFor(t)
@@ -420,7 +410,7 @@ void t.test('prune keeps a finished shard while another one is unfinished', asyn
   t.notOk(existsSync(`${place.state}/jobs/nightly.00000`))
 })
 
-void t.test('a shard is estimated, checked and emulated as a run', async t => {
+void t.test('estimate, --dry-run and --emulate work with a shard', async t => {
   const place = await placeFor(t)
   const shard = [...ASK, '--job', 'nightly', '--shard', '1/2']
   t.match((await place.run(['estimate', ...shard], { stdin: csv(4) })).out, /1 record/)
@@ -429,7 +419,7 @@ void t.test('a shard is estimated, checked and emulated as a run', async t => {
   t.notOk(existsSync(`${place.state}/jobs`))
 })
 
-void t.test('merge never hides a row that is missing', async t => {
+void t.test('merge never hides a missing row', async t => {
   const place = await placeFor(t)
   await runAll(place, 1, [], csv(4))
   const card = place.read('state/jobs/nightly.00000/job.json')

@@ -84,7 +84,7 @@ function answersOf(jsonl: string): string[] {
   return rowsOf(jsonl).map(({ id, response, _batch }) => `${id} ${_batch?.status} ${response}`)
 }
 
-void t.test('every command sees a job on a machine that has nothing of it', async t => {
+void t.test('every command works for a job of another machine', async t => {
   const world = await machines(t)
   const first = await world.on('a', ask(world, '--order', 'input'))
   t.equal(first.code, 0, first.err)
@@ -118,7 +118,7 @@ void t.test('every command sees a job on a machine that has nothing of it', asyn
   t.equal(world.sent(), sent, 'nothing is sent')
 })
 
-void t.test('shards of machines that are gone are shown and merged elsewhere', async t => {
+void t.test('shards of lost machines are shown and merged elsewhere', async t => {
   const world = await machines(t)
   const part = (index: number): string[] =>
     ask(
@@ -166,7 +166,7 @@ void t.test('shards of machines that are gone are shown and merged elsewhere', a
 })
 
 void t.test(
-  'failed rows are retried on another machine, and their results are read on a third',
+  'failed rows are retried on a second machine, and results are read on a third',
   async t => {
     const error = { type: 'api_error', message: 'no' }
     const world = await machines(t, {
@@ -191,7 +191,7 @@ void t.test(
 )
 
 void t.test(
-  'batches are canceled from another machine, and what they answered is collected on a third',
+  'batches are canceled from a second machine, and their answers are collected on a third',
   async t => {
     const world = await machines(t, { batchTimeMs: HOUR })
     t.match(await world.on('a', ask(world, '--detach')), { code: 0 })
@@ -228,57 +228,54 @@ void t.test('each step of --max-wait may run on another machine', async t => {
   t.match(await world.emulator.ledger.totals(), { billed: 10, acceptedTwice: 0 })
 })
 
-void t.test(
-  'a shard that will never run again is abandoned, and merged with the reasons',
-  async t => {
-    const world = await machines(t, { batchTimeMs: HOUR })
-    const part = (index: number): string[] =>
-      ask(world, '--shard', `${index}/2`, '--shard-block', '2', '-o', world.path('{shard}.jsonl'))
-    const steps = ['--max-wait', '0s', '-c', '1']
-    t.match(await world.on('a', [...part(0), ...steps]), { code: 11 })
-    const early = await world.on('c', ['merge', 'j'])
-    t.match(early, { code: 6, err: /not started: j\.00001/ })
-    t.match(await world.on('b', [...part(1), ...steps]), { code: 11 })
-    const waiting = await world.on('c', ['merge', 'j'])
-    t.match(waiting, {
-      code: 11,
-      out: '',
-      err: /not finished: j\.00000, j\.00001 \(batches in flight\)/,
-    })
-    world.lose('a')
-    world.lose('b')
-    t.match(await world.on('c', ['resume', 'j.00000', '--abandon', '--detach']), { code: 2 })
-    const sent = world.sent()
-    for (const shard of ['j.00000', 'j.00001']) {
-      t.match(await world.on('d', ['cancel', shard, '-y']), { code: 0 })
-      const abandoned = await world.on('e', ['resume', shard, '--abandon'])
-      t.equal(abandoned.code, 3, abandoned.err)
-    }
-    t.equal(world.sent(), sent, 'nothing is sent')
-    const merged = await world.on('f', ['merge', 'j'])
-    t.equal(merged.code, 3, merged.err)
-    t.same(
-      merged.rows.map(({ id }) => Number(id)),
-      [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
-    )
-    // Three records of each shard were sent, and the others were not.
-    const errors = merged.rows.map(({ _batch }) => _batch?.error?.type)
-    t.equal(errors.filter(type => type === 'abandoned').length, 4)
-    t.ok(
-      merged.rows.every(
-        ({ _batch }) =>
-          _batch?.status !== 'rejected' || /was abandoned/.test(_batch.error?.message ?? ''),
-      ),
-    )
-    const { rows: held } = await world.database.pool.query(
-      'select number from claude_batch_stream.batch where pool is not null or reserved > 0',
-    )
-    t.same(held, [], 'nothing stays reserved')
-    t.match(await world.emulator.ledger.totals(), { acceptedTwice: 0 })
-  },
-)
+void t.test('an abandoned shard is merged with the reasons for its missing answers', async t => {
+  const world = await machines(t, { batchTimeMs: HOUR })
+  const part = (index: number): string[] =>
+    ask(world, '--shard', `${index}/2`, '--shard-block', '2', '-o', world.path('{shard}.jsonl'))
+  const steps = ['--max-wait', '0s', '-c', '1']
+  t.match(await world.on('a', [...part(0), ...steps]), { code: 11 })
+  const early = await world.on('c', ['merge', 'j'])
+  t.match(early, { code: 6, err: /not started: j\.00001/ })
+  t.match(await world.on('b', [...part(1), ...steps]), { code: 11 })
+  const waiting = await world.on('c', ['merge', 'j'])
+  t.match(waiting, {
+    code: 11,
+    out: '',
+    err: /not finished: j\.00000, j\.00001 \(batches in flight\)/,
+  })
+  world.lose('a')
+  world.lose('b')
+  t.match(await world.on('c', ['resume', 'j.00000', '--abandon', '--detach']), { code: 2 })
+  const sent = world.sent()
+  for (const shard of ['j.00000', 'j.00001']) {
+    t.match(await world.on('d', ['cancel', shard, '-y']), { code: 0 })
+    const abandoned = await world.on('e', ['resume', shard, '--abandon'])
+    t.equal(abandoned.code, 3, abandoned.err)
+  }
+  t.equal(world.sent(), sent, 'nothing is sent')
+  const merged = await world.on('f', ['merge', 'j'])
+  t.equal(merged.code, 3, merged.err)
+  t.same(
+    merged.rows.map(({ id }) => Number(id)),
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+  )
+  // Three records of each shard were sent, and the others were not.
+  const errors = merged.rows.map(({ _batch }) => _batch?.error?.type)
+  t.equal(errors.filter(type => type === 'abandoned').length, 4)
+  t.ok(
+    merged.rows.every(
+      ({ _batch }) =>
+        _batch?.status !== 'rejected' || /was abandoned/.test(_batch.error?.message ?? ''),
+    ),
+  )
+  const { rows: held } = await world.database.pool.query(
+    'select number from claude_batch_stream.batch where pool is not null or reserved > 0',
+  )
+  t.same(held, [], 'nothing stays reserved')
+  t.match(await world.emulator.ledger.totals(), { acceptedTwice: 0 })
+})
 
-void t.test('records of a pipe are needed again, and a changed input is refused', async t => {
+void t.test('records of a pipe must be given again, and a changed input is refused', async t => {
   const world = await machines(t)
   const piped = ['-p', 'Say {{text}}', '--job', 'p', '--order', 'input']
   const first = await world.on('a', piped, { stdin: csv(4) })
@@ -301,7 +298,7 @@ void t.test('records of a pipe are needed again, and a changed input is refused'
   t.equal(world.sent(), sent + 4)
 })
 
-void t.test('a database that cannot be used is said before anything is sent', async t => {
+void t.test('an unusable database is reported before anything is sent', async t => {
   const world = await machines(t)
   const refused = async (
     code: number,
@@ -345,7 +342,7 @@ void t.test('a database that cannot be used is said before anything is sent', as
 })
 
 void t.test(
-  'the second of two workers with one shard waits for one lease, then ends with 7',
+  'a second worker for the same shard waits for one lease, then exits with 7',
   async t => {
     const world = await machines(t, { batchTimeMs: HOUR })
     const words = ask(world, '--lease', '2s')
@@ -391,23 +388,26 @@ async function stopWhen(
 const allOnce = async ({ emulator }: Machines, count: number): Promise<void> =>
   void t.match(await emulator.ledger.totals(), { accepted: count, acceptedTwice: 0 })
 
-void t.test('a batch whose create and body are both lost is made of its records again', async t => {
-  const lost = { on: 'create', nth: 1, reset: true } as const
-  const world = await machines(t, { faults: [lost] })
-  await stopWhen(world, ask(world, '--settle', '1h'), () => world.sent() > 1)
-  world.lose('a')
-  const second = await world.on('b', ask(world))
-  t.match(second, {
-    code: 8,
-    err: /batch 1 did not reach the API, and its body was lost[^]*run the same command again/,
-  })
-  const third = await world.on('b', ask(world))
-  t.equal(third.code, 0, third.err)
-  t.equal(third.rows.length, 10)
-  await allOnce(world, 10)
-})
+void t.test(
+  'a batch whose create and body are both lost is batched again from its records',
+  async t => {
+    const lost = { on: 'create', nth: 1, reset: true } as const
+    const world = await machines(t, { faults: [lost] })
+    await stopWhen(world, ask(world, '--settle', '1h'), () => world.sent() > 1)
+    world.lose('a')
+    const second = await world.on('b', ask(world))
+    t.match(second, {
+      code: 8,
+      err: /batch 1 did not reach the API, and its body was lost[^]*run the same command again/,
+    })
+    const third = await world.on('b', ask(world))
+    t.equal(third.code, 0, third.err)
+    t.equal(third.rows.length, 10)
+    await allOnce(world, 10)
+  },
+)
 
-void t.test('a batch whose id came too late to be journaled is adopted by its id', async t => {
+void t.test('a batch whose id arrived too late to be journaled is adopted by its id', async t => {
   let turned = 0
   const world = await machines(t, {
     clock: { now: () => Date.now() + turned },
@@ -431,7 +431,7 @@ void t.test('a batch whose id came too late to be journaled is adopted by its id
   await allOnce(world, 10)
 })
 
-void t.test('a cap counts what another machine has spent', async t => {
+void t.test('a cap includes what another machine has spent', async t => {
   let turned = 0
   const clock = { now: (): number => Date.now() + turned }
   const world = await machines(t, { batchTimeMs: HOUR, clock })
@@ -451,7 +451,7 @@ void t.test('a cap counts what another machine has spent', async t => {
   t.match(await world.on('f', ['status', 'j']), { out: /on another machine/ })
 })
 
-void t.test('a worker whose job was taken over ends', async t => {
+void t.test('a worker whose job was taken over exits', async t => {
   const world = await machines(t, { batchTimeMs: HOUR })
   const env = { ANTHROPIC_API_KEY: KEY, CLAUDE_BATCH_STREAM_LEDGER: world.database.url }
   const io = new World({ env, connectLedger: world.database.connectLedger })
@@ -462,7 +462,7 @@ void t.test('a worker whose job was taken over ends', async t => {
   t.match(await running, { code: 7, err: /another worker has taken over job j/ })
 })
 
-void t.test('status follows a job of another machine to its end', async t => {
+void t.test('status --watch follows a job of another machine to its end', async t => {
   let turned = 0
   const clock = { now: (): number => Date.now() + turned }
   const world = await machines(t, { batchTimeMs: HOUR, clock })
@@ -482,7 +482,7 @@ void t.test('status follows a job of another machine to its end', async t => {
 })
 
 void t.test(
-  'a job of the state folder is not hidden by one of the same name in the ledger',
+  'a job in the state folder is not hidden by one of the same name in the ledger',
   async t => {
     const world = await machines(t)
     const alone = { env: { ANTHROPIC_API_KEY: KEY } }
@@ -500,7 +500,7 @@ void t.test(
   },
 )
 
-void t.test('results that have to be waited for are said', async t => {
+void t.test('a wait for results is reported', async t => {
   const world = await machines(t, { faults: [{ on: 'results', nth: 5, status: 503 }] })
   t.match(await world.on('a', ask(world)), { code: 0 })
   const ran = await world.on('b', ['results', 'j'], {
@@ -512,7 +512,7 @@ void t.test('results that have to be waited for are said', async t => {
   t.equal(ran.rows.length, 10)
 })
 
-void t.test('a pipe of a job that another machine read is needed to resume it', async t => {
+void t.test('resuming a job of another machine that read a pipe needs the pipe again', async t => {
   const world = await machines(t)
   const piped = ['-p', 'Say {{text}}', '--job', 'p']
   t.match(await world.on('a', piped, { stdin: csv(4) }), { code: 0 })
@@ -522,7 +522,7 @@ void t.test('a pipe of a job that another machine read is needed to resume it', 
   })
 })
 
-void t.test('a program may bring its own connections', async t => {
+void t.test('a program may provide its own database connections', async t => {
   const pool = pglitePool()
   t.teardown(() => pool.end())
   const emulator = await createEmulator({ port: 0, batchTimeMs: 10 })

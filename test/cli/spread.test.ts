@@ -10,7 +10,7 @@ const answer = (): string => '{"mood":"good","score":3}'
 const WORDS = ['-p', '{{text}}', '--schema', SCHEMA, '--spread']
 
 void t.test(
-  '--schema takes the JSON itself, and --spread makes its properties fields of the row',
+  '--schema accepts inline JSON, and --spread turns its properties into fields of the row',
   async t => {
     const place = await placeFor(t, { respond: answer })
     const ran = await place.run([...WORDS, '--job', 'j'], { stdin: '{"text":"a"}\n{}\n' })
@@ -42,7 +42,7 @@ void t.test(
 )
 
 void t.test(
-  'a record that has a field of that name ends the command before anything is sent; a later one is rejected',
+  'a first record with a field of that name ends the command before anything is sent; a later one is rejected',
   async t => {
     const place = await placeFor(t, { respond: answer })
     const clash = await place.run(WORDS, { stdin: '{"text":"a","mood":"mine"}\n' })
@@ -66,20 +66,23 @@ void t.test('results --spread never replaces a field of the record', async t => 
   })
 })
 
-void t.test('--spread needs an object schema, fields for rows, and a free meta field', async t => {
-  const place = await placeFor(t)
-  const stdin = '{"text":"a"}\n'
-  const refused = async (words: readonly string[], why: RegExp): Promise<void> => {
-    t.match(await place.run(['-p', '{{text}}', ...words], { stdin }), { code: 2, err: why })
-  }
-  await refused(['--spread'], /needs a --schema/)
-  await refused(['--spread', '--schema', '{"enum":["a"]}'], /of type "object"/)
-  await refused(['--spread', '--schema', SCHEMA, '--to', 'raw'], /has none/)
-  await refused(['--spread', '--schema', SCHEMA, '--meta-field', 'mood'], /is the meta field/)
-  await refused(['--schema', '{"enum"'], /must be JSON/)
-  await place.run(['-p', '{{text}}', '--job', 'j'], { stdin })
-  t.match(await place.run(['results', 'j', '--spread']), { code: 2, err: /needs a job/ })
-})
+void t.test(
+  '--spread needs an object schema, rows with fields, and a different meta field',
+  async t => {
+    const place = await placeFor(t)
+    const stdin = '{"text":"a"}\n'
+    const refused = async (words: readonly string[], why: RegExp): Promise<void> => {
+      t.match(await place.run(['-p', '{{text}}', ...words], { stdin }), { code: 2, err: why })
+    }
+    await refused(['--spread'], /needs a --schema/)
+    await refused(['--spread', '--schema', '{"enum":["a"]}'], /of type "object"/)
+    await refused(['--spread', '--schema', SCHEMA, '--to', 'raw'], /has none/)
+    await refused(['--spread', '--schema', SCHEMA, '--meta-field', 'mood'], /is the meta field/)
+    await refused(['--schema', '{"enum"'], /must be JSON/)
+    await place.run(['-p', '{{text}}', '--job', 'j'], { stdin })
+    t.match(await place.run(['results', 'j', '--spread']), { code: 2, err: /needs a job/ })
+  },
+)
 
 void t.test('--enum: the response is one of the values, in every format', async t => {
   const place = await placeFor(t)
@@ -98,7 +101,7 @@ void t.test('--enum: the response is one of the values, in every format', async 
   t.match(table.out, /^text,mood,status,error\na,(positive|negative),succeeded,\n$/)
 })
 
-void t.test('--enum needs several different values, and no --schema', async t => {
+void t.test('--enum needs several distinct values, and excludes --schema', async t => {
   const place = await placeFor(t)
   for (const values of ['one', 'a,a', 'a,', ''])
     t.match(await place.run(['-p', 'x', '--enum', values]), { code: 2, err: /--enum must be/ })

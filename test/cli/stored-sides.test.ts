@@ -10,7 +10,7 @@ const sideOf = (response: string): { status: 'succeeded'; response: string; cost
 })
 const rawOf = (ordinal: number): Buffer => Buffer.from(`{"id":${ordinal}}`)
 
-t.test('many sides, long ones and gaps between them are found again', async t => {
+t.test('many sides, long ones and gaps are read back', async t => {
   const sides = await StoredSides.create(nodeDisk, t.testdir())
   const count = 12_000
   for (let ordinal = 0; ordinal < count; ordinal++) {
@@ -26,7 +26,7 @@ t.test('many sides, long ones and gaps between them are found again', async t =>
   await sides.close()
 })
 
-t.test('a disk that cannot be read synchronously gives the same', async t => {
+t.test('a disk without synchronous reads gives the same result', async t => {
   const disk = watched(() => {})
   const sides = await StoredSides.create(disk, t.testdir())
   await sides.add(0, rawOf(0), sideOf('a'))

@@ -4,7 +4,7 @@ import { fitsTable } from '../../lib/cli/fits-table.ts'
 import { columnsIn, TableColumns } from '../../lib/cli/table-columns.ts'
 import { openFor, record } from '../support/jobs.ts'
 
-t.test('when no more rows come, the records that are here decide', async t => {
+t.test('when no more rows arrive, the records so far decide the columns', async t => {
   const job = await openFor(t, t.testdir())
   await job.input.appendOrVerify(record({ a: 1 }))
   const table = new TableColumns({ job, endless: false })
@@ -15,14 +15,14 @@ t.test('when no more rows come, the records that are here decide', async t => {
   t.same(job.state.columns, ['a'])
 })
 
-t.test('without input the records that are here decide at once', async t => {
+t.test('without input the records so far decide at once', async t => {
   const job = await openFor(t, t.testdir())
   await job.input.appendOrVerify(record({ a: 1 }))
   const table = new TableColumns({ job, endless: true, isRead: false })
   t.same(await table.decide(new AbortController().signal), ['a'])
 })
 
-t.test('a wait for the columns ends with the signal', async t => {
+t.test('a signal ends the wait for the columns', async t => {
   const job = await openFor(t, t.testdir())
   const stop = new AbortController()
   const decided = new TableColumns({ job, endless: false }).decide(stop.signal)
@@ -30,7 +30,7 @@ t.test('a wait for the columns ends with the signal', async t => {
   await t.rejects(decided, { name: 'AbortError' })
 })
 
-t.test('a record that comes while the columns are decided waits for them', async t => {
+t.test('a record that arrives while the columns are being decided waits', async t => {
   const job = await openFor(t, t.testdir())
   await job.input.appendOrVerify(record({ a: 1 }))
   const table = new TableColumns({ job, endless: true, isRead: false })
@@ -48,7 +48,7 @@ t.test('a record that comes while the columns are decided waits for them', async
   t.same(items, ['asked', 'no_column', 'no_prompt', 'asked'])
 })
 
-t.test('files are known by four columns, whatever the first of them holds', async t => {
+t.test('files have four fixed columns, whatever the first file contains', async t => {
   const reading = { format: 'files', files: 1 }
   t.same(columnsIn({ from: 'files' }, reading, []), ['path', 'name', 'ext', 'text'])
 })

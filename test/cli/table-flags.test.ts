@@ -29,7 +29,7 @@ async function brokenThenResumed(
   return { place, broken, rest }
 }
 
-t.test('a job whose input broke off behind comments resumes as it began', async t => {
+t.test('a job whose input broke off after comments resumes unchanged', async t => {
   const rows = Array.from({ length: 50 }, (_, at) => `# ${at}, "\n${at},"text\n# ${at}"\n`)
   const whole = '# of "today\nid,text\n# c\n50,last\n'
   const { place, broken, rest } = await brokenThenResumed(
@@ -75,7 +75,7 @@ t.test('R12: --delimiter overrides what is detected', async t => {
   })
 })
 
-t.test('retry asks again for the row of a file with comments, and knows its line', async t => {
+t.test('retry finds the row of a record after comments, and knows its line', async t => {
   const place = await placeFor(t, {}, { 'a.csv': '#\nid,text\n# a\n1,one\n# b\n2,two\n' })
   place.emulator.addFault({ on: 'create', errored: [{ index: 1, times: 1 }] })
   const words = [...ASK, '-i', place.path('a.csv'), ...COMMENT, '--job', 'j', '--retries', '0']
@@ -85,7 +85,7 @@ t.test('retry asks again for the row of a file with comments, and knows its line
   t.equal(retried.rows.length, 1)
 })
 
-t.test('an estimate, a dry run and a config file pass over comments, too', async t => {
+t.test('estimate, --dry-run and config files skip comments too', async t => {
   const place = await placeFor(
     t,
     {},
@@ -99,7 +99,7 @@ t.test('an estimate, a dry run and a config file pass over comments, too', async
   t.equal(dry.rows.length, 1)
 })
 
-t.test('flags of tables do not go with what is no table', async t => {
+t.test('table flags are refused for other formats', async t => {
   const place = await placeFor(t, {}, { 'a.dat': '# x\ntext;y\n1;2\n' })
   const words = ['-n', ...ASK, '-i', place.path('a.dat'), ...COMMENT]
   const flags = [['--delimiter', ';'], ['--columns', 'text'], ['--no-header'], COMMENT]
@@ -117,7 +117,7 @@ t.test('flags of tables do not go with what is no table', async t => {
   t.equal((await place.run([...words, ...semicolons, '--comment', ';'])).code, 2)
 })
 
-t.test('flags of tables end the run where the input is guessed to be none', async t => {
+t.test('table flags end the run if the detected format is not a table', async t => {
   const place = await placeFor(t)
   const lines = '{"text":"a"}\n{"text":"b"}\n'
   for (const [flag, option] of [

@@ -19,7 +19,7 @@ function cells(table: string): string[] {
     .map(line => line.split(',').slice(0, -3).join(','))
 }
 
-t.test('R10: fields that first appear in later records are columns, too', async t => {
+t.test('R10: fields that first appear in later records become columns', async t => {
   const place = await placeFor(t)
   const stdin = jsonl(30, { 24: { b: 'late' }, 29: { a: 'last', 7: 'seven' } })
   const dry = await place.run([...ASK, '--to', 'csv', '--dry-run'], { stdin })
@@ -38,7 +38,7 @@ t.test('R10: fields that first appear in later records are columns, too', async 
   t.same(events, [{ type: 'columns', names: ['n', 'b', '7', 'a'] }])
 })
 
-t.test('R10: a finished job of JSON lines is printed as a table of all its fields', async t => {
+t.test('R10: a finished job of JSON lines is printed as a table with all fields', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'j'], { stdin: jsonl(30, { 25: { late: 1 } }) })
   const table = await place.run(['results', 'j', '--to', 'csv', '--order', 'input'])
@@ -48,7 +48,7 @@ t.test('R10: a finished job of JSON lines is printed as a table of all its field
   t.equal(chosen.out.split('\n')[0], 'late\tresponse\tstatus\terror')
 })
 
-t.test('R10: CSV files with different headers give one table', async t => {
+t.test('R10: CSV files with different headers become one table', async t => {
   const place = await placeFor(t, {}, { 'a.csv': 'n,a\n1,x\n', 'b.csv': 'n,b\n2,y\n' })
   const files = ['-i', place.path('a.csv'), '-i', place.path('b.csv')]
   const ran = await place.run([...ASK, ...files, '--to', 'csv'])
@@ -90,7 +90,7 @@ t.test('endless input: the first full batch decides the columns', async t => {
   t.same(cells(all.out)[0], 'n,a,b', 'whoever prints the rows later has all columns')
 })
 
-t.test('endless input: a dry run rejects what the first batch does not show', async t => {
+t.test('endless input: a dry run rejects fields that the first batch does not have', async t => {
   const place = await placeFor(t)
   const words = [
     ...ASK,
@@ -108,7 +108,7 @@ t.test('endless input: a dry run rejects what the first batch does not show', as
   t.match(ran.err, /line 4: the record has a field "b" .* --output-columns/)
 })
 
-t.test('endless input: columns stay what they are when the job is resumed', async t => {
+t.test('endless input: a resumed job keeps its columns', async t => {
   const place = await placeFor(t)
   const out = place.path('out.csv')
   const words = [...ASK, '--to', 'csv', '--batch-size', '2', '--batch-wait', '1h', '-o', out]
@@ -127,46 +127,46 @@ t.test('endless input: columns stay what they are when the job is resumed', asyn
   t.match(place.read('out.csv'), /2,,,rejected,/)
 })
 
+t.test('a run that died before its first row resumes with the columns of all records', async t => {
+  const place = await placeFor(t, { batchTimeMs: 500 })
+  const out = place.path('out.csv')
+  const words = [...ASK, '--to', 'csv', '-o', out, '--job', 'j']
+  const { world, ended } = place.start(words, { stdin: jsonl(25, { 24: { b: 'late' } }) })
+  await until(() => journaled(place, 'submitted'))
+  world.emit('SIGTERM', 'SIGTERM')
+  await ended
+  t.equal((await place.run(['resume', 'j'])).code, 0)
+  const rows = cells(place.read('out.csv'))
+  t.same([rows.length, rows[0], rows[25]], [26, 'n,b', '24,late'])
+})
+
 t.test(
-  'a run that died before its first row is resumed with the columns of all records',
+  'more fields than a table can have end the run, and the rows are available in another format',
   async t => {
-    const place = await placeFor(t, { batchTimeMs: 500 })
-    const out = place.path('out.csv')
-    const words = [...ASK, '--to', 'csv', '-o', out, '--job', 'j']
-    const { world, ended } = place.start(words, { stdin: jsonl(25, { 24: { b: 'late' } }) })
-    await until(() => journaled(place, 'submitted'))
-    world.emit('SIGTERM', 'SIGTERM')
-    await ended
-    t.equal((await place.run(['resume', 'j'])).code, 0)
-    const rows = cells(place.read('out.csv'))
-    t.same([rows.length, rows[0], rows[25]], [26, 'n,b', '24,late'])
+    const place = await placeFor(t)
+    const wide = (n: number): object =>
+      Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`f${n}-${i}`, i]))
+    const stdin = jsonl(2, { 0: wide(0), 1: wide(1) })
+    const dry = await place.run([...ASK, '--to', 'csv', '--dry-run'], { stdin })
+    t.match(dry, { code: 6, err: /more than 1000 different fields.*--output-columns/ })
+    const refused = await place.run([...ASK, '--to', 'csv', '--job', 'j'], { stdin })
+    t.match(refused, { code: 6, out: '', err: /more than 1000 different fields.*--output-columns/ })
+    const later = tap()
+    const words = [...ASK, '--to', 'csv', '--batch-size', '20', '--job', 'k']
+    const { ended } = place.start(words, { stdin: later })
+    later.write(jsonl(20, {}))
+    await until(() => journaled(place, 'submitted', 'k'))
+    later.end(stdin.replaceAll('"n":', '"n":10'))
+    t.match(await ended, { code: 6, out: '', err: /more than 1000 different fields/ })
+    const chosen = await place.run(['resume', 'k', '--output-columns', 'n,f1-0'])
+    t.match(chosen, { code: 0 })
+    const rows = cells(chosen.out)
+    t.same([rows.length, rows[0], rows.at(-1)], [23, 'n,f1-0', '101,0'])
+    t.match(await place.emulator.ledger.totals(), { acceptedTwice: 0 })
   },
 )
 
-t.test('more fields than a table has columns end the run, and the rows can be had', async t => {
-  const place = await placeFor(t)
-  const wide = (n: number): object =>
-    Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`f${n}-${i}`, i]))
-  const stdin = jsonl(2, { 0: wide(0), 1: wide(1) })
-  const dry = await place.run([...ASK, '--to', 'csv', '--dry-run'], { stdin })
-  t.match(dry, { code: 6, err: /more than 1000 different fields.*--output-columns/ })
-  const refused = await place.run([...ASK, '--to', 'csv', '--job', 'j'], { stdin })
-  t.match(refused, { code: 6, out: '', err: /more than 1000 different fields.*--output-columns/ })
-  const later = tap()
-  const words = [...ASK, '--to', 'csv', '--batch-size', '20', '--job', 'k']
-  const { ended } = place.start(words, { stdin: later })
-  later.write(jsonl(20, {}))
-  await until(() => journaled(place, 'submitted', 'k'))
-  later.end(stdin.replaceAll('"n":', '"n":10'))
-  t.match(await ended, { code: 6, out: '', err: /more than 1000 different fields/ })
-  const chosen = await place.run(['resume', 'k', '--output-columns', 'n,f1-0'])
-  t.match(chosen, { code: 0 })
-  const rows = cells(chosen.out)
-  t.same([rows.length, rows[0], rows.at(-1)], [23, 'n,f1-0', '101,0'])
-  t.match(await place.emulator.ledger.totals(), { acceptedTwice: 0 })
-})
-
-t.test('a table without rows has its header', async t => {
+t.test('a table without rows has a header', async t => {
   const place = await placeFor(t)
   const errors = place.path('failed.jsonl')
   const ran = await place.run(['-p', 'Say {{x}}', '--to', 'csv', '--errors', errors], {
@@ -200,7 +200,7 @@ t.test('--output-columns chooses the columns of a table', async t => {
   t.same(await place.emulator.ledger.totals().then(({ accepted }) => accepted), 1)
 })
 
-t.test('a table of a job whose columns were chosen is printed with them again', async t => {
+t.test('a job remembers its chosen columns', async t => {
   const place = await placeFor(t)
   const words = [...ASK, '--to', 'csv', '--output-columns', 'b', '--job', 'j']
   const ran = await place.run(words, { stdin: '{"n":1,"a":2,"b":3}\n' })
@@ -209,7 +209,7 @@ t.test('a table of a job whose columns were chosen is printed with them again', 
   t.match((await place.run(['results', 'j', '--to', 'jsonl'])).rows, [{ n: 1, a: 2, b: 3 }])
 })
 
-t.test('a dry run shows the beginning of a long header', async t => {
+t.test('a dry run shows the start of a long header', async t => {
   const place = await placeFor(t)
   const wide = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`column${i}`, i]))
   const dry = await place.run([...ASK, '--to', 'csv', '--dry-run'], {
@@ -218,7 +218,7 @@ t.test('a dry run shows the beginning of a long header', async t => {
   t.match(dry.err, /table: 301 input columns; the header is n,column0,.*\.\.\.\n/)
 })
 
-t.test('a table of records that cannot be read has the column `input`', async t => {
+t.test('a table of unreadable records has the column `input`', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--to', 'csv', '--from', 'jsonl'], { stdin: 'junk\n' })
   t.match(ran, { code: 3, out: /^input,response,status,error\njunk,,rejected/ })
@@ -228,7 +228,7 @@ t.test('a table of records that cannot be read has the column `input`', async t 
   t.match(dry.err, 'table: 1 input columns; the header is input,response,status,error')
 })
 
-t.test('columns that were known when a job was made stay what they are', async t => {
+t.test('a job keeps the columns that were known when it was created', async t => {
   const place = await placeFor(t)
   const out = place.path('out.csv')
   await place.run([...ASK, '--to', 'csv', '-o', out, '--job', 'j', '--detach'], {
@@ -242,7 +242,7 @@ t.test('columns that were known when a job was made stay what they are', async t
   t.same(cells(place.read('out.csv')), ['n,more', '0,', '1,'])
 })
 
-t.test('events say how many columns a table has, and not their names', async t => {
+t.test('events report the number of columns, not their names', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--to', 'csv', '--events', place.path('e.jsonl')], {
     stdin: '{"n":1,"secret":2}\n',
@@ -251,7 +251,7 @@ t.test('events say how many columns a table has, and not their names', async t =
   t.notMatch(place.read('e.jsonl'), 'secret')
 })
 
-t.test('a table of an input without records has its header', async t => {
+t.test('the table of an input without records has a header', async t => {
   const place = await placeFor(t)
   const words = [...ASK, '--to', 'csv']
   const ran = await place.run(words, { stdin: 'n,text\n' })
@@ -267,7 +267,7 @@ t.test('a table of an input without records has its header', async t => {
   t.equal(place.read('out.csv'), 'n,text,response,status,error\n', 'once')
 })
 
-t.test('a CSV file whose rows cannot be read has the columns of its header', async t => {
+t.test('a CSV file whose rows are all unreadable has the columns of its header', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--to', 'csv'], { stdin: 'n,text\n1,2,3\n' })
   t.match(ran, { code: 3, out: /^n,text,response,status,error\n,,,rejected,/ })

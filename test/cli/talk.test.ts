@@ -9,7 +9,7 @@ import { Collected, csv, KEY, placeFor, run } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}', '--job', 'mood']
 
-t.test('keys are never shown, known or not', async t => {
+t.test('keys are never shown, whether or not they are in use', async t => {
   t.equal(
     redacted(`a ${KEY}b, https://user:pass@proxy:80/x@y`),
     'a sk-ant-***, https://***@proxy:80/x@y',
@@ -22,19 +22,22 @@ t.test('keys are never shown, known or not', async t => {
   t.match(ran.err, '"***" is not a command')
 })
 
-t.test('a terminal is given nothing that moves its cursor, neither rows nor messages', async t => {
-  const evil = '\u001b[2J\u009b1A\u0007x'
-  t.equal(forTerminal(`${evil}\t\n`), '[2J1Ax\t\n')
-  const place = await placeFor(t, { respond: () => `${evil}é\n` })
-  const stdout = Object.assign(new Collected(), { isTTY: true })
-  await place.run([...ASK, '--to', 'text'], { stdin: csv(1), stdout })
-  t.equal(stdout.text, '[2J1Axé\n\n')
-  const piped = await place.run([...ASK, '--fresh', '--to', 'text'], { stdin: csv(1) })
-  t.equal(piped.out, `${evil}é\n\n`, 'a pipe gets what the answer is')
-  const screen = Object.assign(new Collected(), { isTTY: true })
-  t.equal((await place.run(['status'], { stdout: screen })).code, 0)
-  t.match(screen.text, /^mood  finished/)
-})
+t.test(
+  'nothing that moves the cursor reaches a terminal, neither in rows nor in messages',
+  async t => {
+    const evil = '\u001b[2J\u009b1A\u0007x'
+    t.equal(forTerminal(`${evil}\t\n`), '[2J1Ax\t\n')
+    const place = await placeFor(t, { respond: () => `${evil}é\n` })
+    const stdout = Object.assign(new Collected(), { isTTY: true })
+    await place.run([...ASK, '--to', 'text'], { stdin: csv(1), stdout })
+    t.equal(stdout.text, '[2J1Axé\n\n')
+    const piped = await place.run([...ASK, '--fresh', '--to', 'text'], { stdin: csv(1) })
+    t.equal(piped.out, `${evil}é\n\n`, 'a pipe gets what the answer is')
+    const screen = Object.assign(new Collected(), { isTTY: true })
+    t.equal((await place.run(['status'], { stdout: screen })).code, 0)
+    t.match(screen.text, /^mood  finished/)
+  },
+)
 
 t.test('--log-format json gives each message as one object', async t => {
   const place = await placeFor(t)
@@ -58,7 +61,7 @@ t.test('--log-format json gives each message as one object', async t => {
   t.match(JSON.parse(wrong.err), { level: 'error', code: 'CBS_OPTION', message: /--nope/ })
 })
 
-t.test('the code of an error is said with -v, its stack only with -vv', async t => {
+t.test('-v shows the code of an error, and only -vv its stack', async t => {
   const words = ['-p', '{{no}}', '--emulate']
   const of = async (...more: string[]): Promise<readonly string[]> =>
     (await run([...words, ...more], { stdin: csv(1) })).said
@@ -75,7 +78,7 @@ t.test('the code of an error is said with -v, its stack only with -vv', async t 
   t.match(JSON.parse(loud.text), { message: 'a bug', code: null })
 })
 
-t.test('colour is for terminals, unless set otherwise', async t => {
+t.test('colour is only used on terminals, unless set otherwise', async t => {
   const on = (env: Record<string, string>, isTTY?: boolean): boolean =>
     wantsColour({
       env,
@@ -109,7 +112,7 @@ t.test('a misspelt job name gets a suggestion', async t => {
   t.match((await place.run(['results', 'moof'])).err, 'did you mean "mood"?')
 })
 
-t.test('a second Ctrl-C says what continues, and leaves', async t => {
+t.test('a second Ctrl-C prints the command that continues, and exits', async t => {
   const place = await placeFor(t, { batchTimeMs: 60_000 })
   const { world, ended } = place.start([...ASK, '--progress', 'json'], { stdin: csv(1) })
   await new Promise<void>(done => {
@@ -122,7 +125,7 @@ t.test('a second Ctrl-C says what continues, and leaves', async t => {
   t.equal((await ended).code, 130)
 })
 
-t.test('a text of hundreds of thousands of blanks is shown without delay', async t => {
+t.test('a text of hundreds of thousands of spaces is shown without delay', async t => {
   const began = performance.now()
   const blanks = ' '.repeat(400_000)
   t.equal(printable(`a${blanks}\n${blanks}b`), 'a b')

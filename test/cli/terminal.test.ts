@@ -10,7 +10,7 @@ import { csv, KEY, placeFor, until } from './world.ts'
 const found = spawnSync('script', ['-qec', 'test -t 1', '/dev/null']).status === 0
 
 t.test(
-  'a cap is asked about in the terminal, also where stdin and stdout are files',
+  'a question about the cap is asked on the terminal, even if stdin and stdout are files',
   { skip: !found && 'there is no script(1) here that makes a terminal' },
   async t => {
     const place = await placeFor(t, { respond: () => 'x'.repeat(400) })
@@ -35,13 +35,13 @@ t.test(
   },
 )
 
-t.test('without a terminal there is no question', async t => {
+t.test('without a terminal no question is asked', async t => {
   t.equal(openTerminal(`${t.testdir()}/tty`), undefined)
   t.equal(openTerminal('/dev/null'), undefined)
 })
 
 t.test(
-  'a terminal is opened both ways, and keeps no program alive that has closed it',
+  'a terminal is opened for reading and writing, and does not keep the program alive once closed',
   { skip: process.platform !== 'linux' && 'only Linux makes a terminal of each opened /dev/ptmx' },
   async t => {
     const terminal = openTerminal('/dev/ptmx')

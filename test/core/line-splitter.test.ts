@@ -34,7 +34,7 @@ void t.test('lines and their offsets are the same however the bytes arrive', asy
   }
 })
 
-void t.test('an empty download has no line, and a final newline starts none', async t => {
+void t.test('an empty download has no lines, and a final newline starts none', async t => {
   t.same(shown(split([])), [])
   t.same(shown(split([Buffer.from('a\n')])), [[0, 'a']])
 })

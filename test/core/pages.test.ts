@@ -64,13 +64,16 @@ async function all(items: AsyncIterable<number>): Promise<number[]> {
   return seen
 }
 
-void t.test('stages that agree exchange pages, and whoever reads the last gets items', async t => {
-  const seen: Seen[] = []
-  t.same(await all(each(from([1, 11], giver(), taker(seen)))), ITEMS)
-  t.same(seen, ['page', 'page'])
-})
+void t.test(
+  'stages that agree exchange pages, and the reader of the last stage gets single items',
+  async t => {
+    const seen: Seen[] = []
+    t.same(await all(each(from([1, 11], giver(), taker(seen)))), ITEMS)
+    t.same(seen, ['page', 'page'])
+  },
+)
 
-void t.test('a sink takes pages through chains of chains', async t => {
+void t.test('a sink receives pages through nested chains', async t => {
   const [first, second, last]: [Seen[], Seen[], Seen[]] = [[], [], []]
   const stages = chain(chain(giver(), taker(first)), chain(taker(second)), chain(taker([])))
   await pipeline(Readable.from([1, 11]), stages, sink(last))
@@ -84,14 +87,14 @@ void t.test('a sink takes pages through chains of chains', async t => {
   )
 })
 
-void t.test('a stage of a user gets items, and so does what follows it', async t => {
+void t.test('a stage of a user receives single items, and so do all later stages', async t => {
   const seen: Seen[] = []
   const user = stage((n: number) => n)
   t.same(await all(each(from([1, 11], chain(giver(), user), taker(seen)))), ITEMS)
   t.same(seen, ITEMS)
 })
 
-void t.test('a source with two readers gives items to both', async t => {
+void t.test('a source with two readers gives single items to both', async t => {
   for (const attach of [
     (source: Readable, seen: Seen[]) => source.pipe(sink(seen)),
     (source: Readable, seen: Seen[]) => source.on('data', (n: number) => seen.push(n)),
@@ -113,7 +116,7 @@ void t.test('a source with two readers gives items to both', async t => {
   }
 })
 
-void t.test('a reader that comes late gets items', async t => {
+void t.test('a late reader receives single items', async t => {
   for (const whole of [giver(), chain(giver(), taker([]))]) {
     const [first, second]: [Seen[], Seen[]] = [[], []]
     const end = whole.pipe(sink(first))
@@ -127,7 +130,7 @@ void t.test('a reader that comes late gets items', async t => {
   }
 })
 
-void t.test('pages that wait when their reader leaves become items for the next one', async t => {
+void t.test('buffered pages become single items when their reader leaves', async t => {
   for (const whole of [giver(), chain(giver(), taker([]))]) {
     const stuck = new Writable({ objectMode: true, write() {} })
     takePages(stuck)
@@ -141,7 +144,7 @@ void t.test('pages that wait when their reader leaves become items for the next 
   }
 })
 
-void t.test('the switch for tests makes everything single items', async t => {
+void t.test('a switch for tests turns pages off', async t => {
   Reflect.set(globalThis, PAGES_SWITCH, false)
   t.teardown(() => Reflect.deleteProperty(globalThis, PAGES_SWITCH))
   const seen: Seen[] = []

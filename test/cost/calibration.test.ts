@@ -9,7 +9,7 @@ t.test('a complete sample has no error', async t => {
   t.same(rateOf(all, 2), { per: 0.25, error: 0 })
 })
 
-t.test('a sample of one says little', async t => {
+t.test('a sample of one request is inaccurate', async t => {
   t.same(rateOf([{ base: 10, tokens: 5 }], 100), { per: 0.5, error: 1 })
   t.same(rateOf([{ base: 10, tokens: 0 }], 100), { per: 0, error: 1 })
 })

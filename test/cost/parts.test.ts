@@ -53,7 +53,7 @@ t.test('the prefix up to the last breakpoint is cached', async t => {
   t.ok((more?.bytes ?? 0) > (one?.bytes ?? 0), 'tools stand before it')
 })
 
-t.test('a breakpoint beside the messages stands for one on the last block', async t => {
+t.test('a breakpoint beside the messages equals one on the last block', async t => {
   const one = parts(request('a', { cache_control: { type: 'ephemeral' } })).prefix
   const other = parts(request('b', { cache_control: { type: 'ephemeral' } })).prefix
   t.not(one?.key, other?.key)

@@ -19,17 +19,14 @@ const CRASHES: readonly Crash[] = ['killed', 'lost', 'torn']
 
 const HOUR_MS = 3_600_000
 
-void t.test(
-  'half a line of the journal does no harm, however soon the next crash comes',
-  async t => {
-    const calm = await undisturbedRun('plain')
-    const verdicts = await checkTrials(t, halves(calm.endings[0]?.steps ?? 0))
-    t.ok(
-      verdicts.some(({ endings }) => endings[0]?.struckAt?.startsWith('write') === true),
-      'some of them tear a line',
-    )
-  },
-)
+void t.test('a torn last line of the journal does no harm, even after a second crash', async t => {
+  const calm = await undisturbedRun('plain')
+  const verdicts = await checkTrials(t, halves(calm.endings[0]?.steps ?? 0))
+  t.ok(
+    verdicts.some(({ endings }) => endings[0]?.struckAt?.startsWith('write') === true),
+    'some of them tear a line',
+  )
+})
 
 for (const { name } of SCENARIOS) {
   void t.test(`crashes during the recovery do no harm: ${name}`, async t => {

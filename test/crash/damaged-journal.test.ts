@@ -22,12 +22,15 @@ const UNSYNCED = 700
 const MASKS = [1, 2, 4, 8, 16, 32, 64, 128, 255, 'all to zero'] as const
 
 for (const [nth, scenario] of TRIED.entries()) {
-  void t.test(`a journal cut behind its last synced byte does no harm: ${scenario}`, async t => {
-    const steps = (await undisturbedRun(scenario)).endings[0]?.steps ?? 0
-    await checkTrials(t, cuts(scenario, nth, steps))
-  })
+  void t.test(
+    `a journal that is cut after its last synced byte does no harm: ${scenario}`,
+    async t => {
+      const steps = (await undisturbedRun(scenario)).endings[0]?.steps ?? 0
+      await checkTrials(t, cuts(scenario, nth, steps))
+    },
+  )
 
-  void t.test(`a flipped byte is refused, or does no harm: ${scenario}`, async t => {
+  void t.test(`a flipped byte is detected or does no harm: ${scenario}`, async t => {
     const steps = (await undisturbedRun(scenario)).endings[0]?.steps ?? 0
     const verdicts = await checkTrials(t, flips(scenario, steps))
     const refused = verdicts.filter(({ endings }) => {

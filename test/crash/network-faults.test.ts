@@ -7,17 +7,14 @@ import type { Trial } from '../support/crash/trial.ts'
 const STRIDE = { plain: 3, other: 30 }
 
 for (const [nth, { name }] of SCENARIOS.entries()) {
-  void t.test(
-    `any call of the API may fail in any way, and the run survives it: ${name}`,
-    async t => {
-      const calls = (await undisturbedRun(name)).endings[0]?.calls ?? 0
-      const verdicts = await checkTrials(t, trials(name, nth, calls))
-      t.ok(
-        verdicts.every(({ endings }) => endings[0]?.how === 'finished'),
-        'no run needs a second start',
-      )
-    },
-  )
+  void t.test(`any API call may fail in any way, and the run survives it: ${name}`, async t => {
+    const calls = (await undisturbedRun(name)).endings[0]?.calls ?? 0
+    const verdicts = await checkTrials(t, trials(name, nth, calls))
+    t.ok(
+      verdicts.every(({ endings }) => endings[0]?.how === 'finished'),
+      'no run needs a second start',
+    )
+  })
 }
 
 function* trials(scenario: string, nth: number, calls: number): Generator<Trial> {

@@ -158,7 +158,7 @@ both(t, 'a wrong page is refused', async (t, transport) => {
   t.equal((await fetch(`${emulator.url}/v1/messages/batches?limit=ten`, { headers })).status, 400)
 })
 
-t.test('on the system clock a batch ends without help', async t => {
+t.test('on the system clock a batch ends by itself', async t => {
   const emulator = await createEmulator({ port: null, batchTimeMs: 5 })
   t.teardown(() => emulator.close())
   const client = clientFor(emulator, 'in process')

@@ -161,7 +161,7 @@ t.test('C07 rows after the last commit are truncated', async t => {
   )
 })
 
-t.test('a job whose pipe broke off says what it needs, and resumes with it', async t => {
+t.test('a job whose pipe broke off names what it needs, and resumes with it', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000 })
   const words = [...where(place), ...ASK, '--batch-size', '2']
   const running = start(t, words)

@@ -15,7 +15,7 @@ for (const [signal, code] of [
 ] as const) {
   t.test(
     // PID 1 of a container has no default handlers, so only ours can end it (P09).
-    `${signal === 'SIGTERM' ? 'P09 ' : ''}${signal} detaches: batches go on, and the line that is printed fetches them`,
+    `${signal === 'SIGTERM' ? 'P09 ' : ''}${signal} detaches: batches continue, and the printed command fetches them`,
     async t => {
       // The batch must not end before the signal arrives.
       let held = true
@@ -64,7 +64,7 @@ function shell(place: Place, line: string): { code: number | null; out: string; 
   return { code: status, out: stdout.toString(), err: stderr.toString() }
 }
 
-t.test('streams as a shell gives them', async t => {
+t.test('streams as a shell provides them', async t => {
   // Another process serves the API: this one waits for the shell.
   const running = start(t, ['emulate', '--batch-time', '20ms'])
   const url = await new Promise<string>(done =>

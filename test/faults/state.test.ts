@@ -181,7 +181,7 @@ t.test('changed input is reported before anything is sent', async t => {
 })
 
 t.test(
-  'a finished name is not run with other input but with --fresh, which keeps the old answers',
+  'a finished name runs with other input only with --fresh, which keeps the old answers',
   async t => {
     const place = await placeFor(t)
     await place.run(ASK, { stdin: csv(1) })

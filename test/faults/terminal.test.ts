@@ -37,42 +37,34 @@ function nextOn(text: string): string[] {
   return wordsOf(said.at(-1) ?? '').slice(1)
 }
 
-t.test(
-  'the line tells how far it is, Ctrl-C leaves the command that goes on',
-  { skip },
-  async t => {
-    const place = await placeFor(t, { batchTimeMs: 3_600_000 }, { 'in.csv': csv(3) })
-    const screen = onTerminal(t, `${ask(place)} > ${place.path('out')}`, ENV)
-    await screen.until(text => /3 records, 0 of 1 batch done, 0 rows, 1 running: \d+s/.test(text))
+t.test('the line shows progress, and Ctrl-C leaves the command that resumes', { skip }, async t => {
+  const place = await placeFor(t, { batchTimeMs: 3_600_000 }, { 'in.csv': csv(3) })
+  const screen = onTerminal(t, `${ask(place)} > ${place.path('out')}`, ENV)
+  await screen.until(text => /3 records, 0 of 1 batch done, 0 rows, 1 running: \d+s/.test(text))
 
-    screen.type('\u0003')
-    t.equal(await screen.ended, 130)
-    const words = nextOn(screen.text)
-    t.match(words, ['resume', 'night', '--state-dir', place.state])
-    t.same(
-      linesOf(screen.text).filter(line => /records/.test(line)),
-      [],
-      'the line is gone',
-    )
+  screen.type('\u0003')
+  t.equal(await screen.ended, 130)
+  const words = nextOn(screen.text)
+  t.match(words, ['resume', 'night', '--state-dir', place.state])
+  t.same(
+    linesOf(screen.text).filter(line => /records/.test(line)),
+    [],
+    'the line is gone',
+  )
 
-    await t.test('the command on the screen resumes the job', async t => {
-      const [batch] = place.emulator.ledger.batches()
-      const api = `${place.emulator.url}/v1/messages/batches/${batch?.id}/cancel`
-      await fetch(api, {
-        method: 'POST',
-        headers: { 'x-api-key': KEY, 'anthropic-version': '2023-06-01' },
-      })
-      const again = onTerminal(
-        t,
-        `${[process.execPath, PROGRAM, ...words].join(' ')} --to text`,
-        ENV,
-      )
-      t.equal(await again.ended, 3, 'what was canceled is no success')
-      t.match(linesOf(again.text).join('\n'), /^job night: 3 rows: .*canceled/m)
-      t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+  await t.test('the printed command resumes the job', async t => {
+    const [batch] = place.emulator.ledger.batches()
+    const api = `${place.emulator.url}/v1/messages/batches/${batch?.id}/cancel`
+    await fetch(api, {
+      method: 'POST',
+      headers: { 'x-api-key': KEY, 'anthropic-version': '2023-06-01' },
     })
-  },
-)
+    const again = onTerminal(t, `${[process.execPath, PROGRAM, ...words].join(' ')} --to text`, ENV)
+    t.equal(await again.ended, 3, 'what was canceled is no success')
+    t.match(linesOf(again.text).join('\n'), /^job night: 3 rows: .*canceled/m)
+    t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+  })
+})
 
 t.test('rows and progress share a screen without disturbing each other', { skip }, async t => {
   const place = await placeFor(t, { batchTimeMs: 300 }, { 'in.csv': csv(5) })
@@ -89,7 +81,7 @@ t.test('no part of the progress line stays on the screen', { skip }, async t => 
   const place = await placeFor(t, { batchTimeMs: 600 }, { 'in.csv': csv(4) })
   const echoed = /^echo \w+: Say text \d$/
 
-  await t.test('where --detach prints the name of the job', async t => {
+  await t.test('with --detach, which prints the name of the job', async t => {
     const screen = onTerminal(t, `${ask(place, '--detach')}`, ENV)
     t.equal(await screen.ended, 0)
     t.match(screen.text, /records/, 'the line was drawn')
@@ -97,7 +89,7 @@ t.test('no part of the progress line stays on the screen', { skip }, async t => 
     t.equal(screenOf(screen.text).length, 2)
   })
 
-  await t.test('where another program prints the rows', async t => {
+  await t.test('with another program that prints the rows', async t => {
     const slowly = `while read -r row; do sleep 0.05; printf '%s\\n' "$row"; done`
     const rows = ask(place, '--fresh --to text -c 1 --batch-size 2')
     const screen = onTerminal(t, `${rows} | { ${slowly}; }`, ENV)
@@ -108,7 +100,7 @@ t.test('no part of the progress line stays on the screen', { skip }, async t => 
     for (const line of lines) t.match(line, echoed)
   })
 
-  await t.test('where rows go to the terminal by its name', async t => {
+  await t.test('with rows that go to the terminal by its name', async t => {
     const screen = onTerminal(t, ask(place, '--fresh --to text -o /dev/tty'), ENV)
     t.equal(await screen.ended, 0)
     const lines = screenOf(screen.text).filter(line => !line.startsWith('job night'))
@@ -116,7 +108,7 @@ t.test('no part of the progress line stays on the screen', { skip }, async t => 
     t.equal(lines.length, 4, screen.text)
   })
 
-  await t.test('where a command runs when the job ends', async t => {
+  await t.test('with a command that runs when the job ends', async t => {
     const command = `"printf half; sleep 1.5; echo done"`
     const more = `--fresh --on-complete ${command} > ${place.path('out')}`
     const screen = onTerminal(t, ask(place, more), ENV)
@@ -124,7 +116,7 @@ t.test('no part of the progress line stays on the screen', { skip }, async t => 
     t.equal(screenOf(screen.text).at(-1), 'halfdone')
   })
 
-  await t.test('where the demo prints its rows', async t => {
+  await t.test('with the demo that prints its rows', async t => {
     const screen = onTerminal(t, `env -u NODE_OPTIONS ${process.execPath} examples/demo.mjs`, {})
     t.equal(await screen.ended, 0)
     for (const line of screenOf(screen.text)) t.notMatch(line, /records.*done|(left|running.*)$/)
@@ -174,7 +166,7 @@ t.test('a closed terminal detaches, and the batch continues', { skip }, async t 
 })
 
 t.test(
-  'at its cap a run asks on the terminal, and goes on with what is answered',
+  'at its cap a run asks on the terminal, and continues with the answer',
   { skip },
   async t => {
     const respond = (): string => 'x'.repeat(400)

@@ -24,7 +24,7 @@ t.test('every value is in exactly one bin, whatever its size', async t => {
   }
 })
 
-t.test('bins are fine where values are alike, and room is left around them', async t => {
+t.test('bins are fine where values are close, with room around them', async t => {
   const bins = of(1500, 1501, 1502).bins(32)
   t.equal(bins.filter(({ count }) => count > 0).length, 1)
   t.ok(bins.length >= 12)
@@ -33,7 +33,7 @@ t.test('bins are fine where values are alike, and room is left around them', asy
   t.equal(of(0, 0).bins(32)[0]?.count, 2, 'none is below 0')
 })
 
-t.test('least, mean and most are exact, the median is near', async t => {
+t.test('minimum, mean and maximum are exact, and the median is close', async t => {
   const summary = of(10, 20, 1000).summary
   t.match(summary, { least: 10, most: 1000, mean: 1030 / 3 })
   t.ok(Math.abs(summary.median - 20) <= 2)
@@ -42,7 +42,7 @@ t.test('least, mean and most are exact, the median is near', async t => {
   t.match(of(huge, huge).summary, { least: huge, median: huge, most: huge })
 })
 
-t.test('nothing counted is nothing shown', async t => {
+t.test('without values nothing is shown', async t => {
   t.same(of().summary, { least: 0, median: 0, mean: 0, most: 0 })
   t.same(of().bins(10), [])
 })

@@ -16,7 +16,7 @@ function seen(page: string): string {
 
 const textOf = (change: Partial<JobReport> = {}): string => seen(pageOf(reportOf(change)))
 
-t.test('a page says what the job is, what it gave and what it cost', async t => {
+t.test('a page shows the job, its results and its cost', async t => {
   const text = textOf()
   t.match(text, /nightly finished 40 records from reviews.csv, model claude-haiku-5-5/)
   t.match(text, 'Started 2026-11-20 22:15 UTC.')
@@ -34,11 +34,11 @@ t.test('a page says what the job is, what it gave and what it cost', async t => 
   t.match(text, /batch 1 10 batch 2 10 batch 3 10 batch 4 10/)
 })
 
-t.test('the note of a job stands on its page', async t => {
+t.test('a page shows the note of its job', async t => {
   t.match(textOf({ note: 'the <second> try' }), 'the &lt;second&gt; try')
 })
 
-t.test('a page holds nothing that acts or that is loaded', async t => {
+t.test('a page contains nothing active and loads nothing', async t => {
   const evil = '"\'><script src=https://example.com/x.js></script>\u0000\u001b]0;x\u0007 \u202e'
   const page = pageOf(
     reportOf({
@@ -56,7 +56,7 @@ t.test('a page holds nothing that acts or that is loaded', async t => {
   t.match(page, '&lt;script src=https://example.com/x.js&gt;&lt;/script&gt;␀␛]0;x␇')
 })
 
-t.test('a running job shows what is open', async t => {
+t.test('a running job shows its open batches', async t => {
   const open = { endedAt: null, fetched: null }
   const batches = [
     batch(1),
@@ -85,7 +85,7 @@ t.test('a running job shows what is open', async t => {
   t.match(page, /batch 3, 10 requests, sent, outcome unknown for/)
 })
 
-t.test('before anything is sent there is a page, too', async t => {
+t.test('there is a page before anything is sent', async t => {
   const empty = {
     ...({ state: 'unfinished', records: 0, sources: [], model: undefined } as const),
     ...{ figures: figuresOf([]), timeLine: timeLineOf([], BEGAN, BEGAN), estimate: undefined },
@@ -105,7 +105,7 @@ t.test('before anything is sent there is a page, too', async t => {
   t.match(ready, /Time 0.0 s 1 batch /)
 })
 
-t.test('without a price no dollars are said', async t => {
+t.test('without a price no dollars are shown', async t => {
   const figures = figuresOf([answered({ input_tokens: 5 }, { model: 'claude-x' })])
   const text = textOf({ figures, estimate: undefined })
   t.match(text, 'The cost is unknown: no price is known for claude-x')
@@ -117,12 +117,12 @@ t.test('without a price no dollars are said', async t => {
   t.match(textOf({ figures: free }), /input 5 \$0\.00 \$0\.00/)
 })
 
-t.test('web searches are billed apart', async t => {
+t.test('web searches are billed separately', async t => {
   const usage = { input_tokens: 5, server_tool_use: { web_search_requests: 3 } }
   t.match(textOf({ figures: figuresOf([answered(usage)]) }), /web searches \$0.0300 \$0.0300/)
 })
 
-t.test('what failed is grouped, with the beginnings of its records', async t => {
+t.test('failures are grouped, with the start of their records', async t => {
   const figures = figuresOf(Array.from({ length: 3 }, () => failed('too long')))
   for (let kind = 0; kind < 60; kind++)
     figures.failures.add('invalid', { type: 'x', message: String.fromCharCode(200 + kind) }, kind)
@@ -147,7 +147,7 @@ t.test('more than five kinds of failure are folded', async t => {
   t.notMatch(pageOf(reportOf({ failures: kinds.slice(2) })), '<details>')
 })
 
-t.test('no text of a chart for phones leaves its drawing', async t => {
+t.test('on a phone no text of a chart leaves its drawing', async t => {
   const figures = figuresOf(Array.from({ length: 3 }, () => answered({ input_tokens: 9e8 })))
   figures.rows.succeeded = 1_234_567
   const batches = Array.from({ length: 600 }, (_, at) =>
@@ -187,7 +187,7 @@ t.test('retried requests have a row per attempt', async t => {
   t.match(pageOf(reportOf({ timeLine })), 'msgbatch_2, 10 requests, attempt 3, ended after 5 min')
 })
 
-t.test('rows that repeat another, and many batches, are said', async t => {
+t.test('repeated rows and many batches are reported', async t => {
   const figures = figuresOf([answered({ input_tokens: 1 })])
   figures.repeats = 1
   const many = Array.from({ length: 300 }, (_, at) => batch(at + 1))
@@ -210,7 +210,7 @@ t.test('a time line labels what distinguishes its times', async t => {
   t.match(ticksOf(10 * 86_400_000), /2026-11-21 2026-11-23/)
 })
 
-t.test('large numbers have little room in a chart', async t => {
+t.test('large numbers fit into a chart', async t => {
   const usage = { input_tokens: 150_000, output_tokens: 2_500_000 }
   const text = textOf({ figures: figuresOf(Array.from({ length: 2000 }, () => answered(usage))) })
   t.match(text, /2k/)

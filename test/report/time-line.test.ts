@@ -5,7 +5,7 @@ import { batch, BEGAN, MINUTE } from './reports.ts'
 const NOW = BEGAN + 60 * MINUTE
 const OPEN = { endedAt: null, fetched: null }
 
-t.test('a batch reaches from its sending to its end, or to now', async t => {
+t.test('a batch extends from its submission to its end, or to now', async t => {
   const line = timeLineOf(
     [
       batch(1),
@@ -35,7 +35,7 @@ t.test('a batch reaches from its sending to its end, or to now', async t => {
   ])
 })
 
-t.test('many batches share rows, and say how many do', async t => {
+t.test('many batches share rows, with their number', async t => {
   const all = Array.from({ length: 1000 }, (_, at) => batch(at + 1))
   const line = timeLineOf([...all, batch(1001, OPEN)], BEGAN, BEGAN + 2000 * MINUTE)
   t.ok(line.lanes.length <= MOST_LANES)

@@ -60,24 +60,21 @@ async function machines(
   }
 }
 
-void t.test(
-  'results are downloaded again where the disk is lost, in every kind of run',
-  async t => {
-    const kinds: Partial<RunOptions>[] = [{}, { order: 'input', dedupe: true }]
-    for (const kind of kinds) {
-      const world = await machines(t)
-      const first = await world.run('a', kind)
-      t.equal(first.length, 10)
-      world.lose('a')
-      const sent = world.emulator.ledger.batches().length
-      t.same((await world.run('b', kind)).sort(), first.toSorted())
-      t.equal(world.emulator.ledger.batches().length, sent, 'nothing is sent')
-      t.match(await world.emulator.ledger.totals(), { acceptedTwice: 0 })
-    }
-  },
-)
+void t.test('results are downloaded again if the disk is lost, in every kind of run', async t => {
+  const kinds: Partial<RunOptions>[] = [{}, { order: 'input', dedupe: true }]
+  for (const kind of kinds) {
+    const world = await machines(t)
+    const first = await world.run('a', kind)
+    t.equal(first.length, 10)
+    world.lose('a')
+    const sent = world.emulator.ledger.batches().length
+    t.same((await world.run('b', kind)).sort(), first.toSorted())
+    t.equal(world.emulator.ledger.batches().length, sent, 'nothing is sent')
+    t.match(await world.emulator.ledger.totals(), { acceptedTwice: 0 })
+  }
+})
 
-void t.test('each step of a job may be on another machine', async t => {
+void t.test('each step of a job may run on another machine', async t => {
   let turned = 0
   const clock = { now: (): number => Date.now() + turned }
   const world = await machines(t, { batchTimeMs: 3_600_000, clock })
@@ -94,7 +91,7 @@ void t.test('each step of a job may be on another machine', async t => {
   t.match(await world.emulator.ledger.totals(), { billed: 10, billedTwice: 0, acceptedTwice: 0 })
 })
 
-void t.test('a step does not wait for room that other workers take in the queue', async t => {
+void t.test('a step does not wait for queue slots that other workers use', async t => {
   const world = await machines(t, { batchTimeMs: 3_600_000, queueLimit: 6 })
   const step = { maxWait: 0, concurrency: 10 }
   t.same(await world.run('a', step), [])
@@ -103,7 +100,7 @@ void t.test('a step does not wait for room that other workers take in the queue'
   t.equal(world.emulator.ledger.batches().length, 2)
 })
 
-void t.test('each shard takes its part of the source', async t => {
+void t.test('each shard reads its part of the source', async t => {
   const world = await machines(t)
   const shardOn = (machine: string, index: number): JobOptions => ({
     ...{ name: 'parts', dir: world.folder(machine), ledger: world.ledger },

@@ -214,25 +214,28 @@ void t.test('maxWait: 0 drives a job step by step, without a waiting process', a
   t.match(await world.emulator.ledger.totals(), { billed: 10, billedTwice: 0, acceptedTwice: 0 })
 })
 
-void t.test('maxWait leaves an endless source, too, and rows of the step come', async t => {
-  const world = await makeWorld(t, { batchTimeMs: 3_600_000 })
-  const source = async function* (): AsyncGenerator<{ text: string }> {
-    yield { text: 'one' }
-    await new Promise<void>(() => {})
-  }
-  const run = runBatches(source(), {
-    ...quickWith(world),
-    prompt: '{{text}}',
-    batchWait: 10,
-    maxWait: 50,
-    job: { name: 'endless', dir: world.dir },
-  })
-  const rows: Buffer[] = []
-  for await (const row of run.toRows()) rows.push(row)
-  t.same(rows, [])
-  t.notOk(run.finished)
-  t.equal(world.emulator.ledger.batches().length, 1)
-})
+void t.test(
+  'maxWait also leaves an endless source, and the rows of the step are emitted',
+  async t => {
+    const world = await makeWorld(t, { batchTimeMs: 3_600_000 })
+    const source = async function* (): AsyncGenerator<{ text: string }> {
+      yield { text: 'one' }
+      await new Promise<void>(() => {})
+    }
+    const run = runBatches(source(), {
+      ...quickWith(world),
+      prompt: '{{text}}',
+      batchWait: 10,
+      maxWait: 50,
+      job: { name: 'endless', dir: world.dir },
+    })
+    const rows: Buffer[] = []
+    for await (const row of run.toRows()) rows.push(row)
+    t.same(rows, [])
+    t.notOk(run.finished)
+    t.equal(world.emulator.ledger.batches().length, 1)
+  },
+)
 
 void t.test('an open job is used and stays open', async t => {
   const world = await makeWorld(t)

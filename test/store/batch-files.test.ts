@@ -49,7 +49,7 @@ void t.test('the body is exactly what is sent, with a known size and hash', asyn
   t.same(openBelow(folder), [])
 })
 
-void t.test('a batch of another tool has no files: no ids, rejections or repeats', async t => {
+void t.test('a batch of another tool has no ids, rejections or repeats on disk', async t => {
   const files = { disk: nodeDisk, path: () => `${t.testdirName}/none` }
   t.same(await chosenIdsOf(files, { number: 1 }), [])
   t.same(await rejectionsOf(files, { number: 1 }), [])

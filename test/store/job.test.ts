@@ -181,7 +181,7 @@ void t.test('progress events keep their order, however slow the disk is', async 
   t.same(rest, [1, 2])
 })
 
-void t.test('the batches tell which records were retried and answered', async t => {
+void t.test('the batches show which records were retried and answered', async t => {
   const job = await openFor(t, t.testdir())
   const writer = await job.store.newBatch()
   writer.add(Buffer.from('{}'), 5, undefined)

@@ -200,7 +200,7 @@ void t.test('a job opens beside jobs that cannot be read', async t => {
   )
 })
 
-void t.test('a job that the disk does not give is not called damaged', async t => {
+void t.test('a read error does not make a job look damaged', async t => {
   const dir = t.testdir()
   await (await openFor(t, dir, { name: 'a' })).close()
   const disk: typeof nodeDisk = {

@@ -24,7 +24,7 @@ void t.test('one read serves many small ranges, and their bytes stay valid', asy
   await file.close()
 })
 
-void t.test('it sees what was written behind its ahead since', async t => {
+void t.test('a read sees what was written after the last read-ahead', async t => {
   const path = `${t.testdir()}/file`
   const file = await nodeDisk.open(path, 'create')
   await file.write(Buffer.from('abc'), 0)

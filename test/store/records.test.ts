@@ -13,7 +13,7 @@ const NONE = { records: 0, bytes: 0 }
 // A reader hands its job on and asks nothing of it.
 const job = {} as StoredJob
 
-void t.test('records come back by ordinal with all that was known of them', async t => {
+void t.test('records are read back by ordinal with all their data', async t => {
   const folder = t.testdir()
   const records = await Records.open(nodeDisk, folder, NONE, [])
   const problem = { type: 'bad_json', message: 'é' }
@@ -45,7 +45,7 @@ void t.test('records come back by ordinal with all that was known of them', asyn
   t.same(openBelow(folder), [])
 })
 
-void t.test('what no event covers is truncated when files are opened', async t => {
+void t.test('data that no event covers is truncated when the files are opened', async t => {
   const folder = t.testdir()
   const first = await Records.open(nodeDisk, folder, NONE, [])
   for (const n of [1, 2]) first.append(record({ n }, n))
@@ -80,7 +80,7 @@ for (const name of ['records.jsonl', 'records.index']) {
 }
 
 void t.test(
-  'what is appended while a flush is under way is readable only when all of it is there',
+  'records that are appended during a flush become readable when all of them are written',
   async t => {
     const folder = t.testdir()
     let during = (): void => {}
@@ -102,7 +102,7 @@ void t.test(
   },
 )
 
-void t.test('they are full when a flush is due', async t => {
+void t.test('records are full when a flush is due', async t => {
   const records = await Records.open(nodeDisk, t.testdir(), NONE, ['a', 'b'])
   t.notOk(records.full)
   records.append(record(`{"a":"${'x'.repeat(300_000)}"}`))
@@ -205,7 +205,7 @@ void t.test(
   },
 )
 
-void t.test('an index that points into nothing is CBS_STATE', async t => {
+void t.test('an index that points to nothing is CBS_STATE', async t => {
   const folder = t.testdir()
   const records = await Records.open(nodeDisk, folder, NONE, [])
   for (let n = 0; n < 3; n++) records.append(record({ n }, n))

@@ -2,7 +2,7 @@ import t from 'tap'
 import { END, faultOf } from '../../../lib/core/json/fault.ts'
 import { randomJson, seeded } from './documents.ts'
 
-t.test('the place and what is wanted there', async t => {
+t.test('a fault has a position and the expected token', async t => {
   const cases: [string, number, string][] = [
     ['', 0, 'a value'],
     ['hello', 0, 'a value'],
@@ -28,7 +28,7 @@ t.test('the place and what is wanted there', async t => {
   for (const [text, at, wanted] of cases) t.same(faultOf(text), { at, wanted }, text)
 })
 
-t.test('a text without fault wants only its end', async t => {
+t.test('a text without a fault lacks only its end', async t => {
   const random = seeded(5)
   for (let run = 0; run < 1000; run++) {
     const text = randomJson(random)
@@ -39,7 +39,7 @@ t.test('a text without fault wants only its end', async t => {
   t.same(faultOf('{"a":[1,"x",{"b":null}]}'), { at: 24, wanted: END })
 })
 
-t.test('whatever JSON.parse refuses has a fault, and what it takes has none', async t => {
+t.test('whatever JSON.parse rejects has a fault, and whatever it accepts has none', async t => {
   const random = seeded(11)
   let refused = 0
   for (let run = 0; run < 3000; run++) {
@@ -63,7 +63,7 @@ t.test('whatever JSON.parse refuses has a fault, and what it takes has none', as
   t.ok(refused > 500, `${refused} texts were refused`)
 })
 
-t.test('a string of megabytes with many escapes overflows nothing', async t => {
+t.test('a string of megabytes with many escapes causes no overflow', async t => {
   const text = `["${'ab\\n'.repeat(1_000_000)}`
   t.same(faultOf(text), { at: text.length, wanted: 'the closing quote of a string' })
 })

@@ -17,7 +17,7 @@ t.test('of equal keys the last one counts, as in JavaScript', async t => {
   t.equal(memberOf(Buffer.from('[1]'), 'a'), undefined)
 })
 
-t.test('a path leads through objects by key and through arrays by index', async t => {
+t.test('a path selects members of objects by key and elements of arrays by index', async t => {
   const json = ' {"a":{"b":[10,{"c":12345678901234567890}]},"0":"zero"}'
   t.equal(at(json, ['a', 'b', '1', 'c']), '12345678901234567890', 'digits as they stand')
   t.equal(at(json, ['a', 'b', '0']), '10')
@@ -25,7 +25,7 @@ t.test('a path leads through objects by key and through arrays by index', async 
   t.equal(at(json, []), json.trim())
 })
 
-t.test('a path that leads nowhere finds nothing', async t => {
+t.test('a path that does not exist finds nothing', async t => {
   const json = '{"a":[1],"s":"text"}'
   for (const path of [
     ['b'],
@@ -41,7 +41,7 @@ t.test('a path that leads nowhere finds nothing', async t => {
   }
 })
 
-t.test('every path of a random document leads to its value', async t => {
+t.test('every path of a random document finds its value', async t => {
   const random = seeded(7)
   let paths = 0
   const walk = (json: string, value: unknown, path: readonly string[]): void => {

@@ -5,7 +5,7 @@ import { parsed } from './oracle.ts'
 
 const text = (json: Buffer, start: number, end: number): string => json.toString('utf8', start, end)
 
-t.test('the members and elements of any document are those of an independent parser', async t => {
+t.test('the members and elements of any document equal those of an independent parser', async t => {
   const random = seeded(1)
   let checked = 0
   for (let run = 0; run < 3000; run++) {
@@ -44,7 +44,7 @@ t.test('escaped keys match by their decoded text, and their position is returned
   t.equal(text(json, found[2]?.valueStart ?? 0, found[2]?.valueEnd ?? 0), '[2]')
 })
 
-t.test('bytes that break off end what they began', async t => {
+t.test('truncated bytes end what they began', async t => {
   for (const cut of ['{"a', '{"a":"b', '{"a":[1,{"b"', '[1,2', '12', '"']) {
     const json = Buffer.from(cut)
     t.equal(endOfValue(json, 0), json.length, cut)

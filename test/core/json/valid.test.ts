@@ -24,7 +24,7 @@ const SAMPLES = [
   'null',
 ]
 
-void t.test('takes whole values, and says where they end', async t => {
+void t.test('a whole value is accepted, and its end returned', async t => {
   for (const sample of SAMPLES)
     t.same(judge(Buffer.from(sample)), { parse: true, ours: true }, sample)
   t.equal(endOfValid(Buffer.from('  {"a":1}, 2'), 2), 9)
@@ -32,13 +32,13 @@ void t.test('takes whole values, and says where they end', async t => {
   t.equal(endOfValid(Buffer.from('1' + '0'.repeat(5000)), 0), 5001)
 })
 
-void t.test('nests as deep as the bytes go', async t => {
+void t.test('values may nest as deep as the bytes allow', async t => {
   const deep = Buffer.from('[{"a":'.repeat(200_000) + '1' + '}]'.repeat(200_000))
   t.equal(endOfValid(deep, 0), deep.length)
   t.equal(endOfValid(deep.subarray(0, -1), 0), -1)
 })
 
-void t.test('what opens at any depth is closed by its own bracket alone', async t => {
+void t.test('an opening bracket is closed only by its counterpart, at any depth', async t => {
   const kinds = Array.from({ length: 100 }, (_, level) => level % 3 === 0 || level % 7 === 0)
   const opening = kinds.map(isObject => (isObject ? '{"a":' : '[')).join('')
   const closing: string[] = kinds.map(isObject => (isObject ? '}' : ']')).reverse()
@@ -52,7 +52,7 @@ void t.test('what opens at any depth is closed by its own bracket alone', async 
   }
 })
 
-void t.test('cut anywhere it is refused, as JSON.parse does', async t => {
+void t.test('a document that is cut anywhere is rejected, as by JSON.parse', async t => {
   for (const sample of SAMPLES)
     for (let end = 0; end < sample.length; end++) {
       const { parse, ours } = judge(Buffer.from(sample.slice(0, end)))
@@ -61,7 +61,7 @@ void t.test('cut anywhere it is refused, as JSON.parse does', async t => {
   t.pass('all cuts')
 })
 
-void t.test('with any byte at any place it judges as JSON.parse does', async t => {
+void t.test('a document with any byte at any position is judged as by JSON.parse', async t => {
   let judged = 0
   for (const sample of SAMPLES) {
     const bytes = Buffer.from(sample)
@@ -81,34 +81,30 @@ void t.test('with any byte at any place it judges as JSON.parse does', async t =
   t.ok(judged > 5000)
 })
 
-void t.test(
-  'a long string is judged as JSON.parse does, wherever it lies and whatever stands where in it',
-  async t => {
-    let judged = 0
-    for (let shift = 0; shift < 4; shift++) {
-      const memory = Buffer.alloc(400, ' ')
-      for (const byte of [
-        0x00, 0x1f, 0x20, 0x21, 0x22, 0x23, 0x5b, 0x5c, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff,
-      ])
-        for (let at = 150; at < 170; at++)
-          for (const end of [200, 201, 202, 203]) {
-            memory.fill(' ').fill('x', shift + 1, shift + end)
-            memory[shift] = memory[shift + end] = 0x22
-            memory[shift + at] = byte
-            const bytes = memory.subarray(shift, shift + end + 1)
-            const { parse, ours } = judge(bytes)
-            judged += 1
-            if (parse !== ours) t.fail(`${byte} at ${at} of ${end}, shifted by ${shift}`)
-            const cut = judge(bytes.subarray(0, -1))
-            if (cut.ours !== cut.parse)
-              t.fail(`cut: ${byte} at ${at} of ${end}, shifted by ${shift}`)
-          }
-    }
-    t.equal(judged, 4 * 14 * 20 * 4)
-  },
-)
+void t.test('a long string is judged as by JSON.parse, whatever it contains', async t => {
+  let judged = 0
+  for (let shift = 0; shift < 4; shift++) {
+    const memory = Buffer.alloc(400, ' ')
+    for (const byte of [
+      0x00, 0x1f, 0x20, 0x21, 0x22, 0x23, 0x5b, 0x5c, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff,
+    ])
+      for (let at = 150; at < 170; at++)
+        for (const end of [200, 201, 202, 203]) {
+          memory.fill(' ').fill('x', shift + 1, shift + end)
+          memory[shift] = memory[shift + end] = 0x22
+          memory[shift + at] = byte
+          const bytes = memory.subarray(shift, shift + end + 1)
+          const { parse, ours } = judge(bytes)
+          judged += 1
+          if (parse !== ours) t.fail(`${byte} at ${at} of ${end}, shifted by ${shift}`)
+          const cut = judge(bytes.subarray(0, -1))
+          if (cut.ours !== cut.parse) t.fail(`cut: ${byte} at ${at} of ${end}, shifted by ${shift}`)
+        }
+  }
+  t.equal(judged, 4 * 14 * 20 * 4)
+})
 
-void t.test('escapes in a long string are each looked at', async t => {
+void t.test('every escape in a long string is checked', async t => {
   const long = 'x'.repeat(200)
   for (const tail of ['\\n', '\\u00e9', '\\"', '\\\\', '\\x', '\\u00g0', '\\'])
     for (const more of ['', 'y', long]) {

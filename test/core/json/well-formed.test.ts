@@ -17,7 +17,7 @@ t.test('R08: half of a surrogate pair becomes U+FFFD, and nothing else changes',
     t.equal(wellFormedJson(value), json)
 })
 
-t.test('R08: every text is as String.prototype.toWellFormed has it', async () => {
+t.test('R08: every text equals the result of String.prototype.toWellFormed', async () => {
   const texts = fc.array(
     fc.oneof(
       fc.string({ unit: 'binary' }),
@@ -34,7 +34,7 @@ t.test('R08: every text is as String.prototype.toWellFormed has it', async () =>
   )
 })
 
-t.test('a value is copied only where it has something to replace', async t => {
+t.test('a value is copied only if something in it is replaced', async t => {
   const good = { text: 'caf\u00e9 \u{1f600} \\ud83d' }
   t.equal(wellFormed(good), good)
   t.same(wellFormed({ text: 'cut \ud83d' }), { text: 'cut \ufffd' })

@@ -6,7 +6,7 @@ import { parsed } from './oracle.ts'
 const without = (json: string, ...keys: string[]): string =>
   withoutMembers(Buffer.from(json), keys).toString()
 
-t.test('members go, and the rest stays byte for byte with its commas right', async t => {
+t.test('members are removed, and the rest stays byte for byte with correct commas', async t => {
   t.equal(without('{"a":1,"b":2.0,"c":3}', 'a'), '{"b":2.0,"c":3}')
   t.equal(without('{"a":1,"b":2.0,"c":3}', 'b'), '{"a":1,"c":3}')
   t.equal(without('{"a":1,"b":2.0,"c":3}', 'c'), '{"a":1,"b":2.0}')
@@ -19,14 +19,14 @@ t.test('members go, and the rest stays byte for byte with its commas right', asy
   t.equal(without('{"a":1,"\\u0061":2,"a":3}', 'a'), '{}', 'each occurrence')
 })
 
-t.test('where there is nothing to remove, the very same bytes come back', async t => {
+t.test('if there is nothing to remove, the same bytes are returned', async t => {
   for (const json of ['{}', '{"a":1}', '[{"b":1}]', '"b"', ' { "a":  1 } ']) {
     const bytes = Buffer.from(json)
     t.equal(withoutMembers(bytes, ['b']), bytes, json)
   }
 })
 
-t.test('a random object without some keys reads as the document without them', async t => {
+t.test('a random object without some keys parses as the document without them', async t => {
   const random = seeded(3)
   let objects = 0
   while (objects < 500) {

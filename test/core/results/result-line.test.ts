@@ -77,29 +77,33 @@ for (const how of ['check', 'read'] as const) {
   )
 }
 
-void t.test('a line that is cut anywhere is none', async t => {
+void t.test('a line that is cut anywhere is not a result line', async t => {
   for (let end = 0; end < LINE.length; end++)
     if (partsOf(LINE.slice(0, end)) !== undefined) t.fail(`cut at ${end}`)
   t.pass('all cuts')
 })
 
-void t.test('with any byte at any place it is a line where JSON.parse finds one', async t => {
-  for (let at = 0; at < LINE.length; at++)
-    for (const byte of '{}[]",:\\0 \x01x') {
-      const changed = LINE.slice(0, at) + byte + LINE.slice(at + 1)
-      let value
-      try {
-        value = JSON.parse(changed)
-      } catch {
-        value = undefined
+void t.test(
+  'a line with any byte at any position is a result line exactly where JSON.parse accepts it',
+  async t => {
+    for (let at = 0; at < LINE.length; at++)
+      for (const byte of '{}[]",:\\0 \x01x') {
+        const changed = LINE.slice(0, at) + byte + LINE.slice(at + 1)
+        let value
+        try {
+          value = JSON.parse(changed)
+        } catch {
+          value = undefined
+        }
+        const isLine =
+          typeof value?.custom_id === 'string' && typeof value?.result?.type === 'string'
+        if ((partsOf(changed) !== undefined) !== isLine) t.fail(`${byte} at ${at}: ${changed}`)
       }
-      const isLine = typeof value?.custom_id === 'string' && typeof value?.result?.type === 'string'
-      if ((partsOf(changed) !== undefined) !== isLine) t.fail(`${byte} at ${at}: ${changed}`)
-    }
-  t.pass('all changes')
-})
+    t.pass('all changes')
+  },
+)
 
-void t.test('bytes that are no UTF-8 become what rows can hold', async t => {
+void t.test('invalid UTF-8 becomes what rows can hold', async t => {
   const line = ResultLine.read(Buffer.from(LINE.replace('é', '\xe9'), 'latin1'))
   t.same(
     line.texts.map(text => line.string(text)),
@@ -107,7 +111,7 @@ void t.test('bytes that are no UTF-8 become what rows can hold', async t => {
   )
 })
 
-void t.test('a kept line that has changed is an error that says so', async t => {
+void t.test('a stored line that was changed is an error', async t => {
   t.throws(() => ResultLine.read(Buffer.from('{"custom_id":"a"')), {
     code: 'CBS_STATE',
     message: /a kept result line is damaged: \{"custom_id":"a"; see/,
@@ -128,7 +132,7 @@ for (const other of [
   '{"custom_id":"a","result":{"type":5}}',
   '{"custom_id":"a","result":{"type":"expired"}',
 ]) {
-  void t.test(`${other || 'nothing'} is no result line`, async t => {
+  void t.test(`${other || 'nothing'} is not a result line`, async t => {
     t.equal(ResultLine.check(Buffer.from(other)), undefined)
   })
 }

@@ -28,7 +28,7 @@ const message = (more: object): object => ({
   },
 })
 
-void t.test('the texts of an answer are joined, whatever stands between them', async t => {
+void t.test('the texts of an answer are joined, whatever is between them', async t => {
   const content = [
     { type: 'thinking', thinking: 'hm' },
     { type: 'text', text: 'a' },
@@ -163,7 +163,7 @@ for (const [name, one, status, error] of [
 }
 
 void t.test(
-  'a record without a line says why, and names the batch only where it was asked',
+  'a record without a line has a reason, and names its batch only if it was sent',
   async t => {
     const problem = { type: 'x', message: 'y' }
     t.match(result(null, { status: 'rejected', problem }), {
@@ -181,7 +181,7 @@ void t.test(
 )
 
 void t.test(
-  'a line without a type, and no line at all, count as errored, never as success',
+  'a line without a type, and a missing line, count as errored, never as success',
   async t => {
     const made = (raw: Buffer | null): Result =>
       new Result({ batch, customId: 'a', record: undefined, raw, last: false })
@@ -201,7 +201,7 @@ function lineOf(json: string): Result {
   return new Result({ batch, customId: 'a', record: undefined, raw, last: false })
 }
 
-void t.test('what an error says is text, whatever its type', async t => {
+void t.test('the message of an error is a string, whatever its type', async t => {
   const error = (inner: string): Result['error'] =>
     lineOf(`{"type":"errored","error":${inner}}`).error
   for (const [inner, type, message] of [
@@ -218,7 +218,7 @@ void t.test('what an error says is text, whatever its type', async t => {
   t.equal(nested?.message, `${'['.repeat(1000)}…`)
 })
 
-void t.test('what a refusal says is text, whatever its type', async t => {
+void t.test('the message of a refusal is a string, whatever its type', async t => {
   const said = (details: string): unknown =>
     lineOf(
       `{"type":"succeeded","message":{"content":[],"stop_reason":"refusal","stop_details":${details}}}`,
@@ -229,7 +229,7 @@ void t.test('what a refusal says is text, whatever its type', async t => {
   t.equal(said(`{"explanation":"${'x'.repeat(5000)}"}`), `the model refused: ${'x'.repeat(1000)}…`)
 })
 
-void t.test('content that cannot be read never looks like an empty answer', async t => {
+void t.test('unreadable content never looks like an empty answer', async t => {
   for (const content of [
     '["hello"]',
     '[{"type":"text","text":"a"},null]',
@@ -241,7 +241,7 @@ void t.test('content that cannot be read never looks like an empty answer', asyn
   }
 })
 
-void t.test('a model, a stop reason or a usage of another type is none', async t => {
+void t.test('a model, stop reason or usage of the wrong type is ignored', async t => {
   const one = lineOf(
     '{"type":"succeeded","message":{"content":[],"model":{"a":1},"stop_reason":["end_turn"],"usage":[1]}}',
   )

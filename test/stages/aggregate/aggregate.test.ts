@@ -46,7 +46,7 @@ function bodyOf(
 
 const problem = { type: 'bad', message: 'no' }
 
-void t.test('wrong options are refused at once', async t => {
+void t.test('invalid options are rejected at once', async t => {
   for (const wrong of [
     { batchSize: 0 },
     { batchSize: 100_001 },
@@ -58,7 +58,7 @@ void t.test('wrong options are refused at once', async t => {
     t.throws(() => aggregate(wrong), { code: 'CBS_OPTION' })
 })
 
-void t.test('a batch is full by its count', async t => {
+void t.test('a batch is full by its number of requests', async t => {
   const job = await openFor(t, t.testdir())
   t.same(shape(await seal(job, asks(25), { batchSize: 10 })), [
     [1, 10, 10],
@@ -74,7 +74,7 @@ void t.test('a batch is full by its count', async t => {
   t.same(bodyOf(job, 2)[0]?.custom_id, `${job.run}-1-a`)
 })
 
-void t.test('no batch gets the count of one that is looked for in the list', async t => {
+void t.test('no batch gets the request count of one that is being searched for', async t => {
   const dir = t.testdir()
   const first = await openFor(t, dir)
   const broken = async function* (): AsyncGenerator<Item> {
@@ -92,7 +92,7 @@ void t.test('no batch gets the count of one that is looked for in the list', asy
   ])
 })
 
-void t.test('a batch is full by its bytes, and says the bytes of its body', async t => {
+void t.test('a batch is full by its bytes, and reports the bytes of its body', async t => {
   const job = await openFor(t, t.testdir())
   const batches = await seal(job, asks(20), { batchBytes: 600 })
   t.ok(batches.length > 3)
@@ -102,7 +102,7 @@ void t.test('a batch is full by its bytes, and says the bytes of its body', asyn
   }
 })
 
-void t.test('a request that is larger than a batch may be goes alone', async t => {
+void t.test('a request larger than the batch limit is sent alone', async t => {
   const job = await openFor(t, t.testdir())
   const batches = await seal(job, [ask('a'), ask('x'.repeat(2000)), ask('b')], { batchBytes: 500 })
   t.same(
@@ -111,12 +111,12 @@ void t.test('a request that is larger than a batch may be goes alone', async t =
   )
 })
 
-void t.test('no request is no batch, also without a job', async t => {
+void t.test('no requests make no batch, also without a job', async t => {
   t.same(await seal(await openFor(t, t.testdir()), []), [])
   for await (const _ of each(from([], aggregate()))) t.fail('there is none')
 })
 
-void t.test('a record that is kept already says in which job its request is gathered', async t => {
+void t.test('a spooled record determines the job of its request', async t => {
   const job = await openFor(t, t.testdir())
   const asking = stage((record: SourceRecord): BatchRequest => ({ ...ask('same'), record }))
   const stages = chain(spool({ job }), asking, aggregate())
@@ -126,7 +126,7 @@ void t.test('a record that is kept already says in which job its request is gath
   t.equal(batches[0]?.job, job)
 })
 
-void t.test('invalid records keep their place and say why', async t => {
+void t.test('invalid records keep their place and their reason', async t => {
   const job = await openFor(t, t.testdir())
   const items: Item[] = [
     ask('a', 'same'),
@@ -154,7 +154,7 @@ void t.test('invalid records keep their place and say why', async t => {
   t.match(rejections[1]?.message, /another record has the custom_id same/)
 })
 
-void t.test('an id is a duplicate also after a resume', async t => {
+void t.test('a duplicate id is detected after a resume too', async t => {
   const dir = t.testdir()
   const first = await openFor(t, dir)
   await seal(first, [ask('a', 'same'), ask('b')], { batchSize: 1 })
@@ -167,7 +167,7 @@ void t.test('an id is a duplicate also after a resume', async t => {
   ])
 })
 
-void t.test('a request of more than a batch can ever take is rejected', async t => {
+void t.test("a request larger than the API's limit is rejected", async t => {
   const job = await openFor(t, t.testdir())
   const huge = {
     record: record({ n: 1 }),
@@ -180,7 +180,7 @@ void t.test('a request of more than a batch can ever take is rejected', async t 
   ])
 })
 
-void t.test('a request that is no JSON is CBS_STAGE, first or later', async t => {
+void t.test('a request that is not JSON is CBS_STAGE, first or later', async t => {
   for (const before of [0, 1, 2]) {
     const job = await openFor(t, t.testdir(), { name: `n-${before}` })
     const items = [...asks(before), { params: { n: 10n } as never }].map((item, i) => ({
@@ -194,7 +194,7 @@ void t.test('a request that is no JSON is CBS_STAGE, first or later', async t =>
   }
 })
 
-void t.test('a record that comes twice, or out of order, is CBS_STAGE', async t => {
+void t.test('a record that arrives twice or out of order is CBS_STAGE', async t => {
   const job = await openFor(t, t.testdir())
   const { spool } = await import('../../../lib/stages/spool/spool.ts')
   const kept: BatchRequest[] = []
@@ -216,7 +216,7 @@ void t.test('a record that comes twice, or out of order, is CBS_STAGE', async t 
 })
 
 void t.test(
-  'of a job that is opened again, known batches come first and nothing is sealed twice',
+  'when a job is reopened, known batches come first and nothing is sealed twice',
   async t => {
     const dir = t.testdir()
     const first = await openFor(t, dir)
@@ -249,29 +249,32 @@ void t.test(
   },
 )
 
-void t.test('a part-full batch goes when nothing has come for a while, and not before', async t => {
-  const clock = new VirtualClock()
-  const job = await openFor(t, t.testdir(), { clock })
-  const began = clock.elapsed()
-  const seen: number[][] = []
-  const feed = async function* (): AsyncGenerator<BatchRequest> {
-    yield ask('a')
-    await clock.sleep(600)
-    yield ask('b')
-    await clock.sleep(5000)
-    yield ask('c')
-  }
-  for await (const { records } of each(from(feed(), aggregate({ job, batchWait: 1000 }))))
-    seen.push([records, clock.elapsed() - began])
-  t.equal(seen[0]?.[0], 2)
-  t.ok((seen[0]?.[1] as number) >= 1600 && (seen[0]?.[1] as number) < 1700, JSON.stringify(seen))
-  t.equal(seen[1]?.[0], 1)
-  await job.close()
-  t.equal(clock.sleepers.size, 0)
-})
+void t.test(
+  'a partial batch is sealed when nothing has arrived for a while, and not before',
+  async t => {
+    const clock = new VirtualClock()
+    const job = await openFor(t, t.testdir(), { clock })
+    const began = clock.elapsed()
+    const seen: number[][] = []
+    const feed = async function* (): AsyncGenerator<BatchRequest> {
+      yield ask('a')
+      await clock.sleep(600)
+      yield ask('b')
+      await clock.sleep(5000)
+      yield ask('c')
+    }
+    for await (const { records } of each(from(feed(), aggregate({ job, batchWait: 1000 }))))
+      seen.push([records, clock.elapsed() - began])
+    t.equal(seen[0]?.[0], 2)
+    t.ok((seen[0]?.[1] as number) >= 1600 && (seen[0]?.[1] as number) < 1700, JSON.stringify(seen))
+    t.equal(seen[1]?.[0], 1)
+    await job.close()
+    t.equal(clock.sleepers.size, 0)
+  },
+)
 
 void t.test(
-  'a part-full batch goes when its first record is old enough, while a trickle keeps coming',
+  'a partial batch is sealed when its first record is old enough, even while records trickle in',
   async t => {
     const clock = new VirtualClock()
     const job = await openFor(t, t.testdir(), { clock })
@@ -309,7 +312,7 @@ for (const failing of ['open', 'write', 'sync'] as const) {
   )
 }
 
-void t.test('a stage that is destroyed in the middle closes, with no file left open', async t => {
+void t.test('a destroyed stage closes without leaving files open', async t => {
   const dir = t.testdir()
   const job = await openFor(t, dir)
   await seal(job, asks(9), { batchSize: 3 })
@@ -374,7 +377,7 @@ async function sealedFrom(
   return [shape(batches), all, job.state.spooled]
 }
 
-void t.test('batches of pages are those of single requests, byte for byte', async t => {
+void t.test('batches built from pages equal those of single requests, byte for byte', async t => {
   t.teardown(() => Reflect.set(globalThis, PAGES_SWITCH, true))
   const plain = records(700)
   const mixed = plain.map((one, at) => {
@@ -396,7 +399,7 @@ void t.test('batches of pages are those of single requests, byte for byte', asyn
     }
 })
 
-void t.test('a large body is gathered in pages without a batch in memory', async t => {
+void t.test('a large body is built from pages without holding a batch in memory', async t => {
   const job = await openFor(t, t.testdir())
   const text = 'x'.repeat(20_000)
   const input = Array.from({ length: 200 }, (_, n) => record({ n: `${n} ${text}` }, n + 1))
@@ -410,7 +413,7 @@ void t.test('a large body is gathered in pages without a batch in memory', async
   )
 })
 
-void t.test('pages of something else than requests end it', async t => {
+void t.test('pages of other items end the stage', async t => {
   const job = await openFor(t, t.testdir())
   const wrong = typed<SourceRecord, BatchRequest>(spool({ job }))
   await t.rejects(

@@ -20,7 +20,7 @@ async function put(seen: DedupeIndex, text: string, ordinal: number): Promise<nu
 }
 
 void t.test(
-  'the first record of a request is found, whatever part of the table is in memory',
+  'the first record of a request is found, whichever part of the table is in memory',
   async t => {
     for (const inMemory of [2, 3, 1000]) {
       const dir = t.testdir()
@@ -37,14 +37,14 @@ void t.test(
   },
 )
 
-void t.test('the first record of all can be the one that is repeated', async t => {
+void t.test('the very first record can be the repeated one', async t => {
   const seen = await DedupeIndex.create(nodeDisk, `${t.testdir()}/seen`)
   t.equal(await put(seen, 'a', 0), undefined)
   t.equal(await put(seen, 'a', 1), 0)
   await seen.close()
 })
 
-void t.test('the requests of a job are known when it is opened again', async t => {
+void t.test('the requests of a reopened job are known', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   await aggregated(job, ['a', 'b', 'a', 'c'], { batchSize: 2 })
@@ -62,22 +62,19 @@ void t.test('the requests of a job are known when it is opened again', async t =
   await seen.close()
 })
 
-void t.test(
-  'a batch of a temporary job that did not look for repeats has nothing to tell',
-  async t => {
-    const job = await temporaryJob()
-    job.retain()
-    t.teardown(() => job.release())
-    await aggregated(job, ['a'], { dedupe: false })
-    const seen = await openDedupeIndex(job, 1)
-    const key = keyOf(JSON.stringify(ask('a').params))
-    await seen.prepare(key)
-    t.equal(seen.find(key), undefined)
-    await seen.close()
-  },
-)
+void t.test('a batch of a temporary job without dedupe has no index', async t => {
+  const job = await temporaryJob()
+  job.retain()
+  t.teardown(() => job.release())
+  await aggregated(job, ['a'], { dedupe: false })
+  const seen = await openDedupeIndex(job, 1)
+  const key = keyOf(JSON.stringify(ask('a').params))
+  await seen.prepare(key)
+  t.equal(seen.find(key), undefined)
+  await seen.close()
+})
 
-void t.test('a table that cannot be filled leaves nothing open', async t => {
+void t.test('a table that cannot be filled leaves no file open', async t => {
   const dir = t.testdir()
   let failing = false
   const disk = watched((what, path) => {

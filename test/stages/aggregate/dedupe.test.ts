@@ -43,7 +43,7 @@ const TEXTS = [...'abcadbcaeebdf']
 const ROWS = TEXTS.map((text, i) => `${i}: succeeded ${echo(text)}`)
 const DISTINCT = new Set(TEXTS).size
 
-void t.test('the answer of the first stands in the row of each repeat', async t => {
+void t.test('every repeat gets the answer of the first record', async t => {
   const world = await makeWorld(t)
   const results = await askOnce(world, await world.open(), TEXTS)
   t.same(said(results), ROWS)
@@ -55,7 +55,7 @@ void t.test('the answer of the first stands in the row of each repeat', async t 
   t.match(await world.emulator.ledger.totals(), { accepted: DISTINCT, acceptedTwice: 0 })
 })
 
-void t.test('a run that dies anywhere sends nothing twice when it is resumed', async t => {
+void t.test('a run that dies anywhere sends nothing twice when it resumes', async t => {
   let died = true
   for (let after = 1; died; after++) {
     const world = await makeWorld(t)
@@ -77,7 +77,7 @@ void t.test('a run that dies anywhere sends nothing twice when it is resumed', a
   }
 })
 
-void t.test('a batch is full of records, whatever it asks', async t => {
+void t.test('a batch is full by its records, however few requests it sends', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   const batches = await aggregated(job, ['a', ...Array.from({ length: 100_001 }, () => 'a')])
@@ -90,19 +90,22 @@ void t.test('a batch is full of records, whatever it asks', async t => {
   )
 })
 
-void t.test('a batch of many requests finds every repeat, whatever grows under it', async t => {
-  const world = await makeWorld(t)
-  const job = await world.open()
-  const repeating = stage((record: SourceRecord): BatchRequest => ({
-    ...ask(`text ${Number(record.fields['n']) % 300}`),
-    record,
-  }))
-  const stages = chain(spool({ job }), repeating, aggregate({ job, dedupe: true }))
-  const seen: unknown[] = []
-  for await (const batch of each(from(Readable.from(records(600)), stages)))
-    seen.push([batch.records, batch.requests])
-  t.same(seen, [[600, 300]])
-})
+void t.test(
+  'a batch of many requests finds every repeat, however much the table grows',
+  async t => {
+    const world = await makeWorld(t)
+    const job = await world.open()
+    const repeating = stage((record: SourceRecord): BatchRequest => ({
+      ...ask(`text ${Number(record.fields['n']) % 300}`),
+      record,
+    }))
+    const stages = chain(spool({ job }), repeating, aggregate({ job, dedupe: true }))
+    const seen: unknown[] = []
+    for await (const batch of each(from(Readable.from(records(600)), stages)))
+      seen.push([batch.records, batch.requests])
+    t.same(seen, [[600, 300]])
+  },
+)
 
 void t.test('answers of many batches are found', async t => {
   const world = await makeWorld(t)
@@ -121,7 +124,7 @@ void t.test('a request without params is rejected, and repeats nothing', async t
   t.match(batches, [{ records: 2, requests: 0 }])
 })
 
-void t.test('without inputOrder the pipeline ends, and says what it lacks', async t => {
+void t.test('without inputOrder the pipeline ends with the reason', async t => {
   const world = await makeWorld(t, { batchTimeMs: ({ number }) => (number === 1 ? 60_000 : 1000) })
   const { client } = world
   const job = await world.open()

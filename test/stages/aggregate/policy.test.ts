@@ -22,6 +22,6 @@ for (const [name, open, next, full] of [
   })
 }
 
-void t.test('a body of one request has its frame', async t => {
+void t.test('a body of one request includes its frame', async t => {
   t.equal(bytesAlone(2), Buffer.byteLength('{"requests":[\n{}\n]}'))
 })

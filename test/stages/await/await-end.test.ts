@@ -45,7 +45,7 @@ void t.test(
   },
 )
 
-void t.test('batches are passed on in the order of their ends', async t => {
+void t.test('batches are passed on in the order in which they end', async t => {
   const times = [5, 1, 3]
   const world = await makeWorld(t, {
     batchTimeMs: ({ number }) => (times[number - 1] as number) * MINUTE,
@@ -78,20 +78,17 @@ for (const concurrency of [1, 3]) {
   })
 }
 
-void t.test(
-  'a batch that is a 404 just after its create is waited for, and not resent',
-  async t => {
-    const world = await makeWorld(t, {
-      batchTimeMs: MINUTE,
-      faults: [{ on: 'create', notFoundMs: 5 * MINUTE }],
-    })
-    t.same(
-      (await run(world, await world.open(), asks(1))).map(({ status }) => status),
-      ['succeeded'],
-    )
-    t.same(callsOf(world.emulator, 'create'), { 200: 1 })
-  },
-)
+void t.test('a 404 just after a create is waited for, and the batch is not resent', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [{ on: 'create', notFoundMs: 5 * MINUTE }],
+  })
+  t.same(
+    (await run(world, await world.open(), asks(1))).map(({ status }) => status),
+    ['succeeded'],
+  )
+  t.same(callsOf(world.emulator, 'create'), { 200: 1 })
+})
 
 void t.test('after the settle time the rows of a lost batch are unanswered', async t => {
   const world = await makeWorld(t, {
@@ -207,7 +204,7 @@ void t.test(
 )
 
 void t.test(
-  'a stage that is destroyed while it waits closes at once, without a timer or a file left',
+  'a stage that is destroyed while it waits closes at once, without a timer or an open file',
   async t => {
     const world = await makeWorld(t, {
       batchTimeMs: 60 * MINUTE,
@@ -226,7 +223,7 @@ void t.test(
   },
 )
 
-void t.test('batches that are lost at the same time come in their own order', async t => {
+void t.test('batches that are lost at the same time keep their order', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: 60 * MINUTE,
     faults: [{ on: 'create', vanishAfterMs: MINUTE }],

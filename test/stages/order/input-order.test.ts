@@ -64,12 +64,12 @@ async function rowsOf(
 
 const ascending = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
-void t.test('rows come in input order however the batches end', async t => {
+void t.test('rows come in input order, in whatever order the batches end', async t => {
   const world = await makeWorld(t, { batchTimeMs: lastFirst })
   t.same(await rowsOf(world, await world.open()), ascending(12))
 })
 
-void t.test('without it they come as batches end, which this very API turns round', async t => {
+void t.test('without inputOrder rows come as batches end, which this API reverses', async t => {
   const world = await makeWorld(t, { batchTimeMs: lastFirst })
   const rows = await rowsOf(world, await world.open(), { ordered: false })
   t.not(rows[0], 0)
@@ -79,7 +79,7 @@ void t.test('without it they come as batches end, which this very API turns roun
   )
 })
 
-void t.test('parts of a batch that was divided stand where it stood', async t => {
+void t.test('the parts of a split batch take its place', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: lastFirst,
     // The first batch is divided, and its first half once more.
@@ -98,7 +98,7 @@ void t.test('a resumed job emits all rows again, in the same order', async t => 
   t.same(await rowsOf(world, await world.open()), ascending(12))
 })
 
-void t.test('a job that started without it is ordered when it is resumed with it', async t => {
+void t.test('a job that started without inputOrder is ordered when it resumes with it', async t => {
   const world = await makeWorld(t, { batchTimeMs: lastFirst })
   const first = await world.open()
   await t.rejects(rowsOf(world, first, { until: 7, ordered: false }), /killed/)
@@ -125,7 +125,7 @@ void t.test('retried rows come last, in order', async t => {
   )
 })
 
-void t.test('a batch that a stage before it drops holds nothing back forever', async t => {
+void t.test('a batch that an earlier stage drops does not block the others', async t => {
   const world = await makeWorld(t, { batchTimeMs: lastFirst })
   const job = await world.open()
   const { client } = world

@@ -72,7 +72,7 @@ const written = (path: string): number[] =>
 
 const all = Array.from({ length: COUNT }, (_, n) => n)
 
-void t.test('R09: a death at any commit, and a resume, give each row once in order', async t => {
+void t.test('R09: a crash at any commit, and a resume, write each row once in order', async t => {
   const world = await makeWorld(t, FAILING)
   const path = `${world.dir}/out.jsonl`
   const job = await world.open()
@@ -109,34 +109,37 @@ void t.test('R09: a death at any commit, and a resume, give each row once in ord
   }
 })
 
-void t.test('R09: a file that was begun as batches ended is finished in order', async t => {
-  const world = await makeWorld(t, FAILING)
-  const path = `${world.dir}/out.jsonl`
-  const job = await world.open()
-  let rows = 0
-  const broken = stage((result: Result) => {
-    if (++rows === 6) throw new BatchStreamError('CBS_STOPPED', 'enough')
-    return result
-  })
-  await t.rejects(write(world, job, path, { ordered: false, between: broken }), /enough/)
-  await job.close()
-  const before = written(path)
-  t.ok(before.length > 0)
-  await write(world, await world.open(), path)
-  const after = written(path)
-  const added = after.filter(n => !before.slice(0, 4).includes(n))
-  t.same(
-    after.toSorted((a, b) => a - b),
-    all,
-  )
-  t.same(
-    added,
-    added.toSorted((a, b) => a - b),
-  )
-})
+void t.test(
+  'R09: a file that was begun in the order of batch ends is finished in input order',
+  async t => {
+    const world = await makeWorld(t, FAILING)
+    const path = `${world.dir}/out.jsonl`
+    const job = await world.open()
+    let rows = 0
+    const broken = stage((result: Result) => {
+      if (++rows === 6) throw new BatchStreamError('CBS_STOPPED', 'enough')
+      return result
+    })
+    await t.rejects(write(world, job, path, { ordered: false, between: broken }), /enough/)
+    await job.close()
+    const before = written(path)
+    t.ok(before.length > 0)
+    await write(world, await world.open(), path)
+    const after = written(path)
+    const added = after.filter(n => !before.slice(0, 4).includes(n))
+    t.same(
+      after.toSorted((a, b) => a - b),
+      all,
+    )
+    t.same(
+      added,
+      added.toSorted((a, b) => a - b),
+    )
+  },
+)
 
 void t.test(
-  'R09: where submission stopped, rows behind a missing one wait for the resume',
+  'R09: where submission stopped, rows after a missing one wait for the resume',
   async t => {
     const world = await makeWorld(t, FAILING)
     const path = `${world.dir}/out.jsonl`

@@ -8,7 +8,7 @@ const csv =
   () =>
     parseCsv({ comment: '#', ...options })
 
-t.test('lines that begin with it are passed over, and lines are still counted', async t => {
+t.test('comment lines are skipped, and still counted as lines', async t => {
   for (const end of ['\n', '\r\n', '\r']) {
     const input = [
       '# exported 2026-11-21',
@@ -44,7 +44,7 @@ t.test('lines that begin with it are passed over, and lines are still counted', 
   t.same(await records(() => parseCsv(), '#a\n#1\n'), [[2, '{"#a":"#1"}']], 'none unless asked for')
 })
 
-t.test('what stands in a row is data', async t => {
+t.test('a comment character within a row is data', async t => {
   t.same(await records(csv(), 'a,b\n1,#2\n "x#y" ,3\n"#4","5\n#6"\n #7,8#\n,#9\n'), [
     [2, '{"a":"1","b":"#2"}'],
     [3, '{"a":" \\"x#y\\" ","b":"3"}'],
@@ -54,7 +54,7 @@ t.test('what stands in a row is data', async t => {
   ])
 })
 
-t.test('also behind a closing quote a row is what it is without comments', async t => {
+t.test('a row after a closing quote is read as without comments', async t => {
   const input = 'a,b\n"x"#1,2\n""#3,"4\n5"\n"say "#6" now",7\n""#8\n'
   t.same(await records(csv(), input), await records(() => parseCsv(), input))
   t.same(await records(csv({ columns: ['a'] }), '""#lost?\n'), [[1, '{"a":"\\"\\"#lost?"}']])
@@ -67,7 +67,7 @@ t.test('a quote in a comment opens nothing', async t => {
   ])
 })
 
-t.test('the raw text of a bad row has no comments in it, and its lines are right', async t => {
+t.test('the raw text of a bad row contains no comments, and its line number is right', async t => {
   const { records: rows } = await read(csv(), [
     Buffer.from('#\na,b\n# x\n\n#y\n1\n#\n2,"3\n# data\n"x,5,\n# z\n6,"7\n# 8\n9,10\n'),
   ])
@@ -83,7 +83,7 @@ t.test('the raw text of a bad row has no comments in it, and its lines are right
   t.match(rows[2]?.problem?.message, /^line 12: the quote opened on line 12 /)
 })
 
-t.test('a header behind comments is refused by its own line', async t => {
+t.test('an invalid header after comments is reported with its own line', async t => {
   const { error } = await read(csv(), [Buffer.from('# 1\n\n# 2\na,"b\n')])
   t.match(error, {
     code: 'CBS_INPUT',
@@ -106,12 +106,12 @@ t.test('a comment that is not UTF-8 rejects no row', async t => {
   t.equal(await differenceByCut(csv(), latin1), undefined)
 })
 
-t.test('a file of comments alone gives no records', async t => {
+t.test('a file of comments only has no records', async t => {
   for (const input of ['#', '#\n', '# a\r\n\r\n# b', '#\r#'])
     t.same(await records(csv(), input), [], JSON.stringify(input))
 })
 
-t.test('a comment may be longer than a slice and than a record may be', async t => {
+t.test('a comment may be longer than a chunk and than the maximum record', async t => {
   for (const length of [50, 4000, 4059, 4064, 5000, 16_384, 50_000]) {
     for (const end of ['\n', '\r\n', '\r']) {
       const long = `#${'y'.repeat(length)}"`
@@ -157,7 +157,7 @@ t.test('comments do not count as bytes of a record', async t => {
   )
 })
 
-t.test('an endless comment, and endlessly many, take no more memory than a long one', async t => {
+t.test('an endless comment, and endless comments, take bounded memory', async t => {
   const before = process.memoryUsage().arrayBuffers
   let most = 0
   function* chunks(text: string, last: string): Generator<Buffer> {
@@ -219,7 +219,7 @@ t.test('however the bytes are cut, long comments and records end in the same pla
   }
 })
 
-t.test('what cannot be told from a row is no comment', async t => {
+t.test('what might be a row is not a comment', async t => {
   for (const [text, delimiter] of [
     ['#', ','],
     ['//', ','],
@@ -254,7 +254,7 @@ t.test('what cannot be told from a row is no comment', async t => {
   t.throws(wrong({ comment: ';', delimiter: ';' }), { code: 'CBS_OPTION' })
 })
 
-t.test('a text without its first comments', async t => {
+t.test('leading comments are removed from a text', async t => {
   t.equal(withoutComments('\r\n#é\n\n# b\r\na#\n#c', '#'), 'a#\n#c')
   t.equal(withoutComments('# é', '#'), '')
   t.equal(withoutComments('/', '//'), '/')

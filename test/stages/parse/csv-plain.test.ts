@@ -45,7 +45,7 @@ const ODD = [
   'a,b\n' + `${'x'.repeat(40)},${'"y\n"'.repeat(3)}\n`.repeat(3) + '1,2\n',
 ]
 
-void t.test('odd rows, cut anywhere, are what csv-parse makes of them', async t => {
+void t.test('unusual rows, cut anywhere, are what csv-parse makes of them', async t => {
   for (const [number, text] of ODD.entries())
     for (const chunks of cuts(Buffer.from(text)))
       t.equal(await isSame(Buffer.from(text), chunks, {}), undefined, `input ${number}`)
@@ -103,7 +103,7 @@ function itemsOf(given: readonly unknown[]): SourceRecord[] {
   return given.flatMap(one => (one instanceof RecordPage ? [...one] : [one as SourceRecord]))
 }
 
-void t.test('a reader that takes pages is given the same records, as pages', async t => {
+void t.test('a reader that takes pages receives the same records', async t => {
   const long = `"${'x'.repeat(PAGE_BYTES)}",2\n`
   const rows = `1,"a\nb"\n${'3,4\n'.repeat(300)}${long}5,6\n1,2,3\n7,8\n${long}`
   const input = Buffer.from(`a,b\n${rows}`)
@@ -141,7 +141,7 @@ void t.test('fields may be longer than a page', async t => {
   )
 })
 
-void t.test('the rows of each chunk are given before the next chunk is there', async t => {
+void t.test('the rows of each chunk are emitted before the next chunk arrives', async t => {
   const stage = parseCsv()
   const given: unknown[] = []
   const sink = new Writable({
@@ -164,24 +164,27 @@ void t.test('the rows of each chunk are given before the next chunk is there', a
 
 const MANY = 2 * PAGE_ITEMS + 44
 
-void t.test('records of JSON lines come as pages, those with a problem alone', async t => {
-  const lines = ['{"a":1}', '{"a":"é"}', 'no', '{"a":3}', '7', ...Array(MANY).fill('{"b":0}')]
-  const given = await paged(parseJsonl({ source: 'a' }), [Buffer.from(`${lines.join('\n')}\n`)])
-  t.same(
-    itemsOf(given).map(({ line }) => line),
-    lines.map((_, at) => at + 1),
-  )
-  t.same(
-    itemsOf(given).map(({ raw }) => String(raw)),
-    lines.map(line => (line === 'no' ? '{"input":"no"}' : line === '7' ? '{"input":7}' : line)),
-  )
-  t.same(
-    given.map(one => (one instanceof RecordPage ? one.count : 'alone')),
-    [2, 'alone', 1, 1, PAGE_ITEMS, PAGE_ITEMS, 44],
-  )
-})
+void t.test(
+  'records of JSON lines are emitted in pages, and those with a problem alone',
+  async t => {
+    const lines = ['{"a":1}', '{"a":"é"}', 'no', '{"a":3}', '7', ...Array(MANY).fill('{"b":0}')]
+    const given = await paged(parseJsonl({ source: 'a' }), [Buffer.from(`${lines.join('\n')}\n`)])
+    t.same(
+      itemsOf(given).map(({ line }) => line),
+      lines.map((_, at) => at + 1),
+    )
+    t.same(
+      itemsOf(given).map(({ raw }) => String(raw)),
+      lines.map(line => (line === 'no' ? '{"input":"no"}' : line === '7' ? '{"input":7}' : line)),
+    )
+    t.same(
+      given.map(one => (one instanceof RecordPage ? one.count : 'alone')),
+      [2, 'alone', 1, 1, PAGE_ITEMS, PAGE_ITEMS, 44],
+    )
+  },
+)
 
-void t.test('lines of any kind, cut anywhere, are the same as pages and alone', async t => {
+void t.test('lines of any kind, cut anywhere, are the same in pages and alone', async t => {
   const lines = [
     ...['{"a":1}', ' {"a":2}', '{"a":"\\u00e9"}', '', '{"a":[1]}', '{"a":3}\r', '7', 'no'],
     ...[
@@ -208,7 +211,7 @@ void t.test('lines of any kind, cut anywhere, are the same as pages and alone', 
       }
 })
 
-void t.test('what was read is given before the error behind it', async t => {
+void t.test('rows before an error are emitted before it', async t => {
   const given: unknown[] = []
   const stage = parseJson()
   const sink = new Writable({

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { CsvRows } from '../../../lib/stages/parse/csv-rows.ts'
 
-t.test('rows come at once, with the byte at which each ended', async t => {
+t.test('rows are emitted at once, with the byte at which each ended', async t => {
   const seen: [readonly string[], number][] = []
   const rows: CsvRows = new CsvRows(',', row => seen.push([row, rows.rowsEnd]))
   rows.parse(Buffer.from('a,b\n"1\n",2\r\n3'))

@@ -25,7 +25,7 @@ async function told(input: string, options: ParseOptions = {}): Promise<[string[
   return first as [string[], string[]]
 }
 
-t.test('R12: semicolons, tabs and bars are detected, and said', async t => {
+t.test('R12: semicolons, tabs and bars are detected and reported', async t => {
   for (const [delimiter, name] of [
     [';', 'semicolons'],
     ['\t', 'tabs'],
@@ -47,7 +47,7 @@ t.test('R12: semicolons, tabs and bars are detected, and said', async t => {
   }
 })
 
-t.test('R12: a plain comma file stays one, whatever else is in it', async t => {
+t.test('R12: a plain comma file stays one, whatever else it contains', async t => {
   const inputs: [string, string[]][] = [
     ['a,b\n1,2;3;4\n', ['a', 'b']],
     ['a,b;c\n1,2;3\n', ['a', 'b;c']],
@@ -69,7 +69,7 @@ t.test('R12: a plain comma file stays one, whatever else is in it', async t => {
   }
 })
 
-t.test('R12: of several the one that fits both rows is taken', async t => {
+t.test('R12: of several delimiters the one that fits both rows is chosen', async t => {
   const inputs: [string, string][] = [
     ['id;Price, EUR;Name\n1;2,50;a, b, c\n', '{"id":"1","Price, EUR":"2,50","Name":"a, b, c"}'],
     ['a;b;c|d\n1;2;3\n', '{"a":"1","b":"2","c|d":"3"}'],
@@ -105,7 +105,7 @@ t.test('R12: without a header the first two rows, or the named columns, decide',
   t.same((await told('1;2;3\n', { columns }))[1], [], 'none fits')
 })
 
-t.test('R12: a first line sep=; names the delimiter and is no row', async t => {
+t.test('R12: a first line sep=; names the delimiter and is not a row', async t => {
   for (const end of ['\n', '\r\n', '\r']) {
     for (const [line, delimiter] of [
       ['sep=;', ';'],
@@ -134,7 +134,7 @@ t.test('R12: a first line sep=; names the delimiter and is no row', async t => {
   t.same((await told('a\nsep=;\n'))[0], ['{"a":"sep=;"}'], 'only the first line')
 })
 
-t.test('R12: comments and blank lines before the rows tell nothing', async t => {
+t.test('R12: comments and blank lines before the rows have no influence', async t => {
   const comment = '//'
   const [rows, notes] = await told('\n// a,b,"\r\n\n/;x\n// ;\n/1;2\n', { comment })
   t.same([rows, notes.length], [['{"/":"/1","x":"2"}'], 1])
@@ -146,7 +146,7 @@ t.test('R12: comments and blank lines before the rows tell nothing', async t => 
   t.equal(await differenceByCut(csv({ comment, header: false }), 'a;b\n/'), undefined)
 })
 
-t.test('R12: no more than 64 KB are looked at, in whatever pieces', async t => {
+t.test('R12: detection reads at most 64 KB, in any pieces', async t => {
   const long = 'x'.repeat(70_000)
   const inputs: [string, string[]][] = [
     [`a;b\n1;${long}\n2;3\n`, ['a', 'b']],
@@ -166,7 +166,7 @@ t.test('R12: no more than 64 KB are looked at, in whatever pieces', async t => {
   }
 })
 
-t.test('R12: parse() detects as parseCsv() does, in a file named .csv and in a pipe', async t => {
+t.test('R12: parse() detects like parseCsv(), for a file named .csv and for a pipe', async t => {
   const inputs: [ParseOptions, string, string][] = [
     [{}, 'a;b\n1;2\n', 'the input has semicolons'],
     [{ name: 'x.csv' }, 'a;b\n1;2\n', 'x.csv has semicolons'],

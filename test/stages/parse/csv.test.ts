@@ -43,7 +43,7 @@ t.test('empty lines are skipped and counted', async t => {
   ])
 })
 
-t.test('line is physical, also behind line breaks in quotes (I24)', async t => {
+t.test('the line is the physical one, also after line breaks in quotes (I24)', async t => {
   for (const end of ['\n', '\r\n', '\r']) {
     const input = ['"a\nx",b', '"1\r\n2\r\n3",4', '', '"5\r6\n7",8', '9,10', ''].join(end)
     t.same(
@@ -54,7 +54,7 @@ t.test('line is physical, also behind line breaks in quotes (I24)', async t => {
   }
 })
 
-t.test('a quote inside an unquoted field is text, doubled quotes are one', async t => {
+t.test('a quote inside an unquoted field is text, and a doubled quote is one quote', async t => {
   t.same(await records(csv(), 'a,b\n5" pipe,"say ""hi"""\nx"y"z,"q"r\n'), [
     [2, '{"a":"5\\" pipe","b":"say \\"hi\\""}'],
     [3, '{"a":"x\\"y\\"z","b":"\\"q\\"r"}'],
@@ -68,7 +68,7 @@ t.test('tabs and other delimiters', async t => {
   ])
 })
 
-t.test('a file without header: names given, or numbers', async t => {
+t.test('a file without a header has the given names, or numbers', async t => {
   t.same(await records(csv({ columns: ['A', 'B'] }), '1,2\n'), [[1, '{"A":"1","B":"2"}']])
   t.same(await records(csv({ columns: ['A'], header: false }), '1\n'), [[1, '{"A":"1"}']])
   t.same(await records(csv({ header: false }), '1,2\n3\n'), [
@@ -87,7 +87,7 @@ t.test('names of Object.prototype are plain columns (I11)', async t => {
   t.equal(Object.getPrototypeOf(rows[0]?.fields), Object.prototype)
 })
 
-t.test('R11 I10: a header with unnamed and duplicate cells is read, and said once', async t => {
+t.test('R11 I10: a header with unnamed and duplicate cells is read, and reported once', async t => {
   const notes: InputNote[] = []
   const { records: rows } = await read(
     csv({ source: 'a.csv', onNote: note => notes.push(note) }),
@@ -134,7 +134,7 @@ t.test('R11: a note lists ten columns and counts the others', async t => {
   t.match(notes, [/^line 1: .* column 11 is called "column11" and 29990 more$/])
 })
 
-t.test('what onNote throws ends the stream with CBS_STAGE', async t => {
+t.test('an error thrown by onNote ends the stream with CBS_STAGE', async t => {
   const onNote = (): never => {
     throw new Error('boom')
   }
@@ -142,32 +142,35 @@ t.test('what onNote throws ends the stream with CBS_STAGE', async t => {
   t.match(error, { code: 'CBS_STAGE', message: '`onNote` failed: boom' })
 })
 
-t.test('a row with another count of columns is a record that says both counts (I09)', async t => {
-  const { records: rows } = await read(csv(), [Buffer.from('a,b\n1\n2,3,"4\r\n4"\r\n5,6\n')])
-  t.same(
-    rows.map(row => [row.line, row.raw.toString(), row.problem]),
-    [
+t.test(
+  'a row with the wrong number of columns is a bad record that names both numbers (I09)',
+  async t => {
+    const { records: rows } = await read(csv(), [Buffer.from('a,b\n1\n2,3,"4\r\n4"\r\n5,6\n')])
+    t.same(
+      rows.map(row => [row.line, row.raw.toString(), row.problem]),
       [
-        2,
-        '{"input":"1"}',
-        { type: 'wrong_column_count', message: 'line 2: the row has 1 column, expected 2' },
+        [
+          2,
+          '{"input":"1"}',
+          { type: 'wrong_column_count', message: 'line 2: the row has 1 column, expected 2' },
+        ],
+        [
+          3,
+          '{"input":"2,3,\\"4\\r\\n4\\""}',
+          { type: 'wrong_column_count', message: 'line 3: the row has 3 columns, expected 2' },
+        ],
+        [5, '{"a":"5","b":"6"}', undefined],
       ],
-      [
-        3,
-        '{"input":"2,3,\\"4\\r\\n4\\""}',
-        { type: 'wrong_column_count', message: 'line 3: the row has 3 columns, expected 2' },
-      ],
-      [5, '{"a":"5","b":"6"}', undefined],
-    ],
-  )
-})
+    )
+  },
+)
 
-t.test('NUL is carried unchanged (I04)', async t => {
+t.test('NUL is kept unchanged (I04)', async t => {
   t.same(await records(csv(), 'a,b\nx\0y,"\0"\n'), [[2, '{"a":"x\\u0000y","b":"\\u0000"}']])
 })
 
 t.test(
-  'invalid UTF-8 is a record that names line and byte (I03), a genuine U+FFFD is none (I25)',
+  'invalid UTF-8 is a bad record that names line and byte (I03), and a genuine U+FFFD is valid (I25)',
   async t => {
     const bad = Buffer.concat([
       Buffer.from('a,b\n\ufffd,1\n\ufffd,caf'),
@@ -196,13 +199,13 @@ t.test(
   },
 )
 
-t.test('UTF-16 is refused (I02)', async t => {
+t.test('UTF-16 is rejected (I02)', async t => {
   const { error } = await read(csv(), [Buffer.from('\ufeffa,b\n', 'utf16le')])
   t.match(error, { code: 'CBS_INPUT', message: 'iconv -f UTF-16 -t UTF-8' })
 })
 
 t.test(
-  'an unclosed quote spoils one line, names it, and the lines after it are read (I08)',
+  'an unclosed quote spoils one line and names it, and the lines after it are read (I08)',
   async t => {
     const open = await read(csv(), [Buffer.from('a,b\r\n1,2\r\n"x\r\ny","z\r\n3,4\r\n\r\n5,6')])
     t.same(
@@ -274,7 +277,7 @@ t.test(
 )
 
 t.test(
-  'a record over maxRecordBytes is one bad record, also where the delimiter is more than a byte',
+  'a record over maxRecordBytes is one bad record, also with a delimiter of several bytes',
   async t => {
     for (const delimiter of [';;', '¦']) {
       const long = 'y'.repeat(9000)
@@ -297,7 +300,7 @@ t.test(
   },
 )
 
-t.test('a header that does not end is refused', async t => {
+t.test('a header without an end is rejected', async t => {
   t.match((await read(csv(), [Buffer.from('a,"b\n1,2\n')])).error, {
     code: 'CBS_INPUT',
     message: /^the CSV header cannot be read: line 1: the quote opened on line 1 is never closed/,
@@ -312,27 +315,24 @@ t.test('a header that does not end is refused', async t => {
   )
 })
 
-t.test(
-  'an endless line and endless blank lines take no more memory than a long one (I12)',
-  async t => {
-    const before = process.memoryUsage().arrayBuffers
-    let most = 0
-    function* chunk(byte: string, last = ''): Generator<Buffer> {
-      const bytes = Buffer.alloc(100_000, byte)
-      for (let index = 0; index < 50; index++) {
-        globalThis.gc?.()
-        most = Math.max(most, process.memoryUsage().arrayBuffers - before)
-        yield bytes
-      }
-      yield Buffer.from(last)
+t.test('an endless line and endless blank lines take bounded memory (I12)', async t => {
+  const before = process.memoryUsage().arrayBuffers
+  let most = 0
+  function* chunk(byte: string, last = ''): Generator<Buffer> {
+    const bytes = Buffer.alloc(100_000, byte)
+    for (let index = 0; index < 50; index++) {
+      globalThis.gc?.()
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+      yield bytes
     }
-    const long = await read(csv({ columns: ['a'], maxRecordBytes: 50_000 }), chunk('x'))
-    const blank = await read(csv({ columns: ['a'], maxRecordBytes: 50_000 }), chunk('\n', '1'))
-    t.same([long.records.length, long.records[0]?.problem?.type], [1, 'too_long'])
-    t.same([blank.records.length, blank.records[0]?.line], [1, 5_000_001])
-    t.ok(most < 4_000_000, `${most} bytes while 5 MB went through`)
-  },
-)
+    yield Buffer.from(last)
+  }
+  const long = await read(csv({ columns: ['a'], maxRecordBytes: 50_000 }), chunk('x'))
+  const blank = await read(csv({ columns: ['a'], maxRecordBytes: 50_000 }), chunk('\n', '1'))
+  t.same([long.records.length, long.records[0]?.problem?.type], [1, 'too_long'])
+  t.same([blank.records.length, blank.records[0]?.line], [1, 5_000_001])
+  t.ok(most < 4_000_000, `${most} bytes while 5 MB went through`)
+})
 
 t.test('an empty input, or only a header, gives no records (I19)', async t => {
   for (const input of ['', '\ufeff', '\n\r\n', 'a,b', 'a,b\n', 'a,b\r\n\r\n']) {
@@ -357,7 +357,7 @@ t.test('however the bytes are cut, the records are the same', async t => {
     t.equal(await differenceByCut(csv(), input), undefined, JSON.stringify(String(input)))
 })
 
-t.test('however the bytes are cut, a long record is broken up in the same place', async t => {
+t.test('however the bytes are cut, a long record ends in the same place', async t => {
   const long = 'y'.repeat(4100)
   const inputs = [
     `a,b\n1,${long}\r\n2,3\n`,
@@ -390,7 +390,7 @@ t.test('however the bytes are cut, a long record is broken up in the same place'
   }
 })
 
-t.test('a reader that stops is given no more than its buffer', async t => {
+t.test('a reader that stops gets no more than its buffer', async t => {
   const stage = parseCsv({ columns: ['a'] })
   stage.write(Buffer.from('1\n'.repeat(100_000)))
   await new Promise(resolve => stage.once('readable', resolve))
@@ -401,7 +401,7 @@ t.test('a reader that stops is given no more than its buffer', async t => {
   t.equal(count, 100_000)
 })
 
-t.test('wrong options are refused at once', async t => {
+t.test('invalid options are rejected at once', async t => {
   // What TypeScript would not let through still comes from JavaScript.
   const wrong =
     (options: object): (() => unknown) =>

@@ -34,7 +34,7 @@ void t.test('each file is one record, in the order of the paths', async t => {
   t.same(Object.keys(records[0]?.fields ?? {}), FILE_FIELDS)
 })
 
-void t.test('a path is kept as it was given, with the folders in it', async t => {
+void t.test('a path is kept as given, including its folders', async t => {
   const dir = t.testdir({ in: { 'a.txt': 'x' } })
   const path = join(dir, 'in', 'a.txt')
   t.match((await recordsOf([path]))[0]?.fields, { path, name: 'a.txt', text: 'x' })
@@ -55,7 +55,7 @@ void t.test('a file that cannot be read is a record with a problem', async t => 
   t.same(records[0]?.fields, { path: 'gone.txt', name: 'gone.txt', ext: 'txt' })
 })
 
-void t.test('images and PDFs are to be attached, texts are not', async t => {
+void t.test('images and PDFs are attached, texts are not', async t => {
   const dir = t.testdir({ 'a.txt': 'x', 'a.pdf': PDF })
   const records = await recordsOf(['a.txt', 'a.pdf'], { dir })
   t.same(
@@ -64,7 +64,7 @@ void t.test('images and PDFs are to be attached, texts are not', async t => {
   )
 })
 
-void t.test('wrong options and what is no path are refused', async t => {
+void t.test('invalid options and values that are not paths are rejected', async t => {
   t.throws(() => parseFiles({ maxRecordBytes: 0 }), { code: 'CBS_OPTION' })
   // @ts-expect-error a folder is a path
   t.throws(() => parseFiles({ dir: 5 }), { code: 'CBS_OPTION' })

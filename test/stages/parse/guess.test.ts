@@ -48,7 +48,7 @@ t.test('an array file and JSON lines are distinguished (I15)', async t => {
   }
 })
 
-t.test('comments tell nothing', async t => {
+t.test('comments have no influence', async t => {
   const comment = '//'
   const seen = (head: string, enough = false): string | undefined =>
     guess({ head, comment, enough })?.why
@@ -82,7 +82,7 @@ t.test('anything else is a table', async t => {
   t.equal(format('', 'a.json'), 'json')
 })
 
-t.test('it waits for a line, and for the line after a whole array', async t => {
+t.test('detection waits for a line, and for the line after a whole array', async t => {
   for (const head of ['', ' \n', 'id,te', '{"a":', '[1,2', '[1,2]\n', '[1,2]\n ']) {
     t.equal(guess({ head, enough: false }), undefined, JSON.stringify(head))
   }

@@ -11,7 +11,7 @@ const json =
     parseJson(options)
 
 t.test(
-  'elements are written again on one line, with digits, key order and equal keys (I15)',
+  'elements are written on one line, with their digits, key order and duplicate keys (I15)',
   async t => {
     const input =
       '[\n  {"n": 12345678901234567890, "f": 1.0, "e": -1E+2},\r\n  {"b":1,\n"a":[ ],"7":{ },"b":[1,\n{"x":null}]} , {"t":true,"s":"a\\n\\u00e9\\ud800\\"/"}\n]\n'
@@ -23,7 +23,7 @@ t.test(
   },
 )
 
-t.test('elements that are no objects are inputs', async t => {
+t.test('elements that are not objects are inputs', async t => {
   t.same(await records(json(), '[1.0,"a",[2],null,true,false,-0,[]]'), [
     [1, '{"input":1.0}'],
     [1, '{"input":"a"}'],
@@ -36,13 +36,13 @@ t.test('elements that are no objects are inputs', async t => {
   ])
 })
 
-t.test('another value than an array is the one record', async t => {
+t.test('a value that is not an array is the only record', async t => {
   t.same(await records(json(), '\n{"a":\n[1]}\n'), [[2, '{"a":[1]}']])
   t.same(await records(json(), ' 42'), [[1, '{"input":42}']])
   t.same(await records(json(), '"x"'), [[1, '{"input":"x"}']])
 })
 
-t.test('the array at a path, and nothing else of the document', async t => {
+t.test('only the array at a path is read', async t => {
   const input =
     '{"meta":{"items":[0],"n":1},"x":["data"],"data":{"items":[{"a":1},\n{"a":2}],"items2":[3]},"data2":[4]}'
   t.same(await records(json({ path: 'data.items' }), input), [
@@ -59,7 +59,7 @@ t.test('the array at a path, and nothing else of the document', async t => {
   )
 })
 
-t.test('a path that leads nowhere is an error that says what is there', async t => {
+t.test('the error for a path that does not exist names what does', async t => {
   const cases: [string, string, string][] = [
     [
       'data.rows',
@@ -89,7 +89,7 @@ t.test('a path that leads nowhere is an error that says what is there', async t 
 })
 
 t.test(
-  'what breaks off gives the elements before it, then an error with the line (I16)',
+  'truncated input gives the elements before the cut, then an error with the line (I16)',
   async t => {
     for (const cut of [
       '[{"a":1},\n{"b":2},',
@@ -115,7 +115,7 @@ t.test(
   },
 )
 
-t.test('a fault gives the elements before it, then an error with the line', async t => {
+t.test('a syntax error gives the elements before it, then an error with the line', async t => {
   for (const fault of [
     '[{"a":1},\n2,"x",{x}]',
     '[{"a":1},\n2,"x",]',
@@ -132,7 +132,7 @@ t.test('a fault gives the elements before it, then an error with the line', asyn
   }
 })
 
-t.test('with onBroken the stream ends after the elements that were whole (I16)', async t => {
+t.test('with onBroken the stream ends after the whole elements (I16)', async t => {
   const errors: BatchStreamError[] = []
   const parser = json({ onBroken: error => errors.push(error) })
   const chunks = [Buffer.from('[{"a":1},{"b":2},{]'), Buffer.from('more'), Buffer.from('and more')]
@@ -146,7 +146,7 @@ t.test('with onBroken the stream ends after the elements that were whole (I16)',
   t.equal(errors.length, 1)
 })
 
-t.test('objects that follow one another are a record each, on several lines or on one', async t => {
+t.test('consecutive objects are a record each, on several lines or on one', async t => {
   const pretty = '{\n  "a": [1, {}],\n  "é": "}{"\n}\n{\n  "b": 2.0\n}\n\n{}{"c":\n3}\n'
   t.same(await records(json(), pretty), [
     [1, '{"a":[1,{}],"é":"}{"}'],
@@ -168,7 +168,7 @@ t.test('objects that follow one another are a record each, on several lines or o
   )
 })
 
-t.test('anything else behind a whole value is an error', async t => {
+t.test('anything else after a whole value is an error', async t => {
   for (const [input, path, count] of [
     ['{"a":1}\n[2]\n', '', 1],
     ['{"a":1}\n2\n', '', 1],
@@ -218,7 +218,7 @@ t.test('an element over maxRecordBytes keeps its first 1,000 characters (I12)', 
   }
 })
 
-t.test('an endless string takes no more memory than a long one (I12)', async t => {
+t.test('an endless string takes bounded memory (I12)', async t => {
   const before = process.memoryUsage()
   let most = 0
   function* chunks(): Generator<Buffer> {
@@ -238,35 +238,38 @@ t.test('an endless string takes no more memory than a long one (I12)', async t =
   t.ok(most < 8_000_000, `${most} bytes while 20 MB went through`)
 })
 
-t.test('invalid UTF-8 spoils its own element (I03), a genuine U+FFFD is none (I25)', async t => {
-  const bad = Buffer.concat([
-    Buffer.from('[{"a":"\ufffd"},{"a":"x'),
-    Buffer.from([0xe9]),
-    Buffer.from('y","b":1},\n{"a":"\ufffd"}]'),
-  ])
-  const { records: found } = await read(json(), [bad])
-  t.same(found.map(seen), [
-    [1, '{"a":"\ufffd"}'],
-    [1, '{"input":"{\\"a\\":\\"x\ufffdy\\",\\"b\\":1}"}', 'invalid_utf8'],
-    [2, '{"a":"\ufffd"}'],
-  ])
-  t.match(
-    found[1]?.problem?.message,
-    /^line 1: the byte at offset 20 of the input is not valid UTF-8/,
-  )
-  const outside = Buffer.concat([
-    Buffer.from('{"x":"'),
-    Buffer.from([0xe9]),
-    Buffer.from('","d":[{"a":1}]}'),
-  ])
-  t.same(
-    await records(json({ path: 'd' }), outside),
-    [[1, '{"a":1}']],
-    'outside of records it matters not',
-  )
-})
+t.test(
+  'invalid UTF-8 spoils its own element (I03), and a genuine U+FFFD is valid (I25)',
+  async t => {
+    const bad = Buffer.concat([
+      Buffer.from('[{"a":"\ufffd"},{"a":"x'),
+      Buffer.from([0xe9]),
+      Buffer.from('y","b":1},\n{"a":"\ufffd"}]'),
+    ])
+    const { records: found } = await read(json(), [bad])
+    t.same(found.map(seen), [
+      [1, '{"a":"\ufffd"}'],
+      [1, '{"input":"{\\"a\\":\\"x\ufffdy\\",\\"b\\":1}"}', 'invalid_utf8'],
+      [2, '{"a":"\ufffd"}'],
+    ])
+    t.match(
+      found[1]?.problem?.message,
+      /^line 1: the byte at offset 20 of the input is not valid UTF-8/,
+    )
+    const outside = Buffer.concat([
+      Buffer.from('{"x":"'),
+      Buffer.from([0xe9]),
+      Buffer.from('","d":[{"a":1}]}'),
+    ])
+    t.same(
+      await records(json({ path: 'd' }), outside),
+      [[1, '{"a":1}']],
+      'outside of records it matters not',
+    )
+  },
+)
 
-t.test('UTF-16 is refused (I02)', async t => {
+t.test('UTF-16 is rejected (I02)', async t => {
   t.match((await read(json(), [Buffer.from('\ufeff[{}]', 'utf16le')])).error, {
     code: 'CBS_INPUT',
     message: /iconv/,
@@ -298,7 +301,7 @@ t.test('however the bytes are cut, the records are the same (I01)', async t => {
   }
 })
 
-t.test('each element of a random document reads as an independent parser reads it', async t => {
+t.test('each element of a random document parses as with an independent parser', async t => {
   const random = seeded(23)
   for (let run = 0; run < 200; run++) {
     const elements = Array.from({ length: random(6) }, () => randomJson(random))
@@ -315,7 +318,7 @@ t.test('each element of a random document reads as an independent parser reads i
   }
 })
 
-t.test('wrong options are refused at once', async t => {
+t.test('invalid options are rejected at once', async t => {
   // What TypeScript would not let through still comes from JavaScript.
   t.throws(() => parseJson({ path: 1 } as unknown as JsonOptions), {
     code: 'CBS_OPTION',

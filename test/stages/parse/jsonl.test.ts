@@ -6,7 +6,7 @@ import { parseJsonl } from '../../../lib/stages/parse/jsonl.ts'
 import { differenceByCut, read, records } from './feeding.ts'
 
 t.test(
-  'a line keeps its bytes: digits, key order, equal keys, escapes, lone surrogates',
+  'a line keeps its bytes: digits, key order, duplicate keys, escapes, lone surrogates',
   async t => {
     const lines = [
       '{"n":12345678901234567890,"f":1.0,"e":1E+2}',
@@ -32,7 +32,7 @@ t.test('the fields are those of JSON.parse', async t => {
   t.equal(records[0]?.source, 'a.jsonl')
 })
 
-t.test('what is no object is an input, null too, with its own bytes', async t => {
+t.test('a value that is not an object is an input, also null, with its own bytes', async t => {
   t.same(await records(parseJsonl, 'null\n[1, 2.0]\n"x"\n1.0\ntrue\n'), [
     [1, '{"input":null}'],
     [2, '{"input":[1, 2.0]}'],
@@ -42,14 +42,14 @@ t.test('what is no object is an input, null too, with its own bytes', async t =>
   ])
 })
 
-t.test('blank lines are skipped and counted, blanks around a value are not kept', async t => {
+t.test('blank lines are skipped and counted, and spaces around a value are removed', async t => {
   t.same(await records(parseJsonl, '\n \t \n  {"a":1}\t\r\n\r\n{"b":2}'), [
     [3, '{"a":1}'],
     [5, '{"b":2}'],
   ])
 })
 
-t.test('a line that is no JSON is a record that says where', async t => {
+t.test('a line that is not JSON is a bad record that names the position', async t => {
   const { records } = await read(parseJsonl, [Buffer.from('{"a":1}\n  {"a" 1}\n{"a":\nNaN\n')])
   t.same(
     records.map(record => [record.line, record.raw.toString(), record.problem]),
@@ -85,7 +85,7 @@ t.test('a line that is no JSON is a record that says where', async t => {
 })
 
 t.test(
-  'invalid UTF-8 is a record that names line and byte (I03), a genuine U+FFFD is none (I25)',
+  'invalid UTF-8 is a bad record that names line and byte (I03), and a genuine U+FFFD is valid (I25)',
   async t => {
     const bad = Buffer.concat([
       Buffer.from('{"a":"\ufffd"}\n{"a":"\ufffdé'),
@@ -110,7 +110,7 @@ t.test(
   },
 )
 
-t.test('NUL is carried as its escape (I04)', async t => {
+t.test('NUL is kept as its escape (I04)', async t => {
   t.same(await records(parseJsonl, '{"a":"\\u0000"}\n{"a":"\0"}'), [
     [1, '{"a":"\\u0000"}'],
     [2, '{"input":"{\\"a\\":\\"\\u0000\\"}"}', 'invalid_json'],
@@ -169,19 +169,16 @@ t.test('however the bytes are cut, the records are the same (I01, I06)', async t
   t.equal(await differenceByCut(limited, '{"abc":1}\n{}\n12345\r\n1234'), undefined)
 })
 
-t.test(
-  'a reader that stops is given no more than its buffer, in the middle of a chunk',
-  async t => {
-    const stage = parseJsonl()
-    stage.write(Buffer.from('{"a":1}\n'.repeat(10_000)))
-    await new Promise(resolve => stage.once('readable', resolve))
-    t.ok(stage.readableLength <= stage.readableHighWaterMark, `${stage.readableLength} wait`)
-    stage.end()
-    let count = 0
-    for await (const _ of stage) count++
-    t.equal(count, 10_000)
-  },
-)
+t.test('a reader that stops gets no more than its buffer, in the middle of a chunk', async t => {
+  const stage = parseJsonl()
+  stage.write(Buffer.from('{"a":1}\n'.repeat(10_000)))
+  await new Promise(resolve => stage.once('readable', resolve))
+  t.ok(stage.readableLength <= stage.readableHighWaterMark, `${stage.readableLength} wait`)
+  stage.end()
+  let count = 0
+  for await (const _ of stage) count++
+  t.equal(count, 10_000)
+})
 
 t.test('a reader that stops early ends the parser', async t => {
   const source = Readable.from([Buffer.from('{"a":1}\n'.repeat(1000))], { objectMode: false })
@@ -194,7 +191,7 @@ t.test('a reader that stops early ends the parser', async t => {
   t.ok(stage.destroyed)
 })
 
-t.test('what the next stage throws is not taken for a fault of the input', async t => {
+t.test('an error in the next stage is not reported as an input error', async t => {
   const stage = parseJsonl()
   const thrown = new Error('of the reader')
   stage.on('data', () => {
@@ -206,7 +203,7 @@ t.test('what the next stage throws is not taken for a fault of the input', async
   t.same(await failed, [thrown])
 })
 
-t.test('wrong options are refused at once', async t => {
+t.test('invalid options are rejected at once', async t => {
   t.throws(() => parseJsonl({ maxRecordBytes: 0 }), {
     code: 'CBS_OPTION',
     message: '`maxRecordBytes` must be a whole number of at least 1, got 0',

@@ -52,13 +52,16 @@ t.test('LF, CRLF and a lone CR end a line, and the last one needs no end (I06)',
   }
 })
 
-t.test('a byte order mark is no part of the first line, however the bytes come (I01)', async t => {
-  for (const chunks of cuts(Buffer.from('\ufeffa,b\n\ufeffc\n')))
-    t.same(lines(chunks), numbered('a,b', '\ufeffc'))
-  for (const chunks of cuts(Buffer.from('\ufeff'))) t.same(lines(chunks), [])
-})
+t.test(
+  'a byte order mark is not part of the first line, however the bytes arrive (I01)',
+  async t => {
+    for (const chunks of cuts(Buffer.from('\ufeffa,b\n\ufeffc\n')))
+      t.same(lines(chunks), numbered('a,b', '\ufeffc'))
+    for (const chunks of cuts(Buffer.from('\ufeff'))) t.same(lines(chunks), [])
+  },
+)
 
-t.test('UTF-16 is refused with its name and the command that converts it (I02)', async t => {
+t.test('UTF-16 is rejected with its name and the command that converts it (I02)', async t => {
   const le = Buffer.from('{"a":1}\n', 'utf16le')
   const be = Buffer.from(le).swap16()
   const cases: [Buffer, string][] = [
@@ -82,7 +85,7 @@ t.test('UTF-16 is refused with its name and the command that converts it (I02)',
   t.same(lines([Buffer.from('a\0b\0\0c\n')]), numbered('a\0b\0\0c'), 'NUL bytes alone are none')
 })
 
-t.test('bytes that are no UTF-8 have no text, and spoil only their own line', async t => {
+t.test('invalid UTF-8 has no text, and spoils only its own line', async t => {
   const input = Buffer.concat([Buffer.from('é\nab'), Buffer.from([0xe9]), Buffer.from('\nü\n')])
   for (const chunks of cuts(input)) {
     t.same(lines(chunks), [
@@ -94,7 +97,7 @@ t.test('bytes that are no UTF-8 have no text, and spoil only their own line', as
 })
 
 t.test(
-  'of a line over the limit the beginning is kept, and the next line is read again (I12)',
+  'a line over the limit keeps its start, and the next line is read normally (I12)',
   async t => {
     const long = 'x'.repeat(10_000)
     const input = Buffer.from(`a\n${long}\r\nb\n${long}`)
@@ -128,7 +131,7 @@ t.test('a line exactly at the limit is not too long, one byte more is', async t 
   }
 })
 
-t.test('an endless line takes no more memory than a long one (I12)', async t => {
+t.test('an endless line takes bounded memory (I12)', async t => {
   const reader = new Lines({ maxRecordBytes: 100_000 })
   const chunk = Buffer.alloc(1_000_000, 'x')
   const before = process.memoryUsage().arrayBuffers
@@ -147,7 +150,7 @@ t.test('an endless line takes no more memory than a long one (I12)', async t => 
   t.equal(reader.number, 2)
 })
 
-t.test('a long line in tiny chunks, and a chunk of CR alone, cost linear time', async t => {
+t.test('a long line in tiny chunks, and a chunk of CRs, take linear time', async t => {
   const started = process.cpuUsage()
   const byte = Buffer.from('x')
   t.equal(lines(Array.from({ length: 300_000 }, () => byte))[0]?.[1]?.length, 300_000)

@@ -129,7 +129,7 @@ void t.test('the 96-bit timestamps of Spark and Impala keep their nanoseconds', 
 })
 
 void t.test(
-  'floating-point numbers are written with the fewest digits that give them back',
+  'floating-point numbers are written with the fewest digits that restore them',
   async t => {
     const doubles = [0.1, -0, 1e300, 5e-324, NaN, -Infinity]
     const wanted = ['0.1', '-0', '1e+300', '5e-324', '"NaN"', '"-Infinity"']
@@ -146,7 +146,7 @@ void t.test(
 )
 
 void t.test(
-  'texts keep quotes, newlines, marks and Unicode; bytes that are no text are base64',
+  'texts keep quotes, newlines, control characters and Unicode; binary data becomes base64',
   async t => {
     const texts = ['a\n"b"\\', '', '\ufeffü 😀', null]
     const wanted = ['"a\\n\\"b\\"\\\\"', '""', '"\ufeffü 😀"', 'null']
@@ -193,7 +193,7 @@ void t.test('JSON columns are JSON in the record, with their digits and on one l
   t.same(await values(t, old), ['{"a":[1]}'])
 })
 
-void t.test('text by its newer type, and a struct that is none, are written as they are', t => {
+void t.test('text with the newer type, and a struct that is not text, are written unchanged', t => {
   const newer = node({ name: 's', type: 'BYTE_ARRAY', logical_type: { type: 'STRING' } })
   t.equal(jsonWriter(newer, () => {})(Buffer.from('ä')), '"ä"')
   const x = node({ name: 'x', type: 'INT64', repetition_type: 'OPTIONAL' })
@@ -264,7 +264,7 @@ function node(element: SchemaElement, ...children: SchemaTree[]): SchemaTree {
   return { element, children, count: 1, path: [] }
 }
 
-void t.test('repeated columns without a list around them, and older lists, are lists', t => {
+void t.test('repeated fields without a list, and older list formats, become lists', t => {
   const n = node({ name: 'n', type: 'INT64', repetition_type: 'REPEATED' })
   const write = jsonWriter(n, () => {})
   t.equal(write([1n, 2n]), '[1,2]')
@@ -291,7 +291,7 @@ function zstdStored(bytes: Uint8Array): Uint8Array {
 }
 
 void t.test(
-  'reads files compressed with snappy, gzip, zstd and brotli, and plain ones',
+  'files compressed with snappy, gzip, zstd and brotli, and uncompressed files, are read',
   async t => {
     const compressors = { GZIP: gzipSync, ZSTD: zstdStored, BROTLI: brotliCompressSync }
     for (const codec of ['SNAPPY', 'GZIP', 'ZSTD', 'BROTLI', 'UNCOMPRESSED'] as const) {
@@ -306,7 +306,7 @@ void t.test(
   },
 )
 
-void t.test('records have the row and the file, and columns are reported first', async t => {
+void t.test('records have the row number and the file, and columns are reported first', async t => {
   const path = parquetFile(join(t.testdir(), 'a.parquet'), [
     text('a', ['x', 'y']),
     text('b "c"', ['z', null]),
@@ -389,7 +389,7 @@ void t.test('a row that is too long, or has invalid text, is a record with a pro
 })
 
 void t.test(
-  'a file that is no Parquet, or cannot be told apart, is an error that says so',
+  'a file that is not Parquet, and ambiguous columns, are errors with the reason',
   async t => {
     const dir = t.testdir({ empty: '', short: 'PAR1', csv: 'a,b\n1,2\n' })
     for (const name of ['empty', 'short', 'csv'])
@@ -427,7 +427,7 @@ void t.test(
 )
 
 void t.test(
-  'wrong options are refused at once, and a function that throws ends the stream',
+  'invalid options are rejected at once, and a callback that throws ends the stream',
   async t => {
     t.throws(() => readParquet(17 as never), { code: 'CBS_OPTION' })
     t.throws(() => readParquet('a', { maxRecordBytes: 0 }), { code: 'CBS_OPTION' })

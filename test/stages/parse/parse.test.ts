@@ -12,7 +12,7 @@ const any =
   () =>
     parse(options)
 
-t.test('the format is guessed from the bytes, and told (I15)', async t => {
+t.test('the format is detected from the bytes and reported (I15)', async t => {
   const cases: [string, string, string][] = [
     ['a,b\n1,2\n', 'csv', '{"a":"1","b":"2"}'],
     ['a\tb\n1\t2\n', 'tsv', '{"a":"1","b":"2"}'],
@@ -30,7 +30,7 @@ t.test('the format is guessed from the bytes, and told (I15)', async t => {
   }
 })
 
-t.test('a name or a given format goes before the bytes', async t => {
+t.test('a file name or a given format takes precedence over the bytes', async t => {
   t.same(await records(any({ name: 'a.txt' }), 'a,b\n'), [[1, '{"input":"a,b"}']])
   t.same(await records(any({ from: 'text' }), '{"a":1}\n'), [[1, '{"input":"{\\"a\\":1}"}']])
   t.same(await records(any({ from: 'json', path: 'x' }), '{"x":[{}]}'), [[1, '{}']])
@@ -72,7 +72,7 @@ t.test('with comments, the first other line decides between CSV and TSV', async 
   t.same(await records(any(tabs), '#\na\tb\n#\n1\t2'), [[4, '{"a":"1","b":"2"}']])
 })
 
-t.test('a delimiter, columns and a missing header are for tables only', async t => {
+t.test('delimiter, columns and header are options of tables only', async t => {
   const options: [ParseOptions, string][] = [
     [{ delimiter: ';' }, '`delimiter` must be left out: only CSV and TSV have delimiters, got ";"'],
     [
@@ -121,7 +121,7 @@ t.test('only tables have comments', async t => {
   t.match(named?.message, /^a.txt is taken for text \(its name ends in .txt\)/)
 })
 
-t.test('a stream gives its first record with its first line', async t => {
+t.test('the first record is emitted with its first line', async t => {
   const stage = parse()
   stage.write(Buffer.from('{"a":1}\n'))
   await new Promise(resolve => stage.once('readable', resolve))
@@ -129,7 +129,7 @@ t.test('a stream gives its first record with its first line', async t => {
   stage.destroy()
 })
 
-t.test('no more than 64 KB are looked at', async t => {
+t.test('detection reads at most 64 KB', async t => {
   const told: string[] = []
   const long = `{"a":"${'x'.repeat(100_000)}"}\n`
   const chunks = Array.from({ length: 11 }, (_, index) =>
@@ -146,7 +146,7 @@ t.test('an empty input gives no records (I19)', async t => {
   t.same(await records(any(), gzipSync('')), [])
 })
 
-t.test('gzip is unpacked, however it comes', async t => {
+t.test('gzip is decompressed, however it arrives', async t => {
   const input = Buffer.concat([gzipSync('a,b\n1,'), gzipSync('2\n3,4\n')])
   t.same(await records(any({ name: 'a.csv.gz' }), input), [
     [2, '{"a":"1","b":"2"}'],
@@ -158,25 +158,28 @@ t.test('gzip is unpacked, however it comes', async t => {
 const lines = Array.from({ length: 30_000 }, (_, index) => `{"n":${index * 7919}}`)
 const whole = gzipSync(lines.join('\n'))
 
-t.test('a cut gzip gives the whole records, then an error that says where (I16)', async t => {
-  const { records: found, error } = await read(any({ name: 'a.jsonl.gz' }), [
-    whole.subarray(0, 60_000),
-  ])
-  t.ok(found.length > 10_000, `${found.length} records`)
-  t.same(
-    found.map(record => record.raw.toString()),
-    lines.slice(0, found.length),
-  )
-  t.match(error, { code: 'CBS_INPUT', place: { source: 'a.jsonl.gz', line: found.length } })
-  t.match(error?.message, `the last record read whole began on line ${found.length}`)
-  const early = await read(any(), [whole.subarray(0, 10)])
-  t.match(
-    early.error?.message,
-    /break off within its first 10 bytes; get the whole file and run it again$/,
-  )
-})
+t.test(
+  'truncated gzip gives the whole records, then an error that names the position (I16)',
+  async t => {
+    const { records: found, error } = await read(any({ name: 'a.jsonl.gz' }), [
+      whole.subarray(0, 60_000),
+    ])
+    t.ok(found.length > 10_000, `${found.length} records`)
+    t.same(
+      found.map(record => record.raw.toString()),
+      lines.slice(0, found.length),
+    )
+    t.match(error, { code: 'CBS_INPUT', place: { source: 'a.jsonl.gz', line: found.length } })
+    t.match(error?.message, `the last record read whole began on line ${found.length}`)
+    const early = await read(any(), [whole.subarray(0, 10)])
+    t.match(
+      early.error?.message,
+      /break off within its first 10 bytes; get the whole file and run it again$/,
+    )
+  },
+)
 
-t.test('with onBroken a cut input ends the stream as if it had ended there (I16)', async t => {
+t.test('with onBroken truncated input ends the stream as if it had ended there (I16)', async t => {
   const errors: BatchStreamError[] = []
   const options = { onBroken: (error: BatchStreamError): unknown => errors.push(error) }
   for (const chunks of [
@@ -200,7 +203,7 @@ t.test('with onBroken a cut input ends the stream as if it had ended there (I16)
   )
 })
 
-t.test('what onBroken throws ends the stream with CBS_STAGE, and not the process', async t => {
+t.test('an error thrown by onBroken ends the stream with CBS_STAGE, not the process', async t => {
   const onBroken = (): never => {
     throw new Error('boom')
   }
@@ -208,7 +211,7 @@ t.test('what onBroken throws ends the stream with CBS_STAGE, and not the process
   t.match(error, { code: 'CBS_STAGE', message: '`onBroken` failed: boom' })
 })
 
-t.test('a slow reader of a cut gzip gets each whole record', async t => {
+t.test('a slow reader of truncated gzip gets each whole record', async t => {
   const errors: BatchStreamError[] = []
   const stage = parse({ onBroken: error => errors.push(error) })
   stage.end(whole.subarray(0, 60_000))
@@ -221,13 +224,13 @@ t.test('a slow reader of a cut gzip gets each whole record', async t => {
   t.equal(errors[0]?.place?.line, found.length)
 })
 
-t.test('zstd that Node cannot unpack is an error that says how', async t => {
+t.test('the error for zstd on an old Node version says what to do', async t => {
   const zstd = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3])
   const zlib = { createInflateRaw }
   t.match((await read(any({ zlib }), [zstd])).error, { code: 'CBS_INPUT', message: /zstd -dc/ })
 })
 
-t.test('bytes that are packed or printed otherwise are an error that says what to do', async t => {
+t.test('the error for other compressions and encodings says what to do', async t => {
   for (const [start, message] of [
     ['BZh91AY&SY', /compressed with bzip2.*bzip2 -dc/],
     ['\xfd7zXZ\0', /compressed with xz.*xz -dc/],
@@ -240,7 +243,7 @@ t.test('bytes that are packed or printed otherwise are an error that says what t
   t.equal((await read(any(), [Buffer.from('BZhours,b\n1,2\n')])).error, undefined)
 })
 
-t.test('the error of the chosen format arrives', async t => {
+t.test('an error of the detected format is emitted', async t => {
   const { error } = await read(any(), [Buffer.from('a,"b\n1,2\n')])
   t.match(error, { code: 'CBS_INPUT', message: /header cannot be read: line 1: the quote/ })
   const packed = await read(any(), [gzipSync('a,"b\n1,2\n')])
@@ -248,7 +251,7 @@ t.test('the error of the chosen format arrives', async t => {
   t.match((await read(any(), [Buffer.from('\ufeff{}\n', 'utf16le')])).error?.message, /iconv/)
 })
 
-t.test('a reader that stops ends the unpacking', async t => {
+t.test('a reader that stops also stops decompression', async t => {
   const source = Readable.from([whole], { objectMode: false })
   const stage = parse()
   source.pipe(stage)
@@ -259,7 +262,7 @@ t.test('a reader that stops ends the unpacking', async t => {
   t.ok(stage.destroyed)
 })
 
-t.test('wrong options are refused at once', async t => {
+t.test('invalid options are rejected at once', async t => {
   // What TypeScript would not let through still comes from JavaScript.
   t.throws(() => parse({ from: 'xlsx' } as unknown as ParseOptions), {
     code: 'CBS_OPTION',

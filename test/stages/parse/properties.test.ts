@@ -83,7 +83,7 @@ const between = fc.array(
   ),
 )
 
-void t.test('comments between rows change nothing but their lines, however they come', async t => {
+void t.test('comments between rows change only line numbers, however they arrive', async t => {
   const cases = sheet.chain(({ columns, rows }) =>
     fc.record({
       columns: fc.constant(columns),
@@ -133,7 +133,7 @@ const object = fc.dictionary(field, fc.jsonValue({ noUnicodeString: false }), {
 })
 
 void t.test(
-  'any JSON object is in its row byte for byte, and nothing else of it changes',
+  'any JSON object appears in its row byte for byte, apart from replaced fields',
   async t => {
     const rowOf = jsonlRow()
     const survives = fc.asyncProperty(object, fc.string(), async (value, response) => {
@@ -153,7 +153,7 @@ void t.test(
 )
 
 void t.test(
-  'digits, equal keys, their order and lone surrogates survive as they were written',
+  'digits, duplicate keys, their order and lone surrogates survive unchanged',
   async t => {
     for (const line of [
       '{"n":12345678901234567890,"x":1.0,"e":1E400,"m":-0}',

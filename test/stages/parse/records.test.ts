@@ -37,7 +37,7 @@ void t.test('arrays, generators, streams and web streams are sources', async t =
   }
 })
 
-void t.test('a record holds its object as JSON, as it was when it came', async t => {
+void t.test('a record holds its object as JSON, as it was on arrival', async t => {
   const row = { when: new Date(0), gone: undefined, call: () => 1, text: 'ü\n' }
   const [record] = await all([row])
   row.text = 'changed later'
@@ -45,32 +45,35 @@ void t.test('a record holds its object as JSON, as it was when it came', async t
   t.equal(record?.raw.toString(), '{"when":"1970-01-01T00:00:00.000Z","text":"ü\\n"}')
 })
 
-void t.test('a record passes as it is', async t => {
+void t.test('an existing record passes unchanged', async t => {
   const record = new SourceRecord(Buffer.from('{"a":1}'), { line: 7, source: 'a.csv' })
   t.same(await all([record]), [record])
 })
 
-void t.test('an object that JSON cannot hold is a rejected row with what can be shown', async t => {
-  const loop: Record<string, unknown> = { id: 1 }
-  loop['self'] = loop
-  const found = await all([
-    { id: 9n, text: 'a' },
-    loop,
-    { toJSON: () => 'text' },
-    { toJSON: () => undefined },
-  ])
-  t.match(
-    found.map(({ raw, problem }) => [raw.toString(), problem?.type, problem?.message]),
-    [
-      ['{"id":"9","text":"a"}', 'invalid_record', /record 1 cannot be written as JSON: .*BigInt/],
-      ['{"id":1}', 'invalid_record', /record 2 .*circular/],
-      ['{}', 'invalid_record', /its toJSON returns "text", which is not an object/],
-      ['{}', 'invalid_record', /its toJSON returns nothing, which is not an object/],
-    ],
-  )
-})
+void t.test(
+  'an object that JSON cannot express is a rejected row with what can be shown',
+  async t => {
+    const loop: Record<string, unknown> = { id: 1 }
+    loop['self'] = loop
+    const found = await all([
+      { id: 9n, text: 'a' },
+      loop,
+      { toJSON: () => 'text' },
+      { toJSON: () => undefined },
+    ])
+    t.match(
+      found.map(({ raw, problem }) => [raw.toString(), problem?.type, problem?.message]),
+      [
+        ['{"id":"9","text":"a"}', 'invalid_record', /record 1 cannot be written as JSON: .*BigInt/],
+        ['{"id":1}', 'invalid_record', /record 2 .*circular/],
+        ['{}', 'invalid_record', /its toJSON returns "text", which is not an object/],
+        ['{}', 'invalid_record', /its toJSON returns nothing, which is not an object/],
+      ],
+    )
+  },
+)
 
-void t.test('objects are taken one at a time, and the source ends with the loop', async t => {
+void t.test('objects are read one at a time, and the source is closed with the loop', async t => {
   let taken = 0
   let isEnded = false
   async function* endless(): AsyncGenerator<{ id: number }> {
@@ -90,7 +93,7 @@ function untyped(source: unknown): ObjectItems<object> {
   return source as ObjectItems<object>
 }
 
-void t.test('what is no source of objects is refused with what to do', async t => {
+void t.test('the error for a wrong source says what to do', async t => {
   t.throws(() => records(untyped('text')), { code: 'CBS_OPTION', message: /`source` must be/ })
   t.throws(() => records(untyped({ id: 1 })), { code: 'CBS_OPTION' })
   const refused = async (t: Test, item: unknown, message: RegExp): Promise<void> => {
@@ -108,7 +111,7 @@ void t.test('what is no source of objects is refused with what to do', async t =
   await refused(t, 5, /number: wrap each value/)
 })
 
-void t.test('an error of the source arrives unchanged', async t => {
+void t.test('an error of the source is passed on unchanged', async t => {
   const broken = new Error('connection lost')
   async function* cursor(): AsyncGenerator<{ id: number }> {
     yield { id: 1 }

@@ -44,37 +44,34 @@ async function taken(
   return seen
 }
 
-void t.test(
-  'each record of any input is in exactly one of 1 to 64 shards, in its order',
-  async t => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.constantFrom(...Object.keys(FORMATS)),
-        fc.integer({ min: 1, max: 64 }),
-        fc.integer({ min: 1, max: 12 }),
-        fc.integer({ min: 0, max: 300 }),
-        fc.integer({ min: 1, max: 200 }),
-        fc.boolean(),
-        async (format, count, block, records, size, isPacked) => {
-          const text = Buffer.from(FORMATS[format]?.(records) ?? '')
-          const bytes = isPacked ? gzipSync(text) : text
-          const all = await taken(bytes, size, format)
-          const parts: string[][] = []
-          for (let index = 0; index < count; index++)
-            parts.push(await taken(bytes, size, format, { index, count, block }))
-          const joined: string[] = []
-          for (let start = 0; joined.length < all.length; start += 1) {
-            const part = parts[start % count] ?? []
-            joined.push(...part.splice(0, block))
-          }
-          t.same(joined, all)
-          t.ok(parts.every(part => part.length === 0))
-        },
-      ),
-      { numRuns: 60, seed: 20261128 },
-    )
-  },
-)
+void t.test('each record of any input is in exactly one of 1 to 64 shards, in order', async t => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...Object.keys(FORMATS)),
+      fc.integer({ min: 1, max: 64 }),
+      fc.integer({ min: 1, max: 12 }),
+      fc.integer({ min: 0, max: 300 }),
+      fc.integer({ min: 1, max: 200 }),
+      fc.boolean(),
+      async (format, count, block, records, size, isPacked) => {
+        const text = Buffer.from(FORMATS[format]?.(records) ?? '')
+        const bytes = isPacked ? gzipSync(text) : text
+        const all = await taken(bytes, size, format)
+        const parts: string[][] = []
+        for (let index = 0; index < count; index++)
+          parts.push(await taken(bytes, size, format, { index, count, block }))
+        const joined: string[] = []
+        for (let start = 0; joined.length < all.length; start += 1) {
+          const part = parts[start % count] ?? []
+          joined.push(...part.splice(0, block))
+        }
+        t.same(joined, all)
+        t.ok(parts.every(part => part.length === 0))
+      },
+    ),
+    { numRuns: 60, seed: 20261128 },
+  )
+})
 
 void t.test('one shard of one is the whole input', async t => {
   const bytes = Buffer.from('a\nb\nc\n')
@@ -82,7 +79,7 @@ void t.test('one shard of one is the whole input', async t => {
 })
 
 void t.test(
-  'the stage of a shard refuses a wrong shard at once, and what is no record',
+  'the shard stage rejects an invalid shard at once, and items that are not records',
   async t => {
     t.throws(() => shard({ index: 2, count: 2 }), { code: 'CBS_OPTION' })
     const wrong = from(['text' as never], shard({ index: 0, count: 2 }))

@@ -2,7 +2,7 @@ import t from 'tap'
 import { parseText } from '../../../lib/stages/parse/text.ts'
 import { differenceByCut, read, records } from './feeding.ts'
 
-t.test('each line is an input, with its blanks; an empty one is skipped and counted', async t => {
+t.test('each line is an input with its spaces; an empty line is skipped and counted', async t => {
   t.same(await records(parseText, ' a "b" \r\n\r\n\t\n{"c":1}\nlast'), [
     [1, '{"input":" a \\"b\\" "}'],
     [3, '{"input":"\\t"}'],
@@ -14,7 +14,7 @@ t.test('each line is an input, with its blanks; an empty one is skipped and coun
 })
 
 t.test(
-  'invalid UTF-8 is a record that names line and byte (I03), a genuine U+FFFD is none (I25)',
+  'invalid UTF-8 is a bad record that names line and byte (I03), and a genuine U+FFFD is valid (I25)',
   async t => {
     const bad = Buffer.concat([Buffer.from('\ufffd\nab'), Buffer.from([0x80]), Buffer.from('\nc')])
     t.same(await records(parseText, bad), [
@@ -39,7 +39,7 @@ t.test('a line over maxRecordBytes keeps its first 1,000 characters (I12)', asyn
   )
 })
 
-t.test('NUL is carried, and an empty input gives nothing (I04, I19)', async t => {
+t.test('NUL is kept, and an empty input has no records (I04, I19)', async t => {
   t.same(await records(parseText, 'a\0b'), [[1, '{"input":"a\\u0000b"}']])
   for (const input of ['', '\n\n', '\ufeff']) t.same(await records(parseText, input), [])
 })
@@ -48,6 +48,6 @@ t.test('however the bytes are cut, the records are the same (I01, I06)', async t
   t.equal(await differenceByCut(parseText, '\ufeffé😀\r\n\r\nb\rc\n\n"d'), undefined)
 })
 
-t.test('wrong options are refused at once', async t => {
+t.test('invalid options are rejected at once', async t => {
   t.throws(() => parseText({ maxRecordBytes: -1 }), { code: 'CBS_OPTION' })
 })

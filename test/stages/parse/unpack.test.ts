@@ -27,20 +27,20 @@ async function unpacked(
   return { text: Buffer.concat(pieces).toString(), error: undefined }
 }
 
-t.test('gzip is known by its first bytes and may have several members', async t => {
+t.test('gzip is detected by its first bytes and may have several members', async t => {
   const input = Buffer.concat([gzipSync('one\n'), gzipSync('two\n'), gzipSync('')])
   for (const chunks of cuts(input))
     t.same(await unpacked(chunks), { text: 'one\ntwo\n', error: undefined })
 })
 
-t.test('anything else passes as it is, also what is too short to tell', async t => {
+t.test('anything else passes unchanged, also what is too short to tell', async t => {
   for (const input of ['', 'a', '\u001f', 'abc', 'plain text\n']) {
     for (const chunks of cuts(Buffer.from(input)))
       t.same(await unpacked(chunks), { text: input, error: undefined })
   }
 })
 
-t.test('a cut gzip gives all that can be read, then an error that says so (I16)', async t => {
+t.test('truncated gzip gives all that can be read, then an error (I16)', async t => {
   const text = Array.from({ length: 20_000 }, (_, index) => `line ${index * 7919}\n`).join('')
   const whole = gzipSync(text)
   for (const size of [whole.length - 1, whole.length - 9, 40_000, 100, 12, 3, 2]) {
@@ -57,7 +57,7 @@ t.test('a cut gzip gives all that can be read, then an error that says so (I16)'
   }
 })
 
-t.test('a slow reader of a cut gzip gets all that can be read', async t => {
+t.test('a slow reader of truncated gzip gets all that can be read', async t => {
   const text = 'x'.repeat(300_000)
   const stage = unpack()
   stage.end(gzipSync(text).subarray(0, -4))
@@ -82,37 +82,40 @@ t.test('damaged gzip is an error with its cause', async t => {
   t.ok(error?.cause instanceof Error)
 })
 
-t.test('R14: bytes behind a gzip are left out, and said; what was packed is kept', async t => {
-  const packed = Buffer.concat([gzipSync('one\n'), gzipSync('two\n')])
-  const text = 'one\ntwo\n'
-  const cases: [Buffer, string][] = [
-    [Buffer.alloc(512), '512 zero bytes'],
-    [Buffer.from('garbage, longer than a header'), '29 bytes'],
-    [Buffer.from('\0\0garbage'), '9 bytes'],
-    [Buffer.from('\x1fx'), '2 bytes'],
-    [Buffer.concat([Buffer.alloc(3), gzipSync('lost')]), '27 bytes'],
-    [Buffer.from('\n'), '1 byte'],
-  ]
-  for (const [behind, what] of cases) {
-    for (const chunks of cuts(Buffer.concat([packed, behind]))) {
-      const notes: string[] = []
-      const onNote = ({ message }: InputNote): unknown => notes.push(message)
-      t.same(await unpacked(chunks, { source: 'a.gz', onNote }), { text, error: undefined })
-      t.same(
-        notes.map(note => note.replace('they are', 'are')),
-        [`a.gz has ${what} after its gzip data, which are ignored`],
-      )
+t.test(
+  'R14: bytes after gzip are dropped and reported, and the decompressed bytes are kept',
+  async t => {
+    const packed = Buffer.concat([gzipSync('one\n'), gzipSync('two\n')])
+    const text = 'one\ntwo\n'
+    const cases: [Buffer, string][] = [
+      [Buffer.alloc(512), '512 zero bytes'],
+      [Buffer.from('garbage, longer than a header'), '29 bytes'],
+      [Buffer.from('\0\0garbage'), '9 bytes'],
+      [Buffer.from('\x1fx'), '2 bytes'],
+      [Buffer.concat([Buffer.alloc(3), gzipSync('lost')]), '27 bytes'],
+      [Buffer.from('\n'), '1 byte'],
+    ]
+    for (const [behind, what] of cases) {
+      for (const chunks of cuts(Buffer.concat([packed, behind]))) {
+        const notes: string[] = []
+        const onNote = ({ message }: InputNote): unknown => notes.push(message)
+        t.same(await unpacked(chunks, { source: 'a.gz', onNote }), { text, error: undefined })
+        t.same(
+          notes.map(note => note.replace('they are', 'are')),
+          [`a.gz has ${what} after its gzip data, which are ignored`],
+        )
+      }
     }
-  }
-  const { error } = await unpacked([packed, Buffer.alloc(9)], {
-    onNote: () => {
-      throw new Error('boom')
-    },
-  })
-  t.match(error, { code: 'CBS_STAGE', message: '`onNote` failed: boom' })
-})
+    const { error } = await unpacked([packed, Buffer.alloc(9)], {
+      onNote: () => {
+        throw new Error('boom')
+      },
+    })
+    t.match(error, { code: 'CBS_STAGE', message: '`onNote` failed: boom' })
+  },
+)
 
-t.test('R14: a last member that is cut is no trailing garbage', async t => {
+t.test('R14: a truncated last member is not trailing garbage', async t => {
   const members = [gzipSync('one\n'), gzipSync('two\n')]
   for (let size = 1; size < (members[1]?.length ?? 0); size++) {
     const cut = members[1]?.subarray(0, size) ?? Buffer.alloc(0)
@@ -124,7 +127,7 @@ t.test('R14: a last member that is cut is no trailing garbage', async t => {
   }
 })
 
-t.test('a gzip header with all that it may hold is read', async t => {
+t.test('a gzip header with all optional fields is read', async t => {
   const plain = gzipSync('text\n')
   const header = Buffer.from(plain.subarray(0, 10))
   header[3] = 2 + 4 + 8 + 16
@@ -154,7 +157,7 @@ t.test('a member with a wrong checksum, length or header is damaged', async t =>
   }
 })
 
-t.test('a gzip bomb goes through in flat memory (I18)', async t => {
+t.test('a gzip bomb is read in constant memory (I18)', async t => {
   const bomb = gzipSync(Buffer.alloc(300_000_000))
   const before = process.memoryUsage().rss
   const stage = unpack()
@@ -182,7 +185,7 @@ t.test('a reader that pauses gets every member in order', async t => {
   t.ok(Buffer.concat(pieces).toString() === parts.join(''))
 })
 
-t.test('zstd is unpacked where Node can, and elsewhere the error says how', async t => {
+t.test('zstd is decompressed if Node supports it; otherwise the error says how', async t => {
   const zstd = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3])
   const seen: number[] = []
   const createZstdDecompress = (): Transform =>
@@ -208,7 +211,7 @@ t.test('zstd is unpacked where Node can, and elsewhere the error says how', asyn
   )
 })
 
-t.test('a reader that stops ends what unpacks', async t => {
+t.test('a reader that stops also stops decompression', async t => {
   let destroyed = false
   const inner = new Transform({
     transform: (_chunk, _encoding, done) => done(null, Buffer.alloc(100_000)),
@@ -239,7 +242,7 @@ t.test('I18 a gzip bomb is reported once; plain bytes and low ratios are not', a
 })
 
 t.test(
-  'onHighCompressionRatio that throws or gives a promise ends the stream with CBS_STAGE',
+  'onHighCompressionRatio that throws or returns a promise ends the stream with CBS_STAGE',
   async t => {
     const bomb = gzipSync(Buffer.alloc(150_000_000))
     const failures: readonly [() => void, RegExp][] = [

@@ -27,7 +27,7 @@ const DAY = 24 * 60 * 60 * 1000
 const answers = (count: number): string[] =>
   Array.from({ length: count }, (_, i) => `${i}: succeeded ${echo(`question ${i}`)}`)
 
-void t.test('a wrong option is refused at once', async t => {
+void t.test('an invalid option is rejected at once', async t => {
   const { client } = await makeWorld(t)
   t.throws(() => fetchResults({ client, settle: 1.5 }), { code: 'CBS_OPTION' })
 })
@@ -124,7 +124,7 @@ for (const [name, faults] of [
 }
 
 void t.test(
-  'tallies that the API sums up late are asked for again, and no answer is lost',
+  'counts that the API updates late are requested again, and no answer is lost',
   async t => {
     const world = await makeWorld(t)
     let isLate = true
@@ -209,7 +209,7 @@ for (const [what, wrong] of [
   })
 }
 
-void t.test('a redirect of a download is refused (N26, N39)', async t => {
+void t.test('a redirect of a download is rejected (N26, N39)', async t => {
   const world = await makeWorld(t, {
     faults: [{ on: 'results', redirect: 'https://evil.example/' }],
   })
@@ -220,7 +220,7 @@ void t.test('a redirect of a download is refused (N26, N39)', async t => {
 })
 
 void t.test(
-  'results that are gone after 29 days leave their rows unanswered, with the dates (N27)',
+  'results deleted after 29 days leave their rows unanswered, with the dates (N27)',
   async t => {
     const world = await makeWorld(t, {
       faults: [
@@ -245,39 +245,33 @@ void t.test(
   },
 )
 
-void t.test(
-  'results that stay 404 while they are young are looked for during the settle time',
-  async t => {
-    const world = await makeWorld(t, { faults: [{ on: 'results', status: 404 }] })
-    const began = world.clock.elapsed()
-    const results = await run(world, await world.open(), asks(2), { fetch: { settle: 120_000 } })
-    t.same(
-      results.map(({ status }) => status),
-      ['unanswered', 'unanswered'],
-    )
-    t.ok(world.clock.elapsed() - began >= 120_000)
-  },
-)
+void t.test('a 404 on recent results is retried during the settle time', async t => {
+  const world = await makeWorld(t, { faults: [{ on: 'results', status: 404 }] })
+  const began = world.clock.elapsed()
+  const results = await run(world, await world.open(), asks(2), { fetch: { settle: 120_000 } })
+  t.same(
+    results.map(({ status }) => status),
+    ['unanswered', 'unanswered'],
+  )
+  t.ok(world.clock.elapsed() - began >= 120_000)
+})
 
-void t.test(
-  'a set that is fetched is given again without a call, in the order it came in',
-  async t => {
-    const world = await makeWorld(t, {
-      batchTimeMs: ({ number }) => (number === 1 ? 60_000 : 1000),
-    })
-    const job = await world.open()
-    const problem = { type: 'bad', message: 'no' }
-    const input = asks(7).map((request, i) =>
-      i === 3 ? { record: record({ i }, i + 1), problem } : request,
-    )
-    const first = await run(world, job, input as never, { aggregate: { batchSize: 3 } })
-    await job.close()
-    const calls = world.emulator.ledger.calls()
-    const again = await world.open()
-    t.same(said(await run(world, again, input as never)), said(first))
-    t.same(world.emulator.ledger.calls(), calls)
-  },
-)
+void t.test('a fetched set is emitted again without a call, in the same order', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: ({ number }) => (number === 1 ? 60_000 : 1000),
+  })
+  const job = await world.open()
+  const problem = { type: 'bad', message: 'no' }
+  const input = asks(7).map((request, i) =>
+    i === 3 ? { record: record({ i }, i + 1), problem } : request,
+  )
+  const first = await run(world, job, input as never, { aggregate: { batchSize: 3 } })
+  await job.close()
+  const calls = world.emulator.ledger.calls()
+  const again = await world.open()
+  t.same(said(await run(world, again, input as never)), said(first))
+  t.same(world.emulator.ledger.calls(), calls)
+})
 
 void t.test(
   'a canceled batch gives canceled rows, an expired one expired rows (N29, N30)',
@@ -312,28 +306,31 @@ async function foreignBatch(
   await job.note({ type: 'ended', number: 1, counts, resultsUrl, at: 0 }, true)
 }
 
-void t.test('a batch of another tool is printed by its own ids, the second time too', async t => {
-  const world = await makeWorld(t)
-  const job = await world.open()
-  await foreignBatch(world, job, ['their-1', 'their-2', 'their-3'])
-  for (const time of ['first', 'second']) {
-    const results: Result[] = []
-    for await (const result of Readable.from([job.endedBatch(1)]).pipe(
-      fetchResults({ client: world.client }),
-    ))
-      results.push(result)
-    t.same(
-      results.map(({ customId, status }) => `${customId} ${status}`).sort(),
-      ['their-1 succeeded', 'their-2 succeeded', 'their-3 succeeded'],
-      time,
-    )
-    t.equal(results[0]?.record, undefined)
-    t.ok(results.at(-1)?.last)
-  }
-})
+void t.test(
+  'a batch of another tool is printed with its own ids, also the second time',
+  async t => {
+    const world = await makeWorld(t)
+    const job = await world.open()
+    await foreignBatch(world, job, ['their-1', 'their-2', 'their-3'])
+    for (const time of ['first', 'second']) {
+      const results: Result[] = []
+      for await (const result of Readable.from([job.endedBatch(1)]).pipe(
+        fetchResults({ client: world.client }),
+      ))
+        results.push(result)
+      t.same(
+        results.map(({ customId, status }) => `${customId} ${status}`).sort(),
+        ['their-1 succeeded', 'their-2 succeeded', 'their-3 succeeded'],
+        time,
+      )
+      t.equal(results[0]?.record, undefined)
+      t.ok(results.at(-1)?.last)
+    }
+  },
+)
 
 void t.test(
-  'a disk that fails under a download is CBS_DISK, and the download is made again later (F02, C06)',
+  'a disk failure during a download is CBS_DISK, and the download is repeated later (F02, C06)',
   async t => {
     let failing = true
     const disk = watched((what, path) => {
@@ -350,77 +347,71 @@ void t.test(
   },
 )
 
-void t.test(
-  'the key of another workspace does not make results look as if they were gone (N14)',
-  async t => {
+void t.test('the key of another workspace does not make results look deleted (N14)', async t => {
+  const world = await makeWorld(t, {
+    keys: { a: 'wrkspc_a', b: 'wrkspc_b' },
+    faults: [{ on: 'results', nth: 1, status: 401 }],
+  })
+  const job = await world.open()
+  await t.rejects(run(world, job, asks(2), { client: clientOf(world.emulator, 'a') }), {
+    code: 'CBS_ACCESS',
+  })
+  await job.close()
+  const again = await world.open()
+  await t.rejects(run(world, again, asks(2), { client: clientOf(world.emulator, 'b') }), {
+    code: 'CBS_ACCESS',
+    message: /wrkspc_b/,
+  })
+})
+
+void t.test('a stage that is destroyed during a download or with a slow reader closes', async t => {
+  for (const fault of [undefined, { stallAfterBytes: 100 }]) {
+    let effect: typeof fault
+    let met = false
     const world = await makeWorld(t, {
-      keys: { a: 'wrkspc_a', b: 'wrkspc_b' },
-      faults: [{ on: 'results', nth: 1, status: 401 }],
+      faults: ({ op }) => {
+        if (op !== 'results' || !effect) return undefined
+        met = true
+        return effect
+      },
     })
     const job = await world.open()
-    await t.rejects(run(world, job, asks(2), { client: clientOf(world.emulator, 'a') }), {
-      code: 'CBS_ACCESS',
-    })
-    await job.close()
-    const again = await world.open()
-    await t.rejects(run(world, again, asks(2), { client: clientOf(world.emulator, 'b') }), {
-      code: 'CBS_ACCESS',
-      message: /wrkspc_b/,
-    })
-  },
-)
-
-void t.test(
-  'a stage that is destroyed while its reader is slow, or in a download, closes',
-  async t => {
-    for (const fault of [undefined, { stallAfterBytes: 100 }]) {
-      let effect: typeof fault
-      let met = false
-      const world = await makeWorld(t, {
-        faults: ({ op }) => {
-          if (op !== 'results' || !effect) return undefined
-          met = true
-          return effect
+    await run(world, job, asks(100))
+    const number = 1
+    if (fault) {
+      await job.note(
+        {
+          type: 'sealed',
+          number: 2,
+          attempt: 1,
+          next: 100,
+          records: 100,
+          requests: 100,
+          bytes: 0,
+          hash: '',
+          foreign: true,
         },
-      })
-      const job = await world.open()
-      await run(world, job, asks(100))
-      const number = 1
-      if (fault) {
-        await job.note(
-          {
-            type: 'sealed',
-            number: 2,
-            attempt: 1,
-            next: 100,
-            records: 100,
-            requests: 100,
-            bytes: 0,
-            hash: '',
-            foreign: true,
-          },
-          false,
-        )
-        await job.note(
-          { type: 'submitted', number: 2, id: job.batch(1).id as string, at: 0, adopted: true },
-          false,
-        )
-        const { counts, resultsUrl } = job.batch(1)
-        await job.note({ type: 'ended', number: 2, counts, resultsUrl, at: 0 }, false)
-        effect = fault
-      }
-      const stage = fetchResults({ client: world.client })
-      stage.write(job.endedBatch(fault ? 2 : number))
-      if (fault) await until(() => met)
-      else await new Promise(resolve => stage.once('readable', resolve))
-      stage.destroy()
-      await new Promise(resolve => stage.once('close', resolve))
-      await job.close()
-      t.same(openBelow(world.dir), [])
-      t.equal(world.clock.sleepers.size, 0)
+        false,
+      )
+      await job.note(
+        { type: 'submitted', number: 2, id: job.batch(1).id as string, at: 0, adopted: true },
+        false,
+      )
+      const { counts, resultsUrl } = job.batch(1)
+      await job.note({ type: 'ended', number: 2, counts, resultsUrl, at: 0 }, false)
+      effect = fault
     }
-  },
-)
+    const stage = fetchResults({ client: world.client })
+    stage.write(job.endedBatch(fault ? 2 : number))
+    if (fault) await until(() => met)
+    else await new Promise(resolve => stage.once('readable', resolve))
+    stage.destroy()
+    await new Promise(resolve => stage.once('close', resolve))
+    await job.close()
+    t.same(openBelow(world.dir), [])
+    t.equal(world.clock.sleepers.size, 0)
+  }
+})
 
 void t.test('the key is in no file of a job (invariant 5)', async t => {
   const world = await makeWorld(t)
@@ -432,23 +423,26 @@ void t.test('the key is in no file of a job (invariant 5)', async t => {
   }
 })
 
-void t.test('a body that breaks off with what is no error at all is fetched again', async t => {
-  const world = await makeWorld(t)
-  let downloads = 0
-  const broken: typeof fetch = async (url, init) => {
-    const answer = await world.emulator.fetch(url, init)
-    if (!String(url).endsWith('/results') || ++downloads > 1) return answer
-    const body = new ReadableStream({ pull: controller => controller.error('gone') })
-    return new Response(body, { headers: answer.headers })
-  }
-  const client = clientOf(world.emulator).withOptions({ fetch: broken })
-  const waits: string[] = []
-  t.same(said(await run(world, await world.open(), asks(2), { client, waits })), answers(2))
-  t.same([downloads, waits], [2, ['gone']])
-})
+void t.test(
+  'a body that breaks off with a value that is not an error is fetched again',
+  async t => {
+    const world = await makeWorld(t)
+    let downloads = 0
+    const broken: typeof fetch = async (url, init) => {
+      const answer = await world.emulator.fetch(url, init)
+      if (!String(url).endsWith('/results') || ++downloads > 1) return answer
+      const body = new ReadableStream({ pull: controller => controller.error('gone') })
+      return new Response(body, { headers: answer.headers })
+    }
+    const client = clientOf(world.emulator).withOptions({ fetch: broken })
+    const waits: string[] = []
+    t.same(said(await run(world, await world.open(), asks(2), { client, waits })), answers(2))
+    t.same([downloads, waits], [2, ['gone']])
+  },
+)
 
 void t.test(
-  'an API that is away when its workspace is asked for is waited for, and told',
+  'an API that is down during the workspace check is waited for and reported',
   async t => {
     const keys = { [KEY]: 'wrkspc_a' }
     const world = await makeWorld(t, { keys })
@@ -469,35 +463,29 @@ void t.test(
   },
 )
 
-void t.test(
-  'a result set of another tool in which a line comes twice is fetched again',
-  async t => {
-    const world = await makeWorld(t)
-    const job = await world.open()
-    await foreignBatch(world, job, ['one', 'two'])
-    world.emulator.addFault({ on: 'results', nth: 1, lines: { double: 1 } })
-    const stage = fetchResults({ client: world.client })
-    const seen: unknown[] = []
-    for await (const { customId } of Readable.from([job.endedBatch(1)]).pipe(stage))
-      seen.push(customId)
-    t.same(seen.sort(), ['one', 'two'])
-    t.equal(callsOf(world.emulator, 'results')[200], 2)
-  },
-)
+void t.test('a result set of another tool with a duplicate line is fetched again', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  await foreignBatch(world, job, ['one', 'two'])
+  world.emulator.addFault({ on: 'results', nth: 1, lines: { double: 1 } })
+  const stage = fetchResults({ client: world.client })
+  const seen: unknown[] = []
+  for await (const { customId } of Readable.from([job.endedBatch(1)]).pipe(stage))
+    seen.push(customId)
+  t.same(seen.sort(), ['one', 'two'])
+  t.equal(callsOf(world.emulator, 'results')[200], 2)
+})
 
-void t.test(
-  'a damaged set is fetched again, also where the batch cannot be found just then',
-  async t => {
-    const world = await makeWorld(t, { faults: [{ on: 'results', nth: 1, lines: { double: 1 } }] })
-    const job = await world.open()
-    job.on(
-      'event',
-      ({ type }) =>
-        type === 'ended' && world.emulator.addFault({ on: 'retrieve', status: 404, times: 1 }),
-    )
-    const waits: string[] = []
-    t.same(said(await run(world, job, asks(2), { waits })), answers(2))
-    t.match(waits, [/the results of batch .* are not complete \(the custom_id .* occurs twice\)/])
-    t.equal((await world.emulator.ledger.totals()).billedTwice, 0)
-  },
-)
+void t.test('a damaged set is fetched again, also if the batch cannot be retrieved', async t => {
+  const world = await makeWorld(t, { faults: [{ on: 'results', nth: 1, lines: { double: 1 } }] })
+  const job = await world.open()
+  job.on(
+    'event',
+    ({ type }) =>
+      type === 'ended' && world.emulator.addFault({ on: 'retrieve', status: 404, times: 1 }),
+  )
+  const waits: string[] = []
+  t.same(said(await run(world, job, asks(2), { waits })), answers(2))
+  t.match(waits, [/the results of batch .* are not complete \(the custom_id .* occurs twice\)/])
+  t.equal((await world.emulator.ledger.totals()).billedTwice, 0)
+})

@@ -142,7 +142,7 @@ const LINES = [
   `{"custom_id":"deep","result":{"type":"x","a":${'['.repeat(300)}${']'.repeat(300)}}}`,
 ]
 
-void t.test('there is a scanner, and without WebAssembly there is none', async t => {
+void t.test('there is a scanner, and none without WebAssembly', async t => {
   t.ok(scanner())
   const none = Scanner.load(undefined, () => {
     throw new Error('no WebAssembly')
@@ -150,13 +150,13 @@ void t.test('there is a scanner, and without WebAssembly there is none', async t
   t.equal(none, undefined)
 })
 
-void t.test('most answers are plain, unusual ones are judged by ResultLine', async t => {
+void t.test('most answers are plain, and unusual ones are judged by ResultLine', async t => {
   const { proven } = bothWays(t, Buffer.from(`${LINES.join('\n')}\n`), [])
   t.ok(proven.filter(({ plain }) => plain).length >= 3)
   t.ok(proven.length < LINES.length - 8)
 })
 
-void t.test('lines cut at every byte', async t => {
+void t.test('lines that are cut at every byte', async t => {
   const bytes = Buffer.from(
     `${LINES.slice(0, 6).join('\r\n')}\n\n${answer('no newline at the end')}`,
   )
@@ -171,7 +171,7 @@ void t.test('lines cut at every byte', async t => {
   )
 })
 
-void t.test('every line cut short', async t => {
+void t.test('lines that are truncated at every byte', async t => {
   const short = LINES.flatMap(line =>
     Array.from({ length: line.length }, (_, at) => line.slice(0, at)),
   )
@@ -188,7 +188,7 @@ void t.test('lines longer than the memory of the scanner', async t => {
   bothWays(t, bytes, [])
 })
 
-void t.test('JSON and what is nearly JSON', async t => {
+void t.test('JSON and near-JSON', async t => {
   const json = fc.json({ maxDepth: 5 })
   const member = fc.constantFrom(
     'custom_id',

@@ -34,24 +34,27 @@ const ANSWERS = [
   [],
 ]
 
-void t.test('each full answer is held to the schema; text that is cut stays as it is', async t => {
-  let n = 0
-  const world = await makeWorld(t, { respond: () => ANSWERS[n++ % ANSWERS.length] })
-  const job = await world.open()
-  const requests = ANSWERS.map((_, i) => ask(String(i)))
-  const results = await run(world, job, requests, { fetch: { schema } })
-  t.same(
-    results.map(({ status, value, response, error }) => [status, value, response, error?.type]),
-    [
-      ['succeeded', { mood: 'good' }, '{"mood":"good"}', undefined],
-      ['invalid', undefined, '{"mood":"so so"}', 'invalid_response'],
-      ['incomplete', undefined, '{"mo', 'incomplete'],
-      ['errored', undefined, null, 'invalid_request_error'],
-      ['invalid', undefined, null, 'invalid_response'],
-    ],
-  )
-  t.match(results[1]?.error?.message, /\/mood must be equal to one of the allowed values/)
-})
+void t.test(
+  'each complete answer is checked against the schema, and truncated text stays unchanged',
+  async t => {
+    let n = 0
+    const world = await makeWorld(t, { respond: () => ANSWERS[n++ % ANSWERS.length] })
+    const job = await world.open()
+    const requests = ANSWERS.map((_, i) => ask(String(i)))
+    const results = await run(world, job, requests, { fetch: { schema } })
+    t.same(
+      results.map(({ status, value, response, error }) => [status, value, response, error?.type]),
+      [
+        ['succeeded', { mood: 'good' }, '{"mood":"good"}', undefined],
+        ['invalid', undefined, '{"mood":"so so"}', 'invalid_response'],
+        ['incomplete', undefined, '{"mo', 'incomplete'],
+        ['errored', undefined, null, 'invalid_request_error'],
+        ['invalid', undefined, null, 'invalid_response'],
+      ],
+    )
+    t.match(results[1]?.error?.message, /\/mood must be equal to one of the allowed values/)
+  },
+)
 
 void t.test('a schema is given once, where the request is made', async t => {
   const world = await makeWorld(t, { respond: () => '{"mood":"good","day":"2026-01-02"}' })
@@ -85,26 +88,32 @@ void t.test('without a schema the value is the text', async t => {
   t.equal(result?.status, 'succeeded')
 })
 
-void t.test('a wrong schema is refused before anything is fetched', async t => {
+void t.test('an invalid schema is rejected before anything is fetched', async t => {
   const { client } = await makeWorld(t)
   t.throws(() => fetchResults({ client, schema: { type: 'x' } }), { code: 'CBS_OPTION' })
   t.throws(() => template({ schema: { properties: {} } }), { code: 'CBS_OPTION' })
 })
 
-void t.test('template asks for the schema, whatever else a record says of its output', async t => {
-  const format = { type: 'json_schema', schema: { type: 'object', additionalProperties: false } }
-  const messages = [{ role: 'user', content: 'x' }]
-  const asking = [
-    record({ prompt: 'x' }),
-    record({ params: { messages, output_config: { effort: 'low', format: { type: 'other' } } } }),
-  ]
-  const seen: unknown[] = []
-  for await (const asked of each(from(asking, template({ schema }))))
-    seen.push('params' in asked && asked.params.output_config)
-  t.match(seen, [{ format }, { effort: 'low', format }])
-  t.throws(
-    () =>
-      template({ schema, params: { output_config: { format: { type: 'json_schema', schema } } } }),
-    { code: 'CBS_OPTION', message: /`schema` must be left out where/ },
-  )
-})
+void t.test(
+  'template requests the schema, whatever else a record says about its output',
+  async t => {
+    const format = { type: 'json_schema', schema: { type: 'object', additionalProperties: false } }
+    const messages = [{ role: 'user', content: 'x' }]
+    const asking = [
+      record({ prompt: 'x' }),
+      record({ params: { messages, output_config: { effort: 'low', format: { type: 'other' } } } }),
+    ]
+    const seen: unknown[] = []
+    for await (const asked of each(from(asking, template({ schema }))))
+      seen.push('params' in asked && asked.params.output_config)
+    t.match(seen, [{ format }, { effort: 'low', format }])
+    t.throws(
+      () =>
+        template({
+          schema,
+          params: { output_config: { format: { type: 'json_schema', schema } } },
+        }),
+      { code: 'CBS_OPTION', message: /`schema` must be left out where/ },
+    )
+  },
+)

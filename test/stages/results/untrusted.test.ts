@@ -43,7 +43,7 @@ function endless(text: string): { body: ReadableStream; size: () => number } {
   return { body, size: () => size }
 }
 
-void t.test('a result set that cannot be decoded is given up after five tries', async t => {
+void t.test('a result set that cannot be decoded is abandoned after five tries', async t => {
   const undecodable = (): Response => {
     const cause = Object.assign(new Error('incorrect header check'), { code: 'Z_DATA_ERROR' })
     const start = (controller: ReadableStreamDefaultController): void =>
@@ -102,7 +102,7 @@ for (const [name, text, most] of [
   )
 }
 
-void t.test('a disk that a download fills is freed at once', async t => {
+void t.test('disk space that a failed download filled is freed at once', async t => {
   const { world, client } = await worldWith(t, () => undefined)
   const disk = watched((what, path) => {
     if (what === 'write' && path.endsWith('.results'))
@@ -166,30 +166,27 @@ function foreignFor(isForeign: (nth: number) => boolean): Reply {
   }
 }
 
-void t.test(
-  'a set that cannot be trusted does not hold back the rows of other batches',
-  async t => {
-    const reply = foreignFor(nth => nth === 1)
-    const { world, client } = await worldWith(t, reply)
-    const job = await world.open()
-    const rows: string[] = []
-    const records = Array.from({ length: 8 }, (_, i) => ({ text: `question ${i}` }))
-    const all = runBatches(records, {
-      ...{ client, clock: world.clock, prompt: '{{text}}', batchSize: 2 },
-      job: { name: 'test', dir: world.dir },
-    })
-    await job.close()
-    await t.rejects(
-      async () => {
-        for await (const { status } of all) rows.push(status)
-      },
-      { code: 'CBS_API', message: /are invalid after 5 downloads/ },
-    )
-    t.equal(rows.length, 6)
-  },
-)
+void t.test('an untrusted set does not hold back the rows of other batches', async t => {
+  const reply = foreignFor(nth => nth === 1)
+  const { world, client } = await worldWith(t, reply)
+  const job = await world.open()
+  const rows: string[] = []
+  const records = Array.from({ length: 8 }, (_, i) => ({ text: `question ${i}` }))
+  const all = runBatches(records, {
+    ...{ client, clock: world.clock, prompt: '{{text}}', batchSize: 2 },
+    job: { name: 'test', dir: world.dir },
+  })
+  await job.close()
+  await t.rejects(
+    async () => {
+      for await (const { status } of all) rows.push(status)
+    },
+    { code: 'CBS_API', message: /are invalid after 5 downloads/ },
+  )
+  t.equal(rows.length, 6)
+})
 
-void t.test('sets of which none can be trusted end the run after three', async t => {
+void t.test('three untrusted sets in a row end the run', async t => {
   const { world, client, urls } = await worldWith(
     t,
     foreignFor(() => true),
@@ -213,7 +210,7 @@ function batchFilesOf(folder: string): string {
   return names.map(name => readFileSync(`${folder}/batches/${name}`, 'latin1')).join('')
 }
 
-void t.test('a key that an error in a result echoes is neither in rows nor on disk', async t => {
+void t.test('a key echoed in a result is neither in rows nor on disk', async t => {
   const message = `bad header x-api-key: ${GATEWAY_KEY}`
   const world = await makeWorld(t, {
     respond: (_, { custom_id }) =>
@@ -230,7 +227,7 @@ void t.test('a key that an error in a result echoes is neither in rows nor on di
   t.notOk(batchFilesOf(job.store.folder).includes(GATEWAY_KEY))
 })
 
-void t.test('a key that an invalid result set echoes is not in the file that is kept', async t => {
+void t.test('a key echoed in an invalid result set is not in the file that is kept', async t => {
   const { world } = await worldWith(t, () => undefined)
   const fetch: typeof world.emulator.fetch = async (input, init) =>
     String(input).endsWith('/results')

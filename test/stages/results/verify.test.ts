@@ -120,7 +120,7 @@ void t.test('the index has the position of each line', async t => {
   t.equal(verifier.lines, 2)
 })
 
-void t.test('a byte order mark is no part of the first line', async t => {
+void t.test('a byte order mark is not part of the first line', async t => {
   const { file } = verify([`\ufeff${line('a')}`], {})
   t.equal(await file.sync(), line('a').length + 1)
 })
@@ -139,12 +139,12 @@ void t.test('a reason is short, however long a custom_id is', async t => {
   t.ok(JSON.stringify(verdict).length < 400)
 })
 
-void t.test('types named like members of every object prove no tally', async t => {
+void t.test('result types named like members of Object.prototype count as unknown', async t => {
   const lines = [line('a', '__proto__'), line('b', 'constructor'), line('c')]
   t.match(verify(lines, { succeeded: 3 }).verdict, { kind: 'complete' })
 })
 
-void t.test('a line that is longer than any answer makes the set invalid', async t => {
+void t.test('a line longer than any answer makes the set invalid', async t => {
   const verifier = new Verifier(ids, 3, none, resultFile())
   verifier.take({ start: 7, bytes: Buffer.alloc(64_000_001, 'x') })
   t.ok(verifier.isInvalid)

@@ -19,7 +19,7 @@ const cut = (ordinal: number | undefined, fields: object = { text: 'a' }): Resul
   })
 }
 
-void t.test('max_tokens is doubled up to what the model takes, and never lowered', async t => {
+void t.test('max_tokens is doubled up to the limit of the model, and never lowered', async t => {
   const params = { model: 'm', max_tokens: 100 }
   t.equal(maxTokensAfter(params, 0, 1000), 100)
   t.equal(maxTokensAfter(params, 3, 1000), 800)
@@ -32,7 +32,7 @@ void t.test('max_tokens is doubled up to what the model takes, and never lowered
   )
 })
 
-void t.test('each try doubles once more for those that it cut', async t => {
+void t.test('each try doubles max_tokens again for the answers that it truncated', async t => {
   const longer = new MaxTokensGrowth({ prompt: '{{text}}', maxTokens: 100, maxTokensLimit: 350 })
   for (const [ordinal, helps] of [
     [1, true],

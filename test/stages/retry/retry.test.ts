@@ -65,7 +65,7 @@ async function runRetry(
   return rows
 }
 
-void t.test('wrong options are refused at once', async t => {
+void t.test('invalid options are rejected at once', async t => {
   // @ts-expect-error createPipeline is missing
   t.throws(() => retry({}), { code: 'CBS_OPTION', message: /`createPipeline`/ })
   t.throws(() => retry({ createPipeline: () => stage((): never[] => []), retries: -1 }), {
@@ -74,7 +74,7 @@ void t.test('wrong options are refused at once', async t => {
 })
 
 void t.test(
-  'passing failures are asked again until they are answered or no try is left; their rows come last (N30)',
+  'temporary failures are retried until they succeed or no try is left, and their rows come last (N30)',
   async t => {
     const world = await makeWorld(t, {
       respond: answersOf({
@@ -96,7 +96,7 @@ void t.test(
   },
 )
 
-void t.test('without attempts, or without a failure, every row comes at once', async t => {
+void t.test('without attempts or failures, every row is emitted at once', async t => {
   for (const attempts of [0, 2]) {
     const world = await makeWorld(t, { respond: answersOf(attempts ? {} : { 0: ['expired'] }) })
     t.equal(
@@ -107,43 +107,40 @@ void t.test('without attempts, or without a failure, every row comes at once', a
   }
 })
 
-void t.test(
-  'the waits between tries of a call can be set on any stage that makes calls',
-  async t => {
-    const sleepsWith = async (options: RunOptions): Promise<number[]> => {
-      const calls = options.fetch
-        ? (['results'] as const)
-        : (['list', 'retrieve', 'results'] as const)
-      const world = await makeWorld(t, {
-        faults: calls.map(on => ({ on, nth: [1, 2], status: 500 })),
-      })
-      const sleeps: number[] = []
-      const clock: Clock = {
-        now: () => world.clock.now(),
-        elapsed: () => world.clock.elapsed(),
-        sleep(ms, signal) {
-          sleeps.push(ms)
-          return world.clock.sleep(ms, signal)
-        },
-      }
-      const results = await run(world, await world.open({ clock }), asks(2), options)
-      t.same(
-        results.map(({ status }) => status),
-        ['succeeded', 'succeeded'],
-      )
-      return sleeps
+void t.test('the waits between tries can be set on any stage that makes calls', async t => {
+  const sleepsWith = async (options: RunOptions): Promise<number[]> => {
+    const calls = options.fetch
+      ? (['results'] as const)
+      : (['list', 'retrieve', 'results'] as const)
+    const world = await makeWorld(t, {
+      faults: calls.map(on => ({ on, nth: [1, 2], status: 500 })),
+    })
+    const sleeps: number[] = []
+    const clock: Clock = {
+      now: () => world.clock.now(),
+      elapsed: () => world.clock.elapsed(),
+      sleep(ms, signal) {
+        sleeps.push(ms)
+        return world.clock.sleep(ms, signal)
+      },
     }
-    // A poll comes after 5 s; the waits after failures are the shorter ones.
-    const longest = (sleeps: number[]): number => Math.max(...sleeps.filter(ms => ms < 3000))
-    t.ok(longest(await sleepsWith({})) >= 375)
-    const backoff = { first: 1, most: 2 }
-    for (const stage of ['submit', 'awaitEnd', 'fetch'])
-      t.ok(longest(await sleepsWith({ [stage]: { backoff } })) <= 2, stage)
-    const wrong = { client: (await makeWorld(t)).client, backoff: { first: -1 } }
-    for (const stage of [submit, awaitEnd, fetchResults])
-      t.throws(() => stage(wrong), { code: 'CBS_OPTION', option: 'backoff.first' })
-  },
-)
+    const results = await run(world, await world.open({ clock }), asks(2), options)
+    t.same(
+      results.map(({ status }) => status),
+      ['succeeded', 'succeeded'],
+    )
+    return sleeps
+  }
+  // A poll comes after 5 s; the waits after failures are the shorter ones.
+  const longest = (sleeps: number[]): number => Math.max(...sleeps.filter(ms => ms < 3000))
+  t.ok(longest(await sleepsWith({})) >= 375)
+  const backoff = { first: 1, most: 2 }
+  for (const stage of ['submit', 'awaitEnd', 'fetch'])
+    t.ok(longest(await sleepsWith({ [stage]: { backoff } })) <= 2, stage)
+  const wrong = { client: (await makeWorld(t)).client, backoff: { first: -1 } }
+  for (const stage of [submit, awaitEnd, fetchResults])
+    t.throws(() => stage(wrong), { code: 'CBS_OPTION', option: 'backoff.first' })
+})
 
 void t.test('shouldRetry chooses which failures are retried', async t => {
   const world = await makeWorld(t, {
@@ -156,7 +153,7 @@ void t.test('shouldRetry chooses which failures are retried', async t => {
   ])
 })
 
-void t.test('an `ask` that always says yes is bounded by the attempts', async t => {
+void t.test('a `shouldRetry` that always returns true is limited by the attempts', async t => {
   const world = await makeWorld(t, { respond: answersOf({}) })
   const rows = await runRetry(world, await world.open(), 1, { retries: 2, shouldRetry: () => true })
   t.same(rows, ['0 succeeded 3 ok 0 at 3'])
@@ -180,7 +177,7 @@ void t.test(
 )
 
 void t.test(
-  'a death at every other event of a run leads to one row each and no answer paid twice',
+  'a crash at every other event of a run leads to one row per record and no answer paid twice',
   async t => {
     const script = { 1: ['expired'], 2: ['api_error', 'api_error'], 4: ['expired'] }
     const calm = await makeWorld(t, { respond: answersOf(script) })
@@ -204,7 +201,7 @@ void t.test(
   },
 )
 
-void t.test('a record that is rejected in a round has one row, also after a resume', async t => {
+void t.test('a record that is rejected in a retry has one row, also after a resume', async t => {
   const world = await makeWorld(t, {
     respond: answersOf({ 0: ['expired'], 1: ['expired'] }),
     faults: [{ on: 'create', nth: 2, rejectRequest: '"n 1"' }],
@@ -216,7 +213,7 @@ void t.test('a record that is rejected in a round has one row, also after a resu
   t.same((await runRetry(world, await world.open(), 3)).sort(), expected)
 })
 
-void t.test('without the job as an option, it is that of the results', async t => {
+void t.test('without the job as an option, the job of the results is used', async t => {
   const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }) })
   t.same(await runRetry(world, await world.open(), 2, { job: undefined }), [
     '1 succeeded 1 ok 1 at 1',
@@ -224,7 +221,7 @@ void t.test('without the job as an option, it is that of the results', async t =
   ])
 })
 
-void t.test('a pipeline that cannot be made ends the stage', async t => {
+void t.test('a pipeline that cannot be created ends the stage', async t => {
   const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }) })
   const through = (): never => {
     throw new Error('boom')
@@ -274,7 +271,7 @@ void t.test('an answer that cannot be read ends the stage with CBS_STATE', async
   await t.rejects(spoilt, { code: 'CBS_STATE', message: /a kept result line is damaged/ })
 })
 
-void t.test('the tries of a job that cannot be read end the stage with CBS_DISK', async t => {
+void t.test('unreadable attempts of a job end the stage with CBS_DISK', async t => {
   const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }) })
   const broken = { is: false }
   const disk = watched((what, path) => {
@@ -288,7 +285,7 @@ void t.test('the tries of a job that cannot be read end the stage with CBS_DISK'
   await t.rejects(runRetry(world, again, 2), { code: 'CBS_DISK', message: /EIO/ })
 })
 
-void t.test('an error in a round keeps its code, and no file stays open', async t => {
+void t.test('an error in a retry keeps its code, and no file stays open', async t => {
   const world = await makeWorld(t, {
     respond: answersOf({ 0: ['expired'] }),
     faults: [{ on: 'create', nth: 2, status: 401 }],
@@ -299,7 +296,7 @@ void t.test('an error in a round keeps its code, and no file stays open', async 
   t.same(openBelow(world.dir), [])
 })
 
-void t.test('a stage that is destroyed in a round closes', async t => {
+void t.test('a stage that is destroyed during a retry closes', async t => {
   const world = await makeWorld(t, { respond: answersOf({ 0: ['expired'] }), batchTimeMs: 60_000 })
   const job = await world.open()
   const stop = new AbortController()
@@ -313,7 +310,7 @@ void t.test('a stage that is destroyed in a round closes', async t => {
   t.equal(world.clock.sleepers.size, 0)
 })
 
-void t.test('without a result there is nothing to retry, and no job is needed', async t => {
+void t.test('without results there is nothing to retry, and no job is needed', async t => {
   const none: Result[] = []
   const through = (): never => t.fail('nobody is asked') as never
   for await (const _ of each(from(Readable.from(none), retry({ createPipeline: through }))))

@@ -23,7 +23,7 @@ async function feed(job: StoredJob | undefined, input: Iterable<SourceRecord>): 
 const numbers = (count: number, start = 0): number[] =>
   Array.from({ length: count }, (_, i) => start + i)
 
-void t.test('records come out as they came in, kept and numbered', async t => {
+void t.test('records are emitted as they arrived, stored and numbered', async t => {
   const job = await openFor(t, t.testdir())
   let ordinal = 0
   for await (const one of each(from(records(1000), spool({ job })))) {
@@ -39,11 +39,11 @@ void t.test('records come out as they came in, kept and numbered', async t => {
   })
 })
 
-void t.test('no record is no record', async t => {
+void t.test('an item that is not a record is rejected', async t => {
   t.same(await feed(await openFor(t, t.testdir()), []), [])
 })
 
-void t.test('a fast producer is not held up by a reader that has not begun', async t => {
+void t.test('a fast producer is not held up by a reader that has not started', async t => {
   const job = await openFor(t, t.testdir())
   const stage = spool({ job })
   await pipeline(
@@ -59,7 +59,7 @@ void t.test('a fast producer is not held up by a reader that has not begun', asy
   t.same(seen, numbers(5000))
 })
 
-void t.test('a slow producer is read as it comes: no record waits for the next', async t => {
+void t.test('a slow producer is read as it arrives: no record waits for the next', async t => {
   const job = await openFor(t, t.testdir())
   const stage = spool({ job })
   for (const n of numbers(20)) {
@@ -80,7 +80,7 @@ void t.test('a slow producer is read as it comes: no record waits for the next',
   await new Promise(resolve => stage.once('end', resolve))
 })
 
-void t.test('the same input again is compared and not kept twice', async t => {
+void t.test('the same input again is compared and not stored twice', async t => {
   const dir = t.testdir()
   const first = await openFor(t, dir)
   t.same(await feed(first, records(50)), numbers(50))
@@ -90,7 +90,7 @@ void t.test('the same input again is compared and not kept twice', async t => {
   t.equal(second.store.records.count, 50)
 })
 
-void t.test('of a job that died in its input, the rest is taken in', async t => {
+void t.test('if a job died while reading its input, the rest is appended', async t => {
   const dir = t.testdir()
   const first = await openFor(t, dir)
   const asking = stage((one: SourceRecord) => ({ ...ask('q'), record: one }))
@@ -120,7 +120,7 @@ for (const [name, input, message] of [
   })
 }
 
-void t.test('a change names the file of the record', async t => {
+void t.test('the error for changed input names the file of the record', async t => {
   const dir = t.testdir()
   const first = await openFor(t, dir)
   await feed(first, [record({ n: 0 }, 1, { source: 'a.csv' })])
@@ -153,7 +153,7 @@ for (const broken of ['write', 'sync'] as const) {
   )
 }
 
-void t.test('a disk that fails to read back ends the pipeline as CBS_DISK', async t => {
+void t.test('a read error ends the pipeline with CBS_DISK', async t => {
   const disk = watched((what, path) => {
     if (what === 'read' && path.includes('records')) throw new Error('EIO')
   })
@@ -164,7 +164,7 @@ void t.test('a disk that fails to read back ends the pipeline as CBS_DISK', asyn
 })
 
 void t.test(
-  'without a job a temporary one is used, which is gone when the pipeline is broken off',
+  'without a job a temporary one is used, and deleted when the pipeline breaks off',
   async t => {
     let folder = ''
     for await (const one of each(from(records(100), spool()))) {
@@ -197,19 +197,16 @@ async function sealSlowly(t: Test): Promise<string> {
   return folder
 }
 
-void t.test(
-  'a temporary job lives as long as a record of it is on its way, and vanishes then',
-  async t => {
-    const folder = await sealSlowly(t)
-    await until(() => {
-      globalThis.gc?.()
-      return !existsSync(folder)
-    })
-    t.same(openBelow(folder), [])
-  },
-)
+void t.test('a temporary job lives as long as one of its records is in the pipeline', async t => {
+  const folder = await sealSlowly(t)
+  await until(() => {
+    globalThis.gc?.()
+    return !existsSync(folder)
+  })
+  t.same(openBelow(folder), [])
+})
 
-void t.test('a temporary job that cannot be made is CBS_DISK', async t => {
+void t.test('a temporary job that cannot be created is CBS_DISK', async t => {
   const before = process.env['TMPDIR']
   process.env['TMPDIR'] = `${t.testdir()}/none`
   t.teardown(() => {
@@ -220,7 +217,7 @@ void t.test('a temporary job that cannot be made is CBS_DISK', async t => {
 })
 
 void t.test(
-  'a reader that asks for more while it is given one gets each once, in order',
+  'a reader that requests more during a push gets each record once, in order',
   async t => {
     // So large that each has to be read from disk again.
     const large = Array.from({ length: 30 }, (_, n) =>
@@ -242,7 +239,7 @@ void t.test(
   },
 )
 
-void t.test('a job that has been fed takes no second input before it is opened again', async t => {
+void t.test('a job accepts no second input before it is reopened', async t => {
   const dir = t.testdir()
   const job = await openFor(t, dir)
   t.same(await feed(job, records(5)), numbers(5))

@@ -39,7 +39,7 @@ function storyOf(job: StoredJob): string[] {
   return story
 }
 
-t.test('what has ended is fetched before anything is sent', async t => {
+t.test('results of ended batches are fetched before anything is sent', async t => {
   const { world, job } = await twoSent(t, { batchTimeMs: 60_000 })
   await world.clock.sleep(HOUR)
   const story = storyOf(job)
@@ -50,7 +50,7 @@ t.test('what has ended is fetched before anything is sent', async t => {
   t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
 })
 
-t.test('what is in flight is not waited for', async t => {
+t.test('batches in flight are not waited for', async t => {
   const batchTimeMs = ({ number }: { number: number }): number => (number === 1 ? HOUR : 60_000)
   const { world, job } = await twoSent(t, { batchTimeMs })
   await world.clock.sleep(HOUR / 2)
@@ -60,7 +60,7 @@ t.test('what is in flight is not waited for', async t => {
   t.ok(story.indexOf('armed 3') < story.indexOf('ended 1'), story.join())
 })
 
-t.test('nor is what waits for its turn in the order of the input', async t => {
+t.test('batches that wait for their turn in input order are not waited for', async t => {
   const batchTimeMs = ({ number }: { number: number }): number => (number === 1 ? HOUR : 60_000)
   const { world, job } = await twoSent(t, { batchTimeMs })
   await world.clock.sleep(HOUR / 2)
@@ -81,7 +81,7 @@ t.test('missing results do not block the others', async t => {
   t.ok(story.indexOf('armed 3') < story.indexOf('fetched 1'), story.join())
 })
 
-t.test('a run that only sends, waits for no results', async t => {
+t.test('a run that only sends waits for no results', async t => {
   const { world, job } = await twoSent(t, { batchTimeMs: 60_000 })
   await world.clock.sleep(HOUR)
   const story = storyOf(job)

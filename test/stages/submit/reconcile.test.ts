@@ -172,7 +172,7 @@ for (const [name, { proofs = [], ...evidence }, verdict] of verdicts) {
   })
 }
 
-void t.test('where nothing told the time of the API, two days on either side count', async t => {
+void t.test('if the time of the API is unknown, two days on either side count', async t => {
   const blind: PendingCreate = { ...unknown, serverAt: null }
   const none = new Set<string>()
   t.equal(createdFrom(blind), ARMED - 48 * 60 * MINUTE)
@@ -181,7 +181,7 @@ void t.test('where nothing told the time of the API, two days on either side cou
   t.notOk(isCandidate(remote('a', { at: ARMED - 49 * 60 * MINUTE }), blind, none))
 })
 
-t.test('the settle time passes by our own clock, or by what the API says for sure', async t => {
+t.test('the settle time passes by the local clock, or by the certain time of the API', async t => {
   for (const [here, serverAt, serverNow, wall, elapsed] of [
     [300, null, ARMED, MINUTE, 300],
     [300, ARMED, null, MINUTE, 300],

@@ -25,7 +25,7 @@ void t.test('probes are single requests, spread evenly, and the parts keep the o
   )
 })
 
-void t.test('requests refused alike are a common cause only while none is accepted', async t => {
+void t.test('identical refusals have a common cause only while nothing is accepted', async t => {
   const judge = new RefusalTracker()
   const refuse = (number: number, message = 'requests.0: no'): string =>
     judge.refusedAlone({ number, message }).kind
@@ -36,7 +36,7 @@ void t.test('requests refused alike are a common cause only while none is accept
   t.equal(refuse(PROBES), 'common', 'the position does not count')
 })
 
-void t.test('requests refused for different reasons are refused for what is in them', async t => {
+void t.test('different refusals are caused by the requests themselves', async t => {
   const judge = new RefusalTracker()
   judge.refusedAlone({ number: 1, message: 'a' })
   t.match(judge.refusedAlone({ number: 2, message: 'b' }), {
@@ -46,7 +46,7 @@ void t.test('requests refused for different reasons are refused for what is in t
   t.match(judge.ended(false), { kind: 'undecided' })
 })
 
-void t.test('at the end a few refusals decide by what the API has ever accepted', async t => {
+void t.test('at the end a few refusals are judged by what the API has accepted', async t => {
   const judge = new RefusalTracker()
   judge.refusedAlone({ number: 1, message: 'a' })
   t.match(judge.ended(false), { kind: 'reject', refused: [{ number: 1 }] })
@@ -91,7 +91,7 @@ void t.test('R02: with one batch in flight the parts of a refused one do not wai
   t.ok(world.clock.elapsed() < 2 * 60 * 60 * 1000, 'all parts were in flight together')
 })
 
-void t.test('R02: a request that is refused and a lost reply go together', async t => {
+void t.test('R02: a refused request and a lost reply are handled together', async t => {
   const world = await makeWorld(t, {
     faults: [
       { on: 'create', refuseContaining: 'question 7"' },
@@ -126,7 +126,7 @@ for (const count of [3, 4, 10, 1000]) {
   })
 }
 
-void t.test('R03: once the cause is gone, a resume asks every record', async t => {
+void t.test('R03: once the cause is fixed, a resume sends every record', async t => {
   const world = await makeWorld(t, {
     faults: [{ on: 'create', times: 9, status: 400, error: { message: 'no such beta' } }],
   })
@@ -150,7 +150,7 @@ void t.test('a single record that the API refuses is a rejected row', async t =>
   t.match([only?.status, only?.error?.message, others], ['rejected', /requests.99/, []])
 })
 
-void t.test('R03: requests refused by name, one after the other, are probed', async t => {
+void t.test('R03: requests that are refused by name one after the other are probed', async t => {
   const world = await makeWorld(t, {
     faults: [
       { on: 'create', times: 999, status: 400, error: { message: 'requests.0.params.x: no' } },

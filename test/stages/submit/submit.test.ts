@@ -37,7 +37,7 @@ async function oneBill(world: World, count: number): Promise<void> {
   )
 }
 
-void t.test('a wrong option is refused at once', async t => {
+void t.test('an invalid option is rejected at once', async t => {
   const { client } = await makeWorld(t)
   t.throws(() => submit({ client, settle: -1 }), { code: 'CBS_OPTION' })
 })
@@ -53,7 +53,7 @@ void t.test('a pipeline that does not wait for ends submits all batches', async 
   await job.close()
 })
 
-void t.test('the default limit holds where ends are awaited', async t => {
+void t.test('the default limit applies if ends are awaited', async t => {
   const world = await makeWorld(t, { batchTimeMs: 60_000 })
   const job = await world.open()
   let most = 0
@@ -280,7 +280,7 @@ void t.test('a storm of 529 for an hour is survived, and billed once (N12)', asy
 })
 
 void t.test(
-  'while the list fails for half an hour a batch stays unknown, and others go on (N08)',
+  'while the list fails for half an hour, a batch stays unknown and others continue (N08)',
   async t => {
     let until = 0
     const world = await makeWorld(t, {
@@ -371,7 +371,7 @@ void t.test('a batch that is too large is split until it fits, and billed once (
   await oneBill(world, 7)
 })
 
-void t.test('a single request that is too large comes out as a rejected row (N15)', async t => {
+void t.test('a single request that is too large becomes a rejected row (N15)', async t => {
   const world = await makeWorld(t, { faults: [{ on: 'create', status: 413 }] })
   const job = await world.open()
   const results = await run(world, job, asks(2))
@@ -385,7 +385,7 @@ void t.test('a single request that is too large comes out as a rejected row (N15
 })
 
 void t.test(
-  'a request that the API names is rejected in its place, the rest is sent (N16)',
+  'a request that the API names is rejected in its place, and the rest is sent (N16)',
   async t => {
     const world = await makeWorld(t, { faults: [{ on: 'create', rejectRequest: 'question 3"' }] })
     const job = await world.open()
@@ -405,24 +405,21 @@ void t.test(
   },
 )
 
-void t.test(
-  'a batch that was split keeps its rejected records with the part that they lie in',
-  async t => {
-    const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })
-    const job = await world.open()
-    const problem = { type: 'bad', message: 'no' }
-    const input = asks(6).map((request, i) =>
-      i === 1 || i === 4 ? { record: record({ i }, i + 1), problem } : request,
-    )
-    const results = await run(world, job, input as never, { submit: { concurrency: 1 } })
-    t.same(
-      results.map(({ record }) => record?.ordinal),
-      [0, 1, 2, 3, 4, 5],
-    )
-  },
-)
+void t.test('a split batch keeps its rejected records in the part that covers them', async t => {
+  const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })
+  const job = await world.open()
+  const problem = { type: 'bad', message: 'no' }
+  const input = asks(6).map((request, i) =>
+    i === 1 || i === 4 ? { record: record({ i }, i + 1), problem } : request,
+  )
+  const results = await run(world, job, input as never, { submit: { concurrency: 1 } })
+  t.same(
+    results.map(({ record }) => record?.ordinal),
+    [0, 1, 2, 3, 4, 5],
+  )
+})
 
-void t.test('batches whose records were all rejected go through without a call', async t => {
+void t.test('batches whose records were all rejected pass without a call', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   const input = [1, 2].map(line => ({
@@ -484,30 +481,27 @@ for (const { name, faults, at } of deaths) {
   }
 }
 
-void t.test(
-  'a resume an hour after a death looks for itself before it sends again (N37)',
-  async t => {
-    const world = await makeWorld(t, {
-      faults: [{ on: 'create', nth: 1, when: 'before', stallMs: 'forever' }],
-    })
-    const first = await world.open()
-    const stop = new AbortController()
-    first.on('event', ({ type }) => type === 'armed' && setImmediate(() => stop.abort()))
-    await t.rejects(run(world, first, asks(3), { signal: stop.signal }))
-    await first.close()
-    world.clock.pass(60 * MINUTE)
-    const before = world.emulator.ledger.lastCalls().length
-    t.same(said(await run(world, await world.open(), asks(3))), answers(3))
-    const calls = world.emulator.ledger.lastCalls().slice(before)
-    // The first create ends without an answer some time after the stop.
-    const ops = calls.filter(({ status }) => status !== 0).map(({ op }) => op)
-    t.equal(ops[ops.indexOf('create') - 1], 'list', 'a whole listing comes before the create')
-    t.equal(ops.lastIndexOf('create'), ops.indexOf('create'))
-    await oneBill(world, 3)
-  },
-)
+void t.test('a resume an hour after a crash searches before it sends again (N37)', async t => {
+  const world = await makeWorld(t, {
+    faults: [{ on: 'create', nth: 1, when: 'before', stallMs: 'forever' }],
+  })
+  const first = await world.open()
+  const stop = new AbortController()
+  first.on('event', ({ type }) => type === 'armed' && setImmediate(() => stop.abort()))
+  await t.rejects(run(world, first, asks(3), { signal: stop.signal }))
+  await first.close()
+  world.clock.pass(60 * MINUTE)
+  const before = world.emulator.ledger.lastCalls().length
+  t.same(said(await run(world, await world.open(), asks(3))), answers(3))
+  const calls = world.emulator.ledger.lastCalls().slice(before)
+  // The first create ends without an answer some time after the stop.
+  const ops = calls.filter(({ status }) => status !== 0).map(({ op }) => op)
+  t.equal(ops[ops.indexOf('create') - 1], 'list', 'a whole listing comes before the create')
+  t.equal(ops.lastIndexOf('create'), ops.indexOf('create'))
+  await oneBill(world, 3)
+})
 
-void t.test('a batch that is only sealed is sent without a look at the list (C01)', async t => {
+void t.test('a batch that is only sealed is sent without reading the list (C01)', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   const writing = aggregate({ job })
@@ -521,7 +515,7 @@ void t.test('a batch that is only sealed is sent without a look at the list (C01
   t.same(callsOf(world.emulator, 'list'), {})
 })
 
-void t.test('other batches of the same count are never taken for ours', async t => {
+void t.test('foreign batches with the same count are never adopted', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: 3 * MINUTE,
     foreign: [
@@ -537,7 +531,7 @@ void t.test('other batches of the same count are never taken for ours', async t 
 })
 
 void t.test(
-  'nothing is sent again while a batch of the same count runs that may be ours',
+  "nothing is resent while a batch with the same count is running that may be this job's",
   async t => {
     const world = await makeWorld(t, {
       foreign: [{ requests: 4, batchTimeMs: 40 * MINUTE }],
@@ -563,7 +557,7 @@ void t.test(
 )
 
 void t.test(
-  'a candidate that vanishes before it could be proven is not sent again; its rows are unanswered (N36)',
+  'a candidate that vanishes before it is proven is not resent, and its rows are unanswered (N36)',
   async t => {
     const world = await makeWorld(t, {
       batchTimeMs: 20 * MINUTE,
@@ -581,7 +575,7 @@ void t.test(
   },
 )
 
-void t.test('nothing is sent again while a candidate has no readable result (N36)', async t => {
+void t.test('nothing is resent while a candidate has no readable result (N36)', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
     faults: [
@@ -600,7 +594,7 @@ void t.test('nothing is sent again while a candidate has no readable result (N36
   t.equal((await world.emulator.ledger.totals()).accepted, 2)
 })
 
-void t.test('a candidate whose results cannot be read for a while is looked at again', async t => {
+void t.test('a candidate whose results are unreadable for a while is checked again', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
     faults: [
@@ -614,7 +608,7 @@ void t.test('a candidate whose results cannot be read for a while is looked at a
   await oneBill(world, 2)
 })
 
-void t.test('ids that other jobs of this machine own are no candidates', async t => {
+void t.test('ids that other jobs of this machine own are not candidates', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
     faults: [{ on: 'create', nth: 1, status: 500 }],
@@ -625,28 +619,25 @@ void t.test('ids that other jobs of this machine own are no candidates', async t
   t.same(said(await run(world, job, asks(2), { submit: { ownedElsewhere } })), answers(2))
 })
 
-void t.test(
-  'batches go on with other counts while one of theirs has an unknown outcome',
-  async t => {
-    const world = await makeWorld(t, {
-      batchTimeMs: 60 * MINUTE,
-      faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
-    })
-    const job = await world.open()
-    const results = await run(world, job, asks(20), { aggregate: { batchSize: 4 } })
-    t.same(said(results).sort(), answers(20).sort())
-    const made = world.emulator.ledger.batches()
-    t.same(made.filter(({ requests }) => requests === 4).length, 1, 'the count is a tag')
-    const at = made.map(({ created_at }) => Date.parse(created_at))
-    t.ok(
-      Math.max(...at) - Math.min(...at) < MINUTE,
-      'the search takes an hour, and none waits for it',
-    )
-    await oneBill(world, 20)
-  },
-)
+void t.test('batches with other counts are sent while one has an unknown outcome', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 60 * MINUTE,
+    faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
+  })
+  const job = await world.open()
+  const results = await run(world, job, asks(20), { aggregate: { batchSize: 4 } })
+  t.same(said(results).sort(), answers(20).sort())
+  const made = world.emulator.ledger.batches()
+  t.same(made.filter(({ requests }) => requests === 4).length, 1, 'the count is a tag')
+  const at = made.map(({ created_at }) => Date.parse(created_at))
+  t.ok(
+    Math.max(...at) - Math.min(...at) < MINUTE,
+    'the search takes an hour, and none waits for it',
+  )
+  await oneBill(world, 20)
+})
 
-void t.test('a batch waits while one of the same count has an unknown outcome', async t => {
+void t.test('a batch waits while one with the same count has an unknown outcome', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: 3 * MINUTE,
     faults: [{ on: 'create', nth: 1, status: 500 }],
@@ -684,7 +675,7 @@ for (const hours of [-1, 24, -24 * 40, 24 * 40]) {
 }
 
 void t.test(
-  'a journal that breaks when a batch is armed keeps the last byte back (F05)',
+  'a journal that fails when a batch is armed holds back the last byte (F05)',
   async t => {
     let failing = false
     const disk = watched(what => {
@@ -701,21 +692,18 @@ void t.test(
   },
 )
 
-void t.test(
-  'a body that is shorter than its journal says is CBS_STATE, and is not sent',
-  async t => {
-    const world = await makeWorld(t)
-    for (const cut of [0, 30]) {
-      const job = await world.open({ name: `cut-${cut}` })
-      job.on(
-        'event',
-        ({ type }) => void (type === 'sealed' && truncateSync(job.store.path(1, 'body'), cut)),
-      )
-      await t.rejects(run(world, job, asks(2)), { code: 'CBS_STATE' })
-    }
-    t.equal((await world.emulator.ledger.totals()).accepted, 0)
-  },
-)
+void t.test('a body shorter than the journal says is CBS_STATE, and is not sent', async t => {
+  const world = await makeWorld(t)
+  for (const cut of [0, 30]) {
+    const job = await world.open({ name: `cut-${cut}` })
+    job.on(
+      'event',
+      ({ type }) => void (type === 'sealed' && truncateSync(job.store.path(1, 'body'), cut)),
+    )
+    await t.rejects(run(world, job, asks(2)), { code: 'CBS_STATE' })
+  }
+  t.equal((await world.emulator.ledger.totals()).accepted, 0)
+})
 
 void t.test(
   'a key of another workspace is refused by name before anything is sent (N14)',
@@ -752,7 +740,7 @@ void t.test(
 )
 
 void t.test(
-  'a stage that is destroyed in the middle of a send or a search closes, with no file left open',
+  'a stage that is destroyed during a send or a search closes, and leaves no file open',
   async t => {
     for (const fault of [
       { when: 'early', bytes: 5, stallMs: 'forever' },
@@ -822,7 +810,7 @@ void t.test(
   },
 )
 
-void t.test('a batch that is older than a page of the list is found on the next one', async t => {
+void t.test('a batch that is older than a page of the list is found on the next page', async t => {
   let isFirst = true
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
@@ -848,7 +836,7 @@ void t.test('a batch that is older than a page of the list is found on the next 
 })
 
 void t.test(
-  'a search that has lost the ids of its own batch ends, and sends nothing again',
+  'a search that has lost the ids of its own batch ends, and nothing is resent',
   async t => {
     const world = await makeWorld(t, { faults: [{ on: 'create', when: 'after', reset: true }] })
     const job = await world.open()
@@ -863,7 +851,7 @@ void t.test(
 )
 
 void t.test(
-  'a large batch is divided in flat memory, each request with its own answer',
+  'a large batch is split in constant memory, each request with its own answer',
   async t => {
     const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })
     const texts = Array.from({ length: 8 }, (_, i) => `${i} ${'x'.repeat(600_000)}`)
@@ -881,7 +869,7 @@ void t.test(
 )
 
 void t.test(
-  'a body that was cut or changed on disk is damage when it is divided (13.9)',
+  'a body that was truncated or changed on disk is detected when it is split (13.9)',
   async t => {
     const job = await openFor(t, t.testdir())
     for await (const _ of each(from(asks(3), aggregate({ job }))));
@@ -911,33 +899,30 @@ void t.test(
   },
 )
 
-void t.test(
-  'a candidate that has ended without an address for its results is not sent again (N36)',
-  async t => {
-    const world = await makeWorld(t, {
-      faults: ({ op }) => {
-        if (op === 'create') return { when: 'after', reset: true }
-        const page = { data: [ended], has_more: false, first_id: ended.id, last_id: ended.id }
-        return { body: JSON.stringify(page), contentType: 'application/json' }
-      },
-    })
-    const ended = {
-      id: 'msgbatch_ended',
-      processing_status: 'ended',
-      request_counts: { processing: 0, succeeded: 2, errored: 0, canceled: 0, expired: 0 },
-      created_at: new Date(world.clock.now()).toISOString(),
-      results_url: null,
-    }
-    const results = await run(world, await world.open(), asks(2))
-    t.same(
-      results.map(({ status }) => status),
-      ['unanswered', 'unanswered'],
-    )
-    t.equal((await world.emulator.ledger.totals()).accepted, 2)
-  },
-)
+void t.test('a candidate that ended without a results_url is not resent (N36)', async t => {
+  const world = await makeWorld(t, {
+    faults: ({ op }) => {
+      if (op === 'create') return { when: 'after', reset: true }
+      const page = { data: [ended], has_more: false, first_id: ended.id, last_id: ended.id }
+      return { body: JSON.stringify(page), contentType: 'application/json' }
+    },
+  })
+  const ended = {
+    id: 'msgbatch_ended',
+    processing_status: 'ended',
+    request_counts: { processing: 0, succeeded: 2, errored: 0, canceled: 0, expired: 0 },
+    created_at: new Date(world.clock.now()).toISOString(),
+    results_url: null,
+  }
+  const results = await run(world, await world.open(), asks(2))
+  t.same(
+    results.map(({ status }) => status),
+    ['unanswered', 'unanswered'],
+  )
+  t.equal((await world.emulator.ledger.totals()).accepted, 2)
+})
 
-void t.test('a create that another workspace answers is never made twice (N14)', async t => {
+void t.test('a create that another workspace answers is never repeated (N14)', async t => {
   const world = await makeWorld(t, {
     faults: [{ on: 'create', nth: 1, headers: { 'anthropic-workspace-id': 'wrkspc_other' } }],
   })
@@ -955,7 +940,7 @@ void t.test('a create that another workspace answers is never made twice (N14)',
   await oneBill(world, 2)
 })
 
-void t.test('a lost reply is found at an API that never says its time', async t => {
+void t.test('a lost reply is found even if the API never sends its time', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
     faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
@@ -970,7 +955,7 @@ void t.test('a lost reply is found at an API that never says its time', async t 
   await oneBill(world, 2)
 })
 
-void t.test('a batch that was proven foreign is not looked into again after a death', async t => {
+void t.test('a batch that was proven foreign is not checked again after a crash', async t => {
   const looked: number[] = []
   const world = await makeWorld(t, {
     batchTimeMs: 20 * MINUTE,
@@ -991,7 +976,7 @@ void t.test('a batch that was proven foreign is not looked into again after a de
   await oneBill(world, 3)
 })
 
-void t.test('nothing else is sent before the batch that fills the cache has ended', async t => {
+void t.test('nothing else is sent before the batch that primes the cache has ended', async t => {
   const world = await makeWorld(t, { batchTimeMs: MINUTE })
   const job = await world.open()
   const results = await run(world, job, asks(5), { aggregate: { prime: true, batchSize: 2 } })
@@ -1014,7 +999,7 @@ void t.test('onBusy is called when the queue is full', async t => {
   t.equal(told, 1)
 })
 
-void t.test('callbacks that throw or reject change nothing in a run (13.4)', async t => {
+void t.test('callbacks that throw or reject do not affect a run (13.4)', async t => {
   const world = await makeWorld(t, {
     faults: [
       { on: 'create', nth: 1, status: 429 },

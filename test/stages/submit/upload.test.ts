@@ -19,7 +19,7 @@ const hashOf = (bytes: string | Uint8Array): string =>
 /** A job that nobody else can take. */
 const assertOwned = (): void => {}
 
-void t.test('a body is sent whole, its last byte after it was armed', async t => {
+void t.test('a body is sent whole, and its last byte after it was armed', async t => {
   for (const size of [1, 2, 256 * 1024, 256 * 1024 + 1, 256 * 1024 + 2, 700_000]) {
     const bytes = Buffer.alloc(size, 'abcdefg')
     const path = `${t.testdir()}/body`
@@ -45,7 +45,7 @@ void t.test('a body is sent whole, its last byte after it was armed', async t =>
   }
 })
 
-void t.test('a call that is over sends its last byte no more, whether armed or not', async t => {
+void t.test('an ended call never sends its last byte, armed or not', async t => {
   const path = `${t.testdir({ body: 'abc' })}/body`
   const file = await nodeDisk.open(path, 'read')
   for (const when of ['before', 'while arming'] as const) {
@@ -73,7 +73,7 @@ void t.test('a call that is over sends its last byte no more, whether armed or n
   await file.close()
 })
 
-void t.test('the last byte is held back where the job may be another process by then', async t => {
+void t.test('the last byte is held back if another process may own the job', async t => {
   const path = `${t.testdir({ body: 'abc' })}/body`
   const file = await nodeDisk.open(path, 'read')
   const progress: UploadProgress = { complete: false, ended: false }
@@ -95,7 +95,7 @@ void t.test('the last byte is held back where the job may be another process by 
   await file.close()
 })
 
-void t.test('a file that is too short is CBS_STATE, before anything is armed', async t => {
+void t.test('a file that is too short is CBS_STATE before anything is armed', async t => {
   const path = `${t.testdir({ body: 'abc' })}/body`
   const file = await nodeDisk.open(path, 'read')
   for (const size of [4, 10]) {
@@ -140,7 +140,7 @@ void t.test(
   },
 )
 
-void t.test('on the wire the last byte comes only when the journal on disk says armed', async t => {
+void t.test('on the wire the last byte follows the armed event on disk', async t => {
   const dir = t.testdir()
   const job = await openFor(t, dir, { clock: systemClock })
   let seen = Buffer.alloc(0)

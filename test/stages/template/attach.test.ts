@@ -37,7 +37,7 @@ const base64 = (media_type: string, bytes: Buffer) => ({
 })
 const question = { type: 'text', text: 'What is it?' }
 
-void t.test('images and PDFs become blocks before the text, whatever they are called', async t => {
+void t.test('images and PDFs become blocks before the text, whatever their names', async t => {
   const dir = t.testdir({ a: PNG, 'b.txt': JPEG, c: GIF, d: WEBP, e: PDF })
   for (const [path, block] of [
     ['a', base64('image/png', PNG)],
@@ -57,16 +57,19 @@ void t.test('a text file becomes a text block', async t => {
   ])
 })
 
-void t.test('several files come in the order of their templates, the same one once', async t => {
-  const dir = t.testdir({ a: PNG, b: 'text' })
-  const attach = [
-    '{{two}}',
-    '{{$first}}',
-    (fields: Readonly<Record<string, unknown>>) => String(fields['two']),
-  ]
-  const content = await contentOf({ attach, attachDir: dir, vars: { first: 'a' } }, { two: 'b' })
-  t.same(content, [{ type: 'text', text: 'text' }, base64('image/png', PNG), question])
-})
+void t.test(
+  'several files keep the order of their templates, and duplicates are dropped',
+  async t => {
+    const dir = t.testdir({ a: PNG, b: 'text' })
+    const attach = [
+      '{{two}}',
+      '{{$first}}',
+      (fields: Readonly<Record<string, unknown>>) => String(fields['two']),
+    ]
+    const content = await contentOf({ attach, attachDir: dir, vars: { first: 'a' } }, { two: 'b' })
+    t.same(content, [{ type: 'text', text: 'text' }, base64('image/png', PNG), question])
+  },
+)
 
 void t.test('a record without a file is sent without one', async t => {
   const attach = ['{{path?}}', () => undefined]
@@ -75,7 +78,7 @@ void t.test('a record without a file is sent without one', async t => {
   t.equal(await contentOf({ attach: [] }, {}), 'What is it?')
 })
 
-void t.test('a file goes into the last user message of a conversation', async t => {
+void t.test('a file is added to the last user message of a conversation', async t => {
   const dir = t.testdir({ a: PDF })
   const messages = [
     { role: 'user', content: 'Hello' },
@@ -98,7 +101,7 @@ void t.test('a file goes into the last user message of a conversation', async t 
   })
 })
 
-void t.test('a conversation in which the user says nothing is rejected', async t => {
+void t.test('a conversation without a user message is rejected', async t => {
   const dir = t.testdir({ a: PDF })
   const messages = [{ role: 'system', content: 'Say something' }]
   t.match(
@@ -110,7 +113,7 @@ void t.test('a conversation in which the user says nothing is rejected', async t
   )
 })
 
-void t.test('a file that cannot be sent makes a rejected record that says why', async t => {
+void t.test('a file that cannot be sent rejects its record with the reason', async t => {
   const dir = t.testdir({
     blank: ' \n',
     latin: Buffer.from('caf\xe9', 'latin1'),
@@ -145,7 +148,7 @@ void t.test('records keep their order, and invalid ones their place', async t =>
   )
 })
 
-void t.test('as a stage of its own it takes the requests of any other', async t => {
+void t.test('as a separate stage it accepts the requests of any other stage', async t => {
   const dir = t.testdir({ a: PNG })
   const params = {
     model: 'm',
@@ -176,18 +179,21 @@ void t.test('a function that throws ends the pipeline with a BatchStreamError', 
   }, failed)
 })
 
-void t.test('a function that names no path ends the pipeline, and null names none', async t => {
-  // What a JavaScript user may give: the first three are no paths.
-  for (const given of [5, Promise.reject(new Error('boom')), { path: 'a' }])
-    await t.rejects(ask({ attach: () => given as never }, {}), {
-      code: 'CBS_STAGE',
-      message:
-        /`attach` (must return the path of a file, or nothing \(line 3\)|returned a promise)/,
-    })
-  t.equal(await contentOf({ attach: () => null as never }, {}), 'What is it?')
-})
+void t.test(
+  'a function that returns no path ends the pipeline, and null means no file',
+  async t => {
+    // What a JavaScript user may give: the first three are no paths.
+    for (const given of [5, Promise.reject(new Error('boom')), { path: 'a' }])
+      await t.rejects(ask({ attach: () => given as never }, {}), {
+        code: 'CBS_STAGE',
+        message:
+          /`attach` (must return the path of a file, or nothing \(line 3\)|returned a promise)/,
+      })
+    t.equal(await contentOf({ attach: () => null as never }, {}), 'What is it?')
+  },
+)
 
-void t.test('wrong options are refused at once', async t => {
+void t.test('invalid options are rejected at once', async t => {
   // @ts-expect-error a path is a text
   t.throws(() => template({ attach: 5 }), { code: 'CBS_OPTION', message: /`attach` must be/ })
   t.throws(() => template({ attach: '{{path' }), { code: 'CBS_OPTION', message: /attach template/ })

@@ -12,7 +12,7 @@ function paramsOf(options: TemplateOptions, fields: object = { prompt: 'x' }): o
   return 'params' in asked ? asked.params : undefined
 }
 
-void t.test('the breakpoint stands at the end of a system prompt without fields', async t => {
+void t.test('the breakpoint is at the end of a system prompt without fields', async t => {
   t.match(paramsOf({ system: 'You are {{$who}}.', vars: { who: 'terse' } }), {
     system: [{ type: 'text', text: 'You are terse.', cache_control: mark }],
     messages: [{ role: 'user', content: 'x' }],
@@ -23,42 +23,42 @@ void t.test('the breakpoint stands at the end of a system prompt without fields'
   })
 })
 
-void t.test('of several system blocks the last has it, unless the user has set one', async t => {
-  const [one, two] = [
-    { type: 'text' as const, text: '1' },
-    { type: 'text' as const, text: '2' },
-  ]
-  t.same(paramsOf({ params: { system: [one, two] } }), {
-    ...paramsOf({ system: 'x' }),
-    system: [one, { ...two, cache_control: mark }],
-  })
-  const own = { ...two, cache_control: { type: 'ephemeral' as const } }
-  t.match(paramsOf({ params: { system: [own] } }), {
-    system: [{ text: '2', cache_control: { type: 'ephemeral', ttl: undefined } }],
-  })
-})
-
 void t.test(
-  'where the system prompt has fields, or is none, it stands behind the tools',
+  'of several system blocks the last gets the breakpoint, unless the user has set one',
   async t => {
-    const params = { tools: [{ ...tool, name: 'first' }, tool] }
-    const tools = [
-      { name: 'first', cache_control: undefined },
-      { name: 'look', cache_control: mark },
+    const [one, two] = [
+      { type: 'text' as const, text: '1' },
+      { type: 'text' as const, text: '2' },
     ]
-    t.match(paramsOf({ params }), { tools, system: undefined })
-    t.match(paramsOf({ params, system: 'About {{prompt}}' }), { tools, system: 'About x' })
-    t.match(paramsOf({ params, system: ' ' }), { tools, system: undefined })
+    t.same(paramsOf({ params: { system: [one, two] } }), {
+      ...paramsOf({ system: 'x' }),
+      system: [one, { ...two, cache_control: mark }],
+    })
+    const own = { ...two, cache_control: { type: 'ephemeral' as const } }
+    t.match(paramsOf({ params: { system: [own] } }), {
+      system: [{ text: '2', cache_control: { type: 'ephemeral', ttl: undefined } }],
+    })
   },
 )
 
-void t.test('a record with a system prompt of its own keeps it, unmarked', async t => {
+void t.test('without a constant system prompt, the breakpoint is after the tools', async t => {
+  const params = { tools: [{ ...tool, name: 'first' }, tool] }
+  const tools = [
+    { name: 'first', cache_control: undefined },
+    { name: 'look', cache_control: mark },
+  ]
+  t.match(paramsOf({ params }), { tools, system: undefined })
+  t.match(paramsOf({ params, system: 'About {{prompt}}' }), { tools, system: 'About x' })
+  t.match(paramsOf({ params, system: ' ' }), { tools, system: undefined })
+})
+
+void t.test('a record with its own system prompt keeps it unmarked', async t => {
   const messages = [{ role: 'user', content: 'x' }]
   const fields = { params: { system: 'mine', messages } }
   t.match(paramsOf({ system: 'ours' }, fields), { system: 'mine' })
 })
 
-void t.test('without a beginning that all requests share it is refused', async t => {
+void t.test('without a common prefix the option is rejected', async t => {
   for (const system of [undefined, 'About {{prompt}}', '  '])
     t.throws(() => requestMaker({ cache: true, system }), {
       code: 'CBS_OPTION',

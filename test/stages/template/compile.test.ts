@@ -13,14 +13,14 @@ t.test('text without braces is one literal part', async t => {
   t.same(read(''), [])
 })
 
-t.test('fields stand in double braces, blanks inside them are trimmed', async t => {
+t.test('fields are in double braces, and spaces inside them are trimmed', async t => {
   t.same(read('Is {{ review }} kind?'), ['Is ', '<review>', ' kind?'])
   t.same(read('{{a}}{{\n b \t}}'), ['<a>', '<b>'])
   t.same(read('{{Issue Text}}'), ['<Issue Text>'])
   t.same(read('{{@json}}'), ['<@json>'])
 })
 
-t.test('a field knows its path, whether it may be missing, and where it stands', async t => {
+t.test('a field knows its path, its position and whether it is optional', async t => {
   const [first, second] = fieldsOf(compile('é😀 {{a.b.0}}\n {{note ?}}', { name: 'prompt' }))
   t.same(first, {
     name: 'a.b.0',
@@ -40,7 +40,7 @@ t.test('a field knows its path, whether it may be missing, and where it stands',
   })
 })
 
-t.test('of a run of braces the last two open and the first two close', async t => {
+t.test('of consecutive braces the last two open and the first two close', async t => {
   t.same(read('\\textbf{{{name}}}'), ['\\textbf{', '<name>', '}'])
   t.same(read('{{{{a}}}}'), ['{{', '<a>', '}}'])
 })
@@ -61,7 +61,7 @@ t.test('variables become text, and what looks like a field in them stays text', 
   t.same(read('{{ $ lang }}', { lang: '' }), [])
 })
 
-t.test('braces that stay open are an option error with line and column', async t => {
+t.test('unclosed braces are an option error with line and column', async t => {
   for (const [text, line, column] of [
     ['{{review', 1, 1],
     ['one\ntwo {{review} three', 2, 5],
@@ -100,7 +100,7 @@ t.test('an unknown variable names the known ones and the nearest', async t => {
   t.throws(() => read('{{$}}', { a: 'b' }), { message: /unknown variable {{\$}}/ })
 })
 
-t.test('what every object inherits is no variable', async t => {
+t.test('inherited properties are not variables', async t => {
   t.throws(() => read('{{$constructor}}', {}), { code: 'CBS_OPTION' })
   t.throws(() => read('{{$__proto__}}', {}), { code: 'CBS_OPTION' })
 })
@@ -113,14 +113,11 @@ t.test('the position of a field is that in the record', async t => {
   )
 })
 
-void t.test(
-  'a backslash makes braces text, and two of them stand for one before a field',
-  async t => {
-    t.same(read('\\{{a}} {{b}}'), ['{{a}} ', '<b>'])
-    t.same(read('x \\{{ y'), ['x {{ y'])
-    t.same(read('C:\\\\{{dir}}'), ['C:\\', '<dir>'])
-    t.same(read('\\\\\\{{a}}'), ['\\{{a}}'])
-    t.same(read('{{a}}\\n'), ['<a>', '\\n'])
-    t.same(read('\\textbf{{{a}}}'), ['\\textbf{', '<a>', '}'])
-  },
-)
+void t.test('a backslash makes braces text, and two of them mean one before a field', async t => {
+  t.same(read('\\{{a}} {{b}}'), ['{{a}} ', '<b>'])
+  t.same(read('x \\{{ y'), ['x {{ y'])
+  t.same(read('C:\\\\{{dir}}'), ['C:\\', '<dir>'])
+  t.same(read('\\\\\\{{a}}'), ['\\{{a}}'])
+  t.same(read('{{a}}\\n'), ['<a>', '\\n'])
+  t.same(read('\\textbf{{{a}}}'), ['\\textbf{', '<a>', '}'])
+})

@@ -110,7 +110,7 @@ for (const [what, changed] of Object.entries(CHANGED)) {
   })
 }
 
-void t.test('R07: a job that has sealed nothing yet is no other job, either', async t => {
+void t.test('R07: a job that has sealed nothing yet is compared too', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   await job.note({ type: 'template', digest: digestOf(ASKED) }, true)
@@ -118,7 +118,7 @@ void t.test('R07: a job that has sealed nothing yet is no other job, either', as
   t.equal(sent(world), 0)
 })
 
-void t.test('R07: a template that is piped in late is compared as well', async t => {
+void t.test('R07: a template that is piped in late is compared too', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   await job.note({ type: 'template', digest: digestOf(ASKED) }, true)

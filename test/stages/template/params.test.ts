@@ -5,7 +5,7 @@ const said = (params: Record<string, unknown>) =>
   checkParams(params).map(problem => problem.message)
 const user = { role: 'user', content: 'hi' }
 
-t.test('a usual request is taken, and a part of one', async t => {
+t.test('a usual request is valid, and so is a part of one', async t => {
   t.same(checkParams({}), [])
   t.same(
     checkParams({
@@ -24,7 +24,7 @@ t.test('a usual request is taken, and a part of one', async t => {
   )
 })
 
-t.test('sampling parameters, gone since API version 2026-10-21, are refused', async t => {
+t.test('sampling parameters, removed in API version 2026-10-21, are rejected', async t => {
   for (const name of ['temperature', 'top_p', 'top_k']) {
     t.same(checkParams({ [name]: 0 }), [
       {
@@ -35,7 +35,7 @@ t.test('sampling parameters, gone since API version 2026-10-21, are refused', as
   }
 })
 
-t.test('what batches do not offer is refused, each with what to do', async t => {
+t.test('parameters that batches do not support are rejected, each with what to do', async t => {
   for (const name of [
     'speed',
     'fallbacks',
@@ -57,7 +57,7 @@ t.test('what batches do not offer is refused, each with what to do', async t => 
   t.match(said({ stream: true }), [/`stream` is not possible in a batch/])
 })
 
-t.test('a name that the API does not know is refused with the nearest one', async t => {
+t.test('an unknown parameter is rejected with the nearest name', async t => {
   t.same(said({ max_token: 5 }), [
     '`max_token` is not a parameter of the Messages API (did you mean "max_tokens"?)',
   ])
@@ -71,12 +71,12 @@ t.test('max_tokens is a whole number of at least 1', async t => {
   t.same(said({ max_tokens: 1 }), [])
 })
 
-t.test('a model is a text', async t => {
+t.test('a model is a string', async t => {
   for (const model of ['', 5, null])
     t.same(said({ model }), ['`model` must be the id of a model'], String(model))
 })
 
-t.test('a budget of thinking must be below max_tokens, and large enough', async t => {
+t.test('a thinking budget must be below max_tokens and large enough', async t => {
   const model = 'claude-sonnet-4-5'
   const budget = (budget_tokens: unknown, more: object = {}): readonly string[] =>
     said({ model, thinking: { type: 'enabled', budget_tokens }, ...more })
@@ -93,7 +93,7 @@ t.test('a budget of thinking must be below max_tokens, and large enough', async 
   t.equal(said({ model: 'claude-haiku-5-5', thinking: { type: 'enabled' } }).length, 1)
 })
 
-t.test('manual thinking ended with version 4.7', async t => {
+t.test('manual thinking was removed with version 4.7', async t => {
   const thinking = { type: 'enabled', budget_tokens: 2000 }
   for (const model of [
     'claude-opus-4-7',
@@ -121,7 +121,7 @@ t.test('manual thinking ended with version 4.7', async t => {
     t.same(said({ model: 'claude-opus-5', thinking: other }), [])
 })
 
-t.test('prefill ended with version 4.6', async t => {
+t.test('prefill was removed with version 4.6', async t => {
   const prefilled = [user, { role: 'assistant', content: '{' }]
   t.match(said({ model: 'claude-sonnet-4-6', messages: prefilled }), [
     /end with an assistant's text, which claude-sonnet-4-6 does not continue; end them with a user message/,
@@ -151,12 +151,12 @@ t.test('a paused turn may be continued', async t => {
   t.same(said({ model: 'claude-haiku-5-5', messages: paused }), [])
 })
 
-t.test('messages are a list with something in it', async t => {
+t.test('messages are a nonempty list', async t => {
   for (const messages of [[], {}, 'hi', null])
     t.same(said({ messages }), ['`messages` must be a list of at least one message'])
 })
 
-t.test('blocks that version 2026-10-21 refuses are found', async t => {
+t.test('blocks that version 2026-10-21 rejects are found', async t => {
   const document = { type: 'document', source: {} }
   const cited = { type: 'text', text: 'a', citations: [{}] }
   t.match(said({ messages: [{ role: 'assistant', content: [document] }, user] }), [
@@ -183,7 +183,7 @@ t.test('blocks that version 2026-10-21 refuses are found', async t => {
   t.same(said({ messages: [{ role: 'assistant', content: [cited] }, user] }), [])
 })
 
-t.test('messages of any shape do not throw; the API is the judge of them', async t => {
+t.test('messages of any shape cause no exception, and the API judges them', async t => {
   for (const odd of [
     null,
     5,
@@ -201,7 +201,7 @@ t.test('all faults are reported at once', async t => {
   t.equal(checkParams({ temperature: 1, top_p: 1, stream: true, max_tokens: 0, foo: 1 }).length, 5)
 })
 
-t.test('R15: a model that chooses its tools itself takes no forced tool_choice', async t => {
+t.test('R15: a model that chooses its tools itself rejects a forced tool_choice', async t => {
   for (const type of ['any', 'tool']) {
     const tool_choice = { type, name: 'a' }
     for (const model of [
@@ -228,7 +228,7 @@ t.test('R15: a model that chooses its tools itself takes no forced tool_choice',
   t.same(said({ model: 'claude-opus-5-5', tool_choice: { type: 'auto' } }), [])
 })
 
-t.test('R15: thinking cannot be turned off where a model always thinks', async t => {
+t.test('R15: thinking cannot be disabled for a model that always thinks', async t => {
   const thinking = { type: 'disabled' }
   for (const model of ['claude-opus-5-5', 'claude-fable-5', 'claude-fable-5-2'])
     t.match(

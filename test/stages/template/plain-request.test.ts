@@ -68,7 +68,7 @@ const UNUSUAL = [
 
 const PROMPT: AnyTemplateOptions = { prompt: 'A {{a}}: "{{b}}"\n' }
 
-void t.test('plain records are put into bytes that were written once', async t => {
+void t.test('plain records are inserted into bytes that were serialized once', async t => {
   for (const [at, line] of PLAIN.entries()) {
     const [bytes] = made([line], PROMPT)
     t.equal(bytes, `bytes ${wanted([line], PROMPT)[0]}`, `record ${at}`)
@@ -76,7 +76,7 @@ void t.test('plain records are put into bytes that were written once', async t =
 })
 
 void t.test(
-  'every unusual record is left to who parses it, and the others keep their order',
+  'every unusual record is left to the parser, and the others keep their order',
   async t => {
     for (const line of UNUSUAL) t.same(made([line], PROMPT), wanted([line], PROMPT), line)
     const mixed = PLAIN.flatMap((line, at) => [line, ...UNUSUAL.slice(at * 3, at * 3 + 3)])
@@ -125,13 +125,13 @@ void t.test('text shared by all requests is part of the bytes', async t => {
   }
 })
 
-void t.test('a field that makes a record unusual is found whatever its name is', async t => {
+void t.test('a field that makes a record unusual is found whatever its name', async t => {
   const lines = ['{"a":"x","b":"y","say \\"hi\\"":1}', '{"a":"x","b":"y","é":1}']
   const options = { ...PROMPT, responseField: ['say "hi"', 'é'] }
   t.same(made(lines, options), wanted(lines, options))
 })
 
-void t.test('a prompt without text of its own asks nothing of blanks', async t => {
+void t.test('a prompt without text of its own is empty for blank fields', async t => {
   const lines = [
     '{"a":" x"}',
     '{"a":""}',
@@ -149,7 +149,7 @@ void t.test('a prompt without text of its own asks nothing of blanks', async t =
   )
 })
 
-void t.test('where more than the text of fields differs, there are no pages', async t => {
+void t.test('if more than the text of fields differs, there are no pages', async t => {
   for (const options of [
     {},
     { prompt: () => 'x' },
@@ -196,7 +196,7 @@ const lines = fc.array(
   { minLength: 1, maxLength: 20 },
 )
 
-void t.test('whatever the records, the requests are the same', async t => {
+void t.test('the requests are the same for any records', async t => {
   const prompts = fc.constantFrom('{{a}}', 'A: {{a}} {{b}}', '{{c}}{{a b}}"', 'x {{a}}')
   const same = fc.property(lines, prompts, (records, prompt) => {
     // Such a replacement may change a text, but never makes it invalid JSON.
@@ -205,7 +205,7 @@ void t.test('whatever the records, the requests are the same', async t => {
   fc.assert(same, { numRuns: 1000, seed: 20261128 })
 })
 
-void t.test('a page that is not UTF-8 is left to who parses it', async t => {
+void t.test('a page that is not UTF-8 is left to the parser', async t => {
   const builder = new RecordPageBuilder()
   const bytes = Buffer.from('{"a":"?","b":"y"}')
   bytes[6] = 0xff

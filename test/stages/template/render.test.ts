@@ -7,7 +7,7 @@ const record = (json: string, source?: string) =>
   new SourceRecord(Buffer.from(json), { line: 18, source })
 const fill = (text: string, json: string) => render(compile(text, { name: 'prompt' }), record(json))
 
-t.test('strings go in as they are: nothing is escaped', async t => {
+t.test('strings are inserted unchanged, without escapes', async t => {
   t.equal(fill('<{{a}}>', '{"a":"\\"q\\" & \\n \\u00e9 \\u0000"}'), '<"q" & \n é \u0000>')
 })
 
@@ -22,7 +22,7 @@ t.test('numbers keep the digits of the source', async t => {
   )
 })
 
-t.test('true and false are their words', async t => {
+t.test('true and false are inserted as words', async t => {
   t.equal(fill('{{a}} {{b}}', '{"a":true,"b":false}'), 'true false')
 })
 
@@ -36,24 +36,24 @@ t.test('R06: a field that is null counts as missing', async t => {
   t.equal(fill('T{{topic?}}{{a.b?}}', '{"topic":null,"a":{"b":null}}'), 'T')
 })
 
-t.test('objects and arrays are their own JSON, order and blanks kept', async t => {
+t.test('objects and arrays are inserted as their own JSON, with order and spaces', async t => {
   t.equal(
     fill('{{a}} {{b}}', '{"a":{"z": 1.0,"2":3, "1":[ ]},"b":[1,"x"]}'),
     '{"z": 1.0,"2":3, "1":[ ]} [1,"x"]',
   )
 })
 
-t.test('@json is the whole record as it came', async t => {
+t.test('@json is the whole record unchanged', async t => {
   t.equal(fill('R: {{@json}}', '{"b":1.0, "a":[2]}'), 'R: {"b":1.0, "a":[2]}')
 })
 
-t.test('paths lead through objects and arrays', async t => {
+t.test('paths select within objects and arrays', async t => {
   t.equal(fill('{{a.b.1.c}}', '{"a":{"b":[0,{"c":"deep"}]}}'), 'deep')
   t.equal(fill('{{a.}}', '{"a":{"":"empty key"}}'), 'empty key')
 })
 
 t.test(
-  'a column whose whole name matches wins over a path, and over the mark of an optional field',
+  'a column whose whole name matches takes precedence over a path and over the optional mark',
   async t => {
     t.equal(fill('{{a.b}}', '{"a":{"b":"path"},"a.b":"column"}'), 'column')
     t.equal(fill('{{a.b}}', '{"a.b":1.0}'), '1.0')
@@ -66,22 +66,28 @@ t.test('of equal keys the last counts, as everywhere in JSON', async t => {
   t.equal(fill('{{a}} {{b}}', '{"a":1.0,"b":"x","a":2.0,"b":"y"}'), '2.0 y')
 })
 
-t.test('an optional field is empty where it is missing or null', async t => {
+t.test('an optional field is empty if it is missing or null', async t => {
   t.equal(fill('[{{a?}}{{b.c?}}{{d?}}]', '{"d":null}'), '[]')
   t.equal(fill('[{{a?}}]', '{"a":0}'), '[0]')
 })
 
-t.test('a missing field is a problem that says which, where, and the nearest name', async t => {
-  t.same(
-    render(compile('Is {{reviw}} kind?', { name: 'prompt' }), record('{"review":"x"}', 'a.jsonl')),
-    {
-      type: 'missing_field',
-      message:
-        'field "reviw" of the prompt template is missing on line 18 of a.jsonl (did you mean "review"?); {{reviw?}} would leave it empty',
-    },
-  )
-  t.match(fill('{{x}}', '{"review":"x"}'), { message: /missing on line 18; / })
-})
+t.test(
+  'a missing field is a problem that names the field, its position and the nearest name',
+  async t => {
+    t.same(
+      render(
+        compile('Is {{reviw}} kind?', { name: 'prompt' }),
+        record('{"review":"x"}', 'a.jsonl'),
+      ),
+      {
+        type: 'missing_field',
+        message:
+          'field "reviw" of the prompt template is missing on line 18 of a.jsonl (did you mean "review"?); {{reviw?}} would leave it empty',
+      },
+    )
+    t.match(fill('{{x}}', '{"review":"x"}'), { message: /missing on line 18; / })
+  },
+)
 
 t.test('I11: __proto__, constructor and toString are plain columns', async t => {
   t.equal(
@@ -107,12 +113,12 @@ t.test('I11: __proto__, constructor and toString are plain columns', async t => 
   }
 })
 
-t.test('fields that a record made by hand has besides its bytes still render', async t => {
+t.test('fields that a record has besides its bytes are rendered', async t => {
   const made = new SourceRecord(Buffer.from('{}'), { line: 1, fields: { n: 5, o: { a: [1] } } })
   t.equal(render(compile('{{n}} {{o}} {{o.a.0}}', { name: 'prompt' }), made), '5 {"a":[1]} 1')
 })
 
-t.test('blanks ask nothing', async t => {
+t.test('a prompt of spaces is empty', async t => {
   t.ok(isBlank(' \n\t\u00a0'))
   t.notOk(isBlank(' .'))
 })

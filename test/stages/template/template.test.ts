@@ -32,21 +32,24 @@ async function one(options: TemplateOptions, json: string): Promise<unknown> {
   return asked && ('params' in asked ? asked.params : asked.problem)
 }
 
-t.test('a text template makes one user message, model and max_tokens have defaults', async t => {
-  const source = record('{"review":"Broke after a day"}')
-  const [asked] = await ask({ prompt: 'Sentiment of: {{review}}' }, source)
-  t.same(asked, {
-    params: {
-      model: 'claude-haiku-5-5',
-      max_tokens: 1024,
-      messages: [{ role: 'user', content: 'Sentiment of: Broke after a day' }],
-    },
-    record: source,
-  })
-  t.equal(asked?.record, source, 'the record goes on with its request')
-})
+t.test(
+  'a text template makes one user message, and model and max_tokens have defaults',
+  async t => {
+    const source = record('{"review":"Broke after a day"}')
+    const [asked] = await ask({ prompt: 'Sentiment of: {{review}}' }, source)
+    t.same(asked, {
+      params: {
+        model: 'claude-haiku-5-5',
+        max_tokens: 1024,
+        messages: [{ role: 'user', content: 'Sentiment of: Broke after a day' }],
+      },
+      record: source,
+    })
+    t.equal(asked?.record, source, 'the record goes on with its request')
+  },
+)
 
-t.test('requests come in the order of the records', async t => {
+t.test('requests keep the order of the records', async t => {
   const asked = await ask(
     { prompt: '{{n}}' },
     ...Array.from({ length: 500 }, (_, n) => `{"n":${n}}`),
@@ -77,7 +80,7 @@ t.test('model, max_tokens, system and other parameters are filled in', async t =
   )
 })
 
-t.test('parameters win over the options of their name', async t => {
+t.test('params take precedence over the options of the same name', async t => {
   const options = {
     prompt: 'q',
     system: 's',
@@ -96,7 +99,7 @@ t.test('a system prompt that renders empty is left out', async t => {
   t.notMatch(await one({ prompt: 'q', system: ' {{s?}}' }, '{}'), { system: String })
 })
 
-t.test('a missing field rejects the record alone', async t => {
+t.test('a missing field rejects only its own record', async t => {
   const [first, second, third] = await ask(
     { prompt: '{{review}}', system: '{{lang}}' },
     '{"revew":"x"}',
@@ -114,7 +117,7 @@ t.test('a missing field rejects the record alone', async t => {
   t.match(third, { params: { system: 'fr' } })
 })
 
-t.test('a prompt of blanks asks nothing and is rejected', async t => {
+t.test('a prompt of spaces is rejected', async t => {
   const problem = {
     type: 'empty_prompt',
     message: 'the prompt of line 18 is empty; nothing was sent',
@@ -125,7 +128,7 @@ t.test('a prompt of blanks asks nothing and is rejected', async t => {
 })
 
 t.test(
-  'without a prompt a record asks by its params, its messages or its prompt, in this order',
+  'without a prompt a record is sent by its params, its messages or its prompt, in this order',
   async t => {
     const messages = [{ role: 'user', content: 'own' }]
     const all = {
@@ -159,7 +162,7 @@ t.test(
   },
 )
 
-t.test('a record with nothing to ask says what is wanted', async t => {
+t.test('a record without any of them is rejected with what is expected', async t => {
   for (const json of [
     '{"review":"x"}',
     '{"prompt":null}',
@@ -177,13 +180,13 @@ t.test('a record with nothing to ask says what is wanted', async t => {
   }
 })
 
-t.test("with a prompt, a record's own params are columns like others", async t => {
+t.test("with a prompt, a record's own params are ordinary columns", async t => {
   t.match(await one({ prompt: '{{params}}' }, '{"params":{"messages":[ ]}}'), {
     messages: [{ content: '{"messages":[ ]}' }],
   })
 })
 
-t.test('a ready request brings its custom_id', async t => {
+t.test('a ready request has its own custom_id', async t => {
   const params = { max_tokens: 5, messages: [{ role: 'user', content: 'q' }] }
   const own = JSON.stringify({ custom_id: 'mine', params })
   t.match(await ask({}, own), [{ custom_id: 'mine', params }])
@@ -195,7 +198,7 @@ t.test('a ready request brings its custom_id', async t => {
   t.match(await one({}, JSON.stringify({ custom_id: trap, params })), { type: 'invalid_custom_id' })
 })
 
-t.test('bare params are a request where records are ready requests', async t => {
+t.test('where records are ready requests, bare params are one', async t => {
   const messages = [{ role: 'user', content: 'q' }]
   const bare = { model: 'm', messages, system: 's', max_tokens: 2 }
   t.same(await one({ ready: true }, JSON.stringify({ ...bare, response: null, _batch: {} })), bare)
@@ -221,7 +224,7 @@ t.test('bare params are a request where records are ready requests', async t => 
   )
 })
 
-t.test('a request that the API would refuse is rejected before it is paid for', async t => {
+t.test('a request that the API would reject is rejected before it is paid for', async t => {
   const messages = [{ role: 'user', content: 'q' }]
   const own = (more: object) => JSON.stringify({ params: { messages, ...more } })
   t.same(await one({}, own({ temperature: 0, foo: 1 })), {
@@ -239,7 +242,7 @@ t.test('a request that the API would refuse is rejected before it is paid for', 
   })
 })
 
-t.test('a function gives the text or the params', async t => {
+t.test('a function returns the text or the params', async t => {
   t.match(
     await one(
       { prompt: (fields, { line }) => `${line}: ${String(fields['a'])} {{a}}` },
@@ -255,7 +258,7 @@ t.test('a function gives the text or the params', async t => {
 })
 
 t.test(
-  'a function that throws, or gives what is no prompt, ends the pipeline naming the record',
+  'a function that throws, or returns something else, ends the pipeline naming the record',
   async t => {
     const source = record('{}', { line: 5, source: 'a.csv' })
     const cause = new TypeError('no such thing')
@@ -292,45 +295,42 @@ t.test(
   },
 )
 
-t.test(
-  'R06: a failed row of an earlier run is skipped, and asked where askFailed says so',
-  async t => {
-    const failed =
-      '{"a":"x","response":"cut","_batch":{"status":"incomplete","error":{"message":"too long"}}}'
-    const skipped = (message: string) => ({ type: 'skipped', message })
-    t.same(
-      await one({ prompt: '{{a}}' }, failed),
-      skipped('incomplete in an earlier run, and not sent in this one: too long'),
-    )
-    for (const meta of ['{"status":"errored"}', '{"status":"rejected","error":"odd"}'])
-      for (const options of [
-        {},
-        { metaField: 'none' },
-        { metaField: 'other' },
-        { responseField: false } as const,
-      ])
-        t.match(await one({ prompt: 'x', ...options }, `{"_batch":${meta}}`), { type: 'skipped' })
-    t.match(await one({ prompt: 'x', metaField: 'm' }, '{"m":{"status":"expired"}}'), {
-      type: 'skipped',
-    })
-    t.match(await one({ ready: true }, '{"messages":[],"_batch":{"status":"errored"}}'), {
-      type: 'skipped',
-    })
-    t.match(await one({ prompt: '{{a}}', askFailed: true }, failed), {
-      messages: [{ content: 'x' }],
-    })
-    for (const mine of [
-      '{"status":"errored"}',
-      '{"_batch":{"status":"succeeded"}}',
-      '{"_batch":null}',
-      '{"_batch":{}}',
-      '{"m":{"status":"errored"}}',
+t.test('R06: a failed row of an earlier run is skipped, unless askFailed is set', async t => {
+  const failed =
+    '{"a":"x","response":"cut","_batch":{"status":"incomplete","error":{"message":"too long"}}}'
+  const skipped = (message: string) => ({ type: 'skipped', message })
+  t.same(
+    await one({ prompt: '{{a}}' }, failed),
+    skipped('incomplete in an earlier run, and not sent in this one: too long'),
+  )
+  for (const meta of ['{"status":"errored"}', '{"status":"rejected","error":"odd"}'])
+    for (const options of [
+      {},
+      { metaField: 'none' },
+      { metaField: 'other' },
+      { responseField: false } as const,
     ])
-      t.match(await one({ prompt: 'x' }, mine), { messages: [{ content: 'x' }] }, mine)
-  },
-)
+      t.match(await one({ prompt: 'x', ...options }, `{"_batch":${meta}}`), { type: 'skipped' })
+  t.match(await one({ prompt: 'x', metaField: 'm' }, '{"m":{"status":"expired"}}'), {
+    type: 'skipped',
+  })
+  t.match(await one({ ready: true }, '{"messages":[],"_batch":{"status":"errored"}}'), {
+    type: 'skipped',
+  })
+  t.match(await one({ prompt: '{{a}}', askFailed: true }, failed), {
+    messages: [{ content: 'x' }],
+  })
+  for (const mine of [
+    '{"status":"errored"}',
+    '{"_batch":{"status":"succeeded"}}',
+    '{"_batch":null}',
+    '{"_batch":{}}',
+    '{"m":{"status":"errored"}}',
+  ])
+    t.match(await one({ prompt: 'x' }, mine), { messages: [{ content: 'x' }] }, mine)
+})
 
-t.test('a function that gives nothing for a record rejects that record', async t => {
+t.test('a function that returns nothing for a record rejects that record', async t => {
   const prompt = (fields: Readonly<Record<string, unknown>>) => fields['q'] as string
   t.same(
     await one({ prompt }, '{"q":"why?"}').then(asked => Object(asked).messages[0].content),
@@ -344,7 +344,7 @@ t.test('a function that gives nothing for a record rejects that record', async t
   t.match(await one({ prompt }, '{"q":null}'), problem)
 })
 
-t.test('a prompt with a value that is missing is rejected before anything is sent', async t => {
+t.test('a prompt with a missing value is rejected before anything is sent', async t => {
   const text = (value: unknown) => `Mood of: ${String(value)}`
   const prompt = (fields: Readonly<Record<string, unknown>>) => text(fields['review'])
   const message = (found: string) =>
@@ -361,7 +361,7 @@ t.test('a prompt with a value that is missing is rejected before anything is sen
   t.match(await one({ prompt: 'Is NaN in {{a}}?' }, '{"a":1}'), { messages: [{}] })
 })
 
-t.test('the texts of params are looked at, too, and the data of files is not', async t => {
+t.test('the texts of params are checked too, and the data of files is not', async t => {
   const user = (content: unknown) => ({ messages: [{ role: 'user', content }] })
   const missing = moodOf({})
   for (const params of [
@@ -380,7 +380,7 @@ function moodOf(fields: Readonly<Record<string, unknown>>): string {
   return `Mood of: ${String(fields['review'])}`
 }
 
-t.test("the id is a template, taken verbatim, checked by the API's rule", async t => {
+t.test("the id is a template, used verbatim and checked by the API's rule", async t => {
   t.match(await ask({ prompt: 'q', id: '{{a}}-{{b}}' }, '{"a":"x","b":1.0}'), [
     { problem: { type: 'invalid_custom_id', message: /^custom_id "x-1.0" must be/ } },
   ])
@@ -403,7 +403,7 @@ t.test('an unreadable record is passed on with its problem', async t => {
   t.same(await ask({ prompt: '{{review}}' }, source), [{ record: source, problem }])
 })
 
-t.test('a record that has a response already is rejected', async t => {
+t.test('a record that already has a response is rejected', async t => {
   t.match(await one({ prompt: 'q' }, '{"response":"old"}'), {
     type: 'response_exists',
     message:
@@ -426,7 +426,7 @@ t.test('a record whose own field has the name of the meta field is rejected', as
 })
 
 t.test(
-  'a failed row of an earlier run may be asked again, and a response beside another name',
+  'a failed row of an earlier run may be sent again, and a response under another name is kept',
   async t => {
     t.match(
       await one(
@@ -448,7 +448,7 @@ t.test(
   },
 )
 
-t.test('wrong options are refused before the first record', async t => {
+t.test('invalid options are rejected before the first record', async t => {
   const wrong = (options: unknown, message: RegExp | string) =>
     // What untyped callers do.
     t.throws(() => template(options as TemplateOptions), { code: 'CBS_OPTION', message })
@@ -475,14 +475,14 @@ t.test('wrong options are refused before the first record', async t => {
   wrong({ prompt: 'q', ready: true }, /`ready` must be left out where a prompt is given/)
 })
 
-t.test('what is no record is refused with what to do', async t => {
+t.test('an item that is not a record is rejected with what to do', async t => {
   await t.rejects(pipeline([{ review: 'x' }], template({ prompt: 'q' })), {
     code: 'CBS_STAGE',
     message: /template takes records: put a parse stage before it/,
   })
 })
 
-t.test('a record whose bytes are no JSON ends the pipeline with its line', async t => {
+t.test('a record that is not JSON ends the pipeline with its line', async t => {
   await t.rejects(ask({ prompt: '{{a}}' }, record('{cut')), {
     code: 'CBS_STAGE',
     message: /^the record on line 18 cannot be read: /,
@@ -490,7 +490,7 @@ t.test('a record whose bytes are no JSON ends the pipeline with its line', async
 })
 
 t.test(
-  'a budget of thinking above max_tokens is refused with the prompt, or with the record',
+  'a thinking budget above max_tokens is rejected with the prompt, or with the record',
   async t => {
     const model = 'claude-sonnet-4-5'
     const params = { thinking: { type: 'enabled', budget_tokens: 2048 } } as const
@@ -515,7 +515,7 @@ t.test(
   },
 )
 
-t.test('an error of a function for the model or the tokens names the record', async t => {
+t.test('an error of a function for the model or max_tokens names the record', async t => {
   const fail = (): never => {
     throw new TypeError('no such field')
   }

@@ -36,7 +36,7 @@ t.test('the input columns come first, then response, status and error', async t 
   )
 })
 
-t.test('the header comes once, in the same chunk as the first row', async t => {
+t.test('the header is emitted once, in the same chunk as the first row', async t => {
   const stream = writeCsv()
   const chunks: string[] = []
   stream.on('data', chunk => chunks.push(String(chunk)))
@@ -57,23 +57,32 @@ t.test('quotes, delimiters and line breaks survive a reader', async t => {
   t.same(read[1], [...cells, 're,"sp"\nonse', 'succeeded', ''])
 })
 
-t.test('what is no string stands as its JSON, with its digits; null is empty', async t => {
-  const row = said('x', '{"n":12345678901234567890,"x":1.0,"b":true,"z":null,"o":{"a": [1.0]}}')
-  const read: string[][] = parse(await csv([row]))
-  t.same(read[1], ['12345678901234567890', '1.0', 'true', '', '{"a": [1.0]}', 'x', 'succeeded', ''])
-})
-
 t.test(
-  'a record that lacks a column has an empty cell, also where its fields stand in another order',
+  'values that are not strings are written as JSON, with their digits; null is empty',
   async t => {
-    t.equal(
-      await csv([said('x', '{"a":1,"b":2}'), said('y', '{"b":3}')]),
-      'a,b,response,status,error\n1,2,x,succeeded,\n,3,y,succeeded,\n',
-    )
+    const row = said('x', '{"n":12345678901234567890,"x":1.0,"b":true,"z":null,"o":{"a": [1.0]}}')
+    const read: string[][] = parse(await csv([row]))
+    t.same(read[1], [
+      '12345678901234567890',
+      '1.0',
+      'true',
+      '',
+      '{"a": [1.0]}',
+      'x',
+      'succeeded',
+      '',
+    ])
   },
 )
 
-t.test('a field without a column ends the pipeline rather than vanish', async t => {
+t.test('a missing column is an empty cell, also if the fields have another order', async t => {
+  t.equal(
+    await csv([said('x', '{"a":1,"b":2}'), said('y', '{"b":3}')]),
+    'a,b,response,status,error\n1,2,x,succeeded,\n,3,y,succeeded,\n',
+  )
+})
+
+t.test('a field without a column ends the pipeline instead of vanishing', async t => {
   const stream = writeCsv()
   const failed = once(stream, 'error')
   stream.resume().write(said('x', '{"a":1}'))
@@ -88,29 +97,26 @@ t.test('a field without a column ends the pipeline rather than vanish', async t 
   ])
 })
 
-t.test('named columns are a choice: other fields are left out', async t => {
+t.test('named columns are a selection: other fields are left out', async t => {
   t.equal(
     await csv([said('x', '{"a":1,"b":2,"c":3}')], { columns: ['c', 'a'] }),
     'c,a,response,status,error\n3,1,x,succeeded,\n',
   )
 })
 
-t.test('named columns give a header even without rows, unknown ones none', async t => {
+t.test('named columns make a header even without rows; unknown columns do not', async t => {
   t.equal(await csv([], { columns: ['a b', 'c'] }), 'a b,c,response,status,error\n')
   t.equal(await csv([]), '')
 })
 
-t.test(
-  'a record that could not be read is told in the error cell, with its line and text',
-  async t => {
-    t.equal(
-      await csv([said('x', '{"a":"1","b":"2"}'), unreadable(9)]),
-      'a,b,response,status,error\n1,2,x,succeeded,\n,,,rejected,"bad_record: a reason (line 9: a,b,""c)"\n',
-    )
-  },
-)
+t.test('an unreadable record is described in the error cell, with its line and text', async t => {
+  t.equal(
+    await csv([said('x', '{"a":"1","b":"2"}'), unreadable(9)]),
+    'a,b,response,status,error\n1,2,x,succeeded,\n,,,rejected,"bad_record: a reason (line 9: a,b,""c)"\n',
+  )
+})
 
-t.test('unreadable records in front wait for one that shows the columns', async t => {
+t.test('leading unreadable records wait for a record that shows the columns', async t => {
   const read: string[][] = parse(await csv([unreadable(2), unreadable(3), said('x', '{"a":1}')]))
   t.same(
     read.map(row => row.slice(0, 3)),
@@ -123,7 +129,7 @@ t.test('unreadable records in front wait for one that shows the columns', async 
   )
 })
 
-t.test('where all are unreadable, or all are text lines, the one column is input', async t => {
+t.test('if all records are unreadable or text lines, the only column is input', async t => {
   t.equal(
     await csv([unreadable(2, 'junk')]),
     'input,response,status,error\njunk,,rejected,bad_record: a reason\n',
@@ -146,14 +152,14 @@ t.test('no more than a hundred unreadable records wait', async t => {
   t.match(text, /junk 101,,rejected/)
 })
 
-t.test('a long unreadable record is cut, its line says where the rest is', async t => {
+t.test('a long unreadable record is shortened, with the line where the rest is', async t => {
   const [, row] = parse(
     await csv([said('x', '{"a":1}'), unreadable(9, 'y'.repeat(5000))], { columns: ['a'] }),
   ).slice(1)
   t.equal(row?.at(-1), `bad_record: a reason (line 9: ${'y'.repeat(1000)}...)`)
 })
 
-t.test('input columns keep their names; ours give way', async t => {
+t.test('input columns keep their names, and added columns are renamed', async t => {
   const row = said('x', '{"status":"open","error":"E1","_status":"?"}')
   t.equal(
     await csv([row]),
@@ -161,7 +167,7 @@ t.test('input columns keep their names; ours give way', async t => {
   )
 })
 
-t.test('what an earlier run added is no input column', async t => {
+t.test('the fields that an earlier run added are not input columns', async t => {
   t.equal(
     await csv([said('x', '{"id":1,"response":null,"_batch":{"status":"expired"}}')]),
     'id,response,status,error\n1,x,succeeded,\n',

@@ -30,7 +30,7 @@ t.test('each result is one chunk, one line', async t => {
   }
 })
 
-t.test('the response alone is JSON, null where there is none', async t => {
+t.test('the response alone is JSON, or null if there is none', async t => {
   const chunks = await chunksOf(
     [said('a "b"\n'), without('rejected'), answered({ type: 'expired' })],
     { emit: 'response' },
@@ -38,17 +38,17 @@ t.test('the response alone is JSON, null where there is none', async t => {
   t.same(chunks, ['"a \\"b\\"\\n"\n', 'null\n', 'null\n'])
 })
 
-t.test('rows can do without the field that says what became of them', async t => {
+t.test('rows can omit the meta field', async t => {
   t.same(await chunksOf([said('a', '{"id":1}')], { metaField: 'none', responseField: 'r' }), [
     '{"id":1,"r":"a"}\n',
   ])
 })
 
-t.test('no result, no bytes', async t => {
+t.test('no results, no bytes', async t => {
   t.same(await chunksOf([]), [])
 })
 
-t.test('a row without the stream is the same row', async t => {
+t.test('a row is the same with and without the stream', async t => {
   const result = said('a')
   t.same([jsonlRow()(result).toString()], await chunksOf([result]))
 })
@@ -76,7 +76,7 @@ t.test('a slow reader holds the results back', async t => {
   t.ok(most < 50, `at most ${most} rows were under way`)
 })
 
-t.test('wrong options are refused at once', async t => {
+t.test('invalid options are rejected at once', async t => {
   t.throws(() => writeJsonl({ responseField: '' }), {
     code: 'CBS_OPTION',
     message: /`responseField` must be the name of a field/,
@@ -107,7 +107,7 @@ t.test('an unreadable result ends the pipeline with a BatchStreamError', async t
   t.match(failed, { code: 'CBS_STATE', message: 'a kept result line is damaged' })
 })
 
-t.test('a record of another length each does not mix rows up', async t => {
+t.test('records of different lengths do not mix up rows', async t => {
   const rows = Array.from({ length: 300 }, (_, n) =>
     said(String(n), record(`{"n":${n},"pad":"${'é'.repeat(n)}"}`)),
   )

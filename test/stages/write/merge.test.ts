@@ -11,7 +11,7 @@ const mergedRow = (result: Result, names: FieldNames) => mergedRows(names, new R
 const row = (result: Result) => mergedRow(result, names).toString()
 const parsed = (result: Result) => JSON.parse(row(result))
 
-t.test('a row is the record byte for byte and two fields before its last brace', async t => {
+t.test('a row is the record byte for byte, plus two fields before its last brace', async t => {
   const json =
     '{"id":"17", "n":12345678901234567890,"x":1.0,"é":"\\u00e9 😀","a":1,"a":2,"__proto__":{"y":[ ]} }'
   const expected =
@@ -20,7 +20,7 @@ t.test('a row is the record byte for byte and two fields before its last brace',
   t.equal(row(said('negative', json)), expected)
 })
 
-t.test('the file is named where there is one', async t => {
+t.test('the file is named if there is one', async t => {
   const row = mergedRow(
     said('x', record('{"id":1}', { line: 3, source: 'a.csv' })),
     names,
@@ -39,18 +39,15 @@ t.test('every character of a response survives', async t => {
   t.equal(row(said(text)).split('\n').length, 2, 'one line')
 })
 
-t.test(
-  'the text blocks are joined, thinking before them and tools between them are not text',
-  async t => {
-    const blocks = [
-      { type: 'thinking', thinking: 'hm', signature: 's' },
-      { type: 'text', text: 'one ' },
-      { type: 'server_tool_use', id: 't', name: 'web_search', input: {} },
-      { type: 'text', text: 'two' },
-    ]
-    t.equal(parsed(answered(message(blocks))).response, 'one two')
-  },
-)
+t.test('text blocks are joined, and thinking and tool blocks are not text', async t => {
+  const blocks = [
+    { type: 'thinking', thinking: 'hm', signature: 's' },
+    { type: 'text', text: 'one ' },
+    { type: 'server_tool_use', id: 't', name: 'web_search', input: {} },
+    { type: 'text', text: 'two' },
+  ]
+  t.equal(parsed(answered(message(blocks))).response, 'one two')
+})
 
 t.test('an answer without text has a null response', async t => {
   const tool = [{ type: 'tool_use', id: 't', name: 'f', input: {} }]
@@ -60,7 +57,7 @@ t.test('an answer without text has a null response', async t => {
   })
 })
 
-t.test('O05: a cut or refused answer never looks like a good one', async t => {
+t.test('O05: a truncated or refused answer never looks like a good one', async t => {
   for (const stop_reason of ['max_tokens', 'model_context_window_exceeded', 'pause_turn']) {
     t.match(parsed(answered(message([{ type: 'text', text: 'so f' }], { stop_reason }))), {
       response: 'so f',
@@ -79,7 +76,7 @@ t.test('O05: a cut or refused answer never looks like a good one', async t => {
   })
 })
 
-t.test("an errored row tells the API's reason, which is nested twice", async t => {
+t.test("an errored row contains the API's reason, which is nested twice", async t => {
   const error = {
     type: 'error',
     error: { type: 'invalid_request_error', message: 'too long' },
@@ -98,7 +95,7 @@ t.test('N23: an unknown result type becomes an errored row that names it', async
   })
 })
 
-t.test('expired, canceled and unanswered rows say so', async t => {
+t.test('expired, canceled and unanswered rows have their status', async t => {
   for (const status of ['expired', 'canceled']) {
     t.match(parsed(answered({ type: status })), {
       response: null,
@@ -111,14 +108,14 @@ t.test('expired, canceled and unanswered rows say so', async t => {
   })
 })
 
-t.test('a rejected row has neither id, and its attempt', async t => {
+t.test('a rejected row has no ids, but its attempt', async t => {
   t.equal(
     row(without('rejected', '{"input":"not json"}')),
     '{"input":"not json","response":null,"_batch":{"status":"rejected","custom_id":null,"line":18,"batch_id":null,"attempt":1,"error":{"type":"missing_field","message":"a reason"}}}\n',
   )
 })
 
-t.test('an answer that breaks the schema is null, and its paid text is kept', async t => {
+t.test('an answer that violates the schema is null, and its paid text is kept', async t => {
   const raw = Buffer.from(
     JSON.stringify({ custom_id: 'r-1', result: message([{ type: 'text', text: '{"a":' }]) }),
   )
@@ -135,7 +132,7 @@ t.test('an answer that breaks the schema is null, and its paid text is kept', as
   t.equal(Object.keys(parsed(result)._batch).at(-1), 'text')
 })
 
-t.test('what an earlier run added is replaced, wherever it stands', async t => {
+t.test('the fields that an earlier run added are replaced, at any position', async t => {
   const old = '"_batch":{"status":"expired","x":["}"]}'
   for (const [json, kept] of [
     [`{"id":1.0,"response":null,${old}}`, '{"id":1.0'],
@@ -160,19 +157,16 @@ t.test('a rejected record keeps a response of its own', async t => {
   t.match(parsed(without('rejected', '{"response":null,"id":1}')), { response: null, id: 1 })
 })
 
-t.test(
-  'an answered record never has two responses, also where the user allowed records with one',
-  async t => {
-    t.ok(row(said('new', '{"response":"old","id":1}')).startsWith('{"id":1,"response":"new"'))
-  },
-)
+t.test('an answered record never has two responses, even if records may have one', async t => {
+  t.ok(row(said('new', '{"response":"old","id":1}')).startsWith('{"id":1,"response":"new"'))
+})
 
-t.test('a word that only looks like one of the fields stays', async t => {
+t.test('a field with a similar name stays', async t => {
   const json = '{"note":"\\u0022_batch\\/","path":{"response":1,"_batch":2}}'
   t.ok(row(said('x', json)).startsWith(`${json.slice(0, -1)},"response":"x","_batch":{`))
 })
 
-t.test('a result without a record is the two fields alone', async t => {
+t.test('a result without a record consists of the two fields', async t => {
   const raw = Buffer.from(JSON.stringify({ custom_id: 'theirs', result: { type: 'canceled' } }))
   const result = new Result({ batch, customId: 'theirs', record: undefined, raw, last: true })
   t.equal(

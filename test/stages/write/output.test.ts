@@ -58,7 +58,7 @@ function asked(path: string): unknown[] {
 }
 
 void t.test(
-  'F03 a disk that is full under -o leaves what is committed, and the rest comes later',
+  'F03 a full disk under -o leaves the committed rows, and the rest follows later',
   async t => {
     const world = await makeWorld(t)
     const path = `${world.dir}/out.jsonl`
@@ -81,7 +81,7 @@ void t.test(
   },
 )
 
-void t.test('C08 a death between the rows and their commit gives each row once', async t => {
+void t.test('C08 a crash between the rows and their commit writes each row once', async t => {
   const world = await makeWorld(t)
   const path = `${world.dir}/out.jsonl`
   const job = await world.open()
@@ -99,7 +99,7 @@ void t.test('C08 a death between the rows and their commit gives each row once',
   t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
 })
 
-void t.test('a row that cannot be made ends the stream, and what is committed stays', async t => {
+void t.test('a row that cannot be made ends the stream, and committed rows stay', async t => {
   const world = await makeWorld(t)
   const path = `${world.dir}/out.jsonl`
   const job = await world.open()
@@ -121,21 +121,18 @@ void t.test('a row that cannot be made ends the stream, and what is committed st
   t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
 })
 
-void t.test(
-  'a file that is there already and not ours is refused before it is touched',
-  async t => {
-    const world = await makeWorld(t)
-    const path = `${world.dir}/out.jsonl`
-    writeFileSync(path, 'theirs')
-    await t.rejects(write(world, await world.open(), path), {
-      code: 'CBS_OUTPUT',
-      message: `${path} already exists`,
-    })
-    t.equal(readFileSync(path, 'utf8'), 'theirs')
-  },
-)
+void t.test('an existing file of another program is refused before it is touched', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  writeFileSync(path, 'theirs')
+  await t.rejects(write(world, await world.open(), path), {
+    code: 'CBS_OUTPUT',
+    message: `${path} already exists`,
+  })
+  t.equal(readFileSync(path, 'utf8'), 'theirs')
+})
 
-void t.test('rows that are apart from the job leave no file where they break off', async t => {
+void t.test('a detached output leaves no file if it breaks off', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   await write(world, job, `${world.dir}/out.jsonl`)
@@ -158,7 +155,7 @@ void t.test('rows that are apart from the job leave no file where they break off
   t.ok(existsSync(`${world.dir}/out.jsonl`))
 })
 
-void t.test('rows wait for a writer that is known later, and end with what it says', async t => {
+void t.test('rows wait for a late writer, and end with its error', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   await write(world, job, `${world.dir}/out.jsonl`)
@@ -183,7 +180,7 @@ void t.test('rows wait for a writer that is known later, and end with what it sa
   t.equal(await again(late), 'header\nrow\nrow\n')
 })
 
-void t.test('a foreign file of enough bytes under the same name is not cut', async t => {
+void t.test('another file of sufficient size under the same name is not truncated', async t => {
   const world = await makeWorld(t)
   const path = `${world.dir}/out.jsonl`
   const job = await world.open()
@@ -206,7 +203,7 @@ void t.test('a foreign file of enough bytes under the same name is not cut', asy
   t.notOk(openBelow(world.dir).includes(path))
 })
 
-void t.test('a file that appears before ours is made is not touched', async t => {
+void t.test('a file that appears before the output is created is not touched', async t => {
   const world = await makeWorld(t)
   const path = `${world.dir}/out.jsonl`
   const disk = watched((what, at) => {
@@ -251,7 +248,7 @@ void t.test('rows that were never committed are written again to the same file',
   t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
 })
 
-void t.test('bytes that another program appends to uncommitted rows are not cut', async t => {
+void t.test('bytes that another program appends to uncommitted rows are not truncated', async t => {
   const world = await makeWorld(t)
   const path = `${world.dir}/out.jsonl`
   await dieUncommitted(world, path)
@@ -271,15 +268,18 @@ void t.test('bytes that another program appends to uncommitted rows are not cut'
   t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
 })
 
-void t.test('after a restart of the machine, bytes behind the last commit are cut', async t => {
-  const world = await makeWorld(t)
-  const path = `${world.dir}/out.jsonl`
-  await dieUncommitted(world, path)
-  appendFileSync(path, 'a block that was written, and whose note was lost')
-  const disk: Disk = { ...nodeDisk, bootedAt: () => Date.now() / 1000 }
-  await write(world, await world.open({ disk }), path)
-  t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
-})
+void t.test(
+  'after a restart of the machine, bytes after the last commit are truncated',
+  async t => {
+    const world = await makeWorld(t)
+    const path = `${world.dir}/out.jsonl`
+    await dieUncommitted(world, path)
+    appendFileSync(path, 'a block that was written, and whose note was lost')
+    const disk: Disk = { ...nodeDisk, bootedAt: () => Date.now() / 1000 }
+    await write(world, await world.open({ disk }), path)
+    t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
+  },
+)
 
 for (const [when, die] of [
   ['before the first commit', dieUncommitted],
@@ -307,7 +307,7 @@ for (const [when, die] of [
     t.equal(readFileSync(path, 'utf8'), copy)
   })
 
-void t.test('rows that are apart never remove a file that took their name', async t => {
+void t.test('a detached output never removes a file that took its name', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   await write(world, job, `${world.dir}/out.jsonl`)
@@ -367,7 +367,7 @@ for (const [how, [tamper, message]] of Object.entries(TAMPERING)) {
   }
 }
 
-void t.test('rows and failed rows never go to one file by a link', async t => {
+void t.test('rows and failed rows never go to one file through a link', async t => {
   const world = await makeWorld(t)
   mkdirSync(`${world.dir}/a`)
   symlinkSync('a', `${world.dir}/b`)
@@ -387,7 +387,7 @@ void t.test('rows and failed rows never go to one file by a link', async t => {
   t.notOk(existsSync(`${world.dir}/a/x`), 'no empty file is left')
 })
 
-void t.test('rows and failed rows never go to one file that has two names', async t => {
+void t.test('rows and failed rows never go to one file with two names', async t => {
   const world = await makeWorld(t)
   const [out, errors] = [`${world.dir}/x`, `${world.dir}/y`]
   const rowOf = jsonlRow()

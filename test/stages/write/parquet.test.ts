@@ -76,7 +76,7 @@ void t.test('a record that was not sent keeps its own response', t => {
 })
 
 void t.test(
-  'a result of another tool has its id alone, and answers have the type of their schema',
+  'a result of another tool has only its id, and answers have the type of their schema',
   t => {
     const schema = {
       type: 'object',

@@ -42,7 +42,7 @@ t.test('succeeded results pass, the others are written elsewhere, and the two ad
   t.ok(failed.writableFinished, 'the file is ended')
 })
 
-t.test('a choice that gives a promise is refused: it would count as yes', async t => {
+t.test('a predicate that returns a promise is rejected, since it would count as true', async t => {
   // A JavaScript user may do so; that it rejects must not end the process.
   const pass = (async () => {
     throw new Error('boom')
@@ -58,7 +58,7 @@ t.test('a choice that gives a promise is refused: it would count as yes', async 
   })
 })
 
-t.test("the choice can be the user's", async t => {
+t.test('the predicate can be given', async t => {
   const other = kept()
   const out = kept()
   const pass = (result: Result) => result.response !== null
@@ -134,7 +134,7 @@ t.test(
   },
 )
 
-t.test('a choice that throws ends the pipeline and the file', async t => {
+t.test('a predicate that throws ends the pipeline and the file', async t => {
   const failed = kept()
   const pass = () => {
     throw new Error('cannot say')
@@ -174,7 +174,7 @@ t.test('destroying the stage closes the file for failed rows', async t => {
   t.notOk(failed.writableFinished, 'it is not mistaken for a whole file')
 })
 
-t.test('wrong options are refused at once', async t => {
+t.test('invalid options are rejected at once', async t => {
   const right = { through: writeJsonl(), to: kept() }
   for (const [name, options] of [
     ['through', { ...right, through: 'x' }],

@@ -14,13 +14,13 @@ async function textOf(results: readonly Result[], options?: WriteRawOptions): Pr
   return text
 }
 
-t.test("the API's own lines come out byte for byte", async t => {
+t.test("the API's own lines are emitted byte for byte", async t => {
   const odd = said('x')
   Object.defineProperty(odd, 'raw', { value: Buffer.from('{ "custom_id" :"r-1", "n":1.0 }') })
   t.equal(await textOf([odd, odd]), '{ "custom_id" :"r-1", "n":1.0 }\n'.repeat(2))
 })
 
-t.test('results without a line are left out and named to whoever asks', async t => {
+t.test('results without a line are left out and reported to onMissing', async t => {
   const missing: Result[] = []
   const rejected = without('rejected')
   t.equal(
@@ -51,7 +51,7 @@ t.test('an async onMissing is refused, since it is not awaited', async t => {
   t.match(await failed, [{ code: 'CBS_STAGE', message: /`onMissing` returned a promise/ }])
 })
 
-t.test('an onMissing that is no function is refused', async t => {
+t.test('an onMissing that is not a function is rejected', async t => {
   // @ts-expect-error a function is wanted
   t.throws(() => writeRaw({ onMissing: true }), {
     code: 'CBS_OPTION',

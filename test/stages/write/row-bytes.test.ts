@@ -3,7 +3,7 @@ import { RowBytes } from '../../../lib/stages/write/row-bytes.ts'
 
 const SOME = Buffer.from('0123456789'.repeat(20_000))
 
-void t.test('a row is its texts and bytes one behind the other, of any length', async t => {
+void t.test('a row is its texts and bytes one after the other, of any length', async t => {
   const rows = new RowBytes()
   const given: [Buffer, string][] = []
   for (let length = 0; length < 150_000; length = length * 2 + 1) {
@@ -18,7 +18,7 @@ void t.test('a row is its texts and bytes one behind the other, of any length', 
   for (const [row, expected] of given) t.equal(row.toString(), expected)
 })
 
-void t.test('what is left of a row that came to no end is in no other', async t => {
+void t.test('the remains of an unfinished row are in no other row', async t => {
   const rows = new RowBytes()
   rows.begin().text('one')
   t.equal(String(rows.take()), 'one')
@@ -27,15 +27,12 @@ void t.test('what is left of a row that came to no end is in no other', async t 
   t.equal(String(rows.take()), 'two')
 })
 
-void t.test(
-  'a long row is moved but few times, whatever comes behind its longest part',
-  async t => {
-    const rows = new RowBytes()
-    rows.begin().bytes(SOME)
-    const { buffer } = rows.take()
-    t.ok(buffer.byteLength < SOME.length * 1.3, `${buffer.byteLength} bytes`)
-    rows.begin().bytes(SOME)
-    for (let at = 0; at < 500; at++) rows.text('a few words more')
-    t.equal(rows.take().length, SOME.length + 500 * 16)
-  },
-)
+void t.test('a long row is copied few times, whatever follows its longest part', async t => {
+  const rows = new RowBytes()
+  rows.begin().bytes(SOME)
+  const { buffer } = rows.take()
+  t.ok(buffer.byteLength < SOME.length * 1.3, `${buffer.byteLength} bytes`)
+  rows.begin().bytes(SOME)
+  for (let at = 0; at < 500; at++) rows.text('a few words more')
+  t.equal(rows.take().length, SOME.length + 500 * 16)
+})

@@ -40,19 +40,16 @@ async function csv(...results: Result[]): Promise<string> {
 
 const VALID = '{"mood":"good","tags":["a","b"],"status":1.5}'
 
-void t.test(
-  'a row holds the JSON value, or null and the text of one that breaks the schema',
-  async t => {
-    const row = jsonlRow()
-    t.match(JSON.parse(row(answered(VALID)).toString()), { id: '17', response: JSON.parse(VALID) })
-    t.match(JSON.parse(row(answered('{"mood":1}')).toString()), {
-      response: null,
-      _batch: { status: 'invalid', text: '{"mood":1}', error: { type: 'invalid_response' } },
-    })
-    t.equal(textRow(answered(VALID)).toString(), `${VALID}\n`)
-    t.equal(textRow(answered('no')).toString(), '\n')
-  },
-)
+void t.test('a row contains the JSON value, or null and the text of a violation', async t => {
+  const row = jsonlRow()
+  t.match(JSON.parse(row(answered(VALID)).toString()), { id: '17', response: JSON.parse(VALID) })
+  t.match(JSON.parse(row(answered('{"mood":1}')).toString()), {
+    response: null,
+    _batch: { status: 'invalid', text: '{"mood":1}', error: { type: 'invalid_response' } },
+  })
+  t.equal(textRow(answered(VALID)).toString(), `${VALID}\n`)
+  t.equal(textRow(answered('no')).toString(), '\n')
+})
 
 void t.test('a table has one column for each property', async t => {
   t.equal(
@@ -61,7 +58,7 @@ void t.test('a table has one column for each property', async t => {
   )
 })
 
-void t.test('a failed row has empty cells, and its text in the error', async t => {
+void t.test('a failed row has empty cells, and its text in the error cell', async t => {
   const [, invalid, cut, rejected] = (
     await csv(
       answered('{"mood":1}'),
@@ -75,13 +72,10 @@ void t.test('a failed row has empty cells, and its text in the error', async t =
   t.match(await csv(answered('x'.repeat(2000))), /\(answer: x{1000}\.\.\.\)/)
 })
 
-void t.test(
-  'an answer without a schema of its own leaves the columns of properties empty',
-  async t => {
-    const raw = Buffer.from(
-      JSON.stringify({ custom_id: 'r', result: message([{ type: 'text', text: 'x' }]) }),
-    )
-    const plain = new Made({ batch, customId: 'r', record: record('{"id":"1"}'), raw, last: true })
-    t.match(await csv(plain), /\n1,,,,succeeded,\n$/)
-  },
-)
+void t.test('an answer without its own schema leaves the property columns empty', async t => {
+  const raw = Buffer.from(
+    JSON.stringify({ custom_id: 'r', result: message([{ type: 'text', text: 'x' }]) }),
+  )
+  const plain = new Made({ batch, customId: 'r', record: record('{"id":"1"}'), raw, last: true })
+  t.match(await csv(plain), /\n1,,,,succeeded,\n$/)
+})

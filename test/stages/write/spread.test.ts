@@ -7,7 +7,7 @@ import { answered, batch, message, said } from './made.ts'
 const NAMES = { response: 'response', meta: '_batch' }
 const row = (): RowBytes => new RowBytes()
 
-void t.test('properties of an answer are fields, also without a record', t => {
+void t.test('properties of an answer become fields, also without a record', t => {
   const rowOf = spreadRows(['mood'], { ...NAMES, meta: undefined }, row())
   t.equal(String(rowOf(said('{"mood":"good"}', '{"id":"17"}'))), '{"id":"17","mood":null}\n')
   const raw = Buffer.from(JSON.stringify({ custom_id: 'r-1', result: message([]) }))
@@ -16,7 +16,7 @@ void t.test('properties of an answer are fields, also without a record', t => {
   t.end()
 })
 
-void t.test('a property that is called like the meta field is refused', t => {
+void t.test('a property named like the meta field is rejected', t => {
   t.throws(() => spreadRows(['_batch'], NAMES, row()), { code: 'CBS_OPTION', option: 'metaField' })
   t.end()
 })

@@ -3,7 +3,7 @@ import { from } from '../../../lib/core/chain.ts'
 import { textRow, writeText } from '../../../lib/stages/write/text.ts'
 import { answered, said, without } from './made.ts'
 
-t.test('the responses come with a newline each, an empty line for a row without', async t => {
+t.test('each response ends with a newline, and a row without one is an empty line', async t => {
   const chunks: string[] = []
   const results = [
     said('one'),
@@ -16,7 +16,7 @@ t.test('the responses come with a newline each, an empty line for a row without'
   t.equal(chunks.join(''), 'one\n\ntwo\nlines\n\n\n')
 })
 
-t.test('a response that is no text is JSON', async t => {
+t.test('a response that is not text is JSON', async t => {
   const parsed = said('x')
   Object.defineProperty(parsed, 'response', { value: { a: [1] } })
   t.equal(textRow(parsed).toString(), '{"a":[1]}\n')

@@ -114,14 +114,14 @@ async function mustBePaidOnce(t: Test, { emulator }: Machines, count: number): P
 /** The rows of ten records in an undisturbed run; the first test fills it. */
 let undisturbed: readonly string[] = []
 
-void t.test('a job with a ledger gives the rows of a job without one', async t => {
+void t.test('a job with a ledger writes the rows of a job without one', async t => {
   const world = await machines(t)
   undisturbed = await run(world, await world.open('a'), records(10))
   t.equal(undisturbed.length, 10)
   await mustBePaidOnce(t, world, 10)
 })
 
-void t.test('another machine continues a job whose disk is lost, wherever it stood', async t => {
+void t.test('another machine continues a job whose disk is lost, at any point', async t => {
   const stops: Record<string, (event: RunEvent) => boolean> = {
     'a sealed batch': ({ type }) => type === 'sealed',
     'the second sealed batch': event => event.type === 'sealed' && event.number === 2,
@@ -146,23 +146,20 @@ void t.test('another machine continues a job whose disk is lost, wherever it sto
   }
 })
 
-void t.test(
-  'results are fetched again on a machine that has none, and nothing is sent',
-  async t => {
-    const world = await machines(t)
-    t.same(await run(world, await world.open('a'), records(10)), undisturbed)
-    world.lose('a')
-    const calls = world.emulator.ledger.batches().length
-    t.same(await run(world, await world.open('b'), records(10)), undisturbed)
-    t.equal(world.emulator.ledger.batches().length, calls)
-    // The first machine's disk may be older than the ledger: it is not believed.
-    t.same(await run(world, await world.open('a'), records(10)), undisturbed)
-    await mustBePaidOnce(t, world, 10)
-  },
-)
+void t.test('results are fetched again on a new machine, and nothing is sent', async t => {
+  const world = await machines(t)
+  t.same(await run(world, await world.open('a'), records(10)), undisturbed)
+  world.lose('a')
+  const calls = world.emulator.ledger.batches().length
+  t.same(await run(world, await world.open('b'), records(10)), undisturbed)
+  t.equal(world.emulator.ledger.batches().length, calls)
+  // The first machine's disk may be older than the ledger: it is not believed.
+  t.same(await run(world, await world.open('a'), records(10)), undisturbed)
+  await mustBePaidOnce(t, world, 10)
+})
 
 void t.test(
-  'a changed input is found where the records are read again, and nothing is sent',
+  'a changed input is detected when the records are read again, and nothing is sent',
   async t => {
     const world = await machines(t)
     const stopAt = ({ type }: RunEvent): boolean => type === 'submitted'
@@ -191,7 +188,7 @@ void t.test('a second worker waits one lease, and is refused while the first is 
   await (await world.open('b')).close()
 })
 
-void t.test('another number of shards or size of blocks is refused', async t => {
+void t.test('another number of shards or block size is refused', async t => {
   const world = await machines(t)
   await (await world.open('a', { shard: { index: 1, count: 4, block: 100 } })).close()
   for (const shard of [
@@ -205,7 +202,7 @@ void t.test('another number of shards or size of blocks is refused', async t => 
 })
 
 void t.test(
-  'a worker that was taken over writes nothing more, and its late batch id is evidence',
+  'a worker whose job was taken over writes nothing more, and its late batch id is evidence',
   async t => {
     const world = await machines(t)
     const ledger = postgresLedgerOf(postgresLedger({ pool, leaseMs: LEASE_MS }))
@@ -283,7 +280,7 @@ void t.test('a commit whose reply is lost counts once', async t => {
   await (await world.open('a')).close()
 })
 
-void t.test('a database that cannot be reached, refuses or is newer is said so', async t => {
+void t.test('an unreachable, refusing or newer database is reported as such', async t => {
   const failing = (code: string, message: string): LedgerPool => {
     const fail = async (): Promise<never> => {
       throw Object.assign(new Error(message), { code })
@@ -344,7 +341,7 @@ void t.test('the queue and the budget are shared by shards, and empty at the end
   t.same(budget, [{ spent: '90', reserved: '0' }])
 })
 
-void t.test('a repeated question about a batch gets the same reply from the ledger', async t => {
+void t.test('a repeated question about a batch gets the same answer from the ledger', async t => {
   const world = await machines(t)
   const job = await world.open('a')
   const { shared } = job
@@ -371,7 +368,7 @@ void t.test('a repeated question about a batch gets the same reply from the ledg
   await job.close()
 })
 
-void t.test('a start that fails frees the job, and a shard is called by its number', async t => {
+void t.test('a failed start frees the job, and a shard is named by its number', async t => {
   const world = await machines(t)
   const shard = { index: 0, count: 2, block: 5 }
   const disk: Disk = {
@@ -392,7 +389,7 @@ void t.test('a start that fails frees the job, and a shard is called by its numb
   await named.close()
 })
 
-void t.test('a connection from before a restart is tried once more', async t => {
+void t.test('a stale connection is retried once', async t => {
   let isStale = true
   const stale: LedgerPool = {
     connect: async () => await pool.connect(),
@@ -423,7 +420,7 @@ void t.test('a job in the ledger without a card, and one that cannot be read', a
   await t.rejects(ledger.shards(), { code: 'CBS_STATE', message: /a bug/ })
 })
 
-void t.test('what is no pool or no ledger is refused', async t => {
+void t.test('values that are not a pool or a ledger are rejected', async t => {
   // What a user without types may pass.
   const wrong = {} as never
   t.throws(() => postgresLedger({ pool: wrong }), { code: 'CBS_OPTION', option: 'pool' })

@@ -26,7 +26,7 @@ async function indexOf(texts: readonly string[], slice?: number): Promise<Answer
   )
 }
 
-t.test('every key is found, in however many pieces the index was sorted', async t => {
+t.test('every key is found, in however many passes the index was sorted', async t => {
   const texts = Array.from({ length: 3000 }, (_, at) => `text ${at}`)
   for (const slice of [undefined, 700]) {
     const index = await indexOf(texts, slice)
@@ -42,7 +42,7 @@ t.test('every key is found, in however many pieces the index was sorted', async 
 })
 
 t.test(
-  'of many answers to one request the newest few are kept, and an index may be empty',
+  'the newest few of many answers to one request are kept, and an index may be empty',
   async t => {
     const index = await indexOf([...Array.from({ length: 5000 }, () => 'same'), 'other'], 100)
     t.same(index.tryReadSync(keyOf('same')), [0, 1, 2, 3])
@@ -55,7 +55,7 @@ t.test(
 )
 
 t.test(
-  'an index of more than a buffer is written in parts, and one that fails leaves no file',
+  'an index larger than a buffer is written in parts, and a failure leaves no file',
   async t => {
     const texts = Array.from({ length: 20_000 }, (_, at) => `text ${at}`)
     const index = await indexOf(texts)

@@ -79,7 +79,7 @@ t.test('a reused answer that was changed on disk is not reused again', async t =
   await earlier.close()
 })
 
-t.test('an error that is no damage is not hidden', async t => {
+t.test('an error that is not damage is not hidden', async t => {
   const place = await jobsIn(t)
   let failing = ''
   const disk: Disk = {
@@ -97,7 +97,7 @@ t.test('an error that is no damage is not hidden', async t => {
   await t.rejects(open(place, 'a', disk), { message: 'a bug' })
 })
 
-t.test('a disk that cannot be read synchronously is waited for', async t => {
+t.test('a disk without synchronous reads is waited for', async t => {
   const place = await jobsIn(t)
   const disk = watched(() => {})
   const { earlier } = await open(place, 'a', disk)

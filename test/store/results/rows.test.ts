@@ -10,7 +10,7 @@ import { ask, asks, makeWorld, run } from '../../support/world.ts'
 
 const LONG = 400_000
 
-void t.test('short rows are handed over many at a time, long ones few, in input order', async t => {
+void t.test('short rows are emitted many at a time and long ones few, in input order', async t => {
   const world = await makeWorld(t, {
     respond: ({ messages }) => {
       const [, number = ''] = String(messages[0]?.content).split(' ')
@@ -112,7 +112,7 @@ for (const [file, of] of [
 }
 
 void t.test(
-  'a page that was used up lends its memory to a later one, and no other page changes',
+  'a released page lends its memory to a later one, and no other page changes',
   async t => {
     const world = await makeWorld(t)
     const job = await world.open()

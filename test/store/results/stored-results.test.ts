@@ -12,7 +12,7 @@ async function responses(job: StoredJob, number: number): Promise<(string | null
   return texts
 }
 
-t.test('every answer of a stored set, in the order of its requests', async t => {
+t.test('every answer of a stored set is read in the order of its requests', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   const results = await run(world, job, asks(3))
@@ -39,7 +39,7 @@ async function unsent(world: Awaited<ReturnType<typeof makeWorld>>): Promise<Sto
   return job
 }
 
-t.test('13.9: a stored set that was changed is noticed before money is counted by it', async t => {
+t.test('13.9: a changed stored set is detected before its cost is counted', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   await run(world, job, asks(3))
