@@ -18,15 +18,12 @@ export const FLAG_OF: ReadonlyMap<string, string> = new Map([
   ['`parseFiles`', "--from files -i 'folder/*.pdf'"],
 ])
 
-const NAMES = new RegExp(
-  [...FLAG_OF.keys()].map(name => name.replaceAll(/[()]/g, '\\$&')).join('|'),
-  'g',
-)
-
 /**
  * A message with flags in place of the library's options. The program passes every text that may come from the library
  * through it, so that the library names only its own options.
  */
 export function inFlags(message: string): string {
-  return message.replaceAll(NAMES, name => FLAG_OF.get(name) ?? name)
+  let text = message
+  for (const [name, flag] of FLAG_OF) text = text.replaceAll(name, flag)
+  return text
 }

@@ -2,10 +2,10 @@ import type { Clock } from '../../lib/core/clock.ts'
 import type { EmulatorClock } from '../../lib/emulator/index.ts'
 import { isZlibBusy } from './zlib-work.ts'
 
-/** Rounds of the event loop without anything under way after which only time can move things on. */
+/** After this many rounds of the event loop without pending work, only time can cause progress. */
 const QUIET_ROUNDS = 12
 
-/** More virtual time than any test needs: what sleeps beyond it would sleep forever. */
+/** More virtual time than any test needs; a longer sleep would never end. */
 const LONGEST_MS = 400 * 24 * 60 * 60 * 1000
 
 interface Sleeper {
@@ -14,9 +14,9 @@ interface Sleeper {
 }
 
 /**
- * Time that passes only when nothing else happens: as soon as no file or stream is under way, the next sleeper wakes.
- * Waits of hours cost nothing, and no test depends on the speed of the machine. `server` is the API's clock, which goes
- * on when ours jumps.
+ * A clock that advances only when nothing else happens: once no file operation or stream is pending, the next sleeper wakes.
+ * Waits of hours cost nothing, and no test depends on the speed of the machine. `server` is the clock of the API, which does
+ * not jump with this one.
  */
 export class VirtualClock implements Clock {
   readonly started: number = Date.parse('2026-11-20T12:00:00Z')
@@ -38,12 +38,12 @@ export class VirtualClock implements Clock {
     return this.#elapsed
   }
 
-  /** Sets the wall clock on (or back); what was measured stays. */
+  /** Moves the wall clock forward or back; elapsed time is not affected. */
   jump(ms: number): void {
     this.#jumped += ms
   }
 
-  /** Lets time pass while nobody sleeps, as between two processes. */
+  /** Advances time while nothing sleeps, as between two processes. */
   pass(ms: number): void {
     this.#elapsed += ms
   }
@@ -86,7 +86,7 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Resolves when no file operation, compression or connection attempt has been under way for some rounds of the loop. */
+/** Resolves when no file operation, compression or connection attempt has been pending for some rounds of the event loop. */
 export async function untilIdle(): Promise<void> {
   for (let quiet = 0; quiet < QUIET_ROUNDS; quiet++) {
     await new Promise(resolve => setImmediate(resolve))
