@@ -33,6 +33,13 @@ export interface ApiOptions {
   readonly onWait?: ((wait: ApiWait) => void) | undefined
 }
 
+/** A result set that is being downloaded. */
+export interface Download {
+  readonly body: AsyncIterable<Uint8Array>
+  /** The forms of the key that the result set may echo. */
+  readonly secrets: readonly string[]
+}
+
 /** A redirect is never followed: it would carry the key, and a body, to another host. */
 const NO_REDIRECT = { redirect: 'manual' } as const
 
@@ -45,7 +52,6 @@ export class Api {
   readonly #client: Anthropic
   readonly #signal: AbortSignal
   readonly #onWait: ApiOptions['onWait']
-  #secrets: readonly string[] = []
 
   constructor(options: ApiOptions) {
     this.#client = guardedClient(options.client)
@@ -56,8 +62,8 @@ export class Api {
 
   /**
    * Sends a batch once. Errors are for `failureOf`; the return value is the unchecked reply. The next part of the body is
-   * requested only after the previous one has been sent. `body` is told whether it may then reuse the previous part's
-   * buffer.
+   * requested only after the previous one has been sent. The argument of `body` is whether it may then reuse the buffer of
+   * the previous part.
    */
   async create(
     body: (reuses: boolean) => AsyncIterable<Uint8Array>,
@@ -130,13 +136,8 @@ export class Api {
     })
   }
 
-  /** The forms of the key that a downloaded result set may echo. */
-  get secrets(): readonly string[] {
-    return this.#secrets
-  }
-
   /** Opens the download of a result set. Errors are for `failureOf`. */
-  async download(resultsUrl: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+  async download(resultsUrl: string, signal: AbortSignal): Promise<Download> {
     const where = resultsUrlFor(this.#client.baseURL, resultsUrl)
     const response = await this.#client
       .get(where, {
@@ -150,10 +151,9 @@ export class Api {
       })
       .asResponse()
     await this.session.observe(response.headers)
-    this.#secrets = secretsOf(response)
     const body = takeBody(response)
     if (!body) throw new Error('the API sent no body')
-    return body
+    return { body, secrets: secretsOf(response) }
   }
 
   /** Ensures that the key belongs to the job's workspace, before batches are listed or sent. */

@@ -22,7 +22,7 @@ export async function eachFirstCustomId(
 ): Promise<void> {
   const timeout = { clock: api.session.clock, signal, limitMs: IDLE_TIMEOUT_MS }
   await withIdleTimeout(timeout, async timer => {
-    const body = await api.download(resultsUrl, timer.signal)
+    const { body } = await api.download(resultsUrl, timer.signal)
     const splitter = new Splitter()
     let size = 0
     for await (const part of body) {

@@ -62,16 +62,17 @@ export async function runDraining(
   const left = new AbortController()
   if (isEndless) leaveWhenDrained(job, watched, drained)
   if (leave) leaveWhenIdle({ job, isEndless, leave }, watched, left)
-  const isLeft = run(AbortSignal.any([signal, drained.signal, left.signal, job.lost])).then(
-    () => false,
-    (cause: unknown) => {
-      // This process has lost the job, so nothing that it does counts any more.
-      if (job.lost.aborted && !signal.aborted) throw job.lost.reason
-      if (signal.aborted || !(drained.signal.aborted || left.signal.aborted)) throw cause
-      return left.signal.aborted
-    },
-  )
-  return await isLeft.finally(() => over.abort())
+  try {
+    await run(AbortSignal.any([signal, drained.signal, left.signal, job.lost]))
+    return false
+  } catch (cause) {
+    // This process has lost the job, so nothing that it does counts any more.
+    if (job.lost.aborted && !signal.aborted) throw job.lost.reason
+    if (signal.aborted || !(drained.signal.aborted || left.signal.aborted)) throw cause
+    return left.signal.aborted
+  } finally {
+    over.abort()
+  }
 }
 
 /** Aborts once nothing is in flight and every available row has been written. */

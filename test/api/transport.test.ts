@@ -60,8 +60,8 @@ function callerAt(baseURL: string, options: ClientOptions = {}): Caller {
     create: (parts, size) => api.create(() => parts, size, abort.signal),
     read: async id => {
       const parts: Uint8Array[] = []
-      for await (const part of await api.download(baseURL + results(id), abort.signal))
-        parts.push(part)
+      const { body } = await api.download(baseURL + results(id), abort.signal)
+      for await (const part of body) parts.push(part)
       return Buffer.concat(parts).toString()
     },
   }
@@ -333,7 +333,7 @@ void t.test('an abort ends a call before, during and after the reply', async t =
 
   for (const how of ['stalls', 'gzip']) {
     const reading = callerAt(url)
-    const body = await reading.api.download(url + results(how), reading.abort.signal)
+    const { body } = await reading.api.download(url + results(how), reading.abort.signal)
     setTimeout(() => reading.abort.abort(), 20)
     const all = async (): Promise<void> => {
       for await (const _ of body);
@@ -356,7 +356,8 @@ void t.test('a reader that leaves a download closes its connection', async t => 
     })
   })
   const { api, abort } = callerAt(url)
-  for await (const _ of await api.download(url + results(), abort.signal)) break
+  const { body } = await api.download(url + results(), abort.signal)
+  for await (const _ of body) break
   await closed.promise
   t.pass()
 })
@@ -389,7 +390,7 @@ void t.test('the parts of a body are taken one after the other, from any transpo
   })
   for (const fetch of [undefined, plainFetch]) {
     const { api, abort } = callerAt(url, fetch && { fetch })
-    const open = (id?: string) => api.download(url + results(id), abort.signal)
+    const open = async (id?: string) => (await api.download(url + results(id), abort.signal)).body
     let text = ''
     await eachPart(await open(), part => {
       text += Buffer.from(part).toString()

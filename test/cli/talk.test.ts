@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
-import { forTerminal, printable, redacted, secretsIn } from '../../lib/cli/shown.ts'
+import { forTerminal, printable, redacted, secretsIn, shownWords } from '../../lib/cli/shown.ts'
 import { wantsColour } from '../../lib/cli/talk-style.ts'
 import { Talk } from '../../lib/cli/talk.ts'
 import { Collected, csv, KEY, placeFor, run } from './world.ts'
@@ -20,6 +20,13 @@ t.test('keys are never shown, whether or not they are in use', async t => {
   const env = { ANTHROPIC_API_KEY: 'of-a-gateway' }
   const ran = await run(['of-a-gateway'], { env })
   t.match(ran.err, '"***" is not a command')
+})
+
+t.test('the command line is shown without the password of the ledger', async t => {
+  const url = 'postgres://me:secret@db/jobs'
+  t.same(shownWords(['--ledger', url, `--ledger=${url}`, '-p', 'a:b@c']), [
+    ...['--ledger', 'postgres://me@db/jobs', '--ledger=postgres://me@db/jobs', '-p', 'a:b@c'],
+  ])
 })
 
 t.test(

@@ -120,8 +120,8 @@ async function fetchOnce(
     { signal: idle, moved }: IdleTimer,
     scanner: Scanner | undefined,
   ): Promise<number> => {
-    const body = await api.download(url, idle)
-    verifier.secrets = api.secrets
+    const { body, secrets } = await api.download(url, idle)
+    verifier.secrets = secrets
     const feed = new LineFeed(verifier, scanner)
     await eachPart(body, part => {
       moved()
