@@ -3,17 +3,19 @@ import type { JobReport } from './report.ts'
 import { costSection } from './sections/cost.ts'
 import { failuresSection, triesSection } from './sections/failures.ts'
 import { batchesSection, overview, rowsSection } from './sections/overview.ts'
+import { requestSection } from './sections/request.ts'
 import { tokensSection } from './sections/tokens.ts'
+import { SCRIPT, SCRIPT_SOURCE } from './script.ts'
 import { STYLE } from './style.ts'
 import { moment } from './words.ts'
 
-/** A self-contained page. It has no script, and its content security policy forbids loading anything. */
+/** A self-contained page. Its content security policy allows one script, by its hash, and forbids loading anything. */
 export function pageOf(report: JobReport): string {
   const { job, madeAt } = report
   // Failures come first, since a reader may have to act on them.
   const sections = [
-    ...[failuresSection(report), rowsSection(report), batchesSection(report)],
-    ...[costSection(report), tokensSection(report), triesSection(report)],
+    ...[failuresSection(report), requestSection(report), rowsSection(report)],
+    ...[batchesSection(report), costSection(report), tokensSection(report), triesSection(report)],
   ]
   const shown = sections.filter(section => section instanceof Markup)
   const empty = sections.filter(section => typeof section === 'string')
@@ -22,7 +24,7 @@ export function pageOf(report: JobReport): string {
 <head>
 <meta charset="utf-8">
 <meta name="generator" content="${generatorOf(job)}">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src ${SCRIPT_SOURCE}; style-src 'unsafe-inline'; img-src data:">
 <meta name="referrer" content="no-referrer">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
@@ -35,7 +37,8 @@ ${overview(report)}
 ${shown}
 ${empty.length === 0 ? undefined : markup`<p class="soft empty">${empty.join(' ')}</p>`}
 </main>
-<footer class="soft">Made by claude-batch-stream ${moment(madeAt)} from the job's files on this machine. Contains the beginnings of records that failed.</footer>
+<footer class="soft">Made by claude-batch-stream ${moment(madeAt)} from the job's files on this machine. Contains the prompt and the beginnings of records that failed.</footer>
+<script>${new Markup(SCRIPT)}</script>
 </body>
 </html>
 `.html

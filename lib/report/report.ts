@@ -1,3 +1,4 @@
+import type { BatchRows } from './batch-rows.ts'
 import type { FailureGroup } from './failures.ts'
 import type { ReportFigures } from './figures.ts'
 import type { TimeLine } from './time-line.ts'
@@ -18,12 +19,22 @@ export interface JobReport {
   readonly records: number
   /** Whether the whole input was read. */
   readonly isRead: boolean
+  /** What its requests have in common. */
+  readonly request: ReportRequest
   readonly timeLine: TimeLine
+  readonly batches: BatchRows
   readonly figures: ReportFigures
   readonly failures: readonly ShownFailure[]
   readonly estimate: bigint | undefined
   /** Reserved for batches in flight under a cap; undefined without a cap. */
   readonly reserved: bigint | undefined
+}
+
+/** Names with their texts or values, in the order in which they are shown. */
+export interface ReportRequest {
+  /** Texts of several lines: the prompt, the system prompt, the schema. */
+  readonly texts: readonly (readonly [name: string, text: string])[]
+  readonly parameters: readonly (readonly [name: string, value: string])[]
 }
 
 export interface ShownFailure extends FailureGroup {

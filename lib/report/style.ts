@@ -24,11 +24,21 @@ p { margin: .5rem 0; max-width: 75ch; }
 .tile dd.note { color: var(--soft); font-size: .85rem; font-weight: 400; }
 .chart svg { display: block; width: 100%; }
 .at-narrow { display: none; max-width: 32rem; }
+h3 { margin: 1.25rem 0 .4rem; font-size: .9rem; font-weight: 500; color: var(--soft); }
+pre { margin: 0; padding: .75rem 1rem; max-height: 24rem; overflow: auto; border-radius: .5rem;
+  font: .85rem/1.5 ui-monospace, 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, monospace; white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4;
+  /* A shadow at the lower edge while there is more text below. */
+  background: linear-gradient(#0000, var(--card) 50%) bottom / 100% 2rem no-repeat local,
+    linear-gradient(#0000, var(--pale)) bottom / 100% .6rem no-repeat, var(--card); }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .5rem 1rem; margin: 1.25rem 0 0; }
+.facts div { padding-top: .4rem; border-top: 1px solid var(--line); }
+.facts dt { color: var(--soft); font-size: .85rem; }
+.facts dd { margin: 0; overflow-wrap: anywhere; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1.5rem 2rem; }
 figure { margin: 0 0 1rem; }
 figcaption { margin-top: .4rem; }
 a { color: var(--data); }
-figure h3 { margin: 0 0 .5rem; font-size: 1rem; font-weight: 600; }
+figure h3 { margin: 0 0 .5rem; font-size: 1rem; font-weight: 600; color: inherit; }
 svg text { fill: var(--ink); font-size: 13px; dominant-baseline: central; }
 svg .name { text-anchor: end; }
 svg .value, svg .tick { fill: var(--soft); font-variant-numeric: tabular-nums; }
@@ -55,11 +65,20 @@ table { width: 100%; border-collapse: collapse; font-size: .92rem; font-variant-
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
 th { color: var(--soft); font-weight: 500; }
 th:first-child, td:first-child, .texts th, .texts td { text-align: left; }
+.batches { font-size: .85rem; }
+.batches :is(th, td) { padding-inline: .4rem; white-space: nowrap; }
+.batches :is(th, td):is(:nth-child(2), :last-child) { text-align: left; }
+th button { all: unset; cursor: pointer; }
+th button:hover { color: var(--ink); text-decoration: underline; }
+th[aria-sort] button { color: var(--ink); font-weight: 600; }
+th[aria-sort=ascending] button::after { content: ' ↑'; }
+th[aria-sort=descending] button::after { content: ' ↓'; }
+:is(th button, .wide, pre, summary):focus-visible { outline: 2px solid var(--data); outline-offset: 2px; }
 tfoot td { font-weight: 600; border-bottom: 0; }
 .failure { margin: 0 0 1.25rem; padding: .85rem 1rem; background: var(--card); border-radius: .5rem; border-left: 4px solid var(--bad); }
 .failure.warn { border-left-color: var(--warn); }
 .failure.pale { border-left-color: var(--pale); }
-.failure h3 { margin: 0; font-size: 1rem; }
+.failure h3 { margin: 0; font-size: 1rem; font-weight: 600; color: inherit; }
 .failure p, header p { overflow-wrap: anywhere; }
 .failure table { table-layout: fixed; }
 .failure th:first-child { width: 30%; }
@@ -77,6 +96,7 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   .tiles { grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); }
   th, td { padding: .35rem .3rem; }
   table { font-size: .85rem; }
+  .facts { grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
   .pair figure { max-width: 32rem; }
   .failure thead { display: none; }
   .failure :is(table, tbody, tr, td) { display: block; }
@@ -94,5 +114,6 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   figure, .failure, .tile, tr { break-inside: avoid; }
   details::details-content { content-visibility: visible; }
   summary { display: none; }
+  pre { max-height: none; border: 1px solid var(--line); }
 }
 `

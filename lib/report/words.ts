@@ -32,7 +32,12 @@ export function span(ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
 
-/** A date and time in UTC, since a page without scripts does not know the reader's time zone. */
+/** A date and time in UTC, so that everyone who reads the page sees the same. */
 export function moment(at: number): string {
   return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+}
+
+/** Month, day and time for a narrow column, whose times are all UTC. */
+export function second(at: number): string {
+  return new Date(at).toISOString().slice(5, 19).replace('T', ' ')
 }

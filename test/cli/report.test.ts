@@ -7,7 +7,7 @@ const ASK = ['-p', 'Say {{text}}', '--job', 'j']
 /** The texts of a page as a reader sees them. */
 function seen(page: string): string {
   return page
-    .replace(/<style>[^]*?<\/style>|<title>[^]*?<\/title>/g, '')
+    .replace(/<(style|title|script)>[^]*?<\/\1>/g, '')
     .replaceAll(/<[^>]*>/g, ' ')
     .replaceAll(/\s+/g, ' ')
 }
@@ -48,6 +48,45 @@ t.test('a report shows the job of a run, and agrees with status', async t => {
   t.match(text, `output ${status.tokens.output} $`)
   t.same(status.rows, { succeeded: 3, refused: 1, errored: 2, rejected: 1 })
   t.notMatch(page, KEY)
+})
+
+t.test('a report shows the prompt and the parameters of the job, and no secret', async t => {
+  const place = await placeFor(t, {}, { 'p.txt': `Mood of:\n{{text}} (${KEY})\n` })
+  const schema = '{"type":"object","properties":{"mood":{"type":"string"}}}'
+  const asked = [
+    ...['--prompt-file', place.path('p.txt'), '--system', 'Be brief.', '--schema', schema],
+    ...['--max-tokens', '77', '--param', 'stop_sequences=["END"]', '--var', 'tone=dry'],
+    ...['--id', '{{id}}', '--cache', '--attach', place.path('p.txt'), '--beta', 'some-beta'],
+  ]
+  await place.run([...asked, '--job', 'j', '-m', 'claude-sonnet-5-5'], { stdin: csv(1) })
+  const shown = await place.run(['report', 'j'])
+  t.match(
+    shown.out,
+    /<bdi>Mood of:\n\{\{text\}\} \(\*\*\*\)<\/bdi>/,
+    'lines as in the file, without the key',
+  )
+  const text = seen(shown.out)
+  t.match(text, /System prompt Be brief\. Schema \{ &quot;type&quot;: &quot;object&quot;, .*mood/)
+  t.match(
+    text,
+    new RegExp(
+      [
+        'Model claude-sonnet-5-5 Maximum tokens 77 stop_sequences \\[&quot;END&quot;\\]',
+        '\\{\\{tone\\}\\} dry Attached files \\S+p\\.txt Prompt cache on Ids from \\{\\{id\\}\\}',
+        'Betas some-beta API http://127\\.0\\.0\\.1:\\d+ Rows by status',
+      ].join(' '),
+    ),
+  )
+  t.match(text, /Batch State Requests .* 1 fetched 1 0 1 \d\d-\d\d \d\d:\d\d:\d\d .* msgbatch_/)
+})
+
+t.test('a template module is named, and records with own prompts need none', async t => {
+  const module = 'export default ({ text }) => `Say ${text}`'
+  const place = await placeFor(t, {}, { 'ask.mjs': module })
+  await place.run(['--template', place.path('ask.mjs'), '--job', 'j'], { stdin: csv(1) })
+  const text = seen((await place.run(['report', 'j'])).out)
+  t.match(text, /Prompt and parameters Template module \S+ask\.mjs/)
+  t.notMatch(text, 'Maximum tokens')
 })
 
 t.test('a report replaces an earlier report of its job, and no other file', async t => {

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto'
 import t from 'tap'
+import { batchRowsOf, MOST_BATCHES } from '../../lib/report/batch-rows.ts'
 import { givenPrice } from '../../lib/cost/price.ts'
 import { MAX_ATTEMPTS } from '../../lib/report/figures.ts'
 import { pageOf } from '../../lib/report/page.ts'
@@ -9,7 +11,7 @@ import { answered, batch, BEGAN, failed, failure, figuresOf, MINUTE, reportOf } 
 /** What a reader sees of a page: its texts, without those that are shown when pointed at. */
 function seen(page: string): string {
   return page
-    .replace(/<style>[^]*?<\/style>|<title>[^]*?<\/title>/g, '')
+    .replace(/<(style|title|script)>[^]*?<\/\1>/g, '')
     .replaceAll(/<[^>]*>/g, ' ')
     .replaceAll(/\s+/g, ' ')
 }
@@ -38,7 +40,7 @@ t.test('a page shows the note of its job', async t => {
   t.match(textOf({ note: 'the <second> try' }), 'the &lt;second&gt; try')
 })
 
-t.test('a page contains nothing active and loads nothing', async t => {
+t.test('a page contains one script, which its policy allows, and loads nothing', async t => {
   const evil = '"\'><script src=https://example.com/x.js></script>\u0000\u001b]0;x\u0007 \u202e'
   const page = pageOf(
     reportOf({
@@ -49,11 +51,78 @@ t.test('a page contains nothing active and loads nothing', async t => {
       figures: figuresOf([answered({ input_tokens: 1 }, { model: evil }), failed(evil)]),
     }),
   )
-  t.notMatch(page, /<script|<iframe|<object|<link rel="(?!icon)|@import|url\(|\son\w+="/)
+  const [, script = ''] = /<script>([^]*?)<\/script>/.exec(page) ?? []
+  const hash = createHash('sha256').update(script).digest('base64')
+  t.match(page, `script-src &#39;sha256-${hash}&#39;`, 'the policy allows the script of the page')
+  t.notMatch(
+    page.replace('<script>', ''),
+    /<script|<iframe|<object|<link rel="(?!icon)|@import|url\(|\son\w+="/,
+  )
   t.notMatch(page, /(?:src|href)="(?!data:,|#)/)
   t.notMatch(page, /[\u0000-\u0009\u000b-\u001f\u007f\u0080-\u009f\u202e]/)
   t.match(page, "default-src 'none'")
   t.match(page, '&lt;script src=https://example.com/x.js&gt;&lt;/script&gt;␀␛]0;x␇')
+})
+
+t.test('the prompt and the parameters follow the failures, unchanged', async t => {
+  const texts = [
+    ['Prompt', 'Mood of <b>:\n\t{{review}}\r\n\u001b[1m'],
+    ['Schema', `"${'x'.repeat(30_000)}"`],
+  ] as const
+  const parameters = [
+    ['Model', 'claude-haiku-5-5'],
+    ['{{tone}}', '"dry" & <short>'],
+  ] as const
+  const page = pageOf(reportOf({ request: { texts, parameters }, failures: [failure('no', 'x')] }))
+  t.match(
+    page,
+    '<bdi>Mood of &lt;b&gt;:\n\t{{review}}\n␛[1m</bdi></pre>',
+    'lines and tabs are kept',
+  )
+  t.match(seen(page), /Failures .* Prompt and parameters Prompt .* Schema .* Rows by status/)
+  t.match(seen(page), 'Model claude-haiku-5-5 {{tone}} &quot;dry&quot; &amp; &lt;short&gt;')
+  t.match(seen(page), 'The first 20,000 of 30,002 characters.')
+  t.notMatch(page, 'x'.repeat(20_000))
+  const only = seen(pageOf(reportOf({ request: { texts: [['Prompt', 'a']], parameters: [] } })))
+  t.match(only, /Prompt and parameters Prompt a Rows/)
+})
+
+t.test('each batch has a line in a table', async t => {
+  const counts = { processing: 0, succeeded: 7, errored: 1, canceled: 0, expired: 2 }
+  const open = { phase: 'sealed', submittedAt: null, endedAt: null, id: null } as const
+  const batches = [
+    batch(1, { counts }),
+    batch(2, { attempt: 2, requests: 1200 }),
+    batch(3, open),
+    batch(4, { phase: 'void' }),
+    batch(5, { requests: 0 }),
+  ]
+  const page = pageOf(reportOf({ batches: batchRowsOf(batches) }))
+  const [table = ''] = /<table class="sortable[^]*?<\/table>/.exec(page) ?? []
+  t.equal(
+    seen(table).trim(),
+    [
+      'Batch State Requests No answer Attempt Submitted Ended Took Id',
+      '1 written 10 3 1 11-20 22:16:00 11-20 22:21:00 5 min msgbatch_1',
+      '2 written 1,200 – 2 11-20 22:17:00 11-20 22:22:00 5 min msgbatch_2',
+      '3 sealed 10 – 1 – – – –',
+    ].join(' '),
+  )
+  t.match(table, '<td data-value="1200">1,200</td>', 'numbers sort as numbers')
+  t.match(table, '<td data-value="">–</td>')
+})
+
+t.test('many batches are folded, and a page stays small', async t => {
+  const rows = (count: number) =>
+    batchRowsOf(Array.from({ length: count }, (_, at) => batch(at + 1)))
+  t.notMatch(pageOf(reportOf({ batches: rows(12) })), '<details>')
+  t.match(
+    pageOf(reportOf({ batches: rows(13) })),
+    /<details><summary>13 batches as a table<\/summary>[^]*msgbatch_13<[^]*<\/details>/,
+  )
+  const page = pageOf(reportOf({ batches: rows(MOST_BATCHES + 5) }))
+  t.match(page, '5 more batches: only the first 1,000 are listed; `status --json` has all.')
+  t.equal(page.match(/<td data-value="written">/g)?.length, MOST_BATCHES)
 })
 
 t.test('a running job shows its open batches', async t => {
@@ -88,15 +157,16 @@ t.test('a running job shows its open batches', async t => {
 t.test('there is a page before anything is sent', async t => {
   const empty = {
     ...({ state: 'unfinished', records: 0, sources: [], model: undefined } as const),
+    ...{ request: { texts: [], parameters: [] }, batches: batchRowsOf([]) },
     ...{ figures: figuresOf([]), timeLine: timeLineOf([], BEGAN, BEGAN), estimate: undefined },
   }
   const text = textOf(empty)
   t.match(text, /0 records\. Started/)
   t.match(
     text,
-    'No row failed. No record has been read yet. No batch has been submitted. Nothing was billed. No answer was billed. No request was retried.',
+    'No row failed. The records contain their own prompts. No record has been read yet. No batch has been submitted. Nothing was billed. No answer was billed. No request was retried.',
   )
-  t.notMatch(pageOf(reportOf(empty)), '<section>')
+  t.notMatch(pageOf(reportOf(empty)), /<section|<table/)
   t.match(text, /Spent \$0\.00/)
   t.notMatch(text, /NaN|Infinity|undefined/)
   const waiting = [batch(1, { phase: 'sealed', submittedAt: null, endedAt: null, fetched: null })]

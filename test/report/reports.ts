@@ -1,6 +1,7 @@
 import type { EndedBatch } from '../../lib/core/flow.ts'
 import type { BatchState } from '../../lib/core/job/state.ts'
 import { listPrice } from '../../lib/cost/price.ts'
+import { batchRowsOf } from '../../lib/report/batch-rows.ts'
 import { ReportFigures } from '../../lib/report/figures.ts'
 import type { JobReport } from '../../lib/report/report.ts'
 import { timeLineOf } from '../../lib/report/time-line.ts'
@@ -74,6 +75,7 @@ export function reportOf(change: Partial<JobReport> = {}): JobReport {
     cache_read_input_tokens: at > 3 ? 1200 : 0,
     cache_creation_input_tokens: at > 3 ? 0 : 1200,
   }))
+  const batches = [1, 2, 3, 4].map(number => batch(number))
   return {
     job: 'nightly',
     note: undefined,
@@ -84,11 +86,15 @@ export function reportOf(change: Partial<JobReport> = {}): JobReport {
     sources: ['reviews.csv'],
     records: 40,
     isRead: true,
-    timeLine: timeLineOf(
-      [1, 2, 3, 4].map(number => batch(number)),
-      BEGAN,
-      BEGAN + 180 * MINUTE,
-    ),
+    request: {
+      texts: [['Prompt', 'Sentiment of: {{review}}']],
+      parameters: [
+        ['Model', 'claude-haiku-5-5'],
+        ['Maximum tokens', '1024'],
+      ],
+    },
+    timeLine: timeLineOf(batches, BEGAN, BEGAN + 180 * MINUTE),
+    batches: batchRowsOf(batches),
     figures: figuresOf(usages.map(usage => answered(usage))),
     failures: [],
     estimate: 4_000_000_000_000n,

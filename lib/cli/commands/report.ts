@@ -8,7 +8,8 @@ import { reservedOf } from '../../cost/journal-figures.ts'
 import { withLines } from '../../report/failed-lines.ts'
 import { ReportFigures } from '../../report/figures.ts'
 import { generatorOf, pageOf } from '../../report/page.ts'
-import type { JobReport } from '../../report/report.ts'
+import { batchRowsOf } from '../../report/batch-rows.ts'
+import type { JobReport, ReportRequest } from '../../report/report.ts'
 import { timeLineOf } from '../../report/time-line.ts'
 import { eachKeptAnswer } from '../../store/results/stored-answers.ts'
 import { answerCheck } from '../../core/schema/answer-check.ts'
@@ -21,7 +22,7 @@ import type { Ending } from '../finish.ts'
 import { estimateFor, pricesOf } from '../money.ts'
 import { print } from '../print.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
-import { moneyIn } from '../settings.ts'
+import { moneyIn, type Settings } from '../settings.ts'
 import { redacted, secretsIn } from '../shown.ts'
 import { stateDir } from '../state-dir.ts'
 
@@ -97,12 +98,52 @@ async function reportOf(job: SoundJob, { flags, io, signal }: Context): Promise<
     sources: state.sources,
     records: state.spooled.records,
     isRead: state.spooled.complete,
+    request: requestOf(settings),
+    batches: batchRowsOf(state.batches.values()),
     timeLine: timeLineOf(state.batches.values(), state.openedAt, madeAt),
     figures,
     failures: await withLines(folder, state.sources, figures.failures.groups),
     estimate: estimateFor(state, settings),
     reserved: reservedOf(state),
   }
+}
+
+/** What the options of a job say about its requests. */
+function requestOf(settings: Settings): ReportRequest {
+  const { prompt, system, schema, template, model, maxTokens, params, vars, attach, cache, id } =
+    settings
+  const { betas, baseUrl } = settings
+  // Without a prompt, the module or the records may choose other values.
+  const own =
+    prompt === undefined
+      ? []
+      : [
+          ['Model', model],
+          ['Maximum tokens', String(maxTokens)],
+        ]
+  const given = [
+    ...own,
+    ...Object.entries(params).map(([name, value]) => [name, JSON.stringify(value)]),
+    ...Object.entries(vars).map(([name, value]) => [`{{${name}}}`, value]),
+    ['Template module', template],
+    ['Attached files', attach?.join(', ')],
+    ['Prompt cache', cache === true ? 'on' : cache],
+    ['Ids from', id],
+    ['Betas', betas.length === 0 ? undefined : betas.join(', ')],
+    ['API', baseUrl === undefined ? undefined : new URL(baseUrl).origin],
+  ]
+  const texts = [
+    ['Prompt', prompt],
+    ['System prompt', system],
+    ['Schema', schema && JSON.stringify(schema, null, 2)],
+  ]
+  return { texts: withValues(texts), parameters: withValues(given) }
+}
+
+function withValues(pairs: readonly (readonly (string | undefined)[])[]): [string, string][] {
+  return pairs.flatMap(([name, value]): [string, string][] =>
+    name === undefined || value === undefined ? [] : [[name, value]],
+  )
 }
 
 async function write(path: string, page: string, isNew: boolean): Promise<void> {

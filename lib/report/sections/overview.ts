@@ -4,6 +4,7 @@ import { timeChart } from '../charts/time-chart.ts'
 import { LOOK_OF } from '../looks.ts'
 import { markup, type Markup, type Section } from '../markup.ts'
 import type { JobReport } from '../report.ts'
+import { batchTable } from './batch-table.ts'
 import { STATUSES } from '../../core/results/status.ts'
 import { count, dollars, moment, percent, several, span } from '../words.ts'
 
@@ -61,7 +62,7 @@ export function rowsSection({ records, figures }: JobReport): Section {
 }
 
 /** When batches were submitted and ended. */
-export function batchesSection({ timeLine }: JobReport): Section {
+export function batchesSection({ timeLine, batches }: JobReport): Section {
   const { lanes, perLane, waiting } = timeLine
   const notes = [
     perLane > 1 ? `Each row covers ${perLane} consecutive batches.` : '',
@@ -77,5 +78,5 @@ export function batchesSection({ timeLine }: JobReport): Section {
     again ? markup`<span class="key again"></span>retried` : undefined,
     running ? markup`<span class="key running"></span>not ended` : undefined,
   ]
-  return markup`<section><h2>Batches</h2><figure>${timeChart(timeLine)}<figcaption>Times are UTC. The numbers at the right are requests.${keys}. ${notes.join(' ')}</figcaption></figure></section>`
+  return markup`<section><h2>Batches</h2><figure>${timeChart(timeLine)}<figcaption>Times are UTC. The numbers at the right are requests.${keys}. ${notes.join(' ')}</figcaption></figure>${batchTable(batches)}</section>`
 }
