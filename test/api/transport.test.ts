@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { getEventListeners, once } from 'node:events'
 import {
   createServer,
@@ -24,6 +25,13 @@ import { ApiSession } from '../../lib/core/session.ts'
 const results = (id = 'b'): string => `/v1/messages/batches/${encodeURIComponent(id)}/results`
 
 const idIn = ({ url = '' }: IncomingMessage): string => decodeURIComponent(url.split('/')[4] ?? '')
+
+/** Bytes of which each place differs from its neighbours and from the same place of another seed. */
+function numbers(count: number, seed: number): Buffer {
+  const bytes = Buffer.alloc(count * 4)
+  for (let n = 0; n < count; n++) bytes.writeUInt32LE(n ^ (seed << 24), n * 4)
+  return bytes
+}
 
 /** A server with this listener, and its URL. */
 async function serve(t: Test, listener: RequestListener): Promise<string> {
@@ -506,7 +514,10 @@ void t.test(
     const { readFileSync } = await import('node:fs')
     const server = createTlsServer(
       { key: readFileSync(`${dir}/key.pem`), cert: readFileSync(`${dir}/cert.pem`) },
-      async (request, reply) => reply.end(`${request.method} ${await bodyOf(request)}`),
+      async (request, reply) => {
+        if (request.url === '/large') reply.end(numbers(2e6, 1))
+        else reply.end(`${request.method} ${await bodyOf(request)}`)
+      },
     ).listen(0)
     await once(server, 'listening')
     t.teardown(() => {
@@ -517,10 +528,15 @@ void t.test(
     await t.rejects(leanFetch(url), { code: /SELF_SIGNED/ })
     const module = fileURLToPath(new URL('../../lib/api/transport.ts', import.meta.url))
     const code = `
-    const { leanFetch } = await import(${JSON.stringify(module)})
+    const { eachPart, leanFetch, takeBody } = await import(${JSON.stringify(module)})
     const body = (async function* () { yield Buffer.from('ab'); yield Buffer.from('c') })()
     const sent = await leanFetch('${url}', { method: 'POST', body, headers: { 'content-length': '3' } })
-    console.log(await sent.text(), await (await leanFetch('${url}')).text())
+    const hash = (await import('node:crypto')).createHash('sha256')
+    await eachPart(takeBody(await leanFetch('${url}/large')), async part => {
+      await new Promise(done => setImmediate(done))
+      return Boolean(hash.update(part))
+    })
+    console.log(await sent.text(), await (await leanFetch('${url}')).text(), hash.digest('hex'))
     process.exit()`
     const { spawn } = await import('node:child_process')
     const child = spawn(
@@ -531,7 +547,8 @@ void t.test(
         stdio: ['ignore', 'pipe', 'inherit'],
       },
     )
-    t.equal(String(Buffer.concat(await child.stdout.toArray())).trim(), 'POST abc GET')
+    const sha256 = createHash('sha256').update(numbers(2e6, 1)).digest('hex')
+    t.equal(String(Buffer.concat(await child.stdout.toArray())).trim(), `POST abc GET  ${sha256}`)
   },
 )
 
@@ -602,3 +619,33 @@ void t.test('an unrequested protocol upgrade fails the call at once', async t =>
   t.match(await failureIn(create(parts('abc'), 3)), { kind: 'network', message: /without a reply/ })
   t.match(await failureIn(read()), { kind: 'network' })
 })
+
+t.test(
+  'downloads at the same time are read byte for byte, with pauses, and again on the same connections',
+  async t => {
+    const connections = new Set<unknown>()
+    const url = await serve(t, (request, reply) => {
+      connections.add(request.socket)
+      reply.end(numbers(500_000, Number(request.url?.slice(1))))
+    })
+    const read = async (seed: number): Promise<Buffer> => {
+      const parts: Buffer[] = []
+      const body = takeBody(await leanFetch(`${url}/${seed}`))
+      if (!body) throw new Error('there is no body')
+      await eachPart(body, part => {
+        parts.push(Buffer.from(part))
+        if (parts.length % 3 > 0) return true
+        return new Promise(done => void setImmediate(() => done(true)))
+      })
+      return Buffer.concat(parts)
+    }
+    for (const round of [0, 10])
+      await Promise.all(
+        [1, 2, 3].map(async n => {
+          const bytes = await read(round + n)
+          t.ok(bytes.equals(numbers(500_000, round + n)), `download ${n} of round ${round}`)
+        }),
+      )
+    t.equal(connections.size, 3)
+  },
+)
