@@ -142,6 +142,7 @@ void t.test('every flag, code, link and name in the documents is there', async t
     '--import',
     '--max-old-space-size',
     '--heap-growing-percent',
+    '--minor-gc-task-trigger',
     '--max-semi-space-size',
     '--disable-coverage',
     '--smoke',

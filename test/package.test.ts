@@ -38,6 +38,7 @@ void t.test(
       'dist/lib/index.d.ts',
       'dist/lib/emulator/index.d.ts',
       'dist/bin/claude-batch-stream.js',
+      'dist/bin/LICENSES.txt',
       'dist/claude-batch-stream.1',
       'docs/library.md',
       'examples/7-database.ts',
