@@ -12,6 +12,7 @@ const NAMES = [
   'submit',
   'job',
   'ledger',
+  'reuse',
   'jsonl',
   'csv',
   'schedule',

@@ -166,13 +166,18 @@ async function slowly(stdout: Readable): Promise<number> {
 }
 
 /** Runs the whole program over so many records and gives the memory that it had in use. */
-async function program(t: Test, url: string, count: number, reader: Reader): Promise<number> {
-  const dir = t.testdir({ 'in.jsonl': '' })
+async function program(
+  t: Test,
+  url: string,
+  count: number,
+  reader: Reader,
+  { dir = t.testdir({}), more = [] }: { dir?: string; more?: readonly string[] } = {},
+): Promise<number> {
   const sampler = new URL('support/live-memory.mjs', pathToFileURL(import.meta.filename)).href
   const words = ['--state-dir', join(dir, 's'), '--poll', '10ms', '--batch-size', '2500', '-q']
   const child = spawn(
     process.execPath,
-    ['--import', sampler, PROGRAM, ...words, '--from', 'jsonl', '-p', 'Say {{text}}'],
+    ['--import', sampler, PROGRAM, ...words, ...more, '--from', 'jsonl', '-p', 'Say {{text}}'],
     {
       env: {
         PATH: process.env['PATH'],
@@ -214,4 +219,15 @@ void t.test('the whole program stays as small, for any producer and reader', asy
       )
     })
   }
+  await t.test('answers of an earlier job', async t => {
+    const reusing = async (count: number): Promise<number> => {
+      const dir = t.testdir({})
+      await program(t, url, count, asFast, { dir, more: ['--job', 'first'] })
+      const more = ['--job', 'second', '--reuse', 'first']
+      return await program(t, url, count, asFast, { dir, more })
+    }
+    const few = await reusing(FEW)
+    const many = await reusing(MANY)
+    t.ok(many - few < MOST_MORE, `${inMB(few)} for ${FEW}, ${inMB(many)} for ${MANY}`)
+  })
 })
