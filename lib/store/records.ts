@@ -266,9 +266,8 @@ export class RecordReader {
     if (!entry) return undefined
     const { first, count } = blockOf(entry, ordinal)
     const entries = this.#index.tryReadSync(first * ENTRY, count * ENTRY)
-    if (!entries) return undefined
-    const index = new BlockIndex(first, count, entries)
-    const bytes = this.#records.tryReadSync(index.start, index.length)
+    const index = entries && new BlockIndex(first, count, entries)
+    const bytes = index && this.#records.tryReadSync(index.start, index.length)
     return bytes && this.#verified(index, bytes)
   }
 

@@ -4,27 +4,25 @@ import { OrdinalSet } from './ordinal-set.ts'
 import type { StoredJob } from './job.ts'
 import { OrdinalReader } from './ordinals.ts'
 import { Repeats } from './repeats.ts'
-import { Reused } from './reused.ts'
 import type { BatchState } from '../core/job/state.ts'
 
-/** The records of all requests in some of a job's batches. */
+/** The records of all requests in some batches of retries, which never reuse answers. */
 export async function sentIn(
   files: BatchFiles,
   batches: Iterable<BatchState>,
 ): Promise<OrdinalSet> {
-  const asked = new OrdinalSet()
+  const sent = new OrdinalSet()
   for (const batch of batches) {
     if (batch.phase === 'void' || batch.foreign) continue
     await OrdinalReader.use(files, batch, async reader => {
       for (let position = 0; position < reader.count; position++)
-        asked.add(await reader.at(position))
+        sent.add(await reader.at(position))
     })
     // A record that a batch rejected has its row from there, so it must not be sent again.
-    for (const { ordinal } of await rejectionsOf(files, batch)) asked.add(ordinal)
-    for (const { ordinal } of await Repeats.of(files, batch)) asked.add(ordinal)
-    for (const [, ordinal] of (await Reused.of(files, batch)).ordinals()) asked.add(ordinal)
+    for (const { ordinal } of await rejectionsOf(files, batch)) sent.add(ordinal)
+    for (const { ordinal } of await Repeats.of(files, batch)) sent.add(ordinal)
   }
-  return asked
+  return sent
 }
 
 /** The records that were retried after a given attempt, whether or not they have an answer. */

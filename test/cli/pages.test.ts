@@ -15,16 +15,19 @@ const TEXTS = [
   '"medium"',
   '"long"',
 ]
-const INPUT = Array.from(
-  { length: 300 },
-  (_, n) => `{"text":${n % 7 === 0 ? TEXTS[(n / 7) % TEXTS.length] : '"plain"'},"n":${n}}`,
-).join('\n')
+const INPUT = [
+  ...Array.from(
+    { length: 300 },
+    (_, n) => `{"text":${n % 7 === 0 ? TEXTS[(n / 7) % TEXTS.length] : '"plain"'},"n":${n}}`,
+  ),
+  '{}',
+].join('\n')
 
 /** Answers of every kind, the same in every run. */
 async function answering(t: Parameters<typeof placeFor>[0]): Promise<Place> {
   return await placeFor(t, {
     respond: params => {
-      const text = lastUserText(params)
+      const text = lastUserText(params).slice('Say '.length)
       if (text === 'refuse') return { stop_reason: 'refusal' }
       if (text === 'cut') return { stop_reason: 'max_tokens' }
       if (text === 'error') return { error: { type: 'invalid_request_error', message: 'no' } }
@@ -50,7 +53,7 @@ for (const flags of [
   void t.test(`rows are the same with pages and without: ${flags.join(' ')}`, async t => {
     const place = await answering(t)
     const first = await place.run(
-      ['-p', '{{text}}', '--batch-size', '130', '--retries', '0', '--job', 'one', ...flags],
+      ['-p', 'Say {{text?}}', '--batch-size', '130', '--retries', '0', '--job', 'one', ...flags],
       { stdin: INPUT },
     )
     const again = await place.run(['results', 'one', ...flags])
@@ -63,3 +66,16 @@ for (const flags of [
     t.equal(again.err, single.err)
   })
 }
+
+void t.test('a meta field with a very long name is written', async t => {
+  const place = await answering(t)
+  const name = 'm'.repeat(70_000)
+  const ran = await place.run(['-p', 'Say {{text}}', '--meta-field', name], {
+    stdin: '{"text":"a"}\n{"text":"b"}\n',
+  })
+  t.equal(ran.code, 0)
+  t.match(ran.rows, [
+    { text: 'a', response: 'answer to a', [name]: { status: 'succeeded' } },
+    { text: 'b', response: 'answer to b', [name]: { status: 'succeeded' } },
+  ])
+})

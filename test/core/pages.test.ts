@@ -20,12 +20,13 @@ class Numbers extends Page<number> {
 
 type Seen = number | 'page'
 
-/** Gives a page of three numbers for each number. */
+/** Gives a page of three numbers for each positive number, and negative ones alone. */
 function giver(): Stage<number, number> {
   return typed(
     new StageTransform({
       objectMode: true,
-      transform: (n: number, _encoding, done) => done(null, new Numbers([n, n + 1, n + 2])),
+      transform: (n: number, _encoding, done) =>
+        done(null, n < 0 ? n : new Numbers([n, n + 1, n + 2])),
     }),
   )
 }
@@ -135,12 +136,12 @@ void t.test('buffered pages become single items when their reader leaves', async
     const stuck = new Writable({ objectMode: true, write() {} })
     takePages(stuck)
     whole.pipe(stuck)
-    for (const n of [1, 11, 21]) whole.write(n)
+    for (const n of [1, 11, -1, 21]) whole.write(n)
     await new Promise(done => setTimeout(done, 5))
     whole.unpipe(stuck)
     whole.end()
     // The reader that left has the first page.
-    t.same(await all(each(whole)), [11, 12, 13, 21, 22, 23])
+    t.same(await all(each(whole)), [11, 12, 13, -1, 21, 22, 23])
   }
 })
 

@@ -307,7 +307,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
 
   async #jobOf(record: SourceRecord | undefined): Promise<StoredJob> {
     if (!this.job) await this.#start(record?.job ?? (await temporaryJob()))
-    // #begin has just attached it.
+    // `#start` has just attached it.
     return this.job as StoredJob
   }
 
@@ -315,8 +315,8 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
   #addNow(item: TemplateOutput): boolean {
     const writer = this.#open
     const record = item.record
-    if (!this.job || !writer || writer.full || record?.ordinal === undefined) return false
-    if (this.#leavesRange(record.ordinal)) return false
+    if (!this.job || !writer || record?.ordinal === undefined) return false
+    if (writer.full || this.#leavesRange(record.ordinal)) return false
     const asked = serializeRequest(item, this.#isKeyed)
     if (asked?.key && this.#sent?.isReady(asked.key) === false) return false
     const earlier = asked?.key && this.#earlier ? this.#earlier.tryReadSync(asked.key) : null
@@ -333,20 +333,18 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
     const { attempt, batchBytes } = this.#options
     const prefix = idPrefix(job.run, attempt)
     const limits = { count: this.#maxRequests, bytes: batchBytes }
-    const wasEmpty = writer.records === 0
     let index = from
     for (; index < page.count && !this.#isComplete(); index++) {
       const ordinal = first + index
       const id = formatId(prefix, ordinal)
       const size = sizeInBody(page, index, id)
-      if (writer.full || this.#leavesRange(ordinal) || isFull(writer, size, limits)) break
-      if (bytesAlone(size) > MAX_BODY_BYTES) break
+      if (writer.full || this.#leavesRange(ordinal)) break
+      if (isFull(writer, size, limits) || bytesAlone(size) > MAX_BODY_BYTES) break
       writer.addOfPage(page, index, id, ordinal)
       this.#nextOrdinal = ordinal + 1
     }
-    if (index === from) return from
-    this.#lastArrival = job.clock.elapsed()
-    if (wasEmpty) this.#firstArrival = this.#lastArrival
+    // `#add` has put the first record into the open batch.
+    if (index > from) this.#lastArrival = job.clock.elapsed()
     return index
   }
 

@@ -170,7 +170,7 @@ async function bufferOf(file: FileHandle): Promise<AsyncBuffer> {
       let done = 0
       while (done < bytes.length) {
         const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done)
-        if (bytesRead === 0) throw new Error('the file is shorter than it says')
+        if (bytesRead === 0) throw new Error('the file is shorter than expected')
         done += bytesRead
       }
       return bytes.buffer

@@ -46,7 +46,7 @@ export class Spool extends Duplex {
   #reader: RecordReader | undefined
   #next = 0
   /** The ranges of records to emit; the last one has no end. */
-  #ranges: (readonly [from: number, to: number])[] = []
+  #ranges: readonly (readonly [from: number, to: number])[] = []
   #inputOver = false
   #reading = false
   /** Set while the reader waits for a record. */
@@ -68,9 +68,7 @@ export class Spool extends Duplex {
       job.retain()
       job.input.startReplay(this)
       this.#reader = job.store.records.reader(job)
-      this.#ranges = [...job.input.unbatchedRanges()]
-      const [[next] = [0]] = this.#ranges
-      this.#next = next
+      this.#ranges = job.input.unbatchedRanges()
     }
     begin().then(
       () => done(),
@@ -147,9 +145,15 @@ export class Spool extends Duplex {
     if (this.#starved && !this.#kept.input.isReplaying) this.#wake()
   }
 
+  /** The range of the next record, or the first one after it. */
+  get #range(): readonly [from: number, to: number] {
+    // The last range has no end, so one is always found.
+    return this.#ranges.find(([, to]) => this.#next < to) as readonly [number, number]
+  }
+
   /** Whether the reader waits for exactly these records, so that they need not be read back: a batch syncs what it covers. */
   #isNext({ ordinal, count }: RecordPage): boolean {
-    const [[, end] = [0, 0]] = this.#ranges
+    const [, end] = this.#range
     if (!this.#starved || !this.#givesPages || ordinal !== this.#next) return false
     return ordinal + count <= end
   }
@@ -170,12 +174,8 @@ export class Spool extends Duplex {
     const { records } = this.#kept.store
     while (!this.destroyed) {
       if (this.#kept.input.isReplaying) return this.#starve()
-      const [[, end] = [0, Infinity]] = this.#ranges
-      if (this.#next >= end) {
-        this.#ranges.shift()
-        this.#next = this.#ranges[0]?.[0] ?? this.#next
-        continue
-      }
+      const [start, end] = this.#range
+      this.#next = Math.max(this.#next, start)
       if (this.#next >= records.readable) {
         if (this.#next < records.count) {
           await records.flush()

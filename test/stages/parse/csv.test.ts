@@ -79,12 +79,16 @@ t.test('a file without a header has the given names, or numbers', async t => {
 
 t.test('names of Object.prototype are plain columns (I11)', async t => {
   const { records: rows } = await read(csv(), [
-    Buffer.from('__proto__,constructor,toString,2,1\nx,y,z,b,a\n'),
+    // Only csv-parse reads the second row, which has a quote in a field.
+    Buffer.from('__proto__,constructor,toString,2,1\nx,y,z,b,a\nx,y,z",b,a\n'),
   ])
-  const expected = '{"__proto__":"x","constructor":"y","toString":"z","2":"b","1":"a"}'
-  t.equal(rows[0]?.raw.toString(), expected)
-  t.same(Object.entries(rows[0]?.fields ?? {}), Object.entries(JSON.parse(expected)))
-  t.equal(Object.getPrototypeOf(rows[0]?.fields), Object.prototype)
+  for (const [index, z] of ['z', 'z"'].entries()) {
+    const expected = `{"__proto__":"x","constructor":"y","toString":${JSON.stringify(z)},"2":"b","1":"a"}`
+    const row = rows[index]
+    t.equal(row?.raw.toString(), expected)
+    t.same(Object.entries(row?.fields ?? {}), Object.entries(JSON.parse(expected)))
+    t.equal(Object.getPrototypeOf(row?.fields), Object.prototype)
+  }
 })
 
 t.test('R11 I10: a header with unnamed and duplicate cells is read, and reported once', async t => {

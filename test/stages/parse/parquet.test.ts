@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import type { SchemaTree } from 'hyparquet'
@@ -362,6 +362,25 @@ void t.test('row groups are read one after the other', async t => {
   t.equal(whole.length, 4, 'what could be read is given')
   t.match(broken, { code: 'CBS_INPUT', message: /after row 4/ })
 })
+
+void t.test(
+  'a file that is truncated while it is read is an error after the rows before',
+  async t => {
+    const texts = Array.from({ length: 6 }, (_, at) => `row ${at + 1}`)
+    const path = parquetFile(join(t.testdir(), 'cut.parquet'), [text('s', texts)], {
+      rowGroupSize: 2,
+    })
+    const rows = parquetRows(path, { source: 'cut.parquet' })
+    t.match((await rows.next()).value, { fields: { s: 'row 1' } })
+    truncateSync(path, 0)
+    t.match((await rows.next()).value, { fields: { s: 'row 2' } })
+    await t.rejects(rows.next(), {
+      code: 'CBS_INPUT',
+      message:
+        'cut.parquet cannot be read as Parquet after row 2: the file is shorter than expected',
+    })
+  },
+)
 
 void t.test('an indexed row group is read in parts', async t => {
   const texts = Array.from({ length: 100 }, (_, at) => `${at} ${'x'.repeat(100)}`)

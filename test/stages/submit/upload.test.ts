@@ -4,6 +4,7 @@ import { createServer, type Socket } from 'node:net'
 import Anthropic from '@anthropic-ai/sdk'
 import t from 'tap'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
+import { BatchStreamError } from '../../../lib/core/errors.ts'
 import { systemClock } from '../../../lib/core/clock.ts'
 import { chain } from '../../../lib/core/chain.ts'
 import { nodeDisk } from '../../../lib/store/disk.ts'
@@ -94,6 +95,28 @@ void t.test('the last byte is held back if another process may own the job', asy
   t.match(progress, { complete: false, disowned: Error })
   await file.close()
 })
+
+void t.test(
+  'a batch whose last byte was held back is sent again once the job is owned',
+  async t => {
+    const world = await makeWorld(t)
+    const job = await world.open()
+    let refusals = 1
+    const assertOwned = (): void => {
+      if (refusals-- > 0) throw new BatchStreamError('CBS_API', 'the lease may have ended')
+    }
+    Object.defineProperty(job, 'assertOwned', { value: assertOwned })
+    const waits: string[] = []
+    t.equal((await run(world, job, asks(2), { waits })).length, 2)
+    t.match(waits.join(), 'the lease may have ended')
+    t.match(await world.emulator.ledger.totals(), { accepted: 2, billed: 2, acceptedTwice: 0 })
+    const events = journalOf(job.store.folder).map(({ type }) => type)
+    t.same(
+      events.filter(type => type.endsWith('armed')),
+      ['armed', 'disarmed', 'armed'],
+    )
+  },
+)
 
 void t.test('a file that is too short is CBS_STATE before anything is armed', async t => {
   const path = `${t.testdir({ body: 'abc' })}/body`

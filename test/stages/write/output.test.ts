@@ -13,6 +13,8 @@ import {
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
+import { chain } from '../../../lib/core/chain.ts'
+import { stage, type Stage } from '../../../lib/core/stage.ts'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
@@ -23,6 +25,7 @@ import type { Result } from '../../../lib/core/results/result.ts'
 import { submit } from '../../../lib/stages/submit/submit.ts'
 import { jsonlRow } from '../../../lib/stages/write/jsonl.ts'
 import { openOutput, type RowWriter } from '../../../lib/stages/write/output.ts'
+import { FileTarget, NOTHING_COMMITTED } from '../../../lib/stages/write/target.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { watched } from '../../support/jobs.ts'
 import { asks, makeWorld, type World } from '../../support/world.ts'
@@ -33,6 +36,7 @@ async function write(
   job: StoredJob,
   path: string,
   row: (result: Result) => Buffer = jsonlRow(),
+  before?: Stage<Result, Result>,
 ): Promise<void> {
   const output = await openOutput({
     job,
@@ -46,10 +50,13 @@ async function write(
     aggregate({ job, batchSize: 2 }),
     submit({ client, concurrency: 1 }),
     awaitEnd({ client, job }),
-    fetchResults({ client, job }),
+    before ? chain(fetchResults({ client, job }), before) : fetchResults({ client, job }),
     output,
   )
 }
+
+/** A stage of a user, after which results come one at a time. */
+const oneByOne = (): Stage<Result, Result> => stage((result: Result) => result)
 
 /** The questions of the rows in a file, each with its own answer. */
 function asked(path: string): unknown[] {
@@ -99,27 +106,32 @@ void t.test('C08 a crash between the rows and their commit writes each row once'
   t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
 })
 
-void t.test('a row that cannot be made ends the stream, and committed rows stay', async t => {
-  const world = await makeWorld(t)
-  const path = `${world.dir}/out.jsonl`
-  const job = await world.open()
-  const row = jsonlRow()
-  let rows = 0
-  const refuse = (result: Result): Buffer => {
-    // The first row of the second batch is one that is not the last of its batch.
-    if (++rows === 3) throw new BatchStreamError('CBS_OUTPUT', 'another column')
-    return row(result)
-  }
-  await t.rejects(write(world, job, path, refuse), {
-    code: 'CBS_OUTPUT',
-    message: 'another column',
-  })
-  await job.close()
-  t.equal(asked(path).length, 2)
-  await write(world, await world.open(), path)
-  t.equal(new Set(asked(path)).size, 6)
-  t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
-})
+for (const isPaged of [true, false]) {
+  void t.test(
+    `a row that cannot be made ends the stream, and committed rows stay${isPaged ? '' : ', one by one'}`,
+    async t => {
+      const world = await makeWorld(t)
+      const path = `${world.dir}/out.jsonl`
+      const job = await world.open()
+      const row = jsonlRow()
+      let rows = 0
+      const refuse = (result: Result): Buffer => {
+        // The first row of the second batch is one that is not the last of its batch.
+        if (++rows === 3) throw new BatchStreamError('CBS_OUTPUT', 'another column')
+        return row(result)
+      }
+      await t.rejects(write(world, job, path, refuse, isPaged ? undefined : oneByOne()), {
+        code: 'CBS_OUTPUT',
+        message: 'another column',
+      })
+      await job.close()
+      t.equal(asked(path).length, 2)
+      await write(world, await world.open(), path)
+      t.equal(new Set(asked(path)).size, 6)
+      t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
+    },
+  )
+}
 
 void t.test('an existing file of another program is refused before it is touched', async t => {
   const world = await makeWorld(t)
@@ -159,13 +171,20 @@ void t.test('rows wait for a late writer, and end with its error', async t => {
   const world = await makeWorld(t)
   const job = await world.open()
   await write(world, job, `${world.dir}/out.jsonl`)
-  const again = async (open: (signal: AbortSignal) => Promise<RowWriter>): Promise<string> => {
+  const again = async (
+    open: (signal: AbortSignal) => Promise<RowWriter>,
+    before?: Stage<Result, Result>,
+  ): Promise<string> => {
     const path = `${world.dir}/again.jsonl`
     const rows = { open, end: () => {} }
     const errorRowOf = jsonlRow()
     const output = await openOutput({ job, out: { path }, detached: true, rows, errorRowOf })
     const results = fetchResults({ client: world.client, job })
-    await pipeline(Readable.from([job.endedBatch(1)]), results, output)
+    await pipeline(
+      Readable.from([job.endedBatch(1)]),
+      before ? chain(results, before) : results,
+      output,
+    )
     return readFileSync(path, 'utf8')
   }
   const failing = again(async () => {
@@ -178,6 +197,8 @@ void t.test('rows wait for a late writer, and end with its error', async t => {
     return { rowOf, header: Buffer.from('header\n') }
   }
   t.equal(await again(late), 'header\nrow\nrow\n')
+  unlinkSync(`${world.dir}/again.jsonl`)
+  t.equal(await again(late, oneByOne()), 'header\nrow\nrow\n')
 })
 
 void t.test('another file of sufficient size under the same name is not truncated', async t => {
@@ -408,3 +429,29 @@ void t.test('rows and failed rows never go to one file with two names', async t 
     message: /`output` and `errors` are the same file/,
   })
 })
+
+void t.test(
+  'a file that a frozen worker of the job has written to is a temporary failure',
+  async t => {
+    const path = `${t.testdir()}/part.jsonl`
+    const target = await FileTarget.open({
+      disk: nodeDisk,
+      path,
+      option: 'output',
+      mark: undefined,
+      committed: NOTHING_COMMITTED,
+      knownId: null,
+      advice: 'not used',
+      assertOwned: () => {},
+    })
+    t.teardown(() => target.close())
+    target.write(Buffer.from('a row\n'))
+    await target.commit()
+    appendFileSync(path, 'a row of the frozen worker\n')
+    target.write(Buffer.from('another row\n'))
+    await t.rejects(target.commit(), {
+      code: 'CBS_API',
+      message: /an earlier worker of this job may have written to it.*run the same command again/,
+    })
+  },
+)

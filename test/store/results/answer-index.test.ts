@@ -12,15 +12,19 @@ const blockOf = (texts: readonly string[]): KeyBlock => ({
 })
 
 async function indexOf(texts: readonly string[], slice?: number): Promise<AnswerIndex> {
+  return await indexOfKeys(blockOf(texts), slice)
+}
+
+async function indexOfKeys(block: KeyBlock, slice?: number): Promise<AnswerIndex> {
   const disk: Disk = nodeDisk
   const keys = async function* (): AsyncGenerator<KeyBlock> {
-    yield blockOf(texts)
+    yield block
   }
   const path = `${t.testdirName}-index`
   return await AnswerIndex.create(
     disk,
     path,
-    texts.length,
+    block.count,
     keys,
     slice === undefined ? {} : { slice },
   )
@@ -39,6 +43,20 @@ t.test('every key is found, in however many passes the index was sorted', async 
     t.same(index.tryReadSync(keyOf('another')), [])
     await index.close()
   }
+})
+
+t.test('every key is found, even if most keys fall into one pass', async t => {
+  const block = blockOf(Array.from({ length: 5000 }, (_, at) => `text ${at}`))
+  // Keys are hashes; these have a first byte below 128, so that one of two passes sorts all of them.
+  for (let at = 0; at < block.bytes.length; at += 16)
+    block.bytes[at] = (block.bytes[at] as number) & 0x7f
+  const index = await indexOfKeys(block, 2500)
+  t.equal(index.count, 5000)
+  for (let at = 0; at < 5000; at++) {
+    const found = await index.read(block.bytes.subarray(at * 16, at * 16 + 16))
+    if (found[0] !== at) t.fail(`key ${at} is at ${found}`)
+  }
+  await index.close()
 })
 
 t.test(
