@@ -5,7 +5,7 @@
  * One span of records, two workers, one API. Every step of a worker is one option of its loop, so between any two steps it may
  * be frozen for any time, or die. Time is only what matters of it: how old the lease is, and whether the settle time is over.
  *
- * Mutations, each of which Spin must find: NO_DEADLINE, ARM_LATE, ADOPT_BLIND, NO_LISTING, NO_EPOCH.
+ * Mutations, each of which Spin must find: NO_DEADLINE, ARM_LATE, ADOPT_BLIND, NO_LISTING, NO_EPOCH, GIVE_UP_BLIND, GIVE_UP_EARLY.
  * WINDOW lets a worker freeze between the check of its deadline and the system call that sends the last byte.
  */
 
@@ -22,9 +22,10 @@
 #define SENDS 6   /* creates that a run can have at most */
 #define FOREIGN 9 /* a batch of somebody else, with the same request count */
 #define NONE 10
+#define WRONG 11  /* an id that the API does not know, from a gateway that lies */
 
-/* The journal, which only grows: its last word on the span. */
-mtype = { SEALED, ARMED, SUBMITTED, FETCHED }
+/* The journal, which only grows: its last word on the span. UNANSWERED: its rows say so, and the user may send them again. */
+mtype = { SEALED, ARMED, SUBMITTED, FETCHED, UNANSWERED }
 mtype phase = SEALED
 byte id = NONE    /* which create the journal says was accepted */
 byte late = NONE  /* an id that came after its worker had lost the lease: evidence for the next one */
@@ -44,7 +45,7 @@ bool awaited[SENDS]
 /* Each create: not sent, on its way, accepted but not listed yet, listed, gone. */
 mtype = { UNSENT, SENT, ACCEPTED, LISTED, GONE }
 mtype create[SENDS]
-mtype = { SILENT, ID, REFUSED, LOST }
+mtype = { SILENT, ID, LIE, REFUSED, LOST }
 mtype reply[SENDS]
 byte sends = 0
 byte accepted = 0
@@ -53,7 +54,7 @@ bool foreignListed = false
 byte crashes = CRASHES, freezes = FREEZES, losses = LOSSES
 
 /* What a worker does next. */
-mtype = { IDLE, LOOK, ARM, CHECK, SEND, REPLY, RECONCILE, WAIT, PROVE, ADOPT, RESEND, DISARM, FETCH, LATE_ARM }
+mtype = { IDLE, LOOK, ARM, CHECK, SEND, REPLY, RECONCILE, WAIT, PROVE, ADOPT, RESEND, DISARM, FETCH, GIVE_UP, LATE_ARM }
 
 #ifdef NO_EPOCH
 #define MAY_APPEND true
@@ -63,6 +64,11 @@ mtype = { IDLE, LOOK, ARM, CHECK, SEND, REPLY, RECONCILE, WAIT, PROVE, ADOPT, RE
 
 /* The worker's deadline is earlier than the end of its lease, so while it has not passed nobody else can own the shard. */
 #define IN_TIME (epoch == mine && lease == FRESH)
+
+#define IS_OVER (phase == FETCHED || phase == UNANSWERED)
+
+/* An id that came late says something new. */
+#define IS_LATE_NEWS (late != NONE && late != id)
 
 inline startSettle() {
   i = 0
@@ -92,7 +98,7 @@ inline sendNow() {
 inline listAll() {
   cand = NONE;
   if
-  :: late != NONE -> cand = late
+  :: IS_LATE_NEWS -> cand = late
   :: else ->
      i = 0;
      do
@@ -112,21 +118,22 @@ proctype Worker(byte me) {
   mtype pc = IDLE;
   byte mine = 0, n = 0, cand = NONE, i = 0;
   bool ruledOut = false;
+  bool submitted = false; /* What it searches for: a batch with an unknown id, not one without a reply. */
 
   do
   /* A scheduler starts a worker, and starts it again. It takes the shard when the lease of the last owner has ended. */
-  :: d_step { pc == IDLE && phase != FETCHED && lease == ENDED ->
+  :: d_step { pc == IDLE && !IS_OVER && lease == ENDED ->
        epoch++; mine = epoch; owner = me; alive[me] = true; lease = FRESH;
-       ruledOut = false; cand = NONE;
+       ruledOut = false; submitted = false; cand = NONE;
        if
        :: phase == ARMED -> startSettle()
        :: else -> skip
        fi;
        pc = LOOK }
-  :: pc == IDLE && phase == FETCHED -> break
+  :: pc == IDLE && IS_OVER -> break
 
   /* Death at any point: what the worker knew is gone, and the lease runs out. */
-  :: d_step { pc != IDLE && crashes > 0 && epoch == mine && phase != FETCHED ->
+  :: d_step { pc != IDLE && crashes > 0 && epoch == mine && !IS_OVER ->
        crashes--; alive[me] = false; pc = IDLE; n = 0; cand = NONE; i = 0 }
 
   /* A worker that hears that it has lost the shard leaves. It may hear of it late. */
@@ -177,6 +184,13 @@ proctype Worker(byte me) {
        :: else -> late = n; pc = IDLE
        fi;
        n = 0 }
+  /* The worker cannot see the lie. */
+  :: d_step { pc == REPLY && reply[n] == LIE ->
+       if
+       :: MAY_APPEND -> phase = SUBMITTED; id = WRONG; renew(); pc = FETCH
+       :: else -> late = WRONG; pc = IDLE
+       fi;
+       n = 0 }
   :: d_step { pc == REPLY && reply[n] == REFUSED -> n = 0; pc = DISARM }
   :: d_step { pc == REPLY && reply[n] == LOST ->
        if
@@ -192,18 +206,24 @@ proctype Worker(byte me) {
        :: else -> pc = IDLE
        fi }
 
-  /* An unknown outcome: list, prove what may be ours, wait for the settle time, list once more. */
+  /* An unknown outcome, or an unknown id: list, prove what may be ours, wait for the settle time, list once more. */
   :: d_step { pc == RECONCILE ->
        listAll();
        if
        :: cand != NONE -> pc = PROVE
-       :: cand == NONE && settle == OVER -> pc = DISARM
+       :: cand == NONE && settle == OVER && !submitted -> pc = DISARM
+#ifdef GIVE_UP_EARLY
+       :: cand == NONE && submitted -> pc = GIVE_UP
+#else
+       :: cand == NONE && settle == OVER && submitted -> pc = GIVE_UP
+#endif
        :: else -> pc = WAIT
        fi }
 #ifdef NO_LISTING
-  :: d_step { pc == WAIT && settle == OVER -> pc = DISARM }
+  :: d_step { pc == WAIT && settle == OVER && !submitted -> pc = DISARM }
+  :: d_step { pc == WAIT && settle == OVER && submitted -> pc = GIVE_UP }
 #else
-  :: d_step { pc == WAIT && (settle == OVER || late != NONE || (foreignListed && !ruledOut)) -> pc = RECONCILE }
+  :: d_step { pc == WAIT && (settle == OVER || IS_LATE_NEWS || (foreignListed && !ruledOut)) -> pc = RECONCILE }
 #endif
   /* The results of a candidate have our custom_ids, or they have not. */
   :: d_step { pc == PROVE ->
@@ -223,8 +243,26 @@ proctype Worker(byte me) {
        fi;
        cand = NONE }
 
+  /* The API does not know the id, so the outcome of the create is as unknown as without a reply. */
+  :: d_step { pc == FETCH && id == WRONG ->
+       if
+       :: epoch == mine ->
+#ifdef GIVE_UP_BLIND
+          pc = GIVE_UP
+#else
+          startSettle(); submitted = true; pc = RECONCILE
+#endif
+       :: else -> pc = IDLE
+       fi }
+  /* Nothing is sent again by itself, but the user may do so. */
+  :: d_step { pc == GIVE_UP ->
+       if
+       :: MAY_APPEND -> assert(accepted == 0); phase = UNANSWERED; renew(); pc = IDLE
+       :: else -> pc = IDLE
+       fi }
+
   /* The answers are those to our records. */
-  :: d_step { pc == FETCH ->
+  :: d_step { pc == FETCH && id != WRONG ->
        assert(id != FOREIGN);
        if
        :: MAY_APPEND -> phase = FETCHED; renew(); pc = IDLE
@@ -233,7 +271,7 @@ proctype Worker(byte me) {
   od
 }
 
-/* The API and the network: late, lossy, and never wrong about what it accepted. */
+/* The API and the network: late, lossy, and never wrong about what it accepted, but a gateway may reply with any id. */
 proctype Api() {
   byte n = 0;
 end:
@@ -252,19 +290,25 @@ end:
           :: create[n] = ACCEPTED; accepted++;
              /* Never two accepted batches for one span. */
              assert(accepted <= 1);
+             /* Nor one that appears after its rows were given up. */
+             assert(phase != UNANSWERED);
              if
              :: reply[n] == SILENT -> reply[n] = ID
              :: reply[n] == SILENT && losses > 0 -> losses--; reply[n] = LOST
+             :: reply[n] == SILENT && losses > 0 -> losses--; reply[n] = LIE
              :: reply[n] != SILENT -> skip
              fi
           :: losses > 0 -> losses--; create[n] = GONE;
              if
              :: reply[n] == SILENT -> reply[n] = REFUSED
              :: reply[n] == SILENT -> reply[n] = LOST
+             :: reply[n] == SILENT -> reply[n] = LIE
              :: reply[n] != SILENT -> skip
              fi
           /* The client gives up, and the create is still on its way. */
           :: losses > 0 && reply[n] == SILENT -> losses--; reply[n] = LOST
+          /* A gateway answers from a cache, and passes the create on later. */
+          :: losses > 0 && reply[n] == SILENT -> losses--; reply[n] = LIE
           fi
        :: else -> skip
        fi;

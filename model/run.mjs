@@ -17,6 +17,7 @@ const LARGE = ['-DCRASHES=2', '-DFREEZES=2', '-DLOSSES=2']
 
 const TWICE = 'assertion violated (accepted<=1)'
 const STRANGER = 'assertion violated (id!=9)'
+const GIVEN_UP = 'assertion violated (accepted==0)'
 const STUCK = 'invalid end state'
 
 /** A check: the mistake that is made, if any, and what Spin must then find. */
@@ -29,6 +30,16 @@ const CHECKS = values.mutations
         what: 'resent without a listing after the settle time',
         flags: ['-DNO_LISTING'],
         finds: TWICE,
+      },
+      {
+        what: 'an unknown id given up without a listing',
+        flags: ['-DGIVE_UP_BLIND'],
+        finds: GIVEN_UP,
+      },
+      {
+        what: 'an unknown id given up before the settle time',
+        flags: ['-DGIVE_UP_EARLY'],
+        finds: GIVEN_UP,
       },
       {
         what: 'epoch not checked on append: sent twice',
@@ -44,7 +55,7 @@ const CHECKS = values.mutations
       },
     ]
   : [
-      { what: 'one accepted batch, and every span answered' },
+      { what: 'one accepted batch, and no span given up that has one' },
       { what: 'every run ends', compile: ['-DNP'], run: ['-l'] },
       {
         what: 'the documented window: frozen between the check and the system call',

@@ -22,6 +22,8 @@ export interface BatchFault {
   readonly rejectRequest?: string
   /** Reject the create with a 400 that names no request, if the JSON of any request contains this text. */
   readonly refuseContaining?: string
+  /** The create replies with this id, which is not that of the batch, as a gateway with a broken cache does. */
+  readonly replyId?: string
   /** retrieve, cancel, delete and results reply 404 until the batch is this old. */
   readonly notFoundMs?: number
   /** The list omits the batch until it is this old. */

@@ -140,5 +140,6 @@ export function createBatch(
 
 /** The reply to a create: the new batch, in progress even if it takes no time. */
 export function createdReply(service: Service, batch: Batch): Reply {
-  return json(200, showBatch(batch, batch.createdAt - 1, undefined, service.origin))
+  const shown = showBatch(batch, batch.createdAt - 1, undefined, service.origin)
+  return json(200, { ...shown, id: batch.fault.replyId ?? batch.id })
 }

@@ -44,6 +44,7 @@ const MEMBERS: Readonly<Record<string, readonly [Test, string]>> = {
   lines: [object, 'an object'],
   rejectRequest: [text, 'a text'],
   refuseContaining: [text, 'a text'],
+  replyId: [text, 'a text'],
   notFoundMs: [time, 'a number of milliseconds'],
   listedAfterMs: [time, 'a number of milliseconds'],
   vanishAfterMs: [time, 'a number of milliseconds'],

@@ -26,6 +26,18 @@ both(
   },
 )
 
+both(t, 'the reply to a create can have another id', async (t, transport) => {
+  const { client, emulator } = await bench(t, transport, {
+    faults: [{ on: 'create', nth: 1, replyId: 'msgbatch_wrong' }],
+  })
+  const { id } = await client.messages.batches.create({ requests: asks(1) })
+  t.equal(id, 'msgbatch_wrong')
+  t.match(await rejection(client.messages.batches.retrieve(id)), { status: 404 })
+  const [real] = (await client.messages.batches.list()).data
+  t.equal(real?.id, emulator.ledger.batches()[0]?.id)
+  t.not(real?.id, id)
+})
+
 both(t, 'a batch can vanish', async (t, transport) => {
   const { client, clock, emulator } = await bench(t, transport, {
     faults: [{ on: 'create', vanishAfterMs: 10 }],

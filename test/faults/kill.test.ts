@@ -134,6 +134,42 @@ t.test('C09 two crashes during recovery change nothing', async t => {
   await check(t, place, csv(3))
 })
 
+t.test('N41 kills between an unknown batch id and the rows of its batch cost nothing', async t => {
+  const script = new Script()
+  const place = await placeFor(t, { faults: script.faults })
+  const words = [...where(place), ...ASK, '--job', 'a', '-o', place.path('out.jsonl')]
+  const journal = (): string => readFileSync(join(place.state, 'jobs/a/journal.jsonl'), 'utf8')
+  const wrong: FaultEffect = { replyId: 'msgbatch_wrong' }
+  const stall: FaultEffect = { stallMs: 'forever' }
+  const steps: readonly [stalled: FaultCall['op'], isReached: () => boolean][] = [
+    // The id is known, and not yet that it is wrong.
+    ['retrieve', () => journal().includes('msgbatch_wrong')],
+    // The search lists, and then reads the results of a candidate.
+    ['list', () => script.came.includes('list')],
+    ['results', () => journal().includes('"candidate"')],
+  ]
+  for (const [op, isReached] of steps) {
+    script.came.length = 0
+    script.effect = call => (call.op === 'create' ? wrong : call.op === op ? stall : undefined)
+    const running = start(t, words, csv(3))
+    await running.until(() => script.came.includes(op) && isReached())
+    running.child.kill('SIGKILL')
+    await running.ended
+  }
+  // Adopted, and its results are not here yet.
+  let proofs = 0
+  script.effect = ({ op }) => (op === 'results' && ++proofs > 1 ? stall : undefined)
+  const running = start(t, words, csv(3))
+  await running.until(() => journal().includes('"adopted":true') && proofs > 1)
+  running.child.kill('SIGKILL')
+  await running.ended
+  script.effect = () => undefined
+  const last = await start(t, words, csv(3)).ended
+  t.equal(last.code, 0, last.err)
+  t.equal(place.emulator.ledger.batches().length, 1)
+  await check(t, place, csv(3))
+})
+
 t.test('C07 rows after the last commit are truncated', async t => {
   const place = await placeFor(t, {
     batchTimeMs: ({ number }) => (number === 1 ? 20 : 3_600_000),

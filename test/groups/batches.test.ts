@@ -1,3 +1,3 @@
 import { runTogether, testFiles } from './group.ts'
 
-runTogether(['submit', 'await'].flatMap(stage => testFiles(`test/stages/${stage}`)))
+runTogether(['submit', 'search', 'await'].flatMap(stage => testFiles(`test/stages/${stage}`)))

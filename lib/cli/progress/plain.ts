@@ -66,7 +66,8 @@ export function wordsOf(report: ProgressReport, before: RunProgress): string | u
     }
     case 'submitted': {
       const requests = before.open.get(report.number)?.requests ?? 0
-      return `batch ${report.number}: ${several(requests, 'request')} submitted as ${report.id}`
+      const what = report.adopted ? 'found as' : 'submitted as'
+      return `batch ${report.number}: ${several(requests, 'request')} ${what} ${report.id}`
     }
     case 'ended': {
       const since = before.open.get(report.number)?.since

@@ -57,8 +57,8 @@ export function after(progress: RunProgress, report: ProgressReport): RunProgres
         },
       )
     case 'submitted': {
-      const requests = progress.open.get(report.number)?.requests ?? 0
-      return withOpen(progress, report.number, { requests, since: report.at })
+      const { requests = 0, since = null } = progress.open.get(report.number) ?? {}
+      return withOpen(progress, report.number, { requests, since: since ?? report.at })
     }
     case 'ended':
       return ended(progress, report)

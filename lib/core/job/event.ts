@@ -95,10 +95,14 @@ export type JobEvent =
     }
   /** The API provably did not accept it. */
   | { readonly type: 'disarmed'; readonly number: number }
-  /** A batch of the API that may be this one, found while its outcome is unknown. */
+  /** A batch of the API that may be this one, found while its outcome is unknown or the API does not know its id. */
   | { readonly type: 'candidate'; readonly number: number; readonly id: string }
   /** A candidate that belongs to someone else. */
   | { readonly type: 'ruledOut'; readonly number: number; readonly id: string }
+  /**
+   * The API has it. `adopted`: it was found by a search. It follows another `submitted` of the same batch if the API did not
+   * know that id.
+   */
   | {
       readonly type: 'submitted'
       readonly number: number
@@ -108,7 +112,7 @@ export type JobEvent =
       /** The origin of the API that has it, and its betas; absent where they are not known. */
       readonly answeredBy?: string
     }
-  /** `counts` is null for a batch that the API no longer knows. */
+  /** `counts` is null for a batch that the API does not know, and that no search has found. */
   | {
       readonly type: 'ended'
       readonly number: number

@@ -5,6 +5,8 @@ import type { Counts, JobEvent, Sealed } from './event.ts'
 /** The phase of a batch. `void`: replaced by others, or nothing to send. */
 export type Phase = 'sealed' | 'armed' | 'submitted' | 'ended' | 'fetched' | 'written' | 'void'
 
+const WITHOUT_END: readonly Phase[] = ['sealed', 'armed', 'submitted']
+
 export interface BatchState extends Sealed {
   readonly phase: Phase
   /** The batch that this one was split from, directly or not; its own number if it was not split. */
@@ -17,6 +19,7 @@ export interface BatchState extends Sealed {
   readonly id: string | null
   /** The origin of the API that has it, and its betas; absent where they are not known. */
   readonly answeredBy?: string
+  /** When its first id was known. */
   readonly submittedAt: number | null
   /** When its end was observed. */
   readonly endedAt: number | null
@@ -163,10 +166,11 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
     case 'ruledOut':
       return candidate(state, event, 'ruledOut')
     case 'submitted':
-      return move(state, event.number, ['sealed', 'armed'], {
+      // An adopted batch may replace an id that the API turned out not to know.
+      return move(state, event.number, event.adopted ? WITHOUT_END : ['sealed', 'armed'], {
         phase: 'submitted',
         id: event.id,
-        submittedAt: event.at,
+        submittedAt: state.batches.get(event.number)?.submittedAt ?? event.at,
         ...(event.answeredBy !== undefined && { answeredBy: event.answeredBy }),
       })
     case 'ended':
@@ -314,7 +318,7 @@ function candidate(
   is: 'open' | 'ruledOut',
 ): Change {
   const candidates = { ...state.batches.get(event.number)?.candidates, [event.id]: is }
-  return move(state, event.number, ['armed'], { candidates })
+  return move(state, event.number, ['armed', 'submitted'], { candidates })
 }
 
 function changed(state: JobState, change: Partial<JobState>): Change {

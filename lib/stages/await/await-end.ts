@@ -10,6 +10,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Ends, SubmittedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
+import { search, type OwnedElsewhere } from '../search/search.ts'
 import { storedJob, type StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
@@ -55,10 +56,16 @@ export interface AwaitEndOptions {
    */
   readonly poll?: number | undefined
   /**
-   * How long the API may reply 404 for a batch, in ms; after that its rows are `unanswered`.
+   * How long the API may reply 404 for a batch, in ms. After that the batch is searched for in the API's list, since the reply to
+   * its create may have had a wrong id; its rows are `unanswered` if it is not found there.
    * @default 600000
    */
   readonly settle?: number
+  /**
+   * Ids of batches that belong to other jobs, so that none of them is adopted.
+   * @default none
+   */
+  readonly ownedElsewhere?: OwnedElsewhere | undefined
   /**
    * Waits between tries of an API call. They hold for all later calls of the job, so `submit` alone is enough.
    * @default { first: 500, most: 60000 }
@@ -90,6 +97,8 @@ interface Waiting {
 export class AwaitEnd extends JobStage<SubmittedBatch> {
   readonly #options: AwaitEndOptions
   readonly #waiting = new Map<number, Waiting>()
+  /** Searches for batches whose ids the API does not know. */
+  readonly #searches = new Set<Promise<void>>()
   #api: Api | undefined
   #polling: Promise<void> | undefined
 
@@ -124,15 +133,21 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
       this.push(job.endedBatch(number))
       return
     }
-    this.#waiting.set(number, { batch, id, since: job.clock.elapsed(), missingSince: undefined })
-    if (this.#polling) return
-    this.#polling = this.#poll(job, this.#api)
-    this.runBeside(this.#polling)
+    this.#wait(job, this.#api, batch, id)
   }
 
   protected override async finish(): Promise<void> {
-    while (this.#polling) await this.#polling
+    while (this.#polling || this.#searches.size > 0)
+      await Promise.all([this.#polling, ...this.#searches])
     await this.reportStop(this.job?.queue.unreportedStop)
+  }
+
+  #wait(job: StoredJob, api: Api, batch: SubmittedBatch, id: string): void {
+    const since = job.clock.elapsed()
+    this.#waiting.set(batch.number, { batch, id, since, missingSince: undefined })
+    if (this.#polling) return
+    this.#polling = this.#poll(job, api)
+    this.runBeside(this.#polling)
   }
 
   async #poll(job: StoredJob, api: Api): Promise<void> {
@@ -171,7 +186,11 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
         Date.parse(a.remote?.ended_at ?? '') - Date.parse(b.remote?.ended_at ?? '') ||
         a.one.batch.number - b.one.batch.number,
     )
-    for (const { one, remote } of ended) await this.#end(job, one, remote)
+    for (const { one, remote } of ended) {
+      // A batch that another tool made was never armed, so nothing about its create is unknown.
+      if (remote || !job.batch(one.batch.number).armed) await this.#end(job, one, remote)
+      else this.#startSearch(job, api, one)
+    }
     for (const { batch } of waiting)
       if (this.#waiting.has(batch.number)) job.queue.settleLeftBehind(batch.number)
   }
@@ -183,6 +202,38 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
   #isLost(one: Waiting, job: StoredJob): boolean {
     one.missingSince ??= job.clock.elapsed()
     return job.clock.elapsed() - one.missingSince >= (this.#options.settle ?? DEFAULT_SETTLE_MS)
+  }
+
+  #startSearch(job: StoredJob, api: Api, one: Waiting): void {
+    this.#waiting.delete(one.batch.number)
+    const search = this.#search(job, api, one).finally(() => this.#searches.delete(search))
+    this.#searches.add(search)
+    this.runBeside(search)
+  }
+
+  /**
+   * Before the rows of a batch become `unanswered`: the reply to its create may have come from a broken cache, or a byte of its
+   * id may have changed. Then the batch exists under another id, and asking again would pay for it twice.
+   */
+  async #search(job: StoredJob, api: Api, one: Waiting): Promise<void> {
+    const { batch, id, missingSince: sentBefore } = one
+    const { number } = batch
+    const { settle: settleMs = DEFAULT_SETTLE_MS, ownedElsewhere } = this.#options
+    const onWait = (why: string): void => notify('onWait', this.#options.onWait, batch, why)
+    onWait(`the API does not know batch ${id}; searching its list for a batch with these requests`)
+    const { signal } = this
+    const found = await search({
+      ...{ job, api, number, settleMs, ownedElsewhere, sentBefore, signal, onWait },
+    })
+    if (found === 'absent' || found === 'lost') return await this.#end(job, one, undefined)
+    if (found.id !== id) {
+      const at = job.clock.now()
+      await job.note({ type: 'submitted', number, id: found.id, at, adopted: true }, true)
+    }
+    const submitted = job.submittedBatch(number)
+    if (found.remote?.processing_status !== 'ended')
+      return this.#wait(job, api, submitted, found.id)
+    await this.#end(job, { ...one, batch: submitted, id: found.id }, found.remote)
   }
 
   async #end(

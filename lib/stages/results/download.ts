@@ -7,6 +7,7 @@ import { withIdleTimeout, type IdleTimer } from '../../api/idle-timeout.ts'
 import { observeFailure, pauseAfter, Retries } from '../../api/retry-policy.ts'
 import { BrokenBody, isSdkError, isUndecodable, MalformedReply } from '../../api/sdk-error.ts'
 import { BatchStreamError } from '../../core/errors.ts'
+import type { BatchState } from '../../core/job/state.ts'
 import { AppendFile } from '../../store/append-file.ts'
 import { replaceFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
@@ -40,7 +41,7 @@ export async function download(options: DownloadOptions): Promise<void> {
   const { job, api, number, onWait, signal } = options
   const { counts: reported, resultsUrl, id, requests, submittedAt } = job.batch(number)
   if (reported === null || resultsUrl === null || id === null || submittedAt === null) {
-    return await noteMissing(job, number, `the API no longer knows batch ${id ?? number}`)
+    return await noteMissing(job, number, notFound(job.batch(number)))
   }
   // With another workspace's key every result set would seem to be gone.
   await api.proveWorkspace()
@@ -203,6 +204,17 @@ async function setAside(job: StoredJob, number: number, why: string): Promise<Ba
     'CBS_API',
     `the results of batch ${job.batch(number).id} are invalid after ${DOWNLOADS} downloads: ${why}. They are kept in ${kept}; none of their rows were written`,
   )
+}
+
+/** Why a batch that was sent has no end: the search for it is over. */
+function notFound({ number, id, candidates }: BatchState): string {
+  const open = Object.keys(candidates).filter(one => candidates[one] === 'open' && one !== id)
+  const what = id === null ? `a batch for batch ${number} of the job` : `batch ${id}`
+  const why =
+    open.length === 0
+      ? 'its list has no other batch with these requests; the batch may have been deleted'
+      : `the answers may be those of ${open.join(', ')}, which cannot be read`
+  return `the API does not know ${what}, and ${why}`
 }
 
 function noResults(job: StoredJob, id: string, createdAt: number): string {

@@ -25,7 +25,7 @@ import {
   RefusalTracker,
   type RefusalVerdict,
 } from './refusal.ts'
-import { search } from './search.ts'
+import { search, type OwnedElsewhere } from '../search/search.ts'
 import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
 import { uploadBatch } from './upload.ts'
 
@@ -46,7 +46,7 @@ export interface SubmitOptions {
    * Ids of batches that belong to other jobs, so that none of them is adopted.
    * @default none
    */
-  readonly ownedElsewhere?: () => Promise<ReadonlySet<string>>
+  readonly ownedElsewhere?: OwnedElsewhere | undefined
   /**
    * Waits between tries of an API call. They hold for all later calls of the job, so `submit` alone is enough.
    * @default { first: 500, most: 60000 }
@@ -404,8 +404,7 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   async #search(job: StoredJob, number: number): Promise<void> {
-    const { settle: settleMs = DEFAULT_SETTLE_MS, ownedElsewhere = async () => new Set<string>() } =
-      this.#options
+    const { settle: settleMs = DEFAULT_SETTLE_MS, ownedElsewhere } = this.#options
     const found = await search({
       job,
       // `receive` created it before any search starts.
@@ -416,7 +415,7 @@ export class Submit extends JobStage<SealedBatch> {
       ownedElsewhere,
       onWait: why => this.#reportWait(job.sealedBatch(number), why),
     })
-    if (found === 'resend') {
+    if (found === 'absent') {
       await job.note({ type: 'disarmed', number }, true)
       if (await hasBody(job, job.batch(number))) return await this.#send(job, number)
       // The body was on another machine. The next start batches its records again.
@@ -428,6 +427,6 @@ export class Submit extends JobStage<SealedBatch> {
       this.push(job.submittedBatch(number))
       return
     }
-    await this.#accept(job, number, found.adopt, true)
+    await this.#accept(job, number, found.id, true)
   }
 }

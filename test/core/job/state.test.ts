@@ -23,6 +23,7 @@ const EVENTS = {
   candidate: { type: 'candidate', number: 1, id: 'x' },
   ruledOut: { type: 'ruledOut', number: 1, id: 'x' },
   submitted: { type: 'submitted', number: 1, id: 'a', at: 3, adopted: false },
+  adopted: { type: 'submitted', number: 1, id: 'b', at: 9, adopted: true },
   ended: { type: 'ended', number: 1, counts, resultsUrl: 'u', at: 4 },
   fetched: { type: 'fetched', number: 1, lines: 1, bytes: 5, why: null },
   written: { type: 'written', number: 1, out: 10, errors: 2 },
@@ -40,7 +41,13 @@ const table: readonly {
   {
     phase: 'sealed',
     by: ['sealed'],
-    to: { split: 'void', armed: 'armed', submitted: 'submitted', fetched: 'fetched' },
+    to: {
+      split: 'void',
+      armed: 'armed',
+      submitted: 'submitted',
+      adopted: 'submitted',
+      fetched: 'fetched',
+    },
   },
   {
     phase: 'armed',
@@ -51,13 +58,20 @@ const table: readonly {
       candidate: 'armed',
       ruledOut: 'armed',
       submitted: 'submitted',
+      adopted: 'submitted',
       ended: 'ended',
     },
   },
   {
     phase: 'submitted',
     by: ['sealed', 'armed', 'submitted'],
-    to: { ended: 'ended', fetched: 'fetched' },
+    to: {
+      candidate: 'submitted',
+      ruledOut: 'submitted',
+      adopted: 'submitted',
+      ended: 'ended',
+      fetched: 'fetched',
+    },
   },
   { phase: 'ended', by: ['sealed', 'armed', 'submitted', 'ended'], to: { fetched: 'fetched' } },
   {
@@ -82,6 +96,11 @@ for (const { phase, by, to } of table) {
     })
   }
 }
+
+void t.test('an adopted id replaces one that the API does not know', async t => {
+  const state = fold([opened, EVENTS.sealed, EVENTS.armed, EVENTS.submitted, EVENTS.adopted])
+  t.match(state?.batches.get(1), { id: 'b', submittedAt: 3 })
+})
 
 void t.test('no events give no state, and only opened can be the first', async t => {
   t.equal(fold([]), undefined)

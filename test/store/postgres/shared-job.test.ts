@@ -146,6 +146,30 @@ void t.test('another machine continues a job whose disk is lost, at any point', 
   }
 })
 
+void t.test('a batch id that the API does not know is replaced, on whatever machine', async t => {
+  const stops: Record<string, (event: RunEvent) => boolean> = {
+    'the wrong id': ({ type }) => type === 'submitted',
+    'a candidate': ({ type }) => type === 'candidate',
+    'the right id': event => event.type === 'submitted' && event.adopted,
+    'the end': ({ type }) => type === 'ended',
+    'no stop': () => false,
+  }
+  for (const [where, stopAt] of Object.entries(stops)) {
+    const world = await machines(t)
+    world.emulator.addFault({ on: 'create', nth: 1, replyId: `msgbatch_wrong-${world.name}` })
+    await run(world, await world.open('a'), records(10), { stopAt, count: 10 })
+    world.lose('a')
+    t.same(await run(world, await world.open('b'), records(10), { count: 10 }), undisturbed, where)
+    await mustBePaidOnce(t, world, 10)
+    const { rows } = await pool.query(
+      'select id, phase, pool from claude_batch_stream.batch where job = $1',
+      [world.name],
+    )
+    const [real] = world.emulator.ledger.batches()
+    t.same(rows, [{ id: real?.id, phase: 'fetched', pool: null }], where)
+  }
+})
+
 void t.test('results are fetched again on a new machine, and nothing is sent', async t => {
   const world = await machines(t)
   t.same(await run(world, await world.open('a'), records(10)), undisturbed)

@@ -78,6 +78,14 @@ export const SCENARIOS: readonly Scenario[] = [
       foreign: [{ requests: 3, createdAgoMs: -2_000, batchTimeMs: 7_200_000 }, { requests: 2 }],
     },
   },
+  {
+    name: 'a create is answered with an unknown id',
+    task: { ...PLAIN, id: '{{id}}' },
+    api: {
+      ...firstCreate({ replyId: 'msgbatch_wrong' }),
+      foreign: [{ requests: 3 }, { requests: 3, batchTimeMs: 7_200_000 }],
+    },
+  },
   { name: 'the queue is full', task: PLAIN, api: { queueLimit: 5 } },
   { name: '413 splits', task: PLAIN, api: firstCreate({ when: 'early', status: 413 }) },
   {

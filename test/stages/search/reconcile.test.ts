@@ -8,7 +8,7 @@ import {
   type SearchEvidence,
   type Proof,
   type PendingCreate,
-} from '../../../lib/stages/submit/reconcile.ts'
+} from '../../../lib/stages/search/reconcile.ts'
 
 const MINUTE = 60_000
 const ARMED = Date.parse('2026-11-20T12:00:00Z')
@@ -42,16 +42,16 @@ type Given = readonly [
 
 const verdicts: readonly Given[] = [
   ['nothing is listed yet', {}, { kind: 'wait', for: 'time' }],
-  ['nothing is listed after the settle time', { settled: true }, { kind: 'resend' }],
+  ['nothing is listed after the settle time', { settled: true }, { kind: 'absent' }],
   [
     'a batch of another count is no candidate',
     { listed: [remote('a', { count: 6 })], settled: true },
-    { kind: 'resend' },
+    { kind: 'absent' },
   ],
   [
     'a batch that a journal owns is no candidate',
     { listed: [ended], owned: new Set(['a']), settled: true },
-    { kind: 'resend' },
+    { kind: 'absent' },
   ],
   ...[-11, 21].flatMap(minutes => {
     const at = ARMED + minutes * MINUTE
@@ -67,17 +67,17 @@ const verdicts: readonly Given[] = [
       [
         `${when} that is ours, whatever its time says, is adopted`,
         { listed, settled: true, proofs: [['a', 'ours']] },
-        { kind: 'adopt', id: 'a' },
+        { kind: 'adopt', batch: { id: 'a' } },
       ],
       [
         `${when} that tells nothing is not ours`,
         { listed, settled: true, proofs: [['a', 'unreadable']] },
-        { kind: 'resend' },
+        { kind: 'absent' },
       ],
       [
         `${when} that runs is not ours`,
         { listed: [remote('a', { at, status: 'in_progress' })], settled: true },
-        { kind: 'resend' },
+        { kind: 'absent' },
       ],
     ] satisfies Given[]
   }),
@@ -115,12 +115,12 @@ const verdicts: readonly Given[] = [
   [
     'a proven one is adopted',
     { listed: [remote('b'), ended], proofs: [['a', 'ours']] },
-    { kind: 'adopt', id: 'a' },
+    { kind: 'adopt', batch: { id: 'a' } },
   ],
   [
     'a foreign one is not waited for',
     { listed: [ended], proofs: [['a', 'foreign']], settled: true },
-    { kind: 'resend' },
+    { kind: 'absent' },
   ],
   [
     'a foreign one does not shorten the settle time',
@@ -149,12 +149,12 @@ const verdicts: readonly Given[] = [
   [
     'a candidate that is gone and was proven foreign',
     { candidates: ['a'], proofs: [['a', 'foreign']], settled: true },
-    { kind: 'resend' },
+    { kind: 'absent' },
   ],
   [
     'a candidate that another journal owns by now',
     { candidates: ['a'], owned: new Set(['a']), settled: true },
-    { kind: 'resend' },
+    { kind: 'absent' },
   ],
 ]
 

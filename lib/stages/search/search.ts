@@ -11,6 +11,7 @@ import {
   createdFrom,
   isCandidate,
   isEarlier,
+  isOfAnotherTime,
   reconcile,
   type Proof,
   minElapsed,
@@ -29,50 +30,68 @@ export interface SearchOptions {
   readonly settleMs: number
   readonly signal: AbortSignal
   /** Ids that other jobs of this machine own. */
-  readonly ownedElsewhere: () => Promise<ReadonlySet<string>>
+  readonly ownedElsewhere?: OwnedElsewhere | undefined
+  /**
+   * A time after the last byte was sent, by the monotonic clock.
+   * @default now
+   */
+  readonly sentBefore?: number | undefined
   /** Called with the reason whenever the search has to wait. */
   readonly onWait: (why: string) => void
 }
 
+/** Batch ids that belong to other jobs. */
+export type OwnedElsewhere = () => Promise<ReadonlySet<string>>
+
+/** The batch that was searched for; `remote` if it came from a listing. */
+export interface FoundBatch {
+  readonly id: string
+  readonly remote?: RemoteBatch
+}
+
 /**
- * Searches for a batch whose create has an unknown outcome until it is found or proven not to exist. `resend`: it is safe to
- * send it again. `lost`: a candidate may be ours, and that can never be proven.
+ * Searches for a batch whose create has an unknown outcome until it is found or proven not to exist: an armed one, or a
+ * submitted one whose id the API does not know. `absent`: the API does not have it. `lost`: a candidate may be ours, and that
+ * can never be proven.
  */
-export async function search(
-  options: SearchOptions,
-): Promise<{ adopt: string } | 'resend' | 'lost'> {
-  const { job, settleMs, signal } = options
+export async function search(options: SearchOptions): Promise<FoundBatch | 'absent' | 'lost'> {
+  const { job, number, settleMs, signal, ownedElsewhere } = options
   const pending = await pendingCreateOf(options)
-  const began = job.clock.elapsed()
+  const startedAt = job.clock.elapsed()
+  const sentBefore = options.sentBefore ?? startedAt
   const proofs = new Map<string, Proof>()
   for (const [id, is] of Object.entries(job.batch(options.number).candidates))
     if (is === 'ruledOut') proofs.set(id, 'foreign')
   let listings = 0
   for (;;) {
     // A listing proves absence only if it was requested after the settle time.
-    const settled = elapsedSinceArmed(job, options.number, began) >= settleMs
+    const settled = elapsedSinceArmed(job, number, sentBefore) >= settleMs
     const listed = await listFrom(options.api, createdFrom(pending))
+    const known = listed.find(({ id }) => id === job.batch(number).id)
+    if (known) return { id: known.id, remote: known }
     const owned = new Set([
       ...ownedIds(job.state),
-      ...(await options.ownedElsewhere()),
+      ...((await ownedElsewhere?.()) ?? []),
       ...((await job.shared?.ownedElsewhere()) ?? []),
     ])
-    const lateId = await job.shared?.lateIdOf(options.number)
-    if (lateId !== undefined && !owned.has(lateId)) return { adopt: lateId }
+    const lateId = await job.shared?.lateIdOf(number)
+    if (lateId !== undefined && !owned.has(lateId)) return { id: lateId }
     for (const batch of listed) {
       if (
         isCandidate(batch, pending, owned) &&
-        job.batch(options.number).candidates[batch.id] === undefined
+        job.batch(number).candidates[batch.id] === undefined
       ) {
-        await job.note({ type: 'candidate', number: options.number, id: batch.id }, false)
+        await job.note({ type: 'candidate', number, id: batch.id }, false)
       }
     }
     const verdict = await decide(options, pending, listed, owned, proofs, settled)
-    if (verdict.kind === 'adopt') return { adopt: verdict.id }
-    if (verdict.kind === 'resend') return 'resend'
-    const waited = elapsedSinceArmed(job, options.number, began)
-    // After the lifetime of a batch no proof can arrive. Its requests are never sent again on a guess.
-    if (verdict.for === 'proof' && waited > EXPIRES_AFTER_MS + settleMs) return 'lost'
+    if (verdict.kind === 'adopt') return { id: verdict.batch.id, remote: verdict.batch }
+    if (verdict.kind === 'absent') return 'absent'
+    const waited = elapsedSinceArmed(job, number, sentBefore)
+    // After the lifetime of a batch no proof can arrive, but one failed download is not the last word. Its requests are never
+    // sent again on a guess.
+    const isTried = job.clock.elapsed() - startedAt >= settleMs
+    if (verdict.for === 'proof' && isTried && waited > EXPIRES_AFTER_MS + settleMs) return 'lost'
     options.onWait(verdict.why)
     const rest = settleMs - waited
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(listings, 6), LONGEST_PAUSE_MS)
@@ -97,7 +116,8 @@ async function decide(
     const verdict = reconcile(pending, { listed, owned, proofs, candidates, settled, now })
     if (verdict.kind !== 'prove') return verdict
     for (const candidate of verdict.candidates) {
-      const proof = await prove(options, candidate, isEarlier(candidate, pending))
+      const isOther = job.batch(number).id === null ? isEarlier : isOfAnotherTime
+      const proof = await prove(options, candidate, isOther(candidate, pending))
       proofs.set(candidate.id, proof)
       if (proof === 'foreign') await job.note({ type: 'ruledOut', number, id: candidate.id }, false)
       if (proof === 'ours') break
@@ -109,7 +129,7 @@ async function decide(
 async function prove(
   { job, api, number, signal }: SearchOptions,
   candidate: RemoteBatch,
-  isEarlier: boolean,
+  isOther: boolean,
 ): Promise<Proof> {
   const ids = await BatchIds.of(job, number)
   let proof: Proof = 'unreadable'
@@ -117,7 +137,7 @@ async function prove(
     await eachFirstCustomId(api, resultsUrlOf(candidate), signal, id => {
       // A result set may contain a line of another batch, but never one of this batch by chance.
       const position = ids.position(id)
-      const isSure = !isEarlier || ids.chosenAt(position) === undefined
+      const isSure = !isOther || ids.chosenAt(position) === undefined
       proof = position !== -1 && isSure ? 'ours' : 'foreign'
       return proof === 'ours'
     })
@@ -154,16 +174,16 @@ async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
   }
 }
 
-function elapsedSinceArmed(job: StoredJob, number: number, began: number): number {
+function elapsedSinceArmed(job: StoredJob, number: number, sentBefore: number): number {
   const { at, serverAt } = armedOf(job, number)
-  const here = job.clock.elapsed() - began
+  const here = job.clock.elapsed() - sentBefore
   const elapsed = minElapsed(here, serverAt, job.session.serverTime.now(), job.clock.now() - at)
   // The previous owner may have sent the last byte until its lease ended.
   return job.shared ? Math.min(elapsed, job.shared.leaseEndedMs()) : elapsed
 }
 
 function armedOf(job: StoredJob, number: number): NonNullable<BatchState['armed']> {
-  // Only armed batches are searched for.
+  // Only batches that were armed are searched for.
   return job.batch(number).armed as NonNullable<BatchState['armed']>
 }
 

@@ -23,13 +23,13 @@ export interface PendingCreate {
 export type Proof = 'ours' | 'foreign' | 'unreadable'
 
 export type Reconciliation =
-  | { readonly kind: 'adopt'; readonly id: string }
+  | { readonly kind: 'adopt'; readonly batch: RemoteBatch }
   /** The results of these candidates must be read first. */
   | { readonly kind: 'prove'; readonly candidates: readonly RemoteBatch[] }
   /** A batch may still be ours: wait. `time` resolves this; `proof` may never arrive. */
   | { readonly kind: 'wait'; readonly for: 'time' | 'proof'; readonly why: string }
   /** The API does not have it. */
-  | { readonly kind: 'resend' }
+  | { readonly kind: 'absent' }
 
 /** The earliest time at which the batch can have been created, by the API's clock. */
 export function createdFrom(pending: PendingCreate): number {
@@ -74,6 +74,16 @@ export function isEarlier(batch: RemoteBatch, { serverAt }: PendingCreate): bool
   return serverAt !== null && Date.parse(batch.created_at) < serverAt - SKEW_MS
 }
 
+/**
+ * Whether a batch was created before or after the time in which ours can have been, as far as that is known. A later run over
+ * the same records has the same chosen ids, too, and a submitted batch may be searched for days later.
+ */
+export function isOfAnotherTime(batch: RemoteBatch, pending: PendingCreate): boolean {
+  const { serverAt, at, settleMs } = pending
+  const sinceSent = Date.parse(batch.created_at) - (serverAt ?? at)
+  return sinceSent < -SKEW_MS || sinceSent > settleMs + SKEW_MS
+}
+
 /** Whether a batch is from the future or older than batches get: then the API's clocks disagree and its times prove nothing. */
 function isImpossible(batch: RemoteBatch, now: number): boolean {
   const age = now - Date.parse(batch.created_at)
@@ -100,7 +110,7 @@ export interface SearchEvidence {
 export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Reconciliation {
   const { listed, owned, proofs, candidates, settled, now } = evidence
   const ours = listed.find(batch => !owned.has(batch.id) && proofs.get(batch.id) === 'ours')
-  if (ours) return { kind: 'adopt', id: ours.id }
+  if (ours) return { kind: 'adopt', batch: ours }
   const possible = listed.filter(batch => isCandidate(batch, pending, owned))
   const unread = possible.filter(
     batch => batch.processing_status === 'ended' && !proofs.has(batch.id),
@@ -123,7 +133,7 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
   if (toRead.length > 0) return { kind: 'prove', candidates: toRead }
   const running = strays.find(batch => isImpossible(batch, now))
   if (running) return { kind: 'wait', for: 'proof', why: waitingFor(running) }
-  return { kind: 'resend' }
+  return { kind: 'absent' }
 }
 
 function waitingFor(batch: RemoteBatch): string {

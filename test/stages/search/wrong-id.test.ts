@@ -1,0 +1,227 @@
+// The reply to a create has an id that the API does not know: a gateway answers from a broken cache, or a byte has changed.
+import t from 'tap'
+import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
+import type { Result } from '../../../lib/core/results/result.ts'
+import type { RunEvent } from '../../../lib/core/job/run-event.ts'
+import {
+  asks,
+  callsOf,
+  deathsOf,
+  journalOf,
+  makeWorld,
+  run,
+  said,
+  type RunOptions,
+  type World,
+} from '../../support/world.ts'
+
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+
+/** The first create makes a batch and replies with another id. */
+const WRONG: EmulatorOptions = {
+  batchTimeMs: MINUTE,
+  faults: [{ on: 'create', nth: 1, replyId: 'msgbatch_wrong' }],
+}
+
+const answers = (count: number): string[] =>
+  Array.from({ length: count }, (_, i) => `${i}: succeeded ${echo(`question ${i}`)}`)
+
+/** Each request was accepted and answered once. */
+async function paidOnce({ t, emulator }: World, count: number): Promise<void> {
+  const { accepted, acceptedTwice } = await emulator.ledger.totals()
+  t.same({ accepted, acceptedTwice }, { accepted: count, acceptedTwice: 0 })
+}
+
+async function answered(world: World, count: number, options: RunOptions = {}): Promise<void> {
+  const results = await run(world, await world.open(), asks(count), options)
+  world.t.same(said(results).sort(), answers(count).sort())
+  await paidOnce(world, count)
+}
+
+void t.test('the batch is found in the list, and its rows are written', async t => {
+  const world = await makeWorld(t, WRONG)
+  const waits: string[] = []
+  await answered(world, 3, { waits })
+  t.match(waits, [/the API does not know batch msgbatch_wrong; searching its list/])
+  const [real] = world.emulator.ledger.batches()
+  const job = journalOf(`${world.dir}/jobs/test`)
+  const ids = job.flatMap(event => (event.type === 'submitted' ? [[event.id, event.adopted]] : []))
+  t.same(ids, [
+    ['msgbatch_wrong', false],
+    [real?.id, true],
+  ])
+})
+
+void t.test('a batch that is still running is waited for', async t => {
+  const world = await makeWorld(t, { ...WRONG, batchTimeMs: 120 * MINUTE })
+  const waits: string[] = []
+  await answered(world, 3, { waits })
+  t.ok(waits.some(why => /may belong to this job; its results will show that/.test(why)))
+})
+
+void t.test('every reply may be wrong, and batches of others may be as large', async t => {
+  let nth = 0
+  const world = await makeWorld(t, {
+    batchTimeMs: ({ number }) => number * 7 * MINUTE,
+    foreign: [{ requests: 2 }, { requests: 2, createdAgoMs: -MINUTE, batchTimeMs: 30 * MINUTE }],
+    faults: ({ op }) => (op === 'create' ? { replyId: `msgbatch_wrong${++nth}` } : undefined),
+  })
+  await answered(world, 6, { aggregate: { batchSize: 2 } })
+})
+
+void t.test('the other batches of the job do not wait for the search', async t => {
+  const world = await makeWorld(t, {
+    ...WRONG,
+    batchTimeMs: ({ number }) => (number === 1 ? 300 : 30) * MINUTE,
+  })
+  const results = await run(world, await world.open(), asks(4), { aggregate: { batchSize: 2 } })
+  t.same(
+    results.map(({ record }) => record?.ordinal),
+    [2, 3, 0, 1],
+  )
+  await paidOnce(world, 4)
+})
+
+void t.test('a batch that was deleted is unanswered, and nothing is sent again', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 60 * MINUTE,
+    foreign: [{ requests: 2 }],
+    faults: [{ on: 'create', vanishAfterMs: MINUTE }],
+  })
+  const results = await run(world, await world.open(), asks(2))
+  t.same(said(results), ['0: unanswered', '1: unanswered'])
+  t.match(
+    results[0]?.error?.message,
+    /^the API does not know batch msgbatch_\w+, and its list has no other batch with these requests; the batch may have been deleted$/,
+  )
+  t.same(callsOf(world.emulator, 'create'), { 200: 1 })
+})
+
+void t.test('a reply from a cache without a batch is unanswered', async t => {
+  const body = JSON.stringify({ id: 'msgbatch_cached', type: 'message_batch' })
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [{ on: 'create', nth: 1, body, contentType: 'application/json' }],
+  })
+  const results = await run(world, await world.open(), asks(2))
+  t.same(said(results), ['0: unanswered', '1: unanswered'])
+  await paidOnce(world, 0)
+})
+
+void t.test('a batch that is listed is not lost, although its id is a 404', async t => {
+  for (const batchTimeMs of [MINUTE, 60 * MINUTE]) {
+    const world = await makeWorld(t, {
+      batchTimeMs,
+      faults: [{ on: 'retrieve', status: 404 }],
+    })
+    await answered(world, 2)
+    t.equal(world.emulator.ledger.batches().length, 1)
+  }
+})
+
+void t.test('a batch of another job is not adopted', async t => {
+  const mine = asks(2).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
+  const world = await makeWorld(t, {
+    batchTimeMs: 60 * MINUTE,
+    faults: [{ on: 'create', vanishAfterMs: MINUTE }],
+  })
+  const other = await world.emulator.addForeign({
+    customIds: ['row-0', 'row-1'],
+    createdAgoMs: -MINUTE,
+    batchTimeMs: MINUTE,
+  })
+  const ownedElsewhere = async (): Promise<Set<string>> => new Set([other])
+  const results = await run(world, await world.open(), mine, { awaitEnd: { ownedElsewhere } })
+  t.same(said(results), ['0: unanswered', '1: unanswered'])
+})
+
+for (const isTimeKnown of [false, true]) {
+  void t.test(
+    `a later run with the same chosen ids is not adopted, its time ${isTimeKnown ? 'known' : 'unknown'}`,
+    async t => {
+      const mine = asks(3).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
+      const world = await makeWorld(t, {
+        batchTimeMs: 60 * MINUTE,
+        faults: [{ on: 'create', nth: isTimeKnown ? 2 : 1, vanishAfterMs: MINUTE }],
+      })
+      const job = await world.open()
+      const stop = new AbortController()
+      const last = isTimeKnown ? 2 : 1
+      job.on(
+        'event',
+        event =>
+          event.type === 'submitted' && event.number === last && setImmediate(() => stop.abort()),
+      )
+      const options = { aggregate: { batchSize: isTimeKnown ? 1 : 3 }, signal: stop.signal }
+      await t.rejects(run(world, job, mine, options))
+      await job.close()
+      world.clock.pass(DAY)
+      const customIds = isTimeKnown ? ['row-1'] : ['row-0', 'row-1', 'row-2']
+      await world.emulator.addForeign({ customIds, batchTimeMs: MINUTE })
+      world.clock.pass(60 * MINUTE)
+      const again = await world.open()
+      t.equal(again.batch(last).armed?.serverAt !== null, isTimeKnown)
+      const results = await run(world, again, mine, { aggregate: { batchSize: 1 } })
+      const lost = results.filter(({ status }) => status === 'unanswered')
+      t.same(lost.length, isTimeKnown ? 1 : 3)
+      t.notMatch(said(results).join(), /another tool/)
+    },
+  )
+}
+
+const NAMED = (event: RunEvent): boolean => 'number' in event
+
+void t.test('a death at any line of the journal costs nothing', async t => {
+  for (const foreign of [[], [{ requests: 3, createdAgoMs: -MINUTE, batchTimeMs: 20 * MINUTE }]]) {
+    const world = await makeWorld(t, { ...WRONG, batchTimeMs: 40 * MINUTE, foreign })
+    const job = await world.open()
+    const copies = deathsOf(job, `${world.dir}/deaths`, NAMED)
+    t.same(said(await run(world, job, asks(3))), answers(3))
+    await job.close()
+    const events = journalOf(`${world.dir}/jobs/test`).map(({ type }) => type)
+    t.match(events.join(), /submitted,(candidate,)+(ruledOut,)*submitted,ended,fetched/)
+    t.ok(copies.length >= 7)
+    for (const dir of copies) {
+      const again = await world.open({ dir })
+      const isUnsent = ['sealed'].includes(again.batch(1).phase)
+      if (!isUnsent) t.same(said(await run(world, again, asks(3))), answers(3), dir)
+      await again.close()
+    }
+    await paidOnce(world, 3)
+  }
+})
+
+void t.test('one download that fails days later does not make a batch lost', async t => {
+  const world = await makeWorld(t, {
+    ...WRONG,
+    faults: [
+      { on: 'create', nth: 1, replyId: 'msgbatch_wrong' },
+      { on: 'results', nth: [1, 2], reset: true },
+    ],
+  })
+  const job = await world.open()
+  const stop = new AbortController()
+  job.on('event', ({ type }) => type === 'submitted' && setImmediate(() => stop.abort()))
+  await t.rejects(run(world, job, asks(2), { signal: stop.signal }))
+  await job.close()
+  world.clock.pass(3 * DAY)
+  await answered(world, 2)
+})
+
+void t.test('a batch whose results cannot be read is named', async t => {
+  const world = await makeWorld(t, {
+    ...WRONG,
+    faults: [
+      { on: 'create', nth: 1, replyId: 'msgbatch_wrong' },
+      { on: 'results', status: 404 },
+    ],
+  })
+  const results: Result[] = await run(world, await world.open(), asks(2))
+  t.same(said(results), ['0: unanswered', '1: unanswered'])
+  const [real] = world.emulator.ledger.batches()
+  t.equal(
+    results[0]?.error?.message,
+    `the API does not know batch msgbatch_wrong, and the answers may be those of ${real?.id}, which cannot be read`,
+  )
+})
