@@ -1,7 +1,8 @@
-// The image cannot be built without an engine; this checks what it says against the package.
+// The image cannot be built without an engine; this lints the Dockerfile and checks what it says against the package.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { validate } from 'dockerfile-utils'
 import { EXIT } from '../lib/cli/exit-code.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -15,6 +16,15 @@ const about: {
   peerDependencies: Record<string, string>
   peerDependenciesMeta: Record<string, { optional: boolean }>
 } = JSON.parse(read('package.json'))
+
+void t.test('a linter has nothing to say about the Dockerfile', async t => {
+  const messages = (text: string): unknown[] => validate(text).map(({ message }) => message)
+  t.same(messages(dockerfile), [])
+  t.same(messages(dockerfile.replace('USER node', 'USR node').replace('/data\nU', 'data\nU')), [
+    'WORKDIR paths should be absolute',
+    'Unknown instruction: USR',
+  ])
+})
 
 void t.test('the image starts the packaged program without privileges', async t => {
   const last = dockerfile.slice(dockerfile.lastIndexOf('FROM '))
