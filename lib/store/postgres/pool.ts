@@ -14,6 +14,10 @@ export interface LedgerQueries {
 export interface LedgerConnection extends LedgerQueries {
   /** Returns the connection to the pool; with `destroy`, closes it. */
   release(destroy?: boolean): void
+  /** Adds a listener for the loss of the connection between two queries, as in node-postgres. */
+  on?(event: 'error', listener: (cause: Error) => void): unknown
+  /** Removes it. */
+  off?(event: 'error', listener: (cause: Error) => void): unknown
 }
 
 /** Connections to PostgreSQL: a `Pool` of node-postgres, or anything with its `connect` and `query`. */
@@ -27,6 +31,8 @@ export async function inTransaction<T>(
   work: (connection: LedgerQueries) => Promise<T>,
 ): Promise<T> {
   const connection = await pool.connect()
+  // Without a listener, a session that ends between two queries would end the process. The next query fails as well.
+  connection.on?.('error', ignoreLoss)
   let isBroken = true
   const transaction = async (): Promise<T> => {
     await connection.query('begin')
@@ -44,8 +50,14 @@ export async function inTransaction<T>(
   }
   return await transaction()
     .catch(rollBack)
-    .finally(() => connection.release(isBroken))
+    .finally(() => {
+      // A connection that is destroyed may still report its loss.
+      if (!isBroken) connection.off?.('error', ignoreLoss)
+      connection.release(isBroken)
+    })
 }
+
+function ignoreLoss(): void {}
 
 /** How Node and node-postgres report a missing or lost connection. */
 const CONNECTION_ERRORS =
