@@ -124,7 +124,7 @@ export async function openFound(
   { name, state }: Pick<SoundJob, 'name' | 'state'>,
 ): Promise<StoredJob> {
   return await openStoredJob({
-    ...{ dir, name, clock: io.clock, ledger },
+    ...{ dir, name, clock: io.clock, ledger, isFound: true },
     shard: state.shard ?? undefined,
   })
 }

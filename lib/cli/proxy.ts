@@ -18,16 +18,29 @@ export async function proxied(
   if (!named || api.protocol === 'http:') return {}
   if (isExcepted(api, env['no_proxy'] || env['NO_PROXY'] || '')) return {}
   const proxy = URL.canParse(named) ? new URL(named) : undefined
-  if (proxy?.protocol !== 'http:' && proxy?.protocol !== 'https:') {
-    // The value may contain a password, so it is not shown.
+  // The value may contain a password, so it is not shown.
+  if (proxy?.protocol !== 'http:' && proxy?.protocol !== 'https:')
     throw new BatchStreamError('CBS_OPTION', 'HTTPS_PROXY must be an http:// or https:// URL')
-  }
+  if (!isDecodable(proxy.username + proxy.password))
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      'the user name and password in HTTPS_PROXY must be percent-encoded: write % as %25',
+    )
   const { ProxyAgent, fetch } = await import('undici')
   const dispatcher = new ProxyAgent(named)
   return {
     // The agent and its fetch come from one version of undici, which may differ from Node's. Only the types differ.
     fetch: fetch as unknown as NonNullable<ClientOptions['fetch']>,
     fetchOptions: { dispatcher } as NonNullable<ClientOptions['fetchOptions']>,
+  }
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
   }
 }
 

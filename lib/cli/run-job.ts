@@ -271,7 +271,7 @@ async function resumeJob(
   mustMatch(known.rows, remembered.rows, written ?? state.output.out)
   const { columns: _, ...newer } = remembered
   const shard = state.shard ?? undefined
-  const job = await openStoredJob({ dir, name, clock, ledger, shard })
+  const job = await openStoredJob({ dir, name, clock, ledger, shard, isFound: true })
   try {
     const all = await remember(job, found, { ...known, ...newer })
     return { job, isResumed: true, remembered: all, stream, close: nothing }

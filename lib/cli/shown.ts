@@ -1,15 +1,18 @@
 import { withoutKeys } from '../core/without-keys.ts'
 
+/** Control characters, and those that turn the direction of text around, with which a message can show what it does not say. */
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
+
 /** Text without control characters, on one line. Each pattern takes linear time, since the text may be untrusted. */
 export function printable(text: string): string {
   const lines = text.split(/[\r\n]+/)
   const joined = lines.length === 1 ? text : lines.flatMap(line => line.trim() || []).join(' ')
-  return joined.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '')
+  return joined.replaceAll(CONTROLS, '')
 }
 
 /** Text of several lines for a terminal: only line breaks and tabs move the cursor. */
 export function forTerminal(text: string): string {
-  return text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '')
+  return text.replaceAll(CONTROLS, found => (found === '\n' || found === '\t' ? found : ''))
 }
 
 /** `1 batch`, `2 batches`. */

@@ -74,6 +74,11 @@ export interface StoredJobOptions extends Omit<JobOptions, 'shard'> {
    * @default a lock that the kernel releases
    */
   readonly lock?: (folder: string) => Promise<Lock>
+  /**
+   * True for a job that was found on disk: if it has been deleted since, that is `CBS_OPTION`, and no new one takes its place.
+   * @default false
+   */
+  readonly isFound?: boolean
 }
 
 /**
@@ -100,10 +105,18 @@ export async function openStoredJob(options: StoredJobOptions): Promise<StoredJo
     )
   if (options.ledger) return await openSharedJob(options, options.ledger)
   const folder = join(resolve(dir), 'jobs', name)
+  const hasJournal = async (): Promise<boolean> =>
+    (await disk.stat(`${folder}/journal.jsonl`)) !== undefined
+  const mustBeThere = async (): Promise<void> => {
+    if (options.isFound && !(await hasJournal()))
+      throw new BatchStreamError('CBS_OPTION', `job ${name} has just been deleted from ${dir}`)
+  }
+  await mustBeThere()
   const made = await disk.makeFolder(folder)
   const held = await lock(folder)
   try {
-    if ((await disk.stat(`${folder}/journal.jsonl`)) === undefined)
+    await mustBeThere()
+    if (!(await hasJournal()))
       await makeSafe(disk, folder, [dirname(resolve(dir)), dirname(made ?? folder)])
     return await openFolder({ name, folder, disk, clock, lock: held, temporary: false, shard })
   } catch (cause) {

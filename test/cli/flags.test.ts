@@ -62,6 +62,12 @@ t.test('durations and sizes are parsed with their units', async t => {
 
 t.test('no message moves the cursor or breaks a line', async t => {
   t.equal(printable(' a\n \n\r b\n'), 'a b')
+  t.equal(
+    printable('all \u202edetelед\u202c \u2066ok\u2069'),
+    'all detelед ok',
+    'no text runs backwards',
+  )
+  t.equal(printable('שלום\u200f!'), 'שלום\u200f!')
   t.equal(printable('a\u001b[31mb\r\nc \n d\u0000\u009be'), 'a[31mb c de')
 })
 

@@ -381,6 +381,9 @@ t.test('N34 calls use the configured proxy, except for hosts in NO_PROXY', async
     const wrong = await run(words, { env: { ...env, HTTPS_PROXY } })
     t.match(wrong, { code: 2, err: /HTTPS_PROXY must be an http:\/\/ or https:\/\/ URL\n$/ })
   }
+  const wrong = await run(words, { env: { ...env, HTTPS_PROXY: 'http://me:50%secret@x' } })
+  t.match(wrong, { code: 2, err: /in HTTPS_PROXY must be percent-encoded: write % as %25\n$/ })
+  t.notMatch(wrong.err, /secret/)
 })
 
 t.test('the workspace and the betas of a job are used again on resume', async t => {

@@ -10,8 +10,9 @@ import {
 import t from 'tap'
 import { BatchStreamError } from '../../lib/core/errors.ts'
 import { nodeDisk } from '../../lib/store/disk.ts'
+import { lockFolder } from '../../lib/store/lock.ts'
 import { inspectJob, inspectJobs, unusable } from '../../lib/store/inspect.ts'
-import { openJob } from '../../lib/store/open.ts'
+import { openJob, openStoredJob } from '../../lib/store/open.ts'
 import { VERSION } from '../../lib/core/job/state.ts'
 import { openBelow } from '../support/descriptors.ts'
 import { openFor, records, watched } from '../support/jobs.ts'
@@ -155,6 +156,22 @@ void t.test('a folder that holds only a lock is no job', async t => {
   const dir = t.testdir({ jobs: { a: { lock: '1' }, b: {} } })
   t.equal(await inspectJob(nodeDisk, dir, 'a'), undefined)
   t.same(await inspectJobs(nodeDisk, dir), [])
+})
+
+void t.test('a job that is deleted while a command opens it does not begin anew', async t => {
+  const dir = t.testdir()
+  const found = { name: 'a', dir, isFound: true }
+  const gone = { code: 'CBS_OPTION', message: /^job a has just been deleted from / }
+  await t.rejects(openStoredJob(found), gone)
+  t.same(readdirSync(dir), [])
+  await (await openFor(t, dir, { name: 'a' })).close()
+  const deletes = async (folder: string): ReturnType<typeof lockFolder> => {
+    for (const file of readdirSync(folder)) rmSync(`${folder}/${file}`, { recursive: true })
+    return await lockFolder(folder)
+  }
+  await t.rejects(openStoredJob({ ...found, lock: deletes }), gone)
+  t.same(await inspectJobs(nodeDisk, dir), [])
+  await (await openFor(t, dir, { name: 'a' })).close()
 })
 
 void t.test('an unfinished job and its copy beside it are not opened', async t => {
