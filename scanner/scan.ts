@@ -181,8 +181,10 @@ function block(at: i32): i32 {
   isTextBlock = hasBlockType = false
   blockText = 0
   const end = object(at, BLOCK)
-  if (end == 0 || !isTextBlock) return end
-  if (load<u8>(blockText) != 0x22) isContentSound = false
+  if (end == 0) return end
+  if (!hasBlockType) isContentSound = false
+  if (!isTextBlock) return end
+  if (blockText == 0 || load<u8>(blockText) != 0x22) isContentSound = false
   else if (++texts == 1) note(TEXT, blockText, blockTextEnd)
   return end
 }
@@ -258,6 +260,7 @@ function hasEscape(key: i32, length: i32): bool {
 function blockType(at: i32): i32 {
   if (hasBlockType) isOdd = true
   hasBlockType = true
+  if (load<u8>(at) != 0x22) isContentSound = false
   const end = value(at)
   isTextBlock = end - at == 6 && load<u32>(at + 1) == <u32>TEXT_4
   // A type may be written with escapes.

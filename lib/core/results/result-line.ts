@@ -37,7 +37,7 @@ export class ResultLine {
   stopReason: LineRange | undefined
   stopDetails: LineRange | undefined
   usage: LineRange | undefined
-  /** Whether the message's content is an array, possibly empty, of valid blocks. */
+  /** Whether the message's content is an array, possibly empty, of blocks with a type, and with a text if they are text. */
   hasContent = false
   #texts: LineRange[] | undefined
   /** Members of the current block. */
@@ -204,7 +204,8 @@ export class ResultLine {
     this.blockType = this.blockText = undefined
     const end = this.#object(MEMBERS.block, start)
     const { blockType, blockText } = this
-    if (!blockText || this.string(blockType) !== 'text') return end
+    if (!this.#isString(blockType)) this.hasContent = false
+    if (this.string(blockType) !== 'text') return end
     if (!this.#isString(blockText)) this.hasContent = false
     else if (this.#texts) this.#texts.push(blockText)
     else this.#texts = [blockText]

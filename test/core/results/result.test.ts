@@ -34,7 +34,6 @@ void t.test('the texts of an answer are joined, whatever is between them', async
     { type: 'text', text: 'a' },
     { type: 'tool_use' },
     { type: 'text', text: 'b' },
-    { type: 'text' },
   ]
   const one = result(message({ content }))
   t.match(one, {
@@ -235,6 +234,12 @@ void t.test('unreadable content never looks like an empty answer', async t => {
     '[{"type":"text","text":"a"},null]',
     '[{"type":"text","text":{"a":1}}]',
     '[[1]]',
+    '[{"type":"text"}]',
+    '[{"type":"text","text":null}]',
+    '[{"type":"text","text":"a"},{"type":"text"}]',
+    '[{"text":"a"}]',
+    '[{"type":5,"text":"a"}]',
+    '[{}]',
   ]) {
     const one = lineOf(`{"type":"succeeded","message":{"content":${content},"usage":{}}}`)
     t.match(one, { status: 'errored', error: { type: 'unknown_message' } }, content)
