@@ -1,4 +1,5 @@
 import { SourceRecord } from '../../core/flow.ts'
+import { isNul } from '../../core/text-start.ts'
 
 /** Characters that are kept of an overlong record. */
 export const KEPT_CHARACTERS = 1000
@@ -41,6 +42,13 @@ export function tooLongRecord(
   const kept = head.slice(0, KEPT_CHARACTERS).replace(/[\ud800-\udbff]$/, '')
   const why = `the record is longer than ${maxRecordBytes} bytes (maxRecordBytes); its first ${KEPT_CHARACTERS} characters are kept`
   return badRecord('too_long', why, kept, place)
+}
+
+/** A record of NUL bytes only, which a crash leaves in a file that was not written completely; undefined for any other. */
+export function nulRecord(bytes: Buffer, place: RecordPlace): SourceRecord | undefined {
+  if (bytes[0] !== 0 || !isNul(bytes)) return undefined
+  const why = `it has only NUL bytes (${bytes.length}); was the file written completely?`
+  return badRecord('nul_bytes', why, bytes.toString('utf8'), place)
 }
 
 /** A record whose bytes are not valid UTF-8 from `offset` (from 0, within the record). */

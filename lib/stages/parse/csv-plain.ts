@@ -38,7 +38,7 @@ export interface PlainCsvOptions {
 
 /**
  * Reads CSV rows without csv-parse: with quotes, line breaks in quotes, and LF or CRLF after each row. It leaves everything
- * else to csv-parse: a quote inside a field, text after a closing quote, a lone CR, a row with the wrong number of fields
+ * else to csv-parse: a quote inside a field, text after a closing quote, a lone CR, a NUL at the start of a row, a row with the wrong number of fields
  * or too many bytes, and invalid UTF-8.
  */
 export class PlainCsv {
@@ -109,6 +109,7 @@ export class PlainCsv {
   #row(bytes: Buffer, from: number, columns: number): number {
     if (from === bytes.length) return MORE
     if (isRowEnd(bytes, from)) return behindRow(bytes, from)
+    if (bytes[from] === 0) return UNUSUAL
     let at = from
     for (let column = 0; column < columns; column++) {
       this.#open(column)

@@ -232,9 +232,9 @@ export class CsvReader implements RecordParser {
     const place = { line: this.#line, source: this.#settings.source }
     this.#line += !hasCr && bytes.indexOf(LF, from) === to - 1 ? 1 : countBreaks(bytes, from, to)
     const columns = this.#columns
-    const whole = isUtf8 && to - from <= this.#settings.maxRecordBytes
+    const isReadable = isUtf8 && bytes[from] !== 0 && to - from <= this.#settings.maxRecordBytes
     // Nearly every row is good, and then its bytes are not needed.
-    if (columns && whole && row.length === columns.count)
+    if (columns && isReadable && row.length === columns.count)
       this.#ready.push(columns.record(row, place))
     else this.#give(row, lineBody(bytes, from, to), place)
   }

@@ -1,6 +1,12 @@
 import { BatchStreamError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
-import { badRecord, invalidUtf8Record, tooLongRecord, type RecordPlace } from './bad-record.ts'
+import {
+  badRecord,
+  invalidUtf8Record,
+  nulRecord,
+  tooLongRecord,
+  type RecordPlace,
+} from './bad-record.ts'
 import type { Columns } from './csv-columns.ts'
 import { invalidUtf8At } from '../../core/utf8.ts'
 
@@ -13,7 +19,7 @@ export function unreadable(
   if (bytes.length > maxRecordBytes)
     return tooLongRecord(bytes.toString('utf8'), maxRecordBytes, place)
   const offset = invalidUtf8At(bytes)
-  return offset === -1 ? undefined : invalidUtf8Record(bytes, offset, place)
+  return offset === -1 ? nulRecord(bytes, place) : invalidUtf8Record(bytes, offset, place)
 }
 
 /** A row as a record. The meaning of a row with another number of fields than columns is unknown. */

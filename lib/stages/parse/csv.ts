@@ -58,7 +58,7 @@ export interface CsvOptions extends NoteOptions {
  * An unnamed column of the header is called `column3` by its position, a second column `a` is called `a_2`; `onNote` is
  * called with the new names. Names in the header never change.
  *
- * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` on UTF-16 and on an unreadable header.
+ * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` on UTF-16, on UTF-32 and on an unreadable header.
  */
 export function parseCsv(options: CsvOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   return typed(new RecordStream(new CsvReader(csvSettings(options))))

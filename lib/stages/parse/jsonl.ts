@@ -29,7 +29,7 @@ export interface JsonlOptions {
  * lines are skipped but counted. A line that is not JSON, not UTF-8, too long or nested deeper than 1,000 levels becomes a
  * record with a `problem` (`invalid_json`, `invalid_utf8`, `too_long`, `too_deep`) and its raw text as `input`.
  *
- * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` on UTF-16.
+ * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` on UTF-16 and UTF-32.
  */
 export function parseJsonl(options: JsonlOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   return typed(new RecordStream(new JsonlReader(options)))

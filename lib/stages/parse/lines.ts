@@ -59,7 +59,7 @@ export class Lines {
 
   /**
    * Takes the next chunk, only after `next` returned false.
-   * @throws BatchStreamError `CBS_INPUT` for UTF-16
+   * @throws BatchStreamError `CBS_INPUT` for UTF-16 and UTF-32
    */
   write(chunk: Buffer): void {
     const bytes = this.#start.write(chunk)

@@ -1,7 +1,13 @@
 // Takes bytes, gives SourceRecord; next comes template (or spool).
 import type { SourceRecord } from '../../core/flow.ts'
 import { typed, type Stage } from '../../core/stage.ts'
-import { inputRecord, invalidUtf8Record, tooLongRecord, type RecordPlace } from './bad-record.ts'
+import {
+  inputRecord,
+  invalidUtf8Record,
+  nulRecord,
+  tooLongRecord,
+  type RecordPlace,
+} from './bad-record.ts'
 import { LineReader } from './line-reader.ts'
 import type { Lines } from './lines.ts'
 import { RecordStream } from './record-stream.ts'
@@ -20,9 +26,9 @@ export interface TextOptions {
 
 /**
  * Parses lines of text into records `{"input": line}`, blanks included. An empty line is skipped but counted. A line that
- * is not UTF-8 or too long becomes a record with a `problem` (`invalid_utf8`, `too_long`).
+ * is not UTF-8, too long or only NUL bytes becomes a record with a `problem` (`invalid_utf8`, `too_long`, `nul_bytes`).
  *
- * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` on UTF-16.
+ * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` on UTF-16 and UTF-32.
  */
 export function parseText(options: TextOptions = {}): Stage<Uint8Array | string, SourceRecord> {
   return typed(new RecordStream(new TextReader(options)))
@@ -36,6 +42,6 @@ export class TextReader extends LineReader {
     if (lines.tooLong) return tooLongRecord(bytes.toString('utf8'), this.max, place)
     const text = lines.text()
     if (text === undefined) return invalidUtf8Record(bytes, invalidUtf8At(bytes), place)
-    return inputRecord(text, place)
+    return nulRecord(bytes, place) ?? inputRecord(text, place)
   }
 }

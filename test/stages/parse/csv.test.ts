@@ -208,6 +208,35 @@ t.test('UTF-16 is rejected (I02)', async t => {
   t.match(error, { code: 'CBS_INPUT', message: 'iconv -f UTF-16 -t UTF-8' })
 })
 
+t.test('UTF-32 is rejected under its own name', async t => {
+  const bytes = Buffer.from(Uint32Array.from(Buffer.from('a,b\n')).buffer)
+  const { error } = await read(csv(), [bytes])
+  t.match(error, { code: 'CBS_INPUT', message: 'iconv -f UTF-32LE -t UTF-8' })
+})
+
+t.test('a file of NUL bytes is rejected, and a row of them is invalid', async t => {
+  const { error } = await read(csv(), [Buffer.alloc(100)])
+  t.match(error, { code: 'CBS_INPUT', message: /^the input begins with NUL bytes/ })
+  for (const rows of ['text\n\0\0\0\0\nb\n', 'text\nb\n\0\0\0\0']) {
+    for (const at of [3, 7, 9]) {
+      const { records } = await read(csv(), [
+        Buffer.from(rows.slice(0, at)),
+        Buffer.from(rows.slice(at)),
+      ])
+      t.same(records.map(({ problem }) => problem?.type).sort(), ['nul_bytes', undefined])
+      t.match(
+        records.find(({ problem }) => problem)?.problem?.message,
+        /it has only NUL bytes \(4\)/,
+      )
+    }
+  }
+  const within = await read(csv(), [Buffer.from('text\n\0a\nb\0\n')])
+  t.same(
+    within.records.map(({ fields }) => fields['text']),
+    ['\0a', 'b\0'],
+  )
+})
+
 t.test(
   'an unclosed quote spoils one line and names it, and the lines after it are read (I08)',
   async t => {

@@ -61,7 +61,18 @@ t.test(
   },
 )
 
-t.test('UTF-16 is rejected with its name and the command that converts it (I02)', async t => {
+const utf32 = (text: string): Buffer =>
+  Buffer.from(Uint32Array.from([...text].map(character => character.codePointAt(0) ?? 0)).buffer)
+
+t.test('an input of NUL bytes is rejected', async t => {
+  for (const size of [1, 3, 8, 20]) {
+    for (const chunks of cuts(Buffer.alloc(size))) {
+      t.throws(() => lines(chunks), { code: 'CBS_INPUT', message: /begins with NUL bytes/ })
+    }
+  }
+})
+
+t.test('UTF-16 and UTF-32 are rejected with and the command that converts it (I02)', async t => {
   const le = Buffer.from('{"a":1}\n', 'utf16le')
   const be = Buffer.from(le).swap16()
   const cases: [Buffer, string][] = [
@@ -70,6 +81,11 @@ t.test('UTF-16 is rejected with its name and the command that converts it (I02)'
     [le, 'UTF-16LE'],
     [be, 'UTF-16BE'],
     [Buffer.from('ab', 'utf16le'), 'UTF-16LE'],
+    [utf32('\ufeffab'), 'UTF-32'],
+    [utf32('\ufeffab').swap32(), 'UTF-32'],
+    [utf32('ab'), 'UTF-32LE'],
+    [utf32('ab').swap32(), 'UTF-32BE'],
+    [utf32('a'), 'UTF-32LE'],
   ]
   for (const [input, encoding] of cases) {
     for (const chunks of cuts(input)) {

@@ -44,6 +44,14 @@ t.test('NUL is kept, and an empty input has no records (I04, I19)', async t => {
   for (const input of ['', '\n\n', '\ufeff']) t.same(await records(parseText, input), [])
 })
 
+t.test('a line of NUL bytes is a bad record', async t => {
+  t.same(await records(parseText, 'a\n\0\0\0\n\0b'), [
+    [1, '{"input":"a"}'],
+    [2, '{"input":"\\u0000\\u0000\\u0000"}', 'nul_bytes'],
+    [3, '{"input":"\\u0000b"}'],
+  ])
+})
+
 t.test('however the bytes are cut, the records are the same (I01, I06)', async t => {
   t.equal(await differenceByCut(parseText, '\ufeffé😀\r\n\r\nb\rc\n\n"d'), undefined)
 })
