@@ -8,7 +8,7 @@ import type { TemplateOptions } from '../stages/template/options.ts'
 import { requestMaker } from '../stages/template/request.ts'
 import { FIRST, isBad } from '../run/guard.ts'
 import { responseFields } from './request-settings.ts'
-import type { Settings } from './settings.ts'
+import { isEndless, type Settings } from './settings.ts'
 
 /**
  * Checks the first records before a job is created or a byte is sent: most mistakes show here and cost nothing. Returns a
@@ -79,11 +79,11 @@ export function sameQuestion(
 function recordsInside(
   [only, another]: readonly SourceRecord[],
   format: string,
-  { jsonPath, batchWaitMs }: Settings,
+  settings: Settings,
 ): string | undefined {
   const isJson = format === 'json' || format === 'jsonl'
   // Of an endless input only the first record was read.
-  if (!isJson || jsonPath !== undefined || batchWaitMs !== undefined || !only || another)
+  if (!isJson || settings.jsonPath !== undefined || isEndless(settings) || !only || another)
     return undefined
   if (only.problem?.type === 'too_long')
     return 'the input is one JSON document that is longer than a record may be: --json-path names the list of records in it'

@@ -3,7 +3,7 @@ import type { Context } from './context.ts'
 import type { Ending } from './finish.ts'
 import { FIRST } from '../run/guard.ts'
 import { openInput, readFirst, readingError, type FirstRecords, type InputState } from './input.ts'
-import type { Settings } from './settings.ts'
+import { isEndless, type Settings } from './settings.ts'
 import type { Work } from './stages.ts'
 
 /** Opens the input, checks its first records, and closes it after the work. */
@@ -16,7 +16,7 @@ export async function withInput(
   const reading: InputState = { format: undefined, files: 0, broken: undefined }
   const input = await openInput({ settings, cwd, io, talk, reading, signal })
   const checked = async (): Promise<Ending> => {
-    const beginning = await readFirst(input, settings.batchWaitMs === undefined ? FIRST : 1)
+    const beginning = await readFirst(input, isEndless(settings) ? 1 : FIRST)
     const format = reading.format ?? settings.from
     const hint = await checkInput(beginning.first, format, settings, template)
     if (hint !== undefined) talk.info(hint)

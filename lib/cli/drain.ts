@@ -7,6 +7,7 @@ import { inFlight } from './job-work.ts'
 import { reportTally, type Ending } from './finish.ts'
 import { costLine } from './money.ts'
 import { counted } from './shown.ts'
+import { isEndless } from './settings.ts'
 import type { Work } from './stages.ts'
 import type { Talk } from './talk.ts'
 import type { RowTally } from './tally.ts'
@@ -20,11 +21,10 @@ export async function runDraining(
   signal: AbortSignal,
   run: (signal: AbortSignal) => Promise<void>,
 ): Promise<boolean> {
-  const isEndless = settings.batchWaitMs !== undefined
   const { maxWaitMs: maxWait, concurrency } = pace
   const leave = maxWait === undefined ? undefined : { maxWait, concurrency }
   const onStop = (): void => announce(job, talk)
-  const isLeft = await drain({ job, isEndless, onStop, leave }, signal, run)
+  const isLeft = await drain({ job, isEndless: isEndless(settings), onStop, leave }, signal, run)
   await cap?.settle()
   return isLeft
 }

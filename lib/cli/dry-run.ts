@@ -7,7 +7,7 @@ import { print } from './print.ts'
 import { previewReuse } from './reuse.ts'
 import { isTable, tableOf, type RowOptions } from './row-options.ts'
 import type { RequestSettings } from './request-settings.ts'
-import type { Settings } from './settings.ts'
+import { isEndless, type Settings } from './settings.ts'
 import { columnsIn, mustHaveColumns, NO_COLUMNS } from './table-columns.ts'
 import { describePreview, previewRun, type PreviewOptions } from './preview-run.ts'
 import { whole } from './values.ts'
@@ -59,7 +59,7 @@ export function tableFor(
   const known = columnsIn(settings, reading, first)
   mustHaveColumns(rows, known)
   if (!isTable(rows) || rows.outputColumns) return undefined
-  return { known, endless: settings.batchWaitMs !== undefined }
+  return { known, endless: isEndless(settings) }
 }
 
 /** Maximum characters of a header that are shown. */

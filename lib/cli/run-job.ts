@@ -206,7 +206,10 @@ function mustBeOf({ name, state, card }: JobOnDisk, fingerprint: string | undefi
   }
 }
 
-/** Compares the input with that of finished jobs of the same command. An endless input does not wait for that. */
+/**
+ * Compares the input with that of finished jobs of the same command. With --batch-wait it is not compared: it may pause for hours
+ * where it still is the same. With --batch-age it is, since its records keep arriving, and a difference ends the comparison.
+ */
 async function compared(
   { remembered, input: { stream, reading, template } }: Choice,
   alike: readonly JobOnDisk[],

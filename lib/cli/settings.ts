@@ -35,6 +35,11 @@ export interface BatchSettings {
   readonly retryIncomplete?: true
 }
 
+/** Whether the input may never end, so that nothing waits for its end, or for more than its first record. */
+export function isEndless({ batchWaitMs, batchAgeMs }: BatchSettings): boolean {
+  return batchWaitMs !== undefined || batchAgeMs !== undefined
+}
+
 /** The spending cap in USD and list prices, as the texts of --max-cost and --price. */
 export interface MoneySettings {
   readonly maxCost?: string
@@ -63,10 +68,10 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
       '--from requests reads complete requests: leave out --prompt and --template',
     )
   }
-  if (settings.sample !== undefined && settings.batchWaitMs !== undefined) {
+  if (settings.sample !== undefined && isEndless(settings)) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--sample reads the whole input first; it does not go with --batch-wait, which is for input without an end',
+      '--sample reads the whole input first; it does not go with --batch-wait and --batch-age, which are for input without an end',
     )
   }
   return settings

@@ -195,7 +195,8 @@ class Run implements BatchRun {
 
   async *#resultsOf(job: StoredJob, end: RunEnd): AsyncGenerator<RecordResult> {
     const { signal = new AbortController().signal } = this.#options
-    const { batchWait, maxWait, concurrency } = this.#settings
+    const { batchWait, batchAge, maxWait, concurrency } = this.#settings
+    const isEndless = batchWait !== undefined || batchAge !== undefined
     job.costOf = answerCost(this.#settings.priceOf)
     job.session.waits = backoffOf(this.#options.backoff)
     job.queue.isStopHandled = true
@@ -203,11 +204,10 @@ class Run implements BatchRun {
     const over = new AbortController()
     const drained = new AbortController()
     // An endless input is left once everything that was sent is answered.
-    if (batchWait !== undefined) leaveWhenDrained(job, over.signal, drained)
+    if (isEndless) leaveWhenDrained(job, over.signal, drained)
     const left = new AbortController()
     const ends = AbortSignal.any([signal, drained.signal, left.signal, job.lost])
     if (maxWait !== undefined) {
-      const isEndless = batchWait !== undefined
       leaveWhenIdle({ job, isEndless, leave: { maxWait, concurrency } }, over.signal, left)
     }
     const part = job.state.shard ? new ShardStage(job.state.shard) : undefined

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import t from 'tap'
+import { FIRST } from '../../lib/run/guard.ts'
 import { gzipSync } from 'node:zlib'
 import { echo } from '../../lib/emulator/index.ts'
 import {
@@ -168,6 +169,28 @@ t.test('with --batch-wait a quiet pipe gets its answers before it ends', async t
     [1, 2, 3],
   )
   t.equal(place.emulator.ledger.batches().length, 2)
+})
+
+t.test('with --batch-age a steady trickle gets its answers before it ends', async t => {
+  const place = await placeFor(t)
+  const stdin = tap()
+  const { world, ended } = place.start(['-p', 'Say {{n}}', '--batch-age', '50ms'], { stdin })
+  const text = () => (world.stdout as { text?: string }).text ?? ''
+  let written = 0
+  // Always less than --batch-age apart, and fewer than what a finite input is checked for at its start.
+  const timer = setInterval(() => {
+    if (written < FIRST - 1) stdin.write(`{"n":${written++}}\n`)
+  }, 20)
+  t.teardown(() => clearInterval(timer))
+  await until(() => text().includes('\n'))
+  clearInterval(timer)
+  stdin.end()
+  const ran = await ended
+  t.equal(ran.code, 0)
+  t.same(
+    ran.rows.map(row => row['n']),
+    Array.from({ length: written }, (_, n) => n),
+  )
 })
 
 t.test('the two files of --errors add up to the input, also as tables', async t => {

@@ -100,8 +100,9 @@ void t.test('a sample of files reads only the files in it', async t => {
 void t.test('--seed without --sample, and --sample of an endless input, are refused', async t => {
   const place = await placeFor(t)
   t.match(await place.run([...PROMPT, '--seed', '1']), { code: 2, err: /give both/ })
-  t.match(await place.run([...PROMPT, '--sample', '1', '--batch-wait', '1s']), {
-    code: 2,
-    err: /reads the whole input first/,
-  })
+  for (const flag of ['--batch-wait', '--batch-age'])
+    t.match(await place.run([...PROMPT, '--sample', '1', flag, '1s']), {
+      code: 2,
+      err: /reads the whole input first/,
+    })
 })

@@ -14,7 +14,7 @@ import { checkedTable, openRows, rowOptionsOf } from '../row-options.ts'
 import { mustMatch, remember } from '../run-job.ts'
 import { jobNamed, rememberedBy, unfinishedJobs } from '../remembered.ts'
 import { maxInvalidOf } from '../input-settings.ts'
-import { moneyIn } from '../settings.ts'
+import { isEndless, moneyIn } from '../settings.ts'
 import { shardIn } from '../shard-flags.ts'
 import { rowsOfShard } from '../shards.ts'
 import { isSameShard, otherShard, shardJobName } from '../../core/shard.ts'
@@ -93,7 +93,7 @@ export async function resume(context: Context): Promise<Ending> {
     const columns = new TableColumns({
       job,
       known: known.columns,
-      endless: settings.batchWaitMs !== undefined,
+      endless: isEndless(settings),
       isRead: records !== undefined,
     })
     const table = checkedTable(rows, columns)

@@ -28,7 +28,7 @@ import { checkReuse } from '../reuse.ts'
 import { emptyParquet } from '../parquet-output.ts'
 import { print } from '../print.ts'
 import { isPipe, openPipe, waitsForReader } from '../pipe.ts'
-import { settingsOf, type Settings } from '../settings.ts'
+import { isEndless, settingsOf, type Settings } from '../settings.ts'
 import { shardIn } from '../shard-flags.ts'
 import { jobNameIn, rowsOfRun, settingsOfShard } from '../shards.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
@@ -160,7 +160,7 @@ async function ask(
       const columns = new TableColumns({
         job,
         known: remembered.columns,
-        endless: settings.batchWaitMs !== undefined,
+        endless: isEndless(settings),
         isRead: begun.stream !== undefined,
       })
       const isDetached = flags.has('detach')
