@@ -25,6 +25,7 @@ import {
   parseCsv,
   records,
   retry,
+  runBatches,
   stage,
   submit,
   template,
@@ -115,6 +116,18 @@ export function refused(client: Anthropic): void {
   template({ promt: 'x' })
   // @ts-expect-error a prompt function is synchronous
   template({ prompt: async () => 'x' })
+  const texts = [{ text: 'a' }]
+  const options = { client, prompt: '{{text}}', job: { name: 'b', dir: 'state' } }
+  for (const reuse of ['a', 'auto'] as const)
+    runBatches(texts, { ...options, reuse, canary: 20, preflight: false })
+  runBatches(texts, { ...options, stopOnUniformFailure: false })
+  // @ts-expect-error a job to reuse has a name
+  runBatches(texts, { ...options, reuse: true })
+  // @ts-expect-error a canary is a number of records
+  runBatches(texts, { ...options, canary: '20' })
+  // @ts-expect-error an answer is reused from a job, or from none
+  const wrong: (result: Result) => number = ({ reused }) => reused
+  void wrong
   // @ts-expect-error a job has a name
   void openJob({ dir: 'x' })
 

@@ -17,14 +17,25 @@ import type { RowTally } from './tally.ts'
  * (`--max-wait`).
  */
 export async function runDraining(
-  { job, talk, settings, cap, pace }: Pick<Work, 'job' | 'talk' | 'settings' | 'cap' | 'pace'>,
+  {
+    job,
+    talk,
+    settings,
+    cap,
+    pace,
+    canary,
+  }: Pick<Work, 'job' | 'talk' | 'settings' | 'cap' | 'pace' | 'canary'>,
   signal: AbortSignal,
   run: (signal: AbortSignal) => Promise<void>,
 ): Promise<boolean> {
   const { maxWaitMs: maxWait, concurrency } = pace
   const leave = maxWait === undefined ? undefined : { maxWait, concurrency }
   const onStop = (): void => announce(job, talk)
-  const isLeft = await drain({ job, isEndless: isEndless(settings), onStop, leave }, signal, run)
+  const isLeft = await drain(
+    { job, isEndless: isEndless(settings), onStop, leave, canary },
+    signal,
+    run,
+  )
   await cap?.settle()
   return isLeft
 }

@@ -1,7 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { BatchStreamError } from '../core/errors.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
-import { callWithRetry, type CallOptions, type FreeCall } from './free-call.ts'
+import { callWithRetry, type CallOptions, type FreeCall } from '../api/free-call.ts'
 import type { Settings } from './settings.ts'
 
 /** The template with the model's maximum tokens, if truncated answers are retried. The free models endpoint provides it. */

@@ -12,7 +12,8 @@ import { nodeDisk } from '../store/disk.ts'
 import {
   inspectJob,
   inspectJobs,
-  jobNames,
+  inspectShards,
+  shardNames,
   type JobOnDisk,
   type SoundJob,
   unusable,
@@ -84,7 +85,7 @@ export async function settingsOfShard(
 
 /** The shard's own job, if it exists, and up to two others to compare with. */
 async function neighbours(dir: string, name: string, index: number): Promise<JobOnDisk[]> {
-  const names = await namesOfShards(dir, name)
+  const names = await shardNames(nodeDisk, dir, name)
   const some = new Set([
     names[0],
     names.at(-1),
@@ -94,10 +95,6 @@ async function neighbours(dir: string, name: string, index: number): Promise<Job
     [...some].map(one => (one === undefined ? undefined : inspectJob(nodeDisk, dir, one))),
   )
   return found.filter(job => job !== undefined)
-}
-
-async function namesOfShards(dir: string, name: string): Promise<string[]> {
-  return (await jobNames(nodeDisk, dir)).filter(one => nameOfShards(one) === name).sort()
 }
 
 function isSameWork(now: Settings, then: Settings): boolean {
@@ -148,17 +145,6 @@ export function rowsOfShard(options: RowOptions, shard: SizedShard | null | unde
   return { ...options, output, ...(errors !== undefined && { errors }) }
 }
 
-/** The jobs of all shards in the state folder, by number; none if the job has no shards. */
-export async function shardsIn(dir: string, name: string): Promise<JobOnDisk[]> {
-  const jobs: JobOnDisk[] = []
-  for (const one of await namesOfShards(dir, name)) {
-    const job = await inspectJob(nodeDisk, dir, one)
-    // A damaged job may be a shard.
-    if (job && job.state?.shard !== null) jobs.push(job)
-  }
-  return jobs
-}
-
 /**
  * All shards of a job, in order, each finished; or why not yet, where unfinished ones have batches in flight.
  *
@@ -169,7 +155,7 @@ export async function finishedShards(
   name: string,
   isInLedger: boolean,
 ): Promise<readonly SoundJob[] | string> {
-  const found = await shardsIn(dir, name)
+  const found = await inspectShards(nodeDisk, dir, name)
   const count = found.find(({ state }) => state)?.state?.shard?.count
   if (count === undefined) {
     const names = (await inspectJobs(nodeDisk, dir)).map(job => job.name)

@@ -16,8 +16,8 @@ import type { StoredJob } from '../store/job.ts'
 import { fitsTable } from './fits-table.ts'
 import type { Flags } from './flags.ts'
 import { waitsAt } from './free-call.ts'
-import { preflight } from './preflight.ts'
-import { answeredByOf, reuseOf } from './reuse.ts'
+import { preflight } from '../run/preflight.ts'
+import { reuseOf } from './reuse.ts'
 import { hashOfModule, responseFields } from './request-settings.ts'
 import type { Settings } from './settings.ts'
 import type { TableColumns } from './table-columns.ts'
@@ -133,7 +133,6 @@ async function promptFrom(
 /** The parts of a run. */
 function partsOf(work: Work): RunParts {
   const { settings, job, talk, pace, client, table } = work
-  const answeredBy = answeredByOf(client.baseURL, settings.betas)
   return {
     ...{ job, client, template: work.template, ledger: work.ledger, cap: work.cap },
     batchSize: settings.batchSize,
@@ -142,8 +141,7 @@ function partsOf(work: Work): RunParts {
     batchAge: settings.batchAgeMs,
     maxInvalid: settings.maxInvalid,
     dedupe: settings.dedupe ?? false,
-    answeredBy,
-    reuse: reuseOf({ settings, stateDir: work.stateDir, answeredBy, talk }),
+    reuse: reuseOf(work),
     prime: settings.cache === 'prime',
     canary: work.canary,
     canarySize: settings.canary,

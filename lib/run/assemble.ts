@@ -37,8 +37,6 @@ export interface RunParts {
   readonly batchAge: number | undefined
   readonly maxInvalid: MaxInvalid
   readonly dedupe: boolean
-  /** The API's origin and the betas; undefined where they are not known. */
-  readonly answeredBy?: string | undefined
   /** Where answers of earlier jobs come from. */
   readonly reuse?: Reuse | undefined
   readonly prime: boolean
@@ -103,7 +101,6 @@ export function submitRecords(
   })
   const sent = submit({
     client,
-    answeredBy: parts.answeredBy,
     concurrency: parts.concurrency,
     settle: parts.settle,
     abandon: parts.abandon,

@@ -1,6 +1,6 @@
 import type { SealedBatch } from '../core/flow.ts'
 import type { StoredJob } from '../store/job.ts'
-import type { BatchState } from '../core/job/state.ts'
+import { nextUnbatched, type BatchState } from '../core/job/state.ts'
 import { storedResults } from '../store/results/stored-results.ts'
 import type { AnswerCheck } from '../core/schema/answer-check.ts'
 
@@ -42,11 +42,22 @@ export class Canary {
     return this.#isHeld
   }
 
+  /** Whether all records of the canary are in batches, and the rest waits for their answers. */
+  get isHolding(): boolean {
+    const { state } = this.#options.job
+    if (state.warned || nextUnbatched(state) < this.#options.records) return false
+    return this.#batches().some(({ fetched }) => fetched === null)
+  }
+
+  /** Whether a batch does not wait for the canary: it is part of it, or a retry. */
+  isExempt(batch: BatchState): boolean {
+    return batch.attempt > 1 || this.#covers(batch)
+  }
+
   /** Decides whether a batch may be sent. A batch of the canary goes at once; others wait for the canary. */
   async approve({ number }: Pick<SealedBatch, 'number'>, signal: AbortSignal): Promise<boolean> {
     const { job, drains = true } = this.#options
-    const batch = job.batch(number)
-    if (batch.attempt > 1 || this.#covers(batch) || job.state.warned) return true
+    if (job.state.warned || this.isExempt(job.batch(number))) return true
     const isHere = (): boolean => this.#batches().every(({ fetched }) => fetched !== null)
     if (!isHere() && !drains) {
       this.#isHeld = true

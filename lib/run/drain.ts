@@ -30,6 +30,8 @@ export interface DrainOptions {
   readonly onStop?: (() => void) | undefined
   /** When to stop waiting for batches in flight; undefined means never. */
   readonly leave?: LeaveOptions | undefined
+  /** Holds back batches that could otherwise be sent. */
+  readonly canary?: Canary | undefined
 }
 
 /** When a run leaves its batches at the API and exits unfinished. */
@@ -46,7 +48,7 @@ export interface LeaveOptions {
  * `leave`.
  */
 export async function runDraining(
-  { job, isEndless, onStop, leave }: DrainOptions,
+  { job, isEndless, onStop, leave, canary }: DrainOptions,
   signal: AbortSignal,
   run: (signal: AbortSignal) => Promise<void>,
 ): Promise<boolean> {
@@ -61,7 +63,7 @@ export async function runDraining(
   const drained = new AbortController()
   const left = new AbortController()
   if (isEndless) leaveWhenDrained(job, watched, drained)
-  if (leave) leaveWhenIdle({ job, isEndless, leave }, watched, left)
+  if (leave) leaveWhenIdle({ job, isEndless, leave, canary }, watched, left)
   try {
     await run(AbortSignal.any([signal, drained.signal, left.signal, job.lost]))
     return false
@@ -94,7 +96,12 @@ export function leaveWhenDrained(
  * sent before that changes.
  */
 export function leaveWhenIdle(
-  { job, isEndless, leave }: { readonly leave: LeaveOptions } & Omit<DrainOptions, 'leave'>,
+  {
+    job,
+    isEndless,
+    leave,
+    canary,
+  }: { readonly leave: LeaveOptions } & Omit<DrainOptions, 'leave' | 'onStop'>,
   signal: AbortSignal,
   left: AbortController,
 ): void {
@@ -104,8 +111,10 @@ export function leaveWhenIdle(
     if (queue.stopReason !== undefined || queue.isBusy) return false
     if (waitsForEnds(job, leave.concurrency)) return false
     const { records, complete } = job.state.spooled
-    if (!isEndless && (!complete || nextUnbatched(job.state) < records)) return true
-    return [...job.state.batches.values()].some(({ phase }) => phase === 'sealed')
+    if (!isEndless && !complete) return true
+    const sealed = [...job.state.batches.values()].filter(({ phase }) => phase === 'sealed')
+    if (canary?.isHolding) return sealed.some(batch => canary.isExempt(batch))
+    return (!isEndless && nextUnbatched(job.state) < records) || sealed.length > 0
   }
   const look = leaveOnce(job, signal, left, written => {
     if (!isOver) return false
@@ -164,12 +173,15 @@ function leaveOnce(
   return look
 }
 
-/** The error of a run whose canary failed. */
-export function canaryFailed(): BatchStreamError {
-  return new BatchStreamError(
-    'CBS_STOPPED',
-    'the canary failed, so nothing more is sent; to send the rest anyway, resume',
-  )
+/** The error of a run whose canary failed; `why` if nothing else reports it. */
+export function canaryFailed(why?: string): BatchStreamError {
+  const what =
+    why === undefined
+      ? 'the canary failed, so nothing more is sent; to'
+      : `the canary failed: ${why}; nothing more is sent. To`
+  return new BatchStreamError('CBS_STOPPED', `${what} send the rest anyway, omit \`canary\``, {
+    option: 'canary',
+  })
 }
 
 /** The error of a run that reached its cap. */

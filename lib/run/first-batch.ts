@@ -62,6 +62,6 @@ function hasMore({ state, store }: StoredJob): boolean {
 function stopped({ status, error, batch }: Looked): BatchStreamError {
   return new BatchStreamError(
     'CBS_STOPPED',
-    `all ${batch.requests} requests of the first batch are ${status} (${error?.message}), so no more are sent; to send the rest anyway, resume`,
+    `all ${batch.requests} requests of the first batch are ${status} (${error?.message}), so no more are sent; to send the rest anyway, set \`stopOnUniformFailure: false\``,
   )
 }

@@ -14,6 +14,7 @@ import {
   MAX_BODY_BYTES,
   MAX_REQUESTS,
 } from '../core/limits.ts'
+import { nameOfShards } from '../core/shard.ts'
 import type { RecordResult } from '../core/results/result.ts'
 import { answerCheck } from '../core/schema/answer-check.ts'
 import type { AnswerOf, AnswerSchema } from '../core/schema/answer-schema.ts'
@@ -21,6 +22,7 @@ import { givenPrice, listPrice, type PriceOf } from '../cost/price.ts'
 import { parseUsd } from '../cost/usd.ts'
 import { MAX_RETRIES } from '../stages/retry/retry.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
+import { storedJob } from '../store/job.ts'
 import type { JobOptions } from '../store/open.ts'
 import type { MaxInvalid } from './guard.ts'
 
@@ -121,6 +123,33 @@ export interface RunOptions<
    */
   readonly dedupe?: boolean | undefined
   /**
+   * Send only records whose request is new or changed. The others take the answer that an earlier job in the `dir` of
+   * `job` received, free: the name of that job (or of its shards), or `'auto'` for the newest answer of any finished job.
+   * `reused` of a result names the job. Only complete answers of the same API and betas are reused. Needs a `job`, without
+   * a `ledger`.
+   * @default every record is sent
+   */
+  readonly reuse?: 'auto' | (string & {}) | undefined
+  /**
+   * Send this many first records as a batch of their own, and the rest only if at least one of them succeeds. Otherwise the
+   * run ends with `CBS_STOPPED` after their results. To send the rest all the same, omit `canary` in the next call.
+   * @default no canary
+   */
+  readonly canary?: number | undefined
+  /**
+   * Check the key, the model and the first request with a free call of the token counter before anything is sent: an
+   * invalid one ends the run with `CBS_OPTION`, a wrong key with `CBS_ACCESS`. A model that will be retired is a `notice`
+   * event. Skipped if the API or the client has no token counter, and once a job knows its workspace.
+   * @default true
+   */
+  readonly preflight?: boolean | undefined
+  /**
+   * End the run with `CBS_STOPPED` if every answer of the first batch that ends is the same failure and more would be sent.
+   * Failures that a retry may fix do not count. A `canary` replaces this check.
+   * @default true
+   */
+  readonly stopOnUniformFailure?: boolean | undefined
+  /**
    * Stop sending when more records than this, or more than this share, are invalid.
    * @default 1000
    */
@@ -163,6 +192,7 @@ export interface RunSettings {
   readonly poll: number | undefined
   readonly settle: number
   readonly retries: number
+  readonly canary: number | undefined
   readonly maxInvalid: MaxInvalid
   /** In femtodollars. */
   readonly maxCost: bigint | undefined
@@ -180,6 +210,7 @@ export function runSettings(options: RunOptions): RunSettings {
     batchAge,
     maxWait,
     poll,
+    canary,
     order = 'completion',
     concurrency = DEFAULT_CONCURRENCY,
   } = options
@@ -194,6 +225,7 @@ export function runSettings(options: RunOptions): RunSettings {
       '`maxWait` needs a `job`: a temporary job would be deleted with its batches in flight',
       { option: 'maxWait' },
     )
+  if (options.reuse !== undefined) checkReuse(options.reuse, options.job)
   if (poll !== undefined) wholeNumber('poll', poll, 1, 2 ** 31 - 1)
   if (options.schema !== undefined) answerCheck(options.schema)
   const settings = {
@@ -205,12 +237,33 @@ export function runSettings(options: RunOptions): RunSettings {
     poll,
     settle: wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity),
     retries: wholeNumber('retries', options.retries ?? 2, 0, MAX_RETRIES),
+    canary: canary === undefined ? undefined : wholeNumber('canary', canary, 1, Infinity),
     maxInvalid: maxInvalidOf(options.maxInvalid ?? 1000),
     maxCost: options.maxCost === undefined ? undefined : usd(options.maxCost),
     priceOf: pricesOf(options),
   }
   mustHavePrice(options, settings.priceOf)
   return settings
+}
+
+/** Whether `job` is open, and not the options of `openJob`. */
+export function isOpen(job: NonNullable<RunOptions['job']>): job is Job {
+  return 'state' in job
+}
+
+function checkReuse(reuse: string, job: RunOptions['job']): void {
+  if (typeof reuse !== 'string' || reuse.trim() === '')
+    throw wrongOption('reuse', "the name of an earlier job, or 'auto'", reuse)
+  const refuse = (why: string): never => {
+    throw new BatchStreamError('CBS_OPTION', `\`reuse\` ${why}`, { option: 'reuse' })
+  }
+  if (job === undefined)
+    return refuse('needs a `job`: its `dir` holds the jobs whose answers are reused')
+  const { name } = job
+  if (reuse === name || (isOpen(job) && reuse === nameOfShards(name)))
+    refuse(`${reuse} is the job itself: name an earlier one`)
+  if (isOpen(job) ? storedJob(job).shared !== undefined : job.ledger !== undefined)
+    refuse('does not go with a `ledger`: the answers may be on another machine')
 }
 
 export function batchSettings({ batchSize, batchBytes }: BatchSizeOptions): {

@@ -1,13 +1,15 @@
+import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { from, type Items } from '../core/chain.ts'
 import { BatchStreamError, wrongOption } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
 import type { Fields } from '../core/jsonify.ts'
-import type { Job } from '../core/job/job.ts'
 import type { RunEvent } from '../core/job/run-event.ts'
 import { backoffOf } from '../core/backoff.ts'
+import { answeredByClient } from '../api/answered-by.ts'
 import { needClient } from '../api/need-client.ts'
 import type { RecordResult, Result } from '../core/results/result.ts'
+import { answerCheck } from '../core/schema/answer-check.ts'
 import type { AnswerOf, AnswerSchema } from '../core/schema/answer-schema.ts'
 import { StageTransform, typed, type Source, type Stage } from '../core/stage.ts'
 import { CostLedger } from '../cost/ledger.ts'
@@ -26,9 +28,12 @@ import { writeText } from '../stages/write/text.ts'
 import { storedJob, type StoredJob } from '../store/job.ts'
 import { openJob, temporaryJob } from '../store/open.ts'
 import { answerRecords, type RunParts } from './assemble.ts'
+import { Canary } from './canary.ts'
 import { capOf } from './capped-job.ts'
-import { leaveWhenDrained, leaveWhenIdle } from './drain.ts'
-import { runSettings, type RunOptions, type RunSettings } from './options.ts'
+import { canaryFailed, leaveWhenDrained, leaveWhenIdle } from './drain.ts'
+import { preflight } from './preflight.ts'
+import { mustExist, reuseFrom } from './reuse.ts'
+import { isOpen, runSettings, type RunOptions, type RunSettings } from './options.ts'
 
 /** The row formats and their options. */
 export interface RowFormats {
@@ -45,6 +50,8 @@ export interface RunCost {
   readonly spent: number | null
   /** The cost of the same answers as synchronous calls. */
   readonly synchronous: number | null
+  /** What the answers that `reuse` took had cost their jobs. */
+  readonly saved: number | null
 }
 
 /** A run: one result for each record. It starts when it is read, and can be read once. */
@@ -118,8 +125,8 @@ class Run implements BatchRun {
   get cost(): RunCost {
     const usd = (amount: bigint | undefined): number | null =>
       amount === undefined ? null : usdNumber(amount)
-    const { spent, synchronous } = this.#ledger
-    return { spent: usd(spent), synchronous: usd(synchronous) }
+    const { spent, synchronous, saved } = this.#ledger
+    return { spent: usd(spent), synchronous: usd(synchronous), saved: usd(saved) }
   }
 
   get finished(): boolean {
@@ -201,14 +208,19 @@ class Run implements BatchRun {
     job.session.waits = backoffOf(this.#options.backoff)
     job.queue.isStopHandled = true
     await this.#restore(job)
+    const { reuse } = this.#options
+    // An earlier call has copied the answers that it found.
+    if (reuse !== undefined && job.state.batches.size === 0) await mustExist(reuse, dirOf(job))
     const over = new AbortController()
     const drained = new AbortController()
     // An endless input is left once everything that was sent is answered.
     if (isEndless) leaveWhenDrained(job, over.signal, drained)
     const left = new AbortController()
+    const parts = this.#partsOf(job)
     const ends = AbortSignal.any([signal, drained.signal, left.signal, job.lost])
     if (maxWait !== undefined) {
-      leaveWhenIdle({ job, isEndless, leave: { maxWait, concurrency } }, over.signal, left)
+      const leave = { maxWait, concurrency }
+      leaveWhenIdle({ job, isEndless, leave, canary: parts.canary }, over.signal, left)
     }
     const part = job.state.shard ? new ShardStage(job.state.shard) : undefined
     const own = part
@@ -218,7 +230,7 @@ class Run implements BatchRun {
           spool({ job, inputHash: () => part.hash() }),
         )
       : from(this.#source, spool({ job }))
-    const stages = from(own, answerRecords(this.#partsOf(job)))
+    const stages = from(own, answerRecords(parts))
     const stop = (): unknown => stages.destroy(ends.reason)
     ends.addEventListener('abort', stop)
     let rows = 0
@@ -242,7 +254,8 @@ class Run implements BatchRun {
       ends.removeEventListener('abort', stop)
       await closed(stages)
     }
-    end.reason = job.queue.stopReason
+    const canary = parts.canary?.stopped
+    end.reason = canary === undefined ? job.queue.stopReason : canaryFailed(canary)
   }
 
   /** Downloads results again that another machine had on its disk. */
@@ -262,28 +275,42 @@ class Run implements BatchRun {
   }
 
   #partsOf(job: StoredJob): RunParts {
-    const { client, dedupe = false, order, shouldRetry } = this.#options
-    const { job: given } = this.#options
-    const { maxCost, priceOf, ...settings } = this.#settings
-    const stateDir = given && !isOpen(given) ? given.dir : undefined
+    const { client, dedupe = false, order, shouldRetry, schema, reuse } = this.#options
+    const { preflight: isChecked = true, stopOnUniformFailure = true } = this.#options
+    const { maxCost, priceOf, canary, ...settings } = this.#settings
+    const dir = dirOf(job)
+    const onNotice = (message: string): void => job.emit({ type: 'notice', message })
     return {
       ...settings,
-      ...{ job, client, dedupe, stateDir },
+      ...{ job, client, dedupe, schema, stopOnUniformFailure },
+      stateDir: job.store.temporary ? undefined : dir,
+      reuse:
+        reuse === undefined
+          ? undefined
+          : reuseFrom({ dir, reuse, answeredBy: answeredByClient(client), schema, onNotice }),
       template: templateOf(this.#options),
       ledger: this.#ledger,
       cap: maxCost === undefined ? undefined : capOf(job, maxCost, priceOf),
-      canary: undefined,
-      canarySize: undefined,
+      canary:
+        canary === undefined
+          ? undefined
+          : new Canary({ job, records: canary, check: schema && answerCheck(schema) }),
+      canarySize: canary,
       prime: false,
       // Each result of a run has its record.
       shouldRetry: shouldRetry && (result => shouldRetry(result as RecordResult<Fields, never>)),
-      schema: this.#options.schema,
       ordered: order === 'input',
-      stopOnUniformFailure: true,
       abandon: false,
       compareTemplate: true,
       fit: undefined,
-      preflight: undefined,
+      preflight: isChecked
+        ? () =>
+            preflight({
+              ...{ client, job, onWarn: onNotice },
+              onSkip: why => onNotice(`the preflight is skipped: ${why}`),
+              onWait: why => onNotice(`waiting for the API: ${why}`),
+            })
+        : undefined,
       onWait: undefined,
       onBusy: undefined,
     }
@@ -305,8 +332,9 @@ export function templateOf(options: TemplateOptions): TemplateOptions {
   }
 }
 
-function isOpen(job: NonNullable<RunOptions['job']>): job is Job {
-  return 'state' in job
+/** The folder that contains the `jobs/` of a job. */
+function dirOf({ store }: StoredJob): string {
+  return join(store.folder, '../..')
 }
 
 /** Resolves once a stream is closed: its stages may wait for the reply to a create. */

@@ -4,6 +4,7 @@ import type { Disk } from './disk.ts'
 import { readLines } from './journal-line.ts'
 import { LOCK_FILE } from './lock.ts'
 import { fold, type JobState } from '../core/job/state.ts'
+import { nameOfShards } from '../core/shard.ts'
 
 /** The content of job.json: how the job was created. */
 export interface JobCard {
@@ -76,6 +77,32 @@ export function unusable({ name, trouble, isUnreadable }: JobOnDisk): BatchStrea
 export async function jobNames(disk: Disk, dir: string): Promise<string[]> {
   // No job name starts with a dot, but desktops create such files anywhere.
   return (await disk.list(join(dir, 'jobs'))).filter(name => !name.startsWith('.'))
+}
+
+/** The names of a job's shards in a state folder, by number. */
+export async function shardNames(disk: Disk, dir: string, name: string): Promise<string[]> {
+  return (await jobNames(disk, dir)).filter(one => nameOfShards(one) === name).sort()
+}
+
+/** The jobs of all shards in a state folder, by number; none if the job has no shards. */
+export async function inspectShards(disk: Disk, dir: string, name: string): Promise<JobOnDisk[]> {
+  const jobs: JobOnDisk[] = []
+  for (const one of await shardNames(disk, dir, name)) {
+    const job = await inspectJob(disk, dir, one)
+    // A damaged job may be a shard.
+    if (job && job.state?.shard !== null) jobs.push(job)
+  }
+  return jobs
+}
+
+/** A job by name, or its shards; none if there is no such job. */
+export async function inspectJobOrShards(
+  disk: Disk,
+  dir: string,
+  name: string,
+): Promise<readonly JobOnDisk[]> {
+  const job = await inspectJob(disk, dir, name)
+  return job ? [job] : await inspectShards(disk, dir, name)
 }
 
 /** All jobs in a state folder, the newest last. */

@@ -47,6 +47,13 @@ t.test('with --detach the canary is sent; resume waits for it and sends the rest
   t.match(await place.emulator.ledger.totals(), { accepted: 40, acceptedTwice: 0 })
 })
 
+t.test('--max-wait does not wait for a canary in flight', async t => {
+  const place = await placeFor(t, { batchTimeMs: 3_600_000 })
+  const ran = await place.run([...ASK, '--max-wait', '0s'], { stdin: csv(40) })
+  t.match(ran, { code: 11, err: /1 batch in flight/ })
+  t.match(await place.emulator.ledger.totals(), { accepted: 3 })
+})
+
 t.test('--canary works with a spending cap', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ASK, '--max-cost', '1'], { stdin: csv(40) })

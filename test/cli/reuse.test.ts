@@ -339,10 +339,10 @@ t.test(
       ['y', /--reuse auto: the 2 finished jobs do not say what was asked/],
     ] as const) {
       const job = { name, dir: place.state }
-      for await (const { status } of runBatches([{ a: 1 }], {
-        ...{ client, job, poll: 10, prompt: 'Hi', model: 'claude-haiku-5-5' },
+      for await (const { status } of runBatches([{ a: null }], {
+        ...{ client, job, poll: 10, prompt: 'Hi {{a}}', model: 'claude-haiku-5-5' },
       }))
-        t.equal(status, 'succeeded')
+        t.equal(status, 'rejected')
       t.match(await asked(), say)
     }
     await place.run([...ASK, '--job', 'a'], { stdin: csv(1) })

@@ -142,7 +142,7 @@ void t.test('the cost of a model without a known price is null', async t => {
     batchAge: 60_000,
   })
   for await (const { status, cost } of run) t.match([status, cost], ['succeeded', null])
-  t.same(run.cost, { spent: null, synchronous: null })
+  t.same(run.cost, { spent: null, synchronous: null, saved: 0 })
 })
 
 void t.test('a named job resumes and pays for nothing twice', async t => {

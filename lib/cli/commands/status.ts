@@ -1,5 +1,5 @@
 import { nodeDisk } from '../../store/disk.ts'
-import { inspectJob, inspectJobs, type JobOnDisk } from '../../store/inspect.ts'
+import { inspectJobOrShards, inspectJobs, type JobOnDisk } from '../../store/inspect.ts'
 import { print } from '../print.ts'
 import type { Context } from '../context.ts'
 import { BatchStreamError } from '../../core/errors.ts'
@@ -11,7 +11,6 @@ import { madeOf, type JobOrigin } from '../job-facts.ts'
 import { copyJobs } from '../ledger.ts'
 import { linesOf } from '../most-frequent.ts'
 import { moneyIn } from '../settings.ts'
-import { shardsIn } from '../shards.ts'
 import { counted, printable } from '../shown.ts'
 import { stateDir } from '../state-dir.ts'
 
@@ -42,13 +41,11 @@ export async function status(context: Context): Promise<Ending> {
 
 /** One job, or all shards of one. */
 async function jobsToShow(dir: string, name: string | undefined): Promise<readonly JobOnDisk[]> {
-  const job =
+  const jobs =
     name === undefined
-      ? (await inspectJobs(nodeDisk, dir)).at(-1)
-      : await inspectJob(nodeDisk, dir, name)
-  if (job) return [job]
-  const shards = name === undefined ? [] : await shardsIn(dir, name)
-  if (shards.length > 0) return shards
+      ? (await inspectJobs(nodeDisk, dir)).slice(-1)
+      : await inspectJobOrShards(nodeDisk, dir, name)
+  if (jobs.length > 0) return jobs
   throw new BatchStreamError(
     'CBS_OPTION',
     name === undefined ? `there are no jobs in ${dir}` : `there is no job ${name} in ${dir}`,

@@ -1,6 +1,7 @@
 // takes  SealedBatch
 // gives  SubmittedBatch: the API has it exactly once, and its id is journaled
 // next   awaitEnd
+import { answeredByClient } from '../../api/answered-by.ts'
 import type { AnthropicClient } from '../../api/client.ts'
 import type { Backoff } from '../../core/backoff.ts'
 import { Api, errorOf } from '../../api/api.ts'
@@ -61,12 +62,6 @@ export interface SubmitOptions {
    * @default every batch is sent
    */
   readonly approve?: ((batch: SealedBatch, signal: AbortSignal) => Promise<boolean>) | undefined
-  /**
-   * The API's origin and betas, on which answers depend besides their requests. It is journaled with each batch, so that a
-   * later job does not reuse answers of another API.
-   * @internal
-   */
-  readonly answeredBy?: string | undefined
   /**
    * Sends nothing: every request that the API does not have becomes a `rejected` result. Batches in flight are still emitted,
    * and unknown creates are still searched for.
@@ -377,14 +372,9 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   async #accept(job: StoredJob, number: number, id: string, adopted: boolean): Promise<void> {
-    const { answeredBy } = this.#options
-    await job.note(
-      {
-        ...{ type: 'submitted', number, id, at: job.clock.now(), adopted },
-        ...(answeredBy !== undefined && { answeredBy }),
-      },
-      true,
-    )
+    const answeredBy = answeredByClient(this.#options.client)
+    const at = job.clock.now()
+    await job.note({ type: 'submitted', number, id, at, adopted, answeredBy }, true)
     await job.store.disk.remove(job.store.path(number, 'body'))
     this.push(job.submittedBatch(number))
   }

@@ -1,6 +1,7 @@
 import Anthropic from '@anthropic-ai/sdk'
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { answeredByClient } from '../../../lib/api/answered-by.ts'
 import { aggregateReusing, type Reuse } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { chain, from } from '../../../lib/core/chain.ts'
@@ -75,7 +76,6 @@ export const PLACES = {
 const POLL_MS = 5_000
 const SETTLE_MS = 600_000
 
-const ANSWERED_BY = 'the emulator'
 
 /** The number of rounds without sleepers or pending work after which a run counts as stuck. */
 const STUCK_ROUNDS = 5
@@ -132,7 +132,7 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
         spool({ job }),
         template({ prompt: 'Say {{q}}', id }),
         aggregateReusing({ job, batchSize: count }),
-        submit({ client, concurrency, settle: SETTLE_MS, answeredBy: ANSWERED_BY }),
+        submit({ client, concurrency, settle: SETTLE_MS }),
         awaitEnd({ client, job, poll: POLL_MS, settle: SETTLE_MS }),
         fetchResults({ client, job, settle: SETTLE_MS }),
         new Writable({ objectMode: true, write: (_result, _encoding, done) => done() }),
@@ -143,12 +143,12 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
     }
   }
   const reuse: Reuse = {
-    answeredBy: ANSWERED_BY,
+    answeredBy: answeredByClient(client),
     open: async ({ store: { folder } }) => {
       const found = await inspectJob(disk, PLACES.state, 'earlier')
       const jobs = found && hasKeys(found) ? [found] : []
       const path = `${folder}/batches/earlier`
-      return await EarlierAnswers.open({ disk, path, jobs, answeredBy: ANSWERED_BY })
+      return await EarlierAnswers.open({ disk, path, jobs, answeredBy: answeredByClient(client) })
     },
   }
   const job = await openStoredJob({ name: 'crash', ...place })

@@ -1,6 +1,10 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import type { TransformCallback } from 'node:stream'
+import type { AnthropicClient } from '../api/client.ts'
 import type { Failure } from '../api/failure.ts'
+import { guardedClient } from '../api/guarded-client.ts'
+import { countTokens } from '../api/count-tokens.ts'
+import type { FreeCall } from '../api/free-call.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import type { BatchRequest, MessageParams, RejectedRecord } from '../core/flow.ts'
 import type { StoredJob } from '../store/job.ts'
@@ -10,12 +14,10 @@ import { apiContentOf } from '../cost/parts.ts'
 import { PRICES } from '../cost/prices.ts'
 import { didYouMean } from '../core/nearest.ts'
 import { StageTransform, typed, type Stage } from '../core/stage.ts'
-import { countTokens } from './count-tokens.ts'
-import type { FreeCall } from './free-call.ts'
 
 export interface PreflightOptions {
-  readonly client: Anthropic
-  readonly job: StoredJob
+  readonly client: AnthropicClient
+  readonly job: Pick<StoredJob, 'session' | 'clock'>
   /** Called with the reason if nothing can be checked. */
   readonly onSkip: (why: string) => void
   /** Called with a warning if the model will be retired. */
@@ -29,12 +31,13 @@ export interface PreflightOptions {
  * within a batch a wrong parameter shows only after the whole batch has ended.
  */
 export function preflight({
-  client,
+  client: given,
   job,
   onSkip,
   onWarn,
   onWait,
 }: PreflightOptions): Stage<BatchRequest | RejectedRecord, BatchRequest | RejectedRecord> {
+  const client = guardedClient(given)
   const stop = new AbortController()
   const { signal } = stop
   // The reply names the key's workspace before anything is sent: with a key of another one a batch would appear lost.
@@ -81,6 +84,9 @@ async function prove(
   // The counter refuses what a batch takes: addresses, stored files and tools of the API's own.
   const apiContent = apiContentOf(params, JSON.stringify(params))
   if (apiContent !== undefined) return onSkip(`the token counter does not accept ${apiContent}`)
+  // A client of the user's own making may lack what only this call needs.
+  if (typeof client.messages.countTokens !== 'function')
+    return onSkip('the client has no token counter')
   const count = await countTokens(client, params, free)
   if ('failure' in count) settle(count.failure, params.model, onSkip)
 }
@@ -130,9 +136,8 @@ async function retirement(
 ): Promise<string | undefined> {
   // A warning is worth one try: a gateway may not have this call.
   const options = { maxRetries: 0, timeout: ADVICE_MS, signal, fetchOptions: NO_REDIRECT }
-  const found = await client.models
-    .retrieve(model, {}, options)
-    .withResponse()
+  const found = await Promise.resolve()
+    .then(() => client.models.retrieve(model, {}, options).withResponse())
     .catch(() => undefined)
   if (!found) return undefined
   const { data, response } = found
@@ -153,6 +158,6 @@ async function retirement(
 function retired(model: string, how: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_OPTION',
-    `the model ${model} ${how}; nothing was sent: choose another one with --model`,
+    `the model ${model} ${how}; nothing was sent: choose another one with \`model\``,
   )
 }

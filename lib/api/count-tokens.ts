@@ -1,5 +1,5 @@
 import type Anthropic from '@anthropic-ai/sdk'
-import type { Failure } from '../api/failure.ts'
+import type { Failure } from './failure.ts'
 import type { MessageParams } from '../core/flow.ts'
 import { callWithRetry, type FreeCall } from './free-call.ts'
 
