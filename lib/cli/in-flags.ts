@@ -11,15 +11,19 @@ export const FLAG_OF: ReadonlyMap<string, string> = new Map([
   ['`maxCost`', '--max-cost'],
   ['`maxInvalid`', '--max-invalid'],
   ['`output`', '--output'],
-  ['with `model`', 'with --model'],
-  ['omit `canary`', 'resume'],
   ['`price`', '--price IN,OUT'],
   ['`reuse`', '--reuse'],
-  ['set `stopOnUniformFailure: false`', 'resume'],
   ['`readParquet(path)`', '--from parquet'],
   ['`spread`', '--spread'],
   ['`writeJsonl`', '--to jsonl'],
   ['`parseFiles`', "--from files -i 'folder/*.pdf'"],
+])
+
+/** What the library's messages advise, and what a user of the program does instead. */
+const ADVICE: ReadonlyMap<string, string> = new Map([
+  ['with `model`', 'with --model'],
+  ['omit `canary`', 'resume'],
+  ['set `stopOnUniformFailure: false`', 'resume'],
 ])
 
 /**
@@ -28,6 +32,6 @@ export const FLAG_OF: ReadonlyMap<string, string> = new Map([
  */
 export function inFlags(message: string): string {
   let text = message
-  for (const [name, flag] of FLAG_OF) text = text.replaceAll(name, flag)
+  for (const [name, flag] of [...FLAG_OF, ...ADVICE]) text = text.replaceAll(name, flag)
   return text
 }
