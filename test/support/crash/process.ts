@@ -76,7 +76,6 @@ export const PLACES = {
 const POLL_MS = 5_000
 const SETTLE_MS = 600_000
 
-
 /** The number of rounds without sleepers or pending work after which a run counts as stuck. */
 const STUCK_ROUNDS = 5
 
