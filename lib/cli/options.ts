@@ -446,8 +446,17 @@ export const OPTIONS: readonly OptionSpec[] = [
     short: 'o',
     arg: 'FILE',
     fallback: '-',
-    on: [...SHAPES, 'report'],
+    on: SHAPES,
     help: 'output file; every row is written to it exactly once; {shard} in it is the number of the shard',
+  },
+  {
+    group: 'Output',
+    name: 'output',
+    short: 'o',
+    arg: 'FILE',
+    fallback: '-',
+    on: ['report'],
+    help: 'file of the page; an earlier report of the same job is replaced, and no other file',
   },
   {
     group: 'Output',

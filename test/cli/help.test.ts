@@ -217,6 +217,7 @@ t.test('completions', async t => {
     t.same(complete('estimate', '--model', 'x'), [''], "a model that is not listed is the user's")
     t.same(complete('--concurrency', ''), ['auto'])
     t.same(complete('--cache', ''), ['prime'])
+    t.same(complete('--reuse', ''), ['auto', 'nightly', 'other'])
     t.same(complete('--cache', '--max-i'), ['--max-invalid'])
     t.same(complete('--color', '=', 'n'), ['never'])
     t.same(complete('resume', '--progress', 'p'), ['plain'])
@@ -237,6 +238,9 @@ t.test('completions', async t => {
     t.ok(words('status').some(spec => spec.startsWith('--watch[')))
     t.notOk(words('status').some(spec => spec.includes('--prompt')))
     t.ok(words('-p x').some(spec => spec.includes('--prompt')))
+    t.ok(
+      words('-p x').some(spec => /^--reuse=.*compadd auto; _claude_batch_stream_jobs/.test(spec)),
+    )
     t.ok(words('resume').some(spec => /^--order=.*\(completion input\)$/.test(spec)))
   })
   await t.test('fish', async t => {
@@ -265,6 +269,7 @@ t.test('completions', async t => {
     t.same(complete('--to t').sort(), ['text', 'tsv'])
     t.same(complete('--order=').sort(), ['--order=completion', '--order=input'])
     t.same(complete('-m claude-haiku-5'), ['claude-haiku-5-5'])
+    t.same(complete('--reuse ').sort(), ['auto', 'nightly'])
     t.same(complete('help for'), ['formats'])
   })
 })

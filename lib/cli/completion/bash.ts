@@ -7,6 +7,7 @@ import {
   OF_JOBS,
   spellings,
   takesFile,
+  takesJob,
   valuesOf,
 } from './words.ts'
 
@@ -60,7 +61,9 @@ complete -F _claude_batch_stream claude-batch-stream
 
 /** Completes the value of a flag. If the value is optional, another flag may follow. */
 function offer(spec: OptionSpec): string {
-  const reply = `COMPREPLY=($(compgen -W '${valuesOf(spec).join(' ')}' -- "$cur")); return`
+  const words = valuesOf(spec).join(' ')
+  const list = takesJob(spec) ? `"${words} $(${JOB_NAMES})"` : `'${words}'`
+  const reply = `COMPREPLY=($(compgen -W ${list} -- "$cur")); return`
   const guarded = spec.maybe ? `[[ $cur == -* ]] || { ${reply}; }` : reply
   return `    ${spellings(spec).join('|')}) ${guarded} ;;`
 }

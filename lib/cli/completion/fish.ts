@@ -1,5 +1,5 @@
 import { OPTIONS, type OptionSpec } from '../options.ts'
-import { FIRST, HELP_WORDS, JOB_NAMES, OF_JOBS, takesFile, valuesOf } from './words.ts'
+import { FIRST, HELP_WORDS, JOB_NAMES, OF_JOBS, takesFile, takesJob, valuesOf } from './words.ts'
 
 export function fish(): string {
   const others = FIRST.map(([word]) => word).filter(word => word !== 'run')
@@ -31,7 +31,8 @@ export function fish(): string {
 
 function wordsOf(spec: OptionSpec): string[] {
   const { name, short, arg, maybe, negative, help } = spec
-  const values = valuesOf(spec)
+  const jobs = takesJob(spec) ? [`(${JOB_NAMES})`] : []
+  const values = [...valuesOf(spec), ...jobs]
   const value = arg === undefined || maybe ? [] : [takesFile(spec) ? '-r -F' : '-x']
   return [
     ...(short === undefined ? [] : [`-s ${short}`]),

@@ -34,6 +34,11 @@ export function valuesOf({ choices, values }: OptionSpec): readonly string[] {
   return choices ?? values?.() ?? []
 }
 
+/** Whether a flag takes the name of a job, or one of its values. */
+export function takesJob({ arg = '' }: OptionSpec): boolean {
+  return arg.split('|').includes('JOB')
+}
+
 /** Whether a flag takes a file or folder. */
 export function takesFile({ arg = '' }: OptionSpec): boolean {
   return /^(FILE|DIR)/.test(arg)

@@ -7,6 +7,7 @@ import {
   OF_JOBS,
   spellings,
   takesFile,
+  takesJob,
   valuesOf,
 } from './words.ts'
 
@@ -66,7 +67,10 @@ function valueOf(spec: OptionSpec): string {
   const { arg, maybe } = spec
   const values = valuesOf(spec)
   if (arg === undefined) return ''
-  const action = values.length > 0 ? `(${values.join(' ')})` : takesFile(spec) ? '_files' : ' '
+  const listed = values.length > 0 ? `(${values.join(' ')})` : takesFile(spec) ? '_files' : ' '
+  const action = takesJob(spec)
+    ? `{compadd ${values.join(' ')}; _claude_batch_stream_jobs}`
+    : listed
   return `${maybe ? '::' : ':'}${arg.replaceAll(':', '\\:')}:${action}`
 }
 
