@@ -226,6 +226,13 @@ export function runSettings(options: RunOptions): RunSettings {
       { option: 'maxWait' },
     )
   if (options.reuse !== undefined) checkReuse(options.reuse, options.job)
+  // A JavaScript user may pass the controller.
+  if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
+    throw wrongOption(
+      'signal',
+      'an AbortSignal, such as that of an AbortController',
+      options.signal,
+    )
   if (poll !== undefined) wholeNumber('poll', poll, 1, 2 ** 31 - 1)
   if (options.schema !== undefined) answerCheck(options.schema)
   const settings = {

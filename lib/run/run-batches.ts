@@ -4,7 +4,9 @@ import { from, type Items } from '../core/chain.ts'
 import { BatchStreamError, wrongOption } from '../core/errors.ts'
 import type { SourceRecord } from '../core/flow.ts'
 import type { Fields } from '../core/jsonify.ts'
+import type { RunObservation, RunObserver } from '../core/job/observer.ts'
 import type { RunEvent } from '../core/job/run-event.ts'
+import { notify } from '../core/notify.ts'
 import { backoffOf } from '../core/backoff.ts'
 import { answeredByClient } from '../api/answered-by.ts'
 import { needClient } from '../api/need-client.ts'
@@ -179,9 +181,8 @@ class Run implements BatchRun {
     signal?.throwIfAborted()
     const { job, isOwn } = await this.#open()
     if (onEvent) job.on('event', onEvent)
-    const observed = telemetry?.begin({ job: job.name })
-    const observe = (event: RunEvent): void => observed?.event(event)
-    if (observed) job.on('event', observe)
+    const observed = telemetry && beginObserving(telemetry, job.name)
+    if (observed) job.on('event', observed.event)
     let cause: unknown
     try {
       for await (const result of this.#resultsOf(job, end)) {
@@ -193,7 +194,7 @@ class Run implements BatchRun {
       cause = error
       throw error
     } finally {
-      if (observed) job.off('event', observe)
+      if (observed) job.off('event', observed.event)
       observed?.end(cause)
       if (isOwn) await job.close()
       if (onEvent) job.off('event', onEvent)
@@ -342,4 +343,21 @@ function closed(stream: Duplex): Promise<void> {
   stream.destroy()
   if (stream.closed) return Promise.resolve()
   return new Promise(resolve => stream.once('close', resolve))
+}
+
+/** Begins to observe a run. An exception of the observer does not affect it: the first of each method becomes a process warning. */
+function beginObserving(observer: RunObserver, job: string): RunObservation | undefined {
+  const begun: RunObservation[] = []
+  notify('telemetry.begin', () => void begun.push(observer.begin({ job })))
+  const [observation] = begun
+  if (!observation) return undefined
+  // Warnings are counted by function, so each method has one.
+  const event = (one: RunEvent): void => observation.event(one)
+  const result = (one: Result<object>): void => observation.result(one)
+  const end = (cause: unknown): void => observation.end(cause)
+  return {
+    event: one => notify('telemetry.event', event, one),
+    result: one => notify('telemetry.result', result, one),
+    end: cause => notify('telemetry.end', end, cause),
+  }
 }

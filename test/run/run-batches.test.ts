@@ -431,3 +431,40 @@ void t.test('an estimate includes attached files', async t => {
   t.match(found, { records: 2, rejected: 1, requests: 1 })
   t.ok(found.bytes > 10_000)
 })
+
+void t.test(
+  'telemetry that throws does not affect the run, and warns once for each method',
+  async t => {
+    const { client, clock } = await makeWorld(t)
+    const warnings: string[] = []
+    const warn = ({ message }: Error): void => void warnings.push(message)
+    process.on('warning', warn)
+    t.teardown(() => process.off('warning', warn))
+    const fail = (): never => {
+      throw new Error('no exporter')
+    }
+    const ask = async (telemetry: RunOptions['telemetry']): Promise<number> => {
+      let rows = 0
+      for await (const _ of runBatches(reviews, { client, clock, prompt: '{{text}}', telemetry }))
+        rows += 1
+      return rows
+    }
+    t.equal(await ask({ begin: fail }), 10)
+    t.equal(await ask({ begin: () => ({ event: fail, result: fail, end: fail }) }), 10)
+    await new Promise(done => setImmediate(done))
+    t.same(
+      warnings.filter(message => /no exporter/.test(message)).map(message => message.split('`')[1]),
+      ['telemetry.begin', 'telemetry.event', 'telemetry.result', 'telemetry.end'],
+    )
+  },
+)
+
+void t.test('a signal that is none is refused', async t => {
+  const { client, clock } = await makeWorld(t)
+  // A JavaScript user may pass the controller.
+  const signal = new AbortController() as unknown as AbortSignal
+  t.throws(() => runBatches(reviews, { client, clock, prompt: '{{text}}', signal }), {
+    code: 'CBS_OPTION',
+    message: /`signal` must be an AbortSignal/,
+  })
+})
