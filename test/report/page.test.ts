@@ -121,7 +121,7 @@ t.test('many batches are folded, and a page stays small', async t => {
     /<details><summary>13 batches as a table<\/summary>[^]*msgbatch_13<[^]*<\/details>/,
   )
   const page = pageOf(reportOf({ batches: rows(MOST_BATCHES + 5) }))
-  t.match(page, '5 more batches: only the first 1,000 are listed; `status --json` has all.')
+  t.match(page, '5 more batches: only the first 1,000 are listed.')
   t.equal(page.match(/<td data-value="written">/g)?.length, MOST_BATCHES)
 })
 
@@ -260,10 +260,12 @@ t.test('retried requests have a row per attempt', async t => {
 t.test('repeated rows and many batches are reported', async t => {
   const figures = figuresOf([answered({ input_tokens: 1 })])
   figures.repeats = 1
+  figures.reused = 1200
   const many = Array.from({ length: 300 }, (_, at) => batch(at + 1))
   const timeLine = timeLineOf(many, BEGAN, BEGAN)
   const text = textOf({ figures, timeLine })
   t.match(text, '1 row has the answer of an identical request, and cost nothing.')
+  t.match(text, '1,200 rows have the answer of an earlier job, and cost nothing.')
   t.match(text, 'Each row covers 5 consecutive batches.')
   t.match(text, /1–5 50 6–10 50/)
   t.match(pageOf(reportOf({ timeLine })), 'batches 1 to 5, 50 requests')

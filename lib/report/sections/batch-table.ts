@@ -33,7 +33,7 @@ export function batchTable({ shown, others }: BatchRows): Markup {
   const more =
     others === 0
       ? undefined
-      : markup`<p class="soft">${several(others, 'more batch', 'more batches')}: only the first ${count(MOST_BATCHES)} are listed; \`status --json\` has all.</p>`
+      : markup`<p class="soft">${several(others, 'more batch', 'more batches')}: only the first ${count(MOST_BATCHES)} are listed.</p>`
   const table = markup`<div class="wide" tabindex="0" role="region" aria-label="Batches"><table class="sortable batches"><thead><tr>${heads}</tr></thead><tbody>${rows}</tbody></table></div>${more}`
   return shown.length <= OPEN
     ? table
