@@ -16,6 +16,8 @@ export interface Flags {
   read<Value>(name: string, read: (flag: string, text: string) => Value): Value | undefined
   texts(name: string): readonly string[]
   has(name: string): boolean
+  /** Whether the flag is on the command line. Variables and config files have defaults, which need not fit every command. */
+  given(name: string): boolean
   count(name: string): number
   /** The origin of each value that is not a default, one per line. */
   origins(): string[]
@@ -106,6 +108,7 @@ function readerOf(
     args,
     texts,
     has,
+    given: name => given[keyOf(name)] !== undefined,
     text: name => texts(name).at(-1),
     read: (name, read) => {
       const text = texts(name).at(-1)

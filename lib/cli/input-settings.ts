@@ -1,6 +1,7 @@
 import { BatchStreamError } from '../core/errors.ts'
 import { DEFAULT_RECORD_BYTES } from '../core/limits.ts'
 import type { SizedShard } from '../core/shard.ts'
+import { formatByName } from '../stages/parse/guess.ts'
 import type { Flags } from './flags.ts'
 import { tableIn, type TableSettings } from './table-flags.ts'
 import { countOrShare, oneOf, size, whole, withoutUndefined } from './values.ts'
@@ -47,9 +48,24 @@ export function inputIn(flags: Flags): InputSettings {
     maxRecordBytes:
       flags.read('max-record-bytes', (flag, text) => size(flag, text, 1)) ?? DEFAULT_RECORD_BYTES,
   }
+  checkJsonPath(flags, settings)
   if (settings.seed !== undefined && settings.sample === undefined)
     throw new BatchStreamError('CBS_OPTION', '--seed is the seed of --sample: give both')
   return withoutUndefined(settings)
+}
+
+/** Other formats would ignore the path, and a file of another format is no JSON document. */
+function checkJsonPath(flags: Flags, { from, input }: Pick<InputSettings, 'from' | 'input'>): void {
+  if (!flags.given('json-path')) return
+  const isForJson = (format: string | undefined): boolean =>
+    format === undefined || format === 'json'
+  const named =
+    from === 'auto' ? input.find(name => !isForJson(formatByName(name)?.format)) : undefined
+  if (from === 'auto' ? named === undefined : isForJson(from)) return
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    `--json-path is for JSON documents; it does not go with ${named === undefined ? `--from ${from}` : `${named}; if that is JSON, add --from json`}`,
+  )
 }
 
 export function maxInvalidOf(flags: Flags): InputSettings['maxInvalid'] | undefined {

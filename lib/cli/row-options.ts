@@ -97,6 +97,7 @@ export function rowOptionsOf(flags: Flags, known?: Partial<RowOptions>): RowOpti
     }),
   }
   check(options)
+  checkEffect(flags, options)
   // A table made from a job with row costs has none itself.
   return hasMeta(options)
     ? { ...options, rowCost: options.rowCost || (known?.rowCost ?? false), ...blocksOf(known) }
@@ -128,8 +129,6 @@ function check(options: RowOptions): void {
       `--output-columns chooses the columns of a table; it does not go with --to ${to}, only with csv, tsv and parquet`,
     )
   }
-  if (options.spread && to === 'raw')
-    throw new BatchStreamError('CBS_OPTION', '--spread changes rows; --to raw has none')
   const inMeta = options.rowCost ? '--row-cost' : options.blocks ? '--blocks' : undefined
   if (inMeta !== undefined && !hasMeta(options)) {
     throw new BatchStreamError(
@@ -144,6 +143,21 @@ function check(options: RowOptions): void {
   if (errors === '-') throw wrongFlag('--errors', 'a file', errors)
   if (errors !== undefined && errors === output)
     throw wrongFlag('--errors', 'another file than --output', errors)
+}
+
+/** Refuses flags that would change nothing in rows of this format. */
+function checkEffect(flags: Flags, { to, emit }: RowOptions): void {
+  if (flags.given('csv-safe') && to !== 'csv' && to !== 'tsv')
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `--csv-safe is for CSV and TSV; it does not go with --to ${to}`,
+    )
+  const other = emit === 'response' ? '--emit response' : `--to ${to}`
+  if (flags.given('spread') && (emit === 'response' || to === 'text' || to === 'raw'))
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `--spread makes fields of a row; it does not go with ${other}, whose rows have no fields`,
+    )
 }
 
 function blocksOf(known: Partial<RowOptions> | undefined): Pick<RowOptions, 'blocks'> {

@@ -76,7 +76,7 @@ void t.test(
     }
     await refused(['--spread'], /needs a --schema/)
     await refused(['--spread', '--schema', '{"enum":["a"]}'], /of type "object"/)
-    await refused(['--spread', '--schema', SCHEMA, '--to', 'raw'], /has none/)
+    await refused(['--spread', '--schema', SCHEMA, '--to', 'raw'], /have no fields/)
     await refused(['--spread', '--schema', SCHEMA, '--meta-field', 'mood'], /is the meta field/)
     await refused(['--schema', '{"enum"'], /must be JSON/)
     await place.run(['-p', '{{text}}', '--job', 'j'], { stdin })

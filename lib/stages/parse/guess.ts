@@ -29,8 +29,7 @@ export interface Evidence {
  * line that is not a comment, and for JSON one character of the next.
  */
 export function guess({ name = '', head, comment, enough }: Evidence): Guess | undefined {
-  const ending = /\.([a-z]+)(?:\.(?:gz|zst))?$/i.exec(name)?.[1]?.toLowerCase() ?? ''
-  const named = BY_NAME.get(ending)
+  const { ending, format: named } = formatByName(name) ?? {}
   const text = (comment === undefined ? head : withoutComments(head, comment)).trimStart()
   const json = text.startsWith('{') || text.startsWith('[')
   // JSON lines are often named .json, so there the content decides.
@@ -43,6 +42,13 @@ export function guess({ name = '', head, comment, enough }: Evidence): Guess | u
   if (next === undefined && !enough) return undefined
   const guessed = json ? guessJson(line, next?.trimStart() ?? '', enough) : guessTable(line)
   return guessed && { ...guessed, by: 'bytes' }
+}
+
+/** The format that the ending of a file's name says, if any. */
+export function formatByName(name: string): { ending: string; format: GuessedFormat } | undefined {
+  const ending = /\.([a-z]+)(?:\.(?:gz|zst))?$/i.exec(name)?.[1]?.toLowerCase() ?? ''
+  const format = BY_NAME.get(ending)
+  return format && { ending, format }
 }
 
 const BY_NAME = new Map<string, GuessedFormat>([

@@ -14,6 +14,9 @@ import { invalidUtf8At } from '../../core/utf8.ts'
 /** Depth at which a document is rejected, since the parser remembers each open level. */
 const MAX_OPEN_LEVELS = 1_000_000
 
+/** More than stream-json looks ahead. */
+const LOOK_AHEAD = 64
+
 const MORE_FOLLOWS =
   'more content follows the value; if each line is a value of its own, read it as jsonl'
 
@@ -38,6 +41,8 @@ export class JsonReader implements RecordParser {
   #open = 0
   #around = 0
   #begun = false
+  /** The line of the first text. */
+  #textLine: number | undefined
   #invalidAt: number | undefined
   #finished = false
   #ready: SourceRecord[] = []
@@ -55,8 +60,9 @@ export class JsonReader implements RecordParser {
   }
 
   finish(): void {
-    // The line end terminates a number that is the whole document.
-    this.#slices.write(Buffer.concat([this.#start.end(), Buffer.from('\n')]))
+    // Blanks terminate a number that is the whole document. Without so many the parser would wait for the rest of `text`, which
+    // may begin `true`.
+    this.#slices.write(Buffer.concat([this.#start.end(), Buffer.alloc(LOOK_AHEAD, ' ')]))
     this.#finished = true
   }
 
@@ -78,6 +84,7 @@ export class JsonReader implements RecordParser {
     if (text.includes('\ufffd') && !isUtf8(slice)) {
       this.#invalidAt ??= this.#slices.offset + invalidUtf8At(slice)
     }
+    if (this.#textLine === undefined && text.trim() !== '') this.#textLine = this.#slices.line
     for (const token of this.#tokens(text)) this.#take(token)
     if (!this.#element) this.#invalidAt = undefined
   }
@@ -161,7 +168,9 @@ export class JsonReader implements RecordParser {
   }
 
   #error(why: string, cause?: unknown): BatchStreamError {
-    const place = { line: this.#slices.line, source: this.#settings.source }
+    // The parser may see several lines before it refuses the first.
+    const line = (this.#begun ? undefined : this.#textLine) ?? this.#slices.line
+    const place = { line, source: this.#settings.source }
     return new BatchStreamError('CBS_INPUT', `${lineOf(place)}: ${why}`, { cause, place })
   }
 }

@@ -31,7 +31,7 @@ export interface ParseOptions extends CsvOptions, JsonOptions, UnpackOptions {
 
 /**
  * Parses bytes of any format into records: decompresses gzip (and zstd if Node can), detects the format unless it is given,
- * and reads like the stage of that format. A `path` implies JSON. A `delimiter`, `columns`, `header: false` or `comment`
+ * and reads like the stage of that format. A `path` implies JSON, and does not go with another format. A `delimiter`, `columns`, `header: false` or `comment`
  * requires CSV or TSV.
  *
  * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` like the stages that it replaces, after the records
@@ -51,6 +51,8 @@ function readerFor(options: ParseOptions, settings: AnySettings): RecordParser {
   const option = settings.tableOption
   if (option && !mayBeTable(from, Boolean(path)))
     throw wrongOption(option, `left out: ${onlyTablesHave(option)}`, options[option])
+  if (path && from !== 'auto' && from !== 'json')
+    throw wrongOption('path', 'left out: only a JSON document has paths', path)
   switch (from) {
     case 'auto':
       return path ? readerOf('json', settings) : new GuessingReader(settings)

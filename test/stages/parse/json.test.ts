@@ -36,6 +36,23 @@ t.test('elements that are not objects are inputs', async t => {
   ])
 })
 
+t.test('text that begins like a JSON word is not silently ignored', async t => {
+  for (const [input, line] of [
+    ['text\nhello\n', 1],
+    ['\n\nnope,a\n', 3],
+    ['f', 1],
+    ['[{"a":1}]tru', 1],
+    ['{"a":1}\n n', 2],
+  ] as const) {
+    for (const options of [{}, { path: 'a' }]) {
+      const { error } = await read(json(options), [Buffer.from(input)])
+      t.match(error, { code: 'CBS_INPUT', message: new RegExp(`^line ${line}: `) }, input)
+    }
+  }
+  for (const input of ['', ' \n\n', '\ufeff'])
+    t.same((await read(json(), [Buffer.from(input)])).error, undefined)
+})
+
 t.test('a value that is not an array is the only record', async t => {
   t.same(await records(json(), '\n{"a":\n[1]}\n'), [[2, '{"a":[1]}']])
   t.same(await records(json(), ' 42'), [[1, '{"input":42}']])

@@ -303,3 +303,9 @@ for (const name of ['onBroken', 'onGuess', 'onNote', 'onHeader'] as const)
       await t.rejects(all(), { code: 'CBS_STAGE', message })
     }
   })
+
+t.test('a path is refused for a format without paths', async t => {
+  for (const from of ['csv', 'tsv', 'jsonl', 'text', 'requests'] as const)
+    t.throws(() => parse({ from, path: 'a' }), { code: 'CBS_OPTION', message: /`path` must be/ })
+  for (const from of ['auto', 'json'] as const) parse({ from, path: 'a' })
+})
