@@ -3,8 +3,10 @@ import { wholeNumber } from './errors.ts'
 /** Waits between tries of one call, in ms: `first`, doubled with each further failure up to `most`. */
 export interface Backoff {
   /** @default 500 */
+  /** Ms before the first retry, from 0. The default is that of the API's SDK. */
   readonly first?: number | undefined
   /** @default 60000 */
+  /** Maximum ms between two tries, at least `first`. */
   readonly most?: number | undefined
 }
 

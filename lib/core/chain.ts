@@ -107,6 +107,7 @@ class Chain extends Duplex {
   }
 }
 
+/** At least one stage, each of any type. */
 export type Stages = readonly [Stage<never, unknown>, ...Stage<never, unknown>[]]
 
 /** Stages in a valid order: each takes the output of the previous one. */
@@ -122,6 +123,7 @@ export type LinkedFor<T extends readonly unknown[], Item> = T extends readonly [
   ? [Stage<Item, unknown>, ...LinkedFor<Rest, OutputFor<S, Item>>]
   : []
 
+/** The first of several stages. */
 export type HeadOf<T extends readonly unknown[]> = T extends readonly [infer S, ...unknown[]]
   ? InputOf<S>
   : never
@@ -160,6 +162,7 @@ export type Items<T> =
 /** Whether the item type of a source is known; that of a Node stream or an empty list is not. */
 export type IsKnown<Item> = 0 extends 1 & Item ? false : [Item] extends [never] ? false : true
 
+/** Several stages of which each takes what the one before it emits; the error of a wrong one names its place. */
 export type LinkedTo<T extends Stages, Item> =
   IsKnown<Item> extends true ? LinkedFor<T, Item> : Linked<T>
 

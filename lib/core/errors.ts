@@ -28,8 +28,11 @@ export type ErrorCode =
 
 /** A position in the input; `line` counts physical lines from 1, `column` characters from 1. */
 export interface Place {
+  /** The file; undefined for a pipe. */
   readonly source?: string | undefined
+  /** Physical line, from 1. */
   readonly line?: number | undefined
+  /** Character of the line, from 1. */
   readonly column?: number | undefined
 }
 
@@ -42,13 +45,17 @@ export function lineOf({ line, source }: { line: number; source?: string | undef
 export interface ErrorDetails {
   /** The original error. */
   readonly cause?: unknown
+  /** Its position in the input or output. */
   readonly place?: Place | undefined
+  /** The option that caused it, such as `maxCost`. */
   readonly option?: string | undefined
 }
 
 /** Every error of this package: `code` is the kind; the message names what, where and what to do; `cause` is kept. */
 export class BatchStreamError extends Error {
+  /** Always `BatchStreamError`. */
   override readonly name = 'BatchStreamError'
+  /** The kind of the error, to match on. */
   readonly code: ErrorCode
   /** Its position in the input or output, if it has one. */
   readonly place: Place | undefined

@@ -9,7 +9,9 @@ export type MessageParams = Anthropic.Messages.Batches.BatchCreateParams.Request
 
 /** Why a record is invalid or has no answer: a short type and a sentence. */
 export interface Problem {
+  /** A short, stable word, such as `missing_value` or the type of the API's error. */
   readonly type: string
+  /** A sentence that names the cause. */
   readonly message: string
 }
 
@@ -35,7 +37,9 @@ export interface RecordOrigin<F extends object = Fields> {
 
 /** The content of a new record, given lazily as bytes or as fields; most are read only once. */
 export interface UnreadRecord<F extends object = Fields> {
+  /** Returns the record as one JSON object on one line. */
   raw(): Buffer
+  /** Returns the record as an object. */
   fields(): F
 }
 
@@ -45,12 +49,19 @@ export interface UnreadRecord<F extends object = Fields> {
  * its fields.
  */
 export class SourceRecord<F extends object = Fields> {
+  /** Physical line on which the record starts, from 1. */
   readonly line: number
+  /** Its file; undefined for a pipe. */
   readonly source: string | undefined
+  /** Why it could not be read, if so. */
   readonly problem: Problem | undefined
+  /** Its ordinal in the job's records file, from 0; undefined before it is spooled. */
   readonly ordinal: number | undefined
+  /** The job that spooled it; undefined before. */
   readonly job: Job | undefined
+  /** Number of the next attempt; 1 unless it is retried. */
   readonly attempt: number
+  /** How often max_tokens is doubled in the next request because answers were cut. */
   readonly doublings: number
   readonly #unread: UnreadRecord<F> | undefined
   #raw: Buffer | undefined
@@ -69,6 +80,7 @@ export class SourceRecord<F extends object = Fields> {
     this.#fields = origin.fields
   }
 
+  /** The record as one JSON object on one line, without a line end. */
   get raw(): Buffer {
     // It has one of the two.
     return (this.#raw ??= (this.#unread as UnreadRecord<F>).raw())
@@ -82,6 +94,7 @@ export class SourceRecord<F extends object = Fields> {
 
 /** The types of records and answers that an item carries. Compile time only. */
 export interface Carried<F, V> {
+  /** Never present at run time. */
   readonly '~carried'?: readonly [fields: F, value: V]
 }
 
@@ -111,7 +124,9 @@ export type ValueOf<Item> = Item extends { readonly problem: Problem }
  * record's fields, `V` that of its answer.
  */
 export interface BatchRequest<F extends object = Fields, V = unknown> extends Carried<F, V> {
+  /** 1 to 64 letters, digits, `_` and `-`, unique in the job. */
   readonly custom_id?: string | undefined
+  /** The body of the Messages request. */
   readonly params: MessageParams
   /** Its record; a request without one is its own record. */
   readonly record?: SourceRecord<F> | undefined
@@ -119,7 +134,9 @@ export interface BatchRequest<F extends object = Fields, V = unknown> extends Ca
 
 /** An invalid record. It keeps its place in the stream and becomes a `rejected` row. */
 export interface RejectedRecord<F extends object = Fields> {
+  /** The record. */
   readonly record: SourceRecord<F>
+  /** Why it is invalid. */
   readonly problem: Problem
 }
 
@@ -128,7 +145,9 @@ export type TemplateOutput = BatchRequest | RejectedRecord
 
 /** A batch that is full and on disk. Nothing of it has been sent. */
 export interface SealedBatch<F extends object = Fields, V = unknown> extends Carried<F, V> {
+  /** Always `sealed`. */
   readonly state: 'sealed'
+  /** The job that stores it. */
   readonly job: Job
   /** Its number within the job, from 1. */
   readonly number: number
@@ -147,6 +166,7 @@ export interface SubmittedBatch<F extends object = Fields, V = unknown> extends 
   SealedBatch<F, V>,
   'state'
 > {
+  /** Always `submitted`. */
   readonly state: 'submitted'
   /** The API's id; null if there was nothing to send. */
   readonly id: string | null
@@ -157,6 +177,7 @@ export interface EndedBatch<F extends object = Fields, V = unknown> extends Omit
   SubmittedBatch<F, V>,
   'state'
 > {
+  /** Always `ended`. */
   readonly state: 'ended'
 }
 
@@ -185,6 +206,7 @@ export interface Ends extends TypeMap {
   readonly gives: EndedBatch<FieldsOf<this['item']>, ValueOf<this['item']>>
 }
 
+/** The fields of an item's record after they were written as JSON and read back. */
 export type JsonOf<Item> = Jsonify<FieldsOf<Item>> extends infer F extends object ? F : Fields
 
 /** Maps ended batches to the results of their records. */

@@ -29,11 +29,13 @@ export type Jsonify<T> = 0 extends 1 & T
                     }
                   >
 
+/** Any function. */
 export type Callable = (...args: never) => unknown
 
 /** What JSON omits from an object, and writes as null in an array. */
 export type Lost = undefined | symbol | Callable
 
+/** `null` for a type that has values which JSON writes as null in an array, else `never`. */
 export type NullFor<T> = Extract<T, Lost> extends never ? never : null
 
 /** The keys that JSON always writes, or those that it may write; keys that it never writes are in neither. */
@@ -49,6 +51,7 @@ export type Kept<T, Key extends keyof T, How extends 'always' | 'perhaps'> = Key
         ? Key
         : never
 
+/** An intersection of object types as one object type. */
 export type Flat<T> = { [Key in keyof T]: T[Key] }
 
 /** The fields of a record made from a value of this type; `Fields` if the type is unknown. */

@@ -14,7 +14,10 @@ export interface Shard {
 }
 
 /** A shard with its block size filled in. */
-export type SizedShard = Shard & { readonly block: number }
+export type SizedShard = Shard & {
+  /** Records per block. */
+  readonly block: number
+}
 
 /** Default records per block: few enough to balance small inputs. */
 export const DEFAULT_BLOCK = 100

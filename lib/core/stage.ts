@@ -138,7 +138,9 @@ export interface Stage<In, Out> extends Duplex {
 
 /** How a stage maps types: `gives` follows from `item`, the type of its input. Compile time only. */
 export interface TypeMap {
+  /** The item that the stage takes. */
   readonly item: unknown
+  /** The item that it then emits. */
   readonly gives: unknown
 }
 
@@ -177,6 +179,7 @@ export type OutputFor<S, Item> = [TypeMapOf<S>] extends [never]
     ? (TypeMapOf<S> & { readonly item: Item })['gives']
     : never
 
+/** The type map of a stage. */
 export type TypeMapOf<S> = S extends { readonly [carries]?: infer Map }
   ? Map extends TypeMap
     ? Map

@@ -15,11 +15,25 @@ export type Answer =
   /** Members of the message that replace the defaults. */
   | Partial<Anthropic.Messages.Message>
   /** The request fails, and is not billed. */
-  | { readonly error: { readonly type: string; readonly message: string } }
+  | {
+      /** Why the request fails. */
+      readonly error: {
+        /** The API's type of error. */
+        readonly type: string
+        /** The API's message. */
+        readonly message: string
+      }
+    }
   /** The batch expires before this request is answered. */
-  | { readonly expired: true }
+  | {
+      /** Always true. */
+      readonly expired: true
+    }
   /** The batch is canceled before this request is answered. */
-  | { readonly canceled: true }
+  | {
+      /** Always true. */
+      readonly canceled: true
+    }
 
 /** What a `respond` function receives besides the params. */
 export interface AnswerContext {

@@ -8,7 +8,12 @@ export interface ErroredFault {
    * The error of the row.
    * @default an `api_error`
    */
-  readonly error?: { readonly type?: string; readonly message?: string }
+  readonly error?: {
+    /** The API's type of error. */
+    readonly type?: string
+    /** The API's message. */
+    readonly message?: string
+  }
   /**
    * How often the same params fail before they succeed.
    * @default always

@@ -46,6 +46,7 @@ export interface Batch {
 
 const COUNTS = ['processing', 'succeeded', 'errored', 'canceled', 'expired'] as const
 
+/** Whether a batch is processed, is being canceled, or has ended, as the API says it. */
 export type ProcessingStatus = 'in_progress' | 'canceling' | 'ended'
 
 /** When the batch ends, as scheduled now. */

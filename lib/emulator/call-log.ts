@@ -5,14 +5,17 @@ const REMEMBERED = 10_000
 
 /** How often an operation got a status. */
 export interface CallCount {
+  /** The operation. */
   readonly op: Operation
   /** HTTP status; 0 if the connection broke before the reply. */
   readonly status: number
+  /** How often. */
   readonly count: number
 }
 
 /** One call of the API. */
 export interface Call {
+  /** The operation. */
   readonly op: Operation
   /** HTTP status; 0 if the connection broke before the reply. */
   readonly status: number

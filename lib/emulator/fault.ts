@@ -42,8 +42,11 @@ export interface FaultEffect extends BatchFault {
   readonly headers?: Readonly<Record<string, string>>
   /** The error of the reply. `type` defaults to the type of the status. */
   readonly error?: {
+    /** The API's type of error; that of the status by default. */
     readonly type?: string
+    /** The API's message. */
     readonly message?: string
+    /** The member `error_code` of the error's details. */
     readonly error_code?: string
   }
   /** Reply with this body instead of the API's JSON, such as a proxy's page. */
@@ -81,6 +84,7 @@ export interface FaultRule extends FaultEffect {
 
 /** A call, as passed to a function that decides about faults. */
 export interface FaultCall {
+  /** The operation. */
   readonly op: Operation
   /** The number of calls of this operation so far, this one included. */
   readonly nth: number

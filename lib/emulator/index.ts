@@ -45,6 +45,7 @@ export interface EmulatorOptions {
   /**
    * Answers a request. Without it, or if it returns undefined, the answer is `echo(lastUserText(params))`, or conforms to
    * the request's schema.
+   * @default the echo
    */
   readonly respond?: Respond
   /**
@@ -62,7 +63,10 @@ export interface EmulatorOptions {
    * @default 'shuffled'
    */
   readonly order?: ResultOrder
-  /** The accepted keys and their workspaces. Without it every key is accepted, and all share one workspace. */
+  /**
+   * The accepted keys and their workspaces. Without it every key is accepted, and all share one workspace.
+   * @default every key is accepted
+   */
   readonly keys?: Readonly<Record<string, string>>
   /**
    * Batches of other tools that exist at the start.

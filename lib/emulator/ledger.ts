@@ -9,27 +9,37 @@ import type { AcceptedRequest } from './validate.ts'
 
 /** A batch that was accepted, whether or not its client received the reply. */
 export interface LedgerBatch {
+  /** The batch id. */
   readonly id: string
   /** From 1 in order of creation. */
   readonly number: number
+  /** Its number of requests. */
   readonly requests: number
   /** Size of the create's body in bytes. */
   readonly bytes: number
+  /** RFC 3339, by the emulator's clock. */
   readonly created_at: string
+  /** The workspace of the key that created it. */
   readonly workspace: string
+  /** Whether it is processed, is being canceled, or has ended. */
   readonly state: ProcessingStatus
+  /** Whether a client has deleted it. */
   readonly deleted: boolean
 }
 
 /** A request that was accepted. */
 export interface LedgerRequest {
+  /** The id of its batch. */
   readonly batch_id: string
+  /** The number of its batch, from 1 in order of creation. */
   readonly batch: number
   /** Its position in the batch, from 0. */
   readonly index: number
+  /** The custom_id that the client chose. */
   readonly custom_id: string
   /** `requestKey(params)`: equal for requests with equal params. */
   readonly key: string
+  /** How it ended. */
   readonly outcome: (typeof OUTCOMES)[number]
   /** True for a request that succeeded; nothing else is billed. */
   readonly billed: boolean
@@ -37,15 +47,19 @@ export interface LedgerRequest {
 
 /** How often something was accepted and how often it was billed. */
 export interface LedgerCount {
+  /** How often it was accepted. */
   readonly accepted: number
+  /** How often it was billed. */
   readonly billed: number
 }
 
 /** Totals of everything that was accepted. */
 export interface LedgerTotals {
+  /** Accepted batches. */
   readonly batches: number
   /** Accepted requests, including repeats. */
   readonly accepted: number
+  /** Billed requests, including repeats. */
   readonly billed: number
   /** Distinct requests, by their params. */
   readonly distinct: number

@@ -43,7 +43,9 @@ export interface EmulatorSettings {
 export interface NewBatch {
   /** From 1 in order of creation. */
   readonly number: number
+  /** Its number of requests. */
   readonly requests: number
+  /** Size of the create's body. */
   readonly bytes: number
 }
 

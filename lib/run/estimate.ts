@@ -13,11 +13,13 @@ import { recordsIn, templateOf } from './run-batches.ts'
 
 /** What a run would send, and its expected cost. */
 export interface RunEstimate extends EstimateFigures {
+  /** Records of the source. */
   readonly records: number
   /** Records that cannot be sent: a missing field, an empty prompt, an invalid parameter. */
   readonly rejected: number
   /** Failed rows of an earlier run. */
   readonly skipped: number
+  /** Batches of the first attempt; retries add more. */
   readonly batches: number
   /** Bytes of all requests. */
   readonly bytes: number

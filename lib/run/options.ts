@@ -28,7 +28,9 @@ import type { MaxInvalid } from './guard.ts'
 
 /** List prices in USD per million tokens, such as `{ input: 1, output: 5 }`. Batches are billed at half. */
 export interface ModelPrice {
+  /** USD per million input tokens, with at most 5 decimals. */
   readonly input: number
+  /** USD per million output tokens, with at most 5 decimals. */
   readonly output: number
 }
 
@@ -47,7 +49,10 @@ export interface EstimateOptions<
    * @default 64000000
    */
   readonly batchBytes?: number | undefined
-  /** The price of every model, replacing the built-in list prices. */
+  /**
+   * The price of every model, replacing the built-in list prices.
+   * @default the list prices of the package
+   */
   readonly price?: ModelPrice | undefined
 }
 
@@ -153,14 +158,23 @@ export interface RunOptions<
    * Stop sending when more records than this, or more than this share, are invalid.
    * @default 1000
    */
-  readonly maxInvalid?: number | { readonly share: number } | undefined
+  readonly maxInvalid?:
+    | number
+    | {
+        /** From 0 to 1. It applies from 1000 records on, and at the end of the source. */
+        readonly share: number
+      }
+    | undefined
   /**
    * Spending cap of the job in USD. A batch whose worst-case cost would exceed it is never sent; the results of batches in
    * flight still arrive, and the run ends with `CBS_STOPPED`.
    * @default no cap
    */
   readonly maxCost?: number | undefined
-  /** Ends the run: calls are aborted, batches at the API continue, and a named job resumes when it is run again. */
+  /**
+   * Ends the run: calls are aborted, batches at the API continue, and a named job resumes when it is run again.
+   * @default none
+   */
   readonly signal?: AbortSignal | undefined
   /**
    * Called for each event (docs/events.md). An exception or rejection changes nothing: the first failure becomes a process

@@ -39,10 +39,15 @@ import { isOpen, runSettings, type RunOptions, type RunSettings } from './option
 
 /** The row formats and their options. */
 export interface RowFormats {
+  /** JSON Lines: the record with the answer and its metadata. */
   readonly jsonl: WriteJsonlOptions
+  /** CSV with a header. */
   readonly csv: WriteCsvOptions
+  /** CSV with tabs. */
   readonly tsv: Omit<WriteCsvOptions, 'delimiter'>
+  /** The answers as text, one per line; no options. */
   readonly text: Record<string, never>
+  /** The API's result lines as they came; no options. */
   readonly raw: Record<string, never>
 }
 

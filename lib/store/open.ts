@@ -37,13 +37,14 @@ import { makeTemporaryFolder, temporaryDisk } from './temporary.ts'
 /** The format of a job name. */
 export const JOB_NAME: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
+/** Options of `openJob`: which job it is, and where its files are. */
 export interface JobOptions {
   /** Letters, digits, `.`, `_` and `-`, at most 64. The same name in the same `dir` is the same job. */
   readonly name: string
   /** The folder that contains `jobs/`. It is created if missing, private to the user. */
   readonly dir: string
   /**
-   *
+   * A clock for tests.
    * @default the system clock
    */
   readonly clock?: Clock | undefined
@@ -56,6 +57,7 @@ export interface JobOptions {
   /**
    * The part of the input that this worker processes. The job is then called `NAME.00002` and remembers its shard. Another
    * number of shards or block size for an existing job is `CBS_INPUT`. Pass `job.state.shard` to the `shard` stage.
+   * @default the whole input
    */
   readonly shard?: Shard | undefined
 }
@@ -65,7 +67,7 @@ export interface StoredJobOptions extends Omit<JobOptions, 'shard'> {
   /** The shard that a job with exactly this name processes. */
   readonly shard?: SizedShard | undefined
   /**
-   *
+   * Where files are read and written.
    * @default the system's file system
    */
   readonly disk?: Disk
@@ -83,7 +85,11 @@ export interface StoredJobOptions extends Omit<JobOptions, 'shard'> {
 
 /**
  * Opens a job by name, or creates it. Everything that stages record is on disk before they act on it, so a process may die
- * at any moment and the next one resumes. Only one process may open a job: `CBS_JOB_IN_USE`. A damaged job is `CBS_STATE`.
+ * at any moment and the next one resumes.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option, `CBS_JOB_IN_USE` if another process has the job,
+ * `CBS_INPUT` for other numbers of shards than before, `CBS_STATE` if it is damaged, `CBS_DISK` if it cannot be read or
+ * written, `CBS_API` if its ledger is unreachable
  */
 export async function openJob(options: JobOptions): Promise<Job> {
   const { name, dir, clock, ledger, shard } = options

@@ -7,16 +7,23 @@ export type Attributes = Record<string, string | number>
 
 /** The members of an `@opentelemetry/api` span that are used. */
 export interface OpenTelemetrySpan {
+  /** What a link to this span holds. */
   spanContext(): { traceId: string; spanId: string; traceFlags: number }
+  /** Adds attributes to the span. */
   setAttributes(attributes: Attributes): unknown
+  /** Adds an event to the span, with the current time. */
   addEvent(name: string): unknown
+  /** Sets the status; code 2 is an error. */
   setStatus(status: { code: number; message?: string }): unknown
+  /** Ends the span now. */
   end(): void
 }
 
 /** The members of `@opentelemetry/api` (1.4 or newer) that are used: `import * as api from '@opentelemetry/api'`. */
 export interface OpenTelemetryApi {
+  /** Where tracers come from. */
   readonly trace: {
+    /** Returns the tracer of this name. */
     getTracer(name: string): {
       startSpan(
         name: string,
@@ -28,7 +35,9 @@ export interface OpenTelemetryApi {
       ): OpenTelemetrySpan
     }
   }
+  /** Where meters come from. */
   readonly metrics: {
+    /** Returns the meter of this name. */
     getMeter(name: string): {
       createHistogram(
         name: string,

@@ -2,10 +2,15 @@ import type { SizedShard } from '../shard.ts'
 
 /** The counts of a batch, as the API returns them. */
 export interface Counts {
+  /** Requests without an answer so far. */
   readonly processing: number
+  /** Requests that were answered; only they are billed. */
   readonly succeeded: number
+  /** Requests that failed. */
   readonly errored: number
+  /** Requests that were not answered because the batch was canceled. */
   readonly canceled: number
+  /** Requests that were not answered within 24 hours. */
   readonly expired: number
 }
 
@@ -19,6 +24,7 @@ export type SummedFile = 'members' | 'rejected' | 'ids' | 'repeats' | 'keys' | '
 
 /** A sealed batch. */
 export interface Sealed {
+  /** Its number within the job, from 1. */
   readonly number: number
   /** 1 for the first attempt. */
   readonly attempt: number
@@ -30,6 +36,7 @@ export interface Sealed {
   readonly records: number
   /** Requests in its body. */
   readonly requests: number
+  /** Size of its body in bytes. */
   readonly bytes: number
   /** SHA-256 of the body, in hex. */
   readonly hash: string
@@ -38,7 +45,12 @@ export interface Sealed {
   /** Made by another tool: its ids are not generated, and it has no records. */
   readonly foreign?: true
   /** Records of it that take the answer of an earlier job, and who gave those answers. */
-  readonly reused?: { readonly records: number; readonly answeredBy: string }
+  readonly reused?: {
+    /** How many records. */
+    readonly records: number
+    /** The origin of the API and the betas. */
+    readonly answeredBy: string
+  }
   /** Its single request fills the prompt cache: nothing else is sent before it has ended. */
   readonly primes?: true
   /** Part of a batch that the API rejected because of some requests; it is halved until those are isolated. */

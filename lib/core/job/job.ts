@@ -9,6 +9,7 @@ export interface BilledAnswer {
 
 /** The durable state of a run, as users see it. `openJob()` makes it, and stages take it as `job`. */
 export interface Job {
+  /** Its name; that of a shard ends with its number, such as `nightly.00002`. */
   readonly name: string
   /** The progress of each batch, from the job's journal. */
   readonly state: JobState

@@ -9,7 +9,9 @@ export interface RunObserver {
 
 /** Observes one run. */
 export interface RunObservation {
+  /** Called with each event of the run (docs/events.md). */
   event(event: RunEvent): void
+  /** Called with each result, before the loop receives it. */
   result(result: Result<object>): void
   /** Called once, with the error that ended the run early, if any. */
   end(cause: unknown): void

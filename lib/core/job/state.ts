@@ -7,15 +7,24 @@ export type Phase = 'sealed' | 'armed' | 'submitted' | 'ended' | 'fetched' | 'wr
 
 const WITHOUT_END: readonly Phase[] = ['sealed', 'armed', 'submitted']
 
+/** A batch as the journal describes it. Times are in ms since 1970. */
 export interface BatchState extends Sealed {
+  /** How far it is. */
   readonly phase: Phase
   /** The batch that this one was split from, directly or not; its own number if it was not split. */
   readonly root: number
   /** The amount reserved for it under a spending cap, in femtodollars; absent without a cap. */
   readonly reserved?: string
-  readonly armed: { readonly at: number; readonly serverAt: number | null } | null
+  /** When its last byte could be sent; null before that. */
+  readonly armed: {
+    /** By the clock of this machine. */
+    readonly at: number
+    /** By the API's clock; null if it was not known. */
+    readonly serverAt: number | null
+  } | null
   /** Batches of the API that may be this one, and whether they have been ruled out. */
   readonly candidates: Readonly<Record<string, 'open' | 'ruledOut'>>
+  /** The API's id; null until it is submitted. */
   readonly id: string | null
   /** The origin of the API that has it, and its betas; absent where they are not known. */
   readonly answeredBy?: string
@@ -23,12 +32,17 @@ export interface BatchState extends Sealed {
   readonly submittedAt: number | null
   /** When its end was observed. */
   readonly endedAt: number | null
+  /** How its requests ended; null until the batch has ended. */
   readonly counts: Counts | null
+  /** Where the API has its results; null until the batch has ended. */
   readonly resultsUrl: string | null
   /** Size of the stored result set; null until it is fetched. */
   readonly fetched: {
+    /** Result lines. */
     readonly lines: number
+    /** Bytes. */
     readonly bytes: number
+    /** Why some requests have no line; null if each has one. */
     readonly why: string | null
   } | null
   /** Rows are emitted in the order in which sets were fetched, so that a replay repeats the first run. */
@@ -37,22 +51,33 @@ export interface BatchState extends Sealed {
 
 /** Records up to a count, and their hash for when they are read again. */
 export interface RecordSpan {
+  /** The count up to which the span goes. */
   readonly records: number
+  /** SHA-256, in hex, of the records since the span before. */
   readonly hash: string
 }
 
+/** The state of a job: what its journal adds up to. Times are in ms since 1970, sizes in bytes. */
 export interface JobState {
+  /** The random prefix of the job's custom_ids. */
   readonly run: string
+  /** When the job was created. */
   readonly openedAt: number
   /** The job's part of the input; null for the whole input. */
   readonly shard: SizedShard | null
+  /** The API workspace of its batches; null until a reply has named it. */
   readonly workspace: string | null
   /** A digest of the options that determine its requests; null until a template was compared. */
   readonly templateDigest: string | null
+  /** The files that records come from, by index. */
   readonly sources: readonly string[]
+  /** The input so far. */
   readonly spooled: {
+    /** Records that are safe on disk. */
     readonly records: number
+    /** Their size. */
     readonly bytes: number
+    /** Whether the input has ended. */
     readonly complete: boolean
     /** Why the input ended early; reported after the last row. */
     readonly broken: string | null
@@ -61,25 +86,42 @@ export interface JobState {
   readonly inputHash: string | null
   /** With a ledger: a hash of the records up to each of these counts, since the previous count. */
   readonly spans: readonly RecordSpan[]
+  /** All batches by number, including those that were split. */
   readonly batches: ReadonlyMap<number, BatchState>
   /** The output files, and the size of each that a commit covers. */
   readonly output: {
-    readonly files: { readonly out: string | null; readonly errors: string | null }
+    /** The paths of the files; null for a stream, or if there is none. */
+    readonly files: {
+      /** The file of rows. */
+      readonly out: string | null
+      /** The file of failed rows. */
+      readonly errors: string | null
+    }
     /** Identifies these files among others of the same names; null if unknown. */
-    readonly ids: { readonly out: string | null; readonly errors: string | null }
+    readonly ids: {
+      /** The id of the file of rows. */
+      readonly out: string | null
+      /** The id of the file of failed rows. */
+      readonly errors: string | null
+    }
+    /** Size of the file of rows. */
     readonly out: number
+    /** Size of the file of failed rows. */
     readonly errors: number
     /** All records below this ordinal have their row there; 0 if rows are not in input order. */
     readonly below: number
     /** SHA-256 of the last bytes that the commit covers. */
     readonly outTail: string | null
+    /** The same for the file of failed rows. */
     readonly errorsTail: string | null
   }
   /** The input columns of a table, once decided. */
   readonly columns: readonly string[] | null
+  /** How many result sets were fetched. */
   readonly fetches: number
   /** Whether the user was warned that the canary failed. */
   readonly warned: boolean
+  /** Whether every record has its row. */
   readonly finished: boolean
 }
 

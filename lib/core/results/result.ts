@@ -39,9 +39,13 @@ export interface ResultParts<F extends object = Fields, V = unknown> {
  * of its members is first read, and only that member is parsed.
  */
 export class Result<F extends object = Fields, V = unknown> {
+  /** The record; undefined for a batch that another tool created. */
   readonly record: SourceRecord<F> | undefined
+  /** The API's line without its line end; null if there is none. */
   readonly raw: Buffer | null
+  /** The batch of this attempt. */
   readonly batch: EndedBatch<F, V>
+  /** Whether it is the last result of its batch. */
   readonly last: boolean
   readonly #customId: string | null
   /** True if the record was not sent because it shares the answer of an earlier record with an identical request. */
@@ -78,6 +82,7 @@ export class Result<F extends object = Fields, V = unknown> {
     return this.line?.string(this.line.customId) ?? this.#customId
   }
 
+  /** The API's id of the batch that has the answer; null if nothing was sent. */
   get batchId(): string | null {
     if (this.#reused) return this.#reused.batchId
     return this.raw || this.status === 'unanswered' ? this.#answeredIn.id : null
@@ -88,6 +93,7 @@ export class Result<F extends object = Fields, V = unknown> {
     return this.batch.attempt
   }
 
+  /** `succeeded`, or why there is no full answer (docs/formats.md). */
   get status(): Status {
     if (this.#without) return this.#without.status
     return this.#broken ? 'invalid' : this.#sent
@@ -125,10 +131,12 @@ export class Result<F extends object = Fields, V = unknown> {
     return 'value' in verdict ? verdict.value : null
   }
 
+  /** The API's `stop_reason`; null without an answer. */
   get stopReason(): string | null {
     return this.line?.string(this.line.stopReason) ?? null
   }
 
+  /** The model that answered, as the API names it; null without an answer. */
   get model(): string | null {
     return this.line?.string(this.line.model) ?? null
   }
@@ -256,6 +264,7 @@ export class Result<F extends object = Fields, V = unknown> {
 
 /** The result of a record of the job. Results of a batch that another tool created have no record. */
 export interface RecordResult<F extends object = Fields, V = unknown> extends Result<F, V> {
+  /** The record, with its fields. */
   readonly record: SourceRecord<F>
 }
 

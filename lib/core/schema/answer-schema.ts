@@ -3,22 +3,38 @@ import type { JsonSchema } from './load.ts'
 
 /** A schema of a library that supports Standard JSON Schema: zod 4.2 and newer, ArkType, Valibot's `toStandardJsonSchema`. */
 export interface StandardJsonSchema<Input = unknown, Output = unknown> {
+  /** What the Standard Schema specification defines. */
   readonly '~standard': {
+    /** The version of the specification. */
     readonly version: number
+    /** The name of the schema library. */
     readonly vendor: string
+    /** Its JSON Schema face. */
     readonly jsonSchema: {
+      /** Returns the JSON Schema of what the schema accepts. */
       readonly input: (options: { readonly target: 'draft-2020-12' }) => Record<string, unknown>
     }
     /** If present, it validates after the JSON Schema, and its output is the value. It must be synchronous. */
     readonly validate?: ((value: unknown) => unknown) | undefined
-    readonly types?: { readonly input: Input; readonly output: Output } | undefined
+    /** Compile time only: the types of the schema. */
+    readonly types?:
+      | {
+          /** The type that the schema accepts. */
+          readonly input: Input
+          /** The type of the validated value. */
+          readonly output: Output
+        }
+      | undefined
   }
 }
 
 /** The result of the SDK's `zodOutputFormat` and `jsonSchemaOutputFormat`. */
 export interface ParseableFormat<Value = unknown> {
+  /** The API's type of output formats. */
   readonly type: 'json_schema'
+  /** The JSON Schema that is sent. */
   readonly schema: { readonly [key: string]: unknown }
+  /** Turns the text of an answer into its value, or throws. */
   parse(content: string): Value
 }
 
@@ -42,6 +58,7 @@ export type AnswerOf<S> = [S] extends [undefined]
       ? Value
       : unknown
 
+/** The type of a member of an object type that may be undefined; `unknown` if it has none. */
 export type MemberOf<Types, Name extends string> =
   Exclude<Types, undefined> extends Readonly<Record<Name, infer Member>> ? Member : unknown
 

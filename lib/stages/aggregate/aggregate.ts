@@ -43,6 +43,7 @@ import {
   type SerializedRequest,
 } from './serialize-request.ts'
 
+/** Options of `aggregate`. Times are in ms, sizes in bytes. */
 export interface AggregateOptions {
   /**
    * Maximum requests of a batch, 1 to 100,000.
@@ -108,8 +109,12 @@ export interface ReusingOptions extends AggregateOptions {
 }
 
 /**
- * Collects requests into batches on disk. If a job is resumed, the batches in its journal come first. Invalid records keep
- * their place and become `rejected` rows.
+ * Takes requests and invalid records, and emits a batch whose body is on disk whenever one is full. If a job is resumed, the
+ * batches in its journal come first. Invalid records keep their place and become `rejected` rows.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option; the pipeline fails with `CBS_INPUT` if a named job was
+ * started with another `template`, with `CBS_STAGE` if records are out of order, and with `CBS_DISK` if a batch cannot be
+ * stored
  */
 export function aggregate(
   options: AggregateOptions = {},

@@ -47,6 +47,7 @@ async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, Rem
   return found
 }
 
+/** Options of `awaitEnd`. Times are in ms. */
 export interface AwaitEndOptions {
   /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
   readonly client: AnthropicClient
@@ -73,10 +74,20 @@ export interface AwaitEndOptions {
   readonly backoff?: Backoff | undefined
   /** Called with the reason when the API cannot be reached. */
   readonly onWait?: (batch: SubmittedBatch, why: string) => unknown
+  /**
+   * The job of the batches.
+   * @default the job of the first batch
+   */
   readonly job?: Job | undefined
 }
 
-/** Waits for batches to end. One list call covers all in flight; waiting uses no CPU and survives outages of a day. */
+/**
+ * Takes submitted batches and emits each when it has ended, in the order of their ends. One list call covers all in flight;
+ * waiting uses no CPU and survives outages of a day.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option; the pipeline fails with `CBS_ACCESS` if the key is refused,
+ * and with `CBS_API` if the API stays unreachable or its replies are invalid
+ */
 export function awaitEnd(
   options: AwaitEndOptions,
 ): CarryingStage<SubmittedBatch<object>, EndedBatch, Ends> {

@@ -8,7 +8,7 @@ import { earliest } from '../../core/job/earliest.ts'
 import { storedJob } from '../../store/job.ts'
 
 /**
- * Holds ended batches back until all earlier ones have ended, so that rows are in input order over the whole job, also when it
+ * Takes and emits ended batches. Holds ended batches back until all earlier ones have ended, so that rows are in input order over the whole job, also when it
  * is resumed. Only a few words per batch are held: the answers stay with the API, which stores them for 29 days. Rows of
  * records that `retry` sends again come when their answer does.
  */

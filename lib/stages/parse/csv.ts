@@ -17,7 +17,10 @@ export interface CsvOptions extends NoteOptions {
    * unless it is a comma
    */
   readonly delimiter?: string | undefined
-  /** Column names for a file without a header. */
+  /**
+   * Column names for a file without a header.
+   * @default the names in the header
+   */
   readonly columns?: readonly string[] | undefined
   /**
    * Whether the first row names the columns; with false and no `columns` they are column1, column2 and so on.
@@ -35,7 +38,10 @@ export interface CsvOptions extends NoteOptions {
    * @default 16_000_000
    */
   readonly maxRecordBytes?: number | undefined
-  /** The file's name, for records and errors. */
+  /**
+   * The file's name, for records and errors.
+   * @default undefined, a pipe
+   */
   readonly source?: string | undefined
   /** Called with the header's names before the first record, even if no record follows. */
   readonly onHeader?: ((columns: readonly string[]) => void) | undefined

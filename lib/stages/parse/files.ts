@@ -9,6 +9,7 @@ import { SourceRecord, type Problem } from '../../core/flow.ts'
 import { DEFAULT_RECORD_BYTES } from '../../core/limits.ts'
 import { stage, type Stage } from '../../core/stage.ts'
 
+/** Options of `parseFiles`. */
 export interface FilesOptions {
   /**
    * Maximum bytes of a text file.

@@ -6,7 +6,9 @@ export type GuessedFormat = 'csv' | 'tsv' | 'jsonl' | 'json' | 'text'
 
 /** The detected format, and why: a short sentence for the user. */
 export interface Guess {
+  /** The detected format. */
   readonly format: GuessedFormat
+  /** What the decision is based on, such as the name of the file, in words. */
   readonly why: string
   /** The basis of the guess. */
   readonly by: 'name' | 'bytes' | 'option'

@@ -3,7 +3,10 @@ import { crc32 } from 'node:zlib'
 import { failWhenRead } from './fail-when-read.ts'
 
 /** Inflates the body of a gzip member, and counts how many input bytes belonged to it. */
-export type Inflater = Transform & { readonly bytesWritten: number }
+export type Inflater = Transform & {
+  /** Compressed bytes that were consumed. */
+  readonly bytesWritten: number
+}
 
 export interface GunzipOptions {
   createInflateRaw(): Inflater

@@ -20,7 +20,10 @@ export interface JsonlOptions {
    * @default 16_000_000
    */
   readonly maxRecordBytes?: number | undefined
-  /** The file's name, for records and errors. */
+  /**
+   * The file's name, for records and errors.
+   * @default undefined, a pipe
+   */
   readonly source?: string | undefined
 }
 

@@ -43,7 +43,9 @@ const PDF = Buffer.from('%PDF')
 
 /** The used part of node:zlib; zstd came with Node 22.15. */
 export interface Zlib {
+  /** Makes a stream that inflates without a header. */
   createInflateRaw(): Inflater
+  /** Makes a stream that decompresses zstd; missing in older versions of Node. */
   createZstdDecompress?(): Transform
 }
 

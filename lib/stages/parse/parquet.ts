@@ -41,15 +41,15 @@ export interface ParquetOptions extends BreakOptions {
 const PART_BYTES = 32_000_000
 
 /**
- * A Parquet file -> records, each a JSON object of its columns; nested columns are nested JSON. 64-bit integers and decimals are
- * JSON numbers with all their digits, times are ISO 8601 with all of theirs. Memory holds one row group, or a part of one where
- * the file has an offset index. A record's `line` is the number of its row, from 1. A row with text that is not UTF-8, or that
- * is too long, comes out as a record with a `problem` (`invalid_utf8`, `too_long`).
+ * Reads the rows of a Parquet file as records, each a JSON object of its columns; nested columns are nested JSON. 64-bit
+ * integers and decimals are JSON numbers with all their digits, times are ISO 8601 with all of theirs. Memory holds one row
+ * group, or a part of one if the file has an offset index. A record's `line` is the number of its row, from 1. A row with
+ * text that is not UTF-8, or that is too long, becomes a record with a `problem` (`invalid_utf8`, `too_long`).
  *
  * Needs the packages `hyparquet` and `hyparquet-compressors`.
  *
- * @throws BatchStreamError `CBS_OPTION` for a wrong option; the stream ends with `CBS_OPTION` where a package is missing, and
- * with `CBS_INPUT` where the file cannot be read, after the rows before that place
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option; the stream ends with `CBS_OPTION` if a package is missing,
+ * and with `CBS_INPUT` if the file cannot be read, after the rows before that place
  */
 export function readParquet(path: string, options: ParquetOptions = {}): Source<SourceRecord> {
   if (typeof path !== 'string') throw wrongOption('path', 'the path of a file', path)

@@ -23,7 +23,10 @@ export interface ParseOptions extends CsvOptions, JsonOptions, UnpackOptions {
    * @default 'auto'
    */
   readonly from?: InputFormat | undefined
-  /** The file's name, for detection; also the default of `source`. */
+  /**
+   * The file's name, for detection; also the default of `source`.
+   * @default only the first bytes are looked at
+   */
   readonly name?: string | undefined
   /** Called with the detected format before the first record. */
   readonly onGuess?: ((guess: Guess) => void) | undefined

@@ -10,7 +10,10 @@ import { MAGIC_BYTES, packingOf, unpacker, type Zlib } from './packed.ts'
 
 /** Options of `unpack`. */
 export interface UnpackOptions extends NoteOptions {
-  /** The file's name in errors. */
+  /**
+   * The file's name in errors.
+   * @default undefined, a pipe
+   */
   readonly source?: string | undefined
   /**
    * The decompressor.
@@ -28,10 +31,12 @@ const BOMB_RATIO = 100
 const BOMB_BYTES = 100_000_000
 
 /**
- * Decompresses gzip (with any number of members) and zstd, recognised by their first bytes; other input passes unchanged.
+ * Takes bytes and emits bytes. Decompresses gzip (with any number of members) and zstd, recognised by their first bytes; other input passes unchanged.
  * Memory stays constant at any ratio. Truncated or damaged input yields what could be read and then fails with `CBS_INPUT`,
  * as does zstd if Node cannot decompress it (before 22.15). Bytes after gzip data (zero padding or anything else) are
  * ignored as gzip(1) does, and `onNote` is called.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option
  */
 export function unpack(options: UnpackOptions = {}): Stage<Uint8Array | string, Uint8Array> {
   return typed(new Unpack(options))

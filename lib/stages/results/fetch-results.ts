@@ -24,6 +24,7 @@ import { ForeignIds, type Ids } from '../../store/results/ids.ts'
 import type { RecordResult } from '../../core/results/result.ts'
 import { rowsOf } from '../../store/results/rows.ts'
 
+/** Options of `fetchResults`. Times are in ms. */
 export interface FetchResultsOptions {
   /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
   readonly client: AnthropicClient
@@ -52,6 +53,10 @@ export interface FetchResultsOptions {
    * @internal
    */
   readonly skipsUnfetchable?: boolean
+  /**
+   * The job of the batches.
+   * @default the job of the first batch
+   */
   readonly job?: Job | undefined
 }
 
@@ -59,10 +64,11 @@ export interface FetchResultsOptions {
 const MAX_UNFETCHABLE = 3
 
 /**
- * Downloads the results of each batch to the job, once, verifies them, and then passes them on, each with its record. A result set
- * that stays invalid is `CBS_API`.
+ * Takes ended batches and emits a result for each of their records. The results of a batch are downloaded to the job, once,
+ * and verified before the first one is emitted.
  *
- * @throws BatchStreamError `CBS_OPTION`
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option; the pipeline fails with `CBS_ACCESS` if the key is refused,
+ * with `CBS_API` for a result set that stays invalid, and with `CBS_DISK` if it cannot be stored
  */
 export function fetchResults(
   options: FetchResultsOptions,

@@ -96,7 +96,7 @@ export interface RetryOptions<F extends object = Fields> {
 }
 
 /**
- * Retries failures that say nothing about the request: expired requests and server errors. They are sent together, in batches
+ * Takes and emits results. Retries failures that say nothing about the request: expired requests and server errors. They are sent together, in batches
  * of their own, once every other record is answered; those that fail again go into the next attempt. Their results come last.
  * The waits between tries of an API call are the `backoff` of the stages that make calls.
  *

@@ -13,13 +13,17 @@ import { storedJob, type StoredJob } from '../../store/job.ts'
 import { temporaryJob } from '../../store/open.ts'
 import type { RecordReader } from '../../store/records.ts'
 
+/** Options of `spool`. */
 export interface SpoolOptions {
   /**
    * The job that stores the records.
    * @default a temporary job
    */
   readonly job?: Job | undefined
-  /** Called at the end of the input: why it ended early, if it did. The job remembers the reason for the next run. */
+  /**
+   * Called at the end of the input: why it ended early, if it did. The job remembers the reason for the next run.
+   * @default the input never ends early
+   */
   readonly brokenOff?: (() => string | undefined) | undefined
   /**
    * Called at the end of a shard's input: a hash of the whole input.
@@ -29,9 +33,12 @@ export interface SpoolOptions {
 }
 
 /**
- * Writes every record to disk before anything depends on it. Decouples input speed from API speed: nothing upstream waits
- * for the API. For a resumed job it emits the records that are in no batch yet, and compares the input with the spooled
- * records (`CBS_INPUT` if they differ).
+ * Takes records, writes every record to disk before anything depends on it, and emits it again. Decouples input speed from
+ * API speed: nothing upstream waits for the API. For a resumed job it emits the records that are in no batch yet, and
+ * compares the input with the spooled records.
+ *
+ * @throws BatchStreamError `CBS_OPTION` if `job` is not a job; the pipeline fails with `CBS_INPUT` if the input of a
+ * resumed job has changed, and with `CBS_DISK` if a record cannot be stored
  */
 export function spool(
   options: SpoolOptions = {},

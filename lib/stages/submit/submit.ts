@@ -30,6 +30,7 @@ import { search, type OwnedElsewhere } from '../search/search.ts'
 import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
 import { uploadBatch } from './upload.ts'
 
+/** Options of `submit`. Times are in ms. */
 export interface SubmitOptions {
   /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
   readonly client: AnthropicClient
@@ -71,13 +72,15 @@ export interface SubmitOptions {
 }
 
 /**
- * Submits each batch exactly once. An unknown outcome (no reply, a 5xx, a crash between two journal lines) is looked up in the
+ * Takes sealed batches, submits each exactly once, and emits it with its id. An unknown outcome (no reply, a 5xx, a crash between two journal lines) is looked up in the
  * API's list and never assumed: that costs time, never money.
  *
  * If the API accepts no more batches, submission stops but the pipeline continues: batches in flight are awaited and their
  * results emitted, then the last stage fails with the reason. That is `CBS_ACCESS` for the key, billing or a spend limit,
  * `CBS_STOPPED` if every request is refused, `CBS_DISK` if the answers may not fit on the disk, and `CBS_API` otherwise. A
  * single request that the API refuses becomes a `rejected` row.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option
  */
 export function submit(
   options: SubmitOptions,

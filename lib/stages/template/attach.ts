@@ -35,11 +35,13 @@ export type NamesFile<F extends object = Fields> = (
   record: SourceRecord<F>,
 ) => string | undefined
 
+/** Which files a record attaches; options of `attachFiles`, and of `template` where it does both. */
 export interface AttachOptions<F extends object = Fields> {
   /**
    * Files to attach before the prompt's text: a PNG, JPEG, GIF or WebP as an image, a PDF as a document, a text file as
    * text. A file that is missing, unreadable, empty, larger than 24 MB, of another type, or not what its name says (HTML
    * named .png) makes a `rejected` row.
+   * @default nothing is attached
    */
   readonly attach?: Attachment<F> | readonly Attachment<F>[] | undefined
   /**
@@ -47,7 +49,10 @@ export interface AttachOptions<F extends object = Fields> {
    * @default the working directory
    */
   readonly attachDir?: string | undefined
-  /** Values of `{{$key}}`. */
+  /**
+   * Values of `{{$key}}`.
+   * @default none
+   */
   readonly vars?: Readonly<Record<string, string>> | undefined
 }
 

@@ -30,10 +30,14 @@ export interface TemplateOptions<
    * `undefined`, `NaN` or `[object Object]` that neither the record nor the function's own code contains, the record is
    * rejected, since the function reads a missing property. Without a prompt, a record's own `params`, `messages` or
    * `prompt` is sent.
+   * @default the record's own request
    */
   readonly prompt?:
     string | ((fields: F, record: SourceRecord<F>) => string | PartialParams) | undefined
-  /** The system prompt, a template. An empty result is left out. */
+  /**
+   * The system prompt, a template. An empty result is left out.
+   * @default none
+   */
   readonly system?: string | undefined
   /**
    * The model's id, or a function of the record.
@@ -45,7 +49,10 @@ export interface TemplateOptions<
    * @default 1024
    */
   readonly maxTokens?: PerRecord<F, number> | undefined
-  /** Other parameters of the Messages API, for every request. They win over `model`, `maxTokens` and `system`. */
+  /**
+   * Other parameters of the Messages API, for every request. They win over `model`, `maxTokens` and `system`.
+   * @default none
+   */
   readonly params?:
     (Partial<Omit<MessageParams, 'messages'>> & Readonly<Record<string, unknown>>) | undefined
   /**
@@ -53,7 +60,10 @@ export interface TemplateOptions<
    * @default generated from the record's position in the job
    */
   readonly id?: string | undefined
-  /** Values of `{{$key}}`. */
+  /**
+   * Values of `{{$key}}`.
+   * @default none
+   */
   readonly vars?: Readonly<Record<string, string>> | undefined
   /**
    * Each record is a Messages request itself: `{"custom_id","params"}`, or bare params.
@@ -80,6 +90,7 @@ export interface TemplateOptions<
   /**
    * The schema of answers: a JSON Schema, a schema with Standard JSON Schema support (a zod 4 schema), or an output format
    * of the SDK. It is sent to the API (`output_config.format`), and `fetchResults` validates each answer against it.
+   * @default none: answers are text
    */
   readonly schema?: S | undefined
   /**

@@ -27,6 +27,7 @@ export function guardFormula(cell: string): string {
   return FORMULA.test(cell) && !NUMBER.test(cell) ? `'${cell}` : cell
 }
 
+/** Options of `writeCsv` and `writeTsv`. */
 export interface WriteCsvOptions extends RowFields {
   /** The delimiter, one character. @default ',' */
   readonly delimiter?: string | undefined
@@ -36,7 +37,10 @@ export interface WriteCsvOptions extends RowFields {
    * so name the columns if records differ.
    */
   readonly columns?: readonly string[] | undefined
-  /** The schema of the answers. Each property of an object schema becomes a column, in place of the response. */
+  /**
+   * The schema of the answers. Each property of an object schema becomes a column, in place of the response.
+   * @default none: the answer has one column
+   */
   readonly schema?: AnswerSchema | undefined
   /** Make cells that a spreadsheet would interpret as formulas text. @default false */
   readonly safe?: boolean | undefined
@@ -55,7 +59,7 @@ const MAX_HELD = 100
  * Writes results as CSV: the input columns, then the response, `status` and `error`, prefixed with `_` if the input has a
  * column of that name. The header is written with the first row, or at the end if there is no row but `columns` are given.
  *
- * @throws BatchStreamError `CBS_OPTION`
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option
  */
 export function writeCsv(options: WriteCsvOptions = {}): Stage<Result<object>, Buffer> {
   checkOptions(options)
@@ -84,7 +88,11 @@ export function writeCsv(options: WriteCsvOptions = {}): Stage<Result<object>, B
   return rowStream(rowOf, last)
 }
 
-/** Writes results as tab-separated values, quoted as in CSV. */
+/**
+ * Writes results as tab-separated values, quoted as in CSV, with the columns of `writeCsv`.
+ *
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option
+ */
 export function writeTsv(
   options: Omit<WriteCsvOptions, 'delimiter'> = {},
 ): Stage<Result<object>, Buffer> {
@@ -99,7 +107,7 @@ export interface CsvTableOptions extends Omit<WriteCsvOptions, 'columns'> {
 /**
  * The rows of `writeCsv` without the stream, for known columns.
  *
- * @throws BatchStreamError `CBS_OPTION`
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option
  */
 export function csvTable(input: readonly string[], options: CsvTableOptions = {}): CsvTable {
   checkOptions({ ...options, columns: input })

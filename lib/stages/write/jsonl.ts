@@ -14,6 +14,7 @@ import { fieldNames } from './row-fields.ts'
 import { rowStream } from './row-stream.ts'
 import { spreadRows } from './spread.ts'
 
+/** Options of `writeJsonl`. */
 export interface WriteJsonlOptions extends RowFields {
   /**
    * `merged`: the record byte for byte, with its response and status added. `response`: only the response as JSON, or null.
@@ -36,7 +37,7 @@ export interface WriteJsonlOptions extends RowFields {
 /**
  * Writes results as JSON lines.
  *
- * @throws BatchStreamError `CBS_OPTION`
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option
  */
 export function writeJsonl(options: WriteJsonlOptions = {}): Stage<Result<object>, Buffer> {
   const rowOf = jsonlRow(options)
@@ -46,7 +47,7 @@ export function writeJsonl(options: WriteJsonlOptions = {}): Stage<Result<object
 /**
  * The rows of `writeJsonl` without the stream.
  *
- * @throws BatchStreamError `CBS_OPTION`
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option
  */
 export function jsonlRow(
   options: WriteJsonlOptions = {},

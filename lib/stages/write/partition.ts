@@ -15,6 +15,7 @@ import {
 } from '../../core/stage.ts'
 import { wrongInputError } from '../../core/validate-input.ts'
 
+/** Options of `partition`. */
 export interface PartitionOptions {
   /** Turns the diverted results into bytes, for example `writeJsonl()`. */
   readonly through: Stage<Result<object>, Buffer>

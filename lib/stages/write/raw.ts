@@ -7,6 +7,7 @@ import type { Result } from '../../core/results/result.ts'
 import type { Stage } from '../../core/stage.ts'
 import { rowStream } from './row-stream.ts'
 
+/** Options of `writeRaw`. */
 export interface WriteRawOptions {
   /** Called with each result for which the API sent no line; these are left out. @default none */
   readonly onMissing?: ((result: Result) => void) | undefined
@@ -15,7 +16,7 @@ export interface WriteRawOptions {
 /**
  * Writes the API's own result lines, byte for byte.
  *
- * @throws BatchStreamError `CBS_OPTION`
+ * @throws BatchStreamError `CBS_OPTION` for an invalid option
  */
 export function writeRaw(options: WriteRawOptions = {}): Stage<Result<object>, Buffer> {
   const { onMissing } = options

@@ -12,6 +12,7 @@ export const DEFAULT_LEASE_MS = 60_000
 /** A lease must outlast a few queries and a heartbeat. */
 const LEAST_LEASE_MS = 1000
 
+/** Options of `postgresLedger`. Times are in ms. */
 export interface PostgresLedgerOptions {
   /** Connections to the database: a `Pool` of node-postgres, or anything with its `connect` and `query`. */
   readonly pool: LedgerPool

@@ -2,11 +2,13 @@ import { BatchStreamError, messageOf } from '../../core/errors.ts'
 
 /** The result of a query, as in node-postgres. */
 export interface LedgerRows {
+  /** The rows, each with its columns by name. */
   readonly rows: readonly Readonly<Record<string, unknown>>[]
 }
 
 /** Runs queries: a pool or one of its connections. */
 export interface LedgerQueries {
+  /** Runs one query; `$1` is the first of `values`. */
   query(text: string, values?: unknown[]): Promise<LedgerRows>
 }
 
@@ -22,6 +24,7 @@ export interface LedgerConnection extends LedgerQueries {
 
 /** Connections to PostgreSQL: a `Pool` of node-postgres, or anything with its `connect` and `query`. */
 export interface LedgerPool extends LedgerQueries {
+  /** Returns a connection for a transaction. */
   connect(): Promise<LedgerConnection>
 }
 
