@@ -9,7 +9,7 @@ export interface Spending {
   readonly reserved: bigint
   /** Batches in flight whose end will release a reservation. */
   readonly open: number
-  /** Whether a batch's cost is unknown: it was sent without a cap, or answered by a model without a price. */
+  /** Whether a batch was sent without a reservation and its cost is unknown: a price or the tokens of an answer are missing. */
   readonly isUnknown: boolean
 }
 

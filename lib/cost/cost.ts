@@ -12,6 +12,9 @@ export interface Tokens {
   readonly read: number
 }
 
+/** Far more tokens than a request can have. */
+const MAX_TOKENS = 100_000_000
+
 /** Price of one web search by a server tool, also in a batch. Source: pricing page, 10 USD per 1,000. */
 const WEB_SEARCH = DOLLAR / 100n
 
@@ -31,18 +34,49 @@ export function tokensOf(usage: Usage): Tokens {
 }
 
 /**
+ * Whether a usage says what was billed: its input and output tokens are counts, and so is each other count that it has. A
+ * gateway may leave them out or change them, and such an answer must not look free.
+ */
+export function isUsable(usage: Usage): boolean {
+  const { input_tokens: input, output_tokens: output, cache_creation: split } = usage
+  if (!isCount(input) || !isCount(output)) return false
+  const { cache_creation_input_tokens: written, cache_read_input_tokens: read } = usage
+  if (!isMissingOrCount(written) || !isMissingOrCount(read)) return false
+  return areCounts(split, WRITES) && areCounts(usage['server_tool_use'], SEARCHES)
+}
+
+const WRITES = ['ephemeral_5m_input_tokens', 'ephemeral_1h_input_tokens']
+const SEARCHES = ['web_search_requests']
+
+/** Whether an object is missing or has no invalid count under these names. */
+function areCounts(value: unknown, names: readonly string[]): boolean {
+  if (value === undefined || value === null) return true
+  if (typeof value !== 'object' || Array.isArray(value)) return false
+  const counts = objectIn(value)
+  return names.every(name => isMissingOrCount(counts[name]))
+}
+
+function isMissingOrCount(value: unknown): boolean {
+  return value === undefined || value === null || isCount(value)
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_TOKENS
+}
+
+/**
  * The cost of an answer in femtodollars: half the list price, unless `service_tier` says that it was not billed as part of
- * a batch. Undefined if the model's price is unknown.
+ * a batch. Undefined if the model's price is unknown or the usage does not say what was billed.
  */
 export function costOf(usage: Usage, model: string, priceOf: PriceOf): bigint | undefined {
   const price = priceOf(model)
-  return price && billed(usage, price, shareOf(usage))
+  return price && isUsable(usage) ? billed(usage, price, shareOf(usage)) : undefined
 }
 
 /** The cost of the same answer as a synchronous call. */
 export function synchronousCost(usage: Usage, model: string, priceOf: PriceOf): bigint | undefined {
   const price = priceOf(model)
-  return price && billed(usage, price, 1n)
+  return price && isUsable(usage) ? billed(usage, price, 1n) : undefined
 }
 
 function billed(usage: Usage, price: Price, share: bigint): bigint {
@@ -54,7 +88,7 @@ export type Billed = Readonly<Record<keyof Tokens | 'searches', bigint>>
 
 /**
  * The cost of each class of an answer, in a batch and as a synchronous call, in femtodollars. Undefined if the model's
- * price is unknown.
+ * price is unknown or the usage does not say what was billed.
  */
 export function costByClass(
   usage: Usage,
@@ -62,12 +96,11 @@ export function costByClass(
   priceOf: PriceOf,
 ): { readonly batch: Billed; readonly synchronous: Billed } | undefined {
   const price = priceOf(model)
-  return (
-    price && {
-      batch: billedByClass(usage, price, shareOf(usage)),
-      synchronous: billedByClass(usage, price, 1n),
-    }
-  )
+  if (!price || !isUsable(usage)) return undefined
+  return {
+    batch: billedByClass(usage, price, shareOf(usage)),
+    synchronous: billedByClass(usage, price, 1n),
+  }
 }
 
 export function sumOf(billed: Billed): bigint {
@@ -105,5 +138,5 @@ function objectIn(value: unknown): Readonly<Record<string, unknown>> {
 }
 
 function countIn(value: unknown): number {
-  return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : 0
+  return isCount(value) ? value : 0
 }

@@ -1,5 +1,13 @@
 import type { Result } from '../core/results/result.ts'
-import { costOf, synchronousCost, tokensOf, type Tokens, costByClass, type Billed } from './cost.ts'
+import {
+  costByClass,
+  costOf,
+  isUsable,
+  synchronousCost,
+  tokensOf,
+  type Billed,
+  type Tokens,
+} from './cost.ts'
 import type { PriceOf } from './price.ts'
 import { showUsd } from './usd.ts'
 
@@ -50,7 +58,8 @@ const MAX_UNPRICED = 10
 const MAX_NAME = 100
 
 /** What is entered for an answer. */
-export type LedgerEntry = Pick<Result, 'usage' | 'model'> & Partial<Pick<Result, 'savedUsage'>>
+export type LedgerEntry = Pick<Result, 'usage' | 'model'> &
+  Partial<Pick<Result, 'savedUsage' | 'isBilled'>>
 
 /**
  * Cost ledger for all answers of a job. It counts every line that the API sent, including each try of a retried record and
@@ -63,18 +72,24 @@ export class CostLedger {
   #spent = 0n
   #synchronous = 0n
   #saved: bigint | undefined = 0n
+  /** Billed answers whose usage does not say what was billed. */
+  #unmeasured = 0
 
   constructor(priceOf: PriceOf) {
     this.#priceOf = priceOf
   }
 
-  /** Adds an answer. An answer without usage was not billed. */
-  add({ usage, model, savedUsage }: LedgerEntry): void {
+  /** Adds an answer. One without usage cost nothing, unless it was billed: then its cost is unknown. */
+  add({ usage, model, savedUsage, isBilled = false }: LedgerEntry): void {
     if (savedUsage) this.#save(costOf(savedUsage, model ?? '', this.#priceOf))
-    if (!usage) return
+    if (!usage) {
+      if (isBilled) this.#unmeasured += 1
+      return
+    }
     this.#tokens = sum(this.#tokens, tokensOf(usage))
     const cost = costOf(usage, model ?? '', this.#priceOf)
-    if (cost === undefined && this.#unknown.size < MAX_UNPRICED)
+    if (!isUsable(usage)) this.#unmeasured += 1
+    else if (cost === undefined && this.#unknown.size < MAX_UNPRICED)
       this.#unknown.add(model?.slice(0, MAX_NAME) ?? 'a model without a name')
     this.#spent += cost ?? 0n
     this.#synchronous += synchronousCost(usage, model ?? '', this.#priceOf) ?? 0n
@@ -93,14 +108,18 @@ export class CostLedger {
     return this.#tokens
   }
 
-  /** The total cost in femtodollars; undefined if the price of any part is unknown. */
+  get #isKnown(): boolean {
+    return this.#unknown.size === 0 && this.#unmeasured === 0
+  }
+
+  /** The total cost in femtodollars; undefined if that of any answer is unknown. */
   get spent(): bigint | undefined {
-    return this.#unknown.size === 0 ? this.#spent : undefined
+    return this.#isKnown ? this.#spent : undefined
   }
 
   /** The cost of the same answers as synchronous calls. */
   get synchronous(): bigint | undefined {
-    return this.#unknown.size === 0 ? this.#synchronous : undefined
+    return this.#isKnown ? this.#synchronous : undefined
   }
 
   /** The first few models whose price is unknown. */
@@ -108,9 +127,20 @@ export class CostLedger {
     return [...this.#unknown]
   }
 
+  /** The number of billed answers whose usage does not say what was billed. */
+  get unmeasured(): number {
+    return this.#unmeasured
+  }
+
   toString(): string {
     const { spent, synchronous } = this
-    if (spent === undefined || synchronous === undefined) return priceUnknown(this.unpriced)
+    if (spent === undefined || synchronous === undefined) {
+      const reasons = [
+        ...(this.#unmeasured > 0 ? [`cost unknown: ${unmeasuredText(this.#unmeasured)}`] : []),
+        ...(this.#unknown.size > 0 ? [priceUnknown(this.unpriced)] : []),
+      ]
+      return reasons.join('; ')
+    }
     return `spent ${showUsd(spent)} (synchronous calls: ${showUsd(synchronous)})`
   }
 }
@@ -118,6 +148,11 @@ export class CostLedger {
 /** The message in place of dollars. */
 export function priceUnknown(models: readonly string[]): string {
   return `price unknown for ${models.join(', ')}: give it with \`price\``
+}
+
+/** Why the cost of answers is unknown although their prices are known. */
+export function unmeasuredText(answers: number): string {
+  return `${answers} ${answers === 1 ? 'answer has' : 'answers have'} no valid token counts`
 }
 
 /** Adds tokens class by class. */

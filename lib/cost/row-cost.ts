@@ -3,9 +3,12 @@ import { costOf } from './cost.ts'
 import type { PriceOf } from './price.ts'
 import { exactUsd, usdNumber } from './usd.ts'
 
-type Priced = Pick<Result, 'usage' | 'model'>
+type Priced = Pick<Result, 'usage' | 'model'> & Partial<Pick<Result, 'isBilled'>>
 
-/** The cost of a row's answer as JSON: 0 if nothing was billed, null if the price of the model is unknown. */
+/**
+ * The cost of a row's answer as JSON: 0 if nothing was billed, null if the price of the model is unknown or the usage does
+ * not say what was billed.
+ */
 export type RowCost = (result: Priced) => string
 
 export function rowCost(priceOf: PriceOf): RowCost {
@@ -23,6 +26,8 @@ export function answerCost(priceOf: PriceOf): (result: Priced) => number | null 
   }
 }
 
-function costOfRow({ usage, model }: Priced, priceOf: PriceOf): bigint | undefined {
-  return usage ? costOf(usage, model ?? '', priceOf) : 0n
+function costOfRow(answer: Priced, priceOf: PriceOf): bigint | undefined {
+  const { usage, model, isBilled = false } = answer
+  if (!usage) return isBilled ? undefined : 0n
+  return costOf(usage, model ?? '', priceOf)
 }

@@ -46,9 +46,9 @@ export class ReportFigures {
       if (result.reused !== null) this.reused += 1
       if (error) this.failures.add(status, error, ordinal)
     }
-    if (!usage) return
     this.ledger.add(result)
     this.bill.add(result)
+    if (!usage) return
     const { input, output, write5m, write1h, read } = tokensOf(usage)
     this.prompts.add(input + write5m + write1h + read)
     this.answers.add(output)

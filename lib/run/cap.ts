@@ -15,8 +15,10 @@ export interface CapOptions {
   readonly most: bigint
   /** The worst-case cost of a sealed batch. */
   readonly worstOf: (number: number) => Promise<bigint | Unbounded>
-  /** The amount billed for a fetched batch; undefined if a price is unknown. */
-  readonly spentOn: (number: number) => Promise<bigint | undefined>
+  /**
+   * The amount billed for a fetched batch; null if the cost of an answer is unknown, undefined while the results are on another machine.
+   */
+  readonly spentOn: (number: number) => Promise<bigint | null | undefined>
   /**
    * Called before the job stops at its cap; a higher cap continues.
    * @default the job stops
@@ -48,7 +50,7 @@ export interface Reached {
  */
 export class Cap {
   readonly #options: CapOptions
-  /** Amounts billed for fetched batches; null if a price is unknown. */
+  /** Amounts billed for fetched batches; null if the cost of an answer is unknown. */
   readonly #spentOn = new Map<number, bigint | null>()
   #turn: Promise<unknown> = Promise.resolve()
   #stopped: string | undefined
@@ -138,7 +140,10 @@ export class Cap {
     }
   }
 
-  /** Reports the bills of fetched batches to all shards of the job. Answers that never arrived may still have been billed. */
+  /**
+   * Reports the bills of fetched batches to all shards of the job. Answers that never arrived may still have been billed. A batch whose
+   * cost stays unknown counts as its worst case; other shards would wait for its reservation forever.
+   */
   settle(): Promise<void> {
     const settled = this.#settling.then(() => this.#settle())
     this.#settling = settled.catch(() => {})
@@ -154,8 +159,10 @@ export class Cap {
       if (!fetched || phase === 'void' || this.#settled.has(number)) continue
       const spent = await spentOn(number)
       const most = BigInt(batch.reserved ?? 0)
-      if (spent === undefined) continue
-      await job.shared.settle(number, isShort(batch) && most > spent ? most : spent, this.#most)
+      // A batch of unknown cost without a reservation stops the job.
+      if (spent === undefined || (spent === null && most === 0n)) continue
+      const isWorst = spent === null || (isShort(batch) && most > spent)
+      await job.shared.settle(number, isWorst ? most : spent, this.#most)
       this.#settled.add(number)
     }
   }
@@ -239,7 +246,7 @@ export class Cap {
   #reached(number: number, worst: bigint, { spent, reserved, isUnknown }: Spending): string {
     const most = showUsd(this.#most)
     return isUnknown
-      ? `the cost of the batches so far is unknown because a price is unknown, so nothing more is sent under \`maxCost\` ${most}; give it with \`price\``
+      ? `the cost of the batches so far is unknown because a price or the tokens of an answer are unknown, so nothing more is sent under \`maxCost\` ${most}; give a price with \`price\``
       : `\`maxCost\` ${most} is reached: ${showUsd(spent + reserved)} is spent or in flight, and batch ${number} can cost ${showUsd(worst)}`
   }
 }

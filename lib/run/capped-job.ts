@@ -44,7 +44,7 @@ export async function worstOfBatch(
   return sum
 }
 
-/** The amount billed for a fetched batch; undefined if a price is unknown. */
+/** The amount billed for a fetched batch; undefined if the cost of an answer is unknown. */
 export async function spentOnBatch(
   job: Pick<StoredJob, 'store' | 'batch'>,
   number: number,
@@ -55,13 +55,14 @@ export async function spentOnBatch(
   return ledger.spent
 }
 
-/** The same if results may be on another machine's disk: then the settled amount counts. */
+/** The amount for `CapOptions.spentOn`. If results may be on another machine's disk, the settled amount counts. */
 async function spentOnShared(
   job: StoredJob,
   number: number,
   priceOf: PriceOf,
-): Promise<bigint | undefined> {
+): Promise<bigint | null | undefined> {
   const settled = (await job.shared?.settled())?.get(number)
   if (settled !== undefined) return settled
-  return (await areResultsLost(job, number)) ? undefined : await spentOnBatch(job, number, priceOf)
+  if (await areResultsLost(job, number)) return undefined
+  return (await spentOnBatch(job, number, priceOf)) ?? null
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { parseUsd } from '../../lib/cost/usd.ts'
+import { lyingApi } from '../support/lying-api.ts'
 import { csv, placeFor, type Place } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}', '--row-cost']
@@ -80,4 +81,18 @@ t.test('rows have a cost only with --row-cost, and only in formats that support 
     t.equal(ran.code, 2)
     t.match(ran.err, /--row-cost is written to the meta field/)
   }
+})
+
+t.test('the cost of an answer without token counts is unknown in rows and totals', async t => {
+  const place = await placeFor(t)
+  const change = (path: string, body: string): string =>
+    path.endsWith('/results') ? body.replace('"output_tokens":', '"output":') : body
+  const url = await lyingApi(t, place.emulator.url, { change })
+  const ran = await place.run([...ASK, '--job', 'j', '--base-url', url], { stdin: csv(2) })
+  t.equal(ran.code, 0)
+  const costs = ran.rows.map(row => (row._batch as { cost_usd?: unknown }).cost_usd)
+  t.equal(costs.filter(cost => cost === null).length, 1)
+  t.equal(costs.filter(cost => typeof cost === 'number').length, 1)
+  t.match(ran.err, /^job j: cost unknown: 1 answer has no valid token counts$/m)
+  t.equal(await spentIn(place), null)
 })

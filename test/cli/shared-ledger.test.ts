@@ -6,6 +6,7 @@ import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/e
 import { loadDriver } from '../../lib/cli/ledger.ts'
 import { openStoredJob } from '../../lib/store/open.ts'
 import { postgresLedger } from '../../lib/store/postgres/ledger.ts'
+import { lyingApi, type Lies } from '../support/lying-api.ts'
 import {
   ledgerDatabase,
   NO_POSTGRES,
@@ -46,9 +47,10 @@ interface Machines {
 const WITH_API = ['run', 'resume', 'retry', 'results', 'status', 'list', 'cancel']
 const WAITING = ['run', 'resume', 'retry', 'results']
 
-async function machines(t: Test, options: EmulatorOptions = {}): Promise<Machines> {
+async function machines(t: Test, options: EmulatorOptions = {}, lies?: Lies): Promise<Machines> {
   const emulator = await createEmulator({ port: 0, batchTimeMs: 10, ...options })
   t.teardown(() => emulator.close())
+  const url = lies ? await lyingApi(t, emulator.url, lies) : emulator.url
   const database = await ledgerDatabase(t)
   const dir = t.testdir({ 'in.csv': csv(10) })
   const { connectLedger } = database
@@ -62,7 +64,7 @@ async function machines(t: Test, options: EmulatorOptions = {}): Promise<Machine
       const words = [
         ...[command, ...(isNamed ? rest : [first, ...rest])],
         ...['--state-dir', join(dir, machine)],
-        ...(WITH_API.includes(command) ? ['--base-url', emulator.url] : []),
+        ...(WITH_API.includes(command) ? ['--base-url', url] : []),
         ...(WAITING.includes(command) ? QUICK : []),
       ]
       const ran = await run(words, { env, connectLedger, ...more })
@@ -449,6 +451,26 @@ void t.test('a cap includes what another machine has spent', async t => {
   }
   await allOnce(world, 10)
   t.match(await world.on('f', ['status', 'j']), { out: /on another machine/ })
+})
+
+void t.test('shards stop at their cap if answers do not say what they cost', async t => {
+  const change = (path: string, body: string): string =>
+    path.endsWith('/results') ? body.replaceAll('"output_tokens":', '"output":') : body
+  const world = await machines(t, {}, { change })
+  const part = (index: number): string[] => [
+    ...['--shard', `${index}/2`, '--shard-block', '1', '--max-cost', '0.0001', '-t', '100'],
+    ...['-o', world.path('{shard}.jsonl')],
+  ]
+  const ran = []
+  for (const index of [0, 1])
+    ran.push(await world.on(`m${index}`, ask(world, ...part(index), '--batch-size', '1')))
+  for (const { code, err } of ran) t.equal(code, 4, err)
+  t.match(ran[1]?.err, /--max-cost \$0\.000100 is reached: \$0\.0000\d+ is spent or in flight/)
+  const sent = world.sent()
+  t.ok(sent > 0 && sent < 5, `${sent} requests`)
+  // A worker that starts again adds nothing.
+  t.equal((await world.on('m2', ['resume', 'j.00001'])).code, 4)
+  t.equal(world.sent(), sent)
 })
 
 void t.test('a worker whose job was taken over exits', async t => {

@@ -20,11 +20,13 @@ t.test('the classes add up to the ledger, to the last digit', async t => {
 t.test('each class costs what its own tokens cost', async t => {
   const bill = new Bill(listPrice)
   const model = 'claude-haiku-4-5'
-  bill.add({ usage: { input_tokens: 1_000_000 }, model })
-  bill.add({ usage: { output_tokens: 1_000_000 }, model })
+  const no = { input_tokens: 0, output_tokens: 0 }
+  bill.add({ usage: { ...no, input_tokens: 1_000_000 }, model })
+  bill.add({ usage: { ...no, output_tokens: 1_000_000 }, model })
   bill.add({ usage: null, model })
-  bill.add({ usage: { input_tokens: 5 }, model: null })
-  bill.add({ usage: { server_tool_use: { web_search_requests: 2 } }, model })
+  bill.add({ usage: { ...no, input_tokens: 5 }, model: null })
+  bill.add({ usage: { input_tokens: 5 }, model })
+  bill.add({ usage: { ...no, server_tool_use: { web_search_requests: 2 } }, model })
   const none = { write5m: 0n, write1h: 0n, read: 0n, searches: 2n * 10n ** 13n }
   t.same(bill.batch, { ...none, input: 5n * 10n ** 14n, output: 25n * 10n ** 14n })
   t.same(bill.synchronous, { ...none, input: 10n ** 15n, output: 5n * 10n ** 15n })

@@ -1,6 +1,7 @@
 import t from 'tap'
-import { costOf, synchronousCost, tokensOf } from '../../lib/cost/cost.ts'
+import { costByClass, costOf, synchronousCost, tokensOf } from '../../lib/cost/cost.ts'
 import { givenPrice, listPrice } from '../../lib/cost/price.ts'
+import type { Usage } from '../../lib/core/results/result.ts'
 import { parseUsd } from '../../lib/cost/usd.ts'
 import { randomUsages } from './usages.ts'
 
@@ -25,7 +26,8 @@ t.test('cache writes and reads have prices of their own', async t => {
 })
 
 t.test('cache writes without a split count as five-minute writes', async t => {
-  const whole = { cache_creation_input_tokens: 1_000_000, cache_creation: null }
+  const none = { input_tokens: 0, output_tokens: 0 }
+  const whole = { ...none, cache_creation_input_tokens: 1_000_000, cache_creation: null }
   t.equal(costOf(whole, 'claude-opus-5-5', listPrice), usd('2.5'))
   const part = {
     cache_creation_input_tokens: 1_000_000,
@@ -46,13 +48,17 @@ t.test('a long prompt has a higher price for all its tokens, cached ones include
 })
 
 t.test('inference in the US costs a tenth more', async t => {
-  const usage = { output_tokens: 1_000_000, inference_geo: 'us' }
+  const usage = { input_tokens: 0, output_tokens: 1_000_000, inference_geo: 'us' }
   t.equal(costOf(usage, HAIKU, listPrice), usd('0.275'))
   t.equal(costOf({ ...usage, inference_geo: 'global' }, HAIKU, listPrice), usd('0.25'))
 })
 
 t.test('web searches cost the same in a batch', async t => {
-  const usage = { server_tool_use: { web_search_requests: 3 }, output_tokens: 0 }
+  const usage = {
+    server_tool_use: { web_search_requests: 3 },
+    input_tokens: 0,
+    output_tokens: 0,
+  }
   t.equal(costOf(usage, HAIKU, listPrice), usd('0.03'))
   t.equal(synchronousCost(usage, HAIKU, listPrice), usd('0.03'))
 })
@@ -66,18 +72,53 @@ t.test('a line that was not billed as a batch costs the full price', async t => 
     ['priority', '10'],
   ] as const)
     t.equal(
-      costOf({ service_tier, output_tokens: 1_000_000 }, 'claude-sonnet-5', listPrice),
+      costOf(
+        { service_tier, input_tokens: 0, output_tokens: 1_000_000 },
+        'claude-sonnet-5',
+        listPrice,
+      ),
       usd(cost),
     )
 })
 
-t.test('missing or invalid counts add nothing', async t => {
-  for (const usage of [
-    {},
-    { input_tokens: null, output_tokens: '12', cache_creation: 7 },
-    { input_tokens: -1, output_tokens: 1.5, cache_read_input_tokens: NaN },
+const USED = { input_tokens: 10, output_tokens: 5 }
+
+t.test(
+  'the cost is unknown if a count is missing or invalid, and such a count adds no tokens',
+  async t => {
+    for (const [members, tokens] of [
+      [{ input_tokens: undefined }, { input: 0, output: 5 }],
+      [{ output_tokens: null }, { input: 10, output: 0 }],
+      [{ input_tokens: '10' }, { input: 0 }],
+      [{ output_tokens: -5 }, { output: 0 }],
+      [{ output_tokens: 2.5 }, { output: 0 }],
+      [{ input_tokens: Infinity }, { input: 0 }],
+      [{ input_tokens: 100_000_001 }, { input: 0 }],
+      [{ cache_read_input_tokens: -1 }, { read: 0 }],
+      [{ cache_creation_input_tokens: NaN }, { write5m: 0 }],
+      [{ cache_creation: { ephemeral_1h_input_tokens: '7' } }, { write1h: 0 }],
+      [{ cache_creation: 7 }, { write1h: 0 }],
+      [{ cache_creation: [] }, { write1h: 0 }],
+      [{ server_tool_use: { web_search_requests: 0.5 } }, {}],
+    ] as const) {
+      const usage: Usage = { ...USED, ...members }
+      t.equal(costOf(usage, HAIKU, listPrice), undefined, JSON.stringify(members))
+      t.equal(synchronousCost(usage, HAIKU, listPrice), undefined)
+      t.equal(costByClass(usage, HAIKU, listPrice), undefined)
+      t.match(tokensOf(usage), tokens)
+    }
+  },
+)
+
+t.test('counts other than input and output may be missing', async t => {
+  const cost = costOf(USED, HAIKU, listPrice)
+  t.equal(cost, usd('0.00000175'))
+  for (const members of [
+    { cache_creation: null, cache_read_input_tokens: null, server_tool_use: null },
+    { cache_creation: {}, cache_creation_input_tokens: null, server_tool_use: {} },
+    { other_tokens: 'many' },
   ])
-    t.equal(costOf(usage, HAIKU, listPrice), 0n)
+    t.equal(costOf({ ...USED, ...members }, HAIKU, listPrice), cost)
 })
 
 t.test('the cost of an unknown model is unknown unless a price is given', async t => {

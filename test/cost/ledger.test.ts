@@ -33,10 +33,33 @@ t.test('what a reused answer of an unnamed model had cost is unknown', async t =
   t.equal(ledger.spent, 0n)
 })
 
-t.test('a line without usage was not billed', async t => {
+t.test('an answer without usage cost nothing unless it was billed', async t => {
   const ledger = new CostLedger(listPrice)
   ledger.add({ usage: null, model: null })
+  ledger.add({ usage: null, model: null, isBilled: false })
   t.equal(ledger.spent, 0n)
+  ledger.add({ usage: null, model: 'claude-haiku-5-5', isBilled: true })
+  t.equal(ledger.spent, undefined)
+  t.equal(ledger.synchronous, undefined)
+  t.equal(String(ledger), 'cost unknown: 1 answer has no valid token counts')
+})
+
+t.test('a usage without valid counts makes the sum unknown', async t => {
+  const ledger = new CostLedger(listPrice)
+  const model = 'claude-haiku-5-5'
+  ledger.add({ usage: { input_tokens: 9, output_tokens: 1 }, model })
+  t.equal(typeof ledger.spent, 'bigint')
+  ledger.add({ usage: {}, model })
+  ledger.add({ usage: { input_tokens: 9, output_tokens: -1 }, model: null })
+  t.equal(ledger.spent, undefined)
+  t.equal(ledger.unmeasured, 2)
+  t.same(ledger.unpriced, [])
+  ledger.add({ usage: { input_tokens: 9, output_tokens: 1 }, model: 'claude-mythos-preview' })
+  t.equal(
+    String(ledger),
+    'cost unknown: 2 answers have no valid token counts; price unknown for claude-mythos-preview: give it with `price`',
+  )
+  t.equal(ledger.tokens.input, 27)
 })
 
 t.test('each class of tokens is counted separately', async t => {
@@ -55,9 +78,9 @@ t.test('each class of tokens is counted separately', async t => {
 
 t.test('one model without a price makes the sum unknown, and is named', async t => {
   const ledger = new CostLedger(listPrice)
-  ledger.add({ usage: { input_tokens: 9 }, model: 'claude-haiku-5-5' })
-  ledger.add({ usage: { input_tokens: 9 }, model: 'claude-mythos-preview' })
-  ledger.add({ usage: { input_tokens: 9 }, model: null })
+  ledger.add({ usage: { input_tokens: 9, output_tokens: 0 }, model: 'claude-haiku-5-5' })
+  ledger.add({ usage: { input_tokens: 9, output_tokens: 0 }, model: 'claude-mythos-preview' })
+  ledger.add({ usage: { input_tokens: 9, output_tokens: 0 }, model: null })
   t.equal(ledger.spent, undefined)
   t.equal(ledger.synchronous, undefined)
   t.equal(
@@ -69,14 +92,20 @@ t.test('one model without a price makes the sum unknown, and is named', async t 
 
 t.test('a given price applies to every model', async t => {
   const ledger = new CostLedger(givenPrice('2,10'))
-  ledger.add({ usage: { input_tokens: 1_000_000 }, model: 'claude-mythos-preview' })
+  ledger.add({
+    usage: { input_tokens: 1_000_000, output_tokens: 0 },
+    model: 'claude-mythos-preview',
+  })
   t.equal(String(ledger), 'spent $1.00 (synchronous calls: $2.00)')
 })
 
 t.test('only the first few models without a price are named', async t => {
   const ledger = new CostLedger(listPrice)
   for (let i = 0; i < 1000; i++)
-    ledger.add({ usage: { input_tokens: 1 }, model: `m${i}${'x'.repeat(10_000)}` })
+    ledger.add({
+      usage: { input_tokens: 1, output_tokens: 0 },
+      model: `m${i}${'x'.repeat(10_000)}`,
+    })
   t.equal(ledger.unpriced.length, 10)
   t.equal(ledger.unpriced[0]?.length, 100)
   t.equal(ledger.spent, undefined)

@@ -37,6 +37,7 @@ t.test('a cached prompt may be written for an hour', async t => {
   const system = [{ type: 'text', text: 'x', cache_control: { type: 'ephemeral' } }]
   const json = JSON.stringify(request({ system }))
   const usage = {
+    input_tokens: 0,
     cache_creation: { ephemeral_1h_input_tokens: json.length },
     output_tokens: 1000,
     service_tier: 'batch',

@@ -176,19 +176,33 @@ t.test('there is a page before anything is sent', async t => {
 })
 
 t.test('without a price no dollars are shown', async t => {
-  const figures = figuresOf([answered({ input_tokens: 5 }, { model: 'claude-x' })])
+  const figures = figuresOf([
+    answered({ input_tokens: 5, output_tokens: 0 }, { model: 'claude-x' }),
+  ])
   const text = textOf({ figures, estimate: undefined })
   t.match(text, 'The cost is unknown: no price is known for claude-x')
   t.match(text, /input 5 \? \? All unknown unknown/)
   t.match(text, /Spent unknown/)
-  const priced = figuresOf([answered({ input_tokens: 5 }, { model: 'x' })], givenPrice('10,50'))
+  const priced = figuresOf(
+    [answered({ input_tokens: 5, output_tokens: 0 }, { model: 'x' })],
+    givenPrice('10,50'),
+  )
   t.match(textOf({ figures: priced }), /input 5 \$0\.0000250 \$0\.0000500/)
-  const free = figuresOf([answered({ input_tokens: 5 }, { model: 'x' })], givenPrice('0,0'))
+  const free = figuresOf(
+    [answered({ input_tokens: 5, output_tokens: 0 }, { model: 'x' })],
+    givenPrice('0,0'),
+  )
   t.match(textOf({ figures: free }), /input 5 \$0\.00 \$0\.00/)
 })
 
+t.test('without token counts no dollars are shown', async t => {
+  const figures = figuresOf([answered({ input_tokens: 5 })])
+  t.match(textOf({ figures }), 'The cost is unknown: 1 answer has no valid token counts.')
+  t.notMatch(textOf({ figures: figuresOf([answered({})]) }), 'Nothing was billed')
+})
+
 t.test('web searches are billed separately', async t => {
-  const usage = { input_tokens: 5, server_tool_use: { web_search_requests: 3 } }
+  const usage = { input_tokens: 5, output_tokens: 0, server_tool_use: { web_search_requests: 3 } }
   t.match(textOf({ figures: figuresOf([answered(usage)]) }), /web searches \$0.0300 \$0.0300/)
 })
 

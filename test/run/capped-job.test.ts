@@ -10,7 +10,16 @@ import { CostLedger } from '../../lib/cost/ledger.ts'
 import { listPrice } from '../../lib/cost/price.ts'
 import { worstOf } from '../../lib/cost/worst.ts'
 import type { Result } from '../../lib/core/results/result.ts'
-import { ask, asks, callsOf, deathsOf, makeWorld, run, type World } from '../support/world.ts'
+import {
+  ask,
+  asks,
+  callsOf,
+  clientOf,
+  deathsOf,
+  makeWorld,
+  run,
+  type World,
+} from '../support/world.ts'
 
 /** Answers of maximum length, so that the spending is close to the worst case. */
 const LONG = { respond: (): string => 'x'.repeat(256) }
@@ -127,6 +136,51 @@ t.test('the bill of a fetched batch is computed from its results', async t => {
   t.ok(sum > 0n)
   t.equal(await spentOnBatch(job, 1, listPrice), sum)
 })
+
+/** What a gateway may send in place of an answer's usage. */
+const UNUSABLE = [
+  undefined,
+  'null',
+  '{}',
+  '[]',
+  '"many"',
+  '{"input_tokens":"10","output_tokens":"5"}',
+  '{"input_tokens":10}',
+  '{"input_tokens":-10,"output_tokens":5}',
+  '{"input_tokens":1.5,"output_tokens":5}',
+  '{"input_tokens":9007199254740993,"output_tokens":1e300}',
+  '{"input_tokens":10,"output_tokens":1e999}',
+  '{"input_tokens":10,"output_tokens":5,"cache_read_input_tokens":-1000000000}',
+]
+
+for (const usage of UNUSABLE) {
+  t.test(`the cap holds for answers with the usage ${usage}`, async t => {
+    const world = await makeWorld(t)
+    const member = usage === undefined ? '' : `"usage":${usage}`
+    const client = clientWith(world, line =>
+      line.replace(/"usage":\{(?:[^{}]|\{[^}]*\})*\}/, member).replace(/,(?=\})|(?<=\{),/g, ''),
+    )
+    const job = await world.open()
+    const cap = capOf(job, 6n * worstOne(), listPrice)
+    const results = await capped({ ...world, client }, job, cap)
+    t.ok(cap.stopped)
+    t.equal(results.length, 6)
+    t.equal((await world.emulator.ledger.totals()).accepted, 6)
+    t.equal(await spentOnBatch(job, 1, listPrice), undefined)
+    for (const result of results) t.match(result, { status: 'succeeded', cost: null })
+  })
+}
+
+/** A client whose result sets have changed lines. */
+function clientWith(world: World, change: (line: string) => string): World['client'] {
+  const { emulator } = world
+  const fetch: typeof emulator.fetch = async (input, init) => {
+    const response = await emulator.fetch(input, init)
+    if (!String(input).endsWith('/results')) return response
+    return new Response((await response.text()).replaceAll(/.+/g, change))
+  }
+  return clientOf({ ...emulator, url: emulator.url, fetch })
+}
 
 t.test('a batch that is too large for the API is split, and its parts keep the cap', async t => {
   const world = await makeWorld(t, { faults: [{ on: 'create', nth: 1, status: 413 }] })

@@ -5,6 +5,8 @@ import type { JobState } from './state.ts'
 export interface BilledAnswer {
   readonly usage: Readonly<Record<string, unknown>> | null
   readonly model: string | null
+  /** Whether the API billed the answer, also if it does not say for how many tokens. */
+  readonly isBilled?: boolean
 }
 
 /** The durable state of a run, as users see it. `openJob()` makes it, and stages take it as `job`. */
@@ -21,7 +23,7 @@ export interface Job {
   /** Stops calling a listener. */
   off(type: 'event', listener: (event: RunEvent) => unknown): this
   /**
-   * The cost of an answer in USD; null if the price of its model is unknown.
+   * The cost of an answer in USD; null if its price or its tokens are unknown.
    * @internal
    */
   readonly costOf?: ((answer: BilledAnswer) => number | null) | undefined

@@ -39,7 +39,7 @@ const ZERO = 0x30
 /** The members of a result that are counted: its status and what was billed. */
 export type CountedResult = Pick<
   Result,
-  'status' | 'usage' | 'model' | 'repeat' | 'reused' | 'error'
+  'status' | 'usage' | 'model' | 'repeat' | 'reused' | 'error' | 'isBilled'
 > & {
   readonly record: Pick<SourceRecord, 'ordinal'> | undefined
 }
@@ -110,6 +110,7 @@ export class ResultPage extends Page<Result> {
       repeat: false,
       reused: null,
       error: null,
+      isBilled: true,
       record: { ordinal: this.ordinal + index },
       // The scanner has proven that these are an object and a string.
       usage: this.#billed[2 * index] as Usage,

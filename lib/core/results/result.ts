@@ -156,7 +156,18 @@ export class Result<F extends object = Fields, V = unknown> {
    * @internal
    */
   get savedUsage(): Usage | null {
-    return this.#reused ? this.#lineUsage() : null
+    // An empty usage has an unknown cost.
+    return this.#reused ? (this.#lineUsage() ?? {}) : null
+  }
+
+  /**
+   * Whether the API billed this answer: it says that the request succeeded, also if the answer is incomplete or cannot be read.
+   * False for a `repeat` and for a reused answer.
+   * @internal
+   */
+  get isBilled(): boolean {
+    if (this.repeat || this.#reused) return false
+    return this.line?.string(this.line.type) === 'succeeded'
   }
 
   #lineUsage(): Usage | null {
@@ -164,8 +175,8 @@ export class Result<F extends object = Fields, V = unknown> {
   }
 
   /**
-   * The cost of the answer in USD: 0 if nothing was billed, null if the price of its model is unknown. Every attempt of a record is
-   * billed; this is the cost of the attempt that produced this result.
+   * The cost of the answer in USD: 0 if nothing was billed, null if the price of its model is unknown or the API sent no valid token
+   * counts. Every attempt of a record is billed; this is the cost of the attempt that produced this result.
    */
   get cost(): number | null {
     return this.batch.job.costOf?.(this) ?? null
@@ -278,7 +289,7 @@ function incomplete(stopReason: string | null): Problem {
   return { type: 'incomplete', message: `the answer was cut: ${why}` }
 }
 
-/** Each member is checked when it is counted: sample lines in the API's docs omit some that the types promise. */
+/** Each member is checked when it is counted: answers may lack some that the types promise. */
 function usageOf(value: unknown): Usage | null {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
   return isObject ? (value as Usage) : null

@@ -2,6 +2,7 @@ import { barChart, type Bar } from '../charts/bars.ts'
 import { markup, type Section } from '../markup.ts'
 import type { JobReport } from '../report.ts'
 import type { Billed } from '../../cost/cost.ts'
+import { unmeasuredText } from '../../cost/ledger.ts'
 import { usdNumber } from '../../cost/usd.ts'
 import { count, dollars, percent } from '../words.ts'
 
@@ -17,11 +18,11 @@ const CLASSES: readonly (readonly [keyof Billed, string])[] = [
 /** The cost by class, compared with synchronous calls. */
 export function costSection({ figures, estimate, reserved }: JobReport): Section {
   const { ledger, bill } = figures
-  const { spent, synchronous, tokens, unpriced } = ledger
+  const { spent, synchronous, tokens, unpriced, unmeasured } = ledger
   const searched = bill.synchronous.searches > 0n
   const used = CLASSES.filter(([name]) => (name === 'searches' ? searched : tokens[name] > 0))
   const isKnown = spent !== undefined
-  if (used.length === 0) return 'Nothing was billed.'
+  if (used.length === 0 && isKnown) return 'Nothing was billed.'
   const bars = used.flatMap(([name, said]): Bar[] => [
     bar(said, bill.batch[name], 'data'),
     { ...bar(`${said}, synchronous`, bill.synchronous[name], 'pale'), isSecond: true },
@@ -35,7 +36,9 @@ export function costSection({ figures, estimate, reserved }: JobReport): Section
       ? `Batches saved ${dollars(synchronous - spent)}, ${percent(usdNumber(synchronous - spent), usdNumber(synchronous))} of what synchronous calls would have cost.`
       : ''
   const notes = [
-    isKnown ? saved : `The cost is unknown: no price is known for ${unpriced.join(', ')}.`,
+    saved,
+    unmeasured > 0 ? `The cost is unknown: ${unmeasuredText(unmeasured)}.` : '',
+    unpriced.length > 0 ? `The cost is unknown: no price is known for ${unpriced.join(', ')}.` : '',
     estimate === undefined ? '' : `The estimate for the whole job was ${dollars(estimate)}.`,
     reserved === undefined ? '' : `${dollars(reserved)} is reserved for batches in flight.`,
     `This counts every answer received (${count(figures.prompts.count)}), including those that were retried later.`,
