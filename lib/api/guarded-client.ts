@@ -82,12 +82,24 @@ export function secretsOf(response: Response): readonly string[] {
 /** A shorter secret could be part of any word. */
 const MIN_SECRET = 8
 
-/** The key of a request, in each form in which a reply may echo it. */
+/** The key of a request, in each form in which a reply may echo it; `withoutSecrets` adds those of JSON strings. */
 function secretsIn(headers: Headers): string[] {
   const token = headers.get('authorization')?.replace(/^\S+ /, '')
-  return [headers.get('x-api-key'), token].flatMap(secret =>
-    secret && secret.length >= MIN_SECRET ? [secret, encodeURIComponent(secret)] : [],
+  const forms = [headers.get('x-api-key'), token].flatMap(secret =>
+    secret && secret.length >= MIN_SECRET
+      ? [secret, encodeURIComponent(secret), ...base64Of(secret)]
+      : [],
   )
+  return [...new Set(forms)]
+}
+
+/** What the base64 of any text with the secret contains: the digits that depend on the secret alone, for each of three offsets. */
+function base64Of(secret: string): string[] {
+  return [0, 1, 2].map(offset => {
+    const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(secret)])
+    const digits = bytes.toString('base64')
+    return digits.slice(Math.ceil((offset * 8) / 6), Math.floor((bytes.length * 8) / 6))
+  })
 }
 
 /**
@@ -114,7 +126,7 @@ async function checkedReply(response: Response, secrets: readonly string[]): Pro
   const body = response.ok ? cleanJson(text, clean) : errorBody(text, clean)
   // These statuses allow no body.
   const isBare = status === 204 || status === 205 || status === 304
-  return new Response(isBare ? null : body, { status, statusText, headers })
+  return new Response(isBare ? null : body, { status, statusText: clean(statusText), headers })
 }
 
 /** The text of a reply. An overlong text is cut and an undecodable one is empty, so neither parses as JSON. */

@@ -1,4 +1,4 @@
-import { withoutKeys } from '../core/without-keys.ts'
+import { withoutKeys, withoutSecrets } from '../core/without-keys.ts'
 
 /** Control characters, and those that turn the direction of text around, with which a message can show what it does not say. */
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
@@ -22,9 +22,7 @@ export function counted(count: number, one: string, several: string = `${one}s`)
 
 /** Text without known keys, anything that looks like one, and credentials in URLs. */
 export function redacted(text: string, secrets: readonly string[] = []): string {
-  return withoutKeys(
-    secrets.reduce((rest, secret) => rest.replaceAll(secret, '***'), text),
-  ).replaceAll(/(:\/\/)[^/\s@]+@/g, '$1***@')
+  return withoutKeys(withoutSecrets(text, secrets)).replaceAll(/(:\/\/)[^/\s@]+@/g, '$1***@')
 }
 
 /** The secrets of an environment. A short one could be part of any word. */

@@ -1,6 +1,7 @@
 import Anthropic from '@anthropic-ai/sdk'
 import t from 'tap'
 import { failureOf, type Failure } from '../../lib/api/failure.ts'
+import { withoutSecrets } from '../../lib/core/without-keys.ts'
 import { guardedClient, secretsOf } from '../../lib/api/guarded-client.ts'
 
 const SECRET = 'gateway+token/0123456789'
@@ -75,6 +76,30 @@ for (const login of [{ apiKey: SECRET }, { authToken: SECRET }] as const) {
     t.equal(batch.id, 'batch-***')
   })
 }
+
+void t.test('a key that a gateway echoes in JSON inside a text is removed', async t => {
+  const key = 'gw/AbCd+12345678/xyz=='
+  const escaped = key.replaceAll('/', '\\/')
+  const said = async (body: string): Promise<string> => {
+    const cut = clientOf(() => new Response(body, { status: 400 }), { apiKey: key })
+    return (await failureFrom(cut.client)).message
+  }
+  t.equal(
+    await said(error(JSON.stringify({ type: 'x', message: `sent {"key":"${escaped}"}` }))),
+    'the API answered 400: sent {"key":"***"}',
+  )
+  t.match(await said(`{"error":{"message":"${escaped}`), '{"error":{"message":"***')
+  t.match(
+    await said(`<p>${escaped} ${btoa(`me:${key}`)}</p>`),
+    /<p>\*\*\* \w{0,6}\*\*\*\w{0,6}=*<\/p>/,
+  )
+})
+
+void t.test('a long row of backslashes takes no long time', async t => {
+  const began = performance.now()
+  withoutSecrets('\\'.repeat(2_000_000), ['/n-0123456789'])
+  t.ok(performance.now() - began < 5000)
+})
 
 void t.test('a short key does not change every text', async t => {
   const { client } = clientOf(() => json('{"id":"aba"}'), { apiKey: 'a' })

@@ -9,6 +9,8 @@ import { skipBlanks } from '../../core/json/scan.ts'
 import { ENTRY, ODD, PLAIN, STRIDE, type Scanner } from '../../core/json/scanner.ts'
 
 const MARK = Buffer.from('\ufeff')
+const SUCCEEDED = Buffer.from('"succeeded"')
+const BACKSLASH = 0x5c
 
 /** The verdict on a result set. `incomplete`: lines are missing and nothing else is wrong; `invalid`: it cannot be trusted. */
 export type ResultSetVerdict =
@@ -36,7 +38,10 @@ export class Verifier {
   readonly #counts: Counts
   readonly #tally = { succeeded: 0, errored: 0, canceled: 0, expired: 0 }
   readonly #file: ResultFile
-  /** The forms of the key, which is removed from lines that are not answers: a gateway may echo it in an error. */
+  /**
+   * The forms of the key, which is removed from lines that are not answers: a gateway may echo it in an error. Answers keep their bytes:
+   * no model knows the key.
+   */
   secrets: readonly string[] = []
   #lines = 0
   #blankBytes = 0
@@ -81,8 +86,9 @@ export class Verifier {
       const start = table[entry + ENTRY.start]!
       const line = { start: start + offset, bytes: bytes.subarray(start, table[entry + ENTRY.end]) }
       const kind = table[entry + ENTRY.kind]
-      const isEcho = kind !== PLAIN && this.#hasSecret(line.bytes)
-      if (kind === ODD || isEcho) this.take(line)
+      const isOdd =
+        kind === ODD || (kind !== PLAIN && this.#isEcho(line.bytes, bytes, table, entry))
+      if (isOdd) this.take(line)
       else this.#addScanned(line, bytes, table, entry, kind === PLAIN)
     }
   }
@@ -115,14 +121,26 @@ export class Verifier {
     this.#file.append(this.#clean(bytes))
   }
 
-  #hasSecret(bytes: Buffer): boolean {
-    return this.secrets.some(secret => bytes.includes(secret))
+  /** Whether a line that the scanner has proven is no answer and may contain the key. */
+  #isEcho(line: Buffer, bytes: Buffer, table: Int32Array, entry: number): boolean {
+    const type = table[entry + ENTRY.type]!
+    const isAnswer =
+      bytes.compare(SUCCEEDED, 0, undefined, type, table[entry + ENTRY.type + 1]) === 0
+    return !isAnswer && this.#mayHaveSecret(line)
+  }
+
+  #mayHaveSecret(bytes: Buffer): boolean {
+    const { secrets } = this
+    if (secrets.length > 0 && bytes.includes(BACKSLASH)) return true
+    return secrets.some(secret => bytes.includes(secret))
   }
 
   #clean(bytes: Buffer): Buffer {
-    if (!this.#hasSecret(bytes)) return bytes
+    if (!this.#mayHaveSecret(bytes)) return bytes
     // A header, and so a key, is Latin-1, and every byte is a character of it.
-    return Buffer.from(withoutSecrets(bytes.toString('latin1'), this.secrets), 'latin1')
+    const text = bytes.toString('latin1')
+    const clean = withoutSecrets(text, this.secrets)
+    return clean === text ? bytes : Buffer.from(clean, 'latin1')
   }
 
   /** Adds a line to the file if its request is known and has no line yet. */
@@ -137,7 +155,7 @@ export class Verifier {
     else if (this.#file.has(position)) this.#markInvalid(`the custom_id ${customId} occurs twice`)
     else return this.#keep(position, bytes)
     // The file that is kept for inspection includes the line that made the set invalid.
-    this.#file.append(bytes)
+    this.#file.append(this.#clean(bytes))
     return false
   }
 
@@ -175,7 +193,8 @@ export class Verifier {
     return { kind: 'complete' }
   }
 
-  #markInvalid(why: string): void {
+  #markInvalid(given: string): void {
+    const why = withoutSecrets(given, this.secrets)
     this.#invalidReason ??= why.length > MAX_REASON ? `${why.slice(0, MAX_REASON)}…` : why
   }
 }

@@ -240,3 +240,98 @@ void t.test('a key echoed in an invalid result set is not in the file that is ke
   t.ok(kept.includes('no result of ***'))
   t.notOk(kept.includes(GATEWAY_KEY))
 })
+
+/** A key whose characters JSON may escape, and the forms in which a gateway may echo it. */
+const ODD_KEY = 'n"w/AbCd+1234/\\xyz=='
+const uni = (text: string): string =>
+  [...text].map(one => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
+const inside = (text: string): string => JSON.stringify(text).slice(1, -1)
+const ECHOES: Readonly<Record<string, string>> = {
+  plain: inside(ODD_KEY),
+  slashes: inside(ODD_KEY).replaceAll('/', '\\/'),
+  'code points': uni(ODD_KEY),
+  'upper-case code points': uni(ODD_KEY).replaceAll(/(?<=u00)../g, hex => hex.toUpperCase()),
+  'a code point': `${uni('n')}${inside(ODD_KEY.slice(1))}`,
+  'JSON in JSON': inside(JSON.stringify({ key: ODD_KEY })),
+  'code points in JSON in JSON': inside(`{"key":"${uni(ODD_KEY)}"}`),
+  'JSON in JSON in JSON': inside(JSON.stringify(JSON.stringify([`a/${ODD_KEY}`]))),
+  'after backslashes': `${'\\\\'.repeat(7)}${inside(ODD_KEY)}`,
+  'after a line end': `\\n${inside(ODD_KEY)}`,
+  'after an escape that could begin it': `\\${inside(ODD_KEY)}`,
+  percent: encodeURIComponent(ODD_KEY),
+  base64: Buffer.from(ODD_KEY).toString('base64').replaceAll('/', '\\/'),
+  'base64 of a login': Buffer.from(`user:${ODD_KEY}`).toString('base64'),
+  'base64 of another login': Buffer.from(`user1:${ODD_KEY}`).toString('base64'),
+}
+
+/** The key in any text whose escapes were decoded up to five times, or as base64. */
+function revealsKey(text: string): boolean {
+  let rest = text
+  for (let depth = 0; depth < 5; depth++) {
+    const hasBase64 = [...rest.matchAll(/[\w+/]{8,}=*/g)].some(([word]) =>
+      Buffer.from(word, 'base64').includes(ODD_KEY),
+    )
+    if (rest.includes(ODD_KEY) || hasBase64) return true
+    rest = rest.replaceAll(
+      /\\(?:u([\da-f]{4})|(.))/gi,
+      (_, hex: string | undefined, other: string) =>
+        hex === undefined ? other : String.fromCharCode(Number.parseInt(hex, 16)),
+    )
+  }
+  return false
+}
+
+for (const [name, echo] of Object.entries(ECHOES)) {
+  void t.test(`a key echoed in another form is neither in rows nor on disk: ${name}`, async t => {
+    const world = await makeWorld(t, {
+      respond: (_, { custom_id }) =>
+        custom_id?.endsWith('-1')
+          ? 'a \\ b'
+          : { error: { type: 'invalid_request_error', message: 'bad key KEY!' } },
+    })
+    const { emulator } = world
+    const fetch: typeof emulator.fetch = async (input, init) => {
+      const response = await emulator.fetch(input, init)
+      if (!String(input).endsWith('/results')) return response
+      return new Response((await response.text()).replaceAll('KEY', () => echo))
+    }
+    const client = clientOf({ ...emulator, url: emulator.url, fetch }, ODD_KEY)
+    const job = await world.open()
+    const results = await run({ ...world, client }, job, asks(3))
+    t.same(
+      results.map(({ status }) => status),
+      ['errored', 'succeeded', 'errored'],
+    )
+    t.equal(results[1]?.response, 'a \\ b')
+    t.match(results[0]?.error?.message, /^bad key [^]*!$/)
+    for (const { raw, error } of results) {
+      JSON.parse(String(raw))
+      t.notOk(revealsKey(`${raw} ${error?.message}`), String(raw))
+    }
+    t.notOk(revealsKey(batchFilesOf(job.store.folder)))
+  })
+}
+
+void t.test('an invalid result set is kept without the key in any form', async t => {
+  for (const [name, echo] of Object.entries(ECHOES)) {
+    for (const line of [
+      `{"custom_id":"${echo}","result":{"type":"succeeded"}}`,
+      `<p>${echo}</p>`,
+    ]) {
+      const { world } = await worldWith(t, () => undefined)
+      const fetch: typeof world.emulator.fetch = async (input, init) =>
+        String(input).endsWith('/results')
+          ? new Response(`${line}\n`)
+          : await world.emulator.fetch(input, init)
+      const client = clientOf({ ...world.emulator, url: world.emulator.url, fetch }, ODD_KEY)
+      const job = await world.open({
+        name: `job-${name.replaceAll(/\W/g, '-')}-${line[0] === '<'}`,
+      })
+      const cause: unknown = await run({ ...world, client }, job, asks(1)).catch((e: unknown) => e)
+      t.match(cause, { code: 'CBS_API' })
+      t.notOk(revealsKey(String(cause)), String(cause))
+      t.notOk(revealsKey(batchFilesOf(job.store.folder)), name)
+      await job.close()
+    }
+  }
+})
