@@ -153,13 +153,14 @@ export function answerRecords(parts: RunParts): Stage<SourceRecord, Result> {
 function fetchBatches(parts: RunParts): Stage<SubmittedBatch, Result> {
   const { client, job, poll, settle, schema } = parts
   const onWait = waiting(parts)
-  const ended = awaitEnd({
-    ...{ client, job, poll, settle, onWait },
-    ownedElsewhere: () => ownedElsewhere(parts),
-  })
+  const elsewhere = (): Promise<ReadonlySet<string>> => ownedElsewhere(parts)
+  const ended = awaitEnd({ client, job, poll, settle, onWait, ownedElsewhere: elsewhere })
   // A repeated record shares the answer of an earlier one, which must therefore come first.
   const inOrder = parts.ordered || parts.dedupe
-  const results = fetchResults({ client, job, settle, schema, onWait, skipsUnfetchable: !inOrder })
+  const results = fetchResults({
+    ...{ client, job, settle, schema, onWait, ownedElsewhere: elsewhere },
+    skipsUnfetchable: !inOrder,
+  })
   return inOrder ? chain(ended, inputOrder(), results) : chain(ended, results)
 }
 

@@ -113,7 +113,7 @@ export type JobEvent =
   | { readonly type: 'ruledOut'; readonly number: number; readonly id: string }
   /**
    * The API has it. `adopted`: it was found by a search. It follows another `submitted` of the same batch if the API did not
-   * know that id.
+   * know that id, or if its results were those of another batch.
    */
   | {
       readonly type: 'submitted'

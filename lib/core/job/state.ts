@@ -5,7 +5,7 @@ import type { Counts, JobEvent, Sealed } from './event.ts'
 /** The phase of a batch. `void`: replaced by others, or nothing to send. */
 export type Phase = 'sealed' | 'armed' | 'submitted' | 'ended' | 'fetched' | 'written' | 'void'
 
-const WITHOUT_END: readonly Phase[] = ['sealed', 'armed', 'submitted']
+const ADOPTABLE: readonly Phase[] = ['sealed', 'armed', 'submitted', 'ended']
 
 /** A batch as the journal describes it. Times are in ms since 1970. */
 export interface BatchState extends Sealed {
@@ -208,11 +208,12 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
     case 'ruledOut':
       return candidate(state, event, 'ruledOut')
     case 'submitted':
-      // An adopted batch may replace an id that the API turned out not to know.
-      return move(state, event.number, event.adopted ? WITHOUT_END : ['sealed', 'armed'], {
+      // An adopted batch may replace an id that the API does not know, or that is another batch's.
+      return move(state, event.number, event.adopted ? ADOPTABLE : ['sealed', 'armed'], {
         phase: 'submitted',
         id: event.id,
         submittedAt: state.batches.get(event.number)?.submittedAt ?? event.at,
+        ...{ endedAt: null, counts: null, resultsUrl: null },
         ...(event.answeredBy !== undefined && { answeredBy: event.answeredBy }),
       })
     case 'ended':
@@ -360,7 +361,7 @@ function candidate(
   is: 'open' | 'ruledOut',
 ): Change {
   const candidates = { ...state.batches.get(event.number)?.candidates, [event.id]: is }
-  return move(state, event.number, ['armed', 'submitted'], { candidates })
+  return move(state, event.number, ['armed', 'submitted', 'ended'], { candidates })
 }
 
 function changed(state: JobState, change: Partial<JobState>): Change {

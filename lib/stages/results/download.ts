@@ -15,6 +15,7 @@ import { MAX_RESULT_LINE_BYTES, IDLE_TIMEOUT_MS } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
 import { withDownloadScanner, type Scanner } from '../../core/json/scanner.ts'
 import { ResultFile } from '../../store/results/result-file.ts'
+import { search, type OwnedElsewhere } from '../search/search.ts'
 import { LineFeed } from './line-feed.ts'
 import { Verifier } from './verify.ts'
 
@@ -30,6 +31,7 @@ export interface DownloadOptions {
   /** How long a 404 counts as a temporary failure, unless the API says that the batch is archived. */
   readonly settleMs: number
   readonly onWait: (why: string) => void
+  readonly ownedElsewhere?: OwnedElsewhere | undefined
 }
 
 /**
@@ -88,7 +90,10 @@ export async function download(options: DownloadOptions): Promise<void> {
         verdict.kind === 'incomplete'
           ? `it has ${verifier.lines} lines of ${requests}`
           : verdict.why
-      if (bad >= DOWNLOADS) throw await setAside(job, number, what)
+      if (bad >= DOWNLOADS) {
+        if (await adoptAnother(options)) return await download(options)
+        throw await setAside(job, number, what)
+      }
       onWait(`the results of batch ${id} are not complete (${what}); downloading them again`)
       await refreshBatch()
       await job.clock.sleep(pauseAfter(bad, job.session), signal)
@@ -151,6 +156,26 @@ async function fetchOnce(
     )
     throw isBroken ? new BrokenBody(cause) : cause
   }
+}
+
+/**
+ * Looks for the batch under another id: a gateway with a broken cache may have answered the create with the id of somebody
+ * else's batch, whose results these are. Returns whether it was found.
+ */
+async function adoptAnother(options: DownloadOptions): Promise<boolean> {
+  const { job, number, api, signal, settleMs, ownedElsewhere, onWait } = options
+  const { armed, phase } = job.batch(number)
+  if (!armed || phase !== 'ended') return false
+  const found = await search({
+    ...{ job, number, api, signal, settleMs, ownedElsewhere, onWait, isOthers: true },
+  })
+  if (typeof found === 'string' || !found.remote) return false
+  const { id, request_counts: counts } = found.remote
+  const at = job.clock.now()
+  await job.note({ type: 'submitted', number, id, at, adopted: true }, true)
+  const resultsUrl = resultsUrlOf(found.remote)
+  await job.note({ type: 'ended', number, counts, resultsUrl, at }, false)
+  return true
 }
 
 /** Deletes an unfinished result set, which is useless and may fill the disk. */

@@ -19,6 +19,7 @@ import { notify } from '../../core/notify.ts'
 import { Page } from '../../core/pages.ts'
 import { pushAll, typed, type CarryingStage } from '../../core/stage.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
+import type { OwnedElsewhere } from '../search/search.ts'
 import { areResultsLost, download } from './download.ts'
 import { ForeignIds, type Ids } from '../../store/results/ids.ts'
 import type { RecordResult } from '../../core/results/result.ts'
@@ -38,6 +39,11 @@ export interface FetchResultsOptions {
    * @default { first: 500, most: 60000 }
    */
   readonly backoff?: Backoff | undefined
+  /**
+   * Ids of batches that belong to other jobs, so that none of them is adopted.
+   * @default none
+   */
+  readonly ownedElsewhere?: OwnedElsewhere | undefined
   /** Called with the reason when a download has to be repeated. */
   readonly onWait?: (batch: EndedBatch, why: string) => unknown
   /**
@@ -126,14 +132,14 @@ export class FetchResults extends JobStage<EndedBatch> {
 
   /** Whether the results are on disk now. */
   async #download(job: StoredJob, batch: EndedBatch, ids: Ids): Promise<boolean> {
-    const { client, settle: settleMs = DEFAULT_SETTLE_MS, onWait } = this.#options
+    const { client, settle: settleMs = DEFAULT_SETTLE_MS, onWait, ownedElsewhere } = this.#options
     const { number } = batch
     const { session } = job
     const { signal } = this
     const tell = (why: string): void => notify('onWait', onWait, batch, why)
     const api = new Api({ client, session, signal, onWait: ({ message }) => tell(message) })
     try {
-      await download({ job, api, number, ids, signal, settleMs, onWait: tell })
+      await download({ job, api, number, ids, signal, settleMs, onWait: tell, ownedElsewhere })
     } catch (cause) {
       const isOneBatch = cause instanceof BatchStreamError && cause.code === 'CBS_API'
       this.#unfetchable += 1

@@ -36,6 +36,11 @@ export interface SearchOptions {
    * @default now
    */
   readonly sentBefore?: number | undefined
+  /**
+   * Whether its id is known to be another batch's. Then the search ends after one listing, and the job can be resumed later.
+   * @default false
+   */
+  readonly isOthers?: boolean
   /** Called with the reason whenever the search has to wait. */
   readonly onWait: (why: string) => void
 }
@@ -68,7 +73,7 @@ export async function search(options: SearchOptions): Promise<FoundBatch | 'abse
     const settled = elapsedSinceArmed(job, number, sentBefore) >= settleMs
     const listed = await listFrom(options.api, createdFrom(pending))
     const known = listed.find(({ id }) => id === job.batch(number).id)
-    if (known) return { id: known.id, remote: known }
+    if (known && !options.isOthers) return { id: known.id, remote: known }
     const owned = new Set([
       ...ownedIds(job.state),
       ...((await ownedElsewhere?.()) ?? []),
@@ -86,7 +91,7 @@ export async function search(options: SearchOptions): Promise<FoundBatch | 'abse
     }
     const verdict = await decide(options, pending, listed, owned, proofs, settled)
     if (verdict.kind === 'adopt') return { id: verdict.batch.id, remote: verdict.batch }
-    if (verdict.kind === 'absent') return 'absent'
+    if (verdict.kind === 'absent' || options.isOthers) return 'absent'
     const waited = elapsedSinceArmed(job, number, sentBefore)
     // After the lifetime of a batch no proof can arrive, but one failed download is not the last word. Its requests are never
     // sent again on a guess.

@@ -73,7 +73,11 @@ const table: readonly {
       fetched: 'fetched',
     },
   },
-  { phase: 'ended', by: ['sealed', 'armed', 'submitted', 'ended'], to: { fetched: 'fetched' } },
+  {
+    phase: 'ended',
+    by: ['sealed', 'armed', 'submitted', 'ended'],
+    to: { candidate: 'ended', ruledOut: 'ended', adopted: 'submitted', fetched: 'fetched' },
+  },
   {
     phase: 'fetched',
     by: ['sealed', 'armed', 'submitted', 'ended', 'fetched'],
@@ -100,6 +104,10 @@ for (const { phase, by, to } of table) {
 void t.test('an adopted id replaces one that the API does not know', async t => {
   const state = fold([opened, EVENTS.sealed, EVENTS.armed, EVENTS.submitted, EVENTS.adopted])
   t.match(state?.batches.get(1), { id: 'b', submittedAt: 3 })
+  const ended = [opened, EVENTS.sealed, EVENTS.armed, EVENTS.submitted, EVENTS.ended]
+  t.match(fold([...ended, EVENTS.adopted])?.batches.get(1), {
+    ...{ id: 'b', submittedAt: 3, endedAt: null, counts: null, resultsUrl: null },
+  })
 })
 
 void t.test('no events give no state, and only opened can be the first', async t => {

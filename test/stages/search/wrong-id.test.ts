@@ -225,3 +225,48 @@ void t.test('a batch whose results cannot be read is named', async t => {
     `the API does not know batch msgbatch_wrong, and the answers may be those of ${real?.id}, which cannot be read`,
   )
 })
+
+for (const requests of [3, 2]) {
+  void t.test(`the id of another batch of ${requests} requests is replaced`, async t => {
+    let other = ''
+    const world = await makeWorld(t, {
+      batchTimeMs: MINUTE,
+      faults: ({ op, nth }) => (op === 'create' && nth === 1 ? { replyId: other } : undefined),
+    })
+    other = await world.emulator.addForeign({ requests, batchTimeMs: MINUTE })
+    const job = await world.open()
+    const copies = deathsOf(job, `${world.dir}/deaths`, NAMED)
+    t.same(said(await run(world, job, asks(3))), answers(3))
+    await paidOnce(world, 3)
+    t.match(
+      journalOf(`${world.dir}/jobs/test`)
+        .map(({ type }) => type)
+        .join(),
+      /submitted,ended,candidate,(ruledOut,)?submitted,ended,fetched/,
+    )
+    await job.close()
+    for (const dir of copies.slice(2)) {
+      const again = await world.open({ dir })
+      t.same(said(await run(world, again, asks(3))), answers(3), dir)
+      await again.close()
+    }
+    await paidOnce(world, 3)
+  })
+}
+
+void t.test(
+  'results of another batch are not rows while the right one is still running',
+  async t => {
+    let other = ''
+    const world = await makeWorld(t, {
+      batchTimeMs: 60 * MINUTE,
+      faults: ({ op, nth }) => (op === 'create' && nth === 1 ? { replyId: other } : undefined),
+    })
+    other = await world.emulator.addForeign({ requests: 3, batchTimeMs: MINUTE })
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(3)), { code: 'CBS_API', message: /are invalid after 5/ })
+    await job.close()
+    world.clock.pass(60 * MINUTE)
+    await answered(world, 3)
+  },
+)
