@@ -65,8 +65,10 @@ export class AnswerIndex {
       const passes = Math.max(1, Math.ceil(total / slice))
       const starts: number[] = []
       let count = 0
+      // All passes use the same memory: a sorter for each would be freed only some time later.
+      const sorter = new Sorter(Math.ceil(total / passes), most)
       for (let pass = 0; pass < passes; pass++) {
-        const sorter = new Sorter(Math.ceil(total / passes), most)
+        sorter.clear()
         const from = (pass * 2 ** 32) / passes
         const to = ((pass + 1) * 2 ** 32) / passes
         for await (const block of keys()) sorter.take(block, from, to)
@@ -163,6 +165,10 @@ class Sorter {
     const room = Math.ceil(expected * 1.02) + 1024
     this.#entries = Buffer.allocUnsafeSlow(room * ENTRY)
     this.#order = new Float64Array(room)
+  }
+
+  clear(): void {
+    this.#count = 0
   }
 
   take({ bytes, stride, count, number }: KeyBlock, from: number, to: number): void {
