@@ -7,6 +7,7 @@ import { withIdleTimeout, type IdleTimer } from '../../api/idle-timeout.ts'
 import { observeFailure, pauseAfter, Retries } from '../../api/retry-policy.ts'
 import { BrokenBody, isSdkError, isUndecodable, MalformedReply } from '../../api/sdk-error.ts'
 import { BatchStreamError } from '../../core/errors.ts'
+import type { Counts } from '../../core/job/event.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { AppendFile } from '../../store/append-file.ts'
 import { replaceFile } from '../../store/disk.ts'
@@ -19,7 +20,7 @@ import { search, type OwnedElsewhere } from '../search/search.ts'
 import { LineFeed } from './line-feed.ts'
 import { Verifier } from './verify.ts'
 
-/** How often a result set that is incomplete or invalid is downloaded before the job accepts or rejects it. */
+/** How often a result set that is incomplete or invalid is downloaded at least before the job accepts or rejects it. */
 const DOWNLOADS = 5
 
 export interface DownloadOptions {
@@ -28,7 +29,10 @@ export interface DownloadOptions {
   readonly number: number
   readonly ids: Ids
   readonly signal: AbortSignal
-  /** How long a 404 counts as a temporary failure, unless the API says that the batch is archived. */
+  /**
+   * How long a 404, and a set with fewer lines than the batch's own counts, is a temporary failure, unless the API says that the batch is
+   * archived.
+   */
   readonly settleMs: number
   readonly onWait: (why: string) => void
   readonly ownedElsewhere?: OwnedElsewhere | undefined
@@ -36,11 +40,12 @@ export interface DownloadOptions {
 
 /**
  * Downloads a batch's result set to disk and verifies it: every line parses, every custom_id belongs to the batch and occurs
- * once, and the counts agree. Only then is `fetched` appended to the journal, durably. If the set stays incomplete, its
- * missing requests are unanswered. If it stays invalid, that is `CBS_API` and the file is kept in the job's folder.
+ * once, and the counts agree. Only then is `fetched` appended to the journal, durably. If the set stays incomplete (until the settle
+ * time, if the batch's own counts say that the missing lines exist), its missing requests are unanswered. If it stays invalid, that is
+ * `CBS_API` and the file is kept in the job's folder.
  */
 export async function download(options: DownloadOptions): Promise<void> {
-  const { job, api, number, onWait, signal } = options
+  const { job, api, number, onWait, signal, settleMs } = options
   const { counts: reported, resultsUrl, id, requests, submittedAt } = job.batch(number)
   if (reported === null || resultsUrl === null || id === null || submittedAt === null) {
     return await noteMissing(job, number, notFound(job.batch(number)))
@@ -63,7 +68,10 @@ export async function download(options: DownloadOptions): Promise<void> {
     createdAt = Date.parse(now.created_at)
     isArchived = typeof now.archived_at === 'string'
   }
-  let bad = 0
+  let invalid = 0
+  let short = 0
+  // When the first incomplete set came, by the monotonic clock.
+  let shortSince: number | undefined
   for (;;) {
     const path = job.store.path(number, 'results')
     const opened = new AppendFile(
@@ -78,25 +86,35 @@ export async function download(options: DownloadOptions): Promise<void> {
         .finally(() => opened.close())
         .catch(cause => discard(options, cause))
       const verdict = verifier.end()
-      bad += 1
-      if (verdict.kind === 'complete' || (verdict.kind === 'incomplete' && bad >= DOWNLOADS)) {
-        const why =
-          verdict.kind === 'incomplete'
-            ? 'the API ended the batch without a line for this request'
-            : null
-        return await commit(options, file.index, { lines: verifier.lines, bytes, why })
-      }
-      const what =
-        verdict.kind === 'incomplete'
-          ? `it has ${verifier.lines} lines of ${requests}`
-          : verdict.why
-      if (bad >= DOWNLOADS) {
-        if (await adoptAnother(options)) return await download(options)
-        throw await setAside(job, number, what)
+      const { lines } = verifier
+      if (verdict.kind === 'complete')
+        return await commit(options, file.index, { lines, bytes, why: null })
+      let pauseMs: number
+      let what: string
+      if (verdict.kind === 'incomplete') {
+        const now = job.clock.elapsed()
+        shortSince ??= now
+        short += 1
+        const leftMs = isCounted(counts, lines) && !isArchived ? settleMs - (now - shortSince) : 0
+        if (short >= DOWNLOADS && leftMs <= 0) {
+          const why = 'the API ended the batch without a line for this request'
+          return await commit(options, file.index, { lines, bytes, why })
+        }
+        what = `${lines} of ${requests} lines`
+        pauseMs = pauseAfter(short, job.session)
+        if (short >= DOWNLOADS) pauseMs = Math.min(pauseMs, leftMs)
+      } else {
+        what = verdict.why
+        invalid += 1
+        if (invalid >= DOWNLOADS) {
+          if (await adoptAnother(options)) return await download(options)
+          throw await setAside(job, number, what)
+        }
+        pauseMs = pauseAfter(invalid, job.session)
       }
       onWait(`the results of batch ${id} are not complete (${what}); downloading them again`)
       await refreshBatch()
-      await job.clock.sleep(pauseAfter(bad, job.session), signal)
+      await job.clock.sleep(pauseMs, signal)
     } catch (cause) {
       if (signal.aborted) throw signal.reason
       if (cause instanceof BatchStreamError) throw cause
@@ -104,7 +122,7 @@ export async function download(options: DownloadOptions): Promise<void> {
       const now = job.clock.elapsed()
       if (failure.kind === 'notFound') goneSince ??= now
       const goneForMs = now - (goneSince ?? now)
-      if (failure.kind === 'notFound' && (isArchived || goneForMs >= options.settleMs))
+      if (failure.kind === 'notFound' && (isArchived || goneForMs >= settleMs))
         return await noteMissing(job, number, noResults(job, id, createdAt))
       await waitToRetry(options, failure, retries, goneForMs)
       if (failure.kind !== 'notFound' && failure.kind !== 'malformed') continue
@@ -113,6 +131,11 @@ export async function download(options: DownloadOptions): Promise<void> {
       if (retries.failures % 2 === 1) url = resultsUrlOf({ id, results_url: null })
     }
   }
+}
+
+/** Whether a batch's own counts say that it has more results than these lines. */
+function isCounted({ succeeded, errored, canceled, expired }: Counts, lines: number): boolean {
+  return succeeded + errored + canceled + expired > lines
 }
 
 /** Downloads the set once, checking and writing each line as it arrives. Returns the size of the file. */

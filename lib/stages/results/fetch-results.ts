@@ -30,7 +30,7 @@ export interface FetchResultsOptions {
   /** A client of `@anthropic-ai/sdk`, 1.11 or newer. */
   readonly client: AnthropicClient
   /**
-   * How long a 404 on the results of a batch counts as a temporary failure, in ms.
+   * How long a 404 on the results of a batch, or a result set with fewer lines than the batch's own counts, is a temporary failure, in ms.
    * @default 600000
    */
   readonly settle?: number

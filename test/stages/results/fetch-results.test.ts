@@ -24,6 +24,7 @@ import {
 } from '../../support/world.ts'
 
 const DAY = 24 * 60 * 60 * 1000
+const MINUTE = 60 * 1000
 const answers = (count: number): string[] =>
   Array.from({ length: count }, (_, i) => `${i}: succeeded ${echo(`question ${i}`)}`)
 
@@ -79,8 +80,111 @@ for (const [name, lines] of [
   })
 }
 
+/** A client whose downloads are changed; `nth` counts from 1, `sinceMs` from the first one. `downloads` has the time of each. */
+function clientWithSets(
+  { emulator, clock }: World,
+  change: (set: string, nth: number, sinceMs: number) => string,
+  changeBatch: (batch: string) => string = batch => batch,
+): { readonly client: World['client']; readonly downloads: number[] } {
+  const downloads: number[] = []
+  const fetch: typeof emulator.fetch = async (input, init) => {
+    const response = await emulator.fetch(input, init)
+    const text = await response.text()
+    if (!String(input).endsWith('/results')) return new Response(changeBatch(text), response)
+    downloads.push(clock.elapsed())
+    const [first = 0] = downloads
+    return new Response(change(text, downloads.length, clock.elapsed() - first))
+  }
+  return { client: clientOf({ ...emulator, url: emulator.url, fetch }), downloads }
+}
+
+const firstLine = (set: string): string => set.slice(0, set.indexOf('\n') + 1)
+
+for (const [name, cut] of [
+  ['empty', () => ''],
+  ['cut at a line end', firstLine],
+] as const) {
+  for (const minutes of [0.1, 1, 9.5]) {
+    void t.test(`a set that is ${name} for ${minutes} minutes loses no answer`, async t => {
+      const world = await makeWorld(t)
+      const { client } = clientWithSets(world, (set, _, sinceMs) =>
+        sinceMs < minutes * MINUTE ? cut(set) : set,
+      )
+      const job = await world.open()
+      const waits: string[] = []
+      t.same(said(await run({ ...world, client }, job, asks(5), { waits })), answers(5))
+      t.match(waits[0], /are not complete \([01] of 5 lines\); downloading them again/)
+      t.equal(job.batch(1).fetched?.why, null)
+    })
+  }
+}
+
 void t.test(
-  'a set that stays short after five downloads leaves the missing rows unanswered',
+  'a set that stays short is final after the settle time, not after a jump of the clock',
+  async t => {
+    const world = await makeWorld(t)
+    const { client } = clientWithSets(world, (set, nth) => {
+      if (nth === 3) world.clock.jump(3 * 24 * 60 * MINUTE)
+      return firstLine(set)
+    })
+    const job = await world.open()
+    const before = world.clock.elapsed()
+    const results = await run({ ...world, client }, job, asks(5), { fetch: { settle: 3 * MINUTE } })
+    t.equal(results.filter(({ status }) => status === 'unanswered').length, 4)
+    t.match(results.find(({ status }) => status === 'unanswered')?.error?.message, /without a line/)
+    const tookMs = world.clock.elapsed() - before
+    t.ok(tookMs >= 3 * MINUTE && tookMs < 6 * MINUTE, `${tookMs} ms`)
+  },
+)
+
+void t.test('a settle time of 0 leaves five downloads', async t => {
+  const world = await makeWorld(t)
+  const { client, downloads } = clientWithSets(world, firstLine)
+  const job = await world.open()
+  const results = await run({ ...world, client }, job, asks(5), { fetch: { settle: 0 } })
+  t.equal(results.filter(({ status }) => status === 'unanswered').length, 4)
+  t.equal(downloads.length, 5)
+})
+
+for (const [name, changeBatch] of [
+  [
+    "the batch's own counts have no more",
+    (text: string) => text.replaceAll(/"succeeded":5/g, '"succeeded":1'),
+  ],
+  [
+    'the batch is archived',
+    (text: string) =>
+      text.replaceAll(/"archived_at":null/g, '"archived_at":"2026-11-20T12:00:00Z"'),
+  ],
+] as const) {
+  void t.test(`a short set is final after five downloads if ${name}`, async t => {
+    const world = await makeWorld(t)
+    const { client, downloads } = clientWithSets(world, firstLine, changeBatch)
+    const job = await world.open()
+    const results = await run({ ...world, client }, job, asks(5))
+    t.equal(results.filter(({ status }) => status === 'unanswered').length, 4)
+    t.equal(downloads.length, 5)
+  })
+}
+
+void t.test(
+  'an invalid set is rejected after five downloads, however many short ones came before',
+  async t => {
+    const world = await makeWorld(t)
+    const { client, downloads } = clientWithSets(world, (set, nth) =>
+      nth <= 6 ? '' : `${set}no\n`,
+    )
+    const job = await world.open()
+    await t.rejects(run({ ...world, client }, job, asks(5)), {
+      code: 'CBS_API',
+      message: /are invalid after 5 downloads/,
+    })
+    t.equal(downloads.length, 11)
+  },
+)
+
+void t.test(
+  'a set that stays short until the settle time leaves the missing rows unanswered',
   async t => {
     const world = await makeWorld(t, {
       order: 'input',
@@ -94,7 +198,8 @@ void t.test(
     )
     t.match(results[1]?.error, { type: 'unanswered', message: /without a line for this request/ })
     t.equal(results[1]?.batchId, job.batch(1).id)
-    t.same(callsOf(world.emulator, 'results'), { 200: 5 })
+    t.ok((callsOf(world.emulator, 'results')[200] ?? 0) > 10)
+    t.ok(world.clock.elapsed() >= 10 * MINUTE)
   },
 )
 
