@@ -149,13 +149,16 @@ t.test(
   'records beyond the cap are spooled but not prepared, and sent once when the job resumes',
   async t => {
     const place = await placeFor(t, LONG)
-    const ran = await place.run([...ASK, ...SOME, '--retries', '0'], { stdin: csv(4000) })
+    const large = ['-p', 'Say {{text}}', '-t', '100', '--batch-size', '40', '--job', 'j']
+    const ran = await place.run([...large, '--max-cost', '0.004', '--retries', '0'], {
+      stdin: csv(4000),
+    })
     t.equal(ran.code, 4)
     const shown = JSON.parse((await place.run(['status', 'j', '--json'])).out)
     t.equal(shown.records, 4000)
     // What is in the streams at that moment, some pages of 256 records, is prepared.
-    t.ok(shown.batches.length < 700, `${shown.batches.length} of 1000 batches were sealed`)
-    const rest = await place.run(['resume', 'j', ...PLENTY, '-c', '1000'])
+    t.ok(shown.batches.length < 70, `${shown.batches.length} of 100 batches were sealed`)
+    const rest = await place.run(['resume', 'j', ...PLENTY, '-c', '100'])
     t.equal(rest.code, 0)
     t.equal(rest.rows.length, 4000)
     t.match(await place.emulator.ledger.totals(), { accepted: 4000, acceptedTwice: 0 })

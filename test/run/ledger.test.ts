@@ -10,7 +10,14 @@ import {
   type RunOptions,
   type SharedLedger,
 } from '../../lib/index.ts'
-import { createEmulator, type Emulator, type EmulatorOptions } from '../../lib/emulator/index.ts'
+import { systemClock, type Clock } from '../../lib/core/clock.ts'
+import {
+  createEmulator,
+  type Emulator,
+  type EmulatorOptions,
+  type FaultRule,
+} from '../../lib/emulator/index.ts'
+import { storedJob } from '../../lib/store/job.ts'
 import type { LedgerPool } from '../../lib/store/postgres/pool.ts'
 import { ledgerDatabase } from '../support/postgres.ts'
 import { clientOf } from '../support/world.ts'
@@ -19,6 +26,8 @@ const reviews = Array.from({ length: 10 }, (_, id) => ({ id, text: `text ${id}` 
 
 interface Machines {
   readonly emulator: Emulator
+  /** The name of the job. */
+  readonly name: string
   readonly ledger: SharedLedger
   /** Runs the job on a machine, which has a disk of its own; gives its rows. */
   run(machine: string, more?: Partial<RunOptions>): Promise<string[]>
@@ -40,9 +49,7 @@ async function machines(
   const name = `run-${++jobs}`
   const folder = (machine: string): string => join(dir, machine)
   return {
-    emulator,
-    ledger,
-    folder,
+    ...{ emulator, name, ledger, folder },
     lose: machine => rmSync(folder(machine), { recursive: true, force: true }),
     run: async (machine, more = {}) => {
       const run = runBatches(reviews, {
@@ -98,6 +105,48 @@ void t.test('a step does not wait for queue slots that other workers use', async
   t.equal(world.emulator.ledger.batches().length, 2, 'the API takes two batches')
   t.same(await world.run('b', step), [])
   t.equal(world.emulator.ledger.batches().length, 2)
+})
+
+void t.test('a run waits until other workers release their queue slots', async t => {
+  let turned = 0
+  const server = { now: (): number => Date.now() + turned }
+  const world = await machines(t, { batchTimeMs: 3_600_000, queueLimit: 6, clock: server })
+  t.same(await world.run('a', { maxWait: 0, concurrency: 10 }), [])
+  t.equal(world.emulator.ledger.batches().length, 2, 'the API takes two batches')
+  const clock: Clock = {
+    ...{ now: () => systemClock.now(), elapsed: () => systemClock.elapsed() },
+    sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 10), signal),
+  }
+  const { name, ledger } = world
+  const job = storedJob(await openJob({ name, dir: world.folder('b'), ledger, clock }))
+  t.teardown(() => job.close())
+  const waits: string[] = []
+  let ended = 0
+  job.on('event', event => {
+    if (event.type === 'waiting') waits.push(event.why)
+    else if (event.type !== 'submitted') return
+    // The batches at the API end, so that the queue has room again.
+    const sent = world.emulator.ledger.batches().length
+    if (sent > ended) turned += 7_200_000
+    ended = sent
+  })
+  t.equal((await world.run('b', { job })).length, 10)
+  t.match(waits[0], /the API's queue is full/)
+  t.match(await world.emulator.ledger.totals(), { billed: 10, billedTwice: 0, acceptedTwice: 0 })
+})
+
+void t.test('results that are gone from both the lost disk and the API are an error', async t => {
+  let turned = 0
+  const server = { now: (): number => Date.now() + turned }
+  const faults: FaultRule[] = [{ on: 'list', nth: 1, status: 529 }]
+  const world = await machines(t, { batchTimeMs: 5, clock: server, faults })
+  t.equal((await world.run('a')).length, 10)
+  world.lose('a')
+  turned += 30 * 24 * 3_600_000
+  await t.rejects(world.run('b'), {
+    code: 'CBS_API',
+    message: /results of batch 1 are on the disk of another machine and cannot be downloaded again/,
+  })
 })
 
 void t.test('each shard reads its part of the source', async t => {

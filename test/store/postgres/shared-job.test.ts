@@ -8,11 +8,14 @@ import { BatchStreamError } from '../../../lib/core/errors.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
 import { shardJobName } from '../../../lib/core/shard.ts'
 import type { RunEvent } from '../../../lib/core/job/run-event.ts'
+import { listPrice } from '../../../lib/cost/price.ts'
 import { Cap } from '../../../lib/run/cap.ts'
+import { capOf } from '../../../lib/run/capped-job.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
+import { parseJsonl } from '../../../lib/stages/parse/jsonl.ts'
 import { spool } from '../../../lib/stages/spool/spool.ts'
 import { submit, type SubmitOptions } from '../../../lib/stages/submit/submit.ts'
 import { template } from '../../../lib/stages/template/template.ts'
@@ -168,6 +171,45 @@ void t.test('a batch id that the API does not know is replaced, on whatever mach
     const [real] = world.emulator.ledger.batches()
     t.same(rows, [{ id: real?.id, phase: 'fetched', pool: null }], where)
   }
+})
+
+void t.test('the same machine sends the batches whose bodies are on its disk', async t => {
+  const world = await machines(t)
+  await run(world, await world.open('a'), records(10), { approve: async () => false })
+  t.equal(world.emulator.ledger.batches().length, 0)
+  const job = await world.open('a')
+  t.same(
+    [...job.state.batches.values()].map(({ phase }) => phase),
+    ['sealed', 'sealed', 'sealed'],
+  )
+  t.same(await run(world, job, records(10)), undisturbed)
+  await mustBePaidOnce(t, world, 10)
+})
+
+void t.test('input in pages is verified on another machine', async t => {
+  const world = await machines(t)
+  const spoolOn = async (machine: string, text: string): Promise<void> => {
+    const job = await world.open(machine)
+    const taken = new Writable({ objectMode: true, write: (_chunk, _encoding, done) => done() })
+    const input = Readable.from([Buffer.from(text)])
+    await pipeline(input, parseJsonl(), spool({ job }), taken).finally(() => job.close())
+  }
+  await spoolOn('a', '{"n":1}\n{"n":2}\n')
+  await t.rejects(spoolOn('b', '{"n":1}\n{"n":3}\n'), { code: 'CBS_INPUT' })
+  await spoolOn('c', '{"n":1}\n{"n":2}\n')
+})
+
+void t.test('the bill of results that are on a lost disk stays open', async t => {
+  const world = await machines(t)
+  await run(world, await world.open('a'), records(4))
+  world.lose('a')
+  const job = await world.open('b')
+  await capOf(job, 10n ** 18n, listPrice).settle()
+  t.same([...((await job.shared?.settled()) ?? [])], [])
+  await run(world, job, records(4))
+  const again = await world.open('b')
+  await capOf(again, 10n ** 18n, listPrice).settle()
+  t.same([...((await again.shared?.settled())?.keys() ?? [])], [1])
 })
 
 void t.test('results are fetched again on a new machine, and nothing is sent', async t => {
