@@ -1,3 +1,4 @@
+import { wrongOption } from '../core/errors.ts'
 import type { Fields } from '../core/jsonify.ts'
 import { wellFormed } from '../core/json/well-formed.ts'
 import type { AnswerSchema } from '../core/schema/answer-schema.ts'
@@ -30,7 +31,7 @@ const SAMPLE_ID = '0000000000-1-zzzzz'
 
 /**
  * Estimates what `runBatches` with the same source and options would send and cost. It reads the whole source, sends
- * nothing and needs no client. Tokens are estimated from bytes; `input_error` is the relative error. Dollars are null if
+ * nothing and needs no client; answers that `reuse` would take are counted as sent. Tokens are estimated from bytes; `input_error` is the relative error. Dollars are null if
  * the price of a model is unknown.
  *
  * @throws BatchStreamError `CBS_OPTION` for invalid options, `CBS_STAGE` if a user's function throws
@@ -39,6 +40,8 @@ export async function estimate<T, S extends AnswerSchema | undefined = undefined
   source: ObjectItems<T>,
   options: EstimateOptions<RecordFields<T>, S>,
 ): Promise<RunEstimate> {
+  if (typeof options !== 'object' || options === null)
+    throw wrongOption('options', 'an object such as { prompt }', options)
   // The compiler has checked its functions against the records of the source.
   const checked = options as unknown as EstimateOptions<Fields>
   const { batchSize: count, batchBytes: bytes } = batchSettings(checked)

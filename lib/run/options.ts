@@ -239,6 +239,10 @@ export function runSettings(options: RunOptions): RunSettings {
       '`maxWait` needs a `job`: a temporary job would be deleted with its batches in flight',
       { option: 'maxWait' },
     )
+  checkJob(options.job)
+  for (const name of ['preflight', 'stopOnUniformFailure', 'dedupe'] as const)
+    if (typeof (options[name] ?? true) !== 'boolean')
+      throw wrongOption(name, 'true or false', options[name])
   if (options.reuse !== undefined) checkReuse(options.reuse, options.job)
   // A JavaScript user may pass the controller.
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
@@ -270,6 +274,11 @@ export function runSettings(options: RunOptions): RunSettings {
 /** Whether `job` is open, and not the options of `openJob`. */
 export function isOpen(job: NonNullable<RunOptions['job']>): job is Job {
   return 'state' in job
+}
+
+function checkJob(job: unknown): void {
+  if (job === undefined || (typeof job === 'object' && job !== null)) return
+  throw wrongOption('job', 'an open job, or the options of openJob() such as { name, dir }', job)
 }
 
 function checkReuse(reuse: string, job: RunOptions['job']): void {

@@ -400,6 +400,9 @@ void t.test('invalid options are rejected at once', async t => {
   refused({ maxInvalid: { share: 2 } }, /`maxInvalid`/)
   refused({ prompt: 5 }, /`prompt` must be/)
   refused({ maxWait: -1, job: { name: 'j', dir: 'x' } }, /`maxWait`/)
+  refused({ job: 'moods' }, /^`job` must be an open job, or the options of openJob\(\) such as/)
+  refused({ preflight: 'no' }, /^`preflight` must be true or false, got "no"/)
+  refused({ canary: 0 }, /^`canary` must be a whole number of at least 1/)
   refused({ maxWait: 0 }, /`maxWait` needs a `job`/)
   refused({ schema: { type: 'x' } }, /schema/)
   t.doesNotThrow(() =>
@@ -420,6 +423,11 @@ void t.test('an estimate reads the source and sends nothing', async t => {
   t.match(await estimate(people, { prompt: '{{text?}}', model: 'claude-unknown' }), {
     usd: { expected: null },
   })
+})
+
+void t.test('an estimate without options is refused', async t => {
+  // @ts-expect-error options are needed
+  await t.rejects(estimate(reviews), { code: 'CBS_OPTION', message: /^`options` must be/ })
 })
 
 void t.test('an estimate includes attached files', async t => {
