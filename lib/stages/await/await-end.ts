@@ -10,7 +10,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Ends, SubmittedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
-import { search, type OwnedElsewhere } from '../search/search.ts'
+import { search } from '../search/search.ts'
 import { storedJob, type StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
@@ -66,7 +66,7 @@ export interface AwaitEndOptions {
    * Ids of batches that belong to other jobs, so that none of them is adopted.
    * @default none
    */
-  readonly ownedElsewhere?: OwnedElsewhere | undefined
+  readonly ownedElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined
   /**
    * Waits between tries of an API call. They hold for all later calls of the job, so `submit` alone is enough.
    * @default { first: 500, most: 60000 }

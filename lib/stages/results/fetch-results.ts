@@ -19,7 +19,6 @@ import { notify } from '../../core/notify.ts'
 import { Page } from '../../core/pages.ts'
 import { pushAll, typed, type CarryingStage } from '../../core/stage.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
-import type { OwnedElsewhere } from '../search/search.ts'
 import { areResultsLost, download } from './download.ts'
 import { ForeignIds, type Ids } from '../../store/results/ids.ts'
 import type { RecordResult } from '../../core/results/result.ts'
@@ -43,7 +42,7 @@ export interface FetchResultsOptions {
    * Ids of batches that belong to other jobs, so that none of them is adopted.
    * @default none
    */
-  readonly ownedElsewhere?: OwnedElsewhere | undefined
+  readonly ownedElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined
   /** Called with the reason when a download has to be repeated. */
   readonly onWait?: (batch: EndedBatch, why: string) => unknown
   /**

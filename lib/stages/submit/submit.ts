@@ -26,7 +26,7 @@ import {
   RefusalTracker,
   type RefusalVerdict,
 } from './refusal.ts'
-import { search, type OwnedElsewhere } from '../search/search.ts'
+import { search } from '../search/search.ts'
 import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
 import { uploadBatch } from './upload.ts'
 
@@ -48,7 +48,7 @@ export interface SubmitOptions {
    * Ids of batches that belong to other jobs, so that none of them is adopted.
    * @default none
    */
-  readonly ownedElsewhere?: OwnedElsewhere | undefined
+  readonly ownedElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined
   /**
    * Waits between tries of an API call. They hold for all later calls of the job, so `submit` alone is enough.
    * @default { first: 500, most: 60000 }
