@@ -27,7 +27,7 @@ export const PARQUET_MAGIC: Buffer = Buffer.from('PAR1')
 /** Options of `readParquet`. */
 export interface ParquetOptions extends BreakOptions {
   /**
-   * Bytes of one record at most; a longer one becomes a problem and its first 1,000 characters are kept.
+   * Maximum bytes of a record. A longer one becomes a problem with its first 1,000 characters.
    * @default 16_000_000
    */
   readonly maxRecordBytes?: number | undefined
@@ -37,7 +37,7 @@ export interface ParquetOptions extends BreakOptions {
   readonly onHeader?: ((columns: readonly string[]) => void) | undefined
 }
 
-/** Uncompressed bytes that are read at a time where the file's index allows for parts of a row group. */
+/** Maximum uncompressed bytes per read, if the file has an index for parts of a row group. */
 const PART_BYTES = 32_000_000
 
 /**
@@ -125,9 +125,9 @@ async function* rowsOf(
       ...{ rowStart: start, rowEnd: end, useOffsetIndex: true, utf8: false },
       onComplete: read => (rows = read),
     })
-    // The library fills what is missing with nulls.
+    // hyparquet fills missing values with nulls.
     if (rows.length !== end - start || !isWhole)
-      throw new Error(`rows ${start + 1} to ${end} are not all there`)
+      throw new Error(`rows ${start + 1} to ${end} are incomplete`)
     for (const row of rows) {
       line += 1
       isInvalid = false
@@ -148,7 +148,7 @@ async function importReader(): Promise<Reader> {
   return await Promise.all([import('hyparquet'), import('hyparquet-compressors')])
 }
 
-/** Loads the packages that read Parquet; `CBS_OPTION` where one is not installed. */
+/** Loads the packages that read Parquet; `CBS_OPTION` if one is not installed. */
 export async function loadReader(load: () => Promise<Reader> = importReader): Promise<{
   hyparquet: typeof import('hyparquet')
   compressors: (typeof import('hyparquet-compressors'))['compressors']
@@ -178,7 +178,7 @@ async function bufferOf(file: FileHandle): Promise<AsyncBuffer> {
   }
 }
 
-/** Two columns of one name cannot be told apart, and an object has no `__proto__` of its own. */
+/** Rejects columns with the same name, which are ambiguous, and `__proto__`, which an object cannot hold. */
 function checkNames(nodes: readonly SchemaTree[]): void {
   if (nodes.length === 0) throw new Error('it has no columns')
   const names = new Set<string>()
@@ -206,7 +206,7 @@ function rowWriter(
   }
 }
 
-/** The stretches of rows that are read at a time: a row group, or parts of one that an index divides. */
+/** The ranges of rows to read at a time: row groups, or parts of them if there is an index. */
 function* partsOf(
   { row_groups: groups }: FileMetaData,
   partBytes: number,

@@ -1,5 +1,6 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { lastUserText } from '../../../lib/emulator/index.ts'
 import { openDedupeIndex } from '../../../lib/stages/aggregate/dedupe-batch.ts'
 import { BatchIds } from '../../../lib/store/results/batch-ids.ts'
 import { ResultPage } from '../../../lib/core/results/result-page.ts'
@@ -34,6 +35,29 @@ void t.test('short rows are emitted many at a time and long ones few, in input o
     'one long row ends a block',
   )
 })
+
+void t.test(
+  'a line number of more than 31 bits is kept, for short and for long answers',
+  async t => {
+    const world = await makeWorld(t, {
+      respond: params => (lastUserText(params) === 'long' ? 'x'.repeat(LONG) : 'short'),
+    })
+    const job = await world.open()
+    const line = 2 ** 31 + 5
+    const asked = ['short', 'long'].map((text, at) => ({
+      ...ask(text),
+      record: record({ text }, line + at),
+    }))
+    await run(world, job, asked)
+    const lines: unknown[] = []
+    for await (const rows of rowsOf(job.endedBatch(1), await BatchIds.of(job, 1)))
+      for (const { record, response } of rows) lines.push([record?.line, String(response).length])
+    t.same(lines, [
+      [line, 'short'.length],
+      [line + 1, LONG],
+    ])
+  },
+)
 
 /** The rows of batch 1 as text: the record, and what it was answered. Its keys are read, too. */
 async function rowsIn(job: StoredJob): Promise<string[]> {
