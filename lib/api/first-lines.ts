@@ -4,7 +4,7 @@ import { IDLE_TIMEOUT_MS } from '../core/limits.ts'
 import { ResultLine } from '../core/results/result-line.ts'
 import { Splitter } from '../core/line-splitter.ts'
 
-/** The most bytes of a result set that are read to find its custom_ids. */
+/** The bytes of a result set that are read to find its custom_ids, unless more are needed. */
 const MOST = 1_000_000
 
 /** The API writes the custom_id first, so the start of an unfinished line is enough. */
@@ -12,13 +12,14 @@ const HEAD = /^\s*\{\s*"custom_id"\s*:\s*"([a-zA-Z0-9_-]{1,64})"/
 
 /**
  * Visits the custom_ids of the first lines of a result set until `visit` returns true. Lines without one are skipped, and
- * the rest of the set is not downloaded.
+ * the rest of the set is not downloaded unless `needsMore` returns true.
  */
 export async function eachFirstCustomId(
   api: Api,
   resultsUrl: string,
   signal: AbortSignal,
   visit: (id: string) => boolean,
+  needsMore: () => boolean,
 ): Promise<void> {
   const timeout = { clock: api.session.clock, signal, limitMs: IDLE_TIMEOUT_MS }
   await withIdleTimeout(timeout, async timer => {
@@ -30,7 +31,7 @@ export async function eachFirstCustomId(
       const chunk = Buffer.from(part.buffer, part.byteOffset, part.byteLength)
       for (const id of idsIn(splitter.push(chunk))) if (visit(id)) return
       size += chunk.length
-      if (size > MOST) break
+      if (size > MOST && !needsMore()) break
     }
     for (const id of idsIn(splitter.end())) if (visit(id)) return
   })

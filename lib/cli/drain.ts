@@ -42,9 +42,10 @@ export async function runDraining(
 
 /** Reports why submission stopped, and what the run waits for. */
 function announce(job: StoredJob, talk: Talk): void {
-  const { stopReason } = job.queue
-  const phases = [...job.state.batches.values()].map(({ phase }) => phase)
-  const inFlight = phases.filter(phase => phase === 'submitted' || phase === 'armed').length
+  const { stopReason, undecided } = job.queue
+  const inFlight = [...job.state.batches.values()].filter(
+    ({ number, phase }) => (phase === 'submitted' || phase === 'armed') && !undecided.has(number),
+  ).length
   if (!stopReason || inFlight === 0) return
   talk.warn(
     `${stopReason.message}; waiting for ${counted(inFlight, 'batch', 'batches')} in flight (Ctrl-C leaves them to \`resume\`)`,

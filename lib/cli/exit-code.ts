@@ -26,7 +26,7 @@ export const EXIT_MEANING: Readonly<Record<string, string>> = {
   1: 'a bug: please report it',
   2: 'a wrong flag or command',
   3: 'finished, and some rows are not `succeeded`',
-  4: 'stopped on purpose: `--max-cost` is reached, `--canary` got no answer, more bad records than `--max-invalid` allows, or a first batch whose every row failed the same way',
+  4: 'stopped on purpose: `--max-cost` is reached, `--canary` got no answer, more bad records than `--max-invalid` allows, a first batch whose every row failed the same way, or a batch that needs `--adopt`',
   5: 'key, permission, billing or spend limit',
   6: 'invalid input or output',
   7: 'another process is using the job',

@@ -19,6 +19,14 @@ export interface Next {
   readonly input?: 'same' | 'whole'
   /** Whether it retries failed rows of a finished job. */
   readonly retries?: boolean
+  /** Batches that may be the job's: the user decides with --adopt. */
+  readonly undecided?: readonly string[]
+}
+
+/** The batches of the API that the user has to decide about, for the command that continues. */
+export function undecidedIn({ queue }: Pick<StoredJob, 'queue'>): Pick<Next, 'undecided'> {
+  const undecided = [...new Set([...queue.undecided.values()].flat())]
+  return undecided.length > 0 ? { undecided } : {}
 }
 
 /** The end of a command: its exit code, and the command that continues. */
@@ -91,7 +99,9 @@ export function inputNeeded(state: JobState, isPipe: boolean): Next['input'] {
   return isPipe && hasWorkLeft(state) ? undefined : 'whole'
 }
 
-export function printNext(talk: Talk, { words, input, retries }: Next): void {
+export function printNext(talk: Talk, next: Next): void {
+  const { words, input, retries, undecided } = next
+  if (undecided) return printDecisions(talk, next, undecided)
   const resumes = {
     none: 'to continue',
     same: 'to continue, with the same input again',
@@ -99,6 +109,18 @@ export function printNext(talk: Talk, { words, input, retries }: Next): void {
   }[input ?? 'none']
   const how = retries ? 'to retry the failed rows' : resumes
   talk.warn(`${how}: ${commandLine(words)}`, { next: words })
+}
+
+/** Prints a command for each decision that the user can make. */
+function printDecisions(talk: Talk, { words, input }: Next, undecided: readonly string[]): void {
+  const whose = undecided.length > 1 ? 'none of them belongs' : 'it does not belong'
+  const same = input === undefined ? '' : ', with the same input again'
+  for (const id of undecided) {
+    const next = [...words, '--adopt', id]
+    talk.warn(`if ${id} belongs to this job${same}: ${commandLine(next)}`, { next })
+  }
+  const next = [...words, '--adopt', 'none']
+  talk.warn(`if ${whose} to this job${same}: ${commandLine(next)}`, { next })
 }
 
 /** Quotes a word for a shell. Control characters use $'...' of bash and zsh, so that the command stays on one line. */

@@ -427,6 +427,15 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   {
     group: 'Batches',
+    name: 'adopt',
+    arg: 'ID|none',
+    values: () => ['none'],
+    many: true,
+    on: WORK,
+    help: 'after exit 4 because of batches with the same ids (--id): the ID of the one that belongs to the job, or none',
+  },
+  {
+    group: 'Batches',
     name: 'retries',
     arg: 'N',
     fallback: '2',

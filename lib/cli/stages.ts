@@ -29,6 +29,8 @@ export interface Pace {
   readonly concurrency: number
   readonly pollMs: number | undefined
   readonly settleMs: number
+  /** Decisions about batches whose ids the user chose. */
+  readonly adopt: readonly string[]
   readonly preflight: boolean
   /** How long to wait for batches in flight before the run leaves them; undefined means until they end. */
   readonly maxWaitMs?: number | undefined
@@ -44,8 +46,36 @@ export function paceOf(flags: Flags, remembered?: string): Pace {
     concurrency: concurrency === undefined ? 10 : concurrencyIn(concurrency),
     pollMs: poll === undefined ? undefined : duration('--poll', poll, 1),
     settleMs: settle === undefined ? 600_000 : duration('--settle', settle),
+    adopt: decisionsIn(flags),
     preflight: !flags.has('no-preflight'),
     maxWaitMs: maxWait === undefined ? undefined : duration('--max-wait', maxWait),
+  }
+}
+
+function decisionsIn(flags: Flags): readonly string[] {
+  const given = flags.texts('adopt')
+  for (const text of given)
+    if (text !== 'none' && !text.startsWith('msgbatch_'))
+      throw wrongFlag('--adopt', 'a batch id, or none', text)
+  return given
+}
+
+/**
+ * Rejects a decision about a batch that is no candidate of the job.
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function checkDecisions(
+  { name, state }: Pick<StoredJob, 'name' | 'state'>,
+  { adopt }: Pace,
+): void {
+  const batches = [...state.batches.values()]
+  for (const id of adopt) {
+    const isKnown = batches.some(batch => batch.id === id || batch.candidates[id] === 'open')
+    if (id !== 'none' && !isKnown)
+      throw new BatchStreamError(
+        'CBS_OPTION',
+        `--adopt ${id}: no batch of job ${name} may be that one, according to its journal; \`claude-batch-stream status ${name}\` shows the batches in question`,
+      )
   }
 }
 
@@ -148,6 +178,7 @@ function partsOf(work: Work): RunParts {
     concurrency: pace.concurrency,
     poll: pace.pollMs,
     settle: pace.settleMs,
+    adopt: pace.adopt,
     // `retry JOB` bounds its tries by itself: a job may have had any number of them before.
     retries: work.ask ? MAX_RETRIES : work.abandon ? 0 : settings.retries,
     shouldRetry: work.ask,

@@ -74,7 +74,8 @@ the job. Running the same command again also resumes it.
 A file named by --output gets every row exactly once, no matter how often the
 run is interrupted. On stdout, a resumed job prints all its rows again. If a
 submission gets no reply, the job searches for its batch at the API for the
-settle time (--settle) before it submits it again.
+settle time (--settle) before it submits it again. With --id, only you can tell
+whose batch it finds: --adopt BATCH_ID adopts it, --adopt none does not.
 `
 
 const COST = `Cost

@@ -46,6 +46,8 @@ export interface RunParts {
   readonly concurrency: number
   readonly poll: number | undefined
   readonly settle: number
+  /** The user's decisions about candidates whose ids were chosen. */
+  readonly adopt: readonly string[] | undefined
   readonly retries: number
   /** Which failures are retried; by default those that say nothing about the request. */
   readonly shouldRetry: ((result: Result) => boolean) | undefined
@@ -103,6 +105,7 @@ export function submitRecords(
     client,
     concurrency: parts.concurrency,
     settle: parts.settle,
+    adopt: parts.adopt,
     abandon: parts.abandon,
     onWait: waiting(parts),
     ...(parts.onBusy && { onBusy: parts.onBusy }),
@@ -154,11 +157,14 @@ function fetchBatches(parts: RunParts): Stage<SubmittedBatch, Result> {
   const { client, job, poll, settle, schema } = parts
   const onWait = waiting(parts)
   const elsewhere = (): Promise<ReadonlySet<string>> => ownedElsewhere(parts)
-  const ended = awaitEnd({ client, job, poll, settle, onWait, ownedElsewhere: elsewhere })
+  const ended = awaitEnd({
+    ...{ client, job, poll, settle, onWait, adopt: parts.adopt },
+    ownedElsewhere: elsewhere,
+  })
   // A repeated record shares the answer of an earlier one, which must therefore come first.
   const inOrder = parts.ordered || parts.dedupe
   const results = fetchResults({
-    ...{ client, job, settle, schema, onWait, ownedElsewhere: elsewhere },
+    ...{ client, job, settle, schema, onWait, ownedElsewhere: elsewhere, adopt: parts.adopt },
     skipsUnfetchable: !inOrder,
   })
   return inOrder ? chain(ended, inputOrder(), results) : chain(ended, results)

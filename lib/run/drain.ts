@@ -86,7 +86,9 @@ export function leaveWhenDrained(
   leaveOnce(job, signal, drained, written => {
     if (job.queue.stopReason === undefined) return false
     return [...job.state.batches.values()].every(
-      batch => isDone(batch, written) && batch.phase !== 'submitted',
+      batch =>
+        job.queue.undecided.has(batch.number) ||
+        (isDone(batch, written) && batch.phase !== 'submitted'),
     )
   })
 }
@@ -121,9 +123,10 @@ export function leaveWhenIdle(
     const batches = [...job.state.batches.values()]
     // A batch of an earlier process may have ended, so it is polled first.
     const isSettled = (batch: BatchState): boolean =>
-      isDone(batch, written) &&
-      !queue.isSending(batch.number) &&
-      !(batch.phase === 'submitted' && queue.leftBehind.has(batch.number))
+      queue.undecided.has(batch.number) ||
+      (isDone(batch, written) &&
+        !queue.isSending(batch.number) &&
+        !(batch.phase === 'submitted' && queue.leftBehind.has(batch.number)))
     // A full queue is not waited for either, whoever fills it.
     const isWaiting = queue.isBusy || batches.some(({ phase }) => phase === 'submitted')
     return batches.every(isSettled) && isWaiting && !canSend()

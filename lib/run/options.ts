@@ -103,6 +103,13 @@ export interface RunOptions<
    */
   readonly settle?: number | undefined
   /**
+   * Your decisions after an error whose `option` is `adopt`: the ids of batches that belong to this job, or `none` if no other
+   * batch that the error named does. Such an error ends a run if a create got no reply and a batch of the API has the same
+   * custom_ids, which you chose (`id`): they do not show which job sent it.
+   * @default no decision
+   */
+  readonly adopt?: readonly string[] | undefined
+  /**
    * Maximum retries of a failed record, 0 to 1000.
    * @default 2
    */

@@ -92,7 +92,7 @@ export interface BatchRun<F extends object = Fields, V = unknown> extends AsyncI
  *
  * @throws BatchStreamError `CBS_OPTION` at once for invalid options. The loop throws other codes if the run cannot
  * continue: `CBS_INPUT` if a named job was started with another source or other requests, `CBS_JOB_IN_USE`, `CBS_ACCESS`,
- * `CBS_API`, `CBS_STOPPED` for the spending cap and too many invalid records (after the results of batches in flight),
+ * `CBS_API`, `CBS_STOPPED` for the spending cap, too many invalid records and a decision for `adopt` (after the results of batches in flight),
  * `CBS_STAGE` if a user's function throws. An error of the source arrives unchanged.
  */
 export function runBatches<T, S extends AnswerSchema | undefined = undefined>(
@@ -281,14 +281,14 @@ class Run implements BatchRun {
   }
 
   #partsOf(job: StoredJob): RunParts {
-    const { client, dedupe = false, order, shouldRetry, schema, reuse } = this.#options
+    const { client, dedupe = false, order, shouldRetry, schema, reuse, adopt } = this.#options
     const { preflight: isChecked = true, stopOnUniformFailure = true } = this.#options
     const { maxCost, priceOf, canary, ...settings } = this.#settings
     const dir = dirOf(job)
     const onNotice = (message: string): void => job.emit({ type: 'notice', message })
     return {
       ...settings,
-      ...{ job, client, dedupe, schema, stopOnUniformFailure },
+      ...{ job, client, dedupe, schema, adopt, stopOnUniformFailure },
       stateDir: job.store.temporary ? undefined : dir,
       reuse:
         reuse === undefined

@@ -23,6 +23,7 @@ export class BatchQueue {
   isFetched = false
   /** Batches that an earlier process left in flight or ended, until their current state is known. */
   readonly #leftBehind: Set<number>
+  readonly #undecided = new Map<number, readonly string[]>()
 
   /**
    * `onStop` is called once, when submission stops; `onChange` then, and whenever a waiting batch may be sent.
@@ -45,6 +46,18 @@ export class BatchQueue {
   /** Marks a batch of an earlier process as known: it still runs, or it is not its turn to be fetched. */
   settleLeftBehind(number: number): void {
     if (this.#leftBehind.delete(number)) this.#onChange()
+  }
+
+  /** Batches that may be one of these batches of the API, which only the user knows. */
+  get undecided(): ReadonlyMap<number, readonly string[]> {
+    return this.#undecided
+  }
+
+  /** Leaves a batch as it is until the user has decided which batch of the API it is, if any. Submission stops. */
+  leaveUndecided(number: number, candidates: readonly string[], reason: BatchStreamError): void {
+    this.#undecided.set(number, candidates)
+    this.stop(reason)
+    this.#onChange()
   }
 
   beginSending(number: number): void {

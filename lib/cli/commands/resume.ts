@@ -7,7 +7,7 @@ import type { Context } from '../context.ts'
 import { detach } from '../detach.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { EXIT } from '../exit-code.ts'
-import { finish, inputNeeded, type Ending, type Next } from '../finish.ts'
+import { finish, inputNeeded, undecidedIn, type Ending, type Next } from '../finish.ts'
 import { keepFrom, openInput, type InputState } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import { checkedTable, openRows, rowOptionsOf } from '../row-options.ts'
@@ -24,7 +24,7 @@ import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
 import { endIfCutShort, endIfStopped, leaveRunning, runDraining } from '../drain.ts'
 import { freeCall } from '../free-call.ts'
-import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
+import { asking, checkDecisions, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { TableColumns } from '../table-columns.ts'
 import { RowTally } from '../tally.ts'
@@ -70,6 +70,7 @@ export async function resume(context: Context): Promise<Ending> {
   })
   const job = await openFound(context, dir, found)
   return await tellingEnd(context, { settings, job }, async () => {
+    checkDecisions(job, pace)
     if (job.input.isRefilling && known.run.input.includes('-')) throw needsInput(found.name)
     await restoreAnswers(context, job, client)
     mustMatch(known.rows, rows, job.state.output.out)
@@ -87,7 +88,7 @@ export async function resume(context: Context): Promise<Ending> {
     const ordered = rows.order === 'input'
     const drains = !flags.has('detach')
     const cap = capFor(context, job, settings, drains)
-    context.nextIs(() => nextOf(job.state, capFlags(cap)))
+    context.nextIs(() => ({ ...nextOf(job.state, capFlags(cap)), ...undecidedIn(job) }))
     const canary = abandon ? undefined : canaryFor(job, settings, drains)
     const ledger = new CostLedger(pricesOf(settings))
     const columns = new TableColumns({

@@ -8,14 +8,14 @@ import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { EXIT } from '../exit-code.ts'
-import { failedEnding, reportTally, type Ending } from '../finish.ts'
+import { failedEnding, reportTally, undecidedIn, type Ending } from '../finish.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart, tableFieldsOf } from '../row-options.ts'
 import { withLimits } from '../model-limits.ts'
 import { endIfStopped, runDraining } from '../drain.ts'
 import { freeCall } from '../free-call.ts'
-import { asking, paceOf, templateOptions, type Work } from '../stages.ts'
+import { asking, checkDecisions, paceOf, templateOptions, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { RowTally } from '../tally.ts'
 import { CostLedger } from '../../cost/ledger.ts'
@@ -56,6 +56,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
   context.nextIs(() => next)
   const job = await openFound(context, dir, found)
   return await tellingEnd(context, { settings, job }, async () => {
+    checkDecisions(job, pace)
     await restoreRecords(context, job, found)
     await restoreAnswers(context, job, client)
     const last = await beginRetry(job)
@@ -64,6 +65,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const cap = capFor(context, job, settings, true)
     context.nextIs(() => ({
       words: ['retry', found.name, ...capFlags(cap), ...context.placeFlags],
+      ...undecidedIn(job),
     }))
     const ledger = new CostLedger(pricesOf(settings))
     const ordered = options.order === 'input'

@@ -11,7 +11,7 @@ import type { Context } from '../context.ts'
 import { detach } from '../detach.ts'
 import { dryRun } from '../dry-run.ts'
 import { EXIT, isClosedReader } from '../exit-code.ts'
-import { finish, inputNeeded, type Ending } from '../finish.ts'
+import { finish, inputNeeded, undecidedIn, type Ending } from '../finish.ts'
 import { keepFrom, type FirstRecords, type InputState } from '../input.ts'
 import { follow } from '../progress/follow.ts'
 import {
@@ -36,7 +36,7 @@ import { canaryFor } from '../canary-for.ts'
 import { withLimits } from '../model-limits.ts'
 import { endIfCutShort, endIfStopped, leaveRunning, runDraining } from '../drain.ts'
 import { freeCall } from '../free-call.ts'
-import { asking, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
+import { asking, checkDecisions, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { columnsIn, mustHaveColumns, TableColumns } from '../table-columns.ts'
 import { cacheWarning } from '../../stages/template/cache-minimum.ts'
@@ -147,10 +147,11 @@ async function ask(
         const more = capFlags(cap)
         const resume = ['resume', job.name, ...more, ...context.placeFlags]
         return isPiped && input
-          ? { words: [...words, ...more], input }
-          : { words: resume, ...(input && { input }) }
+          ? { words: [...words, ...more], input, ...undecidedIn(job) }
+          : { words: resume, ...(input && { input }), ...undecidedIn(job) }
       })
     const working = tellingEnd(context, { settings, job }, async () => {
+      checkDecisions(job, pace)
       await restoreAnswers(context, job, client)
       const ordered = rows.order === 'input'
       const ledger = new CostLedger(pricesOf(settings))

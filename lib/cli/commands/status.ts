@@ -72,7 +72,7 @@ function text(shown: JobSummary & JobOrigin): string {
   for (const { number, id, state, requests, age_s, waits_for } of shown.batches) {
     const age = age_s === null ? '' : `, ${age_s} s`
     const waits = waits_for
-      ? `, may be ${waits_for.join(' or ')}: waiting until that has ended`
+      ? `, may be ${waits_for.join(' or ')}: \`resume\` finds out when that has ended`
       : ''
     lines.push(
       `  batch ${number}  ${state.padEnd(9)}  ${counted(requests, 'request')}${age}  ${id ?? ''}${waits}`,

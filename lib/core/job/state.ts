@@ -202,7 +202,11 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         armed: { at: event.at, serverAt: event.serverAt },
       })
     case 'disarmed':
-      return move(state, event.number, ['armed'], { phase: 'sealed', armed: null, candidates: {} })
+      return move(state, event.number, ['armed'], {
+        phase: 'sealed',
+        armed: null,
+        candidates: ruledOutOf(state.batches.get(event.number)),
+      })
     case 'candidate':
       return candidate(state, event, 'open')
     case 'ruledOut':
@@ -362,6 +366,12 @@ function candidate(
 ): Change {
   const candidates = { ...state.batches.get(event.number)?.candidates, [event.id]: is }
   return move(state, event.number, ['armed', 'submitted', 'ended'], { candidates })
+}
+
+/** A batch of the API that is not this one is not the one that is sent next, either. */
+function ruledOutOf(batch: BatchState | undefined): BatchState['candidates'] {
+  const candidates = Object.entries(batch?.candidates ?? {})
+  return Object.fromEntries(candidates.filter(([, is]) => is === 'ruledOut'))
 }
 
 function changed(state: JobState, change: Partial<JobState>): Change {

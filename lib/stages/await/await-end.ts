@@ -10,7 +10,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Ends, SubmittedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
-import { search } from '../search/search.ts'
+import { leaveUndecided, search } from '../search/search.ts'
 import { storedJob, type StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
@@ -67,6 +67,11 @@ export interface AwaitEndOptions {
    * @default none
    */
   readonly ownedElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined
+  /**
+   * Your decisions about batches whose ids you chose, as for `submit`.
+   * @default no decision
+   */
+  readonly adopt?: readonly string[] | undefined
   /**
    * Waits between tries of an API call. They hold for all later calls of the job, so `submit` alone is enough.
    * @default { first: 500, most: 60000 }
@@ -229,14 +234,18 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
   async #search(job: StoredJob, api: Api, one: Waiting): Promise<void> {
     const { batch, id, missingSince: sentBefore } = one
     const { number } = batch
-    const { settle: settleMs = DEFAULT_SETTLE_MS, ownedElsewhere } = this.#options
+    const { settle: settleMs = DEFAULT_SETTLE_MS, ownedElsewhere, adopt } = this.#options
     const onWait = (why: string): void => notify('onWait', this.#options.onWait, batch, why)
     onWait(`the API does not know batch ${id}; searching its list for a batch with these requests`)
     const { signal } = this
     const found = await search({
-      ...{ job, api, number, settleMs, ownedElsewhere, sentBefore, signal, onWait },
+      ...{ job, api, number, settleMs, ownedElsewhere, adopt, sentBefore, signal, onWait },
     })
     if (found === 'absent' || found === 'lost') return await this.#end(job, one, undefined)
+    if ('undecided' in found) {
+      await leaveUndecided(job, number, found, onWait)
+      return
+    }
     if (found.id !== id) {
       const at = job.clock.now()
       await job.note({ type: 'submitted', number, id: found.id, at, adopted: true }, true)

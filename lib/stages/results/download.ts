@@ -16,7 +16,7 @@ import { MAX_RESULT_LINE_BYTES, IDLE_TIMEOUT_MS } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
 import { withDownloadScanner, type Scanner } from '../../core/json/scanner.ts'
 import { ResultFile } from '../../store/results/result-file.ts'
-import { search, type OwnedElsewhere } from '../search/search.ts'
+import { leaveUndecided, search, type OwnedElsewhere } from '../search/search.ts'
 import { LineFeed } from './line-feed.ts'
 import { Verifier } from './verify.ts'
 
@@ -36,6 +36,7 @@ export interface DownloadOptions {
   readonly settleMs: number
   readonly onWait: (why: string) => void
   readonly ownedElsewhere?: OwnedElsewhere | undefined
+  readonly adopt?: readonly string[] | undefined
 }
 
 /**
@@ -186,12 +187,14 @@ async function fetchOnce(
  * else's batch, whose results these are. Returns whether it was found.
  */
 async function adoptAnother(options: DownloadOptions): Promise<boolean> {
-  const { job, number, api, signal, settleMs, ownedElsewhere, onWait } = options
+  const { job, number, api, signal, settleMs, ownedElsewhere, adopt, onWait } = options
   const { armed, phase } = job.batch(number)
   if (!armed || phase !== 'ended') return false
   const found = await search({
-    ...{ job, number, api, signal, settleMs, ownedElsewhere, onWait, isOthers: true },
+    ...{ job, number, api, signal, settleMs, ownedElsewhere, adopt, onWait, isOthers: true },
   })
+  if (typeof found === 'object' && 'undecided' in found)
+    throw await leaveUndecided(job, number, found, onWait)
   if (typeof found === 'string' || !found.remote) return false
   const { id, request_counts: counts } = found.remote
   const at = job.clock.now()

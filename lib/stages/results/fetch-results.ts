@@ -43,6 +43,11 @@ export interface FetchResultsOptions {
    * @default none
    */
   readonly ownedElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined
+  /**
+   * Your decisions about batches whose ids you chose, as for `submit`.
+   * @default no decision
+   */
+  readonly adopt?: readonly string[] | undefined
   /** Called with the reason when a download has to be repeated. */
   readonly onWait?: (batch: EndedBatch, why: string) => unknown
   /**
@@ -131,15 +136,25 @@ export class FetchResults extends JobStage<EndedBatch> {
 
   /** Whether the results are on disk now. */
   async #download(job: StoredJob, batch: EndedBatch, ids: Ids): Promise<boolean> {
-    const { client, settle: settleMs = DEFAULT_SETTLE_MS, onWait, ownedElsewhere } = this.#options
+    const {
+      client,
+      settle: settleMs = DEFAULT_SETTLE_MS,
+      onWait,
+      ownedElsewhere,
+      adopt,
+    } = this.#options
     const { number } = batch
     const { session } = job
     const { signal } = this
     const tell = (why: string): void => notify('onWait', onWait, batch, why)
     const api = new Api({ client, session, signal, onWait: ({ message }) => tell(message) })
     try {
-      await download({ job, api, number, ids, signal, settleMs, onWait: tell, ownedElsewhere })
+      await download({
+        ...{ job, api, number, ids, signal, settleMs, onWait: tell, ownedElsewhere, adopt },
+      })
     } catch (cause) {
+      // Submission has stopped with this reason.
+      if (this.#options.skipsUnfetchable && job.queue.undecided.has(number)) return false
       const isOneBatch = cause instanceof BatchStreamError && cause.code === 'CBS_API'
       this.#unfetchable += 1
       if (!this.#options.skipsUnfetchable || !isOneBatch || this.#unfetchable >= MAX_UNFETCHABLE)

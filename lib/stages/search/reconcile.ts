@@ -19,8 +19,11 @@ export interface PendingCreate {
   readonly settleMs: number
 }
 
-/** Whose custom_ids a candidate's results contain; `unreadable` if no line could be read. */
-export type Proof = 'ours' | 'foreign' | 'unreadable'
+/**
+ * Whose custom_ids a candidate's results contain. `chosen`: those of this batch, but all were chosen by the user, so a batch of
+ * another job may have them too. `unreadable`: no line could be read.
+ */
+export type Proof = 'ours' | 'chosen' | 'foreign' | 'unreadable'
 
 export type Reconciliation =
   | { readonly kind: 'adopt'; readonly batch: RemoteBatch }
@@ -28,6 +31,8 @@ export type Reconciliation =
   | { readonly kind: 'prove'; readonly candidates: readonly RemoteBatch[] }
   /** A batch may still be ours: wait. `time` resolves this; `proof` may never arrive. */
   | { readonly kind: 'wait'; readonly for: 'time' | 'proof'; readonly why: string }
+  /** Only the user knows whether one of these ended batches is ours. */
+  | { readonly kind: 'undecided'; readonly candidates: readonly RemoteBatch[] }
   /** The API does not have it. */
   | { readonly kind: 'absent' }
 
@@ -66,8 +71,8 @@ export function isCandidate(
 }
 
 /**
- * Whether a batch was created before ours was sent. The time alone does not rule it out, but then an id that the user chose
- * proves nothing: an earlier run over the same records has the same ids. If the API's time was unknown, the local time may be
+ * Whether a batch was created before ours was sent. The time alone does not rule it out, but with ids that the user chose it
+ * does: an earlier run over the same records has the same ids. If the API's time was unknown, the local time may be
  * wrong by days, so no batch counts as earlier.
  */
 export function isEarlier(batch: RemoteBatch, { serverAt }: PendingCreate): boolean {
@@ -75,12 +80,15 @@ export function isEarlier(batch: RemoteBatch, { serverAt }: PendingCreate): bool
 }
 
 /**
- * Whether a batch was created before or after the time in which ours can have been, as far as that is known. A later run over
- * the same records has the same chosen ids, too, and a submitted batch may be searched for days later.
+ * The same for a batch that was created before or after ours. A later run over the same records has the same chosen ids, too,
+ * and a submitted batch may be searched for days later.
  */
-export function isOfAnotherTime(batch: RemoteBatch, pending: PendingCreate): boolean {
-  const { serverAt, at, settleMs } = pending
-  const sinceSent = Date.parse(batch.created_at) - (serverAt ?? at)
+export function isOfAnotherTime(
+  batch: RemoteBatch,
+  { serverAt, settleMs }: PendingCreate,
+): boolean {
+  if (serverAt === null) return false
+  const sinceSent = Date.parse(batch.created_at) - serverAt
   return sinceSent < -SKEW_MS || sinceSent > settleMs + SKEW_MS
 }
 
@@ -116,11 +124,11 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
     batch => batch.processing_status === 'ended' && !proofs.has(batch.id),
   )
   if (unread.length > 0) return { kind: 'prove', candidates: unread }
-  const open = possible.find(batch => proofs.get(batch.id) !== 'foreign')
+  const open = possible.find(batch => !isRead(proofs.get(batch.id)))
   if (open) return { kind: 'wait', for: 'proof', why: waitingFor(open) }
   const ids = new Set(listed.map(batch => batch.id))
   for (const id of candidates) {
-    if (!ids.has(id) && !owned.has(id) && proofs.get(id) !== 'foreign') {
+    if (!ids.has(id) && !owned.has(id) && !isRead(proofs.get(id))) {
       const why = `batch ${id}, which may belong to this job, is no longer listed`
       return { kind: 'wait', for: 'proof', why }
     }
@@ -133,7 +141,22 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
   if (toRead.length > 0) return { kind: 'prove', candidates: toRead }
   const running = strays.find(batch => isImpossible(batch, now))
   if (running) return { kind: 'wait', for: 'proof', why: waitingFor(running) }
-  return { kind: 'absent' }
+  const undecided = undecidedIn(evidence)
+  return undecided.length > 0 ? { kind: 'undecided', candidates: undecided } : { kind: 'absent' }
+}
+
+/** The listed batches whose ids are those of this batch, but were chosen by the user. */
+export function undecidedIn({
+  listed,
+  owned,
+  proofs,
+}: Pick<SearchEvidence, 'listed' | 'owned' | 'proofs'>): readonly RemoteBatch[] {
+  return listed.filter(({ id }) => !owned.has(id) && proofs.get(id) === 'chosen')
+}
+
+/** Whether the results of a candidate have shown all that they can show. */
+function isRead(proof: Proof | undefined): boolean {
+  return proof === 'foreign' || proof === 'chosen'
 }
 
 function waitingFor(batch: RemoteBatch): string {

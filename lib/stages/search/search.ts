@@ -13,6 +13,7 @@ import {
   isEarlier,
   isOfAnotherTime,
   reconcile,
+  undecidedIn,
   type Proof,
   minElapsed,
   type PendingCreate,
@@ -31,6 +32,8 @@ export interface SearchOptions {
   readonly signal: AbortSignal
   /** Ids that other jobs of this machine own. */
   readonly ownedElsewhere?: OwnedElsewhere | undefined
+  /** The user's decisions about candidates whose ids were chosen. */
+  readonly adopt?: readonly string[] | undefined
   /**
    * A time after the last byte was sent, by the monotonic clock.
    * @default now
@@ -45,6 +48,9 @@ export interface SearchOptions {
   readonly onWait: (why: string) => void
 }
 
+/** The decision that none of the batches that were named is this one. */
+const NONE = 'none'
+
 /** Batch ids that belong to other jobs. */
 export type OwnedElsewhere = () => Promise<ReadonlySet<string>>
 
@@ -54,19 +60,31 @@ export interface FoundBatch {
   readonly remote?: RemoteBatch
 }
 
+/** Ended batches with the ids of the batch that was searched for. The user chose these ids, so only the user can decide. */
+export interface Undecided {
+  readonly undecided: readonly RemoteBatch[]
+}
+
 /**
  * Searches for a batch whose create has an unknown outcome until it is found or proven not to exist: an armed one, or a
  * submitted one whose id the API does not know. `absent`: the API does not have it. `lost`: a candidate may be ours, and that
  * can never be proven.
  */
-export async function search(options: SearchOptions): Promise<FoundBatch | 'absent' | 'lost'> {
-  const { job, number, settleMs, signal, ownedElsewhere } = options
+export async function search(
+  options: SearchOptions,
+): Promise<FoundBatch | Undecided | 'absent' | 'lost'> {
+  const { job, number, settleMs, signal, ownedElsewhere, adopt = [] } = options
   const pending = await pendingCreateOf(options)
   const startedAt = job.clock.elapsed()
   const sentBefore = options.sentBefore ?? startedAt
   const proofs = new Map<string, Proof>()
-  for (const [id, is] of Object.entries(job.batch(options.number).candidates))
+  const decisions = new Map<string, Proof>()
+  for (const [id, is] of Object.entries(job.batch(number).candidates)) {
     if (is === 'ruledOut') proofs.set(id, 'foreign')
+    // The user has decided about the batches known before this run, not about later ones.
+    else if (adopt.includes(NONE)) decisions.set(id, 'foreign')
+  }
+  for (const id of adopt) decisions.set(id, 'ours')
   let listings = 0
   for (;;) {
     // A listing proves absence only if it was requested after the settle time.
@@ -89,14 +107,22 @@ export async function search(options: SearchOptions): Promise<FoundBatch | 'abse
         await job.note({ type: 'candidate', number, id: batch.id }, false)
       }
     }
-    const verdict = await decide(options, pending, listed, owned, proofs, settled)
+    const verdict = await decide(options, pending, listed, owned, proofs, decisions, settled)
+    if (verdict.kind === 'undecided') return { undecided: verdict.candidates }
     if (verdict.kind === 'adopt') return { id: verdict.batch.id, remote: verdict.batch }
-    if (verdict.kind === 'absent' || options.isOthers) return 'absent'
+    if (verdict.kind === 'absent') return 'absent'
+    if (options.isOthers) {
+      const undecided = undecidedIn({ listed, owned, proofs })
+      return undecided.length > 0 ? { undecided } : 'absent'
+    }
     const waited = elapsedSinceArmed(job, number, sentBefore)
     // After the lifetime of a batch no proof can arrive, but one failed download is not the last word. Its requests are never
     // sent again on a guess.
     const isTried = job.clock.elapsed() - startedAt >= settleMs
-    if (verdict.for === 'proof' && isTried && waited > EXPIRES_AFTER_MS + settleMs) return 'lost'
+    if (verdict.for === 'proof' && isTried && waited > EXPIRES_AFTER_MS + settleMs) {
+      const undecided = undecidedIn({ listed, owned, proofs })
+      return undecided.length > 0 ? { undecided } : 'lost'
+    }
     options.onWait(verdict.why)
     const rest = settleMs - waited
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(listings, 6), LONGEST_PAUSE_MS)
@@ -111,6 +137,7 @@ async function decide(
   listed: readonly RemoteBatch[],
   owned: ReadonlySet<string>,
   proofs: Map<string, Proof>,
+  decisions: ReadonlyMap<string, Proof>,
   settled: boolean,
 ): Promise<Exclude<Reconciliation, { kind: 'prove' }>> {
   const { job, number } = options
@@ -122,7 +149,8 @@ async function decide(
     if (verdict.kind !== 'prove') return verdict
     for (const candidate of verdict.candidates) {
       const isOther = job.batch(number).id === null ? isEarlier : isOfAnotherTime
-      const proof = await prove(options, candidate, isOther(candidate, pending))
+      const shown = await prove(options, candidate, isOther(candidate, pending))
+      const proof = shown === 'chosen' ? (decisions.get(candidate.id) ?? shown) : shown
       proofs.set(candidate.id, proof)
       if (proof === 'foreign') await job.note({ type: 'ruledOut', number, id: candidate.id }, false)
       if (proof === 'ours') break
@@ -138,14 +166,17 @@ async function prove(
 ): Promise<Proof> {
   const ids = await BatchIds.of(job, number)
   let proof: Proof = 'unreadable'
+  // The set may contain a line of another batch, but no generated id of this batch by chance.
+  const visit = (id: string): boolean => {
+    const position = ids.position(id)
+    if (position !== -1 && ids.chosenAt(position) === undefined) proof = 'ours'
+    else if (position !== -1 && !isOther) proof = 'chosen'
+    else if (proof !== 'chosen') proof = 'foreign'
+    return proof === 'ours'
+  }
+  const needsMore = (): boolean => proof === 'chosen' && !ids.areAllChosen
   try {
-    await eachFirstCustomId(api, resultsUrlOf(candidate), signal, id => {
-      // A result set may contain a line of another batch, but never one of this batch by chance.
-      const position = ids.position(id)
-      const isSure = !isOther || ids.chosenAt(position) === undefined
-      proof = position !== -1 && isSure ? 'ours' : 'foreign'
-      return proof === 'ours'
-    })
+    await eachFirstCustomId(api, resultsUrlOf(candidate), signal, visit, needsMore)
     return proof
   } catch (cause) {
     if (signal.aborted || cause instanceof BatchStreamError) throw cause
@@ -205,4 +236,45 @@ async function pendingCreateOf({
   if (job.session.serverTime.sure() === null) await api.list(undefined, 1)
   const behind = job.session.serverTime.nowOrOurs() - job.clock.now()
   return { requests, serverAt, at: at + behind, settleMs }
+}
+
+/**
+ * Leaves a batch to the user's decision: submission stops, and the run ends with the reason. If it has stopped for another
+ * reason, `onWait` is called with this one. Returns the reason.
+ */
+export async function leaveUndecided(
+  job: StoredJob,
+  number: number,
+  { undecided }: Undecided,
+  onWait: (why: string) => void,
+): Promise<BatchStreamError> {
+  // Durable, since a later decision for none of them counts only for candidates of the journal.
+  for (const { id } of undecided) await job.note({ type: 'candidate', number, id }, true)
+  const ids = undecided.map(({ id }) => id)
+  const reason = new BatchStreamError('CBS_STOPPED', undecidedMessage(job, number, undecided), {
+    option: 'adopt',
+  })
+  if (job.queue.stopReason) onWait(reason.message)
+  job.queue.leaveUndecided(number, ids, reason)
+  return reason
+}
+
+function undecidedMessage(
+  job: StoredJob,
+  number: number,
+  undecided: readonly RemoteBatch[],
+): string {
+  const { id, phase } = job.batch(number)
+  const why =
+    id === null
+      ? `it is unknown whether the API accepted batch ${number}`
+      : phase === 'ended'
+        ? `the results of ${id}, the id of batch ${number}, are not those of its requests`
+        : `the API does not know ${id}, the id of batch ${number}`
+  const named = undecided.map(
+    one => `${one.id} (created ${new Date(one.created_at).toISOString()})`,
+  )
+  const whose = named.length === 1 ? 'it has' : 'they have'
+  const none = id === null ? 'sends batch' : 'gives up batch'
+  return `${why}. It may be ${named.join(' or ')}: ${whose} the same custom_ids, but ids chosen with \`id\` do not show which job sent them, so nothing more is sent. Decide with \`adopt\`: the id of the batch that belongs to job ${job.name}, or none, which ${none} ${number}`
 }

@@ -26,7 +26,7 @@ import {
   RefusalTracker,
   type RefusalVerdict,
 } from './refusal.ts'
-import { search } from '../search/search.ts'
+import { leaveUndecided, search } from '../search/search.ts'
 import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
 import { uploadBatch } from './upload.ts'
 
@@ -49,6 +49,13 @@ export interface SubmitOptions {
    * @default none
    */
   readonly ownedElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined
+  /**
+   * Your decisions after an error whose `option` is `adopt`: the ids of batches that belong to this job, or `none` if no
+   * other batch that the error named does. Such an error ends a run if a create got no reply and a batch of the API has the
+   * same custom_ids, which you chose: they do not show which job sent it.
+   * @default no decision
+   */
+  readonly adopt?: readonly string[] | undefined
   /**
    * Waits between tries of an API call. They hold for all later calls of the job, so `submit` alone is enough.
    * @default { first: 500, most: 60000 }
@@ -77,7 +84,7 @@ export interface SubmitOptions {
  *
  * If the API accepts no more batches, submission stops but the pipeline continues: batches in flight are awaited and their
  * results emitted, then the last stage fails with the reason. That is `CBS_ACCESS` for the key, billing or a spend limit,
- * `CBS_STOPPED` if every request is refused, `CBS_DISK` if the answers may not fit on the disk, and `CBS_API` otherwise. A
+ * `CBS_STOPPED` if every request is refused or a batch needs a decision (`adopt`), `CBS_DISK` if the answers may not fit on the disk, and `CBS_API` otherwise. A
  * single request that the API refuses becomes a `rejected` row.
  *
  * @throws BatchStreamError `CBS_OPTION` for an invalid option
@@ -397,7 +404,8 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   async #search(job: StoredJob, number: number): Promise<void> {
-    const { settle: settleMs = DEFAULT_SETTLE_MS, ownedElsewhere } = this.#options
+    const { settle: settleMs = DEFAULT_SETTLE_MS, ownedElsewhere, adopt } = this.#options
+    const onWait = (why: string): void => this.#reportWait(job.sealedBatch(number), why)
     const found = await search({
       job,
       // `receive` created it before any search starts.
@@ -406,7 +414,8 @@ export class Submit extends JobStage<SealedBatch> {
       settleMs,
       signal: this.signal,
       ownedElsewhere,
-      onWait: why => this.#reportWait(job.sealedBatch(number), why),
+      adopt,
+      onWait,
     })
     if (found === 'absent') {
       await job.note({ type: 'disarmed', number }, true)
@@ -420,6 +429,7 @@ export class Submit extends JobStage<SealedBatch> {
       this.push(job.submittedBatch(number))
       return
     }
-    await this.#accept(job, number, found.id, true)
+    if ('undecided' in found) await leaveUndecided(job, number, found, onWait)
+    else await this.#accept(job, number, found.id, true)
   }
 }

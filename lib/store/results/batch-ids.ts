@@ -46,6 +46,11 @@ export class BatchIds implements Ids {
     return ordinal === -1 ? -1 : positionOf(ordinal, this.#members)
   }
 
+  /** Whether the user chose the id of every request. */
+  get areAllChosen(): boolean {
+    return this.#chosen.size === this.#members.length
+  }
+
   /** The id that the user chose for the request at a position. */
   chosenAt(position: number): string | undefined {
     this.#byPosition ??= new Map([...this.#chosen].map(([id, at]) => [at, id]))

@@ -142,6 +142,57 @@ const verdicts: readonly Given[] = [
     { kind: 'wait', for: 'proof' },
   ],
   [
+    'chosen ids prove nothing, and the search goes on',
+    { listed: [ended], proofs: [['a', 'chosen']] },
+    { kind: 'wait', for: 'time' },
+  ],
+  [
+    'chosen ids are a question when everything else is known',
+    {
+      listed: [remote('b'), ended],
+      proofs: [
+        ['a', 'chosen'],
+        ['b', 'foreign'],
+      ],
+      settled: true,
+    },
+    { kind: 'undecided', candidates: [ended] },
+  ],
+  [
+    'a generated id decides, whoever has the chosen ones',
+    {
+      listed: [remote('b'), ended],
+      proofs: [
+        ['a', 'chosen'],
+        ['b', 'ours'],
+      ],
+    },
+    { kind: 'adopt', batch: { id: 'b' } },
+  ],
+  [
+    'chosen ids wait for another candidate that runs',
+    {
+      listed: [ended, remote('b', { status: 'in_progress' })],
+      proofs: [['a', 'chosen']],
+      settled: true,
+    },
+    { kind: 'wait', for: 'proof' },
+  ],
+  [
+    'chosen ids of a batch that another journal owns are no question',
+    { listed: [ended], owned: new Set(['a']), proofs: [['a', 'chosen']], settled: true },
+    { kind: 'absent' },
+  ],
+  [
+    'chosen ids of a batch from another time are a question, too',
+    {
+      listed: [remote('a', { at: ARMED + 21 * MINUTE })],
+      proofs: [['a', 'chosen']],
+      settled: true,
+    },
+    { kind: 'undecided' },
+  ],
+  [
     'a candidate that is gone may have been ours',
     { candidates: ['a'], settled: true },
     { kind: 'wait', for: 'proof', why: /no longer listed/ },

@@ -103,21 +103,19 @@ for (const days of [-3, 3]) {
 
 void t.test('the batch of an earlier run with the same chosen ids is not adopted', async t => {
   const mine = asks(6).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
-  for (const when of ['before', 'after'] as const) {
-    const world = await makeWorld(t, {
-      batchTimeMs: MINUTE,
-      // The first has told the API's time.
-      faults: [{ on: 'create', nth: 2, when, reset: true }],
-    })
-    const customIds = mine.slice(3).map(({ custom_id }) => custom_id)
-    await world.emulator.addForeign({ customIds, createdAgoMs: DAY, batchTimeMs: MINUTE })
-    const results = await run(world, await world.open(), mine, { aggregate: { batchSize: 3 } })
-    t.same(
-      said(results).sort(),
-      [0, 1, 2, 3, 4, 5].map(i => `${i}: succeeded ${echo(`question ${i}`)}`),
-    )
-    t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
-  }
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    // The first reply shows the API's time.
+    faults: [{ on: 'create', nth: 2, when: 'before', reset: true }],
+  })
+  const customIds = mine.slice(3).map(({ custom_id }) => custom_id)
+  await world.emulator.addForeign({ customIds, createdAgoMs: DAY, batchTimeMs: MINUTE })
+  const results = await run(world, await world.open(), mine, { aggregate: { batchSize: 3 } })
+  t.same(
+    said(results).sort(),
+    [0, 1, 2, 3, 4, 5].map(i => `${i}: succeeded ${echo(`question ${i}`)}`),
+  )
+  t.match(await world.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
 })
 
 void t.test('a list without an end fails the run, and the next run resumes', async t => {

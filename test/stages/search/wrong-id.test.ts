@@ -162,9 +162,12 @@ for (const isTimeKnown of [false, true]) {
       world.clock.pass(60 * MINUTE)
       const again = await world.open()
       t.equal(again.batch(last).armed?.serverAt !== null, isTimeKnown)
-      const results = await run(world, again, mine, { aggregate: { batchSize: 1 } })
-      const lost = results.filter(({ status }) => status === 'unanswered')
-      t.same(lost.length, isTimeKnown ? 1 : 3)
+      const searched = run(world, again, mine, { aggregate: { batchSize: 1 } })
+      // Without the API's time, the local one may be wrong by days.
+      if (!isTimeKnown)
+        return await t.rejects(searched, { code: 'CBS_STOPPED', message: /`adopt`/ })
+      const results = await searched
+      t.equal(results.filter(({ status }) => status === 'unanswered').length, 1)
       t.notMatch(said(results).join(), /another tool/)
     },
   )

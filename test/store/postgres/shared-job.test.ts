@@ -69,6 +69,7 @@ async function machines(t: Test, ledgerPool: LedgerPool = pool): Promise<Machine
 }
 
 interface RunOptions extends Partial<SubmitOptions> {
+  readonly id?: string
   readonly count?: number
   readonly stopAt?: (event: RunEvent) => boolean
   readonly cap?: Cap | undefined
@@ -79,7 +80,7 @@ async function run(
   { emulator }: Machines,
   job: StoredJob,
   input: Iterable<SourceRecord>,
-  { count = 4, stopAt, cap, ...options }: RunOptions = {},
+  { count = 4, id, stopAt, cap, ...options }: RunOptions = {},
 ): Promise<string[]> {
   const client = clientOf(emulator)
   const stop = new AbortController()
@@ -88,10 +89,10 @@ async function run(
   await pipeline(
     Readable.from(input),
     spool({ job }),
-    template({ model: 'claude-haiku-5-5', maxTokens: 64, prompt: 'n {{n}}' }),
+    template({ model: 'claude-haiku-5-5', maxTokens: 64, prompt: 'n {{n}}', id }),
     aggregate({ job, batchSize: count }),
     submit({ client, settle: 50, ...options }),
-    awaitEnd({ client, job, poll: 5, settle: 50 }),
+    awaitEnd({ client, job, poll: 5, settle: 50, adopt: options.adopt }),
     fetchResults({ client, job }),
     new Writable({
       objectMode: true,
@@ -101,8 +102,10 @@ async function run(
       },
     }),
     { signal: stop.signal },
-  ).catch((cause: unknown) => {
-    if (!stop.signal.aborted) throw cause
+  ).catch(async (cause: unknown) => {
+    if (stop.signal.aborted) return
+    await job.close()
+    throw cause
   })
   await cap?.settle()
   await job.close()
@@ -210,6 +213,30 @@ void t.test('the bill of results that are on a lost disk stays open', async t =>
   const again = await world.open('b')
   await capOf(again, 10n ** 18n, listPrice).settle()
   t.same([...((await again.shared?.settled())?.keys() ?? [])], [1])
+})
+
+void t.test('a decision about chosen ids counts on whatever machine', async t => {
+  for (const when of ['before', 'after'] as const) {
+    const world = await machines(t)
+    world.emulator.addFault({ on: 'create', nth: 1, when, reset: true })
+    const customIds = Array.from({ length: 10 }, (_, i) => `row-${i}`)
+    const other = await world.emulator.addForeign({ customIds, createdAgoMs: 0 })
+    const options = { count: 10, id: 'row-{{n}}' }
+    const question = { code: 'CBS_STOPPED', message: new RegExp(other) }
+    await t.rejects(run(world, await world.open('a'), records(10), options), question)
+    world.lose('a')
+    await t.rejects(run(world, await world.open('b'), records(10), options), question)
+    world.lose('b')
+    const real = world.emulator.ledger.batches().find(({ id }) => id !== other)
+    const adopt = [real?.id ?? 'none']
+    const decided = run(world, await world.open('c'), records(10), { ...options, adopt })
+    // The body was lost with the first machine, so the same command sends the records again.
+    if (!real) await t.rejects(decided, { code: 'CBS_API', message: /its body was lost/ })
+    else t.same(await decided, undisturbed)
+    world.lose('c')
+    t.same(await run(world, await world.open('d'), records(10), options), undisturbed)
+    await mustBePaidOnce(t, world, 10)
+  }
 })
 
 void t.test('results are fetched again on a new machine, and nothing is sent', async t => {

@@ -44,6 +44,8 @@ export interface Task {
   readonly concurrency: number
   /** Whether rows are in input order. */
   readonly ordered?: boolean
+  /** What the user has decided about batches whose ids were chosen. */
+  readonly adopt?: readonly string[]
   /** The input of an earlier job, whose answers are reused. */
   readonly earlier?: string
 }
@@ -118,7 +120,7 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
     fetch: network.fetch,
   })
   const lock = async (): Promise<{ release(): Promise<void> }> => ({ release: async () => {} })
-  const { count, attempts, concurrency, id, ordered = false, earlier } = task
+  const { count, attempts, concurrency, id, ordered = false, earlier, adopt } = task
   // A dead process frees its memory; what its streams do as they are destroyed never reaches the world.
   const dead = new AbortController()
   gate.onDeath(() => dead.abort())
@@ -159,8 +161,8 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
           ...{ job, batchSize: count, attempt },
           reuse: earlier === undefined ? undefined : reuse,
         }),
-        submit({ client, concurrency, settle: SETTLE_MS }),
-        awaitEnd({ client, job, poll: POLL_MS, settle: SETTLE_MS }),
+        submit({ client, concurrency, settle: SETTLE_MS, adopt }),
+        awaitEnd({ client, job, poll: POLL_MS, settle: SETTLE_MS, adopt }),
       )
       const results = fetchResults({ client, job, settle: SETTLE_MS })
       return ordered ? chain(ended, inputOrder(), results) : chain(ended, results)

@@ -80,7 +80,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'a create is answered with an unknown id',
-    task: { ...PLAIN, id: '{{id}}' },
+    task: PLAIN,
     api: {
       ...firstCreate({ replyId: 'msgbatch_wrong' }),
       foreign: [{ requests: 3 }, { requests: 3, batchTimeMs: 7_200_000 }],
@@ -135,6 +135,16 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   { name: 'chosen ids', task: { ...PLAIN, id: '{{id}}' }, api: {} },
+  {
+    name: 'chosen ids, and a reply is lost',
+    task: { ...PLAIN, id: '{{id}}' },
+    api: firstCreate({ when: 'after', reset: true }),
+  },
+  {
+    name: 'chosen ids, and a create is answered with an unknown id',
+    task: { ...PLAIN, id: '{{id}}' },
+    api: firstCreate({ replyId: 'msgbatch_wrong' }),
+  },
   {
     name: 'chosen ids, one of them twice',
     task: { ...PLAIN, input: records(5) + records(2), id: '{{id}}' },

@@ -6,7 +6,7 @@ import type { ProcessFault } from './gate.ts'
 import { Machine, type Crash } from './machine.ts'
 import type { NetworkFault } from './network.ts'
 import { complaintsAbout, outcomeOf, type Outcome } from './oracle.ts'
-import { runProcess, type Ending, type World } from './process.ts'
+import { runProcess, type Ending, type Task, type World } from './process.ts'
 import { Random } from './random.ts'
 import { scenarioOf } from './scenarios.ts'
 
@@ -64,12 +64,7 @@ export async function runTrial(
   const endings: Ending[] = []
   const complaints: string[] = []
   for (const incident of incidents) {
-    const ending = await runProcess(
-      world,
-      task,
-      incident.processFault ?? { kind: 'none' },
-      incident.fault,
-    )
+    const ending = await runAnswered(world, task, random, incident)
     endings.push(ending)
     complaints.push(...rightlyEnded(ending, incident))
     world.machine = world.machine.crash(incident.crash ?? 'killed', random)
@@ -78,7 +73,7 @@ export async function runTrial(
     clock.jump(incident.jumpMs ?? 0)
   }
   const before = creates()
-  const last = await runProcess(world, task, { kind: 'none' })
+  const last = await runAnswered(world, task, random)
   endings.push(last)
   const outcome = await outcomeOf(world)
   if (incidents.at(-1)?.damage?.kind === 'flip' && isStateError(last.error)) {
@@ -89,6 +84,28 @@ export async function runTrial(
   if (last.how !== 'finished') complaints.push(`the last process ${last.how}: ${told(last.error)}`)
   complaints.push(...(calm ? complaintsAbout(outcome, calm, rowsDiffer) : outcome.complaints))
   return { endings, outcome, complaints }
+}
+
+/**
+ * Runs a process. If it ends with a question about chosen ids, the user, who has sent no other batches with them, answers it
+ * and runs it again.
+ */
+async function runAnswered(
+  world: World,
+  task: Task,
+  random: Random,
+  { processFault = { kind: 'none' }, fault }: Incident = {},
+): Promise<Ending> {
+  const ending = await runProcess(world, task, processFault, fault)
+  if (!isQuestion(ending.error)) return ending
+  const adopt = [...(task.adopt ?? []), ...(ending.error.message.match(/msgbatch_\w+/g) ?? [])]
+  world.machine = world.machine.crash('killed', random)
+  const { how, error } = await runAnswered(world, { ...task, adopt }, random)
+  return { ...ending, how, error }
+}
+
+function isQuestion(error: unknown): error is BatchStreamError {
+  return error instanceof BatchStreamError && error.option === 'adopt'
 }
 
 /** A process may end only because of its fault, and any error must be a BatchStreamError. */

@@ -1,0 +1,141 @@
+// --adopt: the user decides about batches whose ids were chosen with --id.
+import t, { type Test } from 'tap'
+import type { EmulatorOptions } from '../../lib/emulator/index.ts'
+import { journalOf } from '../support/world.ts'
+import { csv, nextWords, placeFor, wordsOf, type Place, type Ran } from './world.ts'
+
+/** The reply to a create is lost; the API has the batch, or has not. */
+const lost = (nth: number, when: 'before' | 'after'): EmulatorOptions => ({
+  faults: [{ on: 'create', nth, when, reset: true }],
+})
+
+const asking = (prompt: string, job: string): string[] => [
+  ...['-p', `${prompt} {{text}}`, '--id', 'row-{{id}}', '--job', job],
+]
+
+/** The commands that the end of a run names, by the value of --adopt. */
+function commandsOf({ said }: Ran): Map<string, string[]> {
+  const lines = said.filter(line => line.includes(' --adopt '))
+  return new Map(
+    lines.map(line => {
+      const words = wordsOf(/: (claude-batch-stream .*)$/.exec(line)?.[1] ?? '').slice(1)
+      return [`${words.at(-1)}`, words]
+    }),
+  )
+}
+
+function answeredBy(t: Test, { rows }: Ran, prompt: string): void {
+  t.equal(rows.length, 3)
+  for (const row of rows) t.match(row.response, prompt)
+}
+
+async function paid(t: Test, { emulator }: Place, accepted: number): Promise<void> {
+  t.match(await emulator.ledger.totals(), { accepted, acceptedTwice: 0 })
+}
+
+void t.test('the rows of another job with the same ids never become rows', async t => {
+  const place = await placeFor(t, lost(2, 'before'))
+  const stdin = csv(3)
+  const elsewhere = ['--state-dir', place.path('gone')]
+  t.equal((await place.run([...asking('Praise', 'a'), ...elsewhere], { stdin })).code, 0)
+  const ran = await place.run(asking('Blame', 'b'), { stdin })
+  t.equal(ran.code, 4)
+  t.equal(ran.out, '')
+  const [other] = place.emulator.ledger.batches()
+  t.match(ran.err, `batch 1. It may be ${other?.id} (created `)
+  t.match(ran.err, /ids chosen with --id do not show which job sent them, so nothing more is sent/)
+  t.match(ran.err, `if it does not belong to this job: claude-batch-stream resume b `)
+  const commands = commandsOf(ran)
+  t.same([...commands.keys()], [other?.id, 'none'])
+  const again = await place.run(['resume', 'b'])
+  t.equal(again.code, 4, 'the question stays')
+  t.match((await place.run(['status', 'b'])).out, `may be ${other?.id}: \`resume\` finds out`)
+  const resumed = await place.again(again)
+  t.equal(resumed.code, 0)
+  answeredBy(t, resumed, 'Blame')
+  await paid(t, place, 6)
+})
+
+void t.test('two jobs whose replies are both lost get their own batches', async t => {
+  const place = await placeFor(t, {
+    faults: [1, 2].map(nth => ({ on: 'create', nth, when: 'after', reset: true })),
+  })
+  const stdin = csv(3)
+  const ran = await place.run(asking('Praise', 'a'), { stdin })
+  const [first] = place.emulator.ledger.batches()
+  const second = await place.run(asking('Blame', 'b'), { stdin })
+  t.same([ran.code, second.code], [4, 4])
+  const [, other] = place.emulator.ledger.batches()
+  const found = commandsOf(second)
+  t.same([...found.keys()].sort(), [first?.id, other?.id, 'none'].sort())
+  t.match(second.err, /if none of them belongs to this job/)
+  const { code, out } = await place.run(['status', 'b'])
+  t.equal(code, 0)
+  t.match(out, / or msgbatch_/)
+  const adopted = await place.run(['resume', 'b', '--adopt', `${other?.id}`])
+  t.equal(adopted.code, 0)
+  answeredBy(t, adopted, 'Blame')
+  const rest = await place.run(['resume', 'a', '--adopt', `${first?.id}`])
+  t.equal(rest.code, 0)
+  answeredBy(t, rest, 'Praise')
+  await paid(t, place, 6)
+  const events = journalOf(`${place.state}/jobs/b`)
+  t.ok(events.some(event => event.type === 'submitted' && event.adopted && event.id === other?.id))
+})
+
+void t.test('the decision can be given to the same command, and to an endless run', async t => {
+  const place = await placeFor(t, { ...lost(1, 'after') })
+  const stdin = csv(3)
+  const words = [...asking('Praise', 'a'), '--batch-wait', '50ms']
+  const ran = await place.run(words, { stdin })
+  t.equal(ran.code, 4)
+  const [real] = place.emulator.ledger.batches()
+  const adopted = await place.run([...words, '--adopt', `${real?.id}`], { stdin })
+  t.equal(adopted.code, 0)
+  answeredBy(t, adopted, 'Praise')
+  await paid(t, place, 3)
+})
+
+void t.test('an endless input does not keep a run that has a question', async t => {
+  const place = await placeFor(t, { ...lost(1, 'after') })
+  const { PassThrough } = await import('node:stream')
+  const stdin = new PassThrough()
+  stdin.write(csv(3))
+  const ran = await place.run([...asking('Praise', 'a'), '--batch-wait', '50ms'], { stdin })
+  t.equal(ran.code, 4)
+  t.match(ran.err, /with the same input again: claude-batch-stream .* --adopt none/)
+})
+
+void t.test('a run that stops waiting does not wait for a decision', async t => {
+  const place = await placeFor(t, { ...lost(1, 'after') })
+  const ran = await place.run([...asking('Praise', 'a'), '--max-wait', '1s'], { stdin: csv(3) })
+  t.equal(ran.code, 4)
+})
+
+void t.test('a retry asks, and its command continues', async t => {
+  const place = await placeFor(t, {
+    ...lost(2, 'after'),
+    respond: (_, { attempt }) =>
+      attempt === 1 ? { error: { type: 'invalid_request_error', message: 'no' } } : undefined,
+  })
+  const ran = await place.run(asking('Praise', 'a'), { stdin: csv(3) })
+  t.equal(ran.code, 3)
+  const retried = await place.run(['retry', 'a'])
+  t.equal(retried.code, 4)
+  t.match(nextWords(retried), ['retry', 'a'])
+  const [, real] = place.emulator.ledger.batches()
+  const adopted = await place.run(['retry', 'a', '--adopt', `${real?.id}`])
+  t.equal(adopted.code, 0)
+  answeredBy(t, adopted, 'Praise')
+})
+
+void t.test('a decision about a batch that is no candidate is refused', async t => {
+  const place = await placeFor(t, lost(1, 'after'))
+  await place.run(asking('Praise', 'a'), { stdin: csv(3) })
+  const wrong = await place.run(['resume', 'a', '--adopt', 'msgbatch_other'])
+  t.equal(wrong.code, 2)
+  t.match(wrong.err, /--adopt msgbatch_other: no batch of job a may be that one/)
+  const odd = await place.run(['resume', 'a', '--adopt', 'all'])
+  t.equal(odd.code, 2)
+  t.match(odd.err, /--adopt must be a batch id, or none, got "all"/)
+})

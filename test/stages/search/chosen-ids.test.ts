@@ -1,0 +1,260 @@
+// Ids that the user chose do not show which job sent a batch: another job over the same records has the same ones.
+import t from 'tap'
+import type { BatchRequest } from '../../../lib/core/flow.ts'
+import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
+import {
+  ask,
+  asks,
+  callsOf,
+  journalOf,
+  makeWorld,
+  run,
+  said,
+  type RunOptions,
+  type World,
+} from '../../support/world.ts'
+
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+
+/** The reply to a create is lost; the API has the batch, or has not. */
+const lost = (when: 'before' | 'after', nth = 1): EmulatorOptions => ({
+  batchTimeMs: MINUTE,
+  faults: [{ on: 'create', nth, when, reset: true }],
+})
+
+const chosen = (count: number): BatchRequest[] =>
+  asks(count).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
+
+const idsOf = (requests: readonly BatchRequest[]): string[] =>
+  requests.flatMap(({ custom_id }) => custom_id ?? [])
+
+const answers = (from: number, to: number): string[] =>
+  Array.from(
+    { length: to - from },
+    (_, i) => `${from + i}: succeeded ${echo(`question ${from + i}`)}`,
+  )
+
+const decided = (...adopt: string[]): RunOptions => ({ submit: { adopt }, awaitEnd: { adopt } })
+
+/** Runs the job until it asks; gives the message. Rows that come before it are added to `rows`. */
+async function question(
+  world: World,
+  requests: readonly BatchRequest[],
+  { job, ...options }: RunOptions & { job?: StoredJob } = {},
+): Promise<string> {
+  const open = job ?? (await world.open())
+  try {
+    await run(world, open, requests, options)
+  } catch (error) {
+    world.t.match(error, { code: 'CBS_STOPPED', option: 'adopt' })
+    return String(error)
+  } finally {
+    await open.close()
+  }
+  return 'no question'
+}
+
+async function paidFor(world: World, accepted: number, acceptedTwice = 0): Promise<void> {
+  world.t.match(await world.emulator.ledger.totals(), { accepted, acceptedTwice })
+}
+
+void t.test('the batch of another job with the same ids is not adopted', async t => {
+  const world = await makeWorld(t, lost('before'))
+  const mine = chosen(3)
+  const other = await world.emulator.addForeign({ customIds: idsOf(mine), createdAgoMs: -5000 })
+  const message = await question(world, mine)
+  t.match(
+    message,
+    `it is unknown whether the API accepted batch 1. It may be ${other} (created 2026-11-20T12:00:05.000Z): it has the same custom_ids, but ids chosen with \`id\` do not show which job sent them, so nothing more is sent. Decide with \`adopt\`: the id of the batch that belongs to job test, or none, which sends batch 1`,
+  )
+  await paidFor(world, 0)
+  t.equal(await question(world, mine), message, 'the same question, until it is answered')
+  t.same(said(await run(world, await world.open(), mine, decided('none'))), answers(0, 3))
+  await paidFor(world, 3)
+  t.same(callsOf(world.emulator, 'create'), { 0: 1, 200: 1 })
+  const events = journalOf(`${world.dir}/jobs/test`).flatMap(event =>
+    event.type === 'ruledOut' ? [event.id] : [],
+  )
+  t.same(events, [other])
+})
+
+void t.test('the batch is adopted when the user says so, and paid once', async t => {
+  const world = await makeWorld(t, lost('after'))
+  const mine = chosen(3)
+  const foreign = await world.emulator.addForeign({ customIds: idsOf(mine), createdAgoMs: -MINUTE })
+  const message = await question(world, mine)
+  const [real] = world.emulator.ledger.batches()
+  t.match(message, `${real?.id} (created`)
+  t.match(message, / or msgbatch_|they have the same custom_ids/)
+  t.match(message, foreign)
+  const job = await world.open()
+  t.same(said(await run(world, job, mine, decided(`${real?.id}`))), answers(0, 3))
+  await job.close()
+  t.same(said(await run(world, await world.open(), mine)), answers(0, 3), 'not asked twice')
+  await paidFor(world, 3)
+})
+
+void t.test('a lone candidate is not adopted either, before or after a crash', async t => {
+  const world = await makeWorld(t, lost('after'))
+  const job = await world.open()
+  const stop = new AbortController()
+  job.on('event', ({ type }) => type === 'armed' && setTimeout(() => stop.abort(), 0))
+  await t.rejects(run(world, job, chosen(2), { signal: stop.signal }))
+  await job.close()
+  t.match(await question(world, chosen(2)), /it has the same custom_ids/)
+  await paidFor(world, 2)
+})
+
+void t.test('the rows of the other batches come first, and nothing more is sent', async t => {
+  const world = await makeWorld(t, { ...lost('after', 2), batchTimeMs: 30 * MINUTE })
+  const mine = chosen(8)
+  const rows: string[] = []
+  const job = await world.open()
+  job.on('event', event => event.type === 'fetched' && rows.push(`batch ${event.number}`))
+  const options = { job, aggregate: { batchSize: 2 }, submit: { concurrency: 2 } }
+  await question(world, mine, options)
+  t.ok(rows.includes('batch 1'))
+  t.notOk(rows.includes('batch 2'))
+  const real = world.emulator.ledger.batches()[1]?.id
+  const again = await run(world, await world.open(), mine, {
+    aggregate: { batchSize: 2 },
+    ...decided(`${real}`),
+  })
+  t.same(said(again).sort(), answers(0, 8))
+  await paidFor(world, 8)
+})
+
+void t.test('a candidate that runs is waited for', async t => {
+  const world = await makeWorld(t, { ...lost('after'), batchTimeMs: 120 * MINUTE })
+  const waits: string[] = []
+  const started = world.clock.now()
+  await question(world, chosen(2), { waits })
+  t.ok(waits.some(why => /may belong to this job; its results will show that/.test(why)))
+  t.ok(world.clock.now() - started >= 120 * MINUTE)
+})
+
+void t.test('none means the batches that were named, not those that came later', async t => {
+  const world = await makeWorld(t, lost('before'))
+  const mine = chosen(2)
+  const customIds = idsOf(mine)
+  t.same(await question(world, mine, decided('none')), 'no question')
+  const second = await makeWorld(t, lost('before'))
+  const first = await second.emulator.addForeign({ customIds })
+  t.match(await question(second, mine, decided('none')), first, 'not yet named')
+  const later = await second.emulator.addForeign({ customIds, createdAgoMs: -1000 })
+  second.clock.pass(2000)
+  const message = await question(second, mine, decided('none'))
+  t.match(message, later)
+  t.notMatch(message, first)
+  t.same(said(await run(second, await second.open(), mine, decided('none'))), answers(0, 2))
+  await paidFor(second, 2)
+})
+
+void t.test('a batch that was ruled out is not asked about after the next lost reply', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [
+      { on: 'create', nth: 1, when: 'before', reset: true },
+      { on: 'create', nth: 2, when: 'after', reset: true },
+    ],
+  })
+  const mine = chosen(2)
+  const other = await world.emulator.addForeign({ customIds: idsOf(mine), createdAgoMs: -1000 })
+  await question(world, mine)
+  const message = await question(world, mine, decided('none'))
+  const [real] = world.emulator.ledger.batches()
+  t.match(message, `${real?.id}`)
+  t.notMatch(message, other)
+  t.same(said(await run(world, await world.open(), mine, decided(`${real?.id}`))), answers(0, 2))
+  await paidFor(world, 2)
+})
+
+void t.test('one generated id is enough, wherever it is in the results', async t => {
+  const mine = chosen(5)
+  for (const size of [10, 300_000]) {
+    const requests = mine.map((one, i) =>
+      i === 4 ? ask('question 4') : ask(`question ${i} ${'x'.repeat(size)}`, one.custom_id),
+    )
+    const world = await makeWorld(t, { ...lost('after'), order: 'input' })
+    const results = await run(world, await world.open(), requests)
+    t.same(
+      results.map(({ status }) => status),
+      Array(5).fill('succeeded'),
+    )
+    await paidFor(world, 5)
+  }
+})
+
+void t.test('of a batch with generated ids, the chosen ones prove nothing', async t => {
+  const mine = [...chosen(2), ask('question 2')]
+  const world = await makeWorld(t, lost('before'))
+  await world.emulator.addForeign({ customIds: ['row-0', 'row-1', 'row-2'], createdAgoMs: -1000 })
+  t.match(await question(world, mine), /do not show which job sent them/)
+})
+
+void t.test('a batch that another job has adopted is no question', async t => {
+  const world = await makeWorld(t, lost('before'))
+  const mine = chosen(2)
+  const other = await world.emulator.addForeign({ customIds: idsOf(mine), createdAgoMs: -1000 })
+  await question(world, mine)
+  const ownedElsewhere = async (): Promise<Set<string>> => new Set([other])
+  const options = { submit: { ownedElsewhere, adopt: [other] } }
+  t.same(said(await run(world, await world.open(), mine, options)), answers(0, 2))
+  await paidFor(world, 2)
+})
+
+void t.test('a candidate that can never be read leaves the question about the others', async t => {
+  const world = await makeWorld(t, lost('before'))
+  const mine = chosen(2)
+  const customIds = idsOf(mine)
+  const readable = await world.emulator.addForeign({ customIds, createdAgoMs: -1000 })
+  const unreadable = await world.emulator.addForeign({ customIds, createdAgoMs: -2000 })
+  const fetch: typeof globalThis.fetch = async (url, init) =>
+    String(url).includes(`${unreadable}/results`)
+      ? new Response('no', { status: 404 })
+      : await world.emulator.fetch(url, init)
+  const started = world.clock.now()
+  const message = await question(world, mine, { client: world.client.withOptions({ fetch }) })
+  t.match(message, readable)
+  t.notMatch(message, unreadable)
+  t.ok(world.clock.now() - started > DAY)
+})
+
+void t.test('an unknown id of a batch with chosen ids is a question, too', async t => {
+  const wrong: EmulatorOptions = {
+    batchTimeMs: MINUTE,
+    faults: [{ on: 'create', nth: 1, replyId: 'msgbatch_wrong' }],
+  }
+  const world = await makeWorld(t, wrong)
+  const message = await question(world, chosen(2))
+  const [real] = world.emulator.ledger.batches()
+  t.match(
+    message,
+    `the API does not know msgbatch_wrong, the id of batch 1. It may be ${real?.id} (created`,
+  )
+  t.match(message, /or none, which gives up batch 1/)
+  const adopted = await run(world, await world.open(), chosen(2), decided(`${real?.id}`))
+  t.same(said(adopted), answers(0, 2))
+  await paidFor(world, 2)
+  const second = await makeWorld(t, wrong)
+  await question(second, chosen(2))
+  const results = await run(second, await second.open(), chosen(2), decided('none'))
+  t.same(said(results), ['0: unanswered', '1: unanswered'])
+  await paidFor(second, 2)
+})
+
+void t.test('a question beside another reason to stop is passed to onWait', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [
+      { on: 'create', nth: 1, when: 'after', reset: true },
+      { on: 'create', nth: 2, when: 'before', status: 403 },
+    ],
+  })
+  const waits: string[] = []
+  const options = { waits, aggregate: { batchSize: 2 }, submit: { concurrency: 2 } }
+  await t.rejects(run(world, await world.open(), chosen(3), options), { code: 'CBS_ACCESS' })
+  t.ok(waits.some(why => /do not show which job sent them/.test(why)))
+})
