@@ -20,6 +20,7 @@ interface WithOptions {
 }
 
 function betasOf(client: AnthropicClient): readonly string[] {
+  // Private in the SDK's types, but every client has it.
   const { _options: options } = client as WithOptions
   const betas = new Headers(options?.defaultHeaders ?? {}).get('anthropic-beta')
   return betas === null || betas === '' ? [] : [betas]

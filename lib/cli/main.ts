@@ -145,6 +145,7 @@ function commandNamed(
   word: string,
   others: readonly string[] = ['help', 'completion'],
 ): CommandName {
+  // The keys of the table are the names of the commands.
   if (Object.hasOwn(ENTRIES, word)) return word as CommandName
   const hint = /[./]/.test(word)
     ? `; to read a file: -i ${word}`

@@ -101,6 +101,7 @@ export async function perform(
   const ending = await work().catch(failed)
   end(ending.code, ending.next)
   await watch?.close()
+  // The keys of the table are signals.
   for (const signal of Object.keys(SIGNALS)) io.off(signal as NodeJS.Signals, onSignal)
   return ending.code
 }

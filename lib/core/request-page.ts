@@ -57,6 +57,7 @@ export class RequestPage extends Page<BatchRequest | RejectedRecord> {
     const fields = 2 * (this.shape.texts.length - 1)
     let size = this.shape.textBytes
     for (let at = index * fields; at < (index + 1) * fields; at += 2)
+      // Every index is in range.
       size += (this.places[at + 1] as number) - (this.places[at] as number)
     return size
   }

@@ -61,6 +61,7 @@ function isMissingOrCount(value: unknown): boolean {
 }
 
 function isCount(value: unknown): value is number {
+  // Only a number is an integer.
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_TOKENS
 }
 

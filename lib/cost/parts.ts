@@ -30,6 +30,7 @@ function heldIn(value: unknown): { media: number; bytes: number } {
   const sum = { media: 0, bytes: 0 }
   const look = (inner: unknown): void => {
     if (typeof inner !== 'object' || inner === null) return
+    // Any member of an object can be read.
     const { type, data } = inner as { type?: unknown; data?: unknown }
     if (type === 'base64' && typeof data === 'string') {
       sum.media += 1

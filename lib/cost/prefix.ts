@@ -25,6 +25,7 @@ export function prefixOf(params: MessageParams): Prefix | undefined {
   const mark = isMark(markOf(marked)) ? markOf(marked) : params.cache_control
   const json = JSON.stringify(blocks.slice(0, last + 1))
   const key = createHash('sha256').update(params.model).update(json).digest('base64')
+  // Any member of an object can be read.
   return { bytes: Buffer.byteLength(json), key, isHour: (mark as { ttl?: unknown }).ttl === '1h' }
 }
 

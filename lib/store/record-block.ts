@@ -68,6 +68,7 @@ export class OpenBlock {
     const words = this.#words.subarray(0, this.#count * WORDS)
     const bytes = bytesOf(words)
     for (let at = 0; at < words.length; at += WORDS)
+      // Every index is in range.
       words[at + COUNT] = (words[at + COUNT] as number) | (this.#count << 16)
     const sum = crc32(bytes, this.#sum)
     for (let at = 0; at < words.length; at += WORDS) words[at + SUM] = sum

@@ -302,6 +302,7 @@ export class RecordReader {
       before = entry
     }
     const from = first.start - index.start
+    // The first record is always on the page.
     return new RecordPage({
       bytes: bytes.subarray(from, from + (ends[count - 1] as number) + 1),
       ends: ends.subarray(0, count),

@@ -205,6 +205,7 @@ async function summaryOf(
     `${counted(both, 'record')} in both jobs: ${same} same, ${changed} changed${more}; ${onlyA} only in ${a.name}, ${onlyB} only in ${b.name}`,
   ]
   if (both > 0) lines.push(`agreement: ${((100 * same) / both).toFixed(1)} %`)
+  // A key is the JSON of such a pair.
   const often = [...(pairs ?? [])]
     .map(([key, count]) => [JSON.parse(key) as [string, string], count] as const)
     .filter(([[one, two]]) => one !== two)

@@ -44,10 +44,12 @@ export async function merge(context: Context): Promise<Ending> {
     if (context.ledger) {
       const client = await clientOf(flags, io, { job: run, keyless: true })
       for (const [index, job] of jobs.entries()) {
+        // There are as many shards as jobs.
         await restoreRecords(context, job, shards[index] as (typeof shards)[0])
         await restoreAnswers(context, job, client)
       }
     }
+    // There is at least one shard.
     const { block } = shardOf(jobs[0] as StoredJob)
     const records = sameInput(name, jobs)
     const tally = new RowTally()

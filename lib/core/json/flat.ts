@@ -72,6 +72,7 @@ export class FlatJson {
     this.#hasEscape = false
     if (bytes[at++] !== QUOTE) return false
     while (at < end) {
+      // Every index is in range.
       const byte = bytes[at++] as number
       if (byte === QUOTE) {
         this.#at = at
@@ -93,6 +94,7 @@ export class FlatJson {
     const bytes = this.#bytes
     const from = this.#at
     let at = from
+    // Every index is in range.
     while (at < this.#end && isOfWord(bytes[at] as number)) at++
     this.#at = at
     return isNatural(bytes, from, at) || WORD.test(textOf(bytes, from, at))

@@ -127,9 +127,11 @@ function endOfPlain(json: Buffer, words: Int32Array, offset: number, from: numbe
   if (((at + offset) & 3) === 0) {
     const last = (json.length + offset) >> 2
     let index = (at + offset) >> 2
+    // Every index is in range.
     while (index < last && isPlain(words[index] as number)) index++
     at = (index << 2) - offset
   }
+  // Past the end the byte is undefined, which ends the loop.
   while (PLAIN[json[at] as number] === 1) at++
   return at
 }
@@ -152,6 +154,7 @@ for (const letter of Buffer.from('"\\/bfnrt')) ESCAPES[letter] = 1
 
 function endOfEscape(json: Buffer, at: number): number {
   const letter = json[at]
+  // Past the end the letter is undefined, which is not an escape.
   if (ESCAPES[letter as number] === 1) return at + 1
   const isCode =
     letter === LETTER_U && /^[0-9a-fA-F]{4}$/.test(json.toString('latin1', at + 1, at + 5))

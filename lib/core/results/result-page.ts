@@ -153,6 +153,7 @@ export class ResultPage extends Page<Result> {
     let bytes = 0
     for (let at = 0; at < this.count * STRIDE; at += STRIDE)
       for (const part of [ENTRY.usage, ENTRY.model])
+        // Every index is in range.
         bytes += (this.table[at + part + 1] as number) - (this.table[at + part] as number)
     return bytes
   }

@@ -191,6 +191,7 @@ export class Result<F extends object = Fields, V = unknown> {
     if (status === 'errored') return this.#apiError()
     if (status === 'refused') return this.#refusal()
     if (status === 'incomplete') return incomplete(this.stopReason)
+    // All other statuses were handled above.
     return { type: status, message: SENTENCES[status as 'expired' | 'canceled'] }
   }
 

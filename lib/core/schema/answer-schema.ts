@@ -103,6 +103,7 @@ const WANTED =
 function standardOf(given: unknown): AnswerShape | undefined {
   const isObject = typeof given === 'object' ? given !== null : typeof given === 'function'
   if (!isObject) return undefined
+  // Any member of an object can be read.
   const { '~standard': standard } = given as Partial<StandardJsonSchema>
   if (standard === undefined) return undefined
   const { jsonSchema, validate, vendor }: Partial<typeof standard> = standard

@@ -196,6 +196,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
 
   protected override receive(item: TemplateOutput | RequestPage): Promise<void> | void {
     if (item instanceof RequestPage) return this.#receivePage(item)
+    // A page of other items is never valid.
     if (item instanceof Page) throw wrongInputError('aggregate', 'requests', item) as Error
     if (this.#work || !this.#addNow(item)) return this.#inTurn(() => this.#add(item))
     if (this.#isComplete()) return this.#inTurn(() => this.#seal())

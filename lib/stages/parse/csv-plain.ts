@@ -135,6 +135,7 @@ export class PlainCsv {
     const opening = this.#openings[column] as Buffer
     this.#ensure(opening.length + 1)
     for (let index = 0; index < opening.length; index++)
+      // Every index is in range.
       this.#out[this.#length++] = opening[index] as number
     this.#out[this.#length++] = QUOTE
   }
@@ -145,6 +146,7 @@ export class PlainCsv {
     let at = from
     for (;;) {
       at = this.#copyText(bytes, at, kinds)
+      // Every index is in range.
       const kind = at === bytes.length ? END : kinds[bytes[at] as number]
       if (kind === END) return at
       if (kind === ESCAPED) this.#escape(bytes[at++] as number)
@@ -158,6 +160,7 @@ export class PlainCsv {
     for (;;) {
       at = this.#copyText(bytes, at, kinds)
       if (at === bytes.length) return MORE
+      // Every index is in range.
       if (kinds[bytes[at] as number] === TEXT) continue
       const byte = bytes[at++] as number
       if (byte === QUOTE && bytes[at] !== QUOTE) return at
@@ -173,12 +176,14 @@ export class PlainCsv {
     const out = this.#out
     let at = from
     let length = this.#length
+    // Every index is in range.
     while (at < end && kinds[bytes[at] as number] === TEXT) out[length++] = bytes[at++] as number
     this.#length = length
     return at
   }
 
   #escape(byte: number): void {
+    // Only ASCII bytes are escaped.
     for (const code of ESCAPES[byte] as readonly number[]) this.#out[this.#length++] = code
   }
 

@@ -139,6 +139,7 @@ function leafWriter(element: SchemaElement, onInvalid: OnInvalid): JsonWriter {
     case 'TIME_MICROS': {
       const old = element.converted_type === 'TIME_MILLIS' ? 'MILLIS' : 'MICROS'
       const digits = DIGITS[logical?.type === 'TIME' ? logical.unit : old]
+      // hyparquet reads times as numbers or bigints.
       return value => `"${timeText(BigInt(value as number | bigint), digits)}"`
     }
     case 'INTERVAL':
@@ -153,12 +154,15 @@ function leafWriter(element: SchemaElement, onInvalid: OnInvalid): JsonWriter {
     case 'ENUM':
       return value => textJson(value, onInvalid)
     case 'UINT_64':
+      // hyparquet reads 64-bit integers as bigints.
       return value => BigInt.asUintN(64, value as bigint).toString()
     case 'INTEGER':
       if (logical?.type === 'INTEGER' && logical.bitWidth === 64 && !logical.isSigned)
+        // hyparquet reads 64-bit integers as bigints.
         return value => BigInt.asUintN(64, value as bigint).toString()
       return anyJson
   }
+  // hyparquet reads floats as numbers.
   return type === 'FLOAT' ? value => numberJson(value as number, shortFloat) : anyJson
 }
 

@@ -117,11 +117,13 @@ export class FieldFinder {
     const { names } = this.#wanted
     const from = index * names.length * 2
     let missing = names.length
+    // Every index is in range.
     if (!this.#isUtf8 || !json.open(this.#page.startOf(index), this.#page.ends[index] as number))
       return false
     while (json.next()) {
       if (this.#isUnusual()) return false
       for (let field = 0; field < names.length; field++) {
+        // Every index is in range.
         if (!this.#isKey(names[field] as Buffer)) continue
         const place = from + 2 * field
         // The last of two equal keys counts, which the parser handles.

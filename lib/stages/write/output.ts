@@ -108,6 +108,7 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
   }
   try {
     const outFile = paths.out === null ? undefined : await open('output', paths.out)
+    // A path was opened above.
     const target = 'path' in out ? (outFile as FileTarget) : out
     const errorTarget = paths.errors === null ? undefined : await open('errors', paths.errors)
     // Two names may be links to one file.

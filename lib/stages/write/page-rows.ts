@@ -50,6 +50,7 @@ export function mergedPageRows(
     const isSafe = !mayHold(records)
     const isFast = (index: number): boolean => {
       if (!page.isPlain(index)) return false
+      // Every index is in range.
       const start = table[index * STRIDE + ENTRY.start] as number
       // A record without fields needs no comma.
       if (records[start + 1] !== QUOTE) return false
@@ -144,6 +145,7 @@ function assemble(
     end = assembler.rows(to - from, INPUT, start)
     pieces.push(bytes.subarray(start, end))
   }
+  // There is exactly one.
   return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
 }
 

@@ -156,6 +156,7 @@ function answerColumns(
       const value = memberOf(result.rowValue, property)
       return value === undefined || value === null ? null : typedCell(value, kind, property, result)
     }
+    // There are as many names as columns.
     return { name: names[index] as string, kind, cellOf }
   })
 }

@@ -32,6 +32,7 @@ export class RowBytes {
     const at = this.#end
     if (length > COPY_LOOP_BYTES) slab.set(from.subarray(start, end), at)
     else
+      // Every index is in range.
       for (let index = 0; index < length; index++) slab[at + index] = from[start + index] as number
     this.#end = at + length
     return this
