@@ -1,5 +1,5 @@
-// npm run bench asks every question and writes RESULTS.md with its plots; npm run bench -- NAME ... asks some, and puts what it
-// finds among the answers that are there. --smoke asks all in small, shows that they can be asked, and writes nothing.
+// `npm run bench` runs every benchmark and writes RESULTS.md with its plots. `npm run bench -- NAME ...` runs some and replaces only
+// their results. --smoke runs all with small inputs, to check that they work, and writes nothing.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { plot } from './plot.mjs'

@@ -1,4 +1,4 @@
-// parseCsv against the csv-parse that it stands on.
+// parseCsv against bare csv-parse.
 import { createReadStream, createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'

@@ -1,5 +1,5 @@
-// parseJsonl, against ndjson, split2, stream-json's parser for JSON lines, and the barest loop without streams. Each is asked for
-// one field of every record.
+// parseJsonl against ndjson, split2, stream-json's parser for JSON lines, and a bare loop without streams. Each reads one field of
+// every record.
 import { createReadStream, createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
@@ -17,7 +17,7 @@ const SIZES = [
   { line: '1 MB', length: 1_000_000, count: 200 },
 ]
 
-/** Takes every record, and reads a field of it where that is asked for. */
+/** Consumes every record, and optionally reads a field of it. */
 function sink(fieldOf) {
   let records = 0
   return new Writable({

@@ -125,7 +125,7 @@ async function appendMs(batches, folder, api, ledger) {
   return took.toSorted((a, b) => a - b)[took.length >> 1]
 }
 
-/** Where Debian or PATH has PostgreSQL's programs. */
+/** The folder of PostgreSQL's programs, from Debian's package or PATH. */
 function programs() {
   const debian = '/usr/lib/postgresql'
   const folders = existsSync(debian) ? readdirSync(debian).map(one => `${debian}/${one}/bin`) : []

@@ -1,5 +1,5 @@
-// Peak memory while results stream to a file, by the number of rows: ours on a job, the SDK's loop, and results that are
-// collected in an array first, as scripts do that join answers with their questions.
+// Peak memory while results stream to a file, by number of rows: this package with a job, the SDK's loop, and a script that
+// collects results in an array to join them with their requests.
 import { cpSync, createWriteStream, mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'

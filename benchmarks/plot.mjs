@@ -1,4 +1,4 @@
-// A drawing in SVG, for a page that is light or dark: lines over a number `x`, or a bar for each case where there is no `x`.
+// An SVG chart for light and dark pages: lines over a number `x`, or a bar for each case without `x`.
 export async function plot({ title, x, y, values, interpolate = 'linear' }) {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')])
   const axis = {

@@ -8,7 +8,7 @@ export function clientAt(baseURL) {
   return new Anthropic({ apiKey: 'any', baseURL, maxRetries: 0 })
 }
 
-/** Sends so many questions, each for an answer of one length; gives the ids of the batches. */
+/** Sends the given number of requests with answers of one length. Returns the ids of the batches. */
 export async function prepare({ url, dir, length, count, batch = 100_000 }) {
   const job = await openJob({ name: 'bench', dir })
   const ids = []

@@ -19,7 +19,7 @@ const PROGRAM_CASE = 'the program'
 const SDK = 'the SDK loop'
 const BARE = 'a bare download'
 
-/** What is to be held and what is aimed at, by case. */
+/** The minimum and the target of each case. */
 const AT_1_KB = { [STREAMS]: [6, 8], [PROGRAM_CASE]: [9, 12] }
 const FEW = { [STREAMS]: [4, 5], [PROGRAM_CASE]: [4, 5] }
 

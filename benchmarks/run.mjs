@@ -1,4 +1,4 @@
-// How a case is run: in a process of its own, against an emulator in another, its CPU and its peak memory told at its end.
+// Runs a case in a separate process, against an emulator in another, and measures its CPU time and peak memory.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -10,7 +10,7 @@ export const PROGRAM = fileURLToPath(new URL('../dist/bin/claude-batch-stream.js
 const MEASURE = new URL('measure.mjs', import.meta.url).href
 const SERVER = fileURLToPath(new URL('server.mjs', import.meta.url))
 
-/** Runs a file to its end; gives `{ peakMB, cpuS, wallS }`, or `{ died }` with its last words where it ends badly. */
+/** Runs a file to its end. Returns `{ peakMB, cpuS, wallS }`, or `{ died }` with the end of its output if it fails. */
 export async function attempt(file, words = [], { env = {}, nodeFlags = [] } = {}) {
   const child = spawn(process.execPath, [...nodeFlags, '--import', MEASURE, file, ...words], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -24,14 +24,14 @@ export async function attempt(file, words = [], { env = {}, nodeFlags = [] } = {
   return code === 0 && measures ? measures : { died: `${signal ?? code}: ${said.slice(-600)}` }
 }
 
-/** The same for a case that has to end well. */
+/** The same for a case that must succeed. */
 export async function measured(file, words, options) {
   const measures = await attempt(file, words, options)
   if (measures.died) throw new Error(`${file} ${words.join(' ')} ended with ${measures.died}`)
   return measures
 }
 
-/** Runs each case so many times, in turns, as a machine is busier at times; gives the medians by name. */
+/** Runs each case the given number of times, in turns, since the load of a machine varies. Returns the medians by name. */
 export async function medians(times, cases) {
   const all = Object.fromEntries(Object.keys(cases).map(name => [name, []]))
   for (let time = 0; time < times; time++)
@@ -44,7 +44,7 @@ export async function medians(times, cases) {
   )
 }
 
-/** The same for the cases that a file holds: each is that file, run with the case's name and what `wordsOf` gives anew. */
+/** The same for the cases of one file, which is run with the name of the case and fresh arguments from `wordsOf`. */
 export async function mediansOf(url, cases, times, wordsOf) {
   const run = name => () => measured(fileURLToPath(url), [name, ...wordsOf()])
   const names = Object.keys(cases)

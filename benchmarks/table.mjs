@@ -1,7 +1,7 @@
 // How numbers are shown.
 import { cpus, release, totalmem } from 'node:os'
 
-/** Where and when something was measured. */
+/** The machine and date of a measurement. */
 export function machine() {
   const [cpu] = cpus()
   const date = new Date().toISOString().slice(0, 10)
