@@ -25,7 +25,7 @@ import {
   type RowWriter,
 } from '../stages/write/output.ts'
 import { rawRow } from '../stages/write/raw.ts'
-import { StreamTarget } from '../stages/write/target.ts'
+import { StreamTarget, type CutBytes } from '../stages/write/target.ts'
 import { textRow } from '../stages/write/text.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
@@ -212,7 +212,14 @@ export async function openRows(
     : (stream ?? { path: options.output })
   const errors = options.errors === undefined ? undefined : { path: options.errors }
   const ordered = options.order === 'input'
-  return await openOutput({ job, out, errors, rows, errorRowOf, onResult, detached, ordered })
+  const onCut = ({ path, keptIn, bytes }: CutBytes): void =>
+    talk.warn(
+      `${path} had ${bytes} bytes after the last committed row, and it is unknown which program wrote them: they are now in ${keptIn}. Delete it if it contains only rows of this job, which are written again`,
+    )
+  return await openOutput({
+    ...{ job, out, errors, rows, errorRowOf, detached, ordered },
+    ...{ onResult, onCut },
+  })
 }
 
 /** Binary data makes a mess of a terminal. */

@@ -1,6 +1,8 @@
 // A run that does not wait to the end: it leaves its batches to the API and says how to continue.
+import { appendFileSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
-import { csv, nextWords, placeFor } from './world.ts'
+import { csv, nextWords, placeFor, rowsOf } from './world.ts'
 
 const HOUR = 3_600_000
 const ASK = ['-p', 'Say {{text}}', '--job', 'j', '--batch-size', '2', '-c', '2']
@@ -93,3 +95,25 @@ void t.test(
       })
   },
 )
+
+void t.test('bytes of an unknown program in the output are kept, with a warning', async t => {
+  let turned = 0
+  const clock = { now: (): number => Date.now() + turned }
+  const place = await placeFor(t, { batchTimeMs: HOUR, clock })
+  const out = place.path('out.jsonl')
+  const step = ['--max-wait', '0s', '-o', out]
+  await place.run([...ASK, ...step], { stdin: csv(6) })
+  turned += 2 * HOUR
+  t.equal((await place.run(['resume', 'j', ...step])).code, 11)
+  appendFileSync(out, 'MY OWN NOTES\n')
+  rmSync(join(place.state, 'jobs/j/output.end'))
+  turned += 2 * HOUR
+  const last = await place.run(['resume', 'j', ...step])
+  t.equal(last.code, 0, last.err)
+  t.match(
+    last.err,
+    `${out} had 13 bytes after the last committed row, and it is unknown which program wrote them: they are now in ${out}.cut-1.`,
+  )
+  t.equal(readFileSync(`${out}.cut-1`, 'utf8'), 'MY OWN NOTES\n')
+  t.equal(rowsOf(readFileSync(out, 'utf8')).length, 6)
+})

@@ -16,6 +16,7 @@ import {
   FileTarget,
   NOTHING_COMMITTED,
   type Committed,
+  type CutBytes,
   type OutputName,
   type ResultTarget,
   type Target,
@@ -61,6 +62,8 @@ export interface OutputOptions {
   readonly ordered?: boolean
   /** Called for each result, whether its row was written now or by an earlier run. */
   readonly onResult?: (result: CountedResult) => void
+  /** Called if bytes after the last commit of a file, which may be those of another program, were moved to a file beside it. */
+  readonly onCut?: (cut: CutBytes) => void
 }
 
 /** The maximum number of rows between commits in input order, where batch ends may be far apart. */
@@ -99,6 +102,7 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
       committed: last,
       knownId: job.state.output.ids[name],
       advice,
+      onCut: options.onCut,
       assertOwned: job.shared && !detached ? job.assertOwned : undefined,
     })
     opened.push(target)

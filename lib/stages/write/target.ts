@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { dirname } from 'node:path'
 import type { Writable } from 'node:stream'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { Result } from '../../core/results/result.ts'
@@ -59,11 +60,21 @@ export interface FileTargetOptions {
    * same file.
    */
   readonly assertOwned?: (() => void) | undefined
+  readonly onCut?: ((cut: CutBytes) => void) | undefined
+}
+
+/** Bytes that were after the last commit of a file and may be those of another program. */
+export interface CutBytes {
+  readonly path: string
+  /** The file that has them now. */
+  readonly keptIn: string
+  readonly bytes: number
 }
 
 /**
  * A file that only this job writes to. If an earlier run wrote to it, it is truncated to the last commit, but only if it is the
- * same file and this job wrote all of it: what another program wrote is never changed.
+ * same file and this job wrote all of it: what another program wrote is never destroyed. If the mark is missing or from before a
+ * restart of the machine, the bytes after the commit are first copied to a file beside it.
  */
 export class FileTarget implements Target {
   readonly #options: FileTargetOptions
@@ -100,9 +111,12 @@ export class FileTarget implements Target {
       const identity = await handle.identity?.()
       const persistentId = await handle.persistentId?.()
       const size = await handle.size()
-      if (!isNew)
-        await assertUnchanged(options, { handle, persistentId, size, end: await mark?.read() })
-      if (size > committed.bytes) await handle.truncate(committed.bytes)
+      const end = await mark?.read()
+      if (!isNew) await assertUnchanged(options, { handle, persistentId, size, end })
+      if (size > committed.bytes) {
+        if (end === undefined) await keepCut(options, handle, size)
+        await handle.truncate(committed.bytes)
+      }
       await mark?.move(committed.bytes)
       return new FileTarget(options, handle, { identity, persistentId, isNew, mark })
     } catch (cause) {
@@ -199,7 +213,7 @@ async function assertUnchanged(
 ): Promise<void> {
   const { path, option, committed, knownId } = options
   const isSame = persistentId === undefined || persistentId === knownId
-  // Bytes after the last commit are removed, so they must be this job's.
+  // Bytes after the last commit are removed from the file.
   if (size < committed.bytes || (size > committed.bytes && !isSame)) throw changedError(options)
   if (committed.tail !== null && committed.tail !== (await tailOf(handle, committed.bytes)))
     throw changedError(options)
@@ -210,6 +224,32 @@ async function assertUnchanged(
     `another program has written to ${path} after byte ${last}, where the rows of this job end; the file was not changed. Remove what was appended, or choose another file with \`${option}\` to write all rows again`,
     { option, place: { source: path } },
   )
+}
+
+const COPIED_BYTES = 1024 * 1024
+
+/** Copies the bytes after the last commit, durably, to a new file beside the output. */
+async function keepCut(
+  { disk, path, committed, onCut }: FileTargetOptions,
+  from: DiskFile,
+  size: number,
+): Promise<void> {
+  let keptIn = `${path}.cut-1`
+  for (let nth = 2; (await disk.stat(keptIn)) !== undefined; nth++) keptIn = `${path}.cut-${nth}`
+  const kept = await disk.open(keptIn, 'newOutput')
+  try {
+    const bytes = Buffer.allocUnsafe(COPIED_BYTES)
+    for (let at = committed.bytes; at < size; at += bytes.length) {
+      const part = bytes.subarray(0, Math.min(bytes.length, size - at))
+      await from.read(part, at)
+      await kept.write(part, at - committed.bytes)
+    }
+    await kept.sync()
+  } finally {
+    await kept.close()
+  }
+  await disk.syncFolder(dirname(path))
+  onCut?.({ path, keptIn, bytes: size - committed.bytes })
 }
 
 /** Creates an output file. A file that got the name meanwhile and a dangling link are not touched. */

@@ -24,7 +24,7 @@ import { fetchResults } from '../../../lib/stages/results/fetch-results.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
 import { submit } from '../../../lib/stages/submit/submit.ts'
 import { jsonlRow } from '../../../lib/stages/write/jsonl.ts'
-import { openOutput, type RowWriter } from '../../../lib/stages/write/output.ts'
+import { openOutput, type OutputOptions, type RowWriter } from '../../../lib/stages/write/output.ts'
 import { FileTarget, NOTHING_COMMITTED } from '../../../lib/stages/write/target.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { watched } from '../../support/jobs.ts'
@@ -37,6 +37,7 @@ async function write(
   path: string,
   row: (result: Result) => Buffer = jsonlRow(),
   before?: Stage<Result, Result>,
+  onCut?: OutputOptions['onCut'],
 ): Promise<void> {
   const output = await openOutput({
     job,
@@ -44,6 +45,7 @@ async function write(
     errors: undefined,
     rows: { rowOf: row },
     errorRowOf: row,
+    ...(onCut && { onCut }),
   })
   await pipeline(
     Readable.from(asks(6)),
@@ -290,15 +292,61 @@ void t.test('bytes that another program appends to uncommitted rows are not trun
 })
 
 void t.test(
-  'after a restart of the machine, bytes after the last commit are truncated',
+  'after a restart of the machine, bytes after the last commit are moved to a file beside the output',
   async t => {
     const world = await makeWorld(t)
     const path = `${world.dir}/out.jsonl`
     await dieUncommitted(world, path)
-    appendFileSync(path, 'a block that was written, and whose note was lost')
+    const rows = readFileSync(path)
+    const notes = Buffer.from('a line of somebody else\n'.repeat(100_000))
+    writeFileSync(path, Buffer.concat([rows, notes]))
+    writeFileSync(`${path}.cut-1`, 'from another day')
     const disk: Disk = { ...nodeDisk, bootedAt: () => Date.now() / 1000 }
-    await write(world, await world.open({ disk }), path)
+    const cuts: object[] = []
+    const onCut = (cut: object): void => void cuts.push(cut)
+    await write(world, await world.open({ disk }), path, undefined, undefined, onCut)
     t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
+    const keptIn = `${path}.cut-2`
+    t.same(cuts, [{ path, keptIn, bytes: rows.length + notes.length }])
+    t.ok(readFileSync(keptIn).equals(Buffer.concat([rows, notes])))
+    t.equal(readFileSync(`${path}.cut-1`, 'utf8'), 'from another day')
+    t.same(openBelow(path), [])
+  },
+)
+
+for (const [name, spoil] of [
+  ['missing', unlinkSync],
+  ['damaged', (mark: string) => writeFileSync(mark, Buffer.alloc(64, 255))],
+] as const) {
+  void t.test(`bytes after the last commit are kept if the write mark is ${name}`, async t => {
+    const world = await makeWorld(t)
+    const path = `${world.dir}/out.jsonl`
+    await dieUncommitted(world, path)
+    appendFileSync(path, 'MY OWN NOTES\n')
+    const before = readFileSync(path, 'utf8')
+    const job = await world.open()
+    spoil(`${job.store.folder}/output.end`)
+    await write(world, job, path)
+    t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
+    t.equal(readFileSync(`${path}.cut-1`, 'utf8'), before)
+  })
+}
+
+void t.test(
+  'if the bytes after the last commit cannot be copied, the output is not changed',
+  async t => {
+    const world = await makeWorld(t)
+    const path = `${world.dir}/out.jsonl`
+    await dieUncommitted(world, path)
+    appendFileSync(path, 'MY OWN NOTES\n')
+    const before = readFileSync(path, 'utf8')
+    const disk = watched((what, at) => {
+      if (what === 'write' && at === `${path}.cut-1`) throw new Error('ENOSPC: no space left')
+    })
+    const job = await world.open({ disk: { ...disk, bootedAt: () => Date.now() / 1000 } })
+    await t.rejects(write(world, job, path), { message: /ENOSPC/ })
+    t.equal(readFileSync(path, 'utf8'), before)
+    t.same(openBelow(path), [])
   },
 )
 
