@@ -423,7 +423,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     arg: 'DUR',
     fallback: '10m',
     on: ROWS,
-    help: 'how long to search for a batch whose submission got no reply before resending it',
+    help: 'how long to search for a batch whose submission got no reply before resending it, and to wait for results that are missing',
   },
   {
     group: 'Batches',
