@@ -111,7 +111,8 @@ export function remotePage(answer: unknown, odd: 'refused' | 'left out'): BatchL
   return { data: entries.flatMap(entry => understood(entry) ?? []), has_more, last_id }
 }
 
-function understood(entry: unknown): RemoteBatch | undefined {
+/** The same; undefined for anything but a complete batch. */
+export function understood(entry: unknown): RemoteBatch | undefined {
   try {
     return remoteBatch(entry)
   } catch {

@@ -92,11 +92,7 @@ export async function search(
     const listed = await listFrom(options.api, createdFrom(pending))
     const known = listed.find(({ id }) => id === job.batch(number).id)
     if (known && !options.isOthers) return { id: known.id, remote: known }
-    const owned = new Set([
-      ...ownedIds(job.state),
-      ...((await ownedElsewhere?.()) ?? []),
-      ...((await job.shared?.ownedElsewhere()) ?? []),
-    ])
+    const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
     const lateId = await job.shared?.lateIdOf(number)
     if (lateId !== undefined && !owned.has(lateId)) return { id: lateId }
     for (const batch of listed) {
@@ -131,6 +127,26 @@ export async function search(
   }
 }
 
+/** Batch ids of other jobs, according to their journals and the ledger. */
+export async function ownedByOthers(
+  job: StoredJob,
+  ownedElsewhere: OwnedElsewhere | undefined,
+): Promise<ReadonlySet<string>> {
+  return new Set([
+    ...((await ownedElsewhere?.()) ?? []),
+    ...((await job.shared?.ownedElsewhere()) ?? []),
+  ])
+}
+
+/**
+ * Whether a batch that a create returned is provably older than its request, by the API's clock. A gateway may have replied from
+ * a cache.
+ */
+export function isOlderThanArmed(job: StoredJob, number: number, batch: RemoteBatch): boolean {
+  const { at, serverAt } = armedOf(job, number)
+  return isEarlier(batch, { requests: job.batch(number).requests, serverAt, at, settleMs: 0 })
+}
+
 async function decide(
   options: SearchOptions,
   pending: PendingCreate,
@@ -149,7 +165,9 @@ async function decide(
     if (verdict.kind !== 'prove') return verdict
     for (const candidate of verdict.candidates) {
       const isOther = job.batch(number).id === null ? isEarlier : isOfAnotherTime
-      const shown = await prove(options, candidate, isOther(candidate, pending))
+      // A journaled candidate was named to the user, or by the reply to the create, so its time alone does not rule it out.
+      const isNamed = job.batch(number).candidates[candidate.id] !== undefined
+      const shown = await prove(options, candidate, !isNamed && isOther(candidate, pending))
       const proof = shown === 'chosen' ? (decisions.get(candidate.id) ?? shown) : shown
       proofs.set(candidate.id, proof)
       if (proof === 'foreign') await job.note({ type: 'ruledOut', number, id: candidate.id }, false)

@@ -263,6 +263,7 @@ export class Submit extends JobStage<SealedBatch> {
    * submission stops, and batches in flight are still collected. `noRoom`: the queue that the job shares with others is full.
    */
   async #upload(job: StoredJob, number: number): Promise<CreateOutcome | 'stopped' | 'noRoom'> {
+    const { ownedElsewhere } = this.#options
     // `receive` created it before anything is sent.
     const api = this.#api as Api
     await api.proveWorkspace()
@@ -277,11 +278,13 @@ export class Submit extends JobStage<SealedBatch> {
     } catch (cause) {
       return stop(cause)
     }
-    const outcome = await uploadBatch(job, api, number, this.signal).catch((cause: unknown) => {
-      // A damaged body is detected before the batch is armed.
-      if (cause instanceof BatchStreamError && cause.code === 'CBS_STATE') return stop(cause)
-      throw cause
-    })
+    const outcome = await uploadBatch(job, api, number, this.signal, ownedElsewhere).catch(
+      (cause: unknown) => {
+        // A damaged body is detected before the batch is armed.
+        if (cause instanceof BatchStreamError && cause.code === 'CBS_STATE') return stop(cause)
+        throw cause
+      },
+    )
     if (outcome === 'stopped') return outcome
     if (outcome.kind === 'created') await this.#accept(job, number, outcome.id, false)
     else if (outcome.kind !== 'unknown') {

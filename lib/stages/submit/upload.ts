@@ -2,13 +2,15 @@ import { createHash } from 'node:crypto'
 import type { Api } from '../../api/api.ts'
 import { failureOf } from '../../api/failure.ts'
 import { withIdleTimeout, type IdleTimer } from '../../api/idle-timeout.ts'
-import { createdId } from '../../api/remote-batch.ts'
+import { createdId, understood } from '../../api/remote-batch.ts'
 import { observeFailure } from '../../api/retry-policy.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { ownedIds } from '../../store/batch-queue.ts'
 import type { DiskFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { IDLE_TIMEOUT_MS } from '../../core/limits.ts'
+import { countOf } from '../../core/job/event.ts'
+import { isOlderThanArmed, ownedByOthers, type OwnedElsewhere } from '../search/search.ts'
 import { outcomeOf, type CreateOutcome } from './outcome.ts'
 
 /** How long the API may take to reply once it has the whole body, which may be hundreds of MB. */
@@ -47,6 +49,7 @@ export async function uploadBatch(
   api: Api,
   number: number,
   stop: AbortSignal,
+  ownedElsewhere?: OwnedElsewhere,
 ): Promise<CreateOutcome> {
   const { bytes, hash } = job.batch(number)
   const file = await job.store.disk.open(job.store.path(number, 'body'), 'read')
@@ -62,7 +65,10 @@ export async function uploadBatch(
     const lastByte = { arm, assertOwned: job.assertOwned }
     const body = (reuses: boolean): AsyncIterable<Uint8Array> =>
       bodyParts(file, { size: bytes, hash, reuses }, progress, lastByte, onPart)
-    return readReply(job, await api.create(body, bytes, signal), progress)
+    const answer = await api.create(body, bytes, signal)
+    // A reply that arrives early must not be judged before the batch is armed.
+    await arming.catch(() => {})
+    return await readReply(job, number, answer, progress, ownedElsewhere)
   }
   const failed = async (cause: unknown): Promise<CreateOutcome> => {
     // Set before anything is awaited, so that the last byte cannot be sent any more.
@@ -112,12 +118,48 @@ function callUntil(
   return { signal: call.signal, release }
 }
 
-function readReply(job: StoredJob, answer: unknown, progress: UploadProgress): CreateOutcome {
+async function readReply(
+  job: StoredJob,
+  number: number,
+  answer: unknown,
+  progress: UploadProgress,
+  ownedElsewhere: OwnedElsewhere | undefined,
+): Promise<CreateOutcome> {
   const id = createdId(answer)
-  // A proxy may repeat an earlier reply, which says nothing about this batch.
-  if (id !== undefined && !ownedIds(job.state).has(id)) return { kind: 'created', id }
-  const what = id === undefined ? 'not a batch' : `batch ${id}, which an earlier create returned`
-  return outcomeOf(failureOf(new Error(`the reply to the create is ${what}`), 0), progress.complete)
+  const wrong =
+    id === undefined ? 'not a batch' : await whyNotOurs(job, number, id, answer, ownedElsewhere)
+  if (id !== undefined && wrong === undefined) return { kind: 'created', id }
+  const message = `the reply to the create is ${wrong}`
+  return outcomeOf(failureOf(new Error(message), 0), progress.complete)
+}
+
+/**
+ * Why the batch of a reply is not the one that was sent: a gateway may repeat the reply to another create, which says nothing
+ * about this one. Undefined if nothing shows that.
+ */
+async function whyNotOurs(
+  job: StoredJob,
+  number: number,
+  id: string,
+  answer: unknown,
+  ownedElsewhere: OwnedElsewhere | undefined,
+): Promise<string | undefined> {
+  if (ownedIds(job.state).has(id)) return `batch ${id}, which an earlier create returned`
+  const batch = understood(answer)
+  const count = batch === undefined ? 0 : countOf(batch.request_counts)
+  // A count of 0 means that the API has not counted the requests yet.
+  if (count !== 0 && count !== job.batch(number).requests)
+    return `batch ${id}, which has ${count} requests`
+  const { armed } = job.batch(number)
+  const isFresh =
+    batch !== undefined && armed?.serverAt != null && Date.parse(batch.created_at) >= armed.serverAt
+  // Reading the journals of all other jobs for each create would be slow, and other jobs own only older batches.
+  if (!isFresh && (await ownedByOthers(job, ownedElsewhere)).has(id))
+    return `batch ${id}, which belongs to another job`
+  if (batch === undefined || !armed || !isOlderThanArmed(job, number, batch)) return undefined
+  // A wrong clock may show the same, so the search must not rule this batch out by its time.
+  await job.note({ type: 'candidate', number, id }, true)
+  return `batch ${id}, which was created before that`
 }
 
 /** Unwraps an error of our own body generator, which fetch and the SDK wrap: a disk or journal error must surface as such. */

@@ -1,6 +1,7 @@
 // The reply to a create has an id that the API does not know: a gateway answers from a broken cache, or a byte has changed.
 import t from 'tap'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
+import type { BatchRequest } from '../../../lib/core/flow.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
 import type { RunEvent } from '../../../lib/core/job/run-event.ts'
 import {
@@ -173,6 +174,12 @@ for (const isTimeKnown of [false, true]) {
   )
 }
 
+/** Runs the job and closes it, so that it can be run again. */
+async function runOnce(world: World, mine: BatchRequest[], options: RunOptions): Promise<Result[]> {
+  const job = await world.open()
+  return await run(world, job, mine, options).finally(() => job.close())
+}
+
 const NAMED = (event: RunEvent): boolean => 'number' in event
 
 void t.test('a death at any line of the journal costs nothing', async t => {
@@ -273,3 +280,106 @@ void t.test(
     await answered(world, 3)
   },
 )
+
+/** A client whose nth create is answered with a batch that the API has already. */
+function cachedReply(
+  world: World,
+  nth: number,
+  batch: () => Promise<unknown>,
+): NonNullable<RunOptions['client']> {
+  let creates = 0
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    if (init?.method?.toUpperCase() !== 'POST' || ++creates !== nth) return response
+    await response.body?.cancel()
+    return Response.json(await batch(), { headers: response.headers })
+  }
+  return world.client.withOptions({ fetch })
+}
+
+const retrieved = async (world: World, id: string): Promise<unknown> =>
+  await world.client.messages.batches.retrieve(id)
+
+void t.test('a reply with the batch of another job is not believed', async t => {
+  for (const isChosen of [false, true]) {
+    const mine = asks(2).map((one, i) => (isChosen ? { ...one, custom_id: `row-${i}` } : one))
+    const world = await makeWorld(t, { batchTimeMs: MINUTE })
+    const other = await world.emulator.addForeign({ customIds: ['row-0', 'row-1'] })
+    const client = cachedReply(world, 1, () => retrieved(world, other))
+    const ownedElsewhere = async (): Promise<Set<string>> => new Set([other])
+    const waits: string[] = []
+    const options = { client, waits, submit: { ownedElsewhere } }
+    const first = runOnce(world, mine, options)
+    if (isChosen) await t.rejects(first, { code: 'CBS_STOPPED', message: /`adopt`/ })
+    else t.same(said(await first), answers(2))
+    t.match(waits[0], `the reply to the create is batch ${other}, which belongs to another job`)
+    const [real] = world.emulator.ledger.batches()
+    t.notOk(journalOf(`${world.dir}/jobs/test`).some(one => 'id' in one && one.id === other))
+    if (isChosen) {
+      const adopt = [`${real?.id}`]
+      const again = await runOnce(world, mine, {
+        submit: { ...options.submit, adopt },
+      })
+      t.same(said(again), answers(2))
+    }
+    await paidOnce(world, 2)
+  }
+})
+
+void t.test('a reply with a batch of another size is not believed', async t => {
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  const other = await world.emulator.addForeign({ requests: 3 })
+  const client = cachedReply(world, 1, () => retrieved(world, other))
+  const waits: string[] = []
+  t.same(said(await run(world, await world.open(), asks(2), { client, waits })), answers(2))
+  t.match(waits[0], `the reply to the create is batch ${other}, which has 3 requests`)
+  await paidOnce(world, 2)
+})
+
+void t.test('a reply with a batch that is older than the create is not believed', async t => {
+  for (const isChosen of [false, true]) {
+    const mine = asks(4).map((one, i) => (isChosen ? { ...one, custom_id: `row-${i}` } : one))
+    const world = await makeWorld(t, { batchTimeMs: MINUTE })
+    const customIds = ['row-2', 'row-3']
+    const other = await world.emulator.addForeign({ customIds, createdAgoMs: 60 * MINUTE })
+    // The first reply shows the API's time.
+    const client = cachedReply(world, 2, () => retrieved(world, other))
+    const waits: string[] = []
+    const options = { client, waits, aggregate: { batchSize: 2 } }
+    const first = runOnce(world, mine, options)
+    if (isChosen) await t.rejects(first, { code: 'CBS_STOPPED', message: new RegExp(other) })
+    else t.same(said(await first).sort(), answers(4).sort())
+    t.ok(waits.some(why => why.includes(`${other}, which was created before that`)))
+    if (isChosen) {
+      const real = world.emulator.ledger.batches().find(({ number }) => number === 2)
+      const submit = { adopt: [`${real?.id}`] }
+      const again = await runOnce(world, mine, {
+        aggregate: { batchSize: 2 },
+        submit,
+      })
+      t.same(said(again).sort(), answers(4).sort())
+    }
+    await paidOnce(world, 4)
+  }
+})
+
+void t.test('an API whose batches have wrong times is not paid twice', async t => {
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    const { status, headers } = response
+    const text = (await response.text()).replaceAll(
+      /("created_at":")([^"]*)/g,
+      (_, key: string, time: string) =>
+        key + new Date(Date.parse(time) - 60 * MINUTE).toISOString(),
+    )
+    headers.delete('content-length')
+    return new Response(text, { status, headers })
+  }
+  const client = world.client.withOptions({ fetch })
+  const mine = asks(2).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
+  const options = { client, aggregate: { batchSize: 1 } }
+  await t.rejects(runOnce(world, mine, options), { code: 'CBS_STOPPED' })
+  await t.rejects(runOnce(world, mine, options), { code: 'CBS_STOPPED' })
+  t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
+})
