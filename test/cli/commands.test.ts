@@ -748,7 +748,10 @@ t.test('a batch whose create has an unknown outcome is not canceled on a guess',
     err: /^batch 1 may or may not be at the API: run `resume` to find out/,
   })
   const status = await run(['status', 'a', '--state-dir', place.state])
-  t.match(status.out, /batch 1  armed      2 requests  , may be msgbatch_\w+: waiting until/)
+  t.match(
+    status.out,
+    /batch 1  armed      2 requests  , may be msgbatch_\w+: `resume` finds out when/,
+  )
   const [batch] = place.emulator.ledger.batches()
   await place.run(['cancel', batch?.id ?? '', '-y'])
   const rest = await place.again(stopped)

@@ -53,6 +53,7 @@ t.test('a file that replaced a device of the same name is not written to', async
     const flags = {
       text: (flag: string) => (flag === 'output' ? output : undefined),
       has: () => false,
+      given: () => false,
     }
     // Only what is used of flags, a job and the program's ends.
     const options = rowOptionsOf(flags as never)

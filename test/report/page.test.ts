@@ -232,7 +232,9 @@ t.test('more than five kinds of failure are folded', async t => {
 })
 
 t.test('on a phone no text of a chart leaves its drawing', async t => {
-  const figures = figuresOf(Array.from({ length: 3 }, () => answered({ input_tokens: 9e8 })))
+  const figures = figuresOf(
+    Array.from({ length: 3 }, () => answered({ input_tokens: 9e7, output_tokens: 0 })),
+  )
   figures.rows.succeeded = 1_234_567
   const batches = Array.from({ length: 600 }, (_, at) =>
     batch(at + 9000, { requests: 100_000, endedAt: BEGAN + (at + 20) * 86_400_000 }),

@@ -29,7 +29,12 @@ async function read(
   const onEvent = (event: RunEvent): void => {
     if (event.type === 'notice') notices.push(event.message)
   }
-  const run: Run = runBatches(source, { ...optionsOf(world), onEvent, ...options })
+  const run: Run = runBatches(source, {
+    ...optionsOf(world),
+    onEvent,
+    preflight: false,
+    ...options,
+  })
   const from: (string | null)[] = []
   const answers: (string | undefined)[] = []
   for await (const { reused, value, cost } of run) {
