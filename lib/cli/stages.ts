@@ -10,6 +10,7 @@ import type { Canary } from '../run/canary.ts'
 import type { Cap } from '../run/cap.ts'
 import { attachedFile } from '../stages/parse/files.ts'
 import { MAX_RETRIES } from '../stages/retry/retry.ts'
+import { mustBeOne } from '../stages/search/search.ts'
 import type { AttachOptions } from '../stages/template/attach.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import type { StoredJob } from '../store/job.ts'
@@ -69,8 +70,11 @@ export function checkDecisions(
   { adopt }: Pace,
 ): void {
   const batches = [...state.batches.values()]
+  for (const batch of batches) mustBeOne(batch, adopt)
   for (const id of adopt) {
-    const isKnown = batches.some(batch => batch.id === id || batch.candidates[id] === 'open')
+    const isKnown = batches.some(
+      batch => batch.id === id || /open|named/.test(batch.candidates[id] ?? ''),
+    )
     if (id !== 'none' && !isKnown)
       throw new BatchStreamError(
         'CBS_OPTION',

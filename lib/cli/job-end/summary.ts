@@ -136,7 +136,7 @@ export function describeElsewhere({ batches, ...counts }: Elsewhere): string {
 
 function describeBatch(batch: BatchState, now: number): JobSummary['batches'][number] {
   const { number, id, phase, requests, submittedAt, candidates } = batch
-  const open = Object.keys(candidates).filter(candidate => candidates[candidate] === 'open')
+  const open = Object.keys(candidates).filter(candidate => candidates[candidate] !== 'ruledOut')
   return {
     number,
     id,

@@ -108,7 +108,13 @@ export type JobEvent =
   /** The API provably did not accept it. */
   | { readonly type: 'disarmed'; readonly number: number }
   /** A batch of the API that may be this one, found while its outcome is unknown or the API does not know its id. */
-  | { readonly type: 'candidate'; readonly number: number; readonly id: string }
+  | {
+      readonly type: 'candidate'
+      readonly number: number
+      readonly id: string
+      /** Whether the user was asked about it: only then does a decision for none of the named batches rule it out. */
+      readonly named?: true
+    }
   /** A candidate that belongs to someone else. */
   | { readonly type: 'ruledOut'; readonly number: number; readonly id: string }
   /**

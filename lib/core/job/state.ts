@@ -23,7 +23,7 @@ export interface BatchState extends Sealed {
     readonly serverAt: number | null
   } | null
   /** Batches of the API that may be this one, and whether they have been ruled out. */
-  readonly candidates: Readonly<Record<string, 'open' | 'ruledOut'>>
+  readonly candidates: Readonly<Record<string, 'open' | 'named' | 'ruledOut'>>
   /** The API's id; null until it is submitted. */
   readonly id: string | null
   /** The origin of the API that has it, and its betas; absent where they are not known. */
@@ -208,7 +208,7 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         candidates: ruledOutOf(state.batches.get(event.number)),
       })
     case 'candidate':
-      return candidate(state, event, 'open')
+      return candidate(state, event, event.named ? 'named' : 'open')
     case 'ruledOut':
       return candidate(state, event, 'ruledOut')
     case 'submitted':
@@ -362,7 +362,7 @@ function fetched(state: JobState, event: JobEvent & { type: 'fetched' }): Change
 function candidate(
   state: JobState,
   event: { readonly number: number; readonly id: string },
-  is: 'open' | 'ruledOut',
+  is: BatchState['candidates'][string],
 ): Change {
   const candidates = { ...state.batches.get(event.number)?.candidates, [event.id]: is }
   return move(state, event.number, ['armed', 'submitted', 'ended'], { candidates })

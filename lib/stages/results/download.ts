@@ -259,7 +259,7 @@ async function setAside(job: StoredJob, number: number, why: string): Promise<Ba
 
 /** Why a batch that was sent has no end: the search for it is over. */
 function notFound({ number, id, candidates }: BatchState): string {
-  const open = Object.keys(candidates).filter(one => candidates[one] === 'open' && one !== id)
+  const open = Object.keys(candidates).filter(one => candidates[one] !== 'ruledOut' && one !== id)
   const what = id === null ? `a batch for batch ${number} of the job` : `batch ${id}`
   const why =
     open.length === 0

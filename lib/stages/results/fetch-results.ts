@@ -126,7 +126,9 @@ export class FetchResults extends JobStage<EndedBatch> {
       if (!(await this.#download(job, batch, ids))) return
     } else if (phase === 'sealed' && requests === 0)
       await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
-    for await (const rows of rowsOf(batch, ids, this.#check))
+    // A download of another batch's results may have ended with the right batch, under another id.
+    const fetched = { ...batch, id: job.batch(number).id }
+    for await (const rows of rowsOf(fetched, ids, this.#check))
       await pushAll<unknown>(this, rows instanceof Page ? [rows] : rows, this.signal)
   }
 

@@ -81,9 +81,10 @@ export async function search(
   const decisions = new Map<string, Proof>()
   for (const [id, is] of Object.entries(job.batch(number).candidates)) {
     if (is === 'ruledOut') proofs.set(id, 'foreign')
-    // The user has decided about the batches known before this run, not about later ones.
-    else if (adopt.includes(NONE)) decisions.set(id, 'foreign')
+    // The user has decided about the batches that an earlier run named, not about others.
+    else if (is === 'named' && adopt.includes(NONE)) decisions.set(id, 'foreign')
   }
+  mustBeOne(job.batch(number), adopt)
   for (const id of adopt) decisions.set(id, 'ours')
   let listings = 0
   for (;;) {
@@ -125,6 +126,20 @@ export async function search(
     listings += 1
     await job.clock.sleep(rest > 0 ? Math.min(rest, pause) : pause, signal)
   }
+}
+
+/**
+ * Rejects decisions for several batches as the same one.
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function mustBeOne({ number, candidates }: BatchState, adopt: readonly string[]): void {
+  const ids = [...new Set(adopt)].filter(id => candidates[id] !== undefined)
+  if (ids.length > 1)
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `\`adopt\` has ${ids.join(' and ')}, but batch ${number} is only one of them: name that one`,
+      { option: 'adopt' },
+    )
 }
 
 /** Batch ids of other jobs, according to their journals and the ledger. */
@@ -266,8 +281,9 @@ export async function leaveUndecided(
   { undecided }: Undecided,
   onWait: (why: string) => void,
 ): Promise<BatchStreamError> {
-  // Durable, since a later decision for none of them counts only for candidates of the journal.
-  for (const { id } of undecided) await job.note({ type: 'candidate', number, id }, true)
+  // Durable, since a later decision for none of them counts only for what was named.
+  for (const { id } of undecided)
+    await job.note({ type: 'candidate', number, id, named: true }, true)
   const ids = undecided.map(({ id }) => id)
   const reason = new BatchStreamError('CBS_STOPPED', undecidedMessage(job, number, undecided), {
     option: 'adopt',
@@ -293,6 +309,6 @@ function undecidedMessage(
     one => `${one.id} (created ${new Date(one.created_at).toISOString()})`,
   )
   const whose = named.length === 1 ? 'it has' : 'they have'
-  const none = id === null ? 'sends batch' : 'gives up batch'
-  return `${why}. It may be ${named.join(' or ')}: ${whose} the same custom_ids, but ids chosen with \`id\` do not show which job sent them, so nothing more is sent. Decide with \`adopt\`: the id of the batch that belongs to job ${job.name}, or none, which ${none} ${number}`
+  const none = id === null ? `none, which sends batch ${number}` : 'none if it is another one'
+  return `${why}. It may be ${named.join(' or ')}: ${whose} the same custom_ids, but ids chosen with \`id\` do not show which job sent them, so nothing more is sent. Decide with \`adopt\`: the id of the batch that belongs to job ${job.name}, or ${none}`
 }

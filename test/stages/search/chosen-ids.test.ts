@@ -89,6 +89,12 @@ void t.test('the batch is adopted when the user says so, and paid once', async t
   t.match(message, `${real?.id} (created`)
   t.match(message, / or msgbatch_|they have the same custom_ids/)
   t.match(message, foreign)
+  const both = await world.open()
+  await t.rejects(run(world, both, mine, decided(`${real?.id}`, foreign)), {
+    code: 'CBS_OPTION',
+    message: /batch 1 is only one of them/,
+  })
+  await both.close()
   const job = await world.open()
   t.same(said(await run(world, job, mine, decided(`${real?.id}`))), answers(0, 3))
   await job.close()
@@ -133,6 +139,21 @@ void t.test('a candidate that runs is waited for', async t => {
   await question(world, chosen(2), { waits })
   t.ok(waits.some(why => /may belong to this job; its results will show that/.test(why)))
   t.ok(world.clock.now() - started >= 120 * MINUTE)
+})
+
+void t.test('none does not mean a batch that was found and never named', async t => {
+  const world = await makeWorld(t, { ...lost('after'), batchTimeMs: 120 * MINUTE })
+  const mine = chosen(2)
+  const first = await world.open()
+  const stop = new AbortController()
+  first.on('event', ({ type }) => type === 'candidate' && setTimeout(() => stop.abort(), 0))
+  await t.rejects(run(world, first, mine, { signal: stop.signal }))
+  await first.close()
+  world.clock.pass(180 * MINUTE)
+  const [real] = world.emulator.ledger.batches()
+  t.match(await question(world, mine, decided('none')), real?.id)
+  t.same(said(await run(world, await world.open(), mine, decided(`${real?.id}`))), answers(0, 2))
+  await paidFor(world, 2)
 })
 
 void t.test('none means the batches that were named, not those that came later', async t => {
@@ -234,7 +255,7 @@ void t.test('an unknown id of a batch with chosen ids is a question, too', async
     message,
     `the API does not know msgbatch_wrong, the id of batch 1. It may be ${real?.id} (created`,
   )
-  t.match(message, /or none, which gives up batch 1/)
+  t.match(message, /or none if it is another one$/)
   const adopted = await run(world, await world.open(), chosen(2), decided(`${real?.id}`))
   t.same(said(adopted), answers(0, 2))
   await paidFor(world, 2)

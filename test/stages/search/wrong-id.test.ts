@@ -246,7 +246,14 @@ for (const requests of [3, 2]) {
     other = await world.emulator.addForeign({ requests, batchTimeMs: MINUTE })
     const job = await world.open()
     const copies = deathsOf(job, `${world.dir}/deaths`, NAMED)
-    t.same(said(await run(world, job, asks(3))), answers(3))
+    const results = await run(world, job, asks(3))
+    t.same(said(results), answers(3))
+    const real = job.batch(1).id
+    t.not(real, other)
+    t.ok(
+      results.every(({ batch }) => batch.id === real),
+      'rows name the batch of their answers',
+    )
     await paidOnce(world, 3)
     t.match(
       journalOf(`${world.dir}/jobs/test`)
