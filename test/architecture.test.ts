@@ -141,7 +141,6 @@ void t.test('every flag, code, link and name in the documents is there', async t
     '--version',
     '--import',
     '--max-old-space-size',
-    '--heap-growing-percent',
     '--minor-gc-task-trigger',
     '--max-semi-space-size',
     '--disable-coverage',
