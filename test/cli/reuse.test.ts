@@ -322,7 +322,7 @@ t.test('a damaged job is named once; missing ones and those without keys are rep
   const broken = await place.run([...ASK, '--reuse', 'a', '-n'], { stdin: csv(4) })
   t.match(broken, { code: 0, err: /--reuse a: the job does not say what was asked/ })
   rmSync(join(place.state, 'jobs/a'), { recursive: true })
-  const resumed = await place.run(['resume', 'b', '--max-wait', '0s', '-c', '10'])
+  const resumed = await place.run(['resume', 'b', '--max-wait', '2s', '-c', '10'])
   t.match(resumed, { code: 11, err: /--reuse a: the job is gone, so all records are sent/ })
 })
 
