@@ -118,7 +118,7 @@ void t.test(
         if (!(symbol.flags & ts.SymbolFlags.Optional) || path.split('.').length > 2) return false
         const tags = symbol.getJsDocTags(checker).map(({ name }) => name)
         const type = checker.getTypeOfSymbol(symbol)
-        // A listener has no default: without it nobody is called.
+        // Listeners have no default.
         const isListener = /^on[A-Z]/.test(symbol.name) && type.getCallSignatures !== undefined
         return !tags.includes('default') && !isListener
       })

@@ -14,7 +14,6 @@ export function answeredByClient(client: AnthropicClient): string {
   return answeredByOf(client.baseURL, betasOf(client))
 }
 
-/** This member is private in the SDK's types, but every client has it. */
 interface WithOptions {
   readonly _options?: { readonly defaultHeaders?: HeadersInit | undefined }
 }

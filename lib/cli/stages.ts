@@ -2,6 +2,7 @@ import type Anthropic from '@anthropic-ai/sdk'
 import { pathToFileURL } from 'node:url'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 import type { SourceRecord, SubmittedBatch } from '../core/flow.ts'
+import { openCandidates } from '../core/job/state.ts'
 import type { Result } from '../core/results/result.ts'
 import type { Stage } from '../core/stage.ts'
 import type { CostLedger } from '../cost/ledger.ts'
@@ -72,9 +73,7 @@ export function checkDecisions(
   const batches = [...state.batches.values()]
   for (const batch of batches) mustBeOne(batch, adopt)
   for (const id of adopt) {
-    const isKnown = batches.some(
-      batch => batch.id === id || /open|named/.test(batch.candidates[id] ?? ''),
-    )
+    const isKnown = batches.some(batch => batch.id === id || openCandidates(batch).includes(id))
     if (id !== 'none' && !isKnown)
       throw new BatchStreamError(
         'CBS_OPTION',

@@ -4,7 +4,7 @@ import { nodeDisk } from '../../store/disk.ts'
 import type { Clock } from '../../core/clock.ts'
 import { LEDGER_COPY, type JobOnDisk } from '../../store/inspect.ts'
 import { isLocked } from '../../store/lock.ts'
-import type { BatchState } from '../../core/job/state.ts'
+import { openCandidates, type BatchState } from '../../core/job/state.ts'
 import { statusOf } from '../job-work.ts'
 import { dollarsOf, pricesOf, settingsIn, type Dollars } from '../money.ts'
 import { mostFrequent, type FrequentFailure } from '../most-frequent.ts'
@@ -135,8 +135,8 @@ export function describeElsewhere({ batches, ...counts }: Elsewhere): string {
 }
 
 function describeBatch(batch: BatchState, now: number): JobSummary['batches'][number] {
-  const { number, id, phase, requests, submittedAt, candidates } = batch
-  const open = Object.keys(candidates).filter(candidate => candidates[candidate] !== 'ruledOut')
+  const { number, id, phase, requests, submittedAt } = batch
+  const open = openCandidates(batch)
   return {
     number,
     id,

@@ -22,7 +22,7 @@ export interface BatchState extends Sealed {
     /** By the API's clock; null if it was not known. */
     readonly serverAt: number | null
   } | null
-  /** Batches of the API that may be this one, and whether they have been ruled out. */
+  /** Batches of the API that may be this one. `named`: the user was asked about it. `ruledOut`: it is another one. */
   readonly candidates: Readonly<Record<string, 'open' | 'named' | 'ruledOut'>>
   /** The API's id; null until it is submitted. */
   readonly id: string | null
@@ -366,6 +366,11 @@ function candidate(
 ): Change {
   const candidates = { ...state.batches.get(event.number)?.candidates, [event.id]: is }
   return move(state, event.number, ['armed', 'submitted', 'ended'], { candidates })
+}
+
+/** Batches of the API that may be this one. */
+export function openCandidates({ candidates }: Pick<BatchState, 'candidates'>): string[] {
+  return Object.keys(candidates).filter(id => candidates[id] !== 'ruledOut')
 }
 
 /** A batch of the API that is not this one is not the one that is sent next, either. */

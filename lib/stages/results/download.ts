@@ -8,7 +8,7 @@ import { observeFailure, pauseAfter, Retries } from '../../api/retry-policy.ts'
 import { BrokenBody, isSdkError, isUndecodable, MalformedReply } from '../../api/sdk-error.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { Counts } from '../../core/job/event.ts'
-import type { BatchState } from '../../core/job/state.ts'
+import { openCandidates, type BatchState } from '../../core/job/state.ts'
 import { AppendFile } from '../../store/append-file.ts'
 import { replaceFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
@@ -183,8 +183,8 @@ async function fetchOnce(
 }
 
 /**
- * Looks for the batch under another id: a gateway with a broken cache may have answered the create with the id of somebody
- * else's batch, whose results these are. Returns whether it was found.
+ * Looks for the batch under another id: a gateway with a broken cache may have answered the create with the id of another
+ * batch, whose results these are. Returns whether it was found.
  */
 async function adoptAnother(options: DownloadOptions): Promise<boolean> {
   const { job, number, api, signal, settleMs, ownedElsewhere, adopt, onWait } = options
@@ -258,8 +258,9 @@ async function setAside(job: StoredJob, number: number, why: string): Promise<Ba
 }
 
 /** Why a batch that was sent has no end: the search for it is over. */
-function notFound({ number, id, candidates }: BatchState): string {
-  const open = Object.keys(candidates).filter(one => candidates[one] !== 'ruledOut' && one !== id)
+function notFound(batch: BatchState): string {
+  const { number, id } = batch
+  const open = openCandidates(batch).filter(one => one !== id)
   const what = id === null ? `a batch for batch ${number} of the job` : `batch ${id}`
   const why =
     open.length === 0

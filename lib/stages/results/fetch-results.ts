@@ -127,8 +127,7 @@ export class FetchResults extends JobStage<EndedBatch> {
     } else if (phase === 'sealed' && requests === 0)
       await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
     // A download of another batch's results may have ended with the right batch, under another id.
-    const fetched = { ...batch, id: job.batch(number).id }
-    for await (const rows of rowsOf(fetched, ids, this.#check))
+    for await (const rows of rowsOf(job.endedBatch(number), ids, this.#check))
       await pushAll<unknown>(this, rows instanceof Page ? [rows] : rows, this.signal)
   }
 

@@ -133,7 +133,8 @@ export async function search(
  * @throws BatchStreamError `CBS_OPTION`
  */
 export function mustBeOne({ number, candidates }: BatchState, adopt: readonly string[]): void {
-  const ids = [...new Set(adopt)].filter(id => candidates[id] !== undefined)
+  // Others may be candidates by their count alone.
+  const ids = [...new Set(adopt)].filter(id => candidates[id] === 'named')
   if (ids.length > 1)
     throw new BatchStreamError(
       'CBS_OPTION',

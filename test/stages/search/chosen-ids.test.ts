@@ -2,6 +2,8 @@
 import t from 'tap'
 import type { BatchRequest } from '../../../lib/core/flow.ts'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
+import type { BatchState } from '../../../lib/core/job/state.ts'
+import { mustBeOne } from '../../../lib/stages/search/search.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
 import {
   ask,
@@ -100,6 +102,17 @@ void t.test('the batch is adopted when the user says so, and paid once', async t
   await job.close()
   t.same(said(await run(world, await world.open(), mine)), answers(0, 3), 'not asked twice')
   await paidFor(world, 3)
+})
+
+void t.test('only batches that were named for one batch are refused together', t => {
+  const batch = (candidates: BatchState['candidates']): BatchState =>
+    // Only these members are read.
+    ({ number: 1, candidates }) as BatchState
+  const refused = { code: 'CBS_OPTION', option: 'adopt' }
+  t.throws(() => mustBeOne(batch({ a: 'named', b: 'named' }), ['a', 'b']), refused)
+  mustBeOne(batch({ a: 'named', b: 'named' }), ['a', 'a', 'none', 'c'])
+  mustBeOne(batch({ a: 'named', b: 'open', c: 'ruledOut' }), ['a', 'b', 'c'])
+  t.end()
 })
 
 void t.test('a lone candidate is not adopted either, before or after a crash', async t => {

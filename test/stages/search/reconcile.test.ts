@@ -159,7 +159,7 @@ const verdicts: readonly Given[] = [
     { kind: 'undecided', candidates: [ended] },
   ],
   [
-    'a generated id decides, whoever has the chosen ones',
+    'a generated id decides, even if another batch has the chosen ones',
     {
       listed: [remote('b'), ended],
       proofs: [

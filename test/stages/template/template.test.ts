@@ -45,7 +45,7 @@ t.test(
       },
       record: source,
     })
-    t.equal(asked?.record, source, 'the record goes on with its request')
+    t.equal(asked?.record, source, 'the request has its record')
   },
 )
 

@@ -277,7 +277,7 @@ void t.test('bytes that another program appends to uncommitted rows are not trun
   await dieUncommitted(world, path)
   const rows = readFileSync(path, 'utf8')
   const message = `another program has written to ${path} after byte ${rows.length}, where the rows of this job end`
-  for (const added of ['x', 'a line of somebody else\n'.repeat(10_000)]) {
+  for (const added of ['x', 'a line of another program\n'.repeat(10_000)]) {
     writeFileSync(path, rows + added)
     const job = await world.open()
     await t.rejects(write(world, job, path), { code: 'CBS_OUTPUT', message })
@@ -298,7 +298,7 @@ void t.test(
     const path = `${world.dir}/out.jsonl`
     await dieUncommitted(world, path)
     const rows = readFileSync(path)
-    const notes = Buffer.from('a line of somebody else\n'.repeat(100_000))
+    const notes = Buffer.from('a line of another program\n'.repeat(100_000))
     writeFileSync(path, Buffer.concat([rows, notes]))
     writeFileSync(`${path}.cut-1`, 'from another day')
     const disk: Disk = { ...nodeDisk, bootedAt: () => Date.now() / 1000 }
@@ -366,7 +366,7 @@ for (const [when, die] of [
     const world = await makeWorld(t)
     const path = `${world.dir}/out.jsonl`
     await die(world, path)
-    const copy = `${readFileSync(path, 'utf8')}and a line of somebody else\n`
+    const copy = `${readFileSync(path, 'utf8')}and a line of another program\n`
     writeFileSync(`${path}.new`, copy)
     renameSync(`${path}.new`, path)
     await t.rejects(write(world, await world.open(), path), {
