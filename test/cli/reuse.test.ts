@@ -308,8 +308,9 @@ t.test('a damaged job is named once; missing ones and those without keys are rep
   const place = await placeFor(t, { batchTimeMs: ({ number }) => (number === 3 ? 3_600_000 : 20) })
   await place.run([...ASK, '--job', 'a', '--batch-size', '2'], { stdin: csv(4) })
   const words = [...ASK, '--job', 'b', '--reuse', 'a']
+  // More records than are sealed ahead of a batch in flight, so that the resumed job has to look for answers.
   const stopped = await place.run([...words, '-c', '1', '--batch-size', '1', '--max-wait', '0s'], {
-    stdin: csv(7),
+    stdin: csv(60),
   })
   t.equal(stopped.code, 11, stopped.err)
   for (const batch of [1, 2]) {
