@@ -5,6 +5,7 @@ import {
   existsSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -112,12 +113,28 @@ void t.test('the lock of a killed process is free at once (C17)', linuxOnly, asy
   await openFor(t, dir, { name: 'a' })
 })
 
+// Names of the locks that this process holds: files of tests run side by side, and /proc/net/unix lists the sockets of all.
+const ownLocks = (): string[] => {
+  const own = readdirSync('/proc/self/fd').flatMap(fd => {
+    try {
+      return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? []
+    } catch {
+      return [] // The descriptor of the listing itself is closed.
+    }
+  })
+  return readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .map(line => line.trim().split(/\s+/))
+    .flatMap(([, , , , , , inode = '', name = '']) =>
+      own.includes(inode) && name.startsWith('@claude') ? name : [],
+    )
+}
+
 void t.test('the name of a lock follows from a private secret (13.16)', linuxOnly, async t => {
   const folder = t.testdir()
-  const names = (): string[] => readFileSync('/proc/net/unix', 'utf8').match(/@claude.*/g) ?? []
-  const before = names()
+  const before = ownLocks()
   const lock = await lockFolder(folder)
-  const [name = ''] = names().filter(name => !before.includes(name))
+  const [name = ''] = ownLocks().filter(name => !before.includes(name))
   t.match(name, /^@claude-batch-stream\/[0-9a-f]+$/)
   t.equal(name.length, 108, 'Node 20 and Node 22 pad shorter names differently')
   t.equal(statSync(`${folder}/lock`).mode & 0o777, 0o600)
@@ -132,7 +149,7 @@ void t.test('the name of a lock follows from a private secret (13.16)', linuxOnl
     0,
     'the file is only appended to',
   )
-  t.notOk(names().includes(name))
+  t.notOk(ownLocks().includes(name))
   await again.release()
 })
 
