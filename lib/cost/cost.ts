@@ -65,23 +65,29 @@ function isCount(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_TOKENS
 }
 
+/** What an answer cost in a batch, and what it would have cost as a synchronous call, in femtodollars. */
+export interface Costs {
+  readonly batch: bigint
+  readonly synchronous: bigint
+}
+
 /**
- * The cost of an answer in femtodollars: half the list price, unless `service_tier` says that it was not billed as part of
- * a batch. Undefined if the model's price is unknown or the usage does not say what was billed.
+ * Both costs of an answer. In a batch it is half the list price, unless `service_tier` says that it was not billed as part of
+ * one. Undefined if the model's price is unknown or the usage does not say what was billed.
  */
+export function costsOf(usage: Usage, model: string, priceOf: PriceOf): Costs | undefined {
+  const price = priceOf(model)
+  if (!price || !isUsable(usage)) return undefined
+  const classes = billedByClass(usage, price, 1n)
+  const synchronous = sumOf(classes)
+  // A search costs the same in a batch.
+  const { searches } = classes
+  return { batch: (synchronous - searches) / shareOf(usage) + searches, synchronous }
+}
+
+/** The cost of an answer in a batch. */
 export function costOf(usage: Usage, model: string, priceOf: PriceOf): bigint | undefined {
-  const price = priceOf(model)
-  return price && isUsable(usage) ? billed(usage, price, shareOf(usage)) : undefined
-}
-
-/** The cost of the same answer as a synchronous call. */
-export function synchronousCost(usage: Usage, model: string, priceOf: PriceOf): bigint | undefined {
-  const price = priceOf(model)
-  return price && isUsable(usage) ? billed(usage, price, 1n) : undefined
-}
-
-function billed(usage: Usage, price: Price, share: bigint): bigint {
-  return sumOf(billedByClass(usage, price, share))
+  return costsOf(usage, model, priceOf)?.batch
 }
 
 /** What is billed separately: each class of tokens, and web searches. */
@@ -104,8 +110,8 @@ export function costByClass(
   }
 }
 
-export function sumOf(billed: Billed): bigint {
-  return Object.values(billed).reduce((sum, part) => sum + part, 0n)
+export function sumOf({ input, output, write5m, write1h, read, searches }: Billed): bigint {
+  return input + output + write5m + write1h + read + searches
 }
 
 function shareOf({ service_tier: tier }: Usage): bigint {

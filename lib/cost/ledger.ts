@@ -2,8 +2,8 @@ import type { Result } from '../core/results/result.ts'
 import {
   costByClass,
   costOf,
+  costsOf,
   isUsable,
-  synchronousCost,
   tokensOf,
   type Billed,
   type Tokens,
@@ -87,12 +87,12 @@ export class CostLedger {
       return
     }
     this.#tokens = sum(this.#tokens, tokensOf(usage))
-    const cost = costOf(usage, model ?? '', this.#priceOf)
+    const costs = costsOf(usage, model ?? '', this.#priceOf)
     if (!isUsable(usage)) this.#unmeasured += 1
-    else if (cost === undefined && this.#unknown.size < MAX_UNPRICED)
+    else if (costs === undefined && this.#unknown.size < MAX_UNPRICED)
       this.#unknown.add(model?.slice(0, MAX_NAME) ?? 'a model without a name')
-    this.#spent += cost ?? 0n
-    this.#synchronous += synchronousCost(usage, model ?? '', this.#priceOf) ?? 0n
+    this.#spent += costs?.batch ?? 0n
+    this.#synchronous += costs?.synchronous ?? 0n
   }
 
   #save(cost: bigint | undefined): void {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { costByClass, costOf, synchronousCost, tokensOf } from '../../lib/cost/cost.ts'
+import { costByClass, costOf, costsOf, tokensOf } from '../../lib/cost/cost.ts'
 import { givenPrice, listPrice } from '../../lib/cost/price.ts'
 import type { Usage } from '../../lib/core/results/result.ts'
 import { parseUsd } from '../../lib/cost/usd.ts'
@@ -11,7 +11,7 @@ const HAIKU = 'claude-haiku-5-5'
 t.test('a batch costs half the list price', async t => {
   const usage = { input_tokens: 1_000_000, output_tokens: 1_000_000, service_tier: 'batch' }
   t.equal(costOf(usage, 'claude-opus-5-5', listPrice), usd('12'))
-  t.equal(synchronousCost(usage, 'claude-opus-5-5', listPrice), usd('24'))
+  t.equal(costsOf(usage, 'claude-opus-5-5', listPrice)?.synchronous, usd('24'))
 })
 
 t.test('cache writes and reads have prices of their own', async t => {
@@ -60,7 +60,7 @@ t.test('web searches cost the same in a batch', async t => {
     output_tokens: 0,
   }
   t.equal(costOf(usage, HAIKU, listPrice), usd('0.03'))
-  t.equal(synchronousCost(usage, HAIKU, listPrice), usd('0.03'))
+  t.equal(costsOf(usage, HAIKU, listPrice)?.synchronous, usd('0.03'))
 })
 
 t.test('a line that was not billed as a batch costs the full price', async t => {
@@ -103,7 +103,7 @@ t.test(
     ] as const) {
       const usage: Usage = { ...USED, ...members }
       t.equal(costOf(usage, HAIKU, listPrice), undefined, JSON.stringify(members))
-      t.equal(synchronousCost(usage, HAIKU, listPrice), undefined)
+      t.equal(costsOf(usage, HAIKU, listPrice)?.synchronous, undefined)
       t.equal(costByClass(usage, HAIKU, listPrice), undefined)
       t.match(tokensOf(usage), tokens)
     }
@@ -124,7 +124,7 @@ t.test('counts other than input and output may be missing', async t => {
 t.test('the cost of an unknown model is unknown unless a price is given', async t => {
   const usage = { input_tokens: 1_000_000, output_tokens: 1_000_000 }
   t.equal(costOf(usage, 'claude-mythos-preview', listPrice), undefined)
-  t.equal(synchronousCost(usage, 'claude-mythos-preview', listPrice), undefined)
+  t.equal(costsOf(usage, 'claude-mythos-preview', listPrice)?.synchronous, undefined)
   t.equal(costOf(usage, 'claude-mythos-preview', givenPrice('10,50')), usd('30'))
 })
 
@@ -134,7 +134,7 @@ t.test('over 20,000 random usages the sum equals that of independent arithmetic'
   const theirs = { batch: 0n, list: 0n }
   for (const { usage, model, twentieths, list: listed } of randomUsages(20_000, 7)) {
     ours += costOf(usage, model, listPrice) as bigint
-    list += synchronousCost(usage, model, listPrice) as bigint
+    list += costsOf(usage, model, listPrice)?.synchronous as bigint
     theirs.batch += twentieths
     theirs.list += listed
   }
