@@ -75,6 +75,8 @@ export type BatchFile =
   | 'ids'
   | 'results'
   | 'lines'
+  | 'download'
+  | 'part'
   | 'repeats'
   | 'keys'
   | 'reused'

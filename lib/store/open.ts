@@ -292,8 +292,10 @@ async function removeOrphans(disk: Disk, folder: string, state: JobState): Promi
         (what === 'body'
           ? batch.phase === 'sealed' || batch.phase === 'armed'
           : what === 'results' || what === 'lines'
-            ? batch.fetched !== null
-            : batch.phase !== 'void'))
+            ? batch.fetched !== null || batch.partlyFetched
+            : what === 'part'
+              ? batch.partlyFetched && batch.fetched === null
+              : what !== 'download' && batch.phase !== 'void'))
     if (!named) await disk.remove(`${folder}/batches/${name}`)
   }
 }

@@ -138,13 +138,29 @@ export type JobEvent =
       readonly resultsUrl: string | null
       readonly at: number
     }
-  /** Its result set is complete, verified and safe on disk. */
+  /** A part of its result set is safe on disk: the set ended early, and is downloaded again. */
+  | {
+      readonly type: 'partlyFetched'
+      readonly number: number
+      readonly lines: number
+      readonly bytes: number
+    }
+  /** Its result set is verified and safe on disk: complete, or as complete as the API sends it. */
   | {
       readonly type: 'fetched'
       readonly number: number
       readonly lines: number
       readonly bytes: number
       /** Why some requests have no line. */
+      readonly why: string | null
+    }
+  /** A later download had lines that its stored result set lacked; they were added. */
+  | {
+      readonly type: 'refetched'
+      readonly number: number
+      readonly lines: number
+      readonly bytes: number
+      /** Why some requests still have no line. */
       readonly why: string | null
     }
   /** Rows go to these files from the first byte; null for a stream, which gets all rows again. */

@@ -36,6 +36,8 @@ export interface BatchState extends Sealed {
   readonly counts: Counts | null
   /** Where the API has its results; null until the batch has ended. */
   readonly resultsUrl: string | null
+  /** Whether a part of its result set is on disk while the set is downloaded again, because it ended early. */
+  readonly partlyFetched?: boolean
   /** Size of the stored result set; null until it is fetched. */
   readonly fetched: {
     /** Result lines. */
@@ -217,7 +219,7 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         phase: 'submitted',
         id: event.id,
         submittedAt: state.batches.get(event.number)?.submittedAt ?? event.at,
-        ...{ endedAt: null, counts: null, resultsUrl: null },
+        ...{ endedAt: null, counts: null, resultsUrl: null, partlyFetched: false },
         ...(event.answeredBy !== undefined && { answeredBy: event.answeredBy }),
       })
     case 'ended':
@@ -227,8 +229,14 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         counts: event.counts,
         resultsUrl: event.resultsUrl,
       })
+    case 'partlyFetched':
+      return move(state, event.number, ['ended'], { partlyFetched: true })
     case 'fetched':
       return fetched(state, event)
+    case 'refetched': {
+      const { lines, bytes, why } = event
+      return move(state, event.number, ['fetched', 'written'], { fetched: { lines, bytes, why } })
+    }
     case 'output':
       return anewInto(state, event)
     case 'outputIds': {

@@ -10,15 +10,16 @@ import { BatchStreamError } from '../../core/errors.ts'
 import type { Counts } from '../../core/job/event.ts'
 import { openCandidates, type BatchState } from '../../core/job/state.ts'
 import { AppendFile } from '../../store/append-file.ts'
-import { replaceFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { MAX_RESULT_LINE_BYTES, IDLE_TIMEOUT_MS } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
+import type { LineIndex } from '../../store/results/line-index.ts'
 import { withDownloadScanner, type Scanner } from '../../core/json/scanner.ts'
+import { JoinedSet } from '../../store/results/joined-set.ts'
 import { ResultFile } from '../../store/results/result-file.ts'
 import { leaveUndecided, search, type OwnedElsewhere } from '../search/search.ts'
 import { LineFeed } from './line-feed.ts'
-import { Verifier } from './verify.ts'
+import { Verifier, type ResultSetVerdict } from './verify.ts'
 
 /** How often a result set that is incomplete or invalid is downloaded at least before the job accepts or rejects it. */
 const DOWNLOADS = 5
@@ -41,16 +42,18 @@ export interface DownloadOptions {
 
 /**
  * Downloads a batch's result set to disk and verifies it: every line parses, every custom_id belongs to the batch and occurs
- * once, and the counts agree. Only then is `fetched` appended to the journal, durably. If the set stays incomplete (until the settle
- * time, if the batch's own counts say that the missing lines exist), its missing requests are unanswered. If it stays invalid, that is
- * `CBS_API` and the file is kept in the job's folder.
+ * once, and the counts agree. Only then is `fetched` appended to the journal, durably. The lines of incomplete sets are joined. If
+ * some are still missing (at the settle time, if the batch's own counts say that they exist), their requests are unanswered. If the
+ * set stays invalid, that is `CBS_API` and the file is kept in the job's folder.
  */
 export async function download(options: DownloadOptions): Promise<void> {
   const { job, api, number, onWait, signal, settleMs } = options
-  const { counts: reported, resultsUrl, id, requests, submittedAt } = job.batch(number)
+  const batch = job.batch(number)
+  const { counts: reported, resultsUrl, id, requests, submittedAt } = batch
   if (reported === null || resultsUrl === null || id === null || submittedAt === null) {
-    return await noteMissing(job, number, notFound(job.batch(number)))
+    return await noteMissing(job, number, notFound(batch))
   }
+  const set = await setOf(job, batch)
   // With another workspace's key every result set would seem to be gone.
   await api.proveWorkspace()
   const retries = new Retries(job.session)
@@ -74,36 +77,30 @@ export async function download(options: DownloadOptions): Promise<void> {
   // When the first incomplete set came, by the monotonic clock.
   let shortSince: number | undefined
   for (;;) {
-    const path = job.store.path(number, 'results')
-    const opened = new AppendFile(
-      await job.store.disk.open(path, 'create'),
-      0,
-      MAX_RESULT_LINE_BYTES,
-    )
-    const file = new ResultFile(opened, requests)
-    const verifier = new Verifier(options.ids, requests, counts, file)
     try {
-      const bytes = await fetchOnce(options, url, verifier, file)
-        .finally(() => opened.close())
-        .catch(cause => discard(options, cause))
-      const verdict = verifier.end()
-      const { lines } = verifier
-      if (verdict.kind === 'complete')
-        return await commit(options, file.index, { lines, bytes, why: null })
+      const { verdict, lines, index } = await fetchOnce(options, url, counts)
+      if (verdict.kind !== 'invalid' && lines > 0)
+        await join(job, batch, set, index, verdict.kind === 'complete')
+      if (verdict.kind === 'complete' || set.lines === requests)
+        return await commit(job, number, set, null)
       let pauseMs: number
       let what: string
       if (verdict.kind === 'incomplete') {
         const now = job.clock.elapsed()
         shortSince ??= now
         short += 1
-        const leftMs = isCounted(counts, lines) && !isArchived ? settleMs - (now - shortSince) : 0
-        if (short >= DOWNLOADS && leftMs <= 0) {
-          const why = 'the API ended the batch without a line for this request'
-          return await commit(options, file.index, { lines, bytes, why })
-        }
-        what = `${lines} of ${requests} lines`
+        const isMore = isCounted(counts, set.lines) && !isArchived
+        const leftMs = isMore ? settleMs - (now - shortSince) : 0
+        if (short >= DOWNLOADS && leftMs <= 0)
+          return await commit(
+            job,
+            number,
+            set,
+            'the API ended the batch without a line for this request',
+          )
+        what = `${set.lines} of ${requests} lines`
         pauseMs = pauseAfter(short, job.session)
-        if (short >= DOWNLOADS) pauseMs = Math.min(pauseMs, leftMs)
+        if (short >= DOWNLOADS) pauseMs = Math.min(pauseMs, Math.max(1, leftMs))
       } else {
         what = verdict.why
         invalid += 1
@@ -123,8 +120,10 @@ export async function download(options: DownloadOptions): Promise<void> {
       const now = job.clock.elapsed()
       if (failure.kind === 'notFound') goneSince ??= now
       const goneForMs = now - (goneSince ?? now)
-      if (failure.kind === 'notFound' && (isArchived || goneForMs >= settleMs))
-        return await noteMissing(job, number, noResults(job, id, createdAt))
+      if (failure.kind === 'notFound' && (isArchived || goneForMs >= settleMs)) {
+        const why = noResults(job, id, createdAt)
+        return await (set.lines > 0 ? commit(job, number, set, why) : noteMissing(job, number, why))
+      }
       await waitToRetry(options, failure, retries, goneForMs)
       if (failure.kind !== 'notFound' && failure.kind !== 'malformed') continue
       await refreshBatch()
@@ -139,17 +138,63 @@ function isCounted({ succeeded, errored, canceled, expired }: Counts, lines: num
   return succeeded + errored + canceled + expired > lines
 }
 
-/** Downloads the set once, checking and writing each line as it arrives. Returns the size of the file. */
-async function fetchOnce(
-  { job, api, signal }: DownloadOptions,
+/** What an earlier download of the set has left on disk. */
+async function setOf(job: StoredJob, batch: BatchState): Promise<JoinedSet> {
+  return batch.partlyFetched
+    ? await JoinedSet.open(job.store, batch, 'part')
+    : JoinedSet.empty(job.store, batch)
+}
+
+/** Stores the lines of a download. Those of an incomplete set survive a crash, unless another machine has the set anyway. */
+async function join(
+  job: StoredJob,
+  { number, foreign, fetched }: BatchState,
+  set: JoinedSet,
+  index: LineIndex,
+  isComplete: boolean,
+): Promise<void> {
+  const before = set.lines
+  await set.add(index, isComplete)
+  // The next process would give other positions to the ids of a batch of another tool.
+  if (isComplete || foreign || fetched || set.lines === before) return
+  const { lines, bytes } = set
+  await job.note({ type: 'partlyFetched', number, lines, bytes }, true)
+}
+
+/** One download of a set, at the path `download` of its batch. */
+interface Fetched {
+  readonly verdict: ResultSetVerdict
+  readonly lines: number
+  readonly index: LineIndex
+}
+
+type FetchOptions = Pick<DownloadOptions, 'job' | 'api' | 'number' | 'ids' | 'signal'>
+
+/** Downloads the set once, checking and writing each line as it arrives. */
+async function fetchOnce(options: FetchOptions, url: string, counts: Counts): Promise<Fetched> {
+  const { job, number, ids } = options
+  const { requests } = job.batch(number)
+  const path = job.store.path(number, 'download')
+  const created = await job.store.disk.open(path, 'create')
+  const opened = new AppendFile(created, 0, MAX_RESULT_LINE_BYTES)
+  const file = new ResultFile(opened, requests)
+  const verifier = new Verifier(ids, requests, counts, file)
+  await readSet(options, url, verifier, file)
+    .finally(() => opened.close())
+    .catch(cause => discard(options, cause))
+  return { verdict: verifier.end(), lines: verifier.lines, index: file.index }
+}
+
+async function readSet(
+  { job, api, signal }: FetchOptions,
   url: string,
   verifier: Verifier,
   file: ResultFile,
-): Promise<number> {
+): Promise<void> {
   const read = async (
     { signal: idle, moved }: IdleTimer,
     scanner: Scanner | undefined,
-  ): Promise<number> => {
+  ): Promise<void> => {
     const { body, secrets } = await api.download(url, idle)
     verifier.secrets = secrets
     const feed = new LineFeed(verifier, scanner)
@@ -162,10 +207,10 @@ async function fetchOnce(
       return file.full ? file.flush().then(() => true) : true
     })
     if (!verifier.isInvalid) feed.end()
-    return await file.sync()
+    await file.sync()
   }
   try {
-    return await withIdleTimeout({ clock: job.clock, signal, limitMs: IDLE_TIMEOUT_MS }, timer =>
+    await withIdleTimeout({ clock: job.clock, signal, limitMs: IDLE_TIMEOUT_MS }, timer =>
       // Within the timeout, because an abandoned download may still use its scanner for a while.
       withDownloadScanner(scanner => read(timer, scanner)),
     )
@@ -205,29 +250,39 @@ async function adoptAnother(options: DownloadOptions): Promise<boolean> {
 }
 
 /** Deletes an unfinished result set, which is useless and may fill the disk. */
-async function discard({ job, number }: DownloadOptions, cause: unknown): Promise<never> {
-  await job.store.disk.remove(job.store.path(number, 'results')).catch(() => {})
+async function discard({ job, number }: FetchOptions, cause: unknown): Promise<never> {
+  await job.store.disk.remove(job.store.path(number, 'download')).catch(() => {})
   throw cause
 }
 
+/** Notes that the joined set is final. Requests without a line are unanswered because of `why`. */
 async function commit(
-  { job, number }: DownloadOptions,
-  index: Buffer,
-  fetched: { readonly lines: number; readonly bytes: number; readonly why: string | null },
+  job: StoredJob,
+  number: number,
+  set: JoinedSet,
+  why: string | null,
 ): Promise<void> {
-  await replaceFile(job.store.disk, job.store.path(number, 'lines'), index)
-  if (job.batch(number).fetched) return
-  await job.note({ type: 'fetched', number, ...fetched }, true)
+  const { lines, bytes } = set
+  const { fetched } = job.batch(number)
+  if (fetched && lines < fetched.lines)
+    throw onOtherDisk(number, `the API sends ${lines} of its ${fetched.lines} lines`)
+  await set.publish()
+  if (!fetched) await job.note({ type: 'fetched', number, lines, bytes, why }, true)
+  else if (lines > fetched.lines)
+    await job.note({ type: 'refetched', number, lines, bytes, why }, true)
 }
 
 /** Notes that there are no results: every request of the batch is unanswered. */
 async function noteMissing(job: StoredJob, number: number, why: string): Promise<void> {
-  if (job.batch(number).fetched)
-    throw new BatchStreamError(
-      'CBS_API',
-      `the results of batch ${number} are on the disk of another machine and cannot be downloaded again: ${why}`,
-    )
+  if (job.batch(number).fetched) throw onOtherDisk(number, why)
   await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why }, true)
+}
+
+function onOtherDisk(number: number, why: string): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_API',
+    `the results of batch ${number} are on the disk of another machine and cannot be downloaded again: ${why}`,
+  )
 }
 
 async function waitToRetry(
@@ -250,7 +305,7 @@ async function waitToRetry(
 /** Keeps an invalid result set for inspection. */
 async function setAside(job: StoredJob, number: number, why: string): Promise<BatchStreamError> {
   const kept = `${job.store.path(number, 'results')}.invalid`
-  await job.store.disk.rename(job.store.path(number, 'results'), kept)
+  await job.store.disk.rename(job.store.path(number, 'download'), kept)
   return new BatchStreamError(
     'CBS_API',
     `the results of batch ${job.batch(number).id} are invalid after ${DOWNLOADS} downloads: ${why}. They are kept in ${kept}; none of their rows were written`,

@@ -36,6 +36,13 @@ export interface LineIndex {
   readonly blocks: Uint32Array
 }
 
+/** The number of requests that have a line. */
+export function lineCount({ entries }: LineIndex): number {
+  let lines = 0
+  for (let at = LENGTH; at < entries.length; at += NUMBERS) if (entries[at] !== 0) lines += 1
+  return lines
+}
+
 /** The bytes of an index. */
 export function indexBytes({ entries, blocks }: LineIndex): Buffer {
   const tables = [bytesOf(entries), bytesOf(blocks)] as const

@@ -32,7 +32,7 @@ export class ResultLines {
   /** The last block that was read for a single line. */
   #block: { readonly number: number; readonly bytes: Buffer } | undefined
 
-  private constructor(number: number, requests: number, index: LineIndex, file: DiskFile) {
+  constructor(number: number, requests: number, index: LineIndex, file: DiskFile) {
     this.#number = number
     this.#requests = requests
     this.#index = index
@@ -43,19 +43,9 @@ export class ResultLines {
   /** Opens the files of a batch with `requests` requests. An index of another format is `CBS_STATE`. */
   static async open(files: BatchFiles, number: number, requests: number): Promise<ResultLines> {
     const bytes = await files.disk.readWhole(files.path(number, 'lines'))
-    const index = indexIn(bytes ?? Buffer.alloc(0), requests)
-    if (index === 'damaged') throw damaged(number)
-    if (index !== 'foreign')
-      return new ResultLines(
-        number,
-        requests,
-        index,
-        await files.disk.open(files.path(number, 'results'), 'read'),
-      )
-    throw new BatchStreamError(
-      'CBS_STATE',
-      `result set ${number} of the job is damaged on disk: ${number}.lines was written by another version of the program; see \`claude-batch-stream doctor\``,
-    )
+    const index = readIndex(bytes ?? Buffer.alloc(0), number, requests)
+    const file = await files.disk.open(files.path(number, 'results'), 'read')
+    return new ResultLines(number, requests, index, file)
   }
 
   /** The entries of all requests. */
@@ -262,6 +252,20 @@ function startOf({ blocks }: LineIndex, number: number): number {
 
 function sizeOf({ blocks }: LineIndex, number: number): number {
   return blocks[number * BLOCK_NUMBERS + SIZE]!
+}
+
+/**
+ * Reads the index of a result set.
+ * @throws BatchStreamError `CBS_STATE` if it was changed, or has another format
+ */
+export function readIndex(bytes: Buffer, number: number, requests: number): LineIndex {
+  const index = indexIn(bytes, requests)
+  if (index === 'damaged') throw damaged(number)
+  if (index !== 'foreign') return index
+  throw new BatchStreamError(
+    'CBS_STATE',
+    `result set ${number} of the job is damaged on disk: ${number}.lines was written by another version of the program; see \`claude-batch-stream doctor\``,
+  )
 }
 
 function damaged(number: number): BatchStreamError {

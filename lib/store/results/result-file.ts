@@ -4,7 +4,6 @@ import type { AppendFile } from '../append-file.ts'
 import {
   BLOCK,
   BLOCK_NUMBERS,
-  indexBytes,
   LENGTH,
   NUMBERS,
   OFFSET,
@@ -14,6 +13,7 @@ import {
   START,
   START_HIGH,
   SUM,
+  type LineIndex,
 } from './line-index.ts'
 
 /** How many neighboring requests have their lines written together. */
@@ -44,9 +44,14 @@ export class ResultFile {
   #blocks = new Uint32Array(64 * BLOCK_NUMBERS)
   #blockCount = 0
 
-  constructor(file: AppendFile, requests: number) {
+  /** `known` is the index of the lines that the file already has. */
+  constructor(file: AppendFile, requests: number, known?: LineIndex) {
     this.#file = file
-    this.#entries = new Uint32Array(requests * NUMBERS)
+    this.#entries = known ? new Uint32Array(known.entries) : new Uint32Array(requests * NUMBERS)
+    if (!known) return
+    this.#blockCount = known.blocks.length / BLOCK_NUMBERS
+    this.#blocks = new Uint32Array(2 * known.blocks.length + BLOCK_NUMBERS)
+    this.#blocks.set(known.blocks)
   }
 
   has(position: number): boolean {
@@ -75,6 +80,13 @@ export class ResultFile {
     bytes[cluster.end - 1] = NEWLINE
   }
 
+  /** Adds the line of a request from another file of the same batch; `entries` are the entries of that file's index. */
+  addFrom(position: number, line: Uint8Array, entries: Uint32Array): void {
+    this.add(position, line)
+    const parts = position * NUMBERS + PARTS
+    this.#entries.set(entries.subarray(parts, parts + PART_NUMBERS), parts)
+  }
+
   /** Adds a line that belongs to no request. */
   append(line: Uint8Array): void {
     this.#file.append(line)
@@ -98,9 +110,9 @@ export class ResultFile {
   }
 
   /** The index, once all lines are written. */
-  get index(): Buffer {
+  get index(): LineIndex {
     const blocks = this.#blocks.subarray(0, this.#blockCount * BLOCK_NUMBERS)
-    return indexBytes({ entries: this.#entries, blocks })
+    return { entries: this.#entries, blocks }
   }
 
   /** The cluster of a request, with space for `bytes` bytes. */

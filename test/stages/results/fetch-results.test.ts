@@ -439,7 +439,7 @@ void t.test(
   async t => {
     let failing = true
     const disk = watched((what, path) => {
-      if (failing && what === 'write' && path.endsWith('.results'))
+      if (failing && what === 'write' && path.endsWith('.download'))
         throw new BatchStreamError('CBS_DISK', 'ENOSPC')
     })
     const world = await makeWorld(t)

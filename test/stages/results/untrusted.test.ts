@@ -105,12 +105,12 @@ for (const [name, text, most] of [
 void t.test('disk space that a failed download filled is freed at once', async t => {
   const { world, client } = await worldWith(t, () => undefined)
   const disk = watched((what, path) => {
-    if (what === 'write' && path.endsWith('.results'))
+    if (what === 'write' && path.endsWith('.download'))
       throw new BatchStreamError('CBS_DISK', 'ENOSPC: no space left on device')
   })
   const job = await world.open({ disk })
   await t.rejects(run({ ...world, client }, job, asks(3)), { code: 'CBS_DISK' })
-  t.notOk(existsSync(`${job.store.folder}/batches/1.results`))
+  t.notOk(existsSync(`${job.store.folder}/batches/1.download`))
 })
 
 const DAY = 24 * 60 * 60 * 1000

@@ -2,7 +2,13 @@ import t from 'tap'
 import type { Ids } from '../../../lib/store/results/ids.ts'
 import { Verifier } from '../../../lib/stages/results/verify.ts'
 import { AppendFile } from '../../../lib/store/append-file.ts'
-import { indexIn, LENGTH, NUMBERS, OFFSET } from '../../../lib/store/results/line-index.ts'
+import {
+  indexBytes,
+  indexIn,
+  LENGTH,
+  NUMBERS,
+  OFFSET,
+} from '../../../lib/store/results/line-index.ts'
 import { ResultFile } from '../../../lib/store/results/result-file.ts'
 
 const IDS = ['a', 'b', 'c']
@@ -104,7 +110,7 @@ void t.test('the index has the position of each line', async t => {
   const { verifier, file } = verify([line('c'), '', line('a')], {})
   const length = line('a').length
   t.equal(await file.sync(), 2 * (length + 1))
-  const index = indexIn(file.index, 3)
+  const index = indexIn(indexBytes(file.index), 3)
   if (typeof index === 'string') return t.fail(index)
   const { entries } = index
   const at = (position: number): (number | undefined)[] =>
