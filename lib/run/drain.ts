@@ -64,14 +64,15 @@ export async function runDraining(
   const left = new AbortController()
   if (isEndless) leaveWhenDrained(job, watched, drained)
   if (leave) leaveWhenIdle({ job, isEndless, leave, canary }, watched, left)
-  try {
-    await run(AbortSignal.any([signal, drained.signal, left.signal, job.lost]))
-    return false
-  } catch (cause) {
+  const isLeft = (cause: unknown): boolean => {
     // This process has lost the job, so nothing that it does counts any more.
     if (job.lost.aborted && !signal.aborted) throw job.lost.reason
     if (signal.aborted || !(drained.signal.aborted || left.signal.aborted)) throw cause
     return left.signal.aborted
+  }
+  try {
+    const ends = AbortSignal.any([signal, drained.signal, left.signal, job.lost])
+    return await run(ends).then(() => false, isLeft)
   } finally {
     over.abort()
   }

@@ -80,6 +80,16 @@ t.test('a report shows the prompt and the parameters of the job, and no secret',
   t.match(text, /Batch State Requests .* 1 fetched 1 0 1 \d\d-\d\d \d\d:\d\d:\d\d .* msgbatch_/)
 })
 
+t.test('a job that uses the API of Anthropic names no other', async t => {
+  const place = await placeFor(t)
+  // The only record is rejected, so no call is made.
+  const where = ['--state-dir', place.state]
+  const ran = await run([...ASK, ...where], { stdin: 'id,text\n1\n', env: place.env })
+  t.equal(ran.code, 3, ran.err)
+  const text = seen((await run(['report', 'j', ...where], { env: place.env })).out)
+  t.match(text, /Maximum tokens \d+ Rows by status/)
+})
+
 t.test('a template module is named, and records with own prompts need none', async t => {
   const module = 'export default ({ text }) => `Say ${text}`'
   const place = await placeFor(t, {}, { 'ask.mjs': module })

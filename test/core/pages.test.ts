@@ -132,16 +132,27 @@ void t.test('a late reader receives single items', async t => {
 })
 
 void t.test('buffered pages become single items when their reader leaves', async t => {
-  for (const whole of [giver(), chain(giver(), taker([]))]) {
-    const stuck = new Writable({ objectMode: true, write() {} })
-    takePages(stuck)
-    whole.pipe(stuck)
-    for (const n of [1, 11, -1, 21]) whole.write(n)
-    await new Promise(done => setTimeout(done, 5))
-    whole.unpipe(stuck)
-    whole.end()
-    // The reader that left has the first page.
-    t.same(await all(each(whole)), [11, 12, 13, -1, 21, 22, 23])
+  for (const [input, rest] of [
+    [
+      [1, 11, -1, 21],
+      [11, 12, 13, -1, 21, 22, 23],
+    ],
+    [
+      [1, -1, 11],
+      [-1, 11, 12, 13],
+    ],
+  ] as const) {
+    for (const whole of [giver(), chain(giver(), taker([]))]) {
+      const stuck = new Writable({ objectMode: true, write() {} })
+      takePages(stuck)
+      whole.pipe(stuck)
+      for (const n of input) whole.write(n)
+      await new Promise(done => setTimeout(done, 5))
+      whole.unpipe(stuck)
+      whole.end()
+      // The reader that left has the first page.
+      t.same(await all(each(whole)), rest)
+    }
   }
 })
 

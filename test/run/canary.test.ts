@@ -150,6 +150,7 @@ t.test('resuming after the warning is a choice', async t => {
   await job.close()
   const again = await world.open()
   t.ok(again.state.warned)
+  t.notOk(new Canary({ job: again, records: 3 }).isHolding)
   const { results, canary } = await sent(world, again)
   t.equal(results.length, 12)
   t.equal(canary.stopped, undefined)

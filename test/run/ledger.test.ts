@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import {
+  BatchStreamError,
   openJob,
   postgresLedger,
   runBatches,
@@ -134,6 +135,29 @@ void t.test('a run waits until other workers release their queue slots', async t
   t.match(waits[0], /the API's queue is full/)
   t.match(await world.emulator.ledger.totals(), { billed: 10, billedTwice: 0, acceptedTwice: 0 })
 })
+
+void t.test(
+  'a run that waits for queue slots of other workers ends when submission stops',
+  async t => {
+    let turned = 0
+    const server = { now: (): number => Date.now() + turned }
+    const world = await machines(t, { batchTimeMs: 3_600_000, queueLimit: 6, clock: server })
+    t.same(await world.run('a', { maxWait: 0, concurrency: 10 }), [])
+    const { name, ledger } = world
+    const job = storedJob(await openJob({ name, dir: world.folder('b'), ledger }))
+    t.teardown(() => job.close())
+    const reason = new BatchStreamError('CBS_STOPPED', 'enough')
+    job.on('event', event => {
+      if (event.type !== 'waiting') return
+      t.match(event.why, /according to the ledger, the API's queue is full/)
+      job.queue.stop(reason)
+      turned += 7_200_000
+    })
+    await t.rejects(world.run('b', { job }), reason)
+    t.equal(world.emulator.ledger.batches().length, 2)
+    t.equal(job.batch(2).phase, 'fetched', 'what was sent is here')
+  },
+)
 
 void t.test('results that are gone from both the lost disk and the API are an error', async t => {
   let turned = 0

@@ -214,6 +214,23 @@ void t.test('maxWait: 0 drives a job step by step, without a waiting process', a
   t.match(await world.emulator.ledger.totals(), { billed: 10, billedTwice: 0, acceptedTwice: 0 })
 })
 
+void t.test('maxWait: 0 does not leave records that are still arriving', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 3_600_000 })
+  const source = async function* (): AsyncGenerator<{ text: string }> {
+    yield* [{ text: 'one' }, { text: 'two' }]
+    await world.clock.sleep(60_000)
+    yield* [{ text: 'three' }, { text: 'four' }]
+  }
+  const run = runBatches(source(), {
+    ...quickWith(world),
+    ...{ prompt: '{{text}}', batchSize: 2, maxWait: 0 },
+    job: { name: 'arriving', dir: world.dir },
+  })
+  for await (const { status } of run) t.fail(status)
+  t.notOk(run.finished)
+  t.equal(world.emulator.ledger.batches().length, 2)
+})
+
 void t.test(
   'maxWait also leaves an endless source, and the rows of the step are emitted',
   async t => {

@@ -39,6 +39,7 @@ t.test('a line for each important event, and one a minute otherwise', async t =>
     { type: 'split', number: 5, into: [] },
     submittedAt(9, 0),
     endedAt(8, 0),
+    { type: 'submitted', number: 10, id: 'msgbatch_10', at: 0, adopted: true },
   )
   t.same(said(), [
     'batch 1: ended after 3m',
@@ -46,6 +47,7 @@ t.test('a line for each important event, and one a minute otherwise', async t =>
     'batch 2: split into batches 3 (299 requests) and 4 (1 request)',
     'batch 9: 0 requests submitted as msgbatch_9',
     'batch 8: ended',
+    'batch 10: 0 requests found as msgbatch_10',
   ])
   await clock.pass(59_000)
   t.same(said(), [])

@@ -48,6 +48,21 @@ void t.test('the texts of an answer are joined, whatever is between them', async
   })
 })
 
+void t.test(
+  'a reused answer without token counts is not free of cost: its usage is unknown',
+  async t => {
+    const line = {
+      type: 'succeeded',
+      message: { model: 'm', content: [], stop_reason: 'end_turn' },
+    }
+    const raw = Buffer.from(JSON.stringify({ custom_id: 'a', result: line }))
+    const reused = { raw, job: 'monday', batchId: 'msgbatch_0', customId: 'a', attempt: 1 }
+    const given = { batch, customId: null, record: undefined, raw, last: false }
+    t.match(new Result({ ...given, reused }), { usage: null, savedUsage: {}, reused: 'monday' })
+    t.equal(new Result(given).savedUsage, null)
+  },
+)
+
 void t.test('an answer without text has no response', async t => {
   t.equal(result(message({})).response, null)
   t.equal(result(message({})).value, '', 'without a schema the value of a full answer is its text')

@@ -581,6 +581,17 @@ void t.test('a result set of another tool with a duplicate line is fetched again
   t.equal(callsOf(world.emulator, 'results')[200], 2)
 })
 
+void t.test('a result set of another tool that stays damaged is an error, and is kept', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  await foreignBatch(world, job, ['one', 'two'])
+  world.emulator.addFault({ on: 'results', lines: { double: 1 } })
+  const stage = Readable.from([job.endedBatch(1)]).pipe(fetchResults({ client: world.client }))
+  const message = /are invalid after 5 downloads: the custom_id .* occurs twice.*none of their rows/
+  await t.rejects(stage.toArray(), { code: 'CBS_API', message })
+  t.same(callsOf(world.emulator, 'list'), {}, 'it was never sent, so it has no other id')
+})
+
 void t.test('a damaged set is fetched again, also if the batch cannot be retrieved', async t => {
   const world = await makeWorld(t, { faults: [{ on: 'results', nth: 1, lines: { double: 1 } }] })
   const job = await world.open()

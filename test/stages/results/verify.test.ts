@@ -159,3 +159,18 @@ void t.test('a line longer than any answer makes the set invalid', async t => {
     why: 'the line at byte 7 is longer than 64000000 bytes',
   })
 })
+
+void t.test(
+  'a line that is not a result and does not contain the key is kept as it came',
+  async t => {
+    const written: Buffer[] = []
+    const write = async (bytes: Uint8Array): Promise<void> => void written.push(Buffer.from(bytes))
+    const file = new ResultFile(new AppendFile({ ...NOWHERE, write }, 0), 3)
+    const verifier = new Verifier(ids, 3, none, file)
+    verifier.secrets = ['sk-secret']
+    const text = '{"error":"bad \\u0068eader \\"é\\""}'
+    verifier.take({ start: 0, bytes: Buffer.from(text) })
+    await file.sync()
+    t.equal(Buffer.concat(written).toString(), `${text}\n`)
+  },
+)

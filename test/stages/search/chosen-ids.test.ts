@@ -207,11 +207,10 @@ void t.test('a batch that was ruled out is not asked about after the next lost r
 
 void t.test('one generated id is enough, wherever it is in the results', async t => {
   const mine = chosen(5)
+  const requests = mine.map((one, i) => (i === 4 ? ask('question 4') : one))
   for (const size of [10, 300_000]) {
-    const requests = mine.map((one, i) =>
-      i === 4 ? ask('question 4') : ask(`question ${i} ${'x'.repeat(size)}`, one.custom_id),
-    )
-    const world = await makeWorld(t, { ...lost('after'), order: 'input' })
+    const respond = (): string => 'x'.repeat(size)
+    const world = await makeWorld(t, { ...lost('after'), order: 'input', respond })
     const results = await run(world, await world.open(), requests)
     t.same(
       results.map(({ status }) => status),
@@ -278,6 +277,29 @@ void t.test('an unknown id of a batch with chosen ids is a question, too', async
   t.same(said(results), ['0: unanswered', '1: unanswered'])
   await paidFor(second, 2)
 })
+
+void t.test(
+  'results of another batch under the id of one with chosen ids are a question',
+  async t => {
+    let other = ''
+    const world = await makeWorld(t, {
+      batchTimeMs: MINUTE,
+      faults: ({ op, nth }) => (op === 'create' && nth === 1 ? { replyId: other } : undefined),
+    })
+    other = await world.emulator.addForeign({ requests: 2, batchTimeMs: MINUTE })
+    const fetch = { skipsUnfetchable: true }
+    const message = await question(world, chosen(2), { fetch })
+    const [real] = world.emulator.ledger.batches()
+    t.match(
+      message,
+      `the results of ${other}, the id of batch 1, are not those of its requests. It may be ${real?.id} (created`,
+    )
+    const adopt = [`${real?.id}`]
+    const results = await run(world, await world.open(), chosen(2), { fetch: { ...fetch, adopt } })
+    t.same(said(results), answers(0, 2))
+    await paidFor(world, 2)
+  },
+)
 
 void t.test('a question beside another reason to stop is passed to onWait', async t => {
   const world = await makeWorld(t, {

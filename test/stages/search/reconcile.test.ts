@@ -3,6 +3,7 @@ import type { RemoteBatch } from '../../../lib/api/remote-batch.ts'
 import {
   createdFrom,
   isCandidate,
+  isOfAnotherTime,
   reconcile,
   minElapsed,
   type SearchEvidence,
@@ -252,4 +253,15 @@ t.test('the settle time passes by the local clock, or by the certain time of the
       `${here} ${serverAt} ${serverNow} ${wall}`,
     )
   }
+})
+
+void t.test('a batch is of another time if it was created well before or after ours', async t => {
+  const isOther = (minutes: number, pending = unknown): boolean =>
+    isOfAnotherTime(remote('a', { at: ARMED + minutes * MINUTE }), pending)
+  t.same(
+    [-11, -9, 0, 19, 21].map(minutes => isOther(minutes)),
+    [true, false, false, false, true],
+  )
+  const unsure = { ...unknown, serverAt: null }
+  t.notOk(isOther(1000, unsure), 'if the time of the API is unknown, time proves nothing')
 })

@@ -5,6 +5,8 @@ import t, { type Test } from 'tap'
 import { chain, each, from } from '../../../lib/core/chain.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
 import { nextUnbatched } from '../../../lib/core/job/state.ts'
+import { takePages } from '../../../lib/core/pages.ts'
+import { RecordPage } from '../../../lib/core/record-page.ts'
 import { storedJob, type StoredJob } from '../../../lib/store/job.ts'
 import { spool } from '../../../lib/stages/spool/spool.ts'
 import { stage } from '../../../lib/core/stage.ts'
@@ -238,6 +240,36 @@ void t.test(
     )
   },
 )
+
+void t.test('a reader that joins during a read from disk ends the exchange of pages', async t => {
+  let join = (): void => {}
+  const disk = watched((what, path) => {
+    if (what === 'read' && path.includes('records')) join()
+  })
+  const stage = spool({ job: await openFor(t, t.testdir(), { disk }) })
+  // So large that most have to be read from disk again.
+  for (const n of numbers(60)) stage.write(record({ n, text: 'x'.repeat(40_000) }, n + 1))
+  stage.end()
+  await until(() => stage.readableLength === stage.readableHighWaterMark)
+  const [first, second]: [unknown[], unknown[]] = [[], []]
+  join = () => {
+    join = () => {}
+    stage.on('data', (one: SourceRecord) => second.push(one.fields['n']))
+  }
+  const sink = new Writable({
+    objectMode: true,
+    write(chunk: SourceRecord | RecordPage, _encoding, done) {
+      for (const { fields } of chunk instanceof RecordPage ? chunk : [chunk])
+        first.push(fields['n'])
+      done()
+    },
+  })
+  takePages(sink)
+  await pipeline(stage, sink)
+  t.same(first, numbers(60))
+  t.ok(second.length > 0)
+  t.same(second, first.slice(-second.length))
+})
 
 void t.test('a job accepts no second input before it is reopened', async t => {
   const dir = t.testdir()

@@ -90,6 +90,20 @@ void t.test(
   },
 )
 
+void t.test('rows longer than the buffer are written before their batch is complete', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  const writes: number[] = []
+  const disk = watched((what, at, position) => {
+    if (what === 'write' && at === path) writes.push(position ?? NaN)
+  })
+  const long = (result: Result): Buffer =>
+    Buffer.from(`${JSON.stringify({ response: result.response, text: 'x'.repeat(300_000) })}\n`)
+  await write(world, await world.open({ disk }), path, long)
+  t.equal(writes.length, 6, 'one write for each row, though two rows are committed together')
+  t.equal(new Set(asked(path)).size, 6)
+})
+
 void t.test('C08 a crash between the rows and their commit writes each row once', async t => {
   const world = await makeWorld(t)
   const path = `${world.dir}/out.jsonl`
