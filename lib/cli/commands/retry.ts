@@ -25,7 +25,13 @@ import { tellingEnd } from '../job-end/tell-end.ts'
 import { moneyIn } from '../settings.ts'
 import { rowsOfShard } from '../shards.ts'
 import { join } from 'node:path'
+import type { AnthropicClient } from '../../api/client.ts'
+import type { BatchState } from '../../core/job/state.ts'
+import { completeResults } from '../../stages/results/fetch-results.ts'
 import { replaceFile } from '../../store/disk.ts'
+import { OrdinalSet } from '../../store/ordinal-set.ts'
+import { eachKeptAnswer } from '../../store/results/stored-answers.ts'
+import { counted } from '../shown.ts'
 import { RETRY_NOTE } from '../job-work.ts'
 
 /** Retries the failed rows of a finished job, once each, and prints their new rows. */
@@ -59,9 +65,10 @@ export async function retryFailed(context: Context): Promise<Ending> {
     checkDecisions(job, pace)
     await restoreRecords(context, job, found)
     await restoreAnswers(context, job, client)
-    const last = await beginRetry(job)
+    const { after: last, unanswered } = await beginRetry(job)
+    await completeAnswers(context, job, client, unanswered)
     const isOld = (result: Result): boolean => result.batch.number <= last
-    const counted = new RowTally()
+    const old = new RowTally()
     const cap = capFor(context, job, settings, true)
     context.nextIs(() => ({
       words: ['retry', found.name, ...capFlags(cap), ...context.placeFlags],
@@ -91,15 +98,17 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const out = await openRows(parts, io, talk, one => tally.add(one, one.record?.ordinal))
     const onlyNew = stage((result: Result) => {
       if (!isOld(result)) return result
-      counted.add(result)
-      return undefined
+      old.add(result)
+      const { status, record } = result
+      const isFound = status !== 'unanswered' && unanswered.has(record?.ordinal ?? -1)
+      return isFound ? result : undefined
     })
     await runDraining(work, signal, signal =>
       pipeline(job.input.unbatchedRecords(), asking(work), onlyNew, out, { signal }),
     )
     await endIfStopped(work, tally)
     await endRetry(job)
-    await reportRetry(context, job, tally, counted)
+    await reportRetry(context, job, tally, old)
     talk.info(costLine(job, ledger, settings))
     return tally.failed === 0
       ? { code: EXIT.answered }
@@ -124,19 +133,59 @@ async function reportRetry(
   else await reportTally(job, asked, talk, ` (retried)${rest}`)
 }
 
-/**
- * Returns the number of the last batch before this retry. It is stored until the retry is finished, so that an interrupted
- * retry resumes and prints the same rows again.
- */
-async function beginRetry(job: StoredJob): Promise<number> {
+/** Where a retry began. */
+interface RetryStart {
+  /** The number of the last batch before it. */
+  readonly after: number
+  /** Records whose rows were `unanswered`. */
+  readonly unanswered: OrdinalSet
+}
+
+/** Stores where a retry began until it is finished, so that an interrupted retry resumes and prints the same rows again. */
+async function beginRetry(job: StoredJob): Promise<RetryStart> {
   const known = await job.store.disk.readWhole(noteOf(job))
   if (known) {
-    const { after }: { after: number } = JSON.parse(known.toString('utf8'))
-    return after
+    const note: { after: number; unanswered?: number[] } = JSON.parse(known.toString('utf8'))
+    return { after: note.after, unanswered: setOf(note.unanswered ?? []) }
   }
   const after = Math.max(0, ...job.state.batches.keys())
-  await replaceFile(job.store.disk, noteOf(job), Buffer.from(`${JSON.stringify({ after })}\n`))
-  return after
+  const unanswered = await unansweredIn(job)
+  const note = JSON.stringify({ after, unanswered: [...unanswered] })
+  await replaceFile(job.store.disk, noteOf(job), Buffer.from(`${note}\n`))
+  return { after, unanswered }
+}
+
+function setOf(ordinals: readonly number[]): OrdinalSet {
+  const set = new OrdinalSet()
+  for (const ordinal of ordinals) set.add(ordinal)
+  return set
+}
+
+/** The records whose newest row is `unanswered`. */
+async function unansweredIn({ state, store }: StoredJob): Promise<OrdinalSet> {
+  const found = new OrdinalSet()
+  const isShort = ({ fetched, phase }: BatchState): boolean =>
+    phase !== 'void' && fetched !== null && fetched.why !== null
+  if ([...state.batches.values()].some(isShort))
+    await eachKeptAnswer({ folder: store.folder, state }, undefined, ({ status }, kept) => {
+      if (status === 'unanswered' && kept.isNewest) found.add(kept.ordinal)
+    })
+  return found
+}
+
+/** Downloads the results that lack answers once more: what is found need not be paid for again. */
+async function completeAnswers(
+  { talk, signal }: Context,
+  job: StoredJob,
+  client: AnthropicClient,
+  unanswered: OrdinalSet,
+): Promise<void> {
+  const onWait = (why: string): void => talk.wait(why, job.clock.elapsed())
+  const found = await completeResults(job, unanswered, { client, signal, onWait })
+  if (found > 0)
+    talk.info(
+      `job ${job.name}: ${counted(found, 'missing answer')} came with another download of the results and need no retry`,
+    )
 }
 
 async function endRetry(job: StoredJob): Promise<void> {

@@ -114,9 +114,7 @@ export async function download(options: DownloadOptions): Promise<void> {
       await refreshBatch()
       await job.clock.sleep(pauseMs, signal)
     } catch (cause) {
-      if (signal.aborted) throw signal.reason
-      if (cause instanceof BatchStreamError) throw cause
-      const failure = await observeFailure(cause, job.session)
+      const failure = await failureIn(cause, options)
       const now = job.clock.elapsed()
       if (failure.kind === 'notFound') goneSince ??= now
       const goneForMs = now - (goneSince ?? now)
@@ -131,6 +129,40 @@ export async function download(options: DownloadOptions): Promise<void> {
       if (retries.failures % 2 === 1) url = resultsUrlOf({ id, results_url: null })
     }
   }
+}
+
+/**
+ * Downloads the set of a fetched batch once more and adds the lines that the stored set lacks. Nothing changes if the API has no
+ * results any more, or sends an invalid set.
+ */
+export async function downloadAgain(
+  options: Omit<DownloadOptions, 'ownedElsewhere' | 'adopt'>,
+): Promise<void> {
+  const { job, api, number } = options
+  const batch = job.batch(number)
+  const set = await JoinedSet.open(job.store, batch, 'lines')
+  // With another workspace's key every result set would seem to be gone.
+  await api.proveWorkspace()
+  const remote = batch.id === null ? undefined : await api.retrieve(batch.id)
+  const retries = new Retries(job.session)
+  while (remote?.processing_status === 'ended') {
+    try {
+      const found = await fetchOnce(options, resultsUrlOf(remote), remote.request_counts)
+      const { kind } = found.verdict
+      if (kind !== 'invalid' && found.lines > 0) await set.add(found.index, false)
+      break
+    } catch (cause) {
+      const failure = await failureIn(cause, options)
+      if (failure.kind === 'notFound') break
+      await waitToRetry(options, failure, retries, 0)
+    }
+  }
+  await job.store.disk.remove(job.store.path(number, 'download'))
+  const { lines, bytes } = set
+  // A crash may have come after the lines of an earlier call were stored.
+  if (lines <= (batch.fetched?.lines ?? 0)) return
+  const why = lines === batch.requests ? null : (batch.fetched?.why ?? null)
+  await job.note({ type: 'refetched', number, lines, bytes, why }, true)
 }
 
 /** Whether a batch's own counts say that it has more results than these lines. */
@@ -283,6 +315,16 @@ function onOtherDisk(number: number, why: string): BatchStreamError {
     'CBS_API',
     `the results of batch ${number} are on the disk of another machine and cannot be downloaded again: ${why}`,
   )
+}
+
+/** The failure of a download that may be repeated. */
+async function failureIn(
+  cause: unknown,
+  { job, signal }: Pick<DownloadOptions, 'job' | 'signal'>,
+): Promise<Failure> {
+  if (signal.aborted) throw signal.reason
+  if (cause instanceof BatchStreamError) throw cause
+  return await observeFailure(cause, job.session)
 }
 
 async function waitToRetry(

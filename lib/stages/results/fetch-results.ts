@@ -19,8 +19,10 @@ import { notify } from '../../core/notify.ts'
 import { Page } from '../../core/pages.ts'
 import { pushAll, typed, type CarryingStage } from '../../core/stage.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
-import { areResultsLost, download } from './download.ts'
+import { areResultsLost, download, downloadAgain } from './download.ts'
 import { ForeignIds, type Ids } from '../../store/results/ids.ts'
+import type { OrdinalSet } from '../../store/ordinal-set.ts'
+import { sentAfter } from '../../store/sent-records.ts'
 import type { RecordResult } from '../../core/results/result.ts'
 import { rowsOf } from '../../store/results/rows.ts'
 
@@ -189,6 +191,40 @@ export async function restoreResults(
     const ids = await BatchIds.of(job, number)
     await download({ job, api, number, ids, signal, settleMs, onWait: tell })
   }
+}
+
+/**
+ * Downloads result sets once more that lack the answers of some of these records, before the records are sent and paid for
+ * again. Returns how many answers were found.
+ */
+export async function completeResults(
+  given: Job,
+  unanswered: OrdinalSet,
+  { client, onWait, signal }: Omit<RestoreOptions, 'settleMs'>,
+): Promise<number> {
+  const job = storedJob(given)
+  const tell = (why: string): void => onWait?.(why)
+  const api = new Api({
+    ...{ client, session: job.session, signal },
+    onWait: ({ message }) => tell(message),
+  })
+  let found = 0
+  for (const { number, phase, attempt, foreign, requests, fetched } of [
+    ...job.state.batches.values(),
+  ]) {
+    if (phase === 'void' || foreign || !fetched || fetched.why === null) continue
+    const ids = await BatchIds.of(job, number)
+    const sent = await sentAfter(job, attempt)
+    const isMissing = (_: unknown, position: number): boolean => {
+      // Each request has a record.
+      const ordinal = ids.ordinalAt(position) as number
+      return unanswered.has(ordinal) && !sent.has(ordinal)
+    }
+    if (!Array.from({ length: requests }).some(isMissing)) continue
+    await downloadAgain({ job, api, number, ids, signal, settleMs: 0, onWait: tell })
+    found += (job.batch(number).fetched?.lines ?? 0) - fetched.lines
+  }
+  return found
 }
 
 export interface RestoreOptions {

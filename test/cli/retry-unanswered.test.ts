@@ -1,0 +1,163 @@
+// `retry` downloads result sets that ended early once more before it pays for their rows again.
+import { existsSync, writeFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { journalOf } from '../support/world.ts'
+import { lyingApi } from '../support/lying-api.ts'
+import { csv, FAST_CLOCK as clock, placeFor, type Place, type Ran } from './world.ts'
+
+/** A place whose result sets have only these rows; `undefined` is the whole set, and `gone` a 404. */
+interface Short {
+  readonly place: Place
+  readonly words: string[]
+  rows: readonly number[] | 'gone' | 'invalid' | undefined
+  downloads: number
+  /** Whether the next download is a 503. */
+  isBusy?: boolean
+}
+
+async function shortPlace(t: Test, rows: Short['rows'], flags: string[] = []): Promise<Short> {
+  const place = await placeFor(t)
+  const short: Short = { place, rows, downloads: 0, words: [] }
+  const url = await lyingApi(t, place.emulator.url, {
+    answer: ({ url = '' }, response) => {
+      if (!url.endsWith('/results')) return false
+      short.downloads += 1
+      const { isBusy } = short
+      short.isBusy = false
+      if (!isBusy && short.rows !== 'gone') return false
+      response.writeHead(isBusy ? 503 : 404, { 'content-type': 'application/json' })
+      response.end('{}')
+      return true
+    },
+    change: (path, body) => {
+      const { rows } = short
+      if (!path.endsWith('/results')) return body
+      if (rows === 'invalid') return `${body}no\n`
+      if (!Array.isArray(rows)) return body
+      return body.replaceAll(/.*\n/g, line =>
+        rows.some(row => line.includes(`text ${row}`)) ? line : '',
+      )
+    },
+  })
+  short.words.push('--base-url', url, '--settle', '0s')
+  const stdin = csv(4)
+  const ran = await place.run(['-p', '{{text}}', '--job', 'j', ...flags, ...short.words], {
+    stdin,
+    clock,
+  })
+  t.equal(ran.code, 3, ran.err)
+  short.downloads = 0
+  return short
+}
+
+const retry = async ({ place, words }: Short): Promise<Ran> =>
+  await place.run(['retry', 'j', ...words], { clock })
+
+const statuses = ({ rows }: Ran): unknown[] =>
+  rows.map(({ id, _batch }) => `${String(id)} ${_batch?.status} ${_batch?.attempt}`).sort()
+
+async function paid(t: Test, { place }: Short, accepted: number): Promise<void> {
+  t.match(await place.emulator.ledger.totals(), { accepted })
+}
+
+void t.test('answers that the API has by now are printed and not paid for again', async t => {
+  const short = await shortPlace(t, [0, 2])
+  short.rows = undefined
+  short.isBusy = true
+  const ran = await retry(short)
+  t.equal(ran.code, 0, ran.err)
+  t.same(statuses(ran), ['1 succeeded 1', '3 succeeded 1'])
+  t.match(ran.err, 'job j: 2 missing answers came with another download of the results')
+  t.equal(short.downloads, 2)
+  await paid(t, short, 4)
+  const all = await short.place.run(['results', 'j', ...short.words])
+  t.same(
+    statuses(all),
+    [0, 1, 2, 3].map(id => `${id} succeeded 1`),
+  )
+  const again = await retry(short)
+  t.match(again.err, 'there is nothing to retry')
+  t.equal(short.downloads, 2)
+  t.notOk(existsSync(`${short.place.state}/jobs/j/retry.json`))
+})
+
+void t.test('only rows that are still missing are paid for', async t => {
+  const short = await shortPlace(t, [0])
+  // Shorter where the first set was not.
+  short.rows = [1, 3]
+  const first = short.place.emulator.ledger.batches()[0]?.id
+  const ran = await retry(short)
+  t.equal(ran.code, 3)
+  t.same(statuses(ran), ['1 succeeded 1', '2 unanswered 2', '3 succeeded 1'])
+  await paid(t, short, 5)
+  const all = await short.place.run(['results', 'j', ...short.words])
+  t.same(statuses(all), ['0 succeeded 1', '1 succeeded 1', '2 unanswered 2', '3 succeeded 1'])
+  t.equal(all.rows[0]?._batch?.batch_id, first)
+  // The second batch has it, and the row of the first one is not retried any more.
+  short.rows = undefined
+  short.downloads = 0
+  t.same(statuses(await retry(short)), ['2 succeeded 2'])
+  t.equal(short.downloads, 1)
+  await paid(t, short, 5)
+})
+
+for (const rows of ['gone', 'invalid', []] as const) {
+  void t.test(`results that are ${String(rows) || 'empty'} do not keep a retry`, async t => {
+    const short = await shortPlace(t, [0, 2])
+    short.rows = rows
+    const { emulator } = short.place
+    const before = emulator.ledger.batches().length
+    const ended = retry(short)
+    // The results of the retry itself are whole.
+    while (emulator.ledger.batches().length === before)
+      await new Promise(resolve => setTimeout(resolve, 5))
+    short.rows = undefined
+    const ran = await ended
+    t.equal(ran.code, 0, ran.err)
+    t.same(statuses(ran), ['1 succeeded 2', '3 succeeded 2'])
+    await paid(t, short, 6)
+  })
+}
+
+void t.test('a download that was 404 for too long is tried again, too', async t => {
+  const short = await shortPlace(t, 'gone')
+  short.rows = undefined
+  const ran = await retry(short)
+  t.same(
+    statuses(ran),
+    [0, 1, 2, 3].map(id => `${id} succeeded 1`),
+  )
+  await paid(t, short, 4)
+})
+
+void t.test('an interrupted retry prints what it has found again', async t => {
+  const short = await shortPlace(t, [0, 2])
+  short.rows = undefined
+  const { world, ended } = short.place.start(['retry', 'j', ...short.words], { clock })
+  world.stdout.destroy()
+  t.not((await ended).code, 0)
+  t.ok(journalOf(`${short.place.state}/jobs/j`).some(({ type }) => type === 'refetched'))
+  t.same(statuses(await retry(short)), ['1 succeeded 1', '3 succeeded 1'])
+  await paid(t, short, 4)
+})
+
+void t.test('a note of an earlier version is read', async t => {
+  const short = await shortPlace(t, [0, 2])
+  writeFileSync(`${short.place.state}/jobs/j/retry.json`, '{"after":1}\n')
+  t.same(statuses(await retry(short)), ['1 unanswered 2', '3 unanswered 2'])
+})
+
+void t.test('a row that repeats a record whose answer is found has it, too', async t => {
+  const place = await placeFor(t)
+  let isShort = true
+  const url = await lyingApi(t, place.emulator.url, {
+    change: (path, body) => (isShort && path.endsWith('/results') ? '' : body),
+  })
+  const words = ['--base-url', url, '--settle', '0s']
+  const stdin = 'id,text\n0,a\n1,b\n2,a\n'
+  await place.run(['-p', '{{text}}', '--job', 'j', '--dedupe', ...words], { stdin, clock })
+  isShort = false
+  const ran = await place.run(['retry', 'j', ...words], { clock })
+  t.same(statuses(ran), ['0 succeeded 1', '1 succeeded 1', '2 succeeded 1'])
+  t.match(await place.emulator.ledger.totals(), { accepted: 2 })
+})
