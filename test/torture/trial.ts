@@ -8,6 +8,12 @@ export const PROGRAM: string = new URL('../../dist/bin/claude-batch-stream.js', 
   .pathname
 export const RECORDS = 24
 
+/** Whether the stages of the program exchange single items instead of pages. */
+const SINGLE_ITEMS = process.env['TORTURE_SINGLE_ITEMS'] === '1'
+/** For NODE_OPTIONS: sets PAGES_SWITCH of lib/core/pages.ts before the program is loaded. */
+const WITHOUT_PAGES =
+  '--import data:text/javascript,globalThis[Symbol.for("claude-batch-stream.pages")]=false'
+
 /** The problems that a trial has found; empty if there are none. */
 export interface TrialReport {
   readonly seed: number
@@ -43,7 +49,11 @@ export async function trial(seed: number, folder: string): Promise<TrialReport> 
     while (code !== 0 && code !== 3 && runs < 30) {
       runs += 1
       child = spawn(process.execPath, [PROGRAM, ...plan.flags, ...flagsOf(emulator.url, paths)], {
-        env: { PATH: process.env['PATH'], ANTHROPIC_API_KEY: 'key-of-torture' },
+        env: {
+          PATH: process.env['PATH'],
+          NODE_OPTIONS: SINGLE_ITEMS ? WITHOUT_PAGES : '',
+          ANTHROPIC_API_KEY: 'key-of-torture',
+        },
         stdio: ['ignore', 'ignore', 'pipe'],
       })
       const timer = kills < plan.kills ? setTimeout(kill, plan.timeMs()) : undefined
