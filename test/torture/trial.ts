@@ -12,7 +12,7 @@ export const RECORDS = 24
 const SINGLE_ITEMS = process.env['TORTURE_SINGLE_ITEMS'] === '1'
 /** For NODE_OPTIONS: sets PAGES_SWITCH of lib/core/pages.ts before the program is loaded. */
 const WITHOUT_PAGES =
-  '--import data:text/javascript,globalThis[Symbol.for("claude-batch-stream.pages")]=false'
+  '--import data:text/javascript,globalThis[Symbol.for(`claude-batch-stream.pages`)]=false'
 
 /** The problems that a trial has found; empty if there are none. */
 export interface TrialReport {
