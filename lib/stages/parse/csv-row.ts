@@ -1,6 +1,8 @@
 import { BatchStreamError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
+import { invalidUtf8At } from '../../core/utf8.ts'
 import {
+  KEPT_CHARACTERS,
   badRecord,
   invalidUtf8Record,
   nulRecord,
@@ -8,7 +10,10 @@ import {
   type RecordPlace,
 } from './bad-record.ts'
 import type { Columns } from './csv-columns.ts'
-import { invalidUtf8At } from '../../core/utf8.ts'
+import { behindBreak, countBreaks, endsLine, isBreak, lineBody, nextLine } from './line-breaks.ts'
+import { standsAt } from './stands-at.ts'
+
+const QUOTE = 0x22
 
 /** The record for bytes that are not a readable row. */
 export function unreadable(
@@ -46,4 +51,54 @@ export function badHeader(record: SourceRecord, place: RecordPlace): BatchStream
     `the ${header} cannot be read: ${record.problem?.message}`,
     { place },
   )
+}
+
+/** A record that did not end by itself, and the index at which reading continues. */
+export interface Broken {
+  readonly record: SourceRecord
+  readonly end: number
+}
+
+/**
+ * Handles a row that does not end; `bytes` starts with it. An unclosed quote invalidates the row only up to the end of the
+ * line on which it was opened, so that the following lines are read. A row without such a quote is too long.
+ */
+export function brokenRecord(
+  bytes: Buffer,
+  { delimiter, maxRecordBytes }: { readonly delimiter: string; readonly maxRecordBytes: number },
+  place: RecordPlace,
+): Broken {
+  const { openAt, recordEnd } = scanQuotes(bytes, Buffer.from(delimiter))
+  if (openAt === -1) {
+    const end = recordEnd === -1 ? bytes.length : recordEnd
+    return { record: tooLongRecord(bytes.toString('utf8', 0, end), maxRecordBytes, place), end }
+  }
+  const end = nextLine(bytes, openAt)
+  const text = lineBody(bytes, 0, end).toString('utf8')
+  const opened = place.line + countBreaks(bytes, 0, openAt)
+  const why = `the quote opened on line ${opened} is never closed; reading continues on the next line`
+  const raw = endsLine(bytes, end) ? text : text.slice(0, KEPT_CHARACTERS)
+  return { record: badRecord('unclosed_quote', why, raw, place), end }
+}
+
+/**
+ * Scans the quotes of a row like csv-parse with `relax_quotes`: one opens at the start of a field and closes at the next
+ * that is not doubled; any other is text. Returns the position of a quote that is still open, or the end of the row.
+ */
+function scanQuotes(bytes: Buffer, delimiter: Buffer): { openAt: number; recordEnd: number } {
+  let openAt = -1
+  let fieldAt = 0
+  for (let at = 0; at < bytes.length; at++) {
+    if (openAt >= 0) {
+      if (bytes[at] !== QUOTE) continue
+      if (bytes[at + 1] === QUOTE) at++
+      else openAt = -1
+    } else if (bytes[at] === QUOTE && at === fieldAt) openAt = at
+    else if (isBreak(bytes[at])) return { openAt, recordEnd: behindBreak(bytes, at) }
+    else if (standsAt(bytes, at, delimiter)) {
+      at += delimiter.length - 1
+      fieldAt = at + 1
+    }
+  }
+  return { openAt, recordEnd: -1 }
 }
