@@ -58,6 +58,7 @@ export async function perform(
     end(SIGNALS[name], next())
     io.exit(SIGNALS[name])
   }
+  // The keys of the table are signals.
   for (const signal of Object.keys(SIGNALS)) io.on(signal as NodeJS.Signals, onSignal)
   let watch: Watch | undefined
   const end = (code: number, following: Next | undefined): void => {

@@ -25,6 +25,7 @@ export function ordinalIn(bytes: Uint8Array, from: number, to: number, prefix: U
   if (at >= to || to - at > MOST_DIGITS || (bytes[at] === ZERO && to - at > 1)) return -1
   let ordinal = 0
   for (; at < to; at++) {
+    // In range by the loop's condition.
     const digit = digitOf(bytes[at] as number)
     if (digit === -1) return -1
     ordinal = ordinal * 36 + digit

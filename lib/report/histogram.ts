@@ -74,6 +74,7 @@ export class Histogram {
     const fine = EDGES.map((from, at) => ({
       from,
       to: EDGES[at + 1] ?? Math.max(from, this.#most) + 1,
+      // Every edge has a count.
       count: this.#counts[at] as number,
     }))
     const used = fine.flatMap(({ count }, at) => (count > 0 ? [at] : []))

@@ -38,12 +38,15 @@ const ENTITIES: Readonly<Record<string, string>> = {
  * that change the text direction become U+FFFD, so that a record cannot change what a page says.
  */
 export function escaped(text: string): string {
-  return text
-    .replaceAll(/\p{Surrogate}/gu, '\ufffd')
-    .replaceAll(/[&<>"']/g, character => ENTITIES[character] as string)
-    .replaceAll(/[\u0000-\u001f]/g, character =>
-      String.fromCharCode(0x2400 + character.charCodeAt(0)),
-    )
-    .replaceAll('\u007f', '\u2421')
-    .replaceAll(/[\u0080-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '\ufffd')
+  return (
+    text
+      .replaceAll(/\p{Surrogate}/gu, '\ufffd')
+      // The expression matches only these five characters.
+      .replaceAll(/[&<>"']/g, character => ENTITIES[character] as string)
+      .replaceAll(/[\u0000-\u001f]/g, character =>
+        String.fromCharCode(0x2400 + character.charCodeAt(0)),
+      )
+      .replaceAll('\u007f', '\u2421')
+      .replaceAll(/[\u0080-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '\ufffd')
+  )
 }

@@ -173,6 +173,27 @@ void t.test('results that are gone from both the lost disk and the API are an er
   })
 })
 
+void t.test(
+  'after a lost disk, results may be more complete than before, but not less',
+  async t => {
+    let isShort = true
+    const world = await machines(t, {
+      faults: ({ op }) => (op === 'results' && isShort ? { lines: { drop: 1 } } : undefined),
+    })
+    const rows = (await world.run('a', { batchSize: 5 })).join('')
+    t.equal(rows.match(/unanswered/g)?.length, 2, 'one row of each batch')
+    world.lose('a')
+    isShort = false
+    t.notMatch((await world.run('b', { batchSize: 5 })).join(''), 'unanswered')
+    world.lose('b')
+    isShort = true
+    await t.rejects(world.run('c', { batchSize: 5 }), {
+      code: 'CBS_API',
+      message: /cannot be downloaded again: the API sends 4 of its 5 lines/,
+    })
+  },
+)
+
 void t.test('each shard reads its part of the source', async t => {
   const world = await machines(t)
   const shardOn = (machine: string, index: number): JobOptions => ({

@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openJob, postgresLedger, runBatches, type RunEvent } from '../../lib/index.ts'
+import { openEarlier } from '../../lib/run/reuse.ts'
 import { clientOf, makeWorld, type World } from '../support/world.ts'
 
 const reviews = Array.from({ length: 10 }, (_, id) => ({ id, text: `text ${id}` }))
@@ -134,6 +136,16 @@ void t.test('a missing job is an error before anything is sent', async t => {
   const empty = await makeWorld(t)
   const none = await read(empty, reviews, { job: { name: 'a', dir: empty.dir }, reuse: 'auto' })
   t.same(none.notices, ['`reuse` auto: there is no finished job yet, so all records are sent'])
+})
+
+void t.test('a job that is deleted after the run has begun gives no answers', async t => {
+  const dir = t.testdir()
+  const notices: string[] = []
+  const onNotice = (message: string): void => void notices.push(message)
+  const options = { dir, reuse: 'monday', answeredBy: 'x', schema: undefined, onNotice }
+  const earlier = await openEarlier(options, join(dir, 'earlier'), undefined)
+  await earlier.close()
+  t.same(notices, ['`reuse` monday: the job is gone, so all records are sent'])
 })
 
 void t.test('wrong values of `reuse` are rejected at once', async t => {

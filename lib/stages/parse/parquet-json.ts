@@ -250,7 +250,9 @@ function bufferOf(value: unknown): Buffer {
 }
 
 function listFrom(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : ArrayBuffer.isView(value) ? Array.from(value as never) : []
+  if (Array.isArray(value)) return value
+  // The reader returns lists of numbers as typed arrays, which are iterable.
+  return ArrayBuffer.isView(value) ? [...(value as ArrayBufferView & Iterable<unknown>)] : []
 }
 
 function memberOf(value: unknown, name: string): unknown {

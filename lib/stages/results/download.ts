@@ -133,11 +133,12 @@ export async function download(options: DownloadOptions): Promise<void> {
 
 /**
  * Downloads the set of a fetched batch once more and adds the lines that the stored set lacks. Nothing changes if the API has no
- * results any more, or sends an invalid set.
+ * results any more, or sends an invalid set. Returns how many lines were added.
  */
 export async function downloadAgain(
   options: Omit<DownloadOptions, 'ownedElsewhere' | 'adopt'>,
-): Promise<void> {
+  fetched: NonNullable<BatchState['fetched']>,
+): Promise<number> {
   const { job, api, number } = options
   const batch = job.batch(number)
   const set = await JoinedSet.open(job.store, batch, 'lines')
@@ -160,9 +161,10 @@ export async function downloadAgain(
   await job.store.disk.remove(job.store.path(number, 'download'))
   const { lines, bytes } = set
   // A crash may have come after the lines of an earlier call were stored.
-  if (lines <= (batch.fetched?.lines ?? 0)) return
-  const why = lines === batch.requests ? null : (batch.fetched?.why ?? null)
+  if (lines <= fetched.lines) return 0
+  const why = lines === batch.requests ? null : fetched.why
   await job.note({ type: 'refetched', number, lines, bytes, why }, true)
+  return lines - fetched.lines
 }
 
 /** Whether a batch's own counts say that it has more results than these lines. */

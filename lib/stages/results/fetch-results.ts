@@ -221,8 +221,8 @@ export async function completeResults(
       return unanswered.has(ordinal) && !sent.has(ordinal)
     }
     if (!Array.from({ length: requests }).some(isMissing)) continue
-    await downloadAgain({ job, api, number, ids, signal, settleMs: 0, onWait: tell })
-    found += (job.batch(number).fetched?.lines ?? 0) - fetched.lines
+    const options = { job, api, number, ids, signal, settleMs: 0, onWait: tell }
+    found += await downloadAgain(options, fetched)
   }
   return found
 }

@@ -31,6 +31,7 @@ export function fillIn(
   }
   if (settings.format)
     params['output_config'] = withFormat(params['output_config'], settings.format)
+  // Both members have these types, or the check below refuses the request.
   const whole = params as Record<string, unknown> & Pick<MessageParams, 'model' | 'max_tokens'>
   if (record.doublings > 0)
     params['max_tokens'] = maxTokensAfter(whole, record.doublings, settings.maxTokensLimit)

@@ -99,8 +99,8 @@ const LONG = 32 * 1024
 
 /** The row of a page with one long line: slices of the line and the texts between them. */
 function slicesOf({ records, lines, table }: ResultPage, labels: readonly Buffer[]): Buffer[] {
-  const line = table[ENTRY.type] as number
   // Every index is in range.
+  const line = table[ENTRY.type] as number
   const part = (at: number): Buffer =>
     lines.subarray(line + (table[at] as number), line + (table[at + 1] as number))
   const label = (at: number): Buffer => labels[at] as Buffer

@@ -231,5 +231,6 @@ class Sorter {
 const PLACES = 2 ** 21
 
 function startIn(order: Float64Array, index: number): number {
+  // Callers pass indexes of entries.
   return Math.floor((order[index] as number) / PLACES)
 }

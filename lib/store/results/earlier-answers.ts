@@ -161,6 +161,7 @@ export class EarlierAnswers {
       if ((this.#sets[middle] as AnswerSet).start <= number) low = middle
       else high = middle - 1
     }
+    // Every numbered answer is in a set.
     return this.#sets[low] as AnswerSet
   }
 

@@ -71,6 +71,20 @@ void t.test('short sets that have all answers together need no further download'
   t.same(said(await run(world, await reopened(world, job), asks(5))), answers(5))
 })
 
+void t.test('long answers of short sets are joined', async t => {
+  const world = await makeWorld(t, {
+    respond: (_, { custom_id }) => String(custom_id).repeat(10_000),
+  })
+  const { client } = clientWithSets(world, (set, nth) =>
+    (nth === 1 ? only(0) : only(1, 2, 3, 4))(set),
+  )
+  const results = await run({ ...world, client }, await world.open(), asks(5))
+  t.same(
+    results.map(({ response }) => response),
+    results.map(({ customId }) => customId?.repeat(10_000)),
+  )
+})
+
 void t.test(
   'of answers that contradict each other the first stays, or the complete set',
   async t => {

@@ -5,8 +5,10 @@ import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { each, from } from '../../../lib/core/chain.ts'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { RunEvent } from '../../../lib/core/job/run-event.ts'
+import { completeResults } from '../../../lib/stages/results/fetch-results.ts'
 import { splitBatch } from '../../../lib/stages/submit/split-batch.ts'
 import { submit } from '../../../lib/stages/submit/submit.ts'
+import { OrdinalSet } from '../../../lib/store/ordinal-set.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { openFor, record, watched } from '../../support/jobs.ts'
 import {
@@ -592,6 +594,13 @@ void t.test('nothing is resent while a candidate has no readable result (N36)', 
   )
   t.ok(waits.some(why => /none of its results can be read/.test(why)))
   t.equal((await world.emulator.ledger.totals()).accepted, 2)
+  const unanswered = new OrdinalSet()
+  for (const ordinal of [0, 1]) unanswered.add(ordinal)
+  const { client } = world
+  const { signal } = new AbortController()
+  const downloads = callsOf(world.emulator, 'results')
+  t.equal(await completeResults(job, unanswered, { client, signal }), 0)
+  t.same(callsOf(world.emulator, 'results'), downloads, 'it has no id to download results of')
 })
 
 void t.test('a candidate whose results are unreadable for a while is checked again', async t => {
