@@ -432,7 +432,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     values: () => ['none'],
     many: true,
     on: WORK,
-    help: 'after exit 4 because of batches with the same ids (--id): the ID of the one that belongs to the job, or none',
+    help: "after a run that named batches which may be the job's (--id, exit 4; exit 8): the ID of the one that is, or none",
   },
   {
     group: 'Batches',

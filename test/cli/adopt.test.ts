@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import type { EmulatorOptions } from '../../lib/emulator/index.ts'
 import { journalOf } from '../support/world.ts'
-import { csv, nextWords, placeFor, wordsOf, type Place, type Ran } from './world.ts'
+import { csv, FAST_CLOCK, nextWords, placeFor, wordsOf, type Place, type Ran } from './world.ts'
 
 /** The reply to a create is lost; the API has the batch, or has not. */
 const lost = (nth: number, when: 'before' | 'after'): EmulatorOptions => ({
@@ -138,4 +138,28 @@ void t.test('a decision about a batch that is no candidate is refused', async t 
   const odd = await place.run(['resume', 'a', '--adopt', 'all'])
   t.equal(odd.code, 2)
   t.match(odd.err, /--adopt must be a batch id, or none, got "all"/)
+})
+
+void t.test('a batch with the id of another one is given up', async t => {
+  let other = ''
+  const place = await placeFor(t, {
+    faults: ({ op, nth }) =>
+      op === 'create' && nth === 1 ? { replyId: other, vanishAfterMs: 1 } : undefined,
+  })
+  other = await place.emulator.addForeign({ requests: 3 })
+  const words = ['-p', '{{text}}', '--job', 'a']
+  const ran = await place.run(words, { stdin: csv(3), clock: FAST_CLOCK })
+  t.equal(ran.code, 8, ran.err)
+  t.match(ran.err, 'give the batch up with --adopt: none, which makes its rows `unanswered`')
+  t.match(nextWords(ran), ['resume', 'a'])
+  const given = await place.run(['resume', 'a', '--adopt', 'none'], { clock: FAST_CLOCK })
+  t.equal(given.code, 3, given.err)
+  t.same(
+    given.rows.map(({ _batch }) => _batch?.status),
+    ['unanswered', 'unanswered', 'unanswered'],
+  )
+  await paid(t, place, 3)
+  const retried = await place.run(['retry', 'a'], { clock: FAST_CLOCK })
+  t.equal(retried.code, 0, retried.err)
+  answeredBy(t, retried, 'text')
 })

@@ -17,7 +17,7 @@ import type { LineIndex } from '../../store/results/line-index.ts'
 import { withDownloadScanner, type Scanner } from '../../core/json/scanner.ts'
 import { JoinedSet } from '../../store/results/joined-set.ts'
 import { ResultFile } from '../../store/results/result-file.ts'
-import { leaveUndecided, search, type OwnedElsewhere } from '../search/search.ts'
+import { isGivenUp, leaveUndecided, prove, search, type OwnedElsewhere } from '../search/search.ts'
 import { LineFeed } from './line-feed.ts'
 import { Verifier, type ResultSetVerdict } from './verify.ts'
 
@@ -105,8 +105,19 @@ export async function download(options: DownloadOptions): Promise<void> {
         what = verdict.why
         invalid += 1
         if (invalid >= DOWNLOADS) {
-          if (await adoptAnother(options)) return await download(options)
-          throw await setAside(job, number, what)
+          const other = await adoptAnother(options, { id, results_url: url })
+          if (other === 'adopted') return await download(options)
+          if (other !== 'absent') throw await setAside(job, number, what)
+          if (!isGivenUp(job.batch(number), options.adopt ?? [])) {
+            // Durable, since a later decision for none of them counts only for what was named.
+            await job.note({ type: 'candidate', number, id, named: true }, true)
+            throw await setAside(job, number, what, GIVE_UP)
+          }
+          await job.note({ type: 'ruledOut', number, id }, false)
+          const why = `batch ${number} of the job was given up: the API replied to its create with the id of another batch, ${id}`
+          return await (set.lines > 0
+            ? commit(job, number, set, why)
+            : noteMissing(job, number, why))
         }
         pauseMs = pauseAfter(invalid, job.session)
       }
@@ -144,7 +155,10 @@ export async function downloadAgain(
   const set = await JoinedSet.open(job.store, batch, 'lines')
   // With another workspace's key every result set would seem to be gone.
   await api.proveWorkspace()
-  const remote = batch.id === null ? undefined : await api.retrieve(batch.id)
+  const { id, candidates } = batch
+  // The id of a batch that was given up is another batch's.
+  const isOwn = id !== null && candidates[id] !== 'ruledOut'
+  const remote = isOwn ? await api.retrieve(id) : undefined
   const retries = new Retries(job.session)
   while (remote?.processing_status === 'ended') {
     try {
@@ -263,24 +277,30 @@ async function readSet(
 
 /**
  * Looks for the batch under another id: a gateway with a broken cache may have answered the create with the id of another
- * batch, whose results these are. Returns whether it was found.
+ * batch, whose results these are. `absent`: they are, and the API has no batch with these requests; `lost`: that is not known.
  */
-async function adoptAnother(options: DownloadOptions): Promise<boolean> {
+async function adoptAnother(
+  options: DownloadOptions,
+  results: Parameters<typeof prove>[1],
+): Promise<'adopted' | 'absent' | 'lost'> {
   const { job, number, api, signal, settleMs, ownedElsewhere, adopt, onWait } = options
   const { armed, phase } = job.batch(number)
-  if (!armed || phase !== 'ended') return false
+  if (!armed || phase !== 'ended') return 'lost'
+  const proof = await prove(options, results, false)
+  if (proof === 'ours') return 'lost'
   const found = await search({
     ...{ job, number, api, signal, settleMs, ownedElsewhere, adopt, onWait, isOthers: true },
   })
   if (typeof found === 'object' && 'undecided' in found)
     throw await leaveUndecided(job, number, found, onWait)
-  if (typeof found === 'string' || !found.remote) return false
+  if (typeof found === 'string') return proof === 'unreadable' ? 'lost' : found
+  if (!found.remote) return 'lost'
   const { id, request_counts: counts } = found.remote
   const at = job.clock.now()
   await job.note({ type: 'submitted', number, id, at, adopted: true }, true)
   const resultsUrl = resultsUrlOf(found.remote)
   await job.note({ type: 'ended', number, counts, resultsUrl, at }, false)
-  return true
+  return 'adopted'
 }
 
 /** Deletes an unfinished result set, which is useless and may fill the disk. */
@@ -346,13 +366,22 @@ async function waitToRetry(
   await job.clock.sleep(waitMs, signal)
 }
 
+/** What the user can do about a batch whose id is another batch's. */
+const GIVE_UP =
+  ". The API's list has no other batch with these requests. Resume the job to look again, or give the batch up with `adopt`: none, which makes its rows `unanswered`"
+
 /** Keeps an invalid result set for inspection. */
-async function setAside(job: StoredJob, number: number, why: string): Promise<BatchStreamError> {
+async function setAside(
+  job: StoredJob,
+  number: number,
+  why: string,
+  more = '',
+): Promise<BatchStreamError> {
   const kept = `${job.store.path(number, 'results')}.invalid`
   await job.store.disk.rename(job.store.path(number, 'download'), kept)
   return new BatchStreamError(
     'CBS_API',
-    `the results of batch ${job.batch(number).id} are invalid after ${DOWNLOADS} downloads: ${why}. They are kept in ${kept}; none of their rows were written`,
+    `the results of batch ${job.batch(number).id} are invalid after ${DOWNLOADS} downloads: ${why}. They are kept in ${kept}; none of their rows were written${more}`,
   )
 }
 

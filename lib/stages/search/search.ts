@@ -40,7 +40,8 @@ export interface SearchOptions {
    */
   readonly sentBefore?: number | undefined
   /**
-   * Whether its id is known to be another batch's. Then the search ends after one listing, and the job can be resumed later.
+   * Whether its id is known to be another batch's. Then the search ends instead of waiting for the results of candidates, and the
+   * job can be resumed later.
    * @default false
    */
   readonly isOthers?: boolean
@@ -68,7 +69,7 @@ export interface Undecided {
 /**
  * Searches for a batch whose create has an unknown outcome until it is found or proven not to exist: an armed one, or a
  * submitted one whose id the API does not know. `absent`: the API does not have it. `lost`: a candidate may be ours, and that
- * can never be proven.
+ * can never be proven; with `isOthers`, not by now.
  */
 export async function search(
   options: SearchOptions,
@@ -108,9 +109,9 @@ export async function search(
     if (verdict.kind === 'undecided') return { undecided: verdict.candidates }
     if (verdict.kind === 'adopt') return { id: verdict.batch.id, remote: verdict.batch }
     if (verdict.kind === 'absent') return 'absent'
-    if (options.isOthers) {
+    if (options.isOthers && verdict.for === 'proof') {
       const undecided = undecidedIn({ listed, owned, proofs })
-      return undecided.length > 0 ? { undecided } : 'absent'
+      return undecided.length > 0 ? { undecided } : 'lost'
     }
     const waited = elapsedSinceArmed(job, number, sentBefore)
     // After the lifetime of a batch no proof can arrive, but one failed download is not the last word. Its requests are never
@@ -192,10 +193,13 @@ async function decide(
   }
 }
 
-/** Reads the first result lines of an ended batch: their custom_ids show whose it is. */
-async function prove(
-  { job, api, number, signal }: SearchOptions,
-  candidate: RemoteBatch,
+/**
+ * Reads the first result lines of an ended batch: their custom_ids show whose it is. `isOther`: chosen ids do not count, since
+ * the batch is of another time.
+ */
+export async function prove(
+  { job, api, number, signal }: Pick<SearchOptions, 'job' | 'api' | 'number' | 'signal'>,
+  candidate: Parameters<typeof resultsUrlOf>[0],
   isOther: boolean,
 ): Promise<Proof> {
   const ids = await BatchIds.of(job, number)
@@ -292,6 +296,11 @@ export async function leaveUndecided(
   if (job.queue.stopReason) onWait(reason.message)
   job.queue.leaveUndecided(number, ids, reason)
   return reason
+}
+
+/** Whether the user has given up a batch whose id is another batch's, after an earlier run has named it. */
+export function isGivenUp({ id, candidates }: BatchState, adopt: readonly string[]): boolean {
+  return adopt.includes(NONE) && id !== null && candidates[id] === 'named'
 }
 
 function undecidedMessage(

@@ -1,5 +1,5 @@
 // The reply to a create has an id that the API does not know: a gateway answers from a broken cache, or a byte has changed.
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { BatchRequest } from '../../../lib/core/flow.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
@@ -389,4 +389,71 @@ void t.test('an API whose batches have wrong times is not paid twice', async t =
   await t.rejects(runOnce(world, mine, options), { code: 'CBS_STOPPED' })
   await t.rejects(runOnce(world, mine, options), { code: 'CBS_STOPPED' })
   t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
+})
+
+/** A job whose create was answered with the id of another batch, while its own batch is not listed. */
+async function worldWithoutOwn(t: Test, requests: number): Promise<World> {
+  let other = ''
+  const world = await makeWorld(t, {
+    batchTimeMs: 30 * MINUTE,
+    faults: ({ op, nth }) =>
+      op === 'create' && nth === 1 ? { replyId: other, vanishAfterMs: MINUTE } : undefined,
+  })
+  other = await world.emulator.addForeign({ requests, batchTimeMs: 30 * MINUTE })
+  return world
+}
+
+void t.test('a batch whose results are those of another one can be given up', async t => {
+  for (const requests of [2, 3]) {
+    const world = await worldWithoutOwn(t, requests)
+    const give = { fetch: { adopt: ['none'] } }
+    for (const options of [give, {}] as RunOptions[])
+      await t.rejects(
+        runOnce(world, asks(3), options),
+        {
+          code: 'CBS_API',
+          message:
+            /are invalid after 5 .* give the batch up with `adopt`: none, which makes its rows `unanswered`$/,
+        },
+        'none does not count before the batch was named',
+      )
+    const results = await runOnce(world, asks(3), give)
+    t.same(said(results), ['0: unanswered', '1: unanswered', '2: unanswered'])
+    t.match(results[0]?.error?.message, /^batch 1 of the job was given up: .* the id of another/)
+    t.same(said(await runOnce(world, asks(3), {})), said(results), 'the decision is kept')
+    t.same(callsOf(world.emulator, 'create'), { 200: 1 })
+  }
+})
+
+void t.test('a batch with results of its own is never given up', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [{ on: 'results', lines: { unknownId: 1 } }],
+  })
+  for (let nth = 0; nth < 2; nth++)
+    await t.rejects(runOnce(world, asks(3), { fetch: { adopt: ['none'] } }), { code: 'CBS_API' })
+})
+
+void t.test('a given-up batch keeps the answers that it has', async t => {
+  const world = await worldWithoutOwn(t, 3)
+  const job = await world.open()
+  // A short set came before the invalid ones.
+  let downloads = 0
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    if (!String(url).endsWith('/results') || ++downloads > 1) return response
+    const id = `${job.run}-1-1`
+    const text = (await response.text())
+      .split('\n')[0]
+      ?.replace(/"custom_id":"[^"]*"/, `"custom_id":"${id}"`)
+    return new Response(`${text}\n`)
+  }
+  const client = world.client.withOptions({ fetch })
+  await t.rejects(run(world, job, asks(3), { client }), { code: 'CBS_API' })
+  await job.close()
+  const results = await runOnce(world, asks(3), { fetch: { adopt: ['none'] } })
+  t.same(
+    results.map(({ status }) => status),
+    ['unanswered', 'succeeded', 'unanswered'],
+  )
 })
