@@ -99,8 +99,9 @@ export async function retryFailed(context: Context): Promise<Ending> {
     const onlyNew = stage((result: Result) => {
       if (!isOld(result)) return result
       old.add(result)
-      const { status, record } = result
-      const isFound = status !== 'unanswered' && unanswered.has(record?.ordinal ?? -1)
+      const ordinal = result.record?.ordinal
+      const isFound =
+        result.status !== 'unanswered' && ordinal !== undefined && unanswered.has(ordinal)
       return isFound ? result : undefined
     })
     await runDraining(work, signal, signal =>
