@@ -2,7 +2,6 @@ import type Anthropic from '@anthropic-ai/sdk'
 import { pathToFileURL } from 'node:url'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 import type { SourceRecord, SubmittedBatch } from '../core/flow.ts'
-import { openCandidates } from '../core/job/state.ts'
 import type { Result } from '../core/results/result.ts'
 import type { Stage } from '../core/stage.ts'
 import type { CostLedger } from '../cost/ledger.ts'
@@ -11,7 +10,7 @@ import type { Canary } from '../run/canary.ts'
 import type { Cap } from '../run/cap.ts'
 import { attachedFile } from '../stages/parse/files.ts'
 import { MAX_RETRIES } from '../stages/retry/retry.ts'
-import { mustBeOne } from '../stages/search/search.ts'
+import { mustBeOne, mustBePossible } from '../stages/search/search.ts'
 import type { AttachOptions } from '../stages/template/attach.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import type { StoredJob } from '../store/job.ts'
@@ -69,11 +68,15 @@ function decisionsIn(flags: Flags): readonly string[] {
 export function checkDecisions(
   { name, state }: Pick<StoredJob, 'name' | 'state'>,
   { adopt }: Pace,
+  talk: Pick<Talk, 'info'>,
 ): void {
   const batches = [...state.batches.values()]
   for (const batch of batches) mustBeOne(batch, adopt)
+  mustBePossible(batches, adopt)
   for (const id of adopt) {
-    const isKnown = batches.some(batch => batch.id === id || openCandidates(batch).includes(id))
+    const own = batches.find(batch => batch.id === id)
+    if (own) talk.info(`--adopt ${id}: that is batch ${own.number} of job ${name} already`)
+    const isKnown = own ?? batches.find(({ candidates }) => candidates[id] !== undefined)
     if (id !== 'none' && !isKnown)
       throw new BatchStreamError(
         'CBS_OPTION',

@@ -163,3 +163,28 @@ void t.test('a batch with the id of another one is given up', async t => {
   t.equal(retried.code, 0, retried.err)
   answeredBy(t, retried, 'text')
 })
+
+void t.test('a decision about a batch that the job has already says so', async t => {
+  const place = await placeFor(t, lost(1, 'after'))
+  await place.run(asking('Praise', 'a'), { stdin: csv(3) })
+  const [real] = place.emulator.ledger.batches()
+  for (const isKnown of [false, true]) {
+    const ran = await place.run(['resume', 'a', '--adopt', `${real?.id}`])
+    t.equal(ran.code, 0)
+    const says = `--adopt ${real?.id}: that is batch 1 of job a already`
+    t.equal(ran.err.includes(says), isKnown)
+  }
+})
+
+void t.test('a decision that was followed is not taken back', async t => {
+  const place = await placeFor(t, lost(1, 'after'))
+  await place.run(asking('Praise', 'a'), { stdin: csv(3) })
+  const [real] = place.emulator.ledger.batches()
+  t.equal((await place.run(['resume', 'a', '--adopt', 'none'])).code, 0)
+  const ran = await place.run(['resume', 'a', '--adopt', `${real?.id}`])
+  t.equal(ran.code, 2)
+  t.match(
+    ran.err,
+    `${real?.id}, but that was ruled out for batch 1, which has been sent again since`,
+  )
+})

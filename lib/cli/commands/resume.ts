@@ -70,7 +70,7 @@ export async function resume(context: Context): Promise<Ending> {
   })
   const job = await openFound(context, dir, found)
   return await tellingEnd(context, { settings, job }, async () => {
-    checkDecisions(job, pace)
+    checkDecisions(job, pace, talk)
     if (job.input.isRefilling && known.run.input.includes('-')) throw needsInput(found.name)
     await restoreAnswers(context, job, client)
     mustMatch(known.rows, rows, job.state.output.out)

@@ -62,7 +62,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
   context.nextIs(() => next)
   const job = await openFound(context, dir, found)
   return await tellingEnd(context, { settings, job }, async () => {
-    checkDecisions(job, pace)
+    checkDecisions(job, pace, talk)
     await restoreRecords(context, job, found)
     await restoreAnswers(context, job, client)
     const { after: last, unanswered } = await beginRetry(job)

@@ -151,7 +151,7 @@ async function ask(
           : { words: resume, ...(input && { input }), ...undecidedIn(job) }
       })
     const working = tellingEnd(context, { settings, job }, async () => {
-      checkDecisions(job, pace)
+      checkDecisions(job, pace, talk)
       await restoreAnswers(context, job, client)
       const ordered = rows.order === 'input'
       const ledger = new CostLedger(pricesOf(settings))

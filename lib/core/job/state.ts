@@ -22,8 +22,11 @@ export interface BatchState extends Sealed {
     /** By the API's clock; null if it was not known. */
     readonly serverAt: number | null
   } | null
-  /** Batches of the API that may be this one. `named`: the user was asked about it. `ruledOut`: it is another one. */
-  readonly candidates: Readonly<Record<string, 'open' | 'named' | 'ruledOut'>>
+  /**
+   * Batches of the API that may be this one. `named`: the user was asked about it. `ruledOut`: it is another one. `replaced`:
+   * the same, and this batch has been sent again since.
+   */
+  readonly candidates: Readonly<Record<string, 'open' | 'named' | 'ruledOut' | 'replaced'>>
   /** The API's id; null until it is submitted. */
   readonly id: string | null
   /** The origin of the API that has it, and its betas; absent where they are not known. */
@@ -202,12 +205,13 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
       return move(state, event.number, ['sealed'], {
         phase: 'armed',
         armed: { at: event.at, serverAt: event.serverAt },
+        candidates: ruledOutOf(state.batches.get(event.number), 'replaced'),
       })
     case 'disarmed':
       return move(state, event.number, ['armed'], {
         phase: 'sealed',
         armed: null,
-        candidates: ruledOutOf(state.batches.get(event.number)),
+        candidates: ruledOutOf(state.batches.get(event.number), 'ruledOut'),
       })
     case 'candidate':
       return candidate(state, event, event.named ? 'named' : 'open')
@@ -378,13 +382,21 @@ function candidate(
 
 /** Batches of the API that may be this one. */
 export function openCandidates({ candidates }: Pick<BatchState, 'candidates'>): string[] {
-  return Object.keys(candidates).filter(id => candidates[id] !== 'ruledOut')
+  return Object.keys(candidates).filter(id => !isRuledOut(candidates[id]))
+}
+
+/** Whether a candidate is another batch. */
+export function isRuledOut(is: BatchState['candidates'][string] | undefined): boolean {
+  return is === 'ruledOut' || is === 'replaced'
 }
 
 /** A batch of the API that is not this one is not the one that is sent next, either. */
-function ruledOutOf(batch: BatchState | undefined): BatchState['candidates'] {
+function ruledOutOf(
+  batch: BatchState | undefined,
+  is: 'ruledOut' | 'replaced',
+): BatchState['candidates'] {
   const candidates = Object.entries(batch?.candidates ?? {})
-  return Object.fromEntries(candidates.filter(([, is]) => is === 'ruledOut'))
+  return Object.fromEntries(candidates.filter(([, was]) => isRuledOut(was)).map(([id]) => [id, is]))
 }
 
 function changed(state: JobState, change: Partial<JobState>): Change {

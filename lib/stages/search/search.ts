@@ -3,7 +3,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { ownedIds } from '../../store/batch-queue.ts'
 import type { StoredJob } from '../../store/job.ts'
-import type { BatchState } from '../../core/job/state.ts'
+import { isRuledOut, openCandidates, type BatchState } from '../../core/job/state.ts'
 import { EXPIRES_AFTER_MS, MAX_LIST_PAGES } from '../../core/limits.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
 import { eachFirstCustomId } from '../../api/first-lines.ts'
@@ -81,7 +81,8 @@ export async function search(
   const proofs = new Map<string, Proof>()
   const decisions = new Map<string, Proof>()
   for (const [id, is] of Object.entries(job.batch(number).candidates)) {
-    if (is === 'ruledOut') proofs.set(id, 'foreign')
+    // The user may take a decision back as long as nothing was sent because of it.
+    if (isRuledOut(is) && !adopt.includes(id)) proofs.set(id, 'foreign')
     // The user has decided about the batches that an earlier run named, not about others.
     else if (is === 'named' && adopt.includes(NONE)) decisions.set(id, 'foreign')
   }
@@ -142,6 +143,36 @@ export function mustBeOne({ number, candidates }: BatchState, adopt: readonly st
       `\`adopt\` has ${ids.join(' and ')}, but batch ${number} is only one of them: name that one`,
       { option: 'adopt' },
     )
+}
+
+/**
+ * Rejects a decision for a batch that an earlier one ruled out, if that has had effects.
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function mustBePossible(batches: Iterable<BatchState>, adopt: readonly string[]): void {
+  const all = [...batches]
+  for (const id of adopt) {
+    if (all.some(batch => batch.id === id || mayAdopt(batch, id))) continue
+    const batch = all.find(({ candidates }) => isRuledOut(candidates[id]))
+    if (!batch) continue
+    const since =
+      batch.candidates[id] === 'replaced'
+        ? 'which has been sent again since'
+        : batch.phase === 'void'
+          ? 'which has been split since'
+          : 'whose rows are final'
+    throw new BatchStreamError(
+      'CBS_OPTION',
+      `\`adopt\` has ${id}, but that was ruled out for batch ${batch.number}, ${since}: \`claude-batch-stream results ${id}\` prints its answers`,
+      { option: 'adopt' },
+    )
+  }
+}
+
+/** Whether a batch may be this batch of the API, or may be so again if the user takes a decision back. */
+function mayAdopt(batch: BatchState, id: string): boolean {
+  if (openCandidates(batch).includes(id)) return true
+  return batch.candidates[id] === 'ruledOut' && batch.fetched === null && batch.phase !== 'void'
 }
 
 /** Batch ids of other jobs, according to their journals and the ledger. */

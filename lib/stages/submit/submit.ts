@@ -26,7 +26,7 @@ import {
   RefusalTracker,
   type RefusalVerdict,
 } from './refusal.ts'
-import { leaveUndecided, search } from '../search/search.ts'
+import { leaveUndecided, mustBePossible, prove, search } from '../search/search.ts'
 import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
 import { uploadBatch } from './upload.ts'
 
@@ -144,6 +144,7 @@ export class Submit extends JobStage<SealedBatch> {
   protected override async receive(batch: SealedBatch): Promise<void> {
     const { number } = batch
     const job = this.attach(batch.job)
+    if (!this.#api) mustBePossible(job.state.batches.values(), this.#options.adopt ?? [])
     this.#api ??= new Api({
       client: this.#options.client,
       session: job.session,
@@ -177,6 +178,7 @@ export class Submit extends JobStage<SealedBatch> {
 
   /** Sends a batch until its outcome is known, a search has to find it, or submission has stopped. */
   async #send(job: StoredJob, number: number): Promise<void> {
+    if (await this.#adoptRuledOut(job, number)) return
     await this.#collectFirst(job, job.batch(number).attempt)
     if (job.queue.stopReason) return
     if (this.#options.abandon) return await this.#split(job, number, () => ABANDONED)
@@ -228,6 +230,27 @@ export class Submit extends JobStage<SealedBatch> {
           if (!(await this.#waitToRetry(job, number, outcome.failure, retries))) return
       }
     }
+  }
+
+  /** Adopts a batch that the user has ruled out and now names, as long as this one is not sent again. */
+  async #adoptRuledOut(job: StoredJob, number: number): Promise<boolean> {
+    const { candidates } = job.batch(number)
+    const id = this.#options.adopt?.find(one => candidates[one] === 'ruledOut')
+    if (id === undefined) return false
+    // `receive` created it before anything is sent.
+    const api = this.#api as Api
+    await api.proveWorkspace()
+    const remote = await api.retrieve(id)
+    const { signal } = this
+    const proof = remote && (await prove({ job, api, number, signal }, remote, false))
+    if (proof !== 'chosen' && proof !== 'ours')
+      throw new BatchStreamError(
+        'CBS_OPTION',
+        `\`adopt\` has ${id}, but ${remote ? `its results do not show that it is batch ${number}` : 'the API does not know it'}`,
+        { option: 'adopt' },
+      )
+    await this.#accept(job, number, id, true)
+    return true
   }
 
   /** Waits for the results of ended batches that an earlier process submitted. Running batches are not waited for. */

@@ -1,14 +1,15 @@
 // Ids that the user chose do not show which job sent a batch: another job over the same records has the same ones.
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { BatchRequest } from '../../../lib/core/flow.ts'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { BatchState } from '../../../lib/core/job/state.ts'
-import { mustBeOne } from '../../../lib/stages/search/search.ts'
+import { mustBeOne, mustBePossible } from '../../../lib/stages/search/search.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
 import {
   ask,
   asks,
   callsOf,
+  deathsOf,
   journalOf,
   makeWorld,
   run,
@@ -313,4 +314,113 @@ void t.test('a question beside another reason to stop is passed to onWait', asyn
   const options = { waits, aggregate: { batchSize: 2 }, submit: { concurrency: 2 } }
   await t.rejects(run(world, await world.open(), chosen(3), options), { code: 'CBS_ACCESS' })
   t.ok(waits.some(why => /do not show which job sent them/.test(why)))
+})
+
+/** Asks, is told `none` by mistake, and stops with `status` before the batch is sent again. */
+async function ruledOutByMistake(t: Test, status: number): Promise<[World, string]> {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [
+      { on: 'create', nth: 1, when: 'after', reset: true },
+      { on: 'create', nth: 2, when: 'before', status },
+    ],
+  })
+  await question(world, chosen(2))
+  const job = await world.open()
+  await t.rejects(run(world, job, chosen(2), decided('none')), { code: 'CBS_ACCESS' })
+  t.equal(job.batch(1).phase, 'sealed')
+  await job.close()
+  return [world, `${world.emulator.ledger.batches()[0]?.id}`]
+}
+
+void t.test(
+  'a batch that was ruled out by mistake is adopted as long as nothing was sent',
+  async t => {
+    const [world, real] = await ruledOutByMistake(t, 403)
+    const results = await run(world, await world.open(), chosen(2), decided(real))
+    t.same(said(results), answers(0, 2))
+    await paidFor(world, 2)
+  },
+)
+
+void t.test('the same after a death between the decision and its effect', async t => {
+  const world = await makeWorld(t, lost('after'))
+  await question(world, chosen(2))
+  const job = await world.open()
+  const deaths = deathsOf(job, `${world.dir}/deaths`, ({ type }) => type === 'ruledOut')
+  const stop = new AbortController()
+  job.on('event', ({ type }) => type === 'ruledOut' && stop.abort())
+  await t.rejects(run(world, job, chosen(2), { ...decided('none'), signal: stop.signal }))
+  await job.close()
+  const real = `${world.emulator.ledger.batches()[0]?.id}`
+  const again = await world.open({ dir: `${deaths[0]}` })
+  t.same(said(await run(world, again, chosen(2), decided(real))), answers(0, 2))
+  await paidFor(world, 2)
+})
+
+void t.test('a batch that was ruled out is refused if its requests were sent again', async t => {
+  const [world, real] = await ruledOutByMistake(t, 403)
+  t.same(said(await run(world, await reopened(world), chosen(2))), answers(0, 2))
+  const refused = {
+    code: 'CBS_OPTION',
+    option: 'adopt',
+    message: `\`adopt\` has ${real}, but that was ruled out for batch 1, which has been sent again since: \`claude-batch-stream results ${real}\` prints its answers`,
+  }
+  await t.rejects(run(world, await reopened(world), chosen(2), decided(real)), refused)
+  await paidFor(world, 4, 2)
+})
+
+let last: StoredJob | undefined
+async function reopened(world: World): Promise<StoredJob> {
+  await last?.close()
+  return (last = await world.open())
+}
+
+void t.test(
+  'a batch that shows nothing of its requests is not adopted in place of one that was ruled out',
+  async t => {
+    const [world, real] = await ruledOutByMistake(t, 403)
+    for (const [status, why] of [
+      [404, /but the API does not know it/],
+      [200, /its results do not show that it is batch 1/],
+    ] as const) {
+      const fetch: typeof globalThis.fetch = async (url, init) => {
+        if (String(url).endsWith('/results')) return new Response('{}', { status: 404 })
+        if (status === 404 && String(url).endsWith(real)) return new Response('{}', { status })
+        return await world.emulator.fetch(url, init)
+      }
+      const client = world.client.withOptions({ fetch })
+      const job = await world.open()
+      await t.rejects(run(world, job, chosen(2), { client, ...decided(real) }), {
+        code: 'CBS_OPTION',
+        message: why,
+      })
+      await job.close()
+    }
+    await paidFor(world, 2)
+  },
+)
+
+void t.test('which decisions can be taken back', t => {
+  const batch = (number: number, more: Partial<BatchState>): BatchState =>
+    // Only these members are read.
+    ({ number, candidates: {}, fetched: null, phase: 'sealed', id: null, ...more }) as BatchState
+  const fetched = { lines: 0, bytes: 0, why: 'x' }
+  const refuses = (more: Partial<BatchState>, message: RegExp): void =>
+    void t.throws(() => mustBePossible([batch(1, more)], ['none', 'a']), {
+      code: 'CBS_OPTION',
+      message,
+    })
+  refuses({ candidates: { a: 'replaced' } }, /which has been sent again since/)
+  refuses({ candidates: { a: 'ruledOut' }, phase: 'void' }, /which has been split since/)
+  refuses({ candidates: { a: 'ruledOut' }, phase: 'written', fetched }, /whose rows are final/)
+  const replaced = batch(1, { candidates: { a: 'replaced' } })
+  for (const other of [
+    batch(2, { candidates: { a: 'open' } }),
+    batch(2, { candidates: { a: 'ruledOut' } }),
+    batch(2, { id: 'a' }),
+  ])
+    mustBePossible([replaced, other], ['a'])
+  mustBePossible([replaced], ['b'])
+  t.end()
 })
