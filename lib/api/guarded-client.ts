@@ -3,7 +3,7 @@ import type { ClientOptions } from '@anthropic-ai/sdk'
 import type { AnthropicClient } from './client.ts'
 import { MAX_REPLY_BYTES } from '../core/limits.ts'
 import { isUndecodable, MalformedReply } from './sdk-error.ts'
-import { shorten, withoutKeys, withoutSecrets } from '../core/without-keys.ts'
+import { secretForms, shorten, withoutKeys, withoutSecrets } from '../core/without-keys.ts'
 import { leanFetch, mayReplaceFetch } from './transport.ts'
 
 type ClientFetch = NonNullable<ClientOptions['fetch']>
@@ -79,27 +79,10 @@ export function secretsOf(response: Response): readonly string[] {
   return resultSecrets.get(response) ?? []
 }
 
-/** A shorter secret could be part of any word. */
-const MIN_SECRET = 8
-
-/** The key of a request, in each form in which a reply may echo it; `withoutSecrets` adds those of JSON strings. */
+/** The key of a request, in each form in which a reply may echo it. */
 function secretsIn(headers: Headers): string[] {
   const token = headers.get('authorization')?.replace(/^\S+ /, '')
-  const forms = [headers.get('x-api-key'), token].flatMap(secret =>
-    secret && secret.length >= MIN_SECRET
-      ? [secret, encodeURIComponent(secret), ...base64Of(secret)]
-      : [],
-  )
-  return [...new Set(forms)]
-}
-
-/** What the base64 of any text with the secret contains: the digits that depend on the secret alone, for each of three offsets. */
-function base64Of(secret: string): string[] {
-  return [0, 1, 2].map(offset => {
-    const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(secret)])
-    const digits = bytes.toString('base64')
-    return digits.slice(Math.ceil((offset * 8) / 6), Math.floor((bytes.length * 8) / 6))
-  })
+  return [...new Set([headers.get('x-api-key'), token].flatMap(secretForms))]
 }
 
 /**

@@ -1,4 +1,4 @@
-import { withoutKeys, withoutSecrets } from '../core/without-keys.ts'
+import { secretForms, withoutKeys, withoutSecrets } from '../core/without-keys.ts'
 
 /** Control characters, and those that turn the direction of text around, with which a message can show what it does not say. */
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
@@ -25,12 +25,11 @@ export function redacted(text: string, secrets: readonly string[] = []): string 
   return withoutKeys(withoutSecrets(text, secrets)).replaceAll(/(:\/\/)[^/\s@]+@/g, '$1***@')
 }
 
-/** The secrets of an environment. A short one could be part of any word. */
+/** The secrets of an environment, in each form in which a text may have them. */
 export function secretsIn(env: Readonly<Record<string, string | undefined>>): string[] {
-  return ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN'].flatMap(name => {
-    const secret = env[name]?.trim() ?? ''
-    return secret.length < 8 ? [] : [secret]
-  })
+  return ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN'].flatMap(name =>
+    secretForms(env[name]?.trim()),
+  )
 }
 
 /** A ledger's URL without its password. */

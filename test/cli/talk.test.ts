@@ -15,8 +15,8 @@ t.test('keys are never shown, whether or not they are in use', async t => {
     'a sk-ant-***, https://***@proxy:80/x@y',
   )
   const secrets = secretsIn({ ANTHROPIC_API_KEY: 'of-a-gateway', ANTHROPIC_AUTH_TOKEN: 'short' })
-  t.same(secrets, ['of-a-gateway'])
   t.equal(redacted('short of-a-gateway of-a-gateway', secrets), 'short *** ***')
+  t.equal(redacted('of%2da%2Dgateway b2YtYS1nYXRld2F5', secrets), '*** ***')
   const env = { ANTHROPIC_API_KEY: 'of-a-gateway' }
   const ran = await run(['of-a-gateway'], { env })
   t.match(ran.err, '"***" is not a command')

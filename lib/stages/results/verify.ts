@@ -10,7 +10,8 @@ import { ENTRY, ODD, PLAIN, STRIDE, type Scanner } from '../../core/json/scanner
 
 const MARK = Buffer.from('\ufeff')
 const SUCCEEDED = Buffer.from('"succeeded"')
-const BACKSLASH = 0x5c
+/** Backslash, percent sign and ampersand, with which escapes begin. */
+const ESCAPES = [0x5c, 0x25, 0x26]
 
 /** The verdict on a result set. `incomplete`: lines are missing and nothing else is wrong; `invalid`: it cannot be trusted. */
 export type ResultSetVerdict =
@@ -131,7 +132,7 @@ export class Verifier {
 
   #mayHaveSecret(bytes: Buffer): boolean {
     const { secrets } = this
-    if (secrets.length > 0 && bytes.includes(BACKSLASH)) return true
+    if (secrets.length > 0 && ESCAPES.some(byte => bytes.includes(byte))) return true
     return secrets.some(secret => bytes.includes(secret))
   }
 

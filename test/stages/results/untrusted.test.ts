@@ -259,6 +259,10 @@ const ECHOES: Readonly<Record<string, string>> = {
   'after a line end': `\\n${inside(ODD_KEY)}`,
   'after an escape that could begin it': `\\${inside(ODD_KEY)}`,
   percent: encodeURIComponent(ODD_KEY),
+  'lower-case percent': encodeURIComponent(ODD_KEY).replaceAll(/%../g, one => one.toLowerCase()),
+  'double percent': encodeURIComponent(encodeURIComponent(ODD_KEY)),
+  entities: [...ODD_KEY].map(one => `&#${one.charCodeAt(0)};`).join(''),
+  'URL-safe base64': Buffer.from(`x-api-key:${ODD_KEY}`).toString('base64url'),
   base64: Buffer.from(ODD_KEY).toString('base64').replaceAll('/', '\\/'),
   'base64 of a login': Buffer.from(`user:${ODD_KEY}`).toString('base64'),
   'base64 of another login': Buffer.from(`user1:${ODD_KEY}`).toString('base64'),
@@ -268,7 +272,7 @@ const ECHOES: Readonly<Record<string, string>> = {
 function revealsKey(text: string): boolean {
   let rest = text
   for (let depth = 0; depth < 5; depth++) {
-    const hasBase64 = [...rest.matchAll(/[\w+/]{8,}=*/g)].some(([word]) =>
+    const hasBase64 = [...rest.matchAll(/[\w+/-]{8,}=*/g)].some(([word]) =>
       Buffer.from(word, 'base64').includes(ODD_KEY),
     )
     if (rest.includes(ODD_KEY) || hasBase64) return true
@@ -276,6 +280,9 @@ function revealsKey(text: string): boolean {
       /\\(?:u([\da-f]{4})|(.))/gi,
       (_, hex: string | undefined, other: string) =>
         hex === undefined ? other : String.fromCharCode(Number.parseInt(hex, 16)),
+    )
+    rest = rest.replaceAll(/%([\da-f]{2})|&#(\d+);/gi, (_, hex?: string, code?: string) =>
+      String.fromCharCode(hex === undefined ? Number(code) : Number.parseInt(hex, 16)),
     )
   }
   return false
