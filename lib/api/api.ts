@@ -40,6 +40,23 @@ export interface Download {
   readonly secrets: readonly string[]
 }
 
+/** The reply to a create. */
+export interface CreateReply {
+  readonly answer: unknown
+  /** The header that shows that the reply came from a cache, and so answers another create. */
+  readonly cachedBy: string | undefined
+}
+
+/** Headers in which caches say that they had the reply already. */
+const CACHE_HEADERS = ['x-cache', 'x-cache-status', 'cf-cache-status', 'x-proxy-cache']
+
+function cacheIn(headers: Headers): string | undefined {
+  const age = headers.get('age')
+  if (Number(age) > 0) return `age: ${age}`
+  const name = CACHE_HEADERS.find(one => /\bhit\b|_HIT\b/i.test(headers.get(one) ?? ''))
+  return name && `${name}: ${headers.get(name)}`
+}
+
 /** A redirect is never followed: it would carry the key, and a body, to another host. */
 const NO_REDIRECT = { redirect: 'manual' } as const
 
@@ -61,7 +78,7 @@ export class Api {
   }
 
   /**
-   * Sends a batch once. Errors are for `failureOf`; the return value is the unchecked reply. The next part of the body is
+   * Sends a batch once. Errors are for `failureOf`; `answer` is the unchecked reply. The next part of the body is
    * requested only after the previous one has been sent. The argument of `body` is whether it may then reuse the buffer of
    * the previous part.
    */
@@ -69,7 +86,7 @@ export class Api {
     body: (reuses: boolean) => AsyncIterable<Uint8Array>,
     size: number,
     signal: AbortSignal,
-  ): Promise<unknown> {
+  ): Promise<CreateReply> {
     // The SDK types `create` for an array of requests; the body in the options overrides it.
     const params = {} as Anthropic.Messages.Batches.BatchCreateParams
     const call = this.#client.messages.batches.create(params, {
@@ -83,8 +100,12 @@ export class Api {
       fetchOptions: NO_REDIRECT,
     })
     const { data, response } = await call.withResponse()
-    await this.session.observe(response.headers)
-    return data
+    const { headers } = response
+    const cachedBy = cacheIn(headers)
+    // The time of a reply from a cache is a past one.
+    if (cachedBy === undefined) await this.session.observe(headers)
+    else await this.session.observeWorkspace(headers)
+    return { answer: data, cachedBy }
   }
 
   /** Retrieves a batch; undefined if the API does not know it. */

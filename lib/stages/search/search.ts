@@ -126,7 +126,7 @@ export async function search(
     const rest = settleMs - waited
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(listings, 6), LONGEST_PAUSE_MS)
     listings += 1
-    await job.clock.sleep(rest > 0 ? Math.min(rest, pause) : pause, signal)
+    await job.clock.sleep(rest > 0 ? Math.max(1, Math.min(rest, pause)) : pause, signal)
   }
 }
 

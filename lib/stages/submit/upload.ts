@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import type { Api } from '../../api/api.ts'
+import type { Api, CreateReply } from '../../api/api.ts'
 import { failureOf } from '../../api/failure.ts'
 import { withIdleTimeout, type IdleTimer } from '../../api/idle-timeout.ts'
 import { createdId, understood } from '../../api/remote-batch.ts'
 import { observeFailure } from '../../api/retry-policy.ts'
 import { BatchStreamError } from '../../core/errors.ts'
+import { shorten } from '../../core/without-keys.ts'
 import { ownedIds } from '../../store/batch-queue.ts'
 import type { DiskFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
@@ -65,10 +66,10 @@ export async function uploadBatch(
     const lastByte = { arm, assertOwned: job.assertOwned }
     const body = (reuses: boolean): AsyncIterable<Uint8Array> =>
       bodyParts(file, { size: bytes, hash, reuses }, progress, lastByte, onPart)
-    const answer = await api.create(body, bytes, signal)
+    const reply = await api.create(body, bytes, signal)
     // A reply that arrives early must not be judged before the batch is armed.
     await arming.catch(() => {})
-    return await readReply(job, number, answer, progress, ownedElsewhere)
+    return await readReply(job, number, reply, progress, ownedElsewhere)
   }
   const failed = async (cause: unknown): Promise<CreateOutcome> => {
     // Set before anything is awaited, so that the last byte cannot be sent any more.
@@ -121,13 +122,17 @@ function callUntil(
 async function readReply(
   job: StoredJob,
   number: number,
-  answer: unknown,
+  { answer, cachedBy }: CreateReply,
   progress: UploadProgress,
   ownedElsewhere: OwnedElsewhere | undefined,
 ): Promise<CreateOutcome> {
   const id = createdId(answer)
   const wrong =
-    id === undefined ? 'not a batch' : await whyNotOurs(job, number, id, answer, ownedElsewhere)
+    id === undefined
+      ? 'not a batch'
+      : cachedBy !== undefined
+        ? `batch ${id} from a cache (${shorten(cachedBy)})`
+        : await whyNotOurs(job, number, id, answer, ownedElsewhere)
   if (id !== undefined && wrong === undefined) return { kind: 'created', id }
   const message = `the reply to the create is ${wrong}`
   return outcomeOf(failureOf(new Error(message), 0), progress.complete)

@@ -457,3 +457,51 @@ void t.test('a given-up batch keeps the answers that it has', async t => {
     ['unanswered', 'succeeded', 'unanswered'],
   )
 })
+
+void t.test('a reply to a create that came from a cache is not believed', async t => {
+  for (const [name, value] of [
+    ['age', '7'],
+    ['x-cache', 'HIT from proxy'],
+    ['x-cache', 'TCP_HIT'],
+    ['x-cache-status', 'hit'],
+    ['cf-cache-status', 'HIT'],
+  ] as const) {
+    // A minute older, of the same size, with the same ids, and from another state directory.
+    const world = await makeWorld(t, { batchTimeMs: MINUTE })
+    const mine = asks(2).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
+    const other = await world.emulator.addForeign({
+      customIds: ['row-0', 'row-1'],
+      createdAgoMs: MINUTE,
+    })
+    let creates = 0
+    const fetch: typeof globalThis.fetch = async (url, init) => {
+      const response = await world.emulator.fetch(url, init)
+      if (init?.method?.toUpperCase() !== 'POST' || ++creates > 1) return response
+      await response.body?.cancel()
+      const date = new Date(world.clock.now() - MINUTE).toUTCString()
+      return Response.json(await retrieved(world, other), { headers: { date, [name]: value } })
+    }
+    const client = world.client.withOptions({ fetch })
+    const waits: string[] = []
+    await t.rejects(runOnce(world, mine, { client, waits }), { code: 'CBS_STOPPED' })
+    t.match(waits[0], `the reply to the create is batch ${other} from a cache (${name}: ${value})`)
+    const [real] = world.emulator.ledger.batches()
+    const again = await runOnce(world, mine, { submit: { adopt: [`${real?.id}`] } })
+    t.same(said(again), answers(2))
+    await paidOnce(world, 2)
+  }
+})
+
+void t.test('headers of a cache that did not have the reply change nothing', async t => {
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    response.headers.set('age', '0')
+    response.headers.set('x-cache', 'Miss from cloudfront')
+    response.headers.set('cf-cache-status', 'DYNAMIC')
+    return response
+  }
+  const waits: string[] = []
+  await answered(world, 2, { client: world.client.withOptions({ fetch }), waits })
+  t.same(waits, [])
+})
