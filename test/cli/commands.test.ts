@@ -842,3 +842,40 @@ t.test('emulate exits at once if it is interrupted while it starts', async t => 
   stdout.once('told', () => world.emit('SIGINT', 'SIGINT'))
   t.equal((await runIn(world, ['emulate'])).code, 130)
 })
+
+t.test('cancel refuses a batch that is not the one that the job sent', async t => {
+  let other = ''
+  let isLate = false
+  const place = await placeFor(t, {
+    batchTimeMs: 3_600_000,
+    faults: ({ op, nth }) => (op === 'create' && nth % 2 === 0 ? { replyId: other } : undefined),
+  })
+  const statusOf = async (id: string): Promise<unknown> => {
+    const url = `${place.emulator.url}/v1/messages/batches/${id}`
+    const reply = await fetch(url, {
+      headers: { 'x-api-key': 'k', 'anthropic-version': '2023-06-01' },
+    })
+    return Object(await reply.json()).processing_status
+  }
+  for (const [name, foreign, why] of [
+    ['a', { requests: 5 }, 'has 5 requests instead of 2'],
+    ['b', { requests: 2, createdAgoMs: 3_000_000 }, 'was created before that batch was sent'],
+  ] as const) {
+    isLate = name === 'b'
+    other = await place.emulator.addForeign({ ...foreign, batchTimeMs: 3_600_000 })
+    const words = ['-p', '{{text}}', '--batch-size', '2', '--job', name, '--detach']
+    t.equal((await place.run(words, { stdin: csv(4) })).code, 0)
+    const ran = await place.run(['cancel', name, '-y'])
+    t.equal(ran.code, 4, ran.err)
+    t.match(
+      ran.err,
+      `${other}, the id of batch 2, ${why}: it is another batch and was not canceled`,
+    )
+    t.same(nextWords(ran).slice(0, 2), ['resume', name])
+    t.equal(await statusOf(other), 'in_progress')
+    const [own] = place.emulator.ledger.batches().slice(isLate ? 2 : 0)
+    t.equal(await statusOf(`${own?.id}`), 'canceling', 'the others are canceled')
+    t.match(await place.run(['cancel', other, '-y']), { code: 0 })
+    t.equal(await statusOf(other), 'canceling')
+  }
+})

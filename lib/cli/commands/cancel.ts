@@ -8,6 +8,7 @@ import { confirm } from '../confirm.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
+import { whyAnother } from '../../stages/search/search.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { stateDir } from '../state-dir.ts'
 
@@ -24,12 +25,13 @@ export async function cancel(context: Context): Promise<Ending> {
 async function cancelBatch(context: Context, id: string): Promise<Ending> {
   const client = await clientOf(context.flags, context.io)
   await confirm(context, `cancel batch ${id}?`, REFUSED)
-  const unknown = await cancelAll(context, client, [id], id, null)
-  if (unknown.length > 0)
+  const batch = await apiFor(context, client, id, null).cancel(id)
+  if (!batch)
     throw new BatchStreamError(
       'CBS_INPUT',
       `the API does not know batch ${id} in this key's workspace`,
     )
+  context.talk.info(`${id}: ${batch.processing_status}`)
   return { code: EXIT.answered }
 }
 
@@ -39,41 +41,50 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   const found = await jobNamed(stateDir(flags, io.env), name)
   const { run } = rememberedBy(found)
   const batches = [...found.state.batches.values()]
-  const ids = batches.flatMap(({ phase, id }) => (phase === 'submitted' && id !== null ? [id] : []))
+  const inFlight = batches.filter(({ phase, id }) => phase === 'submitted' && id !== null)
   for (const { number, phase } of batches)
     if (phase === 'armed')
       talk.warn(
         `batch ${number} may or may not be at the API: run \`resume\` to find out, then cancel it`,
       )
-  if (ids.length === 0) {
+  if (inFlight.length === 0) {
     talk.info(`job ${name}: there is nothing to cancel`)
     return { code: EXIT.answered }
   }
   const client = await clientOf(flags, io, { job: run })
-  const which = counted(ids.length, 'batch', 'batches')
+  const which = counted(inFlight.length, 'batch', 'batches')
   await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
-  const unknown = await cancelAll(context, client, ids, name, found.state.workspace)
-  for (const id of unknown) talk.info(`${id}: the API does not know it`)
-  return { code: EXIT.answered, next: { words: ['resume', name, ...context.placeFlags] } }
+  const api = apiFor(context, client, name, found.state.workspace)
+  const next = { words: ['resume', name, ...context.placeFlags] }
+  const others: string[] = []
+  for (const batch of inFlight) {
+    // Those in flight have one.
+    const id = batch.id as string
+    const remote = await api.retrieve(id)
+    // A broken cache may have answered a create with the id of another batch.
+    const why = remote && whyAnother(batch, remote)
+    if (why === undefined) talk.info(`${id}: ${await stateAfter(api, id)}`)
+    else others.push(`${id}, the id of batch ${batch.number}, ${why}`)
+  }
+  if (others.length === 0) return { code: EXIT.answered, next }
+  context.nextIs(() => next)
+  throw new BatchStreamError(
+    'CBS_STOPPED',
+    `${others.join('; ')}: it is another batch and was not canceled. \`resume\` finds the job's own; \`cancel ID\` cancels any batch`,
+  )
 }
 
-/** Returns the ids that the API does not know. */
-async function cancelAll(
-  context: Context,
+function apiFor(
+  { io, signal }: Context,
   client: Anthropic,
-  ids: readonly string[],
   name: string,
   workspace: string | null,
-): Promise<readonly string[]> {
+): Api {
   // With a key of another workspace the batches would appear deleted.
   const owner = { name, workspace: () => workspace, remember: async () => {} }
-  const session = new ApiSession(context.io.clock, owner)
-  const api = new Api({ client, session, signal: context.signal })
-  const unknown: string[] = []
-  for (const id of ids) {
-    const batch = await api.cancel(id)
-    if (batch) context.talk.info(`${id}: ${batch.processing_status}`)
-    else unknown.push(id)
-  }
-  return unknown
+  return new Api({ client, session: new ApiSession(io.clock, owner), signal })
+}
+
+async function stateAfter(api: Api, id: string): Promise<string> {
+  return (await api.cancel(id))?.processing_status ?? 'the API does not know it'
 }

@@ -3,6 +3,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { ownedIds } from '../../store/batch-queue.ts'
 import type { StoredJob } from '../../store/job.ts'
+import { countOf } from '../../core/job/event.ts'
 import { isRuledOut, openCandidates, type BatchState } from '../../core/job/state.ts'
 import { EXPIRES_AFTER_MS, MAX_LIST_PAGES } from '../../core/limits.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
@@ -190,9 +191,20 @@ export async function ownedByOthers(
  * Whether a batch that a create returned is provably older than its request, by the API's clock. A gateway may have replied from
  * a cache.
  */
-export function isOlderThanArmed(job: StoredJob, number: number, batch: RemoteBatch): boolean {
-  const { at, serverAt } = armedOf(job, number)
-  return isEarlier(batch, { requests: job.batch(number).requests, serverAt, at, settleMs: 0 })
+export function isOlderThanArmed(
+  { armed, requests }: Pick<BatchState, 'armed' | 'requests'>,
+  batch: RemoteBatch,
+): boolean {
+  return armed !== null && isEarlier(batch, { requests, ...armed, settleMs: 0 })
+}
+
+/** What shows that a batch of the API is not this one, as the end of a sentence; undefined if nothing does. */
+export function whyAnother(batch: BatchState, remote: RemoteBatch): string | undefined {
+  const count = countOf(remote.request_counts)
+  // A count of 0 means that the API has not counted the requests yet.
+  if (count !== 0 && count !== batch.requests)
+    return `has ${count} requests instead of ${batch.requests}`
+  return isOlderThanArmed(batch, remote) ? 'was created before that batch was sent' : undefined
 }
 
 async function decide(

@@ -161,7 +161,7 @@ async function whyNotOurs(
   // Reading the journals of all other jobs for each create would be slow, and other jobs own only older batches.
   if (!isFresh && (await ownedByOthers(job, ownedElsewhere)).has(id))
     return `batch ${id}, which belongs to another job`
-  if (batch === undefined || !armed || !isOlderThanArmed(job, number, batch)) return undefined
+  if (batch === undefined || !isOlderThanArmed(job.batch(number), batch)) return undefined
   // A wrong clock may show the same, so the search must not rule this batch out by its time.
   await job.note({ type: 'candidate', number, id }, true)
   return `batch ${id}, which was created before that`
