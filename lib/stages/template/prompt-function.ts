@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { BatchStreamError, lineOf } from '../../core/errors.ts'
 import type { Problem, SourceRecord } from '../../core/flow.ts'
 import type { Template } from './compile.ts'
@@ -24,10 +25,37 @@ export function callPrompt(
   }
   if (typeof given === 'string') return missingValue([given], prompt, record) ?? given
   if (given === undefined || given === null) return gaveNothing(record)
-  if (isParams(given)) return missingValue(textsOf(given), prompt, record) ?? given
+  if (isParams(given)) return missingValue(textsOf(given), prompt, record) ?? copyOf(given)
   if (isThenable(given))
     throw failed(record, 'returned a promise; move asynchronous work to an earlier stage')
   throw failed(record, 'returned neither text nor params with `messages`')
+}
+
+/**
+ * A copy of the params. The function may return the same object for each record and change it, and a request is serialized
+ * only later.
+ */
+function copyOf<T>(value: T, parents: readonly unknown[] = []): T {
+  // JSON.stringify reports a circle.
+  if (!hasMembers(value) || parents.includes(value)) return value
+  const within = [...parents, value]
+  const members: unknown = Array.isArray(value)
+    ? value.map(item => copyOf(item, within))
+    : Object.fromEntries(
+        Object.entries(value).map(([name, member]) => [name, copyOf(member, within)]),
+      )
+  // JSON sees the same members in the copy.
+  return members as T
+}
+
+/** Whether its JSON is that of its members. */
+function hasMembers(value: unknown): value is object {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !('toJSON' in value) &&
+    !types.isBoxedPrimitive(value)
+  )
 }
 
 function gaveNothing(record: SourceRecord): Problem {

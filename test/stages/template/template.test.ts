@@ -258,6 +258,51 @@ t.test('a function returns the text or the params', async t => {
 })
 
 t.test(
+  'a function may return the same params for each record and change them in between',
+  async t => {
+    const count = 100
+    const messages = [{ role: 'user' as const, content: [{ type: 'text' as const, text: '' }] }]
+    const metadata = Object.assign(Object.create({ inherited: 1 }), { user_id: '' })
+    const tools = [{ name: 'x', input_schema: { type: 'object' as const, since: new Date(0) } }]
+    const shared = { messages, metadata, tools, temperature: undefined }
+    const asked = await ask(
+      {
+        prompt: ({ n }) => {
+          messages[0]!.content[0]!.text = `Q${String(n)}`
+          metadata.user_id = `U${String(n)}`
+          return shared
+        },
+      },
+      ...Array.from({ length: count }, (_, n) => `{"n":${n}}`),
+    )
+    t.same(
+      asked.map(request => JSON.parse(JSON.stringify('params' in request && request.params))),
+      Array.from({ length: count }, (_, n) => ({
+        model: 'claude-haiku-5-5',
+        max_tokens: 1024,
+        messages: [{ role: 'user', content: [{ type: 'text', text: `Q${n}` }] }],
+        metadata: { user_id: `U${n}` },
+        tools: [{ name: 'x', input_schema: { type: 'object', since: '1970-01-01T00:00:00.000Z' } }],
+      })),
+      'each record has its own request',
+    )
+    const circular: Record<string, unknown> = {}
+    circular['itself'] = circular
+    const [odd] = await ask(
+      {
+        prompt: () => ({ messages: [{ role: 'user', content: 'q' }], metadata: circular }) as never,
+      },
+      '{"n":1}',
+    )
+    t.throws(
+      () => JSON.stringify(odd && 'params' in odd && odd.params),
+      /circular/u,
+      'a circle is left to the serializer',
+    )
+  },
+)
+
+t.test(
   'a function that throws, or returns something else, ends the pipeline naming the record',
   async t => {
     const source = record('{}', { line: 5, source: 'a.csv' })
