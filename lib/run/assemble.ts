@@ -116,7 +116,6 @@ export function submitRecords(
       }
       if ((await cap?.approve(batch, signal)) !== false) return true
       if (cap?.stopped !== undefined) job.queue.stop(capReached(cap.stopped))
-      canary?.giveUp()
       return false
     },
     ownedElsewhere: () => ownedElsewhere(parts),

@@ -26,7 +26,6 @@ export class Canary {
   #verdict: Promise<string | undefined> | undefined
   #stopped: string | undefined
   #isHeld = false
-  readonly #givenUp = new AbortController()
 
   constructor(options: CanaryOptions) {
     this.#options = options
@@ -63,19 +62,10 @@ export class Canary {
       this.#isHeld = true
       return false
     }
-    const over = this.#givenUp.signal
-    await job.when(isHere, AbortSignal.any([signal, over])).catch(cause => {
-      if (signal.aborted) throw cause
-    })
-    if (!isHere()) return false
+    await job.when(isHere, signal)
     this.#verdict ??= this.#judge()
     this.#stopped = await this.#verdict
     return this.#stopped === undefined
-  }
-
-  /** Called when something else stops the job: an unanswered canary may never be sent. */
-  giveUp(): void {
-    this.#givenUp.abort()
   }
 
   #covers({ next }: BatchState): boolean {

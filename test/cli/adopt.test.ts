@@ -188,3 +188,24 @@ void t.test('a decision that was followed is not taken back', async t => {
     `${real?.id}, but that was ruled out for batch 1, which has been sent again since`,
   )
 })
+
+void t.test('a question ends the wait of other batches for the budget or the canary', async t => {
+  for (const held of [
+    ['--max-cost', '0.0007'],
+    ['--canary', '2'],
+  ]) {
+    const place = await placeFor(t, lost(1, 'after'))
+    // Batches of different sizes, since no two of the same size may be unresolved.
+    const words = [...asking('Praise', 'a'), '-t', '100', '--batch-size', '2', ...held]
+    const ran = await place.run(words, { stdin: csv(5) })
+    t.equal(ran.code, 4, held.join(' '))
+    const [real] = place.emulator.ledger.batches()
+    t.ok(commandsOf(ran).has(`${real?.id}`), 'the commands that continue are named')
+    const again = await place.run(['resume', 'a'])
+    t.equal(again.code, 4, 'so are they for a job that is resumed')
+    const more = ['--adopt', `${real?.id}`, '--max-cost', '1']
+    const adopted = await place.run(['resume', 'a', ...more])
+    t.same([adopted.code, adopted.rows.length], [0, 5])
+    await paid(t, place, 5)
+  }
+})

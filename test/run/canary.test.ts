@@ -3,6 +3,7 @@ import type { StoredJob } from '../../lib/store/job.ts'
 import type { RunEvent } from '../../lib/core/job/run-event.ts'
 import type { Result } from '../../lib/core/results/result.ts'
 import { answerCheck } from '../../lib/core/schema/answer-check.ts'
+import { BatchStreamError } from '../../lib/core/errors.ts'
 import { Canary, type CanaryOptions } from '../../lib/run/canary.ts'
 import { ask, asks, deathsOf, makeWorld, run, type World } from '../support/world.ts'
 
@@ -59,15 +60,16 @@ t.test(
   async t => {
     const world = await makeWorld(t)
     const job = await world.open()
+    job.queue.isStopHandled = true
     const canary = new Canary({ job, records: 3 })
     const results = await run(world, job, asks(12), {
       aggregate: { batchSize: 4, canary: 3 },
       submit: {
         approve: async (batch, signal) => {
           if (batch.number === 1) return false
-          const admitted = canary.approve(batch, signal)
-          canary.giveUp()
-          return await admitted
+          const approved = canary.approve(batch, signal)
+          job.queue.stop(new BatchStreamError('CBS_STOPPED', 'enough'))
+          return await approved
         },
       },
     })

@@ -67,6 +67,7 @@ export interface SubmitOptions {
   readonly onBusy?: () => unknown
   /**
    * Called before a batch is sent. If it resolves to false, the batch stays sealed and is not emitted. Spending caps use it.
+   * The signal aborts when nothing more is sent.
    * @default every batch is sent
    */
   readonly approve?: ((batch: SealedBatch, signal: AbortSignal) => Promise<boolean>) | undefined
@@ -182,8 +183,7 @@ export class Submit extends JobStage<SealedBatch> {
     await this.#collectFirst(job, job.batch(number).attempt)
     if (job.queue.stopReason) return
     if (this.#options.abandon) return await this.#split(job, number, () => ABANDONED)
-    const isAdmitted = await this.#options.approve?.(job.sealedBatch(number), this.signal)
-    if (isAdmitted === false) {
+    if (!(await this.#isApproved(job, number))) {
       this.#isHeldBack = true
       return
     }
@@ -251,6 +251,17 @@ export class Submit extends JobStage<SealedBatch> {
       )
     await this.#accept(job, number, id, true)
     return true
+  }
+
+  /** Whether a batch may be sent. A stop ends the wait: what `approve` waits for may need a decision of the user. */
+  async #isApproved(job: StoredJob, number: number): Promise<boolean> {
+    const { approve } = this.#options
+    if (!approve) return true
+    const over = new AbortController()
+    const signal = AbortSignal.any([this.signal, over.signal])
+    const stopped = job.when(() => job.queue.stopReason !== undefined, signal).then(() => false)
+    const approved = approve(job.sealedBatch(number), signal)
+    return (await Promise.race([approved, stopped]).finally(() => over.abort())) !== false
   }
 
   /** Waits for the results of ended batches that an earlier process submitted. Running batches are not waited for. */
