@@ -1,7 +1,7 @@
 import type { Job } from '../core/job/job.ts'
 import type { TransformCallback } from 'node:stream'
 import { backoffOf, type Backoff, type Waits } from '../core/backoff.ts'
-import { wrapError, type ErrorCode } from '../core/errors.ts'
+import { BatchStreamError, wrapError, type ErrorCode } from '../core/errors.ts'
 import { Page } from '../core/pages.ts'
 import { StageTransform, type StageOptions } from '../core/stage.ts'
 import { wrongInputError, type InputKind } from '../core/validate-input.ts'
@@ -46,9 +46,18 @@ export abstract class JobStage<In> extends StageTransform {
     return this.#job
   }
 
-  /** Retains the first job given until the stage is destroyed, and returns it. */
+  /**
+   * Retains the first job given until the stage is destroyed, and returns it.
+   *
+   * @throws BatchStreamError `CBS_STAGE` for another job: its numbers of records and batches mean other ones
+   */
   protected attach(job: Job): StoredJob {
-    if (this.#job) return this.#job
+    if (this.#job === job) return this.#job
+    if (this.#job)
+      throw new BatchStreamError(
+        'CBS_STAGE',
+        `${this.#options.stage} got items of job ${job.name} and works on job ${this.#job.name}: give all stages of a pipeline the same \`job\`, or leave it out`,
+      )
     this.#job = storedJob(job)
     this.#job.retain()
     if (this.#waits) this.#job.session.waits = this.#waits

@@ -313,6 +313,7 @@ export class Aggregate extends JobStage<BatchRequest | RejectedRecord | RequestP
 
   async #jobOf(record: SourceRecord | undefined): Promise<StoredJob> {
     if (!this.job) await this.#start(record?.job ?? (await temporaryJob()))
+    else if (record?.job) this.attach(record.job)
     // `#start` has just attached it.
     return this.job as StoredJob
   }
