@@ -1,5 +1,5 @@
 #!/bin/sh
-# A pipe: records in on stdin, answers out on stdout. Without --emulate (and with ANTHROPIC_API_KEY) it asks Claude.
+# A pipe: reads records from stdin and prints answers to stdout. To use Claude, remove --emulate and set ANTHROPIC_API_KEY.
 set -eu
 cd "$(dirname "$0")"
 

@@ -1,11 +1,12 @@
-// A unit test of your own code on the emulator, with faults: no key, no cost, and milliseconds. Run it with `node --test`.
+// Unit tests of your own code on the emulator, with injected faults. They need no key, cost nothing and take milliseconds. Run
+// them with `node --test`.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import Anthropic from '@anthropic-ai/sdk'
 import { createEmulator } from 'claude-batch-stream/emulator'
 import { runBatches, type AnthropicClient } from 'claude-batch-stream'
 
-/** The code under test: the mood of each review. */
+/** The code under test: returns the mood of each review. */
 async function moodsOf(reviews: { text: string }[], client: AnthropicClient, waits = {}) {
   const moods: string[] = []
   const run = runBatches(reviews, { client, prompt: '{{text}}', order: 'input', ...waits })
@@ -13,15 +14,15 @@ async function moodsOf(reviews: { text: string }[], client: AnthropicClient, wai
   return moods
 }
 
-// Short waits: on the emulator nothing needs to be patient.
+// Short waits keep the tests fast.
 const waits = { poll: 1, settle: 1, backoff: { first: 1, most: 5 } }
 
-test('a broken connection and an overloaded API cost nothing', async () => {
+test('a broken connection and an overloaded API cost nothing extra', async () => {
   const emulator = await createEmulator({
     batchTimeMs: 1,
     respond: ({ messages: [message] }) => (message?.content === 'Broke' ? 'bad' : 'good'),
     faults: [
-      // The API accepts the batch and the reply is lost: the batch must be found, not sent again.
+      // The API accepts the batch, but its reply is lost: the batch must be found, not sent again.
       { on: 'create', nth: 1, when: 'after', reset: true },
       { on: 'results', nth: 1, status: 529 },
     ],

@@ -1,4 +1,4 @@
-// CSV to JSONL: the whole library in one pipeline, each stage on a line of its own.
+// CSV to JSONL: a complete pipeline, with every stage spelled out.
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import {

@@ -1,4 +1,4 @@
-// Your own stages: a function that drops records on the way in, an async generator that sums up answers on the way out.
+// Your own stages: a function that filters records, and an async generator that aggregates answers.
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import {
@@ -18,12 +18,12 @@ import { connect } from './connect.ts'
 
 const { client, poll, close } = await connect()
 
-/** A stage passes what its function returns; nothing drops the record. */
+/** The stage emits what the function returns; `undefined` drops the record. */
 const since1900 = stage((record: SourceRecord) =>
   Number(record.fields['year']) >= 1900 ? record : undefined,
 )
 
-/** Several stages as one; it can be passed around and nested. */
+/** Several stages combined into one, which can be reused and nested. */
 const summarize = chain(
   template({ prompt: 'Sum up in one sentence: {{opening}}' }),
   aggregate(),
@@ -32,7 +32,7 @@ const summarize = chain(
   fetchResults({ client }),
 )
 
-/** Reads all answers and yields one line per party. */
+/** Reads all results and yields one line per party. */
 async function* charactersByParty(results: AsyncIterable<RecordResult>): AsyncGenerator<string> {
   const sums = new Map<string, { answers: number; characters: number }>()
   for await (const { record, value = '' } of results) {

@@ -1,5 +1,5 @@
-// Answers and failures in two outputs: answers to stdout, every other row with its reason to a file. The two add up to the
-// input. Server errors and expired rows are retried once before they count as failures.
+// Separate outputs: rows with answers go to stdout, all other rows go to a file, with the reason of each failure. Together they
+// contain one row for each record. Server errors and expired requests are retried once before they count as failures.
 import { createReadStream, createWriteStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import {
@@ -22,7 +22,7 @@ import { connect } from './connect.ts'
 const failuresFile = process.argv[2] ?? 'failures.jsonl'
 
 const { client, poll, close } = await connect({
-  // What this emulator gets wrong: Lincoln's rows fail every time, Grant's only the first time, and Nixon's are cut.
+  // Faults for this example: Lincoln's requests always fail, Grant's fail on the first attempt, and Nixon's answers are cut.
   respond: (params, { attempt }) => {
     const text = lastUserText(params)
     if (text.startsWith('Abraham Lincoln') || (text.startsWith('Ulysses S Grant') && attempt === 1))
@@ -31,7 +31,7 @@ const { client, poll, close } = await connect({
   },
 })
 
-/** One pipeline per attempt: a retry has batches of its own. */
+/** Creates the pipeline of one attempt: retries are sent in batches of their own. */
 const ask = (attempt: number) =>
   chain(
     template({ prompt: '{{president}} in {{year}}, in ten words: {{opening}}' }),

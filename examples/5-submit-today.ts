@@ -1,6 +1,6 @@
-// Submit today: ends as soon as the API has every batch. 6-fetch-tomorrow.ts continues in another process.
+// Submit today: exits as soon as every batch is submitted. 6-fetch-tomorrow.ts resumes the job in another process.
 //
-// The built-in emulator would die between the two, so these need one that runs beside them:
+// Both processes need the same API, so start an emulator in a process of its own:
 //
 //     node dist/bin/claude-batch-stream.js emulate --port 4010 &
 //     export ANTHROPIC_BASE_URL=http://127.0.0.1:4010
@@ -10,7 +10,7 @@ import { addresses, ASK, BATCH_SIZE, JOB } from './addresses.ts'
 import { connect } from './connect.ts'
 
 if (process.env['ANTHROPIC_BASE_URL'] === undefined)
-  throw new Error('set ANTHROPIC_BASE_URL, see the first lines')
+  throw new Error('set ANTHROPIC_BASE_URL as shown at the top of this file')
 const { client } = await connect()
 const job = await openJob(JOB)
 

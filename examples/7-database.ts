@@ -1,6 +1,6 @@
-// From a database cursor to a database: rows are read one at a time as they are needed, and each answer is stored when it
-// comes. `reviews` stands for any cursor. With node:sqlite (Node 22.5 or newer) it is
-// `database.prepare('select id, text from reviews order by id').iterate()`, with pg a pg-query-stream.
+// From a database to a database: rows are read one at a time, and each answer is stored when it arrives. `reviews` stands for
+// any database cursor: `database.prepare('select id, text from reviews order by id').iterate()` with node:sqlite (Node 22.5 or
+// newer), or a query stream of the package pg-query-stream with PostgreSQL.
 import { estimate, runBatches } from 'claude-batch-stream'
 import { connect } from './connect.ts'
 
@@ -26,13 +26,13 @@ const { client, poll, close } = await connect({
     String(message?.content).includes('broke') ? 'bad' : 'good',
 })
 
-const prompt = 'The mood of this review, good or bad: {{text}}'
+const prompt = 'Is the mood of this review good or bad? {{text}}'
 const { usd } = await estimate(reviews(), { prompt, maxTokens: 4 })
 console.log(`at most $${usd.worst}`)
 
 const run = runBatches(reviews(), { client, poll, prompt, maxTokens: 4, maxCost: 1 })
 for await (const { record, value, error } of run) {
-  // The fields are those of the row, with dates as texts.
+  // The record has the fields of the source, with dates as ISO strings.
   if (value === undefined) console.error(record.fields.created, error?.message)
   else await store(record.fields.id, value)
 }

@@ -1,5 +1,5 @@
-// Typed extraction: a zod schema says what an answer looks like. The API is asked for it, each answer is held to it, and the
-// editor knows its type.
+// Typed extraction: a zod schema describes the answers. It is sent with each request, each answer is validated against it, and
+// `value` has its type.
 import { runBatches } from 'claude-batch-stream'
 import * as z from 'zod'
 import { connect } from './connect.ts'
@@ -11,16 +11,16 @@ const Invoice = z.object({
 })
 
 const mails = [
-  { from: 'a@example.com', body: 'Invoice 17 over 120.50, due on 2026-12-01' },
-  { from: 'b@example.com', body: 'Invoice 18 over 80, due on 2026-12-24' },
+  { from: 'a@example.com', body: 'Invoice 17 for 120.50, due on 2026-12-01' },
+  { from: 'b@example.com', body: 'Invoice 18 for 80, due on 2026-12-24' },
   { from: 'c@example.com', body: 'Happy holidays!' },
 ]
 
 const { client, poll, close } = await connect({
-  // What this emulator finds in a text; the third mail has no invoice, so its answer does not match the schema.
+  // Plays the model. The third mail has no invoice, so its answer does not match the schema.
   respond: ({ messages: [message] }) => {
     const [, number, total, due] =
-      /Invoice (\d+) over ([\d.]+), due on (\S+)/.exec(String(message?.content)) ?? []
+      /Invoice (\d+) for ([\d.]+), due on (\S+)/.exec(String(message?.content)) ?? []
     return JSON.stringify(number === undefined ? {} : { number, total: Number(total), due })
   },
 })
@@ -28,7 +28,7 @@ const { client, poll, close } = await connect({
 const run = runBatches(mails, {
   client,
   poll,
-  prompt: mail => `Extract the invoice from this mail of ${mail.from}:\n${mail.body}`,
+  prompt: mail => `Extract the invoice from this email from ${mail.from}:\n${mail.body}`,
   schema: Invoice,
   order: 'input',
 })

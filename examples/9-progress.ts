@@ -1,4 +1,4 @@
-// A user interface of your own: every event of a run is one typed object.
+// Your own progress display: a run reports each event as a typed object.
 import { runBatches, type RunEvent } from 'claude-batch-stream'
 import { connect } from './connect.ts'
 
@@ -18,10 +18,10 @@ function draw(event: RunEvent): void {
       bar.rows = event.rows
       break
     case 'waiting':
-      console.log(`batch ${event.number} waits: ${event.why}`)
+      console.log(`batch ${event.number} is waiting: ${event.why}`)
       return
     case 'stopped':
-      console.log(`nothing more is sent: ${event.why}`)
+      console.log(`no more batches are sent: ${event.why}`)
       return
     default:
       return

@@ -1,5 +1,5 @@
-// What "submit today" and "fetch tomorrow" share: the same source, the same job and the same options, so that the second
-// process knows what the first one asked.
+// The source, the job and the options of 5-submit-today.ts and 6-fetch-tomorrow.ts. A job is resumed with the input and the
+// options that it was started with.
 import { createReadStream } from 'node:fs'
 import { from, parseCsv, type TemplateOptions } from 'claude-batch-stream'
 

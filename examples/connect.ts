@@ -1,11 +1,11 @@
-// The client of the examples. It connects to the emulator, so that trying them costs nothing, unless ANTHROPIC_BASE_URL names
-// another API: https://api.anthropic.com for the real one (with ANTHROPIC_API_KEY).
+// The client of the examples. It connects to the API at ANTHROPIC_BASE_URL, such as https://api.anthropic.com (which also needs
+// ANTHROPIC_API_KEY), or else to an emulator, which costs nothing.
 import Anthropic from '@anthropic-ai/sdk'
 import { createEmulator, type EmulatorOptions } from 'claude-batch-stream/emulator'
 
 export interface Connection {
   readonly client: Anthropic
-  /** Ms between two polls; undefined for the default. */
+  /** Milliseconds between two polls; undefined for the default. */
   readonly poll: number | undefined
   close(): Promise<void>
 }
@@ -14,7 +14,7 @@ export async function connect(options: EmulatorOptions = {}): Promise<Connection
   const baseURL = process.env['ANTHROPIC_BASE_URL']
   if (baseURL !== undefined) {
     const isLocal = baseURL.startsWith('http:')
-    // An emulator takes any key.
+    // An emulator accepts any key.
     const client = new Anthropic(isLocal ? { apiKey: 'any' } : {})
     return { client, poll: isLocal ? 100 : undefined, close: async () => {} }
   }

@@ -1,5 +1,5 @@
-// The main job on the built-in emulator: no key, no cost. It asks about the opening of every State of the Union address
-// in three batches. To make it harder, the API breaks the connection right after it has accepted the second one.
+// Runs a whole job on the built-in emulator, without a key and at no cost: one question about the opening of every State of the
+// Union address, in three batches. The emulator breaks the connection right after it has accepted the second batch.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ const program = fileURLToPath(new URL('../dist/bin/claude-batch-stream.js', impo
 const data = fileURLToPath(new URL('data/state-of-the-union.csv', import.meta.url))
 const prompt = 'In one word, what does {{president}} open with in {{year}}? {{opening}}'
 
-/** What the emulator answers: the first of these themes that the text speaks of. */
+/** The emulator answers with the first of these themes that occurs in the text. */
 const THEMES = {
   war: /\b(war|wars|enem\w+|hostilit\w+|attack\w*|battle\w*)\b/i,
   economy: /\b(econom\w+|jobs?|commerce|trade|credit|recession|inflation|treasury)\b/i,
@@ -38,8 +38,10 @@ const emulator = await createEmulator({
 })
 const stateDir = mkdtempSync(join(tmpdir(), 'claude-batch-stream-demo-'))
 try {
-  say(faint('A Message Batches API runs on this machine; it plays the model by looking for words.'))
-  say(faint('It will break the connection right after it has accepted the second batch.'))
+  say(
+    faint('This demo runs an emulated Message Batches API, which answers by looking for keywords.'),
+  )
+  say(faint('It breaks the connection right after it has accepted the second batch.'))
   say()
   say(`${bold('$')} claude-batch-stream -i examples/data/state-of-the-union.csv \\`)
   say(`    -p '${prompt}' \\`)
@@ -50,7 +52,9 @@ try {
   const seconds = ((Date.now() - began) / 1000).toFixed(1)
   const { batches, billed, billedTwice } = await emulator.ledger.totals()
   say()
-  say(`${bold(String(rows))} rows from ${batches} batches in ${seconds} s; one a decade is shown.`)
+  say(
+    `${bold(String(rows))} rows from ${batches} batches in ${seconds} s; one row per decade is shown.`,
+  )
   say(`The API billed ${billed} requests, ${billedTwice || 'none'} of them twice.`)
   process.exitCode = code === 0 && rows === billed && billedTwice === 0 ? 0 : 1
 } finally {
@@ -58,7 +62,7 @@ try {
   rmSync(stateDir, { recursive: true, force: true })
 }
 
-/** Runs the program and shows the rows as they come. */
+/** Runs the program and prints its rows as they arrive. */
 async function run() {
   const words = ['-i', data, '-p', prompt, '--max-tokens', '16', '--batch-size', '80']
   const child = spawn(process.execPath, [program, ...words, '--poll', '100ms'], {

@@ -111,7 +111,7 @@ void t.test('the demo shows rows, and nothing is paid twice', async t => {
   const { code, out, err } = await example('demo.mjs')
   t.equal(code, 0, err)
   t.match(out, /^✓ 1860 James Buchanan/m)
-  t.match(out, /^233 rows from 3 batches in .* s; one a decade is shown\.$/m)
+  t.match(out, /^233 rows from 3 batches in .* s; one row per decade is shown\.$/m)
   t.match(out, /^The API billed 233 requests, none of them twice\.$/m)
 })
 

