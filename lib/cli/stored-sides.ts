@@ -82,7 +82,7 @@ export class StoredSides {
     const key = keyOf(raw)
     const near = await this.#takeAt(ordinal, key)
     if (near) return near
-    // Only where the inputs differ.
+    // The index is needed only if the inputs differ.
     this.#index ??= await AnswerIndex.create(
       this.#disk,
       `${this.#folder}/index`,
@@ -119,7 +119,7 @@ export class StoredSides {
 
   async #read(file: 0 | 1, start: number, length: number): Promise<Buffer> {
     const bytes = Buffer.allocUnsafe(length)
-    // Both files are open as long as this is.
+    // Both files stay open until `close`.
     const handle = this.#files[file] as DiskFile
     if (!handle.readSync?.(bytes, start)) await handle.read(bytes, start)
     return bytes

@@ -162,7 +162,7 @@ export type Items<T> =
 /** Whether the item type of a source is known; that of a Node stream or an empty list is not. */
 export type IsKnown<Item> = 0 extends 1 & Item ? false : [Item] extends [never] ? false : true
 
-/** Several stages of which each takes what the one before it emits; the error of a wrong one names its place. */
+/** Stages of which each takes what the previous one emits; the compiler's error shows which one does not fit. */
 export type LinkedTo<T extends Stages, Item> =
   IsKnown<Item> extends true ? LinkedFor<T, Item> : Linked<T>
 
@@ -179,7 +179,7 @@ export function from(
   source: Items<unknown>,
   ...stages: Stage<never, unknown>[]
 ): Stage<never, unknown> {
-  // Not compose: it treats its own end as an abort while a stage is still closing, for example a file. pipeline also takes
+  // `compose` treats its own end as an abort while a stage is still closing, for example a file. `pipeline` also takes
   // iterables and web streams, which this overload's types omit; an error of any stage arrives at the last.
   return typed(pipeline([source as Readable, ...stages], () => {}) as Duplex)
 }

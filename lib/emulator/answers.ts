@@ -37,15 +37,15 @@ export type Answer =
 
 /** What a `respond` function receives besides the params. */
 export interface AnswerContext {
-  /** null for a synchronous call of the Messages API. */
+  /** The request's custom_id; null for a synchronous call of the Messages API. */
   readonly custom_id: string | null
-  /** How many times the same params were processed, this time included. */
+  /** How many requests with the same params were processed, including this one. */
   readonly attempt: number
 }
 
 /**
- * Answers one request; undefined gives the default answer. It is called once per request, when somebody first looks at the
- * batch after its end. An exception becomes an `api_error` row with its message.
+ * Answers one request; undefined gives the default answer. It is called once per request, when the batch is first read after
+ * its end. An exception becomes an `api_error` row with its message.
  */
 export type Respond = (
   params: MessageParams,

@@ -6,9 +6,9 @@ import { bothSizes, chart, px, WIDTHS, type Size } from './chart.ts'
 export interface Bar {
   readonly name: string
   readonly value: number
-  /** The value in words. */
+  /** The value as the text after the bar. */
   readonly said: string
-  /** A class of the style sheet, for its colour. */
+  /** The CSS class that gives the bar its color. */
   readonly look: string
   /** Drawn close below the previous bar, for comparison; its name is only a tooltip. */
   readonly isSecond?: boolean

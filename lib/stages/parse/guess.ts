@@ -22,7 +22,7 @@ export interface Evidence {
   readonly head: string
   /** The prefix of lines that do not indicate the format. */
   readonly comment?: string | undefined
-  /** Whether no more will come, or nothing more should be awaited. */
+  /** Whether the input has ended, or the decision must not wait for more of it. */
   readonly enough: boolean
 }
 
@@ -34,7 +34,7 @@ export function guess({ name = '', head, comment, enough }: Evidence): Guess | u
   const { ending, format: named } = formatByName(name) ?? {}
   const text = (comment === undefined ? head : withoutComments(head, comment)).trimStart()
   const json = text.startsWith('{') || text.startsWith('[')
-  // JSON lines are often named .json, so there the content decides.
+  // Files of JSON Lines are often named .json, so for these the content decides.
   if (named && (named !== 'json' || !json)) {
     if (named === 'json' && text === '' && !enough) return undefined
     return { format: named, why: `its name ends in .${ending}`, by: 'name' }
@@ -46,7 +46,7 @@ export function guess({ name = '', head, comment, enough }: Evidence): Guess | u
   return guessed && { ...guessed, by: 'bytes' }
 }
 
-/** The format that the ending of a file's name says, if any. */
+/** The format that the extension of a file indicates, if any. */
 export function formatByName(name: string): { ending: string; format: GuessedFormat } | undefined {
   const ending = /\.([a-z]+)(?:\.(?:gz|zst))?$/i.exec(name)?.[1]?.toLowerCase() ?? ''
   const format = BY_NAME.get(ending)

@@ -37,11 +37,11 @@ export class MaxTokensGrowth {
   /** Whether an answer was truncated and the model allows a larger `max_tokens`. */
   canGrow({ status, stopReason, record }: Result): boolean {
     if (status !== 'incomplete' || stopReason !== 'max_tokens') return false
-    const asked = record && this.#requestOf(record)
-    if (record?.ordinal === undefined || !asked || 'problem' in asked) return false
+    const request = record && this.#requestOf(record)
+    if (record?.ordinal === undefined || !request || 'problem' in request) return false
     const doublings = this.doublings(record.ordinal)
-    const more = maxTokensAfter(asked.params, doublings + 1, this.#maxTokensLimit)
-    return more > maxTokensAfter(asked.params, doublings, this.#maxTokensLimit)
+    const more = maxTokensAfter(request.params, doublings + 1, this.#maxTokensLimit)
+    return more > maxTokensAfter(request.params, doublings, this.#maxTokensLimit)
   }
 
   /** Records that a record is retried after this answer. */
@@ -73,7 +73,8 @@ export interface RetryOptions<F extends object = Fields> {
    */
   readonly retries?: number
   /**
-   * Makes the pipeline of one attempt, from 2: template, aggregate (pass it the attempt), submit, awaitEnd, fetchResults.
+   * Creates the pipeline of one attempt, numbered from 2: template, aggregate (pass it the attempt), submit, awaitEnd,
+   * fetchResults.
    */
   readonly createPipeline: (attempt: number) => Stage<SourceRecord<F>, Result<object>>
   /**
@@ -83,22 +84,22 @@ export interface RetryOptions<F extends object = Fields> {
    */
   readonly shouldRetry?: (result: Result) => boolean
   /**
-   * Also retry answers that `max_tokens` cut, with twice as many tokens each time. The value is the options of the `template`
+   * Also retries answers that `max_tokens` truncated, with twice as many tokens each time. The value is the options of the `template`
    * in the pipeline; its `maxTokensLimit` is the limit.
    * @default they are not retried
    */
   readonly growMaxTokens?: AnyTemplateOptions | undefined
   /**
    * The job of the results.
-   * @default the one that results come with
+   * @default the job of the first result
    */
   readonly job?: Job | undefined
 }
 
 /**
- * Takes and emits results. Retries failures that say nothing about the request: expired requests and server errors. They are sent together, in batches
- * of their own, once every other record is answered; those that fail again go into the next attempt. Their results come last.
- * The waits between tries of an API call are the `backoff` of the stages that make calls.
+ * Takes and emits results. Retries failures that are not caused by the request: expired requests and server errors. They are
+ * sent together, in batches of their own, once every other record is answered; those that fail again are part of the next
+ * attempt. Their results come last. Failed API calls are retried by the stages that make them, as their `backoff` says.
  *
  * @throws BatchStreamError `CBS_OPTION` at once for invalid options; the pipeline fails with `CBS_STAGE` if `shouldRetry` or
  * `createPipeline` throws
@@ -107,7 +108,11 @@ export function retry<F extends object = Fields>(
   options: RetryOptions<F>,
 ): CarryingStage<Result<object>, Result, SameType> {
   if (typeof options.createPipeline !== 'function')
-    throw wrongOption('createPipeline', 'a function that makes a pipeline', options.createPipeline)
+    throw wrongOption(
+      'createPipeline',
+      'a function that creates a pipeline',
+      options.createPipeline,
+    )
   wholeNumber('retries', options.retries ?? 2, 0, MAX_RETRIES)
   return typed(new Retry(options))
 }
@@ -134,9 +139,9 @@ export class Retry extends JobStage<Result | ResultPage> {
     const retries = options.retries ?? 2
     this.#createPipeline = options.createPipeline
     this.#growth = options.growMaxTokens && new MaxTokensGrowth(options.growMaxTokens)
-    const isWorthIt = (result: Result): boolean =>
+    const isRetriedByDefault = (result: Result): boolean =>
       isTransient(result) || (this.#growth?.canGrow(result) ?? false)
-    const shouldRetry = options.shouldRetry ?? isWorthIt
+    const shouldRetry = options.shouldRetry ?? isRetriedByDefault
     this.#keepsPlain = options.shouldRetry === undefined
     // Without this limit, a `shouldRetry` that always returns true would be paid for forever.
     this.#shouldRetry = result =>
@@ -153,20 +158,19 @@ export class Retry extends JobStage<Result | ResultPage> {
     const { job } = this
     if (!job) return
     for (let attempt = 2; this.#hasRetries || hasBatchesFrom(job, attempt); attempt++) {
-      const asked = await sentAfter(job, attempt)
+      const sent = await sentAfter(job, attempt)
       if (this.destroyed) return
-      const again = this.#toRetry
+      const ordinals = this.#toRetry
       this.#toRetry = new OrdinalSet()
       this.#hasRetries = false
-      const longer = this.#growth
-      longer?.startAttempt()
-      const records = recordsOf(job, again, attempt, longer)
+      this.#growth?.startAttempt()
+      const records = recordsOf(job, ordinals, attempt, this.#growth)
       // It is typed for the user's own records, which these are.
       const pipeline = this.#createPipeline(attempt) as Stage<SourceRecord, Result>
       const round = from(Readable.from(records), pipeline)
       this.#attempt = round
       for await (const result of each(round)) {
-        if (!this.#withholds(result, asked)) await pushAll(this, [result], this.signal)
+        if (!this.#withholds(result, sent)) await pushAll(this, [result], this.signal)
       }
     }
     await this.reportStop(job.queue.unreportedStop)
@@ -185,26 +189,27 @@ export class Retry extends JobStage<Result | ResultPage> {
     this.#emit(result, this.#retried)
   }
 
-  #emit(result: Result | ResultPage, asked: OrdinalSet): void {
+  #emit(result: Result | ResultPage, sent: OrdinalSet): void {
     if (!(result instanceof ResultPage)) {
-      if (!this.#withholds(result, asked)) this.push(result)
-    } else if (this.#isFinal(result, asked)) this.push(result)
-    else for (const one of result) this.#emit(one, asked)
+      if (!this.#withholds(result, sent)) this.push(result)
+    } else if (this.#isFinal(result, sent)) this.push(result)
+    else for (const one of result) this.#emit(one, sent)
   }
 
   /** Whether every answer of a page is final: none of its records was retried or will be. */
-  #isFinal(page: ResultPage, asked: OrdinalSet): boolean {
+  #isFinal(page: ResultPage, sent: OrdinalSet): boolean {
     if (!this.#keepsPlain || !page.isAllPlain) return false
-    return !asked.hasAny(page.ordinal, page.ordinal + page.count)
+    return !sent.hasAny(page.ordinal, page.ordinal + page.count)
   }
 
-  #withholds(result: Result, asked: OrdinalSet): boolean {
+  /** Whether a result is not emitted because its record is retried; `sent` has the records of later attempts. */
+  #withholds(result: Result, sent: OrdinalSet): boolean {
     const ordinal = result.record?.ordinal
     if (ordinal === undefined || isUnsent(result.status)) return false
-    const isAsked = asked.has(ordinal)
-    if (!isAsked && !this.#shouldRetry(result)) return false
+    const isSent = sent.has(ordinal)
+    if (!isSent && !this.#shouldRetry(result)) return false
     this.#growth?.noteRetry(result)
-    if (isAsked) return true
+    if (isSent) return true
     this.#toRetry.add(ordinal)
     this.#hasRetries = true
     return true
@@ -222,9 +227,9 @@ async function* recordsOf(
   job: StoredJob,
   ordinals: OrdinalSet,
   attempt: number,
-  longer: MaxTokensGrowth | undefined,
+  growth: MaxTokensGrowth | undefined,
 ): AsyncGenerator<SourceRecord> {
   const reader = job.store.records.reader(job)
   for (const ordinal of ordinals)
-    yield await reader.read(ordinal, attempt, longer?.doublings(ordinal))
+    yield await reader.read(ordinal, attempt, growth?.doublings(ordinal))
 }

@@ -81,11 +81,11 @@ export async function search(
   const sentBefore = options.sentBefore ?? startedAt
   const proofs = new Map<string, Proof>()
   const decisions = new Map<string, Proof>()
-  for (const [id, is] of Object.entries(job.batch(number).candidates)) {
+  for (const [id, candidate] of Object.entries(job.batch(number).candidates)) {
     // The user may take a decision back as long as nothing was sent because of it.
-    if (isRuledOut(is) && !adopt.includes(id)) proofs.set(id, 'foreign')
+    if (isRuledOut(candidate) && !adopt.includes(id)) proofs.set(id, 'foreign')
     // The user has decided about the batches that an earlier run named, not about others.
-    else if (is === 'named' && adopt.includes(NONE)) decisions.set(id, 'foreign')
+    else if (candidate === 'named' && adopt.includes(NONE)) decisions.set(id, 'foreign')
   }
   mustBeOne(job.batch(number), adopt)
   for (const id of adopt) decisions.set(id, 'ours')
@@ -132,7 +132,7 @@ export async function search(
 }
 
 /**
- * Rejects decisions for several batches as the same one.
+ * Rejects decisions that name several batches of the API for one batch of the job.
  * @throws BatchStreamError `CBS_OPTION`
  */
 export function mustBeOne({ number, candidates }: BatchState, adopt: readonly string[]): void {

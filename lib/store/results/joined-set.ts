@@ -31,7 +31,7 @@ export class JoinedSet {
     this.#what = what
   }
 
-  /** A set of which nothing is stored yet. */
+  /** An empty set, of which nothing is stored yet. */
   static empty(store: JobStore, batch: Pick<BatchState, 'number' | 'requests'>): JoinedSet {
     return new JoinedSet(store, batch, 'part')
   }
