@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { BatchStreamError } from '../../../lib/core/errors.ts'
 import { KEY_BYTES } from '../../../lib/core/request-key.ts'
 import { nodeDisk, type Disk } from '../../../lib/store/disk.ts'
 import { inspectJob } from '../../../lib/store/inspect.ts'
@@ -95,6 +96,21 @@ t.test('an error that is not damage is not hidden', async t => {
   await earlier.close()
   failing = '1.keys'
   await t.rejects(open(place, 'a', disk), { message: 'a bug' })
+})
+
+t.test('a disk that fails is not damage, so that nothing is paid for because of it', async t => {
+  const place = await jobsIn(t)
+  let isFailing = false
+  const disk = watched((what, path) => {
+    if (isFailing && path.endsWith('1.lines')) throw new BatchStreamError('CBS_DISK', 'EIO')
+  })
+  const { earlier, damaged } = await open(place, 'a', disk)
+  isFailing = true
+  await t.rejects(earlier.read(keyOf(place, 0)), { code: 'CBS_DISK' })
+  isFailing = false
+  t.match(String((await earlier.read(keyOf(place, 0)))?.raw), 'Say text 0')
+  t.same(damaged, [])
+  await earlier.close()
 })
 
 t.test('a disk without synchronous reads is waited for', async t => {
