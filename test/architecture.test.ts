@@ -149,6 +149,7 @@ void t.test('every flag, code, link and name in the documents is there', async t
     '--joblog',
     '--resume-failed',
     '--mutations',
+    '--single-items',
     '--large',
     '--array',
     '--job-name',

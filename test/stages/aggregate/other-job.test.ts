@@ -1,11 +1,11 @@
 import t from 'tap'
-import { aggregate } from '../../lib/stages/aggregate/aggregate.ts'
-import { from } from '../../lib/core/chain.ts'
-import { spool } from '../../lib/stages/spool/spool.ts'
-import { submit } from '../../lib/stages/submit/submit.ts'
-import { template } from '../../lib/stages/template/template.ts'
-import { records } from '../support/jobs.ts'
-import { makeWorld } from '../support/world.ts'
+import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
+import { from } from '../../../lib/core/chain.ts'
+import { spool } from '../../../lib/stages/spool/spool.ts'
+import { submit } from '../../../lib/stages/submit/submit.ts'
+import { template } from '../../../lib/stages/template/template.ts'
+import { records } from '../../support/jobs.ts'
+import { makeWorld } from '../../support/world.ts'
 
 void t.test('records of another job are refused before anything is sent', async t => {
   const world = await makeWorld(t)
