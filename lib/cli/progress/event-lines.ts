@@ -1,8 +1,7 @@
-import { createWriteStream } from 'node:fs'
-import { once } from 'node:events'
+import { open, type FileHandle } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import { wrapError } from '../../core/errors.ts'
+import { BatchStreamError, wrapError } from '../../core/errors.ts'
 import { isPipe, openPipe, waitsForReader } from '../pipe.ts'
 import type { Talk } from '../talk.ts'
 import { wrongFlag } from '../values.ts'
@@ -36,12 +35,27 @@ export async function eventFile(
   }
 }
 
+/** How each line of events begins. */
+const EVENT_START = '{"time":'
+
 async function openFile(path: string): Promise<Writable> {
-  const file = createWriteStream(path, { flags: 'a', mode: 0o600 })
-  await once(file, 'open').catch((cause: unknown) => {
+  const file = await open(path, 'a+', 0o600).catch((cause: unknown) => {
     throw wrapError('CBS_OUTPUT', `--events ${path} cannot be opened`, cause)
   })
-  return file
+  if (await holdsEvents(file)) return file.createWriteStream()
+  await file.close()
+  throw new BatchStreamError(
+    'CBS_OUTPUT',
+    `--events ${path} holds something other than events, which would be changed: choose another file`,
+  )
+}
+
+/** Whether events can be appended: the file is empty or no regular one, or it begins with an event. */
+async function holdsEvents(file: FileHandle): Promise<boolean> {
+  const found = await file.stat()
+  if (!found.isFile() || found.size === 0) return true
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(EVENT_START.length), { position: 0 })
+  return buffer.toString('latin1', 0, bytesRead) === EVENT_START
 }
 
 /** Writes reports as JSON lines to a stream that stays open. */

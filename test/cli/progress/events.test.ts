@@ -124,6 +124,16 @@ t.test('the reason for a waiting batch is reported', async t => {
   )
 })
 
+t.test('--events never changes a file of something else, such as the input', async t => {
+  const place = await placeFor(t, {}, { 'in.csv': csv(3), empty: '' })
+  const words = ['-i', place.path('in.csv'), '-p', 'Say {{text}}']
+  const ran = await place.run([...words, '--events', place.path('in.csv')])
+  t.match(ran, { code: 6, err: /in\.csv holds something other than events/ })
+  t.equal(readFileSync(place.path('in.csv'), 'utf8'), csv(3))
+  t.equal((await place.run([...words, '--events', place.path('empty')])).code, 0)
+  t.match(readFileSync(place.path('empty'), 'utf8'), /"type":"finished"/)
+})
+
 t.test('nothing starts if --events cannot be opened', async t => {
   const place = await placeFor(t)
   for (const [file, code, why] of [
