@@ -302,6 +302,20 @@ void t.test(
   },
 )
 
+void t.test('a candidate that still runs does not delay the question about the others', async t => {
+  let other = ''
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: ({ op, nth }) => (op === 'create' && nth === 1 ? { replyId: other } : undefined),
+  })
+  other = await world.emulator.addForeign({ requests: 2, batchTimeMs: MINUTE })
+  const running = await world.emulator.addForeign({ requests: 2, batchTimeMs: DAY / 2 })
+  const message = await question(world, chosen(2))
+  t.match(message, `It may be ${world.emulator.ledger.batches()[0]?.id} (created`)
+  t.notMatch(message, running)
+  t.ok(world.clock.elapsed() < DAY / 2)
+})
+
 void t.test('a question beside another reason to stop is passed to onWait', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
