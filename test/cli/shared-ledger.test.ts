@@ -409,29 +409,33 @@ void t.test(
   },
 )
 
-void t.test('a batch whose id arrived too late to be journaled is adopted by its id', async t => {
-  let turned = 0
-  const world = await machines(t, {
-    clock: { now: () => Date.now() + turned },
-    batchTimeMs: ({ number }) => (number === 1 ? HOUR : 20),
-    faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
-  })
-  await stopWhen(world, ask(world, '--settle', '1h'), () => world.sent() > 1)
-  const [first] = world.emulator.ledger.batches()
-  await world.database.pool.query(
-    'update claude_batch_stream.batch set late_id = $1 where number = 1',
-    [first?.id],
+for (const isKnown of [true, false])
+  void t.test(
+    `a batch whose id arrived too late to be journaled is adopted ${isKnown ? 'by its id' : 'from the list, since the API does not know that id'}`,
+    async t => {
+      let turned = 0
+      const world = await machines(t, {
+        clock: { now: () => Date.now() + turned },
+        batchTimeMs: ({ number }) => (number === 1 ? HOUR : 20),
+        faults: [{ on: 'create', nth: 1, when: 'after', reset: true }],
+      })
+      await stopWhen(world, ask(world, '--settle', '1h'), () => world.sent() > 1)
+      const [first] = world.emulator.ledger.batches()
+      await world.database.pool.query(
+        'update claude_batch_stream.batch set late_id = $1 where number = 1',
+        [isKnown ? first?.id : 'msgbatch_unknown'],
+      )
+      turned += 2 * HOUR
+      const second = await world.on('b', ['resume', 'j'])
+      t.equal(second.code, 0, second.err)
+      t.equal(second.rows.length, 10)
+      const { rows } = await world.database.pool.query(
+        'select id from claude_batch_stream.batch where number = 1',
+      )
+      t.same(rows, [{ id: first?.id }])
+      await allOnce(world, 10)
+    },
   )
-  turned += 2 * HOUR
-  const second = await world.on('b', ['resume', 'j'])
-  t.equal(second.code, 0, second.err)
-  t.equal(second.rows.length, 10)
-  const { rows } = await world.database.pool.query(
-    'select id from claude_batch_stream.batch where number = 1',
-  )
-  t.same(rows, [{ id: first?.id }])
-  await allOnce(world, 10)
-})
 
 void t.test('a cap includes what another machine has spent', async t => {
   let turned = 0

@@ -251,8 +251,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
       await job.note({ type: 'submitted', number, id: found.id, at, adopted: true }, true)
     }
     const submitted = job.submittedBatch(number)
-    if (found.remote?.processing_status !== 'ended')
-      return this.#wait(job, api, submitted, found.id)
+    if (found.remote.processing_status !== 'ended') return this.#wait(job, api, submitted, found.id)
     await this.#end(job, { ...one, batch: submitted, id: found.id }, found.remote)
   }
 

@@ -294,7 +294,6 @@ async function adoptAnother(
   if (typeof found === 'object' && 'undecided' in found)
     throw await leaveUndecided(job, number, found, onWait)
   if (typeof found === 'string') return proof === 'unreadable' ? 'lost' : found
-  if (!found.remote) return 'lost'
   const { id, request_counts: counts } = found.remote
   const at = job.clock.now()
   await job.note({ type: 'submitted', number, id, at, adopted: true }, true)

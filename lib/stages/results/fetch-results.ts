@@ -181,11 +181,7 @@ export async function restoreResults(
   { client, settleMs = DEFAULT_SETTLE_MS, onWait, signal }: RestoreOptions,
 ): Promise<void> {
   const job = storedJob(given)
-  const tell = (why: string): void => onWait?.(why)
-  const api = new Api({
-    ...{ client, session: job.session, signal },
-    onWait: ({ message }) => tell(message),
-  })
+  const { api, tell } = callsFor(job, { client, onWait, signal })
   for (const { number, phase } of [...job.state.batches.values()]) {
     if (phase === 'void' || !(await areResultsLost(job, number))) continue
     const ids = await BatchIds.of(job, number)
@@ -203,11 +199,7 @@ export async function completeResults(
   { client, onWait, signal }: Omit<RestoreOptions, 'settleMs'>,
 ): Promise<number> {
   const job = storedJob(given)
-  const tell = (why: string): void => onWait?.(why)
-  const api = new Api({
-    ...{ client, session: job.session, signal },
-    onWait: ({ message }) => tell(message),
-  })
+  const { api, tell } = callsFor(job, { client, onWait, signal })
   let found = 0
   for (const { number, phase, attempt, foreign, requests, fetched } of [
     ...job.state.batches.values(),
@@ -227,9 +219,19 @@ export async function completeResults(
   return found
 }
 
+/** The API, and the function that passes on the reason for each wait. */
+function callsFor(
+  job: StoredJob,
+  { client, onWait, signal }: Omit<RestoreOptions, 'settleMs'>,
+): { readonly api: Api; readonly tell: (why: string) => void } {
+  const tell = (why: string): void => onWait?.(why)
+  const { session } = job
+  return { api: new Api({ client, session, signal, onWait: ({ message }) => tell(message) }), tell }
+}
+
 export interface RestoreOptions {
   readonly client: FetchResultsOptions['client']
   readonly settleMs?: number
-  readonly onWait?: (why: string) => void
+  readonly onWait?: ((why: string) => void) | undefined
   readonly signal: AbortSignal
 }

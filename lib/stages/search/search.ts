@@ -56,10 +56,10 @@ const NONE = 'none'
 /** Batch ids that belong to other jobs. */
 export type OwnedElsewhere = () => Promise<ReadonlySet<string>>
 
-/** The batch that was searched for; `remote` if it came from a listing. */
+/** The batch that was searched for, as the API described it last. */
 export interface FoundBatch {
   readonly id: string
-  readonly remote?: RemoteBatch
+  readonly remote: RemoteBatch
 }
 
 /** Ended batches with the ids of the batch that was searched for. The user chose these ids, so only the user can decide. */
@@ -97,8 +97,11 @@ export async function search(
     const known = listed.find(({ id }) => id === job.batch(number).id)
     if (known && !options.isOthers) return { id: known.id, remote: known }
     const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
-    const lateId = await job.shared?.lateIdOf(number)
-    if (lateId !== undefined && !owned.has(lateId)) return { id: lateId }
+    const lateId = options.isOthers ? undefined : await job.shared?.lateIdOf(number)
+    if (lateId !== undefined && !owned.has(lateId)) {
+      const remote = await options.api.retrieve(lateId)
+      if (remote) return { id: lateId, remote }
+    }
     for (const batch of listed) {
       if (
         isCandidate(batch, pending, owned) &&
