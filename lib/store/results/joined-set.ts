@@ -48,7 +48,10 @@ export class JoinedSet {
     return set
   }
 
-  /** Adds the lines of a downloaded set that are not stored yet. If it is complete, its lines also replace the stored ones. */
+  /**
+   * Adds the lines of a downloaded set that are not stored yet. If it is complete, its lines also replace the stored ones, and
+   * `publish` stores their index.
+   */
   async add(downloaded: LineIndex, isComplete: boolean): Promise<void> {
     const { disk } = this.#store
     const { number } = this.#batch
@@ -61,15 +64,12 @@ export class JoinedSet {
     }
     await disk.rename(download, path)
     await this.#store.syncBatches()
-    await this.#save(downloaded)
+    await this.#keep(downloaded, isComplete)
   }
 
   /** Makes the set the one that rows are read from. */
   async publish(): Promise<void> {
-    if (!this.#index) return
-    const { disk } = this.#store
-    const { number } = this.#batch
-    await replaceFile(disk, this.#store.path(number, 'lines'), indexBytes(this.#index))
+    if (this.#index) await this.#write('lines', this.#index)
   }
 
   async #append(path: string, downloaded: LineIndex, isComplete: boolean): Promise<void> {
@@ -92,17 +92,21 @@ export class JoinedSet {
       }
       if (added === 0) return
       await into.sync()
-      await this.#save(into.index)
+      await this.#keep(into.index, isComplete)
     } finally {
       await source?.close()
       await target.close()
     }
   }
 
-  async #save(index: LineIndex): Promise<void> {
-    const { disk } = this.#store
-    await replaceFile(disk, this.#store.path(this.#batch.number, this.#what), indexBytes(index))
+  async #keep(index: LineIndex, isComplete: boolean): Promise<void> {
+    if (!isComplete) await this.#write(this.#what, index)
     await this.#take(index)
+  }
+
+  async #write(what: 'part' | 'lines', index: LineIndex): Promise<void> {
+    const { disk } = this.#store
+    await replaceFile(disk, this.#store.path(this.#batch.number, what), indexBytes(index))
   }
 
   async #take(index: LineIndex): Promise<void> {
