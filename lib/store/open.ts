@@ -20,7 +20,7 @@ import { formatLine, NO_SUM } from './journal-line.ts'
 import { FileJournal } from './file-journal.ts'
 import { lockFolder, type Lock } from './lock.ts'
 import { Records } from './records.ts'
-import { fold, VERSION, type JobState } from '../core/job/state.ts'
+import { fold, VERSION, type BatchState, type JobState } from '../core/job/state.ts'
 import { batchPath } from './batch-files.ts'
 import {
   dropLostBodies,
@@ -285,18 +285,26 @@ async function removeOrphans(disk: Disk, folder: string, state: JobState): Promi
   for (const name of await disk.list(`${folder}/batches`)) {
     const [number, what] = name.split('.')
     const batch = state.batches.get(Number(number))
-    const named =
-      batch &&
-      // Result sets that failed verification are kept: they are paid for and may be worth a look.
-      (name.endsWith('.invalid') ||
-        (what === 'body'
-          ? batch.phase === 'sealed' || batch.phase === 'armed'
-          : what === 'results' || what === 'lines'
-            ? batch.fetched !== null || batch.partlyFetched
-            : what === 'part'
-              ? batch.partlyFetched && batch.fetched === null
-              : what !== 'download' && batch.phase !== 'void'))
-    if (!named) await disk.remove(`${folder}/batches/${name}`)
+    // Result sets that failed verification are kept: they are paid for and may be worth a look.
+    const isNeeded = batch && (name.endsWith('.invalid') || needs(batch, what))
+    if (!isNeeded) await disk.remove(`${folder}/batches/${name}`)
+  }
+}
+
+/** Whether a batch in this state has a file of this kind. */
+function needs({ phase, fetched, partlyFetched }: BatchState, what: string | undefined): boolean {
+  switch (what) {
+    case 'body':
+      return phase === 'sealed' || phase === 'armed'
+    case 'results':
+    case 'lines':
+      return fetched !== null || partlyFetched === true
+    case 'part':
+      return fetched === null && partlyFetched === true
+    case 'download':
+      return false
+    default:
+      return phase !== 'void'
   }
 }
 

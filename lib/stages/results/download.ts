@@ -115,9 +115,7 @@ export async function download(options: DownloadOptions): Promise<void> {
           }
           await job.note({ type: 'ruledOut', number, id }, false)
           const why = `batch ${number} of the job was given up: the API replied to its create with the id of another batch, ${id}`
-          return await (set.lines > 0
-            ? commit(job, number, set, why)
-            : noteMissing(job, number, why))
+          return await endWith(job, number, set, why)
         }
         pauseMs = pauseAfter(invalid, job.session)
       }
@@ -130,8 +128,7 @@ export async function download(options: DownloadOptions): Promise<void> {
       if (failure.kind === 'notFound') goneSince ??= now
       const goneForMs = now - (goneSince ?? now)
       if (failure.kind === 'notFound' && (isArchived || goneForMs >= settleMs)) {
-        const why = noResults(job, id, createdAt)
-        return await (set.lines > 0 ? commit(job, number, set, why) : noteMissing(job, number, why))
+        return await endWith(job, number, set, noResults(job, id, createdAt))
       }
       await waitToRetry(options, failure, retries, goneForMs)
       if (failure.kind !== 'notFound' && failure.kind !== 'malformed') continue
@@ -323,6 +320,12 @@ async function commit(
   if (!fetched) await job.note({ type: 'fetched', number, lines, bytes, why }, true)
   else if (lines > fetched.lines)
     await job.note({ type: 'refetched', number, lines, bytes, why }, true)
+}
+
+/** Notes that no more results will come: the requests without a stored line are unanswered. */
+async function endWith(job: StoredJob, number: number, set: JoinedSet, why: string): Promise<void> {
+  if (set.lines > 0) await commit(job, number, set, why)
+  else await noteMissing(job, number, why)
 }
 
 /** Notes that there are no results: every request of the batch is unanswered. */

@@ -200,13 +200,16 @@ export async function completeResults(
 ): Promise<number> {
   const job = storedJob(given)
   const { api, tell } = callsFor(job, { client, onWait, signal })
+  // Reading it takes a pass over the batches of all later attempts.
+  const sentAfterAttempt = new Map<number, OrdinalSet>()
   let found = 0
   for (const { number, phase, attempt, foreign, requests, fetched } of [
     ...job.state.batches.values(),
   ]) {
     if (phase === 'void' || foreign || !fetched || fetched.why === null) continue
     const ids = await BatchIds.of(job, number)
-    const sent = await sentAfter(job, attempt)
+    const sent = sentAfterAttempt.get(attempt) ?? (await sentAfter(job, attempt))
+    sentAfterAttempt.set(attempt, sent)
     const isMissing = (_: unknown, position: number): boolean => {
       // Each request has a record.
       const ordinal = ids.ordinalAt(position) as number
