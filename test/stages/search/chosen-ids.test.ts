@@ -330,7 +330,7 @@ void t.test('a question beside another reason to stop is passed to onWait', asyn
   t.ok(waits.some(why => /do not show which job sent them/.test(why)))
 })
 
-/** Asks, is told `none` by mistake, and stops with `status` before the batch is sent again. */
+/** Runs into the question, decides `none` by mistake, and stops with `status` before the batch is resubmitted. */
 async function ruledOutByMistake(t: Test, status: number): Promise<[World, string]> {
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
