@@ -10,8 +10,14 @@ for (const [nth, { name }] of SCENARIOS.entries()) {
   void t.test(`any disk call may fail, and the next run recovers: ${name}`, async t => {
     const calls = (await undisturbedRun(name)).endings[0]?.diskCalls ?? 0
     const verdicts = await checkTrials(t, trials(name, nth, calls))
-    const failed = verdicts.filter(({ endings }) => endings[0]?.how === 'failed')
-    t.equal(failed.length, verdicts.length, 'a run whose disk fails says so')
+    const first = verdicts.flatMap(({ endings: [ending] }) => ending ?? [])
+    const failed = first.filter(({ how }) => how === 'failed')
+    // The number of calls depends on when the emulator replies: a run may end before it makes the call that is to fail.
+    const early = first.filter(
+      ({ struckAt, diskCalls }) => struckAt === undefined && diskCalls < calls,
+    )
+    t.equal(failed.length + early.length, verdicts.length, 'a run whose disk fails says so')
+    t.ok(failed.length > early.length, 'most calls are made')
   })
 }
 
