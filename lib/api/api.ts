@@ -2,7 +2,8 @@ import type Anthropic from '@anthropic-ai/sdk'
 import { ReadableStream } from 'node:stream/web'
 import { BatchStreamError } from '../core/errors.ts'
 import type { ApiSession } from '../core/session.ts'
-import { MAX_PAGE, IDLE_TIMEOUT_MS } from '../core/limits.ts'
+import { IDLE_TIMEOUT_MS } from '../core/limits.ts'
+import { shorten } from '../core/without-keys.ts'
 import type { Failure } from './failure.ts'
 import type { AnthropicClient } from './client.ts'
 import { guardedClient, isLean, RESULT_SET, secretsOf } from './guarded-client.ts'
@@ -16,6 +17,7 @@ import {
   type RemoteBatch,
 } from './remote-batch.ts'
 import { withRetry } from './retry-policy.ts'
+import { MalformedReply } from './sdk-error.ts'
 import { takeBody } from './transport.ts'
 
 /** A call that failed and is about to be retried. */
@@ -59,6 +61,9 @@ function cacheIn(headers: Headers): string | undefined {
 
 /** A redirect is never followed: it would carry the key, and a body, to another host. */
 const NO_REDIRECT = { redirect: 'manual' } as const
+
+/** A gateway must not reply to a read from its cache. */
+const FRESH = { headers: { 'cache-control': 'no-cache' }, fetchOptions: NO_REDIRECT } as const
 
 /**
  * The calls of the batches API, through the user's own client. Reads are retried; `create` is not, because only `submit`
@@ -111,7 +116,7 @@ export class Api {
   /** Retrieves a batch; undefined if the API does not know it. */
   async retrieve(id: string): Promise<RemoteBatch | undefined> {
     return await this.#read(`retrieve ${id}`, async signal => {
-      const options = { maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal, fetchOptions: NO_REDIRECT }
+      const options = { ...FRESH, maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal }
       const { data, response } = await this.#client.messages.batches
         .retrieve(id, {}, options)
         .withResponse()
@@ -121,22 +126,25 @@ export class Api {
   }
 
   /**
-   * One page of the workspace's batches, newest first. `odd` decides what happens to entries that are not valid batches:
-   * `refused` throws, which a caller that must prove absence needs; `left out` skips them, which is enough for a caller
-   * that looks up its own ids.
+   * One page of the workspace's batches, newest first. `proof` is for a caller that must prove absence: it refuses pages from a
+   * cache and entries that are not valid batches. `all` refuses such entries only. `valid` skips them, which is enough for a
+   * caller that looks up its own ids.
    */
   async list(
     afterId: string | undefined,
-    limit: number = MAX_PAGE,
-    odd: 'refused' | 'left out' = 'refused',
+    limit: number,
+    wanted: 'proof' | 'all' | 'valid',
   ): Promise<BatchListPage> {
     const page = await this.#read('list batches', async signal => {
-      const options = { maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal, fetchOptions: NO_REDIRECT }
+      const options = { ...FRESH, maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal }
       const query = afterId === undefined ? { limit } : { limit, after_id: afterId }
       // The SDK turns any reply into an empty page, which would prove that no batch was created.
       const response = await this.#client.messages.batches.list(query, options).asResponse()
+      const cachedBy = cacheIn(response.headers)
+      if (wanted === 'proof' && cachedBy !== undefined)
+        throw new MalformedReply(`the list came from a cache (${shorten(cachedBy)})`)
       await this.session.observe(response.headers)
-      return remotePage(await response.json(), odd)
+      return remotePage(await response.json(), wanted === 'valid' ? 'left out' : 'refused')
     })
     if (!page)
       throw new BatchStreamError(
@@ -179,7 +187,8 @@ export class Api {
 
   /** Ensures that the key belongs to the job's workspace, before batches are listed or sent. */
   async proveWorkspace(): Promise<void> {
-    if (this.session.workspace !== null && !this.session.answered) await this.list(undefined, 1)
+    if (this.session.workspace !== null && !this.session.answered)
+      await this.list(undefined, 1, 'all')
   }
 
   /** Retries a read until it succeeds; undefined for a 404. */

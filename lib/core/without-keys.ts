@@ -46,8 +46,7 @@ const NAMED: Readonly<Record<string, string>> = {
 }
 const HTML_ESCAPE = `&(?:#0*(\\d{1,5})|#[xX]0*([0-9a-fA-F]{1,4})|(${Object.keys(NAMED).join('|')}));?`
 
-const JSON_ESCAPES = new RegExp(JSON_ESCAPE, 'g')
-const ALL_ESCAPES = new RegExp(`${JSON_ESCAPE}|${PERCENT_ESCAPE}|${HTML_ESCAPE}`, 'g')
+const ESCAPES = new RegExp(`${JSON_ESCAPE}|${PERCENT_ESCAPE}|${HTML_ESCAPE}`, 'g')
 
 /** How often a text may be percent-encoded or escaped for HTML. */
 const MAX_LAYERS = 5
@@ -59,36 +58,46 @@ const MAX_LAYERS = 5
 export function withoutSecrets(text: string, secrets: readonly string[]): string {
   if (secrets.length === 0) return text
   if (!/[\\%&]/.test(text)) return secrets.reduce((rest, one) => rest.replaceAll(one, '***'), text)
-  const plain = { text, places: Uint32Array.from({ length: text.length + 1 }, (_, at) => at) }
-  const spans = spansIn(plain, secrets)
-  // A key may contain what looks like an escape of another kind.
-  for (const escapes of [JSON_ESCAPES, ALL_ESCAPES]) {
-    let layer = decoded(plain, escapes)
-    for (let depth = 1; layer && depth <= MAX_LAYERS; depth++) {
-      for (const span of spansIn(layer, secrets)) spans.push(span)
-      layer = decoded(layer, escapes)
-    }
+  const forms = new Set(secrets.flatMap(decodedForms))
+  return cut(
+    text,
+    layers(text).flatMap(layer => spansIn(layer, forms)),
+  )
+}
+
+/** A secret may contain what looks like an escape: where the text around it was decoded, so was the secret. */
+function decodedForms(secret: string): string[] {
+  return layers(secret)
+    .map(layer => layer.text)
+    .filter(form => form.length >= MIN_SECRET)
+}
+
+/** A text, and what it is after each decoding. */
+function layers(text: string): Layer[] {
+  const places = Uint32Array.from({ length: text.length + 1 }, (_, at) => at)
+  const all: Layer[] = []
+  let layer: Layer | undefined = { text, places }
+  while (layer && all.length <= MAX_LAYERS) {
+    all.push(layer)
+    layer = decoded(layer)
   }
-  return cut(text, spans)
+  return all
 }
 
 type Span = readonly [start: number, end: number]
 
 /** Where the secrets are, in the original text. */
-function spansIn({ text, places }: Layer, secrets: readonly string[]): Span[] {
+function spansIn({ text, places }: Layer, secrets: ReadonlySet<string>): Span[] {
   const spans: Span[] = []
-  for (const secret of secrets) {
-    // In a decoded text, a row of backslashes is one.
-    for (const form of new Set([secret, secret.replaceAll(/\\+/g, '\\')]))
-      for (let at = text.indexOf(form); at !== -1; at = text.indexOf(form, at + form.length))
-        // Both are in range.
-        spans.push([places[at] as number, places[at + form.length] as number])
-  }
+  for (const secret of secrets)
+    for (let at = text.indexOf(secret); at !== -1; at = text.indexOf(secret, at + secret.length))
+      // Both are in range.
+      spans.push([places[at] as number, places[at + secret.length] as number])
   return spans
 }
 
 /** Decodes each escape once; undefined if there is none. */
-function decoded({ text, places }: Layer, escapes: RegExp): Layer | undefined {
+function decoded({ text, places }: Layer): Layer | undefined {
   const parts: string[] = []
   const next = new Uint32Array(text.length + 1)
   let size = 0
@@ -98,7 +107,7 @@ function decoded({ text, places }: Layer, escapes: RegExp): Layer | undefined {
     next.set(places.subarray(from, end), size)
     size += end - from
   }
-  for (const match of text.matchAll(escapes)) {
+  for (const match of text.matchAll(ESCAPES)) {
     const character = characterOf(match)
     if (character === match[0]) continue
     take(match.index)

@@ -47,7 +47,7 @@ for (const [name, fault] of [
       faults: [{ on: ['retrieve', 'list'], nth: [1, 2, 4], ...fault }],
     })
     t.equal((await api.retrieve(id))?.id, id)
-    t.equal((await api.list(undefined)).data.length, 1)
+    t.equal((await api.list(undefined, 1000, 'all')).data.length, 1)
     t.equal(troubles.length, 3)
     t.match(troubles[0], { call: `retrieve ${id}`, waitMs: Number })
     t.equal(world.clock.sleepers.size, 0)
@@ -78,14 +78,14 @@ void t.test('a read gives up after five malformed replies, with CBS_API (N32)', 
 
 void t.test('an API that has never replied is given up soon', async t => {
   const { api, world } = await connect(t, { faults: [{ on: '*', reset: true }] })
-  await t.rejects(api.list(undefined), { code: 'CBS_API' })
+  await t.rejects(api.list(undefined, 1000, 'all'), { code: 'CBS_API' })
   t.ok(world.clock.elapsed() < 60_000)
 })
 
 void t.test('an unknown batch is undefined, an unknown list is CBS_API', async t => {
   const { api } = await connect(t, { faults: [{ on: 'list', status: 404 }] })
   t.equal(await api.retrieve('msgbatch_nobody'), undefined)
-  await t.rejects(api.list(undefined), { code: 'CBS_API', message: /is the base URL right/ })
+  await t.rejects(api.list(undefined, 1000, 'all'), { code: 'CBS_API', message: /is the base URL right/ })
 })
 
 void t.test('a batch can be canceled', async t => {
@@ -113,7 +113,7 @@ for (const op of ['retrieve', 'list', 'results'] as const) {
       })
       const call = {
         retrieve: () => api.retrieve(id),
-        list: () => api.list(undefined),
+        list: () => api.list(undefined, 1000, 'all'),
         results: () =>
           api.download(`${world.emulator.url}/v1/messages/batches/${id}/results`, stop.signal),
       }[op]
@@ -149,7 +149,7 @@ void t.test(
     const { api, job, world, stop } = await connect(t, {
       keys: { [KEY]: 'wrkspc_a', b: 'wrkspc_b' },
     })
-    await api.list(undefined)
+    await api.list(undefined, 1000, 'all')
     t.equal(job.state.workspace, 'wrkspc_a')
     const other = new Api({
       client: clientOf(world.emulator, 'b'),
@@ -157,7 +157,7 @@ void t.test(
       signal: stop.signal,
     })
     for (const call of [
-      (): Promise<unknown> => other.list(undefined),
+      (): Promise<unknown> => other.list(undefined, 1000, 'all'),
       (): Promise<unknown> => other.retrieve('msgbatch_x'),
     ])
       await t.rejects(call(), {
@@ -186,7 +186,7 @@ for (const body of [
     const { api } = await connect(t, {
       faults: [{ on: 'list', body, contentType: 'application/json' }],
     })
-    await t.rejects(api.list(undefined), {
+    await t.rejects(api.list(undefined, 1000, 'all'), {
       code: 'CBS_API',
       message: /answer is (not a page|a page without an id)/,
     })
@@ -197,7 +197,7 @@ void t.test('a repeated header names one workspace', async t => {
   const { api, job } = await connect(t, {
     faults: [{ on: 'list', headers: { 'anthropic-workspace-id': 'wrkspc_a, wrkspc_a' } }],
   })
-  await api.list(undefined)
+  await api.list(undefined, 1000, 'all')
   t.equal(job.state.workspace, 'wrkspc_a')
 })
 

@@ -57,6 +57,7 @@ void t.test('a key inside a base64 text is removed, wherever it begins', t => {
 void t.test('a key of any characters is removed', t => {
   for (const key of [
     '100%-sure&amp;-%41-key',
+    '%41%42%43%44&#69;-0123',
     'back\\slash\\\\es-01',
     'größer-als-0123',
     'a'.repeat(20),
@@ -68,6 +69,9 @@ void t.test('a key of any characters is removed', t => {
       JSON.stringify(key).slice(1, -1),
       percent(key),
       percent(percent(key)),
+      encodeURI(key),
+      percent(JSON.stringify(key).slice(1, -1)),
+      percent(key).replaceAll('%26', '&#38;'),
       utf8,
     ])
       for (const more of ['', ' 5% & \\'])

@@ -41,7 +41,7 @@ async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
   const session = new ApiSession(io.clock)
   const found = async (): Promise<Finding[]> => {
     const client = await clientOf(flags, io)
-    await new Api({ client, session, signal }).list(undefined, 1)
+    await new Api({ client, session, signal }).list(undefined, 1, 'proof')
     const off = session.serverTime.nowOrOurs() - io.clock.now()
     const clock = Math.abs(off) < CLOCK_OFF_MS
     return [

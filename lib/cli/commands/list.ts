@@ -8,7 +8,7 @@ import { inspectJobs, type JobOnDisk } from '../../store/inspect.ts'
 import { isLocked } from '../../store/lock.ts'
 import { showUsd, usdOf } from '../../cost/usd.ts'
 import { ApiSession } from '../../core/session.ts'
-import { MAX_LIST_PAGES } from '../../core/limits.ts'
+import { MAX_LIST_PAGES, MAX_PAGE } from '../../core/limits.ts'
 import { clientOf } from '../client.ts'
 import { print } from '../print.ts'
 import type { Context } from '../context.ts'
@@ -90,7 +90,7 @@ async function listRemote({ flags, io, signal }: Context): Promise<Ending> {
   const cursors = new Set<string>()
   let after: string | undefined
   for (;;) {
-    const page = await api.list(after)
+    const page = await api.list(after, MAX_PAGE, 'all')
     for (const batch of page.data) await print(io.stdout, remoteLine(batch, flags.has('json')))
     if (!page.has_more || page.last_id === null) return { code: EXIT.answered }
     after = page.last_id

@@ -35,7 +35,7 @@ async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, Rem
   const left = new Set(ids)
   let after: string | undefined
   for (let page = 0; ids.length > 1 && page < PAGES && left.size > 0; page++) {
-    const { data, has_more, last_id } = await api.list(after, PAGE, 'left out')
+    const { data, has_more, last_id } = await api.list(after, PAGE, 'valid')
     for (const batch of data) if (left.delete(batch.id)) found.set(batch.id, batch)
     if (!has_more || last_id === null) break
     after = last_id

@@ -5,7 +5,7 @@ import { ownedIds } from '../../store/batch-queue.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { countOf } from '../../core/job/event.ts'
 import { isRuledOut, openCandidates, type BatchState } from '../../core/job/state.ts'
-import { EXPIRES_AFTER_MS, MAX_LIST_PAGES } from '../../core/limits.ts'
+import { EXPIRES_AFTER_MS, MAX_LIST_PAGES, MAX_PAGE } from '../../core/limits.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
 import { eachFirstCustomId } from '../../api/first-lines.ts'
 import {
@@ -276,7 +276,7 @@ async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
   let isSorted = true
   let after: string | undefined
   for (;;) {
-    const page = await api.list(after)
+    const page = await api.list(after, MAX_PAGE, 'proof')
     listed.push(...page.data)
     for (const { created_at } of page.data) {
       const created = Date.parse(created_at)
@@ -317,7 +317,7 @@ async function pendingCreateOf({
   const { at, serverAt } = armedOf(job, number)
   if (serverAt !== null) return { requests, serverAt, at, settleMs }
   // The local clock may be wrong by days; a reply of the API shows by how much.
-  if (job.session.serverTime.sure() === null) await api.list(undefined, 1)
+  if (job.session.serverTime.sure() === null) await api.list(undefined, 1, 'proof')
   const behind = job.session.serverTime.nowOrOurs() - job.clock.now()
   return { requests, serverAt, at: at + behind, settleMs }
 }

@@ -237,3 +237,39 @@ void t.test('an API whose clock jumps does not shorten the settle time', async t
   t.equal(results.filter(({ status }) => status === 'succeeded').length, 4)
   t.equal((await world.emulator.ledger.totals()).acceptedTwice, 0)
 })
+
+/** A client whose first lists are empty and come from a cache. */
+function cachedLists(world: World, count: number, seen: string[] = []): Anthropic {
+  let lists = 0
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const { searchParams, pathname } = new URL(String(url))
+    const isList = pathname.endsWith('/batches') && init?.method?.toUpperCase() === 'GET'
+    if (isList) seen.push(String(new Headers(init.headers).get('cache-control')))
+    // The first call of a run asks for one batch: it only shows the workspace.
+    if (!isList || searchParams.get('limit') === '1' || ++lists > count)
+      return world.emulator.fetch(url, init)
+    return Response.json({ data: [], has_more: false, last_id: null }, { headers: { age: '20' } })
+  }
+  return world.client.withOptions({ fetch })
+}
+
+void t.test('a list from a cache does not prove that a batch does not exist', async t => {
+  const world = await makeWorld(t, LOST)
+  const seen: string[] = []
+  await found(world, cachedLists(world, 4, seen))
+  t.same([...new Set(seen)], ['no-cache'])
+})
+
+void t.test(
+  'a gateway that always lists from its cache ends the run; nothing is sent again',
+  async t => {
+    const world = await makeWorld(t, LOST)
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(3), { client: cachedLists(world, Infinity) }), {
+      code: 'CBS_API',
+      message: /cannot list batches: the list came from a cache \(age: 20\)/,
+    })
+    await job.close()
+    await found(world, world.client)
+  },
+)
