@@ -37,7 +37,7 @@ export async function eachFirstCustomId(
   })
 }
 
-function* idsIn(lines: readonly { readonly bytes: Buffer }[]): Generator<string> {
+function* idsIn(lines: Iterable<{ readonly bytes: Buffer }>): Generator<string> {
   for (const { bytes } of lines) {
     const line = ResultLine.check(bytes)
     const id = line ? line.string(line.customId) : HEAD.exec(bytes.toString('latin1', 0, 1000))?.[1]

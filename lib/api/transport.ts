@@ -3,6 +3,7 @@ import * as https from 'node:https'
 import type { OnReadOpts, Socket } from 'node:net'
 import { finished, pipeline, Readable, type Transform } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
+import { freeMemory } from '../core/free-memory.ts'
 
 type Fetch = typeof globalThis.fetch
 
@@ -68,15 +69,25 @@ function readsIntoOneBuffer(): { onread: OnReadOpts } {
   }
 }
 
+type Connection = ReturnType<http.Agent['createConnection']>
+
+/** Connections of these agents. The parts of a body that comes from one belong to its reader. */
+const own = new WeakSet<NonNullable<Connection>>()
+
+function asOwn(connection: Connection): Connection {
+  if (connection) own.add(connection)
+  return connection
+}
+
 class HttpAgent extends http.Agent {
   override createConnection(...[options, done]: Parameters<http.Agent['createConnection']>) {
-    return super.createConnection({ ...options, ...readsIntoOneBuffer() }, done)
+    return asOwn(super.createConnection({ ...options, ...readsIntoOneBuffer() }, done))
   }
 }
 
 class HttpsAgent extends https.Agent {
   override createConnection(...[options, done]: Parameters<https.Agent['createConnection']>) {
-    return super.createConnection({ ...options, ...readsIntoOneBuffer() }, done)
+    return asOwn(super.createConnection({ ...options, ...readsIntoOneBuffer() }, done))
   }
 }
 
@@ -238,8 +249,8 @@ export function takeBody(response: Response): AsyncIterable<Uint8Array> | null {
 }
 
 /**
- * Gives each part of a body to `take` until that says false. A promise of `take` pauses the body. Rejects if the body breaks
- * off, or with what `take` throws.
+ * Gives each part of a body to `take` until that says false. A part is valid until `take` has returned, or until its promise is
+ * settled, which pauses the body. Rejects if the body breaks off, or with what `take` throws.
  */
 export async function eachPart(
   body: AsyncIterable<Uint8Array>,
@@ -258,6 +269,11 @@ function eachChunk(
     let isStopped = false
     // The body may end while its last part is still being taken.
     let last: Promise<void> | undefined
+    // A decoder goes on writing into the memory of its parts.
+    const isOwn = body instanceof http.IncomingMessage && own.has(body.socket)
+    const free = (part: Uint8Array): void => {
+      if (isOwn) freeMemory(part)
+    }
     const next = (isWanted: boolean): void => {
       isStopped = !isWanted
       if (isStopped) body.destroy()
@@ -269,10 +285,13 @@ function eachChunk(
       if (body.destroyed) return
       try {
         const wanted = take(part)
-        if (wanted === true) return
+        if (wanted === true) return free(part)
         if (wanted === false) return next(false)
         body.pause()
-        last = wanted.then(next)
+        last = wanted.then(isWanted => {
+          free(part)
+          next(isWanted)
+        })
         last.catch(fail)
       } catch (cause) {
         fail(cause)

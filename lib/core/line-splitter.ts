@@ -8,62 +8,56 @@ const NEWLINE = 0x0a
 const RETURN = 0x0d
 
 /**
- * Splits a download into lines in linear time: the pieces of a long line are joined once, at its end. (The SDK's decoder
- * joins and rescans with each piece, which is quadratic.)
+ * Splits a download into lines in linear time. (The SDK's decoder joins and rescans the pieces of a line with each new piece,
+ * which is quadratic.) Chunks are not kept: the pieces of a line are copied to memory that all lines share.
  */
 export class Splitter {
-  readonly #reuses: boolean
-  #joined = Buffer.alloc(0)
-  #start = 0
-  #pieces: Buffer[] = []
+  /** Its first `#held` bytes are the unfinished line. */
+  #memory = Buffer.alloc(0)
   #held = 0
-
-  /** With `reuse` a line is valid until the next chunk, so that long lines share one buffer. */
-  constructor({ reuse = false }: { readonly reuse?: boolean } = {}) {
-    this.#reuses = reuse
-  }
-
-  /** The lines that end in this chunk. They share the memory of their chunks. */
-  push(chunk: Buffer): Line[] {
-    const lines: Line[] = []
-    let from = 0
-    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, from)) {
-      lines.push(this.#line(chunk.subarray(from, end), 1))
-      from = end + 1
-    }
-    if (from < chunk.length) {
-      this.#pieces.push(chunk.subarray(from))
-      this.#held += chunk.length - from
-    }
-    return lines
-  }
+  #start = 0
 
   /** Bytes of the unfinished line. */
   get held(): number {
     return this.#held
   }
 
+  /** The lines that end in this chunk. Each is valid until the next one is requested. */
+  *push(chunk: Buffer): Generator<Line> {
+    let from = 0
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, from)) {
+      yield this.#line(chunk.subarray(from, end), 1)
+      from = end + 1
+    }
+    this.#hold(chunk.subarray(from))
+  }
+
   /** The last line, if it has no newline. */
-  end(): Line[] {
-    return this.#held > 0 ? [this.#line(Buffer.alloc(0), 0)] : []
+  *end(): Generator<Line> {
+    if (this.#held > 0) yield this.#line(Buffer.alloc(0), 0)
   }
 
   #line(piece: Buffer, newline: number): Line {
-    const whole = this.#held === 0 ? piece : this.#join(piece)
+    let whole = piece
+    if (this.#held > 0) {
+      this.#hold(piece)
+      whole = this.#memory.subarray(0, this.#held)
+      this.#held = 0
+    }
     const start = this.#start
     this.#start += whole.length + newline
-    this.#pieces = []
-    this.#held = 0
     return { start, bytes: whole[whole.length - 1] === RETURN ? whole.subarray(0, -1) : whole }
   }
 
-  #join(piece: Buffer): Buffer {
-    this.#pieces.push(piece)
-    if (!this.#reuses) return Buffer.concat(this.#pieces)
+  #hold(piece: Buffer): void {
     const size = this.#held + piece.length
-    if (this.#joined.length < size) this.#joined = Buffer.allocUnsafeSlow(size)
-    let at = 0
-    for (const part of this.#pieces) at += part.copy(this.#joined, at)
-    return this.#joined.subarray(0, size)
+    if (this.#memory.length < size) {
+      // Doubling it keeps the work linear.
+      const larger = Buffer.allocUnsafeSlow(Math.max(size, 2 * this.#memory.length))
+      this.#memory.copy(larger, 0, 0, this.#held)
+      this.#memory = larger
+    }
+    piece.copy(this.#memory, this.#held)
+    this.#held = size
   }
 }

@@ -440,6 +440,42 @@ void t.test('the parts of a body are taken one after the other, from any transpo
   }
 })
 
+void t.test(
+  'the memory of a part is freed after it was taken, unless others may use it',
+  async t => {
+    const url = await serve(t, (request, reply) => {
+      const text = 'x'.repeat(100_000)
+      if (idIn(request) !== 'gzip') return reply.end(text)
+      reply.setHeader('content-encoding', 'gzip').end(gzipSync(text))
+    })
+    for (const [id, fetch, isFreed] of [
+      ['plain', undefined, true],
+      ['gzip', undefined, false],
+      ['plain', plainFetch, false],
+    ] as const) {
+      for (const isAsync of [false, true]) {
+        const { api, abort } = callerAt(url, fetch && { fetch })
+        const { body } = await api.download(url + results(id), abort.signal)
+        const taken: Uint8Array[] = []
+        let bytes = 0
+        await eachPart(body, part => {
+          taken.push(part)
+          const count = (): true => {
+            bytes += part.length
+            return true
+          }
+          return isAsync ? new Promise(resolve => setImmediate(() => resolve(count()))) : count()
+        })
+        t.equal(bytes, 100_000, 'a part is whole while it is taken')
+        t.equal(
+          taken.every(part => part.length === 0),
+          isFreed,
+        )
+      }
+    }
+  },
+)
+
 void t.test('a call that is over leaves no listener on its signal', async t => {
   const url = await serve(t, async (request, reply) => {
     if (idIn(request) === 'breaks') return request.socket.destroy()

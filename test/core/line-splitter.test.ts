@@ -1,11 +1,19 @@
 import t from 'tap'
 import { Splitter, type Line } from '../../lib/core/line-splitter.ts'
 
-function split(chunks: readonly Buffer[], reuse?: boolean): Line[] {
-  const splitter = new Splitter(reuse ? { reuse } : {})
-  const given = (lines: readonly Line[]): Line[] =>
-    reuse ? lines.map(({ start, bytes }) => ({ start, bytes: Buffer.from(bytes) })) : [...lines]
-  return [...chunks.flatMap(chunk => given(splitter.push(chunk))), ...given(splitter.end())]
+/** Gives a copy of each chunk, which is overwritten once it has been split, and copies each line before the next. */
+function split(chunks: readonly Buffer[]): Line[] {
+  const splitter = new Splitter()
+  const lines: Line[] = []
+  const take = (given: Iterable<Line>): void => {
+    for (const { start, bytes } of given) lines.push({ start, bytes: Buffer.from(bytes) })
+  }
+  for (const chunk of chunks.map(one => Buffer.from(one))) {
+    take(splitter.push(chunk))
+    chunk.fill('#')
+  }
+  take(splitter.end())
+  return lines
 }
 
 const TEXT = '{"a":1}\n\n{"b":"é 😀"}\r\n{"c":3}\r\n\r\nlast'
@@ -23,14 +31,12 @@ const shown = (lines: readonly Line[]): unknown =>
 
 void t.test('lines and their offsets are the same however the bytes arrive', async t => {
   const bytes = Buffer.from(TEXT)
-  for (const reuse of [false, true]) {
-    t.same(shown(split([bytes], reuse)), EXPECTED)
-    const single = [...bytes].map(byte => Buffer.from([byte]))
-    t.same(shown(split(single, reuse)), EXPECTED, 'one byte at a time')
-    for (let cut = 1; cut < bytes.length; cut++) {
-      const two = [bytes.subarray(0, cut), bytes.subarray(cut)]
-      t.same(shown(split(two, reuse)), EXPECTED, `cut at ${cut}`)
-    }
+  t.same(shown(split([bytes])), EXPECTED)
+  const single = [...bytes].map(byte => Buffer.from([byte]))
+  t.same(shown(split(single)), EXPECTED, 'one byte at a time')
+  for (let cut = 1; cut < bytes.length; cut++) {
+    const two = [bytes.subarray(0, cut), bytes.subarray(cut)]
+    t.same(shown(split(two)), EXPECTED, `cut at ${cut}`)
   }
 })
 
@@ -51,11 +57,13 @@ void t.test('a line of 2 MB in small pieces takes linear time', async t => {
   t.ok(time(8_388_608) < Math.max(20_000, time(2_097_152)) * 12)
 })
 
-void t.test('with reuse, lines in pieces share one buffer, as long as the longest', async t => {
-  const splitter = new Splitter({ reuse: true })
-  const [first] = [...splitter.push(Buffer.from('abc')), ...splitter.push(Buffer.from('def\n'))]
+void t.test('lines in pieces share one buffer', async t => {
+  const splitter = new Splitter()
+  t.same([...splitter.push(Buffer.from('abc'))], [])
+  t.equal(splitter.held, 3)
+  const [first] = splitter.push(Buffer.from('def\n'))
   t.equal(String(first?.bytes), 'abcdef')
-  splitter.push(Buffer.from('xy'))
+  t.same([...splitter.push(Buffer.from('xy'))], [])
   const [second] = splitter.push(Buffer.from('z\n'))
   t.equal(second?.bytes.buffer, first?.bytes.buffer)
   t.equal(String(second?.bytes), 'xyz')

@@ -21,7 +21,7 @@ export class LineFeed {
   readonly #taker: LineTaker
   readonly #scanner: Scanner | undefined
   /** Splits lines that bypass the scanner; it holds bytes only while such a line is unfinished. */
-  readonly #splitter = new Splitter({ reuse: true })
+  readonly #splitter = new Splitter()
   #splitBytes = 0
   /** Added to a place in the splitter's bytes to get the place in the download. */
   #shift = 0
