@@ -85,7 +85,10 @@ void t.test('an API that has never replied is given up soon', async t => {
 void t.test('an unknown batch is undefined, an unknown list is CBS_API', async t => {
   const { api } = await connect(t, { faults: [{ on: 'list', status: 404 }] })
   t.equal(await api.retrieve('msgbatch_nobody'), undefined)
-  await t.rejects(api.list(undefined, 1000, 'all'), { code: 'CBS_API', message: /is the base URL right/ })
+  await t.rejects(api.list(undefined, 1000, 'all'), {
+    code: 'CBS_API',
+    message: /is the base URL right/,
+  })
 })
 
 void t.test('a batch can be canceled', async t => {
