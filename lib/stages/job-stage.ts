@@ -58,10 +58,11 @@ export abstract class JobStage<In> extends StageTransform {
         'CBS_STAGE',
         `${this.#options.stage} got items of job ${job.name} and works on job ${this.#job.name}: give all stages of a pipeline the same \`job\`, or leave it out`,
       )
-    this.#job = storedJob(job)
-    this.#job.retain()
-    if (this.#waits) this.#job.session.waits = this.#waits
-    return this.#job
+    const stored = storedJob(job)
+    stored.retain()
+    this.#job = stored
+    if (this.#waits) stored.session.waits = this.#waits
+    return stored
   }
 
   /** Processes one item; the next one follows when the promise resolves. */

@@ -53,6 +53,7 @@ export class StoredJob extends JobLog implements Job {
   readonly lost: AbortSignal
   readonly #end: () => Promise<void>
   #users = 0
+  #isClosed = false
   readonly #leaving: Set<Promise<unknown>> = new Set()
 
   constructor(parts: JobParts) {
@@ -134,8 +135,18 @@ export class StoredJob extends JobLog implements Job {
     if (!this.state.finished) await this.note({ type: 'finished', at: this.clock.now() }, true)
   }
 
-  /** Called by each stage that uses the job; the stage calls `release` at its end. */
+  /**
+   * Called by each stage that uses the job; the stage calls `release` at its end.
+   *
+   * @throws BatchStreamError `CBS_OPTION` for a closed job
+   */
   retain(): void {
+    if (this.#isClosed)
+      throw new BatchStreamError(
+        'CBS_OPTION',
+        `job ${this.name} is closed: open it again, and close it when the pipeline has ended`,
+        { option: 'job' },
+      )
     this.#users += 1
   }
 
@@ -159,6 +170,7 @@ export class StoredJob extends JobLog implements Job {
 
   /** Closes the files and releases the lock; deletes a temporary job. It first waits for stages that are being destroyed. */
   async close(): Promise<void> {
+    this.#isClosed = true
     await Promise.all(this.#leaving)
     await this.#end()
   }

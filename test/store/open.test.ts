@@ -7,7 +7,10 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import t from 'tap'
+import { aggregate, chain, parseJsonl, spool, template } from '../../lib/index.ts'
 import { BatchStreamError } from '../../lib/core/errors.ts'
 import { nodeDisk } from '../../lib/store/disk.ts'
 import { lockFolder } from '../../lib/store/lock.ts'
@@ -230,4 +233,17 @@ void t.test('a read error does not make a job look damaged', async t => {
   writeFileSync(`${dir}/jobs/a/journal.jsonl`, 'x\ny\n')
   const damaged = await inspectJob(nodeDisk, dir, 'a')
   t.equal(damaged && unusable(damaged).code, 'CBS_STATE')
+})
+
+void t.test('a stage refuses a job that is closed, and says what to do', async t => {
+  const dir = t.testdir()
+  const job = await openJob({ name: 'done', dir })
+  await job.close()
+  const reason = { code: 'CBS_OPTION', message: /^job done is closed: open it again/ }
+  for (const stage of [
+    () => chain(parseJsonl(), spool({ job })),
+    () => chain(parseJsonl(), template({ prompt: '{{a}}' }), aggregate({ job })),
+  ])
+    await t.rejects(pipeline(Readable.from([Buffer.from('{"a":1}\n')]), stage().resume()), reason)
+  t.equal(readFileSync(`${dir}/jobs/done/records.jsonl`, 'utf8'), '')
 })
