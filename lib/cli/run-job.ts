@@ -20,7 +20,7 @@ import type { Stage } from '../core/stage.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { checkNewOutput } from '../stages/write/output.ts'
 import type { InputState } from './input.ts'
-import { hasUnprinted, inFlight, isUnsent } from './job-work.ts'
+import { isUnsent, RETRY_NOTE } from './job-work.ts'
 import { hasBegun, rememberedBy, sound, type Remembered } from './remembered.ts'
 import type { RowOptions } from './row-options.ts'
 import { compareInput, type ComparedInput } from './same-input.ts'
@@ -220,10 +220,7 @@ async function compared(
   const finished: SoundJob[] = []
   for (const job of isComparable ? alike : []) {
     const { state } = job
-    // While a retry is in flight its rows are not final.
-    if (!state?.finished || state.spooled.broken !== null || inFlight(state).length > 0) continue
-    const sound = { ...job, state }
-    if (!(await hasUnprinted(sound))) finished.push(sound)
+    if (state?.finished && state.spooled.broken === null) finished.push({ ...job, state })
   }
   if (finished.length === 0) return { same: undefined, stream, close: nothing }
   return await compareInput(stream, reading, finished, template)
@@ -247,8 +244,12 @@ async function printAgain(
   const known = rememberedBy(found)
   const taken = await resumeJob(choice, found, known, written)
   if (isGone) await taken.job.note({ type: 'output', ...files }, true)
+  const isRetrying = (await nodeDisk.stat(join(found.folder, RETRY_NOTE))) !== undefined
+  const rows = isRetrying
+    ? 'an interrupted retry is continued, then its rows are printed again'
+    : 'printing its rows again, free'
   talk.info(
-    `job ${found.name} already has the answers to this command and input; printing its rows again, free (--fresh starts a new job)`,
+    `job ${found.name} already has the answers to this command and input; ${rows} (--fresh starts a new job)`,
   )
   return { ...taken, stream: undefined }
 }

@@ -232,14 +232,6 @@ t.test('a finished job with a missing file is named, and --fresh ignores it', as
   t.equal((await place.run([...ASK, '--fresh'], { stdin: csv(3) })).code, 0)
 })
 
-t.test('a job whose retry is in flight does not count as finished', async t => {
-  const place = await placeFor(t)
-  await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
-  writeFileSync(join(place.state, 'jobs/a/retry.json'), '{"after":1}\n')
-  const ran = await place.run(ASK, { stdin: csv(3) })
-  t.same([ran.code, rowsOf(ran.out).length, await accepted(place)], [0, 3, 6])
-})
-
 t.test(
   'of several simultaneous starts of one command with -o, one runs and the others exit with 7',
   async t => {

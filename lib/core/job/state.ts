@@ -119,6 +119,8 @@ export interface JobState {
     readonly outTail: string | null
     /** The same for the file of failed rows. */
     readonly errorsTail: string | null
+    /** Whether a retry has changed rows since they were written. */
+    readonly isStale: boolean
   }
   /** The input columns of a table, once decided. */
   readonly columns: readonly string[] | null
@@ -190,7 +192,8 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
       }
     }
     case 'sealed':
-      return withBatches({ state, batches: [] }, [event])
+      // A finished job gets no batches but those of a retry.
+      return withBatches({ state: state.finished ? stale(state) : state, batches: [] }, [event])
     case 'split':
       return withBatches(
         move(state, event.number, ['sealed', 'armed'], { phase: 'void' }),
@@ -239,7 +242,8 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
       return fetched(state, event)
     case 'refetched': {
       const { lines, bytes, why } = event
-      return move(state, event.number, ['fetched', 'written'], { fetched: { lines, bytes, why } })
+      const change = { fetched: { lines, bytes, why } }
+      return { ...move(state, event.number, ['fetched', 'written'], change), state: stale(state) }
     }
     case 'output':
       return anewInto(state, event)
@@ -303,6 +307,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
       below: 0,
       outTail: null,
       errorsTail: null,
+      isStale: false,
     },
     columns: null,
     fetches: 0,
@@ -337,6 +342,11 @@ function sealed(part: Sealed): BatchState {
   }
 }
 
+/** Rows that were written may be old from now on, so the next run writes all of them again. */
+function stale(state: JobState): JobState {
+  return { ...state, output: { ...state.output, isStale: true } }
+}
+
 function committed(
   state: JobState,
   { out, errors, outTail, errorsTail }: JobEvent & { type: 'written' | 'writtenBelow' },
@@ -348,14 +358,19 @@ function committed(
 
 /** A new output is written from its first row, so no batch counts as written. */
 function anewInto(state: JobState, { out, errors }: JobEvent & { type: 'output' }): Change {
+  const { files, ids } = state.output
   const written = [...state.batches.values()].filter(({ phase }) => phase === 'written')
   return {
     state: {
       ...state,
       output: {
         files: { out, errors },
-        ids: { out: null, errors: null },
-        ...{ out: 0, errors: 0, below: 0, outTail: null, errorsTail: null },
+        // A file that starts again is still the job's own.
+        ids: {
+          out: out === files.out ? ids.out : null,
+          errors: errors === files.errors ? ids.errors : null,
+        },
+        ...{ out: 0, errors: 0, below: 0, outTail: null, errorsTail: null, isStale: false },
       },
     },
     batches: written.map(batch => ({ ...batch, phase: 'fetched' })),

@@ -86,51 +86,77 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
     (await isSamePath(job, paths.out, paths.errors))
   )
     throw sameFileError(paths.errors)
-  const committed = detached ? await claimNewFiles(job, paths) : await claimFiles(job, paths)
+  let committed = detached ? await claimNewFiles(job, paths) : await claimFiles(job, paths)
+  let files = await openFiles(options, paths, committed)
+  if (!detached && paths.out !== null && job.state.output.isStale) {
+    // The files are this job's, as opening them has shown, so they can start again.
+    await closeFiles(files)
+    committed = await startAgain(job, paths)
+    files = await openFiles(options, paths, committed)
+  }
+  return new Output(options, {
+    // A path was opened above.
+    out: 'path' in out ? (files.out as FileTarget) : out,
+    ...{ errors: files.errors, paths, committed: committed.out.bytes },
+  })
+}
+
+interface OpenFiles {
+  readonly out?: FileTarget
+  readonly errors?: FileTarget
+}
+
+/** The files, and the options that name them. */
+const FILES = [
+  ['out', 'output'],
+  ['errors', 'errors'],
+] as const
+
+/** Opens the output files, truncated to their last commit. */
+async function openFiles(
+  { job, detached = false, onCut }: OutputOptions,
+  paths: Paths,
+  committed: BothCommitted,
+): Promise<OpenFiles> {
   const advice = detached
     ? 'give the same command with another file'
     : `\`claude-batch-stream resume ${job.name} -o FILE\` writes all rows to another file`
-  const opened: FileTarget[] = []
-  const open = async (option: OutputName, path: string): Promise<FileTarget> => {
-    const name = option === 'output' ? 'out' : 'errors'
-    const last = committed[name]
-    const target = await FileTarget.open({
-      disk: job.store.disk,
-      path,
-      option,
-      mark: detached ? undefined : `${job.store.folder}/${option}.end`,
-      committed: last,
-      knownId: job.state.output.ids[name],
-      advice,
-      onCut: options.onCut,
-      assertOwned: job.shared && !detached ? job.assertOwned : undefined,
-    })
-    opened.push(target)
-    // Committed rows must not be lost with the file's name.
-    if (last.bytes === 0) await job.store.disk.syncFolder(dirname(path))
-    return target
-  }
+  const files: { out?: FileTarget; errors?: FileTarget } = {}
   try {
-    const outFile = paths.out === null ? undefined : await open('output', paths.out)
-    // A path was opened above.
-    const target = 'path' in out ? (outFile as FileTarget) : out
-    const errorTarget = paths.errors === null ? undefined : await open('errors', paths.errors)
-    // Two names may be links to one file.
-    const isOneFile =
-      errorTarget?.identity !== undefined && errorTarget.identity === outFile?.identity
-    if (isOneFile) throw sameFileError(paths.errors)
-    if (!detached) await noteIds(job, outFile, errorTarget)
-    return new Output(options, {
-      ...{ out: target, errors: errorTarget, paths },
-      committed: committed.out.bytes,
-    })
-  } catch (cause) {
-    for (const target of opened) {
-      await target.close()
-      await target.removeIfNew()
+    for (const [name, option] of FILES) {
+      const path = paths[name]
+      if (path === null) continue
+      files[name] = await FileTarget.open({
+        disk: job.store.disk,
+        path,
+        option,
+        mark: detached ? undefined : `${job.store.folder}/${option}.end`,
+        committed: committed[name],
+        knownId: job.state.output.ids[name],
+        advice,
+        onCut,
+        assertOwned: job.shared && !detached ? job.assertOwned : undefined,
+      })
+      // Committed rows must not be lost with the file's name.
+      if (committed[name].bytes === 0) await job.store.disk.syncFolder(dirname(path))
     }
+    const { out, errors } = files
+    // Two names may be links to one file.
+    if (errors?.identity !== undefined && errors.identity === out?.identity)
+      throw sameFileError(paths.errors)
+    if (!detached) await noteIds(job, out, errors)
+    return files
+  } catch (cause) {
+    await closeFiles(files)
+    await files.out?.removeIfNew()
+    await files.errors?.removeIfNew()
     throw cause
   }
+}
+
+async function closeFiles({ out, errors }: OpenFiles): Promise<void> {
+  await out?.close()
+  await errors?.close()
 }
 
 /** Journals the identities of the files before a row is written to them. */
@@ -222,8 +248,14 @@ async function claimFiles(job: StoredJob, paths: Paths): Promise<BothCommitted> 
   if (same && paths.out !== null && !(job.shared && (await isMissing(job, paths.out))))
     return { out: { bytes: out, tail: outTail }, errors: { bytes: errors, tail: errorsTail } }
   // So does a file that was on another machine.
-  if (!same || paths.errors !== null || paths.out !== null)
-    await job.note({ type: 'output', ...paths }, true)
+  return !same || paths.errors !== null || paths.out !== null
+    ? await startAgain(job, paths)
+    : NEITHER
+}
+
+/** Journals that the files have no rows. */
+async function startAgain(job: StoredJob, paths: Paths): Promise<BothCommitted> {
+  await job.note({ type: 'output', ...paths }, true)
   return NEITHER
 }
 

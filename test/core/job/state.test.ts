@@ -195,8 +195,31 @@ void t.test('a new output starts again with every batch that was written', async
   t.same(state?.output, {
     files: { out: null, errors: 'e' },
     ids: { out: null, errors: null },
-    ...{ out: 0, errors: 0, below: 0, outTail: null, errorsTail: null },
+    ...{ out: 0, errors: 0, below: 0, outTail: null, errorsTail: null, isStale: false },
   })
+})
+
+void t.test('a file that starts again keeps its identity, another one has none yet', async t => {
+  const first: JobEvent[] = [
+    opened,
+    { type: 'output', out: 'o', errors: 'e' },
+    { type: 'outputIds', out: '1', errors: '2' },
+  ]
+  const idsAfter = (out: string | null, errors: string | null): unknown =>
+    fold([...first, { type: 'output', out, errors }])?.output.ids
+  t.same(idsAfter('o', 'e'), { out: '1', errors: '2' })
+  t.same(idsAfter('o', 'f'), { out: '1', errors: null })
+  t.same(idsAfter(null, 'e'), { out: null, errors: '2' })
+})
+
+void t.test('written rows are stale after a retry, until they are written again', async t => {
+  const events: JobEvent[] = [opened, { type: 'sealed', ...part(1) }]
+  const isStale = (...more: JobEvent[]): unknown => fold([...events, ...more])?.output.isStale
+  const finished: JobEvent = { type: 'finished', at: 1 }
+  const retry: JobEvent = { type: 'sealed', ...part(2) }
+  t.equal(isStale(retry, finished), false, 'a retry of the run itself')
+  t.equal(isStale(finished, retry), true)
+  t.equal(isStale(finished, retry, { type: 'output', out: 'o', errors: null }), false)
 })
 
 void t.test(
