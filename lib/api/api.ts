@@ -6,7 +6,7 @@ import { IDLE_TIMEOUT_MS } from '../core/limits.ts'
 import { shorten } from '../core/without-keys.ts'
 import type { Failure } from './failure.ts'
 import type { AnthropicClient } from './client.ts'
-import { guardedClient, isLean, RESULT_SET, secretsOf } from './guarded-client.ts'
+import { cleanHeaders, guardedClient, isLean, RESULT_SET, secretsOf } from './guarded-client.ts'
 import { withIdleTimeout } from './idle-timeout.ts'
 import {
   about,
@@ -40,6 +40,8 @@ export interface Download {
   readonly body: AsyncIterable<Uint8Array>
   /** The forms of the key that the result set may echo. */
   readonly secrets: readonly string[]
+  /** Whether the reply came from a cache, according to its headers. */
+  readonly isCached: boolean
 }
 
 /** The reply to a create. */
@@ -170,19 +172,21 @@ export class Api {
     const where = resultsUrlFor(this.#client.baseURL, resultsUrl)
     const response = await this.#client
       .get(where, {
-        headers: { Accept: RESULT_SET },
+        headers: { ...FRESH.headers, Accept: RESULT_SET },
+        fetchOptions: FRESH.fetchOptions,
         maxRetries: 0,
         timeout: IDLE_TIMEOUT_MS,
         signal,
-        fetchOptions: NO_REDIRECT,
         stream: true,
         __binaryResponse: true,
       })
       .asResponse()
-    await this.session.observe(response.headers)
+    const secrets = secretsOf(response)
+    const headers = cleanHeaders(response, secrets)
+    await this.session.observe(headers)
     const body = takeBody(response)
     if (!body) throw new Error('the API sent no body')
-    return { body, secrets: secretsOf(response) }
+    return { body, secrets, isCached: cacheIn(headers) !== undefined }
   }
 
   /** Ensures that the key belongs to the job's workspace, before batches are listed or sent. */

@@ -2,6 +2,7 @@ import type Anthropic from '@anthropic-ai/sdk'
 import type { Failure } from './failure.ts'
 import type { MessageParams } from '../core/flow.ts'
 import { callWithRetry, type FreeCall } from './free-call.ts'
+import { MalformedReply } from './sdk-error.ts'
 
 /** Members of a request that the token counter accepts. Source: the SDK's MessageCountTokensParams. */
 const COUNTED = [
@@ -32,12 +33,15 @@ export async function countTokens(
   )
   // These members have the same types in a request.
   const body = asked as unknown as Anthropic.Messages.MessageCountTokensParams
-  const count = await callWithRetry(
-    options => client.messages.countTokens(body, options).withResponse(),
-    free,
-  )
+  const count = await callWithRetry(async options => {
+    const { data, response } = await client.messages.countTokens(body, options).withResponse()
+    // A gateway may send anything.
+    const tokens: unknown = Object(data).input_tokens
+    if (typeof tokens !== 'number') throw new MalformedReply('the token counter sent no count')
+    return { tokens, response }
+  }, free)
   if ('failure' in count) return count
-  const { data, response } = count.value
+  const { tokens, response } = count.value
   await free.session.observeWorkspace(response.headers)
-  return { tokens: data.input_tokens }
+  return { tokens }
 }

@@ -12,7 +12,7 @@ const HEAD = /^\s*\{\s*"custom_id"\s*:\s*"([a-zA-Z0-9_-]{1,64})"/
 
 /**
  * Visits the custom_ids of the first lines of a result set until `visit` returns true. Lines without one are skipped, and
- * the rest of the set is not downloaded unless `needsMore` returns true.
+ * the rest of the set is not downloaded unless `needsMore` returns true. Resolves to whether the reply came from a cache.
  */
 export async function eachFirstCustomId(
   api: Api,
@@ -20,20 +20,21 @@ export async function eachFirstCustomId(
   signal: AbortSignal,
   visit: (id: string) => boolean,
   needsMore: () => boolean,
-): Promise<void> {
+): Promise<boolean> {
   const timeout = { clock: api.session.clock, signal, limitMs: IDLE_TIMEOUT_MS }
-  await withIdleTimeout(timeout, async timer => {
-    const { body } = await api.download(resultsUrl, timer.signal)
+  return await withIdleTimeout(timeout, async timer => {
+    const { body, isCached } = await api.download(resultsUrl, timer.signal)
     const splitter = new Splitter()
     let size = 0
     for await (const part of body) {
       timer.moved()
       const chunk = Buffer.from(part.buffer, part.byteOffset, part.byteLength)
-      for (const id of idsIn(splitter.push(chunk))) if (visit(id)) return
+      for (const id of idsIn(splitter.push(chunk))) if (visit(id)) return isCached
       size += chunk.length
       if (size > MOST && !needsMore()) break
     }
-    for (const id of idsIn(splitter.end())) if (visit(id)) return
+    for (const id of idsIn(splitter.end())) if (visit(id)) return isCached
+    return isCached
   })
 }
 

@@ -14,8 +14,8 @@ const guarded = new WeakMap<object, boolean>()
 /**
  * Guards the user's client: every request and reply passes here. Requests go to the base URL's origin only and follow no
  * redirect. Replies other than result sets are read up to `MAX_REPLY_BYTES`, and the key is removed from them; error
- * messages become short strings. A result set stays a stream, which `stages/results` checks line by line. Unless the user
- * has chosen a transport, requests go over `leanFetch`.
+ * messages become short strings. A result set stays the reply that came: `Api.download` cleans its headers, and `stages/results`
+ * checks its lines. Unless the user has chosen a transport, requests go over `leanFetch`.
  */
 export function guardedClient(given: AnthropicClient): Anthropic {
   // Every 1.x client has the members that are called here, whichever copy of the SDK made it.
@@ -97,11 +97,17 @@ function untilAborted<T>(signal: AbortSignal | null | undefined, work: Promise<T
   })
 }
 
+/** The headers of a reply without the key. */
+export function cleanHeaders({ headers }: Response, secrets: readonly string[]): Headers {
+  const clean = new Headers(headers)
+  for (const [name, value] of headers) clean.set(name, withoutSecrets(value, secrets))
+  return clean
+}
+
 async function checkedReply(response: Response, secrets: readonly string[]): Promise<Response> {
   const { status, statusText } = response
   const clean = (text: string): string => withoutSecrets(text, secrets)
-  const headers = new Headers(response.headers)
-  for (const [name, value] of response.headers) headers.set(name, clean(value))
+  const headers = cleanHeaders(response, secrets)
   // They describe the received bytes, not the text that is passed on.
   headers.delete('content-encoding')
   headers.delete('content-length')

@@ -219,3 +219,17 @@ void t.test('a reply about another batch is rejected', async t => {
 function stopless(): AbortSignal {
   return new AbortController().signal
 }
+
+void t.test('a key that is echoed in a header of a download is not remembered', async t => {
+  const { world, job, api } = await connect(t, {
+    batchTimeMs: 0,
+    faults: [{ on: 'results', headers: { 'anthropic-workspace-id': `wrkspc-${KEY}` } }],
+  })
+  const id = await world.emulator.addForeign({ requests: 2 })
+  const { body } = await api.download(
+    `${world.emulator.url}/v1/messages/batches/${id}/results`,
+    new AbortController().signal,
+  )
+  for await (const part of body) t.ok(part.length > 0)
+  t.equal(job.state.workspace, 'wrkspc-***')
+})

@@ -13,6 +13,8 @@ interface Short {
   downloads: number
   /** Whether the next download is a 503. */
   isBusy?: boolean
+  /** How many of the next polls say that the batch has not ended. */
+  inProgress?: number
 }
 
 async function shortPlace(t: Test, rows: Short['rows'], flags: string[] = []): Promise<Short> {
@@ -30,7 +32,11 @@ async function shortPlace(t: Test, rows: Short['rows'], flags: string[] = []): P
       return true
     },
     change: (path, body) => {
-      const { rows } = short
+      const { rows, inProgress = 0 } = short
+      if (inProgress > 0 && /\/msgbatch_\w+$/.test(path)) {
+        short.inProgress = inProgress - 1
+        return body.replace('"ended"', '"in_progress"')
+      }
       if (!path.endsWith('/results')) return body
       if (rows === 'invalid') return `${body}no\n`
       if (!Array.isArray(rows)) return body
@@ -129,6 +135,23 @@ void t.test('a download that was 404 for too long is tried again, too', async t 
   )
   await paid(t, short, 4)
 })
+
+void t.test(
+  'a batch that is in progress after all is waited for, and not paid for again',
+  async t => {
+    const short = await shortPlace(t, 'gone')
+    short.rows = undefined
+    short.inProgress = 3
+    const ran = await retry(short)
+    t.same(
+      statuses(ran),
+      [0, 1, 2, 3].map(id => `${id} succeeded 1`),
+    )
+    t.match(ran.err, 'the API says that it is in progress')
+    t.equal(short.inProgress, 0)
+    await paid(t, short, 4)
+  },
+)
 
 void t.test('an interrupted retry prints what it has found again', async t => {
   const short = await shortPlace(t, [0, 2])

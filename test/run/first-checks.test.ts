@@ -148,6 +148,17 @@ void t.test('what the preflight finds out is a notice', async t => {
   t.equal(statuses.length, 10)
 })
 
+void t.test('a token counter that sends no count is tried again, and then an error', async t => {
+  const fault = { on: 'count_tokens', contentType: 'application/json' } as const
+  for (const [body, nth, error] of [
+    ['null', 1, undefined],
+    ['{"input_tokens":"7"}', [1, 2, 3, 4, 5], { code: 'CBS_API', message: /sent no count/ }],
+  ] as const) {
+    const world = await makeWorld(t, { faults: [{ ...fault, body, nth }] })
+    t.match((await read(world)).error, error)
+  }
+})
+
 void t.test('a client without the free calls is used without a preflight', async t => {
   const world = await makeWorld(t)
   const { client } = world

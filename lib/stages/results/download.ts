@@ -1,7 +1,7 @@
 import type { Api } from '../../api/api.ts'
 import { errorOf } from '../../api/api.ts'
 import { eachPart } from '../../api/transport.ts'
-import { resultsUrlOf } from '../../api/remote-batch.ts'
+import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import type { Failure } from '../../api/failure.ts'
 import { withIdleTimeout, type IdleTimer } from '../../api/idle-timeout.ts'
 import { observeFailure, pauseAfter, Retries } from '../../api/retry-policy.ts'
@@ -11,7 +11,7 @@ import type { Counts } from '../../core/job/event.ts'
 import { openCandidates, type BatchState } from '../../core/job/state.ts'
 import { AppendFile } from '../../store/append-file.ts'
 import type { StoredJob } from '../../store/job.ts'
-import { MAX_RESULT_LINE_BYTES, IDLE_TIMEOUT_MS } from '../../core/limits.ts'
+import { EXPIRES_AFTER_MS, IDLE_TIMEOUT_MS, MAX_RESULT_LINE_BYTES } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
 import type { LineIndex } from '../../store/results/line-index.ts'
 import { withDownloadScanner, type Scanner } from '../../core/json/scanner.ts'
@@ -63,14 +63,20 @@ export async function download(options: DownloadOptions): Promise<void> {
   // When the first 404 came, by the monotonic clock: the wall clocks of both sides may be wrong by weeks.
   let goneSince: number | undefined
   let isArchived = false
-  // The batch's own counts may be late, and its results_url may have changed.
-  const refreshBatch = async (): Promise<void> => {
-    const now = await api.retrieve(id)
-    if (now?.processing_status !== 'ended') return
+  // The batch's own counts may be late, and its results_url may have changed. Returns whether the batch was in progress.
+  const end = endOf(options, id)
+  const refreshBatch = async (): Promise<boolean> => {
+    const { remote: now, hasWaited } = await end()
+    if (hasWaited) {
+      goneSince = undefined
+      shortSince = undefined
+    }
+    if (now?.processing_status !== 'ended') return hasWaited
     counts = now.request_counts
     url = resultsUrlOf(now)
     createdAt = Date.parse(now.created_at)
     isArchived = typeof now.archived_at === 'string'
+    return hasWaited
   }
   let invalid = 0
   let short = 0
@@ -124,6 +130,8 @@ export async function download(options: DownloadOptions): Promise<void> {
       await job.clock.sleep(pauseMs, signal)
     } catch (cause) {
       const failure = await failureIn(cause, options)
+      // The API refuses to give the results of a batch that is in progress.
+      if (failure.kind === 'refused' && (await refreshBatch())) continue
       const now = job.clock.elapsed()
       if (failure.kind === 'notFound') goneSince ??= now
       const goneForMs = now - (goneSince ?? now)
@@ -140,8 +148,32 @@ export async function download(options: DownloadOptions): Promise<void> {
 }
 
 /**
+ * Makes a function that retrieves a batch and waits while the API says that it is in progress: an earlier reply that said that it had
+ * ended may have been wrong. It waits for the lifetime of a batch in all; from then on, it returns what the API says.
+ */
+function endOf(
+  { job, api, signal, onWait }: Pick<DownloadOptions, 'job' | 'api' | 'signal' | 'onWait'>,
+  id: string,
+): () => Promise<{ readonly remote: RemoteBatch | undefined; readonly hasWaited: boolean }> {
+  const { clock, session } = job
+  let since: number | undefined
+  return async () => {
+    for (let tries = 1; ; tries++) {
+      const remote = await api.retrieve(id)
+      const hasWaited = tries > 1
+      if (remote === undefined || remote.processing_status === 'ended') return { remote, hasWaited }
+      since ??= clock.elapsed()
+      if (clock.elapsed() - since > EXPIRES_AFTER_MS) return { remote, hasWaited }
+      onWait(`batch ${id} had ended, but now the API says that it is in progress`)
+      await clock.sleep(pauseAfter(tries, session), signal)
+    }
+  }
+}
+
+/**
  * Downloads the set of a fetched batch once more and adds the lines that the stored set lacks. Nothing changes if the API has no
- * results any more, or sends an invalid set. Returns how many lines were added.
+ * results any more, or sends an invalid set. It waits while the API says that the batch is in progress. Returns how many lines were
+ * added.
  */
 export async function downloadAgain(
   options: Omit<DownloadOptions, 'ownedElsewhere' | 'adopt'>,
@@ -155,7 +187,12 @@ export async function downloadAgain(
   const { id, candidates } = batch
   // The id of a batch that was given up is another batch's.
   const isOwn = id !== null && candidates[id] !== 'ruledOut'
-  const remote = isOwn ? await api.retrieve(id) : undefined
+  const remote = isOwn ? (await endOf(options, id)()).remote : undefined
+  if (remote && remote.processing_status !== 'ended')
+    throw new BatchStreamError(
+      'CBS_API',
+      `the API says that batch ${id} is in progress, so none of its requests is sent again: run the same command later`,
+    )
   const retries = new Retries(job.session)
   while (remote?.processing_status === 'ended') {
     try {

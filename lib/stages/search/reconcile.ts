@@ -36,15 +36,19 @@ export type Reconciliation =
   /** The API does not have it. */
   | { readonly kind: 'absent' }
 
-/** The earliest time at which the batch can have been created, by the API's clock. */
-export function createdFrom(pending: PendingCreate): number {
-  return pending.serverAt === null ? pending.at - UNKNOWN_CLOCK_MS : pending.serverAt - SKEW_MS
+/**
+ * The earliest time at which the batch can have been created, by the API's clock. A gateway may have written the `date` header, so
+ * where it and the local clock disagree, either may be right.
+ */
+export function createdFrom({ serverAt, at }: PendingCreate): number {
+  if (serverAt === null) return at - UNKNOWN_CLOCK_MS
+  return Math.max(Math.min(serverAt, at), serverAt - UNKNOWN_CLOCK_MS) - SKEW_MS
 }
 
 /** The latest such time. A batch created after the settle time is not ours, or is one that was sent later. */
-function createdUntil(pending: PendingCreate): number {
-  const { serverAt, at, settleMs } = pending
-  return settleMs + (serverAt === null ? at + UNKNOWN_CLOCK_MS : serverAt + SKEW_MS)
+function createdUntil({ serverAt, at, settleMs }: PendingCreate): number {
+  if (serverAt === null) return settleMs + at + UNKNOWN_CLOCK_MS
+  return settleMs + Math.min(Math.max(serverAt, at), serverAt + UNKNOWN_CLOCK_MS) + SKEW_MS
 }
 
 /**
@@ -161,7 +165,7 @@ function isRead(proof: Proof | undefined): boolean {
 
 function waitingFor(batch: RemoteBatch): string {
   return batch.processing_status === 'ended'
-    ? `batch ${batch.id} may belong to this job, and none of its results can be read`
+    ? `batch ${batch.id} may belong to this job, and its results have not shown that yet`
     : `batch ${batch.id} may belong to this job; its results will show that when it has ended`
 }
 

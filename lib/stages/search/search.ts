@@ -81,6 +81,7 @@ export async function search(
   const sentBefore = options.sentBefore ?? startedAt
   const proofs = new Map<string, Proof>()
   const decisions = new Map<string, Proof>()
+  const learned = { proofs, decisions, foreign: new Set<string>() }
   for (const [id, candidate] of Object.entries(job.batch(number).candidates)) {
     // The user may take a decision back as long as nothing was sent because of it.
     if (isRuledOut(candidate) && !adopt.includes(id)) proofs.set(id, 'foreign')
@@ -110,7 +111,7 @@ export async function search(
         await job.note({ type: 'candidate', number, id: batch.id }, false)
       }
     }
-    const verdict = await decide(options, pending, listed, owned, proofs, decisions, settled)
+    const verdict = await decide(options, pending, listed, owned, learned, settled)
     if (verdict.kind === 'undecided') return { undecided: verdict.candidates }
     if (verdict.kind === 'adopt') return { id: verdict.batch.id, remote: verdict.batch }
     if (verdict.kind === 'absent') return 'absent'
@@ -210,16 +211,24 @@ export function whyAnother(batch: BatchState, remote: RemoteBatch): string | und
   return isOlderThanArmed(batch, remote) ? 'was created before that batch was sent' : undefined
 }
 
+/** What is known about candidates. */
+interface Learned {
+  readonly proofs: Map<string, Proof>
+  /** What the user has decided. */
+  readonly decisions: ReadonlyMap<string, Proof>
+  /** Batches whose results were those of another batch when they were read for the first time. */
+  readonly foreign: Set<string>
+}
+
 async function decide(
   options: SearchOptions,
   pending: PendingCreate,
   listed: readonly RemoteBatch[],
   owned: ReadonlySet<string>,
-  proofs: Map<string, Proof>,
-  decisions: ReadonlyMap<string, Proof>,
+  { proofs, decisions, foreign }: Learned,
   settled: boolean,
 ): Promise<Exclude<Reconciliation, { kind: 'prove' }>> {
-  const { job, number } = options
+  const { job, number, isOthers } = options
   for (const [id, proof] of proofs) if (proof === 'unreadable') proofs.delete(id)
   for (;;) {
     const candidates = Object.keys(job.batch(number).candidates)
@@ -231,7 +240,12 @@ async function decide(
       // A journaled candidate was named to the user, or by the reply to the create, so its time alone does not rule it out.
       const isNamed = job.batch(number).candidates[candidate.id] !== undefined
       const shown = await prove(options, candidate, !isNamed && isOther(candidate, pending))
-      const proof = shown === 'chosen' ? (decisions.get(candidate.id) ?? shown) : shown
+      let proof = shown === 'chosen' ? (decisions.get(candidate.id) ?? shown) : shown
+      // A gateway may have replied with another batch's results, and what is ruled out is sent again: they are read twice.
+      if (shown === 'foreign' && !isOthers && !foreign.has(candidate.id)) {
+        foreign.add(candidate.id)
+        proof = 'unreadable'
+      }
       proofs.set(candidate.id, proof)
       if (proof === 'foreign') await job.note({ type: 'ruledOut', number, id: candidate.id }, false)
       if (proof === 'ours') break
@@ -260,8 +274,12 @@ export async function prove(
   }
   const needsMore = (): boolean => proof === 'chosen' && !ids.areAllChosen
   try {
-    await eachFirstCustomId(api, resultsUrlOf(candidate), signal, visit, needsMore)
-    return proof
+    const url = resultsUrlOf(candidate)
+    const isCached = await eachFirstCustomId(api, url, signal, visit, needsMore)
+    // `visit` has set it, which TypeScript does not see.
+    const shown = proof as Proof
+    // Another batch's results from a cache do not rule this one out.
+    return shown === 'foreign' && isCached ? 'unreadable' : shown
   } catch (cause) {
     if (signal.aborted || cause instanceof BatchStreamError) throw cause
     return 'unreadable'

@@ -4,6 +4,8 @@ import t from 'tap'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
 import { echo } from '../../../lib/emulator/index.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
+import { completeResults } from '../../../lib/stages/results/fetch-results.ts'
+import { OrdinalSet } from '../../../lib/store/ordinal-set.ts'
 import { watched } from '../../support/jobs.ts'
 import { asks, clientOf, journalOf, makeWorld, run, said, type World } from '../../support/world.ts'
 
@@ -52,6 +54,61 @@ void t.test('a later set that is shorter loses no answer of an earlier one', asy
     t.match(job.batch(1).fetched, { lines: 4, why: /without a line/ })
     t.same(said(await run(world, await reopened(world, job), asks(5))), said(results))
   }
+})
+
+/** A client whose polls are changed; each reply describes one batch. */
+function clientWithPolls(
+  { emulator }: World,
+  change: (reply: string) => string,
+  hasResults: boolean,
+): World['client'] {
+  const fetch: typeof emulator.fetch = async (input, init) => {
+    const { pathname } = new URL(String(input))
+    if (pathname.endsWith('/results') && !hasResults) return new Response('{}', { status: 404 })
+    const response = await emulator.fetch(input, init)
+    if (!/\/(batches|msgbatch_\w+)$/.test(pathname) || init?.method?.toUpperCase() !== 'GET')
+      return response
+    const { status, headers } = response
+    headers.delete('content-length')
+    return new Response(change(await response.text()), { status, headers })
+  }
+  return clientOf({ ...emulator, url: emulator.url, fetch })
+}
+
+void t.test('a batch that has not ended after all is waited for', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 120 * MINUTE })
+  let isEarly = true
+  const early = (reply: string): string => {
+    if (!isEarly || !reply.includes('"in_progress"')) return reply
+    isEarly = false
+    return reply.replace('"in_progress"', '"ended"')
+  }
+  const client = clientWithPolls(world, early, true)
+  const waits: string[] = []
+  const results = await run(world, await world.open(), asks(3), { client, waits })
+  t.same(said(results), answers(3))
+  t.ok(waits.some(why => /had ended, but now the API says that it is in progress/.test(why)))
+})
+
+void t.test('a batch in progress for days and without results is unanswered', async t => {
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  let hasEnded = false
+  const late = (reply: string): string => {
+    if (!reply.includes('"ended"')) return reply
+    const again = hasEnded
+    hasEnded = true
+    return again ? reply.replace('"ended"', '"in_progress"') : reply
+  }
+  const client = clientWithPolls(world, late, false)
+  const job = await world.open()
+  t.same(said(await run(world, job, asks(2), { client })), ['0: unanswered', '1: unanswered'])
+  const unanswered = new OrdinalSet()
+  for (const ordinal of [0, 1]) unanswered.add(ordinal)
+  const { signal } = new AbortController()
+  await t.rejects(completeResults(job, unanswered, { client, signal }), {
+    code: 'CBS_API',
+    message: /in progress, so none of its requests is sent again/,
+  })
 })
 
 async function reopened(world: World, job: StoredJob): Promise<StoredJob> {

@@ -131,7 +131,7 @@ const verdicts: readonly Given[] = [
   [
     'one that cannot be read is waited for',
     { listed: [ended], proofs: [['a', 'unreadable']], settled: true },
-    { kind: 'wait', for: 'proof', why: /none of its results can be read/ },
+    { kind: 'wait', for: 'proof', why: /its results have not shown that yet/ },
   ],
   [
     'a foreign one beside one that runs',
@@ -231,6 +231,23 @@ void t.test('if the time of the API is unknown, two days on either side count', 
   t.ok(isCandidate(remote('a', { at: ARMED - 47 * 60 * MINUTE }), blind, none))
   t.ok(isCandidate(remote('a', { at: ARMED + 47 * 60 * MINUTE }), blind, none))
   t.notOk(isCandidate(remote('a', { at: ARMED - 49 * 60 * MINUTE }), blind, none))
+})
+
+void t.test('if the clocks disagree, either may be right, but not by months', async t => {
+  const none = new Set<string>()
+  for (const [minutes, first, last] of [
+    [0, -10, 20],
+    [60, -10, 80],
+    [-60, -70, 20],
+    [1e6, -10, 20 + 48 * 60],
+    [-1e6, -10 - 48 * 60, 20],
+  ] as const) {
+    const pending = { ...unknown, at: ARMED + minutes * MINUTE }
+    t.equal(createdFrom(pending), ARMED + first * MINUTE)
+    const isOne = (at: number): boolean =>
+      isCandidate(remote('a', { at: ARMED + at * MINUTE }), pending, none)
+    t.same([first - 1, first, last, last + 1].map(isOne), [false, true, true, false])
+  }
 })
 
 t.test('the settle time passes by the local clock, or by the certain time of the API', async t => {

@@ -273,3 +273,37 @@ void t.test(
     await found(world, world.client)
   },
 )
+
+for (const headers of [{}, { age: '30' }])
+  void t.test(
+    `another batch's results do not rule a batch out at once ${headers.age ?? ''}`,
+    async t => {
+      const world = await makeWorld(t, LOST)
+      // With such headers they never do.
+      let wrong = headers.age === undefined ? 1 : 5
+      const fetch: typeof globalThis.fetch = async (url, init) => {
+        if (!String(url).endsWith('/results') || wrong-- <= 0)
+          return world.emulator.fetch(url, init)
+        return new Response(FOREIGN, { headers })
+      }
+      await found(world, world.client.withOptions({ fetch }))
+    },
+  )
+
+for (const offMs of [60 * MINUTE, -60 * MINUTE])
+  void t.test(`a gateway whose clock is ${offMs / MINUTE} minutes off costs nothing`, async t => {
+    const faults = [{ on: 'create', nth: 2, when: 'after', reset: true }] as const
+    const world = await makeWorld(t, { faults, batchTimeMs: 30 * MINUTE })
+    const fetch: typeof globalThis.fetch = async (url, init) => {
+      const response = await world.emulator.fetch(url, init)
+      const date = Date.parse(response.headers.get('date') ?? '') + offMs
+      response.headers.set('date', new Date(date).toUTCString())
+      return response
+    }
+    const client = world.client.withOptions({ fetch })
+    const options = { client, aggregate: { batchSize: 3 }, submit: { concurrency: 1 } }
+    const results = await run(world, await world.open(), asks(5), options)
+    t.equal(results.filter(({ status }) => status === 'succeeded').length, 5)
+    const { accepted, acceptedTwice } = await world.emulator.ledger.totals()
+    t.same({ accepted, acceptedTwice }, { accepted: 5, acceptedTwice: 0 })
+  })

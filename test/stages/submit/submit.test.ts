@@ -592,7 +592,7 @@ void t.test('nothing is resent while a candidate has no readable result (N36)', 
     results.map(({ status }) => status),
     ['unanswered', 'unanswered'],
   )
-  t.ok(waits.some(why => /none of its results can be read/.test(why)))
+  t.ok(waits.some(why => /its results have not shown that yet/.test(why)))
   t.equal((await world.emulator.ledger.totals()).accepted, 2)
   const unanswered = new OrdinalSet()
   for (const ordinal of [0, 1]) unanswered.add(ordinal)
@@ -979,9 +979,9 @@ void t.test('a batch that was proven foreign is not checked again after a crash'
   dying.on('event', ({ type }) => type === 'ruledOut' && stop.abort())
   await t.rejects(run(world, dying, asks(3), { signal: stop.signal }))
   await dying.close()
-  t.equal(looked.length, 1)
+  t.equal(looked.length, 2, 'one reply is not enough to rule a batch out')
   t.same(said(await run(world, await world.open(), asks(3))), answers(3))
-  t.equal(looked.filter(number => number === looked[0]).length, 1)
+  t.equal(looked.filter(number => number === looked[0]).length, 2)
   await oneBill(world, 3)
 })
 
