@@ -23,8 +23,20 @@ export interface Notice {
  * failure; undefined on success. The reason never contains the URL, which is often a secret.
  */
 export async function notify(notice: Notice): Promise<string | undefined> {
-  const { url, body, env, clock } = notice
-  const signal = AbortSignal.any([notice.signal, AbortSignal.timeout(notice.mostMs ?? MOST_MS)])
+  const late = new AbortController()
+  // Not AbortSignal.timeout: nothing else would hold that signal, and one that is garbage-collected never aborts.
+  const timer = setTimeout(() => late.abort(), notice.mostMs ?? MOST_MS)
+  try {
+    return await post(notice, AbortSignal.any([notice.signal, late.signal]))
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function post(
+  { url, body, env, clock }: Notice,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const timestamp = Math.floor(clock.now() / 1000)
   const signed = { id: `msg_${randomUUID()}`, timestamp, body }
   const { fetch = globalThis.fetch, fetchOptions } = await proxied(env, url)

@@ -96,6 +96,11 @@ export function isOfAnotherTime(
   return sinceSent < -SKEW_MS || sinceSent > settleMs + SKEW_MS
 }
 
+/** Whether a batch may be ours if clocks are wrong by days. The API has no results of much older ones. */
+function isNear(batch: RemoteBatch, { serverAt, at }: PendingCreate): boolean {
+  return Math.abs(Date.parse(batch.created_at) - (serverAt ?? at)) <= UNKNOWN_CLOCK_MS
+}
+
 /** Whether a batch is from the future or older than batches get: then the API's clocks disagree and its times prove nothing. */
 function isImpossible(batch: RemoteBatch, now: number): boolean {
   const age = now - Date.parse(batch.created_at)
@@ -123,7 +128,13 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
   const { listed, owned, proofs, candidates, settled, now } = evidence
   const ours = listed.find(batch => !owned.has(batch.id) && proofs.get(batch.id) === 'ours')
   if (ours) return { kind: 'adopt', batch: ours }
-  const possible = listed.filter(batch => isCandidate(batch, pending, owned))
+  const named = new Set(candidates)
+  const possible = listed.filter(
+    batch =>
+      isCandidate(batch, pending, owned) ||
+      // An earlier process may have had another clock.
+      (named.has(batch.id) && isTagged(batch, pending, owned)),
+  )
   const unread = possible.filter(
     batch => batch.processing_status === 'ended' && !proofs.has(batch.id),
   )
@@ -131,7 +142,7 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
   const open = possible.find(batch => !isRead(proofs.get(batch.id)))
   if (open) return { kind: 'wait', for: 'proof', why: waitingFor(open) }
   const ids = new Set(listed.map(batch => batch.id))
-  for (const id of candidates) {
+  for (const id of named) {
     if (!ids.has(id) && !owned.has(id) && !isRead(proofs.get(id))) {
       const why = `batch ${id}, which may belong to this job, is no longer listed`
       return { kind: 'wait', for: 'proof', why }
@@ -140,11 +151,17 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
   if (!settled) return { kind: 'wait', for: 'time', why: 'the settle time has not passed' }
   // The API's clocks may differ by more than they should. Before money is spent again, batches that only their time rules out
   // are checked too: reading an ended one costs a call; a running one is waited for only if its time is impossible.
-  const strays = listed.filter(batch => isTagged(batch, pending, owned) && !proofs.has(batch.id))
-  const toRead = strays.filter(batch => batch.processing_status === 'ended')
+  const strays = listed.filter(
+    batch => isTagged(batch, pending, owned) && !isRead(proofs.get(batch.id)),
+  )
+  const toRead = strays.filter(
+    batch => batch.processing_status === 'ended' && !proofs.has(batch.id),
+  )
   if (toRead.length > 0) return { kind: 'prove', candidates: toRead }
-  const running = strays.find(batch => isImpossible(batch, now))
-  if (running) return { kind: 'wait', for: 'proof', why: waitingFor(running) }
+  const unclear = strays.find(batch =>
+    batch.processing_status === 'ended' ? isNear(batch, pending) : isImpossible(batch, now),
+  )
+  if (unclear) return { kind: 'wait', for: 'proof', why: waitingFor(unclear) }
   const undecided = undecidedIn(evidence)
   return undecided.length > 0 ? { kind: 'undecided', candidates: undecided } : { kind: 'absent' }
 }

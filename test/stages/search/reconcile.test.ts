@@ -71,8 +71,13 @@ const verdicts: readonly Given[] = [
         { kind: 'adopt', batch: { id: 'a' } },
       ],
       [
-        `${when} that tells nothing is not ours`,
+        `${when} that tells nothing is read again`,
         { listed, settled: true, proofs: [['a', 'unreadable']] },
+        { kind: 'wait', for: 'proof', why: /batch a may belong to this job/ },
+      ],
+      [
+        `${when} that is foreign is not ours`,
+        { listed, settled: true, proofs: [['a', 'foreign']] },
         { kind: 'absent' },
       ],
       [
@@ -93,6 +98,33 @@ const verdicts: readonly Given[] = [
         { kind: 'wait', for: 'proof', why: /its results will show that when it has ended/ },
       ] satisfies Given,
   ),
+  ...[-49, 49].flatMap(hours => {
+    const at = ARMED + hours * 60 * MINUTE
+    const listed = [remote('a', { at })]
+    const when = `a batch of ${hours} hours`
+    return [
+      [
+        `${when} that tells nothing is not ours`,
+        { listed, settled: true, proofs: [['a', 'unreadable']] },
+        { kind: 'absent' },
+      ],
+      [
+        `${when} that an earlier process named may be ours`,
+        { listed, candidates: ['a'], settled: true },
+        { kind: 'prove', candidates: listed },
+      ],
+      [
+        `${when} that an earlier process named is waited for`,
+        {
+          listed: [remote('a', { at, status: 'in_progress' })],
+          now: at,
+          candidates: ['a'],
+          settled: true,
+        },
+        { kind: 'wait', for: 'proof' },
+      ],
+    ] satisfies Given[]
+  }),
   [
     'a batch that has not been counted yet is a candidate',
     { listed: [remote('a', { count: 0 })], settled: true },
