@@ -11,6 +11,8 @@ interface Short {
   readonly words: string[]
   rows: readonly number[] | 'gone' | 'invalid' | undefined
   downloads: number
+  /** The same for the next download only. */
+  next?: Short['rows']
   /** Whether the next download is a 503. */
   isBusy?: boolean
   /** How many of the next polls say that the batch has not ended. */
@@ -24,9 +26,10 @@ async function shortPlace(t: Test, rows: Short['rows'], flags: string[] = []): P
     answer: ({ url = '' }, response) => {
       if (!url.endsWith('/results')) return false
       short.downloads += 1
-      const { isBusy } = short
+      const { isBusy, rows } = { ...short, ...('next' in short && { rows: short.next }) }
       short.isBusy = false
-      if (!isBusy && short.rows !== 'gone') return false
+      if (!isBusy && rows !== 'gone') return false
+      delete short.next
       response.writeHead(isBusy ? 503 : 404, { 'content-type': 'application/json' })
       response.end('{}')
       return true
@@ -38,10 +41,12 @@ async function shortPlace(t: Test, rows: Short['rows'], flags: string[] = []): P
         return body.replace('"ended"', '"in_progress"')
       }
       if (!path.endsWith('/results')) return body
-      if (rows === 'invalid') return `${body}no\n`
-      if (!Array.isArray(rows)) return body
+      const now = 'next' in short ? short.next : rows
+      delete short.next
+      if (now === 'invalid') return `${body}no\n`
+      if (!Array.isArray(now)) return body
       return body.replaceAll(/.*\n/g, line =>
-        rows.some(row => line.includes(`text ${row}`)) ? line : '',
+        now.some(row => line.includes(`text ${row}`)) ? line : '',
       )
     },
   })
@@ -124,6 +129,19 @@ for (const rows of ['gone', 'invalid', []] as const) {
     await paid(t, short, 6)
   })
 }
+
+for (const rows of ['gone', 'invalid', [], [0, 2]] as const)
+  void t.test(`one download that is ${String(rows) || 'empty'} costs nothing`, async t => {
+    const short = await shortPlace(t, [0, 2])
+    short.next = rows
+    short.rows = undefined
+    const ran = await retry(short)
+    t.equal(ran.code, 0, ran.err)
+    t.same(statuses(ran), ['1 succeeded 1', '3 succeeded 1'])
+    t.match(ran.err, /the results of batch msgbatch_\w+ are not complete \(.+\); downloading them/)
+    t.equal(short.downloads, 2)
+    await paid(t, short, 4)
+  })
 
 void t.test('a download that was 404 for too long is tried again, too', async t => {
   const short = await shortPlace(t, 'gone')

@@ -15,7 +15,7 @@ import { openRows, rowOptionsApart, tableFieldsOf } from '../row-options.ts'
 import { withLimits } from '../model-limits.ts'
 import { endIfStopped, runDraining } from '../drain.ts'
 import { freeCall } from '../free-call.ts'
-import { asking, checkDecisions, paceOf, templateOptions, type Work } from '../stages.ts'
+import { asking, checkDecisions, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
 import { RowTally } from '../tally.ts'
 import { CostLedger } from '../../cost/ledger.ts'
@@ -66,7 +66,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     await restoreRecords(context, job, found)
     await restoreAnswers(context, job, client)
     const { after: last, unanswered } = await beginRetry(job)
-    await completeAnswers(context, job, client, unanswered)
+    await completeAnswers(context, job, client, { unanswered, settleMs: pace.settleMs })
     const isOld = (result: Result): boolean => result.batch.number <= last
     const old = new RowTally()
     const cap = capFor(context, job, settings, true)
@@ -179,10 +179,10 @@ async function completeAnswers(
   { talk, signal }: Context,
   job: StoredJob,
   client: AnthropicClient,
-  unanswered: OrdinalSet,
+  { unanswered, settleMs }: Pick<RetryStart, 'unanswered'> & Pick<Pace, 'settleMs'>,
 ): Promise<void> {
   const onWait = (why: string): void => talk.wait(why, job.clock.elapsed())
-  const found = await completeResults(job, unanswered, { client, signal, onWait })
+  const found = await completeResults(job, unanswered, { client, settleMs, signal, onWait })
   if (found > 0)
     talk.info(
       `job ${job.name}: ${counted(found, 'missing answer')} came with another download of the results and need no retry`,

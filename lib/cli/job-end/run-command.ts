@@ -42,7 +42,9 @@ export function runCommand(
       settle(
         late.aborted
           ? `it did not finish within ${mostMs / 1000} s`
-          : `it could not be started: ${error.message}`,
+          : signal.aborted
+            ? 'it was stopped'
+            : `it could not be started: ${error.message}`,
       ),
     )
     child.on('exit', (code, killed) => {

@@ -158,14 +158,16 @@ function endOf(
   const { clock, session } = job
   let since: number | undefined
   return async () => {
-    for (let tries = 1; ; tries++) {
+    let polls = 0
+    for (;;) {
       const remote = await api.retrieve(id)
-      const hasWaited = tries > 1
+      const hasWaited = polls > 0
       if (remote === undefined || remote.processing_status === 'ended') return { remote, hasWaited }
       since ??= clock.elapsed()
       if (clock.elapsed() - since > EXPIRES_AFTER_MS) return { remote, hasWaited }
       onWait(`batch ${id} had ended, but now the API says that it is in progress`)
-      await clock.sleep(pauseAfter(tries, session), signal)
+      polls += 1
+      await clock.sleep(pauseAfter(polls, session), signal)
     }
   }
 }
@@ -193,19 +195,7 @@ export async function downloadAgain(
       'CBS_API',
       `the API says that batch ${id} is in progress, so none of its requests is sent again: run the same command later`,
     )
-  const retries = new Retries(job.session)
-  while (remote?.processing_status === 'ended') {
-    try {
-      const found = await fetchOnce(options, resultsUrlOf(remote), remote.request_counts)
-      const { kind } = found.verdict
-      if (kind !== 'invalid' && found.lines > 0) await set.add(found.index, false)
-      break
-    } catch (cause) {
-      const failure = await failureIn(cause, options)
-      if (failure.kind === 'notFound') break
-      await waitToRetry(options, failure, retries, 0)
-    }
-  }
+  if (remote) await addMissing(options, remote, set)
   await job.store.disk.remove(job.store.path(number, 'download'))
   const { lines, bytes } = set
   // A crash may have come after the lines of an earlier call were stored.
@@ -213,6 +203,45 @@ export async function downloadAgain(
   const why = lines === batch.requests ? null : fetched.why
   await job.note({ type: 'refetched', number, lines, bytes, why }, true)
   return lines - fetched.lines
+}
+
+/**
+ * Adds the lines of further downloads to a set. One is enough unless the batch's own counts say that it has more lines: then there
+ * are at least five, until the settle time has passed.
+ */
+async function addMissing(
+  options: DownloadOptions,
+  remote: RemoteBatch,
+  set: JoinedSet,
+): Promise<void> {
+  const { job, signal, settleMs, onWait } = options
+  const { clock, session } = job
+  const began = clock.elapsed()
+  const retries = new Retries(session)
+  let tries = 0
+  for (;;) {
+    let what: string
+    try {
+      const url = resultsUrlOf(remote)
+      const { verdict, lines, index } = await fetchOnce(options, url, remote.request_counts)
+      if (verdict.kind !== 'invalid' && lines > 0) await set.add(index, false)
+      what = verdict.kind === 'invalid' ? verdict.why : `${set.lines} lines`
+    } catch (cause) {
+      const failure = await failureIn(cause, options)
+      if (failure.kind !== 'notFound') {
+        await waitToRetry(options, failure, retries, 0)
+        continue
+      }
+      what = failure.message
+    }
+    tries += 1
+    const isMore = isCounted(remote.request_counts, set.lines) && remote.archived_at == null
+    const leftMs = settleMs - (clock.elapsed() - began)
+    if (!isMore || (tries >= DOWNLOADS && leftMs <= 0)) return
+    onWait(`the results of batch ${remote.id} are not complete (${what}); downloading them again`)
+    const pauseMs = pauseAfter(tries, session)
+    await clock.sleep(tries >= DOWNLOADS ? Math.min(pauseMs, Math.max(1, leftMs)) : pauseMs, signal)
+  }
 }
 
 /** Whether a batch's own counts say that it has more results than these lines. */

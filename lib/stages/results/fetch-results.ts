@@ -196,7 +196,7 @@ export async function restoreResults(
 export async function completeResults(
   given: Job,
   unanswered: OrdinalSet,
-  { client, onWait, signal }: Omit<RestoreOptions, 'settleMs'>,
+  { client, settleMs = DEFAULT_SETTLE_MS, onWait, signal }: RestoreOptions,
 ): Promise<number> {
   const job = storedJob(given)
   const { api, tell } = callsFor(job, { client, onWait, signal })
@@ -216,7 +216,7 @@ export async function completeResults(
       return unanswered.has(ordinal) && !sent.has(ordinal)
     }
     if (!Array.from({ length: requests }).some(isMissing)) continue
-    const options = { job, api, number, ids, signal, settleMs: 0, onWait: tell }
+    const options = { job, api, number, ids, signal, settleMs, onWait: tell }
     found += await downloadAgain(options, fetched)
   }
   return found

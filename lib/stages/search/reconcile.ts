@@ -96,9 +96,13 @@ export function isOfAnotherTime(
   return sinceSent < -SKEW_MS || sinceSent > settleMs + SKEW_MS
 }
 
-/** Whether a batch may be ours if clocks are wrong by days. The API has no results of much older ones. */
-function isNear(batch: RemoteBatch, { serverAt, at }: PendingCreate): boolean {
-  return Math.abs(Date.parse(batch.created_at) - (serverAt ?? at)) <= UNKNOWN_CLOCK_MS
+/**
+ * Whether a batch that is no candidate may be ours if clocks are wrong by days. Much older ones may have no results any more. If the
+ * API's time is unknown, all that are near are candidates.
+ */
+function isNear(batch: RemoteBatch, { serverAt }: PendingCreate): boolean {
+  if (serverAt === null) return false
+  return Math.abs(Date.parse(batch.created_at) - serverAt) <= UNKNOWN_CLOCK_MS
 }
 
 /** Whether a batch is from the future or older than batches get: then the API's clocks disagree and its times prove nothing. */

@@ -95,6 +95,11 @@ export async function search(
     // A listing proves absence only if it was requested after the settle time.
     const settled = elapsedSinceArmed(job, number, sentBefore) >= settleMs
     const listed = await listFrom(options.api, createdFrom(pending))
+    // The list may not reach back to a candidate that an earlier process, with another clock, has named.
+    for (const id of openCandidates(job.batch(number))) {
+      const named = listed.some(one => one.id === id) ? undefined : await options.api.retrieve(id)
+      if (named) listed.push(named)
+    }
     const known = listed.find(({ id }) => id === job.batch(number).id)
     if (known && !options.isOthers) return { id: known.id, remote: known }
     const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])

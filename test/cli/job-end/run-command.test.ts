@@ -1,3 +1,4 @@
+import * as child from 'node:child_process'
 import t from 'tap'
 import { runCommand } from '../../../lib/cli/job-end/run-command.ts'
 import { Collected, until } from '../world.ts'
@@ -33,13 +34,26 @@ t.test('a signal terminates a command, even one that ignores SIGTERM', async t =
     const ran = runCommand(command, '', { env, stderr }, stop.signal, { restMs: 50 })
     await until(() => stderr.text !== '')
     stop.abort()
-    t.match(await ran, /it could not be started|it was killed by SIGTERM/)
+    t.match(await ran, /it was stopped|it was killed by SIGTERM/)
     try {
       process.kill(Number(stderr.text), 'SIGKILL')
     } catch {
       // It has ended.
     }
   }
+})
+
+t.test('a command that cannot be started is reported', async t => {
+  // t.mockImport loads the module with this in place of Node's.
+  const { runCommand: shellLess } = (await t.mockImport('../../../lib/cli/job-end/run-command.ts', {
+    'node:child_process': {
+      ...child,
+      spawn: (_: string, args: string[], options: child.SpawnOptions) =>
+        child.spawn('/no/such/shell', args, options),
+    },
+  })) as typeof import('../../../lib/cli/job-end/run-command.ts')
+  const why = await shellLess('true', '', { env, stderr: new Collected() }, never)
+  t.match(why, 'it could not be started: spawn /no/such/shell ENOENT')
 })
 
 t.test('a command that does not finish is terminated', async t => {

@@ -265,6 +265,16 @@ void t.test('if the time of the API is unknown, two days on either side count', 
   t.notOk(isCandidate(remote('a', { at: ARMED - 49 * 60 * MINUTE }), blind, none))
 })
 
+void t.test(
+  'if the time of the API is unknown, an older batch that tells nothing is not ours',
+  async t => {
+    const listed = [remote('a', { at: ARMED - 49 * 60 * MINUTE })]
+    const evidence = { listed, owned: new Set<string>(), candidates: [], settled: true, now: NOW }
+    const proofs = new Map<string, Proof>([['a', 'unreadable']])
+    t.match(reconcile({ ...unknown, serverAt: null }, { ...evidence, proofs }), { kind: 'absent' })
+  },
+)
+
 void t.test('if the clocks disagree, either may be right, but not by months', async t => {
   const none = new Set<string>()
   for (const [minutes, first, last] of [

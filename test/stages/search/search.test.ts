@@ -307,3 +307,20 @@ for (const offMs of [60 * MINUTE, -60 * MINUTE])
     const { accepted, acceptedTwice } = await world.emulator.ledger.totals()
     t.same({ accepted, acceptedTwice }, { accepted: 5, acceptedTwice: 0 })
   })
+
+void t.test('a candidate that the list no longer reaches is retrieved', async t => {
+  const faults = [{ on: 'create', nth: 1, when: 'before', reset: true }] as const
+  const world = await makeWorld(t, { faults, batchTimeMs: MINUTE })
+  const id = await world.emulator.addForeign({ requests: 3, createdAgoMs: 4 * DAY })
+  await world.emulator.addForeign({ requests: 9, createdAgoMs: 3.5 * DAY })
+  // With pages of one batch, the search stops before the older one.
+  const fetch: typeof globalThis.fetch = async (url, init) =>
+    await world.emulator.fetch(String(url).replace('limit=1000', 'limit=1'), init)
+  const job = await world.open()
+  job.on('event', event => {
+    if (event.type === 'armed') void job.note({ type: 'candidate', number: event.number, id }, true)
+  })
+  const results = await run(world, job, asks(3), { client: world.client.withOptions({ fetch }) })
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 3)
+  t.equal((await world.emulator.ledger.totals()).accepted, 3)
+})
