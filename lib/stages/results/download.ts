@@ -63,8 +63,8 @@ export async function download(options: DownloadOptions): Promise<void> {
   // When the first 404 came, by the monotonic clock: the wall clocks of both sides may be wrong by weeks.
   let goneSince: number | undefined
   let isArchived = false
-  // The batch's own counts may be late, and its results_url may have changed. Returns whether the batch was in progress.
   const end = endOf(options, id)
+  // The batch's own counts may be late, and its results_url may have changed. Returns whether the batch was in progress.
   const refreshBatch = async (): Promise<boolean> => {
     const { remote: now, hasWaited } = await end()
     if (hasWaited) {
@@ -235,7 +235,8 @@ async function addMissing(
       what = failure.message
     }
     tries += 1
-    const isMore = isCounted(remote.request_counts, set.lines) && remote.archived_at == null
+    const isMore =
+      isCounted(remote.request_counts, set.lines) && typeof remote.archived_at !== 'string'
     const leftMs = settleMs - (clock.elapsed() - began)
     if (!isMore || (tries >= DOWNLOADS && leftMs <= 0)) return
     onWait(`the results of batch ${remote.id} are not complete (${what}); downloading them again`)
