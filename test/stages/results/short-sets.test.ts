@@ -56,6 +56,25 @@ void t.test('a later set that is shorter loses no answer of an earlier one', asy
   }
 })
 
+void t.test(
+  'results that the counts say exist are downloaded for the settle time before a retry',
+  async t => {
+    const world = await makeWorld(t)
+    const first = clientWithSets(world, only(0, 1))
+    const job = await world.open()
+    await run({ ...world, client: first.client }, job, asks(3))
+    const { client, downloads } = clientWithSets(world, () => undefined)
+    const unanswered = new OrdinalSet()
+    unanswered.add(2)
+    const { signal } = new AbortController()
+    const began = world.clock.elapsed()
+    t.equal(await completeResults(job, unanswered, { client, signal }), 0)
+    const minutes = (world.clock.elapsed() - began) / MINUTE
+    t.ok(minutes >= 10 && minutes < 11, `${minutes} minutes`)
+    t.ok(downloads.length > 5)
+  },
+)
+
 /** A client whose polls are changed; each reply describes one batch. */
 function clientWithPolls(
   { emulator }: World,
