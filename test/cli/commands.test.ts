@@ -848,6 +848,7 @@ t.test('cancel refuses a batch that is not the one that the job sent', async t =
   let isLate = false
   const place = await placeFor(t, {
     batchTimeMs: 3_600_000,
+    cancelTimeMs: 3_600_000,
     faults: ({ op, nth }) => (op === 'create' && nth % 2 === 0 ? { replyId: other } : undefined),
   })
   const statusOf = async (id: string): Promise<unknown> => {
