@@ -1,6 +1,6 @@
 let nowhere: MessagePort | undefined
 
-/** A message that nobody receives takes the memory with it. */
+/** The memory that a message transfers is freed with it, at once if there is no receiver. */
 function sendNowhere(memory: ArrayBuffer): void {
   if (!nowhere) {
     const { port1, port2 } = new MessageChannel()

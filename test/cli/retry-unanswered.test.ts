@@ -71,6 +71,9 @@ async function paid(t: Test, { place }: Short, accepted: number): Promise<void> 
   t.match(await place.emulator.ledger.totals(), { accepted })
 }
 
+/** The statuses of four rows that were answered at the first attempt. */
+const ALL_ANSWERED = [0, 1, 2, 3].map(id => `${id} succeeded 1`)
+
 void t.test('answers that the API has by now are printed and not paid for again', async t => {
   const short = await shortPlace(t, [0, 2])
   short.rows = undefined
@@ -82,10 +85,7 @@ void t.test('answers that the API has by now are printed and not paid for again'
   t.equal(short.downloads, 2)
   await paid(t, short, 4)
   const all = await short.place.run(['results', 'j', ...short.words])
-  t.same(
-    statuses(all),
-    [0, 1, 2, 3].map(id => `${id} succeeded 1`),
-  )
+  t.same(statuses(all), ALL_ANSWERED)
   const again = await retry(short)
   t.match(again.err, 'there is nothing to retry')
   t.equal(short.downloads, 2)
@@ -147,10 +147,7 @@ void t.test('a download that was 404 for too long is tried again, too', async t 
   const short = await shortPlace(t, 'gone')
   short.rows = undefined
   const ran = await retry(short)
-  t.same(
-    statuses(ran),
-    [0, 1, 2, 3].map(id => `${id} succeeded 1`),
-  )
+  t.same(statuses(ran), ALL_ANSWERED)
   await paid(t, short, 4)
 })
 
@@ -161,10 +158,7 @@ void t.test(
     short.rows = undefined
     short.inProgress = 3
     const ran = await retry(short)
-    t.same(
-      statuses(ran),
-      [0, 1, 2, 3].map(id => `${id} succeeded 1`),
-    )
+    t.same(statuses(ran), ALL_ANSWERED)
     t.match(ran.err, 'the API says that it is in progress')
     t.equal(short.inProgress, 0)
     await paid(t, short, 4)

@@ -105,8 +105,7 @@ export async function download(options: DownloadOptions): Promise<void> {
             'the API ended the batch without a line for this request',
           )
         what = `${set.lines} of ${requests} lines`
-        pauseMs = pauseAfter(short, job.session)
-        if (short >= DOWNLOADS) pauseMs = Math.min(pauseMs, Math.max(1, leftMs))
+        pauseMs = pauseBeforeNext(job, short, leftMs)
       } else {
         what = verdict.why
         invalid += 1
@@ -215,9 +214,9 @@ async function addMissing(
   set: JoinedSet,
 ): Promise<void> {
   const { job, signal, settleMs, onWait } = options
-  const { clock, session } = job
+  const { clock } = job
   const began = clock.elapsed()
-  const retries = new Retries(session)
+  const retries = new Retries(job.session)
   let tries = 0
   for (;;) {
     let what: string
@@ -240,9 +239,14 @@ async function addMissing(
     const leftMs = settleMs - (clock.elapsed() - began)
     if (!isMore || (tries >= DOWNLOADS && leftMs <= 0)) return
     onWait(`the results of batch ${remote.id} are not complete (${what}); downloading them again`)
-    const pauseMs = pauseAfter(tries, session)
-    await clock.sleep(tries >= DOWNLOADS ? Math.min(pauseMs, Math.max(1, leftMs)) : pauseMs, signal)
+    await clock.sleep(pauseBeforeNext(job, tries, leftMs), signal)
   }
+}
+
+/** The pause after so many incomplete downloads, in ms. Once there were enough, it is not longer than the time that is left. */
+function pauseBeforeNext({ session }: StoredJob, downloads: number, leftMs: number): number {
+  const pauseMs = pauseAfter(downloads, session)
+  return downloads < DOWNLOADS ? pauseMs : Math.min(pauseMs, Math.max(1, leftMs))
 }
 
 /** Whether a batch's own counts say that it has more results than these lines. */
