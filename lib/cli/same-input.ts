@@ -11,7 +11,7 @@ import { wellFormedJson } from '../core/json/well-formed.ts'
 import { OrdinalReader } from '../store/ordinals.ts'
 import { keyOf } from '../core/request-key.ts'
 import { Reused } from '../store/reused.ts'
-import type { BatchFiles } from '../store/sums.ts'
+import { openStored, type BatchFiles } from '../store/sums.ts'
 import { RecordReader } from '../store/records.ts'
 import type { BatchState } from '../core/job/state.ts'
 import { typed, type Stage } from '../core/stage.ts'
@@ -110,13 +110,10 @@ class KnownInput {
   }
 
   static async open(job: SoundJob): Promise<KnownInput> {
-    const records = await nodeDisk.open(`${job.folder}/records.jsonl`, 'read')
+    const records = await openStored(nodeDisk, `${job.folder}/records.jsonl`)
     try {
-      return new KnownInput(
-        job,
-        records,
-        await nodeDisk.open(`${job.folder}/records.index`, 'read'),
-      )
+      const index = await openStored(nodeDisk, `${job.folder}/records.index`)
+      return new KnownInput(job, records, index)
     } catch (cause) {
       await records.close()
       throw cause

@@ -1,5 +1,6 @@
 import { nodeDisk, type DiskFile } from '../store/disk.ts'
 import { RecordReader } from '../store/records.ts'
+import { openStored } from '../store/sums.ts'
 import type { FailureGroup } from './failures.ts'
 import type { ShownFailure } from './report.ts'
 
@@ -17,7 +18,7 @@ export async function withLines(
   if (groups.length === 0) return []
   const files: DiskFile[] = []
   const open = async (name: string): Promise<DiskFile> => {
-    const file = await nodeDisk.open(`${folder}/${name}`, 'read')
+    const file = await openStored(nodeDisk, `${folder}/${name}`)
     files.push(file)
     return file
   }

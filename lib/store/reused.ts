@@ -5,7 +5,7 @@ import { KEY_BYTES } from '../core/request-key.ts'
 import type { AppendFile } from './append-file.ts'
 import type { DiskFile } from './disk.ts'
 import { ReadAheadFile } from './read-ahead-file.ts'
-import { readSummed, type BatchFiles, type SummedBatch } from './sums.ts'
+import { openStored, readSummed, type BatchFiles, type SummedBatch } from './sums.ts'
 
 /** An answer of an earlier job: the API's line, and where it is from. */
 export interface EarlierAnswer {
@@ -126,7 +126,7 @@ export class ReusedAnswers {
   }
 
   static async open(files: BatchFiles, number: number, reused: Reused): Promise<ReusedAnswers> {
-    const file = await files.disk.open(files.path(number, 'answers'), 'read')
+    const file = await openStored(files.disk, files.path(number, 'answers'))
     return new ReusedAnswers(number, reused, file)
   }
 

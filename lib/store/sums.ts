@@ -62,9 +62,7 @@ export async function openSummed<T>(
   what: SummedFile,
   use: (file: DiskFile) => Promise<T>,
 ): Promise<T> {
-  const path = files.path(number, what)
-  if ((await files.disk.stat(path)) === undefined) throw damaged(path, 'is gone')
-  const file = await files.disk.open(path, 'read')
+  const file = await openStored(files.disk, files.path(number, what))
   try {
     const part = Buffer.allocUnsafe(PART)
     let sum = 0
@@ -72,11 +70,22 @@ export async function openSummed<T>(
       read = await file.read(part, at)
       sum = crc32(part.subarray(0, read), sum)
     }
-    if (sum !== sums?.[what]) throw damaged(path, CHANGED)
+    if (sum !== sums?.[what]) throw damaged(files.path(number, what), CHANGED)
     return await use(file)
   } finally {
     await file.close()
   }
+}
+
+/**
+ * Opens a file that the job has stored, for reading.
+ *
+ * @throws BatchStreamError `CBS_STATE` if it is missing
+ */
+export async function openStored(disk: Disk, path: string): Promise<DiskFile> {
+  // Not by the error of opening it: other disks than Node's have errors of their own.
+  if ((await disk.stat(path)) === undefined) throw damaged(path, 'is gone')
+  return await disk.open(path, 'read')
 }
 
 const CHANGED = 'was changed since the batch was sealed'

@@ -9,6 +9,7 @@ import { shorten } from '../../core/without-keys.ts'
 import { ownedIds } from '../../store/batch-queue.ts'
 import type { DiskFile } from '../../store/disk.ts'
 import type { StoredJob } from '../../store/job.ts'
+import { openStored } from '../../store/sums.ts'
 import { IDLE_TIMEOUT_MS } from '../../core/limits.ts'
 import { countOf } from '../../core/job/event.ts'
 import { isOlderThanArmed, ownedByOthers, type OwnedElsewhere } from '../search/search.ts'
@@ -53,7 +54,7 @@ export async function uploadBatch(
   ownedElsewhere?: OwnedElsewhere,
 ): Promise<CreateOutcome> {
   const { bytes, hash } = job.batch(number)
-  const file = await job.store.disk.open(job.store.path(number, 'body'), 'read')
+  const file = await openStored(job.store.disk, job.store.path(number, 'body'))
   const progress: UploadProgress = { complete: false, ended: false }
   let arming: Promise<void> = Promise.resolve()
   const arm = (): Promise<void> => {

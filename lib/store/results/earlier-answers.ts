@@ -245,12 +245,6 @@ async function openSet({ job, files, batch, isReused }: AnswerSet): Promise<Open
 /** The error of a damaged job; any other error is thrown. */
 function damageIn(cause: unknown): BatchStreamError {
   // A disk that fails may work the next time, and asking again would be paid for.
-  const isDamage =
-    cause instanceof BatchStreamError && (cause.code === 'CBS_STATE' || isMissing(cause))
-  if (!isDamage) throw cause
+  if (!(cause instanceof BatchStreamError && cause.code === 'CBS_STATE')) throw cause
   return cause
-}
-
-function isMissing({ cause }: BatchStreamError): boolean {
-  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
 }

@@ -2,6 +2,7 @@ import type { BatchState } from '../../core/job/state.ts'
 import { AppendFile } from '../append-file.ts'
 import { replaceFile, type DiskFile } from '../disk.ts'
 import type { JobStore } from '../job-store.ts'
+import { openStored } from '../sums.ts'
 import { indexBytes, lineCount, type LineIndex } from './line-index.ts'
 import { readIndex, ResultLines } from './lines.ts'
 import { ResultFile } from './result-file.ts'
@@ -78,7 +79,7 @@ export class JoinedSet {
     const target = await disk.open(path, 'update')
     let source: DiskFile | undefined
     try {
-      source = await disk.open(this.#store.path(number, 'download'), 'read')
+      source = await openStored(disk, this.#store.path(number, 'download'))
       const from = new ResultLines(number, requests, downloaded, source)
       const appended = new AppendFile(target, await target.size())
       const into = new ResultFile(appended, requests, isComplete ? undefined : this.#index)

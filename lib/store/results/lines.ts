@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { DiskFile } from '../disk.ts'
-import type { BatchFiles } from '../sums.ts'
+import { openStored, type BatchFiles } from '../sums.ts'
 import {
   BLOCK,
   BLOCK_NUMBERS,
@@ -44,7 +44,7 @@ export class ResultLines {
   static async open(files: BatchFiles, number: number, requests: number): Promise<ResultLines> {
     const bytes = await files.disk.readWhole(files.path(number, 'lines'))
     const index = readIndex(bytes ?? Buffer.alloc(0), number, requests)
-    const file = await files.disk.open(files.path(number, 'results'), 'read')
+    const file = await openStored(files.disk, files.path(number, 'results'))
     return new ResultLines(number, requests, index, file)
   }
 

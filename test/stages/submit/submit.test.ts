@@ -859,6 +859,17 @@ void t.test(
   },
 )
 
+void t.test('a batch whose body is gone is CBS_STATE, and nothing is sent', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  job.on('event', event => event.type === 'sealed' && rmSync(job.store.path(1, 'body')))
+  await t.rejects(run(world, job, asks(2)), {
+    code: 'CBS_STATE',
+    message: /1\.body.* of the job is gone/,
+  })
+  t.same(callsOf(world.emulator, 'create'), {})
+})
+
 void t.test(
   'a large batch is split in constant memory, each request with its own answer',
   async t => {

@@ -59,10 +59,15 @@ t.test('a damaged batch is reported once, and its answers are not used', async t
   rmSync(fileOf(place, 'a/batches/1.lines'))
   const path = fileOf(place, 'a/batches/2.results')
   writeFileSync(path, Buffer.alloc(readFileSync(path).length))
-  for (const at of [0, 1, 0, 1]) t.equal(await earlier.read(keyOf(place, at)), null)
+  rmSync(fileOf(place, 'a/batches/3.results'))
+  for (const at of [0, 1, 2, 0, 1, 2]) t.equal(await earlier.read(keyOf(place, at)), null)
   t.equal(earlier.tryReadSync(keyOf(place, 0)), null)
-  t.match(damaged, [/1\.lines/, /2\.results or 2\.lines was changed/])
-  t.match(String((await earlier.read(keyOf(place, 2)))?.raw), 'Say text 2')
+  t.match(damaged, [
+    /1\.lines/,
+    /2\.results or 2\.lines was changed/,
+    /3\.results of the job is gone/,
+  ])
+  t.match(String((await earlier.read(keyOf(place, 3)))?.raw), 'Say text 3')
   await earlier.close()
 })
 
