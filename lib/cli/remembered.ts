@@ -87,7 +87,7 @@ export function rememberedBy(job: JobOnDisk): Remembered {
     'run' in settings &&
     'rows' in settings
   ) {
-    // run-job.ts writes this type, and the journal beside it has checksums.
+    // run-job.ts writes this type, and job.json has a checksum.
     return settings as Remembered
   }
   if (!hasBegun(job)) throw neverBegan(job)

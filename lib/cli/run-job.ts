@@ -7,6 +7,7 @@ import type { SourceRecord } from '../core/flow.ts'
 import { deleteJob } from '../store/delete.ts'
 import { nodeDisk, replaceFile } from '../store/disk.ts'
 import {
+  cardText,
   inspectJob,
   inspectJobs,
   type JobCard,
@@ -308,7 +309,7 @@ export async function rememberCap(job: StoredJob, maxCost: string): Promise<void
 }
 
 async function writeCard(job: StoredJob, card: JobCard): Promise<void> {
-  const text = `${JSON.stringify(card, undefined, 2)}\n`
+  const text = cardText(card)
   await replaceFile(nodeDisk, join(job.store.folder, 'job.json'), Buffer.from(text))
   await job.shared?.saveCard(text)
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { BatchStreamError, messageOf } from '../core/errors.ts'
 import type { Disk } from './disk.ts'
 import { readLines } from './journal-line.ts'
@@ -16,12 +17,22 @@ export interface JobCard {
   readonly settings: unknown
 }
 
+/** A card as the text of job.json, with a checksum: with a changed prompt, the records that are left must not be sent. */
+export function cardText(card: JobCard): string {
+  return `${JSON.stringify({ ...card, sum: sumOf(card) }, undefined, 2)}\n`
+}
+
+function sumOf(card: JobCard): number {
+  return crc32(JSON.stringify(card))
+}
+
 /** A job on disk, read without locking it. */
 export interface JobOnDisk {
   readonly name: string
   readonly folder: string
+  /** Undefined if it is missing or cannot be parsed. */
   readonly card: JobCard | undefined
-  /** Undefined if the journal is missing or damaged; `trouble` says how. */
+  /** Undefined if the journal is missing, or one of the files is damaged; `trouble` says how. */
   readonly state: JobState | undefined
   readonly trouble: string | undefined
   /** Whether the trouble is that the disk cannot be read, and not what is on it. */
@@ -36,6 +47,10 @@ export const LEDGER_COPY = 'ledger.jsonl'
 
 /** The trouble of a job whose journal is missing or empty. */
 export const NO_JOURNAL = 'has no journal'
+
+/** The trouble of a job whose card is not as it was written. */
+const CARD_CHANGED =
+  'job.json was changed since it was written, or another version of the program wrote it'
 
 /** A job by name; undefined if there is none. Paths are not names, so no command leaves the jobs folder. */
 export async function inspectJob(
@@ -53,7 +68,12 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
   try {
     if ((await disk.list(folder)).every(file => file === LOCK_FILE)) return undefined
     const text = await disk.readWhole(join(folder, 'job.json'))
-    card = text && JSON.parse(text.toString('utf8'))
+    if (text) {
+      const { sum, ...read } = Object(JSON.parse(text.toString('utf8')))
+      // A changed one still identifies its command, which must not silently start another job.
+      card = read
+      if (sum !== sumOf(read)) throw new BatchStreamError('CBS_STATE', CARD_CHANGED)
+    }
     const journal =
       (await disk.readWhole(join(folder, 'journal.jsonl'))) ??
       (await disk.readWhole(join(folder, LEDGER_COPY)))

@@ -111,10 +111,29 @@ t.test('a damaged job.json is reported, and other jobs are not affected', async 
   t.equal((await place.run(['resume', 'a'])).code, 10)
   t.equal((await place.run(['--job', 'b', '-p', 'Say {{text}}'], { stdin: csv(1) })).code, 0)
   t.match((await run(['list', '--state-dir', place.state])).out, /^a +damaged .*\nb/)
-  writeFileSync(join(folder, 'job.json'), '{}')
+  for (const other of ['{}', 'null', '[1]']) {
+    writeFileSync(join(folder, 'job.json'), other)
+    t.match(await place.run(['resume', 'a']), { code: 10, err: /job\.json was changed since/ })
+  }
+  rmSync(join(folder, 'job.json'))
   t.match(await place.run(['resume', 'a']), { code: 10, err: /has no record of its command/ })
   writeFileSync(join(place.state, 'jobs/.DS_Store'), 'x')
   t.equal((await run(['list', '--state-dir', place.state])).code, 0)
+})
+
+t.test('no bit of job.json changes unnoticed, and nothing is sent', async t => {
+  const { place, folder } = await halfDone(t)
+  const path = join(folder, 'job.json')
+  const right = readFileSync(path)
+  for (let at = 0; at < right.length; at += 7) {
+    const changed = Buffer.from(right)
+    changed.writeUInt8((right[at] as number) ^ (1 << (at % 8)), at)
+    writeFileSync(path, changed)
+    t.equal((await place.run(['resume', 'a'])).code, 10, `byte ${at}`)
+    t.match((await run(['list', '--state-dir', place.state])).out, /^a +damaged/, `byte ${at}`)
+  }
+  writeFileSync(path, right)
+  t.equal((await place.run(['resume', 'a'])).code, 0)
 })
 
 t.test('a job that crashed before its start is started anew', async t => {
