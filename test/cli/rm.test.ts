@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
@@ -121,9 +121,30 @@ t.test('rm asks before it deletes a job that cannot be read', async t => {
   const place = await placeFor(t)
   await place.run(ASK, { stdin: csv(2) })
   writeFileSync(join(place.state, 'jobs/a/journal.jsonl'), '')
-  t.match(await place.run(['rm', 'a']), { code: 2, err: /cannot be read .* may hold paid answers/ })
+  t.match(await place.run(['rm', 'a']), {
+    code: 2,
+    err: /cannot be read .* may hold paid answers; `.* doctor a`/,
+  })
   t.equal((await place.run(['rm', 'a', '-y'])).code, 0)
   t.same(jobsOf(place), [])
+})
+
+t.test('rm does not delete what is no job', async t => {
+  const place = await placeFor(t)
+  await place.run(ASK, { stdin: csv(1) })
+  const folder = join(place.state, 'jobs/photos')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'me.jpg'), 'x')
+  t.match(await place.run(['rm', 'photos', '-y']), {
+    code: 2,
+    err: /has none of the files of a job/,
+  })
+  t.same(readdirSync(folder), ['me.jpg'])
+  // A crash while it was created.
+  mkdirSync(join(place.state, 'jobs/b'))
+  writeFileSync(join(place.state, 'jobs/b/journal.jsonl.next'), 'torn')
+  t.equal((await place.run(['rm', 'b', '-y'])).code, 0)
+  t.same(jobsOf(place), ['a', 'photos'])
 })
 
 t.test('a finished job is not pruned while a retry of it is in flight', async t => {

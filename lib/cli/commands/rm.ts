@@ -1,6 +1,7 @@
+import { BatchStreamError } from '../../core/errors.ts'
 import { deleteJob } from '../../store/delete.ts'
 import { nodeDisk } from '../../store/disk.ts'
-import type { JobOnDisk } from '../../store/inspect.ts'
+import { LEDGER_COPY, type JobOnDisk } from '../../store/inspect.ts'
 import { lockFolder } from '../../store/lock.ts'
 import { confirm } from '../confirm.ts'
 import type { Context } from '../context.ts'
@@ -17,15 +18,19 @@ export async function rm(context: Context): Promise<Ending> {
   // The parser requires a name.
   const name = flags.args[0] as string
   const { folder } = await existingJob(dir, name)
+  await mustBeJob(folder)
   const lock = await lockFolder(folder)
   try {
     // Read again, since it cannot change under the lock.
     const job = await existingJob(dir, name)
     const losses = await lossesOf(job)
+    const first = job.state
+      ? `resume ${name}\` prints its rows first`
+      : `doctor ${name}\` says more`
     if (losses.length > 0)
       await confirm(
         context,
-        `job ${name} ${losses.join(' and ')}; \`claude-batch-stream resume ${name}\` prints its rows first. Delete it all the same?`,
+        `job ${name} ${losses.join(' and ')}; \`claude-batch-stream ${first}. Delete it all the same?`,
         'nothing was deleted',
       )
     await deleteJob(nodeDisk, folder)
@@ -41,6 +46,19 @@ export async function rm(context: Context): Promise<Ending> {
   } finally {
     await lock.release()
   }
+}
+
+/** Names of which every job has one, also after a crash while it was created. */
+const OF_A_JOB = ['journal.jsonl', LEDGER_COPY, 'job.json', 'records.jsonl', 'batches']
+
+/** Throws if a folder belongs to something else, whatever the answer would be. */
+async function mustBeJob(folder: string): Promise<void> {
+  const names = await nodeDisk.list(folder)
+  if (names.some(found => OF_A_JOB.some(name => found.startsWith(name)))) return
+  throw new BatchStreamError(
+    'CBS_OPTION',
+    `${folder} has none of the files of a job; nothing was deleted`,
+  )
 }
 
 /** What would be lost with a job, each as the predicate of a sentence. */
