@@ -121,7 +121,11 @@ export function moneyIn(flags: Flags): MoneySettings {
   const maxCost = flags.text('max-cost')
   if (price !== undefined) givenPrice(price)
   if (maxCost !== undefined && !parseUsd(maxCost))
-    throw wrongFlag('--max-cost', 'an amount in USD above 0, such as 12.50', maxCost)
+    throw wrongFlag(
+      '--max-cost',
+      'an amount in USD above 0 with at most 15 decimals, such as 12.50',
+      maxCost,
+    )
   return { ...(maxCost !== undefined && { maxCost }), ...(price !== undefined && { price }) }
 }
 

@@ -335,7 +335,11 @@ function maxInvalidOf(given: number | { readonly share: number }): MaxInvalid {
 function usd(maxCost: number): bigint {
   const amount = typeof maxCost === 'number' ? parseUsd(decimal(maxCost)) : undefined
   if (amount) return amount
-  throw wrongOption('maxCost', 'an amount in USD above 0, such as 12.5', maxCost)
+  throw wrongOption(
+    'maxCost',
+    'an amount in USD above 0 with at most 15 decimals, such as 12.5',
+    maxCost,
+  )
 }
 
 /** Formats a small or large number without an exponent. */

@@ -141,7 +141,10 @@ t.test('an invalid amount is refused', async t => {
   for (const text of ['0', '-1', 'much', '1,5', '']) {
     const ran = await place.run([...ASK, `--max-cost=${text}`], { stdin: csv(1) })
     t.equal(ran.code, 2, text)
-    t.match(ran.err, /--max-cost must be an amount in USD above 0, such as 12.50/)
+    t.match(
+      ran.err,
+      /--max-cost must be an amount in USD above 0 with at most 15 decimals, such as 12.50/,
+    )
   }
 })
 

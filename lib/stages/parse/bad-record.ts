@@ -40,7 +40,7 @@ export function tooLongRecord(
 ): SourceRecord {
   // Do not keep half of a surrogate pair.
   const kept = head.slice(0, KEPT_CHARACTERS).replace(/[\ud800-\udbff]$/, '')
-  const why = `the record is longer than ${maxRecordBytes} bytes (maxRecordBytes); its first ${KEPT_CHARACTERS} characters are kept`
+  const why = `the record is longer than ${maxRecordBytes} bytes, the largest allowed size; its first ${KEPT_CHARACTERS} characters are kept`
   return badRecord('too_long', why, kept, place)
 }
 
