@@ -2,7 +2,7 @@ import { BatchStreamError } from '../core/errors.ts'
 import type { Problem, SourceRecord } from '../core/flow.ts'
 import { alreadyAnswered, ownMeta } from '../core/answered.ts'
 import { attacher } from '../stages/template/attach.ts'
-import { checkFields } from '../stages/template/check-fields.ts'
+import { checkFields, fieldsOf } from '../stages/template/check-fields.ts'
 import { compile, isFixed } from '../stages/template/compile.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { requestMaker } from '../stages/template/request.ts'
@@ -36,11 +36,10 @@ export async function checkInput(
   const inside = problem && recordsInside(first, format, settings)
   // Without a prompt no readable record can be sent: that is a mistake in the command.
   const asked = problems.filter((_, at) => !first[at]?.problem)
-  const [unasked] = asked
-  if (unasked && asked.every(one => one?.type === 'no_prompt')) {
+  if (asked.length > 0 && asked.every(one => one?.type === 'no_prompt')) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      `there is no prompt: give -p, -f or --template, or records with a "prompt" (${unasked.message})${inside === undefined ? '' : `; ${inside}`}`,
+      `there is no prompt: give -p, -f or --template, or records with a field "prompt", "messages" or "params"${inside === undefined ? '' : `; ${inside}`}`,
     )
   }
   if (first.length >= FIRST && problem && problems.every(one => one !== undefined)) {
@@ -113,16 +112,22 @@ function isObject(value: unknown): boolean {
 const DELIMITER_HINT =
   '; if its columns are separated by another character, name it with --delimiter'
 
+/** Lines of text become one column, named after the first of them. */
+const TEXT_HINT = '; for lines of plain text, add --from text'
+
 /** CSV names its columns up front, so a template with an unknown column is wrong for every record. */
 function checkColumns(record: SourceRecord, settings: Settings): void {
   const columns = Object.keys(record.fields)
+  const check = (text: string, name: string): void => {
+    const template = compile(text, { name, vars: settings.vars })
+    const isText = columns.length === 1 && fieldsOf(template).some(({ name }) => name === 'input')
+    checkFields(template, columns, isText ? TEXT_HINT : DELIMITER_HINT)
+  }
   for (const name of ['prompt', 'system', 'id'] as const) {
     const text = settings[name]
-    if (text !== undefined)
-      checkFields(compile(text, { name, vars: settings.vars }), columns, DELIMITER_HINT)
+    if (text !== undefined) check(text, name)
   }
-  for (const text of settings.attach ?? [])
-    checkFields(compile(text, { name: 'attach', vars: settings.vars }), columns, DELIMITER_HINT)
+  for (const text of settings.attach ?? []) check(text, 'attach')
 }
 
 function checkResponse(record: SourceRecord, settings: Settings): void {

@@ -16,6 +16,7 @@ export const FLAG_OF: ReadonlyMap<string, string> = new Map([
   ['`price`', '--price IN,OUT'],
   ['`reuse`', '--reuse'],
   ['`readParquet(path)`', '--from parquet'],
+  ['`settle`', '--settle'],
   ['`spread`', '--spread'],
   ['`writeJsonl`', '--to jsonl'],
   ['`parseFiles`', "--from files -i 'folder/*.pdf'"],

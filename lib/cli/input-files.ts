@@ -1,6 +1,6 @@
 import type { Dirent } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
 
 /**
@@ -21,8 +21,11 @@ export async function filesOf(name: string, cwd: string): Promise<readonly strin
 
 /** The files below a folder. Links to folders are not followed, so there are no loops. */
 async function withinFolder(name: string, cwd: string): Promise<readonly string[]> {
-  const unreadable = (cause: unknown): never => {
-    throw wrapError('CBS_INPUT', `the input ${name} cannot be read`, cause)
+  const unreadable = (cause: NodeJS.ErrnoException): never => {
+    if (cause.code !== 'ENOENT')
+      throw wrapError('CBS_INPUT', `the input ${name} cannot be read`, cause)
+    const where = isAbsolute(name) ? '' : ` in ${cwd}`
+    throw new BatchStreamError('CBS_INPUT', `there is no input ${name}${where}`, { cause })
   }
   const found = await stat(resolve(cwd, name)).catch(unreadable)
   if (!found.isDirectory()) return [name]

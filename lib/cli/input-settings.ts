@@ -64,7 +64,7 @@ function checkJsonPath(flags: Flags, { from, input }: Pick<InputSettings, 'from'
   if (from === 'auto' ? named === undefined : isForJson(from)) return
   throw new BatchStreamError(
     'CBS_OPTION',
-    `--json-path is for JSON documents; it does not go with ${named === undefined ? `--from ${from}` : `${named}; if that is JSON, add --from json`}`,
+    `--json-path is for JSON documents; it cannot be combined with ${named === undefined ? `--from ${from}` : `${named}; if that is JSON, add --from json`}`,
   )
 }
 

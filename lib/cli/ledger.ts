@@ -37,7 +37,7 @@ export async function openLedger(
   if (flags.text('reuse') !== undefined)
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--reuse does not go with --ledger: it takes answers from the jobs of one state folder, and those of a ledger may be on any machine',
+      '--reuse cannot be combined with --ledger: it takes answers from the jobs of one state folder, and those of a ledger may be on any machine',
     )
   // The message never holds the URL, which may hold a password.
   if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url))

@@ -791,7 +791,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     name: 'quiet',
     short: 'q',
     on: ALL,
-    help: 'print only errors and the command that continues the job',
+    help: 'print only errors, and the command that continues after one',
   },
   {
     group: 'Messages',

@@ -1,5 +1,5 @@
 import type { Context } from './context.ts'
-import { isResumable, SIGNALS } from './exit-code.ts'
+import { EXIT, isResumable, SIGNALS } from './exit-code.ts'
 import { nextAfter, printNext, type Ending, type Next } from './finish.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
@@ -62,7 +62,9 @@ export async function perform(
   for (const signal of Object.keys(SIGNALS)) io.on(signal as NodeJS.Signals, onSignal)
   let watch: Watch | undefined
   const end = (code: number, following: Next | undefined): void => {
-    if (following) printNext(talk, following)
+    // A job that is to be continued later, as the command said, is no news.
+    const isExpected = code === EXIT.answered || code === EXIT.inFlight
+    if (following && !(quiet && isExpected)) printNext(talk, following)
     watch?.exit(code, following?.words)
   }
   const context: Omit<Context, 'watch'> = {

@@ -1,4 +1,4 @@
-// --reuse: the flags that it does not go with, and what is reported about it.
+// --reuse: the flags that it cannot be combined with, and what is reported about it.
 import { join } from 'node:path'
 import { answeredByClient, answeredByOf } from '../api/answered-by.ts'
 import { BatchStreamError } from '../core/errors.ts'
@@ -17,7 +17,7 @@ import type { Talk } from './talk.ts'
 /** The API when nothing names another. */
 const DEFAULT_API = 'https://api.anthropic.com'
 
-/** Refuses what --reuse does not go with, and a job that does not exist, before anything is read. */
+/** Refuses what --reuse cannot be combined with, and a job that does not exist, before anything is read. */
 export async function checkReuse({ flags, io }: Context, settings: Settings): Promise<void> {
   const { reuse } = settings
   if (reuse === undefined) return
@@ -26,7 +26,7 @@ export async function checkReuse({ flags, io }: Context, settings: Settings): Pr
   }
   if (flags.has('emulate'))
     refuse(
-      '--reuse does not go with --emulate, whose jobs end with the command: run `claude-batch-stream emulate` beside it, and name its URL with --base-url',
+      '--reuse cannot be combined with --emulate, whose jobs end with the command: run `claude-batch-stream emulate` beside it, and name its URL with --base-url',
     )
   if (reuse !== AUTO && reuse === flags.text('job'))
     refuse(`--reuse ${reuse} is the job itself: name an earlier one`)

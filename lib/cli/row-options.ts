@@ -120,13 +120,13 @@ function check(options: RowOptions): void {
   if (emit === 'response' && to !== 'jsonl') {
     throw new BatchStreamError(
       'CBS_OPTION',
-      `--emit response is JSON; it does not go with --to ${to} (--to text gives the response alone)`,
+      `--emit response is JSON; it cannot be combined with --to ${to} (--to text gives the response alone)`,
     )
   }
   if (options.outputColumns && !isTable(options)) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      `--output-columns chooses the columns of a table; it does not go with --to ${to}, only with csv, tsv and parquet`,
+      `--output-columns chooses the columns of a table; it cannot be combined with --to ${to}, only with csv, tsv and parquet`,
     )
   }
   const inMeta = options.rowCost ? '--row-cost' : options.blocks ? '--blocks' : undefined
@@ -150,13 +150,13 @@ function checkEffect(flags: Flags, { to, emit }: RowOptions): void {
   if (flags.given('csv-safe') && to !== 'csv' && to !== 'tsv')
     throw new BatchStreamError(
       'CBS_OPTION',
-      `--csv-safe is for CSV and TSV; it does not go with --to ${to}`,
+      `--csv-safe is for CSV and TSV; it cannot be combined with --to ${to}`,
     )
   const other = emit === 'response' ? '--emit response' : `--to ${to}`
   if (flags.given('spread') && (emit === 'response' || to === 'text' || to === 'raw'))
     throw new BatchStreamError(
       'CBS_OPTION',
-      `--spread makes fields of a row; it does not go with ${other}, whose rows have no fields`,
+      `--spread makes fields of a row; it cannot be combined with ${other}, whose rows have no fields`,
     )
 }
 

@@ -155,7 +155,7 @@ async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJo
     if (choice.ledger)
       throw new BatchStreamError(
         'CBS_OPTION',
-        `--fresh does not go with a job that is in a ledger: choose another --job than ${name}`,
+        `--fresh cannot be combined with a job that is in a ledger: choose another --job than ${name}`,
       )
     await mustBeFree(choice.remembered.rows)
     await setAside(dir, name, talk)

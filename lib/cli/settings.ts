@@ -71,7 +71,7 @@ export async function settingsOf(flags: Flags, env: Io['env']): Promise<Settings
   if (settings.sample !== undefined && isEndless(settings)) {
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--sample reads the whole input first; it does not go with --batch-wait and --batch-age, which are for input without an end',
+      '--sample reads the whole input first; it cannot be combined with --batch-wait and --batch-age, which are for input without an end',
     )
   }
   return settings

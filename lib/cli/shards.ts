@@ -122,7 +122,7 @@ export function rowsOfRun(flags: Flags, shard: SizedShard | undefined): RowOptio
   if (flags.text('order') === 'completion')
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--order completion does not go with --shard: the rows of a shard come in input order, so that `merge` can join them',
+      '--order completion cannot be combined with --shard: the rows of a shard come in input order, so that `merge` can join them',
     )
   const files = [
     ['-o', options.output, placed.output],

@@ -36,7 +36,7 @@ function mustBeTable(flags: Flags, settings: TableSettings): void {
   const other = from === 'auto' ? '--json-path' : `--from ${from}`
   throw new BatchStreamError(
     'CBS_OPTION',
-    `--${flag} is for CSV and TSV; it does not go with ${other}`,
+    `--${flag} is for CSV and TSV; it cannot be combined with ${other}`,
   )
 }
 

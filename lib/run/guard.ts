@@ -108,11 +108,13 @@ function stopped(
   records: number,
   { record, problem }: RejectedRecord,
 ): BatchStreamError {
-  const where =
-    record.source === undefined ? `line ${record.line}` : `${record.source}, line ${record.line}`
+  const { source, line } = record
+  const of = source === undefined ? '' : ` (${source})`
+  const { message } = problem
+  const said = new RegExp(`\\bline ${line}\\b`).test(message) ? message : `line ${line}: ${message}`
   return new BatchStreamError(
     'CBS_STOPPED',
-    `${bad} of ${records} records are invalid, more than \`maxInvalid\` allows; the last one (${where}): ${problem.message}`,
-    { option: 'maxInvalid', place: { source: record.source, line: record.line } },
+    `${bad} of ${records} records are invalid, more than \`maxInvalid\` allows; the last one${of}: ${said}`,
+    { option: 'maxInvalid', place: { source, line } },
   )
 }

@@ -300,7 +300,7 @@ function checkReuse(reuse: string, job: RunOptions['job']): void {
   if (reuse === name || (isOpen(job) && reuse === nameOfShards(name)))
     refuse(`${reuse} is the job itself: name an earlier one`)
   if (isOpen(job) ? storedJob(job).shared !== undefined : job.ledger !== undefined)
-    refuse('does not go with a `ledger`: the answers may be on another machine')
+    refuse('cannot be combined with a `ledger`: the answers may be on another machine')
 }
 
 export function batchSettings({ batchSize, batchBytes }: BatchSizeOptions): {

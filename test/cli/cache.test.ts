@@ -101,7 +101,7 @@ void t.test(
     const wrong = await place.run(['-p', '{{n}}', '-s', 'x', '--cache=often'], { stdin })
     t.match(wrong, { code: 2, err: /--cache must be prime, or nothing, got "often"/ })
     const detached = await place.run([...PRIME, '--detach'], { stdin: csv(2) })
-    t.match(detached, { code: 2, err: /--detach does not go with --cache prime/ })
+    t.match(detached, { code: 2, err: /--detach cannot be combined with --cache prime/ })
     for (const [CLAUDE_BATCH_STREAM_CACHE, code, said] of [
       ['1', 0, /no model is known to cache/],
       ['no', 0, /^job /m],

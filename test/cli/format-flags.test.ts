@@ -48,7 +48,7 @@ t.test('a flag for another input format is refused', async t => {
       else
         t.match(
           [code, err],
-          [2, new RegExp(`${words[0]} is for .*does not go with --from ${from}`)],
+          [2, new RegExp(`${words[0]} is for .*cannot be combined with --from ${from}`)],
           which,
         )
     }
@@ -64,7 +64,7 @@ t.test('--json-path is refused for a file with the name of another format', asyn
     t.equal(refused.code, 2, name)
     t.match(
       refused.err,
-      `--json-path is for JSON documents; it does not go with ${place.path(name)}`,
+      `--json-path is for JSON documents; it cannot be combined with ${place.path(name)}`,
     )
     t.match(refused.err, 'add --from json')
     t.equal((await place.run([...words, '--from', 'json'])).code, 0, name)
@@ -122,7 +122,7 @@ t.test('a flag for another output format is refused', async t => {
   ])
   t.match(
     [both.code, both.err],
-    [2, /--spread makes fields of a row; it does not go with --emit response/],
+    [2, /--spread makes fields of a row; it cannot be combined with --emit response/],
   )
 })
 

@@ -91,7 +91,7 @@ void t.test(
     for (const flag of ['--emulate', '--detach'])
       t.match(await place.run(['-p', 'x', '--max-wait', '0s', flag], { stdin: csv(1) }), {
         code: 2,
-        err: /--max-wait does not go with/,
+        err: /--max-wait cannot be combined with/,
       })
   },
 )

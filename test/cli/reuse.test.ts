@@ -365,10 +365,10 @@ t.test('flags that conflict with --reuse are reported before anything is sent', 
   for (const [more, say] of [
     [['--reuse', 'nihgt'], /there is no job nihgt in .* \(did you mean "night"\?\)/],
     [['--reuse', 'night', '--job', 'night'], /--reuse night is the job itself/],
-    [['--reuse', 'auto', '--emulate'], /--reuse does not go with --emulate/],
+    [['--reuse', 'auto', '--emulate'], /--reuse cannot be combined with --emulate/],
     [
       ['--reuse', 'auto', '--ledger', 'postgres://127.0.0.1:1/x'],
-      /--reuse does not go with --ledger/,
+      /--reuse cannot be combined with --ledger/,
     ],
     [['--reuse', ''], /--reuse/],
   ] as const) {

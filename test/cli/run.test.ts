@@ -104,7 +104,7 @@ t.test('over several batches each record gets its own answer and is paid for onc
   t.match(ran.err, 'its first line has commas', '-v tells what was guessed')
 })
 
-t.test('-q shows only errors and the command that continues', async t => {
+t.test('-q shows only errors and the command that continues after one', async t => {
   const place = await placeFor(t)
   const fine = await place.run(['-q', '-p', 'Say {{text}}'], { stdin: csv(1) })
   t.same([fine.code, fine.err], [0, ''])
@@ -112,6 +112,14 @@ t.test('-q shows only errors and the command that continues', async t => {
   t.equal(failed.code, 3)
   t.equal(failed.said.length, 1)
   t.match(failed.said[0], /^to retry the failed rows: claude-batch-stream retry /)
+})
+
+t.test('-q says nothing about a job that is to be continued later, as asked', async t => {
+  const place = await placeFor(t, { batchTimeMs: 3_600_000 })
+  const words = ['-q', '-p', 'Say {{text}}', '--job', 'j', '--detach']
+  t.match(await place.run(words, { stdin: csv(2) }), { code: 0, out: 'j\n', err: '' })
+  const waiting = await place.run(['resume', 'j', '-q', '--max-wait', '0s'])
+  t.match(waiting, { code: 11, out: '', err: '' })
 })
 
 t.test('the batch size decides the number of batches', async t => {

@@ -326,7 +326,7 @@ void t.test(
     await refused([...shard, '--errors', place.path('out')], /--errors .* put {shard}/)
     await refused(
       [...shard, '--order', 'completion'],
-      /--order completion does not go with --shard/,
+      /--order completion cannot be combined with --shard/,
     )
     await refused([...ASK.slice(0, 4), '-o', place.path('{shard}')], /has a {shard}/)
     await refused([...ASK.slice(0, 4), '--events', place.path('{shard}')], /has a {shard}/)

@@ -521,7 +521,7 @@ void t.test(
     })
     t.match(await world.on('b', ask(world, '--fresh')), {
       code: 2,
-      err: /--fresh does not go with a job that is in a ledger/,
+      err: /--fresh cannot be combined with a job that is in a ledger/,
     })
   },
 )

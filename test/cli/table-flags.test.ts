@@ -107,7 +107,7 @@ t.test('table flags are refused for other formats', async t => {
     for (const flag of flags) {
       const told = await place.run(['-n', ...ASK, '-i', 'a.dat', ...flag, '--from', from])
       t.equal(told.code, 2)
-      t.match(told.err, `${flag[0]} is for CSV and TSV; it does not go with --from ${from}`)
+      t.match(told.err, `${flag[0]} is for CSV and TSV; it cannot be combined with --from ${from}`)
     }
   }
   t.match(await place.run([...words, '--json-path', 'a']), { code: 2, err: /with --json-path$/m })

@@ -193,7 +193,7 @@ t.test('--output-columns chooses the columns of a table', async t => {
     err: /--output-columns: the input has no column "cc" \(did you mean "c"\?\)/,
   })
   const rows = await place.run([...ASK, '--output-columns', 'n'], { stdin })
-  t.match(rows, { code: 2, err: /--output-columns .* does not go with --to jsonl/ })
+  t.match(rows, { code: 2, err: /--output-columns .* cannot be combined with --to jsonl/ })
   for (const wrong of ['', 'n,,c', 'n,n', 'n\nc', '"n']) {
     const refused = await place.run([...ASK, '--to', 'csv', '--output-columns', wrong], { stdin })
     t.match(refused, { code: 2, err: /--output-columns must be different names/ }, wrong)

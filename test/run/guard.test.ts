@@ -30,7 +30,7 @@ void t.test('a count is checked with each record, a share from a thousand record
   t.match(counted.add(bad), {
     code: 'CBS_STOPPED',
     message:
-      '2 of 2 records are invalid, more than `maxInvalid` allows; the last one (a.csv, line 3): it is bad',
+      '2 of 2 records are invalid, more than `maxInvalid` allows; the last one (a.csv): line 3: it is bad',
   })
   const shared = new InvalidCounter({ share: 0.5 }, 998)
   t.equal(shared.add(bad), undefined)

@@ -167,7 +167,7 @@ void t.test('wrong values of `reuse` are rejected at once', async t => {
     [{ reuse: 'open', job }, /^`reuse` open is the job itself/],
     [
       { reuse: 'a', job: { name: 'b', dir, ledger: postgresLedger({ pool }) } },
-      /^`reuse` does not go with a `ledger`/,
+      /^`reuse` cannot be combined with a `ledger`/,
     ],
   ] as const)
     t.throws(() => runBatches(reviews, { ...optionsOf(world), ...options }), {

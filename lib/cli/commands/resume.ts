@@ -61,7 +61,7 @@ export async function resume(context: Context): Promise<Ending> {
   if (abandon && flags.has('detach'))
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--abandon does not go with --detach: it waits for batches in flight and writes the rows (`cancel` ends them sooner)',
+      '--abandon cannot be combined with --detach: it waits for batches in flight and writes the rows (`cancel` ends them sooner)',
     )
   const template = await templateOptions(settings, talk)
   const client = await clientOf(flags, io, {

@@ -76,17 +76,17 @@ export async function run(context: Context): Promise<Ending> {
   if (flags.has('emulate') && flags.has('detach'))
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--detach does not go with --emulate: emulated batches end with the command. Run `claude-batch-stream emulate` beside it, and name its URL with --base-url',
+      '--detach cannot be combined with --emulate: emulated batches end with the command. Run `claude-batch-stream emulate` beside it, and name its URL with --base-url',
     )
   if (flags.text('max-wait') !== undefined && (flags.has('emulate') || flags.has('detach')))
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--max-wait does not go with --emulate, whose batches end with the command, or with --detach, which does not wait',
+      '--max-wait cannot be combined with --emulate, whose batches end with the command, or with --detach, which does not wait',
     )
   if (settings.cache === 'prime' && flags.has('detach'))
     throw new BatchStreamError(
       'CBS_OPTION',
-      '--detach does not go with --cache prime, which waits for its first answer; --cache alone does',
+      '--detach cannot be combined with --cache prime, which waits for its first answer; --cache alone does',
     )
   const template = await templateOptions(settings, talk)
   const warning = cacheWarning(template)

@@ -34,7 +34,7 @@ export interface ParseOptions extends CsvOptions, JsonOptions, UnpackOptions {
 
 /**
  * Parses bytes of any format into records: decompresses gzip (and zstd if Node can), detects the format unless it is given,
- * and reads like the stage of that format. A `path` implies JSON, and does not go with another format. A `delimiter`, `columns`, `header: false` or `comment`
+ * and reads like the stage of that format. A `path` implies JSON, and cannot be combined with another format. A `delimiter`, `columns`, `header: false` or `comment`
  * requires CSV or TSV.
  *
  * Throws `CBS_OPTION` for an invalid option; fails with `CBS_INPUT` like the stages that it replaces, after the records

@@ -152,7 +152,12 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
       return { kind: 'wait', for: 'proof', why }
     }
   }
-  if (!settled) return { kind: 'wait', for: 'time', why: 'the settle time has not passed' }
+  if (!settled)
+    return {
+      kind: 'wait',
+      for: 'time',
+      why: "its outcome is unknown, so the API's list is searched for it until the settle time (`settle`) has passed",
+    }
   // The API's clocks may differ by more than they should. Before money is spent again, batches that only their time rules out
   // are checked too: reading an ended one costs a call; a running one is waited for only if its time is impossible.
   const strays = listed.filter(
