@@ -344,13 +344,17 @@ void t.test(
     const noModel = await cron(submit.replace(/-o .*jsonl/, '-m haiku'))
     t.match(noModel, { code: 2, err: /the model haiku is unknown/ })
     mkdirSync(join(dir, 'out'))
-    t.match(await cron(submit), { code: 0, err: /^to continue: / })
-    t.match(await cron(fetch), { code: 0, out: '', err: '' })
-    const [file = ''] = readdirSync(join(dir, 'out'))
-    t.same(
-      rowsOf(readFileSync(join(dir, 'out', file), 'utf8')).map(row => row['id']),
-      ['1', '2', '3'],
-    )
+    t.match(await cron(submit), { code: 0, out: '', err: '' })
+    const another = submit.replace('--job n-', '--job o-').replace('~/out/', '~/out/o-')
+    t.match(await cron(another), { code: 0, out: '', err: '' })
+    t.match(await cron(fetch), { code: 0, out: '', err: '' }, 'both are unfinished')
+    const files = readdirSync(join(dir, 'out'))
+    t.equal(files.length, 2)
+    for (const file of files)
+      t.same(
+        rowsOf(readFileSync(join(dir, 'out', file), 'utf8')).map(row => row['id']),
+        ['1', '2', '3'],
+      )
     t.match(await cron(fetch), { code: 0, out: '', err: '' }, 'nothing is unfinished')
   },
 )

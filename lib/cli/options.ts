@@ -377,7 +377,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     arg: 'JOB|auto',
     values: () => ['auto'],
     on: RUN,
-    help: 'send only records whose request is new or changed; the others take the answer that an earlier job has, free. auto: any finished job, the newest answer first',
+    help: 'send only records whose request is new or changed; the others reuse, free, the answer of an earlier job. auto: any finished job, the newest answer first',
   },
   {
     group: 'Batches',
@@ -638,7 +638,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     arg: 'DUR',
     fallback: '60s',
     on: WORK,
-    help: "with --ledger: how long a job stays its worker's without a sign of life",
+    help: 'with --ledger: how long a worker keeps a job without a sign of life',
   },
   {
     group: 'Job',
