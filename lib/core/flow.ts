@@ -65,7 +65,7 @@ export class SourceRecord<F extends object = Fields> {
   readonly doublings: number
   readonly #unread: UnreadRecord<F> | undefined
   #raw: Buffer | undefined
-  #fields: F | undefined
+  #fields: Readonly<F> | undefined
 
   constructor(raw: Buffer | UnreadRecord<F>, origin: RecordOrigin<F>) {
     if (Buffer.isBuffer(raw)) this.#raw = raw
@@ -77,7 +77,7 @@ export class SourceRecord<F extends object = Fields> {
     this.job = origin.job
     this.attempt = origin.attempt ?? 1
     this.doublings = origin.doublings ?? 0
-    this.#fields = origin.fields
+    this.#fields = origin.fields && Object.freeze(origin.fields)
   }
 
   /** The record as one JSON object on one line, without a line end. */
@@ -86,9 +86,14 @@ export class SourceRecord<F extends object = Fields> {
     return (this.#raw ??= (this.#unread as UnreadRecord<F>).raw())
   }
 
-  /** The record as an object, parsed on first use. */
-  get fields(): F {
-    return (this.#fields ??= this.#unread?.fields() ?? JSON.parse(this.raw.toString('utf8')))
+  /**
+   * The record as an object, parsed on first use. It is frozen: what is stored and sent is `raw`, so a change would be lost. To
+   * change a record, pass on an object of your own.
+   */
+  get fields(): Readonly<F> {
+    return (this.#fields ??= Object.freeze(
+      this.#unread?.fields() ?? JSON.parse(this.raw.toString('utf8')),
+    ))
   }
 }
 

@@ -5,10 +5,13 @@ import type Anthropic from '@anthropic-ai/sdk'
 import t, { type Test } from 'tap'
 import * as z from 'zod'
 import {
+  SourceRecord,
   estimate,
   from,
   parseCsv,
+  parseJsonl,
   runBatches,
+  stage,
   type RunEvent,
   type RunOptions,
 } from '../../lib/index.ts'
@@ -493,3 +496,28 @@ void t.test('a signal that is none is refused', async t => {
     message: /`signal` must be an AbortSignal/,
   })
 })
+
+void t.test(
+  'a stage that changes the fields of a record fails; one that makes a new record does not',
+  async t => {
+    const { client, clock, emulator } = await makeWorld(t)
+    const ask = async (change: (record: SourceRecord) => SourceRecord): Promise<unknown[]> => {
+      const source = from([Buffer.from('{"text":"secret"}\n')], parseJsonl(), stage(change))
+      const values: unknown[] = []
+      for await (const { value } of runBatches(source, { client, clock, prompt: '{{text}}' }))
+        values.push(value)
+      return values
+    }
+    const inPlace = (record: SourceRecord): SourceRecord => {
+      // What JavaScript users may write.
+      const fields: Record<string, unknown> = record.fields
+      fields['text'] = 'nothing'
+      return record
+    }
+    await t.rejects(ask(inPlace), { message: /Cannot assign to read only property 'text'/ })
+    t.equal((await emulator.ledger.totals()).accepted, 0)
+    const anew = ({ fields, line }: SourceRecord): SourceRecord =>
+      new SourceRecord(Buffer.from(JSON.stringify({ ...fields, text: 'nothing' })), { line })
+    t.match(await ask(anew), [/: nothing$/])
+  },
+)
