@@ -26,10 +26,15 @@ export function inFlight(state: JobState): readonly BatchState[] {
   return batchesOf(state).filter(({ phase }) => IN_FLIGHT.includes(phase))
 }
 
+/** Whether some records of the job still have to be submitted. */
+export function hasUnsent(state: JobState): boolean {
+  const isSealed = batchesOf(state).some(({ phase }) => phase === 'sealed')
+  return isSealed || nextUnbatched(state) < state.spooled.records
+}
+
 /** Whether some records of the job still have to be submitted or answered. */
 export function hasWorkLeft(state: JobState): boolean {
-  const isSealed = batchesOf(state).some(({ phase }) => phase === 'sealed')
-  return isSealed || inFlight(state).length > 0 || nextUnbatched(state) < state.spooled.records
+  return hasUnsent(state) || inFlight(state).length > 0
 }
 
 /** Whether no batch of the job was ever sent or partly sent. */

@@ -404,6 +404,93 @@ t.test('cancel asks first, and reports the outcome of each batch', async t => {
   })
 })
 
+t.test(
+  'cancel leaves out what has ended, and cancels the rest whatever one reply says',
+  async t => {
+    const place = await placeFor(t, {
+      batchTimeMs: ({ number }) => (number === 1 ? 1 : 3_600_000),
+      cancelTimeMs: 3_600_000,
+      faults: [
+        { on: 'cancel', nth: 1, status: 400 },
+        { on: 'cancel', nth: 2, status: 404 },
+      ],
+    })
+    const words = ['--job', 'a', '--detach', '-p', 'Say {{text}}', '--batch-size', '1']
+    await place.run(words, { stdin: csv(4) })
+    await until(() => place.emulator.ledger.batches().some(({ state }) => state === 'ended'))
+    const first = await place.run(['cancel', 'a', '-y'])
+    t.equal(first.code, 8)
+    t.match(first.said.toSorted().slice(-2), [/^msgbatch_\w+: canceling/, /^to continue/])
+    t.match(first.err, /^msgbatch_\w+: ended\n/)
+    t.match(
+      first.err,
+      /cannot cancel msgbatch_\w+: .* 400.*; the API does not know msgbatch_\w+\. 2 batches were not canceled: run `cancel` again/,
+    )
+    t.match(await place.run(['cancel', 'a', '-y']), {
+      code: 0,
+      err: /^msgbatch_\w+: ended\n(msgbatch_\w+: canceling\n){3}to continue/,
+    })
+  },
+)
+
+t.test('a batch that ends while it is canceled is no error', async t => {
+  const place = await placeFor(t, {
+    batchTimeMs: 3_600_000,
+    cancelTimeMs: 0,
+    faults: [{ on: 'cancel', when: 'after', status: 400 }],
+  })
+  await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  t.match(await place.run(['cancel', 'a', '-y']), { code: 0, err: /^msgbatch_\w+: ended\n/ })
+})
+
+t.test('cancel ends at once if the key is refused', async t => {
+  const place = await placeFor(t, {
+    batchTimeMs: 3_600_000,
+    faults: [{ on: 'cancel', status: 401 }],
+  })
+  const words = ['--job', 'a', '--detach', '-p', 'Say {{text}}', '--batch-size', '1']
+  await place.run(words, { stdin: csv(2) })
+  t.match(await place.run(['cancel', 'a', '-y']), { code: 5, err: /answered 401/ })
+})
+
+t.test('cancel believes no reply that says that the batch goes on', async t => {
+  const place = await placeFor(t, { batchTimeMs: 3_600_000 })
+  await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  const [batch] = place.emulator.ledger.batches()
+  const url = `${place.emulator.url}/v1/messages/batches/${batch?.id}`
+  const headers = { 'x-api-key': KEY, 'anthropic-version': '2023-06-01' }
+  const reply = await (await fetch(url, { headers })).text()
+  const fooled = await createEmulator({
+    faults: [{ on: 'cancel', body: reply, contentType: 'application/json' }],
+  })
+  t.teardown(() => fooled.close())
+  for (const [name, id] of [
+    ['a', batch?.id],
+    [`${batch?.id}`, batch?.id],
+  ]) {
+    const where = ['--state-dir', place.state, '--base-url', fooled.url]
+    const ran = await run(['cancel', `${name}`, '-y', ...where], { env: place.env })
+    t.match(ran, { code: 8, err: new RegExp(`${id} is still in progress`) })
+  }
+})
+
+t.test('cancel says what it does not stop', async t => {
+  const place = await placeFor(t, { batchTimeMs: 3_600_000, cancelTimeMs: 3_600_000 })
+  const words = ['--job', 'a', '-p', 'Say {{text}}', '--batch-size', '1', '-c', '1']
+  const { world, ended } = place.start(words, { stdin: csv(3) })
+  await until(() => place.emulator.ledger.batches().length === 1)
+  t.match(await place.run(['cancel', 'a', '-y']), {
+    code: 0,
+    err: /a process is working on job a and goes on submitting: stop it, then run `cancel` again/,
+  })
+  world.emit('SIGINT', 'SIGINT')
+  await ended
+  t.match(await place.run(['cancel', 'a', '-y']), {
+    code: 0,
+    err: /job a has records that were not sent: `resume` sends them, `resume --abandon` ends/,
+  })
+})
+
 t.test('a job reports batches that the API no longer has', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000 })
   await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
@@ -415,7 +502,10 @@ t.test('a job reports batches that the API no longer has', async t => {
       env: place.env,
     },
   )
-  t.match(lost, { code: 0, err: /^msgbatch_\w+: the API does not know it\nto continue/ })
+  t.match(lost, {
+    code: 8,
+    err: /the API does not know msgbatch_\w+\. 1 batch was not canceled: run `cancel` again\nto continue/,
+  })
 })
 
 t.test('a question ends when the terminal hangs up', async t => {
@@ -870,7 +960,7 @@ t.test('cancel refuses a batch that is not the one that the job sent', async t =
     t.equal(ran.code, 4, ran.err)
     t.match(
       ran.err,
-      `${other}, the id of batch 2, ${why}: it is another batch and was not canceled`,
+      `${other}, the id of batch 2, ${why}: it is another batch. 1 batch was not canceled: \`resume\` finds the job's own`,
     )
     t.same(nextWords(ran).slice(0, 2), ['resume', name])
     t.equal(await statusOf(other), 'in_progress')

@@ -1,7 +1,9 @@
 import { counted } from '../shown.ts'
 import type Anthropic from '@anthropic-ai/sdk'
 import { Api } from '../../api/api.ts'
-import { BatchStreamError } from '../../core/errors.ts'
+import type { RemoteBatch } from '../../api/remote-batch.ts'
+import { BatchStreamError, type ErrorCode } from '../../core/errors.ts'
+import type { BatchState } from '../../core/job/state.ts'
 import { ApiSession } from '../../core/session.ts'
 import { clientOf } from '../client.ts'
 import { confirm } from '../confirm.ts'
@@ -9,6 +11,9 @@ import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
 import { whyAnother } from '../../stages/search/search.ts'
+import type { SoundJob } from '../../store/inspect.ts'
+import { isLocked } from '../../store/lock.ts'
+import { hasUnsent } from '../job-work.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { stateDir } from '../state-dir.ts'
 
@@ -31,6 +36,8 @@ async function cancelBatch(context: Context, id: string): Promise<Ending> {
       'CBS_INPUT',
       `the API does not know batch ${id} in this key's workspace`,
     )
+  if (batch.processing_status === 'in_progress')
+    throw new BatchStreamError('CBS_API', `${id} is still in progress: run \`cancel\` again`)
   context.talk.info(`${id}: ${batch.processing_status}`)
   return { code: EXIT.answered }
 }
@@ -56,22 +63,81 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
   const api = apiFor(context, client, name, found.state.workspace)
   const next = { words: ['resume', name, ...context.placeFlags] }
-  const others: string[] = []
+  context.nextIs(() => next)
+  const failures: Failed[] = []
   for (const batch of inFlight) {
-    // Those in flight have one.
-    const id = batch.id as string
+    const outcome = await canceled(api, batch)
+    if ('status' in outcome) talk.info(`${batch.id}: ${outcome.status}`)
+    else failures.push(outcome)
+  }
+  await reportRest(context, found)
+  const [first] = failures
+  if (!first) return { code: EXIT.answered, next }
+  const ours = failures.some(({ code }) => code !== OTHER)
+  const hint = ours
+    ? 'run `cancel` again'
+    : "`resume` finds the job's own; `cancel ID` cancels any batch"
+  throw new BatchStreamError(
+    first.code,
+    `${failures.map(({ why }) => why).join('; ')}. ${counted(failures.length, 'batch was', 'batches were')} not canceled: ${hint}`,
+  )
+}
+
+/** Why a batch was not canceled. */
+interface Failed {
+  readonly code: ErrorCode
+  readonly why: string
+}
+
+/** The code for a batch that is not the job's. */
+const OTHER = 'CBS_STOPPED'
+
+/** Cancels a batch. One that fails does not keep the others running. */
+async function canceled(
+  api: Api,
+  batch: BatchState,
+): Promise<Failed | { readonly status: RemoteBatch['processing_status'] }> {
+  // Those in flight have one.
+  const id = batch.id as string
+  try {
     const remote = await api.retrieve(id)
     // A broken cache may have answered a create with the id of another batch.
-    const why = remote && whyAnother(batch, remote)
-    if (why === undefined) talk.info(`${id}: ${await stateAfter(api, id)}`)
-    else others.push(`${id}, the id of batch ${batch.number}, ${why}`)
+    const other = remote && whyAnother(batch, remote)
+    if (other !== undefined)
+      return {
+        code: OTHER,
+        why: `${id}, the id of batch ${batch.number}, ${other}: it is another batch`,
+      }
+    if (remote?.processing_status === 'ended') return { status: 'ended' }
+    const after = await api.cancel(id)
+    if (!after) return { code: 'CBS_API', why: `the API does not know ${id}` }
+    const status = after.processing_status
+    if (status === 'in_progress') return { code: 'CBS_API', why: `${id} is still in progress` }
+    return { status }
+  } catch (cause) {
+    if (!(cause instanceof BatchStreamError) || cause.code === 'CBS_ACCESS') throw cause
+    // It may have ended meanwhile.
+    const now = await api.retrieve(id).catch(() => undefined)
+    if (now?.processing_status === 'ended') return { status: 'ended' }
+    return { code: cause.code, why: cause.message }
   }
-  if (others.length === 0) return { code: EXIT.answered, next }
-  context.nextIs(() => next)
-  throw new BatchStreamError(
-    'CBS_STOPPED',
-    `${others.join('; ')}: it is another batch and was not canceled. \`resume\` finds the job's own; \`cancel ID\` cancels any batch`,
-  )
+}
+
+/** Says what canceling does not stop. */
+async function reportRest(
+  { talk, held }: Context,
+  { name, folder, state }: SoundJob,
+): Promise<void> {
+  if (held?.has(name) || (await isLocked(folder))) {
+    talk.warn(
+      `a process is working on job ${name} and goes on submitting: stop it, then run \`cancel\` again`,
+    )
+    return
+  }
+  if (hasUnsent(state))
+    talk.info(
+      `job ${name} has records that were not sent: \`resume\` sends them, \`resume --abandon\` ends the job without them`,
+    )
 }
 
 function apiFor(
@@ -83,8 +149,4 @@ function apiFor(
   // With a key of another workspace the batches would appear deleted.
   const owner = { name, workspace: () => workspace, remember: async () => {} }
   return new Api({ client, session: new ApiSession(io.clock, owner), signal })
-}
-
-async function stateAfter(api: Api, id: string): Promise<string> {
-  return (await api.cancel(id))?.processing_status ?? 'the API does not know it'
 }
