@@ -5,7 +5,21 @@ import { answerCheck } from '../core/schema/answer-check.ts'
 import type { AnswerSchema } from '../core/schema/answer-schema.ts'
 import type { Reuse } from '../stages/aggregate/aggregate.ts'
 import { nodeDisk } from '../store/disk.ts'
-import { inspectJobOrShards, inspectJobs, jobNames, type JobOnDisk } from '../store/inspect.ts'
+import {
+  readEarlierNote,
+  writeEarlierNote,
+  type EarlierJob,
+  type EarlierNote,
+} from '../store/earlier-note.ts'
+import {
+  inspectJob,
+  inspectJobOrShards,
+  inspectJobs,
+  isSound,
+  jobNames,
+  unusable,
+  type SoundJob,
+} from '../store/inspect.ts'
 import { EarlierAnswers, hasKeys } from '../store/results/earlier-answers.ts'
 
 /** The word for all finished jobs. */
@@ -29,8 +43,36 @@ export interface ReuseOptions {
 export function reuseFrom(options: ReuseOptions): Reuse {
   return {
     answeredBy: options.answeredBy,
-    open: async job => await openEarlier(options, `${job.store.folder}/batches/earlier`, job.name),
+    open: async ({ name, store: { disk, folder } }) => {
+      const jobs = await jobsOf(options, name)
+      const keyed = jobs.filter(hasKeys)
+      const known = await readEarlierNote(disk, folder)
+      // Another choice of the user makes the earlier one irrelevant.
+      if (known?.reuse === options.reuse) mustStillHave(keyed, known)
+      const note = { reuse: options.reuse, jobs: keyed.map(idOf) }
+      await writeEarlierNote(disk, folder, note)
+      return await openAnswers(options, `${folder}/batches/earlier`, jobs)
+    },
   }
+}
+
+function idOf({ name, state: { run } }: SoundJob): EarlierJob {
+  return { name, run }
+}
+
+/** Throws if a job that an earlier run reused is no longer there: what it has answered would be paid for again. */
+function mustStillHave(jobs: readonly SoundJob[], known: EarlierNote): void {
+  const runs = new Set(jobs.map(({ state }) => state.run))
+  const gone = known.jobs.find(({ run }) => !runs.has(run))
+  if (gone) throw goneError(gone.name)
+}
+
+function goneError(name: string): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_OPTION',
+    `\`reuse\`: job ${name}, whose answers are reused, was deleted, replaced or damaged since, so nothing more is sent. The same run without \`reuse\` sends the rest, and pays for it again`,
+    { option: 'reuse' },
+  )
 }
 
 /**
@@ -38,18 +80,28 @@ export function reuseFrom(options: ReuseOptions): Reuse {
  * job named `own`.
  */
 export async function openEarlier(
-  { dir, reuse, answeredBy, schema, onNotice, onFound }: ReuseOptions,
+  options: ReuseOptions,
   path: string,
   own: string | undefined,
 ): Promise<EarlierAnswers> {
-  const jobs =
-    reuse === AUTO ? await finishedJobs(dir, own) : await inspectJobOrShards(nodeDisk, dir, reuse)
+  return await openAnswers(options, path, await jobsOf(options, own))
+}
+
+async function openAnswers(
+  { dir, reuse, answeredBy, schema, onNotice, onFound }: ReuseOptions,
+  path: string,
+  jobs: readonly SoundJob[],
+): Promise<EarlierAnswers> {
   const keyed = jobs.filter(hasKeys)
+  const runs = new Map(keyed.map(({ name, state }) => [name, state.run]))
   const damaged = new Set<string>()
   const earlier = await EarlierAnswers.open({
     ...{ disk: nodeDisk, path, jobs: keyed, answeredBy },
     check: schema && answerCheck(schema),
-    onDamage: (job, why) => {
+    onDamage: async (job, why) => {
+      // A disk that lost some bytes is one thing, a job that somebody deleted another.
+      const now = await inspectJob(nodeDisk, dir, job)
+      if (now?.state?.run !== runs.get(job)) throw goneError(job)
       if (damaged.has(job)) return
       damaged.add(job)
       onNotice(
@@ -58,11 +110,11 @@ export async function openEarlier(
     },
   })
   for (const { name, state } of jobs)
-    if (state && !state.finished)
+    if (!state.finished)
       onNotice(
         `\`reuse\`: job ${name} is not finished: its records without an answer are sent, and paid for, again`,
       )
-  const none = whyNone(reuse, jobs, keyed)
+  const none = whyNone(jobs, keyed)
   if (none !== undefined) onNotice(`\`reuse\` ${reuse}: ${none}, so all records are sent`)
   else if (earlier.count === 0)
     onNotice(`\`reuse\` ${reuse}: there are no answers from ${answeredBy}, so all records are sent`)
@@ -70,19 +122,25 @@ export async function openEarlier(
   return earlier
 }
 
-/** All finished jobs but this one, the newest first. */
-async function finishedJobs(dir: string, own: string | undefined): Promise<readonly JobOnDisk[]> {
-  const jobs = await inspectJobs(nodeDisk, dir)
-  return jobs.filter(({ name, state }) => name !== own && state?.finished).reverse()
+/** The jobs to take answers from: the named one or its shards, or all finished ones but this one, the newest first. */
+async function jobsOf(
+  { dir, reuse }: Pick<ReuseOptions, 'dir' | 'reuse'>,
+  own: string | undefined,
+): Promise<readonly SoundJob[]> {
+  if (reuse === AUTO) {
+    const jobs = (await inspectJobs(nodeDisk, dir)).filter(isSound)
+    return jobs.filter(({ name, state }) => name !== own && state.finished).reverse()
+  }
+  await mustExist(reuse, dir)
+  const named = await inspectJobOrShards(nodeDisk, dir, reuse)
+  const damaged = named.find(job => !isSound(job))
+  if (damaged) throw unusable(damaged)
+  return named.filter(isSound)
 }
 
-function whyNone(
-  reuse: string,
-  jobs: readonly JobOnDisk[],
-  keyed: readonly JobOnDisk[],
-): string | undefined {
+function whyNone(jobs: readonly SoundJob[], keyed: readonly SoundJob[]): string | undefined {
   if (keyed.length > 0) return undefined
-  if (jobs.length === 0) return reuse === AUTO ? 'there is no finished job yet' : 'the job is gone'
+  if (jobs.length === 0) return 'there is no finished job yet'
   const which = jobs.length === 1 ? 'the job does' : `the ${jobs.length} finished jobs do`
   return `${which} not say what was asked (it is in a ledger, or nothing was answered)`
 }

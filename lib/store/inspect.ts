@@ -42,6 +42,10 @@ export interface JobOnDisk {
 /** A job whose journal is readable. */
 export type SoundJob = JobOnDisk & { readonly state: JobState }
 
+export function isSound(job: JobOnDisk): job is SoundJob {
+  return job.state !== undefined
+}
+
 /** A copy of a ledger's journal, for commands that only read jobs. */
 export const LEDGER_COPY = 'ledger.jsonl'
 

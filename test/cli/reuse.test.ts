@@ -4,7 +4,17 @@ import { join } from 'node:path'
 import t from 'tap'
 import { createEmulator, lastUserText } from '../../lib/emulator/index.ts'
 import { runBatches } from '../../lib/index.ts'
-import { csv, journaled, KEY, placeFor, run, until, type Place, type Row } from './world.ts'
+import {
+  csv,
+  FAST_CLOCK,
+  journaled,
+  KEY,
+  placeFor,
+  run,
+  until,
+  type Place,
+  type Row,
+} from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}']
 
@@ -321,11 +331,86 @@ t.test('a damaged job is named once; missing ones and those without keys are rep
   t.equal([...dry.err.matchAll(/some answers of job a cannot be read/g)].length, 1, dry.err)
   writeFileSync(join(place.state, 'jobs/a/journal.jsonl'), 'no journal\n')
   const broken = await place.run([...ASK, '--reuse', 'a', '-n'], { stdin: csv(4) })
-  t.match(broken, { code: 0, err: /--reuse a: the job does not say what was asked/ })
+  t.match(broken, { code: 10, err: /job a cannot be used: / })
+  t.match(await place.run(['resume', 'b', '-c', '10']), { code: 10, err: /job a cannot be used: / })
+  const sent = await accepted(place)
   rmSync(join(place.state, 'jobs/a'), { recursive: true })
-  const resumed = await place.run(['resume', 'b', '--max-wait', '2s', '-c', '10'])
-  t.match(resumed, { code: 11, err: /--reuse a: the job is gone, so all records are sent/ })
+  t.match(await place.run(['resume', 'b', '-c', '10']), {
+    code: 2,
+    err: /--reuse: there is no job a in/,
+  })
+  t.equal(await accepted(place), sent, 'nothing more was sent')
 })
+
+t.test('a job that is reused is neither pruned nor deleted by mistake', async t => {
+  const place = await placeFor(t, { batchTimeMs: ({ number }) => (number > 1 ? 3_600_000 : 20) })
+  await place.run([...ASK, '--job', 'a'], { stdin: csv(4) })
+  await place.run([...ASK, '--job', 'b', '--reuse', 'a', '--detach'], { stdin: csv(5) })
+  t.match(await place.run(['prune', '--keep', '0s']), { code: 0, err: '' })
+  t.match(await place.run(['rm', 'a']), {
+    code: 2,
+    err: /job a is reused by the unfinished job b \(`resume b` copies what it needs\); /,
+  })
+  writeFileSync(join(place.state, 'jobs/b/earlier.json'), '{')
+  t.match(await place.run(['prune', '--keep', '0s']), { code: 10, err: /earlier\.json is damaged/ })
+})
+
+for (const [how, replace] of [
+  ['deleted', async (place: Place) => await place.run(['rm', 'a', '-y'])],
+  [
+    'replaced',
+    async (place: Place) =>
+      await place.run(['-p', 'Other {{text}}', '--job', 'a', '--fresh'], { stdin: csv(1) }),
+  ],
+] as const)
+  for (const reuse of ['a', 'auto'])
+    t.test(`--reuse ${reuse}: answers of a job that is ${how} are not paid for again`, async t => {
+      let isReplaced = false
+      const place: Place = await placeFor(t, {
+        batchTimeMs: 1,
+        respond: async params => {
+          // Once the other run has submitted something, and copies answers for its later batches.
+          const isB = lastUserText(params).includes('new')
+          if (isB && !isReplaced) {
+            isReplaced = true
+            await replace(place)
+          }
+          return 'fine'
+        },
+      })
+      await place.run([...ASK, '--job', 'a', '--batch-size', '2'], { stdin: csv(100) })
+      const before = await accepted(place)
+      // A new record in front of each twenty old ones.
+      const [header, ...old] = csv(100).trimEnd().split('\n')
+      const lines = old.flatMap((line, at) => (at % 20 === 0 ? [`n${at},new ${at}`, line] : [line]))
+      writeFileSync(place.path('in.csv'), `${[header, ...lines].join('\n')}\n`)
+      const words = [
+        ...ASK,
+        '--job',
+        'b',
+        '-i',
+        place.path('in.csv'),
+        '--batch-size',
+        '1',
+        '-c',
+        '1',
+      ]
+      const ran = await place.run([...words, '--reuse', reuse], { clock: FAST_CLOCK })
+      t.match(ran, {
+        code: 2,
+        err: /--reuse: job a, whose answers are reused, was deleted, replaced or damaged since/,
+      })
+      const isNew = async (): Promise<boolean> => (await accepted(place)) - before <= 6
+      t.ok(await isNew(), 'only new records were sent')
+      const again = await place.run([...words, '--reuse', reuse])
+      if (how === 'replaced' && reuse === 'auto') {
+        t.same([again.code, again.rows.length], [0, lines.length], 'it has another name now')
+        return t.ok(await isNew())
+      }
+      t.match(again, { code: 2, err: /--reuse: (job a, whose answers|there is no job a)/ })
+      const rest = await place.run(words, { clock: FAST_CLOCK })
+      t.same([rest.code, rest.rows.length], [0, lines.length])
+    })
 
 t.test(
   'jobs without keys are counted, and a preview without a base URL looks for answers of the API',

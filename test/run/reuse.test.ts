@@ -138,14 +138,16 @@ void t.test('a missing job is an error before anything is sent', async t => {
   t.same(none.notices, ['`reuse` auto: there is no finished job yet, so all records are sent'])
 })
 
-void t.test('a job that is deleted after the run has begun gives no answers', async t => {
+void t.test('a job that is deleted after the run has begun is an error', async t => {
   const dir = t.testdir()
   const notices: string[] = []
   const onNotice = (message: string): void => void notices.push(message)
   const options = { dir, reuse: 'monday', answeredBy: 'x', schema: undefined, onNotice }
-  const earlier = await openEarlier(options, join(dir, 'earlier'), undefined)
-  await earlier.close()
-  t.same(notices, ['`reuse` monday: the job is gone, so all records are sent'])
+  await t.rejects(openEarlier(options, join(dir, 'earlier'), undefined), {
+    code: 'CBS_OPTION',
+    message: /^`reuse`: there is no job monday/,
+  })
+  t.same(notices, [])
 })
 
 void t.test('wrong values of `reuse` are rejected at once', async t => {

@@ -2,6 +2,7 @@ import { counted } from '../shown.ts'
 import { BatchStreamError, messageOf } from '../../core/errors.ts'
 import { deleteJob, finishDeletions } from '../../store/delete.ts'
 import { nodeDisk } from '../../store/disk.ts'
+import { reusers } from '../../store/earlier-note.ts'
 import { inspectJob, inspectJobs, type JobOnDisk } from '../../store/inspect.ts'
 import { lockFolder } from '../../store/lock.ts'
 import { confirm } from '../confirm.ts'
@@ -61,7 +62,11 @@ async function oldJobs({ flags, io }: Context, dir: string): Promise<readonly Jo
   const done: JobOnDisk[] = []
   const jobs = await inspectJobs(nodeDisk, dir)
   const isNeeded = neededByOthers(jobs)
-  for (const job of jobs) if (!isNeeded(job) && (await isDone(job))) done.push(job)
+  const reusedBy = await reusers(nodeDisk, jobs)
+  for (const job of jobs) {
+    const isReused = job.state && reusedBy.has(job.state.run)
+    if (!isReused && !isNeeded(job) && (await isDone(job))) done.push(job)
+  }
   // The newest come last.
   return done.slice(0, Math.max(0, done.length - keepLast)).filter(job => {
     const kept = given === undefined ? (ownKeep(job) ?? keepMs) : keepMs

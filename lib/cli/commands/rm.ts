@@ -1,7 +1,8 @@
 import { BatchStreamError } from '../../core/errors.ts'
 import { deleteJob } from '../../store/delete.ts'
 import { nodeDisk } from '../../store/disk.ts'
-import { LEDGER_COPY, type JobOnDisk } from '../../store/inspect.ts'
+import { reusers } from '../../store/earlier-note.ts'
+import { inspectJobs, LEDGER_COPY, type JobOnDisk } from '../../store/inspect.ts'
 import { lockFolder } from '../../store/lock.ts'
 import { confirm } from '../confirm.ts'
 import type { Context } from '../context.ts'
@@ -23,7 +24,7 @@ export async function rm(context: Context): Promise<Ending> {
   try {
     // Read again, since it cannot change under the lock.
     const job = await existingJob(dir, name)
-    const losses = await lossesOf(job)
+    const losses = await lossesOf(job, await inspectJobs(nodeDisk, dir))
     const first = job.state
       ? `resume ${name}\` prints its rows first`
       : `doctor ${name}\` says more`
@@ -62,10 +63,14 @@ async function mustBeJob(folder: string): Promise<void> {
 }
 
 /** What would be lost with a job, each as the predicate of a sentence. */
-async function lossesOf(job: JobOnDisk): Promise<string[]> {
+async function lossesOf(job: JobOnDisk, jobs: readonly JobOnDisk[]): Promise<string[]> {
   if (!job.state) return [`cannot be read (${job.trouble}) and may hold paid answers`]
   const running = inFlight(job.state).length
+  const reused = (await reusers(nodeDisk, jobs)).get(job.state.run) ?? []
   return [
+    ...reused.map(
+      name => `is reused by the unfinished job ${name} (\`resume ${name}\` copies what it needs)`,
+    ),
     ...(running === 0 ? [] : [`has ${running} ${running === 1 ? 'batch' : 'batches'} in flight`]),
     ...((await hasUnprinted({ ...job, state: job.state }))
       ? ['has paid answers that were not printed']

@@ -6,7 +6,7 @@ import { Result } from '../../core/results/result.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import { batchPath } from '../batch-files.ts'
 import type { Disk } from '../disk.ts'
-import type { JobOnDisk, SoundJob } from '../inspect.ts'
+import type { SoundJob } from '../inspect.ts'
 import { Reused, ReusedAnswers, type EarlierAnswer } from '../reused.ts'
 import { readSummed, type BatchFiles } from '../sums.ts'
 import { AnswerIndex, type KeyBlock } from './answer-index.ts'
@@ -27,8 +27,8 @@ export interface EarlierAnswersOptions {
   /** Which answers may be reused: those of the same API origin and betas. */
   readonly answeredBy: string
   readonly check?: AnswerCheck | undefined
-  /** Called for a batch whose answers cannot be read. Their requests are sent. */
-  readonly onDamage?: ((job: string, why: string) => void) | undefined
+  /** Called for a batch whose answers cannot be read. Their requests are sent, unless it throws. */
+  readonly onDamage?: ((job: string, why: string) => Promise<void>) | undefined
 }
 
 /** The answers to one batch, or those that it reused. */
@@ -84,7 +84,7 @@ export class EarlierAnswers {
         } catch (cause) {
           const { message } = damageIn(cause)
           damaged.add(set)
-          options.onDamage?.(set.job, message)
+          await options.onDamage?.(set.job, message)
         }
       }
     }
@@ -118,12 +118,12 @@ export class EarlierAnswers {
       const set = this.#setOf(number)
       if (this.#damaged.has(set)) continue
       try {
-        const answer = await (await this.#opened(set)).read(number - set.start)
+        const answer = await this.#readIn(set, number - set.start)
         if (answer && this.#isUsable(answer)) return answer
       } catch (cause) {
         const { message } = damageIn(cause)
         this.#damaged.add(set)
-        this.#options.onDamage?.(set.job, message)
+        await this.#options.onDamage?.(set.job, message)
       }
     }
     return null
@@ -133,6 +133,18 @@ export class EarlierAnswers {
     for (const opened of this.#open.values()) await opened.close()
     this.#open.clear()
     await this.#index.close()
+  }
+
+  async #readIn(set: AnswerSet, position: number): Promise<EarlierAnswer | null> {
+    try {
+      return await (await this.#opened(set)).read(position)
+    } catch (cause) {
+      damageIn(cause)
+      // A retry of that job may just have replaced the files.
+      await this.#open.get(set)?.close()
+      this.#open.delete(set)
+      return await (await this.#opened(set)).read(position)
+    }
   }
 
   #tryReadIn(set: AnswerSet, position: number): EarlierAnswer | null | undefined {
@@ -179,8 +191,8 @@ export class EarlierAnswers {
 }
 
 /** Whether a job has stored the keys of its requests. */
-export function hasKeys(job: JobOnDisk): job is SoundJob {
-  return [...(job.state?.batches.values() ?? [])].some(
+export function hasKeys({ state }: SoundJob): boolean {
+  return [...state.batches.values()].some(
     ({ phase, answeredBy, sums, reused }) =>
       phase !== 'void' &&
       (reused !== undefined || (answeredBy !== undefined && sums?.keys !== undefined)),

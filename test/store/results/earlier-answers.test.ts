@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
 import { KEY_BYTES } from '../../../lib/core/request-key.ts'
 import { nodeDisk, type Disk } from '../../../lib/store/disk.ts'
-import { inspectJob } from '../../../lib/store/inspect.ts'
+import { inspectJob, isSound } from '../../../lib/store/inspect.ts'
 import { EarlierAnswers, hasKeys } from '../../../lib/store/results/earlier-answers.ts'
 import { csv, placeFor, type Place } from '../../cli/world.ts'
 import { watched } from '../../support/jobs.ts'
@@ -25,12 +25,12 @@ interface Opened {
 
 async function open(place: Place, name: string, disk: Disk = nodeDisk): Promise<Opened> {
   const job = await inspectJob(disk, place.state, name)
-  if (!job || !hasKeys(job)) throw new Error(`job ${name} has no keys`)
+  if (!job || !isSound(job) || !hasKeys(job)) throw new Error(`job ${name} has no keys`)
   const damaged: string[] = []
   const earlier = await EarlierAnswers.open({
     ...{ disk, path: place.path('index'), jobs: [job] },
     answeredBy: new URL(place.emulator.url).origin,
-    onDamage: (_job, why) => damaged.push(why),
+    onDamage: async (_job, why) => void damaged.push(why),
   })
   return { earlier, damaged }
 }

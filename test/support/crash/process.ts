@@ -9,7 +9,7 @@ import type { Clock } from '../../../lib/core/clock.ts'
 import type { Emulator } from '../../../lib/emulator/index.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
 import { spool } from '../../../lib/stages/spool/spool.ts'
-import { inspectJob } from '../../../lib/store/inspect.ts'
+import { inspectJob, isSound } from '../../../lib/store/inspect.ts'
 import { openStoredJob } from '../../../lib/store/open.ts'
 import { EarlierAnswers, hasKeys } from '../../../lib/store/results/earlier-answers.ts'
 import { inputOrder } from '../../../lib/stages/order/input-order.ts'
@@ -147,7 +147,7 @@ async function runJob(world: World, task: Task, gate: Gate, network: Network): P
     answeredBy: answeredByClient(client),
     open: async ({ store: { folder } }) => {
       const found = await inspectJob(disk, PLACES.state, 'earlier')
-      const jobs = found && hasKeys(found) ? [found] : []
+      const jobs = found && isSound(found) && hasKeys(found) ? [found] : []
       const path = `${folder}/batches/earlier`
       return await EarlierAnswers.open({ disk, path, jobs, answeredBy: answeredByClient(client) })
     },
