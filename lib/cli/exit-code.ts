@@ -66,7 +66,9 @@ export function exitCodeOf(error: unknown): number {
 
 /** Whether the reader of stdout has closed it (`| head`). That ends the work and is not an error. */
 export function isClosedReader(error: unknown): boolean {
-  return stemsFrom(error, ['EPIPE'])
+  // The API or a database closes its connection with the same code.
+  const isRemote = error instanceof BatchStreamError && error.code === 'CBS_API'
+  return !isRemote && stemsFrom(error, ['EPIPE'])
 }
 
 /** Whether the process has no file descriptors left. Then even modules of the program may fail to load. */

@@ -13,6 +13,15 @@ void t.test('an unexpected error is a bug, unless no file can be opened', async 
   t.equal(exitCodeOf(new BatchStreamError('CBS_INPUT', 'x', { cause: outOfFiles })), EXIT.input)
 })
 
+void t.test(
+  'a broken pipe is a closed reader, but not if the API or a database closed it',
+  async t => {
+    const cause = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })
+    t.equal(exitCodeOf(new BatchStreamError('CBS_DISK', 'x', { cause })), EXIT.closedReader)
+    t.equal(exitCodeOf(new BatchStreamError('CBS_API', 'x', { cause })), EXIT.api)
+  },
+)
+
 void t.test('the error for the limit on open files says what to raise', async t => {
   const stdin = new Readable({ read: () => stdin.destroy(outOfFiles) })
   const ran = await run(['-p', 'Say {{input}}', '--emulate'], { stdin })

@@ -2,7 +2,12 @@ import type { Clock } from '../../core/clock.ts'
 import { BatchStreamError, wholeNumber, wrongOption } from '../../core/errors.ts'
 import type { JobEvent, Sealed } from '../../core/job/event.ts'
 import type { SharedLedger } from '../../core/job/shared-ledger.ts'
-import { isTransientDatabaseError, ledgerError, type LedgerPool } from './pool.ts'
+import {
+  ignoreLostSessions,
+  isTransientDatabaseError,
+  ledgerError,
+  type LedgerPool,
+} from './pool.ts'
 import { prepareSchema } from './schema.ts'
 import { PostgresShard, type ShardKey } from './shard.ts'
 
@@ -33,6 +38,7 @@ export function postgresLedger(options: PostgresLedgerOptions): SharedLedger {
   if (typeof pool?.connect !== 'function' || typeof pool.query !== 'function')
     throw wrongOption('pool', 'a pool with connect() and query(), as node-postgres has', pool)
   wholeNumber('leaseMs', leaseMs, LEAST_LEASE_MS, 2 ** 31 - 1)
+  ignoreLostSessions(pool)
   return new PostgresLedger(pool, leaseMs)
 }
 

@@ -26,7 +26,26 @@ export interface LedgerConnection extends LedgerQueries {
 export interface LedgerPool extends LedgerQueries {
   /** Returns a connection for a transaction. */
   connect(): Promise<LedgerConnection>
+  /** Adds a listener for new connections, as in node-postgres. */
+  on?(event: 'connect', listener: (connection: LedgerConnection) => void): unknown
 }
+
+/**
+ * Keeps a session that ends from ending the process: node-postgres reports that by an event, also between the moment when a pool
+ * passes on a connection and the one when its caller gets it. The next query fails as well.
+ */
+export function ignoreLostSessions(pool: LedgerPool): void {
+  pool.on?.('connect', connection => connection.on?.('error', ignoreLoss))
+}
+
+/**
+ * How long a session may hold its locks while its client says nothing, in ms. A worker that is frozen or cut off would hold them
+ * for hours, and with them all workers. One that is only slow repeats its transaction.
+ */
+const MAX_IDLE_MS = 5000
+
+/** How long a statement waits for a lock, in ms. Its client has given up by then. */
+const MAX_LOCK_MS = 15_000
 
 /** Runs work in a transaction. Callers repeat it after a failure, so it must be idempotent. */
 export async function inTransaction<T>(
@@ -34,11 +53,15 @@ export async function inTransaction<T>(
   work: (connection: LedgerQueries) => Promise<T>,
 ): Promise<T> {
   const connection = await pool.connect()
-  // Without a listener, a session that ends between two queries would end the process. The next query fails as well.
+  // A pool that was in use before the ledger has connections without a listener.
   connection.on?.('error', ignoreLoss)
   let isBroken = true
   const transaction = async (): Promise<T> => {
     await connection.query('begin')
+    await connection.query(
+      `select set_config('idle_in_transaction_session_timeout', $1, true), set_config('lock_timeout', $2, true)`,
+      [`${MAX_IDLE_MS}`, `${MAX_LOCK_MS}`],
+    )
     const done = await work(connection)
     await connection.query('commit')
     isBroken = false
@@ -67,7 +90,7 @@ const CONNECTION_ERRORS =
   /ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOTFOUND|ENOENT|terminat|timeout|not queryable|connection error|socket|Connection/i
 
 /** SQLSTATE classes after which a repetition may succeed: connections, resources, operator intervention, conflicts. */
-const TRANSIENT_STATES = /^(08|53|57P|40001|40P01|55P03)/
+const TRANSIENT_STATES = /^(08|53|57P|25P03|40001|40P01|55P03)/
 
 /** Whether a query may succeed when repeated: the database is unreachable or restarting, or a session was ended. */
 export function isTransientDatabaseError(cause: unknown): boolean {

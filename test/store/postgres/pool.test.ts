@@ -1,6 +1,9 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import {
+  ignoreLostSessions,
   inTransaction,
   isTransientDatabaseError,
   ledgerError,
@@ -58,5 +61,66 @@ t.test(
     const connection = await pool.connect()
     t.equal(connection.listenerCount('error'), 0, 'the transaction left no listener behind')
     connection.release()
+  },
+)
+
+/** The first message of a session that is ready, and the error of one that an administrator ends. */
+const READY = Buffer.from('Z\0\0\0\u0005I', 'latin1')
+const ENDED = Buffer.from('SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0')
+
+t.test(
+  'a session that ends in the moment in which it is ready does not end the process',
+  { skip: NO_POSTGRES },
+  async t => {
+    const server = await startPostgres()
+    t.teardown(() => server.stop())
+    const { port } = new URL(server.url)
+    // Both messages arrive at once, so that the pool passes on a connection that is already lost.
+    const proxy = createServer(client => {
+      const upstream = connect(Number(port), '127.0.0.1')
+      client.on('error', () => {}).on('data', bytes => upstream.write(bytes))
+      upstream
+        .on('error', () => {})
+        .on('data', bytes => {
+          if (!bytes.subarray(-READY.length).equals(READY)) return client.write(bytes)
+          const head = Buffer.from([0x45, 0, 0, 0, ENDED.length + 4])
+          upstream.destroy()
+          return client.end(Buffer.concat([bytes, head, ENDED]))
+        })
+    })
+    await once(proxy.listen(0, '127.0.0.1'), 'listening')
+    t.teardown(() => proxy.close())
+    const url = new URL(server.url)
+    url.port = String((proxy.address() as AddressInfo).port)
+    const pool = server.pool(url.href)
+    ignoreLostSessions(pool)
+    const failed = await inTransaction(pool, one => one.query('select 1')).catch(
+      (cause: unknown) => cause,
+    )
+    t.ok(isTransientDatabaseError(failed), String(failed))
+  },
+)
+
+t.test(
+  'a worker that is frozen in a transaction holds up others for seconds only, and repeats it',
+  { skip: NO_POSTGRES },
+  async t => {
+    const server = await startPostgres()
+    t.teardown(() => server.stop())
+    const pool = server.pool()
+    await pool.query('create table pool (used int)')
+    await pool.query('insert into pool values (0)')
+    let thaw = (): void => {}
+    const isFrozen = new Promise<void>(resolve => (thaw = resolve))
+    const frozen = inTransaction(pool, async one => {
+      await one.query('update pool set used = used + 1')
+      await isFrozen
+      await one.query('update pool set used = used + 1')
+    }).catch((cause: unknown) => cause)
+    await inTransaction(pool, async one => await one.query('update pool set used = used + 10'))
+    thaw()
+    const failed = await frozen
+    t.ok(isTransientDatabaseError(failed), String(failed))
+    t.same((await pool.query('select used from pool')).rows, [{ used: 10 }])
   },
 )
