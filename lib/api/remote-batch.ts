@@ -1,7 +1,8 @@
+import { MAX_PAGE } from '../core/limits.ts'
 import { MalformedReply } from './sdk-error.ts'
 import type { Counts } from '../core/job/event.ts'
 
-/** The members of the API's batch object that are used. */
+/** The members of the API's batch object that are used. Times are null where the API sends none. */
 export interface RemoteBatch {
   readonly id: string
   readonly processing_status: 'in_progress' | 'canceling' | 'ended'
@@ -9,7 +10,10 @@ export interface RemoteBatch {
   readonly created_at: string
   readonly ended_at: string | null
   /** When the results were archived; they cannot be fetched after that. */
-  readonly archived_at?: string | null
+  readonly archived_at: string | null
+  /** Only shown to users, as is the next one. */
+  readonly expires_at: string | null
+  readonly cancel_initiated_at: string | null
   readonly results_url: string | null
 }
 
@@ -23,7 +27,8 @@ export interface BatchListPage {
 const API_URL = 'https://api.anthropic.com'
 
 /**
- * Checks that a reply is a batch; a proxy's page or a truncated reply is not.
+ * Checks that a reply is a batch; a proxy's page or a truncated reply is not. The result has the members that are used and no
+ * others, since a search keeps every batch of a list, and a gateway may add any number of bytes to each.
  * @throws Error that says what is wrong
  */
 export function remoteBatch(answer: unknown): RemoteBatch {
@@ -35,6 +40,7 @@ export function remoteBatch(answer: unknown): RemoteBatch {
     !isId(batch.id) ||
     !isCounts(batch.request_counts) ||
     // A batch without its time could not be reconciled, and its work would be sent again.
+    !isShort(batch.created_at) ||
     Number.isNaN(Date.parse(batch.created_at))
   ) {
     throw new Error('the answer is not a batch')
@@ -42,7 +48,28 @@ export function remoteBatch(answer: unknown): RemoteBatch {
   if (!['in_progress', 'canceling', 'ended'].includes(batch.processing_status)) {
     throw new Error(`the answer names the batch status ${String(batch.processing_status)}`)
   }
-  return batch
+  const { id, processing_status, created_at } = batch
+  const { processing, succeeded, errored, canceled, expired } = batch.request_counts
+  return {
+    ...{ id, processing_status, created_at },
+    request_counts: { processing, succeeded, errored, canceled, expired },
+    ended_at: shortIn(batch.ended_at),
+    archived_at: shortIn(batch.archived_at),
+    expires_at: shortIn(batch.expires_at),
+    cancel_initiated_at: shortIn(batch.cancel_initiated_at),
+    results_url: shortIn(batch.results_url),
+  }
+}
+
+function shortIn(value: unknown): string | null {
+  return isShort(value) ? value : null
+}
+
+/** More characters than a time or a URL of the API has. */
+const MAX_CHARACTERS = 2000
+
+function isShort(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_CHARACTERS
 }
 
 /** The URL of an ended batch's results. Falls back to the documented path if the batch has no valid `results_url`. */
@@ -103,7 +130,8 @@ export function remotePage(answer: unknown, odd: 'refused' | 'left out'): BatchL
   ) {
     throw new Error('the answer is not a page of batches')
   }
-  if (page.has_more && typeof page.last_id !== 'string')
+  if (page.data.length > MAX_PAGE) throw new Error('the answer is a page of more batches than fit')
+  if (page.has_more && !isShort(page.last_id))
     throw new Error('the answer is a page without an id to continue from')
   const { has_more, last_id } = page
   const entries: readonly unknown[] = page.data

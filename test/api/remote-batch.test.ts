@@ -14,11 +14,28 @@ const batch: RemoteBatch = {
   request_counts: { processing: 0, succeeded: 1, errored: 0, canceled: 0, expired: 0 },
   created_at: '2026-11-20T12:00:00Z',
   ended_at: null,
+  archived_at: null,
+  expires_at: '2026-11-21T12:00:00Z',
+  cancel_initiated_at: null,
   results_url: null,
 }
 
-void t.test('a batch is accepted', async t => {
-  t.equal(remoteBatch(batch), batch)
+void t.test('a batch is accepted, and what nobody reads is not kept', async t => {
+  t.strictSame(remoteBatch(batch), batch)
+  const pad = 'x'.repeat(5000)
+  const counts = { ...batch.request_counts, pad }
+  const padded = { ...batch, pad, request_counts: counts, ended_at: pad, results_url: pad }
+  t.strictSame(remoteBatch(padded), batch)
+  t.throws(() => remoteBatch({ ...batch, created_at: `${batch.created_at} (${pad})` }), {
+    message: /is not a batch/,
+  })
+})
+
+void t.test('a page has at most as many batches as were asked for, and a short cursor', async t => {
+  const page = { data: Array.from({ length: 1001 }, () => batch), has_more: false }
+  t.throws(() => remotePage(page, 'refused'), { message: /more batches than fit/ })
+  const cursor = { data: [batch], has_more: true, last_id: 'x'.repeat(5000) }
+  t.throws(() => remotePage(cursor, 'refused'), { message: /without an id to continue from/ })
 })
 
 for (const wrong of [

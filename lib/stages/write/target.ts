@@ -56,8 +56,8 @@ export interface FileTargetOptions {
   /** What to do if the file was changed, as the end of a sentence. */
   readonly advice: string
   /**
-   * Throws if another machine has taken over the job. Called before bytes are written, since the new owner may write to the
-   * same file.
+   * Throws if another machine has taken over the job. Called before bytes are written or cut, since the new owner may write to
+   * the same file.
    */
   readonly assertOwned?: (() => void) | undefined
   readonly onCut?: ((cut: CutBytes) => void) | undefined
@@ -107,6 +107,8 @@ export class FileTarget implements Target {
     const mark = options.mark === undefined ? undefined : await WriteMark.open(disk, options.mark)
     let handle: DiskFile | undefined
     try {
+      // A worker that was cut off for a while may come here after another one has written the file.
+      options.assertOwned?.()
       handle = isNew ? await createOutput(options) : await disk.open(path, 'output')
       const identity = await handle.identity?.()
       const persistentId = await handle.persistentId?.()
@@ -115,6 +117,7 @@ export class FileTarget implements Target {
       if (!isNew) await assertUnchanged(options, { handle, persistentId, size, end })
       if (size > committed.bytes) {
         if (end === undefined) await keepCut(options, handle, size)
+        options.assertOwned?.()
         await handle.truncate(committed.bytes)
       }
       await mark?.move(committed.bytes)

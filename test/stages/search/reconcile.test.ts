@@ -26,6 +26,9 @@ function remote(
     request_counts: { processing: count, succeeded: 0, errored: 0, canceled: 0, expired: 0 },
     created_at: new Date(at).toISOString(),
     ended_at: null,
+    archived_at: null,
+    expires_at: null,
+    cancel_initiated_at: null,
     results_url: null,
   }
 }

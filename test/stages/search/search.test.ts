@@ -143,6 +143,9 @@ void t.test('a list in another order is read to its end', async t => {
     request_counts: { processing: 0, succeeded: 9, errored: 0, canceled: 0, expired: 0 },
     created_at: new Date(world.clock.now() - days * DAY).toISOString(),
     ended_at: null,
+    archived_at: null,
+    expires_at: null,
+    cancel_initiated_at: null,
     results_url: null,
   })) satisfies RemoteBatch[]
   const first = { data: old, has_more: true, first_id: old[0]?.id, last_id: old[1]?.id }

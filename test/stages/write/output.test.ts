@@ -517,3 +517,36 @@ void t.test(
     })
   },
 )
+
+void t.test('a worker whose lease has ended neither creates the file nor cuts it', async t => {
+  const path = `${t.testdir()}/part.jsonl`
+  const lost = new BatchStreamError('CBS_API', 'the lease on the job ended')
+  const options = {
+    disk: nodeDisk,
+    path,
+    option: 'output',
+    mark: undefined,
+    committed: NOTHING_COMMITTED,
+    knownId: null,
+    advice: 'not used',
+    assertOwned: (): never => {
+      throw lost
+    },
+  } as const
+  await t.rejects(FileTarget.open(options), lost)
+  t.notOk(existsSync(path))
+  const target = await FileTarget.open({ ...options, assertOwned: undefined })
+  target.write(Buffer.from('a row\n'))
+  await target.commit()
+  await target.close()
+  const knownId = target.persistentId ?? null
+  // What the new owner has written since this worker read the journal.
+  await t.rejects(FileTarget.open({ ...options, knownId }), lost)
+  let calls = 0
+  const late = (): void => {
+    calls += 1
+    if (calls > 1) throw lost
+  }
+  await t.rejects(FileTarget.open({ ...options, knownId, assertOwned: late }), lost)
+  t.equal(readFileSync(path, 'utf8'), 'a row\n')
+})
