@@ -102,9 +102,9 @@ export function about(id: string, batch: RemoteBatch): RemoteBatch {
   return batch
 }
 
-/** The format of ids may change, but no id contains blanks or is longer than this. */
+/** The format of ids may change, but no id contains blanks, is longer than this, or is a step in a path. */
 function isId(id: unknown): id is string {
-  return typeof id === 'string' && /^[\x21-\x7e]{1,200}$/.test(id)
+  return typeof id === 'string' && /^(?!\.\.?$)[\x21-\x7e]{1,200}$/.test(id)
 }
 
 const STATES = ['processing', 'succeeded', 'errored', 'canceled', 'expired']

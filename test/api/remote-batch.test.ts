@@ -46,6 +46,8 @@ for (const wrong of [
   { ...batch, request_counts: null },
   { ...batch, id: 'x'.repeat(201) },
   { ...batch, id: 'msgbatch 1' },
+  { ...batch, id: '.' },
+  { ...batch, id: '..' },
   { ...batch, request_counts: { processing: 1 } },
   { ...batch, request_counts: { ...batch.request_counts, errored: -1 } },
   { ...batch, request_counts: { ...batch.request_counts, errored: 1e300 } },

@@ -91,6 +91,7 @@ export async function search(
   mustBeOne(job.batch(number), adopt)
   for (const id of adopt) decisions.set(id, 'ours')
   let listings = 0
+  let incomplete = 0
   for (;;) {
     // A listing proves absence only if it was requested after the settle time.
     const settled = elapsedSinceArmed(job, number, sentBefore) >= settleMs
@@ -119,7 +120,15 @@ export async function search(
     const verdict = await decide(options, pending, listed, owned, learned, settled)
     if (verdict.kind === 'undecided') return { undecided: verdict.candidates }
     if (verdict.kind === 'adopt') return { id: verdict.batch.id, remote: verdict.batch }
-    if (verdict.kind === 'absent') return 'absent'
+    if (verdict.kind === 'absent') {
+      const hidden = await hiddenIn(listed, options, createdFrom(pending))
+      if (hidden === undefined) return 'absent'
+      incomplete += 1
+      if (incomplete === MAX_INCOMPLETE) throw incompleteList(hidden)
+      options.onWait(`the API's list lacks batch ${hidden}, which exists`)
+      await job.clock.sleep(FIRST_PAUSE_MS * 2 ** incomplete, signal)
+      continue
+    }
     if (options.isOthers && verdict.for === 'proof') {
       const undecided = undecidedIn({ listed, owned, proofs })
       return undecided.length > 0 ? { undecided } : 'lost'
@@ -315,6 +324,39 @@ async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
     after = page.last_id
     cursors.add(after)
   }
+}
+
+/** How many batches of the job are looked up that should be in a list and are not; users may have deleted some. */
+const MAX_LOOKED_UP = 5
+
+/**
+ * A batch of the job that exists, was created in the time that a list covers, and is not in it; undefined if there is none. A list
+ * that lacks one (a gateway's stub, a cache without headers) proves nothing about another.
+ */
+async function hiddenIn(
+  listed: readonly RemoteBatch[],
+  { job, api, number }: SearchOptions,
+  from: number,
+): Promise<string | undefined> {
+  const ids = new Set(listed.map(({ id }) => id))
+  const others = [...job.state.batches.values()].filter(batch => batch.number !== number)
+  const own = others.flatMap(({ id }) => id ?? [])
+  const missing = own.filter(id => !ids.has(id)).slice(-MAX_LOOKED_UP)
+  for (const id of missing) {
+    const remote = await api.retrieve(id)
+    if (remote && Date.parse(remote.created_at) >= from) return id
+  }
+  return undefined
+}
+
+/** So many incomplete lists end the search. */
+const MAX_INCOMPLETE = 5
+
+function incompleteList(hidden: string): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_API',
+    `the API's list of batches lacks ${hidden}, which exists, so the outcome of a create cannot be determined: resume the job later`,
+  )
 }
 
 function elapsedSinceArmed(job: StoredJob, number: number, sentBefore: number): number {

@@ -150,6 +150,18 @@ void t.test('result types named like members of Object.prototype count as unknow
   t.match(verify(lines, { succeeded: 3 }).verdict, { kind: 'complete' })
 })
 
+void t.test(
+  'an unknown result type does not allow more lines of another than are counted',
+  async t => {
+    const lines = [line('a', 'paused'), line('b', 'errored'), line('c', 'errored')]
+    t.match(verify(lines, { succeeded: 3 }).verdict, {
+      kind: 'invalid',
+      why: 'it has 2 lines of type errored, but the batch reports 0',
+    })
+    t.match(verify(lines, { succeeded: 1, errored: 2 }).verdict, { kind: 'complete' })
+  },
+)
+
 void t.test('a line longer than any answer makes the set invalid', async t => {
   const verifier = new Verifier(ids, 3, none, resultFile())
   verifier.take({ start: 7, bytes: Buffer.alloc(64_000_001, 'x') })

@@ -777,6 +777,49 @@ void t.test(
   },
 )
 
+void t.test('a list that lacks another batch of the job proves nothing', async t => {
+  let isStub = true
+  const world = await makeWorld(t, {
+    faults: ({ op, nth }) => {
+      if (op === 'create' && nth === 2) return { when: 'after', reset: true }
+      if (op !== 'list' || !isStub) return undefined
+      return {
+        body: '{"data":[],"has_more":false,"first_id":null,"last_id":null}',
+        contentType: 'application/json',
+      }
+    },
+  })
+  const options = { aggregate: { batchSize: 2 } }
+  const job = await world.open()
+  await t.rejects(run(world, job, asks(5), options), {
+    code: 'CBS_API',
+    message: /list of batches lacks msgbatch_\w+, which exists/,
+  })
+  await job.close()
+  isStub = false
+  t.equal(said(await run(world, await world.open(), asks(5), options)).length, 5)
+  await oneBill(world, 5)
+})
+
+void t.test(
+  'a batch that the user has deleted does not keep the list from being complete',
+  async t => {
+    const world = await makeWorld(t, {
+      faults: [{ on: 'create', nth: 2, when: 'before', reset: true, times: 1 }],
+    })
+    const options = { aggregate: { batchSize: 2 } }
+    const job = await world.open()
+    job.on('event', event => {
+      // Between its results and the search for the next one.
+      if (event.type !== 'fetched' || event.number !== 1) return
+      const { id } = job.batch(1)
+      void world.client.messages.batches.delete(String(id))
+    })
+    t.equal(said(await run(world, job, asks(4), options)).length, 4)
+    await oneBill(world, 4)
+  },
+)
+
 for (const body of ['<html>Sign in</html>', '{}']) {
   void t.test(`a list that answers 200 with ${body} proves nothing (N32)`, async t => {
     let until = 0
