@@ -13,7 +13,7 @@ import { nodeDisk } from '../store/disk.ts'
 import { LEDGER_COPY, type SoundJob } from '../store/inspect.ts'
 import type { StoredJob } from '../store/job.ts'
 import { formatLine, NO_SUM } from '../store/journal-line.ts'
-import { openStoredJob } from '../store/open.ts'
+import { JOB_NAME, openStoredJob } from '../store/open.ts'
 import { DEFAULT_LEASE_MS, postgresLedger, postgresLedgerOf } from '../store/postgres/ledger.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
@@ -87,6 +87,12 @@ export async function copyJobs(
   const job = name && (nameOfShards(name) ?? name)
   for (const shard of await postgresLedgerOf(ledger).shards(job)) {
     const own = shard.count > 1 ? shardJobName(shard.job, shard.index) : shard.job
+    // A name from a database is a name only if it could be one of ours: no path may lead out of the folder of jobs.
+    if (!JOB_NAME.test(shard.job))
+      throw new BatchStreamError(
+        'CBS_STATE',
+        `the ledger has a job whose name is none: ${shard.job}`,
+      )
     const folder = join(dir, 'jobs', own)
     await nodeDisk.makeFolder(folder)
     // A job with its own journal has the same name but is another job.

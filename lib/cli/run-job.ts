@@ -384,6 +384,13 @@ async function createJob(
     throw cause
   })
   try {
+    // While this process waited for the job, another one may have worked on it, with another command.
+    const { spooled, batches } = job.state
+    if (spooled.records > 0 || batches.size > 0)
+      throw new BatchStreamError(
+        'CBS_JOB_IN_USE',
+        `another process has started job ${name} in the meantime; nothing was sent: run the same command again`,
+      )
     const created_at = new Date().toISOString()
     await writeCard(job, { name, created_at, fingerprint, settings: remembered })
     return { job, isResumed: false, remembered, ...input }

@@ -97,7 +97,8 @@ async function neighbours(dir: string, name: string, index: number): Promise<Job
   return found.filter(job => job !== undefined)
 }
 
-function isSameWork(now: Settings, then: Settings): boolean {
+/** Whether two commands ask the same, whatever their shards. */
+export function isSameWork(now: Settings, then: Settings): boolean {
   const [a, b] = [now, then].map(settings => {
     const { shard: _, ...rest } = decidingSettings(settings)
     return JSON.stringify(rest)

@@ -108,9 +108,11 @@ export class Cap {
   }
 
   async #approveReserved(number: number, worst: bigint): Promise<boolean> {
-    const spending = await this.#spending(number)
-    if (judge(this.#most, spending, worst) === 'send') return true
-    this.#stop(number, worst, spending)
+    const own = await this.#spending(number)
+    // The cap may have been lowered since, and other shards have spent.
+    const refused = await this.#reserveShared(number, worst, own)
+    if (judge(this.#most, own, worst) === 'send' && !refused) return true
+    this.#stop(number, worst, { ...own, ...refused })
     return false
   }
 

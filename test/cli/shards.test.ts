@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { SourceRecord } from '../../lib/core/flow.ts'
@@ -396,6 +396,20 @@ void t.test('list and status show the shards of a job', async t => {
   const shown = await place.run(['status', 'nightly', '--watch', '--json'])
   t.match(rowsOf(shown.out), [{ job: 'nightly.00000' }, { job: 'nightly.00001' }])
   t.match(await place.run(['status', 'other']), { code: 2 })
+})
+
+void t.test('merge refuses shards that were made by different commands', async t => {
+  const [one, two] = [await placeFor(t), await placeFor(t)]
+  const shard = ['--job', 'nightly', '--shard-block', '2']
+  await one.run([...ASK, ...shard, '--shard', '0/2'], { stdin: csv(4) })
+  const words = ['-p', 'Tell {{text}}', ...shard, '--shard', '1/2', '--state-dir', one.path('two')]
+  await two.run(words, { stdin: csv(4) })
+  cpSync(one.path('two/jobs/nightly.00001'), `${one.state}/jobs/nightly.00001`, { recursive: true })
+  t.match(await one.run(['merge', 'nightly']), {
+    code: 6,
+    out: '',
+    err: /job nightly\.00001 was made by another command than nightly\.00000/,
+  })
 })
 
 void t.test('prune keeps a finished shard while another one is unfinished', async t => {

@@ -14,6 +14,7 @@ import {
   pglitePool,
   type LedgerDatabase,
 } from '../support/postgres.ts'
+import type { LedgerPool } from '../../lib/store/postgres/pool.ts'
 import {
   Collected,
   csv,
@@ -584,4 +585,53 @@ void t.test('without its package --ledger says what to install', async t => {
     throw Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' })
   }
   await t.rejects(loadDriver(missing), { code: 'CBS_OPTION', message: /npm install pg / })
+})
+
+void t.test('a job that another command has started in the meantime is not continued', async t => {
+  const world = await machines(t)
+  const { pool } = world.database
+  // Creates the tables.
+  t.equal((await world.on('a', ask(world, '--job', 'other'))).code, 0)
+  let other: Ran | undefined
+  const late: LedgerPool & { end(): Promise<void> } = {
+    query: (text, values) => pool.query(text, values),
+    connect: async () => {
+      // This command has looked for the job, found none, and is about to take it.
+      other ??= await world.on('b', ask(world))
+      return await pool.connect()
+    },
+    end: async () => {},
+  }
+  const ran = await world.on(
+    'c',
+    ['-i', world.path('in.csv'), '-p', 'Tell {{text}}', '--job', 'j'],
+    {
+      connectLedger: () => late,
+    },
+  )
+  t.equal(other?.code, 0)
+  t.match(ran, { code: 7, out: '', err: /another process has started job j in the meantime/ })
+  t.match(await world.on('c', ['-i', world.path('in.csv'), '-p', 'Tell {{text}}', '--job', 'j']), {
+    code: 6,
+    err: /job j is finished and belongs to another command or input/,
+  })
+})
+
+void t.test('a job in the ledger whose name is a path changes nothing elsewhere', async t => {
+  const world = await machines(t)
+  t.equal((await world.on('a', ask(world))).code, 0)
+  const columns = 'shards, block, created_at'
+  const { pool } = world.database
+  await pool.query(
+    `insert into claude_batch_stream.job (name, ${columns})
+     select '../../victim', ${columns} from claude_batch_stream.job`,
+  )
+  await pool.query(
+    `insert into claude_batch_stream.shard (job, i, card) select '../../victim', i, card from claude_batch_stream.shard`,
+  )
+  t.match(await world.on('b', ['list']), {
+    code: 10,
+    err: /the ledger has a job whose name is none/,
+  })
+  t.notOk(existsSync(world.path('victim')))
 })

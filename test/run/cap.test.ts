@@ -292,6 +292,28 @@ t.test('below a lower cap even a reserved batch is not resent', async t => {
   t.match(lower.stopped, /is reached/)
 })
 
+t.test(
+  'a reserved batch is not resent if other shards have spent what a lower cap allows',
+  async t => {
+    const books = new Books()
+    await books.seal(1)
+    t.ok(await capOn(books).approve({ number: 1 }, signal))
+    const shared = {
+      settled: async () => new Map<number, bigint>(),
+      settle: async () => {},
+      reserveBudget: async () => ({ spent: 95n, reserved: 0n }),
+    }
+    const cap = new Cap({
+      job: Object.assign(books, { shared }),
+      most: 100n,
+      worstOf: async () => 10n,
+      spentOn: async () => undefined,
+    })
+    t.notOk(await cap.approve({ number: 1 }, signal))
+    t.match(cap.stopped, /is reached: .* is spent or in flight/)
+  },
+)
+
 t.test('a batch that cannot be read passes the turn to the next one', async t => {
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)

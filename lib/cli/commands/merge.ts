@@ -16,7 +16,7 @@ import type { Ending } from '../finish.ts'
 import { pricesOf } from '../money.ts'
 import { rememberedBy } from '../remembered.ts'
 import { isTable, openRows, rowOptionsApart, type RowOptions } from '../row-options.ts'
-import { finishedShards, rowsOfShard } from '../shards.ts'
+import { finishedShards, isSameWork, rowsOfShard } from '../shards.ts'
 import { stateDir } from '../state-dir.ts'
 import { NO_COLUMNS } from '../table-columns.ts'
 import { RowTally } from '../tally.ts'
@@ -34,6 +34,12 @@ export async function merge(context: Context): Promise<Ending> {
   }
   // A job with shards has at least one.
   const { rows, run, columns: known } = rememberedBy(shards[0] as (typeof shards)[0])
+  for (const shard of shards)
+    if (!isSameWork(run, rememberedBy(shard).run))
+      throw new BatchStreamError(
+        'CBS_INPUT',
+        `job ${shard.name} was made by another command than ${shards[0]?.name}, so their rows are not those of one run: \`results\` prints the rows of each`,
+      )
   const options = {
     ...rowsOfShard(rowOptionsApart(flags, rows), undefined),
     order: 'input',

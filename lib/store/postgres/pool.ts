@@ -95,7 +95,9 @@ const TRANSIENT_STATES = /^(08|53|57P|25P03|40001|40P01|55P03)/
 /** Whether a query may succeed when repeated: the database is unreachable or restarting, or a session was ended. */
 export function isTransientDatabaseError(cause: unknown): boolean {
   const state = stateOf(cause)
-  if (state !== undefined && /^[0-9A-Z]{5}$/.test(state)) return TRANSIENT_STATES.test(state)
+  // Every SQLSTATE has a digit; EPIPE has none.
+  if (state !== undefined && /^(?=.*\d)[0-9A-Z]{5}$/.test(state))
+    return TRANSIENT_STATES.test(state)
   return CONNECTION_ERRORS.test(`${state ?? ''} ${messageOf(cause)} ${errorsIn(cause)}`)
 }
 

@@ -212,7 +212,11 @@ export class PostgresShard implements Journal, Shared {
           [job, String(cap)],
         )
         const batch = await this.#read(connection, number, 'reserved::text')
-        if (BigInt(String(batch?.['reserved'])) > 0n) return 'reserved'
+        if (BigInt(String(batch?.['reserved'])) > 0n) {
+          const all = await spendingOf(connection, job)
+          if (all.spent + all.reserved <= cap) return 'reserved'
+          return { ...all, reserved: all.reserved - worst }
+        }
         const fits = await connection.query(
           `update claude_batch_stream.budget set reserved = reserved + $2::numeric
            where job = $1 and spent + reserved + $2::numeric <= cap returning job`,

@@ -20,6 +20,7 @@ t.test(
       refused,
       new AggregateError([refused, refused], ''),
       new Error('Connection terminated unexpectedly'),
+      Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }),
       Object.assign(new Error('the database system is starting up'), { code: '57P03' }),
     ])
       t.ok(isTransientDatabaseError(cause), String(cause))

@@ -445,6 +445,11 @@ void t.test('a repeated question about a batch gets the same answer from the led
   await job.note({ type: 'sealed', ...part }, true)
   for (const _ of [1, 2]) t.equal(await shared.reserveBudget(1, 40n, 100n), 'reserved')
   t.same(await shared.spending(), { spent: 0n, reserved: 40n })
+  t.same(
+    await shared.reserveBudget(1, 40n, 39n),
+    { spent: 0n, reserved: 0n },
+    'the cap was lowered since',
+  )
   for (const _ of [1, 2]) await shared.settle(1, 30n, 100n)
   t.same(await shared.spending(), { spent: 30n, reserved: 0n })
   await pool.query(
