@@ -1,7 +1,5 @@
 // What is left to do in a job, according to its journal.
-import { join } from 'node:path'
-import { nodeDisk } from '../store/disk.ts'
-import type { JobOnDisk } from '../store/inspect.ts'
+import type { JobOnDisk, SoundJob } from '../store/inspect.ts'
 import { nextUnbatched, type BatchState, type JobState, type Phase } from '../core/job/state.ts'
 
 /** The state that `list` and `status` show for a job that no process works on. */
@@ -43,17 +41,10 @@ export function isUnsent(state: JobState): boolean {
 }
 
 /** Whether paid rows may not have been printed: those of an unfinished job or of an interrupted retry. */
-export async function hasUnprinted({
-  folder,
-  state,
-}: Pick<JobOnDisk, 'folder'> & { readonly state: JobState }): Promise<boolean> {
-  const isRetrying = (await nodeDisk.stat(join(folder, RETRY_NOTE))) !== undefined
-  if (state.finished && !isRetrying) return false
+export function hasUnprinted({ card, state }: Pick<SoundJob, 'card' | 'state'>): boolean {
+  if (state.finished && card?.retry === undefined) return false
   return batchesOf(state).some(({ phase }) => phase === 'fetched')
 }
-
-/** A file in the job's folder while failed rows are retried. */
-export const RETRY_NOTE = 'retry.json'
 
 function batchesOf({ batches }: JobState): readonly BatchState[] {
   return [...batches.values()].filter(({ phase }) => phase !== 'void')

@@ -21,7 +21,7 @@ import type { Stage } from '../core/stage.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { checkNewOutput } from '../stages/write/output.ts'
 import type { InputState } from './input.ts'
-import { isUnsent, RETRY_NOTE } from './job-work.ts'
+import { isUnsent } from './job-work.ts'
 import { hasBegun, rememberedBy, sound, type Remembered } from './remembered.ts'
 import type { RowOptions } from './row-options.ts'
 import { compareInput, type ComparedInput } from './same-input.ts'
@@ -245,8 +245,7 @@ async function printAgain(
   const known = rememberedBy(found)
   const taken = await resumeJob(choice, found, known, written)
   if (isGone) await taken.job.note({ type: 'output', ...files }, true)
-  const isRetrying = (await nodeDisk.stat(join(found.folder, RETRY_NOTE))) !== undefined
-  const rows = isRetrying
+  const rows = found.card?.retry
     ? 'an interrupted retry is continued, then its rows are printed again'
     : 'printing its rows again, free'
   talk.info(
@@ -308,7 +307,8 @@ export async function rememberCap(job: StoredJob, maxCost: string): Promise<void
   await remember(job, found, { ...known, run: { ...known.run, maxCost } })
 }
 
-async function writeCard(job: StoredJob, card: JobCard): Promise<void> {
+/** Stores how a job was created, also in its ledger. */
+export async function writeCard(job: StoredJob, card: JobCard): Promise<void> {
   const text = cardText(card)
   await replaceFile(nodeDisk, join(job.store.folder, 'job.json'), Buffer.from(text))
   await job.shared?.saveCard(text)

@@ -15,6 +15,16 @@ export interface JobCard {
   readonly fingerprint: string
   /** The settings of the command that created it. */
   readonly settings: unknown
+  /** Where a retry began that is not finished. It is here, since a ledger has the card, and another machine may continue. */
+  readonly retry?: RetryStart | undefined
+}
+
+/** Where a retry began. */
+export interface RetryStart {
+  /** The number of the last batch before it. */
+  readonly after: number
+  /** The ordinals of records whose rows were `unanswered`. */
+  readonly unanswered: readonly number[]
 }
 
 /** A card as the text of job.json, with a checksum: with a changed prompt, the records that are left must not be sent. */

@@ -1,5 +1,4 @@
 // `retry` downloads result sets that ended early once more before it pays for their rows again.
-import { existsSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { journalOf } from '../support/world.ts'
 import { lyingApi } from '../support/lying-api.ts'
@@ -89,7 +88,7 @@ void t.test('answers that the API has by now are printed and not paid for again'
   const again = await retry(short)
   t.match(again.err, 'there is nothing to retry')
   t.equal(short.downloads, 2)
-  t.notOk(existsSync(`${short.place.state}/jobs/j/retry.json`))
+  t.notMatch(short.place.read('state/jobs/j/job.json'), '"retry"')
 })
 
 void t.test('only rows that are still missing are paid for', async t => {
@@ -174,12 +173,6 @@ void t.test('an interrupted retry prints what it has found again', async t => {
   t.ok(journalOf(`${short.place.state}/jobs/j`).some(({ type }) => type === 'refetched'))
   t.same(statuses(await retry(short)), ['1 succeeded 1', '3 succeeded 1'])
   await paid(t, short, 4)
-})
-
-void t.test('a note of an earlier version is read', async t => {
-  const short = await shortPlace(t, [0, 2])
-  writeFileSync(`${short.place.state}/jobs/j/retry.json`, '{"after":1}\n')
-  t.same(statuses(await retry(short)), ['1 unanswered 2', '3 unanswered 2'])
 })
 
 void t.test('a row that repeats a record whose answer is found has it, too', async t => {

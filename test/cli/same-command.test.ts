@@ -228,7 +228,7 @@ t.test('a finished job with a missing file is named, and --fresh ignores it', as
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
   rmSync(join(place.state, 'jobs/a/records.index'))
-  t.match(await place.run(ASK, { stdin: csv(3) }), { code: 9, err: /jobs\/a\/records.index/ })
+  t.match(await place.run(ASK, { stdin: csv(3) }), { code: 10, err: /jobs\/a\/records.index/ })
   t.equal((await place.run([...ASK, '--fresh'], { stdin: csv(3) })).code, 0)
 })
 

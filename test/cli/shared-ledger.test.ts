@@ -635,3 +635,22 @@ void t.test('a job in the ledger whose name is a path changes nothing elsewhere'
   })
   t.notOk(existsSync(world.path('victim')))
 })
+
+void t.test('a retry whose machine is lost prints its rows on another one', async t => {
+  const error = { type: 'api_error', message: 'no' }
+  const world = await machines(t, {
+    faults: [{ on: 'create', nth: 1, errored: [{ index: [1], error }] }],
+  })
+  t.equal((await world.on('a', ask(world, '--order', 'input', '--retries', '0'))).code, 3)
+  const closed = new Collected()
+  closed.destroy()
+  t.not((await world.on('b', ['retry', 'j'], { stdout: closed })).code, 0)
+  t.match(await world.emulator.ledger.totals(), { billed: 10 }, 'the answer was paid for')
+  world.lose('a')
+  world.lose('b')
+  const rest = await world.on('c', ['retry', 'j'])
+  t.equal(rest.code, 0, rest.err)
+  t.same(answersOf(rest.out).length, 1)
+  t.match(await world.emulator.ledger.totals(), { billed: 10 })
+  t.match(await world.on('d', ['retry', 'j']), { code: 0, out: '', err: /nothing to retry/ })
+})

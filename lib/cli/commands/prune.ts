@@ -43,7 +43,7 @@ export async function prune(context: Context): Promise<Ending> {
     if (!lock) continue
     // Checked again under the lock: the process that held it may have sent something.
     const locked = await inspectJob(nodeDisk, dir, job.name)
-    const isSame = locked !== undefined && (await isDone(locked))
+    const isSame = locked !== undefined && isDone(locked)
     if (isSame) await deleteJob(nodeDisk, job.folder)
     await lock.release()
     if (isSame) talk.info(`deleted job ${job.name}`)
@@ -65,7 +65,7 @@ async function oldJobs({ flags, io }: Context, dir: string): Promise<readonly Jo
   const reusedBy = await reusers(nodeDisk, jobs)
   for (const job of jobs) {
     const isReused = job.state && reusedBy.has(job.state.run)
-    if (!isReused && !isNeeded(job) && (await isDone(job))) done.push(job)
+    if (!isReused && !isNeeded(job) && isDone(job)) done.push(job)
   }
   // The newest come last.
   return done.slice(0, Math.max(0, done.length - keepLast)).filter(job => {
@@ -81,10 +81,10 @@ function questionFor(jobs: readonly JobOnDisk[]): string {
 }
 
 /** Whether every paid answer is stored and printed. A retry of a finished job may be in flight. */
-async function isDone(job: JobOnDisk): Promise<boolean> {
-  const { state, folder } = job
+function isDone(job: JobOnDisk): boolean {
+  const { state, card } = job
   if (!state || statusOf(job) === 'unfinished') return false
-  return inFlight(state).length === 0 && !(await hasUnprinted({ folder, state }))
+  return inFlight(state).length === 0 && !hasUnprinted({ card, state })
 }
 
 /** The --keep of its run, in milliseconds. */

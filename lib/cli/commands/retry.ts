@@ -24,15 +24,15 @@ import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { moneyIn } from '../settings.ts'
 import { rowsOfShard } from '../shards.ts'
-import { join } from 'node:path'
 import type { AnthropicClient } from '../../api/client.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { completeResults } from '../../stages/results/fetch-results.ts'
-import { replaceFile } from '../../store/disk.ts'
+import { nodeDisk } from '../../store/disk.ts'
+import { inspectJob, type JobCard, type JobOnDisk } from '../../store/inspect.ts'
 import { OrdinalSet } from '../../store/ordinal-set.ts'
 import { eachKeptAnswer } from '../../store/results/stored-answers.ts'
 import { counted } from '../shown.ts'
-import { RETRY_NOTE } from '../job-work.ts'
+import { writeCard } from '../run-job.ts'
 
 /** Retries the failed rows of a finished job, once each, and prints their new rows. */
 export async function retryFailed(context: Context): Promise<Ending> {
@@ -65,7 +65,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     checkDecisions(job, pace, talk)
     await restoreRecords(context, job, found)
     await restoreAnswers(context, job, client)
-    const { after: last, unanswered } = await beginRetry(job)
+    const { after: last, unanswered } = await beginRetry(dir, job)
     await completeAnswers(context, job, client, { unanswered, settleMs: pace.settleMs })
     const isOld = (result: Result): boolean => result.batch.number <= last
     const old = new RowTally()
@@ -108,7 +108,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
       pipeline(job.input.unbatchedRecords(), asking(work), onlyNew, out, { signal }),
     )
     await endIfStopped(work, tally)
-    await endRetry(job)
+    await endRetry(dir, job)
     await reportRetry(context, job, tally, old)
     talk.info(costLine(job, ledger, settings))
     return tally.failed === 0
@@ -134,26 +134,34 @@ async function reportRetry(
   else await reportTally(job, asked, talk, ` (retried)${rest}`)
 }
 
-/** Where a retry began. */
-interface RetryStart {
-  /** The number of the last batch before it. */
+/** Where the retry of a job began, or begins. */
+interface Retry {
   readonly after: number
-  /** Records whose rows were `unanswered`. */
   readonly unanswered: OrdinalSet
 }
 
 /** Stores where a retry began until it is finished, so that an interrupted retry resumes and prints the same rows again. */
-async function beginRetry(job: StoredJob): Promise<RetryStart> {
-  const known = await job.store.disk.readWhole(noteOf(job))
-  if (known) {
-    const note: { after: number; unanswered?: number[] } = JSON.parse(known.toString('utf8'))
-    return { after: note.after, unanswered: setOf(note.unanswered ?? []) }
-  }
+async function beginRetry(dir: string, job: StoredJob): Promise<Retry> {
+  const card = await cardOf(dir, job)
+  const { retry } = card
+  if (retry) return { after: retry.after, unanswered: setOf(retry.unanswered) }
   const after = Math.max(0, ...job.state.batches.keys())
   const unanswered = await unansweredIn(job)
-  const note = JSON.stringify({ after, unanswered: [...unanswered] })
-  await replaceFile(job.store.disk, noteOf(job), Buffer.from(`${note}\n`))
+  await writeCard(job, { ...card, retry: { after, unanswered: [...unanswered] } })
   return { after, unanswered }
+}
+
+async function endRetry(dir: string, job: StoredJob): Promise<void> {
+  const { retry: _, ...card } = await cardOf(dir, job)
+  await writeCard(job, card)
+}
+
+/** The card as it is now: another process may have changed it before this one locked the job. */
+async function cardOf(dir: string, { name }: StoredJob): Promise<JobCard> {
+  // A job that is open exists.
+  const found = (await inspectJob(nodeDisk, dir, name)) as JobOnDisk
+  rememberedBy(found)
+  return found.card as JobCard
 }
 
 function setOf(ordinals: readonly number[]): OrdinalSet {
@@ -179,7 +187,7 @@ async function completeAnswers(
   { talk, signal }: Context,
   job: StoredJob,
   client: AnthropicClient,
-  { unanswered, settleMs }: Pick<RetryStart, 'unanswered'> & Pick<Pace, 'settleMs'>,
+  { unanswered, settleMs }: Pick<Retry, 'unanswered'> & Pick<Pace, 'settleMs'>,
 ): Promise<void> {
   const onWait = (why: string): void => talk.wait(why, job.clock.elapsed())
   const found = await completeResults(job, unanswered, { client, settleMs, signal, onWait })
@@ -187,12 +195,4 @@ async function completeAnswers(
     talk.info(
       `job ${job.name}: ${counted(found, 'missing answer')} came with another download of the results and need no retry`,
     )
-}
-
-async function endRetry(job: StoredJob): Promise<void> {
-  await job.store.disk.remove(noteOf(job))
-}
-
-function noteOf(job: StoredJob): string {
-  return join(job.store.folder, RETRY_NOTE)
 }

@@ -72,7 +72,7 @@ async function lossesOf(job: JobOnDisk, jobs: readonly JobOnDisk[]): Promise<str
       name => `is reused by the unfinished job ${name} (\`resume ${name}\` copies what it needs)`,
     ),
     ...(running === 0 ? [] : [`has ${running} ${running === 1 ? 'batch' : 'batches'} in flight`]),
-    ...((await hasUnprinted({ ...job, state: job.state }))
+    ...(hasUnprinted({ ...job, state: job.state })
       ? ['has paid answers that were not printed']
       : []),
   ]
