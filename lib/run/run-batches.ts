@@ -185,6 +185,8 @@ class Run implements BatchRun {
     const { signal, onEvent, telemetry } = this.#options
     signal?.throwIfAborted()
     const { job, isOwn } = await this.#open()
+    // Several stages would fail at once, and one of them before anybody listens.
+    job.mustBeOpen()
     if (onEvent) job.on('event', onEvent)
     const observed = telemetry && beginObserving(telemetry, job.name)
     if (observed) job.on('event', observed.event)

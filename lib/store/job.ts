@@ -141,13 +141,18 @@ export class StoredJob extends JobLog implements Job {
    * @throws BatchStreamError `CBS_OPTION` for a closed job
    */
   retain(): void {
+    this.mustBeOpen()
+    this.#users += 1
+  }
+
+  /** @throws BatchStreamError `CBS_OPTION` for a closed job */
+  mustBeOpen(): void {
     if (this.#isClosed)
       throw new BatchStreamError(
         'CBS_OPTION',
         `job ${this.name} is closed: open it again, and close it when the pipeline has ended`,
         { option: 'job' },
       )
-    this.#users += 1
   }
 
   /**

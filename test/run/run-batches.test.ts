@@ -8,6 +8,7 @@ import {
   SourceRecord,
   estimate,
   from,
+  openJob,
   parseCsv,
   parseJsonl,
   runBatches,
@@ -521,3 +522,15 @@ void t.test(
     t.match(await ask(anew), [/: nothing$/])
   },
 )
+
+void t.test('a closed job is refused, and ends nothing but the run', async t => {
+  const { client, dir } = await makeWorld(t)
+  const job = await openJob({ name: 'closed', dir })
+  await job.close()
+  const read = async (): Promise<void> => {
+    for await (const _ of runBatches(reviews, { client, prompt: '{{text}}', job })) t.fail('a row')
+  }
+  await t.rejects(read(), { code: 'CBS_OPTION', option: 'job', message: /job closed is closed/ })
+  // An error that nobody listens to would end the test.
+  await new Promise(done => setTimeout(done, 50))
+})
