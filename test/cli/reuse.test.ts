@@ -1,6 +1,7 @@
 import Anthropic from '@anthropic-ai/sdk'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import t from 'tap'
 import { createEmulator, lastUserText } from '../../lib/emulator/index.ts'
 import { runBatches } from '../../lib/index.ts'
@@ -365,50 +366,39 @@ for (const [how, replace] of [
 ] as const)
   for (const reuse of ['a', 'auto'])
     t.test(`--reuse ${reuse}: answers of a job that is ${how} are not paid for again`, async t => {
-      let isReplaced = false
-      const place: Place = await placeFor(t, {
-        batchTimeMs: 1,
-        respond: async params => {
-          // Once the other run has submitted something, and copies answers for its later batches.
-          const isB = lastUserText(params).includes('new')
-          if (isB && !isReplaced) {
-            isReplaced = true
-            await replace(place)
-          }
-          return 'fine'
-        },
-      })
+      const place = await placeFor(t)
       await place.run([...ASK, '--job', 'a', '--batch-size', '2'], { stdin: csv(100) })
       const before = await accepted(place)
       // A new record in front of each twenty old ones.
       const [header, ...old] = csv(100).trimEnd().split('\n')
       const lines = old.flatMap((line, at) => (at % 20 === 0 ? [`n${at},new ${at}`, line] : [line]))
-      writeFileSync(place.path('in.csv'), `${[header, ...lines].join('\n')}\n`)
-      const words = [
-        ...ASK,
-        '--job',
-        'b',
-        '-i',
-        place.path('in.csv'),
-        '--batch-size',
-        '1',
-        '-c',
-        '1',
-      ]
-      const ran = await place.run([...words, '--reuse', reuse], { clock: FAST_CLOCK })
+      const input = (part: readonly string[]): string => part.map(line => `${line}\n`).join('')
+      const stdin = input([header ?? '', ...lines])
+      const words = [...ASK, '--job', 'b', '--batch-size', '1', '-c', '1']
+      // Half of the input comes when the answers to the first half are copied.
+      const halves = async function* (): AsyncGenerator<Buffer> {
+        yield Buffer.from(input([header ?? '', ...lines.slice(0, 60)]))
+        await until(() => journaled(place, 'sealed', 'b'))
+        await replace(place)
+        yield Buffer.from(input(lines.slice(60)))
+      }
+      const ran = await place.run([...words, '--reuse', reuse], {
+        stdin: Readable.from(halves()),
+        clock: FAST_CLOCK,
+      })
       t.match(ran, {
         code: 2,
         err: /--reuse: job a, whose answers are reused, was deleted, replaced or damaged since/,
       })
       const isNew = async (): Promise<boolean> => (await accepted(place)) - before <= 6
       t.ok(await isNew(), 'only new records were sent')
-      const again = await place.run([...words, '--reuse', reuse])
+      const again = await place.run([...words, '--reuse', reuse], { stdin, clock: FAST_CLOCK })
       if (how === 'replaced' && reuse === 'auto') {
         t.same([again.code, again.rows.length], [0, lines.length], 'it has another name now')
         return t.ok(await isNew())
       }
       t.match(again, { code: 2, err: /--reuse: (job a, whose answers|there is no job a)/ })
-      const rest = await place.run(words, { clock: FAST_CLOCK })
+      const rest = await place.run(words, { stdin, clock: FAST_CLOCK })
       t.same([rest.code, rest.rows.length], [0, lines.length])
     })
 
