@@ -123,6 +123,14 @@ t.test('a pattern expands to the files it matches, in order', async t => {
     code: 'CBS_INPUT',
     message: /^there is no input none\.csv in \//,
   })
+  await t.rejects(filesOf(join(dir, 'none.csv'), '/'), {
+    code: 'CBS_INPUT',
+    message: /^there is no input \/.*none\.csv$/,
+  })
+  await t.rejects(filesOf('a.csv/b', dir), {
+    code: 'CBS_INPUT',
+    message: /^the input a\.csv\/b cannot be read: ENOTDIR/,
+  })
   await t.rejects(filesOf('*.txt', dir), { code: 'CBS_INPUT', message: 'there is no input *.txt' })
 })
 
