@@ -2,6 +2,7 @@
 import type { Sealed, SummedFile } from '../core/job/event.ts'
 import type { BatchState, JobState } from '../core/job/state.ts'
 import { replaceFile, type Disk } from './disk.ts'
+import { batchPath } from './batch-files.ts'
 import type { StoredJob } from './job.ts'
 import { packFiles, unpackFiles } from './postgres/packed-files.ts'
 import { Records } from './records.ts'
@@ -26,20 +27,42 @@ function namesOf({ sums = {} }: Pick<Sealed, 'sums'>): SummedFile[] {
   return Object.keys(sums) as SummedFile[]
 }
 
-/** Empties a folder that another owner than the last one filled, since its content may be older than the ledger. */
+/**
+ * Empties a folder that another owner than the last one filled, since its content may be older than the ledger. Result sets that the
+ * ledger knows stay: the API keeps them for 29 days only.
+ */
 export async function prepareCache(
   disk: Disk,
   folder: string,
-  { run, epoch }: { readonly run: string; readonly epoch: number },
+  { run, batches }: Pick<JobState, 'run' | 'batches'>,
+  epoch: number,
 ): Promise<void> {
   const text = await disk.readWhole(`${folder}/${MARK}`)
-  const isCurrent = text?.toString('utf8') === markOf(run, epoch - 1)
-  if (!isCurrent) {
-    for (const name of ['records.jsonl', 'records.index', 'batches'])
-      await disk.remove(`${folder}/${name}`)
+  const mark = text?.toString('utf8')
+  if (mark !== markOf(run, epoch - 1)) {
+    const isOfRun = mark?.startsWith(markOf(run, 0).slice(0, -'0}\n'.length)) === true
+    const kept = isOfRun ? await resultSetsIn(disk, folder, batches) : new Set<string>()
+    for (const name of ['records.jsonl', 'records.index']) await disk.remove(`${folder}/${name}`)
+    for (const name of await disk.list(`${folder}/batches`))
+      if (!kept.has(name)) await disk.remove(`${folder}/batches/${name}`)
   }
   await disk.makeFolder(`${folder}/batches`)
   await replaceFile(disk, `${folder}/${MARK}`, Buffer.from(markOf(run, epoch)))
+}
+
+/** The names of the files of complete result sets. Their lines have checksums. */
+async function resultSetsIn(
+  disk: Disk,
+  folder: string,
+  batches: JobState['batches'],
+): Promise<ReadonlySet<string>> {
+  const names = new Set<string>()
+  for (const { number, fetched } of batches.values()) {
+    const size = await disk.stat(batchPath(folder, number, 'results'))
+    if (size === undefined || size !== fetched?.bytes) continue
+    for (const what of ['results', 'lines']) names.add(`${number}.${what}`)
+  }
+  return names
 }
 
 function markOf(run: string, epoch: number): string {

@@ -155,12 +155,18 @@ async function openSharedJob(options: StoredJobOptions, ledger: SharedLedger): P
     )
     const { shard: journal, epoch } = taken
     try {
+      // The database of another URL, or a new one: what this folder has would be emptied.
+      if (options.isFound && taken.events.length === 0)
+        throw new BatchStreamError(
+          'CBS_STATE',
+          `job ${name} is not in the ledger: is it the right database? Nothing was changed or sent`,
+        )
       const first = firstEvent({ clock, shard })
       if (taken.events.length === 0) await journal.append(first, true)
       // A journal has its first event.
       const state = fold(taken.events.length === 0 ? [first] : taken.events) as JobState
       mustBeShard({ name, shard }, state)
-      await prepareCache(disk, folder, { run: state.run, epoch })
+      await prepareCache(disk, folder, state, epoch)
       await restoreFiles(files, state, number => journal.filesOfBatch(number))
       await removeOrphans(disk, folder, state)
       const records = await openCachedRecords(disk, folder, state)

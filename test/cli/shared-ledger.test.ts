@@ -654,3 +654,41 @@ void t.test('a retry whose machine is lost prints its rows on another one', asyn
   t.match(await world.emulator.ledger.totals(), { billed: 10 })
   t.match(await world.on('d', ['retry', 'j']), { code: 0, out: '', err: /nothing to retry/ })
 })
+
+void t.test('results that a machine has stay there, whatever another one did since', async t => {
+  let isLost = false
+  const world = await machines(t, {
+    faults: ({ op }) => (op === 'results' && isLost ? { status: 404 } : undefined),
+  })
+  const first = await world.on('a', ask(world, '--order', 'input'))
+  t.equal((await world.on('b', ['results', 'j', '--order', 'input'])).out, first.out)
+  isLost = true
+  t.equal((await world.on('a', ['results', 'j', '--order', 'input'])).out, first.out)
+  const cut = world.path('b/jobs/j/batches/1.results')
+  writeFileSync(cut, readFileSync(cut).subarray(1))
+  isLost = false
+  t.equal((await world.on('b', ['results', 'j', '--order', 'input'])).out, first.out)
+})
+
+void t.test(
+  'a job that the database does not have is not made anew, and its folder stays',
+  async t => {
+    const world = await machines(t)
+    const first = await world.on('a', ask(world, '--order', 'input'))
+    // Its folder has a copy of the journal.
+    t.equal((await world.on('a', ['results', 'j', '--order', 'input'])).out, first.out)
+    await world.database.pool.query('delete from claude_batch_stream.job')
+    for (const words of [
+      ['results', 'j', '--order', 'input'],
+      ['resume', 'j'],
+      ['retry', 'j'],
+    ])
+      t.match(await world.on('a', words), {
+        code: 10,
+        out: '',
+        err: /is not in the ledger: is it the right/,
+      })
+    t.ok(existsSync(world.path('a/jobs/j/batches/1.results')))
+    t.equal(first.code, 0)
+  },
+)

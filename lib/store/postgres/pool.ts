@@ -58,8 +58,10 @@ export async function inTransaction<T>(
   let isBroken = true
   const transaction = async (): Promise<T> => {
     await connection.query('begin')
+    // What is journaled must survive a crash of the database, too.
     await connection.query(
-      `select set_config('idle_in_transaction_session_timeout', $1, true), set_config('lock_timeout', $2, true)`,
+      `select set_config('idle_in_transaction_session_timeout', $1, true), set_config('lock_timeout', $2, true),
+       set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true)`,
       [`${MAX_IDLE_MS}`, `${MAX_LOCK_MS}`],
     )
     const done = await work(connection)
@@ -89,8 +91,11 @@ function ignoreLoss(): void {}
 const CONNECTION_ERRORS =
   /ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOTFOUND|ENOENT|terminat|timeout|not queryable|connection error|socket|Connection/i
 
-/** SQLSTATE classes after which a repetition may succeed: connections, resources, operator intervention, conflicts. */
-const TRANSIENT_STATES = /^(08|53|57P|25P03|40001|40P01|55P03)/
+/**
+ * SQLSTATE classes after which a repetition may succeed: connections, resources, operator intervention, time limits, a server that is
+ * read-only for a while, conflicts.
+ */
+const TRANSIENT_STATES = /^(08|53|57P|57014|25006|25P03|40001|40P01|55P03)/
 
 /** Whether a query may succeed when repeated: the database is unreachable or restarting, or a session was ended. */
 export function isTransientDatabaseError(cause: unknown): boolean {
