@@ -35,6 +35,9 @@ export interface CapOptions {
 /** How often to check whether other shards have released a part of the budget. */
 const SHARED_LOOK_MS = 2000
 
+/** What the job has spent, and all shards together. */
+type AnySpending = Spending & Pick<SharedSpending, 'uncapped'>
+
 /** The cap was reached: the next batch does not fit. */
 export interface Reached {
   /** The reason in a sentence. */
@@ -185,6 +188,7 @@ export class Cap {
   #verdict(own: Spending, refused: SharedSpending | undefined, worst: bigint): CapDecision {
     if (!this.#options.job.shared || own.isUnknown) return judge(this.#most, own, worst)
     if (!refused) return 'send'
+    if (refused.uncapped !== undefined) return 'stop'
     // Batches of other shards may end and cost less than their reservation.
     return own.open > 0 || refused.reserved > 0n ? 'wait' : 'stop'
   }
@@ -222,10 +226,10 @@ export class Cap {
   async #raise(
     number: number,
     worst: bigint,
-    spending: Spending,
+    spending: AnySpending,
     signal: AbortSignal,
   ): Promise<boolean> {
-    if (spending.isUnknown) return false
+    if (spending.isUnknown || spending.uncapped !== undefined) return false
     const why = this.#reached(number, worst, spending)
     const least = spending.spent + spending.reserved + worst
     const raised = await this.#options.ask?.({ why, least }, signal)
@@ -234,9 +238,9 @@ export class Cap {
     return true
   }
 
-  #stop(number: number, worst: bigint, spending: Spending): void {
+  #stop(number: number, worst: bigint, spending: AnySpending): void {
     this.#stopped ??= this.#reached(number, worst, spending)
-    if (spending.isUnknown) return
+    if (spending.isUnknown || spending.uncapped !== undefined) return
     const { spent, reserved } = spending
     this.#refused ??= {
       committed: spent + reserved,
@@ -245,8 +249,14 @@ export class Cap {
     }
   }
 
-  #reached(number: number, worst: bigint, { spent, reserved, isUnknown }: Spending): string {
+  #reached(
+    number: number,
+    worst: bigint,
+    { spent, reserved, isUnknown, uncapped }: AnySpending,
+  ): string {
     const most = showUsd(this.#most)
+    if (uncapped !== undefined)
+      return `shard ${uncapped} has sent batches without \`maxCost\`, so what the job has spent is unknown, and nothing more is sent under ${most}: run that shard with \`maxCost\` first`
     return isUnknown
       ? `the cost of the batches so far is unknown because a price or the tokens of an answer are unknown, so nothing more is sent under \`maxCost\` ${most}; give a price with \`price\``
       : `\`maxCost\` ${most} is reached: ${showUsd(spent + reserved)} is spent or in flight, and batch ${number} can cost ${showUsd(worst)}`

@@ -2,6 +2,8 @@
 export interface SharedSpending {
   readonly spent: bigint
   readonly reserved: bigint
+  /** A shard that sent batches without a cap, so that their cost is unknown here. */
+  readonly uncapped?: number | undefined
 }
 
 /** What a job with a ledger shares with other shards, jobs and machines. */

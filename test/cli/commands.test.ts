@@ -478,7 +478,7 @@ t.test('cancel says what it does not stop', async t => {
   const place = await placeFor(t, { batchTimeMs: 3_600_000, cancelTimeMs: 3_600_000 })
   const words = ['--job', 'a', '-p', 'Say {{text}}', '--batch-size', '1', '-c', '1']
   const { world, ended } = place.start(words, { stdin: csv(3) })
-  await until(() => place.emulator.ledger.batches().length === 1)
+  await until(() => journaled(place, 'submitted', 'a'))
   t.match(await place.run(['cancel', 'a', '-y']), {
     code: 0,
     err: /a process is working on job a and goes on submitting: stop it, then run `cancel` again/,

@@ -478,6 +478,21 @@ void t.test('shards stop at their cap if answers do not say what they cost', asy
   t.equal(world.sent(), sent)
 })
 
+void t.test('a cap is not held against shards that were run without one', async t => {
+  const world = await machines(t)
+  const part = (index: number, ...more: string[]): string[] =>
+    ask(world, '--shard', `${index}/2`, '--shard-block', '1', '-o', world.path('{shard}'), ...more)
+  t.equal((await world.on('m0', part(0))).code, 0)
+  const stopped = await world.on('m1', part(1, '--max-cost', '1'))
+  t.match(stopped, {
+    code: 4,
+    err: /shard 0 has sent batches without --max-cost, .* run that shard with --max-cost first/,
+  })
+  t.equal((await world.on('m0', part(0, '--max-cost', '1'))).code, 0, 'its bill is known now')
+  t.equal((await world.on('m1', part(1, '--max-cost', '1'))).code, 0)
+  await allOnce(world, 10)
+})
+
 void t.test('a worker whose job was taken over exits', async t => {
   const world = await machines(t, { batchTimeMs: HOUR })
   const env = { ANTHROPIC_API_KEY: KEY, CLAUDE_BATCH_STREAM_LEDGER: world.database.url }

@@ -211,6 +211,8 @@ export class PostgresShard implements Journal, Shared {
            on conflict (job) do update set cap = excluded.cap`,
           [job, String(cap)],
         )
+        const uncapped = await this.#uncappedIn(connection)
+        if (uncapped !== undefined) return { ...(await spendingOf(connection, job)), uncapped }
         const batch = await this.#read(connection, number, 'reserved::text')
         if (BigInt(String(batch?.['reserved'])) > 0n) {
           const all = await spendingOf(connection, job)
@@ -227,6 +229,17 @@ export class PostgresShard implements Journal, Shared {
         return 'reserved'
       }),
     )
+  }
+
+  /** Another shard with batches that were sent without a reservation, and whose bills are not settled. */
+  async #uncappedIn(connection: LedgerQueries): Promise<number | undefined> {
+    const { job, index } = this.#options.key
+    const { rows } = await connection.query(
+      `select shard from claude_batch_stream.batch where job = $1 and shard <> $2 and requests > 0
+       and phase not in ('sealed', 'void') and reserved = 0 and spent is null limit 1`,
+      [job, index],
+    )
+    return rows[0] && Number(rows[0]['shard'])
   }
 
   settle(number: number, spent: bigint, cap: bigint): Promise<void> {
