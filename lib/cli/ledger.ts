@@ -87,7 +87,7 @@ export async function copyJobs(
   const job = name && (nameOfShards(name) ?? name)
   for (const shard of await postgresLedgerOf(ledger).shards(job)) {
     const own = shard.count > 1 ? shardJobName(shard.job, shard.index) : shard.job
-    // A name from a database is a name only if it could be one of ours: no path may lead out of the folder of jobs.
+    // A path in place of a name would lead out of the folder of jobs.
     if (!JOB_NAME.test(shard.job))
       throw new BatchStreamError(
         'CBS_STATE',

@@ -99,7 +99,7 @@ async function openAnswers(
     ...{ disk: nodeDisk, path, jobs: keyed, answeredBy },
     check: schema && answerCheck(schema),
     onDamage: async (job, why) => {
-      // A disk that lost some bytes is one thing, a job that somebody deleted another.
+      // Answers of a job that was deleted would all be paid for again; damage affects only some of them.
       const now = await inspectJob(nodeDisk, dir, job)
       if (now?.state?.run !== runs.get(job)) throw goneError(job)
       if (damaged.has(job)) return

@@ -40,7 +40,7 @@ export async function prepareCache(
   const text = await disk.readWhole(`${folder}/${MARK}`)
   const mark = text?.toString('utf8')
   if (mark !== markOf(run, epoch - 1)) {
-    const isOfRun = mark?.startsWith(markOf(run, 0).slice(0, -'0}\n'.length)) === true
+    const isOfRun = mark?.includes(JSON.stringify(run)) === true
     const kept = isOfRun ? await resultSetsIn(disk, folder, batches) : new Set<string>()
     for (const name of ['records.jsonl', 'records.index']) await disk.remove(`${folder}/${name}`)
     for (const name of await disk.list(`${folder}/batches`))

@@ -20,7 +20,7 @@ const batch: RemoteBatch = {
   results_url: null,
 }
 
-void t.test('a batch is accepted, and what nobody reads is not kept', async t => {
+void t.test('a batch is accepted, and members that are not used are dropped', async t => {
   t.strictSame(remoteBatch(batch), batch)
   const pad = 'x'.repeat(5000)
   const counts = { ...batch.request_counts, pad }

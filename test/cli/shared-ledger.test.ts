@@ -611,7 +611,7 @@ void t.test('a job that another command has started in the meantime is not conti
   const late: LedgerPool & { end(): Promise<void> } = {
     query: (text, values) => pool.query(text, values),
     connect: async () => {
-      // This command has looked for the job, found none, and is about to take it.
+      // By now this command has found that there is no such job.
       other ??= await world.on('b', ask(world))
       return await pool.connect()
     },

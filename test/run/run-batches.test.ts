@@ -531,6 +531,6 @@ void t.test('a closed job is refused, and ends nothing but the run', async t => 
     for await (const _ of runBatches(reviews, { client, prompt: '{{text}}', job })) t.fail('a row')
   }
   await t.rejects(read(), { code: 'CBS_OPTION', option: 'job', message: /job closed is closed/ })
-  // An error that nobody listens to would end the test.
+  // An error without a listener would end the test.
   await new Promise(done => setTimeout(done, 50))
 })

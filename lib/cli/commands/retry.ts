@@ -160,6 +160,7 @@ async function endRetry(dir: string, job: StoredJob): Promise<void> {
 async function cardOf(dir: string, { name }: StoredJob): Promise<JobCard> {
   // A job that is open exists.
   const found = (await inspectJob(nodeDisk, dir, name)) as JobOnDisk
+  // Throws if there is no card.
   rememberedBy(found)
   return found.card as JobCard
 }

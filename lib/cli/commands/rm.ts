@@ -24,7 +24,7 @@ export async function rm(context: Context): Promise<Ending> {
   try {
     // Read again, since it cannot change under the lock.
     const job = await existingJob(dir, name)
-    const losses = await lossesOf(job, await inspectJobs(nodeDisk, dir))
+    const losses = await lossesOf(dir, job)
     const first = job.state
       ? `resume ${name}\` prints its rows first`
       : `doctor ${name}\` says more`
@@ -63,10 +63,11 @@ async function mustBeJob(folder: string): Promise<void> {
 }
 
 /** What would be lost with a job, each as the predicate of a sentence. */
-async function lossesOf(job: JobOnDisk, jobs: readonly JobOnDisk[]): Promise<string[]> {
+async function lossesOf(dir: string, job: JobOnDisk): Promise<string[]> {
   if (!job.state) return [`cannot be read (${job.trouble}) and may hold paid answers`]
   const running = inFlight(job.state).length
-  const reused = (await reusers(nodeDisk, jobs)).get(job.state.run) ?? []
+  const reused =
+    (await reusers(nodeDisk, await inspectJobs(nodeDisk, dir))).get(job.state.run) ?? []
   return [
     ...reused.map(
       name => `is reused by the unfinished job ${name} (\`resume ${name}\` copies what it needs)`,

@@ -114,9 +114,10 @@ async function ask(
   const inputColumns = columnsIn(settings, reading, first)
   mustHaveColumns(rows, inputColumns)
   const place = await placeOf(context)
-  if (place.emulator && flags.text('job') !== undefined)
+  const named = flags.text('job')
+  if (place.emulator && named !== undefined)
     talk.info(
-      `job ${flags.text('job')} is emulated and ends with this command: \`resume\`, \`retry\` and \`results\` will not know it`,
+      `job ${named} is emulated and ends with this command: \`resume\`, \`retry\` and \`results\` will not know it`,
     )
   try {
     const client = await clientOf(flags, io, { emulator: place.emulator?.url, job: settings })

@@ -25,7 +25,11 @@ import type { Result } from '../../../lib/core/results/result.ts'
 import { submit } from '../../../lib/stages/submit/submit.ts'
 import { jsonlRow } from '../../../lib/stages/write/jsonl.ts'
 import { openOutput, type OutputOptions, type RowWriter } from '../../../lib/stages/write/output.ts'
-import { FileTarget, NOTHING_COMMITTED } from '../../../lib/stages/write/target.ts'
+import {
+  FileTarget,
+  NOTHING_COMMITTED,
+  type FileTargetOptions,
+} from '../../../lib/stages/write/target.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { watched } from '../../support/jobs.ts'
 import { asks, makeWorld, type World } from '../../support/world.ts'
@@ -492,20 +496,25 @@ void t.test('rows and failed rows never go to one file with two names', async t 
   })
 })
 
+/** Options for a file to which nothing was committed, written under a lease. */
+function leased(path: string, assertOwned: () => void): FileTargetOptions {
+  return {
+    disk: nodeDisk,
+    path,
+    option: 'output',
+    mark: undefined,
+    committed: NOTHING_COMMITTED,
+    knownId: null,
+    advice: 'not used',
+    assertOwned,
+  }
+}
+
 void t.test(
   'a file that a frozen worker of the job has written to is a temporary failure',
   async t => {
     const path = `${t.testdir()}/part.jsonl`
-    const target = await FileTarget.open({
-      disk: nodeDisk,
-      path,
-      option: 'output',
-      mark: undefined,
-      committed: NOTHING_COMMITTED,
-      knownId: null,
-      advice: 'not used',
-      assertOwned: () => {},
-    })
+    const target = await FileTarget.open(leased(path, () => {}))
     t.teardown(() => target.close())
     target.write(Buffer.from('a row\n'))
     await target.commit()
@@ -521,18 +530,9 @@ void t.test(
 void t.test('a worker whose lease has ended neither creates the file nor cuts it', async t => {
   const path = `${t.testdir()}/part.jsonl`
   const lost = new BatchStreamError('CBS_API', 'the lease on the job ended')
-  const options = {
-    disk: nodeDisk,
-    path,
-    option: 'output',
-    mark: undefined,
-    committed: NOTHING_COMMITTED,
-    knownId: null,
-    advice: 'not used',
-    assertOwned: (): never => {
-      throw lost
-    },
-  } as const
+  const options = leased(path, () => {
+    throw lost
+  })
   await t.rejects(FileTarget.open(options), lost)
   t.notOk(existsSync(path))
   const target = await FileTarget.open({ ...options, assertOwned: undefined })
