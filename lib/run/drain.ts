@@ -127,6 +127,7 @@ export function leaveWhenIdle(
       queue.undecided.has(batch.number) ||
       (isDone(batch, written) &&
         !queue.isSending(batch.number) &&
+        !queue.isSearched(batch.number) &&
         !(batch.phase === 'submitted' && queue.leftBehind.has(batch.number)))
     // A full queue is not waited for either, whoever fills it.
     const isWaiting = queue.isBusy || batches.some(({ phase }) => phase === 'submitted')

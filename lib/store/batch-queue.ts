@@ -23,6 +23,7 @@ export class BatchQueue {
   isFetched = false
   /** Batches that an earlier process left in flight or ended, until their current state is known. */
   readonly #leftBehind: Set<number>
+  readonly #searched = new Set<number>()
   readonly #undecided = new Map<number, readonly string[]>()
 
   /**
@@ -46,6 +47,21 @@ export class BatchQueue {
   /** Marks a batch of an earlier process as known: it still runs, or it is not its turn to be fetched. */
   settleLeftBehind(number: number): void {
     if (this.#leftBehind.delete(number)) this.#onChange()
+  }
+
+  /** Whether a submitted batch is being searched for, since the API does not know its id. */
+  isSearched(number: number): boolean {
+    return this.#searched.has(number)
+  }
+
+  beginSearch(number: number): void {
+    this.#searched.add(number)
+    this.settleLeftBehind(number)
+  }
+
+  endSearch(number: number): void {
+    this.#searched.delete(number)
+    this.#onChange()
   }
 
   /** Batches that may be one of these batches of the API, which only the user knows. */

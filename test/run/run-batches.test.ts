@@ -218,6 +218,34 @@ void t.test('maxWait: 0 drives a job step by step, without a waiting process', a
   t.match(await world.emulator.ledger.totals(), { billed: 10, billedTwice: 0, acceptedTwice: 0 })
 })
 
+void t.test('maxWait: 0 finds a batch whose create was answered with a wrong id', async t => {
+  const HOUR = 3_600_000
+  // The search finds a batch that runs, or one that has ended.
+  for (const batchTimeMs of [HOUR, 1000]) {
+    const world = await makeWorld(t, {
+      batchTimeMs,
+      faults: [{ on: 'create', nth: 1, replyId: 'msgbatch_wrong' }],
+    })
+    const step = async (): Promise<readonly [boolean, number]> => {
+      const options = { prompt: '{{text}}', batchSize: 5, maxWait: 0 }
+      const job = { name: 'steps', dir: world.dir }
+      const run = runBatches(reviews, { ...quickWith(world), ...options, job })
+      let results = 0
+      for await (const { status } of run) if (status === 'succeeded') results += 1
+      return [run.finished, results]
+    }
+    t.same(await step(), [false, 0])
+    await world.clock.sleep(HOUR / 2)
+    t.same(await step(), [false, batchTimeMs < HOUR ? 5 : 0], 'the other one may have ended')
+    await world.clock.sleep(HOUR / 12)
+    t.same(await step(), [false, batchTimeMs < HOUR ? 5 : 0], 'the settle time has not passed')
+    await world.clock.sleep(HOUR / 6)
+    if (batchTimeMs === HOUR) t.same(await step(), [false, 5], 'it has ended meanwhile')
+    t.same(await step(), [true, 10])
+    t.match(await world.emulator.ledger.totals(), { billed: 10, billedTwice: 0, acceptedTwice: 0 })
+  }
+})
+
 void t.test('maxWait: 0 does not leave records that are still arriving', async t => {
   const world = await makeWorld(t, { batchTimeMs: 3_600_000 })
   const source = async function* (): AsyncGenerator<{ text: string }> {

@@ -22,6 +22,14 @@ export function countOf(counts: Counts): number {
 /** The files of a sealed batch besides its body. */
 export type SummedFile = 'members' | 'rejected' | 'ids' | 'repeats' | 'keys' | 'reused'
 
+/** A time by two clocks, in ms since 1970. */
+export interface Moment {
+  /** By the clock of this machine. */
+  readonly at: number
+  /** By the API's clock; null if it was not known. */
+  readonly serverAt: number | null
+}
+
 /** A sealed batch. */
 export interface Sealed {
   /** Its number within the job, from 1. */
@@ -99,12 +107,7 @@ export type JobEvent =
   /** The user was warned that the canary failed; resuming after that is a choice. */
   | { readonly type: 'warned'; readonly at: number }
   /** Its last byte may be sent from now on. `serverAt` is the API's clock, if known. */
-  | {
-      readonly type: 'armed'
-      readonly number: number
-      readonly at: number
-      readonly serverAt: number | null
-    }
+  | ({ readonly type: 'armed'; readonly number: number } & Moment)
   /** The API provably did not accept it. */
   | { readonly type: 'disarmed'; readonly number: number }
   /** A batch of the API that may be this one, found while its outcome is unknown or the API does not know its id. */
@@ -130,6 +133,8 @@ export type JobEvent =
       /** The origin of the API that has it, and its betas; absent where they are not known. */
       readonly answeredBy?: string
     }
+  /** Since when the API replies that it does not know the batch; null once it knows it again. */
+  | { readonly type: 'missing'; readonly number: number; readonly since: Moment | null }
   /** `counts` is null for a batch that the API does not know, and that no search has found. */
   | {
       readonly type: 'ended'

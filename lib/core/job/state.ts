@@ -1,6 +1,6 @@
 import { BatchStreamError, messageOf } from '../errors.ts'
 import type { SizedShard } from '../shard.ts'
-import type { Counts, JobEvent, Sealed } from './event.ts'
+import type { Counts, JobEvent, Moment, Sealed } from './event.ts'
 
 /** The phase of a batch. `void`: replaced by others, or nothing to send. */
 export type Phase = 'sealed' | 'armed' | 'submitted' | 'ended' | 'fetched' | 'written' | 'void'
@@ -16,12 +16,7 @@ export interface BatchState extends Sealed {
   /** The amount reserved for it under a spending cap, in femtodollars; absent without a cap. */
   readonly reserved?: string
   /** When its last byte could be sent; null before that. */
-  readonly armed: {
-    /** By the clock of this machine. */
-    readonly at: number
-    /** By the API's clock; null if it was not known. */
-    readonly serverAt: number | null
-  } | null
+  readonly armed: Moment | null
   /**
    * Batches of the API that may be this one. `named`: the user was asked about it. `ruledOut`: it is another one. `replaced`:
    * the same, and this batch has been sent again since.
@@ -35,6 +30,8 @@ export interface BatchState extends Sealed {
   readonly submittedAt: number | null
   /** When its end was observed. */
   readonly endedAt: number | null
+  /** Since when the API replies that it does not know the batch; absent while it knows it. */
+  readonly missingSince?: Moment | null
   /** How its requests ended; null until the batch has ended. */
   readonly counts: Counts | null
   /** Where the API has its results; null until the batch has ended. */
@@ -133,7 +130,7 @@ export interface JobState {
 }
 
 /** The version of the journal's format; any other one is rejected. */
-export const VERSION = 4
+export const VERSION = 5
 
 /** Folds a journal's events into a state. */
 export function fold(events: Iterable<JobEvent>): JobState | undefined {
@@ -226,9 +223,12 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         phase: 'submitted',
         id: event.id,
         submittedAt: state.batches.get(event.number)?.submittedAt ?? event.at,
-        ...{ endedAt: null, counts: null, resultsUrl: null, partlyFetched: false },
+        ...{ endedAt: null, counts: null, resultsUrl: null },
+        ...{ partlyFetched: false, missingSince: null },
         ...(event.answeredBy !== undefined && { answeredBy: event.answeredBy }),
       })
+    case 'missing':
+      return move(state, event.number, ['submitted'], { missingSince: event.since })
     case 'ended':
       return move(state, event.number, ['submitted', 'armed'], {
         phase: 'ended',

@@ -10,7 +10,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Ends, SubmittedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
-import { leaveUndecided, search } from '../search/search.ts'
+import { elapsedSince, leaveUndecided, search } from '../search/search.ts'
 import { storedJob, type StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
@@ -106,7 +106,7 @@ interface Waiting {
   readonly batch: SubmittedBatch
   readonly id: string
   readonly since: number
-  /** When the API first replied that it does not know the batch. */
+  /** When the API first replied to this process that it does not know the batch. */
   missingSince: number | undefined
 }
 
@@ -193,9 +193,8 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     const ended: { one: Waiting; remote: RemoteBatch | undefined }[] = []
     for (const one of waiting) {
       const remote = found.get(one.id)
-      if (remote?.processing_status === 'ended' || (!remote && this.#isLost(one, job)))
-        ended.push({ one, remote })
-      if (remote) one.missingSince = undefined
+      const isLost = await this.#isLost(job, one, remote === undefined)
+      if (remote?.processing_status === 'ended' || isLost) ended.push({ one, remote })
     }
     ended.sort(
       (a, b) =>
@@ -212,17 +211,32 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
   }
 
   /**
-   * The API may return 404 for some seconds after it accepted a batch. That is no reason to give up, and never one to
-   * resend.
+   * Whether the API has not known a batch for the settle time. It may return 404 for some seconds after it accepted a batch: that is
+   * no reason to give up, and never one to resend. The time is journaled, since a job may be driven by many short processes.
    */
-  #isLost(one: Waiting, job: StoredJob): boolean {
+  async #isLost(job: StoredJob, one: Waiting, isMissing: boolean): Promise<boolean> {
+    const { number } = one.batch
+    const now = { at: job.clock.now(), serverAt: job.session.serverTime.now() }
+    const { missingSince: since = null } = job.batch(number)
+    if (isMissing !== (since !== null))
+      await job.note({ type: 'missing', number, since: isMissing ? now : null }, false)
+    if (!isMissing) {
+      one.missingSince = undefined
+      return false
+    }
     one.missingSince ??= job.clock.elapsed()
-    return job.clock.elapsed() - one.missingSince >= (this.#options.settle ?? DEFAULT_SETTLE_MS)
+    const elapsed = elapsedSince(job, since ?? now, one.missingSince)
+    return elapsed >= (this.#options.settle ?? DEFAULT_SETTLE_MS)
   }
 
   #startSearch(job: StoredJob, api: Api, one: Waiting): void {
-    this.#waiting.delete(one.batch.number)
-    const search = this.#search(job, api, one).finally(() => this.#searches.delete(search))
+    const { number } = one.batch
+    this.#waiting.delete(number)
+    job.queue.beginSearch(number)
+    const search = this.#search(job, api, one).finally(() => {
+      job.queue.endSearch(number)
+      this.#searches.delete(search)
+    })
     this.#searches.add(search)
     this.runBeside(search)
   }

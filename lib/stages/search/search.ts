@@ -3,7 +3,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { ownedIds } from '../../store/batch-queue.ts'
 import type { StoredJob } from '../../store/job.ts'
-import { countOf } from '../../core/job/event.ts'
+import { countOf, type Moment } from '../../core/job/event.ts'
 import { isRuledOut, openCandidates, type BatchState } from '../../core/job/state.ts'
 import { EXPIRES_AFTER_MS, MAX_LIST_PAGES, MAX_PAGE } from '../../core/limits.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
@@ -359,17 +359,21 @@ function incompleteList(hidden: string): BatchStreamError {
   )
 }
 
+/** The minimum time since a moment of this process or an earlier one. `after` is a later time of this one, by its monotonic clock. */
+export function elapsedSince(job: StoredJob, { at, serverAt }: Moment, after: number): number {
+  const here = job.clock.elapsed() - after
+  return minElapsed(here, serverAt, job.session.serverTime.now(), job.clock.now() - at)
+}
+
 function elapsedSinceArmed(job: StoredJob, number: number, sentBefore: number): number {
-  const { at, serverAt } = armedOf(job, number)
-  const here = job.clock.elapsed() - sentBefore
-  const elapsed = minElapsed(here, serverAt, job.session.serverTime.now(), job.clock.now() - at)
+  const elapsed = elapsedSince(job, armedOf(job, number), sentBefore)
   // The previous owner may have sent the last byte until its lease ended.
   return job.shared ? Math.min(elapsed, job.shared.leaseEndedMs()) : elapsed
 }
 
-function armedOf(job: StoredJob, number: number): NonNullable<BatchState['armed']> {
+function armedOf(job: StoredJob, number: number): Moment {
   // Only batches that were armed are searched for.
-  return job.batch(number).armed as NonNullable<BatchState['armed']>
+  return job.batch(number).armed as Moment
 }
 
 async function pendingCreateOf({

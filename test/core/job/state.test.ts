@@ -23,6 +23,7 @@ const EVENTS = {
   candidate: { type: 'candidate', number: 1, id: 'x' },
   ruledOut: { type: 'ruledOut', number: 1, id: 'x' },
   submitted: { type: 'submitted', number: 1, id: 'a', at: 3, adopted: false },
+  missing: { type: 'missing', number: 1, since: { at: 5, serverAt: null } },
   adopted: { type: 'submitted', number: 1, id: 'b', at: 9, adopted: true },
   ended: { type: 'ended', number: 1, counts, resultsUrl: 'u', at: 4 },
   fetched: { type: 'fetched', number: 1, lines: 1, bytes: 5, why: null },
@@ -68,6 +69,7 @@ const table: readonly {
     to: {
       candidate: 'submitted',
       ruledOut: 'submitted',
+      missing: 'submitted',
       adopted: 'submitted',
       ended: 'ended',
       fetched: 'fetched',

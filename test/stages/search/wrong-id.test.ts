@@ -84,6 +84,20 @@ void t.test('the other batches of the job do not wait for the search', async t =
   await paidOnce(world, 4)
 })
 
+void t.test('replies of 404 between which the API knew the batch do not add up', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 30 * MINUTE,
+    faults: [{ on: 'retrieve', nth: [1, 3], status: 404 }],
+  })
+  const waits: string[] = []
+  const awaitEnd = { poll: 12 * MINUTE }
+  await answered(world, 2, { waits, awaitEnd })
+  t.same(waits, [])
+  const job = journalOf(`${world.dir}/jobs/test`)
+  const since = job.flatMap(event => (event.type === 'missing' ? [event.since !== null] : []))
+  t.same(since, [true, false, true, false])
+})
+
 void t.test('a batch that was deleted is unanswered, and nothing is sent again', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: 60 * MINUTE,
@@ -190,7 +204,7 @@ void t.test('a death at any line of the journal costs nothing', async t => {
     t.same(said(await run(world, job, asks(3))), answers(3))
     await job.close()
     const events = journalOf(`${world.dir}/jobs/test`).map(({ type }) => type)
-    t.match(events.join(), /submitted,(candidate,)+(ruledOut,)*submitted,ended,fetched/)
+    t.match(events.join(), /submitted,missing,(candidate,)+(ruledOut,)*submitted,ended,fetched/)
     t.ok(copies.length >= 7)
     for (const dir of copies) {
       const again = await world.open({ dir })
