@@ -17,6 +17,8 @@ export interface PendingCreate {
   readonly at: number
   /** How long after that the API may still create the batch. */
   readonly settleMs: number
+  /** How far the API's creation times are known to be behind its own `date` headers, in ms. */
+  readonly lagMs: number
 }
 
 /**
@@ -40,9 +42,9 @@ export type Reconciliation =
  * The earliest time at which the batch can have been created, by the API's clock. A gateway may have written the `date` header, so
  * where it and the local clock disagree, either may be right.
  */
-export function createdFrom({ serverAt, at }: PendingCreate): number {
-  if (serverAt === null) return at - UNKNOWN_CLOCK_MS
-  return Math.max(Math.min(serverAt, at), serverAt - UNKNOWN_CLOCK_MS) - SKEW_MS
+export function createdFrom({ serverAt, at, lagMs }: PendingCreate): number {
+  if (serverAt === null) return at - UNKNOWN_CLOCK_MS - lagMs
+  return Math.max(Math.min(serverAt, at), serverAt - UNKNOWN_CLOCK_MS) - SKEW_MS - lagMs
 }
 
 /** The latest such time. A batch created after the settle time is not ours, or is one that was sent later. */
@@ -79,21 +81,30 @@ export function isCandidate(
  * does: an earlier run over the same records has the same ids. If the API's time was unknown, the local time may be
  * wrong by days, so no batch counts as earlier.
  */
-export function isEarlier(batch: RemoteBatch, { serverAt }: PendingCreate): boolean {
-  return serverAt !== null && Date.parse(batch.created_at) < serverAt - SKEW_MS
+export function isEarlier(
+  batch: RemoteBatch,
+  { serverAt, lagMs }: Pick<PendingCreate, 'serverAt' | 'lagMs'>,
+): boolean {
+  return serverAt !== null && Date.parse(batch.created_at) < serverAt - SKEW_MS - lagMs
 }
 
 /**
  * The same for a batch that was created before or after ours. A later run over the same records has the same chosen ids, too,
  * and a submitted batch may be searched for days later.
  */
-export function isOfAnotherTime(
-  batch: RemoteBatch,
-  { serverAt, settleMs }: PendingCreate,
-): boolean {
+export function isOfAnotherTime(batch: RemoteBatch, pending: PendingCreate): boolean {
+  const { serverAt, settleMs } = pending
   if (serverAt === null) return false
   const sinceSent = Date.parse(batch.created_at) - serverAt
-  return sinceSent < -SKEW_MS || sinceSent > settleMs + SKEW_MS
+  return isEarlier(batch, pending) || sinceSent > settleMs + SKEW_MS
+}
+
+/**
+ * How far creation times are behind `date` headers, as a batch of the job shows that was sent at that time; 0 if they are not. The
+ * clocks behind an API or a gateway may differ by hours.
+ */
+export function lagOf(batch: RemoteBatch, sentAt: number): number {
+  return Math.max(0, sentAt - Date.parse(batch.created_at))
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   isCandidate,
   isEarlier,
   isOfAnotherTime,
+  lagOf,
   reconcile,
   undecidedIn,
   type Proof,
@@ -210,10 +211,10 @@ export async function ownedByOthers(
  * a cache.
  */
 export function isOlderThanArmed(
-  { armed, requests }: Pick<BatchState, 'armed' | 'requests'>,
+  { armed }: Pick<BatchState, 'armed'>,
   batch: RemoteBatch,
 ): boolean {
-  return armed !== null && isEarlier(batch, { requests, ...armed, settleMs: 0 })
+  return armed !== null && isEarlier(batch, { serverAt: armed.serverAt, lagMs: 0 })
 }
 
 /** What shows that a batch of the API is not this one, as the end of a sentence; undefined if nothing does. */
@@ -326,7 +327,7 @@ async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
   }
 }
 
-/** How many batches of the job are looked up that should be in a list and are not; users may have deleted some. */
+/** How many other batches of the job are looked up at most; users may have deleted some. */
 const MAX_LOOKED_UP = 5
 
 /**
@@ -376,19 +377,33 @@ function armedOf(job: StoredJob, number: number): Moment {
   return job.batch(number).armed as Moment
 }
 
-async function pendingCreateOf({
-  job,
-  api,
-  number,
-  settleMs,
-}: SearchOptions): Promise<PendingCreate> {
+async function pendingCreateOf(options: SearchOptions): Promise<PendingCreate> {
+  const { job, api, number, settleMs } = options
   const { requests } = job.batch(number)
   const { at, serverAt } = armedOf(job, number)
-  if (serverAt !== null) return { requests, serverAt, at, settleMs }
   // The local clock may be wrong by days; a reply of the API shows by how much.
-  if (job.session.serverTime.sure() === null) await api.list(undefined, 1, 'proof')
+  if (serverAt === null && job.session.serverTime.sure() === null)
+    await api.list(undefined, 1, 'proof')
   const behind = job.session.serverTime.nowOrOurs() - job.clock.now()
-  return { requests, serverAt, at: at + behind, settleMs }
+  const lagMs = await lagOfOthers(options, behind)
+  return { requests, serverAt, at: serverAt === null ? at + behind : at, settleMs, lagMs }
+}
+
+/** How far the API's creation times are behind, as the job's newest other batches show. `behind`: the same of the local clock. */
+async function lagOfOthers({ job, api, number }: SearchOptions, behind: number): Promise<number> {
+  const known = [...job.state.batches.values()].flatMap(batch => {
+    const { armed, id } = batch
+    if (batch.number === number || armed === null) return []
+    const sentAt = armed.serverAt ?? armed.at + behind
+    // A reply with an earlier time is not believed, so its batch may still be a candidate.
+    return (id === null ? openCandidates(batch) : [id]).map(one => ({ id: one, sentAt }))
+  })
+  let lag = 0
+  for (const { id, sentAt } of known.slice(-MAX_LOOKED_UP)) {
+    const remote = await api.retrieve(id)
+    if (remote) lag = Math.max(lag, lagOf(remote, sentAt))
+  }
+  return lag
 }
 
 /**

@@ -13,7 +13,10 @@ import {
 
 const MINUTE = 60_000
 const ARMED = Date.parse('2026-11-20T12:00:00Z')
-const unknown: PendingCreate = { requests: 5, serverAt: ARMED, at: ARMED, settleMs: 10 * MINUTE }
+const unknown: PendingCreate = {
+  ...{ requests: 5, serverAt: ARMED, at: ARMED, settleMs: 10 * MINUTE },
+  lagMs: 0,
+}
 
 function remote(
   id: string,

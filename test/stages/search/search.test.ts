@@ -101,6 +101,31 @@ for (const days of [-3, 3]) {
   }
 }
 
+void t.test('another batch of the job shows that creation times are behind', async t => {
+  for (const concurrency of [1, 2]) {
+    const world = await makeWorld(t, {
+      batchTimeMs: 30 * MINUTE,
+      faults: [{ on: 'create', nth: 2, when: 'after', reset: true }],
+    })
+    const behind = (text: string): string =>
+      text.replaceAll(/("created_at":")([^"]*)/g, (_, key: string, time: string) => {
+        return key + new Date(Date.parse(time) - 60 * MINUTE).toISOString()
+      })
+    const fetch: typeof globalThis.fetch = async (url, init) => {
+      const response = await world.emulator.fetch(url, init)
+      const { status, headers } = response
+      const text = behind(await response.text())
+      headers.delete('content-length')
+      return new Response(text, { status, headers })
+    }
+    const client = world.client.withOptions({ fetch })
+    const options = { client, aggregate: { batchSize: 3 }, submit: { concurrency } }
+    const results = await run(world, await world.open(), asks(5), options)
+    t.equal(results.filter(({ status }) => status === 'succeeded').length, 5)
+    t.match(await world.emulator.ledger.totals(), { accepted: 5, acceptedTwice: 0 })
+  }
+})
+
 void t.test('the batch of an earlier run with the same chosen ids is not adopted', async t => {
   const mine = asks(6).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
   const world = await makeWorld(t, {
