@@ -131,6 +131,9 @@ export abstract class JobStage<In> extends StageTransform {
   }
 
   #wrap(cause: unknown): Error {
-    return wrapError(this.#options.failure.code, this.#options.failure.what, cause)
+    const error = wrapError(this.#options.failure.code, this.#options.failure.what, cause)
+    // The files of a job that was closed too early fail like those of a broken disk.
+    const closed = error.code === 'CBS_DISK' ? this.#job?.closedError(error) : undefined
+    return closed ?? error
   }
 }

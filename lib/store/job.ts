@@ -147,12 +147,18 @@ export class StoredJob extends JobLog implements Job {
 
   /** @throws BatchStreamError `CBS_OPTION` for a closed job */
   mustBeOpen(): void {
-    if (this.#isClosed)
-      throw new BatchStreamError(
-        'CBS_OPTION',
-        `job ${this.name} is closed: open it again, and close it when the pipeline has ended`,
-        { option: 'job' },
-      )
+    const closed = this.closedError()
+    if (closed) throw closed
+  }
+
+  /** The error of a closed job; undefined for an open one. `cause`: an error that its closed files have led to. */
+  closedError(cause?: BatchStreamError): BatchStreamError | undefined {
+    if (!this.#isClosed) return undefined
+    return new BatchStreamError(
+      'CBS_OPTION',
+      `job ${this.name} is closed: open it again, and close it when the pipeline has ended`,
+      { option: 'job', cause },
+    )
   }
 
   /**

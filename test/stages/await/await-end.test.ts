@@ -257,3 +257,21 @@ void t.test('batches behind a page of foreign ones are found on the next page', 
   t.equal(results.length, 2)
   t.same(callsOf(world.emulator, 'retrieve'), {})
 })
+
+void t.test(
+  'a job that is closed too early is named as the reason, and the next run pays nothing',
+  async t => {
+    const world = await makeWorld(t)
+    const job = await world.open()
+    job.on('event', ({ type }) => type === 'armed' && void job.close())
+    const early: unknown = await run(world, job, asks(2)).catch((cause: unknown) => cause)
+    t.match(early, {
+      code: 'CBS_OPTION',
+      message: /^job test is closed: open it again, and close it when the pipeline has ended$/,
+      cause: { code: 'CBS_DISK' },
+    })
+    const results = await run(world, await world.open(), asks(2))
+    t.equal(results.length, 2)
+    t.match(await world.emulator.ledger.totals(), { accepted: 2, acceptedTwice: 0 })
+  },
+)
