@@ -10,6 +10,7 @@ export const FLAG_OF: ReadonlyMap<string, string> = new Map([
   ['`errors`', '--errors'],
   ['`header`', '--no-header'],
   ['`id`', '--id'],
+  ['`ledger`', '--ledger'],
   ['`maxCost`', '--max-cost'],
   ['`maxInvalid`', '--max-invalid'],
   ['`output`', '--output'],

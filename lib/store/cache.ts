@@ -3,14 +3,12 @@ import type { Sealed, SummedFile } from '../core/job/event.ts'
 import type { BatchState, JobState } from '../core/job/state.ts'
 import { replaceFile, type Disk } from './disk.ts'
 import { batchPath } from './batch-files.ts'
+import { LEDGER_MARK } from './inspect.ts'
 import type { StoredJob } from './job.ts'
 import { packFiles, unpackFiles } from './postgres/packed-files.ts'
 import { Records } from './records.ts'
 import type { Shared } from './shared.ts'
 import { readSummed, type BatchFiles } from './sums.ts'
-
-/** Names the owner and run that filled the folder. */
-const MARK = 'ledger.json'
 
 /** The small files of a batch that is being sealed, packed for the ledger. */
 export async function packedFilesOf(files: BatchFiles, batch: Sealed): Promise<Uint8Array> {
@@ -37,7 +35,7 @@ export async function prepareCache(
   { run, batches }: Pick<JobState, 'run' | 'batches'>,
   epoch: number,
 ): Promise<void> {
-  const text = await disk.readWhole(`${folder}/${MARK}`)
+  const text = await disk.readWhole(`${folder}/${LEDGER_MARK}`)
   const mark = text?.toString('utf8')
   if (mark !== markOf(run, epoch - 1)) {
     const isOfRun = mark?.includes(JSON.stringify(run)) === true
@@ -47,7 +45,7 @@ export async function prepareCache(
       if (!kept.has(name)) await disk.remove(`${folder}/batches/${name}`)
   }
   await disk.makeFolder(`${folder}/batches`)
-  await replaceFile(disk, `${folder}/${MARK}`, Buffer.from(markOf(run, epoch)))
+  await replaceFile(disk, `${folder}/${LEDGER_MARK}`, Buffer.from(markOf(run, epoch)))
 }
 
 /** The names of the files of complete result sets. Their lines have checksums. */

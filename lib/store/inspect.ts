@@ -59,6 +59,12 @@ export function isSound(job: JobOnDisk): job is SoundJob {
 /** A copy of a ledger's journal, for commands that only read jobs. */
 export const LEDGER_COPY = 'ledger.jsonl'
 
+/** Names the owner and run that filled the folder of a job in a ledger. */
+export const LEDGER_MARK = 'ledger.json'
+
+/** The trouble of a job whose journal is in a ledger that was not named. */
+const IN_LEDGER = 'its journal is in a ledger: name the same `ledger`'
+
 /** The trouble of a job whose journal is missing or empty. */
 export const NO_JOURNAL = 'has no journal'
 
@@ -80,7 +86,8 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
   const folder = join(dir, 'jobs', name)
   let card: JobCard | undefined
   try {
-    if ((await disk.list(folder)).every(file => file === LOCK_FILE)) return undefined
+    const files = await disk.list(folder)
+    if (files.every(file => file === LOCK_FILE)) return undefined
     const text = await disk.readWhole(join(folder, 'job.json'))
     if (text) {
       const { sum, ...read } = Object(JSON.parse(text.toString('utf8')))
@@ -92,7 +99,8 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
       (await disk.readWhole(join(folder, 'journal.jsonl'))) ??
       (await disk.readWhole(join(folder, LEDGER_COPY)))
     const state = journal && fold(readLines(journal).events)
-    return { name, folder, card, state, trouble: state ? undefined : NO_JOURNAL }
+    const missing = files.includes(LEDGER_MARK) ? IN_LEDGER : NO_JOURNAL
+    return { name, folder, card, state, trouble: state ? undefined : missing }
   } catch (cause) {
     const isUnreadable = cause instanceof BatchStreamError && cause.code === 'CBS_DISK'
     return { name, folder, card, state: undefined, trouble: messageOf(cause), isUnreadable }

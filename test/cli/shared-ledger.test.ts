@@ -91,6 +91,15 @@ void t.test('every command works for a job of another machine', async t => {
   const world = await machines(t)
   const first = await world.on('a', ask(world, '--order', 'input'))
   t.equal(first.code, 0, first.err)
+  const unnamed = { env: { ANTHROPIC_API_KEY: KEY } }
+  t.match(await world.on('a', ['status', 'j'], unnamed), {
+    code: 0,
+    out: /^j {2}damaged[^]*\n {2}its journal is in a ledger: name the same --ledger\n/,
+  })
+  t.match(await world.on('a', ['report', 'j'], unnamed), {
+    code: 10,
+    err: /job j cannot be used: its journal is in a ledger: name the same --ledger/,
+  })
   world.lose('a')
   const sent = world.sent()
   const status = await world.on('b', ['status', 'j'])

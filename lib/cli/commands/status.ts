@@ -11,6 +11,7 @@ import { madeOf, type JobOrigin } from '../job-facts.ts'
 import { copyJobs } from '../ledger.ts'
 import { linesOf } from '../most-frequent.ts'
 import { moneyIn } from '../settings.ts'
+import { inFlags } from '../in-flags.ts'
 import { counted, printable } from '../shown.ts'
 import { stateDir } from '../state-dir.ts'
 
@@ -28,7 +29,7 @@ export async function status(context: Context): Promise<Ending> {
       const { price } = moneyIn(flags)
       const isHeld = held?.has(job.name) === true
       const shown = { ...(await summaryOf(job, io.clock, price, isHeld)), ...madeOf(job) }
-      const said = flags.has('json') ? JSON.stringify(shown) : text(shown)
+      const said = flags.has('json') ? JSON.stringify(shown) : text(shown, job.trouble)
       await print(io.stdout, `${said}\n`)
       isDone &&= shown.state === 'finished' || shown.state === 'damaged'
     }
@@ -52,11 +53,12 @@ async function jobsToShow(dir: string, name: string | undefined): Promise<readon
   )
 }
 
-function text(shown: JobSummary & JobOrigin): string {
+function text(shown: JobSummary & JobOrigin, trouble: string | undefined): string {
   const rows = Object.entries(shown.rows).map(([status, count]) => `${count} ${status}`)
   const lines = [
     `${shown.job}  ${shown.state}  ${counted(shown.records, 'record')}; rows: ${rows.join(', ') || 'none'}`,
   ]
+  if (trouble !== undefined) lines.push(`  ${inFlags(printable(trouble))}`)
   const { created_at, model, prompt, note } = shown
   const asked = [
     ...(created_at === null ? [] : [created_at.slice(0, 16).replace('T', ' ')]),
