@@ -14,6 +14,7 @@ import { loadParquetWriter, ParquetFile, type ParquetPackage } from '../stages/w
 import { fieldNames } from '../stages/write/row-fields.ts'
 import {
   NOTHING_COMMITTED,
+  tailOf,
   type Committed,
   type ResultTarget,
   type Target,
@@ -84,12 +85,19 @@ class StreamSink implements ByteSink {
   }
 }
 
-/** The file that a job has written, so that it is known again. */
+/** What a job has written, so that it is known again. */
 const NOTE = 'parquet.json'
 
 interface WrittenFile {
   readonly path: string
-  readonly id: string | undefined
+  /** What the file may contain: what it had before, and what it gets, since a crash may come in between. */
+  readonly contents: readonly Content[]
+}
+
+interface Content {
+  readonly bytes: number
+  /** SHA-256 of its last bytes, in hex: where a Parquet file describes all others. */
+  readonly tail: string
 }
 
 class FileSink implements ByteSink {
@@ -97,6 +105,8 @@ class FileSink implements ByteSink {
   readonly #temporary: string
   #file: DiskFile | undefined
   #bytes = 0
+  /** What the file had that is replaced. */
+  #before: Content | undefined
 
   constructor(output: Pick<ParquetOutput, 'job' | 'options' | 'detached'>) {
     this.#output = output
@@ -113,9 +123,11 @@ class FileSink implements ByteSink {
     if (detached || typeof found !== 'number') return await checkNewOutput(disk, path, 'output')
     const known = await disk.readWhole(join(job.store.folder, NOTE))
     // This file is written by `end` alone.
-    const written: Partial<WrittenFile> = known ? JSON.parse(known.toString('utf8')) : {}
-    if (written.path !== path || written.id !== (await this.#idOf(path)))
-      throw existingOutputError(path)
+    const written: WrittenFile | undefined = known && JSON.parse(known.toString('utf8'))
+    const { bytes, tail } = await this.#contentOf(path)
+    const isOurs = written?.contents.some(one => one.bytes === bytes && one.tail === tail)
+    if (written?.path !== path || !isOurs) throw existingOutputError(path)
+    this.#before = { bytes, tail }
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -137,7 +149,11 @@ class FileSink implements ByteSink {
     this.#file = undefined
     await this.check()
     if (!detached) {
-      const written: WrittenFile = { path: options.output, id: await this.#idOf(this.#temporary) }
+      const contents = [
+        await this.#contentOf(this.#temporary),
+        ...(this.#before ? [this.#before] : []),
+      ]
+      const written: WrittenFile = { path: options.output, contents }
       await replaceFile(disk, join(folder, NOTE), Buffer.from(`${JSON.stringify(written)}\n`))
     }
     await disk.rename(this.#temporary, options.output)
@@ -150,10 +166,11 @@ class FileSink implements ByteSink {
     await this.#output.job.store.disk.remove(this.#temporary)
   }
 
-  async #idOf(path: string): Promise<string | undefined> {
+  async #contentOf(path: string): Promise<Content> {
     const file = await this.#output.job.store.disk.open(path, 'output')
     try {
-      return await file.persistentId?.()
+      const bytes = await file.size()
+      return { bytes, tail: await tailOf(file, bytes) }
     } finally {
       await file.close()
     }

@@ -271,6 +271,33 @@ void t.test('a file that appears during a run is not replaced', async t => {
   t.equal(readFileSync(path, 'utf8'), "another program's")
 })
 
+void t.test('a job replaces its own file, and no bytes of another program', async t => {
+  const place = await placeFor(t, {
+    respond: (_, { attempt }) =>
+      attempt === 1 ? { error: { type: 'api_error', message: 'not yet' } } : 'yes',
+  })
+  const path = place.path('out.parquet')
+  const words = ['-p', '{{a}}', '--job', 'j', '--retries', '0', '-o', path]
+  const again = async (): Promise<string> => {
+    const { code, err } = await place.run(words, { stdin: 'a\n1\n' })
+    return `${code} ${/already exists/.exec(err)?.[0] ?? ''}`
+  }
+  t.equal(await again(), '3 ')
+  const first = readFileSync(path)
+  t.equal((await place.run(['retry', 'j'])).code, 0)
+  t.equal(await again(), '0 ')
+  const [row] = await rowsIn(readFileSync(path))
+  t.match(row, { response: 'yes' })
+  writeFileSync(path, first)
+  t.equal(await again(), '0 ', 'a crash may have come before the new file had its name')
+  t.same(await rowsIn(readFileSync(path)), [row])
+  for (const others of ["another program's", Buffer.concat([first.subarray(1), first])]) {
+    writeFileSync(path, others)
+    t.equal(await again(), '6 already exists')
+    t.same(readFileSync(path), Buffer.from(others))
+  }
+})
+
 void t.test('a shard without records writes a file without rows', async t => {
   const place = await placeFor(t)
   const words = ['-p', '{{a}}', '--job', 'j', '--shard', '1/2', '-o', place.path('{shard}.parquet')]

@@ -281,7 +281,7 @@ export function existingMessage(path: string): string {
   return `${path} already exists: choose another file, or delete it`
 }
 
-async function tailOf(file: DiskFile, size: number): Promise<string> {
+export async function tailOf(file: DiskFile, size: number): Promise<string> {
   const bytes = Buffer.alloc(Math.min(TAIL_BYTES, size))
   await file.read(bytes, size - bytes.length)
   return createHash('sha256').update(bytes).digest('hex')
