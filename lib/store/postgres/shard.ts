@@ -582,9 +582,11 @@ async function takeShard(
     epoch = taken.rows[0]?.['epoch']
   }
   const lines = await connection.query(
-    `select line from claude_batch_stream.event where job = $1 and shard = $2 order by seq`,
+    `select seq, line from claude_batch_stream.event where job = $1 and shard = $2 order by seq`,
     [job, index],
   )
+  const lost = lines.rows.findIndex(({ seq }, at) => Number(seq) !== at + 1)
+  if (lost !== -1) throw lostEvents(key, lost + 1)
   return {
     epoch: String(epoch),
     lines: lines.rows.map(({ line }) => String(line)),
@@ -605,6 +607,14 @@ async function spendingOf(connection: LedgerQueries, job: string): Promise<Share
 
 function nameOf({ job, index, count }: ShardKey): string {
   return count > 1 ? `shard ${index} of job ${job}` : `job ${job}`
+}
+
+/** A database may lose what it has committed, and its client may have gone on: failover to an asynchronous replica. */
+function lostEvents(key: ShardKey, seq: number): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_STATE',
+    `the ledger has lost event ${seq} of ${nameOf(key)} and has later ones, as after a failover to a replica that lagged behind: batches may be in flight that it does not know, so nothing was sent`,
+  )
 }
 
 function inUse(key: ShardKey): BatchStreamError {

@@ -340,6 +340,23 @@ void t.test(
   },
 )
 
+void t.test(
+  'a database that has lost committed events is refused, and nothing is sent',
+  async t => {
+    const world = await machines(t)
+    const job = await world.open('a')
+    await run(world, job, records(2), { stopAt: ({ type }) => type === 'submitted' })
+    await pool.query('delete from claude_batch_stream.event where job = $1 and seq = 2', [
+      world.name,
+    ])
+    await t.rejects(world.open('b'), {
+      code: 'CBS_STATE',
+      message: `the ledger has lost event 2 of job ${world.name} and has later ones`,
+    })
+    t.equal(world.emulator.ledger.batches().length, 1)
+  },
+)
+
 void t.test('a commit whose reply is lost counts once', async t => {
   let losing = false
   let lost = 0
