@@ -1,5 +1,6 @@
 // The end of a pipeline whose rows go to a Parquet file. Such a file cannot be continued after a crash, so that it is written to
 // a temporary file that gets its name when it is whole.
+import { createHash } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import type { SourceRecord } from '../core/flow.ts'
 import { answerCheck } from '../core/schema/answer-check.ts'
@@ -13,6 +14,7 @@ import { FieldKinds, parquetColumns } from '../stages/write/parquet-columns.ts'
 import { loadParquetWriter, ParquetFile, type ParquetPackage } from '../stages/write/parquet.ts'
 import { fieldNames } from '../stages/write/row-fields.ts'
 import {
+  createOutput,
   NOTHING_COMMITTED,
   tailOf,
   type Committed,
@@ -100,11 +102,16 @@ interface Content {
   readonly tail: string
 }
 
+/** What a file has that was just made. */
+const EMPTY: Content = { bytes: 0, tail: createHash('sha256').digest('hex') }
+
 class FileSink implements ByteSink {
   readonly #output: Pick<ParquetOutput, 'job' | 'options' | 'detached'>
   readonly #temporary: string
   #file: DiskFile | undefined
   #bytes = 0
+  /** Whether the temporary file is there. */
+  #isPartial = false
   /** What the file had that is replaced. */
   #before: Content | undefined
 
@@ -136,6 +143,7 @@ class FileSink implements ByteSink {
       // A crash may have left one.
       await disk.remove(this.#temporary)
       this.#file = await disk.open(this.#temporary, 'newOutput')
+      this.#isPartial = true
     }
     await this.#file.write(bytes, this.#bytes)
     this.#bytes += bytes.length
@@ -148,22 +156,22 @@ class FileSink implements ByteSink {
     await this.#file?.close()
     this.#file = undefined
     await this.check()
+    const path = options.output
     if (!detached) {
-      const contents = [
-        await this.#contentOf(this.#temporary),
-        ...(this.#before ? [this.#before] : []),
-      ]
-      const written: WrittenFile = { path: options.output, contents }
+      const contents = [await this.#contentOf(this.#temporary), this.#before ?? EMPTY]
+      const written: WrittenFile = { path, contents }
       await replaceFile(disk, join(folder, NOTE), Buffer.from(`${JSON.stringify(written)}\n`))
     }
-    await disk.rename(this.#temporary, options.output)
-    await disk.syncFolder(dirname(options.output))
+    // `rename` would replace a file that another program has just made.
+    if (!this.#before) await (await createOutput({ disk, path, option: 'output' })).close()
+    await disk.rename(this.#temporary, path)
+    this.#isPartial = false
+    await disk.syncFolder(dirname(path))
   }
 
   async close(): Promise<void> {
-    if (!this.#file) return
-    await this.#file.close()
-    await this.#output.job.store.disk.remove(this.#temporary)
+    await this.#file?.close()
+    if (this.#isPartial) await this.#output.job.store.disk.remove(this.#temporary)
   }
 
   async #contentOf(path: string): Promise<Content> {

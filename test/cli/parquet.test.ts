@@ -5,6 +5,10 @@ import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet'
 import t from 'tap'
+import { parquetOutput } from '../../lib/cli/parquet-output.ts'
+import type { RowOptions } from '../../lib/cli/row-options.ts'
+import { Talk } from '../../lib/cli/talk.ts'
+import { openFor, watched } from '../support/jobs.ts'
 import { bytesOf, column, parquetFile, text, type Column } from '../support/parquet.ts'
 import { Collected, placeFor, until, type Place } from './world.ts'
 
@@ -296,6 +300,30 @@ void t.test('a job replaces its own file, and no bytes of another program', asyn
     t.equal(await again(), '6 already exists')
     t.same(readFileSync(path), Buffer.from(others))
   }
+})
+
+void t.test('a file that appears in the last moment is not replaced', async t => {
+  const dir = t.testdir()
+  const output = join(dir, 'out.parquet')
+  const disk = watched((what, path) => {
+    if (what === 'open' && path === output) writeFileSync(output, "another program's")
+  })
+  const options: RowOptions = {
+    ...{ output, to: 'parquet', order: 'input', emit: 'merged', responseField: 'response' },
+    ...{ metaField: '_batch', csvSafe: false, rowCost: false },
+  }
+  const target = await parquetOutput(
+    {
+      ...{ job: await openFor(t, dir, { disk }), options, columns: [], schema: undefined },
+      ...{ detached: true, records: undefined, signal: new AbortController().signal },
+    },
+    undefined,
+    new Talk(new Collected(), true, 0),
+  )
+  await t.rejects(target.end(), { code: 'CBS_OUTPUT', message: /out\.parquet already exists/ })
+  await target.close()
+  t.equal(readFileSync(output, 'utf8'), "another program's")
+  t.same(hidden(dir), [], 'no temporary file is left')
 })
 
 void t.test('a shard without records writes a file without rows', async t => {

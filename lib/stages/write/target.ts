@@ -256,7 +256,11 @@ async function keepCut(
 }
 
 /** Creates an output file. A file that got the name meanwhile and a dangling link are not touched. */
-async function createOutput({ disk, path, option }: FileTargetOptions): Promise<DiskFile> {
+export async function createOutput({
+  disk,
+  path,
+  option,
+}: Pick<FileTargetOptions, 'disk' | 'path' | 'option'>): Promise<DiskFile> {
   try {
     return await disk.open(path, 'newOutput')
   } catch (cause) {
