@@ -16,13 +16,22 @@ interface Short {
   isBusy?: boolean
   /** How many of the next polls say that the batch has not ended. */
   inProgress?: number
+  /** How many of the next replies do not know the batch: the list lacks it until then. */
+  unknown?: number
 }
 
-async function shortPlace(t: Test, rows: Short['rows'], flags: string[] = []): Promise<Short> {
+async function shortPlace(t: Test, rows: Short['rows'], unknown = 0): Promise<Short> {
   const place = await placeFor(t)
-  const short: Short = { place, rows, downloads: 0, words: [] }
+  const short: Short = { place, rows, downloads: 0, words: [], unknown }
   const url = await lyingApi(t, place.emulator.url, {
     answer: ({ url = '' }, response) => {
+      const { unknown = 0 } = short
+      if (unknown > 0 && /\/msgbatch_\w+$/.test(url)) {
+        short.unknown = unknown - 1
+        response.writeHead(404, { 'content-type': 'application/json' })
+        response.end('{}')
+        return true
+      }
       if (!url.endsWith('/results')) return false
       short.downloads += 1
       const { isBusy, rows } = { ...short, ...('next' in short && { rows: short.next }) }
@@ -39,6 +48,8 @@ async function shortPlace(t: Test, rows: Short['rows'], flags: string[] = []): P
         short.inProgress = inProgress - 1
         return body.replace('"ended"', '"in_progress"')
       }
+      if (short.unknown && body.includes('"has_more"'))
+        return JSON.stringify({ data: [], has_more: false, first_id: null, last_id: null })
       if (!path.endsWith('/results')) return body
       const now = 'next' in short ? short.next : rows
       delete short.next
@@ -51,7 +62,7 @@ async function shortPlace(t: Test, rows: Short['rows'], flags: string[] = []): P
   })
   short.words.push('--base-url', url, '--settle', '0s')
   const stdin = csv(4)
-  const ran = await place.run(['-p', '{{text}}', '--job', 'j', ...flags, ...short.words], {
+  const ran = await place.run(['-p', '{{text}}', '--job', 'j', ...short.words], {
     stdin,
     clock,
   })
@@ -163,6 +174,39 @@ void t.test(
     await paid(t, short, 4)
   },
 )
+
+for (const rows of ['gone', [0, 2]] as const)
+  void t.test(`one 404 of a batch whose results were ${String(rows)} costs nothing`, async t => {
+    const short = await shortPlace(t, rows)
+    short.rows = undefined
+    short.unknown = 1
+    t.same((await retry(short)).code, 0)
+    await paid(t, short, 4)
+  })
+
+void t.test('a batch that the API did not know is looked for again', async t => {
+  const short = await shortPlace(t, undefined, Infinity)
+  short.unknown = 3
+  const ran = await retry(short)
+  t.same(statuses(ran), ALL_ANSWERED)
+  t.match(ran.err, /does not know batch msgbatch_\w+; looking again before its requests are sent/)
+  await paid(t, short, 4)
+})
+
+void t.test('a batch that stays unknown is sent again', async t => {
+  const short = await shortPlace(t, undefined, Infinity)
+  const ended = retry(short)
+  while (short.place.emulator.ledger.batches().length < 2)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  short.unknown = 0
+  t.same(statuses(await ended), [
+    '0 succeeded 2',
+    '1 succeeded 2',
+    '2 succeeded 2',
+    '3 succeeded 2',
+  ])
+  await paid(t, short, 8)
+})
 
 void t.test('an interrupted retry prints what it has found again', async t => {
   const short = await shortPlace(t, [0, 2])

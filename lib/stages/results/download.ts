@@ -188,13 +188,8 @@ export async function downloadAgain(
   const { id, candidates } = batch
   // The id of a batch that was given up is another batch's.
   const isOwn = id !== null && candidates[id] !== 'ruledOut'
-  const remote = isOwn ? (await endOf(options, id)()).remote : undefined
-  if (remote && remote.processing_status !== 'ended')
-    throw new BatchStreamError(
-      'CBS_API',
-      `the API says that batch ${id} is in progress, so none of its requests is sent again: run the same command later`,
-    )
-  if (remote) await addMissing(options, remote, set)
+  const ended = isOwn ? await endedAgain(options, id) : undefined
+  if (ended) await addMissing(options, ended, set)
   await job.store.disk.remove(job.store.path(number, 'download'))
   const { lines, bytes } = set
   // A crash may have come after the lines of an earlier call were stored.
@@ -204,15 +199,42 @@ export async function downloadAgain(
   return lines - fetched.lines
 }
 
+/** What is known about a batch that has ended. */
+type Ended = Pick<RemoteBatch, 'id' | 'request_counts' | 'results_url' | 'archived_at'>
+
+/**
+ * What the API says about a batch whose results are downloaded again, or what it has said: a 404 may be a gateway's, and the results
+ * may be there. If nothing is known, it asks until the settle time has passed; undefined after that.
+ */
+async function endedAgain(
+  options: Omit<DownloadOptions, 'ownedElsewhere' | 'adopt'>,
+  id: string,
+): Promise<Ended | undefined> {
+  const { job, number, settleMs, signal, onWait } = options
+  const { counts, resultsUrl } = job.batch(number)
+  const end = endOf(options, id)
+  const began = job.clock.elapsed()
+  for (let tries = 1; ; tries++) {
+    const { remote } = await end()
+    if (remote && remote.processing_status !== 'ended')
+      throw new BatchStreamError(
+        'CBS_API',
+        `the API says that batch ${id} is in progress, so none of its requests is sent again: run the same command later`,
+      )
+    if (remote) return remote
+    if (counts) return { id, request_counts: counts, results_url: resultsUrl, archived_at: null }
+    const leftMs = settleMs - (job.clock.elapsed() - began)
+    if (tries >= DOWNLOADS && leftMs <= 0) return undefined
+    onWait(`the API does not know batch ${id}; looking again before its requests are sent again`)
+    await job.clock.sleep(pauseBeforeNext(job, tries, leftMs), signal)
+  }
+}
+
 /**
  * Adds the lines of further downloads to a set. One is enough unless the batch's own counts say that it has more lines: then there
  * are at least five, until the settle time has passed.
  */
-async function addMissing(
-  options: DownloadOptions,
-  remote: RemoteBatch,
-  set: JoinedSet,
-): Promise<void> {
+async function addMissing(options: DownloadOptions, remote: Ended, set: JoinedSet): Promise<void> {
   const { job, signal, settleMs, onWait } = options
   const { clock } = job
   const began = clock.elapsed()

@@ -202,6 +202,7 @@ export async function completeResults(
   const { api, tell } = callsFor(job, { client, onWait, signal })
   // Reading it takes a pass over the batches of all later attempts.
   const sentAfterAttempt = new Map<number, OrdinalSet>()
+  const waiting: (() => Promise<number>)[] = []
   let found = 0
   for (const { number, phase, attempt, foreign, requests, fetched } of [
     ...job.state.batches.values(),
@@ -217,9 +218,23 @@ export async function completeResults(
     }
     if (!Array.from({ length: requests }).some(isMissing)) continue
     const options = { job, api, number, ids, signal, settleMs, onWait: tell }
-    found += await downloadAgain(options, fetched)
+    waiting.push(() => downloadAgain(options, fetched))
+    if (waiting.length === AT_ONCE) found += await sumOf(waiting.splice(0))
   }
-  return found
+  return found + (await sumOf(waiting))
+}
+
+/** So many result sets are waited for together, since each may take the settle time. */
+const AT_ONCE = 10
+
+/** Starts all of this work, and waits until none of it is left, also if some fails. */
+async function sumOf(works: readonly (() => Promise<number>)[]): Promise<number> {
+  let sum = 0
+  for (const done of await Promise.allSettled(works.map(work => work()))) {
+    if (done.status === 'rejected') throw done.reason
+    sum += done.value
+  }
+  return sum
 }
 
 /** The API, and the function that passes on the reason for each wait. */
