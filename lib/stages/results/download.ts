@@ -85,6 +85,7 @@ export async function download(options: DownloadOptions): Promise<void> {
   for (;;) {
     try {
       const { verdict, lines, index } = await fetchOnce(options, url, counts)
+      goneSince = undefined
       if (verdict.kind !== 'invalid' && lines > 0)
         await join(job, batch, set, index, verdict.kind === 'complete')
       if (verdict.kind === 'complete' || set.lines === requests)
@@ -132,7 +133,8 @@ export async function download(options: DownloadOptions): Promise<void> {
       // The API refuses to give the results of a batch that is in progress.
       if (failure.kind === 'refused' && (await refreshBatch())) continue
       const now = job.clock.elapsed()
-      if (failure.kind === 'notFound') goneSince ??= now
+      // What comes in between says nothing about a 404, so it starts again.
+      goneSince = failure.kind === 'notFound' ? (goneSince ?? now) : undefined
       const goneForMs = now - (goneSince ?? now)
       if (failure.kind === 'notFound' && (isArchived || goneForMs >= settleMs)) {
         return await endWith(job, number, set, noResults(job, id, createdAt))

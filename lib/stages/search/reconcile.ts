@@ -147,8 +147,8 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
   const possible = listed.filter(
     batch =>
       isCandidate(batch, pending, owned) ||
-      // An earlier process may have had another clock.
-      (named.has(batch.id) && isTagged(batch, pending, owned)),
+      // An earlier process may have had another clock, and counts may be odd for a moment.
+      (named.has(batch.id) && !owned.has(batch.id)),
   )
   const unread = possible.filter(
     batch => batch.processing_status === 'ended' && !proofs.has(batch.id),

@@ -302,14 +302,18 @@ export async function prove(
 }
 
 /** Every batch of the workspace back to a time. Pages are newest first; a list in another order is read to its end. */
-async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
+async function listFrom(
+  api: Api,
+  from: number,
+  perPage: number = MAX_PAGE,
+): Promise<RemoteBatch[]> {
   const listed: RemoteBatch[] = []
   const cursors = new Set<string>()
   let last = Infinity
   let isSorted = true
   let after: string | undefined
   for (;;) {
-    const page = await api.list(after, MAX_PAGE, 'proof')
+    const page = await api.list(after, perPage, 'proof')
     listed.push(...page.data)
     for (const { created_at } of page.data) {
       const created = Date.parse(created_at)
@@ -325,6 +329,43 @@ async function listFrom(api: Api, from: number): Promise<RemoteBatch[]> {
     after = page.last_id
     cursors.add(after)
   }
+}
+
+/** Enough for the batches that a workspace creates within seconds. */
+const SHORT_PAGE = 20
+
+/** The maximum difference between a `date` header and the creation time in the same moment; usually it is below a second. */
+const SAME_TIME_MS = 5000
+
+/**
+ * Whether the API may have accepted a batch although the reply to its create refuses it: a proxy that sent the create twice passes on
+ * the reply to the second one. If the list has a batch of this size that was created since the last byte was sent, it becomes a
+ * candidate.
+ */
+export async function isListedAnyway(
+  job: StoredJob,
+  api: Api,
+  number: number,
+  ownedElsewhere: OwnedElsewhere | undefined,
+): Promise<boolean> {
+  const { requests } = job.batch(number)
+  const { at, serverAt } = armedOf(job, number)
+  const { clock, session } = job
+  const from = (serverAt ?? at + session.serverTime.nowOrOurs() - clock.now()) - SAME_TIME_MS
+  const listed = await listFrom(api, from, SHORT_PAGE).catch((cause: unknown) => {
+    // Some gateways have no list, and a key that is refused is refused here, too.
+    if (cause instanceof BatchStreamError) return []
+    throw cause
+  })
+  const fresh = listed.filter(
+    batch =>
+      Date.parse(batch.created_at) >= from && [0, requests].includes(countOf(batch.request_counts)),
+  )
+  if (fresh.length === 0) return false
+  const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
+  const unowned = fresh.filter(({ id }) => !owned.has(id))
+  for (const { id } of unowned) await job.note({ type: 'candidate', number, id }, false)
+  return unowned.length > 0
 }
 
 /** How many other batches of the job are looked up at most; users may have deleted some. */

@@ -12,7 +12,12 @@ import type { StoredJob } from '../../store/job.ts'
 import { openStored } from '../../store/sums.ts'
 import { IDLE_TIMEOUT_MS } from '../../core/limits.ts'
 import { countOf } from '../../core/job/event.ts'
-import { isOlderThanArmed, ownedByOthers, type OwnedElsewhere } from '../search/search.ts'
+import {
+  isListedAnyway,
+  isOlderThanArmed,
+  ownedByOthers,
+  type OwnedElsewhere,
+} from '../search/search.ts'
 import { outcomeOf, type CreateOutcome } from './outcome.ts'
 
 /** How long the API may take to reply once it has the whole body, which may be hundreds of MB. */
@@ -79,7 +84,11 @@ export async function uploadBatch(
     if (progress.disowned !== undefined && !job.lost.aborted)
       return { kind: 'again', failure: failureOf(progress.disowned, 0) }
     throwOwnError(cause)
-    return outcomeOf(await observeFailure(cause, api.session), progress.complete)
+    const failure = await observeFailure(cause, api.session)
+    const outcome = outcomeOf(failure, progress.complete)
+    if (!progress.complete || outcome.kind === 'unknown') return outcome
+    const isAccepted = await isListedAnyway(job, api, number, ownedElsewhere)
+    return isAccepted ? { kind: 'unknown', failure } : outcome
   }
   const call = callUntil(job, stop, progress)
   const timeout = { clock: job.clock, signal: call.signal, limitMs: IDLE_TIMEOUT_MS }

@@ -361,6 +361,23 @@ void t.test('a 404 on recent results is retried during the settle time', async t
   t.ok(world.clock.elapsed() - began >= 120_000)
 })
 
+void t.test('two 404s with an outage between them are not one long 404', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 1000,
+    faults: ({ op, nth }) => {
+      if (op !== 'results' || nth > 12) return undefined
+      return { status: nth === 1 || nth === 12 ? 404 : 503 }
+    },
+  })
+  const began = world.clock.elapsed()
+  const results = await run(world, await world.open(), asks(2), { fetch: { settle: 120_000 } })
+  t.same(
+    results.map(({ status }) => status),
+    ['succeeded', 'succeeded'],
+  )
+  t.ok(world.clock.elapsed() - began > 120_000)
+})
+
 void t.test('a fetched set is emitted again without a call, in the same order', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: ({ number }) => (number === 1 ? 60_000 : 1000),

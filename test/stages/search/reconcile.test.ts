@@ -132,6 +132,20 @@ const verdicts: readonly Given[] = [
     ] satisfies Given[]
   }),
   [
+    'a candidate whose count is odd for once is waited for',
+    {
+      listed: [remote('a', { count: 6, status: 'in_progress' })],
+      candidates: ['a'],
+      settled: true,
+    },
+    { kind: 'wait', for: 'proof' },
+  ],
+  [
+    'a candidate whose count is odd for once is read when it has ended',
+    { listed: [remote('a', { count: 4 })], candidates: ['a'], settled: true },
+    { kind: 'prove' },
+  ],
+  [
     'a batch that has not been counted yet is a candidate',
     { listed: [remote('a', { count: 0 })], settled: true },
     { kind: 'prove' },

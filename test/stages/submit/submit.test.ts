@@ -90,7 +90,7 @@ interface Case {
   readonly faults: Parameters<typeof makeWorld>[1]
   /** Statuses of the creates. */
   readonly creates: Record<number, number>
-  readonly lists: 'none' | 'some'
+  readonly lists: 'none' | 'one' | 'some'
   /** How long the first batch is not known to be there, at least and at most. */
   readonly waited: readonly [number, number]
   readonly adopted: boolean
@@ -238,7 +238,7 @@ const cases: Case[] = [
     name: 'a 429 waits as long as it says',
     faults: { faults: [{ on: 'create', nth: 1, status: 429, headers: { 'retry-after': '90' } }] },
     creates: { 429: 1, 200: 1 },
-    lists: 'none',
+    lists: 'one',
     waited: [90_000, 100_000],
     adopted: false,
   },
@@ -262,12 +262,64 @@ for (const { name, faults, creates, lists, waited, adopted } of cases) {
     await oneBill(world, 4)
     t.same(callsOf(world.emulator, 'create'), creates)
     t.ok(known >= waited[0] && known <= waited[1], `known after ${known} ms`)
-    if (lists === 'none') t.same(callsOf(world.emulator, 'list'), {})
+    if (lists !== 'some')
+      t.same(callsOf(world.emulator, 'list'), lists === 'none' ? {} : { 200: 1 })
     const submitted = journalOf(job.store.folder).filter(event => event.type === 'submitted')
     t.equal(submitted.length, 1)
     t.match(submitted[0], { adopted })
   })
 }
+
+for (const status of [400, 403, 404, 413, 429])
+  void t.test(
+    `a proxy that sends a create twice, and passes on a ${status}, costs nothing`,
+    async t => {
+      // The reply to an earlier create shows the API's time, or none does.
+      for (const nth of [1, 2]) {
+        const world = await makeWorld(t, { batchTimeMs: 2 * MINUTE })
+        let creates = 0
+        const fetch: typeof globalThis.fetch = async (url, init) => {
+          const response = await world.emulator.fetch(url, init)
+          if (init?.method?.toUpperCase() !== 'POST' || ++creates !== nth) return response
+          await response.body?.cancel()
+          const error = { type: 'error', error: { type: 'some_error', message: 'requests.0: no' } }
+          return Response.json(error, { status, headers: { 'retry-after': '1' } })
+        }
+        const client = world.client.withOptions({ fetch })
+        const options = { client, aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
+        t.same(said(await run(world, await world.open(), asks(4), options)).sort(), answers(4))
+        await oneBill(world, 4)
+        t.equal(creates, 2)
+      }
+    },
+  )
+
+void t.test(
+  'a refused create without a list, or beside the batch of another, is sent again',
+  async t => {
+    const refused = { on: 'create', nth: 1, status: 429, headers: { 'retry-after': '1' } } as const
+    const unlisted = await makeWorld(t, {
+      batchTimeMs: MINUTE,
+      faults: [refused, { on: 'list', status: 404 }],
+    })
+    t.same(said(await run(unlisted, await unlisted.open(), asks(3))), answers(3))
+    const world = await makeWorld(t, {
+      batchTimeMs: MINUTE,
+      faults: [refused],
+      foreign: [{ requests: 3, createdAgoMs: 0, batchTimeMs: 30 * MINUTE }],
+    })
+    const waits: string[] = []
+    t.same(said(await run(world, await world.open(), asks(3), { waits })), answers(3))
+    t.match(waits, [/429/, /may belong to this job; its results will show that when it has ended/])
+    const own = await makeWorld(t, { batchTimeMs: MINUTE, faults: [refused] })
+    const other = await own.emulator.addForeign({ requests: 3, batchTimeMs: 30 * MINUTE })
+    const ownedElsewhere = async (): Promise<Set<string>> => new Set([other])
+    const began = own.clock.elapsed()
+    const submit = { ownedElsewhere }
+    t.same(said(await run(own, await own.open(), asks(3), { submit })), answers(3))
+    t.ok(own.clock.elapsed() - began < 5 * MINUTE, 'the batch of another job is not waited for')
+  },
+)
 
 void t.test('a storm of 529 for an hour is survived, and billed once (N12)', async t => {
   let until = 0
