@@ -58,8 +58,17 @@ function createdUntil({ serverAt, at, settleMs }: PendingCreate): number {
  * it. A count of 0 means that the API has not counted the batch yet.
  */
 function isTagged(batch: RemoteBatch, pending: PendingCreate, owned: ReadonlySet<string>): boolean {
-  const count = countOf(batch.request_counts)
-  return (count === pending.requests || count === 0) && !owned.has(batch.id)
+  return hasCount(batch, pending.requests) && !owned.has(batch.id)
+}
+
+function hasCount(batch: RemoteBatch, requests: number): boolean {
+  return [0, requests].includes(countOf(batch.request_counts))
+}
+
+/** Whether a batch was created at about the time of ours. */
+function isInTime(batch: RemoteBatch, pending: PendingCreate): boolean {
+  const created = Date.parse(batch.created_at)
+  return created >= createdFrom(pending) && created <= createdUntil(pending)
 }
 
 /** Whether a batch may be the one that was sent. */
@@ -68,12 +77,7 @@ export function isCandidate(
   pending: PendingCreate,
   owned: ReadonlySet<string>,
 ): boolean {
-  const created = Date.parse(batch.created_at)
-  return (
-    isTagged(batch, pending, owned) &&
-    created >= createdFrom(pending) &&
-    created <= createdUntil(pending)
-  )
+  return isTagged(batch, pending, owned) && isInTime(batch, pending)
 }
 
 /**
@@ -128,6 +132,8 @@ export interface SearchEvidence {
   readonly listed: readonly RemoteBatch[]
   /** Batch ids in journals on this machine. */
   readonly owned: ReadonlySet<string>
+  /** Those of them whose results have shown that it is true. */
+  readonly verified: ReadonlySet<string>
   /** What the results of candidates have proven. */
   readonly proofs: ReadonlyMap<string, Proof>
   /** All candidates so far; one that is no longer listed may have been ours. */
@@ -140,8 +146,8 @@ export interface SearchEvidence {
 
 /** Decides what to do about an unknown create. In doubt it waits, which costs time and never money. */
 export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Reconciliation {
-  const { listed, owned, proofs, candidates, settled, now } = evidence
-  const ours = listed.find(batch => !owned.has(batch.id) && proofs.get(batch.id) === 'ours')
+  const { listed, owned, verified, proofs, candidates, settled, now } = evidence
+  const ours = listed.find(batch => proofs.get(batch.id) === 'ours')
   if (ours) return { kind: 'adopt', batch: ours }
   const named = new Set(candidates)
   const possible = listed.filter(
@@ -174,7 +180,15 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
   const strays = listed.filter(
     batch => isTagged(batch, pending, owned) && !isRead(proofs.get(batch.id)),
   )
-  const toRead = strays.filter(
+  // A gateway may have replied to another create with this batch, so that another journal has its id.
+  const claimed = listed.filter(
+    batch =>
+      owned.has(batch.id) &&
+      !verified.has(batch.id) &&
+      hasCount(batch, pending.requests) &&
+      isInTime(batch, pending),
+  )
+  const toRead = [...strays, ...claimed].filter(
     batch => batch.processing_status === 'ended' && !proofs.has(batch.id),
   )
   if (toRead.length > 0) return { kind: 'prove', candidates: toRead }

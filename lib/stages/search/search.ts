@@ -19,6 +19,7 @@ import {
   type Proof,
   minElapsed,
   type PendingCreate,
+  type SearchEvidence,
   type Reconciliation,
 } from './reconcile.ts'
 
@@ -104,7 +105,11 @@ export async function search(
     }
     const known = listed.find(({ id }) => id === job.batch(number).id)
     if (known && !options.isOthers) return { id: known.id, remote: known }
-    const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
+    const verified = verifiedIds(job, number)
+    // The reply to another create may have had the id of this batch, and the one to this create its id.
+    const owned = options.isOthers
+      ? verified
+      : new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
     const lateId = options.isOthers ? undefined : await job.shared?.lateIdOf(number)
     if (lateId !== undefined && !owned.has(lateId)) {
       const remote = await options.api.retrieve(lateId)
@@ -118,7 +123,7 @@ export async function search(
         await job.note({ type: 'candidate', number, id: batch.id }, false)
       }
     }
-    const verdict = await decide(options, pending, listed, owned, learned, settled)
+    const verdict = await decide(options, pending, { listed, owned, verified, settled }, learned)
     if (verdict.kind === 'undecided') return { undecided: verdict.candidates }
     if (verdict.kind === 'adopt') return { id: verdict.batch.id, remote: verdict.batch }
     if (verdict.kind === 'absent') {
@@ -226,6 +231,14 @@ export function whyAnother(batch: BatchState, remote: RemoteBatch): string | und
   return isOlderThanArmed(batch, remote) ? 'was created before that batch was sent' : undefined
 }
 
+/** Ids of the job's batches whose results have shown that they are right, and the id that this batch has had so far. */
+function verifiedIds(job: StoredJob, number: number): ReadonlySet<string> {
+  const ids = [...job.state.batches.values()].flatMap(batch =>
+    batch.number === number || batch.fetched !== null ? (batch.id ?? []) : [],
+  )
+  return new Set(ids)
+}
+
 /** What is known about candidates. */
 interface Learned {
   readonly proofs: Map<string, Proof>
@@ -238,24 +251,24 @@ interface Learned {
 async function decide(
   options: SearchOptions,
   pending: PendingCreate,
-  listed: readonly RemoteBatch[],
-  owned: ReadonlySet<string>,
+  seen: Pick<SearchEvidence, 'listed' | 'owned' | 'verified' | 'settled'>,
   { proofs, decisions, foreign }: Learned,
-  settled: boolean,
 ): Promise<Exclude<Reconciliation, { kind: 'prove' }>> {
   const { job, number, isOthers } = options
   for (const [id, proof] of proofs) if (proof === 'unreadable') proofs.delete(id)
   for (;;) {
     const candidates = Object.keys(job.batch(number).candidates)
     const now = job.session.serverTime.nowOrOurs()
-    const verdict = reconcile(pending, { listed, owned, proofs, candidates, settled, now })
+    const verdict = reconcile(pending, { ...seen, proofs, candidates, now })
     if (verdict.kind !== 'prove') return verdict
     for (const candidate of verdict.candidates) {
       const isOther = job.batch(number).id === null ? isEarlier : isOfAnotherTime
       // A journaled candidate was named to the user, or by the reply to the create, so its time alone does not rule it out.
       const isNamed = job.batch(number).candidates[candidate.id] !== undefined
       const shown = await prove(options, candidate, !isNamed && isOther(candidate, pending))
-      let proof = shown === 'chosen' ? (decisions.get(candidate.id) ?? shown) : shown
+      // A batch that another journal owns is no question to the user, so the decision does not mean it.
+      const isAsked = shown === 'chosen' && !seen.owned.has(candidate.id)
+      let proof = isAsked ? (decisions.get(candidate.id) ?? shown) : shown
       // A gateway may have replied with another batch's results, and what is ruled out is sent again: they are read twice.
       if (shown === 'foreign' && !isOthers && !foreign.has(candidate.id)) {
         foreign.add(candidate.id)

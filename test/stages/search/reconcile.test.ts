@@ -56,8 +56,23 @@ const verdicts: readonly Given[] = [
     { kind: 'absent' },
   ],
   [
-    'a batch that a journal owns is no candidate',
+    'a batch that runs and that a journal owns is no candidate',
+    { listed: [running], owned: new Set(['a']), settled: true },
+    { kind: 'absent' },
+  ],
+  [
+    'an ended batch that a journal owns is read before anything is sent again',
     { listed: [ended], owned: new Set(['a']), settled: true },
+    { kind: 'prove', candidates: [ended] },
+  ],
+  [
+    'a batch that is ours is adopted, whichever journal owns it',
+    { listed: [ended], owned: new Set(['a']), proofs: [['a', 'ours']] },
+    { kind: 'adopt', batch: ended },
+  ],
+  [
+    'a batch that a journal owns, and whose results say so, is no candidate',
+    { listed: [ended], owned: new Set(['a']), verified: new Set(['a']), settled: true },
     { kind: 'absent' },
   ],
   ...[-11, 21].flatMap(minutes => {
@@ -267,6 +282,7 @@ for (const [name, { proofs = [], ...evidence }, verdict] of verdicts) {
     const whole = {
       listed: [],
       owned: new Set<string>(),
+      verified: new Set<string>(),
       candidates: [],
       settled: false,
       now: NOW,
@@ -289,7 +305,14 @@ void t.test(
   'if the time of the API is unknown, an older batch that tells nothing is not ours',
   async t => {
     const listed = [remote('a', { at: ARMED - 49 * 60 * MINUTE })]
-    const evidence = { listed, owned: new Set<string>(), candidates: [], settled: true, now: NOW }
+    const evidence = {
+      listed,
+      owned: new Set<string>(),
+      verified: new Set<string>(),
+      candidates: [],
+      settled: true,
+      now: NOW,
+    }
     const proofs = new Map<string, Proof>([['a', 'unreadable']])
     t.match(reconcile({ ...unknown, serverAt: null }, { ...evidence, proofs }), { kind: 'absent' })
   },

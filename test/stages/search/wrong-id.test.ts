@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { BatchRequest } from '../../../lib/core/flow.ts'
+import type { StoredJob } from '../../../lib/store/job.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
 import type { RunEvent } from '../../../lib/core/job/run-event.ts'
 import {
@@ -301,6 +302,62 @@ void t.test(
     await answered(world, 3)
   },
 )
+
+/** A client whose first two creates get each other's reply. */
+function swapping(world: World): NonNullable<RunOptions['client']> {
+  const replies: ((other: Response) => void)[] = []
+  const got: Response[] = []
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    if (init?.method?.toUpperCase() !== 'POST' || got.length === 2) return response
+    got.push(response)
+    const [one, two] = got
+    if (one && two) {
+      replies[0]?.(two)
+      return one
+    }
+    return await new Promise<Response>(resolve => replies.push(resolve))
+  }
+  return world.client.withOptions({ fetch })
+}
+
+void t.test('two batches of a job that got the id of each other are told apart', async t => {
+  const world = await makeWorld(t, { batchTimeMs: ({ number }) => number * 20 * MINUTE })
+  const job = await world.open()
+  // Batches of one size are sent one after the other.
+  const client = swapping(world)
+  const requests = asks(5)
+  const other = await world.open({ name: 'other' })
+  const ids = async (mine: StoredJob): Promise<Set<string>> =>
+    new Set([...mine.state.batches.values()].flatMap(({ id }) => id ?? []))
+  const one = (mine: StoredJob, theirs: StoredJob, part: BatchRequest[]): Promise<Result[]> => {
+    const ownedElsewhere = (): Promise<Set<string>> => ids(theirs)
+    return run(world, mine, part, { client, submit: { ownedElsewhere }, fetch: { ownedElsewhere } })
+  }
+  const first = one(job, other, requests.slice(0, 2))
+  const second = one(other, job, requests.slice(3, 5))
+  const ended = await Promise.allSettled([first, second])
+  t.match(
+    ended.filter(({ status }) => status === 'rejected'),
+    [{ reason: { code: 'CBS_API', message: /are invalid after 5 downloads/ } }],
+    'the first that ends finds that the other one still runs',
+  )
+  await Promise.all([job.close(), other.close()])
+  world.clock.pass(60 * MINUTE)
+  for (const [name, at] of [
+    ['test', 0],
+    ['other', 3],
+  ] as const) {
+    const again = await world.open({ name })
+    const results = await run(world, again, requests.slice(at, at + 2), {})
+    t.same(
+      said(results),
+      [0, 1].map(i => `${i}: succeeded ${echo(`question ${at + i}`)}`),
+    )
+    await again.close()
+  }
+  await paidOnce(world, 4)
+})
 
 /** A client whose nth create is answered with a batch that the API has already. */
 function cachedReply(
