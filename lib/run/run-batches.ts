@@ -140,9 +140,21 @@ class Run implements BatchRun {
     return this.#isFinished
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<RecordResult> {
+  [Symbol.asyncIterator](): AsyncGenerator<RecordResult> {
+    const left = new AbortController()
+    const results = this.#all(left.signal)
+    const end = results.return.bind(results)
+    // A generator returns only after its next item, which may take a day.
+    results.return = value => {
+      left.abort()
+      return end(value)
+    }
+    return results
+  }
+
+  async *#all(left: AbortSignal): AsyncGenerator<RecordResult> {
     const end: RunEnd = { reason: undefined }
-    yield* this.#results(end)
+    yield* this.#results(end, left)
     if (end.reason) throw end.reason
   }
 
@@ -153,6 +165,7 @@ class Run implements BatchRun {
     const writer = this.#writerOf(format ?? 'jsonl', options)
     const end: RunEnd = { reason: undefined }
     // All available rows are read before the run fails with the reason for its stop.
+    const left = new AbortController()
     const last = new StageTransform({
       transform(row: Buffer, _encoding, done) {
         done(null, row)
@@ -161,7 +174,9 @@ class Run implements BatchRun {
         last.reportStop(end.reason).then(() => done(), done)
       },
     })
-    return from(this.#results(end), writer, typed<Buffer, Buffer>(last))
+    // The results themselves would end only after the next one, which may take a day.
+    last.once('close', () => left.abort())
+    return from(this.#results(end, left.signal), writer, typed<Buffer, Buffer>(last))
   }
 
   #writerOf(format: keyof RowFormats, options: object = {}): Stage<Result<object>, Buffer> {
@@ -178,7 +193,8 @@ class Run implements BatchRun {
     throw wrongOption('format', "'jsonl', 'csv', 'tsv', 'text' or 'raw'", format)
   }
 
-  async *#results(end: RunEnd): AsyncGenerator<RecordResult> {
+  /** `abandoned` aborts when nobody wants another result. */
+  async *#results(end: RunEnd, abandoned: AbortSignal): AsyncGenerator<RecordResult> {
     if (this.#isRead)
       throw new BatchStreamError('CBS_STAGE', 'a run is read once: call runBatches() again')
     this.#isRead = true
@@ -192,7 +208,7 @@ class Run implements BatchRun {
     if (observed) job.on('event', observed.event)
     let cause: unknown
     try {
-      for await (const result of this.#resultsOf(job, end)) {
+      for await (const result of this.#resultsOf(job, end, abandoned)) {
         observed?.result(result)
         yield result
       }
@@ -208,7 +224,11 @@ class Run implements BatchRun {
     }
   }
 
-  async *#resultsOf(job: StoredJob, end: RunEnd): AsyncGenerator<RecordResult> {
+  async *#resultsOf(
+    job: StoredJob,
+    end: RunEnd,
+    abandoned: AbortSignal,
+  ): AsyncGenerator<RecordResult> {
     const { signal = new AbortController().signal } = this.#options
     const { batchWait, batchAge, maxWait, concurrency } = this.#settings
     const isEndless = batchWait !== undefined || batchAge !== undefined
@@ -225,7 +245,7 @@ class Run implements BatchRun {
     if (isEndless) leaveWhenDrained(job, over.signal, drained)
     const left = new AbortController()
     const parts = this.#partsOf(job)
-    const ends = AbortSignal.any([signal, drained.signal, left.signal, job.lost])
+    const ends = AbortSignal.any([signal, abandoned, drained.signal, left.signal, job.lost])
     if (maxWait !== undefined) {
       const leave = { maxWait, concurrency }
       leaveWhenIdle({ job, isEndless, leave, canary: parts.canary }, over.signal, left)
@@ -241,6 +261,7 @@ class Run implements BatchRun {
     const stages = from(own, answerRecords(parts))
     const stop = (): unknown => stages.destroy(ends.reason)
     ends.addEventListener('abort', stop)
+    if (ends.aborted) stop()
     let rows = 0
     try {
       for await (const result of stages) {
@@ -256,7 +277,8 @@ class Run implements BatchRun {
     } catch (cause) {
       // Nothing that this process does counts any more.
       if (job.lost.aborted && !signal.aborted) throw job.lost.reason
-      if (signal.aborted || !(drained.signal.aborted || left.signal.aborted)) throw cause
+      const isLeft = abandoned.aborted || drained.signal.aborted || left.signal.aborted
+      if (signal.aborted || !isLeft) throw cause
     } finally {
       over.abort()
       ends.removeEventListener('abort', stop)

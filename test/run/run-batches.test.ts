@@ -1,5 +1,7 @@
 import { createWriteStream, readFileSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type Anthropic from '@anthropic-ai/sdk'
 import t, { type Test } from 'tap'
@@ -285,6 +287,42 @@ void t.test(
     t.equal(world.emulator.ledger.batches().length, 1)
   },
 )
+
+void t.test('a run that nobody reads any more ends at once, and its job is free', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: ({ number }) => (number === 1 ? 1000 : 3_600_000),
+  })
+  const job = { name: 'left', dir: world.dir }
+  const options = { ...quickWith(world), prompt: '{{text}}', batchSize: 5, job } as const
+  const reopened = async (): Promise<void> => {
+    const began = world.clock.elapsed()
+    // The lock is free, or this rejects.
+    await (await openJob({ ...job, clock: world.clock })).close()
+    t.ok(world.clock.elapsed() - began < 60_000)
+  }
+  const sink = new Writable({
+    write(_, _encoding, done) {
+      done(new Error('the disk of a user is full'))
+    },
+  })
+  await t.rejects(pipeline(runBatches(reviews, options).toRows(), sink), /disk of a user/)
+  await reopened()
+  const rows = runBatches(reviews, options).toRows()
+  const results = runBatches(reviews, { ...options, job: { ...job, name: 'other' } })
+  const iterator = results[Symbol.asyncIterator]()
+  for (let count = 0; count < 5; count++) t.notOk((await iterator.next()).done)
+  const waiting = iterator.next()
+  await iterator.return?.()
+  t.same(await waiting, { done: true, value: undefined })
+  await iterator.return?.()
+  await (await openJob({ ...job, name: 'other', clock: world.clock })).close()
+  // Nor does it begin.
+  const reading = rows.resume()
+  reading.destroy()
+  await once(reading, 'close')
+  await reopened()
+  t.match(await world.emulator.ledger.totals(), { acceptedTwice: 10 })
+})
 
 void t.test('an open job is used and stays open', async t => {
   const world = await makeWorld(t)
