@@ -223,9 +223,10 @@ async function openFolder(place: JobFolder): Promise<StoredJob> {
   const { folder, disk } = place
   const path = `${folder}/journal.jsonl`
   const names = await disk.list(folder)
+  // A link in its place would lead to files of others.
+  await disk.makeFolder(`${folder}/batches`)
   if (!names.includes('journal.jsonl')) {
     if (names.includes('records.jsonl')) throw damaged(folder, 'has records and no journal')
-    await disk.makeFolder(`${folder}/batches`)
     // The first line is created with the file, so that an empty journal is always damage and never a crash.
     await replaceFile(disk, path, formatLine(firstEvent(place), NO_SUM).line)
   }
@@ -293,7 +294,8 @@ async function removeOrphans(disk: Disk, folder: string, state: JobState): Promi
     const batch = state.batches.get(Number(number))
     // Result sets that failed verification are kept: they are paid for and may be worth a look.
     const isNeeded = batch && (name.endsWith('.invalid') || needs(batch, what))
-    if (!isNeeded) await disk.remove(`${folder}/batches/${name}`)
+    // A job's own files begin with a number.
+    if (!isNeeded && /^\d/.test(name)) await disk.remove(`${folder}/batches/${name}`)
   }
 }
 

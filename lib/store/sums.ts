@@ -83,9 +83,10 @@ export async function openSummed<T>(
  * @throws BatchStreamError `CBS_STATE` if it is missing
  */
 export async function openStored(disk: Disk, path: string): Promise<DiskFile> {
-  // Not by the error of opening it: other disks than Node's have errors of their own.
-  if ((await disk.stat(path)) === undefined) throw damaged(path, 'is gone')
-  return await disk.open(path, 'read')
+  return await disk.open(path, 'read').catch(async (cause: unknown) => {
+    // Not by the error of opening it: other disks than Node's have errors of their own.
+    throw (await disk.stat(path)) === undefined ? damaged(path, 'is gone') : cause
+  })
 }
 
 const CHANGED = 'was changed since the batch was sealed'

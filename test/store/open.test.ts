@@ -247,3 +247,20 @@ void t.test('a stage refuses a job that is closed, and says what to do', async t
     await t.rejects(pipeline(Readable.from([Buffer.from('{"a":1}\n')]), stage().resume()), reason)
   t.equal(readFileSync(`${dir}/jobs/done/records.jsonl`, 'utf8'), '')
 })
+
+void t.test('files of others beside those of batches stay, and a link is not followed', async t => {
+  const dir = t.testdir({ others: { '7.body': 'precious' } })
+  await (await openJob({ name: 'a', dir })).close()
+  const batches = `${dir}/jobs/a/batches`
+  writeFileSync(`${batches}/notes.txt`, 'mine')
+  writeFileSync(`${batches}/7.body`, 'an orphan of a crash')
+  await (await openJob({ name: 'a', dir })).close()
+  t.same(readdirSync(batches), ['notes.txt'])
+  rmSync(batches, { recursive: true })
+  symlinkSync(`${dir}/others`, batches)
+  await t.rejects(openJob({ name: 'a', dir }), {
+    code: 'CBS_DISK',
+    message: /batches is not a folder \(a link is not followed\)/,
+  })
+  t.same(readdirSync(`${dir}/others`), ['7.body'])
+})
