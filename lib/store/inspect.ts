@@ -66,7 +66,7 @@ export const LEDGER_MARK = 'ledger.json'
 const IN_LEDGER = 'its journal is in a ledger: name the same `ledger`'
 
 /** The trouble of a job whose journal is missing or empty. */
-export const NO_JOURNAL = 'has no journal'
+export const NO_JOURNAL = 'it has no journal'
 
 /** The trouble of a job whose card is not as it was written. */
 const CARD_CHANGED =

@@ -880,7 +880,10 @@ t.test('a job that cannot be read is shown as damaged, also in JSON', async t =>
   writeFileSync(join(place.state, 'jobs/a/journal.jsonl'), '')
   rmSync(join(place.state, 'jobs/a/job.json'))
   const state = ['--state-dir', place.state]
-  t.match((await run(['status', 'a', ...state])).out, /^a  damaged  0 records; rows: none\n$/)
+  t.match(
+    (await run(['status', 'a', ...state])).out,
+    /^a  damaged  0 records; rows: none\n {2}it has no journal\n$/,
+  )
   t.same(rowsOf((await run(['list', '--json', ...state])).out), [
     {
       ...{ job: 'a', state: 'damaged', created_at: null, records: null, batches: null },

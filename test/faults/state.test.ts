@@ -65,7 +65,7 @@ t.test('C13 an empty journal is reported as damage, with a hint to doctor', asyn
     t,
     place,
     10,
-    /job a cannot be used: has no journal; see `claude-batch-stream doctor a`/,
+    /job a cannot be used: it has no journal; see `claude-batch-stream doctor a`/,
   )
 })
 
