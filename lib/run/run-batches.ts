@@ -141,20 +141,20 @@ class Run implements BatchRun {
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<RecordResult> {
-    const left = new AbortController()
-    const results = this.#all(left.signal)
+    const abandoned = new AbortController()
+    const results = this.#all(abandoned.signal)
     const end = results.return.bind(results)
     // A generator returns only after its next item, which may take a day.
     results.return = value => {
-      left.abort()
+      abandoned.abort()
       return end(value)
     }
     return results
   }
 
-  async *#all(left: AbortSignal): AsyncGenerator<RecordResult> {
+  async *#all(abandoned: AbortSignal): AsyncGenerator<RecordResult> {
     const end: RunEnd = { reason: undefined }
-    yield* this.#results(end, left)
+    yield* this.#results(end, abandoned)
     if (end.reason) throw end.reason
   }
 
@@ -164,8 +164,8 @@ class Run implements BatchRun {
   ): Source<Buffer> {
     const writer = this.#writerOf(format ?? 'jsonl', options)
     const end: RunEnd = { reason: undefined }
+    const abandoned = new AbortController()
     // All available rows are read before the run fails with the reason for its stop.
-    const left = new AbortController()
     const last = new StageTransform({
       transform(row: Buffer, _encoding, done) {
         done(null, row)
@@ -175,8 +175,8 @@ class Run implements BatchRun {
       },
     })
     // The results themselves would end only after the next one, which may take a day.
-    last.once('close', () => left.abort())
-    return from(this.#results(end, left.signal), writer, typed<Buffer, Buffer>(last))
+    last.once('close', () => abandoned.abort())
+    return from(this.#results(end, abandoned.signal), writer, typed<Buffer, Buffer>(last))
   }
 
   #writerOf(format: keyof RowFormats, options: object = {}): Stage<Result<object>, Buffer> {

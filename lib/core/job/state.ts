@@ -30,7 +30,7 @@ export interface BatchState extends Sealed {
   readonly submittedAt: number | null
   /** When its end was observed. */
   readonly endedAt: number | null
-  /** Since when the API replies that it does not know the batch; absent while it knows it. */
+  /** Since when the API replies that it does not know the batch; null or absent while it knows it. */
   readonly missingSince?: Moment | null
   /** How its requests ended; null until the batch has ended. */
   readonly counts: Counts | null
