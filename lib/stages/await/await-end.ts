@@ -211,8 +211,9 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
   }
 
   /**
-   * Whether the API has not known a batch for the settle time. It may return 404 for some seconds after it accepted a batch: that is
-   * no reason to give up, and never one to resend. The time is journaled, since a job may be driven by many short processes.
+   * Notes since when the API does not know a batch, and returns whether that has lasted for the settle time. The API may return 404 for
+   * some seconds after it accepted a batch: that is no reason to give up, and never one to resend. The time is journaled, since a job
+   * may be driven by many short processes.
    */
   async #isLost(job: StoredJob, one: Waiting, isMissing: boolean): Promise<boolean> {
     const { number } = one.batch

@@ -53,15 +53,13 @@ function createdUntil({ serverAt, at, settleMs }: PendingCreate): number {
   return settleMs + Math.min(Math.max(serverAt, at), serverAt + UNKNOWN_CLOCK_MS) + SKEW_MS
 }
 
-/**
- * Whether a batch has the right request count and no owner. The count is the tag: no two unresolved batches of a job share
- * it. A count of 0 means that the API has not counted the batch yet.
- */
+/** Whether a batch has the right request count and no owner. The count is the tag: no two unresolved batches of a job share it. */
 function isTagged(batch: RemoteBatch, pending: PendingCreate, owned: ReadonlySet<string>): boolean {
   return hasCount(batch, pending.requests) && !owned.has(batch.id)
 }
 
-function hasCount(batch: RemoteBatch, requests: number): boolean {
+/** Whether a batch may have so many requests. A count of 0 means that the API has not counted it yet. */
+export function hasCount(batch: RemoteBatch, requests: number): boolean {
   return [0, requests].includes(countOf(batch.request_counts))
 }
 

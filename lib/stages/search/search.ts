@@ -10,6 +10,7 @@ import { BatchIds } from '../../store/results/batch-ids.ts'
 import { eachFirstCustomId } from '../../api/first-lines.ts'
 import {
   createdFrom,
+  hasCount,
   isCandidate,
   isEarlier,
   isOfAnotherTime,
@@ -224,10 +225,8 @@ export function isOlderThanArmed(
 
 /** What shows that a batch of the API is not this one, as the end of a sentence; undefined if nothing does. */
 export function whyAnother(batch: BatchState, remote: RemoteBatch): string | undefined {
-  const count = countOf(remote.request_counts)
-  // A count of 0 means that the API has not counted the requests yet.
-  if (count !== 0 && count !== batch.requests)
-    return `has ${count} requests instead of ${batch.requests}`
+  if (!hasCount(remote, batch.requests))
+    return `has ${countOf(remote.request_counts)} requests instead of ${batch.requests}`
   return isOlderThanArmed(batch, remote) ? 'was created before that batch was sent' : undefined
 }
 
@@ -371,8 +370,7 @@ export async function isListedAnyway(
     throw cause
   })
   const fresh = listed.filter(
-    batch =>
-      Date.parse(batch.created_at) >= from && [0, requests].includes(countOf(batch.request_counts)),
+    batch => Date.parse(batch.created_at) >= from && hasCount(batch, requests),
   )
   if (fresh.length === 0) return false
   const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
