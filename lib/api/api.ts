@@ -137,7 +137,30 @@ export class Api {
     limit: number,
     wanted: 'proof' | 'all' | 'valid',
   ): Promise<BatchListPage> {
-    const page = await this.#read('list batches', async signal => {
+    const page = await this.#page(afterId, limit, wanted, [])
+    if (!page)
+      throw new BatchStreamError(
+        'CBS_API',
+        'the API answered 404 to a list of batches: is the base URL right?',
+      )
+    return page
+  }
+
+  /** The same as `proof`; undefined if the list is refused (4xx): some gateways have none. */
+  async listIfAllowed(
+    afterId: string | undefined,
+    limit: number,
+  ): Promise<BatchListPage | undefined> {
+    return await this.#page(afterId, limit, 'proof', ['access', 'refused'])
+  }
+
+  async #page(
+    afterId: string | undefined,
+    limit: number,
+    wanted: 'proof' | 'all' | 'valid',
+    absent: readonly Failure['kind'][],
+  ): Promise<BatchListPage | undefined> {
+    const read = async (signal: AbortSignal): Promise<BatchListPage> => {
       const options = { ...FRESH, maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal }
       const query = afterId === undefined ? { limit } : { limit, after_id: afterId }
       // The SDK turns any reply into an empty page, which would prove that no batch was created.
@@ -147,13 +170,8 @@ export class Api {
         throw new MalformedReply(`the list came from a cache (${shorten(cachedBy)})`)
       await this.session.observe(response.headers)
       return remotePage(await response.json(), wanted === 'valid' ? 'left out' : 'refused')
-    })
-    if (!page)
-      throw new BatchStreamError(
-        'CBS_API',
-        'the API answered 404 to a list of batches: is the base URL right?',
-      )
-    return page
+    }
+    return await this.#read('list batches', read, absent)
   }
 
   async cancel(id: string): Promise<RemoteBatch | undefined> {
@@ -195,8 +213,12 @@ export class Api {
       await this.list(undefined, 1, 'all')
   }
 
-  /** Retries a read until it succeeds; undefined for a 404. */
-  async #read<T>(call: string, read: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
+  /** Retries a read until it succeeds; undefined for a 404 and the other failures that mean absence. */
+  async #read<T>(
+    call: string,
+    read: (signal: AbortSignal) => Promise<T>,
+    absent: readonly Failure['kind'][] = [],
+  ): Promise<T | undefined> {
     const { session } = this
     const signal = this.#signal
     const timeout = { clock: session.clock, signal, limitMs: IDLE_TIMEOUT_MS }
@@ -206,7 +228,7 @@ export class Api {
       onWait: ({ message }, waitMs) => this.#onWait?.({ call, message, waitMs }),
     })
     if ('value' in tried) return tried.value
-    if (tried.failure.kind === 'notFound') return undefined
+    if (['notFound', ...absent].includes(tried.failure.kind)) return undefined
     throw errorOf(call, tried.failure)
   }
 }

@@ -1,5 +1,5 @@
 import type { Api } from '../../api/api.ts'
-import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
+import { resultsUrlOf, type BatchListPage, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { ownedIds } from '../../store/batch-queue.ts'
 import type { StoredJob } from '../../store/job.ts'
@@ -93,12 +93,13 @@ export async function search(
   }
   mustBeOne(job.batch(number), adopt)
   for (const id of adopt) decisions.set(id, 'ours')
+  const from = listedFrom(job, number, pending)
   let listings = 0
   let incomplete = 0
   for (;;) {
     // A listing proves absence only if it was requested after the settle time.
     const settled = elapsedSinceArmed(job, number, sentBefore) >= settleMs
-    const listed = await listFrom(options.api, createdFrom(pending))
+    const listed = await listFrom(from, after => options.api.list(after, MAX_PAGE, 'proof'))
     // The list may not reach back to a candidate that an earlier process, with another clock, has named.
     for (const id of openCandidates(job.batch(number))) {
       const named = listed.some(one => one.id === id) ? undefined : await options.api.retrieve(id)
@@ -128,11 +129,11 @@ export async function search(
     if (verdict.kind === 'undecided') return { undecided: verdict.candidates }
     if (verdict.kind === 'adopt') return { id: verdict.batch.id, remote: verdict.batch }
     if (verdict.kind === 'absent') {
-      const hidden = await hiddenIn(listed, options, createdFrom(pending))
+      const hidden = await hiddenIn(listed, options, from)
       if (hidden === undefined) return 'absent'
       incomplete += 1
       if (incomplete === MAX_INCOMPLETE) throw incompleteList(hidden)
-      options.onWait(`the API's list lacks batch ${hidden}, which exists`)
+      options.onWait(`the API's list lacks batch ${hidden}`)
       await job.clock.sleep(FIRST_PAUSE_MS * 2 ** incomplete, signal)
       continue
     }
@@ -313,19 +314,18 @@ export async function prove(
   }
 }
 
+/** The page of a list that follows a batch. */
+type PageAfter = (id: string | undefined) => Promise<BatchListPage>
+
 /** Every batch of the workspace back to a time. Pages are newest first; a list in another order is read to its end. */
-async function listFrom(
-  api: Api,
-  from: number,
-  perPage: number = MAX_PAGE,
-): Promise<RemoteBatch[]> {
+async function listFrom(from: number, pageAfter: PageAfter): Promise<RemoteBatch[]> {
   const listed: RemoteBatch[] = []
   const cursors = new Set<string>()
   let last = Infinity
   let isSorted = true
   let after: string | undefined
   for (;;) {
-    const page = await api.list(after, perPage, 'proof')
+    const page = await pageAfter(after)
     listed.push(...page.data)
     for (const { created_at } of page.data) {
       const created = Date.parse(created_at)
@@ -346,13 +346,15 @@ async function listFrom(
 /** Enough for the batches that a workspace creates within seconds. */
 const SHORT_PAGE = 20
 
+const NO_LIST: BatchListPage = { data: [], has_more: false, last_id: null }
+
 /** The maximum difference between a `date` header and the creation time in the same moment; usually it is below a second. */
 const SAME_TIME_MS = 5000
 
 /**
  * Whether the API may have accepted a batch although the reply to its create refuses it: a proxy that sent the create twice passes on
  * the reply to the second one. If the list has a batch of this size that was created since the last byte was sent, it becomes a
- * candidate.
+ * candidate. A list that cannot be read says nothing; where there is none, nothing can be looked up.
  */
 export async function isListedAnyway(
   job: StoredJob,
@@ -361,45 +363,76 @@ export async function isListedAnyway(
   ownedElsewhere: OwnedElsewhere | undefined,
 ): Promise<boolean> {
   const { requests } = job.batch(number)
-  const { at, serverAt } = armedOf(job, number)
-  const { clock, session } = job
-  const from = (serverAt ?? at + session.serverTime.nowOrOurs() - clock.now()) - SAME_TIME_MS
-  const listed = await listFrom(api, from, SHORT_PAGE).catch((cause: unknown) => {
-    // Some gateways have no list, and a key that is refused is refused here, too.
-    if (cause instanceof BatchStreamError) return []
+  const sentAt = sentAtOf(job, armedOf(job, number))
+  const own = new Map([...job.state.batches.values()].map(batch => [batch.id, batch.armed]))
+  const listBackTo = async (from: number): Promise<RemoteBatch[]> =>
+    await listFrom(from, async id => (await api.listIfAllowed(id, SHORT_PAGE)) ?? NO_LIST)
+  try {
+    const newest = await listBackTo(sentAt - SAME_TIME_MS)
+    const lags = newest.map(batch => {
+      const armed = own.get(batch.id)
+      return armed ? lagOf(batch, sentAtOf(job, armed)) : 0
+    })
+    const lagMs = Math.max(0, ...lags)
+    const from = sentAt - SAME_TIME_MS - lagMs
+    const listed = lagMs === 0 ? newest : await listBackTo(from)
+    const fresh = listed.filter(
+      batch => Date.parse(batch.created_at) >= from && hasCount(batch, requests),
+    )
+    if (fresh.length === 0) return false
+    const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
+    const unowned = fresh.filter(({ id }) => !owned.has(id))
+    for (const { id } of unowned) await job.note({ type: 'candidate', number, id }, false)
+    return unowned.length > 0
+  } catch (cause) {
+    if (cause instanceof BatchStreamError && cause.code === 'CBS_API') return true
     throw cause
-  })
-  const fresh = listed.filter(
-    batch => Date.parse(batch.created_at) >= from && hasCount(batch, requests),
-  )
-  if (fresh.length === 0) return false
-  const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
-  const unowned = fresh.filter(({ id }) => !owned.has(id))
-  for (const { id } of unowned) await job.note({ type: 'candidate', number, id }, false)
-  return unowned.length > 0
+  }
+}
+
+/** When a last byte was sent, by the API's clock. The local clock is corrected by what it shows now. */
+function sentAtOf({ clock, session }: StoredJob, { at, serverAt }: Moment): number {
+  return serverAt ?? at + session.serverTime.nowOrOurs() - clock.now()
 }
 
 /** How many other batches of the job are looked up at most; users may have deleted some. */
 const MAX_LOOKED_UP = 5
 
 /**
- * A batch of the job that exists, was created in the time that a list covers, and is not in it; undefined if there is none. A list
- * that lacks one (a gateway's stub, a cache without headers) proves nothing about another.
+ * How far back a list must go: to the time of the batch, and to the job's newest other one, which shows whether the list is
+ * complete.
+ */
+function listedFrom({ state }: StoredJob, number: number, pending: PendingCreate): number {
+  const from = createdFrom(pending)
+  const other = [...state.batches.values()].findLast(
+    ({ number: one, id, armed }) => one !== number && id !== null && armed !== null,
+  )
+  if (!other?.armed) return from
+  const before = createdFrom({ ...pending, ...other.armed })
+  return before < from - EXPIRES_AFTER_MS ? from : Math.min(from, before)
+}
+
+/**
+ * A batch of the job that was created in the time that a list covers, and is not in it although it exists; undefined if there is
+ * none. A list that lacks one (a gateway's stub, a cache without headers) proves nothing about another. The user may have deleted
+ * batches, but if the API knows none of those any more that it has shown, nothing is proven, either.
  */
 async function hiddenIn(
   listed: readonly RemoteBatch[],
-  { job, api, number }: SearchOptions,
+  { job, api, number, adopt = [] }: SearchOptions,
   from: number,
 ): Promise<string | undefined> {
   const ids = new Set(listed.map(({ id }) => id))
   const others = [...job.state.batches.values()].filter(batch => batch.number !== number)
-  const own = others.flatMap(({ id }) => id ?? [])
-  const missing = own.filter(id => !ids.has(id)).slice(-MAX_LOOKED_UP)
-  for (const id of missing) {
-    const remote = await api.retrieve(id)
-    if (remote && Date.parse(remote.created_at) >= from) return id
+  const missing = others.filter(({ id }) => id !== null && !ids.has(id)).slice(-MAX_LOOKED_UP)
+  let vanished: string | undefined
+  for (const { id, armed, counts } of missing) {
+    const remote = await api.retrieve(id as string)
+    if (remote && Date.parse(remote.created_at) >= from) return remote.id
+    if (!remote && counts && armed && (armed.serverAt ?? armed.at) >= from) vanished = id as string
   }
-  return undefined
+  const isAnyListed = others.some(({ id }) => id !== null && ids.has(id))
+  return isAnyListed || adopt.includes(NONE) ? undefined : vanished
 }
 
 /** So many incomplete lists end the search. */
@@ -408,7 +441,7 @@ const MAX_INCOMPLETE = 5
 function incompleteList(hidden: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_API',
-    `the API's list of batches lacks ${hidden}, which exists, so the outcome of a create cannot be determined: resume the job later`,
+    `the API's list of batches lacks ${hidden}, a batch of the job, so the outcome of a create cannot be determined: resume the job later. If the job's batches were deleted, resume it with \`adopt\`: none`,
   )
 }
 
@@ -432,21 +465,21 @@ function armedOf(job: StoredJob, number: number): Moment {
 async function pendingCreateOf(options: SearchOptions): Promise<PendingCreate> {
   const { job, api, number, settleMs } = options
   const { requests } = job.batch(number)
-  const { at, serverAt } = armedOf(job, number)
+  const armed = armedOf(job, number)
+  const { at, serverAt } = armed
   // The local clock may be wrong by days; a reply of the API shows by how much.
   if (serverAt === null && job.session.serverTime.sure() === null)
     await api.list(undefined, 1, 'proof')
-  const behind = job.session.serverTime.nowOrOurs() - job.clock.now()
-  const lagMs = await lagOfOthers(options, behind)
-  return { requests, serverAt, at: serverAt === null ? at + behind : at, settleMs, lagMs }
+  const lagMs = await lagOfOthers(options)
+  return { requests, serverAt, at: serverAt === null ? sentAtOf(job, armed) : at, settleMs, lagMs }
 }
 
-/** How far the API's creation times are behind, as the job's newest other batches show. `behind`: the same of the local clock. */
-async function lagOfOthers({ job, api, number }: SearchOptions, behind: number): Promise<number> {
+/** How far the API's creation times are behind, as the job's newest other batches show. */
+async function lagOfOthers({ job, api, number }: SearchOptions): Promise<number> {
   const known = [...job.state.batches.values()].flatMap(batch => {
     const { armed, id } = batch
     if (batch.number === number || armed === null) return []
-    const sentAt = armed.serverAt ?? armed.at + behind
+    const sentAt = sentAtOf(job, armed)
     // A reply with an earlier time is not believed, so its batch may still be a candidate.
     return (id === null ? openCandidates(batch) : [id]).map(one => ({ id: one, sentAt }))
   })

@@ -1,4 +1,5 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import type Anthropic from '@anthropic-ai/sdk'
 import t from 'tap'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
@@ -270,6 +271,34 @@ for (const { name, faults, creates, lists, waited, adopted } of cases) {
   })
 }
 
+/** A client behind a proxy that sends the nth create twice, and passes on that the second one is refused. */
+function sentTwice(
+  world: World,
+  nth: number,
+  status: number,
+  change: (text: string, headers: Headers) => string = text => text,
+): Anthropic {
+  let creates = 0
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    const { headers } = response
+    const text = change(await response.text(), headers)
+    headers.delete('content-length')
+    if (init?.method?.toUpperCase() !== 'POST' || ++creates !== nth)
+      return new Response(text, { status: response.status, headers })
+    const error = { type: 'error', error: { type: 'some_error', message: 'requests.0: no' } }
+    return Response.json(error, { status, headers: { 'retry-after': '1' } })
+  }
+  return world.client.withOptions({ fetch })
+}
+
+async function costsNothing(world: World, client: Anthropic, concurrency = 1): Promise<void> {
+  const options = { client, aggregate: { batchSize: 2 }, submit: { concurrency } }
+  const results = await run(world, await world.open(), asks(4), options)
+  world.t.same(said(results).sort(), answers(4))
+  await oneBill(world, 4)
+}
+
 for (const status of [400, 403, 404, 413, 429])
   void t.test(
     `a proxy that sends a create twice, and passes on a ${status}, costs nothing`,
@@ -277,32 +306,40 @@ for (const status of [400, 403, 404, 413, 429])
       // The reply to an earlier create shows the API's time, or none does.
       for (const nth of [1, 2]) {
         const world = await makeWorld(t, { batchTimeMs: 2 * MINUTE })
-        let creates = 0
-        const fetch: typeof globalThis.fetch = async (url, init) => {
-          const response = await world.emulator.fetch(url, init)
-          if (init?.method?.toUpperCase() !== 'POST' || ++creates !== nth) return response
-          await response.body?.cancel()
-          const error = { type: 'error', error: { type: 'some_error', message: 'requests.0: no' } }
-          return Response.json(error, { status, headers: { 'retry-after': '1' } })
-        }
-        const client = world.client.withOptions({ fetch })
-        const options = { client, aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
-        t.same(said(await run(world, await world.open(), asks(4), options)).sort(), answers(4))
-        await oneBill(world, 4)
-        t.equal(creates, 2)
+        await costsNothing(world, sentTwice(world, nth, status))
       }
     },
   )
+
+void t.test('the same if creation times are behind, or the list comes from a cache', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 2 * MINUTE })
+  const behind = (text: string): string =>
+    text.replaceAll(/("created_at":")([^"]*)/g, (_, key: string, time: string) => {
+      return key + new Date(Date.parse(time) - 2 * MINUTE).toISOString()
+    })
+  await costsNothing(world, sentTwice(world, 2, 429, behind))
+  const other = await makeWorld(t, { batchTimeMs: 2 * MINUTE })
+  let lists = 0
+  const cached = (text: string, headers: Headers): string => {
+    if (!text.includes('"has_more"') || ++lists > 5) return text
+    headers.set('age', '30')
+    return '{"data":[],"has_more":false,"first_id":null,"last_id":null}'
+  }
+  await costsNothing(other, sentTwice(other, 2, 429, cached))
+  t.ok(lists > 5)
+})
 
 void t.test(
   'a refused create without a list, or beside the batch of another, is sent again',
   async t => {
     const refused = { on: 'create', nth: 1, status: 429, headers: { 'retry-after': '1' } } as const
-    const unlisted = await makeWorld(t, {
-      batchTimeMs: MINUTE,
-      faults: [refused, { on: 'list', status: 404 }],
-    })
-    t.same(said(await run(unlisted, await unlisted.open(), asks(3))), answers(3))
+    for (const status of [403, 404, 405]) {
+      const unlisted = await makeWorld(t, {
+        batchTimeMs: MINUTE,
+        faults: [refused, { on: 'list', status }],
+      })
+      t.same(said(await run(unlisted, await unlisted.open(), asks(3))), answers(3))
+    }
     const world = await makeWorld(t, {
       batchTimeMs: MINUTE,
       faults: [refused],
@@ -845,7 +882,7 @@ void t.test('a list that lacks another batch of the job proves nothing', async t
   const job = await world.open()
   await t.rejects(run(world, job, asks(5), options), {
     code: 'CBS_API',
-    message: /list of batches lacks msgbatch_\w+, which exists/,
+    message: /list of batches lacks msgbatch_\w+, a batch of the job, so/,
   })
   await job.close()
   isStub = false
@@ -853,24 +890,41 @@ void t.test('a list that lacks another batch of the job proves nothing', async t
   await oneBill(world, 5)
 })
 
-void t.test(
-  'a batch that the user has deleted does not keep the list from being complete',
-  async t => {
-    const world = await makeWorld(t, {
-      faults: [{ on: 'create', nth: 2, when: 'before', reset: true, times: 1 }],
-    })
-    const options = { aggregate: { batchSize: 2 } }
-    const job = await world.open()
-    job.on('event', event => {
-      // Between its results and the search for the next one.
-      if (event.type !== 'fetched' || event.number !== 1) return
-      const { id } = job.batch(1)
-      void world.client.messages.batches.delete(String(id))
-    })
-    t.equal(said(await run(world, job, asks(4), options)).length, 4)
-    await oneBill(world, 4)
-  },
-)
+void t.test('a job whose only other batch was deleted asks before it sends again', async t => {
+  const world = await makeWorld(t, {
+    faults: [{ on: 'create', nth: 2, when: 'before', reset: true, times: 1 }],
+  })
+  const options = { aggregate: { batchSize: 2 } }
+  const job = await world.open()
+  job.on('event', event => {
+    // Between its results and the search for the next one.
+    if (event.type !== 'fetched' || event.number !== 1) return
+    const { id } = job.batch(1)
+    void world.client.messages.batches.delete(String(id))
+  })
+  await t.rejects(run(world, job, asks(4), options), {
+    code: 'CBS_API',
+    message: /If the job's batches were deleted, resume it with `adopt`: none$/,
+  })
+  await job.close()
+  const decided = { ...options, submit: { adopt: ['none'] } }
+  t.equal(said(await run(world, await world.open(), asks(4), decided)).length, 4)
+  await oneBill(world, 4)
+})
+
+void t.test('a deleted batch does not keep a list with others from being complete', async t => {
+  const world = await makeWorld(t, {
+    faults: [{ on: 'create', nth: 3, when: 'before', reset: true, times: 1 }],
+  })
+  const options = { aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
+  const job = await world.open()
+  job.on('event', event => {
+    if (event.type === 'fetched' && event.number === 1)
+      void world.client.messages.batches.delete(String(job.batch(1).id))
+  })
+  t.equal(said(await run(world, job, asks(6), options)).length, 6)
+  await oneBill(world, 6)
+})
 
 for (const body of ['<html>Sign in</html>', '{}']) {
   void t.test(`a list that answers 200 with ${body} proves nothing (N32)`, async t => {
