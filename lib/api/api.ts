@@ -67,6 +67,14 @@ const NO_REDIRECT = { redirect: 'manual' } as const
 /** A gateway must not reply to a read from its cache. */
 const FRESH = { headers: { 'cache-control': 'no-cache' }, fetchOptions: NO_REDIRECT } as const
 
+/** How often a batch is looked up whose id may be wrong. */
+const LOOK_UP_TRIES = 3
+
+const ANY_FAILURE: readonly Failure['kind'][] = [
+  ...(['access', 'notFound', 'refused', 'tooLarge', 'redirect'] as const),
+  ...(['malformed', 'network', 'server', 'busy'] as const),
+]
+
 /**
  * The calls of the batches API, through the user's own client. Reads are retried; `create` is not, because only `submit`
  * knows what a create without an answer means. The SDK's own retries are off.
@@ -117,14 +125,31 @@ export class Api {
 
   /** Retrieves a batch; undefined if the API does not know it. */
   async retrieve(id: string): Promise<RemoteBatch | undefined> {
-    return await this.#read(`retrieve ${id}`, async signal => {
+    return await this.#retrieve(id)
+  }
+
+  /**
+   * The same; undefined also if three tries get nothing that is about this batch: its id may be wrong, and one wrong id must not stop a
+   * job. A caller that needs to know whether the API works lists a page.
+   */
+  async lookUp(id: string): Promise<RemoteBatch | undefined> {
+    return await this.#retrieve(id, ANY_FAILURE, LOOK_UP_TRIES)
+  }
+
+  async #retrieve(
+    id: string,
+    absent?: readonly Failure['kind'][],
+    maxTries?: number,
+  ): Promise<RemoteBatch | undefined> {
+    const read = async (signal: AbortSignal): Promise<RemoteBatch> => {
       const options = { ...FRESH, maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal }
       const { data, response } = await this.#client.messages.batches
         .retrieve(id, {}, options)
         .withResponse()
       await this.session.observe(response.headers)
       return about(id, remoteBatch(data))
-    })
+    }
+    return await this.#read(`retrieve ${id}`, read, absent, maxTries)
   }
 
   /**
@@ -137,7 +162,7 @@ export class Api {
     limit: number,
     wanted: 'proof' | 'all' | 'valid',
   ): Promise<BatchListPage> {
-    const page = await this.#page(afterId, limit, wanted, [])
+    const page = await this.#page(afterId, limit, wanted)
     if (!page)
       throw new BatchStreamError(
         'CBS_API',
@@ -151,14 +176,14 @@ export class Api {
     afterId: string | undefined,
     limit: number,
   ): Promise<BatchListPage | undefined> {
-    return await this.#page(afterId, limit, 'proof', ['access', 'refused'])
+    return await this.#page(afterId, limit, 'proof', ['notFound', 'access', 'refused'])
   }
 
   async #page(
     afterId: string | undefined,
     limit: number,
     wanted: 'proof' | 'all' | 'valid',
-    absent: readonly Failure['kind'][],
+    absent?: readonly Failure['kind'][],
   ): Promise<BatchListPage | undefined> {
     const read = async (signal: AbortSignal): Promise<BatchListPage> => {
       const options = { ...FRESH, maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal }
@@ -213,22 +238,22 @@ export class Api {
       await this.list(undefined, 1, 'all')
   }
 
-  /** Retries a read until it succeeds; undefined for a 404 and the other failures that mean absence. */
+  /** Retries a read until it succeeds; undefined for failures that mean absence, such as a 404. */
   async #read<T>(
     call: string,
     read: (signal: AbortSignal) => Promise<T>,
-    absent: readonly Failure['kind'][] = [],
+    absent: readonly Failure['kind'][] = ['notFound'],
+    maxTries?: number,
   ): Promise<T | undefined> {
     const { session } = this
     const signal = this.#signal
     const timeout = { clock: session.clock, signal, limitMs: IDLE_TIMEOUT_MS }
     const tried = await withRetry(() => withIdleTimeout(timeout, timer => read(timer.signal)), {
-      session,
-      signal,
+      ...{ session, signal, maxTries },
       onWait: ({ message }, waitMs) => this.#onWait?.({ call, message, waitMs }),
     })
     if ('value' in tried) return tried.value
-    if (['notFound', ...absent].includes(tried.failure.kind)) return undefined
+    if (absent.includes(tried.failure.kind)) return undefined
     throw errorOf(call, tried.failure)
   }
 }

@@ -92,6 +92,11 @@ export class Retries {
 export interface RetryContext {
   readonly session: ApiSession
   readonly signal: AbortSignal
+  /**
+   * How often the call is tried at most, whatever its failures are.
+   * @default as often as they are worth it
+   */
+  readonly maxTries?: number | undefined
   /** Called before each wait. */
   readonly onWait?: ((failure: Failure, waitMs: number) => void) | undefined
   /**
@@ -117,7 +122,7 @@ export async function observeFailure(
  */
 export async function withRetry<T>(
   call: () => Promise<T>,
-  { session, signal, onWait, observe }: RetryContext,
+  { session, signal, maxTries = Infinity, onWait, observe }: RetryContext,
 ): Promise<{ readonly value: T } | { readonly failure: Failure }> {
   const retries = new Retries(session)
   for (;;) {
@@ -128,7 +133,7 @@ export async function withRetry<T>(
       if (cause instanceof BatchStreamError) throw cause
       const failure = await observeFailure(cause, session, observe)
       const waitMs = retries.next(failure)
-      if (waitMs === null) return { failure }
+      if (waitMs === null || retries.failures >= maxTries) return { failure }
       onWait?.(failure, waitMs)
       await session.clock.sleep(waitMs, signal)
     }

@@ -153,6 +153,11 @@ async function adopt(api: Api, job: StoredJob, id: string): Promise<void> {
       `the API does not know batch ${id} in this key's workspace`,
     )
   const requests = countOf(remote.request_counts)
+  if (requests === 0)
+    throw new BatchStreamError(
+      'CBS_API',
+      `the API has not counted the requests of batch ${id} yet: run the same command later`,
+    )
   const sealed = {
     number: 1,
     attempt: 1,

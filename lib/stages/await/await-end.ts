@@ -29,7 +29,10 @@ export function nextLook(pollMs: number | undefined, youngestMs: number): number
 const PAGES = 3
 const PAGE = 100
 
-/** Retrieves batches by id: one list call covers all in flight. Ids that the API does not know are missing from the map. */
+/**
+ * Retrieves batches by id: one list call covers all in flight. Ids that the API does not know, or gives no sensible reply about, are
+ * missing from the map.
+ */
 async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, RemoteBatch>> {
   const found = new Map<string, RemoteBatch>()
   const left = new Set(ids)
@@ -41,9 +44,11 @@ async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, Rem
     after = last_id
   }
   for (const id of left) {
-    const batch = await api.retrieve(id)
+    const batch = await api.lookUp(id)
     if (batch) found.set(id, batch)
   }
+  // With a key that is refused, or an API that fails, every batch would appear lost.
+  if (found.size === 0 && ids.length === 1) await api.list(undefined, 1, 'valid')
   return found
 }
 
@@ -226,7 +231,12 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
       return false
     }
     one.missingSince ??= job.clock.elapsed()
-    const elapsed = elapsedSince(job, since ?? now, one.missingSince)
+    const { at, serverAt } = since ?? now
+    const isTimed = serverAt !== null && now.serverAt !== null
+    // Without the API's clock the local one counts, which may jump: the batch is only searched for, and never sent again.
+    const elapsed = isTimed
+      ? elapsedSince(job, { at, serverAt }, one.missingSince)
+      : Math.max(job.clock.elapsed() - one.missingSince, now.at - at)
     return elapsed >= (this.#options.settle ?? DEFAULT_SETTLE_MS)
   }
 

@@ -102,7 +102,7 @@ export async function search(
     const listed = await listFrom(from, after => options.api.list(after, MAX_PAGE, 'proof'))
     // The list may not reach back to a candidate that an earlier process, with another clock, has named.
     for (const id of openCandidates(job.batch(number))) {
-      const named = listed.some(one => one.id === id) ? undefined : await options.api.retrieve(id)
+      const named = listed.some(one => one.id === id) ? undefined : await options.api.lookUp(id)
       if (named) listed.push(named)
     }
     const known = listed.find(({ id }) => id === job.batch(number).id)
@@ -114,7 +114,7 @@ export async function search(
       : new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
     const lateId = options.isOthers ? undefined : await job.shared?.lateIdOf(number)
     if (lateId !== undefined && !owned.has(lateId)) {
-      const remote = await options.api.retrieve(lateId)
+      const remote = await options.api.lookUp(lateId)
       if (remote) return { id: lateId, remote }
     }
     for (const batch of listed) {
@@ -427,7 +427,7 @@ async function hiddenIn(
   const missing = others.filter(({ id }) => id !== null && !ids.has(id)).slice(-MAX_LOOKED_UP)
   let vanished: string | undefined
   for (const { id, armed, counts } of missing) {
-    const remote = await api.retrieve(id as string)
+    const remote = await api.lookUp(id as string)
     if (remote && Date.parse(remote.created_at) >= from) return remote.id
     if (!remote && counts && armed && (armed.serverAt ?? armed.at) >= from) vanished = id as string
   }
@@ -485,7 +485,7 @@ async function lagOfOthers({ job, api, number }: SearchOptions): Promise<number>
   })
   let lag = 0
   for (const { id, sentAt } of known.slice(-MAX_LOOKED_UP)) {
-    const remote = await api.retrieve(id)
+    const remote = await api.lookUp(id)
     if (remote) lag = Math.max(lag, lagOf(remote, sentAt))
   }
   return lag

@@ -99,6 +99,41 @@ void t.test('replies of 404 between which the API knew the batch do not add up',
   t.same(since, [true, false, true, false])
 })
 
+for (const status of [400, 403, 500, 200])
+  for (const batchSize of [2, 6])
+    void t.test(`a ${status} for a wrong id stops no job of batches of ${batchSize}`, async t => {
+      const world = await makeWorld(t, {
+        ...WRONG,
+        faults: [{ on: 'create', nth: batchSize === 2 ? 2 : 1, replyId: 'msgbatch_wrong' }],
+      })
+      const fetch: typeof globalThis.fetch = async (url, init) => {
+        if (!String(url).endsWith('/msgbatch_wrong')) return await world.emulator.fetch(url, init)
+        const [one] = world.emulator.ledger.batches()
+        // A gateway may have ids of its own, and reply with the API's.
+        if (status === 200)
+          return await world.emulator.fetch(
+            String(url).replace('msgbatch_wrong', `${one?.id}`),
+            init,
+          )
+        const error = { type: 'error', error: { type: 'some_error', message: 'an invalid id' } }
+        return Response.json(error, { status })
+      }
+      const client = world.client.withOptions({ fetch })
+      await answered(world, 6, { client, aggregate: { batchSize } })
+    })
+
+void t.test('a key that is refused while a batch is polled does not make it look lost', async t => {
+  let isRefused = false
+  const world = await makeWorld(t, {
+    batchTimeMs: 60 * MINUTE,
+    faults: ({ op }) => {
+      isRefused ||= op === 'retrieve'
+      return isRefused ? { status: 401 } : undefined
+    },
+  })
+  await t.rejects(run(world, await world.open(), asks(2)), { code: 'CBS_ACCESS' })
+})
+
 void t.test('a batch that was deleted is unanswered, and nothing is sent again', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: 60 * MINUTE,
