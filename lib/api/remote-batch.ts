@@ -74,8 +74,11 @@ function isShort(value: unknown): value is string {
 
 /** The URL of an ended batch's results. Falls back to the documented path if the batch has no valid `results_url`. */
 export function resultsUrlOf({ id, results_url }: Pick<RemoteBatch, 'id' | 'results_url'>): string {
-  return typeof results_url === 'string' && httpUrl(results_url, API_URL)
-    ? results_url
+  const url = typeof results_url === 'string' ? httpUrl(results_url, API_URL) : undefined
+  // A gateway may name the results of another batch.
+  const named = url && /\/batches\/([^/]+)\/results$/.exec(url.pathname)?.[1]
+  return url && (named === undefined || named === id)
+    ? String(results_url)
     : `${API_URL}/v1/messages/batches/${encodeURIComponent(id)}/results`
 }
 

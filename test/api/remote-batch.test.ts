@@ -76,6 +76,11 @@ for (const [name, results_url, wanted] of [
     'https://api.anthropic.com/v1/messages/batches/msgbatch_1/results',
   ],
   [
+    'at the documented path where the results_url is that of another batch',
+    'https://gw.example/v1/messages/batches/msgbatch_2/results',
+    'https://api.anthropic.com/v1/messages/batches/msgbatch_1/results',
+  ],
+  [
     'at the documented path where there is no results_url',
     null,
     'https://api.anthropic.com/v1/messages/batches/msgbatch_1/results',

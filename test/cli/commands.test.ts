@@ -36,6 +36,7 @@ import {
   World,
   type Place,
 } from './world.ts'
+import { lyingApi } from '../support/lying-api.ts'
 
 const jobsOf = (place: Place): string[] => readdirSync(join(place.state, 'jobs')).sort()
 /** How many batches of job `a` have their id on disk. */
@@ -337,6 +338,13 @@ t.test('a batch that another tool created can be printed', async t => {
   )
   const table = await place.run(['results', id, '--to', 'csv'])
   t.match(table.out, /^custom_id,response,status,error\n/)
+  const url = await lyingApi(t, place.emulator.url, {
+    change: (_, body) => body.replaceAll(/"(processing|succeeded)":\d+/g, '"$1":0'),
+  })
+  t.match(await place.run(['results', id, '--base-url', url]), {
+    code: 8,
+    err: /the API has not counted the requests of batch msgbatch_\w+ yet: run the same command/,
+  })
   const gone = await place.run(['results', 'msgbatch_nobody'])
   t.equal(gone.code, 6)
   t.match(gone.err, 'does not know batch msgbatch_nobody')

@@ -17,8 +17,9 @@ export interface PendingCreate {
   readonly at: number
   /** How long after that the API may still create the batch. */
   readonly settleMs: number
-  /** How far the API's creation times are known to be behind its own `date` headers, in ms. */
+  /** How far the API's creation times are known to be behind its own `date` headers, and ahead of them, in ms. */
   readonly lagMs: number
+  readonly leadMs: number
 }
 
 /**
@@ -48,9 +49,10 @@ export function createdFrom({ serverAt, at, lagMs }: PendingCreate): number {
 }
 
 /** The latest such time. A batch created after the settle time is not ours, or is one that was sent later. */
-function createdUntil({ serverAt, at, settleMs }: PendingCreate): number {
-  if (serverAt === null) return settleMs + at + UNKNOWN_CLOCK_MS
-  return settleMs + Math.min(Math.max(serverAt, at), serverAt + UNKNOWN_CLOCK_MS) + SKEW_MS
+function createdUntil({ serverAt, at, settleMs, leadMs }: PendingCreate): number {
+  const latest = settleMs + leadMs
+  if (serverAt === null) return latest + at + UNKNOWN_CLOCK_MS
+  return latest + Math.min(Math.max(serverAt, at), serverAt + UNKNOWN_CLOCK_MS) + SKEW_MS
 }
 
 /** Whether a batch has the right request count and no owner. The count is the tag: no two unresolved batches of a job share it. */
@@ -95,18 +97,21 @@ export function isEarlier(
  * and a submitted batch may be searched for days later.
  */
 export function isOfAnotherTime(batch: RemoteBatch, pending: PendingCreate): boolean {
-  const { serverAt, settleMs } = pending
+  const { serverAt, settleMs, leadMs } = pending
   if (serverAt === null) return false
   const sinceSent = Date.parse(batch.created_at) - serverAt
-  return isEarlier(batch, pending) || sinceSent > settleMs + SKEW_MS
+  return isEarlier(batch, pending) || sinceSent > settleMs + leadMs + SKEW_MS
 }
 
 /**
- * How far creation times are behind `date` headers, as a batch of the job shows that was sent at that time; 0 if they are not. The
+ * How far creation times are behind `date` headers and ahead of them, as batches of the job show that were sent at these times. The
  * clocks behind an API or a gateway may differ by hours.
  */
-export function lagOf(batch: RemoteBatch, sentAt: number): number {
-  return Math.max(0, sentAt - Date.parse(batch.created_at))
+export function driftOf(
+  sent: readonly { readonly batch: RemoteBatch; readonly sentAt: number }[],
+): Pick<PendingCreate, 'lagMs' | 'leadMs'> {
+  const leads = sent.map(({ batch, sentAt }) => Date.parse(batch.created_at) - sentAt)
+  return { lagMs: -Math.min(0, ...leads), leadMs: Math.max(0, ...leads) }
 }
 
 /**

@@ -10,11 +10,11 @@ import { BatchIds } from '../../store/results/batch-ids.ts'
 import { eachFirstCustomId } from '../../api/first-lines.ts'
 import {
   createdFrom,
+  driftOf,
   hasCount,
   isCandidate,
   isEarlier,
   isOfAnotherTime,
-  lagOf,
   reconcile,
   undecidedIn,
   type Proof,
@@ -369,11 +369,11 @@ export async function isListedAnyway(
     await listFrom(from, async id => (await api.listIfAllowed(id, SHORT_PAGE)) ?? NO_LIST)
   try {
     const newest = await listBackTo(sentAt - SAME_TIME_MS)
-    const lags = newest.map(batch => {
+    const sent = newest.flatMap(batch => {
       const armed = own.get(batch.id)
-      return armed ? lagOf(batch, sentAtOf(job, armed)) : 0
+      return armed ? [{ batch, sentAt: sentAtOf(job, armed) }] : []
     })
-    const lagMs = Math.max(0, ...lags)
+    const { lagMs } = driftOf(sent)
     const from = sentAt - SAME_TIME_MS - lagMs
     const listed = lagMs === 0 ? newest : await listBackTo(from)
     const fresh = listed.filter(
@@ -470,12 +470,16 @@ async function pendingCreateOf(options: SearchOptions): Promise<PendingCreate> {
   // The local clock may be wrong by days; a reply of the API shows by how much.
   if (serverAt === null && job.session.serverTime.sure() === null)
     await api.list(undefined, 1, 'proof')
-  const lagMs = await lagOfOthers(options)
-  return { requests, serverAt, at: serverAt === null ? sentAtOf(job, armed) : at, settleMs, lagMs }
+  const shown = { at: serverAt === null ? sentAtOf(job, armed) : at, serverAt }
+  return { requests, ...shown, settleMs, ...driftOf(await sentBeside(options)) }
 }
 
-/** How far the API's creation times are behind, as the job's newest other batches show. */
-async function lagOfOthers({ job, api, number }: SearchOptions): Promise<number> {
+/** The job's newest other batches, and when they were sent. */
+async function sentBeside({
+  job,
+  api,
+  number,
+}: SearchOptions): Promise<readonly { batch: RemoteBatch; sentAt: number }[]> {
   const known = [...job.state.batches.values()].flatMap(batch => {
     const { armed, id } = batch
     if (batch.number === number || armed === null) return []
@@ -483,12 +487,12 @@ async function lagOfOthers({ job, api, number }: SearchOptions): Promise<number>
     // A reply with an earlier time is not believed, so its batch may still be a candidate.
     return (id === null ? openCandidates(batch) : [id]).map(one => ({ id: one, sentAt }))
   })
-  let lag = 0
+  const sent: { batch: RemoteBatch; sentAt: number }[] = []
   for (const { id, sentAt } of known.slice(-MAX_LOOKED_UP)) {
-    const remote = await api.lookUp(id)
-    if (remote) lag = Math.max(lag, lagOf(remote, sentAt))
+    const batch = await api.lookUp(id)
+    if (batch) sent.push({ batch, sentAt })
   }
-  return lag
+  return sent
 }
 
 /**

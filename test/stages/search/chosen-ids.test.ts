@@ -438,3 +438,27 @@ void t.test('which decisions can be taken back', t => {
   mustBePossible([replaced], ['b'])
   t.end()
 })
+
+void t.test('other batches of the job show that creation times are ahead', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: [{ on: 'create', nth: 2, replyId: 'msgbatch_wrong' }],
+  })
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    const { status, headers } = response
+    const text = (await response.text()).replaceAll(
+      /("created_at":")([^"]*)/g,
+      (_, key: string, time: string) =>
+        key + new Date(Date.parse(time) + 180 * MINUTE).toISOString(),
+    )
+    headers.delete('content-length')
+    return new Response(text, { status, headers })
+  }
+  const client = world.client.withOptions({ fetch })
+  const options = { client, aggregate: { batchSize: 2 } }
+  const message = await question(world, chosen(4), options)
+  const [, real] = world.emulator.ledger.batches()
+  t.match(message, `It may be ${real?.id} `)
+  await paidFor(world, 4)
+})

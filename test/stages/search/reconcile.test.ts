@@ -15,7 +15,7 @@ const MINUTE = 60_000
 const ARMED = Date.parse('2026-11-20T12:00:00Z')
 const unknown: PendingCreate = {
   ...{ requests: 5, serverAt: ARMED, at: ARMED, settleMs: 10 * MINUTE },
-  lagMs: 0,
+  ...{ lagMs: 0, leadMs: 0 },
 }
 
 function remote(

@@ -439,6 +439,24 @@ void t.test('a reply with the batch of another job is not believed', async t => 
   }
 })
 
+void t.test('nor is one with the batch of a job that runs at the same time', async t => {
+  const mine = asks(4).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  let other = ''
+  const client = cachedReply(world, 2, async () => {
+    // It was created in the same second.
+    other = await world.emulator.addForeign({ customIds: ['row-2', 'row-3'], createdAgoMs: 0 })
+    return await retrieved(world, other)
+  })
+  const ownedElsewhere = async (): Promise<Set<string>> => new Set([other])
+  const submit = { ownedElsewhere, concurrency: 1 }
+  const waits: string[] = []
+  const options = { client, waits, aggregate: { batchSize: 2 }, submit }
+  await t.rejects(runOnce(world, mine, options), { code: 'CBS_STOPPED', message: /`adopt`/ })
+  t.match(waits[0], `the reply to the create is batch ${other}, which belongs to another job`)
+  await paidOnce(world, 4)
+})
+
 void t.test('a reply with a batch of another size is not believed', async t => {
   const world = await makeWorld(t, { batchTimeMs: MINUTE })
   const other = await world.emulator.addForeign({ requests: 3 })
