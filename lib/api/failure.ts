@@ -92,6 +92,8 @@ function brokeOff(cause: unknown): boolean {
 }
 
 function kindOf(status: number, error: SdkError): Failure['kind'] {
+  // Of a cache that was asked for nothing.
+  if (status === 304) return 'server'
   if (status >= 300 && status < 400) return 'redirect'
   if (status === 401 || status === 402 || status === 403) return 'access'
   if (status === 404) return 'notFound'

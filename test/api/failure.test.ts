@@ -22,6 +22,7 @@ function answered(
 
 const table: readonly [number, Parameters<typeof answered>[1], Failure['kind']][] = [
   [302, {}, 'redirect'],
+  [304, {}, 'server'],
   [307, {}, 'redirect'],
   [400, {}, 'refused'],
   [400, { error_code: 'organization_on_hold' }, 'access'],

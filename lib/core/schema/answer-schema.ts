@@ -113,12 +113,21 @@ function standardOf(given: unknown): AnswerShape | undefined {
       `one that can be converted to JSON Schema: this version of ${vendor} only validates. Upgrade it (zod 4.2 or newer), or pass zodOutputFormat(schema) of @anthropic-ai/sdk/helpers/zod`,
       { vendor },
     )
-  if (validate && isThenable(validate.call(standard, undefined)))
+  if (validate && isThenable(tried(() => validate.call(standard, undefined))))
     throw wrongOption('schema', 'synchronous, but its validator returns a promise', { vendor })
   return {
     schema: jsonSchema.input({ target: 'draft-2020-12' }),
     isTransformed: false,
     parse: validate && (value => outputOf(validate.call(standard, value))),
+  }
+}
+
+/** What a trial call returns. A validator may throw, which is the verdict on that value only. */
+function tried(call: () => unknown): unknown {
+  try {
+    return call()
+  } catch {
+    return undefined
   }
 }
 

@@ -349,7 +349,7 @@ const SHORT_PAGE = 20
 const NO_LIST: BatchListPage = { data: [], has_more: false, last_id: null }
 
 /** The maximum difference between a `date` header and the creation time in the same moment; usually it is below a second. */
-const SAME_TIME_MS = 5000
+const SAME_TIME_MS = 2000
 
 /**
  * Whether the API may have accepted a batch although the reply to its create refuses it: a proxy that sent the create twice passes on

@@ -170,8 +170,8 @@ async function whyNotOurs(
     batch !== undefined && armed?.serverAt != null && Date.parse(batch.created_at) >= armed.serverAt
   // Reading the journals of all other jobs for each create would be slow, and other jobs own older batches, unless they run at the same
   // time. Then generated ids show it.
-  const hasChosenIds = job.batch(number).sums?.ids !== undefined
-  if ((!isFresh || hasChosenIds) && (await ownedByOthers(job, ownedElsewhere)).has(id))
+  const chosenIds = await job.store.disk.stat(job.store.path(number, 'ids'))
+  if ((!isFresh || chosenIds !== 0) && (await ownedByOthers(job, ownedElsewhere)).has(id))
     return `batch ${id}, which belongs to another job`
   if (batch === undefined || !isOlderThanArmed(job.batch(number), batch)) return undefined
   // A wrong clock may show the same, so the search must not rule this batch out by its time.

@@ -85,6 +85,21 @@ void t.test('anything else is rejected with what to pass instead', async t => {
   refused(slow, /synchronous/)
 })
 
+void t.test('a validator that throws decides about one answer', async t => {
+  const check = answerCheck({
+    '~standard': {
+      ...{ vendor: 'strict', version: 1 },
+      jsonSchema: { input: () => ({ type: 'object' }) },
+      validate: (value: unknown) => {
+        if (Object(value).fine !== true) throw new TypeError('it is not fine')
+        return { value }
+      },
+    },
+  })
+  t.match(check('{"fine":true}'), { value: { fine: true } })
+  t.match(check('{"fine":false}'), { problem: { message: /it is not fine/ } })
+})
+
 void t.test('issues without a path, and with keys as objects, become sentences', async t => {
   const saying = (issue: object): ReturnType<typeof answerCheck> =>
     answerCheck({
