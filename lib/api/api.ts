@@ -70,8 +70,9 @@ const FRESH = { headers: { 'cache-control': 'no-cache' }, fetchOptions: NO_REDIR
 /** How often a batch is looked up whose id may be wrong. */
 const LOOK_UP_TRIES = 3
 
+/** All failures but a redirect, which shows that the base URL is wrong. */
 const ANY_FAILURE: readonly Failure['kind'][] = [
-  ...(['access', 'notFound', 'refused', 'tooLarge', 'redirect'] as const),
+  ...(['access', 'notFound', 'refused', 'tooLarge'] as const),
   ...(['malformed', 'network', 'server', 'busy'] as const),
 ]
 

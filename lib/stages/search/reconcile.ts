@@ -77,7 +77,10 @@ export function isCandidate(
   pending: PendingCreate,
   owned: ReadonlySet<string>,
 ): boolean {
-  return isTagged(batch, pending, owned) && isInTime(batch, pending)
+  if (!isTagged(batch, pending, owned)) return false
+  // The local clock may have been wrong by more, and a running batch cannot be read.
+  const mayBeOld = pending.serverAt === null && batch.processing_status !== 'ended'
+  return mayBeOld || isInTime(batch, pending)
 }
 
 /**

@@ -402,8 +402,11 @@ const MAX_LOOKED_UP = 5
  * How far back a list must go: to the time of the batch, and to the job's newest other one, which shows whether the list is
  * complete.
  */
-function listedFrom({ state }: StoredJob, number: number, pending: PendingCreate): number {
-  const from = createdFrom(pending)
+function listedFrom({ state, session }: StoredJob, number: number, pending: PendingCreate): number {
+  // If the API's time was unknown, all batches that run are candidates.
+  const isTimed = pending.serverAt !== null
+  const running = isTimed ? Infinity : session.serverTime.nowOrOurs() - 2 * EXPIRES_AFTER_MS
+  const from = Math.min(createdFrom(pending), running)
   const other = [...state.batches.values()].findLast(
     ({ number: one, id, armed }) => one !== number && id !== null && armed !== null,
   )

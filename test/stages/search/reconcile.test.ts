@@ -298,6 +298,8 @@ void t.test('if the time of the API is unknown, two days on either side count', 
   t.equal(createdFrom(blind), ARMED - 48 * 60 * MINUTE)
   t.ok(isCandidate(remote('a', { at: ARMED - 47 * 60 * MINUTE }), blind, none))
   t.ok(isCandidate(remote('a', { at: ARMED + 47 * 60 * MINUTE }), blind, none))
+  const running = { status: 'in_progress', at: ARMED - 90 * 60 * MINUTE } as const
+  t.ok(isCandidate(remote('a', running), blind, none))
   t.notOk(isCandidate(remote('a', { at: ARMED - 49 * 60 * MINUTE }), blind, none))
 })
 

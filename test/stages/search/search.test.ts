@@ -101,6 +101,17 @@ for (const days of [-3, 3]) {
   }
 }
 
+for (const days of [-3, 3, 40]) {
+  void t.test(`a local clock that was ${days} days off costs nothing when it is set`, async t => {
+    const world = await makeWorld(t, { ...LOST, batchTimeMs: 60 * MINUTE })
+    world.clock.jump(days * DAY)
+    const job = await world.open()
+    job.on('event', ({ type }) => type === 'armed' && world.clock.jump(-days * DAY))
+    t.equal((await run(world, job, asks(3))).length, 3)
+    t.match(await world.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+  })
+}
+
 void t.test('another batch of the job shows that creation times are behind', async t => {
   for (const concurrency of [1, 2]) {
     const world = await makeWorld(t, {
