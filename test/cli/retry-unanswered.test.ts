@@ -193,6 +193,26 @@ void t.test('a batch that the API did not know is looked for again', async t => 
   await paid(t, short, 4)
 })
 
+void t.test('many sets are completed, ten at a time', async t => {
+  const place = await placeFor(t)
+  let isGone = true
+  const url = await lyingApi(t, place.emulator.url, {
+    answer: ({ url: path = '' }, response) => {
+      if (!isGone || !path.endsWith('/results')) return false
+      response.writeHead(404).end('{}')
+      return true
+    },
+  })
+  const words = ['--base-url', url, '--settle', '0s']
+  const options = { stdin: csv(12), clock }
+  await place.run(['-p', '{{text}}', '--job', 'j', '--batch-size', '1', ...words], options)
+  isGone = false
+  const ran = await place.run(['retry', 'j', ...words], { clock })
+  t.equal(ran.code, 0, ran.err)
+  t.equal(ran.rows.length, 12)
+  t.match(await place.emulator.ledger.totals(), { accepted: 12, acceptedTwice: 0 })
+})
+
 void t.test('a batch that stays unknown is sent again', async t => {
   const short = await shortPlace(t, undefined, Infinity)
   const ended = retry(short)

@@ -97,7 +97,10 @@ t.test(
 t.test('R06: a resumed job passes skipped rows through again', async t => {
   const place = await placeFor(t, {
     respond,
-    faults: [{ on: 'retrieve', nth: [1], status: 403 }],
+    faults: [
+      { on: 'retrieve', nth: [1], status: 403 },
+      { on: 'list', nth: [1], status: 403 },
+    ],
   })
   const failed = '{"r":"b","_batch":{"status":"expired"}}'
   const ran = await place.run(['-p', '{{r}}', '--job', 'j'], { stdin: `{"r":"a"}\n${failed}\n` })

@@ -326,6 +326,14 @@ void t.test('a run that nobody reads any more ends at once, and its job is free'
   t.same(await waiting, { done: true, value: undefined })
   await iterator.return?.()
   await (await openJob({ ...job, name: 'other', clock: world.clock })).close()
+  const stop = new AbortController()
+  const { signal } = stop
+  const stopped = runBatches(reviews, { ...options, signal })
+    [Symbol.asyncIterator]()
+    .next()
+  stop.abort(new Error('stopped while the job is opened'))
+  await t.rejects(stopped, /stopped while the job is opened/)
+  await reopened()
   // Nor does it begin.
   const reading = rows.resume()
   reading.destroy()

@@ -216,8 +216,10 @@ async function endedAgain(
   const { counts, resultsUrl } = job.batch(number)
   const end = endOf(options, id)
   const began = job.clock.elapsed()
-  for (let tries = 1; ; tries++) {
+  let tries = 0
+  for (;;) {
     const { remote } = await end()
+    tries += 1
     if (remote && remote.processing_status !== 'ended')
       throw new BatchStreamError(
         'CBS_API',
