@@ -13,7 +13,8 @@ import type { Failure } from '../../api/failure.ts'
 export type CreateOutcome =
   | { readonly kind: 'created'; readonly id: string }
   | { readonly kind: 'again'; readonly failure: Failure }
-  | { readonly kind: 'unknown'; readonly failure: Failure }
+  /** `isRefused`: the reply refuses it, so it need not be waited for once the batches that may be it are known to be others. */
+  | { readonly kind: 'unknown'; readonly failure: Failure; readonly isRefused?: true }
   | { readonly kind: 'split' }
   | { readonly kind: 'reject'; readonly position: number; readonly failure: Failure }
   | { readonly kind: 'refused'; readonly failure: Failure }

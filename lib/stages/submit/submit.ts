@@ -212,7 +212,7 @@ export class Submit extends JobStage<SealedBatch> {
           if (outcome.failure.kind === 'redirect')
             return job.queue.stop(errorOf(`submit batch ${number}`, outcome.failure))
           this.#reportWait(job.sealedBatch(number), outcome.failure.message)
-          return this.#startSearch(job, number)
+          return this.#startSearch(job, number, outcome.isRefused)
         case 'split':
           return await this.#split(job, number, half(requests))
         case 'reject': {
@@ -430,8 +430,8 @@ export class Submit extends JobStage<SealedBatch> {
     notify('onWait', this.#options.onWait, batch, why)
   }
 
-  #startSearch(job: StoredJob, number: number): void {
-    this.#runBeside(this.#search(job, number))
+  #startSearch(job: StoredJob, number: number, isRefused = false): void {
+    this.#runBeside(this.#search(job, number, isRefused))
   }
 
   #runBeside(work: Promise<void>): void {
@@ -440,8 +440,9 @@ export class Submit extends JobStage<SealedBatch> {
     this.runBeside(tracked)
   }
 
-  async #search(job: StoredJob, number: number): Promise<void> {
-    const { settle: settleMs = DEFAULT_SETTLE_MS, ownedElsewhere, adopt } = this.#options
+  async #search(job: StoredJob, number: number, isRefused: boolean): Promise<void> {
+    const { settle = DEFAULT_SETTLE_MS, ownedElsewhere, adopt } = this.#options
+    const settleMs = isRefused ? 0 : settle
     const onWait = (why: string): void => this.#reportWait(job.sealedBatch(number), why)
     const found = await search({
       job,

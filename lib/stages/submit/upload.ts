@@ -87,8 +87,9 @@ export async function uploadBatch(
     const failure = await observeFailure(cause, api.session)
     const outcome = outcomeOf(failure, progress.complete)
     if (!progress.complete || outcome.kind === 'unknown') return outcome
-    const isAccepted = await isListedAnyway(job, api, number, ownedElsewhere)
-    return isAccepted ? { kind: 'unknown', failure } : outcome
+    const isListed = await isListedAnyway(job, api, number, ownedElsewhere)
+    if (isListed === 'unread') return { kind: 'unknown', failure }
+    return isListed ? { kind: 'unknown', failure, isRefused: true } : outcome
   }
   const call = callUntil(job, stop, progress)
   const timeout = { clock: job.clock, signal: call.signal, limitMs: IDLE_TIMEOUT_MS }

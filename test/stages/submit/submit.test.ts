@@ -355,6 +355,16 @@ void t.test(
     const submit = { ownedElsewhere }
     t.same(said(await run(own, await own.open(), asks(3), { submit })), answers(3))
     t.ok(own.clock.elapsed() - began < 5 * MINUTE, 'the batch of another job is not waited for')
+    const late = await makeWorld(t, { batchTimeMs: MINUTE, faults: [refused] })
+    const theirs = await late.emulator.addForeign({ requests: 3, batchTimeMs: 30 * MINUTE })
+    // The other job has not journaled the id yet when the list is read first.
+    let reads = 0
+    const ownedLate = async (): Promise<Set<string>> => new Set(++reads > 1 ? [theirs] : [])
+    const lateSubmit = { submit: { ownedElsewhere: ownedLate } }
+    const before = late.clock.elapsed()
+    t.same(said(await run(late, await late.open(), asks(3), lateSubmit)), answers(3))
+    t.ok(late.clock.elapsed() - before < 5 * MINUTE, 'nor is the settle time, once it is known')
+    t.ok(reads > 1)
   },
 )
 
