@@ -9,6 +9,7 @@ import type { AnthropicClient } from './client.ts'
 import { cleanHeaders, guardedClient, isLean, RESULT_SET, secretsOf } from './guarded-client.ts'
 import { withIdleTimeout } from './idle-timeout.ts'
 import {
+  API_URL,
   about,
   remoteBatch,
   remotePage,
@@ -231,6 +232,11 @@ export class Api {
     const body = takeBody(response)
     if (!body) throw new Error('the API sent no body')
     return { body, secrets, isCached: cacheIn(headers) !== undefined }
+  }
+
+  /** Whether a gateway or a proxy is known to be between this process and the API. */
+  get isThroughGateway(): boolean {
+    return new URL(this.#client.baseURL).origin !== API_URL
   }
 
   /** Ensures that the key belongs to the job's workspace, before batches are listed or sent. */

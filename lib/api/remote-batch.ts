@@ -23,8 +23,8 @@ export interface BatchListPage {
   readonly last_id: string | null
 }
 
-/** Only a default: results are always read from the base URL. */
-const API_URL = 'https://api.anthropic.com'
+/** Where the API itself is. Results are always read from the base URL. */
+export const API_URL = 'https://api.anthropic.com'
 
 /**
  * Checks that a reply is a batch; a proxy's page or a truncated reply is not. The result has the members that are used and no

@@ -87,6 +87,9 @@ export async function uploadBatch(
     const failure = await observeFailure(cause, api.session)
     const outcome = outcomeOf(failure, progress.complete)
     if (!progress.complete || outcome.kind === 'unknown') return outcome
+    // While the queue is full, other machines create batches of the same size all the time, and nothing that sends a create twice is
+    // known to be in between.
+    if (failure.kind === 'busy' && !api.isThroughGateway) return outcome
     const isListed = await isListedAnyway(job, api, number, ownedElsewhere)
     if (isListed === 'unread') return { kind: 'unknown', failure }
     return isListed ? { kind: 'unknown', failure, isRefused: true } : outcome

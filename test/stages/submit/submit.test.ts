@@ -355,6 +355,15 @@ void t.test(
     const submit = { ownedElsewhere }
     t.same(said(await run(own, await own.open(), asks(3), { submit })), answers(3))
     t.ok(own.clock.elapsed() - began < 5 * MINUTE, 'the batch of another job is not waited for')
+    const direct = await makeWorld(t, { batchTimeMs: MINUTE, faults: [refused] })
+    await direct.emulator.addForeign({ requests: 3, batchTimeMs: 30 * MINUTE })
+    const client = direct.client.withOptions({
+      baseURL: 'https://api.anthropic.com',
+      fetch: (url, init) =>
+        direct.emulator.fetch(new URL(new URL(String(url)).pathname, direct.emulator.url), init),
+    })
+    t.same(said(await run(direct, await direct.open(), asks(3), { client })), answers(3))
+    t.ok(direct.clock.elapsed() < 5 * MINUTE, 'without a gateway, a full queue is believed')
     const late = await makeWorld(t, { batchTimeMs: MINUTE, faults: [refused] })
     const theirs = await late.emulator.addForeign({ requests: 3, batchTimeMs: 30 * MINUTE })
     // The other job has not journaled the id yet when the list is read first.
