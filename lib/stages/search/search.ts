@@ -418,7 +418,8 @@ function listedFrom({ state, session }: StoredJob, number: number, pending: Pend
 /**
  * A batch of the job that was created in the time that a list covers, and is not in it although it exists; undefined if there is
  * none. A list that lacks one (a gateway's stub, a cache without headers) proves nothing about another. The user may have deleted
- * batches, but if the API knows none of those any more that it has shown, nothing is proven, either.
+ * batches, but if the API knows none of those any more that it has shown, nothing is proven, either. A running one cannot have been
+ * deleted; its id may be wrong, but then an empty list lacks it, too.
  */
 async function hiddenIn(
   listed: readonly RemoteBatch[],
@@ -432,7 +433,8 @@ async function hiddenIn(
   for (const { id, armed, counts } of missing) {
     const remote = await api.lookUp(id as string)
     if (remote && Date.parse(remote.created_at) >= from) return remote.id
-    if (!remote && counts && armed && (armed.serverAt ?? armed.at) >= from) vanished = id as string
+    const isShown = counts !== null || listed.length === 0
+    if (!remote && isShown && armed && (armed.serverAt ?? armed.at) >= from) vanished = id as string
   }
   const isAnyListed = others.some(({ id }) => id !== null && ids.has(id))
   return isAnyListed || adopt.includes(NONE) ? undefined : vanished

@@ -931,6 +931,36 @@ void t.test('a job whose only other batch was deleted asks before it sends again
   await oneBill(world, 4)
 })
 
+void t.test(
+  'a gateway that knows no batch for a while proves nothing, although one is running',
+  async t => {
+    let until = Infinity
+    const world = await makeWorld(t, {
+      batchTimeMs: 60 * MINUTE,
+      faults: ({ op, nth }) => {
+        if (op === 'create' && nth === 2) return { when: 'after', reset: true }
+        if (world.clock.elapsed() > until) return undefined
+        if (op === 'retrieve') return { status: 404 }
+        if (op !== 'list') return undefined
+        return {
+          body: '{"data":[],"has_more":false,"first_id":null,"last_id":null}',
+          contentType: 'application/json',
+        }
+      },
+    })
+    const options = { aggregate: { batchSize: 2 } }
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(5), options), {
+      code: 'CBS_API',
+      message: /list of batches lacks msgbatch_\w+, a batch of the job/,
+    })
+    await job.close()
+    until = 0
+    t.equal(said(await run(world, await world.open(), asks(5), options)).length, 5)
+    await oneBill(world, 5)
+  },
+)
+
 void t.test('a deleted batch does not keep a list with others from being complete', async t => {
   const world = await makeWorld(t, {
     faults: [{ on: 'create', nth: 3, when: 'before', reset: true, times: 1 }],
