@@ -113,11 +113,15 @@ t.test(
     await pool.query('insert into pool values (0)')
     let thaw = (): void => {}
     const isFrozen = new Promise<void>(resolve => (thaw = resolve))
+    let begin = (): void => {}
+    const hasBegun = new Promise<void>(resolve => (begin = resolve))
     const frozen = inTransaction(pool, async one => {
       await one.query('update pool set used = used + 1')
+      begin()
       await isFrozen
       await one.query('update pool set used = used + 1')
     }).catch((cause: unknown) => cause)
+    await hasBegun
     await inTransaction(pool, async one => await one.query('update pool set used = used + 10'))
     thaw()
     const failed = await frozen
