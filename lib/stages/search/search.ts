@@ -429,11 +429,13 @@ async function hiddenIn(
   const ids = new Set(listed.map(({ id }) => id))
   const others = [...job.state.batches.values()].filter(batch => batch.number !== number)
   const missing = others.filter(({ id }) => id !== null && !ids.has(id)).slice(-MAX_LOOKED_UP)
+  // The rows of a batch with an id become unanswered, which costs nothing.
+  const mayBeSentAgain = job.batch(number).id === null
   let vanished: string | undefined
   for (const { id, armed, counts } of missing) {
     const remote = await api.lookUp(id as string)
     if (remote && Date.parse(remote.created_at) >= from) return remote.id
-    const isShown = counts !== null || listed.length === 0
+    const isShown = counts !== null || (mayBeSentAgain && listed.length === 0)
     if (!remote && isShown && armed && (armed.serverAt ?? armed.at) >= from) vanished = id as string
   }
   const isAnyListed = others.some(({ id }) => id !== null && ids.has(id))
