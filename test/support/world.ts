@@ -131,3 +131,11 @@ export function deathsOf(job: StoredJob, dir: string, at: (event: RunEvent) => b
   })
   return copies
 }
+
+/** A reply of the API whose creation times are this much later. */
+export function createdLater(text: string, ms: number): string {
+  return text.replaceAll(
+    /("created_at":")([^"]*)/g,
+    (_, key: string, time: string) => key + new Date(Date.parse(time) + ms).toISOString(),
+  )
+}

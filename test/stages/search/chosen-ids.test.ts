@@ -6,6 +6,7 @@ import type { BatchState } from '../../../lib/core/job/state.ts'
 import { mustBeOne, mustBePossible } from '../../../lib/stages/search/search.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
 import {
+  createdLater,
   ask,
   asks,
   callsOf,
@@ -447,11 +448,7 @@ void t.test('other batches of the job show that creation times are ahead', async
   const fetch: typeof globalThis.fetch = async (url, init) => {
     const response = await world.emulator.fetch(url, init)
     const { status, headers } = response
-    const text = (await response.text()).replaceAll(
-      /("created_at":")([^"]*)/g,
-      (_, key: string, time: string) =>
-        key + new Date(Date.parse(time) + 180 * MINUTE).toISOString(),
-    )
+    const text = createdLater(await response.text(), 180 * MINUTE)
     headers.delete('content-length')
     return new Response(text, { status, headers })
   }

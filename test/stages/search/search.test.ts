@@ -3,7 +3,7 @@ import type Anthropic from '@anthropic-ai/sdk'
 import type { RemoteBatch } from '../../../lib/api/remote-batch.ts'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { BatchRequest } from '../../../lib/core/flow.ts'
-import { asks, makeWorld, run, said, type World } from '../../support/world.ts'
+import { asks, createdLater, makeWorld, run, said, type World } from '../../support/world.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 
 const MINUTE = 60_000
@@ -90,11 +90,7 @@ for (const days of [-3, 3]) {
       `a batch of ours of ${batchTimeMs} ms is found though its times are ${days} days off`,
       async t => {
         const world = await makeWorld(t, { ...LOST, batchTimeMs })
-        const client = altering(world, text =>
-          text.replaceAll(/("created_at":")([^"]*)/g, (_, key: string, time: string) => {
-            return key + new Date(Date.parse(time) + days * DAY).toISOString()
-          }),
-        )
+        const client = altering(world, text => createdLater(text, days * DAY))
         await found(world, client)
       },
     )
@@ -118,14 +114,10 @@ void t.test('another batch of the job shows that creation times are behind', asy
       batchTimeMs: 30 * MINUTE,
       faults: [{ on: 'create', nth: 2, when: 'after', reset: true }],
     })
-    const behind = (text: string): string =>
-      text.replaceAll(/("created_at":")([^"]*)/g, (_, key: string, time: string) => {
-        return key + new Date(Date.parse(time) - 60 * MINUTE).toISOString()
-      })
     const fetch: typeof globalThis.fetch = async (url, init) => {
       const response = await world.emulator.fetch(url, init)
       const { status, headers } = response
-      const text = behind(await response.text())
+      const text = createdLater(await response.text(), -60 * MINUTE)
       headers.delete('content-length')
       return new Response(text, { status, headers })
     }

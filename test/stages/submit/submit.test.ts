@@ -13,6 +13,7 @@ import { OrdinalSet } from '../../../lib/store/ordinal-set.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { openFor, record, watched } from '../../support/jobs.ts'
 import {
+  createdLater,
   ask,
   asks,
   callsOf,
@@ -313,10 +314,7 @@ for (const status of [400, 403, 404, 413, 429])
 
 void t.test('the same if creation times are behind, or the list comes from a cache', async t => {
   const world = await makeWorld(t, { batchTimeMs: 2 * MINUTE })
-  const behind = (text: string): string =>
-    text.replaceAll(/("created_at":")([^"]*)/g, (_, key: string, time: string) => {
-      return key + new Date(Date.parse(time) - 2 * MINUTE).toISOString()
-    })
+  const behind = (text: string): string => createdLater(text, -2 * MINUTE)
   await costsNothing(world, sentTwice(world, 2, 429, behind))
   const other = await makeWorld(t, { batchTimeMs: 2 * MINUTE })
   let lists = 0
