@@ -18,6 +18,8 @@ interface Short {
   inProgress?: number
   /** How many of the next replies do not know the batch: the list lacks it until then. */
   unknown?: number
+  /** The status of these replies, 404 by default. */
+  refusal?: number
 }
 
 async function shortPlace(t: Test, rows: Short['rows'], unknown = 0): Promise<Short> {
@@ -25,10 +27,10 @@ async function shortPlace(t: Test, rows: Short['rows'], unknown = 0): Promise<Sh
   const short: Short = { place, rows, downloads: 0, words: [], unknown }
   const url = await lyingApi(t, place.emulator.url, {
     answer: ({ url = '' }, response) => {
-      const { unknown = 0 } = short
+      const { unknown = 0, refusal = 404 } = short
       if (unknown > 0 && /\/msgbatch_\w+$/.test(url)) {
         short.unknown = unknown - 1
-        response.writeHead(404, { 'content-type': 'application/json' })
+        response.writeHead(refusal, { 'content-type': 'application/json' })
         response.end('{}')
         return true
       }
@@ -213,20 +215,22 @@ void t.test('many sets are completed, ten at a time', async t => {
   t.match(await place.emulator.ledger.totals(), { accepted: 12, acceptedTwice: 0 })
 })
 
-void t.test('a batch that stays unknown is sent again', async t => {
-  const short = await shortPlace(t, undefined, Infinity)
-  const ended = retry(short)
-  while (short.place.emulator.ledger.batches().length < 2)
-    await new Promise(resolve => setTimeout(resolve, 5))
-  short.unknown = 0
-  t.same(statuses(await ended), [
-    '0 succeeded 2',
-    '1 succeeded 2',
-    '2 succeeded 2',
-    '3 succeeded 2',
-  ])
-  await paid(t, short, 8)
-})
+for (const refusal of [404, 400, 403])
+  void t.test(`a batch that is refused with ${refusal} is sent again`, async t => {
+    const short = await shortPlace(t, undefined, Infinity)
+    short.refusal = refusal
+    const ended = retry(short)
+    while (short.place.emulator.ledger.batches().length < 2)
+      await new Promise(resolve => setTimeout(resolve, 5))
+    short.unknown = 0
+    t.same(statuses(await ended), [
+      '0 succeeded 2',
+      '1 succeeded 2',
+      '2 succeeded 2',
+      '3 succeeded 2',
+    ])
+    await paid(t, short, 8)
+  })
 
 void t.test('an interrupted retry prints what it has found again', async t => {
   const short = await shortPlace(t, [0, 2])

@@ -132,6 +132,22 @@ export function deathsOf(job: StoredJob, dir: string, at: (event: RunEvent) => b
   return copies
 }
 
+/** A client whose replies are changed on their way. */
+export function clientThatChanges(
+  { client, emulator }: Pick<World, 'client' | 'emulator'>,
+  change: (text: string, path: string, method: string) => string,
+): Anthropic {
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await emulator.fetch(url, init)
+    const { status, headers } = response
+    const method = init?.method?.toUpperCase() ?? 'GET'
+    const text = change(await response.text(), new URL(String(url)).pathname, method)
+    headers.delete('content-length')
+    return new Response(text, { status, headers })
+  }
+  return client.withOptions({ fetch })
+}
+
 /** A reply of the API whose creation times are this much later. */
 export function createdLater(text: string, ms: number): string {
   return text.replaceAll(

@@ -155,13 +155,14 @@ export async function download(options: DownloadOptions): Promise<void> {
 function endOf(
   { job, api, signal, onWait }: Pick<DownloadOptions, 'job' | 'api' | 'signal' | 'onWait'>,
   id: string,
+  retrieve: Api['retrieve'] = one => api.retrieve(one),
 ): () => Promise<{ readonly remote: RemoteBatch | undefined; readonly hasWaited: boolean }> {
   const { clock, session } = job
   let since: number | undefined
   return async () => {
     let polls = 0
     for (;;) {
-      const remote = await api.retrieve(id)
+      const remote = await retrieve(id)
       const hasWaited = polls > 0
       if (remote === undefined || remote.processing_status === 'ended') return { remote, hasWaited }
       since ??= clock.elapsed()
@@ -206,15 +207,21 @@ type Ended = Pick<RemoteBatch, 'id' | 'request_counts' | 'results_url' | 'archiv
 
 /**
  * What the API says about a batch whose results are downloaded again, or what it has said: a 404 may be a gateway's, and the results
- * may be there. If nothing is known, it asks until the settle time has passed; undefined after that.
+ * may be there. If nothing is known, it asks until the settle time has passed; undefined after that. Any other failure to retrieve it
+ * counts as a 404 while the API's list works: its id may be wrong.
  */
 async function endedAgain(
   options: Omit<DownloadOptions, 'ownedElsewhere' | 'adopt'>,
   id: string,
 ): Promise<Ended | undefined> {
-  const { job, number, settleMs, signal, onWait } = options
+  const { job, api, number, settleMs, signal, onWait } = options
   const { counts, resultsUrl } = job.batch(number)
-  const end = endOf(options, id)
+  const end = endOf(options, id, async one => {
+    const remote = await api.lookUp(one)
+    // With a key that is refused, or an API that fails, every batch would appear unknown.
+    if (!remote) await api.list(undefined, 1, 'valid')
+    return remote
+  })
   const began = job.clock.elapsed()
   let tries = 0
   for (;;) {

@@ -6,6 +6,7 @@ import type { BatchState } from '../../../lib/core/job/state.ts'
 import { mustBeOne, mustBePossible } from '../../../lib/stages/search/search.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
 import {
+  clientThatChanges,
   createdLater,
   ask,
   asks,
@@ -445,14 +446,7 @@ void t.test('other batches of the job show that creation times are ahead', async
     batchTimeMs: MINUTE,
     faults: [{ on: 'create', nth: 2, replyId: 'msgbatch_wrong' }],
   })
-  const fetch: typeof globalThis.fetch = async (url, init) => {
-    const response = await world.emulator.fetch(url, init)
-    const { status, headers } = response
-    const text = createdLater(await response.text(), 180 * MINUTE)
-    headers.delete('content-length')
-    return new Response(text, { status, headers })
-  }
-  const client = world.client.withOptions({ fetch })
+  const client = clientThatChanges(world, text => createdLater(text, 180 * MINUTE))
   const options = { client, aggregate: { batchSize: 2 } }
   const message = await question(world, chosen(4), options)
   const [, real] = world.emulator.ledger.batches()

@@ -3,7 +3,15 @@ import type Anthropic from '@anthropic-ai/sdk'
 import type { RemoteBatch } from '../../../lib/api/remote-batch.ts'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { BatchRequest } from '../../../lib/core/flow.ts'
-import { asks, createdLater, makeWorld, run, said, type World } from '../../support/world.ts'
+import {
+  asks,
+  clientThatChanges,
+  createdLater,
+  makeWorld,
+  run,
+  said,
+  type World,
+} from '../../support/world.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 
 const MINUTE = 60_000
@@ -17,15 +25,9 @@ const LOST: EmulatorOptions = {
 
 /** A client whose answers to what it reads are altered on their way. */
 function altering(world: World, alter: (text: string, path: string) => string): Anthropic {
-  const fetch: typeof globalThis.fetch = async (url, init) => {
-    const response = await world.emulator.fetch(url, init)
-    if (init?.method?.toUpperCase() === 'POST') return response
-    const { status, headers } = response
-    const text = alter(await response.text(), new URL(String(url)).pathname)
-    headers.delete('content-length')
-    return new Response(text, { status, headers })
-  }
-  return world.client.withOptions({ fetch })
+  return clientThatChanges(world, (text, path, method) =>
+    method === 'POST' ? text : alter(text, path),
+  )
 }
 
 /** Three answers, and one bill for them. */
@@ -114,14 +116,7 @@ void t.test('another batch of the job shows that creation times are behind', asy
       batchTimeMs: 30 * MINUTE,
       faults: [{ on: 'create', nth: 2, when: 'after', reset: true }],
     })
-    const fetch: typeof globalThis.fetch = async (url, init) => {
-      const response = await world.emulator.fetch(url, init)
-      const { status, headers } = response
-      const text = createdLater(await response.text(), -60 * MINUTE)
-      headers.delete('content-length')
-      return new Response(text, { status, headers })
-    }
-    const client = world.client.withOptions({ fetch })
+    const client = clientThatChanges(world, text => createdLater(text, -60 * MINUTE))
     const options = { client, aggregate: { batchSize: 3 }, submit: { concurrency } }
     const results = await run(world, await world.open(), asks(5), options)
     t.equal(results.filter(({ status }) => status === 'succeeded').length, 5)

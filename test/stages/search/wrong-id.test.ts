@@ -8,6 +8,8 @@ import type { RunEvent } from '../../../lib/core/job/run-event.ts'
 import {
   asks,
   callsOf,
+  clientThatChanges,
+  createdLater,
   deathsOf,
   journalOf,
   makeWorld,
@@ -496,18 +498,7 @@ void t.test('a reply with a batch that is older than the create is not believed'
 
 void t.test('an API whose batches have wrong times is not paid twice', async t => {
   const world = await makeWorld(t, { batchTimeMs: MINUTE })
-  const fetch: typeof globalThis.fetch = async (url, init) => {
-    const response = await world.emulator.fetch(url, init)
-    const { status, headers } = response
-    const text = (await response.text()).replaceAll(
-      /("created_at":")([^"]*)/g,
-      (_, key: string, time: string) =>
-        key + new Date(Date.parse(time) - 60 * MINUTE).toISOString(),
-    )
-    headers.delete('content-length')
-    return new Response(text, { status, headers })
-  }
-  const client = world.client.withOptions({ fetch })
+  const client = clientThatChanges(world, text => createdLater(text, -60 * MINUTE))
   const mine = asks(2).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
   const options = { client, aggregate: { batchSize: 1 } }
   await t.rejects(runOnce(world, mine, options), { code: 'CBS_STOPPED' })
