@@ -269,7 +269,7 @@ function eachChunk(
     let isStopped = false
     // The body may end while its last part is still being taken.
     let last: Promise<void> | undefined
-    // A decoder goes on writing into the memory of its parts.
+    // A decoder continues to write into the memory of its parts.
     const isOwn = body instanceof http.IncomingMessage && own.has(body.socket)
     const free = (part: Uint8Array): void => {
       if (isOwn) freeMemory(part)

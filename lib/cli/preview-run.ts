@@ -40,7 +40,7 @@ export interface RunPreview {
   readonly requests: number
   /** Records that repeat another and are not sent; undefined without --dedupe. */
   readonly repeats: number | undefined
-  /** Records that take the answer of an earlier job; undefined where none is looked for. */
+  /** Records that take the answer of an earlier job; undefined if none is searched for. */
   readonly reused: number | undefined
   readonly batches: number
   /** Bytes of all requests. */

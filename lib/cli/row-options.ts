@@ -77,7 +77,7 @@ export function rowOptionsOf(flags: Flags, known?: Partial<RowOptions>): RowOpti
   const output = pathIn('--output', flags.text('output'))
   const named = output === undefined ? undefined : FORMAT_BY_NAME.get(extname(output).toLowerCase())
   const format = to === undefined ? (named ?? known?.to ?? 'jsonl') : oneOf('--to', to, TO)
-  // Rows of another format than the job's are no table any more.
+  // Rows of another format than the job's form no table.
   const knownColumns = isTable({ to: format }) ? known?.outputColumns : undefined
   const outputColumns = outputColumnsIn(flags) ?? knownColumns
   const options: RowOptions = {

@@ -65,7 +65,7 @@ export async function runDraining(
   if (isEndless) leaveWhenDrained(job, watched, drained)
   if (leave) leaveWhenIdle({ job, isEndless, leave, canary }, watched, left)
   const isLeft = (cause: unknown): boolean => {
-    // This process has lost the job, so nothing that it does counts any more.
+    // This process has lost the job, so nothing that it does counts from here on.
     if (job.lost.aborted && !signal.aborted) throw job.lost.reason
     if (signal.aborted || !(drained.signal.aborted || left.signal.aborted)) throw cause
     return left.signal.aborted

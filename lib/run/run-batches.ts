@@ -275,7 +275,7 @@ class Run implements BatchRun {
         this.#isFinished = true
       }
     } catch (cause) {
-      // Nothing that this process does counts any more.
+      // Nothing that this process does counts from here on.
       if (job.lost.aborted && !signal.aborted) throw job.lost.reason
       const isLeft = abandoned.aborted || drained.signal.aborted || left.signal.aborted
       if (signal.aborted || !isLeft) throw cause

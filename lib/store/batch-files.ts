@@ -16,7 +16,7 @@ const CLOSE = Buffer.from('\n]}')
 
 const HEAD = Buffer.from('{"custom_id":"')
 const QUOTE = 0x22
-/** What stands between a custom_id and the params. */
+/** The bytes between a custom_id and the params. */
 const PARAMS = Buffer.from(',"params":')
 
 /** Bytes in the body of a request that is part of a page. */
@@ -67,7 +67,7 @@ export async function chosenIdsOf(
   })
 }
 
-/** What a batch has files of; `repeats`, `reused` and `answers` only where such records are looked for. */
+/** What a batch has files of; `repeats`, `reused` and `answers` only if the job has such records. */
 export type BatchFile =
   | 'body'
   | 'members'

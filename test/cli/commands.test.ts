@@ -489,7 +489,7 @@ t.test('cancel says what it does not stop', async t => {
   await until(() => journaled(place, 'submitted', 'a'))
   t.match(await place.run(['cancel', 'a', '-y']), {
     code: 0,
-    err: /a process is working on job a and goes on submitting: stop it, then run `cancel` again/,
+    err: /a process is working on job a and continues to submit: stop it, then run `cancel` again/,
   })
   world.emit('SIGINT', 'SIGINT')
   await ended

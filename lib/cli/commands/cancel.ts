@@ -130,7 +130,7 @@ async function reportRest(
 ): Promise<void> {
   if (held?.has(name) || (await isLocked(folder))) {
     talk.warn(
-      `a process is working on job ${name} and goes on submitting: stop it, then run \`cancel\` again`,
+      `a process is working on job ${name} and continues to submit: stop it, then run \`cancel\` again`,
     )
     return
   }

@@ -175,8 +175,8 @@ function endOf(
 }
 
 /**
- * Downloads the set of a fetched batch once more and adds the lines that the stored set lacks. Nothing changes if the API has no
- * results any more, or sends an invalid set. It waits while the API says that the batch is in progress. Returns how many lines were
+ * Downloads the set of a fetched batch once more and adds the lines that the stored set lacks. Nothing changes if the API no longer
+ * has results, or sends an invalid set. It waits while the API says that the batch is in progress. Returns how many lines were
  * added.
  */
 export async function downloadAgain(

@@ -32,9 +32,9 @@ export type Reconciliation =
   | { readonly kind: 'adopt'; readonly batch: RemoteBatch }
   /** The results of these candidates must be read first. */
   | { readonly kind: 'prove'; readonly candidates: readonly RemoteBatch[] }
-  /** A batch may still be ours: wait. `time` resolves this; `proof` may never arrive. */
+  /** A batch may still be the pending one: wait. `time` resolves this; `proof` may never arrive. */
   | { readonly kind: 'wait'; readonly for: 'time' | 'proof'; readonly why: string }
-  /** Only the user knows whether one of these ended batches is ours. */
+  /** Only the user knows whether one of these ended batches is the pending one. */
   | { readonly kind: 'undecided'; readonly candidates: readonly RemoteBatch[] }
   /** The API does not have it. */
   | { readonly kind: 'absent' }
@@ -48,7 +48,7 @@ export function createdFrom({ serverAt, at, lagMs }: PendingCreate): number {
   return Math.max(Math.min(serverAt, at), serverAt - UNKNOWN_CLOCK_MS) - SKEW_MS - lagMs
 }
 
-/** The latest such time. A batch created after the settle time is not ours, or is one that was sent later. */
+/** The latest such time. A batch created after the settle time is another one, or the same one sent again. */
 function createdUntil({ serverAt, at, settleMs, leadMs }: PendingCreate): number {
   const latest = settleMs + leadMs
   if (serverAt === null) return latest + at + UNKNOWN_CLOCK_MS
@@ -65,7 +65,7 @@ export function hasCount(batch: RemoteBatch, requests: number): boolean {
   return [0, requests].includes(countOf(batch.request_counts))
 }
 
-/** Whether a batch was created at about the time of ours. */
+/** Whether a batch was created at about the time when the pending one was sent. */
 function isInTime(batch: RemoteBatch, pending: PendingCreate): boolean {
   const created = Date.parse(batch.created_at)
   return created >= createdFrom(pending) && created <= createdUntil(pending)
@@ -84,7 +84,7 @@ export function isCandidate(
 }
 
 /**
- * Whether a batch was created before ours was sent. The time alone does not rule it out, but with ids that the user chose it
+ * Whether a batch was created before the pending one was sent. The time alone does not rule it out, but with ids that the user chose it
  * does: an earlier run over the same records has the same ids. If the API's time was unknown, the local time may be
  * wrong by days, so no batch counts as earlier.
  */
@@ -96,7 +96,7 @@ export function isEarlier(
 }
 
 /**
- * The same for a batch that was created before or after ours. A later run over the same records has the same chosen ids, too,
+ * The same for a batch that was created before or after the pending one. A later run over the same records has the same chosen ids, too,
  * and a submitted batch may be searched for days later.
  */
 export function isOfAnotherTime(batch: RemoteBatch, pending: PendingCreate): boolean {
@@ -118,7 +118,7 @@ export function driftOf(
 }
 
 /**
- * Whether a batch that is no candidate may be ours if clocks are wrong by days. Much older ones may have no results any more. If the
+ * Whether a batch that is no candidate may be the pending one if clocks are wrong by days. Results of much older ones may be deleted. If the
  * API's time is unknown, all that are near are candidates.
  */
 function isNear(batch: RemoteBatch, { serverAt }: PendingCreate): boolean {
@@ -142,7 +142,7 @@ export interface SearchEvidence {
   readonly verified: ReadonlySet<string>
   /** What the results of candidates have proven. */
   readonly proofs: ReadonlyMap<string, Proof>
-  /** All candidates so far; one that is no longer listed may have been ours. */
+  /** All candidates so far; one that is no longer listed may have been the pending one. */
   readonly candidates: Iterable<string>
   /** Whether the listing was made after the settle time had passed. */
   readonly settled: boolean

@@ -72,8 +72,8 @@ export interface Undecided {
 
 /**
  * Searches for a batch whose create has an unknown outcome until it is found or proven not to exist: an armed one, or a
- * submitted one whose id the API does not know. `absent`: the API does not have it. `lost`: a candidate may be ours, and that
- * can never be proven; with `isOthers`, not by now.
+ * submitted one whose id the API does not know. `absent`: the API does not have it. `lost`: a candidate may be this batch, and
+ * that can never be proven; with `isOthers`, not by now.
  */
 export async function search(
   options: SearchOptions,
@@ -418,7 +418,7 @@ function listedFrom({ state, session }: StoredJob, number: number, pending: Pend
 /**
  * A batch of the job that was created in the time that a list covers, and is not in it although it exists; undefined if there is
  * none. A list that lacks one (a gateway's stub, a cache without headers) proves nothing about another. The user may have deleted
- * batches, but if the API knows none of those any more that it has shown, nothing is proven, either. A running one cannot have been
+ * batches, but if the API no longer knows any of those that it has shown, nothing is proven, either. A running one cannot have been
  * deleted; its id may be wrong, but then an empty list lacks it, too.
  */
 async function hiddenIn(

@@ -78,7 +78,7 @@ export async function uploadBatch(
     return await readReply(job, number, reply, progress, ownedElsewhere)
   }
   const failed = async (cause: unknown): Promise<CreateOutcome> => {
-    // Set before anything is awaited, so that the last byte cannot be sent any more.
+    // Set before anything is awaited, so that the last byte is not sent after this.
     progress.ended = true
     // The last byte was held back, so the batch can be sent again as long as this process owns the job.
     if (progress.disowned !== undefined && !job.lost.aborted)

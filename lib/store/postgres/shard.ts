@@ -96,7 +96,7 @@ export class PostgresShard implements Journal, Shared {
           const shard = new PostgresShard(options, taken, deadline)
           return { shard, events, epoch: Number(taken.epoch) }
         }
-        // The owner's lease may be longer than ours.
+        // The owner's lease may be longer than this worker's.
         limitMs ??= Math.max(leaseMs, taken.heldForMs) + SLACK_MS
         if (clock.elapsed() - began > limitMs) throw inUse(key)
         await clock.sleep(Math.min(Math.max(taken.heldForMs, 20), 1000))
