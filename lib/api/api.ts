@@ -71,6 +71,9 @@ const FRESH = { headers: { 'cache-control': 'no-cache' }, fetchOptions: NO_REDIR
 /** How often a batch is looked up whose id may be wrong. */
 const LOOK_UP_TRIES = 3
 
+/** How often a list is tried that a job can do without for the moment. */
+const LIST_TRIES = 5
+
 /** All failures but a redirect, which shows that the base URL is wrong. */
 const ANY_FAILURE: readonly Failure['kind'][] = [
   ...(['access', 'notFound', 'refused', 'tooLarge'] as const),
@@ -173,12 +176,12 @@ export class Api {
     return page
   }
 
-  /** The same as `proof`; undefined if the list is refused (4xx): some gateways have none. */
+  /** The same as `proof` in five tries at most; undefined if the list is refused (4xx): some gateways have none. */
   async listIfAllowed(
     afterId: string | undefined,
     limit: number,
   ): Promise<BatchListPage | undefined> {
-    return await this.#page(afterId, limit, 'proof', ['notFound', 'access', 'refused'])
+    return await this.#page(afterId, limit, 'proof', ['notFound', 'access', 'refused'], LIST_TRIES)
   }
 
   async #page(
@@ -186,6 +189,7 @@ export class Api {
     limit: number,
     wanted: 'proof' | 'all' | 'valid',
     absent?: readonly Failure['kind'][],
+    maxTries?: number,
   ): Promise<BatchListPage | undefined> {
     const read = async (signal: AbortSignal): Promise<BatchListPage> => {
       const options = { ...FRESH, maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal }
@@ -198,7 +202,7 @@ export class Api {
       await this.session.observe(response.headers)
       return remotePage(await response.json(), wanted === 'valid' ? 'left out' : 'refused')
     }
-    return await this.#read('list batches', read, absent)
+    return await this.#read('list batches', read, absent, maxTries)
   }
 
   async cancel(id: string): Promise<RemoteBatch | undefined> {

@@ -354,14 +354,14 @@ const SAME_TIME_MS = 2000
 /**
  * Whether the API may have accepted a batch although the reply to its create refuses it: a proxy that sent the create twice passes on
  * the reply to the second one. If the list has a batch of this size that was created since the last byte was sent, it becomes a
- * candidate. `unread`: the list cannot be read, so it says nothing; where there is none, nothing can be looked up.
+ * candidate. A list that cannot be read may have one; where there is no list, nothing can be looked up.
  */
 export async function isListedAnyway(
   job: StoredJob,
   api: Api,
   number: number,
   ownedElsewhere: OwnedElsewhere | undefined,
-): Promise<boolean | 'unread'> {
+): Promise<boolean> {
   const { requests } = job.batch(number)
   const sentAt = sentAtOf(job, armedOf(job, number))
   const own = new Map([...job.state.batches.values()].map(batch => [batch.id, batch.armed]))
@@ -385,7 +385,7 @@ export async function isListedAnyway(
     for (const { id } of unowned) await job.note({ type: 'candidate', number, id }, false)
     return unowned.length > 0
   } catch (cause) {
-    if (cause instanceof BatchStreamError && cause.code === 'CBS_API') return 'unread'
+    if (cause instanceof BatchStreamError && cause.code === 'CBS_API') return true
     throw cause
   }
 }

@@ -91,7 +91,6 @@ export async function uploadBatch(
     // known to be in between.
     if (failure.kind === 'busy' && !api.isThroughGateway) return outcome
     const isListed = await isListedAnyway(job, api, number, ownedElsewhere)
-    if (isListed === 'unread') return { kind: 'unknown', failure }
     return isListed ? { kind: 'unknown', failure, isRefused: true } : outcome
   }
   const call = callUntil(job, stop, progress)

@@ -375,6 +375,27 @@ void t.test(
   },
 )
 
+void t.test('a refusal is reported while the list fails, and believed when it works', async t => {
+  let until = 0
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: ({ op, nth }) => {
+      if (op === 'create' && nth === 1) return { status: 400 }
+      return op === 'list' && world.clock.elapsed() < until ? { status: 503 } : undefined
+    },
+  })
+  until = world.clock.elapsed() + 3 * MINUTE
+  const waits: { why: string; at: number }[] = []
+  const onWait = (_: unknown, why: string): void =>
+    void waits.push({ why, at: world.clock.elapsed() })
+  const results = await run(world, await world.open(), asks(3), { submit: { onWait } })
+  t.same(said(results), answers(3))
+  const reported = waits.find(({ why }) => why.includes('400'))
+  t.ok(reported && reported.at < until - 2 * MINUTE)
+  t.ok(world.clock.elapsed() < until + 5 * MINUTE, 'the settle time does not begin')
+  await oneBill(world, 3)
+})
+
 void t.test('a storm of 529 for an hour is survived, and billed once (N12)', async t => {
   let until = 0
   const world = await makeWorld(t, {
