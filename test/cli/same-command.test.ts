@@ -133,9 +133,14 @@ t.test('a file that cannot be written is not remembered as the output of a job',
   const place = await placeFor(t, { faults: [refused] }, { 'there.jsonl': 'theirs' })
   const words = [...ASK, '--batch-size', '2', '-c', '1', '-o', place.path('out.jsonl')]
   const first = await place.run([...words, '--job', 'j'], { stdin: csv(6) })
-  for (const name of ['there.jsonl', 'no-folder/out.jsonl']) {
+  for (const [name, err] of [
+    ['there.jsonl', /already exists/],
+    ['no-folder/out.jsonl', /is not a folder/],
+    ['state/jobs/j/out.jsonl', /would be deleted with the job in whose folder it is/],
+    ['state/jobs/j/batches/out.jsonl', /would be deleted with the job/],
+  ] as const) {
     const wrong = await place.run(['resume', 'j', '-o', place.path(name)])
-    t.match(wrong, { code: 6, err: /already exists|is not a folder/ })
+    t.match(wrong, { code: 6, err })
     t.notSame(nextWords(wrong).at(-1), place.path(name))
   }
   t.equal((await place.again(first)).code, 0)

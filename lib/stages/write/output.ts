@@ -1,7 +1,7 @@
 // takes  Result
 // gives  nothing: rows are in the output, exactly once
 // next   nothing
-import { basename, dirname, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { BatchStreamError, wrapError } from '../../core/errors.ts'
 import type { Disk, FileKind } from '../../store/disk.ts'
@@ -225,12 +225,23 @@ export async function checkNewOutput(
   const found = await disk.stat(path)
   if (found !== undefined) throw existingOutputError(path, { found, option })
   const folder = dirname(path)
-  if ((await disk.stat(folder)) === 'folder') return
-  throw new BatchStreamError(
-    'CBS_OUTPUT',
-    `cannot write ${path}: ${folder} is not a folder; create it, or choose another file`,
-    { option, place: { source: path } },
-  )
+  const why =
+    (await disk.stat(folder)) !== 'folder'
+      ? `${folder} is not a folder; create it, or choose another file`
+      : (await isOfJob(disk, folder)) || (await isOfJob(disk, dirname(folder)))
+        ? 'it would be deleted with the job in whose folder it is; choose another file'
+        : undefined
+  if (why !== undefined)
+    throw new BatchStreamError('CBS_OUTPUT', `cannot write ${path}: ${why}`, {
+      option,
+      place: { source: path },
+    })
+}
+
+/** Whether a folder is that of a job. */
+async function isOfJob(disk: Pick<Disk, 'stat'>, folder: string): Promise<boolean> {
+  if (basename(dirname(folder)) !== 'jobs') return false
+  return (await disk.stat(join(folder, 'lock'))) !== undefined
 }
 
 interface Paths {
