@@ -7,6 +7,7 @@ import { shorten } from '../core/without-keys.ts'
 import type { Failure } from './failure.ts'
 import type { AnthropicClient } from './client.ts'
 import { cleanHeaders, guardedClient, isLean, RESULT_SET, secretsOf } from './guarded-client.ts'
+import { cacheIn } from './cache-headers.ts'
 import { withIdleTimeout } from './idle-timeout.ts'
 import {
   API_URL,
@@ -50,16 +51,6 @@ export interface CreateReply {
   readonly answer: unknown
   /** The header that shows that the reply came from a cache, and so answers another create. */
   readonly cachedBy: string | undefined
-}
-
-/** Headers in which caches say that they had the reply already. */
-const CACHE_HEADERS = ['x-cache', 'x-cache-status', 'cf-cache-status', 'x-proxy-cache']
-
-function cacheIn(headers: Headers): string | undefined {
-  const age = headers.get('age')
-  if (Number(age) > 0) return `age: ${age}`
-  const name = CACHE_HEADERS.find(one => /\bhit\b|_HIT\b/i.test(headers.get(one) ?? ''))
-  return name && `${name}: ${headers.get(name)}`
 }
 
 /** A redirect is never followed: it would carry the key, and a body, to another host. */

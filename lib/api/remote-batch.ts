@@ -54,7 +54,7 @@ export function remoteBatch(answer: unknown): RemoteBatch {
     ...{ id, processing_status, created_at },
     request_counts: { processing, succeeded, errored, canceled, expired },
     ended_at: shortIn(batch.ended_at),
-    archived_at: shortIn(batch.archived_at),
+    archived_at: laterIn(batch.archived_at, created_at),
     expires_at: shortIn(batch.expires_at),
     cancel_initiated_at: shortIn(batch.cancel_initiated_at),
     results_url: shortIn(batch.results_url),
@@ -63,6 +63,11 @@ export function remoteBatch(answer: unknown): RemoteBatch {
 
 function shortIn(value: unknown): string | null {
   return isShort(value) ? value : null
+}
+
+/** A time after another one; a gateway may send an empty string, or the year 1, instead of null. */
+function laterIn(value: unknown, earlier: string): string | null {
+  return isShort(value) && Date.parse(value) >= Date.parse(earlier) ? value : null
 }
 
 /** More characters than a time or a URL of the API has. */

@@ -4,6 +4,7 @@ import type { OnReadOpts, Socket } from 'node:net'
 import { finished, pipeline, Readable, type Transform } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import { freeMemory } from '../core/free-memory.ts'
+import { MalformedReply } from './sdk-error.ts'
 
 type Fetch = typeof globalThis.fetch
 
@@ -188,9 +189,14 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
   br: createBrotliDecompress,
 }
 
+/** The most encodings of a body: each takes a decoder's memory. Source: undici, which has the same limit. */
+const MAX_ENCODINGS = 5
+
 /** The decoded body. An encoding that was not requested stays. */
 function decoded(message: http.IncomingMessage): Readable {
   const encodings = (message.headers['content-encoding'] ?? '').toLowerCase().split(',')
+  if (encodings.length > MAX_ENCODINGS)
+    throw new MalformedReply(`the reply has ${encodings.length} encodings`)
   let body: Readable = message
   for (const encoding of encodings.reverse()) {
     const decoder = DECODERS[encoding.trim()]?.()

@@ -241,6 +241,13 @@ void t.test('a download is decoded', async t => {
   t.equal(await own.read(), 'identity', 'unless the user says what is accepted')
 })
 
+void t.test('a body with many encodings is rejected', async t => {
+  const url = await serve(t, (request, reply) => {
+    reply.setHeader('content-encoding', Array(Number(idIn(request))).fill('gzip')).end('')
+  })
+  await t.rejects(callerAt(url).read('6'), { cause: { message: /has 6 encodings/ } })
+})
+
 void t.test(
   'a truncated or damaged gzip, a short body and a reset are errors, never an end',
   async t => {

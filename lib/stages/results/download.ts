@@ -19,7 +19,8 @@ import { JoinedSet } from '../../store/results/joined-set.ts'
 import { ResultFile } from '../../store/results/result-file.ts'
 import { isGivenUp, leaveUndecided, prove, search, type OwnedElsewhere } from '../search/search.ts'
 import { LineFeed } from './line-feed.ts'
-import { Verifier, type ResultSetVerdict } from './verify.ts'
+import { contradictionIn, emptyTally, isKnown, Verifier, type ResultSetVerdict } from './verify.ts'
+import { ResultLine } from '../../core/results/result-line.ts'
 
 /** How often a result set that is incomplete or invalid is downloaded at least before the job accepts or rejects it. */
 const DOWNLOADS = 5
@@ -88,16 +89,22 @@ export async function download(options: DownloadOptions): Promise<void> {
       goneSince = undefined
       if (verdict.kind !== 'invalid' && lines > 0)
         await join(job, batch, set, index, verdict.kind === 'complete')
-      if (verdict.kind === 'complete' || set.lines === requests)
-        return await commit(job, number, set, null)
+      if (verdict.kind === 'complete') return await commit(job, number, set, null)
+      const isWhole = set.lines === requests
+      // A gateway may have written a line of its own into one of the joined sets.
+      const odd =
+        isWhole || verdict.kind === 'incomplete' ? await oddIn(set, requests, counts) : undefined
+      if (isWhole && odd === undefined) return await commit(job, number, set, null)
       let pauseMs: number
       let what: string
       if (verdict.kind === 'incomplete') {
         const now = job.clock.elapsed()
         shortSince ??= now
         short += 1
-        const isMore = isCounted(counts, set.lines) && !isArchived
-        const leftMs = isMore ? settleMs - (now - shortSince) : 0
+        const isMore = odd !== undefined || isCounted(counts, set.lines)
+        const leftMs = isMore && !isArchived ? settleMs - (now - shortSince) : 0
+        if (short >= DOWNLOADS && leftMs <= 0 && odd !== undefined)
+          throw invalidSet(job, number, `are invalid: ${odd}`)
         if (short >= DOWNLOADS && leftMs <= 0)
           return await commit(
             job,
@@ -105,7 +112,7 @@ export async function download(options: DownloadOptions): Promise<void> {
             set,
             'the API ended the batch without a line for this request',
           )
-        what = `${set.lines} of ${requests} lines`
+        what = odd ?? `${set.lines} of ${requests} lines`
         pauseMs = pauseBeforeNext(job, short, leftMs)
       } else {
         what = verdict.why
@@ -137,6 +144,8 @@ export async function download(options: DownloadOptions): Promise<void> {
       goneSince = failure.kind === 'notFound' ? (goneSince ?? now) : undefined
       const goneForMs = now - (goneSince ?? now)
       if (failure.kind === 'notFound' && (isArchived || goneForMs >= settleMs)) {
+        const odd = await oddIn(set, requests, counts)
+        if (odd !== undefined) throw invalidSet(job, number, `are invalid: ${odd}`)
         return await endWith(job, number, set, noResults(job, id, createdAt))
       }
       await waitToRetry(options, failure, retries, goneForMs)
@@ -292,6 +301,21 @@ async function setOf(job: StoredJob, batch: BatchState): Promise<JoinedSet> {
   return batch.partlyFetched
     ? await JoinedSet.open(job.store, batch, 'part')
     : JoinedSet.empty(job.store, batch)
+}
+
+/** How a joined set contradicts the batch's own counts; undefined if it does not. */
+async function oddIn(
+  set: JoinedSet,
+  requests: number,
+  counts: Counts,
+): Promise<string | undefined> {
+  const tally = emptyTally()
+  for await (const line of set.read()) {
+    const read = ResultLine.read(line)
+    const type = read.string(read.type) ?? ''
+    if (isKnown(type)) tally[type] += 1
+  }
+  return contradictionIn(tally, set.lines, requests, counts)
 }
 
 /** Stores the lines of a download. Those of an incomplete set survive a crash, unless another machine has the set anyway. */
@@ -485,9 +509,14 @@ async function setAside(
 ): Promise<BatchStreamError> {
   const kept = `${job.store.path(number, 'results')}.invalid`
   await job.store.disk.rename(job.store.path(number, 'download'), kept)
+  const what = `are invalid after ${DOWNLOADS} downloads: ${why}. They are kept in ${kept}`
+  return invalidSet(job, number, what, more)
+}
+
+function invalidSet(job: StoredJob, number: number, what: string, more = ''): BatchStreamError {
   return new BatchStreamError(
     'CBS_API',
-    `the results of batch ${job.batch(number).id} are invalid after ${DOWNLOADS} downloads: ${why}. They are kept in ${kept}; none of their rows were written${more}`,
+    `the results of batch ${job.batch(number).id} ${what}; none of their rows were written${more}`,
   )
 }
 

@@ -21,9 +21,35 @@ export type ResultSetVerdict =
 
 const TYPES = ['succeeded', 'errored', 'canceled', 'expired'] as const
 
-function isKnown(type: string): type is (typeof TYPES)[number] {
+/** How many lines a set has of each result type that this version knows. */
+export type Tally = Record<(typeof TYPES)[number], number>
+
+export function emptyTally(): Tally {
+  return { succeeded: 0, errored: 0, canceled: 0, expired: 0 }
+}
+
+export function isKnown(type: string): type is keyof Tally {
   const types: readonly string[] = TYPES
   return types.includes(type)
+}
+
+/**
+ * How a set contradicts the batch's own counts; undefined if it does not. `lines` includes those of unknown types. While lines are
+ * missing, the counts are limits.
+ */
+export function contradictionIn(
+  tally: Tally,
+  lines: number,
+  requests: number,
+  counts: Counts,
+): string | undefined {
+  const known = TYPES.reduce((sum, type) => sum + tally[type], 0)
+  // A result type that this version does not know may be counted under any other.
+  const isExact = lines === requests && known === lines
+  const odd = TYPES.find(type =>
+    isExact ? tally[type] !== counts[type] : tally[type] > counts[type],
+  )
+  return odd && `it has ${tally[odd]} lines of type ${odd}, but the batch reports ${counts[odd]}`
 }
 
 /** The most bytes of blank lines that a result set may have. */
@@ -37,7 +63,7 @@ export class Verifier {
   readonly #ids: Ids
   readonly #requests: number
   readonly #counts: Counts
-  readonly #tally = { succeeded: 0, errored: 0, canceled: 0, expired: 0 }
+  readonly #tally = emptyTally()
   readonly #file: ResultFile
   /**
    * The forms of the key, which is removed from lines that are not answers: a gateway may echo it in an error. Answers keep their bytes:
@@ -180,18 +206,8 @@ export class Verifier {
   end(): ResultSetVerdict {
     if (this.#invalidReason !== undefined) return { kind: 'invalid', why: this.#invalidReason }
     if (this.#lines < this.#requests) return { kind: 'incomplete' }
-    const unknown = this.#lines - TYPES.reduce((sum, type) => sum + this.#tally[type], 0)
-    for (const type of TYPES) {
-      const lines = this.#tally[type]
-      // A result type that this version does not know may be counted under any other: then the counts are only limits.
-      if (unknown === 0 ? lines !== this.#counts[type] : lines > this.#counts[type]) {
-        return {
-          kind: 'invalid',
-          why: `it has ${lines} lines of type ${type}, but the batch reports ${this.#counts[type]}`,
-        }
-      }
-    }
-    return { kind: 'complete' }
+    const why = contradictionIn(this.#tally, this.#lines, this.#requests, this.#counts)
+    return why === undefined ? { kind: 'complete' } : { kind: 'invalid', why }
   }
 
   #markInvalid(given: string): void {

@@ -68,6 +68,22 @@ export class JoinedSet {
     await this.#keep(downloaded, isComplete)
   }
 
+  /** The stored lines. */
+  async *read(): AsyncGenerator<Buffer> {
+    if (!this.#index) return
+    const { number, requests } = this.#batch
+    const file = await openStored(this.#store.disk, this.#store.path(number, 'results'))
+    try {
+      const lines = new ResultLines(number, requests, this.#index, file)
+      for (let position = 0; position < requests; position++) {
+        const line = await lines.readOn(position)
+        if (line) yield line
+      }
+    } finally {
+      await file.close()
+    }
+  }
+
   /** Makes the set the one that rows are read from. */
   async publish(): Promise<void> {
     if (this.#index) await this.#write('lines', this.#index)

@@ -146,6 +146,18 @@ void t.test('a settle time of 0 leaves five downloads', async t => {
   t.equal(downloads.length, 5)
 })
 
+for (const archivedAt of ['', '0001-01-01T00:00:00Z', 'never'])
+  void t.test(`a batch that was archived at '${archivedAt}' is not archived`, async t => {
+    const world = await makeWorld(t)
+    const { client } = clientWithSets(
+      world,
+      (set, nth) => (nth < 8 ? firstLine(set) : set),
+      text => text.replaceAll('"archived_at":null', `"archived_at":"${archivedAt}"`),
+    )
+    const job = await world.open()
+    t.same(said(await run({ ...world, client }, job, asks(5))), answers(5))
+  })
+
 for (const [name, changeBatch] of [
   [
     "the batch's own counts have no more",
@@ -154,7 +166,7 @@ for (const [name, changeBatch] of [
   [
     'the batch is archived',
     (text: string) =>
-      text.replaceAll(/"archived_at":null/g, '"archived_at":"2026-11-20T12:00:00Z"'),
+      text.replaceAll(/"archived_at":null/g, '"archived_at":"2026-12-19T12:00:00Z"'),
   ],
 ] as const) {
   void t.test(`a short set is final after five downloads if ${name}`, async t => {

@@ -56,6 +56,44 @@ void t.test('a later set that is shorter loses no answer of an earlier one', asy
   }
 })
 
+/** The first line of a set as an error that the API never sent. */
+const withError = (set: string): string =>
+  set.replace(
+    /^(\{"custom_id":"[^"]*").*/,
+    '$1,"result":{"type":"errored","error":{"type":"error","error":{"type":"api_error","message":"no"}}}}',
+  )
+
+void t.test('an error line that the counts do not have is not believed', async t => {
+  const world = await makeWorld(t)
+  const first = (set: string): string => withError(only(0, 1)(set))
+  const sets = [first, only(2), (set: string) => set]
+  const { client } = clientWithSets(world, (set, nth) => (sets[nth - 1] ?? first)(set))
+  const waits: string[] = []
+  const results = await run({ ...world, client }, await world.open(), asks(3), { waits })
+  t.same(said(results), answers(3))
+  t.ok(waits.some(why => why.includes('has 1 lines of type errored, but the batch reports 0')))
+  t.match(await world.emulator.ledger.totals(), { accepted: 3 })
+})
+
+for (const later of ['cut', 'gone'] as const)
+  void t.test(`a job waits for such a set, and ends with an error (${later})`, async t => {
+    const world = await makeWorld(t)
+    const first = (set: string): string => withError(only(0, 1)(set))
+    const { client } = clientWithSets(world, (set, nth) =>
+      nth === 1 ? first(set) : later === 'gone' ? undefined : only(2)(set),
+    )
+    const job = await world.open()
+    const began = world.clock.elapsed()
+    await t.rejects(run({ ...world, client }, job, asks(3)), {
+      code: 'CBS_API',
+      message: /are invalid: it has \d lines.*; none of their rows were written/,
+    })
+    t.ok(world.clock.elapsed() - began >= 10 * MINUTE)
+    const again = await run(world, await reopened(world, job), asks(3))
+    t.same(said(again), answers(3), 'a complete set replaces it')
+    t.match(await world.emulator.ledger.totals(), { accepted: 3 })
+  })
+
 void t.test(
   'results that the counts say exist are downloaded for the settle time before a retry',
   async t => {
