@@ -9,10 +9,13 @@ import { nodeDisk, replaceFile } from '../store/disk.ts'
 import {
   cardText,
   inspectJob,
+  IN_LEDGER,
   inspectJobs,
+  NO_JOURNAL,
   type JobCard,
   type JobOnDisk,
   type SoundJob,
+  unusable,
 } from '../store/inspect.ts'
 import type { StoredJob } from '../store/job.ts'
 import { JOB_NAME, openStoredJob } from '../store/open.ts'
@@ -76,9 +79,26 @@ export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
   const { dir, fingerprint } = choice
   return await startAlone(choice, async () => {
     const jobs = await inspectJobs(nodeDisk, dir)
-    const alike = jobs.filter(job => job.card?.fingerprint === fingerprint)
-    return await unnamedJob(choice, alike, talk)
+    const unknown = jobs.find(isOfUnknownCommand)
+    if (unknown)
+      throw unusable(unknown, 'it may be a job of this command (--fresh starts a new one)')
+    return await unnamedJob(
+      choice,
+      jobs.filter(job => isOfCommand(job, fingerprint)),
+      talk,
+    )
   })
+}
+
+/** Whether a command created a job. Either of its files may be damaged; a crash may have come before job.json was written. */
+function isOfCommand(job: JobOnDisk, fingerprint: string): boolean {
+  return job.card?.fingerprint === fingerprint || (job.command === fingerprint && hasBegun(job))
+}
+
+/** Whether a job cannot be read at all, so that it is unknown which command created it. */
+function isOfUnknownCommand({ card, command, state, trouble }: JobOnDisk): boolean {
+  if (card || state || command !== undefined) return false
+  return trouble !== NO_JOURNAL && trouble !== IN_LEDGER
 }
 
 /**
@@ -377,7 +397,8 @@ async function createJob(
       const message = `another process is starting job ${name}; nothing was sent`
       throw new BatchStreamError('CBS_JOB_IN_USE', message, { cause })
     })
-    return await openStoredJob({ dir, name, clock, ledger, shard: remembered.run.shard })
+    const { shard } = remembered.run
+    return await openStoredJob({ dir, name, clock, ledger, shard, command: fingerprint })
   }
   const job = await made().catch(async (cause: unknown) => {
     await input.close()

@@ -45,6 +45,8 @@ export interface JobOnDisk {
   /** Undefined if the journal is missing, or one of the files is damaged; `trouble` says how. */
   readonly state: JobState | undefined
   readonly trouble: string | undefined
+  /** Identifies the command that created it, according to its journal: null for a job of the library, undefined if it is unreadable. */
+  readonly command?: string | null | undefined
   /** Whether the trouble is that the disk cannot be read, and not what is on it. */
   readonly isUnreadable?: boolean
 }
@@ -63,7 +65,7 @@ export const LEDGER_COPY = 'ledger.jsonl'
 export const LEDGER_MARK = 'ledger.json'
 
 /** The trouble of a job whose journal is in a ledger that was not named. */
-const IN_LEDGER = 'its journal is in a ledger: name the same `ledger`'
+export const IN_LEDGER = 'its journal is in a ledger: name the same `ledger`'
 
 /** The trouble of a job whose journal is missing or empty. */
 export const NO_JOURNAL = 'it has no journal'
@@ -90,8 +92,8 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
     if (files.every(file => file === LOCK_FILE)) return undefined
     const text = await disk.readWhole(join(folder, 'job.json'))
     if (text) {
-      const { sum, ...read } = Object(JSON.parse(text.toString('utf8')))
-      // A changed one still identifies its command, which must not silently start another job.
+      const { sum, ...read } = Object(jsonIn(text))
+      // A changed one may still identify its command, which must not silently start another job.
       card = read
       if (sum !== sumOf(read)) throw new BatchStreamError('CBS_STATE', CARD_CHANGED)
     }
@@ -100,18 +102,52 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
       (await disk.readWhole(join(folder, LEDGER_COPY)))
     const state = journal && fold(readLines(journal).events)
     const missing = files.includes(LEDGER_MARK) ? IN_LEDGER : NO_JOURNAL
-    return { name, folder, card, state, trouble: state ? undefined : missing }
+    const command = state?.command
+    return { name, folder, card, state, command, trouble: state ? undefined : missing }
   } catch (cause) {
     const isUnreadable = cause instanceof BatchStreamError && cause.code === 'CBS_DISK'
-    return { name, folder, card, state: undefined, trouble: messageOf(cause), isUnreadable }
+    const command = await commandIn(disk, folder)
+    return {
+      name,
+      folder,
+      card,
+      state: undefined,
+      command,
+      trouble: messageOf(cause),
+      isUnreadable,
+    }
   }
 }
 
-/** The error of a job whose journal cannot be used. */
-export function unusable({ name, trouble, isUnreadable }: JobOnDisk): BatchStreamError {
+function jsonIn(text: Buffer): unknown {
+  try {
+    return JSON.parse(text.toString('utf8'))
+  } catch (cause) {
+    throw new BatchStreamError('CBS_STATE', CARD_CHANGED, { cause })
+  }
+}
+
+/** The command in the first event of a journal, whatever else is damaged. */
+async function commandIn(disk: Disk, folder: string): Promise<string | null | undefined> {
+  const journal = await disk.readWhole(join(folder, 'journal.jsonl')).catch(() => undefined)
+  const end = journal?.indexOf('\n') ?? -1
+  if (!journal || end === -1) return undefined
+  try {
+    const [first] = readLines(journal.subarray(0, end + 1)).events
+    return first?.type === 'opened' ? (first.command ?? null) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The error of a job whose journal cannot be used. `more` is another sentence. */
+export function unusable(
+  { name, trouble, isUnreadable }: JobOnDisk,
+  more?: string,
+): BatchStreamError {
   return new BatchStreamError(
     isUnreadable ? 'CBS_DISK' : 'CBS_STATE',
-    `job ${name} cannot be used: ${trouble}; see \`claude-batch-stream doctor ${name}\``,
+    `job ${name} cannot be used: ${trouble}${more === undefined ? '' : `; ${more}`}; see \`claude-batch-stream doctor ${name}\``,
   )
 }
 

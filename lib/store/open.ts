@@ -81,6 +81,8 @@ export interface StoredJobOptions extends Omit<JobOptions, 'shard'> {
    * @default false
    */
   readonly isFound?: boolean
+  /** Identifies the command that creates the job. */
+  readonly command?: string
 }
 
 /**
@@ -124,7 +126,10 @@ export async function openStoredJob(options: StoredJobOptions): Promise<StoredJo
     await mustBeThere()
     if (!(await hasJournal()))
       await makeSafe(disk, folder, [dirname(resolve(dir)), dirname(made ?? folder)])
-    return await openFolder({ name, folder, disk, clock, lock: held, temporary: false, shard })
+    const { command } = options
+    return await openFolder({
+      ...{ name, folder, disk, clock, lock: held, temporary: false, shard, command },
+    })
   } catch (cause) {
     await held.release()
     throw cause
@@ -161,7 +166,7 @@ async function openSharedJob(options: StoredJobOptions, ledger: SharedLedger): P
           'CBS_STATE',
           `job ${name} is not in the ledger: is it the right database? Nothing was changed or sent`,
         )
-      const first = firstEvent({ clock, shard })
+      const first = firstEvent({ clock, shard, command: options.command })
       if (taken.events.length === 0) await journal.append(first, true)
       // A journal has its first event.
       const state = fold(taken.events.length === 0 ? [first] : taken.events) as JobState
@@ -217,6 +222,7 @@ interface JobFolder {
   readonly lock: Lock | undefined
   readonly temporary: boolean
   readonly shard: SizedShard | undefined
+  readonly command?: string | undefined
 }
 
 async function openFolder(place: JobFolder): Promise<StoredJob> {
@@ -247,10 +253,15 @@ async function openFolder(place: JobFolder): Promise<StoredJob> {
   }
 }
 
-function firstEvent({ clock, shard }: Pick<JobFolder, 'clock' | 'shard'>): JobEvent {
+function firstEvent({
+  clock,
+  shard,
+  command,
+}: Pick<JobFolder, 'clock' | 'shard' | 'command'>): JobEvent {
   return {
     ...{ type: 'opened', version: VERSION, run: randomWord(), at: clock.now() },
     ...(shard && { shard }),
+    ...(command !== undefined && { command }),
   }
 }
 

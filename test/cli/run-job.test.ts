@@ -1,4 +1,13 @@
-import { mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { discardFailedStart } from '../../lib/cli/run-job.ts'
@@ -39,6 +48,63 @@ t.test('a job that cannot be locked is a disk error', async t => {
   symlinkSync('elsewhere', join(start, 'lock'))
   t.match(await place.run(words, { stdin: csv(1) }), { code: 9, out: '', err: /cannot lock/ })
   t.equal((await place.emulator.ledger.totals()).accepted, 1)
+})
+
+t.test('the command of a job with a damaged job.json is not paid for again', async t => {
+  const place = await placeFor(t)
+  const words = ['-p', 'Say {{text}}']
+  await place.run([...words, '--detach'], { stdin: csv(3) })
+  const [name = ''] = readdirSync(join(place.state, 'jobs'))
+  const path = join(place.state, 'jobs', name, 'job.json')
+  const card = readFileSync(path, 'utf8')
+  const [, fingerprint = ''] = /"fingerprint": "(\w+)"/.exec(card) ?? []
+  for (const [how, changed] of [
+    ['empty', ''],
+    ['zeroed', '\0'.repeat(card.length)],
+    ['cut', card.slice(0, 100)],
+    ['another fingerprint', card.replace(fingerprint, fingerprint.replace(/./, 'x'))],
+    ['no card', undefined],
+  ] as const) {
+    if (changed === undefined) rmSync(path)
+    else writeFileSync(path, changed)
+    const again = await place.run(words, { stdin: csv(3) })
+    t.match(again, { code: 10, out: '', err: new RegExp(`job ${name} .*job.json`) }, how)
+  }
+  t.match(await place.run(words, { stdin: csv(2) }), { code: 10 }, 'the first record identifies it')
+  t.equal((await place.emulator.ledger.totals()).accepted, 3)
+  t.equal((await place.run([...words, '--fresh'], { stdin: csv(3) })).code, 0)
+  const other = await place.run(['-p', 'Other: {{text}}'], { stdin: csv(3) })
+  t.equal(other.code, 0, 'another command')
+  writeFileSync(path, card)
+  t.equal((await place.run(words, { stdin: csv(3) })).code, 0)
+  t.equal((await place.emulator.ledger.totals()).accepted, 9)
+})
+
+t.test('while a job cannot be read at all, commands without a name start no job', async t => {
+  const place = await placeFor(t)
+  const words = ['-p', 'Say {{text}}']
+  await place.run([...words, '--detach'], { stdin: csv(3) })
+  const jobs = join(place.state, 'jobs')
+  const [name = ''] = readdirSync(jobs)
+  for (const file of ['job.json', 'journal.jsonl']) {
+    renameSync(join(jobs, name, file), join(jobs, name, `was-${file}`))
+    mkdirSync(join(jobs, name, file))
+  }
+  const again = await place.run(words, { stdin: csv(3) })
+  t.match(again, { code: 9, err: /may be a job of this command \(--fresh starts a new one\)/ })
+  rmSync(join(jobs, name, 'journal.jsonl'), { recursive: true })
+  writeFileSync(join(jobs, name, 'journal.jsonl'), 'no journal\n')
+  t.match(await place.run(words, { stdin: csv(3) }), { code: 9, err: /may be a job of this/ })
+  t.equal((await place.emulator.ledger.totals()).accepted, 3)
+  t.equal((await place.run([...words, '--fresh'], { stdin: csv(3) })).code, 0)
+  t.equal((await place.run([...words, '--job', 'named'], { stdin: csv(3) })).code, 0)
+})
+
+t.test('a damaged job of the library is no job of a command', async t => {
+  const place = await placeFor(t)
+  await (await openStoredJob({ dir: place.state, name: 'library' })).close()
+  appendFileSync(join(place.state, 'jobs/library/journal.jsonl'), 'x'.repeat(2000))
+  t.equal((await place.run(['-p', 'Say {{text}}'], { stdin: csv(1) })).code, 0)
 })
 
 t.test('a file that replaced a device of the same name is not written to', async t => {

@@ -186,7 +186,7 @@ t.test('C07 rows after the last commit are truncated', async t => {
   const [job = ''] = readdirSync(join(place.state, 'jobs'))
   const mark = join(place.state, 'jobs', job, 'output.end')
   const [bootedAt] = readFileSync(mark, 'latin1').split(' ')
-  writeFileSync(mark, `${bootedAt} ${statSync(out).size} `.padEnd(63) + '\n')
+  writeFileSync(mark, `${bootedAt} 0 ${statSync(out).size} `.padEnd(63) + '\n')
   const [batch] = place.emulator.ledger.batches().slice(1)
   await place.run(['cancel', batch?.id ?? '', '-y'])
   const again = await start(t, words, csv(3)).ended
@@ -195,6 +195,7 @@ t.test('C07 rows after the last commit are truncated', async t => {
     rowsOf(readFileSync(out, 'utf8')).map(row => row['id']),
     ['0', '1', '2'],
   )
+  t.notOk(existsSync(`${out}.cut-1`))
 })
 
 t.test('a job whose pipe broke off names what it needs, and resumes with it', async t => {

@@ -74,6 +74,8 @@ export type JobEvent =
       readonly at: number
       /** The job's part of the input; absent for the whole input. */
       readonly shard?: SizedShard
+      /** Identifies the command that created it, as in job.json, which may be damaged; absent for a job of the library. */
+      readonly command?: string
     }
   /** The API workspace of the job's batches. */
   | { readonly type: 'workspace'; readonly id: string }

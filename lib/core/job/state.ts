@@ -67,6 +67,8 @@ export interface JobState {
   readonly openedAt: number
   /** The job's part of the input; null for the whole input. */
   readonly shard: SizedShard | null
+  /** Identifies the command that created it; null for a job of the library. */
+  readonly command: string | null
   /** The API workspace of its batches; null until a reply has named it. */
   readonly workspace: string | null
   /** A digest of the options that determine its requests; null until a template was compared. */
@@ -292,6 +294,7 @@ function opened(state: JobState | undefined, event: JobEvent & { type: 'opened' 
     run: event.run,
     openedAt: event.at,
     shard: event.shard ?? null,
+    command: event.command ?? null,
     workspace: null,
     templateDigest: null,
     sources: [],

@@ -74,7 +74,7 @@ export interface CutBytes {
 /**
  * A file that only this job writes to. If an earlier run wrote to it, it is truncated to the last commit, but only if it is the
  * same file and this job wrote all of it: what another program wrote is never destroyed. If the mark is missing or from before a
- * restart of the machine, the bytes after the commit are first copied to a file beside it.
+ * restart of the machine, or if the newest write is incomplete, the bytes after the commit are first copied to a file beside it.
  */
 export class FileTarget implements Target {
   readonly #options: FileTargetOptions
@@ -113,14 +113,16 @@ export class FileTarget implements Target {
       const identity = await handle.identity?.()
       const persistentId = await handle.persistentId?.()
       const size = await handle.size()
-      const end = await mark?.read()
-      if (!isNew) await assertUnchanged(options, { handle, persistentId, size, end })
+      const ends = await mark?.read()
+      if (!isNew) await assertUnchanged(options, { handle, persistentId, size, end: ends?.after })
       if (size > committed.bytes) {
-        if (end === undefined) await keepCut(options, handle, size)
+        // Another program may have continued an incomplete write.
+        const isOwn = ends !== undefined && (size === ends.before || size === ends.after)
+        if (!isOwn) await keepCut(options, handle, size)
         options.assertOwned?.()
         await handle.truncate(committed.bytes)
       }
-      await mark?.move(committed.bytes)
+      await mark?.move({ before: committed.bytes, after: committed.bytes })
       return new FileTarget(options, handle, { identity, persistentId, isNew, mark })
     } catch (cause) {
       await handle?.close()
@@ -158,8 +160,23 @@ export class FileTarget implements Target {
     this.#options.assertOwned?.()
     await this.#checkSize()
     const { size, flushed } = this.#file
-    if (size > flushed) await this.#mark?.move(size)
-    await this.#file.flush()
+    if (size > flushed) await this.#mark?.move({ before: flushed, after: size })
+    try {
+      await this.#file.flush()
+    } catch (cause) {
+      await this.#markFailure(flushed, size)
+      throw cause
+    }
+  }
+
+  /** After a write that failed, as on a full disk, the file ends before the end that was recorded. */
+  async #markFailure(before: number, after: number): Promise<void> {
+    try {
+      const size = await this.#handle.size()
+      if (size >= before && size < after) await this.#mark?.move({ before: size, after: size })
+    } catch {
+      // Without the new mark, the next run keeps a copy of the bytes in question.
+    }
   }
 
   async #check(): Promise<void> {

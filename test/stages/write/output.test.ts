@@ -332,6 +332,56 @@ void t.test(
   },
 )
 
+/** Ends a job whose write to the output stops in the middle. `fails` is called before each write to other files after that. */
+async function dieInWrite(
+  world: World,
+  path: string,
+  fails: (path: string) => void = () => {},
+): Promise<void> {
+  let isFull = false
+  const disk = watched((what, at) => {
+    if (what !== 'write') return
+    if (isFull) fails(at)
+    if (at !== path || isFull) return
+    isFull = true
+    appendFileSync(path, '{"custom')
+    throw new Error('ENOSPC: no space left')
+  })
+  const job = await world.open({ disk })
+  await t.rejects(write(world, job, path), { message: /ENOSPC/ })
+  await job.close()
+}
+
+void t.test('bytes that another program appends after a failed write are not cut', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  await dieInWrite(world, path)
+  appendFileSync(path, 'MINE\n')
+  const job = await world.open({ disk: watched(() => {}) })
+  await t.rejects(write(world, job, path), {
+    code: 'CBS_OUTPUT',
+    message: `another program has written to ${path} after byte 8`,
+  })
+  await job.close()
+  t.equal(readFileSync(path, 'utf8'), '{"customMINE\n')
+  truncateSync(path, 8)
+  await write(world, await world.open({ disk: watched(() => {}) }), path)
+  t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
+  t.notOk(existsSync(`${path}.cut-1`))
+})
+
+void t.test('without a new mark, what is in the place of a failed write is kept', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  await dieInWrite(world, path, at => {
+    if (at.endsWith('output.end')) throw new Error('EIO')
+  })
+  appendFileSync(path, 'MINE\n')
+  await write(world, await world.open({ disk: watched(() => {}) }), path)
+  t.same([asked(path).length, new Set(asked(path)).size], [6, 6])
+  t.equal(readFileSync(`${path}.cut-1`, 'utf8'), '{"customMINE\n')
+})
+
 for (const [name, spoil] of [
   ['missing', unlinkSync],
   ['damaged', (mark: string) => writeFileSync(mark, Buffer.alloc(64, 255))],
