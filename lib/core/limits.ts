@@ -46,6 +46,9 @@ export const DEFAULT_RECORD_BYTES: number = 16_000_000
  */
 export const MAX_ATTACHED_BYTES: number = 24_000_000
 
+/** Maximum columns of a CSV file: six times as many as Excel has, and few enough for their names to stay in memory. */
+export const MAX_CSV_COLUMNS: number = 100_000
+
 /** Maximum bytes of an API reply other than a result set. A page of 1000 batches has less than 1 MB. */
 export const MAX_REPLY_BYTES: number = 2_000_000
 

@@ -1,10 +1,11 @@
 import { isUtf8 } from 'node:buffer'
 import type { SourceRecord } from '../../core/flow.ts'
+import { MAX_CSV_COLUMNS } from '../../core/limits.ts'
 import { cutCharacter } from '../../core/utf8.ts'
 import { KEPT_CHARACTERS, type RecordPlace } from './bad-record.ts'
 import { headerColumns, numberedColumns, type Columns } from './csv-columns.ts'
 import { behindComments } from './csv-comments.ts'
-import { badHeader, brokenRecord, rowRecord, unreadable } from './csv-row.ts'
+import { badHeader, brokenRecord, rowRecord, tooManyColumns, unreadable } from './csv-row.ts'
 import { CsvRows, LAG_BYTES } from './csv-rows.ts'
 import { CsvStart, delimiterNote, type CsvBeginning } from './csv-start.ts'
 import {
@@ -254,6 +255,8 @@ export class CsvReader implements RecordParser {
 
   #give(row: readonly string[], bytes: Buffer, place: RecordPlace): void {
     const bad = unreadable(bytes, this.#settings.maxRecordBytes, place)
+    if (this.#columns === undefined && row.length > MAX_CSV_COLUMNS)
+      throw tooManyColumns(row, place)
     if (this.#columns === undefined && this.#settings.header) {
       if (bad) throw badHeader(bad, place)
       const { columns, note } = headerColumns(row, place)

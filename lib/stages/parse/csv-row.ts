@@ -1,5 +1,6 @@
 import { BatchStreamError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
+import { MAX_CSV_COLUMNS } from '../../core/limits.ts'
 import { invalidUtf8At } from '../../core/utf8.ts'
 import {
   KEPT_CHARACTERS,
@@ -49,6 +50,16 @@ export function badHeader(record: SourceRecord, place: RecordPlace): BatchStream
   return new BatchStreamError(
     'CBS_INPUT',
     `the ${header} cannot be read: ${record.problem?.message}`,
+    { place },
+  )
+}
+
+/** Names for so many columns would take gigabytes, in each later command too, since a job keeps them. */
+export function tooManyColumns(row: readonly string[], place: RecordPlace): BatchStreamError {
+  const first = place.source === undefined ? 'the first row' : `the first row of ${place.source}`
+  return new BatchStreamError(
+    'CBS_INPUT',
+    `${first} has ${row.length} columns, and a CSV file may have ${MAX_CSV_COLUMNS}: is this a CSV file, and is its \`delimiter\` right?`,
     { place },
   )
 }

@@ -36,6 +36,17 @@ t.test(
   },
 )
 
+t.test('a first row with more columns than a CSV file has is an error', async t => {
+  const most = `${','.repeat(99_999)}\n`
+  t.equal((await records(csv(), most + most)).length, 1)
+  const message = /the first row.* has 100001 columns, and a CSV file may have 100000/
+  for (const header of [true, false])
+    for (const source of [undefined, 'a.csv']) {
+      const failing = read(csv({ header, source }), [Buffer.from(`,${most}`)])
+      t.match((await failing).error, { code: 'CBS_INPUT', message })
+    }
+})
+
 t.test('empty lines are skipped and counted', async t => {
   t.same(await records(csv(), '\n\r\na\n\n\n1\r\n\r\n2\n\n'), [
     [6, '{"a":"1"}'],
