@@ -241,6 +241,7 @@ async function openFolder(place: JobFolder): Promise<StoredJob> {
     const state = fold(events)
     if (!state) throw damaged(folder, 'has an empty journal')
     mustBeShard(place, state)
+    // The rows of a finished one may be read; `submit` checks the job before its retry is sent.
     if (!place.temporary && !state.finished) await mustBeNoCopy(place, state.run)
     await removeOrphans(disk, folder, state)
     const records = await Records.open(disk, folder, state.spooled, state.sources)
@@ -273,8 +274,14 @@ function mustBeShard({ name, shard }: Pick<JobFolder, 'name' | 'shard'>, state: 
 /** Bytes of a journal that contain its first event's `run`. */
 const RUN_BYTES = 256
 
-/** Refuses an unfinished job that has a copy in the same folder, since what both send would be paid for twice. */
-async function mustBeNoCopy({ name, folder, disk }: JobFolder, run: string): Promise<void> {
+/**
+ * Refuses to work on a job that has a copy in the same folder, since what both send would be paid for twice.
+ * @throws BatchStreamError `CBS_STATE`
+ */
+export async function mustBeNoCopy(
+  { name, folder, disk }: Pick<JobFolder, 'name' | 'folder' | 'disk'>,
+  run: string,
+): Promise<void> {
   const jobs = dirname(folder)
   for (const other of await disk.list(jobs)) {
     if (other === name || !JOB_NAME.test(other)) continue

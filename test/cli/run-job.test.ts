@@ -1,5 +1,6 @@
 import {
   appendFileSync,
+  cpSync,
   mkdirSync,
   readFileSync,
   readdirSync,
@@ -48,6 +49,27 @@ t.test('a job that cannot be locked is a disk error', async t => {
   symlinkSync('elsewhere', join(start, 'lock'))
   t.match(await place.run(words, { stdin: csv(1) }), { code: 9, out: '', err: /cannot lock/ })
   t.equal((await place.emulator.ledger.totals()).accepted, 1)
+})
+
+t.test('a retry of a job that has a copy beside it is not sent', async t => {
+  const error = { type: 'invalid_request_error' }
+  const errored = [{ index: 1, times: 1, error }]
+  const place = await placeFor(t, { faults: [{ on: 'create', errored }] })
+  await place.run(['-p', 'Say {{text}}', '--job', 'j'], { stdin: csv(3) })
+  const [job, copy] = ['j', 'j.bak'].map(name => join(place.state, 'jobs', name)) as [
+    string,
+    string,
+  ]
+  cpSync(job, copy, { recursive: true })
+  for (const name of ['j', 'j.bak']) {
+    const refused = await place.run(['retry', name])
+    t.match(refused, { code: 10, out: '', err: /are copies of one job.*nothing was sent/ })
+    t.equal((await place.run(['results', name])).rows.length, 3, 'its rows can be read')
+  }
+  t.equal((await place.emulator.ledger.totals()).accepted, 3)
+  rmSync(copy, { recursive: true })
+  t.equal((await place.run(['retry', 'j'])).code, 0)
+  t.equal((await place.emulator.ledger.totals()).accepted, 4)
 })
 
 t.test('the command of a job with a damaged job.json is not paid for again', async t => {

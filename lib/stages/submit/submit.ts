@@ -14,6 +14,7 @@ import { isCollected, ownedIds, sendableCount, unresolvedCounts } from '../../st
 import { hasBody } from '../../store/cache.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
+import { mustBeNoCopy } from '../../store/open.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
 import { typed, type CarryingStage } from '../../core/stage.ts'
@@ -125,6 +126,8 @@ export class Submit extends JobStage<SealedBatch> {
   readonly #individual = new Set<number>()
   /** The number of requests that were refused by name, by the root of their batch. */
   readonly #refusalsByName = new Map<number, number>()
+  /** The check of a finished job before its retry is sent. */
+  #isNoCopy: Promise<void> | undefined
   /** Searches for batches with an unknown outcome, and parts that wait for such a search. */
   readonly #parallel = new Set<Promise<void>>()
   /** Whether a batch was not approved. Then batches without requests wait too: their records may repeat records of that batch. */
@@ -301,6 +304,7 @@ export class Submit extends JobStage<SealedBatch> {
     // `receive` created it before anything is sent.
     const api = this.#api as Api
     await api.proveWorkspace()
+    if (job.state.finished) await (this.#isNoCopy ??= mustBeNoCopy(placeOf(job), job.state.run))
     const stop = (cause: unknown): 'stopped' => {
       job.queue.stop(wrapError('CBS_DISK', 'the free disk space is unknown', cause))
       return 'stopped'
@@ -470,4 +474,8 @@ export class Submit extends JobStage<SealedBatch> {
     if ('undecided' in found) await leaveUndecided(job, number, found, onWait)
     else await this.#accept(job, number, found.id, true)
   }
+}
+
+function placeOf({ name, store }: StoredJob): Parameters<typeof mustBeNoCopy>[0] {
+  return { name, folder: store.folder, disk: store.disk }
 }
