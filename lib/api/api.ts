@@ -115,7 +115,7 @@ export class Api {
     const cachedBy = cacheIn(headers)
     // The time of a reply from a cache is a past one.
     if (cachedBy === undefined) await this.session.observe(headers)
-    else await this.session.observeWorkspace(headers)
+    else this.session.observeCached()
     return { answer: data, cachedBy }
   }
 
@@ -236,7 +236,7 @@ export class Api {
 
   /** Ensures that the key belongs to the job's workspace, before batches are listed or sent. */
   async proveWorkspace(): Promise<void> {
-    if (this.session.workspace !== null && !this.session.answered)
+    if (this.session.workspace !== null && !this.session.isProven)
       await this.list(undefined, 1, 'all')
   }
 

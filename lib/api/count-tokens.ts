@@ -42,6 +42,6 @@ export async function countTokens(
   }, free)
   if ('failure' in count) return count
   const { tokens, response } = count.value
-  await free.session.observeWorkspace(response.headers)
+  await free.session.observeOther(response.headers)
   return { tokens }
 }

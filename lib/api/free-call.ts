@@ -39,7 +39,7 @@ export async function callWithRetry<T>(
       signal,
       onWait: ({ message }) => onWait(message),
       // The clock of another endpoint may differ from that of the batches API.
-      observe: headers => session.observeWorkspace(headers),
+      observe: headers => session.observeOther(headers),
     },
   )
   if ('value' in tried) return tried

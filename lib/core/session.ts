@@ -63,7 +63,10 @@ export class ApiSession {
   waits: Waits = DEFAULT_BACKOFF
   readonly #owner: WorkspaceOwner | undefined
   #workspace: string | null = null
+  /** Whether another endpoint has named the job's workspace, which the batches API may contradict. */
+  #isProvisional = false
   #answered = false
+  #hasObserved = false
 
   constructor(clock: Clock, owner?: WorkspaceOwner) {
     this.clock = clock
@@ -74,6 +77,11 @@ export class ApiSession {
   /** Whether the API has replied to this process. */
   get answered(): boolean {
     return this.#answered
+  }
+
+  /** Whether a reply to this process has shown that its key is one of the job's workspace. */
+  get isProven(): boolean {
+    return this.#hasObserved || this.#isProvisional
   }
 
   /** The workspace of the job, or of the key; null until a reply has named one. */
@@ -87,27 +95,48 @@ export class ApiSession {
    * @throws BatchStreamError `CBS_ACCESS` if the key belongs to another workspace than the job
    */
   async observe(headers: Headers): Promise<void> {
-    this.serverTime.observe(headers.get('date'))
-    await this.observeWorkspace(headers)
-  }
-
-  /** The same for another endpoint, whose clock may differ from that of the batches API. */
-  async observeWorkspace(headers: Headers): Promise<void> {
     this.#answered = true
-    // A proxy may repeat the header.
-    const workspace = headers.get('anthropic-workspace-id')?.split(',')[0]?.trim()
-    if (!workspace) return
+    this.#hasObserved = true
+    this.serverTime.observe(headers.get('date'))
+    const isProvisional = this.#isProvisional
+    this.#isProvisional = false
+    const workspace = workspaceIn(headers)
+    if (workspace === undefined) return
     this.#workspace = workspace
     if (!this.#owner) return
     const known = this.#owner.workspace()
-    if (known === null) await this.#owner.remember(workspace)
-    else if (known !== workspace) throw otherWorkspace(this.#owner.name, known, workspace)
+    if (known === workspace) return
+    if (known !== null && !isProvisional) throw otherWorkspace(this.#owner.name, known, workspace)
+    await this.#owner.remember(workspace)
   }
+
+  /**
+   * The same for another endpoint: its clock may differ from that of the batches API, and a gateway may use another key for it. So its
+   * workspace counts only until the batches API names one.
+   */
+  async observeOther(headers: Headers): Promise<void> {
+    this.#answered = true
+    const workspace = workspaceIn(headers)
+    if (workspace === undefined || this.workspace !== null) return
+    this.#workspace = workspace
+    this.#isProvisional = true
+    await this.#owner?.remember(workspace)
+  }
+
+  /** Observes a reply from a cache, which shows nothing but that there is an API. */
+  observeCached(): void {
+    this.#answered = true
+  }
+}
+
+function workspaceIn(headers: Headers): string | undefined {
+  // A proxy may repeat the header.
+  return headers.get('anthropic-workspace-id')?.split(',')[0]?.trim() || undefined
 }
 
 function otherWorkspace(job: string, known: string, got: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_ACCESS',
-    `job ${job} belongs to workspace ${known}, but this key belongs to ${got}: use a key of ${known}; nothing was sent`,
+    `job ${job} belongs to workspace ${known}, but this key belongs to ${got}: use a key of ${known}`,
   )
 }

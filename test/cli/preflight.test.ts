@@ -30,6 +30,21 @@ void t.test(
   },
 )
 
+void t.test('a gateway that counts tokens with the key of another workspace', async t => {
+  const headers = { 'anthropic-workspace-id': 'wrkspc_other' }
+  const faults = [{ on: 'count_tokens', headers }] as const
+  for (const isLost of [false, true]) {
+    const lost = { on: 'create', nth: 1, when: 'after', reset: true } as const
+    const place = await placeFor(t, { faults: [...faults, ...(isLost ? [lost] : [])] })
+    const first = await place.run([...ASK, '--detach'], { stdin: csv(3) })
+    t.equal(first.code, 0, first.err)
+    const ran = await place.run(['resume', 'a'])
+    t.equal(ran.code, 0, ran.err)
+    t.equal(ran.rows.length, 3)
+    t.equal((await place.emulator.ledger.totals()).accepted, 3)
+  }
+})
+
 void t.test('the reason why the first free call waits is reported', async t => {
   const place = await placeFor(t, {
     faults: [{ on: 'count_tokens', nth: 1, status: 529, error: { message: 'too much' } }],
