@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8'
+import { SIGNALS } from '../lib/cli/exit-code.ts'
 import { main } from '../lib/cli/main.ts'
 import { systemClock } from '../lib/core/clock.ts'
 
@@ -11,5 +12,21 @@ if (Number.parseInt(process.versions.node) <= 24) setFlagsFromString('--minor-gc
 // Loaded when somebody is to be asked: `--version` must not wait for it.
 const terminal = async () => (await import('../lib/cli/terminal.ts')).openTerminal()
 
-const io = Object.assign(process, { terminal, clock: systemClock })
-process.exitCode = await main(process.argv.slice(2), io)
+/**
+ * Ends the process by a signal, after the listeners of `exit`. Node's own exit waits for threads that read from a silent pipe, and aborts
+ * if its terminal is gone. The code counts for the first process of a container, which no signal ends.
+ */
+function endBy(signal: NodeJS.Signals, code: number): void {
+  process.on('exit', () => {
+    process.removeAllListeners(signal)
+    process.kill(process.pid, signal)
+  })
+  process.exit(code)
+}
+
+const code = await main(
+  process.argv.slice(2),
+  Object.assign(process, { terminal, clock: systemClock, endBy }),
+)
+if (code === SIGNALS.SIGHUP) endBy('SIGHUP', code)
+process.exitCode = code

@@ -16,8 +16,8 @@ export interface Io {
   readonly clock: Clock
   /** Connects to the database of a ledger instead of the driver; for tests without a server. */
   readonly connectLedger?: ((url: string) => ClosablePool) | undefined
-  /** Exits at once; for a second Ctrl-C. */
-  exit(code: number): void
+  /** Ends the process at once by a signal, or with its code; for a second Ctrl-C. */
+  endBy(signal: NodeJS.Signals, code: number): void
 }
 
 /** Database connections that are closed with the program. */

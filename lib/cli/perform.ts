@@ -54,9 +54,9 @@ export async function perform(
       signalled = name
       return stop.abort()
     }
-    // A second signal exits at once, whatever is still open: the job is safe at any moment.
+    // A second signal ends the process at once, whatever is still open: the job is safe at any moment.
     end(SIGNALS[name], next())
-    io.exit(SIGNALS[name])
+    io.endBy(name, SIGNALS[name])
   }
   // The keys of the table are signals.
   for (const signal of Object.keys(SIGNALS)) io.on(signal as NodeJS.Signals, onSignal)

@@ -76,7 +76,7 @@ export class World extends EventEmitter implements Io {
     this.env = { CLAUDE_BATCH_STREAM_PROGRESS: 'none', ...env }
   }
 
-  exit(code: number): void {
+  endBy(_signal: NodeJS.Signals, code: number): void {
     this.exits.push(code)
   }
 }

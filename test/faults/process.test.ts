@@ -119,3 +119,35 @@ t.test('streams as a shell provides them', async t => {
   running.child.kill('SIGTERM')
   t.equal((await running.ended).code, 143)
 })
+
+t.test(
+  'two signals end a process that reads a file of settings from a silent pipe',
+  needs('/proc/self/status'),
+  async t => {
+    const place = await placeFor(t, {}, { 'in.csv': csv(1) })
+    const pipe = place.path('pipe')
+    t.equal(spawnSync('mkfifo', [pipe]).status, 0)
+    const running = start(t, [
+      ...where(place),
+      ...ASK,
+      '-i',
+      place.path('in.csv'),
+      '--schema',
+      pipe,
+    ])
+    const { child } = running
+    // Until then, a signal ends any process.
+    await running.until(() => catches(child.pid, 15))
+    child.kill('SIGTERM')
+    child.kill('SIGINT')
+    await running.ended
+    t.match(child.signalCode, /^SIG(TERM|INT)$/)
+  },
+)
+
+/** Whether a process has a listener of a signal. */
+function catches(pid: number | undefined, signal: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+  const [, caught = '0'] = /^SigCgt:\s*(\w+)$/m.exec(status) ?? []
+  return ((BigInt(`0x${caught}`) >> BigInt(signal - 1)) & 1n) === 1n
+}
