@@ -3,7 +3,7 @@ import { BatchStreamError } from '../core/errors.ts'
 import { nearest } from '../core/nearest.ts'
 import { configFile, userConfig } from './config.ts'
 import { acceptedBy, type CommandName, type OptionSpec } from './options.ts'
-import { variableOf } from './variables.ts'
+import { checkVariables, variableOf } from './variables.ts'
 
 /** The given flags: texts by long name, switches as true (`no-header` for a negative one). */
 export interface Flags {
@@ -74,6 +74,7 @@ function readerOf(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Flags {
+  checkVariables(env)
   // Scripts often set an empty variable to mean "none".
   const fromEnv = (name: string): string | undefined => env[variableOf(name)] || undefined
   const named = given['config'] ?? fromEnv('config')

@@ -1,3 +1,5 @@
+import { distance } from 'fastest-levenshtein'
+import { BatchStreamError } from '../core/errors.ts'
 import { OPTIONS } from './options.ts'
 
 /** Environment variables besides those of the flags. */
@@ -26,6 +28,35 @@ export const VARIABLES: readonly { readonly names: string; readonly help: string
 /** The variable of a flag. */
 export function variableOf(flag: string): string {
   return `CLAUDE_BATCH_STREAM_${flag.toUpperCase().replaceAll('-', '_')}`
+}
+
+const PREFIX = variableOf('')
+
+/**
+ * Rejects a variable whose name is off by one character or by underscores: a cap that is ignored costs money. Others with the prefix may
+ * belong to another program, such as those that Kubernetes sets for a service of this name.
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function checkVariables(env: Readonly<Record<string, string | undefined>>): void {
+  const given = Object.keys(env).filter(name => name.startsWith(PREFIX))
+  if (given.length === 0) return
+  const known = new Set([
+    ...flagVariables(),
+    ...VARIABLES.flatMap(({ names }) => names.split(', ')),
+  ])
+  for (const name of given) {
+    if (known.has(name)) continue
+    const meant = [...known].find(one => isMisspelt(name, one))
+    if (meant !== undefined)
+      throw new BatchStreamError(
+        'CBS_OPTION',
+        `the environment has ${name}, which is no variable of this program: rename it to ${meant}, or remove it`,
+      )
+  }
+}
+
+function isMisspelt(name: string, known: string): boolean {
+  return name.replaceAll('_', '') === known.replaceAll('_', '') || distance(name, known) === 1
 }
 
 /** The variables of all flags, each once. */

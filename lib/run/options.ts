@@ -14,6 +14,7 @@ import {
   MAX_BODY_BYTES,
   MAX_REQUESTS,
 } from '../core/limits.ts'
+import { didYouMean } from '../core/nearest.ts'
 import { nameOfShards } from '../core/shard.ts'
 import type { RecordResult } from '../core/results/result.ts'
 import { answerCheck } from '../core/schema/answer-check.ts'
@@ -235,6 +236,7 @@ export function runSettings(options: RunOptions): RunSettings {
     order = 'completion',
     concurrency = DEFAULT_CONCURRENCY,
   } = options
+  checkNames(options)
   if (order !== 'completion' && order !== 'input')
     throw wrongOption('order', "'completion' or 'input'", order)
   if (batchWait !== undefined) wholeNumber('batchWait', batchWait, 1, 2 ** 31 - 1)
@@ -250,6 +252,9 @@ export function runSettings(options: RunOptions): RunSettings {
   for (const name of ['preflight', 'stopOnUniformFailure', 'dedupe'] as const)
     if (typeof (options[name] ?? true) !== 'boolean')
       throw wrongOption(name, 'true or false', options[name])
+  for (const name of ['shouldRetry', 'onEvent'] as const)
+    if (options[name] !== undefined && typeof options[name] !== 'function')
+      throw wrongOption(name, 'a function', options[name])
   if (options.reuse !== undefined) checkReuse(options.reuse, options.job)
   // A JavaScript user may pass the controller.
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
@@ -276,6 +281,62 @@ export function runSettings(options: RunOptions): RunSettings {
   }
   mustHavePrice(options, settings.priceOf)
   return settings
+}
+
+/** All options by name. */
+const NAMES: Readonly<Record<keyof RunOptions, true>> = {
+  adopt: true,
+  askFailed: true,
+  attach: true,
+  attachDir: true,
+  backoff: true,
+  batchAge: true,
+  batchBytes: true,
+  batchSize: true,
+  batchWait: true,
+  cache: true,
+  canary: true,
+  client: true,
+  clock: true,
+  concurrency: true,
+  dedupe: true,
+  id: true,
+  job: true,
+  maxCost: true,
+  maxInvalid: true,
+  maxTokens: true,
+  maxWait: true,
+  metaField: true,
+  model: true,
+  onEvent: true,
+  order: true,
+  params: true,
+  poll: true,
+  preflight: true,
+  price: true,
+  prompt: true,
+  responseField: true,
+  retries: true,
+  reuse: true,
+  schema: true,
+  settle: true,
+  shouldRetry: true,
+  signal: true,
+  stopOnUniformFailure: true,
+  system: true,
+  telemetry: true,
+  vars: true,
+}
+
+/** Rejects names of no option: a misspelt cap costs money. */
+function checkNames(options: RunOptions): void {
+  for (const [name, value] of Object.entries(options))
+    if (value !== undefined && !Object.hasOwn(NAMES, name))
+      throw new BatchStreamError(
+        'CBS_OPTION',
+        `there is no option \`${name}\`${didYouMean(name, Object.keys(NAMES))}`,
+        { option: name },
+      )
 }
 
 /** Whether `job` is open, and not the options of `openJob`. */

@@ -115,6 +115,9 @@ const SOCKET_NAME_BYTES = 108
 
 const SECRET_BYTES = 32
 
+/** More than enough, even if two processes create the secret at once. */
+const SECRET_TRIES = 10
+
 /**
  * The secret of a folder, created if needed. Several processes may create it at once or be killed halfway: each appends
  * until there are enough bytes, and the first bytes, which never change, are the secret.
@@ -125,9 +128,11 @@ async function secretOf(folder: string): Promise<Buffer> {
   const file = await open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600)
   try {
     const secret = Buffer.alloc(SECRET_BYTES)
-    while ((await file.read(secret, 0, SECRET_BYTES, 0)).bytesRead < SECRET_BYTES)
+    for (let tries = 0; tries < SECRET_TRIES; tries++) {
+      if ((await file.read(secret, 0, SECRET_BYTES, 0)).bytesRead === SECRET_BYTES) return secret
       await file.write(randomBytes(SECRET_BYTES / 2).toString('hex'))
-    return secret
+    }
+    throw new Error(`${path} cannot be read as it was written`)
   } finally {
     await file.close()
   }

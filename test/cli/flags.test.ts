@@ -242,6 +242,24 @@ t.test('-v can be set by the environment', async t => {
   t.notMatch((await run(words, { stdin: 'text\na\n' })).err, 'single column')
 })
 
+t.test('a misspelt variable is an error, and those of other programs are not', async t => {
+  const words = ['-n', '-p', 'Say {{text}}']
+  for (const [name, meant] of [
+    ['MAXCOST', 'MAX_COST'],
+    ['MAX_COSTS', 'MAX_COST'],
+    ['NOTIFYSECRET', 'NOTIFY_SECRET'],
+  ]) {
+    const env = { [`CLAUDE_BATCH_STREAM_${name}`]: '5' }
+    const ran = await run(words, { stdin: 'text\na\n', env })
+    t.match(ran, { code: 2, err: `rename it to CLAUDE_BATCH_STREAM_${meant}, or remove it` })
+  }
+  const env = {
+    CLAUDE_BATCH_STREAM_SERVICE_HOST: '10.0.0.1',
+    CLAUDE_BATCH_STREAM_NOTIFY_SECRET: 'x',
+  }
+  t.equal((await run(words, { stdin: 'text\na\n', env })).code, 0)
+})
+
 t.test('there is help for the program, each command and the prices', async t => {
   for (const [words, says] of [
     [['help'], 'Flags of run'],

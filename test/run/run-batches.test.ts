@@ -490,6 +490,9 @@ void t.test('invalid options are rejected at once', async t => {
       message,
     })
   refused({ client: undefined }, /`client` must be/)
+  refused({ maxcost: 5 }, /there is no option `maxcost` \(did you mean "maxCost"\?\)/)
+  refused({ shouldRetry: 1 }, /`shouldRetry` must be a function/)
+  refused({ onEvent: 'x' }, /`onEvent` must be a function/)
   refused({ order: 'any' }, /`order` must be/)
   refused({ poll: 0 }, /`poll`/)
   refused({ batchWait: 0 }, /`batchWait`/)

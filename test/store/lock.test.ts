@@ -1,3 +1,4 @@
+import * as promises from 'node:fs/promises'
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -151,6 +152,22 @@ void t.test('the name of a lock follows from a private secret (13.16)', linuxOnl
   )
   t.notOk(ownLocks().includes(name))
   await again.release()
+})
+
+void t.test('a lock file that cannot be read back is an error', linuxOnly, async t => {
+  const folder = t.testdir()
+  // t.mockImport loads the module with this in place of Node's.
+  const { lockFolder: failing } = (await t.mockImport('../../lib/store/lock.ts', {
+    'node:fs/promises': {
+      ...promises,
+      open: async (...args: Parameters<typeof promises.open>) =>
+        Object.assign(await promises.open(...args), { read: async () => ({ bytesRead: 0 }) }),
+    },
+  })) as typeof import('../../lib/store/lock.ts')
+  await t.rejects(failing(folder), {
+    code: 'CBS_DISK',
+    message: /cannot lock .*lock cannot be read as it was written/,
+  })
 })
 
 void t.test('concurrent lockers of a new folder agree on its secret', async t => {

@@ -58,6 +58,8 @@ export function watched(watch: Watch, disk: Disk = nodeDisk): Disk {
       return await file.size()
     },
     close: () => file.close(),
+    ...(file.identity && { identity: file.identity.bind(file) }),
+    ...(file.persistentId && { persistentId: file.persistentId.bind(file) }),
   })
   return {
     ...disk,

@@ -106,11 +106,12 @@ export class FileTarget implements Target {
     if (!isNew && typeof found !== 'number') throw changedError(options)
     const mark = options.mark === undefined ? undefined : await WriteMark.open(disk, options.mark)
     let handle: DiskFile | undefined
+    let identity: string | undefined
     try {
       // A worker that was cut off for a while may come here after another one has written the file.
       options.assertOwned?.()
       handle = isNew ? await createOutput(options) : await disk.open(path, 'output')
-      const identity = await handle.identity?.()
+      identity = await handle.identity?.()
       const persistentId = await handle.persistentId?.()
       const size = await handle.size()
       const ends = await mark?.read()
@@ -127,6 +128,7 @@ export class FileTarget implements Target {
     } catch (cause) {
       await handle?.close()
       await mark?.close()
+      if (handle && isNew) await removeIfSame(disk, path, identity)
       throw cause
     }
   }
@@ -134,7 +136,7 @@ export class FileTarget implements Target {
   /** Removes the file if this run created it and it still has its name. */
   async removeIfNew(): Promise<void> {
     const { disk, path } = this.#options
-    if (this.#isNew && this.identity === (await disk.identityOf?.(path))) await disk.remove(path)
+    if (this.#isNew) await removeIfSame(disk, path, this.identity)
   }
 
   write(bytes: Buffer): Promise<void> | undefined {
@@ -209,6 +211,10 @@ export class FileTarget implements Target {
       { option, place: { source: path } },
     )
   }
+}
+
+async function removeIfSame(disk: Disk, path: string, identity: string | undefined): Promise<void> {
+  if (identity === (await disk.identityOf?.(path))) await disk.remove(path)
 }
 
 interface Facts {

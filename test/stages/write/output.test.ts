@@ -332,6 +332,17 @@ void t.test(
   },
 )
 
+void t.test('a new output stays away if the mark cannot be written', async t => {
+  const world = await makeWorld(t)
+  const path = `${world.dir}/out.jsonl`
+  const disk = watched((what, at) => {
+    if (what === 'write' && at.endsWith('output.end')) throw new Error('ENOSPC: no space left')
+  })
+  const job = await world.open({ disk })
+  await t.rejects(write(world, job, path), { message: /ENOSPC/ })
+  t.notOk(existsSync(path))
+})
+
 /** Ends a job whose write to the output stops in the middle. `fails` is called before each write to other files after that. */
 async function dieInWrite(
   world: World,
