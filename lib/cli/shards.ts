@@ -177,6 +177,11 @@ export async function finishedShards(
     byName.delete(own)
     if (!job) missing.push(own)
     else if (!job.state) throw unusable(job)
+    else if (job.state.shard && job.state.shard.index !== index)
+      throw new BatchStreamError(
+        'CBS_INPUT',
+        `the folder ${own} has shard ${job.state.shard.index} of job ${name}, under the name of shard ${index}: it was copied or renamed`,
+      )
     else if (job.state.finished) whole.push({ ...job, state: job.state })
     else if (job.state.spooled.broken !== null) cutShort.push(own)
     else {

@@ -34,15 +34,26 @@ export function tokensOf(usage: Usage): Tokens {
 }
 
 /**
- * Whether a usage says what was billed: its input and output tokens are counts, and so is each other count that it has. A
- * gateway may leave them out or change them, and such an answer must not look free.
+ * Whether a usage says what was billed: its input and output tokens are counts, and so is each other count that it has. A gateway may
+ * leave them out, change them or fill in zeros, and such an answer must not look free.
  */
 export function isUsable(usage: Usage): boolean {
   const { input_tokens: input, output_tokens: output, cache_creation: split } = usage
   if (!isCount(input) || !isCount(output)) return false
   const { cache_creation_input_tokens: written, cache_read_input_tokens: read } = usage
   if (!isMissingOrCount(written) || !isMissingOrCount(read)) return false
-  return areCounts(split, WRITES) && areCounts(usage['server_tool_use'], SEARCHES)
+  if (!areCounts(split, WRITES) || !areCounts(usage['server_tool_use'], SEARCHES)) return false
+  return input + output > 0 || isBilled(usage)
+}
+
+/** Whether a usage has more than zeros. */
+function isBilled(usage: Usage): boolean {
+  const { input, output, write5m, write1h, read } = tokensOf(usage)
+  return input + output + write5m + write1h + read + searchesOf(usage) > 0
+}
+
+function searchesOf(usage: Usage): number {
+  return countIn(objectIn(usage['server_tool_use'])['web_search_requests'])
 }
 
 const WRITES = ['ephemeral_5m_input_tokens', 'ephemeral_1h_input_tokens']
@@ -128,14 +139,13 @@ function billedByClass(usage: Usage, price: Price, share: bigint): Billed {
   const cost = (count: number, rate: bigint): bigint =>
     // Most classes of most answers are empty, and this runs for millions of answers.
     count === 0 ? 0n : (BigInt(count) * rate * geo) / (10n * share)
-  const searches = countIn(objectIn(usage['server_tool_use'])['web_search_requests'])
   return {
     input: cost(input, rates.input),
     output: cost(output, rates.output),
     write5m: cost(write5m, rates.write5m),
     write1h: cost(write1h, rates.write1h),
     read: cost(read, rates.read),
-    searches: BigInt(searches) * WEB_SEARCH,
+    searches: BigInt(searchesOf(usage)) * WEB_SEARCH,
   }
 }
 

@@ -17,6 +17,8 @@ export class FileJournal implements Journal {
   /** Batches whose outcome must be written even if the disk becomes full. */
   readonly #armed: Set<number> = new Set()
   #sum: string
+  /** The bytes that are known to be on disk. */
+  #synced = 0
   #broken: BatchStreamError | undefined
   #last: Promise<void> = Promise.resolve()
 
@@ -51,12 +53,15 @@ export class FileJournal implements Journal {
   append(event: JobEvent, durable: boolean): Promise<void> {
     const append = async (): Promise<void> => {
       if (this.#broken) throw this.#broken
-      const { line, sum } = formatLine(event, this.#sum)
+      const { line, sum } = formatLine(event, this.#sum, this.#synced)
       try {
         await this.#file.write(this.#withRoom(event, line), this.#size)
         this.#size += line.length
         this.#sum = sum
-        if (durable) await this.#file.sync()
+        if (durable) {
+          await this.#file.sync()
+          this.#synced = this.#size
+        }
       } catch (cause) {
         // After a failed write or fsync the content of the disk is unknown, and retrying would hide it.
         this.#broken = new BatchStreamError(

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import { BatchStreamError } from '../core/errors.ts'
 import type { JobEvent } from '../core/job/event.ts'
 
-// A line: {"size":"000123-999876","sum":"<16 hex>","event":{...}}\n
+// A line: {"size":"000123-999876","sum":"<16 hex>","synced":456,"event":{...}}\n
 // The size is stored twice (the second time as its complement) to distinguish a line that a crash truncated from one whose
-// bytes were changed. Only a truncated line may be dropped: dropping an `armed` line would mean paying twice.
+// bytes were changed. Only a truncated line may be dropped: dropping an `armed` line would mean paying twice. `synced` is the number of
+// bytes before the line that were synced when it was written, if any: what a crash cannot have removed.
 const OPENING = '{"size":"'
 const HEADER = OPENING.length + '000000-000000'.length
 const MOST = 999_999
@@ -12,11 +13,15 @@ const MOST = 999_999
 /** The sum before the first line. */
 export const NO_SUM = ''
 
-/** Formats an event as a journal line, chained to the checksum of the previous line. */
-export function formatLine(event: JobEvent, before: string): { line: Buffer; sum: string } {
-  const body = JSON.stringify(event)
+/** Formats an event as a journal line, chained to the checksum of the previous line. `synced` bytes before it are on disk. */
+export function formatLine(
+  event: JobEvent,
+  before: string,
+  synced = 0,
+): { line: Buffer; sum: string } {
+  const body = `${synced > 0 ? `"synced":${synced},` : ''}"event":${JSON.stringify(event)}`
   const sum = sumOf(before, body)
-  const rest = `","sum":"${sum}","event":${body}}\n`
+  const rest = `","sum":"${sum}",${body}}\n`
   const size = HEADER + Buffer.byteLength(rest)
   if (size > MOST)
     throw new BatchStreamError(
@@ -41,31 +46,42 @@ export function readLines(bytes: Buffer): JournalRead {
   while (at < bytes.length) {
     const size = sizeAt(bytes, at)
     const line = bytes.subarray(at, at + (size ?? bytes.length))
-    if (size === undefined || line.length < size) {
-      if (isHole(bytes, at) || isCut(line)) break
-      throw damaged(events.length + 1)
-    }
-    const read = readLine(line, sum)
+    const isWhole = size !== undefined && line.length === size
+    const read = isWhole ? readLine(line, sum) : undefined
     if (!read) {
-      if (isHole(bytes, at)) break
+      const isLost = isHole(bytes, at) ? !wasSynced(bytes, at) : !isWhole && isCut(line)
+      if (isLost) break
       throw damaged(events.length + 1)
     }
     events.push(read.event)
     sum = read.sum
-    at += size
+    at += line.length
   }
   return { events, size: at, sum }
 }
 
 function readLine(line: Buffer, before: string): { event: JobEvent; sum: string } | undefined {
   const text = line.toString('utf8')
-  // A line end that was never written does not invalidate the line, so a NUL there must not drop it.
-  const match = /^\{"size":"\d{6}-\d{6}","sum":"([0-9a-f]{16})","event":(\{.*\})\}[\n\0]$/s.exec(
-    text,
-  )
-  const [, sum, body] = match ?? []
+  const [, sum, body, , event] = LINE.exec(text) ?? []
   if (sum === undefined || body === undefined || sumOf(before, body) !== sum) return undefined
-  return { event: JSON.parse(body), sum }
+  // The last group is part of what has matched.
+  return { event: JSON.parse(String(event)), sum }
+}
+
+// A line end that was never written does not invalidate the line, so a NUL there must not drop it.
+const LINE =
+  /^\{"size":"\d{6}-\d{6}","sum":"([0-9a-f]{16})",((?:"synced":(\d+),)?"event":(\{.*\}))\}[\n\0]$/s
+
+/** Whether a line behind a hole shows that its bytes were synced once, so that no crash has made it. */
+function wasSynced(bytes: Buffer, at: number): boolean {
+  const hole = bytes.indexOf(0, at)
+  for (let start = hole; start !== -1; start = bytes.indexOf(OPENING, start + 1)) {
+    const size = sizeAt(bytes, start)
+    const line = size && bytes.toString('utf8', start, start + size)
+    const [, , , synced] = (line && LINE.exec(line)) || []
+    if (Number(synced) > hole) return true
+  }
+  return false
 }
 
 function sizeAt(bytes: Buffer, at: number): number | undefined {

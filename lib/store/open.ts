@@ -310,11 +310,22 @@ async function removeOrphans(disk: Disk, folder: string, state: JobState): Promi
   for (const name of await disk.list(`${folder}/batches`)) {
     const [number, what] = name.split('.')
     const batch = state.batches.get(Number(number))
+    if (!name.endsWith('.invalid') && isImpossible(batch, what))
+      throw damaged(
+        folder,
+        `has results of batch ${number}, which was never sent according to its journal: the end of the journal is lost`,
+      )
     // Result sets that failed verification are kept: they are paid for and may be worth a look.
     const isNeeded = batch && (name.endsWith('.invalid') || needs(batch, what))
     // A job's own files begin with a number.
     if (!isNeeded && /^\d/.test(name)) await disk.remove(`${folder}/batches/${name}`)
   }
+}
+
+/** Whether a file shows that the journal has lost events: results come after their batch was submitted, which is journaled first. */
+function isImpossible(batch: BatchState | undefined, what: string | undefined): boolean {
+  if (!['results', 'lines', 'part', 'download'].includes(what ?? '')) return false
+  return batch === undefined || batch.phase === 'sealed' || batch.phase === 'armed'
 }
 
 /** Whether a batch in this state has a file of this kind. */

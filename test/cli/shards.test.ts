@@ -220,6 +220,23 @@ void t.test(
   },
 )
 
+void t.test('merge refuses a shard under the name of another one', async t => {
+  const place = await placeFor(t)
+  await runAll(place, 2, [], csv(8))
+  const [first, second] = ['nightly.00000', 'nightly.00001'].map(name =>
+    place.path(`state/jobs/${name}`),
+  ) as [string, string]
+  t.equal((await place.run(['merge', 'nightly'])).code, 0)
+  renameSync(second, place.path('second'))
+  cpSync(first, second, { recursive: true })
+  const wrong = await place.run(['merge', 'nightly'])
+  const err = /the folder nightly.00001 has shard 0 of job nightly, under the name of shard 1/
+  t.match(wrong, { code: 6, out: '', err })
+  rmSync(first, { recursive: true })
+  renameSync(place.path('second'), first)
+  t.match(await place.run(['merge', 'nightly']), { code: 6, out: '', err: /00000 has shard 1/ })
+})
+
 void t.test('merge names only a few of many missing shards', async t => {
   const place = await placeFor(t)
   await place.run([...ASK, '--job', 'nightly', '--shard', '3/50'], { stdin: csv(12) })

@@ -25,6 +25,18 @@ t.test('cache writes and reads have prices of their own', async t => {
   t.equal(costOf(usage, 'claude-opus-5-5', listPrice), usd('2.5') + usd('8') + usd('1'))
 })
 
+t.test('a usage of zeros does not say what was billed', async t => {
+  const zeros = { input_tokens: 0, output_tokens: 0, cache_read_input_tokens: 0 }
+  for (const usage of [zeros, { ...zeros, server_tool_use: { web_search_requests: 0 } }])
+    t.equal(costOf(usage, HAIKU, listPrice), undefined)
+  for (const usage of [
+    { ...zeros, cache_read_input_tokens: 1 },
+    { ...zeros, cache_creation: { ephemeral_5m_input_tokens: 1 } },
+    { ...zeros, server_tool_use: { web_search_requests: 1 } },
+  ])
+    t.ok(costOf(usage, HAIKU, listPrice))
+})
+
 t.test('cache writes without a split count as five-minute writes', async t => {
   const none = { input_tokens: 0, output_tokens: 0 }
   const whole = { ...none, cache_creation_input_tokens: 1_000_000, cache_creation: null }

@@ -32,7 +32,9 @@ export function* randomUsages(count: number, seed: number): Generator<Counted> {
   for (let i = 0; i < count; i++) {
     const model = models[below(models.length)] as string
     const most = 10 ** below(7)
-    const tokens = [0, 1, 2, 3, 4].map(() => (below(3) === 0 ? 0 : below(most)))
+    const tokens: number[] = [0, 1, 2, 3, 4].map(() => (below(3) === 0 ? 0 : below(most)))
+    // An answer without any token is not believed.
+    if (!tokens.some(Boolean)) tokens[0] = 1
     const [input = 0, output = 0, write5m = 0, write1h = 0, read = 0] = tokens
     const isUs = below(4) === 0
     const isBatch = below(8) !== 0

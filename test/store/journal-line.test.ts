@@ -71,6 +71,40 @@ for (const mask of [0x01, 0x02, 0x10, 0x20, 0x80, 0xff, 'NUL'] as const) {
   })
 }
 
+void t.test('a hole before a line that was written after a sync is damage', async t => {
+  const lines: Buffer[] = []
+  let sum = NO_SUM
+  let size = 0
+  for (let number = 1; number <= 12; number++) {
+    // Each third line is synced.
+    const event: JobEvent = { type: 'armed', number, at: 2, serverAt: null }
+    const formed = formatLine(event, sum, size - (size % 300))
+    lines.push(formed.line)
+    sum = formed.sum
+    size += formed.line.length
+  }
+  const whole = Buffer.concat(lines)
+  t.equal(readLines(whole).events.length, 12)
+  for (let sector = 0; sector * 512 < whole.length; sector++) {
+    const start = sector * 512
+    const changed = Buffer.from(whole).fill(0, start, Math.min(start + 512, whole.length))
+    const isLast = start + 512 >= whole.length
+    const read = (): unknown => readLines(changed)
+    if (isLast) t.equal(readLines(changed).size <= start, true, 'the end was never written')
+    else t.throws(read, { code: 'CBS_STATE', message: /damaged at line/ }, `sector ${sector}`)
+    // Without the line ends, no line can be found behind it.
+    const cut = changed.subarray(0, start + 512)
+    t.ok(readLines(cut).size <= start)
+  }
+  // Only lines that were not synced follow.
+  const [first, ...rest] = Array.from({ length: 8 }, (_, n) => {
+    const formed = formatLine({ type: 'source', index: n, name: 'x'.repeat(300) }, NO_SUM, 10)
+    return formed.line
+  }) as [Buffer, ...Buffer[]]
+  const unsynced = Buffer.concat([first, ...rest]).fill(0, 512, 1024)
+  t.equal(readLines(unsynced).size, first.length)
+})
+
 void t.test('a changed byte in a journal with a torn last line is found too', async t => {
   const torn = bytes.subarray(0, lastStart + 40)
   for (let at = 0; at < lastStart; at++) {

@@ -112,7 +112,9 @@ void t.test('files that the journal does not name are removed', async t => {
   await job.close()
   const kinds = ['body', 'members', 'rejected', 'ids', 'results', 'lines', 'results.invalid']
   for (const number of [1, 2, 3, 9])
-    for (const kind of kinds) writeFileSync(`${job.store.folder}/batches/${number}.${kind}`, '')
+    for (const kind of kinds)
+      if (number === 2 || number === 3 || !['results', 'lines'].includes(kind))
+        writeFileSync(`${job.store.folder}/batches/${number}.${kind}`, '')
   const again = await openFor(t, dir)
   t.same(readdirSync(`${again.store.folder}/batches`).sort(), [
     '1.body',
@@ -247,6 +249,28 @@ void t.test('a stage refuses a job that is closed, and says what to do', async t
     await t.rejects(pipeline(Readable.from([Buffer.from('{"a":1}\n')]), stage().resume()), reason)
   t.equal(readFileSync(`${dir}/jobs/done/records.jsonl`, 'utf8'), '')
 })
+
+void t.test(
+  'results of a batch that was never sent show that a journal has lost its end',
+  async t => {
+    const dir = t.testdir()
+    const batches = `${dir}/jobs/a/batches`
+    const part = { attempt: 1, next: 1, records: 1, requests: 1, bytes: 1, hash: '' }
+    const job = await openStoredJob({ name: 'a', dir })
+    await job.note({ type: 'sealed', number: 1, ...part }, true)
+    await job.close()
+    for (const file of ['1.results', '1.lines', '2.results']) {
+      writeFileSync(`${batches}/${file}`, 'paid')
+      await t.rejects(openJob({ name: 'a', dir }), {
+        code: 'CBS_STATE',
+        message: /has results of batch \d, which was never sent.*the end of the journal is lost/,
+      })
+      t.same(readdirSync(batches), [file])
+      rmSync(`${batches}/${file}`)
+    }
+    await (await openJob({ name: 'a', dir })).close()
+  },
+)
 
 void t.test('files of others beside those of batches stay, and a link is not followed', async t => {
   const dir = t.testdir({ others: { '7.body': 'precious' } })

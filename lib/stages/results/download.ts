@@ -32,8 +32,8 @@ export interface DownloadOptions {
   readonly ids: Ids
   readonly signal: AbortSignal
   /**
-   * How long a 404, and a set with fewer lines than the batch's own counts, is a temporary failure, unless the API says that the batch is
-   * archived.
+   * How long a 404, and a set with fewer lines than the batch has requests, is a temporary failure, unless the API says that the batch
+   * is archived.
    */
   readonly settleMs: number
   readonly onWait: (why: string) => void
@@ -44,8 +44,7 @@ export interface DownloadOptions {
 /**
  * Downloads a batch's result set to disk and verifies it: every line parses, every custom_id belongs to the batch and occurs
  * once, and the counts agree. Only then is `fetched` appended to the journal, durably. The lines of incomplete sets are joined. If
- * some are still missing (at the settle time, if the batch's own counts say that they exist), their requests are unanswered. If the
- * set stays invalid, that is `CBS_API` and the file is kept in the job's folder.
+ * some are still missing at the settle time, their requests are unanswered. If the set stays invalid, that is `CBS_API` and the file is kept in the job's folder.
  */
 export async function download(options: DownloadOptions): Promise<void> {
   const { job, api, number, onWait, signal, settleMs } = options
@@ -101,8 +100,7 @@ export async function download(options: DownloadOptions): Promise<void> {
         const now = job.clock.elapsed()
         shortSince ??= now
         short += 1
-        const isMore = odd !== undefined || isCounted(counts, set.lines)
-        const leftMs = isMore && !isArchived ? settleMs - (now - shortSince) : 0
+        const leftMs = isArchived ? 0 : settleMs - (now - shortSince)
         if (short >= DOWNLOADS && leftMs <= 0 && odd !== undefined)
           throw invalidSet(job, number, `are invalid: ${odd}`)
         if (short >= DOWNLOADS && leftMs <= 0)
@@ -251,11 +249,11 @@ async function endedAgain(
 }
 
 /**
- * Adds the lines of further downloads to a set. One is enough unless the batch's own counts say that it has more lines: then there
- * are at least five, until the settle time has passed.
+ * Adds the lines of further downloads to a set. Unless the batch is archived, there are at least five until all requests have a line,
+ * or the settle time has passed.
  */
 async function addMissing(options: DownloadOptions, remote: Ended, set: JoinedSet): Promise<void> {
-  const { job, signal, settleMs, onWait } = options
+  const { job, number, signal, settleMs, onWait } = options
   const { clock } = job
   const began = clock.elapsed()
   const retries = new Retries(job.session)
@@ -276,8 +274,7 @@ async function addMissing(options: DownloadOptions, remote: Ended, set: JoinedSe
       what = failure.message
     }
     tries += 1
-    const isMore =
-      isCounted(remote.request_counts, set.lines) && typeof remote.archived_at !== 'string'
+    const isMore = set.lines < job.batch(number).requests && typeof remote.archived_at !== 'string'
     const leftMs = settleMs - (clock.elapsed() - began)
     if (!isMore || (tries >= DOWNLOADS && leftMs <= 0)) return
     onWait(`the results of batch ${remote.id} are not complete (${what}); downloading them again`)
@@ -289,11 +286,6 @@ async function addMissing(options: DownloadOptions, remote: Ended, set: JoinedSe
 function pauseBeforeNext({ session }: StoredJob, downloads: number, leftMs: number): number {
   const pauseMs = pauseAfter(downloads, session)
   return downloads < DOWNLOADS ? pauseMs : Math.min(pauseMs, Math.max(1, leftMs))
-}
-
-/** Whether a batch's own counts say that it has more results than these lines. */
-function isCounted({ succeeded, errored, canceled, expired }: Counts, lines: number): boolean {
-  return succeeded + errored + canceled + expired > lines
 }
 
 /** What an earlier download of the set has left on disk. */

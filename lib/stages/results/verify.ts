@@ -52,8 +52,19 @@ export function contradictionIn(
   return odd && `it has ${tally[odd]} lines of type ${odd}, but the batch reports ${counts[odd]}`
 }
 
+/** Whether the counts of a batch account for all its requests. */
+function areFinal(counts: Counts, requests: number): boolean {
+  return counts.processing === 0 && TYPES.reduce((sum, type) => sum + counts[type], 0) === requests
+}
+
 /** The most bytes of blank lines that a result set may have. */
 const MAX_BLANK_BYTES = 1_000_000
+
+/** Far more bytes than an error of the API has. The key is removed from such lines, which takes many times their size. */
+const MAX_FAILURE_BYTES = 1_000_000
+
+/** The first bytes of a line that does not belong to the set: what is kept of it for inspection. */
+const SHOWN_BYTES = 64 * 1024
 
 /** The most characters of a reason, which may name a custom_id of any length. */
 const MAX_REASON = 300
@@ -98,7 +109,9 @@ export class Verifier {
     const customId = read?.string(read.customId)
     const type = read?.string(read.type)
     if (customId === undefined || type === undefined) return this.#reject(line)
-    const kept = type === 'succeeded' ? line : { ...line, bytes: this.#clean(line.bytes) }
+    const isAnswer = type === 'succeeded'
+    if (!isAnswer && line.bytes.length > MAX_FAILURE_BYTES) return this.#reject(line)
+    const kept = isAnswer ? line : { ...line, bytes: this.#clean(line.bytes) }
     if (this.#add(this.#ids.position(customId), kept, customId) && isKnown(type))
       this.#tally[type] += 1
   }
@@ -145,7 +158,7 @@ export class Verifier {
 
   #reject({ start, bytes }: Line): void {
     this.#markInvalid(`the line at byte ${start} is not a result`)
-    this.#file.append(this.#clean(bytes))
+    this.#show(bytes)
   }
 
   /** Whether a line that the scanner has proven is no answer and may contain the key. */
@@ -181,9 +194,13 @@ export class Verifier {
       this.#markInvalid(`it has more lines than the batch has requests (${this.#requests})`)
     else if (this.#file.has(position)) this.#markInvalid(`the custom_id ${customId} occurs twice`)
     else return this.#keep(position, bytes)
-    // The file that is kept for inspection includes the line that made the set invalid.
-    this.#file.append(this.#clean(bytes))
+    this.#show(bytes)
     return false
+  }
+
+  /** The file that is kept for inspection includes the start of the line that made the set invalid. */
+  #show(bytes: Buffer): void {
+    this.#file.append(this.#clean(bytes.subarray(0, SHOWN_BYTES)))
   }
 
   #keep(position: number, line: Buffer, parts?: Int32Array, entry?: number): true {
@@ -207,11 +224,15 @@ export class Verifier {
     if (this.#invalidReason !== undefined) return { kind: 'invalid', why: this.#invalidReason }
     if (this.#lines < this.#requests) return { kind: 'incomplete' }
     const why = contradictionIn(this.#tally, this.#lines, this.#requests, this.#counts)
-    return why === undefined ? { kind: 'complete' } : { kind: 'invalid', why }
+    if (why === undefined) return { kind: 'complete' }
+    // Counts that do not add up may be those of a moment before the batch ended.
+    return areFinal(this.#counts, this.#requests)
+      ? { kind: 'invalid', why }
+      : { kind: 'incomplete' }
   }
 
   #markInvalid(given: string): void {
-    const why = withoutSecrets(given, this.secrets)
+    const why = withoutSecrets(given.slice(0, SHOWN_BYTES), this.secrets)
     this.#invalidReason ??= why.length > MAX_REASON ? `${why.slice(0, MAX_REASON)}…` : why
   }
 }

@@ -158,26 +158,34 @@ for (const archivedAt of ['', '0001-01-01T00:00:00Z', 'never'])
     t.same(said(await run({ ...world, client }, job, asks(5))), answers(5))
   })
 
-for (const [name, changeBatch] of [
-  [
-    "the batch's own counts have no more",
-    (text: string) => text.replaceAll(/"succeeded":5/g, '"succeeded":1'),
-  ],
-  [
-    'the batch is archived',
-    (text: string) =>
-      text.replaceAll(/"archived_at":null/g, '"archived_at":"2026-12-19T12:00:00Z"'),
-  ],
-] as const) {
-  void t.test(`a short set is final after five downloads if ${name}`, async t => {
-    const world = await makeWorld(t)
-    const { client, downloads } = clientWithSets(world, firstLine, changeBatch)
-    const job = await world.open()
-    const results = await run({ ...world, client }, job, asks(5))
-    t.equal(results.filter(({ status }) => status === 'unanswered').length, 4)
-    t.equal(downloads.length, 5)
-  })
-}
+void t.test('a short set is final after five downloads if the batch is archived', async t => {
+  const world = await makeWorld(t)
+  const { client, downloads } = clientWithSets(world, firstLine, text =>
+    text.replaceAll('"archived_at":null', '"archived_at":"2026-12-19T12:00:00Z"'),
+  )
+  const job = await world.open()
+  const results = await run({ ...world, client }, job, asks(5))
+  t.equal(results.filter(({ status }) => status === 'unanswered').length, 4)
+  t.equal(downloads.length, 5)
+})
+
+for (const counts of ['"processing":4,"succeeded":1', '"processing":0,"succeeded":0'])
+  for (const lines of [0, 5])
+    void t.test(`a set of ${lines} lines waits for counts that are late (${counts})`, async t => {
+      const world = await makeWorld(t)
+      let isLate = true
+      const { client } = clientWithSets(
+        world,
+        (set, nth) => {
+          isLate = nth < 9
+          return isLate && lines === 0 ? '' : set
+        },
+        text => (isLate ? text.replaceAll('"processing":0,"succeeded":5', counts) : text),
+      )
+      const job = await world.open()
+      t.same(said(await run({ ...world, client }, job, asks(5))), answers(5))
+      t.match(await world.emulator.ledger.totals(), { accepted: 5 })
+    })
 
 void t.test(
   'an invalid set is rejected after five downloads, however many short ones came before',

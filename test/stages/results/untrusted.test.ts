@@ -1,12 +1,20 @@
 import type Anthropic from '@anthropic-ai/sdk'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
 import { runBatches } from '../../../lib/index.ts'
 import { echo } from '../../../lib/emulator/index.ts'
 import { watched } from '../../support/jobs.ts'
-import { asks, clientOf, makeWorld, run, said, type World } from '../../support/world.ts'
+import {
+  asks,
+  clientOf,
+  clientThatChanges,
+  makeWorld,
+  run,
+  said,
+  type World,
+} from '../../support/world.ts'
 
 const answers = (count: number): string[] =>
   Array.from({ length: count }, (_, i) => `${i}: succeeded ${echo(`question ${i}`)}`)
@@ -185,6 +193,33 @@ void t.test('an untrusted set does not hold back the rows of other batches', asy
   )
   t.equal(rows.length, 6)
 })
+
+for (const [name, line, why] of [
+  ['an error', 'ERROR', /is not a result/],
+  [
+    'an unknown custom_id',
+    '{"custom_id":"CHARACTERS","result":{"type":"succeeded"}}',
+    /has the custom_id %2541/,
+  ],
+  ['no JSON', 'CHARACTERS', /is not a result/],
+] as const)
+  void t.test(`a line of megabytes with escapes is not kept (${name})`, async t => {
+    // Removing the key from it would take many times its size.
+    const long = '%2541\\u0041&amp;'.repeat(200_000)
+    const world = await makeWorld(t)
+    const client = clientThatChanges(world, (text, path) => {
+      if (!path.endsWith('/results')) return text
+      const [, start = ''] = /^(\{"custom_id":"[^"]*")/.exec(text) ?? []
+      const error = `${start},"result":{"type":"errored","error":{"type":"error","error":{"type":"api_error","message":"${long}"}}}}`
+      return `${line === 'ERROR' ? error : line.replace('CHARACTERS', long)}\n`
+    })
+    const job = await world.open()
+    await t.rejects(run({ ...world, client }, job, asks(3)), { code: 'CBS_API', message: why })
+    const [kept = ''] = readdirSync(`${job.store.folder}/batches`).filter(one =>
+      one.endsWith('.invalid'),
+    )
+    t.ok(statSync(`${job.store.folder}/batches/${kept}`).size < 100_000)
+  })
 
 void t.test('three untrusted sets in a row end the run', async t => {
   const { world, client } = await worldWith(
