@@ -175,6 +175,14 @@ export class Api {
     return await this.#page(afterId, limit, 'proof', ['notFound', 'access', 'refused'], LIST_TRIES)
   }
 
+  /** The same as `valid`; undefined if there is no list. */
+  async listIfThere(
+    afterId: string | undefined,
+    limit: number,
+  ): Promise<BatchListPage | undefined> {
+    return await this.#page(afterId, limit, 'valid', ['notFound', 'refused'])
+  }
+
   async #page(
     afterId: string | undefined,
     limit: number,

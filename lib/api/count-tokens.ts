@@ -37,8 +37,9 @@ export async function countTokens(
     const { data, response } = await client.messages.countTokens(body, options).withResponse()
     // A gateway may send anything.
     const tokens: unknown = Object(data).input_tokens
-    if (typeof tokens !== 'number') throw new MalformedReply('the token counter sent no count')
-    return { tokens, response }
+    if (!Number.isSafeInteger(tokens) || Number(tokens) < 0)
+      throw new MalformedReply('the token counter sent no count')
+    return { tokens: Number(tokens), response }
   }, free)
   if ('failure' in count) return count
   const { tokens, response } = count.value

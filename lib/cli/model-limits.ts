@@ -29,8 +29,9 @@ async function limitsOf(
   options: CallOptions,
 ): Promise<ReadonlyMap<string, number>> {
   const limits = new Map<string, number>()
-  for await (const { id, max_tokens } of client.models.list({ limit: 1000 }, options))
-    if (max_tokens !== null) limits.set(id, max_tokens)
+  // One page has all models; a gateway may repeat it without an end.
+  const { data } = await client.models.list({ limit: 1000 }, options)
+  for (const { id, max_tokens } of data) if (max_tokens !== null) limits.set(id, max_tokens)
   if (limits.has(model)) return limits
   // The list of models has no aliases.
   const { max_tokens } = await client.models.retrieve(model, {}, options)

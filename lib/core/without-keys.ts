@@ -36,8 +36,11 @@ interface Layer {
   readonly places: Uint32Array
 }
 
-/** JSON inside a string of JSON is escaped more than once, so a whole row of backslashes is one escape. */
-const JSON_ESCAPE = String.raw`\\+u([0-9a-fA-F]{4})|\\+(["/])|\\+`
+/**
+ * JSON inside a string of JSON is escaped more than once, so a whole row of backslashes is one escape. Markdown, regular expressions and
+ * shells escape any punctuation.
+ */
+const BACKSLASH_ESCAPE = String.raw`\\+u([0-9a-fA-F]{4})|\\+([!-/:-@[\]^-\x60{-~])|\\+`
 const PERCENT_ESCAPE = '%([0-9a-fA-F]{2})'
 /** The characters with names are those that HTML or a template engine escapes. */
 const NAMED: Readonly<Record<string, string>> = {
@@ -46,13 +49,13 @@ const NAMED: Readonly<Record<string, string>> = {
 }
 const HTML_ESCAPE = `&(?:#0*(\\d{1,5})|#[xX]0*([0-9a-fA-F]{1,4})|(${Object.keys(NAMED).join('|')}));?`
 
-const ESCAPES = new RegExp(`${JSON_ESCAPE}|${PERCENT_ESCAPE}|${HTML_ESCAPE}`, 'g')
+const ESCAPES = new RegExp(`${BACKSLASH_ESCAPE}|${PERCENT_ESCAPE}|${HTML_ESCAPE}`, 'g')
 
 /** How often a text may be percent-encoded or escaped for HTML. */
 const MAX_LAYERS = 5
 
 /**
- * Removes the given secrets, also if their characters are escaped as in JSON, URLs or HTML, once or several times. It takes linear
+ * Removes the given secrets, also if their characters are escaped as in JSON, Markdown, URLs or HTML, once or several times. It takes linear
  * time.
  */
 export function withoutSecrets(text: string, secrets: readonly string[]): string {

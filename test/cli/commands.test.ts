@@ -345,6 +345,13 @@ t.test('a batch that another tool created can be printed', async t => {
     code: 8,
     err: /the API has not counted the requests of batch msgbatch_\w+ yet: run the same command/,
   })
+  const huge = await lyingApi(t, place.emulator.url, {
+    change: (_, body) => body.replaceAll(/"succeeded":\d+/g, '"succeeded":99999999999'),
+  })
+  t.match(await place.run(['results', id, '--base-url', huge]), {
+    code: 8,
+    err: /says that batch msgbatch_\w+ has 99999999999 requests, and a batch may have 100000/,
+  })
   const gone = await place.run(['results', 'msgbatch_nobody'])
   t.equal(gone.code, 6)
   t.match(gone.err, 'does not know batch msgbatch_nobody')

@@ -23,6 +23,8 @@ const ECHOES: Readonly<Record<string, string>> = {
   'with entities of entities': KEY.replaceAll('/', '&amp;#47;'),
   'with entities in JSON': KEY.replaceAll('/', '\\u0026#x2F;'),
   'escaped as in JSON': KEY.replaceAll('/', '\\/'),
+  'escaped as in Markdown': KEY.replaceAll(/\W/g, one => `\\${one}`),
+  'escaped as in Markdown in JSON': KEY.replaceAll(/\W/g, one => `\\\\${one}`),
   'with unicode escapes': KEY.replaceAll('/', '\\u002f'),
   'with unicode escapes in JSON in JSON': each(KEY, code => `\\\\\\u00${code.toUpperCase()}`),
 }

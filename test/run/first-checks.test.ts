@@ -152,6 +152,7 @@ void t.test('a token counter that sends no count is tried again, and then an err
   const fault = { on: 'count_tokens', contentType: 'application/json' } as const
   for (const [body, nth, error] of [
     ['null', 1, undefined],
+    ['{"input_tokens":-7}', [1, 2, 3, 4, 5], { code: 'CBS_API', message: /sent no count/ }],
     ['{"input_tokens":"7"}', [1, 2, 3, 4, 5], { code: 'CBS_API', message: /sent no count/ }],
   ] as const) {
     const world = await makeWorld(t, { faults: [{ ...fault, body, nth }] })

@@ -7,6 +7,7 @@ import { answeredAfter } from '../../store/sent-records.ts'
 import type { OrdinalSet } from '../../store/ordinal-set.ts'
 import { ResultPage } from '../../core/results/result-page.ts'
 import { countOf } from '../../core/job/event.ts'
+import { MAX_REQUESTS } from '../../core/limits.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { temporaryJob } from '../../store/open.ts'
 import { openFound, restoreAnswers, restoreRecords } from '../ledger.ts'
@@ -157,6 +158,11 @@ async function adopt(api: Api, job: StoredJob, id: string): Promise<void> {
     throw new BatchStreamError(
       'CBS_API',
       `the API has not counted the requests of batch ${id} yet: run the same command later`,
+    )
+  if (requests > MAX_REQUESTS)
+    throw new BatchStreamError(
+      'CBS_API',
+      `the API says that batch ${id} has ${requests} requests, and a batch may have ${MAX_REQUESTS}`,
     )
   const sealed = {
     number: 1,

@@ -30,7 +30,7 @@ const PAGES = 3
 const PAGE = 100
 
 /**
- * Retrieves batches by id: one list call covers all in flight. Ids that the API does not know, or gives no sensible reply about, are
+ * Retrieves batches by id: one list call covers all in flight, unless the gateway has no list. Ids that the API does not know, or gives no sensible reply about, are
  * missing from the map.
  */
 async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, RemoteBatch>> {
@@ -38,7 +38,9 @@ async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, Rem
   const left = new Set(ids)
   let after: string | undefined
   for (let page = 0; ids.length > 1 && page < PAGES && left.size > 0; page++) {
-    const { data, has_more, last_id } = await api.list(after, PAGE, 'valid')
+    const listed = await api.listIfThere(after, PAGE)
+    if (!listed) break
+    const { data, has_more, last_id } = listed
     for (const batch of data) if (left.delete(batch.id)) found.set(batch.id, batch)
     if (!has_more || last_id === null) break
     after = last_id
@@ -48,7 +50,7 @@ async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, Rem
     if (batch) found.set(id, batch)
   }
   // With a key that is refused, or an API that fails, every batch would appear lost.
-  if (found.size === 0 && ids.length === 1) await api.list(undefined, 1, 'valid')
+  if (found.size === 0) await api.list(undefined, 1, 'valid')
   return found
 }
 
