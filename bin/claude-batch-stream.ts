@@ -12,6 +12,16 @@ if (Number.parseInt(process.versions.node) <= 24) setFlagsFromString('--minor-gc
 // Loaded when somebody is to be asked: `--version` must not wait for it.
 const terminal = async () => (await import('../lib/cli/terminal.ts')).openTerminal()
 
+// Node writes to a terminal synchronously. One that nobody reads (Ctrl-S, a frozen tmux) would block the process, which could then not
+// handle a signal.
+for (const stream of [process.stdout, process.stderr])
+  if (stream.isTTY) (stream as unknown as Terminal)._handle?.setBlocking?.(false)
+
+/** A member of a terminal's stream that Node does not document. */
+interface Terminal {
+  readonly _handle?: { setBlocking?(isBlocking: boolean): void }
+}
+
 /**
  * Ends the process by a signal, after the listeners of `exit`. Node's own exit waits for threads that read from a silent pipe, and aborts
  * if its terminal is gone. The code counts for the first process of a container, which no signal ends.

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
+import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { forTerminal, printable, redacted, secretsIn, shownWords } from '../../lib/cli/shown.ts'
@@ -139,6 +140,25 @@ t.test('a text of hundreds of thousands of spaces is shown without delay', async
   t.equal(printable(`a${blanks}b`).length, 400_002)
   t.equal(redacted(blanks), blanks)
   t.ok(performance.now() - began < 5000)
+})
+
+t.test('the progress line waits for a terminal that is not read', t => {
+  const written: string[] = []
+  let release = (): void => {}
+  const stderr = new Writable({
+    highWaterMark: 4,
+    write(chunk, _, done) {
+      written.push(String(chunk))
+      release = done
+    },
+  })
+  const talk = new Talk(stderr, false, 0)
+  for (const text of ['one', 'two', 'three']) talk.line(text)
+  t.match(written, ['one'])
+  release()
+  talk.line('four')
+  t.match(written, ['one', 'four'])
+  t.end()
 })
 
 t.test('the progress line stays off while another program prints the rows', t => {
