@@ -134,7 +134,8 @@ async function commandIn(disk: Disk, folder: string): Promise<string | null | un
   if (!journal || end === -1) return undefined
   try {
     const [first] = readLines(journal.subarray(0, end + 1)).events
-    return first?.type === 'opened' ? (first.command ?? null) : undefined
+    const { command }: { readonly command?: string } = Object(first)
+    return command ?? null
   } catch {
     return undefined
   }

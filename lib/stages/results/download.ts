@@ -304,7 +304,8 @@ async function oddIn(
   const tally = emptyTally()
   for await (const line of set.read()) {
     const read = ResultLine.read(line)
-    const type = read.string(read.type) ?? ''
+    // A line without a type is never stored.
+    const type = read.string(read.type) as string
     if (isKnown(type)) tally[type] += 1
   }
   return contradictionIn(tally, set.lines, requests, counts)

@@ -75,6 +75,16 @@ void t.test('an error line that the counts do not have is not believed', async t
   t.match(await world.emulator.ledger.totals(), { accepted: 3 })
 })
 
+void t.test('a result type that is not known does not contradict the counts', async t => {
+  const world = await makeWorld(t)
+  const { client } = clientWithSets(world, (set, nth) =>
+    (nth === 1 ? only(0, 1) : only(2))(set.replace('"type":"succeeded"', '"type":"paused"')),
+  )
+  const results = await run({ ...world, client }, await world.open(), asks(3))
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 2)
+  t.match(await world.emulator.ledger.totals(), { accepted: 3 })
+})
+
 for (const later of ['cut', 'gone'] as const)
   void t.test(`a job waits for such a set, and ends with an error (${later})`, async t => {
     const world = await makeWorld(t)
