@@ -9,9 +9,8 @@ import { nodeDisk, replaceFile } from '../store/disk.ts'
 import {
   cardText,
   inspectJob,
-  IN_LEDGER,
   inspectJobs,
-  NO_JOURNAL,
+  isDamaged,
   type JobCard,
   type JobOnDisk,
   type SoundJob,
@@ -96,9 +95,8 @@ function isOfCommand(job: JobOnDisk, fingerprint: string): boolean {
 }
 
 /** Whether a job cannot be read at all, so that it is unknown which command created it. */
-function isOfUnknownCommand({ card, command, state, trouble }: JobOnDisk): boolean {
-  if (card || state || command !== undefined) return false
-  return trouble !== NO_JOURNAL && trouble !== IN_LEDGER
+function isOfUnknownCommand(job: JobOnDisk): boolean {
+  return !job.card && job.command === undefined && isDamaged(job)
 }
 
 /**

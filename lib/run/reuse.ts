@@ -15,6 +15,7 @@ import {
   inspectJob,
   inspectJobOrShards,
   inspectJobs,
+  isDamaged,
   isSound,
   jobNames,
   unusable,
@@ -128,7 +129,14 @@ async function jobsOf(
   own: string | undefined,
 ): Promise<readonly SoundJob[]> {
   if (reuse === AUTO) {
-    const jobs = (await inspectJobs(nodeDisk, dir)).filter(isSound)
+    const all = await inspectJobs(nodeDisk, dir)
+    const lost = all.find(job => job.name !== own && isDamaged(job))
+    if (lost)
+      throw unusable(
+        lost,
+        'its answers would be paid for again (delete it, or name a job in `reuse`)',
+      )
+    const jobs = all.filter(isSound)
     return jobs.filter(({ name, state }) => name !== own && state.finished).reverse()
   }
   await mustExist(reuse, dir)

@@ -58,6 +58,11 @@ export function isSound(job: JobOnDisk): job is SoundJob {
   return job.state !== undefined
 }
 
+/** Whether a job may have answers that cannot be read. */
+export function isDamaged({ state, trouble }: JobOnDisk): boolean {
+  return !state && trouble !== NO_JOURNAL && trouble !== IN_LEDGER
+}
+
 /** A copy of a ledger's journal, for commands that only read jobs. */
 export const LEDGER_COPY = 'ledger.jsonl'
 
@@ -65,7 +70,7 @@ export const LEDGER_COPY = 'ledger.jsonl'
 export const LEDGER_MARK = 'ledger.json'
 
 /** The trouble of a job whose journal is in a ledger that was not named. */
-export const IN_LEDGER = 'its journal is in a ledger: name the same `ledger`'
+const IN_LEDGER = 'its journal is in a ledger: name the same `ledger`'
 
 /** The trouble of a job whose journal is missing or empty. */
 export const NO_JOURNAL = 'it has no journal'

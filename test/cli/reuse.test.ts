@@ -84,6 +84,21 @@ t.test('the earlier job can be deleted, also when reused answers are reused agai
   t.equal(await accepted(place), 7)
 })
 
+t.test('--reuse auto is not believed while an earlier job is damaged', async t => {
+  const place = await placeFor(t)
+  await place.run([...ASK, '--job', 'a'], { stdin: csv(3) })
+  const journal = join(place.state, 'jobs/a/journal.jsonl')
+  const before = readFileSync(journal)
+  writeFileSync(journal, Buffer.from(before).fill(0x20, 300, 310))
+  const words = [...ASK, '--job', 'b', '--reuse', 'auto']
+  const err = /job a cannot be used: .*damaged.*its answers would be paid for again/
+  t.match(await place.run(words, { stdin: csv(4) }), { code: 10, out: '', err })
+  t.equal(await accepted(place), 3)
+  writeFileSync(journal, before)
+  t.equal((await place.run(words, { stdin: csv(4) })).code, 0)
+  t.equal(await accepted(place), 4)
+})
+
 t.test('--reuse auto takes the newest usable answer of all finished jobs', async t => {
   let answer = 'one'
   const place = await placeFor(t, {

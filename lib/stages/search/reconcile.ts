@@ -86,13 +86,14 @@ export function isCandidate(
 /**
  * Whether a batch was created before the pending one was sent. The time alone does not rule it out, but with ids that the user chose it
  * does: an earlier run over the same records has the same ids. If the API's time was unknown, the local time may be
- * wrong by days, so no batch counts as earlier.
+ * wrong by days, so no batch counts as earlier. Where the two clocks disagree, either may be right.
  */
 export function isEarlier(
   batch: RemoteBatch,
-  { serverAt, lagMs }: Pick<PendingCreate, 'serverAt' | 'lagMs'>,
+  { serverAt, at, lagMs }: Pick<PendingCreate, 'serverAt' | 'at' | 'lagMs'>,
 ): boolean {
-  return serverAt !== null && Date.parse(batch.created_at) < serverAt - SKEW_MS - lagMs
+  if (serverAt === null) return false
+  return Date.parse(batch.created_at) < Math.min(serverAt, at) - SKEW_MS - lagMs
 }
 
 /**
@@ -100,9 +101,9 @@ export function isEarlier(
  * and a submitted batch may be searched for days later.
  */
 export function isOfAnotherTime(batch: RemoteBatch, pending: PendingCreate): boolean {
-  const { serverAt, settleMs, leadMs } = pending
+  const { serverAt, at, settleMs, leadMs } = pending
   if (serverAt === null) return false
-  const sinceSent = Date.parse(batch.created_at) - serverAt
+  const sinceSent = Date.parse(batch.created_at) - Math.max(serverAt, at)
   return isEarlier(batch, pending) || sinceSent > settleMs + leadMs + SKEW_MS
 }
 

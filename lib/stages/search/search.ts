@@ -221,7 +221,9 @@ export function isOlderThanArmed(
   { armed }: Pick<BatchState, 'armed'>,
   batch: RemoteBatch,
 ): boolean {
-  return armed !== null && isEarlier(batch, { serverAt: armed.serverAt, lagMs: 0 })
+  if (armed === null) return false
+  const { serverAt } = armed
+  return isEarlier(batch, { serverAt, at: serverAt ?? armed.at, lagMs: 0 })
 }
 
 /** What shows that a batch of the API is not this one, as the end of a sentence; undefined if nothing does. */

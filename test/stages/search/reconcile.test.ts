@@ -366,6 +366,15 @@ void t.test('a batch is of another time if it was created well before or after o
     [-11, -9, 0, 19, 21].map(minutes => isOther(minutes)),
     [true, false, false, false, true],
   )
+  // A gateway's `date` is years ahead, or years behind.
+  const YEARS = 1e6
+  for (const apart of [YEARS, -YEARS]) {
+    const either = { ...unknown, at: ARMED - apart * MINUTE }
+    t.same(
+      [-apart, -apart / 2, 0].map(minutes => isOther(minutes, either)),
+      [false, false, false],
+    )
+  }
   const unsure = { ...unknown, serverAt: null }
   t.notOk(isOther(1000, unsure), 'if the time of the API is unknown, time proves nothing')
 })
