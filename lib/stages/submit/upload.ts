@@ -166,8 +166,11 @@ async function whyNotOurs(
   const batch = understood(answer)
   const count = batch === undefined ? 0 : countOf(batch.request_counts)
   // A count of 0 means that the API has not counted the requests yet.
-  if (count !== 0 && count !== job.batch(number).requests)
+  if (count !== 0 && count !== job.batch(number).requests) {
+    // A gateway may have removed a request, or changed the counts, so the search must not rule this batch out by its count.
+    await job.note({ type: 'candidate', number, id }, true)
     return `batch ${id}, which has ${count} requests`
+  }
   const { armed } = job.batch(number)
   const isFresh =
     batch !== undefined && armed?.serverAt != null && Date.parse(batch.created_at) >= armed.serverAt

@@ -496,6 +496,27 @@ void t.test('a reply with a batch that is older than the create is not believed'
   }
 })
 
+void t.test('a gateway that removes a request from each create is paid once', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 30 * MINUTE })
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    if (init?.method?.toUpperCase() !== 'POST') return await world.emulator.fetch(url, init)
+    const { requests } = JSON.parse(await new Response(init.body).text())
+    const headers = new Headers(init.headers)
+    headers.delete('content-length')
+    const body = JSON.stringify({ requests: requests.slice(0, -1) })
+    return await world.emulator.fetch(url, { ...init, headers, body })
+  }
+  const client = world.client.withOptions({ fetch })
+  const waits: string[] = []
+  const results = await runOnce(world, asks(3), { client, waits })
+  t.same(
+    results.map(({ status }) => status),
+    ['succeeded', 'succeeded', 'unanswered'],
+  )
+  t.ok(waits.some(why => /the reply to the create is batch \w+, which has 2 requests/.test(why)))
+  t.match(await world.emulator.ledger.totals(), { batches: 1, accepted: 2 })
+})
+
 void t.test('an API whose batches have wrong times is not paid twice', async t => {
   const world = await makeWorld(t, { batchTimeMs: MINUTE })
   const client = clientThatChanges(world, text => createdLater(text, -60 * MINUTE))
