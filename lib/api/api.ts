@@ -51,6 +51,8 @@ export interface CreateReply {
   readonly answer: unknown
   /** The header that shows that the reply came from a cache, and so answers another create. */
   readonly cachedBy: string | undefined
+  /** The error that the batch is in another workspace than those of the job; its id must be journaled all the same. */
+  readonly foreign: BatchStreamError | undefined
 }
 
 /** A redirect is never followed: it would carry the key, and a body, to another host. */
@@ -113,10 +115,16 @@ export class Api {
     const { data, response } = await call.withResponse()
     const { headers } = response
     const cachedBy = cacheIn(headers)
-    // The time of a reply from a cache is a past one.
-    if (cachedBy === undefined) await this.session.observe(headers)
-    else this.session.observeCached()
-    return { answer: data, cachedBy }
+    let foreign: BatchStreamError | undefined
+    try {
+      // The time of a reply from a cache is a past one.
+      if (cachedBy === undefined) await this.session.observe(headers)
+      else this.session.observeCached()
+    } catch (cause) {
+      if (!(cause instanceof BatchStreamError) || cause.code !== 'CBS_ACCESS') throw cause
+      foreign = cause
+    }
+    return { answer: data, cachedBy, foreign }
   }
 
   /** Retrieves a batch; undefined if the API does not know it. */

@@ -28,6 +28,9 @@ import {
 const FIRST_PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 60_000
 
+/** In how many ways a list is requested: with pages of a different size. */
+const LIST_VARIANTS = 500
+
 export interface SearchOptions {
   readonly job: StoredJob
   readonly api: Api
@@ -96,10 +99,15 @@ export async function search(
   const from = listedFrom(job, number, pending)
   let listings = 0
   let incomplete = 0
+  let variant = Math.floor(Math.random() * LIST_VARIANTS)
   for (;;) {
     // A listing proves absence only if it was requested after the settle time.
     const settled = elapsedSinceArmed(job, number, sentBefore) >= settleMs
-    const listed = await listFrom(from, after => options.api.list(after, MAX_PAGE, 'proof'))
+    // A cache that hides itself may have stored an earlier listing, so each has a URL of its own.
+    variant = (variant + 1) % LIST_VARIANTS
+    const listed = await listFrom(from, after =>
+      options.api.list(after, MAX_PAGE - variant, 'proof'),
+    )
     // The list may not reach back to a candidate that an earlier process, with another clock, has named.
     for (const id of openCandidates(job.batch(number))) {
       const named = listed.some(one => one.id === id) ? undefined : await options.api.lookUp(id)
@@ -217,13 +225,20 @@ export async function ownedByOthers(
  * Whether a batch that a create returned is provably older than its request, by the API's clock. A gateway may have replied from
  * a cache.
  */
-export function isOlderThanArmed(
-  { armed }: Pick<BatchState, 'armed'>,
-  batch: RemoteBatch,
-): boolean {
+function isOlderThanArmed({ armed }: Pick<BatchState, 'armed'>, batch: RemoteBatch): boolean {
   if (armed === null) return false
   const { serverAt } = armed
   return isEarlier(batch, { serverAt, at: serverAt ?? armed.at, lagMs: 0 })
+}
+
+/** The same for the reply to a create. If the API's time was unknown when the batch was sent, the reply shows it. */
+export function isOlderThanSent(job: StoredJob, number: number, batch: RemoteBatch): boolean {
+  const armed = armedOf(job, number)
+  return isEarlier(batch, {
+    serverAt: sentAtOf(job, armed),
+    at: armed.serverAt ?? armed.at,
+    lagMs: 0,
+  })
 }
 
 /** What shows that a batch of the API is not this one, as the end of a sentence; undefined if nothing does. */

@@ -1,4 +1,5 @@
 import type { Failure } from '../../api/failure.ts'
+import type { BatchStreamError } from '../../core/errors.ts'
 
 /**
  * What the reply to a create means.
@@ -11,7 +12,12 @@ import type { Failure } from '../../api/failure.ts'
  * - `stop`: the API accepts no batch at all.
  */
 export type CreateOutcome =
-  | { readonly kind: 'created'; readonly id: string }
+  /** `foreign`: it is in another workspace than the other batches, so nothing more can be sent. */
+  | {
+      readonly kind: 'created'
+      readonly id: string
+      readonly foreign?: BatchStreamError | undefined
+    }
   | { readonly kind: 'again'; readonly failure: Failure }
   /** `isRefused`: the reply refuses it, so it need not be waited for once the batches that may be it are known to be others. */
   | { readonly kind: 'unknown'; readonly failure: Failure; readonly isRefused?: true }

@@ -324,8 +324,10 @@ export class Submit extends JobStage<SealedBatch> {
       },
     )
     if (outcome === 'stopped') return outcome
-    if (outcome.kind === 'created') await this.#accept(job, number, outcome.id, false)
-    else if (outcome.kind !== 'unknown') {
+    if (outcome.kind === 'created') {
+      await this.#accept(job, number, outcome.id, false)
+      if (outcome.foreign) job.queue.stop(outcome.foreign)
+    } else if (outcome.kind !== 'unknown') {
       if (job.batch(number).phase === 'armed') await job.note({ type: 'disarmed', number }, true)
       const isFull = outcome.kind === 'again' && outcome.failure.kind === 'busy'
       await job.shared?.releaseQueue(number, isFull)

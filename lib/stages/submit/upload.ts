@@ -14,7 +14,7 @@ import { IDLE_TIMEOUT_MS } from '../../core/limits.ts'
 import { countOf } from '../../core/job/event.ts'
 import {
   isListedAnyway,
-  isOlderThanArmed,
+  isOlderThanSent,
   ownedByOthers,
   type OwnedElsewhere,
 } from '../search/search.ts'
@@ -135,7 +135,7 @@ function callUntil(
 async function readReply(
   job: StoredJob,
   number: number,
-  { answer, cachedBy }: CreateReply,
+  { answer, cachedBy, foreign }: CreateReply,
   progress: UploadProgress,
   ownedElsewhere: OwnedElsewhere | undefined,
 ): Promise<CreateOutcome> {
@@ -146,7 +146,7 @@ async function readReply(
       : cachedBy !== undefined
         ? `batch ${id} from a cache (${shorten(cachedBy)})`
         : await whyNotOurs(job, number, id, answer, ownedElsewhere)
-  if (id !== undefined && wrong === undefined) return { kind: 'created', id }
+  if (id !== undefined && wrong === undefined) return { kind: 'created', id, foreign }
   const message = `the reply to the create is ${wrong}`
   return outcomeOf(failureOf(new Error(message), 0), progress.complete)
 }
@@ -179,7 +179,7 @@ async function whyNotOurs(
   const chosenIds = await job.store.disk.stat(job.store.path(number, 'ids'))
   if ((!isFresh || chosenIds !== 0) && (await ownedByOthers(job, ownedElsewhere)).has(id))
     return `batch ${id}, which belongs to another job`
-  if (batch === undefined || !isOlderThanArmed(job.batch(number), batch)) return undefined
+  if (batch === undefined || !isOlderThanSent(job, number, batch)) return undefined
   // A wrong clock may show the same, so the search must not rule this batch out by its time.
   await job.note({ type: 'candidate', number, id }, true)
   return `batch ${id}, which was created before that`

@@ -469,6 +469,21 @@ void t.test('a reply with a batch of another size is not believed', async t => {
   await paidOnce(world, 2)
 })
 
+void t.test('nor is one to the first create, whose time its own date shows', async t => {
+  const mine = asks(2).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  const customIds = ['row-0', 'row-1']
+  const other = await world.emulator.addForeign({ customIds, createdAgoMs: 60 * MINUTE })
+  const client = cachedReply(world, 1, () => retrieved(world, other))
+  const waits: string[] = []
+  const message = new RegExp(other)
+  await t.rejects(runOnce(world, mine, { client, waits }), { code: 'CBS_STOPPED', message })
+  t.ok(waits.some(why => why.includes(`${other}, which was created before that`)))
+  const [real] = world.emulator.ledger.batches()
+  t.same(said(await runOnce(world, mine, { submit: { adopt: [`${real?.id}`] } })), answers(2))
+  await paidOnce(world, 2)
+})
+
 void t.test('a reply with a batch that is older than the create is not believed', async t => {
   for (const isChosen of [false, true]) {
     const mine = asks(4).map((one, i) => (isChosen ? { ...one, custom_id: `row-${i}` } : one))
