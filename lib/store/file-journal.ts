@@ -7,6 +7,19 @@ import type { Journal } from './journal.ts'
 /** Bytes reserved for the outcome of an armed batch; such a line has about 250. */
 const RESERVED = 512
 
+async function readAll(file: DiskFile): Promise<Buffer> {
+  const bytes = Buffer.alloc(await file.size())
+  await file.read(bytes, 0)
+  return bytes
+}
+
+function unstable(path: string): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_DISK',
+    `two reads of ${path} gave different bytes, so the disk or its driver fails; nothing was changed or sent`,
+  )
+}
+
 /** A journal in a file, for one process at a time. */
 export class FileJournal implements Journal {
   readonly #file: DiskFile
@@ -36,10 +49,12 @@ export class FileJournal implements Journal {
   ): Promise<{ journal: FileJournal; events: JobEvent[] }> {
     const file = await disk.open(path, 'update')
     try {
-      const bytes = Buffer.alloc(await file.size())
-      await file.read(bytes, 0)
+      const bytes = await readAll(file)
       const { events, size, sum } = readLines(bytes)
-      if (size < bytes.length) {
+      // The first line is created with the file, so that a journal without one is damage, and stays as it is.
+      if (size < bytes.length && events.length > 0) {
+        // One bad read must not become permanent.
+        if (!bytes.equals(await readAll(file))) throw unstable(path)
         await file.truncate(size)
         await file.sync()
       }

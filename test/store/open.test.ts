@@ -12,7 +12,7 @@ import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { aggregate, chain, parseJsonl, spool, template } from '../../lib/index.ts'
 import { BatchStreamError } from '../../lib/core/errors.ts'
-import { nodeDisk } from '../../lib/store/disk.ts'
+import { nodeDisk, type Disk, type DiskFile } from '../../lib/store/disk.ts'
 import { lockFolder } from '../../lib/store/lock.ts'
 import { inspectJob, inspectJobs, unusable } from '../../lib/store/inspect.ts'
 import { openJob, openStoredJob } from '../../lib/store/open.ts'
@@ -271,6 +271,38 @@ void t.test(
     await (await openJob({ name: 'a', dir })).close()
   },
 )
+
+void t.test('a bad read of a journal is not made permanent', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  await job.note({ type: 'workspace', id: 'w'.repeat(1000) }, true)
+  await job.close()
+  const path = `${job.store.folder}/journal.jsonl`
+  const before = readFileSync(path)
+  for (const [good, error] of [
+    [0, { code: 'CBS_STATE', message: /empty journal/ }],
+    [512, { code: 'CBS_DISK', message: /two reads of .*journal.jsonl gave different bytes/ }],
+  ] as const) {
+    let reads = 0
+    const disk: Disk = {
+      ...nodeDisk,
+      open: async (at, how) => {
+        const file = await nodeDisk.open(at, how)
+        if (at !== path) return file
+        const readOnce = file.read.bind(file)
+        const read: DiskFile['read'] = async (into, from) => {
+          const count = await readOnce(into, from)
+          if (++reads === 1) into.fill(0, good)
+          return count
+        }
+        return Object.assign(file, { read })
+      },
+    }
+    await t.rejects(openFor(t, dir, { disk }), error)
+    t.ok(readFileSync(path).equals(before))
+  }
+  await (await openFor(t, dir)).close()
+})
 
 void t.test('files of others beside those of batches stay, and a link is not followed', async t => {
   const dir = t.testdir({ others: { '7.body': 'precious' } })

@@ -29,6 +29,8 @@ export const STOP_GRACE_MS = 8000
 /** Bytes read and sent at a time. */
 const PART = 256 * 1024
 
+const EARLY = 'the reply to the create came before the API had all of it'
+
 /** The state of an upload. */
 export interface UploadProgress {
   /** The last byte was passed on: from here on the API may have the batch. */
@@ -73,8 +75,13 @@ export async function uploadBatch(
     const body = (reuses: boolean): AsyncIterable<Uint8Array> =>
       bodyParts(file, { size: bytes, hash, reuses }, progress, lastByte, onPart)
     const reply = await api.create(body, bytes, signal)
+    // Without the last byte, the API cannot have the batch that a reply names.
+    const isEarly = !progress.complete
+    // Set before anything is awaited, so that the last byte is not sent after this.
+    if (isEarly) progress.ended = true
     // A reply that arrives early must not be judged before the batch is armed.
     await arming.catch(() => {})
+    if (isEarly) return outcomeOf(failureOf(new Error(EARLY), 0), false)
     return await readReply(job, number, reply, progress, ownedElsewhere)
   }
   const failed = async (cause: unknown): Promise<CreateOutcome> => {

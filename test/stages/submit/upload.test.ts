@@ -224,6 +224,7 @@ for (const [status, code] of [
   [401, 'CBS_ACCESS'],
   [429, undefined],
   [413, undefined],
+  [200, undefined],
 ] as const) {
   void t.test(
     `a ${status} that comes while the batch is being armed leaves it unarmed (N35)`,
@@ -255,6 +256,7 @@ for (const [status, code] of [
         body.next().catch(() => {})
         await arming
         answer()
+        if (status === 200) return Response.json({ type: 'message_batch', id: 'msgbatch_early' })
         return Response.json({ type: 'error', error: { type: 'e', message: 'early' } }, { status })
       }
       const client = new Anthropic({
