@@ -75,7 +75,7 @@ export async function download(options: DownloadOptions): Promise<void> {
     counts = now.request_counts
     url = resultsUrlOf(now)
     createdAt = Date.parse(now.created_at)
-    isArchived = typeof now.archived_at === 'string'
+    isArchived = hasBeenArchived(job, now)
     return hasWaited
   }
   let invalid = 0
@@ -274,7 +274,7 @@ async function addMissing(options: DownloadOptions, remote: Ended, set: JoinedSe
       what = failure.message
     }
     tries += 1
-    const isMore = set.lines < job.batch(number).requests && typeof remote.archived_at !== 'string'
+    const isMore = set.lines < job.batch(number).requests && !hasBeenArchived(job, remote)
     const leftMs = settleMs - (clock.elapsed() - began)
     if (!isMore || (tries >= DOWNLOADS && leftMs <= 0)) return
     onWait(`the results of batch ${remote.id} are not complete (${what}); downloading them again`)
@@ -293,6 +293,14 @@ async function setOf(job: StoredJob, batch: BatchState): Promise<JoinedSet> {
   return batch.partlyFetched
     ? await JoinedSet.open(job.store, batch, 'part')
     : JoinedSet.empty(job.store, batch)
+}
+
+/** Whether results are gone. A gateway may send the time when they will be. */
+function hasBeenArchived(
+  { session }: StoredJob,
+  { archived_at: at }: Pick<RemoteBatch, 'archived_at'>,
+): boolean {
+  return at !== null && Date.parse(at) <= session.serverTime.nowOrOurs()
 }
 
 /** How a joined set contradicts the batch's own counts; undefined if it does not. */

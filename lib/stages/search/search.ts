@@ -226,9 +226,8 @@ export async function ownedByOthers(
  * a cache.
  */
 function isOlderThanArmed({ armed }: Pick<BatchState, 'armed'>, batch: RemoteBatch): boolean {
-  if (armed === null) return false
-  const { serverAt } = armed
-  return isEarlier(batch, { serverAt, at: serverAt ?? armed.at, lagMs: 0 })
+  const serverAt = armed?.serverAt ?? null
+  return isEarlier(batch, { serverAt, at: serverAt ?? 0, lagMs: 0 })
 }
 
 /** The same for the reply to a create. If the API's time was unknown when the batch was sent, the reply shows it. */
@@ -382,10 +381,17 @@ export async function isListedAnyway(
   const { requests } = job.batch(number)
   const sentAt = sentAtOf(job, armedOf(job, number))
   const own = new Map([...job.state.batches.values()].map(batch => [batch.id, batch.armed]))
-  const listBackTo = async (from: number): Promise<RemoteBatch[]> =>
-    await listFrom(from, async id => (await api.listIfAllowed(id, SHORT_PAGE)) ?? NO_LIST)
+  let isThere = true
+  const pageAfter = async (id: string | undefined): Promise<BatchListPage> => {
+    const page = await api.listIfAllowed(id, SHORT_PAGE)
+    isThere = page !== undefined
+    return page ?? NO_LIST
+  }
+  const listBackTo = async (from: number): Promise<RemoteBatch[]> => await listFrom(from, pageAfter)
   try {
     const newest = await listBackTo(sentAt - SAME_TIME_MS)
+    // A gateway's stub: the list has no batch of the job, either.
+    if (isThere && newest.length === 0 && ownedIds(job.state).size > 0) return true
     const sent = newest.flatMap(batch => {
       const armed = own.get(batch.id)
       return armed ? [{ batch, sentAt: sentAtOf(job, armed) }] : []
@@ -419,7 +425,8 @@ const MAX_LOOKED_UP = 5
  * How far back a list must go: to the time of the batch, and to the job's newest other one, which shows whether the list is
  * complete.
  */
-function listedFrom({ state, session }: StoredJob, number: number, pending: PendingCreate): number {
+function listedFrom(job: StoredJob, number: number, pending: PendingCreate): number {
+  const { state, session } = job
   // If the API's time was unknown, all batches that run are candidates.
   const isTimed = pending.serverAt !== null
   const running = isTimed ? Infinity : session.serverTime.nowOrOurs() - 2 * EXPIRES_AFTER_MS
@@ -428,7 +435,8 @@ function listedFrom({ state, session }: StoredJob, number: number, pending: Pend
     ({ number: one, id, armed }) => one !== number && id !== null && armed !== null,
   )
   if (!other?.armed) return from
-  const before = createdFrom({ ...pending, ...other.armed })
+  const { at } = other.armed
+  const before = createdFrom({ ...pending, at, serverAt: sentAtOf(job, other.armed) })
   return before < from - EXPIRES_AFTER_MS ? from : Math.min(from, before)
 }
 

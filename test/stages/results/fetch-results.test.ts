@@ -146,7 +146,7 @@ void t.test('a settle time of 0 leaves five downloads', async t => {
   t.equal(downloads.length, 5)
 })
 
-for (const archivedAt of ['', '0001-01-01T00:00:00Z', 'never'])
+for (const archivedAt of ['', '0001-01-01T00:00:00Z', 'never', '2026-12-19T12:00:00Z'])
   void t.test(`a batch that was archived at '${archivedAt}' is not archived`, async t => {
     const world = await makeWorld(t)
     const { client } = clientWithSets(
@@ -161,7 +161,7 @@ for (const archivedAt of ['', '0001-01-01T00:00:00Z', 'never'])
 void t.test('a short set is final after five downloads if the batch is archived', async t => {
   const world = await makeWorld(t)
   const { client, downloads } = clientWithSets(world, firstLine, text =>
-    text.replaceAll('"archived_at":null', '"archived_at":"2026-12-19T12:00:00Z"'),
+    text.replaceAll('"archived_at":null', '"archived_at":"2026-11-20T12:00:01Z"'),
   )
   const job = await world.open()
   const results = await run({ ...world, client }, job, asks(5))

@@ -1,3 +1,4 @@
+import { BatchStreamError } from '../../../lib/core/errors.ts'
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import type Anthropic from '@anthropic-ai/sdk'
 import t from 'tap'
@@ -311,6 +312,31 @@ for (const status of [400, 403, 404, 413, 429])
       }
     },
   )
+
+void t.test('a refusal is not believed on a list without any batch of the job', async t => {
+  const world = await makeWorld(t, { batchTimeMs: 20 * MINUTE })
+  const empty = (text: string): string =>
+    text.includes('"has_more"')
+      ? '{"data":[],"has_more":false,"first_id":null,"last_id":null}'
+      : text
+  const client = sentTwice(world, 2, 429, empty)
+  const options = { client, aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
+  const reason = { code: 'CBS_API', message: /list of batches lacks msgbatch_/ }
+  await t.rejects(run(world, await world.open(), asks(4), options), reason)
+  t.match(await world.emulator.ledger.totals(), { accepted: 4, acceptedTwice: 0 })
+})
+
+void t.test('a workspace that cannot be journaled ends the run', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  const note = job.note.bind(job)
+  job.note = async (event, durable) => {
+    if (event.type === 'workspace') throw new BatchStreamError('CBS_DISK', 'the disk is full')
+    await note(event, durable)
+  }
+  await t.rejects(run(world, job, asks(2)), { code: 'CBS_DISK', message: 'the disk is full' })
+  t.equal((await world.emulator.ledger.totals()).accepted, 2)
+})
 
 void t.test('the same if creation times are behind, or the list comes from a cache', async t => {
   const world = await makeWorld(t, { batchTimeMs: 2 * MINUTE })
