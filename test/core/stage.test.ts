@@ -2,7 +2,7 @@ import { Readable, Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { BatchStreamError } from '../../lib/core/errors.ts'
-import { pushAll, stage, type Given } from '../../lib/core/stage.ts'
+import { pushAll, stage, StageTransform, type Given } from '../../lib/core/stage.ts'
 
 async function through<Out>(
   items: unknown[],
@@ -169,3 +169,24 @@ void t.test('a reader that destroys the stage during a push ends the pushing', a
   await pushAll(source, [1, 2, 3], stop.signal)
   t.equal(given, 1)
 })
+
+for (const how of ['read', 'closed'] as const)
+  void t.test(`a stop is reported once all rows are ${how}`, async t => {
+    const rows = new StageTransform({
+      objectMode: true,
+      transform: (row, _encoding, done) => done(null, row),
+    })
+    rows.write('one')
+    rows.write('two')
+    let isReported = false
+    const stopped = rows.reportStop(new Error('the cap is reached')).finally(() => {
+      isReported = true
+    })
+    const rejected = t.rejects(stopped, { message: 'the cap is reached' })
+    t.equal(rows.read(), 'one')
+    await new Promise(setImmediate)
+    t.notOk(isReported)
+    if (how === 'read') t.equal(rows.read(), 'two')
+    else rows.destroy()
+    await rejected
+  })

@@ -32,6 +32,7 @@ import {
 } from '../../../lib/stages/write/target.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { watched } from '../../support/jobs.ts'
+import { until } from '../../support/waiting.ts'
 import { asks, makeWorld, type World } from '../../support/world.ts'
 
 /** Asks six requests in batches of two, with rows in a file. */
@@ -454,6 +455,28 @@ for (const [when, die] of [
     })
     t.equal(readFileSync(path, 'utf8'), copy)
   })
+
+void t.test('rows wait until their writer is open', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  await write(world, job, `${world.dir}/out.jsonl`)
+  const path = `${world.dir}/again.jsonl`
+  let open = (): void => {}
+  const opened = new Promise<void>(resolve => (open = resolve))
+  const rowOf = jsonlRow()
+  const rows = {
+    open: async (): Promise<RowWriter> => await opened.then(() => ({ rowOf })),
+    end: (): void => {},
+  }
+  const output = await openOutput({ job, out: { path }, detached: true, rows, errorRowOf: rowOf })
+  const again = fetchResults({ client: world.client, job })
+  const writing = pipeline(Readable.from([job.endedBatch(1)]), again, output)
+  await until(() => output.writableLength > 0)
+  t.equal(readFileSync(path, 'utf8'), '')
+  open()
+  await writing
+  t.equal(asked(path).length, 2)
+})
 
 void t.test('a detached output never removes a file that took its name', async t => {
   const world = await makeWorld(t)
