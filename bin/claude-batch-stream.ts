@@ -12,7 +12,7 @@ if (Number.parseInt(process.versions.node) <= 24) setFlagsFromString('--minor-gc
 // Loaded when somebody is to be asked: `--version` must not wait for it.
 const terminal = async () => (await import('../lib/cli/terminal.ts')).openTerminal()
 
-// Node writes to a terminal synchronously. One that nobody reads (Ctrl-S, a frozen tmux) would block the process, which could then not
+// Node writes to a terminal synchronously. One that is not read (Ctrl-S, a frozen tmux) would block the process, which could then not
 // handle a signal.
 for (const stream of [process.stdout, process.stderr])
   if (stream.isTTY) (stream as unknown as Terminal)._handle?.setBlocking?.(false)

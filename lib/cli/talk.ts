@@ -73,7 +73,7 @@ export class Talk {
    */
   line(text: string): void {
     if (this.#held > 0 || performance.now() < this.#quietUntil || text === this.#drawn) return
-    // A terminal that nobody reads, after Ctrl-S for example.
+    // The terminal is not read, after Ctrl-S for example.
     if (this.#stderr.writableNeedDrain) return
     this.#stderr.write(`\r\u001b[J${text}\r`)
     this.#drawn = text

@@ -55,8 +55,8 @@ const ESCAPES = new RegExp(`${BACKSLASH_ESCAPE}|${PERCENT_ESCAPE}|${HTML_ESCAPE}
 const MAX_LAYERS = 5
 
 /**
- * Removes the given secrets, also if their characters are escaped as in JSON, Markdown, URLs or HTML, once or several times. It takes linear
- * time.
+ * Removes the given secrets, also if their characters are escaped as in JSON, Markdown, URLs or HTML, once or several times. It takes
+ * linear time.
  */
 export function withoutSecrets(text: string, secrets: readonly string[]): string {
   if (secrets.length === 0) return text

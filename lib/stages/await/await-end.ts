@@ -30,8 +30,8 @@ const PAGES = 3
 const PAGE = 100
 
 /**
- * Retrieves batches by id: one list call covers all in flight, unless the gateway has no list. Ids that the API does not know, or gives no sensible reply about, are
- * missing from the map.
+ * Retrieves batches by id: one list call covers all in flight, unless the gateway has no list. Ids that the API does not know, or gives
+ * no sensible reply about, are missing from the map.
  */
 async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, RemoteBatch>> {
   const found = new Map<string, RemoteBatch>()

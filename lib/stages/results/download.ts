@@ -44,7 +44,8 @@ export interface DownloadOptions {
 /**
  * Downloads a batch's result set to disk and verifies it: every line parses, every custom_id belongs to the batch and occurs
  * once, and the counts agree. Only then is `fetched` appended to the journal, durably. The lines of incomplete sets are joined. If
- * some are still missing at the settle time, their requests are unanswered. If the set stays invalid, that is `CBS_API` and the file is kept in the job's folder.
+ * some are still missing at the settle time, their requests are unanswered. If the set stays invalid, that is `CBS_API` and the file
+ * is kept in the job's folder.
  */
 export async function download(options: DownloadOptions): Promise<void> {
   const { job, api, number, onWait, signal, settleMs } = options

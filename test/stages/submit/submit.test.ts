@@ -42,6 +42,12 @@ async function oneBill(world: World, count: number): Promise<void> {
   )
 }
 
+/** A list of batches from a gateway's stub. */
+const EMPTY_LIST = {
+  body: '{"data":[],"has_more":false,"first_id":null,"last_id":null}',
+  contentType: 'application/json',
+}
+
 void t.test('an invalid option is rejected at once', async t => {
   const { client } = await makeWorld(t)
   t.throws(() => submit({ client, settle: -1 }), { code: 'CBS_OPTION' })
@@ -315,10 +321,7 @@ for (const status of [400, 403, 404, 413, 429])
 
 void t.test('a refusal is not believed on a list without any batch of the job', async t => {
   const world = await makeWorld(t, { batchTimeMs: 20 * MINUTE })
-  const empty = (text: string): string =>
-    text.includes('"has_more"')
-      ? '{"data":[],"has_more":false,"first_id":null,"last_id":null}'
-      : text
+  const empty = (text: string): string => (text.includes('"has_more"') ? EMPTY_LIST.body : text)
   const client = sentTwice(world, 2, 429, empty)
   const options = { client, aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
   const reason = { code: 'CBS_API', message: /list of batches lacks msgbatch_/ }
@@ -347,7 +350,7 @@ void t.test('the same if creation times are behind, or the list comes from a cac
   const cached = (text: string, headers: Headers): string => {
     if (!text.includes('"has_more"') || ++lists > 5) return text
     headers.set('age', '30')
-    return '{"data":[],"has_more":false,"first_id":null,"last_id":null}'
+    return EMPTY_LIST.body
   }
   await costsNothing(other, sentTwice(other, 2, 429, cached))
   t.ok(lists > 5)
@@ -936,10 +939,7 @@ void t.test('a list that lacks another batch of the job proves nothing', async t
     faults: ({ op, nth }) => {
       if (op === 'create' && nth === 2) return { when: 'after', reset: true }
       if (op !== 'list' || !isStub) return undefined
-      return {
-        body: '{"data":[],"has_more":false,"first_id":null,"last_id":null}',
-        contentType: 'application/json',
-      }
+      return EMPTY_LIST
     },
   })
   const options = { aggregate: { batchSize: 2 } }
@@ -987,10 +987,7 @@ void t.test(
         if (world.clock.elapsed() > until) return undefined
         if (op === 'retrieve') return { status: 404 }
         if (op !== 'list') return undefined
-        return {
-          body: '{"data":[],"has_more":false,"first_id":null,"last_id":null}',
-          contentType: 'application/json',
-        }
+        return EMPTY_LIST
       },
     })
     const options = { aggregate: { batchSize: 2 } }
