@@ -57,11 +57,12 @@ export async function leaveRunning(context: Context, work: Work, tally: RowTally
   const { talk, job } = work
   await reportProgress(work, tally)
   const count = inFlight(job.state).length
-  talk.info(
-    count === 0
-      ? "no batch is in flight, and the API's queue takes none for now"
-      : `${counted(count, 'batch', 'batches')} in flight; the API continues with them`,
-  )
+  const ended = [...job.state.batches.values()].filter(({ phase }) => phase === 'ended').length
+  if (ended > 0)
+    talk.info(`the results of ${counted(ended, 'batch', 'batches')} cannot be fetched for now`)
+  if (count > 0)
+    talk.info(`${counted(count, 'batch', 'batches')} in flight; the API continues with them`)
+  else if (ended === 0) talk.info('no batch is in flight, and the API takes none for now')
   const abandon = work.abandon ? ['--abandon'] : []
   const words = ['resume', job.name, ...abandon, ...context.placeFlags]
   return { code: EXIT.inFlight, next: { words } }

@@ -9,7 +9,7 @@ import { nodeDisk, replaceFile } from '../store/disk.ts'
 import {
   cardText,
   inspectJob,
-  inspectJobs,
+  inspectJobsOf,
   isDamaged,
   type JobCard,
   type JobOnDisk,
@@ -77,7 +77,7 @@ export async function jobForRun(choice: Choice, talk: Talk): Promise<RunJob> {
   if (choice.fresh) return await unnamedJob(choice, [], talk)
   const { dir, fingerprint } = choice
   return await startAlone(choice, async () => {
-    const jobs = await inspectJobs(nodeDisk, dir)
+    const jobs = await inspectJobsOf(nodeDisk, dir, fingerprint)
     const unknown = jobs.find(isOfUnknownCommand)
     if (unknown)
       throw unusable(unknown, 'it may be a job of this command (--fresh starts a new one)')

@@ -18,7 +18,7 @@ import { submit } from '../stages/submit/submit.ts'
 import { attachFiles } from '../stages/template/attach.ts'
 import { template, type TemplateOptions } from '../stages/template/template.ts'
 import { ownedIds } from '../store/batch-queue.ts'
-import { inspectJobs } from '../store/inspect.ts'
+import { eachJob, jobNames } from '../store/inspect.ts'
 import type { StoredJob } from '../store/job.ts'
 import type { Canary } from './canary.ts'
 import type { Cap } from './cap.ts'
@@ -183,9 +183,9 @@ function waiting({
 async function ownedElsewhere({ job, stateDir }: RunParts): Promise<ReadonlySet<string>> {
   const ids = new Set<string>()
   if (stateDir === undefined) return ids
-  for (const other of await inspectJobs(job.store.disk, stateDir)) {
-    if (other.name === job.name) continue
-    for (const id of other.state ? ownedIds(other.state) : []) ids.add(id)
-  }
+  const { disk } = job.store
+  const others = (await jobNames(disk, stateDir)).filter(name => name !== job.name)
+  for await (const { state } of eachJob(disk, stateDir, others))
+    for (const id of state ? ownedIds(state) : []) ids.add(id)
   return ids
 }

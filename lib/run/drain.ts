@@ -95,8 +95,8 @@ export function leaveWhenDrained(
 }
 
 /**
- * Aborts once `maxWait` has passed and batches are in flight or the queue is full, if nothing can be fetched, written or
- * sent before that changes.
+ * Aborts once `maxWait` has passed and batches are in flight, the queue is full or the API fails, if nothing can be fetched,
+ * written or sent before that changes.
  */
 export function leaveWhenIdle(
   {
@@ -116,21 +116,30 @@ export function leaveWhenIdle(
     const { records, complete } = job.state.spooled
     if (!isEndless && !complete) return true
     const sealed = [...job.state.batches.values()].filter(({ phase }) => phase === 'sealed')
+    // One batch is sent at a time.
+    if (sealed.some(({ number }) => queue.isRetried(number))) return false
     if (canary?.isHolding) return sealed.some(batch => canary.isExempt(batch))
     return (!isEndless && nextUnbatched(job.state) < records) || sealed.length > 0
   }
   const look = leaveOnce(job, signal, left, written => {
     if (!isOver) return false
     const batches = [...job.state.batches.values()]
+    const isRetried = batches.some(({ number }) => queue.isRetried(number))
+    // Result sets are fetched one at a time, so all wait for the one that fails.
+    const isStuck = batches.some(
+      ({ number, phase }) => phase === 'ended' && queue.isRetried(number),
+    )
     // A batch of an earlier process may have ended, so it is polled first.
     const isSettled = (batch: BatchState): boolean =>
       queue.undecided.has(batch.number) ||
+      (isStuck && batch.phase === 'ended') ||
       (isDone(batch, written) &&
         !queue.isSending(batch.number) &&
         !queue.isSearched(batch.number) &&
         !(batch.phase === 'submitted' && queue.leftBehind.has(batch.number)))
-    // A full queue is not waited for either, whoever fills it.
-    const isWaiting = queue.isBusy || batches.some(({ phase }) => phase === 'submitted')
+    // A full queue is not waited for either, whoever fills it, nor an API that fails.
+    const isWaiting =
+      queue.isBusy || isRetried || batches.some(({ phase }) => phase === 'submitted')
     return batches.every(isSettled) && isWaiting && !canSend()
   })
   job.clock.sleep(leave.maxWait, signal).then(

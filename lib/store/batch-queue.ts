@@ -24,6 +24,7 @@ export class BatchQueue {
   /** Batches that an earlier process left in flight or ended, until their current state is known. */
   readonly #leftBehind: Set<number>
   readonly #searched = new Set<number>()
+  readonly #retried = new Set<number>()
   readonly #undecided = new Map<number, readonly string[]>()
 
   /**
@@ -62,6 +63,22 @@ export class BatchQueue {
   endSearch(number: number): void {
     this.#searched.delete(number)
     this.#onChange()
+  }
+
+  /** Whether a create or a download of a batch has failed and waits before the next try. */
+  isRetried(number: number): boolean {
+    return this.#retried.has(number)
+  }
+
+  /** Marks a batch during the wait before the next try. */
+  async betweenTries<T>(number: number, wait: Promise<T>): Promise<T> {
+    this.#retried.add(number)
+    this.#onChange()
+    try {
+      return await wait
+    } finally {
+      this.#retried.delete(number)
+    }
   }
 
   /** Batches that may be one of these batches of the API, which only the user knows. */

@@ -95,13 +95,10 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
   try {
     const files = await disk.list(folder)
     if (files.every(file => file === LOCK_FILE)) return undefined
-    const text = await disk.readWhole(join(folder, 'job.json'))
-    if (text) {
-      const { sum, ...read } = Object(jsonIn(text))
-      // A changed one may still identify its command, which must not silently start another job.
-      card = read
-      if (sum !== sumOf(read)) throw new BatchStreamError('CBS_STATE', CARD_CHANGED)
-    }
+    const read = await readCard(disk, folder)
+    // A changed one may still identify its command, which must not silently start another job.
+    card = read?.card
+    if (read?.isChanged) throw new BatchStreamError('CBS_STATE', CARD_CHANGED)
     const journal =
       (await disk.readWhole(join(folder, 'journal.jsonl'))) ??
       (await disk.readWhole(join(folder, LEDGER_COPY)))
@@ -124,6 +121,17 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
   }
 }
 
+/** What job.json says, and whether that is not what was written; undefined if it is missing. */
+async function readCard(
+  disk: Disk,
+  folder: string,
+): Promise<{ readonly card: JobCard; readonly isChanged: boolean } | undefined> {
+  const text = await disk.readWhole(join(folder, 'job.json'))
+  if (!text) return undefined
+  const { sum, ...card } = Object(jsonIn(text))
+  return { card, isChanged: sum !== sumOf(card) }
+}
+
 function jsonIn(text: Buffer): unknown {
   try {
     return JSON.parse(text.toString('utf8'))
@@ -132,15 +140,18 @@ function jsonIn(text: Buffer): unknown {
   }
 }
 
+/** A journal's first line is shorter. */
+const FIRST_LINE_BYTES = 4096
+
 /** The command in the first event of a journal, whatever else is damaged. */
 async function commandIn(disk: Disk, folder: string): Promise<string | null | undefined> {
-  const journal = await disk.readWhole(join(folder, 'journal.jsonl')).catch(() => undefined)
-  const end = journal?.indexOf('\n') ?? -1
-  if (!journal || end === -1) return undefined
   try {
-    const [first] = readLines(journal.subarray(0, end + 1)).events
-    const { command }: { readonly command?: string } = Object(first)
-    return command ?? null
+    const journal = await disk.open(join(folder, 'journal.jsonl'), 'read')
+    const start = Buffer.alloc(FIRST_LINE_BYTES)
+    await journal.read(start, 0).finally(() => journal.close())
+    const [first] = readLines(start.subarray(0, start.indexOf('\n') + 1)).events
+    if (first?.type !== 'opened') return undefined
+    return first.command ?? null
   } catch {
     return undefined
   }
@@ -191,10 +202,43 @@ export async function inspectJobOrShards(
 
 /** All jobs in a state folder, the newest last. */
 export async function inspectJobs(disk: Disk, dir: string): Promise<JobOnDisk[]> {
-  const jobs: JobOnDisk[] = []
-  for (const name of await jobNames(disk, dir)) {
+  return await inOrder(eachJob(disk, dir, await jobNames(disk, dir)))
+}
+
+/** The jobs that a command created, or may have created, the newest last. Of all others, only the start of the journal is read. */
+export async function inspectJobsOf(
+  disk: Disk,
+  dir: string,
+  command: string,
+): Promise<JobOnDisk[]> {
+  const names: string[] = []
+  for (const name of await jobNames(disk, dir))
+    if (!(await isOfAnother(disk, join(dir, 'jobs', name), command))) names.push(name)
+  return await inOrder(eachJob(disk, dir, names))
+}
+
+/** Whether both files of a job say that another command created it. */
+async function isOfAnother(disk: Disk, folder: string, command: string): Promise<boolean> {
+  const read = await readCard(disk, folder).catch(() => undefined)
+  if (!read || read.isChanged || read.card.fingerprint === command) return false
+  const first = await commandIn(disk, folder)
+  return first !== undefined && first !== command
+}
+
+/** Reads jobs one by one, since all of them may need much memory. */
+export async function* eachJob(
+  disk: Disk,
+  dir: string,
+  names: readonly string[],
+): AsyncGenerator<JobOnDisk, void, void> {
+  for (const name of names) {
     const job = await readJob(disk, dir, name)
-    if (job) jobs.push(job)
+    if (job) yield job
   }
-  return jobs.sort((a, b) => (a.card?.created_at ?? '').localeCompare(b.card?.created_at ?? ''))
+}
+
+async function inOrder(jobs: AsyncIterable<JobOnDisk>): Promise<JobOnDisk[]> {
+  const all: JobOnDisk[] = []
+  for await (const job of jobs) all.push(job)
+  return all.sort((a, b) => (a.card?.created_at ?? '').localeCompare(b.card?.created_at ?? ''))
 }

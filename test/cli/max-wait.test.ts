@@ -62,7 +62,40 @@ void t.test('nor does a queue that others fill', async t => {
   await place.run(other, { stdin: csv(4) })
   const ran = await place.run([...ASK, '--max-wait', '0s'], { stdin: csv(6) })
   t.equal(ran.code, 11, ran.err)
-  t.match(ran.err, /^no batch is in flight, and the API's queue takes none for now$/m)
+  t.match(ran.err, /^no batch is in flight, and the API takes none for now$/m)
+})
+
+void t.test('nor does an API that fails: the next step continues', async t => {
+  let turned = 0
+  const clock = { now: (): number => Date.now() + turned }
+  const later = { 'retry-after': '3600' }
+  const place = await placeFor(t, {
+    batchTimeMs: HOUR,
+    clock,
+    faults: [
+      { on: 'create', nth: [1, 3], when: 'early', bytes: 10, status: 529, headers: later },
+      { on: 'results', times: 1, status: 503, headers: later },
+    ],
+  })
+  const step = ['resume', 'j', '--max-wait', '0s']
+  const none = await place.run([...ASK, '--max-wait', '0s'], { stdin: csv(4) })
+  t.equal(none.code, 11, none.err)
+  t.match(none.err, /^no batch is in flight, and the API takes none for now$/m)
+  const one = await place.run(step)
+  t.equal(one.code, 11, one.err)
+  t.match(one.err, /^1 batch in flight/m)
+  const both = await place.run(step)
+  t.equal(both.code, 11, both.err)
+  t.match(both.err, /^2 batches in flight/m)
+
+  turned += 2 * HOUR
+  const failed = await place.run(step)
+  t.equal(failed.code, 11, failed.err)
+  t.match(failed.err, /^the results of 2 batches cannot be fetched for now$/m)
+  const last = await place.run(step)
+  t.equal(last.code, 0, last.err)
+  t.equal(last.rows.length, 4)
+  t.match(await place.emulator.ledger.totals(), { accepted: 4, acceptedTwice: 0 })
 })
 
 void t.test('--max-wait leaves an endless input as well', async t => {

@@ -1,4 +1,5 @@
 import {
+  appendFileSync,
   cpSync,
   mkdirSync,
   readdirSync,
@@ -14,7 +15,13 @@ import { aggregate, chain, parseJsonl, spool, template } from '../../lib/index.t
 import { BatchStreamError } from '../../lib/core/errors.ts'
 import { nodeDisk, type Disk, type DiskFile } from '../../lib/store/disk.ts'
 import { lockFolder } from '../../lib/store/lock.ts'
-import { inspectJob, inspectJobs, unusable } from '../../lib/store/inspect.ts'
+import {
+  cardText,
+  inspectJob,
+  inspectJobs,
+  inspectJobsOf,
+  unusable,
+} from '../../lib/store/inspect.ts'
 import { openJob, openStoredJob } from '../../lib/store/open.ts'
 import { VERSION } from '../../lib/core/job/state.ts'
 import { openBelow } from '../support/descriptors.ts'
@@ -235,6 +242,36 @@ void t.test('a read error does not make a job look damaged', async t => {
   writeFileSync(`${dir}/jobs/a/journal.jsonl`, 'x\ny\n')
   const damaged = await inspectJob(nodeDisk, dir, 'a')
   t.equal(damaged && unusable(damaged).code, 'CBS_STATE')
+})
+
+void t.test('of the jobs of other commands, only the start of the journal is read', async t => {
+  const dir = t.testdir()
+  const makeJob = async (name: string, command: string): Promise<void> => {
+    const job = await openStoredJob({ name, dir, command })
+    await job.close()
+    const card = { name, created_at: name, fingerprint: command, settings: {} }
+    writeFileSync(`${dir}/jobs/${name}/job.json`, cardText(card))
+  }
+  await makeJob('b', 'mine')
+  await makeJob('a', 'mine')
+  for (const name of ['changed', 'cut', 'other']) await makeJob(name, 'theirs')
+  appendFileSync(`${dir}/jobs/changed/job.json`, ' {')
+  writeFileSync(`${dir}/jobs/cut/journal.jsonl`, '{"size":')
+  const read: string[] = []
+  const disk: typeof nodeDisk = {
+    ...nodeDisk,
+    readWhole: async path => {
+      read.push(path.replace(`${dir}/jobs/`, ''))
+      return await nodeDisk.readWhole(path)
+    },
+  }
+  const found = await inspectJobsOf(disk, dir, 'mine')
+  t.same(
+    found.map(({ name }) => name),
+    ['changed', 'a', 'b', 'cut'],
+    'a job that cannot be identified may be one of them',
+  )
+  t.notOk(read.includes('other/journal.jsonl'))
 })
 
 void t.test('a stage refuses a job that is closed, and says what to do', async t => {

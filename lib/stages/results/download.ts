@@ -495,7 +495,9 @@ async function waitToRetry(
   }
   if (waitMs === null) throw errorOf(`fetch the results of batch ${number}`, failure)
   onWait(failure.message)
-  await job.clock.sleep(waitMs, signal)
+  const wait = job.clock.sleep(waitMs, signal)
+  // How long a 404 lasts decides about rows, so a run stays until it is known.
+  await (failure.kind === 'notFound' ? wait : job.queue.betweenTries(number, wait))
 }
 
 /** What the user can do about a batch whose id is another batch's. */

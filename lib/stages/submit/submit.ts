@@ -353,7 +353,7 @@ export class Submit extends JobStage<SealedBatch> {
       notify('onBusy', this.#options.onBusy)
     }
     this.#reportWait(job.sealedBatch(number), failure.message)
-    return await this.#pause(job, waitMs)
+    return await job.queue.betweenTries(number, this.#pause(job, waitMs))
   }
 
   /** Waits this long. Returns false once submission has stopped. */
