@@ -458,6 +458,23 @@ t.test('a batch that ends while it is canceled is no error', async t => {
   t.match(await place.run(['cancel', 'a', '-y']), { code: 0, err: /^msgbatch_\w+: ended\n/ })
 })
 
+t.test('a command that has to wait for the API says why', async t => {
+  const place = await placeFor(t, {
+    batchTimeMs: 0,
+    cancelTimeMs: 0,
+    faults: ({ op, nth }) => (op !== 'create' && nth === 1 ? { status: 529 } : undefined),
+  })
+  await place.run(['--job', 'a', '--detach', '-p', 'Say {{text}}'], { stdin: csv(1) })
+  const id = String(place.emulator.ledger.batches()[0]?.id)
+  for (const [command, line] of [
+    [['doctor'], /^waiting for the API: .*529/],
+    [['list', '--remote'], /^$/],
+    [['cancel', 'a', '-y'], /^waiting for the API: .*529/],
+    [['results', id], /^waiting for the API: .*529/],
+  ] as const)
+    t.match(await place.run(command), { code: 0, err: line })
+})
+
 t.test('cancel ends at once if the key is refused', async t => {
   const place = await placeFor(t, {
     batchTimeMs: 3_600_000,

@@ -1,6 +1,5 @@
 import { counted } from '../shown.ts'
-import type Anthropic from '@anthropic-ai/sdk'
-import { Api } from '../../api/api.ts'
+import type { Api } from '../../api/api.ts'
 import type { RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError, type ErrorCode } from '../../core/errors.ts'
 import type { BatchState } from '../../core/job/state.ts'
@@ -10,6 +9,7 @@ import { confirm } from '../confirm.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
+import { apiFor } from '../free-call.ts'
 import { whyAnother } from '../../stages/search/search.ts'
 import type { SoundJob } from '../../store/inspect.ts'
 import { isLocked } from '../../store/lock.ts'
@@ -30,7 +30,7 @@ export async function cancel(context: Context): Promise<Ending> {
 async function cancelBatch(context: Context, id: string): Promise<Ending> {
   const client = await clientOf(context.flags, context.io)
   await confirm(context, `cancel batch ${id}?`, REFUSED)
-  const batch = await apiFor(context, client, id, null).cancel(id)
+  const batch = await apiFor(context, client, new ApiSession(context.io.clock)).cancel(id)
   if (!batch)
     throw new BatchStreamError(
       'CBS_INPUT',
@@ -61,7 +61,10 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   const client = await clientOf(flags, io, { job: run })
   const which = counted(inFlight.length, 'batch', 'batches')
   await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
-  const api = apiFor(context, client, name, found.state.workspace)
+  const { workspace } = found.state
+  // With a key of another workspace the batches would appear deleted.
+  const owner = { name, workspace: () => workspace, remember: async () => {} }
+  const api = apiFor(context, client, new ApiSession(io.clock, owner))
   const next = { words: ['resume', name, ...context.placeFlags] }
   context.nextIs(() => next)
   const failures: Failed[] = []
@@ -138,15 +141,4 @@ async function reportRest(
     talk.info(
       `job ${name} has records that were not sent: \`resume\` sends them, \`resume --abandon\` ends the job without them`,
     )
-}
-
-function apiFor(
-  { io, signal }: Context,
-  client: Anthropic,
-  name: string,
-  workspace: string | null,
-): Api {
-  // With a key of another workspace the batches would appear deleted.
-  const owner = { name, workspace: () => workspace, remember: async () => {} }
-  return new Api({ client, session: new ApiSession(io.clock, owner), signal })
 }

@@ -1,4 +1,3 @@
-import { Api } from '../../api/api.ts'
 import { ApiSession } from '../../core/session.ts'
 import { messageOf } from '../../core/errors.ts'
 import { nodeDisk } from '../../store/disk.ts'
@@ -8,6 +7,7 @@ import { print } from '../print.ts'
 import type { Context } from '../context.ts'
 import { EXIT, exitCodeOf } from '../exit-code.ts'
 import type { Ending } from '../finish.ts'
+import { apiFor } from '../free-call.ts'
 import { inFlags } from '../in-flags.ts'
 import { statusOf } from '../job-work.ts'
 import { stateDir } from '../state-dir.ts'
@@ -37,11 +37,12 @@ export async function doctor(context: Context): Promise<Ending> {
   return { code: refused ?? (isWell ? EXIT.answered : EXIT.someFailed) }
 }
 
-async function apiFindings({ flags, io, signal }: Context): Promise<Finding[]> {
+async function apiFindings(context: Context): Promise<Finding[]> {
+  const { flags, io } = context
   const session = new ApiSession(io.clock)
   const found = async (): Promise<Finding[]> => {
     const client = await clientOf(flags, io)
-    await new Api({ client, session, signal }).list(undefined, 1, 'proof')
+    await apiFor(context, client, session).list(undefined, 1, 'proof')
     const off = session.serverTime.nowOrOurs() - io.clock.now()
     const clock = Math.abs(off) < CLOCK_OFF_MS
     return [

@@ -1,5 +1,4 @@
 import { transpose } from 'd3-array'
-import { Api } from '../../api/api.ts'
 import type { RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { countOf } from '../../core/job/event.ts'
@@ -15,6 +14,7 @@ import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import type { SizedShard } from '../../core/shard.ts'
 import type { Ending } from '../finish.ts'
+import { apiFor } from '../free-call.ts'
 import { madeOf, totalsOf, type JobOrigin, type Totals } from '../job-facts.ts'
 import { statusOf, type JobStatus } from '../job-work.ts'
 import { stateDir } from '../state-dir.ts'
@@ -84,9 +84,10 @@ function cells(job: Listed): string[] {
   ].map(printable)
 }
 
-async function listRemote({ flags, io, signal }: Context): Promise<Ending> {
+async function listRemote(context: Context): Promise<Ending> {
+  const { flags, io } = context
   const client = await clientOf(flags, io)
-  const api = new Api({ client, session: new ApiSession(io.clock), signal })
+  const api = apiFor(context, client, new ApiSession(io.clock))
   const cursors = new Set<string>()
   let after: string | undefined
   for (;;) {

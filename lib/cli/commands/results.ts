@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { Api } from '../../api/api.ts'
+import type { Api } from '../../api/api.ts'
 import { awaitEnd } from '../../stages/await/await-end.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { answeredAfter } from '../../store/sent-records.ts'
@@ -21,6 +21,7 @@ import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../exit-code.ts'
 import { failedEnding, reportTally, type Ending } from '../finish.ts'
+import { apiFor, waitsAt } from '../free-call.ts'
 import { jobNamed, rememberedBy } from '../remembered.ts'
 import { follow } from '../progress/follow.ts'
 import { openRows, rowOptionsApart, rowOptionsOf, tableFieldsOf } from '../row-options.ts'
@@ -118,7 +119,7 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
   const job = await temporaryJob(context.io.clock)
   job.retain()
   try {
-    await adopt(new Api({ client, session: job.session, signal: context.signal }), job, id)
+    await adopt(apiFor(context, client, job.session), job, id)
     follow(context, { job })
     const tally = new RowTally()
     const parts = {
@@ -131,10 +132,12 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
     }
     const out = await openRows(parts, io, talk, result => tally.add(result))
     const { pollMs, settleMs } = pace
+    const tell = waitsAt(talk, io.clock)
+    const onWait = (_: unknown, why: string): void => tell(why)
     await pipeline(
       Readable.from([job.submittedBatch(1)]),
-      awaitEnd({ client, job, poll: pollMs, settle: settleMs }),
-      fetchResults({ client, job, settle: settleMs }),
+      awaitEnd({ client, job, poll: pollMs, settle: settleMs, onWait }),
+      fetchResults({ client, job, settle: settleMs, onWait }),
       out,
       { signal: context.signal },
     )
