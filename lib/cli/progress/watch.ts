@@ -1,9 +1,10 @@
+import { resolve } from 'node:path'
 import type { Flags } from '../flags.ts'
 import type { Io } from '../io.ts'
 import { optionsOf, type CommandName } from '../options.ts'
 import { pathOfShard, shardIn } from '../shard-flags.ts'
 import type { Talk } from '../talk.ts'
-import { oneOf } from '../values.ts'
+import { oneOf, wrongFlag } from '../values.ts'
 import { ProgressBar } from './bar.ts'
 import { eventFile, eventLines } from './event-lines.ts'
 import { Plain } from './plain.ts'
@@ -28,6 +29,7 @@ export async function openWatch(
 ): Promise<Watch> {
   const takes = optionsOf(command).some(({ name }) => name === 'events')
   const named = takes ? flags.text('events') : undefined
+  if (named !== undefined) mustBeApart(named, flags)
   const shard = named?.includes('{shard}') ? shardIn(flags, io.env) : undefined
   const events = pathOfShard('--events', named, shard)
   const progress = takes ? progressOf(flags, io) : 'none'
@@ -57,6 +59,15 @@ export async function openWatch(
     async close() {
       for (const sink of sinks) await sink.close?.()
     },
+  }
+}
+
+/** Rejects events in a file of rows before it is created. */
+function mustBeApart(events: string, flags: Flags): void {
+  for (const name of ['output', 'errors']) {
+    const rows = flags.text(name)
+    if (rows !== undefined && resolve(rows) === resolve(events))
+      throw wrongFlag('--events', `another file than --${name}`, events)
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import t from 'tap'
@@ -132,6 +132,17 @@ t.test('--events never changes a file of something else, such as the input', asy
   t.equal(readFileSync(place.path('in.csv'), 'utf8'), csv(3))
   t.equal((await place.run([...words, '--events', place.path('empty')])).code, 0)
   t.match(readFileSync(place.path('empty'), 'utf8'), /"type":"finished"/)
+})
+
+t.test('--events is no file of rows, and none is left by the attempt', async t => {
+  const place = await placeFor(t)
+  const path = place.path('rows.jsonl')
+  for (const flag of ['-o', '--errors'])
+    t.match(await place.run(['-p', 'x', flag, path, '--events', path], { stdin: csv(1) }), {
+      code: 2,
+      err: /--events must be another file than --(output|errors)/,
+    })
+  t.notOk(existsSync(path))
 })
 
 t.test('nothing starts if --events cannot be opened', async t => {
