@@ -1,44 +1,38 @@
-import type { Api } from '../../api/api.ts'
-import { errorOf } from '../../api/api.ts'
-import { eachPart } from '../../api/transport.ts'
-import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
-import type { Failure } from '../../api/failure.ts'
-import { withIdleTimeout, type IdleTimer } from '../../api/idle-timeout.ts'
-import { observeFailure, pauseAfter, Retries } from '../../api/retry-policy.ts'
-import { BrokenBody, isSdkError, isUndecodable, MalformedReply } from '../../api/sdk-error.ts'
+import type { RemoteBatch } from '../../api/remote-batch.ts'
+import { resultsUrlOf } from '../../api/remote-batch.ts'
+import { Retries } from '../../api/retry-policy.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { Counts } from '../../core/job/event.ts'
 import { openCandidates, type BatchState } from '../../core/job/state.ts'
-import { AppendFile } from '../../store/append-file.ts'
 import type { StoredJob } from '../../store/job.ts'
-import { EXPIRES_AFTER_MS, IDLE_TIMEOUT_MS, MAX_RESULT_LINE_BYTES } from '../../core/limits.ts'
-import type { Ids } from '../../store/results/ids.ts'
 import type { LineIndex } from '../../store/results/line-index.ts'
-import { withDownloadScanner, type Scanner } from '../../core/json/scanner.ts'
 import { JoinedSet } from '../../store/results/joined-set.ts'
-import { ResultFile } from '../../store/results/result-file.ts'
 import { isGivenUp, leaveUndecided, prove, search, type OwnedElsewhere } from '../search/search.ts'
-import { LineFeed } from './line-feed.ts'
-import { contradictionIn, emptyTally, isKnown, Verifier, type ResultSetVerdict } from './verify.ts'
+import { Attempts, DOWNLOADS, type Outcome } from './attempts.ts'
+import { endOf, hasBeenArchived } from './ended-batch.ts'
+import { fetchSet, pauseBefore, waitToRetry, type FetchOptions } from './fetch-set.ts'
+import { contradictionIn, emptyTally, isKnown } from './verify.ts'
+import type { Failure } from '../../api/failure.ts'
 import { ResultLine } from '../../core/results/result-line.ts'
 
-/** How often a result set that is incomplete or invalid is downloaded at least before the job accepts or rejects it. */
-const DOWNLOADS = 5
-
-export interface DownloadOptions {
-  readonly job: StoredJob
-  readonly api: Api
-  readonly number: number
-  readonly ids: Ids
-  readonly signal: AbortSignal
+export interface DownloadOptions extends FetchOptions {
   /**
    * How long a 404, and a set with fewer lines than the batch has requests, is a temporary failure, unless the API says that the batch
    * is archived.
    */
   readonly settleMs: number
-  readonly onWait: (why: string) => void
   readonly ownedElsewhere?: OwnedElsewhere | undefined
   readonly adopt?: readonly string[] | undefined
+}
+
+/** What the API has said last about a batch that has ended. */
+interface Ended {
+  readonly id: string
+  readonly counts: Counts
+  readonly url: string
+  /** In ms since 1970. */
+  readonly createdAt: number
+  readonly isArchived: boolean
 }
 
 /**
@@ -48,245 +42,102 @@ export interface DownloadOptions {
  * is kept in the job's folder.
  */
 export async function download(options: DownloadOptions): Promise<void> {
-  const { job, api, number, onWait, signal, settleMs } = options
+  const { job, api, number, onWait, settleMs } = options
   const batch = job.batch(number)
-  const { counts: reported, resultsUrl, id, requests, submittedAt } = batch
-  if (reported === null || resultsUrl === null || id === null || submittedAt === null) {
+  const { counts, resultsUrl, id, submittedAt } = batch
+  if (counts === null || resultsUrl === null || id === null || submittedAt === null)
     return await noteMissing(job, number, notFound(batch))
-  }
   const set = await setOf(job, batch)
   // With another workspace's key every result set would seem to be gone.
   await api.proveWorkspace()
-  const retries = new Retries(job.session)
-  let counts = reported
-  let url = resultsUrl
-  let createdAt = submittedAt
-  // When the first 404 came, by the monotonic clock: the wall clocks of both sides may be wrong by weeks.
-  let goneSince: number | undefined
-  let isArchived = false
   const end = endOf(options, id)
+  const attempts = new Attempts(settleMs)
+  const retries = new Retries(job.session)
+  let ended: Ended = { id, counts, url: resultsUrl, createdAt: submittedAt, isArchived: false }
   // The batch's own counts may be late, and its results_url may have changed. Returns whether the batch was in progress.
-  const refreshBatch = async (): Promise<boolean> => {
-    const { remote: now, hasWaited } = await end()
-    if (hasWaited) {
-      goneSince = undefined
-      shortSince = undefined
-    }
-    if (now?.processing_status !== 'ended') return hasWaited
-    counts = now.request_counts
-    url = resultsUrlOf(now)
-    createdAt = Date.parse(now.created_at)
-    isArchived = hasBeenArchived(job, now)
+  const refresh = async (): Promise<boolean> => {
+    const { remote, hasWaited } = await end()
+    if (hasWaited) attempts.restart()
+    if (remote?.processing_status === 'ended') ended = endedIn(job, remote)
     return hasWaited
   }
-  let invalid = 0
-  let short = 0
-  // When the first incomplete set came, by the monotonic clock.
-  let shortSince: number | undefined
+  let isDefaultUrl = false
   for (;;) {
-    try {
-      const { verdict, lines, index } = await fetchOnce(options, url, counts)
-      goneSince = undefined
-      if (verdict.kind !== 'invalid' && lines > 0)
-        await join(job, batch, set, index, verdict.kind === 'complete')
-      if (verdict.kind === 'complete') return await commit(job, number, set, null)
-      const isWhole = set.lines === requests
-      // A gateway may have written a line of its own into one of the joined sets.
-      const odd =
-        isWhole || verdict.kind === 'incomplete' ? await oddIn(set, requests, counts) : undefined
-      if (isWhole && odd === undefined) return await commit(job, number, set, null)
-      let pauseMs: number
-      let what: string
-      if (verdict.kind === 'incomplete') {
-        const now = job.clock.elapsed()
-        shortSince ??= now
-        short += 1
-        const leftMs = isArchived ? 0 : settleMs - (now - shortSince)
-        if (short >= DOWNLOADS && leftMs <= 0 && odd !== undefined)
-          throw invalidSet(job, number, `are invalid: ${odd}`)
-        if (short >= DOWNLOADS && leftMs <= 0)
-          return await commit(
-            job,
-            number,
-            set,
-            'the API ended the batch without a line for this request',
-          )
-        what = odd ?? `${set.lines} of ${requests} lines`
-        pauseMs = pauseBeforeNext(job, short, leftMs)
-      } else {
-        what = verdict.why
-        invalid += 1
-        if (invalid >= DOWNLOADS) {
-          const other = await adoptAnother(options, { id, results_url: url })
-          if (other === 'adopted') return await download(options)
-          if (other !== 'absent') throw await setAside(job, number, what)
-          if (!isGivenUp(job.batch(number), options.adopt ?? [])) {
-            // Durable, since a later decision for none of them counts only for what was named.
-            await job.note({ type: 'candidate', number, id, named: true }, true)
-            throw await setAside(job, number, what, GIVE_UP)
-          }
-          await job.note({ type: 'ruledOut', number, id }, false)
-          const why = `batch ${number} of the job was given up: the API replied to its create with the id of another batch, ${id}`
-          return await endWith(job, number, set, why)
-        }
-        pauseMs = pauseAfter(invalid, job.session)
-      }
-      onWait(`the results of batch ${id} are not complete (${what}); downloading them again`)
-      await refreshBatch()
-      await job.clock.sleep(pauseMs, signal)
-    } catch (cause) {
-      const failure = await failureIn(cause, options)
+    const tried = await fetchAndJoin(options, ended, set)
+    let isWrongUrl = true
+    if ('failure' in tried) {
+      attempts.interrupt()
       // The API refuses to give the results of a batch that is in progress.
-      if (failure.kind === 'refused' && (await refreshBatch())) continue
-      const now = job.clock.elapsed()
-      // What comes in between says nothing about a 404, so it starts again.
-      goneSince = failure.kind === 'notFound' ? (goneSince ?? now) : undefined
-      const goneForMs = now - (goneSince ?? now)
-      if (failure.kind === 'notFound' && (isArchived || goneForMs >= settleMs)) {
-        const odd = await oddIn(set, requests, counts)
-        if (odd !== undefined) throw invalidSet(job, number, `are invalid: ${odd}`)
-        return await endWith(job, number, set, noResults(job, id, createdAt))
+      if (tried.failure.kind === 'refused' && (await refresh())) continue
+      await waitToRetry(options, tried.failure, retries)
+      if (tried.failure.kind !== 'malformed') continue
+    } else {
+      const { isArchived } = ended
+      const next = attempts.after(tried.outcome, { now: job.clock.elapsed(), isArchived })
+      if (next.kind === 'accept') return await endWith(job, number, set, next.why)
+      if (next.kind === 'reject') throw invalidSet(job, number, `are invalid: ${next.why}`)
+      if (next.kind === 'suspect') {
+        const isReplaced = await replaceSuspect(options, ended, set, next.why)
+        return isReplaced ? await download(options) : undefined
       }
-      await waitToRetry(options, failure, retries, goneForMs)
-      if (failure.kind !== 'notFound' && failure.kind !== 'malformed') continue
-      await refreshBatch()
-      // A results_url may stay wrong, so every second try uses the API's default path.
-      if (retries.failures % 2 === 1) url = resultsUrlOf({ id, results_url: null })
+      onWait(tried.what)
+      await pauseBefore(options, next)
+      isWrongUrl = tried.outcome.kind === 'incomplete' && tried.outcome.isGone
     }
+    await refresh()
+    // A results_url may stay wrong, so every second try uses the API's default path.
+    isDefaultUrl = isWrongUrl && !isDefaultUrl
+    if (isDefaultUrl) ended = { ...ended, url: resultsUrlOf({ id, results_url: null }) }
   }
 }
 
-/**
- * Makes a function that retrieves a batch and waits while the API says that it is in progress: an earlier reply that said that it had
- * ended may have been wrong. It waits for the lifetime of a batch in all; from then on, it returns what the API says.
- */
-function endOf(
-  { job, api, signal, onWait }: Pick<DownloadOptions, 'job' | 'api' | 'signal' | 'onWait'>,
-  id: string,
-  retrieve: Api['retrieve'] = one => api.retrieve(one),
-): () => Promise<{ readonly remote: RemoteBatch | undefined; readonly hasWaited: boolean }> {
-  const { clock, session } = job
-  let since: number | undefined
-  return async () => {
-    let polls = 0
-    for (;;) {
-      const remote = await retrieve(id)
-      const hasWaited = polls > 0
-      if (remote === undefined || remote.processing_status === 'ended') return { remote, hasWaited }
-      since ??= clock.elapsed()
-      if (clock.elapsed() - since > EXPIRES_AFTER_MS) return { remote, hasWaited }
-      onWait(`batch ${id} had ended, but now the API says that it is in progress`)
-      polls += 1
-      await clock.sleep(pauseAfter(polls, session), signal)
-    }
+function endedIn(job: StoredJob, remote: RemoteBatch): Ended {
+  return {
+    id: remote.id,
+    counts: remote.request_counts,
+    url: resultsUrlOf(remote),
+    createdAt: Date.parse(remote.created_at),
+    isArchived: hasBeenArchived(job, remote),
   }
 }
 
-/**
- * Downloads the set of a fetched batch once more and adds the lines that the stored set lacks. Nothing changes if the API no longer
- * has results, or sends an invalid set. It waits while the API says that the batch is in progress. Returns how many lines were
- * added.
- */
-export async function downloadAgain(
-  options: Omit<DownloadOptions, 'ownedElsewhere' | 'adopt'>,
-  fetched: NonNullable<BatchState['fetched']>,
-): Promise<number> {
-  const { job, api, number } = options
+/** What a download has shown, and what to say if it is repeated; or its failure. */
+type Tried = { readonly outcome: Outcome; readonly what: string } | { readonly failure: Failure }
+
+/** Downloads a set once and stores its lines. */
+async function fetchAndJoin(
+  options: DownloadOptions,
+  { id, counts, url, createdAt }: Ended,
+  set: JoinedSet,
+): Promise<Tried> {
+  const { job, number } = options
   const batch = job.batch(number)
-  const set = await JoinedSet.open(job.store, batch, 'lines')
-  // With another workspace's key every result set would seem to be gone.
-  await api.proveWorkspace()
-  const { id, candidates } = batch
-  // The id of a batch that was given up is another batch's.
-  const isOwn = id !== null && candidates[id] !== 'ruledOut'
-  const ended = isOwn ? await endedAgain(options, id) : undefined
-  if (ended) await addMissing(options, ended, set)
-  await job.store.disk.remove(job.store.path(number, 'download'))
-  const { lines, bytes } = set
-  // A crash may have come after the lines of an earlier call were stored.
-  if (lines <= fetched.lines) return 0
-  const why = lines === batch.requests ? null : fetched.why
-  await job.note({ type: 'refetched', number, lines, bytes, why }, true)
-  return lines - fetched.lines
-}
-
-/** What is known about a batch that has ended. */
-type Ended = Pick<RemoteBatch, 'id' | 'request_counts' | 'results_url' | 'archived_at'>
-
-/**
- * What the API says about a batch whose results are downloaded again, or what it has said: a 404 may be a gateway's, and the results
- * may be there. If nothing is known, it asks until the settle time has passed; undefined after that. Any other failure to retrieve it
- * counts as a 404 while the API's list works: its id may be wrong.
- */
-async function endedAgain(
-  options: Omit<DownloadOptions, 'ownedElsewhere' | 'adopt'>,
-  id: string,
-): Promise<Ended | undefined> {
-  const { job, api, number, settleMs, signal, onWait } = options
-  const { counts, resultsUrl } = job.batch(number)
-  const end = endOf(options, id, async one => {
-    const remote = await api.lookUp(one)
-    // With a key that is refused, or an API that fails, every batch would appear unknown.
-    if (!remote) await api.list(undefined, 1, 'valid')
-    return remote
-  })
-  const began = job.clock.elapsed()
-  let tries = 0
-  for (;;) {
-    const { remote } = await end()
-    tries += 1
-    if (remote && remote.processing_status !== 'ended')
-      throw new BatchStreamError(
-        'CBS_API',
-        `the API says that batch ${id} is in progress, so none of its requests is sent again: run the same command later`,
-      )
-    if (remote) return remote
-    if (counts) return { id, request_counts: counts, results_url: resultsUrl, archived_at: null }
-    const leftMs = settleMs - (job.clock.elapsed() - began)
-    if (tries >= DOWNLOADS && leftMs <= 0) return undefined
-    onWait(`the API does not know batch ${id}; looking again before its requests are sent again`)
-    await job.clock.sleep(pauseBeforeNext(job, tries, leftMs), signal)
+  const { requests } = batch
+  const fetched = await fetchSet(options, url, counts)
+  if ('failure' in fetched) {
+    const { failure } = fetched
+    if (failure.kind !== 'notFound') return fetched
+    const odd = await oddIn(set, requests, counts)
+    const why = noResults(job, id, createdAt)
+    return { outcome: { kind: 'incomplete', isGone: true, why, odd }, what: failure.message }
   }
-}
-
-/**
- * Adds the lines of further downloads to a set. Unless the batch is archived, there are at least five until all requests have a line,
- * or the settle time has passed.
- */
-async function addMissing(options: DownloadOptions, remote: Ended, set: JoinedSet): Promise<void> {
-  const { job, number, signal, settleMs, onWait } = options
-  const { clock } = job
-  const began = clock.elapsed()
-  const retries = new Retries(job.session)
-  let tries = 0
-  for (;;) {
-    let what: string
-    try {
-      const url = resultsUrlOf(remote)
-      const { verdict, lines, index } = await fetchOnce(options, url, remote.request_counts)
-      if (verdict.kind !== 'invalid' && lines > 0) await set.add(index, false)
-      what = verdict.kind === 'invalid' ? verdict.why : `${set.lines} lines`
-    } catch (cause) {
-      const failure = await failureIn(cause, options)
-      if (failure.kind !== 'notFound') {
-        await waitToRetry(options, failure, retries, 0)
-        continue
-      }
-      what = failure.message
-    }
-    tries += 1
-    const isMore = set.lines < job.batch(number).requests && !hasBeenArchived(job, remote)
-    const leftMs = settleMs - (clock.elapsed() - began)
-    if (!isMore || (tries >= DOWNLOADS && leftMs <= 0)) return
-    onWait(`the results of batch ${remote.id} are not complete (${what}); downloading them again`)
-    await clock.sleep(pauseBeforeNext(job, tries, leftMs), signal)
+  const { verdict, lines, index } = fetched
+  if (verdict.kind !== 'invalid' && lines > 0)
+    await join(job, batch, set, index, verdict.kind === 'complete')
+  const isWhole = set.lines === requests
+  const again = (what: string): string =>
+    `the results of batch ${id} are not complete (${what}); downloading them again`
+  if (verdict.kind === 'complete') return { outcome: verdict, what: '' }
+  if (verdict.kind === 'invalid' && !isWhole) return { outcome: verdict, what: again(verdict.why) }
+  // A gateway may have written a line of its own into one of the joined sets.
+  const odd = await oddIn(set, requests, counts)
+  if (isWhole && odd === undefined) return { outcome: { kind: 'complete' }, what: '' }
+  if (verdict.kind === 'invalid') return { outcome: verdict, what: again(verdict.why) }
+  const why = 'the API ended the batch without a line for this request'
+  return {
+    outcome: { kind: 'incomplete', isGone: false, why, odd },
+    what: again(odd ?? `${set.lines} of ${requests} lines`),
   }
-}
-
-/** The pause after so many incomplete downloads, in ms. Once there were enough, it is not longer than the time that is left. */
-function pauseBeforeNext({ session }: StoredJob, downloads: number, leftMs: number): number {
-  const pauseMs = pauseAfter(downloads, session)
-  return downloads < DOWNLOADS ? pauseMs : Math.min(pauseMs, Math.max(1, leftMs))
 }
 
 /** What an earlier download of the set has left on disk. */
@@ -294,14 +145,6 @@ async function setOf(job: StoredJob, batch: BatchState): Promise<JoinedSet> {
   return batch.partlyFetched
     ? await JoinedSet.open(job.store, batch, 'part')
     : JoinedSet.empty(job.store, batch)
-}
-
-/** Whether results are gone. A gateway may send the time when they will be. */
-function hasBeenArchived(
-  { session }: StoredJob,
-  { archived_at: at }: Pick<RemoteBatch, 'archived_at'>,
-): boolean {
-  return at !== null && Date.parse(at) <= session.serverTime.nowOrOurs()
 }
 
 /** How a joined set contradicts the batch's own counts; undefined if it does not. */
@@ -336,72 +179,6 @@ async function join(
   await job.note({ type: 'partlyFetched', number, lines, bytes }, true)
 }
 
-/** One download of a set, at the path `download` of its batch. */
-interface Fetched {
-  readonly verdict: ResultSetVerdict
-  readonly lines: number
-  readonly index: LineIndex
-}
-
-type FetchOptions = Pick<DownloadOptions, 'job' | 'api' | 'number' | 'ids' | 'signal'>
-
-/** Downloads the set once, checking and writing each line as it arrives. */
-async function fetchOnce(options: FetchOptions, url: string, counts: Counts): Promise<Fetched> {
-  const { job, number, ids } = options
-  const { requests } = job.batch(number)
-  const path = job.store.path(number, 'download')
-  const created = await job.store.disk.open(path, 'create')
-  const opened = new AppendFile(created, 0, MAX_RESULT_LINE_BYTES)
-  const file = new ResultFile(opened, requests)
-  const verifier = new Verifier(ids, requests, counts, file)
-  await readSet(options, url, verifier, file)
-    .finally(() => opened.close())
-    .catch(cause => discard(options, cause))
-  return { verdict: verifier.end(), lines: verifier.lines, index: file.index }
-}
-
-async function readSet(
-  { job, api, signal }: FetchOptions,
-  url: string,
-  verifier: Verifier,
-  file: ResultFile,
-): Promise<void> {
-  const read = async (
-    { signal: idle, moved }: IdleTimer,
-    scanner: Scanner | undefined,
-  ): Promise<void> => {
-    const { body, secrets } = await api.download(url, idle)
-    verifier.secrets = secrets
-    const feed = new LineFeed(verifier, scanner)
-    await eachPart(body, part => {
-      moved()
-      feed.push(Buffer.from(part.buffer, part.byteOffset, part.byteLength))
-      if (feed.held > MAX_RESULT_LINE_BYTES) verifier.tooLong(feed.size - feed.held)
-      // An invalid set is not worth the rest of a download, which may be endless.
-      if (verifier.isInvalid) return false
-      return file.full ? file.flush().then(() => true) : true
-    })
-    if (!verifier.isInvalid) feed.end()
-    await file.sync()
-  }
-  try {
-    await withIdleTimeout({ clock: job.clock, signal, limitMs: IDLE_TIMEOUT_MS }, timer =>
-      // Within the timeout, because an abandoned download may still use its scanner for a while.
-      withDownloadScanner(scanner => read(timer, scanner)),
-    )
-  } catch (cause) {
-    // An error in the middle of a body comes from the transport, not from the SDK, and means that the connection broke.
-    const isBroken = !(
-      cause instanceof BatchStreamError ||
-      cause instanceof MalformedReply ||
-      signal.aborted ||
-      isSdkError(cause) ||
-      isUndecodable(cause)
-    )
-    throw isBroken ? new BrokenBody(cause) : cause
-  }
-}
-
 /**
  * Looks for the batch under another id: a gateway with a broken cache may have answered the create with the id of another
  * batch, whose results these are. `absent`: they are, and the API has no batch with these requests; `lost`: that is not known.
@@ -429,10 +206,29 @@ async function adoptAnother(
   return 'adopted'
 }
 
-/** Deletes an unfinished result set, which is useless and may fill the disk. */
-async function discard({ job, number }: FetchOptions, cause: unknown): Promise<never> {
-  await job.store.disk.remove(job.store.path(number, 'download')).catch(() => {})
-  throw cause
+/**
+ * Decides about a set that stays invalid: the create may have been answered with the id of another batch. Returns whether this batch
+ * was found under another id; otherwise the batch was given up, or it throws.
+ */
+async function replaceSuspect(
+  options: DownloadOptions,
+  { id, url }: Ended,
+  set: JoinedSet,
+  what: string,
+): Promise<boolean> {
+  const { job, number, adopt = [] } = options
+  const other = await adoptAnother(options, { id, results_url: url })
+  if (other === 'adopted') return true
+  if (other !== 'absent') throw await setAside(job, number, what)
+  if (!isGivenUp(job.batch(number), adopt)) {
+    // Durable, since a later decision for none of them counts only for what was named.
+    await job.note({ type: 'candidate', number, id, named: true }, true)
+    throw await setAside(job, number, what, GIVE_UP)
+  }
+  await job.note({ type: 'ruledOut', number, id }, false)
+  const why = `batch ${number} of the job was given up: the API replied to its create with the id of another batch, ${id}`
+  await endWith(job, number, set, why)
+  return false
 }
 
 /** Notes that the joined set is final. Requests without a line are unanswered because of `why`. */
@@ -452,9 +248,14 @@ async function commit(
     await job.note({ type: 'refetched', number, lines, bytes, why }, true)
 }
 
-/** Notes that no more results will come: the requests without a stored line are unanswered. */
-async function endWith(job: StoredJob, number: number, set: JoinedSet, why: string): Promise<void> {
-  if (set.lines > 0) await commit(job, number, set, why)
+/** Notes that no more results will come. Requests without a stored line are unanswered because of `why`; null if there are none. */
+async function endWith(
+  job: StoredJob,
+  number: number,
+  set: JoinedSet,
+  why: string | null,
+): Promise<void> {
+  if (why === null || set.lines > 0) await commit(job, number, set, why)
   else await noteMissing(job, number, why)
 }
 
@@ -469,35 +270,6 @@ function onOtherDisk(number: number, why: string): BatchStreamError {
     'CBS_API',
     `the results of batch ${number} are on the disk of another machine and cannot be downloaded again: ${why}`,
   )
-}
-
-/** The failure of a download that may be repeated. */
-async function failureIn(
-  cause: unknown,
-  { job, signal }: Pick<DownloadOptions, 'job' | 'signal'>,
-): Promise<Failure> {
-  if (signal.aborted) throw signal.reason
-  if (cause instanceof BatchStreamError) throw cause
-  return await observeFailure(cause, job.session)
-}
-
-async function waitToRetry(
-  { job, number, signal, onWait, settleMs }: DownloadOptions,
-  failure: Failure,
-  retries: Retries,
-  goneForMs: number,
-): Promise<void> {
-  let waitMs = retries.next(failure)
-  // A 404 counts as a temporary failure until the settle time has passed.
-  if (failure.kind === 'notFound') {
-    const pause = pauseAfter(retries.failures, job.session)
-    waitMs = Math.min(pause, Math.max(1, settleMs - goneForMs))
-  }
-  if (waitMs === null) throw errorOf(`fetch the results of batch ${number}`, failure)
-  onWait(failure.message)
-  const wait = job.clock.sleep(waitMs, signal)
-  // How long a 404 lasts decides about rows, so a run stays until it is known.
-  await (failure.kind === 'notFound' ? wait : job.queue.betweenTries(number, wait))
 }
 
 /** What the user can do about a batch whose id is another batch's. */
