@@ -117,7 +117,6 @@ export type {
   Asks,
   Carried,
   Ends,
-  Fetches,
   FieldsOf,
   JsonOf,
   Seals,
@@ -127,6 +126,7 @@ export type {
   ValueOf,
 } from './core/flow.ts'
 export type { AnyOr, Callable, FieldsFrom, Flat, Kept, Lost, NullFor } from './core/jsonify.ts'
+export type { Fetches } from './core/results/result.ts'
 export type { MemberOf } from './core/schema/answer-schema.ts'
 export type { InputOf, OutputFor, OutputOf, SameType, TypeMap, TypeMapOf } from './core/stage.ts'
 export type { NeedsObjects, NeedsParser } from './stages/parse/records.ts'

@@ -5,11 +5,10 @@ import { BatchStreamError, wrapError } from '../core/errors.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { proxied } from './proxy.ts'
+import { isSafeUrl } from './safe-url.ts'
 import type { ApiSettings } from './settings.ts'
 import { loadConfig } from '@anthropic-ai/sdk/core/credentials'
 import { readFile } from 'node:fs/promises'
-
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
 export interface ClientFor {
   /** The URL of a built-in emulator. */
@@ -52,13 +51,6 @@ async function loginOf(flags: Flags, io: Io, use: ClientFor): Promise<Credential
 
 export function baseUrlOf(flags: Flags, env: Io['env']): string | undefined {
   return flags.text('base-url') ?? (env['ANTHROPIC_BASE_URL'] || undefined)
-}
-
-/** Secrets must not cross a network unencrypted. */
-export function isSafeUrl(text: string): boolean {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || url.username || url.password) return false
-  return url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.test(url.hostname))
 }
 
 /** A key must not cross a network unencrypted. */

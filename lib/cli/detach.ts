@@ -8,7 +8,7 @@ import { keepFrom, type InputState } from './input.ts'
 import { print } from './print.ts'
 import { submitting, type Work } from './stages.ts'
 import { endIfStopped, runDraining } from './drain.ts'
-import { ownedIds, waitsForEnds } from '../store/batch-queue.ts'
+import { ownedIds, waitsForEnds } from '../store/sendable.ts'
 
 /** Submits what the queue accepts and exits; `resume` submits the rest and fetches. */
 export async function detach(

@@ -7,7 +7,7 @@ import type { Cap } from '../run/cap.ts'
 import { capOf } from '../run/capped-job.ts'
 import { priceUnknown, type CostLedger } from '../cost/ledger.ts'
 import { givenPrice, listPrice, type PriceOf } from '../cost/price.ts'
-import { parseUsd, showUsd, suggestedUsd, usdNumber } from '../cost/usd.ts'
+import { parseUsd, showUsd, suggestedUsd, usdNumber, type Dollars } from '../cost/usd.ts'
 import { askForMore } from './ask-for-more.ts'
 import type { Context } from './context.ts'
 import { rememberedBy } from './remembered.ts'
@@ -83,13 +83,6 @@ function reusedText(
   if (reused === 0) return ''
   const dollars = saved === undefined ? '' : ` (saved ${showUsd(saved)})`
   return `${reused} reused${dollars}, ${asked} asked; `
-}
-
-/** Dollars for `status --json`; null if unknown. */
-export interface Dollars {
-  readonly spent_usd: number | null
-  readonly reserved_usd: number | null
-  readonly estimate_usd: number | null
 }
 
 export function dollarsOf(

@@ -1,6 +1,7 @@
 // --reuse: the flags that it cannot be combined with, and what is reported about it.
 import { join } from 'node:path'
 import { answeredByClient, answeredByOf } from '../api/answered-by.ts'
+import type { AnthropicClient } from '../api/client.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import { AUTO, mustExist, openEarlier, reuseFrom, type ReuseOptions } from '../run/reuse.ts'
 import type { Reuse } from '../stages/aggregate/aggregate.ts'
@@ -10,7 +11,6 @@ import { baseUrlOf } from './client.ts'
 import type { Context } from './context.ts'
 import type { Settings } from './settings.ts'
 import { counted } from './shown.ts'
-import type { Work } from './stages.ts'
 import { stateDir } from './state-dir.ts'
 import type { Talk } from './talk.ts'
 
@@ -33,13 +33,16 @@ export async function checkReuse({ flags, io }: Context, settings: Settings): Pr
   await mustExist(reuse, stateDir(flags, io.env))
 }
 
+/** What a run takes earlier answers with. */
+export interface ReuseParts {
+  readonly settings: Settings
+  readonly stateDir: string
+  readonly client: AnthropicClient
+  readonly talk: Talk
+}
+
 /** Where a run takes answers from; undefined where it asks everything. */
-export function reuseOf({
-  settings,
-  stateDir: dir,
-  client,
-  talk,
-}: Pick<Work, 'settings' | 'stateDir' | 'client' | 'talk'>): Reuse | undefined {
+export function reuseOf({ settings, stateDir: dir, client, talk }: ReuseParts): Reuse | undefined {
   if (settings.reuse === undefined) return undefined
   const answeredBy = answeredByClient(client)
   return reuseFrom(reporting(talk, { reuse: settings.reuse, dir, answeredBy, settings }))

@@ -1,7 +1,6 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import type { Job } from './job/job.ts'
 import type { Fields, Jsonify } from './jsonify.ts'
-import type { RecordResult } from './results/result.ts'
 import type { TypeMap } from './stage.ts'
 
 /** The body of one Messages request, as the official SDK types it. */
@@ -213,10 +212,3 @@ export interface Ends extends TypeMap {
 
 /** The fields of an item's record after they were written as JSON and read back. */
 export type JsonOf<Item> = Jsonify<FieldsOf<Item>> extends infer F extends object ? F : Fields
-
-/** Maps ended batches to the results of their records. */
-export interface Fetches extends TypeMap {
-  readonly gives: RecordResult<FieldsOf<this['item']>, ValueOf<this['item']>>
-}
-
-export type { Result, Status } from './results/result.ts'

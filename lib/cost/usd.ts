@@ -73,3 +73,10 @@ export function suggestedUsd(amount: bigint): string {
   const unit = 10n ** BigInt(Math.max(0, String(amount).length - 2))
   return exactUsd(((amount + unit - 1n) / unit) * unit)
 }
+
+/** The dollars of a job in `status --json`; null if unknown. */
+export interface Dollars {
+  readonly spent_usd: number | null
+  readonly reserved_usd: number | null
+  readonly estimate_usd: number | null
+}

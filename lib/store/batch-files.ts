@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import type { Problem } from '../core/flow.ts'
 import { AppendFile, type AppendTarget } from './append-file.ts'
+import { batchPath, type BatchFile } from './batch-path.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import type { Sealed, SummedFile } from '../core/job/event.ts'
 import { keyOf } from '../core/request-key.ts'
@@ -65,38 +66,6 @@ export async function chosenIdsOf(
     const blank = line.indexOf(' ')
     return [line.slice(blank + 1), Number(line.slice(0, blank))]
   })
-}
-
-/** What a batch has files of; `repeats`, `reused` and `answers` only if the job has such records. */
-export type BatchFile =
-  | 'body'
-  | 'members'
-  | 'rejected'
-  | 'ids'
-  | 'results'
-  | 'lines'
-  | 'download'
-  | 'part'
-  | 'repeats'
-  | 'keys'
-  | 'reused'
-  | 'answers'
-
-/** The files that are complete before a batch is sealed. */
-export const GATHERED: readonly BatchFile[] = [
-  'body',
-  'members',
-  'rejected',
-  'ids',
-  'repeats',
-  'keys',
-  'reused',
-  'answers',
-]
-
-/** The path of a batch's file. */
-export function batchPath(folder: string, number: number, what: BatchFile): string {
-  return `${folder}/batches/${number}.${what}`
 }
 
 /** Which files a batch has besides those that every batch has. */

@@ -2,7 +2,7 @@
 import type { Sealed, SummedFile } from '../core/job/event.ts'
 import type { BatchState, JobState } from '../core/job/state.ts'
 import { replaceFile, type Disk } from './disk.ts'
-import { batchPath } from './batch-files.ts'
+import { batchPath } from './batch-path.ts'
 import { LEDGER_MARK } from './inspect.ts'
 import type { StoredJob } from './job.ts'
 import { packFiles, unpackFiles } from './postgres/packed-files.ts'

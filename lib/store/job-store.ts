@@ -1,4 +1,5 @@
-import { BatchWriter, batchPath, type BatchFile, type ExtraFiles } from './batch-files.ts'
+import { batchPath, type BatchFile } from './batch-path.ts'
+import { BatchWriter, type ExtraFiles } from './batch-files.ts'
 import type { Disk } from './disk.ts'
 import type { Records } from './records.ts'
 import type { BatchFiles } from './sums.ts'

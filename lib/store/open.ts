@@ -21,7 +21,7 @@ import { FileJournal } from './file-journal.ts'
 import { lockFolder, type Lock } from './lock.ts'
 import { Records } from './records.ts'
 import { fold, VERSION, type BatchState, type JobState } from '../core/job/state.ts'
-import { batchPath } from './batch-files.ts'
+import { batchPath } from './batch-path.ts'
 import {
   dropLostBodies,
   openCachedRecords,

@@ -2,7 +2,7 @@
 import { crc32 } from 'node:zlib'
 import { BatchStreamError } from '../core/errors.ts'
 import type { AppendTarget } from './append-file.ts'
-import type { BatchFile } from './batch-files.ts'
+import type { BatchFile } from './batch-path.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import type { Sealed, SummedFile } from '../core/job/event.ts'
 

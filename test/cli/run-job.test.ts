@@ -131,7 +131,8 @@ t.test('a damaged job of the library is no job of a command', async t => {
 
 t.test('a file that replaced a device of the same name is not written to', async t => {
   const dir = t.testdir()
-  const { openRows, rowOptionsOf } = await import('../../lib/cli/row-options.ts')
+  const { openRows } = await import('../../lib/cli/open-rows.ts')
+  const { rowOptionsOf } = await import('../../lib/cli/row-options.ts')
   for (const [name, found] of [
     ['there', /already exists/],
     ['gone', /cannot be opened/],

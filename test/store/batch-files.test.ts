@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import t from 'tap'
+import { batchPath } from '../../lib/store/batch-path.ts'
 import {
   BatchWriter,
-  batchPath,
   BETWEEN_BYTES,
   chosenIdsOf,
   FRAME_BYTES,

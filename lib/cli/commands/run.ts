@@ -14,14 +14,8 @@ import { EXIT, isClosedReader } from '../exit-code.ts'
 import { finish, inputNeeded, undecidedIn, type Ending } from '../finish.ts'
 import { keepFrom, type FirstRecords, type InputState } from '../input.ts'
 import { follow } from '../progress/follow.ts'
-import {
-  checkedTable,
-  isTable,
-  mustNotBeTerminal,
-  openRows,
-  tableOf,
-  type RowOptions,
-} from '../row-options.ts'
+import { checkedTable, mustNotBeTerminal, openRows, tableOf } from '../open-rows.ts'
+import { isTable, type RowOptions } from '../row-options.ts'
 import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
 import { restoreAnswers } from '../ledger.ts'
 import { checkReuse } from '../reuse.ts'

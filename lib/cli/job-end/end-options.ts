@@ -1,5 +1,5 @@
 import { BatchStreamError } from '../../core/errors.ts'
-import { isSafeUrl } from '../client.ts'
+import { isSafeUrl } from '../safe-url.ts'
 import type { Flags } from '../flags.ts'
 import { wrongFlag } from '../values.ts'
 

@@ -1,6 +1,6 @@
 import type { RunEvent } from '../../core/job/run-event.ts'
 import type { JobState, Phase } from '../../core/job/state.ts'
-import type { Dollars } from '../money.ts'
+import type { Dollars } from '../../cost/usd.ts'
 import type { Settings } from '../settings.ts'
 
 /** The state of a job when a command starts to work on it; later events continue from there. */

@@ -1,5 +1,6 @@
 import { shorten, withoutKeys } from '../without-keys.ts'
-import type { EndedBatch, Problem, SourceRecord } from '../flow.ts'
+import type { EndedBatch, FieldsOf, Problem, SourceRecord, ValueOf } from '../flow.ts'
+import type { TypeMap } from '../stage.ts'
 import type { Fields } from '../jsonify.ts'
 import type { AnswerCheck, Checked } from '../schema/answer-check.ts'
 import type { LineRange } from './line-members.ts'
@@ -294,4 +295,9 @@ function incomplete(stopReason: string | null): Problem {
 function usageOf(value: unknown): Usage | null {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
   return isObject ? (value as Usage) : null
+}
+
+/** Maps ended batches to the results of their records. */
+export interface Fetches extends TypeMap {
+  readonly gives: RecordResult<FieldsOf<this['item']>, ValueOf<this['item']>>
 }

@@ -21,7 +21,7 @@ import { changedTemplate } from '../../store/replay.ts'
 import { JobStage } from '../job-stage.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { temporaryJob } from '../../store/open.ts'
-import { freeCount, unresolvedCounts } from '../../store/batch-queue.ts'
+import { freeCount, unresolvedCounts } from '../../store/sendable.ts'
 import {
   DEFAULT_BODY_BYTES,
   DEFAULT_REQUESTS,

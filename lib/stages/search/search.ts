@@ -1,7 +1,7 @@
 import type { Api } from '../../api/api.ts'
 import { resultsUrlOf, type BatchListPage, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
-import { ownedIds } from '../../store/batch-queue.ts'
+import { ownedIds } from '../../store/sendable.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { countOf, type Moment } from '../../core/job/event.ts'
 import { isRuledOut, openCandidates, type BatchState } from '../../core/job/state.ts'

@@ -1,11 +1,7 @@
 import type { Problem } from '../../core/flow.ts'
 import { KEY_BYTES } from '../../core/request-key.ts'
-import {
-  GATHERED,
-  rejectionsOf,
-  type BatchWriter,
-  type ExtraFiles,
-} from '../../store/batch-files.ts'
+import { GATHERED } from '../../store/batch-path.ts'
+import { rejectionsOf, type BatchWriter, type ExtraFiles } from '../../store/batch-files.ts'
 import type { Sealed } from '../../core/job/event.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { Repeats } from '../../store/repeats.ts'

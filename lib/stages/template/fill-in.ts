@@ -5,7 +5,7 @@ import type { OutputFormat } from '../../core/schema/output-format.ts'
 import { maxTokensAfter } from './max-tokens.ts'
 import type { RecordFunctions, TemplateSettings } from './options.ts'
 import type { OwnRequest } from './own-request.ts'
-import { checkParams, wrongBudget } from './params.ts'
+import { checkParams, sentences, withoutNulls, wrongBudget } from './params.ts'
 import { isBlank, render } from './render.ts'
 
 /**
@@ -62,16 +62,4 @@ function called(
 /** Adds the format; the record's own output settings (such as effort) stay. */
 function withFormat(config: unknown, format: OutputFormat): object {
   return typeof config === 'object' ? { ...config, format } : { format }
-}
-
-/** Params without null members, which count as absent. */
-export function withoutNulls(params: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(params).filter(([, value]) => value !== undefined && value !== null),
-  )
-}
-
-/** Several problems as one text. */
-export function sentences(problems: readonly Problem[]): string {
-  return problems.map(problem => problem.message).join('; ')
 }

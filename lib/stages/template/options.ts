@@ -9,8 +9,7 @@ import { DEFAULT_META_FIELD, DEFAULT_RESPONSE_FIELD } from '../../core/answered.
 import { cachedPrefix } from './cache.ts'
 import type { MaxTokensLimit } from './max-tokens.ts'
 import { compile, type Template } from './compile.ts'
-import { withoutNulls, sentences } from './fill-in.ts'
-import { checkParams } from './params.ts'
+import { checkParams, sentences, withoutNulls } from './params.ts'
 
 /** A Messages request without what the options fill in: model, max_tokens and system. */
 export type PartialParams = Partial<MessageParams> & Pick<MessageParams, 'messages'>

@@ -77,3 +77,15 @@ export function wrongBudget({
 function typeOf(param: unknown): unknown {
   return member(param, 'type')
 }
+
+/** Params without null members, which count as absent. */
+export function withoutNulls(params: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(params).filter(([, value]) => value !== undefined && value !== null),
+  )
+}
+
+/** Several problems as one text. */
+export function sentences(problems: readonly Problem[]): string {
+  return problems.map(problem => problem.message).join('; ')
+}

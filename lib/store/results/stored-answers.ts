@@ -1,6 +1,7 @@
 import type { EndedBatch } from '../../core/flow.ts'
 import { sentIn } from '../sent-records.ts'
-import { batchPath, rejectionsOf, type BatchFile, type Rejection } from '../batch-files.ts'
+import { batchPath, type BatchFile } from '../batch-path.ts'
+import { rejectionsOf, type Rejection } from '../batch-files.ts'
 import { OrdinalSet } from '../ordinal-set.ts'
 import { nodeDisk } from '../disk.ts'
 import type { JobOnDisk } from '../inspect.ts'
