@@ -33,46 +33,61 @@ export interface ComparedInput {
   close(): Promise<void>
 }
 
-/**
- * Reads an input while it matches a finished job. Nothing is buffered: up to the first difference the job's own records are
- * identical, and are emitted instead.
- */
+/** Reads an input while it matches a finished job, and compares it with all of them, the newest first. */
 export async function compareInput(
   stream: Stage<never, SourceRecord>,
   reading: InputState,
   finished: readonly SoundJob[],
   template: TemplateOptions,
 ): Promise<ComparedInput> {
-  const opened: KnownInput[] = []
-  const close = async (): Promise<void> => {
-    for (const known of opened) await known.close()
-  }
+  const input = new RepeatableInput(stream)
   try {
-    for (const job of finished.slice(-MOST_JOBS)) opened.push(await KnownInput.open(job))
+    let same: SoundJob | undefined
+    let left = finished
+    while (!same && left.length > 0) {
+      same = await newestSame(input, left.slice(-MOST_JOBS), reading, template)
+      // What has been read rules most of the others out.
+      const { count, isEnded } = input
+      left = left.slice(0, -MOST_JOBS).filter(({ state: { spooled } }) => {
+        return isEnded ? spooled.records === count : spooled.records > count
+      })
+    }
+    return { same, stream: input.whole(), close: () => input.close() }
+  } catch (cause) {
+    await input.close()
+    throw cause
+  }
+}
+
+/** The newest of a few jobs with this input. */
+async function newestSame(
+  input: RepeatableInput,
+  jobs: readonly SoundJob[],
+  reading: InputState,
+  template: TemplateOptions,
+): Promise<SoundJob | undefined> {
+  const opened: KnownInput[] = []
+  try {
+    for (const job of jobs) opened.push(await KnownInput.open(job))
     let same: readonly KnownInput[] = opened
-    let count = 0
-    for (;;) {
-      const record = await nextRecord(stream)
+    for (let ordinal = 0; ; ordinal++) {
+      const record = await input.at(ordinal)
       const alike: KnownInput[] = []
       for (const known of same) {
         const isSame = record
-          ? await known.has(record, count)
-          : await endsHere(known, count, reading, template)
+          ? await known.has(record, ordinal)
+          : await endsHere(known, ordinal, reading, template)
         if (isSame) alike.push(known)
       }
-      // At least one job remained.
-      const known = same[0] as KnownInput
-      if (!record) return { same: alike.at(-1)?.job, stream: rest(known, count, stream), close }
-      if (alike.length === 0) {
-        stream.unshift(record)
-        return { same: undefined, stream: rest(known, count, stream), close }
+      if (!record || alike.length === 0) {
+        // At least one job remained.
+        await input.keep(same[0] as KnownInput, ordinal, record)
+        return alike.at(-1)?.job
       }
       same = alike
-      count += 1
     }
-  } catch (cause) {
-    await close()
-    throw cause
+  } finally {
+    for (const known of opened) if (!input.isKept(known)) await known.close()
   }
 }
 
@@ -85,17 +100,54 @@ async function endsHere(
   return !broken && known.count === count && (await known.attaches(template))
 }
 
-/** The first records from a job, then the rest of the stream. */
-function rest(
-  known: KnownInput,
-  count: number,
-  stream: Stage<never, SourceRecord>,
-): Stage<never, SourceRecord> {
-  const records = async function* (): AsyncGenerator<SourceRecord> {
-    for (let ordinal = 0; ordinal < count; ordinal++) yield await known.read(ordinal)
-    yield* each(stream)
+/**
+ * An input whose start can be read again. Nothing is buffered: a job has the same records, and they are read from it once the stream
+ * has given them.
+ */
+class RepeatableInput {
+  readonly #stream: Stage<never, SourceRecord>
+  #start: KnownInput | undefined
+  /** The number of records that the stream has given. */
+  count = 0
+  /** Whether these are all. */
+  isEnded = false
+
+  constructor(stream: Stage<never, SourceRecord>) {
+    this.#stream = stream
   }
-  return typed(Readable.from(records()))
+
+  /** Reads a record, from 0 on in each pass; undefined at the end. `keep` ends the pass. */
+  async at(ordinal: number): Promise<SourceRecord | undefined> {
+    return ordinal < this.count ? await this.#start?.read(ordinal) : await nextRecord(this.#stream)
+  }
+
+  /** Ends a pass: this job has all records before one that it lacks; undefined at the end. */
+  async keep(known: KnownInput, ordinal: number, record: SourceRecord | undefined): Promise<void> {
+    if (ordinal < this.count) return
+    if (record) this.#stream.unshift(record)
+    this.isEnded = record === undefined
+    this.count = ordinal
+    await this.#start?.close()
+    this.#start = known
+  }
+
+  isKept(known: KnownInput): boolean {
+    return known === this.#start
+  }
+
+  /** All records, whatever was read. */
+  whole(): Stage<never, SourceRecord> {
+    return this.#start ? typed(Readable.from(this.#all(this.#start))) : this.#stream
+  }
+
+  async *#all(start: KnownInput): AsyncGenerator<SourceRecord> {
+    for (let ordinal = 0; ordinal < this.count; ordinal++) yield await start.read(ordinal)
+    yield* each(this.#stream)
+  }
+
+  async close(): Promise<void> {
+    await this.#start?.close()
+  }
 }
 
 /** The input of a finished job. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import t from 'tap'
 import { lockFolder } from '../../lib/store/lock.ts'
+import { openBelow } from '../support/descriptors.ts'
 import { csv, nextWords, placeFor, rowsOf, until, type Place } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}']
@@ -62,6 +63,24 @@ t.test('input that differs anywhere starts a new job for all of its rows', async
   }
   t.match(await place.run(ASK, { stdin: csv(20) }), { code: 0, err: /has the answers/ })
   t.equal(await accepted(place), expected)
+})
+
+t.test('an input is compared with all finished jobs of its command', async t => {
+  const place = await placeFor(t)
+  // All begin alike, some are longer than others, and some differ only at the end.
+  const inputs = Array.from({ length: 36 }, (_, nth) => `${csv(1 + (nth % 7))}last,${nth}\n`)
+  for (const stdin of inputs) t.equal((await place.run(ASK, { stdin })).code, 0)
+  const asked = await accepted(place)
+  for (const stdin of [...inputs, inputs[0]]) {
+    const again = await place.run(ASK, { stdin })
+    t.equal(again.rows.length, String(stdin).trim().split('\n').length - 1)
+    t.match(again.err, /already has the answers to this command and input/)
+  }
+  t.equal(await accepted(place), asked, 'nothing is paid twice')
+  const other = await place.run(ASK, { stdin: `${inputs[0]}one more,1\n` })
+  t.equal(other.rows.length, 3)
+  t.equal(await accepted(place), asked + 3)
+  t.same(openBelow(place.state), [])
 })
 
 t.test('other settings are another command', async t => {
