@@ -1,6 +1,7 @@
 import { BatchStreamError } from '../core/errors.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import type { JobEvent } from '../core/job/event.ts'
+import { EndMark, mustReach, reaches, type JournalEnd } from './journal-end.ts'
 import { formatLine, readLines } from './journal-line.ts'
 import type { Journal } from './journal.ts'
 
@@ -23,6 +24,7 @@ function unstable(path: string): BatchStreamError {
 /** A journal in a file, for one process at a time. */
 export class FileJournal implements Journal {
   readonly #file: DiskFile
+  readonly #mark: EndMark | undefined
   /** The offset of the next line. */
   #size: number
   /** The end of the file. NULs follow the last line, which readers treat as a line that was never written. */
@@ -35,31 +37,43 @@ export class FileJournal implements Journal {
   #broken: BatchStreamError | undefined
   #last: Promise<void> = Promise.resolve()
 
-  private constructor(file: DiskFile, size: number, sum: string) {
+  private constructor(file: DiskFile, { size, sum }: JournalEnd, mark: EndMark | undefined) {
     this.#file = file
     this.#size = size
     this.#reach = size
     this.#sum = sum
+    this.#mark = mark
   }
 
-  /** Opens a journal and truncates a partial last line left by a crash. */
+  /**
+   * Opens a journal and truncates a partial last line left by a crash. `endPath` is the file that names its end, if it has one.
+   * @throws BatchStreamError `CBS_STATE` if it is damaged
+   */
   static async open(
     disk: Disk,
     path: string,
+    endPath?: string,
   ): Promise<{ journal: FileJournal; events: JobEvent[] }> {
     const file = await disk.open(path, 'update')
+    let mark: EndMark | undefined
     try {
+      mark = endPath === undefined ? undefined : await EndMark.open(disk, endPath)
       const bytes = await readAll(file)
-      const { events, size, sum } = readLines(bytes)
+      const read = readLines(bytes)
+      const { events, size } = read
+      const end = await mark?.read()
+      const isComplete = size === bytes.length && reaches(end, bytes, read)
+      // One bad read must not become permanent.
+      if (!isComplete && !bytes.equals(await readAll(file))) throw unstable(path)
+      mustReach(end, bytes, read)
       // The first line is created with the file, so that a journal without one is damage, and stays as it is.
       if (size < bytes.length && events.length > 0) {
-        // One bad read must not become permanent.
-        if (!bytes.equals(await readAll(file))) throw unstable(path)
         await file.truncate(size)
         await file.sync()
       }
-      return { journal: new FileJournal(file, size, sum), events }
+      return { journal: new FileJournal(file, read, mark), events }
     } catch (cause) {
+      await mark?.close()
       await file.close()
       throw cause
     }
@@ -76,6 +90,7 @@ export class FileJournal implements Journal {
         if (durable) {
           await this.#file.sync()
           this.#synced = this.#size
+          await this.#mark?.move({ size: this.#size, sum })
         }
       } catch (cause) {
         // After a failed write or fsync the content of the disk is unknown, and retrying would hide it.
@@ -102,6 +117,7 @@ export class FileJournal implements Journal {
     try {
       if (this.#reach > this.#size && !this.#broken) await this.#file.truncate(this.#size)
     } finally {
+      await this.#mark?.close()
       await this.#file.close()
     }
   }

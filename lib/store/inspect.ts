@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { BatchStreamError, messageOf } from '../core/errors.ts'
 import type { Disk } from './disk.ts'
+import { endIn, JOURNAL_END, mustReach } from './journal-end.ts'
 import { readLines } from './journal-line.ts'
 import { LOCK_FILE } from './lock.ts'
 import { fold, type JobState } from '../core/job/state.ts'
@@ -99,10 +100,7 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
     // A changed one may still identify its command, which must not silently start another job.
     card = read?.card
     if (read?.isChanged) throw new BatchStreamError('CBS_STATE', CARD_CHANGED)
-    const journal =
-      (await disk.readWhole(join(folder, 'journal.jsonl'))) ??
-      (await disk.readWhole(join(folder, LEDGER_COPY)))
-    const state = journal && fold(readLines(journal).events)
+    const state = await stateIn(disk, folder)
     const missing = files.includes(LEDGER_MARK) ? IN_LEDGER : NO_JOURNAL
     const command = state?.command
     return { name, folder, card, state, command, trouble: state ? undefined : missing }
@@ -119,6 +117,18 @@ async function readJob(disk: Disk, dir: string, name: string): Promise<JobOnDisk
       isUnreadable,
     }
   }
+}
+
+/** The state according to the journal, or to the copy of that of a ledger. */
+async function stateIn(disk: Disk, folder: string): Promise<JobState | undefined> {
+  // Read first, since a running job moves it.
+  const end = await disk.readWhole(join(folder, JOURNAL_END))
+  const journal = await disk.readWhole(join(folder, 'journal.jsonl'))
+  const bytes = journal ?? (await disk.readWhole(join(folder, LEDGER_COPY)))
+  if (!bytes) return undefined
+  const read = readLines(bytes)
+  if (journal && end) mustReach(endIn(end), journal, read)
+  return fold(read.events)
 }
 
 /** What job.json says, and whether that is not what was written; undefined if it is missing. */

@@ -18,6 +18,7 @@ import type { SharedLedger } from '../core/job/shared-ledger.ts'
 import { StoredJob } from './job.ts'
 import { formatLine, NO_SUM } from './journal-line.ts'
 import { FileJournal } from './file-journal.ts'
+import { JOURNAL_END } from './journal-end.ts'
 import { lockFolder, type Lock } from './lock.ts'
 import { Records } from './records.ts'
 import { fold, VERSION, type BatchState, type JobState } from '../core/job/state.ts'
@@ -236,7 +237,8 @@ async function openFolder(place: JobFolder): Promise<StoredJob> {
     // The first line is created with the file, so that an empty journal is always damage and never a crash.
     await replaceFile(disk, path, formatLine(firstEvent(place), NO_SUM).line)
   }
-  const { journal, events } = await FileJournal.open(disk, path)
+  const end = place.temporary ? undefined : `${folder}/${JOURNAL_END}`
+  const { journal, events } = await FileJournal.open(disk, path, end)
   try {
     const state = fold(events)
     if (!state) throw damaged(folder, 'has an empty journal')

@@ -110,3 +110,45 @@ void t.test(
     t.equal(readFileSync(path).indexOf(0), -1, 'the rest is cut off at the end')
   },
 )
+
+void t.test('a journal that has lost what was synced is damaged, whatever is left', async t => {
+  const dir = t.testdir()
+  const [path, end] = [`${dir}/journal`, `${dir}/journal.end`]
+  const open = async (): Promise<FileJournal> =>
+    (await FileJournal.open(nodeDisk, path, end)).journal
+  const write = async (...events: [JobEvent, boolean][]): Promise<Buffer> => {
+    const journal = await open()
+    for (const [event, durable] of events) await journal.append(event, durable)
+    await journal.close()
+    return readFileSync(path)
+  }
+  const before = await write([opened, true])
+  const synced = await write([source(0), true], [source(1), true])
+  const whole = await write([source(2), false])
+  const zeroed = Buffer.from(synced)
+  zeroed.fill(0, before.length + 10)
+  for (const lost of [before, synced.subarray(0, -1), zeroed, Buffer.alloc(0)]) {
+    await writeFile(path, lost)
+    await t.rejects(open(), {
+      code: 'CBS_STATE',
+      message: `the job's journal has lost its end (it had ${synced.length} bytes on disk, and `,
+    })
+    t.same(readFileSync(path), lost, 'it is left as it is')
+  }
+  await writeFile(path, whole)
+  await (await open()).close()
+
+  await writeFile(path, before)
+  await writeFile(end, '')
+  const other = await write([source(7), true], [source(8), true])
+  t.equal(other.length, synced.length)
+  for (const another of [synced, whole]) {
+    await writeFile(path, another)
+    await t.rejects(open(), { message: /or is another one/ })
+  }
+  t.same(openBelow(dir), [])
+  for (const unknown of ['', `${whole.length + 1} 0123456789abcdef 1 `, 'x'.repeat(64)]) {
+    await writeFile(end, unknown)
+    await (await open()).close()
+  }
+})

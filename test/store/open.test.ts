@@ -316,10 +316,7 @@ void t.test('a bad read of a journal is not made permanent', async t => {
   await job.close()
   const path = `${job.store.folder}/journal.jsonl`
   const before = readFileSync(path)
-  for (const [good, error] of [
-    [0, { code: 'CBS_STATE', message: /empty journal/ }],
-    [512, { code: 'CBS_DISK', message: /two reads of .*journal.jsonl gave different bytes/ }],
-  ] as const) {
+  for (const good of [0, 512]) {
     let reads = 0
     const disk: Disk = {
       ...nodeDisk,
@@ -335,7 +332,10 @@ void t.test('a bad read of a journal is not made permanent', async t => {
         return Object.assign(file, { read })
       },
     }
-    await t.rejects(openFor(t, dir, { disk }), error)
+    await t.rejects(openFor(t, dir, { disk }), {
+      code: 'CBS_DISK',
+      message: /two reads of .*journal.jsonl gave different bytes/,
+    })
     t.ok(readFileSync(path).equals(before))
   }
   await (await openFor(t, dir)).close()
