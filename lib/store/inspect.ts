@@ -167,15 +167,17 @@ async function commandIn(disk: Disk, folder: string): Promise<string | null | un
   }
 }
 
+const DOCTOR = 'claude-batch-stream doctor'
+
 /** The error of a job whose journal cannot be used. `more` is another sentence. */
 export function unusable(
   { name, trouble, isUnreadable }: JobOnDisk,
   more?: string,
 ): BatchStreamError {
-  return new BatchStreamError(
-    isUnreadable ? 'CBS_DISK' : 'CBS_STATE',
-    `job ${name} cannot be used: ${trouble}${more === undefined ? '' : `; ${more}`}; see \`claude-batch-stream doctor ${name}\``,
-  )
+  const parts = [`job ${name} cannot be used: ${trouble}`, ...(more === undefined ? [] : [more])]
+  // The trouble of a journal says so itself.
+  if (!trouble?.includes(DOCTOR)) parts.push(`see \`${DOCTOR} ${name}\``)
+  return new BatchStreamError(isUnreadable ? 'CBS_DISK' : 'CBS_STATE', parts.join('; '))
 }
 
 /** The names of all jobs in a state folder. */

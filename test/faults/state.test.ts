@@ -65,7 +65,7 @@ t.test('C13 an empty journal is reported as damage, with a hint to doctor', asyn
     t,
     place,
     10,
-    /job a cannot be used: it has no journal; see `claude-batch-stream doctor a`/,
+    /job a cannot be used: the job's journal has lost its end .* see `claude-batch-stream doctor`\n$/,
   )
 })
 
@@ -78,10 +78,11 @@ t.test('C14 a missing journal is reported as damage', async t => {
 t.test(
   'C15 a journal of a newer version is refused, and the message names both versions',
   async t => {
-    const { place, journal } = await halfDone(t)
+    const { place, folder, journal } = await halfDone(t)
     const { formatLine, NO_SUM } = await import('../../lib/store/journal-line.ts')
     const { line } = formatLine({ type: 'opened', version: 7, run: 'a', at: 0 }, NO_SUM)
     writeFileSync(journal, line)
+    rmSync(`${folder}/journal.end`)
     const newer = `newer version of this program \\(format 7; this one reads format ${VERSION}\\)`
     await refused(t, place, 10, new RegExp(newer))
   },
