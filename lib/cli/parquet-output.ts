@@ -102,6 +102,13 @@ interface Content {
   readonly tail: string
 }
 
+/** The Parquet file of a job; undefined if it has written none. */
+export async function writtenBy({ store }: StoredJob): Promise<WrittenFile | undefined> {
+  const note = await store.disk.readWhole(join(store.folder, NOTE))
+  // Only this module writes it.
+  return note && JSON.parse(note.toString('utf8'))
+}
+
 /** What a file has that was just made. */
 const EMPTY: Content = { bytes: 0, tail: createHash('sha256').digest('hex') }
 
@@ -128,9 +135,7 @@ class FileSink implements ByteSink {
     const path = options.output
     const found = await disk.stat(path)
     if (detached || typeof found !== 'number') return await checkNewOutput(disk, path, 'output')
-    const known = await disk.readWhole(join(job.store.folder, NOTE))
-    // This file is written by `end` alone.
-    const written: WrittenFile | undefined = known && JSON.parse(known.toString('utf8'))
+    const written = await writtenBy(job)
     const { bytes, tail } = await this.#contentOf(path)
     const isOurs = written?.contents.some(one => one.bytes === bytes && one.tail === tail)
     if (written?.path !== path || !isOurs) throw existingOutputError(path)

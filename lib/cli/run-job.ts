@@ -24,6 +24,7 @@ import type { TemplateOptions } from '../stages/template/options.ts'
 import { checkNewOutput } from '../stages/write/output.ts'
 import type { InputState } from './input.ts'
 import { isUnsent } from './job-work.ts'
+import { writtenBy } from './parquet-output.ts'
 import { hasBegun, rememberedBy, sound, type Remembered } from './remembered.ts'
 import type { RowOptions } from './row-options.ts'
 import { compareInput, type ComparedInput } from './same-input.ts'
@@ -345,13 +346,18 @@ async function setAside(dir: string, name: string, talk: Talk): Promise<void> {
  * Reports an output that exists or cannot be created before a job is created or changed. Files of the job itself are
  * allowed.
  */
-export async function mustBeFree({ output, errors }: RowOptions, job?: StoredJob): Promise<void> {
+export async function mustBeFree(
+  { output, errors, to }: RowOptions,
+  job?: StoredJob,
+): Promise<void> {
   const own = job?.state.output.files
   for (const [path, option, owned] of [
     [output, 'output', own?.out],
     [errors, 'errors', own?.errors],
   ] as const) {
     if (path === undefined || path === '-' || path === owned) continue
+    // Its content is checked before it is replaced.
+    if (to === 'parquet' && job && path === (await writtenBy(job))?.path) continue
     // A device or a pipe takes rows like stdout.
     if ((await nodeDisk.stat(path)) !== 'special') await checkNewOutput(nodeDisk, path, option)
   }

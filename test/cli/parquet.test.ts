@@ -302,6 +302,21 @@ void t.test('a job replaces its own file, and no bytes of another program', asyn
   }
 })
 
+void t.test('the command of a job whose file `resume` has written prints it again', async t => {
+  const place = await placeFor(t)
+  const path = place.path('out.parquet')
+  const words = ['-p', 'Say {{text}}', '--job', 'j', '--to', 'parquet', '-o', path]
+  const stdin = 'text\na\nb\n'
+  t.equal((await place.run([...words, '--detach'], { stdin })).code, 0)
+  t.equal((await place.run(['resume', 'j'])).code, 0)
+  const again = await place.run(words, { stdin })
+  t.equal(again.code, 0, again.err)
+  t.equal((await rowsIn(readFileSync(path))).length, 2)
+  const other = await place.run([...words, '--to', 'jsonl'], { stdin })
+  t.match(other, { code: 6, err: /already exists/ }, 'but no other format replaces it')
+  t.equal((await place.run(words, { stdin })).code, 0)
+})
+
 void t.test('a file that appears in the last moment is not replaced', async t => {
   const dir = t.testdir()
   const output = join(dir, 'out.parquet')
