@@ -88,8 +88,8 @@ export interface RunOptions<
   readonly concurrency?: number | undefined
   /**
    * Stop waiting for batches in flight this many ms after the start; needs a `job`. The results of batches that have ended
-   * still arrive, and what fits is still sent; then the loop ends without an error and `finished` of the run is false. The
-   * same call continues. 0 is one step of a job that a schedule drives.
+   * still arrive, and what fits is still sent, unless the API fails; then the loop ends without an error and `finished` of
+   * the run is false. The same call continues. 0 is one step of a job that a schedule drives.
    * @default wait until all batches have ended
    */
   readonly maxWait?: number | undefined
