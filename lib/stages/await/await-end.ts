@@ -30,10 +30,15 @@ const PAGES = 3
 const PAGE = 100
 
 /**
- * Retrieves batches by id: one list call covers all in flight, unless the gateway has no list. Ids that the API does not know, or gives
- * no sensible reply about, are missing from the map.
+ * Retrieves batches by id: one list call covers all in flight, unless the gateway has no list. A gateway may list batches as they once
+ * were, so one of those that are in progress is also retrieved, in turn, and all of them if it has ended. Ids that the API does not
+ * know, or gives no sensible reply about, are missing from the map.
  */
-async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, RemoteBatch>> {
+async function lookAt(
+  api: Api,
+  ids: readonly string[],
+  turn: number,
+): Promise<Map<string, RemoteBatch>> {
   const found = new Map<string, RemoteBatch>()
   const left = new Set(ids)
   let after: string | undefined
@@ -45,10 +50,16 @@ async function lookAt(api: Api, ids: readonly string[]): Promise<Map<string, Rem
     if (!has_more || last_id === null) break
     after = last_id
   }
-  for (const id of left) {
+  const running = [...found.values()].filter(one => one.processing_status !== 'ended')
+  const retrieve = async (id: string): Promise<RemoteBatch | undefined> => {
     const batch = await api.lookUp(id)
     if (batch) found.set(id, batch)
+    return batch
   }
+  for (const id of left) await retrieve(id)
+  const next = running[turn % running.length]
+  if (next && (await retrieve(next.id))?.processing_status === 'ended')
+    for (const { id } of running) if (id !== next.id) await retrieve(id)
   // With a key that is refused, or an API that fails, every batch would appear lost.
   if (found.size === 0) await api.list(undefined, 1, 'valid')
   return found
@@ -124,6 +135,8 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
   readonly #searches = new Set<Promise<void>>()
   #api: Api | undefined
   #polling: Promise<void> | undefined
+  /** The number of polls. */
+  #polls = 0
 
   constructor(options: AwaitEndOptions) {
     super({
@@ -196,6 +209,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     const found = await lookAt(
       api,
       waiting.map(({ id }) => id),
+      this.#polls++,
     )
     const ended: { one: Waiting; remote: RemoteBatch | undefined }[] = []
     for (const one of waiting) {

@@ -4,7 +4,16 @@ import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { nextLook } from '../../../lib/stages/await/await-end.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { record } from '../../support/jobs.ts'
-import { ask, asks, callsOf, clientOf, makeWorld, run, said } from '../../support/world.ts'
+import {
+  clientThatChanges,
+  ask,
+  asks,
+  callsOf,
+  clientOf,
+  makeWorld,
+  run,
+  said,
+} from '../../support/world.ts'
 
 const MINUTE = 60_000
 
@@ -32,14 +41,15 @@ for (const [pollMs, age, wait] of [
 void t.test(
   'one list call covers several batches, a single batch is retrieved by its id',
   async t => {
-    for (const [count, op, other] of [
-      [1, 'list', 'retrieve'],
-      [6, 'retrieve', 'list'],
+    // With each list one of its batches is retrieved, too.
+    for (const [count, op, other, most] of [
+      [1, 'list', 'retrieve', 15],
+      [6, 'retrieve', 'list', 0],
     ] as const) {
       const world = await makeWorld(t, { batchTimeMs: MINUTE })
       const job = await world.open({ name: op })
       t.equal((await run(world, job, asks(6), { aggregate: { batchSize: count } })).length, 6)
-      t.same(callsOf(world.emulator, other), {})
+      t.ok((callsOf(world.emulator, other)[200] ?? 0) <= most)
       t.ok((callsOf(world.emulator, op)[200] as number) < 15)
     }
   },
@@ -263,8 +273,26 @@ void t.test('batches behind a page of foreign ones are found on the next page', 
   })
   const results = await run(world, await world.open(), asks(2), { aggregate: { batchSize: 1 } })
   t.equal(results.length, 2)
-  t.same(callsOf(world.emulator, 'retrieve'), {})
+  const [lists, retrieved] = ['list', 'retrieve'].map(op => callsOf(world.emulator, op)[200] ?? 0)
+  t.ok(Number(retrieved) <= Number(lists) / 2, 'not one by one')
 })
+
+void t.test(
+  'a list that shows batches as they were does not hide that they have ended',
+  async t => {
+    const world = await makeWorld(t, { batchTimeMs: MINUTE })
+    const stale = (text: string): string =>
+      text.includes('"has_more"')
+        ? text.replaceAll('"processing_status":"ended"', '"processing_status":"in_progress"')
+        : text
+    const client = clientThatChanges(world, stale)
+    const began = world.clock.elapsed()
+    const options = { client, aggregate: { batchSize: 1 } }
+    const results = await run(world, await world.open(), asks(6), options)
+    t.equal(results.filter(({ status }) => status === 'succeeded').length, 6)
+    t.ok(world.clock.elapsed() - began < 5 * MINUTE)
+  },
+)
 
 void t.test(
   'a job that is closed too early is named as the reason, and the next run pays nothing',
