@@ -69,25 +69,34 @@ async function newestSame(
   const opened: KnownInput[] = []
   try {
     for (const job of jobs) opened.push(await KnownInput.open(job))
-    let same: readonly KnownInput[] = opened
-    for (let ordinal = 0; ; ordinal++) {
-      const record = await input.at(ordinal)
-      const alike: KnownInput[] = []
-      for (const known of same) {
-        const isSame = record
-          ? await known.has(record, ordinal)
-          : await endsHere(known, ordinal, reading, template)
-        if (isSame) alike.push(known)
-      }
-      if (!record || alike.length === 0) {
-        // At least one job remained.
-        await input.keep(same[0] as KnownInput, ordinal, record)
-        return alike.at(-1)?.job
-      }
-      same = alike
-    }
+    return await newestOf(input, opened, reading, template)
   } finally {
     for (const known of opened) if (!input.isKept(known)) await known.close()
+  }
+}
+
+async function newestOf(
+  input: RepeatableInput,
+  jobs: readonly KnownInput[],
+  reading: InputState,
+  template: TemplateOptions,
+): Promise<SoundJob | undefined> {
+  let same = jobs
+  for (let ordinal = 0; ; ordinal++) {
+    const record = await input.at(ordinal)
+    const alike: KnownInput[] = []
+    for (const known of same) {
+      const isSame = record
+        ? await known.has(record, ordinal)
+        : await endsHere(known, ordinal, reading, template)
+      if (isSame) alike.push(known)
+    }
+    if (!record || alike.length === 0) {
+      // At least one job remained.
+      await input.keep(same[0] as KnownInput, ordinal, record)
+      return alike.at(-1)?.job
+    }
+    same = alike
   }
 }
 

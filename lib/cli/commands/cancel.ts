@@ -30,7 +30,7 @@ export async function cancel(context: Context): Promise<Ending> {
 async function cancelBatch(context: Context, id: string): Promise<Ending> {
   const client = await clientOf(context.flags, context.io)
   await confirm(context, `cancel batch ${id}?`, REFUSED)
-  const batch = await apiFor(context, client, new ApiSession(context.io.clock)).cancel(id)
+  const batch = await apiFor(context, client, sessionOf(context, id, null)).cancel(id)
   if (!batch)
     throw new BatchStreamError(
       'CBS_INPUT',
@@ -61,10 +61,7 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   const client = await clientOf(flags, io, { job: run })
   const which = counted(inFlight.length, 'batch', 'batches')
   await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
-  const { workspace } = found.state
-  // With a key of another workspace the batches would appear deleted.
-  const owner = { name, workspace: () => workspace, remember: async () => {} }
-  const api = apiFor(context, client, new ApiSession(io.clock, owner))
+  const api = apiFor(context, client, sessionOf(context, name, found.state.workspace))
   const next = { words: ['resume', name, ...context.placeFlags] }
   context.nextIs(() => next)
   const failures: Failed[] = []
@@ -141,4 +138,9 @@ async function reportRest(
     talk.info(
       `job ${name} has records that were not sent: \`resume\` sends them, \`resume --abandon\` ends the job without them`,
     )
+}
+
+/** With a key of another workspace the batches would appear deleted. */
+function sessionOf({ io }: Context, name: string, workspace: string | null): ApiSession {
+  return new ApiSession(io.clock, { name, workspace: () => workspace, remember: async () => {} })
 }

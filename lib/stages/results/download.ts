@@ -128,9 +128,9 @@ async function fetchAndJoin(
   const again = (what: string): string =>
     `the results of batch ${id} are not complete (${what}); downloading them again`
   if (verdict.kind === 'complete') return { outcome: verdict, what: '' }
-  if (verdict.kind === 'invalid' && !isWhole) return { outcome: verdict, what: again(verdict.why) }
   // A gateway may have written a line of its own into one of the joined sets.
-  const odd = await oddIn(set, requests, counts)
+  const odd =
+    isWhole || verdict.kind === 'incomplete' ? await oddIn(set, requests, counts) : undefined
   if (isWhole && odd === undefined) return { outcome: { kind: 'complete' }, what: '' }
   if (verdict.kind === 'invalid') return { outcome: verdict, what: again(verdict.why) }
   const why = 'the API ended the batch without a line for this request'
