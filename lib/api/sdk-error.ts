@@ -18,6 +18,11 @@ export function isSdkError(cause: unknown): cause is SdkError {
   return cause instanceof Error && 'status' in cause && 'headers' in cause && 'requestID' in cause
 }
 
+/** Whether an error reply has the form of the API's, which those of proxies and filters lack. */
+export function hasApiForm(cause: unknown): boolean {
+  return isSdkError(cause) && typeof cause.apiMessage === 'string'
+}
+
 /** The connection broke while a body was read, after the SDK had returned. */
 export class BrokenBody extends Error {
   override readonly name = 'BrokenBody'

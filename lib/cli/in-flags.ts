@@ -1,6 +1,7 @@
 /** What the library's messages call an option, and its flag. A longer name comes before one that it begins with. */
 export const FLAG_OF: ReadonlyMap<string, string> = new Map([
   ['another `name`', '--fresh'],
+  ['`adopt`: none', '--adopt none'],
   ['`adopt`', '--adopt'],
   ['`columns` of the writer', '--output-columns'],
   ['`columns`', '--columns'],

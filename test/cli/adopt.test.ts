@@ -150,7 +150,7 @@ void t.test('a batch with the id of another one is given up', async t => {
   const words = ['-p', '{{text}}', '--job', 'a']
   const ran = await place.run(words, { stdin: csv(3), clock: FAST_CLOCK })
   t.equal(ran.code, 8, ran.err)
-  t.match(ran.err, 'give the batch up with --adopt: none, which makes its rows `unanswered`')
+  t.match(ran.err, 'give the batch up with --adopt none, which makes its rows `unanswered`')
   t.match(nextWords(ran), ['resume', 'a'])
   const given = await place.run(['resume', 'a', '--adopt', 'none'], { clock: FAST_CLOCK })
   t.equal(given.code, 3, given.err)

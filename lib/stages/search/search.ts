@@ -105,9 +105,8 @@ export async function search(
     const settled = elapsedSinceArmed(job, number, sentBefore) >= settleMs
     // A cache that hides itself may have stored an earlier listing, so each has a URL of its own.
     variant = (variant + 1) % LIST_VARIANTS
-    const listed = await listFrom(from, after =>
-      options.api.list(after, MAX_PAGE - variant, 'proof'),
-    )
+    const listed = await listedBy(options, from, MAX_PAGE - variant)
+    if (!listed) return 'absent'
     // The list may not reach back to a candidate that an earlier process, with another clock, has named.
     for (const id of openCandidates(job.batch(number))) {
       const named = listed.some(one => one.id === id) ? undefined : await options.api.lookUp(id)
@@ -162,6 +161,29 @@ export async function search(
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(listings, 6), LONGEST_PAUSE_MS)
     listings += 1
     await job.clock.sleep(rest > 0 ? Math.max(1, Math.min(rest, pause)) : pause, signal)
+  }
+}
+
+/** The batches back to a time; undefined if the list is refused and the user has decided that the API has no such batch. */
+async function listedBy(
+  { api, number, adopt = [] }: SearchOptions,
+  from: number,
+  limit: number,
+): Promise<RemoteBatch[] | undefined> {
+  let isThere = true
+  const pageAfter = async (after: string | undefined): Promise<BatchListPage> => {
+    if (!adopt.includes(NONE)) return await api.list(after, limit, 'proof')
+    const page = await api.listIfAllowed(after, limit)
+    isThere &&= page !== undefined
+    return page ?? NO_LIST
+  }
+  try {
+    const listed = await listFrom(from, pageAfter)
+    return isThere ? listed : undefined
+  } catch (cause) {
+    if (!(cause instanceof BatchStreamError)) throw cause
+    const why = `the API may have batch ${number}, and only its list shows whether it does: resume the job when it can be read. If it never can, and you know that there is no such batch, \`adopt\`: none sends it again`
+    throw new BatchStreamError(cause.code, `${cause.message}; ${why}`, { cause })
   }
 }
 
@@ -370,14 +392,14 @@ const SAME_TIME_MS = 2000
 /**
  * Whether the API may have accepted a batch although the reply to its create refuses it: a proxy that sent the create twice passes on
  * the reply to the second one. If the list has a batch of this size that was created since the last byte was sent, it becomes a
- * candidate. A list that cannot be read may have one; where there is no list, nothing can be looked up.
+ * candidate. `listed`: it may have one, also because the list cannot be read; `refused`: the list is refused, too (4xx).
  */
 export async function isListedAnyway(
   job: StoredJob,
   api: Api,
   number: number,
   ownedElsewhere: OwnedElsewhere | undefined,
-): Promise<boolean> {
+): Promise<'listed' | 'absent' | 'refused'> {
   const { requests } = job.batch(number)
   const sentAt = sentAtOf(job, armedOf(job, number))
   const own = new Map([...job.state.batches.values()].map(batch => [batch.id, batch.armed]))
@@ -390,8 +412,9 @@ export async function isListedAnyway(
   const listBackTo = async (from: number): Promise<RemoteBatch[]> => await listFrom(from, pageAfter)
   try {
     const newest = await listBackTo(sentAt - SAME_TIME_MS)
+    if (!isThere) return 'refused'
     // A gateway's stub: the list has no batch of the job, either.
-    if (isThere && newest.length === 0 && ownedIds(job.state).size > 0) return true
+    if (newest.length === 0 && ownedIds(job.state).size > 0) return 'listed'
     const sent = newest.flatMap(batch => {
       const armed = own.get(batch.id)
       return armed ? [{ batch, sentAt: sentAtOf(job, armed) }] : []
@@ -402,13 +425,13 @@ export async function isListedAnyway(
     const fresh = listed.filter(
       batch => Date.parse(batch.created_at) >= from && hasCount(batch, requests),
     )
-    if (fresh.length === 0) return false
+    if (fresh.length === 0) return 'absent'
     const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
     const unowned = fresh.filter(({ id }) => !owned.has(id))
     for (const { id } of unowned) await job.note({ type: 'candidate', number, id }, false)
-    return unowned.length > 0
+    return unowned.length > 0 ? 'listed' : 'absent'
   } catch (cause) {
-    if (cause instanceof BatchStreamError && cause.code === 'CBS_API') return true
+    if (cause instanceof BatchStreamError && cause.code === 'CBS_API') return 'listed'
     throw cause
   }
 }

@@ -54,6 +54,11 @@ export function outcomeOf(failure: Failure, wholeSent: boolean): CreateOutcome {
   }
 }
 
+/** Whether an outcome means that the API refuses the batch as it is, for a reason other than its size. */
+export function isFinal({ kind }: CreateOutcome): boolean {
+  return kind === 'stop' || kind === 'refused' || kind === 'reject'
+}
+
 function refused(failure: Failure): CreateOutcome {
   const position = NAMED_REQUEST.exec(failure.message)?.[1]
   if (position === undefined) return { kind: 'refused', failure }

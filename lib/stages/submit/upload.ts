@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Api, CreateReply } from '../../api/api.ts'
 import { failureOf } from '../../api/failure.ts'
+import { hasApiForm } from '../../api/sdk-error.ts'
 import { withIdleTimeout, type IdleTimer } from '../../api/idle-timeout.ts'
 import { createdId, understood } from '../../api/remote-batch.ts'
 import { observeFailure } from '../../api/retry-policy.ts'
@@ -18,7 +19,7 @@ import {
   ownedByOthers,
   type OwnedElsewhere,
 } from '../search/search.ts'
-import { outcomeOf, type CreateOutcome } from './outcome.ts'
+import { isFinal, outcomeOf, type CreateOutcome } from './outcome.ts'
 
 /** How long the API may take to reply once it has the whole body, which may be hundreds of MB. */
 const REPLY_MS = 5 * IDLE_TIMEOUT_MS
@@ -97,8 +98,10 @@ export async function uploadBatch(
     // While the queue is full, other machines create batches of the same size all the time, and nothing that sends a create twice is
     // known to be in between.
     if (failure.kind === 'busy' && !api.isThroughGateway) return outcome
-    const isListed = await isListedAnyway(job, api, number, ownedElsewhere)
-    return isListed ? { kind: 'unknown', failure, isRefused: true } : outcome
+    const found = await isListedAnyway(job, api, number, ownedElsewhere)
+    // A filter may block replies of the API after it has processed the request.
+    const isBlocked = found === 'refused' && isFinal(outcome) && !hasApiForm(cause)
+    return found === 'listed' || isBlocked ? { kind: 'unknown', failure, isRefused: true } : outcome
   }
   const call = callUntil(job, stop, progress)
   const timeout = { clock: job.clock, signal: call.signal, limitMs: IDLE_TIMEOUT_MS }

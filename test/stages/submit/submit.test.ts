@@ -319,6 +319,49 @@ for (const status of [400, 403, 404, 413, 429])
     },
   )
 
+for (const [status, code] of [
+  [403, 'CBS_ACCESS'],
+  [404, 'CBS_API'],
+] as const)
+  void t.test(
+    `a filter that blocks the replies to creates and lists with ${status} costs nothing`,
+    async t => {
+      let isBlocked = true
+      const blocked = { when: 'after', status, body: '<html>blocked</html>' } as const
+      const world = await makeWorld(t, {
+        batchTimeMs: MINUTE,
+        faults: ({ op }) => (isBlocked && op !== 'count_tokens' ? blocked : undefined),
+      })
+      const message =
+        /the API may have batch 1, and only its list shows whether it does: resume the job/
+      // The second run would list batches before it searches.
+      for (const reason of [{ code, message }, { code }]) {
+        const job = await world.open()
+        await t.rejects(run(world, job, asks(2)), reason)
+        await job.close()
+      }
+      isBlocked = false
+      t.same(said(await run(world, await world.open(), asks(2))), answers(2))
+      await oneBill(world, 2)
+    },
+  )
+
+void t.test('where the list can never be read, the user decides', async t => {
+  let creates = 0
+  const blocked = { status: 403, body: '<html>blocked</html>' } as const
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: ({ op }) =>
+      op === 'list' || (op === 'create' && ++creates === 1) ? blocked : undefined,
+  })
+  const job = await world.open()
+  await t.rejects(run(world, job, asks(2)), { message: /`adopt`: none sends it/ })
+  await job.close()
+  const submit = { adopt: ['none'] }
+  t.same(said(await run(world, await world.open(), asks(2), { submit })), answers(2))
+  await oneBill(world, 2)
+})
+
 void t.test('a refusal is not believed on a list without any batch of the job', async t => {
   const world = await makeWorld(t, { batchTimeMs: 20 * MINUTE })
   const empty = (text: string): string => (text.includes('"has_more"') ? EMPTY_LIST.body : text)
