@@ -133,7 +133,8 @@ async function textOf({ body }: Response): Promise<string> {
     if (!isUndecodable(cause)) throw cause
     return ''
   }
-  return Buffer.concat(parts).toString('utf8')
+  // It drops a byte order mark, which a proxy may have put before the text.
+  return new TextDecoder().decode(Buffer.concat(parts))
 }
 
 /** JSON with cleaned strings. A text that is not JSON or nests too deep is cleaned and shortened. */

@@ -111,7 +111,8 @@ export const leanFetch: Fetch = (input, init = {}) =>
     if (signal?.aborted) return reject(signal.reason)
     const headers = new Headers(init.headers)
     const body = bodyOf(init.body, headers)
-    if (!headers.has('accept-encoding')) headers.set('accept-encoding', 'gzip, deflate')
+    // Not deflate: some servers send it without the zlib header that the name means.
+    if (!headers.has('accept-encoding')) headers.set('accept-encoding', 'gzip')
     const isPlain = url.protocol === 'http:'
     const request = (isPlain ? http : https).request(url, {
       method: init.method ?? 'GET',

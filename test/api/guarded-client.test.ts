@@ -35,6 +35,11 @@ async function failureFrom(client: Anthropic): Promise<Failure> {
 
 const error = (inner: string): string => `{"type":"error","error":${inner},"request_id":"req_1"}`
 
+void t.test('a byte order mark before a reply is dropped', async t => {
+  const { client } = clientOf(() => json('\ufeff{"data":[{"id":"m"}],"has_more":false}'))
+  t.match((await client.models.list()).data, [{ id: 'm' }])
+})
+
 void t.test('a request goes to the base URL only, and no redirect is followed', async t => {
   const { client, requests } = clientOf(() => json('{"data":[],"has_more":false}'))
   await client.models.list()

@@ -225,7 +225,7 @@ void t.test('a download is decoded', async t => {
   const text = 'a line of results\n'.repeat(50_000)
   const url = await serve(t, (request, reply) => {
     const encoding = idIn(request)
-    t.equal(request.headers['accept-encoding'], 'gzip, deflate')
+    t.equal(request.headers['accept-encoding'], 'gzip')
     reply.setHeader('content-encoding', encoding).end(ENCODINGS[encoding]?.(text))
   })
   for (const encoding of Object.keys(ENCODINGS)) {
