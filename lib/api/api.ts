@@ -113,6 +113,7 @@ export class Api {
       fetchOptions: NO_REDIRECT,
     })
     const { data, response } = await call.withResponse()
+    this.session.hasWorked = true
     const { headers } = response
     const cachedBy = cacheIn(headers)
     let foreign: BatchStreamError | undefined

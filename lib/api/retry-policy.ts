@@ -16,6 +16,8 @@ const LONGEST_OUTAGE_MS = 24 * 60 * 60 * 1000
 export interface Trouble {
   /** Failures in a row, this one included. */
   readonly failures: number
+  /** How many of the last of them were malformed replies. */
+  readonly malformed: number
   /** Ms since the first failure. */
   readonly forMs: number
   /** Whether the API has ever replied to this process. */
@@ -38,7 +40,7 @@ export function waitBeforeRetry(failure: Failure, trouble: Trouble): number | nu
       if (failure.retryAfterMs === undefined) return backoff(trouble)
       return Math.max(failure.retryAfterMs, (trouble.waits ?? DEFAULT_BACKOFF).first)
     case 'malformed':
-      return trouble.failures < MALFORMED_TRIES ? backoff(trouble) : null
+      return trouble.malformed < MALFORMED_TRIES ? backoff(trouble) : null
     default:
       return null
   }
@@ -64,6 +66,7 @@ export class Retries {
   readonly #session: ApiSession
   readonly #began: number
   #failures = 0
+  #malformed = 0
 
   constructor(session: ApiSession) {
     this.#session = session
@@ -83,9 +86,18 @@ export class Retries {
   /** Ms to wait after this failure before retrying; null to give up. */
   next(failure: Failure): number | null {
     this.#failures += 1
+    this.#malformed = failure.kind === 'malformed' ? this.#malformed + 1 : 0
     const { failures, forMs } = this
+    const malformed = this.#malformed
     const { answered, waits } = this.#session
-    return waitBeforeRetry(failure, { failures, forMs, answered, waits, random: Math.random() })
+    return waitBeforeRetry(failure, {
+      failures,
+      malformed,
+      forMs,
+      answered,
+      waits,
+      random: Math.random(),
+    })
   }
 }
 
@@ -127,7 +139,9 @@ export async function withRetry<T>(
   const retries = new Retries(session)
   for (;;) {
     try {
-      return { value: await call() }
+      const value = await call()
+      session.hasWorked = true
+      return { value }
     } catch (cause) {
       if (signal.aborted) throw signal.reason
       if (cause instanceof BatchStreamError) throw cause

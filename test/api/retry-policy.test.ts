@@ -3,7 +3,7 @@ import type { Failure } from '../../lib/api/failure.ts'
 import { backoff, waitBeforeRetry, type Trouble } from '../../lib/api/retry-policy.ts'
 
 const DAY = 24 * 60 * 60 * 1000
-const trouble: Trouble = { failures: 1, forMs: 0, answered: true, random: 0 }
+const trouble: Trouble = { failures: 1, malformed: 1, forMs: 0, answered: true, random: 0 }
 
 function failure(kind: Failure['kind'], retryAfterMs?: number): Failure {
   return { kind, message: '', status: null, retryAfterMs, cause: undefined }
@@ -38,8 +38,15 @@ for (const [name, kind, retryAfterMs, more, wait] of [
     { failures: 6, answered: false },
     null,
   ],
-  ['a malformed reply, fourth time (N32)', 'malformed', undefined, { failures: 4 }, 4000],
-  ['a malformed reply, fifth time (N32)', 'malformed', undefined, { failures: 5 }, null],
+  [
+    'a malformed reply, fourth time (N32)',
+    'malformed',
+    undefined,
+    { failures: 4, malformed: 4 },
+    4000,
+  ],
+  ['a malformed reply, fifth time (N32)', 'malformed', undefined, { malformed: 5 }, null],
+  ['a malformed reply after an outage', 'malformed', undefined, { failures: 99 }, 60_000],
   ['a rejected key', 'access', undefined, {}, null],
   ['a redirect', 'redirect', undefined, {}, null],
   ['a refusal', 'refused', undefined, {}, null],

@@ -1,7 +1,7 @@
 // `retry` downloads result sets that ended early once more before it pays for their rows again.
 import t, { type Test } from 'tap'
 import { journalOf } from '../support/world.ts'
-import { lyingApi } from '../support/lying-api.ts'
+import { lyingApi, NOT_FOUND } from '../support/lying-api.ts'
 import { csv, FAST_CLOCK as clock, placeFor, type Place, type Ran } from './world.ts'
 
 /** A place whose result sets have only these rows; `undefined` is the whole set, and `gone` a 404. */
@@ -41,7 +41,7 @@ async function shortPlace(t: Test, rows: Short['rows'], unknown = 0): Promise<Sh
       if (!isBusy && rows !== 'gone') return false
       delete short.next
       response.writeHead(isBusy ? 503 : 404, { 'content-type': 'application/json' })
-      response.end('{}')
+      response.end(NOT_FOUND)
       return true
     },
     change: (path, body) => {
@@ -201,7 +201,7 @@ void t.test('many sets are completed, ten at a time', async t => {
   const url = await lyingApi(t, place.emulator.url, {
     answer: ({ url: path = '' }, response) => {
       if (!isGone || !path.endsWith('/results')) return false
-      response.writeHead(404).end('{}')
+      response.writeHead(404).end(NOT_FOUND)
       return true
     },
   })

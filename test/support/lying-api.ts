@@ -3,6 +3,12 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import type { Test } from 'tap'
 
+/** The body of a 404 of the API. */
+export const NOT_FOUND: string = JSON.stringify({
+  type: 'error',
+  error: { type: 'not_found_error', message: 'Not found' },
+})
+
 /** What an API that lies does with a request. */
 export interface Lies {
   /** Answers it, where it returns true; the others are answered by the emulator. */

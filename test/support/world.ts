@@ -155,3 +155,16 @@ export function createdLater(text: string, ms: number): string {
     (_, key: string, time: string) => key + new Date(Date.parse(time) + ms).toISOString(),
   )
 }
+
+export async function oneBill(world: World, count: number): Promise<void> {
+  const { accepted, billed, acceptedTwice, billedTwice } = await world.emulator.ledger.totals()
+  world.t.same(
+    { accepted, billed, acceptedTwice, billedTwice },
+    { accepted: count, billed: count, acceptedTwice: 0, billedTwice: 0 },
+  )
+}
+
+export async function reopened(world: World, job: StoredJob): Promise<StoredJob> {
+  await job.close()
+  return await world.open()
+}

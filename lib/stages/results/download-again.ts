@@ -5,7 +5,7 @@ import type { BatchState } from '../../core/job/state.ts'
 import { JoinedSet } from '../../store/results/joined-set.ts'
 import { Attempts, type Outcome } from './attempts.ts'
 import { endOf, hasBeenArchived } from './ended-batch.ts'
-import { fetchSet, pauseBefore, waitToRetry, type FetchOptions } from './fetch-set.ts'
+import { fetchSet, isGone, pauseBefore, waitToRetry, type FetchOptions } from './fetch-set.ts'
 
 export interface DownloadAgainOptions extends FetchOptions {
   /** How long a batch that the API does not know, and a set that lacks lines, may still be completed. */
@@ -93,7 +93,7 @@ async function addMissing(
     const fetched = await fetchSet(options, resultsUrlOf(remote), remote.request_counts)
     let what: string
     if ('failure' in fetched) {
-      if (fetched.failure.kind !== 'notFound') {
+      if (!isGone(fetched.failure, hasBeenArchived(job, remote))) {
         await waitToRetry(options, fetched.failure, retries)
         continue
       }

@@ -10,7 +10,7 @@ import { JoinedSet } from '../../store/results/joined-set.ts'
 import { isGivenUp, leaveUndecided, prove, search, type OwnedElsewhere } from '../search/search.ts'
 import { Attempts, DOWNLOADS, type Outcome } from './attempts.ts'
 import { endOf, hasBeenArchived } from './ended-batch.ts'
-import { fetchSet, pauseBefore, waitToRetry, type FetchOptions } from './fetch-set.ts'
+import { fetchSet, isGone, pauseBefore, waitToRetry, type FetchOptions } from './fetch-set.ts'
 import { contradictionIn, emptyTally, isKnown } from './verify.ts'
 import type { Failure } from '../../api/failure.ts'
 import { ResultLine } from '../../core/results/result-line.ts'
@@ -70,7 +70,7 @@ export async function download(options: DownloadOptions): Promise<void> {
       // The API refuses to give the results of a batch that is in progress.
       if (tried.failure.kind === 'refused' && (await refresh())) continue
       await waitToRetry(options, tried.failure, retries)
-      if (tried.failure.kind !== 'malformed') continue
+      if (tried.failure.kind !== 'malformed' && tried.failure.kind !== 'notFound') continue
     } else {
       const { isArchived } = ended
       const next = attempts.after(tried.outcome, { now: job.clock.elapsed(), isArchived })
@@ -107,7 +107,7 @@ type Tried = { readonly outcome: Outcome; readonly what: string } | { readonly f
 /** Downloads a set once and stores its lines. */
 async function fetchAndJoin(
   options: DownloadOptions,
-  { id, counts, url, createdAt }: Ended,
+  { id, counts, url, createdAt, isArchived }: Ended,
   set: JoinedSet,
 ): Promise<Tried> {
   const { job, number } = options
@@ -116,7 +116,7 @@ async function fetchAndJoin(
   const fetched = await fetchSet(options, url, counts)
   if ('failure' in fetched) {
     const { failure } = fetched
-    if (failure.kind !== 'notFound') return fetched
+    if (!isGone(failure, isArchived)) return fetched
     const odd = await oddIn(set, requests, counts)
     const why = noResults(job, id, createdAt)
     return { outcome: { kind: 'incomplete', isGone: true, why, odd }, what: failure.message }

@@ -4,7 +4,13 @@ import { eachPart } from '../../api/transport.ts'
 import type { Failure } from '../../api/failure.ts'
 import { withIdleTimeout, type IdleTimer } from '../../api/idle-timeout.ts'
 import { observeFailure, pauseAfter, type Retries } from '../../api/retry-policy.ts'
-import { BrokenBody, isSdkError, isUndecodable, MalformedReply } from '../../api/sdk-error.ts'
+import {
+  BrokenBody,
+  hasApiForm,
+  isSdkError,
+  isUndecodable,
+  MalformedReply,
+} from '../../api/sdk-error.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { Counts } from '../../core/job/event.ts'
 import { AppendFile } from '../../store/append-file.ts'
@@ -103,13 +109,19 @@ async function readSet(
   }
 }
 
+/** Whether a failure means that the API has no results: the 404 of a filter, or of a gateway without this path, does not say so. */
+export function isGone({ kind, cause }: Failure, isArchived: boolean): boolean {
+  return kind === 'notFound' && (isArchived || hasApiForm(cause))
+}
+
 /** Waits before a failed download is repeated. Throws the failure if that is not worth it. */
 export async function waitToRetry(
   { job, number, signal, onWait }: FetchOptions,
   failure: Failure,
   retries: Retries,
 ): Promise<void> {
-  const waitMs = retries.next(failure)
+  const isForeign = failure.kind === 'notFound'
+  const waitMs = retries.next(isForeign ? { ...failure, kind: 'malformed' } : failure)
   if (waitMs === null) throw errorOf(`fetch the results of batch ${number}`, failure)
   onWait(failure.message)
   await job.queue.betweenTries(number, job.clock.sleep(waitMs, signal))

@@ -99,8 +99,9 @@ export async function uploadBatch(
     // known to be in between.
     if (failure.kind === 'busy' && !api.isThroughGateway) return outcome
     const found = await isListedAnyway(job, api, number, ownedElsewhere)
-    // A filter may block replies of the API after it has processed the request.
-    const isBlocked = found === 'refused' && isFinal(outcome) && !hasApiForm(cause)
+    // A filter may block replies of the API after it has processed the request; a wrong base URL never gives others.
+    const isBlocked =
+      found === 'refused' && isFinal(outcome) && !hasApiForm(cause) && api.session.hasWorked
     return found === 'listed' || isBlocked ? { kind: 'unknown', failure, isRefused: true } : outcome
   }
   const call = callUntil(job, stop, progress)

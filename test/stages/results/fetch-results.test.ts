@@ -11,13 +11,15 @@ import { openBelow } from '../../support/descriptors.ts'
 import { record, watched } from '../../support/jobs.ts'
 import { until } from '../../support/waiting.ts'
 import {
+  KEY,
   ask,
   asks,
   callsOf,
   clientOf,
   journalOf,
-  KEY,
   makeWorld,
+  oneBill,
+  reopened,
   run,
   said,
   type World,
@@ -379,6 +381,22 @@ void t.test('a 404 on recent results is retried during the settle time', async t
     ['unanswered', 'unanswered'],
   )
   t.ok(world.clock.elapsed() - began >= 120_000)
+})
+
+void t.test('the 404 of another server does not say that results are gone', async t => {
+  let isBlocked = true
+  const page = { status: 404, body: '<html>no such page</html>' } as const
+  const world = await makeWorld(t, {
+    faults: ({ op }) => (isBlocked && op === 'results' ? page : undefined),
+  })
+  const job = await world.open()
+  await t.rejects(run(world, job, asks(2)), {
+    code: 'CBS_API',
+    message: /cannot fetch the results of batch 1: the API answered 404/,
+  })
+  isBlocked = false
+  t.same(said(await run(world, await reopened(world, job), asks(2))), answers(2))
+  await oneBill(world, 2)
 })
 
 void t.test('two 404s with an outage between them are not one long 404', async t => {

@@ -7,7 +7,17 @@ import type { StoredJob } from '../../../lib/store/job.ts'
 import { completeResults } from '../../../lib/stages/results/fetch-results.ts'
 import { OrdinalSet } from '../../../lib/store/ordinal-set.ts'
 import { watched } from '../../support/jobs.ts'
-import { asks, clientOf, journalOf, makeWorld, run, said, type World } from '../../support/world.ts'
+import {
+  asks,
+  clientOf,
+  journalOf,
+  makeWorld,
+  reopened,
+  run,
+  said,
+  type World,
+} from '../../support/world.ts'
+import { NOT_FOUND } from '../../support/lying-api.ts'
 
 const MINUTE = 60 * 1000
 const answers = (count: number): string[] =>
@@ -24,7 +34,7 @@ function clientWithSets(
     if (!response.ok || !String(input).endsWith('/results')) return response
     downloads.push(input)
     const set = change(await response.text(), downloads.length)
-    return set === undefined ? new Response('{}', { status: 404 }) : new Response(set)
+    return set === undefined ? new Response(NOT_FOUND, { status: 404 }) : new Response(set)
   }
   return { client: clientOf({ ...emulator, url: emulator.url, fetch }), downloads }
 }
@@ -131,7 +141,8 @@ function clientWithPolls(
 ): World['client'] {
   const fetch: typeof emulator.fetch = async (input, init) => {
     const { pathname } = new URL(String(input))
-    if (pathname.endsWith('/results') && !hasResults) return new Response('{}', { status: 404 })
+    if (pathname.endsWith('/results') && !hasResults)
+      return new Response(NOT_FOUND, { status: 404 })
     const response = await emulator.fetch(input, init)
     if (!/\/(batches|msgbatch_\w+)$/.test(pathname) || init?.method?.toUpperCase() !== 'GET')
       return response
@@ -177,11 +188,6 @@ void t.test('a batch in progress for days and without results is unanswered', as
     message: /in progress, so none of its requests is sent again/,
   })
 })
-
-async function reopened(world: World, job: StoredJob): Promise<StoredJob> {
-  await job.close()
-  return await world.open()
-}
 
 void t.test('short sets that have all answers together need no further download', async t => {
   const world = await makeWorld(t)

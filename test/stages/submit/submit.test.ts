@@ -14,14 +14,16 @@ import { OrdinalSet } from '../../../lib/store/ordinal-set.ts'
 import { openBelow } from '../../support/descriptors.ts'
 import { openFor, record, watched } from '../../support/jobs.ts'
 import {
-  createdLater,
   ask,
   asks,
   callsOf,
   clientOf,
+  createdLater,
   deathsOf,
   journalOf,
   makeWorld,
+  oneBill,
+  reopened,
   run,
   said,
   type World,
@@ -32,14 +34,6 @@ const SETTLE = 10 * MINUTE
 
 function answers(count: number): string[] {
   return Array.from({ length: count }, (_, i) => `${i}: succeeded ${echo(`question ${i}`)}`)
-}
-
-async function oneBill(world: World, count: number): Promise<void> {
-  const { accepted, billed, acceptedTwice, billedTwice } = await world.emulator.ledger.totals()
-  world.t.same(
-    { accepted, billed, acceptedTwice, billedTwice },
-    { accepted: count, billed: count, acceptedTwice: 0, billedTwice: 0 },
-  )
 }
 
 /** A list of batches from a gateway's stub. */
@@ -327,22 +321,22 @@ for (const [status, code] of [
     `a filter that blocks the replies to creates and lists with ${status} costs nothing`,
     async t => {
       let isBlocked = true
+      let creates = 0
       const blocked = { when: 'after', status, body: '<html>blocked</html>' } as const
       const world = await makeWorld(t, {
         batchTimeMs: MINUTE,
-        faults: ({ op }) => (isBlocked && op !== 'count_tokens' ? blocked : undefined),
+        // The first create shows that this is the API.
+        faults: ({ op }) =>
+          isBlocked && (op === 'list' || (op === 'create' && ++creates > 1)) ? blocked : undefined,
       })
       const message =
-        /the API may have batch 1, and only its list shows whether it does: resume the job/
-      // The second run would list batches before it searches.
-      for (const reason of [{ code, message }, { code }]) {
-        const job = await world.open()
-        await t.rejects(run(world, job, asks(2)), reason)
-        await job.close()
-      }
+        /the API may have batch 2, and only its list shows whether it does: resume the job/
+      const options = { aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
+      const job = await world.open()
+      await t.rejects(run(world, job, asks(4), options), { code, message })
       isBlocked = false
-      t.same(said(await run(world, await world.open(), asks(2))), answers(2))
-      await oneBill(world, 2)
+      t.same(said(await run(world, await reopened(world, job), asks(4), options)), answers(4))
+      await oneBill(world, 4)
     },
   )
 
@@ -352,14 +346,22 @@ void t.test('where the list can never be read, the user decides', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
     faults: ({ op }) =>
-      op === 'list' || (op === 'create' && ++creates === 1) ? blocked : undefined,
+      op === 'list' || (op === 'create' && ++creates === 2) ? blocked : undefined,
   })
+  const options = { aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
   const job = await world.open()
-  await t.rejects(run(world, job, asks(2)), { message: /`adopt`: none sends it/ })
-  await job.close()
-  const submit = { adopt: ['none'] }
-  t.same(said(await run(world, await world.open(), asks(2), { submit })), answers(2))
-  await oneBill(world, 2)
+  await t.rejects(run(world, job, asks(4), options), { message: /`adopt`: none sends it/ })
+  const decided = { ...options, submit: { concurrency: 1, adopt: ['none'] } }
+  t.same(said(await run(world, await reopened(world, job), asks(4), decided)), answers(4))
+  await oneBill(world, 4)
+})
+
+void t.test('a wrong base URL, which never works, leaves nothing to search for', async t => {
+  const page = { status: 404, body: '<html>no such page</html>' } as const
+  const world = await makeWorld(t, { faults: () => page })
+  const job = await world.open()
+  await t.rejects(run(world, job, asks(2)), { code: 'CBS_API', message: /submit batch 1.*404/ })
+  t.equal(job.batch(1).phase, 'sealed')
 })
 
 void t.test('a refusal is not believed on a list without any batch of the job', async t => {
