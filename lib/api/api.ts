@@ -67,6 +67,9 @@ const LOOK_UP_TRIES = 3
 /** How often a list is tried that a job can do without for the moment. */
 const LIST_TRIES = 5
 
+/** The failures of a list that a gateway lacks or a filter blocks. Whether the key is good shows in other calls. */
+const NO_LIST: readonly Failure['kind'][] = ['notFound', 'access', 'refused']
+
 /** All failures but a redirect, which shows that the base URL is wrong. */
 const ANY_FAILURE: readonly Failure['kind'][] = [
   ...(['access', 'notFound', 'refused', 'tooLarge'] as const),
@@ -181,7 +184,7 @@ export class Api {
     afterId: string | undefined,
     limit: number,
   ): Promise<BatchListPage | undefined> {
-    return await this.#page(afterId, limit, 'proof', ['notFound', 'access', 'refused'], LIST_TRIES)
+    return await this.#page(afterId, limit, 'proof', NO_LIST, LIST_TRIES)
   }
 
   /** The same as `valid`; undefined if there is no list. */
@@ -189,7 +192,7 @@ export class Api {
     afterId: string | undefined,
     limit: number,
   ): Promise<BatchListPage | undefined> {
-    return await this.#page(afterId, limit, 'valid', ['notFound', 'refused'])
+    return await this.#page(afterId, limit, 'valid', NO_LIST)
   }
 
   async #page(
@@ -253,8 +256,9 @@ export class Api {
 
   /** Ensures that the key belongs to the job's workspace, before batches are listed or sent. */
   async proveWorkspace(): Promise<void> {
+    // A refusal proves it, too: it has the same headers.
     if (this.session.workspace !== null && !this.session.isProven)
-      await this.list(undefined, 1, 'all')
+      await this.#page(undefined, 1, 'all', NO_LIST)
   }
 
   /** Retries a read until it succeeds; undefined for failures that mean absence, such as a 404. */

@@ -10,7 +10,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Ends, SubmittedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
-import { elapsedSince, leaveUndecided, search } from '../search/search.ts'
+import { elapsedSince, leaveUndecided, searchOrStop } from '../search/search.ts'
 import { storedJob, type StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
@@ -279,9 +279,10 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     const onWait = (why: string): void => notify('onWait', this.#options.onWait, batch, why)
     onWait(`the API does not know batch ${id}; searching its list for a batch with these requests`)
     const { signal } = this
-    const found = await search({
+    const found = await searchOrStop({
       ...{ job, api, number, settleMs, ownedElsewhere, adopt, sentBefore, signal, onWait },
     })
+    if (found === undefined) return
     if (found === 'absent' || found === 'lost') return await this.#end(job, one, undefined)
     if ('undecided' in found) {
       await leaveUndecided(job, number, found, onWait)

@@ -159,10 +159,9 @@ export class FetchResults extends JobStage<EndedBatch> {
     } catch (cause) {
       // Submission has stopped with this reason.
       if (this.#options.skipsUnfetchable && job.queue.undecided.has(number)) return false
-      const isOneBatch = cause instanceof BatchStreamError && cause.code === 'CBS_API'
+      if (!this.#options.skipsUnfetchable || !(cause instanceof BatchStreamError)) throw cause
       this.#unfetchable += 1
-      if (!this.#options.skipsUnfetchable || !isOneBatch || this.#unfetchable >= MAX_UNFETCHABLE)
-        throw cause
+      if (this.#unfetchable >= MAX_UNFETCHABLE || !(await isOfBatch(cause, api, batch))) throw cause
       if (job.queue.stopReason) tell(cause.message)
       // The answers of the other batches are paid for, too.
       else job.queue.stop(cause)
@@ -171,6 +170,16 @@ export class FetchResults extends JobStage<EndedBatch> {
     this.#unfetchable = 0
     return true
   }
+}
+
+/** Whether a download failed because of its batch, and not of the API or the key: a filter may block one result set. */
+async function isOfBatch(
+  { code }: BatchStreamError,
+  api: Api,
+  { id }: EndedBatch,
+): Promise<boolean> {
+  if (code === 'CBS_ACCESS') return id !== null && (await api.lookUp(id)) !== undefined
+  return code === 'CBS_API'
 }
 
 /**

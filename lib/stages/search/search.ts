@@ -164,6 +164,26 @@ export async function search(
   }
 }
 
+/**
+ * The same. If the search fails, it returns undefined: submission stops with the reason, the batch stays as it is, and the others are
+ * still collected.
+ */
+export async function searchOrStop(
+  options: SearchOptions,
+): Promise<Awaited<ReturnType<typeof search>> | undefined> {
+  const { job, number, onWait } = options
+  try {
+    return await search(options)
+  } catch (cause) {
+    const isOfApi =
+      cause instanceof BatchStreamError && (cause.code === 'CBS_API' || cause.code === 'CBS_ACCESS')
+    if (!isOfApi || job.lost.aborted) throw cause
+    if (job.queue.stopReason) onWait(cause.message)
+    job.queue.leaveUndecided(number, [], cause)
+    return undefined
+  }
+}
+
 /** The batches back to a time; undefined if the list is refused and the user has decided that the API has no such batch. */
 async function listedBy(
   { api, number, adopt = [] }: SearchOptions,

@@ -27,7 +27,7 @@ import {
   RefusalTracker,
   type RefusalVerdict,
 } from './refusal.ts'
-import { leaveUndecided, mustBePossible, prove, search } from '../search/search.ts'
+import { leaveUndecided, mustBePossible, prove, searchOrStop } from '../search/search.ts'
 import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
 import { uploadBatch } from './upload.ts'
 
@@ -450,17 +450,13 @@ export class Submit extends JobStage<SealedBatch> {
     const { settle = DEFAULT_SETTLE_MS, ownedElsewhere, adopt } = this.#options
     const settleMs = isRefused ? 0 : settle
     const onWait = (why: string): void => this.#reportWait(job.sealedBatch(number), why)
-    const found = await search({
-      job,
-      // `receive` created it before any search starts.
-      api: this.#api as Api,
-      number,
-      settleMs,
-      signal: this.signal,
-      ownedElsewhere,
-      adopt,
-      onWait,
+    // `receive` created it before any search starts.
+    const api = this.#api as Api
+    const { signal } = this
+    const found = await searchOrStop({
+      ...{ job, api, number, settleMs, signal, ownedElsewhere, adopt, onWait },
     })
+    if (found === undefined) return
     if (found === 'absent') {
       await job.note({ type: 'disarmed', number }, true)
       if (await hasBody(job, job.batch(number))) return await this.#send(job, number)

@@ -182,24 +182,54 @@ function foreignFor(isForeign: (nth: number) => boolean): Reply {
   }
 }
 
-void t.test('an untrusted set does not hold back the rows of other batches', async t => {
-  const reply = foreignFor(nth => nth === 1)
-  const { world, client } = await worldWith(t, reply)
-  const job = await world.open()
+/** Expects that a run of four batches of two gives so many rows, and then this reason. */
+async function givesTheRest(
+  { t, dir, clock }: World,
+  client: Anthropic,
+  reason: { code: string; message: RegExp },
+  count = 6,
+): Promise<void> {
   const rows: string[] = []
   const records = Array.from({ length: 8 }, (_, i) => ({ text: `question ${i}` }))
   const all = runBatches(records, {
-    ...{ client, clock: world.clock, prompt: '{{text}}', batchSize: 2 },
-    job: { name: 'test', dir: world.dir },
+    ...{ client, clock, prompt: '{{text}}', batchSize: 2, concurrency: 4 },
+    job: { name: 'test', dir },
   })
-  await job.close()
-  await t.rejects(
-    async () => {
-      for await (const { status } of all) rows.push(status)
-    },
-    { code: 'CBS_API', message: /are invalid after 5 downloads/ },
+  await t.rejects(async () => {
+    for await (const { status } of all) rows.push(status)
+  }, reason)
+  t.same(rows, Array(count).fill('succeeded'))
+}
+
+void t.test('an untrusted set does not hold back the rows of other batches', async t => {
+  const { world, client } = await worldWith(
+    t,
+    foreignFor(nth => nth === 1),
   )
-  t.equal(rows.length, 6)
+  await givesTheRest(world, client, { code: 'CBS_API', message: /are invalid after 5 downloads/ })
+})
+
+void t.test('nor does a set that a filter blocks, since the key is good for its batch', async t => {
+  const world = await makeWorld(t, { faults: [{ on: 'results', batch: 2, status: 403 }] })
+  await givesTheRest(world, world.client, { code: 'CBS_ACCESS', message: /batch 2: .*403/ })
+})
+
+void t.test('but a key that is refused for all ends the run at once', async t => {
+  const faults = [{ on: ['results', 'retrieve', 'list'], nth: 2, status: 401 }] as const
+  const world = await makeWorld(t, { faults })
+  await t.rejects(run(world, await world.open(), asks(1)), { code: 'CBS_ACCESS' })
+})
+
+void t.test('a create without a reply where the list is blocked stops submission only', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: 60_000,
+    faults: [
+      { on: 'create', nth: 2, when: 'after', reset: true },
+      { on: 'list', status: 403 },
+    ],
+  })
+  const message = /cannot list batches: .*403.*; the API may have batch 2/
+  await givesTheRest(world, world.client, { code: 'CBS_ACCESS', message }, 2)
 })
 
 for (const [name, line, why] of [
