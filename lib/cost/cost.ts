@@ -35,7 +35,8 @@ export function tokensOf(usage: Usage): Tokens {
 
 /**
  * Whether a usage says what was billed: its input and output tokens are counts, and so is each other count that it has. A gateway may
- * leave them out, change them or fill in zeros, and such an answer must not look free.
+ * leave them out, change them or fill in zeros, and such an answer must not look free: every prompt has tokens. An answer may have
+ * none, as a refusal.
  */
 export function isUsable(usage: Usage): boolean {
   const { input_tokens: input, output_tokens: output, cache_creation: split } = usage
@@ -43,13 +44,13 @@ export function isUsable(usage: Usage): boolean {
   const { cache_creation_input_tokens: written, cache_read_input_tokens: read } = usage
   if (!isMissingOrCount(written) || !isMissingOrCount(read)) return false
   if (!areCounts(split, WRITES) || !areCounts(usage['server_tool_use'], SEARCHES)) return false
-  return input + output > 0 || isBilled(usage)
+  return input > 0 || promptOf(usage) > 0
 }
 
-/** Whether a usage has more than zeros. */
-function isBilled(usage: Usage): boolean {
-  const { input, output, write5m, write1h, read } = tokensOf(usage)
-  return input + output + write5m + write1h + read + searchesOf(usage) > 0
+/** The tokens of a prompt, cached or not. */
+function promptOf(usage: Usage): number {
+  const { input, write5m, write1h, read } = tokensOf(usage)
+  return input + write5m + write1h + read
 }
 
 function searchesOf(usage: Usage): number {

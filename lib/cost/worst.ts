@@ -38,7 +38,8 @@ export function worstOf(asked: PricedRequest, json: string, priceOf: PriceOf): b
   const isCached = json.includes('"cache_control":')
   const input = BigInt(tokens) * (isCached ? rates.write1h : rates.input)
   const list = input + BigInt(asked.max_tokens) * rates.output
-  return inBatch(list, asked.inference_geo)
+  // A workspace may have the US as its default.
+  return inBatch(list, asked.inference_geo === 'global' ? 'global' : 'us')
 }
 
 /** The price of these tokens in a batch, from their list price. */

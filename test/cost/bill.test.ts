@@ -20,7 +20,8 @@ t.test('the classes add up to the ledger, to the last digit', async t => {
 t.test('each class costs what its own tokens cost', async t => {
   const bill = new Bill(listPrice)
   const model = 'claude-haiku-4-5'
-  const no = { input_tokens: 0, output_tokens: 0 }
+  // Every prompt has a token.
+  const no = { input_tokens: 1, output_tokens: 0 }
   bill.add({ usage: { ...no, input_tokens: 1_000_000 }, model })
   bill.add({ usage: { ...no, output_tokens: 1_000_000 }, model })
   bill.add({ usage: null, model })
@@ -28,6 +29,6 @@ t.test('each class costs what its own tokens cost', async t => {
   bill.add({ usage: { input_tokens: 5 }, model })
   bill.add({ usage: { ...no, server_tool_use: { web_search_requests: 2 } }, model })
   const none = { write5m: 0n, write1h: 0n, read: 0n, searches: 2n * 10n ** 13n }
-  t.same(bill.batch, { ...none, input: 5n * 10n ** 14n, output: 25n * 10n ** 14n })
-  t.same(bill.synchronous, { ...none, input: 10n ** 15n, output: 5n * 10n ** 15n })
+  t.same(bill.batch, { ...none, input: 1_000_002n * 5n * 10n ** 8n, output: 25n * 10n ** 14n })
+  t.same(bill.synchronous, { ...none, input: 1_000_002n * 10n ** 9n, output: 5n * 10n ** 15n })
 })

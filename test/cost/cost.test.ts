@@ -25,14 +25,18 @@ t.test('cache writes and reads have prices of their own', async t => {
   t.equal(costOf(usage, 'claude-opus-5-5', listPrice), usd('2.5') + usd('8') + usd('1'))
 })
 
-t.test('a usage of zeros does not say what was billed', async t => {
+t.test('a usage of no prompt does not say what was billed', async t => {
   const zeros = { input_tokens: 0, output_tokens: 0, cache_read_input_tokens: 0 }
-  for (const usage of [zeros, { ...zeros, server_tool_use: { web_search_requests: 0 } }])
+  for (const usage of [
+    zeros,
+    { ...zeros, output_tokens: 100 },
+    { ...zeros, server_tool_use: { web_search_requests: 1 } },
+  ])
     t.equal(costOf(usage, HAIKU, listPrice), undefined)
   for (const usage of [
     { ...zeros, cache_read_input_tokens: 1 },
     { ...zeros, cache_creation: { ephemeral_5m_input_tokens: 1 } },
-    { ...zeros, server_tool_use: { web_search_requests: 1 } },
+    { ...zeros, input_tokens: 1 },
   ])
     t.ok(costOf(usage, HAIKU, listPrice))
 })
@@ -60,33 +64,33 @@ t.test('a long prompt has a higher price for all its tokens, cached ones include
 })
 
 t.test('inference in the US costs a tenth more', async t => {
-  const usage = { input_tokens: 0, output_tokens: 1_000_000, inference_geo: 'us' }
-  t.equal(costOf(usage, HAIKU, listPrice), usd('0.275'))
-  t.equal(costOf({ ...usage, inference_geo: 'global' }, HAIKU, listPrice), usd('0.25'))
+  const usage = { input_tokens: 10_000, output_tokens: 1_000_000, inference_geo: 'us' }
+  t.equal(costOf(usage, HAIKU, listPrice), usd('0.27555'))
+  t.equal(costOf({ ...usage, inference_geo: 'global' }, HAIKU, listPrice), usd('0.2505'))
 })
 
 t.test('web searches cost the same in a batch', async t => {
   const usage = {
     server_tool_use: { web_search_requests: 3 },
-    input_tokens: 0,
+    input_tokens: 100,
     output_tokens: 0,
   }
-  t.equal(costOf(usage, HAIKU, listPrice), usd('0.03'))
-  t.equal(costsOf(usage, HAIKU, listPrice)?.synchronous, usd('0.03'))
+  t.equal(costOf(usage, HAIKU, listPrice), usd('0.030005'))
+  t.equal(costsOf(usage, HAIKU, listPrice)?.synchronous, usd('0.03001'))
 })
 
 t.test('a line that was not billed as a batch costs the full price', async t => {
   for (const [service_tier, cost] of [
-    ['batch', '5'],
-    [undefined, '5'],
-    [null, '5'],
-    ['standard', '10'],
-    ['priority', '10'],
+    ['batch', '3'],
+    [undefined, '3'],
+    [null, '3'],
+    ['standard', '6'],
+    ['priority', '6'],
   ] as const)
     t.equal(
       costOf(
-        { service_tier, input_tokens: 0, output_tokens: 1_000_000 },
-        'claude-sonnet-5',
+        { service_tier, input_tokens: 1_000_000, output_tokens: 1_000_000 },
+        'claude-haiku-4-5',
         listPrice,
       ),
       usd(cost),

@@ -16,7 +16,7 @@ t.test('every answer is added to the ledger and passed on unchanged', async t =>
   const answers = [1, 2, 3].map(
     n =>
       ({
-        usage: { input_tokens: 0, output_tokens: n },
+        usage: { input_tokens: 1, output_tokens: n },
         model: 'claude-haiku-4-5',
       }) as unknown as Result,
   )
@@ -24,7 +24,7 @@ t.test('every answer is added to the ledger and passed on unchanged', async t =>
   for await (const result of each(from(Readable.from(answers), counted(ledger)))) seen.push(result)
   t.same(seen, answers)
   t.equal(ledger.tokens.output, 6)
-  t.equal(ledger.spent, 6n * 2_500_000_000n)
+  t.equal(ledger.spent, 3n * 500_000_000n + 6n * 2_500_000_000n)
 })
 
 /** Values of a count, most of them invalid. */

@@ -51,13 +51,14 @@ t.test('by default, tokens are guessed from bytes and answers have 100 tokens', 
       // Seven tenths of the input, and two answers of one token.
       least: 0.0000075,
       expected: 0.00006,
-      worst: 0.000547,
+      // In the US.
+      worst: 0.0006017,
       synchronous: 0.00012,
     },
   })
   t.equal(
     estimate.describe(),
-    'about 200 input and 200 output tokens: $0.0000600 expected, at least $0.00000750, at worst $0.000547 (synchronous calls: $0.000120)',
+    'about 200 input and 200 output tokens: $0.0000600 expected, at least $0.00000750, at worst $0.000602 (synchronous calls: $0.000120)',
   )
 })
 
@@ -101,9 +102,9 @@ t.test('one model without a price makes the dollars unknown, never the tokens', 
     estimate.describe(),
     'about 200 input and 200 output tokens: price unknown for claude-mythos-preview: give it with `price`',
   )
-  // 350 tokens at half a dollar, 1024 at two and a half, per million.
+  // 350 tokens at half a dollar, 1024 at two and a half, per million, and a tenth more in the US.
   const given = estimated([params({ model: 'x' })], givenPrice('1,5'))
-  t.equal(given.worst, 350n * 500_000_000n + 1024n * 2_500_000_000n)
+  t.equal(given.worst, ((350n * 500_000_000n + 1024n * 2_500_000_000n) * 11n) / 10n)
 })
 
 t.test('a request without a bound has no worst case and no expected cost', async t => {

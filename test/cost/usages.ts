@@ -33,8 +33,8 @@ export function* randomUsages(count: number, seed: number): Generator<Counted> {
     const model = models[below(models.length)] as string
     const most = 10 ** below(7)
     const tokens: number[] = [0, 1, 2, 3, 4].map(() => (below(3) === 0 ? 0 : below(most)))
-    // An answer without any token is not believed.
-    if (!tokens.some(Boolean)) tokens[0] = 1
+    // A usage of no prompt is not believed.
+    if (tokens.every((tokensOf, kind) => tokensOf === 0 || kind === 1)) tokens[0] = 1
     const [input = 0, output = 0, write5m = 0, write1h = 0, read = 0] = tokens
     const isUs = below(4) === 0
     const isBatch = below(8) !== 0
