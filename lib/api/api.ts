@@ -187,12 +187,12 @@ export class Api {
     return await this.#page(afterId, limit, 'proof', NO_LIST, LIST_TRIES)
   }
 
-  /** The same as `valid`; undefined if there is no list. */
+  /** The same as `valid`; undefined if there is no list, or five tries get none: batches can be retrieved by their ids. */
   async listIfThere(
     afterId: string | undefined,
     limit: number,
   ): Promise<BatchListPage | undefined> {
-    return await this.#page(afterId, limit, 'valid', NO_LIST)
+    return await this.#page(afterId, limit, 'valid', ANY_FAILURE, LIST_TRIES)
   }
 
   async #page(

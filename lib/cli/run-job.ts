@@ -3,6 +3,7 @@ import type { SharedLedger } from '../core/job/shared-ledger.ts'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { BatchStreamError } from '../core/errors.ts'
+import { nameOfShards } from '../core/shard.ts'
 import type { SourceRecord } from '../core/flow.ts'
 import { deleteJob } from '../store/delete.ts'
 import { nodeDisk, replaceFile } from '../store/disk.ts'
@@ -10,6 +11,7 @@ import {
   cardText,
   inspectJob,
   inspectJobsOf,
+  inspectShards,
   isDamaged,
   type JobCard,
   type JobOnDisk,
@@ -169,7 +171,10 @@ async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJo
   const { dir, fresh, fingerprint } = choice
   const found = await lookUp(dir, name)
   const { stream } = choice.input
-  if (!found || !hasBegun(found)) return await createJob(choice, name, { stream, close: nothing })
+  if (!found || !hasBegun(found)) {
+    if (!fresh) await mustNotBeDivided(dir, name)
+    return await createJob(choice, name, { stream, close: nothing })
+  }
   if (fresh) {
     if (choice.ledger)
       throw new BatchStreamError(
@@ -193,6 +198,24 @@ async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJo
   mustBeOf(found, fingerprint)
   talk.info(`resuming job ${name}`)
   return await resumeJob(choice, found, known)
+}
+
+/** Rejects the name of a job that exists in shards, or a shard of a job that exists as a whole: both would be paid for. */
+async function mustNotBeDivided(dir: string, name: string): Promise<void> {
+  const whole = nameOfShards(name)
+  const found = whole === undefined ? undefined : await inspectJob(nodeDisk, dir, whole)
+  const shards = whole === undefined ? await inspectShards(nodeDisk, dir, name) : []
+  const why =
+    found && hasBegun(found)
+      ? `job ${whole} is not divided into shards`
+      : shards.some(hasBegun)
+        ? `job ${name} is divided into shards (--shard)`
+        : undefined
+  if (why !== undefined)
+    throw new BatchStreamError(
+      'CBS_INPUT',
+      `${why}; nothing was sent. Choose another --job, or --fresh starts a new job`,
+    )
 }
 
 /** Rejects input without records for a job that has some: an empty pipe must not look like the answers to a full one. */

@@ -1,5 +1,6 @@
-import { Duplex, finished, pipeline, type Readable } from 'node:stream'
+import { Duplex, finished, pipeline, Readable } from 'node:stream'
 import type { ReadableStream as WebReadableStream } from 'node:stream/web'
+import { BatchStreamError } from './errors.ts'
 import { agreeOnPages, offerPages, Page } from './pages.ts'
 import {
   give,
@@ -151,8 +152,21 @@ export function chain<T extends Stages>(
   ...stages: T & Linked<T>
 ): ChainedStage<HeadOf<T>, EndOf<T>, ChainMap<T>>
 export function chain(...stages: Stage<never, unknown>[]): Stage<never, unknown> {
+  mustBeUnused(stages)
   if (stages.length === 1 && stages[0]) return stages[0]
   return typed(new Chain(stages))
+}
+
+/** A stream that has ended gives nothing more, and no error: its items would be lost. */
+function mustBeUnused(streams: readonly unknown[]): void {
+  const isUsed = streams.some(
+    one => one instanceof Readable && (one.readableEnded || one.destroyed),
+  )
+  if (isUsed)
+    throw new BatchStreamError(
+      'CBS_STAGE',
+      'a stage or a source has ended already: create new streams for each use',
+    )
 }
 
 /** A source of items: a list, a generator, a Node stream, or a web stream such as `Response.body`. */
@@ -179,6 +193,7 @@ export function from(
   source: Items<unknown>,
   ...stages: Stage<never, unknown>[]
 ): Stage<never, unknown> {
+  mustBeUnused([source, ...stages])
   // `compose` treats its own end as an abort while a stage is still closing, for example a file. `pipeline` also takes
   // iterables and web streams, which this overload's types omit; an error of any stage arrives at the last.
   return typed(pipeline([source as Readable, ...stages], () => {}) as Duplex)

@@ -220,6 +220,25 @@ void t.test(
   },
 )
 
+void t.test('a job is not started as a whole and in shards', async t => {
+  const place = await placeFor(t)
+  const words = ['-p', 'Say {{text}}', '--job']
+  const stdin = csv(6)
+  t.equal((await place.run([...words, 'a', '--shard', '0/2'], { stdin })).code, 0)
+  t.equal((await place.run([...words, 'b'], { stdin })).code, 0)
+  const { accepted } = await place.emulator.ledger.totals()
+  t.match(await place.run([...words, 'a'], { stdin }), {
+    code: 6,
+    err: /job a is divided into shards \(--shard\); nothing was sent/,
+  })
+  t.match(await place.run([...words, 'b', '--shard', '1/2'], { stdin }), {
+    code: 6,
+    err: /job b is not divided into shards; nothing was sent/,
+  })
+  t.equal((await place.emulator.ledger.totals()).accepted, accepted)
+  t.equal((await place.run([...words, 'a', '--fresh'], { stdin })).code, 0)
+})
+
 void t.test('merge refuses a shard under the name of another one', async t => {
   const place = await placeFor(t)
   await runAll(place, 2, [], csv(8))

@@ -105,6 +105,19 @@ void t.test('a failing stage ends nested chains, however deep', async t => {
   )
 })
 
+void t.test('a stage or a source that has ended is not used again', async t => {
+  const used = double()
+  const source = from([1, 2], used)
+  t.same(await all(each(source)), [2, 4])
+  const reason = { code: 'CBS_STAGE', message: /has ended already: create new streams/ }
+  for (const again of [
+    () => from([3], used),
+    () => chain(used, text()),
+    () => from(source, text()),
+  ])
+    t.throws(again, reason)
+})
+
 void t.test('a chain without listeners can be destroyed', async t => {
   const whole = chain(
     stage((n: number) => n),

@@ -120,7 +120,8 @@ export async function waitToRetry(
   failure: Failure,
   retries: Retries,
 ): Promise<void> {
-  const isForeign = failure.kind === 'notFound'
+  // Not the reply to this request, since its batch has ended.
+  const isForeign = failure.kind === 'notFound' || failure.kind === 'refused'
   const waitMs = retries.next(isForeign ? { ...failure, kind: 'malformed' } : failure)
   if (waitMs === null) throw errorOf(`fetch the results of batch ${number}`, failure)
   onWait(failure.message)

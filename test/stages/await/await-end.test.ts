@@ -120,7 +120,7 @@ void t.test('after the settle time the rows of a lost batch are unanswered', asy
   t.same(callsOf(world.emulator, 'create'), { 200: 1 })
 })
 
-for (const status of [403, 404, 405])
+for (const status of [403, 404, 405, 500, 429])
   void t.test(`a gateway without a list (${status}) does not stop batches in flight`, async t => {
     const world = await makeWorld(t, { batchTimeMs: MINUTE, faults: [{ on: 'list', status }] })
     const results = await run(world, await world.open(), asks(6), { aggregate: { batchSize: 2 } })

@@ -52,6 +52,7 @@ const healed: readonly [string, NonNullable<EmulatorOptions['faults']>][] = [
   ['a page of a proxy (N32)', [{ on: 'results', nth: 1, body: '<html>hello</html>' }]],
   ['a 503', [{ on: 'results', nth: 1, status: 503 }]],
   ['a 404 for a moment', [{ on: 'results', nth: [1, 2], status: 404 }]],
+  ['a stray 400', [{ on: 'results', nth: 1, status: 400 }]],
 ]
 
 for (const [name, faults] of healed) {
