@@ -156,7 +156,7 @@ async function unnamedJob(
   talk.info(
     `resuming job ${same.name}, which this command left unfinished (--fresh starts a new job)`,
   )
-  return await resumeJob(choice, same, known)
+  return await resumeJob(choice, same, known, talk)
 }
 
 /**
@@ -188,7 +188,7 @@ async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJo
   const known = rememberedBy(found)
   if (found.card?.fingerprint === fingerprint && (await isInLedger(found))) {
     talk.info(`continuing job ${name}`)
-    return await resumeJob(choice, found, known)
+    return await resumeJob(choice, found, known, talk)
   }
   if (found.card?.fingerprint === fingerprint) {
     const { same, close } = await compared(choice, [found])
@@ -197,7 +197,7 @@ async function namedJob(choice: Choice, name: string, talk: Talk): Promise<RunJo
   }
   mustBeOf(found, fingerprint)
   talk.info(`resuming job ${name}`)
-  return await resumeJob(choice, found, known)
+  return await resumeJob(choice, found, known, talk)
 }
 
 /** Rejects the name of a job that exists in shards, or a shard of a job that exists as a whole: both would be paid for. */
@@ -285,7 +285,7 @@ async function printAgain(
   const isGone = own.length > 0 && there.every(size => size === undefined)
   const written = isGone ? 0 : found.state.output.out
   const known = rememberedBy(found)
-  const taken = await resumeJob(choice, found, known, written)
+  const taken = await resumeJob(choice, found, known, talk, written)
   if (isGone) await taken.job.note({ type: 'output', ...files }, true)
   const rows = found.card?.retry
     ? 'an interrupted retry is continued, then its rows are printed again'
@@ -296,13 +296,16 @@ async function printAgain(
   return { ...taken, stream: undefined }
 }
 
-/** A file with rows of one shape is not continued in another. */
+/** A file with rows of one shape is not continued in another, nor one in the order of completion in that of the input. */
 export function mustMatch(before: RowOptions, now: RowOptions, written: number): void {
+  if (written === 0 || before.output !== now.output) return
   const shapes = [before, now].map(({ order: _, ...shape }) => JSON.stringify(shape))
-  if (written === 0 || before.output !== now.output || shapes[0] === shapes[1]) return
+  const isUnordered = now.order === 'input' && before.order !== 'input'
+  if (shapes[0] === shapes[1] && !isUnordered) return
+  const how = isUnordered ? 'in the order of the input' : 'of this shape'
   throw new BatchStreamError(
     'CBS_OPTION',
-    `${now.output} holds rows already, and not of this shape: name another file with -o to have all rows again`,
+    `${now.output} holds rows already, and not ${how}: name another file with -o to have all rows again`,
   )
 }
 
@@ -311,10 +314,16 @@ async function resumeJob(
   { dir, remembered, clock, ledger, input: { stream } }: Choice,
   found: JobOnDisk,
   known: Remembered,
+  talk: Talk,
   written?: number,
 ): Promise<RunJob> {
   const { name, state } = sound(found)
   mustMatch(known.rows, remembered.rows, written ?? state.output.out)
+  const { maxCost } = known.run
+  if (maxCost !== undefined && remembered.run.maxCost === undefined && !state.finished)
+    talk.warn(
+      `job ${name} had a cap of $${maxCost}, which this command lifts: it has no --max-cost`,
+    )
   const { columns: _, ...newer } = remembered
   const shard = state.shard ?? undefined
   const job = await openStoredJob({ dir, name, clock, ledger, shard, isFound: true })

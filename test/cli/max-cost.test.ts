@@ -57,6 +57,17 @@ t.test('the same command with another cap resumes the same job', async t => {
   t.match(await place.emulator.ledger.totals(), { accepted: 30, acceptedTwice: 0 })
 })
 
+t.test('the same command without a cap says that it lifts the one of the job', async t => {
+  const place = await placeFor(t, LONG)
+  await place.run([...ASK, ...SOME], { stdin: csv(30) })
+  const again = await place.run([...ASK, '-q'], { stdin: csv(30) })
+  t.equal(again.code, 0)
+  t.match(
+    again.err,
+    /^job j had a cap of \$0\.0004, which this command lifts: it has no --max-cost$/m,
+  )
+})
+
 t.test('resume remembers the cap of its job', async t => {
   const place = await placeFor(t, LONG)
   await place.run([...ASK, ...SOME], { stdin: csv(30) })

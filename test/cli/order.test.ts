@@ -111,6 +111,25 @@ void t.test('R09: delayed rows are checked against the schema like others', asyn
   t.equal((await place.run(['results', 'one'])).out, ran.out)
 })
 
+void t.test('a file with rows in another order is not continued in input order', async t => {
+  const place = await placeFor(t)
+  const words = ['-p', 'Say {{text}}', '-o', place.path('rows.jsonl')]
+  const stdin = csv(3)
+  const inOrder = ['--order', 'input']
+  t.equal((await place.run(words, { stdin })).code, 0)
+  t.match(await place.run([...words, ...inOrder], { stdin }), {
+    code: 2,
+    err: /holds rows already, and not in the order of the input: name another file/,
+  })
+  const other = [...words.slice(0, -1), place.path('other.jsonl')]
+  t.equal((await place.run([...other, ...inOrder], { stdin })).code, 0)
+  t.equal(
+    (await place.run(other, { stdin })).code,
+    0,
+    'the order of the input is one of completion',
+  )
+})
+
 void t.test('an unknown order is named in the error, and nothing is sent', async t => {
   const place = await placeFor(t)
   const ran = await place.run([...ask, '--order', 'random'], { stdin: csv(1) })
