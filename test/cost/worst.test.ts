@@ -71,6 +71,24 @@ t.test('content that the API adds to a prompt has no bound', async t => {
   t.match(worst(request({ tools: [null, search] })), { why: /a tool/ })
 })
 
+t.test('each page of a PDF may have the tokens of an image, and its text counts, too', async t => {
+  const tokens = (data: Buffer): bigint => {
+    const source = { type: 'base64', media_type: 'application/pdf', data: data.toString('base64') }
+    const content = [{ type: 'document', source }]
+    const json = JSON.stringify({ messages: [{ role: 'user', content }] })
+    const asked = { model: 'x', max_tokens: 1, inference_geo: 'global' }
+    const cost = worstOf(asked, json, givenPrice('1,1')) as bigint
+    // Half a dollar per million tokens.
+    return cost / 500_000_000n - BigInt(json.length) - 1n
+  }
+  const page = '1 0 obj <</Type/Page>> endobj\n'
+  const text = '2 0 obj <</Length 5>> stream\nHello\nendstream endobj\n'
+  // And an image more than it has pages.
+  t.equal(tokens(Buffer.from(`%PDF-1.7\n${page.repeat(30)}${text}`)), 31n * 5000n + 6n)
+  for (const unreadable of ['%PDF-1.7\n', `%PDF-1.7\n${page}/Encrypt`, `junk %PDF-1.7\n${page}`])
+    t.equal(tokens(Buffer.from(unreadable)), 1_005_000n)
+})
+
 t.test('a model without a price has no bound unless a price is given', async t => {
   t.match(worst(request({ model: 'claude-mythos-preview' })), {
     why: /^price unknown for claude-mythos-preview/,
