@@ -160,7 +160,7 @@ export function chain(...stages: Stage<never, unknown>[]): Stage<never, unknown>
 /** A stream that has ended gives nothing more, and no error: its items would be lost. */
 function mustBeUnused(streams: readonly unknown[]): void {
   const isUsed = streams.some(
-    one => one instanceof Readable && (one.readableEnded || one.destroyed),
+    one => one instanceof Readable && !one.errored && (one.readableEnded || one.destroyed),
   )
   if (isUsed)
     throw new BatchStreamError(
