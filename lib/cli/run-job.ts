@@ -132,10 +132,15 @@ async function lockStart(folder: string): Promise<Lock> {
         const message = 'another process is starting this very command; nothing was sent'
         throw new BatchStreamError('CBS_JOB_IN_USE', message, { cause })
       }
-      // Another start has ended meanwhile and removed the folder.
-      if ((await nodeDisk.stat(folder)) !== undefined) throw cause
+      // Another start has ended meanwhile and removed the folder, and a third one may have made it again.
+      if (!isMissing(cause)) throw cause
     }
   }
+}
+
+function isMissing(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false
+  return ('code' in cause && cause.code === 'ENOENT') || isMissing(cause.cause)
 }
 
 async function unnamedJob(

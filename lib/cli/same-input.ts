@@ -82,7 +82,8 @@ async function newestOf(
   template: TemplateOptions,
 ): Promise<SoundJob | undefined> {
   let same = jobs
-  for (let ordinal = 0; ; ordinal++) {
+  let ordinal = 0
+  for (;;) {
     const record = await input.at(ordinal)
     const alike: KnownInput[] = []
     for (const known of same) {
@@ -97,6 +98,7 @@ async function newestOf(
       return alike.at(-1)?.job
     }
     same = alike
+    ordinal += 1
   }
 }
 

@@ -171,14 +171,13 @@ export async function search(
 export async function searchOrStop(
   options: SearchOptions,
 ): Promise<Awaited<ReturnType<typeof search>> | undefined> {
-  const { job, number, onWait } = options
+  const { job, number } = options
   try {
     return await search(options)
   } catch (cause) {
     const isOfApi =
       cause instanceof BatchStreamError && (cause.code === 'CBS_API' || cause.code === 'CBS_ACCESS')
     if (!isOfApi || job.lost.aborted) throw cause
-    if (job.queue.stopReason) onWait(cause.message)
     job.queue.leaveUndecided(number, [], cause)
     return undefined
   }
