@@ -129,7 +129,10 @@ class RepeatableInput {
 
   /** Reads a record, from 0 on in each pass; undefined at the end. `keep` ends the pass. */
   async at(ordinal: number): Promise<SourceRecord | undefined> {
-    return ordinal < this.count ? await this.#start?.read(ordinal) : await nextRecord(this.#stream)
+    const start = this.#start
+    return start && ordinal < this.count
+      ? await start.read(ordinal)
+      : await nextRecord(this.#stream)
   }
 
   /** Ends a pass: this job has all records before one that it lacks; undefined at the end. */
@@ -146,9 +149,10 @@ class RepeatableInput {
     return known === this.#start
   }
 
-  /** All records, whatever was read. */
+  /** All records, after a pass. */
   whole(): Stage<never, SourceRecord> {
-    return this.#start ? typed(Readable.from(this.#all(this.#start))) : this.#stream
+    // The pass has kept a job.
+    return typed(Readable.from(this.#all(this.#start as KnownInput)))
   }
 
   async *#all(start: KnownInput): AsyncGenerator<SourceRecord> {

@@ -10,7 +10,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Ends, SubmittedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
-import { elapsedSince, leaveUndecided, searchOrStop } from '../search/search.ts'
+import { elapsedSince, isOfApi, leaveUndecided, searchOrStop } from '../search/search.ts'
 import { storedJob, type StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
@@ -194,12 +194,19 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
         const isLeftBehind = [...this.#waiting.keys()].some(one => job.queue.leftBehind.has(one))
         const pause = nextLook(this.#options.poll, job.clock.elapsed() - youngest)
         await job.clock.sleep(isLeftBehind ? 0 : pause, this.signal)
-        await this.#look(job, api)
+        await this.#look(job, api).catch((cause: unknown) => this.#giveUp(job, cause))
       }
     } finally {
       // In the same tick as the last check, so that a batch that arrives next starts its own poll.
       this.#polling = undefined
     }
+  }
+
+  /** Leaves what is waited for as it is: the results of batches that have ended can still be fetched. */
+  #giveUp(job: StoredJob, cause: unknown): void {
+    if (!isOfApi(cause) || job.lost.aborted) throw cause
+    for (const number of this.#waiting.keys()) job.queue.leaveUndecided(number, [], cause)
+    this.#waiting.clear()
   }
 
   async #look(job: StoredJob, api: Api): Promise<void> {

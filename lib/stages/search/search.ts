@@ -175,12 +175,17 @@ export async function searchOrStop(
   try {
     return await search(options)
   } catch (cause) {
-    const isOfApi =
-      cause instanceof BatchStreamError && (cause.code === 'CBS_API' || cause.code === 'CBS_ACCESS')
-    if (!isOfApi || job.lost.aborted) throw cause
+    if (!isOfApi(cause) || job.lost.aborted) throw cause
     job.queue.leaveUndecided(number, [], cause)
     return undefined
   }
+}
+
+/** Whether the API, or what is between, is the cause of an error. */
+export function isOfApi(cause: unknown): cause is BatchStreamError {
+  return (
+    cause instanceof BatchStreamError && (cause.code === 'CBS_API' || cause.code === 'CBS_ACCESS')
+  )
 }
 
 /** The batches back to a time; undefined if the list is refused and the user has decided that the API has no such batch. */
