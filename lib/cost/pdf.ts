@@ -46,7 +46,8 @@ export function pdfSize(bytes: Buffer): PdfSize | undefined {
     else text += content.length
   }
   if (pages === 0) return undefined
-  return { pages: Math.min(pages, MOST_PAGES), text: text + shared * Math.min(pages, MOST_PAGES) }
+  const taken = Math.min(pages, MOST_PAGES)
+  return { pages: taken, text: text + shared * taken }
 }
 
 function count(text: string): number {
