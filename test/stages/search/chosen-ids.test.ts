@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import type { BatchRequest } from '../../../lib/core/flow.ts'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import type { BatchState } from '../../../lib/core/job/state.ts'
-import { mustBeOne, mustBePossible } from '../../../lib/stages/search/search.ts'
+import { mustBeOne, mustBePossible } from '../../../lib/stages/search/decisions.ts'
 import type { StoredJob } from '../../../lib/store/job.ts'
 import {
   clientThatChanges,

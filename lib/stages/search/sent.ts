@@ -1,0 +1,54 @@
+// When a batch was sent, and what that shows.
+import type { RemoteBatch } from '../../api/remote-batch.ts'
+import { countOf, type Moment } from '../../core/job/event.ts'
+import type { BatchState } from '../../core/job/state.ts'
+import type { StoredJob } from '../../store/job.ts'
+import { hasCount, isEarlier, minElapsed } from './reconcile.ts'
+
+/** When the last byte of a create was sent, by the API's clock. The local clock is corrected by what it shows now. */
+export function sentAtOf({ clock, session }: StoredJob, { at, serverAt }: Moment): number {
+  return serverAt ?? at + session.serverTime.nowOrOurs() - clock.now()
+}
+
+export function armedOf(job: StoredJob, number: number): Moment {
+  // Only batches that were armed are searched for.
+  return job.batch(number).armed as Moment
+}
+
+/** The minimum time since a moment of this process or an earlier one. `after` is a later time of this one, by its monotonic clock. */
+export function elapsedSince(job: StoredJob, { at, serverAt }: Moment, after: number): number {
+  const here = job.clock.elapsed() - after
+  return minElapsed(here, serverAt, job.session.serverTime.now(), job.clock.now() - at)
+}
+
+export function elapsedSinceArmed(job: StoredJob, number: number, sentBefore: number): number {
+  const elapsed = elapsedSince(job, armedOf(job, number), sentBefore)
+  // The previous owner may have sent the last byte until its lease ended.
+  return job.shared ? Math.min(elapsed, job.shared.leaseEndedMs()) : elapsed
+}
+
+/**
+ * Whether a batch that a create returned is provably older than its request, by the API's clock. A gateway may have replied from
+ * a cache.
+ */
+function isOlderThanArmed({ armed }: Pick<BatchState, 'armed'>, batch: RemoteBatch): boolean {
+  const serverAt = armed?.serverAt ?? null
+  return isEarlier(batch, { serverAt, at: serverAt ?? 0, lagMs: 0 })
+}
+
+/** The same for the reply to a create. If the API's time was unknown when the batch was sent, the reply shows it. */
+export function isOlderThanSent(job: StoredJob, number: number, batch: RemoteBatch): boolean {
+  const armed = armedOf(job, number)
+  return isEarlier(batch, {
+    serverAt: sentAtOf(job, armed),
+    at: armed.serverAt ?? armed.at,
+    lagMs: 0,
+  })
+}
+
+/** What shows that a batch of the API is not this one, as the end of a sentence; undefined if nothing does. */
+export function whyAnother(batch: BatchState, remote: RemoteBatch): string | undefined {
+  if (!hasCount(remote, batch.requests))
+    return `has ${countOf(remote.request_counts)} requests instead of ${batch.requests}`
+  return isOlderThanArmed(batch, remote) ? 'was created before that batch was sent' : undefined
+}
