@@ -18,8 +18,30 @@ const MAX_TOKENS = 100_000_000
 /** Price of one web search by a server tool, also in a batch. Source: pricing page, 10 USD per 1,000. */
 const WEB_SEARCH = DOLLAR / 100n
 
-/** The tokens in a line's `usage`. Cache writes that are not split by lifetime count as five-minute writes. */
+/**
+ * The tokens in a line's `usage`, with those of compactions. Cache writes that are not split by lifetime count as five-minute writes.
+ */
 export function tokensOf(usage: Usage): Tokens {
+  return compactionsIn(usage).map(listedIn).reduce(sumOfTokens, listedIn(usage))
+}
+
+/** Summaries that the API made of the context, which the other counts of a usage leave out. Source: the SDK's types of `usage.iterations`. */
+function compactionsIn({ iterations }: Usage): readonly Usage[] {
+  if (!Array.isArray(iterations)) return []
+  return iterations.map(objectIn).filter(({ type }) => type === 'compaction')
+}
+
+function sumOfTokens(a: Tokens, b: Tokens): Tokens {
+  return {
+    input: a.input + b.input,
+    output: a.output + b.output,
+    write5m: a.write5m + b.write5m,
+    write1h: a.write1h + b.write1h,
+    read: a.read + b.read,
+  }
+}
+
+function listedIn(usage: Usage): Tokens {
   const split = objectIn(usage['cache_creation'])
   const write5m = countIn(split['ephemeral_5m_input_tokens'])
   const write1h = countIn(split['ephemeral_1h_input_tokens'])
@@ -39,6 +61,15 @@ export function tokensOf(usage: Usage): Tokens {
  * none, as a refusal.
  */
 export function isUsable(usage: Usage): boolean {
+  const { iterations } = usage
+  if (iterations !== undefined && iterations !== null && !Array.isArray(iterations)) return false
+  // An advisor is another model, with prices of its own.
+  if (Array.isArray(iterations) && iterations.some(one => objectIn(one)['type'] === ADVISOR))
+    return false
+  return [usage, ...compactionsIn(usage)].every(saysAll)
+}
+
+function saysAll(usage: Usage): boolean {
   const { input_tokens: input, output_tokens: output, cache_creation: split } = usage
   if (!isCount(input) || !isCount(output)) return false
   const { cache_creation_input_tokens: written, cache_read_input_tokens: read } = usage
@@ -49,7 +80,7 @@ export function isUsable(usage: Usage): boolean {
 
 /** The tokens of a prompt, cached or not. */
 function promptOf(usage: Usage): number {
-  const { input, write5m, write1h, read } = tokensOf(usage)
+  const { input, write5m, write1h, read } = listedIn(usage)
   return input + write5m + write1h + read
 }
 
@@ -59,6 +90,7 @@ function searchesOf(usage: Usage): number {
 
 const WRITES = ['ephemeral_5m_input_tokens', 'ephemeral_1h_input_tokens']
 const SEARCHES = ['web_search_requests']
+const ADVISOR = 'advisor_message'
 
 /** Whether an object is missing or has no invalid count under these names. */
 function areCounts(value: unknown, names: readonly string[]): boolean {

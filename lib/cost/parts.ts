@@ -43,11 +43,13 @@ function heldIn(value: unknown): { media: number; bytes: number } {
 
 /** The content whose size is unknown before the request is sent, in words. */
 export function apiContentOf(
-  { tools }: { readonly tools?: unknown },
+  { tools, compaction }: { readonly tools?: unknown; readonly compaction?: unknown },
   json: string,
 ): string | undefined {
   if (json.includes('"type":"url"')) return 'content from a URL'
   if (json.includes('"type":"file"')) return 'content of a stored file'
+  if (compaction !== undefined || json.includes('"type":"compact_'))
+    return 'a summary of the context'
   return Array.isArray(tools) && tools.some(isRunByApi)
     ? 'the output of a tool that the API runs'
     : undefined

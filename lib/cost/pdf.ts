@@ -6,29 +6,67 @@ const MOST_PAGES = 600
 /** More than a page can have; a stream that grows beyond it is not decoded. */
 const MAX_STREAM_BYTES = 64_000_000
 
+/** A part that is shown more often, or by parts of parts to a greater depth, has more text than any prompt. */
+const MOST_TIMES = 1_000_000_000
+const MAX_DEPTH = 100
+
 /** What decides how many tokens a PDF has: an image of each page, and the text of all. */
 export interface PdfSize {
   readonly pages: number
-  /** At least the bytes of its text. */
+  /** At least the bytes of its text, as often as pages show it. */
   readonly text: number
 }
 
-const PAGE = /\/Type\s*\/Page(?![A-Za-z])/g
-const STREAM = /stream\r?\n/g
-/** Streams without text: images, fonts, metadata and tables of the file. */
-const WITHOUT_TEXT =
-  /\/Subtype\s*\/(?:Image|Type1C|CIDFontType0C|OpenType|XML)\b|\/Length1\b|\/Type\s*\/XRef\b/
-/** A part of pages that any number of them may show. */
-const FORM = /\/Subtype\s*\/Form\b/
+interface PdfStream {
+  /** The number of its object. */
+  readonly id: string
+  readonly dictionary: string
+  readonly bytes: Buffer
+}
 
-/** The size of a PDF; undefined if it cannot be read: encrypted, damaged, or compressed in another way than usual. */
+const STREAM = /stream\r?\n/g
+const OBJECT = /(\d+)\s+\d+\s+obj\b/g
+const REFERENCE = /(\d+)\s+\d+\s+R\b/g
+const NAMED_REFERENCE = /(\/[^\s/<>[\]()]+)\s*(\d+)\s+\d+\s+R\b/g
+const DRAWN = /(\/[^\s/<>[\]()]+)\s*Do\b/g
+const PAGE = /\/Type\s*\/Page(?![A-Za-z])/g
+const KIDS = /\/Kids\s*(\[[^\]]*|)/g
+const CONTENTS = /\/Contents\s*(\[[^\]]*|\d+\s+\d+\s+R\b)/g
+const FONT_OR_PROFILE = /\/(?:FontFile[23]?|ICCBased)\s*(\d+\s+\d+\s+R\b)/g
+/** Streams without text, unless a page names them as its content. */
+const WITHOUT_TEXT = /\/Subtype\s*\/(?:Image|XML)\b|\/Type\s*\/XRef\b/
+const PACKED_OBJECTS = /\/Type\s*\/ObjStm\b/
+
+/**
+ * The size of a PDF as programs write it; undefined if it cannot be told: encrypted, damaged, compressed in another way than usual, or
+ * with a page that occurs twice in its tree. A file that was made to mislead may have more.
+ */
 export function pdfSize(bytes: Buffer): PdfSize | undefined {
   // Each byte is a character, so that places are the same.
   const file = bytes.toString('latin1')
   if (file.includes('/Encrypt')) return undefined
-  let pages = count(file)
-  let text = 0
-  let shared = 0
+  const parts = partsOf(file, bytes)
+  if (!parts) return undefined
+  const packed = parts.streams.filter(({ dictionary }) => PACKED_OBJECTS.test(dictionary))
+  const unpacked = packed.map(contentOf)
+  if (unpacked.includes(undefined)) return undefined
+  const objects = [...parts.between, ...unpacked].join('\n')
+  const kids = [...objects.matchAll(KIDS)].map(([, list]) => idsIn(String(list)))
+  const listed = kids.flat()
+  if (kids.some(ids => ids.length === 0) || new Set(listed).size < listed.length) return undefined
+  const pages = Math.max(objects.match(PAGE)?.length ?? 0, listed.length)
+  const text = textOf(parts.streams, objects)
+  if (pages === 0 || text === undefined) return undefined
+  return { pages: Math.min(pages, MOST_PAGES), text }
+}
+
+/** The streams of a file, and what is between them; undefined if one does not end. */
+function partsOf(
+  file: string,
+  bytes: Buffer,
+): { readonly streams: readonly PdfStream[]; readonly between: readonly string[] } | undefined {
+  const streams: PdfStream[] = []
+  const between: string[] = []
   let at = 0
   for (const { index, 0: word } of file.matchAll(STREAM)) {
     // The word is also the end of `endstream`, and may be in a stream.
@@ -36,30 +74,92 @@ export function pdfSize(bytes: Buffer): PdfSize | undefined {
     const start = index + word.length
     const end = file.indexOf('endstream', start)
     if (end === -1) return undefined
-    const described = file.slice(Math.max(at, file.lastIndexOf('obj', index)), index)
+    const before = file.slice(at, index)
+    between.push(before)
     at = end
-    if (WITHOUT_TEXT.test(described)) continue
-    const content = contentOf(bytes.subarray(start, end), described)
-    if (!content) return undefined
-    pages += count(content.toString('latin1'))
-    if (FORM.test(described)) shared += content.length
-    else text += content.length
+    const object = [...before.matchAll(OBJECT)].at(-1)
+    const dictionary = before.slice(object?.index)
+    streams.push({ id: object?.[1] ?? '', dictionary, bytes: bytes.subarray(start, end) })
   }
-  if (pages === 0) return undefined
-  const taken = Math.min(pages, MOST_PAGES)
-  return { pages: taken, text: text + shared * taken }
+  return { streams, between: [...between, file.slice(at)] }
 }
 
-function count(text: string): number {
-  return text.match(PAGE)?.length ?? 0
+/** The bytes of text in streams, as often as pages show each; undefined if one cannot be read. */
+function textOf(streams: readonly PdfStream[], objects: string): number | undefined {
+  const contents = [...objects.matchAll(CONTENTS)].flatMap(([, list]) => idsIn(String(list)))
+  const ofPages = countEach(contents)
+  const ids = new Set(streams.map(({ id }) => id))
+  // A list of contents in an object of its own.
+  if (contents.some(id => !ids.has(id))) return undefined
+  const fonts = new Set(
+    [...objects.matchAll(FONT_OR_PROFILE)].flatMap(([, one]) => idsIn(String(one))),
+  )
+  const shown: { readonly id: string; readonly content: string }[] = []
+  for (const stream of streams) {
+    const { id, dictionary } = stream
+    if (!ofPages.has(id) && (fonts.has(id) || WITHOUT_TEXT.test(dictionary))) continue
+    const content = contentOf(stream)
+    if (content === undefined) return undefined
+    shown.push({ id, content })
+  }
+  const times = timesShown(shown, objects, ofPages)
+  return shown.reduce((sum, { id, content }) => sum + content.length * times(id), 0)
 }
 
-function contentOf(stream: Buffer, described: string): Buffer | undefined {
-  if (!described.includes('/Filter')) return stream
-  const filters = /\/Filter\s*(\[[^\]]*\]|\/\w+)/.exec(described)?.[1]
+/** How often the pages of a file show a stream: as content, and as a part that others draw by a name. */
+function timesShown(
+  shown: readonly { readonly id: string; readonly content: string }[],
+  objects: string,
+  ofPages: ReadonlyMap<string, number>,
+): (id: string) => number {
+  const names = new Map<string, Set<string>>()
+  for (const [, name, id] of objects.matchAll(NAMED_REFERENCE)) {
+    const known = names.get(String(id)) ?? new Set()
+    names.set(String(id), known.add(String(name)))
+  }
+  const drawnBy = new Map<string, { readonly id: string; readonly count: number }[]>()
+  for (const { id, content } of shown) {
+    const drawn = countEach([...content.matchAll(DRAWN)].map(([, name]) => String(name)))
+    for (const [name, count] of drawn) {
+      const by = drawnBy.get(name) ?? []
+      by.push({ id, count })
+      drawnBy.set(name, by)
+    }
+  }
+  const known = new Map<string, number>()
+  const times = (id: string, depth: number): number => {
+    const before = known.get(id)
+    if (before !== undefined) return before
+    // Also the answer for a part that draws itself.
+    known.set(id, MOST_TIMES)
+    if (depth > MAX_DEPTH) return MOST_TIMES
+    let sum = ofPages.get(id) ?? 0
+    for (const name of names.get(id) ?? [])
+      for (const by of drawnBy.get(name) ?? []) sum += by.count * times(by.id, depth + 1)
+    const total = Math.min(Math.max(sum, 1), MOST_TIMES)
+    known.set(id, total)
+    return total
+  }
+  return id => times(id, 0)
+}
+
+function idsIn(text: string): string[] {
+  return [...text.matchAll(REFERENCE)].map(([, id]) => String(id))
+}
+
+function countEach(all: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>()
+  for (const one of all) counts.set(one, (counts.get(one) ?? 0) + 1)
+  return counts
+}
+
+/** The decoded bytes of a stream, each as a character; undefined if they cannot be read. */
+function contentOf({ dictionary, bytes }: PdfStream): string | undefined {
+  if (!dictionary.includes('/Filter')) return bytes.toString('latin1')
+  const filters = /\/Filter\s*(\[[^\]]*\]|\/\w+)/.exec(dictionary)?.[1]
   if (filters === undefined || !/^\[?\s*\/(?:FlateDecode|Fl)\s*\]?$/.test(filters)) return undefined
   try {
-    return inflateSync(stream, { maxOutputLength: MAX_STREAM_BYTES })
+    return inflateSync(bytes, { maxOutputLength: MAX_STREAM_BYTES }).toString('latin1')
   } catch {
     return undefined
   }

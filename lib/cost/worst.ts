@@ -19,6 +19,7 @@ export interface PricedRequest {
   readonly model: string
   readonly max_tokens: number
   readonly tools?: unknown
+  readonly compaction?: unknown
   readonly output_config?: unknown
   readonly inference_geo?: unknown
 }
@@ -73,7 +74,8 @@ function ofMedia(json: string): number {
 
 function ofPdf(base64: string): number {
   const size = pdfSize(Buffer.from(base64, 'base64'))
-  return size ? size.pages * MOST_OF_IMAGE + size.text : MOST_OF_PROMPT
+  const tokens = size ? size.pages * MOST_OF_IMAGE + size.text : MOST_OF_PROMPT
+  return Math.min(tokens, MOST_OF_PROMPT)
 }
 
 function isLarger({ tools, output_config }: PricedRequest): boolean {

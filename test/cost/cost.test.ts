@@ -41,6 +41,22 @@ t.test('a usage of no prompt does not say what was billed', async t => {
     t.ok(costOf(usage, HAIKU, listPrice))
 })
 
+t.test('compactions are billed besides the other tokens, at the same prices', async t => {
+  const none = { input_tokens: 1_000_000, output_tokens: 0 }
+  const entry = { type: 'message', input_tokens: 1_000_000, output_tokens: 0 }
+  const compaction = { type: 'compaction', input_tokens: 1_000_000, output_tokens: 1_000_000 }
+  const price = (iterations: unknown): bigint | undefined =>
+    costOf({ ...none, iterations }, 'claude-opus-5-5', listPrice)
+  for (const iterations of [null, [], [entry], ['odd']]) t.equal(price(iterations), usd('2'))
+  t.equal(price([compaction, entry, compaction]), usd('26'))
+  for (const iterations of [
+    'odd',
+    [{ ...compaction, input_tokens: -1 }],
+    [{ ...entry, type: 'advisor_message' }],
+  ])
+    t.equal(price(iterations), undefined)
+})
+
 t.test('cache writes without a split count as five-minute writes', async t => {
   const none = { input_tokens: 0, output_tokens: 0 }
   const whole = { ...none, cache_creation_input_tokens: 1_000_000, cache_creation: null }

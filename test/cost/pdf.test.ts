@@ -39,15 +39,55 @@ t.test('images, fonts and metadata have no text', async t => {
     PAGE,
     ['/Subtype /Image /Filter /DCTDecode', Buffer.alloc(9000, 1)],
     ['/Length1 9000 /Filter /FlateDecode', deflateSync(Buffer.alloc(9000))],
+    ['/N 4 /Filter /FlateDecode', deflateSync(Buffer.alloc(9000))],
     ['/Type /Metadata /Subtype /XML', Buffer.alloc(9000, 1)],
+    '<</FontFile2 3 0 R>> [/ICCBased 4 0 R]',
     ['/Filter /FlateDecode', deflated],
   )
   t.same(pdfSize(file), { pages: 1, text: TEXT.length })
 })
 
-t.test('what pages share may be on each of them', async t => {
-  const file = pdf(PAGE, PAGE, ['/Subtype /Form /Filter /FlateDecode', deflated])
-  t.same(pdfSize(file), { pages: 2, text: 2 * TEXT.length })
+t.test('what a page names as its content is text, whatever it says of itself', async t => {
+  const page = '<</Type/Page /Contents 2 0 R>>'
+  for (const says of ['/Subtype /Image', '/Length1 0', '/Subtype /XML'])
+    t.equal(pdfSize(pdf(page, [says, TEXT]))?.text, TEXT.length + 1, says)
+})
+
+t.test('content that pages share is counted for each of them', async t => {
+  const page = '<</Type/Page /Contents 3 0 R>>'
+  const again = '<</Type/Page /Contents [3 0 R 3 0 R]>>'
+  t.same(pdfSize(pdf(page, again, ['/Filter/Fl', deflated])), { pages: 2, text: 3 * TEXT.length })
+})
+
+/** A stream that draws these, as often as they are named. */
+function drawing(...names: string[]): readonly [string, Buffer] {
+  return ['/Filter/Fl', deflateSync(Buffer.from(names.map(name => `/${name} Do`).join(' ')))]
+}
+
+t.test('a part is counted as often as it is drawn, also by other parts', async t => {
+  const file = pdf(
+    '<</Type/Page /Contents 2 0 R /Resources <</XObject <</A 3 0 R /Image 9 0 R>>>>>>',
+    drawing('A', 'A', 'Image'),
+    drawing('B', 'B', 'B'),
+    '<</XObject <</B 5 0 R /C 5 0 R>>>>',
+    ['/Subtype/Form /Filter/Fl', deflated],
+  )
+  const parts = '/A Do /A Do /Image Do'.length + 2 * '/B Do /B Do /B Do'.length
+  t.same(pdfSize(file), { pages: 1, text: parts + 6 * TEXT.length })
+})
+
+t.test('parts that draw themselves, or reach too deep, have more text than any prompt', async t => {
+  const itself = pdf(PAGE, drawing('A'), '<</A 2 0 R>>')
+  t.ok(Number(pdfSize(itself)?.text) > 1_000_000)
+  const chain = Array.from({ length: 5000 }, (_, i) => drawing(`X${i + 1}`))
+  // Each is drawn by the next one.
+  const names = chain.map((_, i) => `/X${i + 2} ${i + 2} 0 R`).join(' ')
+  t.ok(Number(pdfSize(pdf(PAGE, ...chain, names))?.text) > 1_000_000)
+})
+
+t.test('pages are those of the tree, also without a type', async t => {
+  const tree = '<</Type/Pages /Kids [2 0 R 3 0 R 4 0 R]>>'
+  t.equal(pdfSize(pdf(tree, '<</Parent 1 0 R>>', PAGE, PAGE))?.pages, 3)
 })
 
 t.test('no more pages are counted than the API takes', async t => {
@@ -64,6 +104,10 @@ t.test('a file that cannot be read has no size', async t => {
     ['cut', whole.subarray(0, whole.indexOf('endstream'))],
     ['too large', pdf(PAGE, ['/Filter /FlateDecode', deflateSync(Buffer.alloc(65_000_000))])],
     ['no page', pdf(['/Filter /FlateDecode', deflated])],
+    ['a page twice', pdf('<</Kids [2 0 R 2 0 R]>>', PAGE)],
+    ['a tree in another object', pdf('<</Kids 3 0 R>>', PAGE, '[2 0 R]')],
+    ['contents in another object', pdf('<</Type/Page /Contents 2 0 R>>', '[3 0 R]', ['', TEXT])],
+    ['damaged objects', pdf(PAGE, ['/Type/ObjStm /Filter /FlateDecode', Buffer.from('no')])],
   ] as const)
     t.equal(pdfSize(file), undefined, why)
 })

@@ -69,6 +69,11 @@ t.test('content that the API adds to a prompt has no bound', async t => {
   t.match(worst(request({ tools: [{ type: 'custom', name: 'f' }, search] })), { why: /a tool/ })
   t.type(worst(request({ tools: [{ type: 'custom', name: 'f' }] })), 'bigint')
   t.match(worst(request({ tools: [null, search] })), { why: /a tool/ })
+  for (const summary of [
+    { compaction: { type: 'summarize' } },
+    { context_management: { edits: [{ type: 'compact_20260112' }] } },
+  ])
+    t.match(worst(request(summary)), { why: /a summary of the context/ })
 })
 
 t.test('each page of a PDF may have the tokens of an image, and its text counts, too', async t => {

@@ -43,6 +43,7 @@ export function statusOfStop(stopReason: string | null): Status {
     case 'max_tokens':
     case 'model_context_window_exceeded':
     case 'pause_turn':
+    case 'compaction':
       return 'incomplete'
     case 'refusal':
       return 'refused'

@@ -8,6 +8,7 @@ for (const [type, stop, status] of [
   ['succeeded', 'max_tokens', 'incomplete'],
   ['succeeded', 'model_context_window_exceeded', 'incomplete'],
   ['succeeded', 'pause_turn', 'incomplete'],
+  ['succeeded', 'compaction', 'incomplete'],
   ['succeeded', 'refusal', 'refused'],
   ['errored', null, 'errored'],
   ['expired', null, 'expired'],
