@@ -77,8 +77,9 @@ const FLAGS = {
   create: constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
   update: constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW,
   read: constants.O_RDONLY | constants.O_NOFOLLOW,
-  output: constants.O_RDWR,
-  newOutput: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
+  // What another program appends in the moment of a write is not overwritten.
+  output: constants.O_RDWR | constants.O_APPEND,
+  newOutput: constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL,
 }
 
 function failed(what: string, path: string) {

@@ -87,6 +87,7 @@ export class FileTarget implements Target {
   /** Whether this run created the file. */
   readonly #isNew: boolean
   readonly #mark: WriteMark | undefined
+  #hasFailed = false
 
   private constructor(options: FileTargetOptions, handle: DiskFile, facts: Facts) {
     this.#options = options
@@ -128,15 +129,18 @@ export class FileTarget implements Target {
     } catch (cause) {
       await handle?.close()
       await mark?.close()
-      if (handle && isNew) await removeIfSame(disk, path, identity)
+      if (handle && isNew) await removeIfSame(disk, path, identity, 0)
       throw cause
     }
   }
 
-  /** Removes the file if this run created it and it still has its name. */
+  /** Removes the file if this run created it, it still has its name, and no other program has written to it. */
   async removeIfNew(): Promise<void> {
     const { disk, path } = this.#options
-    if (this.#isNew) await removeIfSame(disk, path, this.identity)
+    const { flushed, size } = this.#file
+    // A write that failed, as on a full disk, may have written a part.
+    const most = this.#hasFailed ? size : flushed
+    if (this.#isNew) await removeIfSame(disk, path, this.identity, most)
   }
 
   write(bytes: Buffer): Promise<void> | undefined {
@@ -166,6 +170,7 @@ export class FileTarget implements Target {
     try {
       await this.#file.flush()
     } catch (cause) {
+      this.#hasFailed = true
       await this.#markFailure(flushed, size)
       throw cause
     }
@@ -213,7 +218,15 @@ export class FileTarget implements Target {
   }
 }
 
-async function removeIfSame(disk: Disk, path: string, identity: string | undefined): Promise<void> {
+/** Removes a file of at most so many bytes, which this job wrote. */
+async function removeIfSame(
+  disk: Disk,
+  path: string,
+  identity: string | undefined,
+  most: number,
+): Promise<void> {
+  const size = await disk.stat(path)
+  if (typeof size !== 'number' || size > most) return
   if (identity === (await disk.identityOf?.(path))) await disk.remove(path)
 }
 

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   symlinkSync,
   truncateSync,
   unlinkSync,
@@ -478,21 +479,54 @@ void t.test('rows wait until their writer is open', async t => {
   t.equal(asked(path).length, 2)
 })
 
-void t.test('a detached output never removes a file that took its name', async t => {
+void t.test(
+  'a detached output that fails removes its file, and nothing of another program',
+  async t => {
+    const world = await makeWorld(t)
+    const job = await world.open()
+    await write(world, job, `${world.dir}/out.jsonl`)
+    const path = `${world.dir}/again.jsonl`
+    for (const [change, left] of [
+      [() => {}, undefined],
+      [() => appendFileSync(path, 'theirs'), 'theirs'],
+      [() => unlinkSync(path), undefined],
+      [() => (unlinkSync(path), writeFileSync(path, 'theirs')), 'theirs'],
+    ] as const) {
+      const rowOf = (): Buffer => {
+        change()
+        throw new BatchStreamError('CBS_OUTPUT', 'no such row')
+      }
+      const rows = { rowOf }
+      const output = await openOutput({
+        job,
+        out: { path },
+        detached: true,
+        rows,
+        errorRowOf: rowOf,
+      })
+      const again = fetchResults({ client: world.client, job })
+      await t.rejects(pipeline(Readable.from([job.endedBatch(1)]), again, output))
+      t.equal(existsSync(path) ? readFileSync(path, 'utf8') : undefined, left)
+      rmSync(path, { force: true })
+    }
+  },
+)
+
+void t.test('what another program appends in the moment of a write stays in the file', async t => {
   const world = await makeWorld(t)
-  const job = await world.open()
-  await write(world, job, `${world.dir}/out.jsonl`)
-  const path = `${world.dir}/again.jsonl`
-  const rowOf = (): Buffer => {
-    unlinkSync(path)
-    writeFileSync(path, 'theirs')
-    throw new BatchStreamError('CBS_OUTPUT', 'no such row')
-  }
-  const rows = { rowOf }
-  const output = await openOutput({ job, out: { path }, detached: true, rows, errorRowOf: rowOf })
-  const again = fetchResults({ client: world.client, job })
-  await t.rejects(pipeline(Readable.from([job.endedBatch(1)]), again, output))
-  t.equal(readFileSync(path, 'utf8'), 'theirs')
+  const path = `${world.dir}/out.jsonl`
+  let isAppended = false
+  const disk = watched((what, at) => {
+    if (what !== 'write' || at !== path || isAppended) return
+    isAppended = true
+    appendFileSync(path, 'theirs\n')
+  })
+  const job = await world.open({ disk })
+  await t.rejects(write(world, job, path), {
+    code: 'CBS_OUTPUT',
+    message: /was changed by another program/,
+  })
+  t.match(readFileSync(path, 'utf8'), /^theirs\n\{.*\}\n/)
 })
 
 const TAMPERING: Readonly<Record<string, readonly [(path: string) => void, RegExp]>> = {
