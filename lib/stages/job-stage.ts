@@ -1,5 +1,5 @@
 import type { Job } from '../core/job/job.ts'
-import type { TransformCallback } from 'node:stream'
+import type { Duplex, TransformCallback } from 'node:stream'
 import { backoffOf, type Backoff, type Waits } from '../core/backoff.ts'
 import { BatchStreamError, wrapError, type ErrorCode } from '../core/errors.ts'
 import { Page } from '../core/pages.ts'
@@ -16,6 +16,15 @@ export interface JobStageOptions extends StageOptions {
   readonly failure: { readonly code: ErrorCode; readonly what: string }
   /** The waits between tries of an API call; they are set for the whole job. */
   readonly backoff?: Backoff | undefined
+}
+
+/**
+ * Hears the error of a closed job on a stage that is in no pipeline: what made the caller close the job, such as a wrong option of
+ * another stage, must not be hidden by an uncaught error. A pipeline that takes the stage later finds its error all the same.
+ */
+export function hearIfClosed(stage: Duplex, error: Error): void {
+  const isOfJob = error instanceof BatchStreamError && error.option === 'job'
+  if (isOfJob && stage.listenerCount('error') === 0) stage.on('error', () => {})
 }
 
 /**
@@ -76,7 +85,11 @@ export abstract class JobStage<In> extends StageTransform {
 
   /** Runs work in parallel to the stream. Its error destroys the stage, and `destroy()` waits for it. */
   protected runBeside(work: Promise<void>): void {
-    void this.#follow(work, error => error && this.destroy(error))
+    void this.#follow(work, error => {
+      if (!error) return
+      hearIfClosed(this, error)
+      this.destroy(error)
+    })
   }
 
   override _transform(item: In, _encoding: BufferEncoding, done: TransformCallback): void {

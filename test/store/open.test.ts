@@ -288,6 +288,23 @@ void t.test('a stage refuses a job that is closed, and says what to do', async t
 })
 
 void t.test(
+  'a job that is closed while stages are made hides no error of another stage',
+  async t => {
+    const dir = t.testdir()
+    for (const stage of [spool, aggregate]) {
+      const job = await openJob({ name: 'a', dir })
+      const made = stage({ job })
+      // As `finally` does after a wrong option of the next stage.
+      await job.close()
+      await new Promise(resolve => setImmediate(resolve))
+      t.equal(made.listenerCount('error'), 1)
+      const reason = { code: 'CBS_OPTION', message: /^job a is closed/ }
+      await t.rejects(pipeline(Readable.from([]), made), reason, 'a pipeline that takes it later')
+    }
+  },
+)
+
+void t.test(
   'results of a batch that was never sent show that a journal has lost its end',
   async t => {
     const dir = t.testdir()

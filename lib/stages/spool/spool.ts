@@ -12,6 +12,7 @@ import { wrongInputError } from '../../core/validate-input.ts'
 import { storedJob, type StoredJob } from '../../store/job.ts'
 import { temporaryJob } from '../../store/open.ts'
 import type { RecordReader } from '../../store/records.ts'
+import { hearIfClosed } from '../job-stage.ts'
 
 /** Options of `spool`. */
 export interface SpoolOptions {
@@ -79,7 +80,11 @@ export class Spool extends Duplex {
     }
     begin().then(
       () => done(),
-      cause => done(wrapError('CBS_DISK', 'the records cannot be stored', cause)),
+      cause => {
+        const error = wrapError('CBS_DISK', 'the records cannot be stored', cause)
+        hearIfClosed(this, error)
+        done(error)
+      },
     )
   }
 
