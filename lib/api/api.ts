@@ -116,7 +116,6 @@ export class Api {
       fetchOptions: NO_REDIRECT,
     })
     const { data, response } = await call.withResponse()
-    this.session.hasWorked = true
     const { headers } = response
     const cachedBy = cacheIn(headers)
     let foreign: BatchStreamError | undefined
@@ -132,8 +131,8 @@ export class Api {
   }
 
   /** Retrieves a batch; undefined if the API does not know it. */
-  async retrieve(id: string): Promise<RemoteBatch | undefined> {
-    return await this.#retrieve(id)
+  async retrieve(id: string, maxTries?: number): Promise<RemoteBatch | undefined> {
+    return await this.#retrieve(id, undefined, maxTries)
   }
 
   /**
@@ -216,15 +215,17 @@ export class Api {
     return await this.#read('list batches', read, absent, maxTries)
   }
 
-  async cancel(id: string): Promise<RemoteBatch | undefined> {
-    return await this.#read(`cancel ${id}`, async signal => {
+  /** Cancels a batch; undefined if the API does not know it. */
+  async cancel(id: string, maxTries?: number): Promise<RemoteBatch | undefined> {
+    const ask = async (signal: AbortSignal): Promise<RemoteBatch> => {
       const options = { maxRetries: 0, timeout: IDLE_TIMEOUT_MS, signal, fetchOptions: NO_REDIRECT }
       const { data, response } = await this.#client.messages.batches
         .cancel(id, {}, options)
         .withResponse()
       await this.session.observe(response.headers)
       return about(id, remoteBatch(data))
-    })
+    }
+    return await this.#read(`cancel ${id}`, ask, undefined, maxTries)
   }
 
   /** Opens the download of a result set. Errors are for `failureOf`. */

@@ -79,10 +79,16 @@ export function secretsOf(response: Response): readonly string[] {
   return resultSecrets.get(response) ?? []
 }
 
-/** The key of a request, in each form in which a reply may echo it. */
+/** Headers that carry a key, as gateways name them: `authorization`, `x-api-key`, `x-portkey-api-key`, `helicone-auth`. */
+const SECRET_HEADER =
+  /(?:^|[-_])(?:api-?key|key|token|secret|auth|authorization|password|credentials?|cookie)$/
+
+/** The keys of a request, in each form in which a reply may echo them. */
 function secretsIn(headers: Headers): string[] {
-  const token = headers.get('authorization')?.replace(/^\S+ /, '')
-  return [...new Set([headers.get('x-api-key'), token].flatMap(secretForms))]
+  const values = [...headers].flatMap(([name, value]) =>
+    SECRET_HEADER.test(name) ? [value, value.replace(/^\S+ /, '')] : [],
+  )
+  return [...new Set(values.flatMap(secretForms))]
 }
 
 /**
@@ -148,7 +154,7 @@ function cleanJson(text: string, clean: (text: string) => string): string {
   }
 }
 
-/** An API error reduced to the documented members, with the promised types. Any other text is shortened. */
+/** An error reduced to the members that the API documents, with the promised types. Any other text is shortened. */
 function errorBody(text: string, clean: (text: string) => string): string {
   let body: unknown
   try {
@@ -161,12 +167,14 @@ function errorBody(text: string, clean: (text: string) => string): string {
     return said === undefined ? undefined : shorten(withoutKeys(clean(said)))
   }
   // `Object` turns a value that is not an object into an empty one, so each member can be read.
-  const { error, request_id } = Object(body)
+  const { type, error, request_id } = Object(body)
   if (typeof error !== 'object' || error === null) return shorten(withoutKeys(clean(text)))
   const code: unknown = Object(error.details).error_code
   const details = typeof code === 'string' ? { error_code: shorten(clean(code)) } : undefined
   const cleaned = { type: tidy(error.type), message: tidy(error.message), details }
-  return JSON.stringify({ type: 'error', error: cleaned, request_id: tidy(request_id) })
+  // Gateways have errors of their own without this type.
+  const form = type === 'error' ? { type } : {}
+  return JSON.stringify({ ...form, error: cleaned, request_id: tidy(request_id) })
 }
 
 function textOfValue(value: unknown): string | undefined {

@@ -139,9 +139,7 @@ export async function withRetry<T>(
   const retries = new Retries(session)
   for (;;) {
     try {
-      const value = await call()
-      session.hasWorked = true
-      return { value }
+      return { value: await call() }
     } catch (cause) {
       if (signal.aborted) throw signal.reason
       if (cause instanceof BatchStreamError) throw cause

@@ -12,15 +12,24 @@ export interface SdkError extends Error {
   readonly errorCode?: string | null
   /** `error.message` of the reply; since SDK 1.5. */
   readonly apiMessage?: string | null
+  /** The JSON of the reply. */
+  readonly error?: unknown
 }
 
 export function isSdkError(cause: unknown): cause is SdkError {
   return cause instanceof Error && 'status' in cause && 'headers' in cause && 'requestID' in cause
 }
 
-/** Whether an error reply has the form of the API's, which those of proxies and filters lack. */
+/** Whether an error reply has the form of the API's, which those of gateways, proxies and filters lack. */
 export function hasApiForm(cause: unknown): boolean {
-  return isSdkError(cause) && typeof cause.apiMessage === 'string'
+  if (!isSdkError(cause)) return false
+  // `Object` turns a value that is not an object into an empty one, so each member can be read.
+  const { type, error } = Object(cause.error)
+  return type === 'error' && [Object(error).type, Object(error).message].every(isText)
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string'
 }
 
 /** The connection broke while a body was read, after the SDK had returned. */

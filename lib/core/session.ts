@@ -67,8 +67,6 @@ export class ApiSession {
   #isProvisional = false
   #answered = false
   #hasObserved = false
-  /** Whether a call of this process has succeeded, so that its base URL is that of the API. */
-  hasWorked = false
 
   constructor(clock: Clock, owner?: WorkspaceOwner) {
     this.clock = clock

@@ -82,6 +82,21 @@ for (const login of [{ apiKey: SECRET }, { authToken: SECRET }] as const) {
   })
 }
 
+void t.test('so is a key in a header of a gateway, and no other header', async t => {
+  const headers = {
+    'X-Portkey-Api-Key': 'portkey-0123456789',
+    'Helicone-Auth': 'Bearer helicone-0123456789',
+    'X-Portkey-Provider': 'anthropic',
+  }
+  const message = `${Object.values(headers).join(', ')}, helicone-0123456789`
+  const body = error(JSON.stringify({ type: 'invalid_request_error', message }))
+  const client = clientOf(() => json(body, 400)).client.withOptions({ defaultHeaders: headers })
+  t.equal(
+    (await failureFrom(guardedClient(client))).message,
+    'the API answered 400: ***, ***, anthropic, ***',
+  )
+})
+
 void t.test('a key that a gateway echoes in JSON inside a text is removed', async t => {
   const key = 'gw/AbCd+12345678/xyz=='
   const escaped = key.replaceAll('/', '\\/')

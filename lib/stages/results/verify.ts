@@ -66,6 +66,9 @@ const MAX_FAILURE_BYTES = 1_000_000
 /** The first bytes of a line that does not belong to the set: what is kept of it for inspection. */
 const SHOWN_BYTES = 64 * 1024
 
+/** More bytes than any form of a key has, so that none is cut before it is removed. */
+const MOST_OF_KEY = 16 * 1024
+
 /** The most characters of a reason, which may name a custom_id of any length. */
 const MAX_REASON = 300
 
@@ -200,7 +203,9 @@ export class Verifier {
 
   /** The file that is kept for inspection includes the start of the line that made the set invalid. */
   #show(bytes: Buffer): void {
-    this.#file.append(this.#clean(bytes.subarray(0, SHOWN_BYTES)))
+    const start = this.#clean(bytes.subarray(0, SHOWN_BYTES + MOST_OF_KEY))
+    const isWhole = bytes.length <= SHOWN_BYTES + MOST_OF_KEY
+    this.#file.append(isWhole ? start : start.subarray(0, Math.max(0, start.length - MOST_OF_KEY)))
   }
 
   #keep(position: number, line: Buffer, parts?: Int32Array, entry?: number): true {

@@ -19,9 +19,21 @@ export type CreateOutcome =
       readonly foreign?: BatchStreamError | undefined
     }
   | { readonly kind: 'again'; readonly failure: Failure }
-  /** `isRefused`: the reply refuses it, so it need not be waited for once the batches that may be it are known to be others. */
-  | { readonly kind: 'unknown'; readonly failure: Failure; readonly isRefused?: true }
+  /**
+   * `isRefused`: the API refuses it, so it need not be waited for once the batches that may be it are known to be others. `refusal`: what
+   * the reply means once the API is known not to have the batch.
+   */
+  | {
+      readonly kind: 'unknown'
+      readonly failure: Failure
+      readonly isRefused?: true
+      readonly refusal?: Refusal
+    }
   | { readonly kind: 'split' }
+  | Refusal
+
+/** The batch is refused as it is, for a reason other than its size. */
+export type Refusal =
   | { readonly kind: 'reject'; readonly position: number; readonly failure: Failure }
   | { readonly kind: 'refused'; readonly failure: Failure }
   | { readonly kind: 'stop'; readonly failure: Failure }
@@ -54,12 +66,11 @@ export function outcomeOf(failure: Failure, wholeSent: boolean): CreateOutcome {
   }
 }
 
-/** Whether an outcome means that the API refuses the batch as it is, for a reason other than its size. */
-export function isFinal({ kind }: CreateOutcome): boolean {
-  return kind === 'stop' || kind === 'refused' || kind === 'reject'
+export function isRefusal(outcome: CreateOutcome): outcome is Refusal {
+  return ['stop', 'refused', 'reject'].includes(outcome.kind)
 }
 
-function refused(failure: Failure): CreateOutcome {
+function refused(failure: Failure): Refusal {
   const position = NAMED_REQUEST.exec(failure.message)?.[1]
   if (position === undefined) return { kind: 'refused', failure }
   return { kind: 'reject', position: Number(position), failure }

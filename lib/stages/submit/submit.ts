@@ -19,7 +19,7 @@ import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
 import { typed, type CarryingStage } from '../../core/stage.ts'
 import { ensureFreeSpace } from './free-space.ts'
-import type { CreateOutcome } from './outcome.ts'
+import type { CreateOutcome, Refusal } from './outcome.ts'
 import {
   NAMED_REFUSALS,
   planProbes,
@@ -195,7 +195,7 @@ export class Submit extends JobStage<SealedBatch> {
     for (;;) {
       const count = await this.#waitForSlot(job, number)
       if (count === undefined) return
-      const { requests, root } = job.batch(number)
+      const { requests } = job.batch(number)
       if (count < requests) return await this.#split(job, number, firstOf(count))
       const outcome = await this.#upload(job, number).finally(() => job.queue.endSending(number))
       if (outcome === 'stopped') return
@@ -212,28 +212,33 @@ export class Submit extends JobStage<SealedBatch> {
         case 'created':
           return await this.#applyVerdict(job, this.#refusals.accepted())
         case 'unknown':
-          // A gateway may redirect after it has passed the create on, and waiting does not help: the next start searches.
-          if (outcome.failure.kind === 'redirect')
-            return job.queue.stop(errorOf(`submit batch ${number}`, outcome.failure))
+          // A gateway may have passed the create on, and waiting does not help: the next start searches.
+          if (outcome.failure.kind === 'redirect' || outcome.refusal?.kind === 'stop')
+            return job.queue.stop(mayBeSent(number, outcome.failure))
           this.#reportWait(job.sealedBatch(number), outcome.failure.message)
-          return this.#startSearch(job, number, outcome.isRefused)
+          return this.#startSearch(job, number, outcome)
         case 'split':
           return await this.#split(job, number, half(requests))
-        case 'reject': {
-          const named = (this.#refusalsByName.get(root) ?? 0) + 1
-          this.#refusalsByName.set(root, named)
-          if (outcome.position >= requests || named > NAMED_REFUSALS)
-            return await this.#isolate(job, number, outcome.failure)
-          return await this.#reject(job, number, outcome.position, outcome.failure.message)
-        }
+        case 'reject':
         case 'refused':
-          return await this.#isolate(job, number, outcome.failure)
         case 'stop':
-          return job.queue.stop(errorOf(`submit batch ${number}`, outcome.failure))
+          return await this.#refuse(job, number, outcome)
         case 'again':
           if (!(await this.#waitToRetry(job, number, outcome.failure, retries))) return
       }
     }
+  }
+
+  async #refuse(job: StoredJob, number: number, refusal: Refusal): Promise<void> {
+    const { failure } = refusal
+    if (refusal.kind === 'stop') return job.queue.stop(errorOf(`submit batch ${number}`, failure))
+    if (refusal.kind === 'refused') return await this.#isolate(job, number, failure)
+    const { requests, root } = job.batch(number)
+    const named = (this.#refusalsByName.get(root) ?? 0) + 1
+    this.#refusalsByName.set(root, named)
+    if (refusal.position >= requests || named > NAMED_REFUSALS)
+      return await this.#isolate(job, number, failure)
+    await this.#reject(job, number, refusal.position, failure.message)
   }
 
   /** Adopts a batch that the user has ruled out and now names, as long as this one is not sent again. */
@@ -437,8 +442,8 @@ export class Submit extends JobStage<SealedBatch> {
     notify('onWait', this.#options.onWait, batch, why)
   }
 
-  #startSearch(job: StoredJob, number: number, isRefused = false): void {
-    this.#runBeside(this.#search(job, number, isRefused))
+  #startSearch(job: StoredJob, number: number, reply: SearchedReply = {}): void {
+    this.#runBeside(this.#search(job, number, reply))
   }
 
   #runBeside(work: Promise<void>): void {
@@ -447,7 +452,11 @@ export class Submit extends JobStage<SealedBatch> {
     this.runBeside(tracked)
   }
 
-  async #search(job: StoredJob, number: number, isRefused: boolean): Promise<void> {
+  async #search(
+    job: StoredJob,
+    number: number,
+    { isRefused, refusal }: SearchedReply,
+  ): Promise<void> {
     const { settle = DEFAULT_SETTLE_MS, ownedElsewhere, adopt } = this.#options
     const settleMs = isRefused ? 0 : settle
     const onWait = (why: string): void => this.#reportWait(job.sealedBatch(number), why)
@@ -460,6 +469,10 @@ export class Submit extends JobStage<SealedBatch> {
     if (found === undefined) return
     if (found === 'absent') {
       await job.note({ type: 'disarmed', number }, true)
+      if (refusal) {
+        await job.shared?.releaseQueue(number, false)
+        return await this.#refuse(job, number, refusal)
+      }
       if (await hasBody(job, job.batch(number))) return await this.#send(job, number)
       // The body was on another machine. The next start batches its records again.
       return job.queue.stop(lostBody(number))
@@ -473,6 +486,16 @@ export class Submit extends JobStage<SealedBatch> {
     if ('undecided' in found) await leaveUndecided(job, number, found, onWait)
     else await this.#accept(job, number, found.id, true)
   }
+}
+
+/** What the reply to a create that is searched for has said of it. */
+type SearchedReply = Pick<Extract<CreateOutcome, { kind: 'unknown' }>, 'isRefused' | 'refusal'>
+
+/** The error of a create that was refused, but not by the API itself. */
+function mayBeSent(number: number, failure: Failure): BatchStreamError {
+  const { code, message, cause } = errorOf(`submit batch ${number}`, failure)
+  const why = `${message}. This reply is not the API's own, so the API may have the batch: the next run looks for it`
+  return new BatchStreamError(code, why, { cause })
 }
 
 function placeOf({ name, store }: StoredJob): Parameters<typeof mustBeNoCopy>[0] {

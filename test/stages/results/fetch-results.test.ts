@@ -385,19 +385,23 @@ void t.test('a 404 on recent results is retried during the settle time', async t
 })
 
 void t.test('the 404 of another server does not say that results are gone', async t => {
-  let isBlocked = true
-  const page = { status: 404, body: '<html>no such page</html>' } as const
-  const world = await makeWorld(t, {
-    faults: ({ op }) => (isBlocked && op === 'results' ? page : undefined),
-  })
-  const job = await world.open()
-  await t.rejects(run(world, job, asks(2)), {
-    code: 'CBS_API',
-    message: /cannot fetch the results of batch 1: the API answered 404/,
-  })
-  isBlocked = false
-  t.same(said(await run(world, await reopened(world, job), asks(2))), answers(2))
-  await oneBill(world, 2)
+  for (const body of [
+    '<html>no such page</html>',
+    '{"error":{"message":"no such route","type":"invalid_request_error"}}',
+    '{"error":{"code":404,"message":"no such route","status":"NOT_FOUND"}}',
+    '{"type":"error","message":"no such route"}',
+  ]) {
+    let isBlocked = true
+    const world = await makeWorld(t, {
+      faults: ({ op }) => (isBlocked && op === 'results' ? { status: 404, body } : undefined),
+    })
+    const job = await world.open()
+    const reason = /cannot fetch the results of batch 1: the API answered 404/
+    await t.rejects(run(world, job, asks(2)), { code: 'CBS_API', message: reason }, body)
+    isBlocked = false
+    t.same(said(await run(world, await reopened(world, job), asks(2))), answers(2))
+    await oneBill(world, 2)
+  }
 })
 
 void t.test('two 404s with an outage between them are not one long 404', async t => {

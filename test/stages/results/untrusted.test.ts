@@ -317,17 +317,27 @@ void t.test('a key echoed in a result is neither in rows nor on disk', async t =
 })
 
 void t.test('a key echoed in an invalid result set is not in the file that is kept', async t => {
-  const { world } = await worldWith(t, () => undefined)
-  const fetch: typeof world.emulator.fetch = async (input, init) =>
-    String(input).endsWith('/results')
-      ? new Response(`no result of ${GATEWAY_KEY}\n`)
-      : await world.emulator.fetch(input, init)
-  const client = clientOf({ ...world.emulator, url: world.emulator.url, fetch }, GATEWAY_KEY)
-  const job = await world.open()
-  await t.rejects(run({ ...world, client }, job, asks(3)), { code: 'CBS_API' })
-  const kept = batchFilesOf(job.store.folder)
-  t.ok(kept.includes('no result of ***'))
-  t.notOk(kept.includes(GATEWAY_KEY))
+  // Of a long line, only the start is kept, which may end within the key.
+  const half = GATEWAY_KEY.length / 2
+  for (const [before, after] of [
+    [0, 0],
+    [64 * 1024 - half, 0],
+    [64 * 1024 - half, 32 * 1024],
+    [80 * 1024 - half, 32 * 1024],
+  ] as const) {
+    const { world } = await worldWith(t, () => undefined)
+    const line = `no result of ${'.'.repeat(before)}${GATEWAY_KEY}${'.'.repeat(after)}\n`
+    const fetch: typeof world.emulator.fetch = async (input, init) =>
+      String(input).endsWith('/results')
+        ? new Response(line)
+        : await world.emulator.fetch(input, init)
+    const client = clientOf({ ...world.emulator, url: world.emulator.url, fetch }, GATEWAY_KEY)
+    const job = await world.open()
+    await t.rejects(run({ ...world, client }, job, asks(3)), { code: 'CBS_API' })
+    const kept = batchFilesOf(job.store.folder)
+    t.match(kept, /no result of \.*/)
+    t.notOk(kept.includes(GATEWAY_KEY.slice(0, half)))
+  }
 })
 
 /** A key whose characters JSON may escape, and the forms in which a gateway may echo it. */

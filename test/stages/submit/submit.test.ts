@@ -18,6 +18,7 @@ import {
   asks,
   callsOf,
   clientOf,
+  clientThatChanges,
   createdLater,
   deathsOf,
   journalOf,
@@ -313,30 +314,42 @@ for (const status of [400, 403, 404, 413, 429])
     },
   )
 
-for (const [status, code] of [
-  [403, 'CBS_ACCESS'],
-  [404, 'CBS_API'],
+const PAGE = '<html>blocked</html>'
+const FOREIGN_ERROR = '{"error":{"message":"blocked","type":"forbidden"}}'
+
+for (const [status, code, body] of [
+  [403, 'CBS_ACCESS', PAGE],
+  [403, 'CBS_ACCESS', FOREIGN_ERROR],
+  [404, 'CBS_API', PAGE],
+  [400, 'CBS_API', PAGE],
+  [413, 'CBS_API', PAGE],
+  [451, 'CBS_API', ''],
 ] as const)
   void t.test(
-    `a filter that blocks the replies to creates and lists with ${status} costs nothing`,
+    `a filter that blocks the replies to creates and lists with ${status} costs nothing: ${body}`,
     async t => {
-      let isBlocked = true
-      let creates = 0
-      const blocked = { when: 'after', status, body: '<html>blocked</html>' } as const
-      const world = await makeWorld(t, {
-        batchTimeMs: MINUTE,
-        // The first create shows that this is the API.
-        faults: ({ op }) =>
-          isBlocked && (op === 'list' || (op === 'create' && ++creates > 1)) ? blocked : undefined,
-      })
-      const message =
-        /the API may have batch 2, and only its list shows whether it does: resume the job/
-      const options = { aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
-      const job = await world.open()
-      await t.rejects(run(world, job, asks(4), options), { code, message })
-      isBlocked = false
-      t.same(said(await run(world, await reopened(world, job), asks(4), options)), answers(4))
-      await oneBill(world, 4)
+      // From the first create on, or after one that shows that this is the API.
+      for (const first of [1, 2]) {
+        let isBlocked = true
+        let creates = 0
+        const blocked = { when: 'after', status, body } as const
+        const world = await makeWorld(t, {
+          batchTimeMs: MINUTE,
+          faults: ({ op }) =>
+            isBlocked && (op === 'list' || (op === 'create' && ++creates >= first))
+              ? blocked
+              : undefined,
+        })
+        const message =
+          /API may have (?:the batch: the next run looks for it|batch \d, and only its list)/
+        const options = { aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
+        const job = await world.open()
+        await t.rejects(run(world, job, asks(4), options), { code, message })
+        isBlocked = false
+        const rows = said(await run(world, await reopened(world, job), asks(4), options))
+        t.same(rows.sort(), answers(4))
+        await oneBill(world, 4)
+      }
     },
   )
 
@@ -350,19 +363,76 @@ void t.test('where the list can never be read, the user decides', async t => {
   })
   const options = { aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
   const job = await world.open()
-  await t.rejects(run(world, job, asks(4), options), { message: /`adopt`: none sends it/ })
+  await t.rejects(run(world, job, asks(4), options), { message: /the next run looks for it/ })
+  const again = await reopened(world, job)
+  await t.rejects(run(world, again, asks(4), options), { message: /`adopt`: none sends it/ })
   const decided = { ...options, submit: { concurrency: 1, adopt: ['none'] } }
-  t.same(said(await run(world, await reopened(world, job), asks(4), decided)), answers(4))
+  t.same(said(await run(world, await reopened(world, again), asks(4), decided)), answers(4))
   await oneBill(world, 4)
 })
 
-void t.test('a wrong base URL, which never works, leaves nothing to search for', async t => {
-  const page = { status: 404, body: '<html>no such page</html>' } as const
-  const world = await makeWorld(t, { faults: () => page })
-  const job = await world.open()
-  await t.rejects(run(world, job, asks(2)), { code: 'CBS_API', message: /submit batch 1.*404/ })
-  t.equal(job.batch(1).phase, 'sealed')
+for (const status of [400, 401, 403, 404, 451])
+  void t.test(
+    `a page with ${status} in reply to a create says nothing about the batch`,
+    async t => {
+      // The API lists the batch some seconds after it has accepted it.
+      const world = await makeWorld(t, {
+        batchTimeMs: MINUTE,
+        faults: [{ on: 'create', nth: 1, when: 'after', status, body: PAGE }],
+      })
+      const client = clientThatChanges(world, text =>
+        text.includes('"has_more"') && world.clock.elapsed() < 5000 ? EMPTY_LIST.body : text,
+      )
+      const options = { client, aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
+      let job = await world.open()
+      if ([401, 403, 404].includes(status)) {
+        const message =
+          /not the API's own, so the API may have the batch: the next run looks for it$/
+        await t.rejects(run(world, job, asks(4), options), { message })
+        job = await reopened(world, job)
+      }
+      t.same(said(await run(world, job, asks(4), options)).sort(), answers(4))
+      await oneBill(world, 4)
+    },
+  )
+
+void t.test('a refusal by a gateway counts after the settle time', async t => {
+  for (const named of ['', 'requests.1: ']) {
+    const world = await makeWorld(t, {
+      batchTimeMs: MINUTE,
+      faults: [{ on: 'create', refuseContaining: 'question 1' }],
+    })
+    const client = clientThatChanges(world, text =>
+      text.replace('"type":"error",', '').replace('"message":"', `"message":"${named}`),
+    )
+    const options = { client, aggregate: { batchSize: 4 } }
+    const results = await run(world, await world.open(), asks(4), options)
+    t.same(results.map(({ status }) => status).sort(), [
+      'rejected',
+      'succeeded',
+      'succeeded',
+      'succeeded',
+    ])
+    await oneBill(world, 3)
+  }
 })
+
+void t.test(
+  'after a wrong base URL, the batch is sent once the list has shown that it is absent',
+  async t => {
+    let isWrong = true
+    const page = { status: 404, body: '<html>no such page</html>' } as const
+    const world = await makeWorld(t, { faults: () => (isWrong ? page : undefined) })
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(2)), {
+      code: 'CBS_API',
+      message: /404.*may have the batch/,
+    })
+    isWrong = false
+    t.same(said(await run(world, await reopened(world, job), asks(2))), answers(2))
+    await oneBill(world, 2)
+  },
+)
 
 void t.test('a refusal is not believed on a list without any batch of the job', async t => {
   const world = await makeWorld(t, { batchTimeMs: 20 * MINUTE })
