@@ -422,13 +422,15 @@ t.test('cancel asks first, and reports the outcome of each batch', async t => {
 t.test(
   'cancel leaves out what has ended, and cancels the rest whatever one reply says',
   async t => {
+    const refused: Record<number, number> = { 2: 400, 3: 404 }
+    let isOdd = true
     const place = await placeFor(t, {
       batchTimeMs: ({ number }) => (number === 1 ? 1 : 3_600_000),
       cancelTimeMs: 3_600_000,
-      faults: [
-        { on: 'cancel', nth: 1, status: 400 },
-        { on: 'cancel', nth: 2, status: 404 },
-      ],
+      faults: ({ op, batch = 0 }) => {
+        const status = isOdd && op === 'cancel' ? refused[batch] : undefined
+        return status === undefined ? undefined : { status }
+      },
     })
     const words = ['--job', 'a', '--detach', '-p', 'Say {{text}}', '--batch-size', '1']
     await place.run(words, { stdin: csv(4) })
@@ -441,12 +443,32 @@ t.test(
       first.err,
       /cannot cancel msgbatch_\w+: .* 400.*; the API does not know msgbatch_\w+\. 2 batches were not canceled: run `cancel` again/,
     )
+    isOdd = false
     t.match(await place.run(['cancel', 'a', '-y']), {
       code: 0,
       err: /^msgbatch_\w+: ended\n(msgbatch_\w+: canceling\n){3}to continue/,
     })
   },
 )
+
+t.test('a batch that cannot be reached does not keep the others running', async t => {
+  let failed = 0
+  const place = await placeFor(t, {
+    batchTimeMs: 3_600_000,
+    cancelTimeMs: 3_600_000,
+    faults: ({ op, batch }) =>
+      op === 'cancel' && batch === 1 && ++failed < 5 ? { status: 503 } : undefined,
+  })
+  const words = ['--job', 'a', '--detach', '-p', 'Say {{text}}', '--batch-size', '1']
+  await place.run(words, { stdin: csv(3) })
+  const [first, second, third] = place.emulator.ledger.batches().map(({ id }) => id)
+  const { code, err } = await place.run(['cancel', 'a', '-y'])
+  t.equal(code, 0)
+  t.same(
+    [...err.matchAll(/^(msgbatch_\w+): canceling$/gm)].map(([, id]) => id),
+    [second, third, first],
+  )
+})
 
 t.test('a batch that ends while it is canceled is no error', async t => {
   const place = await placeFor(t, {

@@ -65,11 +65,17 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   const next = { words: ['resume', name, ...context.placeFlags] }
   context.nextIs(() => next)
   const failures: Failed[] = []
-  for (const batch of inFlight) {
-    const outcome = await canceled(api, batch)
-    if ('status' in outcome) talk.info(`${batch.id}: ${outcome.status}`)
-    else failures.push(outcome)
+  const cancelAll = async (wanted: readonly BatchState[], tries?: number): Promise<void> => {
+    const unreached: BatchState[] = []
+    for (const batch of wanted) {
+      const outcome = await canceled(api, batch, tries)
+      if ('status' in outcome) talk.info(`${batch.id}: ${outcome.status}`)
+      else if (outcome.code === 'CBS_API' && tries !== undefined) unreached.push(batch)
+      else failures.push(outcome)
+    }
+    if (unreached.length > 0) await cancelAll(unreached)
   }
+  await cancelAll(inFlight, FEW_TRIES)
   await reportRest(context, found)
   const [first] = failures
   if (!first) return { code: EXIT.answered, next }
@@ -89,6 +95,9 @@ interface Failed {
   readonly why: string
 }
 
+/** So often a batch is tried before the others have had their turn: they cost money for as long as they run. */
+const FEW_TRIES = 2
+
 /** The code for a batch that is not the job's. */
 const OTHER = 'CBS_STOPPED'
 
@@ -96,11 +105,12 @@ const OTHER = 'CBS_STOPPED'
 async function canceled(
   api: Api,
   batch: BatchState,
+  tries?: number,
 ): Promise<Failed | { readonly status: RemoteBatch['processing_status'] }> {
   // Those in flight have one.
   const id = batch.id as string
   try {
-    const remote = await api.retrieve(id)
+    const remote = await api.retrieve(id, tries)
     // A broken cache may have answered a create with the id of another batch.
     const other = remote && whyAnother(batch, remote)
     if (other !== undefined)
@@ -109,7 +119,7 @@ async function canceled(
         why: `${id}, the id of batch ${batch.number}, ${other}: it is another batch`,
       }
     if (remote?.processing_status === 'ended') return { status: 'ended' }
-    const after = await api.cancel(id)
+    const after = await api.cancel(id, tries)
     if (!after) return { code: 'CBS_API', why: `the API does not know ${id}` }
     const status = after.processing_status
     if (status === 'in_progress') return { code: 'CBS_API', why: `${id} is still in progress` }
@@ -117,7 +127,7 @@ async function canceled(
   } catch (cause) {
     if (!(cause instanceof BatchStreamError) || cause.code === 'CBS_ACCESS') throw cause
     // It may have ended meanwhile.
-    const now = await api.retrieve(id).catch(() => undefined)
+    const now = await api.retrieve(id, tries).catch(() => undefined)
     if (now?.processing_status === 'ended') return { status: 'ended' }
     return { code: cause.code, why: cause.message }
   }

@@ -287,7 +287,9 @@ async function setAside(
 ): Promise<BatchStreamError> {
   const kept = `${job.store.path(number, 'results')}.invalid`
   await job.store.disk.rename(job.store.path(number, 'download'), kept)
-  const what = `are invalid after ${DOWNLOADS} downloads: ${why}. They are kept in ${kept}`
+  // The folder of a temporary job is deleted.
+  const where = job.store.temporary ? '' : `. They are kept in ${kept}`
+  const what = `are invalid after ${DOWNLOADS} downloads: ${why}${where}`
   return invalidSet(job, number, what, more)
 }
 
