@@ -255,11 +255,19 @@ export class Api {
     return new URL(this.#client.baseURL).origin !== API_URL
   }
 
-  /** Ensures that the key belongs to the job's workspace, before batches are listed or sent. */
+  /** Ensures that the key belongs to the job's workspace, before batches are sent. */
   async proveWorkspace(): Promise<void> {
     // A refusal proves it, too: it has the same headers.
-    if (this.session.workspace !== null && !this.session.isProven)
-      await this.#page(undefined, 1, 'all', NO_LIST)
+    if (this.#needsProof) await this.#page(undefined, 1, 'all', NO_LIST)
+  }
+
+  /** The same before batches are retrieved, whose replies show it, too, so that five tries are enough. */
+  async proveWorkspaceIfListed(): Promise<void> {
+    if (this.#needsProof) await this.#page(undefined, 1, 'all', ANY_FAILURE, LIST_TRIES)
+  }
+
+  get #needsProof(): boolean {
+    return this.session.workspace !== null && !this.session.isProven
   }
 
   /** Retries a read until it succeeds; undefined for failures that mean absence, such as a 404. */

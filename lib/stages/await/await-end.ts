@@ -213,7 +213,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
 
   async #look(job: StoredJob, api: Api): Promise<void> {
     // With the key of another workspace every batch would appear lost.
-    await api.proveWorkspace()
+    await api.proveWorkspaceIfListed()
     const waiting = [...this.#waiting.values()]
     const found = await lookAt(
       api,

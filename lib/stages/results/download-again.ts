@@ -28,7 +28,7 @@ export async function downloadAgain(
   const batch = job.batch(number)
   const set = await JoinedSet.open(job.store, batch, 'lines')
   // With another workspace's key every result set would seem to be gone.
-  await api.proveWorkspace()
+  await api.proveWorkspaceIfListed()
   const { id, candidates } = batch
   // The id of a batch that was given up is another batch's.
   const isOwn = id !== null && candidates[id] !== 'ruledOut'

@@ -51,7 +51,7 @@ export async function download(options: DownloadOptions): Promise<void> {
     return await noteMissing(job, number, notFound(batch))
   const set = await setOf(job, batch)
   // With another workspace's key every result set would seem to be gone.
-  await api.proveWorkspace()
+  await api.proveWorkspaceIfListed()
   const end = endOf(options, id)
   const attempts = new Attempts(settleMs)
   const retries = new Retries(job.session)

@@ -18,14 +18,14 @@ const SAME_TIME_MS = 2000
 /**
  * Whether the API may have accepted a batch although the reply to its create refuses it: a proxy that sent the create twice passes on
  * the reply to the second one. If the list has a batch of this size that was created since the last byte was sent, it becomes a
- * candidate. `listed`: it may have one, also because the list cannot be read; `refused`: the list is refused, too (4xx).
+ * candidate. The API may also have it if the list cannot be read, but not if that is refused, too (4xx).
  */
 export async function isListedAnyway(
   job: StoredJob,
   api: Api,
   number: number,
   ownedElsewhere: OwnedElsewhere | undefined,
-): Promise<'listed' | 'absent' | 'refused'> {
+): Promise<boolean> {
   const { requests } = job.batch(number)
   const sentAt = sentAtOf(job, armedOf(job, number))
   const own = new Map([...job.state.batches.values()].map(batch => [batch.id, batch.armed]))
@@ -33,9 +33,9 @@ export async function isListedAnyway(
     listFrom(from, after => api.listIfAllowed(after, SHORT_PAGE))
   try {
     const newest = await listBackTo(sentAt - SAME_TIME_MS)
-    if (!newest) return 'refused'
+    if (!newest) return false
     // A gateway's stub: the list has no batch of the job, either.
-    if (newest.length === 0 && ownedIds(job.state).size > 0) return 'listed'
+    if (newest.length === 0 && ownedIds(job.state).size > 0) return true
     const sent = newest.flatMap(batch => {
       const armed = own.get(batch.id)
       return armed ? [{ batch, sentAt: sentAtOf(job, armed) }] : []
@@ -43,17 +43,17 @@ export async function isListedAnyway(
     const { lagMs } = driftOf(sent)
     const from = sentAt - SAME_TIME_MS - lagMs
     const listed = lagMs === 0 ? newest : await listBackTo(from)
-    if (!listed) return 'refused'
+    if (!listed) return true
     const fresh = listed.filter(
       batch => Date.parse(batch.created_at) >= from && hasCount(batch, requests),
     )
-    if (fresh.length === 0) return 'absent'
+    if (fresh.length === 0) return false
     const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
     const unowned = fresh.filter(({ id }) => !owned.has(id))
     for (const { id } of unowned) await job.note({ type: 'candidate', number, id }, false)
-    return unowned.length > 0 ? 'listed' : 'absent'
+    return unowned.length > 0
   } catch (cause) {
-    if (cause instanceof BatchStreamError && cause.code === 'CBS_API') return 'listed'
+    if (cause instanceof BatchStreamError && cause.code === 'CBS_API') return true
     throw cause
   }
 }

@@ -18,7 +18,6 @@ export type CreateOutcome =
       readonly id: string
       readonly foreign?: BatchStreamError | undefined
     }
-  | { readonly kind: 'again'; readonly failure: Failure }
   /**
    * `isRefused`: the API refuses it, so it need not be waited for once the batches that may be it are known to be others. `refusal`: what
    * the reply means once the API is known not to have the batch.
@@ -29,11 +28,12 @@ export type CreateOutcome =
       readonly isRefused?: true
       readonly refusal?: Refusal
     }
-  | { readonly kind: 'split' }
   | Refusal
 
-/** The batch is refused as it is, for a reason other than its size. */
+/** The API does not have the batch. */
 export type Refusal =
+  | { readonly kind: 'again'; readonly failure: Failure }
+  | { readonly kind: 'split' }
   | { readonly kind: 'reject'; readonly position: number; readonly failure: Failure }
   | { readonly kind: 'refused'; readonly failure: Failure }
   | { readonly kind: 'stop'; readonly failure: Failure }
@@ -66,11 +66,7 @@ export function outcomeOf(failure: Failure, wholeSent: boolean): CreateOutcome {
   }
 }
 
-export function isRefusal(outcome: CreateOutcome): outcome is Refusal {
-  return ['stop', 'refused', 'reject'].includes(outcome.kind)
-}
-
-function refused(failure: Failure): Refusal {
+function refused(failure: Failure): CreateOutcome {
   const position = NAMED_REQUEST.exec(failure.message)?.[1]
   if (position === undefined) return { kind: 'refused', failure }
   return { kind: 'reject', position: Number(position), failure }

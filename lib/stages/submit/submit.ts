@@ -217,28 +217,36 @@ export class Submit extends JobStage<SealedBatch> {
             return job.queue.stop(mayBeSent(number, outcome.failure))
           this.#reportWait(job.sealedBatch(number), outcome.failure.message)
           return this.#startSearch(job, number, outcome)
-        case 'split':
-          return await this.#split(job, number, half(requests))
-        case 'reject':
-        case 'refused':
-        case 'stop':
-          return await this.#refuse(job, number, outcome)
         case 'again':
           if (!(await this.#waitToRetry(job, number, outcome.failure, retries))) return
+          break
+        default:
+          return await this.#refuse(job, number, outcome)
       }
     }
   }
 
+  /** Goes on without a batch that the API does not have. */
   async #refuse(job: StoredJob, number: number, refusal: Refusal): Promise<void> {
-    const { failure } = refusal
-    if (refusal.kind === 'stop') return job.queue.stop(errorOf(`submit batch ${number}`, failure))
-    if (refusal.kind === 'refused') return await this.#isolate(job, number, failure)
     const { requests, root } = job.batch(number)
-    const named = (this.#refusalsByName.get(root) ?? 0) + 1
-    this.#refusalsByName.set(root, named)
-    if (refusal.position >= requests || named > NAMED_REFUSALS)
-      return await this.#isolate(job, number, failure)
-    await this.#reject(job, number, refusal.position, failure.message)
+    switch (refusal.kind) {
+      case 'again':
+        return await this.#send(job, number)
+      case 'split':
+        return await this.#split(job, number, half(requests))
+      case 'stop':
+        return job.queue.stop(errorOf(`submit batch ${number}`, refusal.failure))
+      case 'refused':
+        return await this.#isolate(job, number, refusal.failure)
+      case 'reject': {
+        const { position, failure } = refusal
+        const named = (this.#refusalsByName.get(root) ?? 0) + 1
+        this.#refusalsByName.set(root, named)
+        if (position >= requests || named > NAMED_REFUSALS)
+          return await this.#isolate(job, number, failure)
+        await this.#reject(job, number, position, failure.message)
+      }
+    }
   }
 
   /** Adopts a batch that the user has ruled out and now names, as long as this one is not sent again. */

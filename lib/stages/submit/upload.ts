@@ -16,7 +16,7 @@ import { countOf } from '../../core/job/event.ts'
 import { ownedByOthers, type OwnedElsewhere } from '../search/owners.ts'
 import { isListedAnyway } from '../search/refused-create.ts'
 import { isOlderThanSent } from '../search/sent.ts'
-import { isRefusal, outcomeOf, type CreateOutcome } from './outcome.ts'
+import { outcomeOf, type CreateOutcome } from './outcome.ts'
 
 /** How long the API may take to reply once it has the whole body, which may be hundreds of MB. */
 const REPLY_MS = 5 * IDLE_TIMEOUT_MS
@@ -91,16 +91,15 @@ export async function uploadBatch(
     throwOwnError(cause)
     const failure = await observeFailure(cause, api.session)
     const outcome = outcomeOf(failure, progress.complete)
-    if (!progress.complete || outcome.kind === 'unknown') return outcome
-    // A filter may block the reply of the API to a create that it has accepted.
-    const isForeign = !hasApiForm(cause)
-    if (isForeign && isRefusal(outcome)) return { kind: 'unknown', failure, refusal: outcome }
+    if (!progress.complete || outcome.kind === 'unknown' || outcome.kind === 'created')
+      return outcome
     // While the queue is full, other machines create batches of the same size all the time, and nothing that sends a create twice is
     // known to be in between.
     if (failure.kind === 'busy' && !api.isThroughGateway) return outcome
-    const found = await isListedAnyway(job, api, number, ownedElsewhere)
-    const isKnown = found === 'absent' || (found === 'refused' && !isForeign)
-    return isKnown ? outcome : { kind: 'unknown', failure, isRefused: true }
+    // A filter may block the reply of the API to a create that it has accepted.
+    if (!hasApiForm(cause)) return { kind: 'unknown', failure, refusal: outcome }
+    const isListed = await isListedAnyway(job, api, number, ownedElsewhere)
+    return isListed ? { kind: 'unknown', failure, isRefused: true } : outcome
   }
   const call = callUntil(job, stop, progress)
   const timeout = { clock: job.clock, signal: call.signal, limitMs: IDLE_TIMEOUT_MS }

@@ -323,6 +323,7 @@ for (const [status, code, body] of [
   [404, 'CBS_API', PAGE],
   [400, 'CBS_API', PAGE],
   [413, 'CBS_API', PAGE],
+  [429, 'CBS_API', PAGE],
   [451, 'CBS_API', ''],
 ] as const)
   void t.test(
@@ -371,7 +372,7 @@ void t.test('where the list can never be read, the user decides', async t => {
   await oneBill(world, 4)
 })
 
-for (const status of [400, 401, 403, 404, 451])
+for (const status of [400, 401, 403, 404, 413, 429, 451])
   void t.test(
     `a page with ${status} in reply to a create says nothing about the batch`,
     async t => {
