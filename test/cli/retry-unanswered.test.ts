@@ -124,7 +124,7 @@ void t.test('only rows that are still missing are paid for', async t => {
   await paid(t, short, 5)
 })
 
-for (const rows of ['gone', 'invalid', []] as const) {
+for (const rows of ['gone', []] as const) {
   void t.test(`results that are ${String(rows) || 'empty'} do not keep a retry`, async t => {
     const short = await shortPlace(t, [0, 2])
     short.rows = rows
@@ -141,6 +141,19 @@ for (const rows of ['gone', 'invalid', []] as const) {
     await paid(t, short, 6)
   })
 }
+
+void t.test('an invalid set says nothing about the rows that are missing', async t => {
+  const short = await shortPlace(t, [0, 2])
+  short.rows = 'invalid'
+  t.match(await retry(short), {
+    code: 8,
+    err: /the results of batch msgbatch_\w+ are invalid: .* none of its requests is sent again/,
+  })
+  await paid(t, short, 4)
+  short.rows = undefined
+  t.same(statuses(await retry(short)), ['1 succeeded 1', '3 succeeded 1'])
+  await paid(t, short, 4)
+})
 
 for (const rows of ['gone', 'invalid', [], [0, 2]] as const)
   void t.test(`one download that is ${String(rows) || 'empty'} costs nothing`, async t => {

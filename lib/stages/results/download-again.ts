@@ -17,8 +17,10 @@ const MISSING: Outcome = { kind: 'incomplete', isGone: false, why: '', odd: unde
 
 /**
  * Downloads the set of a fetched batch once more and adds the lines that the stored set lacks. Nothing changes if the API no longer
- * has results, or sends an invalid set. It waits while the API says that the batch is in progress. Returns how many lines were
+ * has results. It waits while the API says that the batch is in progress. Returns how many lines were
  * added.
+ *
+ * @throws BatchStreamError `CBS_API` if the API sends an invalid set, which says nothing about what is missing
  */
 export async function downloadAgain(
   options: DownloadAgainOptions,
@@ -92,21 +94,33 @@ async function addMissing(
   for (;;) {
     const fetched = await fetchSet(options, resultsUrlOf(remote), remote.request_counts)
     let what: string
+    let invalid: string | undefined
     if ('failure' in fetched) {
       if (!isGone(fetched.failure, hasBeenArchived(job, remote))) {
         await waitToRetry(options, fetched.failure, retries)
         continue
       }
       what = fetched.failure.message
-    } else if (fetched.verdict.kind === 'invalid') what = fetched.verdict.why
+    } else if (fetched.verdict.kind === 'invalid') what = invalid = fetched.verdict.why
     else {
       if (fetched.lines > 0) await set.add(fetched.index, false)
       what = `${set.lines} lines`
     }
     const isArchived = hasBeenArchived(job, remote)
     const next = attempts.after(MISSING, { now: job.clock.elapsed(), isArchived })
-    if (set.lines === job.batch(number).requests || isArchived || next.kind !== 'again') return
+    if (set.lines === job.batch(number).requests) return
+    if (isArchived || next.kind !== 'again') {
+      if (invalid !== undefined) throw invalidAgain(remote.id, invalid)
+      return
+    }
     onWait(`the results of batch ${remote.id} are not complete (${what}); downloading them again`)
     await pauseBefore(options, next)
   }
+}
+
+function invalidAgain(id: string, why: string): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_API',
+    `the results of batch ${id} are invalid: ${why}. They may have the answers that are missing, so none of its requests is sent again: run the same command later`,
+  )
 }

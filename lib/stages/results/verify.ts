@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { Counts } from '../../core/job/event.ts'
 import { MAX_RESULT_LINE_BYTES } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
@@ -108,6 +109,8 @@ export class Verifier {
       return
     }
     if (line.bytes.length > MAX_RESULT_LINE_BYTES) return this.tooLong(line.start)
+    // A proxy may have changed the encoding, and characters of answers would be lost.
+    if (!isUtf8(line.bytes)) return this.#reject(line, 'is not UTF-8')
     const read = ResultLine.check(line.bytes)
     const customId = read?.string(read.customId)
     const type = read?.string(read.type)
@@ -124,13 +127,17 @@ export class Verifier {
    * the scanner's memory to get the place in the download.
    */
   takeScanned({ bytes, table }: Scanner, lines: number, offset: number): void {
+    const last = (lines - 1) * STRIDE
+    const areUtf8 = isUtf8(bytes.subarray(table[ENTRY.start], table[last + ENTRY.end]))
     for (let entry = 0; entry < lines * STRIDE && !this.isInvalid; entry += STRIDE) {
       // Every index is in range.
       const start = table[entry + ENTRY.start]!
       const line = { start: start + offset, bytes: bytes.subarray(start, table[entry + ENTRY.end]) }
       const kind = table[entry + ENTRY.kind]
       const isOdd =
-        kind === ODD || (kind !== PLAIN && this.#isEcho(line.bytes, bytes, table, entry))
+        !areUtf8 ||
+        kind === ODD ||
+        (kind !== PLAIN && this.#isEcho(line.bytes, bytes, table, entry))
       if (isOdd) this.take(line)
       else this.#addScanned(line, bytes, table, entry, kind === PLAIN)
     }
@@ -159,8 +166,8 @@ export class Verifier {
     if (isKnown(type)) this.#tally[type] += 1
   }
 
-  #reject({ start, bytes }: Line): void {
-    this.#markInvalid(`the line at byte ${start} is not a result`)
+  #reject({ start, bytes }: Line, why = 'is not a result'): void {
+    this.#markInvalid(`the line at byte ${start} ${why}`)
     this.#show(bytes)
   }
 

@@ -206,6 +206,20 @@ void t.test(
   },
 )
 
+void t.test('a set in another encoding is invalid, since characters would be lost', async t => {
+  const world = await makeWorld(t, { respond: () => 'Zoë' })
+  const fetch: typeof world.emulator.fetch = async (input, init) => {
+    const response = await world.emulator.fetch(input, init)
+    if (!String(input).endsWith('/results')) return response
+    return new Response(Buffer.from(await response.text(), 'latin1'))
+  }
+  const client = world.client.withOptions({ fetch })
+  await t.rejects(run({ ...world, client }, await world.open(), asks(3)), {
+    code: 'CBS_API',
+    message: /are invalid after 5 downloads: the line at byte 0 is not UTF-8/,
+  })
+})
+
 void t.test(
   'a set that stays short until the settle time leaves the missing rows unanswered',
   async t => {

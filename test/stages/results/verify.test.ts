@@ -100,6 +100,13 @@ const cases: readonly [string, string[], Partial<typeof none>, object][] = [
   ],
 ]
 
+void t.test('a line that is not UTF-8 makes the set invalid', async t => {
+  const answer = Buffer.from(line('b').replace('succeeded', 'succeeded","x":"é'), 'latin1')
+  const { verifier } = verify([line('a')], {})
+  verifier.take({ start: 9, bytes: answer })
+  t.match(verifier.end(), { kind: 'invalid', why: 'the line at byte 9 is not UTF-8' })
+})
+
 for (const [name, lines, counts, verdict] of cases) {
   void t.test(`${name}: ${JSON.stringify(verdict)}`, async t => {
     t.match(verify(lines, counts).verdict, verdict)
