@@ -142,7 +142,7 @@ class Run implements BatchRun {
 
   [Symbol.asyncIterator](): AsyncGenerator<RecordResult> {
     const abandoned = new AbortController()
-    const results = this.#all(abandoned.signal)
+    const results = abortable(this.#all(abandoned.signal), this.#options.signal)
     const end = results.return.bind(results)
     // A generator returns only after its next item, which may take a day.
     results.return = value => {
@@ -176,7 +176,14 @@ class Run implements BatchRun {
     })
     // The results themselves would end only after the next one, which may take a day.
     last.once('close', () => abandoned.abort())
-    return from(this.#results(end, abandoned.signal), writer, typed<Buffer, Buffer>(last))
+    const { signal } = this.#options
+    const results = abortable(this.#results(end, abandoned.signal), signal)
+    const rows = from(results, writer, typed<Buffer, Buffer>(last))
+    // A reader that takes no rows at the moment would not see the error of the results.
+    const stop = (): unknown => rows.destroy(signal?.reason)
+    signal?.addEventListener('abort', stop)
+    rows.once('close', () => signal?.removeEventListener('abort', stop))
+    return rows
   }
 
   #writerOf(format: keyof RowFormats, options: object = {}): Stage<Result<object>, Buffer> {
@@ -345,6 +352,40 @@ class Run implements BatchRun {
       onBusy: undefined,
     }
   }
+}
+
+/**
+ * Ends a generator when a signal aborts, also if its reader takes no item at the moment: what it holds is released, and the next read
+ * rejects with the signal's reason.
+ */
+function abortable<T>(
+  items: AsyncGenerator<T>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T> {
+  if (!signal) return items
+  const next = items.next.bind(items)
+  const end = items.return.bind(items)
+  let ended: Promise<unknown> | undefined
+  const stop = (): void => {
+    // The error of a read in progress reaches its reader.
+    ended = end(undefined).catch(() => {})
+  }
+  items.next = async () => {
+    if (signal.aborted) {
+      await ended
+      throw signal.reason
+    }
+    signal.addEventListener('abort', stop)
+    let isOpen = false
+    try {
+      const item = await next()
+      isOpen = item.done !== true
+      return item
+    } finally {
+      if (!isOpen) signal.removeEventListener('abort', stop)
+    }
+  }
+  return items
 }
 
 /** Why a run stopped before all records were sent. */

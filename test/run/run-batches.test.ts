@@ -575,6 +575,42 @@ void t.test(
   },
 )
 
+void t.test('a signal ends a run whose rows nobody takes at the moment', async t => {
+  const world = await makeWorld(t)
+  const stop = new AbortController()
+  const job = { name: 'a', dir: t.testdir() }
+  const run = runBatches(reviews, {
+    ...quickWith(world),
+    ...{ prompt: '{{text}}', job, signal: stop.signal },
+  })
+  const never = new Writable({
+    highWaterMark: 1,
+    write: () => stop.abort(new Error('enough')),
+  })
+  await t.rejects(pipeline(run.toRows(), never), { message: 'enough' })
+  await (await openJob(job)).close()
+})
+
+void t.test(
+  'a reader that comes back after the signal gets its reason, and the job is free',
+  async t => {
+    const world = await makeWorld(t)
+    const stop = new AbortController()
+    const job = { name: 'a', dir: t.testdir() }
+    const options = { ...quickWith(world), prompt: '{{text}}', job, signal: stop.signal }
+    const run = runBatches(reviews, options)[Symbol.asyncIterator]()
+    t.notOk((await run.next()).done)
+    stop.abort(new Error('enough'))
+    const isFree = async (): Promise<boolean> =>
+      await openJob(job).then(
+        async opened => (await opened.close(), true),
+        () => false,
+      )
+    while (!(await isFree())) continue
+    await t.rejects(run.next(), { message: 'enough' })
+  },
+)
+
 void t.test('a signal that is none is refused', async t => {
   const { client, clock } = await makeWorld(t)
   // A JavaScript user may pass the controller.
