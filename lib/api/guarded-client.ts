@@ -3,7 +3,8 @@ import type { ClientOptions } from '@anthropic-ai/sdk'
 import type { AnthropicClient } from './client.ts'
 import { MAX_REPLY_BYTES } from '../core/limits.ts'
 import { isUndecodable, MalformedReply } from './sdk-error.ts'
-import { secretForms, shorten, withoutKeys, withoutSecrets } from '../core/without-keys.ts'
+import { shorten, withoutKeys, withoutSecrets } from '../core/without-keys.ts'
+import { secretsIn } from './secret-headers.ts'
 import { leanFetch, mayReplaceFetch } from './transport.ts'
 
 type ClientFetch = NonNullable<ClientOptions['fetch']>
@@ -77,18 +78,6 @@ const resultSecrets = new WeakMap<Response, readonly string[]>()
 /** The forms of the key that a result set may echo, by the reply that carries it. */
 export function secretsOf(response: Response): readonly string[] {
   return resultSecrets.get(response) ?? []
-}
-
-/** Headers that carry a key, as gateways name them: `authorization`, `x-api-key`, `x-portkey-api-key`, `helicone-auth`. */
-const SECRET_HEADER =
-  /(?:^|[-_])(?:api-?key|key|token|secret|auth|authorization|password|credentials?|cookie)$/
-
-/** The keys of a request, in each form in which a reply may echo them. */
-function secretsIn(headers: Headers): string[] {
-  const values = [...headers].flatMap(([name, value]) =>
-    SECRET_HEADER.test(name) ? [value, value.replace(/^\S+ /, '')] : [],
-  )
-  return [...new Set(values.flatMap(secretForms))]
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Failure } from '../api/failure.ts'
 import { guardedClient } from '../api/guarded-client.ts'
 import { countTokens } from '../api/count-tokens.ts'
 import type { FreeCall } from '../api/free-call.ts'
+import { hasApiForm } from '../api/sdk-error.ts'
 import { BatchStreamError } from '../core/errors.ts'
 import type { BatchRequest, MessageParams, RejectedRecord } from '../core/flow.ts'
 import type { StoredJob } from '../store/job.ts'
@@ -97,6 +98,7 @@ function settle(failure: Failure, model: string, onSkip: (why: string) => void):
   // A gateway without this endpoint does not prevent a run; an unknown model does.
   const isGone = failure.kind === 'notFound'
   if (isGone && !says.includes('model')) return onSkip(failure.message)
+  if (!isGone && !hasApiForm(failure.cause)) return onSkip(failure.message)
   throw new BatchStreamError(
     'CBS_OPTION',
     isGone

@@ -86,14 +86,20 @@ void t.test('so is a key in a header of a gateway, and no other header', async t
   const headers = {
     'X-Portkey-Api-Key': 'portkey-0123456789',
     'Helicone-Auth': 'Bearer helicone-0123456789',
+    'Proxy-Authorization': `Basic ${Buffer.from('joe:proxy-0123456789').toString('base64')}`,
+    Cookie: 'CF_Authorization=cookie-0123456789; lang=en',
+    'X-Portkey-Config': '{"provider":"anthropic","api_key":"config-0123456789"}',
+    'X-Odd': '{"api_key":',
+    'Cf-Access-Jwt-Assertion': 'eyJhbGciOiJIUzI1NiJ9',
     'X-Portkey-Provider': 'anthropic',
   }
-  const message = `${Object.values(headers).join(', ')}, helicone-0123456789`
+  const echoed = 'portkey helicone proxy cookie config'.split(' ').map(one => `${one}-0123456789`)
+  const message = [...echoed, 'eyJhbGciOiJIUzI1NiJ9', 'anthropic', 'en', 'joe'].join()
   const body = error(JSON.stringify({ type: 'invalid_request_error', message }))
   const client = clientOf(() => json(body, 400)).client.withOptions({ defaultHeaders: headers })
   t.equal(
     (await failureFrom(guardedClient(client))).message,
-    'the API answered 400: ***, ***, anthropic, ***',
+    'the API answered 400: ***,***,***,***,***,***,anthropic,en,joe',
   )
 })
 

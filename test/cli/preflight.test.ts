@@ -54,6 +54,18 @@ void t.test('the reason why the first free call waits is reported', async t => {
   t.match(ran.err, /waiting for the API: the API answered 529: too much/)
 })
 
+void t.test('where a gateway refuses the call with an error of its own, it is skipped', async t => {
+  for (const [status, body] of [
+    [405, '<html>no such method</html>'],
+    [422, '{"detail":"no such route"}'],
+  ] as const) {
+    const place = await placeFor(t, { faults: [{ on: 'count_tokens', status, body }] })
+    const ran = await place.run(ASK, { stdin: csv(1) })
+    t.equal(ran.code, 0, ran.err)
+    t.equal(ran.rows.length, 1)
+  }
+})
+
 void t.test('a key that the API echoes appears in no row', async t => {
   const place = await placeFor(t, {
     faults: [
