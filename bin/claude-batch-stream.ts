@@ -40,3 +40,5 @@ const code = await main(
 )
 if (code === SIGNALS.SIGHUP) endBy('SIGHUP', code)
 process.exitCode = code
+// Rows that the reader of a pipe does not take would keep an interrupted process alive.
+if (Object.values(SIGNALS).includes(code) && process.stdout.writableLength > 0) process.exit()

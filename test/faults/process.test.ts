@@ -1,10 +1,12 @@
 // What only a real process shows: signals, and the three standard streams of a shell.
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { csv, KEY, placeFor, type Place } from '../cli/world.ts'
 import { ASK, PROGRAM, start, where } from './program.ts'
 import { needs } from '../support/needs.ts'
+import { within } from '../support/waiting.ts'
 
 // Starts thirty processes, on a machine that may be busy.
 t.setTimeout(300_000)
@@ -40,6 +42,22 @@ for (const [signal, code] of [
     },
   )
 }
+
+t.test('SIGTERM ends the program although nobody reads its rows', async t => {
+  const place = await placeFor(t, { batchTimeMs: 1, respond: () => 'x'.repeat(30_000) })
+  const running = start(t, [...where(place), ...ASK, '--batch-size', '20'], csv(60))
+  const exited = once(running.child, 'exit')
+  running.child.stdout?.pause()
+  const downloads = (): number =>
+    place.emulator.ledger.calls().filter(({ op, status }) => op === 'results' && status === 200)
+      .length
+  await running.until(() => downloads() > 0)
+  running.child.kill('SIGTERM')
+  t.same(await within(exited, () => 'SIGTERM'), [143, null])
+  running.child.stdout?.resume()
+  const again = await place.again({ said: (await running.ended).said })
+  t.equal(again.rows.length, 60)
+})
 
 t.test('an invalid command exits although its producer keeps writing', async t => {
   const running = start(t, ['-p', '{{nope}}'])

@@ -28,6 +28,9 @@ import { armedOf, elapsedSinceArmed, sentAtOf } from './sent.ts'
 const FIRST_PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 60_000
 
+/** The least time between two readings of results that rule a batch out: longer than a gateway repeats a reply by mistake. */
+const TWICE_MS = 60_000
+
 /** In how many ways a list is requested: with pages of a different size. */
 const LIST_VARIANTS = 500
 
@@ -79,7 +82,7 @@ export async function search(
   const sentBefore = options.sentBefore ?? startedAt
   const proofs = new Map<string, Proof>()
   const decisions = new Map<string, Proof>()
-  const learned = { proofs, decisions, foreign: new Set<string>() }
+  const learned = { proofs, decisions, foreign: new Map<string, number>() }
   for (const [id, candidate] of Object.entries(job.batch(number).candidates)) {
     // The user may take a decision back as long as nothing was sent because of it.
     if (isRuledOut(candidate) && !adopt.includes(id)) proofs.set(id, 'foreign')
@@ -205,8 +208,8 @@ interface Learned {
   readonly proofs: Map<string, Proof>
   /** What the user has decided. */
   readonly decisions: ReadonlyMap<string, Proof>
-  /** Batches whose results were those of another batch when they were read for the first time. */
-  readonly foreign: Set<string>
+  /** When the results of a batch were those of another one for the first time, by the monotonic clock. */
+  readonly foreign: Map<string, number>
 }
 
 async function decide(
@@ -215,7 +218,7 @@ async function decide(
   seen: Pick<SearchEvidence, 'listed' | 'owned' | 'verified' | 'settled'>,
   { proofs, decisions, foreign }: Learned,
 ): Promise<Exclude<Reconciliation, { kind: 'prove' }>> {
-  const { job, number, isOthers } = options
+  const { job, number, isOthers, settleMs } = options
   for (const [id, proof] of proofs) if (proof === 'unreadable') proofs.delete(id)
   for (;;) {
     const candidates = Object.keys(job.batch(number).candidates)
@@ -231,9 +234,12 @@ async function decide(
       const isAsked = shown === 'chosen' && !seen.owned.has(candidate.id)
       let proof = isAsked ? (decisions.get(candidate.id) ?? shown) : shown
       // A gateway may have replied with another batch's results, and what is ruled out is sent again: they are read twice.
-      if (shown === 'foreign' && !isOthers && !foreign.has(candidate.id)) {
-        foreign.add(candidate.id)
-        proof = 'unreadable'
+      if (shown === 'foreign' && !isOthers) {
+        const since = foreign.get(candidate.id)
+        foreign.set(candidate.id, since ?? job.clock.elapsed())
+        const isOnce =
+          since === undefined || job.clock.elapsed() - since < Math.min(settleMs, TWICE_MS)
+        if (isOnce) proof = 'unreadable'
       }
       proofs.set(candidate.id, proof)
       if (proof === 'foreign') await job.note({ type: 'ruledOut', number, id: candidate.id }, false)
@@ -253,12 +259,14 @@ export async function prove(
 ): Promise<Proof> {
   const ids = await BatchIds.of(job, number)
   let proof: Proof = 'unreadable'
+  let other: string | undefined
   // The set may contain a line of another batch, but no generated id of this batch by chance.
   const visit = (id: string): boolean => {
     const position = ids.position(id)
     if (position !== -1 && ids.chosenAt(position) === undefined) proof = 'ours'
     else if (position !== -1 && !isOther) proof = 'chosen'
     else if (proof !== 'chosen') proof = 'foreign'
+    if (position === -1) other ??= id
     return proof === 'ours'
   }
   const needsMore = (): boolean => proof === 'chosen' && !ids.areAllChosen
@@ -267,12 +275,29 @@ export async function prove(
     const isCached = await eachFirstCustomId(api, url, signal, visit, needsMore)
     // `visit` has set it, which TypeScript does not see.
     const shown = proof as Proof
+    if (shown !== 'foreign') return shown
     // Another batch's results from a cache do not rule this one out.
-    return shown === 'foreign' && isCached ? 'unreadable' : shown
+    const isOfCache = isCached || (await isKnownElsewhere(job, candidate.id, String(other)))
+    return isOfCache ? 'unreadable' : shown
   } catch (cause) {
     if (signal.aborted || cause instanceof BatchStreamError) throw cause
     return 'unreadable'
   }
+}
+
+/** Whether a request of the job with this id was answered by another batch of the API, so that its results are not the candidate's. */
+async function isKnownElsewhere(
+  job: StoredJob,
+  candidate: string,
+  customId: string,
+): Promise<boolean> {
+  for (const { number, id, fetched } of job.state.batches.values()) {
+    if (fetched === null || id === candidate) continue
+    const ids = await BatchIds.of(job, number)
+    const position = ids.position(customId)
+    if (position !== -1 && ids.chosenAt(position) === undefined) return true
+  }
+  return false
 }
 
 async function pendingCreateOf(options: SearchOptions): Promise<PendingCreate> {

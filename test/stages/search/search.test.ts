@@ -306,15 +306,37 @@ for (const headers of [{}, { age: '30' }])
     async t => {
       const world = await makeWorld(t, LOST)
       // With such headers they never do.
-      let wrong = headers.age === undefined ? 1 : 5
+      const forMs = headers.age === undefined ? 50_000 : 5 * MINUTE
+      let since: number | undefined
       const fetch: typeof globalThis.fetch = async (url, init) => {
-        if (!String(url).endsWith('/results') || wrong-- <= 0)
-          return world.emulator.fetch(url, init)
+        if (!String(url).endsWith('/results')) return world.emulator.fetch(url, init)
+        const now = world.clock.elapsed()
+        since ??= now
+        if (now - since > forMs) return world.emulator.fetch(url, init)
         return new Response(FOREIGN, { headers })
       }
       await found(world, world.client.withOptions({ fetch }))
     },
   )
+
+void t.test('results that another batch has had never rule a batch out', async t => {
+  const faults = [{ on: 'create', nth: 2, when: 'after', reset: true }] as const
+  const world = await makeWorld(t, { faults, batchTimeMs: MINUTE })
+  let first: string | undefined
+  // A cache of results that ignores the id of the batch.
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    if (!String(url).endsWith('/results') || world.clock.elapsed() > 60 * MINUTE) return response
+    first ??= await response.text()
+    return new Response(first)
+  }
+  const client = world.client.withOptions({ fetch })
+  const options = { client, aggregate: { batchSize: 3 }, submit: { concurrency: 1 } }
+  const results = await run(world, await world.open(), asks(6), options)
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 6)
+  const { accepted, acceptedTwice } = await world.emulator.ledger.totals()
+  t.same({ accepted, acceptedTwice }, { accepted: 6, acceptedTwice: 0 })
+})
 
 for (const offMs of [60 * MINUTE, -60 * MINUTE])
   void t.test(`a gateway whose clock is ${offMs / MINUTE} minutes off costs nothing`, async t => {
