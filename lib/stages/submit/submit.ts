@@ -104,6 +104,12 @@ export function submit(
 /** How often a queue that others have filled is checked. */
 const SHARED_QUEUE_POLL_MS = 5000
 
+/**
+ * How long a batch is searched for whose create got a reply that is not the API's own: the API has replied by then, and only its list
+ * may be behind.
+ */
+const REPLIED_SETTLE_MS = 60_000
+
 function lostBody(number: number): BatchStreamError {
   return new BatchStreamError(
     'CBS_API',
@@ -466,7 +472,7 @@ export class Submit extends JobStage<SealedBatch> {
     { isRefused, refusal }: SearchedReply,
   ): Promise<void> {
     const { settle = DEFAULT_SETTLE_MS, ownedElsewhere, adopt } = this.#options
-    const settleMs = isRefused ? 0 : settle
+    const settleMs = isRefused ? 0 : refusal ? Math.min(settle, REPLIED_SETTLE_MS) : settle
     const onWait = (why: string): void => this.#reportWait(job.sealedBatch(number), why)
     // `receive` created it before any search starts.
     const api = this.#api as Api

@@ -397,7 +397,7 @@ for (const status of [400, 401, 403, 404, 413, 429, 451])
     },
   )
 
-void t.test('a refusal by a gateway counts after the settle time', async t => {
+void t.test('a refusal by a gateway counts after a minute', async t => {
   for (const named of ['', 'requests.1: ']) {
     const world = await makeWorld(t, {
       batchTimeMs: MINUTE,
