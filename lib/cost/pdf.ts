@@ -24,18 +24,21 @@ interface PdfStream {
   readonly bytes: Buffer
 }
 
+// What repeats before something else is bounded, so that each expression takes linear time.
 const STREAM = /stream\r?\n/g
-const OBJECT = /(\d+)\s+\d+\s+obj\b/g
-const REFERENCE = /(\d+)\s+\d+\s+R\b/g
-const NAMED_REFERENCE = /(\/[^\s/<>[\]()]+)\s*(\d+)\s+\d+\s+R\b/g
-const DRAWN = /(\/[^\s/<>[\]()]+)\s*Do\b/g
-const PAGE = /\/Type\s*\/Page(?![A-Za-z])/g
-const KIDS = /\/Kids\s*(\[[^\]]*|)/g
-const CONTENTS = /\/Contents\s*(\[[^\]]*|\d+\s+\d+\s+R\b)/g
-const FONT_OR_PROFILE = /\/(?:FontFile[23]?|ICCBased)\s*(\d+\s+\d+\s+R\b)/g
+const OBJECT = /(\d{1,10})\s{1,9}\d{1,5}\s{1,9}obj\b/g
+const REFERENCE = /(\d{1,10})\s{1,9}\d{1,5}\s{1,9}R\b/g
+const NAMED_REFERENCE = /(\/[^\s/<>[\]()]{1,127})\s{0,9}(\d{1,10})\s{1,9}\d{1,5}\s{1,9}R\b/g
+const DRAWN = /(\/[^\s/<>[\]()]{1,127})\s{0,9}Do\b/g
+const PAGE = /\/Type\s{0,9}\/Page(?![A-Za-z])/g
+const KIDS = /\/Kids\s{0,9}(\[[^\]]*|)/g
+const CONTENTS = /\/Contents\s{0,9}(\[[^\]]*|\d{1,10}\s{1,9}\d{1,5}\s{1,9}R\b)/g
+const FONT_OR_PROFILE = /\/(?:FontFile[23]?|ICCBased)\s{0,9}(\d{1,10}\s{1,9}\d{1,5}\s{1,9}R\b)/g
+const FILTERS = /\/Filter\s{0,9}(\[[^\]]{0,99}\]|\/\w{1,99})/
+const PLAIN_FILTER = /^\[?\s*\/(?:FlateDecode|Fl)\s*\]?$/
 /** Streams without text, unless a page names them as its content. */
-const WITHOUT_TEXT = /\/Subtype\s*\/(?:Image|XML)\b|\/Type\s*\/XRef\b/
-const PACKED_OBJECTS = /\/Type\s*\/ObjStm\b/
+const WITHOUT_TEXT = /\/Subtype\s{0,9}\/(?:Image|XML)\b|\/Type\s{0,9}\/XRef\b/
+const PACKED_OBJECTS = /\/Type\s{0,9}\/ObjStm\b/
 
 /**
  * The size of a PDF as programs write it; undefined if it cannot be told: encrypted, damaged, compressed in another way than usual, or
@@ -156,8 +159,8 @@ function countEach(all: readonly string[]): ReadonlyMap<string, number> {
 /** The decoded bytes of a stream, each as a character; undefined if they cannot be read. */
 function contentOf({ dictionary, bytes }: PdfStream): string | undefined {
   if (!dictionary.includes('/Filter')) return bytes.toString('latin1')
-  const filters = /\/Filter\s*(\[[^\]]*\]|\/\w+)/.exec(dictionary)?.[1]
-  if (filters === undefined || !/^\[?\s*\/(?:FlateDecode|Fl)\s*\]?$/.test(filters)) return undefined
+  const filters = FILTERS.exec(dictionary)?.[1]
+  if (filters === undefined || !PLAIN_FILTER.test(filters)) return undefined
   try {
     return inflateSync(bytes, { maxOutputLength: MAX_STREAM_BYTES }).toString('latin1')
   } catch {

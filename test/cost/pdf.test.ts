@@ -90,6 +90,27 @@ t.test('pages are those of the tree, also without a type', async t => {
   t.equal(pdfSize(pdf(tree, '<</Parent 1 0 R>>', PAGE, PAGE))?.pages, 3)
 })
 
+t.test('a file of any text takes linear time', async t => {
+  for (const piece of [
+    '1',
+    '/a',
+    '/1',
+    '/Kids[',
+    '/Kids [1 0 R ',
+    '/Filter[',
+    '/Contents ',
+    '1 0 ',
+    ' ',
+    '/A Do ',
+  ]) {
+    const text = Buffer.from(piece.repeat(2_000_000 / piece.length))
+    const began = process.cpuUsage()
+    pdfSize(pdf(PAGE, text.toString(), ['', text]))
+    // Quadratic time would be hours.
+    t.ok(process.cpuUsage(began).user < 10_000_000, piece)
+  }
+})
+
 t.test('no more pages are counted than the API takes', async t => {
   t.equal(pdfSize(pdf(...Array<string>(700).fill(PAGE)))?.pages, 600)
 })
