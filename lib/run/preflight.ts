@@ -42,7 +42,11 @@ export function preflight({
   const stop = new AbortController()
   const { signal } = stop
   // The reply names the key's workspace before anything is sent: with a key of another one a batch would appear lost.
-  const free: FreeCall = { signal, onWait, session: job.session }
+  const free: FreeCall = {
+    signal,
+    onWait: why => onWait(`${why} (${WITHOUT})`),
+    session: job.session,
+  }
   let proven = false
   return typed(
     new StageTransform({
@@ -76,6 +80,9 @@ export function preflight({
   )
 }
 
+/** What a user can do behind a gateway that has no token counter, but no word for that. */
+const WITHOUT = 'without `preflight`, this call is left out'
+
 async function prove(
   client: Anthropic,
   params: MessageParams,
@@ -88,7 +95,10 @@ async function prove(
   // A client of the user's own making may lack what only this call needs.
   if (typeof client.messages.countTokens !== 'function')
     return onSkip('the client has no token counter')
-  const count = await countTokens(client, params, free)
+  const count = await countTokens(client, params, free).catch((cause: unknown) => {
+    if (!(cause instanceof BatchStreamError) || cause.code !== 'CBS_API') throw cause
+    throw new BatchStreamError(cause.code, `${cause.message} (${WITHOUT})`, { cause })
+  })
   if ('failure' in count) settle(count.failure, params.model, onSkip)
 }
 

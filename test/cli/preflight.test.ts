@@ -1,5 +1,5 @@
 import t from 'tap'
-import { csv, KEY, placeFor, until } from './world.ts'
+import { csv, FAST_CLOCK, KEY, placeFor, until } from './world.ts'
 
 const ASK = ['--job', 'a', '-p', 'Say {{text}}']
 
@@ -51,7 +51,18 @@ void t.test('the reason why the first free call waits is reported', async t => {
   })
   const ran = await place.run(ASK, { stdin: csv(1) })
   t.equal(ran.code, 0, ran.err)
-  t.match(ran.err, /waiting for the API: the API answered 529: too much/)
+  t.match(
+    ran.err,
+    /waiting for the API: the API answered 529: too much \(with --no-preflight, this call is left out\)/,
+  )
+})
+
+void t.test('a page instead of the count of tokens is no reason to give up', async t => {
+  const body = '<html>fine</html>'
+  const place = await placeFor(t, { faults: [{ on: 'count_tokens', status: 200, body }] })
+  const ran = await place.run(ASK, { stdin: csv(1), clock: FAST_CLOCK })
+  t.match(ran, { code: 8, err: /with --no-preflight, this call is left out/ })
+  t.equal((await place.run([...ASK, '--no-preflight'], { stdin: csv(1) })).code, 0)
 })
 
 void t.test('where a gateway refuses the call with an error of its own, it is skipped', async t => {
