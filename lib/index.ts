@@ -31,7 +31,7 @@ export {
 export { aggregate, type AggregateOptions } from './stages/aggregate/aggregate.ts'
 export { submit, type SubmitOptions } from './stages/submit/submit.ts'
 export { awaitEnd, type AwaitEndOptions } from './stages/await/await-end.ts'
-export type { OwnedElsewhere } from './stages/search/owners.ts'
+export type { OwnedElsewhere } from './stages/search/search.ts'
 export { inputOrder } from './stages/order/input-order.ts'
 export { fetchResults, type FetchResultsOptions } from './stages/results/fetch-results.ts'
 export { retry, type RetryOptions } from './stages/retry/retry.ts'

@@ -2,7 +2,7 @@ import type { Api } from './api.ts'
 import { withIdleTimeout } from './idle-timeout.ts'
 import { IDLE_TIMEOUT_MS } from '../core/limits.ts'
 import { ResultLine } from '../core/results/result-line.ts'
-import { Splitter } from '../core/line-splitter.ts'
+import { Splitter, withoutMark, type Line } from '../core/line-splitter.ts'
 
 /** The bytes of a result set that are read to find its custom_ids, unless more are needed. */
 const MOST = 1_000_000
@@ -38,8 +38,9 @@ export async function eachFirstCustomId(
   })
 }
 
-function* idsIn(lines: Iterable<{ readonly bytes: Buffer }>): Generator<string> {
-  for (const { bytes } of lines) {
+function* idsIn(lines: Iterable<Line>): Generator<string> {
+  for (const given of lines) {
+    const { bytes } = withoutMark(given)
     const line = ResultLine.check(bytes)
     const id = line ? line.string(line.customId) : HEAD.exec(bytes.toString('latin1', 0, 1000))?.[1]
     if (id !== undefined) yield id

@@ -12,8 +12,6 @@ export interface SdkError extends Error {
   readonly errorCode?: string | null
   /** `error.message` of the reply; since SDK 1.5. */
   readonly apiMessage?: string | null
-  /** The JSON of the reply. */
-  readonly error?: unknown
 }
 
 export function isSdkError(cause: unknown): cause is SdkError {
@@ -22,9 +20,8 @@ export function isSdkError(cause: unknown): cause is SdkError {
 
 /** Whether an error reply has the form of the API's, which those of gateways, proxies and filters lack. */
 export function hasApiForm(cause: unknown): boolean {
-  if (!isSdkError(cause)) return false
   // `Object` turns a value that is not an object into an empty one, so each member can be read.
-  const { type, error } = Object(cause.error)
+  const { type, error } = Object(Object(cause).error)
   return type === 'error' && [Object(error).type, Object(error).message].every(isText)
 }
 

@@ -15,7 +15,7 @@ export const FLAG_OF: ReadonlyMap<string, string> = new Map([
   ['`maxCost`', '--max-cost'],
   ['`maxInvalid`', '--max-invalid'],
   ['`output`', '--output'],
-  ['without `preflight`', 'with --no-preflight'],
+  ['`preflight`: false', '--no-preflight'],
   ['`price`', '--price IN,OUT'],
   ['`reuse`', '--reuse'],
   ['`readParquet(path)`', '--from parquet'],

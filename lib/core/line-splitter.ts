@@ -4,6 +4,14 @@ export interface Line {
   readonly bytes: Buffer
 }
 
+/** A line without a byte order mark, which a proxy may have put before the first one. */
+export function withoutMark(line: Line): Line {
+  const { start, bytes } = line
+  if (start > 0 || !bytes.subarray(0, MARK.length).equals(MARK)) return line
+  return { start: MARK.length, bytes: bytes.subarray(MARK.length) }
+}
+
+const MARK = Buffer.from('\ufeff')
 const NEWLINE = 0x0a
 const RETURN = 0x0d
 

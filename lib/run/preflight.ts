@@ -81,7 +81,7 @@ export function preflight({
 }
 
 /** What a user can do behind a gateway that has no token counter, but no word for that. */
-const WITHOUT = 'without `preflight`, this call is left out'
+const WITHOUT = '`preflight`: false leaves this call out'
 
 async function prove(
   client: Anthropic,

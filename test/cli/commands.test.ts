@@ -352,6 +352,14 @@ t.test('a batch that another tool created can be printed', async t => {
     code: 8,
     err: /says that batch msgbatch_\w+ has 99999999999 requests, and a batch may have 100000/,
   })
+  const odd = await lyingApi(t, place.emulator.url, {
+    change: (path, body) => (path.endsWith('/results') ? 'no result\n' : body),
+  })
+  const kept = await place.run(['results', id, '--base-url', odd], { clock: FAST_CLOCK })
+  t.match(kept, {
+    code: 8,
+    err: /are invalid after 5 downloads: the line at byte 0 is not a result; none/,
+  })
   const gone = await place.run(['results', 'msgbatch_nobody'])
   t.equal(gone.code, 6)
   t.match(gone.err, 'does not know batch msgbatch_nobody')

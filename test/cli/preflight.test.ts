@@ -53,7 +53,7 @@ void t.test('the reason why the first free call waits is reported', async t => {
   t.equal(ran.code, 0, ran.err)
   t.match(
     ran.err,
-    /waiting for the API: the API answered 529: too much \(with --no-preflight, this call is left out\)/,
+    /waiting for the API: the API answered 529: too much \(--no-preflight leaves this call out\)/,
   )
 })
 
@@ -61,7 +61,7 @@ void t.test('a page instead of the count of tokens is no reason to give up', asy
   const body = '<html>fine</html>'
   const place = await placeFor(t, { faults: [{ on: 'count_tokens', status: 200, body }] })
   const ran = await place.run(ASK, { stdin: csv(1), clock: FAST_CLOCK })
-  t.match(ran, { code: 8, err: /with --no-preflight, this call is left out/ })
+  t.match(ran, { code: 8, err: /--no-preflight leaves this call out/ })
   t.equal((await place.run([...ASK, '--no-preflight'], { stdin: csv(1) })).code, 0)
 })
 

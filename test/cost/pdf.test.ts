@@ -111,6 +111,11 @@ t.test('a file of any text takes linear time', async t => {
   }
 })
 
+t.test('a stream outside any object is text, too', async t => {
+  const stream = `stream\n${TEXT.toString()}endstream\n`
+  t.same(pdfSize(Buffer.from(`%PDF-1.7\n${PAGE}${stream}`)), { pages: 1, text: TEXT.length })
+})
+
 t.test('no more pages are counted than the API takes', async t => {
   t.equal(pdfSize(pdf(...Array<string>(700).fill(PAGE)))?.pages, 600)
 })

@@ -4,12 +4,11 @@ import { MAX_RESULT_LINE_BYTES } from '../../core/limits.ts'
 import type { Ids } from '../../store/results/ids.ts'
 import type { ResultFile } from '../../store/results/result-file.ts'
 import { ResultLine } from '../../core/results/result-line.ts'
-import type { Line } from '../../core/line-splitter.ts'
+import { withoutMark, type Line } from '../../core/line-splitter.ts'
 import { withoutSecrets } from '../../core/without-keys.ts'
 import { skipBlanks } from '../../core/json/scan.ts'
 import { ENTRY, ODD, PLAIN, STRIDE, type Scanner } from '../../core/json/scanner.ts'
 
-const MARK = Buffer.from('\ufeff')
 const SUCCEEDED = Buffer.from('"succeeded"')
 /** Backslash, percent sign and ampersand, with which escapes begin. */
 const ESCAPES = [0x5c, 0x25, 0x26]
@@ -101,7 +100,7 @@ export class Verifier {
   }
 
   take(given: Line): void {
-    const line = given.start === 0 ? withoutMark(given) : given
+    const line = withoutMark(given)
     if (skipBlanks(line.bytes, 0) === line.bytes.length) {
       this.#blankBytes += line.bytes.length + 1
       if (this.#blankBytes > MAX_BLANK_BYTES)
@@ -247,10 +246,4 @@ export class Verifier {
     const why = withoutSecrets(given.slice(0, SHOWN_BYTES), this.secrets)
     this.#invalidReason ??= why.length > MAX_REASON ? `${why.slice(0, MAX_REASON)}…` : why
   }
-}
-
-/** Removes a byte order mark, which a proxy may have put before the first line. */
-function withoutMark({ start, bytes }: Line): Line {
-  const isMarked = bytes.subarray(0, MARK.length).equals(MARK)
-  return isMarked ? { start: MARK.length, bytes: bytes.subarray(MARK.length) } : { start, bytes }
 }

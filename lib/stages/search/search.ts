@@ -24,6 +24,12 @@ import {
 } from './reconcile.ts'
 import { armedOf, elapsedSinceArmed, sentAtOf } from './sent.ts'
 
+// Other stages import this file only.
+export { isGivenUp, leaveUndecided, mustBeOne, mustBePossible } from './decisions.ts'
+export { ownedByOthers, type OwnedElsewhere } from './owners.ts'
+export { isListedAnyway } from './refused-create.ts'
+export { elapsedSince, isOlderThanSent, whyAnother } from './sent.ts'
+
 /** The first and the longest pause between two listings. */
 const FIRST_PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 60_000

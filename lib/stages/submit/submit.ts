@@ -27,8 +27,7 @@ import {
   RefusalTracker,
   type RefusalVerdict,
 } from './refusal.ts'
-import { leaveUndecided, mustBePossible } from '../search/decisions.ts'
-import { prove, searchOrStop } from '../search/search.ts'
+import { leaveUndecided, mustBePossible, prove, searchOrStop } from '../search/search.ts'
 import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
 import { uploadBatch } from './upload.ts'
 

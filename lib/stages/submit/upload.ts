@@ -13,9 +13,12 @@ import type { StoredJob } from '../../store/job.ts'
 import { openStored } from '../../store/sums.ts'
 import { IDLE_TIMEOUT_MS } from '../../core/limits.ts'
 import { countOf } from '../../core/job/event.ts'
-import { ownedByOthers, type OwnedElsewhere } from '../search/owners.ts'
-import { isListedAnyway } from '../search/refused-create.ts'
-import { isOlderThanSent } from '../search/sent.ts'
+import {
+  isListedAnyway,
+  isOlderThanSent,
+  ownedByOthers,
+  type OwnedElsewhere,
+} from '../search/search.ts'
 import { outcomeOf, type CreateOutcome } from './outcome.ts'
 
 /** How long the API may take to reply once it has the whole body, which may be hundreds of MB. */

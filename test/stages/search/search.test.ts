@@ -319,6 +319,20 @@ for (const headers of [{}, { age: '30' }])
     },
   )
 
+void t.test('a byte order mark before results does not hide whose they are', async t => {
+  const faults = [{ on: 'create', nth: 1, when: 'after', reset: true }] as const
+  const world = await makeWorld(t, { faults, batchTimeMs: MINUTE })
+  const client = clientThatChanges(world, (text, path) =>
+    path.endsWith('/results') ? `\ufeff${text}` : text,
+  )
+  const results = await run(world, await world.open(), asks(1), { client })
+  t.same(
+    results.map(({ status }) => status),
+    ['succeeded'],
+  )
+  t.ok(world.clock.elapsed() < 60 * MINUTE)
+})
+
 void t.test('results that another batch has had never rule a batch out', async t => {
   const faults = [{ on: 'create', nth: 2, when: 'after', reset: true }] as const
   const world = await makeWorld(t, { faults, batchTimeMs: MINUTE })

@@ -395,6 +395,13 @@ for (const status of [400, 403, 413, 429])
     },
   )
 
+void t.test('a gateway that is busy is asked again after a minute', async t => {
+  const busy = { on: 'create', nth: 1, status: 429, body: FOREIGN_ERROR } as const
+  const world = await makeWorld(t, { batchTimeMs: MINUTE, faults: [busy] })
+  t.same(said(await run(world, await world.open(), asks(2))), answers(2))
+  await oneBill(world, 2)
+})
+
 void t.test('a refusal by a gateway counts after a minute', async t => {
   for (const named of ['', 'requests.1: ']) {
     const world = await makeWorld(t, {
@@ -459,6 +466,14 @@ void t.test('the same if creation times are behind, or the list comes from a cac
   const world = await makeWorld(t, { batchTimeMs: 2 * MINUTE })
   const behind = (text: string): string => createdLater(text, -2 * MINUTE)
   await costsNothing(world, sentTwice(world, 2, 429, behind))
+  let reads = 0
+  const blocked = await makeWorld(t, {
+    batchTimeMs: 2 * MINUTE,
+    // It is read once more, further back.
+    faults: ({ op }) => (op === 'list' && ++reads === 2 ? { status: 403, body: PAGE } : undefined),
+  })
+  await costsNothing(blocked, sentTwice(blocked, 2, 429, behind))
+  t.ok(reads > 2)
   const other = await makeWorld(t, { batchTimeMs: 2 * MINUTE })
   let lists = 0
   const cached = (text: string, headers: Headers): string => {

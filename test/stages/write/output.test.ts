@@ -512,6 +512,33 @@ void t.test(
   },
 )
 
+void t.test('a detached output on a full disk removes its file', async t => {
+  const world = await makeWorld(t)
+  const job = await world.open()
+  await write(world, job, `${world.dir}/out.jsonl`)
+  await job.close()
+  const path = `${world.dir}/again.jsonl`
+  const disk = watched((what, at) => {
+    if (what !== 'write' || at !== path) return
+    appendFileSync(path, '{"custom')
+    throw new Error('ENOSPC: no space left')
+  })
+  const full = await world.open({ disk })
+  const rows = { rowOf: jsonlRow() }
+  const output = await openOutput({
+    job: full,
+    out: { path },
+    detached: true,
+    rows,
+    errorRowOf: jsonlRow(),
+  })
+  const again = fetchResults({ client: world.client, job: full })
+  await t.rejects(pipeline(Readable.from([full.endedBatch(1)]), again, output), {
+    message: /ENOSPC/,
+  })
+  t.notOk(existsSync(path))
+})
+
 void t.test('what another program appends in the moment of a write stays in the file', async t => {
   const world = await makeWorld(t)
   const path = `${world.dir}/out.jsonl`
