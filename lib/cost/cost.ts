@@ -1,4 +1,5 @@
 import type { Usage } from '../core/results/result.ts'
+import type { Status } from '../core/results/status.ts'
 import type { Price, PriceOf } from './price.ts'
 import { DOLLAR } from './usd.ts'
 import { ratesFor } from './worst.ts'
@@ -67,6 +68,11 @@ export function isUsable(usage: Usage): boolean {
   if (Array.isArray(iterations) && iterations.some(one => objectIn(one)['type'] === ADVISOR))
     return false
   return [usage, ...compactionsIn(usage)].every(saysAll)
+}
+
+/** Whether a usage leaves out the tokens of an answer, as far as its status is known: only a refusal may have none. */
+export function lacksOutput(usage: Usage, status: Status | undefined): boolean {
+  return status !== undefined && status !== 'refused' && tokensOf(usage).output === 0
 }
 
 function saysAll(usage: Usage): boolean {

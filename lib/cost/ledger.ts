@@ -4,6 +4,7 @@ import {
   costOf,
   costsOf,
   isUsable,
+  lacksOutput,
   tokensOf,
   type Billed,
   type Tokens,
@@ -59,7 +60,7 @@ const MAX_NAME = 100
 
 /** What is entered for an answer. */
 export type LedgerEntry = Pick<Result, 'usage' | 'model'> &
-  Partial<Pick<Result, 'savedUsage' | 'isBilled'>>
+  Partial<Pick<Result, 'savedUsage' | 'isBilled' | 'status'>>
 
 /**
  * Cost ledger for all answers of a job. It counts every line that the API sent, including each try of a retried record and
@@ -80,15 +81,16 @@ export class CostLedger {
   }
 
   /** Adds an answer. One without usage cost nothing, unless it was billed: then its cost is unknown. */
-  add({ usage, model, savedUsage, isBilled = false }: LedgerEntry): void {
+  add({ usage, model, savedUsage, isBilled = false, status }: LedgerEntry): void {
     if (savedUsage) this.#save(costOf(savedUsage, model ?? '', this.#priceOf))
     if (!usage) {
       if (isBilled) this.#unmeasured += 1
       return
     }
     this.#tokens = sum(this.#tokens, tokensOf(usage))
-    const costs = costsOf(usage, model ?? '', this.#priceOf)
-    if (!isUsable(usage)) this.#unmeasured += 1
+    const isMeasured = isUsable(usage) && !lacksOutput(usage, status)
+    const costs = isMeasured ? costsOf(usage, model ?? '', this.#priceOf) : undefined
+    if (!isMeasured) this.#unmeasured += 1
     else if (costs === undefined && this.#unknown.size < MAX_UNPRICED)
       this.#unknown.add(model?.slice(0, MAX_NAME) ?? 'a model without a name')
     this.#spent += costs?.batch ?? 0n

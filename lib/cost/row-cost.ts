@@ -1,9 +1,9 @@
 import type { Result } from '../core/results/result.ts'
-import { costOf } from './cost.ts'
+import { costOf, lacksOutput } from './cost.ts'
 import type { PriceOf } from './price.ts'
 import { exactUsd, usdNumber } from './usd.ts'
 
-type Priced = Pick<Result, 'usage' | 'model'> & Partial<Pick<Result, 'isBilled'>>
+type Priced = Pick<Result, 'usage' | 'model'> & Partial<Pick<Result, 'isBilled' | 'status'>>
 
 /**
  * The cost of a row's answer as JSON: 0 if nothing was billed, null if the price of the model is unknown or the usage does
@@ -27,7 +27,8 @@ export function answerCost(priceOf: PriceOf): (result: Priced) => number | null 
 }
 
 function costOfRow(answer: Priced, priceOf: PriceOf): bigint | undefined {
-  const { usage, model, isBilled = false } = answer
+  const { usage, model, isBilled = false, status } = answer
   if (!usage) return isBilled ? undefined : 0n
+  if (lacksOutput(usage, status)) return undefined
   return costOf(usage, model ?? '', priceOf)
 }

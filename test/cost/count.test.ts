@@ -66,8 +66,8 @@ t.test('pages and single results are billed in the same way, whatever their usag
       if (rows.isPlain(index)) plain += 1
       const [page, single] = [new CostLedger(listPrice), new CostLedger(listPrice)]
       page.add(rows.counted(index))
-      const { usage, model, isBilled } = rows.item(index)
-      single.add({ usage, model, isBilled })
+      const { usage, model, isBilled, status } = rows.item(index)
+      single.add({ usage, model, isBilled, status })
       t.equal(page.spent, single.spent, JSON.stringify(usage))
       t.same(page.tokens, single.tokens)
       kinds.add(typeof page.spent)

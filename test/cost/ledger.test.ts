@@ -1,4 +1,5 @@
 import t from 'tap'
+import { rowCost } from '../../lib/cost/row-cost.ts'
 import { CostLedger, sum } from '../../lib/cost/ledger.ts'
 import { givenPrice, listPrice } from '../../lib/cost/price.ts'
 import { randomUsages } from './usages.ts'
@@ -88,6 +89,20 @@ t.test('one model without a price makes the sum unknown, and is named', async t 
     'price unknown for claude-mythos-preview, a model without a name: give it with `price`',
   )
   t.equal(ledger.tokens.input, 27, 'tokens are counted all the same')
+})
+
+t.test('an answer without an output token is not free, unless it is a refusal', async t => {
+  const answer = { usage: { input_tokens: 9, output_tokens: 0 }, model: 'claude-haiku-5-5' }
+  for (const [status, isKnown] of [
+    ['succeeded', false],
+    ['incomplete', false],
+    ['refused', true],
+  ] as const) {
+    const ledger = new CostLedger(listPrice)
+    ledger.add({ ...answer, status })
+    t.equal(ledger.spent !== undefined, isKnown, status)
+    t.equal(rowCost(listPrice)({ ...answer, status }) !== 'null', isKnown, status)
+  }
 })
 
 t.test('a given price applies to every model', async t => {

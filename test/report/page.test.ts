@@ -177,19 +177,19 @@ t.test('there is a page before anything is sent', async t => {
 
 t.test('without a price no dollars are shown', async t => {
   const figures = figuresOf([
-    answered({ input_tokens: 5, output_tokens: 0 }, { model: 'claude-x' }),
+    answered({ input_tokens: 5, output_tokens: 1 }, { model: 'claude-x' }),
   ])
   const text = textOf({ figures, estimate: undefined })
   t.match(text, 'The cost is unknown: no price is known for claude-x')
-  t.match(text, /input 5 \? \? All unknown unknown/)
+  t.match(text, /input 5 \? \? output 1 \? \? All unknown unknown/)
   t.match(text, /Spent unknown/)
   const priced = figuresOf(
-    [answered({ input_tokens: 5, output_tokens: 0 }, { model: 'x' })],
+    [answered({ input_tokens: 5, output_tokens: 1 }, { model: 'x' })],
     givenPrice('10,50'),
   )
   t.match(textOf({ figures: priced }), /input 5 \$0\.0000250 \$0\.0000500/)
   const free = figuresOf(
-    [answered({ input_tokens: 5, output_tokens: 0 }, { model: 'x' })],
+    [answered({ input_tokens: 5, output_tokens: 1 }, { model: 'x' })],
     givenPrice('0,0'),
   )
   t.match(textOf({ figures: free }), /input 5 \$0\.00 \$0\.00/)
@@ -202,7 +202,7 @@ t.test('without token counts no dollars are shown', async t => {
 })
 
 t.test('web searches are billed separately', async t => {
-  const usage = { input_tokens: 5, output_tokens: 0, server_tool_use: { web_search_requests: 3 } }
+  const usage = { input_tokens: 5, output_tokens: 1, server_tool_use: { web_search_requests: 3 } }
   t.match(textOf({ figures: figuresOf([answered(usage)]) }), /web searches \$0.0300 \$0.0300/)
 })
 
@@ -233,7 +233,7 @@ t.test('more than five kinds of failure are folded', async t => {
 
 t.test('on a phone no text of a chart leaves its drawing', async t => {
   const figures = figuresOf(
-    Array.from({ length: 3 }, () => answered({ input_tokens: 9e7, output_tokens: 0 })),
+    Array.from({ length: 3 }, () => answered({ input_tokens: 9e7, output_tokens: 1 })),
   )
   figures.rows.succeeded = 1_234_567
   const batches = Array.from({ length: 600 }, (_, at) =>

@@ -71,7 +71,7 @@ export function figuresOf(results: readonly Result[], price = listPrice): Report
 export function reportOf(change: Partial<JobReport> = {}): JobReport {
   const usages = Array.from({ length: 40 }, (_, at) => ({
     input_tokens: 100 + 30 * at,
-    output_tokens: (at * 37) % 90,
+    output_tokens: (at * 37) % 90 || 1,
     cache_read_input_tokens: at > 3 ? 1200 : 0,
     cache_creation_input_tokens: at > 3 ? 0 : 1200,
   }))
