@@ -1,13 +1,13 @@
 // What is left to do in a job, according to its journal.
-import type { JobOnDisk, SoundJob } from '../store/inspect.ts'
+import { IN_LEDGER, type JobOnDisk, type SoundJob } from '../store/inspect.ts'
 import { nextUnbatched, type BatchState, type JobState, type Phase } from '../core/job/state.ts'
 
 /** The state that `list` and `status` show for a job that no process works on. */
-export type JobStatus = 'damaged' | 'finished' | 'unfinished' | 'empty'
+export type JobStatus = 'damaged' | 'in ledger' | 'finished' | 'unfinished' | 'empty'
 
 /** A job with nothing to finish is empty: its start failed, or its process died, before a record was read. */
-export function statusOf({ state }: Pick<JobOnDisk, 'state'>): JobStatus {
-  if (!state) return 'damaged'
+export function statusOf({ state, trouble }: Pick<JobOnDisk, 'state' | 'trouble'>): JobStatus {
+  if (!state) return trouble === IN_LEDGER ? 'in ledger' : 'damaged'
   if (state.finished) return 'finished'
   return state.spooled.records > 0 || batchesOf(state).length > 0 ? 'unfinished' : 'empty'
 }

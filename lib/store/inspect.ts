@@ -71,7 +71,7 @@ export const LEDGER_COPY = 'ledger.jsonl'
 export const LEDGER_MARK = 'ledger.json'
 
 /** The trouble of a job whose journal is in a ledger that was not named. */
-const IN_LEDGER = 'its journal is in a ledger: name the same `ledger`'
+export const IN_LEDGER = 'its journal is in a ledger: name the same `ledger`'
 
 /** The trouble of a job whose journal is missing or empty. */
 export const NO_JOURNAL = 'it has no journal'

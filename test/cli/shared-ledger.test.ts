@@ -94,7 +94,7 @@ void t.test('every command works for a job of another machine', async t => {
   const unnamed = { env: { ANTHROPIC_API_KEY: KEY } }
   t.match(await world.on('a', ['status', 'j'], unnamed), {
     code: 0,
-    out: /^j {2}damaged[^]*\n {2}its journal is in a ledger: name the same --ledger\n/,
+    out: /^j {2}in ledger[^]*\n {2}its journal is in a ledger: name the same --ledger\n/,
   })
   t.match(await world.on('a', ['report', 'j'], unnamed), {
     code: 10,

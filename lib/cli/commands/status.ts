@@ -31,7 +31,7 @@ export async function status(context: Context): Promise<Ending> {
       const shown = { ...(await summaryOf(job, io.clock, price, isHeld)), ...madeOf(job) }
       const said = flags.has('json') ? JSON.stringify(shown) : text(shown, job.trouble)
       await print(io.stdout, `${said}\n`)
-      isDone &&= shown.state === 'finished' || shown.state === 'damaged'
+      isDone &&= shown.state === 'finished' || !job.state
     }
     if (!flags.has('watch') || isDone) break
     await io.clock.sleep(WATCH_MS, signal)
@@ -69,7 +69,7 @@ function text(shown: JobSummary & JobOrigin, trouble: string | undefined): strin
   if (prompt !== null) lines.push(`  prompt: ${printable(prompt)}`)
   lines.push(...linesOf(shown.failures))
   if (shown.elsewhere) lines.push(`  ${describeElsewhere(shown.elsewhere)}`)
-  const cost = shown.state === 'damaged' ? '' : costOf(shown)
+  const cost = isUnread(shown.state) ? '' : costOf(shown)
   if (cost !== '') lines.push(`  cost: ${cost}`)
   for (const { number, id, state, requests, age_s, waits_for } of shown.batches) {
     const age = age_s === null ? '' : `, ${age_s} s`
@@ -81,6 +81,11 @@ function text(shown: JobSummary & JobOrigin, trouble: string | undefined): strin
     )
   }
   return lines.join('\n')
+}
+
+/** Whether nothing is known of a job but its name. */
+function isUnread(state: JobSummary['state']): boolean {
+  return state === 'damaged' || state === 'in ledger'
 }
 
 function costOf({ spent_usd, reserved_usd, estimate_usd }: JobSummary): string {
