@@ -78,7 +78,8 @@ function usageOf(
     cache_creation_input_tokens: input.cache_creation_input_tokens,
     cache_read_input_tokens: input.cache_read_input_tokens,
     cache_creation: input.cache_creation,
-    output_tokens: Math.ceil(text / PER_TOKEN) + thinking,
+    // An answer without a text has a token for its end.
+    output_tokens: Math.max(1, Math.ceil(text / PER_TOKEN) + thinking),
     output_tokens_details: { thinking_tokens: thinking },
     server_tool_use: null,
     service_tier: tier,

@@ -112,9 +112,8 @@ export async function retryFailed(context: Context): Promise<Ending> {
     await endRetry(dir, job)
     await reportRetry(context, job, tally, old)
     talk.info(costLine(job, ledger, settings))
-    return tally.failed === 0
-      ? { code: EXIT.answered }
-      : failedEnding(job, tally, context.placeFlags)
+    if (tally.failed > 0) return failedEnding(job, tally, context.placeFlags)
+    return { code: rejectedIn(old) === 0 ? EXIT.answered : EXIT.someFailed }
   })
 }
 
@@ -129,10 +128,14 @@ async function reportRetry(
   asked: RowTally,
   old: RowTally,
 ): Promise<void> {
-  const rejected = old.byStatus().rejected ?? 0
+  const rejected = rejectedIn(old)
   const rest = rejected === 0 ? '' : `; ${rejected} rejected rows cannot be retried`
   if (asked.rows === 0) talk.info(`job ${job.name}: there is nothing to retry${rest}`)
   else await reportTally(job, asked, talk, ` (retried)${rest}`)
+}
+
+function rejectedIn(rows: RowTally): number {
+  return rows.byStatus().rejected ?? 0
 }
 
 /** Where the retry of a job began, or begins. */

@@ -21,7 +21,7 @@ export function endOf(
     for (;;) {
       const remote = await retrieve(id)
       const hasWaited = polls > 0
-      if (remote === undefined || remote.processing_status === 'ended') return { remote, hasWaited }
+      if (remote === undefined || !isRunning(job, remote)) return { remote, hasWaited }
       since ??= clock.elapsed()
       if (clock.elapsed() - since > EXPIRES_AFTER_MS) return { remote, hasWaited }
       onWait(`batch ${id} had ended, but now the API says that it is in progress`)
@@ -29,6 +29,16 @@ export function endOf(
       await clock.sleep(pauseAfter(polls, session), signal)
     }
   }
+}
+
+/** Whether a batch may be processed, whatever its status says: a gateway may have translated that wrongly. */
+function isRunning(
+  { session }: StoredJob,
+  { processing_status: status, request_counts: counts, created_at }: RemoteBatch,
+): boolean {
+  if (status !== 'ended') return true
+  const age = session.serverTime.nowOrOurs() - Date.parse(created_at)
+  return counts.processing > 0 && age < EXPIRES_AFTER_MS
 }
 
 /** Whether results are gone. A gateway may send the time when they will be. */

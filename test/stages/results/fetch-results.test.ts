@@ -418,6 +418,28 @@ void t.test('the 404 of another server does not say that results are gone', asyn
   }
 })
 
+void t.test(
+  'a batch that has ended, but still has requests in processing, is not given up',
+  async t => {
+    const world = await makeWorld(t, { batchTimeMs: 60 * MINUTE })
+    // A gateway that translates the state of a batch wrongly; the API has no results yet.
+    const fetch: typeof world.emulator.fetch = async (input, init) => {
+      const response = await world.emulator.fetch(input, init)
+      const isEarly = world.clock.elapsed() < 60 * MINUTE
+      if (isEarly && String(input).endsWith('/results'))
+        return Response.json(
+          { type: 'error', error: { type: 'not_found_error', message: 'no results' } },
+          { status: 404 },
+        )
+      const text = (await response.text()).replaceAll('"in_progress"', '"ended"')
+      return new Response(text, { status: response.status, headers: response.headers })
+    }
+    const client = world.client.withOptions({ fetch })
+    t.same(said(await run({ ...world, client }, await world.open(), asks(2))), answers(2))
+    await oneBill(world, 2)
+  },
+)
+
 void t.test('two 404s with an outage between them are not one long 404', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: 1000,
