@@ -5,6 +5,7 @@ import {
   costsOf,
   isUsable,
   lacksOutput,
+  sum,
   tokensOf,
   type Billed,
   type Tokens,
@@ -155,15 +156,4 @@ export function priceUnknown(models: readonly string[]): string {
 /** Why the cost of answers is unknown although their prices are known. */
 export function unmeasuredText(answers: number): string {
   return `${answers} ${answers === 1 ? 'answer has' : 'answers have'} no valid token counts`
-}
-
-/** Adds tokens class by class. */
-export function sum(a: Tokens, b: Tokens): Tokens {
-  return {
-    input: a.input + b.input,
-    output: a.output + b.output,
-    write5m: a.write5m + b.write5m,
-    write1h: a.write1h + b.write1h,
-    read: a.read + b.read,
-  }
 }

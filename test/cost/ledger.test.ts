@@ -1,6 +1,7 @@
 import t from 'tap'
 import { rowCost } from '../../lib/cost/row-cost.ts'
-import { CostLedger, sum } from '../../lib/cost/ledger.ts'
+import { sum } from '../../lib/cost/cost.ts'
+import { CostLedger } from '../../lib/cost/ledger.ts'
 import { givenPrice, listPrice } from '../../lib/cost/price.ts'
 import { randomUsages } from './usages.ts'
 
