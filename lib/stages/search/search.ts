@@ -108,10 +108,12 @@ export async function search(
     variant = (variant + 1) % LIST_VARIANTS
     const listed = await listedBy(options, from, MAX_PAGE - variant)
     if (!listed) return 'absent'
-    // The list may not reach back to a candidate that an earlier process, with another clock, has named.
+    // The list may not reach back to a candidate that an earlier process, with another clock, has named, or show it as it once was.
     for (const id of openCandidates(job.batch(number))) {
-      const named = listed.some(one => one.id === id) ? undefined : await options.api.lookUp(id)
-      if (named) listed.push(named)
+      const at = listed.findIndex(one => one.id === id)
+      if (listed[at]?.processing_status === 'ended') continue
+      const named = await options.api.lookUp(id)
+      if (named) listed.splice(at === -1 ? listed.length : at, 1, named)
     }
     const known = listed.find(({ id }) => id === job.batch(number).id)
     if (known && !options.isOthers) return { id: known.id, remote: known }

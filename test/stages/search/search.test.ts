@@ -319,6 +319,20 @@ for (const headers of [{}, { age: '30' }])
     },
   )
 
+void t.test(
+  'a list that shows batches as they once were does not hide that one has ended',
+  async t => {
+    const faults = [{ on: 'create', nth: 1, when: 'after', reset: true }] as const
+    const world = await makeWorld(t, { faults, batchTimeMs: MINUTE })
+    const client = clientThatChanges(world, text =>
+      text.includes('"has_more"') ? text.replaceAll('"ended"', '"in_progress"') : text,
+    )
+    const results = await run(world, await world.open(), asks(2), { client })
+    t.equal(results.filter(({ status }) => status === 'succeeded').length, 2)
+    t.ok(world.clock.elapsed() < 60 * MINUTE)
+  },
+)
+
 void t.test('a byte order mark before results does not hide whose they are', async t => {
   const faults = [{ on: 'create', nth: 1, when: 'after', reset: true }] as const
   const world = await makeWorld(t, { faults, batchTimeMs: MINUTE })
