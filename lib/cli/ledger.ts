@@ -86,7 +86,8 @@ export async function copyJobs(
   const held = new Set<string>()
   const job = name && (nameOfShards(name) ?? name)
   for (const shard of await postgresLedgerOf(ledger).shards(job)) {
-    const own = shard.count > 1 ? shardJobName(shard.job, shard.index) : shard.job
+    // A job that is no shard has no blocks.
+    const own = shard.block > 0 ? shardJobName(shard.job, shard.index) : shard.job
     // A path in place of a name would lead out of the folder of jobs.
     if (!JOB_NAME.test(shard.job))
       throw new BatchStreamError(

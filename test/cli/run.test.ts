@@ -241,7 +241,7 @@ t.test('a job without valid records makes no API call', async t => {
   t.match(ran.err, /^  2 rejected: .*\(first: line 1\)$/m)
   const [, job = ''] = /^job (\S+):/.exec(ran.err) ?? []
   const again = await place.run(['retry', job])
-  t.same([again.code, again.out], [0, ''])
+  t.same([again.code, again.out], [3, ''])
   t.match(again.err, 'there is nothing to retry; 2 rejected rows cannot be retried')
 })
 

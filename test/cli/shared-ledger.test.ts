@@ -130,6 +130,13 @@ void t.test('every command works for a job of another machine', async t => {
   t.equal(world.sent(), sent, 'nothing is sent')
 })
 
+void t.test('the only shard of a job is merged like several', async t => {
+  const world = await machines(t)
+  t.match(await world.on('a', ask(world, '--shard', '0/1')), { code: 0 })
+  const merged = await world.on('b', ['merge', 'j'])
+  t.match(merged, { code: 0, rows: { length: 10 } }, merged.err)
+})
+
 void t.test('shards of lost machines are shown and merged elsewhere', async t => {
   const world = await machines(t)
   const part = (index: number): string[] =>
