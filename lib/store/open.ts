@@ -160,6 +160,7 @@ async function openSharedJob(options: StoredJobOptions, ledger: SharedLedger): P
       packedFilesOf(files, batch),
     )
     const { shard: journal, epoch } = taken
+    let records: Records | undefined
     try {
       // The database of another URL, or a new one: what this folder has would be emptied.
       if (options.isFound && taken.events.length === 0)
@@ -175,7 +176,7 @@ async function openSharedJob(options: StoredJobOptions, ledger: SharedLedger): P
       await prepareCache(disk, folder, state, epoch)
       await restoreFiles(files, state, number => journal.filesOfBatch(number))
       await removeOrphans(disk, folder, state)
-      const records = await openCachedRecords(disk, folder, state)
+      records = await openCachedRecords(disk, folder, state)
       const job = new StoredJob({
         ...{ name, folder, disk, clock, journal, state, records },
         ...{ shared: journal, lock: held, temporary: false },
@@ -183,6 +184,7 @@ async function openSharedJob(options: StoredJobOptions, ledger: SharedLedger): P
       await dropLostBodies(job, journal)
       return job
     } catch (cause) {
+      await records?.close()
       await journal.close()
       throw cause
     }
@@ -239,6 +241,7 @@ async function openFolder(place: JobFolder): Promise<StoredJob> {
   }
   const end = place.temporary ? undefined : `${folder}/${JOURNAL_END}`
   const { journal, events } = await FileJournal.open(disk, path, end)
+  let records: Records | undefined
   try {
     const state = fold(events)
     if (!state) throw damaged(folder, 'has an empty journal')
@@ -246,11 +249,12 @@ async function openFolder(place: JobFolder): Promise<StoredJob> {
     // The rows of a finished one may be read; `submit` checks the job before its retry is sent.
     if (!place.temporary && !state.finished) await mustBeNoCopy(place, state.run)
     await removeOrphans(disk, folder, state)
-    const records = await Records.open(disk, folder, state.spooled, state.sources)
+    records = await Records.open(disk, folder, state.spooled, state.sources)
     // The names of the record files must be as durable as the journal that refers to them.
     if (state.spooled.records === 0) await disk.syncFolder(folder)
     return new StoredJob({ ...place, journal, state, records })
   } catch (cause) {
+    await records?.close()
     await journal.close()
     throw cause
   }

@@ -140,7 +140,7 @@ void t.test('what the preflight finds out is a notice', async t => {
     ],
   })
   t.same((await read(world)).notices, [
-    'waiting for the API: the API answered 529: too much',
+    'waiting for the API: the API answered 529: too much (`preflight`: false leaves this call out)',
     'the model claude-haiku-5-5 is deprecated: choose another one soon',
   ])
   const { notices, statuses } = await read(world)

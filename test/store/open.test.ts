@@ -101,6 +101,25 @@ void t.test('a job that fails to open is unlocked, and leaves no file open', asy
   }
 })
 
+void t.test('a job that fails to open at any call leaves no file open', async t => {
+  const dir = t.testdir()
+  let failed = 0
+  // Until there are no more calls.
+  for (let calls = Infinity; calls >= failed; failed++) {
+    calls = 0
+    const disk = watched(() => {
+      if (calls++ === failed) throw new Error('no disk')
+    })
+    const name = `at-${failed}`
+    await openStoredJob({ name, dir, disk }).then(
+      job => job.close(),
+      () => {},
+    )
+    t.same(openBelow(dir), [], name)
+  }
+  t.ok(failed > 20)
+})
+
 void t.test('a link planted as the journal is rejected (C20)', async t => {
   const dir = t.testdir({ elsewhere: 'mine' })
   mkdirSync(`${dir}/jobs/test`, { recursive: true })
