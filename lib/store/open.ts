@@ -330,7 +330,7 @@ async function removeOrphans(disk: Disk, folder: string, state: JobState): Promi
 
 /** Whether a file shows that the journal has lost events: results come after their batch was submitted, which is journaled first. */
 function isImpossible(batch: BatchState | undefined, what: string | undefined): boolean {
-  if (!['results', 'lines', 'part', 'download'].includes(what ?? '')) return false
+  if (!['results', 'lines', 'part', 'download'].includes(String(what))) return false
   return batch === undefined || batch.phase === 'sealed' || batch.phase === 'armed'
 }
 

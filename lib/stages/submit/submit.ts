@@ -346,13 +346,16 @@ export class Submit extends JobStage<SealedBatch> {
     if (outcome.kind === 'created') {
       await this.#accept(job, number, outcome.id, false)
       if (outcome.foreign) job.queue.stop(outcome.foreign)
-    } else if (outcome.kind !== 'unknown') {
-      if (job.batch(number).phase === 'armed') await job.note({ type: 'disarmed', number }, true)
-      const isFull = outcome.kind === 'again' && outcome.failure.kind === 'busy'
-      await job.shared?.releaseQueue(number, isFull)
-    }
+    } else if (outcome.kind !== 'unknown')
+      await this.#disarm(job, number, outcome.kind === 'again' && outcome.failure.kind === 'busy')
     this.signal.throwIfAborted()
     return outcome
+  }
+
+  /** Notes that the API does not have a batch. `isFull`: the reason is its full queue. */
+  async #disarm(job: StoredJob, number: number, isFull = false): Promise<void> {
+    if (job.batch(number).phase === 'armed') await job.note({ type: 'disarmed', number }, true)
+    await job.shared?.releaseQueue(number, isFull)
   }
 
   /** Waits before a batch is sent again. Returns false once submission has stopped. */
@@ -481,11 +484,8 @@ export class Submit extends JobStage<SealedBatch> {
     })
     if (found === undefined) return
     if (found === 'absent') {
-      await job.note({ type: 'disarmed', number }, true)
-      if (refusal) {
-        await job.shared?.releaseQueue(number, false)
-        return await this.#refuse(job, number, refusal)
-      }
+      await this.#disarm(job, number)
+      if (refusal) return await this.#refuse(job, number, refusal)
       if (await hasBody(job, job.batch(number))) return await this.#send(job, number)
       // The body was on another machine. The next start batches its records again.
       return job.queue.stop(lostBody(number))

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { t, type Test } from 'tap'
+import { openBelow } from '../../support/descriptors.ts'
 import { createEmulator, type Emulator } from '../../../lib/emulator/index.ts'
 import { systemClock } from '../../../lib/core/clock.ts'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
@@ -493,6 +494,19 @@ void t.test('a failed start frees the job, and a shard is named by its number', 
     },
   }
   await t.rejects(world.open('a', { shard, disk }), { code: 'CBS_DISK' })
+  const sealing = await world.open('a', { shard })
+  const sealed = { attempt: 1, next: 1, records: 1, requests: 1, bytes: 1, hash: '' }
+  await sealing.note({ type: 'sealed', number: 1, ...sealed }, true)
+  await sealing.close()
+  const late: Disk = {
+    ...nodeDisk,
+    stat: async path => {
+      if (path.endsWith('1.body')) throw new BatchStreamError('CBS_DISK', 'the disk is broken')
+      return await nodeDisk.stat(path)
+    },
+  }
+  await t.rejects(world.open('a', { shard, disk: late }), { code: 'CBS_DISK' })
+  t.same(openBelow(sealing.store.folder), [])
   const job = await world.open('b', { shard })
   await t.rejects(world.open('c', { shard }), {
     code: 'CBS_JOB_IN_USE',
