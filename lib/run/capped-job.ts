@@ -5,7 +5,7 @@ import { lines } from '../store/body-lines.ts'
 import { Cap, type CapOptions } from './cap.ts'
 import { CostLedger } from '../cost/ledger.ts'
 import type { PriceOf } from '../cost/price.ts'
-import { worstOf, type Unbounded } from '../cost/worst.ts'
+import { worstOf, type PricedRequest, type Unbounded } from '../cost/worst.ts'
 
 const PARAMS = '"params":'
 
@@ -16,43 +16,68 @@ export function capOf(
   priceOf: PriceOf,
   { drains = true, ask }: Pick<CapOptions, 'drains' | 'ask'> = {},
 ): Cap {
+  // Of the batches that this process sends; the bodies of others are gone.
+  const asked = new Map<number, Set<string>>()
   return new Cap({
     job,
     most,
     drains,
     ask,
-    worstOf: number => worstOfBatch(job, number, priceOf),
-    spentOn: number => spentOnShared(job, number, priceOf),
+    worstOf: async number => {
+      const models = new Set<string>()
+      asked.set(number, models)
+      return await worstOfBatch(job, number, priceOf, models)
+    },
+    spentOn: number => spentOnShared(job, number, priceOf, asked.get(number)),
   })
 }
 
-/** The worst-case cost of a sealed batch: the sum over the requests in its body. */
+/** The worst-case cost of a sealed batch: the sum over the requests in its body, whose models are added to `models`. */
 export async function worstOfBatch(
   job: StoredJob,
   number: number,
   priceOf: PriceOf,
+  models?: Set<string>,
 ): Promise<bigint | Unbounded> {
   let sum = 0n
   for await (const line of lines(job, number)) {
     const text = line.toString('utf8')
     // A custom_id contains no quotes, so the first such key is the request's own.
     const json = text.slice(text.indexOf(PARAMS) + PARAMS.length, -1)
-    const worst = worstOf(JSON.parse(json), json, priceOf)
+    const params: PricedRequest = JSON.parse(json)
+    const worst = worstOf(params, json, priceOf)
     if (typeof worst !== 'bigint') return worst
+    models?.add(params.model)
     sum += worst
   }
   return sum
 }
 
-/** The amount billed for a fetched batch; undefined if the cost of an answer is unknown. */
+/**
+ * The amount billed for a fetched batch; undefined if the cost of an answer is unknown. With the models that it asks for, it is also
+ * unknown if an answer names one with another price: a gateway may have written that.
+ */
 export async function spentOnBatch(
   job: Pick<StoredJob, 'store' | 'batch'>,
   number: number,
   priceOf: PriceOf,
+  models?: ReadonlySet<string>,
 ): Promise<bigint | undefined> {
   const ledger = new CostLedger(priceOf)
-  for await (const result of storedResults(job.store, job.batch(number))) ledger.add(result)
-  return ledger.spent
+  const prices = models && new Set([...models].map(model => ratesText(model, priceOf)))
+  let isOther = false
+  for await (const result of storedResults(job.store, job.batch(number))) {
+    ledger.add(result)
+    const { usage, model } = result
+    isOther ||= prices !== undefined && usage !== null && !prices.has(ratesText(model, priceOf))
+  }
+  return isOther ? undefined : ledger.spent
+}
+
+/** The rates of a model, to compare: a dated snapshot has those of its model. */
+function ratesText(model: string | null, priceOf: PriceOf): string {
+  const rates = priceOf(model ?? '')?.rates
+  return `${rates?.input} ${rates?.output}`
 }
 
 /** The amount for `CapOptions.spentOn`. If results may be on another machine's disk, the settled amount counts. */
@@ -60,9 +85,10 @@ async function spentOnShared(
   job: StoredJob,
   number: number,
   priceOf: PriceOf,
+  models: ReadonlySet<string> | undefined,
 ): Promise<bigint | null | undefined> {
   const settled = (await job.shared?.settled())?.get(number)
   if (settled !== undefined) return settled
   if (await areResultsLost(job, number)) return undefined
-  return (await spentOnBatch(job, number, priceOf)) ?? null
+  return (await spentOnBatch(job, number, priceOf, models)) ?? null
 }

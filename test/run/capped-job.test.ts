@@ -171,6 +171,21 @@ for (const usage of UNUSABLE) {
   })
 }
 
+t.test('the cap holds for answers that name a model of another price', async t => {
+  const world = await makeWorld(t, LONG)
+  const client = clientWith(world, line => line.replace('claude-haiku-5-5', 'claude-haiku-4-5'))
+  const job = await world.open()
+  const cap = capOf(job, 6n * worstOne(), listPrice)
+  const results = await capped({ ...world, client }, job, cap)
+  t.ok(cap.stopped)
+  const spent = async (...models: string[]): Promise<unknown> =>
+    await spentOnBatch(job, 1, listPrice, new Set(models))
+  t.equal(await spent('claude-haiku-5-5'), undefined)
+  t.type(await spent('claude-haiku-5-5', 'claude-haiku-4-5'), 'bigint')
+  t.equal(results.length, 6)
+  t.equal((await world.emulator.ledger.totals()).accepted, 6)
+})
+
 /** A client whose result sets have changed lines. */
 function clientWith(world: World, change: (line: string) => string): World['client'] {
   const { emulator } = world
