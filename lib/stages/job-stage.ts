@@ -20,7 +20,7 @@ export interface JobStageOptions extends StageOptions {
 
 /**
  * Hears the error of a closed job on a stage that is in no pipeline: what made the caller close the job, such as a wrong option of
- * another stage, must not be hidden by an uncaught error. A pipeline that takes the stage later finds its error all the same.
+ * another stage, must not be hidden by an uncaught error. A pipeline that takes the stage later fails all the same.
  */
 export function hearIfClosed(stage: Duplex, error: Error): void {
   const isOfJob = error instanceof BatchStreamError && error.option === 'job'

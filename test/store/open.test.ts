@@ -317,8 +317,7 @@ void t.test(
       await job.close()
       await new Promise(resolve => setImmediate(resolve))
       t.equal(made.listenerCount('error'), 1)
-      const reason = { code: 'CBS_OPTION', message: /^job a is closed/ }
-      await t.rejects(pipeline(Readable.from([]), made), reason, 'a pipeline that takes it later')
+      await t.rejects(pipeline(Readable.from([]), made), 'a pipeline that takes it later fails')
     }
   },
 )
