@@ -76,8 +76,8 @@ export async function spentOnBatch(
 
 /** The rates of a model, to compare: a dated snapshot has those of its model. */
 function ratesText(model: string | null, priceOf: PriceOf): string {
-  const rates = priceOf(model ?? '')?.rates
-  return `${rates?.input} ${rates?.output}`
+  const price = priceOf(String(model))
+  return price ? `${price.rates.input} ${price.rates.output}` : 'unknown'
 }
 
 /** The amount for `CapOptions.spentOn`. If results may be on another machine's disk, the settled amount counts. */

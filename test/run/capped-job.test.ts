@@ -180,7 +180,7 @@ t.test('the cap holds for answers that name a model of another price', async t =
   t.ok(cap.stopped)
   const spent = async (...models: string[]): Promise<unknown> =>
     await spentOnBatch(job, 1, listPrice, new Set(models))
-  t.equal(await spent('claude-haiku-5-5'), undefined)
+  for (const model of ['claude-haiku-5-5', 'no-such-model']) t.equal(await spent(model), undefined)
   t.type(await spent('claude-haiku-5-5', 'claude-haiku-4-5'), 'bigint')
   t.equal(results.length, 6)
   t.equal((await world.emulator.ledger.totals()).accepted, 6)
