@@ -71,9 +71,9 @@ export function isUsable(usage: Usage): boolean {
   return [usage, ...compactionsIn(usage)].every(saysAll)
 }
 
-/** Whether a usage leaves out the tokens of an answer, as far as its status is known: only a refusal may have none. */
-export function lacksOutput(usage: Usage, status: Status | undefined): boolean {
-  return status !== undefined && status !== 'refused' && tokensOf(usage).output === 0
+/** Whether the tokens of an answer are left out, as far as its status is known: only a refusal may have none. */
+export function lacksOutput({ output }: Tokens, status: Status | undefined): boolean {
+  return status !== undefined && status !== 'refused' && output === 0
 }
 
 function saysAll(usage: Usage): boolean {

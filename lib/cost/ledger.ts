@@ -88,8 +88,9 @@ export class CostLedger {
       if (isBilled) this.#unmeasured += 1
       return
     }
-    this.#tokens = sum(this.#tokens, tokensOf(usage))
-    const isMeasured = isUsable(usage) && !lacksOutput(usage, status)
+    const tokens = tokensOf(usage)
+    this.#tokens = sum(this.#tokens, tokens)
+    const isMeasured = isUsable(usage) && !lacksOutput(tokens, status)
     const costs = isMeasured ? costsOf(usage, model ?? '', this.#priceOf) : undefined
     if (!isMeasured) this.#unmeasured += 1
     else if (costs === undefined && this.#unknown.size < MAX_UNPRICED)

@@ -1,5 +1,5 @@
 import type { Result } from '../core/results/result.ts'
-import { costOf, lacksOutput } from './cost.ts'
+import { costOf, lacksOutput, tokensOf } from './cost.ts'
 import type { PriceOf } from './price.ts'
 import { exactUsd, usdNumber } from './usd.ts'
 
@@ -29,6 +29,6 @@ export function answerCost(priceOf: PriceOf): (result: Priced) => number | null 
 function costOfRow(answer: Priced, priceOf: PriceOf): bigint | undefined {
   const { usage, model, isBilled = false, status } = answer
   if (!usage) return isBilled ? undefined : 0n
-  if (lacksOutput(usage, status)) return undefined
+  if (lacksOutput(tokensOf(usage), status)) return undefined
   return costOf(usage, model ?? '', priceOf)
 }

@@ -17,8 +17,7 @@ const MISSING: Outcome = { kind: 'incomplete', isGone: false, why: '', odd: unde
 
 /**
  * Downloads the set of a fetched batch once more and adds the lines that the stored set lacks. Nothing changes if the API no longer
- * has results. It waits while the API says that the batch is in progress. Returns how many lines were
- * added.
+ * has results. It waits while the API says that the batch is in progress. Returns how many lines were added.
  *
  * @throws BatchStreamError `CBS_API` if the API sends an invalid set, which says nothing about what is missing
  */

@@ -231,7 +231,7 @@ export class Submit extends JobStage<SealedBatch> {
     }
   }
 
-  /** Goes on without a batch that the API does not have. */
+  /** Does what follows from the refusal of a batch that the API does not have. */
   async #refuse(job: StoredJob, number: number, refusal: Refusal): Promise<void> {
     const { requests, root } = job.batch(number)
     switch (refusal.kind) {
