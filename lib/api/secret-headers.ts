@@ -2,18 +2,31 @@ import { secretForms } from '../core/without-keys.ts'
 
 /**
  * Names of headers, and of members of JSON in them, that carry a secret: `authorization`, `x-api-key`, and those of gateways
- * (`x-portkey-api-key`, `helicone-auth`, `cf-access-jwt-assertion`, `cookie`).
+ * (`x-portkey-api-key`, `helicone-auth`, `cf-access-jwt-assertion`, `x-bf-vk`, `cookie`).
  */
 const SECRET_NAME =
-  /(?:^|[-_.])(?:api-?key|key|token|secret|auth|authorization|pass(?:word|wd)?|credentials?|cookie|jwt|assertion|session(?:[-_]?id)?|sid|signature)$/i
+  /(?:^|[-_.])(?:api-?key|key|vk|token|secret|auth|auth[nz]|authorization|authentication|pass(?:word|wd|phrase|code)?|pwd|pin|pat|access-?code|credentials?|cookie|jwt|assertion|session(?:[-_]?id)?|sid|signature|hmac)$/i
+
+/**
+ * A value that looks like a secret, whatever the name of its header: one word of letters and digits that is no URL, no model and no
+ * version. What is only a word would be cut from every text of the API.
+ */
+const SECRET_VALUE = /^(?!claude-|\w+:\/\/)(?=.*[a-z])(?=.*\d)[\w.~+/=:-]{16,}$/i
+
+/** Headers of the SDK and of HTTP, whose values are no secrets. */
+const PLAIN_NAME = /^(?:accept|content|anthropic|x-stainless|user)-|^(?:accept|host|traceparent)$/i
 
 /** The secrets in the headers of a request, in each form in which a reply may echo them. */
 export function secretsIn(headers: Headers): string[] {
   const secrets = [...headers].flatMap(([name, value]) => [
-    ...(SECRET_NAME.test(name) ? partsOf(value) : []),
+    ...(isSecret(name, value) ? partsOf(value) : []),
     ...membersOf(value),
   ])
   return [...new Set(secrets.flatMap(secretForms))]
+}
+
+function isSecret(name: string, value: string): boolean {
+  return SECRET_NAME.test(name) || (!PLAIN_NAME.test(name) && SECRET_VALUE.test(value))
 }
 
 /** A value, and its parts that are secrets: what follows the scheme, the values of cookies, and the password of Basic. */
@@ -31,7 +44,7 @@ function membersOf(value: string): string[] {
   const secrets: string[] = []
   try {
     JSON.parse(value, (name: string, member: unknown) => {
-      if (typeof member === 'string' && SECRET_NAME.test(name)) secrets.push(member)
+      if (typeof member === 'string' && isSecret(name, member)) secrets.push(member)
     })
   } catch {
     // Not JSON after all.

@@ -153,7 +153,7 @@ async function promptFrom(
     )
   // The text is part of the URL, so that a process never runs an older version.
   const address = `${pathToFileURL(path).href}?${hash}`
-  const module: { default?: unknown } = await import(address).catch((cause: unknown) => {
+  const module = await loaded(address).catch((cause: unknown) => {
     throw wrapError('CBS_OPTION', `--template ${path} cannot be loaded`, cause)
   })
   if (typeof module.default !== 'function') {
@@ -164,6 +164,20 @@ async function promptFrom(
   }
   // Its result is checked for each record.
   return module.default as NonNullable<TemplateOptions['prompt']>
+}
+
+/** Loads a module. An `await` in it that never ends would let the process exit without a word when nothing is left to wait for. */
+async function loaded(address: string): Promise<{ readonly default?: unknown }> {
+  let stop = (): void => {}
+  const stuck = new Promise<never>((_, reject) => {
+    stop = () => reject(new Error('an `await` in it never ends'))
+    process.once('beforeExit', stop)
+  })
+  try {
+    return await Promise.race([import(address), stuck])
+  } finally {
+    process.off('beforeExit', stop)
+  }
 }
 
 /** The parts of a run. */

@@ -6,13 +6,18 @@ import { BatchStreamError, wrapError } from './errors.ts'
  * @throws BatchStreamError `CBS_STAGE`
  */
 export function assertSync<T>(name: string, given: T): T {
-  if (!(given instanceof Promise)) return given
-  // It may reject, and nothing else handles that.
-  given.catch(() => {})
+  if (!isPromise(given)) return given
   throw new BatchStreamError(
     'CBS_STAGE',
     `\`${name}\` returned a promise, but must be synchronous: move asynchronous work to an earlier stage`,
   )
+}
+
+/** Whether a user's function returned a promise. Nothing waits for it, so that its rejection must not end the process. */
+export function isPromise(given: unknown): boolean {
+  if (typeof Object(given).then !== 'function') return false
+  Promise.resolve(given).catch(() => {})
+  return true
 }
 
 /**

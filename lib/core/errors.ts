@@ -86,10 +86,18 @@ export function wrapError(
 /** EDQUOT on Linux, which Node calls an unknown system error. */
 const OVER_QUOTA = /Unknown system error -122: Unknown system error -122/
 
-/** The message of any thrown value. */
+/** The message of any thrown value. It never throws, whatever a user's function has thrown. */
 export function messageOf(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause)
-  return message.replace(OVER_QUOTA, 'EDQUOT: disk quota exceeded')
+  let message: unknown
+  try {
+    message = cause instanceof Error ? cause.message : cause
+    return (typeof message === 'string' ? message : shown(message)).replace(
+      OVER_QUOTA,
+      'EDQUOT: disk quota exceeded',
+    )
+  } catch {
+    return 'an error without a message'
+  }
 }
 
 /** The error of an invalid option: its name, what is expected, and what was given. */
@@ -104,7 +112,8 @@ function shown(got: unknown): string {
   // JSON shows NaN and Infinity as null, and throws on cycles.
   if (typeof got !== 'object' && typeof got !== 'string') return String(got)
   try {
-    return JSON.stringify(got)
+    // It is undefined if `toJSON` returns nothing.
+    return JSON.stringify(got) ?? String(got)
   } catch {
     return String(got)
   }

@@ -51,6 +51,26 @@ export function spendingOf(
   return { spent, reserved, open, isUnknown }
 }
 
+/**
+ * The worst case of a batch, raised as far as others were billed above their own: a gateway may bill the requests of a batch as
+ * synchronous calls.
+ */
+export function raisedWorst(
+  worst: bigint,
+  batches: Iterable<Pick<BatchState, 'number' | 'reserved'>>,
+  spentOn: ReadonlyMap<number, bigint | null>,
+): bigint {
+  let most = worst
+  for (const { number, reserved } of batches) {
+    const spent = spentOn.get(number)
+    const own = BigInt(reserved ?? 0)
+    if (!spent || own === 0n) continue
+    const share = (worst * spent + own - 1n) / own
+    if (share > most) most = share
+  }
+  return most
+}
+
 /** Whether some answers of a batch will never arrive. */
 export function isShort({ fetched }: Pick<BatchState, 'fetched'>): boolean {
   return fetched !== null && fetched.why !== null

@@ -2,7 +2,14 @@ import type { SealedBatch } from '../core/flow.ts'
 import type { Shared, SharedSpending } from '../store/shared.ts'
 import type { StoredJob } from '../store/job.ts'
 import type { BatchState } from '../core/job/state.ts'
-import { isShort, judge, spendingOf, type Spending, type CapDecision } from '../cost/budget.ts'
+import {
+  isShort,
+  judge,
+  raisedWorst,
+  spendingOf,
+  type Spending,
+  type CapDecision,
+} from '../cost/budget.ts'
 import { showUsd } from '../cost/usd.ts'
 import type { Unbounded } from '../cost/worst.ts'
 
@@ -110,8 +117,9 @@ export class Cap {
     return await admitted
   }
 
-  async #approveReserved(number: number, worst: bigint): Promise<boolean> {
+  async #approveReserved(number: number, reserved: bigint): Promise<boolean> {
     const own = await this.#spending(number)
+    const worst = this.#raised(reserved)
     // The cap may have been lowered since, and other shards have spent.
     const refused = await this.#reserveShared(number, worst, own)
     if (judge(this.#most, own, worst) === 'send' && !refused) return true
@@ -122,13 +130,14 @@ export class Cap {
   async #approveNext(number: number, signal: AbortSignal): Promise<boolean> {
     const { job, worstOf, drains = true } = this.#options
     if (this.#stopped !== undefined) return false
-    const worst = await worstOf(number)
-    if (typeof worst !== 'bigint') {
-      this.#stopped = `batch ${number} cannot be held below \`maxCost\`: ${worst.why}`
+    const estimate = await worstOf(number)
+    if (typeof estimate !== 'bigint') {
+      this.#stopped = `batch ${number} cannot be held below \`maxCost\`: ${estimate.why}`
       return false
     }
     for (;;) {
       const own = await this.#spending(number)
+      const worst = this.#raised(estimate)
       const refused = await this.#reserveShared(number, worst, own)
       const spending = { ...own, ...refused }
       const verdict = this.#verdict(own, refused, worst)
@@ -207,6 +216,10 @@ export class Cap {
       over.abort()
       for (const wait of [changed, ...later]) wait.catch(() => {})
     })
+  }
+
+  #raised(worst: bigint): bigint {
+    return raisedWorst(worst, this.#options.job.state.batches.values(), this.#spentOn)
   }
 
   /** The job's spending, once the bills of all fetched batches are known. */

@@ -1,3 +1,4 @@
+import { messageOf } from '../core/errors.ts'
 import type { RunObservation, RunObserver } from '../core/job/observer.ts'
 import type { RunEvent } from '../core/job/run-event.ts'
 import type { Result } from '../core/results/result.ts'
@@ -187,7 +188,7 @@ class Observation implements RunObservation {
     if (cause !== undefined)
       this.#span.setStatus({
         code: ERROR,
-        message: cause instanceof Error ? cause.message : String(cause),
+        message: messageOf(cause),
       })
     this.#span.end()
   }

@@ -92,14 +92,28 @@ void t.test('so is a key in a header of a gateway, and no other header', async t
     'X-Odd': '{"api_key":',
     'Cf-Access-Jwt-Assertion': 'eyJhbGciOiJIUzI1NiJ9',
     'X-Portkey-Provider': 'anthropic',
+    'X-Bf-Vk': 'a virtual key',
+    'X-Gateway-Pwd': 'correct horse',
+    'X-Tenant': 'tenant-0123456789',
+    'X-Target-Model': 'claude-sonnet-4-5-20250929',
+    'X-Target-Url': 'https://api.example.com/v1',
+    'X-Team': 'sentiment-analysis',
   }
-  const echoed = 'portkey helicone proxy cookie config'.split(' ').map(one => `${one}-0123456789`)
-  const message = [...echoed, 'eyJhbGciOiJIUzI1NiJ9', 'anthropic', 'en', 'joe'].join()
+  const names = 'portkey helicone proxy cookie config tenant'.split(' ')
+  const secrets = [...names.map(one => `${one}-0123456789`), 'eyJhbGciOiJIUzI1NiJ9']
+  const plain = ['anthropic', 'en', 'joe', headers['X-Target-Model'], headers['X-Target-Url']]
+  const message = [
+    ...secrets,
+    'a virtual key',
+    'correct horse',
+    ...plain,
+    'sentiment-analysis',
+  ].join()
   const body = error(JSON.stringify({ type: 'invalid_request_error', message }))
   const client = clientOf(() => json(body, 400)).client.withOptions({ defaultHeaders: headers })
   t.equal(
     (await failureFrom(guardedClient(client))).message,
-    'the API answered 400: ***,***,***,***,***,***,anthropic,en,joe',
+    `the API answered 400: ${'***,'.repeat(9)}${plain.join()},sentiment-analysis`,
   )
 })
 

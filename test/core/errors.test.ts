@@ -2,6 +2,7 @@ import t from 'tap'
 import {
   BatchStreamError,
   lineOf,
+  messageOf,
   wholeNumber,
   wrapError,
   wrongOption,
@@ -27,6 +28,25 @@ void t.test('a BatchStreamError is returned unchanged, any other error is wrappe
   t.equal(wrapError('CBS_STAGE', 'it failed', 'boom').message, 'it failed: boom')
   const quota = new Error('Unknown system error -122: Unknown system error -122, write')
   t.equal(wrapError('CBS_DISK', 'x', quota).message, 'x: EDQUOT: disk quota exceeded, write')
+})
+
+void t.test('whatever was thrown has a message', async t => {
+  const tricky = {
+    get message(): string {
+      throw new Error('no')
+    },
+  }
+  for (const [thrown, message] of [
+    [Object.assign(new Error('x'), { message: 42 }), '42'],
+    [Object.assign(new Error('x'), { message: { code: 7 } }), '{"code":7}'],
+    [Object.setPrototypeOf(tricky, Error.prototype), 'an error without a message'],
+    [Object.create(null), '{}'],
+    [Object.assign(Object.create(null), circle), 'an error without a message'],
+    [{ toJSON: () => undefined }, '[object Object]'],
+    [undefined, 'undefined'],
+    [Symbol('why'), 'Symbol(why)'],
+  ])
+    t.equal(messageOf(thrown), message)
 })
 
 void t.test('a place names the file, if there is one', async t => {

@@ -51,3 +51,11 @@ void t.test(
     })
   },
 )
+
+void t.test('an observer may throw anything', async t => {
+  const thrown = warning()
+  notify('onEvent', () => {
+    throw Object.create(null)
+  })
+  t.match(await thrown, { message: '`onEvent` failed, and the run continues: {}' })
+})

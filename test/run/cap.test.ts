@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { JobEvent } from '../../lib/core/job/event.ts'
 import { apply, fold, type BatchState, type JobState, VERSION } from '../../lib/core/job/state.ts'
-import { judge, spendingOf } from '../../lib/cost/budget.ts'
+import { judge, raisedWorst, spendingOf } from '../../lib/cost/budget.ts'
 import { Cap, type CapOptions } from '../../lib/run/cap.ts'
 
 const OPENED: JobEvent = { type: 'opened', version: VERSION, run: 'test', at: 0 }
@@ -161,6 +161,41 @@ t.test(
     t.equal(cap.stopped, undefined)
   },
 )
+
+t.test('worst cases are raised as far as a batch was billed above its own', async t => {
+  const batches = [
+    { number: 1, reserved: '10' },
+    { number: 2, reserved: '10' },
+    { number: 3, reserved: '9' },
+    { number: 4 },
+    { number: 5, reserved: '1' },
+  ]
+  const spentOn = new Map([
+    [1, 10n],
+    [2, 4n],
+    [4, 99n],
+  ])
+  t.equal(raisedWorst(10n, batches, spentOn), 10n)
+  t.equal(raisedWorst(10n, batches, spentOn.set(3, 18n)), 20n)
+  t.equal(raisedWorst(10n, batches, spentOn.set(3, 19n)), 22n, 'rounded up')
+
+  const books = new Books()
+  for (const number of [1, 2, 3]) await books.seal(number)
+  const cap = capOn(books, { worstOf: async () => 30n, spentOn: async () => 60n })
+  t.ok(await cap.approve({ number: 1 }, signal))
+  await books.note({ type: 'reserved', number: 3, amount: '30' })
+  await books.send(1)
+  await books.end(1)
+  await books.fetch(1)
+  t.notOk(await cap.approve({ number: 3 }, signal), 'reserved by an earlier run')
+  t.match(cap.stopped, /batch 3 can cost/)
+  t.notOk(
+    await capOn(books, { worstOf: async () => 30n, spentOn: async () => 60n }).approve(
+      { number: 2 },
+      signal,
+    ),
+  )
+})
 
 t.test('a batch that never fits stops the job, with the cap that it needs', async t => {
   const books = new Books()

@@ -1,3 +1,4 @@
+import { assertSync, isPromise } from '../assert-sync.ts'
 import { wrongOption } from '../errors.ts'
 import type { JsonSchema } from './load.ts'
 
@@ -86,7 +87,7 @@ export function shapeOf(given: unknown): AnswerShape {
     return {
       schema: given.schema,
       isTransformed: true,
-      parse: (_value, text) => given.parse(text),
+      parse: (_value, text) => assertSync('parse', given.parse(text)),
     }
   }
   const prototype: unknown = Object.getPrototypeOf(given)
@@ -113,7 +114,7 @@ function standardOf(given: unknown): AnswerShape | undefined {
       `one that can be converted to JSON Schema: this version of ${vendor} only validates. Upgrade it (zod 4.2 or newer), or pass zodOutputFormat(schema) of @anthropic-ai/sdk/helpers/zod`,
       { vendor },
     )
-  if (validate && isThenable(tried(() => validate.call(standard, undefined))))
+  if (validate && isPromise(tried(() => validate.call(standard, undefined))))
     throw wrongOption('schema', 'synchronous, but its validator returns a promise', { vendor })
   return {
     schema: jsonSchema.input({ target: 'draft-2020-12' }),
@@ -136,6 +137,9 @@ function tried(call: () => unknown): unknown {
  * @throws Error that lists its issues
  */
 function outputOf(verdict: unknown): unknown {
+  // zod does so if a function of the schema throws, for this answer only.
+  if (isPromise(verdict))
+    throw new Error('the validator returned a promise: it throws for this answer, or is async')
   const { issues, value }: StandardVerdict = Object(verdict)
   if (!issues) return value
   const [first] = issues
@@ -154,8 +158,4 @@ interface StandardVerdict {
 function isFormat(given: object): given is ParseableFormat {
   const { type, schema, parse }: Partial<ParseableFormat> = given
   return type === 'json_schema' && typeof schema === 'object' && typeof parse === 'function'
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof Object(value).then === 'function'
 }

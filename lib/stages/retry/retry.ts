@@ -3,7 +3,7 @@
 // next   a writer
 import type { Job } from '../../core/job/job.ts'
 import { Readable } from 'node:stream'
-import { assertSync } from '../../core/assert-sync.ts'
+import { callSync } from '../../core/assert-sync.ts'
 import { each, from } from '../../core/chain.ts'
 import { wholeNumber, wrapError, wrongOption } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/flow.ts'
@@ -145,7 +145,7 @@ export class Retry extends JobStage<Result | ResultPage> {
     this.#keepsPlain = options.shouldRetry === undefined
     // Without this limit, a `shouldRetry` that always returns true would be paid for forever.
     this.#shouldRetry = result =>
-      result.attempt <= retries && assertSync('shouldRetry', shouldRetry(result))
+      result.attempt <= retries && callSync('shouldRetry', shouldRetry, result)
     if (options.job) this.attach(options.job)
   }
 

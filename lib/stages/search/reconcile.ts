@@ -15,6 +15,8 @@ export interface PendingCreate {
   readonly serverAt: number | null
   /** The same by the local clock, corrected if the API's time is known by now; it may have jumped in between. */
   readonly at: number
+  /** No batch that the API still has the results of is older; an earlier time by the local clock is wrong. */
+  readonly oldest: number
   /** How long after that the API may still create the batch. */
   readonly settleMs: number
   /** How far the API's creation times are known to be behind its own `date` headers, and ahead of them, in ms. */
@@ -39,20 +41,32 @@ export type Reconciliation =
   /** The API does not have it. */
   | { readonly kind: 'absent' }
 
-/**
- * The earliest time at which the batch can have been created, by the API's clock. A gateway may have written the `date` header, so
- * where it and the local clock disagree, either may be right.
- */
-export function createdFrom({ serverAt, at, lagMs }: PendingCreate): number {
-  if (serverAt === null) return at - UNKNOWN_CLOCK_MS - lagMs
-  return Math.max(Math.min(serverAt, at), serverAt - UNKNOWN_CLOCK_MS) - SKEW_MS - lagMs
+type Span = readonly [from: number, until: number]
+
+/** Whether the local clock and the `date` header were further apart than either can be believed. */
+export function areApart({ serverAt, at }: Pick<PendingCreate, 'serverAt' | 'at'>): boolean {
+  return serverAt !== null && Math.abs(at - serverAt) > UNKNOWN_CLOCK_MS
 }
 
-/** The latest such time. A batch created after the settle time is another one, or the same one sent again. */
-function createdUntil({ serverAt, at, settleMs, leadMs }: PendingCreate): number {
+/**
+ * When the batch can have been created, by the API's clock: from one time until another, both included. A gateway may have written the
+ * `date` header, so where it and the local clock disagree, either may be right. A batch created after the settle time is another one, or
+ * the same one sent again.
+ */
+function spansOf(pending: PendingCreate): Span[] {
+  const { serverAt, at, oldest, settleMs, lagMs, leadMs } = pending
   const latest = settleMs + leadMs
-  if (serverAt === null) return latest + at + UNKNOWN_CLOCK_MS
-  return latest + Math.min(Math.max(serverAt, at), serverAt + UNKNOWN_CLOCK_MS) + SKEW_MS
+  if (serverAt === null) return [[at - UNKNOWN_CLOCK_MS - lagMs, at + UNKNOWN_CLOCK_MS + latest]]
+  const from = Math.max(Math.min(serverAt, at), serverAt - UNKNOWN_CLOCK_MS)
+  const until = Math.min(Math.max(serverAt, at), serverAt + UNKNOWN_CLOCK_MS)
+  const spans: Span[] = [[from - SKEW_MS - lagMs, until + SKEW_MS + latest]]
+  if (areApart(pending) && at >= oldest) spans.push([at - SKEW_MS - lagMs, at + SKEW_MS + latest])
+  return spans
+}
+
+/** The earliest time at which the batch can have been created, by the API's clock. */
+export function createdFrom(pending: PendingCreate): number {
+  return Math.min(...spansOf(pending).map(([from]) => from))
 }
 
 /** Whether a batch has the right request count and no owner. The count is the tag: no two unresolved batches of a job share it. */
@@ -68,7 +82,7 @@ export function hasCount(batch: RemoteBatch, requests: number): boolean {
 /** Whether a batch was created at about the time when the pending one was sent. */
 function isInTime(batch: RemoteBatch, pending: PendingCreate): boolean {
   const created = Date.parse(batch.created_at)
-  return created >= createdFrom(pending) && created <= createdUntil(pending)
+  return spansOf(pending).some(([from, until]) => created >= from && created <= until)
 }
 
 /** Whether a batch may be the one that was sent. */

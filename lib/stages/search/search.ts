@@ -3,7 +3,7 @@ import { eachFirstCustomId } from '../../api/first-lines.ts'
 import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { isRuledOut, openCandidates } from '../../core/job/state.ts'
-import { EXPIRES_AFTER_MS, MAX_PAGE } from '../../core/limits.ts'
+import { EXPIRES_AFTER_MS, MAX_PAGE, RESULTS_KEPT_MS } from '../../core/limits.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
 import { ownedIds } from '../../store/sendable.ts'
@@ -11,6 +11,7 @@ import { mustBeOne, NONE, type Undecided } from './decisions.ts'
 import { hiddenIn, incompleteList, listedFrom, listFrom, MAX_LOOKED_UP } from './listing.ts'
 import { ownedByOthers, verifiedIds, type OwnedElsewhere } from './owners.ts'
 import {
+  areApart,
   driftOf,
   isCandidate,
   isEarlier,
@@ -313,11 +314,14 @@ async function pendingCreateOf(options: SearchOptions): Promise<PendingCreate> {
   const { requests } = job.batch(number)
   const armed = armedOf(job, number)
   const { at, serverAt } = armed
-  // The local clock may be wrong by days; a reply of the API shows by how much.
-  if (serverAt === null && job.session.serverTime.sure() === null)
+  const { serverTime } = job.session
+  // The local clock may be wrong by days, and so may a gateway's; another reply of the API shows by how much.
+  if (areApart({ at, serverAt }) || (serverAt === null && serverTime.sure() === null))
     await api.list(undefined, 1, 'proof')
   const shown = { at: serverAt === null ? sentAtOf(job, armed) : at, serverAt }
-  return { requests, ...shown, settleMs, ...driftOf(await sentBeside(options)) }
+  const now = serverTime.nowOrOurs()
+  const oldest = Math.min(serverAt ?? now, now) - RESULTS_KEPT_MS
+  return { requests, ...shown, oldest, settleMs, ...driftOf(await sentBeside(options)) }
 }
 
 /** The job's newest other batches, and when they were sent. */

@@ -1,5 +1,6 @@
 import { types } from 'node:util'
-import { BatchStreamError, lineOf } from '../../core/errors.ts'
+import { isPromise } from '../../core/assert-sync.ts'
+import { BatchStreamError, lineOf, messageOf } from '../../core/errors.ts'
 import type { Problem, SourceRecord } from '../../core/flow.ts'
 import type { Template } from './compile.ts'
 import type { PartialParams, TemplateSettings } from './options.ts'
@@ -20,13 +21,12 @@ export function callPrompt(
   try {
     given = prompt(record.fields, record)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw failed(record, `failed: ${why}`, cause)
+    throw failed(record, `failed: ${messageOf(cause)}`, cause)
   }
   if (typeof given === 'string') return missingValue([given], prompt, record) ?? given
   if (given === undefined || given === null) return gaveNothing(record)
   if (isParams(given)) return missingValue(textsOf(given), prompt, record) ?? copyOf(given)
-  if (isThenable(given))
+  if (isPromise(given))
     throw failed(record, 'returned a promise; move asynchronous work to an earlier stage')
   throw failed(record, 'returned neither text nor params with `messages`')
 }
@@ -103,10 +103,6 @@ function textOf(block: unknown): string[] {
 
 function isParams(given: unknown): given is PartialParams {
   return typeof given === 'object' && given !== null && 'messages' in given
-}
-
-function isThenable(given: unknown): boolean {
-  return typeof given === 'object' && given !== null && 'then' in given
 }
 
 function failed(record: SourceRecord, how: string, cause?: unknown): BatchStreamError {

@@ -3,7 +3,7 @@
 // next: a writer
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { assertSync } from '../../core/assert-sync.ts'
+import { callSync } from '../../core/assert-sync.ts'
 import { wrapError, wrongOption } from '../../core/errors.ts'
 import type { Result } from '../../core/results/result.ts'
 import {
@@ -47,9 +47,10 @@ export function partition(
       if (wrong) return done(wrong)
       let passes
       try {
-        passes = assertSync('filter', filter(result))
+        passes = callSync('filter', filter, result)
       } catch (cause) {
-        return done(wrapError('CBS_STAGE', 'the `filter` of partition() failed', cause))
+        // callSync throws only errors.
+        return done(cause as Error)
       }
       if (passes) return done(null, result)
       // An error of the writer arrives through `written`, which has its cause.

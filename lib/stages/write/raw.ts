@@ -1,7 +1,7 @@
 // takes: Result
 // gives: bytes, the API's own result lines
 // next: a file, or stdout
-import { assertSync } from '../../core/assert-sync.ts'
+import { callSync } from '../../core/assert-sync.ts'
 import { wrongOption } from '../../core/errors.ts'
 import type { Result } from '../../core/results/result.ts'
 import type { Stage } from '../../core/stage.ts'
@@ -24,7 +24,7 @@ export function writeRaw(options: WriteRawOptions = {}): Stage<Result<object>, B
     throw wrongOption('onMissing', 'a function', onMissing)
   return rowStream(result => {
     const row = rawRow(result)
-    if (!row) assertSync('onMissing', onMissing?.(result))
+    if (!row && onMissing) callSync('onMissing', onMissing, result)
     return row
   })
 }

@@ -100,6 +100,27 @@ void t.test('a validator that throws decides about one answer', async t => {
   t.match(check('{"fine":false}'), { problem: { message: /it is not fine/ } })
 })
 
+void t.test('a zod schema that throws or is async for one answer spoils that one only', async t => {
+  const rejected: unknown[] = []
+  const note = (why: unknown): unknown => rejected.push(why)
+  process.on('unhandledRejection', note)
+  const isHttps = (text: string): boolean => new URL(text).protocol === 'https:'
+  for (const url of [
+    z.string().refine(isHttps),
+    z.string().transform(text => new URL(text).host),
+    z.string().refine(text => text !== 'N/A' || Promise.resolve(false)),
+  ]) {
+    const check = answerCheck(z.object({ url }))
+    t.match(check('{"url":"https://a.b/"}'), { value: { url: 'https://a.b/' } })
+    t.match(check('{"url":"N/A"}'), { problem: { message: /it throws for this answer/ } })
+  }
+  const format = { type: 'json_schema', schema: {}, parse: () => Promise.reject(new Error('no')) }
+  t.match(answerCheck(format)('{}'), { problem: { message: /`parse` returned a promise/ } })
+  await new Promise(setImmediate)
+  process.off('unhandledRejection', note)
+  t.same(rejected, [])
+})
+
 void t.test('issues without a path, and with keys as objects, become sentences', async t => {
   const saying = (issue: object): ReturnType<typeof answerCheck> =>
     answerCheck({

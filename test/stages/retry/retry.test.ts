@@ -176,6 +176,19 @@ void t.test(
   },
 )
 
+void t.test('a `shouldRetry` that throws nothing useful ends the pipeline anyway', async t => {
+  for (const thrown of [undefined, Object.create(null)]) {
+    const world = await makeWorld(t, {})
+    const shouldRetry = (): never => {
+      throw thrown
+    }
+    await t.rejects(runRetry(world, await world.open(), 1, { shouldRetry }), {
+      code: 'CBS_STAGE',
+      message: /^`shouldRetry` failed: /,
+    })
+  }
+})
+
 void t.test(
   'a crash at every other event of a run leads to one row per record and no answer paid twice',
   async t => {

@@ -384,6 +384,25 @@ for (const offMs of [60 * MINUTE, -60 * MINUTE])
     t.same({ accepted, acceptedTwice }, { accepted: 5, acceptedTwice: 0 })
   })
 
+for (const days of [-20_000, -5, 5, 30_000])
+  void t.test(`one \`date\` header that is ${days} days off costs nothing`, async t => {
+    const faults = [{ on: 'create', nth: 3, when: 'after', reset: true }] as const
+    const world = await makeWorld(t, { faults, batchTimeMs: 30 * MINUTE })
+    let creates = 0
+    const fetch: typeof globalThis.fetch = async (url, init) => {
+      const response = await world.emulator.fetch(url, init)
+      if (init?.method === 'POST' && ++creates === 2)
+        response.headers.set('date', new Date(world.clock.now() + days * DAY).toUTCString())
+      return response
+    }
+    const client = world.client.withOptions({ fetch })
+    const options = { client, aggregate: { batchSize: 3 }, submit: { concurrency: 9 } }
+    const results = await run(world, await world.open(), asks(8), options)
+    t.equal(results.filter(({ status }) => status === 'succeeded').length, 8)
+    const { accepted, acceptedTwice } = await world.emulator.ledger.totals()
+    t.same({ accepted, acceptedTwice }, { accepted: 8, acceptedTwice: 0 })
+  })
+
 void t.test('a cache of lists that hides itself proves nothing', async t => {
   // The API takes the batch long after the first listing.
   const faults = [{ on: 'create', nth: 2, when: 'after', reset: true }] as const

@@ -322,10 +322,8 @@ t.test(
     await fails(() => {
       throw 'a word'
     }, /failed: a word/)
-    await fails(
-      async () => 'late',
-      /returned a promise; move asynchronous work to an earlier stage/,
-    )
+    for (const late of [async () => 'late', () => Promise.reject(new Error('not handled'))])
+      await fails(late, /returned a promise; move asynchronous work to an earlier stage/)
     for (const odd of [5, {}, []])
       await fails(() => odd, /returned neither text nor params with `messages`/)
     const thrown: unknown = await ask(
