@@ -93,6 +93,11 @@ export class Api {
     this.#onWait = options.onWait
   }
 
+  /** The origin of the client's base URL. */
+  get origin(): string {
+    return new URL(this.#client.baseURL).origin
+  }
+
   /**
    * Sends a batch once. Errors are for `failureOf`; `answer` is the unchecked reply. The next part of the body is
    * requested only after the previous one has been sent. The argument of `body` is whether it may then reuse the buffer of

@@ -30,6 +30,12 @@ export interface Moment {
   readonly serverAt: number | null
 }
 
+/** When and where the last byte of a batch may have been sent. */
+export interface Armed extends Moment {
+  /** The origin of the API's base URL; absent in the journal of an earlier version. */
+  readonly origin?: string
+}
+
 /** A sealed batch. */
 export interface Sealed {
   /** Its number within the job, from 1. */
@@ -108,8 +114,8 @@ export type JobEvent =
   | { readonly type: 'reserved'; readonly number: number; readonly amount: string }
   /** The user was warned that the canary failed; resuming after that is a choice. */
   | { readonly type: 'warned'; readonly at: number }
-  /** Its last byte may be sent from now on. `serverAt` is the API's clock, if known. */
-  | ({ readonly type: 'armed'; readonly number: number } & Moment)
+  /** Its last byte may be sent from now on. */
+  | ({ readonly type: 'armed'; readonly number: number } & Armed)
   /** The API provably did not accept it. */
   | { readonly type: 'disarmed'; readonly number: number }
   /** A batch of the API that may be this one, found while its outcome is unknown or the API does not know its id. */

@@ -1,6 +1,6 @@
 import { BatchStreamError, messageOf } from '../errors.ts'
 import type { SizedShard } from '../shard.ts'
-import type { Counts, JobEvent, Moment, Sealed } from './event.ts'
+import type { Armed, Counts, JobEvent, Moment, Sealed } from './event.ts'
 
 /** The phase of a batch. `void`: replaced by others, or nothing to send. */
 export type Phase = 'sealed' | 'armed' | 'submitted' | 'ended' | 'fetched' | 'written' | 'void'
@@ -16,7 +16,7 @@ export interface BatchState extends Sealed {
   /** The amount reserved for it under a spending cap, in femtodollars; absent without a cap. */
   readonly reserved?: string
   /** When its last byte could be sent; null before that. */
-  readonly armed: Moment | null
+  readonly armed: Armed | null
   /**
    * Batches of the API that may be this one. `named`: the user was asked about it. `ruledOut`: it is another one. `replaced`:
    * the same, and this batch has been sent again since.
@@ -206,7 +206,10 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
     case 'armed':
       return move(state, event.number, ['sealed'], {
         phase: 'armed',
-        armed: { at: event.at, serverAt: event.serverAt },
+        armed: {
+          ...{ at: event.at, serverAt: event.serverAt },
+          ...(event.origin !== undefined && { origin: event.origin }),
+        },
         candidates: ruledOutOf(state.batches.get(event.number), 'replaced'),
       })
     case 'disarmed':

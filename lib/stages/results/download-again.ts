@@ -3,6 +3,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { JoinedSet } from '../../store/results/joined-set.ts'
+import { mustBeSentTo } from '../search/search.ts'
 import { Attempts, type Outcome } from './attempts.ts'
 import { endOf, hasBeenArchived } from './ended-batch.ts'
 import { fetchSet, isGone, pauseBefore, waitToRetry, type FetchOptions } from './fetch-set.ts'
@@ -19,7 +20,8 @@ const MISSING: Outcome = { kind: 'incomplete', isGone: false, why: '', odd: unde
  * Downloads the set of a fetched batch once more and adds the lines that the stored set lacks. Nothing changes if the API no longer
  * has results. It waits while the API says that the batch is in progress. Returns how many lines were added.
  *
- * @throws BatchStreamError `CBS_API` if the API sends an invalid set, which says nothing about what is missing
+ * @throws BatchStreamError `CBS_API` if the API sends an invalid set, which says nothing about what is missing; `CBS_ACCESS` if the batch
+ * was sent to another base URL, and this API does not know it
  */
 export async function downloadAgain(
   options: DownloadAgainOptions,
@@ -70,6 +72,7 @@ async function endedAgain(options: DownloadAgainOptions, id: string): Promise<En
         `the API says that batch ${id} is in progress, so none of its requests is sent again: run the same command later`,
       )
     if (remote) return remote
+    mustBeSentTo(api, job.batch(number))
     if (counts) return { id, request_counts: counts, results_url: resultsUrl, archived_at: null }
     const next = attempts.after(MISSING, { now: job.clock.elapsed(), isArchived: false })
     if (next.kind !== 'again') return undefined

@@ -7,7 +7,16 @@ import { openCandidates, type BatchState } from '../../core/job/state.ts'
 import type { StoredJob } from '../../store/job.ts'
 import type { LineIndex } from '../../store/results/line-index.ts'
 import { JoinedSet } from '../../store/results/joined-set.ts'
-import { isGivenUp, leaveUndecided, prove, search, type OwnedElsewhere } from '../search/search.ts'
+import {
+  isGivenUp,
+  leaveUndecided,
+  mustBeSentTo,
+  NONE,
+  prove,
+  SAME_API,
+  search,
+  type OwnedElsewhere,
+} from '../search/search.ts'
 import { Attempts, DOWNLOADS, type Outcome } from './attempts.ts'
 import { endOf, hasBeenArchived } from './ended-batch.ts'
 import { fetchSet, isGone, pauseBefore, waitToRetry, type FetchOptions } from './fetch-set.ts'
@@ -74,7 +83,11 @@ export async function download(options: DownloadOptions): Promise<void> {
     } else {
       const { isArchived } = ended
       const next = attempts.after(tried.outcome, { now: job.clock.elapsed(), isArchived })
-      if (next.kind === 'accept') return await endWith(job, number, set, next.why)
+      if (next.kind === 'accept') {
+        const isDecided = options.adopt?.includes(NONE) ?? false
+        if (next.why !== null && !isDecided) mustBeSentTo(api, batch, SAME_API)
+        return await endWith(job, number, set, next.why)
+      }
       if (next.kind === 'reject') throw invalidSet(job, number, `are invalid: ${next.why}`)
       if (next.kind === 'suspect') {
         const isReplaced = await replaceSuspect(options, ended, set, next.why)

@@ -1,6 +1,8 @@
 // When a batch was sent, and what that shows.
 import type { RemoteBatch } from '../../api/remote-batch.ts'
-import { countOf, type Moment } from '../../core/job/event.ts'
+import type { Api } from '../../api/api.ts'
+import { BatchStreamError } from '../../core/errors.ts'
+import { countOf, type Armed, type Moment } from '../../core/job/event.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { hasCount, isEarlier, minElapsed } from './reconcile.ts'
@@ -10,9 +12,30 @@ export function sentAtOf({ clock, session }: StoredJob, { at, serverAt }: Moment
   return serverAt ?? at + session.serverTime.nowOrOurs() - clock.now()
 }
 
-export function armedOf(job: StoredJob, number: number): Moment {
+export function armedOf(job: StoredJob, number: number): Armed {
   // Only batches that were armed are searched for.
-  return job.batch(number).armed as Moment
+  return job.batch(number).armed as Armed
+}
+
+/** What the user can do if the base URL has changed on purpose. */
+export const SAME_API =
+  '. If both are the same API, and you know that it has no such batch, continue with `adopt`: none'
+
+/**
+ * What one API does not have, another one may have: a batch that was sent to another base URL is not missing.
+ *
+ * @throws BatchStreamError `CBS_ACCESS` if the base URL has changed since the batch was sent
+ */
+export function mustBeSentTo(
+  { origin }: Pick<Api, 'origin'>,
+  { number, armed }: Pick<BatchState, 'number' | 'armed'>,
+  more = '',
+): void {
+  if (armed?.origin === undefined || armed.origin === origin) return
+  throw new BatchStreamError(
+    'CBS_ACCESS',
+    `batch ${number} was sent to ${armed.origin}, and ${origin} does not have it: use the base URL that it was sent to${more}`,
+  )
 }
 
 /** The minimum time since a moment of this process or an earlier one. `after` is a later time of this one, by its monotonic clock. */

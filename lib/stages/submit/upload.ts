@@ -67,7 +67,8 @@ export async function uploadBatch(
   let arming: Promise<void> = Promise.resolve()
   const arm = (): Promise<void> => {
     const serverAt = job.session.serverTime.sure()
-    arming = job.note({ type: 'armed', number, at: job.clock.now(), serverAt }, true)
+    const at = job.clock.now()
+    arming = job.note({ type: 'armed', number, at, serverAt, origin: api.origin }, true)
     return arming
   }
   const send = async ({ signal, moved }: IdleTimer): Promise<CreateOutcome> => {

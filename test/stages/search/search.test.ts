@@ -2,12 +2,15 @@ import t from 'tap'
 import type Anthropic from '@anthropic-ai/sdk'
 import type { RemoteBatch } from '../../../lib/api/remote-batch.ts'
 import { echo, type EmulatorOptions } from '../../../lib/emulator/index.ts'
+import { completeResults } from '../../../lib/stages/results/fetch-results.ts'
+import { OrdinalSet } from '../../../lib/store/ordinal-set.ts'
 import type { BatchRequest } from '../../../lib/core/flow.ts'
 import {
   asks,
   clientThatChanges,
   createdLater,
   makeWorld,
+  reopened,
   run,
   said,
   type World,
@@ -442,4 +445,59 @@ void t.test('a candidate that the list no longer reaches is retrieved', async t 
   const results = await run(world, job, asks(3), { client: world.client.withOptions({ fetch }) })
   t.equal(results.filter(({ status }) => status === 'succeeded').length, 3)
   t.equal((await world.emulator.ledger.totals()).accepted, 3)
+})
+
+for (const at of ['armed', 'submitted', 'ended'] as const)
+  void t.test(`another base URL does not show that a batch is missing that was ${at}`, async t => {
+    const other = await makeWorld(t)
+    const client = other.client.withOptions({ baseURL: 'http://gateway.test' })
+    const world = await makeWorld(t, at === 'armed' ? LOST : { batchTimeMs: MINUTE })
+    const stop = new AbortController()
+    const first = await world.open()
+    first.on('event', ({ type }) => type === at && setImmediate(() => stop.abort()))
+    await t.rejects(run(world, first, asks(3), { signal: stop.signal }), { name: 'AbortError' })
+    await first.close()
+    const second = await world.open()
+    t.equal(second.batch(1).phase, at)
+    await t.rejects(run(world, second, asks(3), { client }), {
+      code: 'CBS_ACCESS',
+      message:
+        /batch 1 was sent to http:\/\/127\.0\.0\.1:0, and http:\/\/gateway\.test does not have it: use the base URL that it was sent to/,
+    })
+    t.match(await other.emulator.ledger.totals(), { accepted: 0 })
+    await second.close()
+    await found(world, world.client)
+  })
+
+void t.test('nor are the answers that are missing asked for again at another base URL', async t => {
+  const other = await makeWorld(t)
+  const client = other.client.withOptions({ baseURL: 'http://gateway.test' })
+  const world = await makeWorld(t, { faults: [{ on: 'results', lines: { drop: [1] } }] })
+  const job = await world.open()
+  t.equal((await run(world, job, asks(3))).length, 3)
+  const unanswered = new OrdinalSet()
+  unanswered.add(1)
+  const { signal } = new AbortController()
+  await t.rejects(completeResults(job, unanswered, { client, signal }), {
+    code: 'CBS_ACCESS',
+    message: /and http:\/\/gateway\.test does not have it: use the base URL that it was sent to$/,
+  })
+})
+
+void t.test('the user may know that the base URL is another one of the same API', async t => {
+  const world = await makeWorld(t, {
+    faults: [{ on: 'create', when: 'before', reset: true, times: 1 }],
+  })
+  const stop = new AbortController()
+  const first = await world.open()
+  first.on('event', ({ type }) => type === 'armed' && setImmediate(() => stop.abort()))
+  await t.rejects(run(world, first, asks(3), { signal: stop.signal }), { name: 'AbortError' })
+  const client = world.client.withOptions({ baseURL: 'http://gateway.test' })
+  const second = await reopened(world, first)
+  await t.rejects(run(world, second, asks(3), { client }), { code: 'CBS_ACCESS' })
+  const third = await reopened(world, second)
+  const adopt = ['none']
+  const results = await run(world, third, asks(3), { client, submit: { adopt } })
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 3)
+  t.match(await world.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
 })
