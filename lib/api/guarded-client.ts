@@ -1,6 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import type { ClientOptions } from '@anthropic-ai/sdk'
 import type { AnthropicClient } from './client.ts'
+import { cacheIn } from './cache-headers.ts'
 import { MAX_REPLY_BYTES } from '../core/limits.ts'
 import { isUndecodable, MalformedReply } from './sdk-error.ts'
 import { shorten, withoutKeys, withoutSecrets } from '../core/without-keys.ts'
@@ -92,10 +93,11 @@ function untilAborted<T>(signal: AbortSignal | null | undefined, work: Promise<T
   })
 }
 
-/** The headers of a reply without the key. */
+/** The headers of a reply without the key, and without the time if it is a past one, since the reply came from a cache. */
 export function cleanHeaders({ headers }: Response, secrets: readonly string[]): Headers {
   const clean = new Headers(headers)
   for (const [name, value] of headers) clean.set(name, withoutSecrets(value, secrets))
+  if (cacheIn(clean) !== undefined) clean.delete('date')
   return clean
 }
 
@@ -113,8 +115,11 @@ async function checkedReply(response: Response, secrets: readonly string[]): Pro
   return new Response(isBare ? null : body, { status, statusText: clean(statusText), headers })
 }
 
-/** The text of a reply. An overlong text is cut and an undecodable one is empty, so neither parses as JSON. */
-async function textOf({ body }: Response): Promise<string> {
+/**
+ * The text of a reply. That of an error is cut if it is overlong, and an undecodable one is empty, so neither parses as JSON.
+ * @throws MalformedReply if a reply that is no error is overlong
+ */
+async function textOf({ ok, body }: Response): Promise<string> {
   const parts: Uint8Array[] = []
   let size = 0
   try {
@@ -122,7 +127,9 @@ async function textOf({ body }: Response): Promise<string> {
     for await (const part of (body ?? []) as AsyncIterable<Uint8Array>) {
       parts.push(part)
       size += part.length
-      if (size > MAX_REPLY_BYTES) break
+      if (size <= MAX_REPLY_BYTES) continue
+      if (ok) throw new MalformedReply(`the reply is longer than ${MAX_REPLY_BYTES} bytes`)
+      break
     }
   } catch (cause) {
     if (!isUndecodable(cause)) throw cause

@@ -1,5 +1,6 @@
 import type { ClientOptions } from '@anthropic-ai/sdk'
-import { BatchStreamError } from '../core/errors.ts'
+import type { Dispatcher } from 'undici'
+import { BatchStreamError, messageOf } from '../core/errors.ts'
 import type { Io } from './io.ts'
 
 /** The SDK's default base URL. */
@@ -26,8 +27,19 @@ export async function proxied(
       'CBS_OPTION',
       'the user name and password in HTTPS_PROXY must be percent-encoded: write % as %25',
     )
-  const { ProxyAgent, fetch } = await import('undici')
-  const dispatcher = new ProxyAgent(named)
+  const { Pool, ProxyAgent, fetch } = await import('undici')
+  const clientFactory = (origin: URL, options: object): Dispatcher => {
+    const pool = new Pool(origin, options)
+    const connect = pool.connect.bind(pool)
+    // If the proxy closes the connection, undici's own error would make it connect again at once, without end.
+    const connectOnce = (options: Dispatcher.ConnectOptions): Promise<Dispatcher.ConnectData> =>
+      connect(options).catch((cause: unknown) => {
+        throw new Error(`the proxy does not connect: ${messageOf(cause)}`, { cause })
+      })
+    // ProxyAgent calls it without a callback.
+    return Object.assign(pool, { connect: connectOnce as typeof pool.connect })
+  }
+  const dispatcher = new ProxyAgent({ uri: named, clientFactory })
   return {
     // The agent and its fetch come from one version of undici, which may differ from Node's. Only the types differ.
     fetch: fetch as unknown as NonNullable<ClientOptions['fetch']>,

@@ -50,7 +50,7 @@ export const MAX_ATTACHED_BYTES: number = 24_000_000
 export const MAX_CSV_COLUMNS: number = 100_000
 
 /** Maximum bytes of an API reply other than a result set. A page of 1000 batches has less than 1 MB. */
-export const MAX_REPLY_BYTES: number = 2_000_000
+export const MAX_REPLY_BYTES: number = 8_000_000
 
 /**
  * Maximum bytes of a line of a result set: twice the 32 MB of a request, and 100 bytes for each of 600,000 tokens, several

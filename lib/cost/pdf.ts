@@ -3,8 +3,11 @@ import { inflateSync } from 'node:zlib'
 /** The most pages of a request. Source: API docs, "PDF support". */
 const MOST_PAGES = 600
 
-/** More than a page can have; a stream that grows beyond it is not decoded. */
-const MAX_STREAM_BYTES = 64_000_000
+/** A file with more text than this is not read further: it has more tokens than the longest context of a model. */
+const MAX_TEXT_BYTES = 1_000_000
+
+/** More bytes than the compressed objects of 600 pages have. */
+const MAX_OBJECT_BYTES = 16_000_000
 
 /** A part that is shown more often, or by parts of parts to a greater depth, has more text than any prompt. */
 const MOST_TIMES = 1_000_000_000
@@ -41,8 +44,8 @@ const WITHOUT_TEXT = /\/Subtype\s{0,9}\/(?:Image|XML)\b|\/Type\s{0,9}\/XRef\b/
 const PACKED_OBJECTS = /\/Type\s{0,9}\/ObjStm\b/
 
 /**
- * The size of a PDF as programs write it; undefined if it cannot be told: encrypted, damaged, compressed in another way than usual, or
- * with a page that occurs twice in its tree. A file that was made to mislead may have more.
+ * The size of a PDF as programs write it; undefined if it has more than 1 MB of text, or if it cannot be told: encrypted, damaged,
+ * compressed in another way than usual, or with a page that occurs twice in its tree. A file that was made to mislead may have more.
  */
 export function pdfSize(bytes: Buffer): PdfSize | undefined {
   // Each byte is a character, so that places are the same.
@@ -51,8 +54,8 @@ export function pdfSize(bytes: Buffer): PdfSize | undefined {
   const parts = partsOf(file, bytes)
   if (!parts) return undefined
   const packed = parts.streams.filter(({ dictionary }) => PACKED_OBJECTS.test(dictionary))
-  const unpacked = packed.map(contentOf)
-  if (unpacked.includes(undefined)) return undefined
+  const unpacked = contentsOf(packed, MAX_OBJECT_BYTES)
+  if (!unpacked) return undefined
   const objects = [...parts.between, ...unpacked].join('\n')
   const kids = [...objects.matchAll(KIDS)].map(([, list]) => idsIn(String(list)))
   const listed = kids.flat()
@@ -89,22 +92,20 @@ function partsOf(
 
 /** The bytes of text in streams, as often as pages show each; undefined if one cannot be read. */
 function textOf(streams: readonly PdfStream[], objects: string): number | undefined {
-  const contents = [...objects.matchAll(CONTENTS)].flatMap(([, list]) => idsIn(String(list)))
-  const ofPages = countEach(contents)
+  const named = [...objects.matchAll(CONTENTS)].flatMap(([, list]) => idsIn(String(list)))
+  const ofPages = countEach(named)
   const ids = new Set(streams.map(({ id }) => id))
   // A list of contents in an object of its own.
-  if (contents.some(id => !ids.has(id))) return undefined
+  if (named.some(id => !ids.has(id))) return undefined
   const fonts = new Set(
     [...objects.matchAll(FONT_OR_PROFILE)].flatMap(([, one]) => idsIn(String(one))),
   )
-  const shown: { readonly id: string; readonly content: string }[] = []
-  for (const stream of streams) {
-    const { id, dictionary } = stream
-    if (!ofPages.has(id) && (fonts.has(id) || WITHOUT_TEXT.test(dictionary))) continue
-    const content = contentOf(stream)
-    if (content === undefined) return undefined
-    shown.push({ id, content })
-  }
+  const withText = streams.filter(
+    ({ id, dictionary }) => ofPages.has(id) || !(fonts.has(id) || WITHOUT_TEXT.test(dictionary)),
+  )
+  const contents = contentsOf(withText, MAX_TEXT_BYTES)
+  if (!contents) return undefined
+  const shown = withText.map(({ id }, index) => ({ id, content: String(contents[index]) }))
   const times = timesShown(shown, objects, ofPages)
   return shown.reduce((sum, { id, content }) => sum + content.length * times(id), 0)
 }
@@ -156,13 +157,26 @@ function countEach(all: readonly string[]): ReadonlyMap<string, number> {
   return counts
 }
 
-/** The decoded bytes of a stream, each as a character; undefined if they cannot be read. */
-function contentOf({ dictionary, bytes }: PdfStream): string | undefined {
+/** The contents of streams; undefined if one cannot be read, or if they have more bytes together than `most`. */
+function contentsOf(streams: readonly PdfStream[], most: number): string[] | undefined {
+  const contents: string[] = []
+  let left = most
+  for (const stream of streams) {
+    const content = contentOf(stream, left)
+    if (content === undefined || content.length > left) return undefined
+    left -= content.length
+    contents.push(content)
+  }
+  return contents
+}
+
+/** The decoded bytes of a stream, each as a character; undefined if they cannot be read, or are more than `most`. */
+function contentOf({ dictionary, bytes }: PdfStream, most: number): string | undefined {
   if (!dictionary.includes('/Filter')) return bytes.toString('latin1')
   const filters = FILTERS.exec(dictionary)?.[1]
   if (filters === undefined || !PLAIN_FILTER.test(filters)) return undefined
   try {
-    return inflateSync(bytes, { maxOutputLength: MAX_STREAM_BYTES }).toString('latin1')
+    return inflateSync(bytes, { maxOutputLength: Math.max(1, most) }).toString('latin1')
   } catch {
     return undefined
   }

@@ -233,3 +233,25 @@ void t.test('a key that is echoed in a header of a download is not remembered', 
   for await (const part of body) t.ok(part.length > 0)
   t.equal(job.state.workspace, 'wrkspc-***')
 })
+
+void t.test('the time of a reply from a cache is a past one', async t => {
+  const { world, id } = await connect(t)
+  const session = new ApiSession(world.clock)
+  let isCached = true
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const response = await world.emulator.fetch(url, init)
+    if (isCached) {
+      response.headers.set('date', 'Sat, 01 Nov 2025 00:00:00 GMT')
+      response.headers.set('age', '7200')
+    }
+    return response
+  }
+  const client = world.client.withOptions({ fetch })
+  const api = new Api({ client, session, signal: stopless() })
+  await api.retrieve(id)
+  await api.list(undefined, 1, 'valid')
+  t.equal(session.serverTime.now(), null)
+  isCached = false
+  await api.retrieve(id)
+  t.ok(Number(session.serverTime.now()) > Date.parse('2026-01-01'))
+})

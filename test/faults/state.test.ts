@@ -406,6 +406,40 @@ t.test('N34 calls use the configured proxy, except for hosts in NO_PROXY', async
   t.notMatch(wrong.err, /secret/)
 })
 
+t.test('N34 a proxy that closes the connection has refused it', async t => {
+  let connections = 0
+  const proxy = createServer(socket => {
+    connections += 1
+    socket.on('error', () => {}).once('data', () => socket.end())
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => proxy.close())
+  // It listens on a port.
+  const { port } = proxy.address() as AddressInfo
+  const api = 'https://api.example.invalid'
+  const { fetch, fetchOptions } = await proxied({ HTTPS_PROXY: `http://127.0.0.1:${port}` }, api)
+  // undici's own fetch needs its own options.
+  const call = async (): Promise<void> => void (await fetch?.(api, fetchOptions as RequestInit))
+  await t.rejects(call(), {
+    cause: { message: 'the proxy does not connect: other side closed' },
+  })
+  t.equal(connections, 1)
+})
+
+t.test('a template module that never loads is reported', async t => {
+  const module = 'await new Promise(() => {})\nexport default () => "hello"\n'
+  const place = await placeFor(t, {}, { 'ask.mjs': module })
+  const listeners = process.listenerCount('beforeExit')
+  const stuck = place.run(['--template', place.path('ask.mjs')], { stdin: csv(2) })
+  await until(() => process.listenerCount('beforeExit') > listeners)
+  // Node calls it when nothing is left to wait for, which this process has.
+  process.listeners('beforeExit').at(-1)?.(0)
+  t.match(await stuck, {
+    code: 2,
+    err: /ask\.mjs cannot be loaded: an `await` in it never ends\n$/,
+  })
+})
+
 t.test('the workspace and the betas of a job are used again on resume', async t => {
   const place = await placeFor(t, { keys: { [KEY]: 'wrkspc_1' }, batchTimeMs: 100 })
   const wrong = await place.run([...ASK, '--workspace', 'wrkspc_2'], { stdin: csv(1) })

@@ -15,7 +15,11 @@ export type Checked =
   { readonly value: unknown; readonly output?: unknown } | { readonly problem: Problem }
 
 /** Checks the text of an answer; null for an answer without text. */
-export type AnswerCheck = (text: string | null) => Checked
+export interface AnswerCheck {
+  (text: string | null): Checked
+  /** Whether one check may take as long as its deadline, so that timers and signals need a turn between two of them. */
+  readonly isSlow?: boolean
+}
 
 /** A row must be a valid record for the next run of a pipe, and its answer is one level deeper than the row. */
 const MAX_ANSWER_DEPTH = MAX_JSON_DEPTH - 1
@@ -42,7 +46,7 @@ export function answerCheck(given: unknown): AnswerCheck {
   } catch (cause) {
     throw wrapError('CBS_OPTION', 'the schema is invalid', cause, 'schema')
   }
-  return text => {
+  const check = (text: string | null): Checked => {
     if (text === null) return invalid('it has no text')
     let value: unknown
     try {
@@ -63,6 +67,7 @@ export function answerCheck(given: unknown): AnswerCheck {
       return invalid(messageOf(cause))
     }
   }
+  return Object.assign(check, { isSlow: isSlow(schema) })
 }
 
 /**

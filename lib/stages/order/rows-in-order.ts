@@ -45,7 +45,7 @@ class RowsInOrder extends JobStage<Result> {
     })
     this.attach(job)
     this.#storedJob = job
-    this.#storedRows = new StoredRows(job, schema && answerCheck(schema))
+    this.#storedRows = new StoredRows(job, schema && answerCheck(schema), this.signal)
   }
 
   protected override receive(result: Result): Promise<void> | void {

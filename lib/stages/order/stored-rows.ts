@@ -20,6 +20,7 @@ interface BatchCursor {
 export class StoredRows {
   readonly #job: StoredJob
   readonly #check: AnswerCheck | undefined
+  readonly #signal: AbortSignal | undefined
   readonly #known: Set<number> = new Set()
   /** Batches that are not open yet, sorted by their first record. */
   #waiting: BatchState[] = []
@@ -27,9 +28,10 @@ export class StoredRows {
   /** The number of the job's result sets when its batches were last checked. */
   #fetches = 0
 
-  constructor(job: StoredJob, check?: AnswerCheck) {
+  constructor(job: StoredJob, check?: AnswerCheck, signal?: AbortSignal) {
     this.#job = job
     this.#check = check
+    this.#signal = signal
   }
 
   /**
@@ -47,7 +49,7 @@ export class StoredRows {
       if (!batch || (found && firstOf(batch) > ordinalOf(found))) return found
       this.#waiting.shift()
       const ids = await BatchIds.of(this.#job, batch.number)
-      const blocks = rowsOf(this.#job.endedBatch(batch.number), ids, this.#check)
+      const blocks = rowsOf(this.#job.endedBatch(batch.number), ids, this.#check, this.#signal)
       const reading: BatchCursor = { blocks, rows: [], at: 0 }
       this.#open.push(reading)
       if (!(await loadBlocks(reading, from))) this.#open.pop()

@@ -50,9 +50,10 @@ interface Ended {
  * some are still missing at the settle time, their requests are unanswered. If the set stays invalid, that is `CBS_API` and the file
  * is kept in the job's folder.
  */
-export async function download(options: DownloadOptions): Promise<void> {
-  const { job, api, number, onWait, settleMs } = options
+export async function download(given: DownloadOptions): Promise<void> {
+  const { job, api, number, onWait, settleMs, adopt = [] } = given
   const batch = job.batch(number)
+  const options = { ...given, isAdopted: batch.id !== null && adopt.includes(batch.id) }
   const { counts, resultsUrl, id, submittedAt } = batch
   if (counts === null || resultsUrl === null || id === null || submittedAt === null)
     return await noteMissing(job, number, notFound(batch))
@@ -84,14 +85,14 @@ export async function download(options: DownloadOptions): Promise<void> {
       const { isArchived } = ended
       const next = attempts.after(tried.outcome, { now: job.clock.elapsed(), isArchived })
       if (next.kind === 'accept') {
-        const isDecided = options.adopt?.includes(NONE) ?? false
-        if (next.why !== null && !isDecided) mustBeSentTo(api, batch, SAME_API)
+        if (next.why !== null && !adopt.includes(NONE)) mustBeSentTo(api, batch, SAME_API)
         return await endWith(job, number, set, next.why)
       }
-      if (next.kind === 'reject') throw invalidSet(job, number, `are invalid: ${next.why}`)
+      if (next.kind === 'reject')
+        throw invalidSet(job, number, `are invalid: ${next.why}`, adoptAnyway(batch))
       if (next.kind === 'suspect') {
         const isReplaced = await replaceSuspect(options, ended, set, next.why)
-        return isReplaced ? await download(options) : undefined
+        return isReplaced ? await download(given) : undefined
       }
       onWait(tried.what)
       await pauseBefore(options, next)
@@ -130,7 +131,7 @@ async function fetchAndJoin(
   if ('failure' in fetched) {
     const { failure } = fetched
     if (!isGone(failure, isArchived)) return fetched
-    const odd = await oddIn(set, requests, counts)
+    const odd = options.isAdopted ? undefined : await oddIn(set, requests, counts)
     const why = noResults(job, id, createdAt)
     return { outcome: { kind: 'incomplete', isGone: true, why, odd }, what: failure.message }
   }
@@ -138,12 +139,13 @@ async function fetchAndJoin(
   if (verdict.kind !== 'invalid' && lines > 0)
     await join(job, batch, set, index, verdict.kind === 'complete')
   const isWhole = set.lines === requests
+  const { isAdopted } = options
   const again = (what: string): string =>
     `the results of batch ${id} are not complete (${what}); downloading them again`
   if (verdict.kind === 'complete') return { outcome: verdict, what: '' }
   // A gateway may have written a line of its own into one of the joined sets.
-  const odd =
-    isWhole || verdict.kind === 'incomplete' ? await oddIn(set, requests, counts) : undefined
+  const isRead = !isAdopted && (isWhole || verdict.kind === 'incomplete')
+  const odd = isRead ? await oddIn(set, requests, counts) : undefined
   if (isWhole && odd === undefined) return { outcome: { kind: 'complete' }, what: '' }
   if (verdict.kind === 'invalid') return { outcome: verdict, what: again(verdict.why) }
   const why = 'the API ended the batch without a line for this request'
@@ -173,7 +175,7 @@ async function oddIn(
     const type = read.string(read.type) as string
     if (isKnown(type)) tally[type] += 1
   }
-  return contradictionIn(tally, set.lines, requests, counts)
+  return contradictionIn(tally, requests, counts)
 }
 
 /** Stores the lines of a download. Those of an incomplete set survive a crash, unless another machine has the set anyway. */
@@ -232,7 +234,7 @@ async function replaceSuspect(
   const { job, number, adopt = [] } = options
   const other = await adoptAnother(options, { id, results_url: url })
   if (other === 'adopted') return true
-  if (other !== 'absent') throw await setAside(job, number, what)
+  if (other !== 'absent') throw await setAside(job, number, what, adoptAnyway(job.batch(number)))
   if (!isGivenUp(job.batch(number), adopt)) {
     // Durable, since a later decision for none of them counts only for what was named.
     await job.note({ type: 'candidate', number, id, named: true }, true)
@@ -289,12 +291,17 @@ function onOtherDisk(number: number, why: string): BatchStreamError {
 const GIVE_UP =
   ". The API's list has no other batch with these requests. Resume the job to look again, or give the batch up with `adopt`: none, which makes its rows `unanswered`"
 
+/** What the user can do about results that stay invalid. */
+function adoptAnyway({ id }: BatchState): string {
+  return `. If the results under this id are those of the batch, resume the job with \`adopt\`: ${id}. Then the lines that are valid count, and requests without one become \`unanswered\``
+}
+
 /** Keeps an invalid result set for inspection. */
 async function setAside(
   job: StoredJob,
   number: number,
   why: string,
-  more = '',
+  more: string,
 ): Promise<BatchStreamError> {
   const kept = `${job.store.path(number, 'results')}.invalid`
   await job.store.disk.rename(job.store.path(number, 'download'), kept)
@@ -304,7 +311,7 @@ async function setAside(
   return invalidSet(job, number, what, more)
 }
 
-function invalidSet(job: StoredJob, number: number, what: string, more = ''): BatchStreamError {
+function invalidSet(job: StoredJob, number: number, what: string, more: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_API',
     `the results of batch ${job.batch(number).id} ${what}; none of their rows were written${more}`,

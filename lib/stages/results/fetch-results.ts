@@ -130,7 +130,7 @@ export class FetchResults extends JobStage<EndedBatch> {
     } else if (phase === 'sealed' && requests === 0)
       await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
     // A download of another batch's results may have ended with the right batch, under another id.
-    for await (const rows of rowsOf(job.endedBatch(number), ids, this.#check))
+    for await (const rows of rowsOf(job.endedBatch(number), ids, this.#check, this.signal))
       await pushAll<unknown>(this, rows instanceof Page ? [rows] : rows, this.signal)
   }
 

@@ -33,6 +33,11 @@ export interface FetchOptions {
   readonly signal: AbortSignal
   /** Called with the reason for each wait. */
   readonly onWait: (why: string) => void
+  /**
+   * Whether the user has decided that the results under the batch's id are its own.
+   * @default false
+   */
+  readonly isAdopted?: boolean
 }
 
 /** One download of a set, at the path `download` of its batch. */
@@ -48,13 +53,13 @@ export async function fetchSet(
   url: string,
   counts: Counts,
 ): Promise<Fetched | { readonly failure: Failure }> {
-  const { job, number, ids, signal } = options
+  const { job, number, ids, signal, isAdopted } = options
   const { requests } = job.batch(number)
   const path = job.store.path(number, 'download')
   const created = await job.store.disk.open(path, 'create')
   const opened = new AppendFile(created, 0, MAX_RESULT_LINE_BYTES)
   const file = new ResultFile(opened, requests)
-  const verifier = new Verifier(ids, requests, counts, file)
+  const verifier = new Verifier(ids, requests, counts, file, isAdopted)
   try {
     await readSet(options, url, verifier, file).finally(() => opened.close())
   } catch (cause) {

@@ -34,22 +34,17 @@ export function isKnown(type: string): type is keyof Tally {
 }
 
 /**
- * How a set contradicts the batch's own counts; undefined if it does not. `lines` includes those of unknown types. While lines are
- * missing, the counts are limits.
+ * How a set contradicts the batch's own counts; undefined if it does not. What counts is that no answer is missing: a gateway may count
+ * failures under other types. A result type that this version does not know may be counted as a success.
  */
 export function contradictionIn(
   tally: Tally,
-  lines: number,
   requests: number,
   counts: Counts,
 ): string | undefined {
-  const known = TYPES.reduce((sum, type) => sum + tally[type], 0)
-  // A result type that this version does not know may be counted under any other.
-  const isExact = lines === requests && known === lines
-  const odd = TYPES.find(type =>
-    isExact ? tally[type] !== counts[type] : tally[type] > counts[type],
-  )
-  return odd && `it has ${tally[odd]} lines of type ${odd}, but the batch reports ${counts[odd]}`
+  const failed = tally.errored + tally.canceled + tally.expired
+  if (failed <= requests - counts.succeeded) return undefined
+  return `${failed} of its lines have no answer, but the batch reports ${counts.succeeded} answers to ${requests} requests`
 }
 
 /** Whether the counts of a batch account for all its requests. */
@@ -72,6 +67,9 @@ const MOST_OF_KEY = 16 * 1024
 /** The most characters of a reason, which may name a custom_id of any length. */
 const MAX_REASON = 300
 
+/** So many lines that do not belong to the set may be skipped, besides one for each request. */
+const MAX_SKIPPED = 1000
+
 /** Checks a result set line by line and adds each request's line to the result file. */
 export class Verifier {
   readonly #ids: Ids
@@ -84,15 +82,19 @@ export class Verifier {
    * no model knows the key.
    */
   secrets: readonly string[] = []
+  readonly #isAdopted: boolean
   #lines = 0
+  #skipped = 0
   #blankBytes = 0
   #invalidReason: string | undefined
 
-  constructor(ids: Ids, requests: number, counts: Counts, file: ResultFile) {
+  /** `isAdopted`: the user has decided that the set is the batch's, so that its valid lines count and the others are skipped. */
+  constructor(ids: Ids, requests: number, counts: Counts, file: ResultFile, isAdopted = false) {
     this.#ids = ids
     this.#requests = requests
     this.#counts = counts
     this.#file = file
+    this.#isAdopted = isAdopted
   }
 
   get lines(): number {
@@ -166,8 +168,14 @@ export class Verifier {
   }
 
   #reject({ start, bytes }: Line, why = 'is not a result'): void {
-    this.#markInvalid(`the line at byte ${start} ${why}`)
+    this.#refuse(`the line at byte ${start} ${why}`)
     this.#show(bytes)
+  }
+
+  /** Marks the set invalid because of a line, unless such lines are skipped. */
+  #refuse(why: string): void {
+    this.#skipped += 1
+    if (!this.#isAdopted || this.#skipped > this.#requests + MAX_SKIPPED) this.#markInvalid(why)
   }
 
   /** Whether a line that the scanner has proven is no answer and may contain the key. */
@@ -196,12 +204,12 @@ export class Verifier {
   #add(position: number, line: Line, customId: string): boolean {
     const { start, bytes } = line
     if (position === -1)
-      this.#markInvalid(
+      this.#refuse(
         `the line at byte ${start} has the custom_id ${customId}, which does not belong to this batch`,
       )
     else if (position >= this.#requests)
-      this.#markInvalid(`it has more lines than the batch has requests (${this.#requests})`)
-    else if (this.#file.has(position)) this.#markInvalid(`the custom_id ${customId} occurs twice`)
+      this.#refuse(`it has more lines than the batch has requests (${this.#requests})`)
+    else if (this.#file.has(position)) this.#refuse(`the custom_id ${customId} occurs twice`)
     else return this.#keep(position, bytes)
     this.#show(bytes)
     return false
@@ -209,6 +217,7 @@ export class Verifier {
 
   /** The file that is kept for inspection includes the start of the line that made the set invalid. */
   #show(bytes: Buffer): void {
+    if (!this.isInvalid) return
     const start = this.#clean(bytes.subarray(0, SHOWN_BYTES + MOST_OF_KEY))
     const isWhole = bytes.length <= SHOWN_BYTES + MOST_OF_KEY
     this.#file.append(isWhole ? start : start.subarray(0, Math.max(0, start.length - MOST_OF_KEY)))
@@ -234,8 +243,8 @@ export class Verifier {
   end(): ResultSetVerdict {
     if (this.#invalidReason !== undefined) return { kind: 'invalid', why: this.#invalidReason }
     if (this.#lines < this.#requests) return { kind: 'incomplete' }
-    const why = contradictionIn(this.#tally, this.#lines, this.#requests, this.#counts)
-    if (why === undefined) return { kind: 'complete' }
+    const why = contradictionIn(this.#tally, this.#requests, this.#counts)
+    if (why === undefined || this.#isAdopted) return { kind: 'complete' }
     // Counts that do not add up may be those of a moment before the batch ended.
     return areFinal(this.#counts, this.#requests)
       ? { kind: 'invalid', why }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { storedJob } from '../job.ts'
 import type { EndedBatch } from '../../core/flow.ts'
 import { rejectionsOf } from '../batch-files.ts'
@@ -20,11 +21,32 @@ const BLOCK = 64
 /** The most bytes of rows that are yielded at a time, since an answer may have megabytes. */
 const BLOCK_BYTES = 256 * 1024
 
-/** The rows of a batch whose results are on disk, in input order: pages, and small blocks of results that fit on no page. */
+/**
+ * The rows of a batch whose results are on disk, in input order: pages, and small blocks of results that fit on no page. Answers whose
+ * check is slow are checked here, one at a time, until the signal aborts.
+ */
 export async function* rowsOf(
   batch: EndedBatch,
   ids: Ids,
   check?: AnswerCheck,
+  signal?: AbortSignal,
+): AsyncGenerator<ResultPage | Result[]> {
+  for await (const rows of storedRows(batch, ids, check)) {
+    if (check?.isSlow)
+      for (const result of rows) {
+        if (signal?.aborted) return
+        // It is read here so that it is known from now on.
+        void result.checked
+        await setImmediate()
+      }
+    yield rows
+  }
+}
+
+async function* storedRows(
+  batch: EndedBatch,
+  ids: Ids,
+  check: AnswerCheck | undefined,
 ): AsyncGenerator<ResultPage | Result[]> {
   const { number } = batch
   const job = storedJob(batch.job)

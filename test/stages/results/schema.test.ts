@@ -117,3 +117,18 @@ void t.test(
     )
   },
 )
+
+void t.test('between two slow checks the process gets a turn, and a run can be ended', async t => {
+  const world = await makeWorld(t, { respond: () => `{"mood":"${'a'.repeat(60)}b"}` })
+  const slow = { type: 'object', properties: { mood: { type: 'string', pattern: '^(a+)+$' } } }
+  const stop = new AbortController()
+  const job = await world.open()
+  job.on('event', ({ type }) => type === 'fetched' && setTimeout(() => stop.abort(), 500))
+  const began = performance.now()
+  const requests = Array.from({ length: 100 }, (_, i) => ask(String(i)))
+  const options = { fetch: { schema: slow }, signal: stop.signal }
+  await t.rejects(run(world, job, requests, options), { name: 'AbortError' })
+  await job.close()
+  // Each check takes a second.
+  t.ok(performance.now() - began < 30_000)
+})

@@ -90,7 +90,10 @@ const cases: readonly [string, string[], Partial<typeof none>, object][] = [
     'tallies that differ',
     [line('a'), line('b'), line('c', 'errored')],
     { succeeded: 3 },
-    { kind: 'invalid', why: /2 lines of type succeeded, but the batch reports 3/ },
+    {
+      kind: 'invalid',
+      why: /^1 of its lines have no answer, but the batch reports 3 answers to 3/,
+    },
   ],
   [
     'a type nobody knows proves no tally (N23)',
@@ -163,11 +166,25 @@ void t.test(
     const lines = [line('a', 'paused'), line('b', 'errored'), line('c', 'errored')]
     t.match(verify(lines, { succeeded: 3 }).verdict, {
       kind: 'invalid',
-      why: 'it has 2 lines of type errored, but the batch reports 0',
+      why: '2 of its lines have no answer, but the batch reports 3 answers to 3 requests',
     })
     t.match(verify(lines, { succeeded: 1, errored: 2 }).verdict, { kind: 'complete' })
+    t.match(verify(lines, { succeeded: 1, expired: 2 }).verdict, { kind: 'complete' })
   },
 )
+
+void t.test('of a set that the user has adopted, the valid lines count', async t => {
+  const set = [line('a'), 'a trailer', line('a'), line('x'), line('b', 'errored')]
+  const adopted = new Verifier(ids, 3, { ...none, succeeded: 3 }, resultFile(), true)
+  for (const text of set) adopted.take({ start: 0, bytes: Buffer.from(text) })
+  t.match([adopted.end(), adopted.lines], [{ kind: 'incomplete' }, 2])
+  adopted.take({ start: 0, bytes: Buffer.from(line('c')) })
+  t.match(adopted.end(), { kind: 'complete' })
+  for (let more = 0; more < 1000; more++) adopted.take({ start: 7, bytes: Buffer.from('{}') })
+  t.notOk(adopted.isInvalid)
+  adopted.take({ start: 7, bytes: Buffer.from('{}') })
+  t.match(adopted.end(), { kind: 'invalid', why: 'the line at byte 7 is not a result' })
+})
 
 void t.test('a line longer than any answer makes the set invalid', async t => {
   const verifier = new Verifier(ids, 3, none, resultFile())
