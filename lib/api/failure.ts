@@ -6,7 +6,7 @@ import {
   type SdkError,
 } from './sdk-error.ts'
 import { messageOf } from '../core/errors.ts'
-import { shorten } from '../core/without-keys.ts'
+import { shorten, withoutKeys } from '../core/without-keys.ts'
 
 /** The longest `retry-after` that is honoured. A longer one is invalid, or a limit that should stop the run. */
 const LONGEST_MS = 60 * 60 * 1000
@@ -121,7 +121,7 @@ function sentence(cause: unknown, status: number | null): string {
   if (isSdkError(cause) && status !== null) {
     return `the API answered ${status}: ${shorten(cause.apiMessage ?? cause.message)}`
   }
-  return shorten(messageOf(cause))
+  return shorten(withoutKeys(messageOf(cause)))
 }
 
 /** The SDK wraps what fetch threw, and fetch wraps the socket's error. The innermost message is the useful one. */

@@ -50,7 +50,7 @@ async function loginOf(flags: Flags, io: Io, use: ClientFor): Promise<Credential
 }
 
 export function baseUrlOf(flags: Flags, env: Io['env']): string | undefined {
-  return flags.text('base-url') ?? (env['ANTHROPIC_BASE_URL'] || undefined)
+  return flags.text('base-url') ?? (env['ANTHROPIC_BASE_URL']?.trim() || undefined)
 }
 
 /** A key must not cross a network unencrypted. */

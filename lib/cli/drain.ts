@@ -5,7 +5,7 @@ import type { Context } from './context.ts'
 import { EXIT } from './exit-code.ts'
 import { inFlight } from './job-work.ts'
 import { reportTally, type Ending } from './finish.ts'
-import { costLine } from './money.ts'
+import { tellCost } from './money.ts'
 import { counted } from './shown.ts'
 import { isEndless } from './settings.ts'
 import type { Work } from './stages.ts'
@@ -91,10 +91,8 @@ export async function endIfCutShort(work: Work, tally: RowTally): Promise<void> 
 }
 
 /** The rows that are out, and their cost, of a job that is not finished. */
-async function reportProgress(
-  { job, talk, ledger, settings }: Work,
-  tally: RowTally,
-): Promise<void> {
+async function reportProgress(work: Work, tally: RowTally): Promise<void> {
+  const { job, talk } = work
   await reportTally(job, tally, talk, `, of ${counted(job.store.records.count, 'record')}`)
-  talk.info(costLine(job, ledger, settings, tally))
+  tellCost(talk, work, tally)
 }

@@ -13,6 +13,7 @@ import type { Context } from './context.ts'
 import { rememberedBy } from './remembered.ts'
 import type { RequestSettings } from './request-settings.ts'
 import type { MoneySettings, Settings } from './settings.ts'
+import type { Talk } from './talk.ts'
 import type { RowTally } from './tally.ts'
 
 /** The prices of a job. */
@@ -63,7 +64,7 @@ export function estimateFor(state: JobState, settings: Settings): bigint | undef
 }
 
 /** The last line of a run: what it cost, what synchronous calls would have cost, and what was expected. */
-export function costLine(
+function costLine(
   job: StoredJob,
   ledger: CostLedger,
   settings: Settings,
@@ -73,6 +74,27 @@ export function costLine(
   const expected = estimate === undefined ? '' : `; estimate was ${showUsd(estimate)}`
   const reused = tally ? reusedText(tally, ledger) : ''
   return `job ${job.name}: ${reused}${ledger}${ledger.spent === undefined ? '' : expected}`
+}
+
+/** What a job has cost, and a warning if that is more than its cap. */
+export function tellCost(
+  talk: Talk,
+  { job, ledger, settings, cap }: CostOfJob,
+  tally?: Pick<RowTally, 'reused' | 'asked'>,
+): void {
+  talk.info(costLine(job, ledger, settings, tally))
+  if (cap && ledger.spent !== undefined && ledger.spent > cap.most)
+    talk.warn(
+      `job ${job.name} has cost more than --max-cost ${showUsd(cap.most)}: its answers were billed above their worst case, which a gateway can cause that adds to prompts or has prices of its own`,
+    )
+}
+
+/** What decides the last line of a run. */
+interface CostOfJob {
+  readonly job: StoredJob
+  readonly ledger: CostLedger
+  readonly settings: Settings
+  readonly cap?: Cap | undefined
 }
 
 /** What --reuse has saved; nothing where no answer was reused. */

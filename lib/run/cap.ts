@@ -83,6 +83,11 @@ export class Cap {
       })
   }
 
+  /** The cap, in femtodollars. */
+  get most(): bigint {
+    return this.#most
+  }
+
   /** Why submission stopped; undefined while it has not. */
   get stopped(): string | undefined {
     return this.#stopped

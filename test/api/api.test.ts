@@ -1,5 +1,7 @@
 import t from 'tap'
+import { Anthropic } from '@anthropic-ai/sdk'
 import { Api, type ApiWait } from '../../lib/api/api.ts'
+import { needClient } from '../../lib/api/need-client.ts'
 import { ApiSession } from '../../lib/core/session.ts'
 import type { EmulatorOptions } from '../../lib/emulator/index.ts'
 import { clientOf, KEY, makeWorld, type World } from '../support/world.ts'
@@ -255,3 +257,21 @@ void t.test('the time of a reply from a cache is a past one', async t => {
   await api.retrieve(id)
   t.ok(Number(session.serverTime.now()) > Date.parse('2026-01-01'))
 })
+
+void t.test(
+  'a client whose key no header can hold is refused, and the key is not shown',
+  async t => {
+    for (const key of ['sk-ant-secret\n# my key', 'sk-ant-secret\u2028', 'sk-\0ant-secret'])
+      for (const login of [{ apiKey: key }, { apiKey: null, authToken: key }])
+        try {
+          needClient({ client: new Anthropic({ ...login, baseURL: 'http://127.0.0.1:1' }) })
+          t.fail('it was accepted')
+        } catch (cause) {
+          t.match(cause, { code: 'CBS_OPTION', message: /^`client` has a key that no header/ })
+          t.notMatch(String(cause), /secret/)
+        }
+    for (const key of ['sk-ant-secret\n', ' sk-ant-secret'])
+      needClient({ client: new Anthropic({ apiKey: key }) })
+    needClient({ client: new Anthropic({ apiKey: async () => 'sk-ant-secret' }) })
+  },
+)

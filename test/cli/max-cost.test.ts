@@ -48,6 +48,24 @@ t.test('U01 with a higher cap the job finishes, and every record is sent once', 
   t.ok(before.accepted < 30)
 })
 
+t.test(
+  'answers above their worst case raise that of further batches, and are reported',
+  async t => {
+    const usage = { input_tokens: 5000, output_tokens: 10 }
+    const words = [...ASK, '--max-cost', '0.0005', '-c', '1']
+    // The members that are counted.
+    const place = await placeFor(t, { respond: () => ({ usage: usage as never }) })
+    const ran = await place.run(words, { stdin: csv(30) })
+    t.match(ran, {
+      code: 4,
+      err: /job j has cost more than --max-cost \$0\.000500: its answers were/,
+    })
+    const { accepted } = await place.emulator.ledger.totals()
+    t.ok(accepted < 30, `${accepted} sent`)
+    t.equal(ran.rows.length, accepted)
+  },
+)
+
 t.test('the same command with another cap resumes the same job', async t => {
   const place = await placeFor(t, LONG)
   await place.run([...ASK, ...SOME], { stdin: csv(30) })

@@ -30,7 +30,7 @@ import { stateDir } from '../state-dir.ts'
 import { TableColumns } from '../table-columns.ts'
 import { RowTally } from '../tally.ts'
 import { CostLedger } from '../../cost/ledger.ts'
-import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
+import { capFlags, capFor, tellCost, mustHavePrice, pricesOf } from '../money.ts'
 
 /** Resumes a job from disk: the same pipeline as its first run, fed from the journal. */
 export async function resume(context: Context): Promise<Ending> {
@@ -128,7 +128,7 @@ export async function resume(context: Context): Promise<Ending> {
     if (isLeft) return await leaveRunning(context, work, tally)
     await endIfCutShort(work, tally)
     const ending = await finish(job, tally, talk, context.placeFlags)
-    talk.info(costLine(job, ledger, settings, tally))
+    tellCost(talk, work, tally)
     return ending
   })
 }

@@ -20,7 +20,7 @@ import { asking, checkDecisions, paceOf, templateOptions, type Pace, type Work }
 import { stateDir } from '../state-dir.ts'
 import { RowTally } from '../tally.ts'
 import { CostLedger } from '../../cost/ledger.ts'
-import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
+import { capFlags, capFor, tellCost, mustHavePrice, pricesOf } from '../money.ts'
 import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { moneyIn } from '../settings.ts'
@@ -111,7 +111,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     await endIfStopped(work, tally)
     await endRetry(dir, job)
     await reportRetry(context, job, tally, old)
-    talk.info(costLine(job, ledger, settings))
+    tellCost(talk, work)
     if (tally.failed > 0) return failedEnding(job, tally, context.placeFlags)
     return { code: rejectedIn(old) === 0 ? EXIT.answered : EXIT.someFailed }
   })

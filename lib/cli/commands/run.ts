@@ -40,7 +40,7 @@ import { RowTally } from '../tally.ts'
 import { duration } from '../values.ts'
 import type { Cap } from '../../run/cap.ts'
 import { CostLedger } from '../../cost/ledger.ts'
-import { capFlags, capFor, costLine, mustHavePrice, pricesOf } from '../money.ts'
+import { capFlags, capFor, tellCost, mustHavePrice, pricesOf } from '../money.ts'
 
 /** What the command line specifies. */
 interface RunArguments {
@@ -203,7 +203,7 @@ async function ask(
       if (isLeft) return await leaveRunning(context, work, tally)
       await endIfCutShort(work, tally)
       const ending = await finish(job, tally, talk, context.placeFlags)
-      if (place.lasts) talk.info(costLine(job, ledger, settings, tally))
+      if (place.lasts) tellCost(talk, work, tally)
       return place.lasts ? ending : { code: ending.code }
     })
     return await working

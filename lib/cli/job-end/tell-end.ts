@@ -48,9 +48,17 @@ async function tell(
   how: { readonly exit_code: number; readonly error: string | null },
 ): Promise<void> {
   if (onComplete === undefined && url === undefined) return
-  // The job was open until now, so it exists.
-  const found = (await inspectJob(nodeDisk, join(folder, '../..'), name)) as JobOnDisk
-  const body = `${JSON.stringify({ ...(await summaryOf(found, io.clock)), ...how })}\n`
+  let summary: Awaited<ReturnType<typeof summaryOf>>
+  try {
+    const found = await inspectJob(nodeDisk, join(folder, '../..'), name)
+    if (!found) throw new Error('another process has deleted the job')
+    // It was open until now, so it can be read.
+    summary = await summaryOf(found as JobOnDisk, io.clock)
+  } catch (cause) {
+    talk.warn(`the end of the job cannot be reported: ${messageOf(cause)}`)
+    return
+  }
+  const body = `${JSON.stringify({ ...summary, ...how })}\n`
   const told = async (flag: string, telling: Promise<string | undefined>): Promise<void> => {
     const why = await telling
     if (why !== undefined) talk.warn(`${flag} failed: ${why}`)

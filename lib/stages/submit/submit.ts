@@ -282,8 +282,14 @@ export class Submit extends JobStage<SealedBatch> {
     const over = new AbortController()
     const signal = AbortSignal.any([this.signal, over.signal])
     const stopped = job.when(() => job.queue.stopReason !== undefined, signal).then(() => false)
-    const approved = approve(job.sealedBatch(number), signal)
-    return (await Promise.race([approved, stopped]).finally(() => over.abort())) !== false
+    const ask = async (): Promise<boolean> => {
+      try {
+        return (await approve(job.sealedBatch(number), signal)) !== false
+      } catch (cause) {
+        throw signal.aborted ? cause : wrapError('CBS_STAGE', '`approve` failed', cause)
+      }
+    }
+    return await Promise.race([ask(), stopped]).finally(() => over.abort())
   }
 
   /** Waits for the results of ended batches that an earlier process submitted. Running batches are not waited for. */

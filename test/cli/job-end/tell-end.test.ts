@@ -1,7 +1,12 @@
+import { rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
+import type { Context } from '../../../lib/cli/context.ts'
+import { tellingEnd } from '../../../lib/cli/job-end/tell-end.ts'
+import { systemClock } from '../../../lib/core/clock.ts'
+import { openFor } from '../../support/jobs.ts'
 import { csv, KEY, nextWords, placeFor, until } from '../world.ts'
 
 const ASK = ['-p', 'Say {{text}}', '--job', 'j']
@@ -115,4 +120,24 @@ t.test('an unsafe address or an empty command is rejected before anything is rea
   }
   const ran = await place.run([...ASK, '--on-complete', ' '], { stdin: csv(1) })
   t.match(ran.err, /--on-complete must be a command/)
+})
+
+t.test('a job that was deleted in the moment of its end does not change the exit code', async t => {
+  const dir = t.testdir()
+  const job = await openFor(t, dir)
+  const warnings: string[] = []
+  // The members that are used here.
+  const context = {
+    flags: { has: () => false },
+    signal: new AbortController().signal,
+    io: { clock: systemClock },
+    talk: { warn: (text: string) => void warnings.push(text) },
+  } as unknown as Context
+  const settings = { onComplete: 'true' }
+  const ending = await tellingEnd(context, { settings, job }, async () => {
+    rmSync(job.store.folder, { recursive: true })
+    return { code: 0 }
+  })
+  t.same(ending, { code: 0 })
+  t.same(warnings, ['the end of the job cannot be reported: another process has deleted the job'])
 })

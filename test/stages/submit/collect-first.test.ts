@@ -91,3 +91,22 @@ t.test('a run that only sends waits for no results', async t => {
   for await (const _ of each(sending)) sent += 1
   t.same([sent, story], [3, ['armed 3']])
 })
+
+t.test('an `approve` that fails ends the pipeline, and nothing is sent', async t => {
+  const failing = [
+    () => {
+      throw new Error('no')
+    },
+    () => Promise.reject(new Error('no')),
+  ]
+  for (const approve of failing) {
+    const world = await makeWorld(t)
+    const job = await world.open()
+    await t.rejects(run(world, job, asks(3), { submit: { approve } }), {
+      code: 'CBS_STAGE',
+      message: '`approve` failed: no',
+    })
+    t.match(await world.emulator.ledger.totals(), { accepted: 0 })
+    await job.close()
+  }
+})
