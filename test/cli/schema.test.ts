@@ -93,3 +93,15 @@ void t.test(
     t.equal((await place.run(['retry', 'one'])).code, 3)
   },
 )
+
+void t.test('a schema with a pattern checks the same in a run, status and report', async t => {
+  const slow = '{"type":"object","properties":{"mood":{"type":"string","pattern":"^g"}}}'
+  const respond = (): string => '{"mood":"bad"}'
+  const place = await placeFor(t, { respond }, { 'mood.json': slow })
+  const words = ['-p', 'Say', '--schema', place.path('mood.json'), '--job', 'one', '--dedupe']
+  t.match(await place.run(words, { stdin }), { code: 3, err: /2 rows: 2 invalid/ })
+  t.match(JSON.parse((await place.run(['status', 'one', '--json'])).out).rows, { invalid: 2 })
+  const report = await place.run(['report', 'one', '-o', place.path('report.html')])
+  t.equal(report.code, 0)
+  t.match(place.read('report.html'), /must match pattern/)
+})

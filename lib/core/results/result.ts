@@ -211,11 +211,15 @@ export class Result<F extends object = Fields, V = unknown> {
         message: `the API answered with a result type this version does not know: ${type}`,
       }
     }
-    // The useful error is nested twice; `result.error.type` is always the word "error".
-    const error = this.line?.member(this.line.error, 'error')
+    // The useful error is nested twice, with the word "error" as the outer type. A gateway may send it nested once, or a text.
+    const outer = this.line?.error
+    const isText = this.line?.string(outer) !== undefined
+    const error = this.line?.member(outer, 'error') ?? outer
+    const kind = this.#text(this.line?.member(error, 'type'))
+    const message = this.#text(isText ? outer : this.line?.member(error, 'message'))
     return {
-      type: this.#text(this.line?.member(error, 'type')) ?? 'unknown_error',
-      message: `${this.#text(this.line?.member(error, 'message')) ?? 'the API gave no reason'}${this.#paths(error)}`,
+      type: kind === undefined || kind === 'error' ? 'unknown_error' : kind,
+      message: `${message ?? 'the API gave no reason'}${this.#paths(error)}`,
     }
   }
 

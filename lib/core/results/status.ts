@@ -37,18 +37,21 @@ export function isUnsent(status: Status): boolean {
   return status === 'rejected' || status === 'skipped'
 }
 
-/** The status of a succeeded line by its `stop_reason`: an answer that was cut or refused must not look like success. */
+/**
+ * The status of a succeeded line by its `stop_reason`: an answer that was cut or refused must not look like success. So only the reasons
+ * that are known to end a whole answer do, and a missing one; a gateway may write `length`.
+ */
 export function statusOfStop(stopReason: string | null): Status {
   switch (stopReason) {
-    case 'max_tokens':
-    case 'model_context_window_exceeded':
-    case 'pause_turn':
-    case 'compaction':
-      return 'incomplete'
+    case 'end_turn':
+    case 'stop_sequence':
+    case 'tool_use':
+    case null:
+      return 'succeeded'
     case 'refusal':
       return 'refused'
     default:
-      return 'succeeded'
+      return 'incomplete'
   }
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { EndedBatch } from '../../core/flow.ts'
 import { sentIn } from '../sent-records.ts'
 import { batchPath, type BatchFile } from '../batch-path.ts'
@@ -53,9 +54,11 @@ export async function eachKeptAnswer(
         here.filter(other => other.attempt > attempt),
       )
     }
-    const give = (parts: Parts, ordinal: number, isAsked: boolean): void => {
+    const give = (parts: Parts, ordinal: number, isAsked: boolean): Promise<void> | void => {
       const result = new Result({ ...UNTOLD, ...parts, check })
       tell(result, { batch, ordinal, isAsked, isNewest: !later.has(ordinal) })
+      // Otherwise an answer costs no promise.
+      if (check?.isSlow) return setImmediate()
     }
     for (const rejection of await rejectionsOf(files, batch))
       give(rejected(rejection), rejection.ordinal, false)
@@ -68,7 +71,7 @@ export async function eachKeptAnswer(
       for (const { ordinal, of } of await Repeats.of(files, batch)) {
         const first = await firsts.of(of)
         const parts = first.rejection ? rejected(first.rejection) : answered(first.raw, first.batch)
-        give({ ...parts, answeredIn: NOWHERE }, ordinal, false)
+        await give({ ...parts, answeredIn: NOWHERE }, ordinal, false)
       }
     } finally {
       await firsts.close()
@@ -95,14 +98,14 @@ function answered(raw: Buffer | null, { fetched }: BatchState): Parts {
 async function eachReused(
   files: Parameters<typeof ResultLines.open>[0],
   batch: BatchState,
-  give: (answer: EarlierAnswer, ordinal: number) => void,
+  give: (answer: EarlierAnswer, ordinal: number) => Promise<void> | void,
 ): Promise<void> {
   const reused = await Reused.of(files, batch)
   if (reused.count === 0) return
   const answers = await ReusedAnswers.open(files, batch.number, reused)
   try {
     for (const [index, ordinal] of reused.ordinals())
-      give(answers.tryReadSync(index) ?? (await answers.read(index)), ordinal)
+      await give(answers.tryReadSync(index) ?? (await answers.read(index)), ordinal)
   } finally {
     await answers.close()
   }
@@ -111,7 +114,7 @@ async function eachReused(
 async function eachLine(
   files: Parameters<typeof ResultLines.open>[0],
   batch: BatchState,
-  give: (raw: Buffer | null, ordinal: number) => void,
+  give: (raw: Buffer | null, ordinal: number) => Promise<void> | void,
 ): Promise<void> {
   const { number, requests, fetched } = batch
   await OrdinalReader.use(files, batch, async members => {
@@ -120,7 +123,8 @@ async function eachLine(
     try {
       for (let position = 0; position < requests; position++) {
         const raw = lines?.tryReadSync(position) ?? (await lines?.readOn(position)) ?? null
-        give(raw, await members.at(position))
+        const turn = give(raw, await members.at(position))
+        if (turn) await turn
       }
     } finally {
       await lines?.close()

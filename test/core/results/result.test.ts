@@ -141,6 +141,30 @@ for (const [name, one, status, error] of [
     { type: 'unknown_error', message: 'the API gave no reason' },
   ],
   [
+    'whose error is nested once',
+    result({ type: 'errored', error: { type: 'overloaded_error', message: 'busy' } }),
+    'errored',
+    { type: 'overloaded_error', message: 'busy' },
+  ],
+  [
+    'whose error is a text',
+    result({ type: 'errored', error: 'busy' }),
+    'errored',
+    { type: 'unknown_error', message: 'busy' },
+  ],
+  [
+    'whose error says nothing',
+    result({ type: 'errored', error: { type: 'error' } }),
+    'errored',
+    { type: 'unknown_error', message: 'the API gave no reason' },
+  ],
+  [
+    'that ended for a reason of another API',
+    result(message({ stop_reason: 'length' })),
+    'incomplete',
+    { type: 'incomplete', message: 'the answer was cut: stop_reason is length' },
+  ],
+  [
     'of a new type',
     result({ type: 'postponed' }),
     'errored',
@@ -224,7 +248,7 @@ void t.test('the message of an error is a string, whatever its type', async t =>
     ['{"error":{"type":null,"message":null}}', 'unknown_error', 'the API gave no reason'],
     ['{"error":"overloaded"}', 'unknown_error', 'the API gave no reason'],
     ['{"error":[1]}', 'unknown_error', 'the API gave no reason'],
-    ['"gone"', 'unknown_error', 'the API gave no reason'],
+    ['"gone"', 'unknown_error', 'gone'],
     ['{"error":{"type":"x","message":"a\\u0062c"}}', 'x', 'abc'],
   ] as const)
     t.same(error(inner), { type, message }, inner)
