@@ -432,7 +432,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     values: () => ['none'],
     many: true,
     on: WORK,
-    help: "after a run that named batches which may be the job's (--id, exit 4; exit 8): the ID of the one that is, or none",
+    help: "after a run that named batches which may be the job's (--id, exit 4; exit 8): the ID of the one that is, or none; with the ID of a batch of the job, the valid lines of its results count",
   },
   {
     group: 'Batches',

@@ -75,7 +75,9 @@ export function checkDecisions(
   mustBePossible(batches, adopt)
   for (const id of adopt) {
     const own = batches.find(batch => batch.id === id)
-    if (own) talk.info(`--adopt ${id}: that is batch ${own.number} of job ${name} already`)
+    const says =
+      own?.fetched?.why === null ? 'already' : 'already; the valid lines of its results count'
+    if (own) talk.info(`--adopt ${id}: that is batch ${own.number} of job ${name} ${says}`)
     const isKnown = own ?? batches.find(({ candidates }) => candidates[id] !== undefined)
     if (id !== 'none' && !isKnown)
       throw new BatchStreamError(

@@ -150,6 +150,19 @@ void t.test('an invalid set says nothing about the rows that are missing', async
     err: /the results of batch msgbatch_\w+ are invalid: .* none of its requests is sent again/,
   })
   await paid(t, short, 4)
+  const [batch] = short.place.emulator.ledger.batches()
+  short.words.push('--adopt', String(batch?.id))
+  const ran = await retry(short)
+  t.match(ran, { code: 0, err: /that is batch 1 of job j already; the valid lines of its results/ })
+  t.same(statuses(ran), ['1 succeeded 1', '3 succeeded 1'], 'the valid lines count')
+  await paid(t, short, 4)
+})
+
+void t.test('nor does it once there is a valid one', async t => {
+  const short = await shortPlace(t, [0, 2])
+  short.rows = 'invalid'
+  t.equal((await retry(short)).code, 8)
+  await paid(t, short, 4)
   short.rows = undefined
   t.same(statuses(await retry(short)), ['1 succeeded 1', '3 succeeded 1'])
   await paid(t, short, 4)

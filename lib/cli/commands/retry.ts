@@ -67,7 +67,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     await restoreRecords(context, job, found)
     await restoreAnswers(context, job, client)
     const { after: last, unanswered } = await beginRetry(dir, job)
-    await completeAnswers(context, job, client, { unanswered, settleMs: pace.settleMs })
+    await completeAnswers(context, job, client, { unanswered, ...pace })
     const isOld = (result: Result): boolean => result.batch.number <= last
     const old = new RowTally()
     const cap = capFor(context, job, settings, true)
@@ -192,10 +192,11 @@ async function completeAnswers(
   { talk, signal }: Context,
   job: StoredJob,
   client: AnthropicClient,
-  { unanswered, settleMs }: Pick<Retry, 'unanswered'> & Pick<Pace, 'settleMs'>,
+  { unanswered, settleMs, adopt }: Pick<Retry, 'unanswered'> & Pick<Pace, 'settleMs' | 'adopt'>,
 ): Promise<void> {
   const onWait = (why: string): void => talk.wait(why, job.clock.elapsed())
-  const found = await completeResults(job, unanswered, { client, settleMs, signal, onWait })
+  const options = { client, settleMs, adopt, signal, onWait }
+  const found = await completeResults(job, unanswered, options)
   if (found > 0)
     talk.info(
       `job ${job.name}: ${counted(found, 'missing answer')} came with another download of the results and need no retry`,

@@ -123,6 +123,6 @@ async function addMissing(
 function invalidAgain(id: string, why: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_API',
-    `the results of batch ${id} are invalid: ${why}. They may have the answers that are missing, so none of its requests is sent again: run the same command later`,
+    `the results of batch ${id} are invalid: ${why}. They may have the answers that are missing, so none of its requests is sent again: run the same command later, or with \`adopt\`: ${id}, which takes the lines that are valid`,
   )
 }

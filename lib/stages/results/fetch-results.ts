@@ -206,7 +206,7 @@ export async function restoreResults(
 export async function completeResults(
   given: Job,
   unanswered: OrdinalSet,
-  { client, settleMs = DEFAULT_SETTLE_MS, onWait, signal }: RestoreOptions,
+  { client, settleMs = DEFAULT_SETTLE_MS, adopt = [], onWait, signal }: RestoreOptions,
 ): Promise<number> {
   const job = storedJob(given)
   const { api, tell } = callsFor(job, { client, onWait, signal })
@@ -214,7 +214,7 @@ export async function completeResults(
   const sentAfterAttempt = new Map<number, OrdinalSet>()
   const waiting: (() => Promise<number>)[] = []
   let found = 0
-  for (const { number, phase, attempt, foreign, requests, fetched } of [
+  for (const { number, id, phase, attempt, foreign, requests, fetched } of [
     ...job.state.batches.values(),
   ]) {
     if (phase === 'void' || foreign || !fetched || fetched.why === null) continue
@@ -227,7 +227,8 @@ export async function completeResults(
       return unanswered.has(ordinal) && !sent.has(ordinal)
     }
     if (!Array.from({ length: requests }).some(isMissing)) continue
-    const options = { job, api, number, ids, signal, settleMs, onWait: tell }
+    const isAdopted = id !== null && adopt.includes(id)
+    const options = { job, api, number, ids, signal, settleMs, isAdopted, onWait: tell }
     waiting.push(() => downloadAgain(options, fetched))
     if (waiting.length === AT_ONCE) found += await sumOf(waiting.splice(0))
   }
@@ -260,6 +261,8 @@ function callsFor(
 export interface RestoreOptions {
   readonly client: FetchResultsOptions['client']
   readonly settleMs?: number
+  /** The user's decisions: of the results of a batch that is named, the valid lines count. */
+  readonly adopt?: readonly string[]
   readonly onWait?: ((why: string) => void) | undefined
   readonly signal: AbortSignal
 }
