@@ -13,8 +13,9 @@ const SECRET_NAME =
  */
 const SECRET_VALUE = /^(?!claude-|\w+:\/\/)(?=.*[a-z])(?=.*\d)[\w.~+/=:-]{16,}$/i
 
-/** Headers of the SDK and of HTTP, whose values are no secrets. */
-const PLAIN_NAME = /^(?:accept|content|anthropic|x-stainless|user)-|^(?:accept|host|traceparent)$/i
+/** Headers of the SDK, of HTTP and of tracing, whose values are no secrets. */
+const PLAIN_NAME =
+  /^(?:accept|content|anthropic|x-stainless|user)-|^(?:accept|host|traceparent)$|-(?:request|correlation|trace|span)-?id$/i
 
 /** The secrets in the headers of a request, in each form in which a reply may echo them. */
 export function secretsIn(headers: Headers): string[] {

@@ -98,22 +98,18 @@ void t.test('so is a key in a header of a gateway, and no other header', async t
     'X-Target-Model': 'claude-sonnet-4-5-20250929',
     'X-Target-Url': 'https://api.example.com/v1',
     'X-Team': 'sentiment-analysis',
+    'X-Request-Id': 'request-0123456789',
   }
   const names = 'portkey helicone proxy cookie config tenant'.split(' ')
   const secrets = [...names.map(one => `${one}-0123456789`), 'eyJhbGciOiJIUzI1NiJ9']
-  const plain = ['anthropic', 'en', 'joe', headers['X-Target-Model'], headers['X-Target-Url']]
-  const message = [
-    ...secrets,
-    'a virtual key',
-    'correct horse',
-    ...plain,
-    'sentiment-analysis',
-  ].join()
+  const plain = ['anthropic', 'en', 'joe', 'sentiment-analysis', 'request-0123456789']
+  plain.push('claude-sonnet-4-5-20250929', 'https://api.example.com/v1')
+  const message = [...secrets, 'a virtual key', 'correct horse', ...plain].join()
   const body = error(JSON.stringify({ type: 'invalid_request_error', message }))
   const client = clientOf(() => json(body, 400)).client.withOptions({ defaultHeaders: headers })
   t.equal(
     (await failureFrom(guardedClient(client))).message,
-    `the API answered 400: ${'***,'.repeat(9)}${plain.join()},sentiment-analysis`,
+    `the API answered 400: ${'***,'.repeat(9)}${plain.join()}`,
   )
 })
 
