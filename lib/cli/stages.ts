@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type Anthropic from '@anthropic-ai/sdk'
 import { pathToFileURL } from 'node:url'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
@@ -170,15 +171,17 @@ async function promptFrom(
 
 /** Loads a module. An `await` in it that never ends would let the process exit without a word when nothing is left to wait for. */
 async function loaded(address: string): Promise<{ readonly default?: unknown }> {
-  let stop = (): void => {}
-  const stuck = new Promise<never>((_, reject) => {
-    stop = () => reject(new Error('an `await` in it never ends'))
-    process.once('beforeExit', stop)
+  const over = new AbortController()
+  // Node emits it when nothing is left to wait for.
+  const stuck = once(process, 'beforeExit', { signal: over.signal }).then(() => {
+    throw new Error('an `await` in it never ends')
   })
+  // Also where the module was loaded.
+  stuck.catch(() => {})
   try {
     return await Promise.race([import(address), stuck])
   } finally {
-    process.off('beforeExit', stop)
+    over.abort()
   }
 }
 

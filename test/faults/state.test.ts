@@ -406,6 +406,12 @@ t.test('N34 calls use the configured proxy, except for hosts in NO_PROXY', async
   t.notMatch(wrong.err, /secret/)
 })
 
+t.test('blanks around ANTHROPIC_BASE_URL are ignored', async t => {
+  const place = await placeFor(t)
+  const env = { ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: ` ${place.emulator.url}\t` }
+  t.match(await run(['list', '--remote'], { env }), { code: 0, err: '' })
+})
+
 t.test('N34 a proxy that closes the connection has refused it', async t => {
   let connections = 0
   const proxy = createServer(socket => {

@@ -131,7 +131,7 @@ async function fetchAndJoin(
   if ('failure' in fetched) {
     const { failure } = fetched
     if (!isGone(failure, isArchived)) return fetched
-    const odd = options.isAdopted ? undefined : await oddIn(set, requests, counts)
+    const odd = await oddIn(options, set, counts)
     const why = noResults(job, id, createdAt)
     return { outcome: { kind: 'incomplete', isGone: true, why, odd }, what: failure.message }
   }
@@ -139,13 +139,12 @@ async function fetchAndJoin(
   if (verdict.kind !== 'invalid' && lines > 0)
     await join(job, batch, set, index, verdict.kind === 'complete')
   const isWhole = set.lines === requests
-  const { isAdopted } = options
   const again = (what: string): string =>
     `the results of batch ${id} are not complete (${what}); downloading them again`
   if (verdict.kind === 'complete') return { outcome: verdict, what: '' }
   // A gateway may have written a line of its own into one of the joined sets.
-  const isRead = !isAdopted && (isWhole || verdict.kind === 'incomplete')
-  const odd = isRead ? await oddIn(set, requests, counts) : undefined
+  const odd =
+    isWhole || verdict.kind === 'incomplete' ? await oddIn(options, set, counts) : undefined
   if (isWhole && odd === undefined) return { outcome: { kind: 'complete' }, what: '' }
   if (verdict.kind === 'invalid') return { outcome: verdict, what: again(verdict.why) }
   const why = 'the API ended the batch without a line for this request'
@@ -162,12 +161,13 @@ async function setOf(job: StoredJob, batch: BatchState): Promise<JoinedSet> {
     : JoinedSet.empty(job.store, batch)
 }
 
-/** How a joined set contradicts the batch's own counts; undefined if it does not. */
+/** How a joined set contradicts the batch's own counts; undefined if it does not, or if the user has adopted it. */
 async function oddIn(
+  { job, number, isAdopted }: FetchOptions,
   set: JoinedSet,
-  requests: number,
   counts: Counts,
 ): Promise<string | undefined> {
+  if (isAdopted) return undefined
   const tally = emptyTally()
   for await (const line of set.read()) {
     const read = ResultLine.read(line)
@@ -175,7 +175,7 @@ async function oddIn(
     const type = read.string(read.type) as string
     if (isKnown(type)) tally[type] += 1
   }
-  return contradictionIn(tally, requests, counts)
+  return contradictionIn(tally, job.batch(number).requests, counts)
 }
 
 /** Stores the lines of a download. Those of an incomplete set survive a crash, unless another machine has the set anyway. */

@@ -47,11 +47,6 @@ export function contradictionIn(
   return `${failed} of its lines have no answer, but the batch reports ${counts.succeeded} answers to ${requests} requests`
 }
 
-/** Whether the counts of a batch account for all its requests. */
-function areFinal(counts: Counts, requests: number): boolean {
-  return counts.processing === 0 && TYPES.reduce((sum, type) => sum + counts[type], 0) === requests
-}
-
 /** The most bytes of blank lines that a result set may have. */
 const MAX_BLANK_BYTES = 1_000_000
 
@@ -244,11 +239,7 @@ export class Verifier {
     if (this.#invalidReason !== undefined) return { kind: 'invalid', why: this.#invalidReason }
     if (this.#lines < this.#requests) return { kind: 'incomplete' }
     const why = contradictionIn(this.#tally, this.#requests, this.#counts)
-    if (why === undefined || this.#isAdopted) return { kind: 'complete' }
-    // Counts that do not add up may be those of a moment before the batch ended.
-    return areFinal(this.#counts, this.#requests)
-      ? { kind: 'invalid', why }
-      : { kind: 'incomplete' }
+    return why === undefined || this.#isAdopted ? { kind: 'complete' } : { kind: 'invalid', why }
   }
 
   #markInvalid(given: string): void {
