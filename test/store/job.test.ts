@@ -199,7 +199,12 @@ void t.test('the batches show which records were retried and answered', async t 
 void t.test('a job whose files fail to close is unlocked anyway', async t => {
   const dir = t.testdir()
   const job = await openFor(t, dir)
-  job.store.records.close = () => Promise.reject(new Error('EIO'))
+  const { records } = job.store
+  const close = records.close.bind(records)
+  records.close = async () => {
+    await close()
+    throw new Error('EIO')
+  }
   await t.rejects(job.close(), /EIO/)
   await openFor(t, dir)
 })
