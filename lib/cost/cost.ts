@@ -23,7 +23,7 @@ const WEB_SEARCH = DOLLAR / 100n
  * The tokens in a line's `usage`, with those of compactions. Cache writes that are not split by lifetime count as five-minute writes.
  */
 export function tokensOf(usage: Usage): Tokens {
-  return compactionsIn(usage).map(listedIn).reduce(sum, listedIn(usage))
+  return compactionsIn(usage).map(listedIn).reduce(addTokens, listedIn(usage))
 }
 
 /** Summaries that the API made of the context, which the other counts of a usage leave out. Source: the SDK's types of `usage.iterations`. */
@@ -33,7 +33,7 @@ function compactionsIn({ iterations }: Usage): readonly Usage[] {
 }
 
 /** Adds tokens class by class. */
-export function sum(a: Tokens, b: Tokens): Tokens {
+export function addTokens(a: Tokens, b: Tokens): Tokens {
   return {
     input: a.input + b.input,
     output: a.output + b.output,

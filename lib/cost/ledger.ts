@@ -5,7 +5,7 @@ import {
   costsOf,
   isUsable,
   lacksOutput,
-  sum,
+  addTokens,
   tokensOf,
   type Billed,
   type Tokens,
@@ -28,8 +28,8 @@ export class Bill {
   add({ usage, model }: Pick<Result, 'usage' | 'model'>): void {
     const cost = usage && costByClass(usage, model ?? '', this.#priceOf)
     if (!cost) return
-    this.#batch = plus(this.#batch, cost.batch)
-    this.#synchronous = plus(this.#synchronous, cost.synchronous)
+    this.#batch = addBilled(this.#batch, cost.batch)
+    this.#synchronous = addBilled(this.#synchronous, cost.synchronous)
   }
 
   /** In femtodollars. */
@@ -42,7 +42,7 @@ export class Bill {
   }
 }
 
-function plus(a: Billed, b: Billed): Billed {
+function addBilled(a: Billed, b: Billed): Billed {
   return {
     input: a.input + b.input,
     output: a.output + b.output,
@@ -89,7 +89,7 @@ export class CostLedger {
       return
     }
     const tokens = tokensOf(usage)
-    this.#tokens = sum(this.#tokens, tokens)
+    this.#tokens = addTokens(this.#tokens, tokens)
     const isMeasured = isUsable(usage) && !lacksOutput(tokens, status)
     const costs = isMeasured ? costsOf(usage, model ?? '', this.#priceOf) : undefined
     if (!isMeasured) this.#unmeasured += 1

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { rowCost } from '../../lib/cost/row-cost.ts'
-import { sum } from '../../lib/cost/cost.ts'
+import { addTokens } from '../../lib/cost/cost.ts'
 import { CostLedger } from '../../lib/cost/ledger.ts'
 import { givenPrice, listPrice } from '../../lib/cost/price.ts'
 import { randomUsages } from './usages.ts'
@@ -75,7 +75,7 @@ t.test('each class of tokens is counted separately', async t => {
   }
   for (let i = 0; i < 3; i++) ledger.add({ usage, model: 'claude-haiku-5-5' })
   t.same(ledger.tokens, { input: 3, output: 6, write5m: 9, write1h: 12, read: 15 })
-  t.same(sum(ledger.tokens, ledger.tokens).read, 30)
+  t.same(addTokens(ledger.tokens, ledger.tokens).read, 30)
 })
 
 t.test('one model without a price makes the sum unknown, and is named', async t => {
