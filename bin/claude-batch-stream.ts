@@ -9,7 +9,7 @@ import { systemClock } from '../lib/core/clock.ts'
 // Later versions of V8 may not know the flag, and would print that.
 if (Number.parseInt(process.versions.node) <= 24) setFlagsFromString('--minor-gc-task-trigger=5')
 
-// Loaded when somebody is to be asked: `--version` must not wait for it.
+// Loaded when there is a question to ask: `--version` must not wait for it.
 const terminal = async () => (await import('../lib/cli/terminal.ts')).openTerminal()
 
 // Node writes to a terminal synchronously. One that is not read (Ctrl-S, a frozen tmux) would block the process, which could then not

@@ -42,7 +42,7 @@ void t.test('loading a module of lib has no side effects', async t => {
   t.same({ resources: resources(), globals: globalNames() }, before)
   // The test runner may take a listener of its own away meanwhile.
   for (const [name, count] of listeners())
-    t.ok(count <= (heard.get(name) ?? 0), `nobody new listens to ${String(name)}`)
+    t.ok(count <= (heard.get(name) ?? 0), `no new listener of ${String(name)}`)
   t.same(said(), [])
   t.same(complained(), [])
   t.ok(files.length > 100)

@@ -28,7 +28,7 @@ function commonOf({ prompt, model, maxTokens, params }: RequestSettings): Common
   return { model, max_tokens: maxTokens, ...(params as Partial<Common>) }
 }
 
-/** The spending cap of a job, if there is one. Without `drains`, nobody waits for batches in flight. */
+/** The spending cap of a job, if there is one. Without `drains`, the run does not wait for batches in flight. */
 export function capFor(
   context: Context,
   job: StoredJob,

@@ -65,7 +65,7 @@ function reporting(
   }
 }
 
-/** The same for a preview, which has no job and calls no API. Whoever gets it closes it. */
+/** The same for a preview, which has no job and calls no API. The caller closes it. */
 export async function previewReuse(
   { flags, io, talk }: Context,
   settings: Settings,

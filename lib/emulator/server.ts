@@ -6,7 +6,7 @@ import { handle } from './handle.ts'
 import type { Service } from './service.ts'
 import type { Reply, WireRequest } from './wire.ts'
 
-/** The origin without a socket: an address on which nobody can listen. */
+/** The origin without a socket: an address that no server can listen on. */
 const NO_SOCKET = 'http://127.0.0.1:0'
 
 /** Serves the API on a port of 127.0.0.1; 0 picks a free one, null opens none. */

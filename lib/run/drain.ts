@@ -137,7 +137,7 @@ export function leaveWhenIdle(
         !queue.isSending(batch.number) &&
         !queue.isSearched(batch.number) &&
         !(batch.phase === 'submitted' && queue.leftBehind.has(batch.number)))
-    // A run that may leave does not wait for a full queue, whoever fills it, or for an API that fails.
+    // A run that may leave waits neither for a full queue nor for an API that fails.
     const isWaiting =
       queue.isBusy || isRetried || batches.some(({ phase }) => phase === 'submitted')
     return batches.every(isSettled) && isWaiting && !canSend()

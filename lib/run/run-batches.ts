@@ -200,7 +200,7 @@ class Run implements BatchRun {
     throw wrongOption('format', "'jsonl', 'csv', 'tsv', 'text' or 'raw'", format)
   }
 
-  /** `abandoned` aborts when nobody wants another result. */
+  /** `abandoned` aborts when no further result is wanted. */
   async *#results(end: RunEnd, abandoned: AbortSignal): AsyncGenerator<RecordResult> {
     if (this.#isRead)
       throw new BatchStreamError('CBS_STAGE', 'a run is read once: call runBatches() again')

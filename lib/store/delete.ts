@@ -6,7 +6,7 @@ import type { Disk } from './disk.ts'
 const DELETED = '.deleted-'
 
 /**
- * Deletes the folder of a job whose lock the caller holds. The folder is renamed first, atomically: nobody can open a
+ * Deletes the folder of a job whose lock the caller holds. The folder is renamed first, atomically: no process can open a
  * half-deleted job, or create one of the same name whose files would be deleted with it.
  */
 export async function deleteJob(disk: Disk, folder: string): Promise<void> {

@@ -39,7 +39,7 @@ export async function lockFolder(
   }
 }
 
-/** Whether a folder is locked. The check does not take the lock, so it disturbs nobody. */
+/** Whether a folder is locked. The check does not take the lock, so it does not get in the way of another process. */
 export async function isLocked(
   folder: string,
   platform: NodeJS.Platform = process.platform,

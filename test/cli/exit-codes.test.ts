@@ -35,7 +35,7 @@ const refused = (fault: Omit<FaultRule, 'on'>): EmulatorOptions => ({
 /** Causes before anything is at the API: they leave no job, and no empty output file. */
 const UNSENT: Readonly<Record<string, Cause>> = {
   'a wrong flag': { code: 2, words: [...ASK, '--batch-size', 'x'] },
-  'a model that nobody knows': { code: 2, words: [...ASK, '-m', 'haiku'] },
+  'an unknown model': { code: 2, words: [...ASK, '-m', 'haiku'] },
   'a first request that would be refused': {
     code: 2,
     options: { faults: [{ on: 'count_tokens', ...error('no') }] },

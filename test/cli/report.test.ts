@@ -143,7 +143,7 @@ t.test('a report never writes over a file, and goes to stdout without one', asyn
     { code: 6, err: /link\.html already exists/ },
     'nor does it follow a link to nothing',
   )
-  t.equal(place.emulator.ledger.lastCalls().length, calls, 'nobody was asked')
+  t.equal(place.emulator.ledger.lastCalls().length, calls, 'no call was made')
 })
 
 t.test('the report of a running job shows its current state and does not disturb it', async t => {

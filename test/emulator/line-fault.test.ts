@@ -59,7 +59,7 @@ both(t, 'lines can be missing, double, blank or garbage', async (t, transport) =
   t.same(await ids({ reversed: true, drop: 1 }), ['r-3', 'r-2', 'r-1', 'r-0', ''])
 })
 
-both(t, 'a line can have a result that nobody knows, or a second answer', async (t, transport) => {
+both(t, 'a line can have a result of an unknown type, or a second answer', async (t, transport) => {
   const odd = await spoiled(t, transport, { unknownType: 2 })
   t.same((await linesOf(odd.client, odd.id))[1], {
     custom_id: 'r-1',
@@ -106,7 +106,7 @@ both(t, 'a download can be shorter than its content-length', async (t, transport
   t.match(await rejection(response.text()), { name: 'TypeError', message: 'terminated' })
 })
 
-both(t, 'leaving a spoiled download early harms nobody', async (t, transport) => {
+both(t, 'leaving a spoiled download early has no other effect', async (t, transport) => {
   const { fetch, emulator, id } = await spoiled(t, transport, { gzipCut: 0 })
   const url = `${emulator.url}/v1/messages/batches/${id}/results`
   const response = await fetch(url, { headers: HEADERS })

@@ -81,7 +81,7 @@ survives('N19 a gzipped download that is cut is made again', results({ lines: { 
 survives('N20 a download that is short is made again', results({ lines: { cutAfter: 2 } }))
 survives('N20 a download shorter than it says is made again', results({ lines: { shortBy: 40 } }))
 survives(
-  'a batch that nobody knows yet is waited for',
+  'a batch that the API does not know yet is waited for',
   create({ notFoundMs: 60, listedAfterMs: 60 }),
 )
 survives('N29 a retrieve that fails is asked again', [

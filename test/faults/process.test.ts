@@ -43,7 +43,7 @@ for (const [signal, code] of [
   )
 }
 
-t.test('SIGTERM ends the program although nobody reads its rows', async t => {
+t.test('SIGTERM ends the program although its rows are not read', async t => {
   const place = await placeFor(t, { batchTimeMs: 1, respond: () => 'x'.repeat(30_000) })
   const running = start(t, [...where(place), ...ASK, '--batch-size', '20'], csv(60))
   const exited = once(running.child, 'exit')

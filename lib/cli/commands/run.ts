@@ -164,7 +164,7 @@ async function ask(
         isRead: begun.stream !== undefined,
       })
       const isDetached = flags.has('detach')
-      // Whoever prints the rows later has all records, unless the columns are known from the start.
+      // A later command that prints the rows has all records, unless the columns are known from the start.
       const table = isDetached && !remembered.columns ? undefined : checkedTable(rows, columns)
       const work: Work = {
         ...{ settings, job, client, talk, ordered, table, ledger, cap, canary },

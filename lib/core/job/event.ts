@@ -126,7 +126,7 @@ export type JobEvent =
       /** Whether the user was asked about it: only then does a decision for none of the named batches rule it out. */
       readonly named?: true
     }
-  /** A candidate that belongs to someone else. */
+  /** A candidate that is not this batch. */
   | { readonly type: 'ruledOut'; readonly number: number; readonly id: string }
   /**
    * The API has it. `adopted`: it was found by a search. It follows another `submitted` of the same batch if the API did not

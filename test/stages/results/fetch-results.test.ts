@@ -241,7 +241,7 @@ void t.test(
 )
 
 for (const [name, faults, lost] of [
-  ['an id that nobody sent (N22)', [{ on: 'results', lines: { unknownId: 2 } }], 'unanswered'],
+  ['an id that was not sent (N22)', [{ on: 'results', lines: { unknownId: 2 } }], 'unanswered'],
   [
     'counts with more answers',
     [

@@ -96,7 +96,7 @@ const cases: readonly [string, string[], Partial<typeof none>, object][] = [
     },
   ],
   [
-    'a type nobody knows proves no tally (N23)',
+    'an unknown type proves no tally (N23)',
     [line('a'), line('b'), line('c', 'postponed')],
     { succeeded: 3 },
     { kind: 'complete' },

@@ -325,7 +325,7 @@ void t.test('a stage that is destroyed during a retry closes', async t => {
 
 void t.test('without results there is nothing to retry, and no job is needed', async t => {
   const none: Result[] = []
-  const through = (): never => t.fail('nobody is asked') as never
+  const through = (): never => t.fail('it was sent again') as never
   for await (const _ of each(from(Readable.from(none), retry({ createPipeline: through }))))
     t.fail('a row')
 })
@@ -343,7 +343,7 @@ void t.test('a stage that is destroyed while it reads later attempts sends nothi
     if (what === 'open' && path.endsWith('3.members') && ++looks === 2) stop.abort()
   })
   const again = await world.open({ disk })
-  const through = (): never => t.fail('nobody is asked') as never
+  const through = (): never => t.fail('it was sent again') as never
   await t.rejects(runRetry(world, again, 2, { createPipeline: through }, stop.signal), {
     name: 'AbortError',
   })

@@ -29,7 +29,7 @@ t.test('results without a line are left out and reported to onMissing', async t 
   )
   t.equal(missing.length, 2)
   t.equal(missing[0], rejected)
-  t.equal(await textOf([rejected]), '', 'nobody has to ask')
+  t.equal(await textOf([rejected]), '', 'without a callback, too')
   t.equal(rawRow(rejected), undefined)
 })
 
