@@ -106,7 +106,8 @@ export interface RunOptions<
   /**
    * Your decisions after an error whose `option` is `adopt`: the ids of batches that belong to this job, or `none` if no other
    * batch that the error named does. Such an error ends a run if a create got no reply and a batch of the API has the same
-   * custom_ids, which you chose (`id`): they do not show which job sent it.
+   * custom_ids, which you chose (`id`): they do not show which job sent it. It also does if the results of a batch stay invalid: its id
+   * then makes those of their lines count that are valid.
    * @default no decision
    */
   readonly adopt?: readonly string[] | undefined

@@ -72,7 +72,7 @@ async function endedAgain(options: DownloadAgainOptions, id: string): Promise<En
         `the API says that batch ${id} is in progress, so none of its requests is sent again: run the same command later`,
       )
     if (remote) return remote
-    mustBeSentTo(api, job.batch(number))
+    mustBeSentTo(api, job.batch(number), false)
     if (counts) return { id, request_counts: counts, results_url: resultsUrl, archived_at: null }
     const next = attempts.after(MISSING, { now: job.clock.elapsed(), isArchived: false })
     if (next.kind !== 'again') return undefined

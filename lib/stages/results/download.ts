@@ -13,7 +13,6 @@ import {
   mustBeSentTo,
   NONE,
   prove,
-  SAME_API,
   search,
   type OwnedElsewhere,
 } from '../search/search.ts'
@@ -85,7 +84,7 @@ export async function download(given: DownloadOptions): Promise<void> {
       const { isArchived } = ended
       const next = attempts.after(tried.outcome, { now: job.clock.elapsed(), isArchived })
       if (next.kind === 'accept') {
-        if (next.why !== null && !adopt.includes(NONE)) mustBeSentTo(api, batch, SAME_API)
+        if (next.why !== null && !adopt.includes(NONE)) mustBeSentTo(api, batch, true)
         return await endWith(job, number, set, next.why)
       }
       if (next.kind === 'reject')
@@ -315,6 +314,7 @@ function invalidSet(job: StoredJob, number: number, what: string, more: string):
   return new BatchStreamError(
     'CBS_API',
     `the results of batch ${job.batch(number).id} ${what}; none of their rows were written${more}`,
+    { option: 'adopt' },
   )
 }
 

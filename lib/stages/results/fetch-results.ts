@@ -47,7 +47,8 @@ export interface FetchResultsOptions {
    */
   readonly ownedElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined
   /**
-   * Your decisions about batches whose ids you chose, as for `submit`.
+   * Your decisions about batches whose ids you chose, as for `submit`. If the results of a batch stay invalid, its id here makes those of
+   * their lines count that are valid; the other requests become `unanswered`.
    * @default no decision
    */
   readonly adopt?: readonly string[] | undefined

@@ -23,13 +23,13 @@ import {
   type Reconciliation,
   type SearchEvidence,
 } from './reconcile.ts'
-import { armedOf, elapsedSinceArmed, mustBeSentTo, SAME_API, sentAtOf } from './sent.ts'
+import { armedOf, elapsedSinceArmed, mustBeSentTo, sentAtOf } from './sent.ts'
 
 // Other stages import this file only.
 export { isGivenUp, leaveUndecided, mustBeOne, mustBePossible, NONE } from './decisions.ts'
 export { ownedByOthers, type OwnedElsewhere } from './owners.ts'
 export { isListedAnyway } from './refused-create.ts'
-export { elapsedSince, isOlderThanSent, mustBeSentTo, SAME_API, whyAnother } from './sent.ts'
+export { elapsedSince, isOlderThanSent, mustBeSentTo, whyAnother } from './sent.ts'
 
 /** The first and the longest pause between two listings. */
 const FIRST_PAUSE_MS = 1000
@@ -142,7 +142,7 @@ export async function search(
     if (verdict.kind === 'absent') {
       const { api } = options
       const isDecided = adopt.includes(NONE)
-      if (!isDecided) mustBeSentTo(api, job.batch(number), SAME_API)
+      if (!isDecided) mustBeSentTo(api, job.batch(number), true)
       const hidden = await hiddenIn(listed, { job, api, number, isDecided }, from)
       if (hidden === undefined) return 'absent'
       incomplete += 1

@@ -17,24 +17,24 @@ export function armedOf(job: StoredJob, number: number): Armed {
   return job.batch(number).armed as Armed
 }
 
-/** What the user can do if the base URL has changed on purpose. */
-export const SAME_API =
-  '. If both are the same API, and you know that it has no such batch, continue with `adopt`: none'
-
 /**
- * What one API does not have, another one may have: a batch that was sent to another base URL is not missing.
+ * What one API does not have, another one may have: a batch that was sent to another base URL is not missing. `isAsked`: the user may
+ * decide otherwise.
  *
  * @throws BatchStreamError `CBS_ACCESS` if the base URL has changed since the batch was sent
  */
 export function mustBeSentTo(
   { origin }: Pick<Api, 'origin'>,
   { number, armed }: Pick<BatchState, 'number' | 'armed'>,
-  more = '',
+  isAsked: boolean,
 ): void {
   if (armed?.origin === undefined || armed.origin === origin) return
+  const what = `batch ${number} was sent to ${armed.origin}, and ${origin} does not have it: use the base URL that it was sent to`
+  if (!isAsked) throw new BatchStreamError('CBS_ACCESS', what)
   throw new BatchStreamError(
     'CBS_ACCESS',
-    `batch ${number} was sent to ${armed.origin}, and ${origin} does not have it: use the base URL that it was sent to${more}`,
+    `${what}. If both are the same API, and you know that it has no such batch, continue with \`adopt\`: none`,
+    { option: 'adopt' },
   )
 }
 
