@@ -1,6 +1,8 @@
 import type Anthropic from '@anthropic-ai/sdk'
+import { createHash } from 'node:crypto'
 import { ReadableStream } from 'node:stream/web'
 import { BatchStreamError } from '../core/errors.ts'
+import type { Caller } from '../core/job/event.ts'
 import type { ApiSession } from '../core/session.ts'
 import { IDLE_TIMEOUT_MS } from '../core/limits.ts'
 import { shorten } from '../core/without-keys.ts'
@@ -61,6 +63,9 @@ const NO_REDIRECT = { redirect: 'manual' } as const
 /** A gateway must not reply to a read from its cache. */
 const FRESH = { headers: { 'cache-control': 'no-cache' }, fetchOptions: NO_REDIRECT } as const
 
+/** Enough to tell two keys apart, and too few to find one. */
+const ACCESS_DIGITS = 12
+
 /** How often a batch is looked up whose id may be wrong. */
 const LOOK_UP_TRIES = 3
 
@@ -93,9 +98,16 @@ export class Api {
     this.#onWait = options.onWait
   }
 
-  /** The origin of the client's base URL. */
-  get origin(): string {
-    return new URL(this.#client.baseURL).origin
+  /** Which API is called, and as whom. */
+  get caller(): Caller {
+    const { baseURL, apiKey } = this.#client
+    const { origin, pathname } = new URL(baseURL)
+    // A token may be another one in each process.
+    const secret = typeof apiKey === 'string' ? apiKey.trim() : ''
+    const route = `${pathname.replace(/\/+$/, '')}\n${secret}`
+    const access = createHash('sha256').update(route).digest('hex').slice(0, ACCESS_DIGITS)
+    const workspace = this.session.namedWorkspace
+    return { origin, access, ...(workspace !== undefined && { workspace }) }
   }
 
   /**

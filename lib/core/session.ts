@@ -67,6 +67,8 @@ export class ApiSession {
   #isProvisional = false
   #answered = false
   #hasObserved = false
+  /** The workspace that the last reply of the batches API has named. */
+  #named: string | undefined
 
   constructor(clock: Clock, owner?: WorkspaceOwner) {
     this.clock = clock
@@ -89,6 +91,11 @@ export class ApiSession {
     return this.#owner?.workspace() ?? this.#workspace
   }
 
+  /** The workspace that the batches API has named to this process; undefined if it has not. */
+  get namedWorkspace(): string | undefined {
+    return this.#named
+  }
+
   /**
    * Observes the headers of a batches API reply, including error replies.
    *
@@ -101,6 +108,7 @@ export class ApiSession {
     const isProvisional = this.#isProvisional
     this.#isProvisional = false
     const workspace = workspaceIn(headers)
+    this.#named = workspace
     if (workspace === undefined) return
     this.#workspace = workspace
     if (!this.#owner) return

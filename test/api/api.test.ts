@@ -275,3 +275,22 @@ void t.test(
     needClient({ client: new Anthropic({ apiKey: async () => 'sk-ant-secret' }) })
   },
 )
+
+void t.test('the caller of an API is its base URL, its key and its workspace', async t => {
+  const { world, id } = await connect(t)
+  const callerOf = (more: { baseURL?: string; apiKey?: string | null }): Api['caller'] => {
+    const client = world.client.withOptions(more)
+    return new Api({ client, session: new ApiSession(world.clock), signal: stopless() }).caller
+  }
+  const { origin, access } = callerOf({})
+  t.same([origin, access.length], ['http://127.0.0.1:0', 12])
+  t.equal(callerOf({ baseURL: 'http://127.0.0.1:0/' }).access, access)
+  t.equal(callerOf({ apiKey: `${KEY}\n` }).access, access)
+  const others = [{ baseURL: 'http://127.0.0.1:0/team-a' }, { apiKey: 'another' }, { apiKey: null }]
+  t.equal(new Set([access, ...others.map(other => callerOf(other).access)]).size, 4)
+  const session = new ApiSession(world.clock)
+  const api = new Api({ client: world.client, session, signal: stopless() })
+  t.notOk('workspace' in api.caller)
+  await api.retrieve(id)
+  t.equal(api.caller.workspace, 'wrkspc_01EmulatorDefaultWrkspc')
+})

@@ -30,10 +30,20 @@ export interface Moment {
   readonly serverAt: number | null
 }
 
+/** Which API a batch is sent to, and as whom. */
+export interface Caller {
+  /** The origin of the base URL. */
+  readonly origin: string
+  /** A hash of the path of the base URL and of the key, which shows whether they have changed. */
+  readonly access: string
+  /** The workspace that replies have named; absent if none has. */
+  readonly workspace?: string
+}
+
 /** When and where the last byte of a batch may have been sent. */
 export interface Armed extends Moment {
-  /** The origin of the API's base URL; absent in the journal of an earlier version. */
-  readonly origin?: string
+  /** Absent in the journal of an earlier version. */
+  readonly by?: Caller
 }
 
 /** A sealed batch. */

@@ -208,7 +208,7 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         phase: 'armed',
         armed: {
           ...{ at: event.at, serverAt: event.serverAt },
-          ...(event.origin !== undefined && { origin: event.origin }),
+          ...(event.by !== undefined && { by: event.by }),
         },
         candidates: ruledOutOf(state.batches.get(event.number), 'replaced'),
       })

@@ -2,7 +2,7 @@
 import type { RemoteBatch } from '../../api/remote-batch.ts'
 import type { Api } from '../../api/api.ts'
 import { BatchStreamError } from '../../core/errors.ts'
-import { countOf, type Armed, type Moment } from '../../core/job/event.ts'
+import { countOf, type Armed, type Caller, type Moment } from '../../core/job/event.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { hasCount, isEarlier, minElapsed } from './reconcile.ts'
@@ -18,24 +18,34 @@ export function armedOf(job: StoredJob, number: number): Armed {
 }
 
 /**
- * What one API does not have, another one may have: a batch that was sent to another base URL is not missing. `isAsked`: the user may
- * decide otherwise.
+ * What one API does not have, another one may have: a batch that was sent to another base URL, or with another key, is not missing, unless
+ * replies have named the same workspace to both. `isAsked`: the user may decide otherwise.
  *
- * @throws BatchStreamError `CBS_ACCESS` if the base URL has changed since the batch was sent
+ * @throws BatchStreamError `CBS_ACCESS` if the batch may be that of another account
  */
 export function mustBeSentTo(
-  { origin }: Pick<Api, 'origin'>,
+  { caller }: Pick<Api, 'caller'>,
   { number, armed }: Pick<BatchState, 'number' | 'armed'>,
   isAsked: boolean,
 ): void {
-  if (armed?.origin === undefined || armed.origin === origin) return
-  const what = `batch ${number} was sent to ${armed.origin}, and ${origin} does not have it: use the base URL that it was sent to`
+  const by = armed?.by
+  if (by === undefined || isSameCaller(by, caller)) return
+  const how =
+    by.origin === caller.origin
+      ? 'with another key or another path of the base URL, and the API with these'
+      : `to ${by.origin}, and ${caller.origin}`
+  const what = `batch ${number} was sent ${how} does not have it: use the key and the base URL that it was sent with`
   if (!isAsked) throw new BatchStreamError('CBS_ACCESS', what)
   throw new BatchStreamError(
     'CBS_ACCESS',
-    `${what}. If both are the same API, and you know that it has no such batch, continue with \`adopt\`: none`,
+    `${what}. If both are the same account, and you know that it has no such batch, continue with \`adopt\`: none`,
     { option: 'adopt' },
   )
+}
+
+function isSameCaller(a: Caller, b: Caller): boolean {
+  if (a.workspace !== undefined && b.workspace !== undefined) return a.workspace === b.workspace
+  return a.origin === b.origin && a.access === b.access
 }
 
 /** The minimum time since a moment of this process or an earlier one. `after` is a later time of this one, by its monotonic clock. */

@@ -68,7 +68,7 @@ export async function uploadBatch(
   const arm = (): Promise<void> => {
     const serverAt = job.session.serverTime.sure()
     const at = job.clock.now()
-    arming = job.note({ type: 'armed', number, at, serverAt, origin: api.origin }, true)
+    arming = job.note({ type: 'armed', number, at, serverAt, by: api.caller }, true)
     return arming
   }
   const send = async ({ signal, moved }: IdleTimer): Promise<CreateOutcome> => {

@@ -462,7 +462,7 @@ for (const at of ['armed', 'submitted', 'ended'] as const)
     await t.rejects(run(world, second, asks(3), { client }), {
       code: 'CBS_ACCESS',
       message:
-        /batch 1 was sent to http:\/\/127\.0\.0\.1:0, and http:\/\/gateway\.test does not have it: use the base URL that it was sent to/,
+        /batch 1 was sent to http:\/\/127\.0\.0\.1:0, and http:\/\/gateway\.test does not have it: use the key and the base URL that it was sent with/,
     })
     t.match(await other.emulator.ledger.totals(), { accepted: 0 })
     await second.close()
@@ -480,7 +480,8 @@ void t.test('nor are the answers that are missing asked for again at another bas
   const { signal } = new AbortController()
   await t.rejects(completeResults(job, unanswered, { client, signal }), {
     code: 'CBS_ACCESS',
-    message: /and http:\/\/gateway\.test does not have it: use the base URL that it was sent to$/,
+    message:
+      /and http:\/\/gateway\.test does not have it: use the key and the base URL that it was sent with$/,
   })
 })
 
