@@ -67,7 +67,7 @@ export class ApiSession {
   #isProvisional = false
   #answered = false
   #hasObserved = false
-  /** The workspace that the last reply of the batches API has named. */
+  /** The workspace that the last reply has named. */
   #named: string | undefined
 
   constructor(clock: Clock, owner?: WorkspaceOwner) {
@@ -91,7 +91,7 @@ export class ApiSession {
     return this.#owner?.workspace() ?? this.#workspace
   }
 
-  /** The workspace that the batches API has named to this process; undefined if it has not. */
+  /** The workspace that replies name to this process; undefined if they do not. */
   get namedWorkspace(): string | undefined {
     return this.#named
   }
@@ -125,6 +125,7 @@ export class ApiSession {
   async observeOther(headers: Headers): Promise<void> {
     this.#answered = true
     const workspace = workspaceIn(headers)
+    this.#named ??= workspace
     if (workspace === undefined || this.workspace !== null) return
     this.#workspace = workspace
     this.#isProvisional = true
