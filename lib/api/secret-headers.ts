@@ -8,17 +8,17 @@ const SECRET_NAME =
   /(?:^|[-_.])(?:api-?key|key|vk|token|secret|auth|auth[nz]|authorization|authentication|pass(?:word|wd|phrase|code)?|pwd|pin|pat|access-?code|credentials?|cookie|jwt|assertion|session(?:[-_]?id)?|sid|signature|hmac)$/i
 
 /**
- * A value that looks like a secret, whatever the name of its header: one word of letters and digits that is no URL, no model and no
- * version. What is only a word would be cut from every text of the API.
+ * A value that looks like a secret, whatever the name of its header: one word with letters and digits that is no URL, no model and no
+ * JSON. What is only a word would be cut from every text of the API.
  */
-const SECRET_VALUE = /^(?!claude-|\w+:\/\/)(?=.*[a-z])(?=.*\d)[\w.~+/=:-]{16,}$/i
+const SECRET_VALUE = /^(?!claude-|\w+:\/\/|[[{])(?=.*[a-z])(?=.*\d)\S{16,}$/i
 
 /** Headers of the SDK, of HTTP and of tracing, whose values are no secrets. */
 const PLAIN_NAME =
   /^(?:accept|content|anthropic|x-stainless|user)-|^(?:accept|host|traceparent)$|-(?:request|correlation|trace|span)-?id$/i
 
 /** The secrets in the headers of a request, in each form in which a reply may echo them. */
-export function secretsIn(headers: Headers): string[] {
+export function secretsIn(headers: Iterable<readonly [name: string, value: string]>): string[] {
   const secrets = [...headers].flatMap(([name, value]) => [
     ...(isSecret(name, value) ? partsOf(value) : []),
     ...membersOf(value),

@@ -6,9 +6,11 @@ import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { proxied } from './proxy.ts'
 import { isSafeUrl } from './safe-url.ts'
+import { redacted, secretsIn } from './shown.ts'
 import type { ApiSettings } from './settings.ts'
 import { loadConfig } from '@anthropic-ai/sdk/core/credentials'
 import { readFile } from 'node:fs/promises'
+import { Writable } from 'node:stream'
 
 export interface ClientFor {
   /** The URL of a built-in emulator. */
@@ -31,14 +33,25 @@ export async function clientOf(flags: Flags, io: Io, use: ClientFor = {}): Promi
     ...(baseURL !== undefined && { baseURL }),
     ...(await proxied(io.env, baseURL)),
     maxRetries: 0,
-    // The SDK's own logger writes to stdout, which is for data.
-    logger: new Console(io.stderr, io.stderr),
+    logger: loggerOf(io),
     defaultHeaders: {
       ...(betas.length > 0 && { 'anthropic-beta': betas.join(',') }),
       ...(workspace !== undefined && { 'anthropic-workspace-id': workspace }),
     },
   })
   return guardedClient(client)
+}
+
+/** Where the SDK logs what ANTHROPIC_LOG asks for. Its own logger writes to stdout, which is for data, and shows the headers of gateways. */
+function loggerOf({ env, stderr }: Io): Console {
+  const secrets = secretsIn(env)
+  const log = new Writable({
+    write(text, _encoding, done) {
+      stderr.write(redacted(String(text), secrets))
+      done()
+    },
+  })
+  return new Console(log, log)
 }
 
 async function loginOf(flags: Flags, io: Io, use: ClientFor): Promise<Credentials> {

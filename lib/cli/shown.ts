@@ -1,3 +1,4 @@
+import { secretsIn as secretsInHeaders } from '../api/secret-headers.ts'
 import { secretForms, withoutKeys, withoutSecrets } from '../core/without-keys.ts'
 
 /** Control characters, and those that turn the direction of text around, with which a message can show what it does not say. */
@@ -27,9 +28,12 @@ export function redacted(text: string, secrets: readonly string[] = []): string 
 
 /** The secrets of an environment, in each form in which a text may have them. */
 export function secretsIn(env: Readonly<Record<string, string | undefined>>): string[] {
-  return ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN'].flatMap(name =>
-    secretForms(env[name]?.trim()),
-  )
+  const keys = ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN'].map(name => env[name]?.trim())
+  const headers = (env['ANTHROPIC_CUSTOM_HEADERS'] ?? '').split('\n').map(line => {
+    const [, name = '', value = ''] = /^([^:]*):(.*)$/.exec(line) ?? []
+    return [name.trim(), value.trim()] as const
+  })
+  return [...keys.flatMap(secretForms), ...secretsInHeaders(headers)]
 }
 
 /** A ledger's URL without its password. */

@@ -95,6 +95,7 @@ void t.test('so is a key in a header of a gateway, and no other header', async t
     'X-Bf-Vk': 'a virtual key',
     'X-Gateway-Pwd': 'correct horse',
     'X-Tenant': 'tenant-0123456789',
+    'X-Code': 'S3cr3t!Value#2026$long',
     'X-Target-Model': 'claude-sonnet-4-5-20250929',
     'X-Target-Url': 'https://api.example.com/v1',
     'X-Team': 'sentiment-analysis',
@@ -104,12 +105,12 @@ void t.test('so is a key in a header of a gateway, and no other header', async t
   const secrets = [...names.map(one => `${one}-0123456789`), 'eyJhbGciOiJIUzI1NiJ9']
   const plain = ['anthropic', 'en', 'joe', 'sentiment-analysis', 'request-0123456789']
   plain.push('claude-sonnet-4-5-20250929', 'https://api.example.com/v1')
-  const message = [...secrets, 'a virtual key', 'correct horse', ...plain].join()
+  const message = [...secrets, 'a virtual key', 'correct horse', headers['X-Code'], ...plain].join()
   const body = error(JSON.stringify({ type: 'invalid_request_error', message }))
   const client = clientOf(() => json(body, 400)).client.withOptions({ defaultHeaders: headers })
   t.equal(
     (await failureFrom(guardedClient(client))).message,
-    `the API answered 400: ${'***,'.repeat(9)}${plain.join()}`,
+    `the API answered 400: ${'***,'.repeat(10)}${plain.join()}`,
   )
 })
 

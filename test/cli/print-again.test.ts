@@ -1,7 +1,7 @@
 // The command of a finished job prints its rows again, and with -o and --errors the files have the newest rows.
 import { appendFileSync, copyFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { csv, placeFor, rowsOf, until, type Place, type Ran, type Row } from './world.ts'
+import { csv, nextWords, placeFor, rowsOf, until, type Place, type Ran, type Row } from './world.ts'
 
 /** The first batch's first two requests fail once. */
 const FAILING = {
@@ -113,7 +113,7 @@ void t.test(
 
 void t.test('an interrupted retry is continued first, and nothing is paid for again', async t => {
   let slow = false
-  const place = await placeFor(t, { ...FAILING, batchTimeMs: () => (slow ? 300 : 10) })
+  const place = await placeFor(t, { ...FAILING, batchTimeMs: () => (slow ? 1500 : 10) })
   const words = ['-p', 'Say {{text}}', '--retries', '0', '--no-preflight']
   const first = await place.run(words, { stdin: csv(4) })
   const [, job = ''] = /^job (\S+):/m.exec(first.err) ?? []
@@ -122,6 +122,12 @@ void t.test('an interrupted retry is continued first, and nothing is paid for ag
   await until(() => place.read(`state/jobs/${job}/journal.jsonl`).split('"submitted"').length === 3)
   world.emit('SIGINT', 'SIGINT')
   t.equal((await ended).code, 130)
+  const stopped = place.start(words, { stdin: csv(4) })
+  await until(() => stopped.world.stderr.text.includes('an interrupted retry is continued'))
+  stopped.world.emit('SIGINT', 'SIGINT')
+  const ran = await stopped.ended
+  t.equal(ran.code, 130)
+  t.match(nextWords(ran).slice(0, 2), ['resume', job])
   const again = await place.run(words, { stdin: csv(4) })
   t.same([again.code, idsOf(again.rows), failedIn(again.rows)], [0, ['0', '1', '2', '3'], 0])
   t.match(again.err, `job ${job} already has the answers`)

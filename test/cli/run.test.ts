@@ -478,18 +478,19 @@ t.test(
 
 t.test('the key appears in no file, output or log, even with full logging', async t => {
   const place = await placeFor(t, {}, { key: `${KEY}\n` })
-  const log = process.env['ANTHROPIC_LOG']
-  process.env['ANTHROPIC_LOG'] = 'debug'
-  t.teardown(() => {
-    if (log === undefined) delete process.env['ANTHROPIC_LOG']
-    else process.env['ANTHROPIC_LOG'] = log
-  })
+  const secrets = ['portkey-0123456789', 'cf-S3cret!-value']
+  const headers = `X-Portkey-Api-Key: ${secrets[0]}\nCf-Access-Client-Secret: ${secrets[1]}\nno header`
+  const env = { ANTHROPIC_LOG: 'debug', ANTHROPIC_CUSTOM_HEADERS: headers }
+  // The SDK reads the environment of the process.
+  t.intercept(process, 'env', { value: { ...process.env, ...env } })
   const words = ['-vv', '-p', 'Say {{text}}', '--api-key-file', place.path('key')]
-  const ran = await place.run(words, { stdin: csv(2), env: {} })
+  const ran = await place.run(words, { stdin: csv(2), env })
   t.equal(ran.code, 0)
   t.equal(ran.rows.length, 2, 'stdout holds rows alone')
   t.match(ran.err, /request/i, 'and stderr the log')
-  t.notMatch(ran.err + ran.out + everythingIn(place.state), KEY)
+  t.match(ran.err, /x-portkey-api-key/)
+  for (const secret of [KEY, ...secrets])
+    t.notMatch(ran.err + ran.out + everythingIn(place.state), secret)
 })
 
 t.test(

@@ -14,6 +14,7 @@ import { EXIT, isClosedReader } from '../exit-code.ts'
 import { finish, inputNeeded, undecidedIn, type Ending } from '../finish.ts'
 import { keepFrom, type FirstRecords, type InputState } from '../input.ts'
 import { follow } from '../progress/follow.ts'
+import { hasWorkLeft } from '../job-work.ts'
 import { checkedTable, mustNotBeTerminal, openRows, tableOf } from '../open-rows.ts'
 import { isTable, type RowOptions } from '../row-options.ts'
 import { discardFailedStart, fingerprintOf, jobForRun, mustNotHaveBegun } from '../run-job.ts'
@@ -141,7 +142,8 @@ async function ask(
     let out: Output | undefined
     if (place.lasts)
       context.nextIs(() => {
-        if (job.state.finished) return undefined
+        // An interrupted retry is continued by the same commands.
+        if (job.state.finished && !hasWorkLeft(job.state)) return undefined
         const input = inputNeeded(job.state, isPiped)
         const more = capFlags(cap)
         const resume = ['resume', job.name, ...more, ...context.placeFlags]
