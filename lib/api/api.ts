@@ -37,6 +37,8 @@ export interface ApiOptions {
   /** Aborts every call. */
   readonly signal: AbortSignal
   readonly onWait?: ((wait: ApiWait) => void) | undefined
+  /** Takes each wait between two tries of a call. */
+  readonly during?: ((wait: Promise<void>) => Promise<void>) | undefined
 }
 
 /** A result set that is being downloaded. */
@@ -90,12 +92,19 @@ export class Api {
   readonly #client: Anthropic
   readonly #signal: AbortSignal
   readonly #onWait: ApiOptions['onWait']
+  readonly #options: ApiOptions
 
   constructor(options: ApiOptions) {
+    this.#options = options
     this.#client = guardedClient(options.client)
     this.session = options.session
     this.#signal = options.signal
     this.#onWait = options.onWait
+  }
+
+  /** The same API, with another function that takes its waits. */
+  waiting(during: ApiOptions['during']): Api {
+    return new Api({ ...this.#options, during })
   }
 
   /** Which API is called, and as whom. */
@@ -300,6 +309,7 @@ export class Api {
     const tried = await withRetry(() => withIdleTimeout(timeout, timer => read(timer.signal)), {
       ...{ session, signal, maxTries },
       onWait: ({ message }, waitMs) => this.#onWait?.({ call, message, waitMs }),
+      during: this.#options.during,
     })
     if ('value' in tried) return tried.value
     if (absent.includes(tried.failure.kind)) return undefined

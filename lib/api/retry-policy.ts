@@ -111,6 +111,8 @@ export interface RetryContext {
   readonly maxTries?: number | undefined
   /** Called before each wait. */
   readonly onWait?: ((failure: Failure, waitMs: number) => void) | undefined
+  /** Takes each wait. */
+  readonly during?: ((wait: Promise<void>) => Promise<void>) | undefined
   /**
    * Called with the headers of an error reply.
    * @default the session observes them
@@ -134,7 +136,7 @@ export async function observeFailure(
  */
 export async function withRetry<T>(
   call: () => Promise<T>,
-  { session, signal, maxTries = Infinity, onWait, observe }: RetryContext,
+  { session, signal, maxTries = Infinity, onWait, during, observe }: RetryContext,
 ): Promise<{ readonly value: T } | { readonly failure: Failure }> {
   const retries = new Retries(session)
   for (;;) {
@@ -147,7 +149,8 @@ export async function withRetry<T>(
       const waitMs = retries.next(failure)
       if (waitMs === null || retries.failures >= maxTries) return { failure }
       onWait?.(failure, waitMs)
-      await session.clock.sleep(waitMs, signal)
+      const wait = session.clock.sleep(waitMs, signal)
+      await (during?.(wait) ?? wait)
     }
   }
 }

@@ -85,7 +85,7 @@ export function tellCost(
   talk.info(costLine(job, ledger, settings, tally))
   if (cap && ledger.spent !== undefined && ledger.spent > cap.most)
     talk.warn(
-      `job ${job.name} has cost more than --max-cost ${showUsd(cap.most)}: its answers were billed above their worst case, which a gateway can cause that adds to prompts or has prices of its own`,
+      `job ${job.name} has cost more than --max-cost ${showUsd(cap.most)}: the cap was higher before, or answers were billed above their worst case, which a gateway can cause that adds to prompts or has prices of its own`,
     )
 }
 

@@ -8,6 +8,7 @@ import type { RunObservation, RunObserver } from '../core/job/observer.ts'
 import type { RunEvent } from '../core/job/run-event.ts'
 import { notify } from '../core/notify.ts'
 import { backoffOf } from '../core/backoff.ts'
+import { assertSync } from '../core/assert-sync.ts'
 import { answeredByClient } from '../api/answered-by.ts'
 import { needClient } from '../api/need-client.ts'
 import type { RecordResult, Result } from '../core/results/result.ts'
@@ -418,7 +419,9 @@ function closed(stream: Duplex): Promise<void> {
 /** Begins to observe a run. An exception of the observer does not affect it: the first of each method becomes a process warning. */
 function beginObserving(observer: RunObserver, job: string): RunObservation | undefined {
   const begun: RunObservation[] = []
-  notify('telemetry.begin', () => void begun.push(observer.begin({ job })))
+  notify('telemetry.begin', () => {
+    begun.push(assertSync('telemetry.begin', observer.begin({ job })))
+  })
   const [observation] = begun
   if (!observation) return undefined
   // Warnings are counted by function, so each method has one.

@@ -47,6 +47,14 @@ void t.test('--max-wait does not shorten a run that finishes in time', async t =
   t.equal(ran.rows.length, 5)
 })
 
+void t.test('a create without a reply is not searched for while the API fails', async t => {
+  const lost = { on: 'create', nth: 1, when: 'after', reset: true } as const
+  const place = await placeFor(t, { faults: [lost, { on: 'list', status: 503 }] })
+  const ran = await place.run([...ASK, '--max-wait', '0s'], { stdin: csv(2) })
+  t.match(ran, { code: 11, out: '', err: /^1 batch in flight/m })
+  t.equal(place.emulator.ledger.batches().length, 1)
+})
+
 void t.test('a full queue does not delay a run that is about to leave', async t => {
   const place = await placeFor(t, { batchTimeMs: HOUR, queueLimit: 4 })
   const ran = await place.run([...ASK.slice(0, -2), '-c', 'auto', '--max-wait', '0s'], {

@@ -567,15 +567,19 @@ void t.test(
     }
     t.equal(await ask({ begin: fail }), 10)
     t.equal(await ask({ begin: () => ({ event: fail, result: fail, end: fail }) }), 10)
+    // A JavaScript user may do so, and its rejection must not end the process.
+    const late = (() => Promise.reject(new Error('too late'))) as never
+    t.equal(await ask({ begin: late }), 10)
     await new Promise(done => setImmediate(done))
     t.same(
       warnings.filter(message => /no exporter/.test(message)).map(message => message.split('`')[1]),
       ['telemetry.begin', 'telemetry.event', 'telemetry.result', 'telemetry.end'],
     )
+    t.ok(warnings.some(message => /`telemetry.begin` returned a promise/.test(message)))
   },
 )
 
-void t.test('a signal ends a run whose rows nobody takes at the moment', async t => {
+void t.test('a signal ends a run whose rows are not taken at the moment', async t => {
   const world = await makeWorld(t)
   const stop = new AbortController()
   const job = { name: 'a', dir: t.testdir() }

@@ -146,7 +146,9 @@ async function fetchAndJoin(
     isWhole || verdict.kind === 'incomplete' ? await oddIn(options, set, counts) : undefined
   if (isWhole && odd === undefined) return { outcome: { kind: 'complete' }, what: '' }
   if (verdict.kind === 'invalid') return { outcome: verdict, what: again(verdict.why) }
-  const why = 'the API ended the batch without a line for this request'
+  const why = options.isAdopted
+    ? 'the results have no valid line for this request'
+    : 'the API ended the batch without a line for this request'
   return {
     outcome: { kind: 'incomplete', isGone: false, why, odd },
     what: again(odd ?? `${set.lines} of ${requests} lines`),

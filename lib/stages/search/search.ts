@@ -81,9 +81,12 @@ export interface FoundBatch {
  * that can never be proven; with `isOthers`, not by now.
  */
 export async function search(
-  options: SearchOptions,
+  given: SearchOptions,
 ): Promise<FoundBatch | Undecided | 'absent' | 'lost'> {
-  const { job, number, settleMs, signal, ownedElsewhere, adopt = [] } = options
+  const { job, number, settleMs, signal, ownedElsewhere, adopt = [] } = given
+  // A run that may leave does not wait for a list that fails.
+  const api = given.api.waiting(wait => job.queue.betweenTries(number, wait))
+  const options = { ...given, api }
   const pending = await pendingCreateOf(options)
   const startedAt = job.clock.elapsed()
   const sentBefore = options.sentBefore ?? startedAt
@@ -140,7 +143,6 @@ export async function search(
     if (verdict.kind === 'undecided') return { undecided: verdict.candidates }
     if (verdict.kind === 'adopt') return { id: verdict.batch.id, remote: verdict.batch }
     if (verdict.kind === 'absent') {
-      const { api } = options
       const isDecided = adopt.includes(NONE)
       if (!isDecided) mustBeSentTo(api, job.batch(number), true)
       const hidden = await hiddenIn(listed, { job, api, number, isDecided }, from)

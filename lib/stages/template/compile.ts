@@ -34,6 +34,7 @@ const OPEN = /\{\{(?!\{)/g
  */
 export function compile(text: string, options: CompileOptions): Template {
   const parts: TemplatePart[] = []
+  const placeOf = placesIn(text)
   let literal = ''
   let end = 0
   for (const { index: start } of text.matchAll(OPEN)) {
@@ -47,7 +48,7 @@ export function compile(text: string, options: CompileOptions): Template {
     }
     const close = text.indexOf('}}', start)
     const again = text.indexOf('{{', start + 2)
-    const at = placeOf(text, start)
+    const at = placeOf(start)
     if (close < 0 || (again >= 0 && again < close)) {
       throw wrong(options.name, at, 'these {{ are never closed by }}; {{ as text is \\{{')
     }
@@ -99,11 +100,21 @@ function variable(key: string, options: CompileOptions, at: At): string {
   throw wrong(options.name, at, `unknown variable {{$${key}}}${didYouMean(key, known)}; ${list}`)
 }
 
-/** The position of an offset in a text: lines and characters (not UTF-16 units) from 1. */
-function placeOf(text: string, offset: number): At {
-  const before = text.slice(0, offset)
-  const lineStart = before.lastIndexOf('\n') + 1
-  return { line: before.split('\n').length, column: [...before.slice(lineStart)].length + 1 }
+/** The position of growing offsets in a text: lines and characters (not UTF-16 units) from 1. */
+function placesIn(text: string): (offset: number) => At {
+  let at: At = { line: 1, column: 1 }
+  let last = 0
+  return offset => {
+    const between = text.slice(last, offset)
+    const lines = between.split('\n')
+    const { length: characters } = [...(lines.at(-1) ?? '')]
+    last = offset
+    at =
+      lines.length === 1
+        ? { line: at.line, column: at.column + characters }
+        : { line: at.line + lines.length - 1, column: characters + 1 }
+    return at
+  }
 }
 
 function wrong(template: string, place: At, what: string): BatchStreamError {

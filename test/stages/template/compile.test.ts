@@ -121,3 +121,11 @@ void t.test('a backslash makes braces text, and two of them mean one before a fi
   t.same(read('{{a}}\\n'), ['<a>', '\\n'])
   t.same(read('\\textbf{{{a}}}'), ['\\textbf{', '<a>', '}'])
 })
+
+void t.test('a template of any number of fields takes linear time', async t => {
+  const began = process.cpuUsage()
+  const { parts } = compile('{{a}} é\n'.repeat(200_000), { name: 'prompt' })
+  t.match(parts.at(-2), { name: 'a', line: 200_000, column: 1 })
+  // Quadratic time would be an hour.
+  t.ok(process.cpuUsage(began).user < 10_000_000)
+})
