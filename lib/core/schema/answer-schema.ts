@@ -141,6 +141,8 @@ function outputOf(verdict: unknown): unknown {
   if (isPromise(verdict))
     throw new Error('the validator returned a promise: it throws for this answer, or is async')
   const { issues, value }: StandardVerdict = Object(verdict)
+  if (!issues && !('value' in Object(verdict)))
+    throw new Error('the validator returned neither a value nor issues')
   if (!issues) return value
   const [first] = issues
   const at = (first?.path ?? []).map(part => String(Object(part).key ?? part)).join('/')

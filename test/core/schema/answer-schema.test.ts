@@ -121,6 +121,19 @@ void t.test('a zod schema that throws or is async for one answer spoils that one
   t.same(rejected, [])
 })
 
+void t.test('a validator that returns nothing has not accepted an answer', async t => {
+  for (const nothing of [undefined, null, {}]) {
+    const check = answerCheck({
+      '~standard': {
+        ...{ vendor: 'own', version: 1 },
+        jsonSchema: { input: () => ({ type: 'object' }) },
+        validate: () => nothing,
+      },
+    })
+    t.match(check('{}'), { problem: { message: /neither a value nor issues/ } })
+  }
+})
+
 void t.test('issues without a path, and with keys as objects, become sentences', async t => {
   const saying = (issue: object): ReturnType<typeof answerCheck> =>
     answerCheck({
