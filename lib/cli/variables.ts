@@ -7,6 +7,14 @@ export const VARIABLES: readonly { readonly names: string; readonly help: string
   { names: 'ANTHROPIC_API_KEY', help: 'API key; --api-key-file wins over it' },
   { names: 'ANTHROPIC_AUTH_TOKEN', help: 'bearer token, used if there is no key' },
   { names: 'ANTHROPIC_BASE_URL', help: 'URL of the API; --base-url wins over it' },
+  {
+    names: 'ANTHROPIC_CUSTOM_HEADERS',
+    help: 'headers of all calls: a line of `Name: value` for each',
+  },
+  {
+    names: 'ANTHROPIC_LOG',
+    help: 'what the SDK logs to stderr: debug, info, warn or error [warn]',
+  },
   { names: 'ANTHROPIC_MODEL', help: 'default for --model' },
   { names: 'HTTPS_PROXY, https_proxy', help: 'proxy for all calls' },
   { names: 'NO_PROXY, no_proxy', help: 'hosts to call without the proxy' },

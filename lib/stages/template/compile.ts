@@ -106,13 +106,10 @@ function placesIn(text: string): (offset: number) => At {
   let last = 0
   return offset => {
     const between = text.slice(last, offset)
-    const lines = between.split('\n')
-    const { length: characters } = [...(lines.at(-1) ?? '')]
+    const breaks = between.split('\n').length - 1
+    const { length: characters } = [...between.slice(between.lastIndexOf('\n') + 1)]
     last = offset
-    at =
-      lines.length === 1
-        ? { line: at.line, column: at.column + characters }
-        : { line: at.line + lines.length - 1, column: characters + 1 }
+    at = { line: at.line + breaks, column: characters + (breaks === 0 ? at.column : 1) }
     return at
   }
 }
