@@ -74,7 +74,15 @@ export type {
 export type { SharedLedger } from './core/job/shared-ledger.ts'
 export type { Clock } from './core/clock.ts'
 export type { Job } from './core/job/job.ts'
-export type { Counts, JobEvent, Moment, Sealed, SummedFile } from './core/job/event.ts'
+export type {
+  Armed,
+  Caller,
+  Counts,
+  JobEvent,
+  Moment,
+  Sealed,
+  SummedFile,
+} from './core/job/event.ts'
 export type { BatchState, JobState, Phase, RecordSpan } from './core/job/state.ts'
 export type { RunEvent, TransientEvent } from './core/job/run-event.ts'
 
