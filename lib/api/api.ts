@@ -90,16 +90,12 @@ const ANY_FAILURE: readonly Failure['kind'][] = [
 export class Api {
   readonly session: ApiSession
   readonly #client: Anthropic
-  readonly #signal: AbortSignal
-  readonly #onWait: ApiOptions['onWait']
   readonly #options: ApiOptions
 
   constructor(options: ApiOptions) {
     this.#options = options
     this.#client = guardedClient(options.client)
     this.session = options.session
-    this.#signal = options.signal
-    this.#onWait = options.onWait
   }
 
   /** The same API, with another function that takes its waits. */
@@ -146,7 +142,7 @@ export class Api {
     const cachedBy = cacheIn(headers)
     let foreign: BatchStreamError | undefined
     try {
-      // The time of a reply from a cache is a past one.
+      // It says nothing about this key's workspace.
       if (cachedBy === undefined) await this.session.observe(headers)
       else this.session.observeCached()
     } catch (cause) {
@@ -304,12 +300,11 @@ export class Api {
     maxTries?: number,
   ): Promise<T | undefined> {
     const { session } = this
-    const signal = this.#signal
+    const { signal, onWait, during } = this.#options
     const timeout = { clock: session.clock, signal, limitMs: IDLE_TIMEOUT_MS }
     const tried = await withRetry(() => withIdleTimeout(timeout, timer => read(timer.signal)), {
-      ...{ session, signal, maxTries },
-      onWait: ({ message }, waitMs) => this.#onWait?.({ call, message, waitMs }),
-      during: this.#options.during,
+      ...{ session, signal, maxTries, during },
+      onWait: ({ message }, waitMs) => onWait?.({ call, message, waitMs }),
     })
     if ('value' in tried) return tried.value
     if (absent.includes(tried.failure.kind)) return undefined

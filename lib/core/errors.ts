@@ -88,13 +88,10 @@ const OVER_QUOTA = /Unknown system error -122: Unknown system error -122/
 
 /** The message of any thrown value. It never throws, whatever a user's function has thrown. */
 export function messageOf(cause: unknown): string {
-  let message: unknown
   try {
-    message = cause instanceof Error ? cause.message : cause
-    return (typeof message === 'string' ? message : shown(message)).replace(
-      OVER_QUOTA,
-      'EDQUOT: disk quota exceeded',
-    )
+    const message: unknown = cause instanceof Error ? cause.message : cause
+    const text = typeof message === 'string' ? message : shown(message)
+    return text.replace(OVER_QUOTA, 'EDQUOT: disk quota exceeded')
   } catch {
     return 'an error without a message'
   }

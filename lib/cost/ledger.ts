@@ -1,11 +1,11 @@
 import type { Result } from '../core/results/result.ts'
 import {
+  addTokens,
   costByClass,
   costOf,
   costsOf,
   isUsable,
   lacksOutput,
-  addTokens,
   tokensOf,
   type Billed,
   type Tokens,

@@ -30,7 +30,7 @@ import { stateDir } from '../state-dir.ts'
 import { TableColumns } from '../table-columns.ts'
 import { RowTally } from '../tally.ts'
 import { CostLedger } from '../../cost/ledger.ts'
-import { capFlags, capFor, tellCost, mustHavePrice, pricesOf } from '../money.ts'
+import { capFlags, capFor, mustHavePrice, pricesOf, tellCost } from '../money.ts'
 
 /** Resumes a job from disk: the same pipeline as its first run, fed from the journal. */
 export async function resume(context: Context): Promise<Ending> {

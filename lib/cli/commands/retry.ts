@@ -20,7 +20,7 @@ import { asking, checkDecisions, paceOf, templateOptions, type Pace, type Work }
 import { stateDir } from '../state-dir.ts'
 import { RowTally } from '../tally.ts'
 import { CostLedger } from '../../cost/ledger.ts'
-import { capFlags, capFor, tellCost, mustHavePrice, pricesOf } from '../money.ts'
+import { capFlags, capFor, mustHavePrice, pricesOf, tellCost } from '../money.ts'
 import { endIn } from '../job-end/end-options.ts'
 import { tellingEnd } from '../job-end/tell-end.ts'
 import { moneyIn } from '../settings.ts'

@@ -41,7 +41,7 @@ import { RowTally } from '../tally.ts'
 import { duration } from '../values.ts'
 import type { Cap } from '../../run/cap.ts'
 import { CostLedger } from '../../cost/ledger.ts'
-import { capFlags, capFor, tellCost, mustHavePrice, pricesOf } from '../money.ts'
+import { capFlags, capFor, mustHavePrice, pricesOf, tellCost } from '../money.ts'
 
 /** What the command line specifies. */
 interface RunArguments {

@@ -67,7 +67,7 @@ export function answerCheck(given: unknown): AnswerCheck {
       return invalid(messageOf(cause))
     }
   }
-  return Object.assign(check, { isSlow: isSlow(schema) })
+  return Object.assign(check, { isSlow: fits !== validate })
 }
 
 /**

@@ -140,11 +140,12 @@ function outputOf(verdict: unknown): unknown {
   // zod does so if a function of the schema throws, for this answer only.
   if (isPromise(verdict))
     throw new Error('the validator returned a promise: it throws for this answer, or is async')
-  const { issues, value }: StandardVerdict = Object(verdict)
-  if (!issues && !('value' in Object(verdict)))
-    throw new Error('the validator returned neither a value nor issues')
-  if (!issues) return value
-  const [first] = issues
+  const given: StandardVerdict = Object(verdict)
+  if (!given.issues) {
+    if (!('value' in given)) throw new Error('the validator returned neither a value nor issues')
+    return given.value
+  }
+  const [first] = given.issues
   const at = (first?.path ?? []).map(part => String(Object(part).key ?? part)).join('/')
   throw new Error(`${at === '' ? 'it' : `/${at}`}: ${first?.message}`)
 }
