@@ -5,7 +5,7 @@ import { compareByRecord } from '../core/job/earliest.ts'
 export interface Spending {
   /** Billed so far, by the answers that were received. */
   readonly spent: bigint
-  /** The worst case of batches that were sent, or may have been, and whose answers are incomplete. */
+  /** The worst case of batches that were sent, or may have been, and whose answers are incomplete, raised by `raising`. */
   readonly reserved: bigint
   /** Batches in flight whose end will release a reservation. */
   readonly open: number
@@ -27,7 +27,7 @@ const IN_FLIGHT: ReadonlySet<Phase> = new Set(['armed', 'submitted', 'ended'])
 
 /** A job's spending, as seen from the batch that is to be sent next. */
 export function spendingOf(
-  batches: Iterable<BatchState>,
+  batches: readonly BatchState[],
   spentOn: ReadonlyMap<number, bigint | null>,
   next: BatchState,
 ): Spending {
@@ -35,6 +35,7 @@ export function spendingOf(
   let reserved = 0n
   let open = 0
   let isUnknown = false
+  const raised = raising(batches, spentOn)
   for (const batch of batches) {
     const { number, phase } = batch
     if (number === next.number || phase === 'void') continue
@@ -42,7 +43,7 @@ export function spendingOf(
     const isSent = phase !== 'sealed'
     // Answers that never arrived may still have been billed.
     if (batch.reserved !== undefined && (paid === null || isShort(batch)))
-      reserved += BigInt(batch.reserved)
+      reserved += raised(BigInt(batch.reserved))
     else if (paid !== null) spent += paid
     else if (isSent) isUnknown = true
     // Rows in input order wait for earlier ones, so a batch that ended behind this one is released only after it.
@@ -52,23 +53,21 @@ export function spendingOf(
 }
 
 /**
- * The worst case of a batch, raised as far as others were billed above their own: a gateway may bill the requests of a batch as
- * synchronous calls.
+ * Raises worst cases as far as the batch with the highest bill, relative to its own worst case, was billed above it: a gateway may bill
+ * the requests of a batch as synchronous calls.
  */
-export function raisedWorst(
-  worst: bigint,
-  batches: Iterable<Pick<BatchState, 'number' | 'reserved'>>,
+export function raising(
+  batches: readonly Pick<BatchState, 'number' | 'reserved'>[],
   spentOn: ReadonlyMap<number, bigint | null>,
-): bigint {
-  let most = worst
-  for (const { number, reserved } of batches) {
-    const spent = spentOn.get(number)
-    const own = BigInt(reserved ?? 0)
-    if (!spent || own === 0n) continue
-    const share = (worst * spent + own - 1n) / own
-    if (share > most) most = share
+): (worst: bigint) => bigint {
+  let most = { spent: 1n, reserved: 1n }
+  for (const { number, reserved: amount } of batches) {
+    const spent = spentOn.get(number) ?? 0n
+    const reserved = BigInt(amount ?? 0)
+    if (reserved > 0n && spent * most.reserved > most.spent * reserved) most = { spent, reserved }
   }
-  return most
+  const { spent, reserved } = most
+  return worst => (worst * spent + reserved - 1n) / reserved
 }
 
 /** Whether some answers of a batch will never arrive. */

@@ -5,7 +5,7 @@ import type { BatchState } from '../core/job/state.ts'
 import {
   isShort,
   judge,
-  raisedWorst,
+  raising,
   spendingOf,
   type Spending,
   type CapDecision,
@@ -224,7 +224,7 @@ export class Cap {
   }
 
   #raised(worst: bigint): bigint {
-    return raisedWorst(worst, this.#options.job.state.batches.values(), this.#spentOn)
+    return raising([...this.#options.job.state.batches.values()], this.#spentOn)(worst)
   }
 
   /** The job's spending, once the bills of all fetched batches are known. */

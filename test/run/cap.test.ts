@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { JobEvent } from '../../lib/core/job/event.ts'
 import { apply, fold, type BatchState, type JobState, VERSION } from '../../lib/core/job/state.ts'
-import { judge, raisedWorst, spendingOf } from '../../lib/cost/budget.ts'
+import { judge, raising, spendingOf } from '../../lib/cost/budget.ts'
 import { Cap, type CapOptions } from '../../lib/run/cap.ts'
 
 const OPENED: JobEvent = { type: 'opened', version: VERSION, run: 'test', at: 0 }
@@ -95,7 +95,7 @@ t.test(
     for (const number of [1, 2]) await books.seal(number)
     const spentOn = new Map<number, bigint>()
     const spending = (): unknown =>
-      spendingOf(books.state.batches.values(), spentOn, books.batch(2))
+      spendingOf([...books.state.batches.values()], spentOn, books.batch(2))
     await books.note({ type: 'reserved', number: 1, amount: '7' })
     t.same(spending(), { ...NONE, reserved: 7n }, 'before it is sent')
     await books.send(1)
@@ -115,7 +115,7 @@ t.test('missing answers may have been billed, so their reservation stays', async
   await books.send(1)
   await books.end(1)
   await books.note({ type: 'fetched', number: 1, lines: 1, bytes: 1, why: 'they are gone' })
-  const spending = spendingOf(books.state.batches.values(), new Map([[1, 4n]]), books.batch(2))
+  const spending = spendingOf([...books.state.batches.values()], new Map([[1, 4n]]), books.batch(2))
   t.same(spending, { ...NONE, reserved: 7n })
 })
 
@@ -129,7 +129,7 @@ t.test(
     await books.send(2)
     await books.end(2)
     const spending = (number: number): unknown =>
-      spendingOf(books.state.batches.values(), new Map(), books.batch(number))
+      spendingOf([...books.state.batches.values()], new Map(), books.batch(number))
     t.match(spending(1), { open: 0, isUnknown: true })
     await books.note({ type: 'split', number: 1, into: [{ ...size, number: 3, first: 0 }] })
     t.match(spending(3), { open: 0 }, 'nor by a part of one that stood before it')
@@ -175,9 +175,9 @@ t.test('worst cases are raised as far as a batch was billed above its own', asyn
     [2, 4n],
     [4, 99n],
   ])
-  t.equal(raisedWorst(10n, batches, spentOn), 10n)
-  t.equal(raisedWorst(10n, batches, spentOn.set(3, 18n)), 20n)
-  t.equal(raisedWorst(10n, batches, spentOn.set(3, 19n)), 22n, 'rounded up')
+  t.equal(raising(batches, spentOn)(10n), 10n)
+  t.equal(raising(batches, spentOn.set(3, 18n))(10n), 20n)
+  t.equal(raising(batches, spentOn.set(3, 19n))(10n), 22n, 'rounded up')
 
   const books = new Books()
   for (const number of [1, 2, 3]) await books.seal(number)
@@ -195,6 +195,19 @@ t.test('worst cases are raised as far as a batch was billed above its own', asyn
       signal,
     ),
   )
+})
+
+t.test('so are the reservations of batches in flight', async t => {
+  const books = new Books()
+  for (const number of [1, 2, 3]) await books.seal(number)
+  for (const number of [1, 2]) {
+    await books.note({ type: 'reserved', number, amount: '10' })
+    await books.send(number)
+  }
+  const spending = (bill: bigint): unknown =>
+    spendingOf([...books.state.batches.values()], new Map([[1, bill]]), books.batch(3))
+  t.match(spending(10n), { spent: 10n, reserved: 10n })
+  t.match(spending(25n), { spent: 25n, reserved: 25n })
 })
 
 t.test('a batch that never fits stops the job, with the cap that it needs', async t => {
