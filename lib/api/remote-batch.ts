@@ -34,11 +34,12 @@ export const API_URL = 'https://api.anthropic.com'
 export function remoteBatch(answer: unknown): RemoteBatch {
   // Each field that is read is checked on the next lines.
   const batch = answer as RemoteBatch | null
+  const counts = countsIn(batch?.request_counts)
   if (
     typeof batch !== 'object' ||
     batch === null ||
     !isId(batch.id) ||
-    !isCounts(batch.request_counts) ||
+    !counts ||
     // A batch without its time could not be reconciled, and its work would be sent again.
     !isShort(batch.created_at) ||
     Number.isNaN(Date.parse(batch.created_at))
@@ -49,10 +50,9 @@ export function remoteBatch(answer: unknown): RemoteBatch {
     throw new Error(`the answer names the batch status ${String(batch.processing_status)}`)
   }
   const { id, processing_status, created_at } = batch
-  const { processing, succeeded, errored, canceled, expired } = batch.request_counts
   return {
     ...{ id, processing_status, created_at },
-    request_counts: { processing, succeeded, errored, canceled, expired },
+    request_counts: counts,
     ended_at: shortIn(batch.ended_at),
     archived_at: laterIn(batch.archived_at, created_at),
     expires_at: shortIn(batch.expires_at),
@@ -115,12 +115,23 @@ function isId(id: unknown): id is string {
   return typeof id === 'string' && /^(?!\.\.?$)[\x21-\x7e]{1,200}$/.test(id)
 }
 
-const STATES = ['processing', 'succeeded', 'errored', 'canceled', 'expired']
+/** The five counts, if at least one is there and all that are there are counts. A gateway may leave out those that are 0. */
+function countsIn(given: unknown): Counts | undefined {
+  // `Object` turns a value that is not an object into an empty one.
+  const { processing, succeeded, errored, canceled, expired }: Partial<Counts> = Object(given)
+  const present = [processing, succeeded, errored, canceled, expired].filter(one => one != null)
+  if (present.length === 0 || !present.every(isCount)) return undefined
+  return {
+    processing: processing ?? 0,
+    succeeded: succeeded ?? 0,
+    errored: errored ?? 0,
+    canceled: canceled ?? 0,
+    expired: expired ?? 0,
+  }
+}
 
-function isCounts(counts: unknown): counts is Counts {
-  // All five are checked; `Object` turns a value that is not an object into an empty one.
-  const given: Readonly<Record<string, unknown>> = Object(counts)
-  return STATES.every(state => Number.isSafeInteger(given[state]) && Number(given[state]) >= 0)
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0
 }
 
 /**
@@ -164,5 +175,5 @@ export function createdId(answer: unknown): string | undefined {
   // A 200 that carries anything but a batch leaves the outcome unknown.
   const batch = answer as Partial<RemoteBatch & { type: string }> | null
   if (!isId(batch?.id)) return undefined
-  return batch.type === 'message_batch' || isCounts(batch.request_counts) ? batch.id : undefined
+  return batch.type === 'message_batch' || countsIn(batch.request_counts) ? batch.id : undefined
 }

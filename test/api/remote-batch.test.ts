@@ -31,6 +31,11 @@ void t.test('a batch is accepted, and members that are not used are dropped', as
   })
 })
 
+void t.test('counts that a gateway leaves out are 0', async t => {
+  const counts = { succeeded: 1, errored: null }
+  t.strictSame(remoteBatch({ ...batch, request_counts: counts }), batch)
+})
+
 void t.test('a page has at most as many batches as were asked for, and a short cursor', async t => {
   const page = { data: Array.from({ length: 1001 }, () => batch), has_more: false }
   t.throws(() => remotePage(page, 'refused'), { message: /more batches than fit/ })
@@ -48,7 +53,8 @@ for (const wrong of [
   { ...batch, id: 'msgbatch 1' },
   { ...batch, id: '.' },
   { ...batch, id: '..' },
-  { ...batch, request_counts: { processing: 1 } },
+  { ...batch, request_counts: {} },
+  { ...batch, request_counts: { processing: null } },
   { ...batch, request_counts: { ...batch.request_counts, errored: -1 } },
   { ...batch, request_counts: { ...batch.request_counts, errored: 1e300 } },
   { ...batch, request_counts: { ...batch.request_counts, errored: '1' } },
