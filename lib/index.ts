@@ -92,13 +92,14 @@ export {
   type EndedBatch,
   type MessageParams,
   type Problem,
+  type RecordJson,
   type RecordOrigin,
   type RejectedRecord,
   type SealedBatch,
   type SubmittedBatch,
   type UnreadRecord,
 } from './core/flow.ts'
-export { Result, type RecordResult } from './core/results/result.ts'
+export { Result, type RecordResult, type ResultJson } from './core/results/result.ts'
 export type {
   AnswerOf,
   AnswerSchema,

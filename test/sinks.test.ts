@@ -1,6 +1,7 @@
 // What a stream that is not ours throws ends the pipeline as it is, wherever it stands.
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
 import t from 'tap'
 import { aggregate } from '../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../lib/stages/await/await-end.ts'
@@ -81,3 +82,26 @@ for (const how of ['throws at once', 'calls back', 'throws at its end'] as const
     )
   }
 }
+
+for (const [name, last] of [
+  ['a file', () => new Writable({ write: (_, __, done) => done() })],
+  ['gzip', () => createGzip()],
+] as const)
+  for (const isChain of [true, false])
+    void t.test(`rows that nothing formats are not paid for (${name}, ${isChain})`, async t => {
+      const { client, emulator } = await makeWorld(t)
+      const stages = [
+        ...[parseJsonl(), template({ prompt: 'x {{id}}' }), aggregate(), submit({ client })],
+        ...[awaitEnd({ client }), fetchResults({ client })],
+      ] as const
+      const [parse, templated, aggregated, submitted, awaited, fetched] = stages
+      const whole = isChain
+        ? [chain(parse, templated, aggregated, submitted, awaited, fetched)]
+        : stages
+      await t.rejects(pipeline([Readable.from([INPUT]), ...whole, last()]), {
+        code: 'CBS_STAGE',
+        message:
+          'fetchResults gives objects, and the next stream takes bytes: put a stage between them that formats rows, such as writeJsonl()',
+      })
+      t.equal((await emulator.ledger.totals()).accepted, 0)
+    })

@@ -4,6 +4,7 @@ import { BatchStreamError } from './errors.ts'
 import { agreeOnPages, offerPages, Page } from './pages.ts'
 import {
   give,
+  mustTakeObjects,
   prematureClose,
   pushItems,
   standFor,
@@ -96,6 +97,14 @@ class Chain extends Duplex {
       const isOdd = chunk instanceof Page && !this.#givesPages
       this.#isHungry = isOdd ? pushItems(this, chunk) : give(this, chunk)
     }
+  }
+
+  override pipe<To extends NodeJS.WritableStream>(
+    destination: To,
+    options?: { end?: boolean },
+  ): To {
+    mustTakeObjects(this, destination)
+    return super.pipe(destination, options)
   }
 
   override destroy(error?: Error | null): this {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import type Anthropic from '@anthropic-ai/sdk'
 import type { Job } from './job/job.ts'
 import type { Fields, Jsonify } from './jsonify.ts'
@@ -94,6 +95,32 @@ export class SourceRecord<F extends object = Fields> {
       this.#unread?.fields() ?? JSON.parse(this.raw.toString('utf8')),
     ))
   }
+
+  /** What `JSON.stringify` shows of it. */
+  toJSON(): RecordJson<F> {
+    const { line, source, fields, problem } = this
+    return { line, ...(source !== undefined && { source }), fields, ...(problem && { problem }) }
+  }
+
+  static {
+    // `console.log` shows the same.
+    const show = function (this: SourceRecord): object {
+      return this.toJSON()
+    }
+    Object.defineProperty(this.prototype, inspect.custom, { value: show })
+  }
+}
+
+/** The members of a record in JSON. */
+export interface RecordJson<F extends object = Fields> {
+  /** Physical line on which the record starts, from 1. */
+  readonly line: number
+  /** Absent for a pipe. */
+  readonly source?: string
+  /** The record as an object. */
+  readonly fields: Readonly<F>
+  /** Absent if it could be read. */
+  readonly problem?: Problem
 }
 
 /** The types of records and answers that an item carries. Compile time only. */

@@ -1,5 +1,5 @@
-import { Transform, type Duplex, type Readable, type TransformOptions } from 'node:stream'
-import { wrapError, wrongOption } from './errors.ts'
+import { Transform, Writable, type Duplex, type Readable, type TransformOptions } from 'node:stream'
+import { BatchStreamError, wrapError, wrongOption } from './errors.ts'
 import { narrow, offerPages, Page, takePages } from './pages.ts'
 import type { AnswerSchema } from './schema/answer-schema.ts'
 
@@ -92,6 +92,19 @@ export class StageTransform extends Transform {
     }
   }
 
+  /** Its name, if it gives objects that a stream of bytes cannot take. */
+  get givesObjects(): string | undefined {
+    return undefined
+  }
+
+  override pipe<To extends NodeJS.WritableStream>(
+    destination: To,
+    options?: { end?: boolean },
+  ): To {
+    mustTakeObjects(this, destination)
+    return super.pipe(destination, options)
+  }
+
   /**
    * Reports a premature close if the stage is destroyed before its end in a pipeline. Node alone would treat a stage whose
    * last chunk was pushed as finished, and the pipeline as successful.
@@ -110,6 +123,20 @@ export function standFor(whole: Duplex, stages: readonly Duplex[]): void {
     first?.emit('pipe', source)
     if (first?.writableHighWaterMark === 1) narrow(whole)
   })
+}
+
+/**
+ * Fails a stage or chain that is piped into a stream of bytes although it gives objects: before anything is sent, since the rows would
+ * be lost after they were paid for.
+ */
+export function mustTakeObjects(from: Readable, destination: NodeJS.WritableStream): void {
+  const last = lastStages.get(from) ?? from
+  const name = last instanceof StageTransform ? last.givesObjects : undefined
+  if (name === undefined || !(destination instanceof Writable) || destination.writableObjectMode)
+    return
+  const why = `${name} gives objects, and the next stream takes bytes: put a stage between them that formats rows, such as writeJsonl()`
+  // A pipeline hears of it once it has joined all of its streams.
+  process.nextTick(() => from.destroy(new BatchStreamError('CBS_STAGE', why)))
 }
 
 /** Pushes the items of a page to a reader that takes single items. */

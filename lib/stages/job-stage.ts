@@ -45,6 +45,10 @@ export abstract class JobStage<In> extends StageTransform {
     this.#waits = backoff && backoffOf(backoff)
   }
 
+  override get givesObjects(): string {
+    return this.#options.stage
+  }
+
   /** Aborts when the stage is destroyed. */
   protected get signal(): AbortSignal {
     return this.#abort.signal

@@ -1,5 +1,6 @@
+import { inspect } from 'node:util'
 import { shorten, withoutKeys } from '../without-keys.ts'
-import type { EndedBatch, FieldsOf, Problem, SourceRecord, ValueOf } from '../flow.ts'
+import type { EndedBatch, FieldsOf, Problem, RecordJson, SourceRecord, ValueOf } from '../flow.ts'
 import type { TypeMap } from '../stage.ts'
 import type { Fields } from '../jsonify.ts'
 import type { AnswerCheck, Checked } from '../schema/answer-check.ts'
@@ -272,11 +273,51 @@ export class Result<F extends object = Fields, V = unknown> {
     return (this.#line ??= ResultLine.read(this.raw))
   }
 
+  /** What `JSON.stringify` shows of it: its record and what the API said, and nothing of the job. */
+  toJSON(): ResultJson<F, V> {
+    const { record, customId, batchId, attempt, status, value, response } = this
+    const { error, stopReason, model, usage, cost, repeat, reused } = this
+    return {
+      ...(record && { record: record.toJSON() }),
+      ...{ status, value, response, error, stopReason, model, usage, cost },
+      ...{ customId, batchId, attempt, repeat, reused },
+    }
+  }
+
+  static {
+    // `console.log` shows the same.
+    const show = function (this: Result): object {
+      return this.toJSON()
+    }
+    Object.defineProperty(this.prototype, inspect.custom, { value: show })
+  }
+
   /** A value that should be a string, as text: JSON if it is something else, undefined if it is null or missing. */
   #text(place: LineRange | undefined): string | undefined {
     const text = this.line?.text(place)
     return text === undefined ? undefined : shorten(withoutKeys(text))
   }
+}
+
+/** The members of a result in JSON. */
+export interface ResultJson<F extends object = Fields, V = unknown> extends Pick<
+  Result<F, V>,
+  | 'status'
+  | 'value'
+  | 'response'
+  | 'error'
+  | 'stopReason'
+  | 'model'
+  | 'usage'
+  | 'cost'
+  | 'customId'
+  | 'batchId'
+  | 'attempt'
+  | 'repeat'
+  | 'reused'
+> {
+  /** Absent for a batch that another tool created. */
+  readonly record?: RecordJson<F>
 }
 
 /** The result of a record of the job. Results of a batch that another tool created have no record. */

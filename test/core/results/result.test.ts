@@ -1,5 +1,6 @@
+import { inspect } from 'node:util'
 import t from 'tap'
-import type { EndedBatch } from '../../../lib/core/flow.ts'
+import { SourceRecord, type EndedBatch } from '../../../lib/core/flow.ts'
 import { Result, type ResultParts } from '../../../lib/core/results/result.ts'
 
 // A result reads the id and the attempt of its batch alone.
@@ -291,4 +292,41 @@ void t.test('a model, stop reason or usage of the wrong type is ignored', async 
   )
   t.match(one, { status: 'succeeded', model: null, stopReason: null, usage: null, error: null })
   t.equal(lineOf('{"type":"succeeded","message":{"content":[],"usage":"1"}}').usage, null)
+})
+
+void t.test('JSON and the console show what a result is, and nothing of its job', t => {
+  const record = new SourceRecord(Buffer.from('{"id":5}'), { line: 3, source: 'a.jsonl' })
+  const raw = Buffer.from(
+    JSON.stringify({
+      custom_id: 'a',
+      result: message({ content: [{ type: 'text', text: 'good' }] }),
+    }),
+  )
+  const job = { costOf: () => 0.5 }
+  // A result reads these members alone.
+  const own = { ...batch, job } as unknown as EndedBatch
+  const one = new Result({ batch: own, customId: 'a', record, raw, last: true })
+  const shown = {
+    record: { line: 3, source: 'a.jsonl', fields: { id: 5 } },
+    ...{ status: 'succeeded', value: 'good', response: 'good', error: null },
+    ...{ stopReason: 'end_turn', model: 'm', usage: { input_tokens: 1 }, cost: 0.5 },
+    ...{ customId: 'a', batchId: 'msgbatch_1', attempt: 2, repeat: false, reused: null },
+  }
+  t.strictSame(JSON.parse(JSON.stringify(one)), shown)
+  t.equal(inspect(one), inspect(shown))
+  const broken = new SourceRecord(Buffer.from('{}'), {
+    line: 1,
+    source: undefined,
+    problem: { type: 'invalid_json', message: 'no' },
+  })
+  t.equal(inspect(broken), inspect(broken.toJSON()))
+  t.strictSame(JSON.parse(JSON.stringify(broken)), {
+    ...{ line: 1, fields: {}, problem: { type: 'invalid_json', message: 'no' } },
+  })
+  const rejected = new Result({
+    ...{ batch: own, customId: null, record: undefined, raw: null, last: true },
+    without: { status: 'rejected', problem: { type: 'x', message: 'y' } },
+  })
+  t.match(JSON.parse(JSON.stringify(rejected)), { status: 'rejected', error: { type: 'x' } })
+  t.end()
 })
