@@ -73,7 +73,10 @@ const ACCOUNT_WORDS = /reached your specified.* usage limits|credit balance is t
 
 /** Classifies an error of the SDK, or anything else thrown while calling it. */
 export function failureOf(cause: unknown, now: number): Failure {
-  if (!isSdkError(cause)) return failure(brokeOff(cause) ? 'network' : 'malformed', cause, null)
+  if (!isSdkError(cause)) {
+    const kind = lacksKey(cause) ? 'access' : brokeOff(cause) ? 'network' : 'malformed'
+    return failure(kind, cause, null)
+  }
   const { status, headers } = cause
   if (status === undefined) {
     const root = rootOf(cause)
@@ -83,6 +86,11 @@ export function failureOf(cause: unknown, now: number): Failure {
     ...failure(kindOf(status, cause), cause, status),
     retryAfterMs: retryAfter(headers, now),
   }
+}
+
+/** Whether the client has no credentials: the SDK says so when it makes a request. */
+function lacksKey(cause: unknown): boolean {
+  return messageOf(cause).startsWith('Could not resolve authentication method')
 }
 
 /** Whether the body of a reply broke off or stalled. The SDK passes on unchanged what fetch throws then. */

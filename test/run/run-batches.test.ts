@@ -2,8 +2,9 @@ import { createWriteStream, readFileSync, writeFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
-import type Anthropic from '@anthropic-ai/sdk'
+import Anthropic from '@anthropic-ai/sdk'
 import t, { type Test } from 'tap'
 import * as z from 'zod'
 import {
@@ -660,4 +661,26 @@ void t.test('a closed job is refused, and ends nothing but the run', async t => 
   await t.rejects(read(), { code: 'CBS_OPTION', option: 'job', message: /job closed is closed/ })
   // An error without a listener would end the test.
   await new Promise(done => setTimeout(done, 50))
+})
+
+void t.test('a prompt function whose params have no JSON ends the run with CBS_STAGE', async t => {
+  const client = await realWorld(t)
+  for (const preflight of [true, false]) {
+    const metadata = { user_id: 5n as unknown as string }
+    const prompt = () => ({ messages: [{ role: 'user' as const, content: 'x' }], metadata })
+    const options = { ...quick, client, preflight, prompt }
+    await t.rejects(text(runBatches(reviews, options).toRows()), {
+      code: 'CBS_STAGE',
+      message: 'a request cannot be serialized as JSON: Do not know how to serialize a BigInt',
+    })
+  }
+})
+
+void t.test('a client without a key is CBS_ACCESS', async t => {
+  t.intercept(process, 'env', { value: {} })
+  const client = new Anthropic({ apiKey: null, authToken: null })
+  await t.rejects(text(runBatches(reviews, { ...quick, client, prompt: '{{text}}' }).toRows()), {
+    code: 'CBS_ACCESS',
+    message: /Could not resolve authentication method/,
+  })
 })

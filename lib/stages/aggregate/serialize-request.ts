@@ -1,4 +1,3 @@
-import { wrapError } from '../../core/errors.ts'
 import { SourceRecord, type BatchRequest, type TemplateOutput } from '../../core/flow.ts'
 import { wellFormedJson } from '../../core/json/well-formed.ts'
 import { keyOf } from '../../core/request-key.ts'
@@ -15,12 +14,7 @@ export function serializeRequest(
   isKeyed: boolean,
 ): SerializedRequest | undefined {
   if (!('params' in item)) return undefined
-  let params: string | undefined
-  try {
-    params = wellFormedJson(item.params)
-  } catch (cause) {
-    throw wrapError('CBS_STAGE', 'a request cannot be serialized as JSON', cause)
-  }
+  const params = wellFormedJson(item.params)
   return params === undefined ? undefined : { params, key: isKeyed ? keyOf(params) : undefined }
 }
 
