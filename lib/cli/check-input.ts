@@ -24,7 +24,7 @@ export async function checkInput(
   const attach = attacher(options)
   const readable = first.find(record => !record.problem)
   const isTable = format === 'csv' || format === 'tsv'
-  if (readable && isTable) checkColumns(readable, settings)
+  if (readable && isTable) checkColumns(Object.keys(readable.fields), settings)
   for (const record of first) checkResponse(record, settings)
   const problems: (Problem | undefined)[] = []
   for (const record of first) {
@@ -116,8 +116,7 @@ const DELIMITER_HINT =
 const TEXT_HINT = '; for lines of plain text, add --from text'
 
 /** CSV names its columns up front, so a template with an unknown column is wrong for every record. */
-function checkColumns(record: SourceRecord, settings: Settings): void {
-  const columns = Object.keys(record.fields)
+export function checkColumns(columns: readonly string[], settings: Settings): void {
   const check = (text: string, name: string): void => {
     const template = compile(text, { name, vars: settings.vars })
     const isText = columns.length === 1 && fieldsOf(template).some(({ name }) => name === 'input')

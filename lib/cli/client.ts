@@ -17,6 +17,8 @@ export interface ClientFor {
   readonly emulator?: string | undefined
   /** Settings of the job's first run, for flags that are not given. */
   readonly job?: ApiSettings
+  /** Called with a message if the base URL is the job's, so that the user sees where the key goes. */
+  readonly onJobUrl?: (message: string) => void
   /** For commands that may not need the API: a missing key is reported on the first call. */
   readonly keyless?: boolean
 }
@@ -24,8 +26,11 @@ export interface ClientFor {
 /** The SDK's client for the flags, the environment and the job. */
 export async function clientOf(flags: Flags, io: Io, use: ClientFor = {}): Promise<Anthropic> {
   const { emulator, job } = use
-  const baseURL = emulator ?? baseUrlOf(flags, io.env) ?? job?.baseUrl
+  const given = emulator ?? baseUrlOf(flags, io.env)
+  const baseURL = given ?? job?.baseUrl
   if (baseURL !== undefined) checkBaseUrl(baseURL)
+  if (given === undefined && baseURL !== undefined)
+    use.onJobUrl?.(`requests go to ${new URL(baseURL).origin}, the base URL of the job`)
   const betas = job?.betas ?? []
   const workspace = flags.text('workspace') ?? job?.workspace
   const client = new Anthropic({
@@ -74,9 +79,11 @@ function checkBaseUrl(text: string): void {
     throw new BatchStreamError('CBS_OPTION', '--base-url must not hold a user name or password')
   }
   if (isSafeUrl(text)) return
+  // A mistyped one may hold a password or a key.
+  const got = /[@?]/.test(text) ? '' : `, got "${text}"`
   throw new BatchStreamError(
     'CBS_OPTION',
-    `--base-url must be https, or http on this machine, got "${text}"`,
+    `--base-url must be https, or http on this machine${got}`,
   )
 }
 

@@ -2,15 +2,16 @@ import type { Dirent } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { isAbsolute, join, resolve } from 'node:path'
 import { BatchStreamError, wrapError } from '../core/errors.ts'
+import type { IsOwn } from './own-files.ts'
 
 /**
  * The files of one `--input`, sorted by name: a file, all files below a folder, or the matches of a quoted pattern. Hidden
- * files and folders are skipped unless they are named. No file at all is `CBS_INPUT`.
+ * files and folders are skipped unless they are named, and so are the run's own files. No file at all is `CBS_INPUT`.
  */
-export async function filesOf(name: string, cwd: string): Promise<readonly string[]> {
+export async function filesOf(name: string, cwd: string, isOwn: IsOwn): Promise<readonly string[]> {
   if (name === '-') return [name]
-  const names = await matchesOf(name, cwd)
-  const files = await Promise.all(names.map(one => withinFolder(one, cwd)))
+  const names = await matchesOf(name, cwd, isOwn)
+  const files = await Promise.all(names.map(one => withinFolder(one, cwd, isOwn)))
   const found = files.flat()
   if (found.length > 0) return found
   throw new BatchStreamError(
@@ -20,7 +21,7 @@ export async function filesOf(name: string, cwd: string): Promise<readonly strin
 }
 
 /** The files below a folder. Links to folders are not followed, so there are no loops. */
-async function withinFolder(name: string, cwd: string): Promise<readonly string[]> {
+async function withinFolder(name: string, cwd: string, isOwn: IsOwn): Promise<readonly string[]> {
   const unreadable = (cause: NodeJS.ErrnoException): never => {
     if (cause.code !== 'ENOENT')
       throw wrapError('CBS_INPUT', `the input ${name} cannot be read`, cause)
@@ -34,7 +35,8 @@ async function withinFolder(name: string, cwd: string): Promise<readonly string[
   for (const entry of entries.sort(byName)) {
     if (entry.name.startsWith('.')) continue
     const path = join(name, entry.name)
-    if (entry.isDirectory()) files.push(...(await withinFolder(path, cwd)))
+    if (await isOwn(resolve(cwd, path))) continue
+    if (entry.isDirectory()) files.push(...(await withinFolder(path, cwd, isOwn)))
     else if (entry.isFile() || (entry.isSymbolicLink() && (await isFile(resolve(cwd, path)))))
       files.push(path)
   }
@@ -56,7 +58,7 @@ async function isFile(path: string): Promise<boolean> {
  * The matches of a pattern, sorted by name: `*` and `?` match characters of one name, but not a leading dot. An existing
  * name is not a pattern.
  */
-async function matchesOf(name: string, cwd: string): Promise<readonly string[]> {
+async function matchesOf(name: string, cwd: string, isOwn: IsOwn): Promise<readonly string[]> {
   if (!/[*?]/.test(name) || (await exists(join(cwd, name), name))) return [name]
   let found = [name.startsWith('/') ? '/' : '']
   for (const part of name.split('/').filter(part => part !== '')) {
@@ -64,7 +66,9 @@ async function matchesOf(name: string, cwd: string): Promise<readonly string[]> 
     for (const folder of found) next.push(...(await inFolder(folder, part, cwd)))
     found = next
   }
-  if (found.length > 0) return found
+  const matches: string[] = []
+  for (const match of found) if (!(await isOwn(resolve(cwd, match)))) matches.push(match)
+  if (matches.length > 0) return matches
   throw new BatchStreamError('CBS_INPUT', `there is no input ${name}`)
 }
 

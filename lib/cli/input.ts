@@ -17,6 +17,7 @@ import { filesOf } from './input-files.ts'
 import type { Io } from './io.ts'
 import type { InputSettings } from './input-settings.ts'
 import { isParquetFile, parquetFrom, sniffed } from './parquet-input.ts'
+import type { IsOwn } from './own-files.ts'
 import { isReadable } from './readable.ts'
 import { sampleItems, sampleRecords, type RecordSampleOptions } from './sample-records.ts'
 import type { Talk } from './talk.ts'
@@ -53,14 +54,16 @@ export interface InputOptions {
   readonly io: Io
   readonly talk: Talk
   readonly reading: InputState
+  /** Tells the run's own files, which are no input. */
+  readonly isOwn: IsOwn
   /** Ends a wait for input that may never come. */
   readonly signal: AbortSignal
 }
 
 /** The records of all inputs in order. Missing files are reported before the first byte is read. */
 export async function openInput(options: InputOptions): Promise<Stage<never, SourceRecord>> {
-  const { settings, cwd, signal } = options
-  const names = (await Promise.all(settings.input.map(name => filesOf(name, cwd)))).flat()
+  const { settings, cwd, signal, isOwn } = options
+  const names = (await Promise.all(settings.input.map(name => filesOf(name, cwd, isOwn)))).flat()
   options.reading.files = names.length
   const { from: format } = settings
   if (format === 'files') return endedBy(signal, filesIn(names, options))

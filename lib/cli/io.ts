@@ -5,8 +5,8 @@ import type { LedgerPool } from '../store/postgres/pool.ts'
 /** The program's access to the outside world; `process` is one. */
 export interface Io {
   readonly stdin: Readable & { readonly isTTY?: boolean }
-  readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number }
-  readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number }
+  readonly stdout: TextOutput
+  readonly stderr: TextOutput
   readonly env: Readonly<Record<string, string | undefined>>
   on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
@@ -18,6 +18,13 @@ export interface Io {
   readonly connectLedger?: ((url: string) => ClosablePool) | undefined
   /** Ends the process at once by a signal, or with its code; for a second Ctrl-C. */
   endBy(signal: NodeJS.Signals, code: number): void
+}
+
+/** A stream of the program; `fd` if it has a file descriptor. */
+type TextOutput = Writable & {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  readonly fd?: number
 }
 
 /** Database connections that are closed with the program. */

@@ -19,6 +19,7 @@ import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { openInput } from './input.ts'
+import { ownFiles } from './own-files.ts'
 import { rememberedBy } from './remembered.ts'
 import { duration } from './values.ts'
 
@@ -149,12 +150,13 @@ export async function restoreAnswers(
 
 /** Reads again the records that another machine spooled, for a command that otherwise reads no input. */
 export async function restoreRecords(
-  { io, talk, signal }: Pick<Context, 'io' | 'talk' | 'signal'>,
+  context: Context,
   job: StoredJob,
   found: SoundJob,
 ): Promise<void> {
   if (!job.input.isRefilling) return
-  const { run: settings, cwd } = rememberedBy(found)
+  const { io, talk, signal } = context
+  const { run: settings, rows, cwd } = rememberedBy(found)
   if (settings.input.includes('-'))
     throw new BatchStreamError(
       'CBS_INPUT',
@@ -164,6 +166,7 @@ export async function restoreRecords(
   try {
     const records: AsyncIterable<SourceRecord> = await openInput({
       ...{ settings, cwd, io, talk, reading, signal },
+      isOwn: await ownFiles(context, [rows.output, rows.errors]),
     })
     for await (const record of records) {
       await job.input.appendOrVerify(record)

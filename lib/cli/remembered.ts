@@ -4,6 +4,7 @@ import {
   inspectJob,
   inspectJobs,
   NO_JOURNAL,
+  type JobCard,
   type JobOnDisk,
   type SoundJob,
   unusable,
@@ -78,18 +79,18 @@ export function sound(job: JobOnDisk): SoundJob {
   throw hasBegun(job) ? unusable(job) : neverBegan(job)
 }
 
+/** The record of a job's first command in its card, if there is one. */
+export function rememberedIn(card: JobCard | undefined): Remembered | undefined {
+  const settings = card?.settings
+  if (typeof settings !== 'object' || settings === null) return undefined
+  // run-job.ts writes this type, and job.json has a checksum.
+  return 'run' in settings && 'rows' in settings ? (settings as Remembered) : undefined
+}
+
 /** The record of the job's first command. */
 export function rememberedBy(job: JobOnDisk): Remembered {
-  const settings = sound(job).card?.settings
-  if (
-    typeof settings === 'object' &&
-    settings !== null &&
-    'run' in settings &&
-    'rows' in settings
-  ) {
-    // run-job.ts writes this type, and job.json has a checksum.
-    return settings as Remembered
-  }
+  const known = rememberedIn(sound(job).card)
+  if (known) return known
   if (!hasBegun(job)) throw neverBegan(job)
   throw new BatchStreamError(
     'CBS_STATE',

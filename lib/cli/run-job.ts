@@ -11,6 +11,7 @@ import {
   cardText,
   inspectJob,
   inspectJobsOf,
+  inspectNewest,
   inspectShards,
   isDamaged,
   type JobCard,
@@ -25,18 +26,27 @@ import type { Stage } from '../core/stage.ts'
 import type { TemplateOptions } from '../stages/template/options.ts'
 import { checkNewOutput } from '../stages/write/output.ts'
 import type { InputState } from './input.ts'
-import { isUnsent } from './job-work.ts'
+import { isUnfinished, isUnsent } from './job-work.ts'
 import { writtenBy } from './parquet-output.ts'
-import { hasBegun, rememberedBy, sound, type Remembered } from './remembered.ts'
+import { hasBegun, rememberedBy, rememberedIn, sound, type Remembered } from './remembered.ts'
 import type { RowOptions } from './row-options.ts'
-import { compareInput, type ComparedInput } from './same-input.ts'
+import { compareInput, firstRecords, type ComparedInput } from './same-input.ts'
 import { decidingSettings, type Settings } from './settings.ts'
 import type { Talk } from './talk.ts'
 import { wrongFlag } from './values.ts'
 
+function commandText(settings: Settings): string {
+  return JSON.stringify(decidingSettings(settings))
+}
+
+function commandTextIn(card: JobCard): string | undefined {
+  const known = rememberedIn(card)
+  return known && commandText(known.run)
+}
+
 /** Identifies a command: its settings and the first record. A shard may have no records. */
 export function fingerprintOf(settings: Settings, first: SourceRecord | undefined): string {
-  const hash = createHash('sha256').update(JSON.stringify(decidingSettings(settings)))
+  const hash = createHash('sha256').update(commandText(settings))
   if (first) hash.update(first.raw)
   return hash.digest('hex')
 }
@@ -53,6 +63,8 @@ export interface Choice {
 }
 
 export interface ChosenInput {
+  /** The first records, which are in the stream, too. */
+  readonly first: readonly SourceRecord[]
   readonly stream: Stage<never, SourceRecord>
   readonly reading: InputState
   readonly template: TemplateOptions
@@ -155,6 +167,8 @@ async function unnamedJob(
   if (!same) {
     const { same: finished, ...rest } = await compared(choice, alike)
     if (finished) return await printAgain(choice, finished, rest.close, talk)
+    // With --reuse, the user knows of an earlier job.
+    if (choice.remembered.run.reuse === undefined) await mustBeAnotherInput(choice, talk)
     return await createJob(choice, newName(new Date()), rest)
   }
   const known = rememberedBy(same)
@@ -162,6 +176,38 @@ async function unnamedJob(
     `resuming job ${same.name}, which this command left unfinished (--fresh starts a new job)`,
   )
   return await resumeJob(choice, same, known, talk)
+}
+
+/** How many jobs of the same command are compared at most. */
+const MOST_LEFT = 16
+
+/**
+ * Rejects an input that has changed in its first record since the same command was left unfinished: the rest of it would be paid for
+ * twice. It has, if at least half of its first records are among those of the job. A job with another input is named.
+ */
+async function mustBeAnotherInput(
+  { dir, fingerprint, remembered, input: { first } }: Choice,
+  talk: Talk,
+): Promise<void> {
+  const command = commandText(remembered.run)
+  const isLike = (card: JobCard): boolean =>
+    card.fingerprint !== fingerprint && commandTextIn(card) === command
+  for (const job of await inspectNewest(nodeDisk, dir, isLike, MOST_LEFT)) {
+    const { name, state } = job
+    if (!state || !isUnfinished(job) || isUnsent(state)) continue
+    const known = new Set(await firstRecords({ ...job, state }, first.length))
+    const shared = first.filter(({ raw }) => known.has(raw.toString('latin1'))).length
+    if (shared > 0 && shared * 2 >= Math.min(known.size, first.length))
+      throw new BatchStreamError(
+        'CBS_INPUT',
+        `the input has changed since job ${name} of this command began, which is unfinished; nothing was sent. \`claude-batch-stream resume ${name}\` continues with the records that it has read, --fresh starts a new job`,
+      )
+    // A process that works on it will finish it.
+    if (await isLocked(job.folder)) continue
+    talk.info(
+      `job ${name} of this command has another input, and is unfinished: claude-batch-stream resume ${name}`,
+    )
+  }
 }
 
 /**

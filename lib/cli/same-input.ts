@@ -165,7 +165,21 @@ class RepeatableInput {
   }
 }
 
-/** The input of a finished job. */
+/** The first records of a job, as text of one byte each; none if they are not on this disk. */
+export async function firstRecords(job: SoundJob, most: number): Promise<readonly string[]> {
+  const known = await KnownInput.open(job).catch(() => undefined)
+  if (!known) return []
+  const texts: string[] = []
+  try {
+    for (let ordinal = 0; ordinal < Math.min(most, known.count); ordinal++)
+      texts.push((await known.read(ordinal)).raw.toString('latin1'))
+    return texts
+  } finally {
+    await known.close()
+  }
+}
+
+/** The input of an earlier job. */
 class KnownInput {
   readonly job: SoundJob
   readonly #files: readonly DiskFile[]

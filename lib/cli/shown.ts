@@ -30,8 +30,8 @@ export function redacted(text: string, secrets: readonly string[] = []): string 
 export function secretsIn(env: Readonly<Record<string, string | undefined>>): string[] {
   const keys = ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN'].map(name => env[name]?.trim())
   const headers = (env['ANTHROPIC_CUSTOM_HEADERS'] ?? '').split('\n').map(line => {
-    const [, name = '', value = ''] = /^([^:]*):(.*)$/.exec(line) ?? []
-    return [name.trim(), value.trim()] as const
+    const colon = line.indexOf(':')
+    return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()] as const
   })
   return [...keys.flatMap(secretForms), ...secretsInHeaders(headers)]
 }

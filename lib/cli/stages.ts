@@ -79,8 +79,13 @@ export function checkDecisions(
     const says =
       own?.fetched?.why === null ? 'already' : 'already; the valid lines of its results count'
     if (own) talk.info(`--adopt ${id}: that is batch ${own.number} of job ${name} ${says}`)
-    const isKnown = own ?? batches.find(({ candidates }) => candidates[id] !== undefined)
-    if (id !== 'none' && !isKnown)
+    // Unless the job has named some, a batch whose create got no reply may be any batch of the API.
+    const isPossible = batches.some(
+      ({ phase, candidates }) =>
+        candidates[id] !== undefined ||
+        (phase === 'armed' && !Object.values(candidates).includes('named')),
+    )
+    if (id !== 'none' && !own && !isPossible)
       throw new BatchStreamError(
         'CBS_OPTION',
         `--adopt ${id}: no batch of job ${name} may be that one, according to its journal; \`claude-batch-stream status ${name}\` shows the batches in question`,

@@ -11,8 +11,8 @@ export interface Topic {
 
 const FORMATS = `Formats
 
-Input (--from): guessed from the file name, then from the first bytes. gzip is
-detected, on stdin too.
+Input (--from): detected by the file name, then by the first bytes; so is gzip,
+on stdin too.
   csv, tsv   a row is an object of strings; see --delimiter, --columns A,B,
              --no-header, --comment '#' (skips lines that start with #)
   jsonl      one record per line, kept byte for byte; a value that is not an
@@ -20,6 +20,7 @@ detected, on stdin too.
   json       the elements of the top-level array, or of the array at
              --json-path a.b
   text       one record per line: {"input": "the line"}
+  parquet    a row is an object with the types of its columns
   files      one record per file: path, name, ext, text; images and PDFs are
              attached to the request
   requests   one Messages request per line: {"custom_id","params"}, or params
@@ -30,6 +31,7 @@ Output (--to): one row per record, even if the record failed.
   csv, tsv   the fields of all records, or --output-columns A,B, then
              response, status, error; --csv-safe protects against
              spreadsheet formulas
+  parquet    the columns of csv, with types; not to a terminal
   text       only the response; an empty line if the record failed
   raw        the API's own result lines
 

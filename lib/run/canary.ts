@@ -14,6 +14,11 @@ export interface CanaryOptions {
    * @default true
    */
   readonly drains?: boolean
+  /**
+   * Whether the user continues after the warning of an earlier run, if there was one.
+   * @default true
+   */
+  readonly continues?: boolean
 }
 
 /**
@@ -44,8 +49,14 @@ export class Canary {
   /** Whether all records of the canary are in batches, and the rest waits for their answers. */
   get isHolding(): boolean {
     const { state } = this.#options.job
-    if (state.warned || nextUnbatched(state) < this.#options.records) return false
+    if (this.#isOff || nextUnbatched(state) < this.#options.records) return false
     return this.#batches().some(({ fetched }) => fetched === null)
+  }
+
+  /** Whether the user has decided to continue in any case. */
+  get #isOff(): boolean {
+    const { job, continues = true } = this.#options
+    return continues && job.state.warned
   }
 
   /** Whether a batch does not wait for the canary: it is part of it, or a retry. */
@@ -56,7 +67,7 @@ export class Canary {
   /** Decides whether a batch may be sent. A batch of the canary goes at once; others wait for the canary. */
   async approve({ number }: Pick<SealedBatch, 'number'>, signal: AbortSignal): Promise<boolean> {
     const { job, drains = true } = this.#options
-    if (job.state.warned || this.isExempt(job.batch(number))) return true
+    if (this.#isOff || this.isExempt(job.batch(number))) return true
     const isHere = (): boolean => this.#batches().every(({ fetched }) => fetched !== null)
     if (!isHere() && !drains) {
       this.#isHeld = true

@@ -9,35 +9,48 @@ import { StageTransform, typed, type Stage } from '../core/stage.ts'
 
 /**
  * Stops submission (`CBS_STOPPED`) if every answer of the first batch that ends is the same failure and more would be sent:
- * the rest would fail alike, and some failures cost as much as answers. Transient failures do not count.
+ * the rest would fail alike, and some failures cost as much as answers. Transient failures do not count. A job that has stopped for
+ * this sends nothing more.
  */
 export function firstBatch(job: StoredJob): Stage<Result, Result> {
+  if (job.state.warned && hasMore(job)) job.queue.stop(stoppedBefore())
   let first: number | undefined
   let alike: string | undefined
   let answers = 0
-  const look = (result: Looked): void => {
+  /** Whether this result is the last one of a first batch that failed. */
+  const isLastFailure = (result: Looked): boolean => {
     // The single answer that fills the cache is no evidence.
     if (!job.batch(result.batch.number).primes) first ??= result.batch.number
     const isAsked = !isUnsent(result.status) && !result.repeat && result.reused === null
-    if (result.batch.number !== first || !isAsked) return
+    if (result.batch.number !== first || !isAsked) return false
     answers += 1
     const way = wayOf(result)
     if (answers === 1) alike = way
     if (alike !== way) alike = undefined
     const isOver = answers === result.batch.requests
-    if (isOver && alike !== undefined && answers > 1 && hasMore(job))
-      job.queue.stop(stopped(result))
+    return isOver && alike !== undefined && answers > 1 && hasMore(job)
+  }
+  const failureIn = (result: Result | ResultPage): Looked | undefined => {
+    // One success is enough to rule out a common failure.
+    const looked: Iterable<Looked> = !(result instanceof ResultPage)
+      ? [result]
+      : result.isAllPlain
+        ? [{ ...SUCCEEDED, batch: result.batch }]
+        : result
+    let failure: Looked | undefined
+    for (const one of looked) if (isLastFailure(one)) failure = one
+    return failure
   }
   return typed(
     new StageTransform({
       objectMode: true,
       takesPages: true,
       transform(result: Result | ResultPage, _encoding, done) {
-        if (!(result instanceof ResultPage)) look(result)
-        // One success is enough to rule out a common failure.
-        else if (result.isAllPlain) look({ ...SUCCEEDED, batch: result.batch })
-        else for (const one of result) look(one)
-        done(null, result)
+        const failure = failureIn(result)
+        if (!failure) return done(null, result)
+        job.queue.stop(stopped(failure))
+        const warned = job.note({ type: 'warned', at: job.clock.now() }, true)
+        warned.then(() => done(null, result), done)
       },
     }),
   )
@@ -60,8 +73,18 @@ function hasMore({ state, store }: StoredJob): boolean {
 }
 
 function stopped({ status, error, batch }: Looked): BatchStreamError {
+  return notSent(
+    `all ${batch.requests} requests of the first batch are ${status} (${error?.message})`,
+  )
+}
+
+function stoppedBefore(): BatchStreamError {
+  return notSent('all requests of the first batch failed in the same way in an earlier run')
+}
+
+function notSent(why: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_STOPPED',
-    `all ${batch.requests} requests of the first batch are ${status} (${error?.message}), so no more are sent; to send the rest anyway, set \`stopOnUniformFailure: false\``,
+    `${why}, so no more are sent; to send the rest anyway, set \`stopOnUniformFailure: false\``,
   )
 }

@@ -237,6 +237,23 @@ async function isOfAnother(disk: Disk, folder: string, command: string): Promise
   return first !== undefined && first !== command
 }
 
+/** The newest jobs, at most `most`, whose card a function accepts, the newest last. Of all others, only the card is read. */
+export async function inspectNewest(
+  disk: Disk,
+  dir: string,
+  accepts: (card: JobCard) => boolean,
+  most: number,
+): Promise<JobOnDisk[]> {
+  const cards: JobCard[] = []
+  for (const name of await jobNames(disk, dir)) {
+    const read = await readCard(disk, join(dir, 'jobs', name)).catch(() => undefined)
+    if (read && !read.isChanged && accepts(read.card)) cards.push({ ...read.card, name })
+  }
+  const newest = cards.sort((a, b) => a.created_at.localeCompare(b.created_at)).slice(-most)
+  const names = newest.map(({ name }) => name)
+  return await inOrder(eachJob(disk, dir, names))
+}
+
 /** Reads jobs one by one, since all of them may need much memory. */
 export async function* eachJob(
   disk: Disk,

@@ -80,3 +80,22 @@ t.test('an answer that violates the schema does not count as a success', async t
   t.equal(ran.code, 4)
   t.match(ran.err, /none of the first 3 records was answered \(invalid: /)
 })
+
+for (const check of ['canary', 'first batch'])
+  for (const shape of ['stdout', '-o'])
+    t.test(`the same command after a ${check} that failed decides nothing (${shape})`, async t => {
+      const place = await placeFor(t, FAILING)
+      const words = check === 'canary' ? ASK : ASK.slice(0, -2)
+      const out = shape === '-o' ? ['-o', place.path('out.jsonl')] : []
+      const own = [...words, '-c', '1', ...out]
+      const ran = await place.run(own, { stdin: csv(200) })
+      t.equal(ran.code, 4)
+      const { accepted } = await place.emulator.ledger.totals()
+      t.ok(accepted < 200, `${accepted}`)
+      const again = await place.run(own, { stdin: csv(200) })
+      t.equal(again.code, 4, again.err)
+      t.match(nextWords(again).slice(0, 2), ['resume', 'j'])
+      t.match(await place.emulator.ledger.totals(), { accepted })
+      t.equal((await place.again(again)).code, 3)
+      t.match(await place.emulator.ledger.totals(), { accepted: 200, acceptedTwice: 0 })
+    })

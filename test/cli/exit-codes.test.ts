@@ -6,7 +6,7 @@ import { PassThrough, Writable } from 'node:stream'
 import t, { type Test } from 'tap'
 import type { EmulatorOptions, FaultRule } from '../../lib/emulator/index.ts'
 import { openJob } from '../../lib/store/open.ts'
-import { csv, journaled, placeFor, until, type Place, type WorldOptions } from './world.ts'
+import { csv, journaled, placeFor, run, until, type Place, type WorldOptions } from './world.ts'
 import { needs } from '../support/needs.ts'
 
 const ASK = ['-p', 'Say {{text}}', '--job', 'a']
@@ -279,4 +279,16 @@ t.test('141: the reader of stdout has left', async t => {
   stdout.on('error', () => {})
   t.equal((await place.run(ASK, { stdin: csv(3), stdout })).code, 141)
   t.equal((await place.run(['resume', 'a'])).rows.length, 3)
+})
+
+t.test('a mistyped base URL is not shown if it may hold a password', async t => {
+  for (const command of [['-p', 'x'], ['doctor'], ['list', '--remote']])
+    for (const url of ['user:s3cret@host', 'http://user:s3cret@', 'http://host/?key=s3cret']) {
+      const ran = await run([...command, '--base-url', url, '--state-dir', t.testdirName], {
+        stdin: 'a\n1\n',
+        env: { ANTHROPIC_API_KEY: 'x' },
+      })
+      t.match(ran.err + ran.out, /--base-url must/, `${command} ${url}`)
+      t.notMatch(ran.err + ran.out, 's3cret')
+    }
 })

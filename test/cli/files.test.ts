@@ -1,6 +1,6 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { placeFor } from './world.ts'
+import { Collected, placeFor } from './world.ts'
 
 const PDF = '%PDF-1.7 some pages'
 
@@ -185,4 +185,27 @@ void t.test('the error for an Excel workbook explains how to export it', async t
   })
   const old = await place.run(['-p', 'x'], { stdin: Buffer.from('d0cf11e0a1b11ae1', 'hex') })
   t.match(old, { code: 6, err: /the input is an Office file/ })
+})
+
+void t.test('what a run writes is no input of the folder that it reads', async t => {
+  const place = await placeFor(t)
+  mkdirSync(place.path('in/sub'), { recursive: true })
+  for (const name of ['b', 'c', 'sub/d']) writeFileSync(place.path(`in/${name}.txt`), name)
+  const at = (name: string): string => place.path(`in/${name}`)
+  const log = openSync(at('a.log'), 'w')
+  t.teardown(() => closeSync(log))
+  const own = ['--state-dir', at('state'), '--events', at('a.events'), '--errors', at('a.errors')]
+  const words = ['-i', place.path('in'), '--from', 'files', '-p', 'Say {{text}}', ...own]
+  const stdout = Object.assign(new Collected(), { fd: log })
+  t.equal((await place.run([...words, '--detach'], { stdout })).code, 0)
+  for (const shape of [[], ['-o', at('a.jsonl')]]) {
+    const again = await place.run([...words, ...shape], { stdout })
+    t.match(again, { code: 0, err: /^(?:resuming job|job \S+ already has the answers)/m })
+  }
+  t.match(await place.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+  const matches = await place.run(
+    [...words.with(1, at('*')), '-o', at('a.jsonl'), '--fresh', '--limit', '9', '-n'],
+    { stdout: Object.assign(new Collected(), { fd: log }) },
+  )
+  t.match(matches.err, /^dry run, nothing was sent: 3 records/m)
 })

@@ -67,3 +67,15 @@ t.test(
     t.same(place.emulator.ledger.calls(), [])
   },
 )
+
+t.test('one line of text is no table without rows', async t => {
+  const place = await placeFor(t)
+  const ran = await place.run(['-p', 'Answer: {{input}}'], { stdin: 'What is 1?\n' })
+  t.match(ran, {
+    code: 6,
+    out: '',
+    err: /the input has no column "input"; it has "What is 1\?"; for lines of plain text, add --from text/,
+  })
+  const empty = await place.run(['-p', 'Answer: {{id}}'], { stdin: 'id,text\n' })
+  t.match(empty, { code: 0, err: /^no input/ })
+})

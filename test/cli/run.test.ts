@@ -479,7 +479,7 @@ t.test(
 t.test('the key appears in no file, output or log, even with full logging', async t => {
   const place = await placeFor(t, {}, { key: `${KEY}\n` })
   const secrets = ['portkey-0123456789', 'cf-S3cret!-value']
-  const headers = `X-Portkey-Api-Key: ${secrets[0]}\nCf-Access-Client-Secret: ${secrets[1]}\nno header`
+  const headers = `X-Portkey-Api-Key: ${secrets[0]}\nCf-Access-Client-Secret : ${secrets[1]} \r\nno header`
   const env = { ANTHROPIC_LOG: 'debug', ANTHROPIC_CUSTOM_HEADERS: headers }
   // The SDK reads the environment of the process.
   t.intercept(process, 'env', { value: { ...process.env, ...env } })

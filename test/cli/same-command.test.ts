@@ -303,3 +303,56 @@ t.test('two simultaneous starts of one command pay once', async t => {
   t.equal(await accepted(place), 20)
   t.same(jobsOf(place).length, 1, 'and nothing else is left in the folder')
 })
+
+t.test(
+  'an input whose first records have changed does not start an unfinished job anew',
+  async t => {
+    const place = await placeFor(t, { batchTimeMs: 3_600_000 })
+    const words = [...ASK, '--batch-size', '10', '--max-wait', '0s']
+    t.equal((await place.run(words, { stdin: csv(30) })).code, 11)
+    const [name] = jobsOf(place)
+    for (const stdin of [
+      csv(30).replace('text 0', 'text zero'),
+      csv(30).replace('\n', '\n99,text of a new row\n'),
+    ]) {
+      const ran = await place.run(words, { stdin })
+      t.match(ran, {
+        code: 6,
+        out: '',
+        err: `the input has changed since job ${name} of this command began, which is unfinished; nothing was sent. \`claude-batch-stream resume ${name}\` continues`,
+      })
+    }
+    t.equal(await accepted(place), 30)
+    t.same(jobsOf(place), [name])
+
+    const other = csv(30).replaceAll(',text ', ',other text ')
+    const ran = await place.run(words, { stdin: other })
+    t.match(ran, {
+      code: 11,
+      err: `job ${name} of this command has another input, and is unfinished`,
+    })
+    t.equal(await accepted(place), 60)
+    rmSync(join(place.state, 'jobs', `${name}`, 'records.jsonl'))
+    const changed = csv(30).replace('text 0', 'text zero')
+    t.equal((await place.run([...words, '--fresh'], { stdin: changed })).code, 11)
+    t.equal(await accepted(place), 90, '--fresh sends all of it')
+  },
+)
+
+t.test('a job that has sent nothing, or that a process works on, is not in the way', async t => {
+  const place = await placeFor(t, {
+    batchTimeMs: 3_600_000,
+    faults: [{ on: 'create', nth: 1, when: 'early', bytes: 9, status: 403 }],
+  })
+  const words = [...ASK, '--max-wait', '0s']
+  const changed = csv(9).replace('text 0', 'text zero')
+  t.equal((await place.run(words, { stdin: csv(9) })).code, 5)
+  t.equal((await place.run(words, { stdin: changed })).code, 11)
+  const running = jobsOf(place).at(-1)
+  const lock = await lockFolder(join(place.state, 'jobs', `${running}`))
+  const other = await place.run(words, { stdin: csv(9).replaceAll(',text ', ',other text ') })
+  await lock.release()
+  t.equal(other.code, 11)
+  t.notMatch(other.err, 'another input')
+  t.equal((await place.run([...words, '--reuse', `${running}`], { stdin: csv(9) })).code, 11)
+})

@@ -13,6 +13,7 @@ import { follow } from '../progress/follow.ts'
 import { checkedTable, openRows } from '../open-rows.ts'
 import { rowOptionsOf } from '../row-options.ts'
 import { mustMatch, remember } from '../run-job.ts'
+import { ownFiles } from '../own-files.ts'
 import { jobNamed, rememberedBy, unfinishedJobs } from '../remembered.ts'
 import { maxInvalidOf } from '../input-settings.ts'
 import { isEndless, moneyIn } from '../settings.ts'
@@ -67,6 +68,7 @@ export async function resume(context: Context): Promise<Ending> {
   const template = await templateOptions(settings, talk)
   const client = await clientOf(flags, io, {
     job: settings,
+    onJobUrl: message => talk.info(message),
     keyless: found.state.finished,
   })
   const job = await openFound(context, dir, found)
@@ -81,16 +83,17 @@ export async function resume(context: Context): Promise<Ending> {
     if (piped) job.queue.stop(needsInput(found.name))
     const { spooled } = job.state
     const hasInput = spooled.complete && spooled.broken === null && !job.input.isRefilling
+    const isOwn = await ownFiles(context, [rows.output, rows.errors])
     // The records of a pipe that ended too early are spooled.
     const records =
       hasInput || isPipe
         ? undefined
-        : await openInput({ settings, cwd: known.cwd, io, talk, reading, signal })
+        : await openInput({ settings, cwd: known.cwd, io, talk, reading, isOwn, signal })
     const ordered = rows.order === 'input'
     const drains = !flags.has('detach')
     const cap = capFor(context, job, settings, drains)
     context.nextIs(() => ({ ...nextOf(job.state, capFlags(cap)), ...undecidedIn(job) }))
-    const canary = abandon ? undefined : canaryFor(job, settings, drains)
+    const canary = abandon ? undefined : canaryFor(job, settings, drains, true)
     const ledger = new CostLedger(pricesOf(settings))
     const columns = new TableColumns({
       job,

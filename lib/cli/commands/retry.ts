@@ -58,7 +58,10 @@ export async function retryFailed(context: Context): Promise<Ending> {
     )
   }
   const template = await templateOptions(settings, talk)
-  const client = await clientOf(flags, io, { job: settings })
+  const client = await clientOf(flags, io, {
+    job: settings,
+    onJobUrl: message => talk.info(message),
+  })
   const next = { words: ['retry', found.name, ...context.placeFlags] }
   context.nextIs(() => next)
   const job = await openFound(context, dir, found)

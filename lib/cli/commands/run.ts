@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { BatchStreamError, wrapError } from '../../core/errors.ts'
 import type { Emulator } from '../../emulator/index.ts'
 import { nodeDisk } from '../../store/disk.ts'
+import { checkColumns } from '../check-input.ts'
 import { withInput } from '../checked-input.ts'
 import { clientOf } from '../client.ts'
 import type { Context } from '../context.ts'
@@ -131,7 +132,7 @@ async function ask(
           ...(note !== undefined && { note }),
           ...(concurrency !== undefined && { concurrency }),
         },
-        input: { stream, reading, template },
+        input: { first, stream, reading, template },
       },
       talk,
     )
@@ -158,7 +159,9 @@ async function ask(
       const ledger = new CostLedger(pricesOf(settings))
       const drains = !flags.has('detach')
       cap = capFor(context, job, settings, drains)
-      const canary = canaryFor(job, settings, drains)
+      // The same command again is no decision, unless only it can read the rest of its input.
+      const continues = isResumed && !job.state.spooled.complete
+      const canary = canaryFor(job, settings, drains, continues)
       const columns = new TableColumns({
         job,
         known: remembered.columns,
@@ -177,7 +180,7 @@ async function ask(
         // Emulated batches end soon, and polling is free.
         pace: place.emulator ? { ...pace, pollMs: pace.pollMs ?? EMULATED_POLL_MS } : pace,
         stateDir: place.dir,
-        stopOnUniformFailure: !isResumed,
+        stopOnUniformFailure: !continues,
       }
       follow(context, { job, settings, ledger: place.lasts ? ledger : undefined })
       isStarted = flags.has('detach')
@@ -244,6 +247,8 @@ async function noInput(
   if (reading.broken) throw reading.broken
   if (name !== undefined && !flags.has('fresh') && !flags.has('emulate'))
     await mustNotHaveBegun(stateDir(flags, io.env), name)
+  // One line of text looks like the header of a table without rows.
+  if (reading.columns) checkColumns(reading.columns, settings)
   talk.info('no input: there are no records, and nothing was sent')
   const columns = rows.outputColumns ?? columnsIn(settings, reading, []) ?? settings.columns ?? []
   await writeEmpty(context, output, await emptyTable(rows, columns, settings.schema))
