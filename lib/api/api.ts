@@ -8,7 +8,14 @@ import { IDLE_TIMEOUT_MS } from '../core/limits.ts'
 import { shorten } from '../core/without-keys.ts'
 import type { Failure } from './failure.ts'
 import type { AnthropicClient } from './client.ts'
-import { cleanHeaders, guardedClient, isLean, RESULT_SET, secretsOf } from './guarded-client.ts'
+import {
+  accountOf,
+  cleanHeaders,
+  guardedClient,
+  isLean,
+  RESULT_SET,
+  secretsOf,
+} from './guarded-client.ts'
 import { cacheIn } from './cache-headers.ts'
 import { withIdleTimeout } from './idle-timeout.ts'
 import {
@@ -55,8 +62,14 @@ export interface CreateReply {
   readonly answer: unknown
   /** The header that shows that the reply came from a cache, and so answers another create. */
   readonly cachedBy: string | undefined
-  /** The error that the batch is in another workspace than those of the job; its id must be journaled all the same. */
-  readonly foreign: BatchStreamError | undefined
+  /** Set if the batch is in another workspace than those of the job; its id must be journaled all the same. */
+  readonly foreign: ForeignWorkspace | undefined
+}
+
+/** The error that a reply named another workspace than the job's, and that workspace. */
+export interface ForeignWorkspace {
+  readonly error: BatchStreamError
+  readonly workspace: string | undefined
 }
 
 /** A redirect is never followed: it would carry the key, and a body, to another host. */
@@ -103,13 +116,11 @@ export class Api {
     return new Api({ ...this.#options, during })
   }
 
-  /** Which API is called, and as whom. */
+  /** Which API is called, and as whom. The latter is known after the first call. */
   get caller(): Caller {
-    const { baseURL, apiKey } = this.#client
+    const { baseURL } = this.#client
     const { origin, pathname } = new URL(baseURL)
-    // A token may be another one in each process.
-    const secret = typeof apiKey === 'string' ? apiKey.trim() : ''
-    const route = `${pathname.replace(/\/+$/, '')}\n${secret}`
+    const route = [pathname.replace(/\/+$/, ''), ...accountOf(this.#client)].join('\n')
     const access = createHash('sha256').update(route).digest('hex').slice(0, ACCESS_DIGITS)
     const workspace = this.session.namedWorkspace
     return { origin, access, ...(workspace !== undefined && { workspace }) }
@@ -140,14 +151,14 @@ export class Api {
     const { data, response } = await call.withResponse()
     const { headers } = response
     const cachedBy = cacheIn(headers)
-    let foreign: BatchStreamError | undefined
+    let foreign: ForeignWorkspace | undefined
     try {
       // It says nothing about this key's workspace.
       if (cachedBy === undefined) await this.session.observe(headers)
       else this.session.observeCached()
     } catch (cause) {
       if (!(cause instanceof BatchStreamError) || cause.code !== 'CBS_ACCESS') throw cause
-      foreign = cause
+      foreign = { error: cause, workspace: this.session.namedWorkspace }
     }
     return { answer: data, cachedBy, foreign }
   }
@@ -163,6 +174,16 @@ export class Api {
    */
   async lookUp(id: string): Promise<RemoteBatch | undefined> {
     return await this.#retrieve(id, ANY_FAILURE, LOOK_UP_TRIES)
+  }
+
+  /** The same; `unknown` if three tries get neither the batch nor the reply that the API does not know it. */
+  async lookUpSurely(id: string): Promise<RemoteBatch | undefined | 'unknown'> {
+    try {
+      return await this.#retrieve(id, undefined, LOOK_UP_TRIES)
+    } catch (cause) {
+      if (this.#options.signal.aborted || !(cause instanceof BatchStreamError)) throw cause
+      return 'unknown'
+    }
   }
 
   async #retrieve(
@@ -208,12 +229,13 @@ export class Api {
     return await this.#page(afterId, limit, 'proof', NO_LIST, LIST_TRIES)
   }
 
-  /** The same as `valid`; undefined if there is no list, or five tries get none: batches can be retrieved by their ids. */
+  /** The same; undefined if there is no list, or five tries get none. */
   async listIfThere(
     afterId: string | undefined,
     limit: number,
+    wanted: 'proof' | 'valid',
   ): Promise<BatchListPage | undefined> {
-    return await this.#page(afterId, limit, 'valid', ANY_FAILURE, LIST_TRIES)
+    return await this.#page(afterId, limit, wanted, ANY_FAILURE, LIST_TRIES)
   }
 
   async #page(

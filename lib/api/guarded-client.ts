@@ -5,13 +5,28 @@ import { cacheIn } from './cache-headers.ts'
 import { MAX_REPLY_BYTES } from '../core/limits.ts'
 import { isUndecodable, MalformedReply } from './sdk-error.ts'
 import { shorten, withoutKeys, withoutSecrets } from '../core/without-keys.ts'
-import { secretsIn } from './secret-headers.ts'
+import { accountIn, secretsIn } from './secret-headers.ts'
 import { leanFetch, mayReplaceFetch } from './transport.ts'
 
 type ClientFetch = NonNullable<ClientOptions['fetch']>
 
-/** Guarded clients, and whether their requests go over this package's own transport. */
-const guarded = new WeakMap<object, boolean>()
+/** What is known about a guarded client. */
+interface Guard {
+  /** Whether its requests go over this package's own transport. */
+  readonly isLean: boolean
+  readonly account: Account
+}
+
+/** The headers that decide whose account a client uses, as in its first request; empty before that. */
+interface Account {
+  headers: readonly string[]
+}
+
+/** By the guarded copies. */
+const guards = new WeakMap<object, Guard>()
+
+/** The accounts of users' clients, by these: a client may renew its token, and each copy of it is the same account. */
+const accounts = new WeakMap<object, Account>()
 
 /**
  * Guards the user's client: every request and reply passes here. Requests go to the base URL's origin only and follow no
@@ -22,17 +37,25 @@ const guarded = new WeakMap<object, boolean>()
 export function guardedClient(given: AnthropicClient): Anthropic {
   // Every 1.x client has the members that are called here, whichever copy of the SDK made it.
   const client = given as Anthropic
-  if (guarded.has(client)) return client
+  if (guards.has(client)) return client
   const caller = callerOf(client)
   const isLean = mayReplaceFetch(caller)
-  const copy = withGuard(client, isLean ? leanFetch : caller.fetch)
-  guarded.set(copy, isLean)
+  const account = accounts.get(given) ?? { headers: [] }
+  accounts.set(given, account)
+  const guard = { isLean, account }
+  const copy = withGuard(client, isLean ? leanFetch : caller.fetch, guard)
+  guards.set(copy, guard)
   return copy
 }
 
 /** Whether a guarded client is done with each part of an upload when it requests the next one. */
 export function isLean(client: Anthropic): boolean {
-  return guarded.get(client) === true
+  return guards.get(client)?.isLean === true
+}
+
+/** The headers that decide whose account a guarded client uses, once it has made a request. A later token may be a renewed one. */
+export function accountOf(client: Anthropic): readonly string[] {
+  return guards.get(client)?.account.headers ?? []
 }
 
 /** These members are private in the SDK's types, but every client has them. */
@@ -43,11 +66,13 @@ function callerOf(client: Anthropic): {
   return client as unknown as ReturnType<typeof callerOf>
 }
 
-function withGuard(client: Anthropic, fetch: ClientFetch): Anthropic {
+function withGuard(client: Anthropic, fetch: ClientFetch, guard: Guard): Anthropic {
   const copy: Anthropic = client.withOptions({
     fetch: async (input, init) => {
       const headers = new Headers(init?.headers)
       checkOrigin(input, copy.baseURL)
+      const { account } = guard
+      if (account.headers.length === 0) account.headers = accountIn(headers)
       // A redirect would carry the key, and a body, to another host.
       const response = await fetch(input, { ...init, redirect: 'manual' })
       const secrets = secretsIn(headers)

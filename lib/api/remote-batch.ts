@@ -42,14 +42,15 @@ export function remoteBatch(answer: unknown): RemoteBatch {
     !counts ||
     // A batch without its time could not be reconciled, and its work would be sent again.
     !isShort(batch.created_at) ||
-    Number.isNaN(Date.parse(batch.created_at))
+    Number.isNaN(Date.parse(inUtc(batch.created_at)))
   ) {
     throw new Error('the answer is not a batch')
   }
   if (!['in_progress', 'canceling', 'ended'].includes(batch.processing_status)) {
     throw new Error(`the answer names the batch status ${String(batch.processing_status)}`)
   }
-  const { id, processing_status, created_at } = batch
+  const { id, processing_status } = batch
+  const created_at = inUtc(batch.created_at)
   return {
     ...{ id, processing_status, created_at },
     request_counts: counts,
@@ -62,12 +63,18 @@ export function remoteBatch(answer: unknown): RemoteBatch {
 }
 
 function shortIn(value: unknown): string | null {
-  return isShort(value) ? value : null
+  return isShort(value) ? inUtc(value) : null
+}
+
+/** A time as the API writes it: a gateway may leave out the zone, and the local one would be taken. */
+function inUtc(text: string): string {
+  return /^\d{4}-\d\d-\d\d[T ][\d:.]+$/.test(text) ? `${text}Z` : text
 }
 
 /** A time after another one; a gateway may send an empty string, or the year 1, instead of null. */
 function laterIn(value: unknown, earlier: string): string | null {
-  return isShort(value) && Date.parse(value) >= Date.parse(earlier) ? value : null
+  const time = shortIn(value)
+  return time !== null && Date.parse(time) >= Date.parse(earlier) ? time : null
 }
 
 /** More characters than a time or a URL of the API has. */
@@ -154,8 +161,20 @@ export function remotePage(answer: unknown, odd: 'refused' | 'left out'): BatchL
     throw new Error('the answer is a page without an id to continue from')
   const { has_more, last_id } = page
   const entries: readonly unknown[] = page.data
-  if (odd === 'refused') return { data: entries.map(remoteBatch), has_more, last_id }
+  if (odd === 'refused') return { data: entries.map(cautiously), has_more, last_id }
   return { data: entries.flatMap(entry => understood(entry) ?? []), has_more, last_id }
+}
+
+/**
+ * A batch of a list that must not leave any out: one with a status or counts that this version does not know counts as running, with
+ * whatever counts it has.
+ */
+function cautiously(entry: unknown): RemoteBatch {
+  const batch = understood(entry)
+  if (batch) return batch
+  const { request_counts }: Partial<RemoteBatch> = Object(entry)
+  const counts = countsIn(request_counts) ?? { processing: 0 }
+  return remoteBatch({ ...Object(entry), processing_status: 'in_progress', request_counts: counts })
 }
 
 /** The same; undefined for anything but a complete batch. */

@@ -15,7 +15,7 @@ const SECRET_VALUE = /^(?!claude-|\w+:\/\/|[[{])(?=.*[a-z])(?=.*\d)\S{16,}$/i
 
 /** Headers of the SDK, of HTTP and of tracing, whose values are no secrets. */
 const PLAIN_NAME =
-  /^(?:accept|content|anthropic|x-stainless|user)-|^(?:accept|host|traceparent)$|-(?:request|correlation|trace|span)-?id$/i
+  /^(?:accept|content|anthropic|x-stainless|user)-|^(?:accept|cache-control|connection|host|traceparent)$|-(?:request|correlation|trace|span)-?id$/i
 
 /** The secrets in the headers of a request, in each form in which a reply may echo them. */
 export function secretsIn(headers: Iterable<readonly [name: string, value: string]>): string[] {
@@ -28,6 +28,25 @@ export function secretsIn(headers: Iterable<readonly [name: string, value: strin
 
 function isSecret(name: string, value: string): boolean {
   return SECRET_NAME.test(name) || (!PLAIN_NAME.test(name) && SECRET_VALUE.test(value))
+}
+
+/** Headers of the SDK and of HTTP that say nothing of an account. */
+const TECHNICAL_NAME =
+  /^(?:x-stainless-.*|accept(?:-encoding|-language)?|content-(?:encoding|length|type)|anthropic-(?:beta|dangerous-direct-browser-access|version)|cache-control|connection|host|user-agent)$/i
+
+/** Headers that are new for each session or request. */
+const CHANGING_NAME =
+  /^(?:baggage|date|traceparent|tracestate)$|^x-b3-|idempotency|nonce|timestamp|(?:^|[-_.])(?:assertion|hmac|jwt|sid|signature)$|(?:^|[-_.])(?:build|correlation|invocation|job|request|run|session|span|trace)(?:[-_]?id)?$/i
+
+/**
+ * The headers of a request that decide whose account it uses: the key or the token, the workspace, and the user's own, such as the
+ * virtual key or the configuration of a gateway. Those that are new for each session or request do not count.
+ */
+export function accountIn(headers: Iterable<readonly [name: string, value: string]>): string[] {
+  return [...headers]
+    .filter(([name]) => !TECHNICAL_NAME.test(name) && !CHANGING_NAME.test(name))
+    .map(([name, value]) => `${name}: ${value}`)
+    .sort()
 }
 
 /** A value, and its parts that are secrets: what follows the scheme, the values of cookies, and the password of Basic. */

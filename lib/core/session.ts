@@ -67,7 +67,7 @@ export class ApiSession {
   #isProvisional = false
   #answered = false
   #hasObserved = false
-  /** The workspace that the last reply has named. */
+  /** The workspace that replies have named last. */
   #named: string | undefined
 
   constructor(clock: Clock, owner?: WorkspaceOwner) {
@@ -108,8 +108,9 @@ export class ApiSession {
     const isProvisional = this.#isProvisional
     this.#isProvisional = false
     const workspace = workspaceIn(headers)
-    this.#named = workspace
+    // The page of a proxy names none.
     if (workspace === undefined) return
+    this.#named = workspace
     this.#workspace = workspace
     if (!this.#owner) return
     const known = this.#owner.workspace()

@@ -20,7 +20,8 @@ const MAX_TOKENS = 100_000_000
 const WEB_SEARCH = DOLLAR / 100n
 
 /**
- * The tokens in a line's `usage`, with those of compactions. Cache writes that are not split by lifetime count as five-minute writes.
+ * The tokens in a line's `usage`, with those of compactions. Cache writes that are not split by lifetime count as one-hour writes: a
+ * gateway may have left the split out, and those cost more.
  */
 export function tokensOf(usage: Usage): Tokens {
   return compactionsIn(usage).map(listedIn).reduce(addTokens, listedIn(usage))
@@ -51,8 +52,8 @@ function listedIn(usage: Usage): Tokens {
   return {
     input: countIn(usage['input_tokens']),
     output: countIn(usage['output_tokens']),
-    write5m: write5m + Math.max(0, written - write5m - write1h),
-    write1h,
+    write5m,
+    write1h: write1h + Math.max(0, written - write5m - write1h),
     read: countIn(usage['cache_read_input_tokens']),
   }
 }

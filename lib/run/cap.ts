@@ -147,7 +147,7 @@ export class Cap {
       const spending = { ...own, ...refused }
       const verdict = this.#verdict(own, refused, worst)
       if (verdict === 'send') {
-        await job.note({ type: 'reserved', number, amount: String(worst) }, false)
+        await job.note({ type: 'reserved', number, amount: String(estimate) }, false)
         return true
       }
       if (verdict === 'stop' || !drains) {

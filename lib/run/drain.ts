@@ -129,9 +129,9 @@ export function leaveWhenIdle(
     const isStuck = batches.some(
       ({ number, phase }) => phase === 'ended' && queue.isRetried(number),
     )
-    // The API fails while one of its batches is searched for.
+    // The API fails while one of its batches is polled or searched for.
     const isUnreachable = ({ number, phase }: BatchState): boolean =>
-      queue.isRetried(number) && (phase === 'armed' || queue.isSearched(number))
+      queue.isRetried(number) && (phase === 'armed' || phase === 'submitted')
     // A batch of an earlier process may have ended, so it is polled first.
     const isSettled = (batch: BatchState): boolean =>
       queue.undecided.has(batch.number) ||

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Anthropic } from '@anthropic-ai/sdk'
+import { Anthropic, type ClientOptions } from '@anthropic-ai/sdk'
 import { Api, type ApiWait } from '../../lib/api/api.ts'
 import { needClient } from '../../lib/api/need-client.ts'
 import { ApiSession } from '../../lib/core/session.ts'
@@ -276,21 +276,55 @@ void t.test(
   },
 )
 
-void t.test('the caller of an API is its base URL, its key and its workspace', async t => {
+const EMPTY = { data: [], has_more: false, first_id: null, last_id: null }
+
+void t.test('the caller of an API is its base URL, its account and its workspace', async t => {
   const { world, id } = await connect(t)
-  const callerOf = (more: { baseURL?: string; apiKey?: string | null }): Api['caller'] => {
-    const client = world.client.withOptions(more)
-    return new Api({ client, session: new ApiSession(world.clock), signal: stopless() }).caller
+  const callerOf = async (more: ClientOptions): Promise<Api['caller']> => {
+    const client = world.client.withOptions({ ...more, fetch: async () => Response.json(EMPTY) })
+    const api = new Api({ client, session: new ApiSession(world.clock), signal: stopless() })
+    await api.listIfThere(undefined, 1, 'valid')
+    return api.caller
   }
-  const { origin, access } = callerOf({})
+  const { origin, access } = await callerOf({})
   t.same([origin, access.length], ['http://127.0.0.1:0', 12])
-  t.equal(callerOf({ baseURL: 'http://127.0.0.1:0/' }).access, access)
-  t.equal(callerOf({ apiKey: `${KEY}\n` }).access, access)
-  const others = [{ baseURL: 'http://127.0.0.1:0/team-a' }, { apiKey: 'another' }, { apiKey: null }]
-  t.equal(new Set([access, ...others.map(other => callerOf(other).access)]).size, 4)
+  const same = [
+    { baseURL: 'http://127.0.0.1:0/' },
+    { apiKey: `${KEY}\n` },
+    { defaultHeaders: { 'x-session-id': '1', 'anthropic-beta': 'x', 'x-request-id': '2' } },
+  ]
+  for (const one of same) t.equal((await callerOf(one)).access, access, JSON.stringify(one))
+  const seen = new Set([access])
+  for (const other of [
+    { baseURL: 'http://127.0.0.1:0/team-a' },
+    { apiKey: 'another' },
+    { apiKey: null, authToken: 'a' },
+    { apiKey: null, authToken: 'b' },
+    { defaultHeaders: { 'anthropic-workspace-id': 'wrkspc_2' } },
+    { defaultHeaders: { 'x-portkey-virtual-key': 'team-a' } },
+    { defaultHeaders: { 'x-portkey-config': 'pc-a' } },
+    { defaultHeaders: { 'user-tenant': 'a' } },
+    { defaultHeaders: { cookie: 'account=a' } },
+    { defaultHeaders: { 'anthropic-organization-id': 'org-a' } },
+  ]) {
+    const caller = await callerOf(other)
+    t.notOk(seen.has(caller.access), JSON.stringify(other))
+    seen.add(caller.access)
+  }
   const session = new ApiSession(world.clock)
   const api = new Api({ client: world.client, session, signal: stopless() })
   t.notOk('workspace' in api.caller)
   await api.retrieve(id)
   t.equal(api.caller.workspace, 'wrkspc_01EmulatorDefaultWrkspc')
+
+  const keys = ['first', 'renewed']
+  const fetch = async (): Promise<Response> => Response.json(EMPTY)
+  const client = new Anthropic({ apiKey: async () => String(keys.shift()), fetch })
+  const renewing = new Api({ client, session, signal: stopless() })
+  await renewing.list(undefined, 1, 'valid')
+  const { caller } = renewing
+  await renewing.list(undefined, 1, 'valid')
+  t.same([renewing.caller, keys], [caller, []])
+  const waiting = new Api({ client, session, signal: stopless() })
+  t.same(waiting.caller, caller, 'another copy of the same client')
 })

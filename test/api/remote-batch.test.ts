@@ -68,7 +68,7 @@ for (const wrong of [
 
 void t.test('entries of a page that are not batches are refused or left out', async t => {
   const page = { data: [batch, { ...batch, processing_status: 'queued' }, 5], has_more: false }
-  t.throws(() => remotePage(page, 'refused'), { message: /batch status queued/ })
+  t.throws(() => remotePage(page, 'refused'), { message: /is not a batch/ })
   t.match(remotePage(page, 'left out'), { data: [batch], has_more: false })
   t.equal(remotePage(page, 'left out').data.length, 1)
 })

@@ -2,7 +2,7 @@
 import { appendFileSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { csv, nextWords, placeFor, rowsOf } from './world.ts'
+import { csv, nextWords, placeFor, rowsOf, run } from './world.ts'
 
 const HOUR = 3_600_000
 const ASK = ['-p', 'Say {{text}}', '--job', 'j', '--batch-size', '2', '-c', '2']
@@ -104,6 +104,34 @@ void t.test('nor does an API that fails: the next step continues', async t => {
   t.equal(last.code, 0, last.err)
   t.equal(last.rows.length, 4)
   t.match(await place.emulator.ledger.totals(), { accepted: 4, acceptedTwice: 0 })
+})
+
+void t.test(
+  'a command that takes the base URL from its job says where it sends the key',
+  async t => {
+    const place = await placeFor(t, { batchTimeMs: HOUR })
+    t.equal((await place.run([...ASK, '--max-wait', '0s'], { stdin: csv(2) })).code, 11)
+    const words = ['--state-dir', place.state, '--max-wait', '0s']
+    const { code, err } = await run(['resume', 'j', ...words], { env: { ANTHROPIC_API_KEY: 'x' } })
+    t.equal(code, 11)
+    t.match(err, `requests go to ${new URL(place.emulator.url).origin}, the base URL of the job`)
+  },
+)
+
+void t.test('nor do polls that fail', async t => {
+  let status: number | undefined
+  const place = await placeFor(t, {
+    batchTimeMs: HOUR,
+    faults: ({ op }) =>
+      status !== undefined && (op === 'list' || op === 'retrieve')
+        ? { status, headers: { 'retry-after': '3600' } }
+        : undefined,
+  })
+  t.equal((await place.run([...ASK, '--max-wait', '0s'], { stdin: csv(4) })).code, 11)
+  for (status of [429, 500]) {
+    const step = await place.run(['resume', 'j', '--max-wait', '0s'])
+    t.match(step, { code: 11, err: /^2 batches in flight/m })
+  }
 })
 
 void t.test('--max-wait leaves an endless input as well', async t => {

@@ -57,13 +57,13 @@ t.test('compactions are billed besides the other tokens, at the same prices', as
     t.equal(price(iterations), undefined)
 })
 
-t.test('cache writes without a split count as five-minute writes', async t => {
+t.test('cache writes without a split count as one-hour writes, which cost more', async t => {
   const none = { input_tokens: 0, output_tokens: 0 }
   const whole = { ...none, cache_creation_input_tokens: 1_000_000, cache_creation: null }
-  t.equal(costOf(whole, 'claude-opus-5-5', listPrice), usd('2.5'))
+  t.equal(costOf(whole, 'claude-opus-5-5', listPrice), usd('4'))
   const part = {
     cache_creation_input_tokens: 1_000_000,
-    cache_creation: { ephemeral_1h_input_tokens: 600_000 },
+    cache_creation: { ephemeral_5m_input_tokens: 400_000 },
   }
   t.same(tokensOf(part), { input: 0, output: 0, write5m: 400_000, write1h: 600_000, read: 0 })
 })

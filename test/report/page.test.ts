@@ -29,7 +29,7 @@ t.test('a page shows the job, its results and its cost', async t => {
   t.match(text, /Time 9 min 4 batches/)
   t.match(text, /Batches saved \$0\.\d+, 50% of what synchronous calls/)
   t.match(text, 'The estimate for the whole job was $0.00400.')
-  t.match(text, /cache write, 5 min 4,800 \$/)
+  t.match(text, /cache write, 1 h 4,800 \$/)
   t.match(text, /% of the prompt tokens came from the prompt cache, in 36 answers of 40/)
   t.match(text, 'No row failed. No request was retried.')
   t.notMatch(text, /Failures|Retries/, 'an empty section has no heading')

@@ -34,7 +34,7 @@ export interface Moment {
 export interface Caller {
   /** The origin of the base URL. */
   readonly origin: string
-  /** A hash of the path of the base URL and of the key, which shows whether they have changed. */
+  /** A hash of the path of the base URL and of the headers that decide whose account is used, which shows whether they have changed. */
   readonly access: string
   /** The workspace that replies have named; absent if none has. */
   readonly workspace?: string
@@ -136,6 +136,8 @@ export type JobEvent =
       /** Whether the user was asked about it: only then does a decision for none of the named batches rule it out. */
       readonly named?: true
     }
+  /** The run ended because only the user can decide whether the API has it: a decision that it does not counts from then on. */
+  | { readonly type: 'asked'; readonly number: number }
   /** A candidate that is not this batch. */
   | { readonly type: 'ruledOut'; readonly number: number; readonly id: string }
   /**
@@ -150,6 +152,8 @@ export type JobEvent =
       readonly adopted: boolean
       /** The origin of the API that has it, and its betas; absent where they are not known. */
       readonly answeredBy?: string
+      /** Its workspace, if that is not the one of the job's other batches. */
+      readonly workspace?: string
     }
   /** Since when the API replies that it does not know the batch; null once it knows it again. */
   | { readonly type: 'missing'; readonly number: number; readonly since: Moment | null }

@@ -5,6 +5,8 @@ import type { Armed, Counts, JobEvent, Moment, Sealed } from './event.ts'
 /** The phase of a batch. `void`: replaced by others, or nothing to send. */
 export type Phase = 'sealed' | 'armed' | 'submitted' | 'ended' | 'fetched' | 'written' | 'void'
 
+const SENT: readonly Phase[] = ['armed', 'submitted', 'ended', 'fetched', 'written']
+
 const ADOPTABLE: readonly Phase[] = ['sealed', 'armed', 'submitted', 'ended']
 
 /** A batch as the journal describes it. Times are in ms since 1970. */
@@ -22,6 +24,8 @@ export interface BatchState extends Sealed {
    * the same, and this batch has been sent again since.
    */
   readonly candidates: Readonly<Record<string, 'open' | 'named' | 'ruledOut' | 'replaced'>>
+  /** Whether a run has ended because only the user can decide whether the API has it; absent if not. */
+  readonly asked?: boolean
   /** The API's id; null until it is submitted. */
   readonly id: string | null
   /** The origin of the API that has it, and its betas; absent where they are not known. */
@@ -210,16 +214,20 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
           ...{ at: event.at, serverAt: event.serverAt },
           ...(event.by !== undefined && { by: event.by }),
         },
+        asked: false,
         candidates: ruledOutOf(state.batches.get(event.number), 'replaced'),
       })
     case 'disarmed':
       return move(state, event.number, ['armed'], {
         phase: 'sealed',
         armed: null,
+        asked: false,
         candidates: ruledOutOf(state.batches.get(event.number), 'ruledOut'),
       })
     case 'candidate':
       return candidate(state, event, event.named ? 'named' : 'open')
+    case 'asked':
+      return move(state, event.number, SENT, { asked: true })
     case 'ruledOut':
       return candidate(state, event, 'ruledOut')
     case 'submitted':
@@ -227,6 +235,8 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
       return move(state, event.number, event.adopted ? ADOPTABLE : ['sealed', 'armed'], {
         phase: 'submitted',
         id: event.id,
+        asked: false,
+        ...(event.workspace !== undefined && { armed: armedIn(state, event) }),
         submittedAt: state.batches.get(event.number)?.submittedAt ?? event.at,
         ...{ endedAt: null, counts: null, resultsUrl: null },
         ...{ partlyFetched: false, missingSince: null },
@@ -409,6 +419,16 @@ export function openCandidates({ candidates }: Pick<BatchState, 'candidates'>): 
 /** Whether a candidate is another batch. */
 export function isRuledOut(is: BatchState['candidates'][string] | undefined): boolean {
   return is === 'ruledOut' || is === 'replaced'
+}
+
+/** Where a batch was sent, if its reply has shown that it is in another workspace than the job's other batches. */
+function armedIn(
+  state: JobState,
+  { number, workspace }: JobEvent & { type: 'submitted' },
+): Armed | null {
+  const armed = state.batches.get(number)?.armed ?? null
+  if (!armed?.by || workspace === undefined) return armed
+  return { ...armed, by: { ...armed.by, workspace } }
 }
 
 /** A batch of the API that is not this one is not the one that is sent next, either. */

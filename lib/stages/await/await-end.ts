@@ -43,7 +43,8 @@ async function lookAt(
   const left = new Set(ids)
   let after: string | undefined
   for (let page = 0; ids.length > 1 && page < PAGES && left.size > 0; page++) {
-    const listed = await api.listIfThere(after, PAGE)
+    // Without a list, they can be retrieved by their ids.
+    const listed = await api.listIfThere(after, PAGE, 'valid')
     if (!listed) break
     const { data, has_more, last_id } = listed
     for (const batch of data) if (left.delete(batch.id)) found.set(batch.id, batch)
@@ -194,7 +195,10 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
         const isLeftBehind = [...this.#waiting.keys()].some(one => job.queue.leftBehind.has(one))
         const pause = nextLook(this.#options.poll, job.clock.elapsed() - youngest)
         await job.clock.sleep(isLeftBehind ? 0 : pause, this.signal)
-        await this.#look(job, api).catch((cause: unknown) => this.#giveUp(job, cause))
+        await this.#look(
+          job,
+          api.waiting(wait => this.#betweenTries(job, wait)),
+        ).catch((cause: unknown) => this.#giveUp(job, cause))
       }
     } finally {
       // In the same tick as the last check, so that a batch that arrives next starts its own poll.
@@ -207,6 +211,12 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     if (!isOfApi(cause) || job.lost.aborted) throw cause
     for (const number of this.#waiting.keys()) job.queue.leaveUndecided(number, [], cause)
     this.#waiting.clear()
+  }
+
+  /** A run that may leave does not wait for polls that fail. */
+  async #betweenTries(job: StoredJob, wait: Promise<void>): Promise<void> {
+    const numbers = [...this.#waiting.keys()]
+    await Promise.all(numbers.map(number => job.queue.betweenTries(number, wait)))
   }
 
   async #look(job: StoredJob, api: Api): Promise<void> {
@@ -232,7 +242,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     for (const { one, remote } of ended) {
       // A batch that another tool made was never armed, so nothing about its create is unknown.
       if (remote || !job.batch(one.batch.number).armed) await this.#end(job, one, remote)
-      else this.#startSearch(job, api, one)
+      else this.#startSearch(job, one)
     }
     for (const { batch } of waiting)
       if (this.#waiting.has(batch.number)) job.queue.settleLeftBehind(batch.number)
@@ -263,8 +273,10 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     return elapsed >= (this.#options.settle ?? DEFAULT_SETTLE_MS)
   }
 
-  #startSearch(job: StoredJob, api: Api, one: Waiting): void {
+  #startSearch(job: StoredJob, one: Waiting): void {
     const { number } = one.batch
+    // `receive` created it before the first poll.
+    const api = this.#api as Api
     this.#waiting.delete(number)
     job.queue.beginSearch(number)
     const search = this.#search(job, api, one).finally(() => {

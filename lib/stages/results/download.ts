@@ -8,10 +8,11 @@ import type { StoredJob } from '../../store/job.ts'
 import type { LineIndex } from '../../store/results/line-index.ts'
 import { JoinedSet } from '../../store/results/joined-set.ts'
 import {
+  asking,
+  isDecided,
   isGivenUp,
   leaveUndecided,
   mustBeSentTo,
-  NONE,
   prove,
   search,
   type OwnedElsewhere,
@@ -63,10 +64,13 @@ export async function download(given: DownloadOptions): Promise<void> {
   const attempts = new Attempts(settleMs)
   const retries = new Retries(job.session)
   let ended: Ended = { id, counts, url: resultsUrl, createdAt: submittedAt, isArchived: false }
+  // Then it is a batch of this account.
+  let isKnownHere = false
   // The batch's own counts may be late, and its results_url may have changed. Returns whether the batch was in progress.
   const refresh = async (): Promise<boolean> => {
     const { remote, hasWaited } = await end()
     if (hasWaited) attempts.restart()
+    if (remote) isKnownHere = true
     if (remote?.processing_status === 'ended') ended = endedIn(job, remote)
     return hasWaited
   }
@@ -84,7 +88,8 @@ export async function download(given: DownloadOptions): Promise<void> {
       const { isArchived } = ended
       const next = attempts.after(tried.outcome, { now: job.clock.elapsed(), isArchived })
       if (next.kind === 'accept') {
-        if (next.why !== null && !adopt.includes(NONE)) mustBeSentTo(api, batch, true)
+        if (next.why !== null && !isKnownHere && !isDecided(job.batch(number), adopt))
+          await asking(options, () => mustBeSentTo(api, batch))
         return await endWith(job, number, set, next.why)
       }
       if (next.kind === 'reject')

@@ -163,9 +163,9 @@ export class FetchResults extends JobStage<EndedBatch> {
       if (!this.#options.skipsUnfetchable || !(cause instanceof BatchStreamError)) throw cause
       this.#unfetchable += 1
       if (this.#unfetchable >= MAX_UNFETCHABLE || !(await isOfBatch(cause, api, batch))) throw cause
-      if (job.queue.stopReason) tell(cause.message)
       // The answers of the other batches are paid for, too.
-      else job.queue.stop(cause)
+      job.queue.stop(cause)
+      if (job.queue.stopReason !== cause) tell(cause.message)
       return false
     }
     this.#unfetchable = 0
@@ -229,7 +229,7 @@ export async function completeResults(
     }
     if (!Array.from({ length: requests }).some(isMissing)) continue
     const isAdopted = id !== null && adopt.includes(id)
-    const options = { job, api, number, ids, signal, settleMs, isAdopted, onWait: tell }
+    const options = { job, api, number, ids, signal, settleMs, isAdopted, adopt, onWait: tell }
     waiting.push(() => downloadAgain(options, fetched))
     if (waiting.length === AT_ONCE) found += await sumOf(waiting.splice(0))
   }

@@ -10,6 +10,10 @@ import { skipBlanks } from '../../core/json/scan.ts'
 import { ENTRY, ODD, PLAIN, STRIDE, type Scanner } from '../../core/json/scanner.ts'
 
 const SUCCEEDED = Buffer.from('"succeeded"')
+/** Why an answer ended, if the API says no more about it. */
+const PLAIN_STOPS = ['end_turn', 'stop_sequence', 'tool_use', 'max_tokens'].map(one =>
+  Buffer.from(`"${one}"`),
+)
 /** Backslash, percent sign and ampersand, with which escapes begin. */
 const ESCAPES = [0x5c, 0x25, 0x26]
 
@@ -110,10 +114,11 @@ export class Verifier {
     const read = ResultLine.check(line.bytes)
     const customId = read?.string(read.customId)
     const type = read?.string(read.type)
-    if (customId === undefined || type === undefined) return this.#reject(line)
+    if (!read || customId === undefined || type === undefined) return this.#reject(line)
     const isAnswer = type === 'succeeded'
     if (!isAnswer && line.bytes.length > MAX_FAILURE_BYTES) return this.#reject(line)
-    const kept = isAnswer ? line : { ...line, bytes: this.#clean(line.bytes) }
+    const bytes = isAnswer ? this.#cleanStop(line.bytes, read) : this.#clean(line.bytes)
+    const kept = bytes === line.bytes ? line : { ...line, bytes }
     if (this.#add(this.#ids.position(customId), kept, customId) && isKnown(type))
       this.#tally[type] += 1
   }
@@ -133,7 +138,8 @@ export class Verifier {
       const isOdd =
         !areUtf8 ||
         kind === ODD ||
-        (kind !== PLAIN && this.#isEcho(line.bytes, bytes, table, entry))
+        (kind !== PLAIN && this.#isEcho(line.bytes, bytes, table, entry)) ||
+        this.#mayEchoStop(line.bytes, bytes, table, entry)
       if (isOdd) this.take(line)
       else this.#addScanned(line, bytes, table, entry, kind === PLAIN)
     }
@@ -181,6 +187,14 @@ export class Verifier {
     return !isAnswer && this.#mayHaveSecret(line)
   }
 
+  /** Whether an answer did not simply end, and may contain the key where it says why. */
+  #mayEchoStop(line: Buffer, bytes: Buffer, table: Int32Array, entry: number): boolean {
+    const from = table[entry + ENTRY.stopReason]!
+    const to = table[entry + ENTRY.stopReason + 1]
+    if (PLAIN_STOPS.some(stop => bytes.compare(stop, 0, undefined, from, to) === 0)) return false
+    return this.#mayHaveSecret(line)
+  }
+
   #mayHaveSecret(bytes: Buffer): boolean {
     const { secrets } = this
     if (secrets.length > 0 && ESCAPES.some(byte => bytes.includes(byte))) return true
@@ -193,6 +207,20 @@ export class Verifier {
     const text = bytes.toString('latin1')
     const clean = withoutSecrets(text, this.secrets)
     return clean === text ? bytes : Buffer.from(clean, 'latin1')
+  }
+
+  /** An answer keeps its bytes, but for the key in what a gateway says about its end, which becomes the message of an error. */
+  #cleanStop(bytes: Buffer, { stopReason, stopDetails }: ResultLine): Buffer {
+    let clean = bytes
+    // The later one first, so that the place of the other one stays.
+    const places = [stopReason, stopDetails].filter(place => place !== undefined)
+    for (const { start, end } of places.sort((a, b) => b.start - a.start)) {
+      const own = bytes.subarray(start, end)
+      const part = this.#clean(own)
+      if (part === own) continue
+      clean = Buffer.concat([clean.subarray(0, start), part, clean.subarray(end)])
+    }
+    return clean
   }
 
   /** Adds a line to the file if its request is known and has no line yet. */

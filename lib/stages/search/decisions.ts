@@ -13,6 +13,63 @@ export interface Undecided {
 }
 
 /**
+ * Whether the user has decided that the API does not have a batch, after an earlier run has said that only they can: a decision about one
+ * batch must not count for another one, whose create fails later.
+ */
+export function isDecided({ asked }: BatchState, adopt: readonly string[]): boolean {
+  return asked === true && adopt.includes(NONE)
+}
+
+/**
+ * Runs a call that fails with `CBS_API` or `CBS_ACCESS` if only the user can decide whether the API has a batch. Then submission stops,
+ * and the batch counts as named if the run ends with this error.
+ */
+export async function asking<T>(
+  { job, number, adopt = [] }: Asked,
+  call: () => T | Promise<T>,
+): Promise<T> {
+  try {
+    return await call()
+  } catch (cause) {
+    if (!isOfApi(cause) || job.lost.aborted) throw cause
+    const isIgnored = adopt.includes(NONE) && !isDecided(job.batch(number), adopt)
+    const error = isIgnored ? notCounted(cause) : cause
+    job.queue.stop(error)
+    const reason = job.queue.stopReason
+    if (reason === error) questions.add(error)
+    else if (reason && questions.has(reason))
+      reason.message = `${reason.message}; the same holds for batch ${number}`
+    // Durable, since a later decision counts only for what was named.
+    if (reason && questions.has(reason)) await job.note({ type: 'asked', number }, true)
+    throw error
+  }
+}
+
+/** The errors that ask for a decision. Those of other batches are added to the one with which the run ends. */
+const questions = new WeakSet<BatchStreamError>()
+
+function notCounted(cause: BatchStreamError): BatchStreamError {
+  const { code, message, option } = cause
+  const more =
+    "this run's `adopt`: none did not count for this create, which no earlier run had named"
+  return new BatchStreamError(code, `${message}; ${more}`, { cause, option })
+}
+
+/** What a decision is about. */
+interface Asked {
+  readonly job: StoredJob
+  readonly number: number
+  readonly adopt?: readonly string[] | undefined
+}
+
+/** Whether the API, or what is between, is the cause of an error. */
+export function isOfApi(cause: unknown): cause is BatchStreamError {
+  return (
+    cause instanceof BatchStreamError && (cause.code === 'CBS_API' || cause.code === 'CBS_ACCESS')
+  )
+}
+
+/**
  * Rejects decisions that name several batches of the API for one batch of the job.
  * @throws BatchStreamError `CBS_OPTION`
  */

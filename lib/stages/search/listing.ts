@@ -10,40 +10,49 @@ import { sentAtOf } from './sent.ts'
 /** How many other batches of the job are looked up at most; users may have deleted some. */
 export const MAX_LOOKED_UP = 5
 
-/** The page of a list that follows a batch; undefined if the list is refused. */
-type PageAfter = (id: string | undefined) => Promise<BatchListPage | undefined>
+/**
+ * The page of a list that follows a batch; undefined if the list is refused. `isPastEnd`: the page before has called itself the last one,
+ * so a failure says nothing about the list.
+ */
+type PageAfter = (id: string | undefined, isPastEnd: boolean) => Promise<BatchListPage | undefined>
+
+/** The batches of a workspace back to a time. */
+export interface Listing {
+  readonly batches: readonly RemoteBatch[]
+  /**
+   * Whether these are all: `unproven` if the list ends before that time, and does not say what follows its last entry; `endless` if it
+   * does not end.
+   */
+  readonly end: 'complete' | 'unproven' | 'endless'
+}
 
 /**
- * Every batch of the workspace back to a time; undefined if the list is refused. Pages are newest first; a list in another order is
- * read to its end.
- *
- * @throws BatchStreamError `CBS_API` if the list does not end
+ * Lists every batch of the workspace back to a time; undefined if the list is refused. Pages are newest first; a list in another order
+ * is read to its end. A gateway may have a shorter list and call it complete, so a list that ends before that time is asked for what
+ * follows its last entry.
  */
-export async function listFrom(
-  from: number,
-  pageAfter: PageAfter,
-): Promise<RemoteBatch[] | undefined> {
-  const listed: RemoteBatch[] = []
+export async function listFrom(from: number, pageAfter: PageAfter): Promise<Listing | undefined> {
+  const found = new Map<string, RemoteBatch>()
   const cursors = new Set<string>()
+  const listing = (end: Listing['end']): Listing => ({ batches: [...found.values()], end })
   let last = Infinity
   let isSorted = true
+  let isPastEnd = false
   let after: string | undefined
   for (;;) {
-    const page = await pageAfter(after)
-    if (!page) return undefined
-    listed.push(...page.data)
-    for (const { created_at } of page.data) {
-      const created = Date.parse(created_at)
+    const page = await pageAfter(after, isPastEnd)
+    if (!page) return isPastEnd ? listing('unproven') : undefined
+    for (const batch of page.data) {
+      found.set(batch.id, batch)
+      const created = Date.parse(batch.created_at)
       isSorted &&= created <= last
       last = created
     }
-    if (!page.has_more || page.last_id === null || (isSorted && last < from)) return listed
-    if (cursors.has(page.last_id) || cursors.size === MAX_LIST_PAGES)
-      throw new BatchStreamError(
-        'CBS_API',
-        `the API's list of batches does not end, or returns to ${page.last_id}, so the outcome of a create cannot be determined: resume the job later`,
-      )
-    after = page.last_id
+    after = page.last_id || page.data.at(-1)?.id
+    if ((isSorted && last < from) || after === undefined) return listing('complete')
+    isPastEnd = !page.has_more
+    if (cursors.has(after) || cursors.size === MAX_LIST_PAGES)
+      return listing(isPastEnd ? 'unproven' : 'endless')
     cursors.add(after)
   }
 }
@@ -72,19 +81,17 @@ interface HiddenOptions {
   readonly api: Api
   /** The batch that is searched for. */
   readonly number: number
-  /** Whether the user knows that the API does not have it. */
-  readonly isDecided: boolean
 }
 
 /**
  * A batch of the job that was created in the time that a list covers, and is not in it although it exists; undefined if there is
- * none. A list that lacks one (a gateway's stub, a cache without headers) proves nothing about another. The user may have deleted
+ * none. A list that lacks one (a gateway's stub, a cache without headers) proves nothing about another, nor does one that cannot be looked up. The user may have deleted
  * batches, but if the API no longer knows any of those that it has shown, nothing is proven, either. A running one cannot have been
  * deleted; its id may be wrong, but then an empty list lacks it, too.
  */
 export async function hiddenIn(
   listed: readonly RemoteBatch[],
-  { job, api, number, isDecided }: HiddenOptions,
+  { job, api, number }: HiddenOptions,
   from: number,
 ): Promise<string | undefined> {
   const ids = new Set(listed.map(({ id }) => id))
@@ -94,18 +101,26 @@ export async function hiddenIn(
   const mayBeSentAgain = job.batch(number).id === null
   let vanished: string | undefined
   for (const { id, armed, counts } of missing) {
-    const remote = await api.lookUp(id as string)
+    const remote = await api.lookUpSurely(id as string)
+    if (remote === 'unknown') return id as string
     if (remote && Date.parse(remote.created_at) >= from) return remote.id
     const isShown = counts !== null || (mayBeSentAgain && listed.length === 0)
     if (!remote && isShown && armed && (armed.serverAt ?? armed.at) >= from) vanished = id as string
   }
   const isAnyListed = others.some(({ id }) => id !== null && ids.has(id))
-  return isAnyListed || isDecided ? undefined : vanished
+  return isAnyListed ? undefined : vanished
+}
+
+export function unprovenList(): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_API',
+    "the API's list of batches does not end, or does not say what follows its last entry, so the outcome of a create cannot be determined: resume the job later. If you know that the API does not have the batch, resume it with `adopt`: none",
+  )
 }
 
 export function incompleteList(hidden: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_API',
-    `the API's list of batches lacks ${hidden}, a batch of the job, so the outcome of a create cannot be determined: resume the job later. If the job's batches were deleted, resume it with \`adopt\`: none`,
+    `the API's list of batches lacks ${hidden}, a batch of the job, so the outcome of a create cannot be determined: resume the job later. If the job's batches were deleted, or you know that the API does not have the batch, resume it with \`adopt\`: none`,
   )
 }

@@ -1,6 +1,6 @@
 import type { RemoteBatch } from '../../api/remote-batch.ts'
 import { countOf } from '../../core/job/event.ts'
-import { EXPIRES_AFTER_MS, IDLE_TIMEOUT_MS } from '../../core/limits.ts'
+import { EXPIRES_AFTER_MS, IDLE_TIMEOUT_MS, RESULTS_KEPT_MS } from '../../core/limits.ts'
 
 /** The maximum difference between the clocks of the API's machines. */
 const SKEW_MS = 10 * 60 * 1000
@@ -11,6 +11,8 @@ const UNKNOWN_CLOCK_MS = 2 * EXPIRES_AFTER_MS
 /** A batch whose create has an unknown outcome. */
 export interface PendingCreate {
   readonly requests: number
+  /** Whether counts are those of the API itself, and not of a gateway. */
+  readonly areCountsExact: boolean
   /** When its last byte was sent, by the API's clock; null if that was unknown. */
   readonly serverAt: number | null
   /** The same by the local clock, corrected if the API's time is known by now; it may have jumped in between. */
@@ -69,14 +71,26 @@ export function createdFrom(pending: PendingCreate): number {
   return Math.min(...spansOf(pending).map(([from]) => from))
 }
 
-/** Whether a batch has the right request count and no owner. The count is the tag: no two unresolved batches of a job share it. */
+/** Whether a batch may have the right request count, and has no owner. The count is the tag: no two unresolved batches of a job share it. */
 function isTagged(batch: RemoteBatch, pending: PendingCreate, owned: ReadonlySet<string>): boolean {
-  return hasCount(batch, pending.requests) && !owned.has(batch.id)
+  return mayHaveCount(batch, pending) && !owned.has(batch.id)
 }
 
-/** Whether a batch may have so many requests. A count of 0 means that the API has not counted it yet. */
+/** Whether a batch has so many requests. A count of 0 means that the API has not counted it yet. */
 export function hasCount(batch: RemoteBatch, requests: number): boolean {
   return [0, requests].includes(countOf(batch.request_counts))
+}
+
+/**
+ * Whether a batch may have so many requests. A gateway may leave counts out, or be late with them: reading the results of an ended batch
+ * costs a call, and a running one is waited for.
+ */
+export function mayHaveCount(
+  batch: RemoteBatch,
+  { requests, areCountsExact }: Pick<PendingCreate, 'requests' | 'areCountsExact'>,
+): boolean {
+  if (areCountsExact) return hasCount(batch, requests)
+  return batch.processing_status === 'ended' || countOf(batch.request_counts) <= requests
 }
 
 /** Whether a batch was created at about the time when the pending one was sent. */
@@ -134,11 +148,12 @@ export function driftOf(
 
 /**
  * Whether a batch that is no candidate may be the pending one if clocks are wrong by days. Results of much older ones may be deleted. If the
- * API's time is unknown, all that are near are candidates.
+ * API's time was unknown, the local clock may have been wrong by any time.
  */
-function isNear(batch: RemoteBatch, { serverAt }: PendingCreate): boolean {
-  if (serverAt === null) return false
-  return Math.abs(Date.parse(batch.created_at) - serverAt) <= UNKNOWN_CLOCK_MS
+function isNear(batch: RemoteBatch, { serverAt }: PendingCreate, now: number): boolean {
+  const created = Date.parse(batch.created_at)
+  if (serverAt === null) return now - created <= RESULTS_KEPT_MS
+  return Math.abs(created - serverAt) <= UNKNOWN_CLOCK_MS
 }
 
 /** Whether a batch is from the future or older than batches get: then the API's clocks disagree and its times prove nothing. */
@@ -199,7 +214,8 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
   // The API's clocks may differ by more than they should. Before money is spent again, batches that only their time rules out
   // are checked too: reading an ended one costs a call; a running one is waited for only if its time is impossible.
   const strays = listed.filter(
-    batch => isTagged(batch, pending, owned) && !isRead(proofs.get(batch.id)),
+    batch =>
+      hasCount(batch, pending.requests) && !owned.has(batch.id) && !isRead(proofs.get(batch.id)),
   )
   // A gateway may have replied to another create with this batch, so that another journal has its id.
   const claimed = listed.filter(
@@ -214,7 +230,7 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
   )
   if (toRead.length > 0) return { kind: 'prove', candidates: toRead }
   const unclear = strays.find(batch =>
-    batch.processing_status === 'ended' ? isNear(batch, pending) : isImpossible(batch, now),
+    batch.processing_status === 'ended' ? isNear(batch, pending, now) : isImpossible(batch, now),
   )
   if (unclear) return { kind: 'wait', for: 'proof', why: waitingFor(unclear) }
   const undecided = undecidedIn(evidence)

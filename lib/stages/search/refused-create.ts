@@ -1,6 +1,5 @@
 // Whether a create that was refused was accepted after all.
 import type { Api } from '../../api/api.ts'
-import type { RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { ownedIds } from '../../store/sendable.ts'
@@ -29,22 +28,22 @@ export async function isListedAnyway(
   const { requests } = job.batch(number)
   const sentAt = sentAtOf(job, armedOf(job, number))
   const own = new Map([...job.state.batches.values()].map(batch => [batch.id, batch.armed]))
-  const listBackTo = (from: number): Promise<RemoteBatch[] | undefined> =>
+  const listBackTo = (from: number): ReturnType<typeof listFrom> =>
     listFrom(from, after => api.listIfAllowed(after, SHORT_PAGE))
   try {
     const newest = await listBackTo(sentAt - SAME_TIME_MS)
     if (!newest) return false
     // A gateway's stub: the list has no batch of the job, either.
-    if (newest.length === 0 && ownedIds(job.state).size > 0) return true
-    const sent = newest.flatMap(batch => {
+    if (newest.batches.length === 0 && ownedIds(job.state).size > 0) return true
+    const sent = newest.batches.flatMap(batch => {
       const armed = own.get(batch.id)
       return armed ? [{ batch, sentAt: sentAtOf(job, armed) }] : []
     })
     const { lagMs } = driftOf(sent)
     const from = sentAt - SAME_TIME_MS - lagMs
     const listed = lagMs === 0 ? newest : await listBackTo(from)
-    if (!listed) return true
-    const fresh = listed.filter(
+    if (!listed || listed.end === 'endless') return true
+    const fresh = listed.batches.filter(
       batch => Date.parse(batch.created_at) >= from && hasCount(batch, requests),
     )
     if (fresh.length === 0) return false

@@ -1,18 +1,27 @@
 import type { Api } from '../../api/api.ts'
 import { eachFirstCustomId } from '../../api/first-lines.ts'
-import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
+import { resultsUrlOf, type BatchListPage, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import { isRuledOut, openCandidates } from '../../core/job/state.ts'
 import { EXPIRES_AFTER_MS, MAX_PAGE, RESULTS_KEPT_MS } from '../../core/limits.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
 import { ownedIds } from '../../store/sendable.ts'
-import { mustBeOne, NONE, type Undecided } from './decisions.ts'
-import { hiddenIn, incompleteList, listedFrom, listFrom, MAX_LOOKED_UP } from './listing.ts'
+import { asking, isDecided, isOfApi, mustBeOne, NONE, type Undecided } from './decisions.ts'
+import {
+  hiddenIn,
+  incompleteList,
+  listedFrom,
+  listFrom,
+  MAX_LOOKED_UP,
+  type Listing,
+  unprovenList,
+} from './listing.ts'
 import { ownedByOthers, verifiedIds, type OwnedElsewhere } from './owners.ts'
 import {
   areApart,
   driftOf,
+  mayHaveCount,
   isCandidate,
   isEarlier,
   isOfAnotherTime,
@@ -26,7 +35,8 @@ import {
 import { armedOf, elapsedSinceArmed, mustBeSentTo, sentAtOf } from './sent.ts'
 
 // Other stages import this file only.
-export { isGivenUp, leaveUndecided, mustBeOne, mustBePossible, NONE } from './decisions.ts'
+export { asking, isDecided, isGivenUp, isOfApi } from './decisions.ts'
+export { leaveUndecided, mustBeOne, mustBePossible } from './decisions.ts'
 export { ownedByOthers, type OwnedElsewhere } from './owners.ts'
 export { isListedAnyway } from './refused-create.ts'
 export { elapsedSince, isOlderThanSent, mustBeSentTo, whyAnother } from './sent.ts'
@@ -79,14 +89,24 @@ export interface FoundBatch {
  * Searches for a batch whose create has an unknown outcome until it is found or proven not to exist: an armed one, or a
  * submitted one whose id the API does not know. `absent`: the API does not have it. `lost`: a candidate may be this batch, and
  * that can never be proven; with `isOthers`, not by now.
+ *
+ * @throws BatchStreamError `CBS_API` or `CBS_ACCESS` if the API's list does not show it, and only the user can decide
  */
 export async function search(
-  given: SearchOptions,
+  options: SearchOptions,
 ): Promise<FoundBatch | Undecided | 'absent' | 'lost'> {
+  return await asking(options, () => searchUntilKnown(options))
+}
+
+async function searchUntilKnown(given: SearchOptions): ReturnType<typeof search> {
   const { job, number, settleMs, signal, ownedElsewhere, adopt = [] } = given
+  const isAbsentAnyway = isDecided(job.batch(number), adopt)
   // A run that may leave does not wait for a list that fails.
   const api = given.api.waiting(wait => job.queue.betweenTries(number, wait))
   const options = { ...given, api }
+  mustBeOne(job.batch(number), adopt)
+  const named = adopt.length > 0 ? await namedBatch(options) : undefined
+  if (named) return named
   const pending = await pendingCreateOf(options)
   const startedAt = job.clock.elapsed()
   const sentBefore = options.sentBefore ?? startedAt
@@ -99,7 +119,6 @@ export async function search(
     // The user has decided about the batches that an earlier run named, not about others.
     else if (candidate === 'named' && adopt.includes(NONE)) decisions.set(id, 'foreign')
   }
-  mustBeOne(job.batch(number), adopt)
   for (const id of adopt) decisions.set(id, 'ours')
   const from = listedFrom(job, number, pending)
   let listings = 0
@@ -110,15 +129,26 @@ export async function search(
     const settled = elapsedSinceArmed(job, number, sentBefore) >= settleMs
     // A cache that hides itself may have stored an earlier listing, so each has a URL of its own.
     variant = (variant + 1) % LIST_VARIANTS
-    const listed = await listedBy(options, from, MAX_PAGE - variant)
-    if (!listed) return 'absent'
+    const limit = MAX_PAGE - variant
+    const open = openCandidates(job.batch(number))
+    // The results of a known candidate may show that it is this one, also where there is no list.
+    const listing = await listFrom(from, (after, isPastEnd) =>
+      isPastEnd || open.length > 0
+        ? api.listIfThere(after, limit, 'proof')
+        : pageOf(options, after, limit),
+    )
+    if (!listing && open.length === 0) return 'absent'
+    const listed = [...(listing?.batches ?? [])]
     // The list may not reach back to a candidate that an earlier process, with another clock, has named, or show it as it once was.
-    for (const id of openCandidates(job.batch(number))) {
+    for (const id of open) {
       const at = listed.findIndex(one => one.id === id)
       if (listed[at]?.processing_status === 'ended') continue
-      const named = await options.api.lookUp(id)
-      if (named) listed.splice(at === -1 ? listed.length : at, 1, named)
+      const shown = await api.lookUpSurely(id)
+      if (typeof shown === 'object') listed.splice(at === -1 ? listed.length : at, 1, shown)
+      else if (shown === undefined && isAbsentAnyway) proofs.set(id, 'foreign')
     }
+    // Neither a list nor a candidate: this says so.
+    if (!listing && listed.length === 0) await pageOf(options, undefined, 1)
     const known = listed.find(({ id }) => id === job.batch(number).id)
     if (known && !options.isOthers) return { id: known.id, remote: known }
     const verified = verifiedIds(job, number)
@@ -143,13 +173,13 @@ export async function search(
     if (verdict.kind === 'undecided') return { undecided: verdict.candidates }
     if (verdict.kind === 'adopt') return { id: verdict.batch.id, remote: verdict.batch }
     if (verdict.kind === 'absent') {
-      const isDecided = adopt.includes(NONE)
-      if (!isDecided) mustBeSentTo(api, job.batch(number), true)
-      const hidden = await hiddenIn(listed, { job, api, number, isDecided }, from)
-      if (hidden === undefined) return 'absent'
+      if (isAbsentAnyway) return 'absent'
+      mustBeSentTo(api, job.batch(number))
+      const problem = await problemOf(listing, { ...options, from, pending })
+      if (problem === undefined) return 'absent'
       incomplete += 1
-      if (incomplete === MAX_INCOMPLETE) throw incompleteList(hidden)
-      options.onWait(`the API's list lacks batch ${hidden}`)
+      if (incomplete === MAX_INCOMPLETE) throw problem
+      options.onWait(problem.message)
       await job.clock.sleep(FIRST_PAUSE_MS * 2 ** incomplete, signal)
       continue
     }
@@ -173,6 +203,36 @@ export async function search(
   }
 }
 
+/** So many batches after a create, and none before it, are the newest ones of a longer list. */
+const CUT_SHORT = 10
+
+/** Whether a gateway may list the newest batches only, and too few of them. */
+function isCutShort(
+  listed: readonly RemoteBatch[],
+  { api, pending: { serverAt, at, leadMs } }: Searched,
+): boolean {
+  if (!api.isThroughGateway || listed.length < CUT_SHORT) return false
+  return listed.every(({ created_at }) => Date.parse(created_at) > (serverAt ?? at) + leadMs)
+}
+
+/** Options of a search, and what it searches for. */
+interface Searched extends SearchOptions {
+  readonly from: number
+  readonly pending: PendingCreate
+}
+
+/** Why a list does not prove that a batch is absent; undefined if it does. */
+async function problemOf(
+  listing: Listing | undefined,
+  options: Searched,
+): Promise<BatchStreamError | undefined> {
+  // Throws if there is no list, and not only for a moment.
+  if (!listing) await pageOf(options, undefined, 1)
+  if (listing?.end !== 'complete' || isCutShort(listing.batches, options)) return unprovenList()
+  const hidden = await hiddenIn(listing.batches, options, options.from)
+  return hidden === undefined ? undefined : incompleteList(hidden)
+}
+
 /**
  * The same. If the search fails, it returns undefined: submission stops with the reason, the batch stays as it is, and the others are
  * still collected.
@@ -184,33 +244,81 @@ export async function searchOrStop(
   try {
     return await search(options)
   } catch (cause) {
-    if (!isOfApi(cause) || job.lost.aborted) throw cause
+    if (!(cause instanceof BatchStreamError) || job.lost.aborted) throw cause
+    if (cause.option !== 'adopt' && !isOfApi(cause)) throw cause
     job.queue.leaveUndecided(number, [], cause)
     return undefined
   }
 }
 
-/** Whether the API, or what is between, is the cause of an error. */
-export function isOfApi(cause: unknown): cause is BatchStreamError {
-  return (
-    cause instanceof BatchStreamError && (cause.code === 'CBS_API' || cause.code === 'CBS_ACCESS')
-  )
+/**
+ * The batch of the API that the user names, once its results show that it is this one. The list, which a gateway may lack, is not
+ * needed for that.
+ *
+ * @throws BatchStreamError `CBS_OPTION` if the named batch is unknown, cannot be read, or is another one: then nothing is sent
+ */
+async function namedBatch(options: SearchOptions): Promise<FoundBatch | undefined> {
+  const { job, number, ownedElsewhere, adopt = [] } = options
+  const { candidates } = job.batch(number)
+  const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
+  const batches = [...job.state.batches.values()]
+  for (const id of adopt) {
+    const isOfAnother = batches.some(one => one.number !== number && one.candidates[id])
+    if (id === NONE || owned.has(id) || isRuledOut(candidates[id]) || isOfAnother) continue
+    const found = await proven(options, id)
+    if (typeof found === 'object') return { id, remote: found }
+    // It may be another batch whose create got no reply.
+    const isOnly = batches.every(one => one.number === number || one.phase !== 'armed')
+    if (found === 'foreign' && !isOnly) continue
+    const why =
+      found === 'unknown'
+        ? 'the API does not know it'
+        : found === 'unreadable'
+          ? 'its results cannot be read'
+          : `its results do not show that it is batch ${number}`
+    throw new BatchStreamError('CBS_OPTION', `\`adopt\` has ${id}, but ${why}`, {
+      option: 'adopt',
+    })
+  }
+  return undefined
 }
 
-/** The batches back to a time; undefined if the list is refused and the user has decided that the API has no such batch. */
-async function listedBy(
-  { api, number, adopt = [] }: SearchOptions,
-  from: number,
+/** A batch whose results show that it is this one; otherwise, what it is. It waits for the end of a batch that runs. */
+async function proven(
+  options: SearchOptions,
+  id: string,
+): Promise<RemoteBatch | 'foreign' | 'unknown' | 'unreadable'> {
+  const { job, api, number, settleMs, signal, onWait } = options
+  const { requests, candidates } = job.batch(number)
+  let unreadSince: number | undefined
+  for (;;) {
+    const remote = await api.retrieve(id)
+    if (!remote) return 'unknown'
+    const mayBeIt = mayHaveCount(remote, { requests, areCountsExact: false })
+    if (remote.processing_status === 'ended') {
+      const proof = await prove(options, remote, false)
+      if (proof === 'ours' || proof === 'chosen') return remote
+      if (proof !== 'unreadable') return 'foreign'
+      unreadSince ??= job.clock.elapsed()
+      if (job.clock.elapsed() - unreadSince >= settleMs) return proof
+    } else if (!mayBeIt && candidates[id] === undefined) return 'foreign'
+    onWait(`only its results show whether ${id} is batch ${number}`)
+    await job.clock.sleep(LONGEST_PAUSE_MS, signal)
+  }
+}
+
+/** One page of the list; undefined if there is none and the user has decided. */
+async function pageOf(
+  { job, api, number, adopt = [] }: SearchOptions,
+  after: string | undefined,
   limit: number,
-): Promise<RemoteBatch[] | undefined> {
-  const isDecided = adopt.includes(NONE)
+): Promise<BatchListPage | undefined> {
+  if (isDecided(job.batch(number), adopt)) return await api.listIfThere(after, limit, 'proof')
   try {
-    return await listFrom(from, after =>
-      isDecided ? api.listIfAllowed(after, limit) : api.list(after, limit, 'proof'),
-    )
+    return await api.list(after, limit, 'proof')
   } catch (cause) {
     if (!(cause instanceof BatchStreamError)) throw cause
-    const why = `the API may have batch ${number}, and only its list shows whether it does: resume the job when it can be read. If it never can, and you know that there is no such batch, \`adopt\`: none sends it again`
+    const why = `the API may have batch ${number}, and only its list shows whether it does: resume the job when it can be read. If it never can, \`adopt\` names its id; if you know that there is no such batch, \`adopt\`: none sends it again`
     throw new BatchStreamError(cause.code, `${cause.message}; ${why}`, { cause })
   }
 }
@@ -320,11 +428,19 @@ async function pendingCreateOf(options: SearchOptions): Promise<PendingCreate> {
   const { serverTime } = job.session
   // The local clock may be wrong by days, and so may a gateway's; another reply of the API shows by how much.
   if (areApart({ at, serverAt }) || (serverAt === null && serverTime.sure() === null))
-    await api.list(undefined, 1, 'proof')
+    await pageOf(options, undefined, 1)
   const shown = { at: serverAt === null ? sentAtOf(job, armed) : at, serverAt }
   const now = serverTime.nowOrOurs()
   const oldest = Math.min(serverAt ?? now, now) - RESULTS_KEPT_MS
-  return { requests, ...shown, oldest, settleMs, ...driftOf(await sentBeside(options)) }
+  const areCountsExact = !api.isThroughGateway
+  return {
+    requests,
+    areCountsExact,
+    ...shown,
+    oldest,
+    settleMs,
+    ...driftOf(await sentBeside(options)),
+  }
 }
 
 /** The job's newest other batches, and when they were sent. */

@@ -18,24 +18,24 @@ export function armedOf(job: StoredJob, number: number): Armed {
 }
 
 /**
- * What one API does not have, another one may have: a batch that was sent to another base URL, or with another key, is not missing, unless
- * replies have named the same workspace to both. `isAsked`: the user may decide otherwise.
+ * What one API does not have, another one may have: a batch that was sent to another base URL, or with another key, token, workspace or
+ * header, is not missing, unless replies have named the same workspace to both.
  *
  * @throws BatchStreamError `CBS_ACCESS` if the batch may be that of another account
  */
 export function mustBeSentTo(
   { caller }: Pick<Api, 'caller'>,
   { number, armed }: Pick<BatchState, 'number' | 'armed'>,
-  isAsked: boolean,
 ): void {
   const by = armed?.by
   if (by === undefined || isSameCaller(by, caller)) return
   const how =
-    by.origin === caller.origin
-      ? 'with another key or another path of the base URL, and the API with these'
-      : `to ${by.origin}, and ${caller.origin}`
-  const what = `batch ${number} was sent ${how} does not have it: use the key and the base URL that it was sent with`
-  if (!isAsked) throw new BatchStreamError('CBS_ACCESS', what)
+    by.workspace !== undefined && caller.workspace !== undefined
+      ? `to workspace ${by.workspace}, and ${caller.workspace}`
+      : by.origin === caller.origin
+        ? 'with another key, token, workspace, header or path of the base URL, and the API with these'
+        : `to ${by.origin}, and ${caller.origin}`
+  const what = `batch ${number} was sent ${how} does not have it: use the settings that it was sent with`
   throw new BatchStreamError(
     'CBS_ACCESS',
     `${what}. If both are the same account, and you know that it has no such batch, continue with \`adopt\`: none`,

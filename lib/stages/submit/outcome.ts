@@ -1,5 +1,5 @@
 import type { Failure } from '../../api/failure.ts'
-import type { BatchStreamError } from '../../core/errors.ts'
+import type { ForeignWorkspace } from '../../api/api.ts'
 
 /**
  * What the reply to a create means.
@@ -16,7 +16,7 @@ export type CreateOutcome =
   | {
       readonly kind: 'created'
       readonly id: string
-      readonly foreign?: BatchStreamError | undefined
+      readonly foreign?: ForeignWorkspace | undefined
     }
   /**
    * `isRefused`: the API refuses it, so it need not be waited for once the batches that may be it are known to be others. `refusal`: what

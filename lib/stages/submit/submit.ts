@@ -350,8 +350,8 @@ export class Submit extends JobStage<SealedBatch> {
     )
     if (outcome === 'stopped') return outcome
     if (outcome.kind === 'created') {
-      await this.#accept(job, number, outcome.id, false)
-      if (outcome.foreign) job.queue.stop(outcome.foreign)
+      await this.#accept(job, number, outcome.id, false, outcome.foreign?.workspace)
+      if (outcome.foreign) job.queue.stop(outcome.foreign.error)
     } else if (outcome.kind !== 'unknown')
       await this.#disarm(job, number, outcome.kind === 'again' && outcome.failure.kind === 'busy')
     this.signal.throwIfAborted()
@@ -452,10 +452,18 @@ export class Submit extends JobStage<SealedBatch> {
       for (const { number, message } of verdict.refused) await this.#reject(job, number, 0, message)
   }
 
-  async #accept(job: StoredJob, number: number, id: string, adopted: boolean): Promise<void> {
+  /** Notes that the API has a batch. `workspace`: if it is not that of the job's other batches. */
+  async #accept(
+    job: StoredJob,
+    number: number,
+    id: string,
+    adopted: boolean,
+    workspace?: string,
+  ): Promise<void> {
     const answeredBy = answeredByClient(this.#options.client)
     const at = job.clock.now()
-    await job.note({ type: 'submitted', number, id, at, adopted, answeredBy }, true)
+    const more = { answeredBy, ...(workspace !== undefined && { workspace }) }
+    await job.note({ type: 'submitted', number, id, at, adopted, ...more }, true)
     await job.store.disk.remove(job.store.path(number, 'body'))
     this.push(job.submittedBatch(number))
   }

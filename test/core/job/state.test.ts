@@ -22,6 +22,7 @@ const EVENTS = {
   disarmed: { type: 'disarmed', number: 1 },
   candidate: { type: 'candidate', number: 1, id: 'x' },
   ruledOut: { type: 'ruledOut', number: 1, id: 'x' },
+  asked: { type: 'asked', number: 1 },
   submitted: { type: 'submitted', number: 1, id: 'a', at: 3, adopted: false },
   missing: { type: 'missing', number: 1, since: { at: 5, serverAt: null } },
   adopted: { type: 'submitted', number: 1, id: 'b', at: 9, adopted: true },
@@ -58,6 +59,7 @@ const table: readonly {
       disarmed: 'sealed',
       candidate: 'armed',
       ruledOut: 'armed',
+      asked: 'armed',
       submitted: 'submitted',
       adopted: 'submitted',
       ended: 'ended',
@@ -69,6 +71,7 @@ const table: readonly {
     to: {
       candidate: 'submitted',
       ruledOut: 'submitted',
+      asked: 'submitted',
       missing: 'submitted',
       adopted: 'submitted',
       ended: 'ended',
@@ -78,14 +81,24 @@ const table: readonly {
   {
     phase: 'ended',
     by: ['sealed', 'armed', 'submitted', 'ended'],
-    to: { candidate: 'ended', ruledOut: 'ended', adopted: 'submitted', fetched: 'fetched' },
+    to: {
+      candidate: 'ended',
+      ruledOut: 'ended',
+      asked: 'ended',
+      adopted: 'submitted',
+      fetched: 'fetched',
+    },
   },
   {
     phase: 'fetched',
     by: ['sealed', 'armed', 'submitted', 'ended', 'fetched'],
-    to: { written: 'written' },
+    to: { asked: 'fetched', written: 'written' },
   },
-  { phase: 'written', by: ['sealed', 'armed', 'submitted', 'ended', 'fetched', 'written'], to: {} },
+  {
+    phase: 'written',
+    by: ['sealed', 'armed', 'submitted', 'ended', 'fetched', 'written'],
+    to: { asked: 'written' },
+  },
   { phase: 'void', by: ['sealed', 'split'], to: {} },
 ]
 
@@ -102,6 +115,14 @@ for (const { phase, by, to } of table) {
     })
   }
 }
+
+void t.test('a decision counts for one create of a batch', async t => {
+  const asked = [opened, EVENTS.sealed, EVENTS.armed, EVENTS.asked]
+  t.equal(fold(asked)?.batches.get(1)?.asked, true)
+  for (const then of [EVENTS.disarmed, EVENTS.submitted, EVENTS.adopted])
+    t.equal(fold([...asked, then])?.batches.get(1)?.asked, false, then.type)
+  t.equal(fold([...asked, EVENTS.disarmed, EVENTS.armed])?.batches.get(1)?.asked, false)
+})
 
 void t.test('an adopted id replaces one that the API does not know', async t => {
   const state = fold([opened, EVENTS.sealed, EVENTS.armed, EVENTS.submitted, EVENTS.adopted])

@@ -714,3 +714,24 @@ void t.test('a damaged set is fetched again, also if the batch cannot be retriev
   t.match(waits, [/the results of batch .* are not complete \(the custom_id .* occurs twice\)/])
   t.equal((await world.emulator.ledger.totals()).billedTwice, 0)
 })
+
+void t.test('the message of an answer that was refused does not echo the key', async t => {
+  const stops = ['refusal', KEY, 'end_turn']
+  const world = await makeWorld(t, {
+    respond: params => {
+      const stop = stops[Number(/\d/.exec(JSON.stringify(params.messages))?.[0])]
+      const details = { type: 'refusal', explanation: `your key is ${KEY}` }
+      // A gateway may write anything there.
+      return { stop_reason: stop as 'refusal', stop_details: details as never }
+    },
+  })
+  const results = await run(world, await world.open(), asks(3))
+  t.same(
+    results.map(({ status, error }) => [status, error?.message]),
+    [
+      ['refused', 'the model refused: your key is ***'],
+      ['incomplete', 'the answer was cut: stop_reason is ***'],
+      ['succeeded', undefined],
+    ],
+  )
+})

@@ -197,6 +197,31 @@ void t.test('a line longer than any answer makes the set invalid', async t => {
 })
 
 void t.test(
+  'an answer that was refused does not echo the key, and keeps its other bytes',
+  async t => {
+    const written: Buffer[] = []
+    const write = async (bytes: Uint8Array): Promise<void> => void written.push(Buffer.from(bytes))
+    const file = new ResultFile(new AppendFile({ ...NOWHERE, write }, 0), 3)
+    const verifier = new Verifier(ids, 3, none, file)
+    verifier.secrets = ['sk-secret']
+    const lines = ['sk-secret', 'refusal'].map((stop, i) => {
+      const details = { type: 'refusal', explanation: 'your key is sk-secret' }
+      const content = [{ type: 'text', text: 'sk-secret' }]
+      const message = { content, stop_details: details, stop_reason: stop }
+      return JSON.stringify({ custom_id: IDS[i], result: { type: 'succeeded', message } })
+    })
+    for (const text of lines) verifier.take({ start: 0, bytes: Buffer.from(text) })
+    await file.sync()
+    const stored = lines.map(text =>
+      text
+        .replace('"stop_reason":"sk-secret"', '"stop_reason":"***"')
+        .replace('key is sk-secret', 'key is ***'),
+    )
+    t.equal(Buffer.concat(written).toString(), `${stored.join('\n')}\n`)
+  },
+)
+
+void t.test(
   'a line that is not a result and does not contain the key is kept as it came',
   async t => {
     const written: Buffer[] = []

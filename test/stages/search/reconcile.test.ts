@@ -14,7 +14,8 @@ import {
 const MINUTE = 60_000
 const ARMED = Date.parse('2026-11-20T12:00:00Z')
 const unknown: PendingCreate = {
-  ...{ requests: 5, serverAt: ARMED, at: ARMED, oldest: ARMED, settleMs: 10 * MINUTE },
+  ...{ requests: 5, areCountsExact: true },
+  ...{ serverAt: ARMED, at: ARMED, oldest: ARMED, settleMs: 10 * MINUTE },
   ...{ lagMs: 0, leadMs: 0 },
 }
 
@@ -46,6 +47,22 @@ type Given = readonly [
   Partial<Omit<SearchEvidence, 'proofs'>> & { proofs?: [string, Proof][] },
   object,
 ]
+
+t.test('counts of a gateway may lack some', async t => {
+  const none = new Set<string>()
+  for (const [requests, areCountsExact, isOne] of [
+    [5, true, true],
+    [6, true, false],
+    [6, false, true],
+    [4, false, false],
+  ] as const)
+    t.equal(
+      isCandidate(running, { ...unknown, requests, areCountsExact }, none),
+      isOne,
+      `${requests} requests, exact: ${areCountsExact}`,
+    )
+  t.ok(isCandidate(ended, { ...unknown, requests: 4, areCountsExact: false }, none))
+})
 
 const verdicts: readonly Given[] = [
   ['nothing is listed yet', {}, { kind: 'wait', for: 'time' }],
@@ -306,7 +323,7 @@ void t.test('if the time of the API is unknown, two days on either side count', 
 void t.test(
   'if the time of the API is unknown, an older batch that tells nothing is not ours',
   async t => {
-    const listed = [remote('a', { at: ARMED - 49 * 60 * MINUTE })]
+    const listed = [remote('a', { at: ARMED - 30 * 24 * 60 * MINUTE })]
     const evidence = {
       listed,
       owned: new Set<string>(),

@@ -145,7 +145,9 @@ void t.test('the batch of an earlier run with the same chosen ids is not adopted
 })
 
 void t.test('a list without an end fails the run, and the next run resumes', async t => {
-  const world = await makeWorld(t, LOST)
+  const faults = [{ on: 'create', nth: 1, when: 'before', reset: true }] as const
+  const world = await makeWorld(t, { faults })
+  await world.emulator.addForeign({ requests: 9 })
   const fetch: typeof globalThis.fetch = async (url, init) => {
     const response = await world.emulator.fetch(String(url).replace(/&?after_id=\w+/, ''), init)
     if (!new URL(String(url)).search) return response
@@ -155,7 +157,7 @@ void t.test('a list without an end fails the run, and the next run resumes', asy
   const job = await world.open()
   await t.rejects(run(world, job, asks(3), { client }), {
     code: 'CBS_API',
-    message: /does not end, or returns to msgbatch_/,
+    message: /does not end, or does not say what follows its last entry/,
   })
   await job.close()
   await found(world, world.client)
@@ -180,7 +182,7 @@ void t.test('a list in another order is read to its end', async t => {
     const isList = pathname.endsWith('/batches') && init?.method?.toUpperCase() !== 'POST'
     if (!isList) return world.emulator.fetch(url, init)
     if (!searchParams.has('after_id')) return Response.json(first)
-    return world.emulator.fetch(String(url).replace(/&?after_id=\w+/, ''), init)
+    return world.emulator.fetch(String(url).replace(/&?after_id=msgbatch_old\w+/, ''), init)
   }
   await found(world, world.client.withOptions({ fetch }))
 })
@@ -430,6 +432,122 @@ void t.test('a cache of lists that hides itself proves nothing', async t => {
   t.match(await world.emulator.ledger.totals(), { accepted: 5, acceptedTwice: 0 })
 })
 
+for (const status of [403, 500])
+  void t.test(
+    `a batch of the job that cannot be looked up (${status}) is not known to be listed`,
+    async t => {
+      let page: unknown
+      const world = await makeWorld(t, {
+        batchTimeMs: 60 * MINUTE,
+        faults: ({ op, nth }) => {
+          if (op === 'create' && nth === 2) return { when: 'after', reset: true }
+          if (!page) return undefined
+          if (op === 'list') return { body: JSON.stringify(page), contentType: 'application/json' }
+          return op === 'retrieve' ? { status } : undefined
+        },
+      })
+      await world.emulator.addForeign({ requests: 9, createdAgoMs: 4 * DAY, batchTimeMs: MINUTE })
+      page = await (await world.client.messages.batches.list().asResponse()).json()
+      const options = { aggregate: { batchSize: 3 }, submit: { concurrency: 9 } }
+      await t.rejects(run(world, await world.open(), asks(5), options), {
+        code: 'CBS_API',
+        message: /the API's list of batches lacks msgbatch_/,
+      })
+      t.match(await world.emulator.ledger.totals(), { accepted: 5, acceptedTwice: 0 })
+    },
+  )
+
+void t.test(
+  'a list of the newest batches only does not show that an older one is missing',
+  async t => {
+    const world = await makeWorld(t, LOST)
+    const job = await world.open()
+    job.on('event', ({ type }) => {
+      if (type !== 'armed') return
+      for (let i = 0; i < 20; i++)
+        void world.emulator.addForeign({ requests: 9, createdAgoMs: -5000 })
+    })
+    // A gateway that has the newest batches of the workspace, and no pages.
+    const client = altering(world, text => {
+      if (!text.includes('"has_more"')) return text
+      const page = JSON.parse(text)
+      const data = page.data.filter(
+        ({ request_counts: { succeeded, processing } }: RemoteBatch) =>
+          succeeded + processing === 9,
+      )
+      return JSON.stringify({ ...page, data, has_more: false })
+    })
+    await t.rejects(run(world, job, asks(3), { client }), {
+      code: 'CBS_API',
+      message: /does not say what follows its last entry/,
+    })
+    t.match(await world.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+  },
+)
+
+void t.test('a batch is found although a gateway leaves some counts out', async t => {
+  const world = await makeWorld(t, {
+    ...LOST,
+    respond: params =>
+      JSON.stringify(params).includes('question 1') ? { error: { type: 'x', message: 'no' } } : 'y',
+  })
+  const client = altering(world, text =>
+    text.replaceAll(/,"(?:errored|canceled|expired)":\d+/g, ''),
+  )
+  const results = await run(world, await world.open(), asks(3), { client })
+  t.same(
+    results.map(({ status }) => status),
+    ['succeeded', 'errored', 'succeeded'],
+  )
+  t.match(await world.emulator.ledger.totals(), { accepted: 3, acceptedTwice: 0 })
+})
+
+void t.test('a batch that a reply shows in another workspace is not given up', async t => {
+  const keys = { 'key-a': 'wrkspc_a', 'key-b': 'wrkspc_b' }
+  const world = await makeWorld(t, { keys, batchTimeMs: MINUTE })
+  let creates = 0
+  // A gateway that balances over two keys.
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const isOther = init?.method?.toUpperCase() === 'POST' && ++creates === 2
+    const headers = new Headers(init?.headers)
+    headers.set('authorization', `Bearer ${isOther ? 'key-b' : 'key-a'}`)
+    return await world.emulator.fetch(url, { ...init, headers })
+  }
+  const client = world.client.withOptions({ fetch })
+  const options = { client, aggregate: { batchSize: 2 } }
+  const first = await world.open()
+  await t.rejects(run(world, first, asks(4), options), { code: 'CBS_ACCESS' })
+  const second = await reopened(world, first)
+  await t.rejects(run(world, second, asks(4), options), {
+    code: 'CBS_ACCESS',
+    message: /batch 2 was sent to workspace wrkspc_b, and wrkspc_a does not have it/,
+  })
+  t.equal(second.batch(2).phase, 'submitted')
+  t.match(await world.emulator.ledger.totals(), { accepted: 4, acceptedTwice: 0 })
+})
+
+for (const status of [500, 404])
+  void t.test(
+    `a clock that was days off and one failed download (${status}) cost nothing`,
+    async t => {
+      const world = await makeWorld(t, {
+        batchTimeMs: MINUTE,
+        faults: [
+          { on: 'create', nth: 1, when: 'after', reset: true },
+          { on: 'results', nth: [1, 2, 3], status },
+        ],
+      })
+      world.clock.jump(-9 * DAY)
+      const job = await world.open()
+      const stop = new AbortController()
+      job.on('event', ({ type }) => type === 'armed' && setImmediate(() => stop.abort()))
+      await t.rejects(run(world, job, asks(3), { signal: stop.signal }), { name: 'AbortError' })
+      await job.close()
+      world.clock.jump(9 * DAY)
+      await found(world, world.client)
+    },
+  )
+
 void t.test('a candidate that the list no longer reaches is retrieved', async t => {
   const faults = [{ on: 'create', nth: 1, when: 'before', reset: true }] as const
   const world = await makeWorld(t, { faults, batchTimeMs: MINUTE })
@@ -462,7 +580,7 @@ for (const at of ['armed', 'submitted', 'ended'] as const)
     await t.rejects(run(world, second, asks(3), { client }), {
       code: 'CBS_ACCESS',
       message:
-        /batch 1 was sent to http:\/\/127\.0\.0\.1:0, and http:\/\/gateway\.test does not have it: use the key and the base URL that it was sent with/,
+        /batch 1 was sent to http:\/\/127\.0\.0\.1:0, and http:\/\/gateway\.test does not have it: use the settings that it was sent with/,
     })
     t.match(await other.emulator.ledger.totals(), { accepted: 0 })
     await second.close()
@@ -480,9 +598,10 @@ void t.test('nor are the answers that are missing asked for again at another bas
   const { signal } = new AbortController()
   await t.rejects(completeResults(job, unanswered, { client, signal }), {
     code: 'CBS_ACCESS',
-    message:
-      /and http:\/\/gateway\.test does not have it: use the key and the base URL that it was sent with$/,
+    message: /and http:\/\/gateway\.test does not have it: use the settings that it was sent with/,
   })
+  const again = await reopened(world, job)
+  t.equal(await completeResults(again, unanswered, { client, adopt: ['none'], signal }), 0)
 })
 
 void t.test('the user may know that the base URL is another one of the same API', async t => {

@@ -1097,7 +1097,7 @@ void t.test('a job whose only other batch was deleted asks before it sends again
   })
   await t.rejects(run(world, job, asks(4), options), {
     code: 'CBS_API',
-    message: /If the job's batches were deleted, resume it with `adopt`: none$/,
+    message: /If the job's batches were deleted, or .*, resume it with `adopt`: none$/,
   })
   await job.close()
   const decided = { ...options, submit: { adopt: ['none'] } }
@@ -1189,14 +1189,14 @@ void t.test(
 )
 
 void t.test('a batch that is older than a page of the list is found on the next page', async t => {
-  let isFirst = true
+  let pages = 0
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
     faults: ({ op }) => {
       if (op === 'create') return { when: 'after', reset: true }
       if (op !== 'list' || world.clock.elapsed() < 2000) return undefined
-      isFirst = !isFirst
-      if (isFirst) return undefined
+      // The next page of each look has the batch, and one more nothing.
+      if (pages++ % 3 > 0) return undefined
       // What somebody else has made in the meantime fills the first page of every look.
       const page = { data: [other], has_more: true, first_id: other.id, last_id: other.id }
       return { body: JSON.stringify(page), contentType: 'application/json' }
