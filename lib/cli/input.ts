@@ -204,7 +204,10 @@ async function openOne(
 
 /** Wraps a system error of a file or pipe; returns any other error unchanged. */
 export function readingError(error: unknown): unknown {
-  const isRead = error instanceof Error && 'syscall' in error && error.syscall === 'read'
+  const isRead =
+    error instanceof Error &&
+    'syscall' in error &&
+    (error.syscall === 'read' || error.syscall === 'open')
   return isRead ? wrapError('CBS_INPUT', 'the input cannot be read', error) : error
 }
 

@@ -1,3 +1,8 @@
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import t from 'tap'
 import { readFirst } from '../../lib/cli/input.ts'
@@ -78,4 +83,17 @@ t.test('one line of text is no table without rows', async t => {
   })
   const empty = await place.run(['-p', 'Answer: {{id}}'], { stdin: 'id,text\n' })
   t.match(empty, { code: 0, err: /^no input/ })
+})
+
+t.test('an input that cannot be opened is no bug of the program', async t => {
+  const place = await placeFor(t)
+  // The names of sockets are short.
+  const dir = mkdtempSync(join(tmpdir(), 's-'))
+  const path = join(dir, 'socket')
+  const socket = createServer().listen(path)
+  await once(socket, 'listening')
+  const ran = await place.run(['-i', path, '-p', 'Say {{text}}'])
+  await new Promise(done => socket.close(done))
+  rmSync(dir, { recursive: true })
+  t.match(ran, { code: 6, err: /the input cannot be read: ENXIO/ })
 })
