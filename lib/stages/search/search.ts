@@ -263,7 +263,7 @@ async function namedBatch(options: SearchOptions): Promise<FoundBatch | undefine
   const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
   const batches = [...job.state.batches.values()]
   for (const id of adopt) {
-    const isOfAnother = batches.some(one => one.number !== number && one.candidates[id])
+    const isOfAnother = candidates[id] === undefined && batches.some(one => one.candidates[id])
     if (id === NONE || owned.has(id) || isRuledOut(candidates[id]) || isOfAnother) continue
     const found = await proven(options, id)
     if (typeof found === 'object') return { id, remote: found }

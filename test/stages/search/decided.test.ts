@@ -131,6 +131,33 @@ void t.test('a candidate that the list has shown before is adopted by its id, to
   t.match(await world.emulator.ledger.totals(), { accepted: 2, acceptedTwice: 0 })
 })
 
+void t.test('so are two batches that are candidates of each other', async t => {
+  let isThere = true
+  const world = await makeWorld(t, {
+    batchTimeMs: 3_600_000,
+    faults: ({ op, nth }) => {
+      if (op === 'list' && !isThere) return NO_LIST
+      return op === 'create' && nth <= 2 ? { when: 'after', status: 504 } : undefined
+    },
+  })
+  const job = await world.open()
+  const stop = new AbortController()
+  job.on('event', () => {
+    const counts = [...job.state.batches.values()].map(one => Object.keys(one.candidates).length)
+    if (counts.reduce((sum, one) => sum + one, 0) === 3) setImmediate(() => stop.abort())
+  })
+  const options = { aggregate: { batchSize: 3 } }
+  await t.rejects(run(world, job, asks(5), { ...options, signal: stop.signal }), {
+    name: 'AbortError',
+  })
+  await job.close()
+  isThere = false
+  const adopt = world.emulator.ledger.batches().map(({ id }) => id)
+  const { rows, error } = await once(world, 5, { ...options, submit: { adopt } })
+  t.same([error, rows.length], [undefined, 5])
+  t.match(await world.emulator.ledger.totals(), { accepted: 5, acceptedTwice: 0 })
+})
+
 void t.test('a named batch that cannot be read keeps its batch from being sent', async t => {
   const world = await makeWorld(t, {
     faults: ({ op, nth }) => {
