@@ -55,7 +55,8 @@ export function isLean(client: Anthropic): boolean {
 
 /** The headers that decide whose account a guarded client uses, once it has made a request. A later token may be a renewed one. */
 export function accountOf(client: Anthropic): readonly string[] {
-  return guards.get(client)?.account.headers ?? []
+  // `Api` has guarded it.
+  return (guards.get(client) as Guard).account.headers
 }
 
 /** These members are private in the SDK's types, but every client has them. */

@@ -8,6 +8,7 @@ import { proxied } from './proxy.ts'
 import { isSafeUrl } from './safe-url.ts'
 import { redacted, secretsIn } from './shown.ts'
 import type { ApiSettings } from './settings.ts'
+import type { Talk } from './talk.ts'
 import { loadConfig } from '@anthropic-ai/sdk/core/credentials'
 import { readFile } from 'node:fs/promises'
 import { Writable } from 'node:stream'
@@ -17,8 +18,8 @@ export interface ClientFor {
   readonly emulator?: string | undefined
   /** Settings of the job's first run, for flags that are not given. */
   readonly job?: ApiSettings
-  /** Called with a message if the base URL is the job's, so that the user sees where the key goes. */
-  readonly onJobUrl?: (message: string) => void
+  /** Says so if the base URL is the job's, so that the user sees where the key goes. */
+  readonly talk?: Pick<Talk, 'info'>
   /** For commands that may not need the API: a missing key is reported on the first call. */
   readonly keyless?: boolean
 }
@@ -30,7 +31,7 @@ export async function clientOf(flags: Flags, io: Io, use: ClientFor = {}): Promi
   const baseURL = given ?? job?.baseUrl
   if (baseURL !== undefined) checkBaseUrl(baseURL)
   if (given === undefined && baseURL !== undefined)
-    use.onJobUrl?.(`requests go to ${new URL(baseURL).origin}, the base URL of the job`)
+    use.talk?.info(`requests go to ${new URL(baseURL).origin}, the base URL of the job`)
   const betas = job?.betas ?? []
   const workspace = flags.text('workspace') ?? job?.workspace
   const client = new Anthropic({

@@ -82,9 +82,10 @@ export function sound(job: JobOnDisk): SoundJob {
 /** The record of a job's first command in its card, if there is one. */
 export function rememberedIn(card: JobCard | undefined): Remembered | undefined {
   const settings = card?.settings
-  if (typeof settings !== 'object' || settings === null) return undefined
+  const isKnown =
+    typeof settings === 'object' && settings !== null && 'run' in settings && 'rows' in settings
   // run-job.ts writes this type, and job.json has a checksum.
-  return 'run' in settings && 'rows' in settings ? (settings as Remembered) : undefined
+  return isKnown ? (settings as Remembered) : undefined
 }
 
 /** The record of the job's first command. */

@@ -36,6 +36,31 @@ void t.test('counts that a gateway leaves out are 0', async t => {
   t.strictSame(remoteBatch({ ...batch, request_counts: counts }), batch)
 })
 
+void t.test('a time without a zone is in UTC, whatever the local zone is', async t => {
+  const created_at = '2026-11-20T12:00:00.123456'
+  t.match(remoteBatch({ ...batch, created_at, archived_at: '2026-11-20T12:00:01' }), {
+    created_at: `${created_at}Z`,
+    archived_at: '2026-11-20T12:00:01Z',
+  })
+})
+
+void t.test(
+  'an entry that is not understood counts as running in a list that must be complete',
+  async t => {
+    const odd = [
+      { ...batch, processing_status: 'failed' },
+      { ...batch, request_counts: null },
+    ]
+    const page = { data: odd, has_more: false, last_id: null }
+    t.match(remotePage(page, 'refused').data, [
+      { ...batch, processing_status: 'in_progress' },
+      { ...batch, processing_status: 'in_progress', request_counts: { succeeded: 0 } },
+    ])
+    t.same(remotePage(page, 'left out').data, [])
+    t.throws(() => remotePage({ ...page, data: [{ id: 'a' }] }, 'refused'), /is not a batch/)
+  },
+)
+
 void t.test('a page has at most as many batches as were asked for, and a short cursor', async t => {
   const page = { data: Array.from({ length: 1001 }, () => batch), has_more: false }
   t.throws(() => remotePage(page, 'refused'), { message: /more batches than fit/ })

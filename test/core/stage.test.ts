@@ -1,8 +1,15 @@
-import { Readable, Transform, Writable } from 'node:stream'
+import { once } from 'node:events'
+import { PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { BatchStreamError } from '../../lib/core/errors.ts'
-import { pushAll, stage, StageTransform, type Given } from '../../lib/core/stage.ts'
+import {
+  mustTakeObjects,
+  pushAll,
+  stage,
+  StageTransform,
+  type Given,
+} from '../../lib/core/stage.ts'
 
 async function through<Out>(
   items: unknown[],
@@ -190,3 +197,21 @@ for (const how of ['read', 'closed'] as const)
     else rows.destroy()
     await rejected
   })
+
+void t.test('only a stage that gives objects needs a stream that takes them', async t => {
+  class Objects extends StageTransform {
+    override get givesObjects(): string {
+      return 'objects'
+    }
+  }
+  const bytes = (): PassThrough => new PassThrough()
+  mustTakeObjects(Readable.from([]), bytes())
+  mustTakeObjects(new StageTransform(), bytes())
+  mustTakeObjects(new Objects(), new PassThrough({ objectMode: true }))
+  // Node's types want a stream of its own, which an older library may not have.
+  mustTakeObjects(new Objects(), {} as NodeJS.WritableStream)
+  const wrong = new Objects()
+  mustTakeObjects(wrong, bytes())
+  const [error] = await once(wrong, 'error')
+  t.match(error, { code: 'CBS_STAGE', message: /^objects gives objects, and/ })
+})

@@ -58,7 +58,7 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
     talk.info(`job ${name}: there is nothing to cancel`)
     return { code: EXIT.answered }
   }
-  const client = await clientOf(flags, io, { job: run, onJobUrl: message => talk.info(message) })
+  const client = await clientOf(flags, io, { job: run, talk })
   const which = counted(inFlight.length, 'batch', 'batches')
   await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
   const api = apiFor(context, client, sessionOf(context, name, found.state.workspace))

@@ -68,7 +68,7 @@ export async function resume(context: Context): Promise<Ending> {
   const template = await templateOptions(settings, talk)
   const client = await clientOf(flags, io, {
     job: settings,
-    onJobUrl: message => talk.info(message),
+    talk,
     keyless: found.state.finished,
   })
   const job = await openFound(context, dir, found)

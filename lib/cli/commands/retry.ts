@@ -60,7 +60,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
   const template = await templateOptions(settings, talk)
   const client = await clientOf(flags, io, {
     job: settings,
-    onJobUrl: message => talk.info(message),
+    talk,
   })
   const next = { words: ['retry', found.name, ...context.placeFlags] }
   context.nextIs(() => next)

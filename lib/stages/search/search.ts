@@ -267,9 +267,11 @@ async function namedBatch(options: SearchOptions): Promise<FoundBatch | undefine
     if (id === NONE || owned.has(id) || isRuledOut(candidates[id]) || isOfAnother) continue
     const found = await proven(options, id)
     if (typeof found === 'object') return { id, remote: found }
-    // It may be another batch whose create got no reply.
-    const isOnly = batches.every(one => one.number === number || one.phase !== 'armed')
-    if (found === 'foreign' && !isOnly) continue
+    // It is another batch of the job, or may be one whose create got no reply.
+    const isOther = [...job.state.batches.values()].some(
+      one => one.id === id || (one.number !== number && one.phase === 'armed'),
+    )
+    if (found === 'foreign' && isOther) continue
     const why =
       found === 'unknown'
         ? 'the API does not know it'

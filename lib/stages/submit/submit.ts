@@ -10,6 +10,7 @@ import { needClient } from '../../api/need-client.ts'
 import { Retries } from '../../api/retry-policy.ts'
 import { BatchStreamError, wholeNumber, wrapError } from '../../core/errors.ts'
 import type { SealedBatch, Submits, SubmittedBatch } from '../../core/flow.ts'
+import { openCandidates } from '../../core/job/state.ts'
 import { isCollected, ownedIds, sendableCount, unresolvedCounts } from '../../store/sendable.ts'
 import { hasBody } from '../../store/cache.ts'
 import { JobStage } from '../job-stage.ts'
@@ -257,7 +258,12 @@ export class Submit extends JobStage<SealedBatch> {
   /** Adopts a batch that the user has ruled out and now names, as long as this one is not sent again. */
   async #adoptRuledOut(job: StoredJob, number: number): Promise<boolean> {
     const { candidates } = job.batch(number)
-    const id = this.#options.adopt?.find(one => candidates[one] === 'ruledOut')
+    // It may have been ruled out because it is, or may be, another batch of the job.
+    const isOfAnother = (one: string): boolean =>
+      [...job.state.batches.values()].some(
+        batch => batch.id === one || openCandidates(batch).includes(one),
+      )
+    const id = this.#options.adopt?.find(one => candidates[one] === 'ruledOut' && !isOfAnother(one))
     if (id === undefined) return false
     // `receive` created it before anything is sent.
     const api = this.#api as Api
