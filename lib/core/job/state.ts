@@ -426,9 +426,8 @@ function armedIn(
   state: JobState,
   { number, workspace }: JobEvent & { type: 'submitted' },
 ): Armed | null {
-  const armed = state.batches.get(number)?.armed ?? null
-  if (!armed?.by || workspace === undefined) return armed
-  return { ...armed, by: { ...armed.by, workspace } }
+  const armed = state.batches.get(number)?.armed
+  return armed?.by && workspace ? { ...armed, by: { ...armed.by, workspace } } : (armed ?? null)
 }
 
 /** A batch of the API that is not this one is not the one that is sent next, either. */

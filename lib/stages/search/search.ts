@@ -226,8 +226,7 @@ async function problemOf(
   listing: Listing | undefined,
   options: Searched,
 ): Promise<BatchStreamError | undefined> {
-  // Throws if there is no list, and not only for a moment.
-  if (!listing) await pageOf(options, undefined, 1)
+  // Without candidates, the next look says that there is no list.
   if (listing?.end !== 'complete' || isCutShort(listing.batches, options)) return unprovenList()
   const hidden = await hiddenIn(listing.batches, options, options.from)
   return hidden === undefined ? undefined : incompleteList(hidden)

@@ -124,6 +124,17 @@ void t.test('a decision counts for one create of a batch', async t => {
   t.equal(fold([...asked, EVENTS.disarmed, EVENTS.armed])?.batches.get(1)?.asked, false)
 })
 
+void t.test('a reply may show that a batch is in another workspace', async t => {
+  const by = { origin: 'o', access: 'a', workspace: 'w' }
+  const submitted = { ...EVENTS.submitted, workspace: 'other' }
+  const armedAfter = (...events: readonly JobEvent[]): unknown =>
+    fold([opened, EVENTS.sealed, ...events, submitted])?.batches.get(1)?.armed
+  t.match(armedAfter({ ...EVENTS.armed, by }), { at: 2, by: { ...by, workspace: 'other' } })
+  t.same(armedAfter(EVENTS.armed), { at: 2, serverAt: null })
+  t.equal(armedAfter(), null)
+  t.throws(() => fold([opened, submitted]), { code: 'CBS_STATE' })
+})
+
 void t.test('an adopted id replaces one that the API does not know', async t => {
   const state = fold([opened, EVENTS.sealed, EVENTS.armed, EVENTS.submitted, EVENTS.adopted])
   t.match(state?.batches.get(1), { id: 'b', submittedAt: 3 })

@@ -89,9 +89,11 @@ void t.test(
     const [small, other] = await Promise.all(
       [3, 2].map(requests => world.emulator.addForeign({ requests })),
     )
+    const running = await world.emulator.addForeign({ requests: 9, batchTimeMs: 'forever' })
     for (const [id, why] of [
       [small, 'its results do not show that it is batch 1'],
       [other, 'its results do not show that it is batch 1'],
+      [running, 'its results do not show that it is batch 1'],
       ['msgbatch_unknown', 'the API does not know it'],
     ] as const)
       t.match((await once(world, 2, { submit: { adopt: [`${id}`] } })).error, {
@@ -299,3 +301,24 @@ void t.test(
     t.match(await world.emulator.ledger.totals(), { accepted: 2, acceptedTwice: 0 })
   },
 )
+
+void t.test('a candidate of another job does not show what a list would', async t => {
+  const world = await worldOf(t, ({ op, nth }) => {
+    if (op === 'list') return NO_LIST
+    return op === 'create' && nth === 2 ? LOST : undefined
+  })
+  const id = await world.emulator.addForeign({ requests: 2 })
+  const job = await world.open()
+  job.on('event', event => {
+    if (event.type !== 'armed' || event.number !== 2) return
+    void job.note({ type: 'candidate', number: 2, id }, true)
+  })
+  await t.rejects(
+    run(world, job, asks(4), { aggregate: { batchSize: 2 }, submit: { settle: 0 } }),
+    {
+      code: 'CBS_API',
+      message: /the API may have batch 2/,
+    },
+  )
+  t.match(await world.emulator.ledger.totals(), { accepted: 2 })
+})
