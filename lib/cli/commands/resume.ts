@@ -83,12 +83,14 @@ export async function resume(context: Context): Promise<Ending> {
     if (piped) job.queue.stop(needsInput(found.name))
     const { spooled } = job.state
     const hasInput = spooled.complete && spooled.broken === null && !job.input.isRefilling
-    const isOwn = await ownFiles(context, [rows.output, rows.errors])
     // The records of a pipe that ended too early are spooled.
     const records =
       hasInput || isPipe
         ? undefined
-        : await openInput({ settings, cwd: known.cwd, io, talk, reading, isOwn, signal })
+        : await openInput({
+            ...{ settings, cwd: known.cwd, io, talk, reading, signal },
+            isOwn: await ownFiles(context, [rows.output, rows.errors]),
+          })
     const ordered = rows.order === 'input'
     const drains = !flags.has('detach')
     const cap = capFor(context, job, settings, drains)

@@ -58,10 +58,7 @@ export async function retryFailed(context: Context): Promise<Ending> {
     )
   }
   const template = await templateOptions(settings, talk)
-  const client = await clientOf(flags, io, {
-    job: settings,
-    talk,
-  })
+  const client = await clientOf(flags, io, { job: settings, talk })
   const next = { words: ['retry', found.name, ...context.placeFlags] }
   context.nextIs(() => next)
   const job = await openFound(context, dir, found)

@@ -2,7 +2,7 @@ import type { Api } from '../../api/api.ts'
 import { eachFirstCustomId } from '../../api/first-lines.ts'
 import { resultsUrlOf, type BatchListPage, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
-import { isRuledOut, openCandidates } from '../../core/job/state.ts'
+import { isRuledOut, openCandidates, type BatchState } from '../../core/job/state.ts'
 import { EXPIRES_AFTER_MS, MAX_PAGE, RESULTS_KEPT_MS } from '../../core/limits.ts'
 import type { StoredJob } from '../../store/job.ts'
 import { BatchIds } from '../../store/results/batch-ids.ts'
@@ -260,14 +260,16 @@ async function namedBatch(options: SearchOptions): Promise<FoundBatch | undefine
   const { job, number, ownedElsewhere, adopt = [] } = options
   const { candidates } = job.batch(number)
   const owned = new Set([...ownedIds(job.state), ...(await ownedByOthers(job, ownedElsewhere))])
-  const batches = [...job.state.batches.values()]
+  const isOfSome = (is: (one: BatchState) => boolean): boolean =>
+    [...job.state.batches.values()].some(is)
   for (const id of adopt) {
-    const isOfAnother = candidates[id] === undefined && batches.some(one => one.candidates[id])
+    const isOfAnother =
+      candidates[id] === undefined && isOfSome(one => one.candidates[id] !== undefined)
     if (id === NONE || owned.has(id) || isRuledOut(candidates[id]) || isOfAnother) continue
     const found = await proven(options, id)
     if (typeof found === 'object') return { id, remote: found }
     // It is another batch of the job, or may be one whose create got no reply.
-    const isOther = [...job.state.batches.values()].some(
+    const isOther = isOfSome(
       one => one.id === id || (one.number !== number && one.phase === 'armed'),
     )
     if (found === 'foreign' && isOther) continue
@@ -295,14 +297,17 @@ async function proven(
   for (;;) {
     const remote = await api.retrieve(id)
     if (!remote) return 'unknown'
-    const mayBeIt = mayHaveCount(remote, { requests, areCountsExact: false })
     if (remote.processing_status === 'ended') {
       const proof = await prove(options, remote, false)
       if (proof === 'ours' || proof === 'chosen') return remote
       if (proof !== 'unreadable') return 'foreign'
       unreadSince ??= job.clock.elapsed()
       if (job.clock.elapsed() - unreadSince >= settleMs) return proof
-    } else if (!mayBeIt && candidates[id] === undefined) return 'foreign'
+    } else if (
+      candidates[id] === undefined &&
+      !mayHaveCount(remote, { requests, areCountsExact: false })
+    )
+      return 'foreign'
     onWait(`only its results show whether ${id} is batch ${number}`)
     await job.clock.sleep(LONGEST_PAUSE_MS, signal)
   }
