@@ -129,14 +129,14 @@ export function leaveWhenIdle(
     const isStuck = batches.some(
       ({ number, phase }) => phase === 'ended' && queue.isRetried(number),
     )
-    // The API fails while one of its batches is polled or searched for.
-    const isUnreachable = ({ number, phase }: BatchState): boolean =>
+    // The API fails while one of its batches is polled or searched for, or a batch that may be it has not ended.
+    const isUnknown = ({ number, phase }: BatchState): boolean =>
       queue.isRetried(number) && (phase === 'armed' || phase === 'submitted')
     // A batch of an earlier process may have ended, so it is polled first.
     const isSettled = (batch: BatchState): boolean =>
       queue.undecided.has(batch.number) ||
       (isStuck && batch.phase === 'ended') ||
-      isUnreachable(batch) ||
+      isUnknown(batch) ||
       (isDone(batch, written) &&
         !queue.isSending(batch.number) &&
         !queue.isSearched(batch.number) &&

@@ -63,7 +63,7 @@ export class BatchQueue {
     this.#onChange()
   }
 
-  /** Whether a create or a download of a batch has failed and waits before the next try. */
+  /** Whether a call about a batch has failed, or could not show its outcome yet, and waits before the next try. */
   isRetried(number: number): boolean {
     return this.#retried.has(number)
   }

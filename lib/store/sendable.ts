@@ -68,12 +68,16 @@ export function sendableCount(job: StoredJob, number: number, concurrency: numbe
   return used.has(count) ? 0 : count
 }
 
-/** Whether everything unsent waits for the end of batches in flight, so that a run that does not wait can send no more. */
+/**
+ * Whether everything unsent waits for the end of batches in flight, or for the outcome of a create that cannot be known now, so that a run
+ * that does not wait can send no more.
+ */
 export function waitsForEnds(job: StoredJob, concurrency: number): boolean {
   if (job.input.isReplaying) return false
   let waits = false
   for (const { number, phase, requests } of job.state.batches.values()) {
-    if (phase === 'armed' || job.queue.isSending(number)) return false
+    const isSearched = phase === 'armed' && !job.queue.isRetried(number)
+    if (isSearched || job.queue.isSending(number)) return false
     if (phase !== 'sealed' || requests === 0) continue
     if (sendableCount(job, number, concurrency) > 0) return false
     waits = true

@@ -5,6 +5,7 @@ import t from 'tap'
 import { csv, nextWords, placeFor, rowsOf, run } from './world.ts'
 
 const HOUR = 3_600_000
+const NO_BATCHES = JSON.stringify({ data: [], has_more: false, first_id: null, last_id: null })
 const ASK = ['-p', 'Say {{text}}', '--job', 'j', '--batch-size', '2', '-c', '2']
 
 void t.test(
@@ -53,6 +54,37 @@ void t.test('a create without a reply is not searched for while the API fails', 
   const ran = await place.run([...ASK, '--max-wait', '0s'], { stdin: csv(2) })
   t.match(ran, { code: 11, out: '', err: /^1 batch in flight/m })
   t.equal(place.emulator.ledger.batches().length, 1)
+})
+
+void t.test('nor does it wait for a batch that may be the one and still runs', async t => {
+  let turned = 0
+  let isHidden = false
+  const clock = { now: (): number => Date.now() + turned }
+  const place = await placeFor(t, {
+    batchTimeMs: HOUR,
+    clock,
+    faults: ({ op }) => {
+      if (op === 'create' && place.emulator.ledger.batches().length === 0)
+        return { when: 'after', reset: true }
+      if (isHidden && op === 'list') return { body: NO_BATCHES }
+      return isHidden && op === 'retrieve' ? { status: 404 } : undefined
+    },
+  })
+  const none = await place.run([...ASK, '--max-wait', '0s'], { stdin: csv(6) })
+  t.match(none, { code: 11, out: '' })
+  const step = ['resume', 'j', '--max-wait', '0s']
+  for (isHidden of [false, true])
+    t.match(await place.run(step), { code: 11, out: '', err: /^1 batch in flight/m })
+  isHidden = false
+  t.equal(place.emulator.ledger.batches().length, 1)
+  let last = none
+  for (let steps = 0; steps < 5 && last.code === 11; steps++) {
+    turned += 2 * HOUR
+    last = await place.run(step)
+  }
+  t.equal(last.code, 0, last.err)
+  t.equal(last.rows.length, 6)
+  t.match(await place.emulator.ledger.totals(), { accepted: 6, acceptedTwice: 0 })
 })
 
 void t.test('a full queue does not delay a run that is about to leave', async t => {

@@ -36,8 +36,11 @@ export type Reconciliation =
   | { readonly kind: 'adopt'; readonly batch: RemoteBatch }
   /** The results of these candidates must be read first. */
   | { readonly kind: 'prove'; readonly candidates: readonly RemoteBatch[] }
-  /** A batch may still be the pending one: wait. `time` resolves this; `proof` may never arrive. */
-  | { readonly kind: 'wait'; readonly for: 'time' | 'proof'; readonly why: string }
+  /**
+   * A batch may still be the pending one: wait. `time` resolves this; `proof` may never arrive, and not before a batch has ended or is
+   * listed again if it is `end`.
+   */
+  | { readonly kind: 'wait'; readonly for: 'time' | 'proof' | 'end'; readonly why: string }
   /** Only the user knows whether one of these ended batches is the pending one. */
   | { readonly kind: 'undecided'; readonly candidates: readonly RemoteBatch[] }
   /** The API does not have it. */
@@ -197,12 +200,12 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
   )
   if (unread.length > 0) return { kind: 'prove', candidates: unread }
   const open = possible.find(batch => !isRead(proofs.get(batch.id)))
-  if (open) return { kind: 'wait', for: 'proof', why: waitingFor(open) }
+  if (open) return waitingFor(open)
   const ids = new Set(listed.map(batch => batch.id))
   for (const id of named) {
     if (!ids.has(id) && !owned.has(id) && !isRead(proofs.get(id))) {
       const why = `batch ${id}, which may belong to this job, is no longer listed`
-      return { kind: 'wait', for: 'proof', why }
+      return { kind: 'wait', for: 'end', why }
     }
   }
   if (!settled)
@@ -232,7 +235,7 @@ export function reconcile(pending: PendingCreate, evidence: SearchEvidence): Rec
   const unclear = strays.find(batch =>
     batch.processing_status === 'ended' ? isNear(batch, pending, now) : isImpossible(batch, now),
   )
-  if (unclear) return { kind: 'wait', for: 'proof', why: waitingFor(unclear) }
+  if (unclear) return waitingFor(unclear)
   const undecided = undecidedIn(evidence)
   return undecided.length > 0 ? { kind: 'undecided', candidates: undecided } : { kind: 'absent' }
 }
@@ -251,10 +254,12 @@ function isRead(proof: Proof | undefined): boolean {
   return proof === 'foreign' || proof === 'chosen'
 }
 
-function waitingFor(batch: RemoteBatch): string {
-  return batch.processing_status === 'ended'
-    ? `batch ${batch.id} may belong to this job, and its results have not shown that yet`
-    : `batch ${batch.id} may belong to this job; its results will show that when it has ended`
+function waitingFor({ id, processing_status }: RemoteBatch): Reconciliation {
+  const isEnded = processing_status === 'ended'
+  const why = isEnded
+    ? `batch ${id} may belong to this job, and its results have not shown that yet`
+    : `batch ${id} may belong to this job; its results will show that when it has ended`
+  return { kind: 'wait', for: isEnded ? 'proof' : 'end', why }
 }
 
 /**

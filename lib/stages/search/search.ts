@@ -101,7 +101,7 @@ export async function search(
 async function searchUntilKnown(given: SearchOptions): ReturnType<typeof search> {
   const { job, number, settleMs, signal, ownedElsewhere, adopt = [] } = given
   const isAbsentAnyway = isDecided(job.batch(number), adopt)
-  // A run that may leave does not wait for a list that fails.
+  // A run that may leave waits neither for a list that fails nor for another batch to end.
   const api = given.api.waiting(wait => job.queue.betweenTries(number, wait))
   const options = { ...given, api }
   mustBeOne(job.batch(number), adopt)
@@ -183,7 +183,7 @@ async function searchUntilKnown(given: SearchOptions): ReturnType<typeof search>
       await job.clock.sleep(FIRST_PAUSE_MS * 2 ** incomplete, signal)
       continue
     }
-    if (options.isOthers && verdict.for === 'proof') {
+    if (options.isOthers && verdict.for !== 'time') {
       const undecided = undecidedIn({ listed, owned, proofs })
       return undecided.length > 0 ? { undecided } : 'lost'
     }
@@ -191,7 +191,8 @@ async function searchUntilKnown(given: SearchOptions): ReturnType<typeof search>
     // After the lifetime of a batch no proof can arrive, but one failed download is not the last word. Its requests are never
     // sent again on a guess.
     const isTried = job.clock.elapsed() - startedAt >= settleMs
-    if (verdict.for === 'proof' && isTried && waited > EXPIRES_AFTER_MS + settleMs) {
+    const isLate = waited > EXPIRES_AFTER_MS + settleMs
+    if (verdict.for !== 'time' && isTried && isLate) {
       const undecided = undecidedIn({ listed, owned, proofs })
       return undecided.length > 0 ? { undecided } : 'lost'
     }
@@ -199,7 +200,8 @@ async function searchUntilKnown(given: SearchOptions): ReturnType<typeof search>
     const rest = settleMs - waited
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(listings, 6), LONGEST_PAUSE_MS)
     listings += 1
-    await job.clock.sleep(rest > 0 ? Math.max(1, Math.min(rest, pause)) : pause, signal)
+    const sleep = job.clock.sleep(rest > 0 ? Math.max(1, Math.min(rest, pause)) : pause, signal)
+    await (verdict.for === 'end' && !isLate ? job.queue.betweenTries(number, sleep) : sleep)
   }
 }
 
@@ -309,7 +311,8 @@ async function proven(
     )
       return 'foreign'
     onWait(`only its results show whether ${id} is batch ${number}`)
-    await job.clock.sleep(LONGEST_PAUSE_MS, signal)
+    const sleep = job.clock.sleep(LONGEST_PAUSE_MS, signal)
+    await (unreadSince === undefined ? job.queue.betweenTries(number, sleep) : sleep)
   }
 }
 

@@ -133,7 +133,7 @@ const verdicts: readonly Given[] = [
           listed: [remote('a', { at: NOW + hours * 60 * MINUTE, status: 'in_progress' })],
           settled: true,
         },
-        { kind: 'wait', for: 'proof', why: /its results will show that when it has ended/ },
+        { kind: 'wait', for: 'end', why: /its results will show that when it has ended/ },
       ] satisfies Given,
   ),
   ...[-49, 49].flatMap(hours => {
@@ -159,7 +159,7 @@ const verdicts: readonly Given[] = [
           candidates: ['a'],
           settled: true,
         },
-        { kind: 'wait', for: 'proof' },
+        { kind: 'wait', for: 'end' },
       ],
     ] satisfies Given[]
   }),
@@ -170,7 +170,7 @@ const verdicts: readonly Given[] = [
       candidates: ['a'],
       settled: true,
     },
-    { kind: 'wait', for: 'proof' },
+    { kind: 'wait', for: 'end' },
   ],
   [
     'a candidate whose count is odd for once is read when it has ended',
@@ -190,7 +190,7 @@ const verdicts: readonly Given[] = [
   [
     'a running candidate can be checked only when it has ended',
     { listed: [running], settled: true },
-    { kind: 'wait', for: 'proof', why: /its results will show that when it has ended/ },
+    { kind: 'wait', for: 'end', why: /its results will show that when it has ended/ },
   ],
   [
     'an ended candidate must be looked at',
@@ -224,7 +224,7 @@ const verdicts: readonly Given[] = [
       proofs: [['a', 'foreign']],
       settled: true,
     },
-    { kind: 'wait', for: 'proof' },
+    { kind: 'wait', for: 'end' },
   ],
   [
     'chosen ids prove nothing, and the search goes on',
@@ -261,7 +261,7 @@ const verdicts: readonly Given[] = [
       proofs: [['a', 'chosen']],
       settled: true,
     },
-    { kind: 'wait', for: 'proof' },
+    { kind: 'wait', for: 'end' },
   ],
   [
     'chosen ids of a batch that another journal owns are no question',
@@ -280,7 +280,7 @@ const verdicts: readonly Given[] = [
   [
     'a candidate that is gone may have been ours',
     { candidates: ['a'], settled: true },
-    { kind: 'wait', for: 'proof', why: /no longer listed/ },
+    { kind: 'wait', for: 'end', why: /no longer listed/ },
   ],
   [
     'a candidate that is gone and was proven foreign',
