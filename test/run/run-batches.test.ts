@@ -253,7 +253,10 @@ void t.test('maxWait: 0 finds a batch whose create was answered with a wrong id'
     await world.clock.sleep(HOUR / 12)
     t.same(await step(), [false, batchTimeMs < HOUR ? 5 : 0], 'the settle time has not passed')
     await world.clock.sleep(HOUR / 6)
-    if (batchTimeMs === HOUR) t.same(await step(), [false, 5], 'it has ended meanwhile')
+    if (batchTimeMs === HOUR) {
+      t.same(await step(), [false, 0], 'the one that may be it still runs')
+      await world.clock.sleep(HOUR)
+    }
     t.same(await step(), [true, 10])
     t.match(await world.emulator.ledger.totals(), { billed: 10, billedTwice: 0, acceptedTwice: 0 })
   }

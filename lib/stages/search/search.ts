@@ -275,24 +275,31 @@ async function namedBatch(options: SearchOptions): Promise<FoundBatch | undefine
       one => one.id === id || (one.number !== number && one.phase === 'armed'),
     )
     if (found === 'foreign' && isOther) continue
-    const why =
-      found === 'unknown'
-        ? 'the API does not know it'
-        : found === 'unreadable'
-          ? 'its results cannot be read'
-          : `its results do not show that it is batch ${number}`
-    throw new BatchStreamError('CBS_OPTION', `\`adopt\` has ${id}, but ${why}`, {
-      option: 'adopt',
-    })
+    throw unproven(number, id, found)
   }
   return undefined
 }
 
+/** What a batch is whose results do not show that it is the one. */
+type Unproven = 'foreign' | 'unknown' | 'unreadable'
+
+/** The error for a batch that the user names and that cannot be proven. */
+export function unproven(number: number, id: string, found: Unproven): BatchStreamError {
+  const why: Record<Unproven, string> = {
+    unknown: 'the API does not know it',
+    unreadable: 'its results cannot be read',
+    foreign: `its results do not show that it is batch ${number}`,
+  }
+  return new BatchStreamError('CBS_OPTION', `\`adopt\` has ${id}, but ${why[found]}`, {
+    option: 'adopt',
+  })
+}
+
 /** A batch whose results show that it is this one; otherwise, what it is. It waits for the end of a batch that runs. */
-async function proven(
-  options: SearchOptions,
+export async function proven(
+  options: Pick<SearchOptions, 'job' | 'api' | 'number' | 'settleMs' | 'signal' | 'onWait'>,
   id: string,
-): Promise<RemoteBatch | 'foreign' | 'unknown' | 'unreadable'> {
+): Promise<RemoteBatch | Unproven> {
   const { job, api, number, settleMs, signal, onWait } = options
   const { requests, candidates } = job.batch(number)
   let unreadSince: number | undefined

@@ -28,7 +28,14 @@ import {
   RefusalTracker,
   type RefusalVerdict,
 } from './refusal.ts'
-import { leaveUndecided, mustBePossible, prove, searchOrStop } from '../search/search.ts'
+import {
+  leaveUndecided,
+  mustBePossible,
+  proven,
+  searchOrStop,
+  unproven,
+  type SearchOptions,
+} from '../search/search.ts'
 import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
 import { uploadBatch } from './upload.ts'
 
@@ -265,18 +272,10 @@ export class Submit extends JobStage<SealedBatch> {
       )
     const id = this.#options.adopt?.find(one => candidates[one] === 'ruledOut' && !isOfAnother(one))
     if (id === undefined) return false
-    // `receive` created it before anything is sent.
-    const api = this.#api as Api
-    await api.proveWorkspace()
-    const remote = await api.retrieve(id)
-    const { signal } = this
-    const proof = remote && (await prove({ job, api, number, signal }, remote, false))
-    if (proof !== 'chosen' && proof !== 'ours')
-      throw new BatchStreamError(
-        'CBS_OPTION',
-        `\`adopt\` has ${id}, but ${remote ? `its results do not show that it is batch ${number}` : 'the API does not know it'}`,
-        { option: 'adopt' },
-      )
+    const search = this.#searchOf(job, number)
+    await search.api.proveWorkspace()
+    const found = await proven(search, id)
+    if (typeof found !== 'object') throw unproven(number, id, found)
     await this.#accept(job, number, id, true)
     return true
   }
@@ -488,20 +487,24 @@ export class Submit extends JobStage<SealedBatch> {
     this.runBeside(tracked)
   }
 
+  #searchOf(job: StoredJob, number: number): SearchOptions {
+    const { settle: settleMs = DEFAULT_SETTLE_MS, ownedElsewhere, adopt } = this.#options
+    const onWait = (why: string): void => this.#reportWait(job.sealedBatch(number), why)
+    // `receive` created it before the first batch is processed.
+    const api = this.#api as Api
+    const { signal } = this
+    return { job, api, number, settleMs, signal, ownedElsewhere, adopt, onWait }
+  }
+
   async #search(
     job: StoredJob,
     number: number,
     { isRefused, refusal }: SearchedReply,
   ): Promise<void> {
-    const { settle = DEFAULT_SETTLE_MS, ownedElsewhere, adopt } = this.#options
+    const options = this.#searchOf(job, number)
+    const { settleMs: settle, onWait } = options
     const settleMs = isRefused ? 0 : refusal ? Math.min(settle, REPLIED_SETTLE_MS) : settle
-    const onWait = (why: string): void => this.#reportWait(job.sealedBatch(number), why)
-    // `receive` created it before any search starts.
-    const api = this.#api as Api
-    const { signal } = this
-    const found = await searchOrStop({
-      ...{ job, api, number, settleMs, signal, ownedElsewhere, adopt, onWait },
-    })
+    const found = await searchOrStop({ ...options, settleMs })
     if (found === undefined) return
     if (found === 'absent') {
       await this.#disarm(job, number)

@@ -396,13 +396,16 @@ void t.test(
   'a batch that shows nothing of its requests is not adopted in place of one that was ruled out',
   async t => {
     const [world, real] = await ruledOutByMistake(t, 403)
-    for (const [status, why] of [
-      [404, /but the API does not know it/],
-      [200, /its results do not show that it is batch 1/],
+    const another = '{"custom_id":"another","result":{"type":"expired"}}\n'
+    for (const [isKnown, results, why] of [
+      [false, undefined, /but the API does not know it/],
+      [true, undefined, /but its results cannot be read/],
+      [true, another, /but its results do not show that it is batch 1/],
     ] as const) {
       const fetch: typeof globalThis.fetch = async (url, init) => {
-        if (String(url).endsWith('/results')) return new Response('{}', { status: 404 })
-        if (status === 404 && String(url).endsWith(real)) return new Response('{}', { status })
+        if (String(url).endsWith('/results'))
+          return new Response(results ?? '{}', { status: results ? 200 : 404 })
+        if (!isKnown && String(url).endsWith(real)) return new Response('{}', { status: 404 })
         return await world.emulator.fetch(url, init)
       }
       const client = world.client.withOptions({ fetch })
