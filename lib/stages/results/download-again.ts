@@ -3,7 +3,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { JoinedSet } from '../../store/results/joined-set.ts'
-import { asking, isDecided, mustBeSentTo } from '../search/search.ts'
+import { mustBeMissing } from '../search/search.ts'
 import { Attempts, type Outcome } from './attempts.ts'
 import { endOf, hasBeenArchived } from './ended-batch.ts'
 import { fetchSet, isGone, pauseBefore, waitToRetry, type FetchOptions } from './fetch-set.ts'
@@ -57,7 +57,7 @@ type Ended = Pick<RemoteBatch, 'id' | 'request_counts' | 'results_url' | 'archiv
  * counts as a 404 while the API's list works: its id may be wrong.
  */
 async function endedAgain(options: DownloadAgainOptions, id: string): Promise<Ended | undefined> {
-  const { job, api, number, settleMs, adopt = [], onWait } = options
+  const { job, api, number, settleMs, onWait } = options
   const { counts, resultsUrl } = job.batch(number)
   const end = endOf(options, id, async one => {
     const remote = await api.lookUp(one)
@@ -74,8 +74,7 @@ async function endedAgain(options: DownloadAgainOptions, id: string): Promise<En
         `the API says that batch ${id} is in progress, so none of its requests is sent again: run the same command later`,
       )
     if (remote) return remote
-    if (!isDecided(job.batch(number), adopt))
-      await asking(options, () => mustBeSentTo(api, job.batch(number)))
+    await mustBeMissing(options)
     if (counts) return { id, request_counts: counts, results_url: resultsUrl, archived_at: null }
     const next = attempts.after(MISSING, { now: job.clock.elapsed(), isArchived: false })
     if (next.kind !== 'again') return undefined

@@ -8,11 +8,9 @@ import type { StoredJob } from '../../store/job.ts'
 import type { LineIndex } from '../../store/results/line-index.ts'
 import { JoinedSet } from '../../store/results/joined-set.ts'
 import {
-  asking,
-  isDecided,
   isGivenUp,
   leaveUndecided,
-  mustBeSentTo,
+  mustBeMissing,
   prove,
   search,
   type OwnedElsewhere,
@@ -88,8 +86,7 @@ export async function download(given: DownloadOptions): Promise<void> {
       const { isArchived } = ended
       const next = attempts.after(tried.outcome, { now: job.clock.elapsed(), isArchived })
       if (next.kind === 'accept') {
-        if (next.why !== null && !isKnownHere && !isDecided(job.batch(number), adopt))
-          await asking(options, () => mustBeSentTo(api, batch))
+        if (next.why !== null && !isKnownHere) await mustBeMissing(options)
         return await endWith(job, number, set, next.why)
       }
       if (next.kind === 'reject')

@@ -35,11 +35,11 @@ import {
 import { armedOf, elapsedSinceArmed, mustBeSentTo, sentAtOf } from './sent.ts'
 
 // Other stages import this file only.
-export { asking, isDecided, isGivenUp, isOfApi } from './decisions.ts'
+export { isGivenUp, isOfApi } from './decisions.ts'
 export { leaveUndecided, mustBeOne, mustBePossible } from './decisions.ts'
 export { ownedByOthers, type OwnedElsewhere } from './owners.ts'
 export { isListedAnyway } from './refused-create.ts'
-export { elapsedSince, isOlderThanSent, mustBeSentTo, whyAnother } from './sent.ts'
+export { elapsedSince, isOlderThanSent, whyAnother } from './sent.ts'
 
 /** The first and the longest pause between two listings. */
 const FIRST_PAUSE_MS = 1000
@@ -250,6 +250,19 @@ export async function searchOrStop(
     job.queue.leaveUndecided(number, [], cause)
     return undefined
   }
+}
+
+/**
+ * Ensures that a batch that the API does not know is missing, and not that of another account, unless the user has decided so.
+ *
+ * @throws BatchStreamError `CBS_ACCESS` if only the user can decide; then submission stops
+ */
+export async function mustBeMissing(
+  options: Pick<SearchOptions, 'job' | 'api' | 'number' | 'adopt'>,
+): Promise<void> {
+  const { job, api, number, adopt = [] } = options
+  const batch = job.batch(number)
+  if (!isDecided(batch, adopt)) await asking(options, () => mustBeSentTo(api, batch))
 }
 
 /**

@@ -314,14 +314,14 @@ export class Submit extends JobStage<SealedBatch> {
    */
   async #waitForSlot(job: StoredJob, number: number): Promise<number | undefined> {
     let count = 0
-    const isDecided = (): boolean => {
+    const isOver = (): boolean => {
       if (job.queue.stopReason) return true
       count = sendableCount(job, number, this.#concurrencyOf(job))
       // In the same tick; otherwise another waiting batch would be sent at the same time.
       if (count === job.batch(number).requests) job.queue.beginSending(number)
       return count > 0
     }
-    await job.when(isDecided, this.signal)
+    await job.when(isOver, this.signal)
     return count > 0 ? count : undefined
   }
 
