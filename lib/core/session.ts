@@ -49,6 +49,8 @@ export interface WorkspaceOwner {
   readonly name: string
   /** The workspace of its batches; null until a reply has named one. */
   workspace(): string | null
+  /** Whether it has batches in a workspace: a gateway may have created some of them in another one. */
+  hasBatchesIn(workspace: string): boolean
   remember(workspace: string): Promise<void>
 }
 
@@ -69,6 +71,8 @@ export class ApiSession {
   #hasObserved = false
   /** The workspace that replies have named last. */
   #named: string | undefined
+  /** The workspace of this process's key, which the batches API has named first. */
+  #own: string | undefined
 
   constructor(clock: Clock, owner?: WorkspaceOwner) {
     this.clock = clock
@@ -97,9 +101,20 @@ export class ApiSession {
   }
 
   /**
+   * Why nothing can be sent: the key belongs to another workspace than the job. Those of its batches that are there can be collected.
+   * Undefined if the key is the job's.
+   */
+  get visits(): BatchStreamError | undefined {
+    const known = this.workspace
+    if (!this.#owner || known === null || this.#own === undefined || this.#own === known)
+      return undefined
+    return otherWorkspace(this.#owner.name, known, this.#own)
+  }
+
+  /**
    * Observes the headers of a batches API reply, including error replies.
    *
-   * @throws BatchStreamError `CBS_ACCESS` if the key belongs to another workspace than the job
+   * @throws BatchStreamError `CBS_ACCESS` if the key belongs to another workspace than the job, which has no batch there
    */
   async observe(headers: Headers): Promise<void> {
     this.#answered = true
@@ -114,9 +129,14 @@ export class ApiSession {
     this.#workspace = workspace
     if (!this.#owner) return
     const known = this.#owner.workspace()
-    if (known === workspace) return
-    if (known !== null && !isProvisional) throw otherWorkspace(this.#owner.name, known, workspace)
-    await this.#owner.remember(workspace)
+    if (known === null || isProvisional) {
+      this.#own = workspace
+      if (known !== workspace) await this.#owner.remember(workspace)
+      return
+    }
+    if (known === workspace || this.#owner.hasBatchesIn(workspace)) this.#own ??= workspace
+    if (workspace !== (this.#own ?? known))
+      throw otherWorkspace(this.#owner.name, this.#own ?? known, workspace)
   }
 
   /**

@@ -4,7 +4,7 @@ import type { EndedBatch, SealedBatch, SubmittedBatch } from '../core/flow.ts'
 import { compareByRecord } from '../core/job/earliest.ts'
 import type { Sealed } from '../core/job/event.ts'
 import type { BilledAnswer, Job } from '../core/job/job.ts'
-import type { BatchState, JobState } from '../core/job/state.ts'
+import { hasBatchesIn, type BatchState, type JobState } from '../core/job/state.ts'
 import { ApiSession } from '../core/session.ts'
 import { BatchQueue } from './batch-queue.ts'
 import type { Disk } from './disk.ts'
@@ -73,6 +73,7 @@ export class StoredJob extends JobLog implements Job {
     this.session = new ApiSession(parts.clock, {
       name: parts.name,
       workspace: () => this.state.workspace,
+      hasBatchesIn: workspace => hasBatchesIn(this.state, workspace),
       remember: id => this.note({ type: 'workspace', id }, false),
     })
     this.shared = parts.shared

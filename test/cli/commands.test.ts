@@ -570,6 +570,25 @@ t.test('a job reports batches that the API no longer has', async t => {
   })
 })
 
+t.test('a batch in another workspace than the key is not canceled, which is said', async t => {
+  const named = { headers: { 'anthropic-workspace-id': 'wrkspc_other' } }
+  let isGone = false
+  const place = await placeFor(t, {
+    batchTimeMs: 3_600_000,
+    faults: ({ op, nth }) => {
+      if (op === 'create' && nth === 2) return named
+      return isGone && (op === 'retrieve' || op === 'cancel') ? { status: 404 } : undefined
+    },
+  })
+  const detached = ['--job', 'a', '--detach', '-p', 'Say {{text}}', '--batch-size', '1']
+  t.match(await place.run(detached, { stdin: csv(2) }), { code: 5 })
+  isGone = true
+  t.match(await place.run(['cancel', 'a', '-y']), {
+    code: 8,
+    err: /know msgbatch_\w+, which was sent to workspace wrkspc_other, while this key belongs to wrk/,
+  })
+})
+
 t.test('a question ends when the terminal hangs up', async t => {
   const place = await placeFor(t)
   const { world, ended } = place.start(['cancel', 'msgbatch_1'], {

@@ -2,7 +2,7 @@ import { counted } from '../shown.ts'
 import type { Api } from '../../api/api.ts'
 import type { RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError, type ErrorCode } from '../../core/errors.ts'
-import type { BatchState } from '../../core/job/state.ts'
+import { hasBatchesIn, type BatchState } from '../../core/job/state.ts'
 import { ApiSession } from '../../core/session.ts'
 import { clientOf } from '../client.ts'
 import { confirm } from '../confirm.ts'
@@ -30,7 +30,8 @@ export async function cancel(context: Context): Promise<Ending> {
 async function cancelBatch(context: Context, id: string): Promise<Ending> {
   const client = await clientOf(context.flags, context.io)
   await confirm(context, `cancel batch ${id}?`, REFUSED)
-  const batch = await apiFor(context, client, sessionOf(context, id, null)).cancel(id)
+  const session = new ApiSession(context.io.clock)
+  const batch = await apiFor(context, client, session).cancel(id)
   if (!batch)
     throw new BatchStreamError(
       'CBS_INPUT',
@@ -61,7 +62,7 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   const client = await clientOf(flags, io, { job: run, talk })
   const which = counted(inFlight.length, 'batch', 'batches')
   await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
-  const api = apiFor(context, client, sessionOf(context, name, found.state.workspace))
+  const api = apiFor(context, client, sessionOf(context, found))
   const next = { words: ['resume', name, ...context.placeFlags] }
   context.nextIs(() => next)
   const failures: Failed[] = []
@@ -120,7 +121,8 @@ async function canceled(
       }
     if (remote?.processing_status === 'ended') return { status: 'ended' }
     const after = await api.cancel(id, tries)
-    if (!after) return { code: 'CBS_API', why: `the API does not know ${id}` }
+    if (!after)
+      return { code: 'CBS_API', why: `the API does not know ${id}${elsewhere(api, batch)}` }
     const status = after.processing_status
     if (status === 'in_progress') return { code: 'CBS_API', why: `${id} is still in progress` }
     return { status }
@@ -131,6 +133,13 @@ async function canceled(
     if (now?.processing_status === 'ended') return { status: 'ended' }
     return { code: cause.code, why: cause.message }
   }
+}
+
+/** A gateway may have created some batches of a job in another workspace. */
+function elsewhere({ session: { namedWorkspace } }: Api, { armed }: BatchState): string {
+  const sentTo = armed?.by?.workspace
+  if (sentTo === undefined || namedWorkspace === undefined || sentTo === namedWorkspace) return ''
+  return `, which was sent to workspace ${sentTo}, while this key belongs to ${namedWorkspace}`
 }
 
 /** Says what canceling does not stop. */
@@ -151,6 +160,11 @@ async function reportRest(
 }
 
 /** With a key of another workspace the batches would appear deleted. */
-function sessionOf({ io }: Context, name: string, workspace: string | null): ApiSession {
-  return new ApiSession(io.clock, { name, workspace: () => workspace, remember: async () => {} })
+function sessionOf({ io }: Context, { name, state }: SoundJob): ApiSession {
+  return new ApiSession(io.clock, {
+    name,
+    workspace: () => state.workspace,
+    hasBatchesIn: workspace => hasBatchesIn(state, workspace),
+    remember: async () => {},
+  })
 }

@@ -430,6 +430,11 @@ function armedIn(
   return armed?.by && workspace ? { ...armed, by: { ...armed.by, workspace } } : (armed ?? null)
 }
 
+/** Whether a job has batches in a workspace of the API. */
+export function hasBatchesIn({ batches }: JobState, workspace: string): boolean {
+  return [...batches.values()].some(({ armed }) => armed?.by?.workspace === workspace)
+}
+
 /** A batch of the API that is not this one is not the one that is sent next, either. */
 function ruledOutOf(
   batch: BatchState | undefined,

@@ -8,6 +8,7 @@ import type { StoredJob } from '../../store/job.ts'
 import type { LineIndex } from '../../store/results/line-index.ts'
 import { JoinedSet } from '../../store/results/joined-set.ts'
 import {
+  foundIn,
   isGivenUp,
   leaveUndecided,
   mustBeMissing,
@@ -218,7 +219,8 @@ async function adoptAnother(
   if (typeof found === 'string') return proof === 'unreadable' ? 'lost' : found
   const { id, request_counts: counts } = found.remote
   const at = job.clock.now()
-  await job.note({ type: 'submitted', number, id, at, adopted: true }, true)
+  const where = foundIn(job, number)
+  await job.note({ type: 'submitted', number, id, at, adopted: true, ...where }, true)
   const resultsUrl = resultsUrlOf(found.remote)
   await job.note({ type: 'ended', number, counts, resultsUrl, at }, false)
   return 'adopted'

@@ -39,7 +39,7 @@ export { isGivenUp, isOfApi } from './decisions.ts'
 export { leaveUndecided, mustBeOne, mustBePossible } from './decisions.ts'
 export { ownedByOthers, type OwnedElsewhere } from './owners.ts'
 export { isListedAnyway } from './refused-create.ts'
-export { elapsedSince, isOlderThanSent, whyAnother } from './sent.ts'
+export { elapsedSince, foundIn, isOlderThanSent, whyAnother, workspaceOf } from './sent.ts'
 
 /** The first and the longest pause between two listings. */
 const FIRST_PAUSE_MS = 1000
@@ -174,7 +174,7 @@ async function searchUntilKnown(given: SearchOptions): ReturnType<typeof search>
     if (verdict.kind === 'adopt') return { id: verdict.batch.id, remote: verdict.batch }
     if (verdict.kind === 'absent') {
       if (isAbsentAnyway) return 'absent'
-      mustBeSentTo(api, job.batch(number))
+      mustBeSentTo(api, job.batch(number), job.state.workspace)
       const problem = await problemOf(listing, { ...options, from, pending })
       if (problem === undefined) return 'absent'
       incomplete += 1
@@ -262,7 +262,8 @@ export async function mustBeMissing(
 ): Promise<void> {
   const { job, api, number, adopt = [] } = options
   const batch = job.batch(number)
-  if (!isDecided(batch, adopt)) await asking(options, () => mustBeSentTo(api, batch))
+  if (!isDecided(batch, adopt))
+    await asking(options, () => mustBeSentTo(api, batch, job.state.workspace))
 }
 
 /**

@@ -21,20 +21,25 @@ export function armedOf(job: StoredJob, number: number): Armed {
  * What one API does not have, another one may have: a batch that was sent to another base URL, or with another key, token, workspace or
  * header, is not missing, unless replies have named the same workspace to both.
  *
+ * `workspace`: that of the job's first batches, which were sent before a reply had named it.
+ *
  * @throws BatchStreamError `CBS_ACCESS` if the batch may be that of another account
  */
 export function mustBeSentTo(
   { caller }: Pick<Api, 'caller'>,
   { number, armed }: Pick<BatchState, 'number' | 'armed'>,
+  workspace: string | null,
 ): void {
   const by = armed?.by
-  if (by === undefined || isSameCaller(by, caller)) return
-  const how =
-    by.workspace !== undefined && caller.workspace !== undefined
-      ? `to workspace ${by.workspace}, and ${caller.workspace}`
-      : by.origin === caller.origin
-        ? 'with another key, token, workspace, header or path of the base URL, and the API with these'
-        : `to ${by.origin}, and ${caller.origin}`
+  if (by === undefined) return
+  const sentTo = by.workspace ?? workspace ?? caller.workspace
+  const isElsewhere = caller.workspace !== undefined && sentTo !== caller.workspace
+  if (!isElsewhere && isSameCaller(by, caller)) return
+  const how = isElsewhere
+    ? `to workspace ${sentTo}, and ${caller.workspace}`
+    : by.origin === caller.origin
+      ? 'with another key, token, workspace, header or path of the base URL, and the API with these'
+      : `to ${by.origin}, and ${caller.origin}`
   const what = `batch ${number} was sent ${how} does not have it: use the settings that it was sent with`
   throw new BatchStreamError(
     'CBS_ACCESS',
@@ -46,6 +51,17 @@ export function mustBeSentTo(
 function isSameCaller(a: Caller, b: Caller): boolean {
   if (a.workspace !== undefined && b.workspace !== undefined) return a.workspace === b.workspace
   return a.origin === b.origin && a.access === b.access
+}
+
+/** The workspace in which a batch was found, if it was sent to another one. */
+export function foundIn(job: StoredJob, number: number): { readonly workspace?: string } {
+  const workspace = job.session.namedWorkspace
+  return workspace === undefined || workspace === workspaceOf(job, number) ? {} : { workspace }
+}
+
+/** The workspace to which a batch was sent; undefined if replies have not named it. */
+export function workspaceOf({ state }: StoredJob, number: number): string | undefined {
+  return state.batches.get(number)?.armed?.by?.workspace ?? state.workspace ?? undefined
 }
 
 /** The minimum time since a moment of this process or an earlier one. `after` is a later time of this one, by its monotonic clock. */

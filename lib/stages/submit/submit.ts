@@ -29,11 +29,15 @@ import {
   type RefusalVerdict,
 } from './refusal.ts'
 import {
+  foundIn,
+  isOfApi,
   leaveUndecided,
+  mustBeMissing,
   mustBePossible,
   proven,
   searchOrStop,
   unproven,
+  workspaceOf,
   type SearchOptions,
 } from '../search/search.ts'
 import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
@@ -169,6 +173,7 @@ export class Submit extends JobStage<SealedBatch> {
       signal: this.signal,
       onWait: ({ message }) => this.#reportWait(batch, message),
     })
+    if (await this.#isElsewhere(job, number)) return
     await this.#process(job, number)
   }
 
@@ -192,6 +197,27 @@ export class Submit extends JobStage<SealedBatch> {
     else if (phase !== 'sealed') this.push(job.submittedBatch(number))
     else if (requests > 0) await this.#send(job, number)
     else if (!this.#isHeldBack && !job.queue.stopReason) this.push(job.submittedBatch(number))
+  }
+
+  /** Leaves a batch as it is that is in another workspace than those of this process's key. */
+  async #isElsewhere(job: StoredJob, number: number): Promise<boolean> {
+    const { phase, id } = job.batch(number)
+    const sentTo = workspaceOf(job, number)
+    if (sentTo === undefined || id === null || (phase !== 'submitted' && phase !== 'ended'))
+      return false
+    const search = this.#searchOf(job, number)
+    await search.api.proveWorkspaceIfListed()
+    const named = job.session.namedWorkspace
+    if (named === undefined || named === sentTo) return false
+    if ((await search.api.lookUpSurely(id)) !== undefined) return false
+    try {
+      await mustBeMissing(search)
+      return false
+    } catch (cause) {
+      if (!isOfApi(cause) || job.lost.aborted) throw cause
+      job.queue.leaveUndecided(number, [], cause)
+      return true
+    }
   }
 
   /** Sends a batch until its outcome is known, a search has to find it, or submission has stopped. */
@@ -276,7 +302,7 @@ export class Submit extends JobStage<SealedBatch> {
     await search.api.proveWorkspace()
     const found = await proven(search, id)
     if (typeof found !== 'object') throw unproven(number, id, found)
-    await this.#accept(job, number, id, true)
+    await this.#accept(job, number, id, true, foundIn(job, number))
     return true
   }
 
@@ -334,6 +360,11 @@ export class Submit extends JobStage<SealedBatch> {
     // `receive` created it before anything is sent.
     const api = this.#api as Api
     await api.proveWorkspace()
+    const { visits } = job.session
+    if (visits) {
+      job.queue.stop(visits)
+      return 'stopped'
+    }
     if (job.state.finished) await (this.#isNoCopy ??= mustBeNoCopy(placeOf(job), job.state.run))
     const stop = (cause: unknown): 'stopped' => {
       job.queue.stop(wrapError('CBS_DISK', 'the free disk space is unknown', cause))
@@ -355,7 +386,7 @@ export class Submit extends JobStage<SealedBatch> {
     )
     if (outcome === 'stopped') return outcome
     if (outcome.kind === 'created') {
-      await this.#accept(job, number, outcome.id, false, outcome.foreign?.workspace)
+      await this.#accept(job, number, outcome.id, false, { workspace: outcome.foreign?.workspace })
       if (outcome.foreign) job.queue.stop(outcome.foreign.error)
     } else if (outcome.kind !== 'unknown')
       await this.#disarm(job, number, outcome.kind === 'again' && outcome.failure.kind === 'busy')
@@ -457,13 +488,13 @@ export class Submit extends JobStage<SealedBatch> {
       for (const { number, message } of verdict.refused) await this.#reject(job, number, 0, message)
   }
 
-  /** Notes that the API has a batch. `workspace`: if it is not that of the job's other batches. */
+  /** Notes that the API has a batch. `workspace`: if it is not the one to which it was sent, or of the job's other batches. */
   async #accept(
     job: StoredJob,
     number: number,
     id: string,
     adopted: boolean,
-    workspace?: string,
+    { workspace }: { readonly workspace?: string | undefined },
   ): Promise<void> {
     const answeredBy = answeredByClient(this.#options.client)
     const at = job.clock.now()
@@ -520,7 +551,7 @@ export class Submit extends JobStage<SealedBatch> {
       return
     }
     if ('undecided' in found) await leaveUndecided(job, number, found, onWait)
-    else await this.#accept(job, number, found.id, true)
+    else await this.#accept(job, number, found.id, true, foundIn(job, number))
   }
 }
 

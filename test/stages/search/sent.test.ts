@@ -35,11 +35,23 @@ for (const [name, by, caller, message] of [
 ] as const)
   void t.test(`what an API does not have: the caller is ${name}`, async t => {
     const armed = { at: 0, serverAt: null, ...(by && { by }) }
-    const call = (): void => mustBeSentTo({ caller }, { number: 1, armed })
+    const call = (): void => mustBeSentTo({ caller }, { number: 1, armed }, null)
     if (message === undefined) t.doesNotThrow(call)
     else t.throws(call, { code: 'CBS_ACCESS', message, option: 'adopt' })
   })
 
+void t.test(
+  'a batch that was sent before replies had named a workspace is in that of the job',
+  async t => {
+    const one = { number: 1, armed: { at: 0, serverAt: null, by: HERE } }
+    const caller = { ...HERE, ...two }
+    t.throws(() => mustBeSentTo({ caller }, one, 'wrkspc_1'), {
+      message: /to workspace wrkspc_1, and/,
+    })
+    t.doesNotThrow(() => mustBeSentTo({ caller }, one, 'wrkspc_2'))
+  },
+)
+
 void t.test('a batch of another tool was not sent by the job', async t => {
-  t.doesNotThrow(() => mustBeSentTo({ caller: HERE }, { number: 1, armed: null }))
+  t.doesNotThrow(() => mustBeSentTo({ caller: HERE }, { number: 1, armed: null }, null))
 })

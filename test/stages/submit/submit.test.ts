@@ -1331,6 +1331,36 @@ void t.test('a create that another workspace answers is never repeated (N14)', a
   await oneBill(world, 2)
 })
 
+void t.test('batches that a gateway has created in two workspaces are collected', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    keys: { 'key-a': 'wrkspc_a', 'key-b': 'wrkspc_b' },
+  })
+  const a = clientOf(world.emulator, 'key-a')
+  const b = clientOf(world.emulator, 'key-b')
+  let creates = 0
+  const spread: typeof fetch = async (url, init) => {
+    const headers = new Headers(init?.headers)
+    if (init?.method === 'POST' && ++creates === 2) headers.set('authorization', 'Bearer key-b')
+    return await world.emulator.fetch(url, { ...init, headers })
+  }
+  const collect = async (client: Anthropic): Promise<readonly string[]> => {
+    const job = await world.open()
+    const options = { client, aggregate: { batchSize: 1 } }
+    return said(await run(world, job, asks(3), options).finally(() => job.close()))
+  }
+  const code = 'CBS_ACCESS'
+  for (const [client, message] of [
+    [a.withOptions({ fetch: spread }), /belongs to workspace wrkspc_a, but .* wrkspc_b/],
+    [a, /batch 2 was sent to workspace wrkspc_b, and wrkspc_a does not have it/],
+    [b, /belongs to workspace wrkspc_a, but this key belongs to wrkspc_b/],
+  ] as const)
+    await t.rejects(collect(client), { code, message })
+  t.equal((await world.emulator.ledger.totals()).accepted, 2)
+  t.same(await collect(a), answers(3))
+  await oneBill(world, 3)
+})
+
 void t.test('a lost reply is found even if the API never sends its time', async t => {
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
