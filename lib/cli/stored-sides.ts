@@ -8,8 +8,8 @@ import { OrdinalSet } from '../store/ordinal-set.ts'
 /** A record's answer in one of two jobs. */
 export interface Side {
   readonly status: string
-  /** The text, or the value if the job has a schema; null if there is none. */
-  readonly response: unknown
+  /** The JSON of the text, or of the value if the job has a schema; `null` if there is none. */
+  readonly response: string
   /** Null if the price is unknown. */
   readonly cost_usd: number | null
 }

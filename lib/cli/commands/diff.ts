@@ -7,6 +7,7 @@ import { answerCheck } from '../../core/schema/answer-check.ts'
 import type { RecordResult } from '../../core/results/result.ts'
 import { answerCost } from '../../cost/row-cost.ts'
 import { showUsd, usdOf } from '../../cost/usd.ts'
+import { propertiesIn, responseJson } from '../../stages/write/answer.ts'
 import { rowsInInputOrder } from '../../stages/order/stored-rows.ts'
 import { nodeDisk } from '../../store/disk.ts'
 import type { Context } from '../context.ts'
@@ -140,8 +141,9 @@ async function* sidesOf(
     for await (const result of rowsInInputOrder(job, run.schema && answerCheck(run.schema))) {
       context.signal.throwIfAborted()
       // Every result of a job has its record, which has its place there.
-      const { status, rowValue: response, record } = result as RecordResult
+      const { status, record } = result as RecordResult
       const ordinal = record.ordinal as number
+      const response = responseJson(result)
       yield { ordinal, record: record.raw, side: { status, response, cost_usd: costOf(result) } }
     }
   } finally {
@@ -150,22 +152,24 @@ async function* sidesOf(
 }
 
 function isSame(a: Side, b: Side): boolean {
-  return a.status === b.status && JSON.stringify(a.response) === JSON.stringify(b.response)
+  return a.status === b.status && a.response === b.response
 }
 
 function lineOf({ record, a, b }: Changed): string {
-  return `{"record":${record.toString('utf8')},"a":${JSON.stringify(a)},"b":${JSON.stringify(b)}}\n`
+  return `{"record":${record.toString('utf8')},"a":${sideJson(a)},"b":${sideJson(b)}}\n`
+}
+
+function sideJson({ status, response, cost_usd }: Side): string {
+  return `{"status":${JSON.stringify(status)},"response":${response},"cost_usd":${cost_usd}}`
 }
 
 /** An answer as people compare it: the value alone where it is the only one, and what became of it where there is none. */
 function labelOf({ status, response }: Side): string {
   if (status !== 'succeeded') return `(${status})`
-  if (typeof response === 'string') return response
-  const values: readonly unknown[] =
-    typeof response === 'object' && response !== null ? Object.values(response) : [response]
+  const values = [...propertiesIn(Buffer.from(response)).values()]
   const [only] = values
-  if (values.length === 1 && typeof only === 'string') return only
-  return JSON.stringify(values.length === 1 ? only : response)
+  const shown = values.length === 1 && only !== undefined ? only : response
+  return shown.startsWith('"') ? JSON.parse(shown) : shown
 }
 
 function countPair(found: DiffCounts, a: Side, b: Side): void {

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import { compactJson } from '../json/compact.ts'
 import { shorten, withoutKeys } from '../without-keys.ts'
 import type { EndedBatch, FieldsOf, Problem, RecordJson, SourceRecord, ValueOf } from '../flow.ts'
 import type { TypeMap } from '../stage.ts'
@@ -123,14 +124,12 @@ export class Result<F extends object = Fields, V = unknown> {
   }
 
   /**
-   * The response field of a row: with a schema, the JSON value of a full answer, and null for one that is `invalid`; without a
-   * schema, and if the answer was cut or refused, the text.
+   * The JSON of a full answer that its schema accepts, as the model wrote it, on one line; undefined for any other answer.
    * @internal
    */
-  get rowValue(): unknown {
+  get answerJson(): Buffer | undefined {
     const verdict = this.checked
-    if (!verdict) return this.response
-    return 'value' in verdict ? verdict.value : null
+    return verdict && 'value' in verdict ? compactJson(this.response ?? '') : undefined
   }
 
   /** The API's `stop_reason`; null without an answer. */

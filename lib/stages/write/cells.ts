@@ -2,6 +2,7 @@ import type { SourceRecord } from '../../core/flow.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
 import { textOf } from '../../core/field.ts'
+import { propertiesOfAnswer, textOfJson } from './answer.ts'
 import { isUnreadable, type TableLayout } from './columns.ts'
 import { responseText } from './text.ts'
 
@@ -17,13 +18,8 @@ export function cellsOf(result: Result, columns: TableLayout): string[] {
 
 function answerCells(result: Result, { own: [response = ''], properties }: TableLayout): string[] {
   if (!properties) return [ownResponse(result, response) ?? responseText(result)]
-  const { rowValue: value } = result
-  // A valid answer of an object schema is an object; anything else has no properties.
-  const answer = typeof value === 'object' && value !== null ? new Map(Object.entries(value)) : null
-  return properties.map(name => {
-    const one: unknown = answer?.get(name) ?? ''
-    return typeof one === 'string' ? one : JSON.stringify(one)
-  })
+  const answer = propertiesOfAnswer(result)
+  return properties.map(name => textOfJson(answer.get(name) ?? 'null'))
 }
 
 function inputCell(result: Result, column: string): string {

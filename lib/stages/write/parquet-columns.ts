@@ -4,7 +4,7 @@ import { members } from '../../core/json/scan.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
 import { shapeOf, type AnswerSchema } from '../../core/schema/answer-schema.ts'
-import { BatchStreamError } from '../../core/errors.ts'
+import { propertiesOfAnswer, responseJson, textOfJson } from './answer.ts'
 import { errorCell } from './cells.ts'
 import type { TableLayout } from './columns.ts'
 import { responseText } from './text.ts'
@@ -98,14 +98,17 @@ export function parquetColumns(
     const kind = kinds.of(name)
     return { name, kind, cellOf: inputCell(name, kind) }
   })
-  const answers = columns.properties
-    ? answerColumns(columns.properties, columns.own, schema)
-    : [textColumn(columns.own[0], result => ownResponse(result, columns) ?? response(result))]
+  const answerOf = oncePerRow()
+  const answers = answerColumns(columns.properties ?? [], columns.own, schema, answerOf)
+  const responseOf = (result: Result): string | null =>
+    ownResponse(result, columns) ?? response(result)
+  const errorOf = (result: Result): string | null =>
+    errorCell(result, columns) || withoutCell(result, answers, answerOf)
   return [
     ...input,
-    ...answers,
+    ...(columns.properties ? answers : [textColumn(columns.own[0], responseOf)]),
     textColumn(columns.own.at(-2), result => result.status),
-    textColumn(columns.own.at(-1), result => errorCell(result, columns) || null),
+    textColumn(columns.own.at(-1), errorOf),
   ]
 }
 
@@ -140,7 +143,7 @@ function ownResponse(
 }
 
 function response(result: Result): string | null {
-  return result.rowValue === null ? null : responseText(result)
+  return responseJson(result) === 'null' ? null : responseText(result)
 }
 
 /** A column for each property of the answers; their names are the first added columns. */
@@ -148,17 +151,54 @@ function answerColumns(
   properties: readonly string[],
   names: readonly string[],
   schema: AnswerSchema | undefined,
-): readonly ParquetColumn[] {
+  answerOf: AnswerOf,
+): readonly AnswerColumn[] {
   const types = schema && shapeOf(schema).schema['properties']
   return properties.map((property, index) => {
     const kind = kindOfSchema(memberOf(types, property))
-    const cellOf = (result: Result): ParquetCell => {
-      const value = memberOf(result.rowValue, property)
-      return value === undefined || value === null ? null : typedCell(value, kind, property, result)
+    const fit = (result: Result): ParquetCell | undefined => {
+      const json = answerOf(result).get(property) ?? 'null'
+      return json === 'null' ? null : typedCell(json, kind)
     }
     // There are as many names as columns.
-    return { name: names[index] as string, kind, cellOf }
+    const name = names[index] as string
+    return { name, property, kind, fit, cellOf: result => fit(result) ?? null }
   })
+}
+
+/** A column of a property. */
+interface AnswerColumn extends ParquetColumn {
+  readonly property: string
+  /** The cell; undefined if the type of the column does not hold the value. */
+  readonly fit: (result: Result) => ParquetCell | undefined
+}
+
+/** The properties of an answer. */
+type AnswerOf = typeof propertiesOfAnswer
+
+/** The same, found once for all columns of a row. */
+function oncePerRow(): AnswerOf {
+  let last: Result | undefined
+  let properties: ReturnType<AnswerOf> = new Map()
+  return result => {
+    if (result !== last) properties = propertiesOfAnswer((last = result))
+    return properties
+  }
+}
+
+/** The values of an answer for which its columns have no cell; undefined if there is none. */
+function withoutCell(
+  result: Result,
+  columns: readonly AnswerColumn[],
+  answerOf: AnswerOf,
+): string | null {
+  const misfits = columns.filter(({ fit }) => fit(result) === undefined)
+  if (misfits.length === 0) return null
+  const values = misfits.map(
+    ({ property, kind }) =>
+      `${JSON.stringify(property)}: ${answerOf(result).get(property)}, which ${kind} cannot hold`,
+  )
+  return `number_too_large: the answer has ${values.join('; ')}`
 }
 
 function memberOf(value: unknown, name: string): unknown {
@@ -180,20 +220,16 @@ function kindOfSchema(schema: unknown): ColumnKind {
   }
 }
 
-function typedCell(
-  value: unknown,
-  kind: ColumnKind,
-  property: string,
-  { record }: Result,
-): ParquetCell {
-  if (kind === 'STRING') return typeof value === 'string' ? value : JSON.stringify(value)
+/** The cell of a value, from its JSON; undefined if the type cannot hold it. A decimal is rounded to the nearest double. */
+function typedCell(json: string, kind: ColumnKind): ParquetCell | undefined {
+  if (kind === 'STRING') return textOfJson(json)
   // A valid answer has the type that its schema specifies.
-  if (kind !== 'INT64') return value as number | boolean
-  const integer = BigInt(value as number)
-  if (BigInt.asIntN(64, integer) === integer) return integer
-  const where = record ? `of line ${record.line} ` : ''
-  throw new BatchStreamError(
-    'CBS_OUTPUT',
-    `the answer ${where}has ${JSON.stringify(property)}: ${String(value)}, which is not a 64-bit integer: write JSON lines (\`writeJsonl\`)`,
-  )
+  if (kind === 'BOOLEAN') return json === 'true'
+  const number = Number(json)
+  const integer = /^-?\d+$/.test(json) ? BigInt(json) : undefined
+  if (kind === 'DOUBLE')
+    return integer === undefined || BigInt(number) === integer ? number : undefined
+  // 1e3 and 5.0 are integers, too.
+  const whole = integer ?? BigInt(number)
+  return BigInt.asIntN(64, whole) === whole ? whole : undefined
 }

@@ -4,6 +4,7 @@ import { skipBlanks } from '../../core/json/scan.ts'
 import { withoutMembers } from '../../core/json/without.ts'
 import type { Result } from '../../core/results/result.ts'
 import { isUnsent } from '../../core/results/status.ts'
+import { propertiesOfAnswer } from './answer.ts'
 import { metaOf } from './meta.ts'
 import type { RowBytes } from './row-bytes.ts'
 import type { FieldNames } from './row-fields.ts'
@@ -36,12 +37,9 @@ export function spreadRows(
     const object = record ? withoutMembers(record.raw, replaced) : EMPTY
     row.begin().bytes(object, 0, object.length - 1)
     let comma = object[skipBlanks(object, 1)] === CLOSE_BRACE ? '' : ','
-    const { rowValue: value } = result
-    // A valid answer of an object schema is an object; anything else has no properties.
-    const answer =
-      typeof value === 'object' && value !== null ? new Map(Object.entries(value)) : NO_ANSWER
+    const answer = propertiesOfAnswer(result)
     for (const name of added) {
-      row.text(`${comma}${label(name)}${JSON.stringify(answer.get(name) ?? null)}`)
+      row.text(`${comma}${label(name)}${answer.get(name) ?? 'null'}`)
       comma = ','
     }
     if (meta !== undefined) {
@@ -54,7 +52,6 @@ export function spreadRows(
 
 const EMPTY = Buffer.from('{}')
 const NONE: readonly string[] = []
-const NO_ANSWER: ReadonlyMap<string, unknown> = new Map()
 const CLOSE_BRACE = 0x7d
 
 /** The properties for which a record has a value of its own. */

@@ -3,6 +3,7 @@
 // next: a file, or stdout
 import type { Result } from '../../core/results/result.ts'
 import type { Stage } from '../../core/stage.ts'
+import { propertiesOfAnswer, textOfJson } from './answer.ts'
 import { rowStream } from './row-stream.ts'
 
 /** Writes only the responses, as `jq -r` does; their newlines are preserved. A result without a response is an empty line. */
@@ -12,18 +13,14 @@ export function writeText(): Stage<Result<object>, Buffer> {
 
 /** A row of `writeText` without the stream; with `property`, only that property of the answer. */
 export function textRow(result: Result, property?: string): Buffer {
-  const { rowValue: value } = result
   // The answer was checked against a schema with this single property.
-  const one =
-    property !== undefined && typeof value === 'object' && value !== null && property in value
-      ? (Reflect.get(value, property) as unknown)
-      : undefined
-  return Buffer.from(`${typeof one === 'string' ? one : responseText(result)}\n`)
+  const one = property === undefined ? undefined : propertiesOfAnswer(result).get(property)
+  return Buffer.from(`${one === undefined ? responseText(result) : textOfJson(one)}\n`)
 }
 
 /** A response as text: a string unchanged, any other value as JSON, empty if there is none. */
 export function responseText(result: Result): string {
-  const { rowValue: value } = result
-  if (value === null) return ''
-  return typeof value === 'string' ? value : JSON.stringify(value)
+  const { answerJson, checked, response } = result
+  if (answerJson) return textOfJson(answerJson.toString('utf8'))
+  return checked ? '' : (response ?? '')
 }
