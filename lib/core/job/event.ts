@@ -128,6 +128,13 @@ export type JobEvent =
   | ({ readonly type: 'armed'; readonly number: number } & Armed)
   /** The API provably did not accept it. */
   | { readonly type: 'disarmed'; readonly number: number }
+  /** Its create, sent at `sentAt`, failed for no stated reason (no reply, a server error), and the API does not have it. */
+  | {
+      readonly type: 'failed'
+      readonly number: number
+      readonly sentAt: number
+      readonly at: number
+    }
   /** A batch of the API that may be this one, found while its outcome is unknown or the API does not know its id. */
   | {
       readonly type: 'candidate'

@@ -26,6 +26,14 @@ export interface BatchState extends Sealed {
   readonly candidates: Readonly<Record<string, 'open' | 'named' | 'ruledOut' | 'replaced'>>
   /** Whether a run has ended because only the user can decide whether the API has it; absent if not. */
   readonly asked?: boolean
+  /** How its creates have failed for no stated reason; absent if none has. */
+  readonly failed?: {
+    readonly times: number
+    /** How many of them were sent after the API had accepted another batch since the failures began. */
+    readonly apart: number
+    /** When the first one had failed. */
+    readonly since: number
+  }
   /** The API's id; null until it is submitted. */
   readonly id: string | null
   /** The origin of the API that has it, and its betas; absent where they are not known. */
@@ -223,6 +231,10 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         armed: null,
         asked: false,
         candidates: ruledOutOf(state.batches.get(event.number), 'ruledOut'),
+      })
+    case 'failed':
+      return move(state, event.number, ['sealed'], {
+        failed: failedAgain(state, event),
       })
     case 'candidate':
       return candidate(state, event, event.named ? 'named' : 'open')
@@ -433,6 +445,19 @@ function armedIn(
 /** Whether a job has batches in a workspace of the API. */
 export function hasBatchesIn({ batches }: JobState, workspace: string): boolean {
   return [...batches.values()].some(({ armed }) => armed?.by?.workspace === workspace)
+}
+
+function failedAgain(
+  { batches }: JobState,
+  { number, sentAt, at }: JobEvent & { type: 'failed' },
+): NonNullable<BatchState['failed']> {
+  const batch = batches.get(number)
+  const { times, apart, since } = batch?.failed ?? { times: 0, apart: 0, since: at }
+  const began = (batch && batches.get(batch.root)?.failed?.since) ?? since
+  const isApart = [...batches.values()].some(
+    ({ submittedAt }) => submittedAt !== null && submittedAt > began && submittedAt < sentAt,
+  )
+  return { times: times + 1, apart: apart + (isApart ? 1 : 0), since }
 }
 
 /** A batch of the API that is not this one is not the one that is sent next, either. */

@@ -19,6 +19,7 @@ import { mustBeNoCopy } from '../../store/open.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
 import { typed, type CarryingStage } from '../../core/stage.ts'
+import { afterFailure } from './failing.ts'
 import { ensureFreeSpace } from './free-space.ts'
 import type { CreateOutcome, Refusal } from './outcome.ts'
 import {
@@ -134,6 +135,9 @@ const ABANDONED: PartAssignment = {
   message: 'the job was abandoned before this record was sent',
 }
 
+/** The API's status where the cause is its load, and not the request. */
+const OVERLOADED = 529
+
 /** The maximum wait for the results of earlier batches, which a stage in between may hold back. */
 const MAX_COLLECT_MS = 600_000
 
@@ -150,6 +154,9 @@ export class Submit extends JobStage<SealedBatch> {
   readonly #parallel = new Set<Promise<void>>()
   /** Whether a batch was not approved. Then batches without requests wait too: their records may repeat records of that batch. */
   #isHeldBack = false
+  /** The failures of batches that are sent again, and when each was sent last. */
+  readonly #retries = new Map<number, Retries>()
+  readonly #sentAt = new Map<number, number>()
   #api: Api | undefined
 
   constructor(options: SubmitOptions) {
@@ -230,7 +237,6 @@ export class Submit extends JobStage<SealedBatch> {
       this.#isHeldBack = true
       return
     }
-    const retries = new Retries(job.session)
     for (;;) {
       const count = await this.#waitForSlot(job, number)
       if (count === undefined) return
@@ -249,6 +255,8 @@ export class Submit extends JobStage<SealedBatch> {
       }
       switch (outcome.kind) {
         case 'created':
+          this.#retries.delete(number)
+          this.#sentAt.delete(number)
           return await this.#applyVerdict(job, this.#refusals.accepted())
         case 'unknown':
           // A gateway may have passed the create on, and waiting does not help: the next start searches.
@@ -257,7 +265,8 @@ export class Submit extends JobStage<SealedBatch> {
           this.#reportWait(job.sealedBatch(number), outcome.failure.message)
           return this.#startSearch(job, number, outcome)
         case 'again':
-          if (!(await this.#waitToRetry(job, number, outcome.failure, retries))) return
+          if (await this.#isolateFailing(job, number, outcome.failure)) return
+          if (!(await this.#waitToRetry(job, number, outcome.failure))) return
           break
         default:
           return await this.#refuse(job, number, outcome)
@@ -377,6 +386,7 @@ export class Submit extends JobStage<SealedBatch> {
     } catch (cause) {
       return stop(cause)
     }
+    this.#sentAt.set(number, job.clock.now())
     const outcome = await uploadBatch(job, api, number, this.signal, ownedElsewhere).catch(
       (cause: unknown) => {
         // A damaged body is detected before the batch is armed.
@@ -401,12 +411,9 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   /** Waits before a batch is sent again. Returns false once submission has stopped. */
-  async #waitToRetry(
-    job: StoredJob,
-    number: number,
-    failure: Failure,
-    retries: Retries,
-  ): Promise<boolean> {
+  async #waitToRetry(job: StoredJob, number: number, failure: Failure): Promise<boolean> {
+    const retries = this.#retries.get(number) ?? new Retries(job.session)
+    this.#retries.set(number, retries)
     const waitMs = retries.next(failure)
     if (waitMs === null) {
       job.queue.stop(errorOf(`submit batch ${number}`, failure))
@@ -418,6 +425,29 @@ export class Submit extends JobStage<SealedBatch> {
     }
     this.#reportWait(job.sealedBatch(number), failure.message)
     return await job.queue.betweenTries(number, this.#pause(job, waitMs))
+  }
+
+  /** Halves a batch, or rejects its only request, if that may be why its creates fail. Returns whether it did. */
+  async #isolateFailing(job: StoredJob, number: number, failure: Failure): Promise<boolean> {
+    if (failure.kind === 'busy' || failure.status === OVERLOADED) return false
+    const at = job.clock.now()
+    // Only a create of this process has a failure.
+    const sentAt = this.#sentAt.get(number) as number
+    await job.note({ type: 'failed', number, sentAt, at }, false)
+    const { settleMs, api } = this.#searchOf(job, number)
+    const next = afterFailure(job.state, number, { now: at, settleMs })
+    // Where the list fails, too, the cause is the API or the connection.
+    if (next === 'again' || !(await api.listIfThere(undefined, 1, 'valid'))) return false
+    if (next === 'split') {
+      const { requests } = job.batch(number)
+      // One may fail again, which must not keep the other from being sent.
+      for (const part of await splitBatch(job, number, half(requests), { isolated: true }))
+        this.#runBeside(this.#process(job, part))
+    } else {
+      const message = `every create with this request fails, and the API accepts others: ${failure.message}`
+      await this.#split(job, number, () => ({ type: 'create_failed', message }))
+    }
+    return true
   }
 
   /** Waits this long. Returns false once submission has stopped. */
@@ -530,7 +560,7 @@ export class Submit extends JobStage<SealedBatch> {
   async #search(
     job: StoredJob,
     number: number,
-    { isRefused, refusal }: SearchedReply,
+    { failure, isRefused, refusal }: SearchedReply,
   ): Promise<void> {
     const options = this.#searchOf(job, number)
     const { settleMs: settle, onWait } = options
@@ -540,9 +570,13 @@ export class Submit extends JobStage<SealedBatch> {
     if (found === 'absent') {
       await this.#disarm(job, number)
       if (refusal) return await this.#refuse(job, number, refusal)
-      if (await hasBody(job, job.batch(number))) return await this.#send(job, number)
       // The body was on another machine. The next start batches its records again.
-      return job.queue.stop(lostBody(number))
+      if (!(await hasBody(job, job.batch(number)))) return job.queue.stop(lostBody(number))
+      if (failure && !isRefused) {
+        if (await this.#isolateFailing(job, number, failure)) return
+        if (!(await this.#waitToRetry(job, number, failure))) return
+      }
+      return await this.#send(job, number)
     }
     if (found === 'lost') {
       const at = job.clock.now()
@@ -556,7 +590,7 @@ export class Submit extends JobStage<SealedBatch> {
 }
 
 /** What the reply to a create that is searched for has said of it. */
-type SearchedReply = Pick<Extract<CreateOutcome, { kind: 'unknown' }>, 'isRefused' | 'refusal'>
+type SearchedReply = Partial<Omit<Extract<CreateOutcome, { kind: 'unknown' }>, 'kind'>>
 
 /** The error of a create that was refused, but not by the API itself. */
 function mayBeSent(number: number, failure: Failure): BatchStreamError {

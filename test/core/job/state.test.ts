@@ -20,6 +20,7 @@ const EVENTS = {
   split: { type: 'split', number: 1, into: [part(2), part(3)] },
   armed: { type: 'armed', number: 1, at: 2, serverAt: null },
   disarmed: { type: 'disarmed', number: 1 },
+  failed: { type: 'failed', number: 1, sentAt: 2, at: 3 },
   candidate: { type: 'candidate', number: 1, id: 'x' },
   ruledOut: { type: 'ruledOut', number: 1, id: 'x' },
   asked: { type: 'asked', number: 1 },
@@ -46,6 +47,7 @@ const table: readonly {
     to: {
       split: 'void',
       armed: 'armed',
+      failed: 'sealed',
       submitted: 'submitted',
       adopted: 'submitted',
       fetched: 'fetched',

@@ -554,6 +554,71 @@ void t.test('a refusal is reported while the list fails, and believed when it wo
   await oneBill(world, 3)
 })
 
+/** A create that something on the way drops because of one record, before or after its last byte. */
+const DROPS: readonly (readonly [string, (body: () => Promise<unknown>) => Promise<Response>])[] = [
+  ['drops the connection during', async () => await Promise.reject(new TypeError('fetch failed'))],
+  [
+    'drops the connection after',
+    async body => await body().then(() => Promise.reject(new TypeError('fetch failed'))),
+  ],
+  [
+    'replies with a page to',
+    async body => await body().then(() => new Response('<html>blocked</html>')),
+  ],
+  ['fails after', async body => await body().then(() => new Response('{}', { status: 500 }))],
+]
+
+for (const [what, drop] of DROPS)
+  void t.test(
+    `something on the way ${what} the create with one record, whose row says so`,
+    async t => {
+      const world = await makeWorld(t, { batchTimeMs: MINUTE })
+      const fetch: typeof globalThis.fetch = async (url, init) => {
+        const isDropped = Number(new Headers(init?.headers).get('content-length')) > 5000
+        if (!isDropped) return await world.emulator.fetch(url, init)
+        return await drop(async () => await new Response(init?.body ?? null).text())
+      }
+      const client = world.client.withOptions({ fetch })
+      const requests = asks(9).map((one, i) => (i === 7 ? ask('x'.repeat(5000)) : one))
+      const options = { client, aggregate: { batchSize: 6 } }
+      const results = await run(world, await world.open(), requests, options)
+      const rows = said(results).toSorted()
+      t.same([...rows.slice(0, 7), ...rows.slice(8)], [...answers(7), ...answers(9).slice(8)])
+      t.equal(rows[7], '7: rejected')
+      const { error } = results.find(({ status }) => status === 'rejected') ?? {}
+      t.match(error, {
+        type: 'create_failed',
+        message: /every create with this request fails, and/,
+      })
+      await oneBill(world, 8)
+      t.ok(world.clock.elapsed() < 24 * 60 * MINUTE)
+    },
+  )
+
+void t.test('creates that all fail are neither split nor rejected', async t => {
+  let until = 0
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE,
+    faults: ({ op }) =>
+      op === 'create' && world.clock.elapsed() < until ? { status: 500 } : undefined,
+  })
+  until = world.clock.elapsed() + 5 * 60 * MINUTE
+  const options = { aggregate: { batchSize: 2 } }
+  const results = await run(world, await world.open(), asks(5), options)
+  t.same(said(results).toSorted(), answers(5))
+  t.match(await world.emulator.ledger.totals(), { batches: 3, accepted: 5, acceptedTwice: 0 })
+})
+
+void t.test('creates that fail for a day end the run', async t => {
+  const world = await makeWorld(t, { faults: [{ on: 'create', status: 500 }] })
+  await t.rejects(run(world, await world.open(), asks(1)), {
+    code: 'CBS_API',
+    message: /cannot submit batch 1/,
+  })
+  t.ok(world.clock.elapsed() > 24 * 60 * MINUTE)
+  t.ok(world.clock.elapsed() < 26 * 60 * MINUTE)
+})
+
 void t.test('a storm of 529 for an hour is survived, and billed once (N12)', async t => {
   let until = 0
   const world = await makeWorld(t, {

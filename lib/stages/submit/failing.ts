@@ -1,0 +1,27 @@
+import type { JobState } from '../../core/job/state.ts'
+
+/** So many failed creates of one batch may have its content as their cause. */
+const SUSPECT_AFTER = 3
+
+/**
+ * What to do with a batch whose creates fail for no stated reason (no reply, a server error) and that the API does not have. A filter on the
+ * way may drop a connection because of one record, which would keep its whole batch from ever being sent: then the batch is halved until
+ * that request is alone. It is only rejected if it fails while the API accepts others.
+ */
+export function afterFailure(
+  { batches }: Pick<JobState, 'batches'>,
+  number: number,
+  { now, settleMs }: { readonly now: number; readonly settleMs: number },
+): 'again' | 'split' | 'reject' {
+  const batch = batches.get(number)
+  if (!batch?.failed) return 'again'
+  const { requests, failed, root } = batch
+  const isSuspect = failed.times >= SUSPECT_AFTER && now - failed.since >= settleMs
+  if (requests === 1) return isSuspect && failed.apart >= SUSPECT_AFTER ? 'reject' : 'again'
+  // A part that is halved in vain costs nothing but another call.
+  if (root !== number) return failed.apart > 0 ? 'split' : 'again'
+  const isCommon = [...batches.values()].some(
+    one => one.failed && one.root !== root && one.submittedAt === null,
+  )
+  return isSuspect && (failed.apart > 0 || !isCommon) ? 'split' : 'again'
+}
