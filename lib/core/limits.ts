@@ -66,3 +66,6 @@ export const DEFAULT_MAX_TOKENS: number = 1024
 
 /** Default model: the cheapest current one. */
 export const DEFAULT_MODEL = 'claude-haiku-5-5'
+
+/** How many result sets that fail or are incomplete are waited for while others are fetched. */
+export const MAX_SLOW_DOWNLOADS = 8

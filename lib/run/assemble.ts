@@ -10,7 +10,6 @@ import { counted } from '../cost/count.ts'
 import type { CostLedger } from '../cost/ledger.ts'
 import { aggregateReusing, type Reuse } from '../stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../stages/await/await-end.ts'
-import { inputOrder } from '../stages/order/input-order.ts'
 import { rowsInOrder } from '../stages/order/rows-in-order.ts'
 import { fetchResults } from '../stages/results/fetch-results.ts'
 import { retry } from '../stages/retry/retry.ts'
@@ -164,9 +163,9 @@ function fetchBatches(parts: RunParts): Stage<SubmittedBatch, Result> {
   const inOrder = parts.ordered || parts.dedupe
   const results = fetchResults({
     ...{ client, job, settle, schema, onWait, ownedElsewhere: elsewhere, adopt: parts.adopt },
-    skipsUnfetchable: !inOrder,
+    emits: inOrder ? 'input' : 'fetched',
   })
-  return inOrder ? chain(ended, inputOrder(), results) : chain(ended, results)
+  return chain(ended, results)
 }
 
 function waiting({

@@ -1,6 +1,7 @@
 import type { RunEvent } from '../core/job/run-event.ts'
 import { nextUnbatched, type BatchState } from '../core/job/state.ts'
 import { BatchStreamError } from '../core/errors.ts'
+import { MAX_SLOW_DOWNLOADS } from '../core/limits.ts'
 import type { SourceRecord } from '../core/flow.ts'
 import type { RecordPage } from '../core/record-page.ts'
 import { waitsForEnds } from '../store/sendable.ts'
@@ -110,6 +111,8 @@ export function leaveWhenIdle(
 ): void {
   const { queue } = job
   let isOver = false
+  const isFailing = ({ number, phase }: BatchState): boolean =>
+    phase === 'ended' && queue.isRetried(number)
   const canSend = (): boolean => {
     if (queue.stopReason !== undefined || queue.isBusy) return false
     if (waitsForEnds(job, leave.concurrency)) return false
@@ -125,16 +128,15 @@ export function leaveWhenIdle(
     if (!isOver) return false
     const batches = [...job.state.batches.values()]
     const isRetried = batches.some(({ number }) => queue.isRetried(number))
-    // Result sets are fetched one at a time, so all wait for the one that fails.
-    const isStuck = batches.some(
-      ({ number, phase }) => phase === 'ended' && queue.isRetried(number),
-    )
+    // Then the other sets wait for them.
+    const isStuck = batches.filter(isFailing).length >= MAX_SLOW_DOWNLOADS
     // The API fails while one of its batches is polled or searched for, or a batch that may be it has not ended.
     const isUnknown = ({ number, phase }: BatchState): boolean =>
       queue.isRetried(number) && (phase === 'armed' || phase === 'submitted')
     // A batch of an earlier process may have ended, so it is polled first.
     const isSettled = (batch: BatchState): boolean =>
       queue.undecided.has(batch.number) ||
+      isFailing(batch) ||
       (isStuck && batch.phase === 'ended') ||
       isUnknown(batch) ||
       (isDone(batch, written) &&

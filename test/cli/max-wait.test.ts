@@ -131,7 +131,8 @@ void t.test('nor does an API that fails: the next step continues', async t => {
   turned += 2 * HOUR
   const failed = await place.run(step)
   t.equal(failed.code, 11, failed.err)
-  t.match(failed.err, /^the results of 2 batches cannot be fetched for now$/m)
+  t.match(failed.err, /^the results of 1 batch cannot be fetched for now$/m)
+  t.equal(failed.rows.length, 2)
   const last = await place.run(step)
   t.equal(last.code, 0, last.err)
   t.equal(last.rows.length, 4)
@@ -149,6 +150,29 @@ void t.test(
     t.match(err, `requests go to ${new URL(place.emulator.url).origin}, the base URL of the job`)
   },
 )
+
+void t.test('a result set that fails keeps no other at the API', async t => {
+  let turned = 0
+  const clock = { now: (): number => Date.now() + turned }
+  const place = await placeFor(t, {
+    batchTimeMs: HOUR,
+    clock,
+    faults: ({ op, batch }) =>
+      op === 'results' && (batch === 2 || batch === 8)
+        ? { status: 503, headers: { 'retry-after': '3600' } }
+        : undefined,
+  })
+  for (const order of ['any', 'input']) {
+    const job = ['--job', order, ...(order === 'input' ? ['--order', order] : [])]
+    const ask = ['-p', `Say ${order} {{text}}`, ...job, '--batch-size', '1', '--max-wait', '0s']
+    const first = await place.run(ask, { stdin: csv(6) })
+    t.equal(first.code, 11, first.err)
+    turned += 2 * HOUR
+    const step = await place.run(['resume', order, '--max-wait', '0s'])
+    t.match(step, { code: 11, err: /^the results of 1 batch cannot be fetched for now$/m })
+    t.equal(step.rows.length, order === 'any' ? 5 : 1)
+  }
+})
 
 void t.test('nor do polls that fail', async t => {
   let status: number | undefined

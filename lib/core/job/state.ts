@@ -447,6 +447,13 @@ export function hasBatchesIn({ batches }: JobState, workspace: string): boolean 
   return [...batches.values()].some(({ armed }) => armed?.by?.workspace === workspace)
 }
 
+/** Whether a gateway has created some batches of a job in another workspace than the others. */
+export function isInSeveralWorkspaces({ batches, workspace }: JobState): boolean {
+  return [...batches.values()].some(
+    ({ armed }) => (armed?.by?.workspace ?? workspace) !== workspace,
+  )
+}
+
 function failedAgain(
   { batches }: JobState,
   { number, sentAt, at }: JobEvent & { type: 'failed' },

@@ -100,6 +100,8 @@ async function addMissing(
     let what: string
     let invalid: string | undefined
     if ('failure' in fetched) {
+      if (fetched.part) await set.add(fetched.part.index, false)
+      if (set.lines === job.batch(number).requests) return
       if (!isGone(fetched.failure, hasBeenArchived(job, remote))) {
         await waitToRetry(options, fetched.failure, retries)
         continue

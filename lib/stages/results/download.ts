@@ -31,6 +31,11 @@ export interface DownloadOptions extends FetchOptions {
   readonly settleMs: number
   readonly ownedElsewhere?: OwnedElsewhere | undefined
   readonly adopt?: readonly string[] | undefined
+  /**
+   * How often an invalid set is downloaded.
+   * @default 5
+   */
+  readonly downloads?: number
 }
 
 /** What the API has said last about a batch that has ended. */
@@ -60,7 +65,7 @@ export async function download(given: DownloadOptions): Promise<void> {
   // With another workspace's key every result set would seem to be gone.
   await api.proveWorkspaceIfListed()
   const end = endOf(options, id)
-  const attempts = new Attempts(settleMs)
+  const attempts = new Attempts(settleMs, given.downloads)
   const retries = new Retries(job.session)
   let ended: Ended = { id, counts, url: resultsUrl, createdAt: submittedAt, isArchived: false }
   // Then it is a batch of this account.
@@ -81,7 +86,11 @@ export async function download(given: DownloadOptions): Promise<void> {
       attempts.interrupt()
       // The API refuses to give the results of a batch that is in progress.
       if (tried.failure.kind === 'refused' && (await refresh())) continue
-      await waitToRetry(options, tried.failure, retries)
+      if (options.isAdopted && set.lines > 0 && retries.failures >= DOWNLOADS) {
+        const why = `the results under this id cannot be downloaded: ${tried.failure.message}`
+        return await endWith(job, number, set, why)
+      }
+      await waitToRetry(options, tried.failure, retries, keptLines(batch, set))
       if (tried.failure.kind !== 'malformed' && tried.failure.kind !== 'notFound') continue
     } else {
       const { isArchived } = ended
@@ -131,7 +140,12 @@ async function fetchAndJoin(
   const { requests } = batch
   const fetched = await fetchSet(options, url, counts)
   if ('failure' in fetched) {
-    const { failure } = fetched
+    const { failure, part } = fetched
+    if (part) {
+      await join(job, batch, set, part.index, false)
+      if (set.lines === requests && (await oddIn(options, set, counts)) === undefined)
+        return { outcome: { kind: 'complete' }, what: '' }
+    }
     if (!isGone(failure, isArchived)) return fetched
     const odd = await oddIn(options, set, counts)
     const why = noResults(job, id, createdAt)
@@ -295,6 +309,12 @@ function onOtherDisk(number: number, why: string): BatchStreamError {
 /** What the user can do about a batch whose id is another batch's. */
 const GIVE_UP =
   ". The API's list has no other batch with these requests. Resume the job to look again, or give the batch up with `adopt`: none, which makes its rows `unanswered`"
+
+/** What the user can do about results whose download is always cut. */
+function keptLines({ id, requests }: BatchState, { lines }: JoinedSet): string {
+  if (lines === 0) return ''
+  return `; ${lines} of its ${requests} results have arrived and are kept. Resume the job to go on, or with \`adopt\`: ${id}, which takes them and makes the rows of the others \`unanswered\``
+}
 
 /** What the user can do about results that stay invalid. */
 function adoptAnyway({ id }: BatchState): string {

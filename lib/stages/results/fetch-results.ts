@@ -12,7 +12,8 @@ import { JobStage } from '../job-stage.ts'
 import { listPrice } from '../../cost/price.ts'
 import { answerCost } from '../../cost/row-cost.ts'
 import { storedJob, type StoredJob } from '../../store/job.ts'
-import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
+import { earliest } from '../../core/job/earliest.ts'
+import { DEFAULT_SETTLE_MS, MAX_SLOW_DOWNLOADS } from '../../core/limits.ts'
 import { answerCheck, type AnswerCheck } from '../../core/schema/answer-check.ts'
 import type { AnswerSchema } from '../../core/schema/answer-schema.ts'
 import { notify } from '../../core/notify.ts'
@@ -61,12 +62,13 @@ export interface FetchResultsOptions {
    */
   readonly schema?: AnswerSchema | undefined
   /**
-   * If the results of a batch cannot be fetched, submission stops, the other batches are still fetched, and the last stage
-   * fails with the reason. By default the stage fails at once, as a stage that needs all batches in order requires.
-   * @default false
+   * `given`: batch by batch; the stage fails if the results of one cannot be fetched. The other two fetch every set as soon as possible, so
+   * that one that fails keeps no other at the API. If it fails for good, submission stops, and the last stage fails with the reason.
+   * Results come in the order in which their sets were fetched, or in that of the input up to those that are missing.
+   * @default 'given'
    * @internal
    */
-  readonly skipsUnfetchable?: boolean
+  readonly emits?: 'given' | 'fetched' | 'input'
   /**
    * The job of the batches.
    * @default the job of the first batch
@@ -74,7 +76,7 @@ export interface FetchResultsOptions {
   readonly job?: Job | undefined
 }
 
-/** After this many consecutive batches whose results cannot be fetched, the cause is not a single batch. */
+/** After this many consecutive batches whose results cannot be fetched, the cause is not a single batch, and one download of each is enough. */
 const MAX_UNFETCHABLE = 3
 
 /**
@@ -98,6 +100,19 @@ export class FetchResults extends JobStage<EndedBatch> {
   #isCheckKnown = false
   /** Batches since the last good one whose results could not be fetched. */
   #unfetchable = 0
+  /** Batches that are fetched, in this order. */
+  readonly #ready: EndedBatch[] = []
+  /** The numbers of batches whose results were emitted. */
+  readonly #given = new Set<number>()
+  #emission: Promise<void> = Promise.resolve()
+  /** Whether the results of a batch are left for the next run. */
+  #hasGap = false
+  /** The reason of the first of them, if it has stopped submission. */
+  #leftBecause: BatchStreamError | undefined
+  /** Downloads that continue beside the stream. */
+  readonly #slow = new Set<Promise<void>>()
+  /** One of them at a time. */
+  #slowTurn: Promise<unknown> = Promise.resolve()
 
   constructor(options: FetchResultsOptions) {
     super({
@@ -119,57 +134,133 @@ export class FetchResults extends JobStage<EndedBatch> {
   }
 
   protected override async receive(batch: EndedBatch): Promise<void> {
-    const { number } = batch
     const job = this.attach(batch.job)
     this.#learnSchema(this.answerSchema)
     // A run with prices of its own has set it.
     job.costOf ??= answerCost(listPrice)
-    const { phase, foreign, requests } = job.batch(number)
-    const ids: Ids = foreign ? new ForeignIds() : await BatchIds.of(job, number)
-    if (phase === 'ended' || (await areResultsLost(job, number))) {
-      if (!(await this.#download(job, batch, ids))) return
-    } else if (phase === 'sealed' && requests === 0)
-      await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
-    // A download of another batch's results may have ended with the right batch, under another id.
-    for await (const rows of rowsOf(job.endedBatch(number), ids, this.#check, this.signal))
-      await pushAll<unknown>(this, rows instanceof Page ? [rows] : rows, this.signal)
+    if (this.#options.emits === undefined || this.#options.emits === 'given') {
+      await this.#fetch(job, batch)
+      return await this.#emit(batch)
+    }
+    await this.#fetchOrGoOn(job, batch)
   }
 
   protected override async finish(): Promise<void> {
+    while (this.#slow.size > 0) await Promise.all(this.#slow)
+    // If a user's stage dropped a batch, emit those after it all the same.
+    if (!this.#hasGap) for (const batch of this.#ready.splice(0)) await this.#emit(batch)
     await this.reportStop(this.job?.queue.unreportedStop)
   }
 
-  /** Whether the results are on disk now. */
-  async #download(job: StoredJob, batch: EndedBatch, ids: Ids): Promise<boolean> {
-    const {
-      client,
-      settle: settleMs = DEFAULT_SETTLE_MS,
-      onWait,
-      ownedElsewhere,
-      adopt,
-    } = this.#options
-    const { number } = batch
-    const { session } = job
-    const { signal } = this
-    const tell = (why: string): void => notify('onWait', onWait, batch, why)
-    const api = new Api({ client, session, signal, onWait: ({ message }) => tell(message) })
+  /** Fetches the results of a batch. If that takes long, it continues beside the stream. */
+  async #fetchOrGoOn(job: StoredJob, batch: EndedBatch): Promise<void> {
+    let onSlow = (): void => {}
+    const slow = new Promise<void>(resolve => (onSlow = resolve))
+    const done = this.#fetchOrLeave(job, batch, onSlow)
+    const isSlow = await Promise.race([done.then(() => false), slow.then(() => true)])
+    if (!isSlow) return await done
+    job.queue.settleLeftBehind(batch.number)
+    const beside: Promise<void> = done.finally(() => this.#slow.delete(beside))
+    this.#slow.add(beside)
+    this.runBeside(beside)
+    if (this.#slow.size >= MAX_SLOW_DOWNLOADS) await Promise.race(this.#slow)
+  }
+
+  /** Fetches the results of a batch and emits what can be emitted then. If they cannot be fetched, the batch is left as it is. */
+  async #fetchOrLeave(job: StoredJob, batch: EndedBatch, onSlow: () => void): Promise<void> {
     try {
-      await download({
-        ...{ job, api, number, ids, signal, settleMs, onWait: tell, ownedElsewhere, adopt },
-      })
+      await this.#fetch(job, batch, onSlow)
     } catch (cause) {
-      // Submission has stopped with this reason.
-      if (this.#options.skipsUnfetchable && job.queue.undecided.has(number)) return false
-      if (!this.#options.skipsUnfetchable || !(cause instanceof BatchStreamError)) throw cause
-      this.#unfetchable += 1
-      if (this.#unfetchable >= MAX_UNFETCHABLE || !(await isOfBatch(cause, api, batch))) throw cause
-      // The answers of the other batches are paid for, too.
-      job.queue.stop(cause)
-      if (job.queue.stopReason !== cause) tell(cause.message)
-      return false
+      await this.#leave(job, batch, cause)
+      return
     }
     this.#unfetchable = 0
-    return true
+    this.#ready.push(batch)
+    // One batch at a time.
+    this.#emission = this.#emission.then(() => this.#emitReady(job))
+    await this.#emission
+    if (this.#ready.includes(batch)) job.emit({ type: 'held', number: batch.number })
+  }
+
+  async #emitReady(job: StoredJob): Promise<void> {
+    for (let next; (next = this.#nextReady(job));) await this.#emit(next)
+  }
+
+  #nextReady(job: StoredJob): EndedBatch | undefined {
+    if (this.#options.emits === 'fetched') return this.#ready.shift()
+    const [first] = this.#ready
+    const next = first && earliest(job.state.batches.values(), first.attempt, this.#given)
+    const at = this.#ready.findIndex(({ number }) => number === next?.number)
+    return at === -1 ? undefined : this.#ready.splice(at, 1)[0]
+  }
+
+  /** Stops submission because of a batch whose results cannot be fetched. The answers of the others are paid for, too. */
+  async #leave(job: StoredJob, batch: EndedBatch, cause: unknown): Promise<void> {
+    this.#hasGap = true
+    // Submission has stopped with this reason.
+    if (job.queue.undecided.has(batch.number)) return
+    if (!(cause instanceof BatchStreamError)) throw cause
+    if (!(await isOfBatch(cause, this.#api(job, batch), batch))) throw cause
+    this.#unfetchable += 1
+    job.queue.stop(cause)
+    const { stopReason } = job.queue
+    if (stopReason === cause) {
+      this.#leftBecause = cause
+      return
+    }
+    this.#tell(batch, cause.message)
+    // The user decides about all of them at once.
+    if (stopReason && stopReason === this.#leftBecause)
+      stopReason.message += `; the results of ${batch.id} cannot be fetched either`
+  }
+
+  /** Ensures that the results of a batch are on disk. */
+  async #fetch(job: StoredJob, batch: EndedBatch, onSlow?: () => void): Promise<void> {
+    const { settle: settleMs = DEFAULT_SETTLE_MS, ownedElsewhere, adopt } = this.#options
+    const { number } = batch
+    const { phase, foreign, requests } = job.batch(number)
+    if (phase === 'ended' || (await areResultsLost(job, number))) {
+      const ids: Ids = foreign ? new ForeignIds() : await BatchIds.of(job, number)
+      const onWait = (why: string): void => this.#tell(batch, why)
+      let isSlow = false
+      await download({
+        ...{ job, api: this.#api(job, batch), number, ids, signal: this.signal, settleMs, onWait },
+        ...{ ownedElsewhere, adopt },
+        onSlow: () => {
+          isSlow = true
+          onSlow?.()
+        },
+        inTurn: async work => await (isSlow ? this.#afterOtherSlow(work) : work()),
+        ...(this.#unfetchable >= MAX_UNFETCHABLE && { downloads: 1 }),
+      })
+    } else if (phase === 'sealed' && requests === 0)
+      await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
+  }
+
+  #afterOtherSlow<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#slowTurn.then(work, work)
+    this.#slowTurn = turn.catch(() => {})
+    return turn
+  }
+
+  async #emit({ job, number }: EndedBatch): Promise<void> {
+    this.#given.add(number)
+    const stored = storedJob(job)
+    const ids: Ids = stored.batch(number).foreign
+      ? new ForeignIds()
+      : await BatchIds.of(stored, number)
+    // A download of another batch's results may have ended with the right batch, under another id.
+    for await (const rows of rowsOf(stored.endedBatch(number), ids, this.#check, this.signal))
+      await pushAll<unknown>(this, rows instanceof Page ? [rows] : rows, this.signal)
+  }
+
+  #api({ session }: StoredJob, batch: EndedBatch): Api {
+    const onWait = ({ message }: { readonly message: string }): void => this.#tell(batch, message)
+    return new Api({ client: this.#options.client, session, signal: this.signal, onWait })
+  }
+
+  #tell(batch: EndedBatch, why: string): void {
+    notify('onWait', this.#options.onWait, batch, why)
   }
 }
 

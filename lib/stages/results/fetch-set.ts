@@ -38,6 +38,13 @@ export interface FetchOptions {
    * @default false
    */
   readonly isAdopted?: boolean
+  /** Called before a wait if the set may not come for long, so that others need not wait for it. */
+  readonly onSlow?: (() => void) | undefined
+  /**
+   * Takes each download, so that it does not run beside others.
+   * @default each runs at once
+   */
+  readonly inTurn?: (<T>(download: () => Promise<T>) => Promise<T>) | undefined
 }
 
 /** One download of a set, at the path `download` of its batch. */
@@ -47,12 +54,27 @@ export interface Fetched {
   readonly index: LineIndex
 }
 
-/** Downloads a set once, checking and writing each line as it arrives. Returns the failure of a download that may be repeated. */
+/** A download that failed and may be repeated, and the lines that came before that. */
+export interface FailedFetch {
+  readonly failure: Failure
+  readonly part?: Pick<Fetched, 'lines' | 'index'>
+}
+
+/** Downloads a set once, checking and writing each line as it arrives. */
 export async function fetchSet(
   options: FetchOptions,
   url: string,
   counts: Counts,
-): Promise<Fetched | { readonly failure: Failure }> {
+): Promise<Fetched | FailedFetch> {
+  const fetchOnce = (): Promise<Fetched | FailedFetch> => fetchNow(options, url, counts)
+  return await (options.inTurn?.(fetchOnce) ?? fetchOnce())
+}
+
+async function fetchNow(
+  options: FetchOptions,
+  url: string,
+  counts: Counts,
+): Promise<Fetched | FailedFetch> {
   const { job, number, ids, signal, isAdopted } = options
   const { requests } = job.batch(number)
   const path = job.store.path(number, 'download')
@@ -61,15 +83,25 @@ export async function fetchSet(
   const file = new ResultFile(opened, requests)
   const verifier = new Verifier(ids, requests, counts, file, isAdopted)
   try {
-    await readSet(options, url, verifier, file).finally(() => opened.close())
+    await readSet(options, url, verifier, file)
+    await file.sync()
+    return { verdict: verifier.end(), lines: verifier.lines, index: file.index }
   } catch (cause) {
-    // An unfinished set is useless and may fill the disk.
+    const isFailure = !signal.aborted && !(cause instanceof BatchStreamError)
+    if (isFailure && verifier.lines > 0 && !verifier.isInvalid) {
+      // Something on the way may cut each download at the same place.
+      await file.sync()
+      const part = { lines: verifier.lines, index: file.index }
+      return { failure: await observeFailure(cause, job.session), part }
+    }
+    // Nothing in it is of use, and it may fill the disk.
     await job.store.disk.remove(path).catch(() => {})
     if (signal.aborted) throw signal.reason
-    if (cause instanceof BatchStreamError) throw cause
+    if (!isFailure) throw cause
     return { failure: await observeFailure(cause, job.session) }
+  } finally {
+    await opened.close()
   }
-  return { verdict: verifier.end(), lines: verifier.lines, index: file.index }
 }
 
 async function readSet(
@@ -94,7 +126,6 @@ async function readSet(
       return file.full ? file.flush().then(() => true) : true
     })
     if (!verifier.isInvalid) feed.end()
-    await file.sync()
   }
   try {
     await withIdleTimeout({ clock: job.clock, signal, limitMs: IDLE_TIMEOUT_MS }, timer =>
@@ -119,25 +150,40 @@ export function isGone({ kind, cause }: Failure, isArchived: boolean): boolean {
   return kind === 'notFound' && (isArchived || hasApiForm(cause))
 }
 
-/** Waits before a failed download is repeated. Throws the failure if that is not worth it. */
+/** After so many failures of a download, or before so long a wait, other sets are downloaded in the meantime. */
+const QUICK_TRIES = 3
+const QUICK_MS = 10_000
+
+/**
+ * Waits before a failed download is repeated. Throws the failure if that is not worth it, with `more` as what the user can do about it.
+ */
 export async function waitToRetry(
-  { job, number, signal, onWait }: FetchOptions,
+  { job, number, signal, onWait, onSlow }: FetchOptions,
   failure: Failure,
   retries: Retries,
+  more = '',
 ): Promise<void> {
   // Not the reply to this request, since its batch has ended.
   const isForeign = failure.kind === 'notFound' || failure.kind === 'refused'
   const waitMs = retries.next(isForeign ? { ...failure, kind: 'malformed' } : failure)
-  if (waitMs === null) throw errorOf(`fetch the results of batch ${number}`, failure)
+  if (waitMs === null) {
+    const { code, message, cause } = errorOf(`fetch the results of batch ${number}`, failure)
+    throw new BatchStreamError(code, `${message}${more}`, {
+      cause,
+      ...(more !== '' && { option: 'adopt' }),
+    })
+  }
   onWait(failure.message)
+  if (retries.failures >= QUICK_TRIES || waitMs > QUICK_MS) onSlow?.()
   await job.queue.betweenTries(number, job.clock.sleep(waitMs, signal))
 }
 
 /** Waits before a set is downloaded again, because of what the last download has shown. */
 export async function pauseBefore(
-  { job, signal }: Pick<FetchOptions, 'job' | 'signal'>,
+  { job, signal, onSlow }: Pick<FetchOptions, 'job' | 'signal' | 'onSlow'>,
   { failures, mostMs }: Extract<Decision, { readonly kind: 'again' }>,
 ): Promise<void> {
+  if (failures >= QUICK_TRIES) onSlow?.()
   const pauseMs = Math.min(pauseAfter(failures, job.session), Math.max(1, mostMs))
   await job.clock.sleep(pauseMs, signal)
 }

@@ -3,6 +3,9 @@ import type { JobState } from '../../core/job/state.ts'
 /** So many failed creates of one batch may have its content as their cause. */
 const SUSPECT_AFTER = 3
 
+/** A gateway with a limit on the time of an upload may cut bodies of more bytes. */
+const LARGE_BYTES = 8 * 1024 * 1024
+
 /**
  * What to do with a batch whose creates fail for no stated reason (no reply, a server error) and that the API does not have. A filter on the
  * way may drop a connection because of one record, which would keep its whole batch from ever being sent: then the batch is halved until
@@ -15,11 +18,12 @@ export function afterFailure(
 ): 'again' | 'split' | 'reject' {
   const batch = batches.get(number)
   if (!batch?.failed) return 'again'
-  const { requests, failed, root } = batch
+  const { requests, failed, root, bytes } = batch
   const isSuspect = failed.times >= SUSPECT_AFTER && now - failed.since >= settleMs
   if (requests === 1) return isSuspect && failed.apart >= SUSPECT_AFTER ? 'reject' : 'again'
-  // A part that is halved in vain costs nothing but another call.
-  if (root !== number) return failed.apart > 0 ? 'split' : 'again'
+  // A part that is halved in vain costs nothing but another call. Without a sign from others, only its size may be the cause.
+  if (root !== number)
+    return failed.apart > 0 || (isSuspect && bytes > LARGE_BYTES) ? 'split' : 'again'
   const isCommon = [...batches.values()].some(
     one => one.failed && one.root !== root && one.submittedAt === null,
   )

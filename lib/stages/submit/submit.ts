@@ -10,7 +10,7 @@ import { needClient } from '../../api/need-client.ts'
 import { Retries } from '../../api/retry-policy.ts'
 import { BatchStreamError, wholeNumber, wrapError } from '../../core/errors.ts'
 import type { SealedBatch, Submits, SubmittedBatch } from '../../core/flow.ts'
-import { openCandidates } from '../../core/job/state.ts'
+import { isInSeveralWorkspaces, openCandidates } from '../../core/job/state.ts'
 import { isCollected, ownedIds, sendableCount, unresolvedCounts } from '../../store/sendable.ts'
 import { hasBody } from '../../store/cache.ts'
 import { JobStage } from '../job-stage.ts'
@@ -209,14 +209,15 @@ export class Submit extends JobStage<SealedBatch> {
   /** Leaves a batch as it is that is in another workspace than those of this process's key. */
   async #isElsewhere(job: StoredJob, number: number): Promise<boolean> {
     const { phase, id } = job.batch(number)
-    const sentTo = workspaceOf(job, number)
-    if (sentTo === undefined || id === null || (phase !== 'submitted' && phase !== 'ended'))
-      return false
+    const isAtApi = id !== null && (phase === 'submitted' || phase === 'ended')
+    if (!isAtApi || !isInSeveralWorkspaces(job.state)) return false
     const search = this.#searchOf(job, number)
-    await search.api.proveWorkspaceIfListed()
+    // A run that may leave does not wait for an API that fails.
+    const api = search.api.waiting(wait => job.queue.betweenTries(number, wait))
+    await api.proveWorkspaceIfListed()
     const named = job.session.namedWorkspace
-    if (named === undefined || named === sentTo) return false
-    if ((await search.api.lookUpSurely(id)) !== undefined) return false
+    if (named === undefined || named === workspaceOf(job, number)) return false
+    if ((await api.lookUpSurely(id)) !== undefined) return false
     try {
       await mustBeMissing(search)
       return false

@@ -290,7 +290,7 @@ void t.test(
       faults: ({ op, nth }) => (op === 'create' && nth === 1 ? { replyId: other } : undefined),
     })
     other = await world.emulator.addForeign({ requests: 2, batchTimeMs: MINUTE })
-    const fetch = { skipsUnfetchable: true }
+    const fetch = { emits: 'fetched' } as const
     const message = await question(world, chosen(2), { fetch })
     const [real] = world.emulator.ledger.batches()
     t.match(

@@ -4,14 +4,15 @@ import { afterFailure } from '../../../lib/stages/submit/failing.ts'
 
 const MINUTE = 60_000
 
-type Known = Partial<Pick<BatchState, 'failed' | 'requests' | 'root' | 'submittedAt'>>
+type Known = Partial<Pick<BatchState, 'bytes' | 'failed' | 'requests' | 'root' | 'submittedAt'>>
 
 function next(one: Known, other: Known = {}): string {
   const batches = new Map(
     [one, other].map((known, index) => {
       const number = index + 1
       // No other member is read.
-      return [number, { number, root: number, requests: 8, submittedAt: null, ...known }] as const
+      const usual = { number, root: number, requests: 8, bytes: 1000, submittedAt: null }
+      return [number, { ...usual, ...known }] as const
     }),
   ) as unknown as ReadonlyMap<number, BatchState>
   return afterFailure({ batches }, 1, { now: 100 * MINUTE, settleMs: 10 * MINUTE })
@@ -41,6 +42,7 @@ for (const [name, one, other, decision] of [
     {},
     'reject',
   ],
+  ['that is a large part', { root: 2, bytes: 10_000_000, failed: OFTEN }, {}, 'split'],
   ['that is a part', { root: 2, failed: { ...OFTEN, times: 9 } }, {}, 'again'],
   [
     'that is a part, and the other one is accepted',
