@@ -1,6 +1,8 @@
 import { lineOf } from '../../core/errors.ts'
 import type { Problem, SourceRecord } from '../../core/flow.ts'
 import { textOf } from '../../core/field.ts'
+import { changedNumber } from '../../core/json/changed-number.ts'
+import { members } from '../../core/json/scan.ts'
 import { isBlank } from './render.ts'
 
 /** The parts of a request that a record specifies; options fill in the rest. */
@@ -19,9 +21,16 @@ export interface OwnRequest {
 export function ownRequest(record: SourceRecord): OwnRequest | Problem {
   const { fields } = record
   const params = own(fields, 'params')
-  if (isObject(params)) return { params, custom_id: own(fields, 'custom_id') }
+  if (isObject(params))
+    return (
+      changedIn(record, name => name === 'params') ?? {
+        params,
+        custom_id: own(fields, 'custom_id'),
+      }
+    )
   const messages = own(fields, 'messages')
-  if (Array.isArray(messages)) return { params: { messages } }
+  if (Array.isArray(messages))
+    return changedIn(record, name => name === 'messages') ?? { params: { messages } }
   const prompt = own(fields, 'prompt')
   if (typeof prompt === 'string' || typeof prompt === 'number') {
     return textRequest(textOf(record, { path: ['prompt'], value: prompt }), record)
@@ -42,6 +51,8 @@ export function readyRequest(
   if (!Array.isArray(own(fields, 'messages'))) return noMessages(record)
   const notParams = new Set(['custom_id', ...rowFields])
   const params = Object.entries(fields).filter(([name]) => !notParams.has(name))
+  const problem = changedIn(record, name => !notParams.has(name))
+  if (problem) return problem
   return { params: Object.fromEntries(params), custom_id: own(fields, 'custom_id') }
 }
 
@@ -52,6 +63,17 @@ export function textRequest(content: string, record: SourceRecord): OwnRequest |
   }
   const message = `the prompt of ${lineOf(record)} is empty; nothing was sent`
   return { type: 'empty_prompt', message }
+}
+
+/** A request is sent as it is, or not at all: a number that JavaScript would change is a problem. */
+function changedIn(record: SourceRecord, isSent: (name: string) => boolean): Problem | undefined {
+  for (const { key, valueStart: start, valueEnd: end } of members(record.raw)) {
+    const number = isSent(key) ? changedNumber(record.raw, { start, end }) : undefined
+    if (number === undefined) continue
+    const message = `\`${key}\` of ${lineOf(record)} has the number ${number}, which would not be sent exactly: write it as a string`
+    return { type: 'number_too_large', message }
+  }
+  return undefined
 }
 
 function noPrompt(record: SourceRecord): Problem {

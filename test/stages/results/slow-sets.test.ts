@@ -105,10 +105,7 @@ void t.test(
     await job.close()
     const began = world.clock.elapsed()
     const again = await run(world, await world.open(), asks(3), { client, fetch: { adopt } })
-    t.same(
-      again.map(({ status }) => status).toSorted(),
-      ['succeeded', 'succeeded', 'unanswered'],
-    )
+    t.same(again.map(({ status }) => status).toSorted(), ['succeeded', 'succeeded', 'unanswered'])
     const missing = again.find(({ status }) => status === 'unanswered')
     t.match(missing?.error?.message, /the results under this id cannot be downloaded/)
     t.ok(world.clock.elapsed() - began < HOUR)

@@ -180,6 +180,25 @@ t.test('a record without any of them is rejected with what is expected', async t
   }
 })
 
+t.test('a request with a number that JavaScript would change is not sent', async t => {
+  const messages = (n: string): string =>
+    `"messages":[{"role":"user","content":"12345678901234567890 ${n}"},{"n":${n}}]`
+  const changed = ['9007199254740993', '-12345678901234567891', '1e999']
+  const kept = ['9007199254740992', '-1.5', '0.12345678901234567890', '12345678901234567168', '1E5']
+  for (const n of [...changed, ...kept]) {
+    const problem = {
+      type: 'number_too_large',
+      message: new RegExp(`of line \\d+ has the number ${n}, which would not be sent exactly`),
+    }
+    const expected = changed.includes(n)
+      ? [{ problem }]
+      : [{ params: { messages: [{}, { n: Number(n) }] } }]
+    t.match(await ask({}, `{"id":9007199254740993,"params":{${messages(n)}}}`), expected)
+    t.match(await ask({}, `{"id":9007199254740993,${messages(n)}}`), expected)
+    t.match(await ask({ ready: true }, `{"custom_id":"a",${messages(n)}}`), expected)
+  }
+})
+
 t.test("with a prompt, a record's own params are ordinary columns", async t => {
   t.match(await one({ prompt: '{{params}}' }, '{"params":{"messages":[ ]}}'), {
     messages: [{ content: '{"messages":[ ]}' }],

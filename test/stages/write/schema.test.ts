@@ -51,6 +51,27 @@ void t.test('a row contains the JSON value, or null and the text of a violation'
   t.equal(textRow(answered('no')).toString(), '\n')
 })
 
+void t.test('an answer is copied as the model wrote it, on one line', async t => {
+  const long =
+    '{"mood": "good",\n "tags": [12345678901234567890, 1.0],\n "status": 9007199254740993}'
+  const compact = '{"mood":"good","tags":[12345678901234567890,1.0],"status":9007199254740993}'
+  const result = answered(long)
+  t.equal(jsonlRow({ emit: 'response' })(result).toString(), `${compact}\n`)
+  t.match(jsonlRow()(result).toString(), `"response":${compact},"_batch"`)
+  const spread = jsonlRow({ spread: ['mood', 'tags', 'status', 'none'] })(result).toString()
+  t.match(
+    spread,
+    '"mood":"good","tags":[12345678901234567890,1.0],"status":9007199254740993,"none":null',
+  )
+  t.equal(textRow(result).toString(), `${compact}\n`)
+  t.equal(textRow(result, 'status').toString(), '9007199254740993\n')
+  t.match(await csv(result), '17,good,"[12345678901234567890,1.0]",9007199254740993,succeeded,')
+})
+
+void t.test('a number that is infinite for JavaScript breaks the schema', async t => {
+  t.equal(answered('{"mood":"good","status":1e999}').status, 'invalid')
+})
+
 void t.test('a table has one column for each property', async t => {
   t.equal(
     await csv(answered(VALID), answered('{"mood":"bad","status":null}')),

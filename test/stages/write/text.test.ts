@@ -1,6 +1,6 @@
 import t from 'tap'
 import { from } from '../../../lib/core/chain.ts'
-import { textRow, writeText } from '../../../lib/stages/write/text.ts'
+import { writeText } from '../../../lib/stages/write/text.ts'
 import { answered, said, without } from './made.ts'
 
 t.test('each response ends with a newline, and a row without one is an empty line', async t => {
@@ -14,10 +14,4 @@ t.test('each response ends with a newline, and a row without one is an empty lin
   ]
   for await (const chunk of from(results, writeText())) chunks.push(String(chunk))
   t.equal(chunks.join(''), 'one\n\ntwo\nlines\n\n\n')
-})
-
-t.test('a response that is not text is JSON', async t => {
-  const parsed = said('x')
-  Object.defineProperty(parsed, 'response', { value: { a: [1] } })
-  t.equal(textRow(parsed).toString(), '{"a":[1]}\n')
 })
