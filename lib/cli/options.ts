@@ -431,7 +431,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     arg: 'ID|none',
     values: () => ['none'],
     many: true,
-    on: WORK,
+    on: [...WORK, 'results'],
     help: "after a run that named batches which may be the job's (--id, exit 4; exit 8): the ID of the one that is, or none; with the ID of a batch of the job, the valid lines of its results count",
   },
   {

@@ -136,8 +136,8 @@ async function startAlone<T>(
 
 async function lockStart(folder: string): Promise<Lock> {
   for (;;) {
-    await nodeDisk.makeFolder(folder)
     try {
+      await nodeDisk.makeFolder(folder)
       return await lockFolder(folder)
     } catch (cause) {
       if (cause instanceof BatchStreamError && cause.code === 'CBS_JOB_IN_USE') {

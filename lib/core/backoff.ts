@@ -1,4 +1,4 @@
-import { wholeNumber } from './errors.ts'
+import { wholeNumber, wrongOption } from './errors.ts'
 
 /** Waits between tries of one call, in ms: `first`, doubled with each further failure up to `most`. */
 export interface Backoff {
@@ -24,7 +24,9 @@ export const DEFAULT_BACKOFF: Waits = { first: 500, most: 60_000 }
  *
  * @throws BatchStreamError `CBS_OPTION`
  */
-export function backoffOf({ first, most }: Backoff = {}): Waits {
+export function backoffOf(given: Backoff = {}): Waits {
+  if (typeof given !== 'object' || given === null) throw wrongOption('backoff', 'an object', given)
+  const { first, most } = given
   const least = wholeNumber('backoff.first', first ?? DEFAULT_BACKOFF.first, 0, 2 ** 31 - 1)
   return {
     first: least,

@@ -104,6 +104,15 @@ export function wrongOption(name: string, wanted: string, got: unknown): BatchSt
   })
 }
 
+/**
+ * Checks an option that is a list of texts, if it is given.
+ * @throws BatchStreamError `CBS_OPTION`
+ */
+export function listOfTexts(name: string, value: unknown): void {
+  const isList = Array.isArray(value) && value.every(one => typeof one === 'string')
+  if (value !== undefined && !isList) throw wrongOption(name, 'a list of texts', value)
+}
+
 function shown(got: unknown): string {
   if (typeof got === 'function') return 'a function'
   // JSON shows NaN and Infinity as null, and throws on cycles.

@@ -1,6 +1,6 @@
 import type { AnthropicClient } from '../api/client.ts'
 import type { Backoff } from '../core/backoff.ts'
-import { BatchStreamError, wholeNumber, wrongOption } from '../core/errors.ts'
+import { BatchStreamError, listOfTexts, wholeNumber, wrongOption } from '../core/errors.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Job } from '../core/job/job.ts'
 import type { RunObserver } from '../core/job/observer.ts'
@@ -249,6 +249,7 @@ export function runSettings(options: RunOptions): RunSettings {
       '`maxWait` needs a `job`: a temporary job would be deleted with its batches in flight',
       { option: 'maxWait' },
     )
+  listOfTexts('adopt', options.adopt)
   checkJob(options.job)
   for (const name of ['preflight', 'stopOnUniformFailure', 'dedupe'] as const)
     if (typeof (options[name] ?? true) !== 'boolean')

@@ -96,7 +96,11 @@ async function prove(
   if (typeof client.messages.countTokens !== 'function')
     return onSkip('the client has no token counter')
   const count = await countTokens(client, params, free).catch((cause: unknown) => {
-    if (!(cause instanceof BatchStreamError) || cause.code !== 'CBS_API') throw cause
+    // A key that the API itself refuses is not accepted by its batches, either.
+    const isOfCounter =
+      cause instanceof BatchStreamError &&
+      (cause.code === 'CBS_API' || (cause.code === 'CBS_ACCESS' && !hasApiForm(cause.cause)))
+    if (!isOfCounter) throw cause
     throw new BatchStreamError(cause.code, `${cause.message} (${WITHOUT})`, { cause })
   })
   if ('failure' in count) settle(count.failure, params.model, onSkip)
@@ -113,7 +117,7 @@ function settle(failure: Failure, model: string, onSkip: (why: string) => void):
     'CBS_OPTION',
     isGone
       ? `the model ${model} is unknown${modelsLike(model)}: ${failure.message}`
-      : `the first request would be rejected: ${failure.message}`,
+      : `the first request would be rejected: ${failure.message}${says.includes('count') ? ` (${WITHOUT})` : ''}`,
     { cause: failure.cause },
   )
 }

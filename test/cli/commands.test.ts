@@ -360,6 +360,17 @@ t.test('a batch that another tool created can be printed', async t => {
     code: 8,
     err: /are invalid after 5 downloads: the line at byte 0 is not a result; none/,
   })
+  const spoiled = await lyingApi(t, place.emulator.url, {
+    change: (path, body) => (path.endsWith('/results') ? `no result\n${body}` : body),
+  })
+  const words = ['results', id, '--base-url', spoiled]
+  t.match(await place.run(words, { clock: FAST_CLOCK }), {
+    code: 8,
+    err: `those of the batch, give the same command with --adopt: ${id}. Then the lines that`,
+  })
+  const taken = await place.run([...words, '--adopt', id], { clock: FAST_CLOCK })
+  t.equal(taken.code, 0, taken.err)
+  t.equal(taken.rows.length, merged.rows.length)
   const gone = await place.run(['results', 'msgbatch_nobody'])
   t.equal(gone.code, 6)
   t.match(gone.err, 'does not know batch msgbatch_nobody')

@@ -65,6 +65,20 @@ void t.test('a page instead of the count of tokens is no reason to give up', asy
   t.equal((await place.run([...ASK, '--no-preflight'], { stdin: csv(1) })).code, 0)
 })
 
+void t.test('what a gateway says of this call alone names the way around it', async t => {
+  for (const [code, fault] of [
+    [5, { status: 403, body: '{"error":{"message":"this key may not call this route"}}' }],
+    [2, { status: 400, error: { message: 'count_tokens is not supported' } }],
+  ] as const) {
+    const place = await placeFor(t, { faults: [{ on: 'count_tokens', ...fault }] })
+    const ran = await place.run(ASK, { stdin: csv(1) })
+    t.match(ran, { code, err: /\(--no-preflight leaves this call out\)/ })
+    t.equal((await place.run([...ASK, '--no-preflight'], { stdin: csv(1) })).code, 0)
+  }
+  const revoked = await placeFor(t, { faults: [{ on: 'count_tokens', status: 401 }] })
+  t.notMatch((await revoked.run(ASK, { stdin: csv(1) })).err, '--no-preflight')
+})
+
 void t.test('where a gateway refuses the call with an error of its own, it is skipped', async t => {
   for (const [status, body] of [
     [405, '<html>no such method</html>'],

@@ -498,6 +498,7 @@ void t.test('invalid options are rejected at once', async t => {
   refused({ shouldRetry: 1 }, /`shouldRetry` must be a function/)
   refused({ onEvent: 'x' }, /`onEvent` must be a function/)
   refused({ order: 'any' }, /`order` must be/)
+  refused({ adopt: 'none' }, /`adopt` must be a list of texts, got "none"/)
   refused({ poll: 0 }, /`poll`/)
   refused({ batchWait: 0 }, /`batchWait`/)
   refused({ batchAge: 0 }, /`batchAge`/)

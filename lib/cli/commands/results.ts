@@ -132,13 +132,13 @@ async function ofBatch(context: Context, id: string): Promise<Ending> {
       signal: context.signal,
     }
     const out = await openRows(parts, io, talk, result => tally.add(result))
-    const { pollMs, settleMs } = pace
+    const { pollMs, settleMs, adopt: decisions } = pace
     const tell = waitsAt(talk, io.clock)
     const onWait = (_: unknown, why: string): void => tell(why)
     await pipeline(
       Readable.from([job.submittedBatch(1)]),
       awaitEnd({ client, job, poll: pollMs, settle: settleMs, onWait }),
-      fetchResults({ client, job, settle: settleMs, onWait }),
+      fetchResults({ client, job, settle: settleMs, onWait, adopt: decisions }),
       out,
       { signal: context.signal },
     )

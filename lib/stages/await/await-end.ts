@@ -7,7 +7,7 @@ import type { Backoff } from '../../core/backoff.ts'
 import { Api } from '../../api/api.ts'
 import { needClient } from '../../api/need-client.ts'
 import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
-import { wholeNumber } from '../../core/errors.ts'
+import { listOfTexts, wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Ends, SubmittedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
 import { elapsedSince, foundIn, isOfApi, leaveUndecided, searchOrStop } from '../search/search.ts'
@@ -118,6 +118,7 @@ export function awaitEnd(
   needClient(options)
   if (options.poll !== undefined) wholeNumber('poll', options.poll, 1, 2 ** 31 - 1)
   wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity)
+  listOfTexts('adopt', options.adopt)
   return typed(new AwaitEnd(options))
 }
 

@@ -90,7 +90,7 @@ export async function download(given: DownloadOptions): Promise<void> {
         const why = `the results under this id cannot be downloaded: ${tried.failure.message}`
         return await endWith(job, number, set, why)
       }
-      await waitToRetry(options, tried.failure, retries, keptLines(batch, set))
+      await waitToRetry(options, tried.failure, retries, keptLines(job, batch, set))
       if (tried.failure.kind !== 'malformed' && tried.failure.kind !== 'notFound') continue
     } else {
       const { isArchived } = ended
@@ -100,7 +100,7 @@ export async function download(given: DownloadOptions): Promise<void> {
         return await endWith(job, number, set, next.why)
       }
       if (next.kind === 'reject')
-        throw invalidSet(job, number, `are invalid: ${next.why}`, adoptAnyway(batch))
+        throw invalidSet(job, number, `are invalid: ${next.why}`, adoptAnyway(job, batch))
       if (next.kind === 'suspect') {
         const isReplaced = await replaceSuspect(options, ended, set, next.why)
         return isReplaced ? await download(given) : undefined
@@ -253,7 +253,8 @@ async function replaceSuspect(
   const { job, number, adopt = [] } = options
   const other = await adoptAnother(options, { id, results_url: url })
   if (other === 'adopted') return true
-  if (other !== 'absent') throw await setAside(job, number, what, adoptAnyway(job.batch(number)))
+  if (other !== 'absent')
+    throw await setAside(job, number, what, adoptAnyway(job, job.batch(number)))
   if (!isGivenUp(job.batch(number), adopt)) {
     // Durable, since a later decision for none of them counts only for what was named.
     await job.note({ type: 'candidate', number, id, named: true }, true)
@@ -311,14 +312,20 @@ const GIVE_UP =
   ". The API's list has no other batch with these requests. Resume the job to look again, or give the batch up with `adopt`: none, which makes its rows `unanswered`"
 
 /** What the user can do about results whose download is always cut. */
-function keptLines({ id, requests }: BatchState, { lines }: JoinedSet): string {
+function keptLines(
+  { store: { temporary } }: StoredJob,
+  { id, requests }: BatchState,
+  { lines }: JoinedSet,
+): string {
   if (lines === 0) return ''
-  return `; ${lines} of its ${requests} results have arrived and are kept. Resume the job to go on, or with \`adopt\`: ${id}, which takes them and makes the rows of the others \`unanswered\``
+  const how = temporary ? 'Give the same command' : 'They are kept: resume the job to go on, or'
+  return `; ${lines} of its ${requests} results have arrived. ${how} with \`adopt\`: ${id}, which takes them and makes the rows of the others \`unanswered\``
 }
 
 /** What the user can do about results that stay invalid. */
-function adoptAnyway({ id }: BatchState): string {
-  return `. If the results under this id are those of the batch, resume the job with \`adopt\`: ${id}. Then the lines that are valid count, and requests without one become \`unanswered\``
+function adoptAnyway({ store: { temporary } }: StoredJob, { id }: BatchState): string {
+  const how = temporary ? 'give the same command' : 'resume the job'
+  return `. If the results under this id are those of the batch, ${how} with \`adopt\`: ${id}. Then the lines that are valid count, and requests without one become \`unanswered\``
 }
 
 /** Keeps an invalid result set for inspection. */

@@ -6,7 +6,7 @@ import type { AnthropicClient } from '../../api/client.ts'
 import type { Backoff } from '../../core/backoff.ts'
 import { Api } from '../../api/api.ts'
 import { needClient } from '../../api/need-client.ts'
-import { BatchStreamError, wholeNumber } from '../../core/errors.ts'
+import { BatchStreamError, listOfTexts, wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
 import { listPrice } from '../../cost/price.ts'
@@ -91,6 +91,7 @@ export function fetchResults(
 ): CarryingStage<EndedBatch<object>, RecordResult, Fetches> {
   needClient(options)
   wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity)
+  listOfTexts('adopt', options.adopt)
   return typed(new FetchResults(options))
 }
 

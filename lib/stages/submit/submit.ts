@@ -8,7 +8,7 @@ import { Api, errorOf } from '../../api/api.ts'
 import type { Failure } from '../../api/failure.ts'
 import { needClient } from '../../api/need-client.ts'
 import { Retries } from '../../api/retry-policy.ts'
-import { BatchStreamError, wholeNumber, wrapError } from '../../core/errors.ts'
+import { BatchStreamError, listOfTexts, wholeNumber, wrapError } from '../../core/errors.ts'
 import type { SealedBatch, Submits, SubmittedBatch } from '../../core/flow.ts'
 import { isInSeveralWorkspaces, openCandidates } from '../../core/job/state.ts'
 import { isCollected, ownedIds, sendableCount, unresolvedCounts } from '../../store/sendable.ts'
@@ -110,6 +110,7 @@ export function submit(
   needClient(options)
   wholeNumber('concurrency', options.concurrency ?? DEFAULT_CONCURRENCY, 1, Infinity)
   wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity)
+  listOfTexts('adopt', options.adopt)
   return typed(new Submit(options))
 }
 

@@ -218,7 +218,7 @@ void t.test('a new output starts again with every batch that was written', async
   const all = [
     opened,
     ...Object.values(EVENTS).filter(
-      ({ type }) => !['split', 'disarmed', 'candidate', 'ruledOut'].includes(type),
+      ({ type }) => !['split', 'disarmed', 'failed', 'candidate', 'ruledOut'].includes(type),
     ),
   ]
   const state = fold([

@@ -99,7 +99,7 @@ void t.test(
       code: 'CBS_API',
       option: 'adopt',
       message:
-        /2 of its 3 results have arrived and are kept\. Resume the job to go on, or with `adopt`: msgbatch/,
+        /2 of its 3 results have arrived\. They are kept: resume the job to go on, or with `adopt`: msg/,
     })
     const adopt = [String(job.batch(1).id)]
     await job.close()

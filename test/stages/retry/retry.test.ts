@@ -140,6 +140,13 @@ void t.test('the waits between tries can be set on any stage that makes calls', 
   const wrong = { client: (await makeWorld(t)).client, backoff: { first: -1 } }
   for (const stage of [submit, awaitEnd, fetchResults])
     t.throws(() => stage(wrong), { code: 'CBS_OPTION', option: 'backoff.first' })
+  // A JavaScript user may give anything.
+  const plain = { client: wrong.client, backoff: 5 as unknown as object }
+  for (const stage of [submit, awaitEnd, fetchResults])
+    t.throws(() => stage(plain), { code: 'CBS_OPTION', option: 'backoff' })
+  const one = { client: wrong.client, adopt: 'none' as unknown as string[] }
+  for (const stage of [submit, awaitEnd, fetchResults])
+    t.throws(() => stage(one), { code: 'CBS_OPTION', message: /^`adopt` must be a list of texts/ })
 })
 
 void t.test('shouldRetry chooses which failures are retried', async t => {
