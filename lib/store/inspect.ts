@@ -26,6 +26,8 @@ export interface RetryStart {
   readonly after: number
   /** The ordinals of records whose rows were `unanswered`. */
   readonly unanswered: readonly number[]
+  /** The absolute paths of the files that it has begun to write. */
+  readonly files?: readonly string[]
 }
 
 /** A card as the text of job.json, with a checksum: with a changed prompt, the records that are left must not be sent. */

@@ -1,8 +1,9 @@
 // `retry` downloads result sets that ended early once more before it pays for their rows again.
+import { readFileSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { journalOf } from '../support/world.ts'
 import { lyingApi, NOT_FOUND } from '../support/lying-api.ts'
-import { csv, FAST_CLOCK as clock, placeFor, type Place, type Ran } from './world.ts'
+import { csv, FAST_CLOCK as clock, placeFor, rowsOf, until, type Place, type Ran } from './world.ts'
 
 /** A place whose result sets have only these rows; `undefined` is the whole set, and `gone` a 404. */
 interface Short {
@@ -267,6 +268,39 @@ void t.test('an interrupted retry prints what it has found again', async t => {
   t.ok(journalOf(`${short.place.state}/jobs/j`).some(({ type }) => type === 'refetched'))
   t.same(statuses(await retry(short)), ['1 succeeded 1', '3 succeeded 1'])
   await paid(t, short, 4)
+})
+
+void t.test('a killed retry does not refuse its own file, and deletes no bytes of it', async t => {
+  const place = await placeFor(t, {
+    respond: (_, { attempt }) =>
+      attempt === 1 ? { error: { type: 'api_error', message: 'not yet' } } : 'yes',
+    batchTimeMs: ({ number }) => (number === 2 ? 3_600_000 : 1),
+  })
+  const ran = await place.run(['-p', '{{text}}', '--job', 'j', '--retries', '0'], { stdin: csv(2) })
+  t.equal(ran.code, 3, ran.err)
+  const path = place.path('again.jsonl')
+  const foreign = place.path('foreign.jsonl')
+  writeFileSync(foreign, 'mine')
+  const again = ['retry', 'j', '-o', path]
+  const { world, ended } = place.start(again)
+  await until(() => place.emulator.ledger.batches().length === 2)
+  world.emit('SIGINT', 'SIGINT')
+  world.emit('SIGINT', 'SIGINT')
+  t.not((await ended).code, 0)
+  // A process that is killed leaves what it has written.
+  writeFileSync(path, 'partial')
+  for (const file of [foreign, foreign])
+    t.match(await place.run(['retry', 'j', '-o', file]), { code: 6, err: /already exists/ })
+  t.equal(readFileSync(foreign, 'utf8'), 'mine')
+  await place.run(['cancel', 'j', '-y'])
+  const last = await place.run(again)
+  t.match(
+    last.err,
+    `${path} is from an earlier try of this retry, whose rows are written again: it`,
+  )
+  t.equal(readFileSync(`${path}.cut-1`, 'utf8'), 'partial')
+  t.equal(rowsOf(readFileSync(path, 'utf8')).length, 2)
+  t.match(await place.run(again), { code: 6, err: /already exists/ })
 })
 
 void t.test('a row that repeats a record whose answer is found has it, too', async t => {

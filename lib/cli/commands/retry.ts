@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { StoredJob } from '../../store/job.ts'
 import { openFound, restoreAnswers, restoreRecords } from '../ledger.ts'
@@ -18,6 +19,7 @@ import { endIfStopped, runDraining } from '../drain.ts'
 import { freeCall } from '../free-call.ts'
 import { asking, checkDecisions, paceOf, templateOptions, type Pace, type Work } from '../stages.ts'
 import { stateDir } from '../state-dir.ts'
+import type { Talk } from '../talk.ts'
 import { RowTally } from '../tally.ts'
 import { CostLedger } from '../../cost/ledger.ts'
 import { capFlags, capFor, mustHavePrice, pricesOf, tellCost } from '../money.ts'
@@ -31,6 +33,7 @@ import { completeResults } from '../../stages/results/fetch-results.ts'
 import { nodeDisk } from '../../store/disk.ts'
 import { inspectJob, type JobCard, type JobOnDisk } from '../../store/inspect.ts'
 import { OrdinalSet } from '../../store/ordinal-set.ts'
+import { freeName } from '../../stages/write/target.ts'
 import { eachKeptAnswer } from '../../store/results/stored-answers.ts'
 import { counted } from '../shown.ts'
 import { writeCard } from '../run-job.ts'
@@ -96,7 +99,12 @@ export async function retryFailed(context: Context): Promise<Ending> {
       detached: true,
       signal,
     }
+    const files = [options.output, options.errors].flatMap(file =>
+      file === undefined || file === '-' ? [] : [resolve(file)],
+    )
+    await setAside(dir, job, files, talk)
     const out = await openRows(parts, io, talk, one => tally.add(one, one.record?.ordinal))
+    await noteFiles(dir, job, files)
     const onlyNew = stage((result: Result) => {
       if (!isOld(result)) return result
       old.add(result)
@@ -153,6 +161,37 @@ async function beginRetry(dir: string, job: StoredJob): Promise<Retry> {
   const unanswered = await unansweredIn(job)
   await writeCard(job, { ...card, retry: { after, unanswered: [...unanswered] } })
   return { after, unanswered }
+}
+
+/**
+ * Moves the files that an interrupted try of this retry has begun: their rows are written again. They may have been changed since, so they
+ * are kept.
+ */
+async function setAside(
+  dir: string,
+  job: StoredJob,
+  files: readonly string[],
+  talk: Talk,
+): Promise<void> {
+  const { disk } = job.store
+  const { retry } = await cardOf(dir, job)
+  for (const path of files) {
+    if (!retry?.files?.includes(path) || typeof (await disk.stat(path)) !== 'number') continue
+    const aside = await freeName(disk, path)
+    await disk.rename(path, aside)
+    talk.warn(
+      `${path} is from an earlier try of this retry, whose rows are written again: it is now ${aside}`,
+    )
+  }
+}
+
+/** Notes which files this retry has begun. */
+async function noteFiles(dir: string, job: StoredJob, files: readonly string[]): Promise<void> {
+  const card = await cardOf(dir, job)
+  const known = card.retry?.files ?? []
+  const all = [...new Set([...known, ...files])]
+  if (card.retry && all.length > known.length)
+    await writeCard(job, { ...card, retry: { ...card.retry, files: all } })
 }
 
 async function endRetry(dir: string, job: StoredJob): Promise<void> {

@@ -265,6 +265,14 @@ async function assertUnchanged(
   )
 }
 
+/** A name beside a file for bytes of it that are no longer in it. */
+export async function freeName(disk: Disk, path: string): Promise<string> {
+  for (let nth = 1; ; nth++) {
+    const name = `${path}.cut-${nth}`
+    if ((await disk.stat(name)) === undefined) return name
+  }
+}
+
 const COPIED_BYTES = 1024 * 1024
 
 /** Copies the bytes after the last commit, durably, to a new file beside the output. */
@@ -273,8 +281,7 @@ async function keepCut(
   from: DiskFile,
   size: number,
 ): Promise<void> {
-  let keptIn = `${path}.cut-1`
-  for (let nth = 2; (await disk.stat(keptIn)) !== undefined; nth++) keptIn = `${path}.cut-${nth}`
+  const keptIn = await freeName(disk, path)
   const kept = await disk.open(keptIn, 'newOutput')
   try {
     const bytes = Buffer.allocUnsafe(COPIED_BYTES)
