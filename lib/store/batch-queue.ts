@@ -79,12 +79,12 @@ export class BatchQueue {
     }
   }
 
-  /** Batches that may be one of these batches of the API, which only the user knows. */
+  /** Batches that this run leaves as they are: each may be one of these batches of the API, which only the user knows, or cannot be fetched. */
   get undecided(): ReadonlyMap<number, readonly string[]> {
     return this.#undecided
   }
 
-  /** Leaves a batch as it is until the user has decided which batch of the API it is, if any. Submission stops. */
+  /** Leaves a batch as it is until the user has decided which batch of the API it is, or until a later run. Submission stops. */
   leaveUndecided(number: number, candidates: readonly string[], reason: BatchStreamError): void {
     this.#undecided.set(number, candidates)
     this.stop(reason)

@@ -200,6 +200,20 @@ void t.test('--max-wait leaves an endless input as well', async t => {
   t.match(ran.err, /^1 batch in flight/m)
 })
 
+void t.test('nor does a set that cannot be fetched keep an endless run', async t => {
+  const { PassThrough } = await import('node:stream')
+  for (const order of [[], ['--order', 'input']]) {
+    const place = await placeFor(t, {
+      faults: [{ on: 'results', batch: 1, status: 403, body: '<html>blocked</html>' }],
+    })
+    const stdin = new PassThrough()
+    stdin.write(csv(4))
+    const ran = await place.run([...ASK, ...order, '--batch-wait', '20ms'], { stdin })
+    t.equal(ran.code, 5, ran.err)
+    t.equal(ran.rows.length, order.length === 0 ? 2 : 0)
+  }
+})
+
 void t.test('a run that stops for another reason exits with that reason', async t => {
   const place = await placeFor(t, {
     batchTimeMs: HOUR,

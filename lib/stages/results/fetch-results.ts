@@ -203,7 +203,7 @@ export class FetchResults extends JobStage<EndedBatch> {
     if (!(cause instanceof BatchStreamError)) throw cause
     if (!(await isOfBatch(cause, this.#api(job, batch), batch))) throw cause
     this.#unfetchable += 1
-    job.queue.stop(cause)
+    job.queue.leaveUndecided(batch.number, [], cause)
     const { stopReason } = job.queue
     if (stopReason === cause) {
       this.#leftBecause = cause
@@ -231,16 +231,25 @@ export class FetchResults extends JobStage<EndedBatch> {
           isSlow = true
           onSlow?.()
         },
-        inTurn: async work => await (isSlow ? this.#afterOtherSlow(work) : work()),
+        inTurn: async work =>
+          await (isSlow ? this.#afterOtherSlow(job, number, work) : work(() => {})),
         ...(this.#unfetchable >= MAX_UNFETCHABLE && { downloads: 1 }),
       })
     } else if (phase === 'sealed' && requests === 0)
       await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
   }
 
-  #afterOtherSlow<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#slowTurn.then(work, work)
+  /** Downloads when no other slow one runs. A run that may leave waits for it from its first bytes on. */
+  #afterOtherSlow<T>(
+    job: StoredJob,
+    number: number,
+    work: (onData: () => void) => Promise<T>,
+  ): Promise<T> {
+    let onData = (): void => {}
+    const hasData = new Promise<void>(resolve => (onData = resolve))
+    const turn = this.#slowTurn.then(() => work(onData))
     this.#slowTurn = turn.catch(() => {})
+    void job.queue.betweenTries(number, Promise.race([hasData, this.#slowTurn]))
     return turn
   }
 

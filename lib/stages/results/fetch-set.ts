@@ -41,10 +41,10 @@ export interface FetchOptions {
   /** Called before a wait if the set may not come for long, so that others need not wait for it. */
   readonly onSlow?: (() => void) | undefined
   /**
-   * Takes each download, so that it does not run beside others.
+   * Takes each download, so that it does not run beside others. It calls back when data arrives.
    * @default each runs at once
    */
-  readonly inTurn?: (<T>(download: () => Promise<T>) => Promise<T>) | undefined
+  readonly inTurn?: (<T>(download: (onData: () => void) => Promise<T>) => Promise<T>) | undefined
 }
 
 /** One download of a set, at the path `download` of its batch. */
@@ -66,14 +66,16 @@ export async function fetchSet(
   url: string,
   counts: Counts,
 ): Promise<Fetched | FailedFetch> {
-  const fetchOnce = (): Promise<Fetched | FailedFetch> => fetchNow(options, url, counts)
-  return await (options.inTurn?.(fetchOnce) ?? fetchOnce())
+  const fetchOnce = (onData: () => void): Promise<Fetched | FailedFetch> =>
+    fetchNow(options, url, counts, onData)
+  return await (options.inTurn?.(fetchOnce) ?? fetchOnce(() => {}))
 }
 
 async function fetchNow(
   options: FetchOptions,
   url: string,
   counts: Counts,
+  onData: () => void,
 ): Promise<Fetched | FailedFetch> {
   const { job, number, ids, signal, isAdopted } = options
   const { requests } = job.batch(number)
@@ -83,7 +85,7 @@ async function fetchNow(
   const file = new ResultFile(opened, requests)
   const verifier = new Verifier(ids, requests, counts, file, isAdopted)
   try {
-    await readSet(options, url, verifier, file)
+    await readSet(options, url, verifier, file, onData)
     await file.sync()
     return { verdict: verifier.end(), lines: verifier.lines, index: file.index }
   } catch (cause) {
@@ -109,6 +111,7 @@ async function readSet(
   url: string,
   verifier: Verifier,
   file: ResultFile,
+  onData: () => void,
 ): Promise<void> {
   const read = async (
     { signal: idle, moved }: IdleTimer,
@@ -119,6 +122,7 @@ async function readSet(
     const feed = new LineFeed(verifier, scanner)
     await eachPart(body, part => {
       moved()
+      onData()
       feed.push(Buffer.from(part.buffer, part.byteOffset, part.byteLength))
       if (feed.held > MAX_RESULT_LINE_BYTES) verifier.tooLong(feed.size - feed.held)
       // An invalid set is not worth the rest of a download, which may be endless.

@@ -2,7 +2,7 @@ import { lineOf } from '../../core/errors.ts'
 import type { Problem, SourceRecord } from '../../core/flow.ts'
 import { textOf } from '../../core/field.ts'
 import { changedNumber } from '../../core/json/changed-number.ts'
-import { members } from '../../core/json/scan.ts'
+import { valueAt } from '../../core/json/find.ts'
 import { isBlank } from './render.ts'
 
 /** The parts of a request that a record specifies; options fill in the rest. */
@@ -23,14 +23,13 @@ export function ownRequest(record: SourceRecord): OwnRequest | Problem {
   const params = own(fields, 'params')
   if (isObject(params))
     return (
-      changedIn(record, name => name === 'params') ?? {
+      changedIn(record, ['params', 'messages']) ?? {
         params,
         custom_id: own(fields, 'custom_id'),
       }
     )
   const messages = own(fields, 'messages')
-  if (Array.isArray(messages))
-    return changedIn(record, name => name === 'messages') ?? { params: { messages } }
+  if (Array.isArray(messages)) return changedIn(record, ['messages']) ?? { params: { messages } }
   const prompt = own(fields, 'prompt')
   if (typeof prompt === 'string' || typeof prompt === 'number') {
     return textRequest(textOf(record, { path: ['prompt'], value: prompt }), record)
@@ -51,7 +50,7 @@ export function readyRequest(
   if (!Array.isArray(own(fields, 'messages'))) return noMessages(record)
   const notParams = new Set(['custom_id', ...rowFields])
   const params = Object.entries(fields).filter(([name]) => !notParams.has(name))
-  const problem = changedIn(record, name => !notParams.has(name))
+  const problem = changedIn(record, ['messages'])
   if (problem) return problem
   return { params: Object.fromEntries(params), custom_id: own(fields, 'custom_id') }
 }
@@ -65,15 +64,15 @@ export function textRequest(content: string, record: SourceRecord): OwnRequest |
   return { type: 'empty_prompt', message }
 }
 
-/** A request is sent as it is, or not at all: a number that JavaScript would change is a problem. */
-function changedIn(record: SourceRecord, isSent: (name: string) => boolean): Problem | undefined {
-  for (const { key, valueStart: start, valueEnd: end } of members(record.raw)) {
-    const number = isSent(key) ? changedNumber(record.raw, { start, end }) : undefined
-    if (number === undefined) continue
-    const message = `\`${key}\` of ${lineOf(record)} has the number ${number}, which would not be sent exactly: write it as a string`
-    return { type: 'number_too_large', message }
+/** Messages are sent as they are, or not at all: a number in them that JavaScript would change is a problem. Schemas may have one. */
+function changedIn(record: SourceRecord, path: readonly string[]): Problem | undefined {
+  const range = valueAt(record.raw, path)
+  const number = range && changedNumber(record.raw, range)
+  if (number === undefined) return undefined
+  return {
+    type: 'number_too_large',
+    message: `\`messages\` of ${lineOf(record)} has the number ${number}, which would not be sent exactly: write it as a string`,
   }
-  return undefined
 }
 
 function noPrompt(record: SourceRecord): Problem {

@@ -4,7 +4,7 @@ import { chosenIdsOf } from '../batch-files.ts'
 import type { Ids } from './ids.ts'
 import { OrdinalReader, positionOf } from '../ordinals.ts'
 
-/** Maps the custom_ids of a batch to its requests. In memory for one batch at a time. */
+/** Maps the custom_ids of a batch to its requests. In memory for the batches that are being fetched or read. */
 export class BatchIds implements Ids {
   readonly #prefix: string
   readonly #prefixBytes: Uint8Array

@@ -193,7 +193,10 @@ t.test('a request with a number that JavaScript would change is not sent', async
     const expected = changed.includes(n)
       ? [{ problem }]
       : [{ params: { messages: [{}, { n: Number(n) }] } }]
-    t.match(await ask({}, `{"id":9007199254740993,"params":{${messages(n)}}}`), expected)
+    t.match(
+      await ask({}, `{"id":9007199254740993,"params":{"tools":[9007199254740993],${messages(n)}}}`),
+      expected,
+    )
     t.match(await ask({}, `{"id":9007199254740993,${messages(n)}}`), expected)
     t.match(await ask({ ready: true }, `{"custom_id":"a",${messages(n)}}`), expected)
   }
