@@ -1,4 +1,5 @@
 import type { Job } from '../core/job/job.ts'
+import { setMaxListeners } from 'node:events'
 import type { Duplex, TransformCallback } from 'node:stream'
 import { backoffOf, type Backoff, type Waits } from '../core/backoff.ts'
 import { BatchStreamError, wrapError, type ErrorCode } from '../core/errors.ts'
@@ -43,6 +44,8 @@ export abstract class JobStage<In> extends StageTransform {
     super({ objectMode: true, ...streamOptions })
     this.#options = options
     this.#waits = backoff && backoffOf(backoff)
+    // A stage may wait for any number of things.
+    setMaxListeners(0, this.#abort.signal)
   }
 
   override get givesObjects(): string {

@@ -128,7 +128,7 @@ export type JobEvent =
   | ({ readonly type: 'armed'; readonly number: number } & Armed)
   /** The API provably did not accept it. */
   | { readonly type: 'disarmed'; readonly number: number }
-  /** Its create, sent at `sentAt`, failed for no stated reason (no reply, a server error), and the API does not have it. */
+  /** Its create, sent at `sentAt`, failed for no stated reason: no reply, a server error, the page of a filter. */
   | {
       readonly type: 'failed'
       readonly number: number

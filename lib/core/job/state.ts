@@ -233,7 +233,7 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         candidates: ruledOutOf(state.batches.get(event.number), 'ruledOut'),
       })
     case 'failed':
-      return move(state, event.number, ['sealed'], {
+      return move(state, event.number, ['sealed', 'armed'], {
         failed: failedAgain(state, event),
       })
     case 'candidate':

@@ -3,7 +3,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import { JoinedSet } from '../../store/results/joined-set.ts'
-import { mustBeMissing } from '../search/search.ts'
+import { mustBeMissing, mustKnowAny } from '../search/search.ts'
 import { Attempts, type Outcome } from './attempts.ts'
 import { endOf, hasBeenArchived } from './ended-batch.ts'
 import { fetchSet, isGone, pauseBefore, waitToRetry, type FetchOptions } from './fetch-set.ts'
@@ -75,9 +75,15 @@ async function endedAgain(options: DownloadAgainOptions, id: string): Promise<En
       )
     if (remote) return remote
     await mustBeMissing(options)
-    if (counts) return { id, request_counts: counts, results_url: resultsUrl, archived_at: null }
+    if (counts) {
+      await mustKnowAny(options)
+      return { id, request_counts: counts, results_url: resultsUrl, archived_at: null }
+    }
     const next = attempts.after(MISSING, { now: job.clock.elapsed(), isArchived: false })
-    if (next.kind !== 'again') return undefined
+    if (next.kind !== 'again') {
+      await mustKnowAny(options)
+      return undefined
+    }
     onWait(`the API does not know batch ${id}; looking again before its requests are sent again`)
     await pauseBefore(options, next)
   }

@@ -86,7 +86,7 @@ export async function download(given: DownloadOptions): Promise<void> {
       attempts.interrupt()
       // The API refuses to give the results of a batch that is in progress.
       if (tried.failure.kind === 'refused' && (await refresh())) continue
-      if (options.isAdopted && set.lines > 0 && retries.failures >= DOWNLOADS) {
+      if (options.isAdopted && (await isHopeless(options, id, tried.failure, retries))) {
         const why = `the results under this id cannot be downloaded: ${tried.failure.message}`
         return await endWith(job, number, set, why)
       }
@@ -114,6 +114,16 @@ export async function download(given: DownloadOptions): Promise<void> {
     isDefaultUrl = isWrongUrl && !isDefaultUrl
     if (isDefaultUrl) ended = { ...ended, url: resultsUrlOf({ id, results_url: null }) }
   }
+}
+
+/** Whether a set that the user has decided about is blocked, and not by a key that is refused for all, or fails again and again. */
+async function isHopeless(
+  { api }: DownloadOptions,
+  id: string,
+  { kind }: Failure,
+  { failures }: Retries,
+): Promise<boolean> {
+  return failures >= DOWNLOADS || (kind === 'access' && (await api.lookUp(id)) !== undefined)
 }
 
 function endedIn(job: StoredJob, remote: RemoteBatch): Ended {

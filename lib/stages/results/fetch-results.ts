@@ -196,12 +196,13 @@ export class FetchResults extends JobStage<EndedBatch> {
   }
 
   /** Stops submission because of a batch whose results cannot be fetched. The answers of the others are paid for, too. */
-  async #leave(job: StoredJob, batch: EndedBatch, cause: unknown): Promise<void> {
+  async #leave(job: StoredJob, batch: EndedBatch, thrown: unknown): Promise<void> {
     this.#hasGap = true
     // Submission has stopped with this reason.
     if (job.queue.undecided.has(batch.number)) return
-    if (!(cause instanceof BatchStreamError)) throw cause
-    if (!(await isOfBatch(cause, this.#api(job, batch), batch))) throw cause
+    if (!(thrown instanceof BatchStreamError)) throw thrown
+    if (!(await isOfBatch(thrown, this.#api(job, batch), batch))) throw thrown
+    const cause = withAdvice(thrown, batch)
     this.#unfetchable += 1
     job.queue.leaveUndecided(batch.number, [], cause)
     const { stopReason } = job.queue
@@ -282,6 +283,14 @@ async function isOfBatch(
 ): Promise<boolean> {
   if (code === 'CBS_ACCESS') return id !== null && (await api.lookUp(id)) !== undefined
   return code === 'CBS_API'
+}
+
+/** The error with what the user can do about it, unless it says so. */
+function withAdvice(error: BatchStreamError, { id }: EndedBatch): BatchStreamError {
+  if (error.option === 'adopt') return error
+  const { code, message, cause } = error
+  const advice = `If they can never be downloaded, resume the job with \`adopt\`: ${id}, which makes its rows \`unanswered\``
+  return new BatchStreamError(code, `${message}. ${advice}`, { cause, option: 'adopt' })
 }
 
 /**

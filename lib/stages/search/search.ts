@@ -267,6 +267,28 @@ export async function mustBeMissing(
 }
 
 /**
+ * Ensures that the API knows a batch of the job, unless the user has decided that the one in question does not exist: with the key of
+ * another account all of them would seem to be deleted, and to be sent again.
+ *
+ * @throws BatchStreamError `CBS_ACCESS` if only the user can decide; then submission stops
+ */
+export async function mustKnowAny(
+  options: Pick<SearchOptions, 'job' | 'api' | 'number' | 'adopt'>,
+): Promise<void> {
+  const { job, api, number, adopt = [] } = options
+  if (isDecided(job.batch(number), adopt)) return
+  const ids = [...ownedIds(job.state)].slice(-MAX_LOOKED_UP)
+  for (const id of ids) if (await api.lookUp(id)) return
+  await asking(options, () => {
+    throw new BatchStreamError(
+      'CBS_ACCESS',
+      `the API knows no batch of job ${job.name}, so it may be another account than the one that the job was sent to: use the settings that it was sent with. If its batches were deleted, continue with \`adopt\`: none, which sends the requests again that have no answer`,
+      { option: 'adopt' },
+    )
+  })
+}
+
+/**
  * The batch of the API that the user names, once its results show that it is this one. The list, which a gateway may lack, is not
  * needed for that.
  *

@@ -1,4 +1,6 @@
+import { hasApiForm } from '../../api/sdk-error.ts'
 import type { JobState } from '../../core/job/state.ts'
+import type { CreateOutcome, Refusal } from './outcome.ts'
 
 /** So many failed creates of one batch may have its content as their cause. */
 const SUSPECT_AFTER = 3
@@ -28,4 +30,16 @@ export function afterFailure(
     one => one.failed && one.root !== root && one.submittedAt === null,
   )
   return isSuspect && (failed.apart > 0 || !isCommon) ? 'split' : 'again'
+}
+
+/**
+ * The reply of a filter that has read the create: a 403 that is not in the API's form, by the failure that ended it. One of the records may
+ * be the cause, as for a 400, unless the filter blocks all of them. Undefined for any other outcome.
+ */
+export function filteredBy(outcome: CreateOutcome): CreateOutcome | undefined {
+  const stop = outcome.kind === 'unknown' ? outcome.refusal : outcome
+  if (stop?.kind !== 'stop' || stop.failure.status !== 403 || hasApiForm(stop.failure.cause))
+    return undefined
+  const refusal: Refusal = { kind: 'refused', failure: stop.failure }
+  return outcome.kind === 'unknown' ? { ...outcome, refusal } : refusal
 }

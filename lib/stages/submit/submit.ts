@@ -19,7 +19,7 @@ import { mustBeNoCopy } from '../../store/open.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
 import { typed, type CarryingStage } from '../../core/stage.ts'
-import { afterFailure } from './failing.ts'
+import { afterFailure, filteredBy } from './failing.ts'
 import { ensureFreeSpace } from './free-space.ts'
 import type { CreateOutcome, Refusal } from './outcome.ts'
 import {
@@ -131,9 +131,12 @@ function lostBody(number: number): BatchStreamError {
 }
 
 /** Why a request of an abandoned job has no answer. */
-const ABANDONED: PartAssignment = {
-  type: 'abandoned',
-  message: 'the job was abandoned before this record was sent',
+function abandoned(attempt: number): PartAssignment {
+  const again = attempt > 1 ? ' again' : ''
+  return {
+    type: 'abandoned',
+    message: `the job was abandoned before this record was sent${again}`,
+  }
 }
 
 /** The API's status where the cause is its load, and not the request. */
@@ -147,6 +150,8 @@ export class Submit extends JobStage<SealedBatch> {
   readonly #refusals = new RefusalTracker()
   /** Roots of split batches whose parts are refused for single requests, not for a common cause. */
   readonly #individual = new Set<number>()
+  /** Batches of one request that are sent once more after they were refused. */
+  readonly #refusedTwice = new Set<number>()
   /** The number of requests that were refused by name, by the root of their batch. */
   readonly #refusalsByName = new Map<number, number>()
   /** The check of a finished job before its retry is sent. */
@@ -190,7 +195,12 @@ export class Submit extends JobStage<SealedBatch> {
     // A search may start another one, for the parts of a batch that was split.
     while (this.#parallel.size > 0) await Promise.all(this.#parallel)
     if (!job) return
-    await this.#applyVerdict(job, this.#refusals.ended(ownedIds(job.state).size > 0))
+    for (;;) {
+      const verdict = this.#refusals.ended(ownedIds(job.state).size > 0)
+      await this.#applyVerdict(job, verdict)
+      if (verdict.kind !== 'reject') break
+      while (this.#parallel.size > 0) await Promise.all(this.#parallel)
+    }
     await this.reportStop(job.queue.unreportedStop)
   }
 
@@ -234,7 +244,8 @@ export class Submit extends JobStage<SealedBatch> {
     if (await this.#adoptRuledOut(job, number)) return
     await this.#collectFirst(job, job.batch(number).attempt)
     if (job.queue.stopReason) return
-    if (this.#options.abandon) return await this.#split(job, number, () => ABANDONED)
+    if (this.#options.abandon)
+      return await this.#split(job, number, () => abandoned(job.batch(number).attempt))
     if (!(await this.#isApproved(job, number))) {
       this.#isHeldBack = true
       return
@@ -244,9 +255,9 @@ export class Submit extends JobStage<SealedBatch> {
       if (count === undefined) return
       const { requests } = job.batch(number)
       if (count < requests) return await this.#split(job, number, firstOf(count))
-      const outcome = await this.#upload(job, number).finally(() => job.queue.endSending(number))
-      if (outcome === 'stopped') return
-      if (outcome === 'noRoom') {
+      const given = await this.#upload(job, number).finally(() => job.queue.endSending(number))
+      if (given === 'stopped') return
+      if (given === 'noRoom') {
         job.queue.isBusy = true
         this.#reportWait(
           job.sealedBatch(number),
@@ -255,6 +266,7 @@ export class Submit extends JobStage<SealedBatch> {
         if (!(await this.#pause(job, SHARED_QUEUE_POLL_MS))) return
         continue
       }
+      const outcome = await this.#unlessFiltered(job, number, given)
       switch (outcome.kind) {
         case 'created':
           this.#retries.delete(number)
@@ -274,6 +286,29 @@ export class Submit extends JobStage<SealedBatch> {
           return await this.#refuse(job, number, outcome)
       }
     }
+  }
+
+  /** An outcome, or what it means if a filter has blocked a record of this batch, and not every create of the job. */
+  async #unlessFiltered(
+    job: StoredJob,
+    number: number,
+    outcome: CreateOutcome,
+  ): Promise<CreateOutcome> {
+    const filtered = filteredBy(outcome)
+    if (!filtered) return outcome
+    const { root } = job.batch(number)
+    if (job.batch(root).failed || ownedIds(job.state).size > 0) return filtered
+    // The wrong address, or a proxy that blocks everything, ends the run before anything is split; the next one knows more.
+    await this.#noteFailed(job, number)
+    return outcome
+  }
+
+  /** Notes that a create of this process failed for no stated reason. */
+  async #noteFailed(job: StoredJob, number: number): Promise<void> {
+    const at = job.clock.now()
+    // It was sent before it failed.
+    const sentAt = this.#sentAt.get(number) as number
+    await job.note({ type: 'failed', number, sentAt, at }, false)
   }
 
   /** Does what follows from the refusal of a batch that the API does not have. */
@@ -432,12 +467,9 @@ export class Submit extends JobStage<SealedBatch> {
   /** Halves a batch, or rejects its only request, if that may be why its creates fail. Returns whether it did. */
   async #isolateFailing(job: StoredJob, number: number, failure: Failure): Promise<boolean> {
     if (failure.kind === 'busy' || failure.status === OVERLOADED) return false
-    const at = job.clock.now()
-    // Only a create of this process has a failure.
-    const sentAt = this.#sentAt.get(number) as number
-    await job.note({ type: 'failed', number, sentAt, at }, false)
+    await this.#noteFailed(job, number)
     const { settleMs, api } = this.#searchOf(job, number)
-    const next = afterFailure(job.state, number, { now: at, settleMs })
+    const next = afterFailure(job.state, number, { now: job.clock.now(), settleMs })
     // Where the list fails, too, the cause is the API or the connection.
     if (next === 'again' || !(await api.listIfThere(undefined, 1, 'valid'))) return false
     if (next === 'split') {
@@ -517,7 +549,14 @@ export class Submit extends JobStage<SealedBatch> {
         ),
       )
     else if (verdict.kind === 'reject')
-      for (const { number, message } of verdict.refused) await this.#reject(job, number, 0, message)
+      for (const { number, message } of verdict.refused) {
+        if (this.#refusedTwice.has(number)) await this.#reject(job, number, 0, message)
+        else {
+          // A gateway may have refused everything for a moment.
+          this.#refusedTwice.add(number)
+          await this.#send(job, number)
+        }
+      }
   }
 
   /** Notes that the API has a batch. `workspace`: if it is not the one to which it was sent, or of the job's other batches. */

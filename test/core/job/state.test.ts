@@ -59,6 +59,7 @@ const table: readonly {
     to: {
       split: 'void',
       disarmed: 'sealed',
+      failed: 'armed',
       candidate: 'armed',
       ruledOut: 'armed',
       asked: 'armed',

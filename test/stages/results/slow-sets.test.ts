@@ -111,3 +111,29 @@ void t.test(
     t.ok(world.clock.elapsed() - began < HOUR)
   },
 )
+
+void t.test('a set that a filter blocks is left, and given up if the user says so', async t => {
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  const page = async (): Promise<Response> => new Response('<html>blocked</html>', { status: 403 })
+  const client = clientFor(world, 2, page)
+  const options = { client, aggregate: { batchSize: 1 }, submit: { concurrency: 2 } }
+  const job = await world.open()
+  await t.rejects(run(world, job, asks(5), { ...options, fetch: { emits: 'fetched' } }), {
+    code: 'CBS_ACCESS',
+    option: 'adopt',
+    message: /\. If they can never be downloaded, resume the job with `adopt`: msgbatch_/,
+  })
+  const adopt = [...job.state.batches.values()].flatMap(({ phase, id }) =>
+    phase === 'ended' && id !== null ? [id] : [],
+  )
+  t.equal(adopt.length, 1)
+  await job.close()
+  const again = await world.open()
+  const results = await run(world, again, asks(5), {
+    ...options,
+    fetch: { emits: 'fetched', adopt },
+  })
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 4)
+  t.equal(results.filter(({ status }) => status === 'unanswered').length, 1)
+  await oneBill(world, 5)
+})

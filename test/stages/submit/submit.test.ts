@@ -362,11 +362,9 @@ void t.test('where the list can never be read, the user decides', async t => {
   })
   const options = { aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
   const job = await world.open()
-  await t.rejects(run(world, job, asks(4), options), { message: /the next run looks for it/ })
-  const again = await reopened(world, job)
-  await t.rejects(run(world, again, asks(4), options), { message: /`adopt`: none sends it/ })
+  await t.rejects(run(world, job, asks(4), options), { message: /`adopt`: none sends it/ })
   const decided = { ...options, submit: { concurrency: 1, adopt: ['none'] } }
-  t.same(said(await run(world, await reopened(world, again), asks(4), decided)), answers(4))
+  t.same(said(await run(world, await reopened(world, job), asks(4), decided)), answers(4))
   await oneBill(world, 4)
 })
 
@@ -567,6 +565,80 @@ const DROPS: readonly (readonly [string, (body: () => Promise<unknown>) => Promi
   ],
   ['fails after', async body => await body().then(() => new Response('{}', { status: 500 }))],
 ]
+
+const PAGE_403 = (): Response => new Response('<html>blocked</html>', { status: 403 })
+
+for (const [when, page] of [
+  ['during', async () => PAGE_403()],
+  ['after', async body => await body().then(PAGE_403)],
+] as const satisfies readonly (readonly [
+  string,
+  (body: () => Promise<unknown>) => Promise<Response>,
+])[])
+  for (const [which, long] of [
+    ['later', 7],
+    ['first', 1],
+  ] as const)
+    void t.test(
+      `a filter blocks one record ${when} the ${which} create: it is the only one rejected`,
+      async t => {
+        const world = await makeWorld(t, { batchTimeMs: MINUTE })
+        const fetch: typeof globalThis.fetch = async (url, init) => {
+          const isBlocked = Number(new Headers(init?.headers).get('content-length')) > 5000
+          if (!isBlocked) return await world.emulator.fetch(url, init)
+          return await page(async () => await new Response(init?.body ?? null).text())
+        }
+        const client = world.client.withOptions({ fetch })
+        const requests = asks(9).map((one, i) => (i === long ? ask('x'.repeat(5000)) : one))
+        const options = { client, aggregate: { batchSize: 6 } }
+        const collect = async (): Promise<string[]> => {
+          const job = await world.open()
+          return said(
+            await run(world, job, requests, options).finally(() => job.close()),
+          ).toSorted()
+        }
+        if (which === 'first') await t.rejects(collect(), { code: 'CBS_ACCESS' })
+        const rows = await collect()
+        t.same(
+          rows.filter(row => row.includes('rejected')),
+          [`${long}: rejected`],
+        )
+        t.equal(rows.length, 9)
+        await oneBill(world, 8)
+      },
+    )
+
+for (const body of [undefined, '<html>deploying</html>'])
+  void t.test(
+    `creates that are refused for a moment (${body ?? 'JSON'}) reject no record`,
+    async t => {
+      const fault = { on: 'create', nth: 1, times: 4, status: 400 } as const
+      const world = await makeWorld(t, {
+        batchTimeMs: MINUTE,
+        faults: [{ ...fault, ...(body !== undefined && { body }) }],
+      })
+      const results = await run(world, await world.open(), asks(12))
+      t.same(
+        results.map(({ status }) => status),
+        Array.from({ length: 12 }, () => 'succeeded'),
+      )
+      await oneBill(world, 12)
+    },
+  )
+
+void t.test('a filter that blocks every create rejects no record', async t => {
+  const world = await makeWorld(t, {
+    faults: [{ on: 'create', status: 403, body: '<html>blocked</html>' }],
+  })
+  for (const code of ['CBS_ACCESS', 'CBS_STOPPED', 'CBS_STOPPED']) {
+    const job = await world.open()
+    await t.rejects(
+      run(world, job, asks(20)).finally(() => job.close()),
+      { code },
+    )
+  }
+  t.equal((await world.emulator.ledger.totals()).accepted, 0)
+})
 
 for (const [what, drop] of DROPS)
   void t.test(
