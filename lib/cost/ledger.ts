@@ -61,7 +61,7 @@ const MAX_NAME = 100
 
 /** What is entered for an answer. */
 export type LedgerEntry = Pick<Result, 'usage' | 'model'> &
-  Partial<Pick<Result, 'savedUsage' | 'isBilled' | 'status'>>
+  Partial<Pick<Result, 'savedUsage' | 'isBilled' | 'isEarlier' | 'status'>>
 
 /**
  * Cost ledger for all answers of a job. It counts every line that the API sent, including each try of a retried record and
@@ -82,7 +82,9 @@ export class CostLedger {
   }
 
   /** Adds an answer. One without usage cost nothing, unless it was billed: then its cost is unknown. */
-  add({ usage, model, savedUsage, isBilled = false, status }: LedgerEntry): void {
+  add(entry: LedgerEntry): void {
+    if (entry.isEarlier) return
+    const { usage, model, savedUsage, isBilled = false, status } = entry
     if (savedUsage) this.#save(costOf(savedUsage, model ?? '', this.#priceOf))
     if (!usage) {
       if (isBilled) this.#unmeasured += 1

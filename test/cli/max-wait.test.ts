@@ -174,6 +174,33 @@ void t.test('a result set that fails keeps no other at the API', async t => {
   }
 })
 
+void t.test('nor do many sets that all fail', async t => {
+  let turned = 0
+  const clock = { now: (): number => Date.now() + turned }
+  const failing = { status: 503, headers: { 'retry-after': '3600' } }
+  const place = await placeFor(t, {
+    batchTimeMs: HOUR,
+    clock,
+    faults: [{ on: 'results', ...failing }],
+  })
+  const ask = [
+    '-p',
+    'Say {{text}}',
+    '--job',
+    'j',
+    '--batch-size',
+    '1',
+    '-c',
+    '20',
+    '--max-wait',
+    '0s',
+  ]
+  t.equal((await place.run(ask, { stdin: csv(12) })).code, 11)
+  turned += 2 * HOUR
+  const step = await place.run(['resume', 'j', '--max-wait', '0s'])
+  t.match(step, { code: 11, err: /^the results of 12 batches cannot be fetched for now$/m })
+})
+
 void t.test('nor do polls that fail', async t => {
   let status: number | undefined
   const place = await placeFor(t, {

@@ -237,7 +237,7 @@ void t.test(
   'numbers of answers keep their digits, and one that no type holds spoils its cell',
   async t => {
     const answers = [
-      '{"n": 9007199254740993, "x": 0.5}',
+      '{"n": 9007199254740993, "x": 0.5, "b": true}',
       '{"n": -9223372036854775808, "x": 1e3}',
       '{"n": 123456789012345678901, "x": 9007199254740993}',
       '{"n": 5.0, "x": 0.12345678901234567890}',
@@ -247,7 +247,7 @@ void t.test(
     })
     const schema = JSON.stringify({
       type: 'object',
-      properties: { n: { type: 'integer' }, x: { type: 'number' } },
+      properties: { n: { type: 'integer' }, x: { type: 'number' }, b: { type: 'boolean' } },
       required: ['n', 'x'],
       additionalProperties: false,
     })
@@ -258,12 +258,18 @@ void t.test(
     const large =
       'number_too_large: the answer has "n": 123456789012345678901, which INT64 cannot hold; "x": 9007199254740993, which DOUBLE cannot hold'
     t.same(
-      (await rowsIn(readFileSync(path))).map(({ n, x, status, error }) => [n, x, status, error]),
+      (await rowsIn(readFileSync(path))).map(({ n, x, b, status, error }) => [
+        n,
+        x,
+        b,
+        status,
+        error,
+      ]),
       [
-        [2n ** 53n + 1n, 0.5, 'succeeded', null],
-        [-(2n ** 63n), 1000, 'succeeded', null],
-        [null, null, 'succeeded', large],
-        [5n, 0.12345678901234568, 'succeeded', null],
+        [2n ** 53n + 1n, 0.5, true, 'succeeded', null],
+        [-(2n ** 63n), 1000, null, 'succeeded', null],
+        [null, null, null, 'succeeded', large],
+        [5n, 0.12345678901234568, null, 'succeeded', null],
       ],
     )
   },

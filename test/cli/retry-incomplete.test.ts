@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import type { EmulatorOptions } from '../../lib/emulator/index.ts'
-import { csv, placeFor, until, type Place, type Row } from './world.ts'
+import { csv, placeFor, rowsOf, until, type Place, type Row } from './world.ts'
 
 const ASK = ['-p', 'Say {{text}}', '--retry-incomplete', '--job', 'j']
 
@@ -142,4 +143,59 @@ t.test('an API without model limits is an error before anything is sent', async 
   const ran = await place.run(ASK, { stdin: csv(2) })
   t.match(ran, { code: 2, err: /--retry-incomplete needs the maximum tokens of the model/ })
   t.equal(await asked(place), 0)
+})
+
+for (const order of [[], ['--order', 'input']])
+  t.test(
+    `an answer stays the row if the next attempt brings none (${order.join(' ')})`,
+    async t => {
+      const failed = { error: { type: 'invalid_request_error', message: 'no' } } as const
+      const place = await placeFor(t, {
+        respond: params =>
+          /text (?:0|1)/.test(JSON.stringify(params)) && params.max_tokens > 10
+            ? failed
+            : {
+                content: [{ type: 'text', text: 'cut', citations: null }],
+                stop_reason: 'max_tokens',
+              },
+      })
+      const words = [...ASK, '-t', '10', '--retries', '1', ...order]
+      const expected = [
+        ['0', 'incomplete', 1],
+        ['1', 'incomplete', 1],
+        ['2', 'incomplete', 2],
+      ]
+      const texts = (rows: readonly Row[]): unknown[] => rows.map(({ response }) => response)
+      const out = place.path('out.jsonl')
+      const ran = await place.run([...words, '-o', out], { stdin: csv(3) })
+      t.equal(ran.code, 3, ran.err)
+      const written = rowsOf(readFileSync(out, 'utf8'))
+      t.same(short(written), expected)
+      t.same(texts(written), ['cut', 'cut', 'cut'])
+      t.match(ran.err, /3 rows: 3 incomplete;/)
+      for (const flags of [order, ['--to', 'csv']]) {
+        const results = await place.run(['results', 'j', ...flags])
+        if (flags === order) t.same(short(results.rows), expected)
+        else t.equal(results.out.match(/,cut,incomplete,/g)?.length, 3)
+      }
+      const retried = await place.run(['retry', 'j'])
+      t.same(texts(retried.rows), ['cut', 'cut', 'cut'])
+      const again = await place.run([...words, '-o', out], { stdin: csv(3) })
+      t.equal(again.code, 3, again.err)
+      t.same(texts(rowsOf(readFileSync(out, 'utf8'))), ['cut', 'cut', 'cut'])
+      const { rows, usage } = JSON.parse((await place.run(['status', 'j', '--json'])).out)
+      t.same(rows, { incomplete: 3 })
+      t.equal((await place.emulator.ledger.totals()).billed, 5, JSON.stringify(usage))
+    },
+  )
+
+t.test('answers of many earlier batches stay the rows', async t => {
+  const failed = { error: { type: 'invalid_request_error', message: 'no' } } as const
+  const place = await placeFor(t, {
+    respond: params => (params.max_tokens > 10 ? failed : { stop_reason: 'max_tokens' }),
+  })
+  const words = [...ASK, '-t', '10', '--retries', '1', '--batch-size', '1', '-c', '8']
+  const ran = await place.run(words, { stdin: csv(8) })
+  t.equal(ran.rows.length, 8)
+  t.ok(ran.rows.every(({ _batch }) => _batch?.status === 'incomplete' && _batch.attempt === 1))
 })

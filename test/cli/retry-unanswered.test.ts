@@ -272,6 +272,54 @@ void t.test('an interrupted retry prints what it has found again', async t => {
   await paid(t, short, 4)
 })
 
+void t.test('a batch that was deleted is sent again while the API knows another one', async t => {
+  const place = await placeFor(t, {
+    faults: ({ op, batch }) =>
+      batch === 1 && (op === 'retrieve' || op === 'results') ? { status: 404 } : undefined,
+  })
+  const url = await lyingApi(t, place.emulator.url, {
+    change: (_, body) => {
+      if (!body.includes('"has_more"')) return body
+      const page = JSON.parse(body)
+      const deleted = place.emulator.ledger.batches()[0]?.id
+      const data = page.data.filter(({ id }: { id: string }) => id !== deleted)
+      return JSON.stringify({ ...page, data })
+    },
+  })
+  const words = ['--base-url', url, '--settle', '0s']
+  const ask = ['-p', '{{text}}', '--job', 'j', '--batch-size', '2', ...words]
+  const ran = await place.run(ask, { stdin: csv(4), clock })
+  t.equal(ran.code, 3, ran.err)
+  const again = await place.run(['retry', 'j', ...words], { clock })
+  t.equal(again.code, 0, again.err)
+  t.equal(again.rows.length, 2)
+  t.match(await place.emulator.ledger.totals(), { accepted: 6 })
+})
+
+void t.test('a retry does not wait for a set that the user has given up', async t => {
+  let isBlocked = true
+  const place = await placeFor(t, {
+    faults: ({ op, batch }) =>
+      isBlocked && op === 'results' && batch === 1
+        ? { status: 403, body: '<html>blocked</html>' }
+        : undefined,
+  })
+  const job = ['-p', '{{text}}', '--job', 'j', '--batch-size', '2']
+  const first = await place.run(job, { stdin: csv(4) })
+  t.match(first, {
+    code: 5,
+    err: /If they can never be downloaded, resume the job with --adopt: msg/,
+  })
+  const adopt = ['--adopt', String(place.emulator.ledger.batches()[0]?.id)]
+  t.equal((await place.run(['resume', 'j', ...adopt])).code, 3)
+  t.equal((await place.run(['retry', 'j'])).code, 5)
+  const again = await place.run(['retry', 'j', ...adopt])
+  t.equal(again.code, 0, again.err)
+  t.equal(again.rows.length, 2)
+  isBlocked = false
+  t.match(await place.emulator.ledger.totals(), { accepted: 6 })
+})
+
 void t.test('a killed retry does not refuse its own file, and deletes no bytes of it', async t => {
   const place = await placeFor(t, {
     respond: (_, { attempt }) =>

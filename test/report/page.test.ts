@@ -258,7 +258,13 @@ t.test('on a phone no text of a chart leaves its drawing', async t => {
 t.test('retried requests have a row per attempt', async t => {
   const figures = figuresOf([])
   const add = (attempt: number, isNewest: boolean, answer = failed('x')): void =>
-    figures.add(answer, { batch: batch(attempt, { attempt }), ordinal: 0, isAsked: true, isNewest })
+    figures.add(answer, {
+      batch: batch(attempt, { attempt }),
+      ordinal: 0,
+      isAsked: true,
+      isNewest,
+      isLast: isNewest,
+    })
   add(1, false)
   add(1, false)
   add(2, false)

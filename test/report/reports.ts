@@ -63,7 +63,7 @@ export function failed(message: string): Result {
 export function figuresOf(results: readonly Result[], price = listPrice): ReportFigures {
   const figures = new ReportFigures(price)
   for (const [ordinal, one] of results.entries())
-    figures.add(one, { batch: batch(1), ordinal, isAsked: true, isNewest: true })
+    figures.add(one, { batch: batch(1), ordinal, isAsked: true, isNewest: true, isLast: true })
   return figures
 }
 

@@ -2,7 +2,7 @@ import { counted } from '../shown.ts'
 import type { Api } from '../../api/api.ts'
 import type { RemoteBatch } from '../../api/remote-batch.ts'
 import { BatchStreamError, type ErrorCode } from '../../core/errors.ts'
-import { hasBatchesIn, type BatchState } from '../../core/job/state.ts'
+import { hasBatchesIn, type BatchState, type JobState } from '../../core/job/state.ts'
 import { ApiSession } from '../../core/session.ts'
 import { clientOf } from '../client.ts'
 import { confirm } from '../confirm.ts'
@@ -30,8 +30,7 @@ export async function cancel(context: Context): Promise<Ending> {
 async function cancelBatch(context: Context, id: string): Promise<Ending> {
   const client = await clientOf(context.flags, context.io)
   await confirm(context, `cancel batch ${id}?`, REFUSED)
-  const session = new ApiSession(context.io.clock)
-  const batch = await apiFor(context, client, session).cancel(id)
+  const batch = await apiFor(context, client, sessionOf(context, id)).cancel(id)
   if (!batch)
     throw new BatchStreamError(
       'CBS_INPUT',
@@ -62,7 +61,7 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   const client = await clientOf(flags, io, { job: run, talk })
   const which = counted(inFlight.length, 'batch', 'batches')
   await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
-  const api = apiFor(context, client, sessionOf(context, found))
+  const api = apiFor(context, client, sessionOf(context, name, found.state))
   const next = { words: ['resume', name, ...context.placeFlags] }
   context.nextIs(() => next)
   const failures: Failed[] = []
@@ -160,11 +159,11 @@ async function reportRest(
 }
 
 /** With a key of another workspace the batches would appear deleted. */
-function sessionOf({ io }: Context, { name, state }: SoundJob): ApiSession {
+function sessionOf({ io }: Context, name: string, state?: JobState): ApiSession {
   return new ApiSession(io.clock, {
     name,
-    workspace: () => state.workspace,
-    hasBatchesIn: workspace => hasBatchesIn(state, workspace),
+    workspace: () => state?.workspace ?? null,
+    hasBatchesIn: workspace => state !== undefined && hasBatchesIn(state, workspace),
     remember: async () => {},
   })
 }

@@ -221,7 +221,7 @@ async function unansweredIn({ state, store }: StoredJob): Promise<OrdinalSet> {
     phase !== 'void' && fetched !== null && fetched.why !== null
   if ([...state.batches.values()].some(isShort))
     await eachKeptAnswer({ folder: store.folder, state }, undefined, ({ status }, kept) => {
-      if (status === 'unanswered' && kept.isNewest) found.add(kept.ordinal)
+      if (status === 'unanswered' && kept.isLast) found.add(kept.ordinal)
     })
   return found
 }

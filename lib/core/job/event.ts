@@ -159,7 +159,7 @@ export type JobEvent =
       readonly adopted: boolean
       /** The origin of the API that has it, and its betas; absent where they are not known. */
       readonly answeredBy?: string
-      /** Its workspace, if that is not the one to which it was sent, or of the job's other batches. */
+      /** Its workspace, if that is not the one of the job's other batches. */
       readonly workspace?: string
     }
   /** Since when the API replies that it does not know the batch; null once it knows it again. */

@@ -28,6 +28,7 @@ export interface BatchState extends Sealed {
   readonly asked?: boolean
   /** How its creates have failed for no stated reason; absent if none has. */
   readonly failed?: {
+    /** How many creates have failed. */
     readonly times: number
     /** How many of them were sent after the API had accepted another batch since the failures began. */
     readonly apart: number
@@ -460,7 +461,12 @@ function failedAgain(
 ): NonNullable<BatchState['failed']> {
   const batch = batches.get(number)
   const { times, apart, since } = batch?.failed ?? { times: 0, apart: 0, since: at }
-  const began = (batch && batches.get(batch.root)?.failed?.since) ?? since
+  // A batch that was halved had failed before its halves.
+  const began = [...batches.values()].reduce(
+    (first, one) =>
+      one.root === batch?.root ? Math.min(first, one.failed?.since ?? first) : first,
+    since,
+  )
   const isApart = [...batches.values()].some(
     ({ submittedAt }) => submittedAt !== null && submittedAt > began && submittedAt < sentAt,
   )

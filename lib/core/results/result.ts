@@ -19,6 +19,8 @@ export interface ResultParts<F extends object = Fields, V = unknown> {
   readonly batch: EndedBatch<F, V>
   /** The batch of the identical request whose answer this result shares. */
   readonly answeredIn?: EndedBatch<F, V>
+  /** The batch of the earlier attempt that has the answer, where this one brought none. */
+  readonly answeredBefore?: EndedBatch<F, V> | undefined
   /** The custom_id of a result without a line; null if the record never got one. */
   readonly customId: string | null
   /** The earlier job whose answer was reused. */
@@ -57,6 +59,7 @@ export class Result<F extends object = Fields, V = unknown> {
   readonly reused: string | null
   readonly #reused: ResultParts['reused']
   readonly #answeredIn: EndedBatch<F, V>
+  readonly #answeredBefore: EndedBatch<F, V> | undefined
   readonly #without: ResultParts['without']
   readonly #check: AnswerCheck | undefined
   #line: ResultLine | undefined
@@ -75,7 +78,8 @@ export class Result<F extends object = Fields, V = unknown> {
     this.repeat = parts.answeredIn !== undefined
     this.#reused = parts.reused
     this.reused = parts.reused?.job ?? null
-    this.#answeredIn = parts.answeredIn ?? parts.batch
+    this.#answeredBefore = parts.answeredBefore
+    this.#answeredIn = parts.answeredIn ?? parts.answeredBefore ?? parts.batch
     this.#without = parts.without
     this.#check = parts.check
   }
@@ -91,9 +95,9 @@ export class Result<F extends object = Fields, V = unknown> {
     return this.raw || this.status === 'unanswered' ? this.#answeredIn.id : null
   }
 
-  /** How many times the record was sent, including the attempt of this answer. */
+  /** The attempt that brought this answer: how many times the record had been sent by then. */
   get attempt(): number {
-    return this.batch.attempt
+    return (this.#answeredBefore ?? this.batch).attempt
   }
 
   /** `succeeded`, or why there is no full answer (docs/formats.md). */
@@ -129,7 +133,8 @@ export class Result<F extends object = Fields, V = unknown> {
    */
   get answerJson(): Buffer | undefined {
     const verdict = this.checked
-    return verdict && 'value' in verdict ? compactJson(this.response ?? '') : undefined
+    // An answer without text is never valid.
+    return verdict && 'value' in verdict ? compactJson(this.response as string) : undefined
   }
 
   /** The API's `stop_reason`; null without an answer. */
@@ -163,12 +168,27 @@ export class Result<F extends object = Fields, V = unknown> {
 
   /**
    * Whether the API billed this answer: it says that the request succeeded, also if the answer is incomplete or cannot be read.
-   * False for a `repeat` and for a reused answer.
+   * False for a `repeat`, for a reused answer, and for that of an earlier attempt, which was billed then.
    * @internal
    */
   get isBilled(): boolean {
-    if (this.repeat || this.#reused) return false
+    return this.hasAnswer && !this.repeat && !this.#reused && !this.#answeredBefore
+  }
+
+  /**
+   * Whether the API says that the request succeeded, also if the answer is incomplete or cannot be read.
+   * @internal
+   */
+  get hasAnswer(): boolean {
     return this.line?.string(this.line.type) === 'succeeded'
+  }
+
+  /**
+   * Whether this attempt brought no answer, so that the result has that of an earlier one, which was counted then.
+   * @internal
+   */
+  get isEarlier(): boolean {
+    return this.#answeredBefore !== undefined
   }
 
   #lineUsage(): Usage | null {

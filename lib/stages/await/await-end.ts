@@ -10,7 +10,7 @@ import { resultsUrlOf, type RemoteBatch } from '../../api/remote-batch.ts'
 import { listOfTexts, wholeNumber } from '../../core/errors.ts'
 import type { EndedBatch, Ends, SubmittedBatch } from '../../core/flow.ts'
 import { JobStage } from '../job-stage.ts'
-import { elapsedSince, foundIn, isOfApi, leaveUndecided, searchOrStop } from '../search/search.ts'
+import { elapsedSince, isOfApi, leaveUndecided, searchOrStop } from '../search/search.ts'
 import { storedJob, type StoredJob } from '../../store/job.ts'
 import { DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
@@ -310,8 +310,7 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     }
     if (found.id !== id) {
       const at = job.clock.now()
-      const where = foundIn(job, number)
-      await job.note({ type: 'submitted', number, id: found.id, at, adopted: true, ...where }, true)
+      await job.note({ type: 'submitted', number, id: found.id, at, adopted: true }, true)
     }
     const submitted = job.submittedBatch(number)
     if (found.remote.processing_status !== 'ended') return this.#wait(job, api, submitted, found.id)

@@ -114,7 +114,9 @@ function earliestRow(open: readonly BatchCursor[]): Result | undefined {
   let found: Result | undefined
   for (const reading of open) {
     const row = headOf(reading)
-    const by = found ? ordinalOf(row) - ordinalOf(found) || found.attempt - row.attempt : -1
+    const by = found
+      ? ordinalOf(row) - ordinalOf(found) || found.batch.attempt - row.batch.attempt
+      : -1
     if (by < 0) found = row
   }
   return found

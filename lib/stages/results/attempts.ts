@@ -42,17 +42,14 @@ export interface Now {
  */
 export class Attempts {
   readonly #settleMs: number
-  readonly #downloads: number
   #short = 0
   #shortSince: number | undefined
   #gone = 0
   #goneSince: number | undefined
   #invalid = 0
 
-  /** `downloads`: how often an invalid set is downloaded. */
-  constructor(settleMs: number, downloads: number = DOWNLOADS) {
+  constructor(settleMs: number) {
     this.#settleMs = settleMs
-    this.#downloads = downloads
   }
 
   /** Notes a call that failed in another way, so that it is unknown how long a 404 has lasted. */
@@ -79,7 +76,7 @@ export class Attempts {
     if (outcome.kind === 'complete') return { kind: 'accept', why: null }
     if (outcome.kind === 'invalid') {
       this.#invalid += 1
-      if (this.#invalid >= this.#downloads) return { kind: 'suspect', why: outcome.why }
+      if (this.#invalid >= DOWNLOADS) return { kind: 'suspect', why: outcome.why }
       return { kind: 'again', failures: this.#invalid, mostMs: Infinity }
     }
     this.#shortSince ??= now

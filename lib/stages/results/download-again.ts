@@ -109,6 +109,8 @@ async function addMissing(
       if (fetched.part) await set.add(fetched.part.index, false)
       if (set.lines === job.batch(number).requests) return
       if (!isGone(fetched.failure, hasBeenArchived(job, remote))) {
+        // The user has decided not to wait for the rest.
+        if (options.isAdopted) return
         await waitToRetry(options, fetched.failure, retries)
         continue
       }

@@ -8,7 +8,6 @@ import type { StoredJob } from '../../store/job.ts'
 import type { LineIndex } from '../../store/results/line-index.ts'
 import { JoinedSet } from '../../store/results/joined-set.ts'
 import {
-  foundIn,
   isGivenUp,
   leaveUndecided,
   mustBeMissing,
@@ -31,11 +30,6 @@ export interface DownloadOptions extends FetchOptions {
   readonly settleMs: number
   readonly ownedElsewhere?: OwnedElsewhere | undefined
   readonly adopt?: readonly string[] | undefined
-  /**
-   * How often an invalid set is downloaded.
-   * @default 5
-   */
-  readonly downloads?: number
 }
 
 /** What the API has said last about a batch that has ended. */
@@ -65,7 +59,7 @@ export async function download(given: DownloadOptions): Promise<void> {
   // With another workspace's key every result set would seem to be gone.
   await api.proveWorkspaceIfListed()
   const end = endOf(options, id)
-  const attempts = new Attempts(settleMs, given.downloads)
+  const attempts = new Attempts(settleMs)
   const retries = new Retries(job.session)
   let ended: Ended = { id, counts, url: resultsUrl, createdAt: submittedAt, isArchived: false }
   // Then it is a batch of this account.
@@ -90,7 +84,7 @@ export async function download(given: DownloadOptions): Promise<void> {
         const why = `the results under this id cannot be downloaded: ${tried.failure.message}`
         return await endWith(job, number, set, why)
       }
-      await waitToRetry(options, tried.failure, retries, keptLines(job, batch, set))
+      await waitToRetry(options, tried.failure, retries, keptLines(batch, set))
       if (tried.failure.kind !== 'malformed' && tried.failure.kind !== 'notFound') continue
     } else {
       const { isArchived } = ended
@@ -243,8 +237,7 @@ async function adoptAnother(
   if (typeof found === 'string') return proof === 'unreadable' ? 'lost' : found
   const { id, request_counts: counts } = found.remote
   const at = job.clock.now()
-  const where = foundIn(job, number)
-  await job.note({ type: 'submitted', number, id, at, adopted: true, ...where }, true)
+  await job.note({ type: 'submitted', number, id, at, adopted: true }, true)
   const resultsUrl = resultsUrlOf(found.remote)
   await job.note({ type: 'ended', number, counts, resultsUrl, at }, false)
   return 'adopted'
@@ -322,14 +315,9 @@ const GIVE_UP =
   ". The API's list has no other batch with these requests. Resume the job to look again, or give the batch up with `adopt`: none, which makes its rows `unanswered`"
 
 /** What the user can do about results whose download is always cut. */
-function keptLines(
-  { store: { temporary } }: StoredJob,
-  { id, requests }: BatchState,
-  { lines }: JoinedSet,
-): string {
+function keptLines({ id, requests }: BatchState, { lines }: JoinedSet): string {
   if (lines === 0) return ''
-  const how = temporary ? 'Give the same command' : 'They are kept: resume the job to go on, or'
-  return `; ${lines} of its ${requests} results have arrived. ${how} with \`adopt\`: ${id}, which takes them and makes the rows of the others \`unanswered\``
+  return `; ${lines} of its ${requests} results have arrived. \`adopt\`: ${id} takes them and makes the rows of the others \`unanswered\``
 }
 
 /** What the user can do about results that stay invalid. */

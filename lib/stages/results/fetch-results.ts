@@ -1,6 +1,7 @@
 // takes  EndedBatch
 // gives  Result, one for each record of the batch, in input order
 // next   retry, or a writer
+import { once } from 'node:events'
 import type { Job } from '../../core/job/job.ts'
 import type { AnthropicClient } from '../../api/client.ts'
 import type { Backoff } from '../../core/backoff.ts'
@@ -76,9 +77,6 @@ export interface FetchResultsOptions {
   readonly job?: Job | undefined
 }
 
-/** After this many consecutive batches whose results cannot be fetched, the cause is not a single batch, and one download of each is enough. */
-const MAX_UNFETCHABLE = 3
-
 /**
  * Takes ended batches and emits a result for each of their records. The results of a batch are downloaded to the job, once,
  * and verified before the first one is emitted.
@@ -99,16 +97,12 @@ export class FetchResults extends JobStage<EndedBatch> {
   readonly #options: FetchResultsOptions
   #check: AnswerCheck | undefined
   #isCheckKnown = false
-  /** Batches since the last good one whose results could not be fetched. */
-  #unfetchable = 0
   /** Batches that are fetched, in this order. */
   readonly #ready: EndedBatch[] = []
   /** The numbers of batches whose results were emitted. */
   readonly #given = new Set<number>()
   #emission: Promise<void> = Promise.resolve()
-  /** Whether the results of a batch are left for the next run. */
-  #hasGap = false
-  /** The reason of the first of them, if it has stopped submission. */
+  /** Why the first batch was left for the next run, if that has stopped submission. */
   #leftBecause: BatchStreamError | undefined
   /** Downloads that continue beside the stream. */
   readonly #slow = new Set<Promise<void>>()
@@ -148,17 +142,17 @@ export class FetchResults extends JobStage<EndedBatch> {
 
   protected override async finish(): Promise<void> {
     while (this.#slow.size > 0) await Promise.all(this.#slow)
-    // If a user's stage dropped a batch, emit those after it all the same.
-    if (!this.#hasGap) for (const batch of this.#ready.splice(0)) await this.#emit(batch)
     await this.reportStop(this.job?.queue.unreportedStop)
   }
 
   /** Fetches the results of a batch. If that takes long, it continues beside the stream. */
   async #fetchOrGoOn(job: StoredJob, batch: EndedBatch): Promise<void> {
-    let onSlow = (): void => {}
-    const slow = new Promise<void>(resolve => (onSlow = resolve))
-    const done = this.#fetchOrLeave(job, batch, onSlow)
-    const isSlow = await Promise.race([done.then(() => false), slow.then(() => true)])
+    const slow = new AbortController()
+    const done = this.#fetchOrLeave(job, batch, () => slow.abort())
+    const isSlow = await Promise.race([
+      done.then(() => false),
+      once(slow.signal, 'abort').then(() => true),
+    ])
     if (!isSlow) return await done
     job.queue.settleLeftBehind(batch.number)
     const beside: Promise<void> = done.finally(() => this.#slow.delete(beside))
@@ -175,7 +169,6 @@ export class FetchResults extends JobStage<EndedBatch> {
       await this.#leave(job, batch, cause)
       return
     }
-    this.#unfetchable = 0
     this.#ready.push(batch)
     // One batch at a time.
     this.#emission = this.#emission.then(() => this.#emitReady(job))
@@ -197,13 +190,11 @@ export class FetchResults extends JobStage<EndedBatch> {
 
   /** Stops submission because of a batch whose results cannot be fetched. The answers of the others are paid for, too. */
   async #leave(job: StoredJob, batch: EndedBatch, thrown: unknown): Promise<void> {
-    this.#hasGap = true
     // Submission has stopped with this reason.
     if (job.queue.undecided.has(batch.number)) return
     if (!(thrown instanceof BatchStreamError)) throw thrown
     if (!(await isOfBatch(thrown, this.#api(job, batch), batch))) throw thrown
     const cause = withAdvice(thrown, batch)
-    this.#unfetchable += 1
     job.queue.leaveUndecided(batch.number, [], cause)
     const { stopReason } = job.queue
     if (stopReason === cause) {
@@ -234,7 +225,6 @@ export class FetchResults extends JobStage<EndedBatch> {
         },
         inTurn: async work =>
           await (isSlow ? this.#afterOtherSlow(job, number, work) : work(() => {})),
-        ...(this.#unfetchable >= MAX_UNFETCHABLE && { downloads: 1 }),
       })
     } else if (phase === 'sealed' && requests === 0)
       await job.note({ type: 'fetched', number, lines: 0, bytes: 0, why: null }, true)
@@ -246,11 +236,10 @@ export class FetchResults extends JobStage<EndedBatch> {
     number: number,
     work: (onData: () => void) => Promise<T>,
   ): Promise<T> {
-    let onData = (): void => {}
-    const hasData = new Promise<void>(resolve => (onData = resolve))
-    const turn = this.#slowTurn.then(() => work(onData))
+    const data = new AbortController()
+    const turn = this.#slowTurn.then(() => work(() => data.abort()))
     this.#slowTurn = turn.catch(() => {})
-    void job.queue.betweenTries(number, Promise.race([hasData, this.#slowTurn]))
+    void job.queue.betweenTries(number, Promise.race([once(data.signal, 'abort'), this.#slowTurn]))
     return turn
   }
 

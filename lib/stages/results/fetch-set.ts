@@ -84,11 +84,12 @@ async function fetchNow(
   const opened = new AppendFile(created, 0, MAX_RESULT_LINE_BYTES)
   const file = new ResultFile(opened, requests)
   const verifier = new Verifier(ids, requests, counts, file, isAdopted)
-  try {
+  const fetched = async (): Promise<Fetched> => {
     await readSet(options, url, verifier, file, onData)
     await file.sync()
     return { verdict: verifier.end(), lines: verifier.lines, index: file.index }
-  } catch (cause) {
+  }
+  const failed = async (cause: unknown): Promise<FailedFetch> => {
     const isFailure = !signal.aborted && !(cause instanceof BatchStreamError)
     if (isFailure && verifier.lines > 0 && !verifier.isInvalid) {
       // Something on the way may cut each download at the same place.
@@ -101,9 +102,10 @@ async function fetchNow(
     if (signal.aborted) throw signal.reason
     if (!isFailure) throw cause
     return { failure: await observeFailure(cause, job.session) }
-  } finally {
-    await opened.close()
   }
+  return await fetched()
+    .catch(failed)
+    .finally(() => opened.close())
 }
 
 async function readSet(

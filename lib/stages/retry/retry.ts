@@ -145,7 +145,7 @@ export class Retry extends JobStage<Result | ResultPage> {
     this.#keepsPlain = options.shouldRetry === undefined
     // Without this limit, a `shouldRetry` that always returns true would be paid for forever.
     this.#shouldRetry = result =>
-      result.attempt <= retries && callSync('shouldRetry', shouldRetry, result)
+      result.batch.attempt <= retries && callSync('shouldRetry', shouldRetry, result)
     if (options.job) this.attach(options.job)
   }
 

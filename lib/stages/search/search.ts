@@ -39,7 +39,7 @@ export { isGivenUp, isOfApi } from './decisions.ts'
 export { leaveUndecided, mustBeOne, mustBePossible } from './decisions.ts'
 export { ownedByOthers, type OwnedElsewhere } from './owners.ts'
 export { isListedAnyway } from './refused-create.ts'
-export { elapsedSince, foundIn, isOlderThanSent, whyAnother, workspaceOf } from './sent.ts'
+export { elapsedSince, isOlderThanSent, whyAnother, workspaceOf } from './sent.ts'
 
 /** The first and the longest pause between two listings. */
 const FIRST_PAUSE_MS = 1000
@@ -241,15 +241,32 @@ async function problemOf(
 export async function searchOrStop(
   options: SearchOptions,
 ): Promise<Awaited<ReturnType<typeof search>> | undefined> {
-  const { job, number } = options
+  return await orStop(options, () => search(options))
+}
+
+async function orStop<T>(
+  { job, number }: Pick<SearchOptions, 'job' | 'number'>,
+  call: () => Promise<T>,
+): Promise<T | undefined> {
   try {
-    return await search(options)
+    return await call()
   } catch (cause) {
     if (!(cause instanceof BatchStreamError) || job.lost.aborted) throw cause
     if (cause.option !== 'adopt' && !isOfApi(cause)) throw cause
     job.queue.leaveUndecided(number, [], cause)
     return undefined
   }
+}
+
+/** Whether a batch that the API does not know is missing. If it may be another account's, submission stops, and it stays as it is. */
+export async function isMissing(
+  options: Pick<SearchOptions, 'job' | 'api' | 'number' | 'adopt'>,
+): Promise<boolean> {
+  const proven = async (): Promise<true> => {
+    await mustBeMissing(options)
+    return true
+  }
+  return (await orStop(options, proven)) ?? false
 }
 
 /**
@@ -279,7 +296,7 @@ export async function mustKnowAny(
   if (isDecided(job.batch(number), adopt)) return
   const ids = [...ownedIds(job.state)].slice(-MAX_LOOKED_UP)
   for (const id of ids) if (await api.lookUp(id)) return
-  await asking(options, () => {
+  return await asking(options, () => {
     throw new BatchStreamError(
       'CBS_ACCESS',
       `the API knows no batch of job ${job.name}, so it may be another account than the one that the job was sent to: use the settings that it was sent with. If its batches were deleted, continue with \`adopt\`: none, which sends the requests again that have no answer`,

@@ -53,15 +53,9 @@ function isSameCaller(a: Caller, b: Caller): boolean {
   return a.origin === b.origin && a.access === b.access
 }
 
-/** The workspace in which a batch was found, if it was sent to another one. */
-export function foundIn(job: StoredJob, number: number): { readonly workspace?: string } {
-  const workspace = job.session.namedWorkspace
-  return workspace === undefined || workspace === workspaceOf(job, number) ? {} : { workspace }
-}
-
-/** The workspace to which a batch was sent; undefined if replies have not named it. */
-export function workspaceOf({ state }: StoredJob, number: number): string | undefined {
-  return state.batches.get(number)?.armed?.by?.workspace ?? state.workspace ?? undefined
+/** The workspace to which a batch was sent; null if replies have not named it. */
+export function workspaceOf({ state }: StoredJob, number: number): string | null {
+  return state.batches.get(number)?.armed?.by?.workspace ?? state.workspace
 }
 
 /** The minimum time since a moment of this process or an earlier one. `after` is a later time of this one, by its monotonic clock. */

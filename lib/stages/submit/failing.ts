@@ -23,9 +23,11 @@ export function afterFailure(
   const { requests, failed, root, bytes } = batch
   const isSuspect = failed.times >= SUSPECT_AFTER && now - failed.since >= settleMs
   if (requests === 1) return isSuspect && failed.apart >= SUSPECT_AFTER ? 'reject' : 'again'
-  // A part that is halved in vain costs nothing but another call. Without a sign from others, only its size may be the cause.
-  if (root !== number)
-    return failed.apart > 0 || (isSuspect && bytes > LARGE_BYTES) ? 'split' : 'again'
+  const isHalved = [...batches.values()].some(
+    one => one.root === root && one.number !== number && one.phase === 'void' && one.failed,
+  )
+  // A half that is halved in vain costs nothing but another call. Without a sign from others, only its size may be the cause.
+  if (isHalved) return failed.apart > 0 || (isSuspect && bytes > LARGE_BYTES) ? 'split' : 'again'
   const isCommon = [...batches.values()].some(
     one => one.failed && one.root !== root && one.submittedAt === null,
   )

@@ -30,10 +30,8 @@ import {
   type RefusalVerdict,
 } from './refusal.ts'
 import {
-  foundIn,
-  isOfApi,
+  isMissing,
   leaveUndecided,
-  mustBeMissing,
   mustBePossible,
   proven,
   searchOrStop,
@@ -131,12 +129,9 @@ function lostBody(number: number): BatchStreamError {
 }
 
 /** Why a request of an abandoned job has no answer. */
-function abandoned(attempt: number): PartAssignment {
-  const again = attempt > 1 ? ' again' : ''
-  return {
-    type: 'abandoned',
-    message: `the job was abandoned before this record was sent${again}`,
-  }
+const ABANDONED: PartAssignment = {
+  type: 'abandoned',
+  message: 'the job was abandoned before this request was sent',
 }
 
 /** The API's status where the cause is its load, and not the request. */
@@ -192,15 +187,14 @@ export class Submit extends JobStage<SealedBatch> {
 
   protected override async finish(): Promise<void> {
     const { job } = this
-    // A search may start another one, for the parts of a batch that was split.
-    while (this.#parallel.size > 0) await Promise.all(this.#parallel)
-    if (!job) return
-    for (;;) {
-      const verdict = this.#refusals.ended(ownedIds(job.state).size > 0)
-      await this.#applyVerdict(job, verdict)
-      if (verdict.kind !== 'reject') break
+    let verdict: RefusalVerdict | undefined
+    do {
+      // A search may start another one, for the parts of a batch that was split.
       while (this.#parallel.size > 0) await Promise.all(this.#parallel)
-    }
+      if (!job) return
+      verdict = this.#refusals.ended(ownedIds(job.state).size > 0)
+      await this.#applyVerdict(job, verdict)
+    } while (verdict.kind === 'reject')
     await this.reportStop(job.queue.unreportedStop)
   }
 
@@ -228,15 +222,7 @@ export class Submit extends JobStage<SealedBatch> {
     await api.proveWorkspaceIfListed()
     const named = job.session.namedWorkspace
     if (named === undefined || named === workspaceOf(job, number)) return false
-    if ((await api.lookUpSurely(id)) !== undefined) return false
-    try {
-      await mustBeMissing(search)
-      return false
-    } catch (cause) {
-      if (!isOfApi(cause) || job.lost.aborted) throw cause
-      job.queue.leaveUndecided(number, [], cause)
-      return true
-    }
+    return (await api.lookUpSurely(id)) === undefined && !(await isMissing(search))
   }
 
   /** Sends a batch until its outcome is known, a search has to find it, or submission has stopped. */
@@ -244,8 +230,7 @@ export class Submit extends JobStage<SealedBatch> {
     if (await this.#adoptRuledOut(job, number)) return
     await this.#collectFirst(job, job.batch(number).attempt)
     if (job.queue.stopReason) return
-    if (this.#options.abandon)
-      return await this.#split(job, number, () => abandoned(job.batch(number).attempt))
+    if (this.#options.abandon) return await this.#split(job, number, () => ABANDONED)
     if (!(await this.#isApproved(job, number))) {
       this.#isHeldBack = true
       return
@@ -348,7 +333,7 @@ export class Submit extends JobStage<SealedBatch> {
     await search.api.proveWorkspace()
     const found = await proven(search, id)
     if (typeof found !== 'object') throw unproven(number, id, found)
-    await this.#accept(job, number, id, true, foundIn(job, number))
+    await this.#accept(job, number, id, true)
     return true
   }
 
@@ -433,7 +418,7 @@ export class Submit extends JobStage<SealedBatch> {
     )
     if (outcome === 'stopped') return outcome
     if (outcome.kind === 'created') {
-      await this.#accept(job, number, outcome.id, false, { workspace: outcome.foreign?.workspace })
+      await this.#accept(job, number, outcome.id, false, outcome.foreign?.workspace)
       if (outcome.foreign) job.queue.stop(outcome.foreign.error)
     } else if (outcome.kind !== 'unknown')
       await this.#disarm(job, number, outcome.kind === 'again' && outcome.failure.kind === 'busy')
@@ -559,13 +544,13 @@ export class Submit extends JobStage<SealedBatch> {
       }
   }
 
-  /** Notes that the API has a batch. `workspace`: if it is not the one to which it was sent, or of the job's other batches. */
+  /** Notes that the API has a batch. `workspace`: if it is not that of the job's other batches. */
   async #accept(
     job: StoredJob,
     number: number,
     id: string,
     adopted: boolean,
-    { workspace }: { readonly workspace?: string | undefined },
+    workspace?: string,
   ): Promise<void> {
     const answeredBy = answeredByClient(this.#options.client)
     const at = job.clock.now()
@@ -626,7 +611,7 @@ export class Submit extends JobStage<SealedBatch> {
       return
     }
     if ('undecided' in found) await leaveUndecided(job, number, found, onWait)
-    else await this.#accept(job, number, found.id, true, foundIn(job, number))
+    else await this.#accept(job, number, found.id, true)
   }
 }
 

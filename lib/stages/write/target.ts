@@ -267,10 +267,9 @@ async function assertUnchanged(
 
 /** A name beside a file for bytes of it that are no longer in it. */
 export async function freeName(disk: Disk, path: string): Promise<string> {
-  for (let nth = 1; ; nth++) {
-    const name = `${path}.cut-${nth}`
-    if ((await disk.stat(name)) === undefined) return name
-  }
+  let nth = 1
+  while ((await disk.stat(`${path}.cut-${nth}`)) !== undefined) nth++
+  return `${path}.cut-${nth}`
 }
 
 const COPIED_BYTES = 1024 * 1024

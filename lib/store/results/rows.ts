@@ -6,6 +6,7 @@ import { Repeats } from '../repeats.ts'
 import { Reused, ReusedAnswers } from '../reused.ts'
 import type { AnswerCheck } from '../../core/schema/answer-check.ts'
 import { DedupeAnswers } from './dedupe-answers.ts'
+import { EarlierAttempts } from './earlier-attempts.ts'
 import type { Ids } from './ids.ts'
 import { ResultLines } from './lines.ts'
 import { repeated } from './repeated.ts'
@@ -30,16 +31,23 @@ export async function* rowsOf(
   ids: Ids,
   check?: AnswerCheck,
   signal?: AbortSignal,
-): AsyncGenerator<ResultPage | Result[]> {
-  for await (const rows of storedRows(batch, ids, check)) {
-    if (check?.isSlow)
-      for (const result of rows) {
-        if (signal?.aborted) return
-        // It is read here so that it is known from now on.
-        void result.checked
-        await setImmediate()
-      }
-    yield rows
+): AsyncGenerator<ResultPage | readonly Result[]> {
+  const earlier =
+    batch.attempt > 1 ? new EarlierAttempts(storedJob(batch.job), batch.attempt, check) : undefined
+  try {
+    for await (const stored of storedRows(batch, ids, check)) {
+      const rows = (await earlier?.completed(stored)) ?? stored
+      if (check?.isSlow)
+        for (const result of rows) {
+          if (signal?.aborted) return
+          // It is read here so that it is known from now on.
+          void result.checked
+          await setImmediate()
+        }
+      yield rows
+    }
+  } finally {
+    await earlier?.close()
   }
 }
 

@@ -23,8 +23,10 @@ export interface AnswerMetadata {
   readonly ordinal: number
   /** True if its request was sent, which is false for a rejected record, a repeat and a reused answer. */
   readonly isAsked: boolean
-  /** False if a later answer to the record is also stored. */
+  /** Whether the record's row has it: the newest answer, or the last result of a record for which no attempt brought one. */
   readonly isNewest: boolean
+  /** False if the result of a later attempt of the record is also stored. */
+  readonly isLast: boolean
 }
 
 /**
@@ -46,17 +48,26 @@ export async function eachKeptAnswer(
     .sort((a, b) => a.attempt - b.attempt)
   let attempt = 0
   let later = new OrdinalSet()
+  let answeredLater = new OrdinalSet()
+  const answeredEarlier = new OrdinalSet()
   for (const batch of here) {
     if (batch.attempt !== attempt) {
       attempt = batch.attempt
-      later = await sentIn(
-        files,
-        here.filter(other => other.attempt > attempt),
-      )
+      const after = here.filter(other => other.attempt > attempt)
+      later = await sentIn(files, after)
+      answeredLater = await answeredIn(files, after)
     }
     const give = (parts: Parts, ordinal: number, isAsked: boolean): Promise<void> | void => {
       const result = new Result({ ...UNTOLD, ...parts, check })
-      tell(result, { batch, ordinal, isAsked, isNewest: !later.has(ordinal) })
+      const isLast = !later.has(ordinal)
+      let isNewest = isLast
+      // Most records are sent once.
+      if (!isLast || attempt > 1) {
+        const { hasAnswer } = result
+        isNewest = hasAnswer ? !answeredLater.has(ordinal) : isLast && !answeredEarlier.has(ordinal)
+        if (hasAnswer) answeredEarlier.add(ordinal)
+      }
+      tell(result, { batch, ordinal, isAsked, isNewest, isLast })
       // Otherwise an answer costs no promise.
       if (check?.isSlow) return setImmediate()
     }
@@ -77,6 +88,19 @@ export async function eachKeptAnswer(
       await firsts.close()
     }
   }
+}
+
+/** The records for which these batches have an answer. */
+async function answeredIn(
+  files: Parameters<typeof ResultLines.open>[0],
+  batches: readonly BatchState[],
+): Promise<OrdinalSet> {
+  const answered = new OrdinalSet()
+  for (const batch of batches)
+    await eachLine(files, batch, (raw, ordinal) => {
+      if (raw && new Result({ ...UNTOLD, raw }).hasAnswer) answered.add(ordinal)
+    })
+  return answered
 }
 
 type Parts = Pick<ResultParts, 'raw' | 'without' | 'answeredIn' | 'reused'>

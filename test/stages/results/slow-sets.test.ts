@@ -1,6 +1,8 @@
 // Result sets that fail for long keep no other set at the API, and what arrives of them is kept.
 import type Anthropic from '@anthropic-ai/sdk'
 import t from 'tap'
+import { completeResults } from '../../../lib/stages/results/fetch-results.ts'
+import { OrdinalSet } from '../../../lib/store/ordinal-set.ts'
 import { asks, clientOf, makeWorld, oneBill, run, said, type World } from '../../support/world.ts'
 
 const MINUTE = 60_000
@@ -98,8 +100,7 @@ void t.test(
     await t.rejects(run(world, job, asks(3), { client }), {
       code: 'CBS_API',
       option: 'adopt',
-      message:
-        /2 of its 3 results have arrived\. They are kept: resume the job to go on, or with `adopt`: msg/,
+      message: /2 of its 3 results have arrived\. `adopt`: msgbatch_\w+ takes them and makes/,
     })
     const adopt = [String(job.batch(1).id)]
     await job.close()
@@ -136,4 +137,24 @@ void t.test('a set that a filter blocks is left, and given up if the user says s
   t.equal(results.filter(({ status }) => status === 'succeeded').length, 4)
   t.equal(results.filter(({ status }) => status === 'unanswered').length, 1)
   await oneBill(world, 5)
+})
+
+void t.test('before a retry, the lines of downloads that are cut are joined as well', async t => {
+  const world = await makeWorld(t, { batchTimeMs: MINUTE })
+  let isShort = true
+  const client = clientFor(world, 1, async (nth, send) =>
+    isShort
+      ? new Response((await (await send()).text()).replace(/^.*\n/, ''))
+      : await cutAfter(2, 2 * nth, await send()),
+  )
+  const job = await world.open()
+  const results = await run(world, job, asks(6), { client })
+  const missing = results.filter(({ status }) => status === 'unanswered')
+  t.equal(missing.length, 1)
+  isShort = false
+  const unanswered = new OrdinalSet()
+  for (const { record } of missing) unanswered.add(Number(record?.ordinal))
+  const { signal } = new AbortController()
+  t.equal(await completeResults(job, unanswered, { client, signal }), 1)
+  await job.close()
 })

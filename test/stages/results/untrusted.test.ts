@@ -220,6 +220,20 @@ void t.test('but a key that is refused for all ends the run at once', async t =>
   await t.rejects(run(world, await world.open(), asks(1)), { code: 'CBS_ACCESS' })
 })
 
+void t.test('also where other sets would be fetched', async t => {
+  let isRevoked = false
+  const world = await makeWorld(t, {
+    faults: ({ op }) => {
+      isRevoked ||= op === 'results'
+      return isRevoked ? { status: 401 } : undefined
+    },
+  })
+  const options = { aggregate: { batchSize: 1 }, fetch: { emits: 'fetched' } } as const
+  const error = await run(world, await world.open(), asks(3), options).catch((one: Error) => one)
+  t.match(error, { code: 'CBS_ACCESS', message: /cannot fetch the results of batch 1/ })
+  t.notMatch(String(error), 'never be downloaded')
+})
+
 for (const [others, minutes, message] of [
   ['have ended', 1, /cannot list batches: .*403/],
   ['still run', 30, /cannot list batches: .*403.*; the API may have batch 2/],

@@ -4,7 +4,9 @@ import { afterFailure } from '../../../lib/stages/submit/failing.ts'
 
 const MINUTE = 60_000
 
-type Known = Partial<Pick<BatchState, 'bytes' | 'failed' | 'requests' | 'root' | 'submittedAt'>>
+type Known = Partial<
+  Pick<BatchState, 'phase' | 'bytes' | 'failed' | 'requests' | 'root' | 'submittedAt'>
+>
 
 function next(one: Known, other: Known = {}): string {
   const batches = new Map(
@@ -20,6 +22,7 @@ function next(one: Known, other: Known = {}): string {
 
 const LONG_AGO = 50 * MINUTE
 const OFTEN = { times: 3, apart: 0, since: LONG_AGO }
+const HALVED = { phase: 'void', failed: OFTEN } as const
 
 for (const [name, one, other, decision] of [
   ['that has not failed', {}, {}, 'again'],
@@ -42,12 +45,13 @@ for (const [name, one, other, decision] of [
     {},
     'reject',
   ],
-  ['that is a large part', { root: 2, bytes: 10_000_000, failed: OFTEN }, {}, 'split'],
-  ['that is a part', { root: 2, failed: { ...OFTEN, times: 9 } }, {}, 'again'],
+  ['that is a large half', { root: 2, bytes: 10_000_000, failed: OFTEN }, HALVED, 'split'],
+  ['that is a half', { root: 2, failed: { ...OFTEN, times: 9 } }, HALVED, 'again'],
+  ['that was split for another reason', { root: 2, failed: OFTEN }, { phase: 'void' }, 'split'],
   [
-    'that is a part, and the other one is accepted',
+    'that is a half, and the other one is accepted',
     { root: 2, failed: { times: 1, apart: 1, since: 99 * MINUTE } },
-    {},
+    HALVED,
     'split',
   ],
 ] as const)

@@ -1,7 +1,7 @@
 import { BatchStreamError } from '../../../lib/core/errors.ts'
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import type Anthropic from '@anthropic-ai/sdk'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { aggregate } from '../../../lib/stages/aggregate/aggregate.ts'
 import { awaitEnd } from '../../../lib/stages/await/await-end.ts'
 import { each, from } from '../../../lib/core/chain.ts'
@@ -1468,33 +1468,60 @@ void t.test('a create that another workspace answers is never repeated (N14)', a
   await oneBill(world, 2)
 })
 
-void t.test('batches that a gateway has created in two workspaces are collected', async t => {
+/** A job of three batches, for the second of which a gateway used a key of another workspace. */
+async function inTwoWorkspaces(t: Test): Promise<{
+  world: World
+  collect: (key: 'a' | 'b' | 'both', adopt?: readonly string[]) => Promise<readonly string[]>
+}> {
   const world = await makeWorld(t, {
     batchTimeMs: MINUTE,
     keys: { 'key-a': 'wrkspc_a', 'key-b': 'wrkspc_b' },
   })
   const a = clientOf(world.emulator, 'key-a')
-  const b = clientOf(world.emulator, 'key-b')
   let creates = 0
   const spread: typeof fetch = async (url, init) => {
     const headers = new Headers(init?.headers)
     if (init?.method === 'POST' && ++creates === 2) headers.set('authorization', 'Bearer key-b')
     return await world.emulator.fetch(url, { ...init, headers })
   }
-  const collect = async (client: Anthropic): Promise<readonly string[]> => {
-    const job = await world.open()
-    const options = { client, aggregate: { batchSize: 1 } }
-    return said(await run(world, job, asks(3), options).finally(() => job.close()))
+  const clients = {
+    a,
+    b: clientOf(world.emulator, 'key-b'),
+    both: a.withOptions({ fetch: spread }),
   }
-  const code = 'CBS_ACCESS'
-  for (const [client, message] of [
-    [a.withOptions({ fetch: spread }), /belongs to workspace wrkspc_a, but .* wrkspc_b/],
-    [a, /batch 2 was sent to workspace wrkspc_b, and wrkspc_a does not have it/],
-    [b, /belongs to workspace wrkspc_a, but this key belongs to wrkspc_b/],
-  ] as const)
-    await t.rejects(collect(client), { code, message })
+  return {
+    world,
+    collect: async (key, adopt = []) => {
+      const job = await world.open()
+      const decided = { submit: { adopt }, awaitEnd: { adopt }, fetch: { adopt } }
+      const options = { client: clients[key], aggregate: { batchSize: 1 }, ...decided }
+      return said(await run(world, job, asks(3), options).finally(() => job.close()))
+    },
+  }
+}
+
+const IN_B = {
+  code: 'CBS_ACCESS',
+  message: /batch 2 was sent to workspace wrkspc_b, and wrkspc_a does/,
+}
+
+void t.test('batches that a gateway has created in two workspaces are collected', async t => {
+  const { world, collect } = await inTwoWorkspaces(t)
+  const message = /belongs to workspace wrkspc_a, but this key belongs to wrkspc_b/
+  await t.rejects(collect('both'), { code: 'CBS_ACCESS', message })
+  await t.rejects(collect('a'), IN_B)
+  await t.rejects(collect('b'), { code: 'CBS_ACCESS', message })
   t.equal((await world.emulator.ledger.totals()).accepted, 2)
-  t.same(await collect(a), answers(3))
+  t.same(await collect('a'), answers(3))
+  await oneBill(world, 3)
+})
+
+void t.test('a batch in another workspace is given up if the user says so', async t => {
+  const { world, collect } = await inTwoWorkspaces(t)
+  await t.rejects(collect('both'), { code: 'CBS_ACCESS' })
+  await t.rejects(collect('a'), IN_B)
+  const rows = await collect('a', ['none'])
+  t.same(rows.toSorted(), [answers(1)[0], '1: unanswered', answers(3)[2]])
   await oneBill(world, 3)
 })
 

@@ -3,6 +3,7 @@ import { each, from } from '../../../lib/core/chain.ts'
 import type { Result } from '../../../lib/core/results/result.ts'
 import { Result as Made } from '../../../lib/core/results/result.ts'
 import { answerCheck } from '../../../lib/core/schema/answer-check.ts'
+import { responseJson } from '../../../lib/stages/write/answer.ts'
 import { writeCsv } from '../../../lib/stages/write/csv.ts'
 import { jsonlRow } from '../../../lib/stages/write/jsonl.ts'
 import { textRow } from '../../../lib/stages/write/text.ts'
@@ -66,6 +67,12 @@ void t.test('an answer is copied as the model wrote it, on one line', async t =>
   t.equal(textRow(result).toString(), `${compact}\n`)
   t.equal(textRow(result, 'status').toString(), '9007199254740993\n')
   t.match(await csv(result), '17,good,"[12345678901234567890,1.0]",9007199254740993,succeeded,')
+})
+
+void t.test('the response of a row as JSON', async t => {
+  t.equal(responseJson(answered(VALID)), VALID)
+  t.equal(responseJson(answered('no')), 'null')
+  t.equal(responseJson(answered('cut "', { stop_reason: 'max_tokens' })), '"cut \\""')
 })
 
 void t.test('a number that is infinite for JavaScript breaks the schema', async t => {
