@@ -39,7 +39,7 @@ export { isGivenUp, isOfApi } from './decisions.ts'
 export { leaveUndecided, mustBeOne, mustBePossible } from './decisions.ts'
 export { ownedByOthers, type OwnedElsewhere } from './owners.ts'
 export { isListedAnyway } from './refused-create.ts'
-export { elapsedSince, isOlderThanSent, whyAnother, workspaceOf } from './sent.ts'
+export { elapsedSince, isOlderThanSent, whyAnother } from './sent.ts'
 
 /** The first and the longest pause between two listings. */
 const FIRST_PAUSE_MS = 1000

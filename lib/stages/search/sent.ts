@@ -53,11 +53,6 @@ function isSameCaller(a: Caller, b: Caller): boolean {
   return a.origin === b.origin && a.access === b.access
 }
 
-/** The workspace to which a batch was sent; null if replies have not named it. */
-export function workspaceOf({ state }: StoredJob, number: number): string | null {
-  return state.batches.get(number)?.armed?.by?.workspace ?? state.workspace
-}
-
 /** The minimum time since a moment of this process or an earlier one. `after` is a later time of this one, by its monotonic clock. */
 export function elapsedSince(job: StoredJob, { at, serverAt }: Moment, after: number): number {
   const here = job.clock.elapsed() - after

@@ -36,7 +36,6 @@ import {
   proven,
   searchOrStop,
   unproven,
-  workspaceOf,
   type SearchOptions,
 } from '../search/search.ts'
 import { firstOf, half, splitBatch, without, type PartAssignment } from './split-batch.ts'
@@ -220,8 +219,6 @@ export class Submit extends JobStage<SealedBatch> {
     // A run that may leave does not wait for an API that fails.
     const api = search.api.waiting(wait => job.queue.betweenTries(number, wait))
     await api.proveWorkspaceIfListed()
-    const named = job.session.namedWorkspace
-    if (named === undefined || named === workspaceOf(job, number)) return false
     return (await api.lookUpSurely(id)) === undefined && !(await isMissing(search))
   }
 

@@ -7,9 +7,6 @@ import type { StoredJob } from '../job.ts'
 import { OrdinalReader, positionOf } from '../ordinals.ts'
 import { ResultLines } from './lines.ts'
 
-/** How many batches are open at a time. */
-const MOST_OPEN = 4
-
 /** The stored lines of a batch, by the ordinals of its records. */
 interface OpenBatch {
   readonly number: number
@@ -26,7 +23,8 @@ export class EarlierAttempts {
   readonly #check: AnswerCheck | undefined
   /** Earlier batches: the newest attempt first, and of one attempt the last records. */
   readonly #batches: readonly BatchState[]
-  #open: OpenBatch[] = []
+  /** The batch that was read last: neighboring records are mostly in one. */
+  #open: OpenBatch | undefined
 
   constructor(job: StoredJob, attempt: number, check: AnswerCheck | undefined) {
     this.#job = job
@@ -45,7 +43,7 @@ export class EarlierAttempts {
   }
 
   async close(): Promise<void> {
-    for (const { lines } of this.#open) await lines.close()
+    await this.#open?.lines.close()
   }
 
   async #earlier(row: Result): Promise<Result | undefined> {
@@ -69,14 +67,12 @@ export class EarlierAttempts {
 
   async #opened(batch: BatchState): Promise<OpenBatch> {
     const { number, requests } = batch
-    const known = this.#open.find(one => one.number === number)
-    if (known) return known
+    if (this.#open?.number === number) return this.#open
+    await this.#open?.lines.close()
     const { store } = this.#job
     const members = await OrdinalReader.use(store, batch, reader => reader.all())
     const opened = { number, members, lines: await ResultLines.open(store, number, requests) }
-    this.#open.push(opened)
-    const surplus = Math.max(0, this.#open.length - MOST_OPEN)
-    for (const { lines } of this.#open.splice(0, surplus)) await lines.close()
+    this.#open = opened
     return opened
   }
 }
