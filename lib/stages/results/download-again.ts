@@ -106,7 +106,7 @@ async function addMissing(
     let what: string
     let invalid: string | undefined
     if ('failure' in fetched) {
-      if (fetched.part) await set.add(fetched.part.index, false)
+      if (fetched.part) await set.add(fetched.part, false)
       if (set.lines === job.batch(number).requests) return
       if (!isGone(fetched.failure, hasBeenArchived(job, remote))) {
         // The user has decided not to wait for the rest.

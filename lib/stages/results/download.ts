@@ -146,7 +146,7 @@ async function fetchAndJoin(
   if ('failure' in fetched) {
     const { failure, part } = fetched
     if (part) {
-      await join(job, batch, set, part.index, false)
+      await join(job, batch, set, part, false)
       if (set.lines === requests && (await oddIn(options, set, counts)) === undefined)
         return { outcome: { kind: 'complete' }, what: '' }
     }

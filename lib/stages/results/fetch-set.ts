@@ -57,7 +57,7 @@ export interface Fetched {
 /** A download that failed and may be repeated, and the lines that came before that. */
 export interface FailedFetch {
   readonly failure: Failure
-  readonly part?: Pick<Fetched, 'lines' | 'index'>
+  readonly part?: LineIndex
 }
 
 /** Downloads a set once, checking and writing each line as it arrives. */
@@ -94,8 +94,7 @@ async function fetchNow(
     if (isFailure && verifier.lines > 0 && !verifier.isInvalid) {
       // Something on the way may cut each download at the same place.
       await file.sync()
-      const part = { lines: verifier.lines, index: file.index }
-      return { failure: await observeFailure(cause, job.session), part }
+      return { failure: await observeFailure(cause, job.session), part: file.index }
     }
     // Nothing in it is of use, and it may fill the disk.
     await job.store.disk.remove(path).catch(() => {})

@@ -7,7 +7,6 @@ import { shapeOf, type AnswerSchema } from '../../core/schema/answer-schema.ts'
 import { propertiesOfAnswer, responseJson, textOfJson } from './answer.ts'
 import { errorCell } from './cells.ts'
 import type { TableLayout } from './columns.ts'
-import { responseText } from './text.ts'
 
 /** The types of columns. Values of other types become text, nested ones JSON. */
 export type ColumnKind = 'STRING' | 'INT64' | 'DOUBLE' | 'BOOLEAN'
@@ -143,7 +142,9 @@ function ownResponse(
 }
 
 function response(result: Result): string | null {
-  return responseJson(result) === 'null' ? null : responseText(result)
+  if (!result.checked) return result.response
+  const json = responseJson(result)
+  return json === 'null' ? null : textOfJson(json)
 }
 
 /** A column for each property of the answers; their names are the first added columns. */
@@ -186,7 +187,7 @@ function oncePerRow(): AnswerOf {
   }
 }
 
-/** The values of an answer for which its columns have no cell; undefined if there is none. */
+/** The values of an answer for which its columns have no cell; null if there is none. */
 function withoutCell(
   result: Result,
   columns: readonly AnswerColumn[],

@@ -44,6 +44,7 @@ export class EarlierAttempts {
 
   async close(): Promise<void> {
     await this.#open?.lines.close()
+    this.#open = undefined
   }
 
   async #earlier(row: Result): Promise<Result | undefined> {
@@ -51,10 +52,14 @@ export class EarlierAttempts {
     if (!record || row.hasAnswer) return undefined
     // Every record of a job has its place.
     const ordinal = record.ordinal as number
+    // In each attempt a record is in one batch, and only batches of a first attempt know where their records end.
+    let seen = 0
     for (const one of this.#batches) {
-      if (firstOf(one) > ordinal) continue
+      const isPast = one.attempt === 1 && one.next <= ordinal
+      if (firstOf(one) > ordinal || isPast || one.attempt === seen) continue
       const { number, members, lines } = await this.#opened(one)
       const position = positionOf(ordinal, members)
+      if (position !== -1) seen = one.attempt
       const raw = position === -1 ? null : await lines.read(position)
       if (!raw) continue
       const answeredBefore = this.#job.endedBatch(number)
@@ -68,7 +73,7 @@ export class EarlierAttempts {
   async #opened(batch: BatchState): Promise<OpenBatch> {
     const { number, requests } = batch
     if (this.#open?.number === number) return this.#open
-    await this.#open?.lines.close()
+    await this.close()
     const { store } = this.#job
     const members = await OrdinalReader.use(store, batch, reader => reader.all())
     const opened = { number, members, lines: await ResultLines.open(store, number, requests) }
