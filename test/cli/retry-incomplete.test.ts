@@ -199,3 +199,17 @@ t.test('answers of many earlier batches stay the rows', async t => {
   t.equal(ran.rows.length, 8)
   t.ok(ran.rows.every(({ _batch }) => _batch?.status === 'incomplete' && _batch.attempt === 1))
 })
+
+t.test('a repeat without an answer in any attempt is the row of the last one', async t => {
+  const place = await placeFor(t, {
+    respond: () => ({ error: { type: 'api_error', message: 'not yet' } }),
+  })
+  const words = ['-p', 'Say {{text}}', '--job', 'j', '--retries', '1', '--dedupe']
+  const ran = await place.run(words, { stdin: 'id,text\n0,same\n1,other\n2,same\n' })
+  t.equal(ran.code, 3, ran.err)
+  t.same(short(ran.rows), [
+    ['0', 'errored', 2],
+    ['1', 'errored', 2],
+    ['2', 'errored', 2],
+  ])
+})
