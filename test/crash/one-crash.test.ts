@@ -14,7 +14,7 @@ const WAYS: readonly { readonly crash: Crash; readonly inside: boolean }[] = [
 ]
 
 /** In the plain scenario, the ways together cover every step; the other scenarios are sampled. */
-const STRIDE = { plain: 5, other: 100 }
+const STRIDE = { plain: 5, other: (steps: number): number => Math.max(100, Math.ceil(steps / 8)) }
 
 void t.test(
   'without a crash, every scenario bills each record once and writes its row',
@@ -36,7 +36,7 @@ for (const [nth, { name }] of SCENARIOS.entries()) {
 
 function* trials(scenario: string, nth: number, steps: number): Generator<Trial> {
   for (const [way, { crash, inside }] of WAYS.entries()) {
-    const stride = nth === 0 ? STRIDE.plain : STRIDE.other
+    const stride = nth === 0 ? STRIDE.plain : STRIDE.other(steps)
     for (const at of crashPoints(steps + 1, stride, nth + way)) {
       const incident: Incident = { processFault: { kind: 'die', at, inside }, crash }
       yield { scenario, seed: at, incidents: [incident] }

@@ -111,6 +111,19 @@ void t.test(
   },
 )
 
+void t.test('an answer that has no properties is text, and null if it breaks the schema', t => {
+  const columns = parquetColumns(layOutColumns(['id'], NAMES), new FieldKinds(), undefined)
+  const check = answerCheck({ type: ['array', 'string'] })
+  const response = (text: string): unknown => {
+    const { batch, customId, record, raw, last } = said(text)
+    return columns[1]?.cellOf(new Result({ batch, customId, record, raw, last, check }))
+  }
+  t.equal(response('["a", 1e2]'), '["a",1e2]')
+  t.equal(response('"a"'), 'a')
+  t.equal(response('7'), null)
+  t.end()
+})
+
 void t.test('a missing package is named, with the command that installs it', async t => {
   const fail = (): Promise<never> => Promise.reject(new Error('no such package'))
   await t.rejects(loadParquetWriter(fail), {

@@ -67,7 +67,7 @@ export const SCENARIOS: readonly Scenario[] = [
     task: PLAIN,
     api: {
       ...firstCreate({ when: 'after', reset: true }),
-      foreign: [{ requests: 3 }, { requests: 3, batchTimeMs: 7_200_000 }, { requests: 2 }],
+      foreign: [{ requests: 3 }, { requests: 3, batchTimeMs: 900_000 }, { requests: 2 }],
     },
   },
   {
@@ -75,7 +75,7 @@ export const SCENARIOS: readonly Scenario[] = [
     task: PLAIN,
     api: {
       ...firstCreate({ when: 'before', status: 500 }),
-      foreign: [{ requests: 3, createdAgoMs: -2_000, batchTimeMs: 7_200_000 }, { requests: 2 }],
+      foreign: [{ requests: 3, createdAgoMs: -2_000, batchTimeMs: 900_000 }, { requests: 2 }],
     },
   },
   {
@@ -83,7 +83,7 @@ export const SCENARIOS: readonly Scenario[] = [
     task: PLAIN,
     api: {
       ...firstCreate({ replyId: 'msgbatch_wrong' }),
-      foreign: [{ requests: 3 }, { requests: 3, batchTimeMs: 7_200_000 }],
+      foreign: [{ requests: 3 }, { requests: 3, batchTimeMs: 900_000 }],
     },
   },
   { name: 'the queue is full', task: PLAIN, api: { queueLimit: 5 } },
