@@ -157,6 +157,8 @@ export type JobEvent =
       readonly id: string
       readonly at: number
       readonly adopted: boolean
+      /** When the API created it, by the API; absent in the journal of an earlier version. */
+      readonly createdAt?: number
       /** The origin of the API that has it, and its betas; absent where they are not known. */
       readonly answeredBy?: string
       /** Its workspace, if that is not the one of the job's other batches. */

@@ -39,6 +39,8 @@ export interface BatchState extends Sealed {
   readonly id: string | null
   /** The origin of the API that has it, and its betas; absent where they are not known. */
   readonly answeredBy?: string
+  /** When the API created it, by the API; absent where that is not known. */
+  readonly createdAt?: number
   /** When its first id was known. */
   readonly submittedAt: number | null
   /** When its end was observed. */
@@ -253,6 +255,7 @@ export function step(state: JobState | undefined, event: JobEvent): Change {
         submittedAt: state.batches.get(event.number)?.submittedAt ?? event.at,
         ...{ endedAt: null, counts: null, resultsUrl: null },
         ...{ partlyFetched: false, missingSince: null },
+        ...(event.createdAt !== undefined && { createdAt: event.createdAt }),
         ...(event.answeredBy !== undefined && { answeredBy: event.answeredBy }),
       })
     case 'missing':

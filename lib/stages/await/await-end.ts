@@ -310,7 +310,11 @@ export class AwaitEnd extends JobStage<SubmittedBatch> {
     }
     if (found.id !== id) {
       const at = job.clock.now()
-      await job.note({ type: 'submitted', number, id: found.id, at, adopted: true }, true)
+      const createdAt = Date.parse(found.remote.created_at)
+      await job.note(
+        { type: 'submitted', number, id: found.id, at, adopted: true, createdAt },
+        true,
+      )
     }
     const submitted = job.submittedBatch(number)
     if (found.remote.processing_status !== 'ended') return this.#wait(job, api, submitted, found.id)

@@ -237,7 +237,8 @@ async function adoptAnother(
   if (typeof found === 'string') return proof === 'unreadable' ? 'lost' : found
   const { id, request_counts: counts } = found.remote
   const at = job.clock.now()
-  await job.note({ type: 'submitted', number, id, at, adopted: true }, true)
+  const createdAt = Date.parse(found.remote.created_at)
+  await job.note({ type: 'submitted', number, id, at, adopted: true, createdAt }, true)
   const resultsUrl = resultsUrlOf(found.remote)
   await job.note({ type: 'ended', number, counts, resultsUrl, at }, false)
   return 'adopted'

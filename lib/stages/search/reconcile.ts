@@ -138,14 +138,18 @@ export function isOfAnotherTime(batch: RemoteBatch, pending: PendingCreate): boo
   return isEarlier(batch, pending) || sinceSent > settleMs + leadMs + SKEW_MS
 }
 
+/** When a batch of the job was created, by the API, and when it had been sent. */
+export interface Creation {
+  readonly createdAt: number
+  readonly sentAt: number
+}
+
 /**
  * How far creation times are behind `date` headers and ahead of them, as batches of the job show that were sent at these times. The
  * clocks behind an API or a gateway may differ by hours.
  */
-export function driftOf(
-  sent: readonly { readonly batch: RemoteBatch; readonly sentAt: number }[],
-): Pick<PendingCreate, 'lagMs' | 'leadMs'> {
-  const leads = sent.map(({ batch, sentAt }) => Date.parse(batch.created_at) - sentAt)
+export function driftOf(sent: readonly Creation[]): Pick<PendingCreate, 'lagMs' | 'leadMs'> {
+  const leads = sent.map(({ createdAt, sentAt }) => createdAt - sentAt)
   return { lagMs: -Math.min(0, ...leads), leadMs: Math.max(0, ...leads) }
 }
 

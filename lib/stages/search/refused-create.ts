@@ -6,7 +6,7 @@ import { ownedIds } from '../../store/sendable.ts'
 import { listFrom } from './listing.ts'
 import { ownedByOthers, type OwnedElsewhere } from './owners.ts'
 import { driftOf, hasCount } from './reconcile.ts'
-import { armedOf, sentAtOf } from './sent.ts'
+import { armedOf, creationsOf, sentAtOf } from './sent.ts'
 
 /** Enough for the batches that a workspace creates within seconds. */
 const SHORT_PAGE = 20
@@ -37,9 +37,10 @@ export async function isListedAnyway(
     if (newest.batches.length === 0 && ownedIds(job.state).size > 0) return true
     const sent = newest.batches.flatMap(batch => {
       const armed = own.get(batch.id)
-      return armed ? [{ batch, sentAt: sentAtOf(job, armed) }] : []
+      const createdAt = Date.parse(batch.created_at)
+      return armed ? [{ createdAt, sentAt: sentAtOf(job, armed) }] : []
     })
-    const { lagMs } = driftOf(sent)
+    const { lagMs } = driftOf([...sent, ...creationsOf(job, number)])
     const from = sentAt - SAME_TIME_MS - lagMs
     const listed = lagMs === 0 ? newest : await listBackTo(from)
     if (!listed || listed.end === 'endless') return true

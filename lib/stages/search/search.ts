@@ -27,12 +27,13 @@ import {
   isOfAnotherTime,
   reconcile,
   undecidedIn,
+  type Creation,
   type PendingCreate,
   type Proof,
   type Reconciliation,
   type SearchEvidence,
 } from './reconcile.ts'
-import { armedOf, elapsedSinceArmed, mustBeSentTo, sentAtOf } from './sent.ts'
+import { armedOf, creationsOf, elapsedSinceArmed, mustBeSentTo, sentAtOf } from './sent.ts'
 
 // Other stages import this file only.
 export { isGivenUp, isOfApi } from './decisions.ts'
@@ -512,12 +513,9 @@ async function pendingCreateOf(options: SearchOptions): Promise<PendingCreate> {
   }
 }
 
-/** The job's newest other batches, and when they were sent. */
-async function sentBeside({
-  job,
-  api,
-  number,
-}: SearchOptions): Promise<readonly { batch: RemoteBatch; sentAt: number }[]> {
+/** The job's other batches, and when they were sent. */
+async function sentBeside({ job, api, number }: SearchOptions): Promise<readonly Creation[]> {
+  const sent = creationsOf(job, number)
   const known = [...job.state.batches.values()].flatMap(batch => {
     const { armed, id } = batch
     if (batch.number === number || armed === null) return []
@@ -525,10 +523,10 @@ async function sentBeside({
     // A reply with an earlier time is not believed, so its batch may still be a candidate.
     return (id === null ? openCandidates(batch) : [id]).map(one => ({ id: one, sentAt }))
   })
-  const sent: { batch: RemoteBatch; sentAt: number }[] = []
+  // The list may show other times than the replies to the creates.
   for (const { id, sentAt } of known.slice(-MAX_LOOKED_UP)) {
     const batch = await api.lookUp(id)
-    if (batch) sent.push({ batch, sentAt })
+    if (batch) sent.push({ createdAt: Date.parse(batch.created_at), sentAt })
   }
   return sent
 }

@@ -5,7 +5,7 @@ import { BatchStreamError } from '../../core/errors.ts'
 import { countOf, type Armed, type Caller, type Moment } from '../../core/job/event.ts'
 import type { BatchState } from '../../core/job/state.ts'
 import type { StoredJob } from '../../store/job.ts'
-import { hasCount, isEarlier, minElapsed } from './reconcile.ts'
+import { hasCount, isEarlier, minElapsed, type Creation } from './reconcile.ts'
 
 /** When the last byte of a create was sent, by the API's clock. The local clock is corrected by what it shows now. */
 export function sentAtOf({ clock, session }: StoredJob, { at, serverAt }: Moment): number {
@@ -15,6 +15,15 @@ export function sentAtOf({ clock, session }: StoredJob, { at, serverAt }: Moment
 export function armedOf(job: StoredJob, number: number): Armed {
   // Only batches that were armed are searched for.
   return job.batch(number).armed as Armed
+}
+
+/** When the job's other batches were created, as the journal knows it. */
+export function creationsOf(job: StoredJob, number: number): Creation[] {
+  return [...job.state.batches.values()].flatMap(({ number: other, armed, createdAt }) =>
+    other === number || armed === null || createdAt === undefined
+      ? []
+      : [{ createdAt, sentAt: sentAtOf(job, armed) }],
+  )
 }
 
 /**

@@ -16,6 +16,8 @@ export type CreateOutcome =
   | {
       readonly kind: 'created'
       readonly id: string
+      /** When the API created it; undefined if the reply does not say. */
+      readonly createdAt: number | undefined
       readonly foreign?: ForeignWorkspace | undefined
     }
   /**

@@ -330,7 +330,7 @@ export class Submit extends JobStage<SealedBatch> {
     await search.api.proveWorkspace()
     const found = await proven(search, id)
     if (typeof found !== 'object') throw unproven(number, id, found)
-    await this.#accept(job, number, id, true)
+    await this.#accept(job, number, { id, createdAt: Date.parse(found.created_at) }, true)
     return true
   }
 
@@ -415,7 +415,7 @@ export class Submit extends JobStage<SealedBatch> {
     )
     if (outcome === 'stopped') return outcome
     if (outcome.kind === 'created') {
-      await this.#accept(job, number, outcome.id, false, outcome.foreign?.workspace)
+      await this.#accept(job, number, outcome, false, outcome.foreign?.workspace)
       if (outcome.foreign) job.queue.stop(outcome.foreign.error)
     } else if (outcome.kind !== 'unknown')
       await this.#disarm(job, number, outcome.kind === 'again' && outcome.failure.kind === 'busy')
@@ -545,13 +545,17 @@ export class Submit extends JobStage<SealedBatch> {
   async #accept(
     job: StoredJob,
     number: number,
-    id: string,
+    { id, createdAt }: { readonly id: string; readonly createdAt: number | undefined },
     adopted: boolean,
     workspace?: string,
   ): Promise<void> {
     const answeredBy = answeredByClient(this.#options.client)
     const at = job.clock.now()
-    const more = { answeredBy, ...(workspace !== undefined && { workspace }) }
+    const more = {
+      ...(createdAt !== undefined && { createdAt }),
+      answeredBy,
+      ...(workspace !== undefined && { workspace }),
+    }
     await job.note({ type: 'submitted', number, id, at, adopted, ...more }, true)
     await job.store.disk.remove(job.store.path(number, 'body'))
     this.push(job.submittedBatch(number))
@@ -608,7 +612,10 @@ export class Submit extends JobStage<SealedBatch> {
       return
     }
     if ('undecided' in found) await leaveUndecided(job, number, found, onWait)
-    else await this.#accept(job, number, found.id, true)
+    else {
+      const createdAt = Date.parse(found.remote.created_at)
+      await this.#accept(job, number, { id: found.id, createdAt }, true)
+    }
   }
 }
 

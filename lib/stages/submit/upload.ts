@@ -158,7 +158,10 @@ async function readReply(
       : cachedBy !== undefined
         ? `batch ${id} from a cache (${shorten(cachedBy)})`
         : await whyNotOurs(job, number, id, answer, ownedElsewhere)
-  if (id !== undefined && wrong === undefined) return { kind: 'created', id, foreign }
+  if (id !== undefined && wrong === undefined) {
+    const batch = understood(answer)
+    return { kind: 'created', id, createdAt: batch && Date.parse(batch.created_at), foreign }
+  }
   const message = `the reply to the create is ${wrong}`
   return outcomeOf(failureOf(new Error(message), 0), progress.complete)
 }

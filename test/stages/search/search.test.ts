@@ -127,6 +127,30 @@ void t.test('another batch of the job shows that creation times are behind', asy
   }
 })
 
+void t.test('one of the job’s first batches shows that creation times may be behind', async t => {
+  const many = 8
+  const world = await makeWorld(t, {
+    batchTimeMs: 30 * MINUTE,
+    faults: [{ on: 'create', nth: many, when: 'after', reset: true }],
+  })
+  const ids: string[] = []
+  // The machine that creates the first and the last batch has a clock of its own.
+  const seen = (batch: RemoteBatch): RemoteBatch => {
+    if (!ids.includes(batch.id)) ids.push(batch.id)
+    if (![0, many - 1].includes(ids.indexOf(batch.id))) return batch
+    return JSON.parse(createdLater(JSON.stringify(batch), -60 * MINUTE))
+  }
+  const client = clientThatChanges(world, text => {
+    if (!text.startsWith('{') || text.includes('"custom_id"')) return text
+    const reply = JSON.parse(text)
+    return JSON.stringify(reply.data ? { ...reply, data: reply.data.map(seen) } : seen(reply))
+  })
+  const options = { client, aggregate: { batchSize: 2 }, submit: { concurrency: 1 } }
+  const results = await run(world, await world.open(), asks(2 * many), options)
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 2 * many)
+  t.match(await world.emulator.ledger.totals(), { accepted: 2 * many, acceptedTwice: 0 })
+})
+
 void t.test('the batch of an earlier run with the same chosen ids is not adopted', async t => {
   const mine = asks(6).map((one, i) => ({ ...one, custom_id: `row-${i}` }))
   const world = await makeWorld(t, {
