@@ -1,5 +1,6 @@
 import type { BatchState, Phase } from '../core/job/state.ts'
 import { compareByRecord } from '../core/job/earliest.ts'
+import { AS_ESTIMATED, isHigher, raisedLike } from '../core/job/raised.ts'
 
 /** A job's spending against its cap, in femtodollars. */
 export interface Spending {
@@ -60,14 +61,12 @@ export function raising(
   batches: readonly Pick<BatchState, 'number' | 'reserved'>[],
   spentOn: ReadonlyMap<number, bigint | null>,
 ): (worst: bigint) => bigint {
-  let most = { spent: 1n, reserved: 1n }
-  for (const { number, reserved: amount } of batches) {
-    const spent = spentOn.get(number) ?? 0n
-    const reserved = BigInt(amount ?? 0)
-    if (reserved > 0n && spent * most.reserved > most.spent * reserved) most = { spent, reserved }
+  let most = AS_ESTIMATED
+  for (const { number, reserved } of batches) {
+    const bill = { spent: spentOn.get(number) ?? 0n, reserved: BigInt(reserved ?? 0) }
+    if (bill.reserved > 0n && isHigher(bill, most)) most = bill
   }
-  const { spent, reserved } = most
-  return worst => (worst * spent + reserved - 1n) / reserved
+  return raisedLike(most)
 }
 
 /** Whether some answers of a batch will never arrive. */

@@ -1,5 +1,5 @@
 import type { SealedBatch } from '../core/flow.ts'
-import type { Shared, SharedSpending } from '../store/shared.ts'
+import type { OverCap, Shared } from '../store/shared.ts'
 import type { StoredJob } from '../store/job.ts'
 import type { BatchState } from '../core/job/state.ts'
 import {
@@ -42,8 +42,8 @@ export interface CapOptions {
 /** How often to check whether other shards have released a part of the budget. */
 const SHARED_LOOK_MS = 2000
 
-/** What the job has spent, and all shards together. */
-type AnySpending = Spending & Pick<SharedSpending, 'uncapped'>
+/** What the job, or all its shards together, have spent, and the worst case of the batch that is to be sent. */
+type SpendingWith = Spending & Pick<OverCap, 'worst' | 'uncapped'>
 
 /** The cap was reached: the next batch does not fit. */
 export interface Reached {
@@ -126,9 +126,9 @@ export class Cap {
     const own = await this.#spending(number)
     const worst = this.#raised(reserved)
     // The cap may have been lowered since, and other shards have spent.
-    const refused = await this.#reserveShared(number, worst, own)
+    const refused = await this.#reserveShared(number, reserved, own)
     if (judge(this.#most, own, worst) === 'send' && !refused) return true
-    this.#stop(number, worst, { ...own, ...refused })
+    this.#stop(number, { ...own, worst, ...refused })
     return false
   }
 
@@ -143,16 +143,16 @@ export class Cap {
     for (;;) {
       const own = await this.#spending(number)
       const worst = this.#raised(estimate)
-      const refused = await this.#reserveShared(number, worst, own)
-      const spending = { ...own, ...refused }
+      const refused = await this.#reserveShared(number, estimate, own)
+      const spending = { ...own, worst, ...refused }
       const verdict = this.#verdict(own, refused, worst)
       if (verdict === 'send') {
         await job.note({ type: 'reserved', number, amount: String(estimate) }, false)
         return true
       }
       if (verdict === 'stop' || !drains) {
-        if (await this.#raise(number, worst, spending, signal)) continue
-        this.#stop(number, worst, spending)
+        if (await this.#raise(number, spending, signal)) continue
+        this.#stop(number, spending)
         return false
       }
       await this.#change(own.mark, signal)
@@ -177,11 +177,11 @@ export class Cap {
       const { number, fetched, phase } = batch
       if (!fetched || phase === 'void' || this.#settled.has(number)) continue
       const spent = await spentOn(number)
-      const most = BigInt(batch.reserved ?? 0)
+      const isReserved = BigInt(batch.reserved ?? 0) > 0n
       // A batch of unknown cost without a reservation stops the job.
-      if (spent === undefined || (spent === null && most === 0n)) continue
-      const isWorst = spent === null || (isShort(batch) && most > spent)
-      await job.shared.settle(number, isWorst ? most : spent, this.#most)
+      if (spent === undefined || (spent === null && !isReserved)) continue
+      const isWhole = spent !== null && !isShort(batch)
+      await job.shared.settle(number, { spent: spent ?? 0n, isWhole }, this.#most)
       this.#settled.add(number)
     }
   }
@@ -191,7 +191,7 @@ export class Cap {
     number: number,
     worst: bigint,
     { isUnknown }: Spending,
-  ): Promise<SharedSpending | undefined> {
+  ): Promise<OverCap | undefined> {
     const { shared } = this.#options.job
     if (!shared || isUnknown) return undefined
     await this.settle()
@@ -199,7 +199,7 @@ export class Cap {
     return reserved === 'reserved' ? undefined : reserved
   }
 
-  #verdict(own: Spending, refused: SharedSpending | undefined, worst: bigint): CapDecision {
+  #verdict(own: Spending, refused: OverCap | undefined, worst: bigint): CapDecision {
     if (!this.#options.job.shared || own.isUnknown) return judge(this.#most, own, worst)
     if (!refused) return 'send'
     if (refused.uncapped !== undefined) return 'stop'
@@ -241,25 +241,20 @@ export class Cap {
   }
 
   /** Asks for a higher cap. An unknown price is not a matter of the amount, so then nothing is asked. */
-  async #raise(
-    number: number,
-    worst: bigint,
-    spending: AnySpending,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  async #raise(number: number, spending: SpendingWith, signal: AbortSignal): Promise<boolean> {
     if (spending.isUnknown || spending.uncapped !== undefined) return false
-    const why = this.#reached(number, worst, spending)
-    const least = spending.spent + spending.reserved + worst
+    const why = this.#reached(number, spending)
+    const least = spending.spent + spending.reserved + spending.worst
     const raised = await this.#options.ask?.({ why, least }, signal)
     if (raised === undefined) return false
     this.#most = raised
     return true
   }
 
-  #stop(number: number, worst: bigint, spending: AnySpending): void {
-    this.#stopped ??= this.#reached(number, worst, spending)
+  #stop(number: number, spending: SpendingWith): void {
+    this.#stopped ??= this.#reached(number, spending)
     if (spending.isUnknown || spending.uncapped !== undefined) return
-    const { spent, reserved } = spending
+    const { spent, reserved, worst } = spending
     this.#refused ??= {
       committed: spent + reserved,
       worst,
@@ -267,11 +262,7 @@ export class Cap {
     }
   }
 
-  #reached(
-    number: number,
-    worst: bigint,
-    { spent, reserved, isUnknown, uncapped }: AnySpending,
-  ): string {
+  #reached(number: number, { spent, reserved, worst, isUnknown, uncapped }: SpendingWith): string {
     const most = showUsd(this.#most)
     if (uncapped !== undefined)
       return `shard ${uncapped} has sent batches without \`maxCost\`, so what the job has spent is unknown, and nothing more is sent under ${most}: run that shard with \`maxCost\` first`

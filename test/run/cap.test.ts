@@ -2,6 +2,7 @@ import t from 'tap'
 import type { JobEvent } from '../../lib/core/job/event.ts'
 import { apply, fold, type BatchState, type JobState, VERSION } from '../../lib/core/job/state.ts'
 import { judge, raising, spendingOf } from '../../lib/cost/budget.ts'
+import type { SharedBill } from '../../lib/store/shared.ts'
 import { Cap, type CapOptions } from '../../lib/run/cap.ts'
 
 const OPENED: JobEvent = { type: 'opened', version: VERSION, run: 'test', at: 0 }
@@ -240,7 +241,7 @@ t.test('a batch without a bound is never sent', async t => {
   t.equal(cap.stopped, 'batch 1 cannot be held below `maxCost`: a thing has no size')
 })
 
-t.test('shards learn the bill of each batch once, and never less than may be billed', async t => {
+t.test('shards learn the bill of each batch once, and whether it is the whole bill', async t => {
   const books = new Books()
   for (const number of [1, 2, 3, 4, 5, 6, 7]) {
     await books.seal(number)
@@ -250,10 +251,10 @@ t.test('shards learn the bill of each batch once, and never less than may be bil
     const why = number === 4 || number === 5 ? 'answers are missing' : null
     await books.note({ type: 'fetched', number, lines: 1, bytes: 1, why })
   }
-  const bills: [number, bigint][] = []
+  const bills: [number, SharedBill][] = []
   const shared = {
     settled: async () => new Map<number, bigint>(),
-    settle: async (number: number, spent: bigint) => void bills.push([number, spent]),
+    settle: async (number: number, bill: SharedBill) => void bills.push([number, bill]),
     reserveBudget: async () => 'reserved' as const,
   }
   // The results of batch 3 are on another machine; answers of the last two have an unknown cost.
@@ -274,11 +275,11 @@ t.test('shards learn the bill of each batch once, and never less than may be bil
   await cap.settle()
   await cap.settle()
   t.same(bills, [
-    [1, 4n],
-    [2, 5n],
-    [4, 7n],
-    [5, 8n],
-    [6, 7n],
+    [1, { spent: 4n, isWhole: true }],
+    [2, { spent: 5n, isWhole: true }],
+    [4, { spent: 6n, isWhole: false }],
+    [5, { spent: 8n, isWhole: false }],
+    [6, { spent: 0n, isWhole: false }],
   ])
 })
 
@@ -349,7 +350,7 @@ t.test(
     const shared = {
       settled: async () => new Map<number, bigint>(),
       settle: async () => {},
-      reserveBudget: async () => ({ spent: 95n, reserved: 0n }),
+      reserveBudget: async () => ({ spent: 95n, reserved: 0n, worst: 10n }),
     }
     const cap = new Cap({
       job: Object.assign(books, { shared }),

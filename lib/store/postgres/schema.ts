@@ -2,7 +2,7 @@ import { BatchStreamError } from '../../core/errors.ts'
 import { inTransaction, type LedgerPool } from './pool.ts'
 
 /** The version of the tables; a higher one in the database is refused. */
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 /** Any number, the same for every process that creates the tables. */
 const CREATION_LOCK = 7_236_001
@@ -63,6 +63,9 @@ create table if not exists claude_batch_stream.budget (
   reserved numeric not null default 0,
   cap numeric not null
 );
+alter table claude_batch_stream.budget
+  add column if not exists billed numeric not null default 1,
+  add column if not exists estimated numeric not null default 1;
 `
 
 /** Creates the tables on first use. Tables of a newer version are `CBS_STATE`. */
@@ -86,6 +89,10 @@ async function createTables(pool: LedgerPool): Promise<void> {
     await connection.query(
       `insert into claude_batch_stream.version select $1::int
        where not exists (select from claude_batch_stream.version)`,
+      [SCHEMA_VERSION],
+    )
+    await connection.query(
+      'update claude_batch_stream.version set version = greatest(version, $1::int)',
       [SCHEMA_VERSION],
     )
   })

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../core/clock.ts'
 import { BatchStreamError } from '../../core/errors.ts'
 import type { JobEvent, Sealed } from '../../core/job/event.ts'
+import { AS_ESTIMATED, isHigher, raisedLike, type Bill } from '../../core/job/raised.ts'
 import type { Journal } from '../journal.ts'
-import type { Shared, SharedSpending } from '../shared.ts'
+import type { OverCap, Shared, SharedBill, SharedSpending } from '../shared.ts'
 import {
   inTransaction,
   isTransientDatabaseError,
@@ -202,7 +203,7 @@ export class PostgresShard implements Journal, Shared {
     )
   }
 
-  reserveBudget(number: number, worst: bigint, cap: bigint): Promise<'reserved' | SharedSpending> {
+  reserveBudget(number: number, worst: bigint, cap: bigint): Promise<'reserved' | OverCap> {
     const { job } = this.#options.key
     return this.#inTurn(() =>
       this.#fenced(async connection => {
@@ -212,19 +213,23 @@ export class PostgresShard implements Journal, Shared {
           [job, String(cap)],
         )
         const uncapped = await this.#uncappedIn(connection)
-        if (uncapped !== undefined) return { ...(await spendingOf(connection, job)), uncapped }
         const batch = await this.#read(connection, number, 'reserved::text')
-        if (BigInt(String(batch?.['reserved'])) > 0n) {
-          const all = await spendingOf(connection, job)
-          if (all.spent + all.reserved <= cap) return 'reserved'
-          return { ...all, reserved: all.reserved - worst }
+        const known = BigInt(String(batch?.['reserved']))
+        // The insert has locked the row, so nothing changes in between.
+        const all = await budgetOf(connection, job)
+        const raised = raisedLike(all.most)
+        const over = {
+          spent: all.spent,
+          reserved: raised(all.reserved - known),
+          worst: raised(worst),
         }
-        const fits = await connection.query(
-          `update claude_batch_stream.budget set reserved = reserved + $2::numeric
-           where job = $1 and spent + reserved + $2::numeric <= cap returning job`,
+        if (uncapped !== undefined) return { ...over, uncapped }
+        if (over.spent + over.reserved + over.worst > cap) return over
+        if (known > 0n) return 'reserved'
+        await connection.query(
+          `update claude_batch_stream.budget set reserved = reserved + $2::numeric where job = $1`,
           [job, String(worst)],
         )
-        if (fits.rows.length === 0) return await spendingOf(connection, job)
         await this.#update(connection, number, 'reserved = $4::numeric', String(worst))
         return 'reserved'
       }),
@@ -242,23 +247,32 @@ export class PostgresShard implements Journal, Shared {
     return rows[0] && Number(rows[0]['shard'])
   }
 
-  settle(number: number, spent: bigint, cap: bigint): Promise<void> {
+  settle(number: number, { spent, isWhole }: SharedBill, cap: bigint): Promise<void> {
     const { job } = this.#options.key
     return this.#inTurn(() =>
       this.#fenced(async connection => {
         const batch = await this.#read(connection, number, 'reserved::text, spent::text')
         if (batch === undefined || batch['spent'] !== null) return
+        // The update locks a row that exists, so that no other shard changes it in between.
         await connection.query(
-          `insert into claude_batch_stream.budget (job, cap) values ($1, $2::numeric) on conflict do nothing`,
+          `insert into claude_batch_stream.budget as budget (job, cap) values ($1, $2::numeric)
+           on conflict (job) do update set cap = budget.cap`,
           [job, String(cap)],
         )
+        const bill = { spent, reserved: BigInt(String(batch['reserved'])) }
+        const { most } = await budgetOf(connection, job)
+        const highest = bill.reserved > 0n && isHigher(bill, most) ? bill : most
+        const worst = raisedLike(highest)(bill.reserved)
+        const counted = isWhole || spent > worst ? spent : worst
         await connection.query(
           `update claude_batch_stream.budget
-           set spent = spent + $2::numeric, reserved = reserved - $3::numeric where job = $1`,
-          [job, String(spent), batch['reserved']],
+           set spent = spent + $2::numeric, reserved = reserved - $3::numeric,
+               billed = $4::numeric, estimated = $5::numeric
+           where job = $1`,
+          [job, ...[counted, bill.reserved, highest.spent, highest.reserved].map(String)],
         )
         const set = 'spent = $4::numeric, reserved = 0'
-        await this.#update(connection, number, set, String(spent))
+        await this.#update(connection, number, set, String(counted))
       }),
     )
   }
@@ -595,13 +609,27 @@ async function takeShard(
 }
 
 async function spendingOf(connection: LedgerQueries, job: string): Promise<SharedSpending> {
+  const { spent, reserved, most } = await budgetOf(connection, job)
+  return { spent, reserved: raisedLike(most)(reserved) }
+}
+
+/** What the shards of a job have spent and reserved, and the bill as far as which worst cases are raised. */
+async function budgetOf(
+  connection: LedgerQueries,
+  job: string,
+): Promise<{ readonly spent: bigint; readonly reserved: bigint; readonly most: Bill }> {
   const { rows } = await connection.query(
-    `select spent::text, reserved::text from claude_batch_stream.budget where job = $1`,
+    `select spent::text, reserved::text, billed::text, estimated::text
+     from claude_batch_stream.budget where job = $1`,
     [job],
   )
+  const [row] = rows
+  if (!row) return { spent: 0n, reserved: 0n, most: AS_ESTIMATED }
+  const amountOf = (column: string): bigint => BigInt(String(row[column]))
   return {
-    spent: BigInt(String(rows[0]?.['spent'] ?? 0)),
-    reserved: BigInt(String(rows[0]?.['reserved'] ?? 0)),
+    spent: amountOf('spent'),
+    reserved: amountOf('reserved'),
+    most: { spent: amountOf('billed'), reserved: amountOf('estimated') },
   }
 }
 

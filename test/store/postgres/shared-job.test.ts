@@ -25,6 +25,7 @@ import type { StoredJob } from '../../../lib/store/job.ts'
 import { openStoredJob, type StoredJobOptions } from '../../../lib/store/open.ts'
 import { postgresLedger, postgresLedgerOf } from '../../../lib/store/postgres/ledger.ts'
 import type { LedgerPool } from '../../../lib/store/postgres/pool.ts'
+import { SCHEMA_VERSION } from '../../../lib/store/postgres/schema.ts'
 import { PostgresShard } from '../../../lib/store/postgres/shard.ts'
 import { clientOf } from '../../support/world.ts'
 import { record, records } from '../../support/jobs.ts'
@@ -452,6 +453,45 @@ void t.test('the queue and the budget are shared by shards, and empty at the end
   t.same(budget, [{ spent: '90', reserved: '0' }])
 })
 
+void t.test(
+  'worst cases are raised as far as a batch of any shard was billed above its own',
+  async t => {
+    const world = await machines(t)
+    const shards = await Promise.all(
+      [0, 1].map(index => world.open(`machine-${index}`, { shard: { index, count: 2, block: 1 } })),
+    )
+    const [first, second] = shards.map(({ shared }) => shared)
+    if (!first || !second) throw new Error('the job is in a ledger')
+    const part = { attempt: 1, next: 1, records: 1, requests: 1, bytes: 1, hash: '' }
+    for (const job of shards)
+      for (const number of [1, 2, 3]) await job.note({ type: 'sealed', number, ...part }, true)
+    const cap = 100n
+    for (const shared of [first, second])
+      for (const number of [1, 2]) t.equal(await shared.reserveBudget(number, 10n, cap), 'reserved')
+    t.same(await second.spending(), { spent: 0n, reserved: 40n })
+    await first.settle(1, { spent: 15n, isWhole: true }, cap)
+    t.same(await second.spending(), { spent: 15n, reserved: 45n })
+    t.same(await second.reserveBudget(3, 30n, cap), { spent: 15n, reserved: 45n, worst: 45n })
+    // Some answers will never arrive, or their cost is unknown.
+    await second.settle(1, { spent: 4n, isWhole: false }, cap)
+    await first.settle(2, { spent: 17n, isWhole: false }, cap)
+    t.same(await second.spending(), { spent: 15n + 15n + 17n, reserved: 17n })
+    t.same([...(await second.settled())], [[1, 15n]])
+  },
+)
+
+void t.test('tables of the version before get their new columns', async t => {
+  await pool.query(
+    'alter table claude_batch_stream.budget drop column billed, drop column estimated',
+  )
+  await pool.query('update claude_batch_stream.version set version = 1')
+  const world = await machines(t)
+  const { shared } = await world.open('a')
+  t.same(await shared?.spending(), { spent: 0n, reserved: 0n })
+  const { rows } = await pool.query('select version from claude_batch_stream.version')
+  t.same(rows, [{ version: SCHEMA_VERSION }])
+})
+
 void t.test('a repeated question about a batch gets the same answer from the ledger', async t => {
   const world = await machines(t)
   const job = await world.open('a')
@@ -465,10 +505,10 @@ void t.test('a repeated question about a batch gets the same answer from the led
   t.same(await shared.spending(), { spent: 0n, reserved: 40n })
   t.same(
     await shared.reserveBudget(1, 40n, 39n),
-    { spent: 0n, reserved: 0n },
+    { spent: 0n, reserved: 0n, worst: 40n },
     'the cap was lowered since',
   )
-  for (const _ of [1, 2]) await shared.settle(1, 30n, 100n)
+  for (const _ of [1, 2]) await shared.settle(1, { spent: 30n, isWhole: true }, 100n)
   t.same(await shared.spending(), { spent: 30n, reserved: 0n })
   await pool.query(
     `insert into claude_batch_stream.event (job, shard, seq, epoch, line)
