@@ -49,7 +49,7 @@ const UNSENT: Readonly<Record<string, Cause>> = {
   'a request that is refused like all others': {
     code: 4,
     options: refused(error('no tools')),
-    says: /the API refuses every request for the same reason/,
+    says: /the API refuses every request/,
   },
   'a key that is refused': { code: 5, options: { keys: { other: 'wrkspc_1' } } },
   'a create that is forbidden': { code: 5, options: refused({ status: 403 }) },

@@ -1,5 +1,5 @@
 import { hasApiForm } from '../../api/sdk-error.ts'
-import type { JobState } from '../../core/job/state.ts'
+import type { BatchState, JobState } from '../../core/job/state.ts'
 import type { CreateOutcome, Refusal } from './outcome.ts'
 
 /** So many failed creates of one batch may have its content as their cause. */
@@ -21,7 +21,7 @@ export function afterFailure(
   const batch = batches.get(number)
   if (!batch?.failed) return 'again'
   const { requests, failed, root, bytes } = batch
-  const isSuspect = failed.times >= SUSPECT_AFTER && now - failed.since >= settleMs
+  const isSuspect = isFailingForLong(batch, { now, settleMs })
   if (requests === 1) return isSuspect && failed.apart >= SUSPECT_AFTER ? 'reject' : 'again'
   const isHalved = [...batches.values()].some(
     one => one.root === root && one.number !== number && one.phase === 'void' && one.failed,
@@ -32,6 +32,14 @@ export function afterFailure(
     one => one.failed && one.root !== root && one.submittedAt === null,
   )
   return isSuspect && (failed.apart > 0 || !isCommon) ? 'split' : 'again'
+}
+
+/** Whether the creates of a batch have failed so often, and for so long, that its content may be the cause. */
+export function isFailingForLong(
+  { failed }: Pick<BatchState, 'failed'>,
+  { now, settleMs }: { readonly now: number; readonly settleMs: number },
+): boolean {
+  return failed !== undefined && failed.times >= SUSPECT_AFTER && now - failed.since >= settleMs
 }
 
 /**

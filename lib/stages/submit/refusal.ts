@@ -1,3 +1,4 @@
+import { hasApiForm } from '../../api/sdk-error.ts'
 import type { PartAssignment } from './split-batch.ts'
 
 /** The number of requests of a refused batch, spread evenly, that are sent alone to find out whether all share the cause. */
@@ -30,22 +31,34 @@ export function planProbes(requests: number): ProbePlan {
 export type RefusalVerdict =
   /** The cause is not known yet. */
   | { readonly kind: 'undecided' }
-  /** These requests are refused because of their content. */
-  | { readonly kind: 'reject'; readonly refused: readonly RefusedAlone[] }
-  /** The API refuses all requests alike. */
+  /** These requests are refused because of their content; `unless`: unless something on the way blocks all of them for a while. */
+  | {
+      readonly kind: 'reject'
+      readonly refused: readonly RefusedAlone[]
+      readonly unless?: 'blocked'
+    }
+  /** The API refuses all requests. */
   | { readonly kind: 'common'; readonly message: string }
 
 /** A batch of one request that the API refused. */
 export interface RefusedAlone {
   readonly number: number
   readonly message: string
+  /** Whether the refusal judges the content of the request, as those of the API itself do and those of a filter may not. */
+  readonly judges: boolean
+}
+
+/** Whether a refusal is the API's judgement of a request, and not the page or the error of something on the way. */
+export function judgesContent(cause: unknown): boolean {
+  return hasApiForm(cause) && Object(Object(cause).error).error?.type === 'invalid_request_error'
 }
 
 const UNDECIDED: RefusalVerdict = { kind: 'undecided' }
 
 /**
- * Distinguishes a bad request from a cause that all requests share, such as a parameter that the account may not use. While
- * the API refuses one request after another with the same message and accepts none, the cause may be common.
+ * Distinguishes a bad request from a cause that all requests share: a parameter that the account may not use, a gateway that blocks
+ * everything. While the API refuses one request after another with the same message and accepts none, the cause may be common; so it
+ * may with any message that does not judge the request.
  */
 export class RefusalTracker {
   #refused: RefusedAlone[] = []
@@ -54,7 +67,7 @@ export class RefusalTracker {
   refusedAlone(one: RefusedAlone): RefusalVerdict {
     const first = this.#refused[0]
     this.#refused.push(one)
-    if (first && withoutPosition(first.message) !== withoutPosition(one.message))
+    if (first?.judges && one.judges && sharedPart(first.message) !== sharedPart(one.message))
       return this.#reject()
     if (this.#refused.length >= PROBES) return { kind: 'common', message: one.message }
     return UNDECIDED
@@ -69,18 +82,19 @@ export class RefusalTracker {
   ended(everAccepted: boolean): RefusalVerdict {
     const [first, second] = this.#refused
     if (!first) return UNDECIDED
-    if (second && !everAccepted) return { kind: 'common', message: first.message }
-    return this.#reject()
+    const isJudged = this.#refused.every(({ judges }) => judges)
+    if (!everAccepted && (second || !isJudged)) return { kind: 'common', message: first.message }
+    return isJudged ? this.#reject() : { ...this.#reject(), unless: 'blocked' }
   }
 
-  #reject(): RefusalVerdict {
+  #reject(): RefusalVerdict & { readonly kind: 'reject' } {
     const refused = this.#refused
     this.#refused = []
     return { kind: 'reject', refused }
   }
 }
 
-/** Removes the position, so that the same error for another request is the same message. */
-function withoutPosition(message: string): string {
-  return message.replaceAll(/\brequests\.\d+/g, 'requests.N')
+/** A message without what differs in each reply: the position of a request, the id of a reply, a time. */
+function sharedPart(message: string): string {
+  return message.replaceAll(/[\w-]+/g, word => (/\d/.test(word) ? '#' : word))
 }

@@ -19,10 +19,11 @@ import { mustBeNoCopy } from '../../store/open.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_SETTLE_MS } from '../../core/limits.ts'
 import { notify } from '../../core/notify.ts'
 import { typed, type CarryingStage } from '../../core/stage.ts'
-import { afterFailure, filteredBy } from './failing.ts'
+import { afterFailure, filteredBy, isFailingForLong } from './failing.ts'
 import { ensureFreeSpace } from './free-space.ts'
 import type { CreateOutcome, Refusal } from './outcome.ts'
 import {
+  judgesContent,
   NAMED_REFUSALS,
   planProbes,
   PROBES,
@@ -192,6 +193,7 @@ export class Submit extends JobStage<SealedBatch> {
       while (this.#parallel.size > 0) await Promise.all(this.#parallel)
       if (!job) return
       verdict = this.#refusals.ended(ownedIds(job.state).size > 0)
+      if (!(await this.#outlasts(job, verdict))) break
       await this.#applyVerdict(job, verdict)
     } while (verdict.kind === 'reject')
     await this.reportStop(job.queue.unreportedStop)
@@ -494,11 +496,13 @@ export class Submit extends JobStage<SealedBatch> {
    * Isolates the bad requests of a batch that the API refused without naming one, by halving the batch. Before that, some
    * requests are sent alone, since all may share the cause.
    */
-  async #isolate(job: StoredJob, number: number, { message }: Failure): Promise<void> {
+  async #isolate(job: StoredJob, number: number, { message, cause }: Failure): Promise<void> {
     const { requests, root, isolated } = job.batch(number)
     if (requests === 1) {
-      if (isolated) return await this.#reject(job, number, 0, message)
-      return await this.#applyVerdict(job, this.#refusals.refusedAlone({ number, message }))
+      const judges = judgesContent(cause)
+      if ((isolated && judges) || (await this.#isRefusedForLong(job, number)))
+        return await this.#reject(job, number, 0, message)
+      return await this.#applyVerdict(job, this.#refusals.refusedAlone({ number, message, judges }))
     }
     if (isolated || this.#individual.has(root)) {
       for (const part of await splitBatch(job, number, half(requests), { isolated: true }))
@@ -515,6 +519,25 @@ export class Submit extends JobStage<SealedBatch> {
       await this.#processPart(job, part)
   }
 
+  /** Whether a request was refused alone so often, and for so long, that it is rejected, as others of the job were accepted. */
+  async #isRefusedForLong(job: StoredJob, number: number): Promise<boolean> {
+    await this.#noteFailed(job, number)
+    const { settleMs } = this.#searchOf(job, number)
+    const isForLong = isFailingForLong(job.batch(number), { now: job.clock.now(), settleMs })
+    return isForLong && ownedIds(job.state).size > 0
+  }
+
+  /** Waits as long as something on the way may block everything, before its refusals count. Returns false once submission has stopped. */
+  async #outlasts(job: StoredJob, verdict: RefusalVerdict): Promise<boolean> {
+    if (verdict.kind !== 'reject' || !verdict.unless) return true
+    const first = verdict.refused.find(({ number }) => !this.#refusedTwice.has(number))
+    if (!first) return true
+    const { number, message } = first
+    const { settleMs } = this.#searchOf(job, number)
+    this.#reportWait(job.sealedBatch(number), `it is sent once more later: ${message}`)
+    return await job.queue.betweenTries(number, this.#pause(job, settleMs))
+  }
+
   /** Sends a part of a split batch. If a batch with its count has an unknown outcome, the part waits without blocking others. */
   async #processPart(job: StoredJob, part: number): Promise<void> {
     const taking = this.#process(job, part)
@@ -527,7 +550,7 @@ export class Submit extends JobStage<SealedBatch> {
       job.queue.stop(
         new BatchStreamError(
           'CBS_STOPPED',
-          `the API refuses every request for the same reason, so nothing more is sent: ${verdict.message}`,
+          `the API refuses every request, so nothing more is sent: ${verdict.message}`,
         ),
       )
     else if (verdict.kind === 'reject')

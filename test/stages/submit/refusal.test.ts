@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
+import type { Result } from '../../../lib/core/results/result.ts'
 import { planProbes, PROBES, RefusalTracker } from '../../../lib/stages/submit/refusal.ts'
-import { ask, asks, callsOf, makeWorld, run, said } from '../../support/world.ts'
+import { ask, asks, callsOf, makeWorld, reopened, run, said } from '../../support/world.ts'
+
+const MINUTE = 60_000
 
 void t.test('probes are single requests, spread evenly, and the parts keep the order', async () => {
   fc.assert(
@@ -28,7 +31,7 @@ void t.test('probes are single requests, spread evenly, and the parts keep the o
 void t.test('identical refusals have a common cause only while nothing is accepted', async t => {
   const judge = new RefusalTracker()
   const refuse = (number: number, message = 'requests.0: no'): string =>
-    judge.refusedAlone({ number, message }).kind
+    judge.refusedAlone({ number, message, judges: true }).kind
   for (let number = 1; number < PROBES; number++) t.equal(refuse(number), 'undecided')
   t.match(judge.accepted(), { kind: 'reject', refused: { length: PROBES - 1 } })
   t.match(judge.accepted(), { kind: 'undecided' })
@@ -38,8 +41,8 @@ void t.test('identical refusals have a common cause only while nothing is accept
 
 void t.test('different refusals are caused by the requests themselves', async t => {
   const judge = new RefusalTracker()
-  judge.refusedAlone({ number: 1, message: 'a' })
-  t.match(judge.refusedAlone({ number: 2, message: 'b' }), {
+  judge.refusedAlone({ number: 1, message: 'a', judges: true })
+  t.match(judge.refusedAlone({ number: 2, message: 'b', judges: true }), {
     kind: 'reject',
     refused: [{ number: 1 }, { number: 2 }],
   })
@@ -48,13 +51,123 @@ void t.test('different refusals are caused by the requests themselves', async t 
 
 void t.test('at the end a few refusals are judged by what the API has accepted', async t => {
   const judge = new RefusalTracker()
-  judge.refusedAlone({ number: 1, message: 'a' })
+  judge.refusedAlone({ number: 1, message: 'a', judges: true })
   t.match(judge.ended(false), { kind: 'reject', refused: [{ number: 1 }] })
-  judge.refusedAlone({ number: 1, message: 'a' })
-  judge.refusedAlone({ number: 2, message: 'a' })
+  judge.refusedAlone({ number: 1, message: 'a', judges: true })
+  judge.refusedAlone({ number: 2, message: 'a', judges: true })
   t.match(judge.ended(false), { kind: 'common', message: 'a' })
   t.match(judge.ended(true), { kind: 'reject' })
 })
+
+void t.test('refusals that do not judge a request prove nothing by their differences', async t => {
+  const judge = new RefusalTracker()
+  const refuse = (number: number): string =>
+    judge.refusedAlone({ number, message: `page ${'ab'.repeat(number)}`, judges: false }).kind
+  refuse(1)
+  t.match(judge.ended(false), { kind: 'common' }, 'nothing was ever accepted')
+  t.same(judge.ended(true), {
+    kind: 'reject',
+    unless: 'blocked',
+    refused: [{ number: 1, message: 'page ab', judges: false }],
+  })
+  for (let number = 1; number < PROBES; number++) t.equal(refuse(number), 'undecided')
+  t.equal(refuse(PROBES), 'common')
+})
+
+/** Refusals of gateways and filters, each with a text of its own. */
+const PAGES: readonly [name: string, status: number, body: (nth: number) => string][] = [
+  ['a page with the id of the reply', 403, nth => `<p>Your support ID is: ${nth ** 9}</p>`],
+  [
+    'an error with a time',
+    400,
+    nth => JSON.stringify({ timestamp: new Date(nth * 1e10).toISOString(), error: 'Bad Request' }),
+  ],
+  [
+    'an error in the form of the API',
+    400,
+    nth =>
+      JSON.stringify({
+        type: 'error',
+        error: { type: 'new_api_error', message: `no channel (request id: ${nth})` },
+      }),
+  ],
+]
+
+for (const [name, status, body] of PAGES) {
+  void t.test(
+    `something that blocks all creates for a while rejects no record: ${name}`,
+    async t => {
+      let creates = 0
+      let isOpen = false
+      const world = await makeWorld(t, {
+        batchTimeMs: MINUTE,
+        faults: ({ op }) =>
+          op === 'create' && ++creates > 2 && !isOpen ? { status, body: body(creates) } : undefined,
+      })
+      const options = { aggregate: { batchSize: 4 } }
+      const job = await world.open()
+      await t.rejects(run(world, job, asks(20), options), { code: 'CBS_STOPPED' })
+      t.ok(creates < 20, `${creates} creates`)
+      isOpen = true
+      const results = await run(world, await reopened(world, job), asks(20), options)
+      t.equal(results.filter(({ status: is }) => is === 'succeeded').length, 20)
+      t.match(await world.emulator.ledger.totals(), { accepted: 20, acceptedTwice: 0 })
+    },
+  )
+
+  void t.test(`what is blocked at the end is sent once more after a while: ${name}`, async t => {
+    for (const minutes of [5, 500]) {
+      let creates = 0
+      let until = Infinity
+      const world = await makeWorld(t, {
+        batchTimeMs: MINUTE,
+        faults: ({ op }) => {
+          if (op !== 'create' || ++creates < 3) return undefined
+          if (creates === 3) until = world.clock.now() + minutes * MINUTE
+          return world.clock.now() < until ? { status, body: body(creates) } : undefined
+        },
+      })
+      const options = { aggregate: { batchSize: 4 } }
+      const results = await run(world, await world.open(), asks(9), options)
+      const last = minutes === 5 ? 'succeeded' : 'rejected'
+      t.same(
+        results.map(({ status: is }) => is),
+        [...Array.from({ length: 8 }, () => 'succeeded'), last],
+      )
+    }
+  })
+}
+
+/** A refusal without the name of a request, of something on the way and of the API. */
+const UNNAMED = [
+  '<p>no</p>',
+  '{"type":"error","error":{"type":"invalid_request_error","message":"no"}}',
+]
+
+for (const page of UNNAMED)
+  void t.test(`records in a row that never pass are rejected in the end: ${page}`, async t => {
+    const world = await makeWorld(t, { batchTimeMs: MINUTE })
+    const fetch: typeof globalThis.fetch = async (url, init) => {
+      const body = init?.body ? await new Response(init.body).text() : undefined
+      if (body?.includes('poison')) return new Response(page, { status: 400 })
+      return await world.emulator.fetch(url, { ...init, ...(body !== undefined && { body }) })
+    }
+    const client = world.client.withOptions({ fetch })
+    const all = asks(40).map((one, i) => (i >= 20 && i < 32 ? ask(`poison ${i}`) : one))
+    const options = { client, aggregate: { batchSize: 20 } }
+    let results: Result[] | undefined
+    for (let runs = 0; !results && runs < 9; runs++) {
+      const job = await world.open()
+      results = await run(world, job, all, options).catch(async (cause: unknown) => {
+        t.match(cause, { code: 'CBS_STOPPED' })
+        await job.close()
+        world.clock.pass(10 * MINUTE)
+        return undefined
+      })
+    }
+    t.equal(results?.filter(({ status: is }) => is === 'rejected').length, 12)
+    t.match(await world.emulator.ledger.totals(), { accepted: 28, acceptedTwice: 0 })
+  })
 
 for (const bad of [[0], [9], [3, 4], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [5, 90, 199]]) {
   void t.test(
@@ -112,7 +225,7 @@ for (const count of [3, 4, 10, 1000]) {
     const job = await world.open()
     const stops = {
       code: 'CBS_STOPPED',
-      message: /refuses every request for the same reason.* no such beta/,
+      message: /refuses every request, .* no such beta/,
     }
     await t.rejects(run(world, job, asks(40), { aggregate: { batchSize: count } }), stops)
     const creates = callsOf(world.emulator, 'create')[400] ?? 0
