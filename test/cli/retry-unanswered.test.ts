@@ -353,6 +353,25 @@ void t.test('a killed retry does not refuse its own file, and deletes no bytes o
   t.match(await place.run(again), { code: 6, err: /already exists/ })
 })
 
+void t.test('a retry knows its file from before the file is there', async t => {
+  const place = await placeFor(t, {
+    respond: (_, { attempt }) =>
+      attempt === 1 ? { error: { type: 'api_error', message: 'not yet' } } : 'yes',
+  })
+  await place.run(['-p', '{{text}}', '--job', 'j', '--retries', '0'], { stdin: csv(2) })
+  const path = place.path('again.jsonl')
+  const foreign = place.path('foreign.jsonl')
+  writeFileSync(foreign, 'mine')
+  const again = ['retry', 'j', '-o', path]
+  t.match(await place.run([...again, '--errors', foreign]), { code: 6, err: /already exists/ })
+  // One that is killed at the next moment leaves it empty.
+  writeFileSync(path, '')
+  const last = await place.run(again)
+  t.equal(last.code, 0, last.err)
+  t.equal(rowsOf(readFileSync(path, 'utf8')).length, 2)
+  t.equal(readFileSync(foreign, 'utf8'), 'mine')
+})
+
 void t.test('a row that repeats a record whose answer is found has it, too', async t => {
   const place = await placeFor(t)
   let isShort = true

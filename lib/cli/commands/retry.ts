@@ -103,8 +103,8 @@ export async function retryFailed(context: Context): Promise<Ending> {
       file === undefined || file === '-' ? [] : [resolve(file)],
     )
     await setAside(dir, job, files, talk)
-    const out = await openRows(parts, io, talk, one => tally.add(one, one.record?.ordinal))
     await noteFiles(dir, job, files)
+    const out = await openRows(parts, io, talk, one => tally.add(one, one.record?.ordinal))
     const onlyNew = stage((result: Result) => {
       if (!isOld(result)) return result
       old.add(result)
@@ -185,11 +185,14 @@ async function setAside(
   }
 }
 
-/** Notes which files this retry has begun. */
+/** Notes which files this retry creates. One that exists is not its own, and is refused later. */
 async function noteFiles(dir: string, job: StoredJob, files: readonly string[]): Promise<void> {
   const card = await cardOf(dir, job)
   const known = card.retry?.files ?? []
-  const all = [...new Set([...known, ...files])]
+  const areNew = await Promise.all(
+    files.map(async path => (await job.store.disk.stat(path)) === undefined),
+  )
+  const all = [...new Set([...known, ...files.filter((_, i) => areNew[i])])]
   if (card.retry && all.length > known.length)
     await writeCard(job, { ...card, retry: { ...card.retry, files: all } })
 }

@@ -54,7 +54,7 @@ export function contradictionIn(
 /** The most bytes of blank lines that a result set may have. */
 const MAX_BLANK_BYTES = 1_000_000
 
-/** Far more bytes than an error of the API has. The key is removed from such lines, which takes many times their size. */
+/** Far more bytes than an error of the API has. The key is removed from an error, which takes many times the size of its line. */
 const MAX_FAILURE_BYTES = 1_000_000
 
 /** The first bytes of a line that does not belong to the set: what is kept of it for inspection. */
@@ -68,6 +68,13 @@ const MAX_REASON = 300
 
 /** So many lines that do not belong to the set may be skipped, besides one for each request. */
 const MAX_SKIPPED = 1000
+
+/** A line whose error is too long to be kept. A gateway may repeat a whole request in it. */
+function withoutError({ length }: Buffer, customId: string, type: string): Buffer {
+  const message = `the error is not kept, since its line has ${length} bytes`
+  const error = { type: 'error', error: { type: 'error_too_long', message } }
+  return Buffer.from(JSON.stringify({ custom_id: customId, result: { type, error } }))
+}
 
 /** Checks a result set line by line and adds each request's line to the result file. */
 export class Verifier {
@@ -116,8 +123,11 @@ export class Verifier {
     const type = read?.string(read.type)
     if (!read || customId === undefined || type === undefined) return this.#reject(line)
     const isAnswer = type === 'succeeded'
-    if (!isAnswer && line.bytes.length > MAX_FAILURE_BYTES) return this.#reject(line)
-    const bytes = isAnswer ? this.#cleanStop(line.bytes, read) : this.#clean(line.bytes)
+    const bytes = isAnswer
+      ? this.#cleanStop(line.bytes, read)
+      : line.bytes.length > MAX_FAILURE_BYTES
+        ? withoutError(line.bytes, customId, type)
+        : this.#clean(line.bytes)
     const kept = bytes === line.bytes ? line : { ...line, bytes }
     if (this.#add(this.#ids.position(customId), kept, customId) && isKnown(type))
       this.#tally[type] += 1

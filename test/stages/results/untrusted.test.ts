@@ -262,7 +262,6 @@ void t.test('a create without a reply where the list is blocked stops submission
 })
 
 for (const [name, line, why] of [
-  ['an error', 'ERROR', /is not a result/],
   [
     'an unknown custom_id',
     '{"custom_id":"CHARACTERS","result":{"type":"succeeded"}}',
@@ -276,9 +275,7 @@ for (const [name, line, why] of [
     const world = await makeWorld(t)
     const client = clientThatChanges(world, (text, path) => {
       if (!path.endsWith('/results')) return text
-      const [, start = ''] = /^(\{"custom_id":"[^"]*")/.exec(text) ?? []
-      const error = `${start},"result":{"type":"errored","error":{"type":"error","error":{"type":"api_error","message":"${long}"}}}}`
-      return `${line === 'ERROR' ? error : line.replace('CHARACTERS', long)}\n`
+      return `${line.replace('CHARACTERS', long)}\n`
     })
     const job = await world.open()
     await t.rejects(run({ ...world, client }, job, asks(3)), { code: 'CBS_API', message: why })
@@ -287,6 +284,23 @@ for (const [name, line, why] of [
     )
     t.ok(statSync(`${job.store.folder}/batches/${kept}`).size < 100_000)
   })
+
+void t.test('an error of megabytes with escapes spoils its row only', async t => {
+  const world = await makeWorld(t, {
+    respond: (_, { custom_id }) =>
+      custom_id?.endsWith('-1') ? 'fine' : { error: { type: 'api_error', message: 'LONG' } },
+  })
+  const client = clientThatChanges(world, text =>
+    text.replace('LONG', '%2541\\u0041&amp;'.repeat(200_000)),
+  )
+  const job = await world.open()
+  const results = await run({ ...world, client }, job, asks(3))
+  t.same(results.map(({ status, error }) => [status, error?.type]).toSorted(), [
+    ['errored', 'api_error'],
+    ['errored', 'error_too_long'],
+    ['succeeded', undefined],
+  ])
+})
 
 void t.test('untrusted sets in a row keep no other results from being fetched', async t => {
   for (const emits of ['fetched', 'input'] as const) {

@@ -221,6 +221,34 @@ void t.test(
   },
 )
 
+void t.test('an error that is too long is not kept, and its row says so', async t => {
+  const written: Buffer[] = []
+  const write = async (bytes: Uint8Array): Promise<void> => void written.push(Buffer.from(bytes))
+  const file = new ResultFile(new AppendFile({ ...NOWHERE, write }, 0), 3)
+  const verifier = new Verifier(ids, 3, none, file)
+  verifier.secrets = ['sk-secret']
+  const error = {
+    type: 'error',
+    error: { type: 'api_error', message: `sk-secret ${'\n'.repeat(700_000)}` },
+  }
+  const line = JSON.stringify({ custom_id: IDS[1], result: { type: 'errored', error } })
+  verifier.take({ start: 0, bytes: Buffer.from(line) })
+  t.notOk(verifier.isInvalid)
+  await file.sync()
+  t.match(JSON.parse(Buffer.concat(written).toString()), {
+    custom_id: IDS[1],
+    result: {
+      type: 'errored',
+      error: {
+        error: {
+          type: 'error_too_long',
+          message: `the error is not kept, since its line has ${line.length} bytes`,
+        },
+      },
+    },
+  })
+})
+
 void t.test(
   'a line that is not a result and does not contain the key is kept as it came',
   async t => {
