@@ -112,6 +112,14 @@ export function submit(
   return typed(new Submit(options))
 }
 
+/** The longest wait that a limit on the requests per minute asks for. */
+const RATE_LIMIT_MS = 60_000
+
+/** Whether a reply may mean that the API's queue is full. How the API says so is not documented. */
+function isQueueFull({ kind, retryAfterMs }: Failure): boolean {
+  return kind === 'busy' && (retryAfterMs === undefined || retryAfterMs > RATE_LIMIT_MS)
+}
+
 /** How often a queue that others have filled is checked. */
 const SHARED_QUEUE_POLL_MS = 5000
 
@@ -400,7 +408,8 @@ export class Submit extends JobStage<SealedBatch> {
       job.queue.stop(wrapError('CBS_DISK', 'the free disk space is unknown', cause))
       return 'stopped'
     }
-    const pool = job.session.workspace ?? 'default'
+    // Where replies name no workspace, all workers that use one gateway share its queue.
+    const pool = job.session.workspace ?? api.caller.origin
     if ((await job.shared?.reserveQueue(number, pool)) === false) return 'noRoom'
     try {
       await ensureFreeSpace(job, job.batch(number).bytes)
@@ -420,7 +429,7 @@ export class Submit extends JobStage<SealedBatch> {
       await this.#accept(job, number, outcome, false, outcome.foreign?.workspace)
       if (outcome.foreign) job.queue.stop(outcome.foreign.error)
     } else if (outcome.kind !== 'unknown')
-      await this.#disarm(job, number, outcome.kind === 'again' && outcome.failure.kind === 'busy')
+      await this.#disarm(job, number, outcome.kind === 'again' && isQueueFull(outcome.failure))
     this.signal.throwIfAborted()
     return outcome
   }

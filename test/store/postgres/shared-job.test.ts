@@ -3,7 +3,7 @@ import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { t, type Test } from 'tap'
 import { openBelow } from '../../support/descriptors.ts'
-import { createEmulator, type Emulator } from '../../../lib/emulator/index.ts'
+import { createEmulator, type Emulator, type EmulatorOptions } from '../../../lib/emulator/index.ts'
 import { systemClock } from '../../../lib/core/clock.ts'
 import { BatchStreamError } from '../../../lib/core/errors.ts'
 import type { SourceRecord } from '../../../lib/core/flow.ts'
@@ -47,8 +47,12 @@ interface Machines {
   lose(machine: string): void
 }
 
-async function machines(t: Test, ledgerPool: LedgerPool = pool): Promise<Machines> {
-  const emulator = await createEmulator({ port: null, batchTimeMs: 10 })
+async function machines(
+  t: Test,
+  ledgerPool: LedgerPool = pool,
+  api: EmulatorOptions = {},
+): Promise<Machines> {
+  const emulator = await createEmulator({ port: null, batchTimeMs: 10, ...api })
   t.teardown(() => emulator.close())
   const dir = t.testdir()
   const name = `job-${++jobs}`
@@ -490,6 +494,27 @@ void t.test('tables of the version before get their new columns', async t => {
   t.same(await shared?.spending(), { spent: 0n, reserved: 0n })
   const { rows } = await pool.query('select version from claude_batch_stream.version')
   t.same(rows, [{ version: SCHEMA_VERSION }])
+})
+
+void t.test('a limit on the requests per minute is no full queue', async t => {
+  for (const [after, isFull] of [
+    ['1', false],
+    ['3600', true],
+  ] as const) {
+    const world = await machines(t, pool, {
+      // The reply to the first create shows the workspace, whose queue the others fill.
+      batchTimeMs: ({ number }) => (number === 2 ? 500 : 1),
+      faults: [{ on: 'create', nth: 3, status: 429, headers: { 'retry-after': after } }],
+    })
+    const job = await world.open('a')
+    await pool.query('delete from claude_batch_stream.pool')
+    const stopAt = ({ type }: RunEvent): boolean => isFull && type === 'disarmed'
+    await run(world, job, records(6), { count: 2, stopAt })
+    const { rows } = await pool.query(
+      'delete from claude_batch_stream.pool where cap is not null returning name',
+    )
+    t.equal(rows.length > 0, isFull, after)
+  }
 })
 
 void t.test('a repeated question about a batch gets the same answer from the ledger', async t => {
