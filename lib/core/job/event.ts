@@ -128,7 +128,10 @@ export type JobEvent =
   | ({ readonly type: 'armed'; readonly number: number } & Armed)
   /** The API provably did not accept it. */
   | { readonly type: 'disarmed'; readonly number: number }
-  /** Its create, sent at `sentAt`, failed for no stated reason: no reply, a server error, the page of a filter. */
+  /**
+   * Its create, sent at `sentAt`, failed for no stated reason (no reply, a server error, the page of a filter), or its only request was
+   * refused.
+   */
   | {
       readonly type: 'failed'
       readonly number: number
