@@ -12,6 +12,8 @@ export interface Spending {
   readonly open: number
   /** Whether a batch was sent without a reservation and its cost is unknown: a price or the tokens of an answer are missing. */
   readonly isUnknown: boolean
+  /** A batch that was sent without a reservation, and some of whose answers are lost, so that its cost is unknown for good. */
+  readonly lost?: number
 }
 
 /** `send` the batch fits; `wait` it may fit once a batch in flight has ended; `stop` it never will. */
@@ -36,6 +38,7 @@ export function spendingOf(
   let reserved = 0n
   let open = 0
   let isUnknown = false
+  let lost: number | undefined
   const raised = raising(batches, spentOn)
   for (const batch of batches) {
     const { number, phase } = batch
@@ -45,11 +48,13 @@ export function spendingOf(
     // Answers that never arrived may still have been billed.
     if (batch.reserved !== undefined && (paid === null || isShort(batch)))
       reserved += raised(BigInt(batch.reserved))
+    else if (isShort(batch)) lost = number
     else if (paid !== null) spent += paid
     else if (isSent) isUnknown = true
     // Rows in input order wait for earlier ones, so a batch that ended behind this one is released only after it.
     if (IN_FLIGHT.has(phase) && !(phase === 'ended' && compareByRecord(batch, next) > 0)) open += 1
   }
+  if (lost !== undefined) return { spent, reserved, open, isUnknown: true, lost }
   return { spent, reserved, open, isUnknown }
 }
 

@@ -178,9 +178,9 @@ export class Cap {
       if (!fetched || phase === 'void' || this.#settled.has(number)) continue
       const spent = await spentOn(number)
       const isReserved = BigInt(batch.reserved ?? 0) > 0n
-      // A batch of unknown cost without a reservation stops the job.
-      if (spent === undefined || (spent === null && !isReserved)) continue
       const isWhole = spent !== null && !isShort(batch)
+      // A batch of unknown cost without a reservation stops the job.
+      if (spent === undefined || !(isWhole || isReserved)) continue
       await job.shared.settle(number, { spent: spent ?? 0n, isWhole }, this.#most)
       this.#settled.add(number)
     }
@@ -262,10 +262,15 @@ export class Cap {
     }
   }
 
-  #reached(number: number, { spent, reserved, worst, isUnknown, uncapped }: SpendingWith): string {
+  #reached(
+    number: number,
+    { spent, reserved, worst, isUnknown, lost, uncapped }: SpendingWith,
+  ): string {
     const most = showUsd(this.#most)
     if (uncapped !== undefined)
       return `shard ${uncapped} has sent batches without \`maxCost\`, so what the job has spent is unknown, and nothing more is sent under ${most}: run that shard with \`maxCost\` first`
+    if (lost !== undefined)
+      return `batch ${lost} was sent without \`maxCost\`, and answers of it were lost, so what the job has spent is unknown, and nothing more is sent under ${most}: continue without \`maxCost\``
     return isUnknown
       ? `the cost of the batches so far is unknown because a price or the tokens of an answer are unknown, so nothing more is sent under \`maxCost\` ${most}; give a price with \`price\``
       : `\`maxCost\` ${most} is reached: ${showUsd(spent + reserved)} is spent or in flight, and batch ${number} can cost ${showUsd(worst)}`

@@ -309,6 +309,36 @@ t.test('a batch that was sent without a cap, at an unknown price, stops the job'
   )
 })
 
+t.test(
+  'a batch that was sent without a cap, and whose answers are lost, stops the job',
+  async t => {
+    const books = new Books()
+    for (const number of [1, 2]) await books.seal(number)
+    await books.send(1)
+    await books.end(1)
+    await books.note({
+      type: 'fetched',
+      number: 1,
+      lines: 0,
+      bytes: 0,
+      why: 'the results are gone',
+    })
+    const bills: number[] = []
+    const shared = {
+      settled: async () => new Map<number, bigint>(),
+      settle: async (number: number) => void bills.push(number),
+      reserveBudget: async () => 'reserved' as const,
+    }
+    for (const job of [books, Object.assign(books, { shared })]) {
+      const cap = capOn(job, { spentOn: async () => 0n })
+      t.notOk(await cap.approve({ number: 2 }, signal))
+      t.match(cap.stopped, /^batch 1 was sent without `maxCost`, and answers of it were lost, so /)
+      await cap.settle()
+    }
+    t.same(bills, [], 'other shards stop as well')
+  },
+)
+
 t.test('a batch in flight that was sent without a cap is waited for', async t => {
   const books = new Books()
   for (const number of [1, 2]) await books.seal(number)
