@@ -357,7 +357,7 @@ function notFound(batch: BatchState): string {
   const what = id === null ? `a batch for batch ${number} of the job` : `batch ${id}`
   const why =
     open.length === 0
-      ? 'its list has no other batch with these requests; the batch may have been deleted'
+      ? 'its list has no other batch with these requests; the batch may have been deleted, or be in another workspace'
       : `the answers may be those of ${open.join(', ')}, which cannot be read`
   return `the API does not know ${what}, and ${why}`
 }

@@ -146,7 +146,7 @@ void t.test('a batch that was deleted is unanswered, and nothing is sent again',
   t.same(said(results), ['0: unanswered', '1: unanswered'])
   t.match(
     results[0]?.error?.message,
-    /^the API does not know batch msgbatch_\w+, and its list has no other batch with these requests; the batch may have been deleted$/,
+    /^the API does not know batch msgbatch_\w+, and its list has no other batch with these requests; the batch may have been deleted, or be in another workspace$/,
   )
   t.same(callsOf(world.emulator, 'create'), { 200: 1 })
 })
