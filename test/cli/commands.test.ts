@@ -926,8 +926,8 @@ t.test('a batch whose create has an unknown outcome is not canceled on a guess',
   const stopped = await ended
   const unsure = await place.run(['cancel', 'a', '-y'])
   t.match(unsure, {
-    code: 0,
-    err: /^batch 1 may or may not be at the API: run `resume` to find out/,
+    code: 8,
+    err: /the API may have batch 1 of the job, whose create got no reply: `resume` finds out/,
   })
   const status = await run(['status', 'a', '--state-dir', place.state])
   t.match(
@@ -939,6 +939,25 @@ t.test('a batch whose create has an unknown outcome is not canceled on a guess',
   const rest = await place.again(stopped)
   t.same([rest.code, rest.rows.length], [3, 2])
   t.match(await place.emulator.ledger.totals(), { accepted: 2, acceptedTwice: 0 })
+})
+
+t.test('the other batches of a job are canceled all the same', async t => {
+  const place = await placeFor(t, {
+    batchTimeMs: 3_600_000,
+    cancelTimeMs: 20,
+    faults: [{ on: 'create', nth: 2, when: 'after', reset: true }],
+  })
+  const words = ['--job', 'a', '-p', 'Say {{text}}', '--batch-size', '2']
+  const { world, ended } = place.start(words, { stdin: csv(4) })
+  const journal = join(place.state, 'jobs/a/journal.jsonl')
+  await until(() => existsSync(journal) && readFileSync(journal, 'utf8').includes('"candidate"'))
+  world.emit('SIGINT', 'SIGINT')
+  await ended
+  const [first] = place.emulator.ledger.batches()
+  t.match(await place.run(['cancel', 'a', '-y']), {
+    code: 8,
+    err: new RegExp(`^${first?.id}: \\w+\n[^]*the API may have batch 2 of the job`),
+  })
 })
 
 t.test('status --watch follows a job to its end', async t => {

@@ -117,6 +117,16 @@ t.test('rm counts the batches in flight', async t => {
   t.match(ran, { code: 2, err: /job a has 2 batches in flight; `claude-batch-stream resume a`/ })
 })
 
+t.test('rm asks before it deletes a job whose result sets lacked answers', async t => {
+  const place = await placeFor(t, { faults: [{ on: 'results', lines: { drop: 1 } }] })
+  t.equal((await place.run(ASK, { stdin: csv(2) })).code, 3)
+  t.match(await place.run(['rm', 'a']), {
+    code: 2,
+    err: /job a lacks answers that `retry` may still find at the API; /,
+  })
+  t.same(jobsOf(place), ['a'])
+})
+
 t.test('rm asks before it deletes a job that cannot be read', async t => {
   const place = await placeFor(t)
   await place.run(ASK, { stdin: csv(2) })

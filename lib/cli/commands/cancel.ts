@@ -49,21 +49,18 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   const { run } = rememberedBy(found)
   const batches = [...found.state.batches.values()]
   const inFlight = batches.filter(({ phase, id }) => phase === 'submitted' && id !== null)
-  for (const { number, phase } of batches)
-    if (phase === 'armed')
-      talk.warn(
-        `batch ${number} may or may not be at the API: run \`resume\` to find out, then cancel it`,
-      )
-  if (inFlight.length === 0) {
+  const unknown = batches.filter(({ phase }) => phase === 'armed').map(({ number }) => number)
+  if (inFlight.length === 0 && unknown.length === 0) {
     talk.info(`job ${name}: there is nothing to cancel`)
     return { code: EXIT.answered }
   }
+  const next = { words: ['resume', name, ...context.placeFlags] }
+  context.nextIs(() => next)
+  if (inFlight.length === 0) throw mayRun(unknown)
   const client = await clientOf(flags, io, { job: run, talk })
   const which = counted(inFlight.length, 'batch', 'batches')
   await confirm(context, `cancel ${which} of job ${name}?`, REFUSED)
   const api = apiFor(context, client, sessionOf(context, name, found.state))
-  const next = { words: ['resume', name, ...context.placeFlags] }
-  context.nextIs(() => next)
   const failures: Failed[] = []
   const cancelAll = async (wanted: readonly BatchState[], tries?: number): Promise<void> => {
     const unreached: BatchState[] = []
@@ -78,6 +75,7 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   await cancelAll(inFlight, FEW_TRIES)
   await reportRest(context, found)
   const [first] = failures
+  if (!first && unknown.length > 0) throw mayRun(unknown)
   if (!first) return { code: EXIT.answered, next }
   const ours = failures.some(({ code }) => code !== OTHER)
   const hint = ours
@@ -86,6 +84,14 @@ async function cancelJob(context: Context, name: string): Promise<Ending> {
   throw new BatchStreamError(
     first.code,
     `${failures.map(({ why }) => why).join('; ')}. ${counted(failures.length, 'batch was', 'batches were')} not canceled: ${hint}`,
+  )
+}
+
+/** The error for batches whose creates have an unknown outcome. */
+function mayRun(numbers: readonly number[]): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_API',
+    `the API may have batch ${numbers.join(', ')} of the job, whose create got no reply: \`resume\` finds out, and \`cancel\` can cancel it then`,
   )
 }
 

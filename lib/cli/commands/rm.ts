@@ -1,4 +1,5 @@
 import { BatchStreamError } from '../../core/errors.ts'
+import type { JobState } from '../../core/job/state.ts'
 import { deleteJob } from '../../store/delete.ts'
 import { nodeDisk } from '../../store/disk.ts'
 import { reusers } from '../../store/earlier-note.ts'
@@ -62,6 +63,11 @@ async function mustBeJob(folder: string): Promise<void> {
   )
 }
 
+/** Whether the result set of a batch lacked answers. */
+function lacksAnswers({ batches }: JobState): boolean {
+  return [...batches.values()].some(({ phase, fetched }) => phase !== 'void' && fetched?.why)
+}
+
 /** What would be lost with a job, each as the predicate of a sentence. */
 async function lossesOf(dir: string, job: JobOnDisk): Promise<string[]> {
   if (!job.state) return [`cannot be read (${job.trouble}) and may hold paid answers`]
@@ -76,5 +82,6 @@ async function lossesOf(dir: string, job: JobOnDisk): Promise<string[]> {
     ...(hasUnprinted({ ...job, state: job.state })
       ? ['has paid answers that were not printed']
       : []),
+    ...(lacksAnswers(job.state) ? ['lacks answers that `retry` may still find at the API'] : []),
   ]
 }
