@@ -390,11 +390,13 @@ for (const [how, replace] of [
       const input = (part: readonly string[]): string => part.map(line => `${line}\n`).join('')
       const stdin = input([header ?? '', ...lines])
       const words = [...ASK, '--job', 'b', '--batch-size', '1', '-c', '1']
+      let replaced: Promise<unknown> | undefined
       // Half of the input comes when the answers to the first half are copied.
       const halves = async function* (): AsyncGenerator<Buffer> {
         yield Buffer.from(input([header ?? '', ...lines.slice(0, 60)]))
         await until(() => journaled(place, 'sealed', 'b'))
-        await replace(place)
+        replaced = replace(place)
+        await replaced
         yield Buffer.from(input(lines.slice(60)))
       }
       const ran = await place.run([...words, '--reuse', reuse], {
@@ -405,6 +407,8 @@ for (const [how, replace] of [
         code: 2,
         err: /--reuse: job a, whose answers are reused, was deleted, replaced or damaged since/,
       })
+      // The run may notice it, and end, before it is done.
+      await replaced
       const isNew = async (): Promise<boolean> => (await accepted(place)) - before <= 6
       t.ok(await isNew(), 'only new records were sent')
       const again = await place.run([...words, '--reuse', reuse], { stdin, clock: FAST_CLOCK })

@@ -118,6 +118,13 @@ export function unprovenList(): BatchStreamError {
   )
 }
 
+export function newestOnly(): BatchStreamError {
+  return new BatchStreamError(
+    'CBS_API',
+    'the list of batches has only such as were created after the one whose create got no reply, as that of a gateway that lists the newest batches only: resume the job later. If you know that the API does not have the batch, resume it with `adopt`: none',
+  )
+}
+
 export function incompleteList(hidden: string): BatchStreamError {
   return new BatchStreamError(
     'CBS_API',

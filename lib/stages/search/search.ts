@@ -14,6 +14,7 @@ import {
   listedFrom,
   listFrom,
   MAX_LOOKED_UP,
+  newestOnly,
   type Listing,
   unprovenList,
 } from './listing.ts'
@@ -230,7 +231,8 @@ async function problemOf(
   options: Searched,
 ): Promise<BatchStreamError | undefined> {
   // Without candidates, the next look says that there is no list.
-  if (listing?.end !== 'complete' || isCutShort(listing.batches, options)) return unprovenList()
+  if (listing?.end !== 'complete') return unprovenList()
+  if (isCutShort(listing.batches, options)) return newestOnly()
   const hidden = await hiddenIn(listing.batches, options, options.from)
   return hidden === undefined ? undefined : incompleteList(hidden)
 }

@@ -42,14 +42,17 @@ export function isFailingForLong(
   return failed !== undefined && failed.times >= SUSPECT_AFTER && now - failed.since >= settleMs
 }
 
+/** How a filter may answer a create because of what it contains, besides the statuses that refuse a request anyway. */
+const FILTER_STATUSES: readonly (number | null)[] = [403, 404]
+
 /**
- * The reply of a filter that has read the create: a 403 that is not in the API's form, by the failure that ended it. One of the records may
- * be the cause, as for a 400, unless the filter blocks all of them. Undefined for any other outcome.
+ * The reply of a filter that has read the create: a 403 or 404 that is not in the API's form, by the failure that ended it. One of the
+ * records may be the cause, as for a 400, unless the filter blocks all of them. Undefined for any other outcome.
  */
 export function filteredBy(outcome: CreateOutcome): CreateOutcome | undefined {
   const stop = outcome.kind === 'unknown' ? outcome.refusal : outcome
-  if (stop?.kind !== 'stop' || stop.failure.status !== 403 || hasApiForm(stop.failure.cause))
-    return undefined
+  if (stop?.kind !== 'stop' || hasApiForm(stop.failure.cause)) return undefined
+  if (!FILTER_STATUSES.includes(stop.failure.status)) return undefined
   const refusal: Refusal = { kind: 'refused', failure: stop.failure }
   return outcome.kind === 'unknown' ? { ...outcome, refusal } : refusal
 }

@@ -566,11 +566,12 @@ const DROPS: readonly (readonly [string, (body: () => Promise<unknown>) => Promi
   ['fails after', async body => await body().then(() => new Response('{}', { status: 500 }))],
 ]
 
-const PAGE_403 = (): Response => new Response('<html>blocked</html>', { status: 403 })
+const pageWith = (status: number): Response => new Response('<html>blocked</html>', { status })
 
 for (const [when, page] of [
-  ['during', async () => PAGE_403()],
-  ['after', async body => await body().then(PAGE_403)],
+  ['during', async () => pageWith(403)],
+  ['after', async body => await body().then(() => pageWith(403))],
+  ['with 404 during', async () => pageWith(404)],
 ] as const satisfies readonly (readonly [
   string,
   (body: () => Promise<unknown>) => Promise<Response>,
@@ -597,7 +598,7 @@ for (const [when, page] of [
             await run(world, job, requests, options).finally(() => job.close()),
           ).toSorted()
         }
-        if (which === 'first') await t.rejects(collect(), { code: 'CBS_ACCESS' })
+        if (which === 'first') await t.rejects(collect(), { message: /answered 40[34]/ })
         const rows = await collect()
         t.same(
           rows.filter(row => row.includes('rejected')),
