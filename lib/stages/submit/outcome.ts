@@ -35,7 +35,7 @@ export type CreateOutcome =
 /** The API does not have the batch. */
 export type Refusal =
   | { readonly kind: 'again'; readonly failure: Failure }
-  | { readonly kind: 'split' }
+  | { readonly kind: 'split'; readonly failure: Failure }
   | { readonly kind: 'reject'; readonly position: number; readonly failure: Failure }
   | { readonly kind: 'refused'; readonly failure: Failure }
   | { readonly kind: 'stop'; readonly failure: Failure }
@@ -56,7 +56,7 @@ export function outcomeOf(failure: Failure, wholeSent: boolean): CreateOutcome {
     case 'notFound':
       return { kind: 'stop', failure }
     case 'tooLarge':
-      return { kind: 'split' }
+      return { kind: 'split', failure }
     case 'busy':
       return { kind: 'again', failure }
     case 'refused':

@@ -1,4 +1,5 @@
 import { hasApiForm } from '../../api/sdk-error.ts'
+import type { Problem } from '../../core/flow.ts'
 import type { PartAssignment } from './split-batch.ts'
 
 /** The number of requests of a refused batch, spread evenly, that are sent alone to find out whether all share the cause. */
@@ -40,18 +41,21 @@ export type RefusalVerdict =
   /** The API refuses all requests. */
   | { readonly kind: 'common'; readonly message: string }
 
-/** A batch of one request that the API refused. */
-export interface RefusedAlone {
+/** A batch of one request that the API refused, and why. */
+export interface RefusedAlone extends Problem {
   readonly number: number
-  readonly message: string
   /** Whether the refusal judges the content of the request, as those of the API itself do and those of a filter may not. */
   readonly judges: boolean
 }
 
 /** Whether a refusal is the API's judgement of a request, and not the page or the error of something on the way. */
 export function judgesContent(cause: unknown): boolean {
-  return hasApiForm(cause) && Object(Object(cause).error).error?.type === 'invalid_request_error'
+  if (!hasApiForm(cause)) return false
+  return JUDGEMENTS.includes(Object(Object(cause).error).error.type)
 }
+
+/** The types of the API's errors that judge a request. */
+const JUDGEMENTS: readonly unknown[] = ['invalid_request_error', 'request_too_large']
 
 const UNDECIDED: RefusalVerdict = { kind: 'undecided' }
 

@@ -9,7 +9,7 @@ import type { Failure } from '../../api/failure.ts'
 import { needClient } from '../../api/need-client.ts'
 import { Retries } from '../../api/retry-policy.ts'
 import { BatchStreamError, listOfTexts, wholeNumber, wrapError } from '../../core/errors.ts'
-import type { SealedBatch, Submits, SubmittedBatch } from '../../core/flow.ts'
+import type { Problem, SealedBatch, Submits, SubmittedBatch } from '../../core/flow.ts'
 import { isInSeveralWorkspaces, openCandidates } from '../../core/job/state.ts'
 import { isCollected, ownedIds, sendableCount, unresolvedCounts } from '../../store/sendable.ts'
 import { hasBody } from '../../store/cache.ts'
@@ -110,6 +110,13 @@ export function submit(
   wholeNumber('settle', options.settle ?? DEFAULT_SETTLE_MS, 0, Infinity)
   listOfTexts('adopt', options.adopt)
   return typed(new Submit(options))
+}
+
+/** The most bytes of a request whose size is hardly the cause of a 413. */
+const SMALL_BYTES = 1024 * 1024
+
+function refusedAs(message: string, type = 'invalid_request_error'): Problem {
+  return { type, message }
 }
 
 /** The longest wait that a limit on the requests per minute asks for. */
@@ -305,11 +312,14 @@ export class Submit extends JobStage<SealedBatch> {
 
   /** Does what follows from the refusal of a batch that the API does not have. */
   async #refuse(job: StoredJob, number: number, refusal: Refusal): Promise<void> {
-    const { requests, root } = job.batch(number)
+    const { requests, root, bytes } = job.batch(number)
     switch (refusal.kind) {
       case 'again':
         return await this.#send(job, number)
       case 'split':
+        // A gateway may refuse everything.
+        if (requests === 1 && bytes <= SMALL_BYTES)
+          return await this.#refusedAlone(job, number, refusal.failure, 'request_too_large')
         return await this.#split(job, number, half(requests))
       case 'stop':
         return job.queue.stop(errorOf(`submit batch ${number}`, refusal.failure))
@@ -321,7 +331,7 @@ export class Submit extends JobStage<SealedBatch> {
         this.#refusalsByName.set(root, named)
         if (position >= requests || named > NAMED_REFUSALS)
           return await this.#isolate(job, number, failure)
-        await this.#reject(job, number, position, failure.message)
+        await this.#reject(job, number, position, refusedAs(failure.message))
       }
     }
   }
@@ -497,22 +507,22 @@ export class Submit extends JobStage<SealedBatch> {
   }
 
   /** Turns one request into a `rejected` row and sends the others of its batch without it. */
-  async #reject(job: StoredJob, number: number, position: number, message: string): Promise<void> {
-    await this.#split(job, number, without(position, { type: 'invalid_request_error', message }))
+  async #reject(
+    job: StoredJob,
+    number: number,
+    position: number,
+    { type, message }: Problem,
+  ): Promise<void> {
+    await this.#split(job, number, without(position, { type, message }))
   }
 
   /**
    * Isolates the bad requests of a batch that the API refused without naming one, by halving the batch. Before that, some
    * requests are sent alone, since all may share the cause.
    */
-  async #isolate(job: StoredJob, number: number, { message, cause }: Failure): Promise<void> {
+  async #isolate(job: StoredJob, number: number, failure: Failure): Promise<void> {
     const { requests, root, isolated } = job.batch(number)
-    if (requests === 1) {
-      const judges = judgesContent(cause)
-      if ((isolated && judges) || (await this.#isRefusedForLong(job, number)))
-        return await this.#reject(job, number, 0, message)
-      return await this.#applyVerdict(job, this.#refusals.refusedAlone({ number, message, judges }))
-    }
+    if (requests === 1) return await this.#refusedAlone(job, number, failure)
     if (isolated || this.#individual.has(root)) {
       for (const part of await splitBatch(job, number, half(requests), { isolated: true }))
         await this.#processPart(job, part)
@@ -526,6 +536,21 @@ export class Submit extends JobStage<SealedBatch> {
     if (probes.length === PROBES) this.#individual.add(root)
     for (const part of parts.filter((_, index) => !probes.includes(index)))
       await this.#processPart(job, part)
+  }
+
+  /** Rejects a request that was refused alone once that is due to its content. */
+  async #refusedAlone(
+    job: StoredJob,
+    number: number,
+    { message, cause }: Failure,
+    type?: string,
+  ): Promise<void> {
+    const problem = refusedAs(message, type)
+    const judges = judgesContent(cause)
+    const isProven = job.batch(number).isolated && judges
+    if (isProven || (await this.#isRefusedForLong(job, number)))
+      return await this.#reject(job, number, 0, problem)
+    await this.#applyVerdict(job, this.#refusals.refusedAlone({ number, ...problem, judges }))
   }
 
   /** Whether a request was refused alone so often, and for so long, that it is rejected, as others of the job were accepted. */
@@ -563,8 +588,8 @@ export class Submit extends JobStage<SealedBatch> {
         ),
       )
     else if (verdict.kind === 'reject')
-      for (const { number, message } of verdict.refused) {
-        if (this.#refusedTwice.has(number)) await this.#reject(job, number, 0, message)
+      for (const { number, ...problem } of verdict.refused) {
+        if (this.#refusedTwice.has(number)) await this.#reject(job, number, 0, problem)
         else {
           // A gateway may have refused everything for a moment.
           this.#refusedTwice.add(number)

@@ -5,6 +5,9 @@ import { planProbes, PROBES, RefusalTracker } from '../../../lib/stages/submit/r
 import { ask, asks, callsOf, makeWorld, reopened, run, said } from '../../support/world.ts'
 
 const MINUTE = 60_000
+const TYPE = { type: 'invalid_request_error' }
+const JUDGED = { ...TYPE, judges: true }
+const PAGE = { ...TYPE, judges: false }
 
 void t.test('probes are single requests, spread evenly, and the parts keep the order', async () => {
   fc.assert(
@@ -31,7 +34,7 @@ void t.test('probes are single requests, spread evenly, and the parts keep the o
 void t.test('identical refusals have a common cause only while nothing is accepted', async t => {
   const judge = new RefusalTracker()
   const refuse = (number: number, message = 'requests.0: no'): string =>
-    judge.refusedAlone({ number, message, judges: true }).kind
+    judge.refusedAlone({ number, message, ...JUDGED }).kind
   for (let number = 1; number < PROBES; number++) t.equal(refuse(number), 'undecided')
   t.match(judge.accepted(), { kind: 'reject', refused: { length: PROBES - 1 } })
   t.match(judge.accepted(), { kind: 'undecided' })
@@ -41,8 +44,8 @@ void t.test('identical refusals have a common cause only while nothing is accept
 
 void t.test('different refusals are caused by the requests themselves', async t => {
   const judge = new RefusalTracker()
-  judge.refusedAlone({ number: 1, message: 'a', judges: true })
-  t.match(judge.refusedAlone({ number: 2, message: 'b', judges: true }), {
+  judge.refusedAlone({ number: 1, message: 'a', ...JUDGED })
+  t.match(judge.refusedAlone({ number: 2, message: 'b', ...JUDGED }), {
     kind: 'reject',
     refused: [{ number: 1 }, { number: 2 }],
   })
@@ -51,10 +54,10 @@ void t.test('different refusals are caused by the requests themselves', async t 
 
 void t.test('at the end a few refusals are judged by what the API has accepted', async t => {
   const judge = new RefusalTracker()
-  judge.refusedAlone({ number: 1, message: 'a', judges: true })
+  judge.refusedAlone({ number: 1, message: 'a', ...JUDGED })
   t.match(judge.ended(false), { kind: 'reject', refused: [{ number: 1 }] })
-  judge.refusedAlone({ number: 1, message: 'a', judges: true })
-  judge.refusedAlone({ number: 2, message: 'a', judges: true })
+  judge.refusedAlone({ number: 1, message: 'a', ...JUDGED })
+  judge.refusedAlone({ number: 2, message: 'a', ...JUDGED })
   t.match(judge.ended(false), { kind: 'common', message: 'a' })
   t.match(judge.ended(true), { kind: 'reject' })
 })
@@ -62,13 +65,13 @@ void t.test('at the end a few refusals are judged by what the API has accepted',
 void t.test('refusals that do not judge a request prove nothing by their differences', async t => {
   const judge = new RefusalTracker()
   const refuse = (number: number): string =>
-    judge.refusedAlone({ number, message: `page ${'ab'.repeat(number)}`, judges: false }).kind
+    judge.refusedAlone({ number, message: `page ${'ab'.repeat(number)}`, ...PAGE }).kind
   refuse(1)
   t.match(judge.ended(false), { kind: 'common' }, 'nothing was ever accepted')
   t.same(judge.ended(true), {
     kind: 'reject',
     unless: 'blocked',
-    refused: [{ number: 1, message: 'page ab', judges: false }],
+    refused: [{ number: 1, message: 'page ab', ...PAGE }],
   })
   for (let number = 1; number < PROBES; number++) t.equal(refuse(number), 'undecided')
   t.equal(refuse(PROBES), 'common')

@@ -797,16 +797,33 @@ void t.test('a batch that is too large is split until it fits, and billed once (
 })
 
 void t.test('a single request that is too large becomes a rejected row (N15)', async t => {
-  const world = await makeWorld(t, { faults: [{ on: 'create', status: 413 }] })
+  // The limit of a gateway is lower than the API's.
+  for (const bytes of [5_000, 1_100_000]) {
+    const world = await makeWorld(t, { batchTimeMs: MINUTE })
+    const fetch: typeof globalThis.fetch = async (url, init) => {
+      const size = Number(new Headers(init?.headers).get('content-length'))
+      if (size > bytes) return new Response('<p>too large</p>', { status: 413 })
+      return await world.emulator.fetch(url, init)
+    }
+    const requests = asks(6).map((one, i) => (i === 2 ? ask('x'.repeat(bytes)) : one))
+    const client = world.client.withOptions({ fetch })
+    const results = await run(world, await world.open(), requests, { client })
+    t.same(
+      results.flatMap(({ record, error }) => (error ? [[record?.ordinal, error.type]] : [])),
+      [[2, 'request_too_large']],
+    )
+    await oneBill(world, 5)
+  }
+})
+
+void t.test('a gateway that answers every create with 413 rejects no record', async t => {
+  let creates = 0
+  const world = await makeWorld(t, {
+    faults: ({ op }) => (op === 'create' && ++creates ? { status: 413 } : undefined),
+  })
   const job = await world.open()
-  const results = await run(world, job, asks(2))
-  t.same(
-    results.map(({ status, error }) => [status, error?.type]),
-    [
-      ['rejected', 'request_too_large'],
-      ['rejected', 'request_too_large'],
-    ],
-  )
+  await t.rejects(run(world, job, asks(200)), { code: 'CBS_STOPPED', message: /413/ })
+  t.ok(creates < 40, `${creates} creates`)
 })
 
 void t.test(
