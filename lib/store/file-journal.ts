@@ -46,7 +46,7 @@ export class FileJournal implements Journal {
   }
 
   /**
-   * Opens a journal and truncates a partial last line left by a crash. `endPath` is the file that names its end, if it has one.
+   * Opens a journal, truncates a partial last line left by a crash, and syncs the others. `endPath` is the file that names its end, if it has one.
    * @throws BatchStreamError `CBS_STATE` if it is damaged
    */
   static async open(
@@ -67,8 +67,9 @@ export class FileJournal implements Journal {
       if (!isComplete && !bytes.equals(await readAll(file))) throw unstable(path)
       mustReach(end, bytes, read)
       // The first line is created with the file, so that a journal without one is damage, and stays as it is.
-      if (size < bytes.length && events.length > 0) {
-        await file.truncate(size)
+      if (events.length > 0) {
+        if (size < bytes.length) await file.truncate(size)
+        // The last lines of a killed process may not be on disk yet, and what this one does follows from them.
         await file.sync()
       }
       return { journal: new FileJournal(file, read, mark), events }
