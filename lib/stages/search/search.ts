@@ -219,6 +219,12 @@ function isCutShort(
   return listed.every(({ created_at }) => Date.parse(created_at) > (serverAt ?? at) + leadMs)
 }
 
+/** Whether the list comes in pages of the requested size. A gateway that lists the newest batches only has no pages. */
+async function hasPages({ api }: Searched): Promise<boolean> {
+  const { data, has_more } = await api.list(undefined, CUT_SHORT / 2, 'proof')
+  return has_more && data.length === CUT_SHORT / 2
+}
+
 /** Options of a search, and what it searches for. */
 interface Searched extends SearchOptions {
   readonly from: number
@@ -232,7 +238,7 @@ async function problemOf(
 ): Promise<BatchStreamError | undefined> {
   // Without candidates, the next look says that there is no list.
   if (listing?.end !== 'complete') return unprovenList()
-  if (isCutShort(listing.batches, options)) return newestOnly()
+  if (isCutShort(listing.batches, options) && !(await hasPages(options))) return newestOnly()
   const hidden = await hiddenIn(listing.batches, options, options.from)
   return hidden === undefined ? undefined : incompleteList(hidden)
 }

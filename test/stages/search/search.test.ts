@@ -509,6 +509,20 @@ void t.test(
   },
 )
 
+void t.test('a list with pages shows that a create without a batch before it has none', async t => {
+  const world = await makeWorld(t, {
+    batchTimeMs: MINUTE / 6,
+    faults: [
+      { on: 'create', nth: 1, when: 'before', status: 529 },
+      { on: 'create', nth: 2, status: 429, headers: { 'retry-after': '30' } },
+    ],
+  })
+  const options = { aggregate: { batchSize: 5 } }
+  const results = await run(world, await world.open(), asks(60), options)
+  t.equal(results.filter(({ status }) => status === 'succeeded').length, 60)
+  t.match(await world.emulator.ledger.totals(), { accepted: 60, acceptedTwice: 0 })
+})
+
 void t.test('a batch is found although a gateway leaves some counts out', async t => {
   const world = await makeWorld(t, {
     ...LOST,
