@@ -137,7 +137,7 @@ export class Cap {
     if (this.#stopped !== undefined) return false
     const estimate = await worstOf(number)
     if (typeof estimate !== 'bigint') {
-      this.#stopped = `batch ${number} cannot be held below \`maxCost\`: ${estimate.why}`
+      this.#stopped = `batch ${number} cannot be held below \`maxCost\`, so nothing more is sent: ${estimate.why}`
       return false
     }
     for (;;) {
@@ -252,8 +252,12 @@ export class Cap {
   }
 
   #stop(number: number, spending: SpendingWith): void {
-    this.#stopped ??= this.#reached(number, spending)
-    if (spending.isUnknown || spending.uncapped !== undefined) return
+    const why = this.#reached(number, spending)
+    if (spending.isUnknown || spending.uncapped !== undefined) {
+      this.#stopped ??= why
+      return
+    }
+    this.#stopped ??= `${why}; nothing more is sent. Use a higher \`maxCost\` to continue`
     const { spent, reserved, worst } = spending
     this.#refused ??= {
       committed: spent + reserved,

@@ -206,9 +206,5 @@ export function canaryFailed(why?: string): BatchStreamError {
 
 /** The error of a run that reached its cap. */
 export function capReached(why: string): BatchStreamError {
-  return new BatchStreamError(
-    'CBS_STOPPED',
-    `${why}; nothing more is sent. Use a higher \`maxCost\` to continue`,
-    { option: 'maxCost' },
-  )
+  return new BatchStreamError('CBS_STOPPED', why, { option: 'maxCost' })
 }

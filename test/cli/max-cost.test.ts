@@ -160,7 +160,7 @@ t.test('a record whose model has no price stops the run before its batch', async
   t.equal(ran.code, 4)
   t.match(
     ran.err,
-    /batch 1 cannot be held below --max-cost: price unknown for claude-mythos-preview/,
+    /batch 1 cannot be held below --max-cost, so nothing more is sent: price unknown for claude-mythos-preview/,
   )
   t.equal((await place.emulator.ledger.totals()).accepted, 0)
 })

@@ -238,7 +238,10 @@ t.test('a batch without a bound is never sent', async t => {
   await books.seal(1)
   const cap = capOn(books, { worstOf: async () => ({ why: 'a thing has no size' }) })
   t.notOk(await cap.approve({ number: 1 }, signal))
-  t.equal(cap.stopped, 'batch 1 cannot be held below `maxCost`: a thing has no size')
+  t.equal(
+    cap.stopped,
+    'batch 1 cannot be held below `maxCost`, so nothing more is sent: a thing has no size',
+  )
 })
 
 t.test('shards learn the bill of each batch once, and whether it is the whole bill', async t => {
