@@ -1,4 +1,4 @@
-import type { BatchState, Phase } from '../core/job/state.ts'
+import { isShort, type BatchState, type Phase } from '../core/job/state.ts'
 import { compareByRecord } from '../core/job/earliest.ts'
 import { AS_ESTIMATED, isHigher, raisedLike } from '../core/job/raised.ts'
 
@@ -72,9 +72,4 @@ export function raising(
     if (bill.reserved > 0n && isHigher(bill, most)) most = bill
   }
   return raisedLike(most)
-}
-
-/** Whether some answers of a batch will never arrive. */
-export function isShort({ fetched }: Pick<BatchState, 'fetched'>): boolean {
-  return fetched !== null && fetched.why !== null
 }

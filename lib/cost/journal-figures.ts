@@ -1,5 +1,4 @@
-import type { BatchState, JobState } from '../core/job/state.ts'
-import { isShort } from './budget.ts'
+import { isShort, type BatchState, type JobState } from '../core/job/state.ts'
 import { expectedOf } from './estimate.ts'
 import type { PriceOf } from './price.ts'
 

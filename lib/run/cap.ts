@@ -1,15 +1,8 @@
 import type { SealedBatch } from '../core/flow.ts'
 import type { OverCap, Shared } from '../store/shared.ts'
 import type { StoredJob } from '../store/job.ts'
-import type { BatchState } from '../core/job/state.ts'
-import {
-  isShort,
-  judge,
-  raising,
-  spendingOf,
-  type Spending,
-  type CapDecision,
-} from '../cost/budget.ts'
+import { isShort, type BatchState } from '../core/job/state.ts'
+import { judge, raising, spendingOf, type Spending, type CapDecision } from '../cost/budget.ts'
 import { showUsd } from '../cost/usd.ts'
 import type { Unbounded } from '../cost/worst.ts'
 

@@ -28,7 +28,7 @@ import { tellingEnd } from '../job-end/tell-end.ts'
 import { moneyIn } from '../settings.ts'
 import { rowsOfShard } from '../shards.ts'
 import type { AnthropicClient } from '../../api/client.ts'
-import type { BatchState } from '../../core/job/state.ts'
+import { lacksAnswers } from '../../core/job/state.ts'
 import { completeResults } from '../../stages/results/fetch-results.ts'
 import { nodeDisk } from '../../store/disk.ts'
 import { inspectJob, type JobCard, type JobOnDisk } from '../../store/inspect.ts'
@@ -220,9 +220,7 @@ function setOf(ordinals: readonly number[]): OrdinalSet {
 /** The records whose newest row is `unanswered`. */
 async function unansweredIn({ state, store }: StoredJob): Promise<OrdinalSet> {
   const found = new OrdinalSet()
-  const isShort = ({ fetched, phase }: BatchState): boolean =>
-    phase !== 'void' && fetched !== null && fetched.why !== null
-  if ([...state.batches.values()].some(isShort))
+  if (lacksAnswers(state))
     await eachKeptAnswer({ folder: store.folder, state }, undefined, ({ status }, kept) => {
       if (status === 'unanswered' && kept.isLast) found.add(kept.ordinal)
     })

@@ -1,5 +1,5 @@
 import { BatchStreamError } from '../../core/errors.ts'
-import type { JobState } from '../../core/job/state.ts'
+import { lacksAnswers } from '../../core/job/state.ts'
 import { deleteJob } from '../../store/delete.ts'
 import { nodeDisk } from '../../store/disk.ts'
 import { reusers } from '../../store/earlier-note.ts'
@@ -61,11 +61,6 @@ async function mustBeJob(folder: string): Promise<void> {
     'CBS_OPTION',
     `${folder} has none of the files of a job; nothing was deleted`,
   )
-}
-
-/** Whether the result set of a batch lacked answers. */
-function lacksAnswers({ batches }: JobState): boolean {
-  return [...batches.values()].some(({ phase, fetched }) => phase !== 'void' && fetched?.why)
 }
 
 /** What would be lost with a job, each as the predicate of a sentence. */

@@ -446,6 +446,16 @@ function armedIn(
   return armed?.by && workspace ? { ...armed, by: { ...armed.by, workspace } } : (armed ?? null)
 }
 
+/** Whether some answers of a batch will never arrive. */
+export function isShort({ fetched }: Pick<BatchState, 'fetched'>): boolean {
+  return fetched !== null && fetched.why !== null
+}
+
+/** Whether a batch of the job is one of those. */
+export function lacksAnswers({ batches }: Pick<JobState, 'batches'>): boolean {
+  return [...batches.values()].some(batch => batch.phase !== 'void' && isShort(batch))
+}
+
 /** Whether a job has batches in a workspace of the API. */
 export function hasBatchesIn({ batches }: JobState, workspace: string): boolean {
   return [...batches.values()].some(({ armed }) => armed?.by?.workspace === workspace)
