@@ -553,7 +553,20 @@ void t.test('a refusal is reported while the list fails, and believed when it wo
 })
 
 /** A create that something on the way drops because of one record, before or after its last byte. */
-const DROPS: readonly (readonly [string, (body: () => Promise<unknown>) => Promise<Response>])[] = [
+/** What something on the way replies with to a create, whose body it may read. */
+type Filter = (body: () => Promise<unknown>) => Promise<Response>
+
+/** A client whose creates of more bytes are filtered. */
+function filtered({ client, emulator }: World, bytes: number, filter: Filter): Anthropic {
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const size = Number(new Headers(init?.headers).get('content-length'))
+    if (size <= bytes) return await emulator.fetch(url, init)
+    return await filter(async () => await new Response(init?.body ?? null).text())
+  }
+  return client.withOptions({ fetch })
+}
+
+const DROPS: readonly (readonly [string, Filter])[] = [
   ['drops the connection during', async () => await Promise.reject(new TypeError('fetch failed'))],
   [
     'drops the connection after',
@@ -572,10 +585,7 @@ for (const [when, page] of [
   ['during', async () => pageWith(403)],
   ['after', async body => await body().then(() => pageWith(403))],
   ['with 404 during', async () => pageWith(404)],
-] as const satisfies readonly (readonly [
-  string,
-  (body: () => Promise<unknown>) => Promise<Response>,
-])[])
+] as const satisfies readonly (readonly [string, Filter])[])
   for (const [which, long] of [
     ['later', 7],
     ['first', 1],
@@ -584,12 +594,7 @@ for (const [when, page] of [
       `a filter blocks one record ${when} the ${which} create: it is the only one rejected`,
       async t => {
         const world = await makeWorld(t, { batchTimeMs: MINUTE })
-        const fetch: typeof globalThis.fetch = async (url, init) => {
-          const isBlocked = Number(new Headers(init?.headers).get('content-length')) > 5000
-          if (!isBlocked) return await world.emulator.fetch(url, init)
-          return await page(async () => await new Response(init?.body ?? null).text())
-        }
-        const client = world.client.withOptions({ fetch })
+        const client = filtered(world, 5000, page)
         const requests = asks(9).map((one, i) => (i === long ? ask('x'.repeat(5000)) : one))
         const options = { client, aggregate: { batchSize: 6 } }
         const collect = async (): Promise<string[]> => {
@@ -646,12 +651,7 @@ for (const [what, drop] of DROPS)
     `something on the way ${what} the create with one record, whose row says so`,
     async t => {
       const world = await makeWorld(t, { batchTimeMs: MINUTE })
-      const fetch: typeof globalThis.fetch = async (url, init) => {
-        const isDropped = Number(new Headers(init?.headers).get('content-length')) > 5000
-        if (!isDropped) return await world.emulator.fetch(url, init)
-        return await drop(async () => await new Response(init?.body ?? null).text())
-      }
-      const client = world.client.withOptions({ fetch })
+      const client = filtered(world, 5000, drop)
       const requests = asks(9).map((one, i) => (i === 7 ? ask('x'.repeat(5000)) : one))
       const options = { client, aggregate: { batchSize: 6 } }
       const results = await run(world, await world.open(), requests, options)
@@ -800,13 +800,9 @@ void t.test('a single request that is too large becomes a rejected row (N15)', a
   // The limit of a gateway is lower than the API's.
   for (const bytes of [5_000, 1_100_000]) {
     const world = await makeWorld(t, { batchTimeMs: MINUTE })
-    const fetch: typeof globalThis.fetch = async (url, init) => {
-      const size = Number(new Headers(init?.headers).get('content-length'))
-      if (size > bytes) return new Response('<p>too large</p>', { status: 413 })
-      return await world.emulator.fetch(url, init)
-    }
+    const page = new Response('<p>too large</p>', { status: 413 })
+    const client = filtered(world, bytes, async () => page.clone())
     const requests = asks(6).map((one, i) => (i === 2 ? ask('x'.repeat(bytes)) : one))
-    const client = world.client.withOptions({ fetch })
     const results = await run(world, await world.open(), requests, { client })
     t.same(
       results.flatMap(({ record, error }) => (error ? [[record?.ordinal, error.type]] : [])),
